@@ -1,0 +1,288 @@
+"""The Python API: check, plan, run, show, why, release, report, verify. The CLI renders what these return."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from poolwright.core.columns import IMAGE
+from poolwright.core.encoder import EncoderSpec
+from poolwright.core.errors import InputError, PoolwrightError
+from poolwright.core.rows import Rows
+from poolwright.core.table import RECORD, Table
+from poolwright.models.load import check_encoder
+from poolwright.recipe.figures import Figure
+from poolwright.recipe.recipe import Recipe
+from poolwright.registry import STEPS, step_class
+from poolwright.run.engine import Engine
+from poolwright.run.flow import BATCH_ROWS
+from poolwright.run.measure import measure
+from poolwright.run.plan import TablePlan
+from poolwright.run.progress import Listener, Silent
+from poolwright.run.runs import Run
+from poolwright.run.why import Story, dropped_rows
+from poolwright.run.why import why as _why
+
+if TYPE_CHECKING:
+    from poolwright.release.layout import Written
+    from poolwright.release.verify import Verification
+    from poolwright.report.view import TableView
+
+RecipeLike = Recipe | str | Path
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run made.
+
+    Attributes:
+        folder: the run folder.
+        tables: finished tables by name.
+        releases: what was written, in order of the recipe.
+        figures: measured figures, in order of the recipe.
+    """
+
+    folder: Path
+    tables: Mapping[str, Table]
+    releases: tuple[Written, ...]
+    figures: tuple[tuple[Figure, float], ...]
+
+
+@dataclass(frozen=True)
+class TableOutlook:
+    """What is done and left of one table.
+
+    Attributes:
+        state: 'done', 'begun', 'new', or 'waits' for the table it comes from.
+        rows: rows it will read, where that is known.
+        units, units_done: units of work.
+        seconds_left: from the pace of the units that are done; None where there are none.
+        stages: times the rows are read: once a fit that looks at them, once to write.
+    """
+
+    name: str
+    source: str
+    state: str
+    rows: int | None
+    units: int
+    units_done: int
+    seconds_left: float | None
+    steps: tuple[str, ...]
+
+
+def check(recipe: RecipeLike, sets: Sequence[str] = ()) -> dict[str, TablePlan]:
+    """Find what is wrong with a recipe before anything runs.
+
+    Returns:
+        The plan of every table: steps, columns, ledger codes.
+
+    Raises:
+        RecipeError: unknown names, wrong types, missing columns, files or extras.
+    """
+    loaded = _load(recipe, sets)
+    plans = Run(loaded, loaded.default_run).plans()
+    for spec in loaded.tables.values():
+        for placed in spec.steps:
+            _check_models(loaded, placed.step, placed.key)
+    for release in loaded.releases:
+        try:
+            release.layout.check(plans[release.table].schema)
+        except PoolwrightError as error:
+            raise loaded.source.error(release.key, str(error)) from None
+    for place, figure in enumerate(loaded.figures):
+        there = plans[figure.table].schema.names
+        for name in figure.columns():
+            if name not in there:
+                raise loaded.source.error(
+                    ("figures", place), f"table '{figure.table}' has no column '{name}'; there are: {', '.join(there)}"
+                )
+    return plans
+
+
+def _check_models(recipe: Recipe, step: Any, key: tuple[str | int, ...]) -> None:
+    for name in type(step).model_fields:
+        spec = getattr(step, name)
+        if isinstance(spec, EncoderSpec):
+            try:
+                check_encoder(spec)
+            except PoolwrightError as error:
+                raise recipe.source.error(key, str(error)) from None
+
+
+def run(
+    recipe: RecipeLike,
+    folder: str | Path | None = None,
+    *,
+    sets: Sequence[str] = (),
+    tables: Sequence[str] | None = None,
+    fresh: Sequence[str] = (),
+    engine: str = "native",
+    workers: int | None = None,
+    address: str | None = None,
+    release: bool = True,
+    listener: Listener | None = None,
+    batch_rows: int = BATCH_ROWS,
+) -> RunResult:
+    """Run a recipe, or continue it where an earlier run stopped.
+
+    Args:
+        recipe: a recipe or the path of one.
+        folder: the run folder; default `runs/<name>` beside the recipe.
+        sets: overrides `a.b=value`, where `recipe` is a path.
+        tables: only these tables and what they come from; then nothing is released or measured.
+        fresh: tables to start over.
+        engine: 'native' or 'ray'.
+        workers: units in flight at once; default one a core.
+        address: Ray cluster; default a local Ray.
+        release: whether to write the releases.
+        listener: is told of progress.
+        batch_rows: rows a batch; more is faster and takes more memory. Changes no result.
+
+    Raises:
+        PoolwrightError: told in `core/errors.py`; what is finished stays, the same call continues.
+    """
+    loaded = _load(recipe, sets)
+    check(loaded)
+    work = Run(
+        loaded,
+        _folder(loaded, folder),
+        Engine(engine, workers, address),
+        listener or Silent(),
+        batch_rows,
+    )
+    made = work.run(tables, fresh)
+    if tables is not None:
+        return RunResult(work.folder, made, (), ())
+    written = tuple(_release(work, spec.table, spec) for spec in loaded.releases) if release else ()
+    figures = tuple((figure, measure(figure, made[figure.table])) for figure in loaded.figures)
+    return RunResult(work.folder, made, written, figures)
+
+
+def _release(work: Run, table: str, spec: Any) -> Written:
+    work.listener.note(f"releasing {table} as {spec.layout.layout} to {spec.to}")
+    written: Written = spec.layout.write(work.table(table), spec.to, spec.about)
+    return written
+
+
+def plan(recipe: RecipeLike, folder: str | Path | None = None, sets: Sequence[str] = ()) -> list[TableOutlook]:
+    """What a run would do: what is done, what is left, and what it will take.
+
+    Raises:
+        RecipeError: as `check`.
+    """
+    from poolwright.run.outlook import outlook
+
+    loaded = _load(recipe, sets)
+    plans = check(loaded)
+    return [TableOutlook(**values) for values in outlook(Run(loaded, _folder(loaded, folder)), plans)]
+
+
+def show(folder: str | Path) -> list[Table]:
+    """The finished tables of a run folder, in the order they were made.
+
+    Raises:
+        InputError: there is no run, or nothing is finished.
+    """
+    tables = [Table(path.parent) for path in sorted(Path(folder).glob(f"tables/*/{RECORD}"))]
+    if not tables:
+        raise InputError(f"{folder}: no finished table here; is it a run folder?")
+    order = _open_run(folder).recipe.order
+    return sorted(tables, key=lambda table: order.index(table.name) if table.name in order else len(order))
+
+
+def why(folder: str | Path, uid: str) -> list[Story]:
+    """What happened to one row, in every finished table it entered.
+
+    Args:
+        folder: the run folder.
+        uid: of the row.
+
+    Raises:
+        InputError: no finished table has read the row.
+    """
+    return _why(_open_run(folder), uid)
+
+
+def report(folder: str | Path, to: str | Path | None = None) -> Path:
+    """Draw a run: one self-contained HTML file.
+
+    Args:
+        folder: the run folder.
+        to: the file; default `report.html` in the run folder.
+
+    Raises:
+        InputError: nothing is finished.
+        MissingExtra: jinja2 is not installed.
+    """
+    from poolwright.report.page import write_report
+
+    tables = show(folder)
+    work = _open_run(folder)
+    views = [_view(work, table) for table in tables]
+    return write_report(views, Path(to) if to else Path(folder) / "report.html", tables[0].record.recipe)
+
+
+def _view(work: Run, table: Table) -> TableView:
+    from poolwright.report.view import TableView
+
+    def dropped_sample(code: int, limit: int) -> Rows:
+        return dropped_rows(work, table.name, code, limit)
+
+    return TableView(table=table, image_bytes=_image_reader(table), dropped_sample=dropped_sample)
+
+
+def _image_reader(table: Table) -> Callable[[Rows], list[bytes | None]]:
+    from poolwright.run.source import table_source
+
+    source = table_source(table)
+
+    def image_bytes(rows: Rows) -> list[bytes | None]:
+        if source.schema.get_field_index(IMAGE) < 0:
+            return [None] * len(rows)
+        images: list[bytes | None] = source.with_images(rows.table, [IMAGE]).column(IMAGE).to_pylist()
+        return images
+
+    return image_bytes
+
+
+def verify(folder: str | Path) -> Verification:
+    """Check a release: checksums, schema, counts, card, Croissant."""
+    from poolwright.release.verify import verify as _verify
+
+    return _verify(Path(folder))
+
+
+def steps() -> dict[str, Any]:
+    """All steps by verb, in flow order."""
+    return {verb: step_class(verb) for verb in STEPS}
+
+
+def _load(recipe: RecipeLike, sets: Sequence[str] = ()) -> Recipe:
+    return recipe if isinstance(recipe, Recipe) else Recipe.load(recipe, sets)
+
+
+def _folder(recipe: Recipe, folder: str | Path | None) -> Path:
+    return Path(folder).resolve() if folder is not None else recipe.default_run
+
+
+def _open_run(folder: str | Path) -> Run:
+    """A run folder with the recipe it was last run with."""
+    from poolwright.run.runs import remembered
+
+    return remembered(Path(folder).resolve())
+
+
+__all__ = [
+    "RunResult",
+    "TableOutlook",
+    "check",
+    "plan",
+    "report",
+    "run",
+    "show",
+    "steps",
+    "verify",
+    "why",
+]

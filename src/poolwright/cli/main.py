@@ -1,0 +1,208 @@
+"""The `poolwright` command: parse, call the API, render. Exit status 0 done, 1 failed, 2 wrong call, 3 waiting."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from poolwright import __version__
+
+app = typer.Typer(
+    name="poolwright",
+    help="Turn image pools into curated, benchmark-ready datasets, by a recipe.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+RecipePath = Annotated[Path, typer.Argument(help="The recipe, a YAML file.", metavar="RECIPE")]
+RunFolder = Annotated[Path, typer.Argument(help="The run folder.", metavar="RUN")]
+Sets = Annotated[
+    Optional[list[str]],  # noqa: UP045 - typer reads this annotation at run time
+    typer.Option("--set", help="Override a key: pools.photos.path=/data. May be given many times.", metavar="KEY=VALUE"),
+]
+Folder = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option("--run", help="The run folder; default runs/<name> beside the recipe.", metavar="DIR"),
+]
+
+
+@app.callback(invoke_without_command=True)
+def _root(version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False) -> None:
+    if version:
+        print(f"poolwright {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Option("--to", help="Where the demo is made.")] = Path("demo"),
+    images: Annotated[int, typer.Option(help="Pictures to draw.", min=500)] = 6000,
+    seed: Annotated[int, typer.Option(help="Seed of the drawn world.", min=0)] = 2024,
+) -> None:
+    """Draw a small world, make a dataset of it, and compare with the truth. No network, no GPU."""
+    from poolwright.cli.progress import console_listener
+    from poolwright.cli.tables import print_demo
+    from poolwright.demo.demo import run_demo
+
+    with console_listener() as listener:
+        outcome = run_demo(folder, images, seed, listener)
+    print_demo(outcome)
+
+
+@app.command()
+def recipes() -> None:
+    """List the recipes that come with poolwright."""
+    from poolwright.cli.tables import print_recipes
+    from poolwright.recipe.shipped import shipped
+
+    print_recipes(shipped())
+
+
+@app.command()
+def new(
+    name: Annotated[str, typer.Argument(help="A shipped recipe; see `poolwright recipes`.")],
+    to: Annotated[Optional[Path], typer.Argument(help="File to write; default NAME.yaml.")] = None,  # noqa: UP045
+) -> None:
+    """Write a shipped recipe to a file, to edit."""
+    from poolwright.recipe.shipped import write_new
+
+    print(f"wrote {write_new(name, to)}; edit its paths, then: poolwright check {to or name + '.yaml'}")
+
+
+@app.command()
+def check(recipe: RecipePath, sets: Sets = None) -> None:
+    """Find what is wrong with a recipe, before anything runs."""
+    from poolwright.api import check as check_recipe
+    from poolwright.cli.tables import print_check
+
+    print_check(recipe, check_recipe(recipe, sets or ()))
+
+
+@app.command()
+def plan(recipe: RecipePath, sets: Sets = None, run_folder: Folder = None) -> None:
+    """Tell what is done, what is left, and what it will take."""
+    from poolwright.api import plan as plan_recipe
+    from poolwright.cli.tables import print_plan
+
+    print_plan(plan_recipe(recipe, run_folder, sets or ()))
+
+
+@app.command()
+def run(
+    recipe: RecipePath,
+    sets: Sets = None,
+    run_folder: Folder = None,
+    table: Annotated[Optional[list[str]], typer.Option(help="Only this table and what it comes from.")] = None,  # noqa: UP045
+    fresh: Annotated[Optional[list[str]], typer.Option(help="Start this table over.", metavar="TABLE")] = None,  # noqa: UP045
+    engine: Annotated[str, typer.Option(help="native or ray.")] = "native",
+    address: Annotated[Optional[str], typer.Option(help="Ray cluster, such as ray://head:10001.")] = None,  # noqa: UP045
+    workers: Annotated[Optional[int], typer.Option(help="Units at once; default one a core.", min=1)] = None,  # noqa: UP045
+    no_release: Annotated[bool, typer.Option("--no-release", help="Make the tables only.")] = False,
+) -> None:
+    """Run a recipe, or continue it where it stopped."""
+    from poolwright.api import run as run_recipe
+    from poolwright.cli.progress import console_listener
+    from poolwright.cli.tables import print_run
+
+    with console_listener() as listener:
+        result = run_recipe(
+            recipe,
+            run_folder,
+            sets=sets or (),
+            tables=table,
+            fresh=fresh or (),
+            engine=engine,
+            workers=workers,
+            address=address,
+            release=not no_release,
+            listener=listener,
+        )
+    print_run(result)
+
+
+@app.command()
+def show(run_folder: RunFolder) -> None:
+    """Print the funnel of a run: what every step kept and dropped, and why."""
+    from poolwright.api import show as show_run
+    from poolwright.cli.tables import print_funnel
+
+    for table in show_run(run_folder):
+        print_funnel(table.record)
+
+
+@app.command()
+def why(run_folder: RunFolder, uid: Annotated[str, typer.Argument(help="uid of the row.")]) -> None:
+    """Tell the story of one row: each step's values, and the threshold it met or missed."""
+    from poolwright.api import why as tell
+    from poolwright.cli.tables import print_story
+
+    for story in tell(run_folder, uid):
+        print_story(story)
+
+
+@app.command()
+def report(
+    run_folder: RunFolder,
+    to: Annotated[Optional[Path], typer.Option(help="The HTML file; default report.html in the run folder.")] = None,  # noqa: UP045
+) -> None:
+    """Draw a run: one HTML file to look at and to show."""
+    from poolwright.api import report as draw
+
+    print(f"open {draw(run_folder, to)}")
+
+
+@app.command()
+def steps(
+    verb: Annotated[Optional[str], typer.Argument(help="Only this step.")] = None,  # noqa: UP045
+    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of the recipe language.")] = False,
+) -> None:
+    """List the steps, or one step's parameters."""
+    from poolwright.cli.tables import print_step, print_steps
+
+    if schema:
+        from poolwright.recipe.jsonschema import schema_text
+
+        print(schema_text(), end="")
+    elif verb:
+        print_step(verb)
+    else:
+        print_steps()
+
+
+@app.command()
+def verify(release: Annotated[Path, typer.Argument(help="The folder of a release.", metavar="DIR")]) -> None:
+    """Check a release: checksums, schema, counts, card, Croissant."""
+    from poolwright.api import verify as verify_release
+    from poolwright.cli.tables import print_verification
+
+    verification = verify_release(release)
+    print_verification(verification)
+    if not verification.ok:
+        raise typer.Exit(1)
+
+
+def main() -> None:
+    """Entry point: errors made for people are printed without a traceback."""
+    from poolwright.core.errors import PoolwrightError
+    from poolwright.core.quiet import silence
+
+    silence()
+    try:
+        app()
+    except PoolwrightError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("stopped; the same command continues", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

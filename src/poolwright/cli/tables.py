@@ -1,0 +1,165 @@
+"""Rendering for the terminal: checks, plans, funnels, stories, steps, verifications."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table as Grid
+from rich.text import Text
+
+from poolwright.cli.progress import duration
+from poolwright.core.table import TableRecord
+
+if TYPE_CHECKING:
+    from poolwright.api import RunResult, TableOutlook
+    from poolwright.demo.demo import DemoOutcome
+    from poolwright.recipe.shipped import Shipped
+    from poolwright.release.verify import Verification
+    from poolwright.run.plan import TablePlan
+    from poolwright.run.why import Story
+
+
+def _console() -> Console:
+    # A pipe gets lines as long as they are: nothing is cut where no one sees the edge.
+    return Console() if sys.stdout.isatty() else Console(width=160, no_color=True)
+
+
+def _grid(*columns: str, numbers: Sequence[str] = ()) -> Grid:
+    grid = Grid(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        grid.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
+    return grid
+
+
+def print_check(recipe: Path, plans: Mapping[str, TablePlan]) -> None:
+    """That a recipe is right, and what its tables will hold."""
+    console = _console()
+    for name, plan in plans.items():
+        console.print(Text(f"{name}  from {plan.source.name}", style="bold"))
+        console.print(Text(f"  steps    {', '.join(step.step.verb for step in plan.steps) or 'none'}"))
+        console.print(Text(f"  columns  {', '.join(plan.schema.names)}"))
+    console.print(Text(f"{recipe}: nothing wrong; run it with: poolwright run {recipe}"))
+
+
+def print_plan(outlooks: Sequence[TableOutlook]) -> None:
+    """What is done and what is left."""
+    grid = _grid("table", "from", "state", "rows in", "units", "left", "steps", numbers=("rows in", "units", "left"))
+    for entry in outlooks:
+        rows = f"{entry.rows:,}" if entry.rows is not None else "?"
+        left = duration(entry.seconds_left) if entry.seconds_left is not None else "?"
+        units = f"{entry.units_done}/{entry.units}" if entry.units else "?"
+        grid.add_row(entry.name, entry.source, entry.state, rows, units, left, ", ".join(entry.steps))
+    _console().print(grid)
+
+
+def print_funnel(record: TableRecord) -> None:
+    """Rows in, kept and dropped by reason, step by step, and what every step learned."""
+    console = _console()
+    share = f"{record.rows_kept / record.rows_in:.1%}" if record.rows_in else "none"
+    console.print(Text(f"{record.name}: {record.rows_kept:,} of {record.rows_in:,} rows kept ({share})", style="bold"))
+    words = {(reason.step, reason.name): reason.words for reason in record.reasons}
+    learned = {step.index: step.learned for step in record.steps}
+    grid = _grid("step", "rows in", "dropped", "kept", "because", "learned", numbers=("rows in", "dropped", "kept"))
+    for row in record.funnel:
+        because = "\n".join(f"{count:,} {words[(row.step, name)]}" for name, count in row.dropped.items())
+        dropped = f"{row.rows_in - row.kept:,}"
+        grid.add_row(row.verb, f"{row.rows_in:,}", dropped, f"{row.kept:,}", because, learned.get(row.step, ""))
+    console.print(grid)
+    for part in record.quarantined:
+        console.print(Text(f"quarantined: {part.name}: {part.quarantined}", style="red"))
+
+
+def print_run(result: RunResult) -> None:
+    """The funnels, what was released, what comes next, and the figures last."""
+    console = _console()
+    for table in result.tables.values():
+        print_funnel(table.record)
+    for written in result.releases:
+        console.print(Text(f"released {written.folder} ({written.words})"))
+    console.print(Text(f"look at it with: poolwright report {result.folder}"))
+    for figure, value in result.figures:
+        console.print(Text(f"{figure.name} {value:.3f}"))
+
+
+def print_story(story: Story) -> None:
+    """One row's way through one table."""
+    console = _console()
+    console.print(Text(f"{story.table}: {story.uid} was {'kept' if story.kept else 'dropped'}", style="bold"))
+    console.print(Text(f"  from {story.place}"))
+    for chapter in story.chapters:
+        values = ", ".join(f"{name}={_brief(value)}" for name, value in chapter.values.items() if name != "uid")
+        outcome = f"dropped: {chapter.dropped}" if chapter.dropped else "went on"
+        console.print(Text(f"  {chapter.verb}: {outcome}"))
+        for line in (chapter.explanation, values, f"learned: {chapter.learned}" if chapter.learned else ""):
+            if line:
+                console.print(Text(f"      {line}"))
+
+
+def _brief(value: Any) -> str:
+    text = f"{value:.6g}" if isinstance(value, float) else str(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def print_recipes(recipes: Sequence[Shipped]) -> None:
+    """The shipped recipes."""
+    grid = _grid("recipe", "what it makes")
+    for recipe in recipes:
+        grid.add_row(recipe.name, recipe.summary)
+    console = _console()
+    console.print(grid)
+    console.print(Text("start one with: poolwright new RECIPE"))
+
+
+def print_steps() -> None:
+    """Every step with the first line of its documentation."""
+    from poolwright.api import steps
+
+    grid = _grid("step", "kind", "what it does")
+    for verb, step in steps().items():
+        grid.add_row(verb, step.kind, (step.__doc__ or "").strip().splitlines()[0])
+    console = _console()
+    console.print(grid)
+    console.print(Text("one step's parameters: poolwright steps VERB"))
+
+
+def print_step(verb: str) -> None:
+    """One step: documentation, parameters, reasons."""
+    import inspect
+
+    from poolwright.registry import step_class
+
+    step, console = step_class(verb), _console()
+    console.print(Text(f"{verb} ({step.kind})", style="bold"))
+    console.print(Text(inspect.cleandoc(step.__doc__ or "")))
+    grid = _grid("parameter", "default", "meaning")
+    for name, field in step.model_fields.items():
+        default = "required" if field.is_required() else str(field.get_default(call_default_factory=True))
+        grid.add_row(field.alias or name, default, field.description or "")
+    console.print(grid)
+    for reason in step.reasons:
+        console.print(Text(f"drops: {reason.name}: {reason.words}{' (a bad row)' if reason.bad else ''}"))
+
+
+def print_verification(verification: Verification) -> None:
+    """Every check of a release, and the outcome last."""
+    console = _console()
+    for item in verification.checks:
+        console.print(Text(f"{'ok    ' if item.ok else 'BROKEN'}  {item.name}: {item.words}"))
+    console.print(Text("the release verifies" if verification.ok else "the release does not verify", style="bold"))
+
+
+def print_demo(outcome: DemoOutcome) -> None:
+    """What the demo made, against the truth; the report to open last."""
+    print_run(outcome.result)
+    console = _console()
+    grid = _grid("against the truth", "value", "what it means", numbers=("value",))
+    for name, value, meaning in outcome.figures:
+        grid.add_row(name, value, meaning)
+    console.print(grid)
+    console.print(Text(f"release  {outcome.release}"))
+    console.print(Text(f"open {outcome.report}"))

@@ -1,0 +1,162 @@
+"""The well-known columns: name, type, unit and meaning, defined once.
+
+Steps and pools name these by constant. Other columns may exist beside them; they travel untouched.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from poolwright.core.errors import StepError
+
+UID = "uid"
+URL = "url"
+TEXT = "text"
+IMAGE = "image"
+IMAGE_PATH = "image_path"
+SHA256 = "sha256"
+PHASH = "phash"
+BYTES = "bytes"
+WIDTH = "width"
+HEIGHT = "height"
+ASPECT = "aspect"
+TAKEN_AT = "taken_at"
+UPLOADED_AT = "uploaded_at"
+LATITUDE = "latitude"
+LONGITUDE = "longitude"
+COUNTRY = "country"
+REGION = "region"
+CONTINENT = "continent"
+LICENSE = "license"
+AUTHOR = "author"
+TITLE = "title"
+LABEL = "label"
+LABEL_INDEX = "label_index"
+SIMILARITY = "similarity"
+SPLIT = "split"
+
+
+@dataclass(frozen=True)
+class Column:
+    """One well-known column.
+
+    Attributes:
+        name: the name in every table and release.
+        type: Arrow type.
+        unit: unit or coding of the values, empty where the meaning says it all.
+        meaning: one sentence for the card, Croissant and the steps reference.
+    """
+
+    name: str
+    type: pa.DataType
+    unit: str
+    meaning: str
+
+
+_TIME = pa.timestamp("us", tz="UTC")
+
+WELL_KNOWN: dict[str, Column] = {
+    column.name: column
+    for column in (
+        Column(UID, pa.string(), "", "Stable id of the row, unique in its pool"),
+        Column(URL, pa.string(), "URL", "Where the image was or can be downloaded"),
+        Column(TEXT, pa.string(), "", "Caption or alternative text of the image"),
+        Column(IMAGE, pa.binary(), "encoded file", "Bytes of the image file; read when a step needs them"),
+        Column(IMAGE_PATH, pa.string(), "path", "Image file, relative to the image root of its pool"),
+        Column(SHA256, pa.string(), "hex", "SHA-256 of the bytes of the image file"),
+        Column(PHASH, pa.string(), "hex, 64 bit", "DCT perceptual hash of the upright image"),
+        Column(BYTES, pa.int64(), "bytes", "Size of the image file"),
+        Column(WIDTH, pa.int32(), "pixels", "Width of the upright image"),
+        Column(HEIGHT, pa.int32(), "pixels", "Height of the upright image"),
+        Column(ASPECT, pa.float32(), "ratio", "Longer edge over shorter edge, at least 1"),
+        Column(TAKEN_AT, _TIME, "UTC", "When the picture was taken"),
+        Column(UPLOADED_AT, _TIME, "UTC", "When the picture was uploaded"),
+        Column(LATITUDE, pa.float64(), "degrees", "Latitude, WGS 84, north positive"),
+        Column(LONGITUDE, pa.float64(), "degrees", "Longitude, WGS 84, east positive"),
+        Column(COUNTRY, pa.string(), "", "Country the picture is from"),
+        Column(REGION, pa.string(), "", "Region of the country, such as West Africa"),
+        Column(CONTINENT, pa.string(), "", "Continent of the country"),
+        Column(LICENSE, pa.string(), "SPDX-like code", "Licence of the image"),
+        Column(AUTHOR, pa.string(), "", "Who to attribute the image to"),
+        Column(TITLE, pa.string(), "", "Title of the image"),
+        Column(LABEL, pa.string(), "", "Name of the class of the row"),
+        Column(LABEL_INDEX, pa.int32(), "index", "Index of the class in its vocabulary"),
+        Column(SIMILARITY, pa.float32(), "cosine", "Cosine of the image and its label or text"),
+        Column(SPLIT, pa.string(), "", "Split of the released dataset the row is in"),
+    )
+}
+
+# Schema metadata of a vector column: which encoder made it, and the digest of its weights.
+MODEL_KEY = b"poolwright.model"
+WEIGHTS_KEY = b"poolwright.weights"
+
+
+def describe(name: str) -> Column | None:
+    """The well-known column of that name, or None."""
+    return WELL_KNOWN.get(name)
+
+
+def vector_type(width: int) -> pa.DataType:
+    """Type of a stored embedding: `width` float16 values, unit length."""
+    return pa.list_(pa.float16(), width)
+
+
+def vector_field(name: str, width: int, model: str, weights: str) -> pa.Field:
+    """Field of an embedding column that says which encoder, with which weights, made it."""
+    return pa.field(name, vector_type(width), metadata={MODEL_KEY: model, WEIGHTS_KEY: weights})
+
+
+def vector_model(field: pa.Field) -> tuple[str, str] | None:
+    """(model name, weight digest) of an embedding column; None where the source does not say."""
+    metadata = field.metadata or {}
+    if MODEL_KEY not in metadata:
+        return None
+    return metadata[MODEL_KEY].decode(), metadata.get(WEIGHTS_KEY, b"").decode()
+
+
+def same_space(one: pa.Field, other: pa.Field) -> None:
+    """Check that two embedding columns may be compared.
+
+    Raises:
+        StepError: the widths differ, or both name their model and the names or weights differ.
+    """
+    if one.type.list_size != other.type.list_size:
+        raise StepError(
+            f"'{one.name}' has width {one.type.list_size} and '{other.name}' has width {other.type.list_size}; "
+            "vectors of one similarity must come from one model"
+        )
+    left, right = vector_model(one), vector_model(other)
+    if left and right and left != right:
+        raise StepError(
+            f"'{one.name}' was made by {left[0]} ({left[1][:12]}) and '{other.name}' by {right[0]} ({right[1][:12]}); "
+            "vectors of two models must not be mixed in one similarity"
+        )
+
+
+def is_vector(dtype: pa.DataType) -> bool:
+    """Whether a column of this type holds vectors of one fixed width."""
+    return pa.types.is_fixed_size_list(dtype) and pa.types.is_floating(dtype.value_type)
+
+
+def is_text(dtype: pa.DataType) -> bool:
+    """Whether a column of this type holds strings, plain or dictionary-coded."""
+    if pa.types.is_dictionary(dtype):
+        dtype = dtype.value_type
+    return bool(pa.types.is_string(dtype) or pa.types.is_large_string(dtype))
+
+
+def is_groupable(dtype: pa.DataType) -> bool:
+    """Whether rows can be grouped by a column of this type: strings, integers, booleans."""
+    return bool(is_text(dtype) or pa.types.is_integer(dtype) or pa.types.is_boolean(dtype))
+
+
+def is_orderable(dtype: pa.DataType) -> bool:
+    """Whether rows can be ranked by a column of this type: numbers, booleans, times."""
+    return bool(
+        pa.types.is_floating(dtype)
+        or pa.types.is_integer(dtype)
+        or pa.types.is_temporal(dtype)
+        or pa.types.is_boolean(dtype)
+    )

@@ -1,0 +1,77 @@
+"""Encoder: image -> vector and text -> vector, behind one protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+
+class EncoderSpec(BaseModel):
+    """Which encoder: `onnx:PATH`, `open_clip:MODEL/TAG-or-path`, and its options.
+
+    Attributes:
+        model: kind and place, as in a recipe.
+        manifest: how images and texts are prepared, where the model has no manifest file beside it.
+        device: 'auto', 'cpu' or 'cuda'.
+        batch: images a forward pass.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str
+    manifest: str | None = None  # canonical JSON, so that a spec is hashable
+    device: str = "auto"
+    batch: int = 32
+
+    @property
+    def kind(self) -> str:
+        return self.model.partition(":")[0]
+
+    @property
+    def place(self) -> str:
+        return self.model.partition(":")[2]
+
+
+class Encoder(Protocol):
+    """Turns images and texts into vectors of one space.
+
+    A vector depends only on its own image or text: not on the others of the call, nor on how many there are.
+    """
+
+    @property
+    def name(self) -> str:
+        """Name for people and for the schema metadata of vectors, without local paths."""
+        ...
+
+    @property
+    def weights(self) -> str:
+        """SHA-256 of the weights and of how inputs are prepared, hex."""
+        ...
+
+    @property
+    def width(self) -> int:
+        """Number of dimensions of a vector."""
+        ...
+
+    def images(self, files: Sequence[bytes | None]) -> tuple[np.ndarray, list[str | None]]:
+        """Vectors of encoded image files.
+
+        Args:
+            files: bytes of one image file each; None where it could not be read.
+
+        Returns:
+            float32 (n, width), unit length, NaN where there is none; and per image None or the
+            reason why there is no vector (a name of `poolwright.core.image.REASONS`).
+        """
+        ...
+
+    def texts(self, texts: Sequence[str]) -> np.ndarray:
+        """Vectors of texts: float32 (n, width), unit length.
+
+        Raises:
+            RecipeError: the model has no text encoder.
+        """
+        ...

@@ -1,0 +1,114 @@
+"""Every error poolwright raises on purpose.
+
+    PoolwrightError          exit status 1: the run failed
+    ├── RecipeError          2: the recipe or the call is wrong; nothing was run
+    │   ├── MissingExtra     2: an optional library is not installed
+    │   └── StepError        2: a step cannot work on the columns it is given
+    ├── InputError           1: an input cannot be read
+    │   └── BadPart          1: one shard cannot be read; the run quarantines it
+    ├── ChangedError         1: something a finished part was made from is different now
+    ├── TooManyBad           1: more bad rows than `max_bad` allows
+    ├── CountError           1: rows in != rows kept + rows dropped
+    ├── ReleaseError         1: a release cannot be written, or does not verify
+    └── WaitingForPeople     3: the run needs verdicts before it can go on
+
+A message says where, what, and what to do.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+EXTRAS = {
+    "torch": "torch",
+    "open_clip": "open-clip",
+    "timm": "timm",
+    "ray": "ray",
+    "faiss": "faiss",
+    "matplotlib": "report",
+    "jinja2": "report",
+    "datasets": "huggingface",
+    "mlcroissant": "croissant",
+    "imagehash": "hash",
+    "tokenizers": "tokenizers",
+}
+
+
+class PoolwrightError(Exception):
+    """Base of all errors that are told to the user without a traceback."""
+
+    exit_code = 1
+
+
+class RecipeError(PoolwrightError):
+    """The recipe or the call is wrong. Found before anything runs."""
+
+    exit_code = 2
+
+
+class MissingExtra(RecipeError):
+    """A feature needs a library that is not installed."""
+
+    def __init__(self, module: str, purpose: str) -> None:
+        extra = EXTRAS.get(module, module)
+        super().__init__(f"{purpose} needs {module}; install it with: pip install 'poolwright[{extra}]'")
+        self.module, self.purpose = module, purpose
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (MissingExtra, (self.module, self.purpose))
+
+
+class StepError(RecipeError):
+    """A step cannot work on the columns it is given."""
+
+
+class InputError(PoolwrightError):
+    """An input cannot be read."""
+
+
+class BadPart(InputError):
+    """One input shard cannot be read; the run quarantines it and goes on.
+
+    Attributes:
+        part: index of the part in its source.
+        reason: what is wrong with it, in words.
+    """
+
+    def __init__(self, part: int, name: str, reason: str) -> None:
+        super().__init__(f"{name}: {reason}")
+        self.part, self.name, self.reason = part, name, reason
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (BadPart, (self.part, self.name, self.reason))
+
+
+class ChangedError(PoolwrightError):
+    """An input, recipe, model or seed differs from what the finished part of a run was made from."""
+
+
+class TooManyBad(PoolwrightError):
+    """More rows are bad than `max_bad` allows."""
+
+
+class CountError(PoolwrightError):
+    """Rows in differ from rows kept plus rows dropped: a bug in a step or a broken ledger."""
+
+
+class ReleaseError(PoolwrightError):
+    """A release cannot be written, or what lies there does not verify."""
+
+
+class WaitingForPeople(PoolwrightError):
+    """The run needs verdicts of people before it can go on."""
+
+    exit_code = 3
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The end of an error about an unknown name: a suggestion, or the list of what is known."""
+    choices = sorted(set(known))
+    close = difflib.get_close_matches(name, choices, n=1, cutoff=0.6)
+    if close:
+        return f"did you mean '{close[0]}'?"
+    return f"known: {', '.join(choices)}" if choices else "none are known"

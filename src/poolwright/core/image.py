@@ -1,0 +1,433 @@
+"""Image files: read, looked at and decoded within limits, or refused for a reason.
+
+Image files of a pool come from strangers. Nothing here trusts what a file says of itself, and nothing
+depends on Pillow's global switches (`MAX_IMAGE_PIXELS`, `LOAD_TRUNCATED_IMAGES`), which any library in
+the process may have turned. A function gives either its result or the name of one of `REASONS`.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+import os
+import re
+import stat
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from poolwright.core.step import Reason
+
+if TYPE_CHECKING:
+    from PIL import Image, ImageFile
+
+REASONS: tuple[Reason, ...] = (
+    Reason("missing_file", "the image file is not there", bad=True),
+    Reason("unreadable_file", "the image file cannot be read", bad=True),
+    Reason("outside_root", "the image path leads out of the image folder", bad=True),
+    Reason("empty_file", "the image file is empty", bad=True),
+    Reason("too_many_bytes", "the image file is larger than allowed", bad=True),
+    Reason("too_many_pixels", "the image has more pixels than allowed", bad=True),
+    Reason("not_an_image", "the file is not an image of a known format", bad=True),
+    Reason("truncated_image", "the image file is cut off", bad=True),
+    Reason("broken_image", "the image file is damaged", bad=True),
+)
+"""Why there is no image; shared by all steps that read image files, and first in their list of reasons."""
+
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "AVIF", "BMP", "TIFF", "JPEG2000", "PPM")
+"""Formats that are opened. Pillow knows more, some of which start other programs (EPS) or are no pictures."""
+
+DECODING = 1
+"""Version of the decoding rules below; part of the digest of whatever is computed from pixels."""
+
+DRAFT_MARGIN = 2
+"""A JPEG is decoded at 1/2, 1/4 or 1/8 where that leaves this many times the wanted size on both edges."""
+
+_END = b"\xff\xd9"  # end mark of JPEG and JPEG 2000; cannot occur within their coded data
+_CODES = {reason.name: code for code, reason in enumerate(REASONS, start=1)}
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What an image file may cost at most.
+
+    Attributes:
+        max_bytes: size of the file.
+        max_pixels: width times height; 100 million need about 400 MB to decode.
+    """
+
+    max_bytes: int = 50_000_000
+    max_pixels: int = 100_000_000
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What the header of an image file says.
+
+    Attributes:
+        format: Pillow's name of the format: 'JPEG', 'PNG'.
+        width: pixels of the upright image.
+        height: pixels of the upright image.
+        frames: pictures in the file; for GIF and TIFF, where counting would walk the file, 2 means several.
+    """
+
+    format: str
+    width: int
+    height: int
+    frames: int
+
+
+class _Refused(Exception):
+    """Carries a reason out of the depth of a decoder; never leaves this module."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+def drop_codes(found: Sequence[str | None], more: Sequence[str] = ()) -> np.ndarray | None:
+    """Reasons by name as an `Outcome.drop`, for a step whose `reasons` are `REASONS` and then `more`.
+
+    Returns:
+        uint8 (n,), or None where nothing is dropped.
+    """
+    if not any(found):
+        return None
+    codes = _CODES | {name: code for code, name in enumerate(more, start=len(REASONS) + 1)}
+    return np.array([codes[name] if name else 0 for name in found], dtype=np.uint8)
+
+
+def read_bytes(root: str | None, path: str, limits: Limits = Limits()) -> bytes | str:  # noqa: B008
+    """The bytes of an image file, or a reason.
+
+    Args:
+        root: folder or fsspec URL that `path` is relative to. A path that leaves it, by '..', as an
+            absolute path or as a URL, is refused: paths are data of the pool, the root is the user's word.
+        path: file below `root`; any local path or URL where there is no root.
+        limits: more than `max_bytes` is never read.
+    """
+    if root is None:
+        return _read_url(path, limits) if "://" in path else _read_local(path, limits)
+    inside = _inside(path)
+    if inside is None:
+        return "outside_root"
+    if "://" in root:
+        return _read_url(f"{root.rstrip('/')}/{inside}", limits)
+    return _read_local(os.path.join(root, inside), limits)
+
+
+def _inside(path: str) -> str | None:
+    """The path with '.' and '..' worked out; None where it leads out of what it is relative to."""
+    if "://" in path or path.startswith(("/", "\\")) or re.match(r"[A-Za-z]:[\\/]", path):
+        return None
+    parts: list[str] = []
+    for part in re.split(r"[\\/]" if os.name == "nt" else "/", path):
+        if part == "..":
+            if not parts:
+                return None
+            parts.pop()
+        elif part not in ("", "."):
+            parts.append(part)
+    return "/".join(parts) if parts else None
+
+
+def _read_local(path: str, limits: Limits) -> bytes | str:
+    try:
+        with open(path, "rb", opener=_open_without_waiting) as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                return "unreadable_file"
+            if status.st_size > limits.max_bytes:
+                return "too_many_bytes"
+            return _sized(file.read(limits.max_bytes + 1), limits)
+    except (FileNotFoundError, NotADirectoryError):
+        return "missing_file"
+    except (OSError, ValueError):  # ValueError: a NUL in the path
+        return "unreadable_file"
+
+
+def _open_without_waiting(path: str, flags: int) -> int:
+    """Open without waiting for a writer, should the path be a named pipe."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def _read_url(url: str, limits: Limits) -> bytes | str:
+    import fsspec
+
+    try:
+        files, path = fsspec.core.url_to_fs(url)
+        return _sized(files.cat_file(path, start=0, end=limits.max_bytes + 1), limits)
+    except FileNotFoundError:
+        return "missing_file"
+    except (OSError, ValueError):
+        return "unreadable_file"
+
+
+def _sized(data: bytes, limits: Limits) -> bytes | str:
+    if not data:
+        return "empty_file"
+    return data if len(data) <= limits.max_bytes else "too_many_bytes"
+
+
+def probe(data: bytes | None, limits: Limits = Limits()) -> Probe | str:  # noqa: B008
+    """What the header says, without decoding pixels, or a reason. A cut-off file may still have its header."""
+    try:
+        image, _ = _open(data, limits)
+    except _Refused as refused:
+        return refused.reason
+    width, height = image.size
+    if image.format != "TIFF" and _orientation(image) >= 5:  # Pillow has turned the size of a TIFF already
+        width, height = height, width
+    return Probe(_name(image), width, height, _frames(image))
+
+
+def open_image(data: bytes | None, limits: Limits = Limits(), wanted: int | None = None) -> Image.Image | str:  # noqa: B008
+    """The first picture of an image file, or a reason.
+
+    Upright by its EXIF orientation, RGB uint8: transparency on white, 16-bit grey scaled by 1/257, CMYK
+    inverted where Adobe wrote it so. Colour profiles are not applied. A file that is cut off is refused
+    whole. The same bytes give the same pixels.
+
+    Args:
+        data: bytes of the file; None is refused as a missing file.
+        limits: checked against the header, before any pixel is decoded.
+        wanted: edge in pixels that the image will be shrunk to; a JPEG several times larger is decoded
+            at a fraction of its size, which is exact to about one grey level after shrinking.
+    """
+    try:
+        image, source = _open(data, limits)
+        if wanted is not None and image.format in ("JPEG", "MPO"):
+            image.draft(None, (DRAFT_MARGIN * wanted, DRAFT_MARGIN * wanted))
+        _load(image, source, limits)
+        return _upright(_rgb(image), _orientation(image))
+    except _Refused as refused:
+        return refused.reason
+
+
+class _Source(io.BytesIO):
+    """Bytes of a file, noticing when a decoder wants more of them than there are."""
+
+    short = False  # a read gave less than was asked for
+    starved = False  # a read gave nothing
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)  # shares the bytes
+        self.data = data
+
+    def read(self, size: int | None = -1) -> bytes:
+        chunk = super().read(size)
+        if size and len(chunk) < size:
+            self.short = True
+            self.starved = self.starved or not chunk
+        return chunk
+
+
+def _open(data: bytes | None, limits: Limits) -> tuple[ImageFile.ImageFile, _Source]:
+    """Read the header. The image is not decoded yet, and within the limits."""
+    if data is None:
+        raise _Refused("missing_file")
+    if not data:
+        raise _Refused("empty_file")
+    if len(data) > limits.max_bytes:
+        raise _Refused("too_many_bytes")
+    _check_pixels(_claimed_size(data), limits)
+    factory = _opener(data[:16])
+    source = _Source(data)
+    try:
+        image = factory(source, "")
+    except MemoryError:
+        raise
+    except Exception as error:
+        # Decoders raise whatever comes (struct.error, KeyError, ...) on damaged headers: the file is to blame.
+        raise _Refused(_blame(error, data, source.short)) from None
+    _check_pixels(image.size, limits)
+    return image, source
+
+
+def _load(image: ImageFile.ImageFile, source: _Source, limits: Limits) -> None:
+    """Decode the pixels, all of them."""
+    if _unfinished(image, source.data):
+        raise _Refused("truncated_image")
+    source.starved = False
+    try:
+        image.load()
+    except MemoryError:
+        raise
+    except Exception as error:  # as in `_open`
+        raise _Refused(_blame(error, source.data, source.starved)) from None
+    if source.starved and image.format != "JPEG2000":  # LOAD_TRUNCATED_IMAGES is on, and the rest is grey
+        raise _Refused("truncated_image")
+    _check_pixels(image.size, limits)
+
+
+def _check_pixels(size: tuple[int, int], limits: Limits) -> None:
+    if size[0] * size[1] > limits.max_pixels:
+        raise _Refused("too_many_pixels")
+
+
+def _blame(error: Exception, data: bytes, out_of_bytes: bool) -> str:
+    from PIL import Image
+
+    if isinstance(error, Image.DecompressionBombError):
+        return "too_many_pixels"
+    if out_of_bytes or "truncated" in str(error).lower() or _cut_short(data):
+        return "truncated_image"
+    return "broken_image"
+
+
+@functools.cache
+def _openers() -> list[tuple[Callable[[bytes], Any], Callable[[Any, str], ImageFile.ImageFile]]]:
+    """How to tell each format, and how to open it, from Pillow's registry.
+
+    `Image.open` is not used: it checks sizes against a global that other libraries change, and warns.
+    """
+    from PIL import Image
+
+    Image.init()
+    found = [Image.OPEN[name] for name in FORMATS if name in Image.OPEN]
+    return [(accept, factory) for factory, accept in found if accept is not None]
+
+
+def _opener(prefix: bytes) -> Callable[[Any, str], ImageFile.ImageFile]:
+    for accept, factory in _openers():
+        answer = accept(prefix)  # a string says that Pillow was built without the format
+        if answer and not isinstance(answer, str):
+            return factory
+    raise _Refused("not_an_image")
+
+
+def _claimed_size(data: bytes) -> tuple[int, int]:
+    """Size in the header of formats for which Pillow takes memory for all pixels on opening, else (0, 0)."""
+    head = data[:30]
+    if head[:3] == b"GIF":
+        return int.from_bytes(head[6:8], "little"), int.from_bytes(head[8:10], "little")
+    if head[:4] != b"RIFF" or head[8:12] != b"WEBP":
+        return 0, 0
+    if head[12:16] == b"VP8X":
+        return int.from_bytes(head[24:27], "little") + 1, int.from_bytes(head[27:30], "little") + 1
+    if head[12:16] == b"VP8L":
+        bits = int.from_bytes(head[21:25], "little")
+        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    return int.from_bytes(head[26:28], "little") & 0x3FFF, int.from_bytes(head[28:30], "little") & 0x3FFF
+
+
+def _cut_short(data: bytes) -> bool:
+    """Whether a WebP or AVIF, whose decoders do not say so, is shorter than its own lengths."""
+    if data[:4] == b"RIFF":
+        return int.from_bytes(data[4:8], "little") + 8 > len(data)
+    if data[4:8] != b"ftyp":
+        return False
+    at = 0
+    while at + 8 <= len(data):
+        length = int.from_bytes(data[at : at + 4], "big")
+        if length < 8:  # 0: to the end of the file; 1: a 64-bit length, of no use in a picture
+            return False
+        at += length
+    return at != len(data)
+
+
+def _unfinished(image: ImageFile.ImageFile, data: bytes) -> bool:
+    """Whether a file lacks its end in a way that its decoder may pass over.
+
+    A JPEG that ends in zeros without its end mark is a download whose space was reserved but not filled;
+    zeros are valid image data, so the decoder would paint the rest grey. OpenJPEG gives what it has.
+    """
+    if image.format in ("JPEG", "MPO"):
+        return not any(data[-32:]) and data.find(_END, _scan(data)) < 0
+    return image.format == "JPEG2000" and _END not in data
+
+
+def _scan(data: bytes) -> int:
+    """Where the first scan of a JPEG begins, past the thumbnails that its headers may hold."""
+    at = 2
+    while at + 4 <= len(data) and data[at] == 0xFF and data[at + 1] != 0xDA:
+        at += 1 if data[at + 1] == 0xFF else 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return at
+
+
+def _name(image: ImageFile.ImageFile) -> str:
+    return "JPEG" if image.format == "MPO" else str(image.format)
+
+
+def _frames(image: ImageFile.ImageFile) -> int:
+    try:
+        if image.format in ("GIF", "TIFF"):
+            return 2 if getattr(image, "is_animated", False) else 1
+        return int(getattr(image, "n_frames", 1))
+    except Exception:  # a damaged second frame does not matter to the first
+        return 1
+
+
+def _orientation(image: ImageFile.ImageFile) -> int:
+    """EXIF orientation 1 to 8; 1 where the file says nothing sensible."""
+    if image.format == "PNG" and "exif" not in image.info:
+        return 1  # Pillow would decode the pixels in search of one behind them
+    try:
+        value = image.getexif().get(0x0112, 1)
+        return int(value) if value in range(1, 9) else 1
+    except Exception:  # EXIF is decoration: whatever is wrong with it, the picture is there
+        return 1
+
+
+def _upright(image: Image.Image, orientation: int) -> Image.Image:
+    from PIL.Image import Transpose
+
+    turns = {
+        2: Transpose.FLIP_LEFT_RIGHT,
+        3: Transpose.ROTATE_180,
+        4: Transpose.FLIP_TOP_BOTTOM,
+        5: Transpose.TRANSPOSE,
+        6: Transpose.ROTATE_270,
+        7: Transpose.TRANSVERSE,
+        8: Transpose.ROTATE_90,
+    }
+    return image.transpose(turns[orientation]) if orientation in turns else image
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    """Any mode as RGB."""
+    if image.mode == "RGB" and "transparency" not in image.info:
+        return image
+    if image.mode[0] in "IF":
+        return _grey(image).convert("RGB")
+    if image.mode == "CMYK":
+        return _ink(image).convert("RGB")
+    try:
+        if image.has_transparency_data:
+            return _on_white(image.convert("RGBA"))
+        return image.convert("RGB")
+    except ValueError:  # LAB and other modes of TIFF that Pillow does not convert
+        raise _Refused("broken_image") from None
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    from PIL import Image
+
+    page = Image.new("RGB", image.size, (255, 255, 255))
+    page.paste(image, mask=image.getchannel("A"))
+    return page
+
+
+def _grey(image: Image.Image) -> Image.Image:
+    """Grey of more than 8 bits as 'L'. 16-bit values are divided by 257, floats are taken as 0 to 1."""
+    from PIL import Image
+
+    values = np.asarray(image)
+    if values.dtype.kind == "f":
+        grey = np.rint(np.clip(np.nan_to_num(values), 0, 1) * 255)
+    else:
+        grey = (np.clip(values, 0, 65_535).astype(np.uint32) + 128) // 257
+    transparent = image.info.get("transparency")
+    if isinstance(transparent, int):
+        grey = np.where(values == transparent, 255, grey)
+    return Image.fromarray(grey.astype(np.uint8))
+
+
+def _ink(image: Image.Image) -> Image.Image:
+    """CMYK with 255 for full ink. Pillow takes every CMYK JPEG as inverted; only those with Adobe's mark are."""
+    from PIL import ImageChops
+
+    plain = image.format in ("JPEG", "MPO") and "adobe" not in image.info
+    return ImageChops.invert(image) if plain else image

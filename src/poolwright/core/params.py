@@ -1,0 +1,81 @@
+"""Parameter types that steps and the recipe share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from fractions import Fraction
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, WithJsonSchema
+
+
+def parse_share(value: Any) -> float:
+    """A share of rows: 0.04 or '4%'.
+
+    Raises:
+        ValueError: not a number or percentage, or outside 0..1.
+    """
+    share = _as_number(value)
+    if not 0 <= share <= 1:
+        raise ValueError(f"a share lies between 0 and 1, or is a percentage such as '4%', not {value!r}")
+    return float(share)
+
+
+def _as_number(value: Any) -> Fraction:
+    try:
+        if isinstance(value, str) and value.strip().endswith("%"):
+            return Fraction(value.strip()[:-1].strip().replace("_", "")) / 100
+        if isinstance(value, bool):
+            raise ValueError
+        return Fraction(str(value).strip())
+    except (ValueError, ZeroDivisionError):
+        raise ValueError(f"{value!r} is neither a number such as 0.04 nor a percentage such as '4%'") from None
+
+
+def exact(share: float) -> Fraction:
+    """The share as people wrote it: 0.04 is 1/25, not the binary number beside it."""
+    return Fraction(repr(float(share)))
+
+
+def share_of(share: float, count: int) -> int:
+    """That share of `count` rows, rounded half up, exactly."""
+    wanted = exact(share) * count + Fraction(1, 2)
+    return wanted.numerator // wanted.denominator
+
+
+def percent(share: float) -> str:
+    """A share in words: 0.04 -> '4%'."""
+    return f"{float(exact(share) * 100):g}%"
+
+
+def _as_names(value: Any) -> Any:
+    if isinstance(value, str):
+        return (value,)
+    if isinstance(value, Iterable):
+        names = tuple(value)
+        if len(set(map(str, names))) < len(names):
+            raise ValueError("a column is named twice")
+        return names
+    return value
+
+
+Share = Annotated[
+    float,
+    BeforeValidator(parse_share),
+    WithJsonSchema({"anyOf": [{"type": "number", "minimum": 0, "maximum": 1}, {"type": "string", "pattern": "%$"}]}),
+]
+"""A share between 0 and 1, from a number or a percentage such as '4%'."""
+
+Columns = Annotated[
+    tuple[Annotated[str, Field(min_length=1)], ...],
+    BeforeValidator(_as_names),
+    Field(min_length=1),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}),
+]
+"""One column name or a list of them, as a tuple."""
+
+Column = Annotated[str, Field(min_length=1)]
+"""The name of a column."""
+
+Count = Annotated[int, Field(ge=0)]
+"""A number of rows or groups."""

@@ -1,0 +1,91 @@
+"""Pool: rows that exist before we start, read in place, part by part."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any, ClassVar
+
+import pyarrow as pa
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
+
+
+def _resolve(value: str, info: ValidationInfo) -> str:
+    folder = (info.context or {}).get("folder")
+    if folder is None or "://" in value:
+        return value
+    import os
+
+    return os.path.normpath(os.path.join(folder, os.path.expanduser(value)))
+
+
+Place = Annotated[str, AfterValidator(_resolve), Field(description="path, relative to the recipe's folder, or URL")]
+"""A path or fsspec URL in a recipe; relative paths are resolved against the recipe's folder."""
+
+
+class Part(BaseModel):
+    """A fixed run of consecutive rows of a pool: the smallest thing that is read, quarantined or named in a ledger.
+
+    Attributes:
+        index: place in the pool's list of parts, from 0.
+        name: for people: the file, and the rows of it where it is cut.
+        files: paths or URLs the rows come from; their content is the identity of the part.
+        start: first row within the files.
+        rows: number of rows; None where only reading tells.
+        detail: what else `Pool.read` needs, plain JSON values.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    index: int
+    name: str
+    files: tuple[str, ...]
+    start: int = 0
+    rows: int | None = None
+    detail: dict[str, Any] = {}
+
+
+class Pool(BaseModel):
+    """A kind of pool, with its parameters as fields; `read:` in a recipe names the kind.
+
+    A pool gives columns under the names its source has; well-known columns have the types of
+    `poolwright.core.columns`. The column `uid` is always there.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: ClassVar[str]
+    unit_rows: ClassVar[int] = 1_000_000
+    """At most about so many rows make one unit of work."""
+    unique: ClassVar[bool] = False
+    """Whether uids cannot repeat, by how the pool makes them."""
+
+    def schema(self) -> pa.Schema:
+        """Columns this pool gives, found without reading rows.
+
+        Raises:
+            RecipeError: a path does not exist, or the source has not the columns named.
+        """
+        raise NotImplementedError
+
+    def parts(self) -> list[Part]:
+        """All parts, in a fixed order that depends on the source alone."""
+        raise NotImplementedError
+
+    def read(self, part: Part, columns: Sequence[str], batch_rows: int) -> Iterator[pa.Table]:
+        """Rows of one part, in order, in batches of at most `batch_rows`.
+
+        Args:
+            columns: names out of `schema()`; only they are read, in this order.
+
+        Raises:
+            BadPart: the part cannot be read; nothing of it is to be used.
+        """
+        raise NotImplementedError
+
+    def image_root(self) -> str | None:
+        """Folder or URL that values of `image_path` are relative to."""
+        return None
+
+    def known_images(self) -> bool:
+        """Whether `read` can give the column `image` itself (bytes inside the source)."""
+        return False

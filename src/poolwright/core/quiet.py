@@ -1,0 +1,31 @@
+"""Importing heavy libraries with their usage reporting off, and with one thread a unit of work."""
+
+from __future__ import annotations
+
+import os
+from importlib import import_module
+from typing import Any
+
+_SWITCHES = {
+    "DO_NOT_TRACK": "1",
+    "DAFT_ANALYTICS_ENABLED": "0",
+    "SCARF_NO_ANALYTICS": "true",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "ORT_DISABLE_TELEMETRY": "1",
+}
+
+
+def silence() -> None:
+    """Switch off the usage reporting of every library that has one. Call before they are imported."""
+    for name, value in _SWITCHES.items():
+        os.environ[name] = value
+    # Daft's and Ray's progress bars would write over ours.
+    os.environ.setdefault("DAFT_PROGRESS_BAR", "0")
+    os.environ.setdefault("RAY_TQDM", "0")
+
+
+def import_daft() -> Any:
+    """The daft module, with its usage reporting off."""
+    silence()
+    return import_module("daft")

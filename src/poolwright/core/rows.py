@@ -1,0 +1,122 @@
+"""Rows: the batch of rows that a step sees."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+
+class Rows:
+    """Some rows with named columns: a thin, immutable view of an Arrow table.
+
+    A step's `apply` gets one and must treat each row by itself. Columns come as single Arrow arrays
+    (`column`), or as NumPy arrays for arithmetic (`numbers`, `vectors`).
+    """
+
+    __slots__ = ("table",)
+
+    def __init__(self, table: pa.Table) -> None:
+        self.table = table
+
+    @classmethod
+    def of(cls, columns: Mapping[str, Any]) -> Rows:
+        """Rows from Python lists, NumPy or Arrow arrays by column name."""
+        return cls(pa.table({name: as_array(values) for name, values in columns.items()}))
+
+    def __len__(self) -> int:
+        return int(self.table.num_rows)
+
+    @property
+    def schema(self) -> pa.Schema:
+        return self.table.schema
+
+    def column(self, name: str) -> pa.Array:
+        """The column as one Arrow array."""
+        return one_array(self.table.column(name))
+
+    def strings(self, name: str) -> list[str | None]:
+        """The column as Python strings, None for null."""
+        values: list[str | None] = self.table.column(name).cast(pa.string()).to_pylist()
+        return values
+
+    def numbers(self, name: str) -> np.ndarray:
+        """The column as float64 (n,), NaN for null."""
+        array = self.column(name)
+        if pa.types.is_boolean(array.type):
+            array = array.cast(pa.int8())
+        if pa.types.is_temporal(array.type):
+            array = array.cast(pa.int64())
+        return np.asarray(array.cast(pa.float64()).to_numpy(zero_copy_only=False))
+
+    def vectors(self, name: str) -> np.ndarray:
+        """The column as (n, d) of its own float type; a null vector is a row of NaN."""
+        return vectors_of(self.column(name))
+
+    def filter(self, keep: np.ndarray) -> Rows:
+        """The rows where `keep` (bool (n,)) is true."""
+        return Rows(self.table.filter(pa.array(keep)))
+
+    def slice(self, start: int, length: int) -> Rows:
+        return Rows(self.table.slice(start, length))
+
+    def select(self, names: Sequence[str]) -> Rows:
+        return Rows(self.table.select(list(names)))
+
+    def without(self, names: Sequence[str]) -> Rows:
+        return Rows(self.table.drop_columns([name for name in names if name in self.table.column_names]))
+
+    def give(self, columns: Mapping[str, pa.Array], fields: Mapping[str, pa.Field]) -> Rows:
+        """These rows with columns added or replaced, typed and annotated as `fields` say."""
+        table = self.table
+        for name, values in columns.items():
+            array = values if values.type == fields[name].type else values.cast(fields[name].type)
+            place = table.schema.get_field_index(name)
+            if place < 0:
+                table = table.append_column(fields[name], array)
+            else:
+                table = table.set_column(place, fields[name], array)
+        return Rows(table)
+
+
+def as_array(values: Any) -> pa.Array:
+    """An Arrow array of lists, NumPy arrays (n,) or (n, d), or Arrow arrays."""
+    if isinstance(values, pa.Array):
+        return values
+    if isinstance(values, pa.ChunkedArray):
+        return one_array(values)
+    if isinstance(values, np.ndarray) and values.ndim == 2:
+        return vector_array(values)
+    return pa.array(values)
+
+
+def one_array(chunked: pa.ChunkedArray) -> pa.Array:
+    """All chunks of a column as one array, without a copy where there is one chunk."""
+    if chunked.num_chunks == 1:
+        return chunked.chunk(0)
+    if pa.types.is_dictionary(chunked.type):
+        chunked = chunked.unify_dictionaries()
+    combined = chunked.combine_chunks()
+    return combined if isinstance(combined, pa.Array) else combined.chunk(0)
+
+
+def vector_array(matrix: np.ndarray, valid: np.ndarray | None = None) -> pa.Array:
+    """A fixed-size-list array of a (n, d) matrix; rows where `valid` (bool (n,)) is false are null."""
+    flat = pa.array(np.ascontiguousarray(matrix).reshape(-1))
+    mask = None if valid is None else pa.array(~valid)
+    return pa.FixedSizeListArray.from_arrays(flat, matrix.shape[1], mask=mask)
+
+
+def vectors_of(array: pa.Array) -> np.ndarray:
+    """A fixed-size-list array as (n, d); null rows are NaN. Without a copy where nothing is null."""
+    width = array.type.list_size
+    start = array.offset * width
+    values = array.values.slice(start, len(array) * width)
+    matrix = values.to_numpy(zero_copy_only=False).reshape(len(array), width)
+    if array.null_count:
+        matrix = matrix.copy()
+        matrix[pc.is_null(array).to_numpy(zero_copy_only=False)] = np.nan
+    return matrix

@@ -1,0 +1,58 @@
+"""State: the small thing a step fitted. Saved, hashed and released with the table."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from poolwright.core.files import write_atomically
+
+
+@dataclass(frozen=True)
+class State:
+    """What a step learned: a few values, and tables where values are many.
+
+    Attributes:
+        values: JSON values by name: thresholds, counts, model names and digests.
+        tables: Arrow tables by name: group cuts, text features, centroids.
+    """
+
+    values: Mapping[str, Any] = field(default_factory=dict)
+    tables: Mapping[str, pa.Table] = field(default_factory=dict)
+
+    def save(self, folder: Path, name: str) -> str:
+        """Write `<name>.json` and `<name>.<table>.parquet` into `folder`; returns the digest.
+
+        The JSON is written last, so that a state whose JSON exists is whole. The same state gives
+        the same bytes.
+        """
+        digests = {}
+        for key, table in sorted(self.tables.items()):
+            digests[key] = write_atomically(folder / f"{name}.{key}.parquet", lambda out, t=table: _write(t, out))
+        document = {"values": dict(self.values), "tables": digests}
+        text = json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+        write_atomically(folder / f"{name}.json", lambda out: out.write(text.encode()))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    @classmethod
+    def load(cls, folder: Path, name: str) -> State:
+        """Read a state that `save` wrote."""
+        document = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+        tables = {key: pq.read_table(folder / f"{name}.{key}.parquet") for key in document["tables"]}
+        return cls(document["values"], tables)
+
+    @staticmethod
+    def digest(folder: Path, name: str) -> str:
+        """Digest of a saved state: SHA-256 of its JSON, which holds the digests of its tables."""
+        return hashlib.sha256((folder / f"{name}.json").read_bytes()).hexdigest()
+
+
+def _write(table: pa.Table, out: Any) -> None:
+    pq.write_table(table, out, compression="zstd", store_schema=True)

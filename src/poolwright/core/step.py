@@ -1,0 +1,109 @@
+"""Step: one verb of a recipe. It fits something small on all rows, then applies it row by row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict
+
+from poolwright.core.frame import Context, Frame
+from poolwright.core.rows import Rows
+from poolwright.core.state import State
+
+Kind = Literal["describe", "choose", "split"]
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why a row is dropped.
+
+    Attributes:
+        name: short name in the ledger, such as 'below_threshold'.
+        words: how it is told to people: "similarity below the threshold".
+        bad: the row is broken (unreadable image, NaN vector), not unwanted; counts towards `max_bad`.
+    """
+
+    name: str
+    words: str
+    bad: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What `apply` says of some rows.
+
+    Attributes:
+        columns: new columns, one value a row. Values of dropped rows are ignored.
+        drop: uint8 (n,): 0 keeps the row, i drops it for `step.reasons[i - 1]`; None keeps all.
+    """
+
+    columns: Mapping[str, pa.Array] = field(default_factory=dict)
+    drop: np.ndarray | None = None
+
+
+class Step(BaseModel):
+    """One verb of a recipe, with its parameters as fields.
+
+    Subclasses set the class variables and implement `needs`, `apply`, and where they give columns or
+    learn something, `gives` and `fit`. `apply` is row-wise and pure: what it says of a row depends on
+    that row and the state alone.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    verb: ClassVar[str]
+    kind: ClassVar[Kind]
+    reasons: ClassVar[tuple[Reason, ...]] = ()
+    shorthand: ClassVar[str | None] = None
+    """Field that a bare value in the recipe sets: `- where: "width > 100"`."""
+    fits_rows: ClassVar[bool] = False
+    """Whether `fit` looks at the rows."""
+    costly: ClassVar[bool] = False
+    """Whether `apply` is dear, so that a run saves what it gives before a later step fits on it."""
+
+    def needs(self) -> tuple[str, ...]:
+        """Columns that `fit` and `apply` read."""
+        raise NotImplementedError
+
+    def optional(self) -> tuple[str, ...]:
+        """Columns that `apply` reads where they are there."""
+        return ()
+
+    def gives(self, given: pa.Schema) -> list[pa.Field]:
+        """Columns that `apply` adds or replaces.
+
+        Args:
+            given: the live columns before this step, with those of `needs` among them.
+
+        Raises:
+            StepError: a needed column has a type this step cannot work on.
+        """
+        return []
+
+    def takes(self, given: pa.Schema) -> tuple[str, ...]:
+        """Columns of `given` that are gone after this step."""
+        return ()
+
+    def fit(self, frame: Frame, context: Context) -> State:
+        """Learn the state. Reads only columns of `needs` and 'uid'."""
+        return State()
+
+    def apply(self, rows: Rows, state: State) -> Outcome:
+        """Decide and describe, row by row."""
+        raise NotImplementedError
+
+    def explain(self, row: Mapping[str, Any], state: State) -> str:
+        """One row's value beside what it was held against, for `poolwright why`; may be empty.
+
+        Args:
+            row: the needed and given columns of one row.
+        """
+        return ""
+
+    def learned(self, state: State) -> str:
+        """The state in words, for reports and cards: "similarity >= 0.2731 (1,000,000 of 1,146,768 rows)"."""
+        return ""

@@ -1,0 +1,193 @@
+"""Table: the folder a run saves, and its record `table.json`.
+
+    part-00000.parquet          kept rows, one file a unit of work
+    dropped/part-00000.parquet  ledger: part (int32), row (uint32), code (uint16) of every dropped row
+    states/01-top.json          what each step learned; tables beside it as .parquet
+    table.json                  the record: inputs, steps, digests, counts. The same run gives the same bytes
+    timings.json                machine, seconds and rows per second: differs from run to run
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import BaseModel, ConfigDict
+
+from poolwright.core.errors import InputError
+from poolwright.core.rows import Rows
+from poolwright.core.state import State
+
+TABLE_FORMAT = 1
+RECORD = "table.json"
+TIMINGS = "timings.json"
+
+LEDGER_SCHEMA = pa.schema(
+    [
+        pa.field("part", pa.int32(), nullable=False),
+        pa.field("row", pa.uint32(), nullable=False),
+        pa.field("code", pa.uint16(), nullable=False),
+    ]
+)
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class InputFile(_Record):
+    """One file that input rows came from, or a run of small ones. `digest` is an XXH3-128 of the content, hex."""
+
+    path: str
+    size: int
+    digest: str
+
+
+class InputPart(_Record):
+    """One part of the source, with why it was quarantined, if it was."""
+
+    name: str
+    files: tuple[int, ...]  # indices into `TableRecord.files`
+    start: int = 0
+    rows: int | None = None
+    quarantined: str | None = None
+
+
+class StepRecord(_Record):
+    """One step as it ran. `state` is the digest of `states/<state_name>.json`."""
+
+    index: int
+    verb: str
+    kind: str
+    parameters: dict[str, Any]
+    gives: tuple[str, ...]
+    state_name: str
+    state: str
+    learned: str
+
+
+class ReasonRecord(_Record):
+    """What a ledger code stands for. `step` is -1 for what is checked before the first step."""
+
+    code: int
+    step: int
+    verb: str
+    name: str
+    words: str
+    bad: bool
+
+
+class FunnelRow(_Record):
+    """Rows before and after one step, and how many were dropped for each reason."""
+
+    step: int
+    verb: str
+    rows_in: int
+    kept: int
+    dropped: dict[str, int]
+
+
+class OutputPart(_Record):
+    """One unit's output: the kept rows and the ledger. Digests are XXH3-128 of the files, hex."""
+
+    file: str
+    rows: int
+    digest: str
+    ledger: str
+    dropped: int
+    ledger_digest: str
+
+
+class ModelRecord(_Record):
+    """The encoder that made a column of vectors."""
+
+    column: str
+    name: str
+    weights: str
+
+
+class TableRecord(_Record):
+    """Everything `table.json` says."""
+
+    format: int
+    name: str
+    recipe: str
+    recipe_text: str
+    source: str
+    seed: int
+    plan: str
+    versions: dict[str, str]
+    image_root: str | None
+    files: tuple[InputFile, ...]
+    inputs: tuple[InputPart, ...]
+    steps: tuple[StepRecord, ...]
+    models: tuple[ModelRecord, ...]
+    reasons: tuple[ReasonRecord, ...]
+    rows_in: int
+    rows_kept: int
+    funnel: tuple[FunnelRow, ...]
+    parts: tuple[OutputPart, ...]
+
+    @property
+    def rows_dropped(self) -> int:
+        return self.rows_in - self.rows_kept
+
+    @property
+    def quarantined(self) -> tuple[InputPart, ...]:
+        return tuple(part for part in self.inputs if part.quarantined)
+
+
+class Table:
+    """A finished table, read from its folder.
+
+    Raises:
+        InputError: there is no finished table in the folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        try:
+            text = (folder / RECORD).read_text(encoding="utf-8")
+        except FileNotFoundError:
+            raise InputError(f"{folder}: no finished table here ({RECORD} is missing); run the recipe first") from None
+        self.record = TableRecord.model_validate_json(text)
+
+    @property
+    def name(self) -> str:
+        return self.record.name
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Columns of the kept rows, with the encoder of each vector column in its field metadata."""
+        return pq.read_schema(self.folder / self.record.parts[0].file)
+
+    def batches(self, columns: Sequence[str] | None = None, batch_rows: int = 65_536) -> Iterator[Rows]:
+        """Kept rows, in order, in batches."""
+        names = list(columns) if columns is not None else None
+        for part in self.record.parts:
+            with pq.ParquetFile(self.folder / part.file) as file:
+                for batch in file.iter_batches(batch_size=batch_rows, columns=names):
+                    yield Rows(pa.Table.from_batches([batch]))
+
+    def read(self, columns: Sequence[str] | None = None) -> pa.Table:
+        """All kept rows in memory; name the columns you need."""
+        names = list(columns) if columns is not None else None
+        tables = [pq.read_table(self.folder / part.file, columns=names) for part in self.record.parts]
+        return pa.concat_tables(tables)
+
+    def ledger(self) -> pa.Table:
+        """Every dropped row in memory: `part`, `row`, `code` (see `record.reasons`)."""
+        return pa.concat_tables([pq.read_table(self.folder / part.ledger) for part in self.record.parts])
+
+    def state(self, step: int) -> State:
+        """What step number `step` (from 0) learned."""
+        return State.load(self.folder / "states", self.record.steps[step].state_name)
+
+    def timings(self) -> dict[str, Any]:
+        """Machine, seconds and rows per second of the run; empty where the file is gone."""
+        path = self.folder / TIMINGS
+        return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}

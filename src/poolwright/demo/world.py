@@ -1,0 +1,221 @@
+"""The demo's world: a folder of small drawn pictures with their metadata, and the truth about each of them.
+
+    images/<aa>/<uid>.jpg   (some .png; a few cannot be decoded, a few are copies)
+    metadata.parquet        what a user of the pool sees
+    truth.parquet           what is really shown, which is a copy, which is corrupt
+    world.json              with which arguments the folder was drawn, and whether it is finished
+
+Each picture has generators of its own, seeded by the world's seed and its index, so any one can be drawn alone:
+`encode(tell(index, seed), seed)` gives the bytes of its file.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from poolwright.core.files import write_atomically, write_text
+from poolwright.demo.drawing import draw_kind, measure
+from poolwright.demo.facts import Facts, tell
+from poolwright.demo.people import COUNTRIES
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+DRAWING = 1
+"""Raised when the drawn files change, so that folders drawn before are drawn anew."""
+
+_PICTURE, _FILE = 2, 3
+_FEW = 400
+_NOT_A_PICTURE = b"<html><head><title>404 Not Found</title></head><body>This photo is gone.</body></html>\n"
+
+
+def draw_world(folder: Path, n: int = 6000, seed: int = 2024) -> None:
+    """Draw a world into a folder; returns at once where the folder already holds that world.
+
+    Args:
+        folder: a new folder, or one that holds a world (finished or not); a different world in it is replaced.
+        n: how many pictures.
+        seed: equal seeds give equal files.
+
+    Raises:
+        FileExistsError: the folder holds something else than a world.
+    """
+    arguments = {"drawing": DRAWING, "n": n, "seed": seed}
+    marker = folder / "world.json"
+    if not _prepare(folder, marker, arguments):
+        return
+    with _helpers(folder, n, seed) as share:
+        _write_images(folder, range(0, n, share), seed)
+    rows = [tell(index, seed) for index in range(n)]
+    _write_table(_metadata(rows, seed), folder / "metadata.parquet")
+    _write_table(_truth(rows), folder / "truth.parquet")
+    _write_marker(marker, arguments, finished=True)
+
+
+def draw(facts: Facts, seed: int) -> Image.Image:
+    """The picture as it was first taken; a copy gives its original's."""
+    if facts.duplicate_of is not None:
+        return draw(tell(facts.duplicate_of, seed), seed)
+    rng = np.random.default_rng([seed, _PICTURE, facts.index])
+    return draw_kind(facts.kind, rng, facts.continent, facts.year, facts.colour)
+
+
+def encode(facts: Facts, seed: int) -> bytes:
+    """The bytes of the picture's file: as taken, copied, or spoilt."""
+    if facts.duplicate_of is not None:
+        return _encode_copy(facts, tell(facts.duplicate_of, seed), seed)
+    data = _save(draw(facts, seed), facts.suffix, quality=round(68 + 2 * (facts.year - 2004)))
+    if not facts.corrupt:
+        return data
+    way = np.random.default_rng([seed, _FILE, facts.index]).integers(3)
+    return (data[: len(data) * 2 // 5], b"", _NOT_A_PICTURE)[way]
+
+
+def _encode_copy(facts: Facts, original: Facts, seed: int) -> bytes:
+    factor = _copy_factor(facts, seed)
+    if factor is None:
+        return encode(original, seed)
+    picture = draw(original, seed)
+    if factor != 1:
+        picture = picture.resize(_size(facts, seed), Image.Resampling.LANCZOS)
+    return _save(picture, facts.suffix, quality=55)
+
+
+def _copy_factor(facts: Facts, seed: int) -> float | None:
+    """How much a copy was resized; None for an exact copy."""
+    way = int(np.random.default_rng([seed, _FILE, facts.index]).integers(4))
+    return (None, 1.0, 0.75, 1.3)[way]
+
+
+def _size(facts: Facts, seed: int) -> tuple[int, int]:
+    """Width and height of the picture's file in pixels, without drawing it."""
+    original = facts if facts.duplicate_of is None else tell(facts.duplicate_of, seed)
+    width, height = measure(original.year, np.random.default_rng([seed, _PICTURE, original.index]))
+    factor = 1.0 if facts.duplicate_of is None else _copy_factor(facts, seed) or 1.0
+    return round(width * factor), round(height * factor)
+
+
+def _save(picture: Image.Image, suffix: str, quality: int) -> bytes:
+    buffer = io.BytesIO()
+    if suffix == "png":
+        picture.save(buffer, "PNG", compress_level=3)
+    else:
+        picture.save(buffer, "JPEG", quality=quality)
+    return buffer.getvalue()
+
+
+def _prepare(folder: Path, marker: Path, arguments: dict[str, int]) -> bool:
+    """Mark the folder as the place of this world; False where the world is there already."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if marker.exists():
+        found = json.loads(marker.read_text())
+        if found == {**arguments, "finished": True}:
+            return False
+        for name in ("metadata.parquet", "truth.parquet"):
+            (folder / name).unlink(missing_ok=True)
+        shutil.rmtree(folder / "images", ignore_errors=True)
+    elif any(folder.iterdir()):
+        raise FileExistsError(f"{folder} is not empty and holds no drawn world; give a new folder")
+    _write_marker(marker, arguments, finished=False)
+    return True
+
+
+def _write_marker(marker: Path, arguments: dict[str, int], finished: bool) -> None:
+    write_text(marker, json.dumps({**arguments, "finished": finished}) + "\n")
+
+
+@contextmanager
+def _helpers(folder: Path, n: int, seed: int) -> Iterator[int]:
+    """Processes that draw their shares of the pictures; gives into how many shares the pictures are dealt.
+
+    They are started by a command line of their own, not by multiprocessing, so a caller's script needs no
+    `if __name__ == "__main__"`.
+    """
+    shares = 1 if n < _FEW else min(os.cpu_count() or 1, 8)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    command = [sys.executable, "-m", __name__, str(folder), str(n), str(seed), str(shares)]
+    helpers = [subprocess.Popen([*command, str(first)], env=environment) for first in range(1, shares)]
+    try:
+        yield shares
+        failed = [helper for helper in helpers if helper.wait() != 0]
+        if failed:
+            raise RuntimeError(f"{len(failed)} of {len(helpers)} drawing processes failed; see their errors above")
+    finally:
+        for helper in helpers:
+            if helper.poll() is None:
+                helper.kill()
+                helper.wait()
+
+
+def _write_images(folder: Path, indices: Iterable[int], seed: int) -> None:
+    for index in indices:
+        facts = tell(index, seed)
+        path = folder / "images" / facts.image_path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(encode(facts, seed))
+
+
+def _metadata(rows: list[Facts], seed: int) -> pa.Table:
+    import pyarrow as pa
+
+    sizes = [_size(facts, seed) for facts in rows]
+    columns: dict[str, tuple[pa.DataType, list[Any]]] = {
+        "uid": (pa.string(), [facts.uid for facts in rows]),
+        "image_path": (pa.string(), [facts.image_path for facts in rows]),
+        "title": (pa.string(), [facts.title for facts in rows]),
+        "text": (pa.string(), [facts.text for facts in rows]),
+        "user": (pa.string(), [facts.user for facts in rows]),
+        "country": (pa.string(), [COUNTRIES[facts.country].name for facts in rows]),
+        "continent": (pa.string(), [facts.continent for facts in rows]),
+        "lat": (pa.float64(), [facts.lat for facts in rows]),
+        "lon": (pa.float64(), [facts.lon for facts in rows]),
+        "taken_at": (pa.timestamp("us"), [facts.taken_at for facts in rows]),
+        "uploaded_at": (pa.timestamp("us"), [facts.uploaded_at for facts in rows]),
+        "license": (pa.string(), [facts.license for facts in rows]),
+        "url": (pa.string(), [f"https://example.org/photos/{facts.image_path}" for facts in rows]),
+        "width": (pa.int32(), [width for width, _ in sizes]),
+        "height": (pa.int32(), [height for _, height in sizes]),
+    }
+    return pa.table({name: pa.array(values, kind) for name, (kind, values) in columns.items()})
+
+
+def _truth(rows: list[Facts]) -> pa.Table:
+    import pyarrow as pa
+
+    uids = [facts.uid for facts in rows]
+    originals = [None if facts.duplicate_of is None else uids[facts.duplicate_of] for facts in rows]
+    return pa.table(
+        {
+            "uid": uids,
+            "kind": [facts.kind for facts in rows],
+            "duplicate_of": pa.array(originals, pa.string()),
+            "corrupt": [facts.corrupt for facts in rows],
+            "caption_kind": pa.array([facts.caption_kind for facts in rows], pa.string()),
+        }
+    )
+
+
+def _write_table(table: pa.Table, path: Path) -> None:
+    import pyarrow.parquet as pq
+
+    write_atomically(path, lambda out: pq.write_table(table, out))
+
+
+def _main(folder: str, n: str, seed: str, shares: str, first: str) -> None:
+    _write_images(Path(folder), range(int(first), int(n), int(shares)), int(seed))
+
+
+if __name__ == "__main__":
+    _main(*sys.argv[1:])

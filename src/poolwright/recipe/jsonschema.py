@@ -1,0 +1,89 @@
+"""JSON Schema of the recipe language, made from the code, so that editors complete and check recipes.
+
+The shipped file is `recipe.schema.json` beside this module; a test holds it to the code.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from pydantic import BaseModel
+
+from poolwright.recipe.recipe import RecipeBody, TableBody
+from poolwright.registry import LAYOUTS, POOLS, STEPS, layout_class, pool_class, step_class
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+def recipe_schema() -> dict[str, Any]:
+    """The schema of a whole recipe file (JSON Schema draft 2020-12)."""
+    definitions: dict[str, Any] = {}
+    body = _of(RecipeBody, definitions)
+    table = _of(TableBody, definitions)
+    table["properties"]["steps"]["items"] = {"anyOf": _steps(definitions)}
+    properties = body["properties"]
+    properties["recipe"] = {"const": 1, "description": "version of the recipe language"}
+    properties["tables"]["additionalProperties"] = table
+    properties["pools"]["additionalProperties"] = {"anyOf": [_pool(kind, definitions) for kind in POOLS]}
+    properties["releases"]["items"] = {"anyOf": [_release(name, definitions) for name in LAYOUTS]}
+    return {"$schema": DIALECT, "title": "poolwright recipe", **body, "$defs": dict(sorted(definitions.items()))}
+
+
+def schema_text() -> str:
+    """The schema as the file that is shipped."""
+    return json.dumps(recipe_schema(), indent=1, ensure_ascii=False, sort_keys=False) + "\n"
+
+
+def _of(model: type[BaseModel], definitions: dict[str, Any]) -> dict[str, Any]:
+    schema = model.model_json_schema(by_alias=True, ref_template="#/$defs/{model}")
+    definitions.update(schema.pop("$defs", {}))
+    schema.pop("title", None)
+    return schema
+
+
+def _steps(definitions: dict[str, Any]) -> list[dict[str, Any]]:
+    choices: list[dict[str, Any]] = []
+    bare = []
+    for verb in STEPS:
+        step = step_class(verb)
+        schema = _of(step, definitions)
+        forms = [schema]
+        if step.shorthand:
+            forms.append(schema["properties"][step.shorthand])
+        if not schema.get("required"):
+            bare.append(verb)
+            forms.append({"type": "null"})
+        choices.append(
+            {
+                "type": "object",
+                "properties": {verb: forms[0] if len(forms) == 1 else {"anyOf": forms}},
+                "required": [verb],
+                "additionalProperties": False,
+                "description": schema.get("description", "").partition("\n")[0],
+            }
+        )
+    return [*choices, {"enum": bare}]
+
+
+def _pool(kind: str, definitions: dict[str, Any]) -> dict[str, Any]:
+    return _tagged(_of(pool_class(kind), definitions), {"read": {"const": kind}})
+
+
+def _release(name: str, definitions: dict[str, Any]) -> dict[str, Any]:
+    schema = _of(layout_class(name), definitions)
+    tags = {
+        "table": {"type": "string", "description": "table to release"},
+        "layout": {"const": name},
+        "to": {"type": "string", "description": "folder, relative to the recipe's folder"},
+        "card": {"$ref": "#/$defs/About"},
+    }
+    return _tagged(schema, tags, required=("table", "layout", "to"))
+
+
+def _tagged(
+    schema: dict[str, Any], tags: dict[str, Any], required: tuple[str, ...] | None = None
+) -> dict[str, Any]:
+    schema["properties"] = {**tags, **schema.get("properties", {})}
+    schema["required"] = [*(required or tags), *schema.get("required", [])]
+    return schema

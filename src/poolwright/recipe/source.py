@@ -1,0 +1,196 @@
+"""Reading recipe YAML with the line of every key, `--set` overrides and `${VARIABLES}`."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from poolwright.core.errors import RecipeError, did_you_mean
+
+Key = tuple[str | int, ...]
+
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+
+
+@dataclass
+class RecipeSource:
+    """A recipe as written: plain data, and where each key of it stands.
+
+    Attributes:
+        name: file name for errors.
+        folder: what relative paths are resolved against.
+        text: the YAML text, with overrides appended as comments.
+        data: the parsed document, overrides and variables applied.
+        lines: line (from 1) of every key path; overridden ones are missing.
+    """
+
+    name: str
+    folder: Path
+    text: str
+    data: dict[str, Any]
+    lines: dict[Key, int] = field(default_factory=dict)
+    overridden: set[Key] = field(default_factory=set)
+
+    def where(self, key: Key) -> str:
+        """Place of a key for an error: 'recipe.yaml:12', or '--set' for an override."""
+        for length in range(len(key), -1, -1):
+            if key[:length] in self.overridden:
+                return "--set"
+            if key[:length] in self.lines:
+                return f"{self.name}:{self.lines[key[:length]]}"
+        return self.name
+
+    def error(self, key: Key, message: str) -> RecipeError:
+        """An error about one key: where, which key, what."""
+        path = dotted(key)
+        return RecipeError(f"{self.where(key)}: {path}: {message}" if path else f"{self.where(key)}: {message}")
+
+
+def dotted(key: Key) -> str:
+    """A key path as people write it: tables.a.steps[0].top.n."""
+    text = ""
+    for item in key:
+        text += f"[{item}]" if isinstance(item, int) else (f".{item}" if text else str(item))
+    return text
+
+
+def read_source(path: Path, sets: Sequence[str] = ()) -> RecipeSource:
+    """Read a recipe file.
+
+    Args:
+        path: the YAML file.
+        sets: overrides `a.b=value`; the value is YAML; `steps` are named by number or by verb.
+
+    Raises:
+        RecipeError: no such file, broken YAML, a repeated key, an override of nothing, an unset variable.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise RecipeError(f"{path}: no such recipe; list the shipped ones with: poolwright recipes") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path}: cannot be read as UTF-8 text: {error}") from None
+    return parse_source(text, path.name, path.resolve().parent, sets)
+
+
+def parse_source(text: str, name: str, folder: Path, sets: Sequence[str] = ()) -> RecipeSource:
+    """Like `read_source`, for text that is already read."""
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise RecipeError(f"{name}:{line}: not valid YAML: {error.problem or error.context}") from None
+    except yaml.YAMLError as error:
+        raise RecipeError(f"{name}: not valid YAML: {error}") from None
+    source = RecipeSource(name, folder, text, {})
+    data = _construct(node, (), source) if node is not None else None
+    if not isinstance(data, dict):
+        raise RecipeError(f"{name}:1: a recipe is a mapping that starts with 'recipe: 1'")
+    source.data = data
+    for override in sets:
+        _override(source, override)
+    source.data = _map_strings(source.data, (), lambda value, key: _fill_in(value, key, source))
+    if sets:
+        source.text = text.rstrip("\n") + "\n" + "".join(f"# --set {override}\n" for override in sets)
+    return source
+
+
+def from_data(data: Mapping[str, Any], folder: Path) -> RecipeSource:
+    """A recipe given as Python data."""
+    text = yaml.safe_dump(dict(data), sort_keys=False, allow_unicode=True)
+    return parse_source(text, "recipe", folder)
+
+
+def _construct(node: yaml.Node, key: Key, source: RecipeSource) -> Any:
+    source.lines.setdefault(key, node.start_mark.line + 1)
+    if isinstance(node, yaml.MappingNode):
+        result: dict[Any, Any] = {}
+        for key_node, value_node in node.value:
+            name = _scalar(key_node)
+            if name in result:
+                line = key_node.start_mark.line + 1
+                raise RecipeError(f"{source.name}:{line}: {dotted((*key, name))}: the key is given twice")
+            source.lines[(*key, name)] = key_node.start_mark.line + 1
+            result[name] = _construct(value_node, (*key, name), source)
+        return result
+    if isinstance(node, yaml.SequenceNode):
+        return [_construct(item, (*key, place), source) for place, item in enumerate(node.value)]
+    return _scalar(node)
+
+
+def _scalar(node: yaml.Node) -> Any:
+    constructor = yaml.constructor.SafeConstructor()
+    try:
+        return constructor.construct_object(node, deep=True)  # type: ignore[no-untyped-call]
+    except yaml.constructor.ConstructorError as error:
+        raise RecipeError(f"line {node.start_mark.line + 1}: {error.problem}") from None
+
+
+def _override(source: RecipeSource, text: str) -> None:
+    path, equals, value_text = text.partition("=")
+    if not equals or not path:
+        raise RecipeError(f"--set {text}: write it as key.path=value")
+    try:
+        value = yaml.safe_load(value_text) if value_text else ""
+    except yaml.YAMLError:
+        value = value_text
+    keys = path.strip().split(".")
+    place: Any = source.data
+    done: Key = ()
+    for name in keys[:-1]:
+        step = _find(place, name, done, text)
+        place, done = place[step], (*done, step)
+        if isinstance(place, dict) and isinstance(done[-1], int) and len(place) == 1 and name in place:
+            place, done = place[name], (*done, name)
+    if isinstance(place, dict):
+        last: str | int = keys[-1]
+    else:
+        last = _find(place, keys[-1], done, text)
+    if isinstance(place, list) and isinstance(place[int(last)], dict) and keys[-1] in place[int(last)]:
+        place, done, last = place[int(last)], (*done, last), keys[-1]
+    place[last] = value
+    source.overridden.add((*done, last))
+
+
+def _find(place: Any, name: str, done: Key, text: str) -> str | int:
+    if isinstance(place, dict):
+        if name in place:
+            return name
+        raise RecipeError(f"--set {text}: {dotted(done) or 'the recipe'} has no '{name}'; {did_you_mean(name, place)}")
+    if isinstance(place, list):
+        if name.isdigit() and int(name) < len(place):
+            return int(name)
+        verbs = [next(iter(item)) if isinstance(item, dict) else str(item) for item in place]
+        if verbs.count(name) == 1:
+            return verbs.index(name)
+        if name in verbs:
+            raise RecipeError(f"--set {text}: '{name}' stands there {verbs.count(name)} times; name it by its number")
+        raise RecipeError(f"--set {text}: {dotted(done)} has no '{name}'; {did_you_mean(name, verbs)}")
+    raise RecipeError(f"--set {text}: {dotted(done)} is a single value; it has no '{name}'")
+
+
+def _map_strings(value: Any, key: Key, change: Callable[[str, Key], Any]) -> Any:
+    if isinstance(value, str):
+        return change(value, key)
+    if isinstance(value, dict):
+        return {name: _map_strings(item, (*key, name), change) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_map_strings(item, (*key, place), change) for place, item in enumerate(value)]
+    return value
+
+
+def _fill_in(value: str, key: Key, source: RecipeSource) -> str:
+    def lookup(match: re.Match[str]) -> str:
+        name, default = match.group(1), match.group(2)
+        found = os.environ.get(name, default)
+        if found is None:
+            raise source.error(key, f"the environment variable {name} is not set; set it, or write ${{{name}:-default}}")
+        return found
+
+    return _VARIABLE.sub(lookup, value)

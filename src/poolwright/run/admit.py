@@ -1,0 +1,108 @@
+"""Admission: rows of a pool need a uid of their own. Finds rows without one, and repeats of one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from poolwright.core.columns import UID
+from poolwright.core.state import State
+from poolwright.core.table import LEDGER_SCHEMA
+from poolwright.kernels.hashing import hash64
+from poolwright.run.flow import Flow
+
+Run = Callable[[Callable[[int], Any]], Mapping[int, Any]]
+
+_HASH_KEY = 0x706F6F6C  # any fixed key: these hashes only find candidates
+_HASHES_AT_ONCE = 200_000_000
+"""Hashes compared at once: eight bytes each, in the memory of the driving process."""
+
+
+def admit(flow: Flow, run: Run) -> State:
+    """Find the rows of a pool that cannot enter: no uid (code 1), or the uid of an earlier row (code 2).
+
+    Hashes of all uids are compared, in slices of the hash range where there are many; rows whose
+    hash repeats are then compared by the uid itself, so that two uids with one hash stay two.
+    """
+    rows = sum(part.rows or 0 for part in flow.plan.source.parts)
+    slices = max(1, -(-rows // _HASHES_AT_ONCE))
+    missing: list[tuple[int, int]] = []
+    repeated: list[np.ndarray] = []
+    for index in range(slices):
+        results = run(UidHashes(flow, index, slices))
+        hashes = np.concatenate([result[0] for result in results.values()] or [np.zeros(0, np.uint64)])
+        hashes.sort()
+        repeated.append(np.unique(hashes[1:][hashes[1:] == hashes[:-1]]))
+        if index == 0:
+            missing = [place for unit in sorted(results) for place in results[unit][1]]
+    again = np.concatenate(repeated)
+    duplicates = _duplicates(flow, run, again) if len(again) else []
+    refused = [(part, row, 1) for part, row in missing] + [(part, row, 2) for part, row in duplicates]
+    return _state(refused)
+
+
+def _state(refused: list[tuple[int, int, int]]) -> State:
+    values = {"missing": sum(code == 1 for *_, code in refused), "duplicate": sum(code == 2 for *_, code in refused)}
+    if not refused:
+        return State(values)
+    columns = zip(*sorted(refused), strict=True)
+    arrays = [pa.array(column, field.type) for column, field in zip(columns, LEDGER_SCHEMA, strict=True)]
+    return State(values, {"refused": pa.table(arrays, schema=LEDGER_SCHEMA)})
+
+
+def _duplicates(flow: Flow, run: Run, again: np.ndarray) -> list[tuple[int, int]]:
+    """(part, row) of every row whose uid an earlier row has."""
+    results = run(UidsOfHashes(flow, again))
+    seen: set[str] = set()
+    found = []
+    for part, row, uid in sorted(place for result in results.values() for place in result):
+        if uid in seen:
+            found.append((part, row))
+        seen.add(uid)
+    return found
+
+
+@dataclass(frozen=True)
+class UidHashes:
+    """The function a unit runs: hashes of its uids within one slice of the range, and places without uid."""
+
+    flow: Flow
+    slice: int
+    slices: int
+
+    def __call__(self, unit: int) -> tuple[np.ndarray, list[tuple[int, int]]]:
+        hashes, missing = [np.zeros(0, np.uint64)], []
+        for batch in self.flow.batches(unit, 0, [UID]):
+            uids = batch.rows.column(UID)
+            empty = _empty(uids)
+            missing += [(batch.part, batch.start + int(row)) for row in np.flatnonzero(empty)]
+            found = hash64(uids, _HASH_KEY)[~empty]
+            if self.slices > 1:
+                found = found[found % np.uint64(self.slices) == self.slice]
+            hashes.append(found)
+        return np.concatenate(hashes), missing
+
+
+@dataclass(frozen=True)
+class UidsOfHashes:
+    """The function a unit runs: (part, row, uid) of rows whose uid has one of some hashes."""
+
+    flow: Flow
+    hashes: np.ndarray
+
+    def __call__(self, unit: int) -> list[tuple[int, int, str]]:
+        places = []
+        for batch in self.flow.batches(unit, 0, [UID]):
+            uids = batch.rows.column(UID)
+            rows = np.flatnonzero(np.isin(hash64(uids, _HASH_KEY), self.hashes) & ~_empty(uids))
+            places += [(batch.part, batch.start + int(row), uids[int(row)].as_py()) for row in rows]
+        return places
+
+
+def _empty(uids: pa.Array) -> np.ndarray:
+    return np.asarray(pc.fill_null(pc.equal(pc.binary_length(uids), 0), True).to_numpy(zero_copy_only=False))

@@ -1,0 +1,119 @@
+"""Identity of a table: everything its rows depend on. Resume compares it by name and refuses to mix."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from poolwright.core.errors import ChangedError
+from poolwright.core.files import write_text
+from poolwright.core.table import TABLE_FORMAT
+
+IDENTITY = "identity.json"
+
+
+def versions() -> dict[str, str]:
+    """Versions of what decides about rows and bytes."""
+    from poolwright import __version__
+
+    return {"poolwright": __version__, **{name: version(name) for name in ("daft", "numpy", "pyarrow")}}
+
+
+def identity_digest(identity: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(identity, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+
+def claim(folder: Path, identity: Mapping[str, Any], table: str, changed_files: set[str]) -> None:
+    """Note the identity of a new table, or check that an existing one has the same.
+
+    Args:
+        folder: the table's folder.
+        identity: `format`, `seed`, `source`, `inputs`, `steps`, `models`, `quarantine`.
+        table: its name, for the error.
+        changed_files: inputs whose content differs from the last look, to name them.
+
+    Raises:
+        ChangedError: names every thing that differs, and how to start over.
+    """
+    path = folder / IDENTITY
+    if not path.exists():
+        write_text(path, json.dumps(identity, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+        return
+    before = json.loads(path.read_text(encoding="utf-8"))
+    now = json.loads(json.dumps(identity))
+    differences = _differences(before, now, changed_files)
+    if differences:
+        listed = "\n".join(f"  - {difference}" for difference in differences[:12])
+        more = f"\n  - and {len(differences) - 12} more" if len(differences) > 12 else ""
+        raise ChangedError(
+            f"table '{table}' in {folder} was made from something else:\n{listed}{more}\n"
+            f"nothing was touched. Undo the change, or start the table over with: --fresh {table}"
+        )
+
+
+def _differences(before: dict[str, Any], now: dict[str, Any], changed_files: set[str]) -> list[str]:
+    found: list[str] = []
+    if before.get("format", TABLE_FORMAT) != now["format"]:
+        found.append(f"format: {before.get('format')} -> {now['format']} (made by another version of poolwright)")
+    if before["seed"] != now["seed"]:
+        found.append(f"seed: {before['seed']} -> {now['seed']}")
+    found += _changed_values("source", before["source"], now["source"])
+    found += _changed_inputs(before["inputs"], now["inputs"], changed_files)
+    found += _changed_steps(before["steps"], now["steps"])
+    for name in sorted({*before["models"], *now["models"]}):
+        if before["models"].get(name) != now["models"].get(name):
+            found.append(f"model {name}: weights {_short(before['models'], name)} -> {_short(now['models'], name)}")
+    return found
+
+
+def _short(models: Mapping[str, str], name: str) -> str:
+    return models.get(name, "none")[:12]
+
+
+def _changed_inputs(before: list[list[Any]], now: list[list[Any]], changed_files: set[str]) -> list[str]:
+    old, new = ({name: digest for name, digest in inputs} for inputs in (before, now))
+    found = [f"input {file}: content changed" for file in sorted(changed_files)]
+    if not found:
+        found += [f"input {name}: content changed" for name in old if name in new and old[name] != new[name]]
+    found += [f"input {name}: gone" for name in old if name not in new]
+    found += [f"input {name}: new" for name in new if name not in old]
+    if changed_files and not (old.items() ^ new.items()):
+        return []
+    if not found and before != now:
+        found.append("inputs: their order or cut changed")
+    return found
+
+
+def _changed_steps(before: list[dict[str, Any]], now: list[dict[str, Any]]) -> list[str]:
+    found = []
+    for place in range(max(len(before), len(now))):
+        if place >= len(before):
+            found.append(f"recipe: step {place + 1} ({now[place]['verb']}) is new")
+        elif place >= len(now):
+            found.append(f"recipe: step {place + 1} ({before[place]['verb']}) is gone")
+        elif before[place]["verb"] != now[place]["verb"]:
+            found.append(f"recipe: step {place + 1}: {before[place]['verb']} -> {now[place]['verb']}")
+        else:
+            where = f"recipe: step {place + 1} ({now[place]['verb']})"
+            found += _changed_values(where, before[place]["parameters"], now[place]["parameters"])
+    return found
+
+
+def _changed_values(where: str, before: Any, now: Any) -> list[str]:
+    if before == now:
+        return []
+    if isinstance(before, dict) and isinstance(now, dict):
+        found = []
+        for name in sorted({*before, *now}):
+            found += _changed_values(f"{where}.{name}", before.get(name), now.get(name))
+        return found
+    return [f"{where}: {_brief(before)} -> {_brief(now)}"]
+
+
+def _brief(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,140 @@
+"""Plan of a table: columns before and after each step, ledger codes, and where a run must save in between."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from poolwright.core.columns import IMAGE, UID
+from poolwright.core.errors import PoolwrightError, StepError
+from poolwright.core.step import Reason, Step
+from poolwright.core.table import ReasonRecord
+from poolwright.recipe.recipe import TableSpec
+from poolwright.recipe.source import RecipeSource
+from poolwright.run.source import Source
+
+MISSING_UID = Reason("missing_uid", "no uid", bad=True)
+DUPLICATE_UID = Reason("duplicate_uid", "an earlier row has the same uid", bad=True)
+ADMISSION = (MISSING_UID, DUPLICATE_UID)
+
+
+@dataclass(frozen=True)
+class StepPlan:
+    """One step in its place.
+
+    Attributes:
+        index: place in the table's steps.
+        step: the step.
+        name: name of its state, such as '03-top'.
+        before: live columns before it.
+        gives: columns it adds or replaces.
+        takes: columns that are gone after it.
+        reads: columns it is handed: its needs, those optional ones that are there, and uid.
+        first_code: ledger code of its first reason.
+    """
+
+    index: int
+    step: Step
+    name: str
+    before: pa.Schema
+    gives: dict[str, pa.Field]
+    takes: tuple[str, ...]
+    reads: tuple[str, ...]
+    first_code: int
+
+    @property
+    def after(self) -> pa.Schema:
+        return _after(self.before, self.gives, self.takes)
+
+
+@dataclass(frozen=True)
+class TablePlan:
+    """All steps of a table over its source."""
+
+    name: str
+    source: Source
+    steps: tuple[StepPlan, ...]
+    reasons: tuple[ReasonRecord, ...]
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Columns of the finished table: the live ones, without image bytes read through a path."""
+        schema = self.steps[-1].after if self.steps else self.source.schema
+        if self.source.virtual_image and schema.get_field_index(IMAGE) >= 0:
+            schema = schema.remove(schema.get_field_index(IMAGE))
+        return schema
+
+    @property
+    def stages(self) -> tuple[int, ...]:
+        """Steps before whose fit the run saves what dear steps gave, so that it is not computed twice."""
+        found, dear = [], False
+        for plan in self.steps:
+            if plan.step.fits_rows and dear:
+                found.append(plan.index)
+                dear = False
+            dear = dear or plan.step.costly
+        return tuple(found)
+
+    def derived(self, upto: int) -> list[str]:
+        """Live columns before step `upto` that steps gave, in order of the schema."""
+        given: set[str] = set()
+        for plan in self.steps[:upto]:
+            given = (given | set(plan.gives)) - set(plan.takes)
+        schema = self.steps[upto].before if upto < len(self.steps) else self.schema
+        return [name for name in schema.names if name in given]
+
+
+def plan_table(spec: TableSpec, source: Source, recipe: RecipeSource) -> TablePlan:
+    """Check every step of a table against the columns it will find.
+
+    Raises:
+        RecipeError: a needed column is missing or of a wrong type; names the step, the column and what is there.
+    """
+    reasons = [_record(code, -1, "read", reason) for code, reason in enumerate(ADMISSION, 1)]
+    plans: list[StepPlan] = []
+    live = source.schema
+    for index, placed in enumerate(spec.steps):
+        step = placed.step
+        _require(step, live, placed.key, recipe)
+        try:
+            gives = {field.name: field for field in step.gives(live)}
+            takes = step.takes(live)
+        except PoolwrightError as error:
+            raise recipe.error(placed.key, str(error)) from None
+        reads = _reads(step, live)
+        name = f"{index + 1:02d}-{step.verb}"
+        plans.append(StepPlan(index, step, name, live, gives, takes, reads, len(reasons) + 1))
+        reasons += [_record(len(reasons) + 1 + at, index, step.verb, reason) for at, reason in enumerate(step.reasons)]
+        live = plans[-1].after
+    if live.get_field_index(UID) < 0:
+        raise recipe.error(("tables", spec.name), "the column 'uid' is gone at the end; every table needs it")
+    return TablePlan(spec.name, source, tuple(plans), tuple(reasons))
+
+
+def _require(step: Step, live: pa.Schema, key: tuple[str | int, ...], recipe: RecipeSource) -> None:
+    for name in step.needs():
+        if live.get_field_index(name) < 0:
+            there = ", ".join(live.names)
+            raise recipe.error(key, f"'{step.verb}' needs the column '{name}', which nobody gives; there are: {there}")
+
+
+def _reads(step: Step, live: pa.Schema) -> tuple[str, ...]:
+    names = [*step.needs(), *(name for name in step.optional() if live.get_field_index(name) >= 0)]
+    return tuple(dict.fromkeys(names))
+
+
+def _after(before: pa.Schema, gives: dict[str, pa.Field], takes: Sequence[str]) -> pa.Schema:
+    fields = [gives.get(field.name, field) for field in before if field.name not in takes or field.name in gives]
+    fields += [field for name, field in gives.items() if before.get_field_index(name) < 0]
+    return pa.schema(fields)
+
+
+def _record(code: int, step: int, verb: str, reason: Reason) -> ReasonRecord:
+    return ReasonRecord(code=code, step=step, verb=verb, name=reason.name, words=reason.words, bad=reason.bad)
+
+
+def wrong_step(plan: StepPlan, what: str) -> StepError:
+    """An error about a step that broke its contract."""
+    return StepError(f"step {plan.name}: {what}; this is a bug in the step")

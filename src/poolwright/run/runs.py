@@ -1,0 +1,203 @@
+"""A run: all tables of a recipe in one folder, in order."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from poolwright.core.errors import InputError, PoolwrightError, RecipeError, did_you_mean
+from poolwright.core.files import digest_file, write_text
+from poolwright.core.table import RECORD, InputFile, Table
+from poolwright.recipe.recipe import Recipe
+from poolwright.run.engine import Engine
+from poolwright.run.flow import BATCH_ROWS
+from poolwright.run.inputs import CACHE, Inputs, input_files
+from poolwright.run.lock import run_lock
+from poolwright.run.plan import TablePlan, plan_table
+from poolwright.run.progress import Listener, Silent
+from poolwright.run.source import Source, planned_source, pool_source, table_source
+from poolwright.run.tables import TableRun, start_over
+
+MEMORY = "run.json"
+
+
+@dataclass
+class Run:
+    """A recipe in its run folder.
+
+    Attributes:
+        recipe: what to make.
+        folder: where; made if it is not there.
+        engine: what runs units.
+        listener: is told of progress.
+        batch_rows: rows a batch; changes no result.
+    """
+
+    recipe: Recipe
+    folder: Path
+    engine: Engine = field(default_factory=Engine)
+    listener: Listener = field(default_factory=Silent)
+    batch_rows: int = BATCH_ROWS
+
+    def run(self, tables: Sequence[str] | None = None, fresh: Sequence[str] = ()) -> dict[str, Table]:
+        """Make the tables, or what is left of them.
+
+        Args:
+            tables: only these and what they come from; default all.
+            fresh: tables to start over.
+
+        Raises:
+            PoolwrightError: see `TableRun.run`; finished units and tables stay.
+        """
+        wanted = self.wanted(tables)
+        self._check_table_names(fresh)
+        try:
+            with run_lock(self.folder):
+                for name in fresh:
+                    start_over(self.table_folder(name))
+                self._remember()
+                return {name: self._run_table(name) for name in wanted}
+        except PermissionError as error:
+            raise PoolwrightError(
+                f"{error.filename}: no permission; the run folder {self.folder} must be writable, inputs readable"
+            ) from None
+        except OSError as error:
+            raise PoolwrightError(_disk_words(error, self.folder)) from None
+
+    def _remember(self) -> None:
+        """Keep the recipe in the run folder: as written, and as it was read, for `show`, `why` and `report`."""
+        source = self.recipe.source
+        write_text(self.folder / "recipe.yaml", source.text)
+        memory = {"folder": str(source.folder), "name": source.name, "data": source.data}
+        write_text(self.folder / MEMORY, json.dumps(memory, indent=1, ensure_ascii=False, default=str) + "\n")
+
+    def wanted(self, tables: Sequence[str] | None) -> list[str]:
+        """Names of the tables to make, each after what it comes from."""
+        if tables is None:
+            return list(self.recipe.order)
+        self._check_table_names(tables)
+        needed: set[str] = set()
+        for name in tables:
+            while name in self.recipe.tables:
+                needed.add(name)
+                name = self.recipe.tables[name].source
+        return [name for name in self.recipe.order if name in needed]
+
+    def table_folder(self, name: str) -> Path:
+        return self.folder / "tables" / name
+
+    def table(self, name: str) -> Table:
+        """A finished table of this run.
+
+        Raises:
+            RecipeError: the recipe has no such table.
+            InputError: it is not finished.
+        """
+        self._check_table_names([name])
+        return Table(self.table_folder(name))
+
+    def source(self, name: str) -> Source:
+        """What a table reads from."""
+        source = self.recipe.tables[name].source
+        if source in self.recipe.pools:
+            return self.pools[source]
+        return table_source(self.table(source))
+
+    @cached_property
+    def pools(self) -> Mapping[str, Source]:
+        """The pools that tables read from; each is listed once a run."""
+        used = {table.source for table in self.recipe.tables.values()} & set(self.recipe.pools)
+        return {name: self._pool(name) for name in sorted(used)}
+
+    def plans(self) -> dict[str, TablePlan]:
+        """Plans of all tables, checked from pool to last table, before anything runs.
+
+        Raises:
+            RecipeError: a step cannot work on the columns it will find.
+        """
+        plans: dict[str, TablePlan] = {}
+        for name in self.recipe.order:
+            spec = self.recipe.tables[name]
+            if spec.source in self.recipe.pools:
+                source = self.pools[spec.source]
+            else:
+                parent = plans[spec.source]
+                source = planned_source(spec.source, parent.schema, parent.source.image_root)
+            plans[name] = plan_table(spec, source, self.recipe.source)
+        return plans
+
+    def _pool(self, name: str) -> Source:
+        try:
+            return pool_source(name, self.recipe.pools[name])
+        except RecipeError as error:
+            raise self.recipe.source.error(("pools", name), str(error)) from None
+
+    def _run_table(self, name: str) -> Table:
+        spec, source = self.recipe.tables[name], self.source(name)
+        plan = plan_table(spec, source, self.recipe.source)
+        inputs, changed = self._inputs(source)
+        return TableRun(
+            plan=plan,
+            folder=self.table_folder(name),
+            engine=self.engine,
+            listener=self.listener,
+            recipe_name=self.recipe.name,
+            recipe_text=self.recipe.source.text,
+            seed=self.recipe.seed,
+            max_bad=spec.max_bad,
+            parameters=[placed.parameters for placed in spec.steps],
+            inputs=inputs,
+            source_identity=self._source_identity(source),
+            changed_files=changed,
+            batch_rows=self.batch_rows,
+        ).run()
+
+    def _source_identity(self, source: Source) -> dict[str, Any]:
+        if source.pool is not None:
+            return {"pool": source.pool.kind, **source.pool.model_dump(mode="json", by_alias=True)}
+        name = source.name.removeprefix("tables.")
+        return {"table": name, "record": digest_file(self.table_folder(name) / RECORD)}
+
+    def _inputs(self, source: Source) -> tuple[list[list[InputFile]], set[str]]:
+        if source.pool is None:
+            outputs = Table(self.table_folder(source.name.removeprefix("tables."))).record.parts
+            return [[InputFile(path=part.file, size=0, digest=part.digest)] for part in outputs], set()
+        looked = Inputs(self.folder / CACHE)
+        files = sorted({file for part in source.parts for file in part.files})
+        seen = looked.look(files, self._map)
+        return [input_files(part, seen, self.recipe.folder) for part in source.parts], looked.changed
+
+    def _map(self, function: Callable[[int], Any], units: Sequence[int]) -> dict[int, Any]:
+        if len(units) > 4:
+            self.listener.note(f"reading {len(units)} groups of input files to know their content")
+        return dict(self.engine.map(function, units))
+
+    def _check_table_names(self, names: Sequence[str]) -> None:
+        for name in names:
+            if name not in self.recipe.tables:
+                raise RecipeError(f"the recipe has no table '{name}'; {did_you_mean(name, self.recipe.tables)}")
+
+
+def remembered(folder: Path) -> Run:
+    """A run folder, with the recipe it was last run with.
+
+    Raises:
+        InputError: the folder is no run folder.
+    """
+    try:
+        memory = json.loads((folder / MEMORY).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{folder}: no run here ({MEMORY} is missing); give the folder of a run") from None
+    return Run(Recipe.from_data(memory["data"], memory["folder"]), folder)
+
+
+def _disk_words(error: OSError, folder: Path) -> str:
+    import errno
+
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"{folder}: the disk is full; make room and run the same command again: it continues"
+    return f"{error.filename or folder}: {error.strerror or error}; run the same command again to continue"

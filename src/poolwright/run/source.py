@@ -1,0 +1,162 @@
+"""Source: what a table reads its rows from: a pool, or a finished table."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from poolwright.core.columns import IMAGE, IMAGE_PATH, WELL_KNOWN
+from poolwright.core.errors import BadPart
+from poolwright.core.image import read_bytes
+from poolwright.core.pool import Part, Pool
+from poolwright.core.rows import Rows
+from poolwright.core.table import Table
+
+IMAGE_BATCH = 256
+"""Rows a batch where image bytes are read: memory is (units in flight) x (a batch)."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Rows of a pool or table, part by part.
+
+    Attributes:
+        name: 'pools.NAME' or 'tables.NAME'.
+        schema: all columns, with `image` where there is an image path to read it through.
+        parts: in order.
+        image_root: what image paths are relative to.
+        unique: whether uids are known to be unique and there.
+        pool: where rows are read; None for a table.
+        virtual_image: whether `image` is read through `image_path` rather than stored in the source.
+    """
+
+    name: str
+    schema: pa.Schema
+    parts: tuple[Part, ...]
+    image_root: str | None
+    unique: bool
+    pool: Pool | None = None
+    virtual_image: bool = False
+
+    def read(self, part: Part, columns: Sequence[str], batch_rows: int) -> Iterator[pa.Table]:
+        """Rows of one part in batches, with exactly `columns`.
+
+        Raises:
+            BadPart: the part cannot be read.
+        """
+        with_image = IMAGE in columns
+        stored = [name for name in columns if name != IMAGE] if with_image and self.virtual_image else list(columns)
+        if with_image:
+            batch_rows = min(batch_rows, IMAGE_BATCH)
+            if self.virtual_image and IMAGE_PATH not in stored:
+                stored.append(IMAGE_PATH)
+        for table in self._stored(part, stored, batch_rows):
+            yield self.with_images(table, columns).table
+
+    def with_images(self, table: pa.Table, columns: Sequence[str]) -> Rows:
+        """Stored rows with exactly `columns`, the bytes of image files among them where asked."""
+        if IMAGE in columns and self.virtual_image:
+            paths = table.column(IMAGE_PATH).to_pylist()
+            field = pa.field(IMAGE, WELL_KNOWN[IMAGE].type)
+            table = table.append_column(field, pa.array(self._images(paths), field.type))
+        return Rows(table.select(list(columns)))
+
+    def _stored(self, part: Part, columns: Sequence[str], batch_rows: int) -> Iterator[pa.Table]:
+        if self.pool is not None:
+            yield from self.pool.read(part, columns, batch_rows)
+        else:
+            yield from _read_table_part(part, columns, batch_rows)
+
+    def _images(self, paths: Sequence[str | None]) -> list[bytes | None]:
+        if self.image_root is not None and "://" not in self.image_root:
+            return [read_bytes(self.image_root, path) for path in paths]
+        with ThreadPoolExecutor(16) as threads:
+            return list(threads.map(lambda path: read_bytes(self.image_root, path), paths))
+
+
+def _read_table_part(part: Part, columns: Sequence[str], batch_rows: int) -> Iterator[pa.Table]:
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(part.files[0]) as file:
+            if not columns:
+                yield from _nothing_but_rows(part, batch_rows)
+                return
+            for batch in file.iter_batches(batch_size=batch_rows, columns=list(columns), use_threads=False):
+                yield pa.Table.from_batches([batch]).select(list(columns))
+    except (OSError, pa.ArrowException) as error:
+        raise BadPart(part.index, part.name, f"cannot be read as parquet: {error}") from None
+
+
+def _nothing_but_rows(part: Part, batch_rows: int) -> Iterator[pa.Table]:
+    for at in range(0, part.rows or 0, batch_rows):
+        empty = pa.table({"_": pa.nulls(min(batch_rows, (part.rows or 0) - at))})
+        yield empty.select([])
+
+
+def pool_source(name: str, pool: Pool) -> Source:
+    """The rows of a pool."""
+    schema, virtual = _with_image(pool.schema())
+    return Source(f"pools.{name}", schema, tuple(pool.parts()), pool.image_root(), pool.unique, pool, virtual)
+
+
+def _with_image(schema: pa.Schema) -> tuple[pa.Schema, bool]:
+    """The schema with `image`, where there is a path to read it through; and whether it was added."""
+    if schema.get_field_index(IMAGE_PATH) < 0 or schema.get_field_index(IMAGE) >= 0:
+        return schema, False
+    return schema.append(pa.field(IMAGE, WELL_KNOWN[IMAGE].type)), True
+
+
+def table_source(table: Table, schema: pa.Schema | None = None) -> Source:
+    """The kept rows of a finished table."""
+    parts = []
+    for index, output in enumerate(table.record.parts):
+        path = os.fspath(table.folder / output.file)
+        name = f"{table.name}/{output.file}"
+        parts.append(Part(index=index, name=name, files=(path,), rows=output.rows))
+    return planned_source(table.name, schema or table.schema, table.record.image_root, tuple(parts))
+
+
+def planned_source(name: str, schema: pa.Schema, root: str | None, parts: tuple[Part, ...] = ()) -> Source:
+    """Like `table_source`, for a table that is not made yet."""
+    schema, virtual = _with_image(schema)
+    return Source(f"tables.{name}", schema, parts, root, True, None, virtual)
+
+
+UNIT_ROWS = 1_000_000
+IMAGE_UNIT_ROWS = 2_048
+
+
+def units_of(source: Source, unit_rows: int) -> tuple[tuple[int, ...], ...]:
+    """Units of work: runs of consecutive parts, about a thirty-second of the rows each, within bounds.
+
+    Depends on the source alone, so that output files do not depend on the machine.
+    """
+    total = sum(part.rows or 0 for part in source.parts)
+    wanted = min(unit_rows, max(unit_rows // 64, -(-total // 32)))
+    units: list[tuple[int, ...]] = []
+    current: list[int] = []
+    rows = 0
+    for part in source.parts:
+        current.append(part.index)
+        rows += part.rows if part.rows is not None else wanted
+        if rows >= wanted:
+            units.append(tuple(current))
+            current, rows = [], 0
+    if current or not units:
+        units.append(tuple(current))
+    return tuple(units)
+
+
+def local(path: str) -> bool:
+    """Whether a path lies on this machine's file system."""
+    return "://" not in path or path.startswith("file://")
+
+
+def path_of(file: str) -> Path:
+    return Path(file.removeprefix("file://"))

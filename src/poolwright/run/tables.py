@@ -1,0 +1,388 @@
+"""Running one table: admission, fits, stages, units, counts, record. Continues where an earlier run stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from poolwright.core.columns import IMAGE, vector_model
+from poolwright.core.encoder import Encoder, EncoderSpec
+from poolwright.core.errors import BadPart, CountError, TooManyBad
+from poolwright.core.files import remove, write_text
+from poolwright.core.frame import Context
+from poolwright.core.state import State
+from poolwright.core.table import (
+    RECORD,
+    TABLE_FORMAT,
+    TIMINGS,
+    FunnelRow,
+    InputFile,
+    InputPart,
+    ModelRecord,
+    OutputPart,
+    StepRecord,
+    Table,
+    TableRecord,
+)
+from poolwright.kernels.hashing import hash_key
+from poolwright.models.load import load_encoder
+from poolwright.run.admit import admit
+from poolwright.run.engine import Engine
+from poolwright.run.flow import ADMIT, BATCH_ROWS, Flow, RunFrame, stage_folder
+from poolwright.run.identity import IDENTITY, claim, identity_digest, versions
+from poolwright.run.plan import StepPlan, TablePlan
+from poolwright.run.progress import Listener, TableProgress
+from poolwright.run.source import IMAGE_UNIT_ROWS, UNIT_ROWS, units_of
+from poolwright.run.write import UnitResult, WriteStage, WriteUnit, done_units, ledger_file, part_file
+
+QUARANTINE = "quarantine.json"
+
+
+@dataclass
+class TableRun:
+    """One table of a run.
+
+    Attributes:
+        plan: its steps over its source.
+        folder: where it is written.
+        engine: runs functions over units.
+        listener: is told of progress.
+        recipe_name, recipe_text, seed, max_bad: of the recipe.
+        parameters: of each step, as written in the recipe.
+        inputs: per part of the source, the files it comes from.
+        changed_files: inputs whose content differs from the last look.
+        batch_rows: rows a batch.
+    """
+
+    plan: TablePlan
+    folder: Path
+    engine: Engine
+    listener: Listener
+    recipe_name: str
+    recipe_text: str
+    seed: int
+    max_bad: float
+    parameters: Sequence[Mapping[str, Any]]
+    inputs: Sequence[Sequence[InputFile]]
+    source_identity: Mapping[str, Any]
+    changed_files: set[str]
+    batch_rows: int = BATCH_ROWS
+
+    def run(self) -> Table:
+        """Make the table, or what is left of it.
+
+        Raises:
+            ChangedError: what is there was made from something else.
+            TooManyBad: more bad rows than `max_bad` allows.
+            CountError: counts do not reconcile.
+        """
+        claim(self.folder, self._identity(), self.plan.name, self.changed_files)
+        if (self.folder / RECORD).exists():
+            table = Table(self.folder)
+            self.listener.table_done(table.record, fresh=False)
+            return table
+        while True:
+            try:
+                return self._attempt()
+            except BadPart as bad:
+                self._quarantine(bad)
+
+    def _attempt(self) -> Table:
+        begun, started = perf_counter(), datetime.now(UTC)
+        flow = self._flow()
+        if not self.plan.source.unique:
+            self._fit_once(ADMIT, "read", lambda run: admit(flow, run), flow)
+        for plan in self.plan.steps:
+            if plan.index in self.plan.stages:
+                self._make_stage(flow, plan.index)
+            self._fit_once(plan.name, f"fit {plan.name}", lambda run, p=plan: self._fit(flow, p, run), flow)
+        results = self._write_units(flow)
+        record = self._record(flow, results)
+        self._check_counts(record)
+        self._check_bad(record)
+        seconds = perf_counter() - begun
+        write_text(self.folder / TIMINGS, _timings(record, results, seconds, started, self.engine))
+        write_text(self.folder / RECORD, record.model_dump_json(indent=1) + "\n")
+        remove(self.folder / "work")
+        self.listener.table_done(record, fresh=True)
+        return Table(self.folder)
+
+    def _identity(self) -> dict[str, Any]:
+        return {
+            "format": TABLE_FORMAT,
+            "seed": self.seed,
+            "source": dict(self.source_identity),
+            "inputs": [[file.path, file.digest] for part in self.inputs for file in part],
+            "steps": [
+                {"verb": plan.step.verb, "parameters": plan.step.model_dump(mode="json", by_alias=True)}
+                for plan in self.plan.steps
+            ],
+            "models": self._weights(),
+        }
+
+    def _weights(self) -> dict[str, str]:
+        """Weight digests of the encoders that steps use, by the name of the spec."""
+        specs = [
+            value
+            for plan in self.plan.steps
+            for name in type(plan.step).model_fields
+            if isinstance(value := getattr(plan.step, name), EncoderSpec)
+        ]
+        return {spec.model: load_encoder(spec).weights for spec in specs}
+
+    def _flow(self) -> Flow:
+        reads_images = any(IMAGE in plan.reads for plan in self.plan.steps)
+        units = units_of(self.plan.source, IMAGE_UNIT_ROWS if reads_images else UNIT_ROWS)
+        return Flow(self.plan, self.folder, units, frozenset(self._quarantined()), self.batch_rows)
+
+    def _fit_once(self, name: str, phase: str, fit: Callable[[Any], State], flow: Flow) -> None:
+        if (self.folder / "states" / f"{name}.json").exists():
+            return
+        fit(lambda function: self._map(flow, phase, function)).save(self.folder / "states", name)
+
+    def _fit(self, flow: Flow, plan: StepPlan, run: Any) -> State:
+        same_verb = sum(other.step.verb == plan.step.verb for other in self.plan.steps[: plan.index])
+        key = hash_key(self.seed, self.plan.name, plan.step.verb, str(same_verb))
+        return plan.step.fit(RunFrame(flow, plan.index, run), Context(key, _encoder))
+
+    def _make_stage(self, flow: Flow, stage: int) -> None:
+        final = self.folder / stage_folder(stage)
+        if not final.exists():
+            partial = final.with_name(final.name + ".partial")
+            partial.mkdir(parents=True, exist_ok=True)
+            self._map(flow, "describe", WriteStage(flow, stage))
+            os.replace(partial, final)
+
+    def _map(self, flow: Flow, phase: str, function: Callable[[int], Any]) -> dict[int, Any]:
+        units = range(len(flow.units))
+        progress = TableProgress(self.plan.name, phase, len(units))
+        self.listener.table_started(self.plan.name, phase, len(units))
+        begun, results = perf_counter(), {}
+        for unit, result in self.engine.map(function, units):
+            results[unit] = result
+            progress.units_done, progress.seconds = len(results), perf_counter() - begun
+            self.listener.progress(progress)
+        return results
+
+    def _write_units(self, flow: Flow) -> dict[int, UnitResult]:
+        results = done_units(self.folder, len(flow.units))
+        left = [unit for unit in range(len(flow.units)) if unit not in results]
+        words = {reason.code: reason.words for reason in self.plan.reasons}
+        total = sum(part.rows or 0 for part in self.plan.source.parts)
+        progress = TableProgress(self.plan.name, "write", len(left), rows_total=total)
+        if results:
+            self.listener.note(f"{self.plan.name}: continuing; {len(results)} of {len(flow.units)} units are done")
+        self.listener.table_started(self.plan.name, "write", len(left))
+        begun = perf_counter()
+        for unit, result in self.engine.map(WriteUnit(flow), left):
+            results[unit] = result
+            progress.units_done += 1
+            progress.rows += sum(result.part_rows.values())
+            progress.kept += result.kept
+            for code, count in result.dropped.items():
+                progress.dropped[words[code]] = progress.dropped.get(words[code], 0) + count
+            progress.seconds = perf_counter() - begun
+            self.listener.progress(progress)
+        return results
+
+    def _quarantined(self) -> dict[int, str]:
+        path = self.folder / QUARANTINE
+        return {int(part): reason for part, reason in json.loads(path.read_text()).items()} if path.exists() else {}
+
+    def _quarantine(self, bad: BadPart) -> None:
+        """Leave a shard out, and start the table over: what was fitted with a half of it is void."""
+        known = self._quarantined()
+        if bad.part in known:
+            raise bad
+        known[bad.part] = bad.reason
+        self._check_quarantine(known, bad)
+        for name in ("states", "work", "dropped"):
+            remove(self.folder / name)
+        for path in self.folder.glob("part-*.parquet"):
+            remove(path)
+        write_text(self.folder / QUARANTINE, json.dumps(known, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+        self.listener.note(f"{self.plan.name}: quarantined {bad.name}: {bad.reason}")
+
+    def _check_quarantine(self, known: Mapping[int, str], bad: BadPart) -> None:
+        parts = self.plan.source.parts
+        lost = _share_of_parts(parts, known)
+        if lost > self.max_bad or len(known) == len(parts):
+            raise TooManyBad(
+                f"table '{self.plan.name}': {bad.name}: {bad.reason}\n"
+                f"{len(known)} of {len(parts)} input parts cannot be read, {lost:.2%} of the rows; "
+                f"max_bad is {self.max_bad:.2%}. Repair or remove the file, or raise max_bad"
+            )
+
+    def _record(self, flow: Flow, results: Mapping[int, UnitResult]) -> TableRecord:
+        part_rows = {part: rows for result in results.values() for part, rows in result.part_rows.items()}
+        dropped: Counter[int] = Counter()
+        for result in results.values():
+            dropped.update(result.dropped)
+        files: list[InputFile] = []
+        inputs = []
+        quarantined = self._quarantined()
+        places: dict[InputFile, int] = {}
+        for part, part_files in zip(self.plan.source.parts, self.inputs, strict=True):
+            for file in part_files:
+                if file not in places:
+                    places[file] = len(files)
+                    files.append(file)
+            inputs.append(
+                InputPart(
+                    name=part.name,
+                    files=tuple(places[file] for file in part_files),
+                    start=part.start,
+                    rows=part_rows.get(part.index, 0) if part.index not in quarantined else part.rows,
+                    quarantined=quarantined.get(part.index),
+                )
+            )
+        rows_in = sum(part_rows.values())
+        return TableRecord(
+            format=TABLE_FORMAT,
+            name=self.plan.name,
+            recipe=self.recipe_name,
+            recipe_text=self.recipe_text,
+            source=self.plan.source.name,
+            seed=self.seed,
+            plan=identity_digest(self._identity()),
+            versions=versions(),
+            image_root=self.plan.source.image_root,
+            files=tuple(files),
+            inputs=tuple(inputs),
+            steps=tuple(self._step_records()),
+            models=tuple(_models(self.plan)),
+            reasons=self.plan.reasons,
+            rows_in=rows_in,
+            rows_kept=sum(result.kept for result in results.values()),
+            funnel=tuple(_funnel(self.plan, rows_in, dropped)),
+            parts=tuple(_outputs(results)),
+        )
+
+    def _step_records(self) -> list[StepRecord]:
+        records = []
+        folder = self.folder / "states"
+        for plan, parameters in zip(self.plan.steps, self.parameters, strict=True):
+            state = State.load(folder, plan.name)
+            records.append(
+                StepRecord(
+                    index=plan.index,
+                    verb=plan.step.verb,
+                    kind=plan.step.kind,
+                    parameters=dict(parameters),
+                    gives=tuple(plan.gives),
+                    state_name=plan.name,
+                    state=State.digest(folder, plan.name),
+                    learned=plan.step.learned(state),
+                )
+            )
+        return records
+
+    def _check_counts(self, record: TableRecord) -> None:
+        dropped = sum(part.dropped for part in record.parts)
+        by_reason = sum(sum(row.dropped.values()) for row in record.funnel)
+        last = record.funnel[-1].kept
+        if record.rows_in != record.rows_kept + dropped or dropped != by_reason or last != record.rows_kept:
+            raise CountError(
+                f"table '{record.name}': {record.rows_in} rows in, {record.rows_kept} kept, {dropped} dropped in the "
+                f"ledger, {by_reason} by reason: the counts do not reconcile"
+            )
+
+    def _check_bad(self, record: TableRecord) -> None:
+        reasons = {(reason.step, reason.name): reason for reason in record.reasons if reason.bad}
+        bad = {
+            reasons[(row.step, name)].words: count
+            for row in record.funnel
+            for name, count in row.dropped.items()
+            if (row.step, name) in reasons
+        }
+        total = sum(bad.values())
+        if record.rows_in and total / record.rows_in > self.max_bad:
+            told = "; ".join(f"{count:,} {words}" for words, count in bad.items() if count)
+            raise TooManyBad(
+                f"table '{record.name}': {total:,} of {record.rows_in:,} rows are bad ({total / record.rows_in:.2%}), "
+                f"max_bad is {self.max_bad:.2%}: {told}. Repair the input, or raise max_bad; "
+                "the finished units are kept"
+            )
+
+
+def start_over(folder: Path) -> None:
+    """Remove a table, its record first, so that a kill in between leaves no finished table."""
+    for name in (RECORD, IDENTITY):
+        remove(folder / name)
+    remove(folder)
+
+
+def _encoder(spec: EncoderSpec) -> Encoder:
+    return load_encoder(spec)
+
+
+def _share_of_parts(parts: Sequence[Any], known: Mapping[int, str]) -> float:
+    """Share of the rows in quarantined parts; a part of unknown length counts as an average one."""
+    counted = [part.rows for part in parts if part.rows is not None]
+    average = sum(counted) / len(counted) if counted else 1.0
+    rows = [part.rows if part.rows is not None else average for part in parts]
+    return sum(rows[part] for part in known) / max(sum(rows), 1)
+
+
+def _models(plan: TablePlan) -> list[ModelRecord]:
+    return [
+        ModelRecord(column=field.name, name=model[0], weights=model[1])
+        for field in plan.schema
+        if (model := vector_model(field))
+    ]
+
+
+def _funnel(plan: TablePlan, rows_in: int, dropped: Mapping[int, int]) -> list[FunnelRow]:
+    rows, live = [], rows_in
+    for step in range(-1, len(plan.steps)):
+        here = {reason.name: dropped.get(reason.code, 0) for reason in plan.reasons if reason.step == step}
+        gone = {name: count for name, count in here.items() if count}
+        verb = "read" if step < 0 else plan.steps[step].step.verb
+        kept = live - sum(gone.values())
+        rows.append(FunnelRow(step=step, verb=verb, rows_in=live, kept=kept, dropped=gone))
+        live = kept
+    return rows
+
+
+def _outputs(results: Mapping[int, UnitResult]) -> list[OutputPart]:
+    return [
+        OutputPart(
+            file=part_file(unit),
+            rows=result.kept,
+            digest=result.digest,
+            ledger=ledger_file(unit),
+            dropped=sum(result.dropped.values()),
+            ledger_digest=result.ledger_digest,
+        )
+        for unit, result in sorted(results.items())
+    ]
+
+
+def _timings(
+    record: TableRecord, results: Mapping[int, UnitResult], seconds: float, started: datetime, engine: Engine
+) -> str:
+    timings = {
+        "started": started.isoformat(timespec="seconds"),
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seconds": round(seconds, 3),
+        "rows_per_second": round(record.rows_in / seconds) if seconds else None,
+        "unit_seconds": [result.seconds for _, result in sorted(results.items())],
+        "machine": {
+            "engine": engine.name,
+            "workers": engine.workers,
+            "system": platform.platform(),
+            "processor": platform.processor() or platform.machine(),
+            "cores": os.cpu_count(),
+            "python": platform.python_version(),
+        },
+    }
+    return json.dumps(timings, indent=1) + "\n"
+

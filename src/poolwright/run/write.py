@@ -1,0 +1,249 @@
+"""Writing one unit: kept rows, ledger, done-mark; and the stages between fits."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from poolwright.core.columns import is_text, is_vector
+from poolwright.core.files import digest_file, write_atomically, write_text
+from poolwright.core.rows import Rows
+from poolwright.core.table import LEDGER_SCHEMA
+from poolwright.run.flow import Batch, Flow, stage_folder
+
+ROW_GROUP_BYTES = 32 << 20
+ROW_GROUP_ROWS = 131_072
+
+
+@dataclass(frozen=True)
+class UnitResult:
+    """What one unit did.
+
+    Attributes:
+        part_rows: rows read of every part of the unit, by part index.
+        kept: rows kept.
+        dropped: rows dropped, by ledger code.
+        digest, ledger_digest: of the two files.
+        seconds: wall time of the unit.
+    """
+
+    unit: int
+    part_rows: dict[int, int]
+    kept: int
+    dropped: dict[int, int]
+    digest: str
+    ledger_digest: str
+    seconds: float
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> UnitResult:
+        data: dict[str, Any] = json.loads(text)
+        for name in ("part_rows", "dropped"):
+            data[name] = {int(key): value for key, value in data[name].items()}
+        return cls(**data)
+
+
+def part_file(unit: int) -> str:
+    return f"part-{unit:05d}.parquet"
+
+
+def ledger_file(unit: int) -> str:
+    return f"dropped/part-{unit:05d}.parquet"
+
+
+def done_mark(folder: Path, unit: int) -> Path:
+    return folder / "work" / "done" / f"unit-{unit:05d}.json"
+
+
+def done_units(folder: Path, units: int) -> dict[int, UnitResult]:
+    """Units that are done: their mark is there, and both files are as the mark says."""
+    done = {}
+    for unit in range(units):
+        mark = done_mark(folder, unit)
+        if mark.exists():
+            result = UnitResult.from_json(mark.read_text(encoding="utf-8"))
+            if _same(folder / part_file(unit), result.digest) and _same(folder / ledger_file(unit), result.ledger_digest):
+                done[unit] = result
+    return done
+
+
+def _same(path: Path, digest: str) -> bool:
+    return path.exists() and digest_file(path) == digest
+
+
+@dataclass(frozen=True)
+class WriteUnit:
+    """The function a unit runs last: apply all steps, write the output part and its ledger part."""
+
+    flow: Flow
+
+    def __call__(self, unit: int) -> UnitResult:
+        begun = perf_counter()
+        flow, folder = self.flow, self.flow.folder
+        ledger = Ledger()
+        schema = flow.plan.schema
+        batches = ledger.watch(flow.batches(unit, len(flow.plan.steps), schema.names))
+        kept = [0]
+        digest = write_atomically(
+            folder / part_file(unit), lambda out: _write_rows((batch.rows for batch in batches), schema, out, kept)
+        )
+        ledger_digest = write_atomically(folder / ledger_file(unit), lambda out: ledger.write(out))
+        result = UnitResult(
+            unit, ledger.part_rows, kept[0], ledger.dropped, digest, ledger_digest, round(perf_counter() - begun, 3)
+        )
+        write_text(done_mark(folder, unit), result.to_json())
+        return result
+
+
+class Ledger:
+    """Collects which rows a unit dropped: a few bytes a row."""
+
+    def __init__(self) -> None:
+        self.part_rows: dict[int, int] = {}
+        self.dropped: dict[int, int] = {}
+        self._pieces: list[pa.RecordBatch] = []
+
+    def watch(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        """Pass batches on, noting what they dropped."""
+        for batch in batches:
+            self._note(batch)
+            yield batch
+
+    def _note(self, batch: Batch) -> None:
+        self.part_rows[batch.part] = self.part_rows.get(batch.part, 0) + len(batch.codes)
+        gone = np.flatnonzero(batch.codes)
+        if not len(gone):
+            return
+        codes = batch.codes[gone]
+        for code, count in enumerate(np.bincount(codes)):
+            if count:
+                self.dropped[code] = self.dropped.get(code, 0) + int(count)
+        columns = [np.full(len(gone), batch.part, np.int32), (gone + batch.start).astype(np.uint32), codes]
+        self._pieces.append(pa.RecordBatch.from_arrays([pa.array(column) for column in columns], schema=LEDGER_SCHEMA))
+
+    def write(self, out: Any) -> None:
+        """The ledger as parquet: runs of parts, small steps of rows and repeated codes pack well."""
+        table = pa.Table.from_batches(self._pieces, schema=LEDGER_SCHEMA)
+        pq.write_table(
+            table,
+            out,
+            compression="zstd",
+            compression_level=1,
+            use_dictionary=["part", "code"],
+            column_encoding={"row": "DELTA_BINARY_PACKED"},
+            write_statistics=False,
+        )
+
+
+def _write_rows(batches: Iterator[Rows], schema: pa.Schema, out: Any, kept: list[int]) -> None:
+    options = _parquet_options(schema)
+    with pq.ParquetWriter(out, schema, **options) as writer:
+        for table in _regroup(batches, schema):
+            writer.write_table(table, row_group_size=table.num_rows)
+            kept[0] += table.num_rows
+
+
+def _parquet_options(schema: pa.Schema) -> dict[str, Any]:
+    """Vectors are stored as they are: they do not compress, and dictionaries of them cost seconds."""
+    plain = {path for field in schema for path in _leaves(field) if is_vector(field.type) or _is_bytes(field.type)}
+    leaves = [path for field in schema for path in _leaves(field)]
+    return {
+        "compression": {path: "none" if path in plain else "zstd" for path in leaves},
+        "use_dictionary": [field.name for field in schema if is_text(field.type)],
+        "write_statistics": [path for path in leaves if path not in plain],
+    }
+
+
+def _leaves(field: pa.Field) -> list[str]:
+    """Paths of the parquet columns that a field is stored in."""
+    if pa.types.is_struct(field.type):
+        return [f"{field.name}.{leaf}" for child in field.type for leaf in _leaves(child)]
+    if pa.types.is_list(field.type) or pa.types.is_large_list(field.type) or pa.types.is_fixed_size_list(field.type):
+        return [f"{field.name}.list.{leaf}" for leaf in _leaves(pa.field("element", field.type.value_type))]
+    return [field.name]
+
+
+def _is_bytes(dtype: pa.DataType) -> bool:
+    return bool(pa.types.is_binary(dtype) or pa.types.is_large_binary(dtype))
+
+
+def _regroup(batches: Iterator[Rows], schema: pa.Schema) -> Iterator[pa.Table]:
+    """Kept rows in row groups of one size, whatever batches they came in."""
+    size = _row_group_rows(schema)
+    waiting: list[pa.Table] = []
+    rows = 0
+    for batch in batches:
+        if not len(batch):
+            continue
+        waiting.append(_plain(batch.table, schema))
+        rows += len(batch)
+        while rows >= size:
+            whole = pa.concat_tables(waiting)
+            yield whole.slice(0, size)
+            waiting, rows = [whole.slice(size)], rows - size
+    if rows or not waiting:
+        yield pa.concat_tables(waiting) if waiting else schema.empty_table()
+
+
+def _plain(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Dictionary-coded columns as their values: files do not depend on how rows were read."""
+    arrays = [
+        column if column.type == field.type else column.cast(field.type)
+        for column, field in zip(table.columns, schema, strict=True)
+    ]
+    return pa.table(arrays, schema=schema)
+
+
+def _row_group_rows(schema: pa.Schema) -> int:
+    width = sum(_row_bytes(field.type) for field in schema)
+    return int(max(256, min(ROW_GROUP_ROWS, ROW_GROUP_BYTES // width)))
+
+
+def _row_bytes(dtype: pa.DataType) -> int:
+    if pa.types.is_fixed_size_list(dtype):
+        return int(dtype.list_size * _row_bytes(dtype.value_type))
+    if _is_bytes(dtype):
+        return 65_536
+    return dtype.bit_width // 8 or 1 if pa.types.is_primitive(dtype) else 24
+
+
+@dataclass(frozen=True)
+class WriteStage:
+    """The function a unit runs before a fit that follows dear steps: save what they gave."""
+
+    flow: Flow
+    stage: int
+
+    def __call__(self, unit: int) -> None:
+        folder = self.flow.folder / f"{stage_folder(self.stage)}.partial"
+        if (folder / f"unit-{unit:05d}.arrow").exists():
+            return
+        derived: Sequence[str] = self.flow.plan.derived(self.stage)
+        before = self.flow.plan.steps[self.stage].before
+        schema = pa.schema([before.field(name) for name in derived])
+        codes: list[np.ndarray] = []
+
+        def write(out: Any) -> None:
+            with pa.ipc.new_file(out, schema) as writer:
+                for batch in self.flow.batches(unit, self.stage, derived):
+                    codes.append(batch.codes)
+                    writer.write_table(_plain(batch.rows.table, schema))
+
+        write_codes = folder / f"unit-{unit:05d}.codes.npy"
+        partial = folder / f"unit-{unit:05d}.arrow"
+        write_atomically(partial.with_suffix(".columns"), write)
+        whole = np.concatenate(codes) if codes else np.zeros(0, np.uint16)
+        write_atomically(write_codes, lambda out: np.save(out, whole))
+        # The name without suffix is the done-mark: it appears when both files are whole.
+        partial.with_suffix(".columns").rename(partial)
