@@ -1,0 +1,188 @@
+"""A run: counts, resume, refusals, and what may change nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from poolwright import api
+from poolwright.core.errors import ChangedError, InputError, PoolwrightError, TooManyBad
+from tests.run.pools import STEPS, final_files, make_recipe, make_rows, write_pool
+
+
+@pytest.fixture
+def pool(tmp_path: Path) -> Path:
+    write_pool(tmp_path, make_rows(6000))
+    return tmp_path
+
+
+def kept_rows(table: api.Table) -> pa.Table:
+    return table.read().sort_by("uid")
+
+
+def test_counts_reconcile_and_every_row_has_an_outcome(pool: Path) -> None:
+    table = api.run(make_recipe(pool), pool / "run").tables["chosen"]
+    record, ledger = table.record, table.ledger()
+    assert record.rows_in == 6000 == record.rows_kept + ledger.num_rows
+    places = set(zip(ledger["part"].to_pylist(), ledger["row"].to_pylist(), strict=True))
+    assert len(places) == ledger.num_rows
+    for row in record.funnel:
+        assert row.rows_in == row.kept + sum(row.dropped.values())
+    assert 0 < record.rows_kept < 4800
+
+
+def test_twice_the_same_run_gives_the_same_bytes(pool: Path) -> None:
+    api.run(make_recipe(pool), pool / "one")
+    api.run(make_recipe(pool), pool / "two")
+    assert final_files(pool / "one") == final_files(pool / "two")
+
+
+def test_a_finished_run_is_not_repeated(pool: Path) -> None:
+    first = api.run(make_recipe(pool), pool / "run").tables["chosen"]
+    before = {path: path.stat().st_mtime_ns for path in first.folder.rglob("*")}
+    api.run(make_recipe(pool), pool / "run")
+    assert {path: path.stat().st_mtime_ns for path in first.folder.rglob("*")} == before
+
+
+@pytest.mark.parametrize("options", [{"workers": 1}, {"batch_rows": 97}, {"batch_rows": 1}])
+def test_workers_and_batches_change_no_byte(pool: Path, options: dict[str, int]) -> None:
+    api.run(make_recipe(pool), pool / "one")
+    api.run(make_recipe(pool), pool / "two", **options)
+    assert final_files(pool / "one") == final_files(pool / "two")
+
+
+def test_order_and_cut_of_the_input_change_no_row(pool: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    other = tmp_path_factory.mktemp("other")
+    rows = make_rows(6000)
+    write_pool(other, rows.take(np.random.default_rng(1).permutation(6000)), parts=3, row_group=317)
+    one = kept_rows(api.run(make_recipe(pool), pool / "run").tables["chosen"])
+    two = kept_rows(api.run(make_recipe(other), other / "run").tables["chosen"])
+    assert one.equals(two)
+
+
+def test_a_dear_step_before_a_fit_is_computed_once(pool: Path) -> None:
+    table = api.run(make_recipe(pool), pool / "run").tables["chosen"]
+    split_in_two = {
+        "tables": {
+            "labelled": {"from": "rows", "steps": STEPS[:1]},
+            "chosen": {"from": "labelled", "steps": STEPS[1:]},
+        }
+    }
+    other = api.run(make_recipe(pool, **split_in_two), pool / "other").tables["chosen"]
+    assert kept_rows(table).equals(kept_rows(other))
+
+
+def test_a_row_without_uid_and_a_repeated_uid_are_dropped_and_told(pool: Path) -> None:
+    rows = make_rows(3000)
+    uids = rows["uid"].to_pylist()
+    uids[10], uids[20], uids[2500] = None, uids[19], uids[0]
+    write_pool(pool, rows.set_column(0, "uid", pa.array(uids)))
+    result = api.run(make_recipe(pool, steps=[]), pool / "run")
+    record = result.tables["chosen"].record
+    assert record.funnel[0].dropped == {"missing_uid": 1, "duplicate_uid": 2}
+    assert record.rows_kept == 2997
+    (story,) = api.why(pool / "run", uids[19])
+    assert story.kept
+
+
+def test_too_many_bad_rows_stop_the_run(pool: Path) -> None:
+    rows = make_rows(1000)
+    write_pool(pool, rows.set_column(0, "uid", pa.array([None] * 100 + rows["uid"].to_pylist()[100:])))
+    with pytest.raises(TooManyBad, match=r"100 of 1,000 rows are bad \(10.00%\), max_bad is 1.00%.*no uid"):
+        api.run(make_recipe(pool, steps=[]), pool / "run")
+    assert api.run(make_recipe(pool, steps=[], max_bad="10%"), pool / "run").tables["chosen"].record.rows_kept == 900
+
+
+def test_a_truncated_shard_is_quarantined_and_named(pool: Path) -> None:
+    path = pool / "rows" / "003.parquet"
+    path.write_bytes(path.read_bytes()[:-2000])
+    record = api.run(make_recipe(pool, max_bad="20%"), pool / "run").tables["chosen"].record
+    (bad,) = record.quarantined
+    assert "003.parquet" in bad.name
+    assert record.rows_in == 5000
+    with pytest.raises(TooManyBad, match="003.parquet"):
+        api.run(make_recipe(pool), pool / "strict")
+
+
+def test_a_shard_broken_in_the_middle_leaves_nothing_of_itself(pool: Path) -> None:
+    path = pool / "rows" / "003.parquet"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2 : len(data) // 2 + 4000] = bytes(4000)
+    path.write_bytes(data)
+    recipe = make_recipe(pool, steps=[*STEPS[:3]], max_bad="20%")
+    table = api.run(recipe, pool / "run").tables["chosen"]
+    if table.record.quarantined:  # the damage may hit values that any bytes are valid for
+        clean = pool / "clean"
+        write_pool(clean, make_rows(6000))
+        (clean / "rows" / "003.parquet").unlink()
+        other = api.run(make_recipe(clean, steps=[*STEPS[:3]]), clean / "run").tables["chosen"]
+        assert kept_rows(table).equals(kept_rows(other))
+
+
+def change_input(pool: Path) -> None:
+    rows = make_rows(6000, seed=6)
+    pq.write_table(rows.slice(0, 1000), pool / "rows" / "000.parquet", row_group_size=1000)
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ({"seed": 8}, "seed: 7 -> 8"),
+        ({"steps": [*STEPS[:5], {"cap": {"group": "label", "n": 300}}, *STEPS[6:]]}, r"step 6 \(cap\)\.n: 400 -> 300"),
+        ({"steps": STEPS[:6]}, r"step 7 \(split\) is gone"),
+    ],
+)
+def test_a_changed_recipe_or_seed_is_refused_by_name(pool: Path, changed: dict, named: str) -> None:
+    api.run(make_recipe(pool), pool / "run")
+    before = final_files(pool / "run")
+    with pytest.raises(ChangedError, match=named):
+        api.run(make_recipe(pool, **changed), pool / "run")
+    assert final_files(pool / "run") == before
+    api.run(make_recipe(pool, **changed), pool / "run", fresh=["chosen"])
+
+
+def test_a_changed_input_is_refused_by_name(pool: Path) -> None:
+    api.run(make_recipe(pool), pool / "run")
+    change_input(pool)
+    with pytest.raises(ChangedError, match=r"rows/000\.parquet: content changed"):
+        api.run(make_recipe(pool), pool / "run")
+    with pytest.raises(ChangedError, match=r"000\.parquet"):  # and again: the refusal is not forgotten
+        api.run(make_recipe(pool), pool / "run")
+
+
+def test_a_touched_input_is_no_change(pool: Path) -> None:
+    api.run(make_recipe(pool), pool / "run")
+    (pool / "rows" / "000.parquet").touch()
+    api.run(make_recipe(pool), pool / "run")
+
+
+def test_two_processes_do_not_share_a_run_folder(pool: Path) -> None:
+    from poolwright.run.lock import run_lock
+
+    with run_lock(pool / "run"), pytest.raises(PoolwrightError, match="another process"):
+        api.run(make_recipe(pool), pool / "run")
+
+
+def test_why_tells_where_every_row_went(pool: Path) -> None:
+    table = api.run(make_recipe(pool), pool / "run").tables["chosen"]
+    kept = set(table.read(["uid"])["uid"].to_pylist())
+    verbs = set()
+    for row in range(0, 6000, 301):
+        uid = f"row-{row:07d}"
+        (story,) = api.why(pool / "run", uid)
+        assert story.kept == (uid in kept)
+        verbs.add(story.chapters[-1].verb)
+    assert len(verbs) > 2
+    with pytest.raises(InputError, match="nobody"):
+        api.why(pool / "run", "nobody")
+
+
+def test_an_empty_pool_gives_an_empty_table(pool: Path) -> None:
+    write_pool(pool, make_rows(6000).slice(0, 0), parts=6)
+    record = api.run(make_recipe(pool), pool / "run").tables["chosen"].record
+    assert (record.rows_in, record.rows_kept) == (0, 0)
+    assert api.show(pool / "run")[0].read().num_rows == 0
