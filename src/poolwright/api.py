@@ -14,7 +14,7 @@ from poolwright.core.rows import Rows
 from poolwright.core.table import RECORD, Table
 from poolwright.models.load import check_encoder
 from poolwright.recipe.figures import Figure
-from poolwright.recipe.recipe import Recipe
+from poolwright.recipe.recipe import Recipe, ReleaseSpec
 from poolwright.registry import STEPS, step_class
 from poolwright.run.engine import Engine
 from poolwright.run.flow import BATCH_ROWS
@@ -122,6 +122,7 @@ def run(
     workers: int | None = None,
     address: str | None = None,
     release: bool = True,
+    overwrite: bool = False,
     listener: Listener | None = None,
     batch_rows: int = BATCH_ROWS,
 ) -> RunResult:
@@ -137,6 +138,7 @@ def run(
         workers: units in flight at once; default one a core.
         address: Ray cluster; default a local Ray.
         release: whether to write the releases.
+        overwrite: whether releases made from something else may be replaced.
         listener: is told of progress.
         batch_rows: rows a batch; more is faster and takes more memory. Changes no result.
 
@@ -155,15 +157,14 @@ def run(
     made = work.run(tables, fresh)
     if tables is not None:
         return RunResult(work.folder, made, (), ())
-    written = tuple(_release(work, spec.table, spec) for spec in loaded.releases) if release else ()
+    written = tuple(_release(work, spec, overwrite) for spec in loaded.releases) if release else ()
     figures = tuple((figure, measure(figure, made[figure.table])) for figure in loaded.figures)
     return RunResult(work.folder, made, written, figures)
 
 
-def _release(work: Run, table: str, spec: Any) -> Written:
-    work.listener.note(f"releasing {table} as {spec.layout.layout} to {spec.to}")
-    written: Written = spec.layout.write(work.table(table), spec.to, spec.about)
-    return written
+def _release(work: Run, spec: ReleaseSpec, overwrite: bool) -> Written:
+    work.listener.note(f"releasing {spec.table} as {spec.layout.layout} to {spec.to}")
+    return spec.layout.write(work.table(spec.table), spec.to, spec.about, overwrite)
 
 
 def plan(recipe: RecipeLike, folder: str | Path | None = None, sets: Sequence[str] = ()) -> list[TableOutlook]:
@@ -247,11 +248,16 @@ def _image_reader(table: Table) -> Callable[[Rows], list[bytes | None]]:
     return image_bytes
 
 
-def verify(folder: str | Path) -> Verification:
-    """Check a release: checksums, schema, counts, card, Croissant."""
+def verify(folder: str | Path, full: bool = False) -> Verification:
+    """Check a release: checksums, schema, counts, card, Croissant.
+
+    Args:
+        folder: of the release.
+        full: check the bytes of every image, not of a sample.
+    """
     from poolwright.release.verify import verify as _verify
 
-    return _verify(Path(folder))
+    return _verify(Path(folder), full)
 
 
 def steps() -> dict[str, Any]:

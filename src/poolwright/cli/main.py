@@ -23,7 +23,7 @@ RecipePath = Annotated[Path, typer.Argument(help="The recipe, a YAML file.", met
 RunFolder = Annotated[Path, typer.Argument(help="The run folder.", metavar="RUN")]
 Sets = Annotated[
     Optional[list[str]],  # noqa: UP045 - typer reads this annotation at run time
-    typer.Option("--set", help="Override a key: pools.photos.path=/data. May be given many times.", metavar="KEY=VALUE"),
+    typer.Option("--set", help="Override a key, such as pools.photos.path=/data; may be repeated.", metavar="KEY=VALUE"),
 ]
 Folder = Annotated[
     Optional[Path],  # noqa: UP045
@@ -102,6 +102,7 @@ def run(
     engine: Annotated[str, typer.Option(help="native or ray.")] = "native",
     address: Annotated[Optional[str], typer.Option(help="Ray cluster, such as ray://head:10001.")] = None,  # noqa: UP045
     workers: Annotated[Optional[int], typer.Option(help="Units at once; default one a core.", min=1)] = None,  # noqa: UP045
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace releases made from something else.")] = False,
     no_release: Annotated[bool, typer.Option("--no-release", help="Make the tables only.")] = False,
 ) -> None:
     """Run a recipe, or continue it where it stopped."""
@@ -120,6 +121,7 @@ def run(
             workers=workers,
             address=address,
             release=not no_release,
+            overwrite=overwrite,
             listener=listener,
         )
     print_run(result)
@@ -175,12 +177,15 @@ def steps(
 
 
 @app.command()
-def verify(release: Annotated[Path, typer.Argument(help="The folder of a release.", metavar="DIR")]) -> None:
+def verify(
+    release: Annotated[Path, typer.Argument(help="The folder of a release.", metavar="DIR")],
+    full: Annotated[bool, typer.Option("--full", help="Check the bytes of every image, not of a sample.")] = False,
+) -> None:
     """Check a release: checksums, schema, counts, card, Croissant."""
     from poolwright.api import verify as verify_release
     from poolwright.cli.tables import print_verification
 
-    verification = verify_release(release)
+    verification = verify_release(release, full)
     print_verification(verification)
     if not verification.ok:
         raise typer.Exit(1)

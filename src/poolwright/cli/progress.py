@@ -45,7 +45,7 @@ class PlainLines:
 
     def table_done(self, record: TableRecord, fresh: bool) -> None:
         state = "done" if fresh else "already done"
-        print(f"{record.name}: {state}, {record.rows_kept:,} of {record.rows_in:,} rows kept", file=sys.stderr, flush=True)
+        self.note(f"{record.name}: {state}, {record.rows_kept:,} of {record.rows_in:,} rows kept")
 
     def note(self, text: str) -> None:
         print(text, file=sys.stderr, flush=True)

@@ -145,11 +145,14 @@ def print_step(verb: str) -> None:
         console.print(Text(f"drops: {reason.name}: {reason.words}{' (a bad row)' if reason.bad else ''}"))
 
 
+_CHECK_WORDS = {True: "ok", False: "BROKEN", None: "skipped"}
+
+
 def print_verification(verification: Verification) -> None:
     """Every check of a release, and the outcome last."""
     console = _console()
     for item in verification.checks:
-        console.print(Text(f"{'ok    ' if item.ok else 'BROKEN'}  {item.name}: {item.words}"))
+        console.print(Text(f"{_CHECK_WORDS[item.ok]:8}{item.name}: {item.words}"))
     console.print(Text("the release verifies" if verification.ok else "the release does not verify", style="bold"))
 
 

@@ -15,6 +15,7 @@ UID = "uid"
 URL = "url"
 TEXT = "text"
 IMAGE = "image"
+IMAGE_ERROR = "image_error"
 IMAGE_PATH = "image_path"
 SHA256 = "sha256"
 PHASH = "phash"
@@ -64,6 +65,7 @@ WELL_KNOWN: dict[str, Column] = {
         Column(URL, pa.string(), "URL", "Where the image was or can be downloaded"),
         Column(TEXT, pa.string(), "", "Caption or alternative text of the image"),
         Column(IMAGE, pa.binary(), "encoded file", "Bytes of the image file; read when a step needs them"),
+        Column(IMAGE_ERROR, pa.string(), "reason", "Why the image file could not be read; null where it could"),
         Column(IMAGE_PATH, pa.string(), "path", "Image file, relative to the image root of its pool"),
         Column(SHA256, pa.string(), "hex", "SHA-256 of the bytes of the image file"),
         Column(PHASH, pa.string(), "hex, 64 bit", "DCT perceptual hash of the upright image"),
@@ -137,7 +139,7 @@ def same_space(one: pa.Field, other: pa.Field) -> None:
 
 def is_vector(dtype: pa.DataType) -> bool:
     """Whether a column of this type holds vectors of one fixed width."""
-    return pa.types.is_fixed_size_list(dtype) and pa.types.is_floating(dtype.value_type)
+    return bool(pa.types.is_fixed_size_list(dtype) and pa.types.is_floating(dtype.value_type))
 
 
 def is_text(dtype: pa.DataType) -> bool:

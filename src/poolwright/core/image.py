@@ -1,8 +1,9 @@
 """Image files: read, looked at and decoded within limits, or refused for a reason.
 
-Image files of a pool come from strangers. Nothing here trusts what a file says of itself, and nothing
-depends on Pillow's global switches (`MAX_IMAGE_PIXELS`, `LOAD_TRUNCATED_IMAGES`), which any library in
-the process may have turned. A function gives either its result or the name of one of `REASONS`.
+Image files of a pool come from strangers. Nothing here trusts what a file says of itself, or depends on
+Pillow's global switches (`MAX_IMAGE_PIXELS`, `LOAD_TRUNCATED_IMAGES`), which any library in the process
+may have turned; but Pillow's own limit, 179 million pixels, holds for WebP, TIFF and multi-picture JPEG.
+A function gives either its result or the name of one of `REASONS`.
 """
 
 from __future__ import annotations
@@ -18,6 +19,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from poolwright.core.columns import IMAGE_ERROR
+from poolwright.core.headers import claimed_size, cut_short, unfinished
+from poolwright.core.pixels import to_rgb, upright
+from poolwright.core.rows import Rows
 from poolwright.core.step import Reason
 
 if TYPE_CHECKING:
@@ -45,7 +50,6 @@ DECODING = 1
 DRAFT_MARGIN = 2
 """A JPEG is decoded at 1/2, 1/4 or 1/8 where that leaves this many times the wanted size on both edges."""
 
-_END = b"\xff\xd9"  # end mark of JPEG and JPEG 2000; cannot occur within their coded data
 _CODES = {reason.name: code for code, reason in enumerate(REASONS, start=1)}
 
 
@@ -99,7 +103,13 @@ def drop_codes(found: Sequence[str | None], more: Sequence[str] = ()) -> np.ndar
     return np.array([codes[name] if name else 0 for name in found], dtype=np.uint8)
 
 
-def read_bytes(root: str | None, path: str, limits: Limits = Limits()) -> bytes | str:  # noqa: B008
+def unread(rows: Rows) -> list[str]:
+    """Per row, why it has no bytes of an image file, for where it has none: its `image_error`, or missing_file."""
+    names = rows.strings(IMAGE_ERROR) if IMAGE_ERROR in rows.schema.names else [None] * len(rows)
+    return [name if name in _CODES else "missing_file" for name in names]
+
+
+def read_bytes(root: str | None, path: str, limits: Limits = Limits()) -> bytes | str:
     """The bytes of an image file, or a reason.
 
     Args:
@@ -141,7 +151,8 @@ def _read_local(path: str, limits: Limits) -> bytes | str:
                 return "unreadable_file"
             if status.st_size > limits.max_bytes:
                 return "too_many_bytes"
-            return _sized(file.read(limits.max_bytes + 1), limits)
+            data = file.read(limits.max_bytes + 1)
+            return refused(data, limits) or data
     except (FileNotFoundError, NotADirectoryError):
         return "missing_file"
     except (OSError, ValueError):  # ValueError: a NUL in the path
@@ -158,32 +169,36 @@ def _read_url(url: str, limits: Limits) -> bytes | str:
 
     try:
         files, path = fsspec.core.url_to_fs(url)
-        return _sized(files.cat_file(path, start=0, end=limits.max_bytes + 1), limits)
+        data: bytes = files.cat_file(path, start=0, end=limits.max_bytes + 1)
+        return refused(data, limits) or data
     except FileNotFoundError:
         return "missing_file"
     except (OSError, ValueError):
         return "unreadable_file"
 
 
-def _sized(data: bytes, limits: Limits) -> bytes | str:
+def refused(data: bytes | None, limits: Limits) -> str | None:
+    """Why a file is refused before it is looked into: it is missing, empty or too large. None where it is not."""
+    if data is None:
+        return "missing_file"
     if not data:
         return "empty_file"
-    return data if len(data) <= limits.max_bytes else "too_many_bytes"
+    return "too_many_bytes" if len(data) > limits.max_bytes else None
 
 
-def probe(data: bytes | None, limits: Limits = Limits()) -> Probe | str:  # noqa: B008
+def probe(data: bytes | None, limits: Limits = Limits()) -> Probe | str:
     """What the header says, without decoding pixels, or a reason. A cut-off file may still have its header."""
     try:
         image, _ = _open(data, limits)
-    except _Refused as refused:
-        return refused.reason
+    except _Refused as refusal:
+        return refusal.reason
     width, height = image.size
     if image.format != "TIFF" and _orientation(image) >= 5:  # Pillow has turned the size of a TIFF already
         width, height = height, width
     return Probe(_name(image), width, height, _frames(image))
 
 
-def open_image(data: bytes | None, limits: Limits = Limits(), wanted: int | None = None) -> Image.Image | str:  # noqa: B008
+def open_image(data: bytes | None, limits: Limits = Limits(), wanted: int | None = None) -> Image.Image | str:
     """The first picture of an image file, or a reason.
 
     Upright by its EXIF orientation, RGB uint8: transparency on white, 16-bit grey scaled by 1/257, CMYK
@@ -201,9 +216,11 @@ def open_image(data: bytes | None, limits: Limits = Limits(), wanted: int | None
         if wanted is not None and image.format in ("JPEG", "MPO"):
             image.draft(None, (DRAFT_MARGIN * wanted, DRAFT_MARGIN * wanted))
         _load(image, source, limits)
-        return _upright(_rgb(image), _orientation(image))
-    except _Refused as refused:
-        return refused.reason
+        return upright(to_rgb(image), _orientation(image))
+    except _Refused as refusal:
+        return refusal.reason
+    except ValueError:  # a mode that cannot be converted
+        return "broken_image"
 
 
 class _Source(io.BytesIO):
@@ -226,13 +243,10 @@ class _Source(io.BytesIO):
 
 def _open(data: bytes | None, limits: Limits) -> tuple[ImageFile.ImageFile, _Source]:
     """Read the header. The image is not decoded yet, and within the limits."""
-    if data is None:
-        raise _Refused("missing_file")
-    if not data:
-        raise _Refused("empty_file")
-    if len(data) > limits.max_bytes:
-        raise _Refused("too_many_bytes")
-    _check_pixels(_claimed_size(data), limits)
+    reason = refused(data, limits)
+    if data is None or reason:
+        raise _Refused(reason or "missing_file")
+    _check_pixels(claimed_size(data), limits)
     factory = _opener(data[:16])
     source = _Source(data)
     try:
@@ -248,7 +262,7 @@ def _open(data: bytes | None, limits: Limits) -> tuple[ImageFile.ImageFile, _Sou
 
 def _load(image: ImageFile.ImageFile, source: _Source, limits: Limits) -> None:
     """Decode the pixels, all of them."""
-    if _unfinished(image, source.data):
+    if unfinished(str(image.format), source.data):
         raise _Refused("truncated_image")
     source.starved = False
     try:
@@ -272,7 +286,7 @@ def _blame(error: Exception, data: bytes, out_of_bytes: bool) -> str:
 
     if isinstance(error, Image.DecompressionBombError):
         return "too_many_pixels"
-    if out_of_bytes or "truncated" in str(error).lower() or _cut_short(data):
+    if out_of_bytes or "truncated" in str(error).lower() or cut_short(data):
         return "truncated_image"
     return "broken_image"
 
@@ -298,55 +312,6 @@ def _opener(prefix: bytes) -> Callable[[Any, str], ImageFile.ImageFile]:
     raise _Refused("not_an_image")
 
 
-def _claimed_size(data: bytes) -> tuple[int, int]:
-    """Size in the header of formats for which Pillow takes memory for all pixels on opening, else (0, 0)."""
-    head = data[:30]
-    if head[:3] == b"GIF":
-        return int.from_bytes(head[6:8], "little"), int.from_bytes(head[8:10], "little")
-    if head[:4] != b"RIFF" or head[8:12] != b"WEBP":
-        return 0, 0
-    if head[12:16] == b"VP8X":
-        return int.from_bytes(head[24:27], "little") + 1, int.from_bytes(head[27:30], "little") + 1
-    if head[12:16] == b"VP8L":
-        bits = int.from_bytes(head[21:25], "little")
-        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
-    return int.from_bytes(head[26:28], "little") & 0x3FFF, int.from_bytes(head[28:30], "little") & 0x3FFF
-
-
-def _cut_short(data: bytes) -> bool:
-    """Whether a WebP or AVIF, whose decoders do not say so, is shorter than its own lengths."""
-    if data[:4] == b"RIFF":
-        return int.from_bytes(data[4:8], "little") + 8 > len(data)
-    if data[4:8] != b"ftyp":
-        return False
-    at = 0
-    while at + 8 <= len(data):
-        length = int.from_bytes(data[at : at + 4], "big")
-        if length < 8:  # 0: to the end of the file; 1: a 64-bit length, of no use in a picture
-            return False
-        at += length
-    return at != len(data)
-
-
-def _unfinished(image: ImageFile.ImageFile, data: bytes) -> bool:
-    """Whether a file lacks its end in a way that its decoder may pass over.
-
-    A JPEG that ends in zeros without its end mark is a download whose space was reserved but not filled;
-    zeros are valid image data, so the decoder would paint the rest grey. OpenJPEG gives what it has.
-    """
-    if image.format in ("JPEG", "MPO"):
-        return not any(data[-32:]) and data.find(_END, _scan(data)) < 0
-    return image.format == "JPEG2000" and _END not in data
-
-
-def _scan(data: bytes) -> int:
-    """Where the first scan of a JPEG begins, past the thumbnails that its headers may hold."""
-    at = 2
-    while at + 4 <= len(data) and data[at] == 0xFF and data[at + 1] != 0xDA:
-        at += 1 if data[at + 1] == 0xFF else 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-    return at
-
-
 def _name(image: ImageFile.ImageFile) -> str:
     return "JPEG" if image.format == "MPO" else str(image.format)
 
@@ -369,65 +334,3 @@ def _orientation(image: ImageFile.ImageFile) -> int:
         return int(value) if value in range(1, 9) else 1
     except Exception:  # EXIF is decoration: whatever is wrong with it, the picture is there
         return 1
-
-
-def _upright(image: Image.Image, orientation: int) -> Image.Image:
-    from PIL.Image import Transpose
-
-    turns = {
-        2: Transpose.FLIP_LEFT_RIGHT,
-        3: Transpose.ROTATE_180,
-        4: Transpose.FLIP_TOP_BOTTOM,
-        5: Transpose.TRANSPOSE,
-        6: Transpose.ROTATE_270,
-        7: Transpose.TRANSVERSE,
-        8: Transpose.ROTATE_90,
-    }
-    return image.transpose(turns[orientation]) if orientation in turns else image
-
-
-def _rgb(image: Image.Image) -> Image.Image:
-    """Any mode as RGB."""
-    if image.mode == "RGB" and "transparency" not in image.info:
-        return image
-    if image.mode[0] in "IF":
-        return _grey(image).convert("RGB")
-    if image.mode == "CMYK":
-        return _ink(image).convert("RGB")
-    try:
-        if image.has_transparency_data:
-            return _on_white(image.convert("RGBA"))
-        return image.convert("RGB")
-    except ValueError:  # LAB and other modes of TIFF that Pillow does not convert
-        raise _Refused("broken_image") from None
-
-
-def _on_white(image: Image.Image) -> Image.Image:
-    from PIL import Image
-
-    page = Image.new("RGB", image.size, (255, 255, 255))
-    page.paste(image, mask=image.getchannel("A"))
-    return page
-
-
-def _grey(image: Image.Image) -> Image.Image:
-    """Grey of more than 8 bits as 'L'. 16-bit values are divided by 257, floats are taken as 0 to 1."""
-    from PIL import Image
-
-    values = np.asarray(image)
-    if values.dtype.kind == "f":
-        grey = np.rint(np.clip(np.nan_to_num(values), 0, 1) * 255)
-    else:
-        grey = (np.clip(values, 0, 65_535).astype(np.uint32) + 128) // 257
-    transparent = image.info.get("transparency")
-    if isinstance(transparent, int):
-        grey = np.where(values == transparent, 255, grey)
-    return Image.fromarray(grey.astype(np.uint8))
-
-
-def _ink(image: Image.Image) -> Image.Image:
-    """CMYK with 255 for full ink. Pillow takes every CMYK JPEG as inverted; only those with Adobe's mark are."""
-    from PIL import ImageChops
-
-    plain = image.format in ("JPEG", "MPO") and "adobe" not in image.info
-    return ImageChops.invert(image) if plain else image

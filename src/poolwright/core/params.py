@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from fractions import Fraction
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema
 
 
 def parse_share(value: Any) -> float:
@@ -19,6 +19,18 @@ def parse_share(value: Any) -> float:
     if not 0 <= share <= 1:
         raise ValueError(f"a share lies between 0 and 1, or is a percentage such as '4%', not {value!r}")
     return float(share)
+
+
+def parse_weight(value: Any) -> float:
+    """A weight beside others: 7, 0.7 or '70%'.
+
+    Raises:
+        ValueError: not a number or percentage, or negative.
+    """
+    weight = _as_number(value)
+    if weight < 0:
+        raise ValueError(f"a weight is not negative: {value!r}")
+    return float(weight)
 
 
 def _as_number(value: Any) -> Fraction:
@@ -77,5 +89,21 @@ Columns = Annotated[
 Column = Annotated[str, Field(min_length=1)]
 """The name of a column."""
 
+Weight = Annotated[float, BeforeValidator(parse_weight), WithJsonSchema({"type": ["number", "string"]})]
+"""A share of a whole that its neighbours add up to: 7, 0.7 or '70%'."""
+
 Count = Annotated[int, Field(ge=0)]
 """A number of rows or groups."""
+
+
+def exactly_one(model: BaseModel, *names: str) -> str:
+    """The one of these fields that is set.
+
+    Raises:
+        ValueError: none or several are.
+    """
+    there = [name for name in names if getattr(model, name) is not None]
+    if len(there) != 1:
+        listed = f"{', '.join(names[:-1])} or {names[-1]}"
+        raise ValueError(f"needs {listed}" if not there else f"takes one of {listed}, not {' and '.join(there)}")
+    return there[0]

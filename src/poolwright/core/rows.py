@@ -115,7 +115,7 @@ def vectors_of(array: pa.Array) -> np.ndarray:
     width = array.type.list_size
     start = array.offset * width
     values = array.values.slice(start, len(array) * width)
-    matrix = values.to_numpy(zero_copy_only=False).reshape(len(array), width)
+    matrix = np.asarray(values.to_numpy(zero_copy_only=False)).reshape(len(array), width)
     if array.null_count:
         matrix = matrix.copy()
         matrix[pc.is_null(array).to_numpy(zero_copy_only=False)] = np.nan

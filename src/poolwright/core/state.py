@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +34,10 @@ class State:
         The JSON is written last, so that a state whose JSON exists is whole. The same state gives
         the same bytes.
         """
-        digests = {}
-        for key, table in sorted(self.tables.items()):
-            digests[key] = write_atomically(folder / f"{name}.{key}.parquet", lambda out, t=table: _write(t, out))
+        digests = {
+            key: write_atomically(folder / f"{name}.{key}.parquet", partial(_write, table))
+            for key, table in sorted(self.tables.items())
+        }
         document = {"values": dict(self.values), "tables": digests}
         text = json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
         write_atomically(folder / f"{name}.json", lambda out: out.write(text.encode()))

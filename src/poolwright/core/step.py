@@ -73,6 +73,10 @@ class Step(BaseModel):
         """Columns that `apply` reads where they are there."""
         return ()
 
+    def files(self) -> tuple[str, ...]:
+        """Files beside the pool whose content decides what this step does: vocabularies, ready vectors, lists."""
+        return ()
+
     def gives(self, given: pa.Schema) -> list[pa.Field]:
         """Columns that `apply` adds or replaces.
 

@@ -45,6 +45,9 @@ class RecipeBody(BaseModel):
     recipe: Literal[1] = Field(description="version of the recipe language")
     name: str = Field(description="name of the dataset; letters, digits, '.', '_' and '-'")
     seed: int = Field(default=0, ge=0, lt=2**63, description="seed of every hash rank")
+    variables: dict[str, str] = Field(
+        default_factory=dict, description="words that ${NAME} stands for; else the environment is asked"
+    )
     max_bad: Share = Field(default=0.01, description="share of bad rows past which a run stops, such as 1%")
     card: About = Field(default_factory=About, description="what the dataset card says")
     models: dict[str, Any] = Field(default_factory=dict, description="encoders by name")
@@ -168,8 +171,8 @@ def build(source: RecipeSource) -> Recipe:
 def _check_names(source: RecipeSource, body: RecipeBody, releases: Sequence[ReleaseSpec]) -> None:
     for name in (*body.pools, *body.tables):
         if not _NAME.match(name):
-            place = ("pools" if name in body.pools else "tables", name)
-            raise source.error(place, "names have letters, digits, '.', '_' and '-'")
+            kind = "pools" if name in body.pools else "tables"
+            raise source.error((kind, name), "names have letters, digits, '.', '_' and '-'")
         if name in body.pools and name in body.tables:
             raise source.error(("tables", name), "a pool has this name already; choose another")
     for name, table in body.tables.items():
@@ -271,7 +274,9 @@ def _validate(
 def _as_recipe_error(error: Exception, key: Key, source: RecipeSource, cls: type[BaseModel]) -> RecipeError:
     if not isinstance(error, ValidationError):
         return source.error(key, str(error))
-    first = error.errors(include_url=False)[0]
+    errors = error.errors(include_url=False)
+    # A misspelt key is told before the missing one it was meant to be.
+    first = next((item for item in errors if item["type"] == "extra_forbidden"), errors[0])
     place = tuple(first["loc"])
     full = _existing((*key, *place), source)
     if first["type"] == "extra_forbidden":

@@ -127,7 +127,7 @@ def _construct(node: yaml.Node, key: Key, source: RecipeSource) -> Any:
 def _scalar(node: yaml.Node) -> Any:
     constructor = yaml.constructor.SafeConstructor()
     try:
-        return constructor.construct_object(node, deep=True)  # type: ignore[no-untyped-call]
+        return constructor.construct_object(node, deep=True)
     except yaml.constructor.ConstructorError as error:
         raise RecipeError(f"line {node.start_mark.line + 1}: {error.problem}") from None
 
@@ -186,11 +186,15 @@ def _map_strings(value: Any, key: Key, change: Callable[[str, Key], Any]) -> Any
 
 
 def _fill_in(value: str, key: Key, source: RecipeSource) -> str:
+    variables = source.data.get("variables")
+    variables = variables if isinstance(variables, dict) and key[:1] != ("variables",) else {}
+
     def lookup(match: re.Match[str]) -> str:
         name, default = match.group(1), match.group(2)
-        found = os.environ.get(name, default)
+        found = variables.get(name, os.environ.get(name, default))
         if found is None:
-            raise source.error(key, f"the environment variable {name} is not set; set it, or write ${{{name}:-default}}")
-        return found
+            message = f"'{name}' is neither in 'variables' nor in the environment; set it, or write ${{{name}:-default}}"
+            raise source.error(key, message)
+        return str(found)
 
     return _VARIABLE.sub(lookup, value)

@@ -106,12 +106,12 @@ def _unit_udf(daft: Any, function: bytes, workers: int | None) -> Any:
     slots = _slots(workers) if workers else nullcontext()
     use_process = False if workers else None
 
-    @daft.func.batch(return_dtype=daft.DataType.binary(), batch_size=1, use_process=use_process)
     def call(units: Any) -> list[bytes]:
         with slots:
             return [_call(function, unit) for unit in units.to_pylist()]
 
-    return call
+    batch = daft.func.batch(return_dtype=daft.DataType.binary(), batch_size=1, use_process=use_process)
+    return batch(call)
 
 
 class _Slots:

@@ -16,11 +16,20 @@ from poolwright.core.table import TABLE_FORMAT
 IDENTITY = "identity.json"
 
 
+def portable(value: Any, folder: Path) -> Any:
+    """Parameters with paths below `folder` made relative: a moved project is the same project."""
+    if isinstance(value, dict):
+        return {name: portable(item, folder) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [portable(item, folder) for item in value]
+    if isinstance(value, str) and value.startswith(f"{folder}/"):
+        return value.removeprefix(f"{folder}/")
+    return value
+
+
 def versions() -> dict[str, str]:
     """Versions of what decides about rows and bytes."""
-    from poolwright import __version__
-
-    return {"poolwright": __version__, **{name: version(name) for name in ("daft", "numpy", "pyarrow")}}
+    return {name: version(name) for name in ("poolwright", "daft", "numpy", "pyarrow")}
 
 
 def identity_digest(identity: Mapping[str, Any]) -> str:
@@ -74,8 +83,8 @@ def _short(models: Mapping[str, str], name: str) -> str:
     return models.get(name, "none")[:12]
 
 
-def _changed_inputs(before: list[list[Any]], now: list[list[Any]], changed_files: set[str]) -> list[str]:
-    old, new = ({name: digest for name, digest in inputs} for inputs in (before, now))
+def _changed_inputs(before: list[list[str]], now: list[list[str]], changed_files: set[str]) -> list[str]:
+    old, new = dict(before), dict(now)
     found = [f"input {file}: content changed" for file in sorted(changed_files)]
     if not found:
         found += [f"input {name}: content changed" for name in old if name in new and old[name] != new[name]]

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from poolwright.core.columns import IMAGE, UID
+from poolwright.core.columns import UID
 from poolwright.core.errors import PoolwrightError, StepError
 from poolwright.core.step import Reason, Step
 from poolwright.core.table import ReasonRecord
 from poolwright.recipe.recipe import TableSpec
 from poolwright.recipe.source import RecipeSource
-from poolwright.run.source import Source
+from poolwright.run.source import VIRTUAL, Source
 
 MISSING_UID = Reason("missing_uid", "no uid", bad=True)
 DUPLICATE_UID = Reason("duplicate_uid", "an earlier row has the same uid", bad=True)
@@ -62,8 +62,8 @@ class TablePlan:
     def schema(self) -> pa.Schema:
         """Columns of the finished table: the live ones, without image bytes read through a path."""
         schema = self.steps[-1].after if self.steps else self.source.schema
-        if self.source.virtual_image and schema.get_field_index(IMAGE) >= 0:
-            schema = schema.remove(schema.get_field_index(IMAGE))
+        if self.source.virtual_image:
+            schema = pa.schema([field for field in schema if field.name not in VIRTUAL])
         return schema
 
     @property

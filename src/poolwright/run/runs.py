@@ -139,7 +139,9 @@ class Run:
     def _run_table(self, name: str) -> Table:
         spec, source = self.recipe.tables[name], self.source(name)
         plan = plan_table(spec, source, self.recipe.source)
-        inputs, changed = self._inputs(source)
+        looked = Inputs(self.folder / CACHE)
+        inputs = self._inputs(source, looked)
+        beside = looked.look(sorted({file for placed in spec.steps for file in placed.step.files()}), self._map)
         return TableRun(
             plan=plan,
             folder=self.table_folder(name),
@@ -151,8 +153,10 @@ class Run:
             max_bad=spec.max_bad,
             parameters=[placed.parameters for placed in spec.steps],
             inputs=inputs,
+            step_files={file: seen.digest for file, seen in beside.items()},
+            recipe_folder=self.recipe.folder,
             source_identity=self._source_identity(source),
-            changed_files=changed,
+            changed_files=looked.changed,
             batch_rows=self.batch_rows,
         ).run()
 
@@ -162,14 +166,18 @@ class Run:
         name = source.name.removeprefix("tables.")
         return {"table": name, "record": digest_file(self.table_folder(name) / RECORD)}
 
-    def _inputs(self, source: Source) -> tuple[list[list[InputFile]], set[str]]:
+    def _inputs(self, source: Source, looked: Inputs) -> list[list[InputFile]]:
         if source.pool is None:
-            outputs = Table(self.table_folder(source.name.removeprefix("tables."))).record.parts
-            return [[InputFile(path=part.file, size=0, digest=part.digest)] for part in outputs], set()
-        looked = Inputs(self.folder / CACHE)
+            folder = self.table_folder(source.name.removeprefix("tables."))
+            outputs = Table(folder).record.parts
+            sizes = [(folder / part.file).stat().st_size for part in outputs]
+            return [
+                [InputFile(path=f"{folder.name}/{part.file}", size=size, digest=part.digest)]
+                for part, size in zip(outputs, sizes, strict=True)
+            ]
         files = sorted({file for part in source.parts for file in part.files})
         seen = looked.look(files, self._map)
-        return [input_files(part, seen, self.recipe.folder) for part in source.parts], looked.changed
+        return [input_files(part, seen, self.recipe.folder) for part in source.parts]
 
     def _map(self, function: Callable[[int], Any], units: Sequence[int]) -> dict[int, Any]:
         if len(units) > 4:

@@ -10,12 +10,15 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from poolwright.core.columns import IMAGE, IMAGE_PATH, WELL_KNOWN
+from poolwright.core.columns import IMAGE, IMAGE_ERROR, IMAGE_PATH, WELL_KNOWN
 from poolwright.core.errors import BadPart
 from poolwright.core.image import read_bytes
 from poolwright.core.pool import Part, Pool
 from poolwright.core.rows import Rows
 from poolwright.core.table import Table
+
+VIRTUAL = (IMAGE, IMAGE_ERROR)
+"""Columns that are read through `image_path` when a step needs them, and never stored."""
 
 IMAGE_BATCH = 256
 """Rows a batch where image bytes are read: memory is (units in flight) x (a batch)."""
@@ -49,22 +52,27 @@ class Source:
         Raises:
             BadPart: the part cannot be read.
         """
-        with_image = IMAGE in columns
-        stored = [name for name in columns if name != IMAGE] if with_image and self.virtual_image else list(columns)
-        if with_image:
+        stored = self.stored(columns)
+        if IMAGE in columns:
             batch_rows = min(batch_rows, IMAGE_BATCH)
-            if self.virtual_image and IMAGE_PATH not in stored:
-                stored.append(IMAGE_PATH)
         for table in self._stored(part, stored, batch_rows):
             yield self.with_images(table, columns).table
 
     def with_images(self, table: pa.Table, columns: Sequence[str]) -> Rows:
         """Stored rows with exactly `columns`, the bytes of image files among them where asked."""
-        if IMAGE in columns and self.virtual_image:
-            paths = table.column(IMAGE_PATH).to_pylist()
-            field = pa.field(IMAGE, WELL_KNOWN[IMAGE].type)
-            table = table.append_column(field, pa.array(self._images(paths), field.type))
+        if self.virtual_image and (IMAGE in columns or IMAGE_ERROR in columns):
+            found = self._images(table.column(IMAGE_PATH).to_pylist())
+            images = [item if isinstance(item, bytes) else None for item in found]
+            errors = [item if isinstance(item, str) else None for item in found]
+            for name, values in ((IMAGE, images), (IMAGE_ERROR, errors)):
+                table = table.append_column(name, pa.array(values, WELL_KNOWN[name].type))
         return Rows(table.select(list(columns)))
+
+    def stored(self, columns: Sequence[str]) -> list[str]:
+        """Columns that the source itself must be asked for so that `columns` can be given."""
+        if not self.virtual_image or not {IMAGE, IMAGE_ERROR} & set(columns):
+            return list(columns)
+        return list(dict.fromkeys([*(name for name in columns if name not in VIRTUAL), IMAGE_PATH]))
 
     def _stored(self, part: Part, columns: Sequence[str], batch_rows: int) -> Iterator[pa.Table]:
         if self.pool is not None:
@@ -72,11 +80,15 @@ class Source:
         else:
             yield from _read_table_part(part, columns, batch_rows)
 
-    def _images(self, paths: Sequence[str | None]) -> list[bytes | None]:
+    def _images(self, paths: Sequence[str | None]) -> list[bytes | str]:
+        """Bytes of image files, or the reason why there are none."""
         if self.image_root is not None and "://" not in self.image_root:
-            return [read_bytes(self.image_root, path) for path in paths]
+            return [self._image(path) for path in paths]
         with ThreadPoolExecutor(16) as threads:
-            return list(threads.map(lambda path: read_bytes(self.image_root, path), paths))
+            return list(threads.map(self._image, paths))
+
+    def _image(self, path: str | None) -> bytes | str:
+        return read_bytes(self.image_root, path) if path is not None else "missing_file"
 
 
 def _read_table_part(part: Part, columns: Sequence[str], batch_rows: int) -> Iterator[pa.Table]:
@@ -109,7 +121,9 @@ def _with_image(schema: pa.Schema) -> tuple[pa.Schema, bool]:
     """The schema with `image`, where there is a path to read it through; and whether it was added."""
     if schema.get_field_index(IMAGE_PATH) < 0 or schema.get_field_index(IMAGE) >= 0:
         return schema, False
-    return schema.append(pa.field(IMAGE, WELL_KNOWN[IMAGE].type)), True
+    for name in VIRTUAL:
+        schema = schema.append(pa.field(name, WELL_KNOWN[name].type))
+    return schema, True
 
 
 def table_source(table: Table, schema: pa.Schema | None = None) -> Source:

@@ -4,44 +4,33 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from poolwright.core.columns import IMAGE, vector_model
-from poolwright.core.encoder import Encoder, EncoderSpec
-from poolwright.core.errors import BadPart, CountError, TooManyBad
+from poolwright.core.columns import IMAGE
+from poolwright.core.encoder import EncoderSpec
+from poolwright.core.errors import BadPart, TooManyBad
 from poolwright.core.files import remove, write_text
 from poolwright.core.frame import Context
 from poolwright.core.state import State
-from poolwright.core.table import (
-    RECORD,
-    TABLE_FORMAT,
-    TIMINGS,
-    FunnelRow,
-    InputFile,
-    InputPart,
-    ModelRecord,
-    OutputPart,
-    StepRecord,
-    Table,
-    TableRecord,
-)
+from poolwright.core.table import RECORD, TABLE_FORMAT, TIMINGS, InputFile, Table, TableRecord
 from poolwright.kernels.hashing import hash_key
 from poolwright.models.load import load_encoder
 from poolwright.run.admit import admit
 from poolwright.run.engine import Engine
 from poolwright.run.flow import ADMIT, BATCH_ROWS, Flow, RunFrame, stage_folder
-from poolwright.run.identity import IDENTITY, claim, identity_digest, versions
+from poolwright.run.identity import IDENTITY, claim, identity_digest, portable
 from poolwright.run.plan import StepPlan, TablePlan
 from poolwright.run.progress import Listener, TableProgress
+from poolwright.run.record import check_bad, check_counts, make_record, timings_text
 from poolwright.run.source import IMAGE_UNIT_ROWS, UNIT_ROWS, units_of
-from poolwright.run.write import UnitResult, WriteStage, WriteUnit, done_units, ledger_file, part_file
+from poolwright.run.write import UnitResult, WriteStage, WriteUnit, done_units
 
 QUARANTINE = "quarantine.json"
 
@@ -58,6 +47,9 @@ class TableRun:
         recipe_name, recipe_text, seed, max_bad: of the recipe.
         parameters: of each step, as written in the recipe.
         inputs: per part of the source, the files it comes from.
+        step_files: digest of every file that a step reads beside the rows.
+        recipe_folder: what paths are told relative to.
+        source_identity: what the source is, beside the content of its files.
         changed_files: inputs whose content differs from the last look.
         batch_rows: rows a batch.
     """
@@ -72,6 +64,8 @@ class TableRun:
     max_bad: float
     parameters: Sequence[Mapping[str, Any]]
     inputs: Sequence[Sequence[InputFile]]
+    step_files: Mapping[str, str]
+    recipe_folder: Path
     source_identity: Mapping[str, Any]
     changed_files: set[str]
     batch_rows: int = BATCH_ROWS
@@ -103,30 +97,32 @@ class TableRun:
         for plan in self.plan.steps:
             if plan.index in self.plan.stages:
                 self._make_stage(flow, plan.index)
-            self._fit_once(plan.name, f"fit {plan.name}", lambda run, p=plan: self._fit(flow, p, run), flow)
+            self._fit_once(plan.name, f"fit {plan.name}", partial(self._fit, flow, plan), flow)
         results = self._write_units(flow)
-        record = self._record(flow, results)
-        self._check_counts(record)
-        self._check_bad(record)
+        record = self._record(results)
+        check_counts(record)
+        self._check_bad(record.rows_in, results)
         seconds = perf_counter() - begun
-        write_text(self.folder / TIMINGS, _timings(record, results, seconds, started, self.engine))
+        write_text(self.folder / TIMINGS, timings_text(record.rows_in, results, seconds, started, self.engine))
         write_text(self.folder / RECORD, record.model_dump_json(indent=1) + "\n")
         remove(self.folder / "work")
         self.listener.table_done(record, fresh=True)
         return Table(self.folder)
 
     def _identity(self) -> dict[str, Any]:
-        return {
+        identity = {
             "format": TABLE_FORMAT,
             "seed": self.seed,
             "source": dict(self.source_identity),
-            "inputs": [[file.path, file.digest] for part in self.inputs for file in part],
+            "inputs": [[file.path, file.digest] for part in self.inputs for file in part]
+            + [[file, digest] for file, digest in sorted(self.step_files.items())],
             "steps": [
                 {"verb": plan.step.verb, "parameters": plan.step.model_dump(mode="json", by_alias=True)}
                 for plan in self.plan.steps
             ],
             "models": self._weights(),
         }
+        return {name: portable(value, self.recipe_folder) for name, value in identity.items()}
 
     def _weights(self) -> dict[str, str]:
         """Weight digests of the encoders that steps use, by the name of the spec."""
@@ -151,7 +147,7 @@ class TableRun:
     def _fit(self, flow: Flow, plan: StepPlan, run: Any) -> State:
         same_verb = sum(other.step.verb == plan.step.verb for other in self.plan.steps[: plan.index])
         key = hash_key(self.seed, self.plan.name, plan.step.verb, str(same_verb))
-        return plan.step.fit(RunFrame(flow, plan.index, run), Context(key, _encoder))
+        return plan.step.fit(RunFrame(flow, plan.index, run), Context(key, load_encoder))
 
     def _make_stage(self, flow: Flow, stage: int) -> None:
         final = self.folder / stage_folder(stage)
@@ -191,7 +187,16 @@ class TableRun:
                 progress.dropped[words[code]] = progress.dropped.get(words[code], 0) + count
             progress.seconds = perf_counter() - begun
             self.listener.progress(progress)
+            self._check_bad(total, results)
         return results
+
+    def _check_bad(self, rows: int, results: Mapping[int, UnitResult]) -> None:
+        dropped = Counter({reason.words: 0 for reason in self.plan.reasons if reason.bad})
+        codes = {reason.code: reason.words for reason in self.plan.reasons if reason.bad}
+        for result in results.values():
+            for code in codes.keys() & result.dropped.keys():
+                dropped[codes[code]] += result.dropped[code]
+        check_bad(self.plan.name, rows, dropped, self.max_bad)
 
     def _quarantined(self) -> dict[int, str]:
         path = self.folder / QUARANTINE
@@ -221,96 +226,20 @@ class TableRun:
                 f"max_bad is {self.max_bad:.2%}. Repair or remove the file, or raise max_bad"
             )
 
-    def _record(self, flow: Flow, results: Mapping[int, UnitResult]) -> TableRecord:
-        part_rows = {part: rows for result in results.values() for part, rows in result.part_rows.items()}
-        dropped: Counter[int] = Counter()
-        for result in results.values():
-            dropped.update(result.dropped)
-        files: list[InputFile] = []
-        inputs = []
-        quarantined = self._quarantined()
-        places: dict[InputFile, int] = {}
-        for part, part_files in zip(self.plan.source.parts, self.inputs, strict=True):
-            for file in part_files:
-                if file not in places:
-                    places[file] = len(files)
-                    files.append(file)
-            inputs.append(
-                InputPart(
-                    name=part.name,
-                    files=tuple(places[file] for file in part_files),
-                    start=part.start,
-                    rows=part_rows.get(part.index, 0) if part.index not in quarantined else part.rows,
-                    quarantined=quarantined.get(part.index),
-                )
-            )
-        rows_in = sum(part_rows.values())
-        return TableRecord(
-            format=TABLE_FORMAT,
-            name=self.plan.name,
-            recipe=self.recipe_name,
+
+    def _record(self, results: Mapping[int, UnitResult]) -> TableRecord:
+        return make_record(
+            self.plan,
+            results,
+            folder=self.folder,
+            recipe_name=self.recipe_name,
             recipe_text=self.recipe_text,
-            source=self.plan.source.name,
             seed=self.seed,
-            plan=identity_digest(self._identity()),
-            versions=versions(),
-            image_root=self.plan.source.image_root,
-            files=tuple(files),
-            inputs=tuple(inputs),
-            steps=tuple(self._step_records()),
-            models=tuple(_models(self.plan)),
-            reasons=self.plan.reasons,
-            rows_in=rows_in,
-            rows_kept=sum(result.kept for result in results.values()),
-            funnel=tuple(_funnel(self.plan, rows_in, dropped)),
-            parts=tuple(_outputs(results)),
+            identity=identity_digest(self._identity()),
+            parameters=self.parameters,
+            input_files=self.inputs,
+            quarantined=self._quarantined(),
         )
-
-    def _step_records(self) -> list[StepRecord]:
-        records = []
-        folder = self.folder / "states"
-        for plan, parameters in zip(self.plan.steps, self.parameters, strict=True):
-            state = State.load(folder, plan.name)
-            records.append(
-                StepRecord(
-                    index=plan.index,
-                    verb=plan.step.verb,
-                    kind=plan.step.kind,
-                    parameters=dict(parameters),
-                    gives=tuple(plan.gives),
-                    state_name=plan.name,
-                    state=State.digest(folder, plan.name),
-                    learned=plan.step.learned(state),
-                )
-            )
-        return records
-
-    def _check_counts(self, record: TableRecord) -> None:
-        dropped = sum(part.dropped for part in record.parts)
-        by_reason = sum(sum(row.dropped.values()) for row in record.funnel)
-        last = record.funnel[-1].kept
-        if record.rows_in != record.rows_kept + dropped or dropped != by_reason or last != record.rows_kept:
-            raise CountError(
-                f"table '{record.name}': {record.rows_in} rows in, {record.rows_kept} kept, {dropped} dropped in the "
-                f"ledger, {by_reason} by reason: the counts do not reconcile"
-            )
-
-    def _check_bad(self, record: TableRecord) -> None:
-        reasons = {(reason.step, reason.name): reason for reason in record.reasons if reason.bad}
-        bad = {
-            reasons[(row.step, name)].words: count
-            for row in record.funnel
-            for name, count in row.dropped.items()
-            if (row.step, name) in reasons
-        }
-        total = sum(bad.values())
-        if record.rows_in and total / record.rows_in > self.max_bad:
-            told = "; ".join(f"{count:,} {words}" for words, count in bad.items() if count)
-            raise TooManyBad(
-                f"table '{record.name}': {total:,} of {record.rows_in:,} rows are bad ({total / record.rows_in:.2%}), "
-                f"max_bad is {self.max_bad:.2%}: {told}. Repair the input, or raise max_bad; "
-                "the finished units are kept"
-            )
 
 
 def start_over(folder: Path) -> None:
@@ -320,69 +249,9 @@ def start_over(folder: Path) -> None:
     remove(folder)
 
 
-def _encoder(spec: EncoderSpec) -> Encoder:
-    return load_encoder(spec)
-
-
 def _share_of_parts(parts: Sequence[Any], known: Mapping[int, str]) -> float:
     """Share of the rows in quarantined parts; a part of unknown length counts as an average one."""
     counted = [part.rows for part in parts if part.rows is not None]
     average = sum(counted) / len(counted) if counted else 1.0
     rows = [part.rows if part.rows is not None else average for part in parts]
     return sum(rows[part] for part in known) / max(sum(rows), 1)
-
-
-def _models(plan: TablePlan) -> list[ModelRecord]:
-    return [
-        ModelRecord(column=field.name, name=model[0], weights=model[1])
-        for field in plan.schema
-        if (model := vector_model(field))
-    ]
-
-
-def _funnel(plan: TablePlan, rows_in: int, dropped: Mapping[int, int]) -> list[FunnelRow]:
-    rows, live = [], rows_in
-    for step in range(-1, len(plan.steps)):
-        here = {reason.name: dropped.get(reason.code, 0) for reason in plan.reasons if reason.step == step}
-        gone = {name: count for name, count in here.items() if count}
-        verb = "read" if step < 0 else plan.steps[step].step.verb
-        kept = live - sum(gone.values())
-        rows.append(FunnelRow(step=step, verb=verb, rows_in=live, kept=kept, dropped=gone))
-        live = kept
-    return rows
-
-
-def _outputs(results: Mapping[int, UnitResult]) -> list[OutputPart]:
-    return [
-        OutputPart(
-            file=part_file(unit),
-            rows=result.kept,
-            digest=result.digest,
-            ledger=ledger_file(unit),
-            dropped=sum(result.dropped.values()),
-            ledger_digest=result.ledger_digest,
-        )
-        for unit, result in sorted(results.items())
-    ]
-
-
-def _timings(
-    record: TableRecord, results: Mapping[int, UnitResult], seconds: float, started: datetime, engine: Engine
-) -> str:
-    timings = {
-        "started": started.isoformat(timespec="seconds"),
-        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-        "seconds": round(seconds, 3),
-        "rows_per_second": round(record.rows_in / seconds) if seconds else None,
-        "unit_seconds": [result.seconds for _, result in sorted(results.items())],
-        "machine": {
-            "engine": engine.name,
-            "workers": engine.workers,
-            "system": platform.platform(),
-            "processor": platform.processor() or platform.machine(),
-            "cores": os.cpu_count(),
-            "python": platform.python_version(),
-        },
-    }
-    return json.dumps(timings, indent=1) + "\n"
-

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from poolwright.core.columns import IMAGE, UID, is_vector
+from poolwright.core.columns import UID, is_vector
 from poolwright.core.errors import InputError
 from poolwright.core.rows import Rows
 from poolwright.core.table import Table
@@ -138,11 +138,8 @@ def _admission(plan: TablePlan, table: Table, part: int, row: int) -> str | None
 
 def _one_row(source: Source, part: int, row: int, columns: list[str]) -> Rows:
     """One row of a part. Images are read for that row alone."""
-    stored = [name for name in columns if name != IMAGE or not source.virtual_image]
-    if IMAGE in columns and source.virtual_image:
-        stored.append("image_path")
     start = 0
-    for table in source.read(source.parts[part], list(dict.fromkeys(stored)), 8_192):
+    for table in source.read(source.parts[part], source.stored(columns), 8_192):
         if start <= row < start + table.num_rows:
             return source.with_images(table.slice(row - start, 1), columns)
         start += table.num_rows
@@ -172,7 +169,9 @@ def dropped_rows(run: Run, name: str, code: int, limit: int) -> Rows:
     picked: list[pa.Table] = []
     for part, rows in _spread(table, code, limit):
         picked.append(_rows_of_part(source, part, rows, columns))
-    return Rows(pa.concat_tables(picked) if picked else pa.schema([source.schema.field(c) for c in columns]).empty_table())
+    if not picked:
+        return Rows(pa.schema([source.schema.field(name) for name in columns]).empty_table())
+    return Rows(pa.concat_tables(picked))
 
 
 def _spread(table: Table, code: int, limit: int) -> list[tuple[int, list[int]]]:
@@ -186,7 +185,8 @@ def _spread(table: Table, code: int, limit: int) -> list[tuple[int, list[int]]]:
         hits = np.flatnonzero(ledger.column("code").to_numpy() == code)
         chosen = hits[np.linspace(0, len(hits) - 1, min(share, len(hits))).astype(int)] if len(hits) else hits
         for place in chosen:
-            found.setdefault(ledger.column("part")[int(place)].as_py(), []).append(ledger.column("row")[int(place)].as_py())
+            part_index, row = (ledger.column(name)[int(place)].as_py() for name in ("part", "row"))
+            found.setdefault(part_index, []).append(row)
         left -= len(chosen)
         if left <= 0:
             break
@@ -194,9 +194,8 @@ def _spread(table: Table, code: int, limit: int) -> list[tuple[int, list[int]]]:
 
 
 def _rows_of_part(source: Source, part: int, rows: list[int], columns: list[str]) -> pa.Table:
-    stored = [name for name in columns if name != IMAGE or not source.virtual_image]
     start, picked = 0, []
-    for table in source.read(source.parts[part], stored, 8_192):
+    for table in source.read(source.parts[part], source.stored(columns), 8_192):
         here = [row - start for row in rows if start <= row < start + table.num_rows]
         if here:
             picked.append(table.take(here))

@@ -73,7 +73,8 @@ def done_units(folder: Path, units: int) -> dict[int, UnitResult]:
         mark = done_mark(folder, unit)
         if mark.exists():
             result = UnitResult.from_json(mark.read_text(encoding="utf-8"))
-            if _same(folder / part_file(unit), result.digest) and _same(folder / ledger_file(unit), result.ledger_digest):
+            files = {part_file(unit): result.digest, ledger_file(unit): result.ledger_digest}
+            if all(_same(folder / name, digest) for name, digest in files.items()):
                 done[unit] = result
     return done
 
@@ -150,7 +151,7 @@ def _write_rows(batches: Iterator[Rows], schema: pa.Schema, out: Any, kept: list
     options = _parquet_options(schema)
     with pq.ParquetWriter(out, schema, **options) as writer:
         for table in _regroup(batches, schema):
-            writer.write_table(table, row_group_size=table.num_rows)
+            writer.write_table(table, row_group_size=max(table.num_rows, 1))
             kept[0] += table.num_rows
 
 

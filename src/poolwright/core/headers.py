@@ -1,0 +1,54 @@
+"""Headers: what the bytes of an image file say, before and beside what a decoder makes of them."""
+
+from __future__ import annotations
+
+_END = b"\xff\xd9"  # end mark of JPEG and JPEG 2000; cannot occur within their coded data
+
+
+def claimed_size(data: bytes) -> tuple[int, int]:
+    """Size in the header of formats for which Pillow takes memory for all pixels on opening, else (0, 0)."""
+    head = data[:30]
+    if head[:3] == b"GIF":
+        return int.from_bytes(head[6:8], "little"), int.from_bytes(head[8:10], "little")
+    if head[:4] != b"RIFF" or head[8:12] != b"WEBP":
+        return 0, 0
+    if head[12:16] == b"VP8X":
+        return int.from_bytes(head[24:27], "little") + 1, int.from_bytes(head[27:30], "little") + 1
+    if head[12:16] == b"VP8L":
+        bits = int.from_bytes(head[21:25], "little")
+        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    return int.from_bytes(head[26:28], "little") & 0x3FFF, int.from_bytes(head[28:30], "little") & 0x3FFF
+
+
+def cut_short(data: bytes) -> bool:
+    """Whether a WebP or AVIF, whose decoders do not say so, is shorter than its own lengths."""
+    if data[:4] == b"RIFF":
+        return int.from_bytes(data[4:8], "little") + 8 > len(data)
+    if data[4:8] != b"ftyp":
+        return False
+    at = 0
+    while at + 8 <= len(data):
+        length = int.from_bytes(data[at : at + 4], "big")
+        if length < 8:  # 0: to the end of the file; 1: a 64-bit length, of no use in a picture
+            return False
+        at += length
+    return at != len(data)
+
+
+def unfinished(format: str, data: bytes) -> bool:
+    """Whether a file lacks its end in a way that its decoder may pass over.
+
+    A JPEG that ends in zeros without its end mark is a download whose space was reserved but not filled;
+    zeros are valid image data, so the decoder would paint the rest grey. OpenJPEG gives what it has.
+    """
+    if format in ("JPEG", "MPO"):
+        return not any(data[-32:]) and data.find(_END, _scan(data)) < 0
+    return format == "JPEG2000" and _END not in data
+
+
+def _scan(data: bytes) -> int:
+    """Where the first scan of a JPEG begins, past the thumbnails that its headers may hold."""
+    at = 2
+    while at + 4 <= len(data) and data[at] == 0xFF and data[at + 1] != 0xDA:
+        at += 1 if data[at + 1] == 0xFF else 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return at

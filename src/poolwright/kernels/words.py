@@ -1,0 +1,38 @@
+"""Figures in words, for what a step says it learned."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from typing import Any
+
+
+def number(value: Any) -> str:
+    """A value for people: '1,000,000', '0.2731', '2004-01-01', 'yes'."""
+    if value is None:
+        return "no value"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}" if abs(value) >= 10_000 else str(value)
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, datetime.date | datetime.time):
+        return str(value)
+    return str(value)
+
+
+def rows(count: int) -> str:
+    """'1 row', '1,000 rows'."""
+    return f"{count:,} row" if count == 1 else f"{count:,} rows"
+
+
+def groups(count: int) -> str:
+    """'1 group', '350 groups'."""
+    return f"{count:,} group" if count == 1 else f"{count:,} groups"
+
+
+def some(names: Sequence[str], most: int = 8) -> str:
+    """The first few names, and how many more there are."""
+    shown = ", ".join(names[:most])
+    return f"{shown} and {len(names) - most:,} more" if len(names) > most else shown

@@ -1,0 +1,219 @@
+"""open_clip encoders: `open_clip:MODEL/TAG`, `open_clip:MODEL/path/to/weights`, `open_clip:local-dir:FOLDER`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from poolwright.core.encoder import EncoderSpec
+from poolwright.core.errors import MissingExtra, RecipeError
+from poolwright.core.image import Limits
+from poolwright.models.feed import Feed, Slot
+from poolwright.models.openclip_place import Place, place_of
+from poolwright.models.prepare import Preparation, normalised
+from poolwright.models.vectors import EVERYTHING, Peek, encode_unique, file_digest, identity_digest, unit
+
+CPU_BATCH = 16  # more gives no speed on a CPU, and the last batch of a call is padded to it
+AHEAD = {"cpu": 2, "cuda": 4}
+
+
+def check(spec: EncoderSpec) -> None:
+    """Check libraries, architecture, tag and files, without importing open_clip.
+
+    Raises:
+        MissingExtra: open_clip is not installed.
+        RecipeError: no such architecture, tag or file.
+    """
+    place_of(spec)
+
+
+def peek(spec: EncoderSpec) -> Peek:
+    """Name and width from the architecture; the weight digest where the weights are a local file."""
+    place = place_of(spec)
+    weights = "" if place.checkpoint is None else _weights(place, place.preparation, place.quick_gelu, place.checkpoint)
+    return Peek(place.name, place.width, weights, True)
+
+
+def load(spec: EncoderSpec) -> OpenClipEncoder:
+    """Load the weights, downloading those of a tag."""
+    return OpenClipEncoder(spec)
+
+
+class OpenClipEncoder:
+    """A model of open_clip: half precision on a GPU, float32 on a CPU. May be called from several threads."""
+
+    def __init__(self, spec: EncoderSpec) -> None:
+        open_clip = import_open_clip(f"the model {spec.model}")
+        import torch
+
+        place = place_of(spec)
+        self.name, self.width = place.name, place.width
+        self.device = _device(spec, torch)
+        self._model, quick_gelu, checkpoint = _model(open_clip, place, self.device)
+        self._preparation = _preparation(self._model.visual.preprocess_cfg, spec)
+        self.weights = _weights(place, self._preparation, quick_gelu, checkpoint)
+        self._tokenize = _tokenizer(open_clip, place)
+        self._batch = min(spec.batch, CPU_BATCH) if self.device == "cpu" else spec.batch
+        self._feed = self._new_feed(torch)
+
+    def images(self, files: Sequence[bytes | None], limits: Limits = EVERYTHING) -> tuple[np.ndarray, list[str | None]]:
+        """As `Encoder.images`, within limits."""
+        import torch
+
+        reasons: list[str | None] = []
+        parts = []
+        with torch.inference_mode():
+            for group in self._feed.groups(files, limits):
+                reasons += group.reasons
+                # Not waited for: a GPU works on while the next group is fetched.
+                parts.append(self._model.encode_image(self._input(group.slot))[: len(group.reasons)])
+            if not parts:
+                return np.zeros((0, self.width), np.float32), []
+            found = torch.cat(parts).float().cpu().numpy()
+        vectors = unit(found)
+        vectors[[reason is not None for reason in reasons]] = np.nan
+        return vectors, reasons
+
+    def texts(self, texts: Sequence[str]) -> np.ndarray:
+        """As `Encoder.texts`."""
+        return encode_unique(texts, self._text_vectors, self.width)
+
+    def _text_vectors(self, texts: list[str]) -> np.ndarray:
+        import torch
+
+        parts = []
+        with torch.inference_mode():
+            for at in range(0, len(texts), self._batch):
+                some = texts[at : at + self._batch]
+                tokens = self._tokenize([*some, *[""] * (self._batch - len(some))]).to(self.device)
+                parts.append(self._model.encode_text(tokens)[: len(some)])
+            return np.asarray(torch.cat(parts).float().cpu().numpy())
+
+    def _input(self, slot: Slot) -> Any:
+        """Pixels of a group as the model takes them. Bytes travel to a GPU, and become floats there."""
+        import torch
+
+        if self.device == "cpu":
+            return torch.from_numpy(normalised(slot.pixels, self._preparation))
+        values = slot.owner.to(self.device, non_blocking=True).permute(0, 3, 1, 2).float().div_(255)
+        values.sub_(self._mean).div_(self._std)
+        return values.half()
+
+    def _new_feed(self, torch: Any) -> Feed:
+        shape = (self._batch, self._preparation.crop, self._preparation.crop, 3)
+        if self.device == "cpu":
+            return Feed(
+                self._preparation,
+                self._batch,
+                lambda: Slot(np.zeros(shape, np.uint8)),
+                ThreadPoolExecutor(2, "decode"),
+                AHEAD["cpu"],
+                grain=self._batch,
+            )
+        cores = os.cpu_count() or 1
+        self._mean = torch.tensor(self._preparation.mean, device=self.device)[:, None, None]
+        self._std = torch.tensor(self._preparation.std, device=self.device)[:, None, None]
+
+        def pinned() -> Slot:
+            # torch hands the memory out again only when the copy from it has ended
+            tensor = torch.zeros(shape, dtype=torch.uint8, pin_memory=True)
+            return Slot(tensor.numpy(), tensor)
+
+        ahead = max(AHEAD["cuda"], -(-2 * cores // self._batch))
+        return Feed(
+            self._preparation,
+            self._batch,
+            pinned,
+            ThreadPoolExecutor(cores, "decode"),
+            ahead,
+            grain=max(1, self._batch // cores),
+        )
+
+
+def import_open_clip(purpose: str) -> Any:
+    """The library.
+
+    Raises:
+        MissingExtra: it is not installed.
+        RecipeError: it is, but torch or torchvision do not fit.
+    """
+    try:
+        import open_clip
+    except ModuleNotFoundError:
+        raise MissingExtra("open_clip", purpose) from None
+    except (ImportError, RuntimeError) as error:
+        raise RecipeError(
+            f"{purpose}: open_clip is installed but cannot be imported: {error}; "
+            "install a torch and a torchvision that belong together"
+        ) from None
+    return open_clip
+
+
+def _device(spec: EncoderSpec, torch: Any) -> str:
+    there = bool(torch.cuda.is_available())
+    if spec.device == "cuda" and not there:
+        raise RecipeError(f"{spec.model}: device 'cuda', but torch finds no GPU; say 'device: auto' or 'cpu'")
+    return "cuda" if there and spec.device != "cpu" else "cpu"
+
+
+def _model(open_clip: Any, place: Place, device: str) -> tuple[Any, bool, Path]:
+    """The model, whether it uses QuickGELU, and the file its weights came from."""
+    quick_gelu, checkpoint = place.quick_gelu, place.checkpoint
+    try:
+        if checkpoint is None:
+            wanted = open_clip.get_pretrained_cfg(place.architecture, place.tag)
+            # Weights of OpenAI need it; open_clip only warns where the name of the model does not say so.
+            quick_gelu = quick_gelu or bool(wanted.get("quick_gelu", False))
+            checkpoint = Path(open_clip.download_pretrained(wanted))
+        model = open_clip.create_model(
+            place.model_name,
+            pretrained=place.tag or (str(checkpoint) if not place.folder else None),
+            precision="fp16" if device == "cuda" else "fp32",
+            device=device,
+            force_quick_gelu=quick_gelu,
+        )
+    except Exception as error:  # those of torch, pickle, safetensors and the hub have no common base
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        raise RecipeError(f"open_clip:{place.text}: cannot be loaded: {first}") from None
+    return model.eval().requires_grad_(False), quick_gelu, checkpoint
+
+
+def _preparation(config: dict[str, Any], spec: EncoderSpec) -> Preparation:
+    size = config["size"]
+    edges = {size} if isinstance(size, int) else set(size)
+    if len(edges) > 1:
+        raise RecipeError(f"{spec.model}: takes images of {size}; only models for square images are supported")
+    edge = edges.pop()
+    return Preparation(
+        resize=edge,
+        crop=edge,
+        resize_mode=config["resize_mode"],
+        interpolation="bilinear" if config["interpolation"] == "bilinear" else "bicubic",
+        mean=tuple(config["mean"]),
+        std=tuple(config["std"]),
+        fill=config["fill_color"],
+    )
+
+
+def _weights(place: Place, preparation: Preparation, quick_gelu: bool, checkpoint: Path) -> str:
+    """Digest of the weight file and of everything else that vectors come from."""
+    return identity_digest(
+        {
+            "architecture": place.architecture,
+            "quick_gelu": quick_gelu,
+            "file": file_digest(checkpoint),
+            "image": preparation.identity(),
+        }
+    )
+
+
+def _tokenizer(open_clip: Any, place: Place) -> Any:
+    try:
+        return open_clip.get_tokenizer(place.model_name)
+    except ImportError as error:
+        raise RecipeError(f"open_clip:{place.text}: its tokenizer needs {error.name}; install it") from None

@@ -1,0 +1,101 @@
+"""Encoders as recipes name them: `squeezenet`, `onnx:models/clip`, or a mapping with options."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, ValidationInfo
+
+from poolwright.core.encoder import EncoderSpec
+from poolwright.core.errors import RecipeError, did_you_mean
+
+KINDS = ("onnx", "open_clip")
+DEVICES = ("auto", "cpu", "cuda")
+
+_WEIGHT_FILES = (".pt", ".pth", ".bin", ".safetensors", ".npz", ".npy", ".ckpt")
+
+
+def model_spec(data: Any, context: Mapping[str, Any] | None = None) -> EncoderSpec:
+    """The encoder that a recipe means.
+
+    Args:
+        data: the name of an entry of `models:`, 'KIND:PLACE', a mapping with the fields of `EncoderSpec`
+            (`manifest` may be a mapping too), or a spec.
+        context: `models`, the named specs; `folder`, what relative paths are relative to.
+
+    Raises:
+        RecipeError: no such name or kind, or a field that is not one.
+    """
+    context = context or {}
+    if isinstance(data, EncoderSpec):
+        return data
+    if isinstance(data, str):
+        return _named(data, context)
+    if not isinstance(data, Mapping):
+        raise RecipeError("a model is a name out of 'models:', 'KIND:PLACE', or a mapping with 'model: KIND:PLACE'")
+    return _described(data, context)
+
+
+def _named(name: str, context: Mapping[str, Any]) -> EncoderSpec:
+    models: Mapping[str, EncoderSpec] = context.get("models") or {}
+    if name in models:
+        return models[name]
+    if ":" not in name:
+        raise RecipeError(f"no model '{name}'; {did_you_mean(name, models)} Or write it out: onnx:PATH")
+    return EncoderSpec(model=_resolved(name, context))
+
+
+def _described(data: Mapping[str, Any], context: Mapping[str, Any]) -> EncoderSpec:
+    for key in data:
+        if key not in EncoderSpec.model_fields:
+            raise RecipeError(f"a model has no '{key}'; {did_you_mean(str(key), EncoderSpec.model_fields)}")
+    if not isinstance(data.get("model"), str):
+        raise RecipeError("a model needs 'model: KIND:PLACE', such as onnx:models/clip")
+    if data.get("device", "auto") not in DEVICES:
+        raise RecipeError(f"no device '{data['device']}'; {did_you_mean(str(data['device']), DEVICES)}")
+    base = _named(data["model"], context)
+    changes = {key: value for key, value in data.items() if key != "model"}
+    if isinstance(changes.get("manifest"), Mapping):
+        changes["manifest"] = json.dumps(changes["manifest"], sort_keys=True, separators=(",", ":"))
+    return EncoderSpec.model_validate(base.model_dump() | changes)
+
+
+def _resolved(model: str, context: Mapping[str, Any]) -> str:
+    """The model with its path, if it has one, made absolute."""
+    kind, _, place = model.partition(":")
+    if kind not in KINDS:
+        raise RecipeError(f"no kind of model '{kind}' in '{model}'; {did_you_mean(kind, KINDS)}")
+    folder = context.get("folder")
+    if folder is None:
+        return model
+    if kind == "onnx":
+        return f"{kind}:{_path(folder, place)}"
+    if place.startswith("local-dir:"):
+        return f"{kind}:local-dir:{_path(folder, place.removeprefix('local-dir:'))}"
+    architecture, slash, weights = place.partition("/")
+    if place.startswith("hf-hub:") or not is_weight_file(weights, folder):
+        return model
+    return f"{kind}:{architecture}{slash}{_path(folder, weights)}"
+
+
+def is_weight_file(weights: str, folder: str = "") -> bool:
+    """Whether the part of `open_clip:MODEL/...` behind the first slash is a path, and not a pretrained tag."""
+    return weights.lower().endswith(_WEIGHT_FILES) or "/" in weights or os.path.isfile(_path(folder, weights))
+
+
+def _path(folder: str, place: str) -> str:
+    return os.path.normpath(os.path.join(folder, os.path.expanduser(place)))
+
+
+def _validated(value: Any, info: ValidationInfo) -> EncoderSpec:
+    try:
+        return model_spec(value, info.context)
+    except RecipeError as error:
+        raise ValueError(str(error)) from None
+
+
+Model = Annotated[EncoderSpec, BeforeValidator(_validated), Field(description="encoder: a name, or KIND:PLACE")]
+"""An encoder as a field of a step; names and paths are resolved by the validation context."""

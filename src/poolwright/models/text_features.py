@@ -1,0 +1,117 @@
+"""Text features: one unit vector a class, encoded from prompts or read from a file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from poolwright.core.encoder import Encoder
+from poolwright.core.errors import RecipeError
+
+TEXTS_A_CALL = 1024
+
+
+def encode_classes(encoder: Encoder, names: Sequence[str], prompts: Sequence[Sequence[str]]) -> np.ndarray:
+    """One feature a class: the normalised mean of the normalised features of its prompts, as CLIP ensembles them.
+
+    Args:
+        names: the names of the classes, for errors.
+        prompts: the texts of each class, at least one.
+
+    Returns:
+        float32 (m, width), unit length.
+
+    Raises:
+        RecipeError: the model has no text encoder, or its feature of a class has no direction (NaN or zero).
+    """
+    blocks = [_ensemble(encoder, prompts[start:stop]) for start, stop in _blocks([len(texts) for texts in prompts])]
+    return _unit(np.concatenate(blocks), names, encoder.name)
+
+
+def _ensemble(encoder: Encoder, prompts: Sequence[Sequence[str]]) -> np.ndarray:
+    texts = [text for of_class in prompts for text in of_class]
+    vectors = encoder.texts(texts).astype(np.float64)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    starts = np.cumsum([0, *(len(of_class) for of_class in prompts[:-1])])
+    return np.asarray(np.add.reduceat(vectors, starts, axis=0))
+
+
+def _blocks(counts: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Runs of classes with about TEXTS_A_CALL texts, so that 21,843 x 80 prompts never lie in memory at once."""
+    start = texts = 0
+    for place, count in enumerate(counts):
+        texts += count
+        if texts >= TEXTS_A_CALL or place + 1 == len(counts):
+            yield start, place + 1
+            start, texts = place + 1, 0
+
+
+def read_features(path: str, names: Sequence[str], width: int, axis: int | None = None) -> np.ndarray:
+    """Ready text features out of a `.npy` file, of any length.
+
+    Args:
+        names: the names of the classes; class i has row or column i.
+        width: dimensions of a feature.
+        axis: as in `features_axis`.
+
+    Returns:
+        float32 (m, width), unit length.
+
+    Raises:
+        RecipeError: no such file, another shape, or a feature without direction (NaN or zero).
+    """
+    axis = features_axis(path, len(names), width, axis)
+    matrix = _open(path)
+    return _unit(matrix if axis == 0 else matrix.T, names, path)
+
+
+def features_axis(path: str, classes: int, width: int, axis: int | None = None) -> int:
+    """Which axis of a `.npy` file counts the classes. Reads its header only.
+
+    Args:
+        axis: 0 where a row is a class (classes, width), 1 where a column is (width, classes); None goes by the shape.
+
+    Raises:
+        RecipeError: no such file, another shape, or a square one and `axis` does not say.
+    """
+    shape = _open(path).shape
+    shapes = {0: (classes, width), 1: (width, classes)}
+    fitting = [at for at, wanted in shapes.items() if shape == wanted and axis in (None, at)]
+    if len(fitting) == 1:
+        return fitting[0]
+    if fitting:
+        raise RecipeError(
+            f"{path}: {classes} classes of {width} dimensions; say with features_axis which axis counts the classes: "
+            "0 (a row is a class) or 1 (a column is)"
+        )
+    wanted_shape = " or ".join(str(wanted) for at, wanted in shapes.items() if axis in (None, at))
+    raise RecipeError(
+        f"{path}: shape {shape}, but {classes} classes and vectors of width {width} need {wanted_shape}; "
+        "features, vocabulary and vectors must belong together"
+    )
+
+
+def _open(path: str) -> np.ndarray:
+    """The array of a file, not read yet; one vector (d,) as (1, d)."""
+    if not Path(path).is_file():
+        raise RecipeError(f"{path}: no such file of text features; check the path")
+    try:
+        matrix = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise RecipeError(f"{path}: not a .npy file that can be read: {error}") from None
+    if not isinstance(matrix, np.ndarray) or not np.issubdtype(matrix.dtype, np.floating):
+        raise RecipeError(f"{path}: text features are one array of floats; save it with numpy.save")
+    return matrix[None, :] if matrix.ndim == 1 else matrix
+
+
+def _unit(matrix: np.ndarray, names: Sequence[str], where: str) -> np.ndarray:
+    exact = matrix.astype(np.float64)
+    length = np.linalg.norm(exact, axis=1, keepdims=True)
+    broken = np.flatnonzero(~np.isfinite(length[:, 0]) | (length[:, 0] == 0))
+    if len(broken):
+        at = int(broken[0])
+        raise RecipeError(f"{where}: text feature {at} ('{names[at]}') is zero or not finite, so it has no direction")
+    return np.ascontiguousarray(exact / length, dtype=np.float32)

@@ -1,0 +1,208 @@
+"""Pool `image_folder`: image files in folders, with columns from their paths, captions and EXIF."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from collections.abc import Iterator, Mapping, Sequence
+from typing import ClassVar, Literal
+
+import pyarrow as pa
+from pydantic import Field, PrivateAttr, model_validator
+
+from poolwright.core.columns import IMAGE, IMAGE_PATH, LATITUDE, LONGITUDE, TAKEN_AT, TEXT, UID, WELL_KNOWN
+from poolwright.core.errors import RecipeError
+from poolwright.core.pool import Part, Place, Pool
+from poolwright.pools.captions import DEFAULT_KEYS, CaptionFiles, caption_columns, caption_files
+from poolwright.pools.casting import as_given, given_type, table_of
+from poolwright.pools.exif import exif_columns
+from poolwright.pools.once import Once
+from poolwright.pools.pattern import Pattern
+from poolwright.pools.places import file_system, files_below, is_url, join, reading
+
+EXTENSIONS = ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff")
+PART_FILES = 512
+
+
+class ImageFolder(Pool):
+    """Every image file below a folder is a row.
+
+    `uid` and `image_path` are the path relative to the folder, with '/' and the extension, so that neither changes
+    when files are added. Rows are in the order of these paths. Files and folders whose names begin with '.' are
+    left out; linked folders are followed.
+    """
+
+    kind: ClassVar[str] = "image_folder"
+    unit_rows: ClassVar[int] = 2_048
+    unique: ClassVar[bool] = True
+
+    path: Place = Field(
+        description="folder, or fsspec URL of one; images at any depth ending in jpg, jpeg, png, webp, gif, bmp, tif "
+        "or tiff, in any case"
+    )
+    pattern: str | None = Field(
+        default=None,
+        description="columns from the path, such as '{domain}/{class}/{name}', matched against the whole relative path "
+        "without the extension; '{field}' holds no '/', '{rest}' may, '*' and '**' stand for what is not wanted",
+    )
+    unmatched: Literal["error", "drop"] = Field(
+        default="error", description="files that the pattern does not match: stop before anything runs, or leave out"
+    )
+    captions: Literal["txt", "json", "auto"] | None = Field(
+        default=None,
+        description="give 'text' from a file of the same stem in the same folder: '.txt', '.json' (see text_key), or "
+        "'auto': the '.txt' where there is one, else the '.json'; null where there is none",
+    )
+    text_key: str | None = Field(
+        default=None, description="key of the caption in the '.json' files; default: 'text', else 'caption'"
+    )
+    json_keys: dict[str, str] = Field(
+        default_factory=dict,
+        description="further columns from the '.json' files, as column: key; well-known columns get their types, "
+        "all others are strings",
+    )
+    exif: bool = Field(
+        default=False,
+        description="give taken_at (UTC where EXIF names no offset), latitude and longitude from EXIF; null where it "
+        "is absent or broken",
+    )
+
+    _listing: Once[list[Part]] = PrivateAttr(default_factory=Once)
+
+    @model_validator(mode="after")
+    def _check(self) -> ImageFolder:
+        names = self._names()
+        twice = {name for name in names if names.count(name) > 1 or name == IMAGE}
+        if twice:
+            raise ValueError(f"the column '{min(twice)}' would be given twice; rename the field or the key")
+        if self.json_keys and self.captions not in ("json", "auto"):
+            raise ValueError("json_keys needs captions: json or captions: auto")
+        if self.text_key and self.captions not in ("json", "auto"):
+            raise ValueError("text_key needs captions: json or captions: auto")
+        return self
+
+    def _pattern(self) -> Pattern | None:
+        return Pattern.parse(self.pattern) if self.pattern is not None else None
+
+    def _names(self) -> list[str]:
+        pattern = self._pattern()
+        names = [UID, IMAGE_PATH, *(pattern.names if pattern else ())]
+        names += [TEXT] if self.captions else []
+        names += list(self.json_keys)
+        return names + ([TAKEN_AT, LATITUDE, LONGITUDE] if self.exif else [])
+
+    def schema(self) -> pa.Schema:  # type: ignore[override]
+        self._look()
+        return self._schema()
+
+    def _schema(self) -> pa.Schema:
+        return pa.schema([pa.field(name, self._type(name)) for name in self._names()])
+
+    def _type(self, name: str) -> pa.DataType:
+        if name in (TAKEN_AT, LATITUDE, LONGITUDE) and self.exif:
+            return WELL_KNOWN[name].type
+        return given_type(name, pa.string(), f"{self.path}: '{name}'")
+
+    def _look(self) -> None:
+        """Check that there is at least one image, without listing all."""
+        if is_url(self.path):
+            system, top = file_system(self.path)
+            if not system.isdir(top):
+                raise RecipeError(f"{self.path}: no such folder")
+        elif not os.path.isdir(self.path):
+            what = "is a file, not a folder" if os.path.exists(self.path) else "no such folder"
+            raise RecipeError(f"{self.path}: {what}")
+        if next(files_below(self.path, _is_image), None) is None:
+            raise RecipeError(f"{self.path}: no images here; looked for {', '.join(EXTENSIONS)} at any depth")
+
+    def parts(self) -> list[Part]:
+        """All parts of `PART_FILES` images. The folder is listed once for this pool object.
+
+        Raises:
+            RecipeError: no images, or the pattern does not match files and `unmatched` is 'error'.
+            InputError: a folder cannot be listed, a link leads nowhere, a name is not UTF-8.
+        """
+        return list(self._listing.get(self._list))
+
+    def _list(self) -> list[Part]:
+        self._look()
+        found = list(files_below(self.path, lambda name: _is_image(name) or _extension(name) in self._caption_kinds()))
+        images = self._matched(sorted(name for name in found if _is_image(name)))
+        beside: dict[str, list[str]] = {}
+        for name in found:
+            if not _is_image(name):
+                beside.setdefault(_stem(name), []).append(name)
+        starts = range(0, max(len(images), 1), PART_FILES)
+        return [self._part(index, images[at : at + PART_FILES], beside) for index, at in enumerate(starts)]
+
+    def _part(self, index: int, images: Sequence[str], beside: Mapping[str, Sequence[str]]) -> Part:
+        captions = sorted({name for image in images for name in beside.get(_stem(image), ())})
+        files = tuple(join(self.path, name) for name in (*images, *captions))
+        name = f"{images[0]} .. {images[-1]}" if len(images) > 1 else "".join(images)
+        return Part(index=index, name=name or self.path, files=files, rows=len(images))
+
+    def _caption_kinds(self) -> tuple[str, ...]:
+        if self.captions == "txt":
+            return ("txt",)
+        if self.captions == "auto":
+            return ("txt", "json")
+        return ("json",) if self.captions else ()
+
+    def _matched(self, images: list[str]) -> list[str]:
+        pattern = self._pattern()
+        if pattern is None:
+            return images
+        matched = [name for name in images if pattern.fields(_stem(name)) is not None]
+        if len(matched) < len(images) and (self.unmatched == "error" or not matched):
+            kept = set(matched)
+            others = [name for name in images if name not in kept]
+            shown = ", ".join(f"'{name}'" for name in others[:3]) + (", ..." if len(others) > 3 else "")
+            raise RecipeError(
+                f"{self.path}: the pattern '{pattern.text}' does not match {len(others):,} of {len(images):,} images: "
+                f"{shown}; change the pattern, or leave them out with 'unmatched: drop'"
+            )
+        return matched
+
+    def read(self, part: Part, columns: Sequence[str], batch_rows: int) -> Iterator[pa.Table]:
+        schema = self._schema()
+        fields = [schema.field(name) for name in columns]
+        offset = len(join(self.path, ""))
+        names = [file[offset:] for file in part.files]
+        count = part.rows or 0
+        captions = caption_files(names[count:])
+        with reading(part):
+            for at in range(0, count, batch_rows):
+                images = names[at : min(at + batch_rows, count)]
+                found = self._columns(images, captions, set(columns))
+                arrays = [as_given(found[field.name], field.name, field.type) for field in fields]
+                yield table_of(arrays, fields, len(images))
+
+    def _columns(self, images: Sequence[str], captions: CaptionFiles, wanted: set[str]) -> dict[str, pa.Array]:
+        """The wanted columns, and some that come with them, of images by their relative paths."""
+        texts: dict[str, Sequence[str | None]] = {UID: images, IMAGE_PATH: images}
+        pattern = self._pattern()
+        if pattern and wanted.intersection(pattern.names):
+            rows = [pattern.fields(_stem(image)) or () for image in images]
+            texts.update(zip(pattern.names, zip(*rows, strict=True), strict=True))
+        if (self.captions and TEXT in wanted) or wanted.intersection(self.json_keys):
+            keys = (self.text_key,) if self.text_key else DEFAULT_KEYS
+            texts.update(caption_columns(self.path, images, captions, keys, self.json_keys))
+        found = {name: pa.array(values, pa.string()) for name, values in texts.items()}
+        if self.exif and wanted & {TAKEN_AT, LATITUDE, LONGITUDE}:
+            found.update(exif_columns(self.path, images))
+        return found
+
+    def image_root(self) -> str | None:
+        return self.path
+
+
+def _extension(name: str) -> str:
+    return posixpath.splitext(name)[1][1:].lower()
+
+
+def _is_image(name: str) -> bool:
+    return _extension(name) in EXTENSIONS
+
+
+def _stem(name: str) -> str:
+    return posixpath.splitext(name)[0]

@@ -1,0 +1,286 @@
+"""Places: files on disk and behind fsspec URLs, found and opened in the same way."""
+
+from __future__ import annotations
+
+import glob
+import gzip
+import os
+import posixpath
+import zipfile
+import zlib
+from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Annotated, Any, BinaryIO, TypeVar, cast
+
+import pyarrow as pa
+from pydantic import BeforeValidator, Field, WithJsonSchema
+
+from poolwright.core.errors import BadPart, InputError, RecipeError, did_you_mean
+from poolwright.core.pool import Part, Place
+
+T = TypeVar("T")
+
+
+def _as_places(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
+
+
+Places = Annotated[
+    tuple[Place, ...],
+    BeforeValidator(_as_places),
+    Field(min_length=1),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}),
+]
+"""One place or a list of them, as a tuple."""
+
+
+class Unreadable(InputError):
+    """The content of a file is not what its format says. Inside a part it becomes `BadPart`."""
+
+    def __init__(self, place: str, reason: str) -> None:
+        super().__init__(f"{place}: {reason}")
+        self.place, self.reason = place, reason
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (type(self), (self.place, self.reason))
+
+
+DAMAGE = (pa.ArrowException, OSError, EOFError, ValueError, zlib.error, zipfile.BadZipFile)
+"""What readers raise on damaged files. pyarrow raises OSError without an errno for damage."""
+
+
+def is_url(place: str) -> bool:
+    return "://" in place
+
+
+def base_name(place: str) -> str:
+    """Last part of the path."""
+    return posixpath.basename(place if is_url(place) else place.replace(os.sep, "/"))
+
+
+def suffix(place: str) -> str:
+    """Extension in lower case, without the dot and without '.gz'."""
+    name = base_name(place).lower().removesuffix(".gz")
+    return name.rpartition(".")[2] if "." in name else ""
+
+
+def stem(place: str) -> str:
+    """File name without '.gz' and without the extension."""
+    name = base_name(place)
+    name = name[:-3] if name.lower().endswith(".gz") else name
+    return name.rpartition(".")[0] or name
+
+
+def open_file(place: str) -> BinaryIO:
+    """Open for reading. The caller closes it.
+
+    Raises:
+        RecipeError: the URL's file system is not known or not installed.
+        OSError: as the file system says.
+    """
+    if not is_url(place):
+        return open(place, "rb")
+    system, path = file_system(place)
+    return cast(BinaryIO, system.open(path, "rb"))
+
+
+def map_files(function: Callable[[str], T], files: Sequence[str], root: str) -> list[T]:
+    """Call a function with each file; several at once where `root` is a URL, behind which files take time."""
+    if len(files) < 2 or not is_url(root):
+        return [function(file) for file in files]
+    with ThreadPoolExecutor(16) as threads:
+        return list(threads.map(function, files))
+
+
+def open_text(place: str) -> BinaryIO:
+    """Open the text in a file, unpacked where the name ends in '.gz'. Closing it closes all."""
+    if not place.lower().endswith(".gz"):
+        return open_file(place)
+    packed = open_file(place)
+    unpacked = gzip.GzipFile(fileobj=packed)
+    unpacked.myfileobj = cast(Any, packed)  # what GzipFile closes with itself
+    return cast(BinaryIO, unpacked)
+
+
+def file_system(url: str) -> tuple[Any, str]:
+    """The fsspec file system of a URL, and the path in it."""
+    import fsspec
+
+    try:
+        system, path = fsspec.core.url_to_fs(url)
+    except (ImportError, ValueError) as error:
+        raise RecipeError(f"{url}: no file system for this URL ({error})") from None
+    return system, str(path)
+
+
+@contextmanager
+def reading(part: Part) -> Iterator[None]:
+    """Damage met while reading a part as `BadPart`; what only keeps us from reading it stops the run.
+
+    Raises:
+        BadPart: the content is damaged.
+        InputError: a file is gone, not permitted, or its disk or network fails: to quarantine the part would
+            lose rows that are there.
+    """
+    try:
+        yield
+    except Unreadable as error:
+        raise BadPart(part.index, part.name, error.reason) from None
+    except DAMAGE as error:
+        raise_if_unreachable(error, part.name)
+        raise BadPart(part.index, part.name, f"cannot be read: {words(error)}") from None
+
+
+def raise_if_unreachable(error: BaseException, place: str) -> None:
+    """Raise `InputError` where the error is of the file system, and not about the content."""
+    if isinstance(error, FileNotFoundError):
+        raise InputError(f"{place}: a file is gone since it was listed; put it back ({error})") from None
+    if isinstance(error, PermissionError):
+        raise InputError(f"{place}: no permission to read it; change its mode or run as its owner") from None
+    if isinstance(error, OSError) and error.errno is not None:
+        raise InputError(f"{place}: the file system fails: {error}; run again when it works") from None
+
+
+def words(error: BaseException) -> str:
+    """The first line of an error's message."""
+    lines = str(error).strip().splitlines()
+    return lines[0][:300] if lines else type(error).__name__
+
+
+def find_files(places: Collection[str], suffixes: Collection[str]) -> list[str]:
+    """Files that places stand for: files, globs, and folders with all files of those extensions.
+
+    Args:
+        places: paths or URLs.
+        suffixes: extensions looked for in folders, lower case, without dots; '.gz' may follow.
+
+    Returns:
+        Each place's files in the order of their POSIX paths, one place after another.
+
+    Raises:
+        RecipeError: a place does not exist or holds no such file, or a file is named twice.
+    """
+    found: list[str] = []
+    for place in places:
+        found.extend(_find_url(place, suffixes) if is_url(place) else _find_local(place, suffixes))
+    seen: set[str] = set()
+    for file in found:
+        if file in seen:
+            raise RecipeError(f"{file}: named twice; each file may be read once")
+        seen.add(file)
+    return found
+
+
+def _find_local(place: str, suffixes: Collection[str]) -> list[str]:
+    if os.path.isfile(place):
+        return [place]
+    if os.path.isdir(place):
+        return _in_folder(place, suffixes)
+    if glob.has_magic(place):
+        found = sorted(file for file in glob.glob(place, recursive=True) if os.path.isfile(file))
+        if found:
+            return found
+        raise RecipeError(f"{place}: no file matches")
+    raise RecipeError(f"{place}: no such file or folder{_neighbour(place)}")
+
+
+def _find_url(place: str, suffixes: Collection[str]) -> list[str]:
+    system, path = file_system(place)
+    if "*" in place:
+        found = sorted(str(file) for file in system.glob(path) if system.isfile(file))
+        if not found:
+            raise RecipeError(f"{place}: no file matches")
+        return [str(system.unstrip_protocol(file)) for file in found]
+    if system.isfile(path):
+        return [place]
+    if system.isdir(path):
+        return _in_folder(place, suffixes)
+    raise RecipeError(f"{place}: no such file or folder")
+
+
+def _in_folder(place: str, suffixes: Collection[str]) -> list[str]:
+    files = sorted(files_below(place, lambda name: suffix(name) in suffixes))
+    if not files:
+        raise RecipeError(f"{place}: no file here ends in {', '.join('.' + name for name in sorted(suffixes))}")
+    return [join(place, file) for file in files]
+
+
+def _neighbour(place: str) -> str:
+    folder, name = os.path.split(place)
+    if not os.path.isdir(folder or "."):
+        return f"; the folder {folder} does not exist"
+    names = os.listdir(folder or ".")
+    return f"; {did_you_mean(name, names)}" if 0 < len(names) <= 200 else ""
+
+
+def join(root: str, relative: str) -> str:
+    """A file below a folder or URL."""
+    return f"{root.rstrip('/')}/{relative}" if root != "/" else f"/{relative}"
+
+
+def files_below(root: str, wanted: Callable[[str], bool]) -> Iterator[str]:
+    """Relative POSIX paths of files in a folder at any depth, in no fixed order.
+
+    Files and folders whose names begin with '.' are left out. Linked folders are followed, but a link to a
+    folder that it lies in is not.
+
+    Args:
+        wanted: says of a file's name whether it is wanted.
+
+    Raises:
+        InputError: a folder may not be read, a link among the wanted files leads nowhere, or a name of
+            one is not valid UTF-8.
+    """
+    return _remote_below(root, wanted) if is_url(root) else _local_below(root, wanted)
+
+
+def _remote_below(root: str, wanted: Callable[[str], bool]) -> Iterator[str]:
+    system, top = file_system(root)
+    top = top.rstrip("/")
+    for path in system.find(top):
+        relative = str(path)[len(top) :].lstrip("/")
+        if wanted(relative.rpartition("/")[2]) and not any(name.startswith(".") for name in relative.split("/")):
+            yield relative
+
+
+def _local_below(root: str, wanted: Callable[[str], bool]) -> Iterator[str]:
+    todo: list[tuple[str, frozenset[tuple[int, int]]]] = [("", frozenset())]
+    while todo:
+        prefix, above = todo.pop()
+        folder = os.path.join(root, prefix) if prefix else root
+        inside = above | {_identity(folder)}
+        for entry in _entries(folder):
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir():
+                if not entry.is_symlink() or _identity(entry.path) not in inside:
+                    todo.append((f"{prefix}{entry.name}/", inside))
+            elif wanted(entry.name):
+                relative = prefix + entry.name
+                _check_name(root, relative)
+                if entry.is_file():
+                    yield relative
+                elif entry.is_symlink():
+                    raise InputError(f"{entry.path}: the link leads nowhere; remove it or bring back what it links to")
+
+
+def _entries(folder: str) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except PermissionError:
+        raise InputError(f"{folder}: no permission to list it; change its mode or run as its owner") from None
+
+
+def _identity(folder: str) -> tuple[int, int]:
+    found = os.stat(folder)
+    return found.st_dev, found.st_ino
+
+
+def _check_name(root: str, relative: str) -> None:
+    try:
+        relative.encode("utf-8")
+    except UnicodeEncodeError:
+        shown = os.fsencode(relative).decode("utf-8", errors="backslashreplace")
+        raise InputError(f"{root}: the file name '{shown}' is not valid UTF-8; rename the file") from None

@@ -1,0 +1,84 @@
+"""About: what people say of a dataset on its card."""
+
+from __future__ import annotations
+
+import datetime
+import re
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+_VERSION = r"^\d+\.\d+\.\d+([-+][0-9A-Za-z.+-]+)?$"
+
+
+def _as_list(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
+
+
+Words = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(_as_list)]
+"""One text or a list of them, as a tuple."""
+
+
+class About(BaseModel):
+    """What a dataset card says beside what the tables know. `card:` in a recipe; nothing is required."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    title: str | None = Field(default=None, min_length=1, description="title; else the name of the table")
+    description: str | None = Field(default=None, description="what the dataset is, in Markdown")
+    license: str | None = Field(
+        default=None, description="licence of the dataset: an SPDX id such as CC-BY-4.0, or words"
+    )
+    license_url: str | None = Field(default=None, description="where the text of the licence is")
+    homepage: str | None = Field(default=None, description="URL of the dataset's page")
+    citation: str | None = Field(default=None, description="how to cite it, best as BibTeX")
+    authors: Words = Field(default=(), description="who made it")
+    language: Words = Field(default=(), description="languages of the texts, as ISO 639-1 codes such as en")
+    tags: Words = Field(default=(), description="tags for finding it")
+    known_limits: Words = Field(default=(), description="what a user must know before trusting it")
+    version: str = Field(default="1.0.0", pattern=_VERSION, description="version: MAJOR.MINOR.PATCH")
+    published: datetime.date | None = Field(default=None, description="day of publication")
+
+
+SPDX_URL = "https://spdx.org/licenses/"
+
+# Short names that the Hugging Face hub knows; others go under `license: other` with a name.
+_HUB_LICENSES = frozenset(
+    """
+    apache-2.0 mit afl-3.0 bsd bsd-2-clause bsd-3-clause bsl-1.0 cc cc0-1.0 cc-by-2.0 cc-by-2.5 cc-by-3.0
+    cc-by-4.0 cc-by-sa-3.0 cc-by-sa-4.0 cc-by-nc-2.0 cc-by-nc-3.0 cc-by-nc-4.0 cc-by-nd-4.0 cc-by-nc-nd-3.0
+    cc-by-nc-nd-4.0 cc-by-nc-sa-2.0 cc-by-nc-sa-3.0 cc-by-nc-sa-4.0 cdla-sharing-1.0 cdla-permissive-1.0
+    cdla-permissive-2.0 ecl-2.0 epl-2.0 eupl-1.1 eupl-1.2 etalab-2.0 agpl-3.0 gfdl gpl gpl-2.0 gpl-3.0 lgpl isc
+    mpl-2.0 ms-pl odbl odc-by pddl unlicense wtfpl zlib
+    """.split()  # noqa: SIM905
+)
+
+
+def hub_license(about: About, per_image: bool) -> dict[str, str]:
+    """The licence keys of a card's YAML header.
+
+    Args:
+        per_image: whether each row names its licence.
+    """
+    if about.license is None:
+        words = "per image, see the column `license`" if per_image else "not stated"
+        return (
+            {"license": "other" if per_image else "unknown", "license_name": words}
+            if per_image
+            else {"license": "unknown"}
+        )
+    short = re.sub(r"\s+", "-", about.license.strip().lower())
+    if short in _HUB_LICENSES:
+        return {"license": short}
+    keys = {"license": "other", "license_name": about.license}
+    return {**keys, "license_link": about.license_url} if about.license_url else keys
+
+
+def license_place(about: About, per_image: bool) -> str:
+    """The licence for Croissant: a URL where there is one, else words."""
+    if about.license_url:
+        return about.license_url
+    if about.license is None:
+        return "Each image has its own licence, see the field 'license'" if per_image else "Not stated"
+    looks_spdx = re.fullmatch(r"[A-Za-z0-9.+-]+-[0-9][A-Za-z0-9.+-]*|MIT|ISC|Unlicense|WTFPL|Zlib", about.license)
+    return f"{SPDX_URL}{about.license}" if looks_spdx else about.license

@@ -1,0 +1,78 @@
+"""Everything of a release beside its data: record, card, statistics, figures, recipe, states, Croissant, checksums."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from poolwright.core.columns import AUTHOR, LICENSE, TITLE, UID, URL, is_text
+from poolwright.core.files import sha256_file
+from poolwright.core.table import RECORD, Table, TableRecord
+from poolwright.release.about import About
+from poolwright.release.card import CARD, Card
+from poolwright.release.checksums import write_sums
+from poolwright.release.croissant import CROISSANT, croissant
+from poolwright.release.figures import draw_figures
+from poolwright.release.lineage import Lineage
+from poolwright.release.record import ReleaseRecord
+from poolwright.release.statistics import Statistics
+
+STATISTICS = "statistics.json"
+RECIPE = "recipe.yaml"
+ATTRIBUTION = "ATTRIBUTION.csv"
+
+
+def write_documents(
+    folder: Path, record: ReleaseRecord, family: Lineage, about: About, statistics: Statistics, figures: bool
+) -> None:
+    """Write the documents of a release whose data files are in `folder`; checksums last, over all.
+
+    Raises:
+        MissingExtra: figures are asked for and matplotlib is not installed.
+    """
+    record.save(folder)
+    _text(folder / RECIPE, family.record.recipe_text)
+    _text(folder / STATISTICS, statistics.to_json())
+    _table_record(folder, family.table, family.record)
+    for table, clean in zip(family.tables[:-1], family.records[:-1], strict=True):
+        _table_record(folder / "lineage" / table.name, table, clean)
+    attribution = _attribution(folder, family.table) if record.images else None
+    drawn = draw_figures(folder, family, statistics) if figures else {}
+    sizes = {file.path: (folder / file.path).stat().st_size for file in record.files}
+    _text(folder / CARD, Card(record, family, about, statistics, drawn, sizes, attribution).to_markdown())
+    digests = {file.path: sha256_file(folder / file.path) for file in record.files}
+    _text(folder / CROISSANT, croissant(folder, record, family, about, digests))
+    write_sums(folder, digests)
+
+
+def _text(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8", newline="\n")
+
+
+def _table_record(folder: Path, table: Table, clean: TableRecord) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    _text(folder / RECORD, clean.model_dump_json(indent=1) + "\n")
+    if (table.folder / "states").is_dir():
+        ignore = shutil.ignore_patterns("*.partial")
+        shutil.copytree(table.folder / "states", folder / "states", copy_function=shutil.copyfile, ignore=ignore)
+
+
+def _attribution(folder: Path, table: Table) -> str | None:
+    """Author, licence and source of every row, where the table knows any of author and licence."""
+    there = {name for name in table.schema.names if is_text(table.schema.field(name).type)}
+    if not there & {AUTHOR, LICENSE}:
+        return None
+    names = [name for name in (UID, TITLE, AUTHOR, LICENSE, URL) if name in there]
+    with (folder / ATTRIBUTION).open("w", encoding="utf-8", newline="") as out:
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerow(names)
+        for rows in table.batches(names):
+            writer.writerows(_lines([rows.strings(name) for name in names]))
+    return ATTRIBUTION
+
+
+def _lines(columns: list[list[str | None]]) -> Iterable[list[str]]:
+    for values in zip(*columns, strict=True):
+        yield [value or "" for value in values]

@@ -1,0 +1,134 @@
+"""Hugging Face layout: a few large parquet shards that `datasets.load_dataset` reads as they are.
+
+data/<split>-00000-of-00002.parquet    rows with their images
+README.md, croissant.json, SHA256SUMS, release.json, table.json, recipe.yaml, states/, ...
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import Field
+
+from poolwright.core.columns import IMAGE, IMAGE_PATH, SHA256, UID, URL, is_groupable
+from poolwright.core.errors import StepError
+from poolwright.core.params import Column, Columns
+from poolwright.core.rows import Rows
+from poolwright.core.table import Table
+from poolwright.release.features import class_names, released_schema, require, with_features
+from poolwright.release.images import ImageReader, image_columns, original_name
+from poolwright.release.layout import Layout
+from poolwright.release.naming import split_order
+from poolwright.release.record import ReleaseRecord
+from poolwright.release.shards import Shards
+from poolwright.release.splits import by_split, split_values, table_splits, with_split
+from poolwright.release.statistics import Statistics
+
+_BATCH_ROWS = 8_192
+
+# What `original_name` and `columns` need beside the released columns themselves.
+Batch = tuple[pa.Table, list[int], list[str | None]]
+
+
+class HuggingFace(Layout):
+    """Parquet shards with embedded images, readable by `load_dataset` without code."""
+
+    layout: ClassVar[str] = "huggingface"
+
+    images: Literal["embed", "urls", "none"] = Field(
+        default="embed", description="embed the image files, hand out only their urls, or neither"
+    )
+    columns: Columns | None = Field(default=None, description="columns to release; default all; uid always goes along")
+    class_label: Column | None = Field(
+        default=None, description="column to store as class index with the names in the schema (ClassLabel)"
+    )
+    shard_bytes: Annotated[int, Field(ge=1_000)] = Field(
+        default=500_000_000, description="a shard is closed when it is larger than this"
+    )
+
+    def needs(self, schema: pa.Schema) -> tuple[str, ...]:
+        """Columns that are read by name: uid, those of the images, those the recipe names."""
+        names = [UID]
+        if self.images == "embed":
+            names += image_columns(schema, self.layout)
+        if self.images == "urls":
+            require(URL, schema, "'images: urls'")
+            names.append(URL)
+        for name in self.columns or ():
+            if name != IMAGE or self.images != "embed":
+                require(name, schema, "'columns'")
+                names.append(name)
+        if self.class_label:
+            require(self.class_label, schema, "'class_label'")
+            if self.class_label not in self._columns(schema):
+                raise StepError(f"'class_label' names '{self.class_label}', which 'columns' leaves out; add it there")
+            if not is_groupable(schema.field(self.class_label).type):
+                raise StepError(
+                    f"'class_label: {self.class_label}' has type {schema.field(self.class_label).type}; "
+                    "classes are strings or integers"
+                )
+            names.append(self.class_label)
+        return tuple(dict.fromkeys(names))
+
+    def write_data(self, table: Table, folder: Path, statistics: Statistics) -> ReleaseRecord:
+        """Write the shards, split by split, rows in the order of the table."""
+        embedded = self.images == "embed"
+        classes = class_names(table, self.class_label, statistics) if self.class_label else ()
+        schema = released_schema(table.schema, self._columns(table.schema), embedded, self.class_label)
+        schema = with_features(schema, self.class_label, classes)
+        splits = table_splits(table, statistics)
+        reader = ImageReader.of(table, self.layout) if embedded else None
+        batches = self._with_images(table, schema, reader, classes) if reader else self._plain(table, schema, classes)
+        shards = {name: Shards(folder, name, schema, self.shard_bytes, embedded) for name in splits.values()}
+        try:
+            for rows, sizes, values in batches:
+                for name, part, part_sizes in by_split(rows, sizes, values, splits):
+                    shards[name].add(part, part_sizes)
+            files = [file for name in sorted(shards, key=split_order) for file in shards[name].finish()]
+        finally:
+            for shard in shards.values():
+                shard.abandon()
+        return self.record(table, schema, files, splits, reader, classes, self.class_label)
+
+    def _columns(self, schema: pa.Schema) -> list[str]:
+        """Released columns out of the table's, in their order there or as named."""
+        left_out = {IMAGE} | ({IMAGE_PATH} if self.images == "embed" else set())
+        named = [name for name in self.columns or () if name != IMAGE]
+        if self.columns is None:
+            named = [name for name in schema.names if name not in left_out]
+        return [UID, *(name for name in named if name != UID)]
+
+    def _plain(self, table: Table, schema: pa.Schema, classes: tuple[str, ...]) -> Iterator[Batch]:
+        wanted = with_split(schema.names, table.schema)
+        for rows in table.batches(wanted, _BATCH_ROWS):
+            released = _select(rows, schema, {}, self.class_label, classes)
+            yield released, [0] * len(rows), split_values(rows)
+
+    def _with_images(
+        self, table: Table, schema: pa.Schema, reader: ImageReader, classes: tuple[str, ...]
+    ) -> Iterator[Batch]:
+        there = [name for name in schema.names if name in table.schema.names and name != IMAGE]
+        for rows, images, digests in reader.batches(with_split(there, table.schema)):
+            paths = rows.strings(IMAGE_PATH) if IMAGE_PATH in rows.schema.names else [None] * len(rows)
+            uids = rows.strings(UID)
+            names = [original_name(path, str(uid), data) for path, uid, data in zip(paths, uids, images, strict=True)]
+            values = [pa.array(images, pa.binary()), pa.array(names, pa.string())]
+            given = {IMAGE: pa.StructArray.from_arrays(values, ["bytes", "path"]), SHA256: pa.array(digests)}
+            released = _select(rows, schema, given, self.class_label, classes)
+            yield released, [len(data) for data in images], split_values(rows)
+
+
+def _select(
+    rows: Rows, schema: pa.Schema, given: dict[str, pa.Array], class_column: str | None, classes: tuple[str, ...]
+) -> pa.Table:
+    arrays = []
+    for field in schema:
+        values = given[field.name] if field.name in given else rows.column(field.name)
+        if field.name == class_column:
+            values = pc.index_in(values.cast(pa.string()), value_set=pa.array(classes, pa.string()))
+        arrays.append(values if values.type == field.type else values.cast(field.type))
+    return pa.table(arrays, schema=schema)

@@ -1,0 +1,106 @@
+"""Release record: what a release says of itself, in `release.json`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict, field_validator
+
+RELEASE = "release.json"
+RELEASE_FORMAT = 1
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ReleasedColumn(_Record):
+    """One column: its Arrow type and what it means."""
+
+    name: str
+    type: str
+    meaning: str
+
+
+class ReleasedFile(_Record):
+    """One data file: a parquet shard, or the metadata of a split's image folder."""
+
+    path: str
+    split: str
+    rows: int
+
+    @field_validator("path")
+    @classmethod
+    def _inside(cls, path: str) -> str:
+        if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts or "\\" in path or ":" in path:
+            raise ValueError(f"'{path}' leads out of the release")
+        return path
+
+
+class ReleasedImages(_Record):
+    """The images that lie in a release. `formats` counts them by file format."""
+
+    count: int
+    bytes: int
+    formats: dict[str, int]
+
+
+class ReleaseRecord(_Record):
+    """What `release.json` says.
+
+    Attributes:
+        made_from: digest of the table's record, the layout's parameters and the card data.
+        splits: rows by split, in order of name.
+        split_names: the value of the column `split` that each split stands for.
+        classes: class names by index, where the column `class_column` holds indices.
+    """
+
+    format: int
+    layout: str
+    parameters: dict[str, Any]
+    table: str
+    made_from: str
+    rows: int
+    columns: tuple[ReleasedColumn, ...]
+    splits: dict[str, int]
+    split_names: dict[str, str | None]
+    files: tuple[ReleasedFile, ...]
+    images: ReleasedImages | None
+    class_column: str | None
+    classes: tuple[str, ...]
+
+    def save(self, folder: Path) -> None:
+        (folder / RELEASE).write_text(self.model_dump_json(indent=1) + "\n", encoding="utf-8", newline="\n")
+
+    @classmethod
+    def load(cls, folder: Path) -> ReleaseRecord:
+        """Read the record of a release.
+
+        Raises:
+            FileNotFoundError: there is none.
+            ValueError: it is damaged.
+        """
+        return cls.model_validate_json((folder / RELEASE).read_text(encoding="utf-8"))
+
+
+def digest_of(*values: Any) -> str:
+    """SHA-256 of JSON values, whatever the order of their keys."""
+    text = json.dumps(values, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def type_words(dtype: pa.DataType) -> str:
+    """An Arrow type as text, without the names of list items, which parquet writers change."""
+    if pa.types.is_fixed_size_list(dtype):
+        return f"{type_words(dtype.value_type)}[{dtype.list_size}]"
+    if pa.types.is_list(dtype) or pa.types.is_large_list(dtype):
+        return f"{type_words(dtype.value_type)}[]"
+    if pa.types.is_struct(dtype):
+        return "{" + ", ".join(f"{field.name}: {type_words(field.type)}" for field in dtype) + "}"
+    if pa.types.is_dictionary(dtype):
+        return type_words(dtype.value_type)
+    return {"halffloat": "float16", "float": "float32", "double": "float64"}.get(str(dtype), str(dtype))

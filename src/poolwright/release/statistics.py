@@ -1,0 +1,168 @@
+"""Statistics of a released table: sizes of classes, splits and groups, and how numbers are spread."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from poolwright.core import columns as names
+from poolwright.core.columns import is_groupable
+from poolwright.core.rows import Rows
+from poolwright.core.table import Table
+
+MOST_VALUES = 60
+"""A column with at most so many values is a grouping that is worth showing."""
+BINS = 40
+
+_ALWAYS = (names.LABEL, names.SPLIT, names.LICENSE)
+_NEVER = frozenset(
+    (
+        names.UID,
+        names.URL,
+        names.TEXT,
+        names.TITLE,
+        names.SHA256,
+        names.PHASH,
+        names.IMAGE_PATH,
+        names.BYTES,
+        names.WIDTH,
+        names.HEIGHT,
+        names.LABEL_INDEX,
+    )
+)
+_MEASURES = (names.WIDTH, names.HEIGHT, names.BYTES)
+
+Value = str | int | bool | None
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How a column of numbers is spread.
+
+    Attributes:
+        missing: rows where it is null, NaN or infinite.
+        low, high: least and greatest finite value; None where there is none.
+        counts: rows in each of `BINS` equal bins from low to high; empty where low equals high.
+    """
+
+    missing: int
+    low: float | None
+    high: float | None
+    counts: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """What was counted.
+
+    Attributes:
+        rows: rows of the table.
+        groups: rows by value, largest group first, of every column that groups rows.
+        spreads: of every column of floats, and of image sizes.
+    """
+
+    rows: int
+    groups: dict[str, list[tuple[Value, int]]] = field(default_factory=dict)
+    spreads: dict[str, Spread] = field(default_factory=dict)
+
+    def counts(self, column: str) -> list[tuple[Value, int]]:
+        """Rows by value of `column`, largest first; empty where the column is not there."""
+        return self.groups.get(column, [])
+
+    def to_json(self) -> str:
+        document: dict[str, Any] = {
+            "rows": self.rows,
+            "groups": {
+                name: [{"value": value, "rows": rows} for value, rows in counts]
+                for name, counts in sorted(self.groups.items())
+            },
+            "numbers": {
+                name: {"missing": spread.missing, "low": spread.low, "high": spread.high, "bins": list(spread.counts)}
+                for name, spread in sorted(self.spreads.items())
+            },
+        }
+        return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+
+
+def gather(table: Table) -> Statistics:
+    """Count a table: two passes over its narrow columns, in bounded memory but for the class counts."""
+    schema = table.schema
+    grouped = [name for name in schema.names if name not in _NEVER and is_groupable(schema.field(name).type)]
+    measured = [name for name in schema.names if _is_measure(schema.field(name))]
+    counters: dict[str, Counter[Value] | None] = {name: Counter() for name in grouped}
+    bounds = {name: _Bounds() for name in measured}
+    for rows in table.batches([*grouped, *measured]):
+        for name in grouped:
+            counters[name] = _count(counters[name], rows.table.column(name), name in _ALWAYS)
+        for name in measured:
+            bounds[name].add(rows.numbers(name))
+    groups = {name: _ordered(counter.items()) for name, counter in counters.items() if counter is not None}
+    spreads = _histograms(table, bounds)
+    return Statistics(table.record.rows_kept, groups, spreads)
+
+
+def _is_measure(column: pa.Field) -> bool:
+    if pa.types.is_floating(column.type):
+        return column.name not in (names.LATITUDE, names.LONGITUDE)
+    return column.name in _MEASURES and bool(pa.types.is_integer(column.type))
+
+
+def _count(counter: Counter[Value] | None, column: pa.ChunkedArray, always: bool) -> Counter[Value] | None:
+    """The counter with a batch counted; None once a column has too many values to be a grouping."""
+    if counter is None:
+        return None
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    found = pc.value_counts(column)
+    if not always and len(found) > MOST_VALUES:
+        return None
+    for value, rows in zip(found.field("values").to_pylist(), found.field("counts").to_pylist(), strict=True):
+        counter[value] += rows
+    return None if not always and len(counter) > MOST_VALUES else counter
+
+
+def _ordered(counts: Iterable[tuple[Value, int]]) -> list[tuple[Value, int]]:
+    return sorted(counts, key=lambda item: (-item[1], item[0] is None, str(item[0])))
+
+
+class _Bounds:
+    """Least and greatest finite value of a column."""
+
+    def __init__(self) -> None:
+        self.missing, self.low, self.high = 0, np.inf, -np.inf
+
+    def add(self, values: np.ndarray) -> None:
+        finite = values[np.isfinite(values)]
+        self.missing += len(values) - len(finite)
+        if len(finite):
+            self.low, self.high = min(self.low, float(finite.min())), max(self.high, float(finite.max()))
+
+
+def _histograms(table: Table, bounds: dict[str, _Bounds]) -> dict[str, Spread]:
+    wide = [name for name, bound in bounds.items() if bound.low < bound.high]
+    counts = {name: np.zeros(BINS, np.int64) for name in wide}
+    for rows in table.batches(wide) if wide else ():
+        _fill(counts, rows, bounds, wide)
+    return {
+        name: Spread(
+            bound.missing,
+            bound.low if bound.low <= bound.high else None,
+            bound.high if bound.low <= bound.high else None,
+            tuple(int(count) for count in counts.get(name, ())),
+        )
+        for name, bound in bounds.items()
+    }
+
+
+def _fill(counts: dict[str, np.ndarray], rows: Rows, bounds: dict[str, _Bounds], wide: Sequence[str]) -> None:
+    for name in wide:
+        values = rows.numbers(name)
+        values = values[np.isfinite(values)]
+        counts[name] += np.histogram(values, BINS, (bounds[name].low, bounds[name].high))[0]

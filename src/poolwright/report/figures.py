@@ -1,0 +1,333 @@
+"""The figures of a table: its distributions as charts, ready for the template."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from poolwright.core.columns import LATITUDE, LONGITUDE, describe
+from poolwright.kernels.words import rows as in_rows
+from poolwright.report.charts import (
+    Line,
+    Segment,
+    Svg,
+    Tick,
+    bar,
+    columns,
+    count_ticks,
+    globe,
+    nice_top,
+    rank_curve,
+    tick_values,
+)
+from poolwright.report.distributions import Distributions, Numbers, in_order
+from poolwright.report.limits import Limit
+from poolwright.report.words import clean, cut, figure, percent, short
+
+LARGEST, SMALLEST = 30, 10
+_NAME = 60
+_SMALL_SHARE = 0.1
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One value of a group column, with its rows."""
+
+    name: str
+    rows: str
+    share: str
+    svg: Svg
+
+
+@dataclass(frozen=True)
+class BarChart:
+    """Rows by value. `smallest` and `curve` are for many values; `more` says what is not shown."""
+
+    title: str
+    meaning: str
+    facts: str
+    bars: tuple[Bar, ...]
+    smallest: tuple[Bar, ...] = ()
+    curve: Plot | None = None
+    more: str = ""
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A drawing with axes. `numbers` are its figures as a table: (what, rows)."""
+
+    title: str
+    meaning: str
+    facts: str
+    svg: Svg
+    across: tuple[Tick, ...]
+    up: tuple[Tick, ...]
+    lines: tuple[Line, ...] = ()
+    behind: str = ""
+    numbers: tuple[tuple[str, str], ...] = ()
+    axis: str = ""
+
+
+@dataclass(frozen=True)
+class HeatMap:
+    """Rows of two columns at once: (value, cells of (rows, shade 0 to 1)) a line."""
+
+    down: str
+    across: str
+    names: tuple[str, ...]
+    lines: tuple[tuple[str, tuple[tuple[str, float], ...]], ...]
+    facts: str
+
+
+@dataclass(frozen=True)
+class GlobeMap:
+    """Rows on a map, with its legend."""
+
+    svg: Svg
+    legend: tuple[str, ...]
+    facts: str
+
+
+def bar_charts(found: Distributions) -> list[BarChart]:
+    """A chart for every group column, the class first."""
+    charts = [_bar_chart(name, counts, found) for name, counts in found.values.items() if counts]
+    label = found.chosen.label
+    return sorted(charts, key=lambda chart: chart.title != label)
+
+
+def too_many(found: Distributions) -> tuple[str, ...]:
+    """Group columns with too many values to draw."""
+    return found.overflowed
+
+
+def _bar_chart(name: str, counts: list[tuple[str, int]], found: Distributions) -> BarChart:
+    sizes = [rows for _, rows in counts]
+    whole, top, nulls = sum(sizes), sizes[0], found.nulls.get(name, 0)
+    shown = counts[:LARGEST]
+    if len(counts) <= LARGEST:
+        by_value = dict(counts)
+        shown = [(value, by_value[value]) for value in in_order([value for value, _ in counts])]
+    rest = counts[LARGEST:]
+    curve = rank_curve(sizes, f"Sizes of {len(sizes):,} values of {name}, by rank") if rest else None
+    middle = sizes[len(sizes) // 2]
+    facts = [f"{len(counts):,} values" if len(counts) != 1 else "1 value"]
+    if rest:
+        facts += [f"largest {sizes[0]:,}", f"median {middle:,}", f"smallest {sizes[-1]:,}"]
+    if nulls:
+        facts.append(f"{in_rows(nulls)} without one")
+    return BarChart(
+        title=name,
+        meaning=_meaning(name),
+        facts=" · ".join(facts),
+        bars=tuple(_bar(value, rows, whole, top) for value, rows in shown),
+        smallest=tuple(_bar(value, rows, whole, top) for value, rows in rest[-SMALLEST:]),
+        curve=curve
+        and Plot(
+            title=f"Sizes of the {len(sizes):,} values, largest first",
+            meaning="",
+            facts="logarithmic scale" if curve.logarithmic else "",
+            svg=curve.svg,
+            across=curve.across,
+            up=curve.up,
+            axis="rank",
+        ),
+        more=_more(rest),
+    )
+
+
+def _more(rest: Sequence[tuple[str, int]]) -> str:
+    between = rest[:-SMALLEST]
+    if not between:
+        return ""
+    return f"{len(between):,} values in between have {in_rows(sum(rows for _, rows in between))}"
+
+
+def _bar(value: str, rows: int, whole: int, top: int) -> Bar:
+    name = cut(value, _NAME) or "(empty)"
+    share = percent(rows, whole)
+    words = f"{name}: {in_rows(rows)}, {share}"
+    return Bar(name, f"{rows:,}", share, bar([Segment(rows, "kept", words)], top))
+
+
+def number_plots(
+    found: Distributions,
+    source: Distributions | None,
+    source_name: str,
+    limits: Mapping[str, Sequence[Limit]],
+) -> list[Plot]:
+    """A histogram for every numeric column.
+
+    Args:
+        source: of the table these rows come from; laid behind where it has the column in the same bins.
+        limits: by column, what steps held it against.
+    """
+    plots = []
+    for name, numbers in found.numbers.items():
+        theirs = source.numbers.get(name) if source else None
+        behind = theirs.counts if theirs and theirs.bins == numbers.bins else None
+        plots.append(_number_plot(name, numbers, behind, source_name, limits.get(name, ())))
+    return plots
+
+
+def _number_plot(
+    name: str, numbers: Numbers, behind: Sequence[int] | None, source_name: str, limits: Sequence[Limit]
+) -> Plot:
+    bins, counts = numbers.bins, numbers.counts
+    outline, told = _behind(counts, behind, source_name)
+    top = nice_top(max([*counts, *outline, 1]))
+    ranges = [_range(numbers, place) for place in range(bins.number)]
+    titles = [f"{name} {words}: {in_rows(count)}" for words, count in zip(ranges, counts, strict=True)]
+    if behind:
+        titles = [f"{title}, of {count:,} in {source_name}" for title, count in zip(titles, behind, strict=True)]
+    span = bins.high - bins.low
+    lines = [
+        Line(round(100 * (limit.value - bins.low) / span, 2), limit.words)
+        for limit in limits
+        if bins.low <= limit.value <= bins.high
+    ]
+    facts = _number_facts(numbers)
+    return Plot(
+        title=name,
+        meaning=_meaning(name),
+        facts=facts,
+        svg=columns(counts, titles, f"Histogram of {name}: {facts}", top, outline),
+        across=tuple(
+            Tick(round(100 * (value - bins.low) / span, 2), short(value))
+            for value in tick_values(bins.low, bins.high, 5)
+            if not bins.whole or value == int(value)
+        ),
+        up=count_ticks(top),
+        lines=tuple(lines),
+        behind=told,
+        numbers=tuple((words, f"{count:,}") for words, count in zip(ranges, counts, strict=True) if count),
+    )
+
+
+def _behind(counts: Sequence[int], behind: Sequence[int] | None, name: str) -> tuple[list[float], str]:
+    """The outline of the source, in the scale of the kept rows where these are few among them."""
+    if not behind or not any(counts) or list(behind) == list(counts):
+        return [], ""
+    if sum(counts) >= _SMALL_SHARE * sum(behind):
+        return [float(count) for count in behind], f"all rows of {name}"
+    scale = max(counts) / max(behind)
+    return [count * scale for count in behind], f"all rows of {name}, drawn 1 : {round(1 / scale):,}"
+
+
+def _range(numbers: Numbers, place: int) -> str:
+    bins = numbers.bins
+    if bins.whole:
+        return figure(bins.edge(place) + 0.5)
+    if bins.number == 1:
+        return figure(numbers.tally.low)
+    return f"{figure(bins.edge(place), bins.width)} to {figure(bins.edge(place + 1), bins.width)}"
+
+
+def _number_facts(numbers: Numbers) -> str:
+    tally = numbers.tally
+    step = numbers.bins.width / 10 if not numbers.bins.whole and numbers.bins.width < 10 else 0.0
+    facts = [f"{figure(tally.low, step)} to {figure(tally.high, step)}"]
+    if tally.high > tally.low:
+        facts.append(f"median {_rounded(tally.quantile(0.5))}")
+    if numbers.below:
+        facts.append(f"{in_rows(numbers.below)} further left")
+    if numbers.above:
+        facts.append(f"{in_rows(numbers.above)} further right")
+    if tally.infinite:
+        facts.append(f"{in_rows(tally.infinite)} infinite")
+    if tally.missing:
+        facts.append(f"{in_rows(tally.missing)} without a value")
+    return " · ".join(facts)
+
+
+def _rounded(value: float) -> str:
+    """Three digits: what a quantile from float32 bits can tell."""
+    return f"{float(f'{value:.3g}'):,.6g}"
+
+
+def time_plots(found: Distributions) -> list[Plot]:
+    """Rows by month or year, for every column of times."""
+    return [_time_plot(name, counts, found.nulls.get(name, 0)) for name, counts in found.months.items() if counts]
+
+
+def _time_plot(name: str, months: list[tuple[int, int]], nulls: int) -> Plot:
+    first, last = _shown_months(months)
+    per = 1 if last - first < 36 else 12 if last - first < 12 * 150 else 120
+    start = first // per
+    counts = [0] * (last // per - start + 1)
+    outside = 0
+    for month, rows in months:
+        if first <= month <= last:
+            counts[month // per - start] += rows
+        else:
+            outside += rows
+    words = [_month(place * per, per) for place in range(start, start + len(counts))]
+    top = nice_top(max(counts))
+    facts = [f"{_month(months[0][0], 1)} to {_month(months[-1][0], 1)}", {1: "by month", 12: "by year"}.get(per, "by decade")]
+    if outside:
+        facts.append(f"{in_rows(outside)} further away")
+    if nulls:
+        facts.append(f"{in_rows(nulls)} without a value")
+    titles = [f"{word}: {in_rows(count)}" for word, count in zip(words, counts, strict=True)]
+    every = max(1, round(len(counts) / 6))
+    return Plot(
+        title=name,
+        meaning=_meaning(name),
+        facts=" · ".join(facts),
+        svg=columns(counts, titles, f"Rows by {name}: {facts[0]}", top),
+        across=tuple(
+            Tick(round(100 * (place + 0.5) / len(counts), 2), words[place]) for place in range(0, len(counts), every)
+        ),
+        up=count_ticks(top),
+        numbers=tuple((word, f"{count:,}") for word, count in zip(words, counts, strict=True) if count),
+    )
+
+
+def _shown_months(months: list[tuple[int, int]]) -> tuple[int, int]:
+    """The first and last month to draw: all, unless a few rows lie years away from the rest."""
+    reached = np.cumsum([rows for _, rows in months])
+    near = months[int(np.searchsorted(reached, reached[-1] * 0.001))][0]
+    far = months[int(np.searchsorted(reached, reached[-1] * 0.999))][0]
+    margin = max(24, (far - near) // 3)
+    low, high = months[0][0], months[-1][0]
+    return (low if low >= near - margin else near), (high if high <= far + margin else far)
+
+
+def _month(month: int, per: int) -> str:
+    year = 1970 + month // 12
+    return f"{year:04d}-{month % 12 + 1:02d}" if per == 1 else f"{year:04d}" + ("s" if per == 120 else "")
+
+
+def heat_maps(found: Distributions) -> list[HeatMap]:
+    """Tables of two group columns, shaded by the square root of the rows."""
+    maps = []
+    for (down, across), tally in found.pairs.items():
+        counts = tally.counts
+        most = max((count for line in counts for count in line), default=0) or 1
+        whole = sum(rows for _, rows in found.values[down])
+        inside = sum(map(sum, counts))
+        shown = "" if inside == whole else f"{in_rows(inside)} of {whole:,}: the largest values of each"
+        lines = tuple(
+            (cut(name, 40), tuple((f"{count:,}", round((count / most) ** 0.5, 3)) for count in line))
+            for name, line in zip(tally.down, counts, strict=True)
+        )
+        maps.append(HeatMap(down, across, tuple(cut(name, 24) for name in tally.across), lines, shown))
+    return maps
+
+
+def globe_map(found: Distributions) -> GlobeMap | None:
+    """Where on earth the rows are; None where they do not say."""
+    if found.places is None:
+        return None
+    degrees = found.places.degrees
+    svg, shades = globe(found.places.cells, f"Map of {in_rows(found.places.rows)} by {LATITUDE} and {LONGITUDE}")
+    legend = tuple(f"{least:,}" if least == most else f"{least:,}–{most:,}" for least, most in shades)
+    return GlobeMap(svg, legend, f"{in_rows(found.places.rows)} in cells of {degrees} by {degrees} degrees")
+
+
+def _meaning(name: str) -> str:
+    known = describe(name)
+    if known is None:
+        return ""
+    return clean(f"{known.meaning} ({known.unit})" if known.unit else known.meaning)

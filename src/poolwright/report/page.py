@@ -1,0 +1,157 @@
+"""The page: one HTML file with everything in it, which opens anywhere and asks the network for nothing."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from poolwright.core.errors import InputError, MissingExtra
+from poolwright.core.files import write_text
+from poolwright.core.table import Table
+from poolwright.report import figures, story
+from poolwright.report.distributions import Distributions, read_distributions
+from poolwright.report.limits import limits_of
+from poolwright.report.sheets import Budget, Sheet, dropped_sheets, kept_sheets, share_budget
+from poolwright.report.tally import Bins
+from poolwright.report.view import TableView
+from poolwright.report.words import clean, cut
+
+MOST_PICTURES = 1_600
+MOST_PICTURE_BYTES = 5_000_000
+_WORTH_COMPARING = 4
+_TEMPLATES = "templates"
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """One table of the page, ready for the template."""
+
+    anchor: str
+    table: Table
+    facts: list[story.Fact]
+    circumstances: list[tuple[str, str]]
+    balance: story.Balance
+    funnel: list[story.FunnelLine]
+    steps: list[story.StepWords]
+    bars: list[figures.BarChart]
+    overflowed: tuple[str, ...]
+    heats: list[figures.HeatMap]
+    numbers: list[figures.Plot]
+    times: list[figures.Plot]
+    globe: figures.GlobeMap | None
+    label: str | None
+    kept: list[Sheet]
+    dropped: list[Sheet]
+    inputs: story.Inputs
+
+
+def write_report(views: Sequence[TableView], path: Path, title: str) -> Path:
+    """Write the report of a run as one HTML file.
+
+    Reads the columns it shows of every table, twice, and a few hundred pictures; the file stays below
+    about 8 MB whatever the tables hold. The same tables give the same bytes, but for the timings.
+
+    Args:
+        views: the tables, in the order they were made.
+        path: the file; its folder is made.
+        title: name of the run.
+
+    Returns:
+        The path.
+
+    Raises:
+        InputError: there is no table.
+        MissingExtra: jinja2 is not installed.
+    """
+    if not views:
+        raise InputError("a report needs at least one finished table; run the recipe first")
+    template = _template()
+    script = _resource("script.js")
+    budget = share_budget(len(views), MOST_PICTURES, MOST_PICTURE_BYTES)
+    found: dict[str, Distributions] = {}
+    chapters = [_chapter(view, f"t{number}", found, budget) for number, view in enumerate(views, start=1)]
+    html = template.render(
+        title=cut(title, 120),
+        chapters=chapters,
+        origins=story.origins([(chapter.table, chapter.anchor) for chapter in chapters]),
+        recipes=_recipes(chapters),
+        versions=sorted(views[-1].table.record.versions.items()),
+        style=_resource("style.css"),
+        script=script,
+        script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+    )
+    write_text(path, html)
+    return path
+
+
+def _chapter(view: TableView, anchor: str, found: dict[str, Distributions], budget: Budget) -> Chapter:
+    table = view.table
+    record, timings = table.record, table.timings()
+    source_name = record.source.removeprefix("tables.")
+    source = found.get(source_name) if record.source.startswith("tables.") else None
+    given = {name for step in record.steps for name in step.gives}
+    here = read_distributions(table, lambda name, bins: _bins(name, bins, None if name in given else source))
+    found[record.name] = here
+    label = here.chosen.label
+    by = label if label and here.values.get(label) else next((name for name in here.values if here.values[name]), None)
+    classes = len(here.values.get(label, ())) if label else None
+    return Chapter(
+        anchor=anchor,
+        table=table,
+        facts=story.headline(record, timings, classes),
+        circumstances=story.circumstances(record, timings),
+        balance=story.reconcile(record),
+        funnel=story.funnel(record),
+        steps=story.steps_in_words(record),
+        bars=figures.bar_charts(here),
+        overflowed=here.overflowed,
+        heats=figures.heat_maps(here),
+        numbers=figures.number_plots(here, source, source_name, limits_of(table)),
+        times=figures.time_plots(here),
+        globe=figures.globe_map(here),
+        label=by,
+        kept=kept_sheets(view, by, here.values[by] if by else [], budget),
+        dropped=dropped_sheets(view, budget),
+        inputs=story.inputs(record),
+    )
+
+
+def _bins(name: str, own: Bins, source: Distributions | None) -> Bins:
+    """The bins of the table these rows come from, unless the rows take but a corner of them."""
+    theirs = source.numbers.get(name) if source else None
+    if theirs is None or own.high - own.low < (theirs.bins.high - theirs.bins.low) / _WORTH_COMPARING:
+        return own
+    return theirs.bins
+
+
+def _recipes(chapters: Sequence[Chapter]) -> list[tuple[str, list[str]]]:
+    """Recipe texts, each once: (tables made with it, lines)."""
+    names: dict[str, list[str]] = {}
+    for chapter in chapters:
+        names.setdefault(chapter.table.record.recipe_text, []).append(chapter.table.name)
+    return [(", ".join(tables), [clean(line) for line in text.splitlines()]) for text, tables in names.items()]
+
+
+def _resource(name: str) -> str:
+    return files("poolwright.report").joinpath(_TEMPLATES, name).read_text(encoding="utf-8")
+
+
+def _template() -> Any:
+    try:
+        import jinja2
+    except ImportError:
+        raise MissingExtra("jinja2", "the report of a run") from None
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("poolwright.report", _TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["short"] = story.short_digest
+    return environment.get_template("page.html.j2")

@@ -1,0 +1,252 @@
+"""Contact sheets: some kept rows of each of the largest classes, and some dropped rows of every reason."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from poolwright.core.columns import IMAGE, IMAGE_ERROR, IMAGE_PATH, SIMILARITY, TEXT, TITLE, UID
+from poolwright.core.errors import PoolwrightError
+from poolwright.core.image import REASONS
+from poolwright.core.rows import Rows
+from poolwright.core.table import ReasonRecord, Table
+from poolwright.kernels.hashing import hash64, hash_key
+from poolwright.kernels.words import number
+from poolwright.report.distributions import BATCH_ROWS
+from poolwright.report.thumbnails import Thumbnail, thumbnail
+from poolwright.report.view import TableView
+from poolwright.report.words import cut
+
+CLASSES, PER_CLASS, PER_REASON = 12, 8, 12
+_FEWEST_PER_REASON = 4
+_PROBLEMS = {reason.name: reason.words for reason in REASONS}
+_CAPTION = 140
+
+
+@dataclass(frozen=True)
+class Card:
+    """One row on a sheet.
+
+    Attributes:
+        uid: of the row.
+        caption: its text, cut.
+        picture: its thumbnail; None where there is none.
+        problem: why there is no picture, in words; empty where nothing is wrong.
+        notes: (column, value) pairs that say something of the row.
+    """
+
+    uid: str
+    caption: str
+    picture: Thumbnail | None = None
+    problem: str = ""
+    notes: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """Some rows that belong together. `rows` counts all of them; `bad` is for broken rows."""
+
+    title: str
+    about: str
+    rows: int
+    cards: tuple[Card, ...]
+    bad: bool = False
+    failed: str = ""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What the pictures of one table may take: how many, and the bytes of each."""
+
+    pictures: int
+    bytes_each: int
+
+
+def share_budget(tables: int, most_pictures: int, most_bytes: int) -> Budget:
+    """An equal share for each table, so that the page stays within its size whatever the run."""
+    pictures = max(12, min(288, most_pictures // max(1, tables)))
+    return Budget(pictures, min(9_000, most_bytes * 3 // 4 // (pictures * max(1, tables))))
+
+
+def kept_sheets(view: TableView, column: str | None, counts: Sequence[tuple[str, int]], budget: Budget) -> list[Sheet]:
+    """Rows of the largest groups, chosen by a hash of the uid.
+
+    Args:
+        column: names the group of a row; None puts some rows of the table on one sheet.
+        counts: (group, rows), largest first.
+    """
+    table = view.table
+    if not table.record.rows_kept:
+        return []
+    groups = [value for value, _ in counts[:CLASSES]] if column else []
+    if not groups:
+        picked = _pick(table, None, [], min(2 * PER_REASON, budget.pictures))
+        return _sheets(view, ["kept rows"], [table.record.rows_kept], picked, budget)
+    picked = _pick(table, column, groups, max(1, min(PER_CLASS, budget.pictures // (2 * len(groups)))))
+    return _sheets(view, groups, [rows for _, rows in counts[:CLASSES]], picked, budget)
+
+
+def _sheets(
+    view: TableView, titles: Sequence[str], counts: Sequence[int], picked: list[list[int]], budget: Budget
+) -> list[Sheet]:
+    rows = _fetch(view.table, [place for places in picked for place in places])
+    try:
+        images = view.image_bytes(rows)
+        failed = ""
+    except (PoolwrightError, OSError) as error:
+        images, failed = [None] * len(rows), f"the pictures cannot be read: {error}"
+    pictured = {IMAGE, IMAGE_PATH} & set(rows.schema.names) and not failed
+    cards = _cards(rows, images, budget, [SIMILARITY], bool(pictured))
+    sheets, start = [], 0
+    for title, count, places in zip(titles, counts, picked, strict=True):
+        sheets.append(Sheet(title, "", count, tuple(cards[start : start + len(places)]), failed=failed))
+        start += len(places)
+    return sheets
+
+
+def _pick(table: Table, column: str | None, groups: Sequence[str], each: int) -> list[list[int]]:
+    """Row numbers in the table, `each` a group: those whose uid has the smallest hash."""
+    key = hash_key(table.record.seed, table.name, "report")
+    values = pa.array(groups, pa.large_string())
+    best: list[list[tuple[int, int]]] = [[] for _ in groups] or [[]]
+    start = 0
+    for rows in table.batches([UID, column] if column else [UID], BATCH_ROWS):
+        members = _members(rows, column, values)
+        hashes = hash64(rows.column(UID), key)
+        for place, picked in enumerate(best):
+            here = np.flatnonzero(members == place)
+            if len(here) > each:
+                here = here[np.argpartition(hashes[here], each - 1)[:each]]
+            picked += [(int(hashes[row]), start + int(row)) for row in here]
+            best[place] = sorted(picked)[:each]
+        start += len(rows)
+    return [[row for _, row in picked] for picked in best]
+
+
+def _members(rows: Rows, column: str | None, values: pa.Array) -> np.ndarray:
+    """Index of each row's group in `values`, -1 for others; 0 for all where there is no column."""
+    if column is None:
+        return np.zeros(len(rows), np.int64)
+    array = rows.column(column)
+    if pa.types.is_dictionary(array.type):
+        array = array.dictionary_decode()
+    found = pc.index_in(array.cast(pa.large_string()), value_set=values)
+    return np.asarray(pc.fill_null(found, -1).to_numpy(zero_copy_only=False)).astype(np.int64)
+
+
+def _fetch(table: Table, wanted: Sequence[int]) -> Rows:
+    """Some rows by their number, in the order asked for, with all columns but vectors and nested ones.
+
+    Reads only the row groups that hold them.
+    """
+    columns = [field.name for field in table.schema if not pa.types.is_nested(field.type)]
+    order = np.argsort(np.asarray(wanted, np.int64), kind="stable")
+    found: list[pa.Table] = []
+    start, at = 0, 0
+    places = [int(wanted[place]) for place in order]
+    for part in table.record.parts:
+        if at == len(places):
+            break
+        if places[at] >= start + part.rows:
+            start += part.rows
+            continue
+        with pq.ParquetFile(table.folder / part.file) as file:
+            for group in range(file.num_row_groups):
+                end = start + file.metadata.row_group(group).num_rows
+                here = [place - start for place in places[at:] if place < end]
+                if here:
+                    found.append(file.read_row_group(group, columns=columns).take(here))
+                    at += len(here)
+                start = end
+    together = pa.concat_tables(found) if found else table.schema.empty_table().select(columns)
+    return Rows(together.take(np.argsort(order, kind="stable")))
+
+
+def dropped_sheets(view: TableView, budget: Budget) -> list[Sheet]:
+    """Some rows of every reason that dropped any, in the order of the steps."""
+    record = view.table.record
+    by_step = {row.step: row.dropped for row in record.funnel}
+    reasons = [(reason, by_step.get(reason.step, {}).get(reason.name, 0)) for reason in record.reasons]
+    reasons = [(reason, rows) for reason, rows in reasons if rows]
+    limit = min(PER_REASON, max(_FEWEST_PER_REASON, budget.pictures // 2 // max(1, len(reasons))))
+    return [_dropped_sheet(view, reason, rows, limit, budget) for reason, rows in reasons]
+
+
+def _dropped_sheet(view: TableView, reason: ReasonRecord, count: int, limit: int, budget: Budget) -> Sheet:
+    record = view.table.record
+    step = record.steps[reason.step] if reason.step >= 0 else None
+    about = f"step {reason.step + 1}, {reason.verb}" if step else "before the first step"
+    try:
+        rows = view.dropped_sample(reason.code, limit)
+    except (PoolwrightError, OSError) as error:
+        return Sheet(reason.words, about, count, (), reason.bad, f"the rows cannot be read: {error}")
+    names = set(rows.schema.names)
+    images = rows.column(IMAGE).to_pylist() if IMAGE in names else [None] * len(rows)
+    told = _mentioned(step.parameters if step else {}, rows.schema)
+    cards = _cards(rows, images, budget, told, bool({IMAGE, IMAGE_PATH} & names))
+    return Sheet(reason.words, about, count, tuple(cards[:limit]), reason.bad)
+
+
+def _mentioned(parameters: Any, schema: pa.Schema) -> list[str]:
+    """Columns that the parameters of a step speak of: what the decision hung on."""
+    words = dict.fromkeys(re.findall(r"\w+", _flat(parameters)))
+    fields = {field.name: field for field in schema if not pa.types.is_nested(field.type)}
+    return [word for word in words if word in fields and word not in (UID, TEXT, IMAGE)][:4]
+
+
+def _flat(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return " ".join(_flat(item) for item in value.values())
+    if isinstance(value, list | tuple):
+        return " ".join(_flat(item) for item in value)
+    return str(value)
+
+
+def _cards(
+    rows: Rows, images: Sequence[bytes | None], budget: Budget, told: Sequence[str], pictured: bool
+) -> list[Card]:
+    names = rows.schema.names
+    uids = _texts(rows, UID)
+    captions = _texts(rows, TEXT if TEXT in names else TITLE)
+    errors = rows.strings(IMAGE_ERROR) if IMAGE_ERROR in names else [None] * len(rows)
+    notes = [(name, rows.table.column(name).to_pylist()) for name in told if name in names]
+    return [
+        _card(
+            cut(uids[row], 80),
+            cut(captions[row], _CAPTION),
+            images[row],
+            errors[row] or ("missing_file" if pictured else ""),
+            tuple((name, _note(values[row])) for name, values in notes),
+            budget.bytes_each,
+        )
+        for row in range(len(rows))
+    ]
+
+
+def _card(
+    uid: str, caption: str, image: bytes | None, error: str, notes: tuple[tuple[str, str], ...], most_bytes: int
+) -> Card:
+    """`error` is what is wrong where there are no bytes; empty where no picture is expected."""
+    made: Thumbnail | str = thumbnail(image, most_bytes) if image is not None else error
+    if isinstance(made, Thumbnail):
+        return Card(uid, caption, made, "", notes)
+    return Card(uid, caption, None, _PROBLEMS.get(made, made), notes)
+
+
+def _texts(rows: Rows, name: str) -> list[str]:
+    return [value or "" for value in rows.strings(name)] if name in rows.schema.names else [""] * len(rows)
+
+
+def _note(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.3f}" if 0.001 <= abs(value) < 1000 else number(value)
+    if isinstance(value, bytes):
+        return f"{len(value):,} bytes"
+    return cut(number(value), 60)

@@ -1,0 +1,271 @@
+"""What a table's record says, in words and figures: headline, funnel, steps, inputs, models."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from poolwright.core.files import human_bytes
+from poolwright.core.table import FunnelRow, InputFile, InputPart, StepRecord, Table, TableRecord
+from poolwright.kernels.words import rows as in_rows
+from poolwright.report.charts import Segment, Svg, bar
+from poolwright.report.words import clean, cut, duration, percent, written
+
+_SHORT = 12
+_MOST_PARTS, _MOST_FILES = 40, 4
+_MOST_LEARNED = 1200
+_SHADES = 4
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One figure of the headline."""
+
+    name: str
+    value: str
+    more: str = ""
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Rows dropped for one reason. `style` is the class of its part of the bar."""
+
+    words: str
+    rows: str
+    share: str
+    bad: bool
+    style: str
+
+
+@dataclass(frozen=True)
+class FunnelLine:
+    """One step of the funnel."""
+
+    number: str
+    verb: str
+    brief: str
+    rows_in: str
+    kept: str
+    dropped: str
+    share: str
+    losses: tuple[Loss, ...]
+    svg: Svg
+
+
+@dataclass(frozen=True)
+class StepWords:
+    """One step as it was asked for and what it learned."""
+
+    number: int
+    verb: str
+    kind: str
+    parameters: tuple[tuple[str, str], ...]
+    learned: str
+    gives: tuple[str, ...]
+    digest: str
+
+
+@dataclass(frozen=True)
+class PartWords:
+    """One part of the input."""
+
+    name: str
+    rows: str
+    files: tuple[tuple[str, str, str], ...]
+    more: str
+    quarantined: str
+
+
+@dataclass(frozen=True)
+class Balance:
+    """Whether the counts reconcile, and the sentence that says so."""
+
+    good: bool
+    words: str
+
+
+@dataclass(frozen=True)
+class Origin:
+    """One table in the overview of a run."""
+
+    name: str
+    anchor: str
+    source: str
+    depth: int
+    kept: str
+    rows_in: str
+    share: str
+    svg: Svg
+
+
+def headline(record: TableRecord, timings: Mapping[str, Any], classes: int | None) -> list[Fact]:
+    """The figures that matter most. Times are left out where they are not known."""
+    kept = f"{percent(record.rows_kept, record.rows_in)} of rows in"
+    facts = [
+        Fact("rows in", f"{record.rows_in:,}", f"from {record.source}"),
+        Fact("kept", f"{record.rows_kept:,}", kept),
+        Fact("dropped", f"{record.rows_dropped:,}", percent(record.rows_dropped, record.rows_in)),
+    ]
+    if classes:
+        facts.append(Fact("classes", f"{classes:,}"))
+    seconds, pace = timings.get("seconds"), timings.get("rows_per_second")
+    if isinstance(seconds, int | float):
+        facts.append(Fact("took", duration(seconds), f"{pace:,.0f} rows/s" if isinstance(pace, int | float) else ""))
+    return facts
+
+
+def circumstances(record: TableRecord, timings: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """When, where and from what, as (name, value)."""
+    machine = timings.get("machine")
+    told = [("recipe", record.recipe), ("source", record.source), ("seed", str(record.seed)), ("digest", record.plan)]
+    for name in ("started", "finished"):
+        if timings.get(name):
+            told.append((name, str(timings[name]).replace("T", " ")))
+    if isinstance(machine, Mapping):
+        told += [(str(name), str(value)) for name, value in machine.items() if value not in (None, "")]
+    return [(clean(name), cut(value, 200)) for name, value in told]
+
+
+def reconcile(record: TableRecord) -> Balance:
+    """Whether rows in = kept + dropped, for the table, step by step and in its files."""
+    live, good = record.rows_in, True
+    for row in record.funnel:
+        good = good and row.rows_in == live and row.kept == live - sum(row.dropped.values())
+        live = row.kept
+    good = good and live == record.rows_kept == sum(part.rows for part in record.parts)
+    good = good and record.rows_dropped == sum(part.dropped for part in record.parts)
+    sum_up = f"{record.rows_in:,} in = {record.rows_kept:,} kept + {record.rows_dropped:,} dropped"
+    if good:
+        return Balance(True, f"{sum_up}: the counts reconcile, step by step and in the ledger")
+    return Balance(False, f"{sum_up}: the counts of the steps or of the files differ from this")
+
+
+def funnel(record: TableRecord) -> list[FunnelLine]:
+    """Rows kept and dropped by each step, for each reason."""
+    steps = {step.index: step for step in record.steps}
+    return [_funnel_line(record, row, steps.get(row.step)) for row in record.funnel if row.step >= 0 or row.dropped]
+
+
+def _funnel_line(record: TableRecord, row: FunnelRow, step: StepRecord | None) -> FunnelLine:
+    words = {reason.name: reason for reason in record.reasons if reason.step == row.step}
+    losses, segments = [], [Segment(row.kept, "kept", f"kept: {in_rows(row.kept)}")]
+    ranked = sorted(row.dropped.items(), key=lambda item: (-item[1], item[0]))
+    for place, (name, rows) in enumerate((name, rows) for name, rows in ranked if rows):
+        reason = words.get(name)
+        told, bad = (reason.words, reason.bad) if reason else (name, False)
+        style = "bad" if bad else f"lost{min(place, _SHADES - 1)}"
+        losses.append(Loss(cut(told, 120), f"{rows:,}", percent(rows, row.rows_in), bad, style))
+        segments.append(Segment(rows, style, f"{cut(told, 120)}: {in_rows(rows)}"))
+    gone = sum(row.dropped.values())
+    return FunnelLine(
+        number=str(row.step + 1) if row.step >= 0 else "",
+        verb=row.verb,
+        brief=_brief(step) if step else "bad rows, before the first step",
+        rows_in=f"{row.rows_in:,}",
+        kept=f"{row.kept:,}",
+        dropped=f"{gone:,}" if gone else "",
+        share=percent(row.kept, record.rows_in),
+        losses=tuple(losses),
+        svg=bar(segments, record.rows_in),
+    )
+
+
+def _brief(step: StepRecord) -> str:
+    if len(step.parameters) == 1 and isinstance(next(iter(step.parameters.values())), str):
+        return cut(next(iter(step.parameters.values())), 70)
+    return cut(", ".join(f"{name}: {written(value)}" for name, value in step.parameters.items()), 70)
+
+
+def steps_in_words(record: TableRecord) -> list[StepWords]:
+    """Every step with its parameters as the recipe has them, and what it learned."""
+    return [
+        StepWords(
+            number=step.index + 1,
+            verb=step.verb,
+            kind=step.kind,
+            parameters=tuple((clean(name), cut(written(value), 600)) for name, value in step.parameters.items()),
+            learned=cut(step.learned, _MOST_LEARNED),
+            gives=step.gives,
+            digest=step.state,
+        )
+        for step in record.steps
+    ]
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Parts of the input: the quarantined, and the first of the others."""
+
+    facts: str
+    quarantined: tuple[PartWords, ...]
+    parts: tuple[PartWords, ...]
+    more: str
+
+
+def inputs(record: TableRecord) -> Inputs:
+    """What the rows came from, with sizes and digests."""
+    bad = [part for part in record.inputs if part.quarantined]
+    good = [part for part in record.inputs if not part.quarantined]
+    size = sum(file.size for file in record.files)
+    facts = f"{_count(len(record.inputs), 'part')}, {_count(len(record.files), 'file')}, {human_bytes(size)}"
+    hidden = max(0, len(good) - _MOST_PARTS) + max(0, len(bad) - _MOST_PARTS)
+    return Inputs(
+        f"{facts}; {_count(len(bad), 'part')} quarantined" if bad else facts,
+        tuple(_part(part, record.files) for part in bad[:_MOST_PARTS]),
+        tuple(_part(part, record.files) for part in good[:_MOST_PARTS]),
+        f"and {_count(hidden, 'more part')}; table.json has all of them" if hidden else "",
+    )
+
+
+def _part(part: InputPart, files: tuple[InputFile, ...]) -> PartWords:
+    shown = tuple(
+        (cut(files[place].path, 160), human_bytes(files[place].size), files[place].digest)
+        for place in part.files[:_MOST_FILES]
+        if place < len(files)
+    )
+    hidden = len(part.files) - _MOST_FILES
+    return PartWords(
+        name=cut(part.name, 160),
+        rows=f"{part.rows:,}" if part.rows is not None else "?",
+        files=shown,
+        more=f"and {_count(hidden, 'more file')}" if hidden > 0 else "",
+        quarantined=cut(part.quarantined or "", 400),
+    )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def origins(tables: list[tuple[Table, str]]) -> list[Origin]:
+    """The tables of a run, each with what it comes from; bars are to the scale of the largest."""
+    most = max((table.record.rows_in for table, _ in tables), default=0)
+    depths: dict[str, int] = {}
+    found = []
+    for table, anchor in tables:
+        record = table.record
+        depth = depths.get(record.source.removeprefix("tables."), -1) + 1 if record.source.startswith("tables.") else 0
+        depths[record.name] = depth
+        segments = [
+            Segment(record.rows_kept, "kept", f"kept: {in_rows(record.rows_kept)}"),
+            Segment(record.rows_dropped, "lost0", f"dropped: {in_rows(record.rows_dropped)}"),
+        ]
+        found.append(
+            Origin(
+                name=record.name,
+                anchor=anchor,
+                source=record.source,
+                depth=min(depth, 4),
+                kept=f"{record.rows_kept:,}",
+                rows_in=f"{record.rows_in:,}",
+                share=percent(record.rows_kept, record.rows_in),
+                svg=bar(segments, most),
+            )
+        )
+    return found
+
+
+def short_digest(digest: str) -> str:
+    """The beginning of a digest, enough to tell two apart by eye."""
+    return digest[:_SHORT]

@@ -1,0 +1,202 @@
+"""The record of a finished table: its lineage, funnel and outputs, and the counts that must reconcile."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from poolwright.core.columns import vector_model
+from poolwright.core.errors import CountError, TooManyBad
+from poolwright.core.state import State
+from poolwright.core.table import (
+    TABLE_FORMAT,
+    FunnelRow,
+    InputFile,
+    InputPart,
+    ModelRecord,
+    OutputPart,
+    StepRecord,
+    TableRecord,
+)
+from poolwright.run.engine import Engine
+from poolwright.run.identity import versions
+from poolwright.run.plan import TablePlan
+from poolwright.run.write import UnitResult, ledger_file, part_file
+
+
+def make_record(
+    plan: TablePlan,
+    results: Mapping[int, UnitResult],
+    *,
+    folder: Path,
+    recipe_name: str,
+    recipe_text: str,
+    seed: int,
+    identity: str,
+    parameters: Sequence[Mapping[str, Any]],
+    input_files: Sequence[Sequence[InputFile]],
+    quarantined: Mapping[int, str],
+) -> TableRecord:
+    """What `table.json` says. Depends on the inputs, the recipe and the versions alone."""
+    dropped: Counter[int] = Counter()
+    for result in results.values():
+        dropped.update(result.dropped)
+    part_rows = {part: rows for result in results.values() for part, rows in result.part_rows.items()}
+    files = tuple(dict.fromkeys(file for part in input_files for file in part))
+    rows_in = sum(part_rows.values())
+    return TableRecord(
+        format=TABLE_FORMAT,
+        name=plan.name,
+        recipe=recipe_name,
+        recipe_text=recipe_text,
+        source=plan.source.name,
+        seed=seed,
+        plan=identity,
+        versions=versions(),
+        image_root=plan.source.image_root,
+        files=files,
+        inputs=tuple(_inputs(plan, part_rows, files, input_files, quarantined)),
+        steps=tuple(_steps(plan, folder / "states", parameters)),
+        models=tuple(_models(plan)),
+        reasons=plan.reasons,
+        rows_in=rows_in,
+        rows_kept=sum(result.kept for result in results.values()),
+        funnel=tuple(_funnel(plan, rows_in, dropped)),
+        parts=tuple(_outputs(results)),
+    )
+
+
+def _inputs(
+    plan: TablePlan,
+    part_rows: Mapping[int, int],
+    files: Sequence[InputFile],
+    input_files: Sequence[Sequence[InputFile]],
+    quarantined: Mapping[int, str],
+) -> list[InputPart]:
+    places = {file: place for place, file in enumerate(files)}
+    return [
+        InputPart(
+            name=part.name,
+            files=tuple(places[file] for file in of_part),
+            start=part.start,
+            rows=part.rows if part.index in quarantined else part_rows.get(part.index, 0),
+            quarantined=quarantined.get(part.index),
+        )
+        for part, of_part in zip(plan.source.parts, input_files, strict=True)
+    ]
+
+
+def _steps(plan: TablePlan, states: Path, parameters: Sequence[Mapping[str, Any]]) -> list[StepRecord]:
+    return [
+        StepRecord(
+            index=placed.index,
+            verb=placed.step.verb,
+            kind=placed.step.kind,
+            parameters=dict(written),
+            gives=tuple(placed.gives),
+            state_name=placed.name,
+            state=State.digest(states, placed.name),
+            learned=placed.step.learned(State.load(states, placed.name)),
+        )
+        for placed, written in zip(plan.steps, parameters, strict=True)
+    ]
+
+
+def _models(plan: TablePlan) -> list[ModelRecord]:
+    return [
+        ModelRecord(column=field.name, name=model[0], weights=model[1])
+        for field in plan.schema
+        if (model := vector_model(field))
+    ]
+
+
+def _funnel(plan: TablePlan, rows_in: int, dropped: Mapping[int, int]) -> list[FunnelRow]:
+    rows, live = [], rows_in
+    for step in range(-1, len(plan.steps)):
+        here = {reason.name: dropped.get(reason.code, 0) for reason in plan.reasons if reason.step == step}
+        gone = {name: count for name, count in here.items() if count}
+        verb = "read" if step < 0 else plan.steps[step].step.verb
+        kept = live - sum(gone.values())
+        rows.append(FunnelRow(step=step, verb=verb, rows_in=live, kept=kept, dropped=gone))
+        live = kept
+    return rows
+
+
+def _outputs(results: Mapping[int, UnitResult]) -> list[OutputPart]:
+    return [
+        OutputPart(
+            file=part_file(unit),
+            rows=result.kept,
+            digest=result.digest,
+            ledger=ledger_file(unit),
+            dropped=sum(result.dropped.values()),
+            ledger_digest=result.ledger_digest,
+        )
+        for unit, result in sorted(results.items())
+    ]
+
+
+def check_counts(record: TableRecord) -> None:
+    """Rows in = rows kept + rows dropped, in the files and step by step.
+
+    Raises:
+        CountError: they are not.
+    """
+    dropped = sum(part.dropped for part in record.parts)
+    by_reason = sum(sum(row.dropped.values()) for row in record.funnel)
+    last = record.funnel[-1].kept
+    if record.rows_in != record.rows_kept + dropped or dropped != by_reason or last != record.rows_kept:
+        raise CountError(
+            f"table '{record.name}': {record.rows_in} rows in, {record.rows_kept} kept, {dropped} dropped in the "
+            f"ledger, {by_reason} by reason: the counts do not reconcile"
+        )
+
+
+def check_bad(name: str, rows: int, dropped: Mapping[str, int], max_bad: float) -> None:
+    """That no more rows are bad than the recipe allows.
+
+    Args:
+        name: of the table.
+        rows: rows that the share is taken of.
+        dropped: bad rows by reason in words.
+        max_bad: the share that is allowed.
+
+    Raises:
+        TooManyBad: there are more.
+    """
+    total = sum(dropped.values())
+    if rows and total / rows > max_bad:
+        told = "; ".join(f"{count:,} {words}" for words, count in dropped.items() if count)
+        raise TooManyBad(
+            f"table '{name}': {total:,} of {rows:,} rows are bad ({total / rows:.2%}), "
+            f"max_bad is {max_bad:.2%}: {told}. Repair the input, or raise max_bad and run again; "
+            "finished units are kept"
+        )
+
+
+def timings_text(
+    rows_in: int, results: Mapping[int, UnitResult], seconds: float, started: datetime, engine: Engine
+) -> str:
+    """What `timings.json` says: all that may differ from run to run."""
+    timings = {
+        "started": started.isoformat(timespec="seconds"),
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seconds": round(seconds, 3),
+        "rows_per_second": round(rows_in / seconds) if seconds else None,
+        "unit_seconds": [result.seconds for _, result in sorted(results.items())],
+        "machine": {
+            "engine": engine.name,
+            "workers": engine.workers,
+            "system": platform.platform(),
+            "processor": platform.processor() or platform.machine(),
+            "cores": os.cpu_count(),
+            "python": platform.python_version(),
+        },
+    }
+    return json.dumps(timings, indent=1) + "\n"

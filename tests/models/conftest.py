@@ -1,0 +1,47 @@
+"""Fixtures of encoders."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.models.making import encoded, picture, write_clip
+
+
+@pytest.fixture(scope="session")
+def photos() -> list[bytes]:
+    """Twelve JPEG files of different sizes."""
+    return [encoded(picture(seed, 120 + 17 * seed, 260 - 11 * seed), quality=90) for seed in range(12)]
+
+
+@pytest.fixture(scope="session")
+def clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An ONNX encoder of images and texts with its manifest."""
+    return write_clip(tmp_path_factory.mktemp("clip") / "model")
+
+
+@pytest.fixture
+def fresh_clip(tmp_path: Path) -> Path:
+    """The same in a folder that a test may change."""
+    return write_clip(tmp_path / "clip")
+
+
+@pytest.fixture(scope="session")
+def open_clip() -> Any:
+    """open_clip; where torchvision has no operators for this torch, their names are declared so that it imports."""
+    torch = pytest.importorskip("torch")
+    try:
+        import torchvision  # noqa: F401
+    except RuntimeError:
+        for name in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
+            del sys.modules[name]
+        library = torch.library.Library("torchvision", "DEF")
+        library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        open_clip.library = library  # lives as long as the names are needed
+    import open_clip as module
+
+    return module
