@@ -1,9 +1,9 @@
 """Labels for 200,000 embeddings among 21,843 classes: faiss-cpu IndexFlatIP, plain NumPy, and ours.
 
-Each goes from the same parquet files to parquet files of (uid, label_index, similarity), as a process of its own
-on all cores, imports included. The vectors are made like CLIP's: text features share a common part and fall
-into families of near synonyms; an image is its class, a common part of its own (with one outlying dimension)
-and more noise than class. Half of the labels are the class that the image was made of.
+Each goes from the same parquet files to parquet files of (uid, label_index, similarity), as a process of
+its own on all cores, imports included. The vectors are made like CLIP's: text features share a common part
+and fall into families of near synonyms; an image is its class, a common part of its own (with one outlying
+dimension) and more noise than class. Similarities are 0.11 +- 0.03, the best 0.25, 0.007 above the second.
 """
 
 from __future__ import annotations
@@ -138,7 +138,8 @@ def make_rows(work: Path) -> Path:
     text_mean, image_mean = _directions(generator, 2, spread)
     image_mean[5] += 0.4
     families = _directions(generator, FAMILIES, spread)
-    classes = 0.75 * families[generator.integers(0, FAMILIES, TEXTS)] + 0.65 * _directions(generator, TEXTS, spread)
+    classes = 0.75 * families[generator.integers(0, FAMILIES, TEXTS)]
+    classes += 0.65 * _directions(generator, TEXTS, spread)
     texts = _unit(0.75 * text_mean + 0.65 * _unit(classes))
     np.save(work / "texts.npy", texts)
     for file in range(FILES):

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from poolwright.core.columns import IMAGE
-from poolwright.core.encoder import EncoderSpec
 from poolwright.core.errors import InputError, PoolwrightError
 from poolwright.core.rows import Rows
 from poolwright.core.table import RECORD, Table
@@ -21,7 +20,7 @@ from poolwright.run.flow import BATCH_ROWS
 from poolwright.run.measure import measure
 from poolwright.run.plan import TablePlan
 from poolwright.run.progress import Listener, Silent
-from poolwright.run.runs import Run
+from poolwright.run.runs import Run, encoder_specs
 from poolwright.run.why import Story, dropped_rows
 from poolwright.run.why import why as _why
 
@@ -102,13 +101,11 @@ def check(recipe: RecipeLike, sets: Sequence[str] = ()) -> dict[str, TablePlan]:
 
 
 def _check_models(recipe: Recipe, step: Any, key: tuple[str | int, ...]) -> None:
-    for name in type(step).model_fields:
-        spec = getattr(step, name)
-        if isinstance(spec, EncoderSpec):
-            try:
-                check_encoder(spec)
-            except PoolwrightError as error:
-                raise recipe.source.error(key, str(error)) from None
+    for spec in encoder_specs(step):
+        try:
+            check_encoder(spec)
+        except PoolwrightError as error:
+            raise recipe.source.error(key, str(error)) from None
 
 
 def run(

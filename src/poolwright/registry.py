@@ -53,7 +53,8 @@ def step_class(verb: str) -> type[Step]:
     Raises:
         RecipeError: no step has the verb.
     """
-    return _load("step", STEPS, verb)
+    found: type[Step] = _load("step", STEPS, verb)
+    return found
 
 
 def pool_class(kind: str) -> type[Pool]:
@@ -62,7 +63,8 @@ def pool_class(kind: str) -> type[Pool]:
     Raises:
         RecipeError: no pool has the kind.
     """
-    return _load("pool kind", POOLS, kind)
+    found: type[Pool] = _load("pool kind", POOLS, kind)
+    return found
 
 
 def layout_class(layout: str) -> type[Layout]:
@@ -71,7 +73,8 @@ def layout_class(layout: str) -> type[Layout]:
     Raises:
         RecipeError: no layout has the name.
     """
-    return _load("layout", LAYOUTS, layout)
+    found: type[Layout] = _load("layout", LAYOUTS, layout)
+    return found
 
 
 def _load(what: str, names: dict[str, str], name: str) -> Any:

@@ -162,7 +162,7 @@ def photograph(**tags: object) -> bytes:
     return out.getvalue()
 
 
-@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP"])
 def test_exif_gives_time_and_place(format: str) -> None:
     data = photograph(format=format, at="2014:05:06 07:08:09", offset="+02:00", south=(33.0, 27.0, 0.0))
     taken = read_exif(io.BytesIO(data))

@@ -54,10 +54,18 @@ def test_a_recipe_is_read(tmp_path: Path) -> None:
     [
         ("seed: 3", "sed: 3", "recipe.yaml:3: sed: unknown key; did you mean 'seed'?"),
         ("n: 1_000", "m: 1_000", "recipe.yaml:11: tables.best.steps[1].top.m: unknown key"),
-        ("group: label", "groups: label", "recipe.yaml:13: tables.best.steps[2].cap.groups: unknown key; did you mean 'group'?"),
+        (
+            "group: label",
+            "groups: label",
+            "recipe.yaml:13: tables.best.steps[2].cap.groups: unknown key; did you mean 'group'?",
+        ),
         ("- top:", "- topp:", "recipe.yaml:11: tables.best.steps[1].topp: unknown step 'topp'; did you mean 'top'?"),
         ("read: table", "read: tabel", "unknown pool kind 'tabel'; did you mean 'table'?"),
-        ("from: photos", "from: photo", "recipe.yaml:8: tables.best.from: no pool or table 'photo'; did you mean 'photos'?"),
+        (
+            "from: photos",
+            "from: photo",
+            "recipe.yaml:8: tables.best.from: no pool or table 'photo'; did you mean 'photos'?",
+        ),
         ("n: 20", "n: many", "recipe.yaml:14: tables.best.steps[2].cap.n"),
         ("          n: 20\n", "", "tables.best.steps[2].cap: 'n' is missing"),
         ("seed: 3", "seed: -3", "recipe.yaml:3: seed"),
@@ -66,7 +74,11 @@ def test_a_recipe_is_read(tmp_path: Path) -> None:
         ("seed: 3", "seed: 3\nseed: 4", "recipe.yaml:4: seed: the key is given twice"),
         ("from: photos", "from: best", "in a circle: best -> best"),
         ("n: 20", "n: 20: 3", "recipe.yaml:14: not valid YAML"),
-        ("path: rows.parquet", "path: '${NOT_SET_AT_ALL}/x'", "'NOT_SET_AT_ALL' is neither in 'variables' nor in the environment"),
+        (
+            "path: rows.parquet",
+            "path: '${NOT_SET_AT_ALL}/x'",
+            "'NOT_SET_AT_ALL' is not in 'variables' and not in the environment",
+        ),
     ],
 )
 def test_what_is_wrong_is_told_with_its_line(tmp_path: Path, old: str, new: str, told: str) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import BeforeValidator, Field, model_validator
 
-from poolwright.choose.dropping import NO_GROUP
+from poolwright.choose.reasons import NO_GROUP
 from poolwright.choose.sampling import GROUPS, NOT_DRAWN, SamplingStep
 from poolwright.core.errors import StepError, did_you_mean
 from poolwright.core.params import Columns, Count, Weight, exact

@@ -9,7 +9,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from poolwright.choose.dropping import one_row
 from poolwright.core.frame import Context, Frame
 from poolwright.core.params import Columns
 from poolwright.core.rows import Rows
@@ -62,7 +61,7 @@ class KeepingStep(Step):
             return f"no value in {' and '.join(self.group)}"
         table = state.tables[GROUPS]
         groups = groups_of(table)
-        place = int(groups.ids(one_row({name: row[name] for name in self.group}))[0])
+        place = groups.place(row)
         if place < 0:
             return "a group that was not there when the groups were chosen: dropped"
         drop = table.column("drop")[place].as_py()

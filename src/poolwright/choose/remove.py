@@ -59,6 +59,9 @@ class Remove(Step):
     def needs(self) -> tuple[str, ...]:
         return (self.by,)
 
+    def files(self) -> tuple[str, ...]:
+        return (self.file,) if self.file else ()
+
     def gives(self, given: pa.Schema) -> list[pa.Field]:
         dtype = given.field(self.by).type
         if not (is_text(dtype) or pa.types.is_integer(dtype)):

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from poolwright.choose.dropping import NO_GROUP, one_row
+from poolwright.choose.reasons import NO_GROUP
 from poolwright.core.columns import UID
 from poolwright.core.frame import Context, Frame
 from poolwright.core.rows import Rows
@@ -76,12 +76,12 @@ class SamplingStep(Step):
         if any(row.get(name) is None for name in self.by()):
             return f"no value in {' and '.join(self.by())}"
         table = state.tables[GROUPS]
-        names = groups_of(table)
-        place = names.ids(one_row({name: row[name] for name in self.by()} or {UID: row.get(UID)}))[0]
+        groups = groups_of(table)
+        place = groups.place(row)
         if place < 0:
             return "a group that was not there when the sample was drawn: kept"
-        kept, rows = (table.column(name)[int(place)].as_py() for name in ("kept", "rows"))
-        return f"{kept:,} of the {in_rows(rows)} of {names.names()[place]} drawn by hash"
+        kept, rows = (table.column(name)[place].as_py() for name in ("kept", "rows"))
+        return f"{kept:,} of the {in_rows(rows)} of {groups.names()[place]} drawn by hash"
 
     def learned(self, state: State) -> str:
         table = state.tables[GROUPS]

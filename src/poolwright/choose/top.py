@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field, model_validator
 
-from poolwright.choose.dropping import NO_GROUP, NO_VALUE, one_row
+from poolwright.choose.reasons import NO_GROUP, NO_VALUE
 from poolwright.core.columns import UID
 from poolwright.core.frame import Context, Frame
 from poolwright.core.params import Column, Columns, Count, Share, exactly_one, share_of
@@ -102,7 +102,7 @@ class Top(Step):
         if value is None or value != value:
             return f"no value in {self.by}"
         groups = groups_of(table)
-        place = int(groups.ids(one_row({name: row[name] for name in self._columns} or {UID: row.get(UID)}))[0])
+        place = groups.place(row)
         if place < 0:
             return "a group that was not there when the threshold was found: kept"
         group = table.slice(place, 1).to_pylist()[0]

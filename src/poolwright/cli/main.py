@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -23,7 +24,9 @@ RecipePath = Annotated[Path, typer.Argument(help="The recipe, a YAML file.", met
 RunFolder = Annotated[Path, typer.Argument(help="The run folder.", metavar="RUN")]
 Sets = Annotated[
     Optional[list[str]],  # noqa: UP045 - typer reads this annotation at run time
-    typer.Option("--set", help="Override a key, such as pools.photos.path=/data; may be repeated.", metavar="KEY=VALUE"),
+    typer.Option(
+        "--set", help="Override a key: pools.photos.path=/data; may be repeated.", metavar="KEY=VALUE"
+    ),
 ]
 Folder = Annotated[
     Optional[Path],  # noqa: UP045
@@ -197,6 +200,8 @@ def main() -> None:
     from poolwright.core.quiet import silence
 
     silence()
+    # Pillow warns of broken EXIF in pictures that it reads all the same.
+    warnings.filterwarnings("ignore", module="PIL")
     try:
         app()
     except PoolwrightError as error:

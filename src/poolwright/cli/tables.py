@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from rich import box
 from rich.console import Console
@@ -24,9 +25,25 @@ if TYPE_CHECKING:
     from poolwright.run.why import Story
 
 
+class _PlainLines:
+    """Standard output for pipes and files: without the spaces that rich fills lines with."""
+
+    def write(self, text: str) -> int:
+        return sys.stdout.write(_TRAILING.sub("", text))
+
+    def flush(self) -> None:
+        sys.stdout.flush()
+
+
+_TRAILING = re.compile(r"[ \t]+$", re.MULTILINE)
+_NO_EDGE = 10_000
+
+
 def _console() -> Console:
-    # A pipe gets lines as long as they are: nothing is cut where no one sees the edge.
-    return Console() if sys.stdout.isatty() else Console(width=160, no_color=True)
+    if sys.stdout.isatty():
+        return Console()
+    # A pipe gets lines as long as they are, as plain text: nothing is cut where no one sees the edge.
+    return Console(file=cast(TextIO, _PlainLines()), width=_NO_EDGE, color_system=None, force_terminal=False)
 
 
 def _grid(*columns: str, numbers: Sequence[str] = ()) -> Grid:

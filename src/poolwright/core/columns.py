@@ -121,6 +121,8 @@ def vector_model(field: pa.Field) -> tuple[str, str] | None:
 def same_space(one: pa.Field, other: pa.Field) -> None:
     """Check that two embedding columns may be compared.
 
+    A model or weight digest that is not known is not held against a column.
+
     Raises:
         StepError: the widths differ, or both name their model and the names or weights differ.
     """
@@ -130,11 +132,15 @@ def same_space(one: pa.Field, other: pa.Field) -> None:
             "vectors of one similarity must come from one model"
         )
     left, right = vector_model(one), vector_model(other)
-    if left and right and left != right:
+    if left and right and not _same_model(left, right):
         raise StepError(
             f"'{one.name}' was made by {left[0]} ({left[1][:12]}) and '{other.name}' by {right[0]} ({right[1][:12]}); "
             "vectors of two models must not be mixed in one similarity"
         )
+
+
+def _same_model(left: tuple[str, str], right: tuple[str, str]) -> bool:
+    return left[0] == right[0] and (left[1] == right[1] or not left[1] or not right[1])
 
 
 def is_vector(dtype: pa.DataType) -> bool:

@@ -85,6 +85,13 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def remove_partials(folder: Path) -> None:
+    """Remove what killed writers left below a folder. Call only while no other writer can be at work there."""
+    for path in folder.rglob(f"*{PARTIAL}"):
+        if path.is_file():
+            path.unlink()
+
+
 def human_bytes(count: float) -> str:
     """Bytes in words: '1.5 GB' (powers of 1000)."""
     for unit in ("B", "kB", "MB", "GB", "TB"):

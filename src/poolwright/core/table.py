@@ -1,10 +1,10 @@
 """Table: the folder a run saves, and its record `table.json`.
 
-    part-00000.parquet          kept rows, one file a unit of work
-    dropped/part-00000.parquet  ledger: part (int32), row (uint32), code (uint16) of every dropped row
-    states/01-top.json          what each step learned; tables beside it as .parquet
-    table.json                  the record: inputs, steps, digests, counts. The same run gives the same bytes
-    timings.json                machine, seconds and rows per second: differs from run to run
+part-00000.parquet          kept rows, one file a unit of work
+dropped/part-00000.parquet  ledger: part (int32), row (uint32), code (uint16) of every dropped row
+states/01-top.json          what each step learned; tables beside it as .parquet
+table.json                  the record: inputs, steps, digests, counts. The same run gives the same bytes
+timings.json                machine, seconds and rows per second: differs from run to run
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ def run_demo(folder: Path, images: int = 6000, seed: int = 2024, listener: Liste
     folder = folder.resolve()
     listener.note(f"drawing {images:,} pictures into {folder / 'world'}")
     draw_world(folder / "world", images, seed)
-    recipe = write_recipe(folder)
+    recipe = write_recipe(folder, images)
     result = run(recipe, folder / "run", listener=listener)
     truth = pq.read_table(folder / "world" / "truth.parquet")
     figures = against_truth(result.tables["described"], result.tables["domains"], truth)
@@ -62,12 +62,18 @@ def clip_folder() -> Path:
     return Path(str(files("poolwright.demo") / "clip"))
 
 
-def write_recipe(folder: Path) -> Recipe:
-    """Write the demo's recipe and vocabulary beside its world, and load it."""
+def write_recipe(folder: Path, images: int = 6000) -> Recipe:
+    """Write the demo's recipe and vocabulary beside its world, and load it.
+
+    Args:
+        folder: of the demo.
+        images: pictures in the world; a smaller one has smaller classes, so `at_least` shrinks with it.
+    """
     write_text(folder / "kinds.txt", "\n".join(KINDS) + "\n")
     text = (files("poolwright.demo") / "recipe.yaml").read_text(encoding="utf-8")
     clip = Path(os.path.relpath(clip_folder(), folder)).as_posix() if os.name != "nt" else clip_folder().as_posix()
     path = folder / "recipe.yaml"
+    text = text.replace("at_least: 60", f"at_least: {max(1, 60 * images // 6000)}")
     write_text(path, text.replace("${POOLWRIGHT_DEMO_CLIP}", clip))
     return Recipe.load(path)
 

@@ -101,6 +101,13 @@ class Groups:
             return np.full(len(codes), -1, dtype=np.int64)
         return np.where((codes >= 0) & (self._codes[places] == codes), places, -1)
 
+    def place(self, row: Mapping[str, Any]) -> int:
+        """Place of one row's group, given as Python values; -1 where it is not in the table."""
+        if not self.columns:
+            return 0
+        names = zip(self.columns, self.values, strict=True)
+        return int(self.ids(Rows(pa.table({name: pa.array([row[name]], values.type) for name, values in names})))[0])
+
     def names(self) -> list[str]:
         """The groups for people: 'Europe', or 'Europe, 2004'."""
         if not self.columns:

@@ -18,7 +18,7 @@ from poolwright.pools.mapping import ROW, check_stems, row_uids
 from poolwright.pools.numpy_files import SUFFIXES, ArrayReader, NoArray
 from poolwright.pools.once import Once
 from poolwright.pools.places import Places, Unreadable, base_name, find_files, reading, suffix
-from poolwright.pools.vectors import MadeBy
+from poolwright.pools.vectors import MadeBy, fewer_rows
 
 PART_ROWS = 65_536
 
@@ -104,6 +104,7 @@ class Arrays(Pool):
         file = part.files[0]
         by_name = {given.field.name: given for given in self._columns()}
         wanted = [by_name[name] for name in columns]
+        batch_rows = fewer_rows(batch_rows, [given.field for given in wanted])
         with reading(part), ExitStack() as stack:
             headers = headers_of(file, wanted)
             arrays = sorted({given.array for given in wanted if given.array is not None})

@@ -124,15 +124,12 @@ def _table_by_value(
     arrays = []
     for field in schema:
         values = [_value(row.get(field.name), field.type) for row in rows]
-        try:
-            arrays.append(pa.array(values, field.type))
-        except (pa.ArrowException, TypeError, ValueError, OverflowError):
-            for place_in, value in enumerate(values):
-                if not _fits(value, field.type):
-                    if field.name not in lenient:
-                        raise Unreadable(place, _misfit(numbers[place_in], field, value)) from None
-                    values[place_in] = None
-            arrays.append(pa.array(values, field.type))
+        for at, value in enumerate(values):
+            if not _fits(value, field.type):
+                if field.name not in lenient:
+                    raise Unreadable(place, _misfit(numbers[at], field, value))
+                values[at] = None
+        arrays.append(pa.array(values, field.type))
     return pa.Table.from_arrays(arrays, schema=schema)
 
 
@@ -142,6 +139,13 @@ def _value(value: Any, dtype: pa.DataType) -> Any:
 
 
 def _fits(value: Any, dtype: pa.DataType) -> bool:
+    if value is None or pa.types.is_string(dtype):
+        return True
+    if pa.types.is_integer(dtype) or pa.types.is_floating(dtype):
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return False
+        if pa.types.is_integer(dtype) and isinstance(value, float) and not value.is_integer():
+            return False  # pyarrow would cut it
     try:
         pa.array([value], dtype)
     except (pa.ArrowException, TypeError, ValueError, OverflowError):

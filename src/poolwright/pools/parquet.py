@@ -13,7 +13,12 @@ import pyarrow.parquet as pq
 from poolwright.pools.places import DAMAGE, is_url, open_file, raise_if_unreachable, words
 
 PART_ROWS = 131_072
-_BUFFER = 1 << 20  # a column chunk is read page by page through this, not whole
+
+BATCH_BYTES = 1 << 23
+"""Batches of wide rows are cut at about so many bytes: larger ones of vectors decode at half the speed."""
+
+_BUFFER = 1 << 18  # a column chunk is read through this, not whole
+_REMOTE_BUFFER = 1 << 23
 
 
 @dataclass(frozen=True)
@@ -72,9 +77,10 @@ def read_parquet(
     batch_rows: int,
     dictionary: Collection[str] = (),
 ) -> Iterator[pa.Table]:
-    """Rows of a Parquet file in order, in batches of at most `batch_rows`.
+    """Rows of a Parquet file in order, in batches of at most `batch_rows`, fewer where rows are wide.
 
-    One thread reads, and no more of a row group lies in memory than the batch and the pages around it.
+    One thread reads, and no more of a row group lies in memory than the batch and the pages around it, which is
+    why pyarrow's `pre_buffer` is off.
 
     Args:
         place: path or URL.
@@ -93,16 +99,28 @@ def read_parquet(
                 yield pa.table({"": pa.nulls(min(batch_rows, rows - at))}).select([])
         elif groups:
             names = list(columns)
-            for batch in file.iter_batches(batch_rows, row_groups=groups, columns=names, use_threads=False):
+            rows = _fewer(file.metadata, groups, set(columns), batch_rows)
+            for batch in file.iter_batches(rows, row_groups=groups, columns=names, use_threads=False):
                 yield pa.Table.from_batches([batch]).select(names)
+
+
+def _fewer(metadata: Any, groups: Sequence[int], columns: set[str], batch_rows: int) -> int:
+    """`batch_rows`, or as many rows as have `BATCH_BYTES` in these columns."""
+    size = rows = 0
+    for group in map(metadata.row_group, groups):
+        rows += group.num_rows
+        chunks = (group.column(index) for index in range(group.num_columns))
+        size += sum(chunk.total_uncompressed_size for chunk in chunks if chunk.path_in_schema.split(".")[0] in columns)
+    return max(1, min(batch_rows, BATCH_BYTES * rows // max(size, 1)))
 
 
 @contextmanager
 def _open(place: str, dictionary: Collection[str] = ()) -> Iterator[Any]:
     coded = list(dictionary) or None
     if not is_url(place):
-        with pq.ParquetFile(place, read_dictionary=coded, buffer_size=_BUFFER) as file:
+        with pq.ParquetFile(place, read_dictionary=coded, buffer_size=_BUFFER, pre_buffer=False) as file:
             yield file
         return
-    with open_file(place) as source, pq.ParquetFile(source, read_dictionary=coded, buffer_size=_BUFFER) as file:
-        yield file
+    with open_file(place) as source:
+        with pq.ParquetFile(source, read_dictionary=coded, buffer_size=_REMOTE_BUFFER, pre_buffer=False) as file:
+            yield file

@@ -29,6 +29,7 @@ from poolwright.pools.table_plan import (
     text_columns,
     text_parts,
 )
+from poolwright.pools.vectors import fewer_rows
 
 __all__ = ["TablePool", "TableVectors", "read_parquet"]
 
@@ -122,6 +123,7 @@ class TablePool(Pool):
         given = {column.field.name: column for column in plan.given if column.field.name in columns}
         sources = sorted({column.source for column in given.values() if column.source is not None})
         beside = {name: files for name, files in plan.beside.items() if name in columns}
+        batch_rows = fewer_rows(batch_rows, [files.field for files in beside.values()])
         with reading(part), VectorReader(part, beside) as vectors:
             row = part.start
             for table in self._source_rows(plan, part, sources, batch_rows):

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, Field
 
-from poolwright.core.columns import MODEL_KEY, WEIGHTS_KEY, vector_field, vector_type
+from poolwright.core.columns import MODEL_KEY, WEIGHTS_KEY, is_vector, vector_field, vector_type
 from poolwright.core.rows import vector_array
 
 LEAST_WIDTH = 16
 """Lists of fewer numbers are boxes and colours, not embeddings."""
+
+BATCH_BYTES = 1 << 23
+"""Batches of vectors are cut at about so many bytes: larger ones take memory and are no faster."""
 
 _UNIT = 2e-3  # squared length off 1 by less: float16 values cannot say it better
 _BLOCK = 256  # rows whose squares fit the cache
@@ -42,6 +47,12 @@ def field_of(name: str, width: int, made_by: MadeBy | None, source: pa.Field | N
 
 def _metadata(field: pa.Field | None) -> dict[bytes, bytes]:
     return dict(field.metadata or {}) if field is not None else {}
+
+
+def fewer_rows(batch_rows: int, fields: Sequence[pa.Field]) -> int:
+    """`batch_rows`, or as many rows as have `BATCH_BYTES` in the vector columns among `fields`."""
+    row_bytes = sum(2 * field.type.list_size for field in fields if is_vector(field.type))
+    return max(1, min(batch_rows, BATCH_BYTES // max(row_bytes, 1)))
 
 
 def is_list_of_floats(dtype: pa.DataType) -> bool:

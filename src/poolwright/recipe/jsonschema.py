@@ -81,9 +81,7 @@ def _release(name: str, definitions: dict[str, Any]) -> dict[str, Any]:
     return _tagged(schema, tags, required=("table", "layout", "to"))
 
 
-def _tagged(
-    schema: dict[str, Any], tags: dict[str, Any], required: tuple[str, ...] | None = None
-) -> dict[str, Any]:
+def _tagged(schema: dict[str, Any], tags: dict[str, Any], required: tuple[str, ...] | None = None) -> dict[str, Any]:
     schema["properties"] = {**tags, **schema.get("properties", {})}
     schema["required"] = [*(required or tags), *schema.get("required", [])]
     return schema

@@ -242,9 +242,7 @@ def _step(data: Any, key: Key, source: RecipeSource, context: Mapping[str, Any])
     return StepSpec(step, parameters, key)
 
 
-def _release(
-    place: int, data: Any, body: RecipeBody, source: RecipeSource, context: Mapping[str, Any]
-) -> ReleaseSpec:
+def _release(place: int, data: Any, body: RecipeBody, source: RecipeSource, context: Mapping[str, Any]) -> ReleaseSpec:
     key: Key = ("releases", place)
     if not isinstance(data, dict):
         raise source.error(key, "a release is a mapping: {table: NAME, layout: huggingface, to: FOLDER}")
@@ -262,9 +260,7 @@ def _release(
     return ReleaseSpec(str(data["table"]), layout, source.folder / str(data["to"]), about, key)
 
 
-def _validate(
-    cls: type[M], data: Any, key: Key, source: RecipeSource, context: Mapping[str, Any]
-) -> M:
+def _validate(cls: type[M], data: Any, key: Key, source: RecipeSource, context: Mapping[str, Any]) -> M:
     try:
         return cls.model_validate(data, context=dict(context))
     except (PoolwrightError, ValidationError) as error:

@@ -193,7 +193,9 @@ def _fill_in(value: str, key: Key, source: RecipeSource) -> str:
         name, default = match.group(1), match.group(2)
         found = variables.get(name, os.environ.get(name, default))
         if found is None:
-            message = f"'{name}' is neither in 'variables' nor in the environment; set it, or write ${{{name}:-default}}"
+            message = (
+                f"'{name}' is neither in 'variables' nor in the environment; set it, or write ${{{name}:-default}}"
+            )
             raise source.error(key, message)
         return str(found)
 

@@ -19,7 +19,7 @@ _BIN = 10
 _TALL = 1000
 
 
-class Svg(str):
+class Markup(str):
     """Markup that a template may write as it is."""
 
     __slots__ = ()
@@ -53,7 +53,7 @@ class Line:
     text: str
 
 
-def bar(segments: Sequence[Segment], whole: float) -> Svg:
+def bar(segments: Sequence[Segment], whole: float) -> Markup:
     """A horizontal stacked bar; `whole` is the length that fills its width. Its numbers stand beside it as text."""
     marks, start = [], 0.0
     for part in segments:
@@ -70,7 +70,7 @@ def bar(segments: Sequence[Segment], whole: float) -> Svg:
 
 def columns(
     counts: Sequence[int], titles: Sequence[str], label: str, top: float, behind: Sequence[float] = ()
-) -> Svg:
+) -> Markup:
     """A histogram. `behind` is the outline of another one, in the same bins and to the same `top`."""
     wide = _BIN * len(counts)
     marks = [_outline(behind, top)] if behind else []
@@ -99,7 +99,7 @@ def _outline(counts: Sequence[float], top: float) -> str:
 class Curve:
     """Sizes by rank: the drawing, the scale it is drawn to, and ticks for both axes."""
 
-    svg: Svg
+    svg: Markup
     logarithmic: bool
     across: tuple[Tick, ...]
     up: tuple[Tick, ...]
@@ -161,7 +161,7 @@ def _rank_ticks(number: int) -> list[int]:
     return [1, *(value for value in middle if value > number * 0.05), number] if number > 1 else [1]
 
 
-def globe(cells: np.ndarray, label: str) -> tuple[Svg, tuple[tuple[int, int], ...]]:
+def globe(cells: np.ndarray, label: str) -> tuple[Markup, tuple[tuple[int, int], ...]]:
     """Rows on an equirectangular map, by cells (rows from 90 degrees north, columns from 180 degrees west).
 
     Returns:
@@ -217,10 +217,10 @@ def count_ticks(top: float) -> tuple[Tick, ...]:
     return tuple(Tick(round(100 * value / top, 2), short(value)) for value in values)
 
 
-def _svg(width: float, height: float, marks: str, label: str, style: str, stretch: bool = True) -> Svg:
+def _svg(width: float, height: float, marks: str, label: str, style: str, stretch: bool = True) -> Markup:
     ratio = ' preserveAspectRatio="none"' if stretch else ""
     role = f'role="img" aria-label="{escape(label, quote=True)}"' if label else 'aria-hidden="true"'
-    return Svg(f'<svg class="{style}" viewBox="0 0 {_number(width)} {_number(height)}"{ratio} {role}>{marks}</svg>')
+    return Markup(f'<svg class="{style}" viewBox="0 0 {_number(width)} {_number(height)}"{ratio} {role}>{marks}</svg>')
 
 
 def _number(value: float) -> str:

@@ -12,7 +12,7 @@ from poolwright.kernels.words import rows as in_rows
 from poolwright.report.charts import (
     Line,
     Segment,
-    Svg,
+    Markup,
     Tick,
     bar,
     columns,
@@ -38,7 +38,7 @@ class Bar:
     name: str
     rows: str
     share: str
-    svg: Svg
+    svg: Markup
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Plot:
     title: str
     meaning: str
     facts: str
-    svg: Svg
+    svg: Markup
     across: tuple[Tick, ...]
     up: tuple[Tick, ...]
     lines: tuple[Line, ...] = ()
@@ -85,7 +85,7 @@ class HeatMap:
 class GlobeMap:
     """Rows on a map, with its legend."""
 
-    svg: Svg
+    svg: Markup
     legend: tuple[str, ...]
     facts: str
 

@@ -14,6 +14,7 @@ from poolwright.core.errors import InputError, MissingExtra
 from poolwright.core.files import write_text
 from poolwright.core.table import Table
 from poolwright.report import figures, story
+from poolwright.report.charts import Markup
 from poolwright.report.distributions import Distributions, read_distributions
 from poolwright.report.limits import limits_of
 from poolwright.report.sheets import Budget, Sheet, dropped_sheets, kept_sheets, share_budget
@@ -24,6 +25,7 @@ from poolwright.report.words import clean, cut
 MOST_PICTURES = 1_600
 MOST_PICTURE_BYTES = 5_000_000
 _WORTH_COMPARING = 4
+_MOST_LINES, _MOST_LINE = 3_000, 400
 _TEMPLATES = "templates"
 
 
@@ -78,11 +80,13 @@ def write_report(views: Sequence[TableView], path: Path, title: str) -> Path:
     html = template.render(
         title=cut(title, 120),
         chapters=chapters,
+        sections=_sections,
+        lede=story.lede([chapter.table.record for chapter in chapters]),
         origins=story.origins([(chapter.table, chapter.anchor) for chapter in chapters]),
         recipes=_recipes(chapters),
         versions=sorted(views[-1].table.record.versions.items()),
-        style=_resource("style.css"),
-        script=script,
+        style=Markup(_resource("style.css")),
+        script=Markup(script),
         script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )
     write_text(path, html)
@@ -134,7 +138,22 @@ def _recipes(chapters: Sequence[Chapter]) -> list[tuple[str, list[str]]]:
     names: dict[str, list[str]] = {}
     for chapter in chapters:
         names.setdefault(chapter.table.record.recipe_text, []).append(chapter.table.name)
-    return [(", ".join(tables), [clean(line) for line in text.splitlines()]) for text, tables in names.items()]
+    return [
+        (cut(", ".join(tables), 300), [clean(line[:_MOST_LINE]) for line in text.splitlines()[:_MOST_LINES]])
+        for text, tables in names.items()
+    ]
+
+
+def _sections(chapter: Chapter) -> list[tuple[str, str, bool]]:
+    """(end of the anchor, words, whether it is there) of the sections of a table."""
+    return [
+        ("funnel", "Kept by each step", True),
+        ("steps", "What steps learned", True),
+        ("rows", "Distributions", bool(chapter.bars or chapter.numbers or chapter.times or chapter.globe)),
+        ("kept", "Kept rows", bool(chapter.kept)),
+        ("dropped", "Dropped rows", bool(chapter.dropped)),
+        ("lineage", "Where it comes from", True),
+    ]
 
 
 def _resource(name: str) -> str:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from poolwright.core.files import human_bytes
 from poolwright.core.table import FunnelRow, InputFile, InputPart, StepRecord, Table, TableRecord
 from poolwright.kernels.words import rows as in_rows
-from poolwright.report.charts import Segment, Svg, bar
+from poolwright.report.charts import Segment, Markup, bar
 from poolwright.report.words import clean, cut, duration, percent, written
 
 _SHORT = 12
@@ -50,7 +50,7 @@ class FunnelLine:
     dropped: str
     share: str
     losses: tuple[Loss, ...]
-    svg: Svg
+    svg: Markup
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,17 @@ class Origin:
     kept: str
     rows_in: str
     share: str
-    svg: Svg
+    svg: Markup
+
+
+def lede(records: Sequence[TableRecord]) -> str:
+    """A run in one or two sentences."""
+    first = [record for record in records if not record.source.startswith("tables.")]
+    ends = [record for record in records if f"tables.{record.name}" not in {other.source for other in records}]
+    entered = ", ".join(f"{in_rows(rows)} of {name}" for name, rows in {r.source: r.rows_in for r in first}.items())
+    made = "; ".join(f"{record.name} has {in_rows(record.rows_kept)}" for record in ends[:6])
+    begun = f"From {cut(entered, 300)}, " if entered else ""
+    return f"{begun}{_count(len(records), 'table')} were made: {cut(made, 400)}." if len(records) > 1 else f"{begun}one table was made: {cut(made, 400)}."
 
 
 def headline(record: TableRecord, timings: Mapping[str, Any], classes: int | None) -> list[Fact]:

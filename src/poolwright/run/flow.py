@@ -16,6 +16,7 @@ from poolwright.core.errors import PoolwrightError
 from poolwright.core.rows import Rows
 from poolwright.core.state import State
 from poolwright.run.plan import StepPlan, TablePlan, wrong_step
+from poolwright.run.source import Unit
 
 ADMIT = "00-admit"
 BATCH_ROWS = 65_536
@@ -45,14 +46,14 @@ class Flow:
     Attributes:
         plan: the steps over the source.
         folder: the table's folder; states and stages are read from it.
-        units: part indices of each unit.
+        units: the pieces of each unit.
         quarantined: parts that are left out.
         batch_rows: rows a batch.
     """
 
     plan: TablePlan
     folder: Path
-    units: tuple[tuple[int, ...], ...]
+    units: tuple[Unit, ...]
     quarantined: frozenset[int] = frozenset()
     batch_rows: int = BATCH_ROWS
 
@@ -81,14 +82,19 @@ class Flow:
 
     def _from_source(self, unit: int, columns: Sequence[str]) -> Iterator[Batch]:
         refused = self._refused()
-        for index in self.units[unit]:
-            if index in self.quarantined:
+        for part, start, table in self._read(unit, columns):
+            codes = _refused_codes(refused.get(part), start, table.num_rows)
+            rows = Rows(table) if not codes.any() else Rows(table).filter(codes == 0)
+            yield Batch(part, start, codes, rows)
+
+    def _read(self, unit: int, columns: Sequence[str]) -> Iterator[tuple[int, int, pa.Table]]:
+        """(part, number of the first row within it, rows) of a unit, batch by batch."""
+        for piece in self.units[unit]:
+            if piece.part in self.quarantined:
                 continue
-            start = 0
-            for table in self.plan.source.read(self.plan.source.parts[index], columns, self.batch_rows):
-                codes = _refused_codes(refused.get(index), start, table.num_rows)
-                rows = Rows(table) if not codes.any() else Rows(table).filter(codes == 0)
-                yield Batch(index, start, codes, rows)
+            start = piece.start
+            for table in self.plan.source.read_piece(piece, columns, self.batch_rows):
+                yield piece.part, start, table
                 start += table.num_rows
 
     def _refused(self) -> dict[int, tuple[np.ndarray, np.ndarray]]:
@@ -105,18 +111,14 @@ class Flow:
         with pa.memory_map(str(folder / f"unit-{unit:05d}.arrow")) as file:
             given = pa.ipc.open_file(file).read_all().select(derived)
             at = taken = 0
-            for index in self.units[unit]:
-                if index in self.quarantined:
-                    continue
-                start = 0
-                for table in self.plan.source.read(self.plan.source.parts[index], stored, self.batch_rows):
-                    codes = all_codes[at : at + table.num_rows].copy()
-                    live = table.filter(pa.array(codes == 0))
-                    count = int((codes == 0).sum())
-                    for name in derived:
-                        live = live.append_column(given.field(name), given.column(name).slice(taken, count))
-                    yield Batch(index, start, codes, Rows(live))
-                    at, start, taken = at + table.num_rows, start + table.num_rows, taken + count
+            for part, start, table in self._read(unit, stored):
+                codes = all_codes[at : at + table.num_rows].copy()
+                live = table.filter(pa.array(codes == 0))
+                count = int((codes == 0).sum())
+                for name in derived:
+                    live = live.append_column(given.field(name), given.column(name).slice(taken, count))
+                yield Batch(part, start, codes, Rows(live))
+                at, taken = at + table.num_rows, taken + count
 
 
 def stage_folder(stage: int) -> str:

@@ -10,7 +10,7 @@ from poolwright.core.columns import IMAGE
 from poolwright.core.table import RECORD, Table
 from poolwright.run.plan import TablePlan
 from poolwright.run.runs import Run
-from poolwright.run.source import IMAGE_UNIT_ROWS, UNIT_ROWS, units_of
+from poolwright.run.source import units_of
 from poolwright.run.write import done_mark
 
 
@@ -32,7 +32,7 @@ def outlook(run: Run, plans: Mapping[str, TablePlan]) -> list[dict[str, Any]]:
             continue
         source = run.source(name)
         reads_images = any(IMAGE in step.reads for step in plan.steps)
-        units = len(units_of(source, IMAGE_UNIT_ROWS if reads_images else UNIT_ROWS))
+        units = len(units_of(source, reads_images))
         marks = [done_mark(folder, unit) for unit in range(units)]
         seconds = [json.loads(mark.read_text())["seconds"] for mark in marks if mark.exists()]
         counts = [part.rows for part in source.parts]

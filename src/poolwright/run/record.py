@@ -47,7 +47,9 @@ def make_record(
     dropped: Counter[int] = Counter()
     for result in results.values():
         dropped.update(result.dropped)
-    part_rows = {part: rows for result in results.values() for part, rows in result.part_rows.items()}
+    part_rows: Counter[int] = Counter()
+    for result in results.values():
+        part_rows.update(result.part_rows)
     files = tuple(dict.fromkeys(file for part in input_files for file in part))
     rows_in = sum(part_rows.values())
     return TableRecord(

@@ -9,9 +9,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from poolwright.core.encoder import EncoderSpec
 from poolwright.core.errors import InputError, PoolwrightError, RecipeError, did_you_mean
 from poolwright.core.files import digest_file, write_text
+from poolwright.core.step import Step
 from poolwright.core.table import RECORD, InputFile, Table
+from poolwright.models.load import load_encoder, peek
 from poolwright.recipe.recipe import Recipe
 from poolwright.run.engine import Engine
 from poolwright.run.flow import BATCH_ROWS
@@ -138,6 +141,8 @@ class Run:
 
     def _run_table(self, name: str) -> Table:
         spec, source = self.recipe.tables[name], self.source(name)
+        # Before the plan: a model whose weights are only known when it is loaded tells its columns then.
+        weights = _weights([placed.step for placed in spec.steps])
         plan = plan_table(spec, source, self.recipe.source)
         looked = Inputs(self.folder / CACHE)
         inputs = self._inputs(source, looked)
@@ -153,6 +158,7 @@ class Run:
             max_bad=spec.max_bad,
             parameters=[placed.parameters for placed in spec.steps],
             inputs=inputs,
+            weights=weights,
             step_files={file: seen.digest for file, seen in beside.items()},
             recipe_folder=self.recipe.folder,
             source_identity=self._source_identity(source),
@@ -188,6 +194,18 @@ class Run:
         for name in names:
             if name not in self.recipe.tables:
                 raise RecipeError(f"the recipe has no table '{name}'; {did_you_mean(name, self.recipe.tables)}")
+
+
+def encoder_specs(step: Step) -> list[EncoderSpec]:
+    """The encoders that a step uses."""
+    values = (getattr(step, name) for name in type(step).model_fields)
+    return [value for value in values if isinstance(value, EncoderSpec)]
+
+
+def _weights(steps: Sequence[Step]) -> dict[str, str]:
+    """Weight digests by model. A model that only tells when it is loaded is loaded."""
+    specs = [spec for step in steps for spec in encoder_specs(step)]
+    return {spec.model: peek(spec).weights or load_encoder(spec).weights for spec in specs}
 
 
 def remembered(folder: Path) -> Run:

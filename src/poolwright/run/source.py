@@ -25,6 +25,19 @@ IMAGE_BATCH = 256
 
 
 @dataclass(frozen=True)
+class Piece:
+    """Rows `start` to `stop` of one part; `stop` is None where only reading tells how many there are."""
+
+    part: int
+    start: int
+    stop: int | None
+
+
+Unit = tuple[Piece, ...]
+"""A unit of work: consecutive pieces of a source."""
+
+
+@dataclass(frozen=True)
 class Source:
     """Rows of a pool or table, part by part.
 
@@ -46,17 +59,30 @@ class Source:
     pool: Pool | None = None
     virtual_image: bool = False
 
+    def read_piece(self, piece: Piece, columns: Sequence[str], batch_rows: int) -> Iterator[pa.Table]:
+        """Rows of a piece in batches, with exactly `columns`. Images are opened for these rows alone.
+
+        Raises:
+            BadPart: the part cannot be read.
+        """
+        at = 0
+        batch_rows = min(batch_rows, IMAGE_BATCH) if IMAGE in columns else batch_rows
+        for table in self._stored(self.parts[piece.part], self.stored(columns), batch_rows):
+            first = max(piece.start - at, 0)
+            last = table.num_rows if piece.stop is None else min(piece.stop - at, table.num_rows)
+            at += table.num_rows
+            if first < last:
+                yield self.with_images(table.slice(first, last - first), columns).table
+            if piece.stop is not None and at >= piece.stop:
+                return
+
     def read(self, part: Part, columns: Sequence[str], batch_rows: int) -> Iterator[pa.Table]:
         """Rows of one part in batches, with exactly `columns`.
 
         Raises:
             BadPart: the part cannot be read.
         """
-        stored = self.stored(columns)
-        if IMAGE in columns:
-            batch_rows = min(batch_rows, IMAGE_BATCH)
-        for table in self._stored(part, stored, batch_rows):
-            yield self.with_images(table, columns).table
+        return self.read_piece(Piece(part.index, 0, None), columns, batch_rows)
 
     def with_images(self, table: pa.Table, columns: Sequence[str]) -> Rows:
         """Stored rows with exactly `columns`, the bytes of image files among them where asked."""
@@ -96,19 +122,10 @@ def _read_table_part(part: Part, columns: Sequence[str], batch_rows: int) -> Ite
 
     try:
         with pq.ParquetFile(part.files[0]) as file:
-            if not columns:
-                yield from _nothing_but_rows(part, batch_rows)
-                return
             for batch in file.iter_batches(batch_size=batch_rows, columns=list(columns), use_threads=False):
                 yield pa.Table.from_batches([batch]).select(list(columns))
     except (OSError, pa.ArrowException) as error:
         raise BadPart(part.index, part.name, f"cannot be read as parquet: {error}") from None
-
-
-def _nothing_but_rows(part: Part, batch_rows: int) -> Iterator[pa.Table]:
-    for at in range(0, part.rows or 0, batch_rows):
-        empty = pa.table({"_": pa.nulls(min(batch_rows, (part.rows or 0) - at))})
-        yield empty.select([])
 
 
 def pool_source(name: str, pool: Pool) -> Source:
@@ -146,25 +163,36 @@ UNIT_ROWS = 1_000_000
 IMAGE_UNIT_ROWS = 2_048
 
 
-def units_of(source: Source, unit_rows: int) -> tuple[tuple[int, ...], ...]:
+def units_of(source: Source, reads_images: bool) -> tuple[Unit, ...]:
     """Units of work: runs of consecutive parts, about a thirty-second of the rows each, within bounds.
 
-    Depends on the source alone, so that output files do not depend on the machine.
+    Where image files are read, a part of many rows is cut into pieces: opening an image costs more than
+    skipping rows. Depends on the source and the steps alone, so that output files do not depend on the machine.
     """
+    most = IMAGE_UNIT_ROWS if reads_images else UNIT_ROWS
     total = sum(part.rows or 0 for part in source.parts)
-    wanted = min(unit_rows, max(unit_rows // 64, -(-total // 32)))
-    units: list[tuple[int, ...]] = []
-    current: list[int] = []
+    wanted = min(most, max(most // 64, -(-total // 32)))
+    units: list[Unit] = []
+    current: list[Piece] = []
     rows = 0
-    for part in source.parts:
-        current.append(part.index)
-        rows += part.rows if part.rows is not None else wanted
+    for piece in _pieces(source.parts, wanted if reads_images and source.virtual_image else None):
+        current.append(piece)
+        rows += wanted if piece.stop is None else piece.stop - piece.start
         if rows >= wanted:
             units.append(tuple(current))
             current, rows = [], 0
     if current or not units:
         units.append(tuple(current))
     return tuple(units)
+
+
+def _pieces(parts: Sequence[Part], most: int | None) -> Iterator[Piece]:
+    """Whole parts; those of more than `most` rows in pieces."""
+    for part in parts:
+        if part.rows is None or most is None or part.rows <= most:
+            yield Piece(part.index, 0, part.rows)
+        else:
+            yield from (Piece(part.index, at, min(at + most, part.rows)) for at in range(0, part.rows, most))
 
 
 def local(path: str) -> bool:

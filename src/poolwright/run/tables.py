@@ -14,9 +14,8 @@ from time import perf_counter
 from typing import Any
 
 from poolwright.core.columns import IMAGE
-from poolwright.core.encoder import EncoderSpec
 from poolwright.core.errors import BadPart, TooManyBad
-from poolwright.core.files import remove, write_text
+from poolwright.core.files import remove, remove_partials, write_text
 from poolwright.core.frame import Context
 from poolwright.core.state import State
 from poolwright.core.table import RECORD, TABLE_FORMAT, TIMINGS, InputFile, Table, TableRecord
@@ -29,7 +28,7 @@ from poolwright.run.identity import IDENTITY, claim, identity_digest, portable
 from poolwright.run.plan import StepPlan, TablePlan
 from poolwright.run.progress import Listener, TableProgress
 from poolwright.run.record import check_bad, check_counts, make_record, timings_text
-from poolwright.run.source import IMAGE_UNIT_ROWS, UNIT_ROWS, units_of
+from poolwright.run.source import units_of
 from poolwright.run.write import UnitResult, WriteStage, WriteUnit, done_units
 
 QUARANTINE = "quarantine.json"
@@ -48,6 +47,7 @@ class TableRun:
         parameters: of each step, as written in the recipe.
         inputs: per part of the source, the files it comes from.
         step_files: digest of every file that a step reads beside the rows.
+        weights: digest of every encoder that a step uses.
         recipe_folder: what paths are told relative to.
         source_identity: what the source is, beside the content of its files.
         changed_files: inputs whose content differs from the last look.
@@ -65,6 +65,7 @@ class TableRun:
     parameters: Sequence[Mapping[str, Any]]
     inputs: Sequence[Sequence[InputFile]]
     step_files: Mapping[str, str]
+    weights: Mapping[str, str]
     recipe_folder: Path
     source_identity: Mapping[str, Any]
     changed_files: set[str]
@@ -91,6 +92,7 @@ class TableRun:
 
     def _attempt(self) -> Table:
         begun, started = perf_counter(), datetime.now(UTC)
+        remove_partials(self.folder)
         flow = self._flow()
         if not self.plan.source.unique:
             self._fit_once(ADMIT, "read", lambda run: admit(flow, run), flow)
@@ -120,23 +122,13 @@ class TableRun:
                 {"verb": plan.step.verb, "parameters": plan.step.model_dump(mode="json", by_alias=True)}
                 for plan in self.plan.steps
             ],
-            "models": self._weights(),
+            "models": dict(self.weights),
         }
         return {name: portable(value, self.recipe_folder) for name, value in identity.items()}
 
-    def _weights(self) -> dict[str, str]:
-        """Weight digests of the encoders that steps use, by the name of the spec."""
-        specs = [
-            value
-            for plan in self.plan.steps
-            for name in type(plan.step).model_fields
-            if isinstance(value := getattr(plan.step, name), EncoderSpec)
-        ]
-        return {spec.model: load_encoder(spec).weights for spec in specs}
-
     def _flow(self) -> Flow:
         reads_images = any(IMAGE in plan.reads for plan in self.plan.steps)
-        units = units_of(self.plan.source, IMAGE_UNIT_ROWS if reads_images else UNIT_ROWS)
+        units = units_of(self.plan.source, reads_images)
         return Flow(self.plan, self.folder, units, frozenset(self._quarantined()), self.batch_rows)
 
     def _fit_once(self, name: str, phase: str, fit: Callable[[Any], State], flow: Flow) -> None:
@@ -225,7 +217,6 @@ class TableRun:
                 f"{len(known)} of {len(parts)} input parts cannot be read, {lost:.2%} of the rows; "
                 f"max_bad is {self.max_bad:.2%}. Repair or remove the file, or raise max_bad"
             )
-
 
     def _record(self, results: Mapping[int, UnitResult]) -> TableRecord:
         return make_record(

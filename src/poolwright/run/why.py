@@ -106,7 +106,7 @@ def _tell(plan: TablePlan, table: Table, uid: str, part: int, row: int) -> Story
     refused = _admission(plan, table, part, row)
     if refused:
         return Story(plan.name, uid, place, (Chapter("read", {UID: uid}, refused, "", ""),))
-    flow = Flow(plan, table.folder, ((part,),))
+    flow = Flow(plan, table.folder, ())
     wanted = columns_to_read(plan.steps, [UID])
     rows = _one_row(source, part, row, wanted)
     chapters = []

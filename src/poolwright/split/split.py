@@ -155,7 +155,7 @@ class Split(Step):
 
     def _totals(self, state: State) -> dict[str, int]:
         if MEMBERS in state.tables:
-            return dict(state.values["rows"])
+            return {name: state.values["rows"][name] for name in self.sizes().names}
         table = state.tables[STRATA]
         return {name: pc.sum(table.column(_ROWS + name)).as_py() or 0 for name in self.sizes().names}
 

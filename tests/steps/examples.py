@@ -1,0 +1,201 @@
+"""Example parameters of every step. A step without an example fails the suite."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from poolwright.core.step import Step
+from poolwright.registry import STEPS, step_class
+from tests.steps.tables import WIDTH
+
+Check = Callable[[pa.Table, list[int]], None]
+
+
+@dataclass(frozen=True)
+class Example:
+    """One way to use a step.
+
+    Attributes:
+        parameters: as in a recipe; a string that begins with 'made:' is the path of a file of `made_files`.
+        most: rows of the largest table; less for steps that decode images.
+        images: the step reads image files.
+        may_refuse: rows of some tables cannot be worked on, and `fit` says so.
+        keeps: a check of which rows are kept, given the table and the drop codes in its order.
+    """
+
+    parameters: dict[str, Any]
+    most: int = 400
+    images: bool = False
+    may_refuse: bool = False
+    keeps: Check | None = None
+
+    def step(self, verb: str) -> Step:
+        made: Step = step_class(verb).model_validate(_with_files(self.parameters))
+        return made
+
+
+def kept(most: int) -> Check:
+    """At most so many rows are kept."""
+
+    def check(table: pa.Table, codes: list[int]) -> None:
+        assert codes.count(0) <= most
+
+    return check
+
+
+def kept_of_each(columns: list[str], most: int) -> Check:
+    """At most so many rows of each group are kept, and all of a group that has no more."""
+
+    def check(table: pa.Table, codes: list[int]) -> None:
+        groups = list(zip(*(table.column(name).to_pylist() for name in columns), strict=True))
+        for group in set(groups):
+            of_group = [code for code, other in zip(codes, groups, strict=True) if other == group]
+            assert of_group.count(0) == (0 if None in group else min(most, len(of_group)))
+
+    return check
+
+
+def everything(table: pa.Table, codes: list[int]) -> None:
+    assert not any(codes)
+
+
+CLIP = "made:clip"
+IMAGES: dict[str, Any] = {"images": True, "most": 7}
+NAMES = ["a dog", "a boat", "a red boat"]
+
+EXAMPLES: dict[str, list[Example]] = {
+    "embed": [
+        Example({"image": "clip", "text": "words", "model": CLIP}, **IMAGES),
+        Example({"text": "words", "model": CLIP}, most=60, keeps=everything),
+    ],
+    "label": [
+        Example({"with": "embedding", "vocabulary": NAMES, "model": CLIP}),
+        Example({"with": "embedding", "vocabulary": NAMES, "model": CLIP, "top_k": 2, "into": "kind"}, most=60),
+        Example({"with": "embedding", "vocabulary": NAMES, "features": "made:features.npy"}, most=60),
+    ],
+    "similarity": [
+        Example({"of": "embedding", "to": "embedding", "into": "same"}),
+        Example({"of": "embedding", "prompt": "a dog", "model": CLIP}),
+    ],
+    "size": [Example({}, **IMAGES)],
+    "hash": [Example({}, **IMAGES), Example({"kinds": ["sha256"]}, **IMAGES)],
+    "derive": [
+        Example({"double": "small * 2", "name": "upper(country)", "of": "'source'"}, keeps=everything),
+        Example({"score": "coalesce(score, 0) + half", "late": "taken_at > date '2001-01-01'"}, keeps=everything),
+    ],
+    "rename": [
+        Example({"label": "class", "score": "points"}, keeps=everything),
+        Example({"label": "country", "country": "label", "embedding": "clip"}, keeps=everything),
+    ],
+    "keep_columns": [
+        Example({"columns": ["label", "embedding"]}, keeps=everything),
+        Example({"columns": "uid"}, keeps=everything),
+    ],
+    "where": [
+        Example({"expression": "score > 0 or small < 0"}),
+        Example({"expression": "label IN ('a', 'ä') and not flag"}),
+        Example({"expression": "half < 1 and similarity between 0.1 and 0.3 or url like '%3'"}),
+    ],
+    "top": [
+        Example({"by": "similarity", "n": 10}, keeps=kept(10)),
+        Example({"by": "score", "n": 5, "lowest": True}, keeps=kept(5)),
+        Example({"by": "score", "fraction": "30%", "group": "label"}),
+        Example({"by": "year", "n": 3, "group": ["country", "flag"]}),
+        Example({"by": "whole", "n": 40}, keeps=kept(40)),
+        Example({"by": "flag", "n": 9}, keeps=kept(9)),
+        Example({"by": "taken_at", "n": 4, "group": "small", "lowest": True}),
+        Example({"by": "half", "n": 0}, keeps=kept(0)),
+    ],
+    "drop_small": [
+        Example({"group": "label", "below": "10%"}),
+        Example({"group": ["country", "year"], "count": 3}),
+    ],
+    "largest": [
+        Example({"group": "label", "n": 2, "at_least": 3}),
+        Example({"group": ["flag", "small"], "n": 3}),
+    ],
+    "cap": [
+        Example({"group": "label", "n": 4}, keeps=kept_of_each(["label"], 4)),
+        Example({"group": ["country", "whole", "flag"], "n": 1}, keeps=kept_of_each(["country", "whole", "flag"], 1)),
+    ],
+    "sample_groups": [
+        Example({"group": "label", "n": 2}),
+        Example({"group": ["year", "country"], "n": 5}),
+    ],
+    "sample": [
+        Example({"n": 20}, keeps=kept(20)),
+        Example({"fraction": 0.25}),
+        Example({"fraction": "50%", "group": "year"}),
+    ],
+    "balance": [
+        Example({"group": "label"}),
+        Example({"group": ["country", "flag"], "n": 3}, keeps=kept_of_each(["country", "flag"], 3)),
+        Example({"group": "flag", "proportions": {True: 7, "false": "30%"}, "total": 50}, may_refuse=True),
+        Example({"group": "small", "proportions": {-128: 1, 0: 2}}, may_refuse=True),
+    ],
+    "licenses": [
+        Example({"allow": "open"}),
+        Example({"allow": ["cc-by", "=what?"]}),
+    ],
+    "remove": [
+        Example({"ids": ["https://example.org/3", "nowhere"], "by": "url"}),
+        Example({"file": "made:tombstones.txt"}),
+        Example({"file": "made:tombstones.parquet", "by": "year"}),
+    ],
+    "split": [
+        Example({"ratios": {"train": 0.8, "val": "10%", "test": "rest"}}, keeps=everything),
+        Example({"counts": {"test": 5, "train": "rest"}, "stratify": ["label"], "into": "part"}, may_refuse=True),
+        Example({"counts": {"test": 2, "val": 3}}, may_refuse=True, keeps=kept(5)),
+        Example({"ratios": {"train": 0.7, "test": 0.3}, "group": "label"}),
+        Example({"ratios": {"train": 0.5, "test": 0.5}, "group": "year", "stratify": ["country", "flag"]}),
+    ],
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """An example with the verb it is of, for the names of tests."""
+
+    verb: str
+    example: Example = field(compare=False)
+    number: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.verb}-{self.number}"
+
+
+def cases() -> list[Case]:
+    """Every example of every registered step."""
+    return [Case(verb, example, place) for verb in STEPS for place, example in enumerate(EXAMPLES.get(verb, []))]
+
+
+def _with_files(parameters: dict[str, Any]) -> dict[str, Any]:
+    def place(value: Any) -> Any:
+        if not isinstance(value, str) or not value.startswith("made:"):
+            return value
+        path = str(made_files() / value.removeprefix("made:"))
+        return f"onnx:{path}" if value == CLIP else path
+
+    return {name: place(value) for name, value in parameters.items()}
+
+
+@cache
+def made_files() -> Path:
+    """A folder with the files that examples name, made once."""
+    from tests.models.making import write_clip
+
+    folder = Path(mkdtemp(prefix="poolwright-steps-"))
+    write_clip(folder / "clip")
+    np.save(folder / "features.npy", np.random.default_rng(0).normal(size=(len(NAMES), WIDTH)).astype(np.float32))
+    (folder / "tombstones.txt").write_text("0\né1é\n🙂2🙂\n\n 5 \n", encoding="utf-8")
+    pq.write_table(pa.table({"year": [2004, 7, None], "other": ["a", "b", "c"]}), folder / "tombstones.parquet")
+    return folder
