@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.timing import fresh_folder, in_turn, python
+from poolwright.core.table import Table
 from poolwright.kernels.hashing import hash64, hash_key
 
 ROWS, FILES, SEED = 20_000_000, 8, 2024
@@ -70,7 +71,7 @@ def run(work: Path) -> float:
     used = in_turn(
         {"duckdb": python(DUCKDB, work / "rows", out), "poolwright": python(OURS, recipe, work / "run")}, work
     )
-    ours = pq.read_table(work / "run" / "tables" / "chosen", columns=["uid"]).column("uid")
+    ours = Table(work / "run" / "tables" / "chosen").read(["uid"]).column("uid")
     theirs = pq.read_table(out, columns=["uid"]).column("uid")
     same = set(ours.to_pylist()) == set(theirs.to_pylist())
     for name, usage in used.items():

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from poolwright.recipe.recipe import Recipe
 
 _PLACES = {
-    **{name: "poolwright.api" for name in ("check", "plan", "report", "run", "show", "steps", "verify", "why")},
+    **dict.fromkeys(("check", "plan", "report", "run", "show", "steps", "verify", "why"), "poolwright.api"),
     "PoolwrightError": "poolwright.core.errors",
     "RecipeError": "poolwright.core.errors",
     "Context": "poolwright.core.frame",

@@ -11,7 +11,7 @@ from poolwright.core.pool import Pool
 
 def read_all(pool: Pool, columns: Sequence[str] | None = None, batch_rows: int = 1_000) -> pa.Table:
     """All rows of a pool, with what every pool must keep checked on the way."""
-    schema = pool.schema()
+    schema = pool.arrow_schema()
     names = schema.names if columns is None else list(columns)
     wanted = pa.schema([schema.field(name) for name in names])
     found = []

@@ -86,7 +86,7 @@ def test_ids(file: str) -> None:
     assert column(Arrays(path=file, columns="emb", uid="label"), "uid")[:2] == ["0", "2"]
     assert column(Arrays(path=file, columns="emb", uid="pairs"), "uid")[0] == f"{1:016x}{2**63:016x}"
     with pytest.raises(RecipeError, match="'score': has type double, but 'uid' is string"):
-        Arrays(path=file, columns="emb", uid="score").schema()
+        Arrays(path=file, columns="emb", uid="score").arrow_schema()
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_ids(file: str) -> None:
 )
 def test_arrays_that_do_not_fit_are_told(file: str, parameters: dict[str, object], told: str) -> None:
     with pytest.raises(RecipeError, match=told):
-        Arrays(path=file, **parameters).schema()
+        Arrays(path=file, **parameters).arrow_schema()
 
 
 def test_wrong_parameters_are_refused(file: str) -> None:
@@ -127,14 +127,14 @@ def test_one_npy(tmp_path: Path) -> None:
     assert np.array_equal(np.array(column(pool, "clip"), np.float16), EMB)
     assert column(pool, "uid")[5] == "emb:5"
     with pytest.raises(RecipeError, match="holds one array"):
-        Arrays(path=str(tmp_path / "emb.npy"), columns={"a": "x", "b": "y"}).schema()
+        Arrays(path=str(tmp_path / "emb.npy"), columns={"a": "x", "b": "y"}).arrow_schema()
     np.save(tmp_path / "objects.npy", np.array([{}]), allow_pickle=True)
     with pytest.raises(RecipeError, match="pickled"):
-        Arrays(path=str(tmp_path / "objects.npy"), columns="clip").schema()
+        Arrays(path=str(tmp_path / "objects.npy"), columns="clip").arrow_schema()
     with open(tmp_path / "list.pkl", "wb") as out:
         pickle.dump([1], out)
     with pytest.raises(RecipeError, match=r"arrays are read from .npz and .npy files"):
-        Arrays(path=str(tmp_path / "list.pkl"), columns="clip").schema()
+        Arrays(path=str(tmp_path / "list.pkl"), columns="clip").arrow_schema()
 
 
 def test_several_files_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -177,11 +177,11 @@ def test_bad_files_are_bad_parts(tmp_path: Path) -> None:
                 list(pool.read(part, ["uid", "clip"], 100))
     assert [part.rows for part in pool.parts()] == [6, None, None, None, 900, None]
     with pytest.raises(InputError, match=r"is no .npz file"):
-        Arrays(path=str(tmp_path / "f.npz"), columns="emb").schema()
+        Arrays(path=str(tmp_path / "f.npz"), columns="emb").arrow_schema()
     np.save(tmp_path / "g.npy", EMB)
     (tmp_path / "g.npy").write_bytes((tmp_path / "g.npy").read_bytes()[:-20])
     with pytest.raises(InputError, match="is cut off: 6 rows announced, 4 there"):
-        Arrays(path=str(tmp_path / "g.npy"), columns="emb").schema()
+        Arrays(path=str(tmp_path / "g.npy"), columns="emb").arrow_schema()
 
 
 def test_urls_and_no_rows(tmp_path: Path) -> None:

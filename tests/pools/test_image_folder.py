@@ -36,7 +36,7 @@ def test_rows_are_the_images_in_the_order_of_their_paths(tmp_path: Path) -> None
     pool = ImageFolder(path=str(tmp_path))
     expected = ["a.webp", "b.png", "b/10.jpeg", "b/2.JPG", "b/deep/er/x.TIFF", "é/猫.gif"]
     assert column(pool, "uid") == column(pool, "image_path") == expected
-    assert pool.schema().names == ["uid", "image_path"]
+    assert pool.arrow_schema().names == ["uid", "image_path"]
     assert pool.image_root() == str(tmp_path)
     assert not pool.known_images()
 
@@ -192,11 +192,11 @@ def test_broken_exif_is_null(tmp_path: Path) -> None:
 def test_an_empty_folder_says_what_was_sought(tmp_path: Path) -> None:
     make(tmp_path, "a/readme.txt")
     with pytest.raises(RecipeError, match="no images here; looked for jpg, jpeg, png"):
-        ImageFolder(path=str(tmp_path)).schema()
+        ImageFolder(path=str(tmp_path)).arrow_schema()
     with pytest.raises(RecipeError, match="no such folder"):
-        ImageFolder(path=str(tmp_path / "b")).schema()
+        ImageFolder(path=str(tmp_path / "b")).arrow_schema()
     with pytest.raises(RecipeError, match="is a file"):
-        ImageFolder(path=str(tmp_path / "a/readme.txt")).schema()
+        ImageFolder(path=str(tmp_path / "a/readme.txt")).arrow_schema()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links")
@@ -242,9 +242,9 @@ def test_folders_behind_urls() -> None:
     ]
     assert pool.parts()[0].files[0] == "memory://pool-of-images/cat/猫.PNG"
     with pytest.raises(RecipeError, match="no such folder"):
-        ImageFolder(path="memory://no-such-pool").schema()
+        ImageFolder(path="memory://no-such-pool").arrow_schema()
     with pytest.raises(RecipeError, match="no file system"):
-        ImageFolder(path="nonsense://x").schema()
+        ImageFolder(path="nonsense://x").arrow_schema()
 
 
 NAMES = st.text(st.characters(codec="utf-8", exclude_characters="/\0."), min_size=1, max_size=20)

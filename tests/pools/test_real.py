@@ -49,7 +49,7 @@ def test_metadata_of_photographs(real_data: Path) -> None:
     with pytest.raises(RecipeError, match="such as '1884'"):
         TablePool(
             path=str(real_data / "taiwan_pictures"), format="csv", uid="id", columns={"taken_at": "year"}
-        ).schema()
+        ).arrow_schema()
 
 
 def test_clip_vectors_of_imagenet(real_data: Path) -> None:
@@ -68,7 +68,7 @@ def test_clip_vectors_of_imagenet(real_data: Path) -> None:
         assert np.array_equal(vectors_of(one_array(table["clip"])), arrays["train4shot_emb"])
         assert table["label"].to_pylist() == arrays["class_names"][labels].tolist()
     with pytest.raises(RecipeError, match="'train4shot_emb' has 4,000, 'class_names' has 1,000"):
-        Arrays(path=str(path), columns={"clip": "train4shot_emb", "names": "class_names"}).schema()
+        Arrays(path=str(path), columns={"clip": "train4shot_emb", "names": "class_names"}).arrow_schema()
 
 
 def test_files_named_by_an_array(real_data: Path) -> None:
@@ -85,4 +85,4 @@ def test_photographs_of_pairs_and_pickles_are_refused(real_data: Path) -> None:
     pool = ImageFolder(path=str(folder), pattern="*/{left}_{right}")
     assert read_all(pool)["left"].to_pylist()[0] == "123"
     with pytest.raises(RecipeError, match=r"arrays are read from \.npz and \.npy"):
-        Arrays(path=str(folder / "test_embeddings" / "0.pkl"), columns="clip").schema()
+        Arrays(path=str(folder / "test_embeddings" / "0.pkl"), columns="clip").arrow_schema()

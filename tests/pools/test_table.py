@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from poolwright.core.columns import vector_field, vector_model
 from poolwright.core.errors import BadPart, InputError, RecipeError
+from poolwright.core.rows import vector_array
 from poolwright.pools import parquet
 from poolwright.pools.table import TablePool, read_parquet
 from tests.pools.reading import column, read_all
@@ -74,7 +75,7 @@ def test_columns_are_renamed_kept_and_typed(tmp_path: Path) -> None:
     assert table.schema.field("width").type == pa.int32()
     assert table.schema.field("country").type == pa.string()
     kept = TablePool(path=str(tmp_path), columns=names, uid="key", keep=["width"])
-    assert kept.schema().names == ["uid", "width"]
+    assert kept.arrow_schema().names == ["uid", "width"]
     assert read_all(pool, []).num_rows == 2
 
 
@@ -90,7 +91,7 @@ def test_ids(tmp_path: Path) -> None:
     assert column(numbered, "uid") == ["x:0", "x:1"]
     write(tmp_path / "other" / "x.parquet", {"uid": [1.5]})
     with pytest.raises(RecipeError, match="'uid': has type double, but 'uid' is string"):
-        TablePool(path=str(tmp_path / "other")).schema()
+        TablePool(path=str(tmp_path / "other")).arrow_schema()
     with pytest.raises(RecipeError, match="one stem"):
         TablePool(path=str(tmp_path), uid="row").parts()
 
@@ -112,7 +113,7 @@ def test_ids(tmp_path: Path) -> None:
 def test_what_is_wrong_with_columns_is_told(tmp_path: Path, parameters: dict[str, object], told: str) -> None:
     write(tmp_path / "a.parquet", {"url": ["u"], "n": [1999]})
     with pytest.raises(RecipeError, match=told):
-        TablePool(path=str(tmp_path), **parameters).schema()
+        TablePool(path=str(tmp_path), **parameters).arrow_schema()
 
 
 def test_wrong_parameters_are_refused() -> None:
@@ -142,10 +143,10 @@ def test_images_within_the_table(tmp_path: Path) -> None:
     assert column(plain, "image") == [b"x"]
     assert plain.image_root() == str(tmp_path)
     with pytest.raises(RecipeError, match="no such folder of images"):
-        TablePool(path=str(tmp_path / "plain.parquet"), uid="image_path", images=str(tmp_path / "no")).schema()
+        TablePool(path=str(tmp_path / "plain.parquet"), uid="image_path", images=str(tmp_path / "no")).arrow_schema()
     write(tmp_path / "path.parquet", {"image": ["a.jpg"]})
     with pytest.raises(RecipeError, match="'image' is binary"):
-        TablePool(path=str(tmp_path / "path.parquet"), uid="image").schema()
+        TablePool(path=str(tmp_path / "path.parquet"), uid="image").arrow_schema()
 
 
 # --- files ---
@@ -162,7 +163,7 @@ def test_files_of_a_pool(tmp_path: Path) -> None:
     assert column(listed, "uid") == ["b/2-0", "a-0"]
     (tmp_path / "b/x.csv").write_text("uid\n1\n")
     with pytest.raises(RecipeError, match=r"holds csv \(x.csv\) and parquet \(a.parquet\); name one with 'format'"):
-        TablePool(path=str(tmp_path)).schema()
+        TablePool(path=str(tmp_path)).arrow_schema()
     assert column(TablePool(path=str(tmp_path), format="csv"), "uid") == ["1"]
     for path, told in [
         (str(tmp_path / "c"), "no such file or folder; known:"),
@@ -172,9 +173,9 @@ def test_files_of_a_pool(tmp_path: Path) -> None:
         (str(tmp_path / "no" / "x.csv"), "does not exist"),
     ]:
         with pytest.raises(RecipeError, match=told):
-            TablePool(path=path).schema()
+            TablePool(path=path).arrow_schema()
     with pytest.raises(RecipeError, match="named twice"):
-        TablePool(path=[str(tmp_path / "a.parquet")] * 2).schema()
+        TablePool(path=[str(tmp_path / "a.parquet")] * 2).arrow_schema()
 
 
 def test_parts_are_runs_of_row_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -209,14 +210,14 @@ def test_files_must_give_the_same_columns(tmp_path: Path) -> None:
     }
     shard(tmp_path, "d", 1, n=[1.5], width=[1], t=["x"])
     with pytest.raises(RecipeError, match=r"a.parquet and d.parquet differ: column 'n' is int32 .* and double"):
-        TablePool(path=str(tmp_path)).schema()
-    assert TablePool(path=str(tmp_path), keep=["width"]).schema().names == ["uid", "width"]
+        TablePool(path=str(tmp_path)).arrow_schema()
+    assert TablePool(path=str(tmp_path), keep=["width"]).arrow_schema().names == ["uid", "width"]
     shard(tmp_path, "d", 1, n=pa.array([1], pa.int32()), width=[1])
     with pytest.raises(RecipeError, match="the second has no column 't'"):
-        TablePool(path=str(tmp_path)).schema()
+        TablePool(path=str(tmp_path)).arrow_schema()
     shard(tmp_path, "d", 1, n=pa.array([1], pa.int32()), width=[1], t=["x"], more=[1])
     with pytest.raises(RecipeError, match="only the second has the column 'more'"):
-        TablePool(path=str(tmp_path)).schema()
+        TablePool(path=str(tmp_path)).arrow_schema()
 
 
 def test_damaged_files_are_bad_parts(tmp_path: Path) -> None:
@@ -234,7 +235,7 @@ def test_damaged_files_are_bad_parts(tmp_path: Path) -> None:
     assert sum(len(table) for table in pool.read(parts["b.parquet"], ["uid"], 1000)) == 20_000
     only = TablePool(path=[str(tmp_path / "cut.parquet"), str(tmp_path / "empty.parquet")])
     with pytest.raises(InputError, match=r"cut\.parquet: is no Parquet file.*no file of the pool can be read"):
-        only.schema()
+        only.arrow_schema()
 
 
 def test_a_file_that_is_gone_stops_the_run(tmp_path: Path) -> None:
@@ -276,7 +277,7 @@ def test_urls(tmp_path: Path) -> None:
     assert read_all(packed)["clip"].null_count == 0
     assert column(TablePool(path="memory://table-pool", format="csv"), "uid") == ["1"]
     with pytest.raises(RecipeError, match="no such file or folder"):
-        TablePool(path="memory://table-pool/none.parquet").schema()
+        TablePool(path="memory://table-pool/none.parquet").arrow_schema()
 
 
 # --- vectors ---
@@ -307,10 +308,10 @@ def test_a_list_of_another_width_further_on_is_null(tmp_path: Path) -> None:
     rows[1200] = [1.0]
     shard(tmp_path, "a", 1500, emb=pa.array(rows, pa.list_(pa.float64())))
     pool = TablePool(path=str(tmp_path))
-    assert pool.schema().field("emb").type == pa.list_(pa.float16(), 16)
+    assert pool.arrow_schema().field("emb").type == pa.list_(pa.float16(), 16)
     assert [n for n, value in enumerate(column(pool, "emb")) if value is None] == [1200]
     named = TablePool(path=str(tmp_path), vectors={"clip": {"column": "emb", "model": "m"}})
-    assert named.schema().names == ["uid", "clip"]
+    assert named.arrow_schema().names == ["uid", "clip"]
 
 
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
@@ -328,7 +329,7 @@ def test_vectors_beside_each_file(tmp_path: Path, save: object, monkeypatch: pyt
         table = read_all(pool, batch_rows=batch_rows)
         assert np.array_equal(np.array(table["clip"].to_pylist(), np.float16), whole)
         assert np.array_equal(np.array(table["other"].to_pylist(), np.float16), whole)
-    assert vector_model(pool.schema().field("clip")) == ("OpenAI ViT-B/32", "sha")
+    assert vector_model(pool.arrow_schema().field("clip")) == ("OpenAI ViT-B/32", "sha")
     assert pool.parts()[0].files == (str(tmp_path / "00.parquet"), str(tmp_path / "00.npz"))
     assert len(read_all(pool, ["clip"])) == 25
 
@@ -376,16 +377,16 @@ def test_vector_files_that_do_not_fit_are_told(tmp_path: Path) -> None:
     shard(tmp_path, "b", 5)
     path = str(tmp_path)
     with pytest.raises(RecipeError, match=r"no file .*a\.npz and 1 more"):
-        TablePool(path=path, vectors=BESIDE).schema()
+        TablePool(path=path, vectors=BESIDE).arrow_schema()
     np.savez(tmp_path / "a.npz", clip=unit(5), flat=np.zeros(5), other=np.array([None] * 5))
     np.savez(tmp_path / "b.npz", clip=unit(5))
     np.savez(tmp_path / "c.npz", clip=unit(5))
     with pytest.raises(RecipeError, match="3 files for 2 table files"):
-        TablePool(path=path, vectors={"clip": {"file": str(tmp_path / "*.npz")}}).schema()
+        TablePool(path=path, vectors={"clip": {"file": str(tmp_path / "*.npz")}}).arrow_schema()
     with pytest.raises(RecipeError, match="holds no array 'clap'; did you mean 'clip'"):
-        TablePool(path=path, vectors={"clap": {"file": "{stem}.npz"}}).schema()
+        TablePool(path=path, vectors={"clap": {"file": "{stem}.npz"}}).arrow_schema()
     with pytest.raises(RecipeError, match="vectors are a 2-d array of floats; 'flat'"):
-        TablePool(path=path, vectors={"clip": {"file": "{stem}.npz", "key": "flat"}}).schema()
+        TablePool(path=path, vectors={"clip": {"file": "{stem}.npz", "key": "flat"}}).arrow_schema()
     (tmp_path / "b.npz").write_bytes((tmp_path / "a.npz").read_bytes()[:-400])
     pool = TablePool(path=path, vectors=BESIDE)
     with pytest.raises(BadPart, match="b"):
@@ -437,9 +438,9 @@ def test_what_is_wrong_in_csv_is_told_with_its_row(tmp_path: Path) -> None:
     named = TablePool(path=str(tmp_path / "b.csv"), types={"n": "string"})
     assert column(named, "n")[-2:] == ["many", "599999"]
     with pytest.raises(InputError, match="row 3: Expected 2"):
-        TablePool(path=str(tmp_path / "d.csv")).schema()
+        TablePool(path=str(tmp_path / "d.csv")).arrow_schema()
     with pytest.raises(RecipeError, match="no column 'k' of 'types'"):
-        TablePool(path=str(tmp_path / "c.csv"), types={"k": "string"}).schema()
+        TablePool(path=str(tmp_path / "c.csv"), types={"k": "string"}).arrow_schema()
 
 
 def test_tsv_and_other_delimiters(tmp_path: Path) -> None:
@@ -493,7 +494,7 @@ def test_what_is_wrong_in_json_lines_is_told_with_its_line(tmp_path: Path, line:
 def test_a_json_list_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text('[{"uid": 1}]')
     with pytest.raises(InputError, match="one JSON object a line, not one list"):
-        TablePool(path=str(tmp_path)).schema()
+        TablePool(path=str(tmp_path)).arrow_schema()
 
 
 def test_cut_gzip_is_a_bad_part(tmp_path: Path) -> None:
@@ -550,6 +551,19 @@ def test_batches_and_columns_change_nothing(
 
 
 TYPES = {"n": "int64", "text": "string"}
+
+
+def test_a_huge_row_group_is_never_in_memory_whole(tmp_path: Path) -> None:
+    clip = np.tile(unit(1_000, 768), (50, 1))
+    table = pa.table({"uid": pa.array(range(50_000)), "clip": vector_array(clip)})
+    pq.write_table(table, tmp_path / "a.parquet", row_group_size=50_000, use_dictionary=False, compression="none")
+    pool = TablePool(path=str(tmp_path))
+    (part,) = pool.parts()
+    before, rows = pa.total_allocated_bytes(), 0
+    for batch in pool.read(part, ["uid", "clip"], 1_000_000):
+        assert pa.total_allocated_bytes() - before < 40_000_000  # of 77 MB
+        rows += len(batch)
+    assert rows == 50_000
 
 
 def test_read_parquet_keeps_dictionaries_where_asked(tmp_path: Path) -> None:

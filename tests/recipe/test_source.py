@@ -77,7 +77,7 @@ def test_a_recipe_is_read(tmp_path: Path) -> None:
         (
             "path: rows.parquet",
             "path: '${NOT_SET_AT_ALL}/x'",
-            "'NOT_SET_AT_ALL' is not in 'variables' and not in the environment",
+            "'NOT_SET_AT_ALL' is neither in 'variables' nor in the environment",
         ),
     ],
 )

@@ -104,7 +104,7 @@ def test_a_truncated_shard_is_quarantined_and_named(pool: Path) -> None:
     (bad,) = record.quarantined
     assert "003.parquet" in bad.name
     assert record.rows_in == 5000
-    with pytest.raises(TooManyBad, match="003.parquet"):
+    with pytest.raises(TooManyBad, match=r"003\.parquet"):
         api.run(make_recipe(pool), pool / "strict")
 
 

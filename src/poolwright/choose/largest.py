@@ -7,8 +7,8 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
-from poolwright.choose.reasons import NO_GROUP
 from poolwright.choose.keeping import KeepingStep
+from poolwright.choose.reasons import NO_GROUP
 from poolwright.core.frame import Context
 from poolwright.core.params import Columns, Count
 from poolwright.core.step import Reason

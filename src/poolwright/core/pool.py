@@ -59,7 +59,7 @@ class Pool(BaseModel):
     unique: ClassVar[bool] = False
     """Whether uids cannot repeat, by how the pool makes them."""
 
-    def schema(self) -> pa.Schema:
+    def arrow_schema(self) -> pa.Schema:
         """Columns this pool gives, found without reading rows.
 
         Raises:
@@ -75,7 +75,7 @@ class Pool(BaseModel):
         """Rows of one part, in order, in batches of at most `batch_rows`.
 
         Args:
-            columns: names out of `schema()`; only they are read, in this order.
+            columns: names out of `arrow_schema()`; only they are read, in this order.
 
         Raises:
             BadPart: the part cannot be read; nothing of it is to be used.

@@ -169,8 +169,9 @@ class Table:
         """Kept rows, in order, in batches."""
         names = list(columns) if columns is not None else None
         for part in self.record.parts:
-            with pq.ParquetFile(self.folder / part.file) as file:
-                for batch in file.iter_batches(batch_size=batch_rows, columns=names):
+            # Without pre_buffer no more than a batch and the pages around it lies in memory.
+            with pq.ParquetFile(self.folder / part.file, pre_buffer=False, buffer_size=1 << 18) as file:
+                for batch in file.iter_batches(batch_size=batch_rows, columns=names, use_threads=False):
                     yield Rows(pa.Table.from_batches([batch]))
 
     def read(self, columns: Sequence[str] | None = None) -> pa.Table:

@@ -90,7 +90,7 @@ def against_truth(described: Table, domains: Table, truth: pa.Table) -> tuple[tu
         ("precision before choosing", _share(seen, "label"), "labels of all readable pictures"),
         ("precision of captions", _share(kept, "caption_kind"), "captions of the same pictures that are right"),
         ("broken files caught", f"{caught}/{broken}", "files that cannot be decoded, each in the ledger"),
-        ("copies astride the split", str(leaks), "copies in test of a picture in train"),
+        ("copies astride the split", str(leaks), "copies parted from their original: resized so that the hash differs"),
         ("continents", str(pc.count_distinct(kept["continent"]).as_py()), "domains left of six; the rarest fell"),
     )
 

@@ -1,18 +1,16 @@
 """Row-wise SQL expressions over columns, evaluated by Daft.
 
 What an expression says of a row depends on that row alone: aggregates, window functions, subqueries,
-random values, the clock, files and the network are refused by name. Nulls follow SQL; NaN counts as null.
-Column names are case-sensitive; names with other signs than letters, digits and '_' stand in double quotes.
+random values, the clock, files and the network are refused by name. A comparison with null is null, and NaN
+counts as null. Column names are case-sensitive; names with other signs than letters, digits and '_' stand
+in double quotes.
 """
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import zip_longest
 from typing import Any
 
 import pyarrow as pa
@@ -20,37 +18,8 @@ import pyarrow.compute as pc
 
 from poolwright.core.errors import RecipeError, StepError
 from poolwright.core.quiet import import_daft
-from poolwright.core.rows import Rows
-
-_FUNCTIONS = """
-    abs add_months arccos arccosh arcsin arcsinh arctan arctan2 arctanh array_to_string ascii atan2 bin capitalize
-    cast cbrt ceil chr clip coalesce concat concat_ws contains conv convert_time_zone convert_timezone cos cosh
-    cosine_distance cosine_similarity cot count_matches csc damerau_levenshtein_distance date date_add date_diff
-    date_format date_from_unix_date date_sub date_trunc dateadd datediff datepart day day_of_month day_of_week
-    day_of_year dayofmonth dayofyear degrees dot_product e ends_with euclidean_distance exp expm1 extract extract_all
-    factorial fill_nan find floor from_unixtime from_utc_timestamp great_circle_distance guess_mime_type
-    hamming_distance hamming_distance_str hour hypot is_inf is_nan jaccard_similarity jaro_similarity
-    jaro_winkler_similarity last_day left length length_bytes levenshtein_distance list_bool_and list_bool_or
-    list_contains list_count list_count_distinct list_distinct list_join list_max list_mean list_min list_sort
-    list_sum ln log log10 log1p log2 lower lpad lstrip make_date make_timestamp make_timestamp_ltz microsecond
-    millisecond minute month months_between nanosecond negate next_day not_nan pearson_correlation pi pmod pow power
-    quarter radians regexp_count regexp_extract regexp_extract_all regexp_match regexp_replace regexp_split repeat
-    replace replace_time_zone reverse right round rpad rstrip sec second sign sin sinh soundex space split split_part
-    sqrt starts_with strftime strip substr substring substring_index tan tanh time timestamp_micros timestamp_millis
-    timestamp_seconds to_camel_case to_date to_datetime to_kebab_case to_snake_case to_string to_title_case
-    to_unix_epoch to_upper_camel_case to_upper_kebab_case to_upper_snake_case to_utc_timestamp total_days total_hours
-    total_microseconds total_milliseconds total_minutes total_nanoseconds total_seconds translate trunc truncate
-    try_cast try_divide unix_date upper url_parse utf8_contains week_of_year weekofyear year
-"""
-ROW_WISE = frozenset(_FUNCTIONS.split())
-_KEYWORDS = frozenset({"in", "and", "or", "not", "between", "case", "when", "then", "else", "like", "ilike", "is"})
-_CLOCK = {"current_date", "current_time", "current_timestamp", "current_timezone", "localtime", "localtimestamp"}
-_FORBIDDEN = frozenset({"select", "over", "union", "exists", *_CLOCK})
-_TOKEN = re.compile(
-    r"""(?P<text>'(?:[^']|'')*')|(?P<quoted>"(?:[^"]|"")*"|`[^`]*`)|(?P<comment>--[^\n]*|/\*.*?\*/)"""
-    r"""|(?P<word>[^\W\d]\w*)|(?P<open>\()|(?P<space>\s+)|(?P<other>\d[\w.]*|.)""",
-    re.DOTALL,
-)
+from poolwright.core.rows import Rows, one_array
+from poolwright.kernels.sql_text import checked, pointed, with_sql_case
 
 
 @dataclass(frozen=True)
@@ -82,23 +51,29 @@ class Expression:
         """One value a row.
 
         Raises:
-            StepError: it does not fit the columns' types, or fails on a value (such as a cast of 'abc' to int).
+            StepError: it does not fit the columns' types, or fails on a value (such as a remainder by zero).
         """
-        daft = import_daft()
-        from daft.expressions import ExpressionsProjection
-        from daft.recordbatch import MicroPartition
-
         columns = {alias: _plain(rows.column(name)) for name, alias in zip(self.columns, self._aliases, strict=True)}
         if not columns:
             columns = {"row": pa.nulls(len(rows), pa.bool_())}  # carries the number of rows
         try:
-            part = MicroPartition.from_arrow(pa.table(columns))
-            result = part.eval_expression_list(ExpressionsProjection([self._daft.alias("value")])).to_arrow()
-        except (daft.exceptions.DaftCoreException, ValueError) as error:
+            values = one_array(_evaluated(self._daft, pa.table(columns)))
+        except Exception as error:
             raise StepError(f"{self.text}: {_first_line(error)}") from None
-        values = result.column("value").combine_chunks()
-        values = values.chunk(0) if isinstance(values, pa.ChunkedArray) else values
+        except BaseException as error:
+            if type(error).__name__ != "PanicException":  # how Rust code of Daft fails; no Exception
+                raise
+            raise StepError(f"{self.text}: {_first_line(error)}") from None
         return values.cast(pa.string()) if pa.types.is_large_string(values.type) else values
+
+
+def _evaluated(expression: Any, table: pa.Table) -> pa.ChunkedArray:
+    import_daft()
+    from daft.expressions import ExpressionsProjection
+    from daft.recordbatch import MicroPartition
+
+    projection = ExpressionsProjection([expression.alias("value")])
+    return MicroPartition.from_arrow(table).eval_expression_list(projection).to_arrow().column("value")
 
 
 @lru_cache(maxsize=256)
@@ -108,59 +83,24 @@ def parse(text: str) -> Expression:
     Raises:
         RecipeError: with the text and a caret under what is wrong.
     """
-    rewritten, names = _rewrite(text)
-    daft = import_daft()
-    try:
-        expression = daft.sql_expr(rewritten)
-    except Exception as error:
-        raise _syntax_error(text, error) from None
+    plain, names = checked(text)
+    expression = _read(text, plain)
     found = _columns_of(text, expression)
     columns = tuple(names.get(name, name) for name in found)
     if "*" in columns:
-        raise _error(text, text.find("*"), "name the columns, '*' stands for none")
-    return Expression(text, columns, found, expression)
+        raise pointed(text, text.find("*"), "name the columns, '*' stands for none")
+    return Expression(text, columns, found, _read(text, with_sql_case(plain)))
 
 
-def _rewrite(text: str) -> tuple[str, dict[str, str]]:
-    """The text with quoted names replaced by plain ones of the same length, as Daft does not unquote them."""
-    tokens = list(_TOKEN.finditer(text))
-    mark = next(mark for mark in _marks() if not any(token.group().startswith(mark) for token in tokens))
-    parts: list[str] = []
-    names: dict[str, str] = {}
-    for token, follower in zip_longest(tokens, tokens[1:]):
-        part = token.group()
-        if token.lastgroup == "word":
-            _check_word(text, token, follower)
-        elif token.lastgroup == "other" and part in ";'\"`":
-            what = "one expression only; remove ';'" if part == ";" else f"this {part} is not closed"
-            raise _error(text, token.start(), what)
-        elif token.lastgroup == "quoted":
-            name = part[1:-1].replace('""', '"') if part[0] == '"' else part[1:-1]
-            if not name:
-                raise _error(text, token.start(), "a column has a name")
-            part = f"{mark}{len(names)}".ljust(len(part), "_")
-            names[part] = name
-        parts.append(part)
-    return "".join(parts), names
-
-
-def _marks() -> Iterator[str]:
-    number = 0
-    while True:
-        yield f"q{number}_" if number else "q"
-        number += 1
-
-
-def _check_word(text: str, token: re.Match[str], follower: re.Match[str] | None) -> None:
-    word = token.group().lower()
-    if word in _FORBIDDEN:
-        raise _error(text, token.start(), f"'{word.upper()}' is not possible: an expression sees one row's values")
-    if follower is None or follower.lastgroup != "open" or word in _KEYWORDS or word in ROW_WISE:
-        return
-    close = difflib.get_close_matches(word, ROW_WISE, n=1, cutoff=0.75)
-    refused = "aggregates, random values, files and the network are not possible"
-    instead = f"did you mean '{close[0]}'?" if close else refused
-    raise _error(text, token.start(), f"'{token.group()}' is no function of one row's values; {instead}")
+def _read(text: str, plain: str) -> Any:
+    try:
+        return import_daft().sql_expr(plain)
+    except Exception as error:
+        raise _syntax_error(text, error) from None
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":
+            raise
+        raise RecipeError(f"{_first_line(error)}\n  {text}") from None
 
 
 def _columns_of(text: str, expression: Any) -> tuple[str, ...]:
@@ -177,7 +117,7 @@ def _columns_of(text: str, expression: Any) -> tuple[str, ...]:
             pass
 
         def visit_alias(self, expr: Any, alias: str) -> None:
-            raise _error(text, text.rfind(alias), f"'{alias}' is too much here; one expression only")
+            raise pointed(text, text.rfind(alias), f"'{alias}' is too much here; one expression only")
 
         def visit_cast(self, expr: Any, dtype: Any) -> None:
             self.visit(expr)
@@ -198,7 +138,9 @@ def _columns_of(text: str, expression: Any) -> tuple[str, ...]:
     except RecipeError:
         raise
     except Exception as error:
-        raise RecipeError(f"{text}: {_first_line(error)}; use plain comparisons and functions of one row") from None
+        raise RecipeError(
+            f"{_first_line(error)}; use comparisons and functions of one row's values\n  {text}"
+        ) from None
     return tuple(visitor.names)
 
 
@@ -220,18 +162,12 @@ def _syntax_error(text: str, error: Exception) -> RecipeError:
     place = re.search(r"Line: (\d+), Column: (\d+)", message)
     reason = re.search(r"REASON: (.*)", message)
     what = reason.group(1).strip() if reason else _first_line(error)
+    if not text.strip():
+        return RecipeError('the expression is empty; write a comparison such as "width >= 120"')
     if not place or place.group(1) == "0":
-        return RecipeError(f"{what}\n  {text}") if text.strip() else RecipeError("the expression is empty")
-    lines = text.split("\n")
+        return RecipeError(f"{what}\n  {text}")
     line, column = int(place.group(1)) - 1, int(place.group(2)) - 1
-    return _error(text, sum(len(before) + 1 for before in lines[:line]) + column, what)
-
-
-def _error(text: str, at: int, what: str) -> RecipeError:
-    """The message, the line of the text and a caret under the place."""
-    start = text.rfind("\n", 0, at) + 1
-    line = text[start:].split("\n", 1)[0]
-    return RecipeError(f"{what.rstrip('; ')}\n  {line}\n  {' ' * (at - start)}^")
+    return pointed(text, sum(len(before) + 1 for before in text.split("\n")[:line]) + column, what)
 
 
 def _first_line(error: BaseException) -> str:

@@ -85,7 +85,7 @@ class Arrays(Pool):
             raise ValueError("the column 'uid' is named by the key 'uid', such as 'uid: names'")
         return self
 
-    def schema(self) -> pa.Schema:  # type: ignore[override]
+    def arrow_schema(self) -> pa.Schema:
         """Columns this pool gives, from the first file that can be read.
 
         Raises:

@@ -91,7 +91,7 @@ class ImageFolder(Pool):
         names += list(self.json_keys)
         return names + ([TAKEN_AT, LATITUDE, LONGITUDE] if self.exif else [])
 
-    def schema(self) -> pa.Schema:  # type: ignore[override]
+    def arrow_schema(self) -> pa.Schema:
         self._look()
         return self._schema()
 

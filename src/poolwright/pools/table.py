@@ -96,7 +96,7 @@ class TablePool(Pool):
                 ) from None
         return types
 
-    def schema(self) -> pa.Schema:  # type: ignore[override]
+    def arrow_schema(self) -> pa.Schema:
         """Columns this pool gives; all Parquet footers are read, of other formats the first rows of one file.
 
         Raises:
@@ -113,7 +113,7 @@ class TablePool(Pool):
         return self.images
 
     def known_images(self) -> bool:
-        return IMAGE in self.schema().names
+        return IMAGE in self.arrow_schema().names
 
     def read(self, part: Part, columns: Sequence[str], batch_rows: int) -> Iterator[pa.Table]:
         if "damage" in part.detail:

@@ -51,7 +51,7 @@ def _metadata(field: pa.Field | None) -> dict[bytes, bytes]:
 
 def fewer_rows(batch_rows: int, fields: Sequence[pa.Field]) -> int:
     """`batch_rows`, or as many rows as have `BATCH_BYTES` in the vector columns among `fields`."""
-    row_bytes = sum(2 * field.type.list_size for field in fields if is_vector(field.type))
+    row_bytes: int = sum(2 * field.type.list_size for field in fields if is_vector(field.type))
     return max(1, min(batch_rows, BATCH_BYTES // max(row_bytes, 1)))
 
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, BeforeValidator
 
+from poolwright.core.encoder import EncoderSpec
 from poolwright.recipe.recipe import RecipeBody, TableBody
 from poolwright.registry import LAYOUTS, POOLS, STEPS, layout_class, pool_class, step_class
+from poolwright.release.layout import About
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -27,6 +29,9 @@ def recipe_schema() -> dict[str, Any]:
     properties["tables"]["additionalProperties"] = table
     properties["pools"]["additionalProperties"] = {"anyOf": [_pool(kind, definitions) for kind in POOLS]}
     properties["releases"]["items"] = {"anyOf": [_release(name, definitions) for name in LAYOUTS]}
+    properties["models"]["additionalProperties"] = {"$ref": "#/$defs/EncoderSpec"}
+    definitions["EncoderSpec"] = _encoder(definitions)
+    definitions["About"] = _of(About, definitions)
     return {"$schema": DIALECT, "title": "poolwright recipe", **body, "$defs": dict(sorted(definitions.items()))}
 
 
@@ -39,7 +44,34 @@ def _of(model: type[BaseModel], definitions: dict[str, Any]) -> dict[str, Any]:
     schema = model.model_json_schema(by_alias=True, ref_template="#/$defs/{model}")
     definitions.update(schema.pop("$defs", {}))
     schema.pop("title", None)
+    for name, field in model.model_fields.items():
+        if any(isinstance(rule, BeforeValidator) for rule in field.metadata):
+            _loosen(schema["properties"][field.alias or name])
     return schema
+
+
+def _loosen(field: dict[str, Any]) -> None:
+    """A field that takes one text for a list of texts, or for a mapping of one name to itself."""
+    kind = field.get("type")
+    if kind == "array" and field["items"].get("type") == "string":
+        strict = {name: field.pop(name) for name in ("type", "items", "minItems") if name in field}
+        field["anyOf"] = [strict["items"], strict]
+    elif kind == "object" and "$ref" in field.get("additionalProperties", {}):
+        values = {"anyOf": [{"type": "string"}, field.pop("additionalProperties")]}
+        strict = {"type": field.pop("type"), "additionalProperties": values, "minProperties": 1}
+        field.pop("minProperties", None)
+        field["anyOf"] = [{"type": "string"}, strict]
+
+
+def _encoder(definitions: dict[str, Any]) -> dict[str, Any]:
+    """An encoder: by name, as KIND:PLACE, or as a mapping whose manifest may be one too."""
+    mapping = _of(EncoderSpec, definitions)
+    mapping["properties"]["manifest"] = {
+        "type": ["object", "string", "null"],
+        "description": "how images and texts are prepared, where no manifest lies beside the model",
+    }
+    words = "a name out of 'models', onnx:PATH or open_clip:MODEL/TAG-or-path"
+    return {"anyOf": [{"type": "string", "description": words}, mapping]}
 
 
 def _steps(definitions: dict[str, Any]) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import pairwise
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from poolwright.report.words import short
 
 _BIN = 10
 _TALL = 1000
+_ENDS = (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10)
 
 
 class Markup(str):
@@ -60,8 +62,9 @@ def bar(segments: Sequence[Segment], whole: float) -> Markup:
         width = 1000 * part.length / whole if whole else 0.0
         if part.length:
             shown = max(width, 1.0)
+            left = _number(min(start, 1000 - shown))
             marks.append(
-                f'<rect class="{part.style}" x="{_number(min(start, 1000 - shown))}" width="{_number(shown)}" height="10">'
+                f'<rect class="{part.style}" x="{left}" width="{_number(shown)}" height="10">'
                 f"<title>{escape(part.words)}</title></rect>"
             )
         start += width
@@ -187,7 +190,7 @@ def _shades(most: int) -> list[tuple[int, int]]:
         return [(1, max(1, most))]
     return [
         (low if place == 0 else low + 1, high)
-        for place, (low, high) in enumerate(zip(edges, edges[1:], strict=False))
+        for place, (low, high) in enumerate(pairwise(edges))
         if high >= (low if place == 0 else low + 1)
     ]
 
@@ -197,7 +200,7 @@ def nice_top(value: float) -> float:
     if value <= 0:
         return 1.0
     power = 10.0 ** math.floor(math.log10(value))
-    return next(factor * power for factor in (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10) if factor * power >= value * 0.999)
+    return next(factor * power for factor in _ENDS if factor * power >= value * 0.999)
 
 
 def tick_values(low: float, high: float, about: int) -> list[float]:

@@ -17,10 +17,10 @@ from poolwright.report.tally import Bins, Histogram, MonthTally, NumberTally, Pa
 BATCH_ROWS = 1 << 18
 _MOST_VALUES = 1_000_000
 _FEW_VALUES = 5_000
-_BINS = 48
+_BINS = 50
 _WHOLE_BINS = 64
 _CELL_DEGREES = 3
-_MOST_DOWN, _MOST_ACROSS = 24, 12
+_MOST_DOWN, _MOST_ACROSS = 20, 12
 _PAIRED = ("domain", "continent", "bucket", "attribute", "split")
 
 
@@ -181,7 +181,7 @@ def in_order(values: Iterable[str]) -> list[str]:
 
 
 def nice_bins(tally: NumberTally, integers: bool) -> Bins:
-    """About fifty bins with round edges over what is there; a thin, far tail is left to `below` and `above`."""
+    """Thirty to eighty bins with round edges over what is there; a thin, far tail is left to `below` and `above`."""
     low, high = _shown_range(tally)
     if integers and high - low < _WHOLE_BINS:
         low = math.floor(low)
@@ -205,6 +205,6 @@ def _shown_range(tally: NumberTally) -> tuple[float, float]:
 
 
 def nice_step(step: float) -> float:
-    """The next 1, 2 or 5 times a power of ten."""
+    """The 1, 2 or 5 times a power of ten that is nearest, by ratio."""
     power = 10.0 ** math.floor(math.log10(step))
-    return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= step * (1 - 1e-9))
+    return min((factor * power for factor in (1, 2, 5, 10)), key=lambda size: abs(math.log(size / step)))

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from poolwright.core.columns import LATITUDE, LONGITUDE, describe
 from poolwright.kernels.words import rows as in_rows
 from poolwright.report.charts import (
     Line,
-    Segment,
     Markup,
+    Segment,
     Tick,
     bar,
     columns,
@@ -67,7 +65,6 @@ class Plot:
     lines: tuple[Line, ...] = ()
     behind: str = ""
     numbers: tuple[tuple[str, str], ...] = ()
-    axis: str = ""
 
 
 @dataclass(frozen=True)
@@ -97,11 +94,6 @@ def bar_charts(found: Distributions) -> list[BarChart]:
     return sorted(charts, key=lambda chart: chart.title != label)
 
 
-def too_many(found: Distributions) -> tuple[str, ...]:
-    """Group columns with too many values to draw."""
-    return found.overflowed
-
-
 def _bar_chart(name: str, counts: list[tuple[str, int]], found: Distributions) -> BarChart:
     sizes = [rows for _, rows in counts]
     whole, top, nulls = sum(sizes), sizes[0], found.nulls.get(name, 0)
@@ -110,7 +102,6 @@ def _bar_chart(name: str, counts: list[tuple[str, int]], found: Distributions) -
         by_value = dict(counts)
         shown = [(value, by_value[value]) for value in in_order([value for value, _ in counts])]
     rest = counts[LARGEST:]
-    curve = rank_curve(sizes, f"Sizes of {len(sizes):,} values of {name}, by rank") if rest else None
     middle = sizes[len(sizes) // 2]
     facts = [f"{len(counts):,} values" if len(counts) != 1 else "1 value"]
     if rest:
@@ -119,22 +110,20 @@ def _bar_chart(name: str, counts: list[tuple[str, int]], found: Distributions) -
         facts.append(f"{in_rows(nulls)} without one")
     return BarChart(
         title=name,
-        meaning=_meaning(name),
+        meaning=meaning_of(name),
         facts=" · ".join(facts),
         bars=tuple(_bar(value, rows, whole, top) for value, rows in shown),
         smallest=tuple(_bar(value, rows, whole, top) for value, rows in rest[-SMALLEST:]),
-        curve=curve
-        and Plot(
-            title=f"Sizes of the {len(sizes):,} values, largest first",
-            meaning="",
-            facts="logarithmic scale" if curve.logarithmic else "",
-            svg=curve.svg,
-            across=curve.across,
-            up=curve.up,
-            axis="rank",
-        ),
+        curve=_tail(name, sizes) if rest else None,
         more=_more(rest),
     )
+
+
+def _tail(name: str, sizes: list[int]) -> Plot:
+    curve = rank_curve(sizes, f"Sizes of {len(sizes):,} values of {name}, by rank")
+    scale = "logarithmic scale" if curve.logarithmic else ""
+    title = f"Sizes of the {len(sizes):,} values, largest first"
+    return Plot(title, "", scale, curve.svg, curve.across, curve.up)
 
 
 def _more(rest: Sequence[tuple[str, int]]) -> str:
@@ -190,7 +179,7 @@ def _number_plot(
     facts = _number_facts(numbers)
     return Plot(
         title=name,
-        meaning=_meaning(name),
+        meaning=meaning_of(name),
         facts=facts,
         svg=columns(counts, titles, f"Histogram of {name}: {facts}", top, outline),
         across=tuple(
@@ -231,9 +220,9 @@ def _number_facts(numbers: Numbers) -> str:
     if tally.high > tally.low:
         facts.append(f"median {_rounded(tally.quantile(0.5))}")
     if numbers.below:
-        facts.append(f"{in_rows(numbers.below)} further left")
+        facts.append(f"{in_rows(numbers.below)} below what is drawn")
     if numbers.above:
-        facts.append(f"{in_rows(numbers.above)} further right")
+        facts.append(f"{in_rows(numbers.above)} above what is drawn")
     if tally.infinite:
         facts.append(f"{in_rows(tally.infinite)} infinite")
     if tally.missing:
@@ -244,59 +233,6 @@ def _number_facts(numbers: Numbers) -> str:
 def _rounded(value: float) -> str:
     """Three digits: what a quantile from float32 bits can tell."""
     return f"{float(f'{value:.3g}'):,.6g}"
-
-
-def time_plots(found: Distributions) -> list[Plot]:
-    """Rows by month or year, for every column of times."""
-    return [_time_plot(name, counts, found.nulls.get(name, 0)) for name, counts in found.months.items() if counts]
-
-
-def _time_plot(name: str, months: list[tuple[int, int]], nulls: int) -> Plot:
-    first, last = _shown_months(months)
-    per = 1 if last - first < 36 else 12 if last - first < 12 * 150 else 120
-    start = first // per
-    counts = [0] * (last // per - start + 1)
-    outside = 0
-    for month, rows in months:
-        if first <= month <= last:
-            counts[month // per - start] += rows
-        else:
-            outside += rows
-    words = [_month(place * per, per) for place in range(start, start + len(counts))]
-    top = nice_top(max(counts))
-    facts = [f"{_month(months[0][0], 1)} to {_month(months[-1][0], 1)}", {1: "by month", 12: "by year"}.get(per, "by decade")]
-    if outside:
-        facts.append(f"{in_rows(outside)} further away")
-    if nulls:
-        facts.append(f"{in_rows(nulls)} without a value")
-    titles = [f"{word}: {in_rows(count)}" for word, count in zip(words, counts, strict=True)]
-    every = max(1, round(len(counts) / 6))
-    return Plot(
-        title=name,
-        meaning=_meaning(name),
-        facts=" · ".join(facts),
-        svg=columns(counts, titles, f"Rows by {name}: {facts[0]}", top),
-        across=tuple(
-            Tick(round(100 * (place + 0.5) / len(counts), 2), words[place]) for place in range(0, len(counts), every)
-        ),
-        up=count_ticks(top),
-        numbers=tuple((word, f"{count:,}") for word, count in zip(words, counts, strict=True) if count),
-    )
-
-
-def _shown_months(months: list[tuple[int, int]]) -> tuple[int, int]:
-    """The first and last month to draw: all, unless a few rows lie years away from the rest."""
-    reached = np.cumsum([rows for _, rows in months])
-    near = months[int(np.searchsorted(reached, reached[-1] * 0.001))][0]
-    far = months[int(np.searchsorted(reached, reached[-1] * 0.999))][0]
-    margin = max(24, (far - near) // 3)
-    low, high = months[0][0], months[-1][0]
-    return (low if low >= near - margin else near), (high if high <= far + margin else far)
-
-
-def _month(month: int, per: int) -> str:
-    year = 1970 + month // 12
-    return f"{year:04d}-{month % 12 + 1:02d}" if per == 1 else f"{year:04d}" + ("s" if per == 120 else "")
 
 
 def heat_maps(found: Distributions) -> list[HeatMap]:
@@ -326,7 +262,8 @@ def globe_map(found: Distributions) -> GlobeMap | None:
     return GlobeMap(svg, legend, f"{in_rows(found.places.rows)} in cells of {degrees} by {degrees} degrees")
 
 
-def _meaning(name: str) -> str:
+def meaning_of(name: str) -> str:
+    """What a well-known column is, with its unit; empty for others."""
     known = describe(name)
     if known is None:
         return ""

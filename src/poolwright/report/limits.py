@@ -47,7 +47,10 @@ def _where(step: StepRecord) -> list[tuple[str, Limit]]:
 def _top(table: Table, step: StepRecord) -> list[tuple[str, Limit]]:
     if step.verb != "top" or step.parameters.get("group"):
         return []
-    groups = table.state(step.index).tables.get("groups")
+    try:
+        groups = table.state(step.index).tables.get("groups")
+    except FileNotFoundError:  # a table that was copied without its states still has a report
+        return []
     values = groups.column("value").to_pylist() if groups is not None and "value" in groups.column_names else []
     if len(values) != 1 or not isinstance(values[0], int | float):
         return []

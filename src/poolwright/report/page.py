@@ -13,12 +13,14 @@ from typing import Any
 from poolwright.core.errors import InputError, MissingExtra
 from poolwright.core.files import write_text
 from poolwright.core.table import Table
-from poolwright.report import figures, story
+from poolwright.report import figures, story, times
 from poolwright.report.charts import Markup
 from poolwright.report.distributions import Distributions, read_distributions
+from poolwright.report.inputs import Inputs, describe_inputs
 from poolwright.report.limits import limits_of
 from poolwright.report.sheets import Budget, Sheet, dropped_sheets, kept_sheets, share_budget
 from poolwright.report.tally import Bins
+from poolwright.report.thumbnails import Thumbnail
 from poolwright.report.view import TableView
 from poolwright.report.words import clean, cut
 
@@ -49,7 +51,15 @@ class Chapter:
     label: str | None
     kept: list[Sheet]
     dropped: list[Sheet]
-    inputs: story.Inputs
+    inputs: Inputs
+
+
+@dataclass(frozen=True)
+class Mosaic:
+    """A picture of each of the largest groups of one table, for the first page."""
+
+    table: str
+    pictures: list[tuple[str, Thumbnail]]
 
 
 def write_report(views: Sequence[TableView], path: Path, title: str) -> Path:
@@ -82,6 +92,8 @@ def write_report(views: Sequence[TableView], path: Path, title: str) -> Path:
         chapters=chapters,
         sections=_sections,
         lede=story.lede([chapter.table.record for chapter in chapters]),
+        facts=story.run_facts([(chapter.table.record, chapter.table.timings()) for chapter in chapters]),
+        mosaic=_mosaic(chapters),
         origins=story.origins([(chapter.table, chapter.anchor) for chapter in chapters]),
         recipes=_recipes(chapters),
         versions=sorted(views[-1].table.record.versions.items()),
@@ -116,12 +128,12 @@ def _chapter(view: TableView, anchor: str, found: dict[str, Distributions], budg
         overflowed=here.overflowed,
         heats=figures.heat_maps(here),
         numbers=figures.number_plots(here, source, source_name, limits_of(table)),
-        times=figures.time_plots(here),
+        times=times.time_plots(here),
         globe=figures.globe_map(here),
         label=by,
         kept=kept_sheets(view, by, here.values[by] if by else [], budget),
         dropped=dropped_sheets(view, budget),
-        inputs=story.inputs(record),
+        inputs=describe_inputs(record),
     )
 
 
@@ -142,6 +154,15 @@ def _recipes(chapters: Sequence[Chapter]) -> list[tuple[str, list[str]]]:
         (cut(", ".join(tables), 300), [clean(line[:_MOST_LINE]) for line in text.splitlines()[:_MOST_LINES]])
         for text, tables in names.items()
     ]
+
+
+def _mosaic(chapters: Sequence[Chapter]) -> Mosaic:
+    """Of the last table that has pictures."""
+    for chapter in reversed(chapters):
+        firsts = [(sheet.title, card.picture) for sheet in chapter.kept for card in sheet.cards[:1] if card.picture]
+        if firsts:
+            return Mosaic(chapter.table.name, [(cut(title, 60), picture) for title, picture in firsts])
+    return Mosaic("", [])
 
 
 def _sections(chapter: Chapter) -> list[tuple[str, str, bool]]:

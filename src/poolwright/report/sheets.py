@@ -24,7 +24,7 @@ from poolwright.report.thumbnails import Thumbnail, thumbnail
 from poolwright.report.view import TableView
 from poolwright.report.words import cut
 
-CLASSES, PER_CLASS, PER_REASON = 12, 8, 12
+CLASSES, PER_CLASS, PER_REASON = 12, 8, 16
 _FEWEST_PER_REASON = 4
 _PROBLEMS = {reason.name: reason.words for reason in REASONS}
 _CAPTION = 140
@@ -87,7 +87,7 @@ def kept_sheets(view: TableView, column: str | None, counts: Sequence[tuple[str,
         return []
     groups = [value for value, _ in counts[:CLASSES]] if column else []
     if not groups:
-        picked = _pick(table, None, [], min(2 * PER_REASON, budget.pictures))
+        picked = _pick(table, None, [], min(3 * PER_CLASS, budget.pictures))
         return _sheets(view, ["kept rows"], [table.record.rows_kept], picked, budget)
     picked = _pick(table, column, groups, max(1, min(PER_CLASS, budget.pictures // (2 * len(groups)))))
     return _sheets(view, groups, [rows for _, rows in counts[:CLASSES]], picked, budget)
@@ -175,8 +175,11 @@ def dropped_sheets(view: TableView, budget: Budget) -> list[Sheet]:
     by_step = {row.step: row.dropped for row in record.funnel}
     reasons = [(reason, by_step.get(reason.step, {}).get(reason.name, 0)) for reason in record.reasons]
     reasons = [(reason, rows) for reason, rows in reasons if rows]
-    limit = min(PER_REASON, max(_FEWEST_PER_REASON, budget.pictures // 2 // max(1, len(reasons))))
-    return [_dropped_sheet(view, reason, rows, limit, budget) for reason, rows in reasons]
+    limit = min(PER_REASON, max(_FEWEST_PER_REASON, budget.pictures // 2 // max(1, len(reasons)) // 4 * 4))
+    return [
+        _dropped_sheet(view, reason, rows, min(limit, PER_CLASS) if reason.bad else limit, budget)
+        for reason, rows in reasons
+    ]
 
 
 def _dropped_sheet(view: TableView, reason: ReasonRecord, count: int, limit: int, budget: Budget) -> Sheet:

@@ -6,14 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from poolwright.core.files import human_bytes
-from poolwright.core.table import FunnelRow, InputFile, InputPart, StepRecord, Table, TableRecord
+from poolwright.core.table import FunnelRow, StepRecord, Table, TableRecord
 from poolwright.kernels.words import rows as in_rows
-from poolwright.report.charts import Segment, Markup, bar
-from poolwright.report.words import clean, cut, duration, percent, written
+from poolwright.report.charts import Markup, Segment, bar
+from poolwright.report.words import clean, counted, cut, duration, percent, written
 
 _SHORT = 12
-_MOST_PARTS, _MOST_FILES = 40, 4
 _MOST_LEARNED = 1200
 _SHADES = 4
 
@@ -67,17 +65,6 @@ class StepWords:
 
 
 @dataclass(frozen=True)
-class PartWords:
-    """One part of the input."""
-
-    name: str
-    rows: str
-    files: tuple[tuple[str, str, str], ...]
-    more: str
-    quarantined: str
-
-
-@dataclass(frozen=True)
 class Balance:
     """Whether the counts reconcile, and the sentence that says so."""
 
@@ -100,13 +87,40 @@ class Origin:
 
 
 def lede(records: Sequence[TableRecord]) -> str:
-    """A run in one or two sentences."""
-    first = [record for record in records if not record.source.startswith("tables.")]
-    ends = [record for record in records if f"tables.{record.name}" not in {other.source for other in records}]
-    entered = ", ".join(f"{in_rows(rows)} of {name}" for name, rows in {r.source: r.rows_in for r in first}.items())
-    made = "; ".join(f"{record.name} has {in_rows(record.rows_kept)}" for record in ends[:6])
-    begun = f"From {cut(entered, 300)}, " if entered else ""
-    return f"{begun}{_count(len(records), 'table')} were made: {cut(made, 400)}." if len(records) > 1 else f"{begun}one table was made: {cut(made, 400)}."
+    """A run in two sentences."""
+    entered = {record.source: record.rows_in for record in records if not record.source.startswith("tables.")}
+    sources = {record.source for record in records}
+    ends = [record for record in records if f"tables.{record.name}" not in sources]
+    first = "; ".join(f"{in_rows(rows)} of {name} entered" for name, rows in list(entered.items())[:6])
+    made = "; ".join(f"{record.name} has {in_rows(record.rows_kept)}" for record in ends[-6:])
+    tables = "One table was made" if len(records) == 1 else f"{len(records):,} tables were made"
+    return f"{cut(first, 400)}. {tables}; {cut(made, 400)}." if first else f"{tables}; {cut(made, 400)}."
+
+
+def run_facts(tables: Sequence[tuple[TableRecord, Mapping[str, Any]]]) -> list[Fact]:
+    """The figures of all tables together."""
+    records = [record for record, _ in tables]
+    entered = sum(record.rows_in for record in records if not record.source.startswith("tables."))
+    bad = sum(_bad_rows(record) for record in records)
+    lost = sum(len(record.quarantined) for record in records)
+    facts = [
+        Fact("rows in", f"{entered:,}"),
+        Fact("tables", f"{len(records):,}"),
+        Fact("steps", f"{sum(len(record.steps) for record in records):,}"),
+        Fact("bad rows", f"{bad:,}", "could not be used" if bad else ""),
+    ]
+    if lost:
+        facts.append(Fact("quarantined", counted(lost, "part"), "could not be read"))
+    seconds = [timings.get("seconds") for _, timings in tables]
+    known = [value for value in seconds if isinstance(value, int | float)]
+    if known:
+        facts.append(Fact("took", duration(sum(known))))
+    return facts
+
+
+def _bad_rows(record: TableRecord) -> int:
+    bad = {(reason.step, reason.name) for reason in record.reasons if reason.bad}
+    return sum(rows for row in record.funnel for name, rows in row.dropped.items() if (row.step, name) in bad)
 
 
 def headline(record: TableRecord, timings: Mapping[str, Any], classes: int | None) -> list[Fact]:
@@ -128,7 +142,12 @@ def headline(record: TableRecord, timings: Mapping[str, Any], classes: int | Non
 def circumstances(record: TableRecord, timings: Mapping[str, Any]) -> list[tuple[str, str]]:
     """When, where and from what, as (name, value)."""
     machine = timings.get("machine")
-    told = [("recipe", record.recipe), ("source", record.source), ("seed", str(record.seed)), ("digest", record.plan)]
+    told = [
+        ("recipe", record.recipe),
+        ("source", record.source),
+        ("seed", str(record.seed)),
+        ("digest", short_digest(record.plan)),
+    ]
     for name in ("started", "finished"):
         if timings.get(name):
             told.append((name, str(timings[name]).replace("T", " ")))
@@ -201,51 +220,6 @@ def steps_in_words(record: TableRecord) -> list[StepWords]:
         )
         for step in record.steps
     ]
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """Parts of the input: the quarantined, and the first of the others."""
-
-    facts: str
-    quarantined: tuple[PartWords, ...]
-    parts: tuple[PartWords, ...]
-    more: str
-
-
-def inputs(record: TableRecord) -> Inputs:
-    """What the rows came from, with sizes and digests."""
-    bad = [part for part in record.inputs if part.quarantined]
-    good = [part for part in record.inputs if not part.quarantined]
-    size = sum(file.size for file in record.files)
-    facts = f"{_count(len(record.inputs), 'part')}, {_count(len(record.files), 'file')}, {human_bytes(size)}"
-    hidden = max(0, len(good) - _MOST_PARTS) + max(0, len(bad) - _MOST_PARTS)
-    return Inputs(
-        f"{facts}; {_count(len(bad), 'part')} quarantined" if bad else facts,
-        tuple(_part(part, record.files) for part in bad[:_MOST_PARTS]),
-        tuple(_part(part, record.files) for part in good[:_MOST_PARTS]),
-        f"and {_count(hidden, 'more part')}; table.json has all of them" if hidden else "",
-    )
-
-
-def _part(part: InputPart, files: tuple[InputFile, ...]) -> PartWords:
-    shown = tuple(
-        (cut(files[place].path, 160), human_bytes(files[place].size), files[place].digest)
-        for place in part.files[:_MOST_FILES]
-        if place < len(files)
-    )
-    hidden = len(part.files) - _MOST_FILES
-    return PartWords(
-        name=cut(part.name, 160),
-        rows=f"{part.rows:,}" if part.rows is not None else "?",
-        files=shown,
-        more=f"and {_count(hidden, 'more file')}" if hidden > 0 else "",
-        quarantined=cut(part.quarantined or "", 400),
-    )
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def origins(tables: list[tuple[Table, str]]) -> list[Origin]:

@@ -39,19 +39,19 @@ def percent(part: float, whole: float) -> str:
 
 
 def short(value: float) -> str:
-    """A number for an axis: '12k', '1.5M', '0.25', '2e-05'."""
+    """A number for an axis: '1,500', '12k', '1.5M', '0.25', '2e-05'."""
     size = abs(value)
     for limit, unit in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
         if limit <= size < 1e12:
             return f"{value / (1e3 if unit == 'k' else limit):.4g}{unit}"
-    return f"{value:.4g}"
+    return f"{value:,.0f}" if size >= 1e3 and value == int(value) and size < 1e12 else f"{value:.4g}"
 
 
 def figure(value: float, step: float = 0.0) -> str:
     """A number of a column, with as many decimals as bins of width `step` tell apart."""
     if not math.isfinite(value):
         return "–"
-    if step and 1e-6 < step and abs(value) < 1e12:
+    if step > 1e-6 and abs(value) < 1e12:
         decimals = max(0, -math.floor(math.log10(step) + 1e-9))
         return f"{value + 0.0:,.{decimals}f}"
     return f"{value:,.0f}" if value == int(value) and abs(value) < 1e12 else f"{value:.4g}"
@@ -70,7 +70,7 @@ def duration(seconds: float) -> str:
 def written(value: Any) -> str:
     """A parameter as it could stand in the recipe: 'top', '[domain, class]', '{train: 0.8}'."""
     if isinstance(value, str):
-        return value if re.fullmatch(r"[\w./*:@ <>=()'+-]+", value) else json.dumps(value, ensure_ascii=False)
+        return value if re.fullmatch(r"[\w./*:@ <>=()'+%-]+", value) else json.dumps(value, ensure_ascii=False)
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{key}: {written(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list | tuple):
@@ -78,3 +78,8 @@ def written(value: Any) -> str:
     if isinstance(value, bool) or value is None:
         return {True: "true", False: "false", None: "null"}[value]
     return str(value)
+
+
+def counted(number: int, noun: str) -> str:
+    """'1 part', '2,000 parts'."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -11,11 +11,12 @@ from pathlib import Path
 import pyarrow as pa
 
 from poolwright.core.columns import IMAGE, IMAGE_ERROR, IMAGE_PATH, WELL_KNOWN
-from poolwright.core.errors import BadPart
+from poolwright.core.errors import InputError
 from poolwright.core.image import read_bytes
 from poolwright.core.pool import Part, Pool
 from poolwright.core.rows import Rows
 from poolwright.core.table import Table
+from poolwright.pools.parquet import read_parquet
 
 VIRTUAL = (IMAGE, IMAGE_ERROR)
 """Columns that are read through `image_path` when a step needs them, and never stored."""
@@ -118,19 +119,17 @@ class Source:
 
 
 def _read_table_part(part: Part, columns: Sequence[str], batch_rows: int) -> Iterator[pa.Table]:
-    import pyarrow.parquet as pq
-
     try:
-        with pq.ParquetFile(part.files[0]) as file:
-            for batch in file.iter_batches(batch_size=batch_rows, columns=list(columns), use_threads=False):
-                yield pa.Table.from_batches([batch]).select(list(columns))
+        yield from read_parquet(part.files[0], None, columns, batch_rows)
     except (OSError, pa.ArrowException) as error:
-        raise BadPart(part.index, part.name, f"cannot be read as parquet: {error}") from None
+        raise InputError(
+            f"{part.name}: a part of a finished table cannot be read: {error}; start that table over with --fresh"
+        ) from None
 
 
 def pool_source(name: str, pool: Pool) -> Source:
     """The rows of a pool."""
-    schema, virtual = _with_image(pool.schema())
+    schema, virtual = _with_image(pool.arrow_schema())
     return Source(f"pools.{name}", schema, tuple(pool.parts()), pool.image_root(), pool.unique, pool, virtual)
 
 

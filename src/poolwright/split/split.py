@@ -113,6 +113,7 @@ class Split(Step):
     def apply(self, rows: Rows, state: State) -> Outcome:
         place, missing = self._places(rows, state)
         names = [*self.sizes().names, None]
+        place[missing] = len(names) - 1
         split = pa.array(names, pa.string()).take(pa.array(place))
         drop = np.where(place == len(names) - 1, 2, 0).astype(np.uint8)
         drop[missing] = 1

@@ -1,0 +1,63 @@
+"""What a table was made from: parts and files with sizes and digests, the quarantined ones first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from poolwright.core.files import human_bytes
+from poolwright.core.table import InputFile, InputPart, TableRecord
+from poolwright.report.words import counted, cut
+
+_MOST_PARTS, _MOST_FILES = 40, 4
+
+
+@dataclass(frozen=True)
+class PartWords:
+    """One part of the input."""
+
+    name: str
+    rows: str
+    files: tuple[tuple[str, str, str], ...]
+    more: str
+    quarantined: str
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Parts of the input: the quarantined, and the first of the others."""
+
+    facts: str
+    quarantined: tuple[PartWords, ...]
+    parts: tuple[PartWords, ...]
+    more: str
+
+
+def describe_inputs(record: TableRecord) -> Inputs:
+    """What the rows came from, with sizes and digests."""
+    bad = [part for part in record.inputs if part.quarantined]
+    good = [part for part in record.inputs if not part.quarantined]
+    size = sum(file.size for file in record.files)
+    facts = f"{counted(len(record.inputs), 'part')}, {counted(len(record.files), 'file')}, {human_bytes(size)}"
+    hidden = max(0, len(good) - _MOST_PARTS) + max(0, len(bad) - _MOST_PARTS)
+    return Inputs(
+        f"{facts}; {counted(len(bad), 'part')} quarantined" if bad else facts,
+        tuple(_part(part, record.files) for part in bad[:_MOST_PARTS]),
+        tuple(_part(part, record.files) for part in good[:_MOST_PARTS]),
+        f"and {counted(hidden, 'more part')}; table.json has all of them" if hidden else "",
+    )
+
+
+def _part(part: InputPart, files: tuple[InputFile, ...]) -> PartWords:
+    shown = tuple(
+        (cut(files[place].path, 160), human_bytes(files[place].size), files[place].digest)
+        for place in part.files[:_MOST_FILES]
+        if place < len(files)
+    )
+    hidden = len(part.files) - _MOST_FILES
+    return PartWords(
+        name=cut(part.name, 160),
+        rows=f"{part.rows:,}" if part.rows is not None else "?",
+        files=shown,
+        more=f"and {counted(hidden, 'more file')}" if hidden > 0 else "",
+        quarantined=cut(part.quarantined or "", 400),
+    )

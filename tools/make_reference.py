@@ -1,0 +1,313 @@
+"""Write what is made from the code: docs/steps.md, docs/pools.md, docs/layouts.md and the JSON Schema of recipes.
+
+    python tools/make_reference.py [ROOT]
+
+ROOT is the folder to write into, laid out as the repository; default: the repository. Run by `make docs`.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import yaml
+from pydantic import BaseModel
+
+from poolwright.core.columns import WELL_KNOWN, vector_type
+from poolwright.core.step import Step
+from poolwright.demo.demo import clip_folder
+from poolwright.models.spec import model_spec
+from poolwright.recipe.jsonschema import recipe_schema, schema_text
+from poolwright.registry import LAYOUTS, POOLS, STEPS, layout_class, pool_class, step_class
+from poolwright.release.about import About
+
+NOTE = "<!-- Made from the code by `make docs`; change the docstrings and fields there. -->\n"
+
+STEP_EXAMPLES = {
+    "embed": "embed: {image: clip, text: clip_text, model: clip}",
+    "label": 'label: {with: clip, vocabulary: [cat, dog, house], template: "a photo of a {}.", model: clip}',
+    "similarity": "similarity: {of: clip, prompt: a photo of a map., model: clip, into: maplike}",
+    "size": "size",
+    "hash": "hash: {kinds: [sha256, phash]}",
+    "derive": "derive: {year: extract(year from taken_at), wide: width > 2 * height}",
+    "rename": "rename: {label: class, similarity: score}",
+    "keep_columns": "keep_columns: [label, continent, url]",
+    "where": "where: width >= 120 and height >= 120 and taken_at <= uploaded_at",
+    "top": "top: {by: similarity, n: 1_000_000}",
+    "drop_small": "drop_small: {group: continent, below: 4%}",
+    "largest": "largest: {group: label, n: 350, at_least: 450}",
+    "cap": "cap: {group: label, n: 2000}",
+    "sample_groups": "sample_groups: {group: label, n: 45}",
+    "sample": "sample: {fraction: 10%, group: label}",
+    "balance": "balance: {group: continent, proportions: {Europe: 1, Asia: 1, Africa: 1}}",
+    "licenses": "licenses: {allow: [public-domain, cc-by, cc-by-sa]}",
+    "remove": "remove: {ids: [b-17, b-23], by: uid}",
+    "split": "split: {ratios: {train: 80%, val: 10%, test: rest}, stratify: [label], group: author}",
+}
+
+POOL_EXAMPLES = {
+    "image_folder": 'photos: {read: image_folder, path: data/photos, pattern: "{domain}/{class}/{name}", captions: txt}',
+    "table": """\
+commonpool:
+  read: table
+  path: data/*.parquet
+  columns: {width: original_width, height: original_height}
+  vectors:
+    clip: {file: "{stem}.npz", key: l14_img, model: OpenAI ViT-L/14}""",
+    "arrays": """\
+imagenet:
+  read: arrays
+  path: data/imagenet.npz
+  columns:
+    clip: {array: train_emb, model: OpenAI ViT-B/32}
+    label_index: train_label
+  lookup:
+    label: {values: class_names, by: train_label}""",
+}
+
+LAYOUT_EXAMPLES = {
+    "huggingface": "{table: best, layout: huggingface, class_label: label, to: out/best}",
+    "image_folder": "{table: best, layout: image_folder, by: label, to: out/best-images}",
+}
+
+
+def main() -> None:
+    root = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).resolve().parent.parent
+    for place, text in reference().items():
+        path = root / place
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+
+def reference() -> dict[str, str]:
+    """Every file that is made from the code: text by path below the repository."""
+    return {
+        "docs/steps.md": steps_page(),
+        "docs/pools.md": pools_page(),
+        "docs/layouts.md": layouts_page(),
+        "src/poolwright/recipe/recipe.schema.json": schema_text(),
+    }
+
+
+def steps_page() -> str:
+    """docs/steps.md: every step, in flow order."""
+    parts = [
+        "# Steps",
+        "A step is one line of a table's `steps`, in the order they run. *Describe* steps give columns, *choose* steps "
+        "drop rows, each for a reason in the ledger, *split* steps name the part of the release a row goes to. "
+        "`poolwright steps VERB` prints the same.",
+        _table(("step", "kind", "what it does"), [_step_row(verb) for verb in STEPS]),
+        *(part for verb in STEPS for part in _step_parts(verb)),
+    ]
+    return _page(parts)
+
+
+def _step_row(verb: str) -> tuple[str, str, str]:
+    step = step_class(verb)
+    return f"[`{verb}`](#{verb})", step.kind, _first_line(step)
+
+
+def _step_parts(verb: str) -> list[str]:
+    cls = step_class(verb)
+    step = _example_step(verb)
+    parts = [f"## {verb}", _doc(cls), _fragment("steps", "- " + STEP_EXAMPLES[verb])]
+    parts += [f"The example {_reads_and_gives(step)}."]
+    parts += [_fields(cls, cls.shorthand)] if cls.model_fields else []
+    if cls.reasons:
+        rows = [(f"`{reason.name}`", reason.words, "yes" if reason.bad else "") for reason in cls.reasons]
+        parts += ["Drops rows for these reasons; bad rows count towards `max_bad`:"]
+        parts += [_table(("reason", "in words", "bad row"), rows)]
+    return parts
+
+
+def _example_step(verb: str) -> Step:
+    """The step of an example, built as a recipe builds it."""
+    data = yaml.safe_load(STEP_EXAMPLES[verb])
+    parameters = data[verb] if isinstance(data, dict) else {}
+    cls = step_class(verb)
+    if cls.shorthand and not isinstance(parameters, dict):
+        parameters = {cls.shorthand: parameters}
+    models = {"clip": model_spec(f"onnx:{clip_folder()}")}
+    return cls.model_validate(parameters, context={"models": models, "folder": "."})
+
+
+def _reads_and_gives(step: Step) -> str:
+    """What the example reads and gives, as the step itself says."""
+    live = _live_columns()
+    reads, gives, takes = step.needs(), [field.name for field in step.gives(live)], step.takes(live)
+    told = [f"reads {_listed(reads)}"] if reads else []
+    told += [f"gives {_listed(gives)}"] if gives else []
+    told += [f"takes {_listed(takes)} away"] if takes and len(takes) < 8 else []
+    return " and ".join(told) or "reads no column"
+
+
+def _live_columns() -> pa.Schema:
+    fields = {name: column.type for name, column in WELL_KNOWN.items()}
+    return pa.schema([*fields.items(), ("clip", vector_type(96)), ("year", pa.int64())])
+
+
+def pools_page() -> str:
+    """docs/pools.md: every kind of pool."""
+    parts = [
+        "# Pools",
+        "A pool is where rows come from; `read` names its kind. Rows are read in place, part by part, and only the "
+        "columns that steps ask for. Every row needs a `uid` of its own.",
+        _table(("kind", "what it reads"), [(f"[`{kind}`](#{kind})", _first_line(pool_class(kind))) for kind in POOLS]),
+    ]
+    for kind in POOLS:
+        cls = pool_class(kind)
+        parts += [f"## {kind}", _doc(cls), _fragment("pools", POOL_EXAMPLES[kind]), _fields(cls)]
+    nested = {
+        "TableVectors": "`vectors` of a table pool",
+        "ArrayColumn": "`columns` of an arrays pool",
+        "Lookup": "`lookup` of an arrays pool",
+    }
+    for name, title in nested.items():
+        parts += [f"### {title}", _fields_of(recipe_schema()["$defs"][name])]
+    parts += [
+        "## Well-known columns",
+        "A column of one of these names has this type and meaning everywhere; other columns travel as they are.",
+        _table(
+            ("column", "type", "unit", "meaning"),
+            [(f"`{column.name}`", f"`{column.type}`", column.unit, column.meaning) for column in WELL_KNOWN.values()],
+        ),
+    ]
+    return _page(parts)
+
+
+def layouts_page() -> str:
+    """docs/layouts.md: every release layout, and the card."""
+    parts = [
+        "# Release layouts",
+        "A release is a table written in a layout its users know. Whatever the layout, it holds the card "
+        "(`README.md`), `croissant.json`, the record, states and recipe it was made from, and `SHA256SUMS`; "
+        "`poolwright verify` checks all of it. The same table gives the same bytes.",
+        _table(
+            ("layout", "what it writes"),
+            [(f"[`{name}`](#{name})", _first_line(layout_class(name))) for name in LAYOUTS],
+        ),
+    ]
+    for name in LAYOUTS:
+        cls = layout_class(name)
+        form = _code(inspect.getdoc(inspect.getmodule(cls)) or "")
+        parts += [f"## {name}", _doc(cls), form, _fragment("releases", "- " + LAYOUT_EXAMPLES[name]), _fields(cls)]
+    parts += [
+        "## The card",
+        "`card:` at the top of a recipe is for all releases; `card:` of a release overrides it key by key.",
+        _fields(About),
+    ]
+    return _page(parts)
+
+
+def _page(parts: list[str]) -> str:
+    return NOTE + "\n" + "\n\n".join(part.strip("\n") for part in parts) + "\n"
+
+
+def _code(text: str) -> str:
+    return f"```text\n{text}\n```"
+
+
+def _fragment(key: str, text: str) -> str:
+    """A piece of a recipe under its top-level key."""
+    lines = "\n".join("  " + line for line in text.splitlines())
+    return f'```yaml title="{key}"\n{key}:\n{lines}\n```'
+
+
+def _first_line(cls: type[BaseModel]) -> str:
+    return _doc(cls).partition("\n")[0]
+
+
+def _doc(cls: type[BaseModel]) -> str:
+    return inspect.cleandoc(cls.__doc__ or "")
+
+
+def _listed(names: tuple[str, ...] | list[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def _fields(cls: type[BaseModel], shorthand: str | None = None) -> str:
+    schema = cls.model_json_schema(by_alias=True)
+    return _fields_of(schema, shorthand, cls)
+
+
+def _fields_of(schema: Mapping[str, Any], shorthand: str | None = None, cls: type[BaseModel] | None = None) -> str:
+    required, verb = schema.get("required", []), getattr(cls, "verb", "")
+    rows = []
+    for name, field in schema.get("properties", {}).items():
+        default = "required" if name in required else _value(field.get("default", _made_default(cls, name)))
+        meaning = field.get("description", "")
+        meaning += f" (may stand alone: `- {verb}: ...`)" if shorthand == name else ""
+        rows.append((f"`{name}`", _type(field), default, meaning))
+    return _table(("parameter", "type", "default", "meaning"), rows)
+
+
+def _made_default(cls: type[BaseModel] | None, name: str) -> Any:
+    """The default of a field that has a factory, which the JSON Schema does not tell."""
+    for field_name, field in cls.model_fields.items() if cls else ():
+        if name in (field_name, field.alias):
+            return field.get_default(call_default_factory=True)
+    return None
+
+
+def _value(value: Any) -> str:
+    if value is None or value in ("", [], (), {}):
+        return ""
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    if isinstance(value, int):
+        return f"`{value:_}`"
+    return f"`{yaml.safe_dump(value, default_flow_style=True, width=1000).strip().removesuffix('...').strip()}`"
+
+
+_PLAIN = {"string": "text", "integer": "integer", "number": "number", "boolean": "true or false", "object": "mapping"}
+_DEFINED = {
+    "EncoderSpec": "[encoder](recipes.md#models)",
+    "TableVectors": "[vectors](#vectors-of-a-table-pool)",
+    "ArrayColumn": "name, or [column](#columns-of-an-arrays-pool)",
+    "Lookup": "[lookup](#lookup-of-an-arrays-pool)",
+}
+
+
+def _type(field: Mapping[str, Any]) -> str:
+    """The type of a parameter in words, of its JSON Schema."""
+    if "$ref" in field:
+        return _DEFINED[field["$ref"].rpartition("/")[2]]
+    if "enum" in field:
+        return ", ".join(f"`{value}`" for value in field["enum"])
+    if "const" in field:
+        return f"`{field['const']}`"
+    if "anyOf" in field:
+        kinds = [_type(choice) for choice in field["anyOf"] if choice.get("type") != "null"]
+        return " or ".join(dict.fromkeys(kinds))
+    if field.get("description", "").startswith("path, relative"):
+        return "path or URL"
+    if field.get("pattern") == "%$":
+        return "percentage"
+    if field.get("format") == "date":
+        return "date"
+    kind = field.get("type")
+    if isinstance(kind, list):
+        return " or ".join(_PLAIN[name] for name in kind if name != "null")
+    if kind == "array":
+        items = _type(field["items"]) if field.get("items") else "values"
+        return "list of texts" if items == "text" else f"list of {items}"
+    if kind == "object" and isinstance(field.get("additionalProperties"), Mapping):
+        return f"mapping of names to {_type(field['additionalProperties'])}"
+    return _PLAIN[str(kind)]
+
+
+def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    lines = [head, tuple("---" for _ in head), *rows]
+    return "\n".join(f"| {' | '.join(_cell(text) for text in row)} |" for row in lines)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+if __name__ == "__main__":
+    main()
