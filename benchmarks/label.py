@@ -113,7 +113,7 @@ def compare(work: Path, peer: str) -> None:
 
 
 def _labels(folder: Path) -> np.ndarray:
-    return pq.read_table(folder).sort_by("uid").column("label_index").to_numpy()
+    return np.asarray(pq.read_table(folder).sort_by("uid").column("label_index"))
 
 
 def _vectors(folder: Path, places: np.ndarray) -> np.ndarray:
@@ -155,7 +155,7 @@ def _directions(generator: np.random.Generator, count: int, spread: np.ndarray) 
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:
-    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), np.float32)
 
 
 def _write(path: Path, vectors: np.ndarray, first: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -23,3 +24,23 @@ def real_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real data at {folder}; set POOLWRIGHT_REAL_DATA")
     return folder
+
+
+@dataclass(frozen=True)
+class MadeDemo:
+    """The small demo: `folder` holds `demo/`; what the command printed."""
+
+    folder: Path
+    out: str
+    err: str
+
+
+@pytest.fixture(scope="session")
+def made_demo(tmp_path_factory: pytest.TempPathFactory) -> MadeDemo:
+    """`poolwright demo --images 600`, run once. Tests read it, and write beside it under names of their own."""
+    from tests.calling import call
+
+    folder = tmp_path_factory.mktemp("demo")
+    called = call("demo", "--images", "600", "--to", "demo", folder=folder)
+    assert called.code == 0, called.err
+    return MadeDemo(folder, called.out, called.err)

@@ -50,7 +50,7 @@ STEP_EXAMPLES = {
 }
 
 POOL_EXAMPLES = {
-    "image_folder": 'photos: {read: image_folder, path: data/photos, pattern: "{domain}/{class}/{name}", captions: txt}',
+    "image_folder": 'photos: {read: image_folder, path: data, pattern: "{domain}/{class}/{name}", captions: txt}',
     "table": """\
 commonpool:
   read: table
@@ -72,6 +72,14 @@ imagenet:
 LAYOUT_EXAMPLES = {
     "huggingface": "{table: best, layout: huggingface, class_label: label, to: out/best}",
     "image_folder": "{table: best, layout: image_folder, by: label, to: out/best-images}",
+}
+
+LAYOUT_FORMS = {
+    "huggingface": """\
+data/train-00000-of-00002.parquet   rows with their images, a few large shards a split""",
+    "image_folder": """\
+train/cat/<uid>.jpg                 image files as they were found, by split and class
+train/metadata.parquet              the other columns; `file_name` joins rows and files""",
 }
 
 
@@ -193,8 +201,8 @@ def layouts_page() -> str:
     ]
     for name in LAYOUTS:
         cls = layout_class(name)
-        form = _code(inspect.getdoc(inspect.getmodule(cls)) or "")
-        parts += [f"## {name}", _doc(cls), form, _fragment("releases", "- " + LAYOUT_EXAMPLES[name]), _fields(cls)]
+        example = _fragment("releases", "- " + LAYOUT_EXAMPLES[name])
+        parts += [f"## {name}", _doc(cls), f"```text\n{LAYOUT_FORMS[name]}\n```", example, _fields(cls)]
     parts += [
         "## The card",
         "`card:` at the top of a recipe is for all releases; `card:` of a release overrides it key by key.",
@@ -205,10 +213,6 @@ def layouts_page() -> str:
 
 def _page(parts: list[str]) -> str:
     return NOTE + "\n" + "\n\n".join(part.strip("\n") for part in parts) + "\n"
-
-
-def _code(text: str) -> str:
-    return f"```text\n{text}\n```"
 
 
 def _fragment(key: str, text: str) -> str:
@@ -281,8 +285,8 @@ def _type(field: Mapping[str, Any]) -> str:
     if "const" in field:
         return f"`{field['const']}`"
     if "anyOf" in field:
-        kinds = [_type(choice) for choice in field["anyOf"] if choice.get("type") != "null"]
-        return " or ".join(dict.fromkeys(kinds))
+        kinds = dict.fromkeys(_type(choice) for choice in field["anyOf"] if choice.get("type") != "null")
+        return " or ".join(kind for kind in kinds if kind != "text" or "path or URL" not in kinds)
     if field.get("description", "").startswith("path, relative"):
         return "path or URL"
     if field.get("pattern") == "%$":

@@ -72,7 +72,7 @@ def test_needs_are_the_columns_named() -> None:
     ],
 )
 def test_what_is_not_row_wise_sql_is_refused(expression: str, message: str) -> None:
-    with pytest.raises(RecipeError, match=".") as raised:
+    with pytest.raises(RecipeError) as raised:
         Where(expression=expression)
     assert message in str(raised.value)
 

@@ -106,7 +106,7 @@ def test_tokens_tell_all_groups_apart() -> None:
 
 @pytest.mark.parametrize("dtype", [pa.float32(), pa.timestamp("us"), pa.list_(pa.int32())])
 def test_what_cannot_be_grouped_is_refused(dtype: pa.DataType) -> None:
-    with pytest.raises(StepError, match="cap: .*'x'"):
+    with pytest.raises(StepError, match=r"cap: .*'x'"):
         check_groupable("cap", pa.schema({"x": dtype}), ["x"])
 
 

@@ -24,9 +24,7 @@ RecipePath = Annotated[Path, typer.Argument(help="The recipe, a YAML file.", met
 RunFolder = Annotated[Path, typer.Argument(help="The run folder.", metavar="RUN")]
 Sets = Annotated[
     Optional[list[str]],  # noqa: UP045 - typer reads this annotation at run time
-    typer.Option(
-        "--set", help="Override a key: pools.photos.path=/data; may be repeated.", metavar="KEY=VALUE"
-    ),
+    typer.Option("--set", help="Override a key: pools.photos.path=/data; may be repeated.", metavar="KEY=VALUE"),
 ]
 Folder = Annotated[
     Optional[Path],  # noqa: UP045
@@ -47,7 +45,10 @@ def demo(
     images: Annotated[int, typer.Option(help="Pictures to draw.", min=500)] = 6000,
     seed: Annotated[int, typer.Option(help="Seed of the drawn world.", min=0)] = 2024,
 ) -> None:
-    """Draw a small world, make a dataset of it, and compare with the truth. No network, no GPU."""
+    """Make a dataset of a drawn world.
+
+    Draws a small world of pictures, runs a recipe over it, and compares with the truth. No network, no GPU.
+    """
     from poolwright.cli.progress import console_listener
     from poolwright.cli.tables import print_demo
     from poolwright.demo.demo import run_demo
@@ -132,7 +133,10 @@ def run(
 
 @app.command()
 def show(run_folder: RunFolder) -> None:
-    """Print the funnel of a run: what every step kept and dropped, and why."""
+    """Print the funnel of a run.
+
+    What every step kept and dropped, and why.
+    """
     from poolwright.api import show as show_run
     from poolwright.cli.tables import print_funnel
 
@@ -142,7 +146,10 @@ def show(run_folder: RunFolder) -> None:
 
 @app.command()
 def why(run_folder: RunFolder, uid: Annotated[str, typer.Argument(help="uid of the row.")]) -> None:
-    """Tell the story of one row: each step's values, and the threshold it met or missed."""
+    """Tell the story of one row.
+
+    Each step's values, and the threshold the row met or missed.
+    """
     from poolwright.api import why as tell
     from poolwright.cli.tables import print_story
 
@@ -185,9 +192,12 @@ def verify(
     full: Annotated[bool, typer.Option("--full", help="Check the bytes of every image, not of a sample.")] = False,
 ) -> None:
     """Check a release: checksums, schema, counts, card, Croissant."""
+    import logging
+
     from poolwright.api import verify as verify_release
     from poolwright.cli.tables import print_verification
 
+    logging.disable(logging.WARNING)  # what mlcroissant warns of is told by its check
     verification = verify_release(release, full)
     print_verification(verification)
     if not verification.ok:

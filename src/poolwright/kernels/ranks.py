@@ -68,7 +68,7 @@ class Order:
         return (keys if self.lowest else ~keys), valid
 
     def value(self, keys: np.ndarray, dtype: pa.DataType) -> pa.Array:
-        """The values that have these keys, as an array of `dtype`; null where nothing has (ALL, NONE)."""
+        """The values that have these keys, as an array of `dtype`; null for ALL and NONE, which stand for no value."""
         nothing = (keys == ALL) | (keys == NONE)
         keys = np.where(nothing, 0, keys)
         return _from_keys(keys if self.lowest else ~keys, dtype, nothing)

@@ -9,13 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from poolwright.kernels.similarity import Float64, Integers
 
-Products = npt.NDArray[np.int32 | np.float32]
+Products = npt.NDArray[Any]  # of ProductType
 ProductType = type[np.int32] | type[np.float32]
 
 GROUP = 16
@@ -67,7 +68,7 @@ class Space:
     def tile(self, n: int, dtype: ProductType, chunk: int) -> Tile:
         """An empty tile of n rows, in chunks of so many texts. Overwrites the one before."""
         groups = Groups(self._m, self._group, chunk)
-        products = np.asarray(self._products[: n * groups.bounds[-1]].view(dtype))
+        products = self._products[: n * groups.bounds[-1]].view(dtype)
         return Tile(n, products, np.empty((n, groups.count), dtype), groups)
 
 

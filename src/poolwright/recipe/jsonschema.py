@@ -58,9 +58,9 @@ def _loosen(field: dict[str, Any]) -> None:
         field["anyOf"] = [strict["items"], strict]
     elif kind == "object" and "$ref" in field.get("additionalProperties", {}):
         values = {"anyOf": [{"type": "string"}, field.pop("additionalProperties")]}
-        strict = {"type": field.pop("type"), "additionalProperties": values, "minProperties": 1}
+        mapping = {"type": field.pop("type"), "additionalProperties": values, "minProperties": 1}
         field.pop("minProperties", None)
-        field["anyOf"] = [{"type": "string"}, strict]
+        field["anyOf"] = [{"type": "string"}, mapping]
 
 
 def _encoder(definitions: dict[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from poolwright.report.words import short
+from poolwright.report.words import clean, short
 
 _BIN = 10
 _TALL = 1000
@@ -65,7 +65,7 @@ def bar(segments: Sequence[Segment], whole: float) -> Markup:
             left = _number(min(start, 1000 - shown))
             marks.append(
                 f'<rect class="{part.style}" x="{left}" width="{_number(shown)}" height="10">'
-                f"<title>{escape(part.words)}</title></rect>"
+                f"<title>{_text(part.words)}</title></rect>"
             )
         start += width
     return _svg(1000, 10, "".join(marks), "", "bar")
@@ -87,7 +87,7 @@ def columns(
         )
         marks.append(
             f'<g>{filled}<rect class="hit" x="{place * _BIN}" width="{_BIN}" height="{_TALL}"/>'
-            f"<title>{escape(title)}</title></g>"
+            f"<title>{_text(title)}</title></g>"
         )
     return _svg(wide, _TALL, "".join(marks), label, "columns")
 
@@ -222,8 +222,12 @@ def count_ticks(top: float) -> tuple[Tick, ...]:
 
 def _svg(width: float, height: float, marks: str, label: str, style: str, stretch: bool = True) -> Markup:
     ratio = ' preserveAspectRatio="none"' if stretch else ""
-    role = f'role="img" aria-label="{escape(label, quote=True)}"' if label else 'aria-hidden="true"'
+    role = f'role="img" aria-label="{_text(label)}"' if label else 'aria-hidden="true"'
     return Markup(f'<svg class="{style}" viewBox="0 0 {_number(width)} {_number(height)}"{ratio} {role}>{marks}</svg>')
+
+
+def _text(words: str) -> str:
+    return escape(clean(words), quote=True)
 
 
 def _number(value: float) -> str:

@@ -12,7 +12,7 @@ from poolwright.core.columns import LATITUDE, LONGITUDE
 from poolwright.core.rows import Rows
 from poolwright.core.table import Table
 from poolwright.report.select import Chosen, choose
-from poolwright.report.tally import Bins, Histogram, MonthTally, NumberTally, PairTally, PlaceTally, ValueTally
+from poolwright.report.tally import Bins, Histogram, MonthTally, NumberTally, PairTally, PlaceTally, ValueTally, floats
 
 BATCH_ROWS = 1 << 18
 _MOST_VALUES = 1_000_000
@@ -111,11 +111,11 @@ class _FirstPass:
             if not tally.overflowed:
                 tally.add(rows.column(name))
         for name, numbers in self.numbers.items():
-            numbers.add(rows.numbers(name))
+            numbers.add(floats(rows.column(name)))
         for name, months in self.times.items():
             months.add(rows.column(name))
         if self.places:
-            self.places.add(rows.numbers(LATITUDE), rows.numbers(LONGITUDE))
+            self.places.add(floats(rows.column(LATITUDE)), floats(rows.column(LONGITUDE)))
 
     def values(self) -> dict[str, list[tuple[str, int]]]:
         """Counts of the columns whose values make groups: not those of ids, names and other free text."""
@@ -151,22 +151,19 @@ class _SecondPass:
 
     def add(self, rows: Rows) -> None:
         for name, histogram in self.histograms.items():
-            histogram.add(rows.numbers(name))
+            histogram.add(floats(rows.column(name)))
         for (down, across), tally in self.pairs.items():
             tally.add(rows.column(down), rows.column(across))
 
 
 def _worth_pairing(chosen: Chosen, values: Mapping[str, list[tuple[str, int]]]) -> list[tuple[str, str]]:
-    """Class by what it is spread over: split, and the first domain-like column; else the first two groups."""
+    """The class by what it is spread over, at most two such columns; without classes, the first two groups."""
     there = [name for name in values if len(values[name]) > 1]
     narrow = [name for name in there if len(values[name]) <= _MOST_ACROSS and name != chosen.label]
     if chosen.label in there:
-        return [(str(chosen.label), name) for name in sorted(narrow, key=_pair_order)[:2]]
+        liked = [name for name in _PAIRED if name in narrow] or narrow[:1]
+        return [(str(chosen.label), name) for name in liked[:2]]
     return [(there[0], name) for name in narrow if name != there[0]][:1] if there else []
-
-
-def _pair_order(name: str) -> int:
-    return _PAIRED.index(name) if name in _PAIRED else len(_PAIRED)
 
 
 def _largest(counts: list[tuple[str, int]], most: int) -> list[str]:

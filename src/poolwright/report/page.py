@@ -151,7 +151,7 @@ def _recipes(chapters: Sequence[Chapter]) -> list[tuple[str, list[str]]]:
     for chapter in chapters:
         names.setdefault(chapter.table.record.recipe_text, []).append(chapter.table.name)
     return [
-        (cut(", ".join(tables), 300), [clean(line[:_MOST_LINE]) for line in text.splitlines()[:_MOST_LINES]])
+        (cut(", ".join(tables), 300), [line[:_MOST_LINE] for line in text.splitlines()[:_MOST_LINES]])
         for text, tables in names.items()
     ]
 
@@ -181,6 +181,11 @@ def _resource(name: str) -> str:
     return files("poolwright.report").joinpath(_TEMPLATES, name).read_text(encoding="utf-8")
 
 
+def _plain(value: Any) -> Any:
+    """What a template writes: text without control characters. Markup stays as it is."""
+    return clean(value) if type(value) is str else value
+
+
 def _template() -> Any:
     try:
         import jinja2
@@ -190,6 +195,7 @@ def _template() -> Any:
         loader=jinja2.PackageLoader("poolwright.report", _TEMPLATES),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
+        finalize=_plain,
         trim_blocks=True,
         lstrip_blocks=True,
     )

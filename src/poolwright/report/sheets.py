@@ -106,7 +106,7 @@ def _sheets(
     cards = _cards(rows, images, budget, [SIMILARITY], bool(pictured))
     sheets, start = [], 0
     for title, count, places in zip(titles, counts, picked, strict=True):
-        sheets.append(Sheet(title, "", count, tuple(cards[start : start + len(places)]), failed=failed))
+        sheets.append(Sheet(cut(title, 80), "", count, tuple(cards[start : start + len(places)]), failed=failed))
         start += len(places)
     return sheets
 

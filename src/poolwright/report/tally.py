@@ -159,9 +159,11 @@ class MonthTally:
     def add(self, column: pa.Array) -> None:
         self.rows += len(column)
         self.nulls += column.null_count
-        zone = getattr(column.type, "tz", None)
-        times = column.drop_null().cast(pa.timestamp("s", tz=zone), safe=False)
-        months = times.cast(pa.int64()).to_numpy().astype("datetime64[s]").astype("datetime64[M]").astype(np.int64)
+        times = column.drop_null()
+        if pa.types.is_date(times.type):
+            times = times.cast(pa.timestamp("s"))
+        ticks = times.cast(pa.int64()).to_numpy()
+        months = ticks.astype(f"datetime64[{times.type.unit}]").astype("datetime64[M]").astype(np.int64)
         for month, count in zip(*np.unique(months, return_counts=True), strict=True):
             self._months[int(month)] = self._months.get(int(month), 0) + int(count)
 
@@ -204,6 +206,11 @@ class PlaceTally:
         across = np.minimum((longitude[good] + 180) // self.degrees, width - 1).astype(np.int64)
         self.rows += int(good.sum())
         self.cells += np.bincount(down * width + across, minlength=height * width).reshape(height, width)
+
+
+def floats(column: pa.Array) -> np.ndarray:
+    """A numeric column as float64 (n,), NaN for null. Integers beyond 2^53 are rounded."""
+    return np.asarray(column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False))
 
 
 def _places(column: pa.Array, values: pa.Array) -> np.ndarray:
