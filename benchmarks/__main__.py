@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import sys
@@ -27,10 +26,10 @@ def main() -> None:
     if unknown:
         sys.exit(f"unknown benchmark {', '.join(sorted(unknown))}; known: {', '.join(WANTED)}")
     for name in names:
-        work = HERE / "work" / name
+        module, _, variant = name.partition("-")
+        work = HERE / "work" / module
         work.mkdir(parents=True, exist_ok=True)
         print(f"{name}: {WANTED[name]}", flush=True)
-        module, _, variant = name.partition("-")
         run = import_module(f"benchmarks.{module}").run
         ratio = run(work, backend=variant) if variant else run(work)
         print(f"{name} ratio={ratio:.2f}", flush=True)
@@ -38,18 +37,14 @@ def main() -> None:
 
 
 def record(name: str, ratio: float) -> None:
-    """Keep the newest ratio of each benchmark, and write them all as RESULTS.md."""
-    store = HERE / "work" / "results.json"
-    results = json.loads(store.read_text()) if store.exists() else {}
-    results[name] = {"ratio": round(ratio, 3), "day": date.today().isoformat(), "machine": machine()}
-    store.write_text(json.dumps(results, indent=1))
-    lines = ["# Results", "", "Written by `make bench`; each ratio is from one run on one machine.", ""]
-    lines += ["| benchmark | ratio | what it is | day | machine |", "| --- | --- | --- | --- | --- |"]
-    for known, words in WANTED.items():
-        if known in results:
-            row = results[known]
-            lines.append(f"| {known} | {row['ratio']:.2f} | {words} | {row['day']} | {row['machine']} |")
-    (HERE / "RESULTS.md").write_text("\n".join(lines) + "\n")
+    """Put a ratio into RESULTS.md, beside the newest of every other benchmark."""
+    path = HERE / "RESULTS.md"
+    lines = path.read_text().splitlines() if path.exists() else []
+    rows = {line.split("|")[1].strip(): line for line in lines if line.count("|") == 6}
+    rows[name] = f"| {name} | {ratio:.2f} | {WANTED[name]} | {date.today().isoformat()} | {machine()} |"
+    head = ["# Results", "", "Written by `make bench`; each ratio is from one run on one machine.", ""]
+    head += ["| benchmark | ratio | what it is | day | machine |", "| --- | --- | --- | --- | --- |"]
+    path.write_text("\n".join([*head, *(rows[known] for known in WANTED if known in rows)]) + "\n")
 
 
 def machine() -> str:

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.timing import fresh_folder, in_turn, python
+from poolwright.core.table import Table
 from poolwright.kernels.nearest import exact_similarity
 from poolwright.kernels.similarity import float32_error
 
@@ -58,20 +59,26 @@ for path in paths:
     write(path, uid, label, similarity)
 """
 
+RECIPE = """
+recipe: 1
+name: label
+pools:
+  vectors: {read: table, path: rows}
+tables:
+  labelled:
+    from: vectors
+    steps:
+      - label: {with: embedding, vocabulary: classes.txt, features: texts.npy}
+      - keep_columns: [label_index, similarity]
+"""
+
 OURS = """
-from concurrent.futures import ThreadPoolExecutor
-from threadpoolctl import threadpool_limits
-from poolwright.kernels.nearest import index_texts, nearest
-if sys.argv[4] != "numpy":
-    import torch
-    torch.set_num_threads(1)
-def one(path):
-    uid, vectors = read(path)
-    label, similarity = nearest(vectors, index)
-    write(path, uid, label[:, 0], similarity[:, 0])
-with threadpool_limits(1), ThreadPoolExecutor(os.cpu_count()) as threads:
-    index = index_texts(texts, backend=sys.argv[4])
-    list(threads.map(one, paths))
+import shutil, sys
+if sys.argv[3] == "numpy":
+    sys.modules["torch"] = None
+from poolwright.api import run
+shutil.rmtree(sys.argv[2], ignore_errors=True)
+run(sys.argv[1], sys.argv[2])
 """
 
 
@@ -81,7 +88,7 @@ def run(work: Path, backend: str = "auto") -> float:
     commands = {
         "faiss": python(COMMON + FAISS, rows, work / "faiss", texts),
         "numpy": python(COMMON + NUMPY, rows, work / "numpy", texts),
-        "poolwright": ours(rows, work / "poolwright", texts, backend),
+        "poolwright": ours(work, backend),
     }
     used = in_turn(commands, work, times=2)
     for name, usage in used.items():
@@ -91,9 +98,12 @@ def run(work: Path, backend: str = "auto") -> float:
     return min(used["faiss"].seconds, used["numpy"].seconds) / used["poolwright"].seconds
 
 
-def ours(rows: Path, out: Path, texts: Path, backend: str) -> list[str]:
-    """The command that labels with poolwright."""
-    return python(COMMON + OURS, rows, out, texts, backend)
+def ours(work: Path, backend: str) -> list[str]:
+    """The command that labels with poolwright: a whole run with admission, digests, ledger and record."""
+    (work / "classes.txt").write_text("".join(f"class {index}\n" for index in range(TEXTS)))
+    recipe = work / "label.yaml"
+    recipe.write_text(RECIPE)
+    return python(OURS, recipe, work / "run", backend)
 
 
 def compare(work: Path, peer: str) -> None:
@@ -102,7 +112,8 @@ def compare(work: Path, peer: str) -> None:
     Raises:
         RuntimeError: a label of the peer is better, or worse by more than float32 explains.
     """
-    texts, mine, theirs = np.load(work / "texts.npy"), _labels(work / "poolwright"), _labels(work / peer)
+    texts = np.load(work / "texts.npy")
+    mine, theirs = _labels(Table(work / "run" / "tables" / "labelled").read()), _labels(pq.read_table(work / peer))
     other = np.flatnonzero(mine != theirs)
     vectors = _vectors(work / "rows", other)
     gain = exact_similarity(vectors, texts[mine[other]]).astype(np.float64)
@@ -112,8 +123,8 @@ def compare(work: Path, peer: str) -> None:
         raise RuntimeError(f"labels differ from those of {peer} by {gain.min()} to {gain.max()} of similarity")
 
 
-def _labels(folder: Path) -> np.ndarray:
-    return np.asarray(pq.read_table(folder).sort_by("uid").column("label_index"))
+def _labels(table: pa.Table) -> np.ndarray:
+    return np.asarray(table.sort_by("uid").column("label_index"))
 
 
 def _vectors(folder: Path, places: np.ndarray) -> np.ndarray:

@@ -218,7 +218,7 @@ def _page(parts: list[str]) -> str:
 def _fragment(key: str, text: str) -> str:
     """A piece of a recipe under its top-level key."""
     lines = "\n".join("  " + line for line in text.splitlines())
-    return f'```yaml title="{key}"\n{key}:\n{lines}\n```'
+    return f"```yaml\n{key}:\n{lines}\n```"
 
 
 def _first_line(cls: type[BaseModel]) -> str:

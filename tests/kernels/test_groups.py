@@ -13,9 +13,10 @@ import pytest
 from poolwright.core.errors import StepError
 from poolwright.core.frame import MemoryFrame
 from poolwright.core.rows import Rows
-from poolwright.kernels import groups as module
+from poolwright.kernels import group_counts
 from poolwright.kernels import lookup as lookups
-from poolwright.kernels.groups import Groups, check_groupable, count_groups, groups_of, lacks_value
+from poolwright.kernels.group_counts import count_groups
+from poolwright.kernels.groups import Groups, check_groupable, groups_of, lacks_value
 from poolwright.kernels.lookup import Lookup
 from poolwright.kernels.shares import apportion, largest_total
 
@@ -70,7 +71,7 @@ def test_dictionaries_change_nothing(columns: list[str]) -> None:
 def test_summing_now_and_then_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     pool = pa.table({"number": np.random.default_rng(0).integers(0, 300, 5_000)})
     whole = counted(MemoryFrame(pool), ["number"])
-    monkeypatch.setattr(module, "_COMPACT_AT", 10)
+    monkeypatch.setattr(group_counts, "_COMPACT_AT", 10)
     assert counted(MemoryFrame(pool, batch_rows=100), ["number"]) == whole
 
 

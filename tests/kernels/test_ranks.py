@@ -14,10 +14,11 @@ import pytest
 from poolwright.core.errors import StepError
 from poolwright.core.frame import MemoryFrame
 from poolwright.core.rows import Rows
-from poolwright.kernels import thresholds
-from poolwright.kernels.groups import count_groups
+from poolwright.kernels import collecting, hash_cuts, thresholds
+from poolwright.kernels.group_counts import count_groups
+from poolwright.kernels.hash_cuts import cut_ranks
 from poolwright.kernels.ranks import Order, check_orderable, hash_ranks
-from poolwright.kernels.thresholds import cut, cut_ranks, survey
+from poolwright.kernels.thresholds import cut, survey
 
 INFINITY = float("inf")
 
@@ -102,7 +103,7 @@ def test_exactly_the_best(by: str, lowest: bool, groups: tuple[str, ...]) -> Non
 @pytest.mark.parametrize("by", KINDS)
 @pytest.mark.parametrize(("collect", "bins"), [(1, 2), (5, 64), (40, 1 << 12), (1, 1 << 22)])
 def test_little_memory_changes_nothing(by: str, collect: int, bins: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(thresholds, "COLLECT", collect)
+    monkeypatch.setattr(collecting, "COLLECT", collect)
     monkeypatch.setattr(thresholds, "BINS", bins)
     table = pool(6, 200, by)
     for groups in ((), ("label",), ("label", "flag")):
@@ -122,8 +123,8 @@ def test_hash_ranks_are_cut_exactly(groups: tuple[str, ...], monkeypatch: pytest
     before = frame.passes
     cuts = cut_ranks(frame, counted.groups, counted.counts, 5, wanted)
     assert frame.passes == before + 1  # where the n-th lies is known well enough beforehand
-    monkeypatch.setattr(thresholds, "_SIGMAS", 0.001)  # and looked for again where it lay elsewhere
-    monkeypatch.setattr(thresholds, "COLLECT", 100)
+    monkeypatch.setattr(hash_cuts, "_SIGMAS", 0.001)  # and looked for again where it lay elsewhere
+    monkeypatch.setattr(collecting, "COLLECT", 100)
     assert cut_ranks(frame, counted.groups, counted.counts, 5, wanted).tolist() == cuts.tolist()
     for place, n in enumerate((0, 1, 250, 10_000)):
         for group, size in enumerate(counted.counts):

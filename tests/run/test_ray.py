@@ -37,12 +37,12 @@ finally:
 @pytest.mark.slow
 def test_ray_gives_the_bytes_and_the_errors_of_the_native_engine(tmp_path: Path) -> None:
     write_pool(tmp_path, make_rows(40_000), parts=8, row_group=2500)
-    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe_data()))
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe_data(), sort_keys=False))
     broken = tmp_path / "broken"
     write_pool(broken, make_rows(4000), parts=4)
     path = broken / "rows" / "002.parquet"
     path.write_bytes(path.read_bytes()[:-500])
-    (broken / "recipe.yaml").write_text(yaml.safe_dump(recipe_data()))
+    (broken / "recipe.yaml").write_text(yaml.safe_dump(recipe_data(), sort_keys=False))
     jobs = [str(tmp_path / "recipe.yaml"), str(tmp_path / "ray"), str(broken / "recipe.yaml"), str(broken / "ray")]
     result = subprocess.run([sys.executable, "-c", ON_RAY, *jobs], capture_output=True, text=True, timeout=240)
     assert result.returncode == 0, result.stderr[-3000:]

@@ -14,7 +14,8 @@ from poolwright.core.params import Columns
 from poolwright.core.rows import Rows
 from poolwright.core.state import State
 from poolwright.core.step import Kind, Outcome, Step
-from poolwright.kernels.groups import Counted, check_groupable, count_groups, groups_of, lacks_value, once
+from poolwright.kernels.group_counts import Counted, count_groups
+from poolwright.kernels.groups import check_groupable, groups_of, lacks_value, once
 from poolwright.kernels.words import groups as in_groups
 from poolwright.kernels.words import rows as in_rows
 from poolwright.kernels.words import some

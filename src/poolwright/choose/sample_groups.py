@@ -12,7 +12,7 @@ from poolwright.choose.reasons import NO_GROUP
 from poolwright.core.frame import Context
 from poolwright.core.params import Columns, Count
 from poolwright.core.step import Reason
-from poolwright.kernels.groups import Counted
+from poolwright.kernels.group_counts import Counted
 from poolwright.kernels.hashing import hash64
 
 

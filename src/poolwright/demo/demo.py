@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -73,7 +74,7 @@ def write_recipe(folder: Path, images: int = 6000) -> Recipe:
     text = (files("poolwright.demo") / "recipe.yaml").read_text(encoding="utf-8")
     clip = Path(os.path.relpath(clip_folder(), folder)).as_posix() if os.name != "nt" else clip_folder().as_posix()
     path = folder / "recipe.yaml"
-    text = text.replace("at_least: 60", f"at_least: {max(1, 60 * images // 6000)}")
+    text = re.sub(r"at_least: (\d+)", lambda found: f"at_least: {max(1, int(found[1]) * images // 6000)}", text)
     write_text(path, text.replace("${POOLWRIGHT_DEMO_CLIP}", clip))
     return Recipe.load(path)
 

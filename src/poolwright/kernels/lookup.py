@@ -34,8 +34,7 @@ class Lookup:
 
     def __init__(self, values: pa.Array) -> None:
         self.values = plain(values)
-        self._order: np.ndarray | None = None
-        self._sorted = np.empty(0, dtype=np.uint64)
+        self._index: tuple[np.ndarray, np.ndarray] | None = None
 
     def find(self, array: pa.Array) -> np.ndarray:
         """Place of each value in `values`: int64 (n,), -1 for null and for what is not there."""
@@ -48,25 +47,30 @@ class Lookup:
         return np.asarray(pc.fill_null(places.cast(pa.int64()), -1).to_numpy(zero_copy_only=False))
 
     def _find_by_hash(self, array: pa.Array) -> np.ndarray:
-        if self._order is None:
-            hashes = _hashes(self.values)
-            self._order = np.argsort(hashes, kind="stable")
-            self._sorted = hashes[self._order]
+        order, known = self._sorted_hashes()
         hashes = _hashes(array)
-        at = np.searchsorted(self._sorted, hashes)
+        at = np.searchsorted(known, hashes)
         found = np.full(len(array), -1, dtype=np.int64)
         # Values whose hashes collide lie side by side: look on until all candidates were compared.
         rows = np.flatnonzero(pc.is_valid(array).to_numpy(zero_copy_only=False))
         while len(rows):
-            rows = rows[at[rows] < len(self._sorted)]
-            rows = rows[self._sorted[at[rows]] == hashes[rows]]
-            places = self._order[at[rows]]
+            rows = rows[at[rows] < len(known)]
+            rows = rows[known[at[rows]] == hashes[rows]]
+            places = order[at[rows]]
             equal = pc.equal(self.values.take(pa.array(places)), array.take(pa.array(rows)))
             same = equal.to_numpy(zero_copy_only=False).astype(bool)
             found[rows[same]] = places[same]
             rows = rows[~same]
             at[rows] += 1
         return found
+
+    def _sorted_hashes(self) -> tuple[np.ndarray, np.ndarray]:
+        """(places of the values by ascending hash, the hashes), made at the first call."""
+        if self._index is None:
+            hashes = _hashes(self.values)
+            order = np.argsort(hashes, kind="stable")
+            self._index = (order, hashes[order])  # in one assignment, as threads share a lookup
+        return self._index
 
 
 def _hashes(values: pa.Array) -> np.ndarray:

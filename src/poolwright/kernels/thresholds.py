@@ -1,13 +1,12 @@
 """Exact thresholds: the n best rows, overall or of each group, found in bounded memory by folds.
 
 The n-th best key is narrowed by histograms of its leading bits until few rows are left in the bins that
-hold it; those are collected and sorted. Hash ranks are spread evenly, so for them the place of the n-th is
-known to within a few standard deviations before they are seen, and one pass is enough.
+hold it; those are collected and sorted. Where the key is known to its last bit, ties are cut by hash ranks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -16,20 +15,19 @@ import numpy as np
 import pyarrow as pa
 
 from poolwright.core.columns import UID
-from poolwright.core.errors import CountError
 from poolwright.core.frame import Frame
 from poolwright.core.rows import Rows
+from poolwright.kernels import collecting
 from poolwright.kernels.bins import Bins, total
-from poolwright.kernels.groups import AddGroupCount, GroupCount, Groups, merge_counts
+from poolwright.kernels.collecting import joined, turns
+from poolwright.kernels.group_counts import AddGroupCount, GroupCount, merge_counts
+from poolwright.kernels.groups import Groups
+from poolwright.kernels.hash_cuts import Tied, cut_ranks
 from poolwright.kernels.ranks import ALL, NONE, Cuts, Order, hash_ranks, signed, unsigned
 
-COLLECT = 4_000_000  # rows that are collected and sorted at once, 24 bytes each
 BINS = 1 << 22  # bins of the histograms of one pass, 8 bytes each and unit in flight
 _LEVEL_BITS = 20
 _FEWEST_BITS = 6  # with so many groups that fewer bits are left, collecting in turns reads less
-_SIGMAS = 6.0
-_ANYWHERE = 1e12  # standard deviations within which every rank lies
-_UNKNOWN = -2
 
 
 @dataclass(frozen=True)
@@ -163,7 +161,7 @@ def cut(frame: Frame, ranked: Ranked, order: Order, wanted: np.ndarray) -> Cuts:
         narrowed = narrowed.by(ranked.leading[None, :], _LEVEL_BITS)
     narrowed = narrowed.known(ranked.least, ranked.greatest)
     bits = _bits(narrowed)
-    while narrowed.inside.sum() > COLLECT and bits >= min(_FEWEST_BITS, narrowed.shift) and narrowed.shift:
+    while narrowed.inside.sum() > collecting.COLLECT and bits >= min(_FEWEST_BITS, narrowed.shift) and narrowed.shift:
         add = _AddLevel(order, ranked.groups, narrowed, bits)
         units = frame.fold(add.names, add.start, add)
         narrowed = narrowed.by(total(units, add.size).reshape(len(active), -1), bits)
@@ -227,11 +225,11 @@ class _AddLevel(_Add):
 
 def _collect(frame: Frame, groups: Groups, order: Order, narrowed: _Narrowed, cuts: Cuts) -> None:
     """Collect and sort the rows that may be the n-th, some groups a turn."""
-    for turn in _turns(narrowed.inside):
+    for turn in turns(narrowed.inside):
         part = narrowed.some(turn)
         names = list(dict.fromkeys([*groups.columns, order.by, UID]))
         units = frame.fold(names, list, _AddCollected(order, groups, part))
-        place, key, rank = _joined(units, (np.int64, np.uint64, np.int64))
+        place, key, rank = joined(units, (np.int64, np.uint64, np.int64))
         sorting = np.lexsort((rank, key, place))
         place, key, rank = place[sorting], key[sorting], rank[sorting]
         last = np.searchsorted(place, np.arange(len(turn))) + part.left - 1
@@ -256,143 +254,5 @@ def _break_ties(frame: Frame, groups: Groups, order: Order, narrowed: _Narrowed,
     cuts.key[narrowed.active] = signed(narrowed.low)
     wanted, counts = np.zeros(len(groups), np.int64), np.zeros(len(groups), np.int64)
     wanted[narrowed.active], counts[narrowed.active] = narrowed.left, narrowed.inside
-    ranks = cut_ranks(frame, groups, counts, order.key, wanted[None, :], _Tied(order, cuts.key))[0]
+    ranks = cut_ranks(frame, groups, counts, order.key, wanted[None, :], Tied(order, cuts.key))[0]
     cuts.rank[narrowed.active] = ranks[narrowed.active]
-
-
-@dataclass(frozen=True)
-class _Tied:
-    """Limits a pass to the rows that have the key (int64 (k,)) of their group's threshold."""
-
-    order: Order
-    key: np.ndarray
-
-    def __call__(self, rows: Rows, ids: np.ndarray) -> np.ndarray:
-        keys, valid = self.order.keys(rows)
-        return np.asarray(valid & (keys == self.key[ids]))
-
-
-def cut_ranks(
-    frame: Frame, groups: Groups, counts: np.ndarray, key: int, wanted: np.ndarray, only: _Tied | None = None
-) -> np.ndarray:
-    """The hash ranks that keep the `wanted` first rows of each group.
-
-    Args:
-        counts: int64 (k,) rows of each group.
-        key: 64-bit key of the hash ranks.
-        wanted: int64 (s, k): s thresholds a group.
-
-    Returns:
-        int64 (s, k): the greatest rank that is kept; -1 where none is, ALL where all are.
-    """
-    wanted = np.ascontiguousarray(wanted)  # ranks are filled in through a flat view
-    open_ = (wanted > 0) & (wanted < counts)
-    ranks = np.where(open_, _UNKNOWN, np.where(wanted > 0, ALL, -1))
-    sigmas = _SIGMAS
-    while open_.any():
-        if sigmas > _ANYWHERE:
-            raise CountError("the rows changed while the run was reading them; run it again")
-        low, high = _windows(wanted, counts, open_, sigmas)
-        expected = np.where(open_, np.minimum((high - low) * 2.0**-63 * counts, counts), 0).sum(axis=0)
-        for turn in _turns(expected[open_.any(axis=0)]):
-            here = np.zeros(len(counts), dtype=bool)
-            here[np.flatnonzero(open_.any(axis=0))[turn]] = True
-            window = _Window(groups, key, open_ & here, low, high, only)
-            _place(ranks, wanted, window, frame.fold(window.names, window.start, window))
-        open_ &= ranks == _UNKNOWN  # the n-th lay outside: look wider
-        sigmas *= 4
-    return ranks
-
-
-def _windows(wanted: np.ndarray, counts: np.ndarray, open_: np.ndarray, sigmas: float) -> tuple[np.ndarray, np.ndarray]:
-    """Ranks between which the n-th of `counts` evenly spread ranks lies, all but surely."""
-    rows = np.maximum(counts, 1).astype(np.float64)
-    share = np.where(open_, wanted / rows, 0.5)
-    spread = sigmas * (np.sqrt(share * (1 - share) / rows) + 1 / rows)
-    return _rank_at(share - spread), _rank_at(share + spread)
-
-
-def _rank_at(share: np.ndarray) -> np.ndarray:
-    inside = np.clip(share, 0.0, 1 - 2.0**-53)
-    return np.where(share >= 1, ALL, (inside * 2.0**63).astype(np.int64))
-
-
-@dataclass
-class _InWindow:
-    below: Bins
-    found: list[Any] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class _Window:
-    """Counts the ranks below each window, and collects those inside."""
-
-    groups: Groups
-    key: int
-    open: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
-    only: _Tied | None
-
-    @cached_property
-    def _open_groups(self) -> np.ndarray:
-        return np.append(self.open.any(axis=0), False)  # the last is that of id -1, no group
-
-    @property
-    def names(self) -> list[str]:
-        by = [self.only.order.by] if self.only else []
-        return list(dict.fromkeys([*self.groups.columns, *by, UID]))
-
-    def start(self) -> _InWindow:
-        return _InWindow(Bins(self.open.size))
-
-    def __call__(self, seen: _InWindow, rows: Rows) -> _InWindow:
-        ids = self.groups.ids(rows)
-        wanted = self._open_groups[ids]
-        if self.only:
-            wanted &= self.only(rows, ids)
-        picked = np.flatnonzero(wanted)
-        if not len(picked):
-            return seen
-        ids, uids = ids[picked], rows.column(UID)
-        ranks = hash_ranks(uids if len(picked) == len(rows) else uids.take(pa.array(picked)), self.key)
-        for cut_number in range(len(self.open)):
-            self._see(seen, cut_number, ids, ranks)
-        return seen
-
-    def _see(self, seen: _InWindow, cut_number: int, ids: np.ndarray, ranks: np.ndarray) -> None:
-        low = self.low[cut_number][ids]
-        cells = cut_number * self.open.shape[1] + ids
-        below = ranks < low
-        seen.below.add(cells[below])
-        inside = np.flatnonzero(~below & (ranks <= self.high[cut_number][ids]) & self.open[cut_number][ids])
-        if len(inside):
-            seen.found.append((cells[inside], ranks[inside]))
-
-
-def _place(ranks: np.ndarray, wanted: np.ndarray, window: _Window, units: Sequence[_InWindow]) -> None:
-    """Put the ranks that were found in their windows into `ranks`; the others stay unknown."""
-    below = total([unit.below for unit in units], window.open.size)
-    cells, found = _joined([unit.found for unit in units], (np.int64, np.int64))
-    sorting = np.lexsort((found, cells))
-    cells, found = cells[sorting], found[sorting]
-    sought = np.flatnonzero(window.open.reshape(-1))
-    first, end = np.searchsorted(cells, sought), np.searchsorted(cells, sought, side="right")
-    place = wanted.reshape(-1)[sought] - below[sought] - 1
-    there = (place >= 0) & (first + place < end)
-    ranks.reshape(-1)[sought[there]] = found[(first + place)[there]]
-
-
-def _joined(units: Sequence[list[Any]], types: Sequence[Any]) -> list[np.ndarray]:
-    """The arrays of all units, batch after batch, one a kind."""
-    batches = [batch for unit in units for batch in unit]
-    return [
-        np.concatenate([np.empty(0, dtype), *(batch[kind] for batch in batches)]) for kind, dtype in enumerate(types)
-    ]
-
-
-def _turns(rows: np.ndarray) -> Iterator[np.ndarray]:
-    """Places of `rows`, cut into runs of at most about COLLECT rows together."""
-    turn = np.floor((np.cumsum(rows) - rows) / COLLECT).astype(np.int64)
-    for number in np.unique(turn):
-        yield np.flatnonzero(turn == number)

@@ -22,7 +22,7 @@ from poolwright.report.charts import (
 )
 from poolwright.report.distributions import Distributions, Numbers, in_order
 from poolwright.report.limits import Limit
-from poolwright.report.words import clean, cut, figure, percent, short
+from poolwright.report.words import cut, figure, percent, short
 
 LARGEST, SMALLEST = 30, 10
 _NAME = 60
@@ -267,4 +267,4 @@ def meaning_of(name: str) -> str:
     known = describe(name)
     if known is None:
         return ""
-    return clean(f"{known.meaning} ({known.unit})" if known.unit else known.meaning)
+    return f"{known.meaning} ({known.unit})" if known.unit else known.meaning

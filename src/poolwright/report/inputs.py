@@ -8,7 +8,7 @@ from poolwright.core.files import human_bytes
 from poolwright.core.table import InputFile, InputPart, TableRecord
 from poolwright.report.words import counted, cut
 
-_MOST_PARTS, _MOST_FILES = 40, 4
+_MOST_PARTS, _MOST_FILES = 12, 4
 
 
 @dataclass(frozen=True)

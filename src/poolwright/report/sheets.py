@@ -20,13 +20,13 @@ from poolwright.core.table import ReasonRecord, Table
 from poolwright.kernels.hashing import hash64, hash_key
 from poolwright.kernels.words import number
 from poolwright.report.distributions import BATCH_ROWS
-from poolwright.report.thumbnails import Thumbnail, thumbnail
+from poolwright.report.thumbnails import NO_ROOM, Thumbnail, thumbnail
 from poolwright.report.view import TableView
 from poolwright.report.words import cut
 
 CLASSES, PER_CLASS, PER_REASON = 12, 8, 16
 _FEWEST_PER_REASON = 4
-_PROBLEMS = {reason.name: reason.words for reason in REASONS}
+_PROBLEMS = {reason.name: reason.words for reason in REASONS} | {NO_ROOM: "too detailed to be shown this small"}
 _CAPTION = 140
 
 
@@ -170,22 +170,27 @@ def _fetch(table: Table, wanted: Sequence[int]) -> Rows:
 
 
 def dropped_sheets(view: TableView, budget: Budget) -> list[Sheet]:
-    """Some rows of every reason that dropped any, in the order of the steps."""
+    """Some rows of every reason that dropped any, in the order of the steps, until half the pictures are used."""
     record = view.table.record
     by_step = {row.step: row.dropped for row in record.funnel}
     reasons = [(reason, by_step.get(reason.step, {}).get(reason.name, 0)) for reason in record.reasons]
     reasons = [(reason, rows) for reason, rows in reasons if rows]
-    limit = min(PER_REASON, max(_FEWEST_PER_REASON, budget.pictures // 2 // max(1, len(reasons)) // 4 * 4))
-    return [
-        _dropped_sheet(view, reason, rows, min(limit, PER_CLASS) if reason.bad else limit, budget)
-        for reason, rows in reasons
-    ]
+    left = budget.pictures // 2
+    each = min(PER_REASON, max(_FEWEST_PER_REASON, left // max(1, len(reasons)) // 4 * 4))
+    sheets = []
+    for reason, rows in reasons:
+        limit = min(each, left, PER_CLASS if reason.bad else PER_REASON)
+        sheets.append(_dropped_sheet(view, reason, rows, limit, budget))
+        left -= len(sheets[-1].cards)
+    return sheets
 
 
 def _dropped_sheet(view: TableView, reason: ReasonRecord, count: int, limit: int, budget: Budget) -> Sheet:
     record = view.table.record
     step = record.steps[reason.step] if reason.step >= 0 else None
     about = f"step {reason.step + 1}, {reason.verb}" if step else "before the first step"
+    if not limit:
+        return Sheet(reason.words, about, count, (), reason.bad, "no rows are shown: the page is full")
     try:
         rows = view.dropped_sample(reason.code, limit)
     except (PoolwrightError, OSError) as error:

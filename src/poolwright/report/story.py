@@ -9,7 +9,7 @@ from typing import Any
 from poolwright.core.table import FunnelRow, StepRecord, Table, TableRecord
 from poolwright.kernels.words import rows as in_rows
 from poolwright.report.charts import Markup, Segment, bar
-from poolwright.report.words import clean, counted, cut, duration, percent, written
+from poolwright.report.words import counted, cut, duration, percent, written
 
 _SHORT = 12
 _MOST_LEARNED = 1200
@@ -153,7 +153,7 @@ def circumstances(record: TableRecord, timings: Mapping[str, Any]) -> list[tuple
             told.append((name, str(timings[name]).replace("T", " ")))
     if isinstance(machine, Mapping):
         told += [(str(name), str(value)) for name, value in machine.items() if value not in (None, "")]
-    return [(clean(name), cut(value, 200)) for name, value in told]
+    return [(name, cut(value, 200)) for name, value in told]
 
 
 def reconcile(record: TableRecord) -> Balance:
@@ -213,7 +213,7 @@ def steps_in_words(record: TableRecord) -> list[StepWords]:
             number=step.index + 1,
             verb=step.verb,
             kind=step.kind,
-            parameters=tuple((clean(name), cut(written(value), 600)) for name, value in step.parameters.items()),
+            parameters=tuple((name, cut(written(value), 600)) for name, value in step.parameters.items()),
             learned=cut(step.learned, _MOST_LEARNED),
             gives=step.gives,
             digest=step.state,

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 _SIZES = ((208, 78), (176, 68), (144, 56), (112, 44), (88, 32), (64, 20))
 """Longer edge in pixels and WebP quality, tried in turn until the picture is small enough."""
 
+NO_ROOM = "no_room"
+"""Why there is no thumbnail of a picture that does not get small enough."""
+
 
 @dataclass(frozen=True)
 class Thumbnail:
@@ -26,7 +29,7 @@ class Thumbnail:
 
 
 def thumbnail(data: bytes, most_bytes: int) -> Thumbnail | str:
-    """A small WebP of an image file, or the name of the reason why there is none (`core.image.REASONS`).
+    """A small WebP of an image file, or why there is none: `NO_ROOM`, or the name of one of `core.image.REASONS`.
 
     Args:
         data: the encoded file.
@@ -42,7 +45,7 @@ def thumbnail(data: bytes, most_bytes: int) -> Thumbnail | str:
         if len(encoded) <= most_bytes:
             text = base64.b64encode(encoded).decode("ascii")
             return Thumbnail(f"data:image/webp;base64,{text}", *small.size)
-    return "too_many_bytes"
+    return NO_ROOM
 
 
 def _shrunk(picture: Image.Image, edge: int) -> Image.Image:

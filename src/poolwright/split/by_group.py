@@ -12,7 +12,8 @@ import pyarrow.compute as pc
 
 from poolwright.core.frame import Frame
 from poolwright.core.rows import Rows
-from poolwright.kernels.groups import Groups, count_groups
+from poolwright.kernels.group_counts import count_groups
+from poolwright.kernels.groups import Groups
 from poolwright.kernels.lookup import plain
 from poolwright.kernels.ranks import ALL, hash_ranks
 from poolwright.split.sizes import Sizes

@@ -40,6 +40,8 @@ class Sizes:
         """
         if (ratios is None) == (counts is None):
             raise ValueError("give the sizes of the splits as ratios or as counts")
+        # By name: the order in which a recipe happens to list the splits decides nothing.
+        ratios, counts = (dict(sorted(sizes.items())) if sizes is not None else None for sizes in (ratios, counts))
         if counts is not None:
             rows = tuple(None if size == REST else int(size) for size in counts.values())
             return cls(tuple(counts), None, rows, rows.count(None))
