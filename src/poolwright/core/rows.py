@@ -50,7 +50,7 @@ class Rows:
             array = array.cast(pa.int8())
         if pa.types.is_temporal(array.type):
             array = array.cast(pa.int64())
-        return np.asarray(array.cast(pa.float64()).to_numpy(zero_copy_only=False))
+        return np.asarray(array.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False))
 
     def vectors(self, name: str) -> np.ndarray:
         """The column as (n, d) of its own float type; a null vector is a row of NaN."""

@@ -47,6 +47,7 @@
   window.addEventListener("hashchange", show);
   window.addEventListener("beforeprint", function () {
     document.querySelectorAll("details.source").forEach(function (one) { one.open = true; });
+    document.querySelectorAll("img").forEach(function (one) { one.loading = "eager"; });
   });
   if (chapters.length) { show(); }
 })();
