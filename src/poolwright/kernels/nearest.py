@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from poolwright.kernels.halves import widen
 from poolwright.kernels.screens import Float32Screen, Int8Screen, Screen, Screened, has_torch, norms
 from poolwright.kernels.similarity import (
     Float32,
@@ -33,6 +34,12 @@ BACKENDS = ("auto", "torch", "numpy")
 _CANDIDATES_PER_ROW = 256
 """Past so many candidates a row, on the mean of a tile, a finer screen is cheaper than scoring them."""
 
+_FEW = 1024
+"""Up to so many texts float32 products of all pairs cost less than anything that would save some of them."""
+
+_USUAL = 2.0**30
+"""Squared lengths within this factor of 1 are those of safe vectors, and tell NaN and infinity (see `widen`)."""
+
 _SAFE = 2.0**50
 """Screens are trusted with vectors whose largest element is within this factor of 1: nothing overflows."""
 
@@ -44,6 +51,7 @@ class TextIndex:
     texts: Float32  # (m, d)
     screens: tuple[Screen, ...]  # coarse to fine
     longest: float  # upper bound of the lengths
+    doubles: Float64 | None = None  # the texts in float64, where they are few
 
 
 def index_texts(texts: npt.NDArray[np.floating], *, backend: str = "auto") -> TextIndex:
@@ -66,9 +74,11 @@ def index_texts(texts: npt.NDArray[np.floating], *, backend: str = "auto") -> Te
     vectors = np.ascontiguousarray(texts, np.float32)
     if not _is_safe(_largest(vectors)).all():
         raise ValueError("texts must be finite vectors near unit length")
-    fine: tuple[Screen, ...] = (Float32Screen(vectors),)
-    use_torch = backend == "torch" or (backend == "auto" and has_torch())
     longest = float(norms(vectors).max())
+    fine: tuple[Screen, ...] = (Float32Screen(vectors),)
+    if len(vectors) <= _FEW and backend == "auto":
+        return TextIndex(vectors, fine, longest, vectors.astype(np.float64))
+    use_torch = backend == "torch" or (backend == "auto" and has_torch())
     return TextIndex(vectors, (Int8Screen(vectors), *fine) if use_torch else fine, longest)
 
 
@@ -109,11 +119,26 @@ def nearest(
     space = Space(size, m, GROUP if k * GROUP <= m else 1)
     for start in range(0, len(rows), max(size, 1)):
         tile = slice(start, start + size)
-        labels[tile], similarity[tile] = _label(rows[tile].astype(np.float32), index, space, k)
+        labels[tile], similarity[tile] = _label(rows[tile], index, space, k)
     return labels, similarity
 
 
-def _label(rows: Float32, index: TextIndex, space: Space, k: int) -> Labels:
+def _label(rows: npt.NDArray[np.floating], index: TextIndex, space: Space, k: int) -> Labels:
+    """Labels and similarity (n, k) of a tile of rows, most of which are usual vectors."""
+    floats = widen(rows)
+    with np.errstate(over="ignore", invalid="ignore"):
+        squares = np.vecdot(floats, floats)
+    usual = (squares >= 1 / _USUAL) & (squares <= _USUAL)
+    if usual.all():
+        return _search_all(floats, index, space, k)
+    labels, similarity = np.empty((len(rows), k), np.int32), np.empty((len(rows), k), np.float32)
+    if usual.any():
+        labels[usual], similarity[usual] = _search_all(floats[usual], index, space, k)
+    labels[~usual], similarity[~usual] = _label_unusual(rows[~usual].astype(np.float32), index, space, k)
+    return labels, similarity
+
+
+def _label_unusual(rows: Float32, index: TextIndex, space: Space, k: int) -> Labels:
     """Labels and similarity (n, k) of rows that may be zero, not finite, or of any length."""
     labels = np.full((len(rows), k), -1, np.int32)
     similarity = np.full((len(rows), k), np.nan, np.float32)
@@ -125,9 +150,13 @@ def _label(rows: Float32, index: TextIndex, space: Space, k: int) -> Labels:
         labels[[i]], similarity[[i]] = _decide(rows[[i]], index.texts, 0 * everything, everything, k)
     usual = np.flatnonzero(_is_safe(largest) & ~zero)
     if len(usual):
-        labels[usual], similarity[usual] = _search(rows[usual], index, space, k, 0)
+        labels[usual], similarity[usual] = _search_all(rows[usual], index, space, k)
     labels[np.isnan(similarity)] = -1
     return labels, similarity
+
+
+def _search_all(rows: Float32, index: TextIndex, space: Space, k: int) -> Labels:
+    return _search(rows, index, space, k, 0) if index.doubles is None else _search_few(rows, index, k)
 
 
 def _largest(vectors: Float32) -> Float32:
@@ -167,6 +196,20 @@ def _search(rows: Float32, index: TextIndex, space: Space, k: int, level: int) -
     return _decide(rows, index.texts, i[close], j[close], k)
 
 
+def _search_few(rows: Float32, index: TextIndex, k: int) -> Labels:
+    """All products in float32; texts within twice its error of the k-th best are decided exactly.
+
+    Why no text is lost: the k-th best exact similarity is at least the k-th best product less the error, and
+    the product of a text is at least its exact similarity less the error.
+    """
+    products = rows @ index.texts.T
+    last = products.shape[1] - k
+    best = products.max(axis=1) if k == 1 else np.partition(products, last, axis=1)[:, last]
+    slack = float32_error(rows.shape[1]) * index.longest * norms(rows)
+    i, j = np.divmod(np.flatnonzero(products >= (best - 2 * slack)[:, None]), products.shape[1])
+    return _decide(rows, index.texts if index.doubles is None else index.doubles, i, j, k)
+
+
 def _lowest(rows: Float32, texts: Float32, picked: Integers) -> Float64:
     """(n,) the lowest float32 similarity of each row to its texts picked (n, k)."""
     n, k = picked.shape
@@ -187,12 +230,14 @@ def _is_near(screened: Screened, screen: Screen, floor: Float64, pairs: Pairs) -
     return np.asarray(estimate + radius >= floor[pairs.i])
 
 
-def _decide(rows: Float32, texts: Float32, i: Integers, j: Integers, k: int) -> Labels:
+def _decide(rows: Float32, texts: Float32 | Float64, i: Integers, j: Integers, k: int) -> Labels:
     """The k best texts of each row among pairs (i, j), by exact similarity, ties to the smallest index.
 
     Every row must have k pairs or more.
     """
     similarity = exact_pairs(rows, texts, i, j)
+    if len(i) == len(rows):  # one candidate a row, so k is 1
+        return j[:, None].astype(np.int32), similarity[:, None]
     order = np.lexsort((j, -similarity, i))
     first = np.searchsorted(i[order], np.arange(len(rows)))
     best = order[first[:, None] + np.arange(k)]
