@@ -6,7 +6,9 @@
     result = recipe.run()
     print(result.tables["photos"].record.rows_kept)
 
-Nothing heavy is imported before it is used.
+What the commands do is in `poolwright.api`: check, plan, run, show, why, report, verify. (`poolwright.run` and
+`poolwright.report` are rooms of the house, so these names are not taken here.) Nothing heavy is imported before
+it is used.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from poolwright.api import check, plan, report, run, show, steps, verify, why
+    from poolwright import api
     from poolwright.core.errors import PoolwrightError, RecipeError
     from poolwright.core.frame import Context, MemoryFrame
     from poolwright.core.rows import Rows
@@ -50,22 +52,17 @@ __all__ = [
     "Rows",
     "Step",
     "Table",
-    "check",
-    "plan",
-    "report",
-    "run",
-    "show",
-    "steps",
-    "verify",
-    "why",
+    "api",
 ]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "api":
+        return import_module("poolwright.api")
     if name not in _PLACES:
         raise AttributeError(f"module 'poolwright' has no attribute '{name}'")
     return getattr(import_module(_PLACES[name]), name)
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_PLACES])
+    return sorted({*globals(), *_PLACES, "api"})

@@ -20,6 +20,8 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+_INTERRUPTED = 130  # what typer exits with after Ctrl-C
+
 RecipePath = Annotated[Path, typer.Argument(help="The recipe, a YAML file.", metavar="RECIPE")]
 RunFolder = Annotated[Path, typer.Argument(help="The run folder.", metavar="RUN")]
 Sets = Annotated[
@@ -217,9 +219,10 @@ def main() -> None:
     except PoolwrightError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        print("stopped; the same command continues", file=sys.stderr)
-        sys.exit(130)
+    except SystemExit as end:
+        if end.code == _INTERRUPTED:
+            print("stopped; the same command continues", file=sys.stderr)
+        raise
     except BrokenPipeError:
         sys.exit(1)
 

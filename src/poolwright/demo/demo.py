@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
+import shutil
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -64,7 +64,7 @@ def clip_folder() -> Path:
 
 
 def write_recipe(folder: Path, images: int = 6000) -> Recipe:
-    """Write the demo's recipe and vocabulary beside its world, and load it.
+    """Write the demo's recipe, vocabulary and encoder beside its world, and load the recipe.
 
     Args:
         folder: of the demo.
@@ -72,10 +72,10 @@ def write_recipe(folder: Path, images: int = 6000) -> Recipe:
     """
     write_text(folder / "kinds.txt", "\n".join(KINDS) + "\n")
     text = (files("poolwright.demo") / "recipe.yaml").read_text(encoding="utf-8")
-    clip = Path(os.path.relpath(clip_folder(), folder)).as_posix() if os.name != "nt" else clip_folder().as_posix()
+    shutil.copytree(clip_folder(), folder / "clip", dirs_exist_ok=True)
     path = folder / "recipe.yaml"
     text = re.sub(r"at_least: (\d+)", lambda found: f"at_least: {max(1, int(found[1]) * images // 6000)}", text)
-    write_text(path, text.replace("${POOLWRIGHT_DEMO_CLIP}", clip))
+    write_text(path, text)
     return Recipe.load(path)
 
 

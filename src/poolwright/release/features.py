@@ -111,7 +111,7 @@ def _meaning(field: pa.Field) -> str:
         # A unit that only repeats the name of the column says nothing.
         return f"{known.meaning} ({known.unit})" if known.unit and known.unit.lower() != known.name else known.meaning
     model = vector_model(field)
-    return f"Embedding of the image, unit length, by {model[0]}" if model else ""
+    return f"Embedding, unit length, by {model[0]}" if model else ""
 
 
 def require(name: str, schema: pa.Schema, what: str) -> None:
