@@ -33,6 +33,14 @@ finally:
 """
 
 
+def run_on_ray(jobs: list[tuple[Path, Path]]) -> str:
+    """Run (recipe, run folder) pairs in one process with a Ray of its own; returns the errors it printed."""
+    arguments = [str(path) for job in jobs for path in job]
+    result = subprocess.run([sys.executable, "-c", ON_RAY, *arguments], capture_output=True, text=True, timeout=400)
+    assert result.returncode == 0, result.stderr[-3000:]
+    return result.stdout
+
+
 @pytest.mark.ray
 @pytest.mark.slow
 def test_ray_gives_the_bytes_and_the_errors_of_the_native_engine(tmp_path: Path) -> None:
@@ -43,11 +51,9 @@ def test_ray_gives_the_bytes_and_the_errors_of_the_native_engine(tmp_path: Path)
     path = broken / "rows" / "002.parquet"
     path.write_bytes(path.read_bytes()[:-500])
     (broken / "recipe.yaml").write_text(yaml.safe_dump(recipe_data(), sort_keys=False))
-    jobs = [str(tmp_path / "recipe.yaml"), str(tmp_path / "ray"), str(broken / "recipe.yaml"), str(broken / "ray")]
-    result = subprocess.run([sys.executable, "-c", ON_RAY, *jobs], capture_output=True, text=True, timeout=240)
-    assert result.returncode == 0, result.stderr[-3000:]
+    said = run_on_ray([(folder / "recipe.yaml", folder / "ray") for folder in (tmp_path, broken)])
     api.run(make_recipe(tmp_path), tmp_path / "native")
     assert final_files(tmp_path / "ray") == final_files(tmp_path / "native")
     with pytest.raises(PoolwrightError) as caught:
         api.run(make_recipe(broken), broken / "native")
-    assert f"{type(caught.value).__name__}: {caught.value}" in result.stdout
+    assert f"{type(caught.value).__name__}: {caught.value}" in said

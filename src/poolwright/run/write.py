@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from poolwright.core.columns import is_text, is_vector
 from poolwright.core.files import digest_file, write_atomically, write_text
-from poolwright.core.rows import Rows
+from poolwright.core.rows import Rows, one_array, vector_array, vectors_of
 from poolwright.core.table import LEDGER_SCHEMA
 from poolwright.run.flow import Batch, Flow, stage_folder
 
@@ -198,12 +198,18 @@ def _regroup(batches: Iterator[Rows], schema: pa.Schema) -> Iterator[pa.Table]:
 
 
 def _plain(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    """Dictionary-coded columns as their values: files do not depend on how rows were read."""
-    arrays = [
-        column if column.type == field.type else column.cast(field.type)
-        for column, field in zip(table.columns, schema, strict=True)
-    ]
-    return pa.table(arrays, schema=schema)
+    """Columns as they are stored: the same values whatever form they came in.
+
+    A missing vector is stored as NaN: PyArrow cannot read nulls of a fixed-size list back from parquet
+    (apache/arrow issue 35692, mended in the release after 25).
+    """
+    return pa.table([_stored(*pair) for pair in zip(table.columns, schema, strict=True)], schema=schema)
+
+
+def _stored(column: pa.ChunkedArray, field: pa.Field) -> pa.Array | pa.ChunkedArray:
+    if is_vector(field.type) and column.null_count:
+        return vector_array(vectors_of(one_array(column)))
+    return column if column.type == field.type else column.cast(field.type)
 
 
 def _row_group_rows(schema: pa.Schema) -> int:

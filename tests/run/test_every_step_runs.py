@@ -1,0 +1,99 @@
+"""Every registered step in a whole run: workers, batches, order and cut of the input change nothing, nor does Ray."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from poolwright import api
+from poolwright.core.errors import PoolwrightError
+from poolwright.core.rows import one_array, vector_array, vectors_of
+from poolwright.recipe.recipe import Recipe
+from tests.run.pools import final_files
+from tests.run.test_ray import run_on_ray
+from tests.steps.examples import Case, _with_files, cases
+from tests.steps.tables import make
+
+
+def write_rows(folder: Path, table: pa.Table, parts: int) -> None:
+    (folder / "rows").mkdir(parents=True)
+    # PyArrow cannot read nulls of a fixed-size list back: NaN stands for a missing vector.
+    place = table.schema.get_field_index("embedding")
+    vectors = vector_array(vectors_of(one_array(table.column(place))))
+    table = table.set_column(place, table.schema.field(place), vectors)
+    edges = np.linspace(0, table.num_rows, parts + 1).astype(int)
+    for part, (first, last) in enumerate(zip(edges, edges[1:], strict=False)):
+        pq.write_table(table.slice(first, last - first), folder / "rows" / f"{part}.parquet", row_group_size=20)
+
+
+def recipe_of(case: Case) -> dict[str, Any]:
+    """A recipe with the one step over all rows of the folder; nothing is too bad."""
+    return {
+        "recipe": 1,
+        "name": "one-step",
+        "max_bad": 1.0,
+        "pools": {"rows": {"read": "table", "path": "rows"}},
+        "tables": {"made": {"from": "rows", "steps": [{case.verb: _with_files(case.example.parameters)}]}},
+    }
+
+
+def rows_of(case: Case) -> pa.Table:
+    return make(7, min(case.example.most, 120), "plain", ["ключ", "🌍"], case.example.images)
+
+
+def outcome(recipe: Recipe, folder: Path, **options: Any) -> str:
+    """What a run says at its end: nothing, or its error."""
+    try:
+        api.run(recipe, folder, **options)
+    except PoolwrightError as error:
+        return f"{type(error).__name__}: {error}"
+    return ""
+
+
+def kept(folder: Path) -> list[dict[str, Any]]:
+    """Kept rows in order of the uid; NaN as text, for it equals nothing."""
+    table = api.show(folder)[0].read().sort_by("uid")
+    return [{name: repr(value) for name, value in row.items()} for row in table.to_pylist()]
+
+
+@pytest.mark.parametrize("case", cases(), ids=str)
+def test_workers_batches_order_and_cut_change_nothing(case: Case, tmp_path: Path) -> None:
+    table = rows_of(case)
+    one, other = tmp_path / "one", tmp_path / "other"
+    write_rows(one, table, parts=3)
+    write_rows(other, table.take(np.random.default_rng(3).permutation(table.num_rows)), parts=2)
+    recipe, shuffled = (Recipe.from_data(recipe_of(case), folder) for folder in (one, other))
+    said = outcome(recipe, one / "run")
+    assert outcome(recipe, one / "again", workers=1, batch_rows=7) == said
+    assert outcome(shuffled, other / "run") == said
+    if not said:
+        assert final_files(one / "run") == final_files(one / "again")
+        record = api.show(one / "run")[0].record
+        assert record.rows_in == table.num_rows == record.rows_kept + record.rows_dropped
+        assert kept(one / "run") == kept(other / "run")
+        uid = str(table["uid"][0])
+        (story,) = api.why(one / "run", uid)
+        assert story.kept == (repr(uid) in {row["uid"] for row in kept(one / "run")})
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_ray_gives_the_same_bytes_for_every_step(tmp_path: Path) -> None:
+    chosen = [case for case in cases() if case.number == 0]
+    jobs: list[tuple[Path, Path]] = []
+    for case in chosen:
+        folder = tmp_path / case.verb
+        write_rows(folder, rows_of(case), parts=2)
+        (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe_of(case), sort_keys=False, allow_unicode=True))
+        jobs.append((folder / "recipe.yaml", folder / "ray"))
+    run_on_ray(jobs)
+    for recipe, folder in jobs:
+        said = outcome(Recipe.load(recipe), recipe.parent / "native")
+        if not said:
+            assert final_files(folder) == final_files(recipe.parent / "native"), recipe.parent.name
