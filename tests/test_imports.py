@@ -13,9 +13,10 @@ HEAVY = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    "code", ["import poolwright", "import sys; sys.argv = ['poolwright', '--help']; from poolwright.cli.main import main; main()"]
-)  # fmt: skip
+HELP = "import sys; sys.argv = ['poolwright', '--help']; from poolwright.cli.main import main; main()"
+
+
+@pytest.mark.parametrize("code", ["import poolwright", HELP])
 def test_nothing_heavy_is_imported(code: str) -> None:
     listing = "import sys, atexit; atexit.register(lambda: print('\\n@' + ' '.join(sys.modules)))\n"
     output = subprocess.run([sys.executable, "-c", listing + code], capture_output=True, text=True, check=True).stdout
@@ -27,6 +28,6 @@ def test_nothing_heavy_is_imported(code: str) -> None:
 def test_checking_a_recipe_needs_no_torch_nor_engine(tmp_path) -> None:  # type: ignore[no-untyped-def]
     code = (
         "import sys; from poolwright.recipe.recipe import Recipe; import poolwright.api\n"
-        f"assert not {{'torch', 'ray', 'daft', 'sklearn', 'onnxruntime'}} & set(sys.modules), sorted(sys.modules)"
+        "assert not {'torch', 'ray', 'daft', 'sklearn', 'onnxruntime'} & set(sys.modules), sorted(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -183,10 +183,10 @@ def show(folder: str | Path) -> list[Table]:
     Raises:
         InputError: there is no run, or nothing is finished.
     """
+    order = _open_run(folder).recipe.order
     tables = [Table(path.parent) for path in sorted(Path(folder).glob(f"tables/*/{RECORD}"))]
     if not tables:
-        raise InputError(f"{folder}: no finished table here; is it a run folder?")
-    order = _open_run(folder).recipe.order
+        raise InputError(f"{folder}: no table of this run is finished yet; run the recipe again to continue it")
     return sorted(tables, key=lambda table: order.index(table.name) if table.name in order else len(order))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ def write_rows(folder: Path, table: pa.Table, parts: int) -> None:
     vectors = vector_array(vectors_of(one_array(table.column(place))))
     table = table.set_column(place, table.schema.field(place), vectors)
     edges = np.linspace(0, table.num_rows, parts + 1).astype(int)
-    for part, (first, last) in enumerate(zip(edges, edges[1:], strict=False)):
+    for part, (first, last) in enumerate(pairwise(edges)):
         pq.write_table(table.slice(first, last - first), folder / "rows" / f"{part}.parquet", row_group_size=20)
 
 

@@ -51,9 +51,8 @@ def test_vectors_shorter_than_their_table_are_quarantined(tmp_path: Path) -> Non
         vectors = piece["embedding"].combine_chunks().values.to_numpy().reshape(1000, -1)
         np.savez(tmp_path / "shards" / f"{shard}.npz", img=vectors[: 999 if shard == 1 else 1000])
     write_pool(tmp_path, rows.slice(0, 10))
-    pools = {
-        "rows": {"read": "table", "path": "shards/*.parquet", "vectors": {"embedding": {"file": "{stem}.npz", "key": "img"}}}
-    }  # fmt: skip
+    vectors = {"embedding": {"file": "{stem}.npz", "key": "img"}}
+    pools = {"rows": {"read": "table", "path": "shards/*.parquet", "vectors": vectors}}
     recipe = make_recipe(tmp_path, steps=STEPS[:1], pools=pools, max_bad="40%")
     record = api.run(recipe, tmp_path / "run").tables["chosen"].record
     (bad,) = record.quarantined

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ import pytest
 
 from poolwright import api
 from poolwright.core.errors import ChangedError, InputError, PoolwrightError, TooManyBad
+from poolwright.demo.demo import clip_folder
+from poolwright.demo.world import draw_world
 from tests.run.pools import STEPS, final_files, make_recipe, make_rows, write_pool
 
 
@@ -158,6 +161,21 @@ def test_a_touched_input_is_no_change(pool: Path) -> None:
     api.run(make_recipe(pool), pool / "run")
     (pool / "rows" / "000.parquet").touch()
     api.run(make_recipe(pool), pool / "run")
+
+
+def test_a_moved_project_is_the_same_project(tmp_path: Path) -> None:
+    before, after = tmp_path / "before", tmp_path / "after"
+    draw_world(before / "world", 60, 3)
+    pools = {"rows": {"read": "table", "path": "world/metadata.parquet", "images": "world/images"}}
+    shutil.copytree(clip_folder(), before / "clip")
+    steps = [{"embed": {"image": "vector", "model": "onnx:clip"}}]
+    more = {"pools": pools, "max_bad": 1.0}
+    made = api.run(make_recipe(before, steps=steps, **more), before / "run").tables["chosen"]
+    before.rename(after)
+    said = api.run(make_recipe(after, steps=steps, **more), after / "run").tables["chosen"]
+    assert said.record == made.record
+    assert said.image_root == str(after / "world" / "images")
+    api.report(after / "run")
 
 
 def test_two_processes_do_not_share_a_run_folder(pool: Path) -> None:

@@ -10,6 +10,7 @@ timings.json                machine, seconds and rows per second: differs from r
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -111,7 +112,11 @@ class ModelRecord(_Record):
 
 
 class TableRecord(_Record):
-    """Everything `table.json` says."""
+    """Everything `table.json` says.
+
+    `image_root` is relative to the table's folder where the images lie below the recipe's folder, so that a
+    project can be moved; paths of `files` are relative to the recipe's folder where they can be.
+    """
 
     format: int
     name: str
@@ -159,6 +164,12 @@ class Table:
     @property
     def name(self) -> str:
         return self.record.name
+
+    @property
+    def image_root(self) -> str | None:
+        """What values of `image_path` are relative to: a folder or a URL."""
+        root = self.record.image_root
+        return root if root is None or "://" in root else os.path.normpath(self.folder.resolve() / root)
 
     @property
     def schema(self) -> pa.Schema:

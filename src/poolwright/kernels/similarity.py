@@ -45,7 +45,7 @@ def _similarity_of_block(left: Float64, right: Float64) -> Float32:
     """Products, pairwise sum, one rounding. Overwrites `left`, which must be contiguous."""
     with np.errstate(invalid="ignore", over="ignore"):
         np.multiply(left, right, out=left)
-        total = (left.sum(axis=1) + 0.0).astype(np.float32)  # + 0.0 turns -0.0 into 0.0
+        total = np.asarray(left.sum(axis=1) + 0.0, np.float32)  # + 0.0 turns -0.0 into 0.0
     total[~np.isfinite(total)] = np.nan
     return total
 

@@ -110,7 +110,7 @@ class ImageReader:
         return [value or "missing_file" for value in inner]
 
     def _read(self, rows: Rows, threads: ThreadPoolExecutor) -> list[bytes | str]:
-        root = self.table.record.image_root
+        root = self.table.image_root
         return list(threads.map(lambda path: _read_one(root, path), rows.strings(IMAGE_PATH)))
 
     def _all(self, rows: Rows, found: Sequence[bytes | str]) -> list[bytes]:

@@ -222,7 +222,7 @@ def _there(folder: Path, made_from: str, overwrite: bool) -> Written | None:
         return None
     raise ReleaseError(
         f"{folder}: a release of '{record.table}' lies there, and {wrong[0]}; "
-        "remove it, release to another folder, or allow overwriting"
+        "remove it, release to another folder, or replace it with --overwrite"
     )
 
 

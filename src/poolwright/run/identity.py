@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -17,13 +18,16 @@ IDENTITY = "identity.json"
 
 
 def portable(value: Any, folder: Path) -> Any:
-    """Parameters with paths below `folder` made relative: a moved project is the same project."""
+    """Parameters with paths below `folder` made relative: a moved project is the same project.
+
+    Paths stand alone, or behind the kind of a model: `onnx:/data/clip`.
+    """
     if isinstance(value, dict):
-        return {name: portable(item, folder) for name, item in value.items()}
+        return {portable(name, folder): portable(item, folder) for name, item in value.items()}
     if isinstance(value, list | tuple):
         return [portable(item, folder) for item in value]
-    if isinstance(value, str) and value.startswith(f"{folder}/"):
-        return value.removeprefix(f"{folder}/")
+    if isinstance(value, str):
+        return re.sub(rf"(^|:){re.escape(folder.as_posix())}/", r"\1", value)
     return value
 
 

@@ -35,6 +35,7 @@ def make_record(
     results: Mapping[int, UnitResult],
     *,
     folder: Path,
+    recipe_folder: Path,
     recipe_name: str,
     recipe_text: str,
     seed: int,
@@ -61,7 +62,7 @@ def make_record(
         seed=seed,
         plan=identity,
         versions=versions(),
-        image_root=plan.source.image_root,
+        image_root=_movable(plan.source.image_root, folder, recipe_folder),
         files=files,
         inputs=tuple(_inputs(plan, part_rows, files, input_files, quarantined)),
         steps=tuple(_steps(plan, folder / "states", parameters)),
@@ -72,6 +73,13 @@ def make_record(
         funnel=tuple(_funnel(plan, rows_in, dropped)),
         parts=tuple(_outputs(results)),
     )
+
+
+def _movable(root: str | None, folder: Path, recipe_folder: Path) -> str | None:
+    """An image root below the recipe's folder, relative to the table's folder; any other as it is."""
+    if root is None or "://" in root or not Path(root).is_relative_to(recipe_folder):
+        return root
+    return Path(os.path.relpath(root, folder.resolve())).as_posix()
 
 
 def _inputs(

@@ -149,7 +149,7 @@ def table_source(table: Table, schema: pa.Schema | None = None) -> Source:
         path = os.fspath(table.folder / output.file)
         name = f"{table.name}/{output.file}"
         parts.append(Part(index=index, name=name, files=(path,), rows=output.rows))
-    return planned_source(table.name, schema or table.schema, table.record.image_root, tuple(parts))
+    return planned_source(table.name, schema or table.schema, table.image_root, tuple(parts))
 
 
 def planned_source(name: str, schema: pa.Schema, root: str | None, parts: tuple[Part, ...] = ()) -> Source:

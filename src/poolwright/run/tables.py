@@ -223,6 +223,7 @@ class TableRun:
             self.plan,
             results,
             folder=self.folder,
+            recipe_folder=self.recipe_folder,
             recipe_name=self.recipe_name,
             recipe_text=self.recipe_text,
             seed=self.seed,

@@ -41,15 +41,15 @@ class Sizes:
         if (ratios is None) == (counts is None):
             raise ValueError("give the sizes of the splits as ratios or as counts")
         # By name: the order in which a recipe happens to list the splits decides nothing.
-        ratios, counts = (dict(sorted(sizes.items())) if sizes is not None else None for sizes in (ratios, counts))
         if counts is not None:
-            rows = tuple(None if size == REST else int(size) for size in counts.values())
-            return cls(tuple(counts), None, rows, rows.count(None))
-        given = [None if size == REST else exact(float(size)) for size in (ratios or {}).values()]
+            names = tuple(sorted(counts))
+            rows = tuple(None if counts[name] == REST else int(counts[name]) for name in names)
+            return cls(names, None, rows, rows.count(None))
+        shares = ratios or {}
+        names = tuple(sorted(shares))
+        given = [None if shares[name] == REST else exact(float(shares[name])) for name in names]
         left = 1 - sum((share for share in given if share is not None), Fraction(0))
-        return cls(
-            tuple(ratios or {}), tuple(left if share is None else share for share in given), (), given.count(None)
-        )
+        return cls(names, tuple(left if share is None else share for share in given), (), given.count(None))
 
     def check(self) -> None:
         """Raise ValueError where the sizes make no sense."""

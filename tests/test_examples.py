@@ -1,0 +1,53 @@
+"""The examples on the real data, as the README tells to run them."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pyarrow.compute as pc
+import pytest
+
+from poolwright import api
+from poolwright.recipe.recipe import Recipe
+from tests.calling import call
+
+EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
+
+
+def copied(name: str, folder: Path) -> Path:
+    """The example in a folder of its own, for it writes beside itself."""
+    return Path(shutil.copy(EXAMPLES / name, folder))
+
+
+@pytest.mark.real
+def test_imagenet_zero_shot(tmp_path: Path, real_data: Path) -> None:
+    recipe = copied("imagenet_zero_shot.yaml", tmp_path)
+    called = call("run", str(recipe), "--set", f"variables.data={real_data.resolve()}")
+    assert called.status == 0, called.err
+    assert called.out.rstrip().splitlines()[-1] == "top-1 0.655"
+    (table,) = api.show(tmp_path / "runs" / "imagenet-zero-shot")
+    rows = table.read(["label_index", "class_index"])
+    right = pc.sum(pc.equal(rows["label_index"], rows["class_index"].cast("int32"))).as_py()
+    assert (right, rows.num_rows) == (2620, 4000)  # as NumPy says in float64
+
+
+@pytest.mark.real
+@pytest.mark.slow
+def test_pacs(tmp_path: Path, real_data: Path) -> None:
+    recipe = copied("pacs.yaml", tmp_path)
+    called = call("run", str(recipe), "--set", f"variables.data={real_data.resolve()}")
+    assert called.status == 0, called.err
+    balance, probe = called.out.rstrip().splitlines()[-2:]
+    assert balance == "balance 1.000"
+    assert probe.startswith("probe ")
+    assert float(probe.split()[1]) > 0.7
+    table = api.show(tmp_path / "runs" / "pacs")[0].read(["domain", "class", "split"])
+    counts = table.group_by(["domain", "class", "split"]).aggregate([([], "count_all")]).to_pylist()
+    assert len(counts) == 4 * 7 * 2
+    assert {(row["split"], row["count_all"]) for row in counts} == {("train", 20), ("test", 5)}
+    for release in ("pacs", "pacs-images"):
+        verification = api.verify(tmp_path / "out" / release, full=True)
+        assert verification.ok, verification.words
+    again = Recipe.load(recipe, [f"variables.data={real_data.resolve()}"]).run()
+    assert not again.releases[0].fresh
