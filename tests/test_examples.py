@@ -24,7 +24,7 @@ def copied(name: str, folder: Path) -> Path:
 def test_imagenet_zero_shot(tmp_path: Path, real_data: Path) -> None:
     recipe = copied("imagenet_zero_shot.yaml", tmp_path)
     called = call("run", str(recipe), "--set", f"variables.data={real_data.resolve()}")
-    assert called.status == 0, called.err
+    assert called.code == 0, called.err
     assert called.out.rstrip().splitlines()[-1] == "top-1 0.655"
     (table,) = api.show(tmp_path / "runs" / "imagenet-zero-shot")
     rows = table.read(["label_index", "class_index"])
@@ -37,7 +37,7 @@ def test_imagenet_zero_shot(tmp_path: Path, real_data: Path) -> None:
 def test_pacs(tmp_path: Path, real_data: Path) -> None:
     recipe = copied("pacs.yaml", tmp_path)
     called = call("run", str(recipe), "--set", f"variables.data={real_data.resolve()}")
-    assert called.status == 0, called.err
+    assert called.code == 0, called.err
     balance, probe = called.out.rstrip().splitlines()[-2:]
     assert balance == "balance 1.000"
     assert probe.startswith("probe ")

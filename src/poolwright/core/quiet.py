@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
@@ -23,6 +27,43 @@ def silence() -> None:
     # Daft's and Ray's progress bars would write over ours.
     os.environ.setdefault("DAFT_PROGRESS_BAR", "0")
     os.environ.setdefault("RAY_TQDM", "0")
+
+
+class _Unit(threading.local):
+    """Whether the calling thread works on a unit."""
+
+    active = False
+
+
+_unit = _Unit()
+
+
+@contextmanager
+def one_torch_thread() -> Iterator[None]:
+    """Work on a unit: PyTorch, imported already or in here, gets one thread.
+
+    Parallelism is across units; more threads within each would be slower and change last bits.
+    """
+    before, _unit.active = _unit.active, True
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
+    try:
+        yield
+    finally:
+        _unit.active = before
+
+
+def import_torch() -> Any:
+    """The torch module; with one thread where it is first imported in a unit.
+
+    Raises:
+        ImportError: torch is not installed.
+    """
+    fresh = "torch" not in sys.modules
+    torch = import_module("torch")
+    if fresh and _unit.active:
+        torch.set_num_threads(1)
+    return torch
 
 
 def import_daft() -> Any:

@@ -18,6 +18,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from poolwright.core.quiet import import_torch
 from poolwright.kernels.similarity import ROUNDOFF, Float32, Float64, float32_error
 from poolwright.kernels.tiles import ProductType, Tile, chunk_bounds
 
@@ -111,7 +112,7 @@ class Int8Screen:
     products = 11_300_000
 
     def __init__(self, texts: Float32) -> None:
-        import torch
+        torch = import_torch()
 
         d = texts.shape[1]
         if d * 127**2 >= 2**31:
@@ -156,7 +157,7 @@ def _multiply(left: Int8, right: Any, out: npt.NDArray[Any]) -> None:
             strides, and torch does not notice (pytorch issue 195066; seen with d = 1, which does not happen
             here because vectors are whole blocks of 64).
     """
-    import torch
+    torch = import_torch()
 
     torch._int_mm(torch.from_numpy(left), right, out=torch.from_numpy(out))
     if int(out[-1, 0]) != int(np.dot(left[-1].astype(np.int32), right[:, 0].numpy().astype(np.int32))):
@@ -223,7 +224,7 @@ def has_torch() -> bool:
     issue 136746): a product of the largest numbers tells.
     """
     try:
-        import torch
+        torch = import_torch()
     except ImportError:
         return False
     vnni = getattr(torch.cpu, "_is_vnni_supported", lambda: False)()

@@ -13,6 +13,7 @@ import numpy as np
 from poolwright.core.encoder import EncoderSpec
 from poolwright.core.errors import MissingExtra, RecipeError
 from poolwright.core.image import Limits
+from poolwright.core.quiet import import_torch
 from poolwright.models.feed import Feed, Slot
 from poolwright.models.openclip_place import Place, place_of
 from poolwright.models.prepare import Preparation, normalised
@@ -49,7 +50,7 @@ class OpenClipEncoder:
 
     def __init__(self, spec: EncoderSpec) -> None:
         open_clip = import_open_clip(f"the model {spec.model}")
-        import torch
+        torch = import_torch()
 
         place = place_of(spec)
         self.name, self.width = place.name, place.width
@@ -63,7 +64,7 @@ class OpenClipEncoder:
 
     def images(self, files: Sequence[bytes | None], limits: Limits = EVERYTHING) -> tuple[np.ndarray, list[str | None]]:
         """As `Encoder.images`, within limits."""
-        import torch
+        torch = import_torch()
 
         reasons: list[str | None] = []
         parts = []
@@ -84,7 +85,7 @@ class OpenClipEncoder:
         return encode_unique(texts, self._text_vectors, self.width)
 
     def _text_vectors(self, texts: list[str]) -> np.ndarray:
-        import torch
+        torch = import_torch()
 
         parts = []
         with torch.inference_mode():
@@ -96,7 +97,7 @@ class OpenClipEncoder:
 
     def _input(self, slot: Slot) -> Any:
         """Pixels of a group as the model takes them. Bytes travel to a GPU, and become floats there."""
-        import torch
+        torch = import_torch()
 
         if self.device == "cpu":
             return torch.from_numpy(normalised(slot.pixels, self._preparation))

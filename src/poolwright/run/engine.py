@@ -9,7 +9,6 @@ depends on neither.
 from __future__ import annotations
 
 import os
-import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -17,7 +16,7 @@ from functools import lru_cache
 from typing import Any, TypeVar
 
 from poolwright.core.errors import MissingExtra, PoolwrightError, RecipeError
-from poolwright.core.quiet import import_daft
+from poolwright.core.quiet import import_daft, one_torch_thread
 
 R = TypeVar("R")
 
@@ -140,8 +139,8 @@ def _call(function: bytes, unit: int) -> bytes:
     import cloudpickle
 
     try:
-        single_thread()
-        return bytes(cloudpickle.dumps((unit, False, _unpickle(function)(unit))))
+        with one_torch_thread():
+            return bytes(cloudpickle.dumps((unit, False, _unpickle(function)(unit))))
     except Exception as error:
         return _pickled_error(unit, error)
 
@@ -167,12 +166,6 @@ def _pickled_error(unit: int, error: Exception) -> bytes:
     except Exception:
         return bytes(cloudpickle.dumps((unit, True, PoolwrightError(f"{type(error).__name__}: {error}"))))
     return whole
-
-
-def single_thread() -> None:
-    """One torch thread for the calling thread's unit: parallelism is across units, and bits stay the same."""
-    if "torch" in sys.modules:
-        sys.modules["torch"].set_num_threads(1)
 
 
 @contextmanager
