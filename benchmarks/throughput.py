@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from benchmarks.timing import fresh_folder, in_turn, python
 
 ROWS, WIDTH, FILES, PROMPTS = 1_200_000, 768, 16, 100
+NAME = f"rows-{ROWS}"
 
 OURS = """
 import shutil, sys
@@ -56,10 +57,10 @@ with ThreadPoolExecutor(os.cpu_count()) as threads:
 
 def run(work: Path) -> float:
     """Our rows/s over the plain loop's; at least 0.9 is wanted."""
-    threshold = make_rows(work, ROWS, "rows")
-    recipe = write_recipe(work, "rows", threshold)
+    threshold = make_rows(work, ROWS, NAME)
+    recipe = write_recipe(work, NAME, threshold)
     commands = {
-        "plain": python(PLAIN, work / "rows", work / "plain", work / "prompts.npy", str(threshold)),
+        "plain": python(PLAIN, work / NAME, work / "plain", work / "prompts.npy", str(threshold)),
         "poolwright": python(OURS, recipe, work / "run"),
     }
     used = in_turn(commands, work, times=3)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, cast
 
 PARTIAL = ".partial"
 
@@ -28,17 +29,45 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> str:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.{os.getpid()}{PARTIAL}")
     try:
-        with partial.open("wb") as out:
-            write(out)
-            out.flush()
-            os.fsync(out.fileno())
-        digest = digest_file(partial)
+        with partial.open("wb") as file:
+            out = _Digesting(file)
+            write(cast(BinaryIO, out))
+            file.flush()
+            os.fsync(file.fileno())
         os.replace(partial, path)
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
-    return digest
+    return out.hexdigest()
+
+
+class _Digesting(io.BufferedIOBase):
+    """A binary file that is only written to, from its beginning to its end, and digests what passes."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        from xxhash import xxh3_128
+
+        self._file, self._digest, self._at = file, xxh3_128(), 0
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self._digest.update(data)
+        self._file.write(data)
+        size = memoryview(data).nbytes
+        self._at += size
+        return size
+
+    def tell(self) -> int:
+        return self._at
+
+    def flush(self) -> None:
+        self._file.flush()
+
+    def hexdigest(self) -> str:
+        return self._digest.hexdigest()
 
 
 def write_text(path: Path, text: str) -> str:

@@ -64,22 +64,21 @@ class Engine:
 
     def _daft(self) -> Any:
         daft = import_daft()
-        wanted = "ray" if self.name == "ray" else "native"
-        if wanted == "ray":
-            _require_ray()
-        current = daft.get_or_infer_runner_type()
-        if current == wanted and _RUNNER:
-            return daft
-        if _RUNNER and _RUNNER[0] != wanted:
+        if _RUNNER and _RUNNER[0] != self.name:
             raise PoolwrightError(
-                f"this process runs on the {_RUNNER[0]} engine already; start another process for {wanted}"
+                f"this process runs on the {_RUNNER[0]} engine already; start another process for {self.name}"
             )
-        if wanted == "ray":
-            daft.set_runner_ray(address=self.address, noop_if_initialized=True)
-        else:
-            daft.set_runner_native()
-        _RUNNER.append(wanted)
+        if not _RUNNER:
+            self._bind(daft)
+            _RUNNER.append(self.name)
         return daft
+
+    def _bind(self, daft: Any) -> None:
+        if self.name == "native":
+            daft.set_runner_native()
+            return
+        _require_ray()
+        daft.set_runner_ray(address=self.address, noop_if_initialized=True)
 
 
 _RUNNER: list[str] = []  # the engine this process was bound to: Daft allows one
