@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from poolwright.core.columns import is_text, is_vector
 from poolwright.core.files import write_atomically
 
 
@@ -57,4 +58,7 @@ class State:
 
 
 def _write(table: pa.Table, out: Any) -> None:
-    pq.write_table(table, out, compression="zstd", store_schema=True)
+    """As it is where it holds vectors, which do not compress; packed otherwise."""
+    vectors = any(is_vector(field.type) for field in table.schema)
+    texts = [field.name for field in table.schema if is_text(field.type)]
+    pq.write_table(table, out, compression="none" if vectors else "zstd", use_dictionary=texts if vectors else True)

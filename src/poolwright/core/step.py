@@ -92,6 +92,9 @@ class Step(BaseModel):
         """Columns of `given` that are gone after this step."""
         return ()
 
+    def warm_up(self) -> None:
+        """Begin to load what `apply` will need; called in a thread of its own when a run begins."""
+
     def fit(self, frame: Frame, context: Context) -> State:
         """Learn the state. Reads only columns of `needs` and 'uid'."""
         return State()

@@ -26,7 +26,7 @@ from poolwright.describe.vector_columns import (
     vector_column,
     without_direction,
 )
-from poolwright.kernels.nearest import TextIndex, index_texts, nearest
+from poolwright.kernels.nearest import FEW, TextIndex, has_torch, index_texts, nearest
 from poolwright.models.spec import Model
 from poolwright.models.templates import TemplateSource, check_fields, prompts_of, read_templates
 from poolwright.models.text_features import encode_classes, features_axis, read_features
@@ -113,6 +113,11 @@ class Label(Step):
             raise RecipeError(f"label: top_k is {self.top_k}, but the vocabulary has {len(vocabulary)} classes")
         return vocabulary
 
+    def warm_up(self) -> None:
+        """PyTorch takes seconds to import."""
+        if len(self.classes()) > FEW:
+            has_torch()
+
     def fit(self, frame: Frame, context: Context) -> State:
         field = vector_column(frame.schema, self.with_, self.verb)
         vocabulary = self.classes()
@@ -124,7 +129,10 @@ class Label(Step):
         matrix, origin = self._text_features(vocabulary, field, context)
         # A class with the feature of an earlier one loses every tie against it: people should know.
         values["never_nearest"] = len(matrix) - len({feature.tobytes() for feature in matrix})
-        return State(values | origin, {VOCABULARY: _table(vocabulary, matrix, origin)})
+        state = State(values | origin, {VOCABULARY: _table(vocabulary, matrix, origin)})
+        # Made ready while the state is being saved.
+        threading.Thread(target=_text_index, args=(state,), daemon=True).start()
+        return state
 
     def _text_features(
         self, vocabulary: Vocabulary, field: pa.Field, context: Context

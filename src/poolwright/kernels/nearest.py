@@ -27,14 +27,14 @@ from poolwright.kernels.tiles import GROUP, Pairs, Space
 
 Labels = tuple[npt.NDArray[np.int32], Float32]
 
-__all__ = ["TextIndex", "exact_similarity", "has_torch", "index_texts", "nearest"]
+__all__ = ["FEW", "TextIndex", "exact_similarity", "has_torch", "index_texts", "nearest"]
 
 BACKENDS = ("auto", "torch", "numpy")
 
 _CANDIDATES_PER_ROW = 256
 """Past so many candidates a row, on the mean of a tile, a finer screen is cheaper than scoring them."""
 
-_FEW = 1024
+FEW = 1024
 """Up to so many texts float32 products of all pairs cost less than anything that would save some of them."""
 
 _USUAL = 2.0**30
@@ -76,7 +76,7 @@ def index_texts(texts: npt.NDArray[np.floating], *, backend: str = "auto") -> Te
         raise ValueError("texts must be finite vectors near unit length")
     longest = float(norms(vectors).max())
     fine: tuple[Screen, ...] = (Float32Screen(vectors),)
-    if len(vectors) <= _FEW and backend == "auto":
+    if len(vectors) <= FEW and backend == "auto":
         return TextIndex(vectors, fine, longest, vectors.astype(np.float64))
     use_torch = backend == "torch" or (backend == "auto" and has_torch())
     return TextIndex(vectors, (Int8Screen(vectors), *fine) if use_torch else fine, longest)

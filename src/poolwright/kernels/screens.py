@@ -11,7 +11,7 @@ which run 3 to 4 times as many of them a second as float32 ones).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from itertools import pairwise
 from typing import Any, Protocol
 
@@ -70,8 +70,13 @@ class Float32Screen:
     products = 22_500_000
 
     def __init__(self, texts: Float32) -> None:
-        self._chunks = _chunks(texts, self.chunk)
+        self._texts = texts
         self.text_errors = np.stack([norms(texts), np.zeros(len(texts))], axis=1)
+
+    @cached_property
+    def _chunks(self) -> list[Float32]:
+        # Made when they are first needed: behind a coarser screen that is seldom.
+        return _chunks(self._texts, self.chunk)
 
     def screen(self, rows: Float32, tile: Tile) -> Screened:
         for c, chunk in enumerate(self._chunks):

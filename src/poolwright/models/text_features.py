@@ -107,11 +107,19 @@ def _open(path: str) -> np.ndarray:
     return matrix[None, :] if matrix.ndim == 1 else matrix
 
 
+_AT_ONCE = 256  # features worked on together, so that the passes over them stay in cache
+
+
 def _unit(matrix: np.ndarray, names: Sequence[str], where: str) -> np.ndarray:
-    exact = matrix.astype(np.float64)
-    length = np.linalg.norm(exact, axis=1, keepdims=True)
-    broken = np.flatnonzero(~np.isfinite(length[:, 0]) | (length[:, 0] == 0))
-    if len(broken):
-        at = int(broken[0])
-        raise RecipeError(f"{where}: text feature {at} ('{names[at]}') is zero or not finite, so it has no direction")
-    return np.ascontiguousarray(exact / length, dtype=np.float32)
+    unit = np.empty(matrix.shape, np.float32)
+    for start in range(0, len(matrix), _AT_ONCE):
+        exact = matrix[start : start + _AT_ONCE].astype(np.float64)
+        length = np.sqrt(np.square(exact).sum(axis=1, keepdims=True))
+        broken = np.flatnonzero(~np.isfinite(length[:, 0]) | (length[:, 0] == 0))
+        if len(broken):
+            at = start + int(broken[0])
+            raise RecipeError(
+                f"{where}: text feature {at} ('{names[at]}') is zero or not finite, so it has no direction"
+            )
+        unit[start : start + _AT_ONCE] = exact / length
+    return unit

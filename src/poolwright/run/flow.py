@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -181,9 +182,26 @@ def _refused_codes(refused: tuple[np.ndarray, np.ndarray] | None, start: int, co
     return codes
 
 
-@lru_cache(maxsize=64)
+_STATES = threading.Lock()
+
+
 def _load_state(folder: Path, name: str, digest: str) -> State:
-    return State.load(folder, name)
+    """One object a state and process: what steps make ready from it, they make ready once."""
+    with _STATES:
+        return _cached_state(folder, name, digest)
+
+
+@lru_cache(maxsize=64)
+def _cached_state(folder: Path, name: str, digest: str) -> State:
+    return _fitted.pop((folder, name), None) or State.load(folder, name)
+
+
+_fitted: dict[tuple[Path, str], State] = {}
+
+
+def keep_fitted(folder: Path, name: str, state: State) -> None:
+    """Remember a state that this process fitted, so that it need not be read back."""
+    _fitted[folder, name] = state
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +17,7 @@ from poolwright.core.files import digest_file, write_text
 from poolwright.core.step import Step
 from poolwright.core.table import RECORD, InputFile, Table
 from poolwright.models.load import load_encoder, peek
-from poolwright.recipe.recipe import Recipe
+from poolwright.recipe.recipe import Recipe, StepSpec
 from poolwright.run.engine import Engine
 from poolwright.run.flow import BATCH_ROWS
 from poolwright.run.inputs import CACHE, Inputs, input_files
@@ -141,6 +143,7 @@ class Run:
 
     def _run_table(self, name: str) -> Table:
         spec, source = self.recipe.tables[name], self.source(name)
+        threading.Thread(target=_warm_up, args=(spec.steps,), daemon=True).start()
         # Before the plan: a model whose weights are only known when it is loaded tells its columns then.
         weights = _weights([placed.step for placed in spec.steps])
         plan = plan_table(spec, source, self.recipe.source)
@@ -200,6 +203,13 @@ def encoder_specs(step: Step) -> list[EncoderSpec]:
     """The encoders that a step uses."""
     values = (getattr(step, name) for name in type(step).model_fields)
     return [value for value in values if isinstance(value, EncoderSpec)]
+
+
+def _warm_up(steps: Sequence[StepSpec]) -> None:
+    """Load ahead. What goes wrong here goes wrong again, and is told, where it is needed."""
+    for placed in steps:
+        with suppress(Exception):
+            placed.step.warm_up()
 
 
 def _weights(steps: Sequence[Step]) -> dict[str, str]:

@@ -23,7 +23,7 @@ from poolwright.kernels.hashing import hash_key
 from poolwright.models.load import load_encoder
 from poolwright.run.admit import admit
 from poolwright.run.engine import Engine
-from poolwright.run.flow import ADMIT, BATCH_ROWS, Flow, RunFrame, stage_folder
+from poolwright.run.flow import ADMIT, BATCH_ROWS, Flow, RunFrame, keep_fitted, stage_folder
 from poolwright.run.identity import IDENTITY, claim, identity_digest, portable
 from poolwright.run.plan import StepPlan, TablePlan
 from poolwright.run.progress import Listener, TableProgress
@@ -134,7 +134,9 @@ class TableRun:
     def _fit_once(self, name: str, phase: str, fit: Callable[[Any], State], flow: Flow) -> None:
         if (self.folder / "states" / f"{name}.json").exists():
             return
-        fit(lambda function: self._map(flow, phase, function)).save(self.folder / "states", name)
+        state = fit(lambda function: self._map(flow, phase, function))
+        state.save(self.folder / "states", name)
+        keep_fitted(self.folder / "states", name, state)
 
     def _fit(self, flow: Flow, plan: StepPlan, run: Any) -> State:
         same_verb = sum(other.step.verb == plan.step.verb for other in self.plan.steps[: plan.index])
