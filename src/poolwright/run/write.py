@@ -19,7 +19,7 @@ from poolwright.core.rows import Rows, one_array, vector_array, vectors_of
 from poolwright.core.table import LEDGER_SCHEMA
 from poolwright.run.flow import Batch, Flow, stage_folder
 
-ROW_GROUP_BYTES = 8 << 20
+ROW_GROUP_BYTES = 4 << 20
 ROW_GROUP_ROWS = 131_072
 
 
