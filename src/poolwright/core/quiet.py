@@ -45,8 +45,9 @@ def one_torch_thread() -> Iterator[None]:
     Parallelism is across units; more threads within each would be slower and change last bits.
     """
     before, _unit.active = _unit.active, True
-    if "torch" in sys.modules:
-        sys.modules["torch"].set_num_threads(1)
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        torch.set_num_threads(1)
     try:
         yield
     finally:
