@@ -54,8 +54,6 @@ class Pool(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: ClassVar[str]
-    unit_rows: ClassVar[int] = 1_000_000
-    """At most about so many rows make one unit of work."""
     unique: ClassVar[bool] = False
     """Whether uids cannot repeat, by how the pool makes them."""
 

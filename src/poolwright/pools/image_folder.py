@@ -33,7 +33,6 @@ class ImageFolder(Pool):
     """
 
     kind: ClassVar[str] = "image_folder"
-    unit_rows: ClassVar[int] = 2_048
     unique: ClassVar[bool] = True
 
     path: Place = Field(

@@ -193,15 +193,15 @@ def _load_state(folder: Path, name: str, digest: str) -> State:
 
 @lru_cache(maxsize=64)
 def _cached_state(folder: Path, name: str, digest: str) -> State:
-    return _fitted.pop((folder, name), None) or State.load(folder, name)
+    return _fitted.pop((folder, name, digest), None) or State.load(folder, name)
 
 
-_fitted: dict[tuple[Path, str], State] = {}
+_fitted: dict[tuple[Path, str, str], State] = {}
 
 
-def keep_fitted(folder: Path, name: str, state: State) -> None:
-    """Remember a state that this process fitted, so that it need not be read back."""
-    _fitted[folder, name] = state
+def keep_fitted(folder: Path, name: str, digest: str, state: State) -> None:
+    """Remember a state that this process fitted and saved with that digest, so that it need not be read back."""
+    _fitted[folder, name, digest] = state
 
 
 @dataclass(frozen=True)

@@ -135,8 +135,8 @@ class TableRun:
         if (self.folder / "states" / f"{name}.json").exists():
             return
         state = fit(lambda function: self._map(flow, phase, function))
-        state.save(self.folder / "states", name)
-        keep_fitted(self.folder / "states", name, state)
+        digest = state.save(self.folder / "states", name)
+        keep_fitted(self.folder / "states", name, digest, state)
 
     def _fit(self, flow: Flow, plan: StepPlan, run: Any) -> State:
         same_verb = sum(other.step.verb == plan.step.verb for other in self.plan.steps[: plan.index])
