@@ -6,10 +6,10 @@ import pyarrow as pa
 import pytest
 from pydantic import ValidationError
 
-from poolwright.choose.license_codes import code_of
 from poolwright.choose.licenses import Licenses
 from poolwright.core.rows import Rows
 from poolwright.core.state import State
+from poolwright.kernels.license_codes import code_of
 
 
 @pytest.mark.parametrize(

@@ -9,13 +9,13 @@ import numpy as np
 import pyarrow as pa
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from poolwright.choose.license_codes import NAMED, allowed, check_code, code_of
 from poolwright.core.columns import LICENSE, is_text
 from poolwright.core.errors import StepError
 from poolwright.core.params import Column
 from poolwright.core.rows import Rows
 from poolwright.core.state import State
 from poolwright.core.step import Kind, Outcome, Reason, Step
+from poolwright.kernels.license_codes import NAMED, allowed, check_code, code_of
 
 
 def _as_list(value: Any) -> Any:

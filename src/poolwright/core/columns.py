@@ -16,6 +16,7 @@ URL = "url"
 TEXT = "text"
 IMAGE = "image"
 IMAGE_ERROR = "image_error"
+ROW_ERROR = "row_error"
 IMAGE_PATH = "image_path"
 SHA256 = "sha256"
 PHASH = "phash"
@@ -28,10 +29,12 @@ UPLOADED_AT = "uploaded_at"
 LATITUDE = "latitude"
 LONGITUDE = "longitude"
 COUNTRY = "country"
+COUNTRY_CODE = "country_code"
 REGION = "region"
 CONTINENT = "continent"
 LICENSE = "license"
 AUTHOR = "author"
+ATTRIBUTION = "attribution"
 TITLE = "title"
 LABEL = "label"
 LABEL_INDEX = "label_index"
@@ -66,6 +69,7 @@ WELL_KNOWN: dict[str, Column] = {
         Column(TEXT, pa.string(), "", "Caption or alternative text of the image"),
         Column(IMAGE, pa.binary(), "encoded file", "Bytes of the image file; read when a step needs them"),
         Column(IMAGE_ERROR, pa.string(), "reason", "Why the image file could not be read; null where it could"),
+        Column(ROW_ERROR, pa.string(), "reason", "Why the source row could not be read; null where it could"),
         Column(IMAGE_PATH, pa.string(), "path", "Image file, relative to the image root of its pool"),
         Column(SHA256, pa.string(), "hex", "SHA-256 of the bytes of the image file"),
         Column(PHASH, pa.string(), "hex, 64 bit", "DCT perceptual hash of the upright image"),
@@ -78,10 +82,12 @@ WELL_KNOWN: dict[str, Column] = {
         Column(LATITUDE, pa.float64(), "degrees", "Latitude, WGS 84, north positive"),
         Column(LONGITUDE, pa.float64(), "degrees", "Longitude, WGS 84, east positive"),
         Column(COUNTRY, pa.string(), "", "Country the picture is from"),
-        Column(REGION, pa.string(), "", "Region of the country, such as West Africa"),
+        Column(COUNTRY_CODE, pa.string(), "ISO 3166-1 alpha-3", "Code of the country"),
+        Column(REGION, pa.string(), "", "Region of the country, such as Western Africa"),
         Column(CONTINENT, pa.string(), "", "Continent of the country"),
         Column(LICENSE, pa.string(), "SPDX-like code", "Licence of the image"),
         Column(AUTHOR, pa.string(), "", "Who to attribute the image to"),
+        Column(ATTRIBUTION, pa.string(), "", "Line that attributes the image: title, author, source, licence"),
         Column(TITLE, pa.string(), "", "Title of the image"),
         Column(LABEL, pa.string(), "", "Name of the class of the row"),
         Column(LABEL_INDEX, pa.int32(), "index", "Index of the class in its vocabulary"),

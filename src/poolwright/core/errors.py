@@ -32,6 +32,9 @@ EXTRAS = {
     "mlcroissant": "croissant",
     "imagehash": "hash",
     "tokenizers": "tokenizers",
+    "pandas": "pandas",
+    "country_converter": "geo",
+    "tzfpy": "geo",
 }
 
 

@@ -1,4 +1,4 @@
-"""Admission: rows of a pool need a uid of their own. Finds rows without one, and repeats of one."""
+"""Admission: rows of a pool need a uid of their own. Finds rows without one, repeats of one, and unreadable rows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from poolwright.core.columns import UID
+from poolwright.core.columns import ROW_ERROR, UID
+from poolwright.core.rows import Rows
 from poolwright.core.state import State
 from poolwright.core.table import LEDGER_SCHEMA
 from poolwright.kernels.hashing import hash64
@@ -24,14 +25,15 @@ _HASHES_AT_ONCE = 200_000_000
 
 
 def admit(flow: Flow, run: Run) -> State:
-    """Find the rows of a pool that cannot enter: no uid (code 1), or the uid of an earlier row (code 2).
+    """Find the rows of a pool that cannot enter: no uid (code 1), the uid of an earlier row (code 2), or a row
+    that the pool could not read (code 3).
 
     Hashes of all uids are compared, in slices of the hash range where there are many; rows whose
     hash repeats are then compared by the uid itself, so that two uids with one hash stay two.
     """
     rows = sum(part.rows or 0 for part in flow.plan.source.parts)
     slices = max(1, -(-rows // _HASHES_AT_ONCE))
-    missing: list[tuple[int, int]] = []
+    refused: list[tuple[int, int, int]] = []
     repeated: list[np.ndarray] = []
     for index in range(slices):
         results = run(UidHashes(flow, index, slices))
@@ -39,15 +41,15 @@ def admit(flow: Flow, run: Run) -> State:
         hashes.sort()
         repeated.append(np.unique(hashes[1:][hashes[1:] == hashes[:-1]]))
         if index == 0:
-            missing = [place for unit in sorted(results) for place in results[unit][1]]
+            refused = [place for unit in sorted(results) for place in results[unit][1]]
     again = np.concatenate(repeated)
     duplicates = _duplicates(flow, run, again) if len(again) else []
-    refused = [(part, row, 1) for part, row in missing] + [(part, row, 2) for part, row in duplicates]
-    return _state(refused)
+    return _state(refused + [(part, row, 2) for part, row in duplicates])
 
 
 def _state(refused: list[tuple[int, int, int]]) -> State:
-    values = {"missing": sum(code == 1 for *_, code in refused), "duplicate": sum(code == 2 for *_, code in refused)}
+    codes = [code for *_, code in refused]
+    values = {"missing": codes.count(1), "duplicate": codes.count(2), "unreadable": codes.count(3)}
     if not refused:
         return State(values)
     columns = zip(*sorted(refused), strict=True)
@@ -69,23 +71,23 @@ def _duplicates(flow: Flow, run: Run, again: np.ndarray) -> list[tuple[int, int]
 
 @dataclass(frozen=True)
 class UidHashes:
-    """The function a unit runs: hashes of its uids within one slice of the range, and places without uid."""
+    """The function a unit runs: hashes of its uids within one slice of the range, and (part, row, code) of the
+    rows that have no uid or could not be read."""
 
     flow: Flow
     slice: int
     slices: int
 
-    def __call__(self, unit: int) -> tuple[np.ndarray, list[tuple[int, int]]]:
-        hashes, missing = [np.zeros(0, np.uint64)], []
-        for batch in self.flow.batches(unit, 0, [UID]):
-            uids = batch.rows.column(UID)
-            empty = _empty(uids)
-            missing += [(batch.part, batch.start + int(row)) for row in np.flatnonzero(empty)]
-            found = hash64(uids, _HASH_KEY)[~empty]
+    def __call__(self, unit: int) -> tuple[np.ndarray, list[tuple[int, int, int]]]:
+        hashes, refused = [np.zeros(0, np.uint64)], []
+        for batch in self.flow.batches(unit, 0, _columns(self.flow)):
+            codes = _codes(batch.rows)
+            refused += [(batch.part, batch.start + int(row), int(codes[row])) for row in np.flatnonzero(codes)]
+            found = hash64(batch.rows.column(UID), _HASH_KEY)[codes == 0]
             if self.slices > 1:
                 found = found[found % np.uint64(self.slices) == self.slice]
             hashes.append(found)
-        return np.concatenate(hashes), missing
+        return np.concatenate(hashes), refused
 
 
 @dataclass(frozen=True)
@@ -97,11 +99,23 @@ class UidsOfHashes:
 
     def __call__(self, unit: int) -> list[tuple[int, int, str]]:
         places = []
-        for batch in self.flow.batches(unit, 0, [UID]):
+        for batch in self.flow.batches(unit, 0, _columns(self.flow)):
             uids = batch.rows.column(UID)
-            rows = np.flatnonzero(np.isin(hash64(uids, _HASH_KEY), self.hashes) & ~_empty(uids))
+            rows = np.flatnonzero(np.isin(hash64(uids, _HASH_KEY), self.hashes) & (_codes(batch.rows) == 0))
             places += [(batch.part, batch.start + int(row), uids[int(row)].as_py()) for row in rows]
         return places
+
+
+def _columns(flow: Flow) -> list[str]:
+    return [UID, ROW_ERROR] if ROW_ERROR in flow.plan.source.schema.names else [UID]
+
+
+def _codes(rows: Rows) -> np.ndarray:
+    """uint8 (n,): 3 for rows that could not be read, 1 for rows without uid, 0 for others."""
+    codes = _empty(rows.column(UID)).astype(np.uint8)
+    if ROW_ERROR in rows.schema.names:
+        codes[pc.is_valid(rows.column(ROW_ERROR)).to_numpy(zero_copy_only=False)] = 3
+    return codes
 
 
 def _empty(uids: pa.Array) -> np.ndarray:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from poolwright.core.columns import UID
+from poolwright.core.columns import ROW_ERROR, UID
 from poolwright.core.errors import PoolwrightError, StepError
 from poolwright.core.step import Reason, Step
 from poolwright.core.table import ReasonRecord
@@ -17,7 +17,9 @@ from poolwright.run.source import VIRTUAL, Source
 
 MISSING_UID = Reason("missing_uid", "no uid", bad=True)
 DUPLICATE_UID = Reason("duplicate_uid", "an earlier row has the same uid", bad=True)
-ADMISSION = (MISSING_UID, DUPLICATE_UID)
+BAD_ROW = Reason("bad_row", "the source row cannot be read", bad=True)
+ADMISSION = (MISSING_UID, DUPLICATE_UID, BAD_ROW)
+"""Why a row of a pool cannot enter, by ledger code from 1."""
 
 
 @dataclass(frozen=True)
@@ -62,9 +64,8 @@ class TablePlan:
     def schema(self) -> pa.Schema:
         """Columns of the finished table: the live ones, without image bytes read through a path."""
         schema = self.steps[-1].after if self.steps else self.source.schema
-        if self.source.virtual_image:
-            schema = pa.schema([field for field in schema if field.name not in VIRTUAL])
-        return schema
+        never = {ROW_ERROR, *(VIRTUAL if self.source.virtual_image else ())}
+        return pa.schema([field for field in schema if field.name not in never])
 
     @property
     def stages(self) -> tuple[int, ...]:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from poolwright.core.columns import UID, is_vector
+from poolwright.core.columns import ROW_ERROR, UID, is_vector
 from poolwright.core.errors import InputError
 from poolwright.core.rows import Rows
 from poolwright.core.table import Table
@@ -105,7 +105,7 @@ def _tell(plan: TablePlan, table: Table, uid: str, part: int, row: int) -> Story
     place = f"{source.parts[part].name}, row {source.parts[part].start + row}"
     refused = _admission(plan, table, part, row)
     if refused:
-        return Story(plan.name, uid, place, (Chapter("read", {UID: uid}, refused, "", ""),))
+        return Story(plan.name, uid, place, (Chapter("read", {UID: uid}, refused, _row_error(source, part, row), ""),))
     flow = Flow(plan, table.folder, ())
     wanted = columns_to_read(plan.steps, [UID])
     rows = _one_row(source, part, row, wanted)
@@ -134,6 +134,13 @@ def _admission(plan: TablePlan, table: Table, part: int, row: int) -> str | None
     rows, codes = refused_rows(state.tables["refused"]).get(part, (np.zeros(0), np.zeros(0)))
     hit = codes[rows == row]
     return plan.reasons[int(hit[0]) - 1].words if len(hit) else None
+
+
+def _row_error(source: Source, part: int, row: int) -> str:
+    """What the pool says of a row that it could not read."""
+    if ROW_ERROR not in source.schema.names:
+        return ""
+    return _one_row(source, part, row, [ROW_ERROR]).strings(ROW_ERROR)[0] or ""
 
 
 def _one_row(source: Source, part: int, row: int, columns: list[str]) -> Rows:
