@@ -26,6 +26,7 @@ STEPS = {
     "size": "poolwright.describe.size:Size",
     "hash": "poolwright.describe.hash:Hash",
     "derive": "poolwright.describe.derive:Derive",
+    "renumber": "poolwright.describe.renumber:Renumber",
     "rename": "poolwright.describe.rename:Rename",
     "keep_columns": "poolwright.describe.keep_columns:KeepColumns",
     "where": "poolwright.choose.where:Where",

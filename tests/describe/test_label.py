@@ -117,6 +117,29 @@ def test_own_prompts_and_synonyms_stand_for_a_class() -> None:
     assert encoder.seen == ["just this", "and that", "a map.", "a chart."]
 
 
+def test_the_first_name_alone_fills_the_template() -> None:
+    vocabulary = [{"name": "map", "synonyms": ["chart"]}, {"name": "x", "prompts": ["as it is"]}]
+    encoder = FakeEncoder()
+    label(np.eye(WIDTH, dtype=np.float32), encoder, vocabulary=vocabulary, template="a {}.", names="first")
+    assert encoder.seen == ["a map.", "as it is"]
+
+
+def test_further_texts_of_the_class_go_along() -> None:
+    vocabulary = [{"name": "cat", "id": "n1"}, {"name": "map", "definition": "a drawing"}]
+    encoder = FakeEncoder()
+    images = encoder.texts(["a map.", "a cat."]).astype(np.float16)
+    images = np.vstack([images, np.full((1, WIDTH), np.nan, np.float16)])
+    about = {"wnid": "id", "meaning": "definition"}
+    columns, dropped, _ = label(images, encoder, vocabulary=vocabulary, template="a {}.", about=about)
+    assert columns["wnid"][:2] == [None, "n1"]
+    assert columns["meaning"][:2] == ["a drawing", None]
+    assert dropped == [0, 0, 1]
+    with pytest.raises(RecipeError, match="which no class has; did you mean 'id'"):
+        label(images, encoder, vocabulary=vocabulary, about={"wnid": "idd"})
+    with pytest.raises(ValidationError, match="cannot write 'similarity'"):
+        label(images, encoder, vocabulary=vocabulary, about={"similarity": "id"})
+
+
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 def test_features_from_a_file_need_no_model(tmp_path: Path, dtype: type) -> None:
     matrix = np.random.default_rng(1).normal(size=(5, WIDTH)).astype(dtype)

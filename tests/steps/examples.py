@@ -92,6 +92,10 @@ EXAMPLES: dict[str, list[Example]] = {
         Example({"double": "small * 2", "name": "upper(country)", "of": "'source'"}, keeps=everything),
         Example({"score": "coalesce(score, 0) + half", "late": "taken_at > date '2001-01-01'"}, keeps=everything),
     ],
+    "renumber": [
+        Example({"column": "label", "into": "class_index"}, keeps=everything),
+        Example({"column": "whole", "into": "whole"}, keeps=everything),
+    ],
     "rename": [
         Example({"label": "class", "score": "points"}, keeps=everything),
         Example({"label": "country", "country": "label", "embedding": "clip"}, keeps=everything),
@@ -125,6 +129,7 @@ EXAMPLES: dict[str, list[Example]] = {
     ],
     "cap": [
         Example({"group": "label", "n": 4}, keeps=kept_of_each(["label"], 4)),
+        Example({"group": "label", "n": 2, "redraw": True}, keeps=kept_of_each(["label"], 2)),
         Example({"group": ["country", "whole", "flag"], "n": 1}, keeps=kept_of_each(["country", "whole", "flag"], 1)),
     ],
     "sample_groups": [

@@ -45,6 +45,10 @@ class SamplingStep(Step):
         """Rows to keep of each group: int64 (k,), of `counts` rows."""
         raise NotImplementedError
 
+    def key(self, context: Context) -> int:
+        """The key of the hash ranks."""
+        return context.key
+
     def needs(self) -> tuple[str, ...]:
         return (*self.by(), UID)
 
@@ -56,8 +60,9 @@ class SamplingStep(Step):
         counted = count_groups(frame, self.by())
         groups, counts = counted.groups, counted.counts
         kept = np.minimum(self.wanted(groups, counts), counts)
-        ranks = cut_ranks(frame, groups, counts, context.key, kept[None, :])[0]
-        return State({"key": str(context.key)}, {GROUPS: groups.table({"rows": counts, "kept": kept, "rank": ranks})})
+        key = self.key(context)
+        ranks = cut_ranks(frame, groups, counts, key, kept[None, :])[0]
+        return State({"key": str(key)}, {GROUPS: groups.table({"rows": counts, "kept": kept, "rank": ranks})})
 
     def apply(self, rows: Rows, state: State) -> Outcome:
         table = state.tables[GROUPS]

@@ -51,11 +51,13 @@ class Context:
 
     Attributes:
         key: 64-bit key of this step in this table, from (seed, table, step): the randomness of its hash ranks.
+        shared_key: the same without the table: for draws that agree between the tables of a run.
         encoder: loads the encoder of a spec, once a process.
     """
 
     key: int = 0
     encoder: Callable[[EncoderSpec], Encoder] = field(default=load_no_encoder)
+    shared_key: int = 0
 
 
 class MemoryFrame:

@@ -11,8 +11,8 @@ import numpy as np
 import pyarrow as pa
 from pydantic import ConfigDict, Field, model_validator
 
-from poolwright.core.columns import LABEL, MODEL_KEY, SIMILARITY, WEIGHTS_KEY
-from poolwright.core.errors import RecipeError
+from poolwright.core.columns import LABEL, MODEL_KEY, SIMILARITY, UID, WEIGHTS_KEY
+from poolwright.core.errors import RecipeError, did_you_mean
 from poolwright.core.frame import Context, Frame
 from poolwright.core.pool import Place
 from poolwright.core.rows import Rows, one_array, vector_array, vectors_of
@@ -34,6 +34,7 @@ from poolwright.models.vocabulary import NAMES, Vocabulary, VocabularySource, re
 
 VOCABULARY = "vocabulary"
 FEATURE = "feature"
+INDEX = "index"
 TYPES = (pa.string(), pa.int32(), pa.float32())
 
 
@@ -54,6 +55,15 @@ class Label(Step):
     with_: str = Field(alias="with", description="column with the image vectors")
     vocabulary: VocabularySource
     template: TemplateSource = "a photo of a {}."
+    names: Literal["first", "all"] = Field(
+        default="all",
+        description="names of a class that fill the template: the first, or its synonyms (lemmas of imagenet21k) too, "
+        "averaged",
+    )
+    about: dict[str, str] = Field(
+        default_factory=dict,
+        description="further texts of the class to write, by column: {wnid: id, definition: definition}",
+    )
     model: Model | None = Field(default=None, description="encoder of the texts: the one that made the vectors")
     features: Place | None = Field(default=None, description=".npy of ready text features, instead of a model")
     features_axis: Literal[0, 1] | None = Field(
@@ -71,6 +81,9 @@ class Label(Step):
             raise ValueError("features_axis and features_model say something of 'features', which is not given")
         if self.features is not None and "template" in self.model_fields_set:
             raise ValueError("'template' has no effect on ready 'features'; remove one of them")
+        taken = {UID, self.with_, *self._names(), *self._top_names()} & set(self.about)
+        if taken:
+            raise ValueError(f"'about' cannot write '{min(taken)}'; name another column")
         return self
 
     def needs(self) -> tuple[str, ...]:
@@ -88,6 +101,7 @@ class Label(Step):
             check_features(field, self.features_model, self.features)
             features_axis(self.features, classes, field.type.list_size, self.features_axis)
         best = [pa.field(name, kind) for name, kind in zip(self._names(), TYPES, strict=True)]
+        best += [pa.field(name, pa.string()) for name in self.about]
         if self.top_k == 1:
             return best
         return best + [pa.field(name, pa.list_(kind)) for name, kind in zip(self._top_names(), TYPES, strict=True)]
@@ -101,14 +115,18 @@ class Label(Step):
         return f"{self.into}_top", f"{self.into}_top_index", f"{self.into}_top_similarity"
 
     def classes(self) -> Vocabulary:
-        """The vocabulary, checked against `template` and `top_k`.
+        """The vocabulary, checked against `template`, `about` and `top_k`.
 
         Raises:
-            RecipeError: it cannot be read, or does not go with `template` or `top_k`.
+            RecipeError: it cannot be read, or does not go with `template`, `about` or `top_k`.
         """
         vocabulary = read_vocabulary(self.vocabulary)
         if self.features is None:
             check_fields(read_templates(self.template), vocabulary.classes)
+        for column, text in self.about.items():
+            if text not in vocabulary.about or text in (INDEX, FEATURE):
+                hint = did_you_mean(text, vocabulary.about)
+                raise RecipeError(f"label: 'about' wants '{text}' for '{column}', which no class has; {hint}")
         if self.top_k > len(vocabulary):
             raise RecipeError(f"label: top_k is {self.top_k}, but the vocabulary has {len(vocabulary)} classes")
         return vocabulary
@@ -146,7 +164,7 @@ class Label(Step):
         encoder = context.encoder(self.model)
         check_encoder(field, "label texts", encoder)
         templates = read_templates(self.template)
-        prompts = [prompts_of(one, templates) for one in vocabulary.classes]
+        prompts = [prompts_of(one, templates, self.names == "all") for one in vocabulary.classes]
         matrix = encode_classes(encoder, vocabulary.names, prompts)
         return matrix, {"model": encoder.name, "weights": encoder.weights, "templates": list(templates)}
 
@@ -157,6 +175,9 @@ class Label(Step):
         names = one_array(state.tables[VOCABULARY].column("name"))
         best = index[:, 0], similarity[:, 0]
         columns = dict(zip(self._names(), _columns(names, *best, missing), strict=True))
+        texts = state.tables[VOCABULARY]
+        indices = pa.array(index[:, 0], mask=missing)
+        columns |= {name: one_array(texts.column(text)).take(indices) for name, text in self.about.items()}
         if self.top_k > 1:
             flat = _columns(names, index.ravel(), similarity.ravel(), np.repeat(missing, self.top_k))
             ends = pa.array(np.arange(len(rows) + 1, dtype=np.int32) * self.top_k)
@@ -190,7 +211,7 @@ def _columns(
 
 def _table(vocabulary: Vocabulary, features: np.ndarray, origin: Mapping[str, Any]) -> pa.Table:
     """The classes with their text features: index, name, other texts, feature."""
-    columns = {"index": pa.array(np.arange(len(vocabulary), dtype=np.int32)), "name": pa.array(vocabulary.names)}
+    columns = {INDEX: pa.array(np.arange(len(vocabulary), dtype=np.int32)), "name": pa.array(vocabulary.names)}
     for key in vocabulary.about:
         if key not in (*columns, FEATURE):
             columns[key] = pa.array([one.about.get(key) for one in vocabulary.classes], pa.string())

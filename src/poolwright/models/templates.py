@@ -91,11 +91,16 @@ def check_fields(templates: Sequence[str], classes: Sequence[Class]) -> None:
                 raise RecipeError(f"template '{template}': class '{one.name}' has no '{key}'; {known}")
 
 
-def prompts_of(one: Class, templates: Sequence[str]) -> list[str]:
-    """All texts that stand for a class: its own prompts, or every template with its name and every synonym."""
+def prompts_of(one: Class, templates: Sequence[str], synonyms: bool = True) -> list[str]:
+    """All texts that stand for a class: its own prompts, or every template with its name and every synonym.
+
+    Args:
+        synonyms: whether the templates are filled with the synonyms too.
+    """
     if one.prompts:
         return list(one.prompts)
-    return [_fill(template, name, one) for name in (one.name, *one.synonyms) for template in templates]
+    names = (one.name, *one.synonyms) if synonyms else (one.name,)
+    return [_fill(template, name, one) for name in names for template in templates]
 
 
 def _fill(template: str, name: str, one: Class) -> str:

@@ -268,8 +268,12 @@ def _imagenet1k() -> Vocabulary:
 
 @cache
 def _imagenet21k() -> Vocabulary:
-    classes = (
-        Class(lemmas.split(",")[0].strip(), about={"id": synset, "lemmas": lemmas, "definition": definition})
-        for synset, lemmas, definition in imagenet21k_synsets("the vocabulary 'imagenet21k'")
-    )
-    return Vocabulary("imagenet21k", tuple(classes))
+    synsets = imagenet21k_synsets("the vocabulary 'imagenet21k'")
+    return Vocabulary("imagenet21k", tuple(_of_synset(*synset) for synset in synsets))
+
+
+def _of_synset(synset: str, lemmas: str, definition: str) -> Class:
+    """A WordNet synset, named by its first lemma; the others are its synonyms."""
+    first, *others = (lemma.strip() for lemma in lemmas.split(","))
+    synonyms = tuple(dict.fromkeys(lemma for lemma in others if lemma and lemma != first))
+    return Class(first, synonyms=synonyms, about={"id": synset, "lemmas": lemmas, "definition": definition})

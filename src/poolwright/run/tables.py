@@ -140,8 +140,9 @@ class TableRun:
 
     def _fit(self, flow: Flow, plan: StepPlan, run: Any) -> State:
         same_verb = sum(other.step.verb == plan.step.verb for other in self.plan.steps[: plan.index])
-        key = hash_key(self.seed, self.plan.name, plan.step.verb, str(same_verb))
-        return plan.step.fit(RunFrame(flow, plan.index, run), Context(key, load_encoder))
+        use = (plan.step.verb, str(same_verb))
+        key, shared_key = (hash_key(self.seed, table, *use) for table in (self.plan.name, ""))
+        return plan.step.fit(RunFrame(flow, plan.index, run), Context(key, load_encoder, shared_key))
 
     def _make_stage(self, flow: Flow, stage: int) -> None:
         final = self.folder / stage_folder(stage)
