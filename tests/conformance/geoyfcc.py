@@ -1,0 +1,152 @@
+"""GeoYFCC at its published size, generated, as it stands once it is embedded and labelled.
+
+1,146,768 rows, 18,814 of ImageNet-21K's 21,843 classes, 62 countries in 6 continents; long-tailed classes, and
+similarities with so few distinct values that the top million is cut through a tie of thousands of rows.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import yaml
+
+from poolwright.recipe.shipped import shipped_text
+
+ROWS, CLASSES, VOCABULARY = 1_146_768, 18_814, 21_843
+
+CONTINENTS = {
+    "Africa": "Egypt Ghana Kenya Morocco Tanzania Uganda|South Africa",
+    "Asia": (
+        "Cambodia China India Indonesia Iran Israel Japan Jordan Malaysia Nepal Philippines Singapore Taiwan Thailand "
+        "Turkey|Hong Kong|South Korea|Sri Lanka|United Arab Emirates|Vietnam"
+    ),
+    "Europe": (
+        "Austria Belgium Croatia Denmark Finland France Germany Greece Hungary Iceland Ireland Italy Netherlands "
+        "Norway Poland Portugal Romania Russia Spain Sweden Switzerland Ukraine|Czech Republic|United Kingdom"
+    ),
+    "North America": "Canada Cuba Guatemala Mexico|Costa Rica|United States",
+    "South America": "Argentina Brazil Chile|",
+    "Oceania": "Australia|New Zealand",
+}
+
+
+def countries() -> dict[str, str]:
+    """Continent by country."""
+    found = {}
+    for continent, text in CONTINENTS.items():
+        singles, *rest = text.split("|")
+        found.update(dict.fromkeys([*singles.split(), *(name for name in rest if name)], continent))
+    return found
+
+
+def write(folder: Path, rows: int = ROWS, classes: int = CLASSES, files: int = 12, seed: int = 1) -> None:
+    """Write the rows as parquet files below `folder`, done once."""
+    if (folder / "done").exists():
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    generator = np.random.default_rng(seed)
+    of_class = generator.permutation(np.repeat(np.arange(classes), _sizes(rows, classes)))
+    vocabulary = np.sort(generator.choice(VOCABULARY, classes, replace=False))
+    # The largest classes lie anywhere in the vocabulary.
+    vocabulary = vocabulary[generator.permutation(classes)]
+    edges = np.linspace(0, rows, files + 1).astype(int)
+    for file, (start, stop) in enumerate(pairwise(edges.tolist())):
+        table = _table(start, vocabulary[of_class[start:stop]], generator)
+        pq.write_table(table, folder / f"part-{file:02d}.parquet", row_group_size=50_000)
+    (folder / "done").touch()
+
+
+def _sizes(rows: int, classes: int) -> np.ndarray:
+    """Long-tailed class sizes, largest first, each at least 1, that add up to `rows`.
+
+    At full size the 350 largest, capped at 2,000 each, have about the published 338,730 images.
+    """
+    weights = 1.0 / (np.arange(classes) + 121.0) ** 1.17
+    sizes = 1 + np.floor((rows - classes) * weights / weights.sum()).astype(np.int64)
+    sizes[: rows - sizes.sum()] += 1
+    return np.asarray(sizes)
+
+
+def _table(start: int, label_index: np.ndarray, generator: np.random.Generator) -> pa.Table:
+    count = len(label_index)
+    names = sorted(countries())
+    country = generator.choice(len(names), count, p=_country_shares(len(names)))
+    # Row ids of YFCC100M in no order, so that the order of uids and of rows differ.
+    row_id = np.arange(start, start + count) * 87 % 100_000_007
+    photo = pa.array(10**9 + row_id * 89)
+    numbers = {"photo": photo.cast(pa.string()), "row": pa.array(row_id).cast(pa.string())}
+    similarity = np.round(generator.normal(0.26, 0.04, count) * 1024) / 1024
+    index = pa.array(label_index.astype(np.int32))
+    return pa.table(
+        {
+            "uid": numbers["row"],
+            "yfcc_row_id": pa.array(row_id),
+            "country": pa.array(names).take(pa.array(country)),
+            "country_id": pa.array(country.astype(np.int32)),
+            "is_train": pa.array(generator.random(count) < 0.8),
+            "image_path": pc.binary_join_element_wise(numbers["photo"], "jpg", "."),
+            "title": pc.binary_join_element_wise("Photo", numbers["row"], " "),
+            "author": pc.binary_join_element_wise("user", pa.array(row_id % 20_011).cast(pa.string()), "-"),
+            "license": pa.array(["cc-by-2.0", "cc-by-nc-sa-2.0", "cc-by-sa-2.0"]).take(pa.array(row_id % 3)),
+            "url": pc.binary_join_element_wise("http://farm8.staticflickr.example/7205", numbers["photo"], "/"),
+            "yfcc_metadata": _lines(**numbers),
+            "label": pc.binary_join_element_wise("class", index.cast(pa.string()), " "),
+            "label_index": index,
+            "similarity": pa.array(similarity.astype(np.float32)),
+            "wnid": pc.binary_join_element_wise("n", pc.utf8_lpad(index.cast(pa.string()), 8, "0"), ""),
+        }
+    )
+
+
+def _country_shares(count: int) -> np.ndarray:
+    """10,000 to 20,000 images a country."""
+    shares = 1.0 + np.arange(count) * 7 % count / count
+    return np.asarray(shares / shares.sum())
+
+
+def _lines(photo: pa.Array, row: pa.Array) -> pa.Array:
+    """The original metadata of each photo: a tab-separated line of 24 fields."""
+    middle = "2012-02-16 09:56:37.0\t1331840483\tCanon+PowerShot\tIMG\t\tcanon,travel\t\t-81.8\t24.5\t12"
+    return pc.binary_join_element_wise(
+        photo, "4e2f7a26a1dfbf165a7e30bdabf7e72a", "62003290@N00", row, middle,
+        pc.binary_join_element_wise("http://www.flickr.example/photos", photo, "/"),
+        pc.binary_join_element_wise("http://farm8.staticflickr.example/7205", photo, "/"),
+        "Attribution License\thttp://creativecommons.org/licenses/by/2.0/\t7205\t8\tdf7747990d\t692d7e0a7f\tjpg\t0",
+        "\t",
+    )  # fmt: skip
+
+
+def recipe(rows: Path, out: Path, **changes: int) -> str:
+    """The shipped recipe over generated rows: what comes before it, and needs images, is left out.
+
+    Args:
+        changes: other numbers, by step and parameter, such as `top_n=1000`.
+    """
+    data: dict[str, Any] = yaml.safe_load(shipped_text("clip-geoyfcc"))
+    data["pools"] = {"geoyfcc": {"read": "table", "path": str(rows)}}
+    del data["models"], data["figures"]
+    first = data["tables"]["clip-geoyfcc"]["steps"]
+    data["tables"]["clip-geoyfcc"]["steps"] = [step for step in first if not {"embed", "label"} & set(step)]
+    for table in data["tables"].values():
+        for step in table["steps"]:
+            _change(step, changes)
+    data["releases"] = [_without_images(release, out) for release in data["releases"]]
+    return yaml.safe_dump(data, sort_keys=False)
+
+
+def _change(step: dict[str, Any], changes: dict[str, int]) -> None:
+    (verb, parameters), *_ = step.items()
+    for name, value in changes.items():
+        if name.startswith(f"{verb}_"):
+            parameters[name.removeprefix(f"{verb}_")] = value
+
+
+def _without_images(release: dict[str, Any], out: Path) -> dict[str, Any]:
+    release = {**release, "to": str(out / Path(release["to"]).name)}
+    return release if release["layout"] == "geoyfcc" else {**release, "images": "none"}

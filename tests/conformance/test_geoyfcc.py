@@ -1,0 +1,168 @@
+"""CLIP-GeoYFCC's rules at their published size, row by row against an independent statement in SQL."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import xxhash
+
+from poolwright.api import RunResult, run
+from tests.conformance import geoyfcc
+
+SEED = 2023
+
+RULES = """
+create table named as
+  select *, dense_rank() over (order by label_index) - 1 as class_index from rows natural join continents;
+create table best as
+  select * from named order by similarity desc, top_rank limit 1000000;
+create table placed as
+  select * from best where continent in (
+    select continent from best group by continent having count(*) >= 0.04 * (select count(*) from best));
+create table classes as
+  select class_index, count(*) as size from placed group by class_index having count(*) >= 450
+  order by size desc, class_index limit 350;
+create table kept as select * from placed where class_index in (select class_index from classes);
+create table subset_350 as
+  select * from kept qualify row_number() over (partition by class_index order by cap_rank) <= 2000;
+create table subset_45 as
+  select * from subset_350 where class_index in (
+    select class_index from classes join draws using (class_index) order by draw limit 45);
+"""
+"""Section 1 of the recipe, as a person who knows SQL would write it. Ties go by the hash ranks."""
+
+
+def key(*names: str, seed: int = SEED) -> int:
+    """The documented key of a use of randomness: SHA-256 over length-prefixed parts."""
+    digest = hashlib.sha256()
+    for part in (str(seed), *names):
+        digest.update(len(part.encode()).to_bytes(8, "little") + part.encode())
+    return int.from_bytes(digest.digest()[:8], "little")
+
+
+def ranks(texts: list[str], key: int) -> np.ndarray:
+    """The documented hash rank: the upper 63 bits of XXH3-64 of the text, seeded with the key."""
+    return np.array([xxhash.xxh3_64_intdigest(text, seed=key) >> 1 for text in texts], dtype=np.int64)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, RunResult]:
+    """The run over the generated rows, and its folder."""
+    folder = tmp_path_factory.mktemp("geoyfcc")
+    geoyfcc.write(folder / "rows")
+    recipe = folder / "recipe.yaml"
+    recipe.write_text(geoyfcc.recipe(folder / "rows", folder / "out"))
+    return folder, run(recipe, folder / "run")
+
+
+@pytest.fixture(scope="module")
+def rules(made: tuple[Path, RunResult]) -> duckdb.DuckDBPyConnection:
+    """The tables of the SQL statement, over the same rows."""
+    rows = pa.concat_tables([pq.read_table(file) for file in sorted((made[0] / "rows").glob("*.parquet"))])
+    uids = rows["uid"].to_pylist()
+    cap = key("class_index", seed=key("", "cap", "0"))
+    rows = rows.select(["uid", "country", "label_index", "similarity", "is_train", "wnid"])
+    rows = rows.append_column("place", pa.array(np.arange(len(rows))))
+    rows = rows.append_column("top_rank", pa.array(ranks(uids, key("clip-geoyfcc-classes", "top", "0"))))
+    rows = rows.append_column("cap_rank", pa.array(ranks(uids, cap)))
+    # Groups are drawn by the whole hash of their value, which for a number is its decimal digits.
+    draw = key("clip-geoyfcc-45", "sample_groups", "0")
+    numbers = [str(number) for number in range(geoyfcc.CLASSES)]
+    draws = pa.table(
+        {
+            "class_index": np.arange(geoyfcc.CLASSES),
+            "draw": np.array([xxhash.xxh3_64_intdigest(number, seed=draw) for number in numbers], np.uint64),
+        }
+    )
+    continents = pa.table(
+        dict(zip(("country", "continent"), zip(*geoyfcc.countries().items(), strict=True), strict=True))
+    )
+    connection = duckdb.connect()
+    for name, table in (("rows", rows), ("draws", draws), ("continents", continents)):
+        connection.register(name, table)
+    connection.execute(RULES)
+    return connection
+
+
+def expected(rules: duckdb.DuckDBPyConnection, table: str) -> list[tuple[Any, ...]]:
+    """Rows of one table of the statement, in the order of the pool."""
+    query = f"select uid, class_index, continent, label_index, place from {table} order by place"
+    return rules.execute(query).fetchall()
+
+
+def found(result: RunResult, table: str) -> list[tuple[Any, ...]]:
+    read = result.tables[table].read(["uid", "class_index", "continent", "label_index"])
+    return list(zip(*(read[name].to_pylist() for name in read.column_names), strict=True))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("table", "statement"),
+    [("clip-geoyfcc-classes", "kept"), ("clip-geoyfcc-350", "subset_350"), ("clip-geoyfcc-45", "subset_45")],
+)
+def test_every_row_is_that_of_the_statement(
+    made: tuple[Path, RunResult], rules: duckdb.DuckDBPyConnection, table: str, statement: str
+) -> None:
+    assert found(made[1], table) == [row[:4] for row in expected(rules, statement)]
+
+
+@pytest.mark.slow
+def test_the_rules_do_what_the_paper_says(made: tuple[Path, RunResult]) -> None:
+    tables = made[1].tables
+    assert tables["clip-geoyfcc"].record.rows_kept == geoyfcc.ROWS
+    learned = {step.verb: step.learned for step in tables["clip-geoyfcc-classes"].record.steps}
+    assert "1,000,000 of 1,146,768 rows" in learned["top"]
+    assert "Oceania" in learned["drop_small"]
+    columns = tables["clip-geoyfcc-350"].read(["class_index", "continent"])
+    assert len(set(columns["class_index"].to_pylist())) == 350
+    assert sorted(set(columns["continent"].to_pylist())) == sorted(set(geoyfcc.CONTINENTS) - {"Oceania"})
+    assert len(set(tables["clip-geoyfcc-45"].read(["class_index"])["class_index"].to_pylist())) == 45
+
+
+@pytest.mark.slow
+def test_the_cut_goes_through_a_tie(made: tuple[Path, RunResult], rules: duckdb.DuckDBPyConnection) -> None:
+    least = rules.execute("select min(similarity) from best").fetchone()
+    assert least is not None
+    tied, kept = (
+        rules.execute(f"select count(*) from {table} where similarity = ?", least).fetchone()
+        for table in ("named", "best")
+    )
+    assert tied is not None
+    assert kept is not None
+    assert 0 < kept[0] < tied[0]
+
+
+@pytest.mark.slow
+def test_the_published_files_hold_the_same_rows(made: tuple[Path, RunResult], rules: duckdb.DuckDBPyConnection) -> None:
+    folder = made[0] / "out" / "clip-geoyfcc"
+    metadata = pq.read_table(folder / "metadata.parquet")
+    assert len(metadata) == geoyfcc.ROWS
+    for number, statement in ((350, "subset_350"), (45, "subset_45")):
+        rows = expected(rules, statement)
+        indices = np.load(folder / f"{number}_sample_indices.npy")
+        assert indices.tolist() == [place for *_, place in rows]
+        subset = metadata.take(pa.array(indices))
+        assert subset["label_ids"].to_pylist() == [row[1] for row in rows]
+        assert subset["in_imagenet21k_label_indices"].to_pylist() == [row[3] for row in rows]
+        wnids = (folder / f"{number}_label_wnids.csv").read_text().split()
+        found = rules.execute(f"select wnid from {statement} group by class_index, wnid order by class_index")
+        assert wnids == ["wnid", *(row[0] for row in found.fetchall())]
+
+
+@pytest.mark.slow
+def test_a_redrawn_cap_has_other_rows_of_the_same_classes(made: tuple[Path, RunResult]) -> None:
+    folder, result = made
+    recipe = folder / "redrawn.yaml"
+    recipe.write_text(geoyfcc.recipe(folder / "rows", folder / "out", cap_redraw=True))
+    redrawn = run(recipe, folder / "redrawn", tables=["clip-geoyfcc-350", "clip-geoyfcc-45"]).tables
+    large, small = (set(redrawn[f"clip-geoyfcc-{number}"].read(["uid"])["uid"].to_pylist()) for number in (350, 45))
+    nested = set(result.tables["clip-geoyfcc-45"].read(["uid"])["uid"].to_pylist())
+    assert small - large, "drawn anew, rows of the 45 classes lie outside the 350's"
+    assert len(small) == len(nested)
