@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import lru_cache
+from itertools import count
 from typing import Any, TypeVar
 
 from poolwright.core.errors import MissingExtra, PoolwrightError, RecipeError
@@ -40,7 +41,7 @@ class Engine:
         self.name, self.address = name, address
         self.workers = workers or (os.cpu_count() or 1)
 
-    def map(self, function: Callable[[int], R], units: Sequence[int]) -> Iterator[tuple[int, R]]:
+    def map(self, function: Callable[[int], R], units: Sequence[int]) -> Generator[tuple[int, R], None, None]:
         """Call `function` with every unit; yields (unit, result) as they are done, in any order.
 
         Raises:
@@ -51,16 +52,22 @@ class Engine:
         import cloudpickle
 
         daft = self._daft()
-        call = _unit_udf(daft, cloudpickle.dumps(function), self.workers if self.name == "native" else None)
+        job = next(_JOBS)
+        call = _unit_udf(daft, cloudpickle.dumps(function), job, self.workers if self.name == "native" else None)
         frame = daft.from_pydict({"unit": list(units)})
         if self.name == "ray":
             frame = frame.into_partitions(len(units))
-        with one_thread_a_unit():
-            for row in frame.select(call(daft.col("unit")).alias("result")).iter_rows():
-                unit, failed, result = cloudpickle.loads(row["result"])
-                if failed:
-                    raise result
-                yield unit, result
+        rows = frame.select(call(daft.col("unit")).alias("result")).iter_rows()
+        try:
+            with one_thread_a_unit():
+                for row in rows:
+                    unit, failed, result = cloudpickle.loads(row["result"])
+                    if failed:
+                        raise result
+                    yield unit, result
+        finally:
+            # Before `rows` is closed, which waits for all units, whether anyone wants them or not.
+            _ENDED.add(job)
 
     def _daft(self) -> Any:
         daft = import_daft()
@@ -81,6 +88,16 @@ class Engine:
         daft.set_runner_ray(address=self.address, noop_if_initialized=True)
 
 
+_JOBS = count()
+_ENDED: set[int] = set()
+"""Calls of `map` that are over, also by an error or Ctrl-C: units of theirs that have not begun do nothing."""
+
+
+def _is_ended(job: int) -> bool:
+    # A function, since Daft pickles the UDF: a set named there would be a copy. Ray's workers never know.
+    return job in _ENDED
+
+
 _RUNNER: list[str] = []  # the engine this process was bound to: Daft allows one
 
 
@@ -93,11 +110,12 @@ def _require_ray() -> None:
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 
 
-def _unit_udf(daft: Any, function: bytes, workers: int | None) -> Any:
+def _unit_udf(daft: Any, function: bytes, job: int, workers: int | None) -> Any:
     """A Daft batch UDF over one unit a call.
 
     Args:
         function: the pickled function.
+        job: number of the call of `map`.
         workers: calls at once in this process; None leaves it to the engine. Daft's own
             `max_concurrency` would move the calls into other processes.
     """
@@ -106,7 +124,7 @@ def _unit_udf(daft: Any, function: bytes, workers: int | None) -> Any:
 
     def call(units: Any) -> list[bytes]:
         with slots:
-            return [_call(function, unit) for unit in units.to_pylist()]
+            return [b"" if _is_ended(job) else _call(function, unit) for unit in units.to_pylist()]
 
     batch = daft.func.batch(return_dtype=daft.DataType.binary(), batch_size=1, use_process=use_process)
     return batch(call)

@@ -6,6 +6,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -157,10 +158,11 @@ class TableRun:
         progress = TableProgress(self.plan.name, phase, len(units))
         self.listener.table_started(self.plan.name, phase, len(units))
         begun, results = perf_counter(), {}
-        for unit, result in self.engine.map(function, units):
-            results[unit] = result
-            progress.units_done, progress.seconds = len(results), perf_counter() - begun
-            self.listener.progress(progress)
+        with closing(self.engine.map(function, units)) as done:
+            for unit, result in done:
+                results[unit] = result
+                progress.units_done, progress.seconds = len(results), perf_counter() - begun
+                self.listener.progress(progress)
         return results
 
     def _write_units(self, flow: Flow) -> dict[int, UnitResult]:
@@ -173,16 +175,17 @@ class TableRun:
             self.listener.note(f"{self.plan.name}: continuing; {len(results)} of {len(flow.units)} units are done")
         self.listener.table_started(self.plan.name, "write", len(left))
         begun = perf_counter()
-        for unit, result in self.engine.map(WriteUnit(flow), left):
-            results[unit] = result
-            progress.units_done += 1
-            progress.rows += sum(result.part_rows.values())
-            progress.kept += result.kept
-            for code, count in result.dropped.items():
-                progress.dropped[words[code]] = progress.dropped.get(words[code], 0) + count
-            progress.seconds = perf_counter() - begun
-            self.listener.progress(progress)
-            self._check_bad(total, results)
+        with closing(self.engine.map(WriteUnit(flow), left)) as done:
+            for unit, result in done:
+                results[unit] = result
+                progress.units_done += 1
+                progress.rows += sum(result.part_rows.values())
+                progress.kept += result.kept
+                for code, count in result.dropped.items():
+                    progress.dropped[words[code]] = progress.dropped.get(words[code], 0) + count
+                progress.seconds = perf_counter() - begun
+                self.listener.progress(progress)
+                self._check_bad(total, results)
         return results
 
     def _check_bad(self, rows: int, results: Mapping[int, UnitResult]) -> None:

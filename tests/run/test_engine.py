@@ -1,0 +1,40 @@
+"""The engine stops when nobody waits for its units any more."""
+
+from __future__ import annotations
+
+import time
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from poolwright.run.engine import Engine
+
+UNITS = 24
+
+
+def touch(folder: Path, unit: int) -> int:
+    time.sleep(0.05)
+    (folder / str(unit)).touch()
+    return unit
+
+
+def fail(folder: Path, unit: int) -> int:
+    if touch(folder, unit) == 2:
+        raise ValueError("broken")
+    return unit
+
+
+def test_units_that_have_not_begun_are_left_after_an_interrupt(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), closing(Engine().map(partial(touch, tmp_path), range(UNITS))) as done:
+        for unit, _ in done:
+            if unit == 2:
+                raise KeyboardInterrupt
+    assert 3 <= len(list(tmp_path.iterdir())) < UNITS
+
+
+def test_an_error_stops_the_other_units(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="broken"):
+        list(Engine().map(partial(fail, tmp_path), range(UNITS)))
+    assert 3 <= len(list(tmp_path.iterdir())) < UNITS
