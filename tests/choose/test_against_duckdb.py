@@ -13,11 +13,11 @@ import pytest
 from poolwright.core.frame import Context, MemoryFrame
 from poolwright.core.rows import Rows
 from poolwright.core.step import Step
-from poolwright.kernels.hashing import hash64
+from poolwright.kernels.hashing import hash64, hash_key
 from poolwright.kernels.ranks import hash_ranks
 from poolwright.registry import step_class
 
-KEY = 2023
+KEY, SHARED_KEY = 2023, 2024
 ROWS = 3_000
 
 
@@ -42,7 +42,7 @@ def pool() -> pa.Table:
 def kept(table: pa.Table, verb: str, **parameters: Any) -> set[str]:
     step: Step = step_class(verb).model_validate(parameters)
     step.gives(table.schema)
-    state = step.fit(MemoryFrame(table, (100, 101, 2_000), 256), Context(KEY))
+    state = step.fit(MemoryFrame(table, (100, 101, 2_000), 256), Context(KEY, shared_key=SHARED_KEY))
     drop = step.apply(Rows(table.select(list(dict.fromkeys(step.needs())))), state).drop
     assert drop is not None
     return set(table.filter(pa.array(drop == 0)).column("uid").to_pylist())
@@ -132,12 +132,22 @@ def test_largest_breaks_ties_by_name() -> None:
 
 
 @pytest.mark.parametrize("group", [["label"], ["label", "year"]])
-def test_cap(pool: pa.Table, group: list[str]) -> None:
+@pytest.mark.parametrize("redraw", [False, True])
+def test_cap(pool: pa.Table, group: list[str], redraw: bool) -> None:
+    key = KEY if redraw else hash_key(SHARED_KEY, *group)
+    pool = pool.append_column("draw", pa.array(hash_ranks(pool["uid"].combine_chunks(), key)))
     names = ", ".join(group)
     there = " and ".join(f"{name} is not null" for name in group)
-    order = f"row_number() over (partition by {names} order by rank)"
+    order = f"row_number() over (partition by {names} order by draw)"
     expected = selected(pool, f"select uid from pool where {there} qualify {order} <= 20")
-    assert kept(pool, "cap", group=group, n=20) == expected
+    assert kept(pool, "cap", group=group, n=20, redraw=redraw) == expected
+
+
+def test_caps_of_the_same_groups_nest(pool: pa.Table) -> None:
+    some = pool.filter(pc.is_in(pool["label"].cast(pa.string()), pa.array(["c3", "c7", "c11"])))
+    whole = kept(pool, "cap", group="label", n=20)
+    assert kept(some, "cap", group="label", n=20) < whole
+    assert kept(pool, "cap", group="label", n=10) < whole
 
 
 def test_sample_groups(pool: pa.Table) -> None:
