@@ -86,6 +86,13 @@ EXAMPLES: dict[str, list[Example]] = {
         Example({"of": "embedding", "to": "embedding", "into": "same"}),
         Example({"of": "embedding", "prompt": "a dog", "model": CLIP}),
     ],
+    "region": [
+        Example({}),
+        Example({"names": {"a": "FR", "x,y": "Serbia", "ä": "France", "𝔘𝔫𝔦": "uk"}, "country": "label"}),
+        Example({"country": "small", "codes": "numeric", "americas": "one"}),
+        Example({"at": ["latitude", "longitude"]}),
+        Example({"at": ["half", "score"], "americas": "one"}),
+    ],
     "size": [Example({}, **IMAGES)],
     "hash": [Example({}, **IMAGES), Example({"kinds": ["sha256"]}, **IMAGES)],
     "derive": [

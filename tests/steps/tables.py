@@ -64,6 +64,7 @@ def make(seed: int, rows: int, coding: str, words: list[str], images: bool) -> p
         "half": some([0.5, 0.25, float("nan"), float("inf")], pa.float16()),
         "taken_at": some([0, 10**15, 10**15 + 1, -(10**12)], pa.timestamp("us", tz="UTC")),
         "embedding": _vectors(draw, rows),
+        **_coordinates(seed, rows),
     }
     if images:
         columns["image"] = some(FILES, pa.binary(), 0.0)
@@ -96,6 +97,18 @@ def _vectors(draw: np.random.Generator, rows: int) -> pa.Array:
     matrix[draw.random(rows) < 0.1] = np.nan
     flat = pa.array(matrix.astype(np.float16).reshape(-1))
     return pa.FixedSizeListArray.from_arrays(flat, WIDTH, mask=pa.array(draw.random(rows) < 0.1))
+
+
+def _coordinates(seed: int, rows: int) -> dict[str, pa.Array]:
+    """Latitude and longitude: places on land and at sea, out of range, one without the other."""
+    draw = np.random.default_rng([seed, 1])
+    latitudes = [48.86, 35.68, 0.0, -0.0, 90.0, -90.0, 91.0, float("nan"), float("inf"), -33.9, None]
+    longitudes = [2.35, 139.69, 0.0, 180.0, -180.0, 181.0, float("nan"), float("-inf"), 18.4, None]
+    values = {"latitude": latitudes, "longitude": longitudes}
+    return {
+        name: pa.array([of[place] for place in draw.integers(0, len(of), rows)], pa.float64())
+        for name, of in values.items()
+    }
 
 
 def tables(most: int, images: bool) -> st.SearchStrategy[Callable[[str], pa.Table]]:

@@ -35,6 +35,7 @@ EXTRAS = {
     "pandas": "pandas",
     "country_converter": "geo",
     "tzfpy": "geo",
+    "tzdata": "geo",
 }
 
 

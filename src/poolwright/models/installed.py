@@ -23,7 +23,7 @@ def clip_metadata(purpose: str) -> ModuleType:
     Raises:
         MissingExtra: open_clip is not installed.
     """
-    path = _package_file("open_clip", purpose, "zero_shot_metadata.py")
+    path = package_file("open_clip", purpose, "zero_shot_metadata.py")
     spec = importlib.util.spec_from_file_location("_poolwright_zero_shot_metadata", path)
     if spec is None or spec.loader is None:
         raise RecipeError(f"{purpose}: {path} cannot be loaded; install open_clip_torch anew")
@@ -38,9 +38,9 @@ def imagenet21k_synsets(purpose: str) -> list[tuple[str, str, str]]:
     Raises:
         MissingExtra: timm is not installed.
     """
-    synsets = _package_file("timm", purpose, "data/_info/imagenet21k_goog_synsets.txt").read_text(encoding="utf-8")
-    lemmas = _by_synset(_package_file("timm", purpose, "data/_info/imagenet_synset_to_lemma.txt"))
-    definitions = _by_synset(_package_file("timm", purpose, "data/_info/imagenet_synset_to_definition.txt"))
+    synsets = package_file("timm", purpose, "data/_info/imagenet21k_goog_synsets.txt").read_text(encoding="utf-8")
+    lemmas = _by_synset(package_file("timm", purpose, "data/_info/imagenet_synset_to_lemma.txt"))
+    definitions = _by_synset(package_file("timm", purpose, "data/_info/imagenet_synset_to_definition.txt"))
     return [(synset, lemmas[synset], definitions[synset]) for synset in synsets.split()]
 
 
@@ -49,7 +49,13 @@ def _by_synset(path: Path) -> dict[str, str]:
     return {synset: text.strip() for synset, text in pairs}
 
 
-def _package_file(package: str, purpose: str, name: str) -> Path:
+def package_file(package: str, purpose: str, name: str) -> Path:
+    """A file of an installed package, without importing the package.
+
+    Raises:
+        MissingExtra: the package is not installed.
+        RecipeError: it has no such file.
+    """
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         raise MissingExtra(package, purpose)
