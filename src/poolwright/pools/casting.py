@@ -102,7 +102,7 @@ def as_given(values: pa.Array, name: str, wanted: pa.DataType) -> pa.Array:
         values = _trimmed(values)
     elif pa.types.is_floating(values.type) and pa.types.is_integer(wanted):
         values = pc.if_else(pc.is_nan(values), None, values)
-    return _cast_or_null(values, wanted)
+    return cast_or_null(values, wanted)
 
 
 def check_values(values: pa.Array, name: str, where: str) -> None:
@@ -131,7 +131,7 @@ def _trimmed(texts: pa.Array) -> pa.Array:
     return pc.if_else(pc.equal(trimmed, ""), None, trimmed)
 
 
-def _cast_or_null(values: pa.Array, wanted: pa.DataType) -> pa.Array:
+def cast_or_null(values: pa.Array, wanted: pa.DataType) -> pa.Array:
     """Cast, halving where something does not fit, until only what does not fit is null."""
     try:
         return values.cast(wanted)
@@ -139,15 +139,15 @@ def _cast_or_null(values: pa.Array, wanted: pa.DataType) -> pa.Array:
         if len(values) == 1:
             return pa.nulls(1, wanted)
     half = len(values) // 2
-    return pa.concat_arrays([_cast_or_null(values[:half], wanted), _cast_or_null(values[half:], wanted)])
+    return pa.concat_arrays([cast_or_null(values[:half], wanted), cast_or_null(values[half:], wanted)])
 
 
 def _times(values: pa.Array) -> pa.Array:
     """Times of ISO 8601 texts, Unix seconds, dates and timestamps. What names no zone is taken as UTC."""
     if pa.types.is_timestamp(values.type):
-        return _zoned(_cast_or_null(values, pa.timestamp("us", tz=values.type.tz)))
+        return _zoned(cast_or_null(values, pa.timestamp("us", tz=values.type.tz)))
     if pa.types.is_date(values.type):
-        return _zoned(_cast_or_null(values, pa.timestamp("us")))
+        return _zoned(cast_or_null(values, pa.timestamp("us")))
     if pa.types.is_string(values.type):
         return _times_of_text(_trimmed(values))
     return _times_of_seconds(values)
@@ -159,7 +159,7 @@ def _zoned(times: pa.Array) -> pa.Array:
 
 def _times_of_seconds(values: pa.Array) -> pa.Array:
     """Unix seconds. 1000 to 9999 are years put in the wrong column; milliseconds lie beyond the year 9999."""
-    seconds = _cast_or_null(values, pa.float64())
+    seconds = cast_or_null(values, pa.float64())
     year = pc.and_(pc.greater_equal(seconds, 1000), pc.less(seconds, 10_000))
     inside = pc.and_(pc.greater_equal(seconds, _FIRST), pc.less_equal(seconds, _LAST))
     seconds = pc.if_else(pc.and_(inside, pc.invert(year)), seconds, None)  # false for NaN
@@ -176,7 +176,7 @@ def _times_of_text(texts: pa.Array) -> pa.Array:
     zone = pc.match_substring_regex(texts, r":\d\d.*(Z|[+-]\d\d(:?\d\d)?)$")
     local = pc.if_else(pc.or_(number, zone), None, texts)
     return pc.coalesce(
-        _zoned(_cast_or_null(local, pa.timestamp("us"))),
-        _cast_or_null(pc.if_else(zone, texts, None), _TIME),
+        _zoned(cast_or_null(local, pa.timestamp("us"))),
+        cast_or_null(pc.if_else(zone, texts, None), _TIME),
         _times_of_seconds(pc.if_else(number, texts, None)),
     )

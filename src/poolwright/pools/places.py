@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import glob
 import gzip
 import os
@@ -50,6 +51,9 @@ DAMAGE = (pa.ArrowException, OSError, EOFError, ValueError, zlib.error, zipfile.
 """What readers raise on damaged files. pyarrow raises OSError without an errno for damage."""
 
 
+_PACKED = (".gz", ".bz2")
+
+
 def is_url(place: str) -> bool:
     return "://" in place
 
@@ -60,16 +64,25 @@ def base_name(place: str) -> str:
 
 
 def suffix(place: str) -> str:
-    """Extension in lower case, without the dot and without '.gz'."""
-    name = base_name(place).lower().removesuffix(".gz")
+    """Extension in lower case, without the dot and without '.gz' or '.bz2'."""
+    name = _unpacked_name(place).lower()
     return name.rpartition(".")[2] if "." in name else ""
 
 
 def stem(place: str) -> str:
-    """File name without '.gz' and without the extension."""
-    name = base_name(place)
-    name = name[:-3] if name.lower().endswith(".gz") else name
+    """File name without '.gz' or '.bz2' and without the extension."""
+    name = _unpacked_name(place)
     return name.rpartition(".")[0] or name
+
+
+def is_packed(place: str) -> bool:
+    """Whether `open_text` unpacks the file."""
+    return place.lower().endswith(_PACKED)
+
+
+def _unpacked_name(place: str) -> str:
+    name = base_name(place)
+    return name[: name.rindex(".")] if is_packed(name) else name
 
 
 def open_file(place: str) -> BinaryIO:
@@ -94,13 +107,27 @@ def map_files(function: Callable[[str], T], files: Sequence[str], root: str) -> 
 
 
 def open_text(place: str) -> BinaryIO:
-    """Open the text in a file, unpacked where the name ends in '.gz'. Closing it closes all."""
-    if not place.lower().endswith(".gz"):
-        return open_file(place)
+    """Open the text in a file, unpacked where the name ends in '.gz' or '.bz2'. Closing it closes all."""
     packed = open_file(place)
+    if not is_packed(place):
+        return packed
+    if place.lower().endswith(".bz2"):
+        return cast(BinaryIO, _Bz2(packed))
     unpacked = gzip.GzipFile(fileobj=packed)
     unpacked.myfileobj = cast(Any, packed)  # what GzipFile closes with itself
     return cast(BinaryIO, unpacked)
+
+
+class _Bz2(bz2.BZ2File):
+    """Closes the packed file with itself."""
+
+    def __init__(self, packed: BinaryIO) -> None:
+        super().__init__(packed)
+        self._packed = packed
+
+    def close(self) -> None:
+        super().close()
+        self._packed.close()
 
 
 def file_system(url: str) -> tuple[Any, str]:
@@ -159,7 +186,7 @@ def find_files(places: Collection[str], suffixes: Collection[str]) -> list[str]:
 
     Args:
         places: paths or URLs.
-        suffixes: extensions looked for in folders, lower case, without dots; '.gz' may follow.
+        suffixes: extensions looked for in folders, lower case, without dots; '.gz' or '.bz2' may follow.
 
     Returns:
         Each place's files in the order of their POSIX paths, one place after another.
@@ -208,7 +235,7 @@ def _find_url(place: str, suffixes: Collection[str]) -> list[str]:
 def _in_folder(place: str, suffixes: Collection[str]) -> list[str]:
     files = sorted(files_below(place, lambda name: suffix(name) in suffixes))
     if not files:
-        raise RecipeError(f"{place}: no file here ends in {', '.join('.' + name for name in sorted(suffixes))}")
+        raise RecipeError(f"{place}: no file here ends in {', '.join('.' + name for name in sorted(suffixes) if name)}")
     return [join(place, file) for file in files]
 
 
