@@ -20,6 +20,24 @@ def copied(name: str, folder: Path) -> Path:
     return Path(shutil.copy(EXAMPLES / name, folder))
 
 
+def check_gap(release: Path, out: str) -> None:
+    """The probes know their own domain best, and sketches are far from photos; the card says what was printed."""
+    lines = [line.split() for line in out.splitlines()]
+    values = {words[0]: words[1:] for words in lines if len(words) == 6 and words[-1] == "140"}
+    names = list(values)
+    assert names == ["art_painting", "cartoon", "photo", "sketch"]
+    accuracy = {(down, across): float(values[down][names.index(across)]) for down in names for across in names}
+    assert all(accuracy[name, name] > 0.6 for name in names)
+    assert accuracy["photo", "photo"] - accuracy["photo", "sketch"] > 0.4
+    assert accuracy["art_painting", "photo"] > accuracy["sketch", "photo"]
+    card = (release / "README.md").read_text(encoding="utf-8")
+    for place, name in enumerate(names):
+        cells = [f"**{value}**" if at == place else value for at, value in enumerate(values[name][:-1])]
+        assert " | ".join(cells) in card
+    counts = (release / "domain_by_class.csv").read_text(encoding="utf-8").splitlines()
+    assert counts[:2] == ["class,rows,art_painting,cartoon,photo,sketch", "dog,100,25,25,25,25"]
+
+
 @pytest.mark.real
 def test_imagenet_zero_shot(tmp_path: Path, real_data: Path) -> None:
     recipe = copied("imagenet_zero_shot.yaml", tmp_path)
@@ -38,10 +56,13 @@ def test_pacs(tmp_path: Path, real_data: Path) -> None:
     recipe = copied("pacs.yaml", tmp_path)
     called = call("run", str(recipe), "--set", f"variables.data={real_data.resolve()}")
     assert called.code == 0, called.err
-    balance, probe = called.out.rstrip().splitlines()[-2:]
+    lines = called.out.rstrip().splitlines()
+    balance, probe, gap = lines[lines.index("balance 1.000") :][:3]
     assert balance == "balance 1.000"
     assert probe.startswith("probe ")
     assert float(probe.split()[1]) > 0.7
+    assert gap.startswith("domain gap of balanced: in-domain mean ")
+    check_gap(tmp_path / "out" / "pacs", called.out)
     table = api.show(tmp_path / "runs" / "pacs")[0].read(["domain", "class", "split"])
     counts = table.group_by(["domain", "class", "split"]).aggregate([([], "count_all")]).to_pylist()
     assert len(counts) == 4 * 7 * 2

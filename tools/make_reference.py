@@ -31,9 +31,11 @@ STEP_EXAMPLES = {
     "embed": "embed: {image: clip, text: clip_text, model: clip}",
     "label": 'label: {with: clip, vocabulary: [cat, dog, house], template: "a photo of a {}.", model: clip}',
     "similarity": "similarity: {of: clip, prompt: a photo of a map., model: clip, into: maplike}",
+    "region": "region: {country: country, names: {Scotland: GB}}",
     "size": "size",
     "hash": "hash: {kinds: [sha256, phash]}",
     "derive": "derive: {year: extract(year from taken_at), wide: width > 2 * height}",
+    "renumber": "renumber: {column: label_index, into: class_index}",
     "rename": "rename: {label: class, similarity: score}",
     "keep_columns": "keep_columns: [label, continent, url]",
     "where": "where: width >= 120 and height >= 120 and taken_at <= uploaded_at",
@@ -67,11 +69,26 @@ imagenet:
     label_index: train_label
   lookup:
     label: {values: class_names, by: train_label}""",
+    "yfcc100m": """\
+flickr:
+  read: yfcc100m
+  path: data/yfcc100m_dataset-*.bz2
+  places: data/yfcc100m_places.bz2
+  images: data/images
+  image_path: "{hash[0:3]}/{hash[3:6]}/{hash}.jpg\"""",
+    "geoyfcc": """\
+geoyfcc:
+  read: geoyfcc
+  path: data/GeoYFCC.parquet # made by `poolwright convert geoyfcc GeoYFCC.pkl data/GeoYFCC.parquet`
+  images: data/images
+  image_path: "{photo_id}.jpg\"""",
 }
 
 LAYOUT_EXAMPLES = {
     "huggingface": "{table: best, layout: huggingface, class_label: label, to: out/best}",
     "image_folder": "{table: best, layout: image_folder, by: label, to: out/best-images}",
+    "domainnet": "{table: best, layout: domainnet, domain: continent, to: out/best-domainnet}",
+    "geoyfcc": "{table: all, layout: geoyfcc, subsets: [best], to: out/all}",
 }
 
 LAYOUT_FORMS = {
@@ -80,6 +97,17 @@ data/train-00000-of-00002.parquet   rows with their images, a few large shards a
     "image_folder": """\
 train/cat/<uid>.jpg                 image files as they were found, by split and class
 train/metadata.parquet              the other columns; `file_name` joins rows and files""",
+    "domainnet": """\
+africa/zebra/<uid>.jpg              image files by domain and class; left out by `images: none`
+africa_train.txt, africa_test.txt   a line an image: `africa/zebra/<uid>.jpg 4`, path and class index
+class_names.txt, domains.txt        names of the classes by index; folders of the domains
+metadata/train.parquet              all columns, rows in the order of the lists""",
+    "geoyfcc": """\
+metadata.parquet                    one row an image, in the published columns
+metadata.pkl                        the same as a pandas DataFrame, with `pickle: true`
+350_sample_indices.npy              a subset of 350 classes: row numbers in the metadata, int64
+350_label_wnids.csv                 its classes: one column `wnid`, by class number
+classes.csv                         all classes: number, index in the vocabulary, WordNet id, name, rows""",
 }
 
 
@@ -203,6 +231,7 @@ def layouts_page() -> str:
         cls = layout_class(name)
         example = _fragment("releases", "- " + LAYOUT_EXAMPLES[name])
         parts += [f"## {name}", _doc(cls), f"```text\n{LAYOUT_FORMS[name]}\n```", example, _fields(cls)]
+    parts += ["### `columns` of a geoyfcc release", _fields_of(recipe_schema()["$defs"]["PublishedColumns"])]
     parts += [
         "## The card",
         "`card:` at the top of a recipe is for all releases; `card:` of a release overrides it key by key.",
@@ -273,6 +302,7 @@ _DEFINED = {
     "TableVectors": "[vectors](#vectors-of-a-table-pool)",
     "ArrayColumn": "name, or [column](#columns-of-an-arrays-pool)",
     "Lookup": "[lookup](#lookup-of-an-arrays-pool)",
+    "PublishedColumns": "[columns](#columns-of-a-geoyfcc-release)",
 }
 
 

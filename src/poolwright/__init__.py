@@ -6,7 +6,7 @@
     result = recipe.run()
     print(result.tables["photos"].record.rows_kept)
 
-What the commands do is in `poolwright.api`: check, plan, run, show, why, report, verify. (`poolwright.run` and
+What the commands do is in `poolwright.api`: check, plan, run, show, why, report, verify, convert. (`poolwright.run` and
 `poolwright.report` are rooms of the house, so these names are not taken here.) Nothing heavy is imported before
 it is used.
 """
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from poolwright.recipe.recipe import Recipe
 
 _PLACES = {
-    **dict.fromkeys(("check", "plan", "report", "run", "show", "steps", "verify", "why"), "poolwright.api"),
+    **dict.fromkeys(("check", "convert", "plan", "report", "run", "show", "steps", "verify", "why"), "poolwright.api"),
     "PoolwrightError": "poolwright.core.errors",
     "RecipeError": "poolwright.core.errors",
     "Context": "poolwright.core.frame",

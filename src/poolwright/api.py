@@ -1,4 +1,4 @@
-"""The Python API: check, plan, run, show, why, release, report, verify. The CLI renders what these return."""
+"""The Python API: check, plan, run, show, why, release, report, verify, convert. The CLI renders what these return."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from poolwright.core.columns import IMAGE
 from poolwright.core.errors import InputError, PoolwrightError
+from poolwright.core.measured import Matrix, Measured
 from poolwright.core.rows import Rows
 from poolwright.core.table import RECORD, Table
 from poolwright.models.load import check_encoder
@@ -17,7 +18,8 @@ from poolwright.recipe.recipe import Recipe, ReleaseSpec
 from poolwright.registry import STEPS, step_class
 from poolwright.run.engine import Engine
 from poolwright.run.flow import BATCH_ROWS
-from poolwright.run.measure import measure
+from poolwright.run.measure import check_figure
+from poolwright.run.measurements import measure_all, measured_of
 from poolwright.run.plan import TablePlan
 from poolwright.run.progress import Listener, Silent
 from poolwright.run.runs import Run, encoder_specs
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from poolwright.release.layout import Written
     from poolwright.release.verify import Verification
     from poolwright.report.view import TableView
+    from poolwright.run.convert import Converted
 
 RecipeLike = Recipe | str | Path
 
@@ -40,13 +43,13 @@ class RunResult:
         folder: the run folder.
         tables: finished tables by name.
         releases: what was written, in order of the recipe.
-        figures: measured figures, in order of the recipe.
+        figures: measured figures, in order of the recipe: a number each, or a matrix.
     """
 
     folder: Path
     tables: Mapping[str, Table]
     releases: tuple[Written, ...]
-    figures: tuple[tuple[Figure, float], ...]
+    figures: tuple[tuple[Figure, float | Matrix], ...]
 
 
 @dataclass(frozen=True)
@@ -91,12 +94,10 @@ def check(recipe: RecipeLike, sets: Sequence[str] = ()) -> dict[str, TablePlan]:
         except PoolwrightError as error:
             raise loaded.source.error(release.key, str(error)) from None
     for place, figure in enumerate(loaded.figures):
-        there = plans[figure.table].schema.names
-        for name in figure.columns():
-            if name not in there:
-                raise loaded.source.error(
-                    ("figures", place), f"table '{figure.table}' has no column '{name}'; there are: {', '.join(there)}"
-                )
+        try:
+            check_figure(figure, plans[figure.table].schema)
+        except PoolwrightError as error:
+            raise loaded.source.error(("figures", place), str(error)) from None
     return plans
 
 
@@ -154,14 +155,17 @@ def run(
     made = work.run(tables, fresh)
     if tables is not None:
         return RunResult(work.folder, made, (), ())
-    written = tuple(_release(work, spec, overwrite) for spec in loaded.releases) if release else ()
-    figures = tuple((figure, measure(figure, made[figure.table])) for figure in loaded.figures)
+    # Before the releases, whose cards say what was measured.
+    measured = measure_all(loaded.figures, made, work.folder, work.listener, workers)
+    written = tuple(_release(work, spec, overwrite, measured) for spec in loaded.releases) if release else ()
+    figures = tuple((figure, found.value) for figure, found in zip(loaded.figures, measured, strict=True))
     return RunResult(work.folder, made, written, figures)
 
 
-def _release(work: Run, spec: ReleaseSpec, overwrite: bool) -> Written:
+def _release(work: Run, spec: ReleaseSpec, overwrite: bool, measured: Sequence[Measured]) -> Written:
     work.listener.note(f"releasing {spec.table} as {spec.layout.layout} to {spec.to}")
-    return spec.layout.write(work.table(spec.table), spec.to, spec.about, overwrite)
+    here = [found for found in measured if found.table == spec.table]
+    return spec.layout.write(work.table(spec.table), spec.to, spec.about, overwrite, here)
 
 
 def plan(recipe: RecipeLike, folder: str | Path | None = None, sets: Sequence[str] = ()) -> list[TableOutlook]:
@@ -228,7 +232,12 @@ def _view(work: Run, table: Table) -> TableView:
     def dropped_sample(code: int, limit: int) -> Rows:
         return dropped_rows(work, table.name, code, limit)
 
-    return TableView(table=table, image_bytes=_image_reader(table), dropped_sample=dropped_sample)
+    return TableView(
+        table=table,
+        image_bytes=_image_reader(table),
+        dropped_sample=dropped_sample,
+        measured=measured_of(table, work.folder),
+    )
 
 
 def _image_reader(table: Table) -> Callable[[Rows], list[bytes | None]]:
@@ -257,6 +266,34 @@ def verify(folder: str | Path, full: bool = False) -> Verification:
     return _verify(Path(folder), full)
 
 
+def convert(
+    kind: str, source: str, to: str | Path, sets: Sequence[str] = (), listener: Listener | None = None
+) -> Converted:
+    """Write a pool of any kind to Parquet once. The same call again continues, or finds that all is done.
+
+    Args:
+        kind: of the pool, such as 'geoyfcc'.
+        source: its `path`: file, folder, glob or URL.
+        to: a file that ends in '.parquet'; or a folder, in which units of rows are made at once on all cores.
+        sets: further parameters of the pool, as `key=value`.
+        listener: is told of progress.
+
+    Returns:
+        What was written. Rows that cannot be read are in a JSON Lines file with their error.
+
+    Raises:
+        RecipeError: no such kind, a parameter is wrong, or there is something else at `to`.
+        ChangedError: the source changed since a finished part was made.
+        InputError: a part of the source cannot be read.
+    """
+    from poolwright.recipe.recipe import make_pool
+    from poolwright.recipe.source import parse_parameters
+    from poolwright.run.convert import convert_pool
+
+    parameters = {**parse_parameters(sets), "path": source}
+    return convert_pool(make_pool(kind, parameters, Path.cwd()), Path(to), listener or Silent())
+
+
 def steps() -> dict[str, Any]:
     """All steps by verb, in flow order."""
     return {verb: step_class(verb) for verb in STEPS}
@@ -281,6 +318,7 @@ __all__ = [
     "RunResult",
     "TableOutlook",
     "check",
+    "convert",
     "plan",
     "report",
     "run",

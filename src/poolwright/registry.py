@@ -17,12 +17,15 @@ POOLS = {
     "image_folder": "poolwright.pools.image_folder:ImageFolder",
     "table": "poolwright.pools.table:TablePool",
     "arrays": "poolwright.pools.arrays:Arrays",
+    "yfcc100m": "poolwright.pools.yfcc100m:Yfcc100m",
+    "geoyfcc": "poolwright.pools.geoyfcc:GeoYFCC",
 }
 
 STEPS = {
     "embed": "poolwright.describe.embed:Embed",
     "label": "poolwright.describe.label:Label",
     "similarity": "poolwright.describe.similarity:Similarity",
+    "region": "poolwright.describe.region:Region",
     "size": "poolwright.describe.size:Size",
     "hash": "poolwright.describe.hash:Hash",
     "derive": "poolwright.describe.derive:Derive",
@@ -45,6 +48,8 @@ STEPS = {
 LAYOUTS = {
     "huggingface": "poolwright.release.huggingface:HuggingFace",
     "image_folder": "poolwright.release.image_folder:ImageFolderLayout",
+    "domainnet": "poolwright.release.domainnet:DomainNet",
+    "geoyfcc": "poolwright.release.geoyfcc:GeoYFCC",
 }
 
 

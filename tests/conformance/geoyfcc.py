@@ -122,29 +122,25 @@ def _lines(photo: pa.Array, row: pa.Array) -> pa.Array:
     )  # fmt: skip
 
 
-def recipe(rows: Path, out: Path, **changes: int) -> str:
+def recipe(rows: Path, out: Path, redraw: bool = False, random: bool = False) -> str:
     """The shipped recipe over generated rows: what comes before it, and needs images, is left out.
 
     Args:
-        changes: other numbers, by step and parameter, such as `top_n=1000`.
+        redraw: whether the cap of the 45 classes is drawn anew.
+        random: whether the 45 classes are drawn instead of the largest.
     """
     data: dict[str, Any] = yaml.safe_load(shipped_text("clip-geoyfcc"))
     data["pools"] = {"geoyfcc": {"read": "table", "path": str(rows)}}
     del data["models"], data["figures"]
-    first = data["tables"]["clip-geoyfcc"]["steps"]
-    data["tables"]["clip-geoyfcc"]["steps"] = [step for step in first if not {"embed", "label"} & set(step)]
-    for table in data["tables"].values():
-        for step in table["steps"]:
-            _change(step, changes)
+    first, small = (data["tables"][f"clip-geoyfcc{name}"] for name in ("", "-45"))
+    first["steps"] = [step for step in first["steps"] if not {"embed", "label"} & set(step)]
+    choose, cap, *rest = small["steps"]
+    if random:
+        choose = {"sample_groups": choose["largest"]}
+    cap["cap"]["redraw"] = redraw
+    small["steps"] = [choose, cap, *rest]
     data["releases"] = [_without_images(release, out) for release in data["releases"]]
     return yaml.safe_dump(data, sort_keys=False)
-
-
-def _change(step: dict[str, Any], changes: dict[str, int]) -> None:
-    (verb, parameters), *_ = step.items()
-    for name, value in changes.items():
-        if name.startswith(f"{verb}_"):
-            parameters[name.removeprefix(f"{verb}_")] = value
 
 
 def _without_images(release: dict[str, Any], out: Path) -> dict[str, Any]:

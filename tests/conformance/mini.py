@@ -72,26 +72,28 @@ def _line(place: int) -> str:
     return "\t".join(map(str, fields))
 
 
-def recipe(folder: Path, model: Any, label: dict[str, Any] | None = None, **numbers: int) -> Path:
+def recipe(folder: Path, model: Any, label: dict[str, Any], numbers: dict[str, Any]) -> Path:
     """The shipped recipe with another encoder and small numbers, written beside the data.
 
     Args:
         model: the encoder that stands in for ViT-bigG-14.
         label: parameters of the step `label` to change; None takes one out.
-        numbers: parameters of other steps, as `verb_parameter`.
+        numbers: the numbers `top`, `classes`, `at_least`, `cap` and `few` (classes of the small subset).
     """
     data: dict[str, Any] = yaml.safe_load(shipped_text("clip-geoyfcc"))
     data["variables"]["data"] = "."
     data["models"]["clip"] = model
-    for table in data["tables"].values():
-        for step in table["steps"]:
-            ((verb, parameters),) = step.items()
-            changes = {name.removeprefix(f"{verb}_"): n for name, n in numbers.items() if name.startswith(f"{verb}_")}
-            parameters.update(changes)
-            if verb == "label":
-                parameters.update(label or {})
-                for name in [name for name, value in parameters.items() if value is None]:
-                    del parameters[name]
+    steps = {name: table["steps"] for name, table in data["tables"].items()}
+    parameters = {(name, verb): step[verb] for name, of_table in steps.items() for step in of_table for verb in step}
+    labels = parameters["clip-geoyfcc", "label"]
+    labels.update(label)
+    for name in [name for name, value in labels.items() if value is None]:
+        del labels[name]
+    parameters["clip-geoyfcc-classes", "top"]["n"] = numbers["top"]
+    parameters["clip-geoyfcc-classes", "largest"].update(n=numbers["classes"], at_least=numbers["at_least"])
+    parameters["clip-geoyfcc-45", "largest"]["n"] = numbers["few"]
+    for name in ("clip-geoyfcc-350", "clip-geoyfcc-45"):
+        parameters[name, "cap"]["n"] = numbers["cap"]
     path = folder / "clip-geoyfcc.yaml"
     path.write_text(yaml.safe_dump(data, sort_keys=False), encoding="utf-8")
     return path

@@ -171,6 +171,26 @@ def report(
 
 
 @app.command()
+def convert(
+    kind: Annotated[str, typer.Argument(help="Kind of the pool: geoyfcc, table, ...", metavar="KIND")],
+    source: Annotated[str, typer.Argument(help="Its path: file, folder, glob or URL.", metavar="SOURCE")],
+    to: Annotated[Path, typer.Argument(help="A file ending in .parquet, or a folder.", metavar="TO")],
+    sets: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--set", help="A parameter of the pool; may be repeated.", metavar="KEY=VALUE"),
+    ] = None,
+) -> None:
+    """Write a pool to Parquet once, to read it faster."""
+    from poolwright.api import convert as convert_pool
+    from poolwright.cli.progress import console_listener
+    from poolwright.cli.tables import print_converted
+
+    with console_listener() as listener:
+        converted = convert_pool(kind, source, to, sets or (), listener)
+    print_converted(to, converted)
+
+
+@app.command()
 def steps(
     verb: Annotated[Optional[str], typer.Argument(help="Only this step.")] = None,  # noqa: UP045
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of the recipe language.")] = False,

@@ -14,13 +14,16 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from poolwright.cli.progress import duration
+from poolwright.core.measured import Matrix
 from poolwright.core.table import TableRecord
 
 if TYPE_CHECKING:
     from poolwright.api import RunResult, TableOutlook
     from poolwright.demo.demo import DemoOutcome
+    from poolwright.recipe.figures import Figure
     from poolwright.recipe.shipped import Shipped
     from poolwright.release.verify import Verification
+    from poolwright.run.convert import Converted
     from poolwright.run.plan import TablePlan
     from poolwright.run.why import Story
 
@@ -100,7 +103,40 @@ def print_run(result: RunResult) -> None:
         console.print(Text(f"released {written.folder} ({written.words})"))
     console.print(Text(f"look at it with: poolwright report {result.folder}"))
     for figure, value in result.figures:
-        console.print(Text(f"{figure.name} {value:.3f}"))
+        if isinstance(value, Matrix):
+            _print_matrix(console, figure, value)
+        else:
+            console.print(Text(f"{figure.name} {value:.3f}"))
+
+
+def _print_matrix(console: Console, figure: Figure, matrix: Matrix) -> None:
+    """A figure for each pair of groups, with the rows behind it."""
+    told = ", ".join(f"{name} {value:.3f}" for name, value in matrix.summary.items())
+    console.print(Text(f"{figure.name} of {figure.table}: {told}", style="bold"))
+    head = f"{matrix.down}, {matrix.across}"
+    grid = _grid(head, *matrix.columns, "rows", numbers=(*matrix.columns, "rows"))
+    for name, values, rows in zip(matrix.rows, matrix.values, matrix.row_counts, strict=True):
+        cells = [
+            Text(f"{value:.3f}", style="bold" if name == other else "")
+            for value, other in zip(values, matrix.columns, strict=True)
+        ]
+        grid.add_row(Text(name), *cells, f"{rows:,}")
+    grid.add_row("rows", *(f"{rows:,}" for rows in matrix.column_counts), "")
+    console.print(grid)
+
+
+def print_converted(to: Path, converted: Converted) -> None:
+    """What a conversion wrote, and what it could not."""
+    from poolwright.core.files import human_bytes
+
+    console = _console()
+    files = f"{len(converted.files):,} files, " if len(converted.files) > 1 else ""
+    console.print(Text(f"{to}: {converted.rows:,} rows, {files}{human_bytes(converted.bytes)}"))
+    if converted.rejected:
+        where = converted.rejected_file
+        console.print(
+            Text(f"rejected {converted.rejected:,}: rows that cannot be read, each with its error in {where}")
+        )
 
 
 def print_story(story: Story) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -19,6 +21,9 @@ from poolwright.demo.drawing import KINDS
 from poolwright.demo.world import draw_world
 from poolwright.recipe.recipe import Recipe
 from poolwright.run.progress import Listener, Silent
+
+_SCALED = re.compile(r"(at_least|by: similarity, n): (\d+)")
+"""Numbers of the recipe that go with the size of the world."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +59,7 @@ def run_demo(folder: Path, images: int = 6000, seed: int = 2024, listener: Liste
     recipe = write_recipe(folder, images)
     result = run(recipe, folder / "run", listener=listener)
     truth = pq.read_table(folder / "world" / "truth.parquet")
-    figures = against_truth(result.tables["described"], result.tables["domains"], truth)
+    figures = against_truth(result.tables, truth)
     return DemoOutcome(result, figures, result.releases[0].folder, report(folder / "run"))
 
 
@@ -68,32 +73,47 @@ def write_recipe(folder: Path, images: int = 6000) -> Recipe:
 
     Args:
         folder: of the demo.
-        images: pictures in the world; a smaller one has smaller classes, so `at_least` shrinks with it.
+        images: pictures in the world; a smaller one has smaller classes, so the numbers of the steps shrink with it.
     """
     write_text(folder / "kinds.txt", "\n".join(KINDS) + "\n")
     text = (files("poolwright.demo") / "recipe.yaml").read_text(encoding="utf-8")
     shutil.copytree(clip_folder(), folder / "clip", dirs_exist_ok=True)
     path = folder / "recipe.yaml"
-    text = re.sub(r"at_least: (\d+)", lambda found: f"at_least: {max(1, int(found[1]) * images // 6000)}", text)
+    text = _SCALED.sub(lambda found: f"{found[1]}: {max(1, int(found[2]) * images // 6000)}", text)
     write_text(path, text)
     return Recipe.load(path)
 
 
-def against_truth(described: Table, domains: Table, truth: pa.Table) -> tuple[tuple[str, str, str], ...]:
+def against_truth(tables: Mapping[str, Table], truth: pa.Table) -> tuple[tuple[str, str, str], ...]:
     """How right the dataset is: (name, value, meaning)."""
+    described, classes, domains = (tables[name] for name in ("described", "classes", "domains"))
+    seen = described.read(["uid", "label"])
+    place = next(step.index for step in classes.record.steps if step.verb == "top")
+    met, cut = (seen.filter(pa.array(survivors(described, classes, upto))) for upto in (place, place + 1))
+    known = seen.join(truth, "uid")
     kept = domains.read(["uid", "label", "split", "continent"]).join(truth, "uid")
-    seen = described.read(["uid", "label"]).join(truth, "uid")
     broken = truth.filter(truth["corrupt"]).num_rows
-    caught = broken - seen.filter(seen["corrupt"]).num_rows
-    leaks = _copies_astride(kept)
+    caught = broken - known.filter(known["corrupt"]).num_rows
     return (
         ("precision", _share(kept, "label"), "released labels that are what the picture shows"),
-        ("precision before choosing", _share(seen, "label"), "labels of all readable pictures"),
-        ("precision of captions", _share(kept, "caption_kind"), "captions of the same pictures that are right"),
+        ("precision before the cut", _share(met.join(truth, "uid"), "label"), "labels of the rows that `top` met"),
+        ("precision after the cut", _share(cut.join(truth, "uid"), "label"), "labels of the rows that it kept"),
+        ("precision of captions", _share(kept, "caption_kind"), "captions of the released pictures that are right"),
         ("broken files caught", f"{caught}/{broken}", "files that cannot be decoded, each in the ledger"),
-        ("copies astride the split", str(leaks), "copies parted from their original: resized so that the hash differs"),
+        ("copies astride the split", str(_copies_astride(kept)), "copies parted from their original: resized ones"),
         ("continents", str(pc.count_distinct(kept["continent"]).as_py()), "domains left of six; the rarest fell"),
     )
+
+
+def survivors(source: Table, table: Table, upto: int) -> np.ndarray:
+    """Which rows of a source table were live before step `upto` of a table: bool (n,), by the ledger."""
+    starts = np.cumsum([0, *(part.rows for part in source.record.parts)])
+    codes = [reason.code for reason in table.record.reasons if reason.step < upto]
+    ledger = table.ledger()
+    gone = ledger.filter(pc.is_in(ledger["code"], pa.array(codes, pa.uint16())))
+    live = np.ones(starts[-1], dtype=bool)
+    live[starts[gone["part"].to_numpy()] + gone["row"].to_numpy()] = False
+    return live
 
 
 def _share(rows: pa.Table, column: str) -> str:

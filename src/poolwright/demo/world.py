@@ -178,7 +178,6 @@ def _metadata(rows: list[Facts], seed: int) -> pa.Table:
         "text": (pa.string(), [facts.text for facts in rows]),
         "user": (pa.string(), [facts.user for facts in rows]),
         "country": (pa.string(), [COUNTRIES[facts.country].name for facts in rows]),
-        "continent": (pa.string(), [facts.continent for facts in rows]),
         "lat": (pa.float64(), [facts.lat for facts in rows]),
         "lon": (pa.float64(), [facts.lon for facts in rows]),
         "taken_at": (pa.timestamp("us"), [facts.taken_at for facts in rows]),
@@ -200,6 +199,7 @@ def _truth(rows: list[Facts]) -> pa.Table:
         {
             "uid": uids,
             "kind": [facts.kind for facts in rows],
+            "true_continent": [facts.continent for facts in rows],
             "duplicate_of": pa.array(originals, pa.string()),
             "corrupt": [facts.corrupt for facts in rows],
             "caption_kind": pa.array([facts.caption_kind for facts in rows], pa.string()),

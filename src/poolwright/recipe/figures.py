@@ -8,29 +8,45 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class Figure(BaseModel):
-    """One number, measured on the kept rows of a table.
+    """One number, or one matrix of numbers, measured on the kept rows of a table.
 
     `accuracy`: share of rows whose `predicted` column equals their `truth` column.
     `balance`: rows of the smallest group over rows of the largest, by the columns of `group`; 1 is even.
     `probe`: accuracy on the split `test` of a linear classifier trained on the split `train`,
         from the vectors `vectors` to the class `truth` (linear probe, as in the CLIP paper, section 3.2).
+    `domain_gap`: a linear probe for each value of the column `domain`, trained on its rows of the split `train`
+        and tested on the rows of the split `test` of each other: a matrix of accuracies. Over the classes of
+        `truth` that all domains have to train on, so that each number answers the same question.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(description="name the figure is printed under, such as top-1")
     table: str = Field(description="table whose kept rows are measured")
-    measure: Literal["accuracy", "balance", "probe"] = Field(default="accuracy", description="what is measured")
+    measure: Literal["accuracy", "balance", "probe", "domain_gap"] = Field(
+        default="accuracy", description="what is measured"
+    )
     predicted: str | None = Field(default=None, description="accuracy: column with the prediction")
-    truth: str | None = Field(default=None, description="accuracy, probe: column with the true value")
+    truth: str | None = Field(default=None, description="accuracy, probe, domain_gap: column with the true value")
     group: tuple[str, ...] = Field(default=(), description="balance: columns of the groups")
-    vectors: str | None = Field(default=None, description="probe: column of vectors")
-    split: str = Field(default="split", description="probe: column with the splits train and test")
+    vectors: str | None = Field(default=None, description="probe, domain_gap: column of vectors")
+    split: str = Field(default="split", description="probe, domain_gap: column with the splits train and test")
+    domain: str | None = Field(default=None, description="domain_gap: column of the domains, such as continent")
+    rows: int = Field(
+        default=20_000,
+        ge=1,
+        description="domain_gap: most rows of a domain to train on, and most to test on; drawn by a hash of the uid",
+    )
 
     @model_validator(mode="after")
     def _complete(self) -> Figure:
-        needed = {"accuracy": ("predicted", "truth"), "balance": ("group",), "probe": ("vectors", "truth")}
-        missing = [name for name in needed[self.measure] if not getattr(self, name)]
+        needed = {
+            "accuracy": ("predicted", "truth"),
+            "balance": ("group",),
+            "probe": ("vectors", "truth"),
+            "domain_gap": ("vectors", "truth", "domain"),
+        }[self.measure]
+        missing = [name for name in needed if not getattr(self, name)]
         if missing:
             raise ValueError(f"measure '{self.measure}' needs {' and '.join(missing)}")
         return self
@@ -41,4 +57,5 @@ class Figure(BaseModel):
             return self.group
         if self.measure == "accuracy":
             return (str(self.predicted), str(self.truth))
-        return (str(self.vectors), str(self.truth), self.split)
+        probed = (str(self.vectors), str(self.truth), self.split)
+        return (*probed, str(self.domain)) if self.measure == "domain_gap" else probed

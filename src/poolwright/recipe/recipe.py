@@ -19,7 +19,7 @@ from poolwright.core.pool import Pool
 from poolwright.core.step import Step
 from poolwright.recipe.figures import Figure
 from poolwright.recipe.source import Key, RecipeSource, from_data, read_source
-from poolwright.registry import layout_class, pool_class, step_class
+from poolwright.registry import POOLS, layout_class, pool_class, step_class
 from poolwright.release.layout import About, Layout
 
 RECIPE_VERSION = 1
@@ -183,8 +183,23 @@ def _check_names(source: RecipeSource, body: RecipeBody, releases: Sequence[Rele
             )
     for release in releases:
         _known_table(release.table, (*release.key, "table"), source, body)
+        for name in release.layout.tables():
+            _known_table(name, release.key, source, body)
+            _check_comes_from(name, release, source, body)
     for place, figure in enumerate(body.figures):
         _known_table(figure.table, ("figures", place, "table"), source, body)
+
+
+def _check_comes_from(name: str, release: ReleaseSpec, source: RecipeSource, body: RecipeBody) -> None:
+    """Check that a table which a release reads beside its own comes from that one."""
+    trail = [name]
+    while (above := body.tables[trail[-1]].from_) in body.tables and above not in trail:
+        trail.append(above)
+    if release.table not in trail[1:]:
+        reads = f"the release of '{release.table}' reads '{name}' as a part of it"
+        comes = f"'{name}' comes from {' from '.join(repr(table) for table in trail[1:])}" if trail[1:] else f"'{name}'"
+        comes += " and not from it" if trail[1:] else " comes from a pool"
+        raise source.error(release.key, f"{reads}, and {comes}; take a table whose 'from' leads to '{release.table}'")
 
 
 def _known_table(name: str, key: Key, source: RecipeSource, body: RecipeBody) -> None:
@@ -204,12 +219,28 @@ def _model(name: str, data: Any, source: RecipeSource, context: Mapping[str, Any
 def _pool(name: str, data: Any, source: RecipeSource, context: Mapping[str, Any]) -> Pool:
     key = ("pools", name)
     if not isinstance(data, dict) or "read" not in data:
-        raise source.error(key, "a pool is a mapping with 'read: KIND'; kinds: image_folder, table, arrays")
+        raise source.error(key, f"a pool is a mapping with 'read: KIND'; kinds: {', '.join(POOLS)}")
     try:
         kind = pool_class(str(data["read"]))
     except RecipeError as error:
         raise source.error((*key, "read"), str(error)) from None
     return _validate(kind, {name: value for name, value in data.items() if name != "read"}, key, source, context)
+
+
+def make_pool(kind: str, parameters: Mapping[str, Any], folder: Path) -> Pool:
+    """A pool without a recipe.
+
+    Args:
+        kind: what `read` names in a recipe.
+        parameters: of the pool, as a recipe has them.
+        folder: what relative paths are resolved against.
+
+    Raises:
+        RecipeError: no such kind, or a parameter is wrong.
+    """
+    given = {(name,) for name in parameters if name != "path"}
+    source = RecipeSource(f"pool {kind}", folder, "", dict(parameters), overridden=set(given))
+    return _validate(pool_class(kind), dict(parameters), (), source, {"folder": str(folder), "models": {}})
 
 
 def _table(

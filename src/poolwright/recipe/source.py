@@ -132,7 +132,25 @@ def _scalar(node: yaml.Node) -> Any:
         raise RecipeError(f"line {node.start_mark.line + 1}: {error.problem}") from None
 
 
-def _override(source: RecipeSource, text: str) -> None:
+def parse_parameters(sets: Sequence[str]) -> dict[str, Any]:
+    """Parameters given as `key=value` or `key.inner=value`; the value is YAML, or text where it is none.
+
+    Raises:
+        RecipeError: one has no '=' or a key is a value and a mapping at once.
+    """
+    found: dict[str, Any] = {}
+    for text in sets:
+        path, value = _split_set(text)
+        place = found
+        for name in path[:-1]:
+            place = place.setdefault(name, {})
+            if not isinstance(place, dict):
+                raise RecipeError(f"--set {text}: '{name}' is a single value already")
+        place[path[-1]] = value
+    return found
+
+
+def _split_set(text: str) -> tuple[list[str], Any]:
     path, equals, value_text = text.partition("=")
     if not equals or not path:
         raise RecipeError(f"--set {text}: write it as key.path=value")
@@ -140,7 +158,11 @@ def _override(source: RecipeSource, text: str) -> None:
         value = yaml.safe_load(value_text) if value_text else ""
     except yaml.YAMLError:
         value = value_text
-    keys = path.strip().split(".")
+    return path.strip().split("."), value
+
+
+def _override(source: RecipeSource, text: str) -> None:
+    keys, value = _split_set(text)
     place: Any = source.data
     done: Key = ()
     for name in keys[:-1]:

@@ -10,8 +10,10 @@ import yaml
 
 from poolwright.core.columns import LABEL, LICENSE, TEXT
 from poolwright.core.files import human_bytes
+from poolwright.core.measured import Measured
 from poolwright.core.table import FunnelRow, TableRecord
 from poolwright.release.about import About, hub_license
+from poolwright.release.card_measured import matrix_files, measured_section
 from poolwright.release.card_statistics import statistics_section
 from poolwright.release.lineage import Lineage
 from poolwright.release.record import ReleaseRecord
@@ -42,6 +44,8 @@ class Card:
         figures: file name -> what it shows.
         sizes: bytes of each data file.
         attribution: name of the attribution file, where there is one.
+        loading: how to load it, where `load_dataset` is not the way.
+        measured: figures of the recipe that were measured on the table.
     """
 
     release: ReleaseRecord
@@ -51,10 +55,14 @@ class Card:
     figures: Mapping[str, str]
     sizes: Mapping[str, int]
     attribution: str | None
+    loading: str = ""
+    measured: tuple[Measured, ...] = ()
 
     def to_markdown(self) -> str:
         parts = [self._header(), self._title(), self._facts(), self._figure("classes"), self._load(), self._columns()]
-        parts += [self._making(), statistics_section(self.release, self.statistics), self._figure("similarity")]
+        parts += [self._making(), statistics_section(self.release, self.statistics, self._figure("domains"))]
+        parts += [self._figure("similarity")]
+        parts += [measured_section(self.measured, [self._figure(name) for name in matrix_files(self.measured)])]
         parts += [self._rights(), self._limits(), self._citation(), self._verifying()]
         return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -82,13 +90,16 @@ class Card:
         return f"---\n{yaml.safe_dump(header, sort_keys=False, allow_unicode=True, width=100)}---"
 
     def _tasks(self) -> list[str]:
-        if self._has(LABEL):
+        if self._has(LABEL) or self._has("label_ids"):
             return ["image-classification"]
         return ["text-to-image", "image-to-text"] if self._has(TEXT) else ["image-feature-extraction"]
 
     def _data_files(self) -> list[dict[str, str]]:
-        pattern = "data/{}-*" if self.release.layout == "huggingface" else "{}/**"
-        return [{"split": split, "path": pattern.format(split)} for split in self.release.splits]
+        patterns = {"huggingface": "data/{}-*", "image_folder": "{}/**"}
+        if self.release.layout in patterns:
+            pattern = patterns[self.release.layout]
+            return [{"split": split, "path": pattern.format(split)} for split in self.release.splits]
+        return [{"split": file.split, "path": file.path} for file in self.release.files]
 
     def _info(self) -> dict[str, object]:
         sizes = dict.fromkeys(self.release.splits, 0)
@@ -109,8 +120,11 @@ class Card:
         release = self.release
         facts = [f"**{counted(release.rows, 'row')}**"]
         classes = [value for value, _ in self.statistics.counts(LABEL) if value is not None]
-        if classes and self._has(LABEL):
-            facts.append(f"{len(classes):,} {'class' if len(classes) == 1 else 'classes'}")
+        count = len(release.classes) if release.domains else len(classes) if self._has(LABEL) else 0
+        if count:
+            facts.append(f"{count:,} {'class' if count == 1 else 'classes'}")
+        if release.domains:
+            facts.append(counted(len(release.domains), "domain"))
         if len(release.splits) > 1:
             facts.append(f"{len(release.splits)} splits")
         if release.images:
@@ -130,6 +144,8 @@ class Card:
         return f"![{found[0][1]}]({found[0][0]})" if found else ""
 
     def _load(self) -> str:
+        if self.loading:
+            return "## How to load it\n\n" + self.loading
         first = next(iter(self.release.splits))
         lines = ["from datasets import load_dataset", "", 'dataset = load_dataset("path/or/name/of/this/folder")']
         lines.append(f'row = dataset["{first}"][0]')

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from poolwright.core.columns import LABEL, LICENSE, SPLIT
+from poolwright.release.card_domains import domains_section
 from poolwright.release.record import ReleaseRecord
 from poolwright.release.splits import as_text
 from poolwright.release.statistics import Statistics, Value
@@ -13,12 +14,17 @@ from poolwright.release.text import code, grid, number, plain, share
 _TOP = 20
 
 
-def statistics_section(release: ReleaseRecord, statistics: Statistics) -> str:
-    """Splits, classes, groups and numbers; the full counts are in statistics.json."""
+def statistics_section(release: ReleaseRecord, statistics: Statistics, domains: str) -> str:
+    """Splits, classes, domains, groups and numbers; the full counts are in statistics.json.
+
+    Args:
+        domains: Markdown of the figure of classes by domain; '' where there is none.
+    """
     parts = [
         "## Statistics",
         _splits(release),
         _classes(statistics),
+        domains_section(statistics.by_domain, domains),
         *_groups(release, statistics),
         _numbers(release, statistics),
     ]

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
-from poolwright.core.columns import IMAGE, LICENSE, URL
+from poolwright.core.columns import IMAGE, LICENSE, UID, URL
 from poolwright.release.about import About, license_place
 from poolwright.release.lineage import Lineage
 from poolwright.release.record import ReleasedFile, ReleaseRecord
@@ -119,16 +119,22 @@ def croissant(folder: Path, release: ReleaseRecord, family: Lineage, about: Abou
 
 def _files(folder: Path, release: ReleaseRecord, digests: Mapping[str, str]) -> Iterator[dict[str, Any]]:
     for file in release.files:
-        yield {
-            "@type": "cr:FileObject",
-            "@id": file.path,
-            "name": file.path,
-            "description": f"{file.rows:,} rows of the split {file.split}",
-            "contentUrl": quote(file.path),
-            "contentSize": f"{(folder / file.path).stat().st_size} B",
-            "encodingFormat": _file_type(file),
-            "sha256": digests[file.path],
-        }
+        yield _file(folder, file.path, f"{file.rows:,} rows of the split {file.split}", _file_type(file), digests)
+    for other in release.others:
+        yield _file(folder, other.path, other.words, other.type, digests)
+
+
+def _file(folder: Path, path: str, words: str, encoding: str, digests: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "@type": "cr:FileObject",
+        "@id": path,
+        "name": path,
+        "description": words,
+        "contentUrl": quote(path),
+        "contentSize": f"{(folder / path).stat().st_size} B",
+        "encodingFormat": encoding,
+        "sha256": digests[path],
+    }
 
 
 def _file_type(file: ReleasedFile) -> str:
@@ -140,10 +146,9 @@ def _file_sets(release: ReleaseRecord) -> Iterator[dict[str, Any]]:
     if release.layout == "huggingface":
         yield _file_set(ROWS, "All shards", _file_type(first), [f"data/{split}-*.parquet" for split in release.splits])
         return
-    name = Path(first.path).name
-    yield _file_set(ROWS, "Metadata of all splits", _file_type(first), [f"{split}/{name}" for split in release.splits])
+    yield _file_set(ROWS, "Metadata of all splits", _file_type(first), [file.path for file in release.files])
     for kind in release.images.formats if release.images else ():
-        patterns = [f"{split}/*.{kind}" for split in release.splits]
+        patterns = [f"{name}/*.{kind}" for name in release.domains or release.splits]
         yield _file_set(
             f"{kind}_files", f"Image files, {kind}", FORMATS.get(kind, "application/octet-stream"), patterns
         )
@@ -172,11 +177,12 @@ def _record_sets(folder: Path, release: ReleaseRecord) -> Iterator[dict[str, Any
         "@id": ROWS,
         "name": ROWS,
         "description": words,
-        "key": {"@id": f"{ROWS}/uid"},
+        **({"key": {"@id": f"{ROWS}/{UID}"}} if UID in meanings else {}),
         "field": fields,
     }
     if release.layout != "huggingface" and release.images:
-        yield from (_image_set(kind) for kind in release.images.formats if kind in ("jpg", "png"))
+        below = "the release" if release.domains else "the folder of the split"
+        yield from (_image_set(kind, below) for kind in release.images.formats if kind in ("jpg", "png"))
 
 
 def _schema(path: Path) -> pa.Schema:
@@ -236,14 +242,14 @@ def _constant(name: str, data_type: str, words: str) -> dict[str, Any]:
     }
 
 
-def _image_set(kind: str) -> dict[str, Any]:
+def _image_set(kind: str, below: str) -> dict[str, Any]:
     name = f"{kind}_images"
     source = {"fileSet": {"@id": f"{kind}_files"}}
     return {
         "@type": "cr:RecordSet",
         "@id": name,
         "name": name,
-        "description": f"The {kind} files; the field 'file_name' of '{ROWS}' is the path below the folder of the split",
+        "description": f"The {kind} files; the field 'file_name' of '{ROWS}' is the path below {below}",
         "field": [
             {
                 **_constant(f"{name}/image", "sc:ImageObject", "The image"),

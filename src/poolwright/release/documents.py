@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import csv
-import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from poolwright.core.columns import AUTHOR, LICENSE, TITLE, UID, URL, is_text
 from poolwright.core.files import sha256_file
-from poolwright.core.table import RECORD, Table, TableRecord
+from poolwright.core.measured import Measured
+from poolwright.core.table import Table
 from poolwright.release.about import About
 from poolwright.release.card import CARD, Card
+from poolwright.release.card_domains import COUNTS
+from poolwright.release.card_measured import matrix_files
 from poolwright.release.checksums import write_sums
 from poolwright.release.croissant import CROISSANT, croissant
 from poolwright.release.figures import draw_figures
-from poolwright.release.lineage import Lineage
+from poolwright.release.lineage import Lineage, save_record
 from poolwright.release.record import ReleaseRecord
 from poolwright.release.statistics import Statistics
 
@@ -25,9 +27,21 @@ ATTRIBUTION = "ATTRIBUTION.csv"
 
 
 def write_documents(
-    folder: Path, record: ReleaseRecord, family: Lineage, about: About, statistics: Statistics, figures: bool
+    folder: Path,
+    record: ReleaseRecord,
+    family: Lineage,
+    about: About,
+    statistics: Statistics,
+    figures: bool,
+    loading: str = "",
+    measured: Sequence[Measured] = (),
 ) -> None:
     """Write the documents of a release whose data files are in `folder`; checksums last, over all.
+
+    Args:
+        figures: whether the card has figures.
+        loading: how to load the release, where `load_dataset` is not the way.
+        measured: figures of the recipe that were measured on the table.
 
     Raises:
         MissingExtra: figures are asked for and matplotlib is not installed.
@@ -35,28 +49,24 @@ def write_documents(
     record.save(folder)
     _text(folder / RECIPE, family.record.recipe_text)
     _text(folder / STATISTICS, statistics.to_json())
-    _table_record(folder, family.table, family.record)
+    save_record(folder, family.table, family.record)
     for table, clean in zip(family.tables[:-1], family.records[:-1], strict=True):
-        _table_record(folder / "lineage" / table.name, table, clean)
+        save_record(folder / "lineage" / table.name, table, clean)
     attribution = _attribution(folder, family.table) if record.images else None
-    drawn = draw_figures(folder, family, statistics) if figures else {}
+    if statistics.by_domain:
+        _text(folder / COUNTS, statistics.by_domain.to_csv())
+    drawn = draw_figures(folder, family, statistics, matrix_files(measured)) if figures else {}
     sizes = {file.path: (folder / file.path).stat().st_size for file in record.files}
-    _text(folder / CARD, Card(record, family, about, statistics, drawn, sizes, attribution).to_markdown())
-    digests = {file.path: sha256_file(folder / file.path) for file in record.files}
+    card = Card(record, family, about, statistics, drawn, sizes, attribution, loading, tuple(measured))
+    _text(folder / CARD, card.to_markdown())
+    paths = [file.path for file in record.files] + [other.path for other in record.others]
+    digests = {path: sha256_file(folder / path) for path in paths}
     _text(folder / CROISSANT, croissant(folder, record, family, about, digests))
     write_sums(folder, digests)
 
 
 def _text(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8", newline="\n")
-
-
-def _table_record(folder: Path, table: Table, clean: TableRecord) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    _text(folder / RECORD, clean.model_dump_json(indent=1) + "\n")
-    if (table.folder / "states").is_dir():
-        ignore = shutil.ignore_patterns("*.partial")
-        shutil.copytree(table.folder / "states", folder / "states", copy_function=shutil.copyfile, ignore=ignore)
 
 
 def _attribution(folder: Path, table: Table) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -10,7 +11,7 @@ import pyarrow as pa
 from poolwright.core.columns import IMAGE, LABEL_INDEX, SHA256, UID, describe, vector_model
 from poolwright.core.errors import StepError, did_you_mean
 from poolwright.core.table import Table
-from poolwright.release.record import ReleasedColumn, type_words
+from poolwright.release.record import ReleasedColumn, ReleaseRecord, type_words
 from poolwright.release.splits import as_text
 from poolwright.release.statistics import Statistics, Value
 
@@ -99,6 +100,14 @@ def released_columns(schema: pa.Schema, table: Table, class_column: str | None) 
             ReleasedColumn(name=field.name, type=type_words(field.type), meaning=meaning or "As in the source")
         )
     return tuple(columns)
+
+
+def with_meanings(release: ReleaseRecord, meanings: Mapping[str, str]) -> ReleaseRecord:
+    """The record with what some columns mean in its layout."""
+    columns = [
+        column.model_copy(update={"meaning": meanings.get(column.name, column.meaning)}) for column in release.columns
+    ]
+    return release.model_copy(update={"columns": tuple(columns)})
 
 
 def _meaning(field: pa.Field) -> str:

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-import warnings
-from functools import cache
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from poolwright.core.columns import LABEL, SIMILARITY
 from poolwright.core.errors import MissingExtra
+from poolwright.core.measured import Matrix, Measured
+from poolwright.release.drawing import GONE, INK, KEPT, RULE, SOFT, axes_of, fonts, name_rows, save, thousands
+from poolwright.release.heatmaps import draw_domains, draw_matrix
 from poolwright.release.lineage import Lineage
 from poolwright.release.statistics import Spread, Statistics, Value
 
 FOLDER = "figures"
-INK, SOFT, RULE = "#1f2a37", "#64707d", "#dde2e8"
-KEPT, GONE = "#2b6f9e", "#d9dee4"
-# After the first, which has Latin, Greek and Cyrillic: whatever there is for other scripts.
-_FONTS = ("DejaVu Sans", "Noto Sans CJK JP", "Noto Sans CJK SC", "Hiragino Sans", "Microsoft YaHei", "Noto Sans")
-_WIDTH = 8.0
 _MOST_BARS = 30
-_LONGEST_NAME = 36
 
 
-def draw_figures(folder: Path, family: Lineage, statistics: Statistics) -> dict[str, str]:
+def draw_figures(
+    folder: Path, family: Lineage, statistics: Statistics, matrices: Mapping[str, Measured]
+) -> dict[str, str]:
     """Draw what there is to draw.
+
+    Args:
+        matrices: measured matrices by the name of their file, without ending.
 
     Returns:
         File name in the release -> what the figure shows.
@@ -43,39 +44,14 @@ def draw_figures(folder: Path, family: Lineage, statistics: Statistics) -> dict[
     spread = statistics.spreads.get(SIMILARITY)
     if spread and spread.counts:
         made["similarity"] = (_histogram(spread), "Similarity of images and their labels or texts")
+    if statistics.by_domain and statistics.by_domain.classes:
+        made["domains"] = (draw_domains(statistics.by_domain), f"Rows of each class by {statistics.by_domain.column}")
+    for name, found in matrices.items():
+        if isinstance(found.value, Matrix):
+            made[name] = (draw_matrix(found.name, found.value), found.name)
     for name, (figure, _) in made.items():
-        _save(figure, folder / FOLDER / f"{name}.png")
+        save(figure, folder / FOLDER / f"{name}.png")
     return {f"{FOLDER}/{name}.png": words for name, (_, words) in made.items()}
-
-
-def _save(figure: Any, path: Path) -> None:
-    with warnings.catch_warnings():
-        # A script that none of the fonts has is drawn as boxes; the card's tables have the names.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from")
-        figure.savefig(path, format="png", dpi=144, metadata={"Software": None}, facecolor="white")
-
-
-@cache
-def _fonts() -> list[str]:
-    from matplotlib.font_manager import fontManager
-
-    there = set(fontManager.get_font_names())
-    return [name for name in _FONTS if name in there] or ["sans-serif"]
-
-
-def _axes(height: float, title: str) -> tuple[Any, Any]:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(_WIDTH, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    axes.set_title(title, loc="left", color=INK, fontsize=12, fontweight="bold", family=_fonts(), pad=10)
-    for side in ("top", "right", "left", "bottom"):
-        axes.spines[side].set_visible(False)
-    axes.tick_params(length=0, colors=SOFT, labelsize=9)
-    axes.set_axisbelow(True)
-    return figure, axes
 
 
 def _funnel(family: Lineage) -> Any:
@@ -86,34 +62,27 @@ def _funnel(family: Lineage) -> Any:
         names.append(f"{table}: {row.verb}" if len(family.records) > 1 else row.verb)
         kept.append(row.kept)
         gone.append(row.rows_in - row.kept)
-    figure, axes = _axes(1.1 + 0.36 * len(names), "Rows kept and dropped by each step")
+    figure, axes = axes_of(1.1 + 0.36 * len(names), "Rows kept and dropped by each step")
     places = range(len(names))
     axes.barh(places, kept, height=0.72, color=[SOFT, *[KEPT] * len(rows)])
     axes.barh(places, gone, left=kept, height=0.72, color=GONE)
     top, limit = max(kept[0], 1), 1.0
     for place, (here, lost) in enumerate(zip(kept, gone, strict=True)):
         told = f"{here:,}" + (f"   − {lost:,}" if lost else "")
-        axes.text(here + lost + top * 0.012, place, told, va="center", color=INK, fontsize=9, family=_fonts())
+        axes.text(here + lost + top * 0.012, place, told, va="center", color=INK, fontsize=9, family=fonts())
         # A character takes about 1.4% of the axes' width.
         limit = max(limit, (here + lost + top * 0.02) / (1 - 0.014 * len(told)))
-    _names(axes, names)
+    name_rows(axes, names)
     axes.set_xlim(0, limit)
     axes.set_xticks([])
     return figure
-
-
-def _names(axes: Any, names: list[str]) -> None:
-    shown = [name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…" for name in names]
-    # A dollar sign would start a formula.
-    axes.set_yticks(range(len(shown)), [name.replace("$", r"\$") for name in shown], family=_fonts(), color=INK)
-    axes.invert_yaxis()
 
 
 def _classes(classes: list[tuple[Value, int]]) -> Any:
     sizes = [rows for _, rows in classes]
     if len(classes) <= _MOST_BARS:
         return _class_bars([str(name) for name, _ in classes], sizes)
-    figure, axes = _axes(3.6, f"Sizes of the {len(classes):,} classes")
+    figure, axes = axes_of(3.6, f"Sizes of the {len(classes):,} classes")
     ranks = range(1, len(sizes) + 1)
     axes.fill_between(ranks, sizes, step="mid", color=KEPT, alpha=0.18, linewidth=0)
     axes.step(ranks, sizes, where="mid", color=KEPT, linewidth=1.6)
@@ -129,17 +98,17 @@ def _classes(classes: list[tuple[Value, int]]) -> Any:
     axes.text(0.99, 0.95, told, transform=axes.transAxes, ha="right", va="top", color=INK, fontsize=9)
     axes.set_xlabel("class, by size", color=SOFT, fontsize=9)
     axes.set_ylabel("images", color=SOFT, fontsize=9)
-    axes.yaxis.set_major_formatter(_thousands())
-    axes.xaxis.set_major_formatter(_thousands())
+    axes.yaxis.set_major_formatter(thousands())
+    axes.xaxis.set_major_formatter(thousands())
     return figure
 
 
 def _class_bars(names: list[str], sizes: list[int]) -> Any:
-    figure, axes = _axes(1.1 + 0.27 * len(names), f"Sizes of the {len(names):,} classes")
+    figure, axes = axes_of(1.1 + 0.27 * len(names), f"Sizes of the {len(names):,} classes")
     axes.barh(range(len(names)), sizes, height=0.72, color=KEPT)
     for place, size in enumerate(sizes):
         axes.text(size + sizes[0] * 0.012, place, f"{size:,}", va="center", color=INK, fontsize=9)
-    _names(axes, names)
+    name_rows(axes, names)
     axes.set_xlim(0, sizes[0] * 1.12)
     axes.set_xticks([])
     return figure
@@ -148,18 +117,12 @@ def _class_bars(names: list[str], sizes: list[int]) -> Any:
 def _histogram(spread: Spread) -> Any:
     low, high = float(spread.low or 0.0), float(spread.high or 0.0)
     width = (high - low) / len(spread.counts)
-    figure, axes = _axes(3.2, "Similarity")
+    figure, axes = axes_of(3.2, "Similarity")
     lefts = [low + place * width for place in range(len(spread.counts))]
     axes.bar(lefts, spread.counts, width=width * 0.92, align="edge", color=KEPT)
     axes.set_xlim(low, high)
     axes.grid(axis="y", color=RULE, linewidth=0.8)
     axes.set_xlabel(f"cosine, {low:.4f} to {high:.4f}", color=SOFT, fontsize=9)
     axes.set_ylabel("images", color=SOFT, fontsize=9)
-    axes.yaxis.set_major_formatter(_thousands())
+    axes.yaxis.set_major_formatter(thousands())
     return figure
-
-
-def _thousands() -> Any:
-    from matplotlib.ticker import FuncFormatter
-
-    return FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 1 or value == 0 else f"{value:g}")

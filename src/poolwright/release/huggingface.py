@@ -74,6 +74,9 @@ class HuggingFace(Layout):
             names.append(self.class_label)
         return tuple(dict.fromkeys(names))
 
+    def class_name(self) -> str | None:
+        return self.class_label
+
     def write_data(self, table: Table, folder: Path, statistics: Statistics) -> ReleaseRecord:
         """Write the shards, split by split, rows in the order of the table."""
         embedded = self.images == "embed"

@@ -6,24 +6,22 @@
 
 from __future__ import annotations
 
-import os
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import pyarrow as pa
-import pyarrow.csv as pacsv
-import pyarrow.parquet as pq
 from pydantic import Field
 
 from poolwright.core.columns import IMAGE, IMAGE_PATH, LABEL, SHA256, SPLIT, UID, is_groupable
-from poolwright.core.errors import ReleaseError, StepError
+from poolwright.core.errors import StepError
 from poolwright.core.params import Column
 from poolwright.core.rows import Rows
 from poolwright.core.table import Table
 from poolwright.release.features import FILE_NAME, released_schema, require
-from poolwright.release.images import EXTENSIONS, ImageReader, extension, image_columns
+from poolwright.release.image_files import MetadataFile, image_stem, released_rows, write_image
+from poolwright.release.images import ImageReader, image_columns
 from poolwright.release.layout import Layout
 from poolwright.release.naming import safe_names, split_order
 from poolwright.release.record import ReleasedFile, ReleaseRecord
@@ -31,7 +29,6 @@ from poolwright.release.splits import by_split, split_values, table_splits
 from poolwright.release.statistics import Statistics
 
 NO_CLASS = "unlabelled"
-_GROUP_ROWS = 10_000
 Place = tuple[str | None, str | None]
 
 
@@ -60,6 +57,9 @@ class ImageFolderLayout(Layout):
             names.append(by)
         return tuple(dict.fromkeys(names))
 
+    def class_name(self) -> str | None:
+        return self.by
+
     def write_data(self, table: Table, folder: Path, statistics: Statistics) -> ReleaseRecord:
         """Write the image files, and the rows of each split beside them."""
         splits = table_splits(table, statistics)
@@ -69,11 +69,13 @@ class ImageFolderLayout(Layout):
         reader = ImageReader.of(table, self.layout)
         there = [name for name in schema.names if name in table.schema.names]
         extra = [name for name in (SPLIT, by) if name and name in table.schema.names]
-        writers = {name: _Metadata(folder / name, schema, self.metadata) for name in splits.values()}
+        writers = {name: MetadataFile(folder / name / f"metadata.{self.metadata}", schema) for name in splits.values()}
         try:
             for rows, images, digests in reader.batches([*there, *extra]):
                 files = [_write(folder, *place, data) for place, data in zip(places.of(rows), images, strict=True)]
-                released = _rows(rows, schema, {FILE_NAME: pa.array(files, pa.string()), SHA256: pa.array(digests)})
+                released = released_rows(
+                    rows, schema, {FILE_NAME: pa.array(files, pa.string()), SHA256: pa.array(digests)}
+                )
                 for name, part, _ in by_split(released, [0] * len(files), split_values(rows), splits):
                     writers[name].write(part)
         finally:
@@ -122,7 +124,7 @@ class _Places:
             (split, value): (splits[split], classes[value] if value is not None else NO_CLASS if by else "")
             for split, value in members
         }
-        self.stems = {place: safe_names(uids, _stem) for place, uids in members.items()}
+        self.stems = {place: safe_names(uids, image_stem) for place, uids in members.items()}
 
     def of(self, rows: Rows) -> Iterator[tuple[str, str, str]]:
         for place, uid in zip(self._keys(rows), rows.strings(UID), strict=True):
@@ -133,67 +135,7 @@ class _Places:
         return zip(split_values(rows), values, strict=True)
 
 
-def _stem(uid: str) -> str:
-    """The uid without the extension of an image file: the file gets the one of its bytes."""
-    stem, dot, suffix = uid.rpartition(".")
-    return stem if dot and stem and suffix.lower() in EXTENSIONS else uid
-
-
 def _write(folder: Path, split: str, class_folder: str, stem: str, data: bytes) -> str:
-    """Write one image file; returns its path below the folder of the split.
-
-    Raises:
-        ReleaseError: a file of that name is there already.
-    """
-    name = f"{stem}.{extension(data)}"
-    relative = f"{class_folder}/{name}" if class_folder else name
-    path = folder / split / relative
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with path.open("xb") as out:
-            out.write(data)
-    except FileExistsError:
-        raise ReleaseError(f"{split}/{relative}: two rows of the table would be written to this file") from None
-    return relative
-
-
-def _rows(rows: Rows, schema: pa.Schema, given: dict[str, pa.Array]) -> pa.Table:
-    arrays = [given[field.name] if field.name in given else rows.column(field.name) for field in schema]
-    typed = [
-        values if values.type == field.type else values.cast(field.type)
-        for values, field in zip(arrays, schema, strict=True)
-    ]
-    return pa.table(typed, schema=schema)
-
-
-class _Metadata:
-    """The metadata file of one split, rows in the order of the table."""
-
-    def __init__(self, folder: Path, schema: pa.Schema, kind: str) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self.rows = 0
-        self._waiting: list[pa.Table] = []
-        self._waiting_rows = 0
-        path = os.fspath(folder / f"metadata.{kind}")
-        self._writer: Any = (
-            pacsv.CSVWriter(path, schema) if kind == "csv" else pq.ParquetWriter(path, schema, compression="zstd")
-        )
-
-    def write(self, rows: pa.Table) -> None:
-        self._waiting.append(rows)
-        self._waiting_rows += len(rows)
-        while self._waiting_rows >= _GROUP_ROWS:
-            whole = pa.concat_tables(self._waiting)
-            self._flush(whole.slice(0, _GROUP_ROWS))
-            rest = whole.slice(_GROUP_ROWS)
-            self._waiting, self._waiting_rows = [rest], len(rest)
-
-    def close(self) -> None:
-        if self._waiting_rows:
-            self._flush(pa.concat_tables(self._waiting))
-        self._waiting, self._waiting_rows = [], 0
-        self._writer.close()
-
-    def _flush(self, rows: pa.Table) -> None:
-        self._writer.write_table(rows)
-        self.rows += len(rows)
+    """Write one image file; returns its path below the folder of the split."""
+    place = f"{split}/{class_folder}" if class_folder else split
+    return write_image(folder, place, stem, data).removeprefix(f"{split}/")

@@ -13,10 +13,12 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
 from poolwright.core.errors import MissingExtra, ReleaseError
+from poolwright.core.params import Column
 from poolwright.release.about import About
 from poolwright.release.record import RELEASE, RELEASE_FORMAT, ReleasedFile, ReleaseRecord, digest_of
 
 if TYPE_CHECKING:
+    from poolwright.core.measured import Measured
     from poolwright.core.table import Table
     from poolwright.release.images import ImageReader
     from poolwright.release.lineage import Lineage
@@ -64,6 +66,9 @@ class Layout(BaseModel):
     layout: ClassVar[str]
 
     figures: bool = Field(default=True, description="whether the card has figures (needs matplotlib)")
+    domain: Column | None = Field(
+        default=None, description="column of the domains, such as continent: the card shows classes by domain"
+    )
 
     @abstractmethod
     def needs(self, schema: pa.Schema) -> tuple[str, ...]:
@@ -81,6 +86,28 @@ class Layout(BaseModel):
             ReleaseError: an image cannot be read any more.
         """
 
+    def tables(self) -> tuple[str, ...]:
+        """Other tables of the same run that this layout reads; all come from the released one."""
+        return ()
+
+    def others(self, table: Table) -> tuple[Table, ...]:
+        """Those tables, which lie beside the released one.
+
+        Raises:
+            InputError: one is not finished.
+        """
+        from poolwright.core.table import Table as Finished
+
+        return tuple(Finished(table.folder.parent / name) for name in self.tables())
+
+    def class_name(self) -> str | None:
+        """Column of the class names, where a parameter names one."""
+        return None
+
+    def loading(self, record: ReleaseRecord, table: Table) -> str:
+        """How to load the release, as Markdown for its card; '' where `load_dataset` is the way."""
+        return ""
+
     def check(self, schema: pa.Schema) -> None:
         """Find what is wrong before anything runs.
 
@@ -90,10 +117,13 @@ class Layout(BaseModel):
         """
         from importlib.util import find_spec
 
+        from poolwright.release.domain_counts import check_domain
         from poolwright.release.splits import check_split
 
         self.needs(schema)
         check_split(schema)
+        if self.domain:
+            check_domain(schema, self.domain, self.class_name())
         if self.figures and find_spec("matplotlib") is None:
             raise MissingExtra("matplotlib", "the figures of a dataset card (figures: false leaves them out)")
 
@@ -130,7 +160,9 @@ class Layout(BaseModel):
             classes=classes,
         )
 
-    def write(self, table: Table, folder: Path, about: About, overwrite: bool = False) -> Written:
+    def write(
+        self, table: Table, folder: Path, about: About, overwrite: bool = False, measured: Sequence[Measured] = ()
+    ) -> Written:
         """Write a release, or find it there already.
 
         It appears under its name when it is whole; a kill before that leaves what was there.
@@ -140,6 +172,7 @@ class Layout(BaseModel):
             folder: where the release goes; its parent is made.
             about: what the card says.
             overwrite: whether a release of something else, or a damaged one, may be replaced.
+            measured: figures of the recipe that were measured on the table; the card shows them.
 
         Raises:
             ReleaseError: the table has no rows, an image cannot be read any more, or something else lies there.
@@ -155,20 +188,29 @@ class Layout(BaseModel):
                 "`poolwright show` tells which step dropped them"
             )
         family = lineage(table)
-        made_from = self._made_from(family, about)
+        made_from = self._made_from(family, about, self.others(table), measured)
         there = _there(folder, made_from, overwrite)
-        return there or self._write(family, folder, about, made_from)
+        return there or self._write(family, folder, about, made_from, measured)
 
-    def _made_from(self, family: Lineage, about: About) -> str:
-        return digest_of(
+    def _made_from(self, family: Lineage, about: About, others: Sequence[Table], measured: Sequence[Measured]) -> str:
+        from poolwright.release.lineage import without_paths
+
+        parts = [
             RELEASE_FORMAT,
             self.layout,
             self.model_dump(mode="json"),
             about.model_dump(mode="json"),
             [record.model_dump(mode="json") for record in family.records],
-        )
+        ]
+        if others:
+            parts.append([without_paths(other.record).model_dump(mode="json") for other in others])
+        if measured:
+            parts.append({"measured": [found.model_dump(mode="json") for found in measured]})
+        return digest_of(*parts)
 
-    def _write(self, family: Lineage, folder: Path, about: About, made_from: str) -> Written:
+    def _write(
+        self, family: Lineage, folder: Path, about: About, made_from: str, measured: Sequence[Measured]
+    ) -> Written:
         from poolwright.core.files import remove
         from poolwright.release.documents import write_documents
         from poolwright.release.statistics import gather
@@ -178,11 +220,12 @@ class Layout(BaseModel):
         remove(partial)
         partial.mkdir()
         try:
-            statistics = gather(family.table)
+            statistics = gather(family.table, self.domain, self.class_name())
             record = self.write_data(family.table, partial, statistics)
             record = record.model_copy(update={"made_from": made_from})
             _check_rows(record, family.table)
-            write_documents(partial, record, family, about, statistics, self.figures)
+            loading = self.loading(record, family.table)
+            write_documents(partial, record, family, about, statistics, self.figures, loading, measured)
             _into_place(partial, folder)
         except BaseException:
             remove(partial)

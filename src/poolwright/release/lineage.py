@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import PurePosixPath, PureWindowsPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from poolwright.core.errors import InputError
-from poolwright.core.table import Table, TableRecord
+from poolwright.core.table import RECORD, Table, TableRecord
 
 # An absolute path inside a text. What stands before it must not make it part of a URL or a relative path.
 _ABSOLUTE = re.compile(
@@ -52,6 +53,16 @@ def lineage(table: Table) -> Lineage:
             break
         tables.insert(0, parent)
     return Lineage(tuple(tables), tuple(without_paths(known.record) for known in tables))
+
+
+def save_record(folder: Path, table: Table, clean: TableRecord) -> None:
+    """Write what a release tells of a table: its record without paths, and its states."""
+    folder.mkdir(parents=True, exist_ok=True)
+    text = clean.model_dump_json(indent=1) + "\n"
+    (folder / RECORD).write_text(text, encoding="utf-8", newline="\n")
+    if (table.folder / "states").is_dir():
+        ignore = shutil.ignore_patterns("*.partial")
+        shutil.copytree(table.folder / "states", folder / "states", copy_function=shutil.copyfile, ignore=ignore)
 
 
 def without_paths(record: TableRecord) -> TableRecord:

@@ -49,6 +49,23 @@ class ReleasedImages(_Record):
     formats: dict[str, int]
 
 
+class OtherFile(_Record):
+    """A file beside the data files that a layout writes: a list, an index array. `type` is its media type."""
+
+    path: str
+    type: str
+    words: str
+
+
+class ReleasedSubset(_Record):
+    """Rows of the release that another table of the same run has too; `name` starts the names of its files."""
+
+    name: str
+    table: str
+    rows: int
+    classes: int
+
+
 class ReleaseRecord(_Record):
     """What `release.json` says.
 
@@ -57,6 +74,9 @@ class ReleaseRecord(_Record):
         splits: rows by split, in order of name.
         split_names: the value of the column `split` that each split stands for.
         classes: class names by index, where the column `class_column` holds indices.
+        domains: value of each domain by the folder it has, in layouts that have such folders.
+        subsets: subsets that are told by row numbers.
+        others: files of the layout beside `files`.
     """
 
     format: int
@@ -72,9 +92,15 @@ class ReleaseRecord(_Record):
     images: ReleasedImages | None
     class_column: str | None
     classes: tuple[str, ...]
+    domains: dict[str, str] = {}
+    subsets: tuple[ReleasedSubset, ...] = ()
+    others: tuple[OtherFile, ...] = ()
 
     def save(self, folder: Path) -> None:
-        (folder / RELEASE).write_text(self.model_dump_json(indent=1) + "\n", encoding="utf-8", newline="\n")
+        # What only some layouts have is told only by those.
+        empty = {name for name in ("domains", "subsets", "others") if not getattr(self, name)}
+        text = self.model_dump_json(indent=1, exclude=empty)
+        (folder / RELEASE).write_text(text + "\n", encoding="utf-8", newline="\n")
 
     @classmethod
     def load(cls, folder: Path) -> ReleaseRecord:

@@ -16,6 +16,7 @@ from poolwright.core import columns as names
 from poolwright.core.columns import is_groupable
 from poolwright.core.rows import Rows
 from poolwright.core.table import Table
+from poolwright.release.domain_counts import DomainCounts, count_domains
 
 MOST_VALUES = 60
 """A column with at most so many values is a grouping that is worth showing."""
@@ -66,11 +67,13 @@ class Statistics:
         rows: rows of the table.
         groups: rows by value, largest group first, of every column that groups rows.
         spreads: of every column of floats, and of image sizes.
+        by_domain: rows of each class in each domain, where a column of domains is named.
     """
 
     rows: int
     groups: dict[str, list[tuple[Value, int]]] = field(default_factory=dict)
     spreads: dict[str, Spread] = field(default_factory=dict)
+    by_domain: DomainCounts | None = None
 
     def counts(self, column: str) -> list[tuple[Value, int]]:
         """Rows by value of `column`, largest first; empty where the column is not there."""
@@ -88,11 +91,18 @@ class Statistics:
                 for name, spread in sorted(self.spreads.items())
             },
         }
+        if self.by_domain:
+            document["classes_by_domain"] = self.by_domain.document()
         return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
 
 
-def gather(table: Table) -> Statistics:
-    """Count a table: two passes over its narrow columns, in bounded memory but for the class counts."""
+def gather(table: Table, domain: str | None = None, class_name: str | None = None) -> Statistics:
+    """Count a table: a few passes over its narrow columns, in bounded memory but for the class counts.
+
+    Args:
+        domain: column of the domains to count classes by.
+        class_name: column of the class names, where the layout names one.
+    """
     schema = table.schema
     grouped = [name for name in schema.names if name not in _NEVER and is_groupable(schema.field(name).type)]
     measured = [name for name in schema.names if _is_measure(schema.field(name))]
@@ -105,7 +115,8 @@ def gather(table: Table) -> Statistics:
             bounds[name].add(rows.numbers(name))
     groups = {name: _ordered(counter.items()) for name, counter in counters.items() if counter is not None}
     spreads = _histograms(table, bounds)
-    return Statistics(table.record.rows_kept, groups, spreads)
+    by_domain = count_domains(table, domain, class_name) if domain else None
+    return Statistics(table.record.rows_kept, groups, spreads, by_domain)
 
 
 def _is_measure(column: pa.Field) -> bool:

@@ -12,9 +12,12 @@ from pathlib import Path
 from poolwright.core.table import RECORD, TableRecord
 from poolwright.release.checksums import SUMS, check_sums, files_of, read_sums
 from poolwright.release.record import RELEASE, ReleaseRecord
+from poolwright.release.subsets import CLASSES
 from poolwright.release.verify_card import check_card
 from poolwright.release.verify_croissant import Skip, check_croissant, check_with_mlcroissant
 from poolwright.release.verify_data import check_images, check_rows, check_schema
+from poolwright.release.verify_lists import check_lists
+from poolwright.release.verify_subsets import check_subsets
 
 _MOST_TOLD = 5
 
@@ -86,6 +89,10 @@ def _checks(folder: Path, full: bool) -> Iterator[Check]:
     yield _check("mlcroissant", lambda: check_with_mlcroissant(folder))
     if release.images is not None:
         yield _check("images", lambda: check_images(folder, release, full))
+    if release.layout == "domainnet":
+        yield _check("lists", lambda: check_lists(folder, release))
+    if release.layout == "geoyfcc" and any(other.path == CLASSES for other in release.others):
+        yield _check("subsets", lambda: check_subsets(folder, release))
 
 
 def _check(name: str, look: Callable[[], tuple[list[str], str]]) -> Check:

@@ -92,12 +92,13 @@ def _images(
 ) -> Iterator[tuple[str, bytes | None, str]]:
     embedded = release.layout == "huggingface"
     columns = [UID, SHA256, IMAGE if embedded else "file_name"]
+    root = folder if release.domains else (folder / file.path).parent
     for batch in _batches(folder / file.path, columns, full, embedded):
         for row in batch.to_pylist():
             if embedded:
                 data = (row[IMAGE] or {}).get("bytes")
             else:
-                path = (folder / file.path).parent / row["file_name"]
+                path = root / row["file_name"]
                 data = path.read_bytes() if path.is_file() else None
             yield str(row[UID]), data, row[SHA256]
 

@@ -13,7 +13,7 @@ from typing import Any
 from poolwright.core.errors import InputError, MissingExtra
 from poolwright.core.files import write_text
 from poolwright.core.table import Table
-from poolwright.report import figures, story, times
+from poolwright.report import figures, measured, story, times
 from poolwright.report.charts import Markup
 from poolwright.report.distributions import Distributions, read_distributions
 from poolwright.report.inputs import Inputs, describe_inputs
@@ -48,6 +48,8 @@ class Chapter:
     numbers: list[figures.Plot]
     times: list[figures.Plot]
     globe: figures.GlobeMap | None
+    values: list[measured.Value]
+    matrices: list[measured.MatrixTable]
     label: str | None
     kept: list[Sheet]
     dropped: list[Sheet]
@@ -130,6 +132,8 @@ def _chapter(view: TableView, anchor: str, found: dict[str, Distributions], budg
         numbers=figures.number_plots(here, source, source_name, limits_of(table)),
         times=times.time_plots(here),
         globe=figures.globe_map(here),
+        values=measured.values(view.measured),
+        matrices=measured.matrices(view.measured),
         label=by,
         kept=kept_sheets(view, by, here.values[by] if by else [], budget),
         dropped=dropped_sheets(view, budget),
@@ -171,6 +175,7 @@ def _sections(chapter: Chapter) -> list[tuple[str, str, bool]]:
         ("funnel", "Kept by each step", True),
         ("steps", "What steps learned", True),
         ("rows", "Distributions", bool(chapter.bars or chapter.numbers or chapter.times or chapter.globe)),
+        ("measured", "Measured", bool(chapter.values or chapter.matrices)),
         ("kept", "Kept rows", bool(chapter.kept)),
         ("dropped", "Dropped rows", bool(chapter.dropped)),
         ("lineage", "Where it comes from", True),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from poolwright.core.measured import Measured
 from poolwright.core.rows import Rows
 from poolwright.core.table import Table
 
@@ -30,8 +31,10 @@ class TableView:
         dropped_sample: (ledger code, limit) -> at most so many rows of the source that were dropped with
             this code, the same ones each time. Columns as the source has them, 'image' among them where
             there are pictures.
+        measured: figures of the recipe that were measured on the table.
     """
 
     table: Table
     image_bytes: Callable[[Rows], list[bytes | None]] = no_images
     dropped_sample: Callable[[int, int], Rows] = no_rows
+    measured: tuple[Measured, ...] = ()

@@ -5,29 +5,72 @@ from __future__ import annotations
 from collections import Counter
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
+from poolwright.core.columns import is_groupable, is_vector
 from poolwright.core.errors import RecipeError, did_you_mean
+from poolwright.core.measured import Matrix, Measured
 from poolwright.core.rows import Rows
 from poolwright.core.table import Table
 from poolwright.recipe.figures import Figure
+from poolwright.run.domain_gap import domain_gap
 
 
-def measure(figure: Figure, table: Table) -> float:
-    """The value of a figure.
+def check_figure(figure: Figure, schema: pa.Schema) -> None:
+    """Find what is wrong before anything is measured.
+
+    Args:
+        schema: columns that the table has, or will have.
+
+    Raises:
+        RecipeError: a column is missing, or of a type that cannot be measured.
+    """
+    for name in figure.columns():
+        if name not in schema.names:
+            raise RecipeError(
+                f"figure '{figure.name}': table '{figure.table}' has no column '{name}'; "
+                f"{did_you_mean(name, schema.names)}; there are: {', '.join(schema.names)}"
+            )
+    if figure.measure != "domain_gap":
+        return
+    for name in figure.columns():
+        dtype, vectors = schema.field(name).type, name == figure.vectors
+        if not (is_vector(dtype) if vectors else is_groupable(dtype)):
+            wanted = "vectors" if vectors else "strings or integers"
+            raise RecipeError(f"figure '{figure.name}': column '{name}' has type {dtype}; it takes {wanted}")
+
+
+def measure(figure: Figure, table: Table, workers: int | None = None) -> Measured:
+    """The value of a figure. The same rows in any order give the same value, whatever the number of workers.
+
+    Args:
+        workers: probes fitted at once; default one a core.
 
     Raises:
         RecipeError: the table lacks a column, or has no rows to measure.
     """
-    for name in figure.columns():
-        if name not in table.schema.names:
-            raise RecipeError(
-                f"figure '{figure.name}': table '{table.name}' has no column '{name}'; "
-                f"{did_you_mean(name, table.schema.names)}"
-            )
+    from threadpoolctl import threadpool_limits
+
+    check_figure(figure, table.schema)
     if not table.record.rows_kept:
         raise RecipeError(f"figure '{figure.name}': table '{table.name}' kept no rows to measure")
-    return {"accuracy": _accuracy, "balance": _balance, "probe": _probe}[figure.measure](figure, table)
+    # With more threads the last bits of a product depend on how it was cut.
+    with threadpool_limits(1):
+        value, words = _value(figure, table, workers)
+    return Measured(name=figure.name, table=table.name, measure=figure.measure, value=value, words=words)
+
+
+def _value(figure: Figure, table: Table, workers: int | None) -> tuple[float | Matrix, str]:
+    if figure.measure == "domain_gap":
+        return domain_gap(figure, table, workers)
+    if figure.measure == "accuracy":
+        return _accuracy(figure, table), f"Share of rows whose {figure.predicted} is their {figure.truth}."
+    if figure.measure == "balance":
+        groups = " and ".join(figure.group)
+        return _balance(figure, table), f"Rows of the smallest group by {groups} over rows of the largest; 1 is even."
+    words = f"Accuracy on the split test of a linear classifier from {figure.vectors} to {figure.truth}, "
+    return _probe(figure, table), words + "trained on the split train."
 
 
 def _accuracy(figure: Figure, table: Table) -> float:

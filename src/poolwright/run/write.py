@@ -148,14 +148,14 @@ class Ledger:
 
 
 def _write_rows(batches: Iterator[Rows], schema: pa.Schema, out: Any, kept: list[int]) -> None:
-    options = _parquet_options(schema)
+    options = parquet_options(schema)
     with pq.ParquetWriter(out, schema, **options) as writer:
-        for table in _regroup(batches, schema):
+        for table in regroup(batches, schema):
             writer.write_table(table, row_group_size=max(table.num_rows, 1))
             kept[0] += table.num_rows
 
 
-def _parquet_options(schema: pa.Schema) -> dict[str, Any]:
+def parquet_options(schema: pa.Schema) -> dict[str, Any]:
     """Vectors are stored as they are: they do not compress, and dictionaries of them cost seconds."""
     plain = {path for field in schema for path in _leaves(field) if is_vector(field.type) or _is_bytes(field.type)}
     leaves = [path for field in schema for path in _leaves(field)]
@@ -179,7 +179,7 @@ def _is_bytes(dtype: pa.DataType) -> bool:
     return bool(pa.types.is_binary(dtype) or pa.types.is_large_binary(dtype))
 
 
-def _regroup(batches: Iterator[Rows], schema: pa.Schema) -> Iterator[pa.Table]:
+def regroup(batches: Iterator[Rows], schema: pa.Schema) -> Iterator[pa.Table]:
     """Kept rows in row groups of one size, whatever batches they came in."""
     size = _row_group_rows(schema)
     waiting: list[pa.Table] = []

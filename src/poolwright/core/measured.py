@@ -1,0 +1,48 @@
+"""Measured: what a figure of a recipe found on a table."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Matrix(_Record):
+    """A number for each pair of two groups of rows, such as the accuracy of training on one and testing on the other.
+
+    Attributes:
+        down, across: what the lines and the columns are: 'trained on', 'tested on'.
+        rows, columns: names of the groups down and across; one name stands for one group in both.
+        values: a line for each of `rows` with a number for each of `columns`, to four decimals.
+        row_counts, column_counts: rows of the table that each group stands for.
+        summary: numbers about the matrix by name, such as the mean of its diagonal.
+    """
+
+    down: str
+    across: str
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    values: tuple[tuple[float, ...], ...]
+    row_counts: tuple[int, ...]
+    column_counts: tuple[int, ...]
+    summary: dict[str, float]
+
+
+class Measured(_Record):
+    """The value of one figure.
+
+    Attributes:
+        name: of the figure.
+        table: whose kept rows were measured.
+        measure: what was measured, as the recipe names it.
+        value: one number, or a matrix.
+        words: how it was measured, in sentences.
+    """
+
+    name: str
+    table: str
+    measure: str
+    value: float | Matrix
+    words: str

@@ -1,0 +1,151 @@
+"""Subsets of a release: the rows that other tables of the run have, as row numbers in its metadata.
+
+<n>_sample_indices.npy   row numbers, int64 (rows,), ascending; n is the number of classes
+<n>_label_wnids.csv      one column `wnid`: the classes, by class number
+classes.csv              all classes: number, index in the vocabulary, WordNet id, name, rows
+
+Names and form as published at https://github.com/lilyjiayi/CLIP-GeoYFCC; classes.csv is ours.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from poolwright.core.columns import UID
+from poolwright.core.errors import ReleaseError
+from poolwright.core.table import Table
+from poolwright.release.record import OtherFile, ReleasedSubset
+
+CLASSES = "classes.csv"
+WNID = "wnid"
+INDICES = "{}_sample_indices.npy"
+WNIDS = "{}_label_wnids.csv"
+
+
+class Classes:
+    """The classes of a table, told by their numbers. Add the rows batch by batch.
+
+    Args:
+        table: name of the table, for errors.
+        columns: what is known of a class by its name in classes.csv -> column of the table, for errors.
+    """
+
+    def __init__(self, table: str, columns: Mapping[str, str]) -> None:
+        self.table, self.columns = table, dict(columns)
+        self.known: dict[int, tuple[Any, ...]] = {}
+        self.rows: dict[int, int] = {}
+
+    def add(self, numbers: pa.Array, about: Sequence[pa.Array]) -> None:
+        """Add rows: their class numbers, and the columns that tell of the class."""
+        keys = [f"k{place}" for place in range(len(about) + 1)]
+        counted = pa.table([numbers, *about], names=keys).group_by(keys).aggregate([([], "count_all")])
+        for row in zip(*(counted.column(name).to_pylist() for name in (*keys, "count_all")), strict=True):
+            number, told, rows = row[0], row[1:-1], row[-1]
+            was = self.known.setdefault(number, told)
+            if was != told:
+                self._conflict(number, was, told)
+            self.rows[number] = self.rows.get(number, 0) + rows
+
+    def check(self, column: str) -> None:
+        """Check that the numbers have no gaps.
+
+        Raises:
+            ReleaseError: they are not 0 to n-1.
+        """
+        gap = next((number for number in range(len(self.known)) if number not in self.known), None)
+        if gap is not None:
+            raise ReleaseError(
+                f"table '{self.table}': no row has class {gap} in '{column}', and {len(self.known):,} classes are "
+                f"numbered 0 to {len(self.known) - 1:,}; number them by `renumber` in this table"
+            )
+
+    def wnids(self, numbers: Sequence[int]) -> list[str]:
+        """WordNet ids of classes.
+
+        Raises:
+            ReleaseError: a class has none.
+        """
+        place = list(self.columns).index(WNID)
+        found = [self.known[number][place] for number in numbers]
+        if None in found:
+            raise ReleaseError(
+                f"table '{self.table}': '{self.columns[WNID]}' is null for class {numbers[found.index(None)]}; "
+                "every class of a subset needs its WordNet id"
+            )
+        return found
+
+    def write(self, folder: Path) -> OtherFile:
+        """Write classes.csv."""
+        lines = [(number, *self.known[number], self.rows[number]) for number in sorted(self.known)]
+        with (folder / CLASSES).open("w", encoding="utf-8", newline="") as out:
+            writer = csv.writer(out, lineterminator="\n")
+            writer.writerow(["label_id", *self.columns, "rows"])
+            writer.writerows(lines)
+        return OtherFile(path=CLASSES, type="text/csv", words=f"the {len(lines):,} classes by number")
+
+    def _conflict(self, number: int, was: Sequence[Any], told: Sequence[Any]) -> None:
+        name, one, other = next(
+            (name, one, other) for name, one, other in zip(self.columns, was, told, strict=True) if one != other
+        )
+        raise ReleaseError(
+            f"table '{self.table}': class {number} has two values of '{self.columns[name]}', {one!r} and {other!r}; "
+            "is the class number taken from the right column?"
+        )
+
+
+def positions(subset: Table, uids: pa.ChunkedArray, base: str) -> np.ndarray:
+    """Row numbers of a subset's rows in the base table, ascending, int64.
+
+    Args:
+        subset: the table of the subset.
+        uids: uids of the base table, strings, in order.
+        base: its name.
+
+    Raises:
+        ReleaseError: a row is not in the base table, or stands for two.
+    """
+    wanted = subset.read([UID]).column(UID).cast(pa.string())
+    found = pc.index_in(wanted, value_set=uids.combine_chunks())
+    if found.null_count:
+        uid = wanted[pc.index(found.is_null(), True).as_py()].as_py()
+        raise ReleaseError(
+            f"table '{subset.name}' has {found.null_count:,} rows that '{base}' has not, such as uid {uid!r}; "
+            f"a subset comes from '{base}' and has rows of it alone"
+        )
+    places = np.sort(found.to_numpy().astype(np.int64))
+    twice = np.flatnonzero(np.diff(places) == 0)
+    if len(twice):
+        raise ReleaseError(f"table '{subset.name}' has uid {uids[int(places[twice[0]])].as_py()!r} twice")
+    return places
+
+
+def write_subset(
+    folder: Path, name: str, table: str, places: np.ndarray, numbers: np.ndarray, classes: Classes
+) -> tuple[ReleasedSubset, list[OtherFile]]:
+    """Write the two files of a subset.
+
+    Args:
+        folder: of the release.
+        name: begins the names of the files.
+        table: name of the subset's table.
+        places: row numbers, ascending.
+        numbers: class of every row of the base table.
+        classes: of the base table.
+    """
+    found = np.unique(numbers[places]).tolist()
+    indices, wnids = INDICES.format(name), WNIDS.format(name)
+    np.save(folder / indices, places, allow_pickle=False)
+    text = "".join(f"{wnid}\n" for wnid in [WNID, *classes.wnids(found)])
+    (folder / wnids).write_text(text, encoding="utf-8", newline="\n")
+    files = [
+        OtherFile(path=indices, type="application/octet-stream", words=f"Row numbers of {table}, int64, from 0"),
+        OtherFile(path=wnids, type="text/csv", words=f"WordNet ids of the classes of {table}, by class number"),
+    ]
+    return ReleasedSubset(name=name, table=table, rows=len(places), classes=len(found)), files

@@ -1,0 +1,80 @@
+"""What was measured on a table: numbers, and matrices as shaded tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from poolwright.core.measured import Matrix, Measured
+from poolwright.report.words import cut
+
+
+@dataclass(frozen=True)
+class Value:
+    """One number."""
+
+    name: str
+    value: str
+    words: str
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One number of a matrix. `shade` is 0 for the least and 1 for the greatest; `same` marks a group with itself."""
+
+    value: str
+    shade: float
+    same: bool
+
+
+@dataclass(frozen=True)
+class MatrixTable:
+    """A matrix as a table: (name, cells, rows) a line."""
+
+    name: str
+    words: str
+    facts: str
+    down: str
+    across: str
+    names: tuple[str, ...]
+    lines: tuple[tuple[str, tuple[Cell, ...], str], ...]
+    rows: tuple[str, ...]
+
+
+def values(measured: Sequence[Measured]) -> list[Value]:
+    """The figures that are one number."""
+    return [
+        Value(cut(found.name, 80), f"{found.value:.3f}", found.words)
+        for found in measured
+        if not isinstance(found.value, Matrix)
+    ]
+
+
+def matrices(measured: Sequence[Measured]) -> list[MatrixTable]:
+    """The figures that are matrices."""
+    return [_matrix(found, found.value) for found in measured if isinstance(found.value, Matrix)]
+
+
+def _matrix(found: Measured, matrix: Matrix) -> MatrixTable:
+    every = [value for line in matrix.values for value in line]
+    low, span = min(every), (max(every) - min(every)) or 1.0
+
+    def cells(name: str, line: Sequence[float]) -> tuple[Cell, ...]:
+        return tuple(
+            Cell(f"{value:.3f}", round((value - low) / span, 3), name == other)
+            for value, other in zip(line, matrix.columns, strict=True)
+        )
+
+    return MatrixTable(
+        name=cut(found.name, 80),
+        words=found.words,
+        facts=" · ".join(f"{name} {value:.3f}" for name, value in matrix.summary.items()),
+        down=matrix.down,
+        across=matrix.across,
+        names=tuple(cut(name, 24) for name in matrix.columns),
+        lines=tuple(
+            (cut(name, 40), cells(name, line), f"{rows:,}")
+            for name, line, rows in zip(matrix.rows, matrix.values, matrix.row_counts, strict=True)
+        ),
+        rows=tuple(f"{rows:,}" for rows in matrix.column_counts),
+    )

@@ -1,0 +1,54 @@
+"""What was measured, on the page."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from poolwright.core.measured import Matrix, Measured
+from poolwright.report.page import write_report
+from poolwright.report.view import TableView
+from tests.report.made import make_table, photos
+
+MATRIX = Matrix(
+    down="trained on",
+    across="tested on",
+    rows=("Africa", "<b>Asia</b>"),
+    columns=("Africa", "<b>Asia</b>"),
+    values=((0.9123, 0.5), (0.4, 0.8)),
+    row_counts=(20000, 30),
+    column_counts=(40, 50),
+    summary={"in-domain mean": 0.8562, "gap": 0.4062},
+)
+
+
+def page(folder: Path, *measured: Measured) -> str:
+    table = make_table(folder / "table", photos(60))
+    return write_report([TableView(table, measured=measured)], folder / "report.html", "world").read_text("utf-8")
+
+
+def test_matrices_are_shaded_tables_and_numbers_stand_alone(tmp_path: Path) -> None:
+    gap = Measured(name="gap & all", table="kept", measure="domain_gap", value=MATRIX, words="How <it> was done.")
+    number = Measured(name="probe", table="kept", measure="probe", value=0.6554, words="A probe.")
+    html = page(tmp_path, number, gap)
+    section = html.split('<section id="t1-measured"')[1].split("</section>")[0]
+    cells = re.findall(r'<td style="--shade:([\d.]+)">(?:<b>)?([\d.]+)', section)
+    assert cells == [("1.0", "0.912"), ("0.195", "0.500"), ("0.0", "0.400"), ("0.781", "0.800")]
+    assert section.count("<b>0.912</b>") == section.count("<b>0.800</b>") == 1
+    assert "<b>0.655</b>" in section
+    assert "gap &amp; all" in section
+    assert "How &lt;it&gt; was done." in section
+    assert "&lt;b&gt;Asia&lt;/b&gt;" in section
+    assert "in-domain mean 0.856 · gap 0.406" in section
+    assert "20,000" in section
+    assert 'href="#t1-measured"' in html
+
+
+def test_without_figures_there_is_no_section(tmp_path: Path) -> None:
+    assert "t1-measured" not in page(tmp_path)
+
+
+def test_a_matrix_of_equal_numbers(tmp_path: Path) -> None:
+    even = MATRIX.model_copy(update={"values": ((0.5, 0.5), (0.5, 0.5))})
+    html = page(tmp_path, Measured(name="gap", table="kept", measure="domain_gap", value=even, words=""))
+    assert html.count("--shade:0.0") == 4
