@@ -88,7 +88,7 @@ LAYOUT_EXAMPLES = {
     "huggingface": "{table: best, layout: huggingface, class_label: label, to: out/best}",
     "image_folder": "{table: best, layout: image_folder, by: label, to: out/best-images}",
     "domainnet": "{table: best, layout: domainnet, domain: continent, to: out/best-domainnet}",
-    "geoyfcc": "{table: all, layout: geoyfcc, subsets: [best], to: out/all}",
+    "geoyfcc": "{table: best, layout: geoyfcc, columns: {yfcc_metadata: null}, pickle: true, to: out/best}",
 }
 
 LAYOUT_FORMS = {
