@@ -76,7 +76,8 @@ def run(work: Path) -> float:
 
 def _ranks(work: Path) -> Path:
     """The hash ranks of all rows, as parquet."""
-    uids = pq.read_table(work / "rows", columns=["uid"]).column("uid")
+    files = sorted((work / "rows").glob("*.parquet"))
+    uids = pa.concat_tables([pq.read_table(file, columns=["uid"]) for file in files]).column("uid")
     keys = {
         "top_rank": hash_key(SEED, "clip-geoyfcc-classes", "top", "0"),
         "cap_rank": hash_key(hash_key(SEED, "", "cap", "0"), "class_index"),

@@ -51,4 +51,10 @@ def test_without_figures_there_is_no_section(tmp_path: Path) -> None:
 def test_a_matrix_of_equal_numbers(tmp_path: Path) -> None:
     even = MATRIX.model_copy(update={"values": ((0.5, 0.5), (0.5, 0.5))})
     html = page(tmp_path, Measured(name="gap", table="kept", measure="domain_gap", value=even, words=""))
-    assert html.count("--shade:0.0") == 4
+    assert html.count("--shade:1.0") == 4
+
+
+def test_small_differences_have_like_colours() -> None:
+    close = MATRIX.model_copy(update={"values": ((0.99, 0.98), (0.97, 1.0))})
+    assert close.limits() == (0.75, 1.0)
+    assert MATRIX.model_copy(update={"values": ((0.2, 0.9), (0.6, 0.8))}).limits() == (0.2, 0.9)

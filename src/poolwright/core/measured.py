@@ -5,6 +5,10 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict
 
 
+_LEAST_SPAN = 0.25
+"""Numbers whose colours differ fully are at least so far apart."""
+
+
 class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -28,6 +32,12 @@ class Matrix(_Record):
     row_counts: tuple[int, ...]
     column_counts: tuple[int, ...]
     summary: dict[str, float]
+
+    def limits(self) -> tuple[float, float]:
+        """Numbers that the faintest and the strongest colour stand for: so that a hundredth does not look like much."""
+        values = [value for line in self.values for value in line]
+        high = max(values)
+        return min(*values, high - _LEAST_SPAN), high
 
 
 class Measured(_Record):

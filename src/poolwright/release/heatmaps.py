@@ -38,9 +38,8 @@ def draw_matrix(name: str, matrix: Matrix) -> Any:
     """The numbers of a matrix; those of a group with itself are framed."""
     grid = np.array(matrix.values, np.float64)
     figure, axes = axes_of(1.2 + _head(matrix) + 0.42 * len(matrix.rows), name)
-    low, high = float(grid.min()), float(grid.max())
-    limits = {"vmin": low, "vmax": max(high, low + 1e-9)}
-    image = axes.imshow(grid, cmap=_colours(), aspect="auto", origin="lower", **limits)
+    low, high = matrix.limits()
+    image = axes.imshow(grid, cmap=_colours(), aspect="auto", origin="lower", vmin=low, vmax=high)
     _name_columns(axes, matrix.columns, matrix.rows)
     name_rows(axes, list(matrix.rows))
     axes.set_xlabel(matrix.across, color=SOFT, fontsize=9, labelpad=8)

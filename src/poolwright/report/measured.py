@@ -20,7 +20,7 @@ class Value:
 
 @dataclass(frozen=True)
 class Cell:
-    """One number of a matrix. `shade` is 0 for the least and 1 for the greatest; `same` marks a group with itself."""
+    """One number of a matrix. `shade` runs from 0 to 1; `same` marks a group with itself."""
 
     value: str
     shade: float
@@ -56,12 +56,11 @@ def matrices(measured: Sequence[Measured]) -> list[MatrixTable]:
 
 
 def _matrix(found: Measured, matrix: Matrix) -> MatrixTable:
-    every = [value for line in matrix.values for value in line]
-    low, span = min(every), (max(every) - min(every)) or 1.0
+    low, high = matrix.limits()
 
     def cells(name: str, line: Sequence[float]) -> tuple[Cell, ...]:
         return tuple(
-            Cell(f"{value:.3f}", round((value - low) / span, 3), name == other)
+            Cell(f"{value:.3f}", round((value - low) / (high - low), 3), name == other)
             for value, other in zip(line, matrix.columns, strict=True)
         )
 
