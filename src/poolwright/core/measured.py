@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict
 
-
 _LEAST_SPAN = 0.25
 """Numbers whose colours differ fully are at least so far apart."""
 
