@@ -66,8 +66,10 @@ class Engine:
                         raise result
                     yield unit, result
         finally:
-            # Before `rows` is closed, which waits for all units, whether anyone wants them or not.
+            # Closing waits for all units, so those that have not begun must know first that nobody wants them. And it
+            # is done here: the collector could do it in Daft's event loop, which would then wait for itself.
             _ENDED.add(job)
+            rows.close()
 
     def _daft(self) -> Any:
         daft = import_daft()
