@@ -31,6 +31,7 @@ STEP_EXAMPLES = {
     "embed": "embed: {image: clip, text: clip_text, model: clip}",
     "label": 'label: {with: clip, vocabulary: [cat, dog, house], template: "a photo of a {}.", model: clip}',
     "similarity": "similarity: {of: clip, prompt: a photo of a map., model: clip, into: maplike}",
+    "classify": "classify: {with: clip, examples: labelled, positive: map, threshold: {precision: 95%}, keep: true}",
     "region": "region: {country: country, names: {Scotland: GB}}",
     "size": "size",
     "hash": "hash: {kinds: [sha256, phash]}",
@@ -82,6 +83,9 @@ geoyfcc:
   path: data/GeoYFCC.parquet # made by `poolwright convert geoyfcc GeoYFCC.pkl data/GeoYFCC.parquet`
   images: data/images
   image_path: "{photo_id}.jpg\"""",
+    "commonpool": "pool: {read: commonpool, path: data/commonpool, vectors: [l14_img]}",
+    "clip_retrieval": "photos: {read: clip_retrieval, path: data/embeddings, model: ViT-B-32/openai}",
+    "img2dataset": "downloaded: {read: img2dataset, path: data/shards, keep: [url, text, sha256, image]}",
 }
 
 LAYOUT_EXAMPLES = {

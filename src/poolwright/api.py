@@ -1,14 +1,18 @@
-"""The Python API: check, plan, run, show, why, release, report, verify, convert. The CLI renders what these return."""
+"""The Python API: check, plan, run, show, why, release, report, verify, convert, fetch, rebuild.
+
+The CLI renders what these return.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from poolwright.core.columns import IMAGE
-from poolwright.core.errors import InputError, PoolwrightError
+from poolwright.core.errors import InputError, PoolwrightError, RecipeError, did_you_mean
 from poolwright.core.measured import Matrix, Measured
 from poolwright.core.rows import Rows
 from poolwright.core.table import RECORD, Table
@@ -18,15 +22,19 @@ from poolwright.recipe.recipe import Recipe, ReleaseSpec
 from poolwright.registry import STEPS, step_class
 from poolwright.run.engine import Engine
 from poolwright.run.flow import BATCH_ROWS
+from poolwright.run.lock import run_lock
 from poolwright.run.measure import check_figure
 from poolwright.run.measurements import measure_all, measured_of
 from poolwright.run.plan import TablePlan
-from poolwright.run.progress import Listener, Silent
+from poolwright.run.progress import Listener, Silent, TableProgress
 from poolwright.run.runs import Run, encoder_specs
 from poolwright.run.why import Story, dropped_rows
 from poolwright.run.why import why as _why
 
 if TYPE_CHECKING:
+    from poolwright.fetch.fetch import Fetched, FetchProgress, SourceLike
+    from poolwright.fetch.options import FetchOptions
+    from poolwright.fetch.recovery import Recovery
     from poolwright.release.layout import Written
     from poolwright.release.verify import Verification
     from poolwright.report.view import TableView
@@ -294,6 +302,82 @@ def convert(
     return convert_pool(make_pool(kind, parameters, Path.cwd()), Path(to), listener or Silent())
 
 
+def fetch(
+    source: SourceLike,
+    to: str | Path,
+    options: FetchOptions | None = None,
+    tool: str = "own",
+    listener: Listener | None = None,
+) -> Fetched:
+    """Fetch the images of rows with URLs. The same call again continues, or finds that all is done.
+
+    Args:
+        source: Parquet, CSV or JSON Lines files, a finished table or a release.
+        to: folder of the shards, in the layout of img2dataset.
+        options: limits, politeness, columns, layout; all have defaults.
+        tool: 'own', or 'img2dataset', which must be installed and guards nothing.
+        listener: is told of progress.
+
+    Returns:
+        Counts by status and error class. Every row of the source has one outcome.
+
+    Raises:
+        RecipeError: a column or an option is wrong, or there is something else at `to`.
+        ChangedError: the source, or a finished shard, changed.
+        PoolwrightError: the run itself failed. Images that could not be fetched are no error.
+    """
+    from poolwright.fetch.fetch import fetch_images
+    from poolwright.fetch.img2dataset_tool import fetch_with_img2dataset
+    from poolwright.fetch.options import FetchOptions
+
+    if tool not in ("own", "img2dataset"):
+        raise RecipeError(f"no tool '{tool}'; {did_you_mean(tool, ('own', 'img2dataset'))}")
+    options, folder = options or FetchOptions(), Path(to)
+    with run_lock(folder / ".fetch"):
+        if tool == "img2dataset":
+            return fetch_with_img2dataset(source, folder, options)
+        return fetch_images(source, folder, options, _fetch_teller(folder.name, listener or Silent()))
+
+
+def _fetch_teller(name: str, listener: Listener) -> Callable[[FetchProgress], None]:
+    begun = perf_counter()
+
+    def tell(found: FetchProgress) -> None:
+        progress = TableProgress(name, "fetch", max(found.shards_total or 0, found.shards), found.shards)
+        progress.rows, progress.kept, progress.dropped = found.rows, found.succeeded, dict(found.failed)
+        progress.seconds = perf_counter() - begun
+        listener.progress(progress)
+
+    return tell
+
+
+def rebuild(
+    source: SourceLike,
+    to: str | Path,
+    options: FetchOptions | None = None,
+    class_column: str | None = None,
+    listener: Listener | None = None,
+) -> Recovery:
+    """Fetch the images of a release again, verify their SHA-256, and report what was recovered.
+
+    Args:
+        source: a release, or its Parquet files, with `url`, and where there are any `sha256` and classes.
+        to: folder of the shards; `recovery.json` and `recovery.csv` lie beside them.
+        options: as for `fetch`.
+        class_column: default `label`, where there is one.
+        listener: is told of progress.
+
+    Raises:
+        PoolwrightError: as `fetch`.
+    """
+    from poolwright.fetch.options import FetchOptions
+    from poolwright.fetch.recovery import check_class_column, recovery
+
+    options = options or FetchOptions()
+    column = check_class_column(source, options, class_column)
+    return recovery(fetch(source, to, options, "own", listener), options, column)
+
+
 def steps() -> dict[str, Any]:
     """All steps by verb, in flow order."""
     return {verb: step_class(verb) for verb in STEPS}
@@ -319,7 +403,9 @@ __all__ = [
     "TableOutlook",
     "check",
     "convert",
+    "fetch",
     "plan",
+    "rebuild",
     "report",
     "run",
     "show",

@@ -19,12 +19,16 @@ POOLS = {
     "arrays": "poolwright.pools.arrays:Arrays",
     "yfcc100m": "poolwright.pools.yfcc100m:Yfcc100m",
     "geoyfcc": "poolwright.pools.geoyfcc:GeoYFCC",
+    "commonpool": "poolwright.pools.commonpool:CommonPool",
+    "clip_retrieval": "poolwright.pools.clip_retrieval:ClipRetrieval",
+    "img2dataset": "poolwright.pools.img2dataset:Img2dataset",
 }
 
 STEPS = {
     "embed": "poolwright.describe.embed:Embed",
     "label": "poolwright.describe.label:Label",
     "similarity": "poolwright.describe.similarity:Similarity",
+    "classify": "poolwright.describe.classify:Classify",
     "region": "poolwright.describe.region:Region",
     "size": "poolwright.describe.size:Size",
     "hash": "poolwright.describe.hash:Hash",

@@ -23,7 +23,22 @@ from poolwright.recipe.shipped import shipped
 from poolwright.registry import STEPS
 from tests.calling import call
 
-COMMANDS = ("demo", "recipes", "new", "check", "plan", "run", "show", "why", "report", "convert", "steps", "verify")
+COMMANDS = (
+    "demo",
+    "recipes",
+    "new",
+    "check",
+    "plan",
+    "run",
+    "show",
+    "why",
+    "report",
+    "convert",
+    "steps",
+    "verify",
+    "fetch",
+    "rebuild",
+)
 
 RECIPE = """\
 recipe: 1

@@ -40,7 +40,7 @@ _BASE: dict[str, Any] = {
     "recipe": 1,
     "name": "fragment",
     "pools": {"photos": {"read": "image_folder", "path": "photos"}},
-    "tables": {"best": {"from": "photos", "steps": []}},
+    "tables": {"best": {"from": "photos", "steps": []}, "labelled": {"from": "photos"}},
 }
 
 

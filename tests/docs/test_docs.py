@@ -11,7 +11,16 @@ from tests.conftest import REPOSITORY, MadeDemo
 from tests.docs.pages import as_shown, run_page
 
 PAGES = [REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]
-WITH_BLOCKS = {"README.md", "tutorial.md", "recipes.md", "formats.md", "steps.md", "pools.md", "layouts.md"}
+WITH_BLOCKS = {
+    "README.md",
+    "tutorial.md",
+    "recipes.md",
+    "formats.md",
+    "steps.md",
+    "pools.md",
+    "layouts.md",
+    "fetching.md",
+}
 
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)

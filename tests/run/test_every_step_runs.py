@@ -15,10 +15,11 @@ import yaml
 from poolwright import api
 from poolwright.core.errors import PoolwrightError
 from poolwright.core.rows import one_array, vector_array, vectors_of
+from poolwright.core.table import Table
 from poolwright.recipe.recipe import Recipe
 from tests.run.pools import final_files
 from tests.run.test_ray import run_on_ray
-from tests.steps.examples import Case, _with_files, cases
+from tests.steps.examples import Case, _with_files, cases, labelled_part
 from tests.steps.tables import make
 
 
@@ -34,14 +35,22 @@ def write_rows(folder: Path, table: pa.Table, parts: int) -> None:
 
 
 def recipe_of(case: Case) -> dict[str, Any]:
-    """A recipe with the one step over all rows of the folder; nothing is too bad."""
-    return {
+    """A recipe with the one step over all rows of the folder, and the tables it learns from; nothing is too bad."""
+    data: dict[str, Any] = {
         "recipe": 1,
         "name": "one-step",
         "max_bad": 1.0,
         "pools": {"rows": {"read": "table", "path": "rows"}},
         "tables": {"made": {"from": "rows", "steps": [{case.verb: _with_files(case.example.parameters)}]}},
     }
+    for name in case.example.step(case.verb).tables():
+        for key, part in labelled_part(name).items():
+            data[key].update(part)
+    return data
+
+
+def made(folder: Path) -> Table:
+    return next(table for table in api.show(folder) if table.name == "made")
 
 
 def rows_of(case: Case) -> pa.Table:
@@ -59,7 +68,7 @@ def outcome(recipe: Recipe, folder: Path, **options: Any) -> str:
 
 def kept(folder: Path) -> list[dict[str, Any]]:
     """Kept rows in order of the uid; NaN as text, for it equals nothing."""
-    table = api.show(folder)[0].read().sort_by("uid")
+    table = made(folder).read().sort_by("uid")
     return [{name: repr(value) for name, value in row.items()} for row in table.to_pylist()]
 
 
@@ -75,7 +84,7 @@ def test_workers_batches_order_and_cut_change_nothing(case: Case, tmp_path: Path
     assert outcome(shuffled, other / "run") == said
     if not said:
         assert final_files(one / "run") == final_files(one / "again")
-        record = api.show(one / "run")[0].record
+        record = made(one / "run").record
         assert record.rows_in == table.num_rows == record.rows_kept + record.rows_dropped
         assert kept(one / "run") == kept(other / "run")
         uid = str(table["uid"][0])

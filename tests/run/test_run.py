@@ -51,6 +51,15 @@ def test_a_finished_run_is_not_repeated(pool: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in first.folder.rglob("*")} == before
 
 
+def test_what_a_kill_left_beside_a_finished_table_is_removed(pool: Path) -> None:
+    first = api.run(make_recipe(pool), pool / "run").tables["chosen"]
+    before = final_files(pool / "run")
+    (first.folder / "work" / "done").mkdir(parents=True)
+    (first.folder / "work" / "done" / "unit-00002.json").write_text("{}")
+    api.run(make_recipe(pool), pool / "run")
+    assert final_files(pool / "run") == before
+
+
 @pytest.mark.parametrize("options", [{"workers": 1}, {"batch_rows": 97}, {"batch_rows": 1}])
 def test_workers_and_batches_change_no_byte(pool: Path, options: dict[str, int]) -> None:
     api.run(make_recipe(pool), pool / "one")

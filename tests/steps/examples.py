@@ -13,7 +13,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from poolwright.core.rows import vector_array
 from poolwright.core.step import Step
+from poolwright.core.table import Table
+from poolwright.recipe.recipe import Recipe
 from poolwright.registry import STEPS, step_class
 from tests.steps.tables import WIDTH
 
@@ -72,6 +75,8 @@ CLIP = "made:clip"
 IMAGES: dict[str, Any] = {"images": True, "most": 7}
 NAMES = ["a dog", "a boat", "a red boat"]
 
+LEARN: dict[str, Any] = {"with": "embedding", "examples": "examples", "folds": 2}
+
 EXAMPLES: dict[str, list[Example]] = {
     "embed": [
         Example({"image": "clip", "text": "words", "model": CLIP}, **IMAGES),
@@ -92,6 +97,11 @@ EXAMPLES: dict[str, list[Example]] = {
         Example({"country": "small", "codes": "numeric", "americas": "one"}),
         Example({"at": ["latitude", "longitude"]}),
         Example({"at": ["half", "score"], "americas": "one"}),
+    ],
+    "classify": [
+        Example({**LEARN, "positive": "map", "candidates": ["mean", "svm"]}, most=60),
+        Example({**LEARN, "positive": "map", "candidates": ["logistic"], "keep": True}, most=60),
+        Example({**LEARN, "class": "kind", "candidates": ["mean"]}, most=60),
     ],
     "size": [Example({}, **IMAGES)],
     "hash": [Example({}, **IMAGES), Example({"kinds": ["sha256"]}, **IMAGES)],
@@ -200,6 +210,36 @@ def _with_files(parameters: dict[str, Any]) -> dict[str, Any]:
     return {name: place(value) for name, value in parameters.items()}
 
 
+def labelled_rows() -> pa.Table:
+    """Labelled vectors for steps that learn from a table: two classes, and three kinds within them."""
+    draw = np.random.default_rng(4)
+    kinds = np.array(["atlas", "globe", "photo"])[np.arange(90) % 3]
+    centres = {kind: draw.normal(size=WIDTH) for kind in ("atlas", "globe", "photo")}
+    vectors = np.stack([centres[kind] for kind in kinds]) + draw.normal(size=(90, WIDTH))
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    return pa.table(
+        {
+            "uid": [f"labelled-{row}" for row in range(90)],
+            "class": np.where(kinds == "photo", "other", "map"),
+            "kind": kinds,
+            "embedding": vector_array(vectors.astype(np.float16)),
+        }
+    )
+
+
+@cache
+def made_table(name: str) -> Table:
+    """A finished table with the labelled rows."""
+    data = {"recipe": 1, "name": "labelled", **labelled_part(name)}
+    return Recipe.from_data(data, made_files()).run(made_files() / "run").tables[name]
+
+
+def labelled_part(name: str) -> dict[str, Any]:
+    """The pool and the table of labelled rows, as parts of a recipe."""
+    path = str(made_files() / "labelled.parquet")
+    return {"pools": {"labelled": {"read": "table", "path": path}}, "tables": {name: {"from": "labelled"}}}
+
+
 @cache
 def made_files() -> Path:
     """A folder with the files that examples name, made once."""
@@ -207,6 +247,7 @@ def made_files() -> Path:
 
     folder = Path(mkdtemp(prefix="poolwright-steps-"))
     write_clip(folder / "clip")
+    pq.write_table(labelled_rows(), folder / "labelled.parquet")
     np.save(folder / "features.npy", np.random.default_rng(0).normal(size=(len(NAMES), WIDTH)).astype(np.float32))
     (folder / "tombstones.txt").write_text("0\né1é\n🙂2🙂\n\n 5 \n", encoding="utf-8")
     pq.write_table(pa.table({"year": [2004, 7, None], "other": ["a", "b", "c"]}), folder / "tombstones.parquet")

@@ -24,11 +24,11 @@ from poolwright.core.state import State
 from poolwright.core.step import Outcome, Step
 from poolwright.models.load import load_encoder
 from poolwright.registry import STEPS, step_class
-from tests.steps.examples import EXAMPLES, Case, cases
+from tests.steps.examples import EXAMPLES, Case, cases, made_table
 from tests.steps.tables import CODINGS, tables
 
 KEY = 0x1234_5678_9ABC_DEF0
-CONTEXT = Context(KEY, load_encoder)
+CONTEXT = Context(KEY, load_encoder, table=made_table)
 
 every_case = pytest.mark.parametrize("case", cases(), ids=str)
 

@@ -190,6 +190,70 @@ def convert(
     print_converted(to, converted)
 
 
+FetchSets = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option("--set", help="Any other option, such as max_wait=10; may be repeated.", metavar="KEY=VALUE"),
+]
+
+
+@app.command()
+def fetch(
+    source: Annotated[Path, typer.Argument(help="Parquet, CSV or JSON Lines; a table, a release.", metavar="INPUT")],
+    to: Annotated[Path, typer.Argument(help="Folder of the shards.", metavar="TO")],
+    url: Annotated[Optional[str], typer.Option("--url-col", help="Column of the URL; url.")] = None,  # noqa: UP045
+    caption: Annotated[Optional[str], typer.Option("--caption-col", help="Column of the caption; text.")] = None,  # noqa: UP045
+    sha256: Annotated[Optional[str], typer.Option("--sha256-col", help="Column of the SHA-256; sha256.")] = None,  # noqa: UP045
+    uid: Annotated[Optional[str], typer.Option("--uid-col", help="Column of the id; uid.")] = None,  # noqa: UP045
+    layout: Annotated[Optional[str], typer.Option("--format", help="webdataset or files.")] = None,  # noqa: UP045
+    shard_rows: Annotated[Optional[int], typer.Option(help="Rows a shard; 10000.")] = None,  # noqa: UP045
+    concurrency: Annotated[Optional[int], typer.Option(help="Requests at once; 64.")] = None,  # noqa: UP045
+    per_host: Annotated[Optional[int], typer.Option(help="Requests at once to one host; 4.")] = None,  # noqa: UP045
+    timeout: Annotated[Optional[float], typer.Option(help="Seconds to connect, and between bytes; 10.")] = None,  # noqa: UP045
+    total: Annotated[Optional[float], typer.Option(help="Seconds on the network for one URL; 60.")] = None,  # noqa: UP045
+    max_bytes: Annotated[Optional[str], typer.Option(help="Size of an image at most; 50MB.")] = None,  # noqa: UP045
+    retries: Annotated[Optional[int], typer.Option(help="Further tries where they may help; 2.")] = None,  # noqa: UP045
+    retry: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(help="Fetch rows of this error class again; 'all'; may be repeated.", metavar="CLASS"),
+    ] = None,
+    allow_private: Annotated[bool, typer.Option("--allow-private", help="Allow private and local addresses.")] = False,
+    tool: Annotated[str, typer.Option(help="own or img2dataset.")] = "own",
+    sets: FetchSets = None,
+) -> None:
+    """Fetch images from their URLs, guarded and resumable."""
+    from poolwright.api import fetch as fetch_images
+    from poolwright.cli.fetching import fetch_options, print_fetched
+    from poolwright.cli.progress import console_listener
+
+    options = fetch_options(
+        sets or (), url=url, caption=caption, sha256=sha256, uid=uid, format=layout, shard_rows=shard_rows,
+        concurrency=concurrency, per_host=per_host, timeout=timeout, total=total, max_bytes=max_bytes,
+        retries=retries, retry=tuple(retry) if retry else None, allow_private=allow_private or None,
+    )  # fmt: skip
+    with console_listener() as listener:
+        fetched = fetch_images(source, to, options, tool, listener)
+    print_fetched(fetched)
+
+
+@app.command()
+def rebuild(
+    source: Annotated[Path, typer.Argument(help="A release, or its Parquet file.", metavar="RELEASE")],
+    to: Annotated[Path, typer.Argument(help="Folder of the shards.", metavar="TO")],
+    class_column: Annotated[Optional[str], typer.Option("--class-col", help="Column of the class; label.")] = None,  # noqa: UP045
+    allow_private: Annotated[bool, typer.Option("--allow-private", help="Allow private and local addresses.")] = False,
+    sets: FetchSets = None,
+) -> None:
+    """Fetch a release's images again; tell how many came."""
+    from poolwright.api import rebuild as rebuild_release
+    from poolwright.cli.fetching import fetch_options, print_recovery
+    from poolwright.cli.progress import console_listener
+
+    options = fetch_options(sets or (), allow_private=allow_private or None)
+    with console_listener() as listener:
+        found = rebuild_release(source, to, options, class_column, listener)
+    print_recovery(found)
+
+
 @app.command()
 def steps(
     verb: Annotated[Optional[str], typer.Argument(help="Only this step.")] = None,  # noqa: UP045

@@ -36,6 +36,8 @@ EXTRAS = {
     "country_converter": "geo",
     "tzfpy": "geo",
     "tzdata": "geo",
+    "httpcore2": "fetch",
+    "img2dataset": "img2dataset",
 }
 
 

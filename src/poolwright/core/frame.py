@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from poolwright.core.encoder import Encoder, EncoderSpec
 from poolwright.core.rows import Rows
+from poolwright.core.table import Table
 
 T = TypeVar("T")
 
@@ -45,6 +46,11 @@ def load_no_encoder(spec: EncoderSpec) -> Encoder:
     raise LookupError(f"no encoder can be loaded here: {spec}")
 
 
+def open_no_table(name: str) -> Table:
+    """The table opener of a context that has none."""
+    raise LookupError(f"no table can be opened here: {name}")
+
+
 @dataclass(frozen=True)
 class Context:
     """What `fit` may know besides the rows.
@@ -52,12 +58,14 @@ class Context:
     Attributes:
         key: 64-bit key of this step in this table, from (seed, table, step): the randomness of its hash ranks.
         shared_key: the same without the table: for draws that agree between the tables of a run.
+        table: opens a finished table that the step names in `tables`.
         encoder: loads the encoder of a spec, once a process.
     """
 
     key: int = 0
     encoder: Callable[[EncoderSpec], Encoder] = field(default=load_no_encoder)
     shared_key: int = 0
+    table: Callable[[str], Table] = field(default=open_no_table)
 
 
 class MemoryFrame:

@@ -39,10 +39,12 @@ class Outcome:
     Attributes:
         columns: new columns, one value a row. Values of dropped rows are ignored.
         drop: uint8 (n,): 0 keeps the row, i drops it for `step.reasons[i - 1]`; None keeps all.
+        tallies: int64 (k,) counts over these rows by name, such as a histogram; summed over all rows of a table.
     """
 
     columns: Mapping[str, pa.Array] = field(default_factory=dict)
     drop: np.ndarray | None = None
+    tallies: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 class Step(BaseModel):
@@ -76,6 +78,13 @@ class Step(BaseModel):
     def files(self) -> tuple[str, ...]:
         """Files beside the pool whose content decides what this step does: vocabularies, ready vectors, lists."""
         return ()
+
+    def tables(self) -> tuple[str, ...]:
+        """Other tables of the recipe that `fit` learns from, such as labelled examples."""
+        return ()
+
+    def check_tables(self, schemas: Mapping[str, pa.Schema]) -> None:
+        """Check that those tables have the columns that `fit` will read; raises StepError."""
 
     def gives(self, given: pa.Schema) -> list[pa.Field]:
         """Columns that `apply` adds or replaces.

@@ -115,7 +115,8 @@ class TableRecord(_Record):
     """Everything `table.json` says.
 
     `image_root` is relative to the table's folder where the images lie below the recipe's folder, so that a
-    project can be moved; paths of `files` are relative to the recipe's folder where they can be.
+    project can be moved; paths of `files` are relative to the recipe's folder where they can be. `tallies` are
+    counts that steps made over all rows they met, by '<state name>.<tally>'.
     """
 
     format: int
@@ -136,6 +137,7 @@ class TableRecord(_Record):
     rows_kept: int
     funnel: tuple[FunnelRow, ...]
     parts: tuple[OutputPart, ...]
+    tallies: dict[str, tuple[int, ...]] = {}
 
     @property
     def rows_dropped(self) -> int:

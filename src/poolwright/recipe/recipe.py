@@ -35,6 +35,9 @@ class TableBody(BaseModel):
     from_: str = Field(alias="from", description="pool or table the rows come from")
     steps: list[Any] = Field(default_factory=list, description="steps, in order; each is one verb with its parameters")
     max_bad: Share | None = Field(default=None, description="share of bad rows past which the run stops")
+    ledger: Literal["full", "counts"] = Field(
+        default="full", description="full: every dropped row is listed; counts: only how many, for billions of rows"
+    )
 
 
 class RecipeBody(BaseModel):
@@ -74,6 +77,12 @@ class TableSpec:
     source: str
     steps: tuple[StepSpec, ...]
     max_bad: float
+    full_ledger: bool = True
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """What must be there before it: its source, and the tables that its steps learn from."""
+        return (self.source, *(name for placed in self.steps for name in placed.step.tables()))
 
 
 @dataclass(frozen=True)
@@ -136,7 +145,8 @@ class Recipe:
                 circle = " -> ".join((*trail[trail.index(name) :], name))
                 raise self.source.error(("tables", name, "from"), f"tables come from each other in a circle: {circle}")
             if name in self.tables and name not in done:
-                visit(self.tables[name].source, (*trail, name))
+                for other in self.tables[name].reads:
+                    visit(other, (*trail, name))
                 done.append(name)
 
         for name in self.tables:
@@ -163,6 +173,10 @@ def build(source: RecipeSource) -> Recipe:
     tables = {name: _table(name, table, body, source, context) for name, table in body.tables.items()}
     releases = tuple(_release(place, data, body, source, context) for place, data in enumerate(body.releases))
     _check_names(source, body, releases)
+    for table in tables.values():
+        for placed in table.steps:
+            for name in placed.step.tables():
+                _known_table(name, placed.key, source, body)
     recipe = Recipe(body.name, body.seed, pools, tables, releases, tuple(body.figures), source)
     _ = recipe.order
     return recipe
@@ -250,7 +264,7 @@ def _table(
     for place, data in enumerate(table.steps):
         steps.append(_step(data, ("tables", name, "steps", place), source, context))
     max_bad = table.max_bad if table.max_bad is not None else body.max_bad
-    return TableSpec(name, table.from_, tuple(steps), max_bad)
+    return TableSpec(name, table.from_, tuple(steps), max_bad, table.ledger == "full")
 
 
 def _step(data: Any, key: Key, source: RecipeSource, context: Mapping[str, Any]) -> StepSpec:

@@ -6,6 +6,7 @@ import csv
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from poolwright.core.columns import ATTRIBUTION as ATTRIBUTION_LINE
 from poolwright.core.columns import AUTHOR, LICENSE, TITLE, UID, URL, is_text
 from poolwright.core.files import sha256_file
 from poolwright.core.measured import Measured
@@ -74,7 +75,7 @@ def _attribution(folder: Path, table: Table) -> str | None:
     there = {name for name in table.schema.names if is_text(table.schema.field(name).type)}
     if not there & {AUTHOR, LICENSE}:
         return None
-    names = [name for name in (UID, TITLE, AUTHOR, LICENSE, URL) if name in there]
+    names = [name for name in (UID, TITLE, AUTHOR, LICENSE, URL, ATTRIBUTION_LINE) if name in there]
     with (folder / ATTRIBUTION).open("w", encoding="utf-8", newline="") as out:
         writer = csv.writer(out, lineterminator="\n")
         writer.writerow(names)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -32,12 +33,14 @@ class Batch:
         start: number of the first row within the part.
         codes: uint16 (n,): 0 for live rows, else the ledger code they were dropped with.
         rows: the live rows, with the columns that were asked for.
+        tallies: what steps counted over the rows they met, by '<step name>.<tally>'.
     """
 
     part: int
     start: int
     codes: np.ndarray
     rows: Rows
+    tallies: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -109,6 +112,7 @@ class Flow:
         derived = [name for name in self.plan.derived(stage) if name in columns]
         stored = [name for name in columns if name not in derived] or [UID]
         all_codes = np.load(folder / f"unit-{unit:05d}.codes.npy")
+        tallies = read_tallies(folder, unit)
         with pa.memory_map(str(folder / f"unit-{unit:05d}.arrow")) as file:
             given = pa.ipc.open_file(file).read_all().select(derived)
             at = taken = 0
@@ -118,13 +122,29 @@ class Flow:
                 count = int((codes == 0).sum())
                 for name in derived:
                     live = live.append_column(given.field(name), given.column(name).slice(taken, count))
-                yield Batch(part, start, codes, Rows(live))
-                at, taken = at + table.num_rows, taken + count
+                yield Batch(part, start, codes, Rows(live), tallies)
+                at, taken, tallies = at + table.num_rows, taken + count, {}
 
 
 def stage_folder(stage: int) -> str:
     """Where the columns given before step `stage` are saved, within the table's folder."""
     return f"work/stage-{stage:02d}"
+
+
+def tallies_file(folder: Path, unit: int) -> Path:
+    """Where a stage keeps what its steps counted over a unit."""
+    return folder / f"unit-{unit:05d}.tallies.json"
+
+
+def read_tallies(folder: Path, unit: int) -> dict[str, np.ndarray]:
+    found = json.loads(tallies_file(folder, unit).read_text(encoding="utf-8"))
+    return {name: np.array(counts, np.int64) for name, counts in found.items()}
+
+
+def add_tallies(total: dict[str, np.ndarray], more: Mapping[str, np.ndarray]) -> None:
+    """Add counts to `total`, in place."""
+    for name, counts in more.items():
+        total[name] = total[name] + counts if name in total else np.asarray(counts, np.int64)
 
 
 def columns_to_read(pending: Sequence[StepPlan], columns: Sequence[str]) -> list[str]:
@@ -138,20 +158,21 @@ def columns_to_read(pending: Sequence[StepPlan], columns: Sequence[str]) -> list
 
 
 def _advance(batch: Batch, pending: Sequence[StepPlan], states: Sequence[State], columns: Sequence[str]) -> Batch:
-    rows, codes = batch.rows, batch.codes
+    rows, codes, tallies = batch.rows, batch.codes, dict(batch.tallies)
     for place, (plan, state) in enumerate(zip(pending, states, strict=True)):
-        rows, drop = apply_step(plan, state, rows)
+        rows, drop, counted = apply_step(plan, state, rows)
+        add_tallies(tallies, {f"{plan.name}.{name}": counts for name, counts in counted.items()})
         needed = columns_to_read(pending[place + 1 :], columns)
         rows = rows.select(needed) if set(needed) <= set(rows.schema.names) else rows
         if drop is not None and drop.any():
             live = np.flatnonzero(codes == 0)
             codes[live[drop > 0]] = plan.first_code - 1 + drop[drop > 0].astype(np.uint16)
             rows = rows.filter(drop == 0)
-    return Batch(batch.part, batch.start, codes, rows.select(columns))
+    return Batch(batch.part, batch.start, codes, rows.select(columns), tallies)
 
 
-def apply_step(plan: StepPlan, state: State, rows: Rows) -> tuple[Rows, np.ndarray | None]:
-    """One step over some rows: the rows with what it gives, and its drop codes.
+def apply_step(plan: StepPlan, state: State, rows: Rows) -> tuple[Rows, np.ndarray | None, Mapping[str, np.ndarray]]:
+    """One step over some rows: the rows with what it gives, its drop codes, and what it counted.
 
     Raises:
         StepError: the step broke its contract.
@@ -165,7 +186,7 @@ def apply_step(plan: StepPlan, state: State, rows: Rows) -> tuple[Rows, np.ndarr
         if len(values) != len(rows):
             raise wrong_step(plan, f"{len(values)} values of '{name}' for {len(rows)} rows")
     gone = [name for name in plan.takes if name not in plan.gives]
-    return rows.give(outcome.columns, plan.gives).without(gone), outcome.drop
+    return rows.give(outcome.columns, plan.gives).without(gone), outcome.drop, outcome.tallies
 
 
 def refused_rows(refused: pa.Table) -> dict[int, tuple[np.ndarray, np.ndarray]]:

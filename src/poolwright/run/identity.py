@@ -77,6 +77,10 @@ def _differences(before: dict[str, Any], now: dict[str, Any], changed_files: set
     found += _changed_values("source", before["source"], now["source"])
     found += _changed_inputs(before["inputs"], now["inputs"], changed_files)
     found += _changed_steps(before["steps"], now["steps"])
+    found += _changed_values("ledger", before.get("ledger", "full"), now.get("ledger", "full"))
+    for name in sorted({*before.get("tables", {}), *now.get("tables", {})}):
+        if before.get("tables", {}).get(name) != now.get("tables", {}).get(name):
+            found.append(f"table {name}, which a step learns from: its rows changed")
     for name in sorted({*before["models"], *now["models"]}):
         if before["models"].get(name) != now["models"].get(name):
             found.append(f"model {name}: weights {_short(before['models'], name)} -> {_short(now['models'], name)}")

@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from poolwright.core.columns import vector_model
 from poolwright.core.errors import CountError, TooManyBad
 from poolwright.core.state import State
@@ -25,6 +27,7 @@ from poolwright.core.table import (
     TableRecord,
 )
 from poolwright.run.engine import Engine
+from poolwright.run.flow import add_tallies
 from poolwright.run.identity import versions
 from poolwright.run.plan import TablePlan
 from poolwright.run.write import UnitResult, ledger_file, part_file
@@ -72,6 +75,7 @@ def make_record(
         rows_kept=sum(result.kept for result in results.values()),
         funnel=tuple(_funnel(plan, rows_in, dropped)),
         parts=tuple(_outputs(results)),
+        tallies=_tallies(results),
     )
 
 
@@ -136,6 +140,13 @@ def _funnel(plan: TablePlan, rows_in: int, dropped: Mapping[int, int]) -> list[F
         rows.append(FunnelRow(step=step, verb=verb, rows_in=live, kept=kept, dropped=gone))
         live = kept
     return rows
+
+
+def _tallies(results: Mapping[int, UnitResult]) -> dict[str, tuple[int, ...]]:
+    total: dict[str, np.ndarray] = {}
+    for result in results.values():
+        add_tallies(total, {name: np.array(counts, np.int64) for name, counts in result.tallies.items()})
+    return {name: tuple(counts.tolist()) for name, counts in sorted(total.items())}
 
 
 def _outputs(results: Mapping[int, UnitResult]) -> list[OutputPart]:

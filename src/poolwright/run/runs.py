@@ -17,7 +17,7 @@ from poolwright.core.files import digest_file, write_text
 from poolwright.core.step import Step
 from poolwright.core.table import RECORD, InputFile, Table
 from poolwright.models.load import load_encoder, peek
-from poolwright.recipe.recipe import Recipe, StepSpec
+from poolwright.recipe.recipe import Recipe, StepSpec, TableSpec
 from poolwright.run.engine import Engine
 from poolwright.run.flow import BATCH_ROWS
 from poolwright.run.inputs import CACHE, Inputs, input_files
@@ -86,10 +86,12 @@ class Run:
             return list(self.recipe.order)
         self._check_table_names(tables)
         needed: set[str] = set()
-        for name in tables:
-            while name in self.recipe.tables:
+        todo = list(tables)
+        while todo:
+            name = todo.pop()
+            if name in self.recipe.tables and name not in needed:
                 needed.add(name)
-                name = self.recipe.tables[name].source
+                todo += self.recipe.tables[name].reads
         return [name for name in self.recipe.order if name in needed]
 
     def table_folder(self, name: str) -> Path:
@@ -133,7 +135,16 @@ class Run:
                 parent = plans[spec.source]
                 source = planned_source(spec.source, parent.schema, parent.source.image_root)
             plans[name] = plan_table(spec, source, self.recipe.source)
+            self._check_tables(spec, plans)
         return plans
+
+    def _check_tables(self, spec: TableSpec, plans: Mapping[str, TablePlan]) -> None:
+        """Check the tables that steps learn from."""
+        for placed in spec.steps:
+            try:
+                placed.step.check_tables({name: plans[name].schema for name in placed.step.tables()})
+            except PoolwrightError as error:
+                raise self.recipe.source.error(placed.key, str(error)) from None
 
     def _pool(self, name: str) -> Source:
         try:
@@ -167,6 +178,8 @@ class Run:
             source_identity=self._source_identity(source),
             changed_files=looked.changed,
             batch_rows=self.batch_rows,
+            full_ledger=spec.full_ledger,
+            open_table=self.table,
         ).run()
 
     def _source_identity(self, source: Source) -> dict[str, Any]:

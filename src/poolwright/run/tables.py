@@ -16,8 +16,8 @@ from typing import Any
 
 from poolwright.core.columns import IMAGE
 from poolwright.core.errors import BadPart, TooManyBad
-from poolwright.core.files import remove, remove_partials, write_text
-from poolwright.core.frame import Context
+from poolwright.core.files import digest_file, remove, remove_partials, write_text
+from poolwright.core.frame import Context, open_no_table
 from poolwright.core.state import State
 from poolwright.core.table import RECORD, TABLE_FORMAT, TIMINGS, InputFile, Table, TableRecord
 from poolwright.kernels.hashing import hash_key
@@ -71,6 +71,8 @@ class TableRun:
     source_identity: Mapping[str, Any]
     changed_files: set[str]
     batch_rows: int = BATCH_ROWS
+    full_ledger: bool = True
+    open_table: Callable[[str], Table] = open_no_table
 
     def run(self) -> Table:
         """Make the table, or what is left of it.
@@ -82,6 +84,7 @@ class TableRun:
         """
         claim(self.folder, self._identity(), self.plan.name, self.changed_files)
         if (self.folder / RECORD).exists():
+            remove(self.folder / "work")  # left there by a kill between the record and its removal
             table = Table(self.folder)
             self.listener.table_done(table.record, fresh=False)
             return table
@@ -125,6 +128,12 @@ class TableRun:
             ],
             "models": dict(self.weights),
         }
+        if not self.full_ledger:
+            identity["ledger"] = "counts"
+        learned_from = {name for plan in self.plan.steps for name in plan.step.tables()}
+        if learned_from:
+            records = {name: digest_file(self.open_table(name).folder / RECORD) for name in sorted(learned_from)}
+            identity["tables"] = records
         return {name: portable(value, self.recipe_folder) for name, value in identity.items()}
 
     def _flow(self) -> Flow:
@@ -143,7 +152,7 @@ class TableRun:
         same_verb = sum(other.step.verb == plan.step.verb for other in self.plan.steps[: plan.index])
         use = (plan.step.verb, str(same_verb))
         key, shared_key = (hash_key(self.seed, table, *use) for table in (self.plan.name, ""))
-        return plan.step.fit(RunFrame(flow, plan.index, run), Context(key, load_encoder, shared_key))
+        return plan.step.fit(RunFrame(flow, plan.index, run), Context(key, load_encoder, shared_key, self.open_table))
 
     def _make_stage(self, flow: Flow, stage: int) -> None:
         final = self.folder / stage_folder(stage)
@@ -175,7 +184,7 @@ class TableRun:
             self.listener.note(f"{self.plan.name}: continuing; {len(results)} of {len(flow.units)} units are done")
         self.listener.table_started(self.plan.name, "write", len(left))
         begun = perf_counter()
-        with closing(self.engine.map(WriteUnit(flow), left)) as done:
+        with closing(self.engine.map(WriteUnit(flow, self.full_ledger), left)) as done:
             for unit, result in done:
                 results[unit] = result
                 progress.units_done += 1

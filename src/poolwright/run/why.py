@@ -112,7 +112,7 @@ def _tell(plan: TablePlan, table: Table, uid: str, part: int, row: int) -> Story
     chapters = []
     for step in plan.steps:
         state = flow.state(step.name)
-        after, drop = apply_step(step, state, rows)
+        after, drop, _ = apply_step(step, state, rows)
         code = int(drop[0]) if drop is not None else 0
         shown = after.select([name for name in dict.fromkeys((*step.reads, *step.gives)) if name in after.schema.names])
         values = _values(shown)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -17,7 +17,7 @@ from poolwright.core.columns import is_text, is_vector
 from poolwright.core.files import digest_file, write_atomically, write_text
 from poolwright.core.rows import Rows, one_array, vector_array, vectors_of
 from poolwright.core.table import LEDGER_SCHEMA
-from poolwright.run.flow import Batch, Flow, stage_folder
+from poolwright.run.flow import Batch, Flow, add_tallies, stage_folder, tallies_file
 
 ROW_GROUP_BYTES = 4 << 20
 ROW_GROUP_ROWS = 131_072
@@ -33,6 +33,7 @@ class UnitResult:
         dropped: rows dropped, by ledger code.
         digest, ledger_digest: of the two files.
         seconds: wall time of the unit.
+        tallies: what steps counted over its rows, by '<step name>.<tally>'.
     """
 
     unit: int
@@ -42,6 +43,7 @@ class UnitResult:
     digest: str
     ledger_digest: str
     seconds: float
+    tallies: dict[str, list[int]] = field(default_factory=dict)
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), sort_keys=True)
@@ -85,14 +87,19 @@ def _same(path: Path, digest: str) -> bool:
 
 @dataclass(frozen=True)
 class WriteUnit:
-    """The function a unit runs last: apply all steps, write the output part and its ledger part."""
+    """The function a unit runs last: apply all steps, write the output part and its ledger part.
+
+    Attributes:
+        full_ledger: whether every dropped row is listed; else they are only counted.
+    """
 
     flow: Flow
+    full_ledger: bool = True
 
     def __call__(self, unit: int) -> UnitResult:
         begun = perf_counter()
         flow, folder = self.flow, self.flow.folder
-        ledger = Ledger()
+        ledger = Ledger(self.full_ledger)
         schema = flow.plan.schema
         batches = ledger.watch(flow.batches(unit, len(flow.plan.steps), schema.names))
         kept = [0]
@@ -100,19 +107,21 @@ class WriteUnit:
             folder / part_file(unit), lambda out: _write_rows((batch.rows for batch in batches), schema, out, kept)
         )
         ledger_digest = write_atomically(folder / ledger_file(unit), lambda out: ledger.write(out))
-        result = UnitResult(
-            unit, ledger.part_rows, kept[0], ledger.dropped, digest, ledger_digest, round(perf_counter() - begun, 3)
-        )
+        tallies = {name: counts.tolist() for name, counts in sorted(ledger.tallies.items())}
+        seconds = round(perf_counter() - begun, 3)
+        result = UnitResult(unit, ledger.part_rows, kept[0], ledger.dropped, digest, ledger_digest, seconds, tallies)
         write_text(done_mark(folder, unit), result.to_json())
         return result
 
 
 class Ledger:
-    """Collects which rows a unit dropped: a few bytes a row."""
+    """Collects which rows a unit dropped: a few bytes a row. Or only how many, where it is not `full`."""
 
-    def __init__(self) -> None:
+    def __init__(self, full: bool = True) -> None:
+        self.full = full
         self.part_rows: dict[int, int] = {}
         self.dropped: dict[int, int] = {}
+        self.tallies: dict[str, np.ndarray] = {}
         self._pieces: list[pa.RecordBatch] = []
 
     def watch(self, batches: Iterator[Batch]) -> Iterator[Batch]:
@@ -123,6 +132,7 @@ class Ledger:
 
     def _note(self, batch: Batch) -> None:
         self.part_rows[batch.part] = self.part_rows.get(batch.part, 0) + len(batch.codes)
+        add_tallies(self.tallies, batch.tallies)
         gone = np.flatnonzero(batch.codes)
         if not len(gone):
             return
@@ -130,6 +140,8 @@ class Ledger:
         for code, count in enumerate(np.bincount(codes)):
             if count:
                 self.dropped[code] = self.dropped.get(code, 0) + int(count)
+        if not self.full:
+            return
         columns = [np.full(len(gone), batch.part, np.int32), (gone + batch.start).astype(np.uint32), codes]
         self._pieces.append(pa.RecordBatch.from_arrays([pa.array(column) for column in columns], schema=LEDGER_SCHEMA))
 
@@ -240,11 +252,13 @@ class WriteStage:
         before = self.flow.plan.steps[self.stage].before
         schema = pa.schema([before.field(name) for name in derived])
         codes: list[np.ndarray] = []
+        tallies: dict[str, np.ndarray] = {}
 
         def write(out: Any) -> None:
             with pa.ipc.new_file(out, schema) as writer:
                 for batch in self.flow.batches(unit, self.stage, derived):
                     codes.append(batch.codes)
+                    add_tallies(tallies, batch.tallies)
                     writer.write_table(_plain(batch.rows.table, schema))
 
         write_codes = folder / f"unit-{unit:05d}.codes.npy"
@@ -252,5 +266,6 @@ class WriteStage:
         write_atomically(partial.with_suffix(".columns"), write)
         whole = np.concatenate(codes) if codes else np.zeros(0, np.uint16)
         write_atomically(write_codes, lambda out: np.save(out, whole))
+        write_text(tallies_file(folder, unit), json.dumps({name: counts.tolist() for name, counts in tallies.items()}))
         # The name without suffix is the done-mark: it appears when both files are whole.
         partial.with_suffix(".columns").rename(partial)

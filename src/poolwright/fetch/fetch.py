@@ -1,0 +1,177 @@
+"""Fetch: from rows with URLs to shards of images. The entry of this package."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from poolwright.core.errors import CountError, PoolwrightError
+from poolwright.fetch.fetcher import Fetcher, run_async
+from poolwright.fetch.folder import FetchFolder
+from poolwright.fetch.network import Resolve, SystemResolver, import_httpcore, proxy_url
+from poolwright.fetch.options import FetchOptions
+from poolwright.fetch.outcome import SUCCESS, Outcome
+from poolwright.fetch.repeats import Repeated, repeated
+from poolwright.fetch.shard_files import shard_name
+from poolwright.fetch.sources import Source, open_source
+
+SourceLike = str | Path | Sequence[str | Path]
+
+
+@dataclass(frozen=True)
+class FetchProgress:
+    """How far a fetch is. `rows` were fetched in this call; totals are None where the source does not say."""
+
+    rows: int
+    rows_total: int | None
+    shards: int
+    shards_total: int | None
+    succeeded: int
+    failed: Mapping[str, int]
+
+
+Told = Callable[[FetchProgress], None]
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """What a fetch has made, all calls together.
+
+    Attributes:
+        folder: of the shards.
+        rows: of the source, each with an outcome.
+        statuses: rows by status; 'success' is among them.
+        errors: rows without an image, by error class.
+        shards: finished shards.
+        bytes: of all images.
+        repeated: bytes that came from many URLs: perhaps placeholders.
+        rows_now: rows that this call fetched.
+    """
+
+    folder: Path
+    rows: int
+    statuses: Mapping[str, int]
+    errors: Mapping[str, int]
+    shards: int
+    bytes: int
+    repeated: tuple[Repeated, ...]
+    rows_now: int = 0
+
+    @property
+    def succeeded(self) -> int:
+        return self.statuses.get(SUCCESS, 0)
+
+
+def fetch_images(
+    source: SourceLike, to: Path, options: FetchOptions, told: Told | None = None, resolve: Resolve | None = None
+) -> Fetched:
+    """Fetch the images of a source, or continue where an earlier call stopped. Nobody else may be at work in `to`.
+
+    Args:
+        source: Parquet, CSV or JSON Lines files, a finished table or a release, with a column of URLs.
+        to: folder of the shards.
+        options: how.
+        told: hears of progress.
+        resolve: resolves host names; default the system.
+
+    Raises:
+        RecipeError: a column is not there, or the folder holds something else.
+        ChangedError: the source, or a finished shard, is not what it was.
+        InputError: the source cannot be read.
+        PoolwrightError: the run itself failed, such as for a full disk; the same call continues.
+    """
+    import_httpcore()
+    proxy_url(options)
+    opened = open_source(source, options)
+    folder = FetchFolder(to, options)
+    folder.claim(opened)
+    counting = _Counting(told, opened.rows, options.shard_rows)
+    system = SystemResolver(min(64, options.concurrency))
+    shards = _Shards(opened, options.shard_rows)
+    try:
+        run_async(Fetcher(folder, options, resolve or system, counting).run(shards.tables()))
+    except OSError as error:
+        raise PoolwrightError(
+            f"{error.filename or to}: {error.strerror or error}; what is finished stays, the same command continues"
+        ) from None
+    finally:
+        system.close()
+    return summarize(folder, shards.rows, counting.rows)
+
+
+class _Shards:
+    """Tables of a source, counting what passes."""
+
+    def __init__(self, source: Source, shard_rows: int) -> None:
+        self.source, self.shard_rows = source, shard_rows
+        self.rows = 0
+
+    def tables(self) -> Iterator[pa.Table]:
+        for table in self.source.shards(self.shard_rows):
+            self.rows += len(table)
+            yield table
+
+
+class _Counting:
+    """Counts what is told, and tells of it."""
+
+    def __init__(self, told: Told | None, total: int | None, shard_rows: int) -> None:
+        self.told, self.total = told, total
+        self.shards_total = None if total is None else -(-total // shard_rows)
+        self.rows = self.succeeded = self.shards = 0
+        self.failed: Counter[str] = Counter()
+
+    def outcome(self, outcome: Outcome) -> None:
+        self.rows += 1
+        if outcome.status == SUCCESS:
+            self.succeeded += 1
+        else:
+            self.failed[str(outcome.error_class)] += 1
+        self._tell()
+
+    def placed(self) -> None:
+        self.shards += 1
+        self._tell()
+
+    def _tell(self) -> None:
+        if self.told:
+            self.told(FetchProgress(self.rows, self.total, self.shards, self.shards_total, self.succeeded, self.failed))
+
+
+def summarize(folder: FetchFolder, rows: int, rows_now: int) -> Fetched:
+    """Count what lies in a folder.
+
+    Raises:
+        CountError: not every row of the source has one outcome.
+    """
+    finished = folder.finished()
+    files = [folder.files(shard).parquet for shard in finished]
+    statuses: Counter[str] = Counter()
+    errors: Counter[str] = Counter()
+    size = 0
+    for file in files:
+        table = pq.read_table(file, columns=["status", "error_class", "bytes"])
+        statuses.update(table.column("status").to_pylist())
+        errors.update(name for name in table.column("error_class").to_pylist() if name)
+        size += sum(
+            count
+            for count, status in zip(table.column("bytes").to_pylist(), table.column("status").to_pylist(), strict=True)
+            if status == SUCCESS
+        )
+    if statuses.total() != rows:
+        raise CountError(
+            f"{folder.folder}: {statuses.total():,} outcomes for {rows:,} rows in "
+            f"{len(files)} shards (to {shard_name(max(finished, default=0))}); this is a bug, please report it"
+        )
+    found = repeated(files, folder.options.repeat_alarm)
+    return Fetched(folder.folder, rows, _most(statuses), _most(errors), len(files), size, found, rows_now)
+
+
+def _most(counts: Counter[str]) -> dict[str, int]:
+    """Counts, the largest first."""
+    return dict(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])))

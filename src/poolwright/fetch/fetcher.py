@@ -1,0 +1,267 @@
+"""Fetcher: many rows at once on one event loop; a shard is put in place when every row of it has an outcome."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Iterator
+from contextlib import aclosing, suppress
+from dataclasses import dataclass
+from time import monotonic, time
+from typing import Any, Protocol
+
+import pyarrow as pa
+
+from poolwright.fetch.contents import Inspector
+from poolwright.fetch.folder import FetchFolder
+from poolwright.fetch.journal import Journal
+from poolwright.fetch.network import Resolve, open_connections
+from poolwright.fetch.options import FetchOptions, is_sha256
+from poolwright.fetch.outcome import SUCCESS, Failure, Outcome
+from poolwright.fetch.placing import again, place
+from poolwright.fetch.queues import HostQueues
+from poolwright.fetch.records import EXPECTED, URL
+from poolwright.fetch.request import Reply, Requests
+from poolwright.fetch.urls import Target, parse_url
+from poolwright.kernels.hashing import hash_key
+
+
+class Told(Protocol):
+    """Hears how the fetch goes on."""
+
+    def outcome(self, outcome: Outcome) -> None:
+        """A row has an outcome."""
+        ...
+
+    def placed(self) -> None:
+        """A shard is finished, now or before."""
+        ...
+
+
+_SHARDS_OPEN = 3
+"""Shards worked on at once, so that the last slow rows of one do not hold up the next."""
+
+_LOOKED_AT = 8
+"""Images whole in memory at once; the others are spooled."""
+
+
+class _Shard:
+    """A shard at work."""
+
+    def __init__(self, number: int, rows: pa.Table, journal: Journal) -> None:
+        self.number, self.rows, self.journal = number, rows, journal
+        pending = range(len(rows)) if journal.pending is None else journal.pending
+        self.left = [row for row in pending if row not in journal.outcomes]
+        self.open = len(self.left)
+        self.begun = time()
+
+
+@dataclass
+class _Job:
+    """A row on its way: where to go next, and what it has cost so far."""
+
+    shard: _Shard
+    outcome: Outcome
+    url: str
+    target: Target
+    expected: str | None
+    hops: int = 0
+
+
+class Fetcher:
+    """Fetches the rows of shards into a folder.
+
+    Args:
+        folder: claimed already.
+        options: how.
+        resolve: resolves names.
+        told: hears of it.
+    """
+
+    def __init__(self, folder: FetchFolder, options: FetchOptions, resolve: Resolve, told: Told) -> None:
+        self.folder, self.options, self.resolve, self.told = folder, options, resolve, told
+        self._queues: HostQueues[_Job] = HostQueues(options.per_host, options.host_delay, options.host_failures)
+        self._inspect = Inspector(options)
+        self._open = self._running = 0
+
+    async def run(self, tables: Iterator[pa.Table]) -> None:
+        """Fetch all shards.
+
+        Args:
+            tables: of the source, a shard each.
+
+        Raises:
+            PoolwrightError, OSError: the run itself failed; what is done is kept.
+        """
+        self._wake = asyncio.Event()
+        self._placing, self._looking = asyncio.Lock(), asyncio.Semaphore(_LOOKED_AT)
+        shards = self._shards(tables)
+        try:
+            async with aclosing(open_connections(self.options, self.resolve)) as connections:
+                self._requests = Requests(connections, self.options)
+                await self._loop(shards)
+        except BaseExceptionGroup as group:
+            raise _first(group) from None
+
+    async def _loop(self, shards: Iterator[_Shard]) -> None:
+        more = True
+        async with asyncio.TaskGroup() as group:
+            while True:
+                self._wake.clear()
+                while more and self._open < _SHARDS_OPEN and self._queues.waiting < 4 * self.options.concurrency:
+                    more = self._start_next(shards, group)
+                self._send(group)
+                if not (more or self._open or self._running):
+                    return
+                await self._sleep()
+
+    def _start_next(self, shards: Iterator[_Shard], group: asyncio.TaskGroup) -> bool:
+        shard = next(shards, None)
+        if shard is None:
+            return False
+        self._open += 1
+        if not shard.open:
+            group.create_task(self._place(shard))
+        urls = shard.rows.column(URL)
+        expected = shard.rows.column(EXPECTED) if EXPECTED in shard.rows.column_names else None
+        for row in list(shard.left):
+            self._enter(shard, row, urls[row].as_py(), expected[row].as_py() if expected else None, group)
+        return True
+
+    def _enter(self, shard: _Shard, row: int, url: str | None, expected: str | None, group: asyncio.TaskGroup) -> None:
+        """Queue a row, or say at once why it cannot be asked for."""
+        outcome = Outcome(row)
+        wanted = expected.strip().lower() if expected and expected.strip() else None
+        try:
+            if wanted and not is_sha256(wanted):
+                raise Failure("bad_sha256", f"expected SHA-256 {expected!r} is not 64 hex digits")
+            target = parse_url(url)
+        except Failure as failure:
+            outcome.fail(failure.error_class, failure.message)
+            self._finish(shard, outcome, None, group)
+            return
+        self._queues.put(target.host, _Job(shard, outcome, str(url), target, wanted))
+
+    def _send(self, group: asyncio.TaskGroup) -> None:
+        while self._running < self.options.concurrency:
+            taken = self._queues.take(monotonic())
+            if taken is None:
+                return
+            self._running += 1
+            group.create_task(self._step(*taken, group))
+
+    async def _sleep(self) -> None:
+        at = self._queues.next_time()
+        full = self._running >= self.options.concurrency
+        timeout = None if at is None or full else max(0.0, at - monotonic()) + 0.001
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                await self._wake.wait()
+
+    async def _step(self, host: str, job: _Job, group: asyncio.TaskGroup) -> None:
+        """One request of a row: it ends the row, or queues it again."""
+        reached: bool | None = None
+        begun = monotonic()
+        try:
+            if self._queues.is_down(host):
+                raise Failure("host_down", f"{host} could not be reached {self.options.host_failures} times in a row")
+            if not job.hops:
+                job.outcome.attempts += 1
+            reply = await self._requests.get(job.target, self.options.total - job.outcome.seconds)
+            reached = True
+            job.outcome.seconds += monotonic() - begun
+            await self._replied(job, reply, group)
+        except Failure as failure:
+            if reached is None and failure.error_class != "host_down":
+                job.outcome.seconds += monotonic() - begun
+                reached = not failure.kind.unreachable
+            self._failed(job, failure, group)
+        finally:
+            self._running -= 1
+            self._queues.done(host, reached)
+            self._wake.set()
+
+    async def _replied(self, job: _Job, reply: Reply, group: asyncio.TaskGroup) -> None:
+        outcome = job.outcome
+        outcome.http_status = reply.http_status
+        if reply.location is not None:
+            job.hops += 1
+            if job.hops > self.options.redirects:
+                raise Failure("too_many_redirects", f"more than {self.options.redirects}, last to {reply.location.url}")
+            job.target = reply.location
+            self._queues.put(job.target.host, job)
+            return
+        outcome.bytes, outcome.sha256, outcome.content_type = reply.size, reply.sha256, reply.content_type
+        outcome.final_url = reply.target.url
+        async with self._looking:
+            data = reply.read()
+            if self.options.check == "decode":
+                await asyncio.to_thread(self._inspect, data, outcome, job.expected)
+            else:
+                self._inspect(data, outcome, job.expected)
+            self._finish(job.shard, outcome, data if outcome.status == SUCCESS else None, group)
+
+    def _failed(self, job: _Job, failure: Failure, group: asyncio.TaskGroup) -> None:
+        """Try again, where that may help and there is time; else the row has failed."""
+        outcome, options = job.outcome, self.options
+        outcome.http_status = failure.http_status
+        if failure.kind.retried and outcome.attempts <= options.retries and outcome.seconds < options.total:
+            wait = min(self._backoff(job) if failure.wait is None else failure.wait, options.max_wait)
+            if failure.error_class == "too_many_requests":
+                self._queues.hold(job.target.host, monotonic() + wait)
+            job.target, job.hops = parse_url(job.url), 0
+            self._queues.put(job.target.host, job, monotonic() + wait)
+            return
+        outcome.final_url = job.target.url
+        outcome.fail(failure.error_class, failure.message)
+        self._finish(job.shard, outcome, None, group)
+
+    def _backoff(self, job: _Job) -> float:
+        """Seconds before the next try: doubling, times 0.5 to 1.5 by the hash of the URL, so that tries scatter."""
+        scatter = hash_key(0, "fetch", job.url, str(job.outcome.attempts)) / 2**64
+        return float(self.options.backoff * 2 ** (job.outcome.attempts - 1) * (0.5 + scatter))
+
+    def _finish(self, shard: _Shard, outcome: Outcome, data: bytes | None, group: asyncio.TaskGroup) -> None:
+        shard.journal.add(outcome, data)
+        shard.open -= 1
+        self.told.outcome(outcome)
+        if not shard.open:
+            group.create_task(self._place(shard))
+
+    async def _place(self, shard: _Shard) -> None:
+        async with self._placing:
+            await asyncio.to_thread(place, self.folder, shard.number, shard.rows, shard.journal, shard.begun)
+        self._open -= 1
+        self.told.placed()
+        self._wake.set()
+
+    def _shards(self, tables: Iterator[pa.Table]) -> Iterator[_Shard]:
+        """Shards that have something to do."""
+        for number, rows in enumerate(tables):
+            pending = None
+            if self.folder.done(number, len(rows)):
+                pending = again(self.folder, number, self.options)
+                if pending is None:
+                    self.told.placed()
+                    continue
+            yield _Shard(number, rows, Journal(self.folder.work, number, pending))
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The first error of a group, which is why the others stopped."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def run_async(work: Coroutine[Any, Any, None]) -> None:
+    """Run on an event loop of its own, also where the caller, such as a notebook, has one running."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        asyncio.run(work)
+        return
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, work).result()

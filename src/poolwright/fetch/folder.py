@@ -1,0 +1,131 @@
+"""Folder: where a fetch keeps its shards, and what is known of each of them.
+
+.fetch/identity.json   the input and the layout: another input is refused, so that nothing is mixed
+.fetch/00000.json      a done-mark: every row of the shard has an outcome, and the files are as it says
+.fetch/00000.jsonl     the journal of a shard that is begun
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from poolwright.core.errors import ChangedError, RecipeError
+from poolwright.core.files import PARTIAL, digest_file, remove_partials, write_text
+from poolwright.fetch.journal import journal_begun, remove_leftovers
+from poolwright.fetch.options import FetchOptions
+from poolwright.fetch.shard_files import ShardFiles, shard_name
+from poolwright.fetch.sources import Source
+
+WORK = ".fetch"
+_FORMAT = 1
+
+
+class FetchFolder:
+    """The folder that images are fetched to.
+
+    Args:
+        folder: made where it is not there.
+        options: decide on the layout.
+    """
+
+    def __init__(self, folder: Path, options: FetchOptions) -> None:
+        self.folder, self.options = folder, options
+        self.work = folder / WORK
+
+    def claim(self, source: Source) -> None:
+        """Take the folder for a source, or find that it was taken for the same. No other process may be at work here.
+
+        Raises:
+            RecipeError: something else is here, or the layout is another one.
+            ChangedError: the input is not what the folder was begun with.
+        """
+        path, identity = self.work / "identity.json", self._identity(source)
+        if not path.exists():
+            if self.folder.exists() and any(entry.name != WORK for entry in self.folder.iterdir()):
+                raise RecipeError(
+                    f"{self.folder}: is not empty, and nothing that was fetched here; name another folder"
+                )
+            write_text(path, json.dumps(identity, indent=1) + "\n")
+            return
+        before = json.loads(path.read_text(encoding="utf-8"))
+        for name in ("layout", "shard_rows", "columns", "format"):
+            if before[name] != identity[name]:
+                raise RecipeError(
+                    f"{self.folder}: was begun with {name} {_told(before[name])}, not {_told(identity[name])}; "
+                    "use the same, or name another folder"
+                )
+        if before["inputs"] != identity["inputs"]:
+            raise ChangedError(
+                f"{self.folder}: {_difference(before['inputs'], identity['inputs'])} since this folder was begun; "
+                "nothing was touched. Undo the change, or fetch to another folder"
+            )
+        self._tidy()
+
+    def _tidy(self) -> None:
+        """Remove what a killed process left; not below folders of images, which may hold millions."""
+        remove_partials(self.work)
+        remove_leftovers(self.work)
+        for path in self.folder.glob(f"*{PARTIAL}"):
+            if path.is_file():
+                path.unlink()
+
+    def _identity(self, source: Source) -> dict[str, Any]:
+        return {
+            "format": _FORMAT,
+            "layout": self.options.format,
+            "shard_rows": self.options.shard_rows,
+            "columns": dict(zip(source.schema.names, source.names, strict=True)),
+            "inputs": [{"name": file.name, "digest": digest_file(file)} for file in source.files],
+        }
+
+    def files(self, shard: int) -> ShardFiles:
+        return ShardFiles(self.folder, shard, self.options.format, self.options.shard_rows)
+
+    def begun(self, shard: int) -> bool:
+        """Whether there is work of a shard that was not put in place yet."""
+        return journal_begun(self.work, shard)
+
+    def done(self, shard: int, rows: int) -> bool:
+        """Whether a shard is finished.
+
+        Raises:
+            ChangedError: its files are not what its mark says.
+        """
+        mark = self._mark(shard)
+        if not mark.exists() or self.begun(shard):
+            return False
+        told = json.loads(mark.read_text(encoding="utf-8"))
+        if told["rows"] != rows or told["sizes"] != self.files(shard).sizes():
+            raise ChangedError(
+                f"{self.folder}: files of shard {shard_name(shard)} are missing or were changed since it was finished; "
+                f"put them back, or remove {mark} to fetch that shard again"
+            )
+        return True
+
+    def finish(self, shard: int, rows: int) -> None:
+        """Mark a shard as finished."""
+        told = {"rows": rows, "sizes": self.files(shard).sizes()}
+        write_text(self._mark(shard), json.dumps(told, sort_keys=True) + "\n")
+
+    def finished(self) -> list[int]:
+        """Shards that are finished, in order."""
+        return sorted(int(path.stem) for path in self.work.glob("[0-9]*.json"))
+
+    def _mark(self, shard: int) -> Path:
+        return self.work / f"{shard_name(shard)}.json"
+
+
+def _told(value: Any) -> str:
+    return (
+        ", ".join(f"{name} ({source})" for name, source in value.items()) if isinstance(value, Mapping) else str(value)
+    )
+
+
+def _difference(before: list[dict[str, str]], now: list[dict[str, str]]) -> str:
+    for old, new in zip(before, now, strict=False):
+        if old != new:
+            return f"{new['name']} changed" if old["name"] == new["name"] else f"{new['name']} is not {old['name']}"
+    return f"{len(now)} input files are not the {len(before)}"

@@ -1,0 +1,55 @@
+"""Placing: a shard whose rows all have an outcome becomes files; rows of a finished one may be fetched again."""
+
+from __future__ import annotations
+
+from time import time
+
+import pyarrow as pa
+
+from poolwright.fetch.folder import FetchFolder
+from poolwright.fetch.journal import Journal
+from poolwright.fetch.options import ALL_FAILED, FetchOptions
+from poolwright.fetch.outcome import SUCCESS, Outcome
+from poolwright.fetch.records import read_outcomes
+
+
+def again(folder: FetchFolder, shard: int, options: FetchOptions) -> list[int] | None:
+    """Rows of a finished shard that are to be fetched again; None where the shard stays as it is."""
+    if not (options.retry or options.placeholders):
+        return None
+    outcomes = read_outcomes(folder.files(shard).parquet)
+    everything = ALL_FAILED in options.retry
+    rows = [
+        outcome.row
+        for outcome in outcomes
+        if outcome.status != SUCCESS and (everything or outcome.error_class in options.retry)
+    ]
+    known = any(outcome.status == SUCCESS and outcome.sha256 in options.placeholders for outcome in outcomes)
+    return rows if rows or known else None
+
+
+def place(folder: FetchFolder, shard: int, rows: pa.Table, journal: Journal, begun: float) -> None:
+    """Write the files of a shard whose rows all have an outcome. Called again after a kill it ends the same.
+
+    Raises:
+        OSError: the disk is full, say; the journal stays.
+    """
+    files = folder.files(shard)
+    files.recover()
+    before: list[Outcome] = []
+    if journal.pending is not None:
+        before = read_outcomes(files.parquet)
+    old = files.reader() if any(outcome.status == SUCCESS for outcome in before) else None
+    outcomes = [journal.outcomes.get(row) or before[row] for row in range(len(rows))]
+    for outcome in outcomes:
+        if outcome.status == SUCCESS and outcome.sha256 in folder.options.placeholders:
+            outcome.fail("placeholder", f"the placeholder {outcome.sha256}")
+
+    def image(outcome: Outcome) -> bytes:
+        if journal.has_image(outcome.row) or old is None:
+            return journal.read(outcome.row)
+        return old(outcome)
+
+    files.write(rows, outcomes, image, begun, time())
+    folder.finish(shard, len(rows))
+    journal.remove()

@@ -1,0 +1,104 @@
+"""Records: the table of a shard, a row for every row of the input, in the columns of img2dataset and some more."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from poolwright.fetch.outcome import SUCCESS, Outcome
+
+URL, CAPTION, EXPECTED = "url", "caption", "expected_sha256"
+"""Columns of the source, as the output names them."""
+
+OUTCOME_FIELDS: dict[str, pa.DataType] = {
+    "key": pa.string(),
+    "status": pa.string(),
+    "error_message": pa.string(),
+    "width": pa.int32(),
+    "height": pa.int32(),
+    "original_width": pa.int32(),
+    "original_height": pa.int32(),
+    "exif": pa.string(),
+    "sha256": pa.string(),
+    "error_class": pa.string(),
+    "http_status": pa.int32(),
+    "attempts": pa.int32(),
+    "seconds": pa.float32(),
+    "bytes": pa.int64(),
+    "format": pa.string(),
+    "final_url": pa.string(),
+    "content_type": pa.string(),
+}
+"""Columns that fetching gives, in order; the first nine are those of img2dataset."""
+
+_KEPT = tuple(field.name for field in fields(Outcome) if field.name != "row")
+
+
+def make_key(shard: int, row: int, shard_rows: int) -> str:
+    """The key of a row, as img2dataset writes it: five digits of the shard, then those of the row."""
+    digits = len(str(shard_rows - 1)) if shard_rows > 1 else 1
+    return f"{shard:05d}{row:0{digits}d}"
+
+
+def records(rows: pa.Table, outcomes: Sequence[Outcome], shard: int, shard_rows: int) -> pa.Table:
+    """The table of a shard.
+
+    Args:
+        rows: (n,) of the source.
+        outcomes: (n,) in the order of the rows.
+    """
+    columns: dict[str, Any] = {name: [] for name in OUTCOME_FIELDS}
+    for outcome in outcomes:
+        values = {name: getattr(outcome, name) for name in _KEPT}
+        values["key"] = make_key(shard, outcome.row, shard_rows)
+        values["original_width"], values["original_height"] = outcome.width, outcome.height
+        for name, column in columns.items():
+            column.append(values[name])
+    table = rows
+    for name, kind in OUTCOME_FIELDS.items():
+        table = table.append_column(name, pa.array(columns[name], kind))
+    return table
+
+
+def read_outcomes(file: Path) -> list[Outcome]:
+    """Outcomes of a finished shard, in the order of its rows."""
+    rows = pq.read_table(file, columns=list(_KEPT)).to_pylist()
+    return [Outcome(row=place, **row) for place, row in enumerate(rows)]
+
+
+def metadata(row: Mapping[str, Any]) -> bytes:
+    """A row of `records` as the JSON that lies beside its image."""
+    return json.dumps(dict(row), default=str, ensure_ascii=False).encode("utf-8", "replace")
+
+
+def caption_of(row: Mapping[str, Any]) -> bytes | None:
+    """Text that lies beside an image; None where the source has no captions."""
+    return (row[CAPTION] or "").encode("utf-8", "replace") if CAPTION in row else None
+
+
+def statistics(outcomes: Sequence[Outcome], begun: float, ended: float) -> dict[str, Any]:
+    """What img2dataset's `_stats.json` says; `status_dict` counts error classes.
+
+    Args:
+        outcomes: of a shard.
+        begun, ended: seconds since 1970.
+    """
+    statuses = Counter(outcome.status for outcome in outcomes)
+    return {
+        "count": len(outcomes),
+        "successes": statuses[SUCCESS],
+        "failed_to_download": len(outcomes) - statuses[SUCCESS],
+        "failed_to_resize": 0,
+        "duration": ended - begun,
+        "start_time": begun,
+        "end_time": ended,
+        "status_dict": dict(sorted(Counter(outcome.error_class or SUCCESS for outcome in outcomes).items())),
+        "statuses": dict(sorted(statuses.items())),
+    }

@@ -1,0 +1,143 @@
+"""Files of a finished shard, in the layout of img2dataset.
+
+00000.tar             key.jpg, key.txt, key.json of every image (WebDataset); or the folder 00000 of the same files
+00000.parquet         a row for every row of the input, with its outcome
+00000_stats.json      counts
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from poolwright.core.files import PARTIAL, remove, sync_folder, write_atomically, write_text
+from poolwright.fetch.contents import EXTENSIONS, UNKNOWN
+from poolwright.fetch.outcome import SUCCESS, Outcome
+from poolwright.fetch.records import caption_of, make_key, metadata, records, statistics
+
+ReadImage = Callable[[Outcome], bytes]
+"""The image of a row that has one."""
+
+Entry = tuple[str, bytes]
+
+
+def shard_name(shard: int) -> str:
+    return f"{shard:05d}"
+
+
+class ShardFiles:
+    """The files of one shard.
+
+    Args:
+        folder: that the shards lie in.
+        shard: its number.
+        layout: 'webdataset' or 'files'.
+        shard_rows: rows of a full shard, which decides on the width of keys.
+    """
+
+    def __init__(self, folder: Path, shard: int, layout: str, shard_rows: int) -> None:
+        self.shard, self.shard_rows, self.layout = shard, shard_rows, layout
+        name = shard_name(shard)
+        self.data = folder / (f"{name}.tar" if layout == "webdataset" else name)
+        self.parquet = folder / f"{name}.parquet"
+        self.stats = folder / f"{name}_stats.json"
+
+    def write(self, rows: pa.Table, outcomes: list[Outcome], image: ReadImage, begun: float, ended: float) -> None:
+        """Write all files, each atomically, the images first.
+
+        Args:
+            rows: (n,) of the source.
+            outcomes: (n,) in their order.
+            image: gives the bytes of a success.
+            begun, ended: seconds since 1970.
+        """
+        table = records(rows, outcomes, self.shard, self.shard_rows)
+        entries = self._entries(table, outcomes, image)
+        write = self._write_tar if self.layout == "webdataset" else self._write_folder
+        write(entries)
+        write_atomically(self.parquet, lambda out: pq.write_table(table, out))
+        write_text(self.stats, json.dumps(statistics(outcomes, begun, ended), indent=4) + "\n")
+
+    def sizes(self) -> dict[str, int]:
+        """Bytes of every file by name; -1 for the folder of images, which is not walked, where it is there."""
+        found = {}
+        for path in (self.data, self.parquet, self.stats):
+            if path.exists():
+                found[path.name] = -1 if path.is_dir() else path.stat().st_size
+        return found
+
+    def reader(self) -> ReadImage:
+        """Reads images of the shard as it is on disk."""
+        if self.layout == "files":
+            return lambda outcome: (self.data / self._image_name(outcome)).read_bytes()
+        places = self._places()
+
+        def read(outcome: Outcome) -> bytes:
+            at, size = places[self._image_name(outcome)]
+            with self.data.open("rb") as tar:
+                tar.seek(at)
+                return tar.read(size)
+
+        return read
+
+    def _places(self) -> dict[str, tuple[int, int]]:
+        with tarfile.open(self.data) as tar:
+            return {member.name: (member.offset_data, member.size) for member in tar}
+
+    def _key(self, outcome: Outcome) -> str:
+        return make_key(self.shard, outcome.row, self.shard_rows)
+
+    def _image_name(self, outcome: Outcome) -> str:
+        return f"{self._key(outcome)}.{EXTENSIONS.get(outcome.format or '', UNKNOWN)}"
+
+    def _entries(self, table: pa.Table, outcomes: list[Outcome], image: ReadImage) -> Iterator[Entry]:
+        for outcome in outcomes:
+            if outcome.status != SUCCESS:
+                continue
+            row: dict[str, Any] = table.slice(outcome.row, 1).to_pylist()[0]
+            key, caption = self._key(outcome), caption_of(row)
+            yield self._image_name(outcome), image(outcome)
+            if caption is not None:
+                yield f"{key}.txt", caption
+            yield f"{key}.json", metadata(row)
+
+    def _write_tar(self, entries: Iterator[Entry]) -> None:
+        def write(out: BinaryIO) -> None:
+            with tarfile.open(fileobj=out, mode="w|", format=tarfile.USTAR_FORMAT) as tar:
+                for name, data in entries:
+                    entry = tarfile.TarInfo(name)
+                    entry.size, entry.mode = len(data), 0o444
+                    tar.addfile(entry, io.BytesIO(data))
+
+        write_atomically(self.data, write)
+
+    def _write_folder(self, entries: Iterator[Entry]) -> None:
+        """Write a new folder beside the old one, then put it in its place."""
+        fresh = self.data.with_name(f"{self.data.name}{PARTIAL}")
+        old = self.data.with_name(f"{self.data.name}.old{PARTIAL}")
+        remove(fresh)
+        fresh.mkdir(parents=True)
+        for name, data in entries:
+            (fresh / name).write_bytes(data)
+        sync_folder(fresh)
+        if self.data.exists():
+            remove(old)
+            self.data.rename(old)
+        fresh.rename(self.data)
+        sync_folder(self.data.parent)
+        remove(old)
+
+    def recover(self) -> None:
+        """Put the old folder of images back, where a kill struck between taking it away and placing the new one."""
+        old = self.data.with_name(f"{self.data.name}.old{PARTIAL}")
+        if old.exists() and not self.data.exists():
+            old.rename(self.data)
+        remove(old)
+        remove(self.data.with_name(f"{self.data.name}{PARTIAL}"))

@@ -1,0 +1,258 @@
+"""Sources: rows with a URL, from Parquet, CSV or JSON Lines files, a finished table, or a release."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv as pc_csv
+import pyarrow.parquet as pq
+
+from poolwright.core.columns import is_text, is_vector
+from poolwright.core.errors import InputError, RecipeError, did_you_mean
+from poolwright.core.table import RECORD, Table
+from poolwright.fetch.options import FetchOptions
+from poolwright.fetch.records import CAPTION, EXPECTED, OUTCOME_FIELDS, URL
+
+_KINDS = {".parquet": "parquet", ".pq": "parquet", ".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+_BATCH = 16_384
+_RELEASE = "release.json"
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the rows are.
+
+    Attributes:
+        files: in order; all of one kind.
+        kind: 'parquet', 'csv', 'tsv' or 'jsonl'.
+        schema: of `shards`: url, caption and expected_sha256 where they are there, then the carried columns.
+        names: column of the files that each column of `schema` is read from.
+        rows: how many, where that is known before reading.
+    """
+
+    files: tuple[Path, ...]
+    kind: str
+    schema: pa.Schema
+    names: tuple[str, ...]
+    rows: int | None
+
+    def shards(self, rows: int) -> Iterator[pa.Table]:
+        """All rows in order, in tables of `rows` rows; the last may have fewer.
+
+        Raises:
+            InputError: a file cannot be read.
+        """
+        waiting: list[pa.Table] = []
+        count = 0
+        for batch in self._batches():
+            waiting.append(batch)
+            count += len(batch)
+            while count >= rows:
+                table = pa.concat_tables(waiting)
+                yield table.slice(0, rows).combine_chunks()
+                waiting, count = [table.slice(rows)], count - rows
+        if count:
+            yield pa.concat_tables(waiting).combine_chunks()
+
+    def _batches(self) -> Iterator[pa.Table]:
+        read = {"parquet": _read_parquet, "csv": _read_csv, "tsv": _read_csv, "jsonl": _read_lines}[self.kind]
+        for file in self.files:
+            try:
+                for table in read(file, self.names):
+                    yield pa.Table.from_arrays(
+                        [column.cast(kind) for column, kind in zip(table.columns, self.schema.types, strict=True)],
+                        schema=self.schema,
+                    )
+            except (pa.ArrowException, OSError, ValueError) as error:
+                raise InputError(f"{file}: {error}") from None
+
+
+def open_source(source: str | Path | Sequence[str | Path], options: FetchOptions) -> Source:
+    """Find the files and columns of a source.
+
+    Args:
+        source: a file, a folder of files, a finished table, a release, or several files.
+        options: name the columns.
+
+    Raises:
+        InputError: there is nothing to read.
+        RecipeError: a column is not there.
+    """
+    files = _files_of(source)
+    kind = _kind_of(files)
+    schema = _schema_of(files, kind)
+    for file in files[1:] if kind != "jsonl" else ():
+        other = _schema_of([file], kind)
+        if other.names != schema.names:
+            raise InputError(f"{file}: has other columns than {files[0]}; fetch them one after the other")
+    pairs = _columns(schema, options, files[0])
+    rows = sum(pq.read_metadata(file).num_rows for file in files) if kind == "parquet" else None
+    fields = [field for field, _ in pairs]
+    return Source(tuple(files), kind, pa.schema(fields), tuple(name for _, name in pairs), rows)
+
+
+def _files_of(source: str | Path | Sequence[str | Path]) -> list[Path]:
+    if not isinstance(source, str | Path):
+        return [file for one in source for file in _files_of(one)]
+    path = Path(source)
+    if path.is_dir():
+        return _files_in(path)
+    if path.is_file():
+        return [path]
+    found = sorted(path.parent.glob(path.name)) if any(sign in path.name for sign in "*?[") else []
+    if not found:
+        raise InputError(f"{source}: there is no such file or folder")
+    return found
+
+
+def _files_in(folder: Path) -> list[Path]:
+    """Files of a table, of a release, or of any folder; those of one kind."""
+    if (folder / RECORD).exists() and not (folder / _RELEASE).exists():
+        return [folder / part.file for part in Table(folder).record.parts]
+    for kind in dict.fromkeys(_KINDS.values()):
+        endings = tuple(ending for ending, name in _KINDS.items() if name == kind)
+        found = [
+            path
+            for path in sorted(folder.rglob("*"))
+            if path.name.removesuffix(".gz").endswith(endings)
+            and not any(part.startswith((".", "_")) for part in path.relative_to(folder).parts)
+            and "states" not in path.relative_to(folder).parts
+            and "lineage" not in path.relative_to(folder).parts
+        ]
+        if found:
+            return found
+    raise InputError(f"{folder}: no Parquet, CSV or JSON Lines files here")
+
+
+def _kind_of(files: Sequence[Path]) -> str:
+    kinds = {_KINDS.get(Path(file.name.removesuffix(".gz")).suffix.lower()) for file in files}
+    if None in kinds:
+        raise InputError(f"{files[0]}: reads {', '.join(sorted(_KINDS))} files; convert others first")
+    if len(kinds) > 1:
+        raise InputError(f"{files[0]}: files of several kinds; fetch them one after the other")
+    return str(kinds.pop())
+
+
+def _schema_of(files: Sequence[Path], kind: str) -> pa.Schema:
+    try:
+        if kind == "parquet":
+            return pq.read_schema(files[0])
+        if kind == "jsonl":
+            names = dict.fromkeys(name for file in files for row in _json_rows(file) for name in row)
+        else:
+            names = dict.fromkeys(_header(files[0]))
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{files[0]}: {error}") from None
+    return pa.schema([(name, pa.string()) for name in names])
+
+
+def _columns(schema: pa.Schema, options: FetchOptions, file: Path) -> list[tuple[pa.Field, str]]:
+    """Output field and input name of every column that is read."""
+    pairs = []
+    for wanted, name, option in ((URL, options.url, "url"), (CAPTION, options.caption, "caption"),
+                                 (EXPECTED, options.sha256, "sha256")):  # fmt: skip
+        if name in schema.names:
+            kind = schema.field(name).type
+            if not is_text(kind) and not pa.types.is_null(kind):
+                raise RecipeError(f"{file}: column '{name}' holds {kind}, not text")
+            pairs.append((pa.field(wanted, pa.string()), name))
+        elif option == "url" or option in options.model_fields_set:
+            raise RecipeError(f"{file}: no column '{name}' for {option}; {did_you_mean(name, schema.names)}")
+    taken = {name for _, name in pairs}
+    for name in _carried(schema, options, file, taken):
+        pairs.append((pa.field(carried_name(name), _plain(schema.field(name).type)), name))
+    return pairs
+
+
+def _carried(schema: pa.Schema, options: FetchOptions, file: Path, taken: set[str]) -> list[str]:
+    if "uid" in options.model_fields_set and options.uid not in schema.names:
+        raise RecipeError(f"{file}: no column '{options.uid}' for uid; {did_you_mean(options.uid, schema.names)}")
+    if options.columns is None:
+        return [field.name for field in schema if field.name not in taken and _carryable(field.type)]
+    wanted = [options.uid, *options.columns] if options.uid in schema.names else list(options.columns)
+    for name in wanted:
+        if name not in schema.names:
+            raise RecipeError(f"{file}: no column '{name}'; {did_you_mean(name, schema.names)}")
+    return [name for name in dict.fromkeys(wanted) if name not in taken]
+
+
+def _carryable(kind: pa.DataType) -> bool:
+    """Whether a column is small enough to go along unasked."""
+    return not (
+        is_vector(kind) or pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
+    )
+
+
+def _plain(kind: pa.DataType) -> pa.DataType:
+    return pa.string() if is_text(kind) or pa.types.is_null(kind) else kind
+
+
+def carried_name(name: str) -> str:
+    """Name of a carried column in the output: its own, or `input_...` where fetching has a column of that name."""
+    reserved = {URL, CAPTION, EXPECTED, *OUTCOME_FIELDS}
+    return f"input_{name}" if name in reserved else name
+
+
+def _read_parquet(file: Path, names: Sequence[str]) -> Iterator[pa.Table]:
+    with pq.ParquetFile(file, pre_buffer=False) as parquet:
+        for batch in parquet.iter_batches(batch_size=_BATCH, columns=list(dict.fromkeys(names)), use_threads=False):
+            yield pa.Table.from_batches([batch]).select(list(names))
+
+
+def _separator(file: Path) -> str:
+    return "\t" if ".tsv" in file.suffixes else ","
+
+
+def _header(file: Path) -> list[str]:
+    with pc_csv.open_csv(file, parse_options=pc_csv.ParseOptions(delimiter=_separator(file))) as reader:
+        return list(reader.schema.names)
+
+
+def _read_csv(file: Path, names: Sequence[str]) -> Iterator[pa.Table]:
+    """Every value is read as text, as it stands."""
+    parse = pc_csv.ParseOptions(delimiter=_separator(file), newlines_in_values=True)
+    convert = pc_csv.ConvertOptions(
+        column_types=dict.fromkeys(_header(file), pa.string()), include_columns=list(names), strings_can_be_null=False
+    )
+    with pc_csv.open_csv(file, parse_options=parse, convert_options=convert) as reader:
+        for batch in reader:
+            yield pa.Table.from_batches([batch])
+
+
+def _json_rows(file: Path) -> Iterator[dict[str, Any]]:
+    with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as lines:
+        for number, line in enumerate(lines, start=1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+            except ValueError as error:
+                raise InputError(f"{file}, line {number}: {error}") from None
+            if not isinstance(row, dict):
+                raise InputError(f"{file}, line {number}: not an object with a URL in it")
+            yield row
+
+
+def _read_lines(file: Path, names: Sequence[str]) -> Iterator[pa.Table]:
+    """Values that are not text are read as the JSON that they are."""
+    rows: list[dict[str, Any]] = []
+    for row in _json_rows(file):
+        rows.append(row)
+        if len(rows) == _BATCH:
+            yield _text_table(rows, names)
+            rows = []
+    if rows:
+        yield _text_table(rows, names)
+
+
+def _text_table(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> pa.Table:
+    def text(value: Any) -> str | None:
+        return value if value is None or isinstance(value, str) else json.dumps(value, sort_keys=True)
+
+    return pa.table({name: pa.array([text(row.get(name)) for row in rows], pa.string()) for name in names})

@@ -1,0 +1,191 @@
+"""Pool `clip_retrieval`: embeddings and metadata as `clip-retrieval inference` writes them."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import pyarrow as pa
+from pydantic import Field, PrivateAttr
+
+from poolwright.core.columns import TEXT, UID
+from poolwright.core.errors import BadPart, RecipeError
+from poolwright.core.pool import Part, Place, Pool
+from poolwright.pools.beside import VectorFiles
+from poolwright.pools.mapping import ROW, Wanted
+from poolwright.pools.once import Once
+from poolwright.pools.parquet import read_footer
+from poolwright.pools.places import base_name, file_system, files_below, is_url, join, map_files
+from poolwright.pools.shards import Shard, find_arrays, read_shard, renamed, shard_parts, source_names
+from poolwright.pools.table_plan import TablePlan, parquet_columns
+from poolwright.pools.vectors import MadeBy
+
+IMAGES, TEXTS, METADATA = "img_emb", "text_emb", "metadata"
+_FILE = re.compile(r"(img_emb|text_emb|metadata)/\1_([0-9]+)\.(npy|parquet)")
+
+Partition = Mapping[str, str]
+"""File by kind: `img_emb`, `text_emb`, `metadata`."""
+
+
+@dataclass(frozen=True)
+class _Found:
+    """Partitions by number, in order; and the kinds of embeddings that any of them has."""
+
+    partitions: Mapping[int, Partition]
+    kinds: tuple[str, ...]
+
+    def lost(self, number: int) -> str:
+        """What a partition has not, though others have; empty where nothing is missing."""
+        there = self.partitions[number]
+        lost = [f"{kind}_{number}" for kind in (METADATA, *self.kinds) if kind not in there]
+        return " and ".join(lost)
+
+
+class ClipRetrieval(Pool):
+    """Output of `clip-retrieval inference`: arrays of embeddings beside Parquet files of metadata.
+
+    The folder holds `img_emb/img_emb_N.npy`, `text_emb/text_emb_N.npy` where texts were embedded, and
+    `metadata/metadata_N.parquet`, in one row order. Gives `caption` as `text`, the other columns of the metadata as
+    they are, and `img_emb` and `text_emb` as vectors of unit length. Partitions are parts, in the order of their
+    numbers. One whose files have not equally many rows, or that lacks a file which others have, is quarantined.
+    """
+
+    kind: ClassVar[str] = "clip_retrieval"
+
+    path: Place = Field(description="the output folder, or fsspec URL of it; it holds img_emb/ and metadata/")
+    model: str | None = Field(
+        default=None,
+        description="name of the encoder that made the vectors, such as ViT-B-32/openai; columns that name different "
+        "encoders are never compared",
+    )
+    weights: str = Field(default="", description="digest or name of the encoder's weights")
+    uid: str | None = Field(
+        default=None,
+        description="metadata column with the id of each row; 'row' numbers the rows as '<N>:<row>'; default: the "
+        "column 'uid' where there is one, else 'row'",
+    )
+    keep: list[str] | None = Field(
+        default=None, description="the only columns to give, by the names they have here; 'uid' is always given"
+    )
+    images: Place | None = Field(default=None, description="folder or URL that 'image_path' is relative to")
+
+    _plan: Once[TablePlan] = PrivateAttr(default_factory=lambda: Once(travels=True))
+    _files: Once[_Found] = PrivateAttr(default_factory=Once)
+    _shards: Once[dict[int, Shard]] = PrivateAttr(default_factory=Once)
+    _parts: Once[list[Part]] = PrivateAttr(default_factory=Once)
+
+    def arrow_schema(self) -> pa.Schema:
+        """Columns this pool gives; all Parquet footers are read, and the header of one array of each kind.
+
+        Raises:
+            RecipeError: there is no such output, a column is not there, or two partitions differ in one.
+            InputError: no partition can be read.
+        """
+        return pa.schema(self._planned().fields())
+
+    def parts(self) -> list[Part]:
+        """A part a partition; large ones in runs of row groups of about 131,072 rows."""
+        return list(self._parts.get(self._make_parts))
+
+    def image_root(self) -> str | None:
+        return self.images
+
+    def read(self, part: Part, columns: Sequence[str], batch_rows: int) -> Iterator[pa.Table]:
+        if "damage" in part.detail:
+            raise BadPart(part.index, part.name, part.detail["damage"])
+        yield from read_shard(self._planned(), part, columns, batch_rows)
+
+    def _planned(self) -> TablePlan:
+        return self._plan.get(self._make_plan)
+
+    def _listed(self) -> _Found:
+        return self._files.get(lambda: _find(self.path))
+
+    def _whole(self) -> dict[int, Shard]:
+        """Partitions that have all their files."""
+        return self._shards.get(self._read_footers)
+
+    def _read_footers(self) -> dict[int, Shard]:
+        found = self._listed()
+        numbers = [number for number in found.partitions if not found.lost(number)]
+        tables = [found.partitions[number][METADATA] for number in numbers]
+        footers = map_files(read_footer, tables, self.path)
+        return {
+            number: Shard(table, footer, found.partitions[number], str(number))
+            for number, table, footer in zip(numbers, tables, footers, strict=True)
+        }
+
+    def _make_plan(self) -> TablePlan:
+        if self.images is not None and not is_url(self.images) and not os.path.isdir(self.images):
+            raise RecipeError(f"{self.images}: no such folder of images")
+        shards = list(self._whole().values())
+        if not shards:
+            first = next(iter(self._listed().partitions))
+            raise RecipeError(f"{self.path}: no partition is whole; {self._listed().lost(first)} is missing")
+        tables, footers = [shard.table for shard in shards], [shard.footer for shard in shards]
+        names, kinds = source_names(footers), self._listed().kinds
+        uid = self.uid or (None if UID in names else ROW)
+        given = parquet_columns(
+            tables, footers, Wanted(renamed(names, {TEXT: "caption"}), uid, self.keep, {}, tuple(kinds))
+        )
+        kept = {kind: kind for kind in kinds if self.keep is None or kind in self.keep}
+        made_by = MadeBy(model=self.model, weights=self.weights)
+        beside = find_arrays(shards, kept, dict.fromkeys(kept, made_by)) if kept else {}
+        return TablePlan("parquet", tuple(given), beside, {})
+
+    def _make_parts(self) -> list[Part]:
+        beside, found, whole = self._planned().beside, self._listed(), self._whole()
+
+        def make(number: str) -> list[Part]:
+            return _parts_of(found, int(number), whole.get(int(number)), beside)
+
+        made = map_files(make, [str(number) for number in found.partitions], self.path)
+        parts = [part for some in made for part in some]
+        return [part.model_copy(update={"index": index}) for index, part in enumerate(parts)]
+
+
+def _parts_of(found: _Found, number: int, shard: Shard | None, beside: Mapping[str, VectorFiles]) -> list[Part]:
+    if shard is not None:
+        arrays = {kind: shard.arrays[kind] for kind in beside}
+        return shard_parts(Shard(shard.table, shard.footer, arrays, shard.name), beside, 0)
+    files = tuple(found.partitions[number].values())
+    damage = f"has no {found.lost(number)}, which other partitions have; it is still being written, or was lost"
+    return [Part(index=0, name=base_name(files[0]), files=files, detail={"damage": damage})]
+
+
+def _find(root: str) -> _Found:
+    """Files of the partitions.
+
+    Raises:
+        RecipeError: there are none, or two of one number.
+    """
+    _check_folder(root)
+    partitions: dict[int, dict[str, str]] = {}
+    for name in sorted(files_below(root, lambda name: name.endswith((".npy", ".parquet")))):
+        match = _FILE.fullmatch(name)
+        if match is None or (match[3] == "parquet") != (match[1] == METADATA):
+            continue
+        files = partitions.setdefault(int(match[2]), {})
+        if match[1] in files:
+            raise RecipeError(f"{files[match[1]]} and {join(root, name)} are both partition {int(match[2])}; keep one")
+        files[match[1]] = join(root, name)
+    kinds = tuple(kind for kind in (IMAGES, TEXTS) if any(kind in files for files in partitions.values()))
+    if not any(METADATA in files for files in partitions.values()):
+        raise RecipeError(
+            f"{root}: no metadata/metadata_N.parquet here; name the output folder of `clip-retrieval inference`, "
+            "which holds metadata/ and img_emb/"
+        )
+    return _Found(dict(sorted(partitions.items())), kinds)
+
+
+def _check_folder(root: str) -> None:
+    if is_url(root):
+        system, path = file_system(root)
+        there = system.isdir(path)
+    else:
+        there = os.path.isdir(root)
+    if not there:
+        raise RecipeError(f"{root}: no such folder")

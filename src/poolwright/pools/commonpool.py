@@ -1,0 +1,210 @@
+"""Pool `commonpool`: shards of DataComp's CommonPool, metadata and embeddings, as they are published."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import ClassVar, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from pydantic import Field, PrivateAttr
+
+from poolwright.core.columns import HEIGHT, UID, WIDTH
+from poolwright.core.errors import BadPart, InputError, RecipeError
+from poolwright.core.pool import Part, Place, Pool
+from poolwright.core.rows import one_array
+from poolwright.pools.beside import VectorFiles
+from poolwright.pools.mapping import Wanted
+from poolwright.pools.numpy_files import read_headers
+from poolwright.pools.once import Once
+from poolwright.pools.parquet import read_footer
+from poolwright.pools.places import Places, Unreadable, base_name, map_files, reading
+from poolwright.pools.shards import (
+    Shard,
+    find_arrays,
+    find_numbered,
+    is_file,
+    read_shard,
+    renamed,
+    shard_parts,
+    source_names,
+)
+from poolwright.pools.table_plan import TablePlan, parquet_columns
+from poolwright.pools.uid_pairs import Subset, UidArray, pairs_of_hex
+from poolwright.pools.vectors import MadeBy
+
+MODELS = {
+    "b32_img": "ViT-B-32/openai",
+    "b32_txt": "ViT-B-32/openai",
+    "l14_img": "ViT-L-14/openai",
+    "l14_txt": "ViT-L-14/openai",
+}
+"""Encoder by array: OpenAI's weights, by the names open_clip gives them."""
+
+RENAMES = {WIDTH: "original_width", HEIGHT: "original_height"}
+
+Array = Literal["b32_img", "b32_txt", "l14_img", "l14_txt"]
+
+
+class CommonPool(Pool):
+    """Shards of CommonPool or DataComp: `<shard>.parquet` beside `<shard>.npz`, in the same row order.
+
+    Gives the published columns, `original_width` and `original_height` as `width` and `height`, and the arrays
+    `b32_img`, `b32_txt`, `l14_img` and `l14_txt` as vectors of unit length, with the encoder that made them. Of both
+    files only what steps ask for is read. A shard whose rows are not as many as its vectors, or whose uids differ
+    from an array `uid` in the `.npz`, is quarantined. Columns that a release does not have are left out.
+    """
+
+    kind: ClassVar[str] = "commonpool"
+
+    path: Places = Field(
+        description="folder (all .parquet files in it, at any depth), glob, .parquet file, fsspec URL, or a list of "
+        "these; shard 2 comes before shard 10"
+    )
+    vectors: list[Array] | None = Field(
+        default=None,
+        description="the only arrays to give; empty for metadata without .npz; default: all that the first shard has",
+    )
+    keep: list[str] | None = Field(
+        default=None, description="the only columns to give, by the names they have here; 'uid' is always given"
+    )
+    subset: Place | None = Field(
+        default=None,
+        description="sorted .npy of uids as DataComp writes its subsets (dtype u8,u8); only rows in it are of this "
+        "pool: others are neither read as rows nor counted as dropped, and a uid that is not 32 hex digits is in no "
+        "subset",
+    )
+
+    _plan: Once[TablePlan] = PrivateAttr(default_factory=lambda: Once(travels=True))
+    _shards: Once[list[Shard]] = PrivateAttr(default_factory=Once)
+    _parts: Once[list[Part]] = PrivateAttr(default_factory=Once)
+    _subset: Once[Subset] = PrivateAttr(default_factory=Once)
+
+    def arrow_schema(self) -> pa.Schema:
+        """Columns this pool gives; all Parquet footers are read, and the headers of one `.npz`.
+
+        Raises:
+            RecipeError: a file, column or array is not there, or two shards differ in a column.
+            InputError: no shard can be read.
+        """
+        return pa.schema(self._planned().fields())
+
+    def parts(self) -> list[Part]:
+        """A part a shard; large shards whose arrays are not packed, in runs of row groups of about 131,072 rows.
+
+        The arrays of all shards are opened, and their lengths compared. With `subset`, only reading tells how many
+        rows a part has.
+        """
+        return list(self._parts.get(self._make_parts))
+
+    def read(self, part: Part, columns: Sequence[str], batch_rows: int) -> Iterator[pa.Table]:
+        if "damage" in part.detail:
+            raise BadPart(part.index, part.name, part.detail["damage"])
+        if self.subset is None and "uids" not in part.detail:
+            yield from read_shard(self._planned(), part, columns, batch_rows)
+            return
+        with reading(part), ExitStack() as stack:
+            subset = self._subset.get(lambda: Subset(str(self.subset))) if self.subset else None
+            uids = stack.enter_context(UidArray(**part.detail["uids"])) if "uids" in part.detail else None
+
+            def mine(table: pa.Table, row: int) -> npt.NDArray[np.bool_] | None:
+                found = one_array(table.column(UID))
+                if uids is not None:
+                    uids.check(found, row)
+                return _inside(subset, found) if subset is not None else None
+
+            yield from read_shard(self._planned(), part, columns, batch_rows, mine, UID)
+
+    def _planned(self) -> TablePlan:
+        return self._plan.get(self._make_plan)
+
+    def _found(self) -> list[Shard]:
+        return self._shards.get(self._find)
+
+    def _find(self) -> list[Shard]:
+        files = find_numbered(self.path, ("parquet",))
+        footers = map_files(read_footer, files, files[0])
+        return [
+            Shard(file, footer, dict.fromkeys(MODELS, _npz(file)), base_name(file))
+            for file, footer in zip(files, footers, strict=True)
+        ]
+
+    def _make_plan(self) -> TablePlan:
+        if self.subset is not None:
+            self._subset.get(lambda: Subset(str(self.subset)))
+        shards = self._found()
+        files, footers = [shard.table for shard in shards], [shard.footer for shard in shards]
+        arrays = self._arrays(shards)
+        wanted = Wanted(renamed(source_names(footers), RENAMES), None, self.keep, {}, tuple(arrays))
+        given = parquet_columns(files, footers, wanted)
+        made_by = {name: MadeBy(model=model) for name, model in MODELS.items()}
+        beside = find_arrays(shards, {name: name for name in arrays}, made_by) if arrays else {}
+        return TablePlan("parquet", tuple(given), beside, {})
+
+    def _arrays(self, shards: Sequence[Shard]) -> list[str]:
+        """The arrays to give, after checking that every shard has its file of arrays."""
+        asked = [name for name in MODELS if self.vectors is None or name in self.vectors]
+        kept = [name for name in asked if self.keep is None or name in self.keep]
+        if not kept:
+            return []
+        _check_files([shard.table for shard in shards])
+        if self.vectors is not None or self.keep is not None:
+            return kept
+        known = _known(shards)
+        return [name for name in kept if name in known]
+
+    def _make_parts(self) -> list[Part]:
+        beside, shards = self._planned().beside, self._found()
+        further = (self.subset,) if self.subset is not None else ()
+        by_table = {shard.table: replace(shard, arrays=dict.fromkeys(beside, _npz(shard.table))) for shard in shards}
+        made = map_files(lambda file: _parts_of(by_table[file], beside, further), list(by_table), shards[0].table)
+        parts = [part for found in made for part in found]
+        rows = {"rows": None} if self.subset is not None else {}
+        return [part.model_copy(update={"index": index, **rows}) for index, part in enumerate(parts)]
+
+
+def _npz(table: str) -> str:
+    """The file of arrays beside a shard."""
+    return table[: table.rindex(".")] + ".npz"
+
+
+def _check_files(tables: Sequence[str]) -> None:
+    there = map_files(is_file, [_npz(table) for table in tables], tables[0])
+    lost = [table for table, is_there in zip(tables, there, strict=True) if not is_there]
+    if lost:
+        more = f", nor beside {len(lost) - 1:,} more" if len(lost) > 1 else ""
+        raise RecipeError(
+            f"{lost[0]}: there is no {base_name(_npz(lost[0]))} with vectors beside it{more}; download it, or read the "
+            "metadata alone with 'vectors: []'"
+        )
+
+
+def _known(shards: Sequence[Shard]) -> set[str]:
+    """Arrays of the first file of arrays that can be read."""
+    damage: Unreadable | None = None
+    for shard in shards:
+        try:
+            return set(read_headers(_npz(shard.table)))
+        except Unreadable as error:
+            damage = damage or error
+    raise damage or InputError("no shard has vectors")
+
+
+def _parts_of(shard: Shard, beside: Mapping[str, VectorFiles], further: tuple[str, ...]) -> list[Part]:
+    """The parts of one shard, with where its uids are if they lie beside the vectors too."""
+    npz = next(iter(shard.arrays.values()), None)
+    try:
+        has_uids = npz is not None and UID in read_headers(npz)
+    except Unreadable:
+        has_uids = False  # `shard_parts` meets the same damage, and tells it
+    parts = shard_parts(shard, beside, 0, further, (UID,) if has_uids else ())
+    uids = {"uids": {"file": npz, "key": UID, "table": base_name(shard.table)}} if has_uids else {}
+    return [part.model_copy(update={"detail": {**part.detail, **uids}}) for part in parts]
+
+
+def _inside(subset: Subset, uids: pa.Array) -> npt.NDArray[np.bool_]:
+    pairs, valid = pairs_of_hex(uids)
+    return np.asarray(subset.holds(pairs) & valid)

@@ -1,0 +1,156 @@
+"""Shards of img2dataset: what each of them has, and whether it is finished.
+
+img2dataset writes `00000.parquet` with a row a URL, `00000.tar` or a folder `00000/` with the images that could be
+downloaded, and `00000_stats.json` last (https://github.com/rom1504/img2dataset).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import posixpath
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from poolwright.core.errors import RecipeError
+from poolwright.pools.parquet import Footer, read_footer
+from poolwright.pools.places import (
+    base_name,
+    file_system,
+    files_below,
+    find_files,
+    is_url,
+    join,
+    map_files,
+    open_file,
+)
+from poolwright.pools.shards import is_file, numeric_order
+from poolwright.pools.tar_images import EXTENSIONS, cut_off
+
+_UNFINISHED = "it is still being written, or was only copied in part"
+
+
+@dataclass(frozen=True)
+class Download:
+    """One shard.
+
+    Attributes:
+        base: path or URL without the extension.
+        footer: of its Parquet file; damaged where there is none.
+        has_table, has_tar, has_folder, has_stats: what is there.
+        count: rows that the stats tell of; None where they cannot be read.
+    """
+
+    base: str
+    footer: Footer
+    has_table: bool
+    has_tar: bool
+    has_folder: bool
+    has_stats: bool
+    count: int | None
+
+    @property
+    def table(self) -> str:
+        return self.base + ".parquet"
+
+    @property
+    def tar(self) -> str:
+        return self.base + ".tar"
+
+    @property
+    def stats(self) -> str:
+        return self.base + "_stats.json"
+
+    @property
+    def name(self) -> str:
+        return base_name(self.base)
+
+    def files(self) -> tuple[str, ...]:
+        """Those of the files that are there."""
+        there = ((self.table, self.has_table), (self.tar, self.has_tar), (self.stats, self.has_stats))
+        return tuple(file for file, is_there in there if is_there)
+
+    def damage(self, needs_stats: bool, needs_tar: bool) -> str:
+        """Why the shard cannot be used, in words; empty where it can."""
+        if needs_stats and not self.has_stats:
+            return (
+                f"has no {base_name(self.stats)}, which img2dataset writes last, so {_UNFINISHED}; finish it, or read "
+                "shards without it by 'stats: false'"
+            )
+        if not self.has_table:
+            return f"has no {base_name(self.table)}, which tells what its images are; {_UNFINISHED}"
+        if self.footer.schema is None:
+            return self.footer.damage
+        if needs_stats and self.count != self.footer.rows:
+            counted = "cannot be read" if self.count is None else f"counts {self.count:,}"
+            return f"has {self.footer.rows:,} rows, and {base_name(self.stats)} {counted}; {_UNFINISHED}"
+        if needs_tar and not self.has_tar:
+            return f"has no {base_name(self.tar)} with its images; {_UNFINISHED}"
+        if needs_tar and cut_off(self.tar):
+            return f"{base_name(self.tar)} does not end as a tar does; {_UNFINISHED}"
+        return ""
+
+    def images(self) -> list[str]:
+        """Image files of the folder, sorted."""
+        if not self.has_folder:
+            return []
+        return [join(self.base, name) for name in sorted(files_below(self.base, is_image)) if "/" not in name]
+
+
+def find_downloads(places: Sequence[str]) -> list[Download]:
+    """The shards that places stand for, each place's in numeric order.
+
+    A folder's shards are its files named by a number; other files in it are not img2dataset's.
+
+    Raises:
+        RecipeError: a place does not exist or holds no shard, or a shard is named twice.
+    """
+    bases: dict[str, str] = {}
+    for place in places:
+        mine = dict.fromkeys(_bases(place))
+        if not mine:
+            raise RecipeError(f"{place}: no shard here, such as 00000.parquet with 00000_stats.json")
+        for base in sorted(mine, key=numeric_order):
+            if base in bases:
+                raise RecipeError(f"{base}.parquet: named twice, by {bases[base]} and {place}; name it once")
+            bases[base] = place
+    return map_files(_look, list(bases), places[0])
+
+
+def _bases(place: str) -> Iterator[str]:
+    named = find_files([place], ("parquet", "tar"))
+    below = place.rstrip("/") + "/"
+    for file in named:
+        base, _, extension = file.rpartition(".")
+        if extension in ("parquet", "tar") and (base_name(base).isdigit() or not file.startswith(below)):
+            yield base
+
+
+def _look(base: str) -> Download:
+    has_table, has_stats = is_file(base + ".parquet"), is_file(base + "_stats.json")
+    footer = read_footer(base + ".parquet") if has_table else Footer(None)
+    count = _count(base + "_stats.json") if has_stats else None
+    return Download(base, footer, has_table, is_file(base + ".tar"), _is_folder(base), has_stats, count)
+
+
+def _is_folder(place: str) -> bool:
+    if not is_url(place):
+        return os.path.isdir(place)
+    system, path = file_system(place)
+    return bool(system.isdir(path))
+
+
+def _count(stats: str) -> int | None:
+    """Rows that a stats file tells of; None where it is not whole."""
+    with open_file(stats) as file:
+        data = file.read()
+    try:
+        count = json.loads(data)["count"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return count if isinstance(count, int) else None
+
+
+def is_image(name: str) -> bool:
+    """Whether a file is named as an image."""
+    return posixpath.splitext(name)[1][1:].lower() in EXTENSIONS

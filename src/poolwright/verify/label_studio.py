@@ -1,0 +1,83 @@
+"""Tasks as Label Studio exports them, in its formats JSON and JSON-MIN (https://labelstud.io/guide/export)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+SKIPPED = "unsure"
+"""What an annotator who skips a task says about it."""
+
+Task = Mapping[str, Any]
+
+
+def records_of_task(task: Task) -> list[dict[str, Any]]:
+    """uid, verdict, annotator, time and comment of every annotation of a task; none where there are none yet.
+
+    Raises:
+        ValueError: the task has no uid among its data, or an annotation is malformed or has several choices.
+    """
+    if "data" not in task:
+        return [_short(task)]
+    data = task["data"]
+    if not isinstance(data, dict) or not data.get("uid"):
+        raise ValueError("no uid among the data; import the tasks as they were written")
+    return [_of_annotation(str(data["uid"]), annotation) for annotation in _annotations(task)]
+
+
+def _annotations(task: Task) -> list[Any]:
+    annotations = task.get("annotations", task.get("completions")) or []
+    if not isinstance(annotations, list):
+        raise ValueError("its annotations are no list")
+    return annotations
+
+
+def _short(task: Task) -> dict[str, Any]:
+    """A task of JSON-MIN, or an object as in a sheet of JSON lines."""
+    time = task.get("time") or task.get("updated_at") or task.get("created_at")
+    return {**task, "verdict": _one(task.get("verdict")), "annotator": _name(task.get("annotator")), "time": time,
+            "comment": _joined(task.get("comment"))}  # fmt: skip
+
+
+def _of_annotation(uid: str, annotation: Any) -> dict[str, Any]:
+    if not isinstance(annotation, dict) or not isinstance(annotation.get("result", []), list):
+        raise ValueError("an annotation without result")
+    results = [part for part in annotation.get("result", []) if isinstance(part, dict)]
+    verdict = [choice for part in results for choice in _values(part, "choices", "verdict")]
+    comment = [text for part in results for text in _values(part, "text", "comment")]
+    if annotation.get("was_cancelled"):
+        verdict = [SKIPPED]
+    return {
+        "uid": uid,
+        "verdict": _one(verdict),
+        "annotator": _name(annotation.get("completed_by")),
+        "time": annotation.get("updated_at") or annotation.get("created_at"),
+        "comment": _joined(comment),
+    }
+
+
+def _values(part: Mapping[str, Any], kind: str, name: str) -> list[Any]:
+    value = part.get("value")
+    if part.get("from_name") != name or not isinstance(value, dict):
+        return []
+    found = value.get(kind, [])
+    return found if isinstance(found, list) else [found]
+
+
+def _one(choices: Any) -> Any:
+    if isinstance(choices, dict):
+        choices = choices.get("choices", [])
+    if not isinstance(choices, list):
+        return choices
+    if len(choices) > 1:
+        raise ValueError(f"{len(choices)} choices for one row: {', '.join(map(str, choices))}")
+    return choices[0] if choices else None
+
+
+def _name(who: Any) -> Any:
+    """Label Studio names annotators by number, or by an object with number and address."""
+    return (who.get("email") or who.get("id")) if isinstance(who, dict) else who
+
+
+def _joined(comment: Any) -> Any:
+    return " ".join(map(str, comment)) if isinstance(comment, list) else comment

@@ -1,0 +1,127 @@
+"""Verdicts: what one person said about one row. What the words mean, and what several persons say together."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from poolwright.core.errors import InputError, did_you_mean
+
+POSITIVE, NEGATIVE, UNSURE = "positive", "negative", "unsure"
+MEANINGS = (POSITIVE, NEGATIVE, UNSURE)
+
+WORDS: Mapping[str, str] = {
+    **dict.fromkeys(("positive", "pos", "yes", "y", "true", "1", "+"), POSITIVE),
+    **dict.fromkeys(("negative", "neg", "no", "n", "false", "0", "-"), NEGATIVE),
+    **dict.fromkeys(("unsure", "unclear", "maybe", "skip", "?"), UNSURE),
+}
+"""Words that are always understood, whatever their case. A recipe adds its own: {"map": "positive"}."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One person's answer about one row.
+
+    Attributes:
+        uid: of the row.
+        verdict: "positive", "negative" or "unsure".
+        annotator: who; as the file names them.
+        time: when, in ISO 8601 where the tool writes that; empty where it is not known.
+        comment: in their words.
+    """
+
+    uid: str
+    verdict: str
+    annotator: str = ""
+    time: str = ""
+    comment: str = ""
+
+
+class Words:
+    """Words for verdicts, of whatever case, and what they mean."""
+
+    def __init__(self, words: Mapping[str, str] | None = None) -> None:
+        """`words` are understood beside WORDS, and before them.
+
+        Raises:
+            InputError: a word is given a meaning other than positive, negative and unsure.
+        """
+        self._words = dict(WORDS)
+        for word, meaning in (words or {}).items():
+            if meaning not in MEANINGS:
+                raise InputError(f"verdict '{word}' cannot mean '{meaning}'; {did_you_mean(meaning, MEANINGS)}")
+            self._words[_plain(word)] = meaning
+        self._shown = sorted({*(words or {}), *MEANINGS})
+
+    def meaning(self, word: str) -> str | None:
+        """The meaning of a word, None where it is blank: not labelled yet.
+
+        Raises:
+            ValueError: the word is not known; with the words that are.
+        """
+        plain = _plain(word)
+        if not plain:
+            return None
+        if plain not in self._words:
+            raise ValueError(f"verdict '{word}' is not known; use {', '.join(self._shown)}")
+        return self._words[plain]
+
+
+def merge(verdicts: Iterable[Verdict]) -> dict[str, str]:
+    """What is said about each row by all together: uid to meaning, in the order of the uids.
+
+    Each annotator has one vote a row: the last, by time where both times are known, otherwise as they come. The
+    meaning with the most votes wins; where two have the same number, the row is unsure.
+    """
+    votes: dict[str, dict[str, Verdict]] = {}
+    for verdict in verdicts:
+        of_row = votes.setdefault(verdict.uid, {})
+        before = of_row.get(verdict.annotator)
+        if before is None or not _is_later(before.time, verdict.time):
+            of_row[verdict.annotator] = verdict
+    return {uid: _majority([verdict.verdict for verdict in votes[uid].values()]) for uid in sorted(votes)}
+
+
+def check_known(verdicts: Sequence[Verdict], uids: Iterable[str], where: str = "the sheet") -> None:
+    """Check that every verdict is about a row that was asked about.
+
+    Raises:
+        InputError: some are not; with their uids.
+    """
+    known = set(uids)
+    unknown = sorted({verdict.uid for verdict in verdicts} - known)
+    if unknown:
+        shown = ", ".join(f"'{uid}'" for uid in unknown[:5]) + (", ..." if len(unknown) > 5 else "")
+        raise InputError(
+            f"{len(unknown)} verdicts are about rows that are not in {where}: {shown}; {_closest(unknown[0], known)}"
+            "spreadsheets change long numbers, so import the column uid as text"
+        )
+
+
+def _closest(uid: str, known: set[str]) -> str:
+    plain = {_plain(one): one for one in known}
+    return f"'{plain[_plain(uid)]}' is; " if _plain(uid) in plain else ""
+
+
+def _majority(meanings: Sequence[str]) -> str:
+    counts = Counter(meanings).most_common()
+    return UNSURE if len(counts) > 1 and counts[0][1] == counts[1][1] else counts[0][0]
+
+
+def _is_later(one: str, other: str) -> bool:
+    times = _time(one), _time(other)
+    return times[0] is not None and times[1] is not None and times[0] > times[1]
+
+
+def _time(text: str) -> datetime | None:
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+def _plain(word: str) -> str:
+    return word.strip().casefold()

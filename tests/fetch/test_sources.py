@@ -1,0 +1,151 @@
+"""Where rows may come from, and what is said where they cannot."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from poolwright.core.errors import InputError, RecipeError
+from poolwright.fetch.options import FetchOptions, parse_bytes
+from poolwright.fetch.sources import Source, open_source
+
+ROWS = [
+    {"uid": "a", "url": "http://x/1", "text": 'one, "quoted"\nline', "n": 1},
+    {"uid": "b", "url": "http://x/2", "text": None, "n": None},
+    {"uid": "c", "url": None, "text": "", "n": 3},
+]
+
+
+def opened(source: object, **options: object) -> Source:
+    return open_source(source, FetchOptions(**options))  # type: ignore[arg-type]
+
+
+def read(source: Source, rows: int = 100) -> list[dict[str, object]]:
+    return [row for table in source.shards(rows) for row in table.to_pylist()]
+
+
+def test_parquet_files_are_cut_into_shards(tmp_path: Path) -> None:
+    for number in range(3):
+        pq.write_table(pa.table({"url": [f"{number}-{row}" for row in range(7)]}), tmp_path / f"{number}.parquet")
+    source = opened(tmp_path)
+    assert source.rows == 21
+    assert [len(table) for table in source.shards(5)] == [5, 5, 5, 5, 1]
+    assert [row["url"] for row in read(source, 4)] == [f"{number}-{row}" for number in range(3) for row in range(7)]
+    assert read(opened(str(tmp_path / "*.parquet"))) == read(source)
+    assert read(opened([tmp_path / "0.parquet", tmp_path / "1.parquet"])) == read(source)[:14]
+
+
+@pytest.mark.parametrize("name", ["rows.csv", "rows.tsv", "rows.csv.gz"])
+def test_csv(tmp_path: Path, name: str) -> None:
+    gap = "\t" if "tsv" in name else ","
+    text = f'uid{gap}url{gap}text{gap}n\n007{gap}http://x/1{gap}"one{gap} ""quoted""\nline"{gap}1\nb{gap}{gap}{gap}x\n'
+    data = text.encode()
+    (tmp_path / name).write_bytes(gzip.compress(data) if name.endswith("gz") else data)
+    assert read(opened(tmp_path / name)) == [
+        {"url": "http://x/1", "caption": f'one{gap} "quoted"\nline', "uid": "007", "n": "1"},
+        {"url": "", "caption": "", "uid": "b", "n": "x"},
+    ]
+
+
+def test_json_lines(tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, ROWS)) + "\n\n" + '{"url": "u", "more": {"b": 1}}')
+    rows = read(opened(tmp_path / "rows.jsonl"))
+    assert rows[0] == {"url": "http://x/1", "caption": 'one, "quoted"\nline', "uid": "a", "n": "1", "more": None}
+    assert (rows[2]["url"], rows[3]["more"], rows[3]["uid"]) == (None, '{"b": 1}', None)
+
+
+def test_vectors_and_bytes_stay_behind_unless_asked_for(tmp_path: Path) -> None:
+    vectors = pa.FixedSizeListArray.from_arrays(pa.array(np.zeros(4, np.float16)), 2)
+    table = {
+        "url": ["a", "b"],
+        "clip": vectors,
+        "image": [b"1", b"2"],
+        "tags": [["x"], []],
+        "n": [1, 2],
+        "uid": ["u", "v"],
+    }
+    pq.write_table(pa.table(table), tmp_path / "rows.parquet")
+    assert opened(tmp_path / "rows.parquet").schema.names == ["url", "n", "uid"]
+    assert opened(tmp_path / "rows.parquet", columns=["tags"]).schema.names == ["url", "uid", "tags"]
+
+
+def test_columns_by_other_names(tmp_path: Path) -> None:
+    rows = {"URL": ["u"], "url": ["other"], "TEXT": ["t"], "hash": ["h"], "key": ["k"], "sha256": ["s"]}
+    pq.write_table(pa.table(rows), tmp_path / "rows.parquet")
+    (row,) = read(opened(tmp_path / "rows.parquet", url="URL", caption="TEXT", sha256="hash"))
+    assert row == {"url": "u", "caption": "t", "expected_sha256": "h", "input_url": "other", "input_key": "k",
+                   "input_sha256": "s"}  # fmt: skip
+
+
+def test_dictionary_and_large_strings(tmp_path: Path) -> None:
+    table = pa.table(
+        {"url": pa.array(["a", None], pa.large_string()), "text": pa.array(["x", "x"]).dictionary_encode()}
+    )
+    pq.write_table(table, tmp_path / "rows.parquet")
+    assert read(opened(tmp_path / "rows.parquet")) == [{"url": "a", "caption": "x"}, {"url": None, "caption": "x"}]
+
+
+def test_a_release_and_what_lies_beside_its_data(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "states").mkdir()
+    (tmp_path / "release.json").write_text("{}")
+    (tmp_path / "table.json").write_text("{}")
+    pq.write_table(pa.table({"url": ["a"]}), tmp_path / "data" / "train.parquet")
+    pq.write_table(pa.table({"x": ["a"]}), tmp_path / "states" / "01.parquet")
+    assert [file.name for file in opened(tmp_path).files] == ["train.parquet"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"url": "ulr"}, "no column 'ulr' for url; did you mean 'url'"), ({"caption": "txet"}, "did you mean 'text'"),
+     ({"sha256": "sha"}, "no column 'sha'"), ({"columns": ["widht"]}, "did you mean 'width'"),
+     ({"uid": "id"}, "no column 'id' for uid"), ({"url": "width"}, "holds int64, not text")],
+)  # fmt: skip
+def test_a_column_that_is_not_there(tmp_path: Path, options: dict[str, object], message: str) -> None:
+    pq.write_table(pa.table({"url": ["a"], "text": ["b"], "width": [1]}), tmp_path / "rows.parquet")
+    with pytest.raises(RecipeError, match=message):
+        opened(tmp_path / "rows.parquet", **options)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [("rows.txt", "http://x", "reads .csv"), ("rows.parquet", "no parquet", "rows.parquet"),
+     ("rows.csv", "", "rows.csv"),
+     ("rows.jsonl", '{"url": "a"}\n{"url"', "line 2"), ("rows.jsonl", "[1]", "not an object")],
+)  # fmt: skip
+def test_a_file_that_cannot_be_read(tmp_path: Path, name: str, content: str, message: str) -> None:
+    (tmp_path / name).write_text(content)
+    with pytest.raises(InputError, match=message):
+        opened(tmp_path / name)
+
+
+def test_a_broken_line_of_csv(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("url,text\na,b\nc,d,e\n")
+    with pytest.raises(InputError, match=r"rows\.csv: CSV parse error"):
+        read(opened(tmp_path / "rows.csv"))
+
+
+def test_nothing_there(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such file"):
+        opened(tmp_path / "nothing.parquet")
+    with pytest.raises(InputError, match="no Parquet"):
+        opened(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("50MB", 50_000_000), ("1 KiB", 1024), ("10_000", 10_000), ("1.5mb", 1_500_000), (7, 7)]
+)
+def test_sizes(text: object, value: int) -> None:
+    assert parse_bytes(text) == value
+
+
+@pytest.mark.parametrize("text", ["50 MBit", "much", "-1"])
+def test_no_sizes(text: str) -> None:
+    with pytest.raises(ValueError, match="not a size"):
+        parse_bytes(text)
