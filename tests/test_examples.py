@@ -5,10 +5,15 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
 from poolwright import api
+from poolwright.kernels.accuracy import Answers, estimate
+from poolwright.kernels.hashing import hash64
+from poolwright.kernels.strata import Stratum, design, draw, strata_of
 from poolwright.recipe.recipe import Recipe
 from tests.calling import call
 
@@ -72,3 +77,40 @@ def test_pacs(tmp_path: Path, real_data: Path) -> None:
         assert verification.ok, verification.words
     again = Recipe.load(recipe, [f"variables.data={real_data.resolve()}"]).run()
     assert not again.releases[0].fresh
+
+
+@pytest.mark.real
+@pytest.mark.slow
+def test_needle(tmp_path: Path, real_data: Path) -> None:
+    recipe = copied("needle.yaml", tmp_path)
+    called = call("run", str(recipe), "--set", f"variables.data={real_data.resolve()}")
+    assert called.code == 0, called.err
+    accuracy, precision = (float(line.split()[1]) for line in called.out.rstrip().splitlines()[-2:])
+    assert accuracy > 0.99
+    assert precision > 0.8
+    decided = next(table for table in api.show(tmp_path / "runs" / "needle") if table.name == "decided")
+    rows = decided.read(["uid", "decision", "truth"])
+    edges = np.nextafter(np.asarray(decided.state(0).values["edges"], np.float32), np.float32(np.inf)).astype(float)
+    threshold = edges[
+        np.searchsorted(decided.state(0).values["edges"], decided.state(0).values["threshold"], "right") - 1
+    ]
+    strata = design([-np.inf, *edges, np.inf], decided.record.tallies["01-classify.decisions"], threshold, 400)
+    covered = np.array([_covers(rows, strata, key) for key in range(300)])
+    assert (covered.mean(axis=0) >= 0.93).all(), covered.mean(axis=0)
+
+
+def _covers(rows: pa.Table, strata: tuple[Stratum, ...], key: int) -> tuple[bool, ...]:
+    """Whether the intervals of 400 verdicts, drawn with one key, hold the true precision and recall."""
+    places = strata_of(strata, np.asarray(rows["decision"], np.float64))
+    truth = np.asarray(rows["truth"].to_pylist()) == "lizard"
+    drawn = draw(places, hash64(rows["uid"], key), [one.sample for one in strata])
+    answers = [
+        Answers(int(truth[drawn][places[drawn] == one].sum()), int((~truth[drawn])[places[drawn] == one].sum()), 0)
+        for one in range(len(strata))
+    ]
+    found = estimate(strata, answers)
+    kept = np.array([one.kept for one in strata])[places]
+    exact = (truth[kept].mean(), kept[truth].mean())
+    return tuple(
+        one.low <= value <= one.high for one, value in zip((found.precision, found.recall), exact, strict=True)
+    )

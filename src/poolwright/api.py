@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from poolwright.fetch.fetch import Fetched, FetchProgress, SourceLike
     from poolwright.fetch.options import FetchOptions
     from poolwright.fetch.recovery import Recovery
+    from poolwright.kernels.accuracy import Estimates
     from poolwright.release.layout import Written
     from poolwright.release.verify import Verification
     from poolwright.report.view import TableView
@@ -213,6 +214,61 @@ def why(folder: str | Path, uid: str) -> list[Story]:
         InputError: no finished table has read the row.
     """
     return _why(_open_run(folder), uid)
+
+
+def audit(
+    folder: str | Path, table: str, to: str | Path, n: int = 400, format: str = "csv", show_decision: bool = False
+) -> list[Path]:
+    """Write a labelling sheet: a stratified sample of all rows that a table's classifier decided on, kept or not.
+
+    Args:
+        folder: the run folder.
+        table: a finished table with a `classify` step of two classes.
+        to: the sheet; the sample behind it is written beside, as `<sheet>.sample.json`.
+        n: rows on the sheet.
+        format: csv, jsonl or label_studio.
+        show_decision: also write the decision values; they lead people who see them.
+
+    Returns:
+        The files written.
+
+    Raises:
+        RecipeError: no such table, or it has no such classifier.
+    """
+    from poolwright.run.audit import draw_sample
+    from poolwright.verify.sample import write_sample
+    from poolwright.verify.sheets import write_sheet
+
+    sample, rows = draw_sample(_open_run(folder), table, n)
+    path = Path(to)
+    written = write_sheet(rows, path, format, show_decision=show_decision)
+    write_sample(sample, _sample_beside(path))
+    return [*written, _sample_beside(path)]
+
+
+def accuracy(
+    sheet: str | Path, verdicts: Sequence[str | Path] = (), words: Mapping[str, str] | None = None
+) -> Estimates:
+    """Precision, recall and prevalence on the pool, from verdicts on a sheet that `audit` wrote.
+
+    Args:
+        sheet: the sheet that was written; its sample lies beside it.
+        verdicts: filled-in sheets or exports, of one or several people; default the sheet itself.
+        words: what other words than positive, negative and unsure mean.
+
+    Raises:
+        InputError: a file cannot be read, or verdicts are about rows that are not on the sheet.
+    """
+    from poolwright.verify.reading import read_verdicts
+    from poolwright.verify.sample import accuracy as estimate
+    from poolwright.verify.sample import read_sample
+
+    given = [verdict for path in verdicts or (sheet,) for verdict in read_verdicts(Path(path), words)]
+    return estimate(read_sample(_sample_beside(Path(sheet))), given)
+
+
+def _sample_beside(sheet: Path) -> Path:
+    return sheet.with_name(f"{sheet.name}.sample.json")
 
 
 def report(folder: str | Path, to: str | Path | None = None) -> Path:
@@ -401,6 +457,8 @@ def _open_run(folder: str | Path) -> Run:
 __all__ = [
     "RunResult",
     "TableOutlook",
+    "accuracy",
+    "audit",
     "check",
     "convert",
     "fetch",

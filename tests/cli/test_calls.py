@@ -32,6 +32,8 @@ COMMANDS = (
     "run",
     "show",
     "why",
+    "audit",
+    "accuracy",
     "report",
     "convert",
     "steps",

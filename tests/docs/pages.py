@@ -110,7 +110,8 @@ def completed(piece: dict[str, Any]) -> dict[str, Any]:
     data.update(piece)
     data.setdefault("models", {}).setdefault("clip", "onnx:clip")
     if "pools" in piece and "tables" not in piece:
-        data["tables"]["best"]["from"] = next(iter(piece["pools"]))
+        for table in data["tables"].values():
+            table["from"] = next(iter(piece["pools"]))
     return data
 
 

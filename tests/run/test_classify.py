@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 from typing import Any
 
@@ -158,3 +159,57 @@ def test_keywords_of_captions_are_compared_beside_the_image(folder: Path) -> Non
     table = recipe(folder, candidates=["logistic"], **words).run(folder / "run").tables["maps"]
     compared = Trained.from_state(table.state(0)).comparison
     assert compared["features"].to_pylist() == ["image", "text", "image+text"]
+
+
+def test_an_audit_tells_precision_and_recall_on_the_pool(folder: Path) -> None:
+    table = recipe(folder, keep=True).run(folder / "run").tables["maps"]
+    sheet = folder / "sheet.csv"
+    api.audit(folder / "run", "maps", sheet, n=500)
+    rows = list(csv.DictReader(sheet.open(encoding="utf-8-sig")))
+    assert len(rows) == 500
+    truth = {row["uid"]: row["class"] for part in range(4) for row in _pool(folder, part)}
+    _fill(sheet, rows, truth)
+    found = api.accuracy(sheet, words={"map": "positive", "other": "negative"})
+    usable = {uid: kind for uid, kind in truth.items() if not _broken(uid)}
+    maps = sum(kind == "map" for kind in usable.values())
+    kept = table.read(["class"])["class"].to_pylist()
+    for one, exact in (
+        (found.precision, kept.count("map") / len(kept)),
+        (found.recall, kept.count("map") / maps),
+        (found.prevalence, maps / len(usable)),
+    ):
+        assert one.low <= exact <= one.high
+        assert one.value == pytest.approx(exact, abs=0.1)
+    assert sum(stratum.stratum.rows for stratum in found.strata) == len(usable)
+
+
+def test_a_larger_audit_holds_the_smaller_one(folder: Path) -> None:
+    recipe(folder, keep=True).run(folder / "run")
+    for n in (100, 300):
+        api.audit(folder / "run", "maps", folder / f"{n}.jsonl", n=n, format="jsonl")
+    small, large = (set((folder / f"{n}.jsonl").read_text().splitlines()) for n in (100, 300))
+    assert len(small - large) < 20, "strata keep their rows while their sizes grow"
+
+
+def test_an_audit_needs_a_classifier_of_two_classes(folder: Path) -> None:
+    recipe(folder).run(folder / "run")
+    with pytest.raises(RecipeError, match="no step that decides between two classes"):
+        api.audit(folder / "run", "examples", folder / "sheet.csv")
+
+
+def _pool(folder: Path, part: int) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = pq.read_table(
+        folder / "pool" / f"{part}.parquet", columns=["uid", "class"]
+    ).to_pylist()
+    return found
+
+
+def _broken(uid: str) -> bool:
+    return int(uid.split("-")[1]) % 500 == 0
+
+
+def _fill(sheet: Path, rows: list[dict[str, str]], truth: dict[str, str]) -> None:
+    with sheet.open("w", encoding="utf-8", newline="") as out:
+        writer = csv.DictWriter(out, list(rows[0]))
+        writer.writeheader()
+        writer.writerows({**row, "verdict": truth[row["uid"]]} for row in rows)

@@ -160,6 +160,49 @@ def why(run_folder: RunFolder, uid: Annotated[str, typer.Argument(help="uid of t
 
 
 @app.command()
+def audit(
+    run_folder: RunFolder,
+    table: Annotated[str, typer.Argument(help="A table with a classify step.")],
+    to: Annotated[Path, typer.Argument(help="The sheet to write.", metavar="SHEET")],
+    n: Annotated[int, typer.Option("--n", help="Rows on the sheet.", min=1)] = 400,
+    format: Annotated[str, typer.Option(help="csv, jsonl or label_studio.")] = "csv",
+    show_decision: Annotated[bool, typer.Option("--show-decision", help="Show decision values; they lead.")] = False,
+) -> None:
+    """Write a sheet of sampled rows for people to judge.
+
+    Rows kept and dropped by a classifier, most where they tell most of its precision and recall on the pool.
+    """
+    from poolwright.api import audit as write_audit
+
+    for path in write_audit(run_folder, table, to, n, format, show_decision):
+        print(f"wrote {path}")
+    print(f"fill in the verdicts (positive, negative, unsure), then: poolwright accuracy {to}")
+
+
+@app.command()
+def accuracy(
+    sheet: Annotated[Path, typer.Argument(help="The sheet that `audit` wrote.", metavar="SHEET")],
+    verdicts: Annotated[
+        Optional[list[Path]],  # noqa: UP045
+        typer.Option("--verdicts", help="A filled-in copy or export; may be repeated. Default: the sheet itself."),
+    ] = None,
+    word: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--word", help="What a word means: map=positive; may be repeated.", metavar="WORD=MEANING"),
+    ] = None,
+) -> None:
+    """Estimate a filter's accuracy from verdicts.
+
+    Precision, recall and prevalence on the whole pool, with intervals.
+    """
+    from poolwright.api import accuracy as estimate
+    from poolwright.cli.tables import print_accuracy
+
+    words = {name: meaning for name, _, meaning in (pair.partition("=") for pair in word or ())}
+    print_accuracy(estimate(sheet, verdicts or (), words))
+
+
+@app.command()
 def report(
     run_folder: RunFolder,
     to: Annotated[Optional[Path], typer.Option(help="The HTML file; default report.html in the run folder.")] = None,  # noqa: UP045
@@ -220,7 +263,7 @@ def fetch(
     tool: Annotated[str, typer.Option(help="own or img2dataset.")] = "own",
     sets: FetchSets = None,
 ) -> None:
-    """Fetch images from their URLs, guarded and resumable."""
+    """Fetch images by URL, guarded and resumable."""
     from poolwright.api import fetch as fetch_images
     from poolwright.cli.fetching import fetch_options, print_fetched
     from poolwright.cli.progress import console_listener

@@ -20,6 +20,7 @@ from poolwright.core.table import TableRecord
 if TYPE_CHECKING:
     from poolwright.api import RunResult, TableOutlook
     from poolwright.demo.demo import DemoOutcome
+    from poolwright.kernels.accuracy import Estimates
     from poolwright.recipe.figures import Figure
     from poolwright.recipe.shipped import Shipped
     from poolwright.release.verify import Verification
@@ -156,6 +157,21 @@ def print_story(story: Story) -> None:
 def _brief(value: Any) -> str:
     text = f"{value:.6g}" if isinstance(value, float) else str(value)
     return text if len(text) <= 80 else text[:77] + "..."
+
+
+def print_accuracy(estimates: Estimates) -> None:
+    """Precision, recall and prevalence with their intervals, the strata behind them, and what to mind."""
+    console = _console()
+    grid = _grid("on the pool", "estimate", "interval", "whatever 'unsure' means", numbers=("estimate",))
+    for name in ("precision", "recall", "prevalence"):
+        one = getattr(estimates, name)
+        value = f"{one.value:.2%}" if one.value is not None else "?"
+        unsure = f"{one.lowest:.2%} to {one.highest:.2%}"
+        grid.add_row(name, value, f"{one.low:.2%} to {one.high:.2%}", unsure)
+    console.print(grid)
+    console.print(Text(f"intervals of {estimates.confidence:.0%} confidence"))
+    for note in estimates.notes:
+        console.print(Text(note))
 
 
 def print_recipes(recipes: Sequence[Shipped]) -> None:
