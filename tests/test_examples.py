@@ -13,8 +13,9 @@ import pytest
 from poolwright import api
 from poolwright.kernels.accuracy import Answers, estimate
 from poolwright.kernels.hashing import hash64
-from poolwright.kernels.strata import Stratum, design, draw, strata_of
+from poolwright.kernels.strata import Stratum, draw, strata_of
 from poolwright.recipe.recipe import Recipe
+from poolwright.run.audit import strata_of_table
 from tests.calling import call
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
@@ -90,11 +91,7 @@ def test_needle(tmp_path: Path, real_data: Path) -> None:
     assert precision > 0.8
     decided = next(table for table in api.show(tmp_path / "runs" / "needle") if table.name == "decided")
     rows = decided.read(["uid", "decision", "truth"])
-    edges = np.nextafter(np.asarray(decided.state(0).values["edges"], np.float32), np.float32(np.inf)).astype(float)
-    threshold = edges[
-        np.searchsorted(decided.state(0).values["edges"], decided.state(0).values["threshold"], "right") - 1
-    ]
-    strata = design([-np.inf, *edges, np.inf], decided.record.tallies["01-classify.decisions"], threshold, 400)
+    strata = strata_of_table(decided, 0, 400)
     covered = np.array([_covers(rows, strata, key) for key in range(300)])
     assert (covered.mean(axis=0) >= 0.93).all(), covered.mean(axis=0)
 

@@ -1,4 +1,4 @@
-"""The Python API: check, plan, run, show, why, release, report, verify, convert, fetch, rebuild.
+"""The Python API: check, plan, run, show, why, audit, accuracy, report, verify, convert, fetch, rebuild.
 
 The CLI renders what these return.
 """

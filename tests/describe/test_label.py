@@ -24,6 +24,7 @@ from poolwright.core.rows import Rows, as_array, vector_array
 from poolwright.core.state import State
 from poolwright.describe import label as module
 from poolwright.describe.label import Label
+from poolwright.kernels import ready
 
 WIDTH = 16
 SPEC = EncoderSpec(model="open_clip:fake/fake")
@@ -236,10 +237,10 @@ def test_text_features_are_made_ready_once_a_state_for_all_threads(monkeypatch: 
     with ThreadPoolExecutor(4) as threads:
         list(threads.map(step.apply, [Rows(rows)] * 16, [state] * 16))
     assert made == [2]
-    held = len(module._READY)
+    held = len(ready._MADE)
     del state
     gc.collect()
-    assert len(module._READY) == held - 1
+    assert len(ready._MADE) == held - 1
 
 
 class TestMixing:

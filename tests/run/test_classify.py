@@ -18,6 +18,7 @@ from poolwright.core.table import Table
 from poolwright.kernels.classifiers import decisions
 from poolwright.models.trained import Trained
 from poolwright.recipe.recipe import Recipe
+from tests.calling import call
 from tests.run.pools import final_files
 
 WIDTH, ROWS = 16, 6_000
@@ -181,6 +182,22 @@ def test_an_audit_tells_precision_and_recall_on_the_pool(folder: Path) -> None:
         assert one.low <= exact <= one.high
         assert one.value == pytest.approx(exact, abs=0.1)
     assert sum(stratum.stratum.rows for stratum in found.strata) == len(usable)
+
+
+def test_the_commands_write_a_sheet_and_read_the_verdicts(folder: Path) -> None:
+    recipe(folder, keep=True).run(folder / "run")
+    called = call("audit", "run", "maps", "sheet.csv", "--n", "200", folder=folder)
+    assert called.code == 0, called.err
+    assert "poolwright accuracy sheet.csv" in called.out
+    sheet = folder / "sheet.csv"
+    rows = list(csv.DictReader(sheet.open(encoding="utf-8-sig")))
+    _fill(sheet, rows, {row["uid"]: row["class"] for part in range(4) for row in _pool(folder, part)})
+    called = call("accuracy", "sheet.csv", "--word", "map=positive", "--word", "other=negative", folder=folder)
+    assert called.code == 0, called.err
+    assert all(name in called.out for name in ("precision", "recall", "prevalence"))
+    called = call("accuracy", "sheet.csv", "--word", "map=yes", folder=folder)
+    assert called.code == 1
+    assert "cannot mean 'yes'" in called.err
 
 
 def test_a_larger_audit_holds_the_smaller_one(folder: Path) -> None:

@@ -15,7 +15,8 @@ from poolwright.core.rows import Rows
 from poolwright.core.state import State
 from poolwright.core.step import Kind, Outcome, Step
 from poolwright.kernels.group_counts import Counted, count_groups
-from poolwright.kernels.groups import check_groupable, groups_of, lacks_value, once
+from poolwright.kernels.groups import check_groupable, groups_of, lacks_value
+from poolwright.kernels.ready import once
 from poolwright.kernels.words import groups as in_groups
 from poolwright.kernels.words import rows as in_rows
 from poolwright.kernels.words import some

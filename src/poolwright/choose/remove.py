@@ -20,8 +20,8 @@ from poolwright.core.pool import Place
 from poolwright.core.rows import Rows
 from poolwright.core.state import State
 from poolwright.core.step import Kind, Outcome, Reason, Step
-from poolwright.kernels.groups import once
 from poolwright.kernels.lookup import Lookup, plain
+from poolwright.kernels.ready import once
 
 TOMBSTONES = "tombstones"
 _HEX = (SHA256, PHASH)

@@ -17,8 +17,9 @@ from poolwright.core.params import Column, Columns, Count, Share, exactly_one, s
 from poolwright.core.rows import Rows
 from poolwright.core.state import State
 from poolwright.core.step import Kind, Outcome, Reason, Step
-from poolwright.kernels.groups import check_groupable, groups_of, lacks_value, once
+from poolwright.kernels.groups import check_groupable, groups_of, lacks_value
 from poolwright.kernels.ranks import ALL, NONE, Cuts, Order, check_orderable
+from poolwright.kernels.ready import once
 from poolwright.kernels.thresholds import cut, survey
 from poolwright.kernels.words import groups as in_groups
 from poolwright.kernels.words import number

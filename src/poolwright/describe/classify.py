@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-import weakref
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -23,6 +21,7 @@ from poolwright.describe.vector_columns import NO_VECTOR, vector_column
 from poolwright.kernels.classifiers import KINDS
 from poolwright.kernels.decide import Prepared, decide, prepare
 from poolwright.kernels.keywords import keyword_columns
+from poolwright.kernels.ready import once
 from poolwright.models.examples import Examples, feature_matrix
 from poolwright.models.options import Options
 from poolwright.models.thresholds import Target
@@ -196,7 +195,7 @@ class Classify(Step):
         return np.hstack(parts) if parts else None
 
     def apply(self, rows: Rows, state: State) -> Outcome:
-        held = _held(state)
+        held = once("classifier", state, _Held)
         features, threshold = state.values["features"], float(state.values["threshold"])
         vectors = rows.vectors(self.with_)
         text = None if features == "image" else self._text(rows, self.text)
@@ -270,18 +269,3 @@ class _Held:
 
     def probabilities(self, decisions: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
         return self.trained.probabilities(decisions.astype(np.float64))
-
-
-_READY: dict[int, tuple[weakref.ref[State], _Held]] = {}
-_LOCK = threading.Lock()
-
-
-def _held(state: State) -> _Held:
-    """The classifier of a state, made ready once a process."""
-    with _LOCK:
-        known = _READY.get(id(state))
-        if known is None or known[0]() is not state:
-            known = (weakref.ref(state), _Held(state))
-            _READY[id(state)] = known
-            weakref.finalize(state, _READY.pop, id(state), None)
-        return known[1]

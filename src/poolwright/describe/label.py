@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import weakref
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
@@ -27,6 +26,7 @@ from poolwright.describe.vector_columns import (
     without_direction,
 )
 from poolwright.kernels.nearest import FEW, TextIndex, has_torch, index_texts, nearest
+from poolwright.kernels.ready import once
 from poolwright.models.spec import Model
 from poolwright.models.templates import TemplateSource, check_fields, prompts_of, read_templates
 from poolwright.models.text_features import encode_classes, features_axis, read_features
@@ -222,18 +222,10 @@ def _table(vocabulary: Vocabulary, features: np.ndarray, origin: Mapping[str, An
     return table.append_column(pa.field(FEATURE, array.type, metadata=metadata or None), array)
 
 
-# Text features made ready, by the identity of the state they are from; an entry goes with its state.
-_READY: dict[int, tuple[weakref.ref[State], TextIndex]] = {}
-_LOCK = threading.Lock()
-
-
 def _text_index(state: State) -> TextIndex:
     """The text features of a state, made ready for `nearest` once a process."""
-    with _LOCK:
-        held = _READY.get(id(state))
-        if held is None or held[0]() is not state:
-            matrix = vectors_of(one_array(state.tables[VOCABULARY].column(FEATURE)))
-            held = (weakref.ref(state), index_texts(matrix))
-            _READY[id(state)] = held
-            weakref.finalize(state, _READY.pop, id(state), None)
-        return held[1]
+
+    def made(state: State) -> TextIndex:
+        return index_texts(vectors_of(one_array(state.tables[VOCABULARY].column(FEATURE))))
+
+    return once("texts", state, made)

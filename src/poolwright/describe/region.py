@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-import weakref
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -20,6 +18,7 @@ from poolwright.core.rows import Rows, one_array
 from poolwright.core.state import State
 from poolwright.core.step import Kind, Outcome, Reason, Step
 from poolwright.kernels.countries import Codes, Countries, spellings_of, words_of
+from poolwright.kernels.ready import once
 from poolwright.models.gazetteer import AT_SEA, boundaries_version, read_countries, read_zones, zones_at
 
 GIVES = (COUNTRY, COUNTRY_CODE, REGION, CONTINENT)
@@ -224,19 +223,8 @@ class _Atlas:
         return f"{country} ({code}{', ' + words if words else ''}), {region}, {continent}"
 
 
-# States made ready, by their identity; an entry goes with its state.
-_READY: dict[int, tuple[weakref.ref[State], _Atlas]] = {}
-_LOCK = threading.Lock()
-
-
 def _atlas(state: State) -> _Atlas:
-    with _LOCK:
-        held = _READY.get(id(state))
-        if held is None or held[0]() is not state:
-            held = (weakref.ref(state), _Atlas(state))
-            _READY[id(state)] = held
-            weakref.finalize(state, _READY.pop, id(state), None)
-        return held[1]
+    return once("atlas", state, _Atlas)
 
 
 def _places_named(column: pa.Array, atlas: _Atlas) -> np.ndarray:

@@ -8,9 +8,7 @@ column are in no group.
 from __future__ import annotations
 
 import json
-import threading
-import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,6 +19,7 @@ from poolwright.core.columns import is_groupable
 from poolwright.core.errors import StepError
 from poolwright.core.rows import Rows
 from poolwright.kernels.lookup import Lookup, plain
+from poolwright.kernels.ready import once
 
 PREFIX = "group."  # group columns in a state's table, so that none meets a column of figures
 
@@ -134,8 +133,7 @@ def groups_of(table: pa.Table) -> Groups:
         columns = [table.column(name).combine_chunks() for name in names]
         return Groups(columns, [name.removeprefix(PREFIX) for name in names])
 
-    groups: Groups = once("groups", table, build)
-    return groups
+    return once("groups", table, build)
 
 
 def local_groups(columns: Sequence[pa.Array]) -> tuple[np.ndarray, list[pa.Array]]:
@@ -209,17 +207,3 @@ def plain_type(dtype: pa.DataType) -> pa.DataType:
 def sorted_unique(values: pa.Array) -> pa.Array:
     unique = pc.unique(values)
     return unique.take(pc.sort_indices(unique))
-
-
-_MADE: dict[tuple[str, int], Any] = {}
-_LOCK = threading.Lock()
-
-
-def once(what: str, table: pa.Table, build: Callable[[pa.Table], Any]) -> Any:
-    """`build(table)`, kept as long as the table lives: `apply` sees the same state batch after batch."""
-    key = (what, id(table))
-    with _LOCK:
-        if key not in _MADE:
-            _MADE[key] = build(table)
-            weakref.finalize(table, _MADE.pop, key, None)
-        return _MADE[key]

@@ -92,7 +92,7 @@ def draw_sample(run: Run, name: str, n: int) -> tuple[Sample, list[SheetRow]]:
     spec, source = run.recipe.tables[name], run.source(name)
     plan = plan_table(spec, source, run.recipe.source)
     step = _classifier(table)
-    strata = _strata(table, step, n)
+    strata = strata_of_table(table, step, n)
     skipped = frozenset(index for index, part in enumerate(table.record.inputs) if part.quarantined)
     units = units_of(source, reads_images=False)
     flow = Flow(plan, table.folder, units, skipped, run.batch_rows)
@@ -115,7 +115,8 @@ def _classifier(table: Table) -> int:
     )
 
 
-def _strata(table: Table, step: int, n: int) -> tuple[Stratum, ...]:
+def strata_of_table(table: Table, step: int, n: int) -> tuple[Stratum, ...]:
+    """Strata over the decisions that step number `step` of a table counted, with `n` verdicts shared out over them."""
     if n < 1:
         raise InputError(f"{n} rows are no sample; 400 is a good beginning")
     record = table.record.steps[step]

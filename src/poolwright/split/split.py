@@ -17,9 +17,10 @@ from poolwright.core.rows import Rows
 from poolwright.core.state import State
 from poolwright.core.step import Kind, Outcome, Reason, Step
 from poolwright.kernels.group_counts import count_groups
-from poolwright.kernels.groups import Groups, check_groupable, groups_of, lacks_value, once
+from poolwright.kernels.groups import Groups, check_groupable, groups_of, lacks_value
 from poolwright.kernels.hash_cuts import cut_ranks
 from poolwright.kernels.ranks import hash_ranks
+from poolwright.kernels.ready import once
 from poolwright.kernels.words import groups as in_groups
 from poolwright.kernels.words import rows as in_rows
 from poolwright.split.by_group import Members, fit_members, group_ranks
