@@ -93,6 +93,7 @@ LAYOUT_EXAMPLES = {
     "image_folder": "{table: best, layout: image_folder, by: label, to: out/best-images}",
     "domainnet": "{table: best, layout: domainnet, domain: continent, to: out/best-domainnet}",
     "geoyfcc": "{table: best, layout: geoyfcc, columns: {yfcc_metadata: null}, pickle: true, to: out/best}",
+    "mappool": "{table: best, layout: mappool, columns: {l14_txt: null}, more: [decision], to: out/best}",
 }
 
 LAYOUT_FORMS = {
@@ -112,6 +113,8 @@ metadata.pkl                        the same as a pandas DataFrame, with `pickle
 350_sample_indices.npy              a subset of 350 classes: row numbers in the metadata, int64
 350_label_wnids.csv                 its classes: one column `wnid`, by class number
 classes.csv                         all classes: number, index in the vocabulary, WordNet id, name, rows""",
+    "mappool": """\
+data/train-00000-of-00002.parquet   one row an image, in the published columns; vectors float16, images by URL""",
 }
 
 

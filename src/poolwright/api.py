@@ -1,4 +1,4 @@
-"""The Python API: check, plan, run, show, why, audit, accuracy, report, verify, convert, fetch, rebuild.
+"""The Python API: check, plan, run, show, why, audit, accuracy, report, verify, apply, convert, fetch, rebuild.
 
 The CLI renders what these return.
 """
@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from poolwright.core.columns import IMAGE
 from poolwright.core.errors import InputError, PoolwrightError, RecipeError, did_you_mean
-from poolwright.core.measured import Matrix, Measured
+from poolwright.core.measured import Measured
 from poolwright.core.rows import Rows
-from poolwright.core.table import RECORD, Table
+from poolwright.core.table import RECORD, Table, TableRecord
 from poolwright.models.load import check_encoder
-from poolwright.recipe.figures import Figure
 from poolwright.recipe.recipe import Recipe, ReleaseSpec
+from poolwright.recipe.tables import StepSpec
 from poolwright.registry import STEPS, step_class
 from poolwright.run.engine import Engine
 from poolwright.run.flow import BATCH_ROWS
@@ -27,7 +27,7 @@ from poolwright.run.measure import check_figure
 from poolwright.run.measurements import measure_all, measured_of
 from poolwright.run.plan import TablePlan
 from poolwright.run.progress import Listener, Silent, TableProgress
-from poolwright.run.runs import Run, encoder_specs
+from poolwright.run.runs import Run
 from poolwright.run.why import Story, dropped_rows
 from poolwright.run.why import why as _why
 
@@ -52,13 +52,30 @@ class RunResult:
         folder: the run folder.
         tables: finished tables by name.
         releases: what was written, in order of the recipe.
-        figures: measured figures, in order of the recipe: a number each, or a matrix.
+        figures: what was measured, in order of the recipe.
     """
 
     folder: Path
     tables: Mapping[str, Table]
     releases: tuple[Written, ...]
-    figures: tuple[tuple[Figure, float | Matrix], ...]
+    figures: tuple[Measured, ...]
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What the steps of a release said of other rows.
+
+    Attributes:
+        record: of the table that was made.
+        folder: the run folder; None where nothing was kept.
+        stories: what happened to each row, where there are few.
+        left_out: steps that the rows could not go through, and the columns they lack for it.
+    """
+
+    record: TableRecord
+    folder: Path | None
+    stories: tuple[Story, ...]
+    left_out: Mapping[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True)
@@ -96,7 +113,7 @@ def check(recipe: RecipeLike, sets: Sequence[str] = ()) -> dict[str, TablePlan]:
     plans = Run(loaded, loaded.default_run).plans()
     for spec in loaded.tables.values():
         for placed in spec.steps:
-            _check_models(loaded, placed.step, placed.key)
+            _check_models(loaded, placed)
     for release in loaded.releases:
         try:
             release.layout.check(plans[release.table].schema)
@@ -110,12 +127,12 @@ def check(recipe: RecipeLike, sets: Sequence[str] = ()) -> dict[str, TablePlan]:
     return plans
 
 
-def _check_models(recipe: Recipe, step: Any, key: tuple[str | int, ...]) -> None:
-    for spec in encoder_specs(step):
+def _check_models(recipe: Recipe, placed: StepSpec) -> None:
+    for spec in placed.encoders:
         try:
             check_encoder(spec)
         except PoolwrightError as error:
-            raise recipe.source.error(key, str(error)) from None
+            raise recipe.source.error(placed.key, placed.words(error)) from None
 
 
 def run(
@@ -167,8 +184,7 @@ def run(
     # Before the releases, whose cards say what was measured.
     measured = measure_all(loaded.figures, made, work.folder, work.listener, workers)
     written = tuple(_release(work, spec, overwrite, measured) for spec in loaded.releases) if release else ()
-    figures = tuple((figure, found.value) for figure, found in zip(loaded.figures, measured, strict=True))
-    return RunResult(work.folder, made, written, figures)
+    return RunResult(work.folder, made, written, measured)
 
 
 def _release(work: Run, spec: ReleaseSpec, overwrite: bool, measured: Sequence[Measured]) -> Written:
@@ -236,14 +252,14 @@ def audit(
         RecipeError: no such table, or it has no such classifier.
     """
     from poolwright.run.audit import draw_sample
-    from poolwright.verify.sample import write_sample
+    from poolwright.verify.sample import sample_beside, write_sample
     from poolwright.verify.sheets import write_sheet
 
     sample, rows = draw_sample(_open_run(folder), table, n)
     path = Path(to)
     written = write_sheet(rows, path, format, show_decision=show_decision)
-    write_sample(sample, _sample_beside(path))
-    return [*written, _sample_beside(path)]
+    write_sample(sample, sample_beside(path))
+    return [*written, sample_beside(path)]
 
 
 def accuracy(
@@ -261,14 +277,10 @@ def accuracy(
     """
     from poolwright.verify.reading import read_verdicts
     from poolwright.verify.sample import accuracy as estimate
-    from poolwright.verify.sample import read_sample
+    from poolwright.verify.sample import read_sample, sample_beside
 
     given = [verdict for path in verdicts or (sheet,) for verdict in read_verdicts(Path(path), words)]
-    return estimate(read_sample(_sample_beside(Path(sheet))), given)
-
-
-def _sample_beside(sheet: Path) -> Path:
-    return sheet.with_name(f"{sheet.name}.sample.json")
+    return estimate(read_sample(sample_beside(Path(sheet))), given)
 
 
 def report(folder: str | Path, to: str | Path | None = None) -> Path:
@@ -328,6 +340,65 @@ def verify(folder: str | Path, full: bool = False) -> Verification:
     from poolwright.release.verify import verify as _verify
 
     return _verify(Path(folder), full)
+
+
+def apply(
+    release: str | Path,
+    inputs: Sequence[str | Path],
+    to: str | Path | None = None,
+    *,
+    kind: str | None = None,
+    sets: Sequence[str] = (),
+    skip: Sequence[str | int] = (),
+    models: Mapping[str, Any] | None = None,
+    ledger: str = "full",
+    workers: int | None = None,
+    listener: Listener | None = None,
+) -> Applied:
+    """Apply the steps of a release, with what they learned when it was made, to other rows.
+
+    Args:
+        release: its folder.
+        inputs: picture files; or one folder of pictures, table, or path of a pool.
+        to: a run folder for the rows that are kept; the same call continues. Default: nothing is kept.
+        kind: of the pool, such as 'commonpool', where the input does not tell.
+        sets: further parameters of the pool, as `key=value`.
+        skip: steps to leave out, by verb or by number from 1. Single pictures go through the steps that need no
+            more than an image; the others are left out and told.
+        models: encoder by column of vectors, such as {'clip': 'onnx:models/clip'}, where the rows are images and
+            the release's recipe does not tell, or where it lies elsewhere. Its weights must be those of then.
+        ledger: 'full', or 'counts' where billions of rows are dropped.
+        workers: units in flight at once; default one a core.
+        listener: is told of progress.
+
+    Raises:
+        RecipeError: no such release or input, or the rows lack what a step needs.
+        PoolwrightError: as `run`.
+    """
+    from tempfile import TemporaryDirectory
+
+    from poolwright.recipe.source import parse_parameters
+    from poolwright.run.apply import application
+
+    with TemporaryDirectory(prefix="poolwright-") as scratch:
+        folder = Path(to or scratch).resolve()
+        folder.mkdir(parents=True, exist_ok=True)
+        paths = [str(path) for path in inputs]
+        planned = application(Path(release), paths, folder, kind, parse_parameters(sets), skip, models, ledger)
+        (table,) = run(planned.recipe, folder, workers=workers, listener=listener).tables.values()
+        few = table.record.rows_in <= _TOLD_ROWS
+        stories = _stories(folder, table) if few else ()
+        return Applied(table.record, folder if to else None, stories, planned.left_out)
+
+
+_TOLD_ROWS = 24
+"""Rows of `apply` up to which each one's story is told."""
+
+
+def _stories(folder: Path, table: Table) -> tuple[Story, ...]:
+    from poolwright.run.why import every_story
+
+    return tuple(every_story(_open_run(folder), table.name))
 
 
 def convert(
@@ -455,9 +526,11 @@ def _open_run(folder: str | Path) -> Run:
 
 
 __all__ = [
+    "Applied",
     "RunResult",
     "TableOutlook",
     "accuracy",
+    "apply",
     "audit",
     "check",
     "convert",

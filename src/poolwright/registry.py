@@ -54,6 +54,7 @@ LAYOUTS = {
     "image_folder": "poolwright.release.image_folder:ImageFolderLayout",
     "domainnet": "poolwright.release.domainnet:DomainNet",
     "geoyfcc": "poolwright.release.geoyfcc:GeoYFCC",
+    "mappool": "poolwright.release.mappool:MapPool",
 }
 
 

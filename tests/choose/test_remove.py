@@ -17,6 +17,7 @@ from poolwright.core.rows import Rows
 
 def removed(table: pa.Table, **parameters: object) -> list[object]:
     step = Remove.model_validate(parameters)
+    step.check_files(table.schema)
     step.gives(table.schema)
     state = step.fit(MemoryFrame(table), Context())
     drop = step.apply(Rows(table), state).drop

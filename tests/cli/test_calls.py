@@ -35,6 +35,7 @@ COMMANDS = (
     "audit",
     "accuracy",
     "report",
+    "apply",
     "convert",
     "steps",
     "verify",

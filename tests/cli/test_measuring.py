@@ -65,7 +65,7 @@ def test_a_run_that_changes_nothing_measures_nothing(folder: Path) -> None:
     again = call("run", "gap.yaml", folder=folder)
     assert "measuring " not in again.err
     assert again.out.count("unchanged and verified") == 2
-    figures = {figure.name: value for figure, value in api.run(folder / "gap.yaml").figures}
+    figures = {found.name: found.value for found in api.run(folder / "gap.yaml").figures}
     assert isinstance(figures["domain gap"], Matrix)
     assert isinstance(figures["evenness"], float)
 

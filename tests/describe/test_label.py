@@ -294,7 +294,9 @@ class TestRefusals:
 
     def test_before_anything_runs(self, tmp_path: Path) -> None:
         def gives(schema: pa.Schema, **parameters: Any) -> None:
-            Label.model_validate({"with": "clip", "vocabulary": ["a", "b"], **parameters}).gives(schema)
+            step = Label.model_validate({"with": "clip", "vocabulary": ["a", "b"], **parameters})
+            step.check_files(schema)
+            step.gives(schema)
 
         schema = table(np.eye(WIDTH, dtype=np.float16)).schema
         with pytest.raises(StepError, match="no column 'clip'; known: b32"):

@@ -62,12 +62,14 @@ class Remove(Step):
     def files(self) -> tuple[str, ...]:
         return (self.file,) if self.file else ()
 
+    def check_files(self, given: pa.Schema) -> None:
+        if self.file is not None and "://" not in self.file and not os.path.isfile(self.file):
+            raise StepError(f"remove: there is no file {self.file}; name a txt, csv, parquet or npy file")
+
     def gives(self, given: pa.Schema) -> list[pa.Field]:
         dtype = given.field(self.by).type
         if not (is_text(dtype) or pa.types.is_integer(dtype)):
             raise StepError(f"remove: '{self.by}' is {dtype}; entries are strings or integers")
-        if self.file is not None and "://" not in self.file and not os.path.isfile(self.file):
-            raise StepError(f"remove: there is no file {self.file}; name a txt, csv, parquet or npy file")
         return []
 
     def fit(self, frame: Frame, context: Context) -> State:

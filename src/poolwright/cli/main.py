@@ -213,6 +213,51 @@ def report(
     print(f"open {draw(run_folder, to)}")
 
 
+@app.command("apply")
+def apply_release(
+    release: Annotated[Path, typer.Argument(help="The folder of a release.", metavar="RELEASE")],
+    inputs: Annotated[
+        list[str], typer.Argument(help="Pictures; or one folder, table, or path of a pool.", metavar="INPUT...")
+    ],
+    to: Annotated[Optional[Path], typer.Option(help="Run folder for the kept rows; default: only told.")] = None,  # noqa: UP045
+    read: Annotated[Optional[str], typer.Option(help="Kind of the pool, such as commonpool.")] = None,  # noqa: UP045
+    sets: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--set", help="A parameter of the pool; may be repeated.", metavar="KEY=VALUE"),
+    ] = None,
+    skip: Annotated[Optional[list[str]], typer.Option(help="Leave this step out.", metavar="STEP")] = None,  # noqa: UP045
+    model: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(help="Encoder of a column of vectors: clip=onnx:models/clip.", metavar="COLUMN=MODEL"),
+    ] = None,
+    ledger: Annotated[str, typer.Option(help="full, or counts for billions of rows.")] = "full",
+    workers: Annotated[Optional[int], typer.Option(help="Units at once; default one a core.", min=1)] = None,  # noqa: UP045
+) -> None:
+    """Apply a release's steps to other rows or pictures.
+
+    With the classifiers, thresholds and labels that were learned when the release was made.
+    """
+    from poolwright.api import apply
+    from poolwright.cli.progress import console_listener
+    from poolwright.cli.tables import print_applied
+    from poolwright.run.apply import parse_models
+
+    with console_listener() as listener:
+        applied = apply(
+            release,
+            inputs,
+            to,
+            kind=read,
+            sets=sets or (),
+            skip=skip or (),
+            models=parse_models(model or ()),
+            ledger=ledger,
+            workers=workers,
+            listener=listener,
+        )
+    print_applied(applied)
+
+
 @app.command()
 def convert(
     kind: Annotated[str, typer.Argument(help="Kind of the pool: geoyfcc, table, ...", metavar="KIND")],

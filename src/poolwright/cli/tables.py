@@ -14,14 +14,13 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from poolwright.cli.progress import duration
-from poolwright.core.measured import Matrix
+from poolwright.core.measured import Matrix, Measured
 from poolwright.core.table import TableRecord
 
 if TYPE_CHECKING:
-    from poolwright.api import RunResult, TableOutlook
+    from poolwright.api import Applied, RunResult, TableOutlook
     from poolwright.demo.demo import DemoOutcome
     from poolwright.kernels.accuracy import Estimates
-    from poolwright.recipe.figures import Figure
     from poolwright.recipe.shipped import Shipped
     from poolwright.release.verify import Verification
     from poolwright.run.convert import Converted
@@ -103,14 +102,14 @@ def print_run(result: RunResult) -> None:
     for written in result.releases:
         console.print(Text(f"released {written.folder} ({written.words})"))
     console.print(Text(f"look at it with: poolwright report {result.folder}"))
-    for figure, value in result.figures:
-        if isinstance(value, Matrix):
-            _print_matrix(console, figure, value)
+    for found in result.figures:
+        if isinstance(found.value, Matrix):
+            _print_matrix(console, found, found.value)
         else:
-            console.print(Text(f"{figure.name} {value:.3f}"))
+            console.print(Text(f"{found.name} {found.number}"))
 
 
-def _print_matrix(console: Console, figure: Figure, matrix: Matrix) -> None:
+def _print_matrix(console: Console, figure: Measured, matrix: Matrix) -> None:
     """A figure for each pair of groups, with the rows behind it."""
     told = ", ".join(f"{name} {value:.3f}" for name, value in matrix.summary.items())
     console.print(Text(f"{figure.name} of {figure.table}: {told}", style="bold"))
@@ -152,6 +151,23 @@ def print_story(story: Story) -> None:
         for line in (chapter.explanation, values, f"learned: {chapter.learned}" if chapter.learned else ""):
             if line:
                 console.print(Text(f"      {line}"))
+
+
+def print_applied(applied: Applied) -> None:
+    """What the steps of a release said: of each row where there are few, and in all."""
+    console = _console()
+    for story in applied.stories:
+        last = story.chapters[-1] if story.chapters else None
+        outcome = "kept" if last is None or story.kept else f"dropped by {last.verb}: {last.dropped}"
+        console.print(Text(f"{story.uid}: {outcome}", style="bold"))
+        for chapter in story.chapters:
+            if chapter.explanation:
+                console.print(Text(f"  {chapter.verb}: {chapter.explanation}"))
+    print_funnel(applied.record)
+    for verb, columns in applied.left_out.items():
+        console.print(Text(f"left out: {verb}; the rows have no {' or '.join(columns)}"))
+    if applied.folder:
+        console.print(Text(f"look at it with: poolwright report {applied.folder}"))
 
 
 def _brief(value: Any) -> str:

@@ -47,6 +47,7 @@ class Measured(_Record):
         table: whose kept rows were measured.
         measure: what was measured, as the recipe names it.
         value: one number, or a matrix.
+        low, high: interval of the number, where it is an estimate.
         words: how it was measured, in sentences.
     """
 
@@ -55,3 +56,14 @@ class Measured(_Record):
     measure: str
     value: float | Matrix
     words: str
+    low: float | None = None
+    high: float | None = None
+
+    @property
+    def number(self) -> str:
+        """A value that is one number, with its interval, as people read it."""
+        if isinstance(self.value, Matrix):
+            raise TypeError(f"'{self.name}' is a matrix")
+        if self.low is None or self.high is None:
+            return f"{self.value:.3f}"
+        return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})"

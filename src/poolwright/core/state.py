@@ -14,7 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from poolwright.core.columns import is_text, is_vector
-from poolwright.core.files import write_atomically
+from poolwright.core.errors import InputError
+from poolwright.core.files import digest_file, write_atomically
 
 
 @dataclass(frozen=True)
@@ -52,9 +53,33 @@ class State:
         return cls(document["values"], tables)
 
     @staticmethod
+    def copy(folder: Path, name: str, to: Path, new_name: str) -> str:
+        """Copy a saved state under another name, its tables checked against their digests.
+
+        Returns:
+            The digest: that of the original.
+
+        Raises:
+            InputError: a table of it is missing or damaged.
+        """
+        text = (folder / f"{name}.json").read_bytes()
+        for key, digest in json.loads(text)["tables"].items():
+            table = folder / f"{name}.{key}.parquet"
+            if not table.exists() or digest_file(table) != digest:
+                raise InputError(f"{table}: is missing or damaged; get the release again")
+            content = table.read_bytes()
+            write_atomically(to / f"{new_name}.{key}.parquet", partial(_put, content))
+        write_atomically(to / f"{new_name}.json", partial(_put, text))
+        return State.digest(to, new_name)
+
+    @staticmethod
     def digest(folder: Path, name: str) -> str:
         """Digest of a saved state: SHA-256 of its JSON, which holds the digests of its tables."""
         return hashlib.sha256((folder / f"{name}.json").read_bytes()).hexdigest()
+
+
+def _put(content: bytes, out: Any) -> None:
+    out.write(content)
 
 
 def _write(table: pa.Table, out: Any) -> None:

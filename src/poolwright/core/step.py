@@ -79,6 +79,9 @@ class Step(BaseModel):
         """Files beside the pool whose content decides what this step does: vocabularies, ready vectors, lists."""
         return ()
 
+    def check_files(self, given: pa.Schema) -> None:
+        """Check the files that `fit` will read, against the live columns; raises PoolwrightError."""
+
     def tables(self) -> tuple[str, ...]:
         """Other tables of the recipe that `fit` learns from, such as labelled examples."""
         return ()

@@ -58,8 +58,23 @@ class InputPart(_Record):
     quarantined: str | None = None
 
 
+class VectorRecord(_Record):
+    """A column of vectors that a step read: its width, and the encoder that made it, where the source says."""
+
+    column: str
+    width: int
+    model: str = ""
+    weights: str = ""
+
+
 class StepRecord(_Record):
-    """One step as it ran. `state` is the digest of `states/<state_name>.json`."""
+    """One step as it ran.
+
+    Attributes:
+        state: digest of `states/<state_name>.json`.
+        vectors: the vector columns it read.
+        released: whether the state came with a release, rather than being learned on these rows.
+    """
 
     index: int
     verb: str
@@ -69,6 +84,8 @@ class StepRecord(_Record):
     state_name: str
     state: str
     learned: str
+    vectors: tuple[VectorRecord, ...] = ()
+    released: bool = False
 
 
 class ReasonRecord(_Record):

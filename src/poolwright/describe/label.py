@@ -94,12 +94,15 @@ class Label(Step):
         named = isinstance(self.vocabulary, str) and self.vocabulary not in NAMES
         return (*([str(self.vocabulary)] if named else []), *([self.features] if self.features else []))
 
-    def gives(self, given: pa.Schema) -> list[pa.Field]:
+    def check_files(self, given: pa.Schema) -> None:
         field = vector_column(given, self.with_, self.verb)
         classes = len(self.classes())
         if self.features is not None:
             check_features(field, self.features_model, self.features)
             features_axis(self.features, classes, field.type.list_size, self.features_axis)
+
+    def gives(self, given: pa.Schema) -> list[pa.Field]:
+        vector_column(given, self.with_, self.verb)
         best = [pa.field(name, kind) for name, kind in zip(self._names(), TYPES, strict=True)]
         best += [pa.field(name, pa.string()) for name in self.about]
         if self.top_k == 1:

@@ -72,13 +72,16 @@ class Similarity(Step):
         """Files beside the pool whose content decides what the similarities are."""
         return (self.features,) if self.features else ()
 
+    def check_files(self, given: pa.Schema) -> None:
+        if self.features is not None:
+            field = vector_column(given, self.of, self.verb)
+            check_features(field, self.features_model, self.features)
+            features_axis(self.features, 1, field.type.list_size)
+
     def gives(self, given: pa.Schema) -> list[pa.Field]:
         field = vector_column(given, self.of, self.verb)
         if self.to is not None:
             same_space(field, vector_column(given, self.to, self.verb))
-        if self.features is not None:
-            check_features(field, self.features_model, self.features)
-            features_axis(self.features, 1, field.type.list_size)
         return [pa.field(self.into, pa.float32())]
 
     def fit(self, frame: Frame, context: Context) -> State:

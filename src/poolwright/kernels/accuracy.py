@@ -81,6 +81,11 @@ class Estimates:
     confidence: float
     notes: tuple[str, ...] = ()
 
+    @property
+    def answered(self) -> int:
+        """Rows with an answer."""
+        return sum(one.answers.total for one in self.strata)
+
 
 def estimate(
     strata: Sequence[Stratum], answers: Sequence[Answers], *, confidence: float = 0.95, draws: int = DRAWS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -17,13 +18,15 @@ class Figure(BaseModel):
     `domain_gap`: a linear probe for each value of the column `domain`, trained on its rows of the split `train`
         and tested on the rows of the split `test` of each other: a matrix of accuracies. Over the classes of
         `truth` that all domains have to train on, so that each number answers the same question.
+    `verdicts`: precision, recall and prevalence on the pool of the table's classifier, with intervals, from the
+        verdicts on a `sheet` that `poolwright audit` wrote. Until there are some, it is left out and said.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(description="name the figure is printed under, such as top-1")
     table: str = Field(description="table whose kept rows are measured")
-    measure: Literal["accuracy", "balance", "probe", "domain_gap"] = Field(
+    measure: Literal["accuracy", "balance", "probe", "domain_gap", "verdicts"] = Field(
         default="accuracy", description="what is measured"
     )
     predicted: str | None = Field(default=None, description="accuracy: column with the prediction")
@@ -38,6 +41,14 @@ class Figure(BaseModel):
         description="domain_gap: most rows of a domain to train on, and most to test on; drawn by a hash of the uid",
     )
 
+    sheet: str | None = Field(default=None, description="verdicts: the sheet, relative to the recipe's folder")
+    verdicts: tuple[str, ...] = Field(
+        default=(), description="verdicts: filled-in copies or exports of it; default the sheet itself"
+    )
+    words: dict[str, str] = Field(
+        default_factory=dict, description="verdicts: what other words mean, such as {map: positive, other: negative}"
+    )
+
     @model_validator(mode="after")
     def _complete(self) -> Figure:
         needed = {
@@ -45,14 +56,22 @@ class Figure(BaseModel):
             "balance": ("group",),
             "probe": ("vectors", "truth"),
             "domain_gap": ("vectors", "truth", "domain"),
+            "verdicts": ("sheet",),
         }[self.measure]
         missing = [name for name in needed if not getattr(self, name)]
         if missing:
             raise ValueError(f"measure '{self.measure}' needs {' and '.join(missing)}")
         return self
 
+    def below(self, folder: Path) -> Figure:
+        """The figure with its files below a folder."""
+        sheet = str(folder / self.sheet) if self.sheet else None
+        return self.model_copy(update={"sheet": sheet, "verdicts": tuple(str(folder / path) for path in self.verdicts)})
+
     def columns(self) -> tuple[str, ...]:
         """Columns of the table that are read."""
+        if self.measure == "verdicts":
+            return ()
         if self.measure == "balance":
             return self.group
         if self.measure == "accuracy":

@@ -11,7 +11,8 @@ from typing import Any
 from pydantic import BaseModel, BeforeValidator
 
 from poolwright.core.encoder import EncoderSpec
-from poolwright.recipe.recipe import RecipeBody, TableBody
+from poolwright.recipe.recipe import RecipeBody
+from poolwright.recipe.tables import TableBody
 from poolwright.registry import LAYOUTS, POOLS, STEPS, layout_class, pool_class, step_class
 from poolwright.release.layout import About
 
@@ -24,6 +25,7 @@ def recipe_schema() -> dict[str, Any]:
     body = _of(RecipeBody, definitions)
     table = _of(TableBody, definitions)
     table["properties"]["steps"]["items"] = {"anyOf": _steps(definitions)}
+    table["properties"]["apply"]["anyOf"].insert(0, {"type": "string"})
     properties = body["properties"]
     properties["recipe"] = {"const": 1, "description": "version of the recipe language"}
     properties["tables"]["additionalProperties"] = table
@@ -56,7 +58,7 @@ def _loosen(field: dict[str, Any]) -> None:
     if kind == "array" and field["items"].get("type") == "string":
         strict = {name: field.pop(name) for name in ("type", "items", "minItems") if name in field}
         field["anyOf"] = [strict["items"], strict]
-    elif kind == "object" and "$ref" in field.get("additionalProperties", {}):
+    elif kind == "object" and "$ref" in (field.get("additionalProperties") or {}):
         values = {"anyOf": [{"type": "string"}, field.pop("additionalProperties")]}
         mapping = {"type": field.pop("type"), "additionalProperties": values, "minProperties": 1}
         field.pop("minProperties", None)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -16,28 +15,15 @@ from poolwright.core.encoder import EncoderSpec
 from poolwright.core.errors import PoolwrightError, RecipeError, did_you_mean
 from poolwright.core.params import Share
 from poolwright.core.pool import Pool
-from poolwright.core.step import Step
 from poolwright.recipe.figures import Figure
 from poolwright.recipe.source import Key, RecipeSource, from_data, read_source
-from poolwright.registry import POOLS, layout_class, pool_class, step_class
+from poolwright.recipe.tables import TableBody, TableSpec, make_table
+from poolwright.recipe.validation import as_recipe_error, validate
+from poolwright.registry import POOLS, layout_class, pool_class
 from poolwright.release.layout import About, Layout
 
 RECIPE_VERSION = 1
-M = TypeVar("M", bound=BaseModel)
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*\Z", re.IGNORECASE)
-
-
-class TableBody(BaseModel):
-    """One table: `from` a pool or table, and its steps in order."""
-
-    model_config = ConfigDict(extra="forbid", populate_by_name=True)
-
-    from_: str = Field(alias="from", description="pool or table the rows come from")
-    steps: list[Any] = Field(default_factory=list, description="steps, in order; each is one verb with its parameters")
-    max_bad: Share | None = Field(default=None, description="share of bad rows past which the run stops")
-    ledger: Literal["full", "counts"] = Field(
-        default="full", description="full: every dropped row is listed; counts: only how many, for billions of rows"
-    )
 
 
 class RecipeBody(BaseModel):
@@ -58,31 +44,6 @@ class RecipeBody(BaseModel):
     tables: dict[str, TableBody] = Field(min_length=1, description="tables by name")
     releases: list[Any] = Field(default_factory=list, description="tables to hand out, with their layouts")
     figures: list[Figure] = Field(default_factory=list, description="numbers the run measures and prints last")
-
-
-@dataclass(frozen=True)
-class StepSpec:
-    """A step of a table, with its parameters as written and its place for errors."""
-
-    step: Step
-    parameters: dict[str, Any]
-    key: Key
-
-
-@dataclass(frozen=True)
-class TableSpec:
-    """A table of a recipe."""
-
-    name: str
-    source: str
-    steps: tuple[StepSpec, ...]
-    max_bad: float
-    full_ledger: bool = True
-
-    @property
-    def reads(self) -> tuple[str, ...]:
-        """What must be there before it: its source, and the tables that its steps learn from."""
-        return (self.source, *(name for placed in self.steps for name in placed.step.tables()))
 
 
 @dataclass(frozen=True)
@@ -163,21 +124,22 @@ class Recipe:
 
 def build(source: RecipeSource) -> Recipe:
     """Validate a recipe that was read."""
-    body = _validate(RecipeBody, source.data, (), source, {})
+    body = validate(RecipeBody, source.data, (), source, {})
     if not _NAME.match(body.name):
         raise source.error(("name",), f"'{body.name}' is not a name; use letters, digits, '.', '_' and '-'")
     context = {"folder": str(source.folder), "models": {}}
     for name, data in body.models.items():
         context["models"][name] = _model(name, data, source, context)  # type: ignore[index]
     pools = {name: _pool(name, data, source, context) for name, data in body.pools.items()}
-    tables = {name: _table(name, table, body, source, context) for name, table in body.tables.items()}
+    tables = {name: make_table(name, table, body.max_bad, source, context) for name, table in body.tables.items()}
     releases = tuple(_release(place, data, body, source, context) for place, data in enumerate(body.releases))
     _check_names(source, body, releases)
     for table in tables.values():
         for placed in table.steps:
-            for name in placed.step.tables():
+            for name in placed.learns_from:
                 _known_table(name, placed.key, source, body)
-    recipe = Recipe(body.name, body.seed, pools, tables, releases, tuple(body.figures), source)
+    figures = tuple(figure.below(source.folder) for figure in body.figures)
+    recipe = Recipe(body.name, body.seed, pools, tables, releases, figures, source)
     _ = recipe.order
     return recipe
 
@@ -227,7 +189,7 @@ def _model(name: str, data: Any, source: RecipeSource, context: Mapping[str, Any
     try:
         return model_spec(data, context)
     except (PoolwrightError, ValidationError) as error:
-        raise _as_recipe_error(error, ("models", name), source, EncoderSpec) from None
+        raise as_recipe_error(error, ("models", name), source, EncoderSpec) from None
 
 
 def _pool(name: str, data: Any, source: RecipeSource, context: Mapping[str, Any]) -> Pool:
@@ -238,7 +200,7 @@ def _pool(name: str, data: Any, source: RecipeSource, context: Mapping[str, Any]
         kind = pool_class(str(data["read"]))
     except RecipeError as error:
         raise source.error((*key, "read"), str(error)) from None
-    return _validate(kind, {name: value for name, value in data.items() if name != "read"}, key, source, context)
+    return validate(kind, {name: value for name, value in data.items() if name != "read"}, key, source, context)
 
 
 def make_pool(kind: str, parameters: Mapping[str, Any], folder: Path) -> Pool:
@@ -254,37 +216,7 @@ def make_pool(kind: str, parameters: Mapping[str, Any], folder: Path) -> Pool:
     """
     given = {(name,) for name in parameters if name != "path"}
     source = RecipeSource(f"pool {kind}", folder, "", dict(parameters), overridden=set(given))
-    return _validate(pool_class(kind), dict(parameters), (), source, {"folder": str(folder), "models": {}})
-
-
-def _table(
-    name: str, table: TableBody, body: RecipeBody, source: RecipeSource, context: Mapping[str, Any]
-) -> TableSpec:
-    steps = []
-    for place, data in enumerate(table.steps):
-        steps.append(_step(data, ("tables", name, "steps", place), source, context))
-    max_bad = table.max_bad if table.max_bad is not None else body.max_bad
-    return TableSpec(name, table.from_, tuple(steps), max_bad, table.ledger == "full")
-
-
-def _step(data: Any, key: Key, source: RecipeSource, context: Mapping[str, Any]) -> StepSpec:
-    if isinstance(data, str):
-        data = {data: {}}
-    if not isinstance(data, dict) or len(data) != 1:
-        raise source.error(key, "a step is one verb with its parameters: '- top: {by: similarity, n: 1000}'")
-    verb, parameters = next(iter(data.items()))
-    key = (*key, verb)
-    try:
-        cls = step_class(str(verb))
-    except RecipeError as error:
-        raise source.error(key, str(error)) from None
-    parameters = {} if parameters is None else parameters
-    if cls.shorthand and not isinstance(parameters, dict):
-        parameters = {cls.shorthand: parameters}
-    if not isinstance(parameters, dict):
-        raise source.error(key, f"'{verb}' takes parameters by name: {', '.join(sorted(cls.model_fields))}")
-    step = _validate(cls, parameters, key, source, context)
-    return StepSpec(step, parameters, key)
+    return validate(pool_class(kind), dict(parameters), (), source, {"folder": str(folder), "models": {}})
 
 
 def _release(place: int, data: Any, body: RecipeBody, source: RecipeSource, context: Mapping[str, Any]) -> ReleaseSpec:
@@ -299,50 +231,7 @@ def _release(place: int, data: Any, body: RecipeBody, source: RecipeSource, cont
     except RecipeError as error:
         raise source.error((*key, "layout"), str(error)) from None
     rest = {name: value for name, value in data.items() if name not in ("table", "layout", "to", "card")}
-    layout = _validate(cls, rest, key, source, context)
+    layout = validate(cls, rest, key, source, context)
     card = {**body.card.model_dump(exclude_unset=True), **(data.get("card") or {})}
-    about = _validate(About, card, (*key, "card"), source, context)
+    about = validate(About, card, (*key, "card"), source, context)
     return ReleaseSpec(str(data["table"]), layout, source.folder / str(data["to"]), about, key)
-
-
-def _validate(cls: type[M], data: Any, key: Key, source: RecipeSource, context: Mapping[str, Any]) -> M:
-    try:
-        return cls.model_validate(data, context=dict(context))
-    except (PoolwrightError, ValidationError) as error:
-        raise _as_recipe_error(error, key, source, cls) from None
-
-
-def _as_recipe_error(error: Exception, key: Key, source: RecipeSource, cls: type[BaseModel]) -> RecipeError:
-    if not isinstance(error, ValidationError):
-        return source.error(key, str(error))
-    errors = error.errors(include_url=False)
-    # A misspelt key is told before the missing one it was meant to be.
-    first = next((item for item in errors if item["type"] == "extra_forbidden"), errors[0])
-    place = tuple(first["loc"])
-    full = _existing((*key, *place), source)
-    if first["type"] == "extra_forbidden":
-        name = str(place[-1])
-        return source.error((*key, *place), f"unknown key; {did_you_mean(name, _fields_at(cls, place[:-1]))}")
-    if first["type"] == "missing":
-        return source.error((*key, *place[:-1]), f"'{place[-1]}' is missing")
-    message = first["msg"].removeprefix("Value error, ")
-    given = first.get("input")
-    shown = json.dumps(given, ensure_ascii=False, default=str)
-    return source.error(full, f"{message} (given: {shown[:80]})" if len(shown) < 200 else message)
-
-
-def _existing(key: Key, source: RecipeSource) -> Key:
-    """The longest start of `key` that stands in the recipe: pydantic adds names of union members."""
-    for length in range(len(key), 0, -1):
-        if key[:length] in source.lines or key[:length] in source.overridden:
-            return key[:length]
-    return key
-
-
-def _fields_at(cls: type[BaseModel], place: tuple[str | int, ...]) -> list[str]:
-    for name in place:
-        field = cls.model_fields.get(str(name))
-        inner = field.annotation if field else None
-        if isinstance(inner, type) and issubclass(inner, BaseModel):
-            cls = inner
-    return [field.alias or name for name, field in cls.model_fields.items()]

@@ -95,7 +95,7 @@ class Card:
         return ["text-to-image", "image-to-text"] if self._has(TEXT) else ["image-feature-extraction"]
 
     def _data_files(self) -> list[dict[str, str]]:
-        patterns = {"huggingface": "data/{}-*", "image_folder": "{}/**"}
+        patterns = {"huggingface": "data/{}-*", "mappool": "data/{}-*", "image_folder": "{}/**"}
         if self.release.layout in patterns:
             pattern = patterns[self.release.layout]
             return [{"split": split, "path": pattern.format(split)} for split in self.release.splits]

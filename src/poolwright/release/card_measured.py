@@ -31,7 +31,7 @@ def measured_section(measured: Sequence[Measured], pictures: Sequence[str]) -> s
     if not measured:
         return ""
     numbers = [
-        (plain(found.name), f"{found.value:.3f}", plain(found.words))
+        (plain(found.name), found.number, plain(found.words))
         for found in measured
         if not isinstance(found.value, Matrix)
     ]

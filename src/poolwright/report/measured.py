@@ -44,7 +44,7 @@ class MatrixTable:
 def values(measured: Sequence[Measured]) -> list[Value]:
     """The figures that are one number."""
     return [
-        Value(cut(found.name, 80), f"{found.value:.3f}", found.words)
+        Value(cut(found.name, 80), found.number, found.words)
         for found in measured
         if not isinstance(found.value, Matrix)
     ]

@@ -7,7 +7,7 @@ are on the sheet is decided by the hash of their uid: a larger sample holds the 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -16,9 +16,10 @@ import pyarrow as pa
 
 from poolwright.core.columns import IMAGE_PATH, TEXT, UID, URL
 from poolwright.core.errors import CountError, InputError, RecipeError
+from poolwright.core.files import digest_file
 from poolwright.core.rows import Rows
 from poolwright.core.state import State
-from poolwright.core.table import Table
+from poolwright.core.table import RECORD, Table
 from poolwright.kernels.hashing import hash64, hash_key
 from poolwright.kernels.strata import Stratum, design, draw, sheet_order, strata_of
 from poolwright.run.flow import Flow
@@ -103,7 +104,8 @@ def draw_sample(run: Run, name: str, n: int) -> tuple[Sample, list[SheetRow]]:
         for shown in drawn.shown:
             _add(total, drawn.strata, drawn.hashes, shown, [one.sample for one in strata])
     _check(total, strata, name)
-    return _sheet(total, strata)
+    sample, sheet = _sheet(total, strata)
+    return replace(sample, record=digest_file(table.folder / RECORD)), sheet
 
 
 def _classifier(table: Table) -> int:

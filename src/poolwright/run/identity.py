@@ -78,6 +78,8 @@ def _differences(before: dict[str, Any], now: dict[str, Any], changed_files: set
     found += _changed_inputs(before["inputs"], now["inputs"], changed_files)
     found += _changed_steps(before["steps"], now["steps"])
     found += _changed_values("ledger", before.get("ledger", "full"), now.get("ledger", "full"))
+    if before.get("released", {}) != now.get("released", {}):
+        found.append("what its steps learned in the release that they come from: it is another release")
     for name in sorted({*before.get("tables", {}), *now.get("tables", {})}):
         if before.get("tables", {}).get(name) != now.get("tables", {}).get(name):
             found.append(f"table {name}, which a step learns from: its rows changed")

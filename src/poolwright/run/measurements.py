@@ -13,11 +13,12 @@ from poolwright.core.files import digest_file, write_text
 from poolwright.core.measured import Measured
 from poolwright.core.table import RECORD, Table
 from poolwright.recipe.figures import Figure
+from poolwright.run import verdicts
 from poolwright.run.measure import measure
 from poolwright.run.progress import Listener
 
 FILE = "figures.json"
-METHOD = 1
+METHOD = 2
 """Counted up when a figure is measured in another way, so that what was measured before is not taken for it."""
 
 
@@ -29,7 +30,7 @@ class _Entry(BaseModel):
     method: int
     record: str
     parameters: dict[str, Any]
-    measured: Measured
+    measured: tuple[Measured, ...]
 
     @property
     def key(self) -> str:
@@ -57,10 +58,15 @@ def measure_all(
     for figure in figures:
         table = tables[figure.table]
         record = digest_file(table.folder / RECORD)
-        parameters = figure.model_dump(mode="json", exclude={"name"})
+        parameters = figure.model_dump(mode="json", exclude_defaults=True)
+        if figure.measure == "verdicts":
+            if why := verdicts.missing(figure, table):
+                listener.note(why)
+                continue
+            parameters["files"] = verdicts.digests(figure)
         there = known.get(_key(METHOD, record, parameters))
         if there:
-            measured = there.measured.model_copy(update={"name": figure.name})
+            measured = there.measured
         else:
             listener.note(f"measuring {figure.name} on {figure.table}")
             measured = measure(figure, table, workers)
@@ -69,13 +75,13 @@ def measure_all(
             _save(folder, [*before, *entries])
     if entries != before:
         _save(folder, entries)
-    return tuple(entry.measured for entry in entries)
+    return tuple(found for entry in entries for found in entry.measured)
 
 
 def measured_of(table: Table, folder: Path) -> tuple[Measured, ...]:
     """What was measured on a table as it is now."""
     record = digest_file(table.folder / RECORD)
-    return tuple(entry.measured for entry in _load(folder) if entry.record == record)
+    return tuple(found for entry in _load(folder) if entry.record == record for found in entry.measured)
 
 
 def _load(folder: Path) -> list[_Entry]:

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from poolwright.core.columns import ROW_ERROR, UID
+from poolwright.core.columns import ROW_ERROR, UID, is_vector, same_space, vector_field
 from poolwright.core.errors import PoolwrightError, StepError
 from poolwright.core.step import Reason, Step
 from poolwright.core.table import ReasonRecord
-from poolwright.recipe.recipe import TableSpec
 from poolwright.recipe.source import RecipeSource
+from poolwright.recipe.tables import StepSpec, TableSpec
 from poolwright.run.source import VIRTUAL, Source
 
 MISSING_UID = Reason("missing_uid", "no uid", bad=True)
@@ -98,12 +98,16 @@ def plan_table(spec: TableSpec, source: Source, recipe: RecipeSource) -> TablePl
     live = source.schema
     for index, placed in enumerate(spec.steps):
         step = placed.step
-        _require(step, live, placed.key, recipe)
+        _require(placed, live, recipe)
         try:
+            if placed.learned:
+                _check_vectors(placed, live)
+            else:
+                step.check_files(live)
             gives = {field.name: field for field in step.gives(live)}
             takes = step.takes(live)
         except PoolwrightError as error:
-            raise recipe.error(placed.key, str(error)) from None
+            raise recipe.error(placed.key, placed.words(error)) from None
         reads = _reads(step, live)
         name = f"{index + 1:02d}-{step.verb}"
         plans.append(StepPlan(index, step, name, live, gives, takes, reads, len(reasons) + 1))
@@ -114,11 +118,25 @@ def plan_table(spec: TableSpec, source: Source, recipe: RecipeSource) -> TablePl
     return TablePlan(spec.name, source, tuple(plans), tuple(reasons))
 
 
-def _require(step: Step, live: pa.Schema, key: tuple[str | int, ...], recipe: RecipeSource) -> None:
+def _require(placed: StepSpec, live: pa.Schema, recipe: RecipeSource) -> None:
+    step = placed.step
     for name in step.needs():
         if live.get_field_index(name) < 0:
-            there = ", ".join(live.names)
-            raise recipe.error(key, f"'{step.verb}' needs the column '{name}', which nobody gives; there are: {there}")
+            words = f"'{step.verb}' needs the column '{name}', which nobody gives; there are: {', '.join(live.names)}"
+            if placed.learned:
+                known = any(vector.column == name for vector in placed.learned.vectors)
+                words += f". Name the encoder that gives it: models: {{{name}: onnx:PATH}}" if known else ""
+                words += f". Or leave the step out: skip: [{step.verb}]"
+            raise recipe.error(placed.key, words)
+
+
+def _check_vectors(placed: StepSpec, live: pa.Schema) -> None:
+    """Check that the vectors are of the encoder whose vectors a released step learned from."""
+    for vector in placed.learned.vectors if placed.learned else ():
+        made_by = vector_field(vector.column, vector.width, vector.model, vector.weights)
+        known = made_by if vector.model else made_by.remove_metadata()
+        if is_vector(live.field(vector.column).type):
+            same_space(live.field(vector.column), known)
 
 
 def _reads(step: Step, live: pa.Schema) -> tuple[str, ...]:

@@ -6,14 +6,14 @@ import json
 import os
 import platform
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from poolwright.core.columns import vector_model
+from poolwright.core.columns import is_vector, vector_model
 from poolwright.core.errors import CountError, TooManyBad
 from poolwright.core.state import State
 from poolwright.core.table import (
@@ -25,11 +25,12 @@ from poolwright.core.table import (
     OutputPart,
     StepRecord,
     TableRecord,
+    VectorRecord,
 )
 from poolwright.run.engine import Engine
 from poolwright.run.flow import add_tallies
 from poolwright.run.identity import versions
-from poolwright.run.plan import TablePlan
+from poolwright.run.plan import StepPlan, TablePlan
 from poolwright.run.write import UnitResult, ledger_file, part_file
 
 
@@ -46,6 +47,7 @@ def make_record(
     parameters: Sequence[Mapping[str, Any]],
     input_files: Sequence[Sequence[InputFile]],
     quarantined: Mapping[int, str],
+    released: Collection[int],
 ) -> TableRecord:
     """What `table.json` says. Depends on the inputs, the recipe and the versions alone."""
     dropped: Counter[int] = Counter()
@@ -68,7 +70,7 @@ def make_record(
         image_root=_movable(plan.source.image_root, folder, recipe_folder),
         files=files,
         inputs=tuple(_inputs(plan, part_rows, files, input_files, quarantined)),
-        steps=tuple(_steps(plan, folder / "states", parameters)),
+        steps=tuple(_steps(plan, folder / "states", parameters, released)),
         models=tuple(_models(plan)),
         reasons=plan.reasons,
         rows_in=rows_in,
@@ -106,7 +108,16 @@ def _inputs(
     ]
 
 
-def _steps(plan: TablePlan, states: Path, parameters: Sequence[Mapping[str, Any]]) -> list[StepRecord]:
+def _vectors(placed: StepPlan) -> Iterator[VectorRecord]:
+    for field in (placed.before.field(name) for name in placed.reads):
+        if is_vector(field.type):
+            model, weights = vector_model(field) or ("", "")
+            yield VectorRecord(column=field.name, width=field.type.list_size, model=model, weights=weights)
+
+
+def _steps(
+    plan: TablePlan, states: Path, parameters: Sequence[Mapping[str, Any]], released: Collection[int]
+) -> list[StepRecord]:
     return [
         StepRecord(
             index=placed.index,
@@ -117,6 +128,8 @@ def _steps(plan: TablePlan, states: Path, parameters: Sequence[Mapping[str, Any]
             state_name=placed.name,
             state=State.digest(states, placed.name),
             learned=placed.step.learned(State.load(states, placed.name)),
+            vectors=tuple(_vectors(placed)),
+            released=placed.index in released,
         )
         for placed, written in zip(plan.steps, parameters, strict=True)
     ]

@@ -11,13 +11,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from poolwright.core.encoder import EncoderSpec
 from poolwright.core.errors import InputError, PoolwrightError, RecipeError, did_you_mean
 from poolwright.core.files import digest_file, write_text
-from poolwright.core.step import Step
 from poolwright.core.table import RECORD, InputFile, Table
 from poolwright.models.load import load_encoder, peek
-from poolwright.recipe.recipe import Recipe, StepSpec, TableSpec
+from poolwright.recipe.recipe import Recipe
+from poolwright.recipe.tables import StepSpec, TableSpec
 from poolwright.run.engine import Engine
 from poolwright.run.flow import BATCH_ROWS
 from poolwright.run.inputs import CACHE, Inputs, input_files
@@ -142,7 +141,8 @@ class Run:
         """Check the tables that steps learn from."""
         for placed in spec.steps:
             try:
-                placed.step.check_tables({name: plans[name].schema for name in placed.step.tables()})
+                if not placed.learned:
+                    placed.step.check_tables({name: plans[name].schema for name in placed.step.tables()})
             except PoolwrightError as error:
                 raise self.recipe.source.error(placed.key, str(error)) from None
 
@@ -156,11 +156,12 @@ class Run:
         spec, source = self.recipe.tables[name], self.source(name)
         threading.Thread(target=_warm_up, args=(spec.steps,), daemon=True).start()
         # Before the plan: a model whose weights are only known when it is loaded tells its columns then.
-        weights = _weights([placed.step for placed in spec.steps])
+        weights = _weights(spec.steps)
         plan = plan_table(spec, source, self.recipe.source)
         looked = Inputs(self.folder / CACHE)
         inputs = self._inputs(source, looked)
-        beside = looked.look(sorted({file for placed in spec.steps for file in placed.step.files()}), self._map)
+        fitted = [placed.step for placed in spec.steps if not placed.learned]
+        beside = looked.look(sorted({file for step in fitted for file in step.files()}), self._map)
         return TableRun(
             plan=plan,
             folder=self.table_folder(name),
@@ -180,6 +181,7 @@ class Run:
             batch_rows=self.batch_rows,
             full_ledger=spec.full_ledger,
             open_table=self.table,
+            learned={place: placed.learned for place, placed in enumerate(spec.steps) if placed.learned},
         ).run()
 
     def _source_identity(self, source: Source) -> dict[str, Any]:
@@ -212,12 +214,6 @@ class Run:
                 raise RecipeError(f"the recipe has no table '{name}'; {did_you_mean(name, self.recipe.tables)}")
 
 
-def encoder_specs(step: Step) -> list[EncoderSpec]:
-    """The encoders that a step uses."""
-    values = (getattr(step, name) for name in type(step).model_fields)
-    return [value for value in values if isinstance(value, EncoderSpec)]
-
-
 def _warm_up(steps: Sequence[StepSpec]) -> None:
     """Load ahead. What goes wrong here goes wrong again, and is told, where it is needed."""
     for placed in steps:
@@ -225,9 +221,9 @@ def _warm_up(steps: Sequence[StepSpec]) -> None:
             placed.step.warm_up()
 
 
-def _weights(steps: Sequence[Step]) -> dict[str, str]:
+def _weights(steps: Sequence[StepSpec]) -> dict[str, str]:
     """Weight digests by model. A model that only tells when it is loaded is loaded."""
-    specs = [spec for step in steps for spec in encoder_specs(step)]
+    specs = [spec for placed in steps for spec in placed.encoders]
     return {spec.model: peek(spec).weights or load_encoder(spec).weights for spec in specs}
 
 

@@ -7,7 +7,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,7 @@ from poolwright.core.state import State
 from poolwright.core.table import RECORD, TABLE_FORMAT, TIMINGS, InputFile, Table, TableRecord
 from poolwright.kernels.hashing import hash_key
 from poolwright.models.load import load_encoder
+from poolwright.recipe.released import LearnedState
 from poolwright.run.admit import admit
 from poolwright.run.engine import Engine
 from poolwright.run.flow import ADMIT, BATCH_ROWS, Flow, RunFrame, keep_fitted, stage_folder
@@ -53,6 +54,9 @@ class TableRun:
         source_identity: what the source is, beside the content of its files.
         changed_files: inputs whose content differs from the last look.
         batch_rows: rows a batch.
+        full_ledger: whether every dropped row is listed.
+        open_table: opens a finished table of the run.
+        learned: what steps learned when a release was made, by place; those are not fitted.
     """
 
     plan: TablePlan
@@ -73,6 +77,7 @@ class TableRun:
     batch_rows: int = BATCH_ROWS
     full_ledger: bool = True
     open_table: Callable[[str], Table] = open_no_table
+    learned: Mapping[int, LearnedState] = field(default_factory=dict)
 
     def run(self) -> Table:
         """Make the table, or what is left of it.
@@ -101,6 +106,9 @@ class TableRun:
         if not self.plan.source.unique:
             self._fit_once(ADMIT, "read", lambda run: admit(flow, run), flow)
         for plan in self.plan.steps:
+            if plan.index in self.learned:
+                self._take_learned(plan)
+                continue
             if plan.index in self.plan.stages:
                 self._make_stage(flow, plan.index)
             self._fit_once(plan.name, f"fit {plan.name}", partial(self._fit, flow, plan), flow)
@@ -130,7 +138,10 @@ class TableRun:
         }
         if not self.full_ledger:
             identity["ledger"] = "counts"
-        learned_from = {name for plan in self.plan.steps for name in plan.step.tables()}
+        if self.learned:
+            identity["released"] = {str(place): one.digest for place, one in self.learned.items()}
+        fitted = [plan for plan in self.plan.steps if plan.index not in self.learned]
+        learned_from = {name for plan in fitted for name in plan.step.tables()}
         if learned_from:
             records = {name: digest_file(self.open_table(name).folder / RECORD) for name in sorted(learned_from)}
             identity["tables"] = records
@@ -147,6 +158,11 @@ class TableRun:
         state = fit(lambda function: self._map(flow, phase, function))
         digest = state.save(self.folder / "states", name)
         keep_fitted(self.folder / "states", name, digest, state)
+
+    def _take_learned(self, plan: StepPlan) -> None:
+        states, learned = self.folder / "states", self.learned[plan.index]
+        if not (states / f"{plan.name}.json").exists():
+            State.copy(learned.folder, learned.name, states, plan.name)
 
     def _fit(self, flow: Flow, plan: StepPlan, run: Any) -> State:
         same_verb = sum(other.step.verb == plan.step.verb for other in self.plan.steps[: plan.index])
@@ -246,6 +262,7 @@ class TableRun:
             parameters=self.parameters,
             input_files=self.inputs,
             quarantined=self._quarantined(),
+            released=self.learned.keys(),
         )
 
 

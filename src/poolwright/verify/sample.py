@@ -27,11 +27,18 @@ class Sample:
         strata: of the whole pool, ascending in the decision value.
         uids: of the sampled rows, in the order of the sheet.
         stratum: place in `strata` of each of these rows.
+        record: digest of the record of the table that it was drawn from, where there is one.
     """
 
     strata: tuple[Stratum, ...]
     uids: tuple[str, ...]
     stratum: tuple[int, ...]
+    record: str = ""
+
+
+def sample_beside(sheet: Path) -> Path:
+    """Where the sample of a sheet lies."""
+    return sheet.with_name(f"{sheet.name}.sample.json")
 
 
 def accuracy(sample: Sample, verdicts: Sequence[Verdict], *, confidence: float = 0.95) -> Estimates:
@@ -57,7 +64,13 @@ def write_sample(sample: Sample, path: Path) -> None:
     strata = [
         {**asdict(stratum), "low": _finite(stratum.low), "high": _finite(stratum.high)} for stratum in sample.strata
     ]
-    document = {"format": FORMAT, "strata": strata, "uids": sample.uids, "stratum": sample.stratum}
+    document = {
+        "format": FORMAT,
+        "strata": strata,
+        "uids": sample.uids,
+        "stratum": sample.stratum,
+        "record": sample.record,
+    }
     write_text(path, json.dumps(document, indent=1, allow_nan=False) + "\n")
 
 
@@ -70,7 +83,7 @@ def read_sample(path: Path) -> Sample:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         strata = tuple(_stratum(fields) for fields in document["strata"])
-        sample = Sample(strata, tuple(document["uids"]), tuple(document["stratum"]))
+        sample = Sample(strata, tuple(document["uids"]), tuple(document["stratum"]), document.get("record", ""))
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from None
     except (ValueError, KeyError, TypeError):

@@ -1,0 +1,153 @@
+"""What a release tells of its steps: verbs, parameters, and what they learned, in the order they were applied."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from poolwright.core.errors import RecipeError, did_you_mean
+from poolwright.core.state import State
+from poolwright.core.table import RECORD, TableRecord, VectorRecord
+from poolwright.release.record import RELEASE, ReleaseRecord
+
+_RECIPE = "recipe.yaml"
+
+
+@dataclass(frozen=True)
+class LearnedState:
+    """What a step learned when a release was made.
+
+    Attributes:
+        folder: `states` of the release, or of one table in its lineage.
+        name: of the state in there.
+        digest: of the state.
+        vectors: the vector columns that the step read then.
+        place: of the step among those of the release, from 0.
+    """
+
+    folder: Path
+    name: str
+    digest: str
+    vectors: tuple[VectorRecord, ...]
+    place: int = 0
+
+
+@dataclass(frozen=True)
+class ReleasedStep:
+    """One step of a release: its verb, its parameters as written, what it learned."""
+
+    verb: str
+    parameters: Mapping[str, Any]
+    learned: LearnedState
+
+
+@dataclass(frozen=True)
+class Released:
+    """A release, as far as its steps go.
+
+    Attributes:
+        folder: of the release.
+        table: name of the released table.
+        steps: of all tables from the pool down to the released one.
+        models: `models` of its recipe, as written.
+        embeds: `model` of every `embed` step of its recipe as written, by the column of image vectors it gives.
+    """
+
+    folder: Path
+    table: str
+    steps: tuple[ReleasedStep, ...]
+    models: Mapping[str, Any]
+    embeds: Mapping[str, Any]
+
+    def without(self, skipped: Sequence[str | int]) -> tuple[ReleasedStep, ...]:
+        """The steps but for those named by verb, or by number from 1.
+
+        Raises:
+            RecipeError: there is no such step.
+        """
+        verbs = list(dict.fromkeys(step.verb for step in self.steps))
+        for name in skipped:
+            if isinstance(name, int) and not 1 <= name <= len(self.steps):
+                raise RecipeError(f"the release has no step {name} to skip; it has {len(self.steps)}")
+            if isinstance(name, str) and name not in verbs:
+                raise RecipeError(f"the release has no step '{name}' to skip; {did_you_mean(name, verbs)}")
+        named = enumerate(self.steps, 1)
+        return tuple(step for number, step in named if not {number, step.verb} & set(skipped))
+
+
+def read_released(folder: Path) -> Released:
+    """Read the steps of a release, and check that their states are the ones it was made with.
+
+    Raises:
+        RecipeError: there is no release, it is damaged, or states are missing.
+    """
+    try:
+        record = ReleaseRecord.load(folder)
+        chain = _chain(folder)
+    except FileNotFoundError as error:
+        raise RecipeError(
+            f"{folder}: no release here ({Path(error.filename).name} is missing); {RELEASE} marks one"
+        ) from None
+    except (ValueError, ValidationError) as error:
+        raise RecipeError(f"{folder}: the release is damaged: {str(error).splitlines()[0]}") from None
+    found = [step for place, table in chain for step in _steps(place, table)]
+    steps = tuple(replace(step, learned=replace(step.learned, place=place)) for place, step in enumerate(found))
+    recipe = _recipe(folder)
+    return Released(folder, record.table, steps, recipe.get("models") or {}, _embeds(recipe))
+
+
+def _chain(folder: Path) -> list[tuple[Path, TableRecord]]:
+    """(folder, record) of the tables from the first one over a pool down to the released one."""
+    chain = [(folder, _record(folder))]
+    while (source := chain[0][1].source).startswith("tables."):
+        place = folder / "lineage" / source.removeprefix("tables.")
+        if not (place / RECORD).exists():
+            raise RecipeError(
+                f"{folder}: the release does not tell how its table '{source.removeprefix('tables.')}' was made "
+                "(it was made anew before the release); run its recipe and release again"
+            )
+        chain.insert(0, (place, _record(place)))
+    return chain
+
+
+def _record(folder: Path) -> TableRecord:
+    return TableRecord.model_validate_json((folder / RECORD).read_text(encoding="utf-8"))
+
+
+def _steps(folder: Path, table: TableRecord) -> list[ReleasedStep]:
+    states = folder / "states"
+    found = []
+    for step in table.steps:
+        digest = State.digest(states, step.state_name) if (states / f"{step.state_name}.json").exists() else "none"
+        if digest != step.state:
+            raise RecipeError(
+                f"{states}: what step {step.index + 1} ({step.verb}) of '{table.name}' learned is missing or changed; "
+                "check the release with: poolwright verify"
+            )
+        learned = LearnedState(states, step.state_name, digest, step.vectors)
+        found.append(ReleasedStep(step.verb, step.parameters, learned))
+    return found
+
+
+def _recipe(folder: Path) -> dict[str, Any]:
+    """The release's recipe as written; nothing where it cannot be read, as only models are looked up in it."""
+    try:
+        data = yaml.safe_load((folder / _RECIPE).read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError):
+        return {}
+    return data if isinstance(data, dict) else {}
+
+
+def _embeds(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    found = {}
+    for table in (recipe.get("tables") or {}).values():
+        for step in (table or {}).get("steps") or ():
+            embed = step.get("embed") if isinstance(step, dict) else None
+            if isinstance(embed, dict) and embed.get("image") and embed.get("model"):
+                found[embed["image"]] = embed["model"]
+    return found

@@ -1,0 +1,188 @@
+"""Tables of a recipe: where rows come from, and the steps they go through."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from poolwright.core.encoder import EncoderSpec
+from poolwright.core.errors import PoolwrightError, RecipeError
+from poolwright.core.params import Share
+from poolwright.core.step import Step
+from poolwright.models.spec import model_spec
+from poolwright.recipe.released import LearnedState, Released, ReleasedStep, read_released
+from poolwright.recipe.source import Key, RecipeSource
+from poolwright.recipe.validation import validate
+from poolwright.registry import step_class
+
+
+def _as_applied(value: Any) -> Any:
+    return {"release": value} if isinstance(value, str) else value
+
+
+class AppliedBody(BaseModel):
+    """The steps of a release, to be applied to other rows: `apply: FOLDER`, or a mapping."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    release: str = Field(description="folder of the release, relative to the recipe's folder")
+    skip: tuple[str | int, ...] = Field(default=(), description="steps to leave out, by verb or by number from 1")
+    models: dict[str, Any] = Field(
+        default_factory=dict, description="encoder by column of vectors, where the rows are images: {clip: onnx:PATH}"
+    )
+
+
+Applied = Annotated[AppliedBody, BeforeValidator(_as_applied)]
+
+
+class TableBody(BaseModel):
+    """One table: `from` a pool or table, and its steps in order."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+    from_: str = Field(alias="from", description="pool or table the rows come from")
+    apply: Applied | None = Field(
+        default=None, description="release whose steps come first, with what they learned then; see docs/recipes.md"
+    )
+    steps: list[Any] = Field(default_factory=list, description="steps, in order; each is one verb with its parameters")
+    max_bad: Share | None = Field(default=None, description="share of bad rows past which the run stops")
+    ledger: Literal["full", "counts"] = Field(
+        default="full", description="full: every dropped row is listed; counts: only how many, for billions of rows"
+    )
+
+
+@dataclass(frozen=True)
+class StepSpec:
+    """A step of a table.
+
+    Attributes:
+        parameters: as written.
+        key: its place in the recipe, for errors.
+        learned: what it learned when a release was made, where it is not to learn anew.
+    """
+
+    step: Step
+    parameters: dict[str, Any]
+    key: Key
+    learned: LearnedState | None = None
+
+    @property
+    def encoders(self) -> tuple[EncoderSpec, ...]:
+        """The encoders it will use: where it learned before, only those that `apply` runs."""
+        if self.learned and self.step.verb != "embed":
+            return ()
+        values = (getattr(self.step, name) for name in type(self.step).model_fields)
+        return tuple(value for value in values if isinstance(value, EncoderSpec))
+
+    def words(self, error: Exception) -> str:
+        """What is wrong with the step; of an encoder that a release does not hold, also what to do."""
+        if not self.learned or self.step.verb != "embed":
+            return str(error)
+        column = getattr(self.step, "image", None) or getattr(self.step, "text", None)
+        return (
+            f"{error}; a release holds no encoders, name this one: --model {column}=onnx:PATH, "
+            f"or in a recipe models: {{{column}: onnx:PATH}}"
+        )
+
+    @property
+    def learns_from(self) -> tuple[str, ...]:
+        """Tables that it is fitted on, besides its own rows."""
+        return () if self.learned else self.step.tables()
+
+
+@dataclass(frozen=True)
+class TableSpec:
+    """A table of a recipe."""
+
+    name: str
+    source: str
+    steps: tuple[StepSpec, ...]
+    max_bad: float
+    full_ledger: bool = True
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """What must be there before it: its source, and the tables that its steps learn from."""
+        return (self.source, *(name for placed in self.steps for name in placed.learns_from))
+
+
+def make_table(
+    name: str, table: TableBody, max_bad: float, source: RecipeSource, context: Mapping[str, Any]
+) -> TableSpec:
+    steps = _applied(table.apply, ("tables", name, "apply"), source) if table.apply else []
+    for place, data in enumerate(table.steps):
+        steps.append(make_step(data, ("tables", name, "steps", place), source, context))
+    max_bad = table.max_bad if table.max_bad is not None else max_bad
+    return TableSpec(name, table.from_, tuple(steps), max_bad, table.ledger == "full")
+
+
+def make_step(data: Any, key: Key, source: RecipeSource, context: Mapping[str, Any]) -> StepSpec:
+    if isinstance(data, str):
+        data = {data: {}}
+    if not isinstance(data, dict) or len(data) != 1:
+        raise source.error(key, "a step is one verb with its parameters: '- top: {by: similarity, n: 1000}'")
+    verb, parameters = next(iter(data.items()))
+    key = (*key, verb)
+    try:
+        cls = step_class(str(verb))
+    except RecipeError as error:
+        raise source.error(key, str(error)) from None
+    parameters = {} if parameters is None else parameters
+    if cls.shorthand and not isinstance(parameters, dict):
+        parameters = {cls.shorthand: parameters}
+    if not isinstance(parameters, dict):
+        raise source.error(key, f"'{verb}' takes parameters by name: {', '.join(sorted(cls.model_fields))}")
+    step = validate(cls, parameters, key, source, context)
+    return StepSpec(step, parameters, key)
+
+
+def _applied(body: AppliedBody, key: Key, source: RecipeSource) -> list[StepSpec]:
+    """The steps of a release, with what they learned. Encoders of columns that no step of it gives come first."""
+    try:
+        released = read_released(source.folder / body.release)
+        chosen = released.without(body.skip)
+        models = {column: model_spec(data, {"folder": str(source.folder)}) for column, data in body.models.items()}
+    except PoolwrightError as error:
+        raise source.error(key, str(error)) from None
+    context: dict[str, Any] = {"folder": str(released.folder), "models": _models_of(released)}
+    given = {column for one in chosen if one.verb == "embed" for column in _embedded(one)}
+    steps = [
+        make_step({"embed": {"image": column, "model": spec}}, key, source, context)
+        for column, spec in models.items()
+        if column not in given
+    ]
+    return steps + [_applied_step(one, models, key, source, context) for one in chosen]
+
+
+def _applied_step(
+    one: ReleasedStep, models: Mapping[str, Any], key: Key, source: RecipeSource, context: Mapping[str, Any]
+) -> StepSpec:
+    parameters = dict(one.parameters)
+    replaced = [models[column] for column in (_embedded(one) if one.verb == "embed" else ()) if column in models]
+    if replaced:
+        parameters["model"] = replaced[0]
+    try:
+        placed = make_step({one.verb: parameters}, key, source, context)
+    except RecipeError as error:
+        if one.verb != "embed":
+            raise
+        raise RecipeError(f"{error}; name the encoder: models: {{{_embedded(one)[0]}: onnx:PATH}}") from None
+    return StepSpec(placed.step, parameters, placed.key, one.learned)
+
+
+def _embedded(one: ReleasedStep) -> list[str]:
+    return [one.parameters[name] for name in ("image", "text") if one.parameters.get(name)]
+
+
+def _models_of(released: Released) -> dict[str, Any]:
+    """Encoders that the release's recipe names. Those that lie on the disk of who made it are not found here."""
+    found: dict[str, Any] = {}
+    for name, data in released.models.items():
+        try:
+            found[name] = model_spec(data, {"folder": str(released.folder), "models": found})
+        except RecipeError:
+            continue
+    return found
