@@ -49,6 +49,7 @@ STEP_EXAMPLES = {
     "balance": "balance: {group: continent, proportions: {Europe: 1, Asia: 1, Africa: 1}}",
     "licenses": "licenses: {allow: [public-domain, cc-by, cc-by-sa]}",
     "remove": "remove: {ids: [b-17, b-23], by: uid}",
+    "verdicts": "verdicts: {path: sheet.csv, words: {map: positive, other: negative}}",
     "split": "split: {ratios: {train: 80%, val: 10%, test: rest}, stratify: [label], group: author}",
 }
 

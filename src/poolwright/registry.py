@@ -46,6 +46,7 @@ STEPS = {
     "balance": "poolwright.choose.balance:Balance",
     "licenses": "poolwright.choose.licenses:Licenses",
     "remove": "poolwright.choose.remove:Remove",
+    "verdicts": "poolwright.verify.judged:Verdicts",
     "split": "poolwright.split.split:Split",
 }
 

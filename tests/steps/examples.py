@@ -173,6 +173,10 @@ EXAMPLES: dict[str, list[Example]] = {
         Example({"file": "made:tombstones.txt"}),
         Example({"file": "made:tombstones.parquet", "by": "year"}),
     ],
+    "verdicts": [
+        Example({"path": "made:sheet.csv"}),
+        Example({"path": "made:sheet.csv", "words": {"map": "positive"}, "only": ["positive", "unsure"]}),
+    ],
     "split": [
         Example({"ratios": {"train": 0.8, "val": "10%", "test": "rest"}}, keeps=everything),
         Example({"counts": {"test": 5, "train": "rest"}, "stratify": ["label"], "into": "part"}, may_refuse=True),
@@ -251,4 +255,6 @@ def made_files() -> Path:
     np.save(folder / "features.npy", np.random.default_rng(0).normal(size=(len(NAMES), WIDTH)).astype(np.float32))
     (folder / "tombstones.txt").write_text("0\né1é\n🙂2🙂\n\n 5 \n", encoding="utf-8")
     pq.write_table(pa.table({"year": [2004, 7, None], "other": ["a", "b", "c"]}), folder / "tombstones.parquet")
+    sheet = "uid,verdict,annotator\n0,yes,ann\né1é,no,ann\n🙂2🙂,yes,ann\n🙂2🙂,no,ben\n5,,ann\n7,yes,\n"
+    (folder / "sheet.csv").write_text(sheet, encoding="utf-8")
     return folder

@@ -13,16 +13,17 @@ from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema, model_v
 from poolwright.core.columns import SHA256, UID, is_groupable, is_text, same_space
 from poolwright.core.errors import InputError, StepError, did_you_mean
 from poolwright.core.frame import Context, Frame
-from poolwright.core.params import Share, parse_share
+from poolwright.core.params import Columns, Share, parse_share
 from poolwright.core.rows import Rows
 from poolwright.core.state import State
 from poolwright.core.step import Kind, Outcome, Reason, Step
+from poolwright.core.table import Table
 from poolwright.describe.vector_columns import NO_VECTOR, vector_column
 from poolwright.kernels.classifiers import KINDS
 from poolwright.kernels.decide import Prepared, decide, prepare
 from poolwright.kernels.keywords import keyword_columns
 from poolwright.kernels.ready import once
-from poolwright.models.examples import Examples, feature_matrix
+from poolwright.models.examples import TRAIN, Examples, feature_matrix, joined
 from poolwright.models.options import Options
 from poolwright.models.thresholds import Target
 from poolwright.models.trained import Trained
@@ -73,7 +74,9 @@ class Classify(Step):
     reasons: ClassVar[tuple[Reason, ...]] = (NO_VECTOR, Reason("not_wanted", "it is not of a wanted class"))
 
     with_: str = Field(alias="with", description="column with the vectors")
-    examples: str = Field(description="table of labelled examples")
+    examples: Columns = Field(
+        description="table of labelled examples, or several; where two have a row, the later one counts"
+    )
     vectors: str | None = Field(default=None, description="column with the examples' vectors, if not named as `with`")
     class_: str = Field(default="class", alias="class", description="column with the examples' classes")
     split: str | None = Field(
@@ -118,15 +121,18 @@ class Classify(Step):
         return tuple(dict.fromkeys(name for name in (self.with_, self.text, self.caption) if name))
 
     def tables(self) -> tuple[str, ...]:
-        return (self.examples,)
+        return self.examples
 
     def check_tables(self, schemas: Mapping[str, pa.Schema]) -> None:
-        schema = schemas[self.examples]
-        wanted = [self._example_vectors, self.class_, self.split, self._example_text, self.caption]
+        for place, name in enumerate(self.examples):
+            self._check_table(name, schemas[name], self.split if place == 0 else None)
+
+    def _check_table(self, table: str, schema: pa.Schema, split: str | None) -> None:
+        wanted = [self._example_vectors, self.class_, split, self._example_text, self.caption]
         for name in (name for name in wanted if name):
             if name not in schema.names:
                 raise StepError(
-                    f"classify: the table '{self.examples}' has no column '{name}'; {did_you_mean(name, schema.names)}"
+                    f"classify: the table '{table}' has no column '{name}'; {did_you_mean(name, schema.names)}"
                 )
         vector_column(schema, self._example_vectors, self.verb)
         if not is_groupable(schema.field(self.class_).type):
@@ -150,16 +156,18 @@ class Classify(Step):
         return [*floats, pa.field("predicted", pa.string())]
 
     def fit(self, frame: Frame, context: Context) -> State:
-        table = context.table(self.examples)
-        if not table.record.rows_kept:
-            raise InputError(f"classify: the table '{self.examples}' kept no rows to learn from")
-        same_space(frame.schema.field(self.with_), table.schema.field(self._example_vectors))
-        wanted = {UID, self._example_vectors, self.class_, self.split, self._example_text, self.caption}
-        wanted |= {SHA256} & set(table.schema.names)
-        rows = Rows(table.read(sorted(name for name in wanted if name)))
-        trained = train(self._examples(rows), self._options(), context.key)
+        parts = [self._read(context.table(name), frame.schema) for name in self.examples]
+        trained = train(joined(parts), self._options(), context.key)
         state = trained.to_state()
         return State({**state.values, "edges": _edges(trained)}, state.tables)
+
+    def _read(self, table: Table, schema: pa.Schema) -> Examples:
+        if not table.record.rows_kept:
+            raise InputError(f"classify: the table '{table.name}' kept no rows to learn from")
+        same_space(schema.field(self.with_), table.schema.field(self._example_vectors))
+        wanted = {UID, self._example_vectors, self.class_, self._example_text, self.caption}
+        wanted |= {SHA256, self.split} & set(table.schema.names)
+        return self._examples(Rows(table.read(sorted(name for name in wanted if name))))
 
     def _examples(self, rows: Rows) -> Examples:
         vectors = rows.vectors(self._example_vectors).astype(np.float32)
@@ -169,10 +177,16 @@ class Classify(Step):
             uids=np.array(rows.strings(UID)),
             vectors=vectors / np.linalg.norm(vectors, axis=1, keepdims=True),
             labels=np.array([str(value) for value in rows.column(self.class_).to_pylist()]),
-            split=np.array(rows.strings(self.split)) if self.split else None,
+            split=self._splits(rows),
             text=self._text(rows, self._example_text),
             sha256=np.array([text or "" for text in rows.strings(SHA256)]) if SHA256 in rows.schema.names else None,
         )
+
+    def _splits(self, rows: Rows) -> npt.NDArray[Any] | None:
+        """Train and validation; further tables without the column, such as corrected mistakes, are all trained on."""
+        if self.split is None:
+            return None
+        return np.array(rows.strings(self.split) if self.split in rows.schema.names else [TRAIN] * len(rows))
 
     def _options(self) -> Options:
         return Options(

@@ -58,6 +58,28 @@ class Examples:
         return feature_matrix(features, self.vectors, self.text)
 
 
+def joined(parts: Sequence[Examples]) -> Examples:
+    """The rows of all; where several have a uid, those of the last of them.
+
+    Raises:
+        InputError: the widths of their vectors differ.
+    """
+    if len({part.vectors.shape[1] for part in parts}) > 1:
+        raise InputError("examples: the vectors of the tables have different widths; they must be of one model")
+    later: set[str] = set()
+    kept: list[Examples] = []
+    for part in reversed(parts):
+        kept.insert(0, part.take(np.array([str(uid) not in later for uid in part.uids], bool)))
+        later.update(map(str, part.uids))
+
+    def together(name: str) -> Any:
+        values = [getattr(part, name) for part in kept]
+        # What one table does not know, such as hashes, is not known of all.
+        return None if any(value is None for value in values) else np.concatenate(values)
+
+    return Examples(*(together(name) for name in Examples.__dataclass_fields__))
+
+
 def feature_matrix(features: str, vectors: Floating, text: Floating | None) -> Floating:
     """Rows (n, w) a classifier of 'image', 'text' or 'image+text' decides on, side by side.
 

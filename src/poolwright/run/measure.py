@@ -14,7 +14,6 @@ from poolwright.core.measured import Matrix, Measured
 from poolwright.core.rows import Rows
 from poolwright.core.table import Table
 from poolwright.recipe.figures import Figure
-from poolwright.run import verdicts
 from poolwright.run.domain_gap import domain_gap
 
 
@@ -42,10 +41,8 @@ def check_figure(figure: Figure, schema: pa.Schema) -> None:
             raise RecipeError(f"figure '{figure.name}': column '{name}' has type {dtype}; it takes {wanted}")
 
 
-def measure(figure: Figure, table: Table, workers: int | None = None) -> tuple[Measured, ...]:
-    """The value of a figure, or its values.
-
-    The same rows in any order give the same value, whatever the number of workers.
+def measure(figure: Figure, table: Table, workers: int | None = None) -> Measured:
+    """The value of a figure. The same rows in any order give the same value, whatever the number of workers.
 
     Args:
         workers: probes fitted at once; default one a core.
@@ -56,14 +53,12 @@ def measure(figure: Figure, table: Table, workers: int | None = None) -> tuple[M
     from threadpoolctl import threadpool_limits
 
     check_figure(figure, table.schema)
-    if figure.measure == "verdicts":
-        return tuple(verdicts.measured(figure, table))
     if not table.record.rows_kept:
         raise RecipeError(f"figure '{figure.name}': table '{table.name}' kept no rows to measure")
     # With more threads the last bits of a product depend on how it was cut.
     with threadpool_limits(1):
         value, words = _value(figure, table, workers)
-    return (Measured(name=figure.name, table=table.name, measure=figure.measure, value=value, words=words),)
+    return Measured(name=figure.name, table=table.name, measure=figure.measure, value=value, words=words)
 
 
 def _value(figure: Figure, table: Table, workers: int | None) -> tuple[float | Matrix, str]:

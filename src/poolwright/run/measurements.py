@@ -23,14 +23,20 @@ METHOD = 2
 
 
 class _Entry(BaseModel):
-    """A figure that was measured, and on what: `record` is the digest of `table.json`."""
+    """A figure that was measured, under the name it had, and on what: `record` is the digest of `table.json`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     method: int
     record: str
     parameters: dict[str, Any]
+    figure: str
     measured: tuple[Measured, ...]
+
+    def named(self, name: str) -> tuple[Measured, ...]:
+        """What was measured, where the figure has another name now."""
+        of = len(self.figure)
+        return tuple(found.model_copy(update={"name": f"{name}{found.name[of:]}"}) for found in self.measured)
 
     @property
     def key(self) -> str:
@@ -58,7 +64,7 @@ def measure_all(
     for figure in figures:
         table = tables[figure.table]
         record = digest_file(table.folder / RECORD)
-        parameters = figure.model_dump(mode="json", exclude_defaults=True)
+        parameters = figure.model_dump(mode="json", exclude={"name"}, exclude_defaults=True)
         if figure.measure == "verdicts":
             if why := verdicts.missing(figure, table):
                 listener.note(why)
@@ -66,16 +72,24 @@ def measure_all(
             parameters["files"] = verdicts.digests(figure)
         there = known.get(_key(METHOD, record, parameters))
         if there:
-            measured = there.measured
+            measured = there.named(figure.name)
         else:
             listener.note(f"measuring {figure.name} on {figure.table}")
-            measured = measure(figure, table, workers)
-        entries.append(_Entry(method=METHOD, record=record, parameters=parameters, measured=measured))
+            measured = _measured(figure, table, workers)
+        entries.append(
+            _Entry(method=METHOD, record=record, parameters=parameters, figure=figure.name, measured=measured)
+        )
         if not there:
             _save(folder, [*before, *entries])
     if entries != before:
         _save(folder, entries)
     return tuple(found for entry in entries for found in entry.measured)
+
+
+def _measured(figure: Figure, table: Table, workers: int | None) -> tuple[Measured, ...]:
+    if figure.measure == "verdicts":
+        return tuple(verdicts.measured(figure, table))
+    return (measure(figure, table, workers),)
 
 
 def measured_of(table: Table, folder: Path) -> tuple[Measured, ...]:
