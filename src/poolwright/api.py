@@ -313,7 +313,14 @@ def _view(work: Run, table: Table) -> TableView:
         image_bytes=_image_reader(table),
         dropped_sample=dropped_sample,
         measured=measured_of(table, work.folder),
+        compared=_compared(work.recipe, table.name),
     )
+
+
+def _compared(recipe: Recipe, table: str) -> tuple[tuple[str, str], ...]:
+    """The columns that figures `accuracy` of a table compare, each pair once."""
+    of_table = [figure for figure in recipe.figures if figure.table == table and figure.measure == "accuracy"]
+    return tuple(dict.fromkeys((str(figure.predicted), str(figure.truth)) for figure in of_table))
 
 
 def _image_reader(table: Table) -> Callable[[Rows], list[bytes | None]]:

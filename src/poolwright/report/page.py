@@ -18,6 +18,7 @@ from poolwright.report.charts import Markup
 from poolwright.report.distributions import Distributions, read_distributions
 from poolwright.report.inputs import Inputs, describe_inputs
 from poolwright.report.limits import limits_of
+from poolwright.report.mistakes import mistake_sheets
 from poolwright.report.sheets import Budget, Sheet, dropped_sheets, kept_sheets, share_budget
 from poolwright.report.tally import Bins
 from poolwright.report.thumbnails import Thumbnail
@@ -50,6 +51,7 @@ class Chapter:
     globe: figures.GlobeMap | None
     values: list[measured.Value]
     matrices: list[measured.MatrixTable]
+    mistakes: list[Sheet]
     label: str | None
     kept: list[Sheet]
     dropped: list[Sheet]
@@ -134,6 +136,7 @@ def _chapter(view: TableView, anchor: str, found: dict[str, Distributions], budg
         globe=figures.globe_map(here),
         values=measured.values(view.measured),
         matrices=measured.matrices(view.measured),
+        mistakes=[sheet for pair in view.compared for sheet in mistake_sheets(view, *pair, budget)],
         label=by,
         kept=kept_sheets(view, by, here.values[by] if by else [], budget),
         dropped=dropped_sheets(view, budget),
@@ -176,6 +179,7 @@ def _sections(chapter: Chapter) -> list[tuple[str, str, bool]]:
         ("steps", "What steps learned", True),
         ("rows", "Distributions", bool(chapter.bars or chapter.numbers or chapter.times or chapter.globe)),
         ("measured", "Measured", bool(chapter.values or chapter.matrices)),
+        ("mistakes", "Worst mistakes", bool(chapter.mistakes)),
         ("kept", "Kept rows", bool(chapter.kept)),
         ("dropped", "Dropped rows", bool(chapter.dropped)),
         ("lineage", "Where it comes from", True),

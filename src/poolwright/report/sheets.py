@@ -88,14 +88,20 @@ def kept_sheets(view: TableView, column: str | None, counts: Sequence[tuple[str,
     groups = [value for value, _ in counts[:CLASSES]] if column else []
     if not groups:
         picked = _pick(table, None, [], min(3 * PER_CLASS, budget.pictures))
-        return _sheets(view, ["kept rows"], [table.record.rows_kept], picked, budget)
+        return sheets_of(view, ["kept rows"], [table.record.rows_kept], picked, budget)
     picked = _pick(table, column, groups, max(1, min(PER_CLASS, budget.pictures // (2 * len(groups)))))
-    return _sheets(view, groups, [rows for _, rows in counts[:CLASSES]], picked, budget)
+    return sheets_of(view, groups, [rows for _, rows in counts[:CLASSES]], picked, budget)
 
 
-def _sheets(
-    view: TableView, titles: Sequence[str], counts: Sequence[int], picked: list[list[int]], budget: Budget
+def sheets_of(
+    view: TableView,
+    titles: Sequence[str],
+    counts: Sequence[int],
+    picked: list[list[int]],
+    budget: Budget,
+    told: Sequence[str] = (SIMILARITY,),
 ) -> list[Sheet]:
+    """A sheet for each title, of the rows with these numbers in the table; `told` are columns shown with each."""
     rows = _fetch(view.table, [place for places in picked for place in places])
     try:
         images = view.image_bytes(rows)
@@ -103,7 +109,7 @@ def _sheets(
     except (PoolwrightError, OSError) as error:
         images, failed = [None] * len(rows), f"the pictures cannot be read: {error}"
     pictured = {IMAGE, IMAGE_PATH} & set(rows.schema.names) and not failed
-    cards = _cards(rows, images, budget, [SIMILARITY], bool(pictured))
+    cards = _cards(rows, images, budget, told, bool(pictured))
     sheets, start = [], 0
     for title, count, places in zip(titles, counts, picked, strict=True):
         sheets.append(Sheet(cut(title, 80), "", count, tuple(cards[start : start + len(places)]), failed=failed))

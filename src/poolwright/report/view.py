@@ -32,9 +32,11 @@ class TableView:
             this code, the same ones each time. Columns as the source has them, 'image' among them where
             there are pictures.
         measured: figures of the recipe that were measured on the table.
+        compared: (predicted, truth) columns that its figures `accuracy` compare.
     """
 
     table: Table
     image_bytes: Callable[[Rows], list[bytes | None]] = no_images
     dropped_sample: Callable[[int, int], Rows] = no_rows
     measured: tuple[Measured, ...] = ()
+    compared: tuple[tuple[str, str], ...] = ()
