@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from poolwright.release.verify import Verification
     from poolwright.report.view import TableView
     from poolwright.run.convert import Converted
+    from poolwright.run.dry_run import Prediction
 
 RecipeLike = Recipe | str | Path
 
@@ -204,6 +205,37 @@ def plan(recipe: RecipeLike, folder: str | Path | None = None, sets: Sequence[st
     loaded = _load(recipe, sets)
     plans = check(loaded)
     return [TableOutlook(**values) for values in outlook(Run(loaded, _folder(loaded, folder)), plans)]
+
+
+def dry_run(
+    recipe: RecipeLike,
+    parts: int = 8,
+    sets: Sequence[str] = (),
+    workers: int | None = None,
+    listener: Listener | None = None,
+) -> list[Prediction]:
+    """Run a recipe on random parts of its pools, and predict what the whole would keep, weigh and take.
+
+    Tables that steps learn from, such as labelled examples, are made in full. Nothing of it stays.
+
+    Args:
+        recipe: a recipe or the path of one.
+        parts: of each pool, such as shards; drawn by a hash with the recipe's seed.
+        sets: overrides `a.b=value`, where `recipe` is a path.
+        workers: units in flight at once; default one a core.
+        listener: is told of progress.
+
+    Raises:
+        PoolwrightError: as `run`.
+    """
+    from tempfile import TemporaryDirectory
+
+    from poolwright.run.dry_run import dry_run as _dry_run
+
+    loaded = _load(recipe, sets)
+    check(loaded)
+    with TemporaryDirectory(prefix="poolwright-") as scratch:
+        return _dry_run(loaded, Path(scratch), parts, Engine("native", workers), listener or Silent())
 
 
 def show(folder: str | Path) -> list[Table]:
@@ -541,6 +573,7 @@ __all__ = [
     "audit",
     "check",
     "convert",
+    "dry_run",
     "fetch",
     "plan",
     "rebuild",

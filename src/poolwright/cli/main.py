@@ -90,12 +90,30 @@ def check(recipe: RecipePath, sets: Sets = None) -> None:
 
 
 @app.command()
-def plan(recipe: RecipePath, sets: Sets = None, run_folder: Folder = None) -> None:
-    """Tell what is done, what is left, and what it will take."""
-    from poolwright.api import plan as plan_recipe
-    from poolwright.cli.tables import print_plan
+def plan(
+    recipe: RecipePath,
+    sets: Sets = None,
+    run_folder: Folder = None,
+    sample: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(help="Try it on so many random parts (shards) of each pool, and predict.", min=2, metavar="PARTS"),
+    ] = None,
+) -> None:
+    """Tell what is done, what is left, and what it will take.
 
-    print_plan(plan_recipe(recipe, run_folder, sets or ()))
+    With --sample: rows kept, time and size of the whole, from a dry run on random parts.
+    """
+    from poolwright.api import dry_run
+    from poolwright.api import plan as plan_recipe
+    from poolwright.cli.progress import console_listener
+    from poolwright.cli.tables import print_plan, print_predictions
+
+    if sample is None:
+        print_plan(plan_recipe(recipe, run_folder, sets or ()))
+        return
+    with console_listener() as listener:
+        predictions = dry_run(recipe, sample, sets or (), listener=listener)
+    print_predictions(predictions)
 
 
 @app.command()

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from poolwright.recipe.shipped import Shipped
     from poolwright.release.verify import Verification
     from poolwright.run.convert import Converted
+    from poolwright.run.dry_run import Prediction
     from poolwright.run.plan import TablePlan
     from poolwright.run.why import Story
 
@@ -75,6 +76,26 @@ def print_plan(outlooks: Sequence[TableOutlook]) -> None:
         units = f"{entry.units_done}/{entry.units}" if entry.units else "?"
         grid.add_row(entry.name, entry.source, entry.state, rows, units, left, ", ".join(entry.steps))
     _console().print(grid)
+
+
+def print_predictions(predictions: Sequence[Prediction]) -> None:
+    """What a dry run says of the whole."""
+    from poolwright.core.files import human_bytes
+
+    console = _console()
+    numbers = ("parts", "rows in", "kept", "size", "time")
+    grid = _grid("table", "parts", "rows in", "kept", "95% interval", "size", "time", numbers=numbers)
+    for one in predictions:
+        rows = f"{one.rows:,}" if one.rows is not None else "?"
+        interval = f"{one.low:,.0f} to {one.high:,.0f}" if not one.whole else "?"
+        kept = f"{one.kept:,.0f}" if not one.whole else "?"
+        size = human_bytes(one.bytes) if not one.whole else "?"
+        grid.add_row(one.table, f"{one.sampled}/{one.parts}", rows, kept, interval, size, duration(one.seconds))
+    console.print(grid)
+    for one in predictions:
+        if one.whole:
+            steps = ", ".join(dict.fromkeys(one.whole))
+            console.print(Text(f"{one.table}: {steps} look at all rows; a sample does not tell what they keep"))
 
 
 def print_funnel(record: TableRecord) -> None:

@@ -50,6 +50,7 @@ class Source:
         unique: whether uids are known to be unique and there.
         pool: where rows are read; None for a table.
         virtual_image: whether `image` is read through `image_path` rather than stored in the source.
+        part_units: whether every part is a unit of its own.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Source:
     unique: bool
     pool: Pool | None = None
     virtual_image: bool = False
+    part_units: bool = False
 
     def read_piece(self, piece: Piece, columns: Sequence[str], batch_rows: int) -> Iterator[pa.Table]:
         """Rows of a piece in batches, with exactly `columns`. Images are opened for these rows alone.
@@ -170,11 +172,12 @@ def units_of(source: Source, reads_images: bool) -> tuple[Unit, ...]:
     """
     most = IMAGE_UNIT_ROWS if reads_images else UNIT_ROWS
     total = sum(part.rows or 0 for part in source.parts)
-    wanted = min(most, max(most // 64, -(-total // 32)))
+    wanted = 1 if source.part_units else min(most, max(most // 64, -(-total // 32)))
     units: list[Unit] = []
     current: list[Piece] = []
     rows = 0
-    for piece in _pieces(source.parts, wanted if reads_images and source.virtual_image else None):
+    cut = reads_images and source.virtual_image and not source.part_units
+    for piece in _pieces(source.parts, wanted if cut else None):
         current.append(piece)
         rows += wanted if piece.stop is None else piece.stop - piece.start
         if rows >= wanted:

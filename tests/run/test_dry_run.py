@@ -1,0 +1,66 @@
+"""Dry run: what a few shards tell of the whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from poolwright import api
+from poolwright.core.errors import RecipeError
+from tests.calling import call
+from tests.run.pools import STEPS, make_recipe, make_rows, recipe_data, write_pool
+
+FILTER = [STEPS[0], {"where": "similarity > 0.3"}]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("dry")
+    write_pool(folder, make_rows(24_000), parts=24)
+    return folder
+
+
+def test_the_interval_holds_what_the_whole_keeps(folder: Path, tmp_path: Path) -> None:
+    tables = {
+        "filtered": {"from": "rows", "steps": FILTER},
+        "fewer": {"from": "filtered", "steps": [{"where": "width > 2000"}]},
+    }
+    whole = make_recipe(folder, tables=tables).run(tmp_path / "whole").tables
+    missed = 0
+    for seed in range(10):
+        found = api.dry_run(make_recipe(folder, tables=tables, seed=seed), parts=6)
+        assert [one.table for one in found] == ["filtered", "fewer"]
+        for one in found:
+            table = whole[one.table]
+            assert (one.parts, one.sampled, one.rows) == (24, 6, 24_000)
+            assert one.kept == pytest.approx(table.record.rows_kept, rel=0.1)
+            size = sum(path.stat().st_size for path in table.folder.glob("part-*.parquet"))
+            assert one.bytes == pytest.approx(size, rel=0.5)
+            missed += not one.low <= table.record.rows_kept <= one.high
+    assert missed <= 4
+
+
+def test_all_parts_tell_exactly(folder: Path, tmp_path: Path) -> None:
+    recipe = make_recipe(folder, FILTER)
+    (found,) = api.dry_run(recipe, parts=100)
+    kept = recipe.run(tmp_path / "run").tables["chosen"].record.rows_kept
+    assert found.low == found.kept == found.high == kept
+
+
+def test_steps_that_look_at_all_rows_are_named(folder: Path) -> None:
+    (found,) = api.dry_run(make_recipe(folder), parts=4)
+    assert "top" in found.whole
+    assert "label" not in found.whole
+
+
+def test_the_command_prints_it_and_leaves_nothing(folder: Path) -> None:
+    import yaml
+
+    (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe_data(FILTER)))
+    called = call("plan", folder / "recipe.yaml", "--sample", "5")
+    assert called.code == 0, called.err
+    assert "5/24" in called.out
+    assert not (folder / "runs").exists()
+    with pytest.raises(RecipeError, match="take 2 or more"):
+        api.dry_run(make_recipe(folder), parts=1)
