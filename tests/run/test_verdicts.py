@@ -12,6 +12,7 @@ import pytest
 from poolwright import api
 from poolwright.recipe.recipe import Recipe
 from poolwright.release.verify import verify
+from tests.calling import call
 from tests.run.test_classify import ROWS, labelled
 
 FIGURE = {"name": "accuracy", "table": "maps", "measure": "verdicts", "sheet": "sheet.csv"}
@@ -79,7 +80,26 @@ def test_verdicts_come_into_the_card_with_their_intervals(folder: Path) -> None:
     card = (folder / "out" / "README.md").read_text()
     assert found["accuracy: recall"].number in card
     assert "300 verdicts" in card
+    assert "## Classifier" in card
+    assert "| **mean** |" in card
+    report = api.report(folder / "run").read_text("utf-8")
+    assert 'id="t2-classifier"' in report
+    assert "-classifier-title" in report
     assert verify(folder / "out").ok
+
+
+def test_how_many_more_verdicts_an_interval_needs(folder: Path) -> None:
+    recipe(folder).run(folder / "run", release=False)
+    api.audit(folder / "run", "maps", folder / "sheet.csv", n=100)
+    fill(folder / "sheet.csv")
+    called = call("accuracy", folder / "sheet.csv", "--want", "recall=2%", "--want", "precision=0.04")
+    assert called.code == 0, called.err
+    (line,) = [line for line in called.out.splitlines() if "more verdicts" in line]
+    assert int(line.split()[0].replace(",", "")) > 50
+    assert "recall ± " in line
+    wrong = call("accuracy", folder / "sheet.csv", "--want", "recall")
+    assert wrong.code == 1
+    assert "such as recall=5%" in wrong.err
 
 
 def test_words_and_changed_verdicts_are_measured_anew(folder: Path) -> None:

@@ -208,16 +208,25 @@ def accuracy(
         Optional[list[str]],  # noqa: UP045
         typer.Option("--word", help="What a word means: map=positive; may be repeated.", metavar="WORD=MEANING"),
     ] = None,
+    want: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--want", help="Half-width wanted: recall=5%; may be repeated.", metavar="MEASURE=SHARE"),
+    ] = None,
 ) -> None:
     """Estimate a filter's accuracy from verdicts.
 
     Precision, recall and prevalence on the whole pool, with intervals.
     """
     from poolwright.api import accuracy as estimate
-    from poolwright.cli.tables import print_accuracy
+    from poolwright.cli.tables import print_accuracy, print_more
 
     words = {name: meaning for name, _, meaning in (pair.partition("=") for pair in word or ())}
-    print_accuracy(estimate(sheet, verdicts or (), words))
+    estimates = estimate(sheet, verdicts or (), words)
+    print_accuracy(estimates)
+    if want:
+        from poolwright.kernels.more_verdicts import how_many_more, parse_wanted
+
+        print_more(how_many_more(estimates, parse_wanted(want)), estimates)
 
 
 @app.command()

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from poolwright.api import Applied, RunResult, TableOutlook
     from poolwright.demo.demo import DemoOutcome
     from poolwright.kernels.accuracy import Estimates
+    from poolwright.kernels.more_verdicts import MoreVerdicts
     from poolwright.recipe.shipped import Shipped
     from poolwright.release.verify import Verification
     from poolwright.run.convert import Converted
@@ -76,6 +77,18 @@ def print_plan(outlooks: Sequence[TableOutlook]) -> None:
         units = f"{entry.units_done}/{entry.units}" if entry.units else "?"
         grid.add_row(entry.name, entry.source, entry.state, rows, units, left, ", ".join(entry.steps))
     _console().print(grid)
+
+
+def print_more(more: MoreVerdicts, estimates: Estimates) -> None:
+    """How many more verdicts the wanted intervals need, and where."""
+    console = _console()
+    expected = ", ".join(f"{name} ± {width:.1%}" for name, width in more.half_widths.items())
+    console.print(Text(f"{more.total:,} more verdicts; then about {expected}", style="bold"))
+    grid = _grid("decisions from", "to", "rows", "verdicts", "more", numbers=("rows", "verdicts", "more"))
+    for found, count in zip(estimates.strata, more.strata, strict=True):
+        one = found.stratum
+        grid.add_row(f"{one.low:.3g}", f"{one.high:.3g}", f"{one.rows:,}", f"{found.answers.total:,}", f"{count:,}")
+    console.print(grid)
 
 
 def print_predictions(predictions: Sequence[Prediction]) -> None:

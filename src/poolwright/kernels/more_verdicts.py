@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from poolwright.core.errors import InputError, did_you_mean
+from poolwright.core.params import parse_share
 from poolwright.kernels.accuracy import MEASURES, Estimates
 from poolwright.kernels.allocation import allocate
 from poolwright.kernels.meld import meld
@@ -35,6 +36,22 @@ class MoreVerdicts:
     @property
     def total(self) -> int:
         return sum(self.strata)
+
+
+def parse_wanted(pairs: Iterable[str]) -> dict[str, float]:
+    """Half-widths by measure, from `recall=5%` or `recall=0.05`.
+
+    Raises:
+        InputError: one is no such pair.
+    """
+    wanted = {}
+    for pair in pairs:
+        measure, _, share = pair.partition("=")
+        try:
+            wanted[measure] = parse_share(share)
+        except ValueError:
+            raise InputError(f"'{pair}' is no half-width; write MEASURE=SHARE, such as recall=5%") from None
+    return wanted
 
 
 def how_many_more(estimates: Estimates, wanted: Mapping[str, float]) -> MoreVerdicts:

@@ -13,6 +13,7 @@ from poolwright.core.files import human_bytes
 from poolwright.core.measured import Measured
 from poolwright.core.table import FunnelRow, TableRecord
 from poolwright.release.about import About, hub_license
+from poolwright.release.card_classifier import classifier_section
 from poolwright.release.card_measured import matrix_files, measured_section
 from poolwright.release.card_statistics import statistics_section
 from poolwright.release.lineage import Lineage
@@ -61,7 +62,7 @@ class Card:
     def to_markdown(self) -> str:
         parts = [self._header(), self._title(), self._facts(), self._figure("classes"), self._load(), self._columns()]
         parts += [self._making(), statistics_section(self.release, self.statistics, self._figure("domains"))]
-        parts += [self._figure("similarity")]
+        parts += [self._figure("similarity"), *(classifier_section(table) for table in self.family.tables)]
         parts += [measured_section(self.measured, [self._figure(name) for name in matrix_files(self.measured)])]
         parts += [self._rights(), self._limits(), self._citation(), self._verifying()]
         return "\n\n".join(part for part in parts if part) + "\n"

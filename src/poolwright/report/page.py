@@ -13,6 +13,7 @@ from typing import Any
 from poolwright.core.errors import InputError, MissingExtra
 from poolwright.core.files import write_text
 from poolwright.core.table import Table
+from poolwright.models.compared import Compared, compared
 from poolwright.report import figures, measured, story, times
 from poolwright.report.charts import Markup
 from poolwright.report.distributions import Distributions, read_distributions
@@ -51,6 +52,7 @@ class Chapter:
     globe: figures.GlobeMap | None
     values: list[measured.Value]
     matrices: list[measured.MatrixTable]
+    compared: list[Compared]
     mistakes: list[Sheet]
     label: str | None
     kept: list[Sheet]
@@ -136,6 +138,7 @@ def _chapter(view: TableView, anchor: str, found: dict[str, Distributions], budg
         globe=figures.globe_map(here),
         values=measured.values(view.measured),
         matrices=measured.matrices(view.measured),
+        compared=list(compared(table)),
         mistakes=[sheet for pair in view.compared for sheet in mistake_sheets(view, *pair, budget)],
         label=by,
         kept=kept_sheets(view, by, here.values[by] if by else [], budget),
@@ -179,6 +182,7 @@ def _sections(chapter: Chapter) -> list[tuple[str, str, bool]]:
         ("steps", "What steps learned", True),
         ("rows", "Distributions", bool(chapter.bars or chapter.numbers or chapter.times or chapter.globe)),
         ("measured", "Measured", bool(chapter.values or chapter.matrices)),
+        ("classifier", "Classifier", bool(chapter.compared)),
         ("mistakes", "Worst mistakes", bool(chapter.mistakes)),
         ("kept", "Kept rows", bool(chapter.kept)),
         ("dropped", "Dropped rows", bool(chapter.dropped)),
