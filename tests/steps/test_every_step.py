@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable, Sequence
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -40,12 +41,18 @@ def generated(test: Callable[..., None]) -> Callable[..., None]:
 
 
 class Sent(MemoryFrame):
-    """A frame whose summaries and functions travel between processes, as on a cluster."""
+    """A frame whose summaries and functions travel between processes, and come in the last first, as on a cluster."""
 
-    def fold(self, columns: Sequence[str], start: Callable[[], Any], add: Callable[[Any, Rows], Any]) -> list[Any]:
+    def fold(
+        self,
+        columns: Sequence[str],
+        start: Callable[[], Any],
+        add: Callable[[Any, Rows], Any],
+        merge: Callable[[Any, Any], Any] | None = None,
+    ) -> list[Any]:
         start, add = pickle.loads(pickle.dumps((start, add)))
         found: list[Any] = pickle.loads(pickle.dumps(super().fold(columns, start, add)))
-        return found
+        return [reduce(merge, reversed(found))] if merge and found else found
 
 
 def drawn(data: st.DataObject, case: Case) -> Callable[[str], pa.Table]:

@@ -38,6 +38,12 @@ EXTRAS = {
     "tzdata": "geo",
     "httpcore2": "fetch",
     "img2dataset": "img2dataset",
+    "lightly": "train",
+    "safetensors": "train",
+    "openTSNE": "tsne",
+    "crowdkit": "crowd",
+    "fastapi": "studio",
+    "uvicorn": "studio",
 }
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import pyarrow as pa
@@ -27,16 +29,24 @@ class Frame(Protocol):
         """Names, types and metadata of the live columns."""
         ...
 
-    def fold(self, columns: Sequence[str], start: Callable[[], T], add: Callable[[T, Rows], T]) -> list[T]:
+    def fold(
+        self,
+        columns: Sequence[str],
+        start: Callable[[], T],
+        add: Callable[[T, Rows], T],
+        merge: Callable[[T, T], T] | None = None,
+    ) -> list[T]:
         """Summarise the live rows, unit by unit.
 
         Args:
             columns: the columns to read; nothing else is.
             start: makes an empty summary; called once a unit.
             add: puts one batch of rows into a summary and returns it. Must be picklable, as `start`.
+            merge: puts the second summary into the first and returns it, as units are done, in any order: for
+                summaries too large to hold one a unit. What comes out must not depend on that order.
 
         Returns:
-            One summary a unit, in the order of the units.
+            One summary a unit, in the order of the units; with `merge` at most one, of all of them.
         """
         ...
 
@@ -60,12 +70,14 @@ class Context:
         shared_key: the same without the table: for draws that agree between the tables of a run.
         table: opens a finished table that the step names in `tables`.
         encoder: loads the encoder of a spec, once a process.
+        desk: folder of what people are asked about this table, and of what they answer; None outside a run.
     """
 
     key: int = 0
     encoder: Callable[[EncoderSpec], Encoder] = field(default=load_no_encoder)
     shared_key: int = 0
     table: Callable[[str], Table] = field(default=open_no_table)
+    desk: Path | None = None
 
 
 class MemoryFrame:
@@ -85,7 +97,13 @@ class MemoryFrame:
     def schema(self) -> pa.Schema:
         return self.table.schema
 
-    def fold(self, columns: Sequence[str], start: Callable[[], Any], add: Callable[[Any, Rows], Any]) -> list[Any]:
+    def fold(
+        self,
+        columns: Sequence[str],
+        start: Callable[[], Any],
+        add: Callable[[Any, Rows], Any],
+        merge: Callable[[Any, Any], Any] | None = None,
+    ) -> list[Any]:
         picked = self.table.select(list(columns))
         results = []
         for first, last in zip(self.edges, self.edges[1:], strict=False):
@@ -93,4 +111,4 @@ class MemoryFrame:
             for at in range(first, last, self.batch_rows):
                 summary = add(summary, Rows(picked.slice(at, min(self.batch_rows, last - at))))
             results.append(summary)
-        return results
+        return [reduce(merge, results)] if merge and results else results

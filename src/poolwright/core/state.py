@@ -25,10 +25,13 @@ class State:
     Attributes:
         values: JSON values by name: thresholds, counts, model names and digests.
         tables: Arrow tables by name: group cuts, text features, centroids.
+        speeds: what the fit measured of its own pace. Differs from run to run, so it goes into timings.json and is
+            neither saved nor compared with the rest.
     """
 
     values: Mapping[str, Any] = field(default_factory=dict)
     tables: Mapping[str, pa.Table] = field(default_factory=dict)
+    speeds: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     def save(self, folder: Path, name: str) -> str:
         """Write `<name>.json` and `<name>.<table>.parquet` into `folder`; returns the digest.

@@ -159,7 +159,7 @@ class Classify(Step):
         parts = [self._read(context.table(name), frame.schema) for name in self.examples]
         trained = train(joined(parts), self._options(), context.key)
         state = trained.to_state()
-        return State({**state.values, "edges": _edges(trained)}, state.tables)
+        return State({**state.values, "edges": _edges(trained)}, state.tables, state.speeds)
 
     def _read(self, table: Table, schema: pa.Schema) -> Examples:
         if not table.record.rows_kept:

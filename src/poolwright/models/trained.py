@@ -80,7 +80,7 @@ class Trained:
             "calibration": {"method": self.calibration.method, "shift": self.calibration.shift},
             "training": dict(self.values),
         }
-        return State(values, tables)
+        return State(values, tables, {"rows_per_second": dict(self.speeds)} if self.speeds else {})
 
     @classmethod
     def from_state(cls, state: State) -> Trained:

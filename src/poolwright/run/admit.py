@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,16 +13,14 @@ from poolwright.core.rows import Rows
 from poolwright.core.state import State
 from poolwright.core.table import LEDGER_SCHEMA
 from poolwright.kernels.hashing import hash64
-from poolwright.run.flow import Flow
-
-Run = Callable[[Callable[[int], Any]], Mapping[int, Any]]
+from poolwright.run.flow import Flow, Mapped
 
 _HASH_KEY = 0x706F6F6C  # any fixed key: these hashes only find candidates
 _HASHES_AT_ONCE = 200_000_000
 """Hashes compared at once: eight bytes each, in the memory of the driving process."""
 
 
-def admit(flow: Flow, run: Run) -> State:
+def admit(flow: Flow, run: Mapped) -> State:
     """Find the rows of a pool that cannot enter: no uid (code 1), the uid of an earlier row (code 2), or a row
     that the pool could not read (code 3).
 
@@ -36,7 +32,7 @@ def admit(flow: Flow, run: Run) -> State:
     refused: list[tuple[int, int, int]] = []
     repeated: list[np.ndarray] = []
     for index in range(slices):
-        results = run(UidHashes(flow, index, slices))
+        results = dict(run(UidHashes(flow, index, slices)))
         hashes = np.concatenate([result[0] for result in results.values()] or [np.zeros(0, np.uint64)])
         hashes.sort()
         repeated.append(np.unique(hashes[1:][hashes[1:] == hashes[:-1]]))
@@ -57,12 +53,12 @@ def _state(refused: list[tuple[int, int, int]]) -> State:
     return State(values, {"refused": pa.table(arrays, schema=LEDGER_SCHEMA)})
 
 
-def _duplicates(flow: Flow, run: Run, again: np.ndarray) -> list[tuple[int, int]]:
+def _duplicates(flow: Flow, run: Mapped, again: np.ndarray) -> list[tuple[int, int]]:
     """(part, row) of every row whose uid an earlier row has."""
-    results = run(UidsOfHashes(flow, again))
+    places = (place for _, found in run(UidsOfHashes(flow, again)) for place in found)
     seen: set[str] = set()
     found = []
-    for part, row, uid in sorted(place for result in results.values() for place in result):
+    for part, row, uid in sorted(places):
         if uid in seen:
             found.append((part, row))
         seen.add(uid)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -19,6 +20,7 @@ from poolwright.core.rows import Rows
 from poolwright.core.state import State
 from poolwright.run.plan import StepPlan, TablePlan, wrong_step
 from poolwright.run.source import Unit
+from poolwright.run.spent import READ, Spent
 
 ADMIT = "00-admit"
 BATCH_ROWS = 65_536
@@ -61,8 +63,11 @@ class Flow:
     quarantined: frozenset[int] = frozenset()
     batch_rows: int = BATCH_ROWS
 
-    def batches(self, unit: int, upto: int, columns: Sequence[str]) -> Iterator[Batch]:
+    def batches(self, unit: int, upto: int, columns: Sequence[str], spent: Spent | None = None) -> Iterator[Batch]:
         """Rows of a unit after the steps before `upto`, with `columns` of the live rows.
+
+        Args:
+            spent: is told where the time went.
 
         Raises:
             BadPart: a part of the unit cannot be read.
@@ -72,8 +77,9 @@ class Flow:
         wanted = columns_to_read(pending, columns)
         states = [self.state(plan.name) for plan in pending]
         batches = self._from_source(unit, wanted) if first is None else self._from_stage(unit, first, wanted)
-        for batch in batches:
-            yield _advance(batch, pending, states, columns)
+        spent = spent or Spent()
+        for batch in spent.drawn(READ, batches):
+            yield _advance(batch, pending, states, columns, spent)
 
     def stage_before(self, upto: int) -> int | None:
         """The last step at or before `upto` before whose fit the run saved what was given."""
@@ -157,10 +163,13 @@ def columns_to_read(pending: Sequence[StepPlan], columns: Sequence[str]) -> list
     return [name for name in dict.fromkeys(order) if name in wanted]
 
 
-def _advance(batch: Batch, pending: Sequence[StepPlan], states: Sequence[State], columns: Sequence[str]) -> Batch:
+def _advance(
+    batch: Batch, pending: Sequence[StepPlan], states: Sequence[State], columns: Sequence[str], spent: Spent
+) -> Batch:
     rows, codes, tallies = batch.rows, batch.codes, dict(batch.tallies)
     for place, (plan, state) in enumerate(zip(pending, states, strict=True)):
-        rows, drop, counted = apply_step(plan, state, rows)
+        with spent.on(plan.name):
+            rows, drop, counted = apply_step(plan, state, rows)
         add_tallies(tallies, {f"{plan.name}.{name}": counts for name, counts in counted.items()})
         needed = columns_to_read(pending[place + 1 :], columns)
         rows = rows.select(needed) if set(needed) <= set(rows.schema.names) else rows
@@ -225,6 +234,10 @@ def keep_fitted(folder: Path, name: str, digest: str, state: State) -> None:
     _fitted[folder, name, digest] = state
 
 
+Mapped = Callable[[Callable[[int], Any]], Generator[tuple[int, Any], None, None]]
+"""Calls a function with every unit; yields (unit, result) as they are done."""
+
+
 @dataclass(frozen=True)
 class Fold:
     """The function a unit runs for one fold of a fit."""
@@ -246,18 +259,29 @@ class Fold:
 class RunFrame:
     """The live rows before one step of a run, as its fit sees them."""
 
-    def __init__(self, flow: Flow, upto: int, run: Callable[[Callable[[int], Any]], Mapping[int, Any]]) -> None:
+    def __init__(self, flow: Flow, upto: int, run: Mapped) -> None:
         self.flow, self.upto, self.run = flow, upto, run
 
     @property
     def schema(self) -> pa.Schema:
         return self.flow.plan.steps[self.upto].before
 
-    def fold(self, columns: Sequence[str], start: Callable[[], Any], add: Callable[[Any, Rows], Any]) -> list[Any]:
+    def fold(
+        self,
+        columns: Sequence[str],
+        start: Callable[[], Any],
+        add: Callable[[Any, Rows], Any],
+        merge: Callable[[Any, Any], Any] | None = None,
+    ) -> list[Any]:
         unknown = set(columns) - {UID, *self.flow.plan.steps[self.upto].reads}
         if unknown:
             raise PoolwrightError(
                 f"step {self.flow.plan.steps[self.upto].name} folds over {sorted(unknown)}, which it does not need"
             )
-        results = self.run(Fold(self.flow, self.upto, tuple(columns), start, add))
-        return [results[unit] for unit in range(len(self.flow.units))]
+        with closing(self.run(Fold(self.flow, self.upto, tuple(columns), start, add))) as results:
+            if merge is None:
+                return [summary for _, summary in sorted(results, key=lambda done: done[0])]
+            merged: list[Any] = []
+            for _, summary in results:
+                merged = [merge(merged[0], summary) if merged else summary]
+            return merged

@@ -215,15 +215,29 @@ def check_bad(name: str, rows: int, dropped: Mapping[str, int], max_bad: float) 
 
 
 def timings_text(
-    rows_in: int, results: Mapping[int, UnitResult], seconds: float, started: datetime, engine: Engine
+    rows_in: int,
+    results: Mapping[int, UnitResult],
+    fits: Mapping[str, Mapping[str, Any]],
+    seconds: float,
+    started: datetime,
+    engine: Engine,
 ) -> str:
-    """What `timings.json` says: all that may differ from run to run."""
+    """What `timings.json` says: all that may differ from run to run.
+
+    `spent` are seconds of all workers together, `fits` the seconds and speeds of each fit by the step's name.
+    """
+    spent: dict[str, float] = {}
+    for _, result in sorted(results.items()):
+        for name, share in result.spent.items():
+            spent[name] = spent.get(name, 0.0) + share
     timings = {
         "started": started.isoformat(timespec="seconds"),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": round(seconds, 3),
         "rows_per_second": round(rows_in / seconds) if seconds else None,
         "unit_seconds": [result.seconds for _, result in sorted(results.items())],
+        "spent": {name: round(share, 3) for name, share in spent.items()},
+        "fits": dict(fits),
         "machine": {
             "engine": engine.name,
             "workers": engine.workers,

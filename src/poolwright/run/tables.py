@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -34,6 +34,8 @@ from poolwright.run.source import units_of
 from poolwright.run.write import UnitResult, WriteStage, WriteUnit, done_units
 
 QUARANTINE = "quarantine.json"
+FITS = "work/fits"
+"""Seconds and speeds of fits, below the table's folder, until they stand in timings.json."""
 
 
 @dataclass
@@ -117,7 +119,8 @@ class TableRun:
         check_counts(record)
         self._check_bad(record.rows_in, results)
         seconds = perf_counter() - begun
-        write_text(self.folder / TIMINGS, timings_text(record.rows_in, results, seconds, started, self.engine))
+        timings = timings_text(record.rows_in, results, self._fits(), seconds, started, self.engine)
+        write_text(self.folder / TIMINGS, timings)
         write_text(self.folder / RECORD, record.model_dump_json(indent=1) + "\n")
         remove(self.folder / "work")
         self.listener.table_done(record, fresh=True)
@@ -155,9 +158,16 @@ class TableRun:
     def _fit_once(self, name: str, phase: str, fit: Callable[[Any], State], flow: Flow) -> None:
         if (self.folder / "states" / f"{name}.json").exists():
             return
+        begun = perf_counter()
         state = fit(lambda function: self._map(flow, phase, function))
+        fitted = {"seconds": round(perf_counter() - begun, 3), **state.speeds}
+        write_text(self.folder / FITS / f"{name}.json", json.dumps(fitted))
         digest = state.save(self.folder / "states", name)
         keep_fitted(self.folder / "states", name, digest, state)
+
+    def _fits(self) -> dict[str, dict[str, Any]]:
+        found = sorted((self.folder / FITS).glob("*.json"))
+        return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in found}
 
     def _take_learned(self, plan: StepPlan) -> None:
         states, learned = self.folder / "states", self.learned[plan.index]
@@ -168,27 +178,28 @@ class TableRun:
         same_verb = sum(other.step.verb == plan.step.verb for other in self.plan.steps[: plan.index])
         use = (plan.step.verb, str(same_verb))
         key, shared_key = (hash_key(self.seed, table, *use) for table in (self.plan.name, ""))
-        return plan.step.fit(RunFrame(flow, plan.index, run), Context(key, load_encoder, shared_key, self.open_table))
+        context = Context(key, load_encoder, shared_key, self.open_table, desk_of(self.folder))
+        return plan.step.fit(RunFrame(flow, plan.index, run), context)
 
     def _make_stage(self, flow: Flow, stage: int) -> None:
         final = self.folder / stage_folder(stage)
         if not final.exists():
             partial = final.with_name(final.name + ".partial")
             partial.mkdir(parents=True, exist_ok=True)
-            self._map(flow, "describe", WriteStage(flow, stage))
+            deque(self._map(flow, "describe", WriteStage(flow, stage)), maxlen=0)
             os.replace(partial, final)
 
-    def _map(self, flow: Flow, phase: str, function: Callable[[int], Any]) -> dict[int, Any]:
+    def _map(self, flow: Flow, phase: str, function: Callable[[int], Any]) -> Generator[tuple[int, Any], None, None]:
+        """Call a function with every unit; yields (unit, result) as they are done."""
         units = range(len(flow.units))
         progress = TableProgress(self.plan.name, phase, len(units))
         self.listener.table_started(self.plan.name, phase, len(units))
-        begun, results = perf_counter(), {}
+        begun = perf_counter()
         with closing(self.engine.map(function, units)) as done:
             for unit, result in done:
-                results[unit] = result
-                progress.units_done, progress.seconds = len(results), perf_counter() - begun
+                yield unit, result
+                progress.units_done, progress.seconds = progress.units_done + 1, perf_counter() - begun
                 self.listener.progress(progress)
-        return results
 
     def _write_units(self, flow: Flow) -> dict[int, UnitResult]:
         results = done_units(self.folder, len(flow.units))
@@ -264,6 +275,11 @@ class TableRun:
             quarantined=self._quarantined(),
             released=self.learned.keys(),
         )
+
+
+def desk_of(folder: Path) -> Path:
+    """Where what people are asked about a table lies, and what they answer: beside the tables of its run."""
+    return folder.parent.parent / "verify" / folder.name
 
 
 def start_over(folder: Path) -> None:

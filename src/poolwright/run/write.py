@@ -18,6 +18,7 @@ from poolwright.core.files import digest_file, write_atomically, write_text
 from poolwright.core.rows import Rows, one_array, vector_array, vectors_of
 from poolwright.core.table import LEDGER_SCHEMA
 from poolwright.run.flow import Batch, Flow, add_tallies, stage_folder, tallies_file
+from poolwright.run.spent import Spent
 
 ROW_GROUP_BYTES = 4 << 20
 ROW_GROUP_ROWS = 131_072
@@ -34,6 +35,7 @@ class UnitResult:
         digest, ledger_digest: of the two files.
         seconds: wall time of the unit.
         tallies: what steps counted over its rows, by '<step name>.<tally>'.
+        spent: seconds by what they went into: 'read', names of steps, 'write'.
     """
 
     unit: int
@@ -44,6 +46,7 @@ class UnitResult:
     ledger_digest: str
     seconds: float
     tallies: dict[str, list[int]] = field(default_factory=dict)
+    spent: dict[str, float] = field(default_factory=dict)
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), sort_keys=True)
@@ -101,15 +104,26 @@ class WriteUnit:
         flow, folder = self.flow, self.flow.folder
         ledger = Ledger(self.full_ledger)
         schema = flow.plan.schema
-        batches = ledger.watch(flow.batches(unit, len(flow.plan.steps), schema.names))
+        spent = Spent()
+        batches = ledger.watch(flow.batches(unit, len(flow.plan.steps), schema.names, spent))
         kept = [0]
         digest = write_atomically(
             folder / part_file(unit), lambda out: _write_rows((batch.rows for batch in batches), schema, out, kept)
         )
         ledger_digest = write_atomically(folder / ledger_file(unit), lambda out: ledger.write(out))
         tallies = {name: counts.tolist() for name, counts in sorted(ledger.tallies.items())}
-        seconds = round(perf_counter() - begun, 3)
-        result = UnitResult(unit, ledger.part_rows, kept[0], ledger.dropped, digest, ledger_digest, seconds, tallies)
+        seconds = perf_counter() - begun
+        result = UnitResult(
+            unit,
+            ledger.part_rows,
+            kept[0],
+            ledger.dropped,
+            digest,
+            ledger_digest,
+            round(seconds, 3),
+            tallies,
+            spent.closed(seconds),
+        )
         write_text(done_mark(folder, unit), result.to_json())
         return result
 
