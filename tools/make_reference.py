@@ -28,6 +28,7 @@ from poolwright.release.about import About
 NOTE = "<!-- Made from the code by `make docs`; change the docstrings and fields there. -->\n"
 
 STEP_EXAMPLES = {
+    "fetch": "fetch: {max_bytes: 20MB, total: 30}",
     "embed": "embed: {image: clip, text: clip_text, model: clip}",
     "label": 'label: {with: clip, vocabulary: [cat, dog, house], template: "a photo of a {}.", model: clip}',
     "similarity": "similarity: {of: clip, prompt: a photo of a map., model: clip, into: maplike}",
@@ -191,7 +192,7 @@ def _reads_and_gives(step: Step) -> str:
 
 def _live_columns() -> pa.Schema:
     fields = {name: column.type for name, column in WELL_KNOWN.items()}
-    return pa.schema([*fields.items(), ("clip", vector_type(96)), ("year", pa.int64())])
+    return pa.schema([*fields.items(), ("clip", vector_type(96)), ("year", pa.int64()), ("fetch_error", pa.string())])
 
 
 def pools_page() -> str:

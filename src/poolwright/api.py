@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from poolwright.core.columns import IMAGE
@@ -26,13 +25,13 @@ from poolwright.run.lock import run_lock
 from poolwright.run.measure import check_figure
 from poolwright.run.measurements import measure_all, measured_of
 from poolwright.run.plan import TablePlan
-from poolwright.run.progress import Listener, Silent, TableProgress
+from poolwright.run.progress import Listener, Silent
 from poolwright.run.runs import Run
 from poolwright.run.why import Story, dropped_rows
 from poolwright.run.why import why as _why
 
 if TYPE_CHECKING:
-    from poolwright.fetch.fetch import Fetched, FetchProgress, SourceLike
+    from poolwright.fetch.fetch import Fetched, SourceLike
     from poolwright.fetch.options import FetchOptions
     from poolwright.fetch.recovery import Recovery
     from poolwright.kernels.accuracy import Estimates
@@ -495,6 +494,7 @@ def fetch(
     from poolwright.fetch.fetch import fetch_images
     from poolwright.fetch.img2dataset_tool import fetch_with_img2dataset
     from poolwright.fetch.options import FetchOptions
+    from poolwright.run.fetching import fetch_teller
 
     if tool not in ("own", "img2dataset"):
         raise RecipeError(f"no tool '{tool}'; {did_you_mean(tool, ('own', 'img2dataset'))}")
@@ -502,19 +502,7 @@ def fetch(
     with run_lock(folder / ".fetch"):
         if tool == "img2dataset":
             return fetch_with_img2dataset(source, folder, options)
-        return fetch_images(source, folder, options, _fetch_teller(folder.name, listener or Silent()))
-
-
-def _fetch_teller(name: str, listener: Listener) -> Callable[[FetchProgress], None]:
-    begun = perf_counter()
-
-    def tell(found: FetchProgress) -> None:
-        progress = TableProgress(name, "fetch", max(found.shards_total or 0, found.shards), found.shards)
-        progress.rows, progress.kept, progress.dropped = found.rows, found.succeeded, dict(found.failed)
-        progress.seconds = perf_counter() - begun
-        listener.progress(progress)
-
-    return tell
+        return fetch_images(source, folder, options, fetch_teller(folder.name, listener or Silent()))
 
 
 def rebuild(

@@ -25,6 +25,7 @@ POOLS = {
 }
 
 STEPS = {
+    "fetch": "poolwright.fetch.step:Fetch",
     "embed": "poolwright.describe.embed:Embed",
     "label": "poolwright.describe.label:Label",
     "similarity": "poolwright.describe.similarity:Similarity",

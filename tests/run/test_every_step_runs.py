@@ -22,6 +22,8 @@ from tests.run.test_ray import run_on_ray
 from tests.steps.examples import Case, _with_files, cases, labelled_part
 from tests.steps.tables import make
 
+RUN_CASES = [case for case in cases() if case.verb != "fetch"]  # tests/fetch/test_step.py has a server for it
+
 
 def write_rows(folder: Path, table: pa.Table, parts: int) -> None:
     (folder / "rows").mkdir(parents=True)
@@ -72,7 +74,7 @@ def kept(folder: Path) -> list[dict[str, Any]]:
     return [{name: repr(value) for name, value in row.items()} for row in table.to_pylist()]
 
 
-@pytest.mark.parametrize("case", cases(), ids=str)
+@pytest.mark.parametrize("case", RUN_CASES, ids=str)
 def test_workers_batches_order_and_cut_change_nothing(case: Case, tmp_path: Path) -> None:
     table = rows_of(case)
     one, other = tmp_path / "one", tmp_path / "other"
@@ -95,7 +97,7 @@ def test_workers_batches_order_and_cut_change_nothing(case: Case, tmp_path: Path
 @pytest.mark.ray
 @pytest.mark.slow
 def test_ray_gives_the_same_bytes_for_every_step(tmp_path: Path) -> None:
-    chosen = [case for case in cases() if case.number == 0]
+    chosen = [case for case in RUN_CASES if case.number == 0]
     jobs: list[tuple[Path, Path]] = []
     for case in chosen:
         folder = tmp_path / case.verb

@@ -78,6 +78,7 @@ NAMES = ["a dog", "a boat", "a red boat"]
 LEARN: dict[str, Any] = {"with": "embedding", "examples": "examples", "folds": 2}
 
 EXAMPLES: dict[str, list[Example]] = {
+    "fetch": [Example({}), Example({"url": "text", "max_bytes": "5MB"})],
     "embed": [
         Example({"image": "clip", "text": "words", "model": CLIP}, **IMAGES),
         Example({"text": "words", "model": CLIP}, most=60, keeps=everything),

@@ -55,6 +55,7 @@ def make(seed: int, rows: int, coding: str, words: list[str], images: bool) -> p
         "text": some(["a dog", "a boat", "", "straße 🙂"], pa.string()),
         "url": some([f"https://example.org/{number}" for number in range(9)], pa.string()),
         "license": some(LICENSES, pa.string()),
+        "fetch_error": some(["not_found", "too_large"], pa.string(), 0.8),
         "year": some([2004, 2005, 2006, *HUGE], pa.int64()),
         "small": some([-128, 0, 127], pa.int8()),
         "whole": some([0, 1, 2**64 - 1, 2**63], pa.uint64()),

@@ -135,6 +135,12 @@ def build(source: RecipeSource) -> Recipe:
     releases = tuple(_release(place, data, body, source, context) for place, data in enumerate(body.releases))
     _check_names(source, body, releases)
     for table in tables.values():
+        if table.fetch and table.source in body.pools:
+            raise source.error(
+                table.steps[0].key,
+                f"'fetch' takes the rows of a table, and '{table.source}' is a pool; make a table of the rows to fetch "
+                f"first, and write from: that table",
+            )
         for placed in table.steps:
             for name in placed.learns_from:
                 _known_table(name, placed.key, source, body)

@@ -12,6 +12,7 @@ from poolwright.core.encoder import EncoderSpec
 from poolwright.core.errors import PoolwrightError, RecipeError
 from poolwright.core.params import Share
 from poolwright.core.step import Step
+from poolwright.fetch.step import Fetch
 from poolwright.models.spec import model_spec
 from poolwright.recipe.released import LearnedState, Released, ReleasedStep, read_released
 from poolwright.recipe.source import Key, RecipeSource
@@ -104,6 +105,12 @@ class TableSpec:
     full_ledger: bool = True
 
     @property
+    def fetch(self) -> Fetch | None:
+        """How the images of its rows are fetched before they are read, where they are."""
+        first = self.steps[0].step if self.steps else None
+        return first if isinstance(first, Fetch) else None
+
+    @property
     def reads(self) -> tuple[str, ...]:
         """What must be there before it: its source, and the tables that its steps learn from."""
         return (self.source, *(name for placed in self.steps for name in placed.learns_from))
@@ -115,6 +122,10 @@ def make_table(
     steps = _applied(table.apply, ("tables", name, "apply"), source) if table.apply else []
     for place, data in enumerate(table.steps):
         steps.append(make_step(data, ("tables", name, "steps", place), source, context))
+        if isinstance(steps[-1].step, Fetch) and len(steps) > 1:
+            raise source.error(
+                steps[-1].key, "'fetch' must be the first step of its table: images are fetched before rows are read"
+            )
     max_bad = table.max_bad if table.max_bad is not None else max_bad
     return TableSpec(name, table.from_, tuple(steps), max_bad, table.ledger == "full")
 

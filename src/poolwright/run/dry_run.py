@@ -126,6 +126,7 @@ def _predict(
     kept = table.record.rows_kept * scale
     size = sum(path.stat().st_size for path in table.folder.rglob("*.parquet") if "states" not in path.parts)
     seconds = sum(table.timings().get("unit_seconds", [])) / max(1, _workers(table))
+    seconds += table.timings().get("fits", {}).get("fetch", {}).get("seconds", 0.0)
     looks = tuple(step.step.verb for name in chain for step in plans[name].steps if step.step.fits_rows)
     return Prediction(
         table=table.name,

@@ -14,17 +14,19 @@ from typing import Any
 from poolwright.core.errors import InputError, PoolwrightError, RecipeError, did_you_mean
 from poolwright.core.files import digest_file, write_text
 from poolwright.core.table import RECORD, InputFile, Table
+from poolwright.fetch.rows import FetchedRows, with_outcomes
 from poolwright.models.load import load_encoder, peek
 from poolwright.recipe.recipe import Recipe
 from poolwright.recipe.tables import StepSpec, TableSpec
 from poolwright.run.engine import Engine
+from poolwright.run.fetching import fetch_table, fetched_source
 from poolwright.run.flow import BATCH_ROWS
 from poolwright.run.inputs import CACHE, Inputs, input_files
 from poolwright.run.lock import run_lock
 from poolwright.run.plan import TablePlan, plan_table
 from poolwright.run.progress import Listener, Silent
 from poolwright.run.source import Source, planned_source, pool_source, table_source
-from poolwright.run.tables import TableRun, start_over
+from poolwright.run.tables import TableRun, note_pace, start_over
 
 MEMORY = "run.json"
 
@@ -96,6 +98,10 @@ class Run:
     def table_folder(self, name: str) -> Path:
         return self.folder / "tables" / name
 
+    def images_folder(self, name: str) -> Path:
+        """Where the images of a table that fetches them lie."""
+        return self.folder / "fetched" / name
+
     def table(self, name: str) -> Table:
         """A finished table of this run.
 
@@ -108,10 +114,12 @@ class Run:
 
     def source(self, name: str) -> Source:
         """What a table reads from."""
-        source = self.recipe.tables[name].source
-        if source in self.recipe.pools:
-            return self.pools[source]
-        return table_source(self.table(source))
+        spec = self.recipe.tables[name]
+        if spec.source in self.recipe.pools:
+            return self.pools[spec.source]
+        if spec.fetch:
+            return fetched_source(self.table(spec.source), spec.fetch, self.images_folder(name))
+        return table_source(self.table(spec.source))
 
     @cached_property
     def pools(self) -> Mapping[str, Source]:
@@ -133,6 +141,9 @@ class Run:
             else:
                 parent = plans[spec.source]
                 source = planned_source(spec.source, parent.schema, parent.source.image_root)
+                if spec.fetch:
+                    images = str(self.images_folder(name))
+                    source = planned_source(spec.source, with_outcomes(parent.schema), images)
             plans[name] = plan_table(spec, source, self.recipe.source)
             self._check_tables(spec, plans)
         return plans
@@ -153,7 +164,11 @@ class Run:
             raise self.recipe.source.error(("pools", name), str(error)) from None
 
     def _run_table(self, name: str) -> Table:
-        spec, source = self.recipe.tables[name], self.source(name)
+        spec = self.recipe.tables[name]
+        if spec.fetch and not (self.table_folder(name) / RECORD).exists():
+            pace = fetch_table(name, self.table(spec.source), spec.fetch, self.images_folder(name), self.listener)
+            note_pace(self.table_folder(name), spec.fetch.verb, pace)
+        source = self.source(name)
         threading.Thread(target=_warm_up, args=(spec.steps,), daemon=True).start()
         # Before the plan: a model whose weights are only known when it is loaded tells its columns then.
         weights = _weights(spec.steps)
@@ -185,7 +200,7 @@ class Run:
         ).run()
 
     def _source_identity(self, source: Source) -> dict[str, Any]:
-        if source.pool is not None:
+        if source.pool is not None and not isinstance(source.pool, FetchedRows):
             return {"pool": source.pool.kind, **source.pool.model_dump(mode="json", by_alias=True)}
         name = source.name.removeprefix("tables.")
         return {"table": name, "record": digest_file(self.table_folder(name) / RECORD)}

@@ -160,8 +160,7 @@ class TableRun:
             return
         begun = perf_counter()
         state = fit(lambda function: self._map(flow, phase, function))
-        fitted = {"seconds": round(perf_counter() - begun, 3), **state.speeds}
-        write_text(self.folder / FITS / f"{name}.json", json.dumps(fitted))
+        note_pace(self.folder, name, {"seconds": round(perf_counter() - begun, 3), **state.speeds})
         digest = state.save(self.folder / "states", name)
         keep_fitted(self.folder / "states", name, digest, state)
 
@@ -275,6 +274,11 @@ class TableRun:
             quarantined=self._quarantined(),
             released=self.learned.keys(),
         )
+
+
+def note_pace(folder: Path, name: str, pace: Mapping[str, Any]) -> None:
+    """Keep how long something took that a table needs once, for its timings."""
+    write_text(folder / FITS / f"{name}.json", json.dumps(pace))
 
 
 def desk_of(folder: Path) -> Path:

@@ -1,0 +1,69 @@
+"""fetch: images by URL, before the other steps of a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import pyarrow as pa
+from pydantic import Field
+
+from poolwright.core.columns import is_text
+from poolwright.core.errors import StepError
+from poolwright.core.files import human_bytes
+from poolwright.core.rows import Rows
+from poolwright.core.state import State
+from poolwright.core.step import Kind, Outcome, Reason, Step
+from poolwright.fetch.network import import_httpcore
+from poolwright.fetch.options import FetchOptions
+from poolwright.fetch.outcome import CLASSES
+from poolwright.fetch.rows import FETCH_ERROR
+
+
+class Fetch(FetchOptions, Step):
+    """Fetch the image of every row by its URL, guarded, and keep the rows that have one.
+
+    The first step of a table that comes from a table: before its rows are read, the images are fetched to
+    `fetched/<table>` in the run folder, in img2dataset's layout of files, as `poolwright fetch` does; a fetch that was
+    stopped goes on where it was. The rows then have `image_path`, `sha256`, `width`, `height` and `bytes` of what
+    came, and the steps that follow can read the images. Rows without an image are dropped, by what went wrong.
+
+    State: nothing. What became of every URL is an input of the table, known by its content.
+    """
+
+    verb: ClassVar[str] = "fetch"
+    kind: ClassVar[Kind] = "choose"
+    reasons: ClassVar[tuple[Reason, ...]] = tuple(Reason(name, of.words) for name, of in CLASSES.items())
+
+    format: Literal["files"] = Field(default="files", description="folders of files, so that later tables read them")
+    columns: tuple[str, ...] = Field(default=(), description="further columns to write beside the images")
+
+    def options(self) -> FetchOptions:
+        """How to fetch, as the command has it."""
+        asked = self.model_dump(exclude_unset=True)
+        return FetchOptions(**{**asked, "format": self.format, "columns": self.columns})
+
+    def needs(self) -> tuple[str, ...]:
+        return (self.url, FETCH_ERROR)
+
+    def check_files(self, given: pa.Schema) -> None:
+        import_httpcore()
+
+    def gives(self, given: pa.Schema) -> list[pa.Field]:
+        for name in self.needs():
+            if not is_text(given.field(name).type):
+                raise StepError(f"'{self.verb}' needs text in '{name}', which holds {given.field(name).type}")
+        return []
+
+    def apply(self, rows: Rows, state: State) -> Outcome:
+        codes = dict(zip(CLASSES, range(1, len(CLASSES) + 1), strict=True))
+        drop = [codes[error] if error else 0 for error in rows.column(FETCH_ERROR).to_pylist()]
+        return Outcome(drop=np.array(drop, np.uint8))
+
+    def explain(self, row: Mapping[str, Any], state: State) -> str:
+        error = row.get(FETCH_ERROR)
+        return f"{row.get(self.url)}: {CLASSES[error].words}" if error else str(row.get(self.url))
+
+    def learned(self, state: State) -> str:
+        return f"images of at most {human_bytes(self.max_bytes)}, in at most {self.total:g} s each"
