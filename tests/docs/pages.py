@@ -40,7 +40,7 @@ _BASE: dict[str, Any] = {
     "recipe": 1,
     "name": "fragment",
     "pools": {"photos": {"read": "image_folder", "path": "photos"}},
-    "tables": {"best": {"from": "photos", "steps": []}, "labelled": {"from": "photos"}},
+    "tables": {"best": {"from": "labelled", "steps": []}, "labelled": {"from": "photos"}},
 }
 
 

@@ -43,8 +43,8 @@ def _as_tuple(value: Any) -> Any:
     return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
 
-Size = Annotated[int, BeforeValidator(parse_bytes), Field(ge=1)]
-Words = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
+Size = Annotated[int, BeforeValidator(parse_bytes, json_schema_input_type=int | str), Field(ge=1)]
+Words = Annotated[tuple[str, ...], BeforeValidator(_as_tuple, json_schema_input_type=tuple[str, ...] | str)]
 Seconds = Annotated[float, Field(gt=0)]
 
 
