@@ -17,13 +17,18 @@ import pyarrow.parquet as pq
 from poolwright.api import RunResult, report, run
 from poolwright.core.files import write_text
 from poolwright.core.table import Table
+from poolwright.demo.atlas import draw_shelf
 from poolwright.demo.drawing import KINDS
+from poolwright.demo.maps import LOOKED_AT, maps_against_truth, verify_maps
 from poolwright.demo.world import draw_world
 from poolwright.recipe.recipe import Recipe
 from poolwright.run.progress import Listener, Silent
 
 _SCALED = re.compile(r"(at_least|by: similarity, n): (\d+)")
 """Numbers of the recipe that go with the size of the world."""
+
+
+_SMALLEST_SHELF = 300
 
 
 @dataclass(frozen=True)
@@ -56,10 +61,14 @@ def run_demo(folder: Path, images: int = 6000, seed: int = 2024, listener: Liste
     folder = folder.resolve()
     listener.note(f"drawing {images:,} pictures into {folder / 'world'}")
     draw_world(folder / "world", images, seed)
+    draw_shelf(folder, max(_SMALLEST_SHELF, images // 4), seed)
     recipe = write_recipe(folder, images)
+    run(recipe, folder / "run", listener=listener, release=False)
+    listener.note(f"looking at {LOOKED_AT} pictures of the shelf, as somebody would who is always right")
+    sheet = verify_maps(folder)
     result = run(recipe, folder / "run", listener=listener)
     truth = pq.read_table(folder / "world" / "truth.parquet")
-    figures = against_truth(result.tables, truth)
+    figures = against_truth(result.tables, truth) + maps_against_truth(folder, result.tables["maps"], sheet)
     return DemoOutcome(result, figures, result.releases[0].folder, report(folder / "run"))
 
 

@@ -1,0 +1,55 @@
+"""The demo's filter: somebody looks at a sample of the shelf, and what that tells is held against the truth."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from poolwright.api import accuracy, audit
+from poolwright.core.columns import UID
+from poolwright.core.table import Table
+from poolwright.verify.verdicts import NEGATIVE, POSITIVE
+
+LOOKED_AT = 200
+"""Pictures of the shelf that somebody looks at."""
+
+
+def verify_maps(folder: Path) -> Path:
+    """Draw a sample of the shelf and fill in the verdicts from the truth; returns the sheet."""
+    sheet, maps = folder / "maps.csv", _true_maps(folder)
+    audit(folder / "run", "maps", sheet, LOOKED_AT)
+    with sheet.open(newline="", encoding="utf-8-sig") as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        row["verdict"] = POSITIVE if row[UID] in maps else NEGATIVE
+    with sheet.open("w", newline="", encoding="utf-8-sig") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    return sheet
+
+
+def maps_against_truth(folder: Path, found: Table, sheet: Path) -> tuple[tuple[str, str, str], ...]:
+    """What the verdicts say of the filter, and what is true: (name, value, meaning)."""
+    estimates, maps = accuracy(sheet), _true_maps(folder)
+    kept = set(found.read([UID])[UID].to_pylist())
+    right = len(kept & maps)
+    told = (
+        ("precision of maps", "found pictures that are maps", estimates.precision, right / max(len(kept), 1)),
+        ("recall of maps", "maps that were found", estimates.recall, right / max(len(maps), 1)),
+    )
+    looked = f"estimated by looking at {LOOKED_AT} of {found.record.rows_in:,} pictures"
+    figures = []
+    for name, meaning, estimate, true in told:
+        figures.append((f"{name}, true", f"{true:.3f}", meaning))
+        figures.append(
+            (f"{name}, audited", f"{estimate.value:.3f} ({estimate.low:.3f} to {estimate.high:.3f})", looked)
+        )
+    return tuple(figures)
+
+
+def _true_maps(folder: Path) -> set[str]:
+    truth = pq.read_table(folder / "shelf" / "truth.parquet")
+    return set(truth.filter(truth["is_map"])[UID].to_pylist())
