@@ -44,9 +44,8 @@ def maps_against_truth(folder: Path, found: Table, sheet: Path) -> tuple[tuple[s
     figures = []
     for name, meaning, estimate, true in told:
         figures.append((f"{name}, true", f"{true:.3f}", meaning))
-        figures.append(
-            (f"{name}, audited", f"{estimate.value:.3f} ({estimate.low:.3f} to {estimate.high:.3f})", looked)
-        )
+        interval = f"{estimate.value:.3f} ({estimate.low:.3f} to {estimate.high:.3f})"
+        figures.append((f"{name}, audited", interval, looked))
     return tuple(figures)
 
 
