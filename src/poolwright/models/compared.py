@@ -36,19 +36,33 @@ class Compared:
     words: tuple[str, ...]
 
 
-def compared(table: Table) -> Iterator[Compared]:
-    """The comparisons of all `classify` steps of a table, in order."""
+def compared(table: Table, paced: bool = False) -> Iterator[Compared]:
+    """The comparisons of all `classify` steps of a table, in order.
+
+    Args:
+        paced: also tell the rows a second of each candidate, which differ from run to run.
+    """
+    fits = table.timings().get("fits", {}) if paced else {}
     for step in table.record.steps:
         if step.verb == "classify":
-            yield _compared(table.state(step.index))
+            pace = fits.get(step.state_name, {}).get("rows_per_second")
+            yield _compared(table.state(step.index), pace)
 
 
-def _compared(state: State) -> Compared:
+def _compared(state: State, pace: Mapping[str, float] | None) -> Compared:
     rows = state.tables["comparison"].to_pylist()
-    lines = tuple((_name(row), *(_figure(row, metric) for metric in METRICS)) for row in rows)
+    lines = [(_name(row), *(_figure(row, metric) for metric in METRICS)) for row in rows]
+    head = ["candidate", *(_SHOWN.get(metric, metric) for metric in METRICS)]
+    if pace:
+        head.append("rows/s, one core")
+        lines = [(*line, _pace(row, pace)) for line, row in zip(lines, rows, strict=True)]
     chosen = next(place for place, row in enumerate(rows) if row["chosen"])
-    head = ("candidate", *(_SHOWN.get(metric, metric) for metric in METRICS))
-    return Compared(head, lines, chosen, tuple(_words(state, rows[chosen])))
+    return Compared(tuple(head), tuple(lines), chosen, tuple(_words(state, rows[chosen])))
+
+
+def _pace(row: Mapping[str, Any], pace: Mapping[str, float]) -> str:
+    speed = pace.get(f"{row['candidate']} {row['features']}")
+    return f"{speed:,.0f}" if speed else "–"
 
 
 def _name(row: Mapping[str, Any]) -> str:

@@ -72,7 +72,7 @@ def bar(segments: Sequence[Segment], whole: float) -> Markup:
 
 
 def columns(
-    counts: Sequence[int], titles: Sequence[str], label: str, top: float, behind: Sequence[float] = ()
+    counts: Sequence[float], titles: Sequence[str], label: str, top: float, behind: Sequence[float] = ()
 ) -> Markup:
     """A histogram. `behind` is the outline of another one, in the same bins and to the same `top`."""
     wide = _BIN * len(counts)

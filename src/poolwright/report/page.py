@@ -16,6 +16,7 @@ from poolwright.core.table import Table
 from poolwright.models.compared import Compared, compared
 from poolwright.report import figures, measured, story, times
 from poolwright.report.charts import Markup
+from poolwright.report.decisions import decision_plots
 from poolwright.report.distributions import Distributions, read_distributions
 from poolwright.report.inputs import Inputs, describe_inputs
 from poolwright.report.limits import limits_of
@@ -58,6 +59,7 @@ class Chapter:
     kept: list[Sheet]
     dropped: list[Sheet]
     inputs: Inputs
+    decisions: list[figures.Plot]
 
 
 @dataclass(frozen=True)
@@ -138,7 +140,8 @@ def _chapter(view: TableView, anchor: str, found: dict[str, Distributions], budg
         globe=figures.globe_map(here),
         values=measured.values(view.measured),
         matrices=measured.matrices(view.measured),
-        compared=list(compared(table)),
+        compared=list(compared(table, paced=True)),
+        decisions=list(decision_plots(table)),
         mistakes=[sheet for pair in view.compared for sheet in mistake_sheets(view, *pair, budget)],
         label=by,
         kept=kept_sheets(view, by, here.values[by] if by else [], budget),

@@ -151,9 +151,18 @@ def circumstances(record: TableRecord, timings: Mapping[str, Any]) -> list[tuple
     for name in ("started", "finished"):
         if timings.get(name):
             told.append((name, str(timings[name]).replace("T", " ")))
+    if timings.get("spent"):
+        told.append(("time went to", shares_of_time(timings["spent"])))
     if isinstance(machine, Mapping):
         told += [(str(name), str(value)) for name, value in machine.items() if value not in (None, "")]
     return [(name, cut(value, 200)) for name, value in told]
+
+
+def shares_of_time(spent: Mapping[str, float]) -> str:
+    """Where the time of the units went, the most first: '01-embed 76 %, write 17 %, read 7 %'."""
+    whole = sum(spent.values()) or 1.0
+    parts = sorted(spent.items(), key=lambda part: (-part[1], part[0]))
+    return ", ".join(f"{name} {share / whole:.0%}" for name, share in parts)
 
 
 def reconcile(record: TableRecord) -> Balance:
