@@ -22,9 +22,9 @@ def test_every_counted_row_is_drawn_once(tmp_path: Path) -> None:
     table = make_table(
         tmp_path / "table",
         photos(20),
-        steps=[step(1, "classify", {})],
-        states={1: State({"edges": edges, "threshold": 0.1234})},
-        tallies={"01-classify.decisions": counts},
+        steps=[step(0, "classify", {})],
+        states={0: State({"edges": edges, "threshold": 0.1234})},
+        tallies={"00-classify.decisions": counts},
     )
     (plot,) = decision_plots(table)
     assert sum(int(rows.replace(",", "")) for _, rows in plot.numbers) == sum(counts)
