@@ -1,24 +1,33 @@
 """A cubic SVM over 500,000 embeddings of a CommonPool: scikit-learn, scikit-learn-intelex, and ours.
 
-Each goes from the same shards (`.npz` with l14_img, 768 float16, and `.parquet` with uid) to parquet files of uid
-and decision of the rows above 0, as a process of its own on all cores, imports included, with the same model:
-`SVC(kernel='poly', degree=3)` fitted on 3,720 balanced examples. scikit-learn gets one shard, and its time is scaled
-up. scikit-learn-intelex is installed into an environment of its own, `work/svm/intelex`, once.
+Each goes from the same shards (`.npz` with l14_img, 768 float16, and `.parquet`) to Parquet files of the rows above 0,
+as a process of its own on all cores, imports included, with the same model: a cubic SVM that `classify` fitted on
+3,720 balanced examples. They write uid and decision; `svm-run` is `poolwright apply` of the release as a whole, with
+digests of the input, ledger, and all columns and vectors of the kept rows. scikit-learn gets one shard, and its time is
+scaled up. scikit-learn-intelex is installed into an environment of its own, `work/svm/environment`, once.
 """
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
+from sklearn.svm import SVC
 
+from benchmarks.commonpool import SEED, shares_of, write_recipe
 from benchmarks.generate_commonpool import examples, write
 from benchmarks.timing import fresh_folder, in_turn, python
+from poolwright import api
+from poolwright.core.state import State
+from poolwright.kernels.classifiers import decisions
+from poolwright.models.trained import classifier_of
+from poolwright.recipe.released import read_released
 
-ROWS, SHARDS, EACH, SEED = 500_000, 10, 1_860, 4
+ROWS, SHARDS = 500_000, 10
 
 COMMON = """
 import sys
@@ -53,7 +62,7 @@ svc._n_support = model["n_support"]
 decide_all(svc, shards)
 """
 
-OURS = """
+DECIDE = """
 import os
 from concurrent.futures import ThreadPoolExecutor
 from threadpoolctl import threadpool_limits
@@ -72,17 +81,33 @@ with threadpool_limits(1), ThreadPoolExecutor(os.cpu_count()) as pool:
 print("exact", *counts.sum(axis=0), "ranks", *prepared.screen.ranks)
 """
 
+APPLY = """
+import shutil, sys
+from poolwright.api import apply
+shutil.rmtree(sys.argv[4], ignore_errors=True)
+apply(sys.argv[1], [sys.argv[2]], sys.argv[4], kind="commonpool", sets=["vectors=[l14_img]"], ledger="counts")
+"""
 
-def run(work: Path) -> float:
-    """Our rows/s over those of the faster peer; at least 6 is wanted."""
+
+def run(work: Path, backend: str = "decide") -> float:
+    """Our rows/s over those of the faster peer; of the decision at least 6 is wanted.
+
+    Args:
+        backend: 'decide', from shards to kept rows as the peers do; or 'run', as a whole `poolwright apply`.
+    """
     pool = work / "pool"
     made = write(pool, ROWS, SHARDS, ("l14_img",), SEED)
-    model, pickled = fit(work)
+    release = train(work)
+    model, pickled = export(release, work)
     for name in ("sklearn", "intelex", "poolwright"):
         fresh_folder(work / name)
+    ours = {
+        "decide": python(COMMON + DECIDE, pool, model, work / "poolwright"),
+        "run": python(APPLY, release, pool, model, work / "poolwright"),
+    }
     commands = {
         "sklearn": python(COMMON + SKLEARN, pool, model, work / "sklearn", pickled),
-        "poolwright": python(COMMON + OURS, pool, model, work / "poolwright"),
+        "poolwright": ours[backend],
     }
     interpreter = install(work / "environment")
     if interpreter is not None:
@@ -93,27 +118,42 @@ def run(work: Path) -> float:
         note = ", scaled from one shard" if name == "sklearn" else ""
         rows = f"{ROWS / seconds[name]:,.0f} rows/s{note}"
         print(f"  {name}: {seconds[name]:.2f} s, {rows}, peak {usage.peak / 1e9:.2f} GB")
-    print(f"  {made.maps} maps; {(work / 'poolwright.log').read_text().strip()}")
+    print(f"  {made.maps} maps; {_where_time_went(work / 'poolwright')}")
     for name in commands.keys() - {"poolwright"}:
         compare(work, name)
     return min(second for name, second in seconds.items() if name != "poolwright") / seconds["poolwright"]
 
 
-def fit(work: Path) -> tuple[Path, Path]:
-    """The model as plain arrays, and pickled for scikit-learn; fitted once."""
+def train(work: Path) -> Path:
+    """A release whose SVM learned from MapPool's number of examples, made over one small shard; made once."""
+    release = work / "release"
+    if not release.exists():
+        write(work / "small", 10_000, 1, ("l14_img",), SEED)
+        api.run(write_recipe(work, "small", "svm"), work / "trained")
+    return release
+
+
+def export(release: Path, work: Path) -> tuple[Path, Path]:
+    """The released classifier as plain arrays, and as a pickled `SVC` of scikit-learn."""
     import pickle
 
-    from sklearn.svm import SVC
-
-    arrays, pickled = work / "model.npz", work / "model.pickle"
-    vectors, is_map = examples(SEED, EACH, 1)
-    svc = SVC(kernel="poly", degree=3).fit(vectors.astype(np.float64), is_map)
-    names = {"support": "support_vectors_", "dual_coef": "dual_coef_", "intercept": "intercept_"}
-    plain = {name: getattr(svc, attribute) for name, attribute in names.items()}
-    np.savez(arrays, **plain, n_support=svc.n_support_, gamma=svc._gamma)
-    pickled.write_bytes(pickle.dumps(svc))
+    (step,) = (step for step in read_released(release).steps if step.verb == "classify")
+    found = classifier_of(State.load(step.learned.folder, step.learned.name))
+    arrays, gamma = found.arrays, float(found.values["gamma"])
+    np.savez(work / "model.npz", **arrays, gamma=gamma)
+    # A fitted estimator whose numbers are replaced by those of the release.
+    svc = SVC(kernel="poly", degree=3, gamma=gamma, coef0=float(found.values["coef0"]))
+    svc.fit(np.stack([arrays["support"][0], arrays["support"][-1]]).astype(np.float64), [0, 1])
+    svc.support_ = np.arange(len(arrays["support"]), dtype=np.int32)
+    svc.support_vectors_ = np.ascontiguousarray(arrays["support"], np.float64)
+    svc._n_support = np.asarray(arrays["n_support"], np.int32)
+    svc.dual_coef_, svc.intercept_ = arrays["dual_coef"], arrays["intercept"]
+    svc._dual_coef_, svc._intercept_ = -arrays["dual_coef"], -arrays["intercept"]
+    rows = np.asarray(examples(SEED, 50, 9)[0], np.float64)
+    np.testing.assert_allclose(svc.decision_function(rows), decisions(found, rows), rtol=0, atol=1e-9)
+    (work / "model.pickle").write_bytes(pickle.dumps(svc))
     print(f"  model: {len(svc.support_)} support vectors")
-    return arrays, pickled
+    return work / "model.npz", work / "model.pickle"
 
 
 def install(folder: Path) -> str | None:
@@ -135,10 +175,19 @@ def compare(work: Path, peer: str) -> None:
     Raises:
         RuntimeError: they are not, for scikit-learn; scikit-learn-intelex adds up in another order.
     """
+    parts = sorted((work / "poolwright").rglob("part-*.parquet")) or sorted((work / "poolwright").glob("*.parquet"))
+    ours = {uid for part in parts for uid in pq.read_table(part, columns=["uid"]).column("uid").to_pylist()}
     mine, theirs = set(), set()
     for path in sorted((work / peer).glob("*.parquet")):
         theirs.update(pq.read_table(path).column("uid").to_pylist())
-        mine.update(pq.read_table(work / "poolwright" / path.name).column("uid").to_pylist())
+        mine.update(ours.intersection(pq.read_table(work / "pool" / path.name, columns=["uid"]).column(0).to_pylist()))
     print(f"  decisions other than those of {peer}: {len(mine ^ theirs)}; {len(theirs)} above 0")
     if mine != theirs and peer == "sklearn":
         raise RuntimeError(f"{len(mine ^ theirs)} rows are decided differently by scikit-learn")
+
+
+def _where_time_went(folder: Path) -> str:
+    """Of a whole run, shares of the time; of the decision alone, rows that were decided exactly."""
+    for path in folder.glob("tables/*/timings.json"):
+        return shares_of(json.loads(path.read_text())["spent"])
+    return (folder.parent / "poolwright.log").read_text().strip()
