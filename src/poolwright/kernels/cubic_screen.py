@@ -22,6 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from poolwright.kernels.estimates import DOUBLE, Estimate
+from poolwright.kernels.even_products import even_product
 from poolwright.kernels.similarity import ROUNDOFF, Float32, Float64, float32_error
 
 _REST = 0.2
@@ -97,7 +98,7 @@ class CubicScreen:
             squares: (n,) squared lengths of the rows, added up in float32.
         """
         d, (r, s) = rows.shape[1], self.ranks
-        products: Float32 = np.matmul(rows, self._columns, dtype=np.float32)
+        products: Float32 = even_product(rows, self._columns)
         products += self._last
         a, linear = products[:, 0].astype(np.float64), products[:, 1].astype(np.float64)
         np.square(products, out=products)

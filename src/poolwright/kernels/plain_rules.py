@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from poolwright.kernels.classifiers import Classifier
 from poolwright.kernels.estimates import DOUBLE, Estimate, lengths
+from poolwright.kernels.even_products import even_product
 from poolwright.kernels.similarity import ROUNDOFF, Float32, Float64
 
 
@@ -73,7 +74,7 @@ class Mlp:
             size = lengths(values.astype(np.float64))
             own = size * layer.frobenius + float(np.linalg.norm(layer.bias))
             error = 1.01 * (layer.spectral * error + self._part(layer) * own)
-            values = values @ layer.weight
+            values = even_product(values, layer.weight)
             values += layer.bias
             np.maximum(values, 0, out=values)
         last = self._layers[-1]
