@@ -39,14 +39,25 @@ _FEWER_NAMED = 5
 
 
 def _numbers(value: Any) -> Any:
-    """6 -> (6, 6); {choose: [2, 8]} -> (2, 8)."""
+    """6 -> (6, 6); {choose: [2, 8]} -> (2, 8).
+
+    Raises:
+        ValueError: neither of the two, or not within 1 .. 1,000.
+    """
     if isinstance(value, Mapping) and set(value) == {"choose"}:
-        return value["choose"]
-    return value if isinstance(value, list | tuple | bool) else (value, value)
+        value = value["choose"]
+    numbers = tuple(value) if isinstance(value, list | tuple) else (value, value)
+    whole = all(isinstance(number, int) and not isinstance(number, bool) for number in numbers)
+    if len(numbers) != 2 or not whole or not 1 <= min(numbers) <= max(numbers) <= _MOST_CLUSTERS:
+        raise ValueError(
+            f"k is a number of clusters from 1 to {_MOST_CLUSTERS:,}, or {{choose: [2, 8]}}, the fewest and most "
+            f"to choose from, not {value!r}"
+        )
+    return numbers
 
 
 Numbers = Annotated[
-    tuple[Annotated[int, Field(ge=1, le=_MOST_CLUSTERS)], Annotated[int, Field(ge=1, le=_MOST_CLUSTERS)]],
+    tuple[int, int],
     BeforeValidator(_numbers),
     WithJsonSchema(
         {
@@ -102,8 +113,10 @@ class Cluster(Step):
     @model_validator(mode="after")
     def _fits_together(self) -> Cluster:
         low, high = self.k
-        if low > high or (low != high and low < 2):
-            raise ValueError(f"k: choose takes the fewest and the most clusters, such as [2, 8], not [{low}, {high}]")
+        if low > high:
+            raise ValueError(f"k: choose takes the fewest first, not [{low}, {high}]")
+        if low != high and low < 2:
+            raise ValueError("k: choose takes at least 2: one cluster has no silhouette")
         taken = {UID, self.of, *self.group} & set(self._names())
         if taken:
             raise ValueError(f"cannot write '{min(taken)}'; name another column in 'into'")
