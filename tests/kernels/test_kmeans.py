@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -197,3 +198,20 @@ def test_draws_are_those_of_splitmix64() -> None:
     assert 0 <= drawn.min() < 0.001
     assert 0.999 < drawn.max() < 1
     assert drawn.mean() == pytest.approx(0.5, abs=0.01)
+
+
+@pytest.mark.real
+def test_inertia_on_real_embeddings(real_data: Path) -> None:
+    """CLIP vectors of Caltech-101, class by class and as a whole, and of ImageNet: not worse than scikit-learn."""
+    folder = real_data / "clip_vitb32"
+    caltech, imagenet = np.load(folder / "caltech101.npz"), np.load(folder / "imagenet.npz")
+    labels = caltech["test_label"]
+    large = [label for label in np.unique(labels) if (labels == label).sum() >= 40]
+    groups = [caltech["test_emb"][labels == label] for label in large]
+    groups += [caltech["test_emb"], imagenet["train1shot_emb"]]
+    mine = kmeans_groups(lambda group: groups[group], [len(rows) for rows in groups], 512, range(99), Options(6))
+    theirs = [KMeans(6, n_init=10, random_state=0).fit(rows.astype(np.float32)).inertia_ for rows in groups]
+    ratio = np.array([clusters.inertia("euclidean") for clusters in mine]) / theirs
+    print(f"{len(large)} classes, Caltech-101, ImageNet: inertia over scikit-learn's", ratio.round(5))
+    assert ratio[:-2] @ theirs[:-2] <= sum(theirs[:-2])
+    assert ratio[-2:].max() <= 1 + 1e-4
