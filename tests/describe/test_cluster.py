@@ -85,7 +85,7 @@ def test_the_distance_is_that_from_the_own_centroid() -> None:
 def test_rows_are_clustered_in_the_order_of_their_hash() -> None:
     """What the step does with a class is K-means over its rows, whatever passes they are collected in."""
     table = pool()
-    _, state, _ = run(table, group=[], k=5)
+    _, state, _ = run(table, group=None, k=5)
     ranks = MemoryFrame(table)
     (found,) = group_vectors.collect_groups(
         ranks, "clip", group_vectors.Groups([], ()), np.array([400]), np.array([2**63 - 1]), KEY
@@ -140,7 +140,7 @@ def test_small_classes_have_fewer_clusters_and_that_is_said() -> None:
     said, state, step = run(pa.concat_tables([table, rows.cast(table.schema)]))
     np.testing.assert_array_equal(said["cluster"][-6:], [1, 1, 0, 0, 0, 0])
     assert "2 groups with fewer than 4, as fewer rows differ: one 1, two 2" in step.learned(state)
-    lone, state, step = run(rows, group=[])
+    lone, state, step = run(rows, group=None)
     assert lone["cluster"].max() == 2
     assert "fewer than 4, as fewer rows differ" in step.learned(state)
 
@@ -187,7 +187,7 @@ def test_centroids_say_whose_vectors_they_are_of() -> None:
 def test_no_rows() -> None:
     _said, state, step = run(pool().slice(0, 0))
     assert step.learned(state) == "no rows, no clusters"
-    _lone, state, step = run(pool().slice(0, 0), group=[])
+    _lone, state, step = run(pool().slice(0, 0), group=None)
     assert step.learned(state) == "no rows, no clusters"
 
 

@@ -139,7 +139,7 @@ def test_classes_whose_names_give_one_file_name_have_files_of_their_own(tmp_path
 
 
 def test_one_group_of_all_rows_and_many_clusters(tmp_path: Path) -> None:
-    table = run(tmp_path, {"bee": 60}, group=[], k=14, into="style")
+    table = run(tmp_path, {"bee": 60}, group=None, k=14, into="style")
     (drawn,) = class_maps(TableView(table), BUDGET)
     assert (drawn.name, drawn.attribute, len(drawn.clusters), drawn.more) == ("all rows", "style", 10, 4)
     assert "14 clusters, the largest shown" in api.report(tmp_path / "run").read_text("utf-8")

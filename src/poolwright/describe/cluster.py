@@ -97,11 +97,12 @@ class Cluster(Step):
     )
 
     of: str = Field(description="column with the vectors")
-    group: Columns | tuple[()] = Field(
-        default=(), description="column or columns whose values make a group, such as the class; default: one group"
+    group: Columns | None = Field(
+        default=None, description="column or columns whose values make a group, such as the class; default: one group"
     )
     k: Numbers = Field(
-        default=(6, 6),
+        default=6,
+        validate_default=True,
         description="clusters of a group; {choose: [2, 8]} takes for each group the number of highest mean silhouette",
     )
     metric: Metric = Field(default="euclidean", description="euclidean, or cosine: directions are clustered")
@@ -117,10 +118,14 @@ class Cluster(Step):
             raise ValueError(f"k: choose takes the fewest first, not [{low}, {high}]")
         if low != high and low < 2:
             raise ValueError("k: choose takes at least 2: one cluster has no silhouette")
-        taken = {UID, self.of, *self.group} & set(self._names())
+        taken = {UID, self.of, *self.by()} & set(self._names())
         if taken:
             raise ValueError(f"cannot write '{min(taken)}'; name another column in 'into'")
         return self
+
+    def by(self) -> tuple[str, ...]:
+        """The group columns."""
+        return self.group or ()
 
     def _names(self) -> tuple[str, str, str]:
         """Columns of the attribute, the cluster and the distance."""
@@ -129,20 +134,20 @@ class Cluster(Step):
         return self.into, f"{self.into}_{CLUSTER}", f"{self.into}_distance"
 
     def needs(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys((self.of, *self.group)))
+        return tuple(dict.fromkeys((self.of, *self.by())))
 
     def gives(self, given: pa.Schema) -> list[pa.Field]:
         vector_column(given, self.of, self.verb)
-        check_groupable(self.verb, given, self.group)
+        check_groupable(self.verb, given, self.by())
         return [pa.field(name, kind) for name, kind in zip(self._names(), _TYPES, strict=True)]
 
     def fit(self, frame: Frame, context: Context) -> State:
         field = vector_column(frame.schema, self.of, self.verb)
-        counted = count_groups(frame, self.group)
+        counted = count_groups(frame, self.by())
         groups, counts = counted.groups, counted.counts
         wanted = np.minimum(counts, self.at_most)
         ranks = cut_ranks(frame, groups, counts, context.key, wanted[None, :])[0]
-        keys = hash64(groups.tokens(), context.key) if self.group else np.array([context.key], np.uint64)
+        keys = hash64(groups.tokens(), context.key) if self.by() else np.array([context.key], np.uint64)
         low, high = self.k
         options = Options(low, high if high > low else None, self.metric, self.restarts)
         found: list[Clusters | None] = [None] * len(counts)
@@ -199,7 +204,7 @@ class Cluster(Step):
         without[~without] = held.counts[ids[~without]] == 0
         drop = (cluster < 0).astype(np.uint8)
         drop[without] = 3
-        drop[lacks_value(rows, self.group)] = 2
+        drop[lacks_value(rows, self.by())] = 2
         columns = (cluster // self.merge, cluster, distance)
         arrays = (pa.array(values, kind, mask=drop > 0) for values, kind in zip(columns, _TYPES, strict=True))
         return Outcome(dict(zip(self._names(), arrays, strict=True)), drop)
@@ -223,7 +228,7 @@ class Cluster(Step):
         numbers = table.column("clusters").to_numpy()
         if not numbers.sum():
             return "no rows, no clusters"
-        where = f"{in_groups(int((numbers > 0).sum()))} of {', '.join(self.group)}" if self.group else "all rows"
+        where = f"{in_groups(int((numbers > 0).sum()))} of {', '.join(self.by())}" if self.by() else "all rows"
         told = [f"{numbers.sum():,} clusters in {where}", *self._chosen(numbers), *self._fewer(table, numbers)]
         seen, rows = (int(pc.sum(table.column(name)).as_py()) for name in ("learned_from", "rows"))
         inertia = pc.sum(table.column("inertia")).as_py() / seen
@@ -243,7 +248,7 @@ class Cluster(Step):
         fewer = np.flatnonzero(numbers < self.k[0])
         if not len(fewer):
             return []
-        if not self.group:
+        if not self.by():
             return [f"fewer than {self.k[0]}, as fewer rows differ"]
         names = groups_of(table).names()
         named = some([f"{names[place]} {numbers[place]}" for place in fewer], _FEWER_NAMED)
