@@ -92,6 +92,7 @@ def test_attributes(tmp_path: Path, real_data: Path) -> None:
     called = call("run", str(recipe), "--set", f"variables.data={real_data.resolve()}")
     assert called.code == 0, called.err
     assert "28 clusters in 7 groups of class" in called.out
+    assert called.out.rstrip().splitlines()[-2:] == ["purity 0.890", "mutual information 0.818"]
     (table,) = api.show(tmp_path / "runs" / "attributes")
     rows = Rows(table.read(["class", "domain", "vector", "cluster"]))
     classes, domains = (np.array(rows.strings(name)) for name in ("class", "domain"))
