@@ -29,7 +29,10 @@ _ALONE = 512
 """A group of more rows is a block of its own."""
 
 _FLOATS = 1 << 20
-"""Numbers in the rows of a block of small groups, which bounds the memory of a thread."""
+"""Numbers in the rows of a block of small groups, or in their scores, which bounds the memory of a thread."""
+
+_SCORES = 1 << 25
+"""Scores of a large group at once: restarts take turns where there would be more."""
 
 _ORDERINGS = 4
 """Rows exactly between two centroids go to the first, so that ordering clusters by size can change their sizes."""
@@ -111,7 +114,7 @@ def kmeans_groups(
         rows = [load(group) for group in groups]
         return _solve(rows, np.array([keys[group] for group in groups], np.uint64), options)
 
-    blocks = _blocks(sizes, width)
+    blocks = _blocks(sizes, max(width + 1, options.k * options.restarts))
     found: dict[int, Clusters] = {}
     # The last bits of a product can depend on how threads of BLAS cut it: one thread each, and blocks side by side.
     with threadpool_limits(1), ThreadPoolExecutor(threads or cores()) as pool:
@@ -125,15 +128,15 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _blocks(sizes: Sequence[int], width: int) -> list[list[int]]:
-    """Groups that are worked on together, the largest first."""
+def _blocks(sizes: Sequence[int], numbers: int) -> list[list[int]]:
+    """Groups that are worked on together, the largest first; `numbers` are those of a row."""
     together: dict[int, list[int]] = {}
     for group, size in enumerate(sizes):
         together.setdefault(_padded(size), []).append(group)
     blocks = []
     for padded in sorted(together, reverse=True):
         groups = together[padded]
-        each = 1 if padded > _ALONE else max(1, _FLOATS // (padded * (width + 1)))
+        each = 1 if padded > _ALONE else max(1, _FLOATS // (padded * numbers))
         blocks += [groups[start : start + each] for start in range(0, len(groups), each)]
     return blocks
 
@@ -201,13 +204,21 @@ def _cluster(
 ) -> list[Clusters]:
     """K-means of every group of a block."""
     metric = options.metric
-    found = lloyd(sketch, seeds(sketch, metric, k, options.restarts, keys), metric, options.tol, options.most_turns)
-    if sketch is not block:
-        found = _finished(block, found.labels, k, options)
-    improved = improve(block, found.best().labels, k, metric)
+    start = seeds(sketch, metric, k, options.restarts, keys)
+    each = max(1, _SCORES // (k * sketch.base.size))
+    some = [_restarts(block, sketch, start[:, :, at : at + each], options) for at in range(0, options.restarts, each)]
+    improved = improve(block, Found.joined(some).best().labels, k, metric)
     final = _finished(block, improved, k, options).labels
     moments = moments_of(block, final, k)[:, :, 0]
     return [_clusters(of, moments[place], means[place], metric) for place, of in enumerate(rows)]
+
+
+def _restarts(block: Block, sketch: Block, start: Float32, options: Options) -> Found:
+    """K-means from some seeds (g, k, r, w), the best of them."""
+    found = lloyd(sketch, start, options.metric, options.tol, options.most_turns)
+    if sketch is not block:
+        found = _finished(block, found.labels, start.shape[1], options)
+    return found.best()
 
 
 def _finished(block: Block, labels: Labels, k: int, options: Options) -> Found:

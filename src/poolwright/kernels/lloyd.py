@@ -7,7 +7,7 @@ throughout and weighs nothing. With several restarts the products are large enou
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -118,6 +118,14 @@ class Found:
 
     labels: Labels
     inertia: npt.NDArray[np.float64]
+
+    @classmethod
+    def joined(cls, parts: Sequence[Found]) -> Found:
+        """The restarts of all parts."""
+        return cls(
+            np.concatenate([part.labels for part in parts], axis=1),
+            np.concatenate([part.inertia for part in parts], axis=1),
+        )
 
     def best(self) -> Found:
         """The restart of each group with the lowest inertia, the first of equal ones."""
