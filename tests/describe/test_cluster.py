@@ -184,6 +184,12 @@ def test_centroids_say_whose_vectors_they_are_of() -> None:
     assert vector_model(state.tables["centroids"].schema.field("centroid")) == ("ViT-B/32", "abc")
 
 
+def test_every_row_may_be_its_own_group() -> None:
+    said, state, _ = run(pool(sizes={"cat": 12}), group="uid")
+    assert set(said["cluster"]) == {0}
+    assert state.tables["groups"].num_rows == 12
+
+
 def test_no_rows() -> None:
     _said, state, step = run(pool().slice(0, 0))
     assert step.learned(state) == "no rows, no clusters"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,21 @@ import numpy.typing as npt
 import pytest
 from sklearn.cluster import KMeans
 from sklearn.metrics import silhouette_score
+from threadpoolctl import threadpool_limits
 
 from poolwright.kernels.kmeans import Clusters, Options, kmeans, kmeans_groups
 from poolwright.kernels.lloyd import Block, lloyd, moments_of
 from poolwright.kernels.seeding import mixed, uniform
 from poolwright.kernels.silhouette import silhouettes
 from poolwright.kernels.swaps import improve
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """scikit-learn's threads wait for each other busily, which takes long beside other tests."""
+    with threadpool_limits(1):
+        yield
+
 
 Matrix = npt.NDArray[np.float32]
 

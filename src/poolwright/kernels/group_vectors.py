@@ -107,7 +107,8 @@ def collect_groups(
         picked = np.full(len(counts) + 1, -1, np.int64)  # with a place at the end for rows in no group
         picked[turn] = ranks[turn]
         wanted = Wanted(column, groups, picked, key)
-        units = frame.fold([*groups.columns, UID, column], list, wanted, _joined)
+        columns = tuple(dict.fromkeys((*groups.columns, UID, column)))
+        units = frame.fold(columns, list, wanted, _joined)
         yield GroupVectors([batch for unit in units for batch in unit], len(counts), kind.list_size)
 
 
