@@ -21,6 +21,8 @@ WANTED = {
     "svm-run": "the same as a whole `poolwright apply`: start, digests, ledger, all columns and vectors",
     "clip_score": "best 30 % by CLIP score of 5 million rows, whole run: our rows/s over plain PyArrow and NumPy",
     "commonpool": "rows/s and core over 5 million rows, all in, over MapPool's published 7,100; under 2 GB",
+    "kmeans": "K-means in 1,000 classes of 1,300 x 512: scikit-learn's time over ours; at least 8, under 3 GB",
+    "kmeans-2048": "the same, 200 classes of 1,300 x 2,048",
     "embed": "our images/s over a bare forward loop; at least 0.85",
 }
 

@@ -33,6 +33,7 @@ STEP_EXAMPLES = {
     "label": 'label: {with: clip, vocabulary: [cat, dog, house], template: "a photo of a {}.", model: clip}',
     "similarity": "similarity: {of: clip, prompt: a photo of a map., model: clip, into: maplike}",
     "classify": "classify: {with: clip, examples: labelled, positive: map, threshold: {precision: 95%}, keep: true}",
+    "cluster": "cluster: {of: clip, group: label, k: 6, merge: 2}",
     "region": "region: {country: country, names: {Scotland: GB}}",
     "size": "size",
     "hash": "hash: {kinds: [sha256, phash]}",

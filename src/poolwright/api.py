@@ -333,6 +333,26 @@ def report(folder: str | Path, to: str | Path | None = None) -> Path:
     return write_report(views, Path(to) if to else Path(folder) / "report.html", tables[0].record.recipe)
 
 
+def figures(folder: str | Path, to: str | Path, classes: Sequence[str] = ()) -> list[Path]:
+    """Draw the clusters of a run: for each class a map and a contact sheet, as PNG and SVG.
+
+    Args:
+        folder: the run folder.
+        to: folder of the files.
+        classes: names of the classes; by default the largest.
+
+    Raises:
+        InputError: no table was clustered.
+        RecipeError: a class is not there.
+        MissingExtra: matplotlib is not installed. Without openTSNE there are no maps.
+    """
+    from poolwright.report.cluster_figures import write_cluster_figures
+
+    tables = show(folder)
+    work = _open_run(folder)
+    return write_cluster_figures([_view(work, table) for table in tables], Path(to), classes)
+
+
 def _view(work: Run, table: Table) -> TableView:
     from poolwright.report.view import TableView
 

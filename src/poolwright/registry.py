@@ -30,6 +30,7 @@ STEPS = {
     "label": "poolwright.describe.label:Label",
     "similarity": "poolwright.describe.similarity:Similarity",
     "classify": "poolwright.describe.classify:Classify",
+    "cluster": "poolwright.describe.cluster:Cluster",
     "region": "poolwright.describe.region:Region",
     "size": "poolwright.describe.size:Size",
     "hash": "poolwright.describe.hash:Hash",

@@ -104,6 +104,13 @@ EXAMPLES: dict[str, list[Example]] = {
         Example({**LEARN, "positive": "map", "candidates": ["logistic"], "keep": True}, most=60),
         Example({**LEARN, "class": "kind", "candidates": ["mean"]}, most=60),
     ],
+    "cluster": [
+        Example({"of": "embedding", "group": "label", "k": 3, "restarts": 3}, most=60),
+        Example({"of": "embedding", "k": {"choose": [2, 3]}, "restarts": 2, "metric": "cosine"}, most=60),
+        Example(
+            {"of": "embedding", "group": ["country", "flag"], "k": 4, "restarts": 2, "merge": 2, "at_most": 5}, most=60
+        ),
+    ],
     "size": [Example({}, **IMAGES)],
     "hash": [Example({}, **IMAGES), Example({"kinds": ["sha256"]}, **IMAGES)],
     "derive": [

@@ -233,11 +233,28 @@ def accuracy(
 def report(
     run_folder: RunFolder,
     to: Annotated[Optional[Path], typer.Option(help="The HTML file; default report.html in the run folder.")] = None,  # noqa: UP045
+    figures: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Draw clusters as PNG and SVG files into this folder, instead of the page.", metavar="DIR"),
+    ] = None,
+    of: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--class", help="Class of those figures; may be repeated. Default: the largest.", metavar="NAME"),
+    ] = None,
 ) -> None:
     """Draw a run: one HTML file to look at and to show."""
+    from poolwright.api import figures as draw_clusters
     from poolwright.api import report as draw
 
-    print(f"open {draw(run_folder, to)}")
+    if figures is None:
+        if of:
+            from poolwright.core.errors import RecipeError
+
+            raise RecipeError("--class goes with --figures DIR, the folder of the files")
+        print(f"open {draw(run_folder, to)}")
+        return
+    for path in draw_clusters(run_folder, figures, of or ()):
+        print(path)
 
 
 @app.command("apply")

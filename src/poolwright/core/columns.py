@@ -40,6 +40,9 @@ LABEL = "label"
 LABEL_INDEX = "label_index"
 SIMILARITY = "similarity"
 SPLIT = "split"
+ATTRIBUTE = "attribute"
+CLUSTER = "cluster"
+CLUSTER_DISTANCE = "cluster_distance"
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,9 @@ WELL_KNOWN: dict[str, Column] = {
         Column(LABEL_INDEX, pa.int32(), "index", "Index of the class in its vocabulary"),
         Column(SIMILARITY, pa.float32(), "cosine", "Cosine of the image and its label or text"),
         Column(SPLIT, pa.string(), "", "Split of the released dataset the row is in"),
+        Column(ATTRIBUTE, pa.int32(), "index", "Attribute of the row within its class, 0 the most frequent"),
+        Column(CLUSTER, pa.int32(), "index", "Cluster of the row within its class, by size, 0 the largest"),
+        Column(CLUSTER_DISTANCE, pa.float32(), "distance", "Distance of the row's vector from its cluster's centroid"),
     )
 }
 

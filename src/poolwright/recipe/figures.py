@@ -13,6 +13,9 @@ class Figure(BaseModel):
 
     `accuracy`: share of rows whose `predicted` column equals their `truth` column.
     `balance`: rows of the smallest group over rows of the largest, by the columns of `group`; 1 is even.
+    `purity`: share of rows that have the most frequent `truth` of their cluster `predicted`; with `group`, clusters of
+        each group are taken for themselves.
+    `nmi`: normalised mutual information of the clusters `predicted` and `truth`, with `group` on the mean of its rows.
     `probe`: accuracy on the split `test` of a linear classifier trained on the split `train`,
         from the vectors `vectors` to the class `truth` (linear probe, as in the CLIP paper, section 3.2).
     `domain_gap`: a linear probe for each value of the column `domain`, trained on its rows of the split `train`
@@ -26,12 +29,16 @@ class Figure(BaseModel):
 
     name: str = Field(description="name the figure is printed under, such as top-1")
     table: str = Field(description="table whose kept rows are measured")
-    measure: Literal["accuracy", "balance", "probe", "domain_gap", "verdicts"] = Field(
+    measure: Literal["accuracy", "balance", "purity", "nmi", "probe", "domain_gap", "verdicts"] = Field(
         default="accuracy", description="what is measured"
     )
-    predicted: str | None = Field(default=None, description="accuracy: column with the prediction")
-    truth: str | None = Field(default=None, description="accuracy, probe, domain_gap: column with the true value")
-    group: tuple[str, ...] = Field(default=(), description="balance: columns of the groups")
+    predicted: str | None = Field(
+        default=None, description="accuracy: column with the prediction; purity, nmi: with the cluster"
+    )
+    truth: str | None = Field(
+        default=None, description="accuracy, purity, nmi, probe, domain_gap: column with the true value"
+    )
+    group: tuple[str, ...] = Field(default=(), description="balance, purity, nmi: columns of the groups")
     vectors: str | None = Field(default=None, description="probe, domain_gap: column of vectors")
     split: str = Field(default="split", description="probe, domain_gap: column with the splits train and test")
     domain: str | None = Field(default=None, description="domain_gap: column of the domains, such as continent")
@@ -54,6 +61,8 @@ class Figure(BaseModel):
         needed = {
             "accuracy": ("predicted", "truth"),
             "balance": ("group",),
+            "purity": ("predicted", "truth"),
+            "nmi": ("predicted", "truth"),
             "probe": ("vectors", "truth"),
             "domain_gap": ("vectors", "truth", "domain"),
             "verdicts": ("sheet",),
@@ -76,5 +85,7 @@ class Figure(BaseModel):
             return self.group
         if self.measure == "accuracy":
             return (str(self.predicted), str(self.truth))
+        if self.measure in ("purity", "nmi"):
+            return (str(self.predicted), str(self.truth), *self.group)
         probed = (str(self.vectors), str(self.truth), self.split)
         return (*probed, str(self.domain)) if self.measure == "domain_gap" else probed

@@ -183,6 +183,17 @@ def globe(cells: np.ndarray, label: str) -> tuple[Markup, tuple[tuple[int, int],
     return drawing, tuple(shades)
 
 
+def dots(places: np.ndarray, members: np.ndarray, label: str) -> Markup:
+    """Points (n, 2) within 0 .. 1, each in the colour of its group: style `cluster0` and so on, in ten colours."""
+    low, high = places.min(axis=0), places.max(axis=0)
+    corner = (40 + 920 * np.column_stack([places[:, 0], high[1] - places[:, 1]])).round().astype(int)
+    marks = []
+    for group in np.unique(members):
+        path = "".join(f"M{x} {y}h0" for x, y in corner[members == group].tolist())
+        marks.append(f'<path class="cluster{group % 10}" d="{path}"/>')
+    return _svg(1000, 80 + 920 * float(high[1] - low[1]), "".join(marks), label, "dots", stretch=False)
+
+
 def _shades(most: int) -> list[tuple[int, int]]:
     """About five ranges of counts, each a constant factor wider than the last."""
     edges = sorted({max(1, math.ceil(most ** (place / 5))) for place in range(6)})

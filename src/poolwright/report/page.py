@@ -15,7 +15,8 @@ from poolwright.core.files import write_text
 from poolwright.core.table import Table
 from poolwright.models.compared import Compared, compared
 from poolwright.report import figures, measured, story, times
-from poolwright.report.charts import Markup
+from poolwright.report.charts import Markup, dots
+from poolwright.report.clusters import PER_SIDE, ClassMap, class_maps
 from poolwright.report.decisions import decision_plots
 from poolwright.report.distributions import Distributions, read_distributions
 from poolwright.report.inputs import Inputs, describe_inputs
@@ -55,6 +56,7 @@ class Chapter:
     matrices: list[measured.MatrixTable]
     compared: list[Compared]
     mistakes: list[Sheet]
+    attributes: list[ClassMap]
     label: str | None
     kept: list[Sheet]
     dropped: list[Sheet]
@@ -143,6 +145,7 @@ def _chapter(view: TableView, anchor: str, found: dict[str, Distributions], budg
         compared=list(compared(table, paced=True)),
         decisions=list(decision_plots(table)),
         mistakes=[sheet for pair in view.compared for sheet in mistake_sheets(view, *pair, budget)],
+        attributes=class_maps(view, budget),
         label=by,
         kept=kept_sheets(view, by, here.values[by] if by else [], budget),
         dropped=dropped_sheets(view, budget),
@@ -187,6 +190,7 @@ def _sections(chapter: Chapter) -> list[tuple[str, str, bool]]:
         ("measured", "Measured", bool(chapter.values or chapter.matrices)),
         ("classifier", "Classifier", bool(chapter.compared)),
         ("mistakes", "Worst mistakes", bool(chapter.mistakes)),
+        ("attributes", "Clusters inside classes", bool(chapter.attributes)),
         ("kept", "Kept rows", bool(chapter.kept)),
         ("dropped", "Dropped rows", bool(chapter.dropped)),
         ("lineage", "Where it comes from", True),
@@ -216,4 +220,5 @@ def _template() -> Any:
         lstrip_blocks=True,
     )
     environment.filters["short"] = story.short_digest
+    environment.globals.update(dots=dots, sides=PER_SIDE)
     return environment.get_template("page.html.j2")

@@ -102,7 +102,7 @@ def sheets_of(
     told: Sequence[str] = (SIMILARITY,),
 ) -> list[Sheet]:
     """A sheet for each title, of the rows with these numbers in the table; `told` are columns shown with each."""
-    rows = _fetch(view.table, [place for places in picked for place in places])
+    rows = fetch(view.table, [place for places in picked for place in places])
     try:
         images = view.image_bytes(rows)
         failed = ""
@@ -147,12 +147,12 @@ def _members(rows: Rows, column: str | None, values: pa.Array) -> np.ndarray:
     return np.asarray(pc.fill_null(found, -1).to_numpy(zero_copy_only=False)).astype(np.int64)
 
 
-def _fetch(table: Table, wanted: Sequence[int]) -> Rows:
-    """Some rows by their number, in the order asked for, with all columns but vectors and nested ones.
+def fetch(table: Table, wanted: Sequence[int], columns: Sequence[str] | None = None) -> Rows:
+    """Some rows by their number, in the order asked for; by default with all columns but vectors and nested ones.
 
     Reads only the row groups that hold them.
     """
-    columns = [field.name for field in table.schema if not pa.types.is_nested(field.type)]
+    columns = columns or [field.name for field in table.schema if not pa.types.is_nested(field.type)]
     order = np.argsort(np.asarray(wanted, np.int64), kind="stable")
     found: list[pa.Table] = []
     start, at = 0, 0
@@ -168,10 +168,10 @@ def _fetch(table: Table, wanted: Sequence[int]) -> Rows:
                 end = start + file.metadata.row_group(group).num_rows
                 here = [place - start for place in places[at:] if place < end]
                 if here:
-                    found.append(file.read_row_group(group, columns=columns).take(here))
+                    found.append(file.read_row_group(group, columns=list(columns)).take(here))
                     at += len(here)
                 start = end
-    together = pa.concat_tables(found) if found else table.schema.empty_table().select(columns)
+    together = pa.concat_tables(found) if found else table.schema.empty_table().select(list(columns))
     return Rows(together.take(np.argsort(order, kind="stable")))
 
 

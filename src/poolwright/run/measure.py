@@ -13,7 +13,9 @@ from poolwright.core.errors import RecipeError, did_you_mean
 from poolwright.core.measured import Matrix, Measured
 from poolwright.core.rows import Rows
 from poolwright.core.table import Table
+from poolwright.kernels.groups import check_groupable
 from poolwright.recipe.figures import Figure
+from poolwright.run.clusterings import agreement
 from poolwright.run.domain_gap import domain_gap
 
 
@@ -32,6 +34,8 @@ def check_figure(figure: Figure, schema: pa.Schema) -> None:
                 f"figure '{figure.name}': table '{figure.table}' has no column '{name}'; "
                 f"{did_you_mean(name, schema.names)}; there are: {', '.join(schema.names)}"
             )
+    if figure.measure in ("purity", "nmi"):
+        check_groupable(f"figure '{figure.name}'", schema, figure.columns())
     if figure.measure != "domain_gap":
         return
     for name in figure.columns():
@@ -64,6 +68,8 @@ def measure(figure: Figure, table: Table, workers: int | None = None) -> Measure
 def _value(figure: Figure, table: Table, workers: int | None) -> tuple[float | Matrix, str]:
     if figure.measure == "domain_gap":
         return domain_gap(figure, table, workers)
+    if figure.measure in ("purity", "nmi"):
+        return agreement(figure, table)
     if figure.measure == "accuracy":
         return _accuracy(figure, table), f"Share of rows whose {figure.predicted} is their {figure.truth}."
     if figure.measure == "balance":

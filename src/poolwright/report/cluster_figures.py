@@ -1,0 +1,165 @@
+"""Figures of clusters as files: for each class its map and contact sheet, as PNG and SVG."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from poolwright.core.errors import InputError, MissingExtra, RecipeError, did_you_mean
+from poolwright.kernels.words import rows as in_rows
+from poolwright.report.clusters import PER_SIDE, ClassMap, class_maps, class_names
+from poolwright.report.sheets import Budget, Card
+from poolwright.report.thumbnails import Thumbnail
+from poolwright.report.view import TableView
+from poolwright.report.words import cut
+
+COLOURS = (
+    *("#2b6f9e", "#d9822b", "#3a8f5c", "#b8433f", "#7b5ea7"),
+    *("#1c9c9c", "#a8862a", "#d0648f", "#5c6b78", "#8fb339"),
+)
+_INK, _SOFT = "#1f2a37", "#64707d"
+_FONTS = ("DejaVu Sans", "Noto Sans CJK JP", "Noto Sans CJK SC", "Noto Sans")
+_BUDGET = Budget(pictures=800, bytes_each=9_000)
+_CELL, _MAP, _NAME, _GAP, _HEAD = 0.8, 3.6, 1.25, 0.16, 0.7
+"""Inches: of a picture, the map, a cluster's name, the gap between near and far, the title."""
+
+
+def write_cluster_figures(views: Sequence[TableView], folder: Path, classes: Sequence[str] = ()) -> list[Path]:
+    """Write the figures of all tables that have clusters.
+
+    Args:
+        classes: names of the classes; by default the largest.
+
+    Returns:
+        The files: `<table>-<class>.png` and `.svg`, the same bytes for the same table.
+
+    Raises:
+        InputError: no table was clustered.
+        RecipeError: a class that is wanted is not there.
+        MissingExtra: matplotlib is not installed.
+    """
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError:
+        raise MissingExtra("matplotlib", "figures of clusters") from None
+    known = {name for view in views for name in class_names(view.table)}
+    for name in set(classes) - known if known else ():
+        raise RecipeError(f"no table has clusters of the class '{name}'; {did_you_mean(name, known)}")
+    written: list[Path] = []
+    taken: Counter[str] = Counter()
+    for view in views:
+        for drawn in class_maps(view, _BUDGET, classes):
+            name = f"{view.table.name}-{_file_name(drawn.name)}"
+            taken[name] += 1
+            written += _save(_figure(drawn), folder / (name if taken[name] == 1 else f"{name}-{taken[name]}"))
+    if not written:
+        raise InputError("no table has clusters to draw; the step 'cluster' makes them")
+    return written
+
+
+def _file_name(name: str) -> str:
+    return re.sub(r"[^\w.-]+", "-", name).strip("-.")[:80] or "class"
+
+
+def _save(figure: Any, stem: Path) -> list[Path]:
+    import matplotlib as mpl
+
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    png, svg = (stem.with_name(f"{stem.name}.{kind}") for kind in ("png", "svg"))
+    with mpl.rc_context({"svg.hashsalt": stem.name, "svg.fonttype": "none"}):
+        figure.savefig(png, dpi=144, metadata={"Software": None}, facecolor="white")
+        figure.savefig(svg, metadata={"Date": None, "Creator": None}, facecolor="white")
+    return [png, svg]
+
+
+def _figure(drawn: ClassMap) -> Any:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    mapped = len(drawn.members) > 0
+    left = 0.15 + (_MAP + 0.25 if mapped else 0)
+    width = left + _NAME + 2 * PER_SIDE * _CELL + _GAP + 0.1
+    height = _HEAD + 0.3 + max(len(drawn.clusters) * _CELL, _MAP if mapped else 0) + 0.1
+    figure = Figure(figsize=(width, height))
+    FigureCanvasAgg(figure)
+    page = _Page(figure, width, height)
+    count = len(drawn.clusters) + drawn.more
+    page.text(0.15, 0.28, cut(drawn.name, 80), size=12, weight="bold")
+    told = [in_rows(drawn.rows), f"{count} cluster" if count == 1 else f"{count} clusters"]
+    page.text(0.15, 0.52, "; ".join([", ".join(told), *([drawn.problem] if drawn.problem else [])]), colour=_SOFT)
+    if mapped:
+        page.dots(0.15, _HEAD + 0.2, drawn.places, drawn.members)
+    near = left + _NAME
+    page.text(near, _HEAD + 0.12, "nearest to the centroid", colour=_SOFT)
+    page.text(near + PER_SIDE * _CELL + _GAP, _HEAD + 0.12, "farthest", colour=_SOFT)
+    for place, cluster in enumerate(drawn.clusters):
+        top = _HEAD + 0.3 + place * _CELL
+        page.square(left, top + 0.26, COLOURS[cluster.number % 10])
+        page.text(left + 0.2, top + 0.33, str(cluster.number), weight="bold")
+        page.text(left + 0.38, top + 0.33, in_rows(cluster.rows), colour=_SOFT)
+        page.text(left + 0.2, top + 0.53, f"{drawn.attribute} {cluster.attribute}", colour=_SOFT)
+        page.pictures(near, top, cluster.nearest)
+        page.pictures(near + PER_SIDE * _CELL + _GAP, top, cluster.farthest)
+    return figure
+
+
+class _Page:
+    """A figure in inches from its upper left corner."""
+
+    def __init__(self, figure: Any, width: float, height: float) -> None:
+        self.figure, self.width, self.height = figure, width, height
+
+    def text(self, x: float, y: float, words: str, size: float = 9, colour: str = _INK, weight: str = "normal") -> None:
+        shown = words.replace("$", r"\$")  # a dollar sign would start a formula
+        style = {"fontsize": size, "color": colour, "fontweight": weight, "family": _fonts()}
+        self.figure.text(x / self.width, 1 - y / self.height, shown, va="center", **style)
+
+    def axes(self, x: float, y: float, wide: float, tall: float) -> Any:
+        low = (self.height - y - tall) / self.height
+        axes = self.figure.add_axes((x / self.width, low, wide / self.width, tall / self.height))
+        axes.set_axis_off()
+        return axes
+
+    def square(self, x: float, y: float, colour: str) -> None:
+        axes = self.axes(x, y, 0.13, 0.13)
+        axes.fill([0, 1, 1, 0], [0, 0, 1, 1], color=colour, linewidth=0)
+        axes.set(xlim=(0, 1), ylim=(0, 1))
+
+    def dots(self, x: float, y: float, places: npt.NDArray[np.float64], members: npt.NDArray[np.int64]) -> None:
+        axes = self.axes(x, y, _MAP, _MAP)
+        for cluster in np.unique(members):
+            here = places[members == cluster]
+            axes.scatter(here[:, 0], here[:, 1], s=13, color=COLOURS[cluster % 10], alpha=0.8, linewidths=0)
+        axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
+
+    def pictures(self, x: float, y: float, cards: Sequence[Card]) -> None:
+        for place, card in enumerate(cards):
+            axes = self.axes(x + place * _CELL, y, _CELL * 0.95, _CELL * 0.95)
+            if card.picture:
+                axes.imshow(_pixels(card.picture), interpolation="lanczos")
+            else:
+                words = (card.problem or card.uid)[:14].replace("$", r"\$")
+                axes.text(0.5, 0.5, words, ha="center", va="center", fontsize=6, color=_SOFT, family=_fonts())
+
+
+def _pixels(picture: Thumbnail) -> npt.NDArray[np.uint8]:
+    from PIL import Image
+
+    data = base64.b64decode(picture.uri.partition(",")[2])
+    with Image.open(io.BytesIO(data)) as opened:
+        return np.asarray(opened.convert("RGB"))
+
+
+def _fonts() -> list[str]:
+    from matplotlib.font_manager import fontManager
+
+    there = set(fontManager.get_font_names())
+    return [name for name in _FONTS if name in there] or ["sans-serif"]

@@ -1,0 +1,193 @@
+"""Clusters of a table: of some classes a map, and of each of their clusters the nearest and farthest rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow.compute as pc
+
+from poolwright.core.columns import UID, is_vector
+from poolwright.core.errors import MissingExtra
+from poolwright.core.rows import one_array
+from poolwright.core.table import StepRecord, Table
+from poolwright.kernels.groups import Groups, groups_of
+from poolwright.kernels.hashing import hash_key
+from poolwright.kernels.ranks import hash_ranks
+from poolwright.report.distributions import BATCH_ROWS
+from poolwright.report.maps import ROWS, map_of
+from poolwright.report.sheets import Budget, Card, fetch, sheets_of
+from poolwright.report.view import TableView
+
+CLASSES, CLUSTERS, PER_SIDE = 4, 10, 4
+VERB, GROUPS = "cluster", "groups"
+
+
+@dataclass(frozen=True)
+class ClusterOfClass:
+    """One cluster: its number by size, attribute, kept rows, and cards of the rows nearest and farthest."""
+
+    number: int
+    attribute: int
+    rows: int
+    nearest: tuple[Card, ...]
+    farthest: tuple[Card, ...]
+
+
+@dataclass(frozen=True)
+class ClassMap:
+    """The clusters of one class.
+
+    Attributes:
+        name: the class; 'all rows' where there are no groups.
+        attribute: column of the attribute.
+        rows: kept rows.
+        clusters: the largest ones.
+        more: clusters that are not shown.
+        places: (n, 2) within 0 .. 1, rows drawn by hash on the map; of `members` (n,), clusters.
+        problem: why there is no map, in words.
+        failed: why there are no pictures.
+    """
+
+    name: str
+    attribute: str
+    rows: int
+    clusters: tuple[ClusterOfClass, ...]
+    more: int = 0
+    places: npt.NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 2)))
+    members: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    problem: str = ""
+    failed: str = ""
+
+
+@dataclass
+class _Members:
+    """Kept rows of one class: number in the table, cluster, attribute, distance and hash rank."""
+
+    columns: tuple[npt.NDArray[Any], ...]
+
+    @property
+    def order(self) -> npt.NDArray[np.int64]:
+        """Places by distance; equal ones by hash rank."""
+        _, _, _, distance, rank = self.columns
+        return np.lexsort((rank, distance))
+
+
+def class_maps(view: TableView, budget: Budget, wanted: Sequence[str] = ()) -> list[ClassMap]:
+    """Maps and contact sheets of the classes with most rows, or of those wanted that are there.
+
+    None where nothing was clustered.
+    """
+    step = clustering(view.table)
+    if step is None or not view.table.record.rows_kept:
+        return []
+    table = view.table
+    groups = groups_of(table.state(step.index).tables[GROUPS])
+    picked = _picked(table, step, groups, wanted)
+    members = _read(table, step, groups, picked)
+    there = [(groups.names()[group], rows) for group, rows in zip(picked, members, strict=True) if len(rows.columns[0])]
+    return _drawn(view, step, there, budget)
+
+
+def class_names(table: Table) -> list[str]:
+    """The classes that were clustered; none where nothing was."""
+    step = clustering(table)
+    return groups_of(table.state(step.index).tables[GROUPS]).names() if step else []
+
+
+def clustering(table: Table) -> StepRecord | None:
+    """The last step of a table that clusters and whose columns are all still there."""
+    names = set(table.schema.names)
+    steps = [step for step in table.record.steps if step.verb == VERB and step.gives]
+    steps = [step for step in steps if {*step.gives, *_group_columns(step)} <= names]
+    return steps[-1] if steps else None
+
+
+def _group_columns(step: StepRecord) -> list[str]:
+    group = step.parameters.get("group") or []
+    return [group] if isinstance(group, str) else list(group)
+
+
+def _picked(table: Table, step: StepRecord, groups: Groups, wanted: Sequence[str]) -> list[int]:
+    """Places of the groups that are shown."""
+    if wanted:
+        names = groups.names()
+        return [names.index(name) for name in dict.fromkeys(wanted) if name in names]
+    rows = one_array(table.state(step.index).tables[GROUPS].column("rows")).to_numpy()
+    return [int(place) for place in np.argsort(-rows, kind="stable")[:CLASSES]]
+
+
+def _read(table: Table, step: StepRecord, groups: Groups, picked: Sequence[int]) -> list[_Members]:
+    attribute, cluster, distance = step.gives
+    key = hash_key(table.record.seed, table.name, "clusters")
+    found: list[list[tuple[npt.NDArray[Any], ...]]] = [[] for _ in picked]
+    start = 0
+    for rows in table.batches([UID, *groups.columns, attribute, cluster, distance], BATCH_ROWS):
+        ids, ranks = groups.ids(rows), hash_ranks(rows.column(UID), key)
+        numbers = [pc.fill_null(rows.column(name), -1).to_numpy() for name in (cluster, attribute)]
+        values = (np.arange(start, start + len(rows)), *numbers, rows.numbers(distance), ranks)
+        for place, group in enumerate(picked):
+            here = (ids == group) & (numbers[0] >= 0)
+            found[place].append(tuple(column[here] for column in values))
+        start += len(rows)
+    return [_Members(tuple(np.concatenate(column) for column in zip(*parts, strict=True))) for parts in found]
+
+
+def _drawn(view: TableView, step: StepRecord, there: list[tuple[str, _Members]], budget: Budget) -> list[ClassMap]:
+    number = sum(len(_largest(members)) for _, members in there)
+    each = max(1, min(PER_SIDE, budget.pictures // (4 * max(1, number))))
+    sides = [side for _, members in there for cluster in _largest(members) for side in _sides(members, cluster, each)]
+    sheets = iter(sheets_of(view, [""] * len(sides), [0] * len(sides), sides, budget, [step.gives[2]]))
+    maps = []
+    for name, members in there:
+        clusters, failed = [], ""
+        _, labels, attributes, *_ = members.columns
+        for cluster in _largest(members):
+            near, far = next(sheets), next(sheets)
+            failed = near.failed
+            first = int(np.flatnonzero(labels == cluster)[0])
+            rows = int((labels == cluster).sum())
+            clusters.append(ClusterOfClass(cluster, int(attributes[first]), rows, near.cards, far.cards))
+        places, shown, problem = _map(view.table, step, members)
+        more = len(np.unique(labels)) - len(clusters)
+        maps.append(ClassMap(name, step.gives[0], len(labels), tuple(clusters), more, places, shown, problem, failed))
+    return maps
+
+
+def _largest(members: _Members) -> list[int]:
+    """Clusters that are shown, in their order."""
+    return [int(cluster) for cluster in np.unique(members.columns[1])[:CLUSTERS]]
+
+
+def _sides(members: _Members, cluster: int, each: int) -> tuple[list[int], list[int]]:
+    """Row numbers of the nearest rows of a cluster, and of the farthest of the others, the farthest last."""
+    rows, labels, *_ = members.columns
+    order = members.order
+    own = rows[order[labels[order] == cluster]]
+    near, rest = own[:each], own[each:]
+    return near.tolist(), rest[-each:].tolist()
+
+
+def _map(
+    table: Table, step: StepRecord, members: _Members
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64], str]:
+    """Places on the map of rows drawn by hash, their clusters, and why there are none."""
+    nothing = np.empty((0, 2)), np.empty(0, np.int64)
+    of = str(step.parameters["of"])
+    if of not in table.schema.names or not is_vector(table.schema.field(of).type):
+        return *nothing, f"no map: the table does not keep '{of}'"
+    rows, labels, _, _, ranks = members.columns
+    drawn = np.argsort(ranks, kind="stable")[:ROWS]
+    vectors = fetch(table, rows[drawn].tolist(), [of]).vectors(of).astype(np.float32)
+    if step.parameters.get("metric") == "cosine":
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    try:
+        places = map_of(vectors)
+    except MissingExtra as missing:
+        return *nothing, f"no map: {missing}"
+    if places is None:
+        return *nothing, "no map: too few rows"
+    return places, labels[drawn].astype(np.int64), ""
