@@ -49,6 +49,7 @@ STEPS = {
     "remove": "poolwright.choose.remove:Remove",
     "verdicts": "poolwright.verify.judged:Verdicts",
     "split": "poolwright.split.split:Split",
+    "glt": "poolwright.split.glt:Glt",
 }
 
 LAYOUTS = {

@@ -40,6 +40,11 @@ LABEL = "label"
 LABEL_INDEX = "label_index"
 SIMILARITY = "similarity"
 SPLIT = "split"
+ATTRIBUTE = "attribute"
+CLASS_INDEX = "class_index"
+FREQUENCY = "frequency"
+SPLIT_GLT = "split_glt"
+SPLIT_CBL = "split_cbl"
 
 
 @dataclass(frozen=True)
@@ -93,6 +98,10 @@ WELL_KNOWN: dict[str, Column] = {
         Column(LABEL_INDEX, pa.int32(), "index", "Index of the class in its vocabulary"),
         Column(SIMILARITY, pa.float32(), "cosine", "Cosine of the image and its label or text"),
         Column(SPLIT, pa.string(), "", "Split of the released dataset the row is in"),
+        Column(ATTRIBUTE, pa.int32(), "rank", "Cluster of the row among those of its class, 0 the largest"),
+        Column(FREQUENCY, pa.int32(), "group", "How frequent the class is: 0 many, 1 medium, 2 few rows"),
+        Column(SPLIT_GLT, pa.string(), "", "Split where classes and attributes are long-tailed; null in none"),
+        Column(SPLIT_CBL, pa.string(), "", "Split where classes are balanced, attributes long-tailed; null in none"),
     )
 }
 
