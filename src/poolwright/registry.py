@@ -58,6 +58,7 @@ LAYOUTS = {
     "domainnet": "poolwright.release.domainnet:DomainNet",
     "geoyfcc": "poolwright.release.geoyfcc:GeoYFCC",
     "mappool": "poolwright.release.mappool:MapPool",
+    "glt": "poolwright.release.glt:Glt",
 }
 
 

@@ -75,6 +75,16 @@ CLIP = "made:clip"
 IMAGES: dict[str, Any] = {"images": True, "most": 7}
 NAMES = ["a dog", "a boat", "a red boat"]
 
+LONG_TAIL: dict[str, Any] = {
+    "ratio": [5, 3, 1],
+    "test_bbl": 2,
+    "test_bl": 9,
+    "test_lt": 5,
+    "val": 5,
+    "balanced": 27,
+    "frequency": [1, "100%"],
+    "sizes": {"shape": "exponential", "largest": 60, "imbalance": 3},
+}
 LEARN: dict[str, Any] = {"with": "embedding", "examples": "examples", "folds": 2}
 
 EXAMPLES: dict[str, list[Example]] = {
@@ -184,6 +194,10 @@ EXAMPLES: dict[str, list[Example]] = {
         Example({"counts": {"test": 2, "val": 3}}, may_refuse=True, keeps=kept(5)),
         Example({"ratios": {"train": 0.7, "test": 0.3}, "group": "label"}),
         Example({"ratios": {"train": 0.5, "test": 0.5}, "group": "year", "stratify": ["country", "flag"]}),
+    ],
+    "glt": [
+        Example({"label": "country", "attribute": "rank", "scale": "auto"}, may_refuse=True),
+        Example({"label": "flag", "attribute": "rank", **LONG_TAIL}, may_refuse=True),
     ],
 }
 

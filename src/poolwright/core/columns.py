@@ -45,6 +45,8 @@ CLASS_INDEX = "class_index"
 FREQUENCY = "frequency"
 SPLIT_GLT = "split_glt"
 SPLIT_CBL = "split_cbl"
+LONG_TAIL = (SPLIT_GLT, SPLIT_CBL, CLASS_INDEX, FREQUENCY, ATTRIBUTE)
+"""What the step `glt` gives."""
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from poolwright.core.columns import LONG_TAIL
+
 
 class Figure(BaseModel):
     """One number, or one matrix of numbers, measured on the kept rows of a table.
@@ -18,6 +20,8 @@ class Figure(BaseModel):
     `domain_gap`: a linear probe for each value of the column `domain`, trained on its rows of the split `train`
         and tested on the rows of the split `test` of each other: a matrix of accuracies. Over the classes of
         `truth` that all domains have to train on, so that each number answers the same question.
+    `long_tail`: a linear probe on `vectors` for each protocol of a table with the sets of the step `glt`: two matrices,
+        of accuracy and of precision (the mean over classes), over all test rows, by frequency group and by attribute.
     `verdicts`: precision, recall and prevalence on the pool of the table's classifier, with intervals, from the
         verdicts on a `sheet` that `poolwright audit` wrote. Until there are some, it is left out and said.
     """
@@ -26,19 +30,20 @@ class Figure(BaseModel):
 
     name: str = Field(description="name the figure is printed under, such as top-1")
     table: str = Field(description="table whose kept rows are measured")
-    measure: Literal["accuracy", "balance", "probe", "domain_gap", "verdicts"] = Field(
+    measure: Literal["accuracy", "balance", "probe", "domain_gap", "long_tail", "verdicts"] = Field(
         default="accuracy", description="what is measured"
     )
     predicted: str | None = Field(default=None, description="accuracy: column with the prediction")
     truth: str | None = Field(default=None, description="accuracy, probe, domain_gap: column with the true value")
     group: tuple[str, ...] = Field(default=(), description="balance: columns of the groups")
-    vectors: str | None = Field(default=None, description="probe, domain_gap: column of vectors")
+    vectors: str | None = Field(default=None, description="probe, domain_gap, long_tail: column of vectors")
     split: str = Field(default="split", description="probe, domain_gap: column with the splits train and test")
     domain: str | None = Field(default=None, description="domain_gap: column of the domains, such as continent")
     rows: int = Field(
         default=20_000,
         ge=1,
-        description="domain_gap: most rows of a domain to train on, and most to test on; drawn by a hash of the uid",
+        description="domain_gap, long_tail: most rows of a domain or set to train on, and most to test on; drawn by a "
+        "hash of the uid",
     )
 
     sheet: str | None = Field(default=None, description="verdicts: the sheet, relative to the recipe's folder")
@@ -56,6 +61,7 @@ class Figure(BaseModel):
             "balance": ("group",),
             "probe": ("vectors", "truth"),
             "domain_gap": ("vectors", "truth", "domain"),
+            "long_tail": ("vectors",),
             "verdicts": ("sheet",),
         }[self.measure]
         missing = [name for name in needed if not getattr(self, name)]
@@ -76,5 +82,7 @@ class Figure(BaseModel):
             return self.group
         if self.measure == "accuracy":
             return (str(self.predicted), str(self.truth))
+        if self.measure == "long_tail":
+            return (str(self.vectors), *LONG_TAIL)
         probed = (str(self.vectors), str(self.truth), self.split)
         return (*probed, str(self.domain)) if self.measure == "domain_gap" else probed

@@ -8,13 +8,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from poolwright.core.columns import is_groupable, is_vector
+from poolwright.core.columns import ATTRIBUTE, CLASS_INDEX, FREQUENCY, is_groupable, is_vector
 from poolwright.core.errors import RecipeError, did_you_mean
 from poolwright.core.measured import Matrix, Measured
 from poolwright.core.rows import Rows
 from poolwright.core.table import Table
 from poolwright.recipe.figures import Figure
 from poolwright.run.domain_gap import domain_gap
+from poolwright.run.long_tail import long_tail
 
 
 def check_figure(figure: Figure, schema: pa.Schema) -> None:
@@ -32,17 +33,20 @@ def check_figure(figure: Figure, schema: pa.Schema) -> None:
                 f"figure '{figure.name}': table '{figure.table}' has no column '{name}'; "
                 f"{did_you_mean(name, schema.names)}; there are: {', '.join(schema.names)}"
             )
-    if figure.measure != "domain_gap":
+    if figure.measure not in ("domain_gap", "long_tail"):
         return
     for name in figure.columns():
         dtype, vectors = schema.field(name).type, name == figure.vectors
-        if not (is_vector(dtype) if vectors else is_groupable(dtype)):
-            wanted = "vectors" if vectors else "strings or integers"
+        numbers = figure.measure == "long_tail" and name in (CLASS_INDEX, FREQUENCY, ATTRIBUTE)
+        if not (is_vector(dtype) if vectors else pa.types.is_integer(dtype) if numbers else is_groupable(dtype)):
+            wanted = "vectors" if vectors else "integers" if numbers else "strings or integers"
             raise RecipeError(f"figure '{figure.name}': column '{name}' has type {dtype}; it takes {wanted}")
 
 
-def measure(figure: Figure, table: Table, workers: int | None = None) -> Measured:
-    """The value of a figure. The same rows in any order give the same value, whatever the number of workers.
+def measure(figure: Figure, table: Table, workers: int | None = None) -> tuple[Measured, ...]:
+    """The value of a figure; of `long_tail` two.
+
+    The same rows in any order give the same value, whatever the number of workers.
 
     Args:
         workers: probes fitted at once; default one a core.
@@ -57,8 +61,10 @@ def measure(figure: Figure, table: Table, workers: int | None = None) -> Measure
         raise RecipeError(f"figure '{figure.name}': table '{table.name}' kept no rows to measure")
     # With more threads the last bits of a product depend on how it was cut.
     with threadpool_limits(1):
+        if figure.measure == "long_tail":
+            return tuple(long_tail(figure, table, workers))
         value, words = _value(figure, table, workers)
-    return Measured(name=figure.name, table=table.name, measure=figure.measure, value=value, words=words)
+    return (Measured(name=figure.name, table=table.name, measure=figure.measure, value=value, words=words),)
 
 
 def _value(figure: Figure, table: Table, workers: int | None) -> tuple[float | Matrix, str]:

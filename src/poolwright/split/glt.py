@@ -30,9 +30,10 @@ from poolwright.core.state import State
 from poolwright.core.step import Kind, Outcome, Reason, Step
 from poolwright.kernels.group_counts import count_groups
 from poolwright.kernels.groups import Groups, check_groupable, groups_of, lacks_value
+from poolwright.kernels.long_tail import SETS
 from poolwright.kernels.ready import once
 from poolwright.split.class_sizes import IMAGENET_GLT, ImageNetGlt, Profile, check_sizes, sizes_for
-from poolwright.split.glt_cuts import NOWHERE, SETS, SIZES, Cuts, fit_cuts, no_cuts
+from poolwright.split.glt_cuts import NOWHERE, SIZES, Cuts, fit_cuts, no_cuts
 from poolwright.split.glt_draws import Counts, Wanted, draw, find_scale
 
 CELLS = "cells"
@@ -67,8 +68,9 @@ class Glt(Step):
 
     Two columns name the set of each row: `split_glt` and `split_cbl`; the balanced tests are in both. A row can be in
     train or val of both, but no row of a test is in any other set. `class_index` is the number of the class,
-    `frequency` its group: 0 many, 1 medium, 2 few. Three protocols are meant: class-wise LT (train of GLT, test_bl),
-    attribute-wise LT (train of CBL, test_bbl), generalized LT (train of GLT, test_bbl).
+    `frequency` its group: 0 many, 1 medium, 2 few; the attribute is given as `attribute`, however its column is called.
+    Three protocols are meant: class-wise LT (train of GLT, test_bl), attribute-wise LT (train of CBL, test_bbl),
+    generalized LT (train of GLT, test_bbl).
 
     The default numbers are those of ImageNet-GLT. For smaller data, `scale` multiplies every number of rows. `auto`
     takes the rows of the largest class over 1,300, those of ImageNet's, at most 1, times the largest whole percentage
@@ -148,7 +150,7 @@ class Glt(Step):
         if not pa.types.is_integer(dtype):
             raise StepError(f"glt: '{self.attribute}' has type {dtype}; attributes are integers from 0")
         texts = [pa.field(name, pa.string()) for name in (SPLIT_GLT, SPLIT_CBL)]
-        return [*texts, pa.field(CLASS_INDEX, pa.int32()), pa.field(FREQUENCY, pa.int32())]
+        return [*texts, *(pa.field(name, pa.int32()) for name in (CLASS_INDEX, FREQUENCY, ATTRIBUTE))]
 
     def fit(self, frame: Frame, context: Context) -> State:
         counted = count_groups(frame, (self.label, self.attribute))
@@ -208,6 +210,7 @@ class Glt(Step):
             test_bl=self.test_bl,
             test_lt=self.test_lt,
             val=self.val,
+            hint="" if self.scale == "auto" else " or for `scale: auto`",
         )
         scale = find_scale(there, names, wanted) if self.scale == "auto" else exact(self.scale)
         return wanted.scaled(scale), scale
@@ -223,7 +226,8 @@ class Glt(Step):
         names = pa.array([*SETS, None], pa.string())
         columns = {SPLIT_GLT: names.take(pa.array(glt)), SPLIT_CBL: names.take(pa.array(cbl))}
         for column, figure in ((CLASS_INDEX, _NUMBER), (FREQUENCY, _FREQUENCY)):
-            columns[column] = pa.array(np.append(table.column(figure).to_numpy().astype(np.int32), -1)[ids])
+            columns[column] = pa.array(np.append(table.column(figure).to_numpy(), -1)[ids].astype(np.int32))
+        columns[ATTRIBUTE] = rows.column(self.attribute).cast(pa.int32(), safe=False)
         drop = np.where((glt == NOWHERE) & (cbl == NOWHERE), 2, 0).astype(np.uint8)
         drop[lacks_value(rows, (self.label, self.attribute))] = 1
         return Outcome(columns, drop)

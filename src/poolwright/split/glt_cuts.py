@@ -21,11 +21,10 @@ from poolwright.kernels.bins import Bins, total
 from poolwright.kernels.groups import Groups
 from poolwright.kernels.hash_cuts import cut_ranks
 from poolwright.kernels.hashing import hash_key
+from poolwright.kernels.long_tail import SETS, TEST_BBL, TEST_BL, TEST_LT, TRAIN, VAL
 from poolwright.kernels.ranks import hash_ranks
 from poolwright.split.glt_draws import Counts, Draws, draw_balanced
 
-TRAIN, VAL, TEST_LT, TEST_BL, TEST_BBL = SETS = ("train", "val", "test_lt", "test_bl", "test_bbl")
-"""The sets, by the names that the published files give them."""
 NOWHERE = len(SETS)
 SIZES = ("test_bbl", "test_bl", "glt.test_lt", "glt.val", "glt.train", "cbl.val", "cbl.train")
 """What the rows of the sets are called in the state; the balanced tests are those of both protocols."""

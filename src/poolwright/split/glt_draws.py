@@ -33,6 +33,7 @@ class Wanted:
         balanced: of each class in the class-balanced rest.
         test_bbl: rows of each class and attribute; smallest: most share of the class's smallest attribute.
         test_bl, test_lt, val: rows a class; of test_lt and the long-tailed val on average.
+        hint: what else errors advise.
     """
 
     ratio: tuple[int, ...]
@@ -43,6 +44,7 @@ class Wanted:
     test_bl: int
     test_lt: int
     val: int
+    hint: str = ""
 
     def scaled(self, factor: Fraction) -> Wanted:
         """Every number of rows times the factor, rounded half up, but such that no set and no class vanishes."""
@@ -115,11 +117,11 @@ def draw(there: Counts, names: Sequence[str], wanted: Wanted) -> Draws:
         raise StepError(
             f"glt: Test-GBL takes of every attribute of a class at most {float(wanted.smallest):.0%} of the smallest; "
             f"that is no row in class '{names[number]}', whose attribute {attribute} has "
-            f"{there[number, attribute]} rows; {_advice(each == 0)}"
+            f"{there[number, attribute]} rows; {_advice(each == 0, 'smallest', wanted)}"
         )
     test_bbl = np.repeat(each[:, None], there.shape[1], axis=1)
     test_bl = np.broadcast_to(wanted.by_attribute(wanted.test_bl), there.shape)
-    _check("Test-CBL", test_bl, there - test_bbl, names, "test_bl")
+    _check("Test-CBL", test_bl, there - test_bbl, names, "test_bl", wanted)
     left = there - test_bbl - test_bl
     asked = wanted.rounded_down(wanted.sizes)
     rest = np.minimum(asked, left)
@@ -138,7 +140,7 @@ def draw_balanced(draws: Draws, taken: Counts) -> tuple[Counts, Counts]:
     """
     rest = np.minimum(_balanced(draws), draws.there - draws.tests - taken)
     val = np.broadcast_to(draws.wanted.by_attribute(draws.wanted.val), rest.shape)
-    _check("the val of CBL", val, rest, draws.names, "val")
+    _check("the val of CBL", val, rest, draws.names, "val", draws.wanted)
     if len(rest) and (rest.sum(axis=1) == val.sum(axis=1)).any():
         number = int(np.argmax(rest.sum(axis=1) == val.sum(axis=1)))
         raise StepError(
@@ -155,22 +157,20 @@ def find_scale(there: Counts, names: Sequence[str], wanted: Wanted) -> Fraction:
     the class-balanced rest is, all but surely, cut in no class.
 
     Raises:
-        StepError: there is none; the error of 1%.
+        StepError: there is none.
     """
     largest = int(there.sum(axis=1).max(initial=0))
     whole = min(Fraction(largest, LARGEST_IMAGENET_CLASS), Fraction(1))
+    wrong = ""
     for percent in range(100, 0, -1):
         factor = whole * percent / 100
         try:
             if _is_whole(there, names, wanted.scaled(factor)):
                 return factor
-        except StepError:
-            if percent == 1:
-                raise
-    raise StepError(
-        "glt: at no scale every class has the rows of a class-balanced rest; drop the smallest classes, give "
-        "'balanced' a smaller number, or name a 'scale', at which classes are cut to what is there"
-    )
+            wrong = "not every class has the rows of a class-balanced rest; drop the smallest classes"
+        except StepError as error:
+            wrong = str(error).removeprefix("glt: ")
+    raise StepError(f"glt: `scale: auto` finds no scale that fits; at the smallest, {wrong}")
 
 
 def _is_whole(there: Counts, names: Sequence[str], wanted: Wanted) -> bool:
@@ -187,14 +187,14 @@ def _balanced(draws: Draws) -> Counts:
     return draws.wanted.rounded_down(np.minimum(draws.wanted.balanced, (draws.there - draws.tests).sum(axis=1)))
 
 
-def _check(what: str, asked: Counts, left: Counts, names: Sequence[str], parameter: str) -> None:
+def _check(what: str, asked: Counts, left: Counts, names: Sequence[str], parameter: str, wanted: Wanted) -> None:
     short = asked > left
     if not short.any():
         return
     number, attribute = (int(place) for place in np.argwhere(short)[0])
     raise StepError(
         f"glt: {what} asks for {asked[number, attribute]:,} rows of attribute {attribute} in class '{names[number]}', "
-        f"and {left[number, attribute]:,} are left; {_advice(np.asarray(short.any(axis=1)), parameter)}"
+        f"and {left[number, attribute]:,} are left; {_advice(np.asarray(short.any(axis=1)), parameter, wanted)}"
     )
 
 
@@ -205,19 +205,19 @@ def _check_rest(rest: Counts, asked: Counts, names: Sequence[str], wanted: Wante
         why = f"a size of {wanted.sizes[number]}" if not asked[number].any() else "what the tests leave"
         raise StepError(
             f"glt: the long-tailed rest has no row of class '{names[number]}', number {number}, by {why}; "
-            f"{_advice(empty, 'sizes')}"
+            f"{_advice(empty, 'sizes', wanted)}"
         )
     drawn, there = (wanted.test_lt + wanted.val) * len(rest), int(rest.sum())
     if len(rest) and drawn >= there:
         raise StepError(
             f"glt: Test-GLT and the val of GLT take {wanted.test_lt} + {wanted.val} rows x {len(rest):,} classes = "
             f"{drawn:,}, and the long-tailed rest has {there:,}, so none is left to train on; ask for smaller "
-            "'test_lt' and 'val' or larger 'sizes', or for `scale: auto`"
+            f"'test_lt' and 'val' or larger 'sizes'{wanted.hint}"
         )
 
 
-def _advice(short: npt.NDArray[np.bool_], parameter: str = "smallest") -> str:
+def _advice(short: npt.NDArray[np.bool_], parameter: str, wanted: Wanted) -> str:
     others = int(short.sum()) - 1
     so = f"so it is in {others:,} more {'class' if others == 1 else 'classes'}; " if others else ""
     changed = "a larger" if parameter in ("smallest", "sizes") else "a smaller"
-    return f"{so}ask for {changed} '{parameter}' or for `scale: auto`, merge clusters, or drop such classes before"
+    return f"{so}ask for {changed} '{parameter}'{wanted.hint}, merge clusters, or drop such classes before"
