@@ -8,7 +8,7 @@ from poolwright.kernels.long_tail import GROUPS, LongTail
 from poolwright.release.drawing import INK, KEPT, RULE, SOFT, WIDTH, fonts, thousands
 
 _COLOURS = ("#0f3350", KEPT, "#7fb0d0")
-"""Of the frequency groups, and of the attributes as they get rarer."""
+"""Of the frequency groups."""
 _ROW = 1.05  # inches of a set
 
 
@@ -47,8 +47,7 @@ def _draw_classes(axes: Any, found: LongTail, title: str) -> None:
 
 
 def _draw_attributes(axes: Any, rows: list[int]) -> None:
-    colours = [_COLOURS[min(rank, len(_COLOURS) - 1)] for rank in range(len(rows))]
-    axes.bar(range(len(rows)), rows, width=0.72, color=colours)
+    axes.bar(range(len(rows)), rows, width=0.72, color=SOFT)
     axes.set_xticks(range(len(rows)))
     axes.set_ylim(0, max(*rows, 1) * 1.12)
 
