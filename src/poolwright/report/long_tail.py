@@ -45,9 +45,7 @@ def _classes(found: LongTail, title: str) -> Plot:
     ranges = [_range(first, last - 1) for first, last in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)]
     titles = [f"{words}: {in_rows(int(count))}" for words, count in zip(ranges, sums.tolist(), strict=True)]
     top = nice_top(float(means.max(initial=1.0)))
-    facts = (
-        f"{in_rows(int(sizes.sum()))}; largest class {sizes.max(initial=0):,.0f}, smallest {sizes.min(initial=0):,.0f}"
-    )
+    facts = f"{in_rows(int(sizes.sum()))}; largest class {sizes.max():,.0f}, smallest {sizes.min():,.0f}"
     return Plot(
         title=title,
         meaning="Rows of each class, by its number" if len(ranges) == len(sizes) else "Mean rows of classes, by number",
