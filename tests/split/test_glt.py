@@ -213,19 +213,17 @@ def test_files_of_sizes_that_cannot_be_used(large: pa.Table, tmp_path: Path, con
             "at most 25% of the smallest; that is no row in class 'small', whose attribute 2 has 3 rows; "
             "ask for a larger 'smallest' or for `scale: auto`",
         ),
-        ({"small": (90, 30)}, {}, "whose attribute 2 has 0 rows"),
+        (
+            {"small": (90, 30), "large": (800, 300, 200)},
+            {},
+            "class 'small' has no row of attribute 2, and the ratio has 3 parts; give a ratio with fewer parts",
+        ),
         (
             {"small": (50, 30, 10)},
             {},
-            "Test-CBL asks for 42 rows of attribute 0 in class 'small', and 48 are left|"
-            "Test-CBL asks for 6 rows of attribute 2|Test-GLT",
+            "take 60 [+] 30 rows x 1 classes = 90, and the long-tailed rest has 24, so none is left to train on",
         ),
         ({"small": (40, 30, 10)}, {}, "Test-CBL asks for 42 rows of attribute 0 in class 'small', and 38 are left"),
-        (
-            {"small": (62, 30, 10)},
-            {},
-            "the val of CBL asks for|Test-GLT and the val of GLT take 60 [+] 30 rows x 1 classes",
-        ),
         (
             {"small": (62, 30, 10)},
             {"test_lt": 0},
@@ -240,7 +238,12 @@ def test_files_of_sizes_that_cannot_be_used(large: pa.Table, tmp_path: Path, con
         (
             {"large": (800, 300, 200)},
             {"val": 3, "balanced": 3, "test_lt": 5},
-            "has 2 rows in the class-balanced rest|the val of CBL asks for 1 rows of attribute 1",
+            "the val of CBL asks for 1 row of attribute 1 in class 'large', and 0 are left",
+        ),
+        (
+            {"large": (800, 300, 200)},
+            {"val": 1, "balanced": 2, "test_lt": 5},
+            "class 'large' has 1 row in the class-balanced rest, all for its val, and none to train on",
         ),
         (
             {"large": (800, 300, 200, 100)},

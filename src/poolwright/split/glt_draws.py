@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from poolwright.core.errors import StepError
 from poolwright.kernels.shares import apportion
+from poolwright.kernels.words import rows as in_rows
 
 LARGEST_IMAGENET_CLASS = 1_300
 _SIGMAS = 4.0
@@ -109,6 +110,7 @@ def draw(there: Counts, names: Sequence[str], wanted: Wanted) -> Draws:
     Raises:
         StepError: a class cannot give what is asked of it, or the rest is too small.
     """
+    _check_attributes(there, names)
     most = there.min(axis=1) * wanted.smallest.numerator // wanted.smallest.denominator
     each = np.minimum(wanted.test_bbl, most)
     if wanted.test_bbl and (each == 0).any():
@@ -144,8 +146,8 @@ def draw_balanced(draws: Draws, taken: Counts) -> tuple[Counts, Counts]:
     if len(rest) and (rest.sum(axis=1) == val.sum(axis=1)).any():
         number = int(np.argmax(rest.sum(axis=1) == val.sum(axis=1)))
         raise StepError(
-            f"glt: class '{draws.names[number]}' has {rest[number].sum():,} rows in the class-balanced rest, all for "
-            "its val, and none to train on; ask for a smaller 'val' or a larger 'balanced'"
+            f"glt: class '{draws.names[number]}' has {in_rows(int(rest[number].sum()))} in the class-balanced rest, all "
+            "for its val, and none to train on; ask for a smaller 'val' or a larger 'balanced'"
         )
     return rest, val.copy()
 
@@ -187,14 +189,27 @@ def _balanced(draws: Draws) -> Counts:
     return draws.wanted.rounded_down(np.minimum(draws.wanted.balanced, (draws.there - draws.tests).sum(axis=1)))
 
 
+def _check_attributes(there: Counts, names: Sequence[str]) -> None:
+    lacking = (there == 0).any(axis=1)
+    if not lacking.any():
+        return
+    number = int(np.argmax(lacking))
+    attribute = int(np.argmax(there[number] == 0))
+    raise StepError(
+        f"glt: class '{names[number]}' has no row of attribute {attribute}, and the ratio has {there.shape[1]} parts; "
+        f"{_more(lacking)}give a ratio with fewer parts, cluster again, or drop such classes before"
+    )
+
+
 def _check(what: str, asked: Counts, left: Counts, names: Sequence[str], parameter: str, wanted: Wanted) -> None:
     short = asked > left
     if not short.any():
         return
     number, attribute = (int(place) for place in np.argwhere(short)[0])
     raise StepError(
-        f"glt: {what} asks for {asked[number, attribute]:,} rows of attribute {attribute} in class '{names[number]}', "
-        f"and {left[number, attribute]:,} are left; {_advice(np.asarray(short.any(axis=1)), parameter, wanted)}"
+        f"glt: {what} asks for {in_rows(int(asked[number, attribute]))} of attribute {attribute} in class "
+        f"'{names[number]}', and {left[number, attribute]:,} are left; "
+        f"{_advice(np.asarray(short.any(axis=1)), parameter, wanted)}"
     )
 
 
@@ -217,7 +232,10 @@ def _check_rest(rest: Counts, asked: Counts, names: Sequence[str], wanted: Wante
 
 
 def _advice(short: npt.NDArray[np.bool_], parameter: str, wanted: Wanted) -> str:
-    others = int(short.sum()) - 1
-    so = f"so it is in {others:,} more {'class' if others == 1 else 'classes'}; " if others else ""
     changed = "a larger" if parameter in ("smallest", "sizes") else "a smaller"
-    return f"{so}ask for {changed} '{parameter}'{wanted.hint}, merge clusters, or drop such classes before"
+    return f"{_more(short)}ask for {changed} '{parameter}'{wanted.hint}, merge clusters, or drop such classes before"
+
+
+def _more(short: npt.NDArray[np.bool_]) -> str:
+    others = int(short.sum()) - 1
+    return f"so it is in {others:,} more {'class' if others == 1 else 'classes'}; " if others else ""
