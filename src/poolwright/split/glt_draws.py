@@ -146,8 +146,8 @@ def draw_balanced(draws: Draws, taken: Counts) -> tuple[Counts, Counts]:
     if len(rest) and (rest.sum(axis=1) == val.sum(axis=1)).any():
         number = int(np.argmax(rest.sum(axis=1) == val.sum(axis=1)))
         raise StepError(
-            f"glt: class '{draws.names[number]}' has {in_rows(int(rest[number].sum()))} in the class-balanced rest, all "
-            "for its val, and none to train on; ask for a smaller 'val' or a larger 'balanced'"
+            f"glt: class '{draws.names[number]}' has {in_rows(int(rest[number].sum()))} in the class-balanced rest, "
+            "all for its val, and none to train on; ask for a smaller 'val' or a larger 'balanced'"
         )
     return rest, val.copy()
 
