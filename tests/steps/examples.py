@@ -76,14 +76,15 @@ IMAGES: dict[str, Any] = {"images": True, "most": 7}
 NAMES = ["a dog", "a boat", "a red boat"]
 
 LONG_TAIL: dict[str, Any] = {
-    "ratio": [5, 3, 1],
+    "ratio": [4, 2, 1],
     "test_bbl": 2,
-    "test_bl": 9,
-    "test_lt": 5,
-    "val": 5,
-    "balanced": 27,
-    "frequency": [1, "100%"],
-    "sizes": {"shape": "exponential", "largest": 60, "imbalance": 3},
+    "smallest": "50%",
+    "test_bl": 4,
+    "test_lt": 3,
+    "val": 3,
+    "balanced": 14,
+    "frequency": [1, 2],
+    "sizes": {"shape": "exponential", "largest": 28, "imbalance": 2},
 }
 LEARN: dict[str, Any] = {"with": "embedding", "examples": "examples", "folds": 2}
 
