@@ -157,8 +157,7 @@ class Glt(Step):
         cells = counted.groups
         if not len(cells):
             cuts, rows = no_cuts(cells)
-            values = {"scale": "1", "long_tailed": 0, "balanced": 0}
-            return State({**_values_of(cuts), **values}, {CELLS: self._table(cuts, rows, np.empty(0, np.int64), 0)})
+            return State(_values_of(cuts), {CELLS: self._table(cuts, rows, np.empty(0, np.int64), 0)})
         names, number, attribute = self._classes(cells, counted.counts)
         there = np.zeros((len(names), len(self.ratio)), np.int64)
         there[number, attribute] = counted.counts
@@ -196,8 +195,8 @@ class Glt(Step):
         order = np.argsort(-sizes, kind="stable")
         number = np.empty(len(order), np.int64)
         number[order] = np.arange(len(order))
-        texts = [str(label) for label in known]
-        return [texts[place] for place in order], number[of], np.array(attributes, np.int64)
+        names = [str(label) for label in known]
+        return [names[place] for place in order], number[of], np.array(attributes, np.int64)
 
     def _wanted(self, there: Counts, names: list[str]) -> tuple[Wanted, Fraction]:
         """What is asked for, scaled, and the scale."""
