@@ -124,7 +124,7 @@ imagenet_sup_intra_lt_inter_lt.json   Train-GLT, its val and Test-GLT, Test-CBL,
 imagenet_sup_intra_lt_inter_bl.json   Train-CBL and its val, Test-CBL, Test-GBL
                                       {"cat2id", "id2cat", "train", "val", "test_lt", "test_bl", "test_bbl"}; each set
                                       {"label": {path: "0"}, "frequency": {path: 0}, "attribute": {path: 0}}
-metadata.parquet                      one row an image: path, class, attribute, frequency, and its set in either file""",
+metadata.parquet                      one row an image: path, class, attribute, frequency, and its set in either""",
 }
 
 
