@@ -53,6 +53,7 @@ STEP_EXAMPLES = {
     "remove": "remove: {ids: [b-17, b-23], by: uid}",
     "verdicts": "verdicts: {path: sheet.csv, words: {map: positive, other: negative}}",
     "split": "split: {ratios: {train: 80%, val: 10%, test: rest}, stratify: [label], group: author}",
+    "glt": "glt: {attribute: attribute, scale: auto, frequency: [40%, 85%]}",
 }
 
 POOL_EXAMPLES = {
@@ -97,6 +98,7 @@ LAYOUT_EXAMPLES = {
     "domainnet": "{table: best, layout: domainnet, domain: continent, to: out/best-domainnet}",
     "geoyfcc": "{table: best, layout: geoyfcc, columns: {yfcc_metadata: null}, pickle: true, to: out/best}",
     "mappool": "{table: best, layout: mappool, columns: {l14_txt: null}, more: [decision], to: out/best}",
+    "glt": "{table: best, layout: glt, root: /data/imagenet/train, to: out/best-glt}",
 }
 
 LAYOUT_FORMS = {
@@ -118,6 +120,12 @@ metadata.pkl                        the same as a pandas DataFrame, with `pickle
 classes.csv                         all classes: number, index in the vocabulary, WordNet id, name, rows""",
     "mappool": """\
 data/train-00000-of-00002.parquet   one row an image, in the published columns; vectors float16, images by URL""",
+    "glt": """\
+imagenet_sup_intra_lt_inter_lt.json   Train-GLT, its val and Test-GLT, Test-CBL, Test-GBL
+imagenet_sup_intra_lt_inter_bl.json   Train-CBL and its val, Test-CBL, Test-GBL
+                                      {"cat2id", "id2cat", "train", "val", "test_lt", "test_bl", "test_bbl"}; each set
+                                      {"label": {path: "0"}, "frequency": {path: 0}, "attribute": {path: 0}}
+metadata.parquet                      one row an image: path, class, attribute, frequency, and its set in either""",
 }
 
 
@@ -148,6 +156,8 @@ def steps_page() -> str:
         "`poolwright steps VERB` prints the same.",
         _table(("step", "kind", "what it does"), [_step_row(verb) for verb in STEPS]),
         *(part for verb in STEPS for part in _step_parts(verb)),
+        "### A rule for `sizes` of glt",
+        _fields_of(recipe_schema()["$defs"]["Profile"]),
     ]
     return _page(parts)
 
@@ -313,6 +323,7 @@ _DEFINED = {
     "ArrayColumn": "name, or [column](#columns-of-an-arrays-pool)",
     "Lookup": "[lookup](#lookup-of-an-arrays-pool)",
     "PublishedColumns": "[columns](#columns-of-a-geoyfcc-release)",
+    "Profile": "[rule](#a-rule-for-sizes-of-glt)",
 }
 
 

@@ -50,6 +50,7 @@ STEPS = {
     "remove": "poolwright.choose.remove:Remove",
     "verdicts": "poolwright.verify.judged:Verdicts",
     "split": "poolwright.split.split:Split",
+    "glt": "poolwright.split.glt:Glt",
 }
 
 LAYOUTS = {
@@ -58,6 +59,7 @@ LAYOUTS = {
     "domainnet": "poolwright.release.domainnet:DomainNet",
     "geoyfcc": "poolwright.release.geoyfcc:GeoYFCC",
     "mappool": "poolwright.release.mappool:MapPool",
+    "glt": "poolwright.release.glt:Glt",
 }
 
 

@@ -50,7 +50,7 @@ def changed(rows: pa.Table, name: str, values: Any) -> pa.Table:
 
 def found(rows: pa.Table, folder: Path, **more: Any) -> Measured:
     table = write_table(folder / "toy", rows, cuts=more.pop("cuts", ()))
-    return measure(FIGURE.model_copy(update=more.pop("figure", {})), table, **more)
+    return measure(FIGURE.model_copy(update=more.pop("figure", {})), table, **more)[0]
 
 
 def matrix_of(measured: Measured) -> Matrix:

@@ -75,6 +75,17 @@ CLIP = "made:clip"
 IMAGES: dict[str, Any] = {"images": True, "most": 7}
 NAMES = ["a dog", "a boat", "a red boat"]
 
+LONG_TAIL: dict[str, Any] = {
+    "ratio": [4, 2, 1],
+    "test_bbl": 2,
+    "smallest": "50%",
+    "test_bl": 4,
+    "test_lt": 3,
+    "val": 3,
+    "balanced": 14,
+    "frequency": [1, 2],
+    "sizes": {"shape": "exponential", "largest": 28, "imbalance": 2},
+}
 LEARN: dict[str, Any] = {"with": "embedding", "examples": "examples", "folds": 2}
 
 EXAMPLES: dict[str, list[Example]] = {
@@ -191,6 +202,10 @@ EXAMPLES: dict[str, list[Example]] = {
         Example({"counts": {"test": 2, "val": 3}}, may_refuse=True, keeps=kept(5)),
         Example({"ratios": {"train": 0.7, "test": 0.3}, "group": "label"}),
         Example({"ratios": {"train": 0.5, "test": 0.5}, "group": "year", "stratify": ["country", "flag"]}),
+    ],
+    "glt": [
+        Example({"label": "country", "attribute": "rank", "scale": "auto"}, may_refuse=True),
+        Example({"label": "flag", "attribute": "rank", **LONG_TAIL}, may_refuse=True),
     ],
 }
 

@@ -66,6 +66,7 @@ def make(seed: int, rows: int, coding: str, words: list[str], images: bool) -> p
         "taken_at": some([0, 10**15, 10**15 + 1, -(10**12)], pa.timestamp("us", tz="UTC")),
         "embedding": _vectors(draw, rows),
         **_coordinates(seed, rows),
+        "rank": _ranks(seed, rows),
     }
     if images:
         columns["image"] = some(FILES, pa.binary(), 0.0)
@@ -110,6 +111,12 @@ def _coordinates(seed: int, rows: int) -> dict[str, pa.Array]:
         name: pa.array([of[place] for place in draw.integers(0, len(of), rows)], pa.float64())
         for name, of in values.items()
     }
+
+
+def _ranks(seed: int, rows: int) -> pa.Array:
+    """Ranks of clusters: 0, 1 and 2, each rarer than the one before."""
+    places = np.random.default_rng([seed, 2]).integers(0, 10, rows)
+    return pa.array([[0, 0, 0, 0, 0, 1, 1, 1, 2, None][place] for place in places], pa.int32())
 
 
 def tables(most: int, images: bool) -> st.SearchStrategy[Callable[[str], pa.Table]]:

@@ -148,14 +148,15 @@ def _print_matrix(console: Console, figure: Measured, matrix: Matrix) -> None:
     told = ", ".join(f"{name} {value:.3f}" for name, value in matrix.summary.items())
     console.print(Text(f"{figure.name} of {figure.table}: {told}", style="bold"))
     head = f"{matrix.down}, {matrix.across}"
-    grid = _grid(head, *matrix.columns, "rows", numbers=(*matrix.columns, "rows"))
+    grid = _grid(head, *matrix.columns, matrix.counted, numbers=(*matrix.columns, matrix.counted))
     for name, values, rows in zip(matrix.rows, matrix.values, matrix.row_counts, strict=True):
         cells = [
             Text(f"{value:.3f}", style="bold" if name == other else "")
             for value, other in zip(values, matrix.columns, strict=True)
         ]
         grid.add_row(Text(name), *cells, f"{rows:,}")
-    grid.add_row("rows", *(f"{rows:,}" for rows in matrix.column_counts), "")
+    if matrix.column_counts:
+        grid.add_row("rows", *(f"{rows:,}" for rows in matrix.column_counts), "")
     console.print(grid)
 
 

@@ -43,6 +43,12 @@ SPLIT = "split"
 ATTRIBUTE = "attribute"
 CLUSTER = "cluster"
 CLUSTER_DISTANCE = "cluster_distance"
+CLASS_INDEX = "class_index"
+FREQUENCY = "frequency"
+SPLIT_GLT = "split_glt"
+SPLIT_CBL = "split_cbl"
+LONG_TAIL = (SPLIT_GLT, SPLIT_CBL, CLASS_INDEX, FREQUENCY, ATTRIBUTE)
+"""What the step `glt` gives."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +105,9 @@ WELL_KNOWN: dict[str, Column] = {
         Column(ATTRIBUTE, pa.int32(), "index", "Attribute of the row within its class, 0 the most frequent"),
         Column(CLUSTER, pa.int32(), "index", "Cluster of the row within its class, by size, 0 the largest"),
         Column(CLUSTER_DISTANCE, pa.float32(), "distance", "Distance of the row's vector from its cluster's centroid"),
+        Column(FREQUENCY, pa.int32(), "group", "How frequent the class is: 0 many, 1 medium, 2 few rows"),
+        Column(SPLIT_GLT, pa.string(), "", "Split where classes and attributes are long-tailed; null in none"),
+        Column(SPLIT_CBL, pa.string(), "", "Split where classes are balanced, attributes long-tailed; null in none"),
     )
 }
 

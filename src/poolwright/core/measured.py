@@ -19,8 +19,10 @@ class Matrix(_Record):
         down, across: what the lines and the columns are: 'trained on', 'tested on'.
         rows, columns: names of the groups down and across; one name stands for one group in both.
         values: a line for each of `rows` with a number for each of `columns`, to four decimals.
-        row_counts, column_counts: rows of the table that each group stands for.
+        row_counts, column_counts: rows of the table that each group stands for; no `column_counts` where a group
+            across stands for other rows in each line.
         summary: numbers about the matrix by name, such as the mean of its diagonal.
+        counted: what `row_counts` count.
     """
 
     down: str
@@ -31,6 +33,7 @@ class Matrix(_Record):
     row_counts: tuple[int, ...]
     column_counts: tuple[int, ...]
     summary: dict[str, float]
+    counted: str = "rows"
 
     def limits(self) -> tuple[float, float]:
         """Numbers that the faintest and the strongest colour stand for: so that a hundredth does not look like much."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -28,6 +28,19 @@ _ANYWHERE = 1e12  # standard deviations within which every rank lies
 _UNKNOWN = -2
 
 
+class Limit(Protocol):
+    """Which rows take part in a draw."""
+
+    @property
+    def columns(self) -> Sequence[str]:
+        """Columns that it reads, beside those of the groups and the uid."""
+        ...
+
+    def __call__(self, rows: Rows, ids: np.ndarray) -> np.ndarray:
+        """Rows that take part: bool (n,), given the group of each row, int64 (n,). Must be picklable."""
+        ...
+
+
 @dataclass(frozen=True)
 class Tied:
     """Limits a pass to the rows that have the key (int64 (k,)) of their group's threshold."""
@@ -35,20 +48,25 @@ class Tied:
     order: Order
     key: np.ndarray
 
+    @property
+    def columns(self) -> Sequence[str]:
+        return (self.order.by,)
+
     def __call__(self, rows: Rows, ids: np.ndarray) -> np.ndarray:
         keys, valid = self.order.keys(rows)
         return np.asarray(valid & (keys == self.key[ids]))
 
 
 def cut_ranks(
-    frame: Frame, groups: Groups, counts: np.ndarray, key: int, wanted: np.ndarray, only: Tied | None = None
+    frame: Frame, groups: Groups, counts: np.ndarray, key: int, wanted: np.ndarray, only: Limit | None = None
 ) -> np.ndarray:
     """The hash ranks that keep the `wanted` first rows of each group.
 
     Args:
-        counts: int64 (k,) rows of each group.
+        counts: int64 (k,) rows of each group that take part.
         key: 64-bit key of the hash ranks.
         wanted: int64 (s, k): s thresholds a group.
+        only: the rows that take part; default all.
 
     Returns:
         int64 (s, k): the greatest rank that is kept; -1 where none is, ALL where all are.
@@ -100,7 +118,7 @@ class _Window:
     open: np.ndarray
     low: np.ndarray
     high: np.ndarray
-    only: Tied | None
+    only: Limit | None
 
     @cached_property
     def _open_groups(self) -> np.ndarray:
@@ -108,8 +126,8 @@ class _Window:
 
     @property
     def names(self) -> list[str]:
-        by = [self.only.order.by] if self.only else []
-        return list(dict.fromkeys([*self.groups.columns, *by, UID]))
+        others = self.only.columns if self.only else ()
+        return list(dict.fromkeys([*self.groups.columns, *others, UID]))
 
     def start(self) -> _InWindow:
         return _InWindow(Bins(self.open.size))

@@ -2,10 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from poolwright.core.columns import LONG_TAIL
+
+Measure = Literal[
+    "accuracy", "balance", "purity", "nmi", "probe", "domain_gap", "stream", "long_tail", "verdicts"
+]
+
+_NEEDED: Mapping[Measure, tuple[str, ...]] = {
+    "accuracy": ("predicted", "truth"),
+    "balance": ("group",),
+    "purity": ("predicted", "truth"),
+    "nmi": ("predicted", "truth"),
+    "probe": ("vectors", "truth"),
+    "domain_gap": ("vectors", "truth", "domain"),
+    "stream": ("vectors", "truth", "bucket"),
+    "long_tail": ("vectors",),
+    "verdicts": ("sheet",),
+}
+"""Fields that each measure cannot do without."""
 
 
 class Figure(BaseModel):
@@ -21,6 +41,11 @@ class Figure(BaseModel):
     `domain_gap`: a linear probe for each value of the column `domain`, trained on its rows of the split `train`
         and tested on the rows of the split `test` of each other: a matrix of accuracies. Over the classes of
         `truth` that all domains have to train on, so that each number answers the same question.
+    `stream`: a linear probe for each value of the column `bucket`, in order of time, trained and tested as for
+        `domain_gap`: a matrix of accuracies with the four means that CLEAR proposes (arXiv 2201.06289): in-domain,
+        of the diagonal; next-domain, of the diagonal above it; backward and forward transfer, of all below and above.
+    `long_tail`: a linear probe on `vectors` for each protocol of a table with the sets of the step `glt`: two matrices,
+        of accuracy and of precision (the mean over classes), over all test rows, by frequency group and by attribute.
     `verdicts`: precision, recall and prevalence on the pool of the table's classifier, with intervals, from the
         verdicts on a `sheet` that `poolwright audit` wrote. Until there are some, it is left out and said.
     """
@@ -29,25 +54,29 @@ class Figure(BaseModel):
 
     name: str = Field(description="name the figure is printed under, such as top-1")
     table: str = Field(description="table whose kept rows are measured")
-    measure: Literal["accuracy", "balance", "purity", "nmi", "probe", "domain_gap", "verdicts"] = Field(
-        default="accuracy", description="what is measured"
-    )
+    measure: Measure = Field(default="accuracy", description="what is measured")
     predicted: str | None = Field(
         default=None, description="accuracy: column with the prediction; purity, nmi: with the cluster"
     )
     truth: str | None = Field(
-        default=None, description="accuracy, purity, nmi, probe, domain_gap: column with the true value"
+        default=None, description="accuracy, purity, nmi, probe, domain_gap, stream: column with the true value"
     )
     group: tuple[str, ...] = Field(default=(), description="balance, purity, nmi: columns of the groups")
-    vectors: str | None = Field(default=None, description="probe, domain_gap: column of vectors")
-    split: str = Field(default="split", description="probe, domain_gap: column with the splits train and test")
+    vectors: str | None = Field(default=None, description="probe, domain_gap, stream, long_tail: column of vectors")
+    split: str = Field(
+        default="split", description="probe, domain_gap, stream: column with the splits train and test, such as split_0"
+    )
     domain: str | None = Field(default=None, description="domain_gap: column of the domains, such as continent")
+    bucket: str | None = Field(default=None, description="stream: column of the time buckets")
+    splits: tuple[str, ...] = Field(
+        default=(), description="stream: several columns in place of `split`; the numbers are means over them"
+    )
     rows: int = Field(
         default=20_000,
         ge=1,
-        description="domain_gap: most rows of a domain to train on, and most to test on; drawn by a hash of the uid",
+        description="domain_gap, stream, long_tail: most rows of a domain, bucket or set to train on, and most to test "
+        "on; drawn by a hash of the uid",
     )
-
     sheet: str | None = Field(default=None, description="verdicts: the sheet, relative to the recipe's folder")
     verdicts: tuple[str, ...] = Field(
         default=(), description="verdicts: filled-in copies or exports of it; default the sheet itself"
@@ -58,16 +87,7 @@ class Figure(BaseModel):
 
     @model_validator(mode="after")
     def _complete(self) -> Figure:
-        needed = {
-            "accuracy": ("predicted", "truth"),
-            "balance": ("group",),
-            "purity": ("predicted", "truth"),
-            "nmi": ("predicted", "truth"),
-            "probe": ("vectors", "truth"),
-            "domain_gap": ("vectors", "truth", "domain"),
-            "verdicts": ("sheet",),
-        }[self.measure]
-        missing = [name for name in needed if not getattr(self, name)]
+        missing = [name for name in _NEEDED[self.measure] if not getattr(self, name)]
         if missing:
             raise ValueError(f"measure '{self.measure}' needs {' and '.join(missing)}")
         return self
@@ -87,5 +107,14 @@ class Figure(BaseModel):
             return (str(self.predicted), str(self.truth))
         if self.measure in ("purity", "nmi"):
             return (str(self.predicted), str(self.truth), *self.group)
-        probed = (str(self.vectors), str(self.truth), self.split)
-        return (*probed, str(self.domain)) if self.measure == "domain_gap" else probed
+        if self.measure == "long_tail":
+            return (str(self.vectors), *LONG_TAIL)
+        splits = self.splits if self.measure == "stream" and self.splits else (self.split,)
+        return tuple(
+            dict.fromkeys([str(self.vectors), str(self.truth), *splits, *([self.groups] if self.groups else [])])
+        )
+
+    @property
+    def groups(self) -> str:
+        """Column of the groups of rows that are trained and tested on, one by one; '' where there is none."""
+        return {"domain_gap": self.domain, "stream": self.bucket}.get(self.measure) or ""

@@ -61,7 +61,8 @@ class Card:
 
     def to_markdown(self) -> str:
         parts = [self._header(), self._title(), self._facts(), self._figure("classes"), self._load(), self._columns()]
-        parts += [self._making(), statistics_section(self.release, self.statistics, self._figure("domains"))]
+        pictures = {name: self._figure(name) for name in ("domains", "sets")}
+        parts += [self._making(), statistics_section(self.release, self.statistics, pictures)]
         parts += [self._figure("similarity"), *(classifier_section(table) for table in self.family.tables)]
         parts += [measured_section(self.measured, [self._figure(name) for name in matrix_files(self.measured)])]
         parts += [self._rights(), self._limits(), self._citation(), self._verifying()]

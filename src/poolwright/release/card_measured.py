@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from poolwright.core.measured import Matrix, Measured
 from poolwright.release.text import grid, plain
 
-_TAKEN = frozenset(("funnel", "classes", "similarity", "domains"))
+_TAKEN = frozenset(("funnel", "classes", "similarity", "domains", "sets"))
 
 
 def matrix_files(measured: Sequence[Measured]) -> dict[str, Measured]:
@@ -45,7 +45,7 @@ def measured_section(measured: Sequence[Measured], pictures: Sequence[str]) -> s
 
 
 def _matrix_table(matrix: Matrix) -> str:
-    head = [f"{plain(matrix.down)} ↓, {plain(matrix.across)} →", *map(plain, matrix.columns), "rows"]
+    head = [f"{plain(matrix.down)} ↓, {plain(matrix.across)} →", *map(plain, matrix.columns), plain(matrix.counted)]
     lines = [
         [
             plain(name),
@@ -54,7 +54,8 @@ def _matrix_table(matrix: Matrix) -> str:
         ]
         for name, values, rows in zip(matrix.rows, matrix.values, matrix.row_counts, strict=True)
     ]
-    lines.append(["rows", *(f"{rows:,}" for rows in matrix.column_counts), ""])
+    if matrix.column_counts:
+        lines.append(["rows", *(f"{rows:,}" for rows in matrix.column_counts), ""])
     return grid(head, lines, range(1, len(head)))
 
 

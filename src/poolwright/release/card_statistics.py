@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from poolwright.core.columns import LABEL, LICENSE, SPLIT
+from poolwright.core.columns import LABEL, LICENSE, LONG_TAIL, SPLIT
 from poolwright.release.card_domains import domains_section
+from poolwright.release.card_sets import sets_section
 from poolwright.release.record import ReleaseRecord
 from poolwright.release.splits import as_text
 from poolwright.release.statistics import Statistics, Value
@@ -14,17 +15,18 @@ from poolwright.release.text import code, grid, number, plain, share
 _TOP = 20
 
 
-def statistics_section(release: ReleaseRecord, statistics: Statistics, domains: str) -> str:
-    """Splits, classes, domains, groups and numbers; the full counts are in statistics.json.
+def statistics_section(release: ReleaseRecord, statistics: Statistics, pictures: Mapping[str, str]) -> str:
+    """Splits, classes, domains, long-tailed sets, groups and numbers; the full counts are in statistics.json.
 
     Args:
-        domains: Markdown of the figure of classes by domain; '' where there is none.
+        pictures: Markdown of the figures `domains` and `sets`; '' where there is none.
     """
     parts = [
         "## Statistics",
         _splits(release),
         _classes(statistics),
-        domains_section(statistics.by_domain, domains),
+        domains_section(statistics.by_domain, pictures["domains"]),
+        sets_section(statistics.long_tail, pictures["sets"]),
         *_groups(release, statistics),
         _numbers(release, statistics),
     ]
@@ -58,9 +60,10 @@ def _classes(statistics: Statistics) -> str:
 
 def _groups(release: ReleaseRecord, statistics: Statistics) -> list[str]:
     released = {column.name for column in release.columns}
+    told = {LABEL, SPLIT, LICENSE, *(LONG_TAIL if statistics.long_tail else ())}
     parts = []
     for name, counts in statistics.groups.items():
-        if name in released - {LABEL, SPLIT, LICENSE} and len(counts) > 1:
+        if name in released - told and len(counts) > 1:
             parts.append(f"### By {code(name)}\n\n{_table(counts, name, statistics.rows)}")
     return parts
 

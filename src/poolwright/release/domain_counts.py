@@ -11,11 +11,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from poolwright.core.columns import LABEL, LABEL_INDEX, is_groupable
+from poolwright.core.columns import CLASS_INDEX, LABEL, LABEL_INDEX, is_groupable
 from poolwright.core.errors import StepError, did_you_mean
 from poolwright.core.table import Table
 
-CLASS_INDEX = "class_index"
 NO_DOMAIN = "no domain"
 _INDICES = (CLASS_INDEX, LABEL_INDEX)
 _NAMES = (LABEL, "class")

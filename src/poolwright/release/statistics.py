@@ -13,9 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from poolwright.core import columns as names
-from poolwright.core.columns import is_groupable
+from poolwright.core.columns import LONG_TAIL, is_groupable
 from poolwright.core.rows import Rows
 from poolwright.core.table import Table
+from poolwright.kernels.long_tail import LongTail, count_sets, has_sets
 from poolwright.release.domain_counts import DomainCounts, count_domains
 
 MOST_VALUES = 60
@@ -68,12 +69,14 @@ class Statistics:
         groups: rows by value, largest group first, of every column that groups rows.
         spreads: of every column of floats, and of image sizes.
         by_domain: rows of each class in each domain, where a column of domains is named.
+        long_tail: rows of each set by class and attribute, where the step `glt` drew sets.
     """
 
     rows: int
     groups: dict[str, list[tuple[Value, int]]] = field(default_factory=dict)
     spreads: dict[str, Spread] = field(default_factory=dict)
     by_domain: DomainCounts | None = None
+    long_tail: LongTail | None = None
 
     def counts(self, column: str) -> list[tuple[Value, int]]:
         """Rows by value of `column`, largest first; empty where the column is not there."""
@@ -93,6 +96,8 @@ class Statistics:
         }
         if self.by_domain:
             document["classes_by_domain"] = self.by_domain.document()
+        if self.long_tail:
+            document["long_tailed_sets"] = self.long_tail.document()
         return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
 
 
@@ -116,7 +121,8 @@ def gather(table: Table, domain: str | None = None, class_name: str | None = Non
     groups = {name: _ordered(counter.items()) for name, counter in counters.items() if counter is not None}
     spreads = _histograms(table, bounds)
     by_domain = count_domains(table, domain, class_name) if domain else None
-    return Statistics(table.record.rows_kept, groups, spreads, by_domain)
+    long_tail = count_sets(table.batches(LONG_TAIL)) if has_sets(schema) else None
+    return Statistics(table.record.rows_kept, groups, spreads, by_domain, long_tail)
 
 
 def _is_measure(column: pa.Field) -> bool:

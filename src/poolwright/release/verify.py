@@ -16,6 +16,7 @@ from poolwright.release.subsets import CLASSES
 from poolwright.release.verify_card import check_card
 from poolwright.release.verify_croissant import Skip, check_croissant, check_with_mlcroissant
 from poolwright.release.verify_data import check_images, check_rows, check_schema
+from poolwright.release.verify_glt import check_sets
 from poolwright.release.verify_lists import check_lists
 from poolwright.release.verify_subsets import check_subsets
 
@@ -93,6 +94,8 @@ def _checks(folder: Path, full: bool) -> Iterator[Check]:
         yield _check("lists", lambda: check_lists(folder, release))
     if release.layout == "geoyfcc" and any(other.path == CLASSES for other in release.others):
         yield _check("subsets", lambda: check_subsets(folder, release))
+    if release.layout == "glt":
+        yield _check("sets", lambda: check_sets(folder, release))
 
 
 def _check(name: str, look: Callable[[], tuple[list[str], str]]) -> Check:

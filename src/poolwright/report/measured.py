@@ -29,7 +29,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class MatrixTable:
-    """A matrix as a table: (name, cells, rows) a line."""
+    """A matrix as a table: (name, cells, rows) a line; `rows` are those of the columns, if they have any."""
 
     name: str
     words: str
@@ -38,6 +38,7 @@ class MatrixTable:
     across: str
     names: tuple[str, ...]
     lines: tuple[tuple[str, tuple[Cell, ...], str], ...]
+    counted: str
     rows: tuple[str, ...]
 
 
@@ -75,5 +76,6 @@ def _matrix(found: Measured, matrix: Matrix) -> MatrixTable:
             (cut(name, 40), cells(name, line), f"{rows:,}")
             for name, line, rows in zip(matrix.rows, matrix.values, matrix.row_counts, strict=True)
         ),
+        counted=matrix.counted,
         rows=tuple(f"{rows:,}" for rows in matrix.column_counts),
     )

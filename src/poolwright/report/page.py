@@ -21,6 +21,7 @@ from poolwright.report.decisions import decision_plots
 from poolwright.report.distributions import Distributions, read_distributions
 from poolwright.report.inputs import Inputs, describe_inputs
 from poolwright.report.limits import limits_of
+from poolwright.report.long_tail import Sets, sets_of
 from poolwright.report.mistakes import mistake_sheets
 from poolwright.report.sheets import Budget, Sheet, dropped_sheets, kept_sheets, share_budget
 from poolwright.report.tally import Bins
@@ -52,6 +53,7 @@ class Chapter:
     numbers: list[figures.Plot]
     times: list[figures.Plot]
     globe: figures.GlobeMap | None
+    sets: Sets | None
     values: list[measured.Value]
     matrices: list[measured.MatrixTable]
     compared: list[Compared]
@@ -140,6 +142,7 @@ def _chapter(view: TableView, anchor: str, found: dict[str, Distributions], budg
         numbers=figures.number_plots(here, source, source_name, limits_of(table)),
         times=times.time_plots(here),
         globe=figures.globe_map(here),
+        sets=sets_of(table),
         values=measured.values(view.measured),
         matrices=measured.matrices(view.measured),
         compared=list(compared(table, paced=True)),
@@ -187,6 +190,7 @@ def _sections(chapter: Chapter) -> list[tuple[str, str, bool]]:
         ("funnel", "Kept by each step", True),
         ("steps", "What steps learned", True),
         ("rows", "Distributions", bool(chapter.bars or chapter.numbers or chapter.times or chapter.globe)),
+        ("sets", "Long-tailed sets", chapter.sets is not None),
         ("measured", "Measured", bool(chapter.values or chapter.matrices)),
         ("classifier", "Classifier", bool(chapter.compared)),
         ("mistakes", "Worst mistakes", bool(chapter.mistakes)),

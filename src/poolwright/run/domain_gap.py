@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -13,7 +12,7 @@ from poolwright.core.table import Table
 from poolwright.kernels.linear_probe import fit_linear_probe
 from poolwright.kernels.words import rows as in_rows
 from poolwright.recipe.figures import Figure
-from poolwright.run.probe_rows import Drawn, Numbers, check_rows, draw, error, unit
+from poolwright.run.probe_rows import Drawn, Numbers, check_rows, cores, draw, error, unit
 
 INVERSE_PENALTY = 10.0
 """C of the logistic regression, that of the measure `probe`."""
@@ -46,7 +45,7 @@ def domain_gap(figure: Figure, table: Table, workers: int | None = None) -> tupl
         tests = [places["test", other] for other in domains]
         return [float((probe.predict(unit(drawn.vectors[test])) == classes[test]).mean()) for test in tests]
 
-    with ThreadPoolExecutor(workers or _cores()) as pool:
+    with ThreadPoolExecutor(workers or cores()) as pool:
         values = np.array(list(pool.map(accuracies, domains)))
     matrix = Matrix(
         down="trained on",
@@ -105,7 +104,3 @@ def _classes_in_words(figure: Figure, shared: int, all_classes: int) -> str:
         f"{shared:,} of {all_classes:,} classes take part, in training and in testing: those that every "
         f"{figure.domain} has among its rows to train on."
     )
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from poolwright.core.columns import is_groupable, is_vector
+from poolwright.core.columns import ATTRIBUTE, CLASS_INDEX, FREQUENCY, is_groupable, is_vector
 from poolwright.core.errors import RecipeError, did_you_mean
 from poolwright.core.measured import Matrix, Measured
 from poolwright.core.rows import Rows
@@ -17,6 +17,8 @@ from poolwright.kernels.groups import check_groupable
 from poolwright.recipe.figures import Figure
 from poolwright.run.clusterings import agreement
 from poolwright.run.domain_gap import domain_gap
+from poolwright.run.long_tail import long_tail
+from poolwright.run.stream import stream
 
 
 def check_figure(figure: Figure, schema: pa.Schema) -> None:
@@ -36,17 +38,26 @@ def check_figure(figure: Figure, schema: pa.Schema) -> None:
             )
     if figure.measure in ("purity", "nmi"):
         check_groupable(f"figure '{figure.name}'", schema, figure.columns())
-    if figure.measure != "domain_gap":
-        return
-    for name in figure.columns():
-        dtype, vectors = schema.field(name).type, name == figure.vectors
-        if not (is_vector(dtype) if vectors else is_groupable(dtype)):
-            wanted = "vectors" if vectors else "strings or integers"
-            raise RecipeError(f"figure '{figure.name}': column '{name}' has type {dtype}; it takes {wanted}")
+    if figure.groups or figure.measure == "long_tail":
+        for name in figure.columns():
+            _check_type(figure, schema.field(name))
 
 
-def measure(figure: Figure, table: Table, workers: int | None = None) -> Measured:
-    """The value of a figure. The same rows in any order give the same value, whatever the number of workers.
+def _check_type(figure: Figure, field: pa.Field) -> None:
+    if field.name == figure.vectors:
+        good, wanted = is_vector(field.type), "vectors"
+    elif figure.measure == "long_tail" and field.name in (CLASS_INDEX, FREQUENCY, ATTRIBUTE):
+        good, wanted = pa.types.is_integer(field.type), "integers"
+    else:
+        good, wanted = is_groupable(field.type), "strings or integers"
+    if not good:
+        raise RecipeError(f"figure '{figure.name}': column '{field.name}' has type {field.type}; it takes {wanted}")
+
+
+def measure(figure: Figure, table: Table, workers: int | None = None) -> tuple[Measured, ...]:
+    """The value of a figure; of `long_tail` two.
+
+    The same rows in any order give the same value, whatever the number of workers.
 
     Args:
         workers: probes fitted at once; default one a core.
@@ -61,13 +72,17 @@ def measure(figure: Figure, table: Table, workers: int | None = None) -> Measure
         raise RecipeError(f"figure '{figure.name}': table '{table.name}' kept no rows to measure")
     # With more threads the last bits of a product depend on how it was cut.
     with threadpool_limits(1):
+        if figure.measure == "long_tail":
+            return tuple(long_tail(figure, table, workers))
         value, words = _value(figure, table, workers)
-    return Measured(name=figure.name, table=table.name, measure=figure.measure, value=value, words=words)
+    return (Measured(name=figure.name, table=table.name, measure=figure.measure, value=value, words=words),)
 
 
 def _value(figure: Figure, table: Table, workers: int | None) -> tuple[float | Matrix, str]:
     if figure.measure == "domain_gap":
         return domain_gap(figure, table, workers)
+    if figure.measure == "stream":
+        return stream(figure, table, workers)
     if figure.measure in ("purity", "nmi"):
         return agreement(figure, table)
     if figure.measure == "accuracy":

@@ -89,7 +89,7 @@ def measure_all(
 def _measured(figure: Figure, table: Table, workers: int | None) -> tuple[Measured, ...]:
     if figure.measure == "verdicts":
         return tuple(verdicts.measured(figure, table))
-    return (measure(figure, table, workers),)
+    return measure(figure, table, workers)
 
 
 def measured_of(table: Table, folder: Path) -> tuple[Measured, ...]:

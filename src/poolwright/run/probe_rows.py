@@ -1,7 +1,8 @@
-"""The rows that a linear probe of a domain is trained and tested on."""
+"""The rows that a linear probe is trained and tested on, by domain, and what all probes share."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -69,16 +70,16 @@ def draw(figure: Figure, table: Table) -> Drawn:
     }
     check_rows(figure, keys.domains, places)
     wanted = np.sort(np.concatenate(list(places.values())))
-    vectors = _read_vectors(table, str(figure.vectors), wanted)
-    usable = _usable(vectors)
+    vectors = read_vectors(table, str(figure.vectors), wanted)
+    good = usable(vectors)
     here = {place: np.searchsorted(wanted, rows) for place, rows in places.items()}
     return Drawn(
         domains=keys.domains,
         classes=keys.classes,
         vectors=vectors,
         class_of=keys.kind[wanted],
-        places={place: rows[usable[rows]] for place, rows in here.items()},
-        unusable=int((~usable).sum()),
+        places={place: rows[good[rows]] for place, rows in here.items()},
+        unusable=int((~good).sum()),
         nameless=keys.nameless,
     )
 
@@ -103,6 +104,11 @@ def check_rows(figure: Figure, domains: tuple[str, ...], places: Mapping[Place, 
                 f"{figure.domain} '{domains[domain]}' has no rows{which} of the split '{split}' in column "
                 f"'{figure.split}'; drop it from the table, or give it such rows",
             )
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def error(figure: Figure, words: str) -> RecipeError:
@@ -165,7 +171,7 @@ def _sorted(codes: Numbers, names: list[str], inside: npt.NDArray[np.bool_]) -> 
     return tuple(there), np.where(inside, renumbered[codes], -1)
 
 
-def _read_vectors(table: Table, column: str, wanted: Numbers) -> npt.NDArray[np.floating]:
+def read_vectors(table: Table, column: str, wanted: Numbers) -> npt.NDArray[np.floating]:
     """The vectors of some rows, by number of the row in the table, ascending."""
     kind = table.schema.field(column).type
     found = np.empty((len(wanted), kind.list_size), kind.value_type.to_pandas_dtype())
@@ -178,7 +184,7 @@ def _read_vectors(table: Table, column: str, wanted: Numbers) -> npt.NDArray[np.
     return found
 
 
-def _usable(vectors: npt.NDArray[np.floating]) -> npt.NDArray[np.bool_]:
+def usable(vectors: npt.NDArray[np.floating]) -> npt.NDArray[np.bool_]:
     """Which vectors are finite and not zero."""
     lengths = [
         np.linalg.norm(vectors[at : at + _BLOCK].astype(np.float32), axis=1) for at in range(0, len(vectors), _BLOCK)
