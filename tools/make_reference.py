@@ -96,6 +96,8 @@ LAYOUT_EXAMPLES = {
     "domainnet": "{table: best, layout: domainnet, domain: continent, to: out/best-domainnet}",
     "geoyfcc": "{table: best, layout: geoyfcc, columns: {yfcc_metadata: null}, pickle: true, to: out/best}",
     "mappool": "{table: best, layout: mappool, columns: {l14_txt: null}, more: [decision], to: out/best}",
+    "clear": "{table: best, layout: clear, domain: bucket, unlabelled: labelled, to: out/best-clear}",
+    "avalanche": "{table: best, layout: avalanche, splits: [split_0], images: none, to: out/best-lists}",
 }
 
 LAYOUT_FORMS = {
@@ -117,6 +119,24 @@ metadata.pkl                        the same as a pandas DataFrame, with `pickle
 classes.csv                         all classes: number, index in the vocabulary, WordNet id, name, rows""",
     "mappool": """\
 data/train-00000-of-00002.parquet   one row an image, in the published columns; vectors float16, images by URL""",
+    "clear": """\
+class_names.txt                     names of the classes by index, by the alphabet
+labeled_images/3/laptop/<uid>.jpg   image files by bucket and class
+labeled_metadata.json               {bucket: {class: path}}
+labeled_metadata/3/laptop.json      {uid: metadata}, under CLEAR's names of the fields of YFCC100M
+all_metadata/3.json                 the same of all images of the stream, by `unlabelled`; all_metadata.json: the paths
+features/clip/3/laptop.pth          {uid: tensor}; features/clip/features.json: {bucket: {class: path}}
+training_folder/                    as of `avalanche`
+metadata/3.parquet                  all columns, rows in the order of the lists""",
+    "avalanche": """\
+class_names.txt                     names of the classes by index, by the alphabet
+labeled_images/3/laptop/<uid>.jpg   image files by bucket and class; left out by `images: none`
+training_folder/bucket_indices.json                             the buckets, in order
+training_folder/filelists/3/all.txt                             a line an image: path and class index
+training_folder/testset_ratio_0.3/split_0/3/train.txt           the lines to train on; test.txt
+training_folder/testset_ratio_0.3/split_0/3/train_indices.json  their numbers in all.txt; test_indices.json
+training_folder/features/clip/3/all.pth                         (tensor, class indices), in the order of all.txt
+metadata/3.parquet                  all columns, rows in the order of the lists""",
 }
 
 

@@ -117,6 +117,7 @@ def check(recipe: RecipeLike, sets: Sequence[str] = ()) -> dict[str, TablePlan]:
     for release in loaded.releases:
         try:
             release.layout.check(plans[release.table].schema)
+            release.layout.check_tables({name: plans[name].schema for name in release.layout.tables()})
         except PoolwrightError as error:
             raise loaded.source.error(release.key, str(error)) from None
     for place, figure in enumerate(loaded.figures):

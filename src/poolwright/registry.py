@@ -57,6 +57,8 @@ LAYOUTS = {
     "domainnet": "poolwright.release.domainnet:DomainNet",
     "geoyfcc": "poolwright.release.geoyfcc:GeoYFCC",
     "mappool": "poolwright.release.mappool:MapPool",
+    "clear": "poolwright.release.clear:Clear",
+    "avalanche": "poolwright.release.avalanche:Avalanche",
 }
 
 

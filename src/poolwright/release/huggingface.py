@@ -97,7 +97,9 @@ class HuggingFace(Layout):
         schema = released_schema(table.schema, self._columns(table.schema), embedded, self.class_label)
         schema = with_features(schema, self.class_label, classes)
         splits = table_splits(table, statistics)
-        configs = table_configs(table, self.configs, statistics) if self.configs else {None: ""}
+        configs: dict[str | None, str] = {None: ""}
+        if self.configs:
+            configs = table_configs(table, self.configs, statistics)
         places = {(config, split): f"{configs[config]}/{splits[split]}" for config, split in product(configs, splits)}
         reader = ImageReader.of(table, self.layout) if embedded else None
         batches = self._with_images(table, schema, reader, classes) if reader else self._plain(table, schema, classes)
