@@ -18,6 +18,9 @@ class Figure(BaseModel):
     `domain_gap`: a linear probe for each value of the column `domain`, trained on its rows of the split `train`
         and tested on the rows of the split `test` of each other: a matrix of accuracies. Over the classes of
         `truth` that all domains have to train on, so that each number answers the same question.
+    `stream`: a linear probe for each value of the column `bucket`, in order of time, trained and tested as for
+        `domain_gap`: a matrix of accuracies with the four means that CLEAR proposes (arXiv 2201.06289): in-domain,
+        of the diagonal; next-domain, of the diagonal above it; backward and forward transfer, of all below and above.
     `verdicts`: precision, recall and prevalence on the pool of the table's classifier, with intervals, from the
         verdicts on a `sheet` that `poolwright audit` wrote. Until there are some, it is left out and said.
     """
@@ -26,21 +29,29 @@ class Figure(BaseModel):
 
     name: str = Field(description="name the figure is printed under, such as top-1")
     table: str = Field(description="table whose kept rows are measured")
-    measure: Literal["accuracy", "balance", "probe", "domain_gap", "verdicts"] = Field(
+    measure: Literal["accuracy", "balance", "probe", "domain_gap", "stream", "verdicts"] = Field(
         default="accuracy", description="what is measured"
     )
     predicted: str | None = Field(default=None, description="accuracy: column with the prediction")
-    truth: str | None = Field(default=None, description="accuracy, probe, domain_gap: column with the true value")
+    truth: str | None = Field(
+        default=None, description="accuracy, probe, domain_gap, stream: column with the true value"
+    )
     group: tuple[str, ...] = Field(default=(), description="balance: columns of the groups")
-    vectors: str | None = Field(default=None, description="probe, domain_gap: column of vectors")
-    split: str = Field(default="split", description="probe, domain_gap: column with the splits train and test")
+    vectors: str | None = Field(default=None, description="probe, domain_gap, stream: column of vectors")
+    split: str = Field(
+        default="split", description="probe, domain_gap, stream: column with the splits train and test, such as split_0"
+    )
     domain: str | None = Field(default=None, description="domain_gap: column of the domains, such as continent")
+    bucket: str | None = Field(default=None, description="stream: column of the time buckets")
+    splits: tuple[str, ...] = Field(
+        default=(), description="stream: several columns in place of `split`; the numbers are means over them"
+    )
     rows: int = Field(
         default=20_000,
         ge=1,
-        description="domain_gap: most rows of a domain to train on, and most to test on; drawn by a hash of the uid",
+        description="domain_gap, stream: most rows of a domain or bucket to train on, and most to test on; drawn by a "
+        "hash of the uid",
     )
-
     sheet: str | None = Field(default=None, description="verdicts: the sheet, relative to the recipe's folder")
     verdicts: tuple[str, ...] = Field(
         default=(), description="verdicts: filled-in copies or exports of it; default the sheet itself"
@@ -56,6 +67,7 @@ class Figure(BaseModel):
             "balance": ("group",),
             "probe": ("vectors", "truth"),
             "domain_gap": ("vectors", "truth", "domain"),
+            "stream": ("vectors", "truth", "bucket"),
             "verdicts": ("sheet",),
         }[self.measure]
         missing = [name for name in needed if not getattr(self, name)]
@@ -76,5 +88,12 @@ class Figure(BaseModel):
             return self.group
         if self.measure == "accuracy":
             return (str(self.predicted), str(self.truth))
-        probed = (str(self.vectors), str(self.truth), self.split)
-        return (*probed, str(self.domain)) if self.measure == "domain_gap" else probed
+        splits = self.splits if self.measure == "stream" and self.splits else (self.split,)
+        return tuple(
+            dict.fromkeys([str(self.vectors), str(self.truth), *splits, *([self.groups] if self.groups else [])])
+        )
+
+    @property
+    def groups(self) -> str:
+        """Column of the groups of rows that are trained and tested on, one by one; '' where there is none."""
+        return {"domain_gap": self.domain, "stream": self.bucket}.get(self.measure) or ""

@@ -89,8 +89,8 @@ class Clear(StreamLayout):
     def loading(self, record: ReleaseRecord, table: Table) -> str:
         """The lists, the metadata, and the buckets without labels."""
         words = "`labeled_metadata/<bucket>/<class>.json` has the metadata of the labelled images by id, under the "
-        words += "names that CLEAR gave the fields of YFCC100M; texts are decoded, times and numbers are numbers, and "
-        words += "what is not known is null."
+        words += "names that CLEAR gave the fields of YFCC100M; texts are decoded, numbers are numbers, and what is "
+        words += "not known is null."
         parts = [super().loading(record, table), words]
         listed = [f"- `{other.path}`: {other.words}" for other in record.others if other.path.startswith(f"{ALL}/")]
         if listed:

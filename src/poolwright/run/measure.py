@@ -15,6 +15,7 @@ from poolwright.core.rows import Rows
 from poolwright.core.table import Table
 from poolwright.recipe.figures import Figure
 from poolwright.run.domain_gap import domain_gap
+from poolwright.run.stream import stream
 
 
 def check_figure(figure: Figure, schema: pa.Schema) -> None:
@@ -32,7 +33,7 @@ def check_figure(figure: Figure, schema: pa.Schema) -> None:
                 f"figure '{figure.name}': table '{figure.table}' has no column '{name}'; "
                 f"{did_you_mean(name, schema.names)}; there are: {', '.join(schema.names)}"
             )
-    if figure.measure != "domain_gap":
+    if not figure.groups:
         return
     for name in figure.columns():
         dtype, vectors = schema.field(name).type, name == figure.vectors
@@ -64,6 +65,8 @@ def measure(figure: Figure, table: Table, workers: int | None = None) -> Measure
 def _value(figure: Figure, table: Table, workers: int | None) -> tuple[float | Matrix, str]:
     if figure.measure == "domain_gap":
         return domain_gap(figure, table, workers)
+    if figure.measure == "stream":
+        return stream(figure, table, workers)
     if figure.measure == "accuracy":
         return _accuracy(figure, table), f"Share of rows whose {figure.predicted} is their {figure.truth}."
     if figure.measure == "balance":
