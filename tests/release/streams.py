@@ -89,7 +89,7 @@ def benchmark_of_images(root: Path, split: str, seed: int | None = None) -> list
     for samples in found:
         for path, _ in samples:
             with Image.open(root / path) as image:
-                assert image.convert("RGB").size == (32, 24)
+                assert image.convert("RGB").size > (1, 1)
     return found
 
 
