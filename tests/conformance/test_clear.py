@@ -195,6 +195,8 @@ def test_every_release_verifies_and_its_readers_find_the_rows(
         tensors = benchmark_of_tensors(root, "clip", "train", 3)
         assert [len(targets) for _, targets in tensors] == [len(samples) for samples in images]
         assert [targets for _, targets in tensors] == [[label for _, label in samples] for samples in images]
+    classes = (clear / "class_names.txt").read_text(encoding="utf-8").split("\n")
+    assert classes == json.loads((out / "clear10-huggingface" / "release.json").read_text())["classes"]
     stream = json.loads((clear / "all_metadata" / "0.json").read_text(encoding="utf-8"))
     assert len(stream) == tables["pretraining"].record.rows_kept
     assert {"DATE_TAKEN", "DATE_UPLOADED", "USER_ID", "LICENSE_NAME", "bucket"} <= set(next(iter(stream.values())))
