@@ -123,16 +123,17 @@ class _Labeled:
 
     def finish(self, features: Features) -> list[OtherFile]:
         # A class without rows in a bucket has an empty file: readers look for every class.
-        for cell in self._cells():
-            self._objects.add(self._path(LABELED, cell, "json"), [])
+        for bucket in range(len(self._stream.folders)):
+            rows = self._stream.listed(bucket)
+            for kind in self._kinds():
+                self._objects.add(self._path(LABELED, (bucket, kind), "json"), [])
+                of_class, ids = rows[self._stream.class_of[rows] == kind], self._ids[bucket, kind]
+                for name in features.names:
+                    path = self._folder / self._path(f"features/{name}", (bucket, kind), "pth")
+                    features.save_mapping(path, name, of_class, ids)
         self._objects.finish()
         written = [self._write_index(f"{LABELED}.json", LABELED, "json", "Metadata of the labelled images")]
         for name in features.names:
-            for cell in self._cells():
-                rows = self._stream.listed(cell[0])
-                rows = rows[self._stream.class_of[rows] == cell[1]]
-                path = self._folder / self._path(f"features/{name}", cell, "pth")
-                features.save_mapping(path, name, rows, self._ids[cell])
             words = f"Features {name} of the labelled images"
             written.append(self._write_index(f"features/{name}/features.json", f"features/{name}", "pth", words))
         return written
@@ -140,15 +141,11 @@ class _Labeled:
     def _extension(self, file: str) -> dict[str, str]:
         return {EXT: file.rpartition(".")[2]} if self._copied else {}
 
-    def _cells(self) -> list[tuple[int, int]]:
-        return [(bucket, kind) for bucket in range(len(self._stream.buckets)) for kind in self._kinds()]
-
     def _kinds(self) -> range:
         return range(len(self._stream.classes))
 
     def _path(self, top: str, cell: tuple[int, int], suffix: str) -> str:
-        bucket = list(self._stream.buckets.values())[cell[0]]
-        return f"{top}/{bucket}/{self._stream.class_folders[cell[1]]}.{suffix}"
+        return f"{top}/{self._stream.folders[cell[0]]}/{self._stream.class_folders[cell[1]]}.{suffix}"
 
     def _write_index(self, path: str, top: str, suffix: str, words: str) -> OtherFile:
         """Write {bucket: {class: path}}."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -90,10 +91,14 @@ class Stream:
         rows = np.flatnonzero(self.bucket_of == bucket)
         return np.asarray(rows[np.argsort(self.place[rows])])
 
+    @cached_property
+    def folders(self) -> tuple[str, ...]:
+        """Folder of each bucket by index."""
+        return tuple(self.buckets.values())
+
     def image_folder(self, row: int) -> str:
         """Folder of the image of a row, below the release."""
-        bucket = list(self.buckets.values())[self.bucket_of[row]]
-        return f"{IMAGES}/{bucket}/{self.class_folders[self.class_of[row]]}"
+        return f"{IMAGES}/{self.folders[self.bucket_of[row]]}/{self.class_folders[self.class_of[row]]}"
 
 
 def bucket_folders(table: str, column: str, values: Sequence[str]) -> dict[str, str]:

@@ -43,7 +43,7 @@ def _as_mapping(value: Any) -> Any:
     return value
 
 
-Features_ = Annotated[
+FeatureColumns = Annotated[
     dict[str, Column],
     BeforeValidator(_as_mapping),
     WithJsonSchema(
@@ -84,7 +84,7 @@ class StreamLayout(Layout):
         "gives them by `seeds`, else split",
     )
     testset_ratio: Share = Field(default=0.3, description="share of test rows; it names the folder of the splits")
-    features: Features_ | None = Field(
+    features: FeatureColumns | None = Field(
         default=None,
         description="columns of vectors to release as tensors, by the name of their encoder, such as {moco_b0: moco}; "
         "default all, [] none (needs torch)",
@@ -155,7 +155,7 @@ class StreamLayout(Layout):
         names = list(self._names(stream).values())
         parts = [
             ReleasedFile(path=f"metadata/{bucket}.parquet", split=name, rows=_sort(folder, stream, number, bucket))
-            for number, (bucket, name) in enumerate(zip(stream.buckets.values(), names, strict=True))
+            for number, (bucket, name) in enumerate(zip(stream.folders, names, strict=True))
         ]
         record = self.record(table, schema, parts, {name: name for name in names}, reader, stream.classes, CLASS_ID)
         folders = {f"{IMAGES}/{bucket}": value for value, bucket in stream.buckets.items()}
@@ -215,7 +215,7 @@ class StreamLayout(Layout):
     ) -> list[str]:
         """Write images and metadata in the order of the table; returns the path of each row's image."""
         files: list[str] = []
-        writers = [MetadataFile(folder / _unsorted(bucket), schema) for bucket in stream.buckets.values()]
+        writers = [MetadataFile(folder / _unsorted(bucket), schema) for bucket in stream.folders]
         try:
             for rows, given in self._batches(table, folder, stream, reader):
                 start, here = len(files), given[FILE_NAME].to_pylist()

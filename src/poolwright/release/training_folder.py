@@ -61,7 +61,7 @@ def write_training_folder(
         _check_ratio(column, float(side.mean()) if len(side) else ratio, ratio)
     _write_json(folder / BUCKETS, list(stream.buckets))
     written = [OtherFile(path=BUCKETS, type="application/json", words="The buckets, in order")]
-    for number, bucket in enumerate(stream.buckets.values()):
+    for number, bucket in enumerate(stream.folders):
         rows = stream.listed(number)
         lines = [f"{files[row]} {stream.class_of[row]}" for row in rows.tolist()]
         _write_lines(folder / list_path(bucket), lines)
