@@ -99,6 +99,8 @@ LAYOUT_EXAMPLES = {
     "geoyfcc": "{table: best, layout: geoyfcc, columns: {yfcc_metadata: null}, pickle: true, to: out/best}",
     "mappool": "{table: best, layout: mappool, columns: {l14_txt: null}, more: [decision], to: out/best}",
     "glt": "{table: best, layout: glt, root: /data/imagenet/train, to: out/best-glt}",
+    "clear": "{table: best, layout: clear, domain: bucket, unlabelled: labelled, to: out/best-clear}",
+    "avalanche": "{table: best, layout: avalanche, splits: [split_0], images: none, to: out/best-lists}",
 }
 
 LAYOUT_FORMS = {
@@ -126,6 +128,24 @@ imagenet_sup_intra_lt_inter_bl.json   Train-CBL and its val, Test-CBL, Test-GBL
                                       {"cat2id", "id2cat", "train", "val", "test_lt", "test_bl", "test_bbl"}; each set
                                       {"label": {path: "0"}, "frequency": {path: 0}, "attribute": {path: 0}}
 metadata.parquet                      one row an image: path, class, attribute, frequency, and its set in either""",
+    "clear": """\
+class_names.txt                     names of the classes by index, by the alphabet
+labeled_images/3/laptop/<uid>.jpg   image files by bucket and class
+labeled_metadata.json               {bucket: {class: path}}
+labeled_metadata/3/laptop.json      {uid: metadata}, under CLEAR's names of the fields of YFCC100M
+all_metadata/3.json                 the same of all images of the stream, by `unlabelled`; all_metadata.json: the paths
+features/clip/3/laptop.pth          {uid: tensor}; features/clip/features.json: {bucket: {class: path}}
+training_folder/                    as of `avalanche`
+metadata/3.parquet                  all columns, rows in the order of the lists""",
+    "avalanche": """\
+class_names.txt                     names of the classes by index, by the alphabet
+labeled_images/3/laptop/<uid>.jpg   image files by bucket and class; left out by `images: none`
+training_folder/bucket_indices.json                             the buckets, in order
+training_folder/filelists/3/all.txt                             a line an image: path and class index
+training_folder/testset_ratio_0.3/split_0/3/train.txt           the lines to train on; test.txt
+training_folder/testset_ratio_0.3/split_0/3/train_indices.json  their numbers in all.txt; test_indices.json
+training_folder/features/clip/3/all.pth                         (tensor, class indices), in the order of all.txt
+metadata/3.parquet                  all columns, rows in the order of the lists""",
 }
 
 

@@ -1,4 +1,5 @@
-"""The Python API: check, plan, run, show, why, audit, accuracy, report, verify, apply, convert, fetch, rebuild.
+"""The Python API: check, plan, run, show, why, audit, accuracy, report, verify, apply, convert, import_clear, fetch,
+rebuild.
 
 The CLI renders what these return.
 """
@@ -117,6 +118,7 @@ def check(recipe: RecipeLike, sets: Sequence[str] = ()) -> dict[str, TablePlan]:
     for release in loaded.releases:
         try:
             release.layout.check(plans[release.table].schema)
+            release.layout.check_tables({name: plans[name].schema for name in release.layout.tables()})
         except PoolwrightError as error:
             raise loaded.source.error(release.key, str(error)) from None
     for place, figure in enumerate(loaded.figures):
@@ -487,6 +489,41 @@ def convert(
     return convert_pool(make_pool(kind, parameters, Path.cwd()), Path(to), listener or Silent())
 
 
+def import_clear(
+    config: str | Path,
+    to: str | Path | None = None,
+    label_map: str | Path | None = None,
+    times: str | Path | None = None,
+) -> Path:
+    """Write a recipe from a configuration of CLEAR's curation code, such as clear_10_config.json.
+
+    Args:
+        config: the JSON file.
+        to: the recipe; default `<name>.yaml` here, of the NAME in the configuration.
+        label_map: JSON of short class names by prompt.
+        times: JSON list of {start, end}, where the buckets were cut by times.
+
+    Returns:
+        The recipe, which is a valid one.
+
+    Raises:
+        RecipeError: a key is unknown, a value has no counterpart, or there is a file at `to`.
+    """
+    from poolwright.core.files import write_text
+    from poolwright.recipe.clear_config import recipe_of_config
+    from poolwright.recipe.recipe import build
+    from poolwright.recipe.source import parse_source
+
+    more = [Path(path) if path is not None else None for path in (label_map, times)]
+    name, text = recipe_of_config(Path(config), *more)
+    path = Path(to) if to is not None else Path(f"{name}.yaml")
+    if path.exists():
+        raise RecipeError(f"{path} exists already; name another file by --to")
+    build(parse_source(text, path.name, path.resolve().parent))
+    write_text(path, text)
+    return path
+
+
 def fetch(
     source: SourceLike,
     to: str | Path,
@@ -583,6 +620,7 @@ __all__ = [
     "convert",
     "dry_run",
     "fetch",
+    "import_clear",
     "plan",
     "rebuild",
     "report",

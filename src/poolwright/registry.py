@@ -60,6 +60,8 @@ LAYOUTS = {
     "geoyfcc": "poolwright.release.geoyfcc:GeoYFCC",
     "mappool": "poolwright.release.mappool:MapPool",
     "glt": "poolwright.release.glt:Glt",
+    "clear": "poolwright.release.clear:Clear",
+    "avalanche": "poolwright.release.avalanche:Avalanche",
 }
 
 

@@ -105,6 +105,49 @@ def test_new_rows_of_a_new_stratum_are_split_by_the_ratios() -> None:
     assert 400 < step.apply(rows, state).columns["split"].to_pylist().count("train") < 600
 
 
+def draws(table: pa.Table, **parameters: Any) -> list[list[str | None]]:
+    """The split of every row in each draw."""
+    step = Split.model_validate(parameters)
+    state = step.fit(MemoryFrame(table, (7, 3_000)), Context(5))
+    columns = step.apply(Rows(table), state).columns
+    assert list(columns) == [field.name for field in step.gives(table.schema)]
+    return [values.to_pylist() for values in columns.values()]
+
+
+def test_each_seed_is_a_split_of_its_own(pool: pa.Table) -> None:
+    ratios = {"train": 0.7, "test": 0.3}
+    found = draws(pool, ratios=ratios, stratify="label", seeds=5)
+    assert len(found) == 5
+    alone = split(pool, ratios=ratios, stratify="label")
+    sizes = Counter(zip(pool["label"].to_pylist(), alone, strict=True))
+    for one, other in zip(found, [*found[1:], alone], strict=True):
+        assert Counter(zip(pool["label"].to_pylist(), one, strict=True)) == sizes
+        both = sum(a == b == "test" for a, b in zip(one, other, strict=True))
+        assert 0.24 < both / 1_200 < 0.36  # a third of the rows, as two draws that know nothing of each other
+    assert found[:2] == draws(pool, ratios=ratios, stratify="label", seeds=2)
+
+
+def test_near_duplicates_are_on_one_side_in_all_buckets_and_seeds(pool: pa.Table) -> None:
+    buckets = pa.array(np.random.default_rng(2).integers(1, 5, ROWS))
+    table = pool.append_column("bucket", buckets)
+    grouped = {"stratify": ["bucket", "label"], "group": "album"}
+    for names in draws(table, ratios={"train": 0.7, "test": 0.3}, seeds=3, **grouped):
+        sides = set(zip(pool["album"].to_pylist(), names, strict=True))
+        assert len(sides) == len(set(pool["album"].to_pylist()))
+        assert 0.66 < Counter(names)["train"] / ROWS < 0.74
+
+
+def test_a_row_stays_where_one_seed_takes_it(pool: pa.Table) -> None:
+    step = Split.model_validate({"counts": {"test": 1_000}, "seeds": 2, "into": "part"})
+    outcome = step.apply(Rows(pool), step.fit(MemoryFrame(pool), Context(5)))
+    one, other = (outcome.columns[name].is_valid().to_numpy(zero_copy_only=False) for name in ("part_0", "part_1"))
+    assert outcome.drop is not None
+    assert ((outcome.drop == 0) == (one | other)).all()
+    assert 1_600 < (outcome.drop == 0).sum() < 1_900
+    learned = step.learned(step.fit(MemoryFrame(pool), Context(5)))
+    assert learned == "2 draws, the first: test 1,000: 1,000 rows"
+
+
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [

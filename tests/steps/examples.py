@@ -202,6 +202,9 @@ EXAMPLES: dict[str, list[Example]] = {
         Example({"counts": {"test": 2, "val": 3}}, may_refuse=True, keeps=kept(5)),
         Example({"ratios": {"train": 0.7, "test": 0.3}, "group": "label"}),
         Example({"ratios": {"train": 0.5, "test": 0.5}, "group": "year", "stratify": ["country", "flag"]}),
+        Example({"ratios": {"train": 0.7, "test": 0.3}, "seeds": 3, "stratify": "label"}),
+        Example({"ratios": {"train": 0.5, "test": 0.5}, "group": "year", "stratify": ["country"], "seeds": 2}),
+        Example({"counts": {"test": 2, "val": 3}, "seeds": 2}, may_refuse=True, keeps=kept(10)),
     ],
     "glt": [
         Example({"label": "country", "attribute": "rank", "scale": "auto"}, may_refuse=True),

@@ -80,6 +80,20 @@ def new(
     print(f"wrote {write_new(name, to)}; edit its paths, then: poolwright check {to or name + '.yaml'}")
 
 
+@app.command("import-clear")
+def import_clear(
+    config: Annotated[Path, typer.Argument(help="A JSON configuration of CLEAR's curation code.", metavar="CONFIG")],
+    to: Annotated[Optional[Path], typer.Option(help="File to write; default NAME.yaml, of its NAME.")] = None,  # noqa: UP045
+    label_map: Annotated[Optional[Path], typer.Option(help="JSON of short class names by prompt.")] = None,  # noqa: UP045
+    times: Annotated[Optional[Path], typer.Option(help="JSON of the times that buckets were cut by.")] = None,  # noqa: UP045
+) -> None:
+    """Turn a configuration of CLEAR into a recipe."""
+    from poolwright.api import import_clear as write_recipe
+
+    path = write_recipe(config, to, label_map, times)
+    print(f"wrote {path}; edit its paths, then: poolwright check {path}")
+
+
 @app.command()
 def check(recipe: RecipePath, sets: Sets = None) -> None:
     """Find what is wrong with a recipe, before anything runs."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -36,3 +37,8 @@ def some(names: Sequence[str], most: int = 8) -> str:
     """The first few names, and how many more there are."""
     shown = ", ".join(names[:most])
     return f"{shown} and {len(names) - most:,} more" if len(names) > most else shown
+
+
+def natural_order(text: str) -> list[tuple[int, str]]:
+    """A key that sorts texts with the numbers in them by their size: 2 before 10."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", text)]

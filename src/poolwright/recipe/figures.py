@@ -10,9 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from poolwright.core.columns import LONG_TAIL
 
-Measure = Literal[
-    "accuracy", "balance", "purity", "nmi", "probe", "domain_gap", "stream", "long_tail", "verdicts"
-]
+Measure = Literal["accuracy", "balance", "purity", "nmi", "probe", "domain_gap", "stream", "long_tail", "verdicts"]
 
 _NEEDED: Mapping[Measure, tuple[str, ...]] = {
     "accuracy": ("predicted", "truth"),

@@ -167,7 +167,8 @@ def _check_names(source: RecipeSource, body: RecipeBody, releases: Sequence[Rele
         _known_table(release.table, (*release.key, "table"), source, body)
         for name in release.layout.tables():
             _known_table(name, release.key, source, body)
-            _check_comes_from(name, release, source, body)
+            if release.layout.nested:
+                _check_comes_from(name, release, source, body)
     for place, figure in enumerate(body.figures):
         _known_table(figure.table, ("figures", place, "table"), source, body)
 

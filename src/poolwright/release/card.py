@@ -6,14 +6,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-import yaml
-
-from poolwright.core.columns import LABEL, LICENSE, TEXT
+from poolwright.core.columns import LABEL, LICENSE
 from poolwright.core.files import human_bytes
 from poolwright.core.measured import Measured
 from poolwright.core.table import FunnelRow, TableRecord
-from poolwright.release.about import About, hub_license
+from poolwright.release.about import About
 from poolwright.release.card_classifier import classifier_section
+from poolwright.release.card_header import header
 from poolwright.release.card_measured import matrix_files, measured_section
 from poolwright.release.card_statistics import statistics_section
 from poolwright.release.lineage import Lineage
@@ -23,18 +22,6 @@ from poolwright.release.text import code, counted, fenced, grid, plain, share
 
 CARD = "README.md"
 _MOST_FILES = 20
-_SIZES = (
-    (10**3, "n<1K"),
-    (10**4, "1K<n<10K"),
-    (10**5, "10K<n<100K"),
-    (10**6, "100K<n<1M"),
-    (10**7, "1M<n<10M"),
-    (10**8, "10M<n<100M"),
-    (10**9, "100M<n<1B"),
-    (10**10, "1B<n<10B"),
-    (10**11, "10B<n<100B"),
-    (10**12, "100B<n<1T"),
-)
 
 
 @dataclass(frozen=True)
@@ -60,7 +47,14 @@ class Card:
     measured: tuple[Measured, ...] = ()
 
     def to_markdown(self) -> str:
-        parts = [self._header(), self._title(), self._facts(), self._figure("classes"), self._load(), self._columns()]
+        parts = [
+            header(self.release, self.about, self.title, self.sizes),
+            self._title(),
+            self._facts(),
+            self._figure("classes"),
+            self._load(),
+            self._columns(),
+        ]
         pictures = {name: self._figure(name) for name in ("domains", "sets")}
         parts += [self._making(), statistics_section(self.release, self.statistics, pictures)]
         parts += [self._figure("similarity"), *(classifier_section(table) for table in self.family.tables)]
@@ -77,42 +71,7 @@ class Card:
         return self.family.record
 
     def _has(self, column: str) -> bool:
-        return any(known.name == column for known in self.release.columns)
-
-    def _header(self) -> str:
-        header: dict[str, object] = {**hub_license(self.about, self._has(LICENSE))}
-        if self.about.language:
-            header["language"] = list(self.about.language)
-        header["pretty_name"] = self.title
-        header["size_categories"] = [size_category(self.release.rows)]
-        header["task_categories"] = self._tasks()
-        header["tags"] = list(dict.fromkeys([*self.about.tags, "poolwright", "croissant"]))
-        header["configs"] = [{"config_name": "default", "data_files": self._data_files()}]
-        header["dataset_info"] = self._info()
-        return f"---\n{yaml.safe_dump(header, sort_keys=False, allow_unicode=True, width=100)}---"
-
-    def _tasks(self) -> list[str]:
-        if self._has(LABEL) or self._has("label_ids"):
-            return ["image-classification"]
-        return ["text-to-image", "image-to-text"] if self._has(TEXT) else ["image-feature-extraction"]
-
-    def _data_files(self) -> list[dict[str, str]]:
-        patterns = {"huggingface": "data/{}-*", "mappool": "data/{}-*", "image_folder": "{}/**"}
-        if self.release.layout in patterns:
-            pattern = patterns[self.release.layout]
-            return [{"split": split, "path": pattern.format(split)} for split in self.release.splits]
-        return [{"split": file.split, "path": file.path} for file in self.release.files]
-
-    def _info(self) -> dict[str, object]:
-        sizes = dict.fromkeys(self.release.splits, 0)
-        for file in self.release.files:
-            sizes[file.split] += self.sizes[file.path]
-        total = sum(sizes.values())
-        splits = [
-            {"name": split, "num_bytes": sizes[split], "num_examples": rows}
-            for split, rows in self.release.splits.items()
-        ]
-        return {"splits": splits, "download_size": total, "dataset_size": total}
+        return self.release.has(column)
 
     def _title(self) -> str:
         made = f"Made by the recipe `{self.record.recipe}`, table `{self.release.table}`."
@@ -148,13 +107,23 @@ class Card:
     def _load(self) -> str:
         if self.loading:
             return "## How to load it\n\n" + self.loading
-        first = next(iter(self.release.splits))
-        lines = ["from datasets import load_dataset", "", 'dataset = load_dataset("path/or/name/of/this/folder")']
+        first, config = next(iter(self.release.splits)), next(iter(self.release.configs), None)
+        named = f', "{config}"' if config else ""
+        if config:
+            first = self.release.files_of(config)[0].split
+        lines = [
+            "from datasets import load_dataset",
+            "",
+            f'dataset = load_dataset("path/or/name/of/this/folder"{named})',
+        ]
         lines.append(f'row = dataset["{first}"][0]')
         if self.release.images:
             lines.append('row["image"]  # a PIL image, decoded when it is asked for')
         parquet = next(iter(self.release.files)).path
         words = "## How to load it\n\n" + fenced("\n".join(lines), "python")
+        if config:
+            words += f"\n\nThe values of `{self.release.parameters['configs']}` are configs: "
+            words += ", ".join(code(name) for name in self.release.configs) + "."
         if parquet.endswith(".parquet"):
             words += f'\n\nAny reader of parquet works too: `pyarrow.parquet.read_table("{parquet}")`. '
             words += "`croissant.json` describes the same files for Croissant readers."
@@ -267,11 +236,6 @@ class Card:
             "sha256sum -c SHA256SUMS    # checksums alone"
         )
         return f"## How to verify it\n\n{fenced(commands, 'sh')}"
-
-
-def size_category(rows: int) -> str:
-    """The hub's word for so many rows."""
-    return next((words for limit, words in _SIZES if rows < limit), "n>1T")
 
 
 def funnel(record: TableRecord, named: bool) -> str:

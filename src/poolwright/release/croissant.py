@@ -144,7 +144,8 @@ def _file_type(file: ReleasedFile) -> str:
 def _file_sets(release: ReleaseRecord) -> Iterator[dict[str, Any]]:
     first = release.files[0]
     if release.layout == "huggingface":
-        yield _file_set(ROWS, "All shards", _file_type(first), [f"data/{split}-*.parquet" for split in release.splits])
+        names = [f"{name}/*" for name in release.configs] or [f"{split}-*" for split in release.splits]
+        yield _file_set(ROWS, "All shards", _file_type(first), [f"data/{name}.parquet" for name in names])
         return
     yield _file_set(ROWS, "Metadata of all splits", _file_type(first), [file.path for file in release.files])
     for kind in release.images.formats if release.images else ():

@@ -31,7 +31,7 @@ class DomainCounts:
     Attributes:
         column: of the domains.
         index, name: columns that tell the classes; None where there is no such column.
-        domains: largest first; None for rows without one.
+        domains: largest first, or by number where all are numbers; None for rows without one.
         classes: largest first.
         counts: a line for each class with a number for each domain.
         unclassed: rows without a class, by domain.
@@ -170,6 +170,8 @@ def _table_of(
         if kind != (None, None):
             by_class[kind] += count
     domains = sorted(by_domain, key=lambda value: (-by_domain[value], value is None, str(value)))
+    if all(value is None or value.isdecimal() for value in domains):  # such as time buckets or years
+        domains.sort(key=lambda value: (value is None, int(value or 0)))
     classes = sorted(by_class, key=lambda kind: (-by_class[kind], str(kind[1]), kind[0] is None, kind[0] or 0))
     return DomainCounts(
         column=domain,

@@ -11,7 +11,7 @@ from poolwright.core.errors import ReleaseError
 from poolwright.core.rows import Rows
 from poolwright.core.table import Table
 from poolwright.release.image_files import image_stem
-from poolwright.release.naming import safe_names, split_order
+from poolwright.release.naming import safe_names, split_order, unspaced
 
 MOST_DOMAINS = 1_000
 _SPACES = re.compile(r"\s+")
@@ -70,7 +70,7 @@ class Places:
         self.classes = shown_names(kinds)
         folders = safe_names(self.classes, folder_words)
         self._folders = {kind: folders[name] for kind, name in zip(kinds, self.classes, strict=True)}
-        self._stems = {place: safe_names(uids, _stem) for place, uids in members.items()}
+        self._stems = {place: safe_names(uids, file_stem) for place, uids in members.items()}
         self._check_lists(table.name)
 
     def of(self, rows: Rows) -> Iterator[Place]:
@@ -138,7 +138,7 @@ def list_name(folder: str, split: str) -> str:
 
 def folder_words(text: str) -> str:
     """The text as DomainNet names folders: lower case, '_' for white space."""
-    return _SPACES.sub("_", text.strip()).lower()
+    return unspaced(text).lower()
 
 
 def shown_names(kinds: list[Kind]) -> tuple[str, ...]:
@@ -161,5 +161,6 @@ def _domain_folders(table: str, column: str, domains: set[str]) -> dict[str, str
     return {domain: folders[domain] for domain in sorted(domains)}
 
 
-def _stem(uid: str) -> str:
+def file_stem(uid: str) -> str:
+    """What an image file is called, by the uid of its row."""
     return _SPACES.sub("_", image_stem(uid))

@@ -12,8 +12,8 @@ from poolwright.core.columns import IMAGE, LABEL_INDEX, SHA256, UID, describe, v
 from poolwright.core.errors import StepError, did_you_mean
 from poolwright.core.table import Table
 from poolwright.release.record import ReleasedColumn, ReleaseRecord, type_words
-from poolwright.release.splits import as_text
-from poolwright.release.statistics import Statistics, Value
+from poolwright.release.splits import distinct
+from poolwright.release.statistics import Statistics
 
 IMAGE_TYPE = pa.struct([pa.field("bytes", pa.binary()), pa.field("path", pa.string())])
 """How `datasets` stores an Image feature."""
@@ -64,8 +64,7 @@ def _dtype(dtype: pa.DataType) -> str:
 
 def class_names(table: Table, column: str, statistics: Statistics) -> tuple[str, ...]:
     """Class names by index: as `label_index` says where it numbers them 0 .. n-1, else by the alphabet."""
-    counted = statistics.counts(column) or _values(table, column)
-    found = sorted(text for value, _ in counted if (text := as_text(value)) is not None)
+    found = sorted(text for text in distinct(table, column, statistics) if text is not None)
     if LABEL_INDEX in table.schema.names:
         pairs = {
             pair
@@ -76,13 +75,6 @@ def class_names(table: Table, column: str, statistics: Statistics) -> tuple[str,
         if len(pairs) == len(found) and {index for _, index in pairs} == set(range(len(found))):
             return tuple(str(name) for name, _ in sorted(pairs, key=lambda pair: pair[1]))
     return tuple(found)
-
-
-def _values(table: Table, column: str) -> list[tuple[Value, int]]:
-    found: set[str | None] = set()
-    for rows in table.batches([column]):
-        found.update(rows.column(column).unique().cast(pa.string()).to_pylist())
-    return [(value, 0) for value in found]
 
 
 def released_columns(schema: pa.Schema, table: Table, class_column: str | None) -> tuple[ReleasedColumn, ...]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -29,7 +29,7 @@ from poolwright.release.features import require, with_meanings
 from poolwright.release.geoyfcc_columns import CLASS, MEANINGS, VOCABULARY, Published, PublishedColumns
 from poolwright.release.image_files import MetadataFile
 from poolwright.release.layout import Layout
-from poolwright.release.lineage import lineage, save_record, without_paths
+from poolwright.release.lineage import between, save_lineage, without_paths
 from poolwright.release.record import OtherFile, ReleasedFile, ReleasedSubset, ReleaseRecord
 from poolwright.release.statistics import Statistics
 from poolwright.release.subsets import CLASSES, WNID, Classes, positions, write_subset
@@ -69,6 +69,7 @@ class GeoYFCC(Layout):
     """One table of metadata, with subsets as arrays of row numbers, as CLIP-GeoYFCC was published."""
 
     layout: ClassVar[str] = "geoyfcc"
+    nested: ClassVar[bool] = True
 
     columns: PublishedColumns = Field(
         default=PublishedColumns(),
@@ -191,10 +192,7 @@ class GeoYFCC(Layout):
             subset, made = write_subset(folder, names[other.name], other.name, found[other.name], numbers, classes)
             subsets.append(subset)
             files += made
-            for ancestor in _between(other, table):
-                place = folder / "lineage" / ancestor.name
-                if not place.exists():
-                    save_record(place, ancestor, without_paths(ancestor.record))
+            save_lineage(folder, other, table)
         return subsets, files
 
     def _names(self, base: str, found: Mapping[str, np.ndarray], numbers: np.ndarray) -> dict[str, str]:
@@ -219,20 +217,13 @@ class GeoYFCC(Layout):
             for subset in record.subsets
         ]
         words = f"\n\n## Subsets\n\n{grid(('subset', 'classes', 'rows', 'row numbers'), rows, (1, 2))}"
-        told = {ancestor.name: ancestor for other in self.others(table) for ancestor in _between(other, table)}
+        told = {ancestor.name: ancestor for other in self.others(table) for ancestor in between(other, table)}
         funnels = [funnel(without_paths(ancestor.record), True) for ancestor in told.values()]
         return "\n\n".join([words, *funnels, "Their records and states are in `lineage/`."])
 
 
 def _undictionary(values: pa.Array) -> pa.Array:
     return values.dictionary_decode() if pa.types.is_dictionary(values.type) else values
-
-
-def _between(subset: Table, base: Table) -> Iterator[Table]:
-    """The tables from the one after the base down to the subset."""
-    chain = lineage(subset).tables
-    names = [table.name for table in chain]
-    yield from chain[names.index(base.name) + 1 :] if base.name in names else chain
 
 
 def _write_pickle(folder: Path) -> OtherFile:

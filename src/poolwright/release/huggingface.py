@@ -1,12 +1,13 @@
 """Hugging Face layout: a few large parquet shards that `datasets.load_dataset` reads as they are.
 
-data/<split>-00000-of-00002.parquet    rows with their images
+data/<split>-00000-of-00002.parquet    rows with their images; data/<config>/... where there are several configs
 README.md, croissant.json, SHA256SUMS, release.json, table.json, recipe.yaml, states/, ...
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
@@ -25,13 +26,15 @@ from poolwright.release.layout import Layout
 from poolwright.release.naming import split_order
 from poolwright.release.record import ReleaseRecord
 from poolwright.release.shards import Shards
-from poolwright.release.splits import by_split, split_values, table_splits, with_split
+from poolwright.release.splits import by_split, split_values, table_configs, table_splits, with_split
 from poolwright.release.statistics import Statistics
 
 _BATCH_ROWS = 8_192
 
-# What `original_name` and `columns` need beside the released columns themselves.
-Batch = tuple[pa.Table, list[int], list[str | None]]
+Key = tuple[str | None, str | None]
+"""Config and split of a row, as the table has them."""
+# Released rows, the bytes of their images, and where they belong.
+Batch = tuple[pa.Table, list[int], list[Key]]
 
 
 class HuggingFace(Layout):
@@ -45,6 +48,10 @@ class HuggingFace(Layout):
     columns: Columns | None = Field(default=None, description="columns to release; default all; uid always goes along")
     class_label: Column | None = Field(
         default=None, description="column to store as class index with the names in the schema (ClassLabel)"
+    )
+    configs: Column | None = Field(
+        default=None,
+        description='column whose values are configs of their own, such as bucket: `load_dataset(path, "3")`',
     )
     shard_bytes: Annotated[int, Field(ge=1_000)] = Field(
         default=500_000_000, description="a shard is closed when it is larger than this"
@@ -72,6 +79,12 @@ class HuggingFace(Layout):
                     "classes are strings or integers"
                 )
             names.append(self.class_label)
+        if self.configs:
+            require(self.configs, schema, "'configs'")
+            if not is_groupable(schema.field(self.configs).type):
+                kind = schema.field(self.configs).type
+                raise StepError(f"'configs: {self.configs}' has type {kind}; configs are strings or integers")
+            names.append(self.configs)
         return tuple(dict.fromkeys(names))
 
     def class_name(self) -> str | None:
@@ -84,18 +97,30 @@ class HuggingFace(Layout):
         schema = released_schema(table.schema, self._columns(table.schema), embedded, self.class_label)
         schema = with_features(schema, self.class_label, classes)
         splits = table_splits(table, statistics)
+        configs: dict[str | None, str] = {None: ""}
+        if self.configs:
+            configs = table_configs(table, self.configs, statistics)
+        places = {(config, split): f"{configs[config]}/{splits[split]}" for config, split in product(configs, splits)}
         reader = ImageReader.of(table, self.layout) if embedded else None
         batches = self._with_images(table, schema, reader, classes) if reader else self._plain(table, schema, classes)
-        shards = {name: Shards(folder, name, schema, self.shard_bytes, embedded) for name in splits.values()}
+        shards: dict[str, Shards] = {}
         try:
-            for rows, sizes, values in batches:
-                for name, part, part_sizes in by_split(rows, sizes, values, splits):
-                    shards[name].add(part, part_sizes)
-            files = [file for name in sorted(shards, key=split_order) for file in shards[name].finish()]
+            for rows, sizes, keys in batches:
+                for place, part, part_sizes in by_split(rows, sizes, keys, places):
+                    if place not in shards:
+                        config, _, split = place.partition("/")
+                        shards[place] = Shards(folder, split, schema, self.shard_bytes, embedded, config)
+                    shards[place].add(part, part_sizes)
+            order = sorted(shards, key=lambda place: [split_order(name) for name in place.split("/")])
+            files = [file for place in order for file in shards[place].finish()]
         finally:
             for shard in shards.values():
                 shard.abandon()
-        return self.record(table, schema, files, splits, reader, classes, self.class_label)
+        record = self.record(table, schema, files, splits, reader, classes, self.class_label)
+        if not self.configs:
+            return record
+        by_name = {name: value for value, name in configs.items()}
+        return record.model_copy(update={"configs": {name: by_name[name] for name in sorted(by_name, key=split_order)}})
 
     def _columns(self, schema: pa.Schema) -> list[str]:
         """Released columns out of the table's, in their order there or as named."""
@@ -106,23 +131,30 @@ class HuggingFace(Layout):
         return [UID, *(name for name in named if name != UID)]
 
     def _plain(self, table: Table, schema: pa.Schema, classes: tuple[str, ...]) -> Iterator[Batch]:
-        wanted = with_split(schema.names, table.schema)
-        for rows in table.batches(wanted, _BATCH_ROWS):
+        for rows in table.batches(self._wanted(schema.names, table.schema), _BATCH_ROWS):
             released = _select(rows, schema, {}, self.class_label, classes)
-            yield released, [0] * len(rows), split_values(rows)
+            yield released, [0] * len(rows), self._keys(rows)
+
+    def _wanted(self, names: Sequence[str], schema: pa.Schema) -> list[str]:
+        """Columns to read: those, and what tells config and split."""
+        return with_split(list(dict.fromkeys([*names, *([self.configs] if self.configs else [])])), schema)
+
+    def _keys(self, rows: Rows) -> list[Key]:
+        configs: list[str | None] = rows.strings(self.configs) if self.configs else [None] * len(rows)
+        return list(zip(configs, split_values(rows), strict=True))
 
     def _with_images(
         self, table: Table, schema: pa.Schema, reader: ImageReader, classes: tuple[str, ...]
     ) -> Iterator[Batch]:
         there = [name for name in schema.names if name in table.schema.names and name != IMAGE]
-        for rows, images, digests in reader.batches(with_split(there, table.schema)):
+        for rows, images, digests in reader.batches(self._wanted(there, table.schema)):
             paths = rows.strings(IMAGE_PATH) if IMAGE_PATH in rows.schema.names else [None] * len(rows)
             uids = rows.strings(UID)
             names = [original_name(path, str(uid), data) for path, uid, data in zip(paths, uids, images, strict=True)]
             values = [pa.array(images, pa.binary()), pa.array(names, pa.string())]
             given = {IMAGE: pa.StructArray.from_arrays(values, ["bytes", "path"]), SHA256: pa.array(digests)}
             released = _select(rows, schema, given, self.class_label, classes)
-            yield released, [len(data) for data in images], split_values(rows)
+            yield released, [len(data) for data in images], self._keys(rows)
 
 
 def _select(

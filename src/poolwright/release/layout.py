@@ -64,6 +64,8 @@ class Layout(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     layout: ClassVar[str]
+    nested: ClassVar[bool] = False
+    """Whether the rows of `tables` must be rows of the released one, so that they come from it."""
 
     figures: bool = Field(default=True, description="whether the card has figures (needs matplotlib)")
     domain: Column | None = Field(
@@ -87,8 +89,11 @@ class Layout(BaseModel):
         """
 
     def tables(self) -> tuple[str, ...]:
-        """Other tables of the same run that this layout reads; all come from the released one."""
+        """Other tables of the same run that this layout reads."""
         return ()
+
+    def check_tables(self, schemas: Mapping[str, pa.Schema]) -> None:
+        """Check that those tables have the columns that will be read; raises StepError."""
 
     def others(self, table: Table) -> tuple[Table, ...]:
         """Those tables, which lie beside the released one.

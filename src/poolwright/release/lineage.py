@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
@@ -53,6 +53,22 @@ def lineage(table: Table) -> Lineage:
             break
         tables.insert(0, parent)
     return Lineage(tuple(tables), tuple(without_paths(known.record) for known in tables))
+
+
+def between(other: Table, base: Table) -> Iterator[Table]:
+    """The tables that lead to another one: those after the base, or all where it does not come from the base."""
+    chain = lineage(other).tables
+    names = [table.name for table in chain]
+    yield from chain[names.index(base.name) + 1 :] if base.name in names else chain
+
+
+def save_lineage(folder: Path, other: Table, base: Table) -> None:
+    """Write what a release of `base` tells of how another table came about, as far as its own lineage does not."""
+    own = {table.name for table in lineage(base).tables}
+    for ancestor in between(other, base):
+        place = folder / "lineage" / ancestor.name
+        if ancestor.name not in own and not place.exists():
+            save_record(place, ancestor, without_paths(ancestor.record))
 
 
 def save_record(folder: Path, table: Table, clean: TableRecord) -> None:

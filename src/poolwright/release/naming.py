@@ -8,10 +8,13 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 
+from poolwright.kernels.words import natural_order
+
 _FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]')
 _RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$)(\.|\Z)", re.IGNORECASE)
 # 'all' stands for every split together in readers; the others are folders of a release.
 _TAKEN = frozenset(("", "all", "data", "figures", "lineage", "states"))
+_SPACES = re.compile(r"\s+")
 _LONGEST = 120  # bytes; with a hash and an extension well within the 255 that file systems take
 
 
@@ -51,6 +54,11 @@ def _folded(name: str) -> str:
     return unicodedata.normalize("NFKC", name).casefold()
 
 
+def unspaced(text: str) -> str:
+    """The text with '_' for white space, at which readers of lists of paths split a line."""
+    return _SPACES.sub("_", text.strip())
+
+
 def split_names(values: Iterable[str | None]) -> dict[str | None, str]:
     """A split name for each value of the column `split`: letters, digits and '_', as readers ask for."""
     wanted: dict[str | None, str] = {}
@@ -72,7 +80,7 @@ def split_names(values: Iterable[str | None]) -> dict[str | None, str]:
 def split_order(name: str) -> tuple[int, list[tuple[int, str]]]:
     """Sorts training before validation before test before others, and 2 before 10."""
     rank = {"train": 0, "validation": 1, "val": 1, "valid": 1, "dev": 1, "test": 2}.get(name.casefold(), 3)
-    return rank, [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]
+    return rank, natural_order(name)
 
 
 def _shortened(name: str) -> str:

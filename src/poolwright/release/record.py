@@ -75,6 +75,7 @@ class ReleaseRecord(_Record):
         split_names: the value of the column `split` that each split stands for.
         classes: class names by index, where the column `class_column` holds indices.
         domains: value of each domain by the folder it has, in layouts that have such folders.
+        configs: value of each config by its name, which is its folder in `data/`, in releases that have several.
         subsets: subsets that are told by row numbers.
         others: files of the layout beside `files`.
     """
@@ -93,12 +94,21 @@ class ReleaseRecord(_Record):
     class_column: str | None
     classes: tuple[str, ...]
     domains: dict[str, str] = {}
+    configs: dict[str, str | None] = {}
     subsets: tuple[ReleasedSubset, ...] = ()
     others: tuple[OtherFile, ...] = ()
 
+    def has(self, column: str) -> bool:
+        """Whether the release has a column of that name."""
+        return any(known.name == column for known in self.columns)
+
+    def files_of(self, config: str) -> tuple[ReleasedFile, ...]:
+        """The files of one config."""
+        return tuple(file for file in self.files if PurePosixPath(file.path).parts[1] == config)
+
     def save(self, folder: Path) -> None:
         # What only some layouts have is told only by those.
-        empty = {name for name in ("domains", "subsets", "others") if not getattr(self, name)}
+        empty = {name for name in ("domains", "configs", "subsets", "others") if not getattr(self, name)}
         text = self.model_dump_json(indent=1, exclude=empty)
         (folder / RELEASE).write_text(text + "\n", encoding="utf-8", newline="\n")
 

@@ -42,10 +42,14 @@ class Shards:
         schema: of the rows.
         shard_bytes: a shard is full when it is larger than this.
         embedded: whether the rows hold images.
+        config: a folder of their own within `data/`, for datasets of several configs.
     """
 
-    def __init__(self, folder: Path, split: str, schema: pa.Schema, shard_bytes: int, embedded: bool) -> None:
-        self.folder, self.split, self.schema, self.shard_bytes = folder / "data", split, schema, shard_bytes
+    def __init__(
+        self, folder: Path, split: str, schema: pa.Schema, shard_bytes: int, embedded: bool, config: str = ""
+    ) -> None:
+        self.place = f"data/{config}" if config else "data"
+        self.folder, self.split, self.schema, self.shard_bytes = folder / self.place, split, schema, shard_bytes
         self.group_rows = group_rows(schema, embedded)
         self._options = _options(schema)
         self._waiting: list[pa.Table] = []
@@ -76,7 +80,7 @@ class Shards:
         for number, rows in enumerate(self._counts):
             name = f"{self.split}-{number:05d}-of-{total:05d}.parquet"
             os.replace(self._path(number), self.folder / name)
-            files.append(ReleasedFile(path=f"data/{name}", split=self.split, rows=rows))
+            files.append(ReleasedFile(path=f"{self.place}/{name}", split=self.split, rows=rows))
         return files
 
     def abandon(self) -> None:

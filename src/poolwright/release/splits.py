@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +16,7 @@ from poolwright.release.naming import split_names
 from poolwright.release.statistics import Statistics
 
 MOST_SPLITS = 200
+MOST_CONFIGS = 1_000
 
 
 def check_split(schema: pa.Schema) -> None:
@@ -47,6 +49,32 @@ def table_splits(table: Table, statistics: Statistics) -> dict[str | None, str]:
     return split_names(values)
 
 
+def table_configs(table: Table, column: str, statistics: Statistics) -> dict[str | None, str]:
+    """A config name for each value of a column.
+
+    Raises:
+        ReleaseError: the column has more values than a dataset has configs.
+    """
+    values = distinct(table, column, statistics)
+    if len(values) > MOST_CONFIGS:
+        raise ReleaseError(
+            f"table '{table.name}': 'configs' names the column '{column}', which has {len(values):,} values; a release "
+            f"has {MOST_CONFIGS:,} configs at most. Is it the column you mean?"
+        )
+    return split_names(values)
+
+
+def distinct(table: Table, column: str, statistics: Statistics) -> list[str | None]:
+    """The values of a column, as text: as they were counted, else by reading them."""
+    counted = statistics.counts(column)
+    if counted:
+        return [as_text(value) for value, _ in counted]
+    found: set[str | None] = set()
+    for rows in table.batches([column]):
+        found.update(rows.column(column).unique().cast(pa.string()).to_pylist())
+    return list(found)
+
+
 def as_text(value: str | int | bool | None) -> str | None:
     """A group value as `Rows.strings` gives it."""
     return str(value).lower() if isinstance(value, bool) else None if value is None else str(value)
@@ -63,9 +91,9 @@ def split_values(rows: Rows) -> list[str | None]:
 
 
 def by_split(
-    rows: pa.Table, sizes: Sequence[int], values: Sequence[str | None], splits: dict[str | None, str]
+    rows: pa.Table, sizes: Sequence[int], values: Sequence[Hashable], splits: Mapping[Any, str]
 ) -> Iterator[tuple[str, pa.Table, list[int]]]:
-    """The rows of each split, in order, with their sizes."""
+    """The rows of each split, or other part of a release, in order, with their sizes."""
     if len(splits) == 1:
         yield next(iter(splits.values())), rows, list(sizes)
         return

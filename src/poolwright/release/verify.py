@@ -18,6 +18,7 @@ from poolwright.release.verify_croissant import Skip, check_croissant, check_wit
 from poolwright.release.verify_data import check_images, check_rows, check_schema
 from poolwright.release.verify_glt import check_sets
 from poolwright.release.verify_lists import check_lists
+from poolwright.release.verify_stream import check_stream
 from poolwright.release.verify_subsets import check_subsets
 
 _MOST_TOLD = 5
@@ -92,6 +93,8 @@ def _checks(folder: Path, full: bool) -> Iterator[Check]:
         yield _check("images", lambda: check_images(folder, release, full))
     if release.layout == "domainnet":
         yield _check("lists", lambda: check_lists(folder, release))
+    if release.layout in ("clear", "avalanche"):
+        yield _check("stream", lambda: check_stream(folder, release))
     if release.layout == "geoyfcc" and any(other.path == CLASSES for other in release.others):
         yield _check("subsets", lambda: check_subsets(folder, release))
     if release.layout == "glt":

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from poolwright.release.card import CARD, size_category
+from poolwright.release.card import CARD
+from poolwright.release.card_header import size_category
 from poolwright.release.record import ReleaseRecord
 from poolwright.release.text import counted
 
@@ -46,7 +48,7 @@ def _parts(text: str) -> tuple[dict[str, Any] | None, str]:
 def _header_counts(header: dict[str, Any], release: ReleaseRecord) -> list[str]:
     if not header.get("dataset_info") or not header.get("configs"):
         return []
-    counts = {part["name"]: part["num_examples"] for part in header["dataset_info"]["splits"]}
+    counts = _counts(header["dataset_info"])
     listed = {part["split"] for config in header["configs"] for part in config["data_files"]}
     wrong = []
     if counts != release.splits:
@@ -56,6 +58,14 @@ def _header_counts(header: dict[str, Any], release: ReleaseRecord) -> list[str]:
     if header.get("size_categories") != [size_category(release.rows)]:
         wrong.append(f"the header says {header.get('size_categories')}, the release has {release.rows:,} rows")
     return wrong
+
+
+def _counts(info: dict[str, Any] | list[dict[str, Any]]) -> dict[str, int]:
+    """Rows by split, of all configs together."""
+    counts: Counter[str] = Counter()
+    for config in info if isinstance(info, list) else [info]:
+        counts.update({part["name"]: part["num_examples"] for part in config["splits"]})
+    return dict(counts)
 
 
 def _linked(body: str) -> list[str]:

@@ -1,10 +1,11 @@
-"""The rows that a linear probe is trained and tested on, by domain, and what all probes share."""
+"""The rows that a linear probe of a group, such as a domain or a time bucket, is trained and tested on."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,15 +15,16 @@ from poolwright.core.columns import UID
 from poolwright.core.errors import RecipeError
 from poolwright.core.table import Table
 from poolwright.kernels.hashing import hash64, hash_key
+from poolwright.kernels.words import natural_order
 from poolwright.recipe.figures import Figure
 
 SPLITS = ("train", "test")
-MOST_DOMAINS = 50
+MOST_GROUPS = 50
 _BLOCK = 4_096
 
 Numbers = npt.NDArray[np.int64]
 Place = tuple[str, int]
-"""A split and the index of a domain."""
+"""A split and the index of a group."""
 
 
 @dataclass(frozen=True)
@@ -30,15 +32,15 @@ class Drawn:
     """The rows that were drawn.
 
     Attributes:
-        domains, classes: names, in order; classes are those of all rows of both splits.
+        groups, classes: names, in order; classes are those of all rows of both splits.
         vectors: (n, d) of all drawn rows, of the table's float type.
         class_of: class of each, as index into `classes`.
-        places: rows of `vectors` by split and domain, in order of the hash of their uid.
+        places: rows of `vectors` by split and group, in order of the hash of their uid.
         unusable: drawn rows left out as their vector is missing, zero or not finite.
-        nameless: rows of both splits left out as they have no domain or no class.
+        nameless: rows of both splits left out as they have no group or no class.
     """
 
-    domains: tuple[str, ...]
+    groups: tuple[str, ...]
     classes: tuple[str, ...]
     vectors: npt.NDArray[np.floating]
     class_of: Numbers
@@ -48,33 +50,31 @@ class Drawn:
 
 
 def draw(figure: Figure, table: Table) -> Drawn:
-    """The first rows of every domain and split by a hash of the uid: the same rows, in whatever order they lie.
+    """The first rows of every group and split by a hash of the uid: the same rows, in whatever order they lie.
 
-    Two passes: over uid, class, domain and split of all rows, then over the vectors, of which only those of drawn
+    Two passes: over uid, class, group and split of all rows, then over the vectors, of which only those of drawn
     rows stay in memory.
 
     Raises:
-        RecipeError: there are not two domains, too many, or one has no rows to train or to test on.
+        RecipeError: there are not two groups, too many, or one has no rows to train or to test on.
     """
     keys = _read_keys(figure, table)
-    if not 2 <= len(keys.domains) <= MOST_DOMAINS:
+    if not 2 <= len(keys.groups) <= MOST_GROUPS:
         raise error(
             figure,
-            f"column '{figure.domain}' has {len(keys.domains):,} values with a class in the splits train and test; "
-            f"2 to {MOST_DOMAINS} domains can be compared",
+            f"column '{figure.groups}' has {len(keys.groups):,} values with a class in the splits train and test; "
+            f"2 to {MOST_GROUPS} {'buckets' if figure.measure == 'stream' else 'domains'} can be compared",
         )
     places = {
-        (split, domain): keys.first(split, domain, figure.rows)
-        for split in SPLITS
-        for domain in range(len(keys.domains))
+        (split, group): keys.first(split, group, figure.rows) for split in SPLITS for group in range(len(keys.groups))
     }
-    check_rows(figure, keys.domains, places)
+    check_rows(figure, keys.groups, places)
     wanted = np.sort(np.concatenate(list(places.values())))
     vectors = read_vectors(table, str(figure.vectors), wanted)
     good = usable(vectors)
     here = {place: np.searchsorted(wanted, rows) for place, rows in places.items()}
     return Drawn(
-        domains=keys.domains,
+        groups=keys.groups,
         classes=keys.classes,
         vectors=vectors,
         class_of=keys.kind[wanted],
@@ -91,17 +91,17 @@ def unit(vectors: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
     return exact
 
 
-def check_rows(figure: Figure, domains: tuple[str, ...], places: Mapping[Place, Numbers], which: str = "") -> None:
-    """Check that every domain has rows to train and to test on.
+def check_rows(figure: Figure, groups: tuple[str, ...], places: Mapping[Place, Numbers], which: str = "") -> None:
+    """Check that every group has rows to train and to test on.
 
     Raises:
         RecipeError: one has none.
     """
-    for (split, domain), rows in places.items():
+    for (split, group), rows in places.items():
         if not len(rows):
             raise error(
                 figure,
-                f"{figure.domain} '{domains[domain]}' has no rows{which} of the split '{split}' in column "
+                f"{figure.groups} '{groups[group]}' has no rows{which} of the split '{split}' in column "
                 f"'{figure.split}'; drop it from the table, or give it such rows",
             )
 
@@ -117,18 +117,18 @@ def error(figure: Figure, words: str) -> RecipeError:
 
 @dataclass(frozen=True)
 class _Keys:
-    """What is read of every row. `domain` and `kind` are indices into the names; -1 for rows that do not take part."""
+    """What is read of every row. `group` and `kind` are indices into the names; -1 for rows that do not take part."""
 
     hashes: npt.NDArray[np.uint64]
     split: npt.NDArray[np.int64]
-    domain: Numbers
+    group: Numbers
     kind: Numbers
-    domains: tuple[str, ...]
+    groups: tuple[str, ...]
     classes: tuple[str, ...]
     nameless: int
 
-    def first(self, split: str, domain: int, most: int) -> Numbers:
-        rows = np.flatnonzero((self.split == SPLITS.index(split)) & (self.domain == domain))
+    def first(self, split: str, group: int, most: int) -> Numbers:
+        rows = np.flatnonzero((self.split == SPLITS.index(split)) & (self.group == group))
         return rows[np.argsort(self.hashes[rows], kind="stable")[:most]]
 
 
@@ -147,25 +147,28 @@ class _Coder:
 
 
 def _read_keys(figure: Figure, table: Table) -> _Keys:
-    domains, classes, key = _Coder(), _Coder(), hash_key(table.record.seed, "domain_gap")
-    hashes, split, domain, kind = [], [], [], []
-    for rows in table.batches([UID, *dict.fromkeys((str(figure.truth), str(figure.domain), figure.split))]):
+    groups, classes, key = _Coder(), _Coder(), hash_key(table.record.seed, figure.measure)
+    hashes, split, group, kind = [], [], [], []
+    for rows in table.batches([UID, *dict.fromkeys((str(figure.truth), figure.groups, figure.split))]):
         hashes.append(hash64(rows.table.column(UID), key))
         values = rows.table.column(figure.split).cast(pa.string()).to_numpy()
         split.append(np.select([values == name for name in SPLITS], range(len(SPLITS)), -1))
-        domain.append(domains.add(rows.table.column(str(figure.domain))))
+        group.append(groups.add(rows.table.column(figure.groups)))
         kind.append(classes.add(rows.table.column(str(figure.truth))))
-    splits, all_domains, all_kinds = np.concatenate(split), np.concatenate(domain), np.concatenate(kind)
-    nameless = (splits >= 0) & ((all_domains < 0) | (all_kinds < 0))
+    splits, all_groups, all_kinds = np.concatenate(split), np.concatenate(group), np.concatenate(kind)
+    nameless = (splits >= 0) & ((all_groups < 0) | (all_kinds < 0))
     splits[nameless] = -1
-    domain_names, domain_of = _sorted(all_domains, list(domains.numbers), splits >= 0)
+    order = natural_order if figure.measure == "stream" else str
+    group_names, group_of = _sorted(all_groups, list(groups.numbers), splits >= 0, order)
     class_names, kind_of = _sorted(all_kinds, list(classes.numbers), splits >= 0)
-    return _Keys(np.concatenate(hashes), splits, domain_of, kind_of, domain_names, class_names, int(nameless.sum()))
+    return _Keys(np.concatenate(hashes), splits, group_of, kind_of, group_names, class_names, int(nameless.sum()))
 
 
-def _sorted(codes: Numbers, names: list[str], inside: npt.NDArray[np.bool_]) -> tuple[tuple[str, ...], Numbers]:
-    """Names of the values that rows inside have, sorted, and the number of each row's among them."""
-    there = sorted({names[code] for code in np.unique(codes[inside]).tolist()})
+def _sorted(
+    codes: Numbers, names: list[str], inside: npt.NDArray[np.bool_], order: Callable[[str], Any] = str
+) -> tuple[tuple[str, ...], Numbers]:
+    """Names of the values that rows inside have, in order, and the number of each row's among them."""
+    there = sorted({names[code] for code in np.unique(codes[inside]).tolist()}, key=order)
     number = {name: place for place, name in enumerate(there)}
     renumbered = np.array([*(number.get(name, -1) for name in names), -1], np.int64)
     return tuple(there), np.where(inside, renumbered[codes], -1)
