@@ -30,6 +30,8 @@ STEPS = {
     "label": "poolwright.describe.label:Label",
     "similarity": "poolwright.describe.similarity:Similarity",
     "classify": "poolwright.describe.classify:Classify",
+    "bucket": "poolwright.describe.bucket:Bucket",
+    "retrieve": "poolwright.describe.retrieve:Retrieve",
     "region": "poolwright.describe.region:Region",
     "size": "poolwright.describe.size:Size",
     "hash": "poolwright.describe.hash:Hash",

@@ -75,6 +75,10 @@ CLIP = "made:clip"
 IMAGES: dict[str, Any] = {"images": True, "most": 7}
 NAMES = ["a dog", "a boat", "a red boat"]
 
+RINGS: list[Any] = ["dog", {"name": "boat", "prompts": ["boat", "red boat", "ship"]}, "map"]
+FIND: dict[str, Any] = {"with": "embedding", "prompts": RINGS, "prefix": "a ", "model": CLIP, "short": "take"}
+READY: dict[str, Any] = {"with": "embedding", "prompts": NAMES, "features": "made:features.npy"}
+
 LEARN: dict[str, Any] = {"with": "embedding", "examples": "examples", "folds": 2}
 
 EXAMPLES: dict[str, list[Example]] = {
@@ -103,6 +107,20 @@ EXAMPLES: dict[str, list[Example]] = {
         Example({**LEARN, "positive": "map", "candidates": ["mean", "svm"]}, most=60),
         Example({**LEARN, "positive": "map", "candidates": ["logistic"], "keep": True}, most=60),
         Example({**LEARN, "class": "kind", "candidates": ["mean"]}, most=60),
+    ],
+    "bucket": [
+        Example({"by": "taken_at", "n": 3}),
+        Example({"by": "taken_at", "unit": "quarter", "earliest": "1930-01-01", "into": "quarter"}),
+        Example({"by": "score", "edges": [-1.5, 0, 0.25, 2], "latest": 1}),
+        Example({"by": "year", "n": 4, "earliest": 0}),
+        Example({"by": "whole", "n": 2}),
+    ],
+    "retrieve": [
+        Example({**FIND, "bucket": "country", "query": 12, "n": 4, "background": "50%"}),
+        Example({**FIND, "query": 30, "n": 20}, keeps=kept(60)),
+        Example({**FIND, "bucket": ["flag", "small"], "overlap": True, "n": 3, "into": "kind"}, most=60),
+        Example({**FIND, "query": 9, "n": 5, "short": "fail"}, most=60, may_refuse=True),
+        Example({**READY, "query": 9, "n": 5, "bucket": "year", "short": "take"}, most=60),
     ],
     "size": [Example({}, **IMAGES)],
     "hash": [Example({}, **IMAGES), Example({"kinds": ["sha256"]}, **IMAGES)],

@@ -40,6 +40,8 @@ LABEL = "label"
 LABEL_INDEX = "label_index"
 SIMILARITY = "similarity"
 SPLIT = "split"
+BUCKET = "bucket"
+PROMPT = "prompt"
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,8 @@ WELL_KNOWN: dict[str, Column] = {
         Column(LABEL_INDEX, pa.int32(), "index", "Index of the class in its vocabulary"),
         Column(SIMILARITY, pa.float32(), "cosine", "Cosine of the image and its label or text"),
         Column(SPLIT, pa.string(), "", "Split of the released dataset the row is in"),
+        Column(BUCKET, pa.int32(), "index", "Bucket of time the row is in, the earliest 0"),
+        Column(PROMPT, pa.string(), "", "Text that the row was retrieved by"),
     )
 }
 
