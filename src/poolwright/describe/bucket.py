@@ -166,7 +166,7 @@ class Bucket(Step):
     def _bucket_names(self, edges: np.ndarray, dtype: pa.DataType) -> list[str]:
         if self.unit:
             return [name(self.unit, begin) for begin in moments_of(edges[:-1], dtype)]
-        texts = [number(value) for value in Order(self.by, True, 0).value(edges, dtype).to_pylist()]
+        texts = [_told(value) for value in Order(self.by, True, 0).value(edges, dtype).to_pylist()]
         return [f"{begin} .. {end}" for begin, end in pairwise(texts)]
 
     def apply(self, rows: Rows, state: State) -> Outcome:
@@ -184,9 +184,9 @@ class Bucket(Step):
         if value is None:
             return f"no value in {self.by}"
         if bucket is None:
-            return f"{self.by} = {number(value)}"
+            return f"{self.by} = {_told(value)}"
         one = state.tables[BUCKETS].slice(bucket, 1).to_pylist()[0]
-        return f"{self.by} = {number(value)} is in bucket {bucket} ({one['name']}, {in_rows(one['rows'])})"
+        return f"{self.by} = {_told(value)} is in bucket {bucket} ({one['name']}, {in_rows(one['rows'])})"
 
     def learned(self, state: State) -> str:
         table = state.tables[BUCKETS]
@@ -198,6 +198,10 @@ class Bucket(Step):
         empty = int((counts == 0).sum())
         lacking = f"; {empty:,} without rows" if empty else ""
         return f"{len(counts):,} buckets of {self.by}{lacking}: {some(told, 12)}"
+
+
+def _told(value: Any) -> str:
+    return written(value) if isinstance(value, datetime.datetime) else number(value)
 
 
 @dataclass(frozen=True)
