@@ -40,7 +40,7 @@ from poolwright.kernels.gathering import Gathering, Prompts, gather
 from poolwright.kernels.grid_products import prompts_on_grid
 from poolwright.kernels.groups import check_groupable, groups_of
 from poolwright.kernels.ranks import hash_ranks
-from poolwright.kernels.retrieval import NOT_BEST, Wanted, decide, found_by, retrieve
+from poolwright.kernels.retrieval import NOT_BEST, Wanted, decide, found_by, retrieve_all
 from poolwright.kernels.words import some
 from poolwright.models.spec import Model
 from poolwright.models.text_features import encode_classes, features_axis, read_features
@@ -180,9 +180,7 @@ class Retrieve(Step):
         wanted = self._wanted
         what = Gathering(self.with_, self.bucket or (), prompts, context.key, wanted.query, worst=wanted.background > 0)
         buckets, shortlists = gather(frame, what)
-        found = []
-        while shortlists:  # one after the other is let go: they are large
-            found.append(retrieve(shortlists.pop(0), wanted))
+        found = retrieve_all(shortlists, wanted)
         tables = {
             PROMPTS: prompt_table(vocabulary, texts, features),
             BUCKETS: buckets.table({"rows": pa.array([one.rows for one in found], pa.int64())}),

@@ -75,8 +75,8 @@ def cuts_of(state: State) -> Cuts:
         none = nothing(classes)
 
         def cut(name: str) -> Cut:
-            parts = (table.column(f"{name}_{part}").to_numpy().reshape(-1, classes) for part in ("score", "rank"))
-            return Cut(*(np.column_stack([of.T, last]) for of, last in zip(parts, none, strict=True)))
+            score, rank = (table.column(f"{name}_{part}").to_numpy().reshape(-1, classes).T for part in Cut._fields)
+            return Cut(np.column_stack([score, none.score]), np.column_stack([rank, none.rank]))
 
         return Cuts(*map(cut, _CUTS))
 

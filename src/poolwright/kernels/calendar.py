@@ -35,11 +35,12 @@ def name(unit: Unit, begin: np.datetime64) -> str:
     if unit == "week":
         iso = day.isocalendar()
         return f"{iso.year:04d}-W{iso.week:02d}"
-    return {
+    names: dict[str, str] = {
         "decade": f"{year}s",
         "year": year,
         "half": f"{year}-H{(month + 5) // 6}",
         "quarter": f"{year}-Q{(month + 2) // 3}",
         "month": f"{year}-{month:02d}",
         "day": day.isoformat(),
-    }[unit]
+    }
+    return names[unit]

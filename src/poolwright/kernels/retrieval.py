@@ -8,6 +8,8 @@ Whether a row is found, and whether it is kept, is a comparison of its score and
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -102,6 +104,13 @@ def retrieve(shortlist: Shortlist, wanted: Wanted) -> Retrieved:
         low_query = _cut_of(low, ranks, shortlist.seen)
         low_keep, _, background, _ = _keep(low, ranks, positive, wanted.background)
     return Retrieved(query, keep, low_query, low_keep, shortlist.seen, given, kept, background)
+
+
+def retrieve_all(shortlists: list[Shortlist], wanted: Wanted) -> list[Retrieved]:
+    """The cuts of all buckets, on all cores. Takes the shortlists out of the list, for they are large."""
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        jobs = [threads.submit(retrieve, shortlists.pop(0), wanted) for _ in range(len(shortlists))]
+        return [job.result() for job in jobs]
 
 
 def _cut_of(listed: Listed, ranks: Integers, seen: int) -> Cut:
