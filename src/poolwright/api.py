@@ -334,7 +334,7 @@ def search(
     Args:
         folder: the run folder.
         prompt: a text such as 'wedding, engagement ring'; may be left out where `like` is given.
-        table: default the last one with vectors.
+        table: default the largest with vectors.
         bucket: only rows of this bucket; the table has a column `bucket`.
         n: rows wanted.
         like: uid of a row whose neighbours are wanted too; default the nearest row.
@@ -375,20 +375,20 @@ def write_search(folder: str | Path, found: Found, to: str | Path = ".") -> tupl
 
     table = _searched(show(folder), found.table)
     words = [found.prompt or f"like {found.like}", found.contest.other if found.contest else "", found.within]
-    slug = "-".join(re.findall(r"\w+", " ".join(words).lower()))[:80]
+    slug = "-".join(re.findall(r"\w+", " ".join(words).lower()))[:80] or "prompt"
     Path(to).mkdir(parents=True, exist_ok=True)
     return _write(_view(_open_run(folder), table), found, Path(to), f"search-{slug}")
 
 
 def _searched(tables: Sequence[Table], name: str | None) -> Table:
-    """The table of that name, or the last that has vectors."""
+    """The table of that name, or the one with vectors that has most rows."""
     if name is not None:
         by_name = {table.name: table for table in tables}
         if name not in by_name:
             raise RecipeError(f"no finished table '{name}'; {did_you_mean(name, by_name)}")
         return by_name[name]
     with_vectors = [table for table in tables if any(is_vector(field.type) for field in table.schema)]
-    return (with_vectors or tables)[-1]
+    return max(with_vectors or tables, key=lambda table: table.record.rows_kept)
 
 
 def report(folder: str | Path, to: str | Path | None = None) -> Path:

@@ -181,7 +181,7 @@ def why(run_folder: RunFolder, uid: Annotated[str, typer.Argument(help="uid of t
 def search(
     run_folder: RunFolder,
     prompt: Annotated[str | None, typer.Argument(help="What to look for, such as 'wedding, engagement ring'.")] = None,
-    table: Annotated[Optional[str], typer.Option(help="The table; default the last with vectors.")] = None,  # noqa: UP045
+    table: Annotated[Optional[str], typer.Option(help="The table; default the largest with vectors.")] = None,  # noqa: UP045
     bucket: Annotated[Optional[str], typer.Option(help="Only rows of this bucket.")] = None,  # noqa: UP045
     n: Annotated[int, typer.Option("--n", help="Images wanted.", min=1, max=1000)] = 50,
     like: Annotated[Optional[str], typer.Option(help="Neighbours of this image too.", metavar="UID")] = None,  # noqa: UP045

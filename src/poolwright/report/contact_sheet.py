@@ -28,7 +28,7 @@ def write_contact_sheet(cards: Sequence[Card], lines: Sequence[str], title: str,
         title: one line.
         path: ends in .jpg.
     """
-    from PIL import Image, ImageDraw, ImageFont
+    from PIL import Image, ImageDraw, ImageFont, ImageOps
 
     across = min(_ACROSS, max(len(cards), 3))
     down = -(-len(cards) // across)
@@ -45,7 +45,7 @@ def write_contact_sheet(cards: Sequence[Card], lines: Sequence[str], title: str,
             draw.rectangle((left, top, left + _CELL, top + _CELL), _BLANK)
             draw.text((left + 6, top + 6), _fitting(card.problem or card.uid, small, _CELL - 12), _SOFT, small)
         else:
-            picture.thumbnail((_CELL, _CELL))
+            picture = ImageOps.contain(picture, (_CELL, _CELL))
             sheet.paste(picture, (left + (_CELL - picture.width) // 2, top + (_CELL - picture.height) // 2))
         draw.text((left, top + _CELL + 2), _fitting(line, small, _CELL), _INK, small)
     encoded = io.BytesIO()

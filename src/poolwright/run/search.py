@@ -70,6 +70,8 @@ def search(
     """
     if query.prompt is None and query.like is None:
         raise RecipeError("search: give a prompt, or the uid of an image with --like")
+    if not all(text.strip() for text in (query.prompt, query.against) if text is not None):
+        raise RecipeError("search: the prompt is empty; write a text such as 'a photo of a map'")
     if query.against is not None and query.prompt is None:
         raise RecipeError("search: --against needs a prompt to compete with")
     name = _column(table, column, encoders)
