@@ -59,6 +59,8 @@ class Retrieve(Step):
     With `overlap: true` every class keeps the `n` images it finds, whatever the others find: `label` is then the
     nearest of an image's classes, and all of them stand in `label_all` and `label_all_index`.
 
+    Classes may share a name, as ImageNet's do: `label_index` is the identity of a class, `label` its name.
+
     State: the prompts with their features, the buckets with their rows, and per bucket and class how many images were
     given and kept and the last of them: the score and hash rank that `apply` holds a row against.
     """
@@ -162,13 +164,11 @@ class Retrieve(Step):
         """The classes with their prompts.
 
         Raises:
-            RecipeError: they cannot be read, or two have one name.
+            RecipeError: they cannot be read, or one is named as the background.
         """
         vocabulary = read_vocabulary(self.prompts)
-        names = [*vocabulary.names, *([BACKGROUND] if self.background else [])]
-        twice = next((name for place, name in enumerate(names) if name in names[:place]), None)
-        if twice is not None:
-            raise RecipeError(f"retrieve: two classes are named '{twice}'; give one of them another name")
+        if self.background and BACKGROUND in vocabulary.names:
+            raise RecipeError(f"retrieve: a class is named {BACKGROUND}, as that of the background; name it otherwise")
         return vocabulary
 
     def fit(self, frame: Frame, context: Context) -> State:
@@ -287,8 +287,9 @@ class Retrieve(Step):
                 lacking.append(f"{BACKGROUND}{where} {has}")
         if not lacking:
             return ""
-        count = f"{len(lacking):,} of {len(cuts):,} classes and buckets have" if len(cuts) > 1 else "there are"
-        return f"{count} too few images: {some(lacking, 5)}"
+        what = "classes in buckets" if self.bucket else "classes"
+        of = len(cuts) * (2 if wanted.background else 1)
+        return f"{len(lacking):,} of {of:,} {what} have too few images: {some(lacking, 5)}"
 
 
 def _bound(score: float) -> str:
