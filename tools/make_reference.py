@@ -34,6 +34,9 @@ STEP_EXAMPLES = {
     "similarity": "similarity: {of: clip, prompt: a photo of a map., model: clip, into: maplike}",
     "classify": "classify: {with: clip, examples: labelled, positive: map, threshold: {precision: 95%}, keep: true}",
     "region": "region: {country: country, names: {Scotland: GB}}",
+    "bucket": "bucket: {by: uploaded_at, n: 11, latest: 2014-05-01}",
+    "retrieve": 'retrieve: {with: clip, prompts: [bus, camera, "wedding, engagement ring"], prefix: "a photo of a ", '
+    "model: clip, bucket: bucket, query: 16_000, n: 600, background: 10%}",
     "size": "size",
     "hash": "hash: {kinds: [sha256, phash]}",
     "derive": "derive: {year: extract(year from taken_at), wide: width > 2 * height}",

@@ -266,7 +266,7 @@ class Retrieve(Step):
         cuts = state.tables[CUTS]
         kept, background = (int(cuts.column(name).to_numpy().sum()) for name in ("kept", "background"))
         classes, buckets = len(state.values["classes"]), state.tables[BUCKETS].num_rows
-        within = f" and {buckets:,} buckets" if self.bucket else ""
+        within = f" in {buckets:,} buckets" if self.bucket else ""
         by = f", prompts encoded by {state.values['model']}" if state.values["model"] else ""
         more = f" and {background:,} of BACKGROUND" if self.background else ""
         short = self._short(state)
