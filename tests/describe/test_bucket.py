@@ -196,3 +196,20 @@ def test_lines_of_the_yfcc100m(real_data: Path, tmp_path: Path) -> None:
     dropped = table.record.funnel[-1].dropped
     assert dropped["taken_after_upload"] > 0
     assert sum(dropped.values()) + table.record.rows_kept == table.record.funnel[-1].rows_in
+
+
+@pytest.mark.real
+def test_years_of_historic_pictures(real_data: Path, tmp_path: Path) -> None:
+    """Years are numbers, and many pictures share one: none is torn apart."""
+    path = str(real_data / "taiwan_pictures" / "metadata.csv")
+    data = {
+        "recipe": 1,
+        "name": "years",
+        "pools": {"pictures": {"read": "table", "path": path, "uid": "id"}},
+        "tables": {"old": {"from": "pictures", "steps": [{"bucket": {"by": "year", "n": 5}}]}},
+    }
+    rows = api.run(Recipe.from_data(data, tmp_path), tmp_path / "run").tables["old"].read(["year", "bucket"])
+    pairs = set(zip(rows["year"].to_pylist(), rows["bucket"].to_pylist(), strict=True))
+    assert len(pairs) == len(set(rows["year"].to_pylist())) < len(rows)
+    assert [bucket for _, bucket in sorted(pairs)] == sorted(bucket for _, bucket in pairs)
+    assert set(rows["bucket"].to_pylist()) == set(range(5))

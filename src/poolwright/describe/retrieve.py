@@ -249,16 +249,14 @@ class Retrieve(Step):
         label, index, similarity, prompt = (row.get(name) for name in self._names())
         if label is None or index is None or similarity is None:
             return ""
+        if index >= len(state.values["classes"]):
+            return f"similarity {similarity:.4f} to '{prompt}': one of the farthest in its bucket"
+        near = f"similarity {similarity:.4f} to '{prompt}' of '{label}'"
         groups = groups_of(state.tables[BUCKETS])
         place = groups.place(row) if all(row.get(name) is not None for name in self.bucket or ()) else -1
-        near = f"similarity {similarity:.4f} to '{prompt}' of '{label}'"
         if place < 0:
-            return f"{near}; its bucket has no thresholds"
-        classes = len(state.values["classes"])
-        low = index >= classes
-        if low:
-            return f"{near}: one of the farthest in its bucket"
-        cut = state.tables[CUTS].slice(place * classes + index, 1).to_pylist()[0]
+            return f"{near}; nothing was retrieved from its bucket"
+        cut = state.tables[CUTS].slice(place * len(state.values["classes"]) + index, 1).to_pylist()[0]
         in_bucket = f" in bucket {groups.names()[place]}" if self.bucket else ""
         return f"{near}{in_bucket}; found {_bound(cut['query_score'])}, kept {_bound(cut['keep_score'])}"
 
