@@ -29,6 +29,10 @@ class Listed:
     scores: Float32
     rows: np.ndarray
 
+    def of_class(self, one: int) -> Listed:
+        """The list of one class alone."""
+        return Listed(self.scores[one : one + 1], self.rows if self.rows.ndim == 1 else self.rows[one : one + 1])
+
 
 @dataclass
 class Shortlist:
@@ -103,7 +107,7 @@ def best(lists: Sequence[Listed], ranks: Integers, size: int) -> Listed:
     keep = scores >= last[:, None]
     for one in np.flatnonzero(np.count_nonzero(keep, axis=1) > size):
         tied = np.flatnonzero(scores[one] == last[one])
-        rows = _rows_at(lists, np.broadcast_to(tied, (classes, len(tied))))[one]
+        rows = _rows_at([listed.of_class(int(one)) for listed in lists], tied[None, :])[0]
         spare = np.count_nonzero(keep[one]) - size
         keep[one, tied[np.argsort(ranks[rows], kind="stable")[len(tied) - spare :]]] = False
     columns = (np.flatnonzero(keep) % width).reshape(classes, size)
