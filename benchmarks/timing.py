@@ -14,10 +14,11 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Usage:
-    """What one process took: wall seconds, and peak resident memory in bytes."""
+    """What one process took: wall seconds, peak resident memory in bytes, and seconds of processor time."""
 
     seconds: float
     peak: int
+    cpu: float = 0.0
 
 
 def fresh_folder(path: Path) -> Path:
@@ -47,7 +48,7 @@ def measure(command: Sequence[str], log: Path) -> Usage:
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise RuntimeError(f"{command[:3]} failed:\n{log.read_text()[-2000:]}")
-    return Usage(seconds, usage.ru_maxrss * 1024)
+    return Usage(seconds, usage.ru_maxrss * 1024, usage.ru_utime + usage.ru_stime)
 
 
 def in_turn(commands: Mapping[str, Sequence[str]], work: Path, times: int = 3) -> dict[str, Usage]:

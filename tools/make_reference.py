@@ -35,6 +35,9 @@ STEP_EXAMPLES = {
     "classify": "classify: {with: clip, examples: labelled, positive: map, threshold: {precision: 95%}, keep: true}",
     "cluster": "cluster: {of: clip, group: label, k: 6, merge: 2}",
     "region": "region: {country: country, names: {Scotland: GB}}",
+    "bucket": "bucket: {by: uploaded_at, n: 11, latest: 2014-05-01}",
+    "retrieve": 'retrieve: {with: clip, prompts: [bus, camera, "wedding, engagement ring"], prefix: "a photo of a ", '
+    "model: clip, bucket: bucket, query: 16_000, n: 600, background: 10%}",
     "size": "size",
     "hash": "hash: {kinds: [sha256, phash]}",
     "derive": "derive: {year: extract(year from taken_at), wide: width > 2 * height}",

@@ -1,17 +1,18 @@
-"""The Python API: check, plan, run, show, why, audit, accuracy, report, verify, apply, convert, import_clear, fetch,
-rebuild.
+"""The Python API: check, plan, run, show, why, search, audit, accuracy, report, verify, apply, convert, import_clear,
+fetch, rebuild.
 
 The CLI renders what these return.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from poolwright.core.columns import IMAGE
+from poolwright.core.columns import IMAGE, is_vector
 from poolwright.core.errors import InputError, PoolwrightError, RecipeError, did_you_mean
 from poolwright.core.measured import Measured
 from poolwright.core.rows import Rows
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from poolwright.kernels.accuracy import Estimates
     from poolwright.release.layout import Written
     from poolwright.release.verify import Verification
+    from poolwright.report.found import Found
     from poolwright.report.view import TableView
     from poolwright.run.convert import Converted
     from poolwright.run.dry_run import Prediction
@@ -314,6 +316,81 @@ def accuracy(
 
     given = [verdict for path in verdicts or (sheet,) for verdict in read_verdicts(Path(path), words)]
     return estimate(read_sample(sample_beside(Path(sheet))), given)
+
+
+def search(
+    folder: str | Path,
+    prompt: str | None = None,
+    *,
+    table: str | None = None,
+    bucket: int | str | None = None,
+    n: int = 50,
+    like: str | None = None,
+    against: str | None = None,
+    vectors: str | None = None,
+    model: str | Mapping[str, Any] | None = None,
+    features: str | Path | None = None,
+) -> Found:
+    """The rows of a finished table that are nearest to a prompt, or to an image.
+
+    Args:
+        folder: the run folder.
+        prompt: a text such as 'wedding, engagement ring'; may be left out where `like` is given.
+        table: default the largest with vectors.
+        bucket: only rows of this bucket; the table has a column `bucket`.
+        n: rows wanted.
+        like: uid of a row whose neighbours are wanted too; default the nearest row.
+        against: a second prompt, to compete with the first.
+        vectors: column of the vectors; default the first whose encoder is known.
+        model: encoder of the prompts, where the recipe of the run names none.
+        features: `.npy` with a ready text feature a prompt, instead of an encoder.
+
+    Raises:
+        RecipeError: no such table, column, bucket or encoder.
+        InputError: nothing is finished, or there is no row to find.
+    """
+    from poolwright.models.spec import model_spec
+    from poolwright.run.search import Query, encoders_of
+    from poolwright.run.search import search as _search
+
+    work, searched = _open_run(folder), _searched(show(folder), table)
+    known = encoders_of(work.recipe)
+    if model is not None:
+        spec = model_spec(model, {"folder": str(Path.cwd())})
+        known = {field.name: spec for field in searched.schema} if vectors is None else {vectors: spec}
+    query = Query(prompt, against, like, None if bucket is None else str(bucket), n)
+    return _search(searched, query, known, vectors, Path(features) if features else None)
+
+
+def write_search(folder: str | Path, found: Found, to: str | Path = ".") -> tuple[Path, Path]:
+    """Write what was found as a page and a contact sheet.
+
+    Args:
+        folder: the run folder that was searched.
+        found: what `search` returned.
+        to: the folder of the files; they are named after what was searched for.
+
+    Returns:
+        The HTML page and the JPEG.
+    """
+    from poolwright.report.search_page import write_search as _write
+
+    table = _searched(show(folder), found.table)
+    words = [found.prompt or f"like {found.like}", found.contest.other if found.contest else "", found.within]
+    slug = "-".join(re.findall(r"\w+", " ".join(words).lower()))[:80] or "prompt"
+    Path(to).mkdir(parents=True, exist_ok=True)
+    return _write(_view(_open_run(folder), table), found, Path(to), f"search-{slug}")
+
+
+def _searched(tables: Sequence[Table], name: str | None) -> Table:
+    """The table of that name, or the one with vectors that has most rows."""
+    if name is not None:
+        by_name = {table.name: table for table in tables}
+        if name not in by_name:
+            raise RecipeError(f"no finished table '{name}'; {did_you_mean(name, by_name)}")
+        return by_name[name]
+    with_vectors = [table for table in tables if any(is_vector(field.type) for field in table.schema)]
+    return max(with_vectors or tables, key=lambda table: table.record.rows_kept)
 
 
 def report(folder: str | Path, to: str | Path | None = None) -> Path:
@@ -625,8 +702,10 @@ __all__ = [
     "rebuild",
     "report",
     "run",
+    "search",
     "show",
     "steps",
     "verify",
     "why",
+    "write_search",
 ]

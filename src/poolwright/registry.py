@@ -31,6 +31,8 @@ STEPS = {
     "similarity": "poolwright.describe.similarity:Similarity",
     "classify": "poolwright.describe.classify:Classify",
     "cluster": "poolwright.describe.cluster:Cluster",
+    "bucket": "poolwright.describe.bucket:Bucket",
+    "retrieve": "poolwright.describe.retrieve:Retrieve",
     "region": "poolwright.describe.region:Region",
     "size": "poolwright.describe.size:Size",
     "hash": "poolwright.describe.hash:Hash",

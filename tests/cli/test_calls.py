@@ -32,6 +32,7 @@ COMMANDS = (
     "run",
     "show",
     "why",
+    "search",
     "audit",
     "accuracy",
     "report",

@@ -49,6 +49,13 @@ class TestFiles:
             Class("map", synonyms=("chart",)),
         )
 
+    def test_yaml_as_json(self, tmp_path: Path) -> None:
+        file = tmp_path / "v.yaml"
+        file.write_text("ring: [wedding ring, engagement ring]\nhat: {synonyms: [cap]}\n", encoding="utf-8")
+        ring, hat = read_vocabulary(str(file)).classes
+        assert (ring.name, ring.prompts) == ("ring", ("wedding ring", "engagement ring"))
+        assert (hat.name, hat.synonyms) == ("hat", ("cap",))
+
     def test_csv_with_quotes_and_other_columns(self, tmp_path: Path) -> None:
         path = write(tmp_path, "v.csv", 'id,name,synonyms\nn1,"cat, house",kitty | mog\nn2,map,\n')
         assert read_vocabulary(path).classes == (
@@ -83,6 +90,9 @@ class TestFiles:
             ("v.json", '{"cat": [], "cat": []}', "v.json:", "'cat' stands there twice"),
             ("v.json", '{"0": ["n01", "tench"]}', "v.json:", "the keys are numbers"),
             ("v.json", '{"cat": "a cat"}', "v.json:", "'cat' must have a list of prompts"),
+            ("v.yaml", "- cat\n- [dog\n", "v.yaml:3", "not valid YAML"),
+            ("v.yaml", "cat: [a cat]\ncat: [cats]\n", "v.yaml", "'cat' stands there twice"),
+            ("v.yml", "3\n", "v.yml", "a list of names, or an object by name"),
             ("v.csv", "id,title\n1,cat\n", "v.csv:1:", "no column 'name' (columns: id, title)"),
             ("v.csv", "name,name\na,b\n", "v.csv:1:", "two columns 'name'"),
             ("v.csv", "name,id\ncat,1\ncat, house,2\n", "v.csv:3:", "quote names that have commas"),

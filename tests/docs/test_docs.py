@@ -20,6 +20,7 @@ WITH_BLOCKS = {
     "pools.md",
     "layouts.md",
     "fetching.md",
+    "retrieval.md",
 }
 
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")

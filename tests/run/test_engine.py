@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from poolwright.run import engine
 from poolwright.run.engine import Engine
 
 UNITS = 24
@@ -44,3 +45,15 @@ def test_an_error_stops_the_other_units(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="broken"):
         list(Engine().map(partial(fail, tmp_path), range(UNITS)))
     assert 3 <= len(list(tmp_path.iterdir())) < UNITS
+
+
+def test_results_are_handed_over_as_they_are_and_let_go(tmp_path: Path) -> None:
+    made = dict(Engine().map(partial(numbered, []), range(3)))
+    assert {unit: found[-1] for unit, found in made.items()} == {0: 0, 1: 1, 2: 2}
+    with pytest.raises(ValueError, match="broken"):
+        list(Engine().map(partial(fail, tmp_path), range(UNITS)))
+    assert not engine._HANDED_OVER
+
+
+def numbered(numbers: list[int], unit: int) -> list[int]:
+    return [*numbers, unit]

@@ -86,6 +86,10 @@ LONG_TAIL: dict[str, Any] = {
     "frequency": [1, 2],
     "sizes": {"shape": "exponential", "largest": 28, "imbalance": 2},
 }
+RINGS: list[Any] = ["dog", {"name": "boat", "prompts": ["boat", "red boat", "ship"]}, "map"]
+FIND: dict[str, Any] = {"with": "embedding", "prompts": RINGS, "prefix": "a ", "model": CLIP, "short": "take"}
+READY: dict[str, Any] = {"with": "embedding", "prompts": NAMES, "features": "made:features.npy"}
+
 LEARN: dict[str, Any] = {"with": "embedding", "examples": "examples", "folds": 2}
 
 EXAMPLES: dict[str, list[Example]] = {
@@ -121,6 +125,20 @@ EXAMPLES: dict[str, list[Example]] = {
         Example(
             {"of": "embedding", "group": ["country", "flag"], "k": 4, "restarts": 2, "merge": 2, "at_most": 5}, most=60
         ),
+    ],
+    "bucket": [
+        Example({"by": "taken_at", "n": 3}),
+        Example({"by": "taken_at", "unit": "quarter", "earliest": "1930-01-01", "into": "quarter"}),
+        Example({"by": "score", "edges": [-1.5, 0, 0.25, 2], "latest": 1}),
+        Example({"by": "year", "n": 4, "earliest": 0}),
+        Example({"by": "whole", "n": 2}),
+    ],
+    "retrieve": [
+        Example({**FIND, "bucket": "country", "query": 12, "n": 4, "background": "50%"}),
+        Example({**FIND, "query": 30, "n": 20}, keeps=kept(60)),
+        Example({**FIND, "bucket": ["flag", "small"], "overlap": True, "n": 3, "into": "kind"}, most=60),
+        Example({**FIND, "query": 9, "n": 5, "short": "fail"}, most=60, may_refuse=True),
+        Example({**READY, "query": 9, "n": 5, "bucket": "year", "short": "take"}, most=60),
     ],
     "size": [Example({}, **IMAGES)],
     "hash": [Example({}, **IMAGES), Example({"kinds": ["sha256"]}, **IMAGES)],

@@ -192,6 +192,35 @@ def why(run_folder: RunFolder, uid: Annotated[str, typer.Argument(help="uid of t
 
 
 @app.command()
+def search(
+    run_folder: RunFolder,
+    prompt: Annotated[str | None, typer.Argument(help="What to look for, such as 'wedding, engagement ring'.")] = None,
+    table: Annotated[Optional[str], typer.Option(help="The table; default the largest with vectors.")] = None,  # noqa: UP045
+    bucket: Annotated[Optional[str], typer.Option(help="Only rows of this bucket.")] = None,  # noqa: UP045
+    n: Annotated[int, typer.Option("--n", help="Images wanted.", min=1, max=1000)] = 50,
+    like: Annotated[Optional[str], typer.Option(help="Neighbours of this image too.", metavar="UID")] = None,  # noqa: UP045
+    against: Annotated[Optional[str], typer.Option(help="A second prompt to compete.", metavar="PROMPT")] = None,  # noqa: UP045
+    vectors: Annotated[Optional[str], typer.Option("--with", help="Column of the vectors.", metavar="COLUMN")] = None,  # noqa: UP045
+    model: Annotated[str | None, typer.Option(help="Encoder, where the run names none.", metavar="KIND:PLACE")] = None,
+    features: Annotated[Optional[Path], typer.Option(help=".npy of ready text features.")] = None,  # noqa: UP045
+    to: Annotated[Path, typer.Option(help="Folder of the page and the contact sheet.", metavar="DIR")] = Path(),
+) -> None:
+    """Try a prompt on a finished table.
+
+    Writes a contact sheet and a page: the nearest images, how deep they stay right, neighbours, two prompts competing.
+    """
+    from poolwright.api import search as find
+    from poolwright.api import write_search
+    from poolwright.cli.tables import print_found
+
+    found = find(
+        run_folder, prompt, table=table, bucket=bucket, n=n, like=like, against=against, vectors=vectors, model=model,
+        features=features,
+    )  # fmt: skip
+    print_found(found, write_search(run_folder, found, to))
+
+
+@app.command()
 def audit(
     run_folder: RunFolder,
     table: Annotated[str, typer.Argument(help="A table with a classify step.")],

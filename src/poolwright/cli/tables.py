@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from poolwright.kernels.more_verdicts import MoreVerdicts
     from poolwright.recipe.shipped import Shipped
     from poolwright.release.verify import Verification
+    from poolwright.report.found import Found
     from poolwright.run.convert import Converted
     from poolwright.run.dry_run import Prediction
     from poolwright.run.plan import TablePlan
@@ -186,6 +187,26 @@ def print_story(story: Story) -> None:
         for line in (chapter.explanation, values, f"learned: {chapter.learned}" if chapter.learned else ""):
             if line:
                 console.print(Text(f"      {line}"))
+
+
+def print_found(found: Found, written: Sequence[Path]) -> None:
+    """What a search found, in numbers, and the files to open."""
+    console = _console()
+    where = f"{found.table}, {found.within}" if found.within else found.table
+    nearest = found.nearest
+    what = f"'{found.prompt}'" if found.prompt else f"like {found.like}"
+    text = f"{what}: the nearest {len(nearest.scores):,} of {found.rows:,} rows in {where}"
+    console.print(Text(text, style="bold"))
+    grid = _grid("rank", "cosine", numbers=("rank", "cosine"))
+    ranks = {1: nearest.scores[0], len(nearest.scores): nearest.scores[-1]}
+    for rank, score in {**ranks, **{one.first: one.scores[0] for one in found.deeper}}.items():
+        grid.add_row(f"{rank:,}", f"{score:.4f}")
+    console.print(grid)
+    if found.contest:
+        contest = found.contest
+        console.print(Text(f"against '{contest.other}': {contest.both:,} are near to both; it wins {contest.won[1]:,}"))
+    for path in written:
+        console.print(Text(f"wrote {path}"))
 
 
 def print_applied(applied: Applied) -> None:

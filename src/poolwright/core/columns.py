@@ -49,6 +49,8 @@ SPLIT_GLT = "split_glt"
 SPLIT_CBL = "split_cbl"
 LONG_TAIL = (SPLIT_GLT, SPLIT_CBL, CLASS_INDEX, FREQUENCY, ATTRIBUTE)
 """What the step `glt` gives."""
+BUCKET = "bucket"
+PROMPT = "prompt"
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,8 @@ WELL_KNOWN: dict[str, Column] = {
         Column(FREQUENCY, pa.int32(), "group", "How frequent the class is: 0 many, 1 medium, 2 few rows"),
         Column(SPLIT_GLT, pa.string(), "", "Split where classes and attributes are long-tailed; null in none"),
         Column(SPLIT_CBL, pa.string(), "", "Split where classes are balanced, attributes long-tailed; null in none"),
+        Column(BUCKET, pa.int32(), "index", "Bucket of time the row is in, the earliest 0"),
+        Column(PROMPT, pa.string(), "", "Text that the row was retrieved by"),
     )
 }
 

@@ -18,7 +18,7 @@ from pydantic import AfterValidator, Field, ValidationInfo
 from poolwright.core.errors import RecipeError, did_you_mean
 from poolwright.models.installed import clip_metadata, imagenet21k_synsets
 
-FORMATS = (".txt", ".json", ".csv")
+FORMATS = (".txt", ".json", ".yaml", ".yml", ".csv")
 NAMES = ("imagenet1k", "imagenet21k")
 CELL_SEPARATOR = "|"
 
@@ -88,7 +88,7 @@ def _resolve(value: Any, info: ValidationInfo) -> Any:
 VocabularySource = Annotated[
     str | list[str | dict[str, Any]],
     AfterValidator(_resolve),
-    Field(description="imagenet1k, imagenet21k, a .txt, .json or .csv file, or a list of names"),
+    Field(description="imagenet1k, imagenet21k, a .txt, .json, .yaml or .csv file, or a list of names"),
 ]
 """A vocabulary as a recipe names it; relative paths are resolved against the recipe's folder."""
 
@@ -98,8 +98,8 @@ def read_vocabulary(source: str | Sequence[str | Mapping[str, Any]]) -> Vocabula
 
     Args:
         source: 'imagenet1k' (OpenAI's curated names, 1,000), 'imagenet21k' (Google's 21,843 synsets), a path to
-            .txt (a name a line), .json (list of names or objects, or object by name) or .csv (column `name`),
-            or the same as a JSON list.
+            .txt (a name a line), .json or .yaml (list of names or objects, or object by name) or .csv (column
+            `name`), or the same as a JSON list.
 
     Raises:
         RecipeError: no such file, or it is not a vocabulary; with the line and what to do.
@@ -122,7 +122,7 @@ def read_vocabulary(source: str | Sequence[str | Mapping[str, Any]]) -> Vocabula
 @lru_cache(maxsize=16)
 def _read_file(path: Path, mtime_ns: int, size: int) -> Vocabulary:
     # Time and size are only there to read a changed file again.
-    readers = {".txt": _of_lines, ".json": _of_json, ".csv": _of_csv}
+    readers = {".txt": _of_lines, ".json": _of_json, ".yaml": _of_yaml, ".yml": _of_yaml, ".csv": _of_csv}
     reader = readers.get(path.suffix.lower())
     if reader is None:
         raise RecipeError(f"{path}: a vocabulary is a {', '.join(FORMATS)} file")
@@ -156,11 +156,31 @@ def _of_json(text: str, where: str) -> tuple[Class, ...]:
         data = json.loads(text, object_pairs_hook=lambda pairs: _object(pairs, where))
     except json.JSONDecodeError as error:
         raise RecipeError(f"{where}:{error.lineno}: not valid JSON: {error.msg}") from None
+    return _of_data(data, where)
+
+
+def _of_yaml(text: str, where: str) -> tuple[Class, ...]:
+    import yaml
+
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        data = yaml.safe_load(text)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise RecipeError(f"{where}:{line}: not valid YAML: {error.problem or error.context}") from None
+    except yaml.YAMLError as error:
+        raise RecipeError(f"{where}: not valid YAML: {error}") from None
+    if isinstance(node, yaml.MappingNode):
+        _object([(key.value, None) for key, _ in node.value], where)
+    return _of_data(data, where)
+
+
+def _of_data(data: Any, where: str) -> tuple[Class, ...]:
     if isinstance(data, list):
         return _of_list(data, where)
     if not isinstance(data, dict):
         raise RecipeError(f"{where}: a vocabulary is a list of names, or an object by name")
-    if data and all(key.isdigit() for key in data):
+    if data and all(str(key).isdigit() for key in data):
         raise RecipeError(f"{where}: the keys are numbers, not names; write a list of names in their order")
     return _of_list([_named(name, value, where) for name, value in data.items()], where)
 

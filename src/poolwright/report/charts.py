@@ -206,6 +206,20 @@ def _shades(most: int) -> list[tuple[int, int]]:
     ]
 
 
+def scatter(points: np.ndarray, styles: Sequence[str], titles: Sequence[str], label: str) -> Markup:
+    """Points of a square, with its diagonal.
+
+    Args:
+        points: float (n, 2) in 0..1, across and up.
+        styles: class of each in the page's style.
+    """
+    marks = [f'<path class="diagonal" d="M0 {_TALL}L{_TALL} 0"/>']
+    for (across, up), style, title in zip(points.tolist(), styles, titles, strict=True):
+        place = f'cx="{_number(_TALL * across)}" cy="{_number(_TALL * (1 - up))}"'
+        marks.append(f'<circle class="{style}" {place} r="7"><title>{_text(title)}</title></circle>')
+    return _svg(_TALL, _TALL, "".join(marks), label, "scatter", stretch=False)
+
+
 def nice_top(value: float) -> float:
     """A round number at least as large, where an axis may end."""
     if value <= 0:

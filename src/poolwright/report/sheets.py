@@ -102,19 +102,30 @@ def sheets_of(
     told: Sequence[str] = (SIMILARITY,),
 ) -> list[Sheet]:
     """A sheet for each title, of the rows with these numbers in the table; `told` are columns shown with each."""
-    rows = fetch(view.table, [place for places in picked for place in places])
+    cards, failed = cards_of(view, [place for places in picked for place in places], budget, told)
+    sheets, start = [], 0
+    for title, count, places in zip(titles, counts, picked, strict=True):
+        sheets.append(Sheet(cut(title, 80), "", count, tuple(cards[start : start + len(places)]), failed=failed))
+        start += len(places)
+    return sheets
+
+
+def cards_of(
+    view: TableView, places: Sequence[int], budget: Budget, told: Sequence[str] = ()
+) -> tuple[list[Card], str]:
+    """Cards of the rows with these numbers in the table, and why there are no pictures on them; empty where there are.
+
+    Args:
+        told: columns shown with each.
+    """
+    rows = fetch(view.table, places)
     try:
         images = view.image_bytes(rows)
         failed = ""
     except (PoolwrightError, OSError) as error:
         images, failed = [None] * len(rows), f"the pictures cannot be read: {error}"
     pictured = {IMAGE, IMAGE_PATH} & set(rows.schema.names) and not failed
-    cards = _cards(rows, images, budget, told, bool(pictured))
-    sheets, start = [], 0
-    for title, count, places in zip(titles, counts, picked, strict=True):
-        sheets.append(Sheet(cut(title, 80), "", count, tuple(cards[start : start + len(places)]), failed=failed))
-        start += len(places)
-    return sheets
+    return _cards(rows, images, budget, told, bool(pictured)), failed
 
 
 def _pick(table: Table, column: str | None, groups: Sequence[str], each: int) -> list[list[int]]:

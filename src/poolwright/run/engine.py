@@ -64,12 +64,14 @@ class Engine:
                     unit, failed, result = cloudpickle.loads(row["result"])
                     if failed:
                         raise result
-                    yield unit, result
+                    yield unit, _HANDED_OVER.pop((job, unit)) if self.name == "native" else result
         finally:
             # Closing waits for all units, so those that have not begun must know first that nobody wants them. And it
             # is done here: the collector could do it in Daft's event loop, which would then wait for itself.
             _ENDED.add(job)
             rows.close()
+            for key in [key for key in _HANDED_OVER if key[0] == job]:
+                del _HANDED_OVER[key]
 
     def _daft(self) -> Any:
         daft = import_daft()
@@ -89,6 +91,10 @@ class Engine:
         _require_ray()
         daft.set_runner_ray(address=self.address, noop_if_initialized=True)
 
+
+_HANDED_OVER: dict[tuple[int, int], Any] = {}
+"""Results of units by (call of `map`, unit), where they are made in this process: summaries of a fold are large, and
+Daft would copy them several times."""
 
 _JOBS = count()
 _ENDED: set[int] = set()
@@ -126,7 +132,8 @@ def _unit_udf(daft: Any, function: bytes, job: int, workers: int | None) -> Any:
 
     def call(units: Any) -> list[bytes]:
         with slots:
-            return [b"" if _is_ended(job) else _call(function, unit) for unit in units.to_pylist()]
+            here = job if workers else None
+            return [b"" if _is_ended(job) else _call(function, unit, here) for unit in units.to_pylist()]
 
     batch = daft.func.batch(return_dtype=daft.DataType.binary(), batch_size=1, use_process=use_process)
     return batch(call)
@@ -153,13 +160,21 @@ def _slots(workers: int) -> _Slots:
     return _Slots(workers)
 
 
-def _call(function: bytes, unit: int) -> bytes:
-    """Run one unit. Errors come back as values, so that they keep their type."""
+def _call(function: bytes, unit: int, here: int | None) -> bytes:
+    """Run one unit. Errors come back as values, so that they keep their type.
+
+    Args:
+        here: number of the call of `map` that waits in this process; None where it waits in another.
+    """
     import cloudpickle
 
     try:
         with one_torch_thread():
-            return bytes(cloudpickle.dumps((unit, False, _unpickle(function)(unit))))
+            result = _unpickle(function)(unit)
+            if here is None:
+                return bytes(cloudpickle.dumps((unit, False, result)))
+            _HANDED_OVER[here, unit] = result
+            return bytes(cloudpickle.dumps((unit, False, None)))
     except Exception as error:
         return _pickled_error(unit, error)
 
