@@ -49,6 +49,7 @@ STEPS = {
     "licenses": "poolwright.choose.licenses:Licenses",
     "remove": "poolwright.choose.remove:Remove",
     "verdicts": "poolwright.verify.judged:Verdicts",
+    "verify": "poolwright.verify.verify:Verify",
     "split": "poolwright.split.split:Split",
     "glt": "poolwright.split.glt:Glt",
 }
