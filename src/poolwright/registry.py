@@ -35,6 +35,7 @@ STEPS = {
     "size": "poolwright.describe.size:Size",
     "hash": "poolwright.describe.hash:Hash",
     "derive": "poolwright.describe.derive:Derive",
+    "near_duplicates": "poolwright.describe.near_duplicates:NearDuplicates",
     "renumber": "poolwright.describe.renumber:Renumber",
     "rename": "poolwright.describe.rename:Rename",
     "keep_columns": "poolwright.describe.keep_columns:KeepColumns",
