@@ -52,12 +52,12 @@ class Agreement:
 
 @dataclass(frozen=True)
 class People:
-    """Each person against the majority of the others, over the items where the others have one: arrays (people,).
+    """Each person against the others who rated the same items: arrays (people,).
 
     Attributes:
         rated: items the person rated.
-        compared: those of them where the others have a majority.
-        agreement: share of these that are equal; NaN where nothing could be compared.
+        compared: those of them that somebody else rated.
+        agreement: share of the others who gave the same, mean over these items; NaN where there are none.
         kappa: the same beyond chance, by Cohen; who always gives the commonest answer has 0. NaN where nothing could be
             compared, or where person and others gave one and the same category throughout.
         outlier: who hardly agrees with the others, see `without_outliers`.
@@ -88,23 +88,21 @@ def agreement(ratings: Ratings) -> Agreement:
 
 
 def against_others(ratings: Ratings, people: int) -> People:
-    """How far each of so many people agrees with the majority of the others."""
+    """How far each of so many people agrees with the others."""
     if not len(ratings.item):
         nothing, unknown = np.zeros(people, np.int64), np.full(people, np.nan)
         return People(nothing, nothing, unknown, unknown, np.zeros(people, bool))
     others = ratings.counts()[ratings.item]
     others[np.arange(len(others)), ratings.category] -= 1
-    ordered = np.sort(others, axis=1)
-    second = ordered[:, -2] if ordered.shape[1] > 1 else np.zeros(len(others), np.int64)
-    clear = ordered[:, -1] > second
-    person, own, other = ratings.person[clear], ratings.category[clear], others[clear].argmax(axis=1)
+    many = others.sum(axis=1)
+    person, own, share = ratings.person[many > 0], ratings.category[many > 0], others[many > 0] / many[many > 0, None]
     compared = np.bincount(person, minlength=people)
     with np.errstate(invalid="ignore", divide="ignore"):
-        equal = np.bincount(person, own == other, minlength=people) / compared
+        equal = np.bincount(person, share[np.arange(len(own)), own], minlength=people) / compared
         chance = np.zeros(people)
         for category in range(others.shape[1]):
             mine = np.bincount(person, own == category, minlength=people) / compared
-            theirs = np.bincount(person, other == category, minlength=people) / compared
+            theirs = np.bincount(person, share[:, category], minlength=people) / compared
             chance += mine * theirs
         kappa = np.where(chance < 1.0, (equal - chance) / (1.0 - chance), np.nan)
     rated = np.bincount(ratings.person, minlength=people)

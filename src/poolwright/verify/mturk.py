@@ -12,7 +12,7 @@ import csv
 import html
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -108,7 +108,7 @@ def _three_bytes(text: str) -> str:
     return "".join(letter if ord(letter) < 0x10000 else "\ufffd" for letter in text)
 
 
-def is_batch(names: Sequence[str]) -> bool:
+def is_batch(names: Collection[str]) -> bool:
     """Whether a CSV with these column names, in lower case, is the result of a batch."""
     return _WORKER in names and _UID in names
 
@@ -139,6 +139,9 @@ def _verdict(line: Mapping[str, str]) -> Any:
     try:
         (answers,) = json.loads(line["answer.taskanswers"])
         found = answers.get(NAME, answers.get(f"{NAME}.label"))
-        return found["label"] if isinstance(found, dict) else found
+        word = found["label"] if isinstance(found, dict) else found
     except (ValueError, TypeError, AttributeError, KeyError):
-        raise ValueError(f"no answer '{NAME}' in Answer.taskAnswers: {line['answer.taskanswers'][:80]}") from None
+        word = None
+    if not isinstance(word, str):
+        raise ValueError(f"no answer '{NAME}' in Answer.taskAnswers: {line['answer.taskanswers'][:80]}")
+    return word

@@ -150,12 +150,20 @@ def _csv(path: Path, text: str) -> Iterator[tuple[str, Record | str]]:
             elif any(cell.strip() for cell in cells[len(names) :]):
                 yield where, f"{len(cells)} cells for {len(names)} columns; a text with the delimiter needs quotes"
             else:
-                record = dict(zip(names, map(unguarded, cells), strict=False))
-                yield where, record_of_assignment(record) if is_batch(names) else record
+                yield where, _record(dict(zip(names, map(unguarded, cells), strict=False)))
     except csv.Error as error:
         raise InputError(f"{path}: line {reader.line_num + before}: {error}") from None
     if not names:
         raise InputError(f"{path} is empty; it needs the columns uid and verdict")
+
+
+def _record(cells: dict[str, str]) -> Record | str:
+    if not is_batch(cells):
+        return cells
+    try:
+        return record_of_assignment(cells)
+    except ValueError as error:
+        return str(error)
 
 
 def _names(path: Path, cells: list[str]) -> list[str]:

@@ -208,7 +208,8 @@ def _words(one: Round, asked: Asked, found: Found, rows: npt.NDArray[np.int64]) 
         counts[one.candidates.classes[row]] += int(count)
     sheet_of = dict(zip(asked.pairs, asked.rows["sheet"].to_pylist(), strict=True))
     sheets = Counter(sheet_of[one.candidates.uids[row], one.candidates.classes[row]] for row in rows)
-    lines = [f"{desk.name}: waiting for people: {int(lacks.sum()):,} verdicts on {in_rows(len(rows))} are lacking"]
+    verdicts = "1 verdict" if lacks.sum() == 1 else f"{int(lacks.sum()):,} verdicts"
+    lines = [f"{desk.name}: waiting for {verdicts} on {in_rows(len(rows))}"]
     if counts.keys() != {""}:
         of_class = [f"{name} {count:,}" for name, count in sorted(counts.items())]
         lines.append(f"  of the classes: {some(of_class, _CLASSES)}")
