@@ -61,8 +61,7 @@ Span = Annotated[
 
 
 class NearDuplicates(Step):
-    """Group rows that show nearly the same, in the column `duplicate_group`; `split: {group: duplicate_group}` keeps
-    each group on one side.
+    """Group rows that show nearly the same, so that `split: {group: duplicate_group}` keeps them on one side.
 
     Rows are linked where one of these holds, and groups are what links hold together:
 
