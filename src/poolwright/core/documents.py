@@ -57,12 +57,14 @@ def keep_documents(folder: Path | None, name: str, words: str, files: Mapping[st
 
 
 def documents_of(table: Table) -> Iterator[Documents]:
-    """The documents of a table's steps.
+    """The documents of a table's steps; none of steps that came with a release, whose people saw other rows.
 
     Raises:
         InputError: a file is missing or changed since.
     """
     for step in table.record.steps:
+        if step.released:
+            continue
         state = json.loads((table.folder / "states" / f"{step.state_name}.json").read_text(encoding="utf-8"))
         for found in state["values"].get(DOCUMENTS, ()):
             documents = Documents(**found, folder=table.folder / FOLDER / found["name"])
