@@ -249,10 +249,12 @@ def test_a_finished_table_says_that_it_looks_at_no_more_verdicts(tmp_path: Path)
 def test_the_command_says_how_to_go_on(tmp_path: Path) -> None:
     write_pool(tmp_path)
     recipe(tmp_path)
+    assert [one.state for one in api.plan(tmp_path / "recipe.yaml", tmp_path / "my run")] == ["new"]
     called = call("run", "recipe.yaml", "--run", "my run", "--fresh", "good", folder=tmp_path)
     assert (called.code, called.out) == (3, "")
     assert called.err.endswith("  then run again, and it goes on:\n  poolwright run recipe.yaml --run 'my run'\n")
     assert "my run/verify/good/sheets/: sheet-1.csv (72 rows)" in called.err
+    assert [one.state for one in api.plan(tmp_path / "recipe.yaml", tmp_path / "my run")] == ["asks"]
 
 
 def test_why_tells_what_people_said(tmp_path: Path) -> None:
@@ -453,3 +455,29 @@ def test_instructions_are_shown_and_released(tmp_path: Path) -> None:
     layout = Recipe.load(tmp_path / "recipe.yaml").releases[0]
     with pytest.raises(InputError, match=r"instructions\.md is missing or changed; make the table anew: --fresh good"):
         layout.layout.write(table, tmp_path / "out", layout.about)
+
+
+def test_workers_batches_and_order_of_rows_change_nothing(tmp_path: Path) -> None:
+    kept = []
+    for name, options in (("one", {"workers": 1}), ("other", {"workers": 3, "batch_rows": 5})):
+        folder = tmp_path / name
+        folder.mkdir()
+        truth = write_pool(folder)
+        table = pq.read_table(folder / "rows.parquet")
+        if name == "other":
+            table = table.take([(row * 5 + 3) % table.num_rows for row in range(table.num_rows)])
+        pq.write_table(table, folder / "rows.parquet", row_group_size=20)
+        made = recipe(folder, bucket="bucket", by="similarity", keep=4, at_once=5, annotators=2, rule="majority")
+        rounds = 0
+        while True:
+            try:
+                made_table = api.run(made, folder / "run", **options).tables["good"]  # type: ignore[arg-type]
+                break
+            except WaitingForPeople:
+                rounds += 1
+                answer_desk(desk(folder), [Annotator("ada", 0.1), Annotator("bo", 0.1), Annotator("cy", 0.1)], truth)
+        values = {name: value for name, value in made_table.state(0).values.items() if name != "files"}
+        sheets = [path.read_bytes() for path in sorted((desk(folder) / "sheets").iterdir())]
+        kept.append((sorted(made_table.read(["uid"])["uid"].to_pylist()), values, rounds, sheets))
+    assert kept[0] == kept[1]
+    assert kept[0][2] > 1
