@@ -123,6 +123,14 @@ def test_a_page_that_is_too_long_shows_the_hosted_one() -> None:
     assert len(page.encode()) < MOST_BYTES
 
 
+def test_captions_of_strangers_become_no_tags() -> None:
+    row = {"uid": "a", "image_url": 'https://x.org/1.jpg?a=1&b="><script>', "class": "a&b", "question": "Is it a&b?"}
+    (line,) = csv.DictReader(io.StringIO(hit_csv([{**row, "text": "<script>alert(1)</script>"}]), newline=""))
+    assert line["text"] == "&lt;script&gt;alert(1)&lt;/script&gt;"
+    assert line["image_url"] == "https://x.org/1.jpg?a=1&b=%22%3E%3Cscript%3E"
+    assert (line["class"], line["question"]) == ("a&b", "Is it a&amp;b?")
+
+
 def test_uids_that_the_site_refuses_are_told() -> None:
     row = {"uid": "a🙂", "image_url": "https://x.org/1.jpg", "class": "", "question": "", "text": ""}
     with pytest.raises(InputError, match="characters that Mechanical Turk refuses"):

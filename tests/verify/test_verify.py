@@ -86,6 +86,8 @@ def test_it_waits_and_goes_on(tmp_path: Path) -> None:
     sheet = desk(tmp_path) / "sheets" / "sheet-1.csv"
     before = sheet.read_bytes()
     assert waits(made, tmp_path) == told
+    sheet.unlink()
+    assert waits(made, tmp_path) == told
     assert [path.name for path in sheet.parent.iterdir()] == ["sheet-1.csv"]
     assert sheet.read_bytes() == before
     rows = list(csv.DictReader(io.StringIO(before.decode("utf-8-sig"), newline="")))
@@ -329,6 +331,17 @@ def test_label_studio_and_back(tmp_path: Path) -> None:
     words = {uid: {"yes": "right", "no": "wrong"}[word] for uid, word in honest(tmp_path, truth).items()}
     fill_label_studio(tasks, words, desk(tmp_path) / "verdicts" / "export.json")
     assert run(made, tmp_path).record.rows_kept == sum(word == "right" for word in words.values())
+
+
+def test_another_form_of_sheets_asks_anew_for_what_is_lacking(tmp_path: Path) -> None:
+    truth = write_pool(tmp_path)
+    waits(recipe(tmp_path), tmp_path)
+    give(tmp_path, "ada", dict(list(honest(tmp_path, truth).items())[:10]))
+    other = recipe(tmp_path, "other.yaml", format="jsonl")
+    with pytest.raises(WaitingForPeople, match=r"62 verdicts on 62 rows(.|\n)*sheet-2\.jsonl \(62 rows\)"):
+        run(other, tmp_path, fresh=["good"])
+    assert "sheet-2.jsonl (62 rows)" in waits(other, tmp_path)
+    assert {path.name for path in (desk(tmp_path) / "sheets").iterdir()} == {"sheet-1.csv", "sheet-2.jsonl"}
 
 
 def test_files_named_in_the_recipe_may_grow(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from poolwright.core.columns import IMAGE_PATH, TEXT, URL
 from poolwright.core.files import digest_file, remove, write_atomically, write_text
@@ -20,7 +21,7 @@ from poolwright.kernels.agreement import People
 from poolwright.verify.candidates import Candidates
 from poolwright.verify.cells import guarded
 from poolwright.verify.desk import INSTRUCTIONS, PEOPLE, SHEETS, VERDICTS, Asked, write_asked
-from poolwright.verify.instructions import Instructions
+from poolwright.verify.instructions import PAGE, Instructions
 from poolwright.verify.mturk import hit_csv, hit_page
 from poolwright.verify.sheets import SheetRow, write_sheet
 
@@ -55,10 +56,14 @@ class Form:
     instructions: Instructions | None = None
     hosted: str = ""
 
+    def file(self, sheet: str) -> str:
+        """Name of the first file of a sheet."""
+        return f"{sheet}{_ENDINGS[self.format]}"
+
     def page(self) -> str:
         """The page of a HIT."""
         shown = self.instructions.fragment(self.hosted) if self.instructions else ""
-        elsewhere = f"{self.hosted.rstrip('/')}/instructions.html" if self.hosted else ""
+        elsewhere = f"{self.hosted.rstrip('/')}/{PAGE}" if self.hosted else ""
         return hit_page(self.choices, self.annotators, shown, elsewhere)
 
 
@@ -87,6 +92,18 @@ def ask(desk: Path, candidates: Candidates, rows: Sequence[int], asked: Asked, f
     done = Asked(pa.concat_tables(tables), about)
     write_asked(desk, done)
     return done
+
+
+def restore(desk: Path, asked: Asked, names: Collection[str], form: Form) -> None:
+    """Write again what is gone of these sheets, and the instructions; what is there stays as it is."""
+    for name in names:
+        if (desk / SHEETS / next(iter(asked.sheets[name]))).exists():
+            continue
+        columns = asked.rows.filter(pc.equal(asked.rows["sheet"], name)).to_pylist()
+        rows = [SheetRow(row["uid"], row["image"], row["text"], None, row["class"], row["question"]) for row in columns]
+        _written(desk / SHEETS / form.file(name), rows, form)
+    if form.instructions and not (desk / INSTRUCTIONS / PAGE).exists():
+        show(desk, form.instructions)
 
 
 def show(desk: Path, instructions: Instructions) -> None:
@@ -125,7 +142,7 @@ def _write(folder: Path, sheet: Sequence[SheetRow], form: Form, before: Collecti
     number = len(before) + 1
     while True:
         name = f"sheet-{number}"
-        path, trial = folder / f"{name}{_ENDINGS[form.format]}", folder / f".{name}{_ENDINGS[form.format]}"
+        path, trial = folder / form.file(name), folder / form.file(f".{name}")
         files = _written(trial, sheet, form)
         if name not in before and (not path.exists() or digest_file(path) == digest_file(trial)):
             return name, [_renamed(file) for file in files]
@@ -140,9 +157,9 @@ def _written(path: Path, sheet: Sequence[SheetRow], form: Form) -> list[Path]:
         return write_sheet(sheet, path, form.format, choices=form.choices)
     lines = [{"uid": row.uid, "image_url": row.image, "class": row.about, "question": row.question, "text": row.text}
              for row in sheet]  # fmt: skip
+    page, content = path.with_suffix("").with_suffix(".html"), form.page()
     write_text(path, hit_csv(lines))
-    page = path.with_suffix("").with_suffix(".html")
-    write_text(page, form.page())
+    write_text(page, content)
     return [path, page]
 
 

@@ -28,6 +28,7 @@ from poolwright.core.errors import InputError
 from poolwright.core.image import REASONS, probe, read_bytes
 from poolwright.kernels.words import some
 
+PAGE = "instructions.html"
 POSITIVE_HEADINGS = frozenset(("positive", "positives", "yes", "good"))
 NEGATIVE_HEADINGS = frozenset(("negative", "negatives", "no", "bad"))
 _PAGE = """\
@@ -111,7 +112,7 @@ class Instructions:
         pictures = {path: (self.path.parent / path).read_bytes() for path in self.images}
         return {
             "instructions.md": self.text.encode(),
-            "instructions.html": self.page().encode(),
+            PAGE: self.page().encode(),
             **pictures,
         }
 

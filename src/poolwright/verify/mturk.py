@@ -14,7 +14,7 @@ import io
 import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from poolwright.core.errors import InputError
 from poolwright.verify.cells import guarded
@@ -23,6 +23,7 @@ MOST_BYTES = 65_535
 """Size of a HIT's page at most (HTMLQuestion, API reference)."""
 
 NAME = "verdict"
+_URL = ":/?#[]@!$&'()*+,;=%-._~"  # what stands in URLs as it is; quotes and brackets of tags do not
 _UID, _CLASS, _WORKER, _STATUS = "input.uid", "input.class", "workerid", "assignmentstatus"
 
 _PAGE = """\
@@ -99,7 +100,10 @@ def hit_csv(rows: Sequence[Mapping[str, str]]) -> str:
             )
         if _three_bytes(row["uid"]) != row["uid"]:
             raise InputError(f"uid '{row['uid']}' has characters that Mechanical Turk refuses; use another format")
-        writer.writerow([guarded(_three_bytes(row[name])) for name in names])
+        # Put into the page as they are: captions are words of strangers, and must not become tags.
+        shown = {name: html.escape(row[name]) for name in ("question", "text")}
+        shown["image_url"] = quote(row["image_url"], safe=_URL)
+        writer.writerow([guarded(_three_bytes({**row, **shown}[name])) for name in names])
     return out.getvalue()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -18,9 +18,10 @@ from poolwright.kernels.agreement import Agreement, People, agreement, without_o
 from poolwright.kernels.words import rows as in_rows
 from poolwright.kernels.words import some
 from poolwright.verify.answers import Answer, ClassName, YesNo
-from poolwright.verify.asking import Form, ask, write_people
+from poolwright.verify.asking import Form, ask, restore, write_people
 from poolwright.verify.candidates import Candidates
 from poolwright.verify.desk import INSTRUCTIONS, SHEETS, VERDICTS, Asked, answers, digests, read_asked
+from poolwright.verify.instructions import PAGE
 from poolwright.verify.reading import told
 from poolwright.verify.rules import NONE, Progress, Rule, Votes, decide, walk
 from poolwright.verify.verdicts import Verdict, check_uids
@@ -175,16 +176,19 @@ def _wait(one: Round, asked: Asked, found: Found, lacking: npt.NDArray[np.bool_]
         raise WaitingForPeople(
             f"verify: {in_rows(int(lacking.sum()))} have no verdict, and outside a run nobody is asked"
         )
-    known = set(asked.pairs)
+    # Sheets of another form are from before the recipe changed: their rows are asked about anew.
+    sheets = asked.rows["sheet"].to_pylist()
+    current = {name for name, files in asked.sheets.items() if one.form.file(name) in files}
+    known = {pair for pair, sheet in zip(asked.pairs, sheets, strict=True) if sheet in current}
     pairs = list(zip(one.candidates.uids, one.candidates.classes, strict=True))
     out = np.array([pair in known for pair in pairs], bool) & lacking
     new = _next(one, lacking, out)
     if len(new):
         asked = ask(one.desk, one.candidates, new.tolist(), asked, one.form)
         out[new] = True
-    elif one.form.instructions and not (one.desk / INSTRUCTIONS / "instructions.html").exists():
-        asked = ask(one.desk, one.candidates, [], asked, one.form)
-    raise WaitingForPeople(_words(one, asked, found, np.flatnonzero(out)))
+    waiting = Waiting.of(one, asked, np.flatnonzero(out))
+    restore(one.desk, asked, waiting.sheets, one.form)
+    raise WaitingForPeople(_words(one, asked, found, waiting))
 
 
 def _next(one: Round, lacking: npt.NDArray[np.bool_], out: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
@@ -199,15 +203,27 @@ def _next(one: Round, lacking: npt.NDArray[np.bool_], out: npt.NDArray[np.bool_]
     return np.concatenate([np.empty(0, np.int64), *rows])
 
 
-def _words(one: Round, asked: Asked, found: Found, rows: npt.NDArray[np.int64]) -> str:
-    desk, form = one.desk or Path(), one.form
+@dataclass(frozen=True)
+class Waiting:
+    """Rows that people are asked about and have not answered: places of candidates, and how many by sheet."""
+
+    rows: npt.NDArray[np.int64]
+    sheets: Mapping[str, int]
+
+    @classmethod
+    def of(cls, one: Round, asked: Asked, rows: npt.NDArray[np.int64]) -> Waiting:
+        sheet_of = dict(zip(asked.pairs, asked.rows["sheet"].to_pylist(), strict=True))
+        uids, classes = one.candidates.uids, one.candidates.classes
+        return cls(rows, Counter(sheet_of[uids[row], classes[row]] for row in rows))
+
+
+def _words(one: Round, asked: Asked, found: Found, waiting: Waiting) -> str:
+    desk, form, rows = one.desk or Path(), one.form, waiting.rows
     given = found.votes.counts().sum(axis=1)
     lacks = np.maximum(form.annotators - given[rows], 0)
     counts: Counter[str] = Counter()
     for row, count in zip(rows, lacks, strict=True):
         counts[one.candidates.classes[row]] += int(count)
-    sheet_of = dict(zip(asked.pairs, asked.rows["sheet"].to_pylist(), strict=True))
-    sheets = Counter(sheet_of[one.candidates.uids[row], one.candidates.classes[row]] for row in rows)
     verdicts = "1 verdict" if lacks.sum() == 1 else f"{int(lacks.sum()):,} verdicts"
     lines = [f"{desk.name}: waiting for {verdicts} on {in_rows(len(rows))}"]
     if counts.keys() != {""}:
@@ -220,11 +236,11 @@ def _words(one: Round, asked: Asked, found: Found, rows: npt.NDArray[np.int64]) 
         lines.append(
             f"  {found.left_out:,} answers are left out: their rows are no candidates any more, or of another class"
         )
-    lines.append(f"  sheets: {_sheets(desk, asked, sheets)}")
+    lines.append(f"  sheets: {_sheets(desk, asked, waiting.sheets)}")
     if form.annotators > 1:
         lines.append(f"  each row needs {form.annotators} people: give every sheet to as many")
     if form.instructions:
-        lines.append(f"  show people: {_shown(desk / INSTRUCTIONS / 'instructions.html')}")
+        lines.append(f"  show people: {_shown(desk / INSTRUCTIONS / PAGE)}")
     lines.append(f"  answers: {', '.join(form.choices[:12])}{', ...' if len(form.choices) > 12 else ''}")
     missing = [str(path) for path in one.files if not path.exists()]
     lines.append(
@@ -234,7 +250,7 @@ def _words(one: Round, asked: Asked, found: Found, rows: npt.NDArray[np.int64]) 
     return "\n".join([*lines, "  then run again, and it goes on:"])
 
 
-def _sheets(desk: Path, asked: Asked, rows: Counter[str]) -> str:
+def _sheets(desk: Path, asked: Asked, rows: Mapping[str, int]) -> str:
     """The sheets that hold these rows, with how many."""
     names = [f"{next(iter(asked.sheets[name]))} ({in_rows(count)})" for name, count in rows.items()]
     return f"{_shown(desk / SHEETS)}{os.sep}: {some(names)}"
