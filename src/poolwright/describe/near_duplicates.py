@@ -29,8 +29,8 @@ from poolwright.kernels.words import groups as in_groups
 from poolwright.kernels.words import rows as in_rows
 
 MEMBERS = "members"
-MOST_BYTES = 4_000_000_000
-"""Vectors that are compared with each other lie in memory: so much at most, 4 million rows of 512 float16 values."""
+MOST_BYTES = 2_000_000_000
+"""Vectors that are compared with each other lie in memory: so much at most, 2 million rows of 512 float16 values."""
 
 _UNITS = {"second": 1, "minute": 60, "hour": 3_600, "day": 86_400}
 _SHORT = {"s": "second", "sec": "second", "min": "minute", "m": "minute", "h": "hour", "d": "day"}
@@ -237,9 +237,21 @@ def _joined(units: list[_Collected], schema: pa.Schema, step: NearDuplicates) ->
     empty = _decoded(pa.schema([schema.field(name) for name in names]).empty_table())
     table = pa.concat_tables([empty, *(one.select(names) for unit in units for one in unit.tables)])
     order = pc.sort_indices(table.column(UID))
-    batches = [matrix for unit in units for matrix in unit.vectors]
-    vectors = np.concatenate(batches)[order.to_numpy()] if batches else np.empty((0, 0), np.float16)
-    return _Joined(table.take(order), vectors)
+    return _Joined(table.take(order), _in_order([unit.vectors for unit in units], order.to_numpy()))
+
+
+def _in_order(units: list[list[np.ndarray]], order: np.ndarray) -> np.ndarray:
+    """The vectors of all batches in one matrix, the rows in that order. Takes the batches away as it goes."""
+    place = np.empty(len(order), np.int64)
+    place[order] = np.arange(len(order))
+    first = next((unit[0] for unit in units if unit), np.empty((0, 0), np.float16))
+    vectors, at = np.empty((len(order), first.shape[1]), first.dtype), 0
+    for unit in units:
+        for number, matrix in enumerate(unit):
+            vectors[place[at : at + len(matrix)]] = matrix
+            at += len(matrix)
+            unit[number] = matrix[:0]
+    return vectors
 
 
 def _decoded(table: pa.Table) -> pa.Table:
