@@ -87,8 +87,7 @@ def ask(desk: Path, candidates: Candidates, rows: Sequence[int], asked: Asked, f
         name, files = _write(desk / SHEETS, sheet, form, sheets)
         sheets[name] = {file.name: digest_file(file) for file in files}
         tables.append(_table(sheet, name))
-    about = {"answer": form.answer, "choices": list(form.choices), "annotators": form.annotators, "sheets": sheets,
-             "candidates": candidates.digest()}  # fmt: skip
+    about = {"answer": form.answer, "choices": list(form.choices), "annotators": form.annotators, "sheets": sheets}
     done = Asked(pa.concat_tables(tables), about)
     write_asked(desk, done)
     return done

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -60,12 +59,10 @@ class Candidates:
         changes = [at for at in range(1, len(self)) if self.groups[at] != self.groups[at - 1]]
         return np.array([0, *changes, len(self)] if len(self) else [0], np.int64)
 
-    def digest(self) -> str:
-        """SHA-256 of which rows there are, of which class."""
-        digest = hashlib.sha256()
-        for uid, name in sorted(zip(self.uids, self.classes, strict=True)):
-            digest.update(f"{len(uid)} {uid} {len(name)} {name}\n".encode())
-        return digest.hexdigest()
+    @cached_property
+    def pairs(self) -> list[tuple[str, str]]:
+        """(uid, class) of every row: what is asked about."""
+        return list(zip(self.uids, self.classes, strict=True))
 
     def shown(self, name: str) -> list[str]:
         """A column of SHOWN as text, '' where it is missing."""

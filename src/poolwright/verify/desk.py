@@ -42,7 +42,7 @@ class Asked:
         rows: `uid`, `class` ('' where rows have none), `question`, `image`, `text`, `sheet`: one a row that was asked
             about, in the order of the sheets. A row is there again where its class changed.
         about: how it was asked: `format`, `answer` ("yes_no" or "class"), `choices`, `annotators`, `sheets` (digest of
-            each file by sheet and name), `candidates` (digest of the rows when the last sheet was written).
+            each file by sheet and name).
     """
 
     rows: pa.Table = field(default_factory=_SCHEMA.empty_table)

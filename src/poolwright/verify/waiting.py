@@ -180,8 +180,7 @@ def _wait(one: Round, asked: Asked, found: Found, lacking: npt.NDArray[np.bool_]
     sheets = asked.rows["sheet"].to_pylist()
     current = {name for name, files in asked.sheets.items() if one.form.file(name) in files}
     known = {pair for pair, sheet in zip(asked.pairs, sheets, strict=True) if sheet in current}
-    pairs = list(zip(one.candidates.uids, one.candidates.classes, strict=True))
-    out = np.array([pair in known for pair in pairs], bool) & lacking
+    out = np.array([pair in known for pair in one.candidates.pairs], bool) & lacking
     new = _next(one, lacking, out)
     if len(new):
         asked = ask(one.desk, one.candidates, new.tolist(), asked, one.form)
@@ -213,8 +212,7 @@ class Waiting:
     @classmethod
     def of(cls, one: Round, asked: Asked, rows: npt.NDArray[np.int64]) -> Waiting:
         sheet_of = dict(zip(asked.pairs, asked.rows["sheet"].to_pylist(), strict=True))
-        uids, classes = one.candidates.uids, one.candidates.classes
-        return cls(rows, Counter(sheet_of[uids[row], classes[row]] for row in rows))
+        return cls(rows, Counter(sheet_of[one.candidates.pairs[row]] for row in rows))
 
 
 def _words(one: Round, asked: Asked, found: Found, waiting: Waiting) -> str:
@@ -232,9 +230,12 @@ def _words(one: Round, asked: Asked, found: Found, waiting: Waiting) -> str:
     if len(given) and given.sum():
         people = len(found.votes.people)
         lines.append(f"  so far: {int(given.sum()):,} verdicts by {people:,} {'person' if people == 1 else 'people'}")
-    if found.left_out:
+    gone = len(set(asked.pairs) - set(one.candidates.pairs))
+    if gone:
+        lost = "1 answer is" if found.left_out == 1 else f"{found.left_out:,} answers are"
         lines.append(
-            f"  {found.left_out:,} answers are left out: their rows are no candidates any more, or of another class"
+            f"  changed since they were asked about: {in_rows(gone)}, no candidates any more or of another class now; "
+            f"{lost} left out"
         )
     lines.append(f"  sheets: {_sheets(desk, asked, waiting.sheets)}")
     if form.annotators > 1:
