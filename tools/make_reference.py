@@ -41,6 +41,7 @@ STEP_EXAMPLES = {
     "size": "size",
     "hash": "hash: {kinds: [sha256, phash]}",
     "derive": "derive: {year: extract(year from taken_at), wide: width > 2 * height}",
+    "near_duplicates": "near_duplicates: {same: [author, taken_at], within: 1 minute, vectors: clip, above: 0.95}",
     "renumber": "renumber: {column: label_index, into: class_index}",
     "rename": "rename: {label: class, similarity: score}",
     "keep_columns": "keep_columns: [label, continent, url]",
@@ -55,6 +56,7 @@ STEP_EXAMPLES = {
     "licenses": "licenses: {allow: [public-domain, cc-by, cc-by-sa]}",
     "remove": "remove: {ids: [b-17, b-23], by: uid}",
     "verdicts": "verdicts: {path: sheet.csv, words: {map: positive, other: negative}}",
+    "verify": "verify: {class: label, bucket: year, by: similarity, keep: 150, annotators: 3, rule: majority}",
     "split": "split: {ratios: {train: 80%, val: 10%, test: rest}, stratify: [label], group: author}",
     "glt": "glt: {attribute: attribute, scale: auto, frequency: [40%, 85%]}",
 }

@@ -86,7 +86,7 @@ class TableOutlook:
     """What is done and left of one table.
 
     Attributes:
-        state: 'done', 'begun', 'new', or 'waits' for the table it comes from.
+        state: 'done', 'begun', 'new', 'asks' while people are asked, or 'waits' for the table it comes from.
         rows: rows it will read, where that is known.
         units, units_done: units of work.
         seconds_left: from the pace of the units that are done; None where there are none.

@@ -37,6 +37,7 @@ STEPS = {
     "size": "poolwright.describe.size:Size",
     "hash": "poolwright.describe.hash:Hash",
     "derive": "poolwright.describe.derive:Derive",
+    "near_duplicates": "poolwright.describe.near_duplicates:NearDuplicates",
     "renumber": "poolwright.describe.renumber:Renumber",
     "rename": "poolwright.describe.rename:Rename",
     "keep_columns": "poolwright.describe.keep_columns:KeepColumns",
@@ -51,6 +52,7 @@ STEPS = {
     "licenses": "poolwright.choose.licenses:Licenses",
     "remove": "poolwright.choose.remove:Remove",
     "verdicts": "poolwright.verify.judged:Verdicts",
+    "verify": "poolwright.verify.verify:Verify",
     "split": "poolwright.split.split:Split",
     "glt": "poolwright.split.glt:Glt",
 }

@@ -219,7 +219,7 @@ def test_a_folder_without_a_release(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("error", "code", "words"),
     [
-        (WaitingForPeople("40 verdicts are missing"), 3, "error: 40 verdicts are missing\n"),
+        (WaitingForPeople("40 verdicts are missing"), 3, "40 verdicts are missing\n  poolwright check small.yaml\n"),
         (KeyboardInterrupt(), 130, "stopped; the same command continues\n"),
     ],
 )

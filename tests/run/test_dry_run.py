@@ -64,3 +64,11 @@ def test_the_command_prints_it_and_leaves_nothing(folder: Path) -> None:
     assert not (folder / "runs").exists()
     with pytest.raises(RecipeError, match="take 2 or more"):
         api.dry_run(make_recipe(folder), parts=1)
+
+
+def test_where_people_are_asked_the_tables_before_are_predicted(folder: Path) -> None:
+    tables = {
+        "filtered": {"from": "rows", "steps": FILTER},
+        "good": {"from": "filtered", "steps": [{"verify": {"class": "label"}}]},
+    }
+    assert [one.table for one in api.dry_run(make_recipe(folder, tables=tables), parts=4)] == ["filtered"]

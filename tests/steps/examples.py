@@ -141,6 +141,11 @@ EXAMPLES: dict[str, list[Example]] = {
         Example({**READY, "query": 9, "n": 5, "bucket": "year", "short": "take"}, most=60),
     ],
     "size": [Example({}, **IMAGES)],
+    "near_duplicates": [
+        Example({"same": ["country", "taken_at"], "within": "1 minute"}, keeps=everything),
+        Example({"vectors": "embedding", "above": 0.6, "keep": "first"}),
+        Example({"same": ["year", "flag"], "vectors": "embedding", "above": 0.8, "keep": "best", "by": "score"}),
+    ],
     "hash": [Example({}, **IMAGES), Example({"kinds": ["sha256"]}, **IMAGES)],
     "derive": [
         Example({"double": "small * 2", "name": "upper(country)", "of": "'source'"}, keeps=everything),
@@ -213,6 +218,23 @@ EXAMPLES: dict[str, list[Example]] = {
     "verdicts": [
         Example({"path": "made:sheet.csv"}),
         Example({"path": "made:sheet.csv", "words": {"map": "positive"}, "only": ["positive", "unsure"]}),
+    ],
+    "verify": [
+        Example({"class": "label", "verdicts": "made:sheet.csv", "partial": True, "unknown": "ignore"}),
+        Example(
+            {
+                "class": "country",
+                "bucket": "flag",
+                "by": "score",
+                "keep": 1,
+                "verdicts": ["made:sheet.csv", "made:no.csv"],
+                "rule": "dawid_skene",
+                "annotators": 2,
+                "probability": 0.6,
+                "partial": True,
+                "unknown": "ignore",
+            }
+        ),
     ],
     "split": [
         Example({"ratios": {"train": 0.8, "val": "10%", "test": "rest"}}, keeps=everything),

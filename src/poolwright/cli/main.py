@@ -467,7 +467,7 @@ def verify(
 
 def main() -> None:
     """Entry point: errors made for people are printed without a traceback."""
-    from poolwright.core.errors import PoolwrightError
+    from poolwright.core.errors import PoolwrightError, WaitingForPeople
     from poolwright.core.quiet import silence
 
     silence()
@@ -475,6 +475,9 @@ def main() -> None:
     warnings.filterwarnings("ignore", module="PIL")
     try:
         app()
+    except WaitingForPeople as waiting:
+        print(f"{waiting}\n  {_again(sys.argv[1:])}", file=sys.stderr)
+        sys.exit(waiting.exit_code)
     except PoolwrightError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
@@ -484,6 +487,17 @@ def main() -> None:
         raise
     except BrokenPipeError:
         sys.exit(1)
+
+
+def _again(arguments: list[str]) -> str:
+    """The command that goes on: the same, but for tables that were started over."""
+    import shlex
+
+    kept = []
+    for argument, before in zip(arguments, [None, *arguments], strict=False):
+        if argument != "--fresh" and before != "--fresh" and not argument.startswith("--fresh="):
+            kept.append(argument)
+    return shlex.join(["poolwright", *kept])
 
 
 if __name__ == "__main__":

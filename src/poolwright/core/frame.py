@@ -71,6 +71,7 @@ class Context:
         table: opens a finished table that the step names in `tables`.
         encoder: loads the encoder of a spec, once a process.
         desk: folder of what people are asked about this table, and of what they answer; None outside a run.
+        documents: folder for what a release shows of this table beside its data, see `documents`; None outside a run.
     """
 
     key: int = 0
@@ -78,6 +79,7 @@ class Context:
     shared_key: int = 0
     table: Callable[[str], Table] = field(default=open_no_table)
     desk: Path | None = None
+    documents: Path | None = None
 
 
 class MemoryFrame:

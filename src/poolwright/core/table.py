@@ -3,6 +3,7 @@
 part-00000.parquet          kept rows, one file a unit of work
 dropped/part-00000.parquet  ledger: part (int32), row (uint32), code (uint16) of every dropped row
 states/01-top.json          what each step learned; tables beside it as .parquet
+documents/instructions/     what a release shows beside the data, of steps that have such documents
 table.json                  the record: inputs, steps, digests, counts. The same run gives the same bytes
 timings.json                machine, seconds and rows per second: differs from run to run
 """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from poolwright.core.columns import LABEL, LICENSE
@@ -34,6 +34,7 @@ class Card:
         attribution: name of the attribution file, where there is one.
         loading: how to load it, where `load_dataset` is not the way.
         measured: figures of the recipe that were measured on the table.
+        shown: folders with documents of the steps -> what they hold.
     """
 
     release: ReleaseRecord
@@ -45,6 +46,7 @@ class Card:
     attribution: str | None
     loading: str = ""
     measured: tuple[Measured, ...] = ()
+    shown: Mapping[str, str] = field(default_factory=dict)
 
     def to_markdown(self) -> str:
         parts = [
@@ -148,6 +150,7 @@ class Card:
         parts += ["### What was kept and dropped", self._figure("funnel")]
         parts += [funnel(record, len(self.family.records) > 1) for record in self.family.records]
         parts += ["### What the steps learned", learned(self.family)]
+        parts += [f"[`{name}/`]({name}): {plain(words)}." for name, words in self.shown.items()]
         parts += [self._models(), self._inputs()]
         parts.append(f"Made with {versions}." if versions else "")
         return "\n\n".join(part for part in parts if part)
@@ -215,7 +218,8 @@ class Card:
             yield f"{counted(lost, 'input part')} could not be read; the rows in there are missing here."
         if self.release.images is None and self._has("url"):
             yield "Images are named by URL, not contained: when they are fetched, some will be gone or be other images."
-        if self._has(LABEL) and any(step.verb == "label" for record in self.family.records for step in record.steps):
+        verbs = {step.verb for record in self.family.records for step in record.steps}
+        if self._has(LABEL) and "label" in verbs and not verbs & {"verify", "verdicts"}:
             yield "Labels were given by a model, not by people; their accuracy on this data was not measured here."
 
     def _citation(self) -> str:

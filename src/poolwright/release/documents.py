@@ -1,13 +1,15 @@
-"""Everything of a release beside its data: record, card, statistics, figures, recipe, states, Croissant, checksums."""
+"""Everything of a release beside its data: record, card, statistics, figures, recipe, states, documents, checksums."""
 
 from __future__ import annotations
 
 import csv
+import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from poolwright.core.columns import ATTRIBUTION as ATTRIBUTION_LINE
 from poolwright.core.columns import AUTHOR, LICENSE, TITLE, UID, URL, is_text
+from poolwright.core.documents import documents_of
 from poolwright.core.files import sha256_file
 from poolwright.core.measured import Measured
 from poolwright.core.table import Table
@@ -53,12 +55,13 @@ def write_documents(
     save_record(folder, family.table, family.record)
     for table, clean in zip(family.tables[:-1], family.records[:-1], strict=True):
         save_record(folder / "lineage" / table.name, table, clean)
+    shown = _show(folder, family)
     attribution = _attribution(folder, family.table) if record.images else None
     if statistics.by_domain:
         _text(folder / COUNTS, statistics.by_domain.to_csv())
     drawn = draw_figures(folder, family, statistics, matrix_files(measured)) if figures else {}
     sizes = {file.path: (folder / file.path).stat().st_size for file in record.files}
-    card = Card(record, family, about, statistics, drawn, sizes, attribution, loading, tuple(measured))
+    card = Card(record, family, about, statistics, drawn, sizes, attribution, loading, tuple(measured), shown)
     _text(folder / CARD, card.to_markdown())
     paths = [file.path for file in record.files] + [other.path for other in record.others]
     digests = {path: sha256_file(folder / path) for path in paths}
@@ -68,6 +71,23 @@ def write_documents(
 
 def _text(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8", newline="\n")
+
+
+def _show(folder: Path, family: Lineage) -> dict[str, str]:
+    """Copy the documents of all steps; returns what each folder holds, in words.
+
+    Raises:
+        InputError: one is missing or changed since.
+    """
+    shown: dict[str, str] = {}
+    for table in family.tables:
+        for found in documents_of(table):
+            name = found.name if not (folder / found.name).exists() else f"{found.name}-{table.name}"
+            shown[name] = found.words
+            for path in found.files:
+                (folder / name / path).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(found.folder / path, folder / name / path)
+    return shown
 
 
 def _attribution(folder: Path, table: Table) -> str | None:

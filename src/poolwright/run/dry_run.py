@@ -17,8 +17,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from poolwright.core.columns import UID
-from poolwright.core.errors import RecipeError
-from poolwright.core.table import Table
+from poolwright.core.errors import RecipeError, WaitingForPeople
+from poolwright.core.table import RECORD, Table
 from poolwright.kernels.hashing import hash64, hash_key
 from poolwright.recipe.recipe import Recipe
 from poolwright.run.engine import Engine
@@ -77,13 +77,22 @@ def dry_run(recipe: Recipe, folder: Path, parts: int, engine: Engine, listener: 
         for name, source in whole.items()
     }
     run.__dict__["pools"] = sampled  # what the cached property gives from now on
-    tables = run.run()
+    tables = _made(run)
     found = []
     for name, table in tables.items():
         pool = _pool_of(recipe, name)
         if pool not in in_full:
             found.append(_predict(recipe, table, whole[pool], sampled[pool], plans, tables))
     return found
+
+
+def _made(run: Run) -> dict[str, Table]:
+    """The tables of the sample; where people have to be asked, those before that."""
+    try:
+        return run.run()
+    except WaitingForPeople:
+        run.listener.note("people are asked from here on: what they will keep cannot be predicted")
+        return {name: run.table(name) for name in run.recipe.order if (run.table_folder(name) / RECORD).exists()}
 
 
 def _learned_from(recipe: Recipe) -> set[str]:

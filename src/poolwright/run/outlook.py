@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from poolwright.core.columns import IMAGE
@@ -11,7 +12,10 @@ from poolwright.core.table import RECORD, Table
 from poolwright.run.plan import TablePlan
 from poolwright.run.runs import Run
 from poolwright.run.source import units_of
+from poolwright.run.tables import desk_of
 from poolwright.run.write import done_mark
+from poolwright.verify.desk import ASKED
+from poolwright.verify.verify import Verify
 
 
 def outlook(run: Run, plans: Mapping[str, TablePlan]) -> list[dict[str, Any]]:
@@ -38,8 +42,18 @@ def outlook(run: Run, plans: Mapping[str, TablePlan]) -> list[dict[str, Any]]:
         counts = [part.rows for part in source.parts]
         rows = sum(count for count in counts if count is not None) if None not in counts else None
         left = sum(seconds) / len(seconds) * (units - len(seconds)) / run.engine.workers if seconds else None
-        entries.append(_entry(plan, "begun" if folder.exists() else "new", rows, units, len(seconds), left))
+        entries.append(_entry(plan, _state(plan, folder), rows, units, len(seconds), left))
     return entries
+
+
+def _state(plan: TablePlan, folder: Path) -> str:
+    """Of a table that is not done; 'asks' where people were asked and the step that asks has not gone on."""
+    if not folder.exists():
+        return "new"
+    asking = [step for step in plan.steps if isinstance(step.step, Verify)]
+    open_ones = [step for step in asking if not (folder / "states" / f"{step.name}.json").exists()]
+    asked = any((desk_of(folder, asking.index(step)) / ASKED).exists() for step in open_ones)
+    return "asks" if asked else "begun"
 
 
 def _entry(

@@ -15,6 +15,7 @@ from time import perf_counter
 from typing import Any
 
 from poolwright.core.columns import IMAGE
+from poolwright.core.documents import FOLDER as DOCUMENTS
 from poolwright.core.errors import BadPart, TooManyBad
 from poolwright.core.files import digest_file, remove, remove_partials, write_text
 from poolwright.core.frame import Context, open_no_table
@@ -32,6 +33,8 @@ from poolwright.run.progress import Listener, TableProgress
 from poolwright.run.record import check_bad, check_counts, make_record, timings_text
 from poolwright.run.source import units_of
 from poolwright.run.write import UnitResult, WriteStage, WriteUnit, done_units
+from poolwright.verify.desk import late
+from poolwright.verify.verify import Verify
 
 QUARANTINE = "quarantine.json"
 FITS = "work/fits"
@@ -93,6 +96,7 @@ class TableRun:
         if (self.folder / RECORD).exists():
             remove(self.folder / "work")  # left there by a kill between the record and its removal
             table = Table(self.folder)
+            self._tell_late_verdicts(table)
             self.listener.table_done(table.record, fresh=False)
             return table
         while True:
@@ -150,6 +154,24 @@ class TableRun:
             identity["tables"] = records
         return {name: portable(value, self.recipe_folder) for name, value in identity.items()}
 
+    def _tell_late_verdicts(self, table: Table) -> None:
+        """A finished table is not looked at again: say so where people answered since."""
+        for plan in self.plan.steps:
+            if isinstance(plan.step, Verify) and plan.index not in self.learned:
+                found = late(self._desk(plan), plan.step.answer_files, table.state(plan.index).values["files"])
+                if found:
+                    self.listener.note(
+                        f"{table.name}: finished with the verdicts that were there; not looked at: {', '.join(found)}. "
+                        f"To use them, start it over with: --fresh {table.name}"
+                    )
+
+    def _desk(self, plan: StepPlan) -> Path:
+        return desk_of(self.folder, self._same_verb(plan))
+
+    def _same_verb(self, plan: StepPlan) -> int:
+        """How many steps of the same verb come before it."""
+        return sum(other.step.verb == plan.step.verb for other in self.plan.steps[: plan.index])
+
     def _flow(self) -> Flow:
         reads_images = any(IMAGE in plan.reads for plan in self.plan.steps)
         units = units_of(self.plan.source, reads_images)
@@ -174,10 +196,9 @@ class TableRun:
             State.copy(learned.folder, learned.name, states, plan.name)
 
     def _fit(self, flow: Flow, plan: StepPlan, run: Any) -> State:
-        same_verb = sum(other.step.verb == plan.step.verb for other in self.plan.steps[: plan.index])
-        use = (plan.step.verb, str(same_verb))
+        use = (plan.step.verb, str(self._same_verb(plan)))
         key, shared_key = (hash_key(self.seed, table, *use) for table in (self.plan.name, ""))
-        context = Context(key, load_encoder, shared_key, self.open_table, desk_of(self.folder))
+        context = Context(key, load_encoder, shared_key, self.open_table, self._desk(plan), self.folder / DOCUMENTS)
         return plan.step.fit(RunFrame(flow, plan.index, run), context)
 
     def _make_stage(self, flow: Flow, stage: int) -> None:
@@ -281,9 +302,13 @@ def note_pace(folder: Path, name: str, pace: Mapping[str, Any]) -> None:
     write_text(folder / FITS / f"{name}.json", json.dumps(pace))
 
 
-def desk_of(folder: Path) -> Path:
-    """Where what people are asked about a table lies, and what they answer: beside the tables of its run."""
-    return folder.parent.parent / "verify" / folder.name
+def desk_of(folder: Path, number: int = 0) -> Path:
+    """Where what people are asked about a table lies, and what they answer: beside the tables of its run.
+
+    Args:
+        number: how many steps of the same verb come before the one that asks.
+    """
+    return folder.parent.parent / "verify" / (f"{folder.name}.{number + 1}" if number else folder.name)
 
 
 def start_over(folder: Path) -> None:

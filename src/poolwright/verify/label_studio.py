@@ -12,7 +12,7 @@ Task = Mapping[str, Any]
 
 
 def records_of_task(task: Task) -> list[dict[str, Any]]:
-    """uid, verdict, annotator, time and comment of every annotation of a task; none where there are none yet.
+    """uid, class, verdict, annotator, time and comment of every annotation of a task; none where there are none yet.
 
     Raises:
         ValueError: the task has no uid among its data, or an annotation is malformed or has several choices.
@@ -22,7 +22,8 @@ def records_of_task(task: Task) -> list[dict[str, Any]]:
     data = task["data"]
     if not isinstance(data, dict) or not data.get("uid"):
         raise ValueError("no uid among the data; import the tasks as they were written")
-    return [_of_annotation(str(data["uid"]), annotation) for annotation in _annotations(task)]
+    asked = {"uid": str(data["uid"]), "class": data.get("class")}
+    return [{**asked, **_of_annotation(annotation)} for annotation in _annotations(task)]
 
 
 def _annotations(task: Task) -> list[Any]:
@@ -39,7 +40,7 @@ def _short(task: Task) -> dict[str, Any]:
             "comment": _joined(task.get("comment"))}  # fmt: skip
 
 
-def _of_annotation(uid: str, annotation: Any) -> dict[str, Any]:
+def _of_annotation(annotation: Any) -> dict[str, Any]:
     if not isinstance(annotation, dict) or not isinstance(annotation.get("result", []), list):
         raise ValueError("an annotation without result")
     results = [part for part in annotation.get("result", []) if isinstance(part, dict)]
@@ -48,7 +49,6 @@ def _of_annotation(uid: str, annotation: Any) -> dict[str, Any]:
     if annotation.get("was_cancelled"):
         verdict = [SKIPPED]
     return {
-        "uid": uid,
         "verdict": _one(verdict),
         "annotator": _name(annotation.get("completed_by")),
         "time": annotation.get("updated_at") or annotation.get("created_at"),

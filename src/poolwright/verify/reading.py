@@ -1,6 +1,7 @@
 """Reading verdicts back, from what people and their tools make of a sheet.
 
-    .csv .tsv .txt   as spreadsheets save it: BOM or UTF-16, commas, semicolons or tabs, names in any case, empty rows
+    .csv .tsv .txt   as spreadsheets save it: BOM or UTF-16, commas, semicolons or tabs, names in any case, empty rows;
+                     or the results of a batch as Mechanical Turk gives them
     .jsonl .ndjson   one object a line
     .json            what Label Studio exports as JSON or JSON-MIN, or a list of objects as in .jsonl
 
@@ -15,13 +16,18 @@ import io
 import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from poolwright.core.errors import InputError, did_you_mean
+from poolwright.verify.answers import Answer
 from poolwright.verify.cells import unguarded
 from poolwright.verify.label_studio import records_of_task
+from poolwright.verify.mturk import is_batch, record_of_assignment
 from poolwright.verify.verdicts import Verdict, Words
 
+T = TypeVar("T")
+
+SUFFIXES = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".json")
 FIELDS = ("uid", "verdict", "annotator", "time", "comment")
 _SHOWN = 5  # bad lines named in an error
 _CELL = 1 << 24  # characters of a cell at most
@@ -43,32 +49,62 @@ def read_verdicts(path: Path, words: Mapping[str, str] | None = None) -> list[Ve
         InputError: the file cannot be read, has no column uid or verdict, or has bad lines; they are named.
     """
     known = Words(words)
+
+    def verdict(record: Record, where: str) -> Verdict | None:
+        meaning = known.meaning(_cell(record.get("verdict")))
+        if meaning is None:
+            return None
+        said = _answer(record, path, where)
+        return Verdict(said.uid, meaning, said.annotator, said.time, said.comment)
+
+    return _read(path, verdict)
+
+
+def read_answers(path: Path) -> list[Answer]:
+    """The answers in a file as they were written, in its order: what their words mean is known to who asked.
+
+    Raises:
+        InputError: as `read_verdicts`, but for words that are not known.
+    """
+
+    def answer(record: Record, where: str) -> Answer | None:
+        return _answer(record, path, where) if _cell(record.get("verdict")).strip() else None
+
+    return _read(path, answer)
+
+
+def _read(path: Path, make: Callable[[Record, str], T | None]) -> list[T]:
+    """What is made of every record; records it makes nothing of are left out, what it raises is told with the line."""
     read = _reader(path)
-    verdicts, bad = [], []
+    found, bad = [], []
     for line, record in read(path, _text(path)):
         try:
-            verdict = _verdict(record, known, path.stem)
+            if isinstance(record, str):
+                raise ValueError(record)
+            made = make(record, line)
         except ValueError as error:
             bad.append(f"{line}: {error}")
         else:
-            verdicts.extend([verdict] if verdict else [])
+            found.extend([made] if made is not None else [])
     if bad:
-        more = f"; and {len(bad) - _SHOWN} more" if len(bad) > _SHOWN else ""
-        raise InputError(f"{path}: {'; '.join(bad[:_SHOWN])}{more}")
-    return verdicts
+        raise InputError(f"{path}: {told(bad)}")
+    return found
 
 
-def _verdict(record: Record | str, words: Words, annotator: str) -> Verdict | None:
-    if isinstance(record, str):
-        raise ValueError(record)
-    meaning = words.meaning(_cell(record.get("verdict")))
+def told(bad: list[str]) -> str:
+    """The first bad lines, and how many more there are."""
+    more = f"; and {len(bad) - _SHOWN} more" if len(bad) > _SHOWN else ""
+    return f"{'; '.join(bad[:_SHOWN])}{more}"
+
+
+def _answer(record: Record, path: Path, where: str) -> Answer:
     uid = _cell(record.get("uid"))
-    if meaning is None:
-        return None
     if not uid.strip():
         raise ValueError("a verdict without uid")
-    who, time, comment = (_cell(record.get(name)) for name in ("annotator", "time", "comment"))
-    return Verdict(uid, meaning, who.strip() or annotator, time.strip(), comment)
+    word, who, about, time, comment = (
+        _cell(record.get(name)) for name in ("verdict", "annotator", "class", "time", "comment")
+    )
+    return Answer(uid, word, who.strip() or path.stem, about, time.strip(), comment, f"{path}: {where}")
 
 
 def _cell(value: Any) -> str:
@@ -78,7 +114,7 @@ def _cell(value: Any) -> str:
 
 
 def _reader(path: Path) -> Callable[[Path, str], Iterator[tuple[str, Record | str]]]:
-    readers = {".csv": _csv, ".tsv": _csv, ".txt": _csv, ".jsonl": _json_lines, ".ndjson": _json_lines, ".json": _json}
+    readers = dict(zip(SUFFIXES, (_csv, _csv, _csv, _json_lines, _json_lines, _json), strict=True))
     if path.suffix.lower() not in readers:
         raise InputError(f"{path}: verdicts are read from {', '.join(readers)}; save it as one of these")
     return readers[path.suffix.lower()]
@@ -114,15 +150,26 @@ def _csv(path: Path, text: str) -> Iterator[tuple[str, Record | str]]:
             elif any(cell.strip() for cell in cells[len(names) :]):
                 yield where, f"{len(cells)} cells for {len(names)} columns; a text with the delimiter needs quotes"
             else:
-                yield where, dict(zip(names, map(unguarded, cells), strict=False))
+                yield where, _record(dict(zip(names, map(unguarded, cells), strict=False)))
     except csv.Error as error:
         raise InputError(f"{path}: line {reader.line_num + before}: {error}") from None
     if not names:
         raise InputError(f"{path} is empty; it needs the columns uid and verdict")
 
 
+def _record(cells: dict[str, str]) -> Record | str:
+    if not is_batch(cells):
+        return cells
+    try:
+        return record_of_assignment(cells)
+    except ValueError as error:
+        return str(error)
+
+
 def _names(path: Path, cells: list[str]) -> list[str]:
     names = [cell.strip().casefold() for cell in cells]
+    if is_batch(names):
+        return names
     for name in ("uid", "verdict"):
         if name not in names:
             raise InputError(f"{path} has no column '{name}'; {did_you_mean(name, [each for each in names if each])}")

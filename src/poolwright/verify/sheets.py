@@ -4,6 +4,8 @@
     jsonl          the same, one JSON object a line
     label_studio   tasks to import as JSON, with the labelling configuration beside them: <name>.config.xml
 
+Where every row is asked about by a class and a question of its own, these are columns too.
+
 The decision value is left out unless asked for, so that nobody is led by it. `reading.read_verdicts` reads them back.
 """
 
@@ -37,12 +39,21 @@ class SheetRow:
         image: URL, or path of the image file.
         text: caption, if there is one.
         decision: decision value of the filter.
+        about: the class that is asked about.
+        question: in words, where it is not the same for all rows.
     """
 
     uid: str
     image: str = ""
     text: str = ""
     decision: float | None = None
+    about: str = ""
+    question: str = ""
+
+    @property
+    def asked(self) -> dict[str, str]:
+        """Class and question, where there are any."""
+        return {name: value for name, value in (("class", self.about), ("question", self.question)) if value}
 
 
 def write_sheet(
@@ -62,7 +73,7 @@ def write_sheet(
         format: one of FORMATS.
         show_decision: also write the decision value. It leads people who see it.
         choices: words offered in Label Studio; what others than the usual ones mean is told when reading.
-        question: shown above the picture in Label Studio.
+        question: shown above the picture in Label Studio, for rows that have none of their own.
 
     Returns:
         The files written.
@@ -79,7 +90,8 @@ def write_sheet(
     if format != "label_studio":
         return [path]
     beside = path.with_suffix(".config.xml")
-    write_text(beside, label_studio_config(choices, question, any(row.text for row in rows)))
+    shown = "$question" if any(row.question for row in rows) else question
+    write_text(beside, label_studio_config(choices, shown, any(row.text for row in rows)))
     return [path, beside]
 
 
@@ -120,10 +132,13 @@ def _csv(rows: Sequence[SheetRow], show_decision: bool) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\r\n")
     shown = [DECISION] if show_decision else []
-    writer.writerow(["uid", "image", "text", *shown, "verdict", "annotator", "comment"])
+    asked = list(dict.fromkeys(name for row in rows for name in row.asked))
+    writer.writerow(["uid", "image", "text", *shown, *asked, "verdict", "annotator", "comment"])
     for row in rows:
         cells = [guarded(row.uid), guarded(row.image), guarded(row.text)]
-        writer.writerow([*cells, *([_number(row.decision)] if show_decision else []), "", "", ""])
+        cells += [_number(row.decision)] if show_decision else []
+        cells += [guarded(row.asked.get(name, "")) for name in asked]
+        writer.writerow([*cells, "", "", ""])
     return "\ufeff" + out.getvalue()
 
 
@@ -137,7 +152,7 @@ def _json_lines(rows: Sequence[SheetRow], show_decision: bool) -> str:
 
 def _data(row: SheetRow, show_decision: bool) -> dict[str, object]:
     decision = {DECISION: row.decision} if show_decision else {}
-    return {"uid": row.uid, "image": row.image, "text": row.text, **decision}
+    return {"uid": row.uid, "image": row.image, "text": row.text, **row.asked, **decision}
 
 
 def _tasks(rows: Sequence[SheetRow], show_decision: bool) -> str:

@@ -72,16 +72,23 @@ class Words:
 def merge(verdicts: Iterable[Verdict]) -> dict[str, str]:
     """What is said about each row by all together: uid to meaning, in the order of the uids.
 
-    Each annotator has one vote a row: the last, by time where both times are known, otherwise as they come. The
-    meaning with the most votes wins; where two have the same number, the row is unsure.
+    Each annotator has one vote a row, see `last_of_each`. The meaning with the most votes wins; where two have the
+    same number, the row is unsure.
     """
-    votes: dict[str, dict[str, Verdict]] = {}
+    votes: dict[str, list[str]] = {}
+    for verdict in last_of_each(verdicts):
+        votes.setdefault(verdict.uid, []).append(verdict.verdict)
+    return {uid: _majority(votes[uid]) for uid in sorted(votes)}
+
+
+def last_of_each(verdicts: Iterable[Verdict]) -> list[Verdict]:
+    """The vote of each annotator on each row: the last, by time where both times are known, otherwise as they come."""
+    votes: dict[tuple[str, str], Verdict] = {}
     for verdict in verdicts:
-        of_row = votes.setdefault(verdict.uid, {})
-        before = of_row.get(verdict.annotator)
+        before = votes.get((verdict.uid, verdict.annotator))
         if before is None or not _is_later(before.time, verdict.time):
-            of_row[verdict.annotator] = verdict
-    return {uid: _majority([verdict.verdict for verdict in votes[uid].values()]) for uid in sorted(votes)}
+            votes[verdict.uid, verdict.annotator] = verdict
+    return list(votes.values())
 
 
 def check_known(verdicts: Sequence[Verdict], uids: Iterable[str], where: str = "the sheet") -> None:
@@ -90,12 +97,22 @@ def check_known(verdicts: Sequence[Verdict], uids: Iterable[str], where: str = "
     Raises:
         InputError: some are not; with their uids.
     """
-    known = set(uids)
-    unknown = sorted({verdict.uid for verdict in verdicts} - known)
+    check_uids([verdict.uid for verdict in verdicts], uids, f"in {where}")
+
+
+def check_uids(given: Iterable[str], uids: Iterable[str], where: str) -> None:
+    """Check that uids of verdicts are known.
+
+    Raises:
+        InputError: some are not; `where` says where they are not to be found.
+    """
+    known, asked = set(uids), list(given)
+    strange = [uid for uid in asked if uid not in known]
+    unknown = sorted(set(strange))
     if unknown:
         shown = ", ".join(f"'{uid}'" for uid in unknown[:5]) + (", ..." if len(unknown) > 5 else "")
         raise InputError(
-            f"{len(unknown)} verdicts are about rows that are not in {where}: {shown}; {_closest(unknown[0], known)}"
+            f"{len(strange)} verdicts are about rows that are not {where}: {shown}; {_closest(unknown[0], known)}"
             "spreadsheets change long numbers, so import the column uid as text"
         )
 

@@ -1,0 +1,105 @@
+"""Annotators who know the truth and err at known rates: they answer what lies on a desk, as people would.
+
+What somebody says of a row is decided by the hash of their name and its uid, so it is the same every time.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from poolwright.core.files import write_text
+from poolwright.kernels.hashing import hash64, hash_key
+from poolwright.verify.cells import guarded
+from poolwright.verify.desk import VERDICTS, Asked, read_asked
+
+
+@dataclass(frozen=True)
+class Annotator:
+    """One person.
+
+    Attributes:
+        name: also of their file.
+        error: share of their answers that are wrong.
+        unsure: share of the rows about which they cannot tell.
+        careless: they do not look, and say yes or no as a coin falls.
+    """
+
+    name: str
+    error: float = 0.0
+    unsure: float = 0.0
+    careless: bool = False
+
+    def answers(self, asked: Sequence[tuple[str, str]], truth: Mapping[str, str]) -> list[str]:
+        """Yes, no or unsure for every (uid, class) that is asked about.
+
+        Args:
+            truth: class of each row.
+        """
+        drawn = self._drawn([uid for uid, _ in asked], "answer")
+        right = [truth[uid] == name for uid, name in asked]
+        wrong = self._drawn([uid for uid, _ in asked], "coin") < 0.5 if self.careless else drawn < self.error
+        yes = np.array(right, bool) ^ wrong
+        words = np.where(yes, "yes", "no")
+        words = np.where((drawn >= self.error) & (drawn < self.error + self.unsure), "unsure", words)
+        return [str(word) for word in words]
+
+    def name_classes(self, asked: Sequence[tuple[str, str]], truth: Mapping[str, str]) -> list[str]:
+        """The class they see in every row; who errs names one that was asked about, at random."""
+        said = self.answers(asked, truth)
+        classes = sorted({name for _, name in asked} | set(truth.values()))
+        other = (self._drawn([uid for uid, _ in asked], "class") * len(classes)).astype(int)
+        given = []
+        for (uid, name), word, place in zip(asked, said, other, strict=True):
+            wrong = (word == "yes") != (truth[uid] == name)
+            given.append("unsure" if word == "unsure" else classes[place] if wrong else truth[uid])
+        return given
+
+    def _drawn(self, uids: Iterable[str], use: str) -> np.ndarray:
+        """A number from 0 to 1 for every row: float64 (n,)."""
+        return hash64(pa.array(uids, pa.string()), hash_key(0, "annotator", self.name, use)) / 2.0**64
+
+
+def answer_desk(
+    desk: Path, annotators: Sequence[Annotator], truth: Mapping[str, str], overlap: int | None = None
+) -> list[Path]:
+    """Let people answer everything that is asked on a desk, each in a file of their own in `verdicts/`.
+
+    Args:
+        overlap: people who look at each row, drawn by hash; default as many as are asked for.
+
+    Returns:
+        The files.
+    """
+    asked = read_asked(desk)
+    shares = _shares(asked, len(annotators), overlap or int(asked.about["annotators"]))
+    files = []
+    for annotator, share in zip(annotators, shares, strict=True):
+        rows = [asked.pairs[place] for place in share]
+        say = annotator.name_classes if asked.about["answer"] == "class" else annotator.answers
+        path = desk / VERDICTS / f"{annotator.name}.csv"
+        write_text(path, _sheet(rows, say(rows, truth), annotator.name))
+        files.append(path)
+    return files
+
+
+def _shares(asked: Asked, people: int, overlap: int) -> list[np.ndarray]:
+    """Rows of each person: every row has so many, those whose hashes with it are the lowest."""
+    uids = pa.array([uid for uid, _ in asked.pairs], pa.string())
+    hashes = np.stack([hash64(uids, hash_key(0, "share", str(person))) for person in range(people)])
+    ranks = hashes.argsort(axis=0, kind="stable").argsort(axis=0, kind="stable")
+    return [np.flatnonzero(ranks[person] < overlap) for person in range(people)]
+
+
+def _sheet(rows: Sequence[tuple[str, str]], words: Sequence[str], name: str) -> str:
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\r\n")
+    writer.writerow(["uid", "class", "verdict", "annotator"])
+    writer.writerows([guarded(uid), guarded(about), word, name] for (uid, about), word in zip(rows, words, strict=True))
+    return out.getvalue()

@@ -1,0 +1,133 @@
+"""How far people who rated the same items agree: pairs, Krippendorff's alpha, and each person against the others.
+
+Ratings come as three int64 arrays (r,): the item, the person and the category of each; one rating a person and item.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Integers = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Ratings:
+    """Who put what into which category.
+
+    Attributes:
+        item: int64 (r,) from 0.
+        person: int64 (r,) from 0.
+        category: int64 (r,) from 0.
+    """
+
+    item: Integers
+    person: Integers
+    category: Integers
+
+    def counts(self) -> Integers:
+        """Ratings of each item by category: int64 (items, categories)."""
+        items, width = self.item.max(initial=-1) + 1, self.category.max(initial=0) + 1
+        return np.bincount(self.item * width + self.category, minlength=items * width).reshape(items, width)
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How far all people agree.
+
+    Attributes:
+        items: items that two people or more rated.
+        pairwise: share of equal ones among the pairs of ratings of an item, items weighed alike; None without items.
+        alpha: Krippendorff's alpha for categories: 1 is perfect, 0 what chance would do; None without items. It is 1
+            where only one category was ever given.
+    """
+
+    items: int
+    pairwise: float | None
+    alpha: float | None
+
+
+@dataclass(frozen=True)
+class People:
+    """Each person against the others who rated the same items: arrays (people,).
+
+    Attributes:
+        rated: items the person rated.
+        compared: those of them that somebody else rated.
+        agreement: share of the others who gave the same, mean over these items; NaN where there are none.
+        kappa: the same beyond chance, by Cohen; who always gives the commonest answer has 0. NaN where nothing could be
+            compared, or where person and others gave one and the same category throughout.
+        outlier: who hardly agrees with the others, see `without_outliers`.
+    """
+
+    rated: Integers
+    compared: Integers
+    agreement: Floats
+    kappa: Floats
+    outlier: npt.NDArray[np.bool_]
+
+
+def agreement(ratings: Ratings) -> Agreement:
+    """Agreement of all people over the items that at least two of them rated.
+
+    Source: K. Krippendorff, Content Analysis, 4th edition, chapter 12: nominal data, ratings may be missing.
+    """
+    counts = ratings.counts()
+    counts = counts[counts.sum(axis=1) >= 2]
+    if not len(counts):
+        return Agreement(0, None, None)
+    given, totals = counts.sum(axis=1), counts.sum(axis=0)
+    unequal = given**2 - (counts**2).sum(axis=1)  # ordered pairs of one item
+    pairwise = 1.0 - float((unequal / (given * (given - 1))).mean())
+    whole = int(totals.sum())
+    expected = float(whole**2 - (totals**2).sum()) / (whole - 1)
+    return Agreement(len(counts), pairwise, 1.0 - float((unequal / (given - 1)).sum()) / expected if expected else 1.0)
+
+
+def against_others(ratings: Ratings, people: int) -> People:
+    """How far each of so many people agrees with the others."""
+    if not len(ratings.item):
+        nothing, unknown = np.zeros(people, np.int64), np.full(people, np.nan)
+        return People(nothing, nothing, unknown, unknown, np.zeros(people, bool))
+    others = ratings.counts()[ratings.item]
+    others[np.arange(len(others)), ratings.category] -= 1
+    many = others.sum(axis=1)
+    person, own, share = ratings.person[many > 0], ratings.category[many > 0], others[many > 0] / many[many > 0, None]
+    compared = np.bincount(person, minlength=people)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        equal = np.bincount(person, share[np.arange(len(own)), own], minlength=people) / compared
+        chance = np.zeros(people)
+        for category in range(others.shape[1]):
+            mine = np.bincount(person, own == category, minlength=people) / compared
+            theirs = np.bincount(person, share[:, category], minlength=people) / compared
+            chance += mine * theirs
+        kappa = np.where(chance < 1.0, (equal - chance) / (1.0 - chance), np.nan)
+    rated = np.bincount(ratings.person, minlength=people)
+    return People(rated, compared, equal, kappa, np.zeros(people, bool))
+
+
+def without_outliers(ratings: Ratings, people: int, below: float, least: int) -> People:
+    """Each person against those of the others who are no outliers.
+
+    Who has the lowest kappa, if it is less than `below` over at least so many items, is an outlier; then all are
+    compared anew without them, and so on. For one who answers at random drags down the agreement of everybody.
+    """
+    found = against_others(ratings, people)
+    while True:
+        judged = ~found.outlier & (found.compared >= least) & (found.kappa < below)
+        if not judged.any():
+            return found
+        worst = judged & (found.kappa <= found.kappa[judged].min())
+        outlier = found.outlier | worst
+        left = ~outlier[ratings.person]
+        rest = against_others(Ratings(ratings.item[left], ratings.person[left], ratings.category[left]), people)
+        found = People(
+            found.rated,
+            np.where(outlier, found.compared, rest.compared),
+            np.where(outlier, found.agreement, rest.agreement),
+            np.where(outlier, found.kappa, rest.kappa),
+            outlier,
+        )
