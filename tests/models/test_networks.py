@@ -139,6 +139,7 @@ def test_a_vit_takes_images_of_another_size(timm: Any, timm_weights: Path, files
 def test_squashed_images(timm: Any, timm_weights: Path, files: list[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
     config = timm.get_pretrained_cfg("test_resnet")
     config.crop_mode = "squash"
+    forget_encoders()
     monkeypatch.setattr(timm, "get_pretrained_cfg", lambda name: config)
     model = seeded(lambda: timm.create_model("test_resnet"))
     model.reset_classifier(0)
@@ -162,6 +163,7 @@ def test_published_weights_of_timm_are_known_once_loaded(
 
     monkeypatch.setattr(timm, "create_model", offline)
     encoder = load_encoder(spec)
+    monkeypatch.undo()
     assert peek(spec).weights == encoder.weights != ""
     by_file = load_encoder(spec_of(f"timm:test_resnet/{timm_weights / 'resnet.safetensors'}"))
     assert same_bits(encoder.images(files)[0], by_file.images(files)[0])
@@ -198,24 +200,31 @@ def test_torchvision_models_give_torchvisions_vectors(
 
 
 def test_published_weights_of_torchvision(
-    torchvision: Any, tmp_path: Path, files: list[bytes], monkeypatch: pytest.MonkeyPatch
+    torchvision: Any, resnet18: Any, tmp_path: Path, files: list[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import torch
 
     monkeypatch.setattr(torch.hub, "_hub_dir", str(tmp_path))
+    seen = peek(spec_of("torchvision:resnet50"))
+    assert (seen.name, seen.width, seen.weights) == ("resnet50/IMAGENET1K_V2", 2048, "")
+    assert peek(spec_of("torchvision:resnet50/IMAGENET1K_V1")).name == "resnet50/IMAGENET1K_V1"
     (tmp_path / "checkpoints").mkdir()
-    v1, v2 = spec_of("torchvision:resnet50/IMAGENET1K_V1"), spec_of("torchvision:resnet50")
-    assert peek(v1).weights == ""
-    assert (peek(v2).name, peek(v2).width) == ("resnet50/IMAGENET1K_V2", 2048)
-    torch.save(seeded(torchvision.models.resnet50).state_dict(), tmp_path / "checkpoints" / "resnet50-11ad3fa6.pth")
-    model = torchvision.models.resnet50(weights="DEFAULT").eval()
-    transform = torchvision.models.ResNet50_Weights.DEFAULT.transforms()
-    agrees(v2, without_head(torchvision, model), transform, files[:3])
-    # The same file by its path: the same weights, prepared as those that torchvision publishes under its name.
-    by_file = spec_of(f"torchvision:resnet50/{tmp_path}/checkpoints/resnet50-11ad3fa6.pth")
-    assert peek(by_file).weights == peek(v2).weights
-    assert peek(spec_of(by_file.model, resize=256)).weights != peek(v2).weights
-    forget_encoders()
+    torch.save(resnet18.state_dict(), tmp_path / "checkpoints" / "resnet18-f37072fd.pth")
+    by_name = spec_of("torchvision:resnet18")
+    transform = torchvision.models.ResNet18_Weights.DEFAULT.transforms()
+    agrees(by_name, without_head(torchvision, resnet18), transform, files[:4])
+    by_file = spec_of(f"torchvision:resnet18/{tmp_path}/checkpoints/resnet18-f37072fd.pth")
+    assert peek(by_file).weights == peek(by_name).weights
+    assert peek(spec_of(by_file.model, resize=260)).weights != peek(by_name).weights
+
+
+def test_a_file_with_a_published_name_is_prepared_as_published(torchvision: Any, tmp_path: Path) -> None:
+    from poolwright.models.torchvision_models import _preparation, place_of
+
+    for name, resize in [("resnet50-11ad3fa6.pth", 232), ("resnet50-0676ba61.pth", 256), ("mine.pth", 256)]:
+        (tmp_path / name).write_bytes(b"")
+        spec = spec_of(f"torchvision:resnet50/{tmp_path / name}")
+        assert _preparation(place_of(spec), spec).resize == resize
 
 
 @pytest.mark.parametrize(
@@ -357,7 +366,7 @@ def test_no_code_of_a_checkpoint_runs(torchvision: Any, tmp_path: Path) -> None:
 
     (tmp_path / "evil.pth").write_bytes(pickle.dumps({"state_dict": Evil()}))
     for model in ("moco:{}", "timm:test_resnet/{}", "torchvision:resnet18/{}"):
-        with pytest.raises(RecipeError, match="evil.pth"):
+        with pytest.raises(RecipeError, match=r"evil\.pth"):
             load_encoder(spec_of(model.format(tmp_path / "evil.pth")))
     assert not (tmp_path / "ran").exists()
 

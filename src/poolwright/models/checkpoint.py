@@ -57,9 +57,9 @@ def _pickled(path: Path, model: str) -> Any:
         needed = _NEEDS.search(str(error))
         if needed:
             raise RecipeError(
-                f"{model}: {path.name} holds more than tensors ({needed.group(1) or needed.group(2)}), and reading that could run any "
-                "code; where you trust it, load it with torch.load(path, weights_only=False) and save what counts: "
-                "torch.save({'arch': ..., 'state_dict': ...}, path)"
+                f"{model}: {path.name} holds more than tensors ({needed.group(1) or needed.group(2)}), and reading "
+                "that could run any code; where you trust it, load it with torch.load(path, weights_only=False) and "
+                "save what counts: torch.save({'arch': ..., 'state_dict': ...}, path)"
             ) from None
         raise RecipeError(f"{model}: {path.name} is not a checkpoint of torch") from None
     except Exception as error:  # torch raises RuntimeError, EOFError, ValueError, ... on damaged files

@@ -15,7 +15,7 @@ from poolwright.core.quiet import import_torch
 from poolwright.models.network import Network, device_of, import_library
 from poolwright.models.openclip_place import Place, place_of
 from poolwright.models.prepare import Preparation
-from poolwright.models.vectors import EVERYTHING, Peek, encode_unique, file_digest, identity_digest, unit
+from poolwright.models.vectors import EVERYTHING, Peek, encode_unique, file_digest, identity_digest
 
 
 def check(spec: EncoderSpec) -> None:
