@@ -90,8 +90,8 @@ def write_report(views: Sequence[TableView], path: Path, title: str) -> Path:
     """
     if not views:
         raise InputError("a report needs at least one finished table; run the recipe first")
-    template = _template()
-    script = _resource("script.js")
+    template = page_template()
+    script = resource("script.js")
     budget = share_budget(len(views), MOST_PICTURES, MOST_PICTURE_BYTES)
     found: dict[str, Distributions] = {}
     chapters = [_chapter(view, f"t{number}", found, budget) for number, view in enumerate(views, start=1)]
@@ -105,7 +105,7 @@ def write_report(views: Sequence[TableView], path: Path, title: str) -> Path:
         origins=story.origins([(chapter.table, chapter.anchor) for chapter in chapters]),
         recipes=_recipes(chapters),
         versions=sorted(views[-1].table.record.versions.items()),
-        style=Markup(_resource("style.css")),
+        style=Markup(resource("style.css")),
         script=Markup(script),
         script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )
@@ -193,7 +193,8 @@ def _sections(chapter: Chapter) -> list[tuple[str, str, bool]]:
     ]
 
 
-def _resource(name: str) -> str:
+def resource(name: str) -> str:
+    """A style sheet or script of this room."""
     return files("poolwright.report").joinpath(_TEMPLATES, name).read_text(encoding="utf-8")
 
 
@@ -202,11 +203,16 @@ def _plain(value: Any) -> Any:
     return clean(value) if type(value) is str else value
 
 
-def _template() -> Any:
+def page_template(name: str = "page.html.j2") -> Any:
+    """A template of this room, which writes text without control characters.
+
+    Raises:
+        MissingExtra: jinja2 is not installed.
+    """
     try:
         import jinja2
     except ImportError:
-        raise MissingExtra("jinja2", "the report of a run") from None
+        raise MissingExtra("jinja2", "the report") from None
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("poolwright.report", _TEMPLATES),
         autoescape=True,
@@ -216,4 +222,4 @@ def _template() -> Any:
         lstrip_blocks=True,
     )
     environment.filters["short"] = story.short_digest
-    return environment.get_template("page.html.j2")
+    return environment.get_template(name)
