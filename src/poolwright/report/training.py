@@ -70,7 +70,10 @@ def write_training_report(
         plots=[_plot(record, name) for name in record.curves],
         strips=[_Row(title, [(_of_pixels(one), "") for one in images]) for title, images in strips.items()],
         alike=[row for row in map(_alike, alike) if row.pictures],
-        settings=[(name.replace("_", " "), written(value)) for name, value in record.settings.items()],
+        settings=[
+            (name.replace("_", " "), "default" if value is None else written(value))
+            for name, value in record.settings.items()
+        ],
         style=Markup(resource("style.css")),
     )
     write_text(path, html)
