@@ -20,6 +20,7 @@ WITH_BLOCKS = {
     "pools.md",
     "layouts.md",
     "fetching.md",
+    "encoders.md",
 }
 
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")

@@ -303,7 +303,7 @@ def test_a_broken_folder_of_an_encoder_is_named(trained: Path, tmp_path: Path) -
     shutil.copytree(trained, tmp_path / "vae")
     spec = EncoderSpec(model=f"mmd_vae:{tmp_path / 'vae'}")
     (tmp_path / "vae" / "weights.safetensors").write_bytes(weights(trained)[:-1] + b"x")
-    with pytest.raises(RecipeError, match="is not the file that manifest.json is about"):
+    with pytest.raises(RecipeError, match=r"is not the file that manifest\.json is about"):
         check_encoder(spec)
     (tmp_path / "vae" / "manifest.json").write_text('{"format": 2}')
     with pytest.raises(RecipeError, match="not the manifest of an MMD-VAE"):
