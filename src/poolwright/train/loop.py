@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
@@ -221,23 +221,30 @@ def _seed(key: int) -> None:
 
 @contextmanager
 def reproducible(device: str) -> Iterator[None]:
-    """Deterministic algorithms within; the states of all generators are as before afterwards."""
+    """The states of all generators are as before afterwards; on a GPU with algorithms that always sum in one order."""
     torch = import_torch()
-    if device == "cuda":
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # else cuBLAS may sum in another order
     states = np.random.get_state(), random.getstate()
-    modes = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
-    benchmark = torch.backends.cudnn.benchmark
+    devices = range(torch.cuda.device_count()) if device == "cuda" else []
     try:
-        with torch.random.fork_rng(devices=range(torch.cuda.device_count()) if device == "cuda" else []):
-            torch.use_deterministic_algorithms(True, warn_only=True)
-            torch.backends.cudnn.benchmark = False
+        with torch.random.fork_rng(devices=devices), _one_order(torch) if device == "cuda" else nullcontext():
             yield
     finally:
-        torch.use_deterministic_algorithms(modes[0], warn_only=modes[1])
-        torch.backends.cudnn.benchmark = benchmark
         np.random.set_state(states[0])
         random.setstate(states[1])
+
+
+@contextmanager
+def _one_order(torch: Any) -> Iterator[None]:
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # else cuBLAS may sum in another order
+    before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    benchmark = torch.backends.cudnn.benchmark
+    try:
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        torch.backends.cudnn.benchmark = False
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
+        torch.backends.cudnn.benchmark = benchmark
 
 
 def cosine(rate: float, step: int, steps: int) -> float:
