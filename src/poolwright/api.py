@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from poolwright.run.convert import Converted
     from poolwright.run.dry_run import Prediction
     from poolwright.run.train import Trained
-    from poolwright.train.loop import Progress
 
 RecipeLike = Recipe | str | Path
 
@@ -567,47 +566,15 @@ def train_encoder(
         MissingExtra: a library is not installed.
     """
     from poolwright.run.pictures import open_sources
-    from poolwright.run.train import tidy
+    from poolwright.run.train import finish, teller
     from poolwright.run.train import train_encoder as train
     from poolwright.train.options import train_options
 
     options, folder, told = train_options(kind, settings or {}), Path(to), listener or Silent()
     sources = open_sources(pools, read, parameters)
-    trained = train(sources, folder, options, told.note, _train_teller(folder.name, told), fresh)
-    if trained.fresh:
-        _report_training(trained)
-        tidy(folder)
+    trained = train(sources, folder, options, told.note, teller(folder.name, told), fresh)
+    finish(trained)
     return trained
-
-
-def _train_teller(name: str, listener: Listener) -> Callable[[Progress], None]:
-    last = 0.0
-
-    def tell(found: Progress) -> None:
-        nonlocal last
-        now = perf_counter()
-        if now - last < _TOLD_SECONDS and found.step < found.steps:
-            return
-        last = now
-        listener.progress(TableProgress(name, "train", found.steps, found.step, seconds=found.seconds))
-
-    return tell
-
-
-_TOLD_SECONDS = 0.5
-_ALIKE_OF, _ALIKE, _NEAREST = 1_000, 8, 7
-"""Images compared for the report of a training, and those shown with their nearest."""
-
-
-def _report_training(trained: Trained) -> None:
-    import json
-
-    from poolwright.report.training import write_training_report
-    from poolwright.run.train import TIMINGS, alike
-
-    seconds = json.loads((trained.folder / TIMINGS).read_text(encoding="utf-8"))["seconds"]
-    found = alike(trained, _ALIKE_OF, _ALIKE, _NEAREST)
-    write_training_report(trained.record, trained.strips, found, seconds, trained.folder / "report.html")
 
 
 def steps() -> dict[str, Any]:

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from time import monotonic
 
 import numpy as np
 
@@ -19,9 +20,10 @@ from poolwright.models.mmd_vae import MANIFEST
 from poolwright.models.prepare import Preparation
 from poolwright.models.training_record import RECORD, TrainingRecord
 from poolwright.models.vectors import identity_digest
-from poolwright.report.training import Alike
+from poolwright.report.training import Alike, write_training_report
 from poolwright.run.lock import run_lock
 from poolwright.run.pictures import PACKED, list_pictures
+from poolwright.run.progress import Listener, TableProgress
 from poolwright.run.source import Source
 from poolwright.train.loop import CHECKPOINT, SAVE_SECONDS, Images, Progress, Views, device_for, reproducible, train
 from poolwright.train.mmd_vae import MmdVaeTask
@@ -35,6 +37,10 @@ TIMINGS = "timings.json"
 SHOWN = 12
 """Images whose reconstructions are kept for the report."""
 
+_COMPARED, _ASKED, _NEAREST = 1_000, 8, 7
+"""Images that are compared for the report, those that are shown, and the nearest of each."""
+
+_TOLD_SECONDS = 0.5
 _LIBRARIES = {"mmd-vae": ("torch", "safetensors"), "moco": ("torch", "torchvision", "timm", "lightly")}
 
 
@@ -87,7 +93,7 @@ def train_encoder(
             for name in (f"{WORK}/{CHECKPOINT}", MANIFEST, RECORD):
                 remove(folder / name)
         remove_partials(folder)
-        # The checkpoint goes last, when the report is written too: see `tidy`.
+        # The checkpoint goes last, when the report is written too: see `finish`.
         done = (folder / MANIFEST).exists() and not (folder / WORK / CHECKPOINT).exists()
         edge = options.model_dump()["size"]
         pictures = list_pictures(sources, folder / WORK, edge, note, reads=not done)
@@ -156,31 +162,43 @@ def _save(
     raise TypeError(f"no training of {options.kind}")
 
 
-def alike(trained: Trained, of: int, shown: int, nearest: int) -> list[Alike]:
-    """Some images, and the nearest of a sample by the trained encoder.
+def finish(trained: Trained) -> None:
+    """Write the report of what was trained just now, and remove what only an unfinished training needs."""
+    if not trained.fresh:
+        return
+    seconds = json.loads((trained.folder / TIMINGS).read_text(encoding="utf-8"))["seconds"]
+    write_training_report(trained.record, trained.strips, _alike(trained), seconds, trained.folder / "report.html")
+    remove(trained.folder / WORK / PACKED)
+    remove(trained.folder / WORK / CHECKPOINT)  # last: without it the training counts as finished
 
-    Args:
-        of: images compared.
-        shown: of them.
-        nearest: of each.
-    """
+
+def _alike(trained: Trained) -> list[Alike]:
+    """Some images, and the nearest of a sample by the trained encoder."""
     pictures, seed = trained.pictures, int(trained.record.settings["seed"])
-    files = [pictures.read(place) for place in pictures.sample(seed, of).tolist()]
+    files = [pictures.read(place) for place in pictures.sample(seed, _COMPARED).tolist()]
     # Not by `load_encoder`, which would give what another training of this process left there.
     module = mmd_vae if trained.record.kind == "mmd-vae" else moco
     vectors, _ = module.load(EncoderSpec(model=trained.model)).images(files)
-    cosines = np.nan_to_num(vectors[:shown] @ vectors.T, nan=-1.0)
+    cosines = np.nan_to_num(vectors[:_ASKED] @ vectors.T, nan=-1.0)
     found = []
     for place, line in enumerate(cosines):
-        others = [other for other in np.argsort(-line, kind="stable").tolist() if other != place][:nearest]
+        others = [other for other in np.argsort(-line, kind="stable").tolist() if other != place][:_NEAREST]
         found.append(Alike(files[place], tuple((files[other], float(line[other])) for other in others)))
     return found
 
 
-def tidy(folder: Path) -> None:
-    """Remove what only a training that is not finished needs, when all else is written."""
-    remove(folder / WORK / PACKED)
-    remove(folder / WORK / CHECKPOINT)
+def teller(name: str, listener: Listener) -> Callable[[Progress], None]:
+    """Tells a listener of steps, now and then."""
+    last = 0.0
+
+    def tell(found: Progress) -> None:
+        nonlocal last
+        now = monotonic()
+        if now - last >= _TOLD_SECONDS or found.step == found.steps:
+            last = now
+            listener.progress(TableProgress(name, "train", found.steps, found.step, seconds=found.seconds))
+
+    return tell
 
 
 def _decoded(pictures: Pictures, preparation: Preparation, seed: int) -> Images:
