@@ -1,5 +1,5 @@
 """The Python API: check, plan, run, show, why, search, audit, accuracy, report, verify, apply, convert, import_clear,
-fetch, rebuild.
+fetch, rebuild, train_encoder.
 
 The CLI renders what these return.
 """
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from poolwright.report.view import TableView
     from poolwright.run.convert import Converted
     from poolwright.run.dry_run import Prediction
+    from poolwright.run.train import Trained
 
 RecipeLike = Recipe | str | Path
 
@@ -664,6 +665,49 @@ def rebuild(
     options = options or FetchOptions()
     column = check_class_column(source, options, class_column)
     return recovery(fetch(source, to, options, "own", listener), options, column)
+
+
+def train_encoder(
+    kind: str,
+    pools: Sequence[str | Path],
+    to: str | Path,
+    settings: Mapping[str, Any] | None = None,
+    *,
+    read: str | None = None,
+    parameters: Mapping[str, Any] | None = None,
+    fresh: bool = False,
+    listener: Listener | None = None,
+) -> Trained:
+    """Train an encoder on the images of pools. The same call again continues, or finds that all is done.
+
+    However often it is stopped, it ends with the weights of a training that was not, bit by bit, on the same machine
+    with the same libraries. A report of its own, `report.html`, lies beside the weights.
+
+    Args:
+        kind: 'mmd-vae' or 'moco'.
+        pools: folders of images, tables of a run (`RUN/tables/NAME`), or paths of pools.
+        to: the folder of the encoder; what `model` of the result names is in there.
+        settings: epochs, batch, seed, size, ...; all have defaults.
+        read: kind of the pools, such as 'commonpool', where the paths do not tell.
+        parameters: further parameters of the pools.
+        fresh: start over.
+        listener: is told of progress.
+
+    Raises:
+        RecipeError: no such kind, setting or pool, a value is wrong, or there are too few images.
+        ChangedError: there is a training with other settings or images at `to`.
+        MissingExtra: a library is not installed.
+    """
+    from poolwright.run.pictures import open_sources
+    from poolwright.run.train import finish, teller
+    from poolwright.run.train import train_encoder as train
+    from poolwright.train.options import train_options
+
+    options, folder, told = train_options(kind, settings or {}), Path(to), listener or Silent()
+    sources = open_sources(pools, read, parameters)
+    trained = train(sources, folder, options, told.note, teller(folder.name, told), fresh)
+    finish(trained)
+    return trained
 
 
 def steps() -> dict[str, Any]:

@@ -21,6 +21,7 @@ WITH_BLOCKS = {
     "layouts.md",
     "fetching.md",
     "retrieval.md",
+    "encoders.md",
 }
 
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")

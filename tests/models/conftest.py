@@ -30,18 +30,26 @@ def fresh_clip(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def open_clip() -> Any:
-    """open_clip; where torchvision has no operators for this torch, their names are declared so that it imports."""
+def torchvision() -> Any:
+    """torchvision; where it has no operators for this torch, their names are declared so that it imports."""
     torch = pytest.importorskip("torch")
     try:
-        import torchvision  # noqa: F401
+        import torchvision as module
     except RuntimeError:
         for name in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
             del sys.modules[name]
         library = torch.library.Library("torchvision", "DEF")
         library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
         library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        open_clip.library = library  # lives as long as the names are needed
+        sys.modules["tests"].torchvision_operators = library  # type: ignore[attr-defined]  # lives as long as needed
+        import torchvision as module
+
+    return module
+
+
+@pytest.fixture(scope="session")
+def open_clip(torchvision: Any) -> Any:
+    """open_clip, which imports torchvision."""
     import open_clip as module
 
     return module

@@ -429,6 +429,48 @@ def rebuild(
     print_recovery(found)
 
 
+@app.command("train-encoder")
+def train_encoder(
+    kind: Annotated[str, typer.Argument(help="mmd-vae or moco.", metavar="KIND")],
+    pools: Annotated[
+        list[str], typer.Argument(help="Folders of images, tables of a run, or paths of pools.", metavar="POOL...")
+    ],
+    to: Annotated[Path, typer.Option(help="Folder of the encoder.", metavar="FOLDER")],
+    epochs: Annotated[Optional[int], typer.Option(help="Times that every image is seen.")] = None,  # noqa: UP045
+    batch: Annotated[Optional[int], typer.Option(help="Images a step.")] = None,  # noqa: UP045
+    size: Annotated[Optional[int], typer.Option(help="Edge of the images in pixels.")] = None,  # noqa: UP045
+    seed: Annotated[Optional[int], typer.Option(help="Of everything random; 0.")] = None,  # noqa: UP045
+    device: Annotated[Optional[str], typer.Option(help="auto, cpu or cuda.")] = None,  # noqa: UP045
+    sets: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--set", help="Any other setting: latent=64; may be repeated.", metavar="KEY=VALUE"),
+    ] = None,
+    read: Annotated[Optional[str], typer.Option(help="Kind of the pools, such as commonpool.")] = None,  # noqa: UP045
+    pool_sets: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--pool", help="A parameter of the pools; may be repeated.", metavar="KEY=VALUE"),
+    ] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Start over.")] = False,
+) -> None:
+    """Train an encoder on the images of a pool; resumable.
+
+    The same command continues where it was stopped, and ends with the same weights.
+    """
+    from poolwright.api import train_encoder as train
+    from poolwright.cli.progress import console_listener
+    from poolwright.cli.tables import print_trained
+    from poolwright.recipe.source import parse_parameters
+
+    said = {"epochs": epochs, "batch": batch, "size": size, "seed": seed, "device": device}
+    settings = parse_parameters(sets or ()) | {name: value for name, value in said.items() if value is not None}
+    with console_listener() as listener:
+        trained = train(
+            kind, pools, to, settings, read=read, parameters=parse_parameters(pool_sets or ()), fresh=fresh,
+            listener=listener,
+        )  # fmt: skip
+    print_trained(trained)
+
+
 @app.command()
 def steps(
     verb: Annotated[Optional[str], typer.Argument(help="Only this step.")] = None,  # noqa: UP045

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from poolwright.run.convert import Converted
     from poolwright.run.dry_run import Prediction
     from poolwright.run.plan import TablePlan
+    from poolwright.run.train import Trained
     from poolwright.run.why import Story
 
 
@@ -173,6 +174,21 @@ def print_converted(to: Path, converted: Converted) -> None:
         console.print(
             Text(f"rejected {converted.rejected:,}: rows that cannot be read, each with its error in {where}")
         )
+
+
+def print_trained(trained: Trained) -> None:
+    """How a training ended, and how a recipe names the encoder."""
+    console, record = _console(), trained.record
+    done = "trained" if trained.fresh else "already trained"
+    console.print(Text(f"{trained.folder}: {done} on {record.images:,} images, {record.settings['epochs']:,} epochs"))
+    for reason, rows in record.left_out.items():
+        console.print(Text(f"left out {rows:,}: {reason}"))
+    for name, ends in record.ends().items():
+        console.print(
+            Text(f"{name} {ends['first epoch']:.4g} in the first epoch, {ends['last epoch']:.4g} in the last")
+        )
+    console.print(Text(f"report {trained.folder / 'report.html'}"))
+    console.print(Text(f"in a recipe: model: {trained.model}"))
 
 
 def print_story(story: Story) -> None:

@@ -6,15 +6,18 @@ from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class EncoderSpec(BaseModel):
-    """Which encoder: `onnx:PATH`, `open_clip:MODEL/TAG-or-path`, and its options.
+    """Which encoder, such as `onnx:PATH` or `timm:MODEL`, and its options.
 
     Attributes:
         model: kind and place, as in a recipe.
-        manifest: how images and texts are prepared, where the model has no manifest file beside it.
+        manifest: how images and texts are prepared, where the model has no manifest file beside it; onnx only.
+        resize: edge in pixels that the shorter edge of an image is resized to; default as the model was trained.
+        crop: edge in pixels of the middle square that the model sees; likewise. Not for onnx, whose manifest says
+            both, nor for open_clip and mmd_vae, which see images as they were trained.
         device: 'auto', 'cpu' or 'cuda'.
         batch: images a forward pass.
     """
@@ -23,8 +26,10 @@ class EncoderSpec(BaseModel):
 
     model: str
     manifest: str | None = None  # canonical JSON, so that a spec is hashable
+    resize: int | None = Field(default=None, ge=1)
+    crop: int | None = Field(default=None, ge=1)
     device: str = "auto"
-    batch: int = 32
+    batch: int = Field(default=32, ge=1)
 
     @property
     def kind(self) -> str:

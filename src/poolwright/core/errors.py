@@ -24,6 +24,7 @@ EXTRAS = {
     "torch": "torch",
     "open_clip": "open-clip",
     "timm": "timm",
+    "torchvision": "torchvision",
     "ray": "ray",
     "faiss": "faiss",
     "matplotlib": "report",

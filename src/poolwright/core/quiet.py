@@ -17,6 +17,7 @@ _SWITCHES = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "ORT_DISABLE_TELEMETRY": "1",
+    "LIGHTLY_DID_VERSION_CHECK": "True",  # lightly 1.5 asks its server for a newer version when it is imported
 }
 
 

@@ -11,7 +11,21 @@ from poolwright.core.encoder import EncoderSpec
 from poolwright.core.errors import RecipeError, did_you_mean
 from poolwright.models.vectors import ImageEncoder, Peek
 
-_MODULES = {"onnx": "poolwright.models.onnx", "open_clip": "poolwright.models.openclip"}
+_MODULES = {
+    "onnx": "poolwright.models.onnx",
+    "open_clip": "poolwright.models.openclip",
+    "timm": "poolwright.models.timm_models",
+    "torchvision": "poolwright.models.torchvision_models",
+    "moco": "poolwright.models.moco",
+    "mmd_vae": "poolwright.models.mmd_vae",
+}
+
+_FIXED = {
+    "onnx": "its manifest says how images are prepared; write it there",
+    "open_clip": "it sees images as it was trained; leave it out",
+    "mmd_vae": "it sees images as it was trained; leave it out",
+}
+"""Kinds that take no `resize` and `crop`, and what to do instead."""
 
 _loaded: dict[EncoderSpec, ImageEncoder] = {}
 _loading: dict[EncoderSpec, threading.Lock] = {}
@@ -68,4 +82,7 @@ def _module(spec: EncoderSpec) -> Any:
         raise RecipeError(f"'{spec.model}' is no model; write KIND:PLACE, such as onnx:models/clip")
     if spec.kind not in _MODULES:
         raise RecipeError(f"no kind of model '{spec.kind}' in '{spec.model}'; {did_you_mean(spec.kind, _MODULES)}")
+    for option in ("resize", "crop"):
+        if spec.kind in _FIXED and getattr(spec, option) is not None:
+            raise RecipeError(f"{spec.model}: takes no '{option}': {_FIXED[spec.kind]}")
     return import_module(_MODULES[spec.kind])

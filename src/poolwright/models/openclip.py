@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from poolwright.core.encoder import EncoderSpec
-from poolwright.core.errors import MissingExtra, RecipeError
+from poolwright.core.errors import RecipeError
 from poolwright.core.image import Limits
 from poolwright.core.quiet import import_torch
-from poolwright.models.feed import Feed, Slot
+from poolwright.models.network import Network, device_of, import_library
 from poolwright.models.openclip_place import Place, place_of
-from poolwright.models.prepare import Preparation, normalised
-from poolwright.models.vectors import EVERYTHING, Peek, encode_unique, file_digest, identity_digest, unit
-
-CPU_BATCH = 16  # more gives no speed on a CPU, and the last batch of a call is padded to it
-AHEAD = {"cpu": 2, "cuda": 4}
+from poolwright.models.prepare import Preparation
+from poolwright.models.vectors import EVERYTHING, Peek, encode_unique, file_digest, identity_digest
 
 
 def check(spec: EncoderSpec) -> None:
@@ -54,31 +49,17 @@ class OpenClipEncoder:
 
         place = place_of(spec)
         self.name, self.width = place.name, place.width
-        self.device = _device(spec, torch)
-        self._model, quick_gelu, checkpoint = _model(open_clip, place, self.device)
-        self._preparation = _preparation(self._model.visual.preprocess_cfg, spec)
-        self.weights = _weights(place, self._preparation, quick_gelu, checkpoint)
+        device = device_of(spec, torch)
+        self._model, quick_gelu, checkpoint = _model(open_clip, place, device)
+        preparation = _preparation(self._model.visual.preprocess_cfg, spec)
+        self.weights = _weights(place, preparation, quick_gelu, checkpoint)
         self._tokenize = _tokenizer(open_clip, place)
-        self._batch = min(spec.batch, CPU_BATCH) if self.device == "cpu" else spec.batch
-        self._feed = self._new_feed(torch)
+        half = device == "cuda"
+        self._network = Network(self._model.encode_image, preparation, self.width, device, spec.batch, half)
 
     def images(self, files: Sequence[bytes | None], limits: Limits = EVERYTHING) -> tuple[np.ndarray, list[str | None]]:
         """As `Encoder.images`, within limits."""
-        torch = import_torch()
-
-        reasons: list[str | None] = []
-        parts = []
-        with torch.inference_mode():
-            for group in self._feed.groups(files, limits):
-                reasons += group.reasons
-                # Not waited for: a GPU works on while the next group is fetched.
-                parts.append(self._model.encode_image(self._input(group.slot))[: len(group.reasons)])
-            if not parts:
-                return np.zeros((0, self.width), np.float32), []
-            found = torch.cat(parts).float().cpu().numpy()
-        vectors = unit(found)
-        vectors[[reason is not None for reason in reasons]] = np.nan
-        return vectors, reasons
+        return self._network.images(files, limits)
 
     def texts(self, texts: Sequence[str]) -> np.ndarray:
         """As `Encoder.texts`."""
@@ -87,53 +68,13 @@ class OpenClipEncoder:
     def _text_vectors(self, texts: list[str]) -> np.ndarray:
         torch = import_torch()
 
-        parts = []
+        parts, batch = [], self._network.batch
         with torch.inference_mode():
-            for at in range(0, len(texts), self._batch):
-                some = texts[at : at + self._batch]
-                tokens = self._tokenize([*some, *[""] * (self._batch - len(some))]).to(self.device)
+            for at in range(0, len(texts), batch):
+                some = texts[at : at + batch]
+                tokens = self._tokenize([*some, *[""] * (batch - len(some))]).to(self._network.device)
                 parts.append(self._model.encode_text(tokens)[: len(some)])
             return np.asarray(torch.cat(parts).float().cpu().numpy())
-
-    def _input(self, slot: Slot) -> Any:
-        """Pixels of a group as the model takes them. Bytes travel to a GPU, and become floats there."""
-        torch = import_torch()
-
-        if self.device == "cpu":
-            return torch.from_numpy(normalised(slot.pixels, self._preparation))
-        values = slot.owner.to(self.device, non_blocking=True).permute(0, 3, 1, 2).float().div_(255)
-        values.sub_(self._mean).div_(self._std)
-        return values.half()
-
-    def _new_feed(self, torch: Any) -> Feed:
-        shape = (self._batch, self._preparation.crop, self._preparation.crop, 3)
-        if self.device == "cpu":
-            return Feed(
-                self._preparation,
-                self._batch,
-                lambda: Slot(np.zeros(shape, np.uint8)),
-                ThreadPoolExecutor(2, "decode"),
-                AHEAD["cpu"],
-                grain=self._batch,
-            )
-        cores = os.cpu_count() or 1
-        self._mean = torch.tensor(self._preparation.mean, device=self.device)[:, None, None]
-        self._std = torch.tensor(self._preparation.std, device=self.device)[:, None, None]
-
-        def pinned() -> Slot:
-            # torch hands the memory out again only when the copy from it has ended
-            tensor = torch.zeros(shape, dtype=torch.uint8, pin_memory=True)
-            return Slot(tensor.numpy(), tensor)
-
-        ahead = max(AHEAD["cuda"], -(-2 * cores // self._batch))
-        return Feed(
-            self._preparation,
-            self._batch,
-            pinned,
-            ThreadPoolExecutor(cores, "decode"),
-            ahead,
-            grain=max(1, self._batch // cores),
-        )
 
 
 def import_open_clip(purpose: str) -> Any:
@@ -143,23 +84,7 @@ def import_open_clip(purpose: str) -> Any:
         MissingExtra: it is not installed.
         RecipeError: it is, but torch or torchvision do not fit.
     """
-    try:
-        import open_clip
-    except ModuleNotFoundError:
-        raise MissingExtra("open_clip", purpose) from None
-    except (ImportError, RuntimeError) as error:
-        raise RecipeError(
-            f"{purpose}: open_clip is installed but cannot be imported: {error}; "
-            "install a torch and a torchvision that belong together"
-        ) from None
-    return open_clip
-
-
-def _device(spec: EncoderSpec, torch: Any) -> str:
-    there = bool(torch.cuda.is_available())
-    if spec.device == "cuda" and not there:
-        raise RecipeError(f"{spec.model}: device 'cuda', but torch finds no GPU; say 'device: auto' or 'cpu'")
-    return "cuda" if there and spec.device != "cpu" else "cpu"
+    return import_library("open_clip", purpose)
 
 
 def _model(open_clip: Any, place: Place, device: str) -> tuple[Any, bool, Path]:

@@ -12,10 +12,13 @@ from pydantic import BeforeValidator, Field, ValidationInfo
 from poolwright.core.encoder import EncoderSpec
 from poolwright.core.errors import RecipeError, did_you_mean
 
-KINDS = ("onnx", "open_clip")
+KINDS = ("onnx", "open_clip", "timm", "torchvision", "moco", "mmd_vae")
 DEVICES = ("auto", "cpu", "cuda")
 
-_WEIGHT_FILES = (".pt", ".pth", ".bin", ".safetensors", ".npz", ".npy", ".ckpt")
+_WHOLE_PATHS = ("onnx", "moco", "mmd_vae")
+"""Kinds whose place is a path; the others write MODEL/weights."""
+
+_WEIGHT_FILES = (".pt", ".pth", ".bin", ".safetensors", ".npz", ".npy", ".ckpt", ".tar")
 
 
 def model_spec(data: Any, context: Mapping[str, Any] | None = None) -> EncoderSpec:
@@ -71,7 +74,7 @@ def _resolved(model: str, context: Mapping[str, Any]) -> str:
     folder = context.get("folder")
     if folder is None:
         return model
-    if kind == "onnx":
+    if kind in _WHOLE_PATHS:
         return f"{kind}:{_path(folder, place)}"
     if place.startswith("local-dir:"):
         return f"{kind}:local-dir:{_path(folder, place.removeprefix('local-dir:'))}"
@@ -82,7 +85,7 @@ def _resolved(model: str, context: Mapping[str, Any]) -> str:
 
 
 def is_weight_file(weights: str, folder: str = "") -> bool:
-    """Whether the part of `open_clip:MODEL/...` behind the first slash is a path, and not a pretrained tag."""
+    """Whether the part of `KIND:MODEL/...` behind the first slash is a path, and not a pretrained tag."""
     return weights.lower().endswith(_WEIGHT_FILES) or "/" in weights or os.path.isfile(_path(folder, weights))
 
 

@@ -72,7 +72,7 @@ def _encoder(definitions: dict[str, Any]) -> dict[str, Any]:
         "type": ["object", "string", "null"],
         "description": "how images and texts are prepared, where no manifest lies beside the model",
     }
-    words = "a name out of 'models', onnx:PATH or open_clip:MODEL/TAG-or-path"
+    words = "a name out of 'models', or KIND:PLACE: onnx:PATH, open_clip:MODEL/TAG-or-path, timm:MODEL, ..."
     return {"anyOf": [{"type": "string", "description": words}, mapping]}
 
 

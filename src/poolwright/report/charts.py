@@ -164,6 +164,16 @@ def _rank_ticks(number: int) -> list[int]:
     return [1, *(value for value in middle if value > number * 0.05), number] if number > 1 else [1]
 
 
+def trace(values: Sequence[float], top: float, label: str) -> Markup:
+    """Values from left to right as a line, drawn from 0 to `top`."""
+    across = _TALL / max(len(values) - 1, 1)
+    points = [(place * across, _TALL * (1 - min(value, top) / top)) for place, value in enumerate(values)]
+    points += [(float(_TALL), points[0][1])] if len(points) == 1 else []
+    line = "L".join(f"{_number(x)} {_number(y)}" for x, y in points)
+    marks = f'<path class="area" d="M0 {_TALL}L{line}V{_TALL}z"/><path class="line" d="M{line}"/>'
+    return _svg(_TALL, _TALL, marks, label, "curve")
+
+
 def globe(cells: np.ndarray, label: str) -> tuple[Markup, tuple[tuple[int, int], ...]]:
     """Rows on an equirectangular map, by cells (rows from 90 degrees north, columns from 180 degrees west).
 

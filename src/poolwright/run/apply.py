@@ -118,7 +118,7 @@ def _pool(inputs: Sequence[str], kind: str | None) -> dict[str, Any]:
         raise RecipeError("give picture files, or one folder, table or pool")
     path = _absolute(inputs[0])
     if os.path.isdir(path):
-        return {"read": _kind_of_folder(path), "path": path}
+        return {"read": kind_of_folder(path), "path": path}
     if not os.path.exists(path) and "://" not in path:
         raise RecipeError(f"{path}: no such file or folder")
     return {"read": "table", "path": path}
@@ -144,7 +144,7 @@ def _pictures(inputs: Sequence[str], folder: Path, released: Released) -> dict[s
     return {"read": "table", "path": str(listed), "images": root}
 
 
-def _kind_of_folder(path: str) -> str:
+def kind_of_folder(path: str) -> str:
     """commonpool where shards have an .npz beside them, table where there are table files, else image_folder."""
     names = [name for _, _, files in os.walk(path) for name in files]
     stems = {os.path.splitext(name)[0] for name in names if name.endswith(".parquet")}

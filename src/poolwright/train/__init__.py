@@ -1,0 +1,1 @@
+"""Training of encoders on the images of a pool, resumable to the bit."""
