@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -15,17 +16,22 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from poolwright.api import RunResult, report, run
+from poolwright.core.errors import WaitingForPeople
 from poolwright.core.files import write_text
 from poolwright.core.table import Table
 from poolwright.demo.atlas import draw_shelf
+from poolwright.demo.attributes import attributes_against_truth
 from poolwright.demo.drawing import KINDS
 from poolwright.demo.maps import LOOKED_AT, maps_against_truth, verify_maps
+from poolwright.demo.stream import PEOPLE, answer_sheets, stream_against_truth, write_prompts
 from poolwright.demo.world import draw_world
 from poolwright.recipe.recipe import Recipe
 from poolwright.run.progress import Listener, Silent
 
-_SCALED = re.compile(r"(at_least|by: similarity, n): (\d+)")
+_SCALED = re.compile(r"(at_least|by: similarity, n|query|^ +n|keep): (\d+)", re.MULTILINE)
 """Numbers of the recipe that go with the size of the world."""
+
+_LEAST = {"query": 8, "n": 4, "keep": 3}
 
 
 _SMALLEST_SHELF = 300
@@ -63,12 +69,20 @@ def run_demo(folder: Path, images: int = 6000, seed: int = 2024, listener: Liste
     draw_world(folder / "world", images, seed)
     draw_shelf(folder, max(_SMALLEST_SHELF, images // 4), seed)
     recipe = write_recipe(folder, images)
-    run(recipe, folder / "run", listener=listener, release=False)
+    listener.note("the run stops where people are asked")
+    with suppress(WaitingForPeople):
+        run(recipe, folder / "run", listener=listener, release=False)
+    listener.note(f"{', '.join(PEOPLE)} look at what prompts found: {answer_sheets(folder):,} answers")
     listener.note(f"looking at {LOOKED_AT} pictures of the shelf, as somebody would who is always right")
     sheet = verify_maps(folder)
     result = run(recipe, folder / "run", listener=listener)
     truth = pq.read_table(folder / "world" / "truth.parquet")
-    figures = against_truth(result.tables, truth) + maps_against_truth(folder, result.tables["maps"], sheet)
+    figures = (
+        *against_truth(result.tables, truth),
+        *attributes_against_truth(folder, result.tables["attributes"]),
+        *stream_against_truth(folder, result.tables["looked-at"]),
+        *maps_against_truth(folder, result.tables["maps"], sheet),
+    )
     return DemoOutcome(result, figures, result.releases[0].folder, report(folder / "run"))
 
 
@@ -85,12 +99,18 @@ def write_recipe(folder: Path, images: int = 6000) -> Recipe:
         images: pictures in the world; a smaller one has smaller classes, so the numbers of the steps shrink with it.
     """
     write_text(folder / "kinds.txt", "\n".join(KINDS) + "\n")
+    write_prompts(folder / "stream.txt")
     text = (files("poolwright.demo") / "recipe.yaml").read_text(encoding="utf-8")
-    shutil.copytree(clip_folder(), folder / "clip", dirs_exist_ok=True)
+    for name in ("clip", "pixels"):
+        shutil.copytree(Path(str(files("poolwright.demo") / name)), folder / name, dirs_exist_ok=True)
     path = folder / "recipe.yaml"
-    text = _SCALED.sub(lambda found: f"{found[1]}: {max(1, int(found[2]) * images // 6000)}", text)
+    text = _SCALED.sub(lambda found: _scaled(found[1], int(found[2]), images), text)
     write_text(path, text)
     return Recipe.load(path)
+
+
+def _scaled(name: str, number: int, images: int) -> str:
+    return f"{name}: {max(_LEAST.get(name.strip(), 1), number * images // 6000)}"
 
 
 def against_truth(tables: Mapping[str, Table], truth: pa.Table) -> tuple[tuple[str, str, str], ...]:

@@ -33,7 +33,7 @@ from poolwright.demo.people import COUNTRIES
 if TYPE_CHECKING:
     import pyarrow as pa
 
-DRAWING = 1
+DRAWING = 2
 """Raised when the drawn files change, so that folders drawn before are drawn anew."""
 
 _PICTURE, _FILE = 2, 3
@@ -199,6 +199,7 @@ def _truth(rows: list[Facts]) -> pa.Table:
         {
             "uid": uids,
             "kind": [facts.kind for facts in rows],
+            "colour": [facts.colour for facts in rows],
             "true_continent": [facts.continent for facts in rows],
             "duplicate_of": pa.array(originals, pa.string()),
             "corrupt": [facts.corrupt for facts in rows],
