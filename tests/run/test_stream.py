@@ -42,7 +42,8 @@ def rows_of(count: int = 960, width: int = 10, classes: int = 3) -> pa.Table:
 
 
 def found(table: pa.Table, folder: Path, cuts: tuple[int, ...] = (), **changes: Any) -> Measured:
-    return measure(FIGURE.model_copy(update=changes), write_table(folder / "toy", table, cuts=cuts))
+    (one,) = measure(FIGURE.model_copy(update=changes), write_table(folder / "toy", table, cuts=cuts))
+    return one
 
 
 def matrix_of(measured: Measured) -> Matrix:
