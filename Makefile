@@ -11,8 +11,11 @@ CONSTRAINTS := -c constraints.txt
 demo: $(VENV)/.demo
 	$(BIN)/poolwright demo --to demo
 
+# Files of tests are dealt to processes, two by default: many tests use several cores themselves.
+WORKERS ?= 2
+
 test: check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .
