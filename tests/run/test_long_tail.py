@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from poolwright.core.errors import RecipeError
@@ -114,6 +115,13 @@ def test_rows_without_a_vector_are_left_out_and_told(rows: pa.Table, tmp_path: P
     (accuracy, _) = found(rows.set_column(at, "features", vector_array(vectors)), tmp_path)
     assert "3 rows left out: the vector is missing" in accuracy.words
     assert matrix_of(accuracy).row_counts[0] == len(train) - 3
+
+
+def test_an_attribute_that_a_test_set_lacks_is_left_out_and_told(rows: pa.Table, tmp_path: Path) -> None:
+    test = pc.and_(pc.equal(rows.column("split_glt"), "test_bl"), pc.equal(rows.column("attribute"), 2))
+    (accuracy, _) = found(rows.filter(pc.invert(pc.fill_null(test, False))), tmp_path)
+    assert matrix_of(accuracy).columns[-2:] == ("attribute 0", "attribute 1")
+    assert "Groups and attributes of which a test set has no rows are left out." in accuracy.words
 
 
 def test_what_cannot_be_measured_is_told(rows: pa.Table, tmp_path: Path) -> None:

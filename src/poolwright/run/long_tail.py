@@ -82,13 +82,14 @@ def long_tail(figure: Figure, table: Table, workers: int | None = None) -> list[
     scores = {
         name: _scores(by_train[train][test], found, wanted[kept[test]]) for name, (train, test) in PROTOCOLS.items()
     }
-    words = _words(figure, int((~good).sum()))
+    groups = _groups(scores)
+    words = _words(figure, int((~good).sum()), len({name for line in scores.values() for name in line}) - len(groups))
     return [
         Measured(
             name=f"{figure.name}, {kind}",
             table=table.name,
             measure=figure.measure,
-            value=_matrix(scores, kept, place),
+            value=_matrix(scores, groups, kept, place),
             words=f"{told} {words}",
         )
         for place, (kind, told) in enumerate(_KINDS.items())
@@ -160,10 +161,16 @@ def _precision(predicted: Numbers, classes: Numbers, number: int) -> float:
     return float((right / np.maximum(taken, 1))[np.unique(classes)].mean())
 
 
-def _matrix(scores: dict[str, dict[str, tuple[float, float]]], kept: dict[str, Numbers], place: int) -> Matrix:
+def _groups(scores: dict[str, dict[str, tuple[float, float]]]) -> list[str]:
+    """Names of the groups of rows that all test sets have, in order."""
+    names = dict.fromkeys(name for line in scores.values() for name in line)
+    return [name for name in names if all(name in line for line in scores.values())]
+
+
+def _matrix(
+    scores: dict[str, dict[str, tuple[float, float]]], names: list[str], kept: dict[str, Numbers], place: int
+) -> Matrix:
     """The scores of one kind: a line for each protocol."""
-    names = list(dict.fromkeys(name for line in scores.values() for name in line))
-    names = [name for name in names if all(name in line for line in scores.values())]
     values = [[round(line[name][place], _SHORT) for name in names] for line in scores.values()]
     return Matrix(
         down="protocol",
@@ -178,13 +185,15 @@ def _matrix(scores: dict[str, dict[str, tuple[float, float]]], kept: dict[str, N
     )
 
 
-def _words(figure: Figure, unusable: int) -> str:
+def _words(figure: Figure, unusable: int, missing: int) -> str:
     told = [
         f"Of a linear probe (logistic regression with C = {INVERSE_PENALTY:g} on {figure.vectors} at unit length), for "
         "each protocol: class-wise LT trains on Train-GLT and tests on Test-CBL, attribute-wise LT on Train-CBL and "
         f"Test-GBL, generalized LT on Train-GLT and Test-GBL; at most {in_rows(figure.rows)} of each set, drawn by a "
         "hash of the uid.",
     ]
+    if missing:
+        told.append("Groups and attributes of which a test set has no rows are left out.")
     if unusable:
         told.append(f"{in_rows(unusable)} left out: the vector is missing, zero or not finite.")
     return " ".join(told)

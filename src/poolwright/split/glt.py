@@ -263,8 +263,9 @@ def _notes(table: pa.Table, state: State, rows: Mapping[str, int]) -> list[str]:
         if drawn < asked:
             notes.append(f"the rest of {name.upper()} is cut from {asked:,} rows to {drawn:,}")
     trained = np.bincount(table.column(_NUMBER).to_numpy(), weights=table.column(f"{_ROWS}glt.train").to_numpy())
-    if not trained.all():
-        notes.append(f"{(trained == 0).sum():,} classes have no row in train of GLT")
+    without = int((trained == 0).sum())
+    if without:
+        notes.append(f"{without:,} {'class has' if without == 1 else 'classes have'} no row in train of GLT")
     return notes
 
 
