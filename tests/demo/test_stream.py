@@ -49,7 +49,7 @@ def test_the_careless_one_is_seen(made_demo: MadeDemo) -> None:
         newline="", encoding="utf-8-sig"
     ) as file:
         people = {row["name"]: float(row["kappa"]) for row in csv.DictReader(file)}
-    assert set(people) == set(PEOPLE)
+    assert set(people) == {person.name for person in PEOPLE}
     assert min(people, key=lambda name: people[name]) == "cyd"
 
 

@@ -173,6 +173,7 @@ def test_packed_pickles_are_read_where_they_lie(name: str, tmp_path: Path) -> No
         (pickle.dumps(pd.DataFrame([[1, 2]], columns=["a", "a"])), "two columns have one name"),
         (pickle.dumps(pd.DataFrame({("a", "b"): [1]})), "names of columns in several levels|asks for"),
     ],
+    ids=["zip", "two", "gzip", "empty", "csv", "cut", "list", "index", "twice", "levels"],
 )
 def test_what_is_no_frame_is_told(data: bytes, words: str, tmp_path: Path) -> None:
     (tmp_path / "f.pkl").write_bytes(data)

@@ -72,7 +72,8 @@ def run_demo(folder: Path, images: int = 6000, seed: int = 2024, listener: Liste
     listener.note("the run stops where people are asked")
     with suppress(WaitingForPeople):
         run(recipe, folder / "run", listener=listener, release=False)
-    listener.note(f"{', '.join(PEOPLE)} look at what prompts found: {answer_sheets(folder):,} answers")
+    names = " and ".join(person.name for person in PEOPLE)
+    listener.note(f"{names} look at {answer_sheets(folder):,} pictures that prompts found")
     listener.note(f"looking at {LOOKED_AT} pictures of the shelf, as somebody would who is always right")
     sheet = verify_maps(folder)
     result = run(recipe, folder / "run", listener=listener)
