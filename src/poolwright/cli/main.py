@@ -494,7 +494,7 @@ def verify(
     release: Annotated[Path, typer.Argument(help="The folder of a release.", metavar="DIR")],
     full: Annotated[bool, typer.Option("--full", help="Check the bytes of every image, not of a sample.")] = False,
 ) -> None:
-    """Check a release: checksums, schema, counts, card, Croissant."""
+    """Check a release: checksums, counts, card, Croissant."""
     import logging
 
     from poolwright.api import verify as verify_release
