@@ -452,7 +452,7 @@ def train_encoder(
     ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start over.")] = False,
 ) -> None:
-    """Train an encoder on images; resumable.
+    """Train an encoder on the images of a pool; resumable.
 
     The same command continues where it was stopped, and ends with the same weights.
     """
@@ -494,7 +494,7 @@ def verify(
     release: Annotated[Path, typer.Argument(help="The folder of a release.", metavar="DIR")],
     full: Annotated[bool, typer.Option("--full", help="Check the bytes of every image, not of a sample.")] = False,
 ) -> None:
-    """Check a release, down to its checksums."""
+    """Check a release: checksums, counts, card, Croissant."""
     import logging
 
     from poolwright.api import verify as verify_release
