@@ -19,15 +19,15 @@ from benchmarks.timing import fresh_folder, in_turn, python
 from poolwright.core.rows import vector_array
 from poolwright.core.table import Table
 
-ROWS, CLUSTERS, RESTARTS, FILES, TRIED, SEED = 1_300, 6, 10, 16, 40, 6
-CLASSES = {512: 1_000, 2048: 200}
+ROWS, CLUSTERS, RESTARTS, FILES, SEED = 1_300, 6, 10, 16, 6
+CLASSES, TRIED = {512: 1_000, 2048: 200}, {512: 40, 2048: 10}
 
 LOOP = """
 import sys, time
 from pathlib import Path
 import numpy as np
 k, restarts = int(sys.argv[2]), int(sys.argv[3])
-paths, inertia, seconds = sorted(Path(sys.argv[1]).glob("*.npy")), [], 0.0
+paths, inertia, seconds = sorted(Path(sys.argv[1]).glob("*.npy"))[: int(sys.argv[4])], [], 0.0
 for place, path in enumerate([paths[0], *paths]):
     begun = time.perf_counter()
     found = cluster(np.load(path).astype(np.float32), place)
@@ -75,23 +75,25 @@ run(sys.argv[1], sys.argv[2])
 def run(work: Path, backend: str = "512") -> float:
     """Seconds of scikit-learn over ours; at least 8 is wanted, with no more inertia and under 3 GB."""
     width = int(backend)
-    classes = CLASSES[width]
+    classes, tried = CLASSES[width], TRIED[width]
     picked = make_rows(work, width)
     recipe = work / "kmeans.yaml"
     recipe.write_text(RECIPE % (width, CLUSTERS, RESTARTS))
-    peers = {name: python(code + LOOP, picked, str(CLUSTERS), str(RESTARTS)) for name, code in PEERS.items()}
+    peers = {
+        name: python(code + LOOP, picked, str(CLUSTERS), str(RESTARTS), str(tried)) for name, code in PEERS.items()
+    }
     used = in_turn({**peers, "poolwright": python(OURS, recipe, work / "run")}, work, times=2)
     ours, mine = used["poolwright"], inertias(work / "run")
     print(f"  poolwright: {ours.seconds:.1f} s for {classes:,} classes, peak {ours.peak / 1e9:.2f} GB")
     ratios = {}
     for name in PEERS:
         seconds, *theirs = map(float, (work / f"{name}.log").read_text().splitlines()[-1].split())
-        scaled = seconds * classes / TRIED
+        scaled = seconds * classes / tried
         ratios[name] = scaled / ours.seconds
-        print(f"  {name}: {scaled:.1f} s, scaled from {TRIED} classes; ratio {ratios[name]:.1f}")
-        print(f"  inertia of these classes over that of {name}: {mine[:TRIED].sum() / sum(theirs):.6f}")
-        if mine[:TRIED].sum() > sum(theirs):
-            raise RuntimeError(f"inertia {mine[:TRIED].sum()} is above that of {name}, {sum(theirs)}")
+        print(f"  {name}: {scaled:.1f} s, scaled from {tried} classes; ratio {ratios[name]:.1f}")
+        print(f"  inertia of these classes over that of {name}: {mine[:tried].sum() / sum(theirs):.6f}")
+        if mine[:tried].sum() > sum(theirs):
+            raise RuntimeError(f"inertia {mine[:tried].sum()} is above that of {name}, {sum(theirs)}")
     return ratios["sklearn"]
 
 
@@ -117,7 +119,7 @@ def make_rows(work: Path, width: int) -> Path:
     parts: list[list[npt.NDArray[np.float16]]] = [[] for _ in range(FILES)]
     for number in range(classes):
         rows = one_class(number, width)
-        if number < TRIED:
+        if number < TRIED[width]:
             np.save(picked / f"{number:04d}.npy", rows)
         for part, share in zip(parts, np.array_split(rows, FILES), strict=True):
             part.append(share)
