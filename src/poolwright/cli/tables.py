@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from poolwright.run.plan import TablePlan
     from poolwright.run.train import Trained
     from poolwright.run.why import Story
+    from poolwright.studio.serve import Link
 
 
 class _PlainLines:
@@ -260,6 +261,17 @@ def print_accuracy(estimates: Estimates) -> None:
     console.print(Text(f"intervals of {estimates.confidence:.0%} confidence"))
     for note in estimates.notes:
         console.print(Text(note))
+
+
+def print_links(links: Sequence[Link]) -> None:
+    """Where people enter the studio."""
+    if not links[0].name:
+        print(f"open {links[0].url}   (Ctrl-C stops)", flush=True)
+        return
+    for link in links:
+        print(f"{link.name}: {link.url}", flush=True)
+    print("each link is the key of one person; what passes is not encrypted, so use a tunnel or a proxy with TLS")
+    print("Ctrl-C stops", flush=True)
 
 
 def print_recipes(recipes: Sequence[Shipped]) -> None:
