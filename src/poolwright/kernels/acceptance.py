@@ -1,16 +1,16 @@
-"""When enough rows of a group were verified to say 'at least 99 % are right, with 95 % confidence'. Exact, and sequential.
+"""When enough rows of a group were verified to say 'at least 99 % are right, with 95 % confidence': exact, sequential.
 
 Rows of a group are verified in random order, without replacement. The group misses the target when it has `too_many`
 errors or more; of all groups that miss it, the one with exactly so many is accepted most easily, so the chance of a
 false acceptance is computed for that one.
 
-Verifying may stop at certain numbers of verdicts only: after `stops[0]` without an error, else after `stops[1]` with one,
-and so on. Half of the chance of error is spent at the first of them, a quarter at the second, and so on (alpha spending
-after Lan and DeMets, Biometrika 70, 1983, over the stops rather than over time), and each stop is the smallest number
-of verdicts that the share allows, computed with hypergeometric probabilities of all ways to get there. So looking after
-every verdict keeps the error. Without an error this asks for what a single look at level 0.025 asks for, by the limits of
-Clopper and Pearson for a finite population; a group that is never accepted is verified in full, and then nothing is left
-to estimate.
+Verifying may stop at certain numbers of verdicts only: after `stops[0]` without an error, else after `stops[1]` with
+one, and so on. Half of the chance of error is spent at the first of them, a quarter at the second, and so on (alpha
+spending after Lan and DeMets, Biometrika 70, 1983, over the stops rather than over time), and each stop is the smallest
+number of verdicts that the share allows, computed with hypergeometric probabilities of all ways to get there. So
+looking after every verdict keeps the error. Without an error this asks for what a single look at level 0.025 asks for,
+by the limits of Clopper and Pearson for a finite population; a group that is never accepted is verified in full, and
+then nothing is left to estimate.
 
 The limit that goes with a stop is the largest number of errors at which stopping there or earlier has a chance of more
 than 1 - confidence: the exact limit by stagewise ordering (Jennison and Turnbull, Group Sequential Methods, 2000, 8.5).
@@ -182,11 +182,11 @@ def _stopping(rows: int, wrong: int, stops: Sequence[int]) -> list[float]:
 
 def _start() -> Floats:
     """Chance of each number of errors found, before the first verdict."""
-    return np.eye(1, _MOST_STOPS + 1)[0]
+    return np.asarray(np.eye(1, _MOST_STOPS + 1)[0])
 
 
 def _draws_until(chance: float, left: int, wrong: int, allowed: float) -> int:
-    """Draws, one at least, until the chance of no further error among them is small enough; `left` where it never is."""
+    """Draws, one at least, until a draw of no further error is unlikely enough; `left` where it never is."""
     low, high = 1, left
     while low < high:
         middle = (low + high) // 2

@@ -22,7 +22,8 @@ from pathlib import Path
 
 from poolwright.core.errors import RecipeError
 
-KEY_FILE = "studio.key"
+FOLDER = "studio"
+"""Folder in the run folder that holds the key, and the lock of whoever serves the run."""
 OWNER = "owner"
 """Who started the studio: may see gold and agreement, import, and have verdicts asked again."""
 
@@ -124,7 +125,8 @@ class Access:
 
 def read_key(folder: Path) -> bytes:
     """The key of a run, made where there is none. Only its owner can read the file."""
-    path = folder / KEY_FILE
+    path = folder / FOLDER / "key"
+    path.parent.mkdir(exist_ok=True)
     try:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from importlib.resources import files
 from pathlib import Path
 
@@ -17,14 +20,16 @@ from poolwright.studio.access import Access
 from poolwright.studio.guard import Guard
 from poolwright.studio.opened import OpenedRun, Studio
 from poolwright.studio.pages import page
+from poolwright.studio.verifying import asking, estimating, making, results
+from poolwright.studio.verifying.live import Desks
 
-NAV = (("/", "Run"),)
+NAV = (("/", "Run"), ("/verify", "Verify"))
 """Pages in the bar at the top: path, words."""
 
-ROUTERS = (home.router,)
+ROUTERS = (home.router, making.router, asking.router, estimating.router, results.router)
 
-LIMITS: dict[str, int] = {}
-"""Bytes of a post at most, by path, where it may be longer than others."""
+LIMITS = {"/verify/*/import": results.MOST_IMPORTED + 10_000, "/verify/*/take": 600_000, "/verify/*/leave": 600_000}
+"""Bytes of a post at most, by path, where it may be longer than others; '*' stands for one part of it."""
 
 
 def create_app(folder: Path, access: Access) -> FastAPI:
@@ -33,8 +38,19 @@ def create_app(folder: Path, access: Access) -> FastAPI:
     Raises:
         InputError: the folder is no run folder.
     """
-    app = FastAPI(title="poolwright studio", openapi_url=None, docs_url=None, redoc_url=None)
-    app.state.studio = Studio(OpenedRun(folder), access, NAV)
+    opened = OpenedRun(folder)
+    desks = Desks(opened.folder)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        writer = threading.Thread(target=desks.keep_writing, daemon=True)
+        writer.start()
+        yield
+        desks.stop()
+        writer.join()
+
+    app = FastAPI(title="poolwright studio", openapi_url=None, docs_url=None, redoc_url=None, lifespan=lifespan)
+    app.state.studio = Studio(opened, access, desks, NAV)
     for router in ROUTERS:
         app.include_router(router)
     app.mount("/static", _Static(directory=str(files("poolwright.studio").joinpath("static"))))

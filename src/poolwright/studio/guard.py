@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Mapping
+from fnmatch import fnmatchcase
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import urlsplit
 
@@ -51,7 +52,7 @@ class Guard:
     Args:
         app: what is guarded.
         access: who may come in.
-        limits: bytes of a post at most, by path.
+        limits: bytes of a post at most, by pattern of its path.
     """
 
     def __init__(self, app: ASGIApp, access: Access, limits: Mapping[str, int] | None = None) -> None:
@@ -74,7 +75,7 @@ class Guard:
         if refusal is not None:
             await refusal(scope, receive, answer)
             return
-        limit = self.limits.get(scope["path"], MOST_BYTES)
+        limit = self._limit(scope["path"])
         try:
             await self.app(scope, _Limited(receive, limit), answer)
         except TooLarge:
@@ -87,6 +88,10 @@ class Guard:
         except CookieError:
             return None
         return self.access.session_of(cookie.value) if cookie else None
+
+    def _limit(self, path: str) -> int:
+        found = (most for pattern, most in self.limits.items() if fnmatchcase(path, pattern))
+        return next(found, MOST_BYTES)
 
     def _refusal(self, scope: Scope, headers: Headers, session: Session | None) -> Response | None:
         """The answer to a request that goes no further."""
@@ -101,7 +106,7 @@ class Guard:
 
     def _unsafe(self, path: str, headers: Headers, session: Session | None) -> Response | None:
         length = headers.get("content-length", "0")
-        limit = self.limits.get(path, MOST_BYTES)
+        limit = self._limit(path)
         if not length.isdecimal() or int(length) > limit:
             return _refused(413, f"more than {limit:,} bytes")
         origin = headers.get("origin")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from poolwright.core.columns import IMAGE, IMAGE_PATH, UID
+from poolwright.core.columns import IMAGE, IMAGE_ERROR, IMAGE_PATH, UID
 from poolwright.core.errors import InputError
 from poolwright.core.image import read_bytes
 from poolwright.core.rows import one_array
@@ -24,6 +24,7 @@ from poolwright.studio.pictures import MOST_CACHED, reduced
 
 if TYPE_CHECKING:
     from poolwright.studio.access import Access
+    from poolwright.studio.verifying.live import Desks
 
 
 class OpenedRun:
@@ -40,7 +41,7 @@ class OpenedRun:
         self.folder = folder.resolve()
         self._run: tuple[float, Run] | None = None
         self._tables: dict[str, tuple[tuple[int, int], Table]] = {}
-        self._images: OrderedDict[tuple[str, str], SourceImages] = OrderedDict()
+        self._sources: OrderedDict[tuple[str, str], SourceRows] = OrderedDict()
         self._pictures = PictureCache()
         self._lock = threading.Lock()
         self.run  # noqa: B018 - a folder that is no run is told here
@@ -85,11 +86,19 @@ class OpenedRun:
             name: a table of the recipe, finished or waiting for people.
             uid: of the row.
         """
-        for images in self._images_of(name):
-            found = images.read(uid)
+        for source in self._sources_of(name):
+            found = source.image(uid)
             if found is not None:
                 return found
         return "missing_file"
+
+    def row(self, name: str, uid: str) -> pa.Table | None:
+        """All that is known of a row that a table kept or read, without images: a table of one row, or None."""
+        for source in self._sources_of(name):
+            found = source.row(uid)
+            if found is not None:
+                return found
+        return None
 
     def picture(self, name: str, uid: str, edge: int) -> bytes | str:
         """The picture of a row drawn anew as a JPEG, its longer edge at most `edge` pixels; or why there is none."""
@@ -99,8 +108,8 @@ class OpenedRun:
         data = self.image(name, uid)
         return data if isinstance(data, str) else reduced(data, edge)
 
-    def _images_of(self, name: str) -> list[SourceImages]:
-        """Where pictures of a table's rows are looked for: its own rows first, then all it read."""
+    def _sources_of(self, name: str) -> list[SourceRows]:
+        """Where a table's rows are looked for: its own first, then all it read."""
         found = []
         if name in self.table_names():
             table = self.table(name)
@@ -108,41 +117,51 @@ class OpenedRun:
         if name in self.run.recipe.tables:
             run, source = self.run, self.run.recipe.tables[name].source
             found.append(self._opened(("source", source), lambda: run.source(name), run))
-        return [images for images in found if images.there]
+        return found
 
-    def _opened(self, key: tuple[str, str], source: Callable[[], Source], version: object) -> SourceImages:
+    def _opened(self, key: tuple[str, str], source: Callable[[], Source], version: object) -> SourceRows:
         with self._lock:
-            known = self._images.get(key)
+            known = self._sources.get(key)
             if known is None or known.version is not version:
-                self._images[key] = known = SourceImages(source(), version)
+                self._sources[key] = known = SourceRows(source(), version)
             return known
 
 
-class SourceImages:
-    """The images of a source by uid. The uids are listed at the first question."""
+class SourceRows:
+    """The rows of a source by uid. The uids are listed at the first question."""
 
     def __init__(self, source: Source, version: object) -> None:
         self.source, self.version = source, version
-        self.there = source.schema.get_field_index(IMAGE) >= 0
-        self._places: _Places | None = None
+        self._listed: _Places | None = None
         self._lock = threading.Lock()
 
-    def read(self, uid: str) -> bytes | str | None:
+    def image(self, uid: str) -> bytes | str | None:
         """The bytes of an image file, a reason why there is none, or None where there is no such row."""
-        with self._lock:
-            if self._places is None:
-                self._places = _list(self.source)
-        places = self._places
-        row = int(places.lookup.find(pa.array([uid], pa.string()))[0])
-        if row < 0:
+        places, row = self._find(uid)
+        if row < 0 or self.source.schema.get_field_index(IMAGE) < 0:
             return None
         if places.paths is not None:
             path = places.paths[row].as_py()
             return "missing_file" if path is None else read_bytes(self.source.image_root, path)
+        return self._read(places, row, [IMAGE]).column(IMAGE)[0].as_py() or "missing_file"
+
+    def row(self, uid: str) -> pa.Table | None:
+        """All columns of a row but its image; None where there is no such row."""
+        places, row = self._find(uid)
+        columns = [name for name in self.source.schema.names if name not in (IMAGE, IMAGE_ERROR)]
+        return None if row < 0 else self._read(places, row, columns)
+
+    def _find(self, uid: str) -> tuple[_Places, int]:
+        with self._lock:
+            if self._listed is None:
+                self._listed = _list(self.source)
+        return self._listed, int(self._listed.lookup.find(pa.array([uid], pa.string()))[0])
+
+    def _read(self, places: _Places, row: int, columns: Sequence[str]) -> pa.Table:
         part = int(np.searchsorted(places.starts, row, side="right")) - 1
         at = row - int(places.starts[part])
-        (table,) = self.source.read_piece(Piece(places.parts[part], at, at + 1), [IMAGE], 256)
-        return table.column(IMAGE)[0].as_py() or "missing_file"
+        (table,) = self.source.read_piece(Piece(places.parts[part], at, at + 1), columns, 4_096)
+        return table
 
 
 @dataclass(frozen=True)
@@ -209,9 +228,11 @@ class Studio:
     Attributes:
         opened: the run.
         access: who may come in.
+        desks: where people give verdicts.
         nav: (path, words) of the pages in the bar at the top.
     """
 
     opened: OpenedRun
     access: Access
+    desks: Desks
     nav: Sequence[tuple[str, str]]

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 from fastapi import Depends, Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.exceptions import HTTPException
 
 from poolwright import __version__
 from poolwright.studio.access import Session
@@ -28,6 +29,12 @@ StudioOf = Annotated[Studio, Depends(_studio)]
 
 SessionOf = Annotated[Session, Depends(_session)]
 """A parameter of a route: who asks."""
+
+
+def only_owner(session: Session) -> None:
+    """Refuse everybody but who started the studio."""
+    if not session.owner:
+        raise HTTPException(403, "only who started the studio may do this")
 
 
 def page(request: Request, template: str, status: int = 200, **values: Any) -> HTMLResponse:
@@ -66,4 +73,4 @@ def templates() -> Environment:
 
 
 def _percent(share: float | None, digits: int = 1) -> str:
-    return "–" if share is None else f"{100 * share:.{digits}f} %"
+    return "–" if share is None else f"{round(100 * share, digits):.{digits + 3}g} %"

@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from poolwright.core.errors import MissingExtra, RecipeError
-from poolwright.studio.access import OWNER, Access, check_name, make_access
+from poolwright.studio.access import FOLDER, OWNER, Access, check_name, make_access
 
 PORT = 8765
 
@@ -50,14 +50,15 @@ def serve(
         _check_installed(module)
     import uvicorn
 
+    from poolwright.run.lock import run_lock
     from poolwright.run.runs import remembered
     from poolwright.studio.app import create_app
 
     people = [check_name(name) for name in annotators]
     remembered(Path(folder).resolve())
     access = make_access(Path(folder).resolve(), host, names)
-    app = create_app(Path(folder), access)
-    with closing(_listening(host, port)) as listening:
+    with run_lock(Path(folder).resolve() / FOLDER), closing(_listening(host, port)) as listening:
+        app = create_app(Path(folder), access)
         tell(links(access, listening.getsockname()[1], people))
         config = uvicorn.Config(
             app, log_level="warning", access_log=False, server_header=False, date_header=False, timeout_keep_alive=75
