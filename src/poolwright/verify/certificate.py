@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 from poolwright.core.files import write_text
+from poolwright.kernels.agreement import agreement
+from poolwright.verify.people import ratings_of
 from poolwright.verify.queue import CERTIFICATE, Queue
 from poolwright.verify.store import Said
 from poolwright.verify.tally import GroupTally, Tally
@@ -23,7 +24,7 @@ def certificate(tally: Tally) -> dict[str, Any]:
     """
     queue, said = tally.queue, tally.counted()
     names = list(dict.fromkeys(one.annotator for one in said))
-    golds, agreed = tally.on_gold(), agreement_of(said)
+    golds, agreed = tally.on_gold(), agreement_of(said, names)
     settings = queue.settings
     return {
         "format": FORMAT,
@@ -69,23 +70,9 @@ def _group(group: GroupTally) -> dict[str, Any]:
     }
 
 
-def agreement_of(said: Sequence[Said]) -> dict[str, Any]:
+def agreement_of(said: Sequence[Said], names: Sequence[str]) -> dict[str, Any]:
     """How far people agree on the rows that several of them judged."""
-    import numpy as np
-
-    from poolwright.kernels.agreement import Ratings, agreement
-    from poolwright.verify.verdicts import MEANINGS
-
-    shared = {uid for uid, count in Counter(one.uid for one in said).items() if count > 1}
-    both = [one for one in said if one.uid in shared]
-    uids = {uid: place for place, uid in enumerate(sorted(shared))}
-    people = {name: place for place, name in enumerate(sorted({one.annotator for one in both}))}
-    ratings = Ratings(
-        np.array([uids[one.uid] for one in both], np.int64),
-        np.array([people[one.annotator] for one in both], np.int64),
-        np.array([MEANINGS.index(one.verdict) for one in both], np.int64),
-    )
-    found = agreement(ratings)
+    found = agreement(ratings_of(said, names))
     return {"rows": found.items, "pairwise": found.pairwise, "krippendorff_alpha": found.alpha}
 
 

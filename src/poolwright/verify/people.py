@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
 import numpy as np
 
 from poolwright.kernels.agreement import Ratings, without_outliers
+from poolwright.verify.store import Said
 from poolwright.verify.tally import Tally
-from poolwright.verify.verdicts import MEANINGS
+from poolwright.verify.verdicts import MEANINGS, UNSURE
+from poolwright.verify.waiting import CARELESS, COMPARED
 
-_GOLD_WANTED, _AGREEMENT_WANTED = 0.9, 0.8
+_GOLD_WANTED = 0.9
 _UNLIKELY = 0.05
 
 
@@ -46,49 +48,49 @@ def people_of(tally: Tally, aside: Mapping[str, int]) -> list[Person]:
     """Everybody who said something, by name."""
     said = tally.counted()
     names = sorted({one.annotator for one in said} | set(aside))
-    place = {name: at for at, name in enumerate(names)}
-    uids = {uid: at for at, uid in enumerate(sorted({one.uid for one in said}))}
-    ratings = Ratings(
-        np.array([uids[one.uid] for one in said], np.int64),
-        np.array([place[one.annotator] for one in said], np.int64),
-        np.array([MEANINGS.index(one.verdict) for one in said], np.int64),
-    )
-    others, golds = without_outliers(ratings, len(names), CARELESS, COMPARED), tally.on_gold()
+    others = without_outliers(ratings_of(said, names), len(names), CARELESS, COMPARED)
+    golds = tally.on_gold()
     found = []
     for at, name in enumerate(names):
         right, answered = golds.get(name, (0, 0))
-        compared, agreement = int(others.compared[at]), _number(others.agreement[at])
         seconds = [one.seconds for one in said if one.annotator == name and one.seconds]
+        careless = f"{answered - right} of {answered} gold questions wrong" if _unlikely(right, answered) else ""
+        if not careless and others.outlier[at]:
+            careless = f"hardly agrees with the others on {int(others.compared[at])} rows"
         found.append(
             Person(
                 name=name,
-                verdicts=int(others.rated[at]),
+                verdicts=tally.given[name],
                 gold_right=right,
                 gold_answered=answered,
-                compared=compared,
-                agreement=agreement,
+                compared=int(others.compared[at]),
+                agreement=_number(others.agreement[at]),
                 kappa=_number(others.kappa[at]),
                 seconds=median(seconds) if seconds else None,
                 aside=name in aside,
-                careless=_careless(right, answered, compared, agreement),
+                careless=careless,
             )
         )
     return found
 
 
-def _careless(right: int, answered: int, compared: int, agreement: float | None) -> str:
-    if _unlikely(right, answered, _GOLD_WANTED):
-        return f"{answered - right} of {answered} gold questions wrong"
-    if agreement is not None and _unlikely(round(agreement * compared), compared, _AGREEMENT_WANTED):
-        return f"agrees with the others on {agreement:.0%} of {compared} rows only"
-    return ""
+def ratings_of(said: Sequence[Said], names: Sequence[str]) -> Ratings:
+    """Verdicts for and against, as ratings by the people of `names`; who is unsure does not rate."""
+    sure = [one for one in said if one.verdict != UNSURE]
+    uids = {uid: at for at, uid in enumerate(sorted({one.uid for one in sure}))}
+    place = {name: at for at, name in enumerate(names)}
+    return Ratings(
+        np.array([uids[one.uid] for one in sure], np.int64),
+        np.array([place[one.annotator] for one in sure], np.int64),
+        np.array([MEANINGS.index(one.verdict) for one in sure], np.int64),
+    )
 
 
-def _unlikely(right: int, of: int, wanted: float) -> bool:
-    """Whether somebody who is right at the wanted rate would hardly be right so seldom."""
+def _unlikely(right: int, answered: int) -> bool:
+    """Whether somebody who is right on nine of ten gold questions would hardly be right so seldom."""
     from scipy.stats import binom
 
-    return bool(of and binom.cdf(right, of, wanted) < _UNLIKELY)
+    return bool(answered and binom.cdf(right, answered, _GOLD_WANTED) < _UNLIKELY)
 
 
 def _number(value: float) -> float | None:
