@@ -9,6 +9,7 @@ from http.cookies import CookieError, SimpleCookie
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -42,8 +43,11 @@ _COOKIELESS = ("/static/", "/picture")
 """Paths that begin no session: a page asks for many of them at once."""
 
 
-class TooLarge(Exception):
-    """A body that says it is short and is not."""
+class TooLarge(HTTPException):
+    """A body that is longer than it may be, whatever its header said."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(413, f"refused: more than {limit:,} bytes")
 
 
 class Guard:
@@ -69,18 +73,13 @@ class Guard:
         known = self._session(headers)
         session = known or self.access.new_session(owner=self.access.open)
         scope.setdefault("state", {}).update(session=session, access=self.access)
-        fresh = known is None and scope["method"] == "GET" and not scope["path"].startswith(_COOKIELESS)
-        answer = _Answer(send, self.access.cookie(session) if fresh else None)
         refusal = self._refusal(scope, headers, known)
         if refusal is not None:
-            await refusal(scope, receive, answer)
+            await refusal(scope, receive, _Answer(send, None))
             return
-        limit = self._limit(scope["path"])
-        try:
-            await self.app(scope, _Limited(receive, limit), answer)
-        except TooLarge:
-            if not answer.begun:
-                await _refused(413, f"more than {limit:,} bytes")(scope, receive, answer)
+        fresh = known is None and scope["method"] == "GET" and not scope["path"].startswith(_COOKIELESS)
+        answer = _Answer(send, self.access.cookie(session) if fresh else None)
+        await self.app(scope, _Limited(receive, self._limit(scope["path"])), answer)
 
     def _session(self, headers: Headers) -> Session | None:
         try:
@@ -123,11 +122,10 @@ class _Answer:
     """Sends, with the headers and the cookie of every answer."""
 
     def __init__(self, send: Send, cookie: str | None) -> None:
-        self.send, self.cookie, self.begun = send, cookie, False
+        self.send, self.cookie = send, cookie
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            self.begun = True
             headers = MutableHeaders(scope=message)
             for name, value in HEADERS.items():
                 headers.setdefault(name, value)
@@ -140,13 +138,13 @@ class _Limited:
     """Receives, up to a limit, whatever the header said."""
 
     def __init__(self, receive: Receive, limit: int) -> None:
-        self.receive, self.left = receive, limit
+        self.receive, self.limit, self.left = receive, limit, limit
 
     async def __call__(self) -> Message:
         message = await self.receive()
         self.left -= len(message.get("body", b""))
         if self.left < 0:
-            raise TooLarge
+            raise TooLarge(self.limit)
         return message
 
 
