@@ -25,6 +25,7 @@ LEASE_SECONDS = 240.0
 
 MOST_AT_ONCE = 60
 _WRITE_SECONDS = 2.0
+_UNDO = "undo "
 
 
 @dataclass(frozen=True)
@@ -83,10 +84,13 @@ class LiveQueue:
                 self.tally.put(said)
 
     def _note(self, said: Said) -> None:
-        """Remember what can be taken back."""
+        """Remember what can be taken back: the acts of each person, without those that were."""
         acts = self._acts[said.annotator]
         if said.act not in self._of_act:
-            acts.append(said.act)
+            if not said.act.startswith(_UNDO):
+                acts.append(said.act)
+            elif acts:
+                acts.pop()
         self._of_act[said.act].append(said)
         self._said[said.uid, said.annotator].append(said)
 
@@ -224,18 +228,15 @@ class LiveQueue:
             key: of the wish to undo; the same when it is sent again.
         """
         with self._lock:
-            act = f"undo {key}"
+            act = f"{_UNDO}{key}"
             if act in self._of_act:
                 return [self.card(self._place(said.uid)) for said in self._of_act[act]]
             acts = self._acts[annotator]
-            while acts and acts[-1].startswith("undo "):
-                acts.pop()
             if not acts:
                 return []
-            undone = acts.pop()
-            back = [self._before(said, act, f"{key} {place}") for place, said in enumerate(self._of_act[undone])]
+            undone = self._of_act[acts[-1]]
+            back = [self._before(said, act, f"{key} {place}") for place, said in enumerate(undone)]
             self._keep(back)
-            acts[:] = [one for one in acts if one != act]
             places = [self._place(said.uid) for said in back]
             now = time.monotonic()
             for place in places:
