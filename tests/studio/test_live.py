@@ -26,7 +26,9 @@ def store(tmp_path: Path) -> Iterator[VerdictStore]:
 
 
 def queue(folder: Path, store: VerdictStore, count: int = 40, classes: int = 2, **settings: object) -> LiveQueue:
-    rows = pa.table({"uid": [f"u{row:03d}" for row in range(count)], "class": [f"c{row % classes}" for row in range(count)]})
+    rows = pa.table(
+        {"uid": [f"u{row:03d}" for row in range(count)], "class": [f"c{row % classes}" for row in range(count)]}
+    )
     made = make_queue(folder / "verify" / "q", Settings("q", **{"rule": "all", **settings}), rows)  # type: ignore[arg-type]
     return LiveQueue(made, store)
 
@@ -143,7 +145,7 @@ def test_skipped_rows_come_last_and_to_others(tmp_path: Path, store: VerdictStor
 
 def test_gold_questions_are_mixed_in(tmp_path: Path, store: VerdictStore) -> None:
     live = queue(tmp_path, store, 400, 1, gold_share=0.2)
-    gold = {uid: "negative" for uid in live.queue.uids[300:340]}
+    gold = dict.fromkeys(live.queue.uids[300:340], "negative")
     live.make_gold(list(gold.items()), "owner")
     for who in ("Anna", "Ben"):
         while len(uids := take(live, who, 10)) and live.mine(who) < 130:

@@ -131,16 +131,6 @@ export class Desk {
     await post(`${base}/skip`, { uids });
   }
 
-  /** Work on another group. */
-  async go(group) {
-    this.leave();
-    this.cards = [];
-    this.group = group;
-    this.empty = false;
-    history.replaceState(null, "", `${location.pathname}?group=${encodeURIComponent(group)}`);
-    await this.fill();
-  }
-
   leave() {
     if (!this.cards.length) return;
     fetch(`${base}/leave`, {
@@ -183,6 +173,7 @@ export class Side {
     document.getElementById("done-next").addEventListener("click", () => this.next());
     document.getElementById("done-undo").addEventListener("click", () => { this.dialog.close(); this.told.delete(desk.group); undone(); });
     this.dialog.addEventListener("keydown", (event) => {
+      event.stopPropagation(); // keys of the page mean nothing here
       if (event.key === "z") { event.preventDefault(); document.getElementById("done-undo").click(); }
     });
   }
@@ -221,11 +212,9 @@ export class Side {
     if (!this.dialog.open) this.dialog.showModal();
   }
 
-  async next() {
+  next() {
     this.dialog.close();
-    await this.desk.go(this.state.next);
-    // The page of instructions belongs to the group.
-    location.reload();
+    location.href = `${location.pathname}?group=${encodeURIComponent(this.state.next)}`;
   }
 }
 

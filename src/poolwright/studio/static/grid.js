@@ -24,6 +24,7 @@ grid.style.gridTemplateRows = `repeat(${rows}, minmax(0, 1fr))`;
 
 function draw() {
   page = desk.cards.slice(0, number);
+  grid.setAttribute("aria-busy", "false");
   grid.replaceChildren(...page.map((card, place) => {
     const button = document.createElement("button");
     button.type = "button";
@@ -79,7 +80,8 @@ async function send() {
     .map((card) => ({ uid: card.uid, verdict: marks.get(card.uid) ?? "positive", seconds }));
   marks = new Map();
   at = 0;
-  begun = performance.now();
+  page = []; // Enter again says nothing before there are other pictures
+  grid.setAttribute("aria-busy", "true");
   look.hidden = true;
   if (skipped.length) await desk.skip(skipped);
   if (answers.length) desk.give(answers);
