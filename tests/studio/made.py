@@ -81,7 +81,8 @@ def serving(run: Path, host: str = "127.0.0.1", names: Sequence[str] = ()) -> It
     from poolwright.studio.app import create_app
 
     access = make_access(run, host, names)
-    with socket.socket() as listening:
+    # As TCP by name: asyncio sends small answers at once only on such sockets.
+    with socket.socket(proto=socket.IPPROTO_TCP) as listening:
         listening.bind(("127.0.0.1", 0))
         listening.listen(64)
         config = uvicorn.Config(create_app(run, access), log_level="warning", access_log=False)

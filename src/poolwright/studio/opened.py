@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -197,6 +198,8 @@ class PictureCache:
         self._kept: OrderedDict[tuple[str, str, int], bytes | str] = OrderedDict()
         self._lock = threading.Lock()
         self._drawing: dict[tuple[str, str, int], threading.Lock] = {}
+        # Pictures ahead may wait, verdicts may not: one core is left to them.
+        self._cores = threading.Semaphore(max((os.cpu_count() or 1) - 1, 1))
 
     def get(self, key: tuple[str, str, int], draw: Callable[[], bytes | str]) -> bytes | str:
         with self._lock:
@@ -208,7 +211,8 @@ class PictureCache:
             with self._lock:
                 if key in self._kept:
                     return self._kept[key]
-            picture = draw()
+            with self._cores:
+                picture = draw()
             with self._lock:
                 self._keep(key, picture)
                 self._drawing.pop(key, None)
