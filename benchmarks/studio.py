@@ -18,9 +18,9 @@ from urllib.parse import urlencode
 
 import numpy as np
 from PIL import Image
+from tests.studio.made import Browser, ask, make_run, new_key
 
 from benchmarks.timing import fresh_folder
-from tests.studio.made import Browser, ask, make_run, new_key
 
 PEOPLE, PER_SECOND, SECONDS, WANTED = 20, 2.0, 30.0, 0.150
 ROWS, SIZE = 2_400, (1024, 768)
