@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from hashlib import sha256
+from itertools import pairwise
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from poolwright.core.files import write_text
+from poolwright.kernels.acceptance import Judgement
 from poolwright.kernels.agreement import agreement
+from poolwright.verify.asking import Form
+from poolwright.verify.candidates import Candidates
+from poolwright.verify.instructions import Instructions
 from poolwright.verify.people import ratings_of
 from poolwright.verify.queue import CERTIFICATE, Queue
+from poolwright.verify.rules import REJECTED, UNCLEAR, VERIFIED
 from poolwright.verify.store import Said
 from poolwright.verify.tally import GroupTally, Tally
+from poolwright.verify.waiting import Found
 
 FORMAT = 1
 
@@ -76,9 +87,60 @@ def agreement_of(said: Sequence[Said], names: Sequence[str]) -> dict[str, Any]:
     return {"rows": found.items, "pairwise": found.pairwise, "krippendorff_alpha": found.alpha}
 
 
+def certificate_of_step(
+    candidates: Candidates, found: Found, rule: str, form: Form, page: Instructions | None
+) -> dict[str, Any]:
+    """The certificate of a step `verify`, as a document that names nobody."""
+    ends = list(pairwise(candidates.starts.tolist()))
+    seen, people = found.votes, found.people
+    judged: Sequence[Judgement | None] = found.judgements or [None] * len(ends)
+    return {
+        "format": FORMAT,
+        "question": form.question,
+        "rule": rule,
+        "target": form.precision,
+        "confidence": form.confidence if form.precision else None,
+        "annotators_per_row": form.annotators,
+        "instructions_sha256": sha256(page.text.encode()).hexdigest() if page else "",
+        "verdicts": len(seen.row),
+        "groups": [
+            {"group": " · ".join(candidates.groups[first]), "rows": last - first}
+            | _counts(found.code[first:last], found.answered[first:last])
+            | _concluded(one, found.answered[first:last])
+            for (first, last), one in zip(ends, judged, strict=True)
+        ],
+        "annotators": [
+            {"number": number, "verdicts": int((seen.person == number - 1).sum()),
+             "careless": bool(people.outlier[number - 1])}
+            for number in range(1, len(seen.people) + 1)
+        ],
+        "agreement": {"rows": found.agreement.items, "pairwise": found.agreement.pairwise,
+                      "krippendorff_alpha": found.agreement.alpha},
+    }  # fmt: skip
+
+
+def _counts(code: npt.NDArray[np.int64], answered: npt.NDArray[np.bool_]) -> dict[str, int]:
+    names = {VERIFIED: "right", REJECTED: "wrong", UNCLEAR: "unsure"}
+    counts = {name: int((answered & (code == place)).sum()) for place, name in names.items()}
+    return {"verified": int(answered.sum()), **counts}
+
+
+def _concluded(judged: Judgement | None, answered: npt.NDArray[np.bool_]) -> dict[str, Any]:
+    if judged is None:
+        return {"conclusion": "complete" if answered.all() else "open"}
+    bound = round(judged.bound, 6) if judged.conclusion != "open" else None
+    return {"conclusion": judged.conclusion, "concluded_after": judged.verified, "errors": judged.errors,
+            "bound": bound}  # fmt: skip
+
+
+def in_json(document: dict[str, Any]) -> bytes:
+    """A certificate as the bytes of its file."""
+    return (json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode()
+
+
 def write_certificate(queue: Queue, document: dict[str, Any]) -> None:
     """Write `certificate.json` into the folder of the queue."""
-    write_text(queue.folder / CERTIFICATE, json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+    write_text(queue.folder / CERTIFICATE, in_json(document).decode())
 
 
 def told(queue: Queue, group: GroupTally) -> str:

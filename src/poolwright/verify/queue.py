@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -214,7 +214,10 @@ def _of_step(folder: Path, asked: pa.Table) -> Queue:
     head, _, number = folder.name.rpartition(".")
     table = head if head and number.isdecimal() and not _is_table(folder, folder.name) else folder.name
     settings = Settings(table, "all", question, overlap=int(about.get("annotators", 1)))
-    return Queue(folder.name, folder, settings, rows.select(["uid", "class", "text"]), waiting=True, answers=by_class)
+    if about.get("precision"):
+        settings = replace(settings, rule="precision", target=about["precision"], confidence=about["confidence"])
+    shown = rows.select(["uid", "class", "bucket", "text"])
+    return Queue(folder.name, folder, settings, shown, waiting=True, answers=by_class)
 
 
 def _is_table(folder: Path, name: str) -> bool:

@@ -145,8 +145,7 @@ class LiveQueue:
         yield from (place for place in places[begin:] if place in passed and self._may(annotator, place, held))
 
     def _may(self, annotator: str, place: int, held: set[str]) -> bool:
-        uid = self.queue.uids[place]
-        if uid in held or uid in self.tally.gold:
+        if self.queue.uids[place] in held:
             return False
         votes = self.tally.votes_on(place)
         if annotator in votes:
