@@ -334,4 +334,5 @@ def print_demo(outcome: DemoOutcome) -> None:
         grid.add_row(name, value, meaning)
     console.print(grid)
     console.print(Text(f"release  {outcome.release}"))
+    console.print(Text(f"look around, search and verify: poolwright studio {outcome.result.folder}"))
     console.print(Text(f"open {outcome.report}"))

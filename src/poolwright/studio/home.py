@@ -20,7 +20,10 @@ router = APIRouter()
 @router.get("/")
 def first(request: Request, studio: StudioOf) -> Response:
     """What the run holds."""
-    return page(request, "home.html.j2", tables=[studio.opened.table(name) for name in studio.opened.table_names()])
+    tables = [studio.opened.table(name) for name in studio.opened.table_names()]
+    lives = [studio.desks.queue(name) for name in studio.desks.names()]
+    queues = [(live.queue, live.progress()) for live in lives]
+    return page(request, "home.html.j2", tables=tables, queues=queues)
 
 
 @router.get("/picture")

@@ -9,9 +9,10 @@ from statistics import median
 import numpy as np
 
 from poolwright.kernels.agreement import Ratings, without_outliers
+from poolwright.verify.rules import dawid_skene
 from poolwright.verify.store import Said
 from poolwright.verify.tally import Tally
-from poolwright.verify.verdicts import MEANINGS, UNSURE
+from poolwright.verify.verdicts import MEANINGS, POSITIVE, UNSURE
 from poolwright.verify.waiting import CARELESS, COMPARED
 
 _GOLD_WANTED = 0.9
@@ -72,6 +73,22 @@ def people_of(tally: Tally, aside: Mapping[str, int]) -> list[Person]:
             )
         )
     return found
+
+
+def reliability(tally: Tally) -> dict[str, float]:
+    """By annotator, the share of their answers that are true, as Dawid and Skene weigh everybody's answers.
+
+    Raises:
+        MissingExtra: crowd-kit is not installed.
+    """
+    names = sorted(tally.given)
+    ratings = ratings_of(tally.counted(), names)
+    rows = int(ratings.item.max(initial=-1)) + 1
+    positive = dawid_skene(ratings, rows)[ratings.item]
+    true = np.where(ratings.category == MEANINGS.index(POSITIVE), positive, 1.0 - positive)
+    rated = np.bincount(ratings.person, minlength=len(names))
+    sums = np.bincount(ratings.person, true, minlength=len(names))
+    return {name: float(sums[at] / rated[at]) for at, name in enumerate(names) if rated[at]}
 
 
 def ratings_of(said: Sequence[Said], names: Sequence[str]) -> Ratings:

@@ -6,7 +6,9 @@ import { Desk, Side, picture, preload } from "./desk.js";
 const stage = document.getElementById("stage");
 const grid = document.getElementById("grid");
 const look = document.getElementById("look");
-const cell = 190, gap = 8;
+const sizes = [110, 135, 165, 200, 260, 340], gap = 8;
+const size = Math.max(0, Math.min(sizes.length - 1, Number(localStorage.getItem("cell") ?? 2)));
+const cell = sizes[size];
 const columns = Math.max(2, Math.floor((stage.clientWidth - 24 + gap) / (cell + gap)));
 const rows = Math.max(1, Math.floor((stage.clientHeight - 24 + gap) / (cell + gap)));
 const number = Math.min(48, columns * rows);
@@ -113,6 +115,11 @@ async function undo() {
   } catch (error) { say(`not taken back: ${error.message}`, true); }
 }
 
+function resize(by) {
+  localStorage.setItem("cell", Math.max(0, Math.min(sizes.length - 1, size + by)));
+  location.reload();
+}
+
 function step(by) {
   at = Math.max(0, Math.min(page.length - 1, at + by));
   refresh();
@@ -121,7 +128,7 @@ function step(by) {
 const keys = {
   ArrowRight: () => step(1), ArrowLeft: () => step(-1), ArrowDown: () => step(columns), ArrowUp: () => step(-columns),
   " ": () => mark("negative"), x: () => mark("negative"), u: () => mark("unsure"), s: () => mark("skip"),
-  a: all, z: undo, Backspace: undo, Enter: send, l: () => { look.hidden = !look.hidden; refresh(); },
+  a: all, "+": () => resize(1), "-": () => resize(-1), z: undo, Backspace: undo, Enter: send, l: () => { look.hidden = !look.hidden; refresh(); },
   Escape: () => { look.hidden = true; },
 };
 document.addEventListener("keydown", (event) => {

@@ -9,7 +9,7 @@ import pyarrow as pa
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import Response
 
-from poolwright.core.columns import TEXT, UID, is_vector
+from poolwright.core.columns import IMAGE_PATH, TEXT, UID, URL, is_vector
 from poolwright.core.errors import RecipeError
 from poolwright.core.files import digest_file
 from poolwright.core.params import parse_share
@@ -23,6 +23,7 @@ router = APIRouter(prefix="/verify")
 QUESTION = "Is this: {class}?"
 SAMPLE_QUESTION = "Is this what the filter looks for?"
 _NAME = 60
+_NO_CLASSES = (UID, TEXT, URL, IMAGE_PATH, "title", "sha256", "phash", "image_error")
 _MOST_ROWS = 5_000_000
 
 
@@ -42,6 +43,7 @@ def _columns(table: Table) -> list[str]:
     """Columns that may name a class, the likeliest first."""
     kinds = (pa.types.is_string, pa.types.is_large_string, pa.types.is_integer, pa.types.is_dictionary)
     names = [field.name for field in table.schema if any(kind(field.type) for kind in kinds)]
+    names = [name for name in names if name not in _NO_CLASSES]
     likely = ("label", "class", "prompt", "cluster", "continent")
     return sorted(names, key=lambda name: likely.index(name) if name in likely else len(likely))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,9 +15,9 @@ from poolwright.core.errors import PoolwrightError
 from poolwright.studio.pages import SessionOf, StudioOf, only_owner, page
 from poolwright.studio.verifying.asking import LiveOf, guide_of
 from poolwright.studio.verifying.live import LiveQueue
-from poolwright.verify.certificate import certificate, told
+from poolwright.verify.certificate import agreement_of, certificate, told
 from poolwright.verify.exchange import FORMS, exported, imported
-from poolwright.verify.people import people_of
+from poolwright.verify.people import people_of, reliability
 
 router = APIRouter(prefix="/verify/{queue}")
 
@@ -36,8 +37,19 @@ def progress(request: Request, live: LiveOf) -> Response:
     return page(request, "queue_state.html.j2", **_found(live))
 
 
+@router.get("/reliability")
+def reliable(request: Request, live: LiveOf) -> Response:
+    """How far each annotator can be relied on, by the model of Dawid and Skene; it takes a while."""
+    return page(request, "reliability.html.j2", found=sorted(_reliability(live, live.version).items()))
+
+
+@lru_cache(maxsize=8)
+def _reliability(live: LiveQueue, version: tuple[int, int]) -> dict[str, float]:
+    return reliability(live.tally)
+
+
 def _found(live: LiveQueue) -> dict[str, Any]:
-    groups = live.progress()
+    groups, said = live.progress(), live.tally.counted()
     return {
         "queue": live.queue,
         "groups": groups,
@@ -45,6 +57,7 @@ def _found(live: LiveQueue) -> dict[str, Any]:
         "done": sum(group.done for group in groups),
         "verified": sum(group.verified for group in groups),
         "people": people_of(live.tally, live.store.aside(live.queue.name)),
+        "agreed": agreement_of(said, sorted({one.annotator for one in said})),
         "gold": len(live.tally.gold),
     }
 
