@@ -194,11 +194,12 @@ def test_files_out_and_in(tmp_path: Path, form: str) -> None:
         imported(b"uid,verdict\nc,perhaps\n", "x.csv", made)
 
 
-def desk_of_step(folder: Path, answer: str) -> Path:
+def desk_of_step(folder: Path, answer: str = "yes_no", **more: Any) -> Path:
     """The desk as a step `verify` lays it."""
     table = pa.table({"uid": ["a", "b", "c"], "group.0": ["cat", "cat", "dog"], "text": ["x", None, "z"]})
     choices = ("cat", "dog", "none of them", "unsure") if answer == "class" else ("yes", "no", "unsure")
-    form = Form(format="csv", answer=answer, question="Does it show: {class}?", choices=choices, annotators=2)
+    question = "Does it show: {class}?"
+    form = Form(format="csv", answer=answer, question=question, choices=choices, annotators=2, **more)
     ask(folder, Candidates(table, 1), [0, 1, 2], Asked(), form)
     return folder
 
@@ -209,9 +210,23 @@ def desk_of_step(folder: Path, answer: str) -> Path:
 def test_the_desk_of_a_step_is_a_queue(tmp_path: Path, answer: str, words: list[str]) -> None:
     made = read_queue(desk_of_step(tmp_path / "verify" / "pets", answer))
     assert (made.waiting, made.uids, made.classes) == (True, ["a", "b", "c"], ["cat", "cat", "dog"])
-    assert made.settings == Settings("pets", "all", "Does it show: {class}?", overlap=2)
+    assert made.settings == Settings("pets", "all", "Does it show: {class}?", overlap=2, unanimous=True)
     said = says(made, "Anna", {"a": "positive", "b": "negative", "c": "unsure"})
     write_answers(made, said)
     assert [(one.uid, one.word) for one in answers(made.folder)] == [("a", words[0]), ("b", words[1]), ("c", "unsure")]
     assert not Tally(made, {}, said).group("cat").done
     assert Tally(made, {}, [*said, *says(made, "Ben", {"a": "positive", "b": "negative"}, 9)]).group("cat").done
+
+
+def test_the_desk_says_when_a_step_has_enough(tmp_path: Path) -> None:
+    made = read_queue(desk_of_step(tmp_path / "verify" / "pets", keep=1, rule="majority"))
+    assert (made.settings.rule, made.settings.keep, made.settings.unanimous) == ("first", 1, False)
+    said = [*says(made, "Anna", {"a": "negative", "b": "positive"}), *says(made, "Ben", {"a": "negative"}, 9)]
+    assert told(made, Tally(made, {}, said).group("cat")) == "0 of 1 right ones found"
+    group = Tally(made, {}, [*said, *says(made, "Ben", {"b": "positive"}, 19)]).group("cat")
+    assert (group.judgement.conclusion, group.judgement.verified, group.done) == ("enough", 2, True)
+    sampled = read_queue(desk_of_step(tmp_path / "verify" / "more", precision=0.9, confidence=0.9))
+    assert (sampled.settings.rule, sampled.settings.target, sampled.settings.confidence) == ("precision", 0.9, 0.9)
+    assert sampled.settings.unanimous
+    split = [*says(sampled, "Anna", {"a": "positive"}), *says(sampled, "Ben", {"a": "negative"}, 9)]
+    assert Tally(sampled, {}, split).outcome(0) == "unsure"

@@ -60,7 +60,8 @@ class Judgement:
     """What the verdicts on a group say.
 
     Attributes:
-        conclusion: 'met' where the target is met with the confidence, 'complete' where all rows were verified, 'open'.
+        conclusion: 'met' where the target is met with the confidence, 'complete' where all rows were verified, 'open';
+            'enough' where so many right rows were found as are wanted.
         verified: verdicts it rests on: up to the stop, or all so far.
         errors: among these.
         bound: share of right rows in the group at least, with the confidence. While it is open the bound of a single

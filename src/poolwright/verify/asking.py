@@ -46,6 +46,8 @@ class Form:
         instructions: what people are shown.
         hosted: URL of the folder with the instructions; '' where they lie nowhere on the web.
         precision, confidence: when a group is good enough that nobody need look at its other rows; None for never.
+        keep: verified rows of a group that are enough; None where all are wanted.
+        rule: what several people say together.
     """
 
     format: Format
@@ -58,6 +60,8 @@ class Form:
     hosted: str = ""
     precision: float | None = None
     confidence: float = 0.95
+    keep: int | None = None
+    rule: str = "agree"
 
     def file(self, sheet: str) -> str:
         """Name of the first file of a sheet."""
@@ -92,7 +96,8 @@ def ask(desk: Path, candidates: Candidates, rows: Sequence[int], asked: Asked, f
         groups = [candidates.groups[row] for row in rows[start : start + SHEET_ROWS]]
         tables.append(_table(sheet, name, ["".join(group[1:]) for group in groups]))
     about = {"answer": form.answer, "choices": list(form.choices), "annotators": form.annotators, "sheets": sheets,
-             "precision": form.precision, "confidence": form.confidence}  # fmt: skip
+             "precision": form.precision, "confidence": form.confidence, "keep": form.keep,
+             "rule": form.rule}  # fmt: skip
     done = Asked(pa.concat_tables(tables), about)
     write_asked(desk, done)
     return done

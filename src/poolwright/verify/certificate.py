@@ -77,7 +77,7 @@ def _group(group: GroupTally) -> dict[str, Any]:
         "conclusion": found.conclusion,
         "concluded_after": found.verified,
         "errors": found.errors,
-        "bound": round(found.bound, 6) if found.conclusion != "open" else None,
+        "bound": round(found.bound, 6) if found.conclusion in ("met", "complete") else None,
     }
 
 
@@ -150,7 +150,11 @@ def told(queue: Queue, group: GroupTally) -> str:
         return f"at least {_share(found.bound)} right, with {_share(queue.settings.confidence)} confidence"
     if found.conclusion == "complete":
         return f"all verified: {group.right:,} of {group.rows:,} right"
+    if found.conclusion == "enough":
+        return f"{queue.settings.keep:,} right ones found, which is enough"
     more = f"{found.left:,} more" if found.left else "a few more"
+    if queue.settings.rule == "first":
+        return f"{group.right:,} of {queue.settings.keep:,} right ones found"
     return f"{more} without an error" if queue.settings.rule == "precision" else f"{more} to verify"
 
 

@@ -30,7 +30,7 @@ SETTINGS, ROWS, SAMPLE, ASKED = "queue.json", "rows.parquet", "sample.json", "as
 CERTIFICATE = "certificate.json"
 INSTRUCTIONS = "instructions/instructions.md"
 FORMAT = 1
-RULES = ("precision", "all", "sample")
+RULES = ("precision", "all", "first", "sample")
 NONE_OF_THEM = "none of them"
 
 
@@ -41,12 +41,15 @@ class Settings:
     Attributes:
         table: whose rows they are, kept or read; their pictures are found by it.
         rule: when a group is done: 'precision' as soon as its target is shown to be met, else when all its rows are
-            verified; 'all' in the latter case only; 'sample' for a sample of an audit, whose accuracy is estimated.
+            verified; 'all' in the latter case only; 'first' when `keep` of its first rows are found right; 'sample' for
+            a sample of an audit, whose accuracy is estimated.
         question: with {class} for the class of a row.
         target: share of right rows wanted, for the rule 'precision'.
         confidence: of what is concluded.
         overlap: people asked about each row.
         gold_share: share of the questions that are gold, where there are gold rows.
+        keep: right rows of a group that are enough, for the rule 'first'.
+        unanimous: whether a row is right or wrong only where all say so; else most of them decide.
         record: digest of the record of the table when the queue was made; '' where it was not finished.
     """
 
@@ -58,6 +61,8 @@ class Settings:
     overlap: int = 1
     gold_share: float = 0.05
     record: str = ""
+    keep: int = 0
+    unanimous: bool = False
 
 
 @dataclass(frozen=True)
@@ -213,9 +218,12 @@ def _of_step(folder: Path, asked: pa.Table) -> Queue:
     # A desk of the second `verify` of a table is called TABLE.2.
     head, _, number = folder.name.rpartition(".")
     table = head if head and number.isdecimal() and not _is_table(folder, folder.name) else folder.name
-    settings = Settings(table, "all", question, overlap=int(about.get("annotators", 1)))
+    several = int(about.get("annotators", 1))
+    settings = Settings(table, "all", question, overlap=several, unanimous=about.get("rule") == "agree")
     if about.get("precision"):
         settings = replace(settings, rule="precision", target=about["precision"], confidence=about["confidence"])
+    elif about.get("keep"):
+        settings = replace(settings, rule="first", keep=about["keep"])
     shown = rows.select(["uid", "class", "bucket", "text"])
     return Queue(folder.name, folder, settings, shown, waiting=True, answers=by_class)
 

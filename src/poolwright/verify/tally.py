@@ -83,7 +83,10 @@ class Tally:
         votes = self.votes_on(place)
         if len(votes) < self.queue.settings.overlap:
             return None
-        return majority([said.verdict for said in votes.values()])
+        meanings = [said.verdict for said in votes.values()]
+        if self.queue.settings.unanimous:
+            return meanings[0] if len(set(meanings)) == 1 else UNSURE
+        return majority(meanings)
 
     def group(self, name: str) -> GroupTally:
         if name not in self._groups:
@@ -109,6 +112,9 @@ class Tally:
             judgement = judge(plan(len(places), settings.target, settings.confidence), wrong)
             if judgement.conclusion == "complete" and verified < len(places):
                 judgement = Judgement("open", verified, errors, judgement.bound, len(places) - verified)
+        elif settings.rule == "first" and wrong.count(False) >= settings.keep:
+            needed = [at for at, one in enumerate(wrong, start=1) if not one][settings.keep - 1]
+            judgement = Judgement("enough", needed, needed - settings.keep, settings.keep / needed, 0)
         elif verified == len(places):
             judgement = Judgement("complete", verified, errors, counts[POSITIVE] / max(verified, 1), 0)
         else:

@@ -256,6 +256,8 @@ class Verify(Step):
             hosted=self.hosted or "",
             precision=self.precision,
             confidence=self.confidence,
+            keep=self.keep,
+            rule=self.rule,
         )
 
     def apply(self, rows: Rows, state: State) -> Outcome:
