@@ -16,6 +16,7 @@ import pyarrow as pa
 from poolwright.core.columns import IMAGE, IMAGE_ERROR, IMAGE_PATH, UID
 from poolwright.core.errors import InputError
 from poolwright.core.image import read_bytes
+from poolwright.core.pool import Part
 from poolwright.core.rows import one_array
 from poolwright.core.table import RECORD, Table
 from poolwright.kernels.lookup import Lookup
@@ -26,6 +27,10 @@ from poolwright.studio.pictures import MOST_CACHED, reduced
 if TYPE_CHECKING:
     from poolwright.studio.access import Access
     from poolwright.studio.verifying.live import Desks
+
+
+MOST_LISTED = 50_000_000
+"""Rows of a source at most whose uids are listed, in memory. Of larger ones the rows that a table kept are found."""
 
 
 class OpenedRun:
@@ -42,10 +47,10 @@ class OpenedRun:
         self.folder = folder.resolve()
         self._run: tuple[float, Run] | None = None
         self._tables: dict[str, tuple[tuple[int, int], Table]] = {}
-        self._sources: OrderedDict[tuple[str, str], SourceRows] = OrderedDict()
+        self._sources: dict[tuple[str, str], SourceRows] = {}
         self._pictures = PictureCache()
         self._lock = threading.Lock()
-        self.run  # noqa: B018 - a folder that is no run is told here
+        remembered(self.folder)
 
     @property
     def run(self) -> Run:
@@ -155,7 +160,8 @@ class SourceRows:
     def _find(self, uid: str) -> tuple[_Places, int]:
         with self._lock:
             if self._listed is None:
-                self._listed = _list(self.source)
+                rows = sum(part.rows or 0 for part in self.source.parts)
+                self._listed = _list(self.source, () if rows > MOST_LISTED else self.source.parts)
         return self._listed, int(self._listed.lookup.find(pa.array([uid], pa.string()))[0])
 
     def _read(self, places: _Places, row: int, columns: Sequence[str]) -> pa.Table:
@@ -175,10 +181,10 @@ class _Places:
     paths: pa.Array | None
 
 
-def _list(source: Source) -> _Places:
+def _list(source: Source, parts: Sequence[Part]) -> _Places:
     columns = [UID, IMAGE_PATH] if source.virtual_image else [UID]
     tables, starts, rows = [], [], 0
-    for part in source.parts:
+    for part in parts:
         starts.append(rows)
         for table in source.read(part, columns, 65_536):
             tables.append(table.select(columns))
@@ -187,7 +193,7 @@ def _list(source: Source) -> _Places:
     listed = pa.concat_tables(tables).cast(schema) if tables else schema.empty_table()
     uids = one_array(listed.column(UID)).cast(pa.string()).fill_null("")
     paths = one_array(listed.column(IMAGE_PATH)) if source.virtual_image else None
-    return _Places(Lookup(uids), tuple(part.index for part in source.parts), np.array(starts, np.int64), paths)
+    return _Places(Lookup(uids), tuple(part.index for part in parts), np.array(starts, np.int64), paths)
 
 
 class PictureCache:

@@ -75,14 +75,14 @@ def people_of(tally: Tally, aside: Mapping[str, int]) -> list[Person]:
     return found
 
 
-def reliability(tally: Tally) -> dict[str, float]:
+def reliability(said: Sequence[Said]) -> dict[str, float]:
     """By annotator, the share of their answers that are true, as Dawid and Skene weigh everybody's answers.
 
     Raises:
         MissingExtra: crowd-kit is not installed.
     """
-    names = sorted(tally.given)
-    ratings = ratings_of(tally.counted(), names)
+    names = sorted({one.annotator for one in said})
+    ratings = ratings_of(said, names)
     rows = int(ratings.item.max(initial=-1)) + 1
     positive = dawid_skene(ratings, rows)[ratings.item]
     true = np.where(ratings.category == MEANINGS.index(POSITIVE), positive, 1.0 - positive)

@@ -2,6 +2,12 @@
 
 export const csrf = () => document.querySelector('meta[name="csrf"]').content;
 
+/** What an answer that is an error says, without the page around it. */
+function words(text) {
+  const said = text.startsWith("<!doctype") ? new DOMParser().parseFromString(text, "text/html").querySelector("main p") : null;
+  return (said?.textContent ?? text).trim().slice(0, 400);
+}
+
 /** Post JSON; resolves to what came back, rejects with words for people. */
 export async function post(path, data) {
   const answer = await fetch(path, {
@@ -9,7 +15,7 @@ export async function post(path, data) {
     headers: { "Content-Type": "application/json", "X-CSRF-Token": csrf() },
     body: JSON.stringify(data),
   });
-  if (!answer.ok) throw Object.assign(new Error((await answer.text()).slice(0, 300)), { status: answer.status });
+  if (!answer.ok) throw Object.assign(new Error(words(await answer.text())), { status: answer.status });
   return answer.json();
 }
 
@@ -40,14 +46,17 @@ document.getElementById("theme")?.addEventListener("click", turn);
 document.addEventListener("keydown", (event) => { if (event.key === "t" && !typing(event)) turn(); });
 
 document.body.addEventListener("htmx:responseError", (event) => {
-  say(event.detail.xhr.responseText.replace(/<[^>]*>/g, " ").trim().slice(0, 300), true);
+  say(words(event.detail.xhr.responseText), true);
 });
 document.body.addEventListener("htmx:sendError", () => say("the studio does not answer", true));
 
 // A link carries the token behind '#', which is sent to nobody.
-const form = document.getElementById("enter");
-if (form && location.hash.length > 1) {
+function fromLink() {
+  const form = document.getElementById("enter");
+  if (!form || location.hash.length < 2) return;
   form.elements.name.value = decodeURIComponent(location.hash.slice(1));
   history.replaceState(null, "", location.pathname);
-  addEventListener("load", () => form.requestSubmit());
+  form.requestSubmit();
 }
+addEventListener("load", fromLink);
+addEventListener("hashchange", fromLink);

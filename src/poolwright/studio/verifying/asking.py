@@ -186,8 +186,9 @@ def shown(live: LiveOf, number: int) -> Response:
 def state_of(live: LiveQueue, annotator: str, group: str) -> dict[str, Any]:
     """How far a group is, as the pages show it."""
     found = live.progress(group)
-    if not group or not found:
-        return {"group": "", "rows": len(live.queue), "verified": 0, "words": "", "done": False, "mine": 0}
+    if len(found) != 1:
+        mine = live.mine(annotator)
+        return {"group": "", "rows": len(live.queue), "verified": 0, "words": "", "done": False, "mine": mine}
     (one,) = found
     return {
         "group": group,

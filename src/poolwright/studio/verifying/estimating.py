@@ -59,7 +59,8 @@ def _found(live: LiveQueue, wanted: dict[str, str]) -> dict[str, Any]:
 def _estimates(live: LiveQueue, version: tuple[int, int]) -> Estimates:
     """One computation for all who look, until something more is said."""
     assert live.queue.sample is not None
-    said = [one.as_verdict() for one in live.tally.counted()]
+    with live.lock:
+        said = [one.as_verdict() for one in live.tally.counted()]
     return accuracy(live.queue.sample, said, confidence=live.queue.settings.confidence)
 
 

@@ -59,7 +59,8 @@ class LiveQueue:
 
     def __init__(self, queue: Queue, store: VerdictStore) -> None:
         self.queue, self.store = queue, store
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
+        """Held by who looks at the tally while others may change it."""
         self._leases: dict[int, dict[str, float]] = {}
         self._passed: dict[str, set[int]] = defaultdict(set)
         self._begin: dict[str, int] = {}
@@ -96,7 +97,7 @@ class LiveQueue:
 
     def reload(self) -> None:
         """Count the history anew."""
-        with self._lock:
+        with self.lock:
             self._load()
 
     # What comes next
@@ -110,7 +111,7 @@ class LiveQueue:
             group: only of this one; '' takes the first group that is not done.
             have: uids that they hold already.
         """
-        with self._lock:
+        with self.lock:
             held = set(have)
             names = [group] if group else list(self.queue.groups)
             for name in names:
@@ -179,14 +180,14 @@ class LiveQueue:
 
     def give_back(self, annotator: str, uids: Iterable[str]) -> None:
         """Rows that somebody was shown and leaves without a word."""
-        with self._lock:
+        with self.lock:
             for uid in uids:
                 place = self.queue.place.get(uid, -1)
                 self._leases.get(place, {}).pop(annotator, None)
 
     def skip(self, annotator: str, uid: str) -> None:
         """Pass over a row: others are asked about it, or the same person at the end."""
-        with self._lock:
+        with self.lock:
             place = self._place(uid)
             self._passed[annotator].add(place)
             self._leases.get(place, {}).pop(annotator, None)
@@ -203,7 +204,7 @@ class LiveQueue:
         """
         for answer in answers:
             self._place(answer.uid)
-        with self._lock:
+        with self.lock:
             said = [
                 Said(self.queue.name, one.uid, annotator, one.verdict, one.key, act, one.seconds, "", one.comment)
                 for one in answers
@@ -226,7 +227,7 @@ class LiveQueue:
         Args:
             key: of the wish to undo; the same when it is sent again.
         """
-        with self._lock:
+        with self.lock:
             act = f"{_UNDO}{key}"
             if act in self._of_act:
                 return [self.card(self._place(said.uid)) for said in self._of_act[act]]
@@ -258,20 +259,20 @@ class LiveQueue:
 
     def take_in(self, found: Sequence[Verdict]) -> None:
         """Keep verdicts of a file; the same ones again are kept once."""
-        with self._lock:
+        with self.lock:
             self.store.add(as_said(found, self.queue))
             self._load()
 
     def ask_again(self, annotator: str, by: str) -> None:
         """Set aside what somebody said so far: their rows are asked again, of anybody."""
-        with self._lock:
+        with self.lock:
             self.store.set_aside(self.queue.name, annotator, by)
             self._begin.clear()
             self._load()
 
     def let_count(self, annotator: str, by: str) -> None:
         """Let what was set aside count again."""
-        with self._lock:
+        with self.lock:
             self.store.let_count(self.queue.name, annotator, by)
             self._load()
 
@@ -279,7 +280,7 @@ class LiveQueue:
         """Rows whose answer is known, which everybody is asked about now and then."""
         for uid, _ in answers:
             self._place(uid)
-        with self._lock:
+        with self.lock:
             self.store.add_gold(self.queue.name, answers, by)
             self._load()
 
@@ -287,7 +288,7 @@ class LiveQueue:
 
     def progress(self, group: str = "") -> list[GroupTally]:
         """All groups, or one."""
-        with self._lock:
+        with self.lock:
             if group:
                 return [self.tally.group(group)] if group in self.queue.groups else []
             return self.tally.groups()
@@ -299,12 +300,12 @@ class LiveQueue:
 
     def mine(self, annotator: str) -> int:
         """Verdicts of somebody that count."""
-        with self._lock:
+        with self.lock:
             return self.tally.given[annotator]
 
     def write(self) -> None:
         """Write the certificate, and the answers where a step waits for them, if anything was said since."""
-        with self._lock:
+        with self.lock:
             if self._written == self.version:
                 return
             self._written = self.version

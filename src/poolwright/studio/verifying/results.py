@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,7 +14,7 @@ from poolwright.core.errors import PoolwrightError
 from poolwright.studio.pages import SessionOf, StudioOf, only_owner, page
 from poolwright.studio.verifying.asking import LiveOf, guide_of
 from poolwright.studio.verifying.live import LiveQueue
-from poolwright.verify.certificate import agreement_of, certificate, told
+from poolwright.verify.certificate import agreement_of, certificate, in_json, told
 from poolwright.verify.exchange import FORMS, exported, imported
 from poolwright.verify.people import people_of, reliability
 
@@ -45,28 +44,33 @@ def reliable(request: Request, live: LiveOf) -> Response:
 
 @lru_cache(maxsize=8)
 def _reliability(live: LiveQueue, version: tuple[int, int]) -> dict[str, float]:
-    return reliability(live.tally)
+    with live.lock:
+        said = live.tally.counted()
+    return reliability(said)
 
 
 def _found(live: LiveQueue) -> dict[str, Any]:
-    groups, said = live.progress(), live.tally.counted()
+    with live.lock:
+        groups, said, gold = live.progress(), live.tally.counted(), len(live.tally.gold)
+        people = people_of(live.tally, live.store.aside(live.queue.name))
     return {
         "queue": live.queue,
         "groups": groups,
         "told": {group.name: told(live.queue, group) for group in groups},
         "done": sum(group.done for group in groups),
         "verified": sum(group.verified for group in groups),
-        "people": people_of(live.tally, live.store.aside(live.queue.name)),
+        "people": people,
         "agreed": agreement_of(said, sorted({one.annotator for one in said})),
-        "gold": len(live.tally.gold),
+        "gold": gold,
     }
 
 
 @router.get("/certificate.json")
 def certified(live: LiveOf) -> Response:
     """The certificate, as it goes with a release."""
-    text = json.dumps(certificate(live.tally), indent=1, ensure_ascii=False) + "\n"
-    return _file(text.encode(), "application/json", f"certificate-{live.queue.name}.json")
+    with live.lock:
+        document = certificate(live.tally)
+    return _file(in_json(document), "application/json", f"certificate-{live.queue.name}.json")
 
 
 @router.get("/export/{form}")
@@ -75,7 +79,9 @@ def export(live: LiveOf, form: str) -> Response:
     if form not in FORMS:
         raise HTTPException(404, f"no form '{form}'; there are {', '.join(FORMS)}")
     ending, kind = FORMS[form]
-    return _file(exported(live.tally, form), kind, f"verdicts-{live.queue.name}{ending}")
+    with live.lock:
+        data = exported(live.tally, form)
+    return _file(data, kind, f"verdicts-{live.queue.name}{ending}")
 
 
 @router.post("/import")
