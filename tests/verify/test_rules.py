@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from poolwright.core.errors import MissingExtra
-from poolwright.verify.rules import NONE, REJECTED, UNCLEAR, VERIFIED, Votes, decide, walk
+from poolwright.kernels.acceptance import judge, plan
+from poolwright.verify.rules import NONE, REJECTED, UNCLEAR, VERIFIED, Votes, accept, decide, walk
 from poolwright.verify.verdicts import Verdict, merge
 
 WORDS = ("positive", "negative", "unsure")
@@ -111,3 +112,27 @@ def test_a_walk_over_nothing() -> None:
     empty = np.empty(0, np.int64)
     progress = walk(np.zeros(1, np.int64), empty, empty.astype(bool), 3)
     assert len(progress.kept) == len(progress.settled) == 0
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_acceptance_group_by_group(seed: int) -> None:
+    """A group that is met keeps what nobody speaks against; another waits for all its rows."""
+    draw = np.random.default_rng(seed)
+    sizes = draw.integers(0, 120, 8)
+    starts = np.concatenate([[0], np.cumsum(sizes)])
+    code = draw.choice([VERIFIED, REJECTED, UNCLEAR], int(starts[-1]), p=[0.97, 0.02, 0.01])
+    answered = np.concatenate([np.arange(size) < size * draw.uniform(0.3, 1.3) for size in sizes] or [[]]).astype(bool)
+    answered &= draw.random(len(code)) < 0.999
+    code[~answered] = draw.choice([NONE, VERIFIED, REJECTED], int((~answered).sum()), p=[0.8, 0.1, 0.1])
+    progress, judgements = accept(starts, code, answered, 0.9, 0.95)
+    for (first, last), judged in zip(pairwise(starts), judgements, strict=True):
+        here = slice(int(first), int(last))
+        lacking = [at for at in range(here.start, here.stop) if not answered[at]]
+        in_order = code[here.start : lacking[0] if lacking else here.stop]
+        assert judged == judge(plan(last - first, 0.9), [one != VERIFIED for one in in_order.tolist()])
+        met = judged.conclusion == "met"
+        for at in range(here.start, here.stop):
+            assert progress.settled[at] == (met and not answered[at])
+            assert progress.unseen[at] == (met and not answered[at] and code[at] in (NONE, VERIFIED))
+            assert progress.kept[at] == (progress.unseen[at] or (answered[at] and code[at] == VERIFIED))
+    assert not progress.enough.any()

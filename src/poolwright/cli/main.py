@@ -300,6 +300,26 @@ def report(
         print(path)
 
 
+@app.command()
+def studio(
+    run_folder: RunFolder,
+    host: Annotated[str, typer.Option(help="Address to listen on; but for this machine's own, tokens are needed.")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[int, typer.Option(help="Port; 0 takes a free one.", min=0, max=65535)] = 8765,
+    annotator: Annotated[Optional[list[str]], typer.Option(help="Print a link for NAME; may be repeated.")] = None,  # noqa: UP045
+    name: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(help="Allow this host name, such as studio.example.org; may be repeated."),
+    ] = None,
+) -> None:
+    """Look at a run and verify its rows in a browser."""
+    from poolwright.cli.tables import print_links
+    from poolwright.studio.serve import serve
+
+    serve(run_folder, host, port, annotator or (), name or (), print_links)
+
+
 @app.command("apply")
 def apply_release(
     release: Annotated[Path, typer.Argument(help="The folder of a release.", metavar="RELEASE")],

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from poolwright.run.plan import TablePlan
     from poolwright.run.train import Trained
     from poolwright.run.why import Story
+    from poolwright.studio.serve import Link
 
 
 class _PlainLines:
@@ -262,6 +263,17 @@ def print_accuracy(estimates: Estimates) -> None:
         console.print(Text(note))
 
 
+def print_links(links: Sequence[Link]) -> None:
+    """Where people enter the studio."""
+    if not links[0].name:
+        print(f"open {links[0].url}   (Ctrl-C stops)", flush=True)
+        return
+    for link in links:
+        print(f"{link.name}: {link.url}", flush=True)
+    print("each link is the key of one person; what passes is not encrypted, so use a tunnel or a proxy with TLS")
+    print("Ctrl-C stops", flush=True)
+
+
 def print_recipes(recipes: Sequence[Shipped]) -> None:
     """The shipped recipes."""
     grid = _grid("recipe", "what it makes")
@@ -322,4 +334,5 @@ def print_demo(outcome: DemoOutcome) -> None:
         grid.add_row(name, value, meaning)
     console.print(grid)
     console.print(Text(f"release  {outcome.release}"))
+    console.print(Text(f"look around, search and verify: poolwright studio {outcome.result.folder}"))
     console.print(Text(f"open {outcome.report}"))

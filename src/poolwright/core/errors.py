@@ -45,6 +45,7 @@ EXTRAS = {
     "crowdkit": "crowd",
     "fastapi": "studio",
     "uvicorn": "studio",
+    "python_multipart": "studio",
 }
 
 

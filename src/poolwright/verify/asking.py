@@ -45,6 +45,9 @@ class Form:
         images: URL or folder that image paths are relative to, as people open them; '' leaves them as they are.
         instructions: what people are shown.
         hosted: URL of the folder with the instructions; '' where they lie nowhere on the web.
+        precision, confidence: when a group is good enough that nobody need look at its other rows; None for never.
+        keep: verified rows of a group that are enough; None where all are wanted.
+        rule: what several people say together.
     """
 
     format: Format
@@ -55,6 +58,10 @@ class Form:
     images: str = ""
     instructions: Instructions | None = None
     hosted: str = ""
+    precision: float | None = None
+    confidence: float = 0.95
+    keep: int | None = None
+    rule: str = "agree"
 
     def file(self, sheet: str) -> str:
         """Name of the first file of a sheet."""
@@ -86,8 +93,11 @@ def ask(desk: Path, candidates: Candidates, rows: Sequence[int], asked: Asked, f
         sheet = sheet_rows(candidates, rows[start : start + SHEET_ROWS], form)
         name, files = _write(desk / SHEETS, sheet, form, sheets)
         sheets[name] = {file.name: digest_file(file) for file in files}
-        tables.append(_table(sheet, name))
-    about = {"answer": form.answer, "choices": list(form.choices), "annotators": form.annotators, "sheets": sheets}
+        groups = [candidates.groups[row] for row in rows[start : start + SHEET_ROWS]]
+        tables.append(_table(sheet, name, ["".join(group[1:]) for group in groups]))
+    about = {"answer": form.answer, "choices": list(form.choices), "annotators": form.annotators, "sheets": sheets,
+             "precision": form.precision, "confidence": form.confidence, "keep": form.keep,
+             "rule": form.rule}  # fmt: skip
     done = Asked(pa.concat_tables(tables), about)
     write_asked(desk, done)
     return done
@@ -166,10 +176,11 @@ def _renamed(path: Path) -> Path:
     return path.replace(path.with_name(path.name.removeprefix(".")))
 
 
-def _table(sheet: Sequence[SheetRow], name: str) -> pa.Table:
+def _table(sheet: Sequence[SheetRow], name: str, buckets: Sequence[str]) -> pa.Table:
     columns: dict[str, Any] = {
         "uid": [row.uid for row in sheet],
         "class": [row.about for row in sheet],
+        "bucket": buckets,
         "question": [row.question for row in sheet],
         "image": [row.image for row in sheet],
         "text": [row.text for row in sheet],

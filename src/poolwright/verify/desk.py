@@ -31,7 +31,7 @@ SHEETS, VERDICTS, INSTRUCTIONS, PEOPLE = "sheets", "verdicts", "instructions", "
 FORMAT = 1
 
 _KEY = b"poolwright.asked"
-_SCHEMA = pa.schema([(name, pa.string()) for name in ("uid", "class", "question", "image", "text", "sheet")])
+_SCHEMA = pa.schema([(name, pa.string()) for name in ("uid", "class", "bucket", "question", "image", "text", "sheet")])
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,8 @@ class Asked:
     """What people were asked so far.
 
     Attributes:
-        rows: `uid`, `class` ('' where rows have none), `question`, `image`, `text`, `sheet`: one a row that was asked
-            about, in the order of the sheets. A row is there again where its class changed.
+        rows: `uid`, `class` and `bucket` ('' where rows have none), `question`, `image`, `text`, `sheet`: one a row
+            that was asked about, in the order of the sheets. A row is there again where its class changed.
         about: how it was asked: `format`, `answer` ("yes_no" or "class"), `choices`, `annotators`, `sheets` (digest of
             each file by sheet and name).
     """

@@ -27,6 +27,9 @@ def drop_codes(found: Found) -> np.ndarray:
     verified_or_not_asked = (found.code == VERIFIED) | ~found.answered
     drop[verified_or_not_asked & found.progress.enough] = NOT_NEEDED
     drop[~found.answered & ~found.progress.enough] = NO_VERDICT
+    spoken_against = ~found.answered & found.progress.settled & ~found.progress.unseen & ~found.progress.enough
+    drop[spoken_against] = np.array([KEPT, REJECTED, UNSURE, NO_VERDICT], np.uint8)[found.code][spoken_against]
+    drop[found.progress.unseen] = KEPT
     return drop
 
 
@@ -57,6 +60,7 @@ def measured(found: Found) -> dict[str, Any]:
         "changed": found.votes.changed,
         "left_out": found.left_out,
         "annotators": len(found.votes.people),
+        **_sampled(found),
         "agreement": {
             "rows": found.agreement.items,
             "pairwise": _rounded(found.agreement.pairwise),
@@ -74,6 +78,14 @@ def measured(found: Found) -> dict[str, Any]:
         ],
         "files": list(found.digests),
     }
+
+
+def _sampled(found: Found) -> dict[str, int]:
+    """What acceptance sampling says; nothing without it."""
+    if not found.judgements:
+        return {}
+    met = sum(one.conclusion == "met" for one in found.judgements)
+    return {"groups": len(found.judgements), "groups_met": met, "unseen": int(found.progress.unseen.sum())}
 
 
 def _rounded(value: float | None) -> float | None:
@@ -97,6 +109,11 @@ def learned(values: Mapping[str, Any]) -> str:
         f"{values['kept']:,} of {in_rows(values['candidates'])} kept, by {values['verdicts']:,} verdicts of "
         f"{people:,} {'person' if people == 1 else 'people'} ({values['rule']})"
     )
+    if values.get("unseen"):
+        words += (
+            f"; {values['unseen']:,} of them unseen, as {values['groups_met']:,} of {values['groups']:,} groups were "
+            "shown to be good"
+        )
     agreement = values["agreement"]
     if agreement["rows"]:
         words += (
@@ -113,4 +130,5 @@ def told(row: Mapping[str, Any], keep: int | None) -> str:
     asked = f"is it '{row['class']}'? " if row["class"] else ""
     sure = f"; probability {row['probability']:.3f}" if row["probability"] is not None else ""
     enough = f"; {keep:,} before it were enough" if row["drop"] == NOT_NEEDED else ""
-    return f"{asked}{votes}{sure}{enough}"
+    unseen = "; kept, as its group was shown to be good" if row["drop"] == KEPT and not row["yes"] else ""
+    return f"{asked}{votes}{sure}{enough}{unseen}"

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from poolwright.core.errors import MissingExtra
+from poolwright.kernels.acceptance import Judgement, judge, plan
 from poolwright.kernels.agreement import Ratings
 from poolwright.verify.verdicts import MEANINGS, POSITIVE, UNSURE, Verdict, last_of_each
 
@@ -132,11 +134,13 @@ class Progress:
         kept: verified, and among the first so many of its group.
         enough: so many rows of its group that come before it are verified.
         settled: the same, and all rows before these were answered: nothing that people say can change it.
+        unseen: kept without enough answers, as acceptance sampling showed that its group is good.
     """
 
     kept: npt.NDArray[np.bool_]
     enough: npt.NDArray[np.bool_]
     settled: npt.NDArray[np.bool_]
+    unseen: npt.NDArray[np.bool_]
 
 
 def walk(starts: Integers, code: Integers, answered: npt.NDArray[np.bool_], keep: int | None) -> Progress:
@@ -151,7 +155,7 @@ def walk(starts: Integers, code: Integers, answered: npt.NDArray[np.bool_], keep
     verified = code == VERIFIED
     if keep is None:
         never = np.zeros(len(code), bool)
-        return Progress(verified, never, never)
+        return Progress(verified, never, never, never)
     group = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
     ahead = _before(verified, starts[group])
     enough = ahead >= keep
@@ -159,7 +163,35 @@ def walk(starts: Integers, code: Integers, answered: npt.NDArray[np.bool_], keep
     settled_at = np.full(len(starts), len(code))
     done = np.flatnonzero(enough & (_before(~answered, starts[group]) == 0))
     np.minimum.at(settled_at, group[done], done)
-    return Progress(verified & ~enough, enough, np.arange(len(code)) >= settled_at[group])
+    settled = np.arange(len(code)) >= settled_at[group]
+    return Progress(verified & ~enough, enough, settled, np.zeros(len(code), bool))
+
+
+def accept(
+    starts: Integers, code: Integers, answered: npt.NDArray[np.bool_], precision: float, confidence: float
+) -> tuple[Progress, list[Judgement]]:
+    """Go through each group in order, until it is shown to be good; see `kernels.acceptance`.
+
+    Args:
+        starts, code, answered: as of `walk`. The rows of a group must be in a random order.
+        precision: share of rows of a group that are to be of its class.
+        confidence: with which that is to be shown.
+
+    Returns:
+        How far the groups are, and what is concluded of each. A row that nobody can tell counts as wrong. Rows that
+        people speak against are not kept, wherever they are.
+    """
+    judgements, unseen = [], np.zeros(len(code), bool)
+    for first, last in pairwise(starts):
+        lacking = np.flatnonzero(~answered[first:last])
+        in_order = lacking[0] if len(lacking) else last - first
+        judged = judge(plan(int(last - first), precision, confidence), code[first : first + in_order] != VERIFIED)
+        judgements.append(judged)
+        if judged.conclusion == "met":
+            unseen[first:last] = ~answered[first:last] & np.isin(code[first:last], (VERIFIED, NONE))
+    done = np.repeat([one.conclusion == "met" for one in judgements], np.diff(starts))
+    kept = (code == VERIFIED) & answered
+    return Progress(kept | unseen, np.zeros(len(code), bool), done & ~answered, unseen), judgements
 
 
 def _before(true: npt.NDArray[np.bool_], first: Integers) -> Integers:

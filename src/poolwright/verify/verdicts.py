@@ -78,7 +78,7 @@ def merge(verdicts: Iterable[Verdict]) -> dict[str, str]:
     votes: dict[str, list[str]] = {}
     for verdict in last_of_each(verdicts):
         votes.setdefault(verdict.uid, []).append(verdict.verdict)
-    return {uid: _majority(votes[uid]) for uid in sorted(votes)}
+    return {uid: majority(votes[uid]) for uid in sorted(votes)}
 
 
 def last_of_each(verdicts: Iterable[Verdict]) -> list[Verdict]:
@@ -122,7 +122,8 @@ def _closest(uid: str, known: set[str]) -> str:
     return f"'{plain[_plain(uid)]}' is; " if _plain(uid) in plain else ""
 
 
-def _majority(meanings: Sequence[str]) -> str:
+def majority(meanings: Sequence[str]) -> str:
+    """The meaning that most gave; unsure where two were given as often."""
     counts = Counter(meanings).most_common()
     return UNSURE if len(counts) > 1 and counts[0][1] == counts[1][1] else counts[0][0]
 

@@ -27,8 +27,10 @@ from poolwright.kernels.ready import once
 from poolwright.verify.answers import NONE_OF_THEM, YES_NO, ClassName, YesNo
 from poolwright.verify.asking import Form, Format
 from poolwright.verify.candidates import SHOWN, collect
+from poolwright.verify.certificate import certificate_of_step, in_json
 from poolwright.verify.instructions import Instructions, read_instructions
 from poolwright.verify.outcome import decided, learned, measured, told
+from poolwright.verify.queue import CERTIFICATE
 from poolwright.verify.rules import Rule
 from poolwright.verify.sheets import QUESTION
 from poolwright.verify.verdicts import UNSURE, Words
@@ -55,6 +57,9 @@ class Verify(Step):
     Writes sheets to `RUN/verify/TABLE/sheets/`, and reads what is put into `RUN/verify/TABLE/verdicts/`. As long as
     answers are lacking, the run stops with exit status 3 and tells what it waits for; run again, it goes on. See
     docs/verification.md for the forms of sheets and answers, and of the page of instructions.
+
+    With `precision`, a class and bucket is done as soon as acceptance sampling shows that enough of it is right: its
+    other rows are kept unseen; a class that is not good enough is verified in full. See `kernels/acceptance.py`.
 
     With `keep`, the first so many verified rows of each class and bucket are kept, in the order of `by`; nobody is
     asked about more rows of a class and bucket that has them. Each annotator has one vote a row, their last. Rules:
@@ -84,6 +89,10 @@ class Verify(Step):
         default=None, description="column of the order, the highest first, such as similarity; default by hash"
     )
     keep: int | None = Field(default=None, ge=1, description="verified rows of a class and bucket to keep; default all")
+    precision: Share | None = Field(
+        default=None, description="a class and bucket is done when so many of it are shown to be right, such as 99%"
+    )
+    confidence: Share = Field(default=0.95, description="precision: confidence with which that is to be shown")
     answer: Literal["yes_no", "class"] = Field(
         default="yes_no", description="what people answer: yes or no to its class, or the name of the class they see"
     )
@@ -123,9 +132,24 @@ class Verify(Step):
             raise ValueError("rule: dawid_skene compares people; it needs annotators: 2 or more")
         if self.rule != "dawid_skene" and "probability" in self.model_fields_set:
             raise ValueError("probability is for rule: dawid_skene")
+        if self.precision is not None:
+            self._check_precision(self.precision)
+        elif "confidence" in self.model_fields_set:
+            raise ValueError("confidence is for precision")
         if self.question and self.class_ is None and "{class}" in self.question:
             raise ValueError("the question names a {class}, and there is no column of the class")
         return self
+
+    def _check_precision(self, precision: float) -> None:
+        if not 0.5 <= precision < 1 or not 0.5 < self.confidence < 1:
+            raise ValueError("precision and confidence lie between 50% and 100%, such as 99% and 95%")
+        for name in ("keep", "by", "at_once"):
+            if getattr(self, name) is not None:
+                raise ValueError(f"precision is shown by rows in random order, of which all are kept; leave out {name}")
+        if self.partial:
+            raise ValueError("precision says when there are answers enough; leave out partial")
+        if self.rule == "dawid_skene":
+            raise ValueError("precision needs verdicts that stay as they are; use rule: agree or majority")
 
     @property
     def group(self) -> tuple[str, ...]:
@@ -181,25 +205,31 @@ class Verify(Step):
         names = list(dict.fromkeys(candidates.classes))
         if page and self.class_:
             page.check_classes(names)
+        form = self._form(names, page)
         found = go_on(
             Round(
                 candidates=candidates,
                 desk=context.desk,
                 files=self.answer_files,
                 meanings=ClassName(names, self.words) if self.answer == "class" else YesNo(self.words),
-                form=self._form(names, page),
+                form=form,
                 rule=self.rule,
                 probability=self.probability,
                 keep=self.keep,
                 at_once=self.at_once,
                 partial=self.partial,
                 ignore_unknown=self.unknown == "ignore",
+                precision=self.precision,
+                confidence=self.confidence,
             )
         )
         values = {"rule": self.rule, **measured(found)}
+        document = certificate_of_step(candidates, found, self.rule, form, page)
+        words = "what people verified and what that shows, class by class: counts, errors, bounds, agreement; no names"
+        values[DOCUMENTS] = keep_documents(context.documents, "certificate", words, {CERTIFICATE: in_json(document)})
         if page:
             words = "what the people who verified the rows were shown, with pictures of and against each class"
-            values[DOCUMENTS] = keep_documents(context.documents, "instructions", words, page.files())
+            values[DOCUMENTS] += keep_documents(context.documents, "instructions", words, page.files())
         return State(values, {ROWS: decided(candidates, found)})
 
     def _page(self) -> Instructions | None:
@@ -224,6 +254,10 @@ class Verify(Step):
             images=self.images or "",
             instructions=page,
             hosted=self.hosted or "",
+            precision=self.precision,
+            confidence=self.confidence,
+            keep=self.keep,
+            rule=self.rule,
         )
 
     def apply(self, rows: Rows, state: State) -> Outcome:

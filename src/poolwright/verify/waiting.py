@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from poolwright.core.errors import InputError, WaitingForPeople
+from poolwright.kernels.acceptance import Judgement
 from poolwright.kernels.agreement import Agreement, People, agreement, without_outliers
 from poolwright.kernels.words import rows as in_rows
 from poolwright.kernels.words import some
@@ -23,7 +24,7 @@ from poolwright.verify.candidates import Candidates
 from poolwright.verify.desk import INSTRUCTIONS, SHEETS, VERDICTS, Asked, answers, digests, read_asked
 from poolwright.verify.instructions import PAGE
 from poolwright.verify.reading import told
-from poolwright.verify.rules import NONE, Progress, Rule, Votes, decide, walk
+from poolwright.verify.rules import NONE, Progress, Rule, Votes, accept, decide, walk
 from poolwright.verify.verdicts import Verdict, check_uids
 
 CARELESS = 0.4
@@ -50,6 +51,8 @@ class Round:
     at_once: int | None
     partial: bool
     ignore_unknown: bool
+    precision: float | None = None
+    confidence: float = 0.95
 
     @cached_property
     def class_of(self) -> dict[str, str]:
@@ -66,6 +69,7 @@ class Found:
         probability: float64 (n,) of being of its class, NaN where the rule gives none.
         answered: bool (n,) whether as many people answered as are wanted.
         progress: of the groups.
+        judgements: what acceptance sampling says of each group; none without it.
         agreement, people: how far people agree.
         left_out: answers on rows that are no candidates any more, or were of another class then.
         digests: of the files of answers.
@@ -76,6 +80,7 @@ class Found:
     probability: npt.NDArray[np.float64]
     answered: npt.NDArray[np.bool_]
     progress: Progress
+    judgements: Sequence[Judgement]
     agreement: Agreement
     people: People
     left_out: int
@@ -109,12 +114,18 @@ def _look(one: Round, asked: Asked) -> Found:
     if one.partial:
         answered = code != NONE
     ratings = votes.ratings()
+    starts, judgements = one.candidates.starts, list[Judgement]()
+    if one.precision is None:
+        progress = walk(starts, code, answered, one.keep)
+    else:
+        progress, judgements = accept(starts, code, answered, one.precision, one.confidence)
     return Found(
         votes=votes,
         code=code,
         probability=probability,
         answered=answered,
-        progress=walk(one.candidates.starts, code, answered, one.keep),
+        progress=progress,
+        judgements=judgements,
         agreement=agreement(ratings),
         people=without_outliers(ratings, len(votes.people), CARELESS, COMPARED),
         left_out=left_out,
@@ -248,6 +259,7 @@ def _words(one: Round, asked: Asked, found: Found, waiting: Waiting) -> str:
         f"  put filled-in copies, exports or results into {_shown(desk / VERDICTS)}{os.sep}"
         + (f", or write {', '.join(missing)}" if missing else "")
     )
+    lines.append(f"  or let them answer in a browser: poolwright studio {_shown(desk.parent.parent)}")
     return "\n".join([*lines, "  then run again, and it goes on:"])
 
 

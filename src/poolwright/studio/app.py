@@ -1,0 +1,84 @@
+"""The application: routers, static files, errors."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.resources import files
+from pathlib import Path
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from fastapi.staticfiles import StaticFiles
+from starlette.exceptions import HTTPException
+
+from poolwright.core.errors import PoolwrightError
+from poolwright.studio import home
+from poolwright.studio.access import Access
+from poolwright.studio.guard import Guard
+from poolwright.studio.opened import OpenedRun, Studio
+from poolwright.studio.pages import page
+from poolwright.studio.verifying import asking, estimating, making, results
+from poolwright.studio.verifying.live import Desks
+
+NAV = (("/", "Run"), ("/verify", "Verify"))
+"""Pages in the bar at the top: path, words."""
+
+ROUTERS = (home.router, making.router, asking.router, estimating.router, results.router)
+
+LIMITS = {"/verify/*/import": results.MOST_IMPORTED + 10_000, "/verify/*/take": 600_000, "/verify/*/leave": 600_000}
+"""Bytes of a post at most, by path, where it may be longer than others; '*' stands for one part of it."""
+
+
+def create_app(folder: Path, access: Access) -> FastAPI:
+    """The studio on a run folder, as an ASGI application.
+
+    Raises:
+        InputError: the folder is no run folder.
+    """
+    opened = OpenedRun(folder)
+    desks = Desks(opened.folder)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        writer = threading.Thread(target=desks.keep_writing, daemon=True)
+        writer.start()
+        yield
+        desks.stop()
+        writer.join()
+
+    app = FastAPI(title="poolwright studio", openapi_url=None, docs_url=None, redoc_url=None, lifespan=lifespan)
+    app.state.studio = Studio(opened, access, desks, NAV)
+    for router in ROUTERS:
+        app.include_router(router)
+    app.mount("/static", _Static(directory=str(files("poolwright.studio").joinpath("static"))))
+    app.add_exception_handler(PoolwrightError, _told)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(RequestValidationError, _malformed)
+    app.add_middleware(Guard, access=access, limits=LIMITS)
+    return app
+
+
+class _Static(StaticFiles):
+    """Files of the package; their addresses carry the version."""
+
+    def file_response(self, *given: object, **named: object) -> Response:
+        response = super().file_response(*given, **named)  # type: ignore[arg-type]
+        response.headers["cache-control"] = "private, max-age=600"
+        return response
+
+
+def _told(request: Request, error: Exception) -> Response:
+    return page(request, "error.html.j2", 400, title="That did not work", words=str(error))
+
+
+def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    words = "There is no such page." if error.status_code == 404 and error.detail == "Not Found" else error.detail
+    return page(request, "error.html.j2", error.status_code, title=str(error.status_code), words=str(words))
+
+
+def _malformed(request: Request, error: Exception) -> Response:
+    return page(request, "error.html.j2", 422, title="422", words="A part of this request is missing or malformed.")

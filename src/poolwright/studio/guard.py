@@ -1,0 +1,161 @@
+"""Guard: what every request passes before a page sees it, and the headers that every answer carries."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from http.cookies import CookieError, SimpleCookie
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from poolwright.studio.access import SESSION_SECONDS, Access, Session
+
+COOKIE = "poolwright_studio"
+CSRF_HEADER = "x-csrf-token"
+MOST_BYTES = 64_000
+"""Bytes of a post, where its path has no limit of its own."""
+
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
+    "font-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+HEADERS: Mapping[str, str] = {
+    "content-security-policy": POLICY,
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), microphone=(), geolocation=()",
+    "cache-control": "no-store",
+}
+"""Set where an answer does not set them itself."""
+
+_SAFE = ("GET", "HEAD", "OPTIONS")
+_FREE = ("/enter", "/static/")
+"""Paths that open without a token."""
+_COOKIELESS = ("/static/", "/picture")
+"""Paths that begin no session: a page asks for many of them at once."""
+
+
+class TooLarge(HTTPException):
+    """A body that is longer than it may be, whatever its header said."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(413, f"refused: more than {limit:,} bytes")
+
+
+class Guard:
+    """ASGI middleware: checks host, origin, size, session and CSRF token.
+
+    Args:
+        app: what is guarded.
+        access: who may come in.
+        limits: bytes of a post at most, by pattern of its path.
+    """
+
+    def __init__(self, app: ASGIApp, access: Access, limits: Mapping[str, int] | None = None) -> None:
+        self.app, self.access, self.limits = app, access, limits or {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            if scope["type"] == "websocket":
+                await send({"type": "websocket.close", "code": 1008})
+                return
+            await self.app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        known = self._session(headers)
+        session = known or self.access.new_session(owner=self.access.open)
+        scope.setdefault("state", {}).update(session=session, access=self.access)
+        refusal = self._refusal(scope, headers, known)
+        if refusal is not None:
+            await refusal(scope, receive, _Answer(send, None))
+            return
+        fresh = known is None and scope["method"] == "GET" and not scope["path"].startswith(_COOKIELESS)
+        answer = _Answer(send, self.access.cookie(session) if fresh else None)
+        await self.app(scope, _Limited(receive, self._limit(scope["path"])), answer)
+
+    def _session(self, headers: Headers) -> Session | None:
+        try:
+            cookie = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
+        except CookieError:
+            return None
+        return self.access.session_of(cookie.value) if cookie else None
+
+    def _limit(self, path: str) -> int:
+        found = (most for pattern, most in self.limits.items() if fnmatchcase(path, pattern))
+        return next(found, MOST_BYTES)
+
+    def _refusal(self, scope: Scope, headers: Headers, session: Session | None) -> Response | None:
+        """The answer to a request that goes no further."""
+        path, method = scope["path"], scope["method"]
+        if len(headers.getlist("host")) != 1 or not self.access.knows_host(headers["host"]):
+            return _refused(421, "this host name is not known here; start the studio with --name to allow it")
+        if not self.access.open and not (session and session.name) and not path.startswith(_FREE):
+            return RedirectResponse("/enter", 303) if method == "GET" else _refused(401, "enter with your token first")
+        if method in _SAFE:
+            return None
+        return self._unsafe(path, headers, session)
+
+    def _unsafe(self, path: str, headers: Headers, session: Session | None) -> Response | None:
+        length = headers.get("content-length", "0")
+        limit = self._limit(path)
+        if not length.isdecimal() or int(length) > limit:
+            return _refused(413, f"more than {limit:,} bytes")
+        origin = headers.get("origin")
+        if origin is not None and urlsplit(origin).netloc.lower() != headers["host"].lower():
+            return _refused(403, "a page of another site sent this")
+        if session is None:
+            return _refused(403, "this browser has no session; reload the page")
+        if not _same(headers.get(CSRF_HEADER, ""), self.access.csrf(session)):
+            return _refused(403, "this page is out of date; reload it")
+        return None
+
+
+class _Answer:
+    """Sends, with the headers and the cookie of every answer."""
+
+    def __init__(self, send: Send, cookie: str | None) -> None:
+        self.send, self.cookie = send, cookie
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            for name, value in HEADERS.items():
+                headers.setdefault(name, value)
+            if self.cookie is not None and "set-cookie" not in headers:
+                headers.append("set-cookie", cookie_header(self.cookie))
+        await self.send(message)
+
+
+class _Limited:
+    """Receives, up to a limit, whatever the header said."""
+
+    def __init__(self, receive: Receive, limit: int) -> None:
+        self.receive, self.limit, self.left = receive, limit, limit
+
+    async def __call__(self) -> Message:
+        message = await self.receive()
+        self.left -= len(message.get("body", b""))
+        if self.left < 0:
+            raise TooLarge(self.limit)
+        return message
+
+
+def cookie_header(value: str) -> str:
+    """No script reads it, and no other site sends it."""
+    return f"{COOKIE}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={SESSION_SECONDS}"
+
+
+def _same(one: str, other: str) -> bool:
+    return hmac.compare_digest(one.encode(), other.encode())
+
+
+def _refused(status: int, words: str) -> Response:
+    return PlainTextResponse(f"refused: {words}\n", status)

@@ -1,0 +1,81 @@
+"""The first page, entering and leaving, and the pictures."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from fastapi import APIRouter, Form, Query, Request
+from fastapi.responses import Response
+
+from poolwright.core.errors import PoolwrightError
+from poolwright.studio.access import OWNER, Session, check_name
+from poolwright.studio.guard import cookie_header
+from poolwright.studio.pages import SessionOf, StudioOf, page
+from poolwright.studio.pictures import nearest_edge
+
+router = APIRouter()
+
+
+@router.get("/")
+def first(request: Request, studio: StudioOf) -> Response:
+    """What the run holds."""
+    tables = [studio.opened.table(name) for name in studio.opened.table_names()]
+    lives = [studio.desks.queue(name) for name in studio.desks.names()]
+    queues = [(live.queue, live.progress()) for live in lives]
+    return page(request, "home.html.j2", tables=tables, queues=queues)
+
+
+@router.get("/picture")
+def picture(
+    studio: StudioOf,
+    table: Annotated[str, Query(max_length=200)],
+    uid: Annotated[str, Query(max_length=2000)],
+    edge: Annotated[int, Query(ge=1, le=10_000)] = 640,
+) -> Response:
+    """The picture of a row, drawn anew."""
+    found = studio.opened.picture(table, uid, nearest_edge(edge))
+    if isinstance(found, str):
+        return Response(found, 404, {"cache-control": "no-store"}, "text/plain")
+    return Response(found, 200, {"cache-control": "private, max-age=3600"}, "image/jpeg")
+
+
+@router.get("/enter")
+def enter(request: Request, next: Annotated[str, Query(max_length=500)] = "/") -> Response:
+    """Where people say who they are."""
+    return page(request, "enter.html.j2", next=_inside(next), wrong="", said="")
+
+
+@router.post("/enter")
+def entered(
+    request: Request,
+    studio: StudioOf,
+    session: SessionOf,
+    name: Annotated[str, Form(max_length=300)],
+    next: Annotated[str, Form(max_length=500)] = "/",
+) -> Response:
+    """With a name where the studio is open, with a token elsewhere."""
+    access = studio.access
+    known = name if access.open else access.name_of(name)
+    try:
+        if known is None:
+            raise PoolwrightError("this is no token of this studio; ask for a new link")
+        who = check_name(known)
+    except PoolwrightError as error:
+        return page(request, "enter.html.j2", next=_inside(next), wrong=str(error), said=name if access.open else "")
+    now = Session(session.id, who, access.open or who == OWNER)
+    return Response(headers={"hx-redirect": _inside(next), "set-cookie": cookie_header(access.cookie(now))})
+
+
+@router.post("/leave")
+def leave(studio: StudioOf) -> Response:
+    """Forget who this browser is."""
+    fresh = studio.access.new_session(owner=studio.access.open)
+    return Response(headers={"hx-redirect": "/enter", "set-cookie": cookie_header(studio.access.cookie(fresh))})
+
+
+def _inside(path: str) -> str:
+    """A path of this studio; anything else becomes the first page."""
+    parts = urlsplit(path)
+    plain = not parts.scheme and not parts.netloc and path.startswith("/") and not path.startswith(("//", "/\\"))
+    return path if plain and path.isprintable() else "/"

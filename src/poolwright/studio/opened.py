@@ -1,0 +1,248 @@
+"""The run that a studio shows: its tables, and the pictures of their rows by uid."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from poolwright.core.columns import IMAGE, IMAGE_ERROR, IMAGE_PATH, UID
+from poolwright.core.errors import InputError
+from poolwright.core.image import read_bytes
+from poolwright.core.pool import Part
+from poolwright.core.rows import one_array
+from poolwright.core.table import RECORD, Table
+from poolwright.kernels.lookup import Lookup
+from poolwright.run.runs import MEMORY, Run, remembered
+from poolwright.run.source import Piece, Source, table_source
+from poolwright.studio.pictures import MOST_CACHED, reduced
+
+if TYPE_CHECKING:
+    from poolwright.studio.access import Access
+    from poolwright.studio.verifying.live import Desks
+
+
+MOST_LISTED = 50_000_000
+"""Rows of a source at most whose uids are listed, in memory. Of larger ones the rows that a table kept are found."""
+
+
+class OpenedRun:
+    """A run folder, looked at anew whenever a table in it is made anew.
+
+    Args:
+        folder: the run folder.
+
+    Raises:
+        InputError: it is no run folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder.resolve()
+        self._run: tuple[float, Run] | None = None
+        self._tables: dict[str, tuple[tuple[int, int], Table]] = {}
+        self._sources: dict[tuple[str, str], SourceRows] = {}
+        self._pictures = PictureCache()
+        self._lock = threading.Lock()
+        remembered(self.folder)
+
+    @property
+    def run(self) -> Run:
+        """The run, with the recipe it was last run with."""
+        path = self.folder / MEMORY
+        changed = path.stat().st_mtime if path.exists() else 0.0
+        if self._run is None or self._run[0] != changed:
+            self._run = (changed, remembered(self.folder))
+        return self._run[1]
+
+    @property
+    def title(self) -> str:
+        return str(self.run.recipe.name)
+
+    def table_names(self) -> list[str]:
+        """Finished tables, in the order they are made."""
+        return [name for name in self.run.recipe.order if (self.run.table_folder(name) / RECORD).exists()]
+
+    def table(self, name: str) -> Table:
+        """A finished table.
+
+        Raises:
+            InputError: there is none of that name.
+        """
+        if name not in self.table_names():
+            raise InputError(f"no table '{name}' of this run is finished")
+        path = self.run.table_folder(name) / RECORD
+        status = path.stat()
+        stamp = (status.st_mtime_ns, status.st_size)
+        known = self._tables.get(name)
+        if known is None or known[0] != stamp:
+            self._tables[name] = known = (stamp, Table(path.parent))
+        return known[1]
+
+    def image(self, name: str, uid: str) -> bytes | str:
+        """The image file of a row that a table kept or dropped, or why there is none: a reason of `core.image`.
+
+        Args:
+            name: a table of the recipe, finished or waiting for people.
+            uid: of the row.
+        """
+        for source in self._sources_of(name):
+            found = source.image(uid)
+            if found is not None:
+                return found
+        return "missing_file"
+
+    def row(self, name: str, uid: str) -> pa.Table | None:
+        """All that is known of a row that a table kept or read, without images: a table of one row, or None."""
+        for source in self._sources_of(name):
+            found = source.row(uid)
+            if found is not None:
+                return found
+        return None
+
+    def picture(self, name: str, uid: str, edge: int) -> bytes | str:
+        """The picture of a row drawn anew as a JPEG, its longer edge at most `edge` pixels; or why there is none."""
+        return self._pictures.get((name, uid, edge), lambda: self._reduced(name, uid, edge))
+
+    def _reduced(self, name: str, uid: str, edge: int) -> bytes | str:
+        data = self.image(name, uid)
+        return data if isinstance(data, str) else reduced(data, edge)
+
+    def _sources_of(self, name: str) -> list[SourceRows]:
+        """Where a table's rows are looked for: its own first, then all it read."""
+        found = []
+        if name in self.table_names():
+            table = self.table(name)
+            found.append(self._opened(("kept", name), lambda: table_source(table), table))
+        if name in self.run.recipe.tables:
+            run, source = self.run, self.run.recipe.tables[name].source
+            found.append(self._opened(("source", source), lambda: run.source(name), run))
+        return found
+
+    def _opened(self, key: tuple[str, str], source: Callable[[], Source], version: object) -> SourceRows:
+        with self._lock:
+            known = self._sources.get(key)
+            if known is None or known.version is not version:
+                self._sources[key] = known = SourceRows(source(), version)
+            return known
+
+
+class SourceRows:
+    """The rows of a source by uid. The uids are listed at the first question."""
+
+    def __init__(self, source: Source, version: object) -> None:
+        self.source, self.version = source, version
+        self._listed: _Places | None = None
+        self._lock = threading.Lock()
+
+    def image(self, uid: str) -> bytes | str | None:
+        """The bytes of an image file, a reason why there is none, or None where there is no such row."""
+        places, row = self._find(uid)
+        if row < 0 or self.source.schema.get_field_index(IMAGE) < 0:
+            return None
+        if places.paths is not None:
+            path = places.paths[row].as_py()
+            return "missing_file" if path is None else read_bytes(self.source.image_root, path)
+        return self._read(places, row, [IMAGE]).column(IMAGE)[0].as_py() or "missing_file"
+
+    def row(self, uid: str) -> pa.Table | None:
+        """All columns of a row but its image; None where there is no such row."""
+        places, row = self._find(uid)
+        columns = [name for name in self.source.schema.names if name not in (IMAGE, IMAGE_ERROR)]
+        return None if row < 0 else self._read(places, row, columns)
+
+    def _find(self, uid: str) -> tuple[_Places, int]:
+        with self._lock:
+            if self._listed is None:
+                rows = sum(part.rows or 0 for part in self.source.parts)
+                self._listed = _list(self.source, () if rows > MOST_LISTED else self.source.parts)
+        return self._listed, int(self._listed.lookup.find(pa.array([uid], pa.string()))[0])
+
+    def _read(self, places: _Places, row: int, columns: Sequence[str]) -> pa.Table:
+        part = int(np.searchsorted(places.starts, row, side="right")) - 1
+        at = row - int(places.starts[part])
+        (table,) = self.source.read_piece(Piece(places.parts[part], at, at + 1), columns, 4_096)
+        return table
+
+
+@dataclass(frozen=True)
+class _Places:
+    """Uids of a source in order, where its parts start, and the image paths where images are files."""
+
+    lookup: Lookup
+    parts: tuple[int, ...]
+    starts: np.ndarray
+    paths: pa.Array | None
+
+
+def _list(source: Source, parts: Sequence[Part]) -> _Places:
+    columns = [UID, IMAGE_PATH] if source.virtual_image else [UID]
+    tables, starts, rows = [], [], 0
+    for part in parts:
+        starts.append(rows)
+        for table in source.read(part, columns, 65_536):
+            tables.append(table.select(columns))
+            rows += table.num_rows
+    schema = pa.schema([source.schema.field(name) for name in columns])
+    listed = pa.concat_tables(tables).cast(schema) if tables else schema.empty_table()
+    uids = one_array(listed.column(UID)).cast(pa.string()).fill_null("")
+    paths = one_array(listed.column(IMAGE_PATH)) if source.virtual_image else None
+    return _Places(Lookup(uids), tuple(part.index for part in parts), np.array(starts, np.int64), paths)
+
+
+class PictureCache:
+    """Pictures that were drawn lately, up to a number of bytes. One thread draws each; others wait for it."""
+
+    def __init__(self, most_bytes: int = MOST_CACHED) -> None:
+        self.most_bytes, self.bytes = most_bytes, 0
+        self._kept: OrderedDict[tuple[str, str, int], bytes | str] = OrderedDict()
+        self._lock = threading.Lock()
+        self._drawing: dict[tuple[str, str, int], threading.Lock] = {}
+        # Pictures ahead may wait, verdicts may not: one core is left to them.
+        self._cores = threading.Semaphore(max((os.cpu_count() or 1) - 1, 1))
+
+    def get(self, key: tuple[str, str, int], draw: Callable[[], bytes | str]) -> bytes | str:
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key]
+            turn = self._drawing.setdefault(key, threading.Lock())
+        with turn:
+            with self._lock:
+                if key in self._kept:
+                    return self._kept[key]
+            with self._cores:
+                picture = draw()
+            with self._lock:
+                self._keep(key, picture)
+                self._drawing.pop(key, None)
+        return picture
+
+    def _keep(self, key: tuple[str, str, int], picture: bytes | str) -> None:
+        self._kept[key] = picture
+        self.bytes += len(picture)
+        while self.bytes > self.most_bytes and len(self._kept) > 1:
+            self.bytes -= len(self._kept.popitem(last=False)[1])
+
+
+@dataclass(frozen=True)
+class Studio:
+    """What every page may ask for.
+
+    Attributes:
+        opened: the run.
+        access: who may come in.
+        desks: where people give verdicts.
+        nav: (path, words) of the pages in the bar at the top.
+    """
+
+    opened: OpenedRun
+    access: Access
+    desks: Desks
+    nav: Sequence[tuple[str, str]]

@@ -1,0 +1,44 @@
+"""Pictures for pages: never the file of the pool, always its pixels drawn anew."""
+
+from __future__ import annotations
+
+import io
+
+from poolwright.core.image import Limits, open_image
+
+EDGES = (160, 320, 640, 1280, 2560)
+"""Longer edges that pictures are drawn with, in pixels."""
+
+MOST_CACHED = 192_000_000
+"""Bytes of drawn pictures that are kept."""
+
+LIMITS = Limits(max_bytes=50_000_000, max_pixels=60_000_000)
+"""What a file may cost; a bomb is refused by its header, before any pixel is decoded."""
+
+_QUALITY = {160: 78, 320: 82}
+
+
+def nearest_edge(wanted: int) -> int:
+    """The smallest of EDGES that is at least as long, or the longest."""
+    return next((edge for edge in EDGES if edge >= wanted), EDGES[-1])
+
+
+def reduced(data: bytes, edge: int) -> bytes | str:
+    """A JPEG of an image file, or why there is none: a reason of `core.image`.
+
+    Args:
+        data: the encoded file.
+        edge: longer edge at most, in pixels. Smaller pictures are not enlarged.
+    """
+    from PIL.Image import Resampling
+
+    picture = open_image(data, LIMITS, wanted=edge)
+    if isinstance(picture, str):
+        return picture
+    scale = edge / max(picture.size)
+    if scale < 1:
+        size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
+        picture = picture.resize(size, Resampling.LANCZOS, reducing_gap=2.0)
+    out = io.BytesIO()
+    picture.save(out, "JPEG", quality=_QUALITY.get(edge, 88))
+    return out.getvalue()

@@ -1,0 +1,99 @@
+"""Listening: the studio as a server on this machine."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from poolwright.core.errors import MissingExtra, RecipeError
+from poolwright.studio.access import FOLDER, OWNER, Access, check_name, make_access
+
+PORT = 8765
+
+
+@dataclass(frozen=True)
+class Link:
+    """Where one person enters; `name` is empty where nobody needs a token."""
+
+    name: str
+    url: str
+
+
+def serve(
+    folder: str | Path,
+    host: str = "127.0.0.1",
+    port: int = PORT,
+    annotators: Sequence[str] = (),
+    names: Sequence[str] = (),
+    tell: Callable[[list[Link]], None] = lambda links: None,
+) -> None:
+    """Serve a run until interrupted.
+
+    Args:
+        folder: the run folder.
+        host: address to listen on. On any but a loopback address everybody needs a token.
+        port: 0 takes a free one.
+        annotators: who gets a link.
+        names: further names that this machine is reached by.
+        tell: is told the links when the server listens.
+
+    Raises:
+        MissingExtra: fastapi or uvicorn is not installed.
+        RecipeError: the address is taken or not of this machine, or an annotator's name is odd.
+        InputError: the folder is no run folder.
+    """
+    for module in ("fastapi", "uvicorn", "python_multipart", "jinja2"):
+        _check_installed(module)
+    import uvicorn
+
+    from poolwright.run.lock import run_lock
+    from poolwright.run.runs import remembered
+    from poolwright.studio.app import create_app
+
+    people = [check_name(name) for name in annotators]
+    remembered(Path(folder).resolve())
+    access = make_access(Path(folder).resolve(), host, names)
+    with run_lock(Path(folder).resolve() / FOLDER), closing(_listening(host, port)) as listening:
+        app = create_app(Path(folder), access)
+        tell(links(access, listening.getsockname()[1], people))
+        config = uvicorn.Config(
+            app, log_level="warning", access_log=False, server_header=False, date_header=False, timeout_keep_alive=75
+        )
+        uvicorn.Server(config).run(sockets=[listening])
+
+
+def links(access: Access, port: int, people: Sequence[str]) -> list[Link]:
+    """Where the owner and each annotator enter. Tokens stand behind '#', which browsers do not send nor log."""
+    here = f"http://{_in_url(access.host)}:{port}"
+    if access.open:
+        return [Link("", here)]
+    return [Link(name, f"{here}/enter#{quote(access.token(name))}") for name in (OWNER, *people)]
+
+
+def _in_url(host: str) -> str:
+    if host in ("0.0.0.0", "::"):
+        return socket.gethostname()
+    return f"[{host}]" if ":" in host else host
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listening = socket.socket(family, kind, protocol)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+        listening.listen(256)
+    except OSError as error:
+        raise RecipeError(f"cannot listen on {host}:{port}: {error.strerror}; choose another --port") from None
+    return listening
+
+
+def _check_installed(module: str) -> None:
+    from importlib.util import find_spec
+
+    if find_spec(module) is None:
+        raise MissingExtra(module, "the studio") from None

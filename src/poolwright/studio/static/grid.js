@@ -1,0 +1,155 @@
+// The pictures of a group in a grid: the wrong ones are marked, Enter says that the others are right.
+
+import { say, typing } from "./studio.js";
+import { Desk, Side, picture, preload } from "./desk.js";
+
+const stage = document.getElementById("stage");
+const grid = document.getElementById("grid");
+const look = document.getElementById("look");
+const sizes = [110, 135, 165, 200, 260, 340], gap = 8;
+const size = Math.max(0, Math.min(sizes.length - 1, Number(localStorage.getItem("cell") ?? 2)));
+const cell = sizes[size];
+const columns = Math.max(2, Math.floor((stage.clientWidth - 24 + gap) / (cell + gap)));
+const rows = Math.max(1, Math.floor((stage.clientHeight - 24 + gap) / (cell + gap)));
+const number = Math.min(48, columns * rows);
+const edge = devicePixelRatio > 1.3 ? 640 : 320;
+const desk = new Desk({ ahead: number, edge });
+const side = new Side(desk, { undone: undo });
+const words = { negative: "wrong", unsure: "unsure", skip: "skip" };
+let marks = new Map();
+let at = 0;
+let begun = performance.now();
+let page = [];
+
+grid.style.gridTemplateColumns = `repeat(${columns}, 1fr)`;
+grid.style.gridTemplateRows = `repeat(${rows}, minmax(0, 1fr))`;
+
+function draw() {
+  page = desk.cards.slice(0, number);
+  grid.setAttribute("aria-busy", "false");
+  grid.replaceChildren(...page.map((card, place) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "cell";
+    button.tabIndex = -1;
+    button.dataset.place = place;
+    button.title = card.text;
+    const image = document.createElement("img");
+    image.src = picture(card.uid, edge);
+    image.alt = `picture ${place + 1}`;
+    image.addEventListener("error", () => button.classList.add("broken"));
+    const mark = document.createElement("span");
+    button.append(image, mark);
+    return button;
+  }));
+  at = Math.min(at, Math.max(page.length - 1, 0));
+  if (page.length) document.getElementById("question").textContent = page[0].question;
+  refresh();
+  if (!page.length && desk.empty) desk.send().then(() => { if (!side.dialog.open && !desk.cards.length) side.wait(); });
+}
+
+function refresh() {
+  for (const button of grid.children) {
+    const mark = marks.get(page[button.dataset.place].uid) ?? "";
+    button.classList.toggle("here", Number(button.dataset.place) === at);
+    button.dataset.mark = mark;
+    button.lastChild.textContent = words[mark] ?? "";
+  }
+  const known = document.getElementById("about").open && page[at];
+  if (known && known.uid !== refresh.known) desk.known((refresh.known = known.uid), document.getElementById("known"));
+  if (!look.hidden && page[at]) look.firstElementChild.src = picture(page[at].uid, 1280);
+}
+
+function mark(verdict, place = at) {
+  const card = page[place];
+  if (!card) return;
+  if (marks.get(card.uid) === verdict) marks.delete(card.uid);
+  else marks.set(card.uid, verdict);
+  refresh();
+}
+
+function all() {
+  const marked = page.every((card) => marks.get(card.uid) === "negative");
+  for (const card of page) marked ? marks.delete(card.uid) : marks.set(card.uid, "negative");
+  refresh();
+}
+
+async function send() {
+  if (!page.length || side.dialog.open) return;
+  const seconds = Math.round((performance.now() - begun) / page.length) / 1000;
+  const skipped = page.filter((card) => marks.get(card.uid) === "skip").map((card) => card.uid);
+  const answers = page.filter((card) => marks.get(card.uid) !== "skip")
+    .map((card) => ({ uid: card.uid, verdict: marks.get(card.uid) ?? "positive", seconds }));
+  marks = new Map();
+  at = 0;
+  page = []; // Enter again says nothing before there are other pictures
+  grid.setAttribute("aria-busy", "true");
+  look.hidden = true;
+  if (skipped.length) await desk.skip(skipped);
+  if (answers.length) desk.give(answers);
+  await turn();
+}
+
+async function turn() {
+  await desk.fill();
+  draw();
+  begun = performance.now();
+  ahead();
+}
+
+/** The next page is loaded while this one is looked at. */
+async function ahead() {
+  desk.ahead = 2 * number;
+  await desk.fill();
+  desk.ahead = number;
+  if (page.length < number && desk.cards.length > page.length) draw();
+}
+
+async function undo() {
+  try {
+    const back = await desk.undo();
+    if (!back.length) return;
+    marks = new Map();
+    draw();
+    say(`${back.length} taken back`);
+  } catch (error) { say(`not taken back: ${error.message}`, true); }
+}
+
+function resize(by) {
+  localStorage.setItem("cell", Math.max(0, Math.min(sizes.length - 1, size + by)));
+  location.reload();
+}
+
+function step(by) {
+  at = Math.max(0, Math.min(page.length - 1, at + by));
+  refresh();
+}
+
+const keys = {
+  ArrowRight: () => step(1), ArrowLeft: () => step(-1), ArrowDown: () => step(columns), ArrowUp: () => step(-columns),
+  " ": () => mark("negative"), x: () => mark("negative"), u: () => mark("unsure"), s: () => mark("skip"),
+  a: all, "+": () => resize(1), "-": () => resize(-1), z: undo, Backspace: undo, Enter: send, l: () => { look.hidden = !look.hidden; refresh(); },
+  Escape: () => { look.hidden = true; },
+};
+document.addEventListener("keydown", (event) => {
+  if (typing(event) || side.dialog.open) return;
+  if (event.repeat && !event.key.startsWith("Arrow")) { event.preventDefault(); return; }
+  const act = keys[event.key];
+  if (act) { event.preventDefault(); act(); }
+});
+grid.addEventListener("click", (event) => {
+  const button = event.target.closest(".cell");
+  if (!button) return;
+  at = Number(button.dataset.place);
+  mark("negative");
+});
+look.addEventListener("click", () => { look.hidden = true; });
+document.getElementById("verdicts").addEventListener("click", (event) => {
+  const button = event.target.closest("button");
+  if (!button) return;
+  button.blur();
+  ({ mark: () => mark("negative"), unsure: () => mark("unsure"), skip: () => mark("skip"), undo, send })[button.dataset.do]();
+});
+document.getElementById("about").addEventListener("toggle", () => { refresh.known = ""; refresh(); });
+
+turn();

@@ -1,0 +1,122 @@
+// One picture at a time, the next ones ready.
+
+import { say, typing } from "./studio.js";
+import { Desk, Side, owner, picture, preload } from "./desk.js";
+
+const edge = Math.max(innerWidth, innerHeight) * devicePixelRatio > 1400 ? 2560 : 1280;
+const desk = new Desk({ ahead: 12, edge });
+const side = new Side(desk, { undone: undo });
+const image = document.getElementById("picture");
+const frame = document.getElementById("frame");
+const strip = document.getElementById("strip");
+let begun = performance.now();
+let shown = null;
+let zoom = 1;
+
+function show() {
+  const card = desk.cards[0];
+  if (!card) { hide(); return; }
+  if (card.uid !== shown) begun = performance.now();
+  shown = card.uid;
+  fit();
+  image.hidden = false;
+  image.src = picture(card.uid, edge);
+  document.getElementById("question").textContent = card.question;
+  document.getElementById("caption").textContent = card.text;
+  if (document.getElementById("about").open) desk.known(card.uid, document.getElementById("known"));
+  for (const next of desk.cards.slice(1, 4)) desk.images.get(next.uid)?.decode?.().catch(() => {});
+}
+
+function hide() {
+  shown = null;
+  image.hidden = true;
+  document.getElementById("caption").textContent = "";
+  if (desk.empty && !side.dialog.open) desk.send().then(() => { if (!side.dialog.open && !desk.cards.length) side.wait(); });
+}
+
+async function refill() {
+  const before = desk.cards.length;
+  await desk.fill();
+  if (!before || !shown) show();
+}
+
+function give(verdict) {
+  const card = desk.cards[0];
+  if (!card || side.dialog.open) return;
+  remember(card, verdict);
+  desk.give([{ uid: card.uid, verdict, seconds: Math.round(performance.now() - begun) / 1000 }]);
+  show();
+  if (desk.cards.length < 8) refill();
+}
+
+function remember(card, verdict) {
+  const small = preload(card.uid, 160);
+  small.className = verdict;
+  strip.prepend(small);
+  while (strip.children.length > 12) strip.lastChild.remove();
+}
+
+async function undo() {
+  try {
+    const cards = await desk.undo();
+    if (cards.length) strip.firstChild?.remove();
+    show();
+  } catch (error) { say(`not taken back: ${error.message}`, true); }
+}
+
+async function skip() {
+  const card = desk.cards[0];
+  if (!card) return;
+  await desk.skip([card.uid]);
+  show();
+  refill();
+}
+
+// Zoom: twice or four times, under the pointer; the picture moves with it.
+function fit() { zoom = 1; frame.classList.remove("zoomed"); image.style.transform = ""; }
+function closer(event) {
+  zoom = zoom === 1 ? 2.5 : zoom === 2.5 ? 5 : 1;
+  if (zoom === 1) { fit(); return; }
+  frame.classList.add("zoomed");
+  move(event ?? { clientX: frame.getBoundingClientRect().left + frame.clientWidth / 2, clientY: frame.getBoundingClientRect().top + frame.clientHeight / 2 });
+}
+function move(event) {
+  if (zoom === 1) return;
+  const box = frame.getBoundingClientRect();
+  const x = (event.clientX - box.left) / box.width - 0.5, y = (event.clientY - box.top) / box.height - 0.5;
+  image.style.transform = `translate(${-x * (zoom - 1) * 100}%, ${-y * (zoom - 1) * 100}%) scale(${zoom})`;
+}
+frame.addEventListener("click", closer);
+frame.addEventListener("pointermove", move);
+image.addEventListener("error", () => { if (shown) say("this picture cannot be shown; skip it, or say unsure", true); });
+
+const keys = {
+  ArrowRight: () => give("positive"), y: () => give("positive"),
+  ArrowLeft: () => give("negative"), n: () => give("negative"),
+  ArrowDown: () => give("unsure"), u: () => give("unsure"),
+  ArrowUp: skip, s: skip, z: undo, Backspace: undo, " ": () => closer(), 0: fit,
+};
+document.addEventListener("keydown", (event) => {
+  if (typing(event) || side.dialog.open || event.repeat) return;
+  const card = desk.cards[0];
+  if (owner && event.shiftKey && card && (event.key === "Y" || event.key === "N")) {
+    const verdict = event.key === "Y" ? "positive" : "negative";
+    desk.gold(card.uid, verdict);
+    give(verdict);
+    return;
+  }
+  const act = keys[event.key];
+  if (act) { event.preventDefault(); act(); }
+});
+document.getElementById("verdicts").addEventListener("click", (event) => {
+  const button = event.target.closest("button");
+  if (!button) return;
+  button.blur();
+  if (button.dataset.verdict) give(button.dataset.verdict);
+  else ({ skip, undo })[button.dataset.do]();
+});
+document.getElementById("about").addEventListener("toggle", (event) => {
+  if (event.target.open && shown) desk.known(shown, document.getElementById("known"));
+});
+
+refill();

@@ -1,0 +1,62 @@
+// What all pages share: the theme, small messages, entering by link, keys that are no text.
+
+export const csrf = () => document.querySelector('meta[name="csrf"]').content;
+
+/** What an answer that is an error says, without the page around it. */
+function words(text) {
+  const said = text.startsWith("<!doctype") ? new DOMParser().parseFromString(text, "text/html").querySelector("main p") : null;
+  return (said?.textContent ?? text).trim().slice(0, 400);
+}
+
+/** Post JSON; resolves to what came back, rejects with words for people. */
+export async function post(path, data) {
+  const answer = await fetch(path, {
+    method: "POST",
+    headers: { "Content-Type": "application/json", "X-CSRF-Token": csrf() },
+    body: JSON.stringify(data),
+  });
+  if (!answer.ok) throw Object.assign(new Error(words(await answer.text())), { status: answer.status });
+  return answer.json();
+}
+
+let hiding = 0;
+
+/** Say something at the foot of the page, for a moment. */
+export function say(words, wrong = false) {
+  const place = document.getElementById("say");
+  place.textContent = words;
+  place.classList.toggle("wrong", wrong);
+  place.hidden = false;
+  clearTimeout(hiding);
+  hiding = setTimeout(() => { place.hidden = true; }, wrong ? 8000 : 2500);
+}
+
+/** Whether a key is typed into a field rather than meant for the page. */
+export const typing = (event) =>
+  event.ctrlKey || event.metaKey || event.altKey || event.target.closest?.("input:not([type=checkbox]), textarea, select");
+
+function turn() {
+  const root = document.documentElement;
+  const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+  root.dataset.theme = dark ? "light" : "dark";
+  localStorage.setItem("theme", root.dataset.theme);
+}
+
+document.getElementById("theme")?.addEventListener("click", turn);
+document.addEventListener("keydown", (event) => { if (event.key === "t" && !typing(event)) turn(); });
+
+document.body.addEventListener("htmx:responseError", (event) => {
+  say(words(event.detail.xhr.responseText), true);
+});
+document.body.addEventListener("htmx:sendError", () => say("the studio does not answer", true));
+
+// A link carries the token behind '#', which is sent to nobody.
+function fromLink() {
+  const form = document.getElementById("enter");
+  if (!form || location.hash.length < 2) return;
+  form.elements.name.value = decodeURIComponent(location.hash.slice(1));
+  history.replaceState(null, "", location.pathname);
+  form.requestSubmit();
+}
+addEventListener("load", fromLink);
+addEventListener("hashchange", fromLink);

@@ -1,0 +1,8 @@
+"""Verifying: pages on which people give verdicts, and what becomes of them.
+
+live       a queue at work: who is asked what next, what was said, what that says
+asking     the pages with pictures, and the requests they send
+results    overview of a queue: groups, people, certificate, import and export
+making     the list of queues, and new ones
+guide      the page of instructions
+"""

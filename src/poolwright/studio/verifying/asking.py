@@ -1,0 +1,215 @@
+"""The pages with pictures, and the requests they send."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated, Any, Literal
+from urllib.parse import quote
+
+from fastapi import APIRouter, Depends, Query, Request
+from fastapi.responses import RedirectResponse, Response
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException
+
+from poolwright.core.columns import is_vector
+from poolwright.core.errors import InputError
+from poolwright.studio.pages import SessionOf, StudioOf, page
+from poolwright.studio.verifying.guide import Guide, read_guide
+from poolwright.studio.verifying.live import MOST_AT_ONCE, Answer, Card, LiveQueue
+from poolwright.verify.certificate import told
+
+router = APIRouter(prefix="/verify/{queue}")
+
+_Uid = Annotated[str, Field(max_length=2000)]
+_Key = Annotated[str, Field(min_length=8, max_length=80)]
+
+
+def _live(studio: StudioOf, queue: str) -> LiveQueue:
+    try:
+        return studio.desks.queue(queue)
+    except InputError as error:
+        raise HTTPException(404, str(error)) from None
+
+
+LiveOf = Annotated[LiveQueue, Depends(_live)]
+"""A parameter of a route: the queue of its path."""
+
+
+class _Request(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Take(_Request):
+    """Rows that somebody wants to be asked about."""
+
+    number: int = Field(ge=1, le=MOST_AT_ONCE)
+    group: str = Field("", max_length=1000)
+    have: list[_Uid] = Field([], max_length=2 * MOST_AT_ONCE)
+
+
+class Answered(_Request):
+    """What somebody says of a row."""
+
+    uid: _Uid
+    verdict: Literal["positive", "negative", "unsure"]
+    key: _Key
+    seconds: float | None = Field(None, ge=0, le=86_400)
+    comment: str = Field("", max_length=1000)
+
+
+class Say(_Request):
+    """Verdicts that are given at once."""
+
+    act: _Key
+    group: str = Field("", max_length=1000)
+    answers: list[Answered] = Field(min_length=1, max_length=MOST_AT_ONCE)
+
+
+class Undo(_Request):
+    """A wish to take back what was said last."""
+
+    key: _Key
+    group: str = Field("", max_length=1000)
+
+
+class About(_Request):
+    """Rows that are passed over or given back."""
+
+    uids: list[_Uid] = Field(max_length=2 * MOST_AT_ONCE)
+
+
+@router.get("/one")
+def one(
+    request: Request, studio: StudioOf, session: SessionOf, live: LiveOf, group: Annotated[str, Query()] = ""
+) -> Response:
+    """One picture, large."""
+    return _page(request, studio, session, live, group, "one.html.j2")
+
+
+@router.get("/grid")
+def grid(
+    request: Request, studio: StudioOf, session: SessionOf, live: LiveOf, group: Annotated[str, Query()] = ""
+) -> Response:
+    """The pictures of a group, of which the wrong ones are marked."""
+    return _page(request, studio, session, live, group, "grid.html.j2")
+
+
+def _page(
+    request: Request, studio: StudioOf, session: SessionOf, live: LiveQueue, group: str, template: str
+) -> Response:
+    here = f"{request.url.path}?group={quote(group)}" if group else request.url.path
+    if not session.name:
+        return RedirectResponse(f"/enter?next={quote(here)}", 303)
+    queue = live.queue
+    if group and group not in queue.groups:
+        raise HTTPException(404, f"the queue has no group '{group}'")
+    if not group:
+        group = next((one.name for one in live.progress() if not one.done), next(iter(queue.groups), ""))
+    sets = {"queue": queue.name, "table": queue.settings.table, "group": group}
+    guide = guide_of(live)
+    name = queue.classes[queue.groups[group][0]] if queue.groups else ""
+    return page(
+        request, template, queue=queue, group=group, sets=sets, guide=guide, shown=guide.of(name) if guide else "",
+        state=state_of(live, session.name, group),
+    )  # fmt: skip
+
+
+def guide_of(live: LiveQueue) -> Guide | None:
+    """The page of instructions of a queue, if it has one."""
+    path = live.queue.instructions
+    return read_guide(path, live.queue.name) if path else None
+
+
+@router.post("/take")
+def take(live: LiveOf, session: SessionOf, asked: Take) -> dict[str, Any]:
+    """The next rows."""
+    cards = live.take(_name(session), asked.number, asked.group, asked.have)
+    return {"cards": [_card(card) for card in cards], "state": state_of(live, session.name, asked.group)}
+
+
+@router.post("/say")
+def say(live: LiveOf, session: SessionOf, said: Say) -> dict[str, Any]:
+    """Keep verdicts; they are on the disk when this answers."""
+    answers = [Answer(one.uid, one.verdict, one.key, one.seconds, one.comment) for one in said.answers]
+    kept = live.say(_name(session), answers, said.act)
+    return {"kept": [one.key for one in kept], "state": state_of(live, session.name, said.group)}
+
+
+@router.post("/undo")
+def undo(live: LiveOf, session: SessionOf, wish: Undo) -> dict[str, Any]:
+    """Take back what this person said last."""
+    cards = live.undo(_name(session), wish.key)
+    return {"cards": [_card(card) for card in cards], "state": state_of(live, session.name, wish.group)}
+
+
+@router.post("/skip")
+def skip(live: LiveOf, session: SessionOf, about: About) -> dict[str, Any]:
+    """Pass over rows."""
+    for uid in about.uids:
+        live.skip(_name(session), uid)
+    return {"skipped": about.uids}
+
+
+@router.post("/leave")
+def leave(live: LiveOf, session: SessionOf, about: About) -> dict[str, Any]:
+    """Give back rows that were shown and not answered."""
+    live.give_back(_name(session), about.uids)
+    return {}
+
+
+@router.get("/row")
+def row(request: Request, studio: StudioOf, live: LiveOf, uid: Annotated[str, Query(max_length=2000)]) -> Response:
+    """What is known of a row."""
+    found = studio.opened.row(live.queue.settings.table, uid) if uid in live.queue.place else None
+    if found is None:
+        raise HTTPException(404, "there is no such row")
+    values = [(field.name, found.column(field.name)[0].as_py()) for field in found.schema if not is_vector(field.type)]
+    return page(request, "row.html.j2", values=[(name, value) for name, value in values if value not in (None, "")])
+
+
+@router.get("/shown/{number}")
+def shown(live: LiveOf, number: int) -> Response:
+    """A picture of the instructions, drawn anew."""
+    from poolwright.core.image import read_bytes
+    from poolwright.studio.pictures import reduced
+
+    guide, path = guide_of(live), live.queue.instructions
+    if guide is None or path is None or not 0 <= number < len(guide.images):
+        raise HTTPException(404, "there is no such picture")
+    data = read_bytes(str(path.parent), guide.images[number])
+    picture = data if isinstance(data, str) else reduced(data, 640)
+    if isinstance(picture, str):
+        raise HTTPException(404, picture)
+    return Response(picture, 200, {"cache-control": "private, max-age=600"}, "image/jpeg")
+
+
+def state_of(live: LiveQueue, annotator: str, group: str) -> dict[str, Any]:
+    """How far a group is, as the pages show it."""
+    found = live.progress(group)
+    if len(found) != 1:
+        mine = live.mine(annotator)
+        return {"group": "", "rows": len(live.queue), "verified": 0, "words": "", "done": False, "mine": mine}
+    (one,) = found
+    return {
+        "group": group,
+        "rows": one.rows,
+        "verified": one.verified,
+        "wrong": one.wrong,
+        "unsure": one.unsure,
+        "left": one.judgement.left,
+        "done": one.done,
+        "conclusion": one.judgement.conclusion,
+        "words": told(live.queue, one),
+        "next": next((other.name for other in live.progress() if not other.done), ""),
+        "mine": live.mine(annotator),
+    }
+
+
+def _card(card: Card) -> dict[str, Any]:
+    return asdict(card)
+
+
+def _name(session: SessionOf) -> str:
+    if not session.name:
+        raise HTTPException(401, "say who you are first")
+    return session.name

@@ -1,0 +1,131 @@
+"""The queues of a run, and new ones: rows of a finished table by class, or the sample of an audit."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+from urllib.parse import quote
+
+import pyarrow as pa
+from fastapi import APIRouter, Form, Request
+from fastapi.responses import Response
+
+from poolwright.core.columns import IMAGE_PATH, TEXT, UID, URL, is_vector
+from poolwright.core.errors import RecipeError
+from poolwright.core.files import digest_file
+from poolwright.core.params import parse_share
+from poolwright.core.table import RECORD, Table
+from poolwright.studio.opened import Studio
+from poolwright.studio.pages import SessionOf, StudioOf, only_owner, page
+from poolwright.verify.queue import Settings, make_queue
+
+router = APIRouter(prefix="/verify")
+
+QUESTION = "Is this: {class}?"
+SAMPLE_QUESTION = "Is this what the filter looks for?"
+_NAME = 60
+_NO_CLASSES = (UID, TEXT, URL, IMAGE_PATH, "title", "sha256", "phash", "image_error")
+_MOST_ROWS = 5_000_000
+
+
+@router.get("")
+def queues(request: Request, studio: StudioOf, session: SessionOf) -> Response:
+    """All queues, and the form for a new one."""
+    lives = [studio.desks.queue(name) for name in studio.desks.names()]
+    tables = [studio.opened.table(name) for name in studio.opened.table_names()]
+    return page(
+        request, "queues.html.j2", lives=[(live.queue, live.progress()) for live in lives],
+        tables={table.name: _columns(table) for table in tables},
+        decided=[table.name for table in tables if _decides(table)], question=QUESTION,
+    )  # fmt: skip
+
+
+def _columns(table: Table) -> list[str]:
+    """Columns that may name a class, the likeliest first."""
+    kinds = (pa.types.is_string, pa.types.is_large_string, pa.types.is_integer, pa.types.is_dictionary)
+    names = [field.name for field in table.schema if any(kind(field.type) for kind in kinds)]
+    names = [name for name in names if name not in _NO_CLASSES]
+    likely = ("label", "class", "prompt", "cluster", "continent")
+    return sorted(names, key=lambda name: likely.index(name) if name in likely else len(likely))
+
+
+def _decides(table: Table) -> bool:
+    return any(f"{step.state_name}.decisions" in table.record.tallies for step in table.record.steps)
+
+
+@router.post("")
+def make(
+    studio: StudioOf,
+    session: SessionOf,
+    table: Annotated[str, Form(max_length=200)],
+    column: Annotated[str, Form(max_length=200)],
+    bucket: Annotated[str, Form(max_length=200)] = "",
+    name: Annotated[str, Form(max_length=_NAME)] = "",
+    question: Annotated[str, Form(max_length=400)] = QUESTION,
+    target: Annotated[str, Form(max_length=20)] = "99%",
+    confidence: Annotated[str, Form(max_length=20)] = "95%",
+    overlap: Annotated[int, Form(ge=1, le=20)] = 1,
+) -> Response:
+    """A queue of a finished table's rows, by class."""
+    only_owner(session)
+    found = studio.opened.table(table)
+    settings = Settings(
+        table, "precision", question, _share(target), _share(confidence), overlap,
+        record=digest_file(found.folder / RECORD),
+    )  # fmt: skip
+    rows = _rows(found, column, bucket)
+    return _made(studio, name or table, settings, rows)
+
+
+@router.post("/sample")
+def sample(
+    studio: StudioOf,
+    session: SessionOf,
+    table: Annotated[str, Form(max_length=200)],
+    number: Annotated[int, Form(ge=1, le=100_000)] = 400,
+    overlap: Annotated[int, Form(ge=1, le=20)] = 1,
+) -> Response:
+    """A queue of the rows of an audit: kept and dropped by a classifier, for estimates of its accuracy."""
+    from poolwright.run.audit import draw_sample
+
+    only_owner(session)
+    drawn, sheet = draw_sample(studio.opened.run, table, number)
+    settings = Settings(table, "sample", SAMPLE_QUESTION, overlap=overlap, record=drawn.record)
+    rows = pa.table({UID: [row.uid for row in sheet], "class": [""] * len(sheet), TEXT: [row.text for row in sheet]})
+    return _made(studio, f"{table}-accuracy", settings, rows, drawn)
+
+
+def _made(studio: Studio, name: str, settings: Settings, rows: pa.Table, drawn: Any = None) -> Response:
+    folder = studio.opened.folder / "verify" / _file_name(name)
+    make_queue(folder, settings, rows, drawn, int(studio.opened.run.recipe.seed))
+    return Response(headers={"hx-redirect": f"/verify/{quote(folder.name)}"})
+
+
+def _file_name(name: str) -> str:
+    plain = "-".join(name.split())
+    if not plain.replace("-", "").replace("_", "").replace(".", "").isalnum() or plain.startswith((".", "-")):
+        raise RecipeError(f"'{name}' is no name for a queue; use letters, digits, '-', '_' and '.'")
+    return plain
+
+
+def _rows(table: Table, column: str, bucket: str) -> pa.Table:
+    names = table.schema.names
+    for name in filter(None, (column, bucket)):
+        if name not in names or is_vector(table.schema.field(name).type):
+            raise RecipeError(f"table '{table.name}' has no column '{name}' of classes")
+    if table.record.rows_kept > _MOST_ROWS:
+        raise RecipeError(f"table '{table.name}' has more than {_MOST_ROWS:,} rows; verify a smaller one")
+    wanted = list(dict.fromkeys([UID, column, *([bucket] if bucket else []), *([TEXT] if TEXT in names else [])]))
+    read = table.read(wanted)
+    columns = {UID: read.column(UID), "class": read.column(column)}
+    if bucket:
+        columns["bucket"] = read.column(bucket)
+    if TEXT in names:
+        columns[TEXT] = read.column(TEXT)
+    return pa.table(columns)
+
+
+def _share(text: str) -> float:
+    try:
+        return parse_share(text)
+    except ValueError:
+        raise RecipeError(f"'{text}' is no share; write 99% or 0.99") from None

@@ -1,0 +1,145 @@
+"""What a queue has come to: groups, people, certificate, import and export."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, File, Form, Request, UploadFile
+from fastapi.responses import RedirectResponse, Response
+from starlette.exceptions import HTTPException
+
+from poolwright.core.errors import PoolwrightError
+from poolwright.studio.pages import SessionOf, StudioOf, only_owner, page
+from poolwright.studio.verifying.asking import LiveOf, guide_of
+from poolwright.studio.verifying.live import LiveQueue
+from poolwright.verify.certificate import agreement_of, certificate, in_json, told
+from poolwright.verify.exchange import FORMS, exported, imported
+from poolwright.verify.people import people_of, reliability
+
+router = APIRouter(prefix="/verify/{queue}")
+
+MOST_IMPORTED = 32_000_000
+"""Bytes of a file that is imported at most."""
+
+
+@router.get("")
+def overview(request: Request, live: LiveOf) -> Response:
+    """Groups and people of a queue."""
+    return page(request, "queue.html.j2", guide=guide_of(live), forms=FORMS, **_found(live))
+
+
+@router.get("/progress")
+def progress(request: Request, live: LiveOf) -> Response:
+    """The same without the page around it, for a page that is open."""
+    return page(request, "queue_state.html.j2", **_found(live))
+
+
+@router.get("/reliability")
+def reliable(request: Request, live: LiveOf) -> Response:
+    """How far each annotator can be relied on, by the model of Dawid and Skene; it takes a while."""
+    return page(request, "reliability.html.j2", found=sorted(_reliability(live, live.version).items()))
+
+
+@lru_cache(maxsize=8)
+def _reliability(live: LiveQueue, version: tuple[int, int]) -> dict[str, float]:
+    with live.lock:
+        said = live.tally.counted()
+    return reliability(said)
+
+
+def _found(live: LiveQueue) -> dict[str, Any]:
+    with live.lock:
+        groups, said, gold = live.progress(), live.tally.counted(), len(live.tally.gold)
+        people = people_of(live.tally, live.store.aside(live.queue.name))
+    return {
+        "queue": live.queue,
+        "groups": groups,
+        "told": {group.name: told(live.queue, group) for group in groups},
+        "done": sum(group.done for group in groups),
+        "verified": sum(group.verified for group in groups),
+        "people": people,
+        "agreed": agreement_of(said, sorted({one.annotator for one in said})),
+        "gold": gold,
+    }
+
+
+@router.get("/certificate.json")
+def certified(live: LiveOf) -> Response:
+    """The certificate, as it goes with a release."""
+    with live.lock:
+        document = certificate(live.tally)
+    return _file(in_json(document), "application/json", f"certificate-{live.queue.name}.json")
+
+
+@router.get("/export/{form}")
+def export(live: LiveOf, form: str) -> Response:
+    """All verdicts that count, as a file."""
+    if form not in FORMS:
+        raise HTTPException(404, f"no form '{form}'; there are {', '.join(FORMS)}")
+    ending, kind = FORMS[form]
+    with live.lock:
+        data = exported(live.tally, form)
+    return _file(data, kind, f"verdicts-{live.queue.name}{ending}")
+
+
+@router.post("/import")
+async def take_in(
+    request: Request,
+    studio: StudioOf,
+    session: SessionOf,
+    live: LiveOf,
+    file: Annotated[UploadFile, File()],
+    gold: Annotated[bool, Form()] = False,
+) -> Response:
+    """Verdicts from a file: of those who are named there, or as gold."""
+    from starlette.concurrency import run_in_threadpool
+
+    only_owner(session)
+    data = await file.read(MOST_IMPORTED + 1)
+    if len(data) > MOST_IMPORTED:
+        raise HTTPException(413, f"a file of verdicts has {MOST_IMPORTED:,} bytes at most")
+    name = Path(file.filename or "import.csv").name
+    try:
+        found = await run_in_threadpool(imported, data, name, live.queue)
+        if gold:
+            sure = [(one.uid, one.verdict) for one in found if one.verdict != "unsure"]
+            live.make_gold(sure, session.name or "owner")
+        else:
+            live.take_in(found)
+    except PoolwrightError as error:
+        return page(request, "error.html.j2", 400, title="Not imported", words=str(error))
+    return Response(headers={"hx-redirect": f"/verify/{live.queue.name}"})
+
+
+@router.post("/again")
+def ask_again(session: SessionOf, live: LiveOf, annotator: Annotated[str, Form(max_length=200)]) -> Response:
+    """Set aside what somebody said, so that it is asked again."""
+    only_owner(session)
+    live.ask_again(annotator, session.name or "owner")
+    return RedirectResponse(f"/verify/{live.queue.name}/progress", 303)
+
+
+@router.post("/count")
+def let_count(session: SessionOf, live: LiveOf, annotator: Annotated[str, Form(max_length=200)]) -> Response:
+    """Let it count after all."""
+    only_owner(session)
+    live.let_count(annotator, session.name or "owner")
+    return RedirectResponse(f"/verify/{live.queue.name}/progress", 303)
+
+
+@router.post("/gold")
+def gold(
+    session: SessionOf, live: LiveOf, uid: Annotated[str, Form(max_length=2000)], verdict: Annotated[str, Form()]
+) -> Response:
+    """Make a row gold, or no gold any more."""
+    only_owner(session)
+    live.make_gold([(uid, verdict)], session.name or "owner")
+    return Response("gold" if verdict != "withdrawn" else "no gold any more", media_type="text/plain")
+
+
+def _file(data: bytes, kind: str, name: str) -> Response:
+    from urllib.parse import quote
+
+    return Response(data, 200, {"content-disposition": f"attachment; filename*=UTF-8''{quote(name)}"}, kind)

@@ -1,0 +1,132 @@
+"""Exchange: verdicts of the studio as files, and files as verdicts of the studio."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from poolwright.core.errors import InputError
+from poolwright.core.files import write_text
+from poolwright.verify.cells import guarded
+from poolwright.verify.queue import Queue, list_queues, read_queue
+from poolwright.verify.reading import read_verdicts
+from poolwright.verify.store import STORE, Said, VerdictStore, counting
+from poolwright.verify.tally import Tally
+from poolwright.verify.verdicts import UNSURE, Verdict, check_known
+
+FORMS: Mapping[str, tuple[str, str]] = {
+    "csv": (".csv", "text/csv; charset=utf-8"),
+    "jsonl": (".jsonl", "application/jsonl; charset=utf-8"),
+    "label_studio": (".json", "application/json"),
+}
+"""Ending and media type of each form."""
+
+ANSWERS = "verdicts/studio.jsonl"
+"""Where a step `verify` finds what was said in the studio, in the folder of its queue."""
+
+_COLUMNS = ("uid", "class", "verdict", "annotator", "time", "comment")
+
+
+def exported(tally: Tally, form: str) -> bytes:
+    """All verdicts that count, one a line or task; `reading.read_verdicts` reads every form back."""
+    writers = {"csv": _csv, "jsonl": _json_lines, "label_studio": _tasks}
+    return writers[form](tally.queue, tally.counted()).encode()
+
+
+def _csv(queue: Queue, said: Sequence[Said]) -> str:
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\r\n")
+    writer.writerow(_COLUMNS)
+    for one in said:
+        writer.writerow([guarded(str(value)) for value in _record(queue, one).values()])
+    return "\ufeff" + out.getvalue()
+
+
+def _json_lines(queue: Queue, said: Sequence[Said]) -> str:
+    return "".join(json.dumps(_record(queue, one), ensure_ascii=False) + "\n" for one in said)
+
+
+def _tasks(queue: Queue, said: Sequence[Said]) -> str:
+    """Tasks with annotations, as Label Studio exports them."""
+    of_row: dict[str, list[Said]] = {}
+    for one in said:
+        of_row.setdefault(one.uid, []).append(one)
+    tasks = [
+        {
+            "data": {"uid": uid, "class": queue.classes[queue.place[uid]]},
+            "annotations": [_annotation(one) for one in of_row[uid]],
+        }
+        for uid in sorted(of_row)
+    ]
+    return json.dumps(tasks, indent=1, ensure_ascii=False) + "\n"
+
+
+def _annotation(said: Said) -> dict[str, object]:
+    choice = {"from_name": "verdict", "to_name": "image", "type": "choices", "value": {"choices": [said.verdict]}}
+    comment = {"from_name": "comment", "to_name": "image", "type": "textarea", "value": {"text": [said.comment]}}
+    result = [choice, comment] if said.comment else [choice]
+    return {"completed_by": {"email": said.annotator}, "updated_at": said.time, "result": result}
+
+
+def _record(queue: Queue, said: Said) -> dict[str, str]:
+    name = queue.classes[queue.place[said.uid]] if said.uid in queue.place else ""
+    values = (said.uid, name, said.verdict, said.annotator, said.time, said.comment)
+    return dict(zip(_COLUMNS, values, strict=True))
+
+
+def imported(data: bytes, name: str, queue: Queue) -> list[Verdict]:
+    """The verdicts in an uploaded file, about rows of this queue.
+
+    Raises:
+        InputError: the file cannot be read, or is about other rows.
+    """
+    with TemporaryDirectory(prefix="poolwright-") as scratch:
+        path = Path(scratch) / name
+        path.write_bytes(data)
+        try:
+            found = read_verdicts(path)
+        except InputError as error:
+            raise InputError(str(error).replace(f"{scratch}/", "")) from None
+    check_known(found, queue.uids, f"the queue '{queue.name}'")
+    return found
+
+
+def as_said(found: Sequence[Verdict], queue: Queue) -> list[Said]:
+    """Imported verdicts as things said; the same file again is the same things."""
+    said = []
+    for one in found:
+        digest = hashlib.sha256("\n".join((queue.name, one.uid, one.annotator, one.verdict, one.time)).encode())
+        key = f"import {digest.hexdigest()[:32]}"
+        said.append(Said(queue.name, one.uid, one.annotator, one.verdict, key, time=one.time, comment=one.comment))
+    return said
+
+
+def write_answers(queue: Queue, said: Sequence[Said]) -> None:
+    """Put what counts where the step that waits for it reads, in the words that it understands."""
+    lines = [_record(queue, one) for one in said if one.uid in queue.place]
+    for line in lines:
+        word = queue.answers.get(line["verdict"], line["verdict"])
+        line["verdict"] = word.replace("{class}", line["class"]) if line["verdict"] != UNSURE else UNSURE
+    text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+    path = queue.folder / ANSWERS
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        write_text(path, text)
+
+
+def write_all_answers(run_folder: Path) -> None:
+    """`write_answers` for every step of a run that waits, from the history; nothing where there is none."""
+    if not (run_folder / STORE).exists():
+        return
+    store = VerdictStore(run_folder / STORE)
+    try:
+        for name in list_queues(run_folder):
+            queue = read_queue(run_folder / "verify" / name)
+            if queue.waiting:
+                write_answers(queue, counting(store.history(name), store.aside(name)))
+    finally:
+        store.close()

@@ -1,0 +1,134 @@
+"""The step `verify` and the studio: the run waits, people answer, the run goes on, the release certifies."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from poolwright import api
+from poolwright.core.errors import RecipeError, WaitingForPeople
+from poolwright.core.table import Table
+from poolwright.kernels.acceptance import plan
+from poolwright.recipe.recipe import Recipe
+from poolwright.studio.verifying.live import Answer, Desks
+from tests.studio.made import new_key, picture
+
+WRONG = {"cat": set(range(0, 300, 12)), "dog": {7}}  # 25 of 300, and 1 of 300
+
+
+def pool(folder: Path) -> None:
+    names = [f"{name}{row:03d}" for name in WRONG for row in range(300)]
+    halves = [int(name[3:]) % 2 for name in names]
+    images = [picture(3, (8, 8))] * len(names)
+    table = pa.table({"uid": names, "label": [name[:3] for name in names], "half": halves, "image": images})
+    pq.write_table(table, folder / "rows.parquet")
+
+
+def right(uid: str) -> bool:
+    return int(uid[3:]) not in WRONG[uid[:3]]
+
+
+def recipe(folder: Path, **parameters: Any) -> Recipe:
+    data = {
+        "recipe": 1,
+        "name": "asking",
+        "pools": {"rows": {"read": "table", "path": "rows.parquet"}},
+        "tables": {"good": {"from": "rows", "steps": [{"verify": {"class": "label", **parameters}}]}},
+        "releases": [{"table": "good", "layout": "huggingface", "to": "release"}],
+    }
+    (folder / "recipe.yaml").write_text(yaml.safe_dump(data, sort_keys=False))
+    return Recipe.load(folder / "recipe.yaml")
+
+
+def answer(run: Path, who: str = "Anna", most: int = 10_000) -> int:
+    """Somebody who knows the truth answers in the studio until nothing is asked any more, or so many rows."""
+    desks = Desks(run)
+    live = desks.queue("good")
+    given = 0
+    while given < most and (cards := live.take(who, min(20, most - given))):
+        live.say(who, [Answer(card.uid, "positive" if right(card.uid) else "negative", new_key()) for card in cards])
+        given += len(cards)
+    desks.store.close()  # as if it was killed: nothing is written but the history
+    return given
+
+
+def test_the_run_goes_on_with_what_was_said_in_the_studio(tmp_path: Path) -> None:
+    pool(tmp_path)
+    made = recipe(tmp_path)
+    run = tmp_path / "run"
+    with pytest.raises(WaitingForPeople, match="waiting for 600 verdicts on 600 rows"):
+        api.run(made, run)
+    answer(run, most=100)
+    with pytest.raises(WaitingForPeople, match="waiting for 500 verdicts on 500 rows"):
+        api.run(made, run)
+    assert answer(run) == 500
+    table = api.run(made, run).tables["good"]
+    assert set(table.read(["uid"])["uid"].to_pylist()) == {
+        f"{n}{r:03d}" for n in WRONG for r in range(300) if r not in WRONG[n]
+    }
+
+
+def test_clean_classes_stop_early_and_the_release_certifies_it(tmp_path: Path) -> None:
+    pool(tmp_path)
+    made = recipe(tmp_path, precision="98%")
+    run = tmp_path / "run"
+    with pytest.raises(WaitingForPeople):
+        api.run(made, run)
+    given = answer(run)
+    stops = plan(300, 0.98).stops
+    assert 300 + stops[0] <= given <= 300 + stops[1] + 20, "cats in full, dogs to a stop, and what was taken with it"
+    result = api.run(made, run)
+    kept = set(result.tables["good"].read(["uid"])["uid"].to_pylist())
+    assert {uid for uid in kept if uid[:3] == "cat"} == {
+        f"cat{row:03d}" for row in range(300) if row not in WRONG["cat"]
+    }
+    assert 299 <= sum(uid[:3] == "dog" for uid in kept) <= 300
+    document = json.loads((tmp_path / "release/certificate/certificate.json").read_text())
+    groups = {group["group"]: group for group in document["groups"]}
+    assert groups["cat"]["conclusion"] == "complete"
+    assert (groups["cat"]["right"], groups["cat"]["wrong"]) == (275, 25)
+    assert groups["dog"]["conclusion"] == "met"
+    assert groups["dog"]["concluded_after"] in stops
+    assert 0.98 <= groups["dog"]["bound"] <= 299 / 300
+    assert document["target"] == 0.98
+    assert "Anna" not in json.dumps(document)
+    assert "certificate/" in (tmp_path / "release/README.md").read_text()
+    assert api.verify(tmp_path / "release").ok
+    told = Table(run / "tables/good").record.steps[0].learned
+    assert "1 of 2 groups were shown to be good" in told
+    unseen = next(uid for uid in sorted(kept) if "kept, as its group" in api.why(run, uid)[0].chapters[0].explanation)
+    assert unseen[:3] == "dog"
+
+
+def test_buckets_are_groups_of_their_own(tmp_path: Path) -> None:
+    pool(tmp_path)
+    run = tmp_path / "run"
+    with pytest.raises(WaitingForPeople):
+        api.run(recipe(tmp_path, precision="95%", bucket="half"), run)
+    desks = Desks(run)
+    assert list(desks.queue("good").queue.groups) == ["cat · 0", "cat · 1", "dog · 0", "dog · 1"]
+    desks.store.close()
+    answer(run)
+    api.run(recipe(tmp_path, precision="95%", bucket="half"), run)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "words"),
+    [
+        ({"precision": "99%", "keep": 5}, "leave out keep"),
+        ({"precision": "99%", "partial": True}, "leave out partial"),
+        ({"precision": 1.0}, "between 50% and 100%"),
+        ({"confidence": "90%"}, "confidence is for precision"),
+        ({"precision": "99%", "rule": "dawid_skene", "annotators": 3}, "use rule: agree or majority"),
+    ],
+)
+def test_what_precision_does_not_go_with(tmp_path: Path, parameters: dict[str, Any], words: str) -> None:
+    pool(tmp_path)
+    with pytest.raises(RecipeError, match=words):
+        recipe(tmp_path, **parameters)
