@@ -1,0 +1,178 @@
+"""The views that the pages of the studio share: opened once, indexed in the background where that takes long."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from poolwright.core.errors import PoolwrightError
+from poolwright.core.files import digest_file
+from poolwright.core.table import RECORD
+from poolwright.explore.build import build_index, read_index
+from poolwright.explore.images import image_of
+from poolwright.explore.projection import Method, known_projection, project
+from poolwright.explore.search import Search, like_query, search, text_query
+from poolwright.explore.vectors import vector_columns
+from poolwright.explore.view import View
+from poolwright.studio.explore_asked import Asked
+from poolwright.studio.opened import OpenedRun, PictureCache
+from poolwright.studio.pictures import reduced
+
+AT_ONCE = 300_000
+"""Rows that are indexed while a page waits; more are indexed in the background."""
+
+_SEARCHES = 6
+"""Searches that are remembered: four bytes a row each."""
+
+
+@dataclass
+class Work:
+    """Something that goes on in the background.
+
+    Attributes:
+        done, all: how far it is; `all` is 0 where nobody knows.
+        failed: why it went wrong.
+    """
+
+    done: int = 0
+    all: int = 0
+    failed: str = ""
+    thread: threading.Thread | None = field(default=None, repr=False)
+
+    @property
+    def share(self) -> float:
+        return self.done / self.all if self.all else 0.0
+
+    @property
+    def going(self) -> bool:
+        return self.thread is not None and self.thread.is_alive()
+
+
+class Views:
+    """Views of the tables of a run.
+
+    Args:
+        opened: the run.
+    """
+
+    def __init__(self, opened: OpenedRun) -> None:
+        self.opened = opened
+        self._views: dict[str, tuple[str, View]] = {}
+        self._work: dict[tuple[str, ...], Work] = {}
+        self._searches: OrderedDict[tuple[str, str, str, str], Search] = OrderedDict()
+        self._pictures = PictureCache()
+        self._lock = threading.Lock()
+        self._building = threading.Lock()
+
+    def get(self, name: str) -> View | Work:
+        """The view of a finished table, or how far the work on its index is.
+
+        Raises:
+            InputError: there is no such table, or it could not be indexed.
+        """
+        table = self.opened.table(name)
+        digest = digest_file(table.folder / RECORD)
+        known = self._views.get(name)
+        if known and known[0] == digest:
+            return known[1]
+        if read_index(self.opened.run, name) is None and table.record.rows_in > AT_ONCE:
+            key = ("index", name, digest)
+            work = self._begin(key, lambda work: self._index(name, work))
+            if not self._ended(key, work):
+                return work
+        with self._building:
+            if self._views.get(name, ("",))[0] != digest:
+                self._views[name] = (digest, View(self.opened.run, name))
+        return self._views[name][1]
+
+    def _index(self, name: str, work: Work) -> None:
+        def progress(done: int, rows: int) -> None:
+            work.done, work.all = done, rows
+
+        build_index(self.opened.run, name, progress)
+
+    def _begin(self, key: tuple[str, ...], function: Callable[[Work], object]) -> Work:
+        """Begin some work in the background, once."""
+        with self._lock:
+            if key not in self._work:
+                work = Work()
+                work.thread = threading.Thread(target=_guarded, args=(function, work), daemon=True)
+                self._work[key] = work
+                work.thread.start()
+            return self._work[key]
+
+    def _ended(self, key: tuple[str, ...], work: Work) -> bool:
+        """Whether it is over. What went wrong is told once; then it may be begun again."""
+        if work.going:
+            return False
+        with self._lock:
+            self._work.pop(key, None)
+        if work.failed:
+            raise PoolwrightError(work.failed)
+        return True
+
+    def searched(self, view: View, asked: Asked) -> Search:
+        """The scores of what was asked for, computed once.
+
+        Raises:
+            InputError: there are no vectors, no encoder, or no such row.
+        """
+        columns = vector_columns(view)
+        column = asked.vectors if asked.vectors in columns or not columns else columns[0]
+        what = asked.text if asked.like is None else str(asked.like)
+        key = (view.name, view.digest, column, f"{asked.like is None}{what}")
+        with self._lock:
+            if key in self._searches:
+                self._searches.move_to_end(key)
+                return self._searches[key]
+        if asked.like is not None:
+            query = like_query(view, column, asked.like)
+        else:
+            query = text_query(view, column, asked.text)
+        found = search(view, query)
+        with self._lock:
+            self._searches[key] = found
+            while len(self._searches) > _SEARCHES:
+                self._searches.popitem(last=False)
+        return found
+
+    def projected(self, view: View, column: str, method: Method) -> bool | Work:
+        """Whether a map is there, or the work on it."""
+        if known_projection(view, column, method) is not None:
+            return True
+        key = ("map", view.name, view.digest, column, method)
+        work = self._begin(key, lambda _: project(view, column, method))
+        if work.going and method == "pca" and work.thread is not None:
+            work.thread.join(2.0)
+        return self._ended(key, work) or work
+
+    def picture(self, view: View, position: int, edge: int) -> bytes | str:
+        """The picture of a row drawn anew, or why there is none."""
+
+        def draw() -> bytes | str:
+            data = image_of(view, position)
+            return data if isinstance(data, str) else reduced(data, edge)
+
+        return self._pictures.get((f"{view.name}/{view.digest}", str(position), edge), draw)
+
+
+def _guarded(function: Callable[[Work], object], work: Work) -> None:
+    try:
+        function(work)
+    except PoolwrightError as error:
+        work.failed = str(error)
+    except Exception as error:
+        work.failed = f"{type(error).__name__}: {error}"
+        raise
+
+
+def report_of(folder: Path, tables: list[Path]) -> Path | None:
+    """The report of a run, where it is newer than all its tables."""
+    path = folder / "report.html"
+    if not path.exists():
+        return None
+    made = path.stat().st_mtime_ns
+    return path if all((table / RECORD).stat().st_mtime_ns <= made for table in tables) else None
