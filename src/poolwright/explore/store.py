@@ -202,6 +202,10 @@ class Column:
         """Numbers of the values of one chunk, -1 for null. Facets only."""
         return np.asarray(self._codes[number].to_numpy(zero_copy_only=True))
 
+    def codes_at(self, positions: npt.ArrayLike) -> Codes:
+        """Numbers of the values of some rows, -1 for null. Facets only."""
+        return np.asarray(_take(self._codes, np.asarray(positions, np.int64), pa.int32()))
+
     def numbers(self, number: int) -> Float64:
         """One chunk as float64, NaN for null."""
         return as_numbers(self.chunk(number))

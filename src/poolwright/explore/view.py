@@ -29,8 +29,8 @@ Integers = npt.NDArray[np.int64]
 SHUFFLED = "shuffled"
 """Sort by the hash of the uid: a sample that any number of rows goes on with."""
 
-_MASKS, _COUNTS = 48, 64
-"""Clauses whose rows are remembered, one bit a row; filters whose counts are."""
+_MASKS = 48
+"""Clauses whose rows are remembered, one bit a row."""
 
 BINS = 48
 
@@ -237,19 +237,23 @@ class View:
             most: values to give, besides those that were chosen.
             like: only values that hold these words.
         """
+        own = [clause for clause in chosen.clauses if isinstance(clause, Among) and clause.column == name]
+        rows = self.value_counts(name, chosen.without(lambda clause: clause in own))
+        names: list[str | None] = [None, *self.column(name).names]
+        asked = {value for clause in own for value in clause.values}
+        return _facet(name, names, rows, asked, most, like)
+
+    def value_counts(self, name: str, chosen: Filter = Filter()) -> Integers:
+        """Rows of a filter by the value of a facet: of no value first, then in the order of its `names`."""
         column = self.column(name)
         if not column.facet:
             raise InputError(f"'{name}' has too many different values to be counted by")
-        own = [clause for clause in chosen.clauses if isinstance(clause, Among) and clause.column == name]
-        others = chosen.without(lambda clause: clause in own).clauses
         rows = np.zeros(len(column.names) + 1, np.int64)
         for chunk in range(self.chunks):
             codes = column.codes(chunk)
-            codes = codes[self._all_of(others, chunk)] if others else codes
+            codes = codes[self._all_of(chosen.clauses, chunk)] if chosen.clauses else codes
             rows += np.bincount(codes + 1, minlength=len(rows))
-        names: list[str | None] = [None, *column.names]
-        asked = {value for clause in own for value in clause.values}
-        return _facet(name, names, rows, asked, most, like)
+        return rows
 
     def histogram(
         self, name: str, chosen: Filter = Filter(), bins: int = BINS, ends: tuple[float, float] | None = None

@@ -15,7 +15,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
 from poolwright.core.errors import PoolwrightError
-from poolwright.studio import explore, home
+from poolwright.studio import explore, explore_compare, explore_map, explore_report, home
 from poolwright.studio.access import Access
 from poolwright.studio.guard import Guard
 from poolwright.studio.opened import OpenedRun, Studio
@@ -23,10 +23,10 @@ from poolwright.studio.pages import page
 from poolwright.studio.verifying import asking, estimating, making, results
 from poolwright.studio.verifying.live import Desks
 
-NAV = (("/", "Run"), ("/verify", "Verify"), ("/explore", "Explore"))
+NAV = (("/", "Run"), ("/verify", "Verify"), ("/explore", "Explore"), ("/report", "Report"))
 """Pages in the bar at the top: path, words."""
 
-ROUTERS = (home.router, making.router, asking.router, estimating.router, results.router, explore.router)
+ROUTERS = (home.router, making.router, asking.router, estimating.router, results.router, explore.router, explore_map.router, explore_compare.router, explore_report.router)
 
 LIMITS = {"/verify/*/import": results.MOST_IMPORTED + 10_000, "/verify/*/take": 600_000, "/verify/*/leave": 600_000}
 """Bytes of a post at most, by path, where it may be longer than others; '*' stands for one part of it."""

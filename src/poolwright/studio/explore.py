@@ -99,6 +99,11 @@ class Card:
     values: tuple[str, ...] = ()
 
 
+def base_of(name: str) -> str:
+    """Where the pages of a table lie."""
+    return f"/explore/{quote(name, safe='')}"
+
+
 def open_view(request: Request, views: Views, name: str) -> View | Response:
     """The view of a table, or the page that tells how far its index is."""
     found = views.get(name)
@@ -113,7 +118,7 @@ def explore(studio: StudioOf) -> Response:
     names = studio.opened.table_names()
     if not names:
         raise InputError("no table of this run is finished yet; run the recipe first")
-    return RedirectResponse(f"/explore/{quote(names[-1], safe='')}", 303)
+    return RedirectResponse(base_of(names[-1]), 303)
 
 
 @router.get("/explore/{name}")
@@ -122,7 +127,7 @@ def rows_page(request: Request, studio: StudioOf, views: ViewsOf, name: str) -> 
     view = open_view(request, views, name)
     if isinstance(view, Response):
         return view
-    base = f"/explore/{quote(name, safe='')}"
+    base = base_of(name)
     try:
         asked = read_asked(view, request.query_params.multi_items())
         found, search, trouble = _searched(views, view, asked)
@@ -367,17 +372,17 @@ def more_rows(
     request: Request, views: ViewsOf, name: str, start: Annotated[int, Query(ge=0, le=1 << 40)] = 0
 ) -> Response:
     """The next rows of a page."""
-    view, asked, search = _again(request, views, name)
+    view, asked, search = read_again(request, views, name)
     _, cards, following = _cards(view, asked, search, start)
-    base = f"/explore/{quote(name, safe='')}"
+    base = base_of(name)
     return page(request, "explore_cards.html.j2", base=base, asked=asked, cards=cards, following=following)
 
 
 @router.get("/explore/{name}/facets")
 def all_facets(request: Request, views: ViewsOf, name: str) -> Response:
     """The facets of a page, where they come after it."""
-    view, asked, _ = _again(request, views, name)
-    base = f"/explore/{quote(name, safe='')}"
+    view, asked, _ = read_again(request, views, name)
+    base = base_of(name)
     boxes = {"facets": facet_boxes(view, asked, base), "numbers": number_boxes(view, asked, base)}
     return page(request, "explore_facets.html.j2", **boxes)
 
@@ -392,8 +397,8 @@ def one_facet(
     most: Annotated[int, Query(ge=1, le=MOST_FACET_VALUES)] = FACET_VALUES,
 ) -> Response:
     """The values of one facet."""
-    view, asked, _ = _again(request, views, name)
-    box = facet_box(view, asked, f"/explore/{quote(name, safe='')}", facet, most, like)
+    view, asked, _ = read_again(request, views, name)
+    box = facet_box(view, asked, base_of(name), facet, most, like)
     return page(request, "explore_values.html.j2", box=box)
 
 
@@ -402,12 +407,12 @@ def one_number(
     request: Request, views: ViewsOf, name: str, column: Annotated[str, Query(alias="name", max_length=500)]
 ) -> Response:
     """The histogram of one column."""
-    view, asked, _ = _again(request, views, name)
-    box = number_box(view, asked, f"/explore/{quote(name, safe='')}", column)
+    view, asked, _ = read_again(request, views, name)
+    box = number_box(view, asked, base_of(name), column)
     return page(request, "explore_number.html.j2", box=box)
 
 
-def _again(request: Request, views: Views, name: str) -> tuple[View, Asked, Search | None]:
+def read_again(request: Request, views: Views, name: str) -> tuple[View, Asked, Search | None]:
     """What a piece of a page is about."""
     view = ready(views, name)
     asked = read_asked(view, request.query_params.multi_items())
@@ -438,7 +443,7 @@ def one_row(request: Request, views: ViewsOf, name: str, at: Annotated[int, Quer
         request,
         "explore_row.html.j2",
         table=name,
-        base=f"/explore/{quote(name, safe='')}",
+        base=base_of(name),
         at=at,
         uid=uid,
         reason=reason,
@@ -468,7 +473,7 @@ def row_picture(
 @router.get("/explore/{name}/uids")
 def uids(request: Request, views: ViewsOf, name: str) -> Response:
     """The uids that a filter finds, one a line: a list that the step `remove` reads."""
-    view, asked, search = _again(request, views, name)
+    view, asked, search = read_again(request, views, name)
     found: Iterable[str | None] = view.uids(filter_of(asked, search))
     text = "".join(f"{uid}\n" for uid in found if uid is not None and "\n" not in uid)
     headers = {"content-disposition": 'attachment; filename="uids.txt"'}

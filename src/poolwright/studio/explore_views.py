@@ -8,13 +8,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from poolwright.core.errors import PoolwrightError
 from poolwright.core.files import digest_file
 from poolwright.core.table import RECORD
 from poolwright.explore.build import build_index, read_index
+from poolwright.explore.clauses import Filter, Picked
 from poolwright.explore.images import image_of
 from poolwright.explore.projection import Method, known_projection, project
 from poolwright.explore.search import Search, like_query, search, text_query
+from poolwright.explore.selections import save_selection
 from poolwright.explore.vectors import vector_columns
 from poolwright.explore.view import View
 from poolwright.studio.explore_asked import Asked
@@ -149,6 +153,21 @@ class Views:
             work.thread.join(2.0)
         return self._ended(key, work) or work
 
+    def kept_search(self, view: View, search: Search, chosen: Filter) -> Picked:
+        """What a filter finds of a search, as a selection, which views without the search know."""
+        positions = np.flatnonzero(search.view.rows_of(chosen))
+        return Picked(save_selection(view.folder, positions, view.rows))
+
+    def report(self, folder: Path) -> Path | Work:
+        """Draw the report of the run: its file, or how far it is."""
+        from poolwright.api import report
+
+        key = ("report", str(folder))
+        work = self._begin(key, lambda _: report(folder))
+        if work.thread is not None:
+            work.thread.join(2.0)
+        return folder / "report.html" if self._ended(key, work) else work
+
     def picture(self, view: View, position: int, edge: int) -> bytes | str:
         """The picture of a row drawn anew, or why there is none."""
 
@@ -167,12 +186,3 @@ def _guarded(function: Callable[[Work], object], work: Work) -> None:
     except Exception as error:
         work.failed = f"{type(error).__name__}: {error}"
         raise
-
-
-def report_of(folder: Path, tables: list[Path]) -> Path | None:
-    """The report of a run, where it is newer than all its tables."""
-    path = folder / "report.html"
-    if not path.exists():
-        return None
-    made = path.stat().st_mtime_ns
-    return path if all((table / RECORD).stat().st_mtime_ns <= made for table in tables) else None

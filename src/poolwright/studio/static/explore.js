@@ -182,14 +182,20 @@ function choose(card) {
   here()?.classList.remove("here");
   card.classList.add("here");
   card.scrollIntoView({ block: "nearest" });
+  open(card.dataset.at);
+}
+
+function open(at) {
   const drawer = document.getElementById("drawer");
   drawer.hidden = false;
-  window.htmx.ajax("GET", `${root().dataset.base}/row?at=${card.dataset.at}`, { target: drawer, swap: "innerHTML" });
+  window.htmx.ajax("GET", `${root().dataset.base}/row?at=${at}`, { target: drawer, swap: "innerHTML" });
+  history.replaceState(null, "", changed({ at }));
 }
 
 function close() {
   document.getElementById("drawer").hidden = true;
   here()?.classList.remove("here");
+  history.replaceState(null, "", changed({ at: null }));
 }
 
 document.addEventListener("click", (event) => {
@@ -228,5 +234,7 @@ document.addEventListener("click", async (event) => {
 });
 
 document.addEventListener("error", (event) => event.target.tagName === "IMG" && event.target.classList.add("gone"), true);
+const asked = new URL(location.href).searchParams.get("at");
+if (asked) addEventListener("load", () => open(asked));
 document.body.addEventListener("htmx:afterSettle", () => { for (const number of document.querySelectorAll(".number")) showRange(number); });
 ready();

@@ -1,0 +1,197 @@
+"""Two groups of rows side by side: pictures of both, and the columns in which they differ."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Annotated
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import RedirectResponse, Response
+
+from poolwright.core.errors import PoolwrightError
+from poolwright.explore.build import DROPPED_BY
+from poolwright.explore.clauses import Filter
+from poolwright.explore.comparing import Difference, differences
+from poolwright.explore.view import SHUFFLED, Counts, View
+from poolwright.studio.explore import ViewsOf, base_of, filter_of, open_view
+from poolwright.studio.explore_asked import Asked, Pairs, read_asked, shown, words
+from poolwright.studio.explore_views import Views
+from poolwright.studio.pages import StudioOf, page
+
+router = APIRouter()
+
+SIDES = ("a", "b")
+_PICTURES = 40
+_MOST_DIFFERENCES = 12
+_CHOICES, _CHOICE_FACETS = 40, 8
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the two groups."""
+
+    letter: str
+    asked: Asked
+    count: Counts
+    pictures: tuple[int, ...]
+    chips: tuple[tuple[str, str], ...]
+    outcomes: tuple[tuple[str, str, bool], ...]
+    rest: Pairs
+
+
+@dataclass(frozen=True)
+class Line:
+    """A value with its share of each group in per cent, and the lengths of their bars."""
+
+    words: str
+    first: float
+    second: float
+    first_bar: float
+    second_bar: float
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A column as it differs."""
+
+    column: str
+    distance: float
+    lines: tuple[Line, ...]
+    shapes: tuple[str, str]
+    ends: tuple[str, str]
+
+
+@router.get("/explore/{name}/compare")
+def compare_page(
+    request: Request,
+    studio: StudioOf,
+    views: ViewsOf,
+    name: str,
+    side: Annotated[str, Query(pattern="^[ab]?$")] = "",
+) -> Response:
+    """Two groups of rows."""
+    view = open_view(request, views, name)
+    if isinstance(view, Response):
+        return view
+    pairs = request.query_params.multi_items()
+    if side:
+        return RedirectResponse(f"{base_of(name)}/compare?{urlencode(_beside(view, pairs))}", 303)
+    asked = [_side(view, pairs, letter) for letter in SIDES]
+    found = [_found(views, view, one) for one in asked]
+    trouble, filters = next((words for _, words in found if words), ""), [chosen for chosen, _ in found]
+    sides = [_shown(name, view, letter, asked, chosen) for letter, chosen in zip(SIDES, filters, strict=True)]
+    different = differences(view, *filters) if all(one.count.rows for one in sides) else []
+    return page(
+        request,
+        "explore_compare.html.j2",
+        table=name,
+        base=base_of(name),
+        tables=studio.opened.table_names(),
+        view=view,
+        sides=sides,
+        charts=[_chart(view, one) for one in different[:_MOST_DIFFERENCES]],
+        swapped=urlencode([*_named("a", asked[1]), *_named("b", asked[0])]),
+        choices=_choices(view),
+        trouble=trouble,
+    )
+
+
+def _beside(view: View, pairs: Pairs) -> Pairs:
+    """These rows as the first group, and those it is natural to hold them against as the second."""
+    asked = read_asked(view, pairs)
+    other = Asked().outcome(not asked.kept) if asked.kept is not None else Asked()
+    if asked.filter.clauses and asked.kept is not None:
+        other = asked.outcome(not asked.kept)
+    return [*_named("a", replace(asked, sort="")), *_named("b", other)]
+
+
+def _named(letter: str, asked: Asked) -> Pairs:
+    return [(f"{letter}.{name}", value) for name, value in asked.pairs()]
+
+
+def _side(view: View, pairs: Pairs, letter: str) -> Asked:
+    mine = [(name.removeprefix(f"{letter}."), value) for name, value in pairs if name.startswith(f"{letter}.")]
+    asked = read_asked(view, mine)
+    for column, value in (_added(value) for name, value in mine if name == "add"):
+        if column in view.facets:
+            asked = asked.toggled(column, value)
+    if not any(name.startswith(("a.", "b.")) for name, _ in pairs):
+        return Asked().outcome(letter == "a")  # the kept rows beside the dropped ones
+    return asked
+
+
+def _added(text: str) -> tuple[str, str | None]:
+    try:
+        column, value = json.loads(text)
+    except ValueError:
+        return "", None
+    return str(column), None if value is None else str(value)
+
+
+def _found(views: Views, view: View, asked: Asked) -> tuple[Filter, str]:
+    """The filter of a group; of a search with a threshold the rows above it."""
+    if not asked.searches:
+        return asked.filter, ""
+    try:
+        search = views.searched(view, asked)
+        return Filter((views.kept_search(view, search, filter_of(asked, search)),)), ""
+    except PoolwrightError as error:
+        return asked.filter, str(error)
+
+
+def _shown(name: str, view: View, letter: str, asked: Sequence[Asked], chosen: Filter) -> Side:
+    mine = asked[SIDES.index(letter)]
+    others = [pair for one, side in zip(SIDES, asked, strict=True) if one != letter for pair in _named(one, side)]
+
+    def url(changed: Asked) -> str:
+        return f"{base_of(name)}/compare?{urlencode([*_named(letter, changed), *others, (f'{letter}.', '')])}"
+
+    outcomes = ((None, "all"), (True, "kept"), (False, "dropped"))
+    return Side(
+        letter,
+        mine,
+        view.count(chosen),
+        view.page(chosen, SHUFFLED, size=_PICTURES).positions,
+        tuple((words(view, clause), url(mine.without(clause))) for clause in mine.filter.clauses)
+        + ((((f"search: {mine.text or 'like a row'}", url(mine.unsearched())),)) if mine.searches else ()),
+        tuple((text, url(mine.outcome(kept)), mine.kept == kept) for kept, text in outcomes),
+        [*_named(letter, mine), *others],
+    )
+
+
+def _choices(view: View) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Values that can be added to a group, by facet."""
+    found = []
+    for name in view.facets[:_CHOICE_FACETS]:
+        values = view.facet(name, most=_CHOICES).values
+        found.append((name, [(value.name or _nothing(name), json.dumps([name, value.name])) for value in values]))
+    return found
+
+
+def _nothing(name: str) -> str:
+    return "kept" if name == DROPPED_BY else "no value"
+
+
+def _chart(view: View, one: Difference) -> Chart:
+    column = view.column(one.column)
+    most = max([1e-9, *one.first, *one.second])
+    lines = tuple(
+        Line(name or _nothing(one.column), 100 * first, 100 * second, 100 * first / most, 100 * second / most)
+        for name, first, second in zip(one.names, one.first, one.second, strict=False)
+    )
+    shapes = ("", "") if one.names else (_shape(one.first, most), _shape(one.second, most))
+    ends = ("", "") if one.names else (shown(column, one.ends[0]), shown(column, one.ends[1]))
+    return Chart(one.column, one.distance, lines, shapes, ends)
+
+
+def _shape(shares: Sequence[float], most: float) -> str:
+    """The outline of a histogram in a box of 100 by 100, as the points of a polygon."""
+    width = 100 / len(shares)
+    points = ["0,100"]
+    for place, share in enumerate(shares):
+        high = f"{100 - 96 * share / most:.1f}"
+        points += [f"{place * width:.2f},{high}", f"{(place + 1) * width:.2f},{high}"]
+    return " ".join([*points, "100,100"])

@@ -1,0 +1,218 @@
+"""The map of a table: its points, their colours, and what a lasso took."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Annotated, Any, cast
+
+import numpy as np
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel, Field
+
+from poolwright.core.columns import LABEL, TEXT, TITLE, UID
+from poolwright.core.errors import InputError
+from poolwright.explore.build import DROPPED_BY
+from poolwright.explore.clauses import Filter, Picked
+from poolwright.explore.colours import NOTHING, OTHER, colours
+from poolwright.explore.projection import METHODS, Method, Projection, known_projection
+from poolwright.explore.search import SCORE
+from poolwright.explore.selections import save_selection
+from poolwright.explore.vectors import vector_columns
+from poolwright.explore.view import SHUFFLED, View
+from poolwright.studio.explore import ViewsOf, base_of, filter_of, open_view, read_again, ready
+from poolwright.studio.explore_asked import Asked, brief, number, read_asked, shown, words
+from poolwright.studio.explore_views import Views, Work
+from poolwright.studio.pages import StudioOf, page
+
+router = APIRouter()
+
+_SAMPLE = 24
+_COLOUR_FIRST = (LABEL, "cluster", "bucket", "continent", "split", DROPPED_BY)
+
+MethodOf = Annotated[str, Query(pattern="^(pca|tsne)$")]
+
+
+@router.get("/explore/{name}/map")
+def map_page(
+    request: Request,
+    studio: StudioOf,
+    views: ViewsOf,
+    name: str,
+    method: MethodOf = "pca",
+    by: Annotated[str, Query(max_length=500)] = "",
+) -> Response:
+    """The map."""
+    view = open_view(request, views, name)
+    if isinstance(view, Response):
+        return view
+    asked = read_asked(view, request.query_params.multi_items())
+    columns = vector_columns(view)
+    choices = _colour_choices(view, asked)
+    return page(
+        request,
+        "explore_map.html.j2",
+        table=name,
+        base=base_of(name),
+        tables=studio.opened.table_names(),
+        view=view,
+        asked=asked,
+        vectors=columns,
+        vec=asked.vectors if asked.vectors in columns else next(iter(columns), ""),
+        method=method,
+        methods=METHODS,
+        tsne=find_spec("openTSNE") is not None,
+        choices=choices,
+        by=by if by in choices else next((one for one in _COLOUR_FIRST if one in choices), choices[0]),
+        chips=[(words(view, clause), f"{base_of(name)}/map?{asked.without(clause).query()}") for clause in asked.filter.clauses],
+    )
+
+
+def _colour_choices(view: View, asked: Asked) -> list[str]:
+    facets = [column.name for column in view.columns if column.facet]
+    return [*([SCORE] if asked.searches else []), *facets, *(one for one in view.numbers if one not in facets)]
+
+
+def _projection(views: Views, view: View, vec: str, method: str) -> Projection | Work:
+    made = views.projected(view, vec, cast(Method, method))
+    if isinstance(made, Work):
+        return made
+    found = known_projection(view, vec, cast(Method, method))
+    if found is None:
+        raise InputError("the map was made anew while it was looked at; reload the page")
+    return found
+
+
+@router.get("/explore/{name}/map/points")
+def points(views: ViewsOf, name: str, vec: Annotated[str, Query(max_length=500)], method: MethodOf = "pca") -> Response:
+    """Places of the points: their number (uint32), the rows they were drawn of (uint32), x and y of each (float32),
+    and the position of each (uint32); little-endian. While the map is being made: 202."""
+    view = ready(views, name)
+    found = _projection(views, view, vec, method)
+    if isinstance(found, Work):
+        return JSONResponse({"making": method}, 202)
+    head = np.array([len(found.positions), found.of], "<u4").tobytes()
+    body = found.places.astype("<f4").tobytes() + found.positions.astype("<u4").tobytes()
+    return Response(head + body, media_type="application/octet-stream")
+
+
+@router.get("/explore/{name}/map/colours")
+def point_colours(
+    request: Request,
+    views: ViewsOf,
+    name: str,
+    vec: Annotated[str, Query(max_length=500)],
+    by: Annotated[str, Query(max_length=500)],
+    method: MethodOf = "pca",
+) -> Response:
+    """Colours of the points, and which of them the filter finds."""
+    view, asked, search = read_again(request, views, name)
+    found = _projection(views, view, vec, method)
+    if isinstance(found, Work):
+        return JSONResponse({"making": method}, 202)
+    chosen = filter_of(asked, search)
+    there = view.rows_of(chosen)[found.positions] if chosen.clauses else np.ones(len(found.positions), bool)
+    made = colours(view, by, found.positions)
+    return JSONResponse(
+        {
+            "shades": made.shades,
+            "legend": [{"code": hue.code, "words": _hue(view, by, hue.words, hue.code), "rows": hue.rows} for hue in made.hues],
+            "codes": base64.b64encode(made.codes.tobytes()).decode(),
+            "found": base64.b64encode(np.packbits(there, bitorder="little").tobytes()).decode(),
+            "points": int(there.sum()),
+        }
+    )
+
+
+def _hue(view: View, by: str, text: str | None, code: int) -> str:
+    if text is None:
+        return {OTHER: "other values", NOTHING: "kept" if by == DROPPED_BY else "no value"}.get(code, "")
+    column = view.column(by)
+    return text if column.facet else shown(column, number(None, text))
+
+
+@router.get("/explore/{name}/brief")
+def brief_row(views: ViewsOf, name: str, at: Annotated[int, Query(ge=0)]) -> Response:
+    """A few words about one row, for the point under the pointer."""
+    view = ready(views, name)
+    view.place(at)
+    known = {column.name for column in view.columns}
+    names = [UID, DROPPED_BY, *(one for one in (LABEL, TITLE, TEXT) if one in known)]
+    row = view.read([at], names)[0]
+    told = [brief(row[one], 90) for one in names[2:] if row[one] is not None]
+    return JSONResponse({"uid": row[UID], "words": told[:2], "lost": row[DROPPED_BY]})
+
+
+class Lasso(BaseModel):
+    """Points of a map that someone drew around.
+
+    Attributes:
+        vec, method: of the map.
+        bits: a bit a point, least first, in base64.
+    """
+
+    vec: str = Field(max_length=500)
+    method: str = Field(pattern="^(pca|tsne)$")
+    bits: str = Field(max_length=40_000)
+
+
+@router.post("/explore/{name}/map/selection")
+def select(views: ViewsOf, name: str, lasso: Lasso) -> Response:
+    """Keep what a lasso took, under a name that filters know."""
+    view = ready(views, name)
+    found = _projection(views, view, lasso.vec, lasso.method)
+    if isinstance(found, Work):
+        raise InputError("the map is still being made")
+    try:
+        packed = np.frombuffer(base64.b64decode(lasso.bits, validate=True), np.uint8)
+    except binascii.Error:
+        raise InputError("the selection is damaged; draw it again") from None
+    bits = np.unpackbits(packed, bitorder="little")[: len(found.positions)].astype(bool)
+    picked = found.positions[: len(bits)][bits]
+    return JSONResponse({"selection": save_selection(view.folder, picked, view.rows), "rows": len(picked)})
+
+
+@dataclass(frozen=True)
+class PickedValue:
+    """A value with its rows in a selection, and in the whole table."""
+
+    words: str
+    rows: int
+    of: int
+
+
+@router.get("/explore/{name}/map/picked")
+def picked(
+    request: Request,
+    views: ViewsOf,
+    name: str,
+    sel: Annotated[str, Query(pattern="^[0-9a-f]{16}$")],
+    by: Annotated[str, Query(max_length=500)] = "",
+) -> Response:
+    """What a selection holds."""
+    view = ready(views, name)
+    chosen = Filter((Picked(sel),))
+    asked = Asked(filter=chosen)
+    sample = view.page(chosen, SHUFFLED, size=_SAMPLE)
+    known = by in {column.name for column in view.columns if column.facet}
+    return page(
+        request,
+        "explore_picked.html.j2",
+        base=base_of(name),
+        query=asked.query(),
+        count=view.count(chosen),
+        sample=sample.positions,
+        by=by if known else "",
+        values=_values(view, chosen, by) if known else [],
+    )
+
+
+def _values(view: View, chosen: Filter, by: str) -> list[PickedValue]:
+    whole: dict[str | None, Any] = {value.name: value.rows for value in view.facet(by, most=1 << 16).values}
+    return [
+        PickedValue(value.name or ("kept" if by == DROPPED_BY else "no value"), value.rows, whole.get(value.name, value.rows))
+        for value in view.facet(by, chosen, most=8).values
+    ]

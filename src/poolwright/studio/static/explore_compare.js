@@ -1,0 +1,9 @@
+// Two groups: a value that is chosen is added at once.
+document.addEventListener("change", (event) => {
+  if (event.target.matches(".add select")) event.target.form.requestSubmit();
+  if (event.target.id === "ex-table") location.assign(`/explore/${encodeURIComponent(event.target.value)}/compare`);
+});
+document.addEventListener("submit", (event) => {
+  for (const field of event.target.elements) if (field.name && field.value === "") field.disabled = true;
+});
+document.addEventListener("error", (event) => event.target.tagName === "IMG" && event.target.classList.add("gone"), true);
