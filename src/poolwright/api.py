@@ -1,5 +1,5 @@
-"""The Python API: check, plan, run, show, why, search, audit, accuracy, report, verify, apply, convert, import_clear,
-fetch, rebuild, train_encoder.
+"""The Python API: check, plan, run, show, why, explore, search, audit, accuracy, report, verify, apply, convert,
+import_clear, fetch, rebuild, train_encoder.
 
 The CLI renders what these return.
 """
@@ -34,6 +34,7 @@ from poolwright.run.why import why as _why
 from poolwright.verify.exchange import write_all_answers
 
 if TYPE_CHECKING:
+    from poolwright.explore.view import View
     from poolwright.fetch.fetch import Fetched, SourceLike
     from poolwright.fetch.options import FetchOptions
     from poolwright.fetch.recovery import Recovery
@@ -268,6 +269,25 @@ def why(folder: str | Path, uid: str) -> list[Story]:
         InputError: no finished table has read the row.
     """
     return _why(_open_run(folder), uid)
+
+
+def explore(folder: str | Path, table: str | None = None) -> View:
+    """Look around in the rows of a finished table, kept and dropped: facets, filters, search, map.
+
+    The first call reads the table and its source once, and writes an index to `<run>/explore`.
+
+    Args:
+        folder: the run folder.
+        table: its name; default the last one.
+
+    Raises:
+        RecipeError: no such table.
+        InputError: it is not finished.
+    """
+    from poolwright.explore.view import View
+
+    work = _open_run(folder)
+    return View(work, table or show(folder)[-1].name)
 
 
 def audit(

@@ -28,6 +28,12 @@ def test_null_and_nan_are_not_true() -> None:
     assert kept("score is null", score=score) == [1, 2]
 
 
+def test_minus_zero_is_zero() -> None:
+    score = pa.array([-0.0, 0.0])
+    assert kept("score >= 0 and score = 0", score=score) == [0, 1]
+    assert kept("score < 0", score=score) == []
+
+
 def test_case_takes_its_else_where_a_condition_is_null() -> None:
     expression = (
         "case when x > 1 then false when (case when x is null then true else false end) then true else x = 1 end"

@@ -49,7 +49,7 @@ class Rows:
         if pa.types.is_boolean(array.type):
             array = array.cast(pa.int8())
         if pa.types.is_temporal(array.type):
-            array = array.cast(pa.int64())
+            array = array.cast(pa.int32() if array.type.bit_width == 32 else pa.int64())
         return np.asarray(array.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False))
 
     def vectors(self, name: str) -> np.ndarray:

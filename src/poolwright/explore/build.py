@@ -1,14 +1,16 @@
 """The index of a table: the columns of its kept and dropped rows, in files that are mapped. Built once a table.
 
 Rows have positions: the kept ones in their order, then the dropped ones in the order of the source. The index lies in
-`<run>/explore/<table>` and is known to be of the table by the digest of its record; it is only a cache.
+`<run>/explore/<table>/<digest of the table's record>`, so that it is of the table as it is; it is only a cache.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +24,7 @@ from poolwright.core.files import digest_file, remove, sync_folder
 from poolwright.core.rows import one_array
 from poolwright.core.table import RECORD, Table
 from poolwright.explore.dropped import MOST_WITH_VECTORS, Fallen, fallen, replay_of
-from poolwright.explore.store import ColumnWriter, is_stored, stored_type
+from poolwright.explore.store import CHUNK, ColumnWriter, is_stored, stored_type
 from poolwright.kernels.hashing import hash64, hash_key
 from poolwright.run.plan import plan_table
 from poolwright.run.runs import Run
@@ -54,44 +56,61 @@ class Segment:
     rows: int
 
 
-def index_folder(run: Run, name: str) -> Path:
-    return run.folder / "explore" / name
+def index_folder(table: Table) -> Path:
+    """Where the index of a finished table lies, and what is kept with it: orders, selections, queries, maps."""
+    digest = digest_file(table.folder / RECORD)
+    return table.folder.parent.parent / "explore" / table.name / digest[:16]
 
 
-def read_index(run: Run, name: str) -> dict[str, Any] | None:
-    """What the index of a finished table says; None where there is none of this table as it is."""
-    path = index_folder(run, name) / INDEX
+def read_index(folder: Path) -> dict[str, Any] | None:
+    """What an index says; None where there is none, or one of another version."""
+    path = folder / INDEX
     if not path.exists():
         return None
     found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    record = digest_file(run.table_folder(name) / RECORD)
-    return found if (found["format"], found["record"]) == (FORMAT, record) else None
+    return found if found["format"] == FORMAT else None
 
 
-def build_index(run: Run, name: str, progress: Progress = lambda done, rows: None) -> None:
+def build_index(run: Run, name: str, progress: Progress = lambda done, rows: None, chunk_rows: int = CHUNK) -> None:
     """Write the index of a finished table, in one pass over its rows and its source.
 
     Memory is a batch of rows and a chunk of each column, however many rows there are.
 
+    Args:
+        run: the run.
+        name: of the table.
+        progress: is told how far it is.
+        chunk_rows: rows of a chunk, a multiple of 8; changes no answer.
+
     Raises:
         InputError: the table is not finished, or its source cannot be read.
     """
-    folder = index_folder(run, name)
-    partial = folder.with_name(f"{name}.{os.getpid()}.partial")
+    folder = index_folder(run.table(name))
+    partial = folder.with_name(f"{folder.name}.{os.getpid()}-{threading.get_ident()}.partial")
     remove(partial)
     partial.mkdir(parents=True)
     try:
-        _Build(run, name, partial, progress).write()
-        remove(folder)
-        os.replace(partial, folder)
-        sync_folder(folder.parent)
+        _Build(run, name, partial, progress, chunk_rows).write()
+        if read_index(folder) is None:  # another process may have been quicker
+            remove(folder)
+            os.replace(partial, folder)
+            sync_folder(folder.parent)
+        _remove_others(folder)
     finally:
         remove(partial)
 
 
+def _remove_others(folder: Path) -> None:
+    """Remove indexes of the table as it was before; one that is being built has another name."""
+    for other in folder.parent.iterdir():
+        if other != folder and not other.name.endswith(".partial"):
+            with suppress(OSError):  # Windows removes no file that is mapped
+                remove(other)
+
+
 class _Build:
-    def __init__(self, run: Run, name: str, folder: Path, progress: Progress) -> None:
-        self.folder, self.progress = folder, progress
+    def __init__(self, run: Run, name: str, folder: Path, progress: Progress, chunk_rows: int) -> None:
+        self.folder, self.progress, self.chunk_rows = folder, progress, chunk_rows
         self.table = run.table(name)
         record = self.table.record
         plan = plan_table(run.recipe.tables[name], run.source(name), run.recipe.source)
@@ -104,7 +123,7 @@ class _Build:
         drawn = _drawn([rows for _, rows in self.gone], names, self.key)
         self.gone_parts = {part for (part, _), chosen in zip(self.gone, drawn, strict=True) if chosen}
         self.reasons = [None, *(f"{one.verb}: {one.words}" for one in record.reasons)]
-        self.writers = _writers(folder, [self.table.schema, self.replay.schema])
+        self.writers = _writers(folder, [self.table.schema, self.replay.schema], chunk_rows)
         self.segments: list[Segment] = []
         self.at = 0
         kept = sum(part.rows for part, chosen in zip(record.parts, self.kept_parts, strict=True) if chosen)
@@ -119,7 +138,7 @@ class _Build:
         columns = [writer.close() for writer in self.writers.values()]
         index = {
             "format": FORMAT,
-            "record": digest_file(self.table.folder / RECORD),
+            "chunk_rows": self.chunk_rows,
             "rows": self.at,
             "kept": kept,
             "kept_in_all": self.table.record.rows_kept,
@@ -178,7 +197,7 @@ def _drawn(rows: Sequence[int], names: Sequence[str], key: int) -> list[bool]:
     return list(map(bool, drawn))
 
 
-def _writers(folder: Path, schemas: Sequence[pa.Schema]) -> dict[str, ColumnWriter]:
+def _writers(folder: Path, schemas: Sequence[pa.Schema], chunk_rows: int) -> dict[str, ColumnWriter]:
     """A writer for every column that is stored, of kept rows first, then those that only dropped rows have."""
     fields: dict[str, pa.Field] = {DROPPED_BY: pa.field(DROPPED_BY, pa.large_string())}
     for field in (field for schema in schemas for field in schema):
@@ -187,8 +206,10 @@ def _writers(folder: Path, schemas: Sequence[pa.Schema]) -> dict[str, ColumnWrit
     for name, dtype in ((PLACE, pa.int64()), (CODE, pa.uint16()), (RANK, pa.int64())):
         fields[name] = pa.field(name, dtype)
     facets = set(fields) - {UID, PLACE, CODE, RANK}
-    writers = (ColumnWriter(folder, number, field, name in facets) for number, (name, field) in enumerate(fields.items()))
-    return {writer.field.name: writer for writer in writers}
+    return {
+        name: ColumnWriter(folder, number, field, name in facets, chunk_rows)
+        for number, (name, field) in enumerate(fields.items())
+    }
 
 
 def _as(rows: pa.Table, name: str, dtype: pa.DataType) -> pa.Array:

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from poolwright.core.columns import is_text
 from poolwright.core.errors import InputError, did_you_mean
 from poolwright.core.rows import Rows
-from poolwright.explore.store import CHUNK, Column
+from poolwright.explore.store import Column
 from poolwright.kernels.sql import parse
 
 Bools = npt.NDArray[np.bool_]
@@ -25,6 +25,9 @@ class Chunks(Protocol):
 
     @property
     def kept(self) -> int: ...
+
+    @property
+    def chunk_rows(self) -> int: ...
 
     def column(self, name: str) -> Column: ...
 
@@ -40,7 +43,8 @@ class Outcome:
     kept: bool
 
     def mask(self, view: Chunks, chunk: int) -> Bools:
-        positions = np.arange(chunk * CHUNK, chunk * CHUNK + view.size(chunk))
+        first = chunk * view.chunk_rows
+        positions = np.arange(first, first + view.size(chunk))
         return np.asarray((positions < view.kept) == self.kept)
 
     def sql(self, view: Chunks) -> str | None:
@@ -99,6 +103,8 @@ class Between:
 
     def sql(self, view: Chunks) -> str | None:
         name, kind = name_in_sql(self.column), view.column(self.column).type
+        # Without a time zone, as literals are: Daft compares no times of two kinds.
+        name = f"cast({name} as timestamp)" if pa.types.is_timestamp(kind) else name
         said = []
         for sign, value in ((">=", self.low), ("<=", self.high)):
             if value is not None:
@@ -157,9 +163,10 @@ class Picked:
 
     def mask(self, view: Chunks, chunk: int) -> Bools:
         positions = view.picked(self.selection)
-        first, last = np.searchsorted(positions, (chunk * CHUNK, (chunk + 1) * CHUNK))
+        start = chunk * view.chunk_rows
+        first, last = np.searchsorted(positions, (start, start + view.chunk_rows))
         mask = np.zeros(view.size(chunk), bool)
-        mask[positions[first:last] - chunk * CHUNK] = True
+        mask[positions[first:last] - start] = True
         return mask
 
     def sql(self, view: Chunks) -> str | None:
@@ -188,6 +195,10 @@ class Filter:
         return " and ".join(said) or None
 
 
+EVERYTHING = Filter()
+"""All rows."""
+
+
 def literal(text: str) -> str:
     """A text in SQL."""
     return "'" + text.replace("'", "''") + "'"
@@ -200,9 +211,12 @@ def name_in_sql(name: str) -> str:
 
 
 def _number_in_sql(value: float, kind: pa.DataType) -> str:
-    if pa.types.is_temporal(kind):
-        text = pa.scalar(int(value), pa.int64()).cast(kind).cast(pa.string()).as_py()
-        return f"cast({literal(text)} as {'date' if pa.types.is_date(kind) else 'timestamp'})"
+    if pa.types.is_timestamp(kind):
+        text = pa.scalar(int(value), pa.int64()).cast(pa.timestamp(kind.unit)).cast(pa.string()).as_py()
+        return f"cast({literal(text)} as timestamp)"
+    if pa.types.is_date(kind):
+        whole = pa.scalar(int(value), pa.int32() if kind.bit_width == 32 else pa.int64())
+        return f"cast({literal(whole.cast(kind).cast(pa.string()).as_py())} as date)"
     return f"{value:.0f}" if float(value).is_integer() and abs(value) < 2**53 else repr(float(value))
 
 

@@ -34,7 +34,9 @@ class Fallen:
 
 def fallen(table: Table) -> Iterator[Fallen]:
     """The ledger, part of the source by part, in order; one part lies in memory."""
-    part, rows, codes = -1, [], []
+    part = -1
+    rows: list[npt.NDArray[np.int64]] = []
+    codes: list[npt.NDArray[np.int64]] = []
     for record in table.record.parts:
         if not record.dropped:
             continue
@@ -154,4 +156,3 @@ def _plain(values: pa.Array | pa.ChunkedArray) -> pa.Array:
     values = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
     values = values.chunk(0) if isinstance(values, pa.ChunkedArray) else values
     return values.dictionary_decode() if pa.types.is_dictionary(values.type) else values
-

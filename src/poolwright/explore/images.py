@@ -38,7 +38,7 @@ def values_of(view: View, position: int) -> dict[str, Any]:
     Vectors and bytes are told by their size.
     """
     values = view.read([position])[0]
-    segment, row = view.place(position)
+    segment, _ = view.place(position)
     source = source_of(view, segment.dropped)
     seen = {*values, IMAGE, IMAGE_ERROR, PLACE, CODE, RANK}
     rest = [field for field in source.schema if field.name not in seen]

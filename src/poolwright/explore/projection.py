@@ -86,7 +86,9 @@ def project(view: View, column: str, method: Method = "pca", most: int = MOST_PO
     usable = np.isfinite(vectors).all(axis=1) & vectors.any(axis=1)
     positions, vectors = positions[usable], vectors[usable]
     if len(positions) < (2 if method == "pca" else _LEAST):
-        raise InputError(f"{len(positions)} rows of table '{view.name}' have a usable vector '{column}': too few to draw")
+        raise InputError(
+            f"{len(positions)} rows of table '{view.name}' have a usable vector '{column}': too few to draw"
+        )
     flat = principal_components(vectors, 2 if method == "pca" else _COMPONENTS)
     places = _within(flat if method == "pca" else _tsne(flat))
     path = map_file(view, column, method)
@@ -102,7 +104,9 @@ def _sampled(view: View, column: str, most: int) -> tuple[Integers, int]:
     """Positions of the rows with the smallest hashes, ascending; and of how many they were drawn."""
     ranks = view.column(RANK)
     segments = with_vectors(view, column)
-    positions = np.concatenate([np.empty(0, np.int64), *(np.arange(one.start, one.start + one.rows) for one in segments)])
+    positions = np.concatenate(
+        [np.empty(0, np.int64), *(np.arange(one.start, one.start + one.rows) for one in segments)]
+    )
     if len(positions) <= most:
         return positions, len(positions)
     hashes = np.asarray(ranks.take(positions))

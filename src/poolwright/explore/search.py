@@ -174,7 +174,8 @@ def into_of(view: View) -> str:
 def text_encoder(view: View, column: str) -> tuple[EncoderSpec, Any] | None:
     """The encoder that the recipe names for a vector column, if it encodes texts; and how it is written there."""
     field = vector_field(view, column)
-    about, others = [], []
+    about: list[tuple[StepSpec, EncoderSpec]] = []
+    others: list[tuple[StepSpec, EncoderSpec]] = []
     for placed, spec in _encoders(view):
         parameters = placed.step.model_dump(by_alias=True)
         (about if column in _strings(parameters) else others).append((placed, spec))
@@ -202,7 +203,9 @@ def _encodes(spec: EncoderSpec, field: pa.Field) -> bool:
     made_by = vector_model(field)
     if not seen.texts or seen.width != field.type.list_size:
         return False
-    return made_by is None or (made_by[0] == seen.name and (made_by[1] == seen.weights or "" in (made_by[1], seen.weights)))
+    return made_by is None or (
+        made_by[0] == seen.name and (made_by[1] == seen.weights or "" in (made_by[1], seen.weights))
+    )
 
 
 def _as_written(placed: StepSpec, spec: EncoderSpec) -> Any:
@@ -238,5 +241,7 @@ def _read_classes(folder: Path, state: str, version: int) -> dict[str, Float32]:
 
 
 def _step(verb: str, parameters: Any) -> str:
-    text = yaml.safe_dump({verb: parameters}, default_flow_style=True, sort_keys=False, allow_unicode=True, width=1 << 20)
+    text = yaml.safe_dump(
+        {verb: parameters}, default_flow_style=True, sort_keys=False, allow_unicode=True, width=1 << 20
+    )
     return f"- {text.strip()[1:-1]}"

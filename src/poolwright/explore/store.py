@@ -1,6 +1,6 @@
 """Columns in files that are mapped into memory: any rows of any column, without reading the rest.
 
-A column is an Arrow IPC file of one field, in chunks of `CHUNK` rows. A column of few different values has a second
+A column is an Arrow IPC file of one field, in chunks of one size. A column of few different values has a second
 file with their numbers (int32, -1 for null), by which rows are counted and filtered. Memory is one chunk of each
 column that is worked on; the rest is the page cache of the system.
 """
@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from poolwright.core.columns import is_groupable, is_orderable, is_text
 from poolwright.core.rows import Rows, one_array
 
 CHUNK = 1 << 18
+"""Rows of a chunk, a multiple of 8."""
+
 MOST_VALUES = 50_000
 """A column of more different values is no facet."""
 
@@ -53,7 +56,8 @@ def most_values(rows: int) -> int:
 class _File:
     """Writes the values of one column, whatever batches they come in, in chunks of one size."""
 
-    def __init__(self, path: Path, dtype: pa.DataType) -> None:
+    def __init__(self, path: Path, dtype: pa.DataType, chunk_rows: int) -> None:
+        self.chunk_rows = chunk_rows
         self.schema = pa.schema([pa.field("value", dtype)])
         self.writer = pa.ipc.new_file(str(path), self.schema)
         self.waiting: list[pa.Array] = []
@@ -62,10 +66,10 @@ class _File:
     def add(self, values: pa.Array) -> None:
         self.waiting.append(values)
         self.rows += len(values)
-        while self.rows >= CHUNK:
+        while self.rows >= self.chunk_rows:
             whole = pa.concat_arrays(self.waiting)
-            self._write(whole.slice(0, CHUNK))
-            self.waiting, self.rows = [whole.slice(CHUNK)], self.rows - CHUNK
+            self._write(whole.slice(0, self.chunk_rows))
+            self.waiting, self.rows = [whole.slice(self.chunk_rows)], self.rows - self.chunk_rows
 
     def _write(self, values: pa.Array) -> None:
         self.writer.write_batch(pa.record_batch([values], schema=self.schema))
@@ -84,13 +88,14 @@ class ColumnWriter:
         number: names the files.
         field: name and type, as stored.
         facet: whether it may be one.
+        chunk_rows: rows of a chunk.
     """
 
-    def __init__(self, folder: Path, number: int, field: pa.Field, facet: bool) -> None:
+    def __init__(self, folder: Path, number: int, field: pa.Field, facet: bool, chunk_rows: int) -> None:
         self.folder, self.stem, self.field = folder, f"{number:03d}", field
-        self.file = _File(folder / f"{self.stem}.arrow", field.type)
+        self.file = _File(folder / f"{self.stem}.arrow", field.type, chunk_rows)
         self.places: dict[Any, int] | None = {} if facet and is_groupable(field.type) else None
-        self.codes = _File(self._codes_path, pa.int32()) if self.places is not None else None
+        self.codes = _File(self._codes_path, pa.int32(), chunk_rows) if self.places is not None else None
         self.low, self.high = np.inf, -np.inf
         self.rows = 0
 
@@ -163,6 +168,7 @@ class Column:
         path: of its files, without their ending.
         facet: whether its values are few.
         low, high: least and greatest finite number; None where there is none, and for texts.
+        chunk_rows: rows of every chunk but the last.
     """
 
     name: str
@@ -171,6 +177,7 @@ class Column:
     facet: bool
     low: float | None
     high: float | None
+    chunk_rows: int = CHUNK
 
     @cached_property
     def _chunks(self) -> list[pa.Array]:
@@ -204,7 +211,7 @@ class Column:
 
     def codes_at(self, positions: npt.ArrayLike) -> Codes:
         """Numbers of the values of some rows, -1 for null. Facets only."""
-        return np.asarray(_take(self._codes, np.asarray(positions, np.int64), pa.int32()))
+        return np.asarray(_take(self._codes, self.chunk_rows, np.asarray(positions, np.int64), pa.int32()))
 
     def numbers(self, number: int) -> Float64:
         """One chunk as float64, NaN for null."""
@@ -212,18 +219,18 @@ class Column:
 
     def take(self, positions: npt.ArrayLike) -> pa.Array:
         """The values of some rows, in their order."""
-        return _take(self._chunks, np.asarray(positions, np.int64), self.type)
+        return _take(self._chunks, self.chunk_rows, np.asarray(positions, np.int64), self.type)
 
 
 class MemoryColumn(Column):
     """A column of numbers in memory, such as the scores of a search."""
 
-    def __init__(self, name: str, values: npt.NDArray[Any]) -> None:
+    def __init__(self, name: str, values: npt.NDArray[Any], chunk_rows: int) -> None:
         finite = values[np.isfinite(values)]
         low, high = (float(finite.min()), float(finite.max())) if len(finite) else (None, None)
         dtype = pa.from_numpy_dtype(values.dtype)
-        super().__init__(name, dtype, Path(), False, low, high)
-        pieces = [values[at : at + CHUNK] for at in range(0, len(values), CHUNK)]
+        super().__init__(name, dtype, Path(), False, low, high, chunk_rows)
+        pieces = [values[at : at + chunk_rows] for at in range(0, len(values), chunk_rows)]
         self.__dict__["_chunks"] = [pa.array(piece, from_pandas=True) for piece in pieces]
 
 
@@ -232,19 +239,20 @@ def _mapped(path: Path) -> list[pa.Array]:
     return [reader.get_batch(number).column(0) for number in range(reader.num_record_batches)]
 
 
-def _take(chunks: Sequence[pa.Array], positions: Integers, dtype: pa.DataType) -> pa.Array:
+def _take(chunks: Sequence[pa.Array], size: int, positions: Integers, dtype: pa.DataType) -> pa.Array:
     if not len(positions):
         return pa.array([], dtype)
-    order = np.argsort(positions // CHUNK, kind="stable")
-    pieces = [chunks[number].take(pa.array(positions[rows] % CHUNK)) for number, rows in _runs(positions, order)]
+    numbers = positions // size
+    order = np.argsort(numbers, kind="stable")
+    pieces = [chunks[number].take(pa.array(positions[rows] % size)) for number, rows in _runs(numbers, order)]
     back = np.empty(len(order), np.int64)
     back[order] = np.arange(len(order))
     return one_array(pa.chunked_array(pieces)).take(pa.array(back))
 
 
-def _runs(positions: Integers, order: Integers) -> Iterator[tuple[int, Integers]]:
-    """(chunk, places of the positions in it), chunk by chunk."""
-    numbers = positions[order] // CHUNK
+def _runs(numbers: Integers, order: Integers) -> Iterator[tuple[int, Integers]]:
+    """(chunk, places of the positions in it), chunk by chunk; `order` sorts the numbers of the chunks."""
+    numbers = numbers[order]
     starts = np.concatenate([[0], np.flatnonzero(np.diff(numbers)) + 1, [len(order)]])
-    for first, last in zip(starts, starts[1:], strict=False):
+    for first, last in pairwise(starts):
         yield int(numbers[first]), order[first:last]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +15,22 @@ import pyarrow.compute as pc
 
 from poolwright.core.columns import UID, is_text
 from poolwright.core.errors import InputError
-from poolwright.core.files import write_atomically
-from poolwright.explore.build import CODE, PLACE, RANK, Progress, Segment, build_index, index_folder, read_index, segments_of
-from poolwright.explore.clauses import Among, Clause, Filter, unknown_column
+from poolwright.explore.answers import Counts, Facet, Histogram, Page, facet_of
+from poolwright.explore.build import (
+    CODE,
+    PLACE,
+    RANK,
+    Progress,
+    Segment,
+    build_index,
+    index_folder,
+    read_index,
+    segments_of,
+)
+from poolwright.explore.clauses import EVERYTHING, Among, Clause, Filter, unknown_column
+from poolwright.explore.order import Order, order_of
 from poolwright.explore.selections import read_selection
-from poolwright.explore.store import CHUNK, Column, MemoryColumn
+from poolwright.explore.store import Column, MemoryColumn
 from poolwright.run.runs import Run
 
 Bools = npt.NDArray[np.bool_]
@@ -33,64 +43,6 @@ _MASKS = 48
 """Clauses whose rows are remembered, one bit a row."""
 
 BINS = 48
-
-
-@dataclass(frozen=True)
-class Value:
-    """A value of a facet: its text (None is no value), rows with it, and whether the filter asks for it."""
-
-    name: str | None
-    rows: int
-    chosen: bool
-
-
-@dataclass(frozen=True)
-class Facet:
-    """Rows by the values of a column, most first; of the filter, but for what it asks of this column.
-
-    Attributes:
-        values: the first ones; those that were chosen always.
-        distinct: how many have rows.
-    """
-
-    column: str
-    values: tuple[Value, ...]
-    distinct: int
-
-
-@dataclass(frozen=True)
-class Histogram:
-    """Rows by the numbers of a column, in bins of one width: kept ones and dropped ones.
-
-    Attributes:
-        low, high: ends of the bins.
-    """
-
-    column: str
-    low: float
-    high: float
-    kept: tuple[int, ...]
-    dropped: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Counts:
-    """What a filter finds."""
-
-    kept: int
-    dropped: int
-
-    @property
-    def rows(self) -> int:
-        return self.kept + self.dropped
-
-
-@dataclass(frozen=True)
-class Page:
-    """Some rows of a filter, in order: their positions, and how many rows the filter finds."""
-
-    positions: tuple[int, ...]
-    rows: int
 
 
 class View:
@@ -109,28 +61,33 @@ class View:
 
     def __init__(self, run: Run, name: str, progress: Progress = lambda done, rows: None) -> None:
         self.run, self.table = run, run.table(name)
-        index = read_index(run, name)
-        if index is None:
+        folder = index_folder(self.table)
+        if read_index(folder) is None:
             build_index(run, name, progress)
-            index = read_index(run, name)
+        index = read_index(folder)
         if index is None:
             raise InputError(f"table '{name}' was made anew while it was looked at; look again")
-        self._open(index, index_folder(run, name))
+        self._open(index, folder)
 
     def _open(self, index: Mapping[str, Any], folder: Path) -> None:
-        self.folder, self.digest = folder, str(index["record"])
-        self.rows, self.kept = int(index["rows"]), int(index["kept"])
+        self.folder = folder
+        self.rows, self.kept, self.chunk_rows = int(index["rows"]), int(index["kept"]), int(index["chunk_rows"])
         self.kept_in_all, self.dropped_in_all = int(index["kept_in_all"]), int(index["dropped_in_all"])
         self.replayed: tuple[str, ...] = tuple(index["replayed"])
         self.segments: tuple[Segment, ...] = tuple(segments_of(index))
         self._columns = {column.name: column for column in _columns(index, folder)}
         self._masks: OrderedDict[Clause, npt.NDArray[np.uint8]] = OrderedDict()
-        self._orders: dict[str, tuple[npt.NDArray[np.int32], int]] = {}
+        self._orders: dict[str, Order] = {}
         self._lock = threading.RLock()
 
     @property
     def name(self) -> str:
         return self.table.name
+
+    @property
+    def digest(self) -> str:
+        """Of the table as it was when it was opened."""
+        return self.folder.name
 
     @property
     def whole(self) -> bool:
@@ -169,17 +126,17 @@ class View:
         """The same rows with one more column of numbers, in memory: the scores of a search."""
         other = object.__new__(View)
         other.__dict__ |= self.__dict__
-        other._columns = self._columns | {name: MemoryColumn(name, values)}
+        other._columns = self._columns | {name: MemoryColumn(name, values, self.chunk_rows)}
         other._masks, other._orders = OrderedDict(), {}
         return other
 
     @property
     def chunks(self) -> int:
-        return -(-self.rows // CHUNK)
+        return -(-self.rows // self.chunk_rows)
 
     def size(self, chunk: int) -> int:
         """Rows of a chunk."""
-        return min(CHUNK, self.rows - chunk * CHUNK)
+        return min(self.chunk_rows, self.rows - chunk * self.chunk_rows)
 
     def picked(self, selection: str) -> Integers:
         """Positions of the rows of a saved selection, ascending."""
@@ -190,7 +147,7 @@ class View:
         wanted, found = pa.array(list(uids), pa.large_string()), []
         for chunk in range(self.chunks):
             hits = np.flatnonzero(_is_in(self.column(UID).chunk(chunk), wanted))
-            found += (hits + chunk * CHUNK).tolist()
+            found += (hits + chunk * self.chunk_rows).tolist()
         return found
 
     def mask(self, clause: Clause, chunk: int) -> Bools:
@@ -202,8 +159,8 @@ class View:
                     self._masks.popitem(last=False)
             self._masks.move_to_end(clause)
             packed = self._masks[clause]
-        first = chunk * CHUNK // 8
-        bits = np.unpackbits(packed[first : first + CHUNK // 8], count=self.size(chunk))
+        first = chunk * self.chunk_rows // 8
+        bits = np.unpackbits(packed[first : first + self.chunk_rows // 8], count=self.size(chunk))
         return np.asarray(bits.view(np.bool_))
 
     def _packed(self, clause: Clause) -> npt.NDArray[np.uint8]:
@@ -217,9 +174,10 @@ class View:
         return found
 
     def _is_kept(self, chunk: int) -> Bools:
-        return np.arange(chunk * CHUNK, chunk * CHUNK + self.size(chunk)) < self.kept
+        first = chunk * self.chunk_rows
+        return np.asarray(np.arange(first, first + self.size(chunk)) < self.kept)
 
-    def count(self, chosen: Filter = Filter()) -> Counts:
+    def count(self, chosen: Filter = EVERYTHING) -> Counts:
         """Rows that a filter finds."""
         kept = dropped = 0
         for chunk in range(self.chunks):
@@ -228,7 +186,7 @@ class View:
             kept, dropped = kept + here, dropped + int(found.sum()) - here
         return Counts(kept, dropped)
 
-    def facet(self, name: str, chosen: Filter = Filter(), most: int = 12, like: str = "") -> Facet:
+    def facet(self, name: str, chosen: Filter = EVERYTHING, most: int = 12, like: str = "") -> Facet:
         """Rows by the values of a column, as far as the rest of a filter goes.
 
         Args:
@@ -241,9 +199,9 @@ class View:
         rows = self.value_counts(name, chosen.without(lambda clause: clause in own))
         names: list[str | None] = [None, *self.column(name).names]
         asked = {value for clause in own for value in clause.values}
-        return _facet(name, names, rows, asked, most, like)
+        return facet_of(name, names, rows, asked, most, like)
 
-    def value_counts(self, name: str, chosen: Filter = Filter()) -> Integers:
+    def value_counts(self, name: str, chosen: Filter = EVERYTHING) -> Integers:
         """Rows of a filter by the value of a facet: of no value first, then in the order of its `names`."""
         column = self.column(name)
         if not column.facet:
@@ -256,7 +214,7 @@ class View:
         return rows
 
     def histogram(
-        self, name: str, chosen: Filter = Filter(), bins: int = BINS, ends: tuple[float, float] | None = None
+        self, name: str, chosen: Filter = EVERYTHING, bins: int = BINS, ends: tuple[float, float] | None = None
     ) -> Histogram:
         """Rows of a filter by the numbers of a column. Ends are those of all rows, so that histograms compare.
 
@@ -283,7 +241,7 @@ class View:
 
     def page(
         self,
-        chosen: Filter = Filter(),
+        chosen: Filter = EVERYTHING,
         sort: str | None = None,
         descending: bool = False,
         start: int = 0,
@@ -302,23 +260,20 @@ class View:
         rows = self.count(chosen).rows
         if sort is None:
             return Page(self._in_order(chosen, start, size), rows)
-        order, valid = self._order(RANK if sort == SHUFFLED else sort)
-        pieces = _walk(order, valid, descending)
+        pieces = self._order(RANK if sort == SHUFFLED else sort).walk(descending)
         return Page(self._along(chosen, pieces, start, size), rows)
 
     def _in_order(self, chosen: Filter, start: int, size: int) -> tuple[int, ...]:
         found: list[int] = []
         for chunk in range(self.chunks):
             here = np.flatnonzero(self._all_of(chosen.clauses, chunk))
-            found += (here[start : start + size - len(found)] + chunk * CHUNK).tolist()
+            found += (here[start : start + size - len(found)] + chunk * self.chunk_rows).tolist()
             start = max(0, start - len(here))
             if len(found) >= size:
                 break
         return tuple(found)
 
-    def _along(
-        self, chosen: Filter, pieces: Iterator[npt.NDArray[np.int32]], start: int, size: int
-    ) -> tuple[int, ...]:
+    def _along(self, chosen: Filter, pieces: Iterator[npt.NDArray[np.int32]], start: int, size: int) -> tuple[int, ...]:
         mask = self.rows_of(chosen)
         found: list[int] = []
         for piece in pieces:
@@ -334,29 +289,11 @@ class View:
         pieces = [self._all_of(chosen.clauses, chunk) for chunk in range(self.chunks)]
         return np.concatenate([np.empty(0, np.bool_), *pieces])
 
-    def _order(self, name: str) -> tuple[npt.NDArray[np.int32], int]:
-        """Positions by the numbers of a column, ascending, rows without one at the end; and how many have one."""
+    def _order(self, name: str) -> Order:
         with self._lock:
             if name not in self._orders:
-                self._orders[name] = self._sorted(self.column(name))
+                self._orders[name] = order_of(self.column(name), self.chunks)
             return self._orders[name]
-
-    def _sorted(self, column: Column) -> tuple[npt.NDArray[np.int32], int]:
-        """Sorted once and kept beside the index. Memory while sorting is three numbers a row."""
-        if not column.orderable:
-            raise InputError(f"rows cannot be sorted by '{column.name}', which holds {column.type}")
-        if isinstance(column, MemoryColumn):
-            return _argsort(self._all_numbers(column))
-        path = column.path.with_suffix(".order.npy")
-        if not path.exists():
-            order, valid = _argsort(self._all_numbers(column))
-            stored = np.append(order, np.int32(valid))
-            write_atomically(path, lambda out: np.save(out, stored))
-        stored = np.load(path, mmap_mode="r")
-        return stored[:-1], int(stored[-1])
-
-    def _all_numbers(self, column: Column) -> npt.NDArray[np.float64]:
-        return np.concatenate([np.empty(0), *(column.numbers(chunk) for chunk in range(self.chunks))])
 
     def read(self, positions: Sequence[int], columns: Sequence[str] | None = None) -> list[dict[str, Any]]:
         """Values of some rows, as Python values by column; all columns of the index unless named."""
@@ -364,7 +301,7 @@ class View:
         values = {name: self.column(name).take(positions).to_pylist() for name in names}
         return [{name: values[name][row] for name in names} for row in range(len(positions))]
 
-    def uids(self, chosen: Filter = Filter()) -> list[str | None]:
+    def uids(self, chosen: Filter = EVERYTHING) -> list[str | None]:
         """The uids that a filter finds, in order of their positions."""
         found: list[str | None] = []
         for chunk in range(self.chunks):
@@ -390,8 +327,8 @@ def _columns(index: Mapping[str, Any], folder: Path) -> list[Column]:
     for entry in index["columns"]:
         with pa.memory_map(str(folder / f"{entry['stem']}.arrow")) as file:
             dtype = pa.ipc.open_file(file).schema.field(0).type
-        path = folder / entry["stem"]
-        found.append(Column(entry["name"], dtype, path, entry["facet"], entry["low"], entry["high"]))
+        ends = entry["low"], entry["high"]
+        found.append(Column(entry["name"], dtype, folder / entry["stem"], entry["facet"], *ends, index["chunk_rows"]))
     return found
 
 
@@ -399,40 +336,8 @@ def _is_in(values: pa.Array, wanted: pa.Array) -> Bools:
     return np.asarray(pc.is_in(values, value_set=wanted).to_numpy(zero_copy_only=False))
 
 
-def _facet(
-    column: str, names: Sequence[str | None], rows: Integers, asked: set[str | None], most: int, like: str
-) -> Facet:
-    words = like.lower()
-    order = sorted(np.flatnonzero(rows).tolist(), key=lambda place: (-rows[place], names[place] or ""))
-    shown = [place for place in order if words in (names[place] or "no value").lower()][:most]
-    there = {names[place] for place in shown}
-    codes = {name: place for place, name in enumerate(names)} if asked - there else {}
-    shown += [codes[value] for value in asked - there if value in codes]
-    values = tuple(Value(names[place], int(rows[place]), names[place] in asked) for place in shown)
-    return Facet(column, values, len(order))
-
-
 def _bins(numbers: npt.NDArray[np.float64], low: float, high: float, bins: int, found: Bools) -> Integers:
     """Number of the bin of each row that was found."""
     width = (high - low) or 1.0
     places = ((numbers[found] - low) / width * bins).astype(np.int64)
     return np.asarray(np.clip(places, 0, bins - 1))
-
-
-def _argsort(numbers: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.int32], int]:
-    order = np.argsort(numbers, kind="stable").astype(np.int32)  # NaN comes last
-    return order, len(order) - int(np.isnan(numbers).sum())
-
-
-_STEP = 1 << 20
-
-
-def _walk(order: npt.NDArray[np.int32], valid: int, descending: bool) -> Iterator[npt.NDArray[np.int32]]:
-    """Positions in pieces, along the order or against it; rows without a number last either way."""
-    if not descending:
-        yield from (order[at : at + _STEP] for at in range(0, len(order), _STEP))
-        return
-    for stop in range(valid, 0, -_STEP):
-        yield order[max(0, stop - _STEP) : stop][::-1]
-    yield from (order[at : at + _STEP] for at in range(valid, len(order), _STEP))
-

@@ -145,7 +145,7 @@ def _columns_of(text: str, expression: Any) -> tuple[str, ...]:
 
 
 def _plain(column: pa.Array) -> pa.Array:
-    """A column as Daft takes it: no dictionaries, no float16, null for NaN."""
+    """A column as Daft takes it: no dictionaries, no float16, null for NaN, 0 for -0, which Daft holds to be less."""
     dtype = column.type
     if pa.types.is_dictionary(dtype):
         return column.cast(dtype.value_type)
@@ -154,7 +154,7 @@ def _plain(column: pa.Array) -> pa.Array:
     if not pa.types.is_floating(dtype):
         return column
     column = column.cast(pa.float32()) if pa.types.is_float16(dtype) else column
-    return pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
+    return pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), pc.add(column, pa.scalar(0.0, column.type)))
 
 
 def _syntax_error(text: str, error: Exception) -> RecipeError:

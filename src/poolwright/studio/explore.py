@@ -2,42 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Annotated, Any, cast
-from urllib.parse import quote
 
-import pyarrow as pa
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import PlainTextResponse, RedirectResponse, Response
 
-from poolwright.core.columns import LABEL, SIMILARITY, SPLIT, TEXT, TITLE, UID
+from poolwright.core.columns import UID
 from poolwright.core.errors import InputError, PoolwrightError
 from poolwright.explore.build import DROPPED_BY
-from poolwright.explore.clauses import Between, Filter, Outcome
 from poolwright.explore.images import values_of
 from poolwright.explore.search import SCORE, Search, text_classes, text_encoder
 from poolwright.explore.vectors import vector_columns
-from poolwright.explore.view import SHUFFLED, Counts, Histogram, View
+from poolwright.explore.view import SHUFFLED, View
 from poolwright.run.why import why
-from poolwright.studio.explore_asked import Asked, brief, read_asked, shown, words
+from poolwright.studio.explore_asked import Asked, brief, read_asked, words
+from poolwright.studio.explore_boxes import (
+    FACET_VALUES,
+    MOST_FACET_VALUES,
+    facet_box,
+    facet_boxes,
+    number_box,
+    number_boxes,
+    panel_of,
+)
+from poolwright.studio.explore_cards import (
+    base_of,
+    cards_of,
+    filter_of,
+    order_of,
+    sorts_of,
+    steps_of,
+    table_columns,
+)
 from poolwright.studio.explore_views import Views, Work
 from poolwright.studio.pages import StudioOf, page
 from poolwright.studio.pictures import nearest_edge
 
 router = APIRouter()
 
-PAGE = 60
-FACET_VALUES = 10
-MOST_FACET_VALUES = 200
-FINE = 24
-"""Integers of more different values are shown as a histogram."""
-
 LAZY_ROWS = 1_000_000
 """Past so many rows facets come after the page."""
-
-_FIRST = (DROPPED_BY, LABEL, SPLIT, "bucket", "cluster", "continent", "region", "country", "license")
-_OPEN_FACETS, _OPEN_NUMBERS = 4, 2
 
 
 def views_of(request: Request, studio: StudioOf) -> Views:
@@ -49,59 +54,6 @@ def views_of(request: Request, studio: StudioOf) -> Views:
 
 
 ViewsOf = Annotated[Views, Depends(views_of)]
-
-
-@dataclass(frozen=True)
-class ValueLink:
-    """A value of a facet on the page."""
-
-    words: str
-    rows: int
-    of: int
-    chosen: bool
-    url: str
-
-
-@dataclass(frozen=True)
-class FacetBox:
-    """A facet on the page; `values` is None where it is closed and not counted yet."""
-
-    name: str
-    url: str
-    values: tuple[ValueLink, ...] | None = None
-    distinct: int = 0
-    most: int = 1
-
-
-@dataclass(frozen=True)
-class NumberBox:
-    """A column of numbers on the page, with the range that was chosen."""
-
-    name: str
-    url: str
-    low: str = ""
-    high: str = ""
-    bars: tuple[tuple[float, float], ...] | None = None
-    ends: tuple[float, float] = (0.0, 0.0)
-    shown: tuple[str, str] = ("", "")
-
-
-@dataclass(frozen=True)
-class Card:
-    """A row on the page."""
-
-    position: int
-    uid: str
-    title: str
-    tag: str
-    kept: bool
-    why: str
-    values: tuple[str, ...] = ()
-
-
-def base_of(name: str) -> str:
-    """Where the pages of a table lie."""
-    return f"/explore/{quote(name, safe='')}"
 
 
 def open_view(request: Request, views: Views, name: str) -> View | Response:
@@ -131,10 +83,10 @@ def rows_page(request: Request, studio: StudioOf, views: ViewsOf, name: str) -> 
     try:
         asked = read_asked(view, request.query_params.multi_items())
         found, search, trouble = _searched(views, view, asked)
-        count, cards, following = _cards(found, asked, search, 0)
+        count, cards, following = cards_of(found, asked, search, 0)
     except PoolwrightError as error:
         asked, found, search, trouble = Asked(layout="grid"), view, None, str(error)
-        count, cards, following = _cards(view, asked, None, 0)
+        count, cards, following = cards_of(view, asked, None, 0)
     lazy = view.rows > LAZY_ROWS
     return page(
         request,
@@ -148,20 +100,20 @@ def rows_page(request: Request, studio: StudioOf, views: ViewsOf, name: str) -> 
         trouble=trouble,
         count=count,
         rows=count.rows if asked.kept is None else count.kept if asked.kept else count.dropped,
-        downward=_order(asked, search)[1],
+        downward=order_of(asked, search)[1],
         cards=cards,
         following=following,
         facets=None if lazy else facet_boxes(found, asked, base),
         numbers=None if lazy else number_boxes(found, asked, base),
         chips=[(words(view, clause), f"{base}?{asked.without(clause).query()}") for clause in asked.filter.clauses],
-        sorts=_sorts(found),
+        sorts=sorts_of(found),
         vectors=vector_columns(view),
         speaks=_speaks(view),
-        columns=_table_columns(view),
+        columns=table_columns(view),
         shuffled=SHUFFLED,
         score=SCORE,
-        panel=_panel(found, asked, search) if search else None,
-        step=_steps(found, asked, search),
+        panel=panel_of(found, asked, search) if search else None,
+        step=steps_of(found, asked, search),
         replace=replace,
     )
 
@@ -174,188 +126,6 @@ def _searched(views: Views, view: View, asked: Asked) -> tuple[View, Search | No
     except PoolwrightError as error:
         return view, None, str(error)
     return search.view, search, ""
-
-
-def filter_of(asked: Asked, search: Search | None) -> Filter:
-    """The whole filter, with the threshold of a search. A search shows only rows that have a score."""
-    if search is None:
-        return asked.filter
-    return asked.filter & Between(SCORE, asked.cut)
-
-
-def _order(asked: Asked, search: Search | None) -> tuple[str | None, bool]:
-    """What rows are sorted by, and whether the greatest come first: scores do unless asked otherwise."""
-    if asked.sort or search is None:
-        return asked.sort or None, asked.descending
-    return SCORE, not asked.descending
-
-
-def _cards(view: View, asked: Asked, search: Search | None, start: int) -> tuple[Counts, list[Card], int | None]:
-    """Counts of the filter but for the outcome, one page of its rows, and where the next page begins."""
-    chosen = filter_of(asked, search)
-    sort, descending = _order(asked, search)
-    found = view.page(chosen, sort, descending, start, PAGE)
-    following = start + PAGE if start + PAGE < found.rows else None
-    count = view.count(chosen.without(lambda clause: isinstance(clause, Outcome)))
-    return count, _drawn(view, found.positions, sort, asked.layout == "table"), following
-
-
-def _drawn(view: View, positions: Sequence[int], sort: str | None, table: bool) -> list[Card]:
-    known = {column.name for column in view.columns}
-    titles = [name for name in (LABEL, TITLE, TEXT) if name in known]
-    tag = sort if sort in known else SIMILARITY if SIMILARITY in known else None
-    wide = _table_columns(view) if table else []
-    names = list(dict.fromkeys([UID, DROPPED_BY, *titles, *([tag] if tag else []), *wide]))
-    return [
-        Card(
-            position=position,
-            uid=str(row[UID]),
-            title=brief(next((row[name] for name in titles if row[name] is not None), row[UID]), 60),
-            tag=_tag(view, tag, row) if tag else "",
-            kept=position < view.kept,
-            why=row[DROPPED_BY] or "kept",
-            values=tuple(brief(row[name], 80) for name in wide),
-        )
-        for position, row in zip(positions, view.read(positions, names), strict=True)
-    ]
-
-
-def _tag(view: View, name: str, row: dict[str, Any]) -> str:
-    value = row[name]
-    return brief(value, 19) if not isinstance(value, float) else f"{value:.3f}"
-
-
-def _table_columns(view: View) -> list[str]:
-    return [column.name for column in view.columns if column.name not in (UID, DROPPED_BY)]
-
-
-def _sorts(view: View) -> list[str]:
-    return [name for name in view.numbers if name != SCORE]
-
-
-def facet_boxes(view: View, asked: Asked, base: str) -> list[FacetBox]:
-    """Facets: the well-known first; the first ones and those with a choice are counted, others when they open."""
-    texts = [name for name in view.facets if not _is_fine(view, name)]
-    order = sorted(texts, key=lambda name: _FIRST.index(name) if name in _FIRST else len(_FIRST))
-    chosen = {clause.column for clause in asked.filter.clauses if hasattr(clause, "values")}
-    counted = [name for name in order if len(view.column(name).names) > 1 or name in chosen][:_OPEN_FACETS]
-    return [
-        facet_box(view, asked, base, name) if name in counted or name in chosen else FacetBox(name, _of(base, asked, name))
-        for name in order
-    ]
-
-
-def _of(base: str, asked: Asked, name: str) -> str:
-    return f"{base}/facet?{asked.query(('name', name))}"
-
-
-def _is_fine(view: View, name: str) -> bool:
-    column = view.column(name)
-    return pa.types.is_integer(column.type) and len(column.names) > FINE
-
-
-def facet_box(
-    view: View, asked: Asked, base: str, name: str, most: int = FACET_VALUES, like: str = ""
-) -> FacetBox:
-    """One facet, counted. Of a search with a threshold, rows above it and rows in all."""
-    facet = view.facet(name, _cut(view, asked), most, like)
-    of = facet if asked.cut is None else view.facet(name, _cut(view, replace(asked, cut=None)), MOST_FACET_VALUES)
-    totals = {value.name: value.rows for value in of.values}
-    values = tuple(
-        ValueLink(
-            words=value.name if value.name is not None else _nothing(name),
-            rows=value.rows,
-            of=max(totals.get(value.name, value.rows), value.rows),
-            chosen=value.chosen,
-            url=f"{base}?{asked.toggled(name, value.name).query()}",
-        )
-        for value in facet.values
-    )
-    return FacetBox(name, _of(base, asked, name), values, facet.distinct, max([1, *(value.of for value in values)]))
-
-
-def _nothing(name: str) -> str:
-    return "kept" if name == DROPPED_BY else "no value"
-
-
-def _cut(view: View, asked: Asked) -> Filter:
-    searched = any(column.name == SCORE for column in view.columns)
-    return asked.filter & Between(SCORE, asked.cut) if searched else asked.filter
-
-
-def number_boxes(view: View, asked: Asked, base: str) -> list[NumberBox]:
-    """Columns of numbers: the first ones and those with a range are drawn, others when they open."""
-    fine = [name for name in view.numbers if name != SCORE and (not view.column(name).facet or _is_fine(view, name))]
-    order = sorted(fine, key=lambda name: (name != SIMILARITY, not pa.types.is_floating(view.column(name).type)))
-    chosen = {clause.column for clause in asked.filter.clauses if isinstance(clause, Between)}
-    return [
-        number_box(view, asked, base, name)
-        if place < _OPEN_NUMBERS or name in chosen
-        else NumberBox(name, f"{base}/number?{asked.query(('name', name))}")
-        for place, name in enumerate(order)
-    ]
-
-
-def number_box(view: View, asked: Asked, base: str, name: str) -> NumberBox:
-    """One column of numbers, drawn: rows of the rest of the filter."""
-    mine = [one for one in asked.filter.clauses if isinstance(one, Between) and one.column == name]
-    rest = asked.ranged(name)
-    histogram = view.histogram(name, _cut(view, rest))
-    column = view.column(name)
-    return NumberBox(
-        name,
-        f"{base}?{rest.query()}",
-        next((repr(one.low) for one in mine if one.low is not None), ""),
-        next((repr(one.high) for one in mine if one.high is not None), ""),
-        bars(histogram),
-        (histogram.low, histogram.high),
-        (shown(column, histogram.low), shown(column, histogram.high)),
-    )
-
-
-def bars(histogram: Histogram) -> tuple[tuple[float, float], ...]:
-    """(height of kept rows, height of all rows) of each bin, as shares of the highest bin."""
-    sums = [kept + dropped for kept, dropped in zip(histogram.kept, histogram.dropped, strict=True)]
-    most = max([1, *sums])
-    return tuple(
-        (round(100 * kept / most, 2), round(100 * both / most, 2))
-        for kept, both in zip(histogram.kept, sums, strict=True)
-    )
-
-
-@dataclass(frozen=True)
-class Panel:
-    """What a search shows above its rows."""
-
-    words: str
-    column: str
-    scored: int
-    bars: tuple[tuple[float, float], ...]
-    low: float
-    high: float
-    cut: float
-
-
-def _panel(view: View, asked: Asked, search: Search) -> Panel:
-    column = view.column(SCORE)
-    low, high = column.low or 0.0, column.high or 0.0
-    histogram = view.histogram(SCORE, asked.filter, bins=96, ends=(low, high))
-    query = search.query
-    return Panel(query.words, query.column, search.scored, bars(histogram), low, high, low if asked.cut is None else asked.cut)
-
-
-def _steps(view: View, asked: Asked, search: Search | None) -> str:
-    """The filter and the search as steps of a recipe; what was kept or picked by hand is no step."""
-    said = f"- where: {_yaml(text)}\n" if (text := asked.filter.sql(view)) else ""
-    if search is None:
-        return said
-    return said + search.steps(asked.cut)
-
-
-def _yaml(text: str) -> str:
-    import yaml
-
-    return str(yaml.safe_dump(text, width=1 << 20, allow_unicode=True)).removesuffix("...\n").strip()
 
 
 def _speaks(view: View) -> dict[str, Any]:
@@ -373,7 +143,7 @@ def more_rows(
 ) -> Response:
     """The next rows of a page."""
     view, asked, search = read_again(request, views, name)
-    _, cards, following = _cards(view, asked, search, start)
+    _, cards, following = cards_of(view, asked, search, start)
     base = base_of(name)
     return page(request, "explore_cards.html.j2", base=base, asked=asked, cards=cards, following=following)
 
@@ -383,8 +153,8 @@ def all_facets(request: Request, views: ViewsOf, name: str) -> Response:
     """The facets of a page, where they come after it."""
     view, asked, _ = read_again(request, views, name)
     base = base_of(name)
-    boxes = {"facets": facet_boxes(view, asked, base), "numbers": number_boxes(view, asked, base)}
-    return page(request, "explore_facets.html.j2", **boxes)
+    facets, numbers = facet_boxes(view, asked, base), number_boxes(view, asked, base)
+    return page(request, "explore_facets.html.j2", facets=facets, numbers=numbers)
 
 
 @router.get("/explore/{name}/facet")
@@ -474,9 +244,7 @@ def row_picture(
 def uids(request: Request, views: ViewsOf, name: str) -> Response:
     """The uids that a filter finds, one a line: a list that the step `remove` reads."""
     view, asked, search = read_again(request, views, name)
-    found: Iterable[str | None] = view.uids(filter_of(asked, search))
+    found = view.uids(filter_of(asked, search))
     text = "".join(f"{uid}\n" for uid in found if uid is not None and "\n" not in uid)
     headers = {"content-disposition": 'attachment; filename="uids.txt"'}
     return PlainTextResponse(text, headers=headers)
-
-

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 import pyarrow as pa
 
 from poolwright.core.errors import InputError, PoolwrightError
-from poolwright.explore.clauses import Among, Between, Clause, Contains, Filter, Outcome, Picked, Where
+from poolwright.explore.clauses import EVERYTHING, Among, Between, Clause, Contains, Filter, Outcome, Picked, Where
 from poolwright.explore.store import Column
 from poolwright.explore.view import SHUFFLED, View
 
@@ -37,7 +37,7 @@ class Asked:
         layout: one of LAYOUTS.
     """
 
-    filter: Filter = Filter()
+    filter: Filter = EVERYTHING
     vectors: str = ""
     text: str = ""
     like: int | None = None

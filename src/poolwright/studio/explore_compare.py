@@ -12,12 +12,14 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
 from poolwright.core.errors import PoolwrightError
-from poolwright.explore.build import DROPPED_BY
+from poolwright.explore.answers import Counts
 from poolwright.explore.clauses import Filter
 from poolwright.explore.comparing import Difference, differences
-from poolwright.explore.view import SHUFFLED, Counts, View
-from poolwright.studio.explore import ViewsOf, base_of, filter_of, open_view
+from poolwright.explore.view import SHUFFLED, View
+from poolwright.studio.explore import ViewsOf, open_view
 from poolwright.studio.explore_asked import Asked, Pairs, read_asked, shown, words
+from poolwright.studio.explore_boxes import no_value
+from poolwright.studio.explore_cards import base_of, filter_of
 from poolwright.studio.explore_views import Views
 from poolwright.studio.pages import StudioOf, page
 
@@ -83,7 +85,7 @@ def compare_page(
     found = [_found(views, view, one) for one in asked]
     trouble, filters = next((words for _, words in found if words), ""), [chosen for chosen, _ in found]
     sides = [_shown(name, view, letter, asked, chosen) for letter, chosen in zip(SIDES, filters, strict=True)]
-    different = differences(view, *filters) if all(one.count.rows for one in sides) else []
+    different = differences(view, filters[0], filters[1]) if all(one.count.rows for one in sides) else []
     return page(
         request,
         "explore_compare.html.j2",
@@ -167,19 +169,15 @@ def _choices(view: View) -> list[tuple[str, list[tuple[str, str]]]]:
     found = []
     for name in view.facets[:_CHOICE_FACETS]:
         values = view.facet(name, most=_CHOICES).values
-        found.append((name, [(value.name or _nothing(name), json.dumps([name, value.name])) for value in values]))
+        found.append((name, [(value.name or no_value(name), json.dumps([name, value.name])) for value in values]))
     return found
-
-
-def _nothing(name: str) -> str:
-    return "kept" if name == DROPPED_BY else "no value"
 
 
 def _chart(view: View, one: Difference) -> Chart:
     column = view.column(one.column)
     most = max([1e-9, *one.first, *one.second])
     lines = tuple(
-        Line(name or _nothing(one.column), 100 * first, 100 * second, 100 * first / most, 100 * second / most)
+        Line(name or no_value(one.column), 100 * first, 100 * second, 100 * first / most, 100 * second / most)
         for name, first, second in zip(one.names, one.first, one.second, strict=False)
     )
     shapes = ("", "") if one.names else (_shape(one.first, most), _shape(one.second, most))

@@ -23,8 +23,10 @@ from poolwright.explore.search import SCORE
 from poolwright.explore.selections import save_selection
 from poolwright.explore.vectors import vector_columns
 from poolwright.explore.view import SHUFFLED, View
-from poolwright.studio.explore import ViewsOf, base_of, filter_of, open_view, read_again, ready
+from poolwright.studio.explore import ViewsOf, open_view, read_again, ready
 from poolwright.studio.explore_asked import Asked, brief, number, read_asked, shown, words
+from poolwright.studio.explore_boxes import no_value
+from poolwright.studio.explore_cards import base_of, filter_of
 from poolwright.studio.explore_views import Views, Work
 from poolwright.studio.pages import StudioOf, page
 
@@ -67,7 +69,10 @@ def map_page(
         tsne=find_spec("openTSNE") is not None,
         choices=choices,
         by=by if by in choices else next((one for one in _COLOUR_FIRST if one in choices), choices[0]),
-        chips=[(words(view, clause), f"{base_of(name)}/map?{asked.without(clause).query()}") for clause in asked.filter.clauses],
+        chips=[
+            (words(view, clause), f"{base_of(name)}/map?{asked.without(clause).query()}")
+            for clause in asked.filter.clauses
+        ],
     )
 
 
@@ -119,7 +124,9 @@ def point_colours(
     return JSONResponse(
         {
             "shades": made.shades,
-            "legend": [{"code": hue.code, "words": _hue(view, by, hue.words, hue.code), "rows": hue.rows} for hue in made.hues],
+            "legend": [
+                {"code": hue.code, "words": _hue(view, by, hue.words, hue.code), "rows": hue.rows} for hue in made.hues
+            ],
             "codes": base64.b64encode(made.codes.tobytes()).decode(),
             "found": base64.b64encode(np.packbits(there, bitorder="little").tobytes()).decode(),
             "points": int(there.sum()),
@@ -129,7 +136,7 @@ def point_colours(
 
 def _hue(view: View, by: str, text: str | None, code: int) -> str:
     if text is None:
-        return {OTHER: "other values", NOTHING: "kept" if by == DROPPED_BY else "no value"}.get(code, "")
+        return {OTHER: "other values", NOTHING: no_value(by)}.get(code, "")
     column = view.column(by)
     return text if column.facet else shown(column, number(None, text))
 
@@ -213,6 +220,8 @@ def picked(
 def _values(view: View, chosen: Filter, by: str) -> list[PickedValue]:
     whole: dict[str | None, Any] = {value.name: value.rows for value in view.facet(by, most=1 << 16).values}
     return [
-        PickedValue(value.name or ("kept" if by == DROPPED_BY else "no value"), value.rows, whole.get(value.name, value.rows))
+        PickedValue(
+            value.name or ("kept" if by == DROPPED_BY else "no value"), value.rows, whole.get(value.name, value.rows)
+        )
         for value in view.facet(by, chosen, most=8).values
     ]

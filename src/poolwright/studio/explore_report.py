@@ -75,5 +75,3 @@ def report_itself(found: DrawnReport) -> Response:
         return Response("the report is being drawn", 503, media_type="text/plain")
     headers = {"content-security-policy": report_policy(), "x-frame-options": "SAMEORIGIN", "cache-control": "no-cache"}
     return FileResponse(found, media_type="text/html; charset=utf-8", headers=headers)
-
-

@@ -11,13 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from poolwright.core.errors import PoolwrightError
-from poolwright.core.files import digest_file
-from poolwright.core.table import RECORD
-from poolwright.explore.build import build_index, read_index
+from poolwright.explore.build import build_index, index_folder, read_index
 from poolwright.explore.clauses import Filter, Picked
 from poolwright.explore.images import image_of
 from poolwright.explore.projection import Method, known_projection, project
-from poolwright.explore.search import Search, like_query, search, text_query
+from poolwright.explore.search import Query, Search, like_query, search, text_query
 from poolwright.explore.selections import save_selection
 from poolwright.explore.vectors import vector_columns
 from poolwright.explore.view import View
@@ -64,7 +62,7 @@ class Views:
 
     def __init__(self, opened: OpenedRun) -> None:
         self.opened = opened
-        self._views: dict[str, tuple[str, View]] = {}
+        self._views: dict[str, View] = {}
         self._work: dict[tuple[str, ...], Work] = {}
         self._searches: OrderedDict[tuple[str, str, str, str], Search] = OrderedDict()
         self._pictures = PictureCache()
@@ -78,19 +76,20 @@ class Views:
             InputError: there is no such table, or it could not be indexed.
         """
         table = self.opened.table(name)
-        digest = digest_file(table.folder / RECORD)
+        folder = index_folder(table)
         known = self._views.get(name)
-        if known and known[0] == digest:
-            return known[1]
-        if read_index(self.opened.run, name) is None and table.record.rows_in > AT_ONCE:
-            key = ("index", name, digest)
+        if known and known.folder == folder:
+            return known
+        if read_index(folder) is None and table.record.rows_in > AT_ONCE:
+            key = ("index", name, folder.name)
             work = self._begin(key, lambda work: self._index(name, work))
             if not self._ended(key, work):
                 return work
         with self._building:
-            if self._views.get(name, ("",))[0] != digest:
-                self._views[name] = (digest, View(self.opened.run, name))
-        return self._views[name][1]
+            known = self._views.get(name)
+            if known is None or known.folder != folder:
+                self._views[name] = known = View(self.opened.run, name)
+            return known
 
     def _index(self, name: str, work: Work) -> None:
         def progress(done: int, rows: int) -> None:
@@ -132,11 +131,7 @@ class Views:
             if key in self._searches:
                 self._searches.move_to_end(key)
                 return self._searches[key]
-        if asked.like is not None:
-            query = like_query(view, column, asked.like)
-        else:
-            query = text_query(view, column, asked.text)
-        found = search(view, query)
+        found = search(view, _query(view, column, asked))
         with self._lock:
             self._searches[key] = found
             while len(self._searches) > _SEARCHES:
@@ -176,6 +171,12 @@ class Views:
             return data if isinstance(data, str) else reduced(data, edge)
 
         return self._pictures.get((f"{view.name}/{view.digest}", str(position), edge), draw)
+
+
+def _query(view: View, column: str, asked: Asked) -> Query:
+    if asked.like is not None:
+        return like_query(view, column, asked.like)
+    return text_query(view, column, asked.text)
 
 
 def _guarded(function: Callable[[Work], object], work: Work) -> None:

@@ -1,0 +1,174 @@
+"""Looking around in 10 million rows, kept and dropped: our view against DuckDB over the same parquet files.
+
+The recipe keeps a third of 10 million rows with captions. Both answer the same nine questions of a session, each once:
+counts by facet under growing filters, a histogram, and pages sorted by two columns. The view is a process of its own
+with its index ready, which is built once, and told apart; DuckDB reads the pool with the outcome of every row beside
+it, in its own file format. Answers must be the same.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from benchmarks.timing import fresh_folder, in_turn, measure, python
+from poolwright.api import run as run_recipe
+from poolwright.core.table import Table
+
+ROWS, FILES = 10_000_000, 10
+
+RECIPE = """
+recipe: 1
+name: look
+seed: 7
+pools:
+  metadata: {read: table, path: rows, keep: [uid, text, label, continent, similarity, width, taken_at]}
+tables:
+  chosen:
+    from: metadata
+    steps:
+      - where: width >= 200
+      - top: {by: similarity, n: 3_500_000}
+"""
+
+BUILD = """
+import sys
+from pathlib import Path
+from poolwright.explore.build import build_index
+from poolwright.run.runs import remembered
+build_index(remembered(Path(sys.argv[1])), "chosen")
+"""
+
+OURS = """
+import json, sys
+from pathlib import Path
+from time import perf_counter
+from poolwright.api import explore
+from poolwright.explore.clauses import Among, Between, Filter, Outcome
+begun = perf_counter()
+view = explore(sys.argv[1], "chosen")
+some = Filter((Among("continent", ("Asia", "Africa")),))
+more = some & Between("similarity", 0.24, None)
+def counts(name, chosen):
+    return sorted([value.name, value.rows] for value in view.facet(name, chosen, most=10).values)
+def page(chosen, sort, descending, start=0):
+    return [row["uid"] for row in view.read(view.page(chosen, sort, descending, start, 60).positions, ["uid"])]
+answers = [counts(name, chosen) for chosen in (Filter(), some, more) for name in ("label", "drop reason")]
+answers.append(list(view.histogram("similarity", more, bins=20, ends=(0.0, 0.5)).kept))
+answers.append(page(more, "similarity", True))
+answers.append(page(some & Outcome(False), "taken_at", False, 600))
+seconds = perf_counter() - begun
+print(json.dumps({"answers": answers, "seconds": seconds}))
+"""
+
+DUCKDB = """
+import json, sys, duckdb
+from time import perf_counter
+db = duckdb.connect(sys.argv[1], read_only=True)
+begun = perf_counter()
+some = "continent in ('Asia', 'Africa')"
+more = some + " and similarity >= 0.24::double"
+def counts(name, chosen):
+    found = db.sql(f"select {name}, count(*) n from r where {chosen} group by 1 order by n desc, 1 limit 10").fetchall()
+    return sorted(([a, b] for a, b in found), key=lambda pair: (pair[0] is not None, pair[0] or "", pair[1]))
+def page(chosen, sort, start=0):
+    asked = f"select uid from r where {chosen} order by {sort}, uid limit 60 offset {start}"
+    return [uid for uid, in db.sql(asked).fetchall()]
+answers = [counts(name, chosen) for chosen in ("true", some, more) for name in ("label", "reason")]
+bins = dict(db.sql(f"select least(19, greatest(0, floor(similarity / 0.5::double * 20)))::int b, count(*) from r "
+                   f"where {more} and reason is null group by 1").fetchall())
+answers.append([bins.get(b, 0) for b in range(20)])
+answers.append(page(more, "similarity desc"))
+answers.append(page(some + " and reason is not null", "taken_at", 600))
+print(json.dumps({"answers": answers, "seconds": perf_counter() - begun}))
+"""
+
+LOAD = """
+import sys, duckdb
+from pathlib import Path
+Path(sys.argv[3]).unlink(missing_ok=True)
+duckdb.connect(sys.argv[3]).sql(f'''create table r as select p.*, x.reason from
+  (select *, row_number() over () - 1 as place from read_parquet('{sys.argv[1]}/*.parquet')) p
+  left join read_parquet('{sys.argv[2]}') x using (uid)''')
+"""
+
+
+def run(work: Path) -> float:
+    """Our seconds for the session over DuckDB's; at most 1 is wanted. Prints both, and what the index took."""
+    make_rows(work / "rows")
+    recipe = work / "look.yaml"
+    recipe.write_text(RECIPE)
+    table = run_recipe(recipe, work / "run").tables["chosen"]
+    _write_reasons(work, table)
+    index = measure(python(BUILD, work / "run"), work / "index.log")
+    loaded = measure(python(LOAD, work / "rows", work / "reasons.parquet", work / "rows.duckdb"), work / "load.log")
+    size = sum(path.stat().st_size for path in (work / "run" / "explore").rglob("*") if path.is_file())
+    print(f"  index: {index.seconds:.1f} s, peak {index.peak / 1e9:.2f} GB, {size / 1e9:.2f} GB on disk")
+    print(f"  DuckDB's file: {loaded.seconds:.1f} s, peak {loaded.peak / 1e9:.2f} GB")
+    used = in_turn({"duckdb": python(DUCKDB, work / "rows.duckdb"), "poolwright": python(OURS, work / "run")}, work)
+    said = {name: json.loads((work / f"{name}.log").read_text().splitlines()[-1]) for name in used}
+    for name, usage in used.items():
+        print(f"  {name}: {said[name]['seconds']:.2f} s for nine questions, peak {usage.peak / 1e9:.2f} GB")
+    _check(said["poolwright"]["answers"], said["duckdb"]["answers"])
+    return float(said["poolwright"]["seconds"] / said["duckdb"]["seconds"])
+
+
+def _check(ours: list[object], theirs: list[object]) -> None:
+    for place, (mine, other) in enumerate(zip(ours, theirs, strict=True)):
+        if mine != other:
+            raise RuntimeError(f"question {place} has two answers:\n{mine}\n{other}")
+
+
+def _write_reasons(work: Path, table: Table) -> None:
+    """Why each dropped row was dropped, by uid, from the ledger: what DuckDB is given beside the pool."""
+    words = pa.array([None, *(f"{reason.verb}: {reason.words}" for reason in table.record.reasons)])
+    ledger = table.ledger()
+    places = np.asarray(ledger["part"]).astype(np.int64), np.asarray(ledger["row"]).astype(np.int64)
+    starts = np.cumsum([0, *(part.rows or 0 for part in table.record.inputs)])
+    uids = pa.chunked_array([pq.read_table(path, columns=["uid"])["uid"].combine_chunks() for path in _files(work)])
+    gone = uids.combine_chunks().take(pa.array(starts[places[0]] + places[1]))
+    pq.write_table(
+        pa.table({"uid": gone, "reason": words.take(ledger["code"].combine_chunks())}), work / "reasons.parquet"
+    )
+
+
+def _files(work: Path) -> list[Path]:
+    return sorted((work / "rows").glob("*.parquet"))
+
+
+def make_rows(folder: Path) -> None:
+    """Rows as of a pool of photographs, no two with one similarity or time; done once."""
+    if (folder / "done").exists():
+        return
+    fresh_folder(folder)
+    generator = np.random.default_rng(11)
+    labels = pa.array([f"class {number:04d}" for number in range(1_000)])
+    weights = 1.0 / np.arange(1, 1_001) ** 0.9
+    continents = pa.array(["Europe", "North America", "Asia", "South America", "Africa", "Oceania"])
+    # Distinct values, so that no order of ties can make two right answers.
+    ranks, times = generator.permutation(ROWS), generator.permutation(ROWS)
+    for file in range(FILES):
+        rows = ROWS // FILES
+        part = slice(file * rows, (file + 1) * rows)
+        label = labels.take(pa.array(generator.choice(1_000, rows, p=weights / weights.sum())))
+        uids = pa.array(np.char.zfill((np.arange(rows) + file * rows + 10**9).astype(str), 11))
+        table = pa.table(
+            {
+                "uid": uids,
+                "text": pc.binary_join_element_wise("a photo of ", label, " number ", uids, ""),
+                "label": label,
+                "continent": continents.take(
+                    pa.array(generator.choice(6, rows, p=[0.36, 0.25, 0.2, 0.09, 0.07, 0.03]))
+                ),
+                "similarity": ranks[part] / (2.0 * ROWS),
+                "width": generator.integers(100, 1_000, rows, dtype=np.int32),
+                "taken_at": pa.array(10**15 + times[part] * 1_000_000, pa.timestamp("us")),
+            }
+        )
+        pq.write_table(table, folder / f"part-{file:02d}.parquet", row_group_size=500_000)
+    (folder / "done").touch()

@@ -1,0 +1,171 @@
+"""Facets, histograms and the threshold of a search, as a page of rows shows them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import pyarrow as pa
+
+from poolwright.core.columns import LABEL, SIMILARITY, SPLIT
+from poolwright.explore.answers import Histogram
+from poolwright.explore.build import DROPPED_BY
+from poolwright.explore.clauses import Among, Between, Filter
+from poolwright.explore.search import SCORE, Search
+from poolwright.explore.view import View
+from poolwright.studio.explore_asked import Asked, shown
+
+FACET_VALUES = 10
+MOST_FACET_VALUES = 200
+FINE = 24
+"""Integers of more different values are shown as a histogram."""
+
+_FIRST = (DROPPED_BY, LABEL, SPLIT, "bucket", "cluster", "continent", "region", "country", "license")
+_OPEN_FACETS, _OPEN_NUMBERS = 4, 2
+
+
+@dataclass(frozen=True)
+class ValueLink:
+    """A value of a facet on the page."""
+
+    words: str
+    rows: int
+    of: int
+    chosen: bool
+    url: str
+
+
+@dataclass(frozen=True)
+class FacetBox:
+    """A facet on the page; `values` is None where it is closed and not counted yet."""
+
+    name: str
+    url: str
+    values: tuple[ValueLink, ...] | None = None
+    distinct: int = 0
+    most: int = 1
+
+
+@dataclass(frozen=True)
+class NumberBox:
+    """A column of numbers on the page, with the range that was chosen."""
+
+    name: str
+    url: str
+    low: str = ""
+    high: str = ""
+    bars: tuple[tuple[float, float], ...] | None = None
+    ends: tuple[float, float] = (0.0, 0.0)
+    shown: tuple[str, str] = ("", "")
+
+
+def facet_boxes(view: View, asked: Asked, base: str) -> list[FacetBox]:
+    """Facets: the well-known first; the first ones and those with a choice are counted, others when they open."""
+    texts = [name for name in view.facets if not _is_fine(view, name)]
+    order = sorted(texts, key=lambda name: _FIRST.index(name) if name in _FIRST else len(_FIRST))
+    chosen = {clause.column for clause in asked.filter.clauses if isinstance(clause, Among)}
+    counted = [name for name in order if len(view.column(name).names) > 1 or name in chosen][:_OPEN_FACETS]
+    return [
+        facet_box(view, asked, base, name)
+        if name in counted or name in chosen
+        else FacetBox(name, _of(base, asked, name))
+        for name in order
+    ]
+
+
+def _of(base: str, asked: Asked, name: str) -> str:
+    return f"{base}/facet?{asked.query(('name', name))}"
+
+
+def _is_fine(view: View, name: str) -> bool:
+    column = view.column(name)
+    return pa.types.is_integer(column.type) and len(column.names) > FINE
+
+
+def facet_box(view: View, asked: Asked, base: str, name: str, most: int = FACET_VALUES, like: str = "") -> FacetBox:
+    """One facet, counted. Of a search with a threshold, rows above it and rows in all."""
+    facet = view.facet(name, _cut(view, asked), most, like)
+    of = facet if asked.cut is None else view.facet(name, _cut(view, replace(asked, cut=None)), MOST_FACET_VALUES)
+    totals = {value.name: value.rows for value in of.values}
+    values = tuple(
+        ValueLink(
+            words=value.name if value.name is not None else no_value(name),
+            rows=value.rows,
+            of=max(totals.get(value.name, value.rows), value.rows),
+            chosen=value.chosen,
+            url=f"{base}?{asked.toggled(name, value.name).query()}",
+        )
+        for value in facet.values
+    )
+    return FacetBox(name, _of(base, asked, name), values, facet.distinct, max([1, *(value.of for value in values)]))
+
+
+def no_value(name: str) -> str:
+    return "kept" if name == DROPPED_BY else "no value"
+
+
+def _cut(view: View, asked: Asked) -> Filter:
+    searched = any(column.name == SCORE for column in view.columns)
+    return asked.filter & Between(SCORE, asked.cut) if searched else asked.filter
+
+
+def number_boxes(view: View, asked: Asked, base: str) -> list[NumberBox]:
+    """Columns of numbers: the first ones and those with a range are drawn, others when they open."""
+    fine = [name for name in view.numbers if name != SCORE and (not view.column(name).facet or _is_fine(view, name))]
+    order = sorted(fine, key=lambda name: (name != SIMILARITY, not pa.types.is_floating(view.column(name).type)))
+    chosen = {clause.column for clause in asked.filter.clauses if isinstance(clause, Between)}
+    return [
+        number_box(view, asked, base, name)
+        if place < _OPEN_NUMBERS or name in chosen
+        else NumberBox(name, f"{base}/number?{asked.query(('name', name))}")
+        for place, name in enumerate(order)
+    ]
+
+
+def number_box(view: View, asked: Asked, base: str, name: str) -> NumberBox:
+    """One column of numbers, drawn: rows of the rest of the filter."""
+    mine = [one for one in asked.filter.clauses if isinstance(one, Between) and one.column == name]
+    rest = asked.ranged(name)
+    histogram = view.histogram(name, _cut(view, rest))
+    column = view.column(name)
+    return NumberBox(
+        name,
+        f"{base}?{rest.query()}",
+        next((repr(one.low) for one in mine if one.low is not None), ""),
+        next((repr(one.high) for one in mine if one.high is not None), ""),
+        bars(histogram),
+        (histogram.low, histogram.high),
+        (shown(column, histogram.low), shown(column, histogram.high)),
+    )
+
+
+def bars(histogram: Histogram) -> tuple[tuple[float, float], ...]:
+    """(height of kept rows, height of all rows) of each bin, as shares of the highest bin."""
+    sums = [kept + dropped for kept, dropped in zip(histogram.kept, histogram.dropped, strict=True)]
+    most = max([1, *sums])
+    return tuple(
+        (round(100 * kept / most, 2), round(100 * both / most, 2))
+        for kept, both in zip(histogram.kept, sums, strict=True)
+    )
+
+
+@dataclass(frozen=True)
+class Panel:
+    """What a search shows above its rows."""
+
+    words: str
+    column: str
+    scored: int
+    bars: tuple[tuple[float, float], ...]
+    low: float
+    high: float
+    cut: float
+
+
+def panel_of(view: View, asked: Asked, search: Search) -> Panel:
+    column = view.column(SCORE)
+    low, high = column.low or 0.0, column.high or 0.0
+    histogram = view.histogram(SCORE, asked.filter, bins=96, ends=(low, high))
+    query = search.query
+    return Panel(
+        query.words, query.column, search.scored, bars(histogram), low, high, low if asked.cut is None else asked.cut
+    )

@@ -1,0 +1,107 @@
+"""Rows as a page shows them, and what they are filtered and sorted by."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+import yaml
+
+from poolwright.core.columns import LABEL, SIMILARITY, TEXT, TITLE, UID
+from poolwright.explore.answers import Counts
+from poolwright.explore.build import DROPPED_BY
+from poolwright.explore.clauses import Between, Filter, Outcome
+from poolwright.explore.search import SCORE, Search
+from poolwright.explore.view import View
+from poolwright.studio.explore_asked import Asked, brief
+
+PAGE = 60
+
+
+@dataclass(frozen=True)
+class Card:
+    """A row on the page."""
+
+    position: int
+    uid: str
+    title: str
+    tag: str
+    kept: bool
+    why: str
+    values: tuple[str, ...] = ()
+
+
+def base_of(name: str) -> str:
+    """Where the pages of a table lie."""
+    return f"/explore/{quote(name, safe='')}"
+
+
+def filter_of(asked: Asked, search: Search | None) -> Filter:
+    """The whole filter, with the threshold of a search. A search shows only rows that have a score."""
+    if search is None:
+        return asked.filter
+    return asked.filter & Between(SCORE, asked.cut)
+
+
+def order_of(asked: Asked, search: Search | None) -> tuple[str | None, bool]:
+    """What rows are sorted by, and whether the greatest come first: scores do unless asked otherwise."""
+    if asked.sort or search is None:
+        return asked.sort or None, asked.descending
+    return SCORE, not asked.descending
+
+
+def cards_of(view: View, asked: Asked, search: Search | None, start: int) -> tuple[Counts, list[Card], int | None]:
+    """Counts of the filter but for the outcome, one page of its rows, and where the next page begins."""
+    chosen = filter_of(asked, search)
+    sort, descending = order_of(asked, search)
+    found = view.page(chosen, sort, descending, start, PAGE)
+    following = start + PAGE if start + PAGE < found.rows else None
+    count = view.count(chosen.without(lambda clause: isinstance(clause, Outcome)))
+    return count, _drawn(view, found.positions, sort, asked.layout == "table"), following
+
+
+def _drawn(view: View, positions: Sequence[int], sort: str | None, table: bool) -> list[Card]:
+    known = {column.name for column in view.columns}
+    titles = [name for name in (LABEL, TITLE, TEXT) if name in known]
+    tag = sort if sort in known else SIMILARITY if SIMILARITY in known else None
+    wide = table_columns(view) if table else []
+    names = list(dict.fromkeys([UID, DROPPED_BY, *titles, *([tag] if tag else []), *wide]))
+    return [
+        Card(
+            position=position,
+            uid=str(row[UID]),
+            title=brief(next((row[name] for name in titles if row[name] is not None), row[UID]), 60),
+            tag=_tag(view, tag, row) if tag else "",
+            kept=position < view.kept,
+            why=row[DROPPED_BY] or "kept",
+            values=tuple(brief(row[name], 80) for name in wide),
+        )
+        for position, row in zip(positions, view.read(positions, names), strict=True)
+    ]
+
+
+def _tag(view: View, name: str, row: dict[str, Any]) -> str:
+    value = row[name]
+    return brief(value, 19) if not isinstance(value, float) else f"{value:.3f}"
+
+
+def table_columns(view: View) -> list[str]:
+    return [column.name for column in view.columns if column.name not in (UID, DROPPED_BY)]
+
+
+def sorts_of(view: View) -> list[str]:
+    return [name for name in view.numbers if name != SCORE]
+
+
+def steps_of(view: View, asked: Asked, search: Search | None) -> str:
+    """The filter and the search as steps of a recipe; what was kept or picked by hand is no step."""
+    said = f"- where: {_yaml(text)}\n" if (text := asked.filter.sql(view)) else ""
+    if search is None:
+        return said
+    return said + search.steps(asked.cut)
+
+
+def _yaml(text: str) -> str:
+    return str(yaml.safe_dump(text, width=1 << 20, allow_unicode=True)).removesuffix("...\n").strip()
