@@ -15,8 +15,9 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
 from poolwright.core.errors import PoolwrightError
-from poolwright.studio import explore, explore_compare, explore_map, explore_report, home
+from poolwright.studio import home
 from poolwright.studio.access import Access
+from poolwright.studio.exploring import comparing, mapping, reporting, rows
 from poolwright.studio.guard import Guard
 from poolwright.studio.opened import OpenedRun, Studio
 from poolwright.studio.pages import page
@@ -26,7 +27,10 @@ from poolwright.studio.verifying.live import Desks
 NAV = (("/", "Run"), ("/verify", "Verify"), ("/explore", "Explore"), ("/report", "Report"))
 """Pages in the bar at the top: path, words."""
 
-ROUTERS = (home.router, making.router, asking.router, estimating.router, results.router, explore.router, explore_map.router, explore_compare.router, explore_report.router)
+ROUTERS = (
+    *(home.router, making.router, asking.router, estimating.router, results.router),
+    *(rows.router, mapping.router, comparing.router, reporting.router),
+)
 
 LIMITS = {"/verify/*/import": results.MOST_IMPORTED + 10_000, "/verify/*/take": 600_000, "/verify/*/leave": 600_000}
 """Bytes of a post at most, by path, where it may be longer than others; '*' stands for one part of it."""

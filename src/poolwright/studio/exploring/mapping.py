@@ -23,11 +23,11 @@ from poolwright.explore.search import SCORE
 from poolwright.explore.selections import save_selection
 from poolwright.explore.vectors import vector_columns
 from poolwright.explore.view import SHUFFLED, View
-from poolwright.studio.explore import ViewsOf, open_view, read_again, ready
-from poolwright.studio.explore_asked import Asked, brief, number, read_asked, shown, words
-from poolwright.studio.explore_boxes import no_value
-from poolwright.studio.explore_cards import base_of, filter_of
-from poolwright.studio.explore_views import Views, Work
+from poolwright.studio.exploring.asked import Asked, brief, number, read_asked, shown, words
+from poolwright.studio.exploring.boxes import no_value
+from poolwright.studio.exploring.cards import base_of, filter_of
+from poolwright.studio.exploring.rows import ViewsOf, open_view, read_again, ready
+from poolwright.studio.exploring.views import Views, Work
 from poolwright.studio.pages import StudioOf, page
 
 router = APIRouter()

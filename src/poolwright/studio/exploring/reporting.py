@@ -16,8 +16,8 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import FileResponse, Response
 
 from poolwright.core.table import RECORD
-from poolwright.studio.explore import ViewsOf
-from poolwright.studio.explore_views import Work
+from poolwright.studio.exploring.rows import ViewsOf
+from poolwright.studio.exploring.views import Work
 from poolwright.studio.guard import POLICY
 from poolwright.studio.opened import OpenedRun
 from poolwright.studio.pages import StudioOf, page

@@ -15,7 +15,7 @@ from poolwright.explore.build import DROPPED_BY
 from poolwright.explore.clauses import Between, Filter, Outcome
 from poolwright.explore.search import SCORE, Search
 from poolwright.explore.view import View
-from poolwright.studio.explore_asked import Asked, brief
+from poolwright.studio.exploring.asked import Asked, brief
 
 PAGE = 60
 

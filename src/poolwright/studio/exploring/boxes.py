@@ -12,7 +12,7 @@ from poolwright.explore.build import DROPPED_BY
 from poolwright.explore.clauses import Among, Between, Filter
 from poolwright.explore.search import SCORE, Search
 from poolwright.explore.view import View
-from poolwright.studio.explore_asked import Asked, shown
+from poolwright.studio.exploring.asked import Asked, shown
 
 FACET_VALUES = 10
 MOST_FACET_VALUES = 200

@@ -16,11 +16,11 @@ from poolwright.explore.answers import Counts
 from poolwright.explore.clauses import Filter
 from poolwright.explore.comparing import Difference, differences
 from poolwright.explore.view import SHUFFLED, View
-from poolwright.studio.explore import ViewsOf, open_view
-from poolwright.studio.explore_asked import Asked, Pairs, read_asked, shown, words
-from poolwright.studio.explore_boxes import no_value
-from poolwright.studio.explore_cards import base_of, filter_of
-from poolwright.studio.explore_views import Views
+from poolwright.studio.exploring.asked import Asked, Pairs, read_asked, shown, words
+from poolwright.studio.exploring.boxes import no_value
+from poolwright.studio.exploring.cards import base_of, filter_of
+from poolwright.studio.exploring.rows import ViewsOf, open_view
+from poolwright.studio.exploring.views import Views
 from poolwright.studio.pages import StudioOf, page
 
 router = APIRouter()

@@ -16,8 +16,8 @@ from poolwright.explore.search import SCORE, Search, text_classes, text_encoder
 from poolwright.explore.vectors import vector_columns
 from poolwright.explore.view import SHUFFLED, View
 from poolwright.run.why import why
-from poolwright.studio.explore_asked import Asked, brief, read_asked, words
-from poolwright.studio.explore_boxes import (
+from poolwright.studio.exploring.asked import Asked, brief, read_asked, words
+from poolwright.studio.exploring.boxes import (
     FACET_VALUES,
     MOST_FACET_VALUES,
     facet_box,
@@ -26,7 +26,7 @@ from poolwright.studio.explore_boxes import (
     number_boxes,
     panel_of,
 )
-from poolwright.studio.explore_cards import (
+from poolwright.studio.exploring.cards import (
     base_of,
     cards_of,
     filter_of,
@@ -35,7 +35,7 @@ from poolwright.studio.explore_cards import (
     steps_of,
     table_columns,
 )
-from poolwright.studio.explore_views import Views, Work
+from poolwright.studio.exploring.views import Views, Work
 from poolwright.studio.pages import StudioOf, page
 from poolwright.studio.pictures import nearest_edge
 

@@ -19,7 +19,7 @@ from poolwright.explore.search import Query, Search, like_query, search, text_qu
 from poolwright.explore.selections import save_selection
 from poolwright.explore.vectors import vector_columns
 from poolwright.explore.view import View
-from poolwright.studio.explore_asked import Asked
+from poolwright.studio.exploring.asked import Asked
 from poolwright.studio.opened import OpenedRun, PictureCache
 from poolwright.studio.pictures import reduced
 
