@@ -49,6 +49,7 @@ def test_what_cheap_steps_gave_is_replayed_for_dropped_rows(world: World, view: 
     splits = view.column("split").take(np.arange(view.rows)).to_pylist()
     assert set(splits[: view.kept]) == {"train", "test"}
     assert set(splits[view.kept :]) == {None}
+    assert view.unknown == ()
 
 
 FILTERS = {

@@ -34,8 +34,8 @@ INDEX = "index.json"
 DROPPED_BY = "drop reason"
 """Column of the index that says by which step and why a row was dropped; null for kept rows."""
 
-PLACE, CODE, RANK = ".row", ".code", ".rank"
-"""Columns of the index alone: row within its part, ledger code (0 is kept), rank of the hash of the uid."""
+PLACE, RANK = ".row", ".rank"
+"""Columns of the index alone: row within its part, rank of the hash of the uid."""
 
 MOST_ROWS = 20_000_000
 """Of more kept rows, or more dropped ones, whole parts are drawn by a hash of their name; pages say so."""
@@ -115,8 +115,7 @@ class _Build:
         record = self.table.record
         plan = plan_table(run.recipe.tables[name], run.source(name), run.recipe.source)
         self.gone = [(one.part, len(one.rows)) for one in fallen(self.table)]
-        self.listed = sum(rows for _, rows in self.gone)
-        self.replay = replay_of(plan, self.table, self.listed <= MOST_WITH_VECTORS)
+        self.replay = replay_of(plan, self.table, sum(rows for _, rows in self.gone) <= MOST_WITH_VECTORS)
         self.key = hash_key(run.recipe.seed, name, "explore")
         self.kept_parts = _drawn([part.rows for part in record.parts], [part.file for part in record.parts], self.key)
         names = [plan.source.parts[part].name for part, _ in self.gone]
@@ -143,12 +142,15 @@ class _Build:
             "kept": kept,
             "kept_in_all": self.table.record.rows_kept,
             "dropped_in_all": self.table.record.rows_dropped,
-            "listed": self.listed,
-            "replayed": [name for step in self.replay.steps for name in step.gives],
+            "unknown": [name for name in self.writers if name in set(self.table.schema.names) - self._known()],
             "segments": [[one.dropped, one.part, one.start, one.rows] for one in self.segments],
             "columns": columns,
         }
         (self.folder / INDEX).write_text(json.dumps(index, ensure_ascii=False), encoding="utf-8")
+
+    def _known(self) -> set[str]:
+        """Columns of dropped rows; all, where there are none."""
+        return set(self.replay.schema.names) if self.gone else set(self.table.schema.names)
 
     def _write_kept(self) -> None:
         names = [name for name in self.table.schema.names if name in self.writers]
@@ -174,7 +176,6 @@ class _Build:
         own = {
             DROPPED_BY: pa.array(self.reasons, pa.large_string()).take(pa.array(codes)),
             PLACE: pa.array(places, pa.int64()),
-            CODE: pa.array(codes, pa.uint16()),
             RANK: pa.array((hash64(rows.column(UID), self.key) >> np.uint64(1)).view(np.int64)),
         }
         for name, writer in self.writers.items():
@@ -203,9 +204,9 @@ def _writers(folder: Path, schemas: Sequence[pa.Schema], chunk_rows: int) -> dic
     for field in (field for schema in schemas for field in schema):
         if is_stored(field.type) and field.name != ROW_ERROR:
             fields.setdefault(field.name, pa.field(field.name, stored_type(field.type)))
-    for name, dtype in ((PLACE, pa.int64()), (CODE, pa.uint16()), (RANK, pa.int64())):
-        fields[name] = pa.field(name, dtype)
-    facets = set(fields) - {UID, PLACE, CODE, RANK}
+    for name in (PLACE, RANK):
+        fields[name] = pa.field(name, pa.int64())
+    facets = set(fields) - {UID, PLACE, RANK}
     return {
         name: ColumnWriter(folder, number, field, name in facets, chunk_rows)
         for number, (name, field) in enumerate(fields.items())

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 
 from poolwright.core.columns import IMAGE, IMAGE_ERROR, IMAGE_PATH, is_vector
 from poolwright.core.image import read_bytes
-from poolwright.explore.build import CODE, PLACE, RANK
+from poolwright.explore.build import PLACE, RANK
 from poolwright.explore.view import View
 from poolwright.run.source import Piece, Source, table_source
 
@@ -40,7 +40,7 @@ def values_of(view: View, position: int) -> dict[str, Any]:
     values = view.read([position])[0]
     segment, _ = view.place(position)
     source = source_of(view, segment.dropped)
-    seen = {*values, IMAGE, IMAGE_ERROR, PLACE, CODE, RANK}
+    seen = {*values, IMAGE, IMAGE_ERROR, PLACE, RANK}
     rest = [field for field in source.schema if field.name not in seen]
     plain = [field.name for field in rest if not is_vector(field.type) and not pa.types.is_binary(field.type)]
     values |= _one_row(view, position, plain) if plain else {}

@@ -122,8 +122,8 @@ def like_query(view: View, column: str, position: int) -> Query:
     Raises:
         InputError: the row has no usable vector.
     """
-    vector = vectors_at(view, column, np.array([position]))[0].astype(np.float32)
     uid = str(view.read([position], ["uid"])[0]["uid"])
+    vector = vectors_at(view, column, np.array([position]))[0].astype(np.float32)
     if not np.isfinite(vector).all() or not vector.any():
         raise InputError(f"row '{uid}' has no vector '{column}' to look for others by")
     return _kept_feature(view, column, f"like {uid}", vector)

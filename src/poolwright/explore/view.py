@@ -17,7 +17,6 @@ from poolwright.core.columns import UID, is_text
 from poolwright.core.errors import InputError
 from poolwright.explore.answers import Counts, Facet, Histogram, Page, facet_of
 from poolwright.explore.build import (
-    CODE,
     PLACE,
     RANK,
     Progress,
@@ -50,6 +49,12 @@ class View:
 
     Positions 0 to `kept` are the kept rows in their order; dropped rows follow, in the order of the source.
 
+    Attributes:
+        rows, kept: rows that are here, and how many of them were kept.
+        kept_in_all, dropped_in_all: rows of the table.
+        unknown: columns that dropped rows have no values of, as only dear steps give them.
+        segments: where rows were read.
+
     Args:
         run: the run.
         name: of the table.
@@ -73,7 +78,7 @@ class View:
         self.folder = folder
         self.rows, self.kept, self.chunk_rows = int(index["rows"]), int(index["kept"]), int(index["chunk_rows"])
         self.kept_in_all, self.dropped_in_all = int(index["kept_in_all"]), int(index["dropped_in_all"])
-        self.replayed: tuple[str, ...] = tuple(index["replayed"])
+        self.unknown: tuple[str, ...] = tuple(index["unknown"])
         self.segments: tuple[Segment, ...] = tuple(segments_of(index))
         self._columns = {column.name: column for column in _columns(index, folder)}
         self._masks: OrderedDict[Clause, npt.NDArray[np.uint8]] = OrderedDict()
@@ -296,7 +301,13 @@ class View:
             return self._orders[name]
 
     def read(self, positions: Sequence[int], columns: Sequence[str] | None = None) -> list[dict[str, Any]]:
-        """Values of some rows, as Python values by column; all columns of the index unless named."""
+        """Values of some rows, as Python values by column; all columns of the index unless named.
+
+        Raises:
+            InputError: there is no such row, or no such column.
+        """
+        for position in positions:
+            self._check(position)
         names = [column.name for column in self.columns] if columns is None else list(columns)
         values = {name: self.column(name).take(positions).to_pylist() for name in names}
         return [{name: values[name][row] for name in names} for row in range(len(positions))]
@@ -311,15 +322,14 @@ class View:
 
     def place(self, position: int) -> tuple[Segment, int]:
         """Where a row was read: its segment, and its row within the part."""
-        if not 0 <= position < self.rows:
-            raise InputError(f"table '{self.name}' has rows 0 to {self.rows - 1}, not {position}")
+        self._check(position)
         starts = [segment.start for segment in self.segments]
         segment = self.segments[int(np.searchsorted(starts, position, side="right")) - 1]
         return segment, int(self.column(PLACE).take([position])[0].as_py())
 
-    def reason(self, position: int) -> int:
-        """Ledger code of a row; 0 where it was kept."""
-        return int(self.column(CODE).take([position])[0].as_py())
+    def _check(self, position: int) -> None:
+        if not 0 <= position < self.rows:
+            raise InputError(f"table '{self.name}' has rows 0 to {self.rows - 1}, not {position}")
 
 
 def _columns(index: Mapping[str, Any], folder: Path) -> list[Column]:
