@@ -55,7 +55,7 @@ view = explore(sys.argv[1], "chosen")
 some = Filter((Among("continent", ("Asia", "Africa")),))
 more = some & Between("similarity", 0.24, None)
 def counts(name, chosen):
-    return sorted([value.name, value.rows] for value in view.facet(name, chosen, most=10).values)
+    return [[value.name, value.rows] for value in view.facet(name, chosen, most=10).values]
 def page(chosen, sort, descending, start=0):
     return [row["uid"] for row in view.read(view.page(chosen, sort, descending, start, 60).positions, ["uid"])]
 answers = [counts(name, chosen) for chosen in (Filter(), some, more) for name in ("label", "drop reason")]
@@ -75,7 +75,7 @@ some = "continent in ('Asia', 'Africa')"
 more = some + " and similarity >= 0.24::double"
 def counts(name, chosen):
     found = db.sql(f"select {name}, count(*) n from r where {chosen} group by 1 order by n desc, 1 limit 10").fetchall()
-    return sorted(([a, b] for a, b in found), key=lambda pair: (pair[0] is not None, pair[0] or "", pair[1]))
+    return [list(pair) for pair in found]
 def page(chosen, sort, start=0):
     asked = f"select uid from r where {chosen} order by {sort}, uid limit 60 offset {start}"
     return [uid for uid, in db.sql(asked).fetchall()]

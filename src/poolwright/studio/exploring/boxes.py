@@ -58,10 +58,15 @@ class NumberBox:
     shown: tuple[str, str] = ("", "")
 
 
+def facet_order(view: View) -> list[str]:
+    """Facets as people want them: the well-known first, no fine numbers."""
+    coarse = [name for name in view.facets if not _is_fine(view, name)]
+    return sorted(coarse, key=lambda name: _FIRST.index(name) if name in _FIRST else len(_FIRST))
+
+
 def facet_boxes(view: View, asked: Asked, base: str) -> list[FacetBox]:
     """Facets: the well-known first; the first ones and those with a choice are counted, others when they open."""
-    texts = [name for name in view.facets if not _is_fine(view, name)]
-    order = sorted(texts, key=lambda name: _FIRST.index(name) if name in _FIRST else len(_FIRST))
+    order = facet_order(view)
     chosen = {clause.column for clause in asked.filter.clauses if isinstance(clause, Among)}
     counted = [name for name in order if len(view.column(name).names) > 1 or name in chosen][:_OPEN_FACETS]
     return [

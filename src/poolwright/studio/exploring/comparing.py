@@ -17,7 +17,7 @@ from poolwright.explore.clauses import Filter
 from poolwright.explore.comparing import Difference, differences
 from poolwright.explore.view import SHUFFLED, View
 from poolwright.studio.exploring.asked import Asked, Pairs, read_asked, shown, words
-from poolwright.studio.exploring.boxes import no_value
+from poolwright.studio.exploring.boxes import facet_order, no_value
 from poolwright.studio.exploring.cards import base_of, filter_of
 from poolwright.studio.exploring.rows import ViewsOf, open_view
 from poolwright.studio.exploring.views import Views
@@ -167,7 +167,7 @@ def _shown(name: str, view: View, letter: str, asked: Sequence[Asked], chosen: F
 def _choices(view: View) -> list[tuple[str, list[tuple[str, str]]]]:
     """Values that can be added to a group, by facet."""
     found = []
-    for name in view.facets[:_CHOICE_FACETS]:
+    for name in facet_order(view)[:_CHOICE_FACETS]:
         values = view.facet(name, most=_CHOICES).values
         found.append((name, [(value.name or no_value(name), json.dumps([name, value.name])) for value in values]))
     return found

@@ -24,7 +24,7 @@ from poolwright.explore.selections import save_selection
 from poolwright.explore.vectors import vector_columns
 from poolwright.explore.view import SHUFFLED, View
 from poolwright.studio.exploring.asked import Asked, brief, number, read_asked, shown, words
-from poolwright.studio.exploring.boxes import no_value
+from poolwright.studio.exploring.boxes import facet_order, no_value
 from poolwright.studio.exploring.cards import base_of, filter_of
 from poolwright.studio.exploring.rows import ViewsOf, open_view, read_again, ready
 from poolwright.studio.exploring.views import Views, Work
@@ -77,7 +77,7 @@ def map_page(
 
 
 def _colour_choices(view: View, asked: Asked) -> list[str]:
-    facets = [column.name for column in view.columns if column.facet]
+    facets = facet_order(view)
     return [*([SCORE] if asked.searches else []), *facets, *(one for one in view.numbers if one not in facets)]
 
 
