@@ -117,12 +117,12 @@ async function colour(by) {
   legend();
 }
 
-/** 1 is shown, 2 is picked. */
+/** Marks of the points, as PASSES tells them. */
 function mark() {
   now.marks = new Uint8Array(now.rows.length);
   for (let i = 0; i < now.marks.length; i++) {
-    const shown = bit(now.found, i) && !now.hidden.has(now.codes[i]) ? 1 : 0;
-    now.marks[i] = shown + 2 * now.picked[i];
+    const shown = bit(now.found, i) && !now.hidden.has(now.codes[i]);
+    now.marks[i] = now.picked[i] ? 3 : !shown ? 0 : now.codes[i] >= OTHER ? 1 : 2;
   }
   drawer.set({ marks: now.marks });
   paint();
@@ -283,10 +283,11 @@ async function pick(line) {
   const box = [Math.min(...xs), Math.max(...xs), Math.min(...ys), Math.max(...ys)];
   const bits = new Uint8Array(Math.ceil(now.rows.length / 8));
   let count = 0;
+  now.picked.fill(0);
+  mark();
   for (let i = 0; i < now.rows.length; i++) {
     const x = now.places[2 * i], y = now.places[2 * i + 1];
-    const shown = now.marks[i] & 1;
-    now.picked[i] = shown && x >= box[0] && x <= box[1] && y >= box[2] && y <= box[3] && within(x, y, line) ? 1 : 0;
+    now.picked[i] = now.marks[i] && x >= box[0] && x <= box[1] && y >= box[2] && y <= box[3] && within(x, y, line) ? 1 : 0;
     if (now.picked[i]) { bits[i >> 3] |= 1 << (i & 7); count++; }
   }
   mark();

@@ -1,14 +1,15 @@
-// Drawing many points: WebGL where there is one, else pixel by pixel on a plain canvas.
+// Drawing many points: WebGL where there is a graphics card, else pixel by pixel on a plain canvas.
+
+/** Marks of points, which are drawn in this order: left out, without a value of their own, shown, picked. */
+export const PASSES = [0, 1, 2, 3];
 
 const VERTEX = `#version 300 es
 in vec2 place; in float code; in float mark;
 uniform vec2 scale, middle; uniform float size; uniform float pass; uniform sampler2D palette;
 out vec4 colour;
 void main() {
-  float shown = mod(mark, 2.0), picked = floor(mark / 2.0);
-  float mine = picked > 0.5 ? 2.0 : shown;
-  gl_Position = mine == pass ? vec4((place - middle) * scale, 0.0, 1.0) : vec4(2.0, 2.0, 2.0, 1.0);
-  gl_PointSize = size * (pass > 1.5 ? 1.5 : pass > 0.5 ? 1.0 : 0.8);
+  gl_Position = mark == pass ? vec4((place - middle) * scale, 0.0, 1.0) : vec4(2.0, 2.0, 2.0, 1.0);
+  gl_PointSize = size * (pass == 3.0 ? 1.5 : pass == 0.0 ? 0.8 : 1.0);
   vec4 tone = texelFetch(palette, ivec2(int(code), 0), 0);
   colour = pass > 0.5 ? tone : vec4(0.5, 0.5, 0.5, 0.16);
 }`;
@@ -23,8 +24,17 @@ void main() {
 
 /** A drawer of points on a canvas: `set` what they are, then `draw` from where one looks. */
 export function pointsOn(canvas) {
-  const gl = canvas.getContext("webgl2", { antialias: false, premultipliedAlpha: true, alpha: true });
-  return gl ? new WebGl(gl) : new Plain(canvas);
+  return hasCard() ? new WebGl(canvas.getContext("webgl2", OPTIONS)) : new Plain(canvas);
+}
+
+const OPTIONS = { antialias: false, premultipliedAlpha: true, failIfMajorPerformanceCaveat: true };
+
+/** Whether WebGL is drawn by a graphics card: where the processor plays one, pixel by pixel is five times as quick. */
+function hasCard() {
+  const gl = document.createElement("canvas").getContext("webgl2", OPTIONS);
+  const info = gl?.getExtension("WEBGL_debug_renderer_info");
+  const name = gl ? String(gl.getParameter(info ? info.UNMASKED_RENDERER_WEBGL : gl.RENDERER)) : "none";
+  return Boolean(gl) && !/swiftshader|llvmpipe|software|basic render/i.test(name);
 }
 
 class WebGl {
@@ -81,18 +91,16 @@ class WebGl {
     gl.uniform2f(at("scale"), ...scale);
     gl.uniform2f(at("middle"), ...middle);
     gl.uniform1f(at("size"), size);
-    for (const pass of this.passes) {
+    for (const pass of PASSES) {
       gl.uniform1f(at("pass"), pass);
       gl.drawArrays(gl.POINTS, 0, this.count);
     }
   }
 
-  passes = [0, 1, 2];
 }
 
 class Plain {
   kind = "canvas";
-  passes = [0, 1, 2];
 
   constructor(canvas) {
     this.canvas = canvas;
@@ -102,26 +110,37 @@ class Plain {
 
   set(values) {
     for (const [name, value] of Object.entries(values)) if (value) this.now[name] = value;
+    if (values.marks) this.order = byMark(values.marks);
   }
 
   draw({ scale, middle, size }) {
     const { width, height } = this.canvas;
     const { places, codes, marks, palette } = this.now;
     if (!places || !codes || !marks || !palette || !width || !height) return;
-    const image = this.context.createImageData(width, height);
-    const pixels = new Uint32Array(image.data.buffer);
+    if (this.image?.width !== width || this.image?.height !== height) this.image = this.context.createImageData(width, height);
+    const pixels = new Uint32Array(this.image.data.buffer).fill(0);
     const tones = new Uint32Array(palette.buffer);
-    for (const pass of this.passes) {
-      const edge = Math.max(1, Math.round(size * (pass === 2 ? 1.1 : 0.75)));
-      for (let i = 0; i < codes.length; i++) {
-        if ((marks[i] > 1 ? 2 : marks[i]) !== pass) continue;
-        const x = Math.round((((places[2 * i] - middle[0]) * scale[0] + 1) / 2) * width - edge / 2);
-        const y = Math.round(((1 - (places[2 * i + 1] - middle[1]) * scale[1]) / 2) * height - edge / 2);
-        if (x < 0 || y < 0 || x + edge > width || y + edge > height) continue;
-        const tone = pass ? tones[codes[i]] : 0x28808080;
-        for (let down = y; down < y + edge; down++) pixels.fill(tone, down * width + x, down * width + x + edge);
-      }
+    const edges = [0.75, 0.75, 0.75, 1.1].map((part) => Math.max(1, Math.round(size * part)));
+    const [sx, sy] = [(scale[0] * width) / 2, (scale[1] * height) / 2];
+    const [ox, oy] = [width / 2 - middle[0] * sx + 0.5, height / 2 + middle[1] * sy + 0.5];
+    for (const i of this.order) {
+      const edge = edges[marks[i]];
+      const x = (places[2 * i] * sx + ox - edge / 2) | 0;
+      const y = (oy - places[2 * i + 1] * sy - edge / 2) | 0;
+      if (x < 0 || y < 0 || x + edge > width || y + edge > height) continue;
+      const tone = marks[i] ? tones[codes[i]] : 0x28808080;
+      for (let line = y * width + x, down = 0; down < edge; down++, line += width)
+        for (let at = line; at < line + edge; at++) pixels[at] = tone;
     }
-    this.context.putImageData(image, 0, 0);
+    this.context.putImageData(this.image, 0, 0);
   }
+}
+
+/** Numbers of the points, in the order in which they are drawn. */
+function byMark(marks) {
+  const starts = new Uint32Array(PASSES.length + 1), order = new Uint32Array(marks.length);
+  for (const mark of marks) starts[mark + 1]++;
+  for (const pass of PASSES) starts[pass + 1] += starts[pass];
+  for (let i = 0; i < marks.length; i++) order[starts[marks[i]]++] = i;
+  return order;
 }
