@@ -20,7 +20,7 @@ import pytest
 from poolwright import api
 from poolwright.core.rows import vector_array
 from poolwright.recipe.recipe import Recipe
-from poolwright.studio.exploring import views
+from poolwright.studio.exploring import rows, views
 from tests.studio.made import CAPTION, Browser, picture, serving
 
 ROWS, KEPT = 130, 90
@@ -125,6 +125,20 @@ def test_filters_are_addresses(port: int) -> None:
     assert "label = &#39;class 1&#39; and width &gt;= 30" in page
     uids = text_of(port, "/explore/kept/uids?" + urlencode({"is.label": "class 1", "min.width": 30, "out": "kept"}))
     assert uids.split() == [f"u{place:04d}" for place in wanted]
+
+
+def test_facets_of_many_rows_come_after_the_page(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows, "LAZY_ROWS", 10)
+    page = text_of(port, "/explore/kept?out=kept")
+    assert 'class="facet"' not in page
+    assert 'hx-get="/explore/kept/facets?out=kept" hx-trigger="load"' in page
+    assert 'data-name="label" open' in text_of(port, "/explore/kept/facets?out=kept")
+
+
+def test_words_are_found_in_texts(port: int) -> None:
+    page = text_of(port, "/explore/kept?has=U000")
+    assert '<b id="count">10</b>' in page  # in the uid, or in the image path
+    assert "“U000”" in page
 
 
 @pytest.mark.parametrize(

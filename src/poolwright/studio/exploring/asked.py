@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -168,25 +169,45 @@ def _clauses(view: View, pairs: Pairs) -> Iterator[Clause]:
 
 
 def number(column: Column | None, text: str) -> float:
-    """A number, or of a column of times a date or time of ISO 8601, in the unit of the column."""
+    """A number, or of a column of times a date or time of ISO 8601, in the unit of the column.
+
+    Raises:
+        InputError: it is neither, or no time that there can be.
+    """
+    times = column if column is not None and pa.types.is_temporal(column.type) else None
     try:
-        return float(text)
+        value = float(text) if times is None or _is_number(text) else _time(datetime.fromisoformat(text), times)
+        if math.isfinite(value) and (times is None or str(_value(times, value))):
+            return value
+    except (ValueError, OverflowError, pa.ArrowException):
+        pass
+    raise InputError(f"'{text[:80]}' is no {'number' if times is None else 'time'}")
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
     except ValueError:
-        pass
-    try:
-        if column is not None and pa.types.is_temporal(column.type):
-            return _time(datetime.fromisoformat(text), column.type)
-    except (ValueError, pa.ArrowException):
-        pass
-    raise InputError(f"'{text[:80]}' is no number")
+        return False
+    return True
 
 
-def _time(value: datetime, dtype: pa.DataType) -> float:
+def _time(value: datetime, column: Column) -> float:
+    dtype = column.type
     if pa.types.is_date(dtype):
-        return float(pa.scalar(value.date(), dtype).cast(pa.int32() if dtype.bit_width == 32 else pa.int64()).as_py())
+        return float(pa.scalar(value.date(), dtype).cast(_whole(dtype)).as_py())
     if pa.types.is_timestamp(dtype):
         value = value.replace(tzinfo=None) if dtype.tz is None else value.replace(tzinfo=value.tzinfo or UTC)
     return float(pa.scalar(value, dtype).cast(pa.int64()).as_py())
+
+
+def _value(column: Column, value: float) -> Any:
+    """The time that a number of a column stands for."""
+    return pa.scalar(int(value), _whole(column.type)).cast(column.type).as_py()
+
+
+def _whole(dtype: pa.DataType) -> pa.DataType:
+    return pa.int32() if dtype.bit_width == 32 else pa.int64()
 
 
 def shown(column: Column, value: float | None) -> str:
@@ -195,10 +216,9 @@ def shown(column: Column, value: float | None) -> str:
         return ""
     if pa.types.is_temporal(column.type):
         try:
-            whole = pa.scalar(int(value), pa.int32() if column.type.bit_width == 32 else pa.int64())
-            return str(whole.cast(column.type).as_py())[:10]
+            return str(_value(column, value))[:10]
         except (pa.ArrowException, ValueError, OverflowError):
-            return str(value)
+            return f"{value:.6g}"
     return f"{value:,.0f}" if float(value).is_integer() and abs(value) >= 1000 else f"{value:.4g}"
 
 
