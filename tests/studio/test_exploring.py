@@ -89,7 +89,7 @@ def test_all_pages_open(port: int) -> None:
     assert Browser(port).get("/explore")[1]["location"] == "/explore/kept"
     page = text_of(port, "/explore/kept")
     assert f'<b id="count">{ROWS}</b> rows' in page
-    assert page.count('class="card') == 60
+    assert page.count('class="pic') == 60
     for path in ("/map", "/compare", "/row?at=2", "/rows?start=60", "/facets", "/brief?at=7", "/uids"):
         text_of(port, f"/explore/kept{path}")
 

@@ -79,18 +79,18 @@ def test_facets_and_rows(page: Any, address: str, view: View) -> None:
     page.click(".ex-outcomes .dropped")
     chosen = Filter((Among("label", (first.name,)), Outcome(False)))
     settled(page, view.count(chosen).rows)
-    assert page.locator(".card:not(.lost)").count() == 0
+    assert page.locator(".pic:not(.lost)").count() == 0
     page.go_back()
     settled(page, first.rows)
     page.click(".chip")
     settled(page, view.rows)
     assert page.evaluate("window.same") is True
-    assert page.locator(".card").count() == 60
+    assert page.locator(".pic").count() == 60
     page.evaluate("document.getElementById('scroll').scrollTo(0, 1e6)")
-    page.wait_for_function("() => document.querySelectorAll('.card').length === 120")
+    page.wait_for_function("() => document.querySelectorAll('.pic').length === 120")
     page.select_option("#sort", "similarity")
     page.wait_for_function("() => new URLSearchParams(location.search).get('sort') === 'similarity'")
-    page.wait_for_selector(f".card >> nth=0 >> text={_least(view)}")
+    page.wait_for_selector(f".pic >> nth=0 >> text={_least(view)}")
 
 
 def _least(view: View) -> str:
@@ -99,7 +99,7 @@ def _least(view: View) -> str:
 
 def test_a_row_and_its_story(page: Any, address: str, view: View) -> None:
     page.goto(f"{address}/explore/classes?out=dropped")
-    page.click(".card >> nth=1")
+    page.click(".pic >> nth=1")
     page.wait_for_selector("#drawer .chapter.lost .wrong")
     position = view.page(Filter((Outcome(False),)), size=2).positions[1]
     row = view.read([position], ["uid", "drop reason"])[0]
@@ -113,7 +113,7 @@ def test_a_row_and_its_story(page: Any, address: str, view: View) -> None:
     page.wait_for_selector(f"#drawer >> text={row['uid']}")
     page.click("#drawer .like >> nth=0")
     page.wait_for_selector("#panel >> text=like")
-    assert page.get_attribute(".card >> nth=0", "data-at") == str(position)
+    assert page.get_attribute(".pic >> nth=0", "data-at") == str(position)
 
 
 def test_a_range_is_drawn(page: Any, address: str, view: View) -> None:
@@ -148,7 +148,7 @@ def test_a_search_and_its_threshold(page: Any, address: str, view: View) -> None
     page.wait_for_selector("#panel")
     settled(page, found.scored)
     best = found.view.page(sort=SCORE, descending=True, size=3).positions
-    shown = [page.get_attribute(f".card >> nth={place}", "data-at") for place in range(3)]
+    shown = [page.get_attribute(f".pic >> nth={place}", "data-at") for place in range(3)]
     assert shown == [str(position) for position in best]
     page.evaluate("window.slider = document.getElementById('cut')")
     page.evaluate("slider.value = 800; slider.dispatchEvent(new Event('input', { bubbles: true }))")

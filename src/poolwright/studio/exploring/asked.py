@@ -51,6 +51,11 @@ class Asked:
     def searches(self) -> bool:
         return bool(self.text) or self.like is not None
 
+    @property
+    def chosen(self) -> tuple[Clause, ...]:
+        """The clauses but for the outcome, which pages show in another way."""
+        return tuple(clause for clause in self.filter.clauses if not isinstance(clause, Outcome))
+
     def pairs(self) -> Pairs:
         """Name and value of all that is not as it would be anyway."""
         found = [pair for clause in self.filter.clauses for pair in _pairs(clause)]

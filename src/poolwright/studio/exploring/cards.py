@@ -9,7 +9,18 @@ from urllib.parse import quote
 
 import yaml
 
-from poolwright.core.columns import LABEL, SIMILARITY, TEXT, TITLE, UID
+from poolwright.core.columns import (
+    IMAGE_PATH,
+    LABEL,
+    PHASH,
+    SHA256,
+    SIMILARITY,
+    SPLIT,
+    TEXT,
+    TITLE,
+    UID,
+    URL,
+)
 from poolwright.explore.answers import Counts
 from poolwright.explore.build import DROPPED_BY
 from poolwright.explore.clauses import Between, Filter, Outcome
@@ -18,6 +29,9 @@ from poolwright.explore.view import View
 from poolwright.studio.exploring.asked import Asked, brief
 
 PAGE = 60
+
+_FIRST = (SCORE, LABEL, SIMILARITY, SPLIT, TITLE, TEXT)
+_LAST = (IMAGE_PATH, URL, SHA256, PHASH)
 
 
 @dataclass(frozen=True)
@@ -88,7 +102,9 @@ def _tag(view: View, name: str, row: dict[str, Any]) -> str:
 
 
 def table_columns(view: View) -> list[str]:
-    return [column.name for column in view.columns if column.name not in (UID, DROPPED_BY)]
+    """Columns of a table of rows: the well-known first, places of images last."""
+    names = [column.name for column in view.columns if column.name not in (UID, DROPPED_BY)]
+    return sorted(names, key=lambda name: _FIRST.index(name) if name in _FIRST else len(_FIRST) + (name in _LAST))
 
 
 def sorts_of(view: View) -> list[str]:

@@ -157,7 +157,7 @@ def _shown(name: str, view: View, letter: str, asked: Sequence[Asked], chosen: F
         mine,
         view.count(chosen),
         view.page(chosen, SHUFFLED, size=_PICTURES).positions,
-        tuple((words(view, clause), url(mine.without(clause))) for clause in mine.filter.clauses)
+        tuple((words(view, clause), url(mine.without(clause))) for clause in mine.chosen)
         + ((((f"search: {mine.text or 'like a row'}", url(mine.unsearched())),)) if mine.searches else ()),
         tuple((text, url(mine.outcome(kept)), mine.kept == kept) for kept, text in outcomes),
         [*_named(letter, mine), *others],

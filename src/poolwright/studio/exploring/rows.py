@@ -105,7 +105,7 @@ def rows_page(request: Request, studio: StudioOf, views: ViewsOf, name: str) -> 
         following=following,
         facets=None if lazy else facet_boxes(found, asked, base),
         numbers=None if lazy else number_boxes(found, asked, base),
-        chips=[(words(view, clause), f"{base}?{asked.without(clause).query()}") for clause in asked.filter.clauses],
+        chips=[(words(view, one), f"{base}?{asked.without(one).query()}") for one in asked.chosen],
         sorts=sorts_of(found),
         vectors=vector_columns(view),
         speaks=_speaks(view),
