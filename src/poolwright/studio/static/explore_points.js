@@ -120,20 +120,39 @@ class Plain {
     if (this.image?.width !== width || this.image?.height !== height) this.image = this.context.createImageData(width, height);
     const pixels = new Uint32Array(this.image.data.buffer).fill(0);
     const tones = new Uint32Array(palette.buffer);
-    const edges = [0.75, 0.75, 0.75, 1.1].map((part) => Math.max(1, Math.round(size * part)));
+    const stamps = [0.8, 1, 1, 1.5].map((part) => stamp(Math.max(1, size * part), width));
     const [sx, sy] = [(scale[0] * width) / 2, (scale[1] * height) / 2];
-    const [ox, oy] = [width / 2 - middle[0] * sx + 0.5, height / 2 + middle[1] * sy + 0.5];
+    const [ox, oy] = [width / 2 - middle[0] * sx, height / 2 + middle[1] * sy];
     for (const i of this.order) {
-      const edge = edges[marks[i]];
-      const x = (places[2 * i] * sx + ox - edge / 2) | 0;
-      const y = (oy - places[2 * i + 1] * sy - edge / 2) | 0;
+      const { edge, inner, rim } = stamps[marks[i]];
+      const x = (places[2 * i] * sx + ox - edge / 2 + 0.5) | 0;
+      const y = (oy - places[2 * i + 1] * sy - edge / 2 + 0.5) | 0;
       if (x < 0 || y < 0 || x + edge > width || y + edge > height) continue;
       const tone = marks[i] ? tones[codes[i]] : 0x28808080;
-      for (let line = y * width + x, down = 0; down < edge; down++, line += width)
-        for (let at = line; at < line + edge; at++) pixels[at] = tone;
+      const first = y * width + x;
+      for (let k = 0; k < inner.length; k++) pixels[first + inner[k]] = tone;
+      // Soft towards the ground; over other points the rim would cost more than it shows.
+      for (let k = 0; k < rim.length; k += 2) {
+        const at = first + rim[k];
+        if (!pixels[at]) pixels[at] = (tone & 0xffffff) | ((((tone >>> 24) * rim[k + 1]) >> 8) << 24);
+      }
     }
     this.context.putImageData(this.image, 0, 0);
   }
+}
+
+/** Pixels of a disc in a box of `edge`, from its first one: those within, and those of its rim with their share of 256. */
+function stamp(size, width) {
+  const edge = Math.ceil(size), inner = [], rim = [];
+  for (let y = 0; y < edge; y++) {
+    for (let x = 0; x < edge; x++) {
+      const far = Math.hypot(x + 0.5 - edge / 2, y + 0.5 - edge / 2);
+      const share = Math.min(1, Math.max(0, size / 2 + 0.5 - far));
+      if (share > 0.85 || edge < 3) inner.push(y * width + x);
+      else if (share > 0.1) rim.push(y * width + x, Math.round(256 * share));
+    }
+  }
+  return { edge, inner, rim };
 }
 
 /** Numbers of the points, in the order in which they are drawn. */
