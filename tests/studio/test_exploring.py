@@ -227,6 +227,7 @@ def test_more_like_this_and_its_steps(port: int) -> None:
     step = re.search(r'id="step">(.*?)</pre>', page, re.S)
     assert step is not None
     assert "where: similarity >= 0.99" in step.group(1)
+    assert "- top: {by: similarity, n: 1}" in page
     first = re.search(r'data-at="(\d+)"', page)
     assert first is not None
     assert first.group(1) == "100"

@@ -89,16 +89,16 @@ class Replay:
             yield self._replayed(rows, fell_at[first : first + rows.num_rows])
 
     def _replayed(self, rows: pa.Table, fell_at: npt.NDArray[np.int64]) -> pa.Table:
-        flow = Flow(self.plan, self.table.folder, ())
         for step in self.steps:
             live = np.flatnonzero(fell_at >= step.index)
-            given = self._given(step, rows.take(pa.array(live)), flow) if len(live) else {}
+            given = self._given(step, rows.take(pa.array(live))) if len(live) else {}
             for name, field in step.gives.items():
                 rows = _put(rows, field, given.get(name), live)
         return rows.select(self.schema.names)
 
-    def _given(self, step: StepPlan, rows: pa.Table, flow: Flow) -> dict[str, pa.ChunkedArray]:
-        after, _, _ = apply_step(step, flow.state(step.name), Rows(rows))
+    def _given(self, step: StepPlan, rows: pa.Table) -> dict[str, pa.ChunkedArray]:
+        state = Flow(self.plan, self.table.folder, ()).state(step.name)
+        after, _, _ = apply_step(step, state, Rows(rows))
         return {name: after.table.column(name) for name in step.gives}
 
 
@@ -110,7 +110,7 @@ def replay_of(plan: TablePlan, table: Table, with_vectors: bool) -> Replay:
     given: set[str] = set()
     steps = []
     for step in plan.steps:
-        if step.step.kind == "choose":
+        if step.step.kind == "choose" or not step.gives:
             continue
         encodes = any(is_vector(field.type) for field in step.gives.values())
         if set(step.reads) <= available and not encodes:

@@ -111,12 +111,19 @@ def sorts_of(view: View) -> list[str]:
     return [name for name in view.numbers if name != SCORE]
 
 
-def steps_of(view: View, asked: Asked, search: Search | None) -> str:
-    """The filter and the search as steps of a recipe; what was kept or picked by hand is no step."""
+def steps_of(view: View, asked: Asked, search: Search | None, n: int | None = None) -> str:
+    """The filter and the search as steps of a recipe; what was kept or picked by hand is no step.
+
+    Args:
+        view: the rows.
+        asked: what the page shows.
+        search: what it searched for.
+        n: the `n` best of a search, instead of those above its threshold.
+    """
     said = f"- where: {_yaml(text)}\n" if (text := asked.filter.sql(view)) else ""
     if search is None:
         return said
-    return said + search.steps(asked.cut)
+    return said + (search.steps(asked.cut) if n is None else search.steps(n=n))
 
 
 def _yaml(text: str) -> str:

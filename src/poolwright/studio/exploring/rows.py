@@ -114,6 +114,7 @@ def rows_page(request: Request, studio: StudioOf, views: ViewsOf, name: str) -> 
         score=SCORE,
         panel=panel_of(found, asked, search) if search else None,
         step=steps_of(found, asked, search),
+        top=steps_of(found, asked.outcome(None), search, count.rows) if search and count.rows else "",
         replace=replace,
     )
 
