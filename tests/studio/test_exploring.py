@@ -85,20 +85,27 @@ class Tags(HTMLParser):
         assert tag != "img" or "src" not in given or str(given["src"]).startswith("/explore/")
 
 
+def of(port: int) -> str:
+    """What positions on a page are of."""
+    found = re.search(r'data-of="([0-9a-f]{16})"', text_of(port, "/explore/kept"))
+    assert found is not None
+    return f"of={found.group(1)}"
+
+
 def test_all_pages_open(port: int) -> None:
     assert Browser(port).get("/explore")[1]["location"] == "/explore/kept"
     page = text_of(port, "/explore/kept")
     assert f'<b id="count">{ROWS}</b> rows' in page
     assert page.count('class="pic') == 60
-    for path in ("/map", "/compare", "/row?at=2", "/rows?start=60", "/facets", "/brief?at=7", "/uids"):
-        text_of(port, f"/explore/kept{path}")
+    for path in ("/map", "/compare", "/row?{of}&at=2", "/rows?start=60", "/facets", "/brief?{of}&at=7", "/uids"):
+        text_of(port, f"/explore/kept{path.format(of=of(port))}")
 
 
 @pytest.mark.parametrize(
     "path",
     [
         "",
-        "/row?at=5",
+        "/row?uid=u0003",
         "/facets",
         "/compare",
         "/map",
@@ -151,7 +158,7 @@ def test_words_are_found_in_texts(port: int) -> None:
         ({"sel": "../../secret"}, "select again"),
         ({"sort": "text"}, "cannot be sorted"),
         ({"q": "a red car"}, "no encoder of this run encodes texts"),
-        ({"like": "99999"}, "rows 0 to"),
+        ({"like": "nobody"}, "has the uid 'nobody'"),
         ({"has": "x" * 3_000}, "longer than 2,000"),
     ],
 )
@@ -166,10 +173,13 @@ def test_what_is_wrong_with_an_address_is_told(port: int, query: dict[str, str],
     [
         ("/explore/..%2f..%2fsecret", 404),
         ("/explore/nothing", 400),
-        ("/explore/kept/row?at=99999", 400),
+        ("/explore/kept/row?{of}&at=99999", 400),
+        ("/explore/kept/row?of=0123456789abcdef&at=1", 400),
+        ("/explore/kept/row?at=1", 400),
+        ("/explore/kept/row?uid=nobody", 400),
         ("/explore/kept/row?at=-1", 422),
-        ("/explore/kept/picture?at=99999", 400),
-        ("/explore/kept/picture?at=3", 404),
+        ("/explore/kept/picture?{of}&at=99999", 400),
+        ("/explore/kept/picture?{of}&at=3", 404),
         ("/explore/kept/facet?name=uid", 400),
         ("/explore/kept/map/points?vec=text", 400),
         ("/explore/kept/map/points?vec=clip&method=umap", 422),
@@ -179,13 +189,13 @@ def test_what_is_wrong_with_an_address_is_told(port: int, query: dict[str, str],
     ],
 )
 def test_what_is_not_there_is_refused(port: int, path: str, status: int) -> None:
-    text_of(port, path, status)
+    text_of(port, path.format(of=of(port)), status)
 
 
 def test_pictures_are_drawn_anew(port: int) -> None:
-    status, headers, body = Browser(port).get("/explore/kept/picture?at=0&edge=160")
+    status, headers, body = Browser(port).get(f"/explore/kept/picture?{of(port)}&at=0&edge=160")
     assert (status, headers["content-type"], body[:2]) == (200, "image/jpeg", b"\xff\xd8")
-    dropped = Browser(port).get(f"/explore/kept/picture?at={KEPT + 1}&edge=160")
+    dropped = Browser(port).get(f"/explore/kept/picture?{of(port)}&at={KEPT + 1}&edge=160")
     assert dropped[0] == 200
     assert dropped[2] != body
 
@@ -223,7 +233,7 @@ def test_points_and_colours_belong_together(port: int) -> None:
 
 
 def test_more_like_this_and_its_steps(port: int) -> None:
-    page = unescape(text_of(port, "/explore/kept?like=100&cut=0.99"))
+    page = unescape(text_of(port, "/explore/kept?like=u0100&cut=0.99"))
     step = re.search(r'id="step">(.*?)</pre>', page, re.S)
     assert step is not None
     assert "where: similarity >= 0.99" in step.group(1)
@@ -272,7 +282,7 @@ def test_a_large_table_is_read_in_the_background(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(views, "build_index", slowly)
     with serving(make_run(tmp_path)) as (port, _):
         told.append(text_of(port, "/explore/kept"))
-        told.append(text_of(port, "/explore/kept/row?at=1", 400))
+        told.append(text_of(port, "/explore/kept/row?uid=u0001", 400))
         going.set()
         for _ in range(1000):
             page = text_of(port, "/explore/kept")

@@ -28,7 +28,7 @@ def view(tmp_path_factory: pytest.TempPathFactory) -> View:
         Asked(Filter((Among("continent", (None, "Asia", "Südamerika")), Between("score", -0.5, 1e-7)))),
         Asked(Filter((Between("taken_at", 1e15, None),)), sort="score", descending=True, layout="table"),
         Asked(vectors="embedding", text="a red car", cut=0.271, sort=SHUFFLED),
-        Asked(like=17, cut=-0.25),
+        Asked(like="a/b & c", cut=-0.25),
     ],
 )
 def test_an_address_comes_back_as_it_went(asked: Asked, view: View) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from poolwright import api
 from poolwright.explore.clauses import Among, Between, Filter, Outcome, Picked
 from poolwright.explore.search import SCORE, search, text_query
 from poolwright.explore.view import View
+from poolwright.studio.exploring import views
 from tests.conftest import MadeDemo
 from tests.studio.made import serving
 
@@ -109,7 +111,7 @@ def test_a_row_and_its_story(page: Any, address: str, view: View) -> None:
     page.wait_for_function("uid => document.querySelector('#drawer .uid').textContent !== uid", arg=row["uid"])
     page.keyboard.press("Escape")
     assert page.is_hidden("#drawer")
-    page.goto(f"{address}/explore/classes?at={position}")
+    page.goto(f"{address}/explore/classes?row={row['uid']}")
     page.wait_for_selector(f"#drawer >> text={row['uid']}")
     page.click("#drawer .like >> nth=0")
     page.wait_for_selector("#panel >> text=like")
@@ -243,6 +245,27 @@ def test_the_report_in_its_frame(page: Any, address: str) -> None:
         assert inner.evaluate(
             f"(() => {{ try {{ {reach}; return 'reached'; }} catch (error) {{ return error.name; }} }})()"
         ) == ("SecurityError")
+
+
+def test_a_table_that_is_still_read_shows_itself(
+    browser: Any, run: Path, view: View, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(run.parent, tmp_path / "demo", ignore=shutil.ignore_patterns("explore"))
+    go, build = threading.Event(), views.build_index
+
+    def slowly(*given: Any) -> None:
+        go.wait(10)
+        build(*given)
+
+    monkeypatch.setattr(views, "AT_ONCE", 10)
+    monkeypatch.setattr(views, "build_index", slowly)
+    with serving(tmp_path / "demo" / "run") as (port, _):
+        page = browser.new_page()
+        page.goto(f"http://127.0.0.1:{port}/explore/classes")
+        assert page.is_visible("#wait progress")
+        go.set()
+        settled(page, view.rows)
+        page.close()
 
 
 def test_the_dark_side_has_contrast(page: Any, address: str) -> None:

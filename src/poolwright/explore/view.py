@@ -155,6 +155,17 @@ class View:
             found += (hits + chunk * self.chunk_rows).tolist()
         return found
 
+    def position_of(self, uid: str) -> int:
+        """Position of the first row with this uid.
+
+        Raises:
+            InputError: there is none.
+        """
+        found = self.positions_of([uid])
+        if not found:
+            raise InputError(f"no row of table '{self.name}' has the uid '{uid[:80]}'")
+        return found[0]
+
     def mask(self, clause: Clause, chunk: int) -> Bools:
         """Rows of a chunk for which a clause is true."""
         with self._lock:

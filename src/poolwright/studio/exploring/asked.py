@@ -31,7 +31,7 @@ class Asked:
         filter: which rows; the threshold of a search is not among its clauses.
         vectors: column that is searched by; empty where nothing is.
         text: words that are searched for.
-        like: position of the row that others shall be like.
+        like: uid of the row that others shall be like.
         cut: least score of a search.
         sort: column, `SHUFFLED`, or empty for the order of the table; a search sorts by its score.
         descending: greatest first.
@@ -41,7 +41,7 @@ class Asked:
     filter: Filter = EVERYTHING
     vectors: str = ""
     text: str = ""
-    like: int | None = None
+    like: str = ""
     cut: float | None = None
     sort: str = ""
     descending: bool = False
@@ -49,7 +49,7 @@ class Asked:
 
     @property
     def searches(self) -> bool:
-        return bool(self.text) or self.like is not None
+        return bool(self.text or self.like)
 
     @property
     def chosen(self) -> tuple[Clause, ...]:
@@ -59,10 +59,8 @@ class Asked:
     def pairs(self) -> Pairs:
         """Name and value of all that is not as it would be anyway."""
         found = [pair for clause in self.filter.clauses for pair in _pairs(clause)]
-        plain = (("vec", self.vectors), ("q", self.text), ("sort", self.sort))
+        plain = (("vec", self.vectors), ("q", self.text), ("like", self.like), ("sort", self.sort))
         found += [(name, value) for name, value in plain if value]
-        if self.like is not None:
-            found.append(("like", str(self.like)))
         if self.cut is not None:
             found.append(("cut", repr(self.cut)))
         if self.descending:
@@ -94,7 +92,7 @@ class Asked:
         return replace(self, filter=rest if kept is None else rest & Outcome(kept))
 
     def unsearched(self) -> Asked:
-        return replace(self, text="", like=None, cut=None, vectors="")
+        return replace(self, text="", like="", cut=None, vectors="")
 
     @property
     def kept(self) -> bool | None:
@@ -137,7 +135,7 @@ def read_asked(view: View, pairs: Iterable[tuple[str, str]]) -> Asked:
         filter=Filter(tuple(_clauses(view, given))[:MOST_CLAUSES]),
         vectors=single.get("vec", ""),
         text=single.get("q", "").strip(),
-        like=int(single["like"]) if single.get("like", "").isdecimal() else None,
+        like=single.get("like", ""),
         cut=number(None, single["cut"]) if "cut" in single else None,
         sort=single.get("sort", ""),
         descending=single.get("down") == "1",

@@ -85,7 +85,7 @@ def _drawn(view: View, positions: Sequence[int], sort: str | None, table: bool) 
     return [
         Card(
             position=position,
-            uid=str(row[UID]),
+            uid=row[UID] or "",
             title=brief(next((row[name] for name in titles if row[name] is not None), row[UID]), 60),
             tag=_tag(view, tag, row) if tag else "",
             kept=position < view.kept,

@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
+from poolwright.core.columns import UID
 from poolwright.core.errors import PoolwrightError
 from poolwright.explore.answers import Counts
 from poolwright.explore.clauses import Filter
@@ -38,7 +39,7 @@ class Side:
     letter: str
     asked: Asked
     count: Counts
-    pictures: tuple[int, ...]
+    pictures: tuple[tuple[int, str], ...]
     chips: tuple[tuple[str, str], ...]
     outcomes: tuple[tuple[str, str, bool], ...]
     rest: Pairs
@@ -93,6 +94,7 @@ def compare_page(
         base=base_of(name),
         tables=studio.opened.table_names(),
         view=view,
+        of=view.digest,
         sides=sides,
         charts=[_chart(view, one) for one in different[:_MOST_DIFFERENCES]],
         swapped=urlencode([*_named("a", asked[1]), *_named("b", asked[0])]),
@@ -156,12 +158,18 @@ def _shown(name: str, view: View, letter: str, asked: Sequence[Asked], chosen: F
         letter,
         mine,
         view.count(chosen),
-        view.page(chosen, SHUFFLED, size=_PICTURES).positions,
+        _pictures(view, chosen),
         tuple((words(view, clause), url(mine.without(clause))) for clause in mine.chosen)
         + ((((f"search: {mine.text or 'like a row'}", url(mine.unsearched())),)) if mine.searches else ()),
         tuple((text, url(mine.outcome(kept)), mine.kept == kept) for kept, text in outcomes),
         [*_named(letter, mine), *others],
     )
+
+
+def _pictures(view: View, chosen: Filter) -> tuple[tuple[int, str], ...]:
+    """Position and uid of some rows."""
+    positions = view.page(chosen, SHUFFLED, size=_PICTURES).positions
+    return tuple(zip(positions, (row[UID] or "" for row in view.read(positions, [UID])), strict=True))
 
 
 def _choices(view: View) -> list[tuple[str, list[tuple[str, str]]]]:

@@ -26,7 +26,7 @@ from poolwright.explore.view import SHUFFLED, View
 from poolwright.studio.exploring.asked import Asked, brief, number, read_asked, shown, words
 from poolwright.studio.exploring.boxes import facet_order, no_value
 from poolwright.studio.exploring.cards import base_of, filter_of
-from poolwright.studio.exploring.rows import ViewsOf, open_view, read_again, ready
+from poolwright.studio.exploring.rows import At, Of, ViewsOf, open_view, read_again, ready, same
 from poolwright.studio.exploring.views import Views, Work
 from poolwright.studio.pages import StudioOf, page
 
@@ -61,6 +61,7 @@ def map_page(
         base=base_of(name),
         tables=studio.opened.table_names(),
         view=view,
+        of=view.digest,
         asked=asked,
         vectors=columns,
         vec=asked.vectors if asked.vectors in columns else next(iter(columns), ""),
@@ -142,9 +143,9 @@ def _hue(view: View, by: str, text: str | None, code: int) -> str:
 
 
 @router.get("/explore/{name}/brief")
-def brief_row(views: ViewsOf, name: str, at: Annotated[int, Query(ge=0)]) -> Response:
+def brief_row(views: ViewsOf, name: str, at: At, of: Of) -> Response:
     """A few words about one row, for the point under the pointer."""
-    view = ready(views, name)
+    view = same(views, name, of)
     view.place(at)
     known = {column.name for column in view.columns}
     names = [UID, DROPPED_BY, *(one for one in (LABEL, TITLE, TEXT) if one in known)]
@@ -209,6 +210,7 @@ def picked(
         request,
         "explore_picked.html.j2",
         base=base_of(name),
+        of=view.digest,
         query=asked.query(),
         count=view.count(chosen),
         sample=sample.positions,

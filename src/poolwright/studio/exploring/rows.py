@@ -93,6 +93,7 @@ def rows_page(request: Request, studio: StudioOf, views: ViewsOf, name: str) -> 
         "explore_rows.html.j2",
         table=name,
         base=base,
+        of=view.digest,
         tables=studio.opened.table_names(),
         view=view,
         asked=asked,
@@ -146,7 +147,9 @@ def more_rows(
     view, asked, search = read_again(request, views, name)
     _, cards, following = cards_of(view, asked, search, start)
     base = base_of(name)
-    return page(request, "explore_cards.html.j2", base=base, asked=asked, cards=cards, following=following)
+    return page(
+        request, "explore_cards.html.j2", base=base, of=view.digest, asked=asked, cards=cards, following=following
+    )
 
 
 @router.get("/explore/{name}/facets")
@@ -164,12 +167,12 @@ def one_facet(
     views: ViewsOf,
     name: str,
     facet: Annotated[str, Query(alias="name", max_length=500)],
-    like: Annotated[str, Query(max_length=200)] = "",
+    find: Annotated[str, Query(max_length=200)] = "",
     most: Annotated[int, Query(ge=1, le=MOST_FACET_VALUES)] = FACET_VALUES,
 ) -> Response:
     """The values of one facet."""
     view, asked, _ = read_again(request, views, name)
-    box = facet_box(view, asked, base_of(name), facet, most, like)
+    box = facet_box(view, asked, base_of(name), facet, most, find)
     return page(request, "explore_values.html.j2", box=box)
 
 
@@ -203,12 +206,36 @@ def ready(views: Views, name: str) -> View:
     return view
 
 
-@router.get("/explore/{name}/row")
-def one_row(request: Request, views: ViewsOf, name: str, at: Annotated[int, Query(ge=0)]) -> Response:
-    """One row: picture, outcome, values."""
+At = Annotated[int, Query(ge=0)]
+Of = Annotated[str, Query(max_length=16)]
+"""Digest of the table that positions on a page are of: once it is made anew, they are those of other rows."""
+
+
+def same(views: Views, name: str, of: str) -> View:
+    """A view, as long as the table is the one that a page was drawn of.
+
+    Raises:
+        InputError: it was made anew.
+    """
     view = ready(views, name)
+    if of != view.digest:
+        raise InputError(f"table '{name}' was made anew; reload the page")
+    return view
+
+
+@router.get("/explore/{name}/row")
+def one_row(
+    request: Request,
+    views: ViewsOf,
+    name: str,
+    at: At = 0,
+    of: Of = "",
+    uid: Annotated[str, Query(max_length=2000)] = "",
+) -> Response:
+    """One row, by its position on a page or its uid: picture, outcome, values."""
+    view = ready(views, name) if uid else same(views, name, of)
+    at = view.position_of(uid) if uid else at
     values = values_of(view, at)
-    uid = str(values.pop(UID))
     reason = values.pop(DROPPED_BY)
     return page(
         request,
@@ -216,7 +243,8 @@ def one_row(request: Request, views: ViewsOf, name: str, at: Annotated[int, Quer
         table=name,
         base=base_of(name),
         at=at,
-        uid=uid,
+        of=view.digest,
+        uid=values.pop(UID) or "",
         reason=reason,
         values=[(column, brief(value, 600), value is None) for column, value in values.items()],
         vectors=vector_columns(view),
@@ -232,10 +260,10 @@ def story(request: Request, studio: StudioOf, name: str, uid: Annotated[str, Que
 
 @router.get("/explore/{name}/picture")
 def row_picture(
-    views: ViewsOf, name: str, at: Annotated[int, Query(ge=0)], edge: Annotated[int, Query(ge=1, le=10_000)] = 320
+    views: ViewsOf, name: str, at: At, of: Of, edge: Annotated[int, Query(ge=1, le=10_000)] = 320
 ) -> Response:
     """The picture of a row by its position, drawn anew."""
-    found = views.picture(ready(views, name), at, nearest_edge(edge))
+    found = views.picture(same(views, name, of), at, nearest_edge(edge))
     if isinstance(found, str):
         return Response(found, 404, {"cache-control": "no-store"}, "text/plain")
     return Response(found, 200, {"cache-control": "private, max-age=3600"}, "image/jpeg")

@@ -125,8 +125,8 @@ class Views:
         """
         columns = vector_columns(view)
         column = asked.vectors if asked.vectors in columns or not columns else columns[0]
-        what = asked.text if asked.like is None else str(asked.like)
-        key = (view.name, view.digest, column, f"{asked.like is None}{what}")
+        what = asked.like or asked.text
+        key = (view.name, view.digest, column, f"{bool(asked.like)} {what}")
         with self._lock:
             if key in self._searches:
                 self._searches.move_to_end(key)
@@ -174,8 +174,8 @@ class Views:
 
 
 def _query(view: View, column: str, asked: Asked) -> Query:
-    if asked.like is not None:
-        return like_query(view, column, asked.like)
+    if asked.like:
+        return like_query(view, column, view.position_of(asked.like))
     return text_query(view, column, asked.text)
 
 

@@ -182,20 +182,20 @@ function choose(card) {
   here()?.classList.remove("here");
   card.classList.add("here");
   card.scrollIntoView({ block: "nearest" });
-  open(card.dataset.at);
+  open({ at: card.dataset.at, of: root().dataset.of });
+  history.replaceState(null, "", changed({ row: card.dataset.uid }));
 }
 
-function open(at) {
+function open(which) {
   const drawer = document.getElementById("drawer");
   drawer.hidden = false;
-  window.htmx.ajax("GET", `${root().dataset.base}/row?at=${at}`, { target: drawer, swap: "innerHTML" });
-  history.replaceState(null, "", changed({ at }));
+  window.htmx.ajax("GET", `${root().dataset.base}/row?${new URLSearchParams(which)}`, { target: drawer, swap: "innerHTML" });
 }
 
 function close() {
   document.getElementById("drawer").hidden = true;
   here()?.classList.remove("here");
-  history.replaceState(null, "", changed({ at: null }));
+  history.replaceState(null, "", changed({ row: null }));
 }
 
 document.addEventListener("click", (event) => {
@@ -234,7 +234,7 @@ document.addEventListener("click", async (event) => {
 });
 
 document.addEventListener("error", (event) => event.target.tagName === "IMG" && event.target.classList.add("gone"), true);
-const asked = new URL(location.href).searchParams.get("at");
-if (asked) addEventListener("load", () => open(asked));
+const asked = new URL(location.href).searchParams.get("row");
+if (asked) addEventListener("load", () => open({ uid: asked }));
 document.body.addEventListener("htmx:afterSettle", () => { for (const number of document.querySelectorAll(".number")) showRange(number); });
 ready();

@@ -3,7 +3,7 @@ import { post, say, typing } from "./studio.js";
 import { pointsOn } from "./explore_points.js";
 
 const map = document.getElementById("map");
-const base = document.getElementById("explore").dataset.base;
+const { base, of } = document.getElementById("explore").dataset;
 const HUES = ["#4e79a7", "#e8833a", "#3f9b62", "#d1495b", "#8e6bbf", "#b8892b", "#2aa3a3", "#d178ab", "#7a8b2f", "#5f6fd0", "#a5654a", "#6c8aa8"];
 const RAMP = ["#3b2e6e", "#35608d", "#218f8d", "#4dbb6d", "#c8d845", "#fdd835"];
 const OTHER = 250, NOTHING = 251;
@@ -221,10 +221,10 @@ async function tell(i) {
   const at = now.rows[i];
   const image = tip.querySelector("img");
   image.classList.remove("gone");
-  image.src = `${base}/picture?at=${at}&edge=320`;
+  image.src = `${base}/picture?of=${of}&at=${at}&edge=320`;
   tip.querySelector("b").textContent = tip.querySelector("span").textContent = "";
   tip.hidden = false;
-  const answer = await fetch(`${base}/brief?at=${at}`);
+  const answer = await fetch(`${base}/brief?of=${of}&at=${at}`);
   if (i !== under || !answer.ok) return;
   const row = await answer.json();
   tip.querySelector("b").textContent = row.words[0] || row.uid;
