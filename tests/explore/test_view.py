@@ -22,7 +22,7 @@ from poolwright.explore.images import values_of
 from poolwright.explore.selections import save_selection
 from poolwright.explore.view import SHUFFLED, View
 from tests.explore.world import World, make_world, pool_rows
-from tests.run.pools import class_features, make_recipe
+from tests.run.pools import class_features, make_recipe, write_pool
 
 SOURCE = ["uid", "text", "continent", "width", "score", "year", "taken_at", "day", "colour"]
 
@@ -275,6 +275,22 @@ def test_tables_of_few_rows(rows: int, steps: list[dict], tmp_path: Path) -> Non
     assert view.count(Filter((Outcome(True),))).rows == view.kept
 
 
+def test_rows_that_were_not_admitted_are_there(tmp_path: Path) -> None:
+    rows = pool_rows(50)
+    uids = rows["uid"].to_pylist()
+    uids[3], uids[7] = None, uids[2]
+    write_pool(tmp_path, rows.set_column(0, "uid", pa.array(uids)), parts=2)
+    tables = {"chosen": {"from": "rows", "steps": [], "max_bad": "10%"}}
+    api.run(make_recipe(tmp_path, tables=tables), tmp_path / "run")
+    view = api.explore(tmp_path / "run")
+    found = view.read(range(48, 50), ["uid", DROPPED_BY, "text"])
+    assert [row["uid"] for row in found] == [None, uids[2]]
+    assert [row[DROPPED_BY] for row in found] == ["read: no uid", "read: an earlier row has the same uid"]
+    assert view.uids(Filter((Outcome(False),))) == [None, uids[2]]
+    assert len(view.page(sort=SHUFFLED).positions) == 50
+    assert len(view.positions_of([uids[2]])) == 2
+
+
 def test_a_ledger_of_counts_shows_the_kept_rows(tmp_path: Path) -> None:
     recipe = {"tables": {"chosen": {"from": "rows", "steps": [{"where": "width > 900"}], "ledger": "counts"}}}
     world = make_world(tmp_path, pool_rows(300), steps=[])
@@ -299,8 +315,6 @@ def test_of_too_many_rows_whole_parts_are_drawn(world: World, tmp_path: Path, mo
 
 def test_a_source_that_shrank_is_told(tmp_path: Path) -> None:
     world = make_world(tmp_path, pool_rows(300), parts=1, steps=[{"where": "width > 900"}])
-    from tests.run.pools import write_pool
-
     write_pool(tmp_path, pool_rows(100), parts=1)
     with pytest.raises(PoolwrightError, match="changed since the run"):
         View(world.run, "chosen")
