@@ -113,7 +113,7 @@ def test_words_are_encoded_by_the_encoder_of_the_recipe(made_demo: MadeDemo, tmp
         "cars": {"from": "described", "steps": yaml.safe_load(found.steps(0.5))},
     }
     made = api.run(Recipe.from_data(data, tmp_path / "demo"), tmp_path / "demo" / "run").tables["cars"]
-    wanted = found.view.uids(Filter((Between(SCORE, 0.5),)))
+    wanted = list(found.view.uids(Filter((Between(SCORE, 0.5),))))
     assert sorted(made.read(["uid"])["uid"].to_pylist()) == sorted(map(str, wanted))
 
 

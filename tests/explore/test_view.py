@@ -113,7 +113,7 @@ def test_filters_find_what_pyarrow_finds(name: str, world: World, view: View) ->
     assert view.rows_of(chosen).tolist() == wanted.tolist()
     assert view.count(chosen).rows == wanted.sum()
     assert view.count(chosen).kept == wanted[: view.kept].sum()
-    assert view.uids(chosen) == world.rows.filter(pa.array(wanted))["uid"].to_pylist()
+    assert list(view.uids(chosen)) == world.rows.filter(pa.array(wanted))["uid"].to_pylist()
 
 
 @pytest.mark.parametrize("name", ["all", "together", "no value"])
@@ -286,7 +286,7 @@ def test_rows_that_were_not_admitted_are_there(tmp_path: Path) -> None:
     found = view.read(range(48, 50), ["uid", DROPPED_BY, "text"])
     assert [row["uid"] for row in found] == [None, uids[2]]
     assert [row[DROPPED_BY] for row in found] == ["read: no uid", "read: an earlier row has the same uid"]
-    assert view.uids(Filter((Outcome(False),))) == [None, uids[2]]
+    assert list(view.uids(Filter((Outcome(False),)))) == [None, uids[2]]
     assert len(view.page(sort=SHUFFLED).positions) == 50
     assert len(view.positions_of([uids[2]])) == 2
 

@@ -191,12 +191,12 @@ def test_a_lasso(page: Any, address: str, view: View) -> None:
     with page.expect_download() as download:
         page.click("#picked >> text=uids.txt")
     uids = Path(download.value.path()).read_text().split()
-    assert uids == view.uids(Filter((Among("label", (first.name,)),)))
+    assert uids == list(view.uids(Filter((Among("label", (first.name,)),))))
     page.click("#picked >> text=look at them")
     page.wait_for_selector("#count")
     settled(page, first.rows)
     name = page.evaluate("new URLSearchParams(location.search).get('sel')")
-    assert view.uids(Filter((Picked(name),))) == uids
+    assert list(view.uids(Filter((Picked(name),)))) == uids
 
 
 def test_the_point_under_the_pointer_is_shown(page: Any, address: str) -> None:

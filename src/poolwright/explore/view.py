@@ -323,13 +323,11 @@ class View:
         values = {name: self.column(name).take(positions).to_pylist() for name in names}
         return [{name: values[name][row] for name in names} for row in range(len(positions))]
 
-    def uids(self, chosen: Filter = EVERYTHING) -> list[str | None]:
-        """The uids that a filter finds, in order of their positions."""
-        found: list[str | None] = []
+    def uids(self, chosen: Filter = EVERYTHING) -> Iterator[str | None]:
+        """The uids that a filter finds, in order of their positions; None for rows without one."""
         for chunk in range(self.chunks):
             mask = pa.array(self._all_of(chosen.clauses, chunk))
-            found += self.column(UID).chunk(chunk).filter(mask).to_pylist()
-        return found
+            yield from self.column(UID).chunk(chunk).filter(mask).to_pylist()
 
     def place(self, position: int) -> tuple[Segment, int]:
         """Where a row was read: its segment, and its row within the part."""

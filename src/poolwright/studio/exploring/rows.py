@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
 from dataclasses import replace
+from itertools import islice
 from typing import Annotated, Any, cast
 
 from fastapi import APIRouter, Depends, Query, Request
-from fastapi.responses import PlainTextResponse, RedirectResponse, Response
+from fastapi.responses import RedirectResponse, Response, StreamingResponse
 
 from poolwright.core.columns import UID
 from poolwright.core.errors import InputError, PoolwrightError
@@ -45,11 +48,15 @@ LAZY_ROWS = 1_000_000
 """Past so many rows facets come after the page."""
 
 
+_FIRST = threading.Lock()
+
+
 def views_of(request: Request, studio: StudioOf) -> Views:
     """The views of this studio, made at the first question."""
     state = request.app.state
-    if not hasattr(state, "explore"):
-        state.explore = Views(studio.opened)
+    with _FIRST:
+        if not hasattr(state, "explore"):
+            state.explore = Views(studio.opened)
     return cast(Views, state.explore)
 
 
@@ -273,7 +280,13 @@ def row_picture(
 def uids(request: Request, views: ViewsOf, name: str) -> Response:
     """The uids that a filter finds, one a line: a list that the step `remove` reads."""
     view, asked, search = read_again(request, views, name)
-    found = view.uids(filter_of(asked, search))
-    text = "".join(f"{uid}\n" for uid in found if uid is not None and "\n" not in uid)
+    chosen = filter_of(asked, search)
+    view.count(chosen)  # what is wrong with the filter is told before the answer begins
+    lines = (f"{uid}\n" for uid in view.uids(chosen) if uid is not None and "\n" not in uid)
     headers = {"content-disposition": 'attachment; filename="uids.txt"'}
-    return PlainTextResponse(text, headers=headers)
+    return StreamingResponse(_in_blocks(lines), headers=headers, media_type="text/plain; charset=utf-8")
+
+
+def _in_blocks(lines: Iterator[str]) -> Iterator[str]:
+    while block := "".join(islice(lines, 10_000)):
+        yield block
