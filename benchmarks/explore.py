@@ -1,6 +1,6 @@
 """Looking around in 10 million rows, kept and dropped: our view against DuckDB over the same parquet files.
 
-The recipe keeps a third of 10 million rows with captions. Both answer the same nine questions of a session, each once:
+The recipe keeps a third of 10 million rows with captions. Both answer nine questions of a session, three times:
 counts by facet under growing filters, a histogram, and pages sorted by two columns. The view is a process of its own
 with its index ready, which is built once, and told apart; DuckDB reads the pool with the outcome of every row beside
 it, in its own file format. Answers must be the same.
@@ -10,17 +10,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from benchmarks.timing import fresh_folder, in_turn, measure, python
+from benchmarks.timing import fresh_folder, measure, python
 from poolwright.api import run as run_recipe
 from poolwright.core.table import Table
 
-ROWS, FILES = 10_000_000, 10
+ROWS, FILES, TURNS = 10_000_000, 10, 3
 
 RECIPE = """
 recipe: 1
@@ -92,7 +93,8 @@ LOAD = """
 import sys, duckdb
 from pathlib import Path
 Path(sys.argv[3]).unlink(missing_ok=True)
-duckdb.connect(sys.argv[3]).sql(f'''create table r as select p.*, x.reason from
+duckdb.connect(sys.argv[3]).sql(f'''create table r as
+  select p.* replace (similarity::float as similarity), x.reason from
   (select *, row_number() over () - 1 as place from read_parquet('{sys.argv[1]}/*.parquet')) p
   left join read_parquet('{sys.argv[2]}') x using (uid)''')
 """
@@ -110,12 +112,22 @@ def run(work: Path) -> float:
     size = sum(path.stat().st_size for path in (work / "run" / "explore").rglob("*") if path.is_file())
     print(f"  index: {index.seconds:.1f} s, peak {index.peak / 1e9:.2f} GB, {size / 1e9:.2f} GB on disk")
     print(f"  DuckDB's file: {loaded.seconds:.1f} s, peak {loaded.peak / 1e9:.2f} GB")
-    used = in_turn({"duckdb": python(DUCKDB, work / "rows.duckdb"), "poolwright": python(OURS, work / "run")}, work)
-    said = {name: json.loads((work / f"{name}.log").read_text().splitlines()[-1]) for name in used}
-    for name, usage in used.items():
-        print(f"  {name}: {said[name]['seconds']:.2f} s for nine questions, peak {usage.peak / 1e9:.2f} GB")
-    _check(said["poolwright"]["answers"], said["duckdb"]["answers"])
-    return float(said["poolwright"]["seconds"] / said["duckdb"]["seconds"])
+    commands = {"duckdb": python(DUCKDB, work / "rows.duckdb"), "poolwright": python(OURS, work / "run")}
+    seconds: dict[str, list[float]] = {name: [] for name in commands}
+    for turn in range(TURNS):
+        said = {name: _ask(command, work / f"{name}.log", turn) for name, command in commands.items()}
+        _check(said["poolwright"]["answers"], said["duckdb"]["answers"])
+        for name in commands:
+            seconds[name].append(said[name]["seconds"])
+    print(f"  the first session, in which rows are sorted by two columns: {seconds['poolwright'][0]:.2f} s")
+    return min(seconds["poolwright"]) / min(seconds["duckdb"])
+
+
+def _ask(command: list[str], log: Path, turn: int) -> dict[str, Any]:
+    usage = measure(command, log)
+    said: dict[str, Any] = json.loads(log.read_text().splitlines()[-1])
+    print(f"  {log.stem} {turn + 1}: {said['seconds']:.2f} s for nine questions, peak {usage.peak / 1e9:.2f} GB")
+    return said
 
 
 def _check(ours: list[object], theirs: list[object]) -> None:
