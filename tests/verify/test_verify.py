@@ -131,6 +131,21 @@ def test_rows_behind_enough_verified_ones_need_no_verdict(tmp_path: Path) -> Non
     assert run(whole, tmp_path, "whole").read(["uid"]).equals(table.read(["uid"]))
 
 
+def test_classes_that_nobody_is_asked_about_are_kept(tmp_path: Path) -> None:
+    truth = write_pool(tmp_path)
+    spared = CLASSES[0]
+    waits(recipe(tmp_path, unasked=[spared]), tmp_path)
+    asked = read_asked(desk(tmp_path)).pairs
+    assert asked
+    assert spared not in {name for _, name in asked}
+    give(tmp_path, "ada", {uid: "yes" if truth[uid] == name else "no" for uid, name in asked})
+    made = run(recipe(tmp_path, unasked=[spared]), tmp_path)
+    labels = labels_of(tmp_path)
+    kept = set(made.read(["uid"])["uid"].to_pylist())
+    assert {uid for uid, label in labels.items() if label == spared} <= kept
+    assert all(truth[uid] == labels[uid] for uid in kept if labels[uid] != spared)
+
+
 def test_half_of_the_answers_are_not_enough_but_for_partial(tmp_path: Path) -> None:
     truth = write_pool(tmp_path)
     made = recipe(tmp_path, by="similarity")

@@ -73,16 +73,23 @@ class Candidates:
         return texts
 
 
-def collect(frame: Frame, group: Sequence[str], by: str | None, key: int) -> Candidates:
+def is_one_of(values: pa.ChunkedArray, names: Sequence[str]) -> npt.NDArray[np.bool_]:
+    """Which values (n,) are, as text, among some names."""
+    texts = values.cast(pa.string())
+    return np.asarray(pc.is_in(texts, value_set=pa.array(names, pa.string())).to_numpy(zero_copy_only=False), np.bool_)
+
+
+def collect(frame: Frame, group: Sequence[str], by: str | None, key: int, unasked: Sequence[str] = ()) -> Candidates:
     """All live rows that have a value in every column of `group`.
 
     Args:
+        unasked: values of the first column of the group whose rows are left out.
         by: column of numbers or times, the highest first; rows without a value come last. Ties, and all rows where
             there is no such column, are in order of the hash of (key, uid).
     """
     shown = tuple(name for name in SHOWN if frame.schema.get_field_index(name) >= 0)
     columns = list(dict.fromkeys([UID, *group, *([by] if by else []), *shown]))
-    units = frame.fold(columns, list, _Add(tuple(group), by, key, shown))
+    units = frame.fold(columns, list, _Add(tuple(group), by, key, shown, tuple(unasked)))
     batches = [table for unit in units for table in unit]
     names = [f"group.{place}" for place in range(len(group))]
     texts = [(name, pa.large_string()) for name in (UID, *names, *shown)]
@@ -100,9 +107,11 @@ class _Add:
     by: str | None
     key: int
     shown: tuple[str, ...]
+    unasked: tuple[str, ...]
 
     def __call__(self, found: list[pa.Table], rows: Rows) -> list[pa.Table]:
         rows = rows.filter(~lacks_value(rows, self.group)) if self.group else rows
+        rows = rows.filter(~is_one_of(rows.column(self.group[0]), self.unasked)) if self.unasked else rows
         keys = np.zeros(len(rows), np.int64)
         if self.by:
             ranked, valid = Order(self.by, False, self.key).keys(rows)

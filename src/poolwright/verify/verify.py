@@ -26,7 +26,7 @@ from poolwright.kernels.ranks import check_orderable
 from poolwright.kernels.ready import once
 from poolwright.verify.answers import NONE_OF_THEM, YES_NO, ClassName, YesNo
 from poolwright.verify.asking import Form, Format
-from poolwright.verify.candidates import SHOWN, collect
+from poolwright.verify.candidates import SHOWN, collect, is_one_of
 from poolwright.verify.certificate import certificate_of_step, in_json
 from poolwright.verify.instructions import Instructions, read_instructions
 from poolwright.verify.outcome import decided, learned, measured, told
@@ -84,6 +84,9 @@ class Verify(Step):
     )
 
     class_: Column | None = Field(default=None, alias="class", description="column with the class to verify")
+    unasked: tuple[str, ...] = Field(
+        default=(), description="classes whose rows are kept without asking anybody, such as [BACKGROUND]"
+    )
     bucket: Column | None = Field(default=None, description="column that cuts classes into parts with a `keep` each")
     by: Column | None = Field(
         default=None, description="column of the order, the highest first, such as similarity; default by hash"
@@ -128,6 +131,8 @@ class Verify(Step):
     def _fitting(self) -> Verify:
         if self.answer == "class" and self.class_ is None:
             raise ValueError("answer: class needs the column of the class")
+        if self.unasked and self.class_ is None:
+            raise ValueError("unasked names classes, and there is no column of the class")
         if self.rule == "dawid_skene" and self.annotators < 2:
             raise ValueError("rule: dawid_skene compares people; it needs annotators: 2 or more")
         if self.rule != "dawid_skene" and "probability" in self.model_fields_set:
@@ -200,7 +205,7 @@ class Verify(Step):
         return [pa.field(VERIFIED_BY, pa.int32())]
 
     def fit(self, frame: Frame, context: Context) -> State:
-        candidates = collect(frame, self.group, self.by, context.key)
+        candidates = collect(frame, self.group, self.by, context.key, self.unasked)
         page = self._page()
         names = list(dict.fromkeys(candidates.classes))
         if page and self.class_:
@@ -264,11 +269,18 @@ class Verify(Step):
         table = state.tables[ROWS]
         places = once("lookup", table, _lookup_of).find(rows.column(UID).cast(pa.string()))
         drop = np.append(table.column("drop").to_numpy(), np.uint8(5))[places].astype(np.uint8)
+        drop[self._unasked(rows)] = 0
         drop[lacks_value(rows, self.group)] = 1
         votes = one_array(table.column("yes")).take(pa.array(places, mask=places < 0))
         return Outcome({VERIFIED_BY: votes}, drop)
 
+    def _unasked(self, rows: Rows) -> np.ndarray:
+        """Which rows (n,) are of a class that nobody is asked about."""
+        return is_one_of(rows.column(self.class_), self.unasked) if self.class_ else np.zeros(len(rows), np.bool_)
+
     def explain(self, row: Mapping[str, Any], state: State) -> str:
+        if self.class_ and row.get(self.class_) in self.unasked:
+            return "nobody is asked about its class"
         table = state.tables[ROWS]
         place = once("lookup", table, _lookup_of).find(pa.array([row.get(UID)], pa.string()))[0]
         if place < 0:
