@@ -175,7 +175,7 @@ def compare(work: Path, peer: str) -> None:
     Raises:
         RuntimeError: they are not, for scikit-learn; scikit-learn-intelex adds up in another order.
     """
-    parts = sorted((work / "poolwright").rglob("part-*.parquet")) or sorted((work / "poolwright").glob("*.parquet"))
+    parts = [*(work / "poolwright").glob("tables/*/part-*.parquet"), *(work / "poolwright").glob("*.parquet")]
     ours = {uid for part in parts for uid in pq.read_table(part, columns=["uid"]).column("uid").to_pylist()}
     mine, theirs = set(), set()
     for path in sorted((work / peer).glob("*.parquet")):
