@@ -52,6 +52,7 @@ def test_the_demo_ends_with_figures_against_the_truth(made_demo: MadeDemo) -> No
     assert precision >= 0.95
     caught = next(words[3] for words in lines if words[:3] == ["broken", "files", "caught"])
     assert len(set(caught.split("/"))) == 1
+    assert "poolwright studio " in made_demo.out
     assert made_demo.out.rstrip().endswith("report.html")
     assert (made_demo.folder / "demo" / "run" / "report.html").stat().st_size > 100_000
 
