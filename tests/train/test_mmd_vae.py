@@ -208,15 +208,17 @@ def test_a_killed_training_ends_with_the_same_weights(trained: Path, photos: Pat
     code = f"""
 import time
 from pathlib import Path
+import torch
 from poolwright.run.pictures import open_sources
 from poolwright.run.train import train_encoder
 from poolwright.train.options import train_options
+torch.set_num_threads(1)
 train_encoder(open_sources(["{photos}"]), Path("{tmp_path}/vae"), train_options("mmd-vae", {SMALL}),
-              print, lambda progress: time.sleep(0.2), save_seconds=0)
+              print, lambda progress: time.sleep(9), save_seconds=0)
 """
     process = subprocess.Popen([sys.executable, "-c", code])
     try:
-        for _ in range(600):
+        for _ in range(2_000):
             if (tmp_path / "vae" / "work" / "checkpoint.pt").exists():
                 break
             time.sleep(0.05)

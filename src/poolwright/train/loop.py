@@ -154,12 +154,14 @@ def train(
 def _resume(task: Task, progress: Progress, path: Path, identity: str) -> None:
     if not path.is_file():
         return
-    found = import_torch().load(path, map_location="cpu", weights_only=True)
+    torch = import_torch()
+    found = torch.load(path, map_location="cpu", weights_only=True)
     if found["identity"] != identity:
         raise ChangedError(
             f"{path.parent.parent}: a training with other settings or images was begun here; put them back, train "
             "into another folder, or start over with --fresh"
         )
+    torch.set_num_threads(found["threads"])  # sums over a batch depend on it in their last bits
     task.restore(found["task"])
     progress.step, progress.seconds = found["step"], found["seconds"]
     progress.losses.update({name: values.tolist() for name, values in found["losses"].items()})
@@ -170,6 +172,7 @@ def _save(task: Task, progress: Progress, path: Path, identity: str) -> None:
     progress.losses = {name: [float(value) for value in values] for name, values in progress.losses.items()}
     state = {
         "identity": identity,
+        "threads": torch.get_num_threads(),
         "step": progress.step,
         "seconds": progress.seconds,
         "losses": {name: torch.tensor(values, dtype=torch.float64) for name, values in progress.losses.items()},
@@ -221,9 +224,9 @@ def _seed(key: int) -> None:
 
 @contextmanager
 def reproducible(device: str) -> Iterator[None]:
-    """The states of all generators are as before afterwards; on a GPU with algorithms that always sum in one order."""
+    """Generators and threads are as before afterwards; on a GPU with algorithms that always sum in one order."""
     torch = import_torch()
-    states = np.random.get_state(), random.getstate()
+    states, threads = (np.random.get_state(), random.getstate()), torch.get_num_threads()
     devices = range(torch.cuda.device_count()) if device == "cuda" else []
     try:
         with torch.random.fork_rng(devices=devices), _one_order(torch) if device == "cuda" else nullcontext():
@@ -231,6 +234,7 @@ def reproducible(device: str) -> Iterator[None]:
     finally:
         np.random.set_state(states[0])
         random.setstate(states[1])
+        torch.set_num_threads(threads)
 
 
 @contextmanager

@@ -42,7 +42,7 @@ class MmdVaeOptions(TrainOptions):
     latent: int = Field(default=128, description="dimensions of a code")
     channels: int = Field(default=32, description="of the first convolution; a multiple of 8")
     learning_rate: float = Field(default=1e-3, gt=0, description="of Adam; falls to zero along half a cosine")
-    mmd_weight: float = Field(default=10.0, ge=0, description="of the discrepancy beside the reconstruction error")
+    mmd_weight: float = Field(default=1.0, ge=0, description="of the discrepancy beside the reconstruction error")
     bandwidth: float | None = Field(
         default=None, gt=0, description="variance of the RBF kernel; default the dimensions of a code"
     )
