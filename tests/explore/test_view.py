@@ -15,6 +15,7 @@ import pytest
 from poolwright import api
 from poolwright.core.errors import InputError, PoolwrightError, RecipeError
 from poolwright.explore import build
+from poolwright.explore.answers import facet_of
 from poolwright.explore.build import DROPPED_BY
 from poolwright.explore.clauses import Among, Between, Contains, Filter, Outcome, Picked, Where
 from poolwright.explore.comparing import differences
@@ -132,6 +133,13 @@ def test_facets_count_as_group_by_does(name: str, facet: str, world: World, view
     assert [value.rows for value in found.values if not value.chosen] == sorted(
         (value.rows for value in found.values if not value.chosen), reverse=True
     )
+
+
+def test_values_of_equal_counts_come_in_order(tmp_path: Path) -> None:
+    view = make_world(tmp_path, pool_rows(5), steps=[]).view()
+    assert [value.name for value in view.facet("kind").values] == ["k0", "k1", "k2", "k3", "k4"]
+    found = facet_of("year", [None, "10", "9", "-2", "x", "²"], np.ones(6, np.int64), set(), 9, "")
+    assert [value.name for value in found.values] == [None, "-2", "9", "10", "x", "²"]
 
 
 def test_facets_can_be_looked_through(view: View) -> None:

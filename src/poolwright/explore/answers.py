@@ -81,10 +81,17 @@ def facet_of(
         like: only values that hold these words.
     """
     words = like.lower()
-    order = sorted(np.flatnonzero(rows).tolist(), key=lambda place: (-rows[place], names[place] or ""))
+    order = sorted(np.flatnonzero(rows).tolist(), key=lambda place: (-rows[place], _by_value(names[place])))
     shown = [place for place in order if words in (names[place] or "no value").lower()][:most]
     there = {names[place] for place in shown}
     codes = {name: place for place, name in enumerate(names)} if asked - there else {}
     shown += [codes[value] for value in asked - there if value in codes]
     values = tuple(Value(names[place], int(rows[place]), names[place] in asked) for place in shown)
     return Facet(column, values, len(order))
+
+
+def _by_value(name: str | None) -> tuple[int, float, str]:
+    """No value first, then whole numbers by size, then texts."""
+    if name is None:
+        return 0, 0, ""
+    return (1, int(name), "") if name.removeprefix("-").isdecimal() and len(name) < 20 else (2, 0, name)
