@@ -19,7 +19,7 @@ MOST_FACET_VALUES = 200
 FINE = 24
 """Integers of more different values are shown as a histogram."""
 
-_FIRST = (DROPPED_BY, LABEL, SPLIT, "bucket", "cluster", "continent", "region", "country", "license")
+_FIRST = (DROPPED_BY, LABEL, SPLIT, "domain", "bucket", "cluster", "continent", "region", "country", "license")
 _OPEN_FACETS, _OPEN_NUMBERS = 4, 2
 
 
@@ -115,7 +115,8 @@ def _cut(view: View, asked: Asked) -> Filter:
 
 def number_boxes(view: View, asked: Asked, base: str) -> list[NumberBox]:
     """Columns of numbers: the first ones and those with a range are drawn, others when they open."""
-    fine = [name for name in view.numbers if name != SCORE and (not view.column(name).facet or _is_fine(view, name))]
+    varied = [name for name in view.numbers if name != SCORE and view.column(name).low != view.column(name).high]
+    fine = [name for name in varied if not view.column(name).facet or _is_fine(view, name)]
     order = sorted(fine, key=lambda name: (name != SIMILARITY, not pa.types.is_floating(view.column(name).type)))
     chosen = {clause.column for clause in asked.filter.clauses if isinstance(clause, Between)}
     return [

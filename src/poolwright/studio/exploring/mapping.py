@@ -33,7 +33,7 @@ from poolwright.studio.pages import StudioOf, page
 router = APIRouter()
 
 _SAMPLE = 24
-_COLOUR_FIRST = (LABEL, "cluster", "bucket", "continent", "split", DROPPED_BY)
+_COLOUR_FIRST = (LABEL, "domain", "cluster", "bucket", "continent", "split", DROPPED_BY)
 
 MethodOf = Annotated[str, Query(pattern="^(pca|tsne)$")]
 
