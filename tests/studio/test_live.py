@@ -150,14 +150,14 @@ def test_gold_questions_are_mixed_in(tmp_path: Path, store: VerdictStore) -> Non
     for who in ("Anna", "Ben"):
         while len(uids := take(live, who, 10)) and live.mine(who) < 130:
             live.say(who, answers(uids, "negative" if who == "Anna" else "positive"))
-    right = live.tally.on_gold()
+    right = live.snapshot().on_gold
     assert right["Anna"][0] == right["Anna"][1] >= 15
     assert right["Ben"] == (0, right["Ben"][1])
     assert right["Ben"][1] >= 15, "everybody is asked the same gold rows"
     places = [live.queue.uids.index(uid) for uid in live.tally.votes if uid in gold]
     assert len(places) == len(set(places))
     again = LiveQueue(live.queue, store)
-    assert again.tally.on_gold() == right
+    assert again.snapshot().on_gold == right
 
 
 def test_whoever_was_careless_is_asked_again(tmp_path: Path, store: VerdictStore) -> None:

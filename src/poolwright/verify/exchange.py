@@ -16,7 +16,7 @@ from poolwright.verify.cells import guarded
 from poolwright.verify.queue import Queue, list_queues, read_queue
 from poolwright.verify.reading import read_verdicts
 from poolwright.verify.store import STORE, Said, VerdictStore, counting
-from poolwright.verify.tally import Tally
+from poolwright.verify.tally import Snapshot
 from poolwright.verify.verdicts import UNSURE, Verdict, check_known
 
 FORMS: Mapping[str, tuple[str, str]] = {
@@ -32,10 +32,10 @@ ANSWERS = "verdicts/studio.jsonl"
 _COLUMNS = ("uid", "class", "verdict", "annotator", "time", "comment")
 
 
-def exported(tally: Tally, form: str) -> bytes:
+def exported(now: Snapshot, form: str) -> bytes:
     """All verdicts that count, one a line or task; `reading.read_verdicts` reads every form back."""
     writers = {"csv": _csv, "jsonl": _json_lines, "label_studio": _tasks}
-    return writers[form](tally.queue, tally.counted()).encode()
+    return writers[form](now.queue, now.counted).encode()
 
 
 def _csv(queue: Queue, said: Sequence[Said]) -> str:

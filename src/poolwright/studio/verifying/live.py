@@ -17,7 +17,7 @@ from poolwright.verify.certificate import certificate, write_certificate
 from poolwright.verify.exchange import as_said, write_answers
 from poolwright.verify.queue import ASKED, SETTINGS, Queue, list_queues, read_queue
 from poolwright.verify.store import STORE, WITHDRAWN, Said, VerdictStore
-from poolwright.verify.tally import GroupTally, Tally
+from poolwright.verify.tally import GroupTally, Snapshot, Tally
 from poolwright.verify.verdicts import Verdict
 
 LEASE_SECONDS = 240.0
@@ -59,8 +59,7 @@ class LiveQueue:
 
     def __init__(self, queue: Queue, store: VerdictStore) -> None:
         self.queue, self.store = queue, store
-        self.lock = threading.RLock()
-        """Held by who looks at the tally while others may change it."""
+        self._lock = threading.RLock()
         self._leases: dict[int, dict[str, float]] = {}
         self._passed: dict[str, set[int]] = defaultdict(set)
         self._begin: dict[str, int] = {}
@@ -97,7 +96,7 @@ class LiveQueue:
 
     def reload(self) -> None:
         """Count the history anew."""
-        with self.lock:
+        with self._lock:
             self._load()
 
     # What comes next
@@ -111,7 +110,7 @@ class LiveQueue:
             group: only of this one; '' takes the first group that is not done.
             have: uids that they hold already.
         """
-        with self.lock:
+        with self._lock:
             held = set(have)
             names = [group] if group else list(self.queue.groups)
             for name in names:
@@ -180,14 +179,14 @@ class LiveQueue:
 
     def give_back(self, annotator: str, uids: Iterable[str]) -> None:
         """Rows that somebody was shown and leaves without a word."""
-        with self.lock:
+        with self._lock:
             for uid in uids:
                 place = self.queue.place.get(uid, -1)
                 self._leases.get(place, {}).pop(annotator, None)
 
     def skip(self, annotator: str, uid: str) -> None:
         """Pass over a row: others are asked about it, or the same person at the end."""
-        with self.lock:
+        with self._lock:
             place = self._place(uid)
             self._passed[annotator].add(place)
             self._leases.get(place, {}).pop(annotator, None)
@@ -204,7 +203,7 @@ class LiveQueue:
         """
         for answer in answers:
             self._place(answer.uid)
-        with self.lock:
+        with self._lock:
             said = [
                 Said(self.queue.name, one.uid, annotator, one.verdict, one.key, act, one.seconds, "", one.comment)
                 for one in answers
@@ -227,7 +226,7 @@ class LiveQueue:
         Args:
             key: of the wish to undo; the same when it is sent again.
         """
-        with self.lock:
+        with self._lock:
             act = f"{_UNDO}{key}"
             if act in self._of_act:
                 return [self.card(self._place(said.uid)) for said in self._of_act[act]]
@@ -259,20 +258,20 @@ class LiveQueue:
 
     def take_in(self, found: Sequence[Verdict]) -> None:
         """Keep verdicts of a file; the same ones again are kept once."""
-        with self.lock:
+        with self._lock:
             self.store.add(as_said(found, self.queue))
             self._load()
 
     def ask_again(self, annotator: str, by: str) -> None:
         """Set aside what somebody said so far: their rows are asked again, of anybody."""
-        with self.lock:
+        with self._lock:
             self.store.set_aside(self.queue.name, annotator, by)
             self._begin.clear()
             self._load()
 
     def let_count(self, annotator: str, by: str) -> None:
         """Let what was set aside count again."""
-        with self.lock:
+        with self._lock:
             self.store.let_count(self.queue.name, annotator, by)
             self._load()
 
@@ -280,7 +279,7 @@ class LiveQueue:
         """Rows whose answer is known, which everybody is asked about now and then."""
         for uid, _ in answers:
             self._place(uid)
-        with self.lock:
+        with self._lock:
             self.store.add_gold(self.queue.name, answers, by)
             self._load()
 
@@ -288,7 +287,7 @@ class LiveQueue:
 
     def progress(self, group: str = "") -> list[GroupTally]:
         """All groups, or one."""
-        with self.lock:
+        with self._lock:
             if group:
                 return [self.tally.group(group)] if group in self.queue.groups else []
             return self.tally.groups()
@@ -298,21 +297,25 @@ class LiveQueue:
         """Another one whenever what counts may be another."""
         return self._loads, self._last
 
+    def snapshot(self) -> Snapshot:
+        """All of it, as it is now."""
+        with self._lock:
+            return self.tally.snapshot()
+
     def mine(self, annotator: str) -> int:
         """Verdicts of somebody that count."""
-        with self.lock:
+        with self._lock:
             return self.tally.given[annotator]
 
     def write(self) -> None:
         """Write the certificate, and the answers where a step waits for them, if anything was said since."""
-        with self.lock:
+        with self._lock:
             if self._written == self.version:
                 return
-            self._written = self.version
-            document, said = certificate(self.tally), self.tally.counted()
-        write_certificate(self.queue, document)
+            self._written, now = self.version, self.tally.snapshot()
+        write_certificate(self.queue, certificate(now))
         if self.queue.waiting:
-            write_answers(self.queue, said)
+            write_answers(self.queue, now.counted)
 
 
 class Desks:
