@@ -125,6 +125,25 @@ def test_pages_of_a_run_that_waits(tmp_path: Path) -> None:
     assert json.loads(text)["uid"] == card["uid"], "written when the studio ends, and a moment after each verdict"
 
 
+def test_answers_in_files_are_counted_in_the_studio_too(tmp_path: Path) -> None:
+    pool(tmp_path)
+    run = tmp_path / "run"
+    with pytest.raises(WaitingForPeople):
+        api.run(recipe(tmp_path), run)
+    desks = Desks(run)
+    uids = desks.queue("good").queue.uids
+    assert desks.queue("good").progress("cat")[0].verified == 0
+    lines = [f"{uid},{'yes' if right(uid) else 'no'},Ben" for uid in uids[:300]]
+    (run / "verify/good/verdicts/ben.csv").write_text("\n".join(["uid,verdict,annotator", *lines]))
+    found = desks.queue("good").progress("cat")[0]
+    assert (found.verified, found.wrong, found.done) == (300, 25, True)
+    desks.stop()
+    assert answer(run) == 300, "nobody is asked again"
+    assert (run / "verify/good/verdicts/studio.jsonl").read_text() == ""
+    table = api.run(recipe(tmp_path), run).tables["good"]
+    assert table.record.rows_kept == 574
+
+
 def test_buckets_are_groups_of_their_own(tmp_path: Path) -> None:
     pool(tmp_path)
     run = tmp_path / "run"

@@ -14,7 +14,7 @@ import pyarrow as pa
 from poolwright.core.errors import InputError
 from poolwright.kernels.hashing import hash64
 from poolwright.verify.certificate import certificate, write_certificate
-from poolwright.verify.exchange import as_said, write_answers
+from poolwright.verify.exchange import ANSWERS, as_said, said_in_files, write_answers
 from poolwright.verify.queue import ASKED, SETTINGS, Queue, list_queues, read_queue
 from poolwright.verify.store import STORE, WITHDRAWN, Said, VerdictStore
 from poolwright.verify.tally import GroupTally, Snapshot, Tally
@@ -318,6 +318,17 @@ class LiveQueue:
             write_answers(self.queue, now.counted)
 
 
+Stamp = tuple[tuple[str, int, int], ...]
+"""Name, time and size of the files that a queue is made from."""
+
+
+def _stamp(folder: Path) -> Stamp:
+    asked = folder / ASKED
+    files = [asked, *folder.glob("verdicts/*"), *folder.glob("sheets/*")] if asked.is_file() else [folder / SETTINGS]
+    found = [(path.name, path.stat()) for path in sorted(files) if path != folder / ANSWERS]
+    return tuple((name, status.st_mtime_ns, status.st_size) for name, status in found)
+
+
 class Desks:
     """The queues of a run, each opened once.
 
@@ -328,7 +339,7 @@ class Desks:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.store = VerdictStore(folder / STORE)
-        self._live: dict[str, tuple[tuple[int, int], LiveQueue]] = {}
+        self._live: dict[str, tuple[Stamp, LiveQueue]] = {}
         self._lock = threading.Lock()
         self._stopping = threading.Event()
 
@@ -344,13 +355,13 @@ class Desks:
         if name not in self.names():
             raise InputError(f"there is no queue '{name}'")
         folder = self.folder / "verify" / name
-        path = folder / ASKED if (folder / ASKED).is_file() else folder / SETTINGS
-        status = path.stat()
-        stamp = (status.st_mtime_ns, status.st_size)
         with self._lock:
-            known = self._live.get(name)
+            stamp, known = _stamp(folder), self._live.get(name)
             if known is None or known[0] != stamp:
-                self._live[name] = known = (stamp, LiveQueue(read_queue(folder), self.store))
+                queue = read_queue(folder)
+                if queue.waiting:
+                    self.store.add(said_in_files(queue))
+                self._live[name] = known = (stamp, LiveQueue(queue, self.store))
             return known[1]
 
     def keep_writing(self) -> None:
