@@ -54,6 +54,13 @@ def test_a_queue_is_kept_and_its_order_is_that_of_hashes(tmp_path: Path) -> None
         queue(tmp_path)
 
 
+def test_groups_are_in_natural_order(tmp_path: Path) -> None:
+    uids = [f"u{number}" for number in range(4)]
+    table = pa.table({"uid": uids, "class": ["cat", "cat", "ant", "cat"], "bucket": ["10", "9", "1", ""]})
+    made = make_queue(tmp_path / "q", Settings("things"), table)
+    assert list(made.groups) == ["ant · 1", "cat", "cat · 9", "cat · 10"]
+
+
 @pytest.mark.parametrize(
     ("settings", "words"),
     [({"rule": "guess"}, "no rule"), ({"target": 1.0}, "a precision lies"), ({"overlap": 0}, "at least 1 person")],
