@@ -16,7 +16,8 @@ from poolwright.core.errors import RecipeError, WaitingForPeople
 from poolwright.core.table import Table
 from poolwright.kernels.acceptance import plan
 from poolwright.recipe.recipe import Recipe
-from poolwright.studio.verifying.live import Answer, Desks
+from poolwright.studio.verifying.desks import Desks
+from poolwright.studio.verifying.live import Answer
 from tests.studio.made import Browser, new_key, picture, serving
 
 WRONG = {"cat": set(range(0, 300, 12)), "dog": {7}}  # 25 of 300, and 1 of 300

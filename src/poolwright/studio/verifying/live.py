@@ -7,16 +7,15 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import pyarrow as pa
 
 from poolwright.core.errors import InputError
 from poolwright.kernels.hashing import hash64
 from poolwright.verify.certificate import certificate, write_certificate
-from poolwright.verify.exchange import ANSWERS, as_said, said_in_files, write_answers
-from poolwright.verify.queue import ASKED, SETTINGS, Queue, list_queues, read_queue
-from poolwright.verify.store import STORE, WITHDRAWN, Said, VerdictStore
+from poolwright.verify.exchange import as_said, write_answers
+from poolwright.verify.queue import Queue
+from poolwright.verify.store import WITHDRAWN, Said, VerdictStore
 from poolwright.verify.tally import GroupTally, Snapshot, Tally
 from poolwright.verify.verdicts import Verdict
 
@@ -24,7 +23,6 @@ LEASE_SECONDS = 240.0
 """How long a picture that somebody is shown is kept from others."""
 
 MOST_AT_ONCE = 60
-_WRITE_SECONDS = 2.0
 _UNDO = "undo "
 
 
@@ -74,7 +72,7 @@ class LiveQueue:
         self._loads += 1
         self._written = (0, 0)
         self._acts: dict[str, list[str]] = defaultdict(list)
-        self._of_act: dict[str, list[Said]] = defaultdict(list)
+        self._of_act: dict[tuple[str, str], list[Said]] = defaultdict(list)
         self._said: dict[tuple[str, str], list[Said]] = defaultdict(list)
         aside = self.store.aside(self.queue.name)
         self.tally = Tally(self.queue, self.store.gold(self.queue.name))
@@ -85,19 +83,14 @@ class LiveQueue:
 
     def _note(self, said: Said) -> None:
         """Remember what can be taken back: the acts of each person, without those that were."""
-        acts = self._acts[said.annotator]
-        if said.act not in self._of_act:
+        acts, act = self._acts[said.annotator], (said.annotator, said.act)
+        if act not in self._of_act:
             if not said.act.startswith(_UNDO):
                 acts.append(said.act)
             elif acts:
                 acts.pop()
-        self._of_act[said.act].append(said)
+        self._of_act[act].append(said)
         self._said[said.uid, said.annotator].append(said)
-
-    def reload(self) -> None:
-        """Count the history anew."""
-        with self._lock:
-            self._load()
 
     # What comes next
 
@@ -124,7 +117,9 @@ class LiveQueue:
             return []
         places: list[int] = []
         for place in self._free(annotator, name, held):
-            gold = self._gold_due(annotator, name, held, {self.queue.uids[one] for one in places})
+            if place in places:  # it came as a gold question
+                continue
+            gold = self._gold_due(annotator, name, held | {self.queue.uids[one] for one in (*places, place)})
             places += [one for one in (gold, place) if one is not None]
             self._asked[annotator] += 1
             if len(places) >= number:
@@ -155,7 +150,7 @@ class LiveQueue:
         others = sum(until > now and who != annotator and who not in votes for who, until in leases.items())
         return len(votes) + others < self.queue.settings.overlap
 
-    def _gold_due(self, annotator: str, name: str, held: set[str], taken: set[str]) -> int | None:
+    def _gold_due(self, annotator: str, name: str, held: set[str]) -> int | None:
         """A gold row, at places that nobody can foresee, as often as the settings say."""
         share = self.queue.settings.gold_share
         if not share or not self.tally.gold:
@@ -167,7 +162,7 @@ class LiveQueue:
         asked = self._gold_asked[annotator]
         for place in self.queue.groups[name]:
             uid = self.queue.uids[place]
-            known = uid in asked or uid in held or uid in taken or annotator in self.tally.votes.get(uid, {})
+            known = uid in asked or uid in held or annotator in self.tally.votes.get(uid, {})
             if uid in self.tally.gold and not known:
                 asked.add(uid)
                 return place
@@ -228,12 +223,12 @@ class LiveQueue:
         """
         with self._lock:
             act = f"{_UNDO}{key}"
-            if act in self._of_act:
-                return [self.card(self._place(said.uid)) for said in self._of_act[act]]
+            if (annotator, act) in self._of_act:
+                return [self.card(self._place(said.uid)) for said in self._of_act[annotator, act]]
             acts = self._acts[annotator]
             if not acts:
                 return []
-            undone = self._of_act[acts[-1]]
+            undone = self._of_act[annotator, acts[-1]]
             back = [self._before(said, act, f"{key} {place}") for place, said in enumerate(undone)]
             self._keep(back)
             places = [self._place(said.uid) for said in back]
@@ -316,71 +311,3 @@ class LiveQueue:
         write_certificate(self.queue, certificate(now))
         if self.queue.waiting:
             write_answers(self.queue, now.counted)
-
-
-Stamp = tuple[tuple[str, int, int], ...]
-"""Name, time and size of the files that a queue is made from."""
-
-
-def _stamp(folder: Path) -> Stamp:
-    asked = folder / ASKED
-    files = [asked, *folder.glob("verdicts/*"), *folder.glob("sheets/*")] if asked.is_file() else [folder / SETTINGS]
-    found = [(path.name, path.stat()) for path in sorted(files) if path != folder / ANSWERS]
-    return tuple((name, status.st_mtime_ns, status.st_size) for name, status in found)
-
-
-class Desks:
-    """The queues of a run, each opened once.
-
-    Args:
-        folder: the run folder.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.store = VerdictStore(folder / STORE)
-        self._live: dict[str, tuple[Stamp, LiveQueue]] = {}
-        self._lock = threading.Lock()
-        self._stopping = threading.Event()
-
-    def names(self) -> list[str]:
-        return list_queues(self.folder)
-
-    def queue(self, name: str) -> LiveQueue:
-        """A queue; opened anew where a step asks about other rows than before.
-
-        Raises:
-            InputError: there is none of this name, or it is damaged.
-        """
-        if name not in self.names():
-            raise InputError(f"there is no queue '{name}'")
-        folder = self.folder / "verify" / name
-        with self._lock:
-            stamp, known = _stamp(folder), self._live.get(name)
-            if known is None or known[0] != stamp:
-                queue = read_queue(folder)
-                if queue.waiting:
-                    self.store.add(said_in_files(queue))
-                self._live[name] = known = (stamp, LiveQueue(queue, self.store))
-            return known[1]
-
-    def keep_writing(self) -> None:
-        """Write certificates and answers, a moment after what they are about, until `stop`."""
-        wait = _WRITE_SECONDS
-        while not self._stopping.wait(wait):
-            begun = time.monotonic()
-            self.write()
-            wait = max(_WRITE_SECONDS, 20 * (time.monotonic() - begun))
-
-    def write(self) -> None:
-        """Write what is not written yet."""
-        with self._lock:
-            lives = [live for _, live in self._live.values()]
-        for live in lives:
-            live.write()
-
-    def stop(self) -> None:
-        """Write what is left, and close the history."""
-        self._stopping.set()
-        self.write()
-        self.store.close()
