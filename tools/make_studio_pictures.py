@@ -22,7 +22,8 @@ from PIL import Image
 from poolwright.core.table import Table
 from poolwright.run.audit import draw_sample
 from poolwright.run.runs import remembered
-from poolwright.studio.verifying.live import Answer, Desks, LiveQueue
+from poolwright.studio.verifying.desks import Desks
+from poolwright.studio.verifying.live import Answer, LiveQueue
 from poolwright.verify.queue import Settings, make_queue
 
 IMAGES = Path(__file__).parent.parent / "docs" / "images"

@@ -133,6 +133,14 @@ def test_a_grid_is_taken_back_at_once_also_after_a_start(tmp_path: Path, store: 
     assert take(again, "Ben", 4) != uids
 
 
+def test_nobody_takes_back_what_another_said(tmp_path: Path, store: VerdictStore) -> None:
+    live = queue(tmp_path, store)
+    live.say("Anna", answers(take(live, "Anna", 2)), "the same act")
+    live.say("Ben", answers(take(live, "Ben", 3)), "the same act")
+    assert len(live.undo("Ben", "u")) == 3
+    assert (live.mine("Anna"), live.mine("Ben")) == (2, 0)
+
+
 def test_skipped_rows_come_last_and_to_others(tmp_path: Path, store: VerdictStore) -> None:
     live = queue(tmp_path, store, 4, 1)
     first, *rest = take(live, "Anna", 4)
@@ -149,15 +157,16 @@ def test_gold_questions_are_mixed_in(tmp_path: Path, store: VerdictStore) -> Non
     live.make_gold(list(gold.items()), "owner")
     for who in ("Anna", "Ben"):
         while len(uids := take(live, who, 10)) and live.mine(who) < 130:
+            assert len(set(uids)) == len(uids)
             live.say(who, answers(uids, "negative" if who == "Anna" else "positive"))
-    right = live.tally.on_gold()
+    right = live.snapshot().on_gold
     assert right["Anna"][0] == right["Anna"][1] >= 15
     assert right["Ben"] == (0, right["Ben"][1])
     assert right["Ben"][1] >= 15, "everybody is asked the same gold rows"
     places = [live.queue.uids.index(uid) for uid in live.tally.votes if uid in gold]
     assert len(places) == len(set(places))
     again = LiveQueue(live.queue, store)
-    assert again.tally.on_gold() == right
+    assert again.snapshot().on_gold == right
 
 
 def test_whoever_was_careless_is_asked_again(tmp_path: Path, store: VerdictStore) -> None:

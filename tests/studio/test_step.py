@@ -16,8 +16,9 @@ from poolwright.core.errors import RecipeError, WaitingForPeople
 from poolwright.core.table import Table
 from poolwright.kernels.acceptance import plan
 from poolwright.recipe.recipe import Recipe
-from poolwright.studio.verifying.live import Answer, Desks
-from tests.studio.made import new_key, picture
+from poolwright.studio.verifying.desks import Desks
+from poolwright.studio.verifying.live import Answer
+from tests.studio.made import Browser, new_key, picture, serving
 
 WRONG = {"cat": set(range(0, 300, 12)), "dog": {7}}  # 25 of 300, and 1 of 300
 
@@ -104,6 +105,44 @@ def test_clean_classes_stop_early_and_the_release_certifies_it(tmp_path: Path) -
     assert "1 of 2 groups were shown to be good" in told
     unseen = next(uid for uid in sorted(kept) if "kept, as its group" in api.why(run, uid)[0].chapters[0].explanation)
     assert unseen[:3] == "dog"
+
+
+def test_pages_of_a_run_that_waits(tmp_path: Path) -> None:
+    """Its table is not there yet; the pictures come from what the step reads."""
+    pool(tmp_path)
+    run = tmp_path / "run"
+    with pytest.raises(WaitingForPeople):
+        api.run(recipe(tmp_path), run)
+    with serving(run) as (port, _):
+        anna = Browser(port, "Anna")
+        assert b"waits for people: 0 of 600 rows are verified" in anna.get("/")[2]
+        (card,) = anna.take("good", 1)
+        assert card["question"] == "Does it show: cat?"
+        status, headers, _ = anna.get(f"/picture?table=good&uid={card['uid']}&edge=320")
+        assert (status, headers["content-type"]) == (200, "image/jpeg")
+        assert b"label" in anna.get(f"/verify/good/row?uid={card['uid']}")[2]
+        anna.say("good", {card["uid"]: "positive"})
+    text = (run / "verify/good/verdicts/studio.jsonl").read_text()
+    assert json.loads(text)["uid"] == card["uid"], "written when the studio ends, and a moment after each verdict"
+
+
+def test_answers_in_files_are_counted_in_the_studio_too(tmp_path: Path) -> None:
+    pool(tmp_path)
+    run = tmp_path / "run"
+    with pytest.raises(WaitingForPeople):
+        api.run(recipe(tmp_path), run)
+    desks = Desks(run)
+    uids = desks.queue("good").queue.uids
+    assert desks.queue("good").progress("cat")[0].verified == 0
+    lines = [f"{uid},{'yes' if right(uid) else 'no'},Ben" for uid in uids[:300]]
+    (run / "verify/good/verdicts/ben.csv").write_text("\n".join(["uid,verdict,annotator", *lines]))
+    found = desks.queue("good").progress("cat")[0]
+    assert (found.verified, found.wrong, found.done) == (300, 25, True)
+    desks.stop()
+    assert answer(run) == 300, "nobody is asked again"
+    assert (run / "verify/good/verdicts/studio.jsonl").read_text() == ""
+    table = api.run(recipe(tmp_path), run).tables["good"]
+    assert table.record.rows_kept == 574
 
 
 def test_buckets_are_groups_of_their_own(tmp_path: Path) -> None:

@@ -54,6 +54,13 @@ def test_a_queue_is_kept_and_its_order_is_that_of_hashes(tmp_path: Path) -> None
         queue(tmp_path)
 
 
+def test_groups_are_in_natural_order(tmp_path: Path) -> None:
+    uids = [f"u{number}" for number in range(4)]
+    table = pa.table({"uid": uids, "class": ["cat", "cat", "ant", "cat"], "bucket": ["10", "9", "1", ""]})
+    made = make_queue(tmp_path / "q", Settings("things"), table)
+    assert list(made.groups) == ["ant · 1", "cat", "cat · 9", "cat · 10"]
+
+
 @pytest.mark.parametrize(
     ("settings", "words"),
     [({"rule": "guess"}, "no rule"), ({"target": 1.0}, "a precision lies"), ({"overlap": 0}, "at least 1 person")],
@@ -122,7 +129,7 @@ def test_several_people_and_gold(tmp_path: Path) -> None:
     tally.put(Said(made.name, "u0001", "Anna", "positive", "4"))
     tally.put(Said(made.name, "u0000", "Anna", "positive", "5"))
     tally.put(Said(made.name, "u0000", "Ben", "unsure", "6"))
-    assert tally.on_gold() == {"Anna": (1, 2), "Ben": (0, 1)}
+    assert tally.snapshot().on_gold == {"Anna": (1, 2), "Ben": (0, 1)}
     assert dict(tally.given) == {"Anna": 3, "Ben": 2, "Chris": 1}
 
 
@@ -139,7 +146,7 @@ def test_careless_people_are_found(tmp_path: Path) -> None:
         "Yes": dict.fromkeys(truth, "positive"),
     }
     said = [one for who, verdicts in given.items() for one in says(made, who, verdicts)]
-    people = {person.name: person for person in people_of(Tally(made, gold, said), {"Yes": 3})}
+    people = {person.name: person for person in people_of(Tally(made, gold, said).snapshot(), {"Yes": 3})}
     assert {name for name, person in people.items() if person.careless} == {"Chance", "Yes"}, people
     assert people["Anna"].gold_right == people["Anna"].gold_answered == 30
     assert people["Anna"].seconds == 1.5
@@ -157,7 +164,7 @@ def test_certificate(tmp_path: Path) -> None:
             made, "Anna", {uid: "negative" if place == 3 else "positive" for place, uid in enumerate(made.uids)}, 100
         ),
     ]
-    document = certificate(Tally(made, {"u0000": "positive"}, said))
+    document = certificate(Tally(made, {"u0000": "positive"}, said).snapshot())
     text = json.dumps(document)
     assert "Anna" not in text
     assert document["agreement"]["rows"] == 80
@@ -166,7 +173,7 @@ def test_certificate(tmp_path: Path) -> None:
     assert [person["verdicts"] for person in document["annotators"]] == [80, 100]
     assert sum(group["verified"] for group in document["groups"]) in (80, 81)
     assert sum(group["unsure"] for group in document["groups"]) == 1
-    again = certificate(Tally(made, {"u0000": "positive"}, sorted(said, key=lambda one: one.uid)))
+    again = certificate(Tally(made, {"u0000": "positive"}, sorted(said, key=lambda one: one.uid)).snapshot())
     assert json.dumps(again) == text, "the same verdicts give the same bytes"
 
 
@@ -180,7 +187,7 @@ def test_files_out_and_in(tmp_path: Path, form: str) -> None:
         Said("q", "b,ä\n", "Ben", "unsure", "2", time="2026-01-02T03:04:06+00:00"),
         Said("q", "c", "Ben", "negative", "3"),
     ]
-    data = exported(Tally(made, {}, said), form)
+    data = exported(Tally(made, {}, said).snapshot(), form)
     if form == "csv":
         assert b"\n=" not in data.replace(b"\r\n", b"\n")
     found = imported(data, f"verdicts{FORMS[form][0]}", made)

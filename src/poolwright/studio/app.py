@@ -22,7 +22,7 @@ from poolwright.studio.guard import Guard
 from poolwright.studio.opened import OpenedRun, Studio
 from poolwright.studio.pages import page
 from poolwright.studio.verifying import asking, estimating, making, results
-from poolwright.studio.verifying.live import Desks
+from poolwright.studio.verifying.desks import Desks
 
 NAV = (("/", "Run"), ("/verify", "Verify"), ("/explore", "Explore"), ("/report", "Report"))
 """Pages in the bar at the top: path, words."""

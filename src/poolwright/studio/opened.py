@@ -26,7 +26,7 @@ from poolwright.studio.pictures import MOST_CACHED, reduced
 
 if TYPE_CHECKING:
     from poolwright.studio.access import Access
-    from poolwright.studio.verifying.live import Desks
+    from poolwright.studio.verifying.desks import Desks
 
 
 MOST_LISTED = 50_000_000

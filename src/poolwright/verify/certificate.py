@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from hashlib import sha256
 from itertools import pairwise
@@ -21,22 +22,21 @@ from poolwright.verify.people import ratings_of
 from poolwright.verify.queue import CERTIFICATE, Queue
 from poolwright.verify.rules import REJECTED, UNCLEAR, VERIFIED
 from poolwright.verify.store import Said
-from poolwright.verify.tally import GroupTally, Tally
+from poolwright.verify.tally import GroupTally, Snapshot
 from poolwright.verify.waiting import Found
 
 FORMAT = 1
 
 
-def certificate(tally: Tally) -> dict[str, Any]:
+def certificate(now: Snapshot) -> dict[str, Any]:
     """The certificate of a queue, as a document.
 
     Annotators are numbered by the order of their first verdict: a release names nobody. `bound` is the share of right
     rows of the group at least, with the confidence, before the rows that were found wrong are taken out.
     """
-    queue, said = tally.queue, tally.counted()
-    names = list(dict.fromkeys(one.annotator for one in said))
-    golds, agreed = tally.on_gold(), agreement_of(said, names)
-    settings = queue.settings
+    queue, said = now.queue, now.counted
+    given = Counter(one.annotator for one in said)
+    settings, golds = queue.settings, now.on_gold
     return {
         "format": FORMAT,
         "queue": queue.name,
@@ -51,17 +51,17 @@ def certificate(tally: Tally) -> dict[str, Any]:
         "verdicts": len(said),
         "first": said[0].time if said else "",
         "last": said[-1].time if said else "",
-        "groups": [_group(group) for group in tally.groups()],
+        "groups": [_group(group) for group in now.groups],
         "annotators": [
             {
                 "number": number,
-                "verdicts": sum(one.annotator == name for one in said),
+                "verdicts": count,
                 "gold_right": golds.get(name, (0, 0))[0],
                 "gold_answered": golds.get(name, (0, 0))[1],
             }
-            for number, name in enumerate(names, start=1)
+            for number, (name, count) in enumerate(given.items(), start=1)
         ],
-        "agreement": agreed,
+        "agreement": agreement_of(said),
     }
 
 
@@ -81,9 +81,9 @@ def _group(group: GroupTally) -> dict[str, Any]:
     }
 
 
-def agreement_of(said: Sequence[Said], names: Sequence[str]) -> dict[str, Any]:
+def agreement_of(said: Sequence[Said]) -> dict[str, Any]:
     """How far people agree on the rows that several of them judged."""
-    found = agreement(ratings_of(said, names))
+    found = agreement(ratings_of(said, sorted({one.annotator for one in said})))
     return {"rows": found.items, "pairwise": found.pairwise, "krippendorff_alpha": found.alpha}
 
 

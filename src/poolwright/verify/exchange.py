@@ -7,16 +7,19 @@ import hashlib
 import io
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from poolwright.core.errors import InputError
 from poolwright.core.files import write_text
+from poolwright.verify.answers import ClassName, YesNo
 from poolwright.verify.cells import guarded
+from poolwright.verify.desk import answer_files
 from poolwright.verify.queue import Queue, list_queues, read_queue
-from poolwright.verify.reading import read_verdicts
+from poolwright.verify.reading import read_answers, read_verdicts
 from poolwright.verify.store import STORE, Said, VerdictStore, counting
-from poolwright.verify.tally import Tally
+from poolwright.verify.tally import Snapshot
 from poolwright.verify.verdicts import UNSURE, Verdict, check_known
 
 FORMS: Mapping[str, tuple[str, str]] = {
@@ -29,13 +32,14 @@ FORMS: Mapping[str, tuple[str, str]] = {
 ANSWERS = "verdicts/studio.jsonl"
 """Where a step `verify` finds what was said in the studio, in the folder of its queue."""
 
+_IMPORTED = "import "
 _COLUMNS = ("uid", "class", "verdict", "annotator", "time", "comment")
 
 
-def exported(tally: Tally, form: str) -> bytes:
+def exported(now: Snapshot, form: str) -> bytes:
     """All verdicts that count, one a line or task; `reading.read_verdicts` reads every form back."""
     writers = {"csv": _csv, "jsonl": _json_lines, "label_studio": _tasks}
-    return writers[form](tally.queue, tally.counted()).encode()
+    return writers[form](now.queue, now.counted).encode()
 
 
 def _csv(queue: Queue, said: Sequence[Said]) -> str:
@@ -101,14 +105,32 @@ def as_said(found: Sequence[Verdict], queue: Queue) -> list[Said]:
     said = []
     for one in found:
         digest = hashlib.sha256("\n".join((queue.name, one.uid, one.annotator, one.verdict, one.time)).encode())
-        key = f"import {digest.hexdigest()[:32]}"
+        key = f"{_IMPORTED}{digest.hexdigest()[:32]}"
         said.append(Said(queue.name, one.uid, one.annotator, one.verdict, key, time=one.time, comment=one.comment))
     return said
 
 
+def said_in_files(queue: Queue) -> list[Said]:
+    """What people answered a step in files, of rows as they are asked about now; words that only it knows are left."""
+    classes = dict(zip(queue.uids, queue.classes, strict=True))
+    meanings = ClassName(set(queue.classes), {}) if queue.answers else YesNo({})
+    found = []
+    for path in answer_files(queue.folder):
+        for answer in read_answers(path) if path != queue.folder / ANSWERS else ():
+            name = classes.get(answer.uid)
+            if name is not None and answer.about in ("", name):
+                with suppress(ValueError):
+                    word = meanings.meaning(answer.word, name)
+                    found.append(Verdict(answer.uid, word, answer.annotator, answer.time, answer.comment))
+    return as_said(found, queue)
+
+
 def write_answers(queue: Queue, said: Sequence[Said]) -> None:
-    """Put what counts where the step that waits for it reads, in the words that it understands."""
-    lines = [_record(queue, one) for one in said if one.uid in queue.place]
+    """Put what counts where the step that waits for it reads, in the words that it understands.
+
+    Answers that came from files are left out: the step reads these, too.
+    """
+    lines = [_record(queue, one) for one in said if one.uid in queue.place and not one.key.startswith(_IMPORTED)]
     for line in lines:
         word = queue.answers.get(line["verdict"], line["verdict"])
         line["verdict"] = word.replace("{class}", line["class"]) if line["verdict"] != UNSURE else UNSURE

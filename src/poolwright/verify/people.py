@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -11,7 +12,7 @@ import numpy as np
 from poolwright.kernels.agreement import Ratings, without_outliers
 from poolwright.verify.rules import dawid_skene
 from poolwright.verify.store import Said
-from poolwright.verify.tally import Tally
+from poolwright.verify.tally import Snapshot
 from poolwright.verify.verdicts import MEANINGS, POSITIVE, UNSURE
 from poolwright.verify.waiting import CARELESS, COMPARED
 
@@ -45,15 +46,14 @@ class Person:
     careless: str
 
 
-def people_of(tally: Tally, aside: Mapping[str, int]) -> list[Person]:
+def people_of(now: Snapshot, aside: Mapping[str, int]) -> list[Person]:
     """Everybody who said something, by name."""
-    said = tally.counted()
+    said, given = now.counted, Counter(one.annotator for one in now.said)
     names = sorted({one.annotator for one in said} | set(aside))
     others = without_outliers(ratings_of(said, names), len(names), CARELESS, COMPARED)
-    golds = tally.on_gold()
     found = []
     for at, name in enumerate(names):
-        right, answered = golds.get(name, (0, 0))
+        right, answered = now.on_gold.get(name, (0, 0))
         seconds = [one.seconds for one in said if one.annotator == name and one.seconds]
         careless = f"{answered - right} of {answered} gold questions wrong" if _unlikely(right, answered) else ""
         if not careless and others.outlier[at]:
@@ -61,7 +61,7 @@ def people_of(tally: Tally, aside: Mapping[str, int]) -> list[Person]:
         found.append(
             Person(
                 name=name,
-                verdicts=tally.given[name],
+                verdicts=given[name],
                 gold_right=right,
                 gold_answered=answered,
                 compared=int(others.compared[at]),

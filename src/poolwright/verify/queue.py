@@ -11,6 +11,7 @@ A queue is made once and not changed; whose rows are different has another name.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -119,7 +120,7 @@ class Queue:
         found: dict[str, list[int]] = {}
         for place, name in enumerate(self.names):
             found.setdefault(name, []).append(place)
-        return {name: found[name] for name in sorted(found)}
+        return {name: found[name] for name in sorted(found, key=_natural)}
 
     def question(self, place: int) -> str:
         return self.settings.question.replace("{class}", self.classes[place])
@@ -139,6 +140,11 @@ class Queue:
         if name not in self.rows.column_names:
             return [""] * len(self)
         return [value or "" for value in self.rows.column(name).to_pylist()]
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """For sorting: numbers in a name by their value, so that bucket 10 comes after bucket 9."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"([0-9]+)", name)]
 
 
 def make_queue(folder: Path, settings: Settings, rows: pa.Table, sample: Sample | None = None, seed: int = 0) -> Queue:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from poolwright.kernels.acceptance import Judgement, judge, plan, single_bound
 from poolwright.verify.queue import Queue
@@ -35,6 +36,30 @@ class GroupTally:
     @property
     def done(self) -> bool:
         return self.judgement.conclusion != "open"
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A tally as it was at one moment, to look at while verdicts come in.
+
+    Attributes:
+        queue: what people are asked.
+        groups: all of them.
+        said: all that counts; in no order.
+        on_gold: by annotator, gold rows answered right, and answered; unsure is not right.
+        gold: number of gold rows.
+    """
+
+    queue: Queue
+    groups: tuple[GroupTally, ...]
+    said: tuple[Said, ...]
+    on_gold: Mapping[str, tuple[int, int]]
+    gold: int
+
+    @cached_property
+    def counted(self) -> list[Said]:
+        """All that counts, by line of the history."""
+        return sorted(self.said, key=lambda said: said.id)
 
 
 class Tally:
@@ -122,12 +147,11 @@ class Tally:
             judgement = Judgement("open", verified, errors, bound, len(places) - verified)
         return GroupTally(name, len(places), verified, counts[POSITIVE], counts[NEGATIVE], counts[UNSURE], judgement)
 
-    def counted(self) -> list[Said]:
-        """All that counts, by line of the history."""
-        return sorted((said for votes in self.votes.values() for said in votes.values()), key=lambda said: said.id)
+    def snapshot(self) -> Snapshot:
+        said = tuple(said for votes in self.votes.values() for said in votes.values())
+        return Snapshot(self.queue, tuple(self.groups()), said, self._on_gold(), len(self.gold))
 
-    def on_gold(self) -> dict[str, tuple[int, int]]:
-        """By annotator: gold rows answered right, and answered; unsure is not right."""
+    def _on_gold(self) -> dict[str, tuple[int, int]]:
         found: dict[str, tuple[int, int]] = {}
         for uid, answer in self.gold.items():
             for name, said in self.votes.get(uid, {}).items():

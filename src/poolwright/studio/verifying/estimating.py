@@ -59,8 +59,7 @@ def _found(live: LiveQueue, wanted: dict[str, str]) -> dict[str, Any]:
 def _estimates(live: LiveQueue, version: tuple[int, int]) -> Estimates:
     """One computation for all who look, until something more is said."""
     assert live.queue.sample is not None
-    with live.lock:
-        said = [one.as_verdict() for one in live.tally.counted()]
+    said = [one.as_verdict() for one in live.snapshot().counted]
     return accuracy(live.queue.sample, said, confidence=live.queue.settings.confidence)
 
 

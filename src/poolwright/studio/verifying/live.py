@@ -7,7 +7,6 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import pyarrow as pa
 
@@ -15,16 +14,15 @@ from poolwright.core.errors import InputError
 from poolwright.kernels.hashing import hash64
 from poolwright.verify.certificate import certificate, write_certificate
 from poolwright.verify.exchange import as_said, write_answers
-from poolwright.verify.queue import ASKED, SETTINGS, Queue, list_queues, read_queue
-from poolwright.verify.store import STORE, WITHDRAWN, Said, VerdictStore
-from poolwright.verify.tally import GroupTally, Tally
+from poolwright.verify.queue import Queue
+from poolwright.verify.store import WITHDRAWN, Said, VerdictStore
+from poolwright.verify.tally import GroupTally, Snapshot, Tally
 from poolwright.verify.verdicts import Verdict
 
 LEASE_SECONDS = 240.0
 """How long a picture that somebody is shown is kept from others."""
 
 MOST_AT_ONCE = 60
-_WRITE_SECONDS = 2.0
 _UNDO = "undo "
 
 
@@ -59,8 +57,7 @@ class LiveQueue:
 
     def __init__(self, queue: Queue, store: VerdictStore) -> None:
         self.queue, self.store = queue, store
-        self.lock = threading.RLock()
-        """Held by who looks at the tally while others may change it."""
+        self._lock = threading.RLock()
         self._leases: dict[int, dict[str, float]] = {}
         self._passed: dict[str, set[int]] = defaultdict(set)
         self._begin: dict[str, int] = {}
@@ -75,7 +72,7 @@ class LiveQueue:
         self._loads += 1
         self._written = (0, 0)
         self._acts: dict[str, list[str]] = defaultdict(list)
-        self._of_act: dict[str, list[Said]] = defaultdict(list)
+        self._of_act: dict[tuple[str, str], list[Said]] = defaultdict(list)
         self._said: dict[tuple[str, str], list[Said]] = defaultdict(list)
         aside = self.store.aside(self.queue.name)
         self.tally = Tally(self.queue, self.store.gold(self.queue.name))
@@ -86,19 +83,14 @@ class LiveQueue:
 
     def _note(self, said: Said) -> None:
         """Remember what can be taken back: the acts of each person, without those that were."""
-        acts = self._acts[said.annotator]
-        if said.act not in self._of_act:
+        acts, act = self._acts[said.annotator], (said.annotator, said.act)
+        if act not in self._of_act:
             if not said.act.startswith(_UNDO):
                 acts.append(said.act)
             elif acts:
                 acts.pop()
-        self._of_act[said.act].append(said)
+        self._of_act[act].append(said)
         self._said[said.uid, said.annotator].append(said)
-
-    def reload(self) -> None:
-        """Count the history anew."""
-        with self.lock:
-            self._load()
 
     # What comes next
 
@@ -111,7 +103,7 @@ class LiveQueue:
             group: only of this one; '' takes the first group that is not done.
             have: uids that they hold already.
         """
-        with self.lock:
+        with self._lock:
             held = set(have)
             names = [group] if group else list(self.queue.groups)
             for name in names:
@@ -125,7 +117,9 @@ class LiveQueue:
             return []
         places: list[int] = []
         for place in self._free(annotator, name, held):
-            gold = self._gold_due(annotator, name, held, {self.queue.uids[one] for one in places})
+            if place in places:  # it came as a gold question
+                continue
+            gold = self._gold_due(annotator, name, held | {self.queue.uids[one] for one in (*places, place)})
             places += [one for one in (gold, place) if one is not None]
             self._asked[annotator] += 1
             if len(places) >= number:
@@ -156,7 +150,7 @@ class LiveQueue:
         others = sum(until > now and who != annotator and who not in votes for who, until in leases.items())
         return len(votes) + others < self.queue.settings.overlap
 
-    def _gold_due(self, annotator: str, name: str, held: set[str], taken: set[str]) -> int | None:
+    def _gold_due(self, annotator: str, name: str, held: set[str]) -> int | None:
         """A gold row, at places that nobody can foresee, as often as the settings say."""
         share = self.queue.settings.gold_share
         if not share or not self.tally.gold:
@@ -168,7 +162,7 @@ class LiveQueue:
         asked = self._gold_asked[annotator]
         for place in self.queue.groups[name]:
             uid = self.queue.uids[place]
-            known = uid in asked or uid in held or uid in taken or annotator in self.tally.votes.get(uid, {})
+            known = uid in asked or uid in held or annotator in self.tally.votes.get(uid, {})
             if uid in self.tally.gold and not known:
                 asked.add(uid)
                 return place
@@ -180,14 +174,14 @@ class LiveQueue:
 
     def give_back(self, annotator: str, uids: Iterable[str]) -> None:
         """Rows that somebody was shown and leaves without a word."""
-        with self.lock:
+        with self._lock:
             for uid in uids:
                 place = self.queue.place.get(uid, -1)
                 self._leases.get(place, {}).pop(annotator, None)
 
     def skip(self, annotator: str, uid: str) -> None:
         """Pass over a row: others are asked about it, or the same person at the end."""
-        with self.lock:
+        with self._lock:
             place = self._place(uid)
             self._passed[annotator].add(place)
             self._leases.get(place, {}).pop(annotator, None)
@@ -204,7 +198,7 @@ class LiveQueue:
         """
         for answer in answers:
             self._place(answer.uid)
-        with self.lock:
+        with self._lock:
             said = [
                 Said(self.queue.name, one.uid, annotator, one.verdict, one.key, act, one.seconds, "", one.comment)
                 for one in answers
@@ -227,14 +221,14 @@ class LiveQueue:
         Args:
             key: of the wish to undo; the same when it is sent again.
         """
-        with self.lock:
+        with self._lock:
             act = f"{_UNDO}{key}"
-            if act in self._of_act:
-                return [self.card(self._place(said.uid)) for said in self._of_act[act]]
+            if (annotator, act) in self._of_act:
+                return [self.card(self._place(said.uid)) for said in self._of_act[annotator, act]]
             acts = self._acts[annotator]
             if not acts:
                 return []
-            undone = self._of_act[acts[-1]]
+            undone = self._of_act[annotator, acts[-1]]
             back = [self._before(said, act, f"{key} {place}") for place, said in enumerate(undone)]
             self._keep(back)
             places = [self._place(said.uid) for said in back]
@@ -259,20 +253,20 @@ class LiveQueue:
 
     def take_in(self, found: Sequence[Verdict]) -> None:
         """Keep verdicts of a file; the same ones again are kept once."""
-        with self.lock:
+        with self._lock:
             self.store.add(as_said(found, self.queue))
             self._load()
 
     def ask_again(self, annotator: str, by: str) -> None:
         """Set aside what somebody said so far: their rows are asked again, of anybody."""
-        with self.lock:
+        with self._lock:
             self.store.set_aside(self.queue.name, annotator, by)
             self._begin.clear()
             self._load()
 
     def let_count(self, annotator: str, by: str) -> None:
         """Let what was set aside count again."""
-        with self.lock:
+        with self._lock:
             self.store.let_count(self.queue.name, annotator, by)
             self._load()
 
@@ -280,7 +274,7 @@ class LiveQueue:
         """Rows whose answer is known, which everybody is asked about now and then."""
         for uid, _ in answers:
             self._place(uid)
-        with self.lock:
+        with self._lock:
             self.store.add_gold(self.queue.name, answers, by)
             self._load()
 
@@ -288,7 +282,7 @@ class LiveQueue:
 
     def progress(self, group: str = "") -> list[GroupTally]:
         """All groups, or one."""
-        with self.lock:
+        with self._lock:
             if group:
                 return [self.tally.group(group)] if group in self.queue.groups else []
             return self.tally.groups()
@@ -298,75 +292,22 @@ class LiveQueue:
         """Another one whenever what counts may be another."""
         return self._loads, self._last
 
+    def snapshot(self) -> Snapshot:
+        """All of it, as it is now."""
+        with self._lock:
+            return self.tally.snapshot()
+
     def mine(self, annotator: str) -> int:
         """Verdicts of somebody that count."""
-        with self.lock:
+        with self._lock:
             return self.tally.given[annotator]
 
     def write(self) -> None:
         """Write the certificate, and the answers where a step waits for them, if anything was said since."""
-        with self.lock:
+        with self._lock:
             if self._written == self.version:
                 return
-            self._written = self.version
-            document, said = certificate(self.tally), self.tally.counted()
-        write_certificate(self.queue, document)
+            self._written, now = self.version, self.tally.snapshot()
+        write_certificate(self.queue, certificate(now))
         if self.queue.waiting:
-            write_answers(self.queue, said)
-
-
-class Desks:
-    """The queues of a run, each opened once.
-
-    Args:
-        folder: the run folder.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.store = VerdictStore(folder / STORE)
-        self._live: dict[str, tuple[tuple[int, int], LiveQueue]] = {}
-        self._lock = threading.Lock()
-        self._stopping = threading.Event()
-
-    def names(self) -> list[str]:
-        return list_queues(self.folder)
-
-    def queue(self, name: str) -> LiveQueue:
-        """A queue; opened anew where a step asks about other rows than before.
-
-        Raises:
-            InputError: there is none of this name, or it is damaged.
-        """
-        if name not in self.names():
-            raise InputError(f"there is no queue '{name}'")
-        folder = self.folder / "verify" / name
-        path = folder / ASKED if (folder / ASKED).is_file() else folder / SETTINGS
-        status = path.stat()
-        stamp = (status.st_mtime_ns, status.st_size)
-        with self._lock:
-            known = self._live.get(name)
-            if known is None or known[0] != stamp:
-                self._live[name] = known = (stamp, LiveQueue(read_queue(folder), self.store))
-            return known[1]
-
-    def keep_writing(self) -> None:
-        """Write certificates and answers, a moment after what they are about, until `stop`."""
-        wait = _WRITE_SECONDS
-        while not self._stopping.wait(wait):
-            begun = time.monotonic()
-            self.write()
-            wait = max(_WRITE_SECONDS, 20 * (time.monotonic() - begun))
-
-    def write(self) -> None:
-        """Write what is not written yet."""
-        with self._lock:
-            lives = [live for _, live in self._live.values()]
-        for live in lives:
-            live.write()
-
-    def stop(self) -> None:
-        """Write what is left, and close the history."""
-        self._stopping.set()
-        self.write()
-        self.store.close()
+            write_answers(self.queue, now.counted)

@@ -44,33 +44,28 @@ def reliable(request: Request, live: LiveOf) -> Response:
 
 @lru_cache(maxsize=8)
 def _reliability(live: LiveQueue, version: tuple[int, int]) -> dict[str, float]:
-    with live.lock:
-        said = live.tally.counted()
-    return reliability(said)
+    return reliability(live.snapshot().counted)
 
 
 def _found(live: LiveQueue) -> dict[str, Any]:
-    with live.lock:
-        groups, said, gold = live.progress(), live.tally.counted(), len(live.tally.gold)
-        people = people_of(live.tally, live.store.aside(live.queue.name))
+    now = live.snapshot()
     return {
-        "queue": live.queue,
-        "groups": groups,
-        "told": {group.name: told(live.queue, group) for group in groups},
-        "done": sum(group.done for group in groups),
-        "verified": sum(group.verified for group in groups),
-        "people": people,
-        "agreed": agreement_of(said, sorted({one.annotator for one in said})),
-        "gold": gold,
+        "queue": now.queue,
+        "groups": now.groups,
+        "told": {group.name: told(now.queue, group) for group in now.groups},
+        "done": sum(group.done for group in now.groups),
+        "verified": sum(group.verified for group in now.groups),
+        "people": people_of(now, live.store.aside(now.queue.name)),
+        "agreed": agreement_of(now.counted),
+        "gold": now.gold,
     }
 
 
 @router.get("/certificate.json")
 def certified(live: LiveOf) -> Response:
     """The certificate, as it goes with a release."""
-    with live.lock:
-        document = certificate(live.tally)
-    return _file(in_json(document), "application/json", f"certificate-{live.queue.name}.json")
+    data = in_json(certificate(live.snapshot()))
+    return _file(data, "application/json", f"certificate-{live.queue.name}.json")
 
 
 @router.get("/export/{form}")
@@ -79,9 +74,7 @@ def export(live: LiveOf, form: str) -> Response:
     if form not in FORMS:
         raise HTTPException(404, f"no form '{form}'; there are {', '.join(FORMS)}")
     ending, kind = FORMS[form]
-    with live.lock:
-        data = exported(live.tally, form)
-    return _file(data, kind, f"verdicts-{live.queue.name}{ending}")
+    return _file(exported(live.snapshot(), form), kind, f"verdicts-{live.queue.name}{ending}")
 
 
 @router.post("/import")
