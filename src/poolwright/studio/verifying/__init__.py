@@ -1,8 +1,10 @@
 """Verifying: pages on which people give verdicts, and what becomes of them.
 
-live       a queue at work: who is asked what next, what was said, what that says
-asking     the pages with pictures, and the requests they send
-results    overview of a queue: groups, people, certificate, import and export
-making     the list of queues, and new ones
-guide      the page of instructions
+desks        the queues of a run
+live         a queue at work: who is asked what next, what was said, what that says
+asking       the pages with pictures, and the requests they send
+results      overview of a queue: groups, people, certificate, import and export
+estimating   precision, recall and prevalence while verdicts come in
+making       the list of queues, and new ones
+guide        the page of instructions
 """
