@@ -31,7 +31,6 @@ from poolwright.run.progress import Listener, Silent
 from poolwright.run.runs import Run
 from poolwright.run.why import Story, dropped_rows
 from poolwright.run.why import why as _why
-from poolwright.verify.exchange import write_all_answers
 
 if TYPE_CHECKING:
     from poolwright.explore.view import View
@@ -185,7 +184,6 @@ def run(
         listener or Silent(),
         batch_rows,
     )
-    write_all_answers(work.folder)  # what was said in the studio, for steps that wait for it
     made = work.run(tables, fresh)
     if tables is not None:
         return RunResult(work.folder, made, (), ())

@@ -45,9 +45,9 @@ def measured(folder: Path, table: pa.Table, **parameters: object) -> float:
         "figures": [figure],
     }
     result = Recipe.from_data(data, folder).run(folder / "run")
-    value = measure(Figure.model_validate(figure), result.tables["all"]).value
-    assert isinstance(value, float)
-    return value
+    (found,) = measure(Figure.model_validate(figure), result.tables["all"])
+    assert isinstance(found.value, float)
+    return found.value
 
 
 def test_they_are_those_of_scikit_learn(tmp_path: Path) -> None:

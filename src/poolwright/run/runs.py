@@ -27,6 +27,7 @@ from poolwright.run.plan import TablePlan, plan_table
 from poolwright.run.progress import Listener, Silent
 from poolwright.run.source import Source, planned_source, pool_source, table_source
 from poolwright.run.tables import TableRun, note_pace, start_over
+from poolwright.verify.exchange import write_all_answers
 
 MEMORY = "run.json"
 
@@ -66,6 +67,7 @@ class Run:
                 for name in fresh:
                     start_over(self.table_folder(name))
                 self._remember()
+                write_all_answers(self.folder)  # what was said in the studio, for steps that wait for it
                 return {name: self._run_table(name) for name in wanted}
         except PermissionError as error:
             raise PoolwrightError(
