@@ -66,11 +66,11 @@ def create_app(folder: Path, access: Access) -> FastAPI:
 
 
 class _Static(StaticFiles):
-    """Files of the package; their addresses carry the version."""
+    """Files of the package. Modules import each other without a version, so a browser asks whether one has changed."""
 
     def file_response(self, *given: object, **named: object) -> Response:
         response = super().file_response(*given, **named)  # type: ignore[arg-type]
-        response.headers["cache-control"] = "private, max-age=600"
+        response.headers["cache-control"] = "private, no-cache"
         return response
 
 
