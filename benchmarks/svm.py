@@ -175,7 +175,8 @@ def compare(work: Path, peer: str) -> None:
     Raises:
         RuntimeError: they are not, for scikit-learn; scikit-learn-intelex adds up in another order.
     """
-    parts = [*(work / "poolwright").glob("tables/*/part-*.parquet"), *(work / "poolwright").glob("*.parquet")]
+    folder = work / "poolwright"
+    parts = [*folder.glob("tables/*/part-*.parquet")] or [*folder.glob("*.parquet")]
     ours = {uid for part in parts for uid in pq.read_table(part, columns=["uid"]).column("uid").to_pylist()}
     mine, theirs = set(), set()
     for path in sorted((work / peer).glob("*.parquet")):
