@@ -7,7 +7,7 @@ public code).
 A vector is what the first convolution finds in each sixteenth of the image, then the code. Coates, Ng and Lee 2011 (An
 analysis of single-layer networks in unsupervised feature learning, AISTATS) have shown how much one dense layer, pooled
 over parts of the image and standardised, tells of classes. A code by itself serves the reconstruction, mostly of large
-areas of colour, and tells less of them than pixels do.
+areas of colour, and tells no more of them than pixels do.
 
 manifest.json     name, architecture, preparation, digests of weights and images, settings: see `Manifest`
 weights.safetensors
