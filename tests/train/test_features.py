@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -60,13 +61,15 @@ def test_on_cifar(real_data: Path, tmp_path: Path) -> None:
     assert vectors > pixels + 0.03
 
 
+@pytest.mark.slow
 def test_on_the_demo_world(made_demo: Any, tmp_path: Path) -> None:
     world = made_demo.folder / "demo" / "world"
     trained = train_encoder("mmd-vae", [world / "images"], tmp_path / "vae", SETTINGS)
     rows = pq.read_table(world / "truth.parquet").to_pylist()
     kinds = {row["uid"]: row["kind"] for row in rows if not row["corrupt"] and row["duplicate_of"] is None}
-    files = [path for path in sorted(world.glob("images/**/*.*")) if path.stem in kinds]
-    assert len(files) == len(kinds)
+    often = {kind for kind, count in Counter(kinds.values()).items() if count >= 5}  # one a fold
+    files = [path for path in sorted(world.glob("images/**/*.*")) if kinds.get(path.stem) in often]
+    assert len(files) > 500
     vectors, pixels = against_pixels(trained, files, [kinds[path.stem] for path in files])
     print(f"demo world: vectors {vectors:.3f}, pixels {pixels:.3f}", trained.record.ends())
     assert halved(trained)
