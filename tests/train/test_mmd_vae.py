@@ -112,24 +112,28 @@ def test_what_lies_in_the_folder(trained: Path, photos: Path) -> None:
     assert "http" not in page.replace("http-equiv", "")
 
 
-def test_the_encoder_gives_the_codes_of_the_network(trained: Path, photos: Path) -> None:
+def test_the_encoder_gives_the_standardised_vectors_of_the_network(trained: Path, photos: Path) -> None:
     import torch
     from PIL import Image
     from safetensors.torch import load_file
 
     network = autoencoder(Architecture(size=16, latent=6, channels=8))
     network.load_state_dict(load_file(trained / "weights.safetensors"))
-    files = [path.read_bytes() for path in sorted(photos.glob("a/*.png"))]
-    pixels = []
-    for path in sorted(photos.glob("a/*.png")):
+    pixels, files = [], []
+    for path in sorted(photos.glob("*/[0-9]*.png")):
+        files.append(path.read_bytes())
         image = Image.open(path)
         width, height = image.size
         image = image.resize((int(16 * width / height), 16) if width > height else (16, 16), Image.Resampling.BICUBIC)
         left = round((image.width - 16) / 2)
         pixels.append(np.asarray(image.crop((left, 0, left + 16, 16)), np.float32) / 127.5 - 1)
     with torch.inference_mode():
-        codes = network["encoder"](torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2))
-    expected = torch.nn.functional.normalize(codes).numpy()
+        images = torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2)
+        first = network["encoder"][:3](images)  # convolution, normalisation, activation
+        parts = first.reshape(40, 8, 4, 4, 4, 4).mean(dim=(3, 5)).reshape(40, 128)
+        found = torch.cat([parts, network["encoder"](images)], 1)
+    scaled = (found - found.mean(0)) / (found.var(0, correction=0) + 1e-3).sqrt()
+    expected = torch.nn.functional.normalize(scaled).numpy()
     forget_encoders()
     for place in (trained, trained / "weights.safetensors"):
         spec = EncoderSpec(model=f"mmd_vae:{place}", device="cpu")
@@ -137,7 +141,7 @@ def test_the_encoder_gives_the_codes_of_the_network(trained: Path, photos: Path)
         vectors, _ = encoder.images(files)
         np.testing.assert_allclose(vectors, expected, atol=1e-5)
         assert peek(spec) == peek(EncoderSpec(model=f"mmd_vae:{trained}"))
-        assert (encoder.name, encoder.width, encoder.weights) == ("vae", 6, peek(spec).weights)
+        assert (encoder.name, encoder.width, encoder.weights) == ("vae", 134, peek(spec).weights)
         alone, _ = encoder.images(files[3:4])
         assert np.array_equal(alone[0].view(np.int32), vectors[3].view(np.int32))
 
@@ -357,7 +361,7 @@ tables:
     table = Table(tmp_path / "runs" / "codes" / "tables" / "coded")
     assert table.record.rows_kept == 40
     vectors = np.stack(table.read(["code"])["code"].to_numpy())
-    assert vectors.shape == (40, 6)
+    assert vectors.shape == (40, 134)
     wrong = call("train-encoder", "mmd-vae", photos, "--to", "vae", "--set", "epoch=3", folder=tmp_path)
     assert wrong.code == 2
     assert "did you mean 'epochs'?" in wrong.err

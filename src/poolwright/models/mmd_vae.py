@@ -1,8 +1,13 @@
 """MMD-VAE encoders: `mmd_vae:PATH`, the folder that `poolwright train-encoder mmd-vae` wrote, or its weights.
 
-The network is an autoencoder of plain convolutions. A vector is the code of its encoder, whose codes, over all images,
-are kept near a standard normal by the maximum mean discrepancy (Zhao, Song and Ermon 2017, InfoVAE, arXiv:1706.02262,
-with the deterministic encoder of their public code).
+The network is an autoencoder of plain convolutions. Its codes, over all images, are kept near a standard normal by the
+maximum mean discrepancy (Zhao, Song and Ermon 2017, InfoVAE, arXiv:1706.02262, with the deterministic encoder of their
+public code).
+
+A vector is what the first convolution finds in each sixteenth of the image, then the code. Coates, Ng and Lee 2011 (An
+analysis of single-layer networks in unsupervised feature learning, AISTATS) have shown how much one dense layer, pooled
+over parts of the image and standardised, tells of classes. A code by itself serves the reconstruction, mostly of large
+areas of colour, and tells no more of them than pixels do.
 
 manifest.json     name, architecture, preparation, digests of weights and images, settings: see `Manifest`
 weights.safetensors
@@ -30,7 +35,15 @@ WEIGHTS = "weights.safetensors"
 SMALLEST = 4
 """Edge of the feature maps in the middle."""
 
+GRID = 4
+"""Parts along each edge over which the first convolution is averaged."""
+
 _GROUPS = 8
+_FIRST = 3
+"""Modules of the encoder up to its first convolution's activations."""
+
+_LEAST_VARIANCE = 1e-3
+"""Added to variances: what was all but constant over the training images must not outweigh everything in another."""
 
 
 class Architecture(BaseModel):
@@ -40,6 +53,7 @@ class Architecture(BaseModel):
         size: edge in pixels of the square images it takes: 8, 16, 32, ... 512.
         latent: dimensions of a code.
         channels: of the first convolution; twice as many after every halving, eight times at most.
+        vector: 'pooled', the first convolution over parts of the image and the code; or 'code' alone.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -47,6 +61,7 @@ class Architecture(BaseModel):
     size: int = Field(default=64, ge=8, le=512)
     latent: int = Field(default=128, ge=2, le=4096)
     channels: int = Field(default=32, ge=_GROUPS, le=512, multiple_of=_GROUPS)
+    vector: Literal["pooled", "code"] = "pooled"
 
     @model_validator(mode="after")
     def _halves(self) -> Self:
@@ -58,6 +73,11 @@ class Architecture(BaseModel):
     def widths(self) -> list[int]:
         """Channels after the first convolution and after every halving."""
         return [self.channels * min(2**level, 8) for level in range((self.size // SMALLEST).bit_length())]
+
+    @property
+    def width(self) -> int:
+        """Dimensions of a vector."""
+        return self.latent + (self.channels * GRID**2 if self.vector == "pooled" else 0)
 
     @property
     def preparation(self) -> Preparation:
@@ -108,7 +128,7 @@ def peek(spec: EncoderSpec) -> Peek:
     manifest, path = _opened(spec)
     identity = {"architecture": manifest.architecture.model_dump(), "file": file_digest(path)}
     weights = identity_digest({"mmd_vae": {**identity, "image": manifest.architecture.preparation.identity()}})
-    return Peek(manifest.name, manifest.architecture.latent, weights, False)
+    return Peek(manifest.name, manifest.architecture.width, weights, False)
 
 
 def load(spec: EncoderSpec) -> NetworkEncoder:
@@ -116,7 +136,9 @@ def load(spec: EncoderSpec) -> NetworkEncoder:
     manifest, path = _opened(spec)
     network = load_strictly(autoencoder(manifest.architecture), read_checkpoint(path, spec.model), path, spec.model)
     seen, preparation = peek(spec), manifest.architecture.preparation
-    return NetworkEncoder(spec, seen.name, seen.width, seen.weights, preparation, network.encoder)
+    return NetworkEncoder(
+        spec, seen.name, seen.width, seen.weights, preparation, describer(network, manifest.architecture)
+    )
 
 
 def _opened(spec: EncoderSpec) -> tuple[Manifest, Path]:
@@ -152,11 +174,12 @@ def manifest_text(manifest: Manifest) -> str:
 def autoencoder(architecture: Architecture) -> Any:
     """A module with `encoder`: images (n, 3, size, size) to codes (n, latent), and `decoder`: the way back.
 
+    Its `scale` takes off means and divides by deviations of a vector (n, width); `set_scale` fills it in.
     Group normalisation, so that an image never sees its batch. The weights are drawn from torch's generator.
     """
     nn = import_torch().nn
     widths = architecture.widths
-    down: list[Any] = [nn.Conv2d(3, widths[0], 3, padding=1), nn.SiLU()]
+    down: list[Any] = [nn.Conv2d(3, widths[0], 3, padding=1), nn.GroupNorm(_GROUPS, widths[0]), nn.SiLU()]
     for before, after in pairwise(widths):
         down += [nn.Conv2d(before, after, 4, stride=2, padding=1), nn.GroupNorm(_GROUPS, after), nn.SiLU()]
     flat = widths[-1] * SMALLEST**2
@@ -166,4 +189,37 @@ def autoencoder(architecture: Architecture) -> Any:
         up += [nn.Upsample(scale_factor=2), nn.Conv2d(before, after, 3, padding=1)]
         up += [nn.GroupNorm(_GROUPS, after), nn.SiLU()]
     up += [nn.Conv2d(widths[0], 3, 3, padding=1)]
-    return nn.ModuleDict({"encoder": nn.Sequential(*down), "decoder": nn.Sequential(*up)})
+    scale = nn.BatchNorm1d(architecture.width, eps=_LEAST_VARIANCE, affine=False)  # never in training mode
+    return nn.ModuleDict({"encoder": nn.Sequential(*down), "decoder": nn.Sequential(*up), "scale": scale.eval()})
+
+
+def unscaled(network: Any, architecture: Architecture, images: Any) -> Any:
+    """Vectors (n, width) of images (n, 3, size, size) before they are standardised."""
+    torch = import_torch()
+    found = network["encoder"][:_FIRST](images)
+    codes = network["encoder"][_FIRST:](found)
+    if architecture.vector == "code":
+        return codes
+    parts = torch.nn.functional.avg_pool2d(found, architecture.size // GRID).flatten(1)
+    return torch.cat([parts, codes], dim=1)
+
+
+def set_scale(network: Any, mean: Any, variance: Any) -> None:
+    """Let `scale` standardise by these, both (width,)."""
+    network["scale"].running_mean.copy_(mean)
+    network["scale"].running_var.copy_(variance)
+
+
+def describer(network: Any, architecture: Architecture) -> Any:
+    """A module from images (n, 3, size, size) to standardised vectors (n, width)."""
+    nn = import_torch().nn
+
+    class Describer(nn.Module):  # type: ignore[name-defined,misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = network
+
+        def forward(self, images: Any) -> Any:
+            return network["scale"](unscaled(network, architecture, images))
+
+    return Describer()

@@ -57,6 +57,10 @@ class Task(Protocol):
         """Called after every epoch, counted from 1."""
         ...
 
+    def done(self, pictures: Pictures) -> None:
+        """Called after the last step, also where that was taken by an earlier start."""
+        ...
+
 
 @dataclass
 class Progress:
@@ -148,6 +152,7 @@ def train(
                 _save(task, progress, folder / CHECKPOINT, identity)
                 saved = monotonic()
             tell(progress)
+        task.done(pictures)
     return progress
 
 

@@ -9,9 +9,10 @@ import numpy as np
 
 from poolwright.core.image import Limits
 from poolwright.core.quiet import import_torch
-from poolwright.models.mmd_vae import autoencoder
+from poolwright.models.mmd_vae import autoencoder, set_scale, unscaled
 from poolwright.train.loop import Images, cosine
 from poolwright.train.options import MmdVaeOptions
+from poolwright.train.pictures import Pictures
 
 RECONSTRUCTION, DISCREPANCY = "reconstruction error", "discrepancy"
 
@@ -76,10 +77,19 @@ class MmdVaeTask:
             pixels = found.mul(127.5).add(127.5).round().clamp(0, 255).permute(0, 2, 3, 1)
             self.reconstructions[epoch] = pixels.to(torch.uint8).cpu().numpy()
 
-    def codes(self, batch: Any) -> Any:
-        """Codes (n, latent) of images, uint8 (n, size, size, 3)."""
-        with import_torch().inference_mode():
-            return self.network["encoder"](self._input(batch)).cpu()
+    def done(self, pictures: Pictures) -> None:
+        """Standardise vectors by their means and variances over all images, as they are: neither mirrored nor moved."""
+        torch = import_torch()
+        total, squares = torch.zeros((2, self.options.architecture.width), dtype=torch.float64)
+        for first in range(0, len(pictures), self.options.batch):
+            places = range(first, min(first + self.options.batch, len(pictures)))
+            batch = self._input(torch.stack([self.view(pictures.read(place), 0) for place in places]))
+            with torch.inference_mode():
+                vectors = unscaled(self.network, self.options.architecture, batch).double().cpu()
+            total += vectors.sum(0)
+            squares += vectors.square().sum(0)
+        mean = total / len(pictures)
+        set_scale(self.network, mean, (squares / len(pictures) - mean.square()).clamp(min=0))
 
     def _input(self, batch: Any) -> Any:
         """uint8 (n, h, w, 3) as the network takes it: values -1 to 1."""

@@ -15,6 +15,7 @@ from poolwright.models.moco import PREPARATION, backbone
 from poolwright.models.network import import_library
 from poolwright.train.loop import Images, cosine
 from poolwright.train.options import MocoOptions
+from poolwright.train.pictures import Pictures
 
 LOSS, TOLD_APART = "contrastive loss", "told apart"
 QUEUE = 65_536
@@ -118,6 +119,9 @@ class MocoTask:
         bank.bank, bank.bank_ptr = state["bank"].to(self.device), state["place"].to(self.device)
 
     def epoch_done(self, epoch: int) -> None:
+        return
+
+    def done(self, pictures: Pictures) -> None:
         return
 
     def _by_groups(self, network: Any, images: Any) -> Any:

@@ -41,6 +41,9 @@ class MmdVaeOptions(TrainOptions):
     size: int = Field(default=64, description="edge in pixels of the images it sees: 8, 16, 32, ... 512")
     latent: int = Field(default=128, description="dimensions of a code")
     channels: int = Field(default=32, description="of the first convolution; a multiple of 8")
+    vector: Literal["pooled", "code"] = Field(
+        default="pooled", description="what is the vector: the first convolution over parts and the code, or the code"
+    )
     learning_rate: float = Field(default=1e-3, gt=0, description="of Adam; falls to zero along half a cosine")
     mmd_weight: float = Field(default=1.0, ge=0, description="of the discrepancy beside the reconstruction error")
     bandwidth: float | None = Field(
@@ -53,7 +56,7 @@ class MmdVaeOptions(TrainOptions):
 
     @property
     def architecture(self) -> Architecture:
-        return Architecture(size=self.size, latent=self.latent, channels=self.channels)
+        return Architecture(size=self.size, latent=self.latent, channels=self.channels, vector=self.vector)
 
 
 class MocoOptions(TrainOptions):
