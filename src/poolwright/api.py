@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from poolwright.core.columns import IMAGE, is_vector
+from poolwright.core.columns import BUCKET, IMAGE, is_vector
 from poolwright.core.errors import InputError, PoolwrightError, RecipeError, did_you_mean
 from poolwright.core.measured import Measured
 from poolwright.core.rows import Rows
@@ -357,7 +357,7 @@ def search(
     Args:
         folder: the run folder.
         prompt: a text such as 'wedding, engagement ring'; may be left out where `like` is given.
-        table: default the largest with vectors.
+        table: default the largest with vectors, and with buckets where one is named.
         bucket: only rows of this bucket; the table has a column `bucket`.
         n: rows wanted.
         like: uid of a row whose neighbours are wanted too; default the nearest row.
@@ -374,7 +374,7 @@ def search(
     from poolwright.run.search import Query, encoders_of
     from poolwright.run.search import search as _search
 
-    work, searched = _open_run(folder), _searched(show(folder), table)
+    work, searched = _open_run(folder), _searched(show(folder), table, bucket)
     known = encoders_of(work.recipe)
     if model is not None:
         spec = model_spec(model, {"folder": str(Path.cwd())})
@@ -403,15 +403,16 @@ def write_search(folder: str | Path, found: Found, to: str | Path = ".") -> tupl
     return _write(_view(_open_run(folder), table), found, Path(to), f"search-{slug}")
 
 
-def _searched(tables: Sequence[Table], name: str | None) -> Table:
-    """The table of that name, or the one with vectors that has most rows."""
+def _searched(tables: Sequence[Table], name: str | None, bucket: str | int | None = None) -> Table:
+    """The table of that name, or the one with vectors, and buckets where one is named, that has most rows."""
     if name is not None:
         by_name = {table.name: table for table in tables}
         if name not in by_name:
             raise RecipeError(f"no finished table '{name}'; {did_you_mean(name, by_name)}")
         return by_name[name]
     with_vectors = [table for table in tables if any(is_vector(field.type) for field in table.schema)]
-    return max(with_vectors or tables, key=lambda table: table.record.rows_kept)
+    with_buckets = [table for table in with_vectors if bucket is not None and BUCKET in table.schema.names]
+    return max(with_buckets or with_vectors or tables, key=lambda table: table.record.rows_kept)
 
 
 def report(folder: str | Path, to: str | Path | None = None) -> Path:

@@ -156,3 +156,9 @@ def test_the_demo_by_prompt(made_demo: MadeDemo, tmp_path: Path) -> None:
     with Image.open(io.BytesIO(sheet)) as picture:
         pixels = np.asarray(picture.convert("RGB"), np.float64)
     assert pixels.std() > 30, "there are pictures on it"
+
+
+def test_a_bucket_is_looked_for_in_a_table_that_has_buckets(made_demo: MadeDemo) -> None:
+    run = made_demo.folder / "demo" / "run"
+    assert api.search(run, "a red house", n=3).table == "described"
+    assert api.search(run, "a red house", bucket=3, n=3).table == "stream"
