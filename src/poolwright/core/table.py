@@ -27,6 +27,8 @@ from poolwright.core.state import State
 TABLE_FORMAT = 1
 RECORD = "table.json"
 TIMINGS = "timings.json"
+DECISIONS = "decisions"
+"""Tally of a step that decides between two classes: rows by decision value, in the bins of its state's `edges`."""
 
 LEDGER_SCHEMA = pa.schema(
     [

@@ -17,7 +17,7 @@ from poolwright.core.params import Columns, Share, parse_share
 from poolwright.core.rows import Rows
 from poolwright.core.state import State
 from poolwright.core.step import Kind, Outcome, Reason, Step
-from poolwright.core.table import Table
+from poolwright.core.table import DECISIONS, Table
 from poolwright.describe.vector_columns import NO_VECTOR, vector_column
 from poolwright.kernels.classifiers import KINDS
 from poolwright.kernels.decide import Prepared, decide, prepare
@@ -30,7 +30,6 @@ from poolwright.models.trained import Trained
 from poolwright.models.training import train
 
 BINS = 200
-HISTOGRAM = "decisions"
 
 
 def _target(value: Any) -> Any:
@@ -235,7 +234,7 @@ class Classify(Step):
             return Outcome(columns, drop)
         edges = np.asarray(state.values["edges"], np.float32)
         counts = np.bincount(np.searchsorted(edges, best[~missing]), minlength=len(edges) + 1)
-        return Outcome(columns, drop, {HISTOGRAM: counts})
+        return Outcome(columns, drop, {DECISIONS: counts})
 
     def explain(self, row: Mapping[str, Any], state: State) -> str:
         decision = row.get("decision")

@@ -8,7 +8,6 @@ minima. Groups of about one size are worked on together, and blocks of groups si
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -16,6 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from poolwright.core.cores import cores
 from poolwright.kernels.centroids import Centroids, nearest_centroids
 from poolwright.kernels.lloyd import Block, Float32, Found, Labels, Metric, lloyd, moments_of
 from poolwright.kernels.seeding import seeds, signs
@@ -121,11 +121,6 @@ def kmeans_groups(
         for groups, clusters in zip(blocks, pool.map(solve, blocks), strict=True):
             found.update(zip(groups, clusters, strict=True))
     return [found[group] for group in range(len(sizes))]
-
-
-def cores() -> int:
-    """Cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _blocks(sizes: Sequence[int], numbers: int) -> list[list[int]]:

@@ -27,7 +27,6 @@ from poolwright.core.columns import (
     LABEL_INDEX,
     SHA256,
     UID,
-    is_groupable,
     is_text,
 )
 from poolwright.core.errors import StepError
@@ -35,7 +34,15 @@ from poolwright.core.params import Column
 from poolwright.core.rows import Rows
 from poolwright.core.table import Table
 from poolwright.release.domains import Place, Places
-from poolwright.release.features import FILE_NAME, plain_field, require, with_features, with_meanings
+from poolwright.release.features import (
+    CLASS_ID,
+    FILE_NAME,
+    plain_field,
+    require,
+    require_folders,
+    with_features,
+    with_meanings,
+)
 from poolwright.release.image_files import MetadataFile, released_rows, write_image
 from poolwright.release.images import ImageReader, image_columns
 from poolwright.release.layout import Layout
@@ -45,7 +52,6 @@ from poolwright.release.splits import by_split, split_values, table_splits, with
 from poolwright.release.statistics import Statistics
 from poolwright.release.text import fenced
 
-CLASS_ID = "class_id"
 CLASS_NAMES = "class_names.txt"
 DOMAINS = "domains.txt"
 _BATCH_ROWS = 8_192
@@ -70,14 +76,7 @@ class DomainNet(Layout):
 
     def needs(self, schema: pa.Schema) -> tuple[str, ...]:
         """Columns that are read by name: uid, domain, class, and where the images are."""
-        for name in (FILE_NAME, CLASS_ID):
-            if name in schema.names:
-                raise StepError(f"layout '{self.layout}' writes a column '{name}', and the table has one; rename it")
-        for name, what in ((self.domain, "domain"), (self.by, "by")):
-            require(name, schema, f"'{what}'")
-            if not is_groupable(schema.field(name).type):
-                kind = schema.field(name).type
-                raise StepError(f"'{what}: {name}' has type {kind}; folders are named by strings or integers")
+        require_folders(self.layout, self.domain, self.by, schema)
         return tuple(dict.fromkeys([UID, self.domain, self.by, *self._index(schema), *self._image_columns(schema)]))
 
     def class_name(self) -> str | None:

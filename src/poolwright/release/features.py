@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from poolwright.core.columns import IMAGE, LABEL_INDEX, SHA256, UID, describe, vector_model
+from poolwright.core.columns import IMAGE, LABEL_INDEX, SHA256, UID, describe, is_groupable, vector_model
 from poolwright.core.errors import StepError, did_you_mean
 from poolwright.core.table import Table
 from poolwright.release.record import ReleasedColumn, ReleaseRecord, type_words
@@ -18,6 +18,7 @@ from poolwright.release.statistics import Statistics
 IMAGE_TYPE = pa.struct([pa.field("bytes", pa.binary()), pa.field("path", pa.string())])
 """How `datasets` stores an Image feature."""
 FILE_NAME = "file_name"
+CLASS_ID = "class_id"
 _METADATA_KEY = b"huggingface"
 
 
@@ -113,6 +114,22 @@ def _meaning(field: pa.Field) -> str:
         return f"{known.meaning} ({known.unit})" if known.unit and known.unit.lower() != known.name else known.meaning
     model = vector_model(field)
     return f"Embedding, unit length, by {model[0]}" if model else ""
+
+
+def require_folders(layout: str, domain: str, by: str, schema: pa.Schema) -> None:
+    """Check that images can lie in folders by the columns `domain` and `by`, and that names of columns are free.
+
+    Raises:
+        StepError: a column is missing, of a type that names no folder, or has a name that the layout gives.
+    """
+    for name in (FILE_NAME, CLASS_ID):
+        if name in schema.names:
+            raise StepError(f"layout '{layout}' writes a column '{name}', and the table has one; rename it")
+    for name, what in ((domain, "domain"), (by, "by")):
+        require(name, schema, f"'{what}'")
+        if not is_groupable(schema.field(name).type):
+            kind = schema.field(name).type
+            raise StepError(f"'{what}: {name}' has type {kind}; folders are named by strings or integers")
 
 
 def require(name: str, schema: pa.Schema, what: str) -> None:

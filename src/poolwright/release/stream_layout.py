@@ -12,13 +12,21 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
-from poolwright.core.columns import IMAGE, IMAGE_PATH, LABEL, SHA256, SPLIT, UID, is_groupable, is_text, is_vector
+from poolwright.core.columns import IMAGE, IMAGE_PATH, LABEL, SHA256, SPLIT, UID, is_text, is_vector
 from poolwright.core.errors import MissingExtra, ReleaseError, StepError
 from poolwright.core.params import Column, Share
 from poolwright.core.rows import Rows
 from poolwright.core.table import Table
 from poolwright.kernels.words import natural_order
-from poolwright.release.features import FILE_NAME, plain_field, require, with_features, with_meanings
+from poolwright.release.features import (
+    CLASS_ID,
+    FILE_NAME,
+    plain_field,
+    require,
+    require_folders,
+    with_features,
+    with_meanings,
+)
 from poolwright.release.image_files import MetadataFile, released_rows, write_image
 from poolwright.release.images import ImageReader, image_columns
 from poolwright.release.layout import Layout
@@ -30,7 +38,6 @@ from poolwright.release.tensors import Features, ordered_features
 from poolwright.release.text import fenced
 from poolwright.release.training_folder import write_training_folder
 
-CLASS_ID = "class_id"
 CLASS_NAMES = "class_names.txt"
 _BATCH_ROWS = 8_192
 
@@ -95,14 +102,7 @@ class StreamLayout(Layout):
 
     def needs(self, schema: pa.Schema) -> tuple[str, ...]:
         """Columns that are read by name: uid, bucket, class, splits, features, and where the images are."""
-        for name in (FILE_NAME, CLASS_ID):
-            if name in schema.names:
-                raise StepError(f"layout '{self.layout}' writes a column '{name}', and the table has one; rename it")
-        for name, what in ((self.domain, "domain"), (self.by, "by")):
-            require(name, schema, f"'{what}'")
-            if not is_groupable(schema.field(name).type):
-                kind = schema.field(name).type
-                raise StepError(f"'{what}: {name}' has type {kind}; folders are named by strings or integers")
+        require_folders(self.layout, self.domain, self.by, schema)
         split = self.split_columns(schema)
         for name in split:
             require(name, schema, "'splits'")

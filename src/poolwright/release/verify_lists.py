@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from poolwright.release.domainnet import CLASS_ID, CLASS_NAMES, DOMAINS
+from poolwright.release.domainnet import CLASS_NAMES, DOMAINS
 from poolwright.release.domains import list_name
-from poolwright.release.features import FILE_NAME
+from poolwright.release.features import CLASS_ID, FILE_NAME
 from poolwright.release.record import ReleaseRecord
 
 _BATCH_ROWS = 65_536

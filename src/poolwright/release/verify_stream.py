@@ -14,11 +14,11 @@ import pyarrow.parquet as pq
 
 from poolwright.core.columns import UID
 from poolwright.release.clear import LABELED
-from poolwright.release.features import FILE_NAME
+from poolwright.release.features import CLASS_ID, FILE_NAME
 from poolwright.release.json_objects import IMG_PATH
 from poolwright.release.record import ReleaseRecord
 from poolwright.release.stream import IMAGES, SIDES
-from poolwright.release.stream_layout import CLASS_ID, CLASS_NAMES, split_columns
+from poolwright.release.stream_layout import CLASS_NAMES, split_columns
 from poolwright.release.training_folder import BUCKETS, FOLDER, list_path, split_path
 
 

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from poolwright.core.table import StepRecord, Table
+from poolwright.core.table import DECISIONS, StepRecord, Table
 from poolwright.kernels.words import number
 from poolwright.kernels.words import rows as in_rows
 from poolwright.report.charts import Line, Tick, columns, tick_values
@@ -16,13 +16,12 @@ from poolwright.report.figures import Plot
 from poolwright.report.words import figure, short
 
 _BINS = 60
-_DECISIONS = "decisions"
 
 
 def decision_plots(table: Table) -> Iterator[Plot]:
     """A plot for each step that counted its decisions between two classes."""
     for step in table.record.steps:
-        counts = table.record.tallies.get(f"{step.state_name}.{_DECISIONS}")
+        counts = table.record.tallies.get(f"{step.state_name}.{DECISIONS}")
         if counts is not None and any(counts):
             yield _plot(table, step, np.array(counts, np.int64))
 

@@ -19,7 +19,7 @@ from poolwright.core.errors import CountError, InputError, RecipeError
 from poolwright.core.files import digest_file
 from poolwright.core.rows import Rows
 from poolwright.core.state import State
-from poolwright.core.table import RECORD, Table
+from poolwright.core.table import DECISIONS, RECORD, Table
 from poolwright.kernels.hashing import hash64, hash_key
 from poolwright.kernels.strata import Stratum, design, draw, sheet_order, strata_of
 from poolwright.run.flow import Flow
@@ -29,7 +29,6 @@ from poolwright.run.source import units_of
 from poolwright.verify.sample import Sample
 from poolwright.verify.sheets import SheetRow
 
-DECISIONS = "decisions"
 _SHOWN = (URL, IMAGE_PATH, TEXT)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from poolwright.core.columns import ATTRIBUTE, CLASS_INDEX, FREQUENCY, LONG_TAIL, UID
+from poolwright.core.cores import cores
 from poolwright.core.measured import Matrix, Measured
 from poolwright.core.table import Table
 from poolwright.kernels.hashing import hash64, hash_key
@@ -20,7 +21,7 @@ from poolwright.kernels.linear_probe import LinearProbe, fit_linear_probe
 from poolwright.kernels.long_tail import GROUPS, TITLES, set_mask
 from poolwright.kernels.words import rows as in_rows
 from poolwright.recipe.figures import Figure
-from poolwright.run.probe_rows import Numbers, cores, error, read_vectors, unit, usable
+from poolwright.run.probe_rows import Numbers, error, read_vectors, unit, usable
 
 PROTOCOLS = {
     "class-wise LT": ("Train-GLT", "Test-CBL"),

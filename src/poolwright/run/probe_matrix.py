@@ -9,12 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from poolwright.core.cores import cores
 from poolwright.core.measured import Matrix
 from poolwright.core.table import Table
 from poolwright.kernels.linear_probe import fit_linear_probe
 from poolwright.kernels.words import rows as in_rows
 from poolwright.recipe.figures import Figure
-from poolwright.run.probe_rows import Drawn, Numbers, check_rows, cores, draw, error, unit
+from poolwright.run.probe_rows import Drawn, Numbers, check_rows, draw, error, unit
 
 INVERSE_PENALTY = 10.0
 """C of the logistic regression, that of the measure `probe`."""

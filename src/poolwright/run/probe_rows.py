@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -104,11 +103,6 @@ def check_rows(figure: Figure, groups: tuple[str, ...], places: Mapping[Place, N
                 f"{figure.groups} '{groups[group]}' has no rows{which} of the split '{split}' in column "
                 f"'{figure.split}'; drop it from the table, or give it such rows",
             )
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def error(figure: Figure, words: str) -> RecipeError:
