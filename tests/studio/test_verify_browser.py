@@ -88,11 +88,11 @@ def asked(page: Any, expression: str) -> Any:
 
 def kept(page: Any, number: int) -> None:
     """Wait until the page says that so many are kept."""
-    until(page, f"document.getElementById('saved').textContent.startsWith('{number} by you')")
+    until(page, f"document.getElementById('saved')?.textContent?.startsWith('{number} by you')")
 
 
 def settled(page: Any) -> None:
-    until(page, "((it) => it.complete && it.naturalWidth > 0)(document.getElementById('picture'))")
+    until(page, "((it) => it?.complete && it.naturalWidth > 0)(document.getElementById('picture'))")
 
 
 def test_a_class_by_keyboard_to_its_stop(chromium: Any, tmp_path: Path) -> None:
@@ -115,11 +115,11 @@ def test_a_class_by_keyboard_to_its_stop(chromium: Any, tmp_path: Path) -> None:
         assert page.inner_text("#done-title") == "cat is done"
         assert re.match(r"at least [89]\d.*% right, with 95 % confidence", page.inner_text("#done-words"))
         page.keyboard.press("Enter")
-        until(page, "document.getElementById('question').textContent === 'Is this: dog?'")
+        until(page, "document.getElementById('question')?.textContent === 'Is this: dog?'")
         page.wait_for_selector(".cell img")
         page.keyboard.press("a")
         page.keyboard.press("Enter")
-        until(page, "document.getElementById('counts').textContent.includes(' wrong')")
+        until(page, "document.getElementById('counts')?.textContent?.includes(' wrong')")
         page.goto(f"http://127.0.0.1:{port}/verify/kept")
         assert "% right, with 95 % confidence" in page.inner_text("#state")
         certificate = page.request.get(f"http://127.0.0.1:{port}/verify/kept/certificate.json").json()
@@ -178,7 +178,7 @@ def test_two_people_at_once_and_gold(chromium: Any, tmp_path: Path) -> None:
         for _ in range(4):  # Anna started the studio: her answers become gold
             settled(anna)
             anna.keyboard.press("Shift+Y")
-        until(anna, "document.getElementById('say').textContent === 'a gold question now'")
+        until(anna, "document.getElementById('say')?.textContent === 'a gold question now'")
         kept(anna, 4)
         for page, other in ((anna, ben), (ben, anna)):
             page.reload()
@@ -186,7 +186,7 @@ def test_two_people_at_once_and_gold(chromium: Any, tmp_path: Path) -> None:
             assert page.get_attribute("#picture", "src") != other.get_attribute("#picture", "src")
         for page, key in ((anna, "y"), (ben, "n")):
             for _ in range(14):
-                until(page, "!document.getElementById('picture').hidden || !!document.querySelector('dialog[open]')")
+                until(page, "document.getElementById('picture')?.hidden === false || !!document.querySelector('dialog[open]')")
                 page.keyboard.press(key)
         kept(ben, 14)
         ben.goto(f"http://127.0.0.1:{port}/verify/kept")
@@ -216,7 +216,7 @@ def test_verdicts_wait_while_the_studio_is_away(chromium: Any, tmp_path: Path) -
         context.set_offline(True)
         for key in "nnu":
             page.keyboard.press(key)
-        until(page, "document.getElementById('saved').textContent === 'saving 3…'")
+        until(page, "document.getElementById('saved')?.textContent === 'saving 3…'")
         assert len(stored(run)) == 1
         page.close()  # the laptop is closed
         context.set_offline(False)
