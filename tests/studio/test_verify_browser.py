@@ -186,7 +186,8 @@ def test_two_people_at_once_and_gold(chromium: Any, tmp_path: Path) -> None:
             assert page.get_attribute("#picture", "src") != other.get_attribute("#picture", "src")
         for page, key in ((anna, "y"), (ben, "n")):
             for _ in range(14):
-                until(page, "document.getElementById('picture')?.hidden === false || !!document.querySelector('dialog[open]')")
+                shown = "document.getElementById('picture')?.hidden === false"
+                until(page, f"{shown} || !!document.querySelector('dialog[open]')")
                 page.keyboard.press(key)
         kept(ben, 14)
         ben.goto(f"http://127.0.0.1:{port}/verify/kept")
