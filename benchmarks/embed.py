@@ -23,9 +23,9 @@ from typing import Any
 import numpy as np
 
 from poolwright.core.encoder import EncoderSpec
-from poolwright.core.image import Limits
-from poolwright.models.load import load_encoder
-from poolwright.models.prepare import Preparation, normalised
+from poolwright.core.images.image import Limits
+from poolwright.models.encoders.load import load_encoder
+from poolwright.models.encoders.prepare import Preparation, normalised
 
 THREADS = 2
 FILES = 16

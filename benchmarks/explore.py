@@ -55,8 +55,8 @@ pq.write_table(pa.table({"uid": uids["uid"].take(pa.array(places)), "reason": re
 BUILD = """
 import sys
 from pathlib import Path
-from poolwright.explore.build import build_index
-from poolwright.run.runs import remembered
+from poolwright.inspect.views.build import build_index
+from poolwright.run.run import remembered
 build_index(remembered(Path(sys.argv[1])), "chosen")
 """
 
@@ -65,8 +65,8 @@ import json, sys
 from pathlib import Path
 from time import perf_counter
 from poolwright.api import explore
-from poolwright.explore.clauses import Among, Between, Filter, Outcome
-from poolwright.explore.view import View
+from poolwright.inspect.views.clauses import Among, Between, Filter, Outcome
+from poolwright.inspect.views.view import View
 begun = perf_counter()
 view = explore(sys.argv[1], "chosen")
 some = Filter((Among("continent", ("Asia", "Africa")),))

@@ -15,7 +15,7 @@ from tests.conformance import geoyfcc
 
 from benchmarks.timing import in_turn, python
 from poolwright.core.table import Table
-from poolwright.kernels.hashing import hash64, hash_key
+from poolwright.kernels.selection.hashing import hash64, hash_key
 
 SEED = 2023
 

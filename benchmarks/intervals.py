@@ -19,8 +19,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from poolwright.kernels.meld import meld
-from poolwright.kernels.strata import Stratum, design
+from poolwright.kernels.statistics.melded_intervals import meld
+from poolwright.kernels.statistics.strata import Stratum, design
 
 Floats = npt.NDArray[np.float64]
 Limits = tuple[Floats, Floats]

@@ -16,8 +16,8 @@ import pyarrow.parquet as pq
 
 from benchmarks.timing import fresh_folder, in_turn, python
 from poolwright.core.table import Table
-from poolwright.kernels.nearest import exact_similarity
-from poolwright.kernels.similarity import float32_error
+from poolwright.kernels.similarity.cosine import float32_error
+from poolwright.kernels.similarity.nearest import exact_similarity
 
 ROWS, WIDTH, FILES, TEXTS, FAMILIES = 200_000, 1024, 8, 21_843, 1_500
 

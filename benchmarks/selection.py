@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from benchmarks.timing import fresh_folder, in_turn, python
 from poolwright.core.table import Table
-from poolwright.kernels.hashing import hash64, hash_key
+from poolwright.kernels.selection.hashing import hash64, hash_key
 
 ROWS, FILES, SEED = 20_000_000, 8, 2024
 TOP, BELOW, CLASSES, AT_LEAST, CAP = 15_000_000, 0.04, 350, 450, 2000

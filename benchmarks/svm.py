@@ -23,8 +23,8 @@ from benchmarks.generate_commonpool import examples, write
 from benchmarks.timing import fresh_folder, in_turn, python
 from poolwright import api
 from poolwright.core.state import State
-from poolwright.kernels.classifiers import decisions
-from poolwright.models.trained import classifier_of
+from poolwright.kernels.classifiers.parameters import decisions
+from poolwright.models.classifiers.trained import classifier_of
 from poolwright.recipe.released import read_released
 
 ROWS, SHARDS = 500_000, 10
@@ -66,8 +66,8 @@ DECIDE = """
 import os
 from concurrent.futures import ThreadPoolExecutor
 from threadpoolctl import threadpool_limits
-from poolwright.kernels.classifiers import Classifier
-from poolwright.kernels.decide import decide, prepare
+from poolwright.kernels.classifiers.parameters import Classifier
+from poolwright.kernels.classifiers.predict import decide, prepare
 values = {"kernel": "poly", "degree": 3, "coef0": 0.0, "gamma": float(model["gamma"])}
 arrays = {name: model[name] for name in ("support", "dual_coef", "intercept", "n_support")}
 prepared = prepare(Classifier("svm", ("other", "map"), values, arrays))

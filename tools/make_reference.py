@@ -20,10 +20,10 @@ from pydantic import BaseModel
 from poolwright.core.columns import WELL_KNOWN, vector_type
 from poolwright.core.step import Step
 from poolwright.demo.demo import clip_folder
-from poolwright.models.spec import model_spec
+from poolwright.models.encoders.spec import model_spec
 from poolwright.recipe.jsonschema import recipe_schema, schema_text
 from poolwright.registry import LAYOUTS, POOLS, STEPS, layout_class, pool_class, step_class
-from poolwright.release.about import About
+from poolwright.release.card.about import About
 
 NOTE = "<!-- Made from the code by `make docs`; change the docstrings and fields there. -->\n"
 

@@ -19,12 +19,12 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image
 
+from poolwright.annotation.queue.queue import Settings, make_queue
 from poolwright.core.table import Table
-from poolwright.run.audit import draw_sample
-from poolwright.run.runs import remembered
+from poolwright.inspect.audit_sample import draw_sample
+from poolwright.run.run import remembered
 from poolwright.studio.verifying.desks import Desks
 from poolwright.studio.verifying.live import Answer, LiveQueue
-from poolwright.verify.queue import Settings, make_queue
 
 IMAGES = Path(__file__).parent.parent / "docs" / "images"
 PICTURES = ("grid", "one-dark", "queue", "estimates")

@@ -17,34 +17,34 @@ from poolwright.core.errors import InputError, PoolwrightError, RecipeError, did
 from poolwright.core.measured import Measured
 from poolwright.core.rows import Rows
 from poolwright.core.table import RECORD, Table, TableRecord
-from poolwright.models.load import check_encoder
+from poolwright.inspect.why import Story, dropped_rows
+from poolwright.inspect.why import why as _why
+from poolwright.measure.measure import check_figure
+from poolwright.measure.store import measure_all, measured_of
+from poolwright.models.encoders.load import check_encoder
 from poolwright.recipe.recipe import Recipe, ReleaseSpec
 from poolwright.recipe.tables import StepSpec
 from poolwright.registry import STEPS, step_class
+from poolwright.run.batches import BATCH_ROWS
 from poolwright.run.engine import Engine
-from poolwright.run.flow import BATCH_ROWS
 from poolwright.run.lock import run_lock
-from poolwright.run.measure import check_figure
-from poolwright.run.measurements import measure_all, measured_of
 from poolwright.run.plan import TablePlan
 from poolwright.run.progress import Listener, Silent
-from poolwright.run.runs import Run
-from poolwright.run.why import Story, dropped_rows
-from poolwright.run.why import why as _why
+from poolwright.run.run import Run
 
 if TYPE_CHECKING:
-    from poolwright.explore.view import View
+    from poolwright.core.search_result import Found
     from poolwright.fetch.fetch import Fetched, SourceLike
     from poolwright.fetch.options import FetchOptions
     from poolwright.fetch.recovery import Recovery
-    from poolwright.kernels.accuracy import Estimates
-    from poolwright.release.layout import Written
-    from poolwright.release.verify import Verification
-    from poolwright.report.found import Found
+    from poolwright.inspect.views.view import View
+    from poolwright.jobs.convert import Converted
+    from poolwright.jobs.dry_run import Prediction
+    from poolwright.jobs.train import Trained
+    from poolwright.kernels.statistics.accuracy import Estimates
+    from poolwright.release.checks.check import Verification
+    from poolwright.release.layouts.layout import Written
     from poolwright.report.view import TableView
-    from poolwright.run.convert import Converted
-    from poolwright.run.dry_run import Prediction
-    from poolwright.run.train import Trained
 
 RecipeLike = Recipe | str | Path
 
@@ -205,7 +205,7 @@ def plan(recipe: RecipeLike, folder: str | Path | None = None, sets: Sequence[st
     Raises:
         RecipeError: as `check`.
     """
-    from poolwright.run.outlook import outlook
+    from poolwright.inspect.status import outlook
 
     loaded = _load(recipe, sets)
     plans = check(loaded)
@@ -235,7 +235,7 @@ def dry_run(
     """
     from tempfile import TemporaryDirectory
 
-    from poolwright.run.dry_run import dry_run as _dry_run
+    from poolwright.jobs.dry_run import dry_run as _dry_run
 
     loaded = _load(recipe, sets)
     check(loaded)
@@ -282,7 +282,7 @@ def explore(folder: str | Path, table: str | None = None) -> View:
         RecipeError: no such table.
         InputError: it is not finished.
     """
-    from poolwright.explore.view import View
+    from poolwright.inspect.views.view import View
 
     work = _open_run(folder)
     return View(work, table or show(folder)[-1].name)
@@ -307,9 +307,9 @@ def audit(
     Raises:
         RecipeError: no such table, or it has no such classifier.
     """
-    from poolwright.run.audit import draw_sample
-    from poolwright.verify.sample import sample_beside, write_sample
-    from poolwright.verify.sheets import write_sheet
+    from poolwright.annotation.exchange.sheets import write_sheet
+    from poolwright.annotation.sample import sample_beside, write_sample
+    from poolwright.inspect.audit_sample import draw_sample
 
     sample, rows = draw_sample(_open_run(folder), table, n)
     path = Path(to)
@@ -331,9 +331,9 @@ def accuracy(
     Raises:
         InputError: a file cannot be read, or verdicts are about rows that are not on the sheet.
     """
-    from poolwright.verify.reading import read_verdicts
-    from poolwright.verify.sample import accuracy as estimate
-    from poolwright.verify.sample import read_sample, sample_beside
+    from poolwright.annotation.exchange.read_answers import read_verdicts
+    from poolwright.annotation.sample import accuracy as estimate
+    from poolwright.annotation.sample import read_sample, sample_beside
 
     given = [verdict for path in verdicts or (sheet,) for verdict in read_verdicts(Path(path), words)]
     return estimate(read_sample(sample_beside(Path(sheet))), given)
@@ -370,9 +370,9 @@ def search(
         RecipeError: no such table, column, bucket or encoder.
         InputError: nothing is finished, or there is no row to find.
     """
-    from poolwright.models.spec import model_spec
-    from poolwright.run.search import Query, encoders_of
-    from poolwright.run.search import search as _search
+    from poolwright.inspect.search import Query, encoders_of
+    from poolwright.inspect.search import search as _search
+    from poolwright.models.encoders.spec import model_spec
 
     work, searched = _open_run(folder), _searched(show(folder), table, bucket)
     known = encoders_of(work.recipe)
@@ -496,7 +496,7 @@ def verify(folder: str | Path, full: bool = False) -> Verification:
         folder: of the release.
         full: check the bytes of every image, not of a sample.
     """
-    from poolwright.release.verify import verify as _verify
+    from poolwright.release.checks.check import verify as _verify
 
     return _verify(Path(folder), full)
 
@@ -536,8 +536,8 @@ def apply(
     """
     from tempfile import TemporaryDirectory
 
+    from poolwright.jobs.apply import application
     from poolwright.recipe.source import parse_parameters
-    from poolwright.run.apply import application
 
     with TemporaryDirectory(prefix="poolwright-") as scratch:
         folder = Path(to or scratch).resolve()
@@ -555,7 +555,7 @@ _TOLD_ROWS = 24
 
 
 def _stories(folder: Path, table: Table) -> tuple[Story, ...]:
-    from poolwright.run.why import every_story
+    from poolwright.inspect.why import every_story
 
     return tuple(every_story(_open_run(folder), table.name))
 
@@ -580,9 +580,9 @@ def convert(
         ChangedError: the source changed since a finished part was made.
         InputError: a part of the source cannot be read.
     """
+    from poolwright.jobs.convert import convert_pool
     from poolwright.recipe.recipe import make_pool
     from poolwright.recipe.source import parse_parameters
-    from poolwright.run.convert import convert_pool
 
     parameters = {**parse_parameters(sets), "path": source}
     return convert_pool(make_pool(kind, parameters, Path.cwd()), Path(to), listener or Silent())
@@ -719,9 +719,9 @@ def train_encoder(
         ChangedError: there is a training with other settings or images at `to`.
         MissingExtra: a library is not installed.
     """
-    from poolwright.run.pictures import open_sources
-    from poolwright.run.train import finish, teller
-    from poolwright.run.train import train_encoder as train
+    from poolwright.jobs.train import finish, teller
+    from poolwright.jobs.train import train_encoder as train
+    from poolwright.jobs.training_images import open_sources
     from poolwright.train.options import train_options
 
     options, folder, told = train_options(kind, settings or {}), Path(to), listener or Silent()
@@ -746,7 +746,7 @@ def _folder(recipe: Recipe, folder: str | Path | None) -> Path:
 
 def _open_run(folder: str | Path) -> Run:
     """A run folder with the recipe it was last run with."""
-    from poolwright.run.runs import remembered
+    from poolwright.run.run import remembered
 
     return remembered(Path(folder).resolve())
 

@@ -7,9 +7,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from poolwright.split.class_sizes import shipped_sizes
+from poolwright.steps.split.class_sizes import shipped_sizes
 from tests.conformance.imagenet import CLASSES, IMAGES, class_sizes, imagenet
-from tests.split.glt_rows import SETS, glt
+from tests.steps.split.glt_rows import SETS, glt
 
 NONE = len(SETS)
 

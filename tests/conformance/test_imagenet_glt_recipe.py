@@ -18,7 +18,7 @@ from poolwright.demo.demo import clip_folder
 from poolwright.demo.drawing import KINDS, draw_kind
 from poolwright.recipe.shipped import shipped_text
 from tests.calling import call
-from tests.split.glt_rows import check_apart
+from tests.steps.split.glt_rows import check_apart
 
 CLASSES = [kind for kind in KINDS if " " not in kind][:6]
 IMAGES = 70

@@ -15,7 +15,7 @@ import pytest
 
 from poolwright.core.frame import Context, MemoryFrame
 from poolwright.core.rows import Rows, vector_array
-from poolwright.describe.retrieve import Retrieve
+from poolwright.steps.describe.retrieve import Retrieve
 from tests.calling import call
 from tests.conftest import REPOSITORY
 

@@ -11,9 +11,9 @@ import pytest
 from poolwright.core.frame import Context, MemoryFrame
 from poolwright.core.rows import Rows, vector_array
 from poolwright.core.state import State
-from poolwright.describe.retrieve import Retrieve
-from poolwright.kernels.hashing import hash64
+from poolwright.kernels.selection.hashing import hash64
 from poolwright.run.engine import one_thread_a_unit
+from poolwright.steps.describe.retrieve import Retrieve
 from tests.conformance import retrieval
 from tests.conftest import real_data_folder
 

@@ -18,8 +18,8 @@ from poolwright import api
 from poolwright.core.table import Table
 from poolwright.demo.demo import clip_folder, survivors
 from poolwright.demo.drawing import KINDS, draw_kind
-from poolwright.models.load import load_encoder
-from poolwright.models.spec import Model
+from poolwright.models.encoders.load import load_encoder
+from poolwright.models.encoders.spec import Model
 from tests.calling import call
 from tests.conformance.mini import Picture, recipe, row_id, write
 

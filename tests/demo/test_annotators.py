@@ -6,13 +6,13 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from tests.verify.asking import CLASSES, recipe, write_pool
-from tests.verify.test_verify import desk, run, waits
+from tests.annotation.asking import CLASSES, recipe, write_pool
+from tests.annotation.test_verify import desk, run, waits
 
+from poolwright.annotation.exchange.read_answers import read_answers
+from poolwright.annotation.exchange.worklist import read_asked
 from poolwright.core.table import Table
 from poolwright.demo.annotators import Annotator, answer_desk
-from poolwright.verify.desk import read_asked
-from poolwright.verify.reading import read_answers
 
 TRUTH = {f"u{row:05d}": CLASSES[row % 3] for row in range(6_000)}
 ASKED = [(uid, name if row % 2 else "cat") for row, (uid, name) in enumerate(TRUTH.items())]

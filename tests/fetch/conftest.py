@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from poolwright.fetch.fetch import Fetched, fetch_images
-from poolwright.fetch.network import Resolve
+from poolwright.fetch.http.network import Resolve
 from poolwright.fetch.options import FetchOptions
 from tests.fetch.server import BadServer
 

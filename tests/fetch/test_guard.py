@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from poolwright.core.errors import RecipeError
-from poolwright.fetch.addresses import METADATA, AddressGuard
-from poolwright.fetch.network import proxy_url
+from poolwright.fetch.http.addresses import METADATA, AddressGuard
+from poolwright.fetch.http.network import proxy_url
+from poolwright.fetch.http.urls import parse_url, redirected
 from poolwright.fetch.options import FetchOptions
 from poolwright.fetch.outcome import Failure
-from poolwright.fetch.urls import parse_url, redirected
 from tests.fetch.conftest import Get
 from tests.fetch.server import BadServer
 

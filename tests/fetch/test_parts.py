@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from poolwright.fetch.contents import exif_json
+from poolwright.fetch.http.contents import exif_json
+from poolwright.fetch.http.request import opted_out, retry_after
 from poolwright.fetch.queues import HostQueues
 from poolwright.fetch.records import make_key
 from poolwright.fetch.repeats import frequent
-from poolwright.fetch.request import opted_out, retry_after
 
 
 def test_hosts_take_turns() -> None:

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import norm
 
-from poolwright.kernels.accuracy import Answers
-from poolwright.kernels.strata import Stratum, design
+from poolwright.kernels.statistics.accuracy import Answers
+from poolwright.kernels.statistics.strata import Stratum, design
 
 Ints = npt.NDArray[np.int64]
 

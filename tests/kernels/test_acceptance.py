@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from poolwright.core.errors import InputError
-from poolwright.kernels.acceptance import Plan, chances, judge, plan, single_bound
+from poolwright.kernels.statistics.acceptance_sampling import Plan, chances, judge, plan, single_bound
 
 
 def orders(rows: int, wrong: int) -> Iterator[list[bool]]:

@@ -10,10 +10,10 @@ from scipy.stats import hypergeom
 from tests.kernels.pools_of_values import answers, designed, made, seen
 
 from poolwright.core.errors import InputError
-from poolwright.kernels.accuracy import MEASURES, Answers, estimate
-from poolwright.kernels.meld import meld
-from poolwright.kernels.more_verdicts import how_many_more
-from poolwright.kernels.strata import Stratum
+from poolwright.kernels.statistics.accuracy import MEASURES, Answers, estimate
+from poolwright.kernels.statistics.melded_intervals import meld
+from poolwright.kernels.statistics.sample_size import how_many_more
+from poolwright.kernels.statistics.strata import Stratum
 
 
 def stratum(kept: bool, rows: int, sample: int = 0, low: float = 0.0, guess: float = 0.5) -> Stratum:

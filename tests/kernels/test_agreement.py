@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import cohen_kappa_score
 
-from poolwright.kernels.agreement import Ratings, against_others, agreement, without_outliers
+from poolwright.kernels.statistics.agreement import Ratings, against_others, agreement, without_outliers
 
 
 def drawn(items: int, errors: list[float], each: int, seed: int = 0) -> Ratings:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from poolwright.kernels.centroids import Centroids, nearest_centroids
+from poolwright.kernels.clusters.centroids import Centroids, nearest_centroids
 
 
 def made(seed: int, counts: list[int], d: int, metric: Any) -> Centroids:

@@ -9,8 +9,8 @@ from sklearn.neighbors import KNeighborsClassifier, NearestCentroid
 from sklearn.neural_network import MLPClassifier
 from sklearn.svm import SVC, LinearSVC
 
-from poolwright.kernels.classifiers import Classifier, decisions, predictions
-from poolwright.kernels.decide import decide, prepare
+from poolwright.kernels.classifiers.parameters import Classifier, decisions, predictions
+from poolwright.kernels.classifiers.predict import decide, prepare
 
 WIDTH = 48
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from poolwright.kernels.countries import Codes, Countries, Found, spellings_of, words_of
+from poolwright.reference.countries import Codes, Countries, Found, spellings_of, words_of
 
 ROWS = [
     ("COD", "CD", "180", "DR Congo", "Democratic Republic of the Congo"),

@@ -10,7 +10,7 @@ import pytest
 
 PROBE = """
 import numpy as np
-from poolwright.kernels.even_products import even_product
+from poolwright.kernels.similarity.row_stable_matmul import even_product
 draw = np.random.default_rng(7)
 for dtype in (np.float32, np.float64):
     for width, columns in ((16, 16), (48, 32), (97, 5), (768, 112)):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from poolwright.kernels.grid_products import grid_products, prompts_on_grid
-from poolwright.kernels.similarity import exact_similarity
+from poolwright.kernels.similarity.cosine import exact_similarity
+from poolwright.kernels.similarity.exact_matmul import grid_products, prompts_on_grid
 
 
 def unit(draw: np.random.Generator, count: int, width: int) -> np.ndarray:

@@ -13,12 +13,12 @@ import pytest
 from poolwright.core.errors import StepError
 from poolwright.core.frame import MemoryFrame
 from poolwright.core.rows import Rows
-from poolwright.kernels import group_counts
-from poolwright.kernels import lookup as lookups
-from poolwright.kernels.group_counts import count_groups
-from poolwright.kernels.groups import Groups, check_groupable, groups_of, lacks_value
-from poolwright.kernels.lookup import Lookup
-from poolwright.kernels.shares import apportion, largest_total
+from poolwright.kernels.selection import group_counts
+from poolwright.kernels.selection import lookup as lookups
+from poolwright.kernels.selection.apportion import apportion, largest_total
+from poolwright.kernels.selection.group_counts import count_groups
+from poolwright.kernels.selection.groups import Groups, check_groupable, groups_of, lacks_value
+from poolwright.kernels.selection.lookup import Lookup
 
 
 def table(rows: int = 500) -> pa.Table:

@@ -9,7 +9,7 @@ import xxhash
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from poolwright.kernels.hashing import hash64, hash_key
+from poolwright.kernels.selection.hashing import hash64, hash_key
 
 TRICKY = [
     "",

@@ -13,11 +13,11 @@ from sklearn.cluster import KMeans
 from sklearn.metrics import silhouette_score
 from threadpoolctl import threadpool_limits
 
-from poolwright.kernels.kmeans import Clusters, Options, kmeans, kmeans_groups
-from poolwright.kernels.lloyd import Block, lloyd, moments_of
-from poolwright.kernels.seeding import mixed, uniform
-from poolwright.kernels.silhouette import silhouettes
-from poolwright.kernels.swaps import improve
+from poolwright.kernels.clusters.hartigan import improve
+from poolwright.kernels.clusters.kmeans import Clusters, Options, kmeans, kmeans_groups
+from poolwright.kernels.clusters.kmeans_plus_plus import mixed, uniform
+from poolwright.kernels.clusters.lloyd import Block, lloyd, moments_of
+from poolwright.kernels.clusters.silhouette import silhouettes
 
 
 @pytest.fixture(autouse=True)

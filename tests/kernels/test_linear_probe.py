@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from poolwright.kernels.linear_probe import fit_linear_probe
+from poolwright.kernels.classifiers.linear_probe import fit_linear_probe
 
 
 def clusters(rows: int, width: int, classes: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

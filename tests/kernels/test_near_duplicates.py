@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from poolwright.kernels import near_duplicates
-from poolwright.kernels.links import Links
-from poolwright.kernels.near_duplicates import link_hashes, link_times, nearest_other, similar_groups
+from poolwright.kernels.similarity.connected_components import Links
+from poolwright.kernels.similarity.cosine import near_duplicates
+from poolwright.kernels.similarity.near_duplicates import link_hashes, link_times, nearest_other, similar_groups
 
 
 def test_nearest_rows_are_those_of_the_whole_product() -> None:
@@ -52,7 +52,7 @@ def test_links_are_worked_in_as_they_come(monkeypatch) -> None:  # type: ignore[
     pairs = generator.integers(0, 500, (400, 2))
     whole = Links(500)
     whole.add(pairs[:, 0], pairs[:, 1])
-    monkeypatch.setattr("poolwright.kernels.links.PENDING", 5)
+    monkeypatch.setattr("poolwright.kernels.similarity.connected_components.PENDING", 5)
     pieces = Links(500)
     for left, right in pairs:
         pieces.add(np.array([left]), np.array([right]))

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from poolwright.kernels import nearest as module
-from poolwright.kernels.nearest import exact_similarity, has_torch, index_texts, nearest
-from poolwright.kernels.screens import Float32Screen, Int8Screen, hadamard, norms
-from poolwright.kernels.tiles import Space
+from poolwright.kernels.similarity.cosine import nearest as module
+from poolwright.kernels.similarity.lower_bounds import Float32Screen, Int8Screen, hadamard, norms
+from poolwright.kernels.similarity.nearest import exact_similarity, has_torch, index_texts, nearest
+from poolwright.kernels.similarity.tiles import Space
 
 Array = npt.NDArray[np.floating]
 

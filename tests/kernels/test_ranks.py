@@ -14,11 +14,13 @@ import pytest
 from poolwright.core.errors import StepError
 from poolwright.core.frame import MemoryFrame
 from poolwright.core.rows import Rows
-from poolwright.kernels import collecting, hash_cuts, thresholds
-from poolwright.kernels.group_counts import count_groups
-from poolwright.kernels.hash_cuts import cut_ranks
-from poolwright.kernels.ranks import Order, check_orderable, hash_ranks
-from poolwright.kernels.thresholds import cut, survey
+from poolwright.kernels.selection import passes as collecting
+from poolwright.kernels.selection import sampling as hash_cuts
+from poolwright.kernels.selection import thresholds
+from poolwright.kernels.selection.group_counts import count_groups
+from poolwright.kernels.selection.ranks import Order, check_orderable, hash_ranks
+from poolwright.kernels.selection.sampling import cut_ranks
+from poolwright.kernels.selection.thresholds import cut, survey
 
 INFINITY = float("inf")
 

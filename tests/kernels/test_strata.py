@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from tests.kernels.pools_of_values import designed, made
 
 from poolwright.core.errors import InputError
-from poolwright.kernels.allocation import allocate
-from poolwright.kernels.hashing import hash64
-from poolwright.kernels.strata import design, draw, sheet_order, strata_of
+from poolwright.kernels.selection.hashing import hash64
+from poolwright.kernels.statistics.allocation import allocate
+from poolwright.kernels.statistics.strata import design, draw, sheet_order, strata_of
 
 
 @pytest.mark.parametrize("rows", [10_000, 10**6, 10**10])

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.svm import SVC
 
-from poolwright.kernels.classifiers import Classifier, decisions
-from poolwright.kernels.cubic_screen import CubicScreen
-from poolwright.kernels.decide import decide, prepare
-from poolwright.kernels.svm import ExactSvm, cubic_screen
+from poolwright.kernels.classifiers.cubic_screen import CubicScreen
+from poolwright.kernels.classifiers.parameters import Classifier, decisions
+from poolwright.kernels.classifiers.predict import decide, prepare
+from poolwright.kernels.classifiers.svm import ExactSvm, cubic_screen
 
 
 def made_up(seed, support, width, gamma=1.0, coef0=0.0, spread=1.0, balanced=True):

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from poolwright.models.examples import Examples
-from poolwright.models.options import Options
+from poolwright.models.classifiers.examples import Examples
+from poolwright.models.classifiers.options import Options
 
 
 def clouds(per_class: int = 60, classes: int = 2, width: int = 16, noise: float = 0.6, seed: int = 0) -> Examples:

@@ -16,11 +16,11 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.svm import SVC, LinearSVC
 from threadpoolctl import threadpool_limits
 
-from poolwright.kernels.classifiers import decisions
-from poolwright.kernels.hashing import hash_key
-from poolwright.models.examples import Examples, in_order
-from poolwright.models.options import Options
-from poolwright.models.training import train
+from poolwright.kernels.classifiers.parameters import decisions
+from poolwright.kernels.selection.hashing import hash_key
+from poolwright.models.classifiers.examples import Examples, in_order
+from poolwright.models.classifiers.options import Options
+from poolwright.models.classifiers.training import train
 
 KEY = 11
 KINDS = ("mean", "logistic", "linear_svm", "svm", "mlp", "knn")

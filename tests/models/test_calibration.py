@@ -8,7 +8,7 @@ from sklearn import metrics
 from sklearn.calibration import _SigmoidCalibration
 from sklearn.isotonic import IsotonicRegression
 
-from poolwright.models.calibration import (
+from poolwright.models.classifiers.calibration import (
     Calibration,
     Method,
     brier,

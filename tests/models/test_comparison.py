@@ -7,8 +7,8 @@ import pytest
 from scipy.stats import binomtest
 from sklearn import metrics
 
-from poolwright.kernels.ranking import curves, resamples
-from poolwright.models.comparison import against_rest, measured, wilson
+from poolwright.kernels.classifiers.roc_pr import curves, resamples
+from poolwright.models.classifiers.comparison import against_rest, measured, wilson
 
 
 @pytest.mark.parametrize("tied", [False, True])

@@ -15,8 +15,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, LinearSVC
 
 from poolwright.core.errors import InputError
-from poolwright.kernels.classifiers import decisions, predictions
-from poolwright.models.from_sklearn import from_sklearn
+from poolwright.kernels.classifiers.parameters import decisions, predictions
+from poolwright.models.classifiers.from_sklearn import from_sklearn
 from tests.models.labelled import clouds
 
 ESTIMATORS = {

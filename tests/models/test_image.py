@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFile
 
-from poolwright.core.image import FORMATS, REASONS, Limits, Probe, drop_codes, open_image, probe, read_bytes
+from poolwright.core.images.image import FORMATS, REASONS, Limits, Probe, drop_codes, open_image, probe, read_bytes
 from tests.models.making import encoded, picture
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Pillow's, about the damage that is meant

@@ -14,8 +14,8 @@ from PIL import Image
 
 from poolwright.core.encoder import EncoderSpec
 from poolwright.core.errors import RecipeError
-from poolwright.core.quiet import one_torch_thread
-from poolwright.models.load import check_encoder, forget_encoders, load_encoder, peek
+from poolwright.core.runtime.quiet import one_torch_thread
+from poolwright.models.encoders.load import check_encoder, forget_encoders, load_encoder, peek
 from tests.models.making import encoded, picture
 
 
@@ -228,7 +228,7 @@ def test_published_weights_of_torchvision(
 
 
 def test_a_file_with_a_published_name_is_prepared_as_published(torchvision: Any, tmp_path: Path) -> None:
-    from poolwright.models.torchvision_models import _preparation, place_of
+    from poolwright.models.encoders.networks.torchvision_models import _preparation, place_of
 
     for name, resize in [("resnet50-11ad3fa6.pth", 232), ("resnet50-0676ba61.pth", 256), ("mine.pth", 256)]:
         (tmp_path / name).write_bytes(b"")
@@ -251,7 +251,7 @@ def test_a_file_with_a_published_name_is_prepared_as_published(torchvision: Any,
 def test_heads_are_the_last_linear_layer(torchvision: Any, architecture: str, width: int) -> None:
     import torch
 
-    from poolwright.models.torchvision_models import _empty, headless
+    from poolwright.models.encoders.networks.torchvision_models import _empty, headless
 
     assert peek(spec_of(f"torchvision:{architecture}")).width == width
     with torch.device("meta"), torch.inference_mode():

@@ -13,10 +13,10 @@ import pytest
 
 from poolwright.core.encoder import EncoderSpec
 from poolwright.core.errors import RecipeError
-from poolwright.core.image import Limits
-from poolwright.models.graph import read_graph
-from poolwright.models.load import check_encoder, forget_encoders, load_encoder, peek
-from poolwright.models.prepare import normalised
+from poolwright.core.images.image import Limits
+from poolwright.models.encoders.load import check_encoder, forget_encoders, load_encoder, peek
+from poolwright.models.encoders.onnx_graph import read_graph
+from poolwright.models.encoders.prepare import normalised
 from tests.models.making import MANIFEST, encoded, picture, write_image_graph
 
 
@@ -51,7 +51,7 @@ def test_vectors_are_those_of_the_graph(clip_folder: Path, photos: list[bytes]) 
     assert reasons == [None] * len(photos)
     assert (vectors.dtype, vectors.shape) == (np.float32, (len(photos), 16))
     assert np.abs(np.linalg.norm(vectors, axis=1) - 1).max() < 1e-6
-    from poolwright.models.manifest import described
+    from poolwright.models.encoders.manifest import described
 
     preparation = described(spec_of(clip_folder)).manifest.image.preparation
     pixels = np.zeros((1, 32, 32, 3), np.uint8)

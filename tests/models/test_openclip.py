@@ -15,7 +15,7 @@ from PIL import Image
 
 from poolwright.core.encoder import EncoderSpec
 from poolwright.core.errors import RecipeError
-from poolwright.models.load import check_encoder, forget_encoders, load_encoder, peek
+from poolwright.models.encoders.load import check_encoder, forget_encoders, load_encoder, peek
 from tests.models.making import encoded, picture
 
 CONFIG: dict[str, Any] = {
@@ -84,7 +84,7 @@ def test_vectors_are_those_of_open_clip(open_clip: Any, weights: Path, files: li
 def test_preparation_is_open_clips_to_the_pixel(open_clip: Any, mode: Any, interpolation: Any) -> None:
     from open_clip.transform import PreprocessCfg, image_transform_v2
 
-    from poolwright.models.prepare import Preparation, normalised
+    from poolwright.models.encoders.prepare import Preparation, normalised
 
     config = PreprocessCfg(size=48, resize_mode=mode, interpolation=interpolation, fill_color=7)
     theirs = image_transform_v2(config, is_train=False)
@@ -155,7 +155,7 @@ def test_checks_do_not_import_open_clip(tmp_path: Path) -> None:
 import sys
 from poolwright.core.encoder import EncoderSpec
 from poolwright.core.errors import RecipeError
-from poolwright.models.load import check_encoder, peek
+from poolwright.models.encoders.load import check_encoder, peek
 good = ["ViT-bigG-14/laion2b_s39b_b160k", "ViT-L-14/openai", "RN101-quickgelu/openai", "ViT-B-32/{tmp_path}/w.pt"]
 for place in good:
     check_encoder(EncoderSpec(model="open_clip:" + place))

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from poolwright.core.encoder import EncoderSpec
 from poolwright.core.errors import RecipeError
-from poolwright.models.spec import Model, model_spec
+from poolwright.models.encoders.spec import Model, model_spec
 
 
 class Holder(BaseModel):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from poolwright.core.errors import RecipeError
-from poolwright.models.thresholds import Target, at_threshold, set_threshold
+from poolwright.models.classifiers.thresholds import Target, at_threshold, set_threshold
 
 # Highest first: + + - + - + + - - -
 DECISIONS = np.array([9.0, 8, 7, 6, 5, 4, 3, 2, 1, 0]) - 4.75

@@ -16,12 +16,12 @@ from threadpoolctl import threadpool_limits
 
 from poolwright.core.errors import InputError, PoolwrightError, RecipeError
 from poolwright.core.state import State
-from poolwright.kernels.classifiers import KINDS, decisions
-from poolwright.models.examples import Examples
-from poolwright.models.options import Options
-from poolwright.models.thresholds import Target
-from poolwright.models.trained import Trained, classifier_of
-from poolwright.models.training import train
+from poolwright.kernels.classifiers.parameters import KINDS, decisions
+from poolwright.models.classifiers.examples import Examples
+from poolwright.models.classifiers.options import Options
+from poolwright.models.classifiers.thresholds import Target
+from poolwright.models.classifiers.trained import Trained, classifier_of
+from poolwright.models.classifiers.training import train
 from tests.models.labelled import CHEAP, clouds, options
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from poolwright.core.columns import WELL_KNOWN
 from poolwright.core.errors import RecipeError
-from poolwright.pools.casting import as_given, check_values, given_type
+from poolwright.pools.columns.casting import as_given, check_values, given_type
 
 
 def cast(name: str, values: pa.Array) -> list[object]:

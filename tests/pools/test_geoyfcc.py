@@ -12,8 +12,8 @@ import pytest
 
 from poolwright import api
 from poolwright.core.errors import BadPart, InputError, RecipeError
-from poolwright.pools import yfcc_lines
-from poolwright.pools.geoyfcc import GeoYFCC
+from poolwright.pools.geoyfcc.geoyfcc import GeoYFCC
+from poolwright.pools.yfcc import lines as yfcc_lines
 from poolwright.recipe.recipe import Recipe
 from tests.pools.reading import column, read_all
 

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from poolwright.pools.image_paths import ImagePath, columns, fill
+from poolwright.pools.columns.image_paths import ImagePath, columns, fill
 
 
 @pytest.mark.parametrize(

@@ -25,8 +25,8 @@ import pyarrow as pa
 import pytest
 
 from poolwright.core.errors import InputError
-from poolwright.pools.pandas_frame import plain, read_frame
-from poolwright.pools.pandas_pickle import Forbidden, load_inert
+from poolwright.pools.readers.pandas_frame import plain, read_frame
+from poolwright.pools.readers.pandas_pickle import Forbidden, load_inert
 from tests.pools.old_pickles import FRAMES
 
 pd = pytest.importorskip("pandas")
@@ -216,7 +216,7 @@ FORBIDDEN = {
     "numpy.dtype.__class__": b"\x80\x04" + _global("numpy", "dtype.__class__") + b".",
     "numpy.f2py.crackfortran.myeval": b"cnumpy.f2py.crackfortran\nmyeval\n(V1\ntR.",
     "inst": b"(Vtouch owned\nios\nsystem\n.",
-    "poolwright.pools.pandas_pickle.Inert": b"cpoolwright.pools.pandas_pickle\nInert\n.",
+    "poolwright.pools.readers.pandas_pickle.Inert": b"cpoolwright.pools.pandas_pickle\nInert\n.",
     "a persistent id": b"Powned\n.",
     "a persistent id of any kind": b"\x80\x04K\x01Q.",
 }

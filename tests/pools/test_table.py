@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from poolwright.core.columns import vector_field, vector_model
 from poolwright.core.errors import BadPart, InputError, RecipeError
 from poolwright.core.rows import vector_array
-from poolwright.pools import parquet
+from poolwright.pools.readers import parquet
 from poolwright.pools.table import TablePool, read_parquet
 from tests.pools.reading import column, read_all
 

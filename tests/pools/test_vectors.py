@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from poolwright.core.rows import vectors_of
-from poolwright.pools.vectors import unit_vectors, vectors_of_lists
+from poolwright.pools.columns.vectors import unit_vectors, vectors_of_lists
 
 RANDOM = np.random.default_rng(0)
 

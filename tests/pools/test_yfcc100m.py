@@ -16,9 +16,10 @@ from pydantic import ValidationError
 
 from poolwright import api
 from poolwright.core.errors import BadPart, InputError, RecipeError
-from poolwright.pools import line_blocks, line_cuts
-from poolwright.pools.yfcc100m import Yfcc100m
-from poolwright.pools.yfcc_lines import FIELDS
+from poolwright.pools.readers import line_blocks
+from poolwright.pools.readers import line_ranges as line_cuts
+from poolwright.pools.yfcc.lines import FIELDS
+from poolwright.pools.yfcc.yfcc100m import Yfcc100m
 from tests.pools.reading import column, read_all
 from tests.pools.yfcc import line, lines, write
 

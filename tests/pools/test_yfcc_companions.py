@@ -14,9 +14,9 @@ import pytest
 
 from poolwright import api
 from poolwright.core.errors import ChangedError, InputError, RecipeError
-from poolwright.pools import line_blocks, line_index_build
-from poolwright.pools.line_index import open_index
-from poolwright.pools.yfcc100m import Yfcc100m
+from poolwright.pools.readers import line_blocks, line_index_build
+from poolwright.pools.readers.line_index import open_index
+from poolwright.pools.yfcc.yfcc100m import Yfcc100m
 from tests.pools.reading import column, read_all
 from tests.pools.yfcc import line, lines, write
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from poolwright.pools.url_text import decode
-from poolwright.pools.yfcc_lines import FIELDS, parse
+from poolwright.pools.columns.url_text import decode
+from poolwright.pools.yfcc.lines import FIELDS, parse
 from tests.pools.yfcc import HASH, line
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from poolwright.core.table import Table
-from poolwright.release.huggingface import HuggingFace
-from poolwright.release.layout import About
+from poolwright.release.layouts.huggingface import HuggingFace
+from poolwright.release.layouts.layout import About
 from tests.release.build import pictures, toy_rows, write_table
 
 ABOUT = About(

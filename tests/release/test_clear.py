@@ -16,11 +16,11 @@ import pytest
 
 from poolwright.core.errors import MissingExtra, ReleaseError, StepError
 from poolwright.core.table import Table
-from poolwright.release.avalanche import Avalanche
+from poolwright.release.checks.check import verify
 from poolwright.release.checksums import files_of, write_sums
-from poolwright.release.clear import Clear
-from poolwright.release.layout import About
-from poolwright.release.verify import verify
+from poolwright.release.layouts.avalanche import Avalanche
+from poolwright.release.layouts.clear import Clear
+from poolwright.release.layouts.layout import About
 from tests.release.conftest import ABOUT
 from tests.release.streams import (
     BUCKETS,
@@ -308,7 +308,7 @@ def test_what_cannot_be_a_stream_is_found_before_anything_runs(
         Clear().check(schema.append(pa.field("ID", pa.int64())))
     with pytest.raises(StepError, match="'unlabelled' names the table 'all', which has no column 'bucket'"):
         Clear().check_tables({"all": schema.remove(schema.get_field_index("bucket"))})
-    monkeypatch.setattr("poolwright.release.stream_layout.find_spec", lambda name: None)
+    monkeypatch.setattr("poolwright.release.layouts.streams.stream_layout.find_spec", lambda name: None)
     with pytest.raises(MissingExtra, match=r"features: \[\] leaves them out.*poolwright\[torch\]"):
         Clear().check(schema)
     Clear(features={}).check(schema)

@@ -14,11 +14,11 @@ import yaml
 
 from poolwright.core.errors import ReleaseError, StepError
 from poolwright.core.table import Table
-from poolwright.release import splits
+from poolwright.release.checks.check import verify
 from poolwright.release.checksums import write_sums
-from poolwright.release.huggingface import HuggingFace
-from poolwright.release.layout import About
-from poolwright.release.verify import verify
+from poolwright.release.data import splits
+from poolwright.release.layouts.huggingface import HuggingFace
+from poolwright.release.layouts.layout import About
 from tests.release.build import pictures, toy_rows, write_table
 from tests.release.conftest import ABOUT
 

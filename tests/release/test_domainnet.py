@@ -14,10 +14,10 @@ import pytest
 
 from poolwright.core.errors import ReleaseError, StepError
 from poolwright.core.table import Table
+from poolwright.release.checks.check import verify
 from poolwright.release.checksums import write_sums
-from poolwright.release.domainnet import DomainNet
-from poolwright.release.layout import About
-from poolwright.release.verify import verify
+from poolwright.release.layouts.domainnet import DomainNet
+from poolwright.release.layouts.layout import About
 from tests.release.build import pictures, toy_rows, write_table
 from tests.release.conftest import ABOUT
 

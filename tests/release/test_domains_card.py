@@ -15,10 +15,10 @@ from PIL import Image
 from poolwright.core.errors import ReleaseError, StepError
 from poolwright.core.measured import Matrix, Measured
 from poolwright.core.table import Table
+from poolwright.release.checks.check import verify
 from poolwright.release.domain_counts import count_domains
-from poolwright.release.huggingface import HuggingFace
-from poolwright.release.layout import About
-from poolwright.release.verify import verify
+from poolwright.release.layouts.huggingface import HuggingFace
+from poolwright.release.layouts.layout import About
 from tests.release.build import write_table
 
 MATRIX = Measured(

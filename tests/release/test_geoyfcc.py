@@ -17,10 +17,10 @@ from pydantic import ValidationError
 from poolwright.core.errors import InputError, RecipeError, ReleaseError, StepError
 from poolwright.core.table import Table
 from poolwright.recipe.recipe import Recipe
+from poolwright.release.checks.check import verify
 from poolwright.release.checksums import write_sums
-from poolwright.release.geoyfcc import GeoYFCC
-from poolwright.release.layout import About
-from poolwright.release.verify import verify
+from poolwright.release.layouts.geoyfcc import GeoYFCC
+from poolwright.release.layouts.layout import About
 from tests.release.build import write_table
 from tests.release.conftest import ABOUT
 

@@ -21,12 +21,12 @@ from poolwright.core.errors import ReleaseError, StepError
 from poolwright.core.rows import vector_array
 from poolwright.core.table import Table
 from poolwright.recipe.recipe import Recipe
+from poolwright.release.checks.check import verify
 from poolwright.release.checksums import write_sums
-from poolwright.release.glt import Glt
-from poolwright.release.verify import verify
+from poolwright.release.layouts.glt import Glt
 from tests.release.build import write_table
 from tests.release.conftest import ABOUT
-from tests.split.glt_rows import glt, rows_of
+from tests.steps.split.glt_rows import glt, rows_of
 
 CELLS = {"n01": (90, 40, 20), "n02": (80, 40, 20), "n03": (60, 30, 20), "ä, \"é'": (50, 30, 20), "n05": (50, 25, 10)}
 NUMBERS = {

@@ -19,11 +19,11 @@ import yaml
 
 from poolwright.core.errors import ReleaseError, StepError
 from poolwright.core.table import Table
+from poolwright.release.checks.check import verify
 from poolwright.release.checksums import files_of
-from poolwright.release.huggingface import HuggingFace
-from poolwright.release.layout import About
-from poolwright.release.shards import GROUP_BYTES
-from poolwright.release.verify import verify
+from poolwright.release.data.shards import GROUP_BYTES
+from poolwright.release.layouts.huggingface import HuggingFace
+from poolwright.release.layouts.layout import About
 from tests.release.build import pictures, toy_rows, write_table
 from tests.release.conftest import ABOUT
 
@@ -153,10 +153,10 @@ def test_a_kill_leaves_no_release_and_the_next_call_writes_it(toy: Table, releas
     script = f"""
     import os, signal
     from pathlib import Path
-    import poolwright.release.documents as documents
+    import poolwright.release.card.documents as documents
     from poolwright.core.table import Table
-    from poolwright.release.huggingface import HuggingFace
-    from poolwright.release.layout import About
+    from poolwright.release.layouts.huggingface import HuggingFace
+    from poolwright.release.layouts.layout import About
     documents.write_sums = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
     HuggingFace(figures=False).write(Table(Path({str(toy.folder)!r})), Path({str(tmp_path / "out")!r}), About())
     """

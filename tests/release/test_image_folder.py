@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from poolwright.core.errors import StepError
 from poolwright.core.table import Table
-from poolwright.release.image_folder import ImageFolderLayout
-from poolwright.release.layout import About
-from poolwright.release.naming import safe_name, safe_names, split_names
-from poolwright.release.verify import verify
+from poolwright.release.checks.check import verify
+from poolwright.release.data.naming import safe_name, safe_names, split_names
+from poolwright.release.layouts.image_folder import ImageFolderLayout
+from poolwright.release.layouts.layout import About
 from tests.release.build import pictures, toy_rows, write_table
 
 STRANGE = [

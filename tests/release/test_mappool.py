@@ -14,8 +14,8 @@ from pydantic import ValidationError
 from poolwright.core.errors import StepError
 from poolwright.core.rows import vector_array, vectors_of
 from poolwright.core.table import Table
-from poolwright.release.mappool import MapPool
-from poolwright.release.verify import verify
+from poolwright.release.checks.check import verify
+from poolwright.release.layouts.mappool import MapPool
 from tests.release.build import write_table
 from tests.release.conftest import ABOUT
 
@@ -111,7 +111,7 @@ def test_the_arguments_of_the_command_are_img2datasets_own() -> None:
 
     from poolwright.fetch.img2dataset_tool import arguments
     from poolwright.fetch.options import FetchOptions
-    from poolwright.release.mappool import _fetching
+    from poolwright.release.layouts.mappool import _fetching
 
     class Source:
         schema = pa.schema([("url", pa.string()), ("caption", pa.string()), ("expected_sha256", pa.string())])

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from poolwright.release.checks.check import Verification, verify
 from poolwright.release.checksums import write_sums
-from poolwright.release.verify import Verification, verify
 
 
 @pytest.fixture

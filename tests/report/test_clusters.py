@@ -18,8 +18,8 @@ from poolwright import api
 from poolwright.core.rows import vector_array
 from poolwright.core.table import Table
 from poolwright.recipe.recipe import Recipe
+from poolwright.report.charts.maps import map_of
 from poolwright.report.clusters import PER_SIDE, class_maps
-from poolwright.report.maps import map_of
 from poolwright.report.sheets import Budget
 from poolwright.report.view import TableView
 from tests.calling import call

@@ -8,12 +8,12 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from poolwright.report.long_tail import sets_of
+from poolwright.report.glt_curve import sets_of
 from poolwright.report.page import write_report
 from poolwright.report.view import TableView
 from tests.release.build import write_table
 from tests.report.made import make_table, photos
-from tests.split.glt_rows import counts, glt, rows_of
+from tests.steps.split.glt_rows import counts, glt, rows_of
 
 
 def _rows(classes: int) -> pa.Table:

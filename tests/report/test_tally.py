@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from poolwright.report.charts import nice_top, rank_curve, tick_values
-from poolwright.report.distributions import nice_bins
-from poolwright.report.tally import Histogram, MonthTally, NumberTally, PairTally, PlaceTally, ValueTally
-from poolwright.report.words import cut, duration, percent, short
+from poolwright.report.charts.charts import nice_top, rank_curve, tick_values
+from poolwright.report.charts.distributions import nice_bins
+from poolwright.report.charts.tally import Histogram, MonthTally, NumberTally, PairTally, PlaceTally, ValueTally
+from poolwright.report.charts.words import cut, duration, percent, short
 
 floats = st.lists(st.floats(allow_nan=True, allow_infinity=True), max_size=60)
 

@@ -16,7 +16,7 @@ from poolwright.core.errors import ChangedError, InputError, RecipeError
 from poolwright.demo.demo import clip_folder
 from poolwright.demo.world import draw_world
 from poolwright.recipe.recipe import Recipe
-from poolwright.run.runs import remembered
+from poolwright.run.run import remembered
 from tests.calling import call
 from tests.run.pools import final_files
 from tests.run.test_classify import ROWS, labelled

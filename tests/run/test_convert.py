@@ -14,8 +14,8 @@ import pytest
 import poolwright
 from poolwright import api
 from poolwright.core.errors import ChangedError, InputError, RecipeError
-from poolwright.pools.geoyfcc import GeoYFCC
-from poolwright.run import convert_units
+from poolwright.jobs import convert_units
+from poolwright.pools.geoyfcc.geoyfcc import GeoYFCC
 from tests.calling import call
 from tests.pools.reading import read_all
 

@@ -20,7 +20,7 @@ from poolwright import api
 from poolwright.core.errors import ChangedError, InputError, PoolwrightError, RecipeError, TooManyBad
 from poolwright.core.rows import vector_array
 from poolwright.demo.demo import clip_folder
-from poolwright.models.load import forget_encoders
+from poolwright.models.encoders.load import forget_encoders
 from poolwright.run import write
 from tests.run.pools import STEPS, final_files, make_recipe, make_rows, recipe_data, write_pool
 

@@ -13,10 +13,10 @@ import pytest
 from poolwright.core.errors import RecipeError
 from poolwright.core.measured import Matrix, Measured
 from poolwright.core.rows import vector_array, vectors_of
+from poolwright.measure.measure import check_figure, measure
 from poolwright.recipe.figures import Figure
-from poolwright.run.measure import check_figure, measure
 from tests.release.build import write_table
-from tests.split.glt_rows import glt, rows_of
+from tests.steps.split.glt_rows import glt, rows_of
 
 FIGURE = Figure(name="long tail", table="toy", measure="long_tail", vectors="features")
 CELLS = {f"class {at:02d}": (130, 60, 40) for at in range(10)}

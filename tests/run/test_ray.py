@@ -18,7 +18,7 @@ import sys
 import ray
 from poolwright import api
 from poolwright.core.errors import PoolwrightError
-from poolwright.core.quiet import silence
+from poolwright.core.runtime.quiet import silence
 
 silence()
 ray.init(num_cpus=2, include_dashboard=False, logging_level="error", log_to_driver=False)

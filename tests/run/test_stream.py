@@ -12,9 +12,9 @@ import pytest
 from poolwright.core.errors import RecipeError
 from poolwright.core.measured import Matrix, Measured
 from poolwright.core.rows import vector_array
+from poolwright.measure.forward_transfer import four_means
+from poolwright.measure.measure import check_figure, measure
 from poolwright.recipe.figures import Figure
-from poolwright.run.measure import check_figure, measure
-from poolwright.run.stream import four_means
 from tests.release.build import write_table
 
 BUCKETS = (2, 9, 10, 11)

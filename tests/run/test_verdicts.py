@@ -11,7 +11,7 @@ import pytest
 
 from poolwright import api
 from poolwright.recipe.recipe import Recipe
-from poolwright.release.verify import verify
+from poolwright.release.checks.check import verify
 from tests.calling import call
 from tests.run.test_classify import ROWS, labelled
 

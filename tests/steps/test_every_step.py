@@ -23,7 +23,7 @@ from poolwright.core.frame import Context, MemoryFrame
 from poolwright.core.rows import Rows
 from poolwright.core.state import State
 from poolwright.core.step import Outcome, Step
-from poolwright.models.load import load_encoder
+from poolwright.models.encoders.load import load_encoder
 from poolwright.registry import STEPS, step_class
 from tests.steps.examples import EXAMPLES, Case, cases, made_table
 from tests.steps.tables import CODINGS, tables

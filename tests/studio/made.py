@@ -21,9 +21,9 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from poolwright import api
+from poolwright.annotation.queue.queue import Queue, Settings, make_queue
 from poolwright.recipe.recipe import Recipe
 from poolwright.studio.access import Access, make_access
-from poolwright.verify.queue import Queue, Settings, make_queue
 
 CAPTION = "<script>document.title = 'broken'</script> & \"quoted\""
 

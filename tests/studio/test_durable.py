@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from poolwright.verify.queue import read_queue
-from poolwright.verify.store import STORE, VerdictStore
+from poolwright.annotation.queue.queue import read_queue
+from poolwright.annotation.queue.store import STORE, VerdictStore
 from tests.studio.made import Browser, ask, make_run, new_key
 
 

@@ -8,10 +8,10 @@ from urllib.parse import parse_qsl
 import pytest
 
 from poolwright.core.errors import InputError
-from poolwright.explore.clauses import Among, Between, Contains, Filter, Outcome, Picked, Where
-from poolwright.explore.view import SHUFFLED, View
-from poolwright.studio.exploring.asked import Asked, number, read_asked, shown, words
-from tests.explore.world import make_world, pool_rows
+from poolwright.inspect.views.clauses import Among, Between, Contains, Filter, Outcome, Picked, Where
+from poolwright.inspect.views.view import SHUFFLED, View
+from poolwright.studio.exploring.query_state import Asked, number, read_asked, shown, words
+from tests.inspect.views.world import make_world, pool_rows
 
 
 @pytest.fixture(scope="module")

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from poolwright import api
-from poolwright.explore.clauses import Among, Between, Filter, Outcome, Picked
-from poolwright.explore.search import SCORE, search, text_query
-from poolwright.explore.view import View
+from poolwright.inspect.views.clauses import Among, Between, Filter, Outcome, Picked
+from poolwright.inspect.views.search import SCORE, search, text_query
+from poolwright.inspect.views.view import View
 from poolwright.studio.exploring import views
 from tests.conftest import MadeDemo
 from tests.studio.made import serving

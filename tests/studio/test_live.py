@@ -10,11 +10,11 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from poolwright.annotation.queue.queue import Settings, make_queue
+from poolwright.annotation.queue.store import VerdictStore
 from poolwright.core.errors import InputError
 from poolwright.studio.verifying import live as module
 from poolwright.studio.verifying.live import Answer, LiveQueue
-from poolwright.verify.queue import Settings, make_queue
-from poolwright.verify.store import VerdictStore
 from tests.studio.made import new_key
 
 

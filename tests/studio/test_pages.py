@@ -14,13 +14,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from poolwright import api
+from poolwright.annotation.queue.queue import read_queue
+from poolwright.annotation.sample import accuracy, read_sample
+from poolwright.annotation.verdicts import Verdict
 from poolwright.core.rows import vector_array
 from poolwright.recipe.recipe import Recipe
 from poolwright.studio.access import make_access
 from poolwright.studio.serve import links
-from poolwright.verify.queue import read_queue
-from poolwright.verify.sample import accuracy, read_sample
-from poolwright.verify.verdicts import Verdict
 from tests.calling import call
 from tests.studio.made import Browser, ask, make_run, serving
 

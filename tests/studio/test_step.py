@@ -14,7 +14,7 @@ import yaml
 from poolwright import api
 from poolwright.core.errors import RecipeError, WaitingForPeople
 from poolwright.core.table import Table
-from poolwright.kernels.acceptance import plan
+from poolwright.kernels.statistics.acceptance_sampling import plan
 from poolwright.recipe.recipe import Recipe
 from poolwright.studio.verifying.desks import Desks
 from poolwright.studio.verifying.live import Answer

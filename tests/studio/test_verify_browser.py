@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from poolwright.kernels.acceptance import plan
-from poolwright.verify.store import STORE, VerdictStore
+from poolwright.annotation.queue.store import STORE, VerdictStore
+from poolwright.kernels.statistics.acceptance_sampling import plan
 from tests.studio.made import ask, make_run, serving
 
 CHROMIUM = Path("/usr/bin/chromium")

@@ -16,10 +16,10 @@ from sklearn.preprocessing import StandardScaler
 
 from poolwright.api import train_encoder
 from poolwright.core.encoder import EncoderSpec
-from poolwright.core.image import Limits
-from poolwright.models.load import forget_encoders, load_encoder
-from poolwright.models.mmd_vae import Architecture
-from poolwright.run.train import Trained
+from poolwright.core.images.image import Limits
+from poolwright.jobs.train import Trained
+from poolwright.models.encoders.load import forget_encoders, load_encoder
+from poolwright.models.encoders.networks.mmd_vae import Architecture
 
 SETTINGS = {"size": 32, "channels": 16, "batch": 32, "epochs": 12, "device": "cpu"}
 

@@ -21,10 +21,10 @@ from poolwright.api import train_encoder
 from poolwright.core.encoder import EncoderSpec
 from poolwright.core.errors import ChangedError, RecipeError
 from poolwright.core.table import Table
-from poolwright.models.load import check_encoder, forget_encoders, load_encoder, peek
-from poolwright.models.mmd_vae import Architecture, autoencoder
-from poolwright.run.pictures import list_pictures, open_sources
-from poolwright.run.train import train_encoder as train
+from poolwright.jobs.train import train_encoder as train
+from poolwright.jobs.training_images import list_pictures, open_sources
+from poolwright.models.encoders.load import check_encoder, forget_encoders, load_encoder, peek
+from poolwright.models.encoders.networks.mmd_vae import Architecture, autoencoder
 from poolwright.train.options import train_options
 from tests.calling import call
 
@@ -213,8 +213,8 @@ def test_a_killed_training_ends_with_the_same_weights(trained: Path, photos: Pat
 import time
 from pathlib import Path
 import torch
-from poolwright.run.pictures import open_sources
-from poolwright.run.train import train_encoder
+from poolwright.jobs.training_images import open_sources
+from poolwright.jobs.train import train_encoder
 from poolwright.train.options import train_options
 torch.set_num_threads(1)
 train_encoder(open_sources(["{photos}"]), Path("{tmp_path}/vae"), train_options("mmd-vae", {SMALL}),
@@ -327,7 +327,7 @@ def test_checks_do_not_import_torch(trained: Path) -> None:
     code = f"""
 import sys
 from poolwright.core.encoder import EncoderSpec
-from poolwright.models.load import check_encoder
+from poolwright.models.encoders.load import check_encoder
 check_encoder(EncoderSpec(model="mmd_vae:{trained}"))
 import poolwright.api, poolwright.cli.main
 from poolwright.train.options import train_options

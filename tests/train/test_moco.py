@@ -13,9 +13,9 @@ import pytest
 from poolwright.api import train_encoder
 from poolwright.core.encoder import EncoderSpec
 from poolwright.core.errors import RecipeError
-from poolwright.models.load import forget_encoders, load_encoder, peek
-from poolwright.run.pictures import open_sources
-from poolwright.run.train import train_encoder as train
+from poolwright.jobs.train import train_encoder as train
+from poolwright.jobs.training_images import open_sources
+from poolwright.models.encoders.load import forget_encoders, load_encoder, peek
 from poolwright.train.loop import Views, reproducible
 from poolwright.train.options import MocoOptions, train_options
 
@@ -107,7 +107,7 @@ def test_a_stopped_training_ends_with_the_same_weights(trained: Path, photos: Pa
 def test_views_depend_on_seed_epoch_and_uid_alone(torchvision: Any, photos: Path, tmp_path: Path) -> None:
     import torch
 
-    from poolwright.run.pictures import list_pictures
+    from poolwright.jobs.training_images import list_pictures
     from poolwright.train.moco import MocoTask
 
     pictures = list_pictures(open_sources([photos]), tmp_path, 32, quiet)
@@ -188,7 +188,7 @@ def test_the_report_shows_views(trained: Path) -> None:
 
 
 def test_lightly_asks_no_server(torchvision: Any) -> None:
-    from poolwright.core.quiet import silence
+    from poolwright.core.runtime.quiet import silence
 
     silence()
     assert os.environ["LIGHTLY_DID_VERSION_CHECK"] == "True"

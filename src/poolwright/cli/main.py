@@ -267,7 +267,7 @@ def accuracy(
     estimates = estimate(sheet, verdicts or (), words)
     print_accuracy(estimates)
     if want:
-        from poolwright.kernels.more_verdicts import how_many_more, parse_wanted
+        from poolwright.kernels.statistics.sample_size import how_many_more, parse_wanted
 
         print_more(how_many_more(estimates, parse_wanted(want)), estimates)
 
@@ -347,7 +347,7 @@ def apply_release(
     from poolwright.api import apply
     from poolwright.cli.progress import console_listener
     from poolwright.cli.tables import print_applied
-    from poolwright.run.apply import parse_models
+    from poolwright.jobs.apply import parse_models
 
     with console_listener() as listener:
         applied = apply(
@@ -530,7 +530,7 @@ def verify(
 def main() -> None:
     """Entry point: errors made for people are printed without a traceback."""
     from poolwright.core.errors import PoolwrightError, WaitingForPeople
-    from poolwright.core.quiet import silence
+    from poolwright.core.runtime.quiet import silence
 
     silence()
     # Pillow warns of broken EXIF in pictures that it reads all the same.

@@ -19,17 +19,17 @@ from poolwright.core.table import TableRecord
 
 if TYPE_CHECKING:
     from poolwright.api import Applied, RunResult, TableOutlook
+    from poolwright.core.search_result import Found
     from poolwright.demo.demo import DemoOutcome
-    from poolwright.kernels.accuracy import Estimates
-    from poolwright.kernels.more_verdicts import MoreVerdicts
+    from poolwright.inspect.why import Story
+    from poolwright.jobs.convert import Converted
+    from poolwright.jobs.dry_run import Prediction
+    from poolwright.jobs.train import Trained
+    from poolwright.kernels.statistics.accuracy import Estimates
+    from poolwright.kernels.statistics.sample_size import MoreVerdicts
     from poolwright.recipe.shipped import Shipped
-    from poolwright.release.verify import Verification
-    from poolwright.report.found import Found
-    from poolwright.run.convert import Converted
-    from poolwright.run.dry_run import Prediction
+    from poolwright.release.checks.check import Verification
     from poolwright.run.plan import TablePlan
-    from poolwright.run.train import Trained
-    from poolwright.run.why import Story
     from poolwright.studio.serve import Link
 
 

@@ -69,7 +69,7 @@ class Encoder(Protocol):
 
         Returns:
             float32 (n, width), unit length, NaN where there is none; and per image None or the
-            reason why there is no vector (a name of `poolwright.core.image.REASONS`).
+            reason why there is no vector (a name of `poolwright.core.images.image.REASONS`).
         """
         ...
 

@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from poolwright.annotation.exchange.spreadsheet_cells import guarded
+from poolwright.annotation.exchange.worklist import VERDICTS, Asked, read_asked
 from poolwright.core.files import write_text
-from poolwright.kernels.hashing import hash64, hash_key
-from poolwright.verify.cells import guarded
-from poolwright.verify.desk import VERDICTS, Asked, read_asked
+from poolwright.kernels.selection.hashing import hash64, hash_key
 
 
 @dataclass(frozen=True)

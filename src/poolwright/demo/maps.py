@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from poolwright.annotation.verdicts import NEGATIVE, POSITIVE
 from poolwright.api import accuracy, audit
 from poolwright.core.columns import UID
 from poolwright.core.table import Table
-from poolwright.verify.verdicts import NEGATIVE, POSITIVE
 
 LOOKED_AT = 200
 """Pictures of the shelf that somebody looks at."""

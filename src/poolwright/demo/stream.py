@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from poolwright.annotation.exchange.worklist import read_asked
 from poolwright.core.columns import UID
 from poolwright.core.table import Table
 from poolwright.demo.annotators import Annotator, answer_desk
-from poolwright.verify.desk import read_asked
 
 CLASSES = ("house", "tree", "car", "flower", "bird", "boat", "cat", "fish", "cup", "airplane")
 PEOPLE = (Annotator("ada", error=0.02), Annotator("ben", error=0.04), Annotator("cyd", error=0.25))

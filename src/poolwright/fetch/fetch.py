@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from poolwright.core.errors import CountError, PoolwrightError
 from poolwright.fetch.fetcher import Fetcher, run_async
 from poolwright.fetch.folder import FetchFolder
-from poolwright.fetch.network import Resolve, SystemResolver, import_httpcore, proxy_url
+from poolwright.fetch.http.network import Resolve, SystemResolver, import_httpcore, proxy_url
 from poolwright.fetch.options import FetchOptions
 from poolwright.fetch.outcome import SUCCESS, Outcome
 from poolwright.fetch.repeats import Repeated, repeated

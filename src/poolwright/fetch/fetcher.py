@@ -11,18 +11,18 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-from poolwright.fetch.contents import Inspector
+from poolwright.fetch.finish_shard import again, place
 from poolwright.fetch.folder import FetchFolder
+from poolwright.fetch.http.contents import Inspector
+from poolwright.fetch.http.network import Resolve, open_connections
+from poolwright.fetch.http.request import Reply, Requests
+from poolwright.fetch.http.urls import Target, parse_url
 from poolwright.fetch.journal import Journal
-from poolwright.fetch.network import Resolve, open_connections
 from poolwright.fetch.options import FetchOptions, is_sha256
 from poolwright.fetch.outcome import SUCCESS, Failure, Outcome
-from poolwright.fetch.placing import again, place
 from poolwright.fetch.queues import HostQueues
 from poolwright.fetch.records import EXPECTED, URL
-from poolwright.fetch.request import Reply, Requests
-from poolwright.fetch.urls import Target, parse_url
-from poolwright.kernels.hashing import hash_key
+from poolwright.kernels.selection.hashing import hash_key
 
 
 class Told(Protocol):

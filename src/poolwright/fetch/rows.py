@@ -17,7 +17,7 @@ from poolwright.core.columns import BYTES, HEIGHT, IMAGE_PATH, SHA256, UID, WELL
 from poolwright.core.errors import BadPart
 from poolwright.core.pool import Part, Pool
 from poolwright.core.table import Table
-from poolwright.fetch.contents import EXTENSIONS, UNKNOWN
+from poolwright.fetch.http.contents import EXTENSIONS, UNKNOWN
 from poolwright.fetch.outcome import SUCCESS
 from poolwright.fetch.shard_files import shard_name
 

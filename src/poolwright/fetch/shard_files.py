@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from poolwright.core.files import PARTIAL, remove, sync_folder, write_atomically, write_text
-from poolwright.fetch.contents import EXTENSIONS, UNKNOWN
+from poolwright.fetch.http.contents import EXTENSIONS, UNKNOWN
 from poolwright.fetch.outcome import SUCCESS, Outcome
 from poolwright.fetch.records import caption_of, make_key, metadata, records, statistics
 

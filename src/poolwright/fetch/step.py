@@ -15,7 +15,7 @@ from poolwright.core.files import human_bytes
 from poolwright.core.rows import Rows
 from poolwright.core.state import State
 from poolwright.core.step import Kind, Outcome, Reason, Step
-from poolwright.fetch.network import import_httpcore
+from poolwright.fetch.http.network import import_httpcore
 from poolwright.fetch.options import FetchOptions
 from poolwright.fetch.outcome import CLASSES
 from poolwright.fetch.rows import FETCH_ERROR

@@ -12,13 +12,13 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr,
 from poolwright.core.columns import UID
 from poolwright.core.errors import BadPart, InputError, RecipeError
 from poolwright.core.pool import Part, Pool
-from poolwright.pools.array_columns import ArrayGiven, damage_of, given_of, headers_of, read_whole
-from poolwright.pools.casting import table_of
-from poolwright.pools.mapping import ROW, check_stems, row_uids
-from poolwright.pools.numpy_files import SUFFIXES, ArrayReader, NoArray
-from poolwright.pools.once import Once
-from poolwright.pools.places import Places, Unreadable, base_name, find_files, reading, suffix
-from poolwright.pools.vectors import MadeBy, fewer_rows
+from poolwright.pools.columns.array_columns import ArrayGiven, damage_of, given_of, headers_of, read_whole
+from poolwright.pools.columns.cached import Once
+from poolwright.pools.columns.casting import table_of
+from poolwright.pools.columns.mapping import ROW, check_stems, row_uids
+from poolwright.pools.columns.vectors import MadeBy, fewer_rows
+from poolwright.pools.readers.numpy_files import SUFFIXES, ArrayReader, NoArray
+from poolwright.pools.readers.paths import Places, Unreadable, base_name, find_files, reading, suffix
 
 PART_ROWS = 65_536
 

@@ -14,14 +14,14 @@ from pydantic import Field, PrivateAttr
 from poolwright.core.columns import TEXT, UID
 from poolwright.core.errors import BadPart, RecipeError
 from poolwright.core.pool import Part, Place, Pool
-from poolwright.pools.beside import VectorFiles
-from poolwright.pools.mapping import ROW, Wanted
-from poolwright.pools.once import Once
-from poolwright.pools.parquet import read_footer
-from poolwright.pools.places import base_name, file_system, files_below, is_url, join, map_files
-from poolwright.pools.shards import Shard, find_arrays, read_shard, renamed, shard_parts, source_names
-from poolwright.pools.table_plan import TablePlan, parquet_columns
-from poolwright.pools.vectors import MadeBy
+from poolwright.pools.columns.cached import Once
+from poolwright.pools.columns.mapping import ROW, Wanted
+from poolwright.pools.columns.shards import Shard, find_arrays, read_shard, renamed, shard_parts, source_names
+from poolwright.pools.columns.sidecar_vectors import VectorFiles
+from poolwright.pools.columns.table_plan import TablePlan, parquet_columns
+from poolwright.pools.columns.vectors import MadeBy
+from poolwright.pools.readers.parquet import read_footer
+from poolwright.pools.readers.paths import base_name, file_system, files_below, is_url, join, map_files
 
 IMAGES, TEXTS, METADATA = "img_emb", "text_emb", "metadata"
 _FILE = re.compile(r"(img_emb|text_emb|metadata)/\1_([0-9]+)\.(npy|parquet)")

@@ -16,13 +16,9 @@ from poolwright.core.columns import HEIGHT, UID, WIDTH
 from poolwright.core.errors import BadPart, InputError, RecipeError
 from poolwright.core.pool import Part, Place, Pool
 from poolwright.core.rows import one_array
-from poolwright.pools.beside import VectorFiles
-from poolwright.pools.mapping import Wanted
-from poolwright.pools.numpy_files import read_headers
-from poolwright.pools.once import Once
-from poolwright.pools.parquet import read_footer
-from poolwright.pools.places import Places, Unreadable, base_name, map_files, reading
-from poolwright.pools.shards import (
+from poolwright.pools.columns.cached import Once
+from poolwright.pools.columns.mapping import Wanted
+from poolwright.pools.columns.shards import (
     Shard,
     find_arrays,
     find_numbered,
@@ -32,9 +28,13 @@ from poolwright.pools.shards import (
     shard_parts,
     source_names,
 )
-from poolwright.pools.table_plan import TablePlan, parquet_columns
-from poolwright.pools.uid_pairs import Subset, UidArray, pairs_of_hex
-from poolwright.pools.vectors import MadeBy
+from poolwright.pools.columns.sidecar_vectors import VectorFiles
+from poolwright.pools.columns.table_plan import TablePlan, parquet_columns
+from poolwright.pools.columns.uid_pairs import Subset, UidArray, pairs_of_hex
+from poolwright.pools.columns.vectors import MadeBy
+from poolwright.pools.readers.numpy_files import read_headers
+from poolwright.pools.readers.parquet import read_footer
+from poolwright.pools.readers.paths import Places, Unreadable, base_name, map_files, reading
 
 MODELS = {
     "b32_img": "ViT-B-32/openai",

@@ -13,12 +13,12 @@ from pydantic import Field, PrivateAttr, model_validator
 from poolwright.core.columns import IMAGE, IMAGE_PATH, LATITUDE, LONGITUDE, TAKEN_AT, TEXT, UID, WELL_KNOWN
 from poolwright.core.errors import RecipeError
 from poolwright.core.pool import Part, Place, Pool
-from poolwright.pools.captions import DEFAULT_KEYS, CaptionFiles, caption_columns, caption_files
-from poolwright.pools.casting import as_given, given_type, table_of
-from poolwright.pools.exif import exif_columns
-from poolwright.pools.once import Once
-from poolwright.pools.pattern import Pattern
-from poolwright.pools.places import file_system, files_below, is_url, join, reading
+from poolwright.pools.columns.cached import Once
+from poolwright.pools.columns.captions import DEFAULT_KEYS, CaptionFiles, caption_columns, caption_files
+from poolwright.pools.columns.casting import as_given, given_type, table_of
+from poolwright.pools.columns.exif import exif_columns
+from poolwright.pools.columns.path_pattern import Pattern
+from poolwright.pools.readers.paths import file_system, files_below, is_url, join, reading
 
 EXTENSIONS = ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff")
 PART_FILES = 512

@@ -15,15 +15,15 @@ from poolwright.core.columns import IMAGE, IMAGE_ERROR, IMAGE_PATH, TEXT, UID, W
 from poolwright.core.errors import BadPart, RecipeError
 from poolwright.core.pool import Part, Pool
 from poolwright.core.rows import one_array
-from poolwright.pools.casting import plain, plain_type, table_of
+from poolwright.pools.columns.cached import Once
+from poolwright.pools.columns.casting import plain, plain_type, table_of
+from poolwright.pools.columns.mapping import Given, Wanted
+from poolwright.pools.columns.shards import renamed, source_names
+from poolwright.pools.columns.table_plan import parquet_columns
 from poolwright.pools.img2dataset_shards import Download, find_downloads, is_image
-from poolwright.pools.mapping import Given, Wanted
-from poolwright.pools.once import Once
-from poolwright.pools.parquet import read_parquet
-from poolwright.pools.places import Places, base_name, map_files, reading, stem
-from poolwright.pools.shards import renamed, source_names
-from poolwright.pools.table_plan import parquet_columns
-from poolwright.pools.tar_images import TarImages
+from poolwright.pools.readers.parquet import read_parquet
+from poolwright.pools.readers.paths import Places, base_name, map_files, reading, stem
+from poolwright.pools.readers.tar_images import TarImages
 
 KEY, STATUS, SUCCESS = "key", "status", "success"
 IMAGE_ROWS = 256

@@ -13,8 +13,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from poolwright.core.errors import RecipeError
-from poolwright.pools.parquet import Footer, read_footer
-from poolwright.pools.places import (
+from poolwright.pools.columns.shards import is_file, numeric_order
+from poolwright.pools.readers.parquet import Footer, read_footer
+from poolwright.pools.readers.paths import (
     base_name,
     file_system,
     files_below,
@@ -24,8 +25,7 @@ from poolwright.pools.places import (
     map_files,
     open_file,
 )
-from poolwright.pools.shards import is_file, numeric_order
-from poolwright.pools.tar_images import EXTENSIONS, cut_off
+from poolwright.pools.readers.tar_images import EXTENSIONS, cut_off
 
 _UNFINISHED = "it is still being written, or was only copied in part"
 

@@ -12,14 +12,11 @@ from pydantic import Field, PrivateAttr, field_validator
 from poolwright.core.columns import IMAGE, IMAGE_PATH, WELL_KNOWN
 from poolwright.core.errors import BadPart, InputError, RecipeError
 from poolwright.core.pool import Part, Place, Pool
-from poolwright.pools import csv_files, json_lines
-from poolwright.pools.beside import TableVectors, VectorReader, find_vectors
-from poolwright.pools.casting import table_of
-from poolwright.pools.mapping import ROW, Given, Wanted, check_stems, row_uids
-from poolwright.pools.once import Once
-from poolwright.pools.parquet import Footer, read_footer, read_parquet
-from poolwright.pools.places import Places, find_files, is_url, map_files, reading
-from poolwright.pools.table_plan import (
+from poolwright.pools.columns.cached import Once
+from poolwright.pools.columns.casting import table_of
+from poolwright.pools.columns.mapping import ROW, Given, Wanted, check_stems, row_uids
+from poolwright.pools.columns.sidecar_vectors import TableVectors, VectorReader, find_vectors
+from poolwright.pools.columns.table_plan import (
     SUFFIXES,
     Format,
     TablePlan,
@@ -29,7 +26,10 @@ from poolwright.pools.table_plan import (
     text_columns,
     text_parts,
 )
-from poolwright.pools.vectors import fewer_rows
+from poolwright.pools.columns.vectors import fewer_rows
+from poolwright.pools.readers import csv_files, json_lines
+from poolwright.pools.readers.parquet import Footer, read_footer, read_parquet
+from poolwright.pools.readers.paths import Places, find_files, is_url, map_files, reading
 
 __all__ = ["TablePool", "TableVectors", "read_parquet"]
 

@@ -14,7 +14,7 @@ from poolwright.core.encoder import EncoderSpec
 from poolwright.recipe.recipe import RecipeBody
 from poolwright.recipe.tables import TableBody
 from poolwright.registry import LAYOUTS, POOLS, STEPS, layout_class, pool_class, step_class
-from poolwright.release.layout import About
+from poolwright.release.layouts.layout import About
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 

@@ -20,7 +20,7 @@ from poolwright.recipe.source import Key, RecipeSource, from_data, read_source
 from poolwright.recipe.tables import TableBody, TableSpec, make_table
 from poolwright.recipe.validation import as_recipe_error, validate
 from poolwright.registry import POOLS, layout_class, pool_class
-from poolwright.release.layout import About, Layout
+from poolwright.release.layouts.layout import About, Layout
 
 RECIPE_VERSION = 1
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*\Z", re.IGNORECASE)
@@ -191,7 +191,7 @@ def _known_table(name: str, key: Key, source: RecipeSource, body: RecipeBody) ->
 
 
 def _model(name: str, data: Any, source: RecipeSource, context: Mapping[str, Any]) -> EncoderSpec:
-    from poolwright.models.spec import model_spec
+    from poolwright.models.encoders.spec import model_spec
 
     try:
         return model_spec(data, context)

@@ -13,7 +13,7 @@ from poolwright.core.errors import PoolwrightError, RecipeError
 from poolwright.core.params import Share
 from poolwright.core.step import Step
 from poolwright.fetch.step import Fetch
-from poolwright.models.spec import model_spec
+from poolwright.models.encoders.spec import model_spec
 from poolwright.recipe.released import LearnedState, Released, ReleasedStep, read_released
 from poolwright.recipe.source import Key, RecipeSource
 from poolwright.recipe.validation import validate

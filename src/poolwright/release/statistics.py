@@ -16,7 +16,7 @@ from poolwright.core import columns as names
 from poolwright.core.columns import LONG_TAIL, is_groupable
 from poolwright.core.rows import Rows
 from poolwright.core.table import Table
-from poolwright.kernels.long_tail import LongTail, count_sets, has_sets
+from poolwright.reference.glt_sets import LongTail, count_sets, has_sets
 from poolwright.release.domain_counts import DomainCounts, count_domains
 
 MOST_VALUES = 60

@@ -14,12 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from poolwright.core.errors import InputError, MissingExtra, RecipeError, did_you_mean
-from poolwright.kernels.words import rows as in_rows
+from poolwright.core.wording import rows as in_rows
+from poolwright.report.charts.words import cut
 from poolwright.report.clusters import PER_SIDE, ClassMap, class_maps, class_names
+from poolwright.report.images.thumbnails import Thumbnail
 from poolwright.report.sheets import Budget, Card
-from poolwright.report.thumbnails import Thumbnail
 from poolwright.report.view import TableView
-from poolwright.report.words import cut
 
 COLOURS = (
     *("#2b6f9e", "#d9822b", "#3a8f5c", "#b8433f", "#7b5ea7"),

@@ -14,11 +14,11 @@ from poolwright.core.columns import UID, is_vector
 from poolwright.core.errors import MissingExtra
 from poolwright.core.rows import one_array
 from poolwright.core.table import StepRecord, Table
-from poolwright.kernels.groups import Groups, groups_of
-from poolwright.kernels.hashing import hash_key
-from poolwright.kernels.ranks import hash_ranks
-from poolwright.report.distributions import BATCH_ROWS
-from poolwright.report.maps import ROWS, map_of
+from poolwright.kernels.selection.groups import Groups, groups_of
+from poolwright.kernels.selection.hashing import hash_key
+from poolwright.kernels.selection.ranks import hash_ranks
+from poolwright.report.charts.distributions import BATCH_ROWS
+from poolwright.report.charts.maps import ROWS, map_of
 from poolwright.report.sheets import Budget, Card, fetch, sheets_of
 from poolwright.report.view import TableView
 

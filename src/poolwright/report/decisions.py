@@ -9,11 +9,11 @@ from itertools import pairwise
 import numpy as np
 
 from poolwright.core.table import DECISIONS, StepRecord, Table
-from poolwright.kernels.words import number
-from poolwright.kernels.words import rows as in_rows
-from poolwright.report.charts import Line, Tick, columns, tick_values
+from poolwright.core.wording import number
+from poolwright.core.wording import rows as in_rows
+from poolwright.report.charts.charts import Line, Tick, columns, tick_values
+from poolwright.report.charts.words import figure, short
 from poolwright.report.figures import Plot
-from poolwright.report.words import figure, short
 
 _BINS = 60
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from poolwright.core.columns import LATITUDE, LONGITUDE, describe
-from poolwright.kernels.words import rows as in_rows
-from poolwright.report.charts import (
+from poolwright.core.wording import rows as in_rows
+from poolwright.report.charts.charts import (
     Line,
     Markup,
     Segment,
@@ -20,9 +20,9 @@ from poolwright.report.charts import (
     rank_curve,
     tick_values,
 )
-from poolwright.report.distributions import Distributions, Numbers, in_order
-from poolwright.report.limits import Limit
-from poolwright.report.words import cut, figure, percent, short
+from poolwright.report.charts.distributions import Distributions, Numbers, in_order
+from poolwright.report.charts.limits import Limit
+from poolwright.report.charts.words import cut, figure, percent, short
 
 LARGEST, SMALLEST = 30, 10
 _NAME = 60

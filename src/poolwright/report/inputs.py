@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from poolwright.core.files import human_bytes
 from poolwright.core.table import InputFile, InputPart, TableRecord
-from poolwright.report.words import counted, cut
+from poolwright.report.charts.words import counted, cut
 
 _MOST_PARTS, _MOST_FILES = 12, 4
 

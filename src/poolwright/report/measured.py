@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from poolwright.core.measured import Matrix, Measured
-from poolwright.report.words import cut
+from poolwright.report.charts.words import cut
 
 
 @dataclass(frozen=True)

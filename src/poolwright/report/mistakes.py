@@ -10,8 +10,8 @@ import numpy as np
 
 from poolwright.core.columns import SIMILARITY, UID
 from poolwright.core.rows import Rows
-from poolwright.kernels.hashing import hash64, hash_key
-from poolwright.report.distributions import BATCH_ROWS
+from poolwright.kernels.selection.hashing import hash64, hash_key
+from poolwright.report.charts.distributions import BATCH_ROWS
 from poolwright.report.sheets import Budget, Sheet, sheets_of
 from poolwright.report.view import TableView
 

@@ -13,21 +13,21 @@ from typing import Any
 from poolwright.core.errors import InputError, MissingExtra
 from poolwright.core.files import write_text
 from poolwright.core.table import Table
-from poolwright.models.compared import Compared, compared
+from poolwright.models.classifiers.comparison_text import Compared, compared
 from poolwright.report import figures, measured, story, times
-from poolwright.report.charts import Markup, dots
+from poolwright.report.charts.charts import Markup, dots
+from poolwright.report.charts.distributions import Distributions, read_distributions
+from poolwright.report.charts.limits import limits_of
+from poolwright.report.charts.tally import Bins
+from poolwright.report.charts.words import clean, cut
 from poolwright.report.clusters import PER_SIDE, ClassMap, class_maps
 from poolwright.report.decisions import decision_plots
-from poolwright.report.distributions import Distributions, read_distributions
+from poolwright.report.glt_curve import Sets, sets_of
+from poolwright.report.images.thumbnails import Thumbnail
 from poolwright.report.inputs import Inputs, describe_inputs
-from poolwright.report.limits import limits_of
-from poolwright.report.long_tail import Sets, sets_of
 from poolwright.report.mistakes import mistake_sheets
 from poolwright.report.sheets import Budget, Sheet, dropped_sheets, kept_sheets, share_budget
-from poolwright.report.tally import Bins
-from poolwright.report.thumbnails import Thumbnail
 from poolwright.report.view import TableView
-from poolwright.report.words import clean, cut
 
 MOST_PICTURES = 1_600
 MOST_PICTURE_BYTES = 5_000_000

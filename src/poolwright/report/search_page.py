@@ -10,14 +10,14 @@ import numpy as np
 
 from poolwright.core.columns import LABEL
 from poolwright.core.files import write_text
-from poolwright.report.charts import Line, Markup, Tick, columns, count_ticks, nice_top, scatter, tick_values
-from poolwright.report.contact_sheet import write_contact_sheet
+from poolwright.core.search_result import Contest, Found, Ranked
+from poolwright.report.charts.charts import Line, Markup, Tick, columns, count_ticks, nice_top, scatter, tick_values
+from poolwright.report.charts.words import cut, percent, short
 from poolwright.report.figures import Plot
-from poolwright.report.found import Contest, Found, Ranked
+from poolwright.report.images.contact_sheet import write_contact_sheet
 from poolwright.report.page import resource, template
 from poolwright.report.sheets import Budget, Card, Sheet, cards_of
 from poolwright.report.view import TableView
-from poolwright.report.words import cut, percent, short
 
 _BYTES_EACH = 9_000
 _BINS = 60

@@ -14,15 +14,15 @@ import pyarrow.parquet as pq
 
 from poolwright.core.columns import IMAGE, IMAGE_ERROR, IMAGE_PATH, SIMILARITY, TEXT, TITLE, UID
 from poolwright.core.errors import PoolwrightError
-from poolwright.core.image import REASONS
+from poolwright.core.images.image import REASONS
 from poolwright.core.rows import Rows
 from poolwright.core.table import ReasonRecord, Table
-from poolwright.kernels.hashing import hash64, hash_key
-from poolwright.kernels.words import number
-from poolwright.report.distributions import BATCH_ROWS
-from poolwright.report.thumbnails import NO_ROOM, Thumbnail, thumbnail
+from poolwright.core.wording import number
+from poolwright.kernels.selection.hashing import hash64, hash_key
+from poolwright.report.charts.distributions import BATCH_ROWS
+from poolwright.report.charts.words import cut
+from poolwright.report.images.thumbnails import NO_ROOM, Thumbnail, thumbnail
 from poolwright.report.view import TableView
-from poolwright.report.words import cut
 
 CLASSES, PER_CLASS, PER_REASON = 12, 8, 16
 _FEWEST_PER_REASON = 4

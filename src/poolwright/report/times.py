@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from poolwright.kernels.words import rows as in_rows
-from poolwright.report.charts import Tick, columns, count_ticks, nice_top
-from poolwright.report.distributions import Distributions
+from poolwright.core.wording import rows as in_rows
+from poolwright.report.charts.charts import Tick, columns, count_ticks, nice_top
+from poolwright.report.charts.distributions import Distributions
 from poolwright.report.figures import Plot, meaning_of
 
 _MONTHLY, _YEARLY = 36, 12 * 150

@@ -12,8 +12,8 @@ from poolwright.core.columns import ROW_ERROR, UID
 from poolwright.core.rows import Rows
 from poolwright.core.state import State
 from poolwright.core.table import LEDGER_SCHEMA
-from poolwright.kernels.hashing import hash64
-from poolwright.run.flow import Flow, Mapped
+from poolwright.kernels.selection.hashing import hash64
+from poolwright.run.batches import Flow, Mapped
 
 _HASH_KEY = 0x706F6F6C  # any fixed key: these hashes only find candidates
 _HASHES_AT_ONCE = 200_000_000

@@ -17,7 +17,7 @@ from itertools import count
 from typing import Any, TypeVar
 
 from poolwright.core.errors import MissingExtra, PoolwrightError, RecipeError
-from poolwright.core.quiet import import_daft, one_torch_thread
+from poolwright.core.runtime.quiet import import_daft, one_torch_thread
 
 R = TypeVar("R")
 

@@ -27,8 +27,8 @@ from poolwright.core.table import (
     TableRecord,
     VectorRecord,
 )
+from poolwright.run.batches import add_tallies
 from poolwright.run.engine import Engine
-from poolwright.run.flow import add_tallies
 from poolwright.run.identity import versions
 from poolwright.run.plan import StepPlan, TablePlan
 from poolwright.run.write import UnitResult, ledger_file, part_file

@@ -12,11 +12,11 @@ import pyarrow as pa
 
 from poolwright.core.columns import IMAGE, IMAGE_ERROR, IMAGE_PATH, WELL_KNOWN
 from poolwright.core.errors import InputError
-from poolwright.core.image import read_bytes
+from poolwright.core.images.image import read_bytes
 from poolwright.core.pool import Part, Pool
 from poolwright.core.rows import Rows
 from poolwright.core.table import Table
-from poolwright.pools.parquet import read_parquet
+from poolwright.pools.readers.parquet import read_parquet
 
 VIRTUAL = (IMAGE, IMAGE_ERROR)
 """Columns that are read through `image_path` when a step needs them, and never stored."""

@@ -17,8 +17,8 @@ from poolwright.core.columns import is_text, is_vector
 from poolwright.core.files import digest_file, write_atomically, write_text
 from poolwright.core.rows import Rows, one_array, vector_array, vectors_of
 from poolwright.core.table import LEDGER_SCHEMA
-from poolwright.run.flow import Batch, Flow, add_tallies, stage_folder, tallies_file
-from poolwright.run.spent import Spent
+from poolwright.run.batches import Batch, Flow, add_tallies, stage_folder, tallies_file
+from poolwright.run.timing import Spent
 
 ROW_GROUP_BYTES = 4 << 20
 ROW_GROUP_ROWS = 131_072

@@ -15,12 +15,12 @@ import pyarrow as pa
 
 from poolwright.core.columns import IMAGE, IMAGE_ERROR, IMAGE_PATH, UID
 from poolwright.core.errors import InputError
-from poolwright.core.image import read_bytes
+from poolwright.core.images.image import read_bytes
 from poolwright.core.pool import Part
 from poolwright.core.rows import one_array
 from poolwright.core.table import RECORD, Table
-from poolwright.kernels.lookup import Lookup
-from poolwright.run.runs import MEMORY, Run, remembered
+from poolwright.kernels.selection.lookup import Lookup
+from poolwright.run.run import MEMORY, Run, remembered
 from poolwright.run.source import Piece, Source, table_source
 from poolwright.studio.pictures import MOST_CACHED, reduced
 

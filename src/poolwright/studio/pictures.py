@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 
-from poolwright.core.image import Limits, open_image
+from poolwright.core.images.image import Limits, open_image
 
 EDGES = (160, 320, 640, 1280, 2560)
 """Longer edges that pictures are drawn with, in pixels."""

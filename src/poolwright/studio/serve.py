@@ -51,7 +51,7 @@ def serve(
     import uvicorn
 
     from poolwright.run.lock import run_lock
-    from poolwright.run.runs import remembered
+    from poolwright.run.run import remembered
     from poolwright.studio.app import create_app
 
     people = [check_name(name) for name in annotators]

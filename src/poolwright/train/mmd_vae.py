@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from poolwright.core.image import Limits
-from poolwright.core.quiet import import_torch
-from poolwright.models.mmd_vae import autoencoder, set_scale, unscaled
+from poolwright.core.images.image import Limits
+from poolwright.core.runtime.quiet import import_torch
+from poolwright.models.encoders.networks.mmd_vae import autoencoder, set_scale, unscaled
 from poolwright.train.loop import Images, cosine
 from poolwright.train.options import MmdVaeOptions
 from poolwright.train.pictures import Pictures

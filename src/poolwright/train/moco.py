@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from poolwright.core.errors import RecipeError
-from poolwright.core.image import Limits, open_image
-from poolwright.core.quiet import import_torch, silence
-from poolwright.models.moco import PREPARATION, backbone
-from poolwright.models.network import import_library
+from poolwright.core.images.image import Limits, open_image
+from poolwright.core.runtime.quiet import import_torch, silence
+from poolwright.models.encoders.networks.moco import PREPARATION, backbone
+from poolwright.models.encoders.networks.network import import_library
 from poolwright.train.loop import Images, cosine
 from poolwright.train.options import MocoOptions
 from poolwright.train.pictures import Pictures

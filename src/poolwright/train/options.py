@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from poolwright.core.errors import RecipeError, did_you_mean
-from poolwright.models.mmd_vae import Architecture
+from poolwright.models.encoders.networks.mmd_vae import Architecture
 
 
 class TrainOptions(BaseModel):

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from poolwright.core.image import read_bytes
-from poolwright.kernels.hashing import hash64, hash_key
+from poolwright.core.images.image import read_bytes
+from poolwright.kernels.selection.hashing import hash64, hash_key
 
 
 @dataclass(frozen=True)

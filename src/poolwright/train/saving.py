@@ -9,11 +9,11 @@ from typing import Any
 
 from poolwright.core.errors import MissingExtra
 from poolwright.core.files import write_atomically, write_text
-from poolwright.core.quiet import import_torch
-from poolwright.models.mmd_vae import MANIFEST, WEIGHTS, Manifest, manifest_text
-from poolwright.models.moco import PREPARATION
-from poolwright.models.training_record import TrainingRecord, curve_of
-from poolwright.models.vectors import file_digest
+from poolwright.core.runtime.quiet import import_torch
+from poolwright.models.encoders.networks.mmd_vae import MANIFEST, WEIGHTS, Manifest, manifest_text
+from poolwright.models.encoders.networks.moco import PREPARATION
+from poolwright.models.encoders.networks.training_record import TrainingRecord, curve_of
+from poolwright.models.encoders.vectors import file_digest
 from poolwright.train.loop import Progress
 from poolwright.train.mmd_vae import MmdVaeTask
 from poolwright.train.moco import MocoTask

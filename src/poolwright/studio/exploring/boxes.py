@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 
 from poolwright.core.columns import LABEL, SIMILARITY, SPLIT
-from poolwright.explore.answers import Histogram
-from poolwright.explore.build import DROPPED_BY
-from poolwright.explore.clauses import Among, Between, Filter
-from poolwright.explore.search import SCORE, Search
-from poolwright.explore.view import View
-from poolwright.studio.exploring.asked import Asked, shown
+from poolwright.inspect.views.answers import Histogram
+from poolwright.inspect.views.build import DROPPED_BY
+from poolwright.inspect.views.clauses import Among, Between, Filter
+from poolwright.inspect.views.search import SCORE, Search
+from poolwright.inspect.views.view import View
+from poolwright.studio.exploring.query_state import Asked, shown
 
 FACET_VALUES = 10
 MOST_FACET_VALUES = 200

@@ -21,12 +21,12 @@ from poolwright.core.columns import (
     UID,
     URL,
 )
-from poolwright.explore.answers import Counts
-from poolwright.explore.build import DROPPED_BY
-from poolwright.explore.clauses import Between, Filter, Outcome
-from poolwright.explore.search import SCORE, Search
-from poolwright.explore.view import View
-from poolwright.studio.exploring.asked import Asked, brief
+from poolwright.inspect.views.answers import Counts
+from poolwright.inspect.views.build import DROPPED_BY
+from poolwright.inspect.views.clauses import Between, Filter, Outcome
+from poolwright.inspect.views.search import SCORE, Search
+from poolwright.inspect.views.view import View
+from poolwright.studio.exploring.query_state import Asked, brief
 
 PAGE = 60
 

@@ -13,13 +13,13 @@ from fastapi.responses import RedirectResponse, Response
 
 from poolwright.core.columns import UID
 from poolwright.core.errors import PoolwrightError
-from poolwright.explore.answers import Counts
-from poolwright.explore.clauses import Filter
-from poolwright.explore.comparing import Difference, differences
-from poolwright.explore.view import SHUFFLED, View
-from poolwright.studio.exploring.asked import Asked, Pairs, read_asked, shown, words
+from poolwright.inspect.views.answers import Counts
+from poolwright.inspect.views.clauses import Filter
+from poolwright.inspect.views.comparing import Difference, differences
+from poolwright.inspect.views.view import SHUFFLED, View
 from poolwright.studio.exploring.boxes import facet_order, no_value
 from poolwright.studio.exploring.cards import base_of, filter_of
+from poolwright.studio.exploring.query_state import Asked, Pairs, read_asked, shown, words
 from poolwright.studio.exploring.rows import ViewsOf, open_view
 from poolwright.studio.exploring.views import Views
 from poolwright.studio.pages import StudioOf, page

@@ -15,17 +15,17 @@ from pydantic import BaseModel, Field
 
 from poolwright.core.columns import LABEL, TEXT, TITLE, UID
 from poolwright.core.errors import InputError
-from poolwright.explore.build import DROPPED_BY
-from poolwright.explore.clauses import Filter, Picked
-from poolwright.explore.colours import NOTHING, OTHER, colours
-from poolwright.explore.projection import METHODS, Method, Projection, known_projection
-from poolwright.explore.search import SCORE
-from poolwright.explore.selections import save_selection
-from poolwright.explore.vectors import vector_columns
-from poolwright.explore.view import SHUFFLED, View
-from poolwright.studio.exploring.asked import Asked, brief, number, read_asked, shown, words
+from poolwright.inspect.views.build import DROPPED_BY
+from poolwright.inspect.views.clauses import Filter, Picked
+from poolwright.inspect.views.colours import NOTHING, OTHER, colours
+from poolwright.inspect.views.projection import METHODS, Method, Projection, known_projection
+from poolwright.inspect.views.search import SCORE
+from poolwright.inspect.views.selections import save_selection
+from poolwright.inspect.views.vectors import vector_columns
+from poolwright.inspect.views.view import SHUFFLED, View
 from poolwright.studio.exploring.boxes import facet_order, no_value
 from poolwright.studio.exploring.cards import base_of, filter_of
+from poolwright.studio.exploring.query_state import Asked, brief, number, read_asked, shown, words
 from poolwright.studio.exploring.rows import At, Of, ViewsOf, open_view, read_again, ready, same
 from poolwright.studio.exploring.views import Views, Work
 from poolwright.studio.pages import StudioOf, page

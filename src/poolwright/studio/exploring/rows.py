@@ -13,13 +13,12 @@ from fastapi.responses import RedirectResponse, Response, StreamingResponse
 
 from poolwright.core.columns import UID
 from poolwright.core.errors import InputError, PoolwrightError
-from poolwright.explore.build import DROPPED_BY
-from poolwright.explore.images import values_of
-from poolwright.explore.search import SCORE, Search, text_classes, text_encoder
-from poolwright.explore.vectors import vector_columns
-from poolwright.explore.view import SHUFFLED, View
-from poolwright.run.why import why
-from poolwright.studio.exploring.asked import Asked, brief, read_asked, words
+from poolwright.inspect.views.build import DROPPED_BY
+from poolwright.inspect.views.images import values_of
+from poolwright.inspect.views.search import SCORE, Search, text_classes, text_encoder
+from poolwright.inspect.views.vectors import vector_columns
+from poolwright.inspect.views.view import SHUFFLED, View
+from poolwright.inspect.why import why
 from poolwright.studio.exploring.boxes import (
     FACET_VALUES,
     MOST_FACET_VALUES,
@@ -38,6 +37,7 @@ from poolwright.studio.exploring.cards import (
     steps_of,
     table_columns,
 )
+from poolwright.studio.exploring.query_state import Asked, brief, read_asked, words
 from poolwright.studio.exploring.views import Views, Work
 from poolwright.studio.pages import StudioOf, page
 from poolwright.studio.pictures import nearest_edge

@@ -11,15 +11,15 @@ from pathlib import Path
 import numpy as np
 
 from poolwright.core.errors import PoolwrightError
-from poolwright.explore.build import build_index, index_folder, read_index
-from poolwright.explore.clauses import Filter, Picked
-from poolwright.explore.images import image_of
-from poolwright.explore.projection import Method, known_projection, project
-from poolwright.explore.search import Query, Search, like_query, search, text_query
-from poolwright.explore.selections import save_selection
-from poolwright.explore.vectors import vector_columns
-from poolwright.explore.view import View
-from poolwright.studio.exploring.asked import Asked
+from poolwright.inspect.views.build import build_index, index_folder, read_index
+from poolwright.inspect.views.clauses import Filter, Picked
+from poolwright.inspect.views.images import image_of
+from poolwright.inspect.views.projection import Method, known_projection, project
+from poolwright.inspect.views.search import Query, Search, like_query, search, text_query
+from poolwright.inspect.views.selections import save_selection
+from poolwright.inspect.views.vectors import vector_columns
+from poolwright.inspect.views.view import View
+from poolwright.studio.exploring.query_state import Asked
 from poolwright.studio.opened import OpenedRun, PictureCache
 from poolwright.studio.pictures import reduced
 

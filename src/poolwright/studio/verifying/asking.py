@@ -11,12 +11,12 @@ from fastapi.responses import RedirectResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
+from poolwright.annotation.certificate import told
 from poolwright.core.columns import is_vector
 from poolwright.core.errors import InputError
 from poolwright.studio.pages import SessionOf, StudioOf, page
 from poolwright.studio.verifying.guide import Guide, read_guide
 from poolwright.studio.verifying.live import MOST_AT_ONCE, Answer, Card, LiveQueue
-from poolwright.verify.certificate import told
 
 router = APIRouter(prefix="/verify/{queue}")
 
@@ -170,7 +170,7 @@ def row(request: Request, studio: StudioOf, live: LiveOf, uid: Annotated[str, Qu
 @router.get("/shown/{number}")
 def shown(live: LiveOf, number: int) -> Response:
     """A picture of the instructions, drawn anew."""
-    from poolwright.core.image import read_bytes
+    from poolwright.core.images.image import read_bytes
     from poolwright.studio.pictures import reduced
 
     guide, path = guide_of(live), live.queue.instructions

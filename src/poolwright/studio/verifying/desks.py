@@ -6,11 +6,11 @@ import threading
 import time
 from pathlib import Path
 
+from poolwright.annotation.exchange.import_export import ANSWERS, said_in_files
+from poolwright.annotation.queue.queue import ASKED, SETTINGS, list_queues, read_queue
+from poolwright.annotation.queue.store import STORE, VerdictStore
 from poolwright.core.errors import InputError
 from poolwright.studio.verifying.live import LiveQueue
-from poolwright.verify.exchange import ANSWERS, said_in_files
-from poolwright.verify.queue import ASKED, SETTINGS, list_queues, read_queue
-from poolwright.verify.store import STORE, VerdictStore
 
 _WRITE_SECONDS = 2.0
 

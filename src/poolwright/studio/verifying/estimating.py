@@ -9,13 +9,13 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
+from poolwright.annotation.sample import accuracy
 from poolwright.core.errors import PoolwrightError
-from poolwright.kernels.accuracy import MEASURES, Estimates
-from poolwright.kernels.more_verdicts import MoreVerdicts, how_many_more, parse_wanted
+from poolwright.kernels.statistics.accuracy import MEASURES, Estimates
+from poolwright.kernels.statistics.sample_size import MoreVerdicts, how_many_more, parse_wanted
 from poolwright.studio.pages import page
 from poolwright.studio.verifying.asking import LiveOf
 from poolwright.studio.verifying.live import LiveQueue
-from poolwright.verify.sample import accuracy
 
 router = APIRouter(prefix="/verify/{queue}")
 

@@ -10,14 +10,14 @@ from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
+from poolwright.annotation.certificate import certificate, write_certificate
+from poolwright.annotation.exchange.import_export import as_said, write_answers
+from poolwright.annotation.queue.queue import Queue
+from poolwright.annotation.queue.store import WITHDRAWN, Said, VerdictStore
+from poolwright.annotation.queue.tally import GroupTally, Snapshot, Tally
+from poolwright.annotation.verdicts import Verdict
 from poolwright.core.errors import InputError
-from poolwright.kernels.hashing import hash64
-from poolwright.verify.certificate import certificate, write_certificate
-from poolwright.verify.exchange import as_said, write_answers
-from poolwright.verify.queue import Queue
-from poolwright.verify.store import WITHDRAWN, Said, VerdictStore
-from poolwright.verify.tally import GroupTally, Snapshot, Tally
-from poolwright.verify.verdicts import Verdict
+from poolwright.kernels.selection.hashing import hash64
 
 LEASE_SECONDS = 240.0
 """How long a picture that somebody is shown is kept from others."""

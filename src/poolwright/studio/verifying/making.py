@@ -9,6 +9,7 @@ import pyarrow as pa
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import Response
 
+from poolwright.annotation.queue.queue import Settings, make_queue
 from poolwright.core.columns import IMAGE_PATH, TEXT, UID, URL, is_vector
 from poolwright.core.errors import RecipeError
 from poolwright.core.files import digest_file
@@ -16,7 +17,6 @@ from poolwright.core.params import parse_share
 from poolwright.core.table import RECORD, Table
 from poolwright.studio.opened import Studio
 from poolwright.studio.pages import SessionOf, StudioOf, only_owner, page
-from poolwright.verify.queue import Settings, make_queue
 
 router = APIRouter(prefix="/verify")
 
@@ -85,7 +85,7 @@ def sample(
     overlap: Annotated[int, Form(ge=1, le=20)] = 1,
 ) -> Response:
     """A queue of the rows of an audit: kept and dropped by a classifier, for estimates of its accuracy."""
-    from poolwright.run.audit import draw_sample
+    from poolwright.inspect.audit_sample import draw_sample
 
     only_owner(session)
     drawn, sheet = draw_sample(studio.opened.run, table, number)

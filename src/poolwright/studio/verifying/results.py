@@ -10,13 +10,13 @@ from fastapi import APIRouter, File, Form, Request, UploadFile
 from fastapi.responses import RedirectResponse, Response
 from starlette.exceptions import HTTPException
 
+from poolwright.annotation.annotators import people_of, reliability
+from poolwright.annotation.certificate import agreement_of, certificate, in_json, told
+from poolwright.annotation.exchange.import_export import FORMS, exported, imported
 from poolwright.core.errors import PoolwrightError
 from poolwright.studio.pages import SessionOf, StudioOf, only_owner, page
 from poolwright.studio.verifying.asking import LiveOf, guide_of
 from poolwright.studio.verifying.live import LiveQueue
-from poolwright.verify.certificate import agreement_of, certificate, in_json, told
-from poolwright.verify.exchange import FORMS, exported, imported
-from poolwright.verify.people import people_of, reliability
 
 router = APIRouter(prefix="/verify/{queue}")
 

@@ -1,0 +1,114 @@
+"""People: how much each annotator said, how often they are right where the answer is known, how far they agree."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+import numpy as np
+
+from poolwright.annotation.queue.store import Said
+from poolwright.annotation.queue.tally import Snapshot
+from poolwright.annotation.round import CARELESS, COMPARED
+from poolwright.annotation.rules import dawid_skene
+from poolwright.annotation.verdicts import MEANINGS, POSITIVE, UNSURE
+from poolwright.kernels.statistics.agreement import Ratings, without_outliers
+
+_GOLD_WANTED = 0.9
+_UNLIKELY = 0.05
+
+
+@dataclass(frozen=True)
+class Person:
+    """One annotator.
+
+    Attributes:
+        name: theirs.
+        verdicts: those that count.
+        gold_right, gold_answered: rows whose answer is known.
+        compared, agreement, kappa: against the majority of the others, see `kernels.agreement`.
+        seconds: median time for a row; None where it is not known.
+        aside: whether some of their verdicts are set aside.
+        careless: why they may be; '' where nothing speaks for it.
+    """
+
+    name: str
+    verdicts: int
+    gold_right: int
+    gold_answered: int
+    compared: int
+    agreement: float | None
+    kappa: float | None
+    seconds: float | None
+    aside: bool
+    careless: str
+
+
+def people_of(now: Snapshot, aside: Mapping[str, int]) -> list[Person]:
+    """Everybody who said something, by name."""
+    said, given = now.counted, Counter(one.annotator for one in now.said)
+    names = sorted({one.annotator for one in said} | set(aside))
+    others = without_outliers(ratings_of(said, names), len(names), CARELESS, COMPARED)
+    found = []
+    for at, name in enumerate(names):
+        right, answered = now.on_gold.get(name, (0, 0))
+        seconds = [one.seconds for one in said if one.annotator == name and one.seconds]
+        careless = f"{answered - right} of {answered} gold questions wrong" if _unlikely(right, answered) else ""
+        if not careless and others.outlier[at]:
+            careless = f"hardly agrees with the others on {int(others.compared[at])} rows"
+        found.append(
+            Person(
+                name=name,
+                verdicts=given[name],
+                gold_right=right,
+                gold_answered=answered,
+                compared=int(others.compared[at]),
+                agreement=_number(others.agreement[at]),
+                kappa=_number(others.kappa[at]),
+                seconds=median(seconds) if seconds else None,
+                aside=name in aside,
+                careless=careless,
+            )
+        )
+    return found
+
+
+def reliability(said: Sequence[Said]) -> dict[str, float]:
+    """By annotator, the share of their answers that are true, as Dawid and Skene weigh everybody's answers.
+
+    Raises:
+        MissingExtra: crowd-kit is not installed.
+    """
+    names = sorted({one.annotator for one in said})
+    ratings = ratings_of(said, names)
+    rows = int(ratings.item.max(initial=-1)) + 1
+    positive = dawid_skene(ratings, rows)[ratings.item]
+    true = np.where(ratings.category == MEANINGS.index(POSITIVE), positive, 1.0 - positive)
+    rated = np.bincount(ratings.person, minlength=len(names))
+    sums = np.bincount(ratings.person, true, minlength=len(names))
+    return {name: float(sums[at] / rated[at]) for at, name in enumerate(names) if rated[at]}
+
+
+def ratings_of(said: Sequence[Said], names: Sequence[str]) -> Ratings:
+    """Verdicts for and against, as ratings by the people of `names`; who is unsure does not rate."""
+    sure = [one for one in said if one.verdict != UNSURE]
+    uids = {uid: at for at, uid in enumerate(sorted({one.uid for one in sure}))}
+    place = {name: at for at, name in enumerate(names)}
+    return Ratings(
+        np.array([uids[one.uid] for one in sure], np.int64),
+        np.array([place[one.annotator] for one in sure], np.int64),
+        np.array([MEANINGS.index(one.verdict) for one in sure], np.int64),
+    )
+
+
+def _unlikely(right: int, answered: int) -> bool:
+    """Whether somebody who is right on nine of ten gold questions would hardly be right so seldom."""
+    from scipy.stats import binom
+
+    return bool(answered and binom.cdf(right, answered, _GOLD_WANTED) < _UNLIKELY)
+
+
+def _number(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)

@@ -1,0 +1,75 @@
+"""Answers: what people wrote, and what it means where one was asked whether a row is of its class."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from poolwright.annotation.verdicts import NEGATIVE, POSITIVE, UNSURE, WORDS, Words
+
+NONE_OF_THEM = "none of them"
+YES_NO = ("yes", "no", UNSURE)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One person's answer about one row, in their word.
+
+    Attributes:
+        uid: of the row.
+        word: "yes", "no", "unsure", or the name of a class, as it was written.
+        annotator: who; as the file names them.
+        about: the class that was asked about, where the answer says so; '' where not.
+        time: when, in ISO 8601 where the tool writes that.
+        comment: in their words.
+        where: file and line, for errors.
+    """
+
+    uid: str
+    word: str
+    annotator: str
+    about: str = ""
+    time: str = ""
+    comment: str = ""
+    where: str = ""
+
+
+class YesNo:
+    """Answers to "is it of its class?"."""
+
+    def __init__(self, words: Mapping[str, str]) -> None:
+        """As `Words`."""
+        self._words = Words(words)
+
+    def meaning(self, word: str, asked: str) -> str:
+        """Positive, negative or unsure.
+
+        Raises:
+            ValueError: the word is not known.
+        """
+        return self._words.meaning(word) or UNSURE
+
+
+class ClassName:
+    """Answers to "which class is it of?": positive is the class that was proposed, negative any other, or none."""
+
+    def __init__(self, classes: Collection[str], words: Mapping[str, str]) -> None:
+        """`words` are understood beside the names of the classes, "none of them" and the words for unsure.
+
+        Raises:
+            InputError: a word is given a meaning other than positive, negative and unsure.
+        """
+        Words(words)
+        unsure = {word: meaning for word, meaning in WORDS.items() if meaning == UNSURE}
+        self._words = {word.strip().casefold(): meaning for word, meaning in {**unsure, **words}.items()}
+        self._words.setdefault(NONE_OF_THEM, NEGATIVE)
+        self._classes = {name.strip().casefold() for name in classes}
+
+    def meaning(self, word: str, asked: str) -> str:
+        """As `YesNo.meaning`."""
+        plain = word.strip().casefold()
+        if plain in self._classes:
+            return POSITIVE if plain == asked.strip().casefold() else NEGATIVE
+        if plain not in self._words:
+            raise ValueError(f"'{word}' is none of the classes that are asked about, nor '{NONE_OF_THEM}' or unsure")
+        return self._words[plain]

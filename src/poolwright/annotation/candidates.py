@@ -1,0 +1,123 @@
+"""Candidates: the rows that people may be asked about, in the order in which they are wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from poolwright.core.columns import IMAGE_PATH, TEXT, UID, URL
+from poolwright.core.frame import Frame
+from poolwright.core.rows import Rows
+from poolwright.kernels.selection.groups import lacks_value
+from poolwright.kernels.selection.ranks import ALL, Order, hash_ranks
+
+SHOWN = (URL, IMAGE_PATH, TEXT)
+"""Columns that are shown to people, where they are there."""
+
+_KEY, _RANK = "key", "rank"
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Rows in order of their group, the best of each group first.
+
+    Attributes:
+        table: `uid`, one column a column of the group named `group.0`, ..., as text, and those of SHOWN that are there.
+        grouped: number of columns of the group.
+    """
+
+    table: pa.Table
+    grouped: int
+
+    def __len__(self) -> int:
+        return int(self.table.num_rows)
+
+    @cached_property
+    def uids(self) -> list[str]:
+        return self._texts(UID)
+
+    @cached_property
+    def groups(self) -> list[tuple[str, ...]]:
+        """Of each row, the values of the group's columns; the first is its class, where there are any."""
+        columns = [self._texts(f"group.{place}") for place in range(self.grouped)]
+        return list(zip(*columns, strict=True)) if columns else [()] * len(self)
+
+    @cached_property
+    def classes(self) -> list[str]:
+        """Of each row; '' where rows have no class."""
+        return [group[0] if group else "" for group in self.groups]
+
+    @cached_property
+    def starts(self) -> npt.NDArray[np.int64]:
+        """Where each group begins, and the end."""
+        changes = [at for at in range(1, len(self)) if self.groups[at] != self.groups[at - 1]]
+        return np.array([0, *changes, len(self)] if len(self) else [0], np.int64)
+
+    @cached_property
+    def pairs(self) -> list[tuple[str, str]]:
+        """(uid, class) of every row: what is asked about."""
+        return list(zip(self.uids, self.classes, strict=True))
+
+    def shown(self, name: str) -> list[str]:
+        """A column of SHOWN as text, '' where it is missing."""
+        return self._texts(name) if name in self.table.column_names else [""] * len(self)
+
+    def _texts(self, name: str) -> list[str]:
+        texts: list[str] = pc.fill_null(self.table.column(name).cast(pa.string()), "").to_pylist()
+        return texts
+
+
+def is_one_of(values: pa.ChunkedArray, names: Sequence[str]) -> npt.NDArray[np.bool_]:
+    """Which values (n,) are, as text, among some names."""
+    texts = values.cast(pa.string())
+    return np.asarray(pc.is_in(texts, value_set=pa.array(names, pa.string())).to_numpy(zero_copy_only=False), np.bool_)
+
+
+def collect(frame: Frame, group: Sequence[str], by: str | None, key: int, unasked: Sequence[str] = ()) -> Candidates:
+    """All live rows that have a value in every column of `group`.
+
+    Args:
+        unasked: values of the first column of the group whose rows are left out.
+        by: column of numbers or times, the highest first; rows without a value come last. Ties, and all rows where
+            there is no such column, are in order of the hash of (key, uid).
+    """
+    shown = tuple(name for name in SHOWN if frame.schema.get_field_index(name) >= 0)
+    columns = list(dict.fromkeys([UID, *group, *([by] if by else []), *shown]))
+    units = frame.fold(columns, list, _Add(tuple(group), by, key, shown, tuple(unasked)))
+    batches = [table for unit in units for table in unit]
+    names = [f"group.{place}" for place in range(len(group))]
+    texts = [(name, pa.large_string()) for name in (UID, *names, *shown)]
+    schema = pa.schema([*texts, (_KEY, pa.int64()), (_RANK, pa.int64())])
+    table = pa.concat_tables([schema.empty_table(), *batches])
+    order = [(name, "ascending") for name in (*names, _KEY, _RANK, UID)]
+    return Candidates(table.take(pc.sort_indices(table, sort_keys=order)).drop_columns([_KEY, _RANK]), len(group))
+
+
+@dataclass(frozen=True)
+class _Add:
+    """Adds the candidates of a batch to a list of tables."""
+
+    group: tuple[str, ...]
+    by: str | None
+    key: int
+    shown: tuple[str, ...]
+    unasked: tuple[str, ...]
+
+    def __call__(self, found: list[pa.Table], rows: Rows) -> list[pa.Table]:
+        rows = rows.filter(~lacks_value(rows, self.group)) if self.group else rows
+        rows = rows.filter(~is_one_of(rows.column(self.group[0]), self.unasked)) if self.unasked else rows
+        keys = np.zeros(len(rows), np.int64)
+        if self.by:
+            ranked, valid = Order(self.by, False, self.key).keys(rows)
+            keys = np.where(valid, ranked, ALL)
+        columns = {UID: rows.column(UID), **{f"group.{at}": rows.column(name) for at, name in enumerate(self.group)}}
+        columns |= {name: rows.column(name) for name in self.shown}
+        texts = {name: values.cast(pa.string()).cast(pa.large_string()) for name, values in columns.items()}
+        found.append(pa.table({**texts, _KEY: keys, _RANK: hash_ranks(rows.column(UID).cast(pa.string()), self.key)}))
+        return found

@@ -1,0 +1,151 @@
+"""Mechanical Turk: the CSV and the page of a batch of HITs, and the results it gives back.
+
+A batch is a project whose page (Crowd HTML Elements) names columns of the CSV as ${column}; each line of the CSV is
+one HIT. The results have a line an assignment: HITId, WorkerId, AssignmentStatus, SubmitTime, `Input.<column>` and
+`Answer.<name>.label`, or all answers as JSON in `Answer.taskAnswers`.
+See the Requester UI guide, and the element crowd-image-classifier in the developer guide of SageMaker Ground Truth.
+"""
+
+from __future__ import annotations
+
+import csv
+import html
+import io
+import json
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from poolwright.annotation.exchange.spreadsheet_cells import guarded
+from poolwright.core.errors import InputError
+
+MOST_BYTES = 65_535
+"""Size of a HIT's page at most (HTMLQuestion, API reference)."""
+
+NAME = "verdict"
+_URL = ":/?#[]@!$&'()*+,;=%-._~"  # what stands in URLs as it is; quotes and brackets of tags do not
+_UID, _CLASS, _WORKER, _STATUS = "input.uid", "input.class", "workerid", "assignmentstatus"
+
+_PAGE = """\
+<script src="https://assets.crowd.aws/crowd-html-elements.js"></script>
+<!-- Publish it with the CSV beside it, {assignments} for each task. -->
+<crowd-form answer-format="flatten-objects">
+  <crowd-image-classifier
+    name="{name}"
+    src="${{image_url}}"
+    categories="{categories}"
+    header="${{question}}">
+    <full-instructions header="Instructions">
+{full}
+    </full-instructions>
+    <short-instructions>
+{short}
+      <p>${{text}}</p>
+    </short-instructions>
+  </crowd-image-classifier>
+</crowd-form>
+"""
+
+
+def hit_page(choices: Sequence[str], assignments: int, instructions: str, elsewhere: str = "") -> str:
+    """The page of a HIT, to paste into a project's Design Layout.
+
+    Args:
+        choices: the words that are offered.
+        assignments: people that are asked about each row.
+        instructions: HTML, shown in full beside the picture where it fits.
+        elsewhere: URL of the instructions, shown in a frame where they do not.
+
+    Raises:
+        InputError: the instructions do not fit and lie nowhere else.
+    """
+    many = "1 assignment" if assignments == 1 else f"{assignments} assignments"
+    names = html.escape(json.dumps(list(choices), ensure_ascii=False))
+    shown = "      <p>Choose the answer that is true of the picture.</p>"
+
+    def page(full: str) -> str:
+        return _PAGE.format(assignments=many, name=NAME, categories=_plain(names), full=full, short=shown)
+
+    whole = page(_plain(instructions))
+    if len(whole.encode()) <= MOST_BYTES:
+        return whole
+    if not elsewhere:
+        raise InputError(
+            f"the page of the HITs has {len(whole.encode()):,} bytes with its instructions, and Mechanical Turk takes "
+            f"{MOST_BYTES:,}; put the folder instructions/ on the web and name it: hosted: https://..."
+        )
+    return page(f'<iframe src="{html.escape(elsewhere)}" width="100%" height="800"></iframe>')
+
+
+def _plain(text: str) -> str:
+    """Text in which nothing is taken for a ${variable} or Liquid."""
+    return text.replace("$", "&#36;").replace("{", "&#123;").replace("}", "&#125;")
+
+
+def hit_csv(rows: Sequence[Mapping[str, str]]) -> str:
+    """The CSV of a batch, one HIT a row with the keys uid, image_url, class, question and text.
+
+    Raises:
+        InputError: a picture has no URL that workers can open, or a uid has characters that the site refuses.
+    """
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\r\n")
+    names = ("uid", "image_url", "class", "question", "text")
+    writer.writerow(names)
+    for row in rows:
+        if urlsplit(row["image_url"]).scheme not in ("http", "https"):
+            raise InputError(
+                f"'{row['uid']}' has no picture on the web, only '{row['image_url']}'; workers need a URL: "
+                "name where the files lie, such as images: https://example.org/photos"
+            )
+        if _three_bytes(row["uid"]) != row["uid"]:
+            raise InputError(f"uid '{row['uid']}' has characters that Mechanical Turk refuses; use another format")
+        # Put into the page as they are: captions are words of strangers, and must not become tags.
+        shown = {name: html.escape(row[name]) for name in ("question", "text")}
+        shown["image_url"] = quote(row["image_url"], safe=_URL)
+        writer.writerow([guarded(_three_bytes({**row, **shown}[name])) for name in names])
+    return out.getvalue()
+
+
+def _three_bytes(text: str) -> str:
+    """Mechanical Turk takes no characters beyond three bytes of UTF-8, such as emoji."""
+    return "".join(letter if ord(letter) < 0x10000 else "\ufffd" for letter in text)
+
+
+def is_batch(names: Collection[str]) -> bool:
+    """Whether a CSV with these column names, in lower case, is the result of a batch."""
+    return _WORKER in names and _UID in names
+
+
+def record_of_assignment(line: Mapping[str, str]) -> dict[str, Any]:
+    """uid, class, verdict, annotator, time and comment of an assignment. Rejected ones have no verdict.
+
+    Raises:
+        ValueError: the answers cannot be read.
+    """
+    rejected = line.get(_STATUS, "").strip().casefold() == "rejected"
+    return {
+        "uid": line.get(_UID),
+        "class": line.get(_CLASS),
+        "verdict": None if rejected else _verdict(line),
+        "annotator": line.get(_WORKER),
+        "time": line.get("submittime"),
+        "comment": line.get("answer.comment"),
+    }
+
+
+def _verdict(line: Mapping[str, str]) -> Any:
+    for name in (f"answer.{NAME}.label", f"answer.{NAME}"):
+        if line.get(name):
+            return line[name]
+    if not line.get("answer.taskanswers"):
+        return None
+    try:
+        (answers,) = json.loads(line["answer.taskanswers"])
+        found = answers.get(NAME, answers.get(f"{NAME}.label"))
+        word = found["label"] if isinstance(found, dict) else found
+    except (ValueError, TypeError, AttributeError, KeyError):
+        word = None
+    if not isinstance(word, str):
+        raise ValueError(f"no answer '{NAME}' in Answer.taskAnswers: {line['answer.taskanswers'][:80]}")
+    return word

@@ -1,0 +1,206 @@
+"""Asking: sheets for the rows that people are to look at, with the instructions beside them."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import quote
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from poolwright.annotation.candidates import Candidates
+from poolwright.annotation.exchange.instructions import PAGE, Instructions
+from poolwright.annotation.exchange.mturk import hit_csv, hit_page
+from poolwright.annotation.exchange.sheets import SheetRow, write_sheet
+from poolwright.annotation.exchange.spreadsheet_cells import guarded
+from poolwright.annotation.exchange.worklist import INSTRUCTIONS, PEOPLE, SHEETS, VERDICTS, Asked, write_asked
+from poolwright.core.columns import IMAGE_PATH, TEXT, URL
+from poolwright.core.files import digest_file, remove, write_atomically, write_text
+from poolwright.kernels.statistics.agreement import People
+
+Format = Literal["csv", "jsonl", "label_studio", "mturk"]
+SHEET_ROWS = 5_000
+"""Rows of a sheet at most: what a spreadsheet, or a batch, is still handled well with."""
+
+_ENDINGS = {"csv": ".csv", "jsonl": ".jsonl", "label_studio": ".json", "mturk": ".mturk.csv"}
+
+
+@dataclass(frozen=True)
+class Form:
+    """How people are asked.
+
+    Attributes:
+        format: of the sheets.
+        answer: "yes_no" or "class".
+        question: in words, with {class} for the class of a row.
+        choices: words that are offered.
+        annotators: people asked about each row.
+        images: URL or folder that image paths are relative to, as people open them; '' leaves them as they are.
+        instructions: what people are shown.
+        hosted: URL of the folder with the instructions; '' where they lie nowhere on the web.
+        precision, confidence: when a group is good enough that nobody need look at its other rows; None for never.
+        keep: verified rows of a group that are enough; None where all are wanted.
+        rule: what several people say together.
+    """
+
+    format: Format
+    answer: str
+    question: str
+    choices: tuple[str, ...]
+    annotators: int
+    images: str = ""
+    instructions: Instructions | None = None
+    hosted: str = ""
+    precision: float | None = None
+    confidence: float = 0.95
+    keep: int | None = None
+    rule: str = "agree"
+
+    def file(self, sheet: str) -> str:
+        """Name of the first file of a sheet."""
+        return f"{sheet}{_ENDINGS[self.format]}"
+
+    def page(self) -> str:
+        """The page of a HIT."""
+        shown = self.instructions.fragment(self.hosted) if self.instructions else ""
+        elsewhere = f"{self.hosted.rstrip('/')}/{PAGE}" if self.hosted else ""
+        return hit_page(self.choices, self.annotators, shown, elsewhere)
+
+
+def ask(desk: Path, candidates: Candidates, rows: Sequence[int], asked: Asked, form: Form) -> Asked:
+    """Write sheets for some candidates, and note that they were asked about.
+
+    A kill in between leaves sheets that nobody is told of, and that the next call writes again as they are.
+
+    Args:
+        rows: places of candidates, in order.
+
+    Raises:
+        InputError: the rows cannot be asked about in this format.
+    """
+    (desk / VERDICTS).mkdir(parents=True, exist_ok=True)
+    if form.instructions:
+        show(desk, form.instructions)
+    sheets, tables = asked.sheets, [asked.rows]
+    for start in range(0, len(rows), SHEET_ROWS):
+        sheet = sheet_rows(candidates, rows[start : start + SHEET_ROWS], form)
+        name, files = _write(desk / SHEETS, sheet, form, sheets)
+        sheets[name] = {file.name: digest_file(file) for file in files}
+        groups = [candidates.groups[row] for row in rows[start : start + SHEET_ROWS]]
+        tables.append(_table(sheet, name, ["".join(group[1:]) for group in groups]))
+    about = {"answer": form.answer, "choices": list(form.choices), "annotators": form.annotators, "sheets": sheets,
+             "precision": form.precision, "confidence": form.confidence, "keep": form.keep,
+             "rule": form.rule}  # fmt: skip
+    done = Asked(pa.concat_tables(tables), about)
+    write_asked(desk, done)
+    return done
+
+
+def restore(desk: Path, asked: Asked, names: Collection[str], form: Form) -> None:
+    """Write again what is gone of these sheets, and the instructions; what is there stays as it is."""
+    for name in names:
+        if (desk / SHEETS / next(iter(asked.sheets[name]))).exists():
+            continue
+        columns = asked.rows.filter(pc.equal(asked.rows["sheet"], name)).to_pylist()
+        rows = [SheetRow(row["uid"], row["image"], row["text"], None, row["class"], row["question"]) for row in columns]
+        _written(desk / SHEETS / form.file(name), rows, form)
+    if form.instructions and not (desk / INSTRUCTIONS / PAGE).exists():
+        show(desk, form.instructions)
+
+
+def show(desk: Path, instructions: Instructions) -> None:
+    """Put the instructions on the desk, as they are now."""
+    files = instructions.files()
+    for path, content in files.items():
+        write_atomically(desk / INSTRUCTIONS / path, partial(_put, content))
+    for old in (desk / INSTRUCTIONS).rglob("*"):
+        if old.is_file() and old.relative_to(desk / INSTRUCTIONS).as_posix() not in files:
+            remove(old)
+
+
+def sheet_rows(candidates: Candidates, rows: Sequence[int], form: Form) -> list[SheetRow]:
+    """What people see of these candidates."""
+    urls, paths, texts = (candidates.shown(name) for name in (URL, IMAGE_PATH, TEXT))
+    return [
+        SheetRow(
+            uid=candidates.uids[row],
+            image=_image(urls[row], paths[row], form.images),
+            text=texts[row],
+            about=candidates.classes[row],
+            question=form.question.replace("{class}", candidates.classes[row]),
+        )
+        for row in rows
+    ]
+
+
+def _image(url: str, path: str, images: str) -> str:
+    if images and path:
+        return f"{images.rstrip('/')}/{quote(path) if '://' in images else path}"
+    return url or path
+
+
+def _write(folder: Path, sheet: Sequence[SheetRow], form: Form, before: Collection[str]) -> tuple[str, list[Path]]:
+    """Write a sheet under the next free name; returns the name and its files."""
+    number = len(before) + 1
+    while True:
+        name = f"sheet-{number}"
+        path, trial = folder / form.file(name), folder / form.file(f".{name}")
+        files = _written(trial, sheet, form)
+        if name not in before and (not path.exists() or digest_file(path) == digest_file(trial)):
+            return name, [_renamed(file) for file in files]
+        # Somebody filled in a sheet that a kill left unnoted: it stays, and counts when it is put into verdicts/.
+        for file in files:
+            remove(file)
+        number += 1
+
+
+def _written(path: Path, sheet: Sequence[SheetRow], form: Form) -> list[Path]:
+    if form.format != "mturk":
+        return write_sheet(sheet, path, form.format, choices=form.choices)
+    lines = [{"uid": row.uid, "image_url": row.image, "class": row.about, "question": row.question, "text": row.text}
+             for row in sheet]  # fmt: skip
+    page, content = path.with_suffix("").with_suffix(".html"), form.page()
+    write_text(path, hit_csv(lines))
+    write_text(page, content)
+    return [path, page]
+
+
+def _renamed(path: Path) -> Path:
+    return path.replace(path.with_name(path.name.removeprefix(".")))
+
+
+def _table(sheet: Sequence[SheetRow], name: str, buckets: Sequence[str]) -> pa.Table:
+    columns: dict[str, Any] = {
+        "uid": [row.uid for row in sheet],
+        "class": [row.about for row in sheet],
+        "bucket": buckets,
+        "question": [row.question for row in sheet],
+        "image": [row.image for row in sheet],
+        "text": [row.text for row in sheet],
+        "sheet": [name] * len(sheet),
+    }
+    return pa.table({key: pa.array(values, pa.string()) for key, values in columns.items()})
+
+
+def write_people(desk: Path, names: Sequence[str], people: People) -> None:
+    """Write who answered how much, and how far they agree with the others, for who pays and who asks again."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\r\n")
+    writer.writerow(["person", "name", "rated", "compared", "agreement", "kappa", "careless"])
+    for place, name in enumerate(names):
+        measured = [people.agreement[place], people.kappa[place]]
+        cells = ["" if np.isnan(value) else f"{value:.4f}" for value in measured]
+        careless = "yes" if people.outlier[place] else ""
+        writer.writerow([place + 1, guarded(name), people.rated[place], people.compared[place], *cells, careless])
+    write_text(desk / PEOPLE, "\ufeff" + out.getvalue())
+
+
+def _put(content: bytes, out: Any) -> None:
+    out.write(content)

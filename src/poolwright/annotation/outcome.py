@@ -1,0 +1,134 @@
+"""What a state of `verify` holds and tells: votes and decisions row by row, counts, how far people agree. No names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from poolwright.annotation.candidates import Candidates
+from poolwright.annotation.round import Found
+from poolwright.annotation.rules import VERIFIED
+from poolwright.core.columns import UID
+from poolwright.core.wording import rows as in_rows
+from poolwright.core.wording import some
+
+KEPT, REJECTED, UNSURE, NOT_NEEDED, NO_VERDICT = 0, 2, 3, 4, 5
+"""Drop codes, as places in `Verify.reasons` from 1."""
+
+_NAMES = {KEPT: "kept", REJECTED: "rejected", UNSURE: "unsure", NOT_NEEDED: "not_needed", NO_VERDICT: "no_verdict"}
+
+
+def drop_codes(found: Found) -> np.ndarray:
+    """What becomes of each candidate: uint8 (n,)."""
+    drop = np.array([KEPT, REJECTED, UNSURE, NO_VERDICT], np.uint8)[found.code]
+    verified_or_not_asked = (found.code == VERIFIED) | ~found.answered
+    drop[verified_or_not_asked & found.progress.enough] = NOT_NEEDED
+    drop[~found.answered & ~found.progress.enough] = NO_VERDICT
+    spoken_against = ~found.answered & found.progress.settled & ~found.progress.unseen & ~found.progress.enough
+    drop[spoken_against] = np.array([KEPT, REJECTED, UNSURE, NO_VERDICT], np.uint8)[found.code][spoken_against]
+    drop[found.progress.unseen] = KEPT
+    return drop
+
+
+def decided(candidates: Candidates, found: Found) -> pa.Table:
+    """The table of a state: uid, votes by meaning, probability, drop code."""
+    counts = found.votes.counts().astype(np.int32)
+    known = ~np.isnan(found.probability)
+    table = pa.table(
+        {
+            UID: pa.array(candidates.uids, pa.string()),
+            "class": pa.array(candidates.classes, pa.string()),
+            **{name: counts[:, place] for place, name in enumerate(("yes", "no", "unsure"))},
+            "probability": pa.array(found.probability, pa.float64(), mask=~known),
+            "drop": drop_codes(found),
+        }
+    )
+    return table.sort_by(UID)
+
+
+def measured(found: Found) -> dict[str, Any]:
+    """The values of a state."""
+    drop = drop_codes(found)
+    people = found.people
+    return {
+        "candidates": found.votes.rows,
+        **{name: int((drop == code).sum()) for code, name in _NAMES.items()},
+        "verdicts": len(found.votes.row),
+        "changed": found.votes.changed,
+        "left_out": found.left_out,
+        "annotators": len(found.votes.people),
+        **_sampled(found),
+        "agreement": {
+            "rows": found.agreement.items,
+            "pairwise": _rounded(found.agreement.pairwise),
+            "alpha": _rounded(found.agreement.alpha),
+        },
+        "people": [
+            {
+                "rated": int(people.rated[place]),
+                "compared": int(people.compared[place]),
+                "agreement": _rounded(people.agreement[place]),
+                "kappa": _rounded(people.kappa[place]),
+                "careless": bool(people.outlier[place]),
+            }
+            for place in range(len(found.votes.people))
+        ],
+        "files": list(found.digests),
+    }
+
+
+def _sampled(found: Found) -> dict[str, int]:
+    """What acceptance sampling says; nothing without it."""
+    if not found.judgements:
+        return {}
+    met = sum(one.conclusion == "met" for one in found.judgements)
+    return {"groups": len(found.judgements), "groups_met": met, "unseen": int(found.progress.unseen.sum())}
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None or np.isnan(value) else round(float(value), 4)
+
+
+def careless(values: Mapping[str, Any]) -> list[str]:
+    """People whose answers hardly go with those of the others, by number: who hurries, or understood something else."""
+    found = []
+    for number, person in enumerate(values["people"], start=1):
+        if person["careless"]:
+            equal = f"equal in {person['agreement']:.0%} of {in_rows(person['compared'])}"
+            found.append(f"person {number} ({equal}, kappa {person['kappa']:.2f})")
+    return found
+
+
+def learned(values: Mapping[str, Any]) -> str:
+    """A state in words."""
+    people = values["annotators"]
+    words = (
+        f"{values['kept']:,} of {in_rows(values['candidates'])} kept, by {values['verdicts']:,} verdicts of "
+        f"{people:,} {'person' if people == 1 else 'people'} ({values['rule']})"
+    )
+    if values.get("unseen"):
+        words += (
+            f"; {values['unseen']:,} of them unseen, as {values['groups_met']:,} of {values['groups']:,} groups were "
+            "shown to be good"
+        )
+    agreement = values["agreement"]
+    if agreement["rows"]:
+        words += (
+            f"; they agree in {agreement['pairwise']:.1%} of pairs over {in_rows(agreement['rows'])}, "
+            f"Krippendorff's alpha {agreement['alpha']:.2f}"
+        )
+    found = careless(values)
+    return f"{words}; careless, or of another mind: {some(found, 5)}" if found else words
+
+
+def told(row: Mapping[str, Any], keep: int | None) -> str:
+    """What people said of one row of a state's table, and what became of it."""
+    votes = ", ".join(f"{row[name]:,} {name}" for name in ("yes", "no", "unsure") if row[name]) or "nobody answered"
+    asked = f"is it '{row['class']}'? " if row["class"] else ""
+    sure = f"; probability {row['probability']:.3f}" if row["probability"] is not None else ""
+    enough = f"; {keep:,} before it were enough" if row["drop"] == NOT_NEEDED else ""
+    unseen = "; kept, as its group was shown to be good" if row["drop"] == KEPT and not row["yes"] else ""
+    return f"{asked}{votes}{sure}{enough}{unseen}"

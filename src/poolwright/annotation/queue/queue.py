@@ -1,0 +1,244 @@
+"""Queue: rows that people are asked about in the studio, and how. A folder `<run>/verify/<queue>`.
+
+    queue.json, rows.parquet   a queue of the studio: rows of a finished table by class, or the sample of an audit
+    asked.parquet              the desk of a step `verify`, which waits for the answers
+    instructions/              Markdown page `instructions.md` with its pictures, shown beside the rows
+    certificate.json           what was verified and concluded, as of the last verdict
+
+A queue is made once and not changed; whose rows are different has another name.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from poolwright.annotation.sample import Sample, read_sample, write_sample
+from poolwright.core.errors import InputError, RecipeError
+from poolwright.core.files import sha256_file, write_atomically, write_text
+from poolwright.kernels.selection.hashing import hash64, hash_key
+
+SETTINGS, ROWS, SAMPLE, ASKED = "queue.json", "rows.parquet", "sample.json", "asked.parquet"
+CERTIFICATE = "certificate.json"
+INSTRUCTIONS = "instructions/instructions.md"
+FORMAT = 1
+RULES = ("precision", "all", "first", "sample")
+NONE_OF_THEM = "none of them"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How people are asked.
+
+    Attributes:
+        table: whose rows they are, kept or read; their pictures are found by it.
+        rule: when a group is done: 'precision' as soon as its target is shown to be met, else when all its rows are
+            verified; 'all' in the latter case only; 'first' when `keep` of its first rows are found right; 'sample' for
+            a sample of an audit, whose accuracy is estimated.
+        question: with {class} for the class of a row.
+        target: share of right rows wanted, for the rule 'precision'.
+        confidence: of what is concluded.
+        overlap: people asked about each row.
+        gold_share: share of the questions that are gold, where there are gold rows.
+        keep: right rows of a group that are enough, for the rule 'first'.
+        unanimous: whether a row is right or wrong only where all say so; else most of them decide.
+        record: digest of the record of the table when the queue was made; '' where it was not finished.
+    """
+
+    table: str
+    rule: str = "precision"
+    question: str = "Is this: {class}?"
+    target: float = 0.99
+    confidence: float = 0.95
+    overlap: int = 1
+    gold_share: float = 0.05
+    record: str = ""
+    keep: int = 0
+    unanimous: bool = False
+
+
+@dataclass(frozen=True)
+class Queue:
+    """Rows in the order in which people are asked about them.
+
+    Attributes:
+        name: of the folder.
+        folder: where it lies.
+        settings: how people are asked.
+        rows: `uid`, `class`, and where there are any `bucket` and `text`; all strings.
+        waiting: whether a step of the recipe waits for the answers.
+        answers: what is written for positive, where a step wants the name of the class: {"positive": "{class}", ...}.
+        sample: the strata behind the rows, for the rule 'sample'.
+    """
+
+    name: str
+    folder: Path
+    settings: Settings
+    rows: pa.Table
+    waiting: bool = False
+    answers: Mapping[str, str] = field(default_factory=dict)
+    sample: Sample | None = None
+
+    def __len__(self) -> int:
+        return int(self.rows.num_rows)
+
+    @cached_property
+    def uids(self) -> list[str]:
+        return self._texts("uid")
+
+    @cached_property
+    def classes(self) -> list[str]:
+        return self._texts("class")
+
+    @cached_property
+    def texts(self) -> list[str]:
+        return self._texts("text")
+
+    @cached_property
+    def place(self) -> dict[str, int]:
+        """Place of each row by uid."""
+        return {uid: place for place, uid in enumerate(self.uids)}
+
+    @cached_property
+    def names(self) -> list[str]:
+        """The group of each row: its class, with its bucket where there are any."""
+        buckets = self._texts("bucket")
+        return [f"{one} · {bucket}" if bucket else one for one, bucket in zip(self.classes, buckets, strict=True)]
+
+    @cached_property
+    def groups(self) -> dict[str, list[int]]:
+        """Places of the rows of each group, in order; groups by name."""
+        found: dict[str, list[int]] = {}
+        for place, name in enumerate(self.names):
+            found.setdefault(name, []).append(place)
+        return {name: found[name] for name in sorted(found, key=_natural)}
+
+    def question(self, place: int) -> str:
+        return self.settings.question.replace("{class}", self.classes[place])
+
+    @property
+    def instructions(self) -> Path | None:
+        """The page that is shown beside the rows, if there is one."""
+        path = self.folder / INSTRUCTIONS
+        return path if path.is_file() else None
+
+    @property
+    def instructions_digest(self) -> str:
+        """SHA-256 of that page; '' where there is none."""
+        return sha256_file(self.instructions) if self.instructions else ""
+
+    def _texts(self, name: str) -> list[str]:
+        if name not in self.rows.column_names:
+            return [""] * len(self)
+        return [value or "" for value in self.rows.column(name).to_pylist()]
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """For sorting: numbers in a name by their value, so that bucket 10 comes after bucket 9."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"([0-9]+)", name)]
+
+
+def make_queue(folder: Path, settings: Settings, rows: pa.Table, sample: Sample | None = None, seed: int = 0) -> Queue:
+    """Make a queue. Rows of a group are asked about in the order of their hash, which is a random one.
+
+    Args:
+        folder: of the queue; its name becomes that of the queue.
+        rows: `uid`, `class`, and where there are any `bucket` and `text`.
+        sample: of an audit, in whose order the rows are.
+        seed: of the recipe.
+
+    Raises:
+        RecipeError: there is another queue of this name, or the settings are wrong.
+        InputError: a row has no uid, or is there twice.
+    """
+    _check(settings, rows)
+    if (folder / SETTINGS).exists() or (folder / ASKED).exists():
+        raise RecipeError(f"there is a queue '{folder.name}' already; choose another name")
+    texts = pa.table({name: rows.column(name).cast(pa.string()) for name in rows.column_names})
+    if sample is None:
+        texts = texts.take(
+            np.argsort(hash64(texts.column("uid"), hash_key(seed, folder.name, "verify")), kind="stable")
+        )
+    else:
+        write_sample(sample, folder / SAMPLE)
+    write_atomically(folder / ROWS, lambda out: pq.write_table(texts, out, compression="zstd"))
+    write_text(folder / SETTINGS, json.dumps({"format": FORMAT, **asdict(settings)}, indent=1) + "\n")
+    return read_queue(folder)
+
+
+def _check(settings: Settings, rows: pa.Table) -> None:
+    if settings.rule not in RULES:
+        raise RecipeError(f"no rule '{settings.rule}'; use {', '.join(RULES)}")
+    if not 0.5 <= settings.target < 1 or not 0.5 < settings.confidence < 1:
+        raise RecipeError("a precision lies between 50 % and 100 %, such as 99 %, and so does a confidence")
+    if settings.overlap < 1 or not 0 <= settings.gold_share <= 0.5:
+        raise RecipeError("at least 1 person is asked about each row, and at most half of the questions are gold")
+    uids = rows.column("uid")
+    if uids.null_count or len(uids.unique()) != len(uids):
+        raise InputError("rows of a queue need a uid each, and each one once")
+
+
+def list_queues(run_folder: Path) -> list[str]:
+    """Names of the queues of a run."""
+    folders = sorted((run_folder / "verify").glob("*"))
+    return [path.name for path in folders if (path / SETTINGS).is_file() or (path / ASKED).is_file()]
+
+
+def read_queue(folder: Path) -> Queue:
+    """Read a queue, or what a step `verify` asks.
+
+    Raises:
+        InputError: there is none, or it is damaged.
+    """
+    try:
+        if (folder / ASKED).is_file():
+            return _of_step(folder, pq.read_table(folder / ASKED))
+        fields = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
+        if fields.pop("format") != FORMAT:
+            raise InputError(f"{folder}: a queue of another version; make it anew under another name")
+        sample = read_sample(folder / SAMPLE) if fields["rule"] == "sample" else None
+        return Queue(folder.name, folder, Settings(**fields), pq.read_table(folder / ROWS), sample=sample)
+    except FileNotFoundError:
+        raise InputError(f"there is no queue '{folder.name}'") from None
+    except (OSError, pa.ArrowException, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{folder}: the queue is damaged: {error}") from None
+
+
+def _of_step(folder: Path, asked: pa.Table) -> Queue:
+    """What a step `verify` asks; the last class it asked about counts, where it asked about a row again."""
+    about: dict[str, Any] = json.loads((asked.schema.metadata or {}).get(b"poolwright.asked", b"{}"))
+    last = {uid: place for place, uid in enumerate(asked.column("uid").to_pylist())}
+    rows = asked.take(pa.array(sorted(last.values()), pa.int64()))
+    questions = [text for text in rows.column("question").to_pylist() if text]
+    question = _common(questions, rows.column("class").to_pylist()) if questions else Settings.question
+    by_class = {"positive": "{class}", "negative": NONE_OF_THEM} if about.get("answer") == "class" else {}
+    # A desk of the second `verify` of a table is called TABLE.2.
+    head, _, number = folder.name.rpartition(".")
+    table = head if head and number.isdecimal() and not _is_table(folder, folder.name) else folder.name
+    several = int(about.get("annotators", 1))
+    settings = Settings(table, "all", question, overlap=several, unanimous=about.get("rule") == "agree")
+    if about.get("precision"):
+        settings = replace(settings, rule="precision", target=about["precision"], confidence=about["confidence"])
+    elif about.get("keep"):
+        settings = replace(settings, rule="first", keep=about["keep"])
+    shown = rows.select(["uid", "class", "bucket", "text"])
+    return Queue(folder.name, folder, settings, shown, waiting=True, answers=by_class)
+
+
+def _is_table(folder: Path, name: str) -> bool:
+    return (folder.parent.parent / "tables" / name).is_dir()
+
+
+def _common(questions: Sequence[str], classes: Sequence[str]) -> str:
+    """The question with {class}, from one that names a class."""
+    first, name = questions[0], classes[0] or ""
+    return first.replace(name, "{class}") if name else first

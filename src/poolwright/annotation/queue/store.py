@@ -1,0 +1,256 @@
+"""Verdicts in SQLite: a history that only grows. Every verdict is on the disk before anybody is told that it is kept.
+
+    verdicts   one line for each thing anybody said: a verdict, or that they take it back ('withdrawn')
+    set_aside  whose verdicts do not count up to which line, so that their rows are asked again; and that they do again
+    gold       rows whose answer is known
+
+Nothing is changed or removed, which triggers of the database hold us to. What counts now is what each annotator said
+last about a row, unless it is withdrawn or set aside. Each thing said carries a key of its own, so that a double click
+or a request that is sent again is kept once.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from poolwright.annotation.verdicts import MEANINGS, Verdict
+from poolwright.core.errors import InputError
+
+STORE = "verdicts.sqlite"
+"""Name of the file in the run folder."""
+
+WITHDRAWN = "withdrawn"
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS verdicts (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    time TEXT NOT NULL,
+    queue TEXT NOT NULL,
+    uid TEXT NOT NULL,
+    annotator TEXT NOT NULL,
+    verdict TEXT NOT NULL,
+    seconds REAL,
+    comment TEXT NOT NULL,
+    act TEXT NOT NULL,
+    key TEXT NOT NULL UNIQUE
+);
+CREATE INDEX IF NOT EXISTS verdicts_queue ON verdicts (queue, id);
+CREATE TABLE IF NOT EXISTS set_aside (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    time TEXT NOT NULL,
+    queue TEXT NOT NULL,
+    annotator TEXT NOT NULL,
+    up_to INTEGER NOT NULL,
+    by TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS gold (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    time TEXT NOT NULL,
+    queue TEXT NOT NULL,
+    uid TEXT NOT NULL,
+    verdict TEXT NOT NULL,
+    by TEXT NOT NULL
+);
+"""
+_GUARDS = "".join(
+    f"CREATE TRIGGER IF NOT EXISTS {table}_{verb} BEFORE {verb} ON {table} "
+    f"BEGIN SELECT RAISE(ABORT, 'verdicts are a history: nothing is changed or removed'); END;\n"
+    for table in ("verdicts", "set_aside", "gold")
+    for verb in ("UPDATE", "DELETE")
+)
+
+
+@dataclass(frozen=True)
+class Said:
+    """One thing that somebody said about a row.
+
+    Attributes:
+        queue: where they were asked.
+        uid: of the row.
+        annotator: who.
+        verdict: positive, negative, unsure or withdrawn.
+        key: unique; the same thing sent again has the same.
+        act: what was said at once, such as a grid of pictures, has one; it is taken back at once.
+        seconds: time they took, where it is known.
+        time: ISO 8601, UTC; set when it is kept, where it is empty.
+        comment: in their words.
+        id: number of the line in the history; 0 before it is kept.
+    """
+
+    queue: str
+    uid: str
+    annotator: str
+    verdict: str
+    key: str
+    act: str = ""
+    seconds: float | None = None
+    time: str = ""
+    comment: str = ""
+    id: int = 0
+
+    def as_verdict(self) -> Verdict:
+        return Verdict(self.uid, self.verdict, self.annotator, self.time, self.comment)
+
+
+@dataclass(frozen=True)
+class SetAside:
+    """Verdicts of an annotator up to a line of the history do not count; `up_to` 0 lets all count again."""
+
+    queue: str
+    annotator: str
+    up_to: int
+    by: str
+    time: str = ""
+
+
+class VerdictStore:
+    """The history of a run's verdicts. One process writes; threads share a store.
+
+    Args:
+        path: the database; made where there is none.
+
+    Raises:
+        InputError: the file is no such database.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = threading.Lock()
+        try:
+            self._base = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=30)
+            self._base.execute("PRAGMA journal_mode = WAL")
+            # FULL: a commit is on the disk when it returns, also if the power fails.
+            self._base.execute("PRAGMA synchronous = FULL")
+            self._base.executescript(_SCHEMA + _GUARDS)
+        except sqlite3.DatabaseError as error:
+            raise InputError(f"{path}: no database of verdicts can be opened here: {error}") from None
+
+    def close(self) -> None:
+        self._base.close()
+
+    def add(self, said: Sequence[Said]) -> list[Said]:
+        """Keep what was said, all of it or nothing; what is kept under the same key already is not kept again.
+
+        Returns:
+            What is kept now, with its line, in the order given. It is on the disk.
+
+        Raises:
+            InputError: a verdict is none, or a key belongs to something else.
+        """
+        now = timestamp()
+        with self._transaction():
+            return [self._keep(one, now) for one in said]
+
+    def _keep(self, said: Said, now: str) -> Said:
+        if said.verdict not in (*MEANINGS, WITHDRAWN):
+            raise InputError(f"'{said.verdict}' is no verdict; use {', '.join(MEANINGS)}")
+        line = (said.time or now, said.queue, said.uid, said.annotator, said.verdict, said.seconds, said.comment,
+                said.act or said.key, said.key)  # fmt: skip
+        self._base.execute(
+            "INSERT INTO verdicts (time, queue, uid, annotator, verdict, seconds, comment, act, key) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING",
+            line,
+        )
+        (kept,) = self._said("WHERE key = ?", said.key)
+        if (kept.queue, kept.uid, kept.annotator, kept.verdict) != (said.queue, said.uid, said.annotator, said.verdict):
+            raise InputError(f"key '{said.key}' belongs to another verdict; give each one a key of its own")
+        return kept
+
+    def history(self, queue: str, after: int = 0) -> list[Said]:
+        """All that was said in a queue, from line `after` + 1 on."""
+        with self._lock:
+            return list(self._said("WHERE queue = ? AND id > ? ORDER BY id", queue, after))
+
+    def queues(self) -> list[str]:
+        """Queues in which anything was said."""
+        with self._lock:
+            return [name for (name,) in self._base.execute("SELECT DISTINCT queue FROM verdicts ORDER BY queue")]
+
+    def counting(self, queue: str) -> list[Said]:
+        """What counts now: the last verdict of each annotator and row, if not withdrawn or set aside; by line."""
+        return counting(self.history(queue), self.aside(queue))
+
+    def set_aside(self, queue: str, annotator: str, by: str) -> SetAside:
+        """Let what an annotator said so far in a queue not count, so that it is asked again."""
+        with self._transaction():
+            (last,) = self._base.execute(
+                "SELECT COALESCE(MAX(id), 0) FROM verdicts WHERE queue = ? AND annotator = ?", (queue, annotator)
+            ).fetchone()
+            return self._put_aside(SetAside(queue, annotator, last, by, timestamp()))
+
+    def let_count(self, queue: str, annotator: str, by: str) -> SetAside:
+        """Let all that an annotator said in a queue count again."""
+        with self._transaction():
+            return self._put_aside(SetAside(queue, annotator, 0, by, timestamp()))
+
+    def _put_aside(self, aside: SetAside) -> SetAside:
+        self._base.execute(
+            "INSERT INTO set_aside (time, queue, annotator, up_to, by) VALUES (?, ?, ?, ?, ?)",
+            (aside.time, aside.queue, aside.annotator, aside.up_to, aside.by),
+        )
+        return aside
+
+    def aside(self, queue: str) -> dict[str, int]:
+        """By annotator, the line up to which their verdicts do not count."""
+        with self._lock:
+            lines = self._base.execute("SELECT annotator, up_to FROM set_aside WHERE queue = ? ORDER BY id", (queue,))
+            last = dict(lines.fetchall())
+        return {annotator: up_to for annotator, up_to in last.items() if up_to}
+
+    def add_gold(self, queue: str, answers: Iterable[tuple[str, str]], by: str) -> None:
+        """Make rows gold: (uid, positive or negative), or 'withdrawn' for those that are gold no more.
+
+        Raises:
+            InputError: an answer is none of these.
+        """
+        now = timestamp()
+        with self._transaction():
+            for uid, verdict in answers:
+                if verdict not in (*MEANINGS[:2], WITHDRAWN):
+                    raise InputError(f"'{verdict}' is no answer of a gold question; use {', '.join(MEANINGS[:2])}")
+                line = (now, queue, uid, verdict, by)
+                self._base.execute("INSERT INTO gold (time, queue, uid, verdict, by) VALUES (?, ?, ?, ?, ?)", line)
+
+    def gold(self, queue: str) -> dict[str, str]:
+        """The answer of each gold row by uid."""
+        with self._lock:
+            lines = self._base.execute("SELECT uid, verdict FROM gold WHERE queue = ? ORDER BY id", (queue,))
+            known = dict(lines.fetchall())
+        return {uid: verdict for uid, verdict in known.items() if verdict != WITHDRAWN}
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with self._lock:
+            self._base.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                self._base.execute("ROLLBACK")
+                raise
+            self._base.execute("COMMIT")
+
+    def _said(self, where: str, *values: object) -> Iterator[Said]:
+        found = self._base.execute(
+            f"SELECT queue, uid, annotator, verdict, key, act, seconds, time, comment, id FROM verdicts {where}", values
+        )
+        return (Said(*line) for line in found.fetchall())
+
+
+def counting(history: Iterable[Said], aside: dict[str, int]) -> list[Said]:
+    """What counts of a history, see `VerdictStore.counting`."""
+    last: dict[tuple[str, str], Said] = {}
+    for said in history:
+        if said.id > aside.get(said.annotator, 0):
+            last[said.uid, said.annotator] = said
+    return sorted((said for said in last.values() if said.verdict != WITHDRAWN), key=lambda said: said.id)
+
+
+def timestamp() -> str:
+    """Now, in ISO 8601."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -1,0 +1,112 @@
+"""verdicts: keep the rows that people judged, with what they said."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import BeforeValidator, Field, WithJsonSchema
+
+from poolwright.annotation.exchange.read_answers import read_verdicts
+from poolwright.annotation.verdicts import MEANINGS, Verdict, Words, merge
+from poolwright.core.columns import UID
+from poolwright.core.errors import InputError, StepError
+from poolwright.core.frame import Context, Frame
+from poolwright.core.pool import Place
+from poolwright.core.rows import Rows, one_array
+from poolwright.core.runtime.cached import once
+from poolwright.core.state import State
+from poolwright.core.step import Kind, Outcome, Reason, Step
+from poolwright.kernels.selection.lookup import Lookup
+
+VERDICT = "verdict"
+JUDGED = "judged"
+
+
+def _as_files(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
+
+
+Files = Annotated[
+    tuple[Place, ...],
+    BeforeValidator(_as_files),
+    Field(min_length=1),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}),
+]
+
+
+class Verdicts(Step):
+    """Keep the rows that people judged, with the column `verdict`: positive, negative or unsure.
+
+    Reads sheets as they were filled in (csv, jsonl, exports of Label Studio; see docs/verification.md). Each
+    annotator has one vote a row, the last; the majority decides, and ties are unsure. Rows without a verdict go.
+    """
+
+    verb: ClassVar[str] = "verdicts"
+    kind: ClassVar[Kind] = "choose"
+    shorthand: ClassVar[str | None] = "path"
+    reasons: ClassVar[tuple[Reason, ...]] = (
+        Reason("no_verdict", "nobody gave a verdict on it"),
+        Reason("other_verdict", "its verdict is not a wanted one"),
+    )
+
+    path: Files = Field(description="filled-in sheets or exports, one or several")
+    words: dict[str, str] = Field(
+        default_factory=dict, description="what other words mean, such as {map: positive, other: negative}"
+    )
+    only: tuple[str, ...] = Field(default=MEANINGS, min_length=1, description="verdicts of the rows to keep")
+
+    def needs(self) -> tuple[str, ...]:
+        return (UID,)
+
+    def files(self) -> tuple[str, ...]:
+        return self.path
+
+    def check_files(self, given: pa.Schema) -> None:
+        for path in self.path:
+            if not os.path.isfile(path):
+                raise StepError(f"verdicts: there is no file {path}; `poolwright audit` writes a sheet to fill in")
+
+    def gives(self, given: pa.Schema) -> list[pa.Field]:
+        try:
+            Words(self.words)
+        except InputError as error:
+            raise StepError(f"verdicts: {error}") from None
+        wrong = [meaning for meaning in self.only if meaning not in MEANINGS]
+        if wrong:
+            raise StepError(f"verdicts: 'only' names '{wrong[0]}'; verdicts are {', '.join(MEANINGS)}")
+        return [pa.field(VERDICT, pa.string())]
+
+    def fit(self, frame: Frame, context: Context) -> State:
+        given: list[Verdict] = [one for path in self.path for one in read_verdicts(Path(path), self.words)]
+        merged = merge(given)
+        table = pa.table({UID: pa.array(list(merged), pa.string()), VERDICT: pa.array(merged.values(), pa.string())})
+        counts = {meaning: list(merged.values()).count(meaning) for meaning in MEANINGS}
+        annotators = len({verdict.annotator for verdict in given})
+        return State({"rows": len(merged), "verdicts": len(given), "annotators": annotators, **counts}, {JUDGED: table})
+
+    def apply(self, rows: Rows, state: State) -> Outcome:
+        judged = state.tables[JUDGED]
+        places = once("lookup", judged, _lookup_of).find(rows.column(UID).cast(pa.string()))
+        known = places >= 0
+        found = one_array(judged.column(VERDICT)).take(pa.array(places, mask=~known))
+        wanted = pc.is_in(found, value_set=pa.array(self.only)).to_numpy(zero_copy_only=False)
+        drop = np.where(known, np.where(wanted, 0, 2), 1).astype(np.uint8)
+        return Outcome({VERDICT: found}, drop)
+
+    def explain(self, row: Mapping[str, Any], state: State) -> str:
+        return f"verdict: {row[VERDICT]}" if row.get(VERDICT) else ""
+
+    def learned(self, state: State) -> str:
+        told = ", ".join(f"{state.values[meaning]:,} {meaning}" for meaning in MEANINGS if state.values[meaning])
+        people = state.values["annotators"]
+        return f"{state.values['rows']:,} rows by {people:,} {'person' if people == 1 else 'people'}: {told or 'none'}"
+
+
+def _lookup_of(judged: pa.Table) -> Lookup:
+    return Lookup(one_array(judged.column(UID)))

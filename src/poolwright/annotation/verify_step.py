@@ -1,0 +1,295 @@
+"""verify: ask people about rows, wait for their answers, and keep the rows that they verify."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+import numpy as np
+import pyarrow as pa
+from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+
+from poolwright.annotation.answers import NONE_OF_THEM, YES_NO, ClassName, YesNo
+from poolwright.annotation.candidates import SHOWN, collect, is_one_of
+from poolwright.annotation.certificate import certificate_of_step, in_json
+from poolwright.annotation.exchange.instructions import Instructions, read_instructions
+from poolwright.annotation.exchange.sheets import QUESTION
+from poolwright.annotation.exchange.write_sheets import Form, Format
+from poolwright.annotation.outcome import decided, learned, measured, told
+from poolwright.annotation.queue.queue import CERTIFICATE
+from poolwright.annotation.round import Round, go_on
+from poolwright.annotation.rules import Rule
+from poolwright.annotation.verdicts import UNSURE, Words
+from poolwright.core.columns import UID
+from poolwright.core.documents import DOCUMENTS, keep_documents
+from poolwright.core.errors import InputError, MissingExtra, StepError
+from poolwright.core.frame import Context, Frame
+from poolwright.core.params import Column, Share
+from poolwright.core.pool import Place
+from poolwright.core.rows import Rows, one_array
+from poolwright.core.runtime.cached import once
+from poolwright.core.state import State
+from poolwright.core.step import Kind, Outcome, Reason, Step
+from poolwright.kernels.selection.groups import check_groupable, lacks_value
+from poolwright.kernels.selection.lookup import Lookup
+from poolwright.kernels.selection.ranks import check_orderable
+
+ROWS = "rows"
+VERIFIED_BY = "verified_by"
+
+
+def _as_files(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
+
+
+Files = Annotated[
+    tuple[Place, ...],
+    BeforeValidator(_as_files),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
+]
+
+
+class Verify(Step):
+    """Ask people whether rows are of their class, and keep those that they verify; until they answered, the run waits.
+
+    Writes sheets to `RUN/verify/TABLE/sheets/`, and reads what is put into `RUN/verify/TABLE/verdicts/`. As long as
+    answers are lacking, the run stops with exit status 3 and tells what it waits for; run again, it goes on. See
+    docs/verification.md for the forms of sheets and answers, and of the page of instructions.
+
+    With `precision`, a class and bucket is done as soon as acceptance sampling shows that enough of it is right: its
+    other rows are kept unseen; a class that is not good enough is verified in full. See `kernels/acceptance.py`.
+
+    With `keep`, the first so many verified rows of each class and bucket are kept, in the order of `by`; nobody is
+    asked about more rows of a class and bucket that has them. Each annotator has one vote a row, their last. Rules:
+    `agree`, all of them say the same; `majority`, most of them do; `dawid_skene`, each one's votes weighed by how
+    reliable they are found to be (needs crowd-kit).
+
+    State: the votes on each candidate and what became of it, without names; how far people agree with each other; the
+    digests of the files of answers.
+    """
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    verb: ClassVar[str] = "verify"
+    kind: ClassVar[Kind] = "choose"
+    fits_rows: ClassVar[bool] = True
+    reasons: ClassVar[tuple[Reason, ...]] = (
+        Reason("no_group", "no value in the class or bucket column"),
+        Reason("rejected", "people say that it is not of its class"),
+        Reason("unsure", "people are unsure of its class, or do not agree"),
+        Reason("not_needed", "enough rows of its class were verified before it"),
+        Reason("no_verdict", "nobody gave a verdict on it"),
+    )
+
+    class_: Column | None = Field(default=None, alias="class", description="column with the class to verify")
+    unasked: tuple[str, ...] = Field(
+        default=(), description="classes whose rows are kept without asking anybody, such as [BACKGROUND]"
+    )
+    bucket: Column | None = Field(default=None, description="column that cuts classes into parts with a `keep` each")
+    by: Column | None = Field(
+        default=None, description="column of the order, the highest first, such as similarity; default by hash"
+    )
+    keep: int | None = Field(default=None, ge=1, description="verified rows of a class and bucket to keep; default all")
+    precision: Share | None = Field(
+        default=None, description="a class and bucket is done when so many of it are shown to be right, such as 99%"
+    )
+    confidence: Share = Field(default=0.95, description="precision: confidence with which that is to be shown")
+    answer: Literal["yes_no", "class"] = Field(
+        default="yes_no", description="what people answer: yes or no to its class, or the name of the class they see"
+    )
+    question: str | None = Field(default=None, description="what they are asked; {class} stands for the class")
+    words: dict[str, str] = Field(
+        default_factory=dict, description="what other words mean, such as {right: positive, wrong: negative}"
+    )
+    annotators: int = Field(default=1, ge=1, description="people who must have answered about a row")
+    rule: Rule = Field(default="agree", description="what their answers say together")
+    probability: Share = Field(
+        default=0.5, description="dawid_skene: least probability of being of its class, of a row to keep"
+    )
+    at_once: int | None = Field(
+        default=None, ge=1, description="rows of a class and bucket asked about in one round; default all"
+    )
+    format: Format = Field(default="csv", description="form of the sheets: csv, jsonl, label_studio or mturk")
+    images: str | None = Field(
+        default=None, description="URL or folder below which people find `image_path`; default the column url"
+    )
+    instructions: Place | None = Field(
+        default=None, description="Markdown page with pictures of and against each class; shown and released"
+    )
+    hosted: str | None = Field(
+        default=None, description="URL where the folder of the instructions lies for workers of mturk"
+    )
+    verdicts: Files = Field(default=(), description="more files with answers; those not there yet are waited for")
+    partial: bool = Field(default=False, description="go on with the answers that are there, instead of waiting")
+    unknown: Literal["error", "ignore"] = Field(
+        default="error", description="what to do about answers on rows that nobody was asked about"
+    )
+
+    @model_validator(mode="after")
+    def _fitting(self) -> Verify:
+        if self.answer == "class" and self.class_ is None:
+            raise ValueError("answer: class needs the column of the class")
+        if self.unasked and self.class_ is None:
+            raise ValueError("unasked names classes, and there is no column of the class")
+        if self.rule == "dawid_skene" and self.annotators < 2:
+            raise ValueError("rule: dawid_skene compares people; it needs annotators: 2 or more")
+        if self.rule != "dawid_skene" and "probability" in self.model_fields_set:
+            raise ValueError("probability is for rule: dawid_skene")
+        if self.precision is not None:
+            self._check_precision(self.precision)
+        elif "confidence" in self.model_fields_set:
+            raise ValueError("confidence is for precision")
+        if self.question and self.class_ is None and "{class}" in self.question:
+            raise ValueError("the question names a {class}, and there is no column of the class")
+        return self
+
+    def _check_precision(self, precision: float) -> None:
+        if not 0.5 <= precision < 1 or not 0.5 < self.confidence < 1:
+            raise ValueError("precision and confidence lie between 50% and 100%, such as 99% and 95%")
+        for name in ("keep", "by", "at_once"):
+            if getattr(self, name) is not None:
+                raise ValueError(f"precision is shown by rows in random order, of which all are kept; leave out {name}")
+        if self.partial:
+            raise ValueError("precision says when there are answers enough; leave out partial")
+        if self.rule == "dawid_skene":
+            raise ValueError("precision needs verdicts that stay as they are; use rule: agree or majority")
+
+    @property
+    def group(self) -> tuple[str, ...]:
+        """Columns of what `keep` counts in."""
+        return tuple(name for name in (self.class_, self.bucket) if name)
+
+    @property
+    def answer_files(self) -> tuple[Path, ...]:
+        """The files of answers that the recipe names."""
+        return tuple(Path(path) for path in self.verdicts)
+
+    def needs(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys((*self.group, *([self.by] if self.by else []), UID)))
+
+    def optional(self) -> tuple[str, ...]:
+        return SHOWN
+
+    def files(self) -> tuple[str, ...]:
+        """Page and pictures of the instructions. Verdicts come bit by bit: the state records them, not the identity."""
+        page = self._page()
+        return (str(page.path), *(str(page.path.parent / image) for image in page.images)) if page else ()
+
+    def check_files(self, given: pa.Schema) -> None:
+        if not self.instructions:
+            return
+        if not os.path.isfile(self.instructions):
+            raise StepError(f"verify: there is no page of instructions {self.instructions}")
+        page = self._page()
+        if self.format == "mturk" and page and page.images and not self.hosted:
+            raise StepError(
+                "verify: workers see the pictures of the instructions on the web; name where the folder "
+                "instructions/ of the desk will lie: hosted: https://..."
+            )
+
+    def gives(self, given: pa.Schema) -> list[pa.Field]:
+        check_groupable(self.verb, given, self.group)
+        if self.by:
+            check_orderable(self.verb, given, self.by)
+        try:
+            Words(self.words)
+        except InputError as error:
+            raise StepError(f"verify: {error}") from None
+        if self.rule == "dawid_skene":
+            from importlib.util import find_spec
+
+            if find_spec("crowdkit") is None:
+                raise MissingExtra("crowdkit", "verify: rule dawid_skene")
+        return [pa.field(VERIFIED_BY, pa.int32())]
+
+    def fit(self, frame: Frame, context: Context) -> State:
+        candidates = collect(frame, self.group, self.by, context.key, self.unasked)
+        page = self._page()
+        names = list(dict.fromkeys(candidates.classes))
+        if page and self.class_:
+            page.check_classes(names)
+        form = self._form(names, page)
+        found = go_on(
+            Round(
+                candidates=candidates,
+                desk=context.desk,
+                files=self.answer_files,
+                meanings=ClassName(names, self.words) if self.answer == "class" else YesNo(self.words),
+                form=form,
+                rule=self.rule,
+                probability=self.probability,
+                keep=self.keep,
+                at_once=self.at_once,
+                partial=self.partial,
+                ignore_unknown=self.unknown == "ignore",
+                precision=self.precision,
+                confidence=self.confidence,
+            )
+        )
+        values = {"rule": self.rule, **measured(found)}
+        document = certificate_of_step(candidates, found, self.rule, form, page)
+        words = "what people verified and what that shows, class by class: counts, errors, bounds, agreement; no names"
+        values[DOCUMENTS] = keep_documents(context.documents, "certificate", words, {CERTIFICATE: in_json(document)})
+        if page:
+            words = "what the people who verified the rows were shown, with pictures of and against each class"
+            values[DOCUMENTS] += keep_documents(context.documents, "instructions", words, page.files())
+        return State(values, {ROWS: decided(candidates, found)})
+
+    def _page(self) -> Instructions | None:
+        if not self.instructions:
+            return None
+        try:
+            return read_instructions(Path(self.instructions))
+        except InputError as error:
+            raise StepError(f"verify: {error}") from None
+
+    def _form(self, names: list[str], page: Instructions | None) -> Form:
+        default = "Does it show: {class}?" if self.class_ else QUESTION
+        question = self.question or ("Which of these does it show?" if self.answer == "class" else default)
+        own = (*self.words, *(() if UNSURE in self.words.values() else (UNSURE,))) if self.words else YES_NO
+        choices = (*names, NONE_OF_THEM, UNSURE) if self.answer == "class" else own
+        return Form(
+            format=self.format,
+            answer=self.answer,
+            question=question,
+            choices=choices,
+            annotators=self.annotators,
+            images=self.images or "",
+            instructions=page,
+            hosted=self.hosted or "",
+            precision=self.precision,
+            confidence=self.confidence,
+            keep=self.keep,
+            rule=self.rule,
+        )
+
+    def apply(self, rows: Rows, state: State) -> Outcome:
+        table = state.tables[ROWS]
+        places = once("lookup", table, _lookup_of).find(rows.column(UID).cast(pa.string()))
+        drop = np.append(table.column("drop").to_numpy(), np.uint8(5))[places].astype(np.uint8)
+        drop[self._unasked(rows)] = 0
+        drop[lacks_value(rows, self.group)] = 1
+        votes = one_array(table.column("yes")).take(pa.array(places, mask=places < 0))
+        return Outcome({VERIFIED_BY: votes}, drop)
+
+    def _unasked(self, rows: Rows) -> np.ndarray:
+        """Which rows (n,) are of a class that nobody is asked about."""
+        return is_one_of(rows.column(self.class_), self.unasked) if self.class_ else np.zeros(len(rows), np.bool_)
+
+    def explain(self, row: Mapping[str, Any], state: State) -> str:
+        if self.class_ and row.get(self.class_) in self.unasked:
+            return "nobody is asked about its class"
+        table = state.tables[ROWS]
+        place = once("lookup", table, _lookup_of).find(pa.array([row.get(UID)], pa.string()))[0]
+        if place < 0:
+            return "no candidate when people were asked"
+        return told(table.slice(place, 1).to_pylist()[0], self.keep)
+
+    def learned(self, state: State) -> str:
+        return learned(state.values)
+
+
+def _lookup_of(table: pa.Table) -> Lookup:
+    return Lookup(one_array(table.column(UID)))

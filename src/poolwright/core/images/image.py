@@ -1,0 +1,336 @@
+"""Image files: read, looked at and decoded within limits, or refused for a reason.
+
+Image files of a pool come from strangers. Nothing here trusts what a file says of itself, or depends on
+Pillow's global switches (`MAX_IMAGE_PIXELS`, `LOAD_TRUNCATED_IMAGES`), which any library in the process
+may have turned; but Pillow's own limit, 179 million pixels, holds for WebP, TIFF and multi-picture JPEG.
+A function gives either its result or the name of one of `REASONS`.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+import os
+import re
+import stat
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from poolwright.core.columns import IMAGE_ERROR
+from poolwright.core.images.headers import claimed_size, cut_short, unfinished
+from poolwright.core.images.pixels import to_rgb, upright
+from poolwright.core.rows import Rows
+from poolwright.core.step import Reason
+
+if TYPE_CHECKING:
+    from PIL import Image, ImageFile
+
+REASONS: tuple[Reason, ...] = (
+    Reason("missing_file", "the image file is not there", bad=True),
+    Reason("unreadable_file", "the image file cannot be read", bad=True),
+    Reason("outside_root", "the image path leads out of the image folder", bad=True),
+    Reason("empty_file", "the image file is empty", bad=True),
+    Reason("too_many_bytes", "the image file is larger than allowed", bad=True),
+    Reason("too_many_pixels", "the image has more pixels than allowed", bad=True),
+    Reason("not_an_image", "the file is not an image of a known format", bad=True),
+    Reason("truncated_image", "the image file is cut off", bad=True),
+    Reason("broken_image", "the image file is damaged", bad=True),
+)
+"""Why there is no image; shared by all steps that read image files, and first in their list of reasons."""
+
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "AVIF", "BMP", "TIFF", "JPEG2000", "PPM")
+"""Formats that are opened. Pillow knows more, some of which start other programs (EPS) or are no pictures."""
+
+DECODING = 1
+"""Version of the decoding rules below; part of the digest of whatever is computed from pixels."""
+
+DRAFT_MARGIN = 2
+"""A JPEG is decoded at 1/2, 1/4 or 1/8 where that leaves this many times the wanted size on both edges."""
+
+_CODES = {reason.name: code for code, reason in enumerate(REASONS, start=1)}
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What an image file may cost at most.
+
+    Attributes:
+        max_bytes: size of the file.
+        max_pixels: width times height; 100 million need about 400 MB to decode.
+    """
+
+    max_bytes: int = 50_000_000
+    max_pixels: int = 100_000_000
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What the header of an image file says.
+
+    Attributes:
+        format: Pillow's name of the format: 'JPEG', 'PNG'.
+        width: pixels of the upright image.
+        height: pixels of the upright image.
+        frames: pictures in the file; for GIF and TIFF, where counting would walk the file, 2 means several.
+    """
+
+    format: str
+    width: int
+    height: int
+    frames: int
+
+
+class _Refused(Exception):
+    """Carries a reason out of the depth of a decoder; never leaves this module."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+def drop_codes(found: Sequence[str | None], more: Sequence[str] = ()) -> np.ndarray | None:
+    """Reasons by name as an `Outcome.drop`, for a step whose `reasons` are `REASONS` and then `more`.
+
+    Returns:
+        uint8 (n,), or None where nothing is dropped.
+    """
+    if not any(found):
+        return None
+    codes = _CODES | {name: code for code, name in enumerate(more, start=len(REASONS) + 1)}
+    return np.array([codes[name] if name else 0 for name in found], dtype=np.uint8)
+
+
+def unread(rows: Rows) -> list[str]:
+    """Per row, why it has no bytes of an image file, for where it has none: its `image_error`, or missing_file."""
+    names = rows.strings(IMAGE_ERROR) if IMAGE_ERROR in rows.schema.names else [None] * len(rows)
+    return [name if name in _CODES else "missing_file" for name in names]
+
+
+def read_bytes(root: str | None, path: str, limits: Limits = Limits()) -> bytes | str:
+    """The bytes of an image file, or a reason.
+
+    Args:
+        root: folder or fsspec URL that `path` is relative to. A path that leaves it, by '..', as an
+            absolute path or as a URL, is refused: paths are data of the pool, the root is the user's word.
+        path: file below `root`; any local path or URL where there is no root.
+        limits: more than `max_bytes` is never read.
+    """
+    if root is None:
+        return _read_url(path, limits) if "://" in path else _read_local(path, limits)
+    inside = _inside(path)
+    if inside is None:
+        return "outside_root"
+    if "://" in root:
+        return _read_url(f"{root.rstrip('/')}/{inside}", limits)
+    return _read_local(os.path.join(root, inside), limits)
+
+
+def _inside(path: str) -> str | None:
+    """The path with '.' and '..' worked out; None where it leads out of what it is relative to."""
+    if "://" in path or path.startswith(("/", "\\")) or re.match(r"[A-Za-z]:[\\/]", path):
+        return None
+    parts: list[str] = []
+    for part in re.split(r"[\\/]" if os.name == "nt" else "/", path):
+        if part == "..":
+            if not parts:
+                return None
+            parts.pop()
+        elif part not in ("", "."):
+            parts.append(part)
+    return "/".join(parts) if parts else None
+
+
+def _read_local(path: str, limits: Limits) -> bytes | str:
+    try:
+        with open(path, "rb", opener=_open_without_waiting) as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                return "unreadable_file"
+            if status.st_size > limits.max_bytes:
+                return "too_many_bytes"
+            data = file.read(limits.max_bytes + 1)
+            return refused(data, limits) or data
+    except (FileNotFoundError, NotADirectoryError):
+        return "missing_file"
+    except (OSError, ValueError):  # ValueError: a NUL in the path
+        return "unreadable_file"
+
+
+def _open_without_waiting(path: str, flags: int) -> int:
+    """Open without waiting for a writer, should the path be a named pipe."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def _read_url(url: str, limits: Limits) -> bytes | str:
+    import fsspec
+
+    try:
+        files, path = fsspec.core.url_to_fs(url)
+        data: bytes = files.cat_file(path, start=0, end=limits.max_bytes + 1)
+        return refused(data, limits) or data
+    except FileNotFoundError:
+        return "missing_file"
+    except (OSError, ValueError):
+        return "unreadable_file"
+
+
+def refused(data: bytes | None, limits: Limits) -> str | None:
+    """Why a file is refused before it is looked into: it is missing, empty or too large. None where it is not."""
+    if data is None:
+        return "missing_file"
+    if not data:
+        return "empty_file"
+    return "too_many_bytes" if len(data) > limits.max_bytes else None
+
+
+def probe(data: bytes | None, limits: Limits = Limits()) -> Probe | str:
+    """What the header says, without decoding pixels, or a reason. A cut-off file may still have its header."""
+    try:
+        image, _ = _open(data, limits)
+    except _Refused as refusal:
+        return refusal.reason
+    width, height = image.size
+    if image.format != "TIFF" and _orientation(image) >= 5:  # Pillow has turned the size of a TIFF already
+        width, height = height, width
+    return Probe(_name(image), width, height, _frames(image))
+
+
+def open_image(data: bytes | None, limits: Limits = Limits(), wanted: int | None = None) -> Image.Image | str:
+    """The first picture of an image file, or a reason.
+
+    Upright by its EXIF orientation, RGB uint8: transparency on white, 16-bit grey scaled by 1/257, CMYK
+    inverted where Adobe wrote it so. Colour profiles are not applied. A file that is cut off is refused
+    whole. The same bytes give the same pixels.
+
+    Args:
+        data: bytes of the file; None is refused as a missing file.
+        limits: checked against the header, before any pixel is decoded.
+        wanted: edge in pixels that the image will be shrunk to; a JPEG several times larger is decoded
+            at a fraction of its size, which is exact to about one grey level after shrinking.
+    """
+    try:
+        image, source = _open(data, limits)
+        if wanted is not None and image.format in ("JPEG", "MPO"):
+            image.draft(None, (DRAFT_MARGIN * wanted, DRAFT_MARGIN * wanted))
+        _load(image, source, limits)
+        return upright(to_rgb(image), _orientation(image))
+    except _Refused as refusal:
+        return refusal.reason
+    except ValueError:  # a mode that cannot be converted
+        return "broken_image"
+
+
+class _Source(io.BytesIO):
+    """Bytes of a file, noticing when a decoder wants more of them than there are."""
+
+    short = False  # a read gave less than was asked for
+    starved = False  # a read gave nothing
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)  # shares the bytes
+        self.data = data
+
+    def read(self, size: int | None = -1) -> bytes:
+        chunk = super().read(size)
+        if size and len(chunk) < size:
+            self.short = True
+            self.starved = self.starved or not chunk
+        return chunk
+
+
+def _open(data: bytes | None, limits: Limits) -> tuple[ImageFile.ImageFile, _Source]:
+    """Read the header. The image is not decoded yet, and within the limits."""
+    reason = refused(data, limits)
+    if data is None or reason:
+        raise _Refused(reason or "missing_file")
+    _check_pixels(claimed_size(data), limits)
+    factory = _opener(data[:16])
+    source = _Source(data)
+    try:
+        image = factory(source, "")
+    except MemoryError:
+        raise
+    except Exception as error:
+        # Decoders raise whatever comes (struct.error, KeyError, ...) on damaged headers: the file is to blame.
+        raise _Refused(_blame(error, data, source.short)) from None
+    _check_pixels(image.size, limits)
+    return image, source
+
+
+def _load(image: ImageFile.ImageFile, source: _Source, limits: Limits) -> None:
+    """Decode the pixels, all of them."""
+    if unfinished(str(image.format), source.data):
+        raise _Refused("truncated_image")
+    source.starved = False
+    try:
+        image.load()
+    except MemoryError:
+        raise
+    except Exception as error:  # as in `_open`
+        raise _Refused(_blame(error, source.data, source.starved)) from None
+    if source.starved and image.format != "JPEG2000":  # LOAD_TRUNCATED_IMAGES is on, and the rest is grey
+        raise _Refused("truncated_image")
+    _check_pixels(image.size, limits)
+
+
+def _check_pixels(size: tuple[int, int], limits: Limits) -> None:
+    if size[0] * size[1] > limits.max_pixels:
+        raise _Refused("too_many_pixels")
+
+
+def _blame(error: Exception, data: bytes, out_of_bytes: bool) -> str:
+    from PIL import Image
+
+    if isinstance(error, Image.DecompressionBombError):
+        return "too_many_pixels"
+    if out_of_bytes or "truncated" in str(error).lower() or cut_short(data):
+        return "truncated_image"
+    return "broken_image"
+
+
+@functools.cache
+def _openers() -> list[tuple[Callable[[bytes], Any], Callable[[Any, str], ImageFile.ImageFile]]]:
+    """How to tell each format, and how to open it, from Pillow's registry.
+
+    `Image.open` is not used: it checks sizes against a global that other libraries change, and warns.
+    """
+    from PIL import Image
+
+    Image.init()
+    found = [Image.OPEN[name] for name in FORMATS if name in Image.OPEN]
+    return [(accept, factory) for factory, accept in found if accept is not None]
+
+
+def _opener(prefix: bytes) -> Callable[[Any, str], ImageFile.ImageFile]:
+    for accept, factory in _openers():
+        answer = accept(prefix)  # a string says that Pillow was built without the format
+        if answer and not isinstance(answer, str):
+            return factory
+    raise _Refused("not_an_image")
+
+
+def _name(image: ImageFile.ImageFile) -> str:
+    return "JPEG" if image.format == "MPO" else str(image.format)
+
+
+def _frames(image: ImageFile.ImageFile) -> int:
+    try:
+        if image.format in ("GIF", "TIFF"):
+            return 2 if getattr(image, "is_animated", False) else 1
+        return int(getattr(image, "n_frames", 1))
+    except Exception:  # a damaged second frame does not matter to the first
+        return 1
+
+
+def _orientation(image: ImageFile.ImageFile) -> int:
+    """EXIF orientation 1 to 8; 1 where the file says nothing sensible."""
+    if image.format == "PNG" and "exif" not in image.info:
+        return 1  # Pillow would decode the pixels in search of one behind them
+    try:
+        value = image.getexif().get(0x0112, 1)
+        return int(value) if value in range(1, 9) else 1
+    except Exception:  # EXIF is decoration: whatever is wrong with it, the picture is there
+        return 1

@@ -1,0 +1,100 @@
+"""Contents: whether the bytes that came are an image, which one, and what its EXIF says."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from poolwright.core.images.image import Limits, Probe, open_image, probe
+from poolwright.fetch.options import FetchOptions
+from poolwright.fetch.outcome import Failure, Outcome
+
+EXTENSIONS = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp", "GIF": "gif", "AVIF": "avif", "BMP": "bmp", "TIFF": "tif",
+              "JPEG2000": "jp2", "PPM": "ppm"}  # fmt: skip
+"""File extension by format, as Pillow names it."""
+
+UNKNOWN = "bin"
+"""Extension where nothing was checked and the format is not known."""
+
+_EXIF = b"Exif\0\0"
+_TAG_CHARACTERS = 500
+
+
+def looks_foreign(head: bytes) -> bool:
+    """Whether the first bytes are of no image format that poolwright reads."""
+    return probe(head) == "not_an_image"
+
+
+@dataclass(frozen=True)
+class Inspector:
+    """Judges bytes. Pure, so that it may run in a thread."""
+
+    options: FetchOptions
+
+    def __call__(self, data: bytes, outcome: Outcome, expected: str | None) -> None:
+        """Fill in what the bytes say. The outcome fails where they are not what is wanted.
+
+        Args:
+            data: of the file.
+            outcome: has `sha256` and `content_type`.
+            expected: SHA-256 in lower-case hex, if one is known.
+        """
+        try:
+            if outcome.sha256 in self.options.placeholders:
+                raise Failure("placeholder", f"the placeholder {outcome.sha256}")
+            if expected and expected != outcome.sha256:
+                raise Failure("hash_mismatch", f"expected {expected}")
+            self._look(data, outcome)
+        except Failure as failure:
+            outcome.fail(failure.error_class, failure.message)
+
+    def _look(self, data: bytes, outcome: Outcome) -> None:
+        limits = Limits(max_bytes=max(self.options.max_bytes, len(data)))
+        found = probe(data, limits)
+        if isinstance(found, Probe):
+            outcome.format, outcome.width, outcome.height = found.format, found.width, found.height
+            outcome.exif = exif_json(data) if self.options.exif else None
+        elif self.options.check != "none":
+            kind = "not_an_image" if found == "not_an_image" else "broken_image"
+            raise Failure(kind, f"{found}; {outcome.content_type or 'no content type'}, begins with {data[:24]!r}")
+        if self.options.check == "decode":
+            whole = open_image(data, limits)
+            if isinstance(whole, str):
+                raise Failure("broken_image", whole)
+
+
+def exif_json(data: bytes) -> str | None:
+    """EXIF tags of a JPEG by name, as JSON; None where it has none or they cannot be read."""
+    if data[:2] != b"\xff\xd8":
+        return None
+    block = _exif_block(data)
+    if block is None:
+        return None
+    from PIL import ExifTags, Image
+
+    tags = Image.Exif()
+    try:
+        tags.load(block)
+        pairs = [*tags.items(), *tags.get_ifd(ExifTags.IFD.Exif).items()]
+    except Exception:  # EXIF is decoration: whatever is wrong with it, the picture is there
+        return None
+    named = {ExifTags.TAGS.get(tag, f"0x{tag:04x}"): _text(value) for tag, value in pairs}
+    return json.dumps({name: value for name, value in sorted(named.items()) if value is not None})
+
+
+def _exif_block(data: bytes) -> bytes | None:
+    """The APP1 segment of a JPEG that holds EXIF."""
+    at = 2
+    while at + 4 <= len(data) and data[at] == 0xFF and data[at + 1] not in (0xDA, 0xD9):
+        length = int.from_bytes(data[at + 2 : at + 4], "big")
+        if data[at + 1] == 0xE1 and data[at + 4 : at + 10] == _EXIF:
+            return data[at + 4 : at + 2 + length]
+        at += 2 + length
+    return None
+
+
+def _text(value: object) -> str | None:
+    """A tag's value as text; None for raw bytes such as maker notes."""
+    if isinstance(value, bytes):
+        return None
+    return str(value).replace("\0", "").strip()[:_TAG_CHARACTERS]

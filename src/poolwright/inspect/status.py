@@ -1,0 +1,71 @@
+"""Outlook: what of a run is done, what is left, and what it will take."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from poolwright.annotation.exchange.worklist import ASKED
+from poolwright.annotation.verify_step import Verify
+from poolwright.core.columns import IMAGE
+from poolwright.core.table import RECORD, Table
+from poolwright.run.plan import TablePlan
+from poolwright.run.run import Run
+from poolwright.run.source import units_of
+from poolwright.run.table_run import desk_of
+from poolwright.run.write import done_mark
+
+
+def outlook(run: Run, plans: Mapping[str, TablePlan]) -> list[dict[str, Any]]:
+    """One entry a table: name, source, state, rows, units, units_done, seconds_left, steps."""
+    rows_kept: dict[str, int] = {}
+    entries = []
+    for name in run.recipe.order:
+        plan = plans[name]
+        folder = run.table_folder(name)
+        if (folder / RECORD).exists():
+            record = Table(folder).record
+            rows_kept[name] = record.rows_kept
+            entries.append(_entry(plan, "done", record.rows_in, len(record.parts), len(record.parts), 0.0))
+            continue
+        parent = run.recipe.tables[name].source
+        if parent in run.recipe.tables and parent not in rows_kept:
+            entries.append(_entry(plan, "waits", None, 0, 0, None))
+            continue
+        source = run.source(name)
+        reads_images = any(IMAGE in step.reads for step in plan.steps)
+        units = len(units_of(source, reads_images))
+        marks = [done_mark(folder, unit) for unit in range(units)]
+        seconds = [json.loads(mark.read_text())["seconds"] for mark in marks if mark.exists()]
+        counts = [part.rows for part in source.parts]
+        rows = sum(count for count in counts if count is not None) if None not in counts else None
+        left = sum(seconds) / len(seconds) * (units - len(seconds)) / run.engine.workers if seconds else None
+        entries.append(_entry(plan, _state(plan, folder), rows, units, len(seconds), left))
+    return entries
+
+
+def _state(plan: TablePlan, folder: Path) -> str:
+    """Of a table that is not done; 'asks' where people were asked and the step that asks has not gone on."""
+    if not folder.exists():
+        return "new"
+    asking = [step for step in plan.steps if isinstance(step.step, Verify)]
+    open_ones = [step for step in asking if not (folder / "states" / f"{step.name}.json").exists()]
+    asked = any((desk_of(folder, asking.index(step)) / ASKED).exists() for step in open_ones)
+    return "asks" if asked else "begun"
+
+
+def _entry(
+    plan: TablePlan, state: str, rows: int | None, units: int, units_done: int, seconds_left: float | None
+) -> dict[str, Any]:
+    return {
+        "name": plan.name,
+        "source": plan.source.name,
+        "state": state,
+        "rows": rows,
+        "units": units,
+        "units_done": units_done,
+        "seconds_left": seconds_left,
+        "steps": tuple(step.step.verb for step in plan.steps),
+    }

@@ -1,0 +1,224 @@
+"""Clauses: what a filter asks of rows, one thing at a time. Together they must all be true."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from poolwright.core.columns import is_text
+from poolwright.core.errors import InputError, did_you_mean
+from poolwright.core.rows import Rows
+from poolwright.expressions.expression import parse
+from poolwright.inspect.views.store import Column
+
+Bools = npt.NDArray[np.bool_]
+
+
+class Chunks(Protocol):
+    """What clauses see of a view."""
+
+    @property
+    def kept(self) -> int: ...
+
+    @property
+    def chunk_rows(self) -> int: ...
+
+    def column(self, name: str) -> Column: ...
+
+    def size(self, chunk: int) -> int: ...
+
+    def picked(self, selection: str) -> npt.NDArray[np.int64]: ...
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Rows that were kept, or dropped."""
+
+    kept: bool
+
+    def mask(self, view: Chunks, chunk: int) -> Bools:
+        first = chunk * view.chunk_rows
+        positions = np.arange(first, first + view.size(chunk))
+        return np.asarray((positions < view.kept) == self.kept)
+
+    def sql(self, view: Chunks) -> str | None:
+        return None
+
+
+@dataclass(frozen=True)
+class Among:
+    """Rows whose value of a facet is one of these, as text; None is no value."""
+
+    column: str
+    values: tuple[str | None, ...]
+
+    def mask(self, view: Chunks, chunk: int) -> Bools:
+        column = view.column(self.column)
+        if not column.facet:
+            raise InputError(f"'{self.column}' has too many different values to choose some; use a `where`")
+        wanted = np.zeros(len(column.names) + 1, bool)  # the last is for -1
+        for value in self.values:
+            place = -1 if value is None else column.code_of.get(value, len(wanted))
+            if place < len(wanted):
+                wanted[place] = True
+        return np.asarray(wanted[column.codes(chunk)])
+
+    def sql(self, view: Chunks) -> str | None:
+        column = view.column(self.column)
+        quote = literal if is_text(column.type) else str
+        values = sorted(value for value in self.values if value is not None)
+        said = [f"{name_in_sql(self.column)} is null"] if None in self.values else []
+        if len(values) == 1:
+            said.append(f"{name_in_sql(self.column)} = {quote(values[0])}")
+        elif values:
+            said.append(f"{name_in_sql(self.column)} in ({', '.join(map(quote, values))})")
+        return said[0] if len(said) == 1 else f"({' or '.join(said)})"
+
+
+@dataclass(frozen=True)
+class Between:
+    """Rows whose number lies in a range, its ends included; times in the unit of their type. Null and NaN do not."""
+
+    column: str
+    low: float | None = None
+    high: float | None = None
+
+    def mask(self, view: Chunks, chunk: int) -> Bools:
+        column = view.column(self.column)
+        if not column.orderable:
+            raise InputError(f"'{self.column}' holds {column.type}, which has no ranges; use a `where`")
+        numbers = column.numbers(chunk)
+        mask = ~np.isnan(numbers)
+        if self.low is not None:
+            mask &= numbers >= self.low
+        if self.high is not None:
+            mask &= numbers <= self.high
+        return mask
+
+    def sql(self, view: Chunks) -> str | None:
+        name, kind = name_in_sql(self.column), view.column(self.column).type
+        # Without a time zone, as literals are: Daft compares no times of two kinds.
+        name = f"cast({name} as timestamp)" if pa.types.is_timestamp(kind) else name
+        said = []
+        for sign, value in ((">=", self.low), ("<=", self.high)):
+            if value is not None:
+                said.append(f"{name} {sign} {_number_in_sql(value, kind)}")
+        return " and ".join(said) or None
+
+
+@dataclass(frozen=True)
+class Where:
+    """Rows for which an expression is true: the one that the step `where` takes."""
+
+    expression: str
+
+    def mask(self, view: Chunks, chunk: int) -> Bools:
+        expression = parse(self.expression)
+        columns = {name: view.column(name).chunk(chunk) for name in expression.columns}
+        if not columns:
+            raise InputError(f"'{self.expression}' names no column; write something such as: width >= 120")
+        values = expression.values(Rows(pa.table(columns)))
+        if not pa.types.is_boolean(values.type):
+            raise InputError(f"'{self.expression}' gives {values.type}, not true or false; compare it with something")
+        return np.asarray(pc.fill_null(values, False).to_numpy(zero_copy_only=False))
+
+    def sql(self, view: Chunks) -> str | None:
+        return f"({self.expression})"
+
+
+@dataclass(frozen=True)
+class Contains:
+    """Rows one of whose texts, in any column or in one, holds these words, in whatever case."""
+
+    words: str
+    columns: tuple[str, ...]
+
+    def mask(self, view: Chunks, chunk: int) -> Bools:
+        found = np.zeros(view.size(chunk), bool)
+        for name in self.columns:
+            values = view.column(name).chunk(chunk)
+            if not is_text(values.type):
+                raise InputError(f"'{name}' is {values.type}, not text")
+            hits = pc.match_substring(values, self.words, ignore_case=True)
+            found |= pc.fill_null(hits, False).to_numpy(zero_copy_only=False)
+        return found
+
+    def sql(self, view: Chunks) -> str | None:
+        words = literal(self.words.lower())
+        said = [f"contains(lower({name_in_sql(name)}), {words})" for name in self.columns]
+        return said[0] if len(said) == 1 else f"({' or '.join(said)})"
+
+
+@dataclass(frozen=True)
+class Picked:
+    """Rows of a saved selection, such as what a lasso took."""
+
+    selection: str
+
+    def mask(self, view: Chunks, chunk: int) -> Bools:
+        positions = view.picked(self.selection)
+        start = chunk * view.chunk_rows
+        first, last = np.searchsorted(positions, (start, start + view.chunk_rows))
+        mask = np.zeros(view.size(chunk), bool)
+        mask[positions[first:last] - start] = True
+        return mask
+
+    def sql(self, view: Chunks) -> str | None:
+        return None
+
+
+Clause = Outcome | Among | Between | Where | Contains | Picked
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Rows for which every clause is true."""
+
+    clauses: tuple[Clause, ...] = ()
+
+    def __and__(self, clause: Clause) -> Filter:
+        return self if clause in self.clauses else Filter((*self.clauses, clause))
+
+    def without(self, test: Callable[[Clause], bool]) -> Filter:
+        """The filter without the clauses for which `test` is true."""
+        return Filter(tuple(clause for clause in self.clauses if not test(clause)))
+
+    def sql(self, view: Chunks) -> str | None:
+        """The filter as an expression of the step `where`; None where it has no clause that can be one."""
+        said = [text for clause in self.clauses if (text := clause.sql(view))]
+        return " and ".join(said) or None
+
+
+EVERYTHING = Filter()
+"""All rows."""
+
+
+def literal(text: str) -> str:
+    """A text in SQL."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def name_in_sql(name: str) -> str:
+    """A column's name in SQL: in quotes where it is no plain word."""
+    plain = name.isascii() and name.isidentifier()
+    return name if plain else '"' + name.replace('"', '""') + '"'
+
+
+def _number_in_sql(value: float, kind: pa.DataType) -> str:
+    if pa.types.is_timestamp(kind):
+        text = pa.scalar(int(value), pa.int64()).cast(pa.timestamp(kind.unit)).cast(pa.string()).as_py()
+        return f"cast({literal(text)} as timestamp)"
+    if pa.types.is_date(kind):
+        whole = pa.scalar(int(value), pa.int32() if kind.bit_width == 32 else pa.int64())
+        return f"cast({literal(whole.cast(kind).cast(pa.string()).as_py())} as date)"
+    return f"{value:.0f}" if float(value).is_integer() and abs(value) < 2**53 else repr(float(value))
+
+
+def unknown_column(name: str, known: list[str]) -> InputError:
+    return InputError(f"there is no column '{name}' here; {did_you_mean(name, known)}")

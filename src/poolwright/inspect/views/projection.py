@@ -1,0 +1,132 @@
+"""The map: a place in the plane for rows that have vectors, found once and kept beside the index.
+
+Of more than `MOST_POINTS` rows, those with the smallest hashes of their uid are on the map. `pca` takes seconds and is
+always there; `tsne` takes minutes and needs the extra `tsne`. Both give the same places for the same rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from poolwright.core.errors import InputError, MissingExtra
+from poolwright.core.files import write_atomically
+from poolwright.inspect.views.build import RANK
+from poolwright.inspect.views.vectors import vector_field, vectors_at, with_vectors
+from poolwright.inspect.views.view import View
+from poolwright.kernels.clusters.pca import principal_components
+
+Method = Literal["pca", "tsne"]
+METHODS: tuple[Method, ...] = ("pca", "tsne")
+
+MOST_POINTS = 100_000
+SEED = 2026
+_COMPONENTS = 50  # what t-SNE sees of the vectors, as its authors advise
+_LEAST = 4  # points that t-SNE makes sense of
+
+Float32 = npt.NDArray[np.float32]
+Integers = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Projection:
+    """Places of rows in the plane.
+
+    Attributes:
+        column: with the vectors.
+        method: that found them.
+        positions: int64 (n,), ascending.
+        places: float32 (n, 2), within -1 to 1.
+        of: rows that have a place in a part that holds vectors, on the map or not.
+    """
+
+    column: str
+    method: Method
+    positions: Integers
+    places: Float32
+    of: int
+
+
+def map_file(view: View, column: str, method: Method) -> Path:
+    number = [field.name for field in view.table.schema].index(column)
+    return view.folder / f"map-{number:03d}-{method}.npz"
+
+
+def known_projection(view: View, column: str, method: Method) -> Projection | None:
+    """The map, if it was made before."""
+    vector_field(view, column)
+    path = map_file(view, column, method)
+    if not path.exists():
+        return None
+    with np.load(path) as kept:
+        return Projection(column, method, kept["positions"], kept["places"], int(kept["of"]))
+
+
+def project(view: View, column: str, method: Method = "pca", most: int = MOST_POINTS) -> Projection:
+    """The map of a table by a column of vectors: as it was made before, or made now.
+
+    Memory is the vectors that are on the map.
+
+    Raises:
+        InputError: no such column, or fewer than two rows have a usable vector.
+        MissingExtra: openTSNE is not installed, for `tsne`.
+    """
+    found = known_projection(view, column, method)
+    if found is not None:
+        return found
+    if method == "tsne" and find_spec("openTSNE") is None:
+        raise MissingExtra("openTSNE", "a map by t-SNE")
+    positions, of = _sampled(view, column, most)
+    vectors = vectors_at(view, column, positions)
+    usable = np.isfinite(vectors).all(axis=1) & vectors.any(axis=1)
+    positions, vectors = positions[usable], vectors[usable]
+    if len(positions) < (2 if method == "pca" else _LEAST):
+        raise InputError(
+            f"{len(positions)} rows of table '{view.name}' have a usable vector '{column}': too few to draw"
+        )
+    flat = principal_components(vectors, 2 if method == "pca" else _COMPONENTS)
+    places = _within(flat if method == "pca" else _tsne(flat))
+    path = map_file(view, column, method)
+    write_atomically(path, lambda out: _save(out, positions, places, of))
+    return Projection(column, method, positions, places, of)
+
+
+def _save(out: Any, positions: Integers, places: Float32, of: int) -> None:
+    np.savez(out, positions=positions, places=places, of=np.int64(of))
+
+
+def _sampled(view: View, column: str, most: int) -> tuple[Integers, int]:
+    """Positions of the rows with the smallest hashes, ascending; and of how many they were drawn."""
+    ranks = view.column(RANK)
+    segments = with_vectors(view, column)
+    positions = np.concatenate(
+        [np.empty(0, np.int64), *(np.arange(one.start, one.start + one.rows) for one in segments)]
+    )
+    if len(positions) <= most:
+        return positions, len(positions)
+    hashes = np.asarray(ranks.take(positions))
+    chosen = np.argpartition(hashes, most)[:most]
+    return np.sort(positions[chosen]), len(positions)
+
+
+def _tsne(vectors: Float32) -> npt.NDArray[np.float64]:
+    """t-SNE (van der Maaten and Hinton 2008) by openTSNE, begun from the first principal components."""
+    from openTSNE import TSNE
+
+    first = vectors[:, :2].astype(np.float64)
+    first = first / (first[:, 0].std() or 1.0) * 1e-4
+    perplexity = min(30.0, max(1.0, (len(vectors) - 1) / 3))
+    made = TSNE(perplexity=perplexity, initialization=first, random_state=SEED, n_jobs=1)
+    return np.asarray(made.fit(vectors), np.float64)
+
+
+def _within(places: npt.NDArray[np.floating]) -> Float32:
+    """The same picture, its middle at 0 and its longer side from -1 to 1."""
+    low, high = places.min(axis=0), places.max(axis=0)
+    half = float((high - low).max()) / 2 or 1.0
+    return np.asarray((places - (low + high) / 2) / half, np.float32)

@@ -1,0 +1,362 @@
+"""View: the rows of one finished table, kept and dropped, to be filtered, counted, sorted and paged."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from poolwright.core.columns import UID, is_text
+from poolwright.core.errors import InputError
+from poolwright.inspect.views.answers import Counts, Facet, Histogram, Page, facet_of
+from poolwright.inspect.views.build import (
+    PLACE,
+    RANK,
+    Progress,
+    Segment,
+    build_index,
+    index_folder,
+    read_index,
+    segments_of,
+)
+from poolwright.inspect.views.clauses import EVERYTHING, Among, Clause, Filter, unknown_column
+from poolwright.inspect.views.order import Order, order_of
+from poolwright.inspect.views.selections import read_selection
+from poolwright.inspect.views.store import Column, MemoryColumn
+from poolwright.run.run import Run
+
+Bools = npt.NDArray[np.bool_]
+Integers = npt.NDArray[np.int64]
+
+SHUFFLED = "shuffled"
+"""Sort by the hash of the uid: a sample that any number of rows goes on with."""
+
+_MASKS = 48
+"""Clauses whose rows are remembered, one bit a row."""
+
+BINS = 48
+
+
+class View:
+    """The rows of one finished table, by an index in the run folder that is built where it is not there.
+
+    Positions 0 to `kept` are the kept rows in their order; dropped rows follow, in the order of the source.
+
+    Attributes:
+        rows, kept: rows that are here, and how many of them were kept.
+        kept_in_all, dropped_in_all: rows of the table.
+        unknown: columns that dropped rows have no values of, as only dear steps give them.
+        segments: where rows were read.
+
+    Args:
+        run: the run.
+        name: of the table.
+        progress: is told of the building.
+
+    Raises:
+        InputError: the table is not finished.
+    """
+
+    def __init__(self, run: Run, name: str, progress: Progress = lambda done, rows: None) -> None:
+        self.run, self.table = run, run.table(name)
+        folder = index_folder(self.table)
+        if read_index(folder) is None:
+            build_index(run, name, progress)
+        index = read_index(folder)
+        if index is None:
+            raise InputError(f"table '{name}' was made anew while it was looked at; look again")
+        self._open(index, folder)
+
+    def _open(self, index: Mapping[str, Any], folder: Path) -> None:
+        self.folder = folder
+        self.rows, self.kept, self.chunk_rows = int(index["rows"]), int(index["kept"]), int(index["chunk_rows"])
+        self.kept_in_all, self.dropped_in_all = int(index["kept_in_all"]), int(index["dropped_in_all"])
+        self.unknown: tuple[str, ...] = tuple(index["unknown"])
+        self.segments: tuple[Segment, ...] = tuple(segments_of(index))
+        self._columns = {column.name: column for column in _columns(index, folder)}
+        self._masks: OrderedDict[Clause, npt.NDArray[np.uint8]] = OrderedDict()
+        self._orders: dict[str, Order] = {}
+        self._lock = threading.RLock()
+
+    @property
+    def name(self) -> str:
+        return self.table.name
+
+    @property
+    def digest(self) -> str:
+        """Of the table as it was when it was opened."""
+        return self.folder.name
+
+    @property
+    def whole(self) -> bool:
+        """Whether all rows are here: none were left out as too many or as not listed in the ledger."""
+        return self.rows == self.kept_in_all + self.dropped_in_all
+
+    @property
+    def columns(self) -> list[Column]:
+        """Columns that can be shown, filtered and sorted by."""
+        return [column for name, column in self._columns.items() if not name.startswith(".")]
+
+    @property
+    def facets(self) -> list[str]:
+        return [column.name for column in self.columns if column.facet]
+
+    @property
+    def numbers(self) -> list[str]:
+        return [column.name for column in self.columns if column.orderable and column.low is not None]
+
+    @property
+    def texts(self) -> list[str]:
+        """Columns in which words can be looked for."""
+        return [column.name for column in self.columns if is_text(column.type) and not column.facet]
+
+    def column(self, name: str) -> Column:
+        """A column of the index.
+
+        Raises:
+            InputError: there is none of that name.
+        """
+        if name not in self._columns:
+            raise unknown_column(name, [column.name for column in self.columns])
+        return self._columns[name]
+
+    def with_column(self, name: str, values: npt.NDArray[Any]) -> View:
+        """The same rows with one more column of numbers, in memory: the scores of a search."""
+        other = object.__new__(View)
+        other.__dict__ |= self.__dict__
+        other._columns = self._columns | {name: MemoryColumn(name, values, self.chunk_rows)}
+        other._masks, other._orders = OrderedDict(), {}
+        return other
+
+    @property
+    def chunks(self) -> int:
+        return -(-self.rows // self.chunk_rows)
+
+    def size(self, chunk: int) -> int:
+        """Rows of a chunk."""
+        return min(self.chunk_rows, self.rows - chunk * self.chunk_rows)
+
+    def picked(self, selection: str) -> Integers:
+        """Positions of the rows of a saved selection, ascending."""
+        return read_selection(self.folder, selection)
+
+    def positions_of(self, uids: Sequence[str]) -> list[int]:
+        """Positions of the rows with these uids; of a uid with several rows all, and none of one that is not here."""
+        wanted, found = pa.array(list(uids), pa.large_string()), []
+        for chunk in range(self.chunks):
+            hits = np.flatnonzero(_is_in(self.column(UID).chunk(chunk), wanted))
+            found += (hits + chunk * self.chunk_rows).tolist()
+        return found
+
+    def position_of(self, uid: str) -> int:
+        """Position of the first row with this uid.
+
+        Raises:
+            InputError: there is none.
+        """
+        found = self.positions_of([uid])
+        if not found:
+            raise InputError(f"no row of table '{self.name}' has the uid '{uid[:80]}'")
+        return found[0]
+
+    def mask(self, clause: Clause, chunk: int) -> Bools:
+        """Rows of a chunk for which a clause is true."""
+        with self._lock:
+            if clause not in self._masks:
+                self._masks[clause] = self._packed(clause)
+                while len(self._masks) > _MASKS:
+                    self._masks.popitem(last=False)
+            self._masks.move_to_end(clause)
+            packed = self._masks[clause]
+        first = chunk * self.chunk_rows // 8
+        bits = np.unpackbits(packed[first : first + self.chunk_rows // 8], count=self.size(chunk))
+        return np.asarray(bits.view(np.bool_))
+
+    def _packed(self, clause: Clause) -> npt.NDArray[np.uint8]:
+        pieces = [np.packbits(clause.mask(self, chunk)) for chunk in range(self.chunks)]
+        return np.concatenate([np.empty(0, np.uint8), *pieces])
+
+    def _all_of(self, clauses: Sequence[Clause], chunk: int) -> Bools:
+        found = np.ones(self.size(chunk), np.bool_)
+        for clause in clauses:
+            found &= self.mask(clause, chunk)
+        return found
+
+    def _is_kept(self, chunk: int) -> Bools:
+        first = chunk * self.chunk_rows
+        return np.asarray(np.arange(first, first + self.size(chunk)) < self.kept)
+
+    def count(self, chosen: Filter = EVERYTHING) -> Counts:
+        """Rows that a filter finds."""
+        kept = dropped = 0
+        for chunk in range(self.chunks):
+            found = self._all_of(chosen.clauses, chunk)
+            here = int((found & self._is_kept(chunk)).sum())
+            kept, dropped = kept + here, dropped + int(found.sum()) - here
+        return Counts(kept, dropped)
+
+    def facet(self, name: str, chosen: Filter = EVERYTHING, most: int = 12, like: str = "") -> Facet:
+        """Rows by the values of a column, as far as the rest of a filter goes.
+
+        Args:
+            name: of the facet.
+            chosen: the filter; what it asks of this column is left out, so that more values can be chosen.
+            most: values to give, besides those that were chosen.
+            like: only values that hold these words.
+        """
+        own = [clause for clause in chosen.clauses if isinstance(clause, Among) and clause.column == name]
+        rows = self.value_counts(name, chosen.without(lambda clause: clause in own))
+        names: list[str | None] = [None, *self.column(name).names]
+        asked = {value for clause in own for value in clause.values}
+        return facet_of(name, names, rows, asked, most, like)
+
+    def value_counts(self, name: str, chosen: Filter = EVERYTHING) -> Integers:
+        """Rows of a filter by the value of a facet: of no value first, then in the order of its `names`."""
+        column = self.column(name)
+        if not column.facet:
+            raise InputError(f"'{name}' has too many different values to be counted by")
+        rows = np.zeros(len(column.names) + 1, np.int64)
+        for chunk in range(self.chunks):
+            codes = column.codes(chunk)
+            codes = codes[self._all_of(chosen.clauses, chunk)] if chosen.clauses else codes
+            rows += np.bincount(codes + 1, minlength=len(rows))
+        return rows
+
+    def histogram(
+        self, name: str, chosen: Filter = EVERYTHING, bins: int = BINS, ends: tuple[float, float] | None = None
+    ) -> Histogram:
+        """Rows of a filter by the numbers of a column. Ends are those of all rows, so that histograms compare.
+
+        Args:
+            name: of the column.
+            chosen: the filter.
+            bins: their number.
+            ends: of the bins; numbers outside fall into the first and the last.
+        """
+        column = self.column(name)
+        if not column.orderable:
+            raise InputError(f"'{name}' holds {column.type}, which has no histogram")
+        low, high = ends or (column.low or 0.0, column.high or 0.0)
+        total = np.zeros((2, bins), np.int64)
+        for chunk in range(self.chunks):
+            found = self._all_of(chosen.clauses, chunk)
+            numbers = column.numbers(chunk)
+            found &= np.isfinite(numbers)
+            places = _bins(numbers, low, high, bins, found)
+            kept = self._is_kept(chunk)[found]
+            for row, mine in ((0, kept), (1, ~kept)):
+                total[row] += np.bincount(places[mine], minlength=bins)
+        return Histogram(name, low, high, tuple(total[0].tolist()), tuple(total[1].tolist()))
+
+    def page(
+        self,
+        chosen: Filter = EVERYTHING,
+        sort: str | None = None,
+        descending: bool = False,
+        start: int = 0,
+        size: int = 60,
+    ) -> Page:
+        """Rows `start` to `start + size` of a filter.
+
+        Args:
+            chosen: the filter.
+            sort: column of numbers or times, `SHUFFLED`, or None for the order of positions. Rows without a number
+                come last; equal ones in order of their positions, or against it.
+            descending: greatest first.
+            start: rows to leave out before.
+            size: rows to give.
+        """
+        rows = self.count(chosen).rows
+        if sort is None:
+            return Page(self._in_order(chosen, start, size), rows)
+        pieces = self._order(RANK if sort == SHUFFLED else sort).walk(descending)
+        return Page(self._along(chosen, pieces, start, size), rows)
+
+    def _in_order(self, chosen: Filter, start: int, size: int) -> tuple[int, ...]:
+        found: list[int] = []
+        for chunk in range(self.chunks):
+            here = np.flatnonzero(self._all_of(chosen.clauses, chunk))
+            found += (here[start : start + size - len(found)] + chunk * self.chunk_rows).tolist()
+            start = max(0, start - len(here))
+            if len(found) >= size:
+                break
+        return tuple(found)
+
+    def _along(self, chosen: Filter, pieces: Iterator[npt.NDArray[np.int32]], start: int, size: int) -> tuple[int, ...]:
+        mask = self.rows_of(chosen)
+        found: list[int] = []
+        for piece in pieces:
+            here = piece[mask[piece]]
+            found += here[start : start + size - len(found)].tolist()
+            start = max(0, start - len(here))
+            if len(found) >= size:
+                break
+        return tuple(found)
+
+    def rows_of(self, chosen: Filter) -> Bools:
+        """All rows for which a filter is true: a byte a row."""
+        pieces = [self._all_of(chosen.clauses, chunk) for chunk in range(self.chunks)]
+        return np.concatenate([np.empty(0, np.bool_), *pieces])
+
+    def _order(self, name: str) -> Order:
+        with self._lock:
+            if name not in self._orders:
+                self._orders[name] = order_of(self.column(name), self.chunks)
+            return self._orders[name]
+
+    def read(self, positions: Sequence[int], columns: Sequence[str] | None = None) -> list[dict[str, Any]]:
+        """Values of some rows, as Python values by column; all columns of the index unless named.
+
+        Raises:
+            InputError: there is no such row, or no such column.
+        """
+        for position in positions:
+            self._check(position)
+        names = [column.name for column in self.columns] if columns is None else list(columns)
+        values = {name: self.column(name).take(positions).to_pylist() for name in names}
+        return [{name: values[name][row] for name in names} for row in range(len(positions))]
+
+    def uids(self, chosen: Filter = EVERYTHING) -> Iterator[str | None]:
+        """The uids that a filter finds, in order of their positions; None for rows without one."""
+        for chunk in range(self.chunks):
+            mask = pa.array(self._all_of(chosen.clauses, chunk))
+            yield from self.column(UID).chunk(chunk).filter(mask).to_pylist()
+
+    def place(self, position: int) -> tuple[Segment, int]:
+        """Where a row was read: its segment, and its row within the part."""
+        self._check(position)
+        starts = [segment.start for segment in self.segments]
+        segment = self.segments[int(np.searchsorted(starts, position, side="right")) - 1]
+        return segment, int(self.column(PLACE).take([position])[0].as_py())
+
+    def _check(self, position: int) -> None:
+        if not 0 <= position < self.rows:
+            raise InputError(f"table '{self.name}' has rows 0 to {self.rows - 1}, not {position}")
+
+
+def _columns(index: Mapping[str, Any], folder: Path) -> list[Column]:
+    found = []
+    for entry in index["columns"]:
+        with pa.memory_map(str(folder / f"{entry['stem']}.arrow")) as file:
+            dtype = pa.ipc.open_file(file).schema.field(0).type
+        ends = entry["low"], entry["high"]
+        found.append(Column(entry["name"], dtype, folder / entry["stem"], entry["facet"], *ends, index["chunk_rows"]))
+    return found
+
+
+def _is_in(values: pa.Array, wanted: pa.Array) -> Bools:
+    return np.asarray(pc.is_in(values, value_set=wanted).to_numpy(zero_copy_only=False))
+
+
+def _bins(numbers: npt.NDArray[np.float64], low: float, high: float, bins: int, found: Bools) -> Integers:
+    """Number of the bin of each row that was found."""
+    width = (high - low) or 1.0
+    places = ((numbers[found] - low) / width * bins).astype(np.int64)
+    return np.asarray(np.clip(places, 0, bins - 1))

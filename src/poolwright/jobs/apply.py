@@ -1,0 +1,191 @@
+"""Apply: the steps of a release, with what they learned, on other rows: single pictures, a folder, a pool."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from poolwright.core.columns import IMAGE, IMAGE_PATH, TEXT, UID
+from poolwright.core.errors import PoolwrightError, RecipeError
+from poolwright.pools.columns.table_plan import SUFFIXES
+from poolwright.pools.image_folder import EXTENSIONS
+from poolwright.recipe.recipe import Recipe
+from poolwright.recipe.released import Released, read_released
+from poolwright.recipe.tables import TableSpec
+from poolwright.run.run import Run
+from poolwright.steps.describe.embed import Embed
+
+POOL = "rows"
+_SHAPING = ("keep_columns", "rename")
+"""Steps that decide nothing: they are left out where the rows have not the columns they name."""
+
+
+@dataclass(frozen=True)
+class Application:
+    """A release about to be applied.
+
+    Attributes:
+        recipe: one pool, one table.
+        left_out: steps that single pictures cannot go through, as they have not the columns: verb -> columns.
+    """
+
+    recipe: Recipe
+    left_out: Mapping[str, tuple[str, ...]]
+
+
+def application(
+    release: Path,
+    inputs: Sequence[str],
+    folder: Path,
+    kind: str | None = None,
+    parameters: Mapping[str, Any] | None = None,
+    skip: Sequence[str | int] = (),
+    models: Mapping[str, Any] | None = None,
+    ledger: str = "full",
+) -> Application:
+    """The recipe that applies a release to rows.
+
+    Of a pool, every step must find its columns, but for those that only shape columns. Single pictures have none but
+    themselves, so they go through the steps that need no more; the others are told.
+
+    Args:
+        release: its folder.
+        inputs: picture files, or one folder, table file, or path of a pool.
+        folder: the run folder; a list of pictures is written there.
+        kind: of the pool, where `inputs` does not tell.
+        parameters: of the pool.
+        skip: steps to leave out, by verb or by number from 1.
+        models: encoder by column of vectors, for rows that are images.
+        ledger: 'full' or 'counts'.
+
+    Raises:
+        RecipeError: no such release or input, or the rows lack what a step needs.
+    """
+    released = read_released(release.resolve())
+    pictures = kind is None and all(_suffix(path) in EXTENSIONS for path in inputs)
+    pool = _pictures(inputs, folder, released) if pictures else _pool(inputs, kind)
+    applied: dict[str, Any] = {"release": str(released.folder), "skip": list(skip), "models": dict(models or {})}
+    data: dict[str, Any] = {
+        "recipe": 1,
+        "name": released.table,
+        # One unreadable picture of three is no reason to stop; of a pool it may be a sign.
+        **({"max_bad": 1.0} if pictures else {}),
+        "pools": {POOL: {**pool, **(parameters or {})}},
+        "tables": {released.table: {"from": POOL, "ledger": ledger}},
+    }
+    schema = Run(Recipe.from_data(data), folder).pools[POOL].schema
+    data["tables"][released.table]["apply"] = applied
+    applied["models"] = {**_known_encoders(released, schema), **applied["models"]}
+    missing = _missing(Recipe.from_data(data).tables[released.table], schema, pictures)
+    left_out = {
+        number: columns for number, columns in missing.items() if pictures or released.steps[number].verb in _SHAPING
+    }
+    applied["skip"] += [number + 1 for number in left_out]
+    told = {released.steps[number].verb: columns for number, columns in left_out.items()}
+    return Application(Recipe.from_data(data), told)
+
+
+def _missing(spec: TableSpec, schema: pa.Schema, pictures: bool) -> dict[int, tuple[str, ...]]:
+    """Columns that steps of the release need and nobody gives, by the step's place in the release."""
+    live, missing = schema, {}
+    for placed in spec.steps:
+        empty = {placed.step.text} if pictures and isinstance(placed.step, Embed) and placed.step.image else set()
+        lacking = tuple(name for name in placed.step.needs() if name not in live.names)
+        if lacking and placed.learned:
+            missing[placed.learned.place] = lacking
+            continue
+        try:
+            gives = [field for field in placed.step.gives(live) if field.name not in empty]
+        except PoolwrightError as error:
+            raise RecipeError(f"{placed.step.verb}: {placed.words(error)}") from None
+        gone = {*(field.name for field in gives), *placed.step.takes(live)}
+        live = pa.schema([*(field for field in live if field.name not in gone), *gives])
+    return missing
+
+
+def _pool(inputs: Sequence[str], kind: str | None) -> dict[str, Any]:
+    if kind is not None:
+        if len(inputs) != 1:
+            raise RecipeError(f"a pool of kind '{kind}' has one path, not {len(inputs)}")
+        return {"read": kind, "path": _absolute(inputs[0])}
+    if len(inputs) != 1:
+        raise RecipeError("give picture files, or one folder, table or pool")
+    path = _absolute(inputs[0])
+    if os.path.isdir(path):
+        return {"read": kind_of_folder(path), "path": path}
+    if not os.path.exists(path) and "://" not in path:
+        raise RecipeError(f"{path}: no such file or folder")
+    return {"read": "table", "path": path}
+
+
+def _pictures(inputs: Sequence[str], folder: Path, released: Released) -> dict[str, Any]:
+    """A table of picture files, named as they were given; without the texts that were embedded beside images."""
+    missing = [path for path in inputs if not os.path.isfile(path)]
+    if missing:
+        raise RecipeError(f"{missing[0]}: no such file")
+    paths = [os.path.abspath(path) for path in inputs]
+    root = os.path.commonpath([os.path.dirname(path) for path in paths])
+    files = dict(zip(inputs, paths, strict=True))
+    columns: dict[str, list[str | None]] = {
+        UID: list(files),
+        IMAGE_PATH: [Path(os.path.relpath(path, root)).as_posix() for path in files.values()],
+    }
+    for step in released.steps:
+        if step.verb == "embed" and step.parameters.get("image") and step.parameters.get("text"):
+            columns[step.parameters.get("text_from", TEXT)] = [None] * len(files)
+    listed = folder / "pictures.parquet"
+    pq.write_table(pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()}), listed)
+    return {"read": "table", "path": str(listed), "images": root}
+
+
+def kind_of_folder(path: str) -> str:
+    """commonpool where shards have an .npz beside them, table where there are table files, else image_folder."""
+    names = [name for _, _, files in os.walk(path) for name in files]
+    stems = {os.path.splitext(name)[0] for name in names if name.endswith(".parquet")}
+    if any(os.path.splitext(name)[0] in stems for name in names if name.endswith(".npz")):
+        return "commonpool"
+    pictures = any(_suffix(name) in EXTENSIONS for name in names)
+    return "table" if not pictures and any(name.endswith(tuple(SUFFIXES)) for name in names) else "image_folder"
+
+
+def _known_encoders(released: Released, schema: pa.Schema) -> dict[str, Any]:
+    """Encoders that the release's own recipe names for the vectors that its steps read and image rows lack."""
+    if IMAGE not in schema.names:
+        return {}
+    given = {step.parameters.get("image") for step in released.steps if step.verb == "embed"}
+    found = {}
+    for column in dict.fromkeys(vector.column for step in released.steps for vector in step.learned.vectors):
+        model = released.embeds.get(column)
+        model = released.models.get(model, model) if isinstance(model, str) else model
+        if column not in given and column not in schema.names and model and "${" not in str(model):
+            found[column] = model
+    return found
+
+
+def _suffix(path: str) -> str:
+    return os.path.splitext(path)[1].lower().removeprefix(".")
+
+
+def _absolute(path: str) -> str:
+    return path if "://" in path else os.path.abspath(os.path.expanduser(path))
+
+
+def parse_models(pairs: Iterable[str]) -> dict[str, str]:
+    """`COLUMN=KIND:PLACE` pairs, with paths made absolute by the recipe they go into.
+
+    Raises:
+        RecipeError: one is no such pair.
+    """
+    found = {}
+    for pair in pairs:
+        column, equals, model = pair.partition("=")
+        if not column or not equals or ":" not in model:
+            raise RecipeError(f"'{pair}' names no encoder; write COLUMN=KIND:PLACE, such as clip=onnx:models/clip")
+        found[column] = model
+    return found

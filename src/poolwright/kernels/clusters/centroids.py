@@ -1,0 +1,129 @@
+"""The nearest centroid of each row, among those of its own group: decided exactly, screened in float32."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from poolwright.kernels.clusters.lloyd import Metric
+from poolwright.kernels.similarity.cosine import Float32, Float64, Integers, float32_error
+
+_FLOATS_AT_ONCE = 1 << 18
+_PAIRS_AT_ONCE = 128
+
+
+@dataclass(frozen=True)
+class Centroids:
+    """Centroids of groups, those of one group side by side.
+
+    Attributes:
+        vectors: (m, d) float32; with metric 'cosine' of unit length.
+        first: (g,) int64 place of each group's first centroid.
+        counts: (g,) int64 centroids of each group.
+        metric: 'euclidean' or 'cosine'.
+    """
+
+    vectors: Float32
+    first: Integers
+    counts: Integers
+    metric: Metric
+
+
+def nearest_centroids(
+    rows: npt.NDArray[np.floating], groups: Integers, centroids: Centroids
+) -> tuple[Integers, Float32]:
+    """The nearest centroid of each row and its distance.
+
+    Euclidean distances are the roots of sums of squared differences, cosine ones 1 - x.c / |x|; both are added up in
+    float64 in the fixed order of NumPy's pairwise sum and rounded once to float32. The lowest decides in float64, of
+    equal ones the first. So the answer depends on the row and its group's centroids alone.
+
+    Args:
+        rows: (n, d) float16 or float32.
+        groups: (n,) group of each row, -1 for none.
+
+    Returns:
+        (n,) int64, the place of the centroid within its group, -1 for a row without a group, and for one that is not
+        finite or all zeros; and (n,) float32, NaN there.
+    """
+    found = np.full(len(rows), -1, np.int64)
+    distances = np.full(len(rows), np.nan, np.float32)
+    most = int(centroids.counts.max(initial=0))
+    if not most:
+        return found, distances
+    # Of one group, all rows are multiplied with the same centroids; else each row's are gathered.
+    size = max(1, _FLOATS_AT_ONCE // (rows.shape[1] * (1 if len(centroids.first) == 1 else most)))
+    for start in range(0, len(rows), size):
+        tile = slice(start, start + size)
+        block = rows[tile].astype(np.float32)
+        usable = np.isfinite(block).all(axis=1) & block.any(axis=1)
+        usable &= (groups[tile] >= 0) & (centroids.counts[groups[tile]] > 0)
+        picked = np.flatnonzero(usable)
+        if len(picked):
+            block = block if usable.all() else block[picked]
+            found[start + picked], distances[start + picked] = _nearest(block, groups[tile][picked], centroids, most)
+    return found, distances
+
+
+def _nearest(rows: Float32, groups: Integers, centroids: Centroids, most: int) -> tuple[Integers, Float32]:
+    """Usable rows: score all centroids of the row's group, look exactly at those within the error of the best."""
+    first, counts = centroids.first[groups], centroids.counts[groups]
+    with np.errstate(over="ignore", invalid="ignore"):
+        scores, slack = _screened(rows, first, centroids, most)
+        scores[np.arange(most) >= counts[:, None]] = np.inf
+        # A score that is not a number, of a row with a length beyond float32, is no reason to leave a centroid out.
+        best = np.fmin.reduce(scores, axis=1)
+        close = ~(scores > (best + slack)[:, None]) & (np.arange(most) < counts[:, None])
+    i, k = np.nonzero(close)
+    costs = _exact(rows, centroids, i, first[i] + k)
+    if len(i) > len(rows):
+        order = np.lexsort((k, costs, i))
+        chosen = order[np.searchsorted(i[order], np.arange(len(rows)))]
+        k, costs = k[chosen], costs[chosen]
+    return k, _distances(rows, costs, centroids.metric)
+
+
+def _screened(rows: Float32, first: Integers, centroids: Centroids, most: int) -> tuple[Float32, Float32]:
+    """Scores (n, most) in float32, and by how much two of a row may stray from their exact difference, (n,)."""
+    vectors = centroids.vectors
+    if len(centroids.first) == 1:
+        products, lengths = rows @ vectors.T, np.broadcast_to(np.vecdot(vectors, vectors), (len(rows), most))
+    else:
+        picked = vectors[np.minimum(first[:, None] + np.arange(most), len(vectors) - 1)]
+        products, lengths = np.matmul(picked, rows[:, :, None])[:, :, 0], np.vecdot(picked, picked)
+    length, longest = np.sqrt(np.vecdot(rows, rows)), np.sqrt(lengths.max(axis=1))
+    error = np.float32(float32_error(rows.shape[1]))
+    if centroids.metric == "cosine":
+        return -products, np.asarray(2.1 * error * length * longest, np.float32)
+    slack = 2.1 * error * longest * (2 * length + longest)
+    return lengths - 2 * products, np.asarray(slack, np.float32)
+
+
+def _exact(rows: Float32, centroids: Centroids, i: Integers, places: Integers) -> Float64:
+    """Squared distance, or less the inner product, of each pair: float64 (p,)."""
+    out = np.empty(len(i), np.float64)
+    for start in range(0, len(i), _PAIRS_AT_ONCE):
+        pairs = slice(start, start + _PAIRS_AT_ONCE)
+        left = rows[i[pairs]].astype(np.float64)
+        right = centroids.vectors[places[pairs]]
+        if centroids.metric == "cosine":
+            np.multiply(left, right, out=left)
+            out[pairs] = -left.sum(axis=1)
+        else:
+            np.subtract(left, right, out=left)
+            np.multiply(left, left, out=left)
+            out[pairs] = left.sum(axis=1)
+    return out
+
+
+def _distances(rows: Float32, costs: Float64, metric: Metric) -> Float32:
+    if metric == "euclidean":
+        return np.sqrt(costs).astype(np.float32)
+    lengths = np.empty(len(rows), np.float64)
+    for start in range(0, len(rows), _PAIRS_AT_ONCE):
+        block = rows[start : start + _PAIRS_AT_ONCE].astype(np.float64)
+        np.multiply(block, block, out=block)
+        lengths[start : start + _PAIRS_AT_ONCE] = np.sqrt(block.sum(axis=1))
+    return np.maximum(1 + costs / lengths, 0).astype(np.float32)

@@ -1,0 +1,124 @@
+"""Counting rows by group, unit by unit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from poolwright.core.columns import UID
+from poolwright.core.frame import Frame
+from poolwright.core.rows import Rows
+from poolwright.kernels.selection.groups import Groups, local_groups, plain_type
+
+ROWS = "rows"
+_COMPACT_AT = 200_000
+
+
+@dataclass(frozen=True)
+class Counted:
+    """The groups of some rows.
+
+    Attributes:
+        groups: the groups.
+        counts: int64 (k,) rows of each.
+        total: all rows, with those in no group.
+    """
+
+    groups: Groups
+    counts: np.ndarray
+    total: int
+
+
+def count_groups(frame: Frame, columns: Sequence[str]) -> Counted:
+    """The groups of the live rows and the rows of each. Without columns all rows are one group."""
+    if not columns:
+        total = sum(frame.fold([UID], int, _add_rows))
+        return Counted(Groups([], ()), np.array([total], dtype=np.int64), total)
+    units = frame.fold(list(columns), GroupCount, AddGroupCount(tuple(columns)))
+    return merge_counts(units, frame.schema, columns)
+
+
+def _add_rows(count: int, rows: Rows) -> int:
+    return count + len(rows)
+
+
+def merge_counts(units: Sequence[GroupCount], schema: pa.Schema, columns: Sequence[str]) -> Counted:
+    """One sorted group table of the counts of all units."""
+    types = [plain_type(schema.field(name).type) for name in columns]
+    for unit in units:
+        unit.compact()
+    total = _summed([table for unit in units for table in unit.tables], types)
+    keys = [(name, "ascending") for name in total.column_names[:-1]]
+    total = total.take(pc.sort_indices(total, sort_keys=keys))
+    values = [total.column(place).combine_chunks() for place in range(len(columns))]
+    return Counted(Groups(values, columns), total.column(ROWS).to_numpy(), sum(unit.rows for unit in units))
+
+
+@dataclass
+class GroupCount:
+    """Rows per group of one unit, as tables that are summed now and then."""
+
+    tables: list[pa.Table] = field(default_factory=list)
+    pending: int = 0
+    rows: int = 0
+
+    _values: list[pa.Array] = field(default_factory=list)
+    _counts: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+
+    def add(self, values: Sequence[pa.Array], counts: np.ndarray) -> None:
+        """Count `counts` more rows of each of the groups `values` (one array a column)."""
+        same = len(values) == 1 == len(self._values) and values[0].equals(self._values[0])
+        if same:  # batches in a row often share their dictionary
+            self._counts += counts
+            return
+        self._flush()
+        self._values, self._counts = list(values), counts.astype(np.int64)
+
+    def _flush(self) -> None:
+        seen = self._counts > 0
+        if not seen.any():
+            return
+        keep = pa.array(np.flatnonzero(seen))
+        columns = {str(place): column.take(keep) for place, column in enumerate(self._values)}
+        self.tables.append(pa.table({**columns, ROWS: self._counts[seen]}))
+        self._values, self._counts = [], np.empty(0, dtype=np.int64)
+        self.pending += len(keep)
+        if self.pending > max(_COMPACT_AT, 2 * self.tables[0].num_rows):
+            self.compact()
+
+    def compact(self) -> None:
+        """Sum the tables into one."""
+        self._flush()
+        if len(self.tables) > 1:
+            self.tables = [_summed(self.tables, [column.type for column in self.tables[0].columns[:-1]])]
+        self.pending = 0
+
+    def __getstate__(self) -> dict[str, Any]:
+        self.compact()
+        return self.__dict__
+
+
+@dataclass(frozen=True)
+class AddGroupCount:
+    """Adds the rows of a batch to a `GroupCount`."""
+
+    columns: tuple[str, ...]
+
+    def __call__(self, count: GroupCount, rows: Rows) -> GroupCount:
+        local, values = local_groups([rows.column(name) for name in self.columns])
+        count.rows += len(rows)
+        count.add(values, np.bincount(local + 1, minlength=len(values[0]) + 1)[1:])
+        return count
+
+
+def _summed(tables: Sequence[pa.Table], types: Sequence[pa.DataType]) -> pa.Table:
+    names = [str(place) for place in range(len(types))]
+    schema = pa.schema([*zip(names, types, strict=True), (ROWS, pa.int64())])
+    whole = pa.concat_tables([schema.empty_table(), *(table.cast(schema) for table in tables)])
+    summed = whole.group_by(names, use_threads=False).aggregate([(ROWS, "sum")])
+    return summed.rename_columns([*names, ROWS]).select([*names, ROWS])

@@ -1,0 +1,209 @@
+"""Groups of rows over one or several columns: their table and their ids.
+
+A group table has one row a group, sorted by the group's values (strings by their UTF-8 bytes), so that
+the same rows give the same table in whatever order and cut they come. Rows with a null in any group
+column are in no group.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from poolwright.core.columns import is_groupable
+from poolwright.core.errors import StepError
+from poolwright.core.rows import Rows
+from poolwright.core.runtime.cached import once
+from poolwright.kernels.selection.lookup import Lookup, plain
+
+PREFIX = "group."  # group columns in a state's table, so that none meets a column of figures
+
+
+def check_groupable(verb: str, given: pa.Schema, columns: Sequence[str]) -> None:
+    """Check that rows can be grouped by these columns.
+
+    Raises:
+        StepError: a column holds floats, times, lists or vectors.
+    """
+    for name in columns:
+        dtype = given.field(name).type
+        if is_groupable(dtype):
+            continue
+        if pa.types.is_floating(dtype) or pa.types.is_temporal(dtype):
+            raise StepError(f"{verb}: '{name}' is {dtype}, too fine to group by; bucket it first")
+        raise StepError(f"{verb}: cannot group by '{name}' of type {dtype}; use strings, integers or booleans")
+
+
+class Groups:
+    """The groups of some rows.
+
+    Args:
+        values: one column a group column, one row a group; sorted, without nulls and repeats.
+        columns: names of the group columns in the rows; () is one group of all rows.
+    """
+
+    def __init__(self, values: Sequence[pa.Array], columns: Sequence[str]) -> None:
+        self.values, self.columns = [plain(column) for column in values], tuple(columns)
+        self._uniques = [sorted_unique(column) for column in self.values]
+        self._lookups = [Lookup(unique) for unique in self._uniques]
+        parts = [lookup.find(column) for lookup, column in zip(self._lookups, self.values, strict=True)]
+        self._codes = self._radix(parts)
+        self._seen: tuple[pa.Array | None, np.ndarray] = (None, self._codes)
+
+    def __len__(self) -> int:
+        return len(self.values[0]) if self.columns else 1
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Groups, (self.values, self.columns))
+
+    def _radix(self, parts: Sequence[np.ndarray]) -> np.ndarray:
+        codes = np.zeros(len(parts[0]) if parts else 0, dtype=np.int64)
+        for part, unique in zip(parts, self._uniques, strict=True):
+            codes = np.where((part < 0) | (codes < 0), -1, codes * len(unique) + part)
+        return codes
+
+    def ids(self, rows: Rows) -> np.ndarray:
+        """Place of each row's group in the table: int64 (n,), -1 for no value or another group."""
+        if not self.columns:
+            return np.zeros(len(rows), dtype=np.int64)
+        columns = [rows.column(name) for name in self.columns]
+        if len(columns) == 1 and pa.types.is_dictionary(columns[0].type):
+            return take_or(self._places_of(columns[0].dictionary), _codes(columns[0].indices))
+        local, values = local_groups(columns)
+        return take_or(self._places(values), local)
+
+    def _places_of(self, dictionary: pa.Array) -> np.ndarray:
+        """Places of the values of a dictionary, found once for batches in a row that have the same."""
+        known, places = self._seen
+        if known is None or not known.equals(dictionary):
+            places = self._lookups[0].find(dictionary)
+            self._seen = (dictionary, places)
+        return places
+
+    def _places(self, values: Sequence[pa.Array]) -> np.ndarray:
+        parts = [lookup.find(column) for lookup, column in zip(self._lookups, values, strict=True)]
+        if len(parts) == 1:
+            return parts[0]
+        codes = self._radix(parts)
+        places = np.searchsorted(self._codes, codes)
+        places[places == len(self._codes)] = 0
+        if not len(self._codes):
+            return np.full(len(codes), -1, dtype=np.int64)
+        return np.where((codes >= 0) & (self._codes[places] == codes), places, -1)
+
+    def place(self, row: Mapping[str, Any]) -> int:
+        """Place of one row's group, given as Python values; -1 where it is not in the table."""
+        if not self.columns:
+            return 0
+        names = zip(self.columns, self.values, strict=True)
+        return int(self.ids(Rows(pa.table({name: pa.array([row[name]], values.type) for name, values in names})))[0])
+
+    def names(self) -> list[str]:
+        """The groups for people: 'Europe', or 'Europe, 2004'."""
+        if not self.columns:
+            return ["all rows"]
+        return [", ".join(map(str, row)) for row in zip(*self._lists(), strict=True)]
+
+    def tokens(self) -> pa.Array:
+        """One string a group that no other group has, to hash."""
+        if len(self.columns) == 1:
+            return self.values[0].cast(pa.string())
+        rows = zip(*self._lists(), strict=True)
+        return pa.array([json.dumps(row, ensure_ascii=False) for row in rows], pa.string())
+
+    def _lists(self) -> list[list[Any]]:
+        return [column.to_pylist() for column in self.values]
+
+    def table(self, figures: Mapping[str, Any]) -> pa.Table:
+        """The group table with columns of figures beside it, for a state."""
+        columns = {PREFIX + name: values for name, values in zip(self.columns, self.values, strict=True)}
+        return pa.table({**columns, **figures})
+
+
+def groups_of(table: pa.Table) -> Groups:
+    """The groups of a state's table, made once a table."""
+
+    def build(table: pa.Table) -> Groups:
+        names = [name for name in table.column_names if name.startswith(PREFIX)]
+        columns = [table.column(name).combine_chunks() for name in names]
+        return Groups(columns, [name.removeprefix(PREFIX) for name in names])
+
+    return once("groups", table, build)
+
+
+def local_groups(columns: Sequence[pa.Array]) -> tuple[np.ndarray, list[pa.Array]]:
+    """Groups within one batch.
+
+    Returns:
+        Per row the place of its group, int64 (n,), -1 where a column is null; and the groups, one array
+        a column, of plain type. Groups may repeat or have no row.
+    """
+    coded = [_coded(column) for column in columns]
+    if len(coded) == 1:
+        codes, values = coded[0]
+        return codes, [values]
+    combined = np.zeros(len(columns[0]), dtype=np.int64)
+    for codes, values in coded:
+        combined = np.where((codes < 0) | (combined < 0), -1, combined * max(len(values), 1) + codes)
+        # Renumbered after every column, so that the product of many columns cannot overflow.
+        first, combined = _renumbered(combined)
+    return combined, [values.take(pa.array(codes[first])) for codes, values in coded]
+
+
+def _renumbered(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(row of each distinct code >= 0, codes renumbered from 0; -1 stays)."""
+    distinct, first, inverse = np.unique(codes, return_index=True, return_inverse=True)
+    missing = int(len(distinct) > 0 and distinct[0] < 0)
+    return first[missing:], inverse.reshape(-1) - missing
+
+
+def _coded(column: pa.Array) -> tuple[np.ndarray, pa.Array]:
+    """(place of each row's value, -1 for null; the values)."""
+    if not pa.types.is_dictionary(column.type):
+        column = plain(column).dictionary_encode()
+    values = plain(column.dictionary)
+    codes = _codes(column.indices)
+    if values.null_count:
+        places = np.where(pc.is_null(values).to_numpy(zero_copy_only=False), -1, np.arange(len(values)))
+        codes = take_or(places, codes)
+    return codes, values
+
+
+def _codes(indices: pa.Array) -> np.ndarray:
+    """Dictionary indices as NumPy integers, -1 for null."""
+    if indices.null_count:
+        indices = pc.fill_null(indices.cast(pa.int64()), -1)
+    return np.asarray(indices.to_numpy(zero_copy_only=False))
+
+
+def lacks_value(rows: Rows, columns: Sequence[str]) -> np.ndarray:
+    """Rows with a null in one of the columns: bool (n,)."""
+    lacks = np.zeros(len(rows), dtype=bool)
+    for name in columns:
+        column = rows.column(name)
+        if pa.types.is_dictionary(column.type):
+            # A null can stand in the indices or in the dictionary.
+            column = column.dictionary_decode() if column.dictionary.null_count else column.indices
+        if column.null_count:
+            lacks |= pc.is_null(column).to_numpy(zero_copy_only=False)
+    return lacks
+
+
+def take_or(places: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """`places[codes]`, -1 where the code is -1."""
+    return np.asarray(np.append(places, -1)[codes])
+
+
+def plain_type(dtype: pa.DataType) -> pa.DataType:
+    """The type group values of a column have: string, int64, uint64 or bool."""
+    return plain(pa.array([], dtype)).type
+
+
+def sorted_unique(values: pa.Array) -> pa.Array:
+    unique = pc.unique(values)
+    return unique.take(pc.sort_indices(unique))

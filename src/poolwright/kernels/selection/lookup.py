@@ -1,0 +1,90 @@
+"""Lookup: the place of each value in a list of distinct values, exactly, whatever the sizes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from poolwright.kernels.selection.hashing import hash64
+
+# Arrow builds a hash table of all values on every call: past this ratio of values to rows, sorted hashes win.
+_MANY = 50_000
+_RATIO = 2
+
+
+def plain(array: pa.Array) -> pa.Array:
+    """The array as string, int64, uint64 or bool: one type for values that are equal."""
+    dtype = array.type
+    if pa.types.is_dictionary(dtype):
+        return plain(array.dictionary_decode())
+    if pa.types.is_large_string(dtype) or pa.types.is_string_view(dtype):
+        return array.cast(pa.string())
+    if pa.types.is_integer(dtype) and not pa.types.is_uint64(dtype):
+        return array.cast(pa.int64())
+    return array
+
+
+class Lookup:
+    """Finds values in a list.
+
+    Args:
+        values: distinct strings, integers or booleans, without nulls.
+    """
+
+    def __init__(self, values: pa.Array) -> None:
+        self.values = plain(values)
+        self._index: tuple[np.ndarray, np.ndarray] | None = None
+
+    def find(self, array: pa.Array) -> np.ndarray:
+        """Place of each value in `values`: int64 (n,), -1 for null and for what is not there."""
+        array = plain(array)
+        if array.type != self.values.type:
+            array = _as_type(array, self.values.type)
+        if len(self.values) > max(_MANY, _RATIO * len(array)) and not pa.types.is_boolean(array.type):
+            return self._find_by_hash(array)
+        places = pc.index_in(array, value_set=self.values, skip_nulls=True)
+        return np.asarray(pc.fill_null(places.cast(pa.int64()), -1).to_numpy(zero_copy_only=False))
+
+    def _find_by_hash(self, array: pa.Array) -> np.ndarray:
+        order, known = self._sorted_hashes()
+        hashes = _hashes(array)
+        at = np.searchsorted(known, hashes)
+        found = np.full(len(array), -1, dtype=np.int64)
+        # Values whose hashes collide lie side by side: look on until all candidates were compared.
+        rows = np.flatnonzero(pc.is_valid(array).to_numpy(zero_copy_only=False))
+        while len(rows):
+            rows = rows[at[rows] < len(known)]
+            rows = rows[known[at[rows]] == hashes[rows]]
+            places = order[at[rows]]
+            equal = pc.equal(self.values.take(pa.array(places)), array.take(pa.array(rows)))
+            same = equal.to_numpy(zero_copy_only=False).astype(bool)
+            found[rows[same]] = places[same]
+            rows = rows[~same]
+            at[rows] += 1
+        return found
+
+    def _sorted_hashes(self) -> tuple[np.ndarray, np.ndarray]:
+        """(places of the values by ascending hash, the hashes), made at the first call."""
+        if self._index is None:
+            hashes = _hashes(self.values)
+            order = np.argsort(hashes, kind="stable")
+            self._index = (order, hashes[order])  # in one assignment, as threads share a lookup
+        return self._index
+
+
+def _hashes(values: pa.Array) -> np.ndarray:
+    if pa.types.is_integer(values.type):
+        return np.asarray(pc.fill_null(values, 0).to_numpy(zero_copy_only=False)).view(np.uint64)
+    return hash64(values, 0)
+
+
+def _as_type(array: pa.Array, dtype: pa.DataType) -> pa.Array:
+    """The array as another plain type; what has no such value becomes null."""
+    if pa.types.is_string(dtype):
+        return array.cast(dtype)
+    if not (pa.types.is_integer(array.type) and pa.types.is_integer(dtype)):
+        return pa.nulls(len(array), dtype)
+    bound = pa.scalar(2**63 - 1, pa.uint64()) if pa.types.is_uint64(array.type) else pa.scalar(0, pa.int64())
+    fits = pc.less_equal(array, bound) if pa.types.is_uint64(array.type) else pc.greater_equal(array, bound)
+    return pc.if_else(fits, array.cast(dtype, safe=False), pa.scalar(None, dtype))

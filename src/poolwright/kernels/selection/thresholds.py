@@ -1,0 +1,258 @@
+"""Exact thresholds: the n best rows, overall or of each group, found in bounded memory by folds.
+
+The n-th best key is narrowed by histograms of its leading bits until few rows are left in the bins that
+hold it; those are collected and sorted. Where the key is known to its last bit, ties are cut by hash ranks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from poolwright.core.columns import UID
+from poolwright.core.frame import Frame
+from poolwright.core.rows import Rows
+from poolwright.kernels.selection import passes as collecting
+from poolwright.kernels.selection.counters import Bins, total
+from poolwright.kernels.selection.group_counts import AddGroupCount, GroupCount, merge_counts
+from poolwright.kernels.selection.groups import Groups
+from poolwright.kernels.selection.passes import joined, turns
+from poolwright.kernels.selection.ranks import ALL, NONE, Cuts, Order, hash_ranks, signed, unsigned
+from poolwright.kernels.selection.sampling import Tied, cut_ranks
+
+BINS = 1 << 22  # bins of the histograms of one pass, 8 bytes each and unit in flight
+_LEVEL_BITS = 20
+_FEWEST_BITS = 6  # with so many groups that fewer bits are left, collecting in turns reads less
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """The rows that can be ranked, counted by group.
+
+    Attributes:
+        groups: the groups, or the one group of all rows.
+        counts: int64 (k,) rows of each.
+        least: the least sort key of all.
+        greatest: the greatest.
+        leading: int64 (2^20,) rows by the leading bits of their key, where there is one group.
+    """
+
+    groups: Groups
+    counts: np.ndarray
+    least: int
+    greatest: int
+    leading: np.ndarray | None
+
+
+@dataclass
+class _Survey:
+    count: GroupCount = field(default_factory=GroupCount)
+    leading: Bins | None = None
+    rows: int = 0
+    least: int = ALL
+    greatest: int = NONE
+
+    def see(self, keys: np.ndarray) -> None:
+        if len(keys):
+            self.rows += len(keys)
+            self.least, self.greatest = min(self.least, int(keys.min())), max(self.greatest, int(keys.max()))
+
+
+@dataclass(frozen=True)
+class _AddSurvey:
+    order: Order
+    columns: tuple[str, ...]
+
+    def __call__(self, survey: _Survey, rows: Rows) -> _Survey:
+        keys, valid = self.order.keys(rows)
+        if not valid.all():
+            keys, rows = keys[valid], rows.filter(valid)
+        survey.see(keys)
+        if self.columns:
+            return self._by_group(survey, rows)
+        if survey.leading is None:
+            survey.leading = Bins(1 << _LEVEL_BITS)
+        survey.leading.add((unsigned(keys) >> np.uint64(64 - _LEVEL_BITS)).astype(np.int64))
+        return survey
+
+    def _by_group(self, survey: _Survey, rows: Rows) -> _Survey:
+        AddGroupCount(self.columns)(survey.count, rows)
+        return survey
+
+
+def survey(frame: Frame, columns: Sequence[str], order: Order) -> Ranked:
+    """Count the rows that can be ranked, by group: one pass over the group columns and the ranking column."""
+    units = frame.fold(list(dict.fromkeys([*columns, order.by])), _Survey, _AddSurvey(order, tuple(columns)))
+    least = min((unit.least for unit in units), default=ALL)
+    greatest = max((unit.greatest for unit in units), default=NONE)
+    if columns:
+        counted = merge_counts([unit.count for unit in units], frame.schema, columns)
+        return Ranked(counted.groups, counted.counts, least, greatest, None)
+    leading = total([unit.leading for unit in units if unit.leading], 1 << _LEVEL_BITS)
+    return Ranked(Groups([], ()), np.array([sum(unit.rows for unit in units)]), least, greatest, leading)
+
+
+@dataclass(frozen=True)
+class _Narrowed:
+    """What is known of the n-th key of some groups: all but its last `shift` bits.
+
+    Attributes:
+        active: int64 (a,) the groups.
+        low: uint64 (a,) the least key it can be.
+        left: int64 (a,) its place among the keys from there on.
+        inside: int64 (a,) rows with a key it can be.
+        shift: bits not known yet.
+    """
+
+    active: np.ndarray
+    low: np.ndarray
+    left: np.ndarray
+    inside: np.ndarray
+    shift: int
+
+    def by(self, histogram: np.ndarray, bits: int) -> _Narrowed:
+        """Narrowed by counts of the next bits: int64 (a, 2^bits)."""
+        upto = np.cumsum(histogram, axis=1)
+        place = np.argmax(upto >= self.left[:, None], axis=1)
+        rows = np.arange(len(place))
+        inside = histogram[rows, place]
+        left = self.left - (upto[rows, place] - inside)
+        shift = self.shift - bits
+        low = self.low | (place.astype(np.uint64) << np.uint64(shift))
+        return replace(self, low=low, left=left, inside=inside, shift=shift)
+
+    def known(self, least: int, greatest: int) -> _Narrowed:
+        """With the leading bits that all keys share known too."""
+        one, other = least - NONE, greatest - NONE
+        bits = (one ^ other).bit_length()
+        if bits >= self.shift:
+            return self
+        return replace(self, low=np.full_like(self.low, one >> bits << bits), shift=bits)
+
+    def some(self, places: np.ndarray) -> _Narrowed:
+        return _Narrowed(self.active[places], self.low[places], self.left[places], self.inside[places], self.shift)
+
+    def holds(self, keys: np.ndarray, place: np.ndarray) -> np.ndarray:
+        """Whether a key (uint64) shares the known bits of its group's."""
+        if self.shift >= 64:
+            return np.ones(len(keys), dtype=bool)
+        shift = np.uint64(self.shift)
+        return np.asarray(keys >> shift == (self.low >> shift)[place])
+
+
+def cut(frame: Frame, ranked: Ranked, order: Order, wanted: np.ndarray) -> Cuts:
+    """The thresholds that keep the `wanted` best rows of each group.
+
+    Args:
+        wanted: int64 (k,); all rows are kept where a group has no more.
+    """
+    counts = ranked.counts
+    cuts = Cuts(np.where(wanted > 0, ALL, NONE), np.where(wanted > 0, ALL, -1))
+    active = np.flatnonzero((wanted > 0) & (wanted < counts))
+    if not len(active):
+        return cuts
+    narrowed = _Narrowed(active, np.zeros(len(active), np.uint64), wanted[active], counts[active], 64)
+    if ranked.leading is not None:
+        narrowed = narrowed.by(ranked.leading[None, :], _LEVEL_BITS)
+    narrowed = narrowed.known(ranked.least, ranked.greatest)
+    bits = _bits(narrowed)
+    while narrowed.inside.sum() > collecting.COLLECT and bits >= min(_FEWEST_BITS, narrowed.shift) and narrowed.shift:
+        add = _AddLevel(order, ranked.groups, narrowed, bits)
+        units = frame.fold(add.names, add.start, add)
+        narrowed = narrowed.by(total(units, add.size).reshape(len(active), -1), bits)
+        bits = _bits(narrowed)
+    if narrowed.shift:
+        _collect(frame, ranked.groups, order, narrowed, cuts)
+    else:
+        _break_ties(frame, ranked.groups, order, narrowed, cuts)
+    return cuts
+
+
+def _bits(narrowed: _Narrowed) -> int:
+    return min(narrowed.shift, _LEVEL_BITS, (BINS // len(narrowed.active)).bit_length() - 1)
+
+
+@dataclass(frozen=True)
+class _Add:
+    """Common to the passes over a narrowed order."""
+
+    order: Order
+    groups: Groups
+    narrowed: _Narrowed
+
+    @cached_property
+    def _place_of(self) -> np.ndarray:
+        place_of = np.full(len(self.groups) + 1, -1, dtype=np.int64)  # the last is that of id -1, no group
+        place_of[self.narrowed.active] = np.arange(len(self.narrowed.active))
+        return place_of
+
+    def inside(self, rows: Rows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(rows, their keys as uint64, their places in `narrowed`) of the rows that may be the n-th."""
+        keys, valid = self.order.keys(rows)
+        place = self._place_of[self.groups.ids(rows)]
+        whole = unsigned(keys)
+        picked = np.flatnonzero(valid & (place >= 0) & self.narrowed.holds(whole, place))
+        return picked, whole[picked], place[picked]
+
+
+@dataclass(frozen=True)
+class _AddLevel(_Add):
+    bits: int
+
+    @property
+    def names(self) -> list[str]:
+        return list(dict.fromkeys([*self.groups.columns, self.order.by]))
+
+    @property
+    def size(self) -> int:
+        return len(self.narrowed.active) << self.bits
+
+    def start(self) -> Bins:
+        return Bins(self.size)
+
+    def __call__(self, bins: Bins, rows: Rows) -> Bins:
+        _, keys, place = self.inside(rows)
+        mask = np.uint64((1 << self.bits) - 1)
+        level = (keys >> np.uint64(self.narrowed.shift - self.bits)) & mask
+        bins.add((place << self.bits) | level.astype(np.int64))
+        return bins
+
+
+def _collect(frame: Frame, groups: Groups, order: Order, narrowed: _Narrowed, cuts: Cuts) -> None:
+    """Collect and sort the rows that may be the n-th, some groups a turn."""
+    for turn in turns(narrowed.inside):
+        part = narrowed.some(turn)
+        names = list(dict.fromkeys([*groups.columns, order.by, UID]))
+        units = frame.fold(names, list, _AddCollected(order, groups, part))
+        place, key, rank = joined(units, (np.int64, np.uint64, np.int64))
+        sorting = np.lexsort((rank, key, place))
+        place, key, rank = place[sorting], key[sorting], rank[sorting]
+        last = np.searchsorted(place, np.arange(len(turn))) + part.left - 1
+        cuts.key[part.active] = signed(key[last])
+        after = np.minimum(last + 1, len(key) - 1)
+        tie_is_cut = (last + 1 < len(key)) & (place[after] == place[last]) & (key[after] == key[last])
+        cuts.rank[part.active] = np.where(tie_is_cut, rank[last], ALL)
+
+
+@dataclass(frozen=True)
+class _AddCollected(_Add):
+    def __call__(self, found: list[Any], rows: Rows) -> list[Any]:
+        picked, keys, place = self.inside(rows)
+        if len(picked):
+            uids = rows.column(UID).take(pa.array(picked))
+            found.append((place, keys, hash_ranks(uids, self.order.key)))
+        return found
+
+
+def _break_ties(frame: Frame, groups: Groups, order: Order, narrowed: _Narrowed, cuts: Cuts) -> None:
+    """Hash ranks for the rows that share the n-th key of their group."""
+    cuts.key[narrowed.active] = signed(narrowed.low)
+    wanted, counts = np.zeros(len(groups), np.int64), np.zeros(len(groups), np.int64)
+    wanted[narrowed.active], counts[narrowed.active] = narrowed.left, narrowed.inside
+    ranks = cut_ranks(frame, groups, counts, order.key, wanted[None, :], Tied(order, cuts.key))[0]
+    cuts.rank[narrowed.active] = ranks[narrowed.active]

@@ -1,0 +1,155 @@
+"""Near-duplicates: rows whose vectors have a high cosine, hashes a small distance, or times lie close together.
+
+Vectors are compared block by block, so that no more than a block of cosines lies in memory.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from poolwright.kernels.similarity.connected_components import Links
+
+_BLOCK = 1_024
+_RIGHT = 8_192
+_ROUNDING = 1e-9
+
+Floating = npt.NDArray[np.floating[Any]]
+Integers = npt.NDArray[np.int64]
+
+
+def unit_rows(vectors: Floating) -> npt.NDArray[np.float32]:
+    """Rows (n, d) scaled to length 1, as float32; rows of zeros stay."""
+    rows = np.asarray(vectors, np.float64)
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.asarray(rows / np.where(lengths > 0, lengths, 1.0), np.float32)
+
+
+def nearest_other(left: Floating, right: Floating) -> tuple[Integers, npt.NDArray[np.float32]]:
+    """The most similar row of `right` for each row of `left`, and their cosine.
+
+    Args:
+        left: (n, d).
+        right: (m, d), m >= 1.
+
+    Returns:
+        int64 (n,), the first of equally similar rows, and float32 (n,).
+    """
+    rows, others = unit_rows(left), unit_rows(right)
+    place, best = np.zeros(len(rows), np.int64), np.full(len(rows), -np.inf, np.float32)
+    for start in range(0, len(others), _BLOCK):
+        for at in range(0, len(rows), _BLOCK):
+            block = slice(at, at + _BLOCK)
+            cosines = rows[block] @ others[start : start + _BLOCK].T
+            found = cosines.argmax(axis=1)
+            values = cosines[np.arange(len(found)), found]
+            better = values > best[block]
+            place[block] = np.where(better, found + start, place[block])
+            best[block] = np.where(better, values, best[block])
+    return place, best
+
+
+def similar_groups(vectors: Floating, least: float) -> Integers:
+    """Groups of rows that are linked by pairs of cosine `least` or more: int64 (n,), the first row of each group."""
+    links = Links(len(vectors))
+    link_similar(links, vectors, least)
+    return links.first()
+
+
+def link_similar(links: Links, vectors: Floating, least: float) -> None:
+    """Link all pairs of rows whose cosine is `least` or more; rows of zeros and rows with NaN are linked to nothing.
+
+    Exact: products in float32 decide only where their error cannot; the others are taken again in float64. Equal rows
+    are compared once. A cosine counts as `least` if it is short of it by rounding alone (1e-9).
+
+    Args:
+        vectors: (n, d), of any float type and length.
+        least: above 0.
+    """
+    lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))
+    distinct, same = _distinct(vectors, np.isfinite(lengths) & (lengths > 0))
+    links.chain(same)
+    margin = vectors.shape[1] * float(np.finfo(np.float32).eps) + 1e-6  # of a sum of so many products, at most
+    for at in range(0, len(distinct), _BLOCK):
+        ours = distinct[at : at + _BLOCK]
+        left = unit_rows(vectors[ours])
+        for start in range(0, at + len(ours), _RIGHT):
+            others = distinct[start : min(start + _RIGHT, at + len(ours))]
+            cosines = left @ unit_rows(vectors[others]).T
+            one, other = np.nonzero(cosines >= np.float32(least - margin))
+            sure = cosines[one, other] >= np.float32(least + margin)
+            one, other = ours[one], others[other]
+            keep = one > other
+            one, other, sure = one[keep], other[keep], sure[keep]
+            sure[~sure] = _cosines(vectors, lengths, one[~sure], other[~sure]) >= least - _ROUNDING
+            links.add(one[sure], other[sure])
+
+
+def _distinct(vectors: Floating, valid: npt.NDArray[np.bool_]) -> tuple[Integers, Integers]:
+    """Rows of which no earlier one is equal; and of each row the number of its value, -1 where it is not valid."""
+    from xxhash import xxh3_128_digest
+
+    known: dict[bytes, int] = {}
+    number = np.full(len(vectors), -1, np.int64)
+    firsts: list[int] = []
+    for row in np.flatnonzero(valid):
+        digest = xxh3_128_digest(np.ascontiguousarray(vectors[row]).tobytes())
+        number[row] = known.setdefault(digest, len(known))
+        if number[row] == len(firsts):
+            firsts.append(int(row))
+    return np.array(firsts, np.int64), number
+
+
+def _cosines(vectors: Floating, lengths: Floating, left: Integers, right: Integers) -> Floating:
+    found = np.empty(len(left))
+    for at in range(0, len(left), _BLOCK):
+        one, other = left[at : at + _BLOCK], right[at : at + _BLOCK]
+        products = np.einsum("ij,ij->i", vectors[one].astype(np.float64), vectors[other].astype(np.float64))
+        found[at : at + _BLOCK] = products / (lengths[one] * lengths[other])
+    return found
+
+
+def link_hashes(links: Links, hashes: npt.NDArray[np.uint64], valid: npt.NDArray[np.bool_], distance: int) -> None:
+    """Link all pairs of rows whose 64-bit hashes differ in at most `distance` bits.
+
+    Exact: of distance + 1 runs of bits, two such hashes share at least one, so only those are compared
+    (M. Norouzi, A. Punjani, D. J. Fleet, Fast exact search in Hamming space with multi-index hashing, 2014).
+
+    Args:
+        hashes: uint64 (n,).
+        valid: bool (n,); the others are linked to nothing.
+        distance: 0 to 63.
+    """
+    rows = np.flatnonzero(valid)
+    values, first, number = np.unique(hashes[rows], return_index=True, return_inverse=True)
+    same = np.full(len(hashes), -1, np.int64)
+    same[rows] = number.reshape(-1)
+    links.chain(same)
+    edges: list[int] = np.linspace(0, 64, distance + 2).astype(int).tolist() if distance else []
+    for low, high in pairwise(edges):
+        run = (values >> np.uint64(low)) & np.uint64((1 << (high - low)) - 1)
+        order = np.argsort(run, kind="stable")
+        run, ordered, row = run[order], values[order], rows[first[order]]
+        at, step = np.arange(len(run) - 1), 1
+        while len(at):
+            at = at[at + step < len(run)]
+            at = at[run[at] == run[at + step]]
+            near = at[np.bitwise_count(ordered[at] ^ ordered[at + step]) <= distance]
+            links.add(row[near], row[near + step])
+            step += 1
+
+
+def link_times(links: Links, group: Integers, times: Integers, within: int) -> None:
+    """Link rows of one group whose times are at most `within` apart; through rows in between they may be further.
+
+    Args:
+        group: int64 (n,), below 0 for rows that are linked to nothing.
+        times: int64 (n,), in the unit of `within`.
+    """
+    order = np.lexsort((times, group))
+    same = (group[order][1:] == group[order][:-1]) & (group[order][1:] >= 0)
+    close = np.diff(times[order]) <= within
+    links.add(order[:-1][same & close], order[1:][same & close])

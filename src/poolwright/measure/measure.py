@@ -1,0 +1,124 @@
+"""Measuring a recipe's figures on its tables."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from poolwright.core.columns import ATTRIBUTE, CLASS_INDEX, FREQUENCY, is_groupable, is_vector
+from poolwright.core.errors import RecipeError, did_you_mean
+from poolwright.core.measured import Matrix, Measured
+from poolwright.core.rows import Rows
+from poolwright.core.table import Table
+from poolwright.kernels.selection.groups import check_groupable
+from poolwright.measure.clusterings import agreement
+from poolwright.measure.domain_gap import domain_gap
+from poolwright.measure.forward_transfer import stream
+from poolwright.measure.glt_protocols import long_tail
+from poolwright.recipe.figures import Figure
+
+
+def check_figure(figure: Figure, schema: pa.Schema) -> None:
+    """Find what is wrong before anything is measured.
+
+    Args:
+        schema: columns that the table has, or will have.
+
+    Raises:
+        RecipeError: a column is missing, or of a type that cannot be measured.
+    """
+    for name in figure.columns():
+        if name not in schema.names:
+            raise RecipeError(
+                f"figure '{figure.name}': table '{figure.table}' has no column '{name}'; "
+                f"{did_you_mean(name, schema.names)}; there are: {', '.join(schema.names)}"
+            )
+    if figure.measure in ("purity", "nmi"):
+        check_groupable(f"figure '{figure.name}'", schema, figure.columns())
+    if figure.groups or figure.measure == "long_tail":
+        for name in figure.columns():
+            _check_type(figure, schema.field(name))
+
+
+def _check_type(figure: Figure, field: pa.Field) -> None:
+    if field.name == figure.vectors:
+        good, wanted = is_vector(field.type), "vectors"
+    elif figure.measure == "long_tail" and field.name in (CLASS_INDEX, FREQUENCY, ATTRIBUTE):
+        good, wanted = pa.types.is_integer(field.type), "integers"
+    else:
+        good, wanted = is_groupable(field.type), "strings or integers"
+    if not good:
+        raise RecipeError(f"figure '{figure.name}': column '{field.name}' has type {field.type}; it takes {wanted}")
+
+
+def measure(figure: Figure, table: Table, workers: int | None = None) -> tuple[Measured, ...]:
+    """The value of a figure; of `long_tail` two.
+
+    The same rows in any order give the same value, whatever the number of workers.
+
+    Args:
+        workers: probes fitted at once; default one a core.
+
+    Raises:
+        RecipeError: the table lacks a column, or has no rows to measure.
+    """
+    from threadpoolctl import threadpool_limits
+
+    check_figure(figure, table.schema)
+    if not table.record.rows_kept:
+        raise RecipeError(f"figure '{figure.name}': table '{table.name}' kept no rows to measure")
+    # With more threads the last bits of a product depend on how it was cut.
+    with threadpool_limits(1):
+        if figure.measure == "long_tail":
+            return tuple(long_tail(figure, table, workers))
+        value, words = _value(figure, table, workers)
+    return (Measured(name=figure.name, table=table.name, measure=figure.measure, value=value, words=words),)
+
+
+def _value(figure: Figure, table: Table, workers: int | None) -> tuple[float | Matrix, str]:
+    if figure.measure == "domain_gap":
+        return domain_gap(figure, table, workers)
+    if figure.measure == "stream":
+        return stream(figure, table, workers)
+    if figure.measure in ("purity", "nmi"):
+        return agreement(figure, table)
+    if figure.measure == "accuracy":
+        return _accuracy(figure, table), f"Share of rows whose {figure.predicted} is their {figure.truth}."
+    if figure.measure == "balance":
+        groups = " and ".join(figure.group)
+        return _balance(figure, table), f"Rows of the smallest group by {groups} over rows of the largest; 1 is even."
+    words = f"Accuracy on the split test of a linear classifier from {figure.vectors} to {figure.truth}, "
+    return _probe(figure, table), words + "trained on the split train."
+
+
+def _accuracy(figure: Figure, table: Table) -> float:
+    right = rows = 0
+    for batch in table.batches(figure.columns()):
+        predicted, truth = (batch.column(name) for name in figure.columns())
+        right += pc.sum(pc.fill_null(pc.equal(predicted, truth.cast(predicted.type)), False)).as_py() or 0
+        rows += len(batch)
+    return right / rows
+
+
+def _balance(figure: Figure, table: Table) -> float:
+    groups: Counter[tuple[object, ...]] = Counter()
+    for batch in table.batches(figure.group):
+        groups.update(zip(*(batch.table.column(name).to_pylist() for name in figure.group), strict=True))
+    return min(groups.values()) / max(groups.values())
+
+
+def _probe(figure: Figure, table: Table) -> float:
+    from sklearn.linear_model import LogisticRegression
+
+    rows = Rows(table.read(figure.columns()))
+    vectors = rows.vectors(str(figure.vectors)).astype(np.float32)
+    classes = np.array([str(value) for value in rows.column(str(figure.truth)).to_pylist()])
+    splits = np.array([str(value) for value in rows.column(figure.split).to_pylist()])
+    train, test = splits == "train", splits == "test"
+    if not train.any() or not test.any():
+        raise RecipeError(f"figure '{figure.name}': column '{figure.split}' has no rows 'train' and 'test'")
+    probe = LogisticRegression(C=10.0, max_iter=2000).fit(vectors[train], classes[train])
+    return float((probe.predict(vectors[test]) == classes[test]).mean())

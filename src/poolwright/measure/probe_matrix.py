@@ -1,0 +1,130 @@
+"""Probe matrix: a linear probe for each group of rows, tested on every group."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from poolwright.core.measured import Matrix
+from poolwright.core.runtime.cores import cores
+from poolwright.core.table import Table
+from poolwright.core.wording import rows as in_rows
+from poolwright.kernels.classifiers.linear_probe import fit_linear_probe
+from poolwright.measure.probe_rows import Drawn, Numbers, check_rows, draw, error, unit
+from poolwright.recipe.figures import Figure
+
+INVERSE_PENALTY = 10.0
+"""C of the logistic regression, that of the measure `probe`."""
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ProbeMatrix:
+    """Accuracies of a linear probe trained on each group (down) and tested on each (across).
+
+    Attributes:
+        values: (g, g).
+        groups: names of the groups.
+        trained, tested: rows of each.
+        words: how it was measured, in sentences.
+    """
+
+    values: Floats
+    groups: tuple[str, ...]
+    trained: tuple[int, ...]
+    tested: tuple[int, ...]
+    words: tuple[str, ...]
+
+    def matrix(self, summary: Mapping[str, float]) -> Matrix:
+        """The matrix of a figure, with numbers about it."""
+        return Matrix(
+            down="trained on",
+            across="tested on",
+            rows=self.groups,
+            columns=self.groups,
+            values=tuple(tuple(round(value, 4) for value in line) for line in self.values.tolist()),
+            row_counts=self.trained,
+            column_counts=self.tested,
+            summary={name: round(value, 4) for name, value in summary.items()},
+        )
+
+
+def probe_matrix(figure: Figure, table: Table, workers: int | None = None) -> ProbeMatrix:
+    """Train and test.
+
+    Only classes that all groups have among their training rows take part, in training and in testing. So all
+    probes choose among the same classes, and the numbers of a column are about the same rows.
+
+    Args:
+        workers: probes fitted at once, each on one thread; default one a core. Changes no result.
+
+    Raises:
+        RecipeError: a group has no rows to train or test on, or the groups share fewer than two classes.
+    """
+    drawn = draw(figure, table)
+    shared = _shared_classes(figure, drawn)
+    number_of = np.full(len(drawn.classes), -1, np.int64)
+    number_of[shared] = np.arange(len(shared))
+    classes = number_of[drawn.class_of]
+    places = {place: rows[classes[rows] >= 0] for place, rows in drawn.places.items()}
+    check_rows(figure, drawn.groups, places, " of the classes that all have")
+    groups = range(len(drawn.groups))
+
+    def accuracies(group: int) -> list[float]:
+        train = places["train", group]
+        probe = fit_linear_probe(unit(drawn.vectors[train]), classes[train], len(shared), INVERSE_PENALTY)
+        tests = [places["test", other] for other in groups]
+        return [float((probe.predict(unit(drawn.vectors[test])) == classes[test]).mean()) for test in tests]
+
+    with ThreadPoolExecutor(workers or cores()) as pool:
+        values = np.array(list(pool.map(accuracies, groups)))
+    return ProbeMatrix(
+        values=values,
+        groups=drawn.groups,
+        trained=tuple(len(places["train", group]) for group in groups),
+        tested=tuple(len(places["test", group]) for group in groups),
+        words=tuple(_words(figure, drawn, len(shared))),
+    )
+
+
+def _shared_classes(figure: Figure, drawn: Drawn) -> Numbers:
+    """Classes that every group has among the rows to train on."""
+    there = [np.unique(drawn.class_of[drawn.places["train", group]]) for group in range(len(drawn.groups))]
+    shared = there[0]
+    for classes in there[1:]:
+        shared = np.intersect1d(shared, classes)
+    if len(shared) < 2:
+        raise error(
+            figure,
+            f"every {figure.groups} has rows to train on of {len(shared)} of the {len(drawn.classes):,} classes of "
+            f"'{figure.truth}'; two at least are needed to compare them",
+        )
+    return shared
+
+
+def _words(figure: Figure, drawn: Drawn, shared: int) -> list[str]:
+    told = [
+        f"Accuracy of a linear probe (logistic regression with C = {INVERSE_PENALTY:g} on {figure.vectors} at unit "
+        f"length) that tells {figure.truth}, trained on the split train of one {figure.groups} and tested on the "
+        f"split test of each; at most {in_rows(figure.rows)} of each, drawn by a hash of the uid.",
+        _classes_in_words(figure, shared, len(drawn.classes)),
+    ]
+    if drawn.unusable:
+        told.append(f"{in_rows(drawn.unusable)} left out: the vector is missing, zero or not finite.")
+    if drawn.nameless:
+        told.append(f"{in_rows(drawn.nameless)} left out: there is no {figure.groups} or no {figure.truth}.")
+    return told
+
+
+def _classes_in_words(figure: Figure, shared: int, all_classes: int) -> str:
+    if shared == all_classes:
+        return f"All {shared:,} classes take part."
+    return (
+        f"{shared:,} of {all_classes:,} classes take part, in training and in testing: those that every "
+        f"{figure.groups} has among its rows to train on."
+    )

@@ -1,0 +1,190 @@
+"""The rows that a linear probe of a group, such as a domain or a time bucket, is trained and tested on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from poolwright.core.columns import UID
+from poolwright.core.errors import RecipeError
+from poolwright.core.table import Table
+from poolwright.core.wording import natural_order
+from poolwright.kernels.selection.hashing import hash64, hash_key
+from poolwright.recipe.figures import Figure
+
+SPLITS = ("train", "test")
+MOST_GROUPS = 50
+_BLOCK = 4_096
+
+Numbers = npt.NDArray[np.int64]
+Place = tuple[str, int]
+"""A split and the index of a group."""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """The rows that were drawn.
+
+    Attributes:
+        groups, classes: names, in order; classes are those of all rows of both splits.
+        vectors: (n, d) of all drawn rows, of the table's float type.
+        class_of: class of each, as index into `classes`.
+        places: rows of `vectors` by split and group, in order of the hash of their uid.
+        unusable: drawn rows left out as their vector is missing, zero or not finite.
+        nameless: rows of both splits left out as they have no group or no class.
+    """
+
+    groups: tuple[str, ...]
+    classes: tuple[str, ...]
+    vectors: npt.NDArray[np.floating]
+    class_of: Numbers
+    places: Mapping[Place, Numbers]
+    unusable: int
+    nameless: int
+
+
+def draw(figure: Figure, table: Table) -> Drawn:
+    """The first rows of every group and split by a hash of the uid: the same rows, in whatever order they lie.
+
+    Two passes: over uid, class, group and split of all rows, then over the vectors, of which only those of drawn
+    rows stay in memory.
+
+    Raises:
+        RecipeError: there are not two groups, too many, or one has no rows to train or to test on.
+    """
+    keys = _read_keys(figure, table)
+    if not 2 <= len(keys.groups) <= MOST_GROUPS:
+        raise error(
+            figure,
+            f"column '{figure.groups}' has {len(keys.groups):,} values with a class in the splits train and test; "
+            f"2 to {MOST_GROUPS} {'buckets' if figure.measure == 'stream' else 'domains'} can be compared",
+        )
+    places = {
+        (split, group): keys.first(split, group, figure.rows) for split in SPLITS for group in range(len(keys.groups))
+    }
+    check_rows(figure, keys.groups, places)
+    wanted = np.sort(np.concatenate(list(places.values())))
+    vectors = read_vectors(table, str(figure.vectors), wanted)
+    good = usable(vectors)
+    here = {place: np.searchsorted(wanted, rows) for place, rows in places.items()}
+    return Drawn(
+        groups=keys.groups,
+        classes=keys.classes,
+        vectors=vectors,
+        class_of=keys.kind[wanted],
+        places={place: rows[good[rows]] for place, rows in here.items()},
+        unusable=int((~good).sum()),
+        nameless=keys.nameless,
+    )
+
+
+def unit(vectors: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+    """The vectors at unit length, float32 (n, d)."""
+    exact = vectors.astype(np.float32)
+    exact /= np.linalg.norm(exact, axis=1, keepdims=True)
+    return exact
+
+
+def check_rows(figure: Figure, groups: tuple[str, ...], places: Mapping[Place, Numbers], which: str = "") -> None:
+    """Check that every group has rows to train and to test on.
+
+    Raises:
+        RecipeError: one has none.
+    """
+    for (split, group), rows in places.items():
+        if not len(rows):
+            raise error(
+                figure,
+                f"{figure.groups} '{groups[group]}' has no rows{which} of the split '{split}' in column "
+                f"'{figure.split}'; drop it from the table, or give it such rows",
+            )
+
+
+def error(figure: Figure, words: str) -> RecipeError:
+    return RecipeError(f"figure '{figure.name}' of table '{figure.table}': {words}")
+
+
+@dataclass(frozen=True)
+class _Keys:
+    """What is read of every row. `group` and `kind` are indices into the names; -1 for rows that do not take part."""
+
+    hashes: npt.NDArray[np.uint64]
+    split: npt.NDArray[np.int64]
+    group: Numbers
+    kind: Numbers
+    groups: tuple[str, ...]
+    classes: tuple[str, ...]
+    nameless: int
+
+    def first(self, split: str, group: int, most: int) -> Numbers:
+        rows = np.flatnonzero((self.split == SPLITS.index(split)) & (self.group == group))
+        return rows[np.argsort(self.hashes[rows], kind="stable")[:most]]
+
+
+class _Coder:
+    """Numbers the values of a column as they come, -1 for null."""
+
+    def __init__(self) -> None:
+        self.numbers: dict[str, int] = {}
+
+    def add(self, column: pa.ChunkedArray) -> Numbers:
+        coded = column.cast(pa.string()).combine_chunks().dictionary_encode()
+        coded = coded.combine_chunks() if isinstance(coded, pa.ChunkedArray) else coded
+        here = [self.numbers.setdefault(value, len(self.numbers)) for value in coded.dictionary.to_pylist()]
+        places = coded.indices.cast(pa.int64()).fill_null(len(here)).to_numpy(zero_copy_only=False)
+        return np.asarray(np.array([*here, -1], np.int64)[places])
+
+
+def _read_keys(figure: Figure, table: Table) -> _Keys:
+    groups, classes, key = _Coder(), _Coder(), hash_key(table.record.seed, figure.measure)
+    hashes, split, group, kind = [], [], [], []
+    for rows in table.batches([UID, *dict.fromkeys((str(figure.truth), figure.groups, figure.split))]):
+        hashes.append(hash64(rows.table.column(UID), key))
+        values = rows.table.column(figure.split).cast(pa.string()).to_numpy()
+        split.append(np.select([values == name for name in SPLITS], range(len(SPLITS)), -1))
+        group.append(groups.add(rows.table.column(figure.groups)))
+        kind.append(classes.add(rows.table.column(str(figure.truth))))
+    splits, all_groups, all_kinds = np.concatenate(split), np.concatenate(group), np.concatenate(kind)
+    nameless = (splits >= 0) & ((all_groups < 0) | (all_kinds < 0))
+    splits[nameless] = -1
+    order = natural_order if figure.measure == "stream" else str
+    group_names, group_of = _sorted(all_groups, list(groups.numbers), splits >= 0, order)
+    class_names, kind_of = _sorted(all_kinds, list(classes.numbers), splits >= 0)
+    return _Keys(np.concatenate(hashes), splits, group_of, kind_of, group_names, class_names, int(nameless.sum()))
+
+
+def _sorted(
+    codes: Numbers, names: list[str], inside: npt.NDArray[np.bool_], order: Callable[[str], Any] = str
+) -> tuple[tuple[str, ...], Numbers]:
+    """Names of the values that rows inside have, in order, and the number of each row's among them."""
+    there = sorted({names[code] for code in np.unique(codes[inside]).tolist()}, key=order)
+    number = {name: place for place, name in enumerate(there)}
+    renumbered = np.array([*(number.get(name, -1) for name in names), -1], np.int64)
+    return tuple(there), np.where(inside, renumbered[codes], -1)
+
+
+def read_vectors(table: Table, column: str, wanted: Numbers) -> npt.NDArray[np.floating]:
+    """The vectors of some rows, by number of the row in the table, ascending."""
+    kind = table.schema.field(column).type
+    found = np.empty((len(wanted), kind.list_size), kind.value_type.to_pandas_dtype())
+    start = 0
+    for rows in table.batches([column], _BLOCK):
+        first, last = np.searchsorted(wanted, (start, start + len(rows)))
+        if last > first:
+            found[first:last] = rows.vectors(column)[wanted[first:last] - start]
+        start += len(rows)
+    return found
+
+
+def usable(vectors: npt.NDArray[np.floating]) -> npt.NDArray[np.bool_]:
+    """Which vectors are finite and not zero."""
+    lengths = [
+        np.linalg.norm(vectors[at : at + _BLOCK].astype(np.float32), axis=1) for at in range(0, len(vectors), _BLOCK)
+    ]
+    found = np.concatenate([np.empty(0, np.float32), *lengths])
+    return np.asarray(np.isfinite(found) & (found > 0))

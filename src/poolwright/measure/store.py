@@ -1,0 +1,112 @@
+"""Figures of a run, kept in its folder: measured once for each table and each way of measuring."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from poolwright.core.files import digest_file, write_text
+from poolwright.core.measured import Measured
+from poolwright.core.table import RECORD, Table
+from poolwright.measure import verdicts
+from poolwright.measure.measure import measure
+from poolwright.recipe.figures import Figure
+from poolwright.run.progress import Listener
+
+FILE = "figures.json"
+METHOD = 2
+"""Counted up when a figure is measured in another way, so that what was measured before is not taken for it."""
+
+
+class _Entry(BaseModel):
+    """A figure that was measured, under the name it had, and on what: `record` is the digest of `table.json`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    method: int
+    record: str
+    parameters: dict[str, Any]
+    figure: str
+    measured: tuple[Measured, ...]
+
+    def named(self, name: str) -> tuple[Measured, ...]:
+        """What was measured, where the figure has another name now."""
+        of = len(self.figure)
+        return tuple(found.model_copy(update={"name": f"{name}{found.name[of:]}"}) for found in self.measured)
+
+    @property
+    def key(self) -> str:
+        return _key(self.method, self.record, self.parameters)
+
+
+def _key(method: int, record: str, parameters: dict[str, Any]) -> str:
+    return json.dumps([method, record, parameters], sort_keys=True)
+
+
+def measure_all(
+    figures: Sequence[Figure], tables: Mapping[str, Table], folder: Path, listener: Listener, workers: int | None = None
+) -> tuple[Measured, ...]:
+    """Measure figures, or find them measured, in order; saved in the run folder one by one.
+
+    Args:
+        workers: as `measure`.
+
+    Raises:
+        RecipeError: as `measure`.
+    """
+    before = _load(folder)
+    known = {entry.key: entry for entry in before}
+    entries: list[_Entry] = []
+    for figure in figures:
+        table = tables[figure.table]
+        record = digest_file(table.folder / RECORD)
+        parameters = figure.model_dump(mode="json", exclude={"name"}, exclude_defaults=True)
+        if figure.measure == "verdicts":
+            if why := verdicts.missing(figure, table):
+                listener.note(why)
+                continue
+            parameters["files"] = verdicts.digests(figure)
+        there = known.get(_key(METHOD, record, parameters))
+        if there:
+            measured = there.named(figure.name)
+        else:
+            listener.note(f"measuring {figure.name} on {figure.table}")
+            measured = _measured(figure, table, workers)
+        entries.append(
+            _Entry(method=METHOD, record=record, parameters=parameters, figure=figure.name, measured=measured)
+        )
+        if not there:
+            _save(folder, [*before, *entries])
+    if entries != before:
+        _save(folder, entries)
+    return tuple(found for entry in entries for found in entry.measured)
+
+
+def _measured(figure: Figure, table: Table, workers: int | None) -> tuple[Measured, ...]:
+    if figure.measure == "verdicts":
+        return tuple(verdicts.measured(figure, table))
+    return measure(figure, table, workers)
+
+
+def measured_of(table: Table, folder: Path) -> tuple[Measured, ...]:
+    """What was measured on a table as it is now."""
+    record = digest_file(table.folder / RECORD)
+    return tuple(found for entry in _load(folder) if entry.record == record for found in entry.measured)
+
+
+def _load(folder: Path) -> list[_Entry]:
+    """What was saved; nothing where the file is from another version or damaged, so that it is measured again."""
+    try:
+        document = json.loads((folder / FILE).read_text(encoding="utf-8"))
+        return [_Entry.model_validate(entry) for entry in document["figures"]]
+    except (FileNotFoundError, ValueError, KeyError, TypeError, ValidationError):
+        return []
+
+
+def _save(folder: Path, entries: Sequence[_Entry]) -> None:
+    document = {"figures": [entry.model_dump(mode="json") for entry in entries]}
+    write_text(folder / FILE, json.dumps(document, indent=1, ensure_ascii=False) + "\n")

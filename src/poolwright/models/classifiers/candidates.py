@@ -1,0 +1,214 @@
+"""The kinds of classifier that are compared, and the search for their hyper-parameters.
+
+| kind       | estimator of scikit-learn                    | hyper-parameters searched                        |
+| ---------- | -------------------------------------------- | ------------------------------------------------ |
+| mean       | NearestCentroid, euclidean                   | none                                             |
+| logistic   | LogisticRegression, L-BFGS                   | C: 1, 10, 100, 1000                              |
+| linear_svm | LinearSVC, squared hinge                     | C: 0.1, 1, 10, 100                               |
+| svm        | SVC, polynomial of degree 3                  | C: 1, 10, 100; coef0: 0, 1; gamma: 1             |
+| mlp        | MLPClassifier, 3 x 256 units, ReLU, Adam     | alpha: 0.0001, 0.01                              |
+| knn        | KNeighborsClassifier, cosine, equal votes    | k: 3, 7, 15, 31                                  |
+
+The grids are for vectors of unit length, whose cosines lie close together, so weights want to be large. gamma need
+not be searched: (gamma x.y + coef0)^3 is gamma^3 (x.y + coef0 / gamma)^3, which C and coef0 reach. Of equally good
+parameters the first of the grid is taken, which is the plainest.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from poolwright.kernels.classifiers.parameters import Classifier
+from poolwright.kernels.selection.hashing import hash64
+from poolwright.models.classifiers.from_sklearn import from_sklearn
+
+Floating = npt.NDArray[np.floating[Any]]
+Integers = npt.NDArray[np.int64]
+Parameters = Mapping[str, float | int]
+Score = Callable[[npt.NDArray[np.float64], Integers], float]
+"""How good scores (n,) or (n, k) are for class indices (n,)."""
+
+GRIDS: Mapping[str, Mapping[str, tuple[float | int, ...]]] = {
+    "mean": {},
+    "logistic": {"C": (1.0, 10.0, 100.0, 1000.0)},
+    "linear_svm": {"C": (0.1, 1.0, 10.0, 100.0)},
+    "svm": {"C": (1.0, 10.0, 100.0), "gamma": (1.0,), "coef0": (0.0, 1.0)},
+    "mlp": {"alpha": (0.0001, 0.01)},
+    "knn": {"k": (3, 7, 15, 31)},
+}
+
+HIDDEN = (256, 256, 256)
+
+
+@dataclass(frozen=True)
+class Searched:
+    """What the search found: the parameters, and the mean score and its deviation over the folds where it searched."""
+
+    parameters: Parameters
+    score: float | None = None
+    deviation: float | None = None
+
+
+def estimator(kind: str, parameters: Parameters, key: int, kernel: str = "poly") -> Any:
+    """An estimator of scikit-learn, not fitted; `key` seeds the two kinds that draw numbers."""
+    seed = key % 2**32
+    if kind == "mean":
+        from sklearn.neighbors import NearestCentroid
+
+        return NearestCentroid()
+    if kind == "logistic":
+        from sklearn.linear_model import LogisticRegression
+
+        return LogisticRegression(max_iter=1000, **parameters)
+    if kind == "linear_svm":
+        from sklearn.svm import LinearSVC
+
+        return LinearSVC(max_iter=10_000, random_state=seed, **parameters)
+    if kind == "svm":
+        from sklearn.svm import SVC
+
+        return SVC(kernel=kernel, degree=3, cache_size=500, **parameters)
+    if kind == "mlp":
+        from sklearn.neural_network import MLPClassifier
+
+        return MLPClassifier(hidden_layer_sizes=HIDDEN, random_state=seed, **parameters)
+    from sklearn.neighbors import KNeighborsClassifier
+
+    return KNeighborsClassifier(n_neighbors=int(parameters["k"]), metric="cosine", algorithm="brute")
+
+
+def fit(
+    kind: str, parameters: Parameters, matrix: Floating, classes: Integers, names: Sequence[str], key: int
+) -> tuple[Classifier, bool]:
+    """A classifier fitted on all rows (n, d), and whether its optimiser converged."""
+    fitted, converged = _quietly(estimator(kind, parameters, key), _typed(kind, matrix), classes)
+    return from_sklearn(fitted, names), converged
+
+
+def search(
+    kind: str,
+    grid: Mapping[str, Sequence[float | int]],
+    matrix: Floating,
+    classes: Integers,
+    folds: Integers,
+    score: Score,
+    key: int,
+) -> Searched:
+    """The parameters of the grid with the best mean score over the folds.
+
+    Args:
+        grid: values to try by parameter; with one combination nothing is searched.
+        folds: (n,) fold of each row; a row is scored by an estimator fitted on the other folds.
+    """
+    numbers = np.unique(folds)
+    least = min(int((folds != fold).sum()) for fold in numbers)
+    # No more neighbours than there are rows to fit on.
+    tried = [point for point in points(grid) if point.get("k", 0) <= least] or [{"k": least}]
+    if len(tried) == 1:
+        return Searched(tried[0])
+    values = _TRIALS.get(kind, _scores_of)(kind, tried, matrix, classes, folds, score, key)
+    best = int(values.mean(axis=1).argmax())
+    return Searched(tried[best], float(values[best].mean()), float(values[best].std()))
+
+
+def points(grid: Mapping[str, Sequence[float | int]]) -> list[dict[str, float | int]]:
+    """All combinations, in the order of the grid."""
+    return [dict(zip(grid, values, strict=True)) for values in product(*grid.values())]
+
+
+def stratified_folds(
+    uids: Sequence[str] | npt.NDArray[Any], classes: Integers, groups: Integers, number: int, key: int
+) -> Integers:
+    """Fold of each row (n,): groups of each class take the folds in turn, by the hash of their first uid.
+
+    Args:
+        groups: (n,) place of the first row of the group a row belongs to; a group stays in one fold.
+    """
+    heads = np.unique(groups)
+    hashes = hash64(pa.array([str(uids[head]) for head in heads], pa.string()), key)
+    folds = np.zeros(len(classes), np.int64)
+    for one in np.unique(classes[heads]):
+        members = np.flatnonzero(classes[heads] == one)
+        ranked = members[np.argsort(hashes[members], kind="stable")]
+        folds[heads[ranked]] = np.arange(len(ranked)) % number
+    return np.asarray(folds[groups])
+
+
+def _scores_of(
+    kind: str,
+    tried: Sequence[Parameters],
+    matrix: Floating,
+    classes: Integers,
+    folds: Integers,
+    score: Score,
+    key: int,
+) -> npt.NDArray[np.float64]:
+    """Scores (parameters, folds)."""
+    rows, numbers = _typed(kind, matrix), np.unique(folds)
+    values = np.empty((len(tried), len(numbers)))
+    for place, fold in enumerate(numbers):
+        out = folds == fold
+        for at, parameters in enumerate(tried):
+            fitted, _ = _quietly(estimator(kind, parameters, key), rows[~out], classes[~out])
+            values[at, place] = score(_soft(fitted, rows[out]), classes[out])
+    return values
+
+
+def _svm_scores(
+    kind: str,
+    tried: Sequence[Parameters],
+    matrix: Floating,
+    classes: Integers,
+    folds: Integers,
+    score: Score,
+    key: int,
+) -> npt.NDArray[np.float64]:
+    """As `_scores_of`, with one product of all rows for all parameters: over ten times as fast."""
+    rows, numbers = _typed(kind, matrix), np.unique(folds)
+    products = rows @ rows.T
+    values = np.empty((len(tried), len(numbers)))
+    for shape in sorted({(point["gamma"], point["coef0"]) for point in tried}):
+        kernel = (shape[0] * products + shape[1]) ** 3
+        for at, point in enumerate(tried):
+            if (point["gamma"], point["coef0"]) != shape:
+                continue
+            for place, fold in enumerate(numbers):
+                ours, out = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
+                model = estimator(kind, {"C": point["C"]}, key, "precomputed")
+                fitted, _ = _quietly(model, kernel[np.ix_(ours, ours)], classes[ours])
+                values[at, place] = score(_soft(fitted, kernel[np.ix_(out, ours)]), classes[out])
+    return values
+
+
+_TRIALS = {"svm": _svm_scores}
+
+
+def _quietly(model: Any, rows: Floating, classes: Integers) -> tuple[Any, bool]:
+    """The fitted model, and whether it converged: the comparison tells that, not a warning."""
+    from sklearn.exceptions import ConvergenceWarning
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ConvergenceWarning)
+        model.fit(rows, classes)
+    return model, not any(issubclass(one.category, ConvergenceWarning) for one in caught)
+
+
+def _soft(model: Any, rows: Floating) -> npt.NDArray[np.float64]:
+    """Scores of an estimator: (n,) for two classes, (n, k) for more."""
+    if hasattr(model, "decision_function"):
+        return np.asarray(model.decision_function(rows), np.float64)
+    shares = np.asarray(model.predict_proba(rows), np.float64)
+    return shares[:, 1] if shares.shape[1] == 2 else shares
+
+
+def _typed(kind: str, matrix: Floating) -> Floating:
+    """float32 for the MLP, which trains twice as fast in it; float64 for all others."""
+    return np.ascontiguousarray(matrix, np.float32 if kind == "mlp" else np.float64)

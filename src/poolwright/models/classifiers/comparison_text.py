@@ -1,0 +1,95 @@
+"""What the state of a `classify` step tells of its candidates, in words and cells for cards and reports."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from poolwright.core.state import State
+from poolwright.core.table import Table
+from poolwright.models.classifiers.comparison import METRICS
+
+_SHOWN = {
+    "accuracy": "accuracy",
+    "precision": "precision",
+    "recall": "recall",
+    "roc_auc": "ROC-AUC",
+    "average_precision": "average precision",
+}
+
+
+@dataclass(frozen=True)
+class Compared:
+    """The candidates of one step.
+
+    Attributes:
+        head: names of the columns.
+        lines: one a candidate: its name, then each figure with its 95 % interval; the chosen one first in `chosen`.
+        chosen: place of the chosen candidate in `lines`.
+        words: how it was chosen, where its threshold lies, and what it learned from, in sentences.
+    """
+
+    head: tuple[str, ...]
+    lines: tuple[tuple[str, ...], ...]
+    chosen: int
+    words: tuple[str, ...]
+
+
+def compared(table: Table, paced: bool = False) -> Iterator[Compared]:
+    """The comparisons of all `classify` steps of a table, in order.
+
+    Args:
+        paced: also tell the rows a second of each candidate, which differ from run to run.
+    """
+    fits = table.timings().get("fits", {}) if paced else {}
+    for step in table.record.steps:
+        if step.verb == "classify":
+            pace = fits.get(step.state_name, {}).get("rows_per_second")
+            yield _compared(table.state(step.index), pace)
+
+
+def _compared(state: State, pace: Mapping[str, float] | None) -> Compared:
+    rows = state.tables["comparison"].to_pylist()
+    lines = [(_name(row), *(_figure(row, metric) for metric in METRICS)) for row in rows]
+    head = ["candidate", *(_SHOWN.get(metric, metric) for metric in METRICS)]
+    if pace:
+        head.append("rows/s, one core")
+        lines = [(*line, _pace(row, pace)) for line, row in zip(lines, rows, strict=True)]
+    chosen = next(place for place, row in enumerate(rows) if row["chosen"])
+    return Compared(tuple(head), tuple(lines), chosen, tuple(_words(state, rows[chosen])))
+
+
+def _pace(row: Mapping[str, Any], pace: Mapping[str, float]) -> str:
+    speed = pace.get(f"{row['candidate']} {row['features']}")
+    return f"{speed:,.0f}" if speed else "–"
+
+
+def _name(row: Mapping[str, Any]) -> str:
+    return row["candidate"] if row["features"] == "image" else f"{row['candidate']} on {row['features']}"
+
+
+def _figure(row: Mapping[str, Any], metric: str) -> str:
+    value, low, high = (row[metric], row[f"{metric}_low"], row[f"{metric}_high"])
+    if value is None:
+        return "–"
+    return f"{value:.3f}" if low is None or high is None else f"{value:.3f} ({low:.3f} to {high:.3f})"
+
+
+def _words(state: State, chosen: Mapping[str, Any]) -> Iterator[str]:
+    made = state.values["training"]
+    train, validation = (_counted(made[name]) for name in ("train_rows", "validation_rows"))
+    yield f"Learned from {train}; compared on {validation} (split {made['split']})."
+    removed = state.tables["duplicates"].num_rows
+    if removed:
+        told = "1 training row was" if removed == 1 else f"{removed:,} training rows were"
+        yield f"{told} left out as near-duplicates of validation rows."
+    target = made["target"]
+    goal = target["goal"] if target["value"] is None else f"{target['goal']} {target['value']:.0%}"
+    threshold = f"threshold {state.values['threshold']:.4f} ({goal})"
+    yield f"Chosen by {made['choose_by'].replace('_', ' ')}: {_name(chosen)}, {threshold}."
+    yield "These figures are about validation examples. Verdicts on a sample of the pool tell how good it is there."
+
+
+def _counted(rows: Mapping[str, int]) -> str:
+    return ", ".join(f"{count:,} {name}" for name, count in rows.items())

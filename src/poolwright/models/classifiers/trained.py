@@ -1,0 +1,129 @@
+"""What training gives: the chosen classifier with its threshold, probabilities and comparison, as plain data."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from poolwright.core.columns import is_vector
+from poolwright.core.rows import one_array, vector_array, vectors_of
+from poolwright.core.state import State
+from poolwright.kernels.classifiers.parameters import Classifier
+from poolwright.models.classifiers.calibration import Calibration
+from poolwright.models.classifiers.comparison import against_rest
+
+_CLASSIFIER, _CALIBRATION = "classifier", "calibration"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A chosen classifier and how it was chosen.
+
+    Attributes:
+        classifier: as plain numbers.
+        features: what it decides on: 'image', 'text' or 'image+text'; see `models.examples.feature_matrix`.
+        threshold: a row is positive when its decision is above this; 0 and without a meaning for several classes.
+        calibration: decisions to probabilities.
+        comparison: one row a candidate; columns as `models.comparison.table` has them.
+        duplicates: training rows that were removed: uid, duplicate_of, by, cosine.
+        conflicts: rows of one vector and different labels: uid, label, same_as, its_label.
+        values: counts, figures of the chosen one and how it was made, as JSON values.
+        speeds: rows a second on one core, by 'kind features'. Differs from run to run, so no part of the state.
+    """
+
+    classifier: Classifier
+    features: str
+    threshold: float
+    calibration: Calibration
+    comparison: pa.Table
+    duplicates: pa.Table
+    conflicts: pa.Table
+    values: Mapping[str, Any]
+    speeds: Mapping[str, float] = field(default_factory=dict, compare=False)
+
+    def probabilities(self, decisions: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Calibrated: of classes[1] (n,) for decisions (n,), of each class (n, k) for decisions (n, k)."""
+        return self.calibration.probabilities(against_rest(self.classifier.kind, decisions))
+
+    @property
+    def timed(self) -> pa.Table:
+        """The comparison with a column rows_per_second, for people to read."""
+        names = zip(*(self.comparison.column(name).to_pylist() for name in ("candidate", "features")), strict=True)
+        speeds = [self.speeds.get(f"{kind} {features}") for kind, features in names]
+        return self.comparison.append_column("rows_per_second", pa.array(speeds, pa.float64()))
+
+    @property
+    def digest(self) -> str:
+        """SHA-256, hex, of the classifier: its kind, classes, scalars and arrays, bit by bit."""
+        return classifier_digest(self.classifier)
+
+    def to_state(self) -> State:
+        """As JSON values and Arrow tables, one table for each array."""
+        tables = {"comparison": self.comparison, "duplicates": self.duplicates, "conflicts": self.conflicts}
+        for prefix, arrays in ((_CLASSIFIER, self.classifier.arrays), (_CALIBRATION, self.calibration.arrays)):
+            tables |= {f"{prefix}-{name}": _table(array) for name, array in arrays.items()}
+        values = {
+            "classifier": {
+                "kind": self.classifier.kind,
+                "classes": list(self.classifier.classes),
+                "values": dict(self.classifier.values),
+                "digest": self.digest,
+            },
+            "features": self.features,
+            "threshold": self.threshold,
+            "calibration": {"method": self.calibration.method, "shift": self.calibration.shift},
+            "training": dict(self.values),
+        }
+        return State(values, tables, {"rows_per_second": dict(self.speeds)} if self.speeds else {})
+
+    @classmethod
+    def from_state(cls, state: State) -> Trained:
+        """What `to_state` gave, saved and loaded or not."""
+        calibration = state.values["calibration"]
+        return cls(
+            classifier=classifier_of(state),
+            features=state.values["features"],
+            threshold=float(state.values["threshold"]),
+            calibration=Calibration(calibration["method"], _arrays(state, _CALIBRATION), calibration["shift"]),
+            comparison=state.tables["comparison"],
+            duplicates=state.tables["duplicates"],
+            conflicts=state.tables["conflicts"],
+            values=state.values["training"],
+        )
+
+
+def classifier_of(state: State) -> Classifier:
+    """The classifier of a state alone."""
+    model = state.values["classifier"]
+    return Classifier(model["kind"], tuple(model["classes"]), model["values"], _arrays(state, _CLASSIFIER))
+
+
+def classifier_digest(classifier: Classifier) -> str:
+    """SHA-256, hex, of kind, classes, scalars and arrays, bit by bit."""
+    digest = hashlib.sha256()
+    head = (classifier.kind, classifier.classes, sorted(classifier.values.items()))
+    digest.update(repr(head).encode())
+    for name, array in sorted(classifier.arrays.items()):
+        digest.update(repr((name, array.dtype.str, array.shape)).encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def _table(array: npt.NDArray[Any]) -> pa.Table:
+    return pa.table({"value": vector_array(array) if array.ndim == 2 else pa.array(array)})
+
+
+def _arrays(state: State, prefix: str) -> dict[str, npt.NDArray[Any]]:
+    found = {}
+    for name, table in state.tables.items():
+        if name.startswith(f"{prefix}-"):
+            column = one_array(table.column("value"))
+            array = vectors_of(column) if is_vector(column.type) else column.to_numpy(zero_copy_only=False)
+            found[name.removeprefix(f"{prefix}-")] = np.asarray(array)
+    return found

@@ -1,0 +1,88 @@
+"""Encoders by their spec: checked, peeked at, and loaded once a process."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from importlib import import_module
+from typing import Any
+
+from poolwright.core.encoder import EncoderSpec
+from poolwright.core.errors import RecipeError, did_you_mean
+from poolwright.models.encoders.vectors import ImageEncoder, Peek
+
+_MODULES = {
+    "onnx": "poolwright.models.encoders.onnx",
+    "open_clip": "poolwright.models.encoders.networks.openclip",
+    "timm": "poolwright.models.encoders.networks.timm_models",
+    "torchvision": "poolwright.models.encoders.networks.torchvision_models",
+    "moco": "poolwright.models.encoders.networks.moco",
+    "mmd_vae": "poolwright.models.encoders.networks.mmd_vae",
+}
+
+_FIXED = {
+    "onnx": "its manifest says how images are prepared; write it there",
+    "open_clip": "it sees images as it was trained; leave it out",
+    "mmd_vae": "it sees images as it was trained; leave it out",
+}
+"""Kinds that take no `resize` and `crop`, and what to do instead."""
+
+_loaded: dict[EncoderSpec, ImageEncoder] = {}
+_loading: dict[EncoderSpec, threading.Lock] = {}
+_guard = threading.Lock()
+
+
+def load_encoder(spec: EncoderSpec) -> ImageEncoder:
+    """The encoder of a spec; its weights are loaded at the first call in a process.
+
+    Raises:
+        RecipeError: unknown kind, or the model cannot be loaded.
+        MissingExtra: the library that runs it is not installed.
+    """
+    with _guard:
+        lock = _loading.setdefault(spec, threading.Lock())
+    with lock:
+        if spec not in _loaded:
+            _loaded[spec] = _module(spec).load(spec)
+        return _loaded[spec]
+
+
+def check_encoder(spec: EncoderSpec) -> None:
+    """Check a spec without loading weights: its files, its manifest, its libraries.
+
+    Raises:
+        RecipeError: something is wrong.
+        MissingExtra: a library is not installed.
+    """
+    _module(spec).check(spec)
+
+
+def peek(spec: EncoderSpec) -> Peek:
+    """Name, width and weight digest of an encoder, without loading it where that can be.
+
+    Raises:
+        RecipeError: the model is not there, or not valid.
+        MissingExtra: the library that runs it is not installed.
+    """
+    found: Peek = _module(spec).peek(spec)
+    if not found.weights and spec in _loaded:
+        return replace(found, weights=_loaded[spec].weights)
+    return found
+
+
+def forget_encoders() -> None:
+    """Let go of all loaded encoders and their memory."""
+    with _guard:
+        _loaded.clear()
+        _loading.clear()
+
+
+def _module(spec: EncoderSpec) -> Any:
+    if not spec.place:
+        raise RecipeError(f"'{spec.model}' is no model; write KIND:PLACE, such as onnx:models/clip")
+    if spec.kind not in _MODULES:
+        raise RecipeError(f"no kind of model '{spec.kind}' in '{spec.model}'; {did_you_mean(spec.kind, _MODULES)}")
+    for option in ("resize", "crop"):
+        if spec.kind in _FIXED and getattr(spec, option) is not None:
+            raise RecipeError(f"{spec.model}: takes no '{option}': {_FIXED[spec.kind]}")
+    return import_module(_MODULES[spec.kind])

@@ -1,0 +1,183 @@
+"""Networks of torch over images: decoded ahead, in batches of one size, so that a vector is its own image's alone."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+
+from poolwright.core.encoder import EncoderSpec
+from poolwright.core.errors import MissingExtra, RecipeError
+from poolwright.core.images.image import Limits
+from poolwright.core.runtime.quiet import import_torch
+from poolwright.models.encoders.decode_ahead import Feed, Slot
+from poolwright.models.encoders.prepare import Preparation, normalised
+from poolwright.models.encoders.vectors import EVERYTHING, unit
+
+CPU_BATCH = 16  # more gives no speed on a CPU, and the last batch of a call is padded to it
+AHEAD = {"cpu": 2, "cuda": 4}
+
+
+class Network:
+    """A forward pass over image files. May be called from several threads at once.
+
+    Every pass takes as many images, the last one padded with black, so that the arithmetic of an image does not
+    depend on how many others there are.
+
+    Attributes:
+        device: 'cpu' or 'cuda'.
+        batch: images a pass.
+        half: whether the network takes float16.
+    """
+
+    def __init__(
+        self,
+        forward: Callable[[Any], Any],
+        preparation: Preparation,
+        width: int,
+        device: str,
+        batch: int,
+        half: bool = False,
+    ) -> None:
+        self._forward, self._preparation, self.width = forward, preparation, width
+        self.device, self.half = device, half
+        self.batch = min(batch, CPU_BATCH) if device == "cpu" else batch
+        self._feed = self._new_feed()
+
+    def images(self, files: Sequence[bytes | None], limits: Limits = EVERYTHING) -> tuple[np.ndarray, list[str | None]]:
+        """As `Encoder.images`, within limits."""
+        torch = import_torch()
+
+        reasons: list[str | None] = []
+        parts = []
+        with torch.inference_mode():
+            for group in self._feed.groups(files, limits):
+                reasons += group.reasons
+                # Not waited for: a GPU works on while the next group is fetched.
+                parts.append(self._forward(self._input(group.slot))[: len(group.reasons)])
+            if not parts:
+                return np.zeros((0, self.width), np.float32), []
+            found = torch.cat(parts).float().cpu().numpy()
+        vectors = unit(found)
+        vectors[[reason is not None for reason in reasons]] = np.nan
+        return vectors, reasons
+
+    def _input(self, slot: Slot) -> Any:
+        """Pixels of a group as the model takes them. Bytes travel to a GPU, and become floats there."""
+        torch = import_torch()
+
+        if self.device == "cpu":
+            return torch.from_numpy(normalised(slot.pixels, self._preparation))
+        values = slot.owner.to(self.device, non_blocking=True).permute(0, 3, 1, 2).float().div_(255)
+        values.sub_(self._mean).div_(self._std)
+        return values.half() if self.half else values
+
+    def _new_feed(self) -> Feed:
+        shape = (self.batch, self._preparation.crop, self._preparation.crop, 3)
+        if self.device == "cpu":
+            return Feed(
+                self._preparation,
+                self.batch,
+                lambda: Slot(np.zeros(shape, np.uint8)),
+                ThreadPoolExecutor(2, "decode"),
+                AHEAD["cpu"],
+                grain=self.batch,
+            )
+        torch = import_torch()
+        cores = os.cpu_count() or 1
+        self._mean = torch.tensor(self._preparation.mean, device=self.device)[:, None, None]
+        self._std = torch.tensor(self._preparation.std, device=self.device)[:, None, None]
+
+        def pinned() -> Slot:
+            # torch hands the memory out again only when the copy from it has ended
+            tensor = torch.zeros(shape, dtype=torch.uint8, pin_memory=True)
+            return Slot(tensor.numpy(), tensor)
+
+        return Feed(
+            self._preparation,
+            self.batch,
+            pinned,
+            ThreadPoolExecutor(cores, "decode"),
+            ahead=max(AHEAD["cuda"], -(-2 * cores // self.batch)),
+            grain=max(1, self.batch // cores),
+        )
+
+
+class NetworkEncoder:
+    """An encoder of images alone, by a network without its head. float32 everywhere.
+
+    Attributes:
+        name, width, weights: as `Encoder`.
+        preparation: from an image to what the network sees.
+    """
+
+    def __init__(
+        self, spec: EncoderSpec, name: str, width: int, weights: str, preparation: Preparation, model: Any
+    ) -> None:
+        torch = import_torch()
+
+        self.name, self.width, self.weights, self.preparation = name, width, weights, preparation
+        device = device_of(spec, torch)
+        model = model.eval().requires_grad_(False).to(device)
+        self._network = Network(model, preparation, width, device, spec.batch)
+
+    def images(self, files: Sequence[bytes | None], limits: Limits = EVERYTHING) -> tuple[np.ndarray, list[str | None]]:
+        """As `Encoder.images`, within limits."""
+        return self._network.images(files, limits)
+
+    def texts(self, texts: Sequence[str]) -> np.ndarray:
+        """Refused: there is no text encoder."""
+        raise RecipeError(f"model '{self.name}' has no text encoder")
+
+
+def device_of(spec: EncoderSpec, torch: Any) -> str:
+    """'cuda' where there is a GPU and the spec lets it be used, else 'cpu'.
+
+    Raises:
+        RecipeError: 'cuda' is asked for and there is none.
+    """
+    there = bool(torch.cuda.is_available())
+    if spec.device == "cuda" and not there:
+        raise RecipeError(f"{spec.model}: device 'cuda', but torch finds no GPU; say 'device: auto' or 'cpu'")
+    return "cuda" if there and spec.device != "cpu" else "cpu"
+
+
+def resized(preparation: Preparation, spec: EncoderSpec) -> Preparation:
+    """A preparation with the spec's own `resize` and `crop`. Where only the crop is said, the resize keeps pace.
+
+    Raises:
+        RecipeError: the square to crop is larger than the resized image.
+    """
+    from dataclasses import replace
+
+    crop = spec.crop or preparation.crop
+    resize = spec.resize or preparation.resize * crop // preparation.crop
+    if resize < crop:
+        raise RecipeError(
+            f"{spec.model}: images are resized to {resize} pixels, too few to crop {crop}; say 'resize' and 'crop'"
+        )
+    return replace(preparation, resize=resize, crop=crop)
+
+
+def import_library(name: str, purpose: str) -> Any:
+    """A library over torch: open_clip, timm, torchvision.
+
+    Raises:
+        MissingExtra: it is not installed.
+        RecipeError: it is, but torch or torchvision do not fit.
+    """
+    from importlib import import_module
+
+    try:
+        return import_module(name)
+    except ModuleNotFoundError as error:
+        missing = (error.name or name).partition(".")[0]
+        raise MissingExtra(missing if missing in ("torch", "torchvision") else name, purpose) from None
+    except (ImportError, RuntimeError) as error:
+        raise RecipeError(
+            f"{purpose}: {name} is installed but cannot be imported: {error}; "
+            "install a torch and a torchvision that belong together"
+        ) from None

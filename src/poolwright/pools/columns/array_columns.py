@@ -1,0 +1,176 @@
+"""Columns of NumPy arrays: which Arrow column an array gives, and its values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from poolwright.core.columns import UID, WELL_KNOWN, is_vector
+from poolwright.core.errors import RecipeError
+from poolwright.pools.columns.casting import as_given, check_values, given_type
+from poolwright.pools.columns.vectors import MadeBy, field_of, unit_vectors
+from poolwright.pools.readers.numpy_files import ArrayHeader, ArrayReader, read_headers
+
+_PAIR = np.dtype("u8,u8")
+"""A 128-bit id as DataComp writes it: the first 16 hex digits, and the last."""
+
+_FIRST_ROWS = 1_000
+
+
+@dataclass(frozen=True)
+class ArrayGiven:
+    """One column that arrays give.
+
+    Attributes:
+        field: name, type and metadata.
+        array: array with a value a row: the column's own, or indices into `values`; None for row numbers.
+        values: array of values that are looked up.
+    """
+
+    field: pa.Field
+    array: str | None
+    values: str | None = None
+
+    def column(self, rows: np.ndarray, values: Mapping[str, np.ndarray]) -> pa.Array:
+        """The column of some rows of its array, and all looked-up arrays."""
+        if is_vector(self.field.type):
+            return unit_vectors(rows)
+        if self.values is None:
+            return as_given(_plain(rows), self.field.name, self.field.type)
+        known = as_given(_plain(values[self.values]), self.field.name, self.field.type)
+        inside = (rows >= 0) & (rows < len(known))
+        return known.take(pa.array(np.where(inside, rows, 0).astype(np.int64), mask=~inside))
+
+
+def given_of(
+    file: str,
+    uid: str | None,
+    columns: Mapping[str, MadeBy],
+    arrays: Mapping[str, str],
+    lookups: Mapping[str, tuple[str, str]],
+) -> tuple[ArrayGiven, ...]:
+    """Columns that a file gives, `uid` first.
+
+    Args:
+        uid: its array; None to number rows.
+        columns: encoder by column.
+        arrays: array by column.
+        lookups: array of values, array of indices, by column.
+
+    Raises:
+        RecipeError: an array cannot give its column, or lengths differ.
+        Unreadable: the file is damaged, or has no such array.
+    """
+    names = {*arrays.values(), *(name for pair in lookups.values() for name in pair), *([uid] if uid else [])}
+    headers = headers_by_name(file, names)
+    found = [ArrayGiven(pa.field(UID, WELL_KNOWN[UID].type), uid)]
+    if uid:
+        found = [ArrayGiven(_field(file, UID, headers[uid], None), uid)]
+    found += [
+        ArrayGiven(_field(file, name, headers[arrays[name]], spec), arrays[name]) for name, spec in columns.items()
+    ]
+    for name, (values, by) in lookups.items():
+        if headers[by].dtype.kind not in "iu" or len(headers[by].shape) != 1:
+            raise RecipeError(
+                f"{file}: '{by}' looks up '{name}', so it must be 1-d integers, not {_shown(headers[by])}"
+            )
+        found.append(ArrayGiven(_field(file, name, headers[values], None), by, values))
+    lengths = _lengths(headers, found)
+    if len(set(lengths.values())) > 1:
+        raise RecipeError(f"{file}: {_unequal(lengths)}; choose arrays of the same rows")
+    for column in found:
+        _check_first(file, column, headers)
+    return tuple(found)
+
+
+def headers_of(file: str, given: Iterable[ArrayGiven]) -> dict[str, ArrayHeader]:
+    """Headers of all arrays that columns need.
+
+    Raises:
+        Unreadable: the file is damaged, or has no such array.
+    """
+    return headers_by_name(file, {name for column in given for name in (column.array, column.values) if name})
+
+
+def headers_by_name(file: str, names: Iterable[str]) -> dict[str, ArrayHeader]:
+    wanted = sorted(names)
+    headers = read_headers(file, wanted)
+    return dict.fromkeys(wanted, headers[""]) if "" in headers else headers
+
+
+def damage_of(headers: Mapping[str, ArrayHeader], given: Sequence[ArrayGiven]) -> str:
+    """Why a further file does not fit the columns of the first; '' where it does."""
+    lengths = _lengths(headers, given)
+    if len(set(lengths.values())) > 1:
+        return _unequal(lengths)
+    for column in given:
+        header = headers.get(column.array or "")
+        if header is None or column.values is not None:
+            continue
+        dtype = column.field.type
+        wanted = (dtype.list_size,) if is_vector(dtype) else ()
+        if header.shape[1:] != wanted or header.dtype.hasobject:
+            return f"'{header.name}' is {_shown(header)}, which does not fit '{column.field.name}' ({dtype})"
+    return ""
+
+
+def read_whole(file: str, header: ArrayHeader) -> np.ndarray:
+    """All values of a small array."""
+    with ArrayReader(file, header) as reader:
+        return reader.rows(0, header.rows)
+
+
+def _lengths(headers: Mapping[str, ArrayHeader], given: Sequence[ArrayGiven]) -> dict[str, int]:
+    return {column.array: headers[column.array].rows for column in given if column.array is not None}
+
+
+def _unequal(lengths: Mapping[str, int]) -> str:
+    return "arrays differ in length: " + ", ".join(f"'{name}' has {rows:,}" for name, rows in lengths.items())
+
+
+def _shown(header: ArrayHeader) -> str:
+    return f"{header.dtype} of shape {header.shape}"
+
+
+def _field(file: str, name: str, header: ArrayHeader, made_by: MadeBy | None) -> pa.Field:
+    if header.dtype.hasobject:
+        raise RecipeError(
+            f"{file}: '{header.name}' holds pickled Python objects, which are never loaded; save it as a plain array"
+        )
+    if len(header.shape) == 2 and header.dtype.kind == "f" and header.shape[1] and name not in WELL_KNOWN:
+        return field_of(name, header.shape[1], made_by)
+    if len(header.shape) != 1:
+        raise RecipeError(
+            f"{file}: '{header.name}' is {_shown(header)}; a column is 1-d, and vectors are 2-d floats for a column "
+            "with a name of its own"
+        )
+    return pa.field(name, given_type(name, _plain(np.empty(0, header.dtype)).type, f"{file}: '{header.name}'"))
+
+
+def _plain(values: np.ndarray) -> pa.Array:
+    """A 1-d array in Arrow: text as strings, pairs of u8 as 32 hex digits."""
+    if values.dtype == _PAIR:
+        pairs: list[tuple[int, int]] = values.tolist()
+        return pa.array([f"{high:016x}{low:016x}" for high, low in pairs], pa.string())
+    if values.dtype.kind == "S":
+        values = np.char.decode(values, "utf-8", "replace")
+    if values.dtype.kind == "U":
+        return pa.array(values.tolist(), pa.string())
+    try:
+        return pa.array(values)
+    except (pa.ArrowNotImplementedError, pa.ArrowInvalid, pa.ArrowTypeError):
+        raise RecipeError(f"arrays of {values.dtype} cannot be columns; save them as numbers or strings") from None
+
+
+def _check_first(file: str, column: ArrayGiven, headers: Mapping[str, ArrayHeader]) -> None:
+    """Check that the first values can be of a well-known column."""
+    header: Any = headers.get(column.array or "")
+    if column.field.name not in WELL_KNOWN or header is None or column.values is not None or not header.rows:
+        return
+    with ArrayReader(file, header) as reader:
+        rows = reader.rows(0, min(header.rows, _FIRST_ROWS))
+    check_values(_plain(rows), column.field.name, f"{file}: '{header.name}'")

@@ -1,0 +1,91 @@
+"""Caption files beside images: `<stem>.txt`, and `<stem>.json` with further values."""
+
+from __future__ import annotations
+
+import json
+import posixpath
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from poolwright.core.columns import TEXT
+from poolwright.pools.readers.paths import join, map_files, open_file
+
+DEFAULT_KEYS = ("text", "caption")
+"""Keys of a JSON file under which a caption is looked for."""
+
+CaptionFiles = Mapping[str, Mapping[str, str]]
+"""Relative path without extension -> extension -> caption file."""
+
+
+def caption_files(names: Iterable[str]) -> CaptionFiles:
+    """Caption files by the stem they share with their images, and their extension in lower case."""
+    found: dict[str, dict[str, str]] = {}
+    for name in names:
+        stem, extension = posixpath.splitext(name)
+        found.setdefault(stem, {}).setdefault(extension.lower(), name)
+    return found
+
+
+def caption_columns(
+    root: str, images: Sequence[str], captions: CaptionFiles, keys: Sequence[str], json_keys: Mapping[str, str]
+) -> dict[str, list[str | None]]:
+    """`text`, and further columns from JSON, of images by their relative paths.
+
+    Args:
+        root: folder or URL that all names are relative to.
+        captions: from `caption_files`.
+        keys: where a JSON file may have its caption; the first that is there is taken.
+        json_keys: JSON key by further column.
+
+    Raises:
+        OSError: a caption file cannot be opened.
+    """
+
+    def look(image: str) -> list[str | None]:
+        beside = captions.get(posixpath.splitext(image)[0], {})
+        text = read_text(join(root, beside[".txt"])) if ".txt" in beside else None
+        values = read_json(join(root, beside[".json"])) if ".json" in beside else {}
+        if ".txt" not in beside:
+            text = _caption(values, keys)
+        return [text, *(as_text(values.get(key)) for key in json_keys.values())]
+
+    rows = map_files(look, images, root)
+    return {name: [row[place] for row in rows] for place, name in enumerate([TEXT, *json_keys])}
+
+
+def read_text(place: str) -> str | None:
+    """The text of a caption file without white space around it; None where it is empty or not UTF-8."""
+    with open_file(place) as file:
+        data = file.read()
+    try:
+        return data.decode("utf-8-sig").strip() or None
+    except UnicodeDecodeError:
+        return None
+
+
+def read_json(place: str) -> Mapping[str, Any]:
+    """The object in a JSON file; empty where the file is no JSON object."""
+    with open_file(place) as file:
+        data = file.read()
+    try:
+        value = json.loads(data.decode("utf-8-sig"))
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def as_text(value: Any) -> str | None:
+    """A JSON value as text: a string as it is, anything else as JSON; None for null and for half surrogate pairs."""
+    if value is None:
+        return None
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return None
+    return text
+
+
+def _caption(values: Mapping[str, Any], keys: Sequence[str]) -> str | None:
+    texts = (as_text(values.get(key)) for key in keys)
+    return next((text.strip() for text in texts if text and text.strip()), None)

@@ -1,0 +1,258 @@
+"""Mapping: from the columns a source has to the columns a pool gives."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from poolwright.core.columns import IMAGE, IMAGE_PATH, UID, WELL_KNOWN
+from poolwright.core.errors import RecipeError, did_you_mean
+from poolwright.core.rows import one_array
+from poolwright.pools.columns import vectors
+from poolwright.pools.columns.casting import as_given, check_values, given_type, plain_type
+from poolwright.pools.columns.vectors import MadeBy
+from poolwright.pools.readers.paths import stem
+
+ROW = "row"
+"""Instead of a column of uids: number the rows."""
+
+_PANDAS_INDEX = re.compile(r"__index_level_\d+__")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a recipe says about columns.
+
+    Attributes:
+        columns: source column by given name.
+        uid: source column of the uid, `ROW`, or None for what `columns` or the source calls 'uid'.
+        keep: given columns to keep; None for all.
+        vectors: encoder by given vector column of the source.
+        beside: names of vector columns that come from files beside the source.
+    """
+
+    columns: Mapping[str, str]
+    uid: str | None
+    keep: Sequence[str] | None
+    vectors: Mapping[str, MadeBy]
+    beside: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Given:
+    """One column that a pool gives.
+
+    Attributes:
+        field: name, type and metadata it is given with.
+        source: source column; None where it comes from elsewhere.
+        how: 'value' of the source column; 'bytes' or 'path' of a struct as Hugging Face writes images;
+            'vector' of a list; 'row' number; 'beside': a file of vectors.
+    """
+
+    field: pa.Field
+    source: str | None
+    how: Literal["value", "bytes", "path", "vector", "row", "beside"]
+
+    def values(self, column: pa.ChunkedArray) -> pa.Array:
+        """The given column, of the source column."""
+        array = one_array(column)
+        if self.how in ("bytes", "path"):
+            array = array.flatten()[array.type.get_field_index(self.how)]
+        if self.how == "vector":
+            return vectors.vectors_of_lists(array, self.field.type.list_size)
+        return as_given(array, self.field.name, self.field.type)
+
+
+def sources_of(names: Sequence[str], wanted: Wanted, where: str) -> dict[str, str | None]:
+    """Source column by given name, `uid` first, then in the order of the source. `None` for numbered rows.
+
+    A source column whose name another one is given under is left out, unless it is mapped itself.
+
+    Raises:
+        RecipeError: the recipe names a column that is not there, or there is no uid.
+    """
+    twice = {name for name in names if names.count(name) > 1} if len(set(names)) < len(names) else set()
+    if twice:
+        raise RecipeError(f"{where}: two columns are called '{min(twice)}'; rename one of them")
+    for given, source in wanted.columns.items():
+        if source not in names:
+            raise RecipeError(f"{where}: no column '{source}' for '{given}'; {_there(source, names)}")
+    by_source: dict[str, list[str]] = {}
+    for given, source in wanted.columns.items():
+        by_source.setdefault(source, []).append(given)
+    found: dict[str, str | None] = {UID: _uid_source(names, wanted, where)}
+    for name in names:
+        if name in by_source:
+            found.update((given, name) for given in by_source[name] if given != UID)
+        elif name not in wanted.columns and name not in (UID, *wanted.beside) and not _PANDAS_INDEX.fullmatch(name):
+            found[name] = name
+    return found
+
+
+def _uid_source(names: Sequence[str], wanted: Wanted, where: str) -> str | None:
+    if wanted.uid == ROW:
+        return None
+    source = wanted.uid or wanted.columns.get(UID) or (UID if UID in names else None)
+    if source is None:
+        raise RecipeError(
+            f"{where}: no column 'uid'; name one with 'uid: COLUMN', or number the rows with 'uid: row' "
+            f"(there are: {', '.join(names)})"
+        )
+    if source not in names:
+        raise RecipeError(f"{where}: no column '{source}' for the uid; {_there(source, names)}")
+    return source
+
+
+def _there(name: str, names: Sequence[str]) -> str:
+    return f"{did_you_mean(name, names)} (there are: {', '.join(names)})"
+
+
+def row_uids(file: str, row: int, count: int) -> pa.Array:
+    """Uids '<file stem>:<row>' of `count` rows from `row` on."""
+    numbers = pa.array(range(row, row + count), pa.int64()).cast(pa.string())
+    return pc.binary_join_element_wise(pa.scalar(stem(file)), numbers, pa.scalar(":"))
+
+
+def check_stems(files: Sequence[str]) -> None:
+    """Check that rows numbered by file get different uids.
+
+    Raises:
+        RecipeError: two files have one stem.
+    """
+    seen: dict[str, str] = {}
+    for file in files:
+        other = seen.setdefault(stem(file), file)
+        if other != file:
+            raise RecipeError(
+                f"{file} and {other} have one stem, so 'uid: row' would number two rows alike; rename one"
+            )
+
+
+def map_columns(schema: pa.Schema, wanted: Wanted, where: str, first: Callable[[list[str]], pa.Table]) -> list[Given]:
+    """Columns that a source of this schema gives; those from files beside it are not among them.
+
+    Args:
+        schema: of the source.
+        wanted: what the recipe says.
+        where: the source, for errors.
+        first: reads the first rows of these source columns.
+
+    Raises:
+        RecipeError: a column is not there, cannot be what its name says, or has no vectors.
+    """
+    sources = sources_of(schema.names, wanted, where)
+    found: list[Given] = []
+    for name, source in sources.items():
+        if source is None:
+            found.append(Given(pa.field(UID, WELL_KNOWN[UID].type), None, "row"))
+        else:
+            found += _given(name, schema.field(source), sources, where)
+    found = _only(found, wanted, where)
+    looked = {str(given.source) for given in found if _needs_look(given, schema, wanted)}
+    rows = first(sorted(looked)) if looked else pa.table({})
+    return [_looked_at(given, rows, wanted, schema, where) if given.source in looked else given for given in found]
+
+
+def _given(name: str, field: pa.Field, sources: Mapping[str, str | None], where: str) -> list[Given]:
+    if name == IMAGE and _is_image_struct(field.type):
+        found = [Given(pa.field(IMAGE, WELL_KNOWN[IMAGE].type), field.name, "bytes")]
+        if field.type.get_field_index("path") >= 0 and IMAGE_PATH not in sources:
+            found.append(Given(pa.field(IMAGE_PATH, WELL_KNOWN[IMAGE_PATH].type), field.name, "path"))
+        return found
+    dtype = given_type(name, field.type, f"{where}: column '{field.name}'")
+    return [Given(pa.field(name, dtype), field.name, "value")]
+
+
+def _is_image_struct(dtype: pa.DataType) -> bool:
+    if not pa.types.is_struct(dtype) or dtype.get_field_index("bytes") < 0:
+        return False
+    return bool(plain_type(dtype.field(dtype.get_field_index("bytes")).type) == pa.binary())
+
+
+def _only(found: list[Given], wanted: Wanted, where: str) -> list[Given]:
+    names = [given.field.name for given in found]
+    for name in wanted.vectors:
+        if name not in names:
+            raise RecipeError(f"{where}: no column '{name}' with vectors; {_there(name, names)}")
+    if wanted.keep is None:
+        return found
+    for name in wanted.keep:
+        if name not in names and name not in wanted.beside:
+            raise RecipeError(f"{where}: 'keep' names '{name}', which is not there; {_there(name, names)}")
+    return [given for given in found if given.field.name in (UID, *wanted.keep)]
+
+
+def _needs_look(given: Given, schema: pa.Schema, wanted: Wanted) -> bool:
+    """Whether the types alone do not tell what the column is."""
+    if given.how != "value":
+        return False
+    name, source = given.field.name, plain_type(schema.field(given.source).type)
+    if name in WELL_KNOWN:
+        return source != given.field.type and not pa.types.is_string(given.field.type)
+    return name in wanted.vectors or vectors.is_list_of_floats(source)
+
+
+def _looked_at(given: Given, rows: pa.Table, wanted: Wanted, schema: pa.Schema, where: str) -> Given:
+    """The column, with what its first values tell: that they fit the name, or that they are embeddings."""
+    if given.how != "value":
+        return given
+    name, source = given.field.name, str(given.source)
+    at = f"{where}: column '{source}'"
+    if name in WELL_KNOWN:
+        check_values(one_array(rows.column(source)), name, at)
+        return given
+    width = vectors.width_of(rows.column(source)) if vectors.is_list_of_floats(given.field.type) else None
+    if name in wanted.vectors and not width:
+        raise RecipeError(f"{at}: is {given.field.type}, whose first rows are not vectors of one width")
+    if not width or (name not in wanted.vectors and width < vectors.LEAST_WIDTH):
+        return given
+    field = vectors.field_of(name, width, wanted.vectors.get(name), schema.field(source))
+    return replace(given, field=field, how="vector")
+
+
+def check_same(
+    given: Sequence[Given], first: pa.Schema, other: pa.Schema, wanted: Wanted, files: tuple[str, str]
+) -> None:
+    """Check that another file of a pool gives the same columns.
+
+    Args:
+        given: columns that the first file gives.
+        first: schema of the first file.
+        other: schema of the other one.
+        files: names of both.
+
+    Raises:
+        RecipeError: with both files and the column.
+    """
+    where = f"{files[0]} and {files[1]} differ"
+    advice = "; name the columns to 'keep', or read the files as two pools"
+    for column in given:
+        if column.source is None:
+            continue
+        if other.get_field_index(column.source) < 0:
+            raise RecipeError(f"{where}: the second has no column '{column.source}'{advice}")
+        one, two = first.field(column.source).type, other.field(column.source).type
+        if not _alike(column, one, two, files[1]):
+            raise RecipeError(
+                f"{where}: column '{column.source}' is {one} in the first and {two} in the second{advice}"
+            )
+    if wanted.keep is None:
+        more = set(sources_of(other.names, wanted, files[1])) - {column.field.name for column in given} - {UID}
+        if more:
+            raise RecipeError(f"{where}: only the second has the column '{min(more)}'{advice}")
+
+
+def _alike(column: Given, one: pa.DataType, two: pa.DataType, where: str) -> bool:
+    if one == two or pa.types.is_null(two):
+        return True
+    if column.how == "vector":
+        fixed = pa.types.is_fixed_size_list(two)
+        return bool(vectors.is_list_of_floats(two) and (not fixed or two.list_size == column.field.type.list_size))
+    if column.how in ("bytes", "path"):
+        return _is_image_struct(two)
+    return bool(given_type(column.field.name, two, where) == column.field.type)

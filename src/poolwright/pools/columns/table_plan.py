@@ -1,0 +1,186 @@
+"""What a `table` pool gives, worked out from its files before a row is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import pyarrow as pa
+
+from poolwright.core.columns import WELL_KNOWN
+from poolwright.core.errors import InputError, RecipeError, did_you_mean
+from poolwright.core.pool import Part
+from poolwright.pools.columns.mapping import Given, Wanted, check_same, map_columns, sources_of
+from poolwright.pools.columns.sidecar_vectors import VectorFiles
+from poolwright.pools.readers import csv_files, json_lines
+from poolwright.pools.readers.parquet import Footer, read_parquet, runs
+from poolwright.pools.readers.paths import Unreadable, base_name, suffix
+
+Format = Literal["parquet", "csv", "tsv", "jsonl"]
+
+SUFFIXES: dict[str, Format] = {
+    "parquet": "parquet",
+    "pq": "parquet",
+    "csv": "csv",
+    "tsv": "tsv",
+    "jsonl": "jsonl",
+    "ndjson": "jsonl",
+}
+"""Format by extension."""
+
+FIRST_ROWS = 1_000
+
+
+@dataclass(frozen=True)
+class TablePlan:
+    """All that reading needs beside a part; found once, and sent along to workers.
+
+    Attributes:
+        format: of all files.
+        given: columns of the source.
+        beside: vector columns from files, by name.
+        types: of all source columns, where the files do not say them (CSV, JSON Lines).
+    """
+
+    format: Format
+    given: tuple[Given, ...]
+    beside: Mapping[str, VectorFiles]
+    types: Mapping[str, pa.DataType]
+
+    def fields(self) -> list[pa.Field]:
+        return [given.field for given in self.given] + [files.field for files in self.beside.values()]
+
+
+def format_of(place: str, files: Sequence[str]) -> Format:
+    """The one format of files, by their extensions.
+
+    Raises:
+        RecipeError: an extension tells none, or there are several.
+    """
+    found: dict[Format, str] = {}
+    for file in files:
+        if suffix(file) not in SUFFIXES:
+            raise RecipeError(f"{file}: the extension tells no format; name it, such as 'format: csv'")
+        found.setdefault(SUFFIXES[suffix(file)], file)
+    if len(found) > 1:
+        shown = " and ".join(f"{kind} ({base_name(file)})" for kind, file in sorted(found.items()))
+        raise RecipeError(f"{place}: holds {shown}; name one with 'format', or a glob as 'path'")
+    return next(iter(found))
+
+
+def parquet_columns(files: Sequence[str], footers: Sequence[Footer], wanted: Wanted) -> list[Given]:
+    """Columns that Parquet files give.
+
+    Raises:
+        RecipeError: a column is not there, or two files differ in one.
+        InputError: no footer can be read.
+    """
+    good = [(file, footer.rows, footer.schema) for file, footer in zip(files, footers, strict=True) if footer.schema]
+    if not good:
+        raise InputError(f"{files[0]}: {footers[0].damage}; no file of the pool can be read")
+    first, schema = good[0][0], _without_nulls([schema for _, _, schema in good])
+    full = next((file for file, rows, _ in good if rows), first)
+    given = map_columns(schema, wanted, first, lambda names: _first_rows(full, names, schema))
+    for file, _, other in good[1:]:
+        if not other.equals(schema):
+            check_same(given, schema, other, wanted, (first, base_name(file)))
+    return given
+
+
+def text_columns(
+    files: Sequence[str], kind: Format, wanted: Wanted, types: Mapping[str, pa.DataType], delimiter: str
+) -> tuple[list[Given], dict[str, pa.DataType]]:
+    """Columns that CSV, TSV or JSON Lines files give, and the types of the source columns.
+
+    Raises:
+        RecipeError: a column is not there.
+        InputError: no file can be read.
+    """
+    damage: Unreadable | None = None
+    for file in files:
+        try:
+            rows = _first_text_rows(file, kind, wanted, types, delimiter)
+        except Unreadable as error:
+            damage = damage or error
+            continue
+        given = map_columns(rows.schema, wanted, file, rows.select)
+        return given, {field.name: field.type for field in rows.schema}
+    raise damage or InputError("no file of the pool can be read")
+
+
+def _first_text_rows(
+    file: str, kind: Format, wanted: Wanted, types: Mapping[str, pa.DataType], delimiter: str
+) -> pa.Table:
+    if kind == "jsonl":
+        return json_lines.first_rows(file, types)
+    rows = csv_files.first_rows(file, delimiter, types)
+    unknown = set(types) - set(rows.column_names)
+    if unknown:
+        name = min(unknown)
+        raise RecipeError(f"{file}: no column '{name}' of 'types'; {did_you_mean(name, rows.column_names)}")
+    # As texts, ids and labels keep their leading zeros, and one odd number does not spoil a file.
+    sources = sources_of(rows.column_names, wanted, file)
+    texts = {source: pa.string() for name, source in sources.items() if source is not None and name in WELL_KNOWN}
+    return csv_files.first_rows(file, delimiter, {**texts, **types})
+
+
+def _first_rows(file: str, names: list[str], schema: pa.Schema) -> pa.Table:
+    try:
+        for table in read_parquet(file, None, names, FIRST_ROWS):
+            return table
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{file}: its first rows cannot be read: {error}") from None
+    return pa.schema([schema.field(name) for name in names]).empty_table()
+
+
+def _without_nulls(schemas: Sequence[pa.Schema]) -> pa.Schema:
+    """The first schema, with the type of another one for what is null throughout a file."""
+    fields = []
+    for field in schemas[0]:
+        if pa.types.is_null(field.type):
+            types = [schema.field(field.name).type for schema in schemas if schema.get_field_index(field.name) >= 0]
+            field = field.with_type(next((dtype for dtype in types if not pa.types.is_null(dtype)), pa.string()))
+        fields.append(field)
+    return pa.schema(fields)
+
+
+def parquet_parts(files: Sequence[str], footers: Sequence[Footer], beside: Mapping[str, VectorFiles]) -> list[Part]:
+    """Runs of row groups of about 131,072 rows. A file that cannot be read is one part, to be quarantined."""
+    total, start = sum(footer.rows for footer in footers), 0
+    parts: list[Part] = []
+    for place, (file, footer) in enumerate(zip(files, footers, strict=True)):
+        vectors = {name: found.detail(place, start, footer.rows, total) for name, found in beside.items()}
+        parts += _parts_of_file(len(parts), file, footer, vectors)
+        start += footer.rows
+    return parts
+
+
+def _parts_of_file(index: int, file: str, footer: Footer, vectors: dict[str, dict[str, object]]) -> list[Part]:
+    files, name = _with_vectors(file, vectors), base_name(file)
+    if footer.schema is None:
+        return [Part(index=index, name=name, files=files, detail={"damage": footer.damage})]
+    found: list[Part] = []
+    start = 0
+    cut = runs(footer.groups)
+    for groups in cut:
+        rows = sum(footer.groups[group] for group in groups)
+        shown = f"{name} rows {start}-{start + rows - 1}" if len(cut) > 1 else name
+        detail = {"groups": list(groups), "vectors": vectors}
+        found.append(Part(index=index + len(found), name=shown, files=files, start=start, rows=rows, detail=detail))
+        start += rows
+    return found
+
+
+def text_parts(files: Sequence[str], beside: Mapping[str, VectorFiles]) -> list[Part]:
+    """One part a file; only reading tells how many rows it has."""
+    parts = []
+    for index, file in enumerate(files):
+        vectors = {name: found.detail(index, 0, None, None) for name, found in beside.items()}
+        part = Part(index=index, name=base_name(file), files=_with_vectors(file, vectors), detail={"vectors": vectors})
+        parts.append(part)
+    return parts
+
+
+def _with_vectors(file: str, vectors: Mapping[str, Mapping[str, object]]) -> tuple[str, ...]:
+    return (file, *dict.fromkeys(str(detail["file"]) for detail in vectors.values()))

@@ -1,0 +1,196 @@
+"""Pool `geoyfcc`: YFCC100M photos by country, from the public pickle or from Parquet made of it."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import pyarrow as pa
+from pydantic import Field, PrivateAttr, model_validator
+
+from poolwright.core.columns import IMAGE_PATH
+from poolwright.core.errors import BadPart, InputError, RecipeError
+from poolwright.core.pool import Part, Place, Pool
+from poolwright.core.rows import one_array
+from poolwright.pools.columns import image_paths
+from poolwright.pools.columns.cached import Once
+from poolwright.pools.columns.casting import plain_type, table_of
+from poolwright.pools.columns.image_paths import ImagePath
+from poolwright.pools.geoyfcc.columns import check_source, make_columns, own_columns, sources_of
+from poolwright.pools.geoyfcc.frame import PART_ROWS, pickled_columns
+from poolwright.pools.readers.parquet import Footer, read_footer, read_parquet, runs
+from poolwright.pools.readers.paths import Places, base_name, find_files, is_url, map_files, reading, suffix
+from poolwright.pools.readers.pickle_files import SUFFIXES
+
+_PARQUET = ("parquet", "pq")
+_PANDAS_INDEX = re.compile(r"__index_level_\d+__")
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """Columns of the source, and what is given of them."""
+
+    source: pa.Schema
+    given: pa.Schema
+
+
+class GeoYFCC(Pool):
+    """Rows of GeoYFCC: photos of YFCC100M with a country, labels and the split.
+
+    `uid` is `yfcc_row_id`. The labels stay lists. What `yfcc_metadata` says becomes the columns of pool `yfcc100m`;
+    a line that cannot be read leaves these null and its reason in `metadata_error`, and the row is kept. Only a row
+    without a whole number as `yfcc_row_id` cannot be used. Other columns of the source are given as they are.
+
+    The pickle is read without running anything in it, and without pandas; nothing but plain columns is accepted.
+    It lies in memory while it is read, so make Parquet of it once: `poolwright convert geoyfcc GeoYFCC.pkl
+    GeoYFCC.parquet`.
+    """
+
+    kind: ClassVar[str] = "geoyfcc"
+
+    path: Places = Field(
+        description="the pickle, which may be packed (gz, bz2, xz, tar, zip), or Parquet made of it: file, glob, "
+        "folder or a list of these"
+    )
+    images: Place | None = Field(default=None, description="folder or URL that 'image_path' is relative to")
+    image_path: ImagePath | None = None
+
+    _plan: Once[_Plan] = PrivateAttr(default_factory=lambda: Once(travels=True))
+    _files: Once[list[str]] = PrivateAttr(default_factory=Once)
+    _footers: Once[list[Footer]] = PrivateAttr(default_factory=Once)
+
+    @model_validator(mode="after")
+    def _check(self) -> GeoYFCC:
+        if self.image_path is not None and self.images is None:
+            raise ValueError("'image_path' needs 'images', the folder or URL that it is relative to")
+        return self
+
+    def arrow_schema(self) -> pa.Schema:
+        """Columns this pool gives. Of Parquet the footers are read; a pickle is read whole, once a process.
+
+        Raises:
+            RecipeError: a file is not there, or has no `yfcc_row_id`.
+            InputError: no file can be read, or the pickle holds something that is not allowed.
+        """
+        return self._planned().given
+
+    def parts(self) -> list[Part]:
+        """Of Parquet runs of row groups of about 131,072 rows; of a pickle 65,536 rows each."""
+        files = self._listed()
+        return self._parquet_parts(files) if _is_parquet(files) else _pickle_parts(files[0])
+
+    def image_root(self) -> str | None:
+        return self.images
+
+    def read(self, part: Part, columns: Sequence[str], batch_rows: int) -> Iterator[pa.Table]:
+        if "damage" in part.detail:
+            raise BadPart(part.index, part.name, part.detail["damage"])
+        plan = self._planned()
+        fields = [plan.given.field(name) for name in columns]
+        own = own_columns(columns, self.image_path)
+        sources = sources_of(own, plan.source)
+        row = part.start
+        with reading(part):
+            for table in self._source_rows(part, sources, batch_rows):
+                arrays = {name: one_array(table.column(name)) for name in sources}
+                found = make_columns(own, arrays, plan.given, row, len(table))
+                if IMAGE_PATH in columns and self.image_path is not None:
+                    found[IMAGE_PATH] = image_paths.fill(self.image_path, found, len(table))
+                yield table_of([found[name] for name in columns], fields, len(table))
+                row += len(table)
+
+    def _source_rows(self, part: Part, sources: list[str], batch_rows: int) -> Iterator[pa.Table]:
+        if "groups" in part.detail:
+            yield from read_parquet(part.files[0], part.detail["groups"], sources, batch_rows)
+            return
+        columns, stop = pickled_columns(part.files[0]), part.start + (part.rows or 0)
+        for start in range(part.start, stop, batch_rows):
+            count = min(batch_rows, stop - start)
+            found = [columns[name].slice(start, count) for name in sources]
+            yield table_of(found, [pa.field(name, columns[name].type) for name in sources], count)
+
+    def _listed(self) -> list[str]:
+        return self._files.get(self._find)
+
+    def _find(self) -> list[str]:
+        files = find_files(self.path, (*_PARQUET, *SUFFIXES))
+        if not _is_parquet(files) and len(files) > 1:
+            raise RecipeError(
+                f"{self.path[0]}: {len(files)} files where one pickle is expected, or Parquet files alone; "
+                f"name the pickle, such as {base_name(files[0])}"
+            )
+        return files
+
+    def _read_footers(self) -> list[Footer]:
+        return self._footers.get(lambda: map_files(read_footer, self._listed(), self._listed()[0]))
+
+    def _planned(self) -> _Plan:
+        return self._plan.get(self._make_plan)
+
+    def _make_plan(self) -> _Plan:
+        if self.images is not None and not is_url(self.images) and not os.path.isdir(self.images):
+            raise RecipeError(f"{self.images}: no such folder of images")
+        files = self._listed()
+        if _is_parquet(files):
+            source = _parquet_schema(files, self._read_footers())
+        else:
+            source = pa.schema({name: column.type for name, column in pickled_columns(files[0]).items()})
+        return _Plan(source, check_source(source, files[0], self.images, self.image_path))
+
+    def _parquet_parts(self, files: Sequence[str]) -> list[Part]:
+        parts: list[Part] = []
+        for file, footer in zip(files, self._read_footers(), strict=True):
+            if footer.schema is None:
+                damaged = {"damage": footer.damage}
+                parts.append(Part(index=len(parts), name=base_name(file), files=(file,), detail=damaged))
+                continue
+            start = 0
+            for groups in runs(footer.groups):
+                rows = sum(footer.groups[group] for group in groups)
+                parts.append(_part(len(parts), file, start, rows, {"groups": list(groups)}))
+                start += rows
+        return parts
+
+
+def _is_parquet(files: Sequence[str]) -> bool:
+    return all(suffix(file) in _PARQUET for file in files)
+
+
+def _parquet_schema(files: Sequence[str], footers: Sequence[Footer]) -> pa.Schema:
+    """Columns that all files have.
+
+    Raises:
+        InputError: no footer can be read.
+        RecipeError: two files differ.
+    """
+    good = [(file, footer.schema) for file, footer in zip(files, footers, strict=True) if footer.schema is not None]
+    if not good:
+        raise InputError(f"{files[0]}: {footers[0].damage}; no file of the pool can be read")
+    first = _plain_schema(good[0][1])
+    for file, schema in good[1:]:
+        if not _plain_schema(schema).equals(first):
+            raise RecipeError(
+                f"{file}: its columns differ from those of {base_name(good[0][0])}; name files that agree"
+            )
+    return first
+
+
+def _plain_schema(schema: pa.Schema) -> pa.Schema:
+    return pa.schema(
+        {field.name: plain_type(field.type) for field in schema if not _PANDAS_INDEX.fullmatch(field.name)}
+    )
+
+
+def _pickle_parts(file: str) -> list[Part]:
+    columns = pickled_columns(file)
+    rows = len(next(iter(columns.values()))) if columns else 0
+    starts = range(0, max(rows, 1), PART_ROWS)
+    return [_part(index, file, start, min(PART_ROWS, rows - start), {}) for index, start in enumerate(starts)]
+
+
+def _part(index: int, file: str, start: int, rows: int, detail: dict[str, object]) -> Part:
+    name = f"{base_name(file)} rows {start}-{start + rows - 1}" if rows else base_name(file)
+    return Part(index=index, name=name, files=(file,), start=start, rows=rows, detail=detail)

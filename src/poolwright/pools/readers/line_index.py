@@ -1,0 +1,143 @@
+"""Index of a file whose lines are 'number, tab, value': where the value of a number is, whatever the order.
+
+Beside a file lies the folder '<file>.poolwright-index' with one folder inside for the file as it is now, named after
+its size and time: `ids.npy` (int64, sorted), `offsets.npy` and `lengths.npy` (where the values are in the file), and
+`lines.data`, the file unpacked, where it is packed or behind a URL. The arrays are mapped, so that a lookup costs
+memory by what it finds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import mmap
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import pyarrow as pa
+
+from poolwright.core.errors import InputError
+from poolwright.pools.readers.line_index_build import ARRAYS, DATA, is_copied, make_index
+from poolwright.pools.readers.paths import (
+    base_name,
+    file_system,
+    is_url,
+    raise_if_unreachable,
+    words,
+)
+
+_VERSION = "v1"
+
+
+@dataclass(frozen=True)
+class LineIndex:
+    """An index, open.
+
+    Attributes:
+        ids: int64 (n,), sorted.
+        offsets: int64 (n,): first byte of each value in the data.
+        lengths: int32 (n,): its bytes.
+        data: of the file, unpacked.
+    """
+
+    ids: np.ndarray
+    offsets: np.ndarray
+    lengths: np.ndarray
+    data: mmap.mmap | bytes
+
+    def values(self, ids: np.ndarray) -> pa.Array:
+        """Values of numbers (n,) as bytes; null for those that have no line. Of several lines the first counts."""
+        order = np.argsort(ids, kind="stable")
+        places = np.searchsorted(self.ids, ids[order])
+        inside = places < len(self.ids)
+        inside[inside] = self.ids[places[inside]] == ids[order[inside]]
+        rows, places = order[inside], places[inside]
+        offsets, lengths = self.offsets[places], self.lengths[places]
+        found: list[bytes | None] = [None] * len(ids)
+        for at in np.argsort(offsets):  # forward through the file
+            found[rows[at]] = self.data[offsets[at] : offsets[at] + lengths[at]]
+        return pa.array(found, pa.binary())
+
+
+def open_index(file: str, folder: str | None) -> LineIndex:
+    """The index of a file, made where there is none of the file as it is now.
+
+    Args:
+        file: path or URL.
+        folder: where indexes are kept; None for beside the file.
+
+    Raises:
+        InputError: the file cannot be read, a line of it has no tab or no number, or the index cannot be written.
+    """
+    place = index_folder(file, folder) / stamp(file)
+    if not place.is_dir():
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            with _one_at_a_time(place.parent):
+                if not place.is_dir():
+                    make_index(file, place)
+        except OSError as error:
+            raise InputError(
+                f"{place.parent}: the index of {base_name(file)} cannot be written ({words(error)}); "
+                "name a folder that can be with 'index: FOLDER', or make room"
+            ) from None
+    return _opened(file, place)
+
+
+def index_folder(file: str, folder: str | None) -> Path:
+    """Where what is known of a file is kept: beside it, or in `folder` under a name of its own."""
+    if folder is None:
+        return Path(f"{file}.poolwright-index")
+    whole = file if is_url(file) else os.path.abspath(file)
+    return Path(folder) / f"{base_name(file)}-{hashlib.sha256(whole.encode()).hexdigest()[:8]}.poolwright-index"
+
+
+def stamp(file: str) -> str:
+    """The file as it is now, by size and time, in a name for a file.
+
+    Raises:
+        InputError: it is gone, or not permitted.
+    """
+    try:
+        if not is_url(file):
+            found = os.stat(file)
+            return f"{found.st_size}-{found.st_mtime_ns}-{_VERSION}"
+        system, path = file_system(file)
+        info = system.info(path)
+    except OSError as error:
+        raise_if_unreachable(error, file)
+        raise InputError(f"{file}: cannot be looked at: {words(error)}") from None
+    changed = str(info.get("ETag") or info.get("mtime") or info.get("LastModified") or "")
+    return f"{info.get('size') or 0}-{hashlib.sha256(changed.encode()).hexdigest()[:16]}-{_VERSION}"
+
+
+def _opened(file: str, place: Path) -> LineIndex:
+    arrays = {name: _mapped(place / f"{name}.npy") for name in ARRAYS}
+    data = place / DATA if is_copied(file) else Path(file)
+    with data.open("rb") as source:
+        mapped = mmap.mmap(source.fileno(), 0, access=mmap.ACCESS_READ) if data.stat().st_size else b""
+    return LineIndex(arrays["ids"], arrays["offsets"], arrays["lengths"], mapped)
+
+
+def _mapped(file: Path) -> np.ndarray:
+    try:
+        return cast(np.ndarray, np.load(file, mmap_mode="r"))
+    except ValueError:  # an empty array cannot be mapped
+        return cast(np.ndarray, np.load(file))
+
+
+@contextmanager
+def _one_at_a_time(folder: Path) -> Iterator[None]:
+    """Let the processes of a machine wait for each other, where the platform can."""
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    with (folder / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,126 @@
+"""Parquet files: footers, parts of row groups, and reading in batches of bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from poolwright.pools.readers.paths import DAMAGE, is_url, open_file, raise_if_unreachable, words
+
+PART_ROWS = 131_072
+
+BATCH_BYTES = 1 << 23
+"""Batches of wide rows are cut at about so many bytes: larger ones of vectors decode at half the speed."""
+
+_BUFFER = 1 << 18  # a column chunk is read through this, not whole
+_REMOTE_BUFFER = 1 << 23
+
+
+@dataclass(frozen=True)
+class Footer:
+    """What the end of a Parquet file says.
+
+    Attributes:
+        schema: columns; None where the footer cannot be read.
+        groups: rows of each row group.
+        damage: why the footer cannot be read.
+    """
+
+    schema: pa.Schema | None
+    groups: tuple[int, ...] = ()
+    damage: str = ""
+
+    @property
+    def rows(self) -> int:
+        return sum(self.groups)
+
+
+def read_footer(place: str) -> Footer:
+    """The footer of a file; one that is damaged is said to be so.
+
+    Raises:
+        InputError: the file cannot be opened.
+    """
+    try:
+        with _open(place) as file:
+            metadata = file.metadata
+            groups = tuple(metadata.row_group(index).num_rows for index in range(metadata.num_row_groups))
+            return Footer(file.schema_arrow, groups)
+    except DAMAGE as error:
+        raise_if_unreachable(error, place)
+        return Footer(None, damage=f"is no Parquet file, or cut off: {words(error)}")
+
+
+def runs(groups: Sequence[int], most: int = PART_ROWS) -> list[tuple[int, ...]]:
+    """Row groups in runs of at most `most` rows together, or a single one that has more."""
+    found: list[tuple[int, ...]] = []
+    current: list[int] = []
+    rows = 0
+    for index, count in enumerate(groups):
+        if current and rows + count > most:
+            found.append(tuple(current))
+            current, rows = [], 0
+        current.append(index)
+        rows += count
+    return [*found, tuple(current)] if current or not found else found
+
+
+def read_parquet(
+    place: str,
+    row_groups: Sequence[int] | None,
+    columns: Sequence[str],
+    batch_rows: int,
+    dictionary: Collection[str] = (),
+) -> Iterator[pa.Table]:
+    """Rows of a Parquet file in order, in batches of at most `batch_rows`, fewer where rows are wide.
+
+    One thread reads, and no more of a row group lies in memory than the batch and the pages around it, which is
+    why pyarrow's `pre_buffer` is off.
+
+    Args:
+        place: path or URL.
+        row_groups: indices of the row groups to read; None for all.
+        columns: names of top-level columns; only they are read, in this order.
+        dictionary: string columns that stay dictionary-coded, where the file has them so.
+
+    Raises:
+        OSError, pyarrow.ArrowException: the file cannot be opened or is damaged.
+    """
+    with _open(place, dictionary) as file:
+        groups = list(range(file.metadata.num_row_groups)) if row_groups is None else list(row_groups)
+        if not columns:
+            rows = sum(file.metadata.row_group(group).num_rows for group in groups)
+            for at in range(0, rows, batch_rows):
+                yield pa.table({"": pa.nulls(min(batch_rows, rows - at))}).select([])
+        elif groups:
+            names = list(columns)
+            rows = _fewer(file.metadata, groups, set(columns), batch_rows)
+            for batch in file.iter_batches(rows, row_groups=groups, columns=names, use_threads=False):
+                yield pa.Table.from_batches([batch]).select(names)
+
+
+def _fewer(metadata: Any, groups: Sequence[int], columns: set[str], batch_rows: int) -> int:
+    """`batch_rows`, or as many rows as have `BATCH_BYTES` in these columns."""
+    size = rows = 0
+    for group in map(metadata.row_group, groups):
+        rows += group.num_rows
+        chunks = (group.column(index) for index in range(group.num_columns))
+        size += sum(chunk.total_uncompressed_size for chunk in chunks if chunk.path_in_schema.split(".")[0] in columns)
+    return max(1, min(batch_rows, BATCH_BYTES * rows // max(size, 1)))
+
+
+@contextmanager
+def _open(place: str, dictionary: Collection[str] = ()) -> Iterator[Any]:
+    coded = list(dictionary) or None
+    if not is_url(place):
+        with pq.ParquetFile(place, read_dictionary=coded, buffer_size=_BUFFER, pre_buffer=False) as file:
+            yield file
+        return
+    with open_file(place) as source:
+        with pq.ParquetFile(source, read_dictionary=coded, buffer_size=_REMOTE_BUFFER, pre_buffer=False) as file:
+            yield file

@@ -1,0 +1,106 @@
+"""Images in a WebDataset tar, found by key.
+
+A key is the name of a member up to its first dot, as WebDataset has it: `000012.jpg`, `000012.txt` and `000012.json`
+are one sample (https://github.com/webdataset/webdataset).
+"""
+
+from __future__ import annotations
+
+import tarfile
+from types import TracebackType
+from typing import BinaryIO
+
+from poolwright.core.images.image import Limits
+from poolwright.pools.readers.paths import Unreadable, base_name, open_file
+
+EXTENSIONS = ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "avif")
+_BLOCK = 512
+
+
+def key_of(name: str) -> tuple[str, str]:
+    """Key and extension, in lower case, of a member."""
+    folder, slash, base = name.removeprefix("./").rpartition("/")
+    stem, _, extension = base.partition(".")
+    return f"{folder}{slash}{stem}", extension.lower()
+
+
+def cut_off(place: str) -> bool:
+    """Whether a tar does not end in a block of zeros, as every finished one does.
+
+    Raises:
+        OSError: as the file system says.
+    """
+    with open_file(place) as file:
+        size = file.seek(0, 2)
+        if size < 2 * _BLOCK:
+            return True
+        file.seek(size - _BLOCK)
+        return any(file.read(_BLOCK))
+
+
+class TarImages:
+    """Images of one tar. To be used in `with`.
+
+    The tar is walked once, no further than the keys asked for, and where a member begins is remembered: rows in the
+    order of the tar are read in one pass, and rows in any other order as well.
+
+    Raises:
+        OSError: the file cannot be opened.
+    """
+
+    def __init__(self, place: str) -> None:
+        self._place = place
+        self._members: dict[str, tuple[int, int]] = {}  # offset and size by key
+        self._file: BinaryIO = open_file(place)
+        self._archive: tarfile.TarFile | None = None
+        self._at_end = False
+
+    def __enter__(self) -> TarImages:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+    def read(self, key: str) -> bytes | str:
+        """Bytes of the image of a key, or the name of the reason why there are none.
+
+        Raises:
+            Unreadable: the tar is damaged or cut off.
+        """
+        while key not in self._members and not self._at_end:
+            self._next()
+        if key not in self._members:
+            return "missing_file"
+        offset, size = self._members[key]
+        if size > Limits.max_bytes:
+            return "too_many_bytes"
+        self._file.seek(offset)
+        data = self._file.read(size)
+        if len(data) < size:
+            raise Unreadable(self._place, f"{base_name(self._place)} is cut off within the image of '{key}'")
+        return data
+
+    def _next(self) -> None:
+        try:
+            if self._archive is None:
+                self._archive = tarfile.open(fileobj=self._file, mode="r:")  # noqa: SIM115
+            member = self._archive.next()
+        except (tarfile.TarError, EOFError) as error:
+            raise Unreadable(self._place, f"{base_name(self._place)} is no tar, or cut off: {error}") from None
+        self._archive.members.clear()  # type: ignore[attr-defined]  # tarfile would keep them all
+        if member is None:
+            self._check_end(self._archive.offset)
+            self._at_end = True
+        elif member.isreg() and not member.issparse():
+            key, extension = key_of(member.name)
+            if extension in EXTENSIONS:
+                self._members.setdefault(key, (member.offset_data, member.size))
+
+    def _check_end(self, offset: int) -> None:
+        """tarfile takes a header that is no header for the end; the end is a block of zeros."""
+        self._file.seek(offset)
+        block = self._file.read(_BLOCK)
+        if len(block) < _BLOCK or any(block):
+            raise Unreadable(self._place, f"{base_name(self._place)} is damaged or cut off at byte {offset:,}")

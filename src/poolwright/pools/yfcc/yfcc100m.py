@@ -1,0 +1,288 @@
+"""Pool `yfcc100m`: metadata of YFCC100M as Yahoo released it, with its expansion packs."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import chain
+from typing import Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import Field, PrivateAttr, model_validator
+
+from poolwright.core.columns import IMAGE_PATH, ROW_ERROR, UID, WELL_KNOWN
+from poolwright.core.errors import RecipeError, did_you_mean
+from poolwright.core.pool import Part, Place, Pool
+from poolwright.pools.columns import image_paths
+from poolwright.pools.columns.cached import Once
+from poolwright.pools.columns.casting import table_of
+from poolwright.pools.columns.image_paths import ImagePath
+from poolwright.pools.readers.line_blocks import line_blocks
+from poolwright.pools.readers.line_index_build import check_first_lines
+from poolwright.pools.readers.line_ranges import cuts
+from poolwright.pools.readers.paths import (
+    DAMAGE,
+    Places,
+    base_name,
+    find_files,
+    is_packed,
+    is_url,
+    open_text,
+    raise_if_unreachable,
+    reading,
+    stem,
+)
+from poolwright.pools.yfcc import companions as yfcc_companions
+from poolwright.pools.yfcc import lines as yfcc_lines
+from poolwright.pools.yfcc.companions import AUTOTAGS, EXIF, HASH, PLACES, Companions
+
+_SUFFIXES = ("", "tsv", "txt")
+_NAME = "yfcc100m_"
+_DATASET = "yfcc100m_dataset"
+_FIRST_LINES = 100
+_PHOTO = "photo_id"
+
+
+class Yfcc100m(Pool):
+    """Photos and videos of YFCC100M, one a line of `yfcc100m_dataset`, whole or in ten files, packed or not.
+
+    Lines have 23 fields, or a line number before them, a hash after the photo id, or both. Text is URL-decoded, empty
+    fields are null, and so is what cannot be a value of its column, such as an impossible date. `uid` is the photo
+    id. A line that is none is dropped at admission, with the uid '<file stem>:<line>', counted from 1.
+
+    `taken_at` is the wall time of the camera read as UTC, since nobody knows its zone; `taken` is its text.
+    """
+
+    kind: ClassVar[str] = "yfcc100m"
+
+    path: Places = Field(
+        description="file, glob, folder (all its files called yfcc100m_dataset...), fsspec URL, or a list of these; "
+        ".gz and .bz2 files are unpacked each time they are read: to unpack them once saves time"
+    )
+    keep: list[str] | None = Field(
+        default=None, description="the only columns to give; 'uid' is always given; only these are decoded"
+    )
+    images: Place | None = Field(default=None, description="folder or URL of the images")
+    image_path: ImagePath | None = Field(
+        default=None,
+        description="image file of a row below 'images', such as '{photo_id}.jpg' or "
+        "'{hash[0:3]}/{hash[3:6]}/{hash}.jpg'; names columns",
+    )
+    places: Places | None = Field(
+        default=None, description="expansion pack yfcc100m_places: gives 'places' and 'country'"
+    )
+    autotags: Places | None = Field(default=None, description="expansion pack yfcc100m_autotags: gives 'autotags'")
+    exif: Places | None = Field(default=None, description="expansion pack yfcc100m_exif: gives 'exif'")
+    hashes: Places | None = Field(
+        default=None, description="expansion pack yfcc100m_hash: gives 'hash' where lines have none"
+    )
+    index: Place | None = Field(
+        default=None,
+        description="folder for the indexes of large files and expansion packs, made once; default: beside each file",
+    )
+
+    _files: Once[list[str]] = PrivateAttr(default_factory=Once)
+    _packs: Once[dict[str, list[str]]] = PrivateAttr(default_factory=lambda: Once(travels=True))
+    _companions: Once[Companions] = PrivateAttr(default_factory=Once)
+    _parts: Once[list[Part]] = PrivateAttr(default_factory=Once)
+    _schema: Once[pa.Schema] = PrivateAttr(default_factory=lambda: Once(travels=True))
+
+    @model_validator(mode="after")
+    def _check_images(self) -> Yfcc100m:
+        if (self.images is None) != (self.image_path is None):
+            raise ValueError("'images' and 'image_path' go together: the folder, and each row's file in it")
+        return self
+
+    def arrow_schema(self) -> pa.Schema:
+        """Columns this pool gives; the first lines are looked at.
+
+        Raises:
+            RecipeError: a file is not there, a column to keep or of `image_path` is none, or no line is one.
+        """
+        return self._schema.get(self._make_schema)
+
+    def parts(self) -> list[Part]:
+        """Ranges of about 32 MB of local files; one part, of unknown length, for each packed file and URL.
+        To cut a file means to read it once; where the cuts of a large one lie is kept as its index is.
+        """
+        return list(self._parts.get(self._make_parts))
+
+    def image_root(self) -> str | None:
+        return self.images
+
+    def read(self, part: Part, columns: Sequence[str], batch_rows: int) -> Iterator[pa.Table]:
+        fields = [self.arrow_schema().field(name) for name in columns]
+        needed = self._needed(columns)
+        companions = self._companions_for(needed)
+        file, line = part.files[0], part.start + 1
+        with reading(part):
+            for block in line_blocks(file, part.detail.get("begin", 0), part.detail.get("end")):
+                for at in range(0, len(block), batch_rows):
+                    lines = block.slice(at, batch_rows)
+                    found = self._columns(lines, needed, companions, (stem(file), line))
+                    yield table_of([found[name] for name in columns], fields, len(lines))
+                    line += len(lines)
+
+    def _columns(
+        self, lines: pa.Array, needed: Sequence[str], companions: Companions | None, at: tuple[str, int]
+    ) -> dict[str, pa.Array]:
+        """Columns of lines; `at` is the stem of their file and the number of the first."""
+        written = [name for name in needed if name in yfcc_lines.FIELDS]
+        found, errors = yfcc_lines.parse(lines, written)
+        if companions is not None:
+            joined = companions.columns(found[_PHOTO], needed)
+            if HASH in joined and HASH in found:
+                joined[HASH] = pc.coalesce(found[HASH], joined[HASH])
+            found.update(joined)
+        found[UID], found[ROW_ERROR] = _uids(found[_PHOTO], errors, at), _located(errors, at[1])
+        if self.image_path is not None and IMAGE_PATH in needed:
+            found[IMAGE_PATH] = image_paths.fill(self.image_path, found, len(lines))
+        return found
+
+    def _needed(self, columns: Sequence[str]) -> list[str]:
+        """Columns to make so that others can be given."""
+        of_path = image_paths.columns(self.image_path) if self.image_path and IMAGE_PATH in columns else []
+        return list(dict.fromkeys([_PHOTO, *columns, *of_path]))
+
+    def _companions_for(self, needed: Sequence[str]) -> Companions | None:
+        given = {field.name for pack in self._found_packs() for field in yfcc_companions.FIELDS[pack]}
+        return self._opened() if given & set(needed) else None
+
+    def _opened(self) -> Companions:
+        return self._companions.get(lambda: Companions.open(self._found_packs(), self.index))
+
+    def _found_packs(self) -> dict[str, list[str]]:
+        return self._packs.get(self._find_packs)
+
+    def _find_packs(self) -> dict[str, list[str]]:
+        named = {PLACES: self.places, AUTOTAGS: self.autotags, EXIF: self.exif, HASH: self.hashes}
+        found = {pack: find_files(places, _SUFFIXES) for pack, places in named.items() if places is not None}
+        for file in chain(*found.values()):
+            if is_url(file) and self.index is None:
+                raise RecipeError(f"{file}: is indexed before it is read; name a local folder with 'index: FOLDER'")
+        return found
+
+    def _listed(self) -> list[str]:
+        return self._files.get(lambda: _datasets(self.path))
+
+    def _make_schema(self) -> pa.Schema:
+        fields = {UID: _known(UID), ROW_ERROR: _known(ROW_ERROR), **yfcc_lines.FIELDS}
+        for pack, files in self._found_packs().items():
+            fields.update((field.name, field) for field in yfcc_companions.FIELDS[pack])
+            check_first_lines(files[0])
+        _check_lines(self._listed())
+        if self.image_path is not None:
+            self._check_image_path(fields)
+            fields[IMAGE_PATH] = _known(IMAGE_PATH)
+        if self.keep is None:
+            return pa.schema(list(fields.values()))
+        for name in self.keep:
+            if name not in fields:
+                raise RecipeError(f"{self.path[0]}: 'keep' names '{name}', which is not there; {_there(name, fields)}")
+        return pa.schema([field for name, field in fields.items() if name in (UID, ROW_ERROR, *self.keep)])
+
+    def _check_image_path(self, fields: Mapping[str, pa.Field]) -> None:
+        if self.images is not None and not is_url(self.images) and not os.path.isdir(self.images):
+            raise RecipeError(f"{self.images}: no such folder of images")
+        for name in image_paths.columns(str(self.image_path)):
+            dtype = fields[name].type if name in fields else None
+            if dtype is None:
+                raise RecipeError(f"'{self.image_path}': no column '{name}'; {_there(name, fields)}")
+            if not (pa.types.is_string(dtype) or pa.types.is_integer(dtype)):
+                raise RecipeError(f"'{self.image_path}': '{name}' is {dtype}; use columns of text or whole numbers")
+
+    def _make_parts(self) -> list[Part]:
+        packs = list(chain(*self._found_packs().values()))
+        parts: list[Part] = []
+        for file in self._listed():
+            for name, some in _cut(file, self.index):
+                parts.append(Part(index=len(parts), name=name, files=(file, *packs), **some))
+        return parts
+
+
+def _known(name: str) -> pa.Field:
+    return pa.field(name, WELL_KNOWN[name].type)
+
+
+def _there(name: str, fields: Collection[str]) -> str:
+    return f"{did_you_mean(name, fields)} (there are: {', '.join(fields)})"
+
+
+def _datasets(places: Sequence[str]) -> list[str]:
+    """Files of metadata: those named, and of folders those called so; where none is, all but expansion packs."""
+    found: list[str] = []
+    for place in places:
+        files = find_files([place], _SUFFIXES)
+        if files != [place] and not glob.has_magic(place):
+            named = [file for file in files if base_name(file).startswith(_DATASET)]
+            files = named or [file for file in files if not base_name(file).startswith(_NAME)]
+            if not files:
+                raise RecipeError(f"{place}: no file here is called {_DATASET}; name the files of metadata")
+        found += files
+    return find_files(found, _SUFFIXES)  # tells a file that is named twice
+
+
+def _cut(file: str, folder: str | None) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Name and place of each part of a file."""
+    if is_url(file) or is_packed(file):
+        yield base_name(file), {}
+        return
+    try:
+        cut = cuts(file, folder)
+    except OSError as error:
+        raise_if_unreachable(error, file)
+        raise
+    for some in cut:
+        shown = f" lines {some.before + 1}-{some.before + some.lines}" if len(cut) > 1 else ""
+        detail = {"begin": some.begin, "end": some.end}
+        yield base_name(file) + shown, {"start": some.before, "rows": some.lines, "detail": detail}
+
+
+def _check_lines(files: Sequence[str]) -> None:
+    """Check that the first lines of one file are of this format, so that another file is told before a run.
+
+    Raises:
+        RecipeError: none of them is.
+        InputError: no file may be read.
+    """
+    for file in files:
+        try:
+            with open_text(file) as source:
+                lines = [source.readline(1 << 20).rstrip(b"\r\n") for _ in range(_FIRST_LINES)]
+        except DAMAGE as error:
+            raise_if_unreachable(error, file)
+            continue  # the run quarantines it
+        lines = [line for line in lines if line]
+        _, errors = yfcc_lines.parse(pa.array(lines, pa.binary()), [])
+        if lines and errors.null_count == 0:
+            raise RecipeError(
+                f"{file}: holds no metadata of YFCC100M: none of the first {len(lines)} lines is of its format "
+                f"(the first: {errors[0]})"
+            )
+        return
+
+
+def _uids(photos: pa.Array, errors: pa.Array, at: tuple[str, int]) -> pa.Array:
+    """The photo id; of bad lines '<file stem>:<line>'."""
+    uids = photos.cast(pa.string())
+    if errors.null_count == len(errors):
+        return uids
+    return pc.coalesce(uids, _joined(at[0], ":", _numbers(len(errors), at[1])))
+
+
+def _located(errors: pa.Array, first: int) -> pa.Array:
+    """Errors that end in the number of the line."""
+    if errors.null_count == len(errors):
+        return errors
+    return _joined(errors, "; line ", _numbers(len(errors), first))
+
+
+def _numbers(count: int, first: int) -> pa.Array:
+    return pa.array(np.arange(first, first + count)).cast(pa.string())
+
+
+def _joined(*pieces: pa.Array | str) -> pa.Array:
+    return pc.binary_join_element_wise(*pieces, "")

@@ -1,0 +1,224 @@
+"""Which country a text names: an exact match after folding, or none. Nothing is guessed.
+
+A text is folded to its set of words: case, accents, punctuation, order, and the words 'the', 'of', 'and' go;
+'Rep.', 'St', 'Is.' become the words they stand for. So 'Korea, Republic of' and 'the republic of Korea' are the same.
+That set must be the set of a known name, save for words of a form of government ('Republic of Ireland').
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import pyarrow as pa
+
+from poolwright.reference.country_names import ALIASES, AMBIGUOUS, HISTORIC, HISTORIC_CODES, PARTS
+
+Codes = Literal["auto", "none", "iso2", "iso3", "numeric"]
+Why = Literal["", "no_country", "unknown_country", "ambiguous_country", "historic_country"]
+
+LONGEST = 200
+"""Characters of the longest text that is looked at."""
+
+SPELLING_COLUMNS = ("words", "country_code", "why", "about")
+
+_APOSTROPHES = str.maketrans("", "", "'’‘ʼʻ`´")
+_WORD = re.compile(r"[^\W_]+")
+_PIECES = re.compile(r"[,;/|()\[\]&]|\band\b", re.IGNORECASE)
+_SHORT_FOR = {
+    "rep": "republic",
+    "dem": "democratic",
+    "fed": "federal",
+    "sts": "states",
+    "st": "saint",
+    "ste": "saint",
+    "is": "islands",
+    "isl": "islands",
+    "island": "islands",
+}
+_LINKS = {"the", "of", "and"}
+_GOVERNMENTS = frozenset(
+    ("republic", "kingdom", "federal", "democratic", "peoples", "islamic", "socialist", "principality", "sultanate")
+)
+# How tables write 'not available', besides the code of Namibia.
+_NULL_LIKE = "NA"
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a text was taken for.
+
+    Attributes:
+        code: ISO 3166-1 alpha-3 of the country, or None.
+        why: the reason where there is none, '' where there is.
+        words: how it was found or why not, for people; may be empty.
+    """
+
+    code: str | None
+    why: Why
+    words: str = ""
+
+
+def words_of(text: str) -> frozenset[str]:
+    """The text folded to its set of words; empty where it has none."""
+    plain = unicodedata.normalize("NFKD", text.translate(_APOSTROPHES).casefold())
+    words = _WORD.findall("".join(letter for letter in plain if not unicodedata.combining(letter)).casefold())
+    return frozenset(_SHORT_FOR.get(word, word) for word in _joined(words)) - _LINKS
+
+
+def _joined(words: Iterable[str]) -> list[str]:
+    """Runs of single letters as one word: u s a -> usa."""
+    joined: list[str] = []
+    run = ""
+    for word in (*words, ""):
+        if len(word) == 1:
+            run += word
+            continue
+        joined += [run] if run else []
+        joined += [word] if word else []
+        run = ""
+    return joined
+
+
+def spellings_of(countries: pa.Table, former: Mapping[str, str]) -> pa.Table:
+    """Every known spelling, folded, with the country it names or why it names none.
+
+    Args:
+        countries: columns `country_code` (alpha-3), `country`, `official`.
+        former: names of states that are no more, with words about each.
+
+    Returns:
+        Columns `words` (folded, sorted, joined by a space), `country_code` (null where refused), `why`, `about`.
+    """
+    rows = countries.select(["country_code", "country", "official"]).to_pylist()
+    names = {row["country_code"]: row["country"] for row in rows}
+    known: dict[frozenset[str], Found] = {}
+    for row in rows:
+        for name in (row["country"], row["official"], *ALIASES.get(row["country_code"], ())):
+            _add(known, name, row["country_code"])
+    known |= {words_of(name): _ambiguous(codes) for name, codes in AMBIGUOUS.items()}
+    for name, words in {**former, **HISTORIC}.items():
+        known.setdefault(words_of(name), Found(None, "historic_country", f"{name}, {words}"))
+    for name, code in PARTS.items():
+        found = Found(None, "unknown_country", f"a part of {names.get(code, code)}; `names` can say that this is meant")
+        known.setdefault(words_of(name), found)
+    return _table(known)
+
+
+def _add(known: dict[frozenset[str], Found], name: str, code: str) -> None:
+    """A name of a country; one that another country has too is ambiguous."""
+    before = known.setdefault(words_of(name), Found(code, ""))
+    if before.code not in (code, None):
+        known[words_of(name)] = _ambiguous([code, str(before.code)])
+
+
+def _ambiguous(codes: Iterable[str]) -> Found:
+    return Found(None, "ambiguous_country", f"may be {' or '.join(sorted(codes))}")
+
+
+def _table(known: Mapping[frozenset[str], Found]) -> pa.Table:
+    rows = sorted(
+        (" ".join(sorted(words)), found.code, found.why, found.words) for words, found in known.items() if words
+    )
+    columns = {name: [row[place] for row in rows] for place, name in enumerate(SPELLING_COLUMNS)}
+    return pa.table(columns, schema=pa.schema([(name, pa.string()) for name in SPELLING_COLUMNS]))
+
+
+class Countries:
+    """Finds the country that a text names.
+
+    Args:
+        countries: columns `country_code` (alpha-3), `alpha_2` (spellings joined by a space), `numeric` (three digits).
+        spellings: as `spellings_of` makes them.
+        names: what the user has decided: text -> alpha-3. Wins over everything.
+        codes: which codes are understood: 'auto' all three of ISO 3166-1 besides names, 'none' names only, else
+            codes of that kind only.
+    """
+
+    def __init__(
+        self, countries: pa.Table, spellings: pa.Table, names: Mapping[str, str] | None = None, codes: Codes = "auto"
+    ) -> None:
+        names = names or {}
+        self._names = dict(names)
+        self._folded = {words: code for text, code in names.items() if (words := words_of(text))}
+        self._codes = codes
+        self._by_code = _by_code(countries, codes)
+        self._spellings = {
+            frozenset(row["words"].split()): Found(row["country_code"], row["why"], row["about"])
+            for row in spellings.to_pylist()
+        }
+        self._seen: dict[str, Found] = {}
+
+    def find(self, text: str | None) -> Found:
+        """The country of the text, or why there is none."""
+        if text is None:
+            return Found(None, "no_country")
+        found = self._seen.get(text)
+        if found is None:
+            if len(self._seen) >= 65_536:
+                self._seen.clear()
+            found = self._seen[text] = self._find(text)
+        return found
+
+    def _find(self, text: str) -> Found:
+        decided = self._names.get(text)
+        if decided:
+            return Found(decided, "", "as `names` says")
+        if not text.strip():
+            return Found(None, "no_country")
+        if len(text) > LONGEST:
+            return Found(None, "unknown_country", f"longer than {LONGEST} characters")
+        decided = self._folded.get(words_of(text))
+        if decided:
+            return Found(decided, "", "as `names` says")
+        return self._code(text.strip()) or self._name(text)
+
+    def _code(self, text: str) -> Found | None:
+        if self._codes == "none":
+            return None
+        if self._codes == "auto" and text.upper() == _NULL_LIKE:
+            return Found(
+                None, "ambiguous_country", "Namibia or 'not available': say `codes: iso2`, or decide in `names`"
+            )
+        code = text.zfill(3) if self._codes == "numeric" else text.upper()
+        found = self._by_code.get(code) if text.isascii() else None
+        if found is None and self._codes != "auto":
+            return Found(None, "unknown_country", f"no {self._codes} code of ISO 3166-1")
+        return found
+
+    def _name(self, text: str) -> Found:
+        return self._whole(text) or self._pieces(text) or Found(None, "unknown_country")
+
+    def _whole(self, text: str) -> Found | None:
+        """The text as one name, as it is known or with words of government besides."""
+        words = words_of(text)
+        return self._spellings.get(words) or self._spellings.get(words - _GOVERNMENTS)
+
+    def _pieces(self, text: str) -> Found | None:
+        """A text of several names, such as 'Myanmar (Burma)': the country if all are names of the same one."""
+        found = [self._whole(piece) for piece in _PIECES.split(text) if words_of(piece)]
+        named = [one for one in found if one is not None]
+        if len(named) < 2 or len(named) < len(found):
+            return None
+        refused = next((one for one in named if one.code is None), None)
+        if refused is not None:
+            return None if refused.why == "unknown_country" else refused
+        codes = {one.code for one in named if one.code is not None}
+        return named[0] if len(codes) == 1 else _ambiguous(codes)
+
+
+def _by_code(countries: pa.Table, codes: Codes) -> dict[str, Found]:
+    """Codes of the kinds that are understood, current and withdrawn."""
+    known: dict[str, Found] = {}
+    for kind, column, letters in (("iso2", "alpha_2", 2), ("iso3", "country_code", 3), ("numeric", "numeric", 0)):
+        if codes not in ("auto", kind):
+            continue
+        for spelled, code in zip(countries[column].to_pylist(), countries["country_code"].to_pylist(), strict=True):
+            known |= {one: Found(code, "", f"{kind} code") for one in spelled.split()}
+        for withdrawn, words in HISTORIC_CODES.items():
+            if len(withdrawn) == letters:
+                known.setdefault(withdrawn, Found(None, "historic_country", f"withdrawn code of {words}"))
+    return known

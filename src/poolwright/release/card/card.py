@@ -1,0 +1,287 @@
+"""Dataset card: README.md with the YAML header that the Hugging Face hub reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+
+from poolwright.core.columns import LABEL, LICENSE
+from poolwright.core.files import human_bytes
+from poolwright.core.measured import Measured
+from poolwright.core.table import FunnelRow, TableRecord
+from poolwright.release.card.about import About
+from poolwright.release.card.classifier_section import classifier_section
+from poolwright.release.card.header import header
+from poolwright.release.card.markdown import code, counted, fenced, grid, plain, share
+from poolwright.release.card.measured_section import matrix_files, measured_section
+from poolwright.release.card.statistics_section import statistics_section
+from poolwright.release.lineage import Lineage
+from poolwright.release.record import ReleaseRecord
+from poolwright.release.statistics import Statistics
+
+CARD = "README.md"
+_MOST_FILES = 20
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a card is written from.
+
+    Attributes:
+        figures: file name -> what it shows.
+        sizes: bytes of each data file.
+        attribution: name of the attribution file, where there is one.
+        loading: how to load it, where `load_dataset` is not the way.
+        measured: figures of the recipe that were measured on the table.
+        shown: folders with documents of the steps -> what they hold.
+    """
+
+    release: ReleaseRecord
+    family: Lineage
+    about: About
+    statistics: Statistics
+    figures: Mapping[str, str]
+    sizes: Mapping[str, int]
+    attribution: str | None
+    loading: str = ""
+    measured: tuple[Measured, ...] = ()
+    shown: Mapping[str, str] = field(default_factory=dict)
+
+    def to_markdown(self) -> str:
+        parts = [
+            header(self.release, self.about, self.title, self.sizes),
+            self._title(),
+            self._facts(),
+            self._figure("classes"),
+            self._load(),
+            self._columns(),
+        ]
+        pictures = {name: self._figure(name) for name in ("domains", "sets")}
+        parts += [self._making(), statistics_section(self.release, self.statistics, pictures)]
+        parts += [self._figure("similarity"), *(classifier_section(table) for table in self.family.tables)]
+        parts += [measured_section(self.measured, [self._figure(name) for name in matrix_files(self.measured)])]
+        parts += [self._rights(), self._limits(), self._citation(), self._verifying()]
+        return "\n\n".join(part for part in parts if part) + "\n"
+
+    @property
+    def title(self) -> str:
+        return self.about.title or self.release.table
+
+    @property
+    def record(self) -> TableRecord:
+        return self.family.record
+
+    def _has(self, column: str) -> bool:
+        return self.release.has(column)
+
+    def _title(self) -> str:
+        made = f"Made by the recipe `{self.record.recipe}`, table `{self.release.table}`."
+        return f"# {plain(self.title)}\n\n{(self.about.description or made).strip()}"
+
+    def _facts(self) -> str:
+        release = self.release
+        facts = [f"**{counted(release.rows, 'row')}**"]
+        classes = [value for value, _ in self.statistics.counts(LABEL) if value is not None]
+        count = len(release.classes) if release.domains else len(classes) if self._has(LABEL) else 0
+        if count:
+            facts.append(f"{count:,} {'class' if count == 1 else 'classes'}")
+        if release.domains:
+            facts.append(counted(len(release.domains), "domain"))
+        if len(release.splits) > 1:
+            facts.append(f"{len(release.splits)} splits")
+        if release.images:
+            formats = ", ".join(f"{count:,} {name}" for name, count in release.images.formats.items())
+            facts.append(
+                f"images embedded as they were found ({human_bytes(release.images.bytes)}: {formats})"
+                if release.layout == "huggingface"
+                else f"{human_bytes(release.images.bytes)} of images ({formats})"
+            )
+        facts.append(f"version {self.about.version}")
+        if self.about.homepage:
+            facts.append(f"[home page]({self.about.homepage})")
+        return " · ".join(facts)
+
+    def _figure(self, name: str) -> str:
+        found = [(file, words) for file, words in self.figures.items() if PurePosixPath(file).stem == name]
+        return f"![{found[0][1]}]({found[0][0]})" if found else ""
+
+    def _load(self) -> str:
+        if self.loading:
+            return "## How to load it\n\n" + self.loading
+        first, config = next(iter(self.release.splits)), next(iter(self.release.configs), None)
+        named = f', "{config}"' if config else ""
+        if config:
+            first = self.release.files_of(config)[0].split
+        lines = [
+            "from datasets import load_dataset",
+            "",
+            f'dataset = load_dataset("path/or/name/of/this/folder"{named})',
+        ]
+        lines.append(f'row = dataset["{first}"][0]')
+        if self.release.images:
+            lines.append('row["image"]  # a PIL image, decoded when it is asked for')
+        parquet = next(iter(self.release.files)).path
+        words = "## How to load it\n\n" + fenced("\n".join(lines), "python")
+        if config:
+            words += f"\n\nThe values of `{self.release.parameters['configs']}` are configs: "
+            words += ", ".join(code(name) for name in self.release.configs) + "."
+        if parquet.endswith(".parquet"):
+            words += f'\n\nAny reader of parquet works too: `pyarrow.parquet.read_table("{parquet}")`. '
+            words += "`croissant.json` describes the same files for Croissant readers."
+        return words
+
+    def _columns(self) -> str:
+        rows = [(code(known.name), code(known.type), plain(known.meaning)) for known in self.release.columns]
+        words = f"## Columns\n\n{grid(('column', 'type', 'meaning'), rows)}"
+        if self.release.class_column:
+            words += f"\n\n`{self.release.class_column}` holds class indices; "
+            words += "the names are in the schema and in `croissant.json`."
+        return words
+
+    def _making(self) -> str:
+        recipe = fenced(self.record.recipe_text or "# not recorded", "yaml")
+        versions = ", ".join(f"{name} {version}" for name, version in sorted(self.record.versions.items()))
+        parts = [
+            f"## How it was made\n\nWith poolwright, by this recipe, seed {self.record.seed}. "
+            "`table.json` records inputs, digests and counts, `states/` what each step learned.",
+            recipe,
+        ]
+        parts += ["### What was kept and dropped", self._figure("funnel")]
+        parts += [funnel(record, len(self.family.records) > 1) for record in self.family.records]
+        parts += ["### What the steps learned", learned(self.family)]
+        parts += [f"[`{name}/`]({name}): {plain(words)}." for name, words in self.shown.items()]
+        parts += [self._models(), self._inputs()]
+        parts.append(f"Made with {versions}." if versions else "")
+        return "\n\n".join(part for part in parts if part)
+
+    def _models(self) -> str:
+        models = {
+            (model.column, model.name, model.weights): None for record in self.family.records for model in record.models
+        }
+        if not models:
+            return ""
+        rows = [(code(column), code(name), code(weights)) for column, name, weights in models]
+        return f"### Models\n\n{grid(('column', 'model', 'digest of its weights'), rows)}"
+
+    def _inputs(self) -> str:
+        first = self.family.records[0]
+        rows = [(code(file.path), human_bytes(file.size), code(file.digest)) for file in first.files[:_MOST_FILES]]
+        more = len(first.files) - len(rows)
+        words = f"### Inputs\n\n{grid(('file', 'size', 'XXH3-128'), rows, (1,))}" if rows else ""
+        if more > 0:
+            words += f"\n\nand {more:,} more, all in `{'table.json' if len(self.family.records) == 1 else 'lineage/'}`."
+        bad = [(record.name, part) for record in self.family.records for part in record.quarantined]
+        if bad:
+            listed = "\n".join(f"- {code(part.name)}: {plain(part.quarantined)}" for _, part in bad[:_MOST_FILES])
+            words += (
+                f"\n\n**Not in this dataset: {counted(len(bad), 'input part')} that could not be read.**\n\n{listed}"
+            )
+            words += f"\n- and {len(bad) - _MOST_FILES:,} more" if len(bad) > _MOST_FILES else ""
+        return words.strip()
+
+    def _rights(self) -> str:
+        words = ["## Licences and attribution"]
+        if self.about.license:
+            link = (
+                f"[{plain(self.about.license)}]({self.about.license_url})"
+                if self.about.license_url
+                else plain(self.about.license)
+            )
+            words.append(f"Dataset: {link}.")
+        else:
+            words.append("The licence of the dataset is not stated.")
+        counts = self.statistics.counts(LICENSE)
+        if counts:
+            rows = [
+                (plain(value) if value is not None else "not stated", f"{n:,}", share(n, self.release.rows))
+                for value, n in counts[:50]
+            ]
+            words.append("The images keep their own licences:\n\n" + grid(("licence", "images", "share"), rows, (1, 2)))
+        else:
+            words.append("The table has no licence per image; images keep the rights of their owners.")
+        if self.attribution:
+            words.append(f"`{self.attribution}` names author, licence and source of every image.")
+        return "\n\n".join(words)
+
+    def _limits(self) -> str:
+        lines = [f"- {limit}" for limit in (*self.about.known_limits, *self._found_limits())]
+        return "## Known limits\n\n" + ("\n".join(lines) if lines else "None were stated.")
+
+    def _found_limits(self) -> Iterator[str]:
+        """Limits that the record itself shows."""
+        bad = sum(count for record in self.family.records for count in bad_rows(record).values())
+        if bad:
+            yield f"{counted(bad, 'row')} of the pool unreadable or malformed, so missing here."
+        lost = sum(len(record.quarantined) for record in self.family.records)
+        if lost:
+            yield f"{counted(lost, 'input part')} could not be read; the rows in there are missing here."
+        if self.release.images is None and self._has("url"):
+            yield "Images are named by URL, not contained: when they are fetched, some will be gone or be other images."
+        verbs = {step.verb for record in self.family.records for step in record.steps}
+        if self._has(LABEL) and "label" in verbs and not verbs & {"verify", "verdicts"}:
+            yield "Labels were given by a model, not by people; their accuracy on this data was not measured here."
+
+    def _citation(self) -> str:
+        words = ["## Citation"]
+        if self.about.citation:
+            words.append(
+                fenced(self.about.citation, "bibtex") if "@" in self.about.citation else self.about.citation.strip()
+            )
+        else:
+            words.append("No citation was given.")
+        if self.about.authors:
+            words.append(f"Authors: {plain(', '.join(self.about.authors))}.")
+        return "\n\n".join(words)
+
+    def _verifying(self) -> str:
+        commands = (
+            "poolwright verify .        # checksums, schema, counts, card, Croissant, image bytes\n"
+            "sha256sum -c SHA256SUMS    # checksums alone"
+        )
+        return f"## How to verify it\n\n{fenced(commands, 'sh')}"
+
+
+def funnel(record: TableRecord, named: bool) -> str:
+    """Rows before and after every step of a table, with the reasons in words."""
+    words = {(reason.step, reason.name): reason.words for reason in record.reasons}
+    rows = [
+        (_step_name(row), f"{row.rows_in:,}", _reasons(row, words), f"{row.kept:,}")
+        for row in record.funnel
+        if row.step >= 0 or row.dropped
+    ]
+    rows.append(("**all**", f"**{record.rows_in:,}**", f"{record.rows_dropped:,} dropped", f"**{record.rows_kept:,}**"))
+    source = record.source.replace("pools.", "pool ").replace("tables.", "table ")
+    head = f"Table `{record.name}`, from {source}:\n\n" if named else ""
+    return head + grid(("step", "rows in", "dropped, and why", "kept"), rows, (1, 3))
+
+
+def bad_rows(record: TableRecord) -> dict[str, int]:
+    """Broken rows by reason in words."""
+    bad = {(reason.step, reason.name): reason.words for reason in record.reasons if reason.bad}
+    found: dict[str, int] = {}
+    for row in record.funnel:
+        for name, count in row.dropped.items():
+            if (row.step, name) in bad:
+                found[bad[row.step, name]] = found.get(bad[row.step, name], 0) + count
+    return found
+
+
+def _step_name(row: FunnelRow) -> str:
+    return f"{row.step + 1}. `{row.verb}`" if row.step >= 0 else f"`{row.verb}`"
+
+
+def _reasons(row: FunnelRow, words: Mapping[tuple[int, str], str]) -> str:
+    told = [f"{count:,}: {plain(words.get((row.step, name), name))}" for name, count in row.dropped.items() if count]
+    return "<br>".join(told) if told else "–"
+
+
+def learned(family: Lineage) -> str:
+    """What every step learned, in words."""
+    named = len(family.records) > 1
+    lines = []
+    for record in family.records:
+        for step in record.steps:
+            told = step.learned or (f"gives {', '.join(step.gives)}" if step.gives else "nothing to learn")
+            lines.append(f"- {f'{record.name}: ' if named else ''}{step.index + 1}. `{step.verb}`: {plain(told)}")
+    return "\n".join(lines) if lines else "The table has no steps: every row of its source is in it."

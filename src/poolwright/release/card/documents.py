@@ -1,0 +1,109 @@
+"""Everything of a release beside its data: record, card, statistics, figures, recipe, states, documents, checksums."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from poolwright.core.columns import ATTRIBUTION as ATTRIBUTION_LINE
+from poolwright.core.columns import AUTHOR, LICENSE, TITLE, UID, URL, is_text
+from poolwright.core.documents import documents_of
+from poolwright.core.files import sha256_file
+from poolwright.core.measured import Measured
+from poolwright.core.table import Table
+from poolwright.release.card.about import About
+from poolwright.release.card.card import CARD, Card
+from poolwright.release.card.croissant import CROISSANT, croissant
+from poolwright.release.card.domains_section import COUNTS
+from poolwright.release.card.figures import draw_figures
+from poolwright.release.card.measured_section import matrix_files
+from poolwright.release.checksums import write_sums
+from poolwright.release.lineage import Lineage, save_record
+from poolwright.release.record import ReleaseRecord
+from poolwright.release.statistics import Statistics
+
+STATISTICS = "statistics.json"
+RECIPE = "recipe.yaml"
+ATTRIBUTION = "ATTRIBUTION.csv"
+
+
+def write_documents(
+    folder: Path,
+    record: ReleaseRecord,
+    family: Lineage,
+    about: About,
+    statistics: Statistics,
+    figures: bool,
+    loading: str = "",
+    measured: Sequence[Measured] = (),
+) -> None:
+    """Write the documents of a release whose data files are in `folder`; checksums last, over all.
+
+    Args:
+        figures: whether the card has figures.
+        loading: how to load the release, where `load_dataset` is not the way.
+        measured: figures of the recipe that were measured on the table.
+
+    Raises:
+        MissingExtra: figures are asked for and matplotlib is not installed.
+    """
+    record.save(folder)
+    _text(folder / RECIPE, family.record.recipe_text)
+    _text(folder / STATISTICS, statistics.to_json())
+    save_record(folder, family.table, family.record)
+    for table, clean in zip(family.tables[:-1], family.records[:-1], strict=True):
+        save_record(folder / "lineage" / table.name, table, clean)
+    shown = _show(folder, family)
+    attribution = _attribution(folder, family.table) if record.images else None
+    if statistics.by_domain:
+        _text(folder / COUNTS, statistics.by_domain.to_csv())
+    drawn = draw_figures(folder, family, statistics, matrix_files(measured)) if figures else {}
+    sizes = {file.path: (folder / file.path).stat().st_size for file in record.files}
+    card = Card(record, family, about, statistics, drawn, sizes, attribution, loading, tuple(measured), shown)
+    _text(folder / CARD, card.to_markdown())
+    paths = [file.path for file in record.files] + [other.path for other in record.others]
+    digests = {path: sha256_file(folder / path) for path in paths}
+    _text(folder / CROISSANT, croissant(folder, record, family, about, digests))
+    write_sums(folder, digests)
+
+
+def _text(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8", newline="\n")
+
+
+def _show(folder: Path, family: Lineage) -> dict[str, str]:
+    """Copy the documents of all steps; returns what each folder holds, in words.
+
+    Raises:
+        InputError: one is missing or changed since.
+    """
+    shown: dict[str, str] = {}
+    for table in family.tables:
+        for found in documents_of(table):
+            name = found.name if not (folder / found.name).exists() else f"{found.name}-{table.name}"
+            shown[name] = found.words
+            for path in found.files:
+                (folder / name / path).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(found.folder / path, folder / name / path)
+    return shown
+
+
+def _attribution(folder: Path, table: Table) -> str | None:
+    """Author, licence and source of every row, where the table knows any of author and licence."""
+    there = {name for name in table.schema.names if is_text(table.schema.field(name).type)}
+    if not there & {AUTHOR, LICENSE}:
+        return None
+    names = [name for name in (UID, TITLE, AUTHOR, LICENSE, URL, ATTRIBUTION_LINE) if name in there]
+    with (folder / ATTRIBUTION).open("w", encoding="utf-8", newline="") as out:
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerow(names)
+        for rows in table.batches(names):
+            writer.writerows(_lines([rows.strings(name) for name in names]))
+    return ATTRIBUTION
+
+
+def _lines(columns: list[list[str | None]]) -> Iterable[list[str]]:
+    for values in zip(*columns, strict=True):
+        yield [value or "" for value in values]

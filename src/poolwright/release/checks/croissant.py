@@ -1,0 +1,83 @@
+"""Checks of croissant.json: by its structure always, by `mlcroissant` where that is installed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from poolwright.release.card.croissant import CROISSANT, ROWS
+from poolwright.release.record import ReleaseRecord
+
+_KEYS = ("@context", "name", "description", "conformsTo", "license", "version", "distribution", "recordSet")
+
+
+class Skip(Exception):
+    """A check that cannot be made here. Its text says why."""
+
+
+def check_croissant(folder: Path, release: ReleaseRecord, sums: Mapping[str, str]) -> tuple[list[str], str]:
+    """What is wrong with croissant.json against the release and its checksums, and words for when nothing is."""
+    path = folder / CROISSANT
+    if not path.exists():
+        return [f"'{CROISSANT}' is missing"], ""
+    document = json.loads(path.read_text(encoding="utf-8"))
+    wrong = [f"'{key}' is missing" for key in _KEYS if not document.get(key)]
+    if wrong:
+        return wrong, ""
+    wrong += [*_file_problems(document, folder, release, sums), *_field_problems(document, release)]
+    return wrong, f"{len(release.files):,} files and {len(release.columns)} columns are described as they are"
+
+
+def _file_problems(
+    document: dict[str, Any], folder: Path, release: ReleaseRecord, sums: Mapping[str, str]
+) -> Iterator[str]:
+    objects = {node["@id"]: node for node in document["distribution"] if node["@type"] == "cr:FileObject"}
+    for file in release.files:
+        node = objects.get(file.path)
+        if node is None:
+            yield f"'{file.path}' is not described"
+        elif sums and node.get("sha256") != sums.get(file.path):
+            yield f"the SHA-256 of '{file.path}' is not the one of SHA256SUMS"
+    for name, node in objects.items():
+        if not (folder / unquote(node["contentUrl"])).is_file():
+            yield f"'{name}' is described and not there"
+
+
+def _field_problems(document: dict[str, Any], release: ReleaseRecord) -> Iterator[str]:
+    sources = {node["@id"] for node in document["distribution"]}
+    sets = {node["@id"]: node for node in document["recordSet"]}
+    if ROWS not in sets:
+        yield f"the record set '{ROWS}' is missing"
+        return
+    fields = [field for node in sets.values() for field in node["field"] if "source" in field]
+    for field in fields:
+        if field["source"]["fileSet"]["@id"] not in sources:
+            yield f"the field '{field['@id']}' has a source that is not described"
+    columns = {field["source"]["extract"]["column"] for field in sets[ROWS]["field"]}
+    known = {column.name for column in release.columns}
+    yield from (f"the field '{name}' is not a column of the release" for name in sorted(columns - known))
+    counted = {row["splits/name"]: row["splits/rows"] for row in sets.get("splits", {}).get("data", ())}
+    if counted != release.splits:
+        yield f"it counts {counted}, the release {release.splits}"
+
+
+def check_with_mlcroissant(folder: Path) -> tuple[list[str], str]:
+    """What `mlcroissant` finds, and words for when that is nothing.
+
+    Raises:
+        Skip: it is not installed.
+    """
+    try:
+        import mlcroissant
+    except ImportError:
+        raise Skip("pip install 'poolwright[croissant]'") from None
+    try:
+        dataset = mlcroissant.Dataset(jsonld=folder / CROISSANT)
+    except mlcroissant.ValidationError as error:
+        return [line.strip() for line in str(error).splitlines() if line.strip().startswith("-")] or [str(error)], ""
+    warnings = sorted(dataset.metadata.ctx.issues.warnings)
+    told = f", {len(warnings)} warnings: {'; '.join(warnings)}" if warnings else ", without warnings"
+    return [], f"mlcroissant reads it without errors{told}"

@@ -1,0 +1,144 @@
+"""Schema of released parquet shards, with the features that Hugging Face `datasets` reads from it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pyarrow as pa
+
+from poolwright.core.columns import IMAGE, LABEL_INDEX, SHA256, UID, describe, is_groupable, vector_model
+from poolwright.core.errors import StepError, did_you_mean
+from poolwright.core.table import Table
+from poolwright.release.data.splits import distinct
+from poolwright.release.record import ReleasedColumn, ReleaseRecord, type_words
+from poolwright.release.statistics import Statistics
+
+IMAGE_TYPE = pa.struct([pa.field("bytes", pa.binary()), pa.field("path", pa.string())])
+"""How `datasets` stores an Image feature."""
+FILE_NAME = "file_name"
+CLASS_ID = "class_id"
+_METADATA_KEY = b"huggingface"
+
+
+def plain_field(field: pa.Field) -> pa.Field:
+    """The field as it is released: nullable, and without dictionary coding, which few readers expect."""
+    dtype = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+    return pa.field(field.name, dtype, metadata=field.metadata)
+
+
+def released_schema(table: pa.Schema, columns: list[str], embedded: bool, class_column: str | None) -> pa.Schema:
+    """Fields of a shard: those columns, the image after the uid, and the hash of its bytes."""
+    fields = [plain_field(table.field(name)) for name in columns]
+    if class_column:
+        fields = [pa.field(field.name, pa.int64()) if field.name == class_column else field for field in fields]
+    if embedded:
+        at = next((place + 1 for place, field in enumerate(fields) if field.name == UID), 0)
+        fields.insert(at, pa.field(IMAGE, IMAGE_TYPE))
+        fields = [pa.field(SHA256, pa.string()) if field.name == SHA256 else field for field in fields]
+        if SHA256 not in columns:
+            fields.append(pa.field(SHA256, pa.string()))
+    return pa.schema(fields)
+
+
+def with_features(schema: pa.Schema, class_column: str | None, classes: tuple[str, ...]) -> pa.Schema:
+    """The schema with the metadata by which `datasets` sees images and class labels.
+
+    Lists and structs are left to be inferred: their spelling differs between versions of `datasets`.
+    """
+    features: dict[str, Any] = {}
+    for field in schema:
+        if field.name == IMAGE and field.type == IMAGE_TYPE:
+            features[field.name] = {"_type": "Image"}
+        elif field.name == class_column:
+            features[field.name] = {"names": list(classes), "_type": "ClassLabel"}
+        elif not pa.types.is_nested(field.type):
+            features[field.name] = {"dtype": _dtype(field.type), "_type": "Value"}
+    document = json.dumps({"info": {"features": features}}, ensure_ascii=False)
+    return schema.with_metadata({_METADATA_KEY: document})
+
+
+def _dtype(dtype: pa.DataType) -> str:
+    return {"halffloat": "float16", "float": "float32", "double": "float64"}.get(str(dtype), str(dtype))
+
+
+def class_names(table: Table, column: str, statistics: Statistics) -> tuple[str, ...]:
+    """Class names by index: as `label_index` says where it numbers them 0 .. n-1, else by the alphabet."""
+    found = sorted(text for text in distinct(table, column, statistics) if text is not None)
+    if LABEL_INDEX in table.schema.names:
+        pairs = {
+            pair
+            for rows in table.batches([column, LABEL_INDEX])
+            for pair in zip(rows.strings(column), rows.column(LABEL_INDEX).to_pylist(), strict=True)
+            if pair[0] is not None
+        }
+        if len(pairs) == len(found) and {index for _, index in pairs} == set(range(len(found))):
+            return tuple(str(name) for name, _ in sorted(pairs, key=lambda pair: pair[1]))
+    return tuple(found)
+
+
+def released_columns(schema: pa.Schema, table: Table, class_column: str | None) -> tuple[ReleasedColumn, ...]:
+    """Name, type and meaning of every column."""
+    given = {name: step for step in table.record.steps for name in step.gives}
+    columns = []
+    for field in schema:
+        meaning = _meaning(field)
+        if field.name == class_column:
+            meaning = f"{meaning or 'Class'}, as index into the class names"
+        elif not meaning and field.name in given:
+            step = given[field.name]
+            meaning = f"Given by step {step.index + 1}, {step.verb}"
+        columns.append(
+            ReleasedColumn(name=field.name, type=type_words(field.type), meaning=meaning or "As in the source")
+        )
+    return tuple(columns)
+
+
+def with_meanings(release: ReleaseRecord, meanings: Mapping[str, str]) -> ReleaseRecord:
+    """The record with what some columns mean in its layout."""
+    columns = [
+        column.model_copy(update={"meaning": meanings.get(column.name, column.meaning)}) for column in release.columns
+    ]
+    return release.model_copy(update={"columns": tuple(columns)})
+
+
+def _meaning(field: pa.Field) -> str:
+    if field.name == IMAGE:
+        return "The image file, as it was found"
+    if field.name == FILE_NAME:
+        return "The image file, below the folder of the split"
+    known = describe(field.name)
+    if known:
+        # A unit that only repeats the name of the column says nothing.
+        return f"{known.meaning} ({known.unit})" if known.unit and known.unit.lower() != known.name else known.meaning
+    model = vector_model(field)
+    return f"Embedding, unit length, by {model[0]}" if model else ""
+
+
+def require_folders(layout: str, domain: str, by: str, schema: pa.Schema) -> None:
+    """Check that images can lie in folders by the columns `domain` and `by`, and that names of columns are free.
+
+    Raises:
+        StepError: a column is missing, of a type that names no folder, or has a name that the layout gives.
+    """
+    for name in (FILE_NAME, CLASS_ID):
+        if name in schema.names:
+            raise StepError(f"layout '{layout}' writes a column '{name}', and the table has one; rename it")
+    for name, what in ((domain, "domain"), (by, "by")):
+        require(name, schema, f"'{what}'")
+        if not is_groupable(schema.field(name).type):
+            kind = schema.field(name).type
+            raise StepError(f"'{what}: {name}' has type {kind}; folders are named by strings or integers")
+
+
+def require(name: str, schema: pa.Schema, what: str) -> None:
+    """Check that a column which a release names is there.
+
+    Raises:
+        StepError: it is not.
+    """
+    if name not in schema.names:
+        raise StepError(
+            f"{what} names the column '{name}', which the table has not; {did_you_mean(name, schema.names)}"
+        )

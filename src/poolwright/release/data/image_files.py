@@ -1,0 +1,88 @@
+"""Image files in folders, and the metadata files beside them: what the layouts of folders share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
+
+from poolwright.core.errors import ReleaseError
+from poolwright.core.rows import Rows
+from poolwright.release.data.images import EXTENSIONS, extension
+
+GROUP_ROWS = 10_000
+"""Rows in a row group of metadata."""
+
+
+def image_stem(uid: str) -> str:
+    """The uid without the extension of an image file: the file gets the one of its bytes."""
+    stem, dot, suffix = uid.rpartition(".")
+    return stem if dot and stem and suffix.lower() in EXTENSIONS else uid
+
+
+def write_image(root: Path, folder: str, stem: str, data: bytes) -> str:
+    """Write one image file; returns its path below `root`.
+
+    Raises:
+        ReleaseError: a file of that name is there already.
+    """
+    relative = f"{folder}/{stem}.{extension(data)}"
+    path = root / relative
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with path.open("xb") as out:
+            out.write(data)
+    except FileExistsError:
+        raise ReleaseError(f"{relative}: two rows of the table would be written to this file") from None
+    return relative
+
+
+def released_rows(rows: Rows, schema: pa.Schema, given: Mapping[str, pa.Array]) -> pa.Table:
+    """Rows with the columns of `schema`: those that are given, the others as the table has them."""
+    arrays = [given[field.name] if field.name in given else rows.column(field.name) for field in schema]
+    typed = [
+        values if values.type == field.type else values.cast(field.type)
+        for values, field in zip(arrays, schema, strict=True)
+    ]
+    return pa.table(typed, schema=schema)
+
+
+class MetadataFile:
+    """A metadata file, parquet or csv by its extension, rows in the order in which they are written."""
+
+    def __init__(self, path: Path, schema: pa.Schema, group_rows: int = GROUP_ROWS) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.rows = 0
+        self._group_rows = group_rows
+        self._waiting: list[pa.Table] = []
+        self._waiting_rows = 0
+        place = os.fspath(path)
+        self._writer: Any = (
+            pacsv.CSVWriter(place, schema)
+            if path.suffix == ".csv"
+            else pq.ParquetWriter(place, schema, compression="zstd")
+        )
+
+    def write(self, rows: pa.Table) -> None:
+        self._waiting.append(rows)
+        self._waiting_rows += len(rows)
+        while self._waiting_rows >= self._group_rows:
+            whole = pa.concat_tables(self._waiting)
+            self._flush(whole.slice(0, self._group_rows))
+            rest = whole.slice(self._group_rows)
+            self._waiting, self._waiting_rows = [rest], len(rest)
+
+    def close(self) -> None:
+        if self._waiting_rows:
+            self._flush(pa.concat_tables(self._waiting))
+        self._waiting, self._waiting_rows = [], 0
+        self._writer.close()
+
+    def _flush(self, rows: pa.Table) -> None:
+        self._writer.write_table(rows)
+        self.rows += len(rows)

@@ -1,0 +1,164 @@
+"""Images of released rows: read again, checked, told apart by their bytes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+
+import pyarrow as pa
+
+from poolwright.core.columns import IMAGE, IMAGE_PATH, SHA256, UID, is_text
+from poolwright.core.errors import ReleaseError, StepError
+from poolwright.core.images.image import REASONS, Limits, read_bytes
+from poolwright.core.rows import Rows
+from poolwright.core.table import Table
+from poolwright.release.record import ReleasedImages
+
+BATCH_ROWS = 64
+_READERS = 8
+_WORDS = {reason.name: reason.words for reason in REASONS}
+# The rows passed whatever limits their recipe set; this one only keeps a single parquet value readable.
+_LARGE = Limits(max_bytes=1_000_000_000)
+
+_MAGIC = (
+    (b"\xff\xd8\xff", "jpg"),
+    (b"\x89PNG\r\n\x1a\n", "png"),
+    (b"GIF8", "gif"),
+    (b"BM", "bmp"),
+    (b"II*\x00", "tif"),
+    (b"MM\x00*", "tif"),
+    (b"\x00\x00\x00\x0cjP  ", "jp2"),
+    (b"P5", "pgm"),
+    (b"P6", "ppm"),
+)
+EXTENSIONS = frozenset({"jpg", "jpeg", "png", "gif", "bmp", "tif", "tiff", "webp", "avif", "jp2", "pgm", "ppm"})
+
+
+def extension(data: bytes, path: str | None = None) -> str:
+    """Extension of an image file by its first bytes, else the one of its path, else 'bin'."""
+    for magic, name in _MAGIC:
+        if data.startswith(magic):
+            return name
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "webp"
+    if data[4:12] in (b"ftypavif", b"ftypavis"):
+        return "avif"
+    suffix = PurePosixPath(path or "").suffix.lstrip(".").lower()
+    return suffix if suffix in EXTENSIONS else "bin"
+
+
+def image_columns(schema: pa.Schema, layout: str) -> tuple[str, ...]:
+    """Columns that the images of a table are read through: bytes in the table, or a path.
+
+    Raises:
+        StepError: there are none, or `sha256` cannot be compared.
+    """
+    if SHA256 in schema.names and not is_text(schema.field(SHA256).type):
+        raise StepError(
+            f"layout '{layout}' writes 'sha256' as hex strings, and it is {schema.field(SHA256).type} here; "
+            "rename it by a step before"
+        )
+    for name in (IMAGE, IMAGE_PATH):
+        if name in schema.names:
+            return (name,)
+    raise StepError(
+        f"layout '{layout}' needs the images, and the table has neither 'image' nor 'image_path'; "
+        f"there are: {', '.join(schema.names)}"
+    )
+
+
+@dataclass
+class ImageReader:
+    """Reads the images of a table's rows, in order, and counts them."""
+
+    table: Table
+    column: str
+    count: int = 0
+    size: int = 0
+    formats: Counter[str] = field(default_factory=Counter)
+
+    @classmethod
+    def of(cls, table: Table, layout: str) -> ImageReader:
+        return cls(table, image_columns(table.schema, layout)[0])
+
+    def batches(self, columns: Sequence[str]) -> Iterator[tuple[Rows, list[bytes], list[str]]]:
+        """Rows in small batches with the bytes of their images and the SHA-256 of those, hex.
+
+        Raises:
+            ReleaseError: an image cannot be read, or is not the one that the table saw.
+        """
+        wanted = tuple(dict.fromkeys([*columns, UID, self.column]))
+        with ThreadPoolExecutor(_READERS) as threads:
+            for rows in self.table.batches(wanted, BATCH_ROWS):
+                found = self._stored(rows) if self.column == IMAGE else self._read(rows, threads)
+                images = self._all(rows, found)
+                digests = list(threads.map(_sha256, images))
+                self._same(rows, digests)
+                self._note(images)
+                yield rows, images, digests
+
+    def summary(self) -> ReleasedImages:
+        return ReleasedImages(count=self.count, bytes=self.size, formats=dict(sorted(self.formats.items())))
+
+    def _stored(self, rows: Rows) -> list[bytes | str]:
+        values = rows.column(IMAGE).to_pylist()
+        inner = [value.get("bytes") if isinstance(value, dict) else value for value in values]
+        return [value or "missing_file" for value in inner]
+
+    def _read(self, rows: Rows, threads: ThreadPoolExecutor) -> list[bytes | str]:
+        root = self.table.image_root
+        return list(threads.map(lambda path: _read_one(root, path), rows.strings(IMAGE_PATH)))
+
+    def _all(self, rows: Rows, found: Sequence[bytes | str]) -> list[bytes]:
+        images = [data for data in found if isinstance(data, bytes)]
+        if len(images) == len(found):
+            return images
+        at = next(place for place, data in enumerate(found) if isinstance(data, str))
+        reason = str(found[at])
+        raise ReleaseError(
+            f"table '{self.table.name}': the image of uid {rows.strings(UID)[at]!r}{self._place(rows, at)} cannot be "
+            f"released: {_WORDS.get(reason, reason)}. Every row of a release has its image: bring the file back, "
+            "or drop the row by a step"
+        )
+
+    def _same(self, rows: Rows, digests: Sequence[str]) -> None:
+        """Check that the bytes are those whose SHA-256 the table holds."""
+        if SHA256 not in rows.schema.names:
+            return
+        for at, (was, now) in enumerate(zip(rows.strings(SHA256), digests, strict=True)):
+            if was is not None and was.lower() != now:
+                raise ReleaseError(
+                    f"table '{self.table.name}': the image of uid {rows.strings(UID)[at]!r}{self._place(rows, at)} "
+                    f"is not the one the table knows: its SHA-256 is {now[:12]}..., 'sha256' says {was[:12]}... "
+                    "Bring the file back, or rename the column if it means other bytes"
+                )
+
+    def _place(self, rows: Rows, at: int) -> str:
+        return f" ({rows.strings(IMAGE_PATH)[at]})" if self.column == IMAGE_PATH else ""
+
+    def _note(self, images: Sequence[bytes]) -> None:
+        self.count += len(images)
+        self.size += sum(map(len, images))
+        self.formats.update(extension(data) for data in images)
+
+
+def _read_one(root: str | None, path: str | None) -> bytes | str:
+    if path is None:
+        return "missing_file"
+    found = read_bytes(root, path)
+    return read_bytes(root, path, _LARGE) if found == "too_many_bytes" else found
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def original_name(path: str | None, uid: str, data: bytes) -> str:
+    """What an embedded image file is called: its relative path, or a name made of the uid."""
+    if path and "://" not in path and not path.startswith(("/", "\\")) and path[1:3] not in (":\\", ":/"):
+        return path
+    return f"{uid}.{extension(data, path)}"

@@ -1,0 +1,216 @@
+"""GLT layout: the sets of a generalized long tail, as ImageNet-GLT was published.
+
+imagenet_sup_intra_lt_inter_lt.json   Train-GLT, its val and Test-GLT, Test-CBL, Test-GBL
+imagenet_sup_intra_lt_inter_bl.json   Train-CBL and its val, Test-CBL, Test-GBL
+metadata.parquet                      the same as one table: a row an image, with its set in either
+
+{"cat2id": {class: "0"}, "id2cat": {"0": class}, "train": {"label": {path: "0"}, "frequency": {path: 0},
+"attribute": {path: 0}}, "val": ..., "test_lt": ..., "test_bl": ..., "test_bbl": ...}; numbers of classes are strings,
+as in the files of https://github.com/KaihuaTang/Generalized-Long-Tailed-Benchmarks.pytorch.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import ClassVar, TextIO
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import Field, field_validator
+
+from poolwright.core.columns import (
+    ATTRIBUTE,
+    CLASS_INDEX,
+    FREQUENCY,
+    IMAGE,
+    IMAGE_PATH,
+    LABEL,
+    LONG_TAIL,
+    SPLIT_CBL,
+    SPLIT_GLT,
+    UID,
+    is_text,
+)
+from poolwright.core.errors import ReleaseError, StepError
+from poolwright.core.params import Column, Columns
+from poolwright.core.table import Table
+from poolwright.reference.glt_sets import SETS
+from poolwright.release.card.markdown import code, fenced, grid
+from poolwright.release.data.features import plain_field, require, with_features, with_meanings
+from poolwright.release.data.image_files import MetadataFile
+from poolwright.release.layouts.layout import Layout
+from poolwright.release.record import OtherFile, ReleasedFile, ReleaseRecord
+from poolwright.release.statistics import Statistics
+
+PARQUET, SPLIT_NAME = "metadata.parquet", "metadata"
+PATH = "path"
+FILES = {SPLIT_GLT: "{}_intra_lt_inter_lt.json", SPLIT_CBL: "{}_intra_lt_inter_bl.json"}
+"""End of each file's name, by the column of its sets."""
+KINDS = {"label": CLASS_INDEX, "frequency": FREQUENCY, "attribute": ATTRIBUTE}
+_WORDS = {
+    SPLIT_GLT: "Classes and attributes are long-tailed in train, val and test_lt; test_bl and test_bbl are balanced",
+    SPLIT_CBL: "Classes are balanced and attributes long-tailed in train and val; test_bl and test_bbl are balanced",
+}
+_MEANINGS = {
+    PATH: "The image file, as the JSON files name it",
+    LABEL: "Name of the class",
+    CLASS_INDEX: "Number of the class, the largest first",
+}
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\Z")
+_GROUP_ROWS = 50_000
+
+
+class Glt(Layout):
+    """The sets of the step `glt` as the two JSON files in which ImageNet-GLT was published, and as one table."""
+
+    layout: ClassVar[str] = "glt"
+
+    label: Column = Field(default=LABEL, description="column of the class names")
+    path: Column = Field(default=IMAGE_PATH, description="column of the paths")
+    root: str = Field(default="", description="folder to put before every path, such as /data/imagenet/train")
+    name: str = Field(default="imagenet_sup", description="begins the names of the two files")
+    more: Columns | None = Field(default=None, description="further columns for the table")
+
+    @field_validator("name")
+    @classmethod
+    def _fits_a_file(cls, name: str) -> str:
+        if not _NAME.match(name):
+            raise ValueError(f"'{name}' begins the names of files; use letters, digits, '.', '_' and '-'")
+        return name
+
+    def needs(self, schema: pa.Schema) -> tuple[str, ...]:
+        """Columns that are read by name: those of the step `glt`, class and path, and `more`."""
+        for name in LONG_TAIL:
+            if name not in schema.names:
+                raise StepError(f"layout 'glt' writes what the step `glt` draws, and there is no column '{name}'")
+        for name, what in ((self.label, "label"), (self.path, "path")):
+            require(name, schema, f"'{what}'")
+        if not is_text(schema.field(self.path).type):
+            raise StepError(f"'path: {self.path}' has type {schema.field(self.path).type}; a path is a text")
+        taken = {UID, PATH, LABEL, *LONG_TAIL}
+        for name in self.more or ():
+            require(name, schema, "'more'")
+            if name in taken or name == IMAGE:
+                raise StepError(f"'more' names '{name}', which this layout {'leaves out' if name == IMAGE else 'has'}")
+        return tuple(dict.fromkeys([UID, self.path, self.label, *LONG_TAIL, *(self.more or ())]))
+
+    def class_name(self) -> str | None:
+        return self.label
+
+    def write_data(self, table: Table, folder: Path, statistics: Statistics) -> ReleaseRecord:
+        """Write the rows by class, attribute and path, whatever their order in the table."""
+        rows = self._rows(table)
+        classes = _classes(rows, table.name)
+        schema = with_features(rows.schema, CLASS_INDEX, classes)
+        writer = MetadataFile(folder / PARQUET, schema, _GROUP_ROWS)
+        try:
+            writer.write(rows.cast(schema))
+        finally:
+            writer.close()
+        others = [self._write_file(folder, column, rows, classes) for column in FILES]
+        metadata = ReleasedFile(path=PARQUET, split=SPLIT_NAME, rows=len(rows))
+        record = self.record(table, schema, [metadata], {None: SPLIT_NAME}, None, classes, CLASS_INDEX)
+        return with_meanings(record.model_copy(update={"others": tuple(others)}), _MEANINGS)
+
+    def loading(self, record: ReleaseRecord, table: Table) -> str:
+        """The files, which protocol reads which, and the table."""
+        lt, bl = (code(pattern.format(self.name)) for pattern in FILES.values())
+        protocols = [
+            ("class-wise long tail", f"Train-GLT: {code('train')} of {lt}", f"Test-CBL: {code('test_bl')}"),
+            ("attribute-wise long tail", f"Train-CBL: {code('train')} of {bl}", f"Test-GBL: {code('test_bbl')}"),
+            ("generalized long tail", f"Train-GLT: {code('train')} of {lt}", f"Test-GBL: {code('test_bbl')}"),
+        ]
+        lines = [
+            "import json",
+            "",
+            f'annotations = json.load(open("{FILES[SPLIT_GLT].format(self.name)}", encoding="utf-8"))',
+            'train = annotations["train"]',
+            'for path, label in train["label"].items():',
+            '    name = annotations["id2cat"][label]  # label is a number as a string, "0" the largest class',
+            '    group = train["frequency"][path]  # 0 many, 1 medium, 2 few',
+            '    attribute = train["attribute"][path]  # 0 the largest of its class; not to be used in training',
+        ]
+        where = f"Paths begin with `{self.root}`." if self.root else "Paths are relative to the folder of the images."
+        words = f"{where} `root` of the release puts your folder before them. Code that reads the published files "
+        words += f"reads these. `{PARQUET}` has the same rows: `split_glt` and `split_cbl` are their sets."
+        return "\n\n".join([fenced("\n".join(lines), "python"), grid(("protocol", "train", "test"), protocols), words])
+
+    def _rows(self, table: Table) -> pa.Table:
+        """The rows of the table in the columns of the release, ordered."""
+        found = table.read(self.needs(table.schema))
+        for name, what in ((self.label, "class"), (self.path, "path"), *((name, name) for name in KINDS.values())):
+            if found.column(name).null_count:
+                uid = found.filter(pc.is_null(found.column(name))).column(UID)[0].as_py()
+                raise ReleaseError(f"table '{table.name}': the row of uid {uid!r} has no {what}, as '{name}' is null")
+        rows = pa.table({name: found.column(column) for name, column in self._columns().items()})
+        rows = rows.cast(pa.schema([plain_field(field) for field in rows.schema]))
+        if self.root:
+            paths = pc.binary_join_element_wise(self.root.rstrip("/"), rows.column(PATH).cast(pa.string()), "/")
+            rows = rows.set_column(1, PATH, paths)
+        rows = rows.sort_by([(name, "ascending") for name in (CLASS_INDEX, ATTRIBUTE, PATH)])
+        _check_paths(rows, table.name)
+        return rows
+
+    def _columns(self) -> dict[str, str]:
+        """Columns of the release, and those of the table that they are made from."""
+        names = {UID: UID, PATH: self.path, LABEL: self.label}
+        same = (CLASS_INDEX, ATTRIBUTE, FREQUENCY, SPLIT_GLT, SPLIT_CBL, *(self.more or ()))
+        return names | {name: name for name in same}
+
+    def _write_file(self, folder: Path, column: str, rows: pa.Table, classes: tuple[str, ...]) -> OtherFile:
+        name = FILES[column].format(self.name)
+        with (folder / name).open("w", encoding="utf-8", newline="\n") as out:
+            out.write(f'{{"cat2id": {json.dumps({label: str(number) for number, label in enumerate(classes)})}')
+            out.write(f', "id2cat": {json.dumps({str(number): label for number, label in enumerate(classes)})}')
+            for kind in SETS:
+                _write_set(out, kind, rows.filter(pc.fill_null(pc.equal(rows.column(column), kind), False)))
+            out.write("}")
+        return OtherFile(path=name, type="application/json", words=_WORDS[column])
+
+
+def _write_set(out: TextIO, name: str, rows: pa.Table) -> None:
+    paths = rows.column(PATH).to_pylist()
+    parts = []
+    for kind, column in KINDS.items():
+        values = rows.column(column)
+        values = values.cast(pa.string()) if kind == "label" else values
+        parts.append(f'"{kind}": {json.dumps(dict(zip(paths, values.to_pylist(), strict=True)))}')
+    out.write(f', "{name}": {{{", ".join(parts)}}}')
+
+
+def _check_paths(rows: pa.Table, table: str) -> None:
+    counts = pc.value_counts(rows.column(PATH))
+    twice = counts.filter(pc.greater(counts.field("counts"), 1))
+    if len(twice):
+        times, path = twice[0]["counts"].as_py(), twice[0]["values"].as_py()
+        raise ReleaseError(
+            f"table '{table}': {times:,} rows have the path {path!r}, which names an image in the files; is 'path' the "
+            "right column?"
+        )
+
+
+def _classes(rows: pa.Table, table: str) -> tuple[str, ...]:
+    """Names of the classes by number.
+
+    Raises:
+        ReleaseError: a number has two names, a name two numbers, or a number has no row.
+    """
+    pairs = sorted(_pairs(rows))
+    numbers = [number for number, _ in pairs]
+    names = [str(name) for _, name in pairs]
+    if numbers != list(range(len(numbers))) or len(set(names)) < len(names):
+        wrong = next((pair for place, pair in enumerate(pairs) if pair[0] != place), None)
+        told = f"{wrong[1]!r} has number {wrong[0]}" if wrong else "a name has two numbers"
+        raise ReleaseError(
+            f"table '{table}': '{CLASS_INDEX}' does not number the classes of 'label' from 0, each once: {told}; "
+            "release the table in which the step `glt` stands, with the column of its classes"
+        )
+    return tuple(names)
+
+
+def _pairs(rows: pa.Table) -> Iterator[tuple[int, str | int]]:
+    found = rows.group_by([CLASS_INDEX, LABEL]).aggregate([])
+    yield from zip(found.column(CLASS_INDEX).to_pylist(), found.column(LABEL).to_pylist(), strict=True)

@@ -1,0 +1,169 @@
+"""Hugging Face layout: a few large parquet shards that `datasets.load_dataset` reads as they are.
+
+data/<split>-00000-of-00002.parquet    rows with their images; data/<config>/... where there are several configs
+README.md, croissant.json, SHA256SUMS, release.json, table.json, recipe.yaml, states/, ...
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import product
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import Field
+
+from poolwright.core.columns import IMAGE, IMAGE_PATH, SHA256, UID, URL, is_groupable
+from poolwright.core.errors import StepError
+from poolwright.core.params import Column, Columns
+from poolwright.core.rows import Rows
+from poolwright.core.table import Table
+from poolwright.release.data.features import class_names, released_schema, require, with_features
+from poolwright.release.data.images import ImageReader, image_columns, original_name
+from poolwright.release.data.naming import split_order
+from poolwright.release.data.shards import Shards
+from poolwright.release.data.splits import by_split, split_values, table_configs, table_splits, with_split
+from poolwright.release.layouts.layout import Layout
+from poolwright.release.record import ReleaseRecord
+from poolwright.release.statistics import Statistics
+
+_BATCH_ROWS = 8_192
+
+Key = tuple[str | None, str | None]
+"""Config and split of a row, as the table has them."""
+# Released rows, the bytes of their images, and where they belong.
+Batch = tuple[pa.Table, list[int], list[Key]]
+
+
+class HuggingFace(Layout):
+    """Parquet shards with embedded images, readable by `load_dataset` without code."""
+
+    layout: ClassVar[str] = "huggingface"
+
+    images: Literal["embed", "urls", "none"] = Field(
+        default="embed", description="embed the image files, hand out only their urls, or neither"
+    )
+    columns: Columns | None = Field(default=None, description="columns to release; default all; uid always goes along")
+    class_label: Column | None = Field(
+        default=None, description="column to store as class index with the names in the schema (ClassLabel)"
+    )
+    configs: Column | None = Field(
+        default=None,
+        description='column whose values are configs of their own, such as bucket: `load_dataset(path, "3")`',
+    )
+    shard_bytes: Annotated[int, Field(ge=1_000)] = Field(
+        default=500_000_000, description="a shard is closed when it is larger than this"
+    )
+
+    def needs(self, schema: pa.Schema) -> tuple[str, ...]:
+        """Columns that are read by name: uid, those of the images, those the recipe names."""
+        names = [UID]
+        if self.images == "embed":
+            names += image_columns(schema, self.layout)
+        if self.images == "urls":
+            require(URL, schema, "'images: urls'")
+            names.append(URL)
+        for name in self.columns or ():
+            if name != IMAGE or self.images != "embed":
+                require(name, schema, "'columns'")
+                names.append(name)
+        if self.class_label:
+            require(self.class_label, schema, "'class_label'")
+            if self.class_label not in self._columns(schema):
+                raise StepError(f"'class_label' names '{self.class_label}', which 'columns' leaves out; add it there")
+            if not is_groupable(schema.field(self.class_label).type):
+                raise StepError(
+                    f"'class_label: {self.class_label}' has type {schema.field(self.class_label).type}; "
+                    "classes are strings or integers"
+                )
+            names.append(self.class_label)
+        if self.configs:
+            require(self.configs, schema, "'configs'")
+            if not is_groupable(schema.field(self.configs).type):
+                kind = schema.field(self.configs).type
+                raise StepError(f"'configs: {self.configs}' has type {kind}; configs are strings or integers")
+            names.append(self.configs)
+        return tuple(dict.fromkeys(names))
+
+    def class_name(self) -> str | None:
+        return self.class_label
+
+    def write_data(self, table: Table, folder: Path, statistics: Statistics) -> ReleaseRecord:
+        """Write the shards, split by split, rows in the order of the table."""
+        embedded = self.images == "embed"
+        classes = class_names(table, self.class_label, statistics) if self.class_label else ()
+        schema = released_schema(table.schema, self._columns(table.schema), embedded, self.class_label)
+        schema = with_features(schema, self.class_label, classes)
+        splits = table_splits(table, statistics)
+        configs: dict[str | None, str] = {None: ""}
+        if self.configs:
+            configs = table_configs(table, self.configs, statistics)
+        places = {(config, split): f"{configs[config]}/{splits[split]}" for config, split in product(configs, splits)}
+        reader = ImageReader.of(table, self.layout) if embedded else None
+        batches = self._with_images(table, schema, reader, classes) if reader else self._plain(table, schema, classes)
+        shards: dict[str, Shards] = {}
+        try:
+            for rows, sizes, keys in batches:
+                for place, part, part_sizes in by_split(rows, sizes, keys, places):
+                    if place not in shards:
+                        config, _, split = place.partition("/")
+                        shards[place] = Shards(folder, split, schema, self.shard_bytes, embedded, config)
+                    shards[place].add(part, part_sizes)
+            order = sorted(shards, key=lambda place: [split_order(name) for name in place.split("/")])
+            files = [file for place in order for file in shards[place].finish()]
+        finally:
+            for shard in shards.values():
+                shard.abandon()
+        record = self.record(table, schema, files, splits, reader, classes, self.class_label)
+        if not self.configs:
+            return record
+        by_name = {name: value for value, name in configs.items()}
+        return record.model_copy(update={"configs": {name: by_name[name] for name in sorted(by_name, key=split_order)}})
+
+    def _columns(self, schema: pa.Schema) -> list[str]:
+        """Released columns out of the table's, in their order there or as named."""
+        left_out = {IMAGE} | ({IMAGE_PATH} if self.images == "embed" else set())
+        named = [name for name in self.columns or () if name != IMAGE]
+        if self.columns is None:
+            named = [name for name in schema.names if name not in left_out]
+        return [UID, *(name for name in named if name != UID)]
+
+    def _plain(self, table: Table, schema: pa.Schema, classes: tuple[str, ...]) -> Iterator[Batch]:
+        for rows in table.batches(self._wanted(schema.names, table.schema), _BATCH_ROWS):
+            released = _select(rows, schema, {}, self.class_label, classes)
+            yield released, [0] * len(rows), self._keys(rows)
+
+    def _wanted(self, names: Sequence[str], schema: pa.Schema) -> list[str]:
+        """Columns to read: those, and what tells config and split."""
+        return with_split(list(dict.fromkeys([*names, *([self.configs] if self.configs else [])])), schema)
+
+    def _keys(self, rows: Rows) -> list[Key]:
+        configs: list[str | None] = rows.strings(self.configs) if self.configs else [None] * len(rows)
+        return list(zip(configs, split_values(rows), strict=True))
+
+    def _with_images(
+        self, table: Table, schema: pa.Schema, reader: ImageReader, classes: tuple[str, ...]
+    ) -> Iterator[Batch]:
+        there = [name for name in schema.names if name in table.schema.names and name != IMAGE]
+        for rows, images, digests in reader.batches(self._wanted(there, table.schema)):
+            paths = rows.strings(IMAGE_PATH) if IMAGE_PATH in rows.schema.names else [None] * len(rows)
+            uids = rows.strings(UID)
+            names = [original_name(path, str(uid), data) for path, uid, data in zip(paths, uids, images, strict=True)]
+            values = [pa.array(images, pa.binary()), pa.array(names, pa.string())]
+            given = {IMAGE: pa.StructArray.from_arrays(values, ["bytes", "path"]), SHA256: pa.array(digests)}
+            released = _select(rows, schema, given, self.class_label, classes)
+            yield released, [len(data) for data in images], self._keys(rows)
+
+
+def _select(
+    rows: Rows, schema: pa.Schema, given: dict[str, pa.Array], class_column: str | None, classes: tuple[str, ...]
+) -> pa.Table:
+    arrays = []
+    for field in schema:
+        values = given[field.name] if field.name in given else rows.column(field.name)
+        if field.name == class_column:
+            values = pc.index_in(values.cast(pa.string()), value_set=pa.array(classes, pa.string()))
+        arrays.append(values if values.type == field.type else values.cast(field.type))
+    return pa.table(arrays, schema=schema)

@@ -1,0 +1,141 @@
+"""Image folder layout: `<split>/<class>/<uid>.<ext>` with a metadata file in every split.
+
+`datasets.load_dataset` reads it as an ImageFolder (the column `file_name` joins rows and files), and so does
+`torchvision.datasets.ImageFolder` for one split.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import pyarrow as pa
+from pydantic import Field
+
+from poolwright.core.columns import IMAGE, IMAGE_PATH, LABEL, SHA256, SPLIT, UID, is_groupable
+from poolwright.core.errors import StepError
+from poolwright.core.params import Column
+from poolwright.core.rows import Rows
+from poolwright.core.table import Table
+from poolwright.release.data.features import FILE_NAME, released_schema, require
+from poolwright.release.data.image_files import MetadataFile, image_stem, released_rows, write_image
+from poolwright.release.data.images import ImageReader, image_columns
+from poolwright.release.data.naming import safe_names, split_order
+from poolwright.release.data.splits import by_split, split_values, table_splits
+from poolwright.release.layouts.layout import Layout
+from poolwright.release.record import ReleasedFile, ReleaseRecord
+from poolwright.release.statistics import Statistics
+
+NO_CLASS = "unlabelled"
+Place = tuple[str | None, str | None]
+
+
+class ImageFolderLayout(Layout):
+    """Image files in folders by split and class, for tools that read folders."""
+
+    layout: ClassVar[str] = "image_folder"
+
+    by: Column | None = Field(
+        default=None, description="column whose values are the class folders; default label, where it is there"
+    )
+    metadata: Literal["parquet", "csv"] = Field(
+        default="parquet", description="format of the metadata; csv keeps no types and leaves vectors and lists out"
+    )
+
+    def needs(self, schema: pa.Schema) -> tuple[str, ...]:
+        """Columns that are read by name: uid, those of the images, the class."""
+        if FILE_NAME in schema.names:
+            raise StepError(f"layout '{self.layout}' writes a column '{FILE_NAME}', and the table has one; rename it")
+        names = [UID, *image_columns(schema, self.layout)]
+        by = self._by(schema)
+        if by:
+            require(by, schema, "'by'")
+            if not is_groupable(schema.field(by).type):
+                raise StepError(f"'by: {by}' has type {schema.field(by).type}; class folders are strings or integers")
+            names.append(by)
+        return tuple(dict.fromkeys(names))
+
+    def class_name(self) -> str | None:
+        return self.by
+
+    def write_data(self, table: Table, folder: Path, statistics: Statistics) -> ReleaseRecord:
+        """Write the image files, and the rows of each split beside them."""
+        splits = table_splits(table, statistics)
+        by = self._by(table.schema)
+        places = _Places(table, splits, by)
+        schema = self._schema(table.schema)
+        reader = ImageReader.of(table, self.layout)
+        there = [name for name in schema.names if name in table.schema.names]
+        extra = [name for name in (SPLIT, by) if name and name in table.schema.names]
+        writers = {name: MetadataFile(folder / name / f"metadata.{self.metadata}", schema) for name in splits.values()}
+        try:
+            for rows, images, digests in reader.batches([*there, *extra]):
+                files = [_write(folder, *place, data) for place, data in zip(places.of(rows), images, strict=True)]
+                released = released_rows(
+                    rows, schema, {FILE_NAME: pa.array(files, pa.string()), SHA256: pa.array(digests)}
+                )
+                for name, part, _ in by_split(released, [0] * len(files), split_values(rows), splits):
+                    writers[name].write(part)
+        finally:
+            for writer in writers.values():
+                writer.close()
+        written = [
+            ReleasedFile(path=f"{name}/metadata.{self.metadata}", split=name, rows=writers[name].rows)
+            for name in sorted(writers, key=split_order)
+        ]
+        return self.record(table, schema, written, splits, reader)
+
+    def _by(self, schema: pa.Schema) -> str | None:
+        return self.by or (LABEL if LABEL in schema.names else None)
+
+    def _schema(self, table: pa.Schema) -> pa.Schema:
+        names = [name for name in table.names if name not in (IMAGE, IMAGE_PATH, UID)]
+        fields = list(released_schema(table, [UID, *names], embedded=False, class_column=None))
+        fields = [pa.field(SHA256, pa.string()) if field.name == SHA256 else field for field in fields]
+        if SHA256 not in names:
+            fields.append(pa.field(SHA256, pa.string()))
+        if self.metadata == "csv":
+            fields = [field for field in fields if not pa.types.is_nested(field.type) and not _is_bytes(field.type)]
+        return pa.schema([pa.field(FILE_NAME, pa.string()), *fields])
+
+
+def _is_bytes(dtype: pa.DataType) -> bool:
+    return bool(pa.types.is_binary(dtype) or pa.types.is_large_binary(dtype) or pa.types.is_fixed_size_binary(dtype))
+
+
+class _Places:
+    """Where the image of each row goes: folder of the split, folder of the class, name without extension.
+
+    Holds every uid in memory, as names that would fall together must be known before the first is written.
+    """
+
+    def __init__(self, table: Table, splits: dict[str | None, str], by: str | None) -> None:
+        self.table, self.splits, self.by = table, splits, by
+        members: dict[Place, list[str]] = defaultdict(list)
+        for rows in table.batches([UID, *(name for name in (SPLIT, by) if name and name in table.schema.names)]):
+            for place, uid in zip(self._keys(rows), rows.strings(UID), strict=True):
+                members[place].append(str(uid))
+        # What else stands in the folder of a split; rows without a class go to a folder of their own.
+        taken = ("metadata.parquet", "metadata.csv", NO_CLASS)
+        classes = safe_names({value for _, value in members if value is not None}, taken=taken)
+        self.folders = {
+            (split, value): (splits[split], classes[value] if value is not None else NO_CLASS if by else "")
+            for split, value in members
+        }
+        self.stems = {place: safe_names(uids, image_stem) for place, uids in members.items()}
+
+    def of(self, rows: Rows) -> Iterator[tuple[str, str, str]]:
+        for place, uid in zip(self._keys(rows), rows.strings(UID), strict=True):
+            yield (*self.folders[place], self.stems[place][str(uid)])
+
+    def _keys(self, rows: Rows) -> Iterator[Place]:
+        values: list[str | None] = rows.strings(self.by) if self.by else [None] * len(rows)
+        return zip(split_values(rows), values, strict=True)
+
+
+def _write(folder: Path, split: str, class_folder: str, stem: str, data: bytes) -> str:
+    """Write one image file; returns its path below the folder of the split."""
+    place = f"{split}/{class_folder}" if class_folder else split
+    return write_image(folder, place, stem, data).removeprefix(f"{split}/")

@@ -1,0 +1,201 @@
+"""MapPool layout: rows of a web-scale pool with their URLs and vectors, in the columns in which MapPool was published.
+
+data/<split>-00000-of-00002.parquet    uid, url, text, original_width, original_height, sha256, l14_img, l14_txt,
+                                       clip_l14_similarity_score, and what `more` names; vectors float16
+
+Images are not contained: the card has the command lines that fetch and verify them.
+https://huggingface.co/datasets/sraimund/MapPool
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, ClassVar
+
+import pyarrow as pa
+from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator
+
+from poolwright.core.columns import HEIGHT, IMAGE, SHA256, TEXT, UID, URL, WIDTH, is_text, is_vector, vector_type
+from poolwright.core.errors import StepError, did_you_mean
+from poolwright.core.params import Column, Columns
+from poolwright.core.rows import Rows, vector_array
+from poolwright.core.table import Table
+from poolwright.release.card.markdown import fenced
+from poolwright.release.data.features import plain_field, require, with_features, with_meanings
+from poolwright.release.data.naming import split_order
+from poolwright.release.data.shards import Shards
+from poolwright.release.data.splits import by_split, split_values, table_splits, with_split
+from poolwright.release.layouts.layout import Layout
+from poolwright.release.record import ReleaseRecord
+from poolwright.release.statistics import Statistics
+
+MEANINGS = {
+    "uid": "Id of the row in the pool",
+    "url": "Where the image was found",
+    "text": "Caption of the image",
+    "original_width": "Width of the image when it was found, pixels",
+    "original_height": "Height of the image when it was found, pixels",
+    "sha256": "SHA-256 of the image file when it was found, hex",
+    "l14_img": "CLIP ViT-L/14 vector of the image",
+    "l14_txt": "CLIP ViT-L/14 vector of the caption",
+    "clip_l14_similarity_score": "Cosine of l14_img and l14_txt",
+}
+"""What the published columns mean, in their order."""
+
+_INSTEAD = {"original_width": WIDTH, "original_height": HEIGHT}
+"""What pools call some of them."""
+_VECTORS = ("l14_img", "l14_txt")
+_BATCH_ROWS = 8_192
+
+
+def _known(value: Any) -> Any:
+    for name in value if isinstance(value, Mapping) else ():
+        if name not in MEANINGS:
+            raise ValueError(f"'{name}' is no published column; {did_you_mean(str(name), MEANINGS)}")
+    return value
+
+
+Sources = Annotated[
+    dict[str, Column | None],
+    BeforeValidator(_known),
+    WithJsonSchema(
+        {
+            "type": "object",
+            "properties": {name: {"type": ["string", "null"]} for name in MEANINGS},
+            "additionalProperties": False,
+        }
+    ),
+]
+
+
+class MapPool(Layout):
+    """URLs, captions and vectors in Parquet shards, in the columns in which MapPool was published."""
+
+    layout: ClassVar[str] = "mappool"
+
+    columns: Sources = Field(
+        default_factory=dict,
+        description="column of the table by published column, where the names differ, such as {l14_img: clip}; null "
+        "leaves one out",
+    )
+    more: Columns | None = Field(default=None, description="further columns to release, such as decision, probability")
+    shard_bytes: Annotated[int, Field(ge=1_000)] = Field(
+        default=500_000_000, description="a shard is closed when it is larger than this"
+    )
+
+    @field_validator("columns")
+    @classmethod
+    def _uid_stays(cls, columns: dict[str, str | None]) -> dict[str, str | None]:
+        if columns.get(UID, UID) != UID:
+            raise ValueError("'uid' is the uid of the table; it cannot be another column or left out")
+        return columns
+
+    def sources(self, schema: pa.Schema) -> dict[str, str]:
+        """Column of the table by published column, in the published order.
+
+        Raises:
+            StepError: the table lacks one, or its type cannot be the published one.
+        """
+        found = {}
+        for name in MEANINGS:
+            usual = _INSTEAD.get(name, name) if name not in schema.names else name
+            column = self.columns.get(name, usual)
+            if column is not None:
+                _check(name, column, schema)
+                found[name] = column
+        return found
+
+    def needs(self, schema: pa.Schema) -> tuple[str, ...]:
+        """Columns that are read by name: the sources of the published ones, and `more`."""
+        sources = self.sources(schema)
+        for name in self.more or ():
+            require(name, schema, "'more'")
+            if name in sources or name == IMAGE:
+                raise StepError(f"'more' names '{name}', which this layout {'leaves out' if name == IMAGE else 'has'}")
+        return tuple(dict.fromkeys([*sources.values(), *(self.more or ())]))
+
+    def write_data(self, table: Table, folder: Any, statistics: Statistics) -> ReleaseRecord:
+        """Write the shards, split by split, rows in the order of the table."""
+        columns = {**self.sources(table.schema), **{name: name for name in self.more or ()}}
+        fields = [_field(name, table.schema.field(column)) for name, column in columns.items()]
+        schema = with_features(pa.schema(fields), None, ())
+        splits = table_splits(table, statistics)
+        shards = {name: Shards(folder, name, schema, self.shard_bytes, False) for name in splits.values()}
+        try:
+            for rows, values in _batches(table, columns, schema):
+                for name, part, sizes in by_split(rows, [0] * len(rows), values, splits):
+                    shards[name].add(part, sizes)
+            files = [file for name in sorted(shards, key=split_order) for file in shards[name].finish()]
+        finally:
+            for shard in shards.values():
+                shard.abandon()
+        return with_meanings(self.record(table, schema, files, splits, None), MEANINGS)
+
+    def loading(self, record: ReleaseRecord, table: Table) -> str:
+        """Rows by `load_dataset` or any reader of Parquet; images by URL."""
+        names = [column.name for column in record.columns]
+        lines = ["from datasets import load_dataset", "", 'dataset = load_dataset("path/or/name/of/this/folder")']
+        lines.append(f'row = dataset["{next(iter(record.splits))}"][0]')
+        if "l14_img" in names:
+            lines.append('row["l14_img"]  # unit length, float16')
+        words = [fenced("\n".join(lines), "python")]
+        words.append(f'Any reader of Parquet works too: `pyarrow.parquet.read_table("{record.files[0].path}")`.')
+        if URL in names:
+            words += ["## How to get the images", _fetching(names)]
+        return "\n\n".join(words)
+
+
+def _field(name: str, field: pa.Field) -> pa.Field:
+    """Vectors are released as float16, whatever the table has."""
+    dtype = vector_type(field.type.list_size) if name in _VECTORS else plain_field(field).type
+    return pa.field(name, dtype, metadata=field.metadata)
+
+
+def _batches(
+    table: Table, columns: Mapping[str, str], schema: pa.Schema
+) -> Iterator[tuple[pa.Table, list[str | None]]]:
+    for rows in table.batches(with_split(list(dict.fromkeys(columns.values())), table.schema), _BATCH_ROWS):
+        arrays = [_values(rows, columns[field.name], field) for field in schema]
+        yield pa.table(arrays, schema=schema), split_values(rows)
+
+
+def _values(rows: Rows, column: str, field: pa.Field) -> pa.Array:
+    values = rows.column(column)
+    if values.type == field.type:
+        return values
+    return vector_array(rows.vectors(column).astype("float16")) if is_vector(field.type) else values.cast(field.type)
+
+
+def _check(name: str, column: str, schema: pa.Schema) -> None:
+    if column not in schema.names:
+        raise StepError(
+            f"the published column '{name}' is made from '{column}', which the table has not; "
+            f"{did_you_mean(column, schema.names)} Name another one by `columns: {{{name}: COLUMN}}`, or leave it out "
+            f"by `columns: {{{name}: null}}`"
+        )
+    dtype = schema.field(column).type
+    if name in _VECTORS:
+        fits = is_vector(dtype)
+    elif name in _INSTEAD:
+        fits = pa.types.is_integer(dtype)
+    else:
+        fits = pa.types.is_floating(dtype) if name == "clip_l14_similarity_score" else is_text(dtype)
+    if not fits:
+        raise StepError(f"the published column '{name}' cannot be made from '{column}', which has type {dtype}")
+
+
+def _fetching(names: list[str]) -> str:
+    """Command lines that fetch the images as they are, and verify them where their hashes are known."""
+    carried = ", ".join(f'"{name}"' for name in (UID,) if name in names)
+    lines = [
+        "img2dataset --url_list data --input_format parquet --output_folder images --output_format webdataset",
+        f"--url_col {URL}" + (f" --caption_col {TEXT}" if TEXT in names else ""),
+        f"--save_additional_columns '[{carried}]' --disable_all_reencoding True",
+        "--compute_hash sha256" + (""" --verify_hash '["sha256","sha256"]'""" if SHA256 in names else ""),
+    ]
+    own = "poolwright rebuild . images      # as above, guarded, with what was recovered and what is lost"
+    words = "Images are named by URL. With [img2dataset](https://github.com/rom1504/img2dataset), not resized"
+    words += ", and with their hashes verified:" if SHA256 in names else ":"
+    command = fenced(" \\\n  ".join(lines), "sh")
+    or_own = "Or with poolwright, which refuses private addresses and counts every loss:"
+    return "\n\n".join([words, command, or_own, fenced(own, "sh")])

@@ -1,0 +1,166 @@
+"""Domains and classes of a table, and the folders and lists that their rows go to."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+
+from poolwright.core.columns import SPLIT, UID
+from poolwright.core.errors import ReleaseError
+from poolwright.core.rows import Rows
+from poolwright.core.table import Table
+from poolwright.release.data.image_files import image_stem
+from poolwright.release.data.naming import safe_names, split_order, unspaced
+
+MOST_DOMAINS = 1_000
+_SPACES = re.compile(r"\s+")
+# What else stands in the folder of such a release.
+_TAKEN = """data figures lineage metadata states ATTRIBUTION.csv README.md SHA256SUMS class_names.txt croissant.json
+domain_by_class.csv domains.txt recipe.yaml release.json statistics.json table.json""".split()  # noqa: SIM905
+
+Kind = tuple[str, int | None]
+"""A class: its name, and the integer that tells it from others of the name."""
+Place = tuple[str, Kind]
+"""Domain and class of a row."""
+
+
+class Places:
+    """Where the rows of a table belong, looked up before anything is written.
+
+    Holds every uid in memory where images are copied: names that would fall together must be known before.
+
+    Args:
+        table: a finished table.
+        splits: name of each split by the value of the column `split`.
+        domain, by, index: columns of the domain, of the class name, and of the integer that tells classes apart.
+        paths: column of the paths that the lists hold; None where images are copied to places of their own.
+
+    Attributes:
+        domains: folder of each domain, in order of the domains.
+        class_ids: index of each class, in order of the names.
+        classes: name of each class by index; those of one name have their integer behind it.
+
+    Raises:
+        ReleaseError: a row has no domain, no class or no path, or two lists would have one name.
+    """
+
+    def __init__(
+        self,
+        table: Table,
+        splits: Mapping[str | None, str],
+        domain: str,
+        by: str,
+        index: str | None,
+        paths: str | None,
+    ) -> None:
+        self.domain, self.by, self.index = domain, by, index
+        self.splits = sorted(splits.values(), key=split_order)
+        members: dict[Place, list[str]] = defaultdict(list)
+        for rows in table.batches(list(dict.fromkeys([UID, *(name for name in (domain, by, index, paths) if name)]))):
+            self._check(table.name, rows, paths)
+            for place, uid in zip(self.of(rows), rows.strings(UID), strict=True):
+                uids = members[place]
+                if paths is None:
+                    uids.append(str(uid))
+        self.domains = _domain_folders(table.name, domain, {place[0] for place in members})
+        kinds = sorted({place[1] for place in members}, key=lambda kind: (kind[0], kind[1] or 0))
+        self._check_names(table.name, kinds)
+        self.class_ids = {kind: number for number, kind in enumerate(kinds)}
+        self.classes = shown_names(kinds)
+        folders = safe_names(self.classes, folder_words)
+        self._folders = {kind: folders[name] for kind, name in zip(kinds, self.classes, strict=True)}
+        self._stems = {place: safe_names(uids, file_stem) for place, uids in members.items()}
+        self._check_lists(table.name)
+
+    def of(self, rows: Rows) -> Iterator[Place]:
+        """Domain and class of each row."""
+        numbers = rows.column(self.index).to_pylist() if self.index else [None] * len(rows)
+        for domain, name, number in zip(rows.strings(self.domain), rows.strings(self.by), numbers, strict=True):
+            yield str(domain), (str(name), number)
+
+    def files(self, rows: Rows, there: list[Place]) -> Iterator[tuple[str, str]]:
+        """Folder and name without extension of the image of each row."""
+        for place, uid in zip(there, rows.strings(UID), strict=True):
+            yield f"{self.domains[place[0]]}/{self._folders[place[1]]}", self._stems[place][str(uid)]
+
+    def lists(self) -> Iterator[tuple[str, str]]:
+        """Every pair of domain and split name."""
+        return ((domain, split) for domain in self.domains for split in self.splits)
+
+    def list_name(self, domain: str, split: str) -> str:
+        return list_name(self.domains[domain], split)
+
+    def domains_by_folder(self) -> dict[str, str]:
+        return {folder: domain for domain, folder in self.domains.items()}
+
+    def _check(self, table: str, rows: Rows, paths: str | None) -> None:
+        for name, what in ((self.domain, "domain"), (self.by, "class"), (self.index, "class index"), (paths, "path")):
+            if name and rows.table.column(name).null_count:
+                at = rows.strings(name).index(None)
+                raise ReleaseError(
+                    f"table '{table}': the row of uid {rows.strings(UID)[at]!r} has no {what}, as '{name}' is null; "
+                    f"drop such rows by a step: `where: {name} is not null`"
+                )
+        for at, path in enumerate(rows.strings(paths) if paths else ()):
+            if path and not _SPACES.search(path):
+                continue
+            raise ReleaseError(
+                f"table '{table}': the path {path!r} of uid {rows.strings(UID)[at]!r} "
+                f"{'has white space' if path else 'is empty'}, and loaders of DomainNet split a line there; "
+                "`images: copy` gives the files new names"
+            )
+
+    def _check_names(self, table: str, kinds: list[Kind]) -> None:
+        names: dict[int, str] = {}
+        for name, number in kinds:
+            if number is not None and names.setdefault(number, name) != name:
+                raise ReleaseError(
+                    f"table '{table}': class {number} of '{self.index}' has two names in '{self.by}', "
+                    f"{names[number]!r} and {name!r}; 'index' must name a column that numbers the classes"
+                )
+
+    def _check_lists(self, table: str) -> None:
+        names = [self.list_name(domain, split).casefold() for domain, split in self.lists()]
+        taken = {*(name.casefold() for name in _TAKEN), *(folder.casefold() for folder in self.domains.values())}
+        wrong = [name for name, count in Counter(names).items() if count > 1 or name in taken]
+        if wrong:
+            raise ReleaseError(
+                f"table '{table}': the list '{wrong[0]}' would have the name of another file; "
+                f"rename a value of '{self.domain}' or '{SPLIT}' by `derive`"
+            )
+
+
+def list_name(folder: str, split: str) -> str:
+    """Name of the list of a domain's rows in a split."""
+    return f"{folder}_{split}.txt"
+
+
+def folder_words(text: str) -> str:
+    """The text as DomainNet names folders: lower case, '_' for white space."""
+    return unspaced(text).lower()
+
+
+def shown_names(kinds: list[Kind]) -> tuple[str, ...]:
+    """A name on one line for each class, no two equal: those of one name have their integer behind it."""
+    plain = [" ".join(name.split()) for name, _ in kinds]
+    counts = Counter(plain)
+    return tuple(
+        name if counts[name] == 1 else f"{name} ({at if number is None else number})"
+        for at, (name, (_, number)) in enumerate(zip(plain, kinds, strict=True))
+    )
+
+
+def _domain_folders(table: str, column: str, domains: set[str]) -> dict[str, str]:
+    if len(domains) > MOST_DOMAINS:
+        raise ReleaseError(
+            f"table '{table}': '{column}' has {len(domains):,} values, and a dataset has {MOST_DOMAINS:,} domains at "
+            "most; is it the column you mean?"
+        )
+    folders = safe_names(domains, folder_words, _TAKEN)
+    return {domain: folders[domain] for domain in sorted(domains)}
+
+
+def file_stem(uid: str) -> str:
+    """What an image file is called, by the uid of its row."""
+    return _SPACES.sub("_", image_stem(uid))

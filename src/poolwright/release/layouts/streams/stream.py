@@ -1,0 +1,161 @@
+"""Stream: the rows of a table by time bucket and class, in the order in which layouts of streams list them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from poolwright.core.columns import UID
+from poolwright.core.errors import ReleaseError
+from poolwright.core.rows import Rows
+from poolwright.core.table import Table
+from poolwright.core.wording import natural_order
+from poolwright.release.data.naming import safe_names, unspaced
+from poolwright.release.layouts.shared.domains import file_stem, shown_names
+
+MOST_BUCKETS = 1_000
+SIDES = ("train", "test")
+IMAGES = "labeled_images"
+
+Numbers = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Stream:
+    """The rows of a table of n rows by bucket and class.
+
+    They are listed bucket by bucket, in a bucket class by class, in a class as in the table.
+
+    Attributes:
+        buckets: folder of each bucket by its value, in order: by number where there are numbers in it.
+        classes: name of each class by index, in the order of the alphabet.
+        class_folders: folder of each class by index.
+        bucket_of, class_of: of each row of the table, as index: int64 (n,).
+        place: where each row of the table is listed: int64 (n,), from 0.
+        sides: side of each row of the table, as index into SIDES, by column of a split: int64 (n,).
+        stems: what the image file of each row of the table is called, without extension.
+    """
+
+    buckets: dict[str, str]
+    classes: tuple[str, ...]
+    class_folders: tuple[str, ...]
+    bucket_of: Numbers
+    class_of: Numbers
+    place: Numbers
+    sides: dict[str, Numbers]
+    stems: list[str]
+
+    @classmethod
+    def of(cls, table: Table, bucket: str, by: str, splits: Sequence[str]) -> Stream:
+        """Read what places the rows of a table. Holds every uid in memory.
+
+        Raises:
+            ReleaseError: a row has no bucket, no class, or is on neither side of a split.
+        """
+        names = list(dict.fromkeys([UID, bucket, by, *splits]))
+        rows = Rows(table.read(names))
+        for column, what in ((bucket, "bucket"), (by, "class")):
+            _check_there(table.name, rows, column, what)
+        buckets, bucket_of = _coded(rows.strings(bucket))
+        kinds, class_of = _coded(rows.strings(by), plainly=True)
+        sides = {name: _sides(table.name, rows, name) for name in splits}
+        order = np.lexsort((class_of, bucket_of))
+        place = np.empty(len(rows), np.int64)
+        place[order] = np.arange(len(rows))
+        classes = shown_names([(name, None) for name in kinds])
+        folders = safe_names(classes, unspaced)
+        return cls(
+            buckets=bucket_folders(table.name, bucket, buckets),
+            classes=classes,
+            class_folders=tuple(folders[name] for name in classes),
+            bucket_of=bucket_of,
+            class_of=class_of,
+            place=place,
+            sides=sides,
+            stems=_stems(rows.strings(UID), bucket_of * len(classes) + class_of),
+        )
+
+    def __len__(self) -> int:
+        return len(self.place)
+
+    def listed(self, bucket: int) -> Numbers:
+        """Rows of a bucket as they are listed: row numbers of the table."""
+        rows = np.flatnonzero(self.bucket_of == bucket)
+        return np.asarray(rows[np.argsort(self.place[rows])])
+
+    @cached_property
+    def folders(self) -> tuple[str, ...]:
+        """Folder of each bucket by index."""
+        return tuple(self.buckets.values())
+
+    def image_folder(self, row: int) -> str:
+        """Folder of the image of a row, below the release."""
+        return f"{IMAGES}/{self.folders[self.bucket_of[row]]}/{self.class_folders[self.class_of[row]]}"
+
+
+def bucket_folders(table: str, column: str, values: Sequence[str]) -> dict[str, str]:
+    """A folder for each bucket, in order.
+
+    Raises:
+        ReleaseError: there are too many buckets.
+    """
+    if len(values) > MOST_BUCKETS:
+        raise ReleaseError(
+            f"table '{table}': '{column}' has {len(values):,} values, and a stream has {MOST_BUCKETS:,} buckets at "
+            "most; is it the column you mean?"
+        )
+    folders = safe_names(values, unspaced)
+    return {value: folders[value] for value in sorted(values, key=natural_order)}
+
+
+def write_names(folder: Path, name: str, names: Sequence[str]) -> None:
+    """Write names, one a line. No line end follows the last: readers of CLEAR split the text at line ends."""
+    (folder / name).write_text("\n".join(names), encoding="utf-8", newline="\n")
+
+
+def _check_there(table: str, rows: Rows, column: str, what: str) -> None:
+    if rows.table.column(column).null_count:
+        at = rows.strings(column).index(None)
+        raise ReleaseError(
+            f"table '{table}': the row of uid {rows.strings(UID)[at]!r} has no {what}, as '{column}' is null; "
+            f"drop such rows by a step: `where: {column} is not null`"
+        )
+
+
+def _coded(values: Sequence[str | None], plainly: bool = False) -> tuple[list[str], Numbers]:
+    """The values there are, sorted, and the index of each row's among them."""
+    coded = pa.array(values, pa.string()).dictionary_encode()
+    there: list[str] = coded.dictionary.to_pylist()
+    ordered = sorted(there) if plainly else sorted(there, key=natural_order)
+    number = {value: place for place, value in enumerate(ordered)}
+    places = np.array([number[value] for value in there], np.int64)
+    return ordered, places[coded.indices.to_numpy()]
+
+
+def _sides(table: str, rows: Rows, column: str) -> Numbers:
+    _check_there(table, rows, column, "side")
+    side = pc.index_in(pa.array(rows.strings(column), pa.string()), value_set=pa.array(SIDES))
+    if side.null_count:
+        at = pc.index(side.is_null(), True).as_py()
+        raise ReleaseError(
+            f"table '{table}': '{column}' is {rows.strings(column)[at]!r} for uid {rows.strings(UID)[at]!r}; layouts "
+            f"of streams know the splits {' and '.join(SIDES)}. `splits` names other columns, [] none"
+        )
+    return np.asarray(side.to_numpy().astype(np.int64))
+
+
+def _stems(uids: Sequence[str | None], cells: Numbers) -> list[str]:
+    """A name for each row, unlike the others of its bucket and class."""
+    members: dict[int, list[str]] = defaultdict(list)
+    for cell, uid in zip(cells.tolist(), uids, strict=True):
+        members[cell].append(str(uid))
+    named = {cell: safe_names(inside, file_stem) for cell, inside in members.items()}
+    return [named[cell][str(uid)] for cell, uid in zip(cells.tolist(), uids, strict=True)]

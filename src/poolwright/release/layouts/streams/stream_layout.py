@@ -1,0 +1,292 @@
+"""What the layouts of streams share: rows by time bucket and class, images, lists, tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated, Any, Literal, Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import BeforeValidator, Field, WithJsonSchema
+
+from poolwright.core.columns import IMAGE, IMAGE_PATH, LABEL, SHA256, SPLIT, UID, is_text, is_vector
+from poolwright.core.errors import MissingExtra, ReleaseError, StepError
+from poolwright.core.params import Column, Share
+from poolwright.core.rows import Rows
+from poolwright.core.table import Table
+from poolwright.core.wording import natural_order
+from poolwright.release.card.markdown import fenced
+from poolwright.release.data.features import (
+    CLASS_ID,
+    FILE_NAME,
+    plain_field,
+    require,
+    require_folders,
+    with_features,
+    with_meanings,
+)
+from poolwright.release.data.image_files import MetadataFile, released_rows, write_image
+from poolwright.release.data.images import ImageReader, image_columns
+from poolwright.release.data.naming import safe_name, split_names, unspaced
+from poolwright.release.layouts.layout import Layout
+from poolwright.release.layouts.streams.stream import IMAGES, Stream, write_names
+from poolwright.release.layouts.streams.tensors import Features, ordered_features
+from poolwright.release.layouts.streams.training_folder import write_training_folder
+from poolwright.release.record import OtherFile, ReleasedFile, ReleaseRecord
+from poolwright.release.statistics import Statistics
+
+CLASS_NAMES = "class_names.txt"
+_BATCH_ROWS = 8_192
+
+
+def _as_mapping(value: Any) -> Any:
+    if isinstance(value, str):
+        return {value: value}
+    if isinstance(value, list | tuple):
+        return {name: name for name in value}
+    return value
+
+
+FeatureColumns = Annotated[
+    dict[str, Column],
+    BeforeValidator(_as_mapping),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string"},
+                {"type": "array", "items": {"type": "string"}},
+                {"type": "object", "additionalProperties": {"type": "string"}},
+            ]
+        }
+    ),
+]
+Splits = Annotated[
+    tuple[Column, ...],
+    BeforeValidator(lambda value: (value,) if isinstance(value, str) else value),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
+]
+
+
+class Beside(Protocol):
+    """What a layout writes of each row beside images, lists and tensors."""
+
+    def add(self, rows: Rows, start: int, files: Sequence[str]) -> None:
+        """Take rows, the first of which has number `start` in the table, and the paths of their images."""
+
+    def finish(self, features: Features) -> list[OtherFile]:
+        """End what was written."""
+
+
+class StreamLayout(Layout):
+    """Base of the layouts of streams: classes in time buckets, with several splits of each bucket."""
+
+    domain: Column = Field(default="bucket", description="column of the time buckets")
+    by: Column = Field(default=LABEL, description="column of the class names")
+    splits: Splits | None = Field(
+        default=None,
+        description="columns with the values train and test, one a split; default split_0, split_1 ... as `split` "
+        "gives them by `seeds`, else split",
+    )
+    testset_ratio: Share = Field(default=0.3, description="share of test rows; it names the folder of the splits")
+    features: FeatureColumns | None = Field(
+        default=None,
+        description="columns of vectors to release as tensors, by the name of their encoder, such as {moco_b0: moco}; "
+        "default all, [] none (needs torch)",
+    )
+    images: Literal["copy", "none"] = Field(
+        default="copy", description="copy the image files, or list their image_path alone, for those who have them"
+    )
+
+    def needs(self, schema: pa.Schema) -> tuple[str, ...]:
+        """Columns that are read by name: uid, bucket, class, splits, features, and where the images are."""
+        require_folders(self.layout, self.domain, self.by, schema)
+        split = self.split_columns(schema)
+        for name in split:
+            require(name, schema, "'splits'")
+            if not is_text(schema.field(name).type):
+                raise StepError(f"'splits' names '{name}', which has type {schema.field(name).type}; it is a text")
+        vectors = self.feature_columns(schema).values()
+        for name in vectors:
+            require(name, schema, "'features'")
+            if not is_vector(schema.field(name).type):
+                kind = schema.field(name).type
+                raise StepError(f"'features' names '{name}', which has type {kind}; features are vectors")
+        wanted = [UID, self.domain, self.by, *split, *vectors, *self._image_columns(schema)]
+        return tuple(dict.fromkeys(wanted))
+
+    def check(self, schema: pa.Schema) -> None:
+        """As other layouts; features need torch."""
+        super().check(schema)
+        if self.feature_columns(schema) and find_spec("torch") is None:
+            raise MissingExtra("torch", f"features as tensors in layout '{self.layout}' (features: [] leaves them out)")
+
+    def class_name(self) -> str | None:
+        return self.by
+
+    def split_columns(self, schema: pa.Schema) -> tuple[str, ...]:
+        """The columns of the splits."""
+        return split_columns(schema.names, self.splits)
+
+    def feature_columns(self, schema: pa.Schema) -> dict[str, str]:
+        """Column of each of the features, by the name of their folder."""
+        if self.features is not None:
+            return {safe_name(unspaced(name)): column for name, column in self.features.items()}
+        return {safe_name(unspaced(field.name)): field.name for field in schema if is_vector(field.type)}
+
+    def beside(self, table: Table, folder: Path, stream: Stream) -> Beside | None:
+        """What else this layout writes of each row."""
+        return None
+
+    def write_data(self, table: Table, folder: Path, statistics: Statistics) -> ReleaseRecord:
+        """Write images, lists and tensors, and the rows of each bucket."""
+        stream = Stream.of(table, self.domain, self.by, self.split_columns(table.schema))
+        schema = with_features(self._schema(table.schema), CLASS_ID, stream.classes)
+        reader = ImageReader.of(table, self.layout) if self.images == "copy" else None
+        beside = self.beside(table, folder, stream)
+        write_names(folder, CLASS_NAMES, stream.classes)
+        others = [OtherFile(path=CLASS_NAMES, type="text/plain", words="Names of the classes by index, one a line")]
+        files = self._write_rows(table, folder, stream, schema, reader, beside)
+        with ordered_features(table, stream, self.feature_columns(table.schema), folder) as features:
+            others += write_training_folder(folder, stream, files, self.testset_ratio, features)
+            others += beside.finish(features) if beside else []
+        names = list(self._names(stream).values())
+        parts = [
+            ReleasedFile(path=f"metadata/{bucket}.parquet", split=name, rows=_sort(folder, stream, number, bucket))
+            for number, (bucket, name) in enumerate(zip(stream.folders, names, strict=True))
+        ]
+        record = self.record(table, schema, parts, {name: name for name in names}, reader, stream.classes, CLASS_ID)
+        folders = {f"{IMAGES}/{bucket}": value for value, bucket in stream.buckets.items()}
+        record = record.model_copy(update={"domains": folders, "others": tuple(others)})
+        return with_meanings(record, _meanings(self.images))
+
+    def loading(self, record: ReleaseRecord, table: Table) -> str:
+        """The lists, and what reads them."""
+        bucket = next(iter(record.domains)).removeprefix(f"{IMAGES}/")
+        where = "this folder" if self.images == "copy" else "your folder of images: the release has none"
+        lines = [
+            f'for line in open("training_folder/filelists/{bucket}/all.txt", encoding="utf-8"):',
+            f"    path, index = line.split()  # path below {where}",
+            "",
+            'names = open("class_names.txt", encoding="utf-8").read().split("\\n")  # names[int(index)]',
+        ]
+        name = next(iter(self.feature_columns(table.schema)), None)
+        if name:
+            path = f"training_folder/features/{name}/{bucket}/all.pth"
+            lines += ["", "import torch", "", f'vectors, indices = torch.load("{path}")  # in the order of all.txt']
+        words = "`training_folder` has what Avalanche makes benchmarks of: lists of paths and class indices as in "
+        words += "Caffe, and tensors. Its CLEAR benchmark reads this folder as `clear10_neurips2021`."
+        rows = f'load_dataset("path/or/name/of/this/folder", split="{next(iter(record.splits))}")'
+        more = f"`metadata/` has all columns of the rows, in the order of the lists; `{rows}` of `datasets` reads it."
+        return "\n\n".join([words, fenced("\n".join(lines), "python"), more])
+
+    def _names(self, stream: Stream) -> dict[str | None, str]:
+        """A split name for each bucket: what `load_dataset` calls its rows."""
+        return split_names([f"{self.domain}_{value}" for value in stream.buckets])
+
+    def _image_columns(self, schema: pa.Schema) -> tuple[str, ...]:
+        if self.images == "copy":
+            return image_columns(schema, self.layout)
+        require(IMAGE_PATH, schema, "'images: none'")
+        if not is_text(schema.field(IMAGE_PATH).type):
+            raise StepError(f"'image_path' has type {schema.field(IMAGE_PATH).type}; the lists hold its text")
+        return (IMAGE_PATH,)
+
+    def _schema(self, table: pa.Schema) -> pa.Schema:
+        gone = {UID, IMAGE, IMAGE_PATH, *self.feature_columns(table).values()}
+        fields = [plain_field(table.field(name)) for name in table.names if name not in gone]
+        if self.images == "copy":
+            hashed = pa.field(SHA256, pa.string())
+            fields = [hashed if field.name == SHA256 else field for field in fields]
+            fields += [hashed] if SHA256 not in table.names else []
+        front = [pa.field(FILE_NAME, pa.string()), plain_field(table.field(UID)), pa.field(CLASS_ID, pa.int64())]
+        return pa.schema([*front, *fields])
+
+    def _write_rows(
+        self,
+        table: Table,
+        folder: Path,
+        stream: Stream,
+        schema: pa.Schema,
+        reader: ImageReader | None,
+        beside: Beside | None,
+    ) -> list[str]:
+        """Write images and metadata in the order of the table; returns the path of each row's image."""
+        files: list[str] = []
+        writers = [MetadataFile(folder / _unsorted(bucket), schema) for bucket in stream.folders]
+        try:
+            for rows, given in self._batches(table, folder, stream, reader):
+                start, here = len(files), given[FILE_NAME].to_pylist()
+                files += here
+                buckets = stream.bucket_of[start : len(files)]
+                kinds = pa.array(stream.class_of[start : len(files)])
+                released = released_rows(rows, schema, {**given, CLASS_ID: kinds})
+                for bucket in np.unique(buckets).tolist():
+                    writers[bucket].write(released.take(pa.array(np.flatnonzero(buckets == bucket))))
+                if beside:
+                    beside.add(rows, start, here)
+        finally:
+            for writer in writers:
+                writer.close()
+        return files
+
+    def _batches(
+        self, table: Table, folder: Path, stream: Stream, reader: ImageReader | None
+    ) -> Iterator[tuple[Rows, Mapping[str, pa.Array]]]:
+        """Rows but for their vectors, with the columns that are given."""
+        gone = {IMAGE, *self.feature_columns(table.schema).values()}
+        wanted = [name for name in table.schema.names if name not in gone]
+        if reader is None:
+            for rows in table.batches(wanted, _BATCH_ROWS):
+                _check_paths(table.name, rows)
+                yield rows, {FILE_NAME: rows.column(IMAGE_PATH).cast(pa.string())}
+            return
+        at = 0
+        for rows, images, digests in reader.batches(wanted):
+            numbers = range(at, at + len(rows))
+            files = [
+                write_image(folder, stream.image_folder(row), stream.stems[row], data)
+                for row, data in zip(numbers, images, strict=True)
+            ]
+            at += len(rows)
+            yield rows, {FILE_NAME: pa.array(files, pa.string()), SHA256: pa.array(digests, pa.string())}
+
+
+def split_columns(there: Sequence[str], named: Sequence[str] | None) -> tuple[str, ...]:
+    """The columns of the splits: those named, else split_0, split_1 ... or split, as far as they are there."""
+    if named is not None:
+        return tuple(named)
+    drawn = [name for name in there if name.startswith(f"{SPLIT}_") and name[len(SPLIT) + 1 :].isdecimal()]
+    return tuple(sorted(drawn, key=natural_order)) or ((SPLIT,) if SPLIT in there else ())
+
+
+def _unsorted(bucket: str) -> str:
+    return f"metadata/{bucket}.unsorted.parquet"
+
+
+def _sort(folder: Path, stream: Stream, number: int, bucket: str) -> int:
+    """Put the metadata of a bucket into the order of the lists; returns its rows."""
+    source = folder / _unsorted(bucket)
+    rows = pq.read_table(source)
+    source.unlink()
+    found = np.flatnonzero(stream.bucket_of == number)
+    writer = MetadataFile(folder / f"metadata/{bucket}.parquet", rows.schema)
+    writer.write(rows.take(pa.array(np.argsort(stream.place[found]))))
+    writer.close()
+    return writer.rows
+
+
+def _check_paths(table: str, rows: Rows) -> None:
+    for uid, path in zip(rows.strings(UID), rows.strings(IMAGE_PATH), strict=True):
+        if not path or path != unspaced(path):
+            raise ReleaseError(
+                f"table '{table}': the path {path!r} of uid {uid!r} {'has white space' if path else 'is empty'}, and "
+                "readers of the lists split a line there; `images: copy` gives the files new names"
+            )
+
+
+def _meanings(images: str) -> dict[str, str]:
+    where = "below the folder of the release" if images == "copy" else "below a folder of images that the user has"
+    return {FILE_NAME: f"The image file, {where}", CLASS_ID: "Class of the row, as index into the class names"}

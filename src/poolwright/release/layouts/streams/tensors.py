@@ -1,0 +1,84 @@
+"""Features of a stream as torch tensors, in files that `torch.load(weights_only=True)` reads."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from poolwright.core.rows import Rows
+from poolwright.core.table import Table
+from poolwright.release.layouts.streams.stream import Stream
+
+
+class Features:
+    """Vectors of a table in the order of its stream, float32, on disk: one bucket at a time lies in memory.
+
+    Args:
+        stream: places the rows.
+        vectors: (n, d) by the name of their encoder, in the order of the stream.
+    """
+
+    def __init__(self, stream: Stream, vectors: Mapping[str, np.ndarray]) -> None:
+        self._stream, self._vectors = stream, vectors
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self._vectors)
+
+    def save_pair(self, path: Path, name: str, bucket: int) -> None:
+        """Write (tensor (n, d), list of n class indices) of the rows of a bucket."""
+        import torch
+
+        rows = self._stream.listed(bucket)
+        tensor = torch.from_numpy(self._of(name, rows))
+        _save(path, (tensor, self._stream.class_of[rows].tolist()))
+
+    def save_mapping(self, path: Path, name: str, rows: np.ndarray, keys: list[str]) -> None:
+        """Write {key: tensor (d,)} of some rows of the table, given as they are listed."""
+        import torch
+
+        _save(path, dict(zip(keys, torch.from_numpy(self._of(name, rows)), strict=True)))
+
+    def _of(self, name: str, rows: np.ndarray) -> np.ndarray:
+        return np.array(self._vectors[name][self._stream.place[rows]])
+
+
+@contextmanager
+def ordered_features(table: Table, stream: Stream, columns: Mapping[str, str], near: Path) -> Iterator[Features]:
+    """The vectors of some columns of a table, by name, ordered as the stream is.
+
+    Args:
+        near: folder beside which they are kept meanwhile.
+    """
+    with TemporaryDirectory(dir=near.parent, prefix=f".{near.name}-") as scratch:
+        vectors: dict[str, Any] = {}
+        for place, (name, column) in enumerate(columns.items()):
+            shape = (len(stream), table.schema.field(column).type.list_size)
+            vectors[name] = np.lib.format.open_memmap(Path(scratch) / f"{place}.npy", "w+", np.float32, shape)
+        start = 0
+        for rows in table.batches(list(dict.fromkeys(columns.values()))) if columns else ():
+            _put(vectors, columns, rows, stream.place[start : start + len(rows)])
+            start += len(rows)
+        yield Features(stream, vectors)
+        vectors.clear()  # Windows removes no file that is mapped
+
+
+def _put(vectors: Mapping[str, np.ndarray], columns: Mapping[str, str], rows: Rows, places: np.ndarray) -> None:
+    for name, column in columns.items():
+        vectors[name][places] = rows.vectors(column)
+
+
+def _save(path: Path, value: object) -> None:
+    import torch
+
+    # Through memory, as torch writes the name of the file into it.
+    out = io.BytesIO()
+    torch.save(value, out)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(out.getvalue())

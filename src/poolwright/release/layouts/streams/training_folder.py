@@ -1,0 +1,102 @@
+"""The training folder of a stream: lists and tensors from which Avalanche makes benchmarks.
+
+training_folder/bucket_indices.json                              ["1", "2", ...]: the buckets, in order
+training_folder/filelists/<bucket>/all.txt                       lines `path class_index`, as in Caffe
+training_folder/testset_ratio_0.3/split_0/<bucket>/train.txt     the lines of one side; test.txt likewise
+training_folder/testset_ratio_0.3/split_0/<bucket>/train_indices.json    their line numbers in all.txt, from 0
+training_folder/features/<name>/<bucket>/all.pth                 (tensor (n, d), list of n class indices), as in all.txt
+
+Form of https://github.com/linzhiqiu/continual-learning, prepare_training_folder.py; Avalanche reads it as
+`CLEAR(data_name="clear10_neurips2021")`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from poolwright.core.errors import ReleaseError
+from poolwright.release.layouts.streams.stream import SIDES, Stream
+from poolwright.release.layouts.streams.tensors import Features
+from poolwright.release.record import OtherFile
+
+FOLDER = "training_folder"
+BUCKETS = f"{FOLDER}/bucket_indices.json"
+_TOLERANCE = 0.05
+"""How far the share of test rows may be from the one that names the folder."""
+
+
+def list_path(bucket: str) -> str:
+    """The list of all rows of a bucket."""
+    return f"{FOLDER}/filelists/{bucket}/all.txt"
+
+
+def split_path(ratio: float, split: int, bucket: str) -> str:
+    """The folder of one split of a bucket."""
+    return f"{FOLDER}/testset_ratio_{ratio:g}/split_{split}/{bucket}"
+
+
+def tensors_path(name: str, bucket: str) -> str:
+    """The features of a bucket, by the name of their encoder."""
+    return f"{FOLDER}/features/{name}/{bucket}/all.pth"
+
+
+def write_training_folder(
+    folder: Path, stream: Stream, files: Sequence[str], ratio: float, features: Features
+) -> list[OtherFile]:
+    """Write the training folder.
+
+    Args:
+        folder: of the release.
+        files: path of the image of each row of the table.
+        ratio: share of test rows, which names a folder.
+
+    Raises:
+        ReleaseError: a split has quite another share of test rows.
+    """
+    for column, side in stream.sides.items():
+        _check_ratio(column, float(side.mean()) if len(side) else ratio, ratio)
+    _write_json(folder / BUCKETS, list(stream.buckets))
+    written = [OtherFile(path=BUCKETS, type="application/json", words="The buckets, in order")]
+    for number, bucket in enumerate(stream.folders):
+        rows = stream.listed(number)
+        lines = [f"{files[row]} {stream.class_of[row]}" for row in rows.tolist()]
+        _write_lines(folder / list_path(bucket), lines)
+        words = f"{len(lines):,} lines of path and class index"
+        written.append(OtherFile(path=list_path(bucket), type="text/plain", words=words))
+        for split, side in enumerate(stream.sides.values()):
+            _write_sides(folder / split_path(ratio, split, bucket), lines, side[rows])
+        for name in features.names:
+            path = tensors_path(name, bucket)
+            features.save_pair(folder / path, name, number)
+            words = f"Features {name} of {len(lines):,} rows, and their classes, as torch tensors"
+            written.append(OtherFile(path=path, type="application/octet-stream", words=words))
+    return written
+
+
+def _write_sides(folder: Path, lines: Sequence[str], side: np.ndarray) -> None:
+    for number, name in enumerate(SIDES):
+        places = np.flatnonzero(side == number).tolist()
+        _write_lines(folder / f"{name}.txt", [lines[place] for place in places])
+        _write_json(folder / f"{name}_indices.json", places)
+
+
+def _check_ratio(column: str, share: float, ratio: float) -> None:
+    if abs(share - ratio) > _TOLERANCE:
+        raise ReleaseError(
+            f"{share:.1%} of the rows are 'test' in '{column}', and the folder would be called "
+            f"testset_ratio_{ratio:g}; say `testset_ratio: {share:.2g}`"
+        )
+
+
+def _write_lines(path: Path, lines: Sequence[str]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8", newline="\n")
+
+
+def _write_json(path: Path, value: object) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(value), encoding="utf-8", newline="\n")

@@ -1,0 +1,287 @@
+"""Flow: the rows of one unit, through the steps, batch by batch. What workers do."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from poolwright.core.columns import UID
+from poolwright.core.errors import PoolwrightError
+from poolwright.core.rows import Rows
+from poolwright.core.state import State
+from poolwright.run.plan import StepPlan, TablePlan, wrong_step
+from poolwright.run.source import Unit
+from poolwright.run.timing import READ, Spent
+
+ADMIT = "00-admit"
+BATCH_ROWS = 65_536
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some consecutive rows of one part, after some steps.
+
+    Attributes:
+        part: index of the part.
+        start: number of the first row within the part.
+        codes: uint16 (n,): 0 for live rows, else the ledger code they were dropped with.
+        rows: the live rows, with the columns that were asked for.
+        tallies: what steps counted over the rows they met, by '<step name>.<tally>'.
+    """
+
+    part: int
+    start: int
+    codes: np.ndarray
+    rows: Rows
+    tallies: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Flow:
+    """A table's plan with its place on disk: everything a worker needs, small enough to be sent.
+
+    Attributes:
+        plan: the steps over the source.
+        folder: the table's folder; states and stages are read from it.
+        units: the pieces of each unit.
+        quarantined: parts that are left out.
+        batch_rows: rows a batch.
+    """
+
+    plan: TablePlan
+    folder: Path
+    units: tuple[Unit, ...]
+    quarantined: frozenset[int] = frozenset()
+    batch_rows: int = BATCH_ROWS
+
+    def batches(self, unit: int, upto: int, columns: Sequence[str], spent: Spent | None = None) -> Iterator[Batch]:
+        """Rows of a unit after the steps before `upto`, with `columns` of the live rows.
+
+        Args:
+            spent: is told where the time went.
+
+        Raises:
+            BadPart: a part of the unit cannot be read.
+        """
+        first = self.stage_before(upto)
+        pending = self.plan.steps[first or 0 : upto]
+        wanted = columns_to_read(pending, columns)
+        states = [self.state(plan.name) for plan in pending]
+        batches = self._from_source(unit, wanted) if first is None else self._from_stage(unit, first, wanted)
+        spent = spent or Spent()
+        for batch in spent.drawn(READ, batches):
+            yield _advance(batch, pending, states, columns, spent)
+
+    def stage_before(self, upto: int) -> int | None:
+        """The last step at or before `upto` before whose fit the run saved what was given."""
+        saved = [stage for stage in self.plan.stages if stage <= upto and (self.folder / stage_folder(stage)).exists()]
+        return saved[-1] if saved else None
+
+    def state(self, name: str) -> State:
+        """A fitted state, read once a process."""
+        return _load_state(self.folder / "states", name, State.digest(self.folder / "states", name))
+
+    def _from_source(self, unit: int, columns: Sequence[str]) -> Iterator[Batch]:
+        refused = self._refused()
+        for part, start, table in self._read(unit, columns):
+            codes = _refused_codes(refused.get(part), start, table.num_rows)
+            rows = Rows(table) if not codes.any() else Rows(table).filter(codes == 0)
+            yield Batch(part, start, codes, rows)
+
+    def _read(self, unit: int, columns: Sequence[str]) -> Iterator[tuple[int, int, pa.Table]]:
+        """(part, number of the first row within it, rows) of a unit, batch by batch."""
+        for piece in self.units[unit]:
+            if piece.part in self.quarantined:
+                continue
+            start = piece.start
+            for table in self.plan.source.read_piece(piece, columns, self.batch_rows):
+                yield piece.part, start, table
+                start += table.num_rows
+
+    def _refused(self) -> dict[int, tuple[np.ndarray, np.ndarray]]:
+        if not (self.folder / "states" / f"{ADMIT}.json").exists():
+            return {}
+        state = self.state(ADMIT)
+        return refused_rows(state.tables["refused"]) if "refused" in state.tables else {}
+
+    def _from_stage(self, unit: int, stage: int, columns: Sequence[str]) -> Iterator[Batch]:
+        folder = self.folder / stage_folder(stage)
+        derived = [name for name in self.plan.derived(stage) if name in columns]
+        stored = [name for name in columns if name not in derived] or [UID]
+        all_codes = np.load(folder / f"unit-{unit:05d}.codes.npy")
+        tallies = read_tallies(folder, unit)
+        with pa.memory_map(str(folder / f"unit-{unit:05d}.arrow")) as file:
+            given = pa.ipc.open_file(file).read_all().select(derived)
+            at = taken = 0
+            for part, start, table in self._read(unit, stored):
+                codes = all_codes[at : at + table.num_rows].copy()
+                live = table.filter(pa.array(codes == 0))
+                count = int((codes == 0).sum())
+                for name in derived:
+                    live = live.append_column(given.field(name), given.column(name).slice(taken, count))
+                yield Batch(part, start, codes, Rows(live), tallies)
+                at, taken, tallies = at + table.num_rows, taken + count, {}
+
+
+def stage_folder(stage: int) -> str:
+    """Where the columns given before step `stage` are saved, within the table's folder."""
+    return f"work/stage-{stage:02d}"
+
+
+def tallies_file(folder: Path, unit: int) -> Path:
+    """Where a stage keeps what its steps counted over a unit."""
+    return folder / f"unit-{unit:05d}.tallies.json"
+
+
+def read_tallies(folder: Path, unit: int) -> dict[str, np.ndarray]:
+    found = json.loads(tallies_file(folder, unit).read_text(encoding="utf-8"))
+    return {name: np.array(counts, np.int64) for name, counts in found.items()}
+
+
+def add_tallies(total: dict[str, np.ndarray], more: Mapping[str, np.ndarray]) -> None:
+    """Add counts to `total`, in place."""
+    for name, counts in more.items():
+        total[name] = total[name] + counts if name in total else np.asarray(counts, np.int64)
+
+
+def columns_to_read(pending: Sequence[StepPlan], columns: Sequence[str]) -> list[str]:
+    """Columns that must be read so that `columns` are there after the pending steps."""
+    wanted = set(columns)
+    order: list[str] = list(columns)
+    for plan in reversed(pending):
+        wanted = (wanted - set(plan.gives)) | set(plan.reads)
+        order += plan.reads
+    return [name for name in dict.fromkeys(order) if name in wanted]
+
+
+def _advance(
+    batch: Batch, pending: Sequence[StepPlan], states: Sequence[State], columns: Sequence[str], spent: Spent
+) -> Batch:
+    rows, codes, tallies = batch.rows, batch.codes, dict(batch.tallies)
+    for place, (plan, state) in enumerate(zip(pending, states, strict=True)):
+        with spent.on(plan.name):
+            rows, drop, counted = apply_step(plan, state, rows)
+        add_tallies(tallies, {f"{plan.name}.{name}": counts for name, counts in counted.items()})
+        needed = columns_to_read(pending[place + 1 :], columns)
+        rows = rows.select(needed) if set(needed) <= set(rows.schema.names) else rows
+        if drop is not None and drop.any():
+            live = np.flatnonzero(codes == 0)
+            codes[live[drop > 0]] = plan.first_code - 1 + drop[drop > 0].astype(np.uint16)
+            rows = rows.filter(drop == 0)
+    return Batch(batch.part, batch.start, codes, rows.select(columns), tallies)
+
+
+def apply_step(plan: StepPlan, state: State, rows: Rows) -> tuple[Rows, np.ndarray | None, Mapping[str, np.ndarray]]:
+    """One step over some rows: the rows with what it gives, its drop codes, and what it counted.
+
+    Raises:
+        StepError: the step broke its contract.
+    """
+    outcome = plan.step.apply(rows.select(plan.reads), state)
+    if outcome.drop is not None and len(outcome.drop) != len(rows):
+        raise wrong_step(plan, f"{len(outcome.drop)} decisions for {len(rows)} rows")
+    if set(outcome.columns) != set(plan.gives):
+        raise wrong_step(plan, f"gives {sorted(outcome.columns)}, promised {sorted(plan.gives)}")
+    for name, values in outcome.columns.items():
+        if len(values) != len(rows):
+            raise wrong_step(plan, f"{len(values)} values of '{name}' for {len(rows)} rows")
+    gone = [name for name in plan.takes if name not in plan.gives]
+    return rows.give(outcome.columns, plan.gives).without(gone), outcome.drop, outcome.tallies
+
+
+def refused_rows(refused: pa.Table) -> dict[int, tuple[np.ndarray, np.ndarray]]:
+    """Row numbers and codes of what admission refused, by part."""
+    parts, rows, codes = (refused.column(name).to_numpy() for name in ("part", "row", "code"))
+    return {int(part): (rows[parts == part], codes[parts == part]) for part in np.unique(parts)}
+
+
+def _refused_codes(refused: tuple[np.ndarray, np.ndarray] | None, start: int, count: int) -> np.ndarray:
+    codes = np.zeros(count, np.uint16)
+    if refused is not None:
+        here = (refused[0] >= start) & (refused[0] < start + count)
+        codes[refused[0][here] - start] = refused[1][here]
+    return codes
+
+
+_STATES = threading.Lock()
+
+
+def _load_state(folder: Path, name: str, digest: str) -> State:
+    """One object a state and process: what steps make ready from it, they make ready once."""
+    with _STATES:
+        return _cached_state(folder, name, digest)
+
+
+@lru_cache(maxsize=64)
+def _cached_state(folder: Path, name: str, digest: str) -> State:
+    return _fitted.pop((folder, name, digest), None) or State.load(folder, name)
+
+
+_fitted: dict[tuple[Path, str, str], State] = {}
+
+
+def keep_fitted(folder: Path, name: str, digest: str, state: State) -> None:
+    """Remember a state that this process fitted and saved with that digest, so that it need not be read back."""
+    _fitted[folder, name, digest] = state
+
+
+Mapped = Callable[[Callable[[int], Any]], Generator[tuple[int, Any], None, None]]
+"""Calls a function with every unit; yields (unit, result) as they are done."""
+
+
+@dataclass(frozen=True)
+class Fold:
+    """The function a unit runs for one fold of a fit."""
+
+    flow: Flow
+    upto: int
+    columns: tuple[str, ...]
+    start: Callable[[], Any]
+    add: Callable[[Any, Rows], Any]
+
+    def __call__(self, unit: int) -> Any:
+        summary = self.start()
+        for batch in self.flow.batches(unit, self.upto, self.columns):
+            if len(batch.rows):
+                summary = self.add(summary, batch.rows)
+        return summary
+
+
+class RunFrame:
+    """The live rows before one step of a run, as its fit sees them."""
+
+    def __init__(self, flow: Flow, upto: int, run: Mapped) -> None:
+        self.flow, self.upto, self.run = flow, upto, run
+
+    @property
+    def schema(self) -> pa.Schema:
+        return self.flow.plan.steps[self.upto].before
+
+    def fold(
+        self,
+        columns: Sequence[str],
+        start: Callable[[], Any],
+        add: Callable[[Any, Rows], Any],
+        merge: Callable[[Any, Any], Any] | None = None,
+    ) -> list[Any]:
+        unknown = set(columns) - {UID, *self.flow.plan.steps[self.upto].reads}
+        if unknown:
+            raise PoolwrightError(
+                f"step {self.flow.plan.steps[self.upto].name} folds over {sorted(unknown)}, which it does not need"
+            )
+        with closing(self.run(Fold(self.flow, self.upto, tuple(columns), start, add))) as results:
+            if merge is None:
+                return [summary for _, summary in sorted(results, key=lambda done: done[0])]
+            merged: list[Any] = []
+            for _, summary in results:
+                merged = [merge(merged[0], summary) if merged else summary]
+            return merged

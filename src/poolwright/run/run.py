@@ -1,0 +1,265 @@
+"""A run: all tables of a recipe in one folder, in order."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from poolwright.annotation.exchange.import_export import write_all_answers
+from poolwright.core.errors import InputError, PoolwrightError, RecipeError, did_you_mean
+from poolwright.core.files import digest_file, write_text
+from poolwright.core.table import RECORD, InputFile, Table
+from poolwright.fetch.rows import FetchedRows, with_outcomes
+from poolwright.models.encoders.load import load_encoder, peek
+from poolwright.recipe.recipe import Recipe
+from poolwright.recipe.tables import StepSpec, TableSpec
+from poolwright.run.batches import BATCH_ROWS
+from poolwright.run.engine import Engine
+from poolwright.run.fetching import fetch_table, fetched_source
+from poolwright.run.inputs import CACHE, Inputs, input_files
+from poolwright.run.lock import run_lock
+from poolwright.run.plan import TablePlan, plan_table
+from poolwright.run.progress import Listener, Silent
+from poolwright.run.source import Source, planned_source, pool_source, table_source
+from poolwright.run.table_run import TableRun, note_pace, start_over
+
+MEMORY = "run.json"
+
+
+@dataclass
+class Run:
+    """A recipe in its run folder.
+
+    Attributes:
+        recipe: what to make.
+        folder: where; made if it is not there.
+        engine: what runs units.
+        listener: is told of progress.
+        batch_rows: rows a batch; changes no result.
+    """
+
+    recipe: Recipe
+    folder: Path
+    engine: Engine = field(default_factory=Engine)
+    listener: Listener = field(default_factory=Silent)
+    batch_rows: int = BATCH_ROWS
+
+    def run(self, tables: Sequence[str] | None = None, fresh: Sequence[str] = ()) -> dict[str, Table]:
+        """Make the tables, or what is left of them.
+
+        Args:
+            tables: only these and what they come from; default all.
+            fresh: tables to start over.
+
+        Raises:
+            PoolwrightError: see `TableRun.run`; finished units and tables stay.
+        """
+        wanted = self.wanted(tables)
+        self._check_table_names(fresh)
+        try:
+            with run_lock(self.folder):
+                for name in fresh:
+                    start_over(self.table_folder(name))
+                self._remember()
+                write_all_answers(self.folder)  # what was said in the studio, for steps that wait for it
+                return {name: self._run_table(name) for name in wanted}
+        except PermissionError as error:
+            raise PoolwrightError(
+                f"{error.filename}: no permission; the run folder {self.folder} must be writable, inputs readable"
+            ) from None
+        except OSError as error:
+            raise PoolwrightError(_disk_words(error, self.folder)) from None
+
+    def _remember(self) -> None:
+        """Keep the recipe in the run folder: as written, and as it was read, for `show`, `why` and `report`."""
+        source = self.recipe.source
+        write_text(self.folder / "recipe.yaml", source.text)
+        memory = {"folder": str(source.folder), "name": source.name, "data": source.data}
+        write_text(self.folder / MEMORY, json.dumps(memory, indent=1, ensure_ascii=False, default=str) + "\n")
+
+    def wanted(self, tables: Sequence[str] | None) -> list[str]:
+        """Names of the tables to make, each after what it comes from."""
+        if tables is None:
+            return list(self.recipe.order)
+        self._check_table_names(tables)
+        needed: set[str] = set()
+        todo = list(tables)
+        while todo:
+            name = todo.pop()
+            if name in self.recipe.tables and name not in needed:
+                needed.add(name)
+                todo += self.recipe.tables[name].reads
+        return [name for name in self.recipe.order if name in needed]
+
+    def table_folder(self, name: str) -> Path:
+        return self.folder / "tables" / name
+
+    def images_folder(self, name: str) -> Path:
+        """Where the images of a table that fetches them lie."""
+        return self.folder / "fetched" / name
+
+    def table(self, name: str) -> Table:
+        """A finished table of this run.
+
+        Raises:
+            RecipeError: the recipe has no such table.
+            InputError: it is not finished.
+        """
+        self._check_table_names([name])
+        return Table(self.table_folder(name))
+
+    def source(self, name: str) -> Source:
+        """What a table reads from."""
+        spec = self.recipe.tables[name]
+        if spec.source in self.recipe.pools:
+            return self.pools[spec.source]
+        if spec.fetch:
+            return fetched_source(self.table(spec.source), spec.fetch, self.images_folder(name))
+        return table_source(self.table(spec.source))
+
+    @cached_property
+    def pools(self) -> Mapping[str, Source]:
+        """The pools that tables read from; each is listed once a run."""
+        used = {table.source for table in self.recipe.tables.values()} & set(self.recipe.pools)
+        return {name: self._pool(name) for name in sorted(used)}
+
+    def plans(self) -> dict[str, TablePlan]:
+        """Plans of all tables, checked from pool to last table, before anything runs.
+
+        Raises:
+            RecipeError: a step cannot work on the columns it will find.
+        """
+        plans: dict[str, TablePlan] = {}
+        for name in self.recipe.order:
+            spec = self.recipe.tables[name]
+            if spec.source in self.recipe.pools:
+                source = self.pools[spec.source]
+            else:
+                parent = plans[spec.source]
+                source = planned_source(spec.source, parent.schema, parent.source.image_root)
+                if spec.fetch:
+                    images = str(self.images_folder(name))
+                    source = planned_source(spec.source, with_outcomes(parent.schema), images)
+            plans[name] = plan_table(spec, source, self.recipe.source)
+            self._check_tables(spec, plans)
+        return plans
+
+    def _check_tables(self, spec: TableSpec, plans: Mapping[str, TablePlan]) -> None:
+        """Check the tables that steps learn from."""
+        for placed in spec.steps:
+            try:
+                if not placed.learned:
+                    placed.step.check_tables({name: plans[name].schema for name in placed.step.tables()})
+            except PoolwrightError as error:
+                raise self.recipe.source.error(placed.key, str(error)) from None
+
+    def _pool(self, name: str) -> Source:
+        try:
+            return pool_source(name, self.recipe.pools[name])
+        except RecipeError as error:
+            raise self.recipe.source.error(("pools", name), str(error)) from None
+
+    def _run_table(self, name: str) -> Table:
+        spec = self.recipe.tables[name]
+        if spec.fetch and not (self.table_folder(name) / RECORD).exists():
+            pace = fetch_table(name, self.table(spec.source), spec.fetch, self.images_folder(name), self.listener)
+            note_pace(self.table_folder(name), spec.fetch.verb, pace)
+        source = self.source(name)
+        threading.Thread(target=_warm_up, args=(spec.steps,), daemon=True).start()
+        # Before the plan: a model whose weights are only known when it is loaded tells its columns then.
+        weights = _weights(spec.steps)
+        plan = plan_table(spec, source, self.recipe.source)
+        looked = Inputs(self.folder / CACHE)
+        inputs = self._inputs(source, looked)
+        fitted = [placed.step for placed in spec.steps if not placed.learned]
+        beside = looked.look(sorted({file for step in fitted for file in step.files()}), self._map)
+        return TableRun(
+            plan=plan,
+            folder=self.table_folder(name),
+            engine=self.engine,
+            listener=self.listener,
+            recipe_name=self.recipe.name,
+            recipe_text=self.recipe.source.text,
+            seed=self.recipe.seed,
+            max_bad=spec.max_bad,
+            parameters=[placed.parameters for placed in spec.steps],
+            inputs=inputs,
+            weights=weights,
+            step_files={file: seen.digest for file, seen in beside.items()},
+            recipe_folder=self.recipe.folder,
+            source_identity=self._source_identity(source),
+            changed_files=looked.changed,
+            batch_rows=self.batch_rows,
+            full_ledger=spec.full_ledger,
+            open_table=self.table,
+            learned={place: placed.learned for place, placed in enumerate(spec.steps) if placed.learned},
+        ).run()
+
+    def _source_identity(self, source: Source) -> dict[str, Any]:
+        if source.pool is not None and not isinstance(source.pool, FetchedRows):
+            return {"pool": source.pool.kind, **source.pool.model_dump(mode="json", by_alias=True)}
+        name = source.name.removeprefix("tables.")
+        return {"table": name, "record": digest_file(self.table_folder(name) / RECORD)}
+
+    def _inputs(self, source: Source, looked: Inputs) -> list[list[InputFile]]:
+        if source.pool is None:
+            folder = self.table_folder(source.name.removeprefix("tables."))
+            outputs = Table(folder).record.parts
+            sizes = [(folder / part.file).stat().st_size for part in outputs]
+            return [
+                [InputFile(path=f"{folder.name}/{part.file}", size=size, digest=part.digest)]
+                for part, size in zip(outputs, sizes, strict=True)
+            ]
+        files = sorted({file for part in source.parts for file in part.files})
+        seen = looked.look(files, self._map)
+        return [input_files(part, seen, self.recipe.folder) for part in source.parts]
+
+    def _map(self, function: Callable[[int], Any], units: Sequence[int]) -> dict[int, Any]:
+        if len(units) > 4:
+            self.listener.note(f"reading {len(units)} groups of input files to know their content")
+        return dict(self.engine.map(function, units))
+
+    def _check_table_names(self, names: Sequence[str]) -> None:
+        for name in names:
+            if name not in self.recipe.tables:
+                raise RecipeError(f"the recipe has no table '{name}'; {did_you_mean(name, self.recipe.tables)}")
+
+
+def _warm_up(steps: Sequence[StepSpec]) -> None:
+    """Load ahead. What goes wrong here goes wrong again, and is told, where it is needed."""
+    for placed in steps:
+        with suppress(Exception):
+            placed.step.warm_up()
+
+
+def _weights(steps: Sequence[StepSpec]) -> dict[str, str]:
+    """Weight digests by model. A model that only tells when it is loaded is loaded."""
+    specs = [spec for placed in steps for spec in placed.encoders]
+    return {spec.model: peek(spec).weights or load_encoder(spec).weights for spec in specs}
+
+
+def remembered(folder: Path) -> Run:
+    """A run folder, with the recipe it was last run with.
+
+    Raises:
+        InputError: the folder is no run folder.
+    """
+    try:
+        memory = json.loads((folder / MEMORY).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{folder}: no run here ({MEMORY} is missing); give the folder of a run") from None
+    return Run(Recipe.from_data(memory["data"], memory["folder"]), folder)
+
+
+def _disk_words(error: OSError, folder: Path) -> str:
+    import errno
+
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"{folder}: the disk is full; make room and run the same command again: it continues"
+    return f"{error.filename or folder}: {error.strerror or error}; run the same command again to continue"

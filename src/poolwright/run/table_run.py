@@ -1,0 +1,326 @@
+"""Running one table: admission, fits, stages, units, counts, record. Continues where an earlier run stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter, deque
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from poolwright.annotation.exchange.worklist import late
+from poolwright.annotation.verify_step import Verify
+from poolwright.core.columns import IMAGE
+from poolwright.core.documents import FOLDER as DOCUMENTS
+from poolwright.core.errors import BadPart, TooManyBad
+from poolwright.core.files import digest_file, remove, remove_partials, write_text
+from poolwright.core.frame import Context, open_no_table
+from poolwright.core.state import State
+from poolwright.core.table import RECORD, TABLE_FORMAT, TIMINGS, InputFile, Table, TableRecord
+from poolwright.kernels.selection.hashing import hash_key
+from poolwright.models.encoders.load import load_encoder
+from poolwright.recipe.released import LearnedState
+from poolwright.run.admit import admit
+from poolwright.run.batches import ADMIT, BATCH_ROWS, Flow, RunFrame, keep_fitted, stage_folder
+from poolwright.run.engine import Engine
+from poolwright.run.identity import IDENTITY, claim, identity_digest, portable
+from poolwright.run.plan import StepPlan, TablePlan
+from poolwright.run.progress import Listener, TableProgress
+from poolwright.run.record import check_bad, check_counts, make_record, timings_text
+from poolwright.run.source import units_of
+from poolwright.run.write import UnitResult, WriteStage, WriteUnit, done_units
+
+QUARANTINE = "quarantine.json"
+FITS = "work/fits"
+"""Seconds and speeds of fits, below the table's folder, until they stand in timings.json."""
+
+
+@dataclass
+class TableRun:
+    """One table of a run.
+
+    Attributes:
+        plan: its steps over its source.
+        folder: where it is written.
+        engine: runs functions over units.
+        listener: is told of progress.
+        recipe_name, recipe_text, seed, max_bad: of the recipe.
+        parameters: of each step, as written in the recipe.
+        inputs: per part of the source, the files it comes from.
+        step_files: digest of every file that a step reads beside the rows.
+        weights: digest of every encoder that a step uses.
+        recipe_folder: what paths are told relative to.
+        source_identity: what the source is, beside the content of its files.
+        changed_files: inputs whose content differs from the last look.
+        batch_rows: rows a batch.
+        full_ledger: whether every dropped row is listed.
+        open_table: opens a finished table of the run.
+        learned: what steps learned when a release was made, by place; those are not fitted.
+    """
+
+    plan: TablePlan
+    folder: Path
+    engine: Engine
+    listener: Listener
+    recipe_name: str
+    recipe_text: str
+    seed: int
+    max_bad: float
+    parameters: Sequence[Mapping[str, Any]]
+    inputs: Sequence[Sequence[InputFile]]
+    step_files: Mapping[str, str]
+    weights: Mapping[str, str]
+    recipe_folder: Path
+    source_identity: Mapping[str, Any]
+    changed_files: set[str]
+    batch_rows: int = BATCH_ROWS
+    full_ledger: bool = True
+    open_table: Callable[[str], Table] = open_no_table
+    learned: Mapping[int, LearnedState] = field(default_factory=dict)
+
+    def run(self) -> Table:
+        """Make the table, or what is left of it.
+
+        Raises:
+            ChangedError: what is there was made from something else.
+            TooManyBad: more bad rows than `max_bad` allows.
+            CountError: counts do not reconcile.
+        """
+        claim(self.folder, self._identity(), self.plan.name, self.changed_files)
+        if (self.folder / RECORD).exists():
+            remove(self.folder / "work")  # left there by a kill between the record and its removal
+            table = Table(self.folder)
+            self._tell_late_verdicts(table)
+            self.listener.table_done(table.record, fresh=False)
+            return table
+        while True:
+            try:
+                return self._attempt()
+            except BadPart as bad:
+                self._quarantine(bad)
+
+    def _attempt(self) -> Table:
+        begun, started = perf_counter(), datetime.now(UTC)
+        remove_partials(self.folder)
+        flow = self._flow()
+        if not self.plan.source.unique:
+            self._fit_once(ADMIT, "read", lambda run: admit(flow, run), flow)
+        for plan in self.plan.steps:
+            if plan.index in self.learned:
+                self._take_learned(plan)
+                continue
+            if plan.index in self.plan.stages:
+                self._make_stage(flow, plan.index)
+            self._fit_once(plan.name, f"fit {plan.name}", partial(self._fit, flow, plan), flow)
+        results = self._write_units(flow)
+        record = self._record(results)
+        check_counts(record)
+        self._check_bad(record.rows_in, results)
+        seconds = perf_counter() - begun
+        timings = timings_text(record.rows_in, results, self._fits(), seconds, started, self.engine)
+        write_text(self.folder / TIMINGS, timings)
+        write_text(self.folder / RECORD, record.model_dump_json(indent=1) + "\n")
+        remove(self.folder / "work")
+        self.listener.table_done(record, fresh=True)
+        return Table(self.folder)
+
+    def _identity(self) -> dict[str, Any]:
+        identity = {
+            "format": TABLE_FORMAT,
+            "seed": self.seed,
+            "source": dict(self.source_identity),
+            "inputs": [[file.path, file.digest] for part in self.inputs for file in part]
+            + [[file, digest] for file, digest in sorted(self.step_files.items())],
+            "steps": [
+                {"verb": plan.step.verb, "parameters": plan.step.model_dump(mode="json", by_alias=True)}
+                for plan in self.plan.steps
+            ],
+            "models": dict(self.weights),
+        }
+        if not self.full_ledger:
+            identity["ledger"] = "counts"
+        if self.learned:
+            identity["released"] = {str(place): one.digest for place, one in self.learned.items()}
+        fitted = [plan for plan in self.plan.steps if plan.index not in self.learned]
+        learned_from = {name for plan in fitted for name in plan.step.tables()}
+        if learned_from:
+            records = {name: digest_file(self.open_table(name).folder / RECORD) for name in sorted(learned_from)}
+            identity["tables"] = records
+        return {name: portable(value, self.recipe_folder) for name, value in identity.items()}
+
+    def _tell_late_verdicts(self, table: Table) -> None:
+        """A finished table is not looked at again: say so where people answered since."""
+        for plan in self.plan.steps:
+            if isinstance(plan.step, Verify) and plan.index not in self.learned:
+                found = late(self._desk(plan), plan.step.answer_files, table.state(plan.index).values["files"])
+                if found:
+                    self.listener.note(
+                        f"{table.name}: finished with the verdicts that were there; not looked at: {', '.join(found)}. "
+                        f"To use them, start it over with: --fresh {table.name}"
+                    )
+
+    def _desk(self, plan: StepPlan) -> Path:
+        return desk_of(self.folder, self._same_verb(plan))
+
+    def _same_verb(self, plan: StepPlan) -> int:
+        """How many steps of the same verb come before it."""
+        return sum(other.step.verb == plan.step.verb for other in self.plan.steps[: plan.index])
+
+    def _flow(self) -> Flow:
+        reads_images = any(IMAGE in plan.reads for plan in self.plan.steps)
+        units = units_of(self.plan.source, reads_images)
+        return Flow(self.plan, self.folder, units, frozenset(self._quarantined()), self.batch_rows)
+
+    def _fit_once(self, name: str, phase: str, fit: Callable[[Any], State], flow: Flow) -> None:
+        if (self.folder / "states" / f"{name}.json").exists():
+            return
+        begun = perf_counter()
+        state = fit(lambda function: self._map(flow, phase, function))
+        note_pace(self.folder, name, {"seconds": round(perf_counter() - begun, 3), **state.speeds})
+        digest = state.save(self.folder / "states", name)
+        keep_fitted(self.folder / "states", name, digest, state)
+
+    def _fits(self) -> dict[str, dict[str, Any]]:
+        found = sorted((self.folder / FITS).glob("*.json"))
+        return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in found}
+
+    def _take_learned(self, plan: StepPlan) -> None:
+        states, learned = self.folder / "states", self.learned[plan.index]
+        if not (states / f"{plan.name}.json").exists():
+            State.copy(learned.folder, learned.name, states, plan.name)
+
+    def _fit(self, flow: Flow, plan: StepPlan, run: Any) -> State:
+        use = (plan.step.verb, str(self._same_verb(plan)))
+        key, shared_key = (hash_key(self.seed, table, *use) for table in (self.plan.name, ""))
+        context = Context(key, load_encoder, shared_key, self.open_table, self._desk(plan), self.folder / DOCUMENTS)
+        return plan.step.fit(RunFrame(flow, plan.index, run), context)
+
+    def _make_stage(self, flow: Flow, stage: int) -> None:
+        final = self.folder / stage_folder(stage)
+        if not final.exists():
+            partial = final.with_name(final.name + ".partial")
+            partial.mkdir(parents=True, exist_ok=True)
+            deque(self._map(flow, "describe", WriteStage(flow, stage)), maxlen=0)
+            os.replace(partial, final)
+
+    def _map(self, flow: Flow, phase: str, function: Callable[[int], Any]) -> Generator[tuple[int, Any], None, None]:
+        """Call a function with every unit; yields (unit, result) as they are done."""
+        units = range(len(flow.units))
+        progress = TableProgress(self.plan.name, phase, len(units))
+        self.listener.table_started(self.plan.name, phase, len(units))
+        begun = perf_counter()
+        with closing(self.engine.map(function, units)) as done:
+            for unit, result in done:
+                yield unit, result
+                progress.units_done, progress.seconds = progress.units_done + 1, perf_counter() - begun
+                self.listener.progress(progress)
+
+    def _write_units(self, flow: Flow) -> dict[int, UnitResult]:
+        results = done_units(self.folder, len(flow.units))
+        left = [unit for unit in range(len(flow.units)) if unit not in results]
+        words = {reason.code: reason.words for reason in self.plan.reasons}
+        total = sum(part.rows or 0 for part in self.plan.source.parts)
+        progress = TableProgress(self.plan.name, "write", len(left), rows_total=total)
+        if results:
+            self.listener.note(f"{self.plan.name}: continuing; {len(results)} of {len(flow.units)} units are done")
+        self.listener.table_started(self.plan.name, "write", len(left))
+        begun = perf_counter()
+        with closing(self.engine.map(WriteUnit(flow, self.full_ledger), left)) as done:
+            for unit, result in done:
+                results[unit] = result
+                progress.units_done += 1
+                progress.rows += sum(result.part_rows.values())
+                progress.kept += result.kept
+                for code, count in result.dropped.items():
+                    progress.dropped[words[code]] = progress.dropped.get(words[code], 0) + count
+                progress.seconds = perf_counter() - begun
+                self.listener.progress(progress)
+                self._check_bad(total, results)
+        return results
+
+    def _check_bad(self, rows: int, results: Mapping[int, UnitResult]) -> None:
+        dropped = Counter({reason.words: 0 for reason in self.plan.reasons if reason.bad})
+        codes = {reason.code: reason.words for reason in self.plan.reasons if reason.bad}
+        for result in results.values():
+            for code in codes.keys() & result.dropped.keys():
+                dropped[codes[code]] += result.dropped[code]
+        check_bad(self.plan.name, rows, dropped, self.max_bad)
+
+    def _quarantined(self) -> dict[int, str]:
+        path = self.folder / QUARANTINE
+        return {int(part): reason for part, reason in json.loads(path.read_text()).items()} if path.exists() else {}
+
+    def _quarantine(self, bad: BadPart) -> None:
+        """Leave a shard out, and start the table over: what was fitted with a half of it is void."""
+        known = self._quarantined()
+        if bad.part in known:
+            raise bad
+        known[bad.part] = bad.reason
+        self._check_quarantine(known, bad)
+        for name in ("states", "work", "dropped"):
+            remove(self.folder / name)
+        for path in self.folder.glob("part-*.parquet"):
+            remove(path)
+        write_text(self.folder / QUARANTINE, json.dumps(known, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+        self.listener.note(f"{self.plan.name}: quarantined {bad.name}: {bad.reason}")
+
+    def _check_quarantine(self, known: Mapping[int, str], bad: BadPart) -> None:
+        parts = self.plan.source.parts
+        lost = _share_of_parts(parts, known)
+        if lost > self.max_bad or len(known) == len(parts):
+            raise TooManyBad(
+                f"table '{self.plan.name}': {bad.name}: {bad.reason}\n"
+                f"{len(known)} of {len(parts)} input parts cannot be read, {lost:.2%} of the rows; "
+                f"max_bad is {self.max_bad:.2%}. Repair or remove the file, or raise max_bad"
+            )
+
+    def _record(self, results: Mapping[int, UnitResult]) -> TableRecord:
+        return make_record(
+            self.plan,
+            results,
+            folder=self.folder,
+            recipe_folder=self.recipe_folder,
+            recipe_name=self.recipe_name,
+            recipe_text=self.recipe_text,
+            seed=self.seed,
+            identity=identity_digest(self._identity()),
+            parameters=self.parameters,
+            input_files=self.inputs,
+            quarantined=self._quarantined(),
+            released=self.learned.keys(),
+        )
+
+
+def note_pace(folder: Path, name: str, pace: Mapping[str, Any]) -> None:
+    """Keep how long something took that a table needs once, for its timings."""
+    write_text(folder / FITS / f"{name}.json", json.dumps(pace))
+
+
+def desk_of(folder: Path, number: int = 0) -> Path:
+    """Where what people are asked about a table lies, and what they answer: beside the tables of its run.
+
+    Args:
+        number: how many steps of the same verb come before the one that asks.
+    """
+    return folder.parent.parent / "verify" / (f"{folder.name}.{number + 1}" if number else folder.name)
+
+
+def start_over(folder: Path) -> None:
+    """Remove a table, its record first, so that a kill in between leaves no finished table."""
+    for name in (RECORD, IDENTITY):
+        remove(folder / name)
+    remove(folder)
+
+
+def _share_of_parts(parts: Sequence[Any], known: Mapping[int, str]) -> float:
+    """Share of the rows in quarantined parts; a part of unknown length counts as an average one."""
+    counted = [part.rows for part in parts if part.rows is not None]
+    average = sum(counted) / len(counted) if counted else 1.0
+    rows = [part.rows if part.rows is not None else average for part in parts]
+    return sum(rows[part] for part in known) / max(sum(rows), 1)

@@ -1,0 +1,105 @@
+"""Steps that keep the rows with the lowest hash ranks, overall or of each group."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from poolwright.core.columns import UID
+from poolwright.core.frame import Context, Frame
+from poolwright.core.rows import Rows
+from poolwright.core.runtime.cached import once
+from poolwright.core.state import State
+from poolwright.core.step import Kind, Outcome, Reason, Step
+from poolwright.core.wording import groups as in_groups
+from poolwright.core.wording import rows as in_rows
+from poolwright.kernels.selection.group_counts import count_groups
+from poolwright.kernels.selection.groups import Groups, check_groupable, groups_of, lacks_value
+from poolwright.kernels.selection.ranks import hash_ranks
+from poolwright.kernels.selection.sampling import cut_ranks
+from poolwright.steps.choose.reasons import NO_GROUP
+
+GROUPS = "groups"
+NOT_DRAWN = Reason("not_drawn", "not drawn into the sample")
+
+
+class SamplingStep(Step):
+    """Keeps of each group the rows with the lowest hash ranks; subclasses say how many.
+
+    State: the key of the hash ranks, and a table of groups with `rows`, `kept` and `rank`, the greatest
+    hash rank that is kept (-1 for none). A row of a group that is not in the table is kept.
+    """
+
+    kind: ClassVar[Kind] = "choose"
+    fits_rows: ClassVar[bool] = True
+    reasons: ClassVar[tuple[Reason, ...]] = (NO_GROUP, NOT_DRAWN)
+
+    def by(self) -> tuple[str, ...]:
+        """The group columns."""
+        raise NotImplementedError
+
+    def wanted(self, groups: Groups, counts: np.ndarray) -> np.ndarray:
+        """Rows to keep of each group: int64 (k,), of `counts` rows."""
+        raise NotImplementedError
+
+    def key(self, context: Context) -> int:
+        """The key of the hash ranks."""
+        return context.key
+
+    def needs(self) -> tuple[str, ...]:
+        return (*self.by(), UID)
+
+    def gives(self, given: pa.Schema) -> list[pa.Field]:
+        check_groupable(self.verb, given, self.by())
+        return []
+
+    def fit(self, frame: Frame, context: Context) -> State:
+        counted = count_groups(frame, self.by())
+        groups, counts = counted.groups, counted.counts
+        kept = np.minimum(self.wanted(groups, counts), counts)
+        key = self.key(context)
+        ranks = cut_ranks(frame, groups, counts, key, kept[None, :])[0]
+        return State({"key": str(key)}, {GROUPS: groups.table({"rows": counts, "kept": kept, "rank": ranks})})
+
+    def apply(self, rows: Rows, state: State) -> Outcome:
+        table = state.tables[GROUPS]
+        ids = groups_of(table).ids(rows)
+        cut = once("rank", table, _cut_of)[ids]
+        drawn = np.ones(len(rows), dtype=bool)
+        ranked = np.flatnonzero(cut < np.iinfo(np.int64).max)
+        if len(ranked):
+            uids = rows.column(UID)
+            uids = uids if len(ranked) == len(rows) else uids.take(pa.array(ranked))
+            drawn[ranked] = hash_ranks(uids, int(state.values["key"])) <= cut[ranked]
+        drop = np.where(drawn, 0, 2).astype(np.uint8)
+        drop[lacks_value(rows, self.by())] = 1
+        return Outcome(drop=drop)
+
+    def explain(self, row: Mapping[str, Any], state: State) -> str:
+        if any(row.get(name) is None for name in self.by()):
+            return f"no value in {' and '.join(self.by())}"
+        table = state.tables[GROUPS]
+        groups = groups_of(table)
+        place = groups.place(row)
+        if place < 0:
+            return "a group that was not there when the sample was drawn: kept"
+        kept, rows = (table.column(name)[place].as_py() for name in ("kept", "rows"))
+        return f"{kept:,} of the {in_rows(rows)} of {groups.names()[place]} drawn by hash"
+
+    def learned(self, state: State) -> str:
+        table = state.tables[GROUPS]
+        kept, rows = (pc.sum(table.column(name)).as_py() or 0 for name in ("kept", "rows"))
+        whole = f"{kept:,} of {in_rows(rows)}"
+        if not self.by():
+            return f"{whole} drawn by hash"
+        cut = pc.sum(pc.less(table.column("kept"), table.column("rows"))).as_py() or 0
+        return f"{whole} kept; {cut:,} of {in_groups(table.num_rows)} of {', '.join(self.by())} were cut"
+
+
+def _cut_of(table: pa.Table) -> np.ndarray:
+    """The rank column, with ALL at the end for the id -1 of rows whose group is not in the table."""
+    return np.append(table.column("rank").to_numpy(), np.iinfo(np.int64).max)

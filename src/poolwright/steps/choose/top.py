@@ -1,0 +1,132 @@
+"""top: the rows with the best values, overall or of each group."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import Field, model_validator
+
+from poolwright.core.columns import UID
+from poolwright.core.frame import Context, Frame
+from poolwright.core.params import Column, Columns, Count, Share, exactly_one, share_of
+from poolwright.core.rows import Rows
+from poolwright.core.runtime.cached import once
+from poolwright.core.state import State
+from poolwright.core.step import Kind, Outcome, Reason, Step
+from poolwright.core.wording import groups as in_groups
+from poolwright.core.wording import number
+from poolwright.core.wording import rows as in_rows
+from poolwright.kernels.selection.groups import check_groupable, groups_of, lacks_value
+from poolwright.kernels.selection.ranks import ALL, NONE, Cuts, Order, check_orderable
+from poolwright.kernels.selection.thresholds import cut, survey
+from poolwright.steps.choose.reasons import NO_GROUP, NO_VALUE
+
+GROUPS = "groups"
+
+
+class Top(Step):
+    """Keep the `n` rows, or the share `fraction`, with the highest (or lowest) values of a column.
+
+    Exactly so many are kept: where several rows have the value at the threshold, the hash of (seed, step,
+    uid) says which. Infinite values count; rows whose value is null or NaN are dropped. With `group`, so
+    many of each group are kept; groups with fewer rows are kept whole.
+
+    State: the key of the hash ranks, and a table of groups with `rows`, `kept`, the threshold `value`, its
+    sort `key` and the greatest hash `rank` that is kept among rows with that value.
+    """
+
+    verb: ClassVar[str] = "top"
+    kind: ClassVar[Kind] = "choose"
+    fits_rows: ClassVar[bool] = True
+    reasons: ClassVar[tuple[Reason, ...]] = (NO_GROUP, NO_VALUE, Reason("not_top", "not among the best"))
+
+    by: Column = Field(description="column the rows are ranked by: numbers or times")
+    n: Count | None = Field(default=None, description="rows to keep")
+    fraction: Share | None = Field(default=None, description="share of the rows with a value to keep, such as 10%")
+    group: Columns | None = Field(default=None, description="keep so many of each group")
+    lowest: bool = Field(default=False, description="keep the lowest values instead of the highest")
+
+    @model_validator(mode="after")
+    def _one_amount(self) -> Top:
+        exactly_one(self, "n", "fraction")
+        return self
+
+    @property
+    def _columns(self) -> tuple[str, ...]:
+        return self.group or ()
+
+    def _order(self, key: int) -> Order:
+        return Order(self.by, self.lowest, key)
+
+    def needs(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys((*self._columns, self.by, UID)))
+
+    def gives(self, given: pa.Schema) -> list[pa.Field]:
+        check_orderable(self.verb, given, self.by)
+        check_groupable(self.verb, given, self._columns)
+        return []
+
+    def fit(self, frame: Frame, context: Context) -> State:
+        order = self._order(context.key)
+        ranked = survey(frame, self._columns, order)
+        kept = np.minimum(self._wanted(ranked.counts), ranked.counts)
+        cuts = cut(frame, ranked, order, kept)
+        value = order.value(cuts.key, frame.schema.field(self.by).type)
+        figures = {"rows": ranked.counts, "kept": kept, "value": value, "key": cuts.key, "rank": cuts.rank}
+        return State({"key": str(context.key)}, {GROUPS: ranked.groups.table(figures)})
+
+    def _wanted(self, counts: np.ndarray) -> np.ndarray:
+        if self.n is not None:
+            return np.full(len(counts), self.n, dtype=np.int64)
+        return np.array([share_of(self.fraction or 0.0, int(count)) for count in counts], dtype=np.int64)
+
+    def apply(self, rows: Rows, state: State) -> Outcome:
+        table = state.tables[GROUPS]
+        order = self._order(int(state.values["key"]))
+        ids = groups_of(table).ids(rows)
+        keys, valid = order.keys(rows, table.schema.field("value").type)
+        keep = once("cuts", table, _cuts_of).keeps(keys, ids, rows.column(UID), order)
+        drop = np.where(keep, 0, 3).astype(np.uint8)
+        drop[~valid] = 2
+        drop[lacks_value(rows, self._columns)] = 1
+        return Outcome(drop=drop)
+
+    def explain(self, row: Mapping[str, Any], state: State) -> str:
+        table = state.tables[GROUPS]
+        value = row.get(self.by)
+        if any(row.get(name) is None for name in self._columns):
+            return f"no value in {' and '.join(self._columns)}"
+        if value is None or value != value:
+            return f"no value in {self.by}"
+        groups = groups_of(table)
+        place = groups.place(row)
+        if place < 0:
+            return "a group that was not there when the threshold was found: kept"
+        group = table.slice(place, 1).to_pylist()[0]
+        of = f" of {groups.names()[place]}" if self._columns else ""
+        return f"{self.by} = {number(value)}; {self._threshold(group)}{of}"
+
+    def _threshold(self, group: Mapping[str, Any]) -> str:
+        best = f"{group['kept']:,} of {in_rows(group['rows'])} kept"
+        if group["key"] in (ALL, NONE):
+            return best
+        tie = "" if group["rank"] == ALL else ", ties by hash"
+        return f"kept {self.by} {'<=' if self.lowest else '>='} {number(group['value'])}{tie} ({best})"
+
+    def learned(self, state: State) -> str:
+        table = state.tables[GROUPS]
+        if not self._columns:
+            return self._threshold(table.to_pylist()[0])
+        kept, rows = (pc.sum(table.column(name)).as_py() or 0 for name in ("kept", "rows"))
+        best = "lowest" if self.lowest else "highest"
+        names = ", ".join(self._columns)
+        return f"{kept:,} of {in_rows(rows)} kept: the {best} {self.by} of {in_groups(len(table))} of {names}"
+
+
+def _cuts_of(table: pa.Table) -> Cuts:
+    """The thresholds; at the end one that keeps all, for the id -1 of rows whose group is not in the table."""
+    return Cuts(*(np.append(table.column(name).to_numpy(), ALL) for name in ("key", "rank")))

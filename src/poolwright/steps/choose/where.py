@@ -1,0 +1,63 @@
+"""where: keep the rows for which an expression is true."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import AfterValidator, Field
+
+from poolwright.core.errors import StepError
+from poolwright.core.rows import Rows
+from poolwright.core.state import State
+from poolwright.core.step import Kind, Outcome, Reason, Step
+from poolwright.core.wording import number
+from poolwright.expressions.expression import Expression, parse
+
+
+def _checked(text: str) -> str:
+    parse(text)
+    return text
+
+
+class Where(Step):
+    """Keep the rows for which a SQL expression over columns is true.
+
+    Null counts as not true, and NaN as null. The expression sees one row: no aggregates, subqueries,
+    window functions, random values or clock.
+    """
+
+    verb: ClassVar[str] = "where"
+    kind: ClassVar[Kind] = "choose"
+    shorthand: ClassVar[str | None] = "expression"
+    reasons: ClassVar[tuple[Reason, ...]] = (Reason("not_true", "the expression is not true"),)
+
+    expression: Annotated[str, AfterValidator(_checked)] = Field(
+        description='SQL over columns, such as "width >= 120 and taken_at <= uploaded_at"'
+    )
+
+    def _parsed(self) -> Expression:
+        return parse(self.expression)
+
+    def needs(self) -> tuple[str, ...]:
+        return self._parsed().columns
+
+    def gives(self, given: pa.Schema) -> list[pa.Field]:
+        dtype = self._parsed().type_in(given)
+        if not pa.types.is_boolean(dtype):
+            raise StepError(f"where: '{self.expression}' gives {dtype}, not true or false; compare it with something")
+        return []
+
+    def apply(self, rows: Rows, state: State) -> Outcome:
+        keep = pc.fill_null(self._parsed().values(rows), False).to_numpy(zero_copy_only=False)
+        return Outcome(drop=(~keep).astype(np.uint8))
+
+    def explain(self, row: Mapping[str, Any], state: State) -> str:
+        values = ", ".join(f"{name} = {number(row.get(name))}" for name in self.needs())
+        return f"{values}; wanted: {self.expression}"
+
+    def learned(self, state: State) -> str:
+        return self.expression

@@ -1,0 +1,89 @@
+"""hash: SHA-256 of image files, and perceptual hashes of what they show."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+import pyarrow as pa
+from pydantic import BeforeValidator, Field
+
+from poolwright.core.columns import IMAGE, IMAGE_ERROR, PHASH, SHA256, WELL_KNOWN
+from poolwright.core.errors import MissingExtra
+from poolwright.core.images.image import REASONS, Limits, drop_codes, open_image, refused, unread
+from poolwright.core.rows import Rows
+from poolwright.core.state import State
+from poolwright.core.step import Kind, Outcome, Reason, Step
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+HashKind = Literal["sha256", "phash"]
+
+
+def _one_or_more(value: object) -> object:
+    return (value,) if isinstance(value, str) else value
+
+
+class Hash(Step):
+    """Hash image files: `sha256` of the bytes, `phash` of the upright picture (64-bit DCT hash of imagehash).
+
+    A row whose file is missing, empty or too large is dropped; with `phash`, also one that does not decode.
+    """
+
+    verb: ClassVar[str] = "hash"
+    kind: ClassVar[Kind] = "describe"
+    reasons: ClassVar[tuple[Reason, ...]] = REASONS
+    shorthand: ClassVar[str | None] = "kinds"
+    costly: ClassVar[bool] = True
+
+    kinds: Annotated[tuple[HashKind, ...], BeforeValidator(_one_or_more)] = Field(
+        default=("sha256", "phash"), min_length=1, description="which hashes"
+    )
+    max_bytes: int = Field(default=Limits.max_bytes, ge=1, description="largest image file, in bytes")
+    max_pixels: int = Field(default=Limits.max_pixels, ge=1, description="largest image, width times height")
+
+    def needs(self) -> tuple[str, ...]:
+        return (IMAGE,)
+
+    def optional(self) -> tuple[str, ...]:
+        return (IMAGE_ERROR,)
+
+    def gives(self, given: pa.Schema) -> list[pa.Field]:
+        if "phash" in self.kinds and importlib.util.find_spec("imagehash") is None:
+            raise MissingExtra("imagehash", "hash: phash")
+        return [pa.field(name, WELL_KNOWN[name].type) for name in (SHA256, PHASH) if name in self.kinds]
+
+    def apply(self, rows: Rows, state: State) -> Outcome:
+        limits = Limits(self.max_bytes, self.max_pixels)
+        files = ((value.as_py(), error) for value, error in zip(rows.column(IMAGE), unread(rows), strict=True))
+        hashed = [error if data is None else self._hash(data, limits) for data, error in files]
+        columns: dict[str, pa.Array] = {
+            name: pa.array([found[name] if isinstance(found, dict) else None for found in hashed], pa.string())
+            for name in (SHA256, PHASH)
+            if name in self.kinds
+        }
+        return Outcome(columns, drop_codes([found if isinstance(found, str) else None for found in hashed]))
+
+    def _hash(self, data: bytes, limits: Limits) -> dict[str, str] | str:
+        """Hashes by kind, or a reason."""
+        reason = refused(data, limits)
+        if reason:
+            return reason
+        found: dict[str, str] = {SHA256: hashlib.sha256(data).hexdigest()} if SHA256 in self.kinds else {}
+        if PHASH in self.kinds:
+            image = open_image(data, limits)  # at full size, so that imagehash itself gives the same
+            if isinstance(image, str):
+                return image
+            found[PHASH] = _phash(image)
+        return found
+
+
+def _phash(image: Image.Image) -> str:
+    """16 hex digits."""
+    try:
+        import imagehash
+    except ModuleNotFoundError:
+        raise MissingExtra("imagehash", "hash: phash") from None
+    return str(imagehash.phash(image))

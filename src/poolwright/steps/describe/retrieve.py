@@ -1,0 +1,305 @@
+"""retrieve: the images that prompts find, the best of each class in each bucket."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import pyarrow as pa
+from pydantic import ConfigDict, Field, model_validator
+
+from poolwright.core.columns import LABEL, PROMPT, SIMILARITY, UID
+from poolwright.core.errors import RecipeError, StepError, did_you_mean
+from poolwright.core.frame import Context, Frame
+from poolwright.core.params import Columns, Share, share_of
+from poolwright.core.pool import Place
+from poolwright.core.rows import Rows, one_array
+from poolwright.core.state import State
+from poolwright.core.step import Kind, Outcome, Reason, Step
+from poolwright.core.wording import some
+from poolwright.kernels.selection.groups import check_groupable, groups_of
+from poolwright.kernels.selection.ranks import hash_ranks
+from poolwright.kernels.similarity.exact_matmul import prompts_on_grid
+from poolwright.kernels.similarity.retrieval import NOT_BEST, Wanted, decide, found_by, retrieve_all
+from poolwright.kernels.similarity.retrieval_pass import Gathering, Prompts, gather
+from poolwright.models.encoders.spec import Model
+from poolwright.models.texts.text_features import encode_classes, features_axis, read_features
+from poolwright.models.texts.vocabulary import NAMES, Vocabulary, VocabularySource, read_vocabulary
+from poolwright.steps.describe.retrieve_state import (
+    BACKGROUND,
+    BUCKETS,
+    CUTS,
+    PROMPTS,
+    class_names,
+    cut_table,
+    cuts_of,
+    list_columns,
+    prompt_table,
+    prompts_of,
+)
+from poolwright.steps.describe.vector_columns import (
+    NO_VECTOR,
+    check_encoder,
+    check_features,
+    features_record,
+    vector_column,
+)
+
+
+class Retrieve(Step):
+    """Keep the images that prompts find: of every class, the best in every bucket.
+
+    In each bucket every class finds the `query` images with the highest cosine to its prompt (to the nearest, where it
+    has several). An image that several classes found goes to the one it is nearest to, of equally near ones to the
+    first. Each class keeps the `n` nearest of the images it was given. Images of equal cosine are ordered by the hash
+    of (seed, table, step, uid). `background` adds a class BACKGROUND: of the images that are farthest from a class,
+    found and given in the same way, so many that they are that share of `n`, none of them kept for a class.
+
+    With `overlap: true` every class keeps the `n` images it finds, whatever the others find: `label` is then the
+    nearest of an image's classes, and all of them stand in `label_all` and `label_all_index`.
+
+    Classes may share a name, as ImageNet's do: `label_index` is the identity of a class, `label` its name.
+
+    State: the prompts with their features, the buckets with their rows, and per bucket and class how many images were
+    given and kept and the last of them: the score and hash rank that `apply` holds a row against.
+    """
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    verb: ClassVar[str] = "retrieve"
+    kind: ClassVar[Kind] = "choose"
+    fits_rows: ClassVar[bool] = True
+    costly: ClassVar[bool] = True
+    reasons: ClassVar[tuple[Reason, ...]] = (
+        NO_VECTOR,
+        Reason("no_bucket", "no value in the bucket column, or a bucket that nothing was retrieved from"),
+        Reason("not_found", "not among the nearest of any prompt"),
+        Reason("not_best", "found by a prompt, but not among the best of its class"),
+    )
+
+    with_: str = Field(alias="with", description="column with the image vectors")
+    prompts: VocabularySource = Field(
+        description="texts, or {name: ring, prompts: [wedding ring, engagement ring]} for a short name or several "
+        "prompts; a list, or a .txt, .json, .yaml or .csv file, or imagenet1k"
+    )
+    prefix: str = Field(default="", description="put before every prompt, such as 'a photo of '")
+    model: Model | None = Field(default=None, description="encoder of the prompts: the one that made the vectors")
+    features: Place | None = Field(default=None, description=".npy of one ready feature a prompt, instead of a model")
+    features_axis: Literal[0, 1] | None = Field(
+        default=None, description="axis of `features` that counts the prompts; needed where the file is square"
+    )
+    features_model: str | None = Field(default=None, description="name of the model that made `features`")
+    bucket: Columns | None = Field(
+        default=None, description="retrieve within each value of this column, such as bucket"
+    )
+    query: int | None = Field(default=None, ge=1, description="images that a class finds in a bucket; not with overlap")
+    n: int = Field(ge=1, description="images that a class keeps in a bucket")
+    overlap: bool = Field(default=False, description="whether an image may belong to several classes")
+    background: Share = Field(default=0.0, description="images of the class BACKGROUND for each class, as a share of n")
+    short: Literal["fail", "take"] = Field(
+        default="fail", description="where a class has fewer than n images in a bucket: fail, or take what is there"
+    )
+    into: str = Field(default=LABEL, min_length=1, description="column of the label; others are named after it")
+
+    @model_validator(mode="after")
+    def _fitting(self) -> Retrieve:
+        if (self.model is None) == (self.features is None):
+            raise ValueError("give either 'model' (encodes the prompts) or 'features' (a .npy of them)")
+        if self.features is None and (self.features_axis is not None or self.features_model):
+            raise ValueError("features_axis and features_model say something of 'features', which is not given")
+        if self.features is not None and self.prefix:
+            raise ValueError("'prefix' has no effect on ready 'features'; remove one of them")
+        if self.overlap and self.query is not None:
+            raise ValueError("'query' has no effect with overlap: every class keeps the n images it finds; remove it")
+        if not self.overlap and self.query is None:
+            raise ValueError("'query' is missing: how many images a class finds, of which it keeps n; or overlap: true")
+        if self.query is not None and self.query < self.n:
+            raise ValueError(f"query ({self.query:,}) must be at least n ({self.n:,}); 25 times n is usual")
+        return self
+
+    @property
+    def _wanted(self) -> Wanted:
+        return Wanted(self.query or self.n, self.n, self.overlap, share_of(self.background, self.n))
+
+    def needs(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys((self.with_, *(self.bucket or ()), UID)))
+
+    def files(self) -> tuple[str, ...]:
+        """Files beside the pool whose content decides what is retrieved."""
+        named = isinstance(self.prompts, str) and self.prompts not in NAMES
+        return (*([str(self.prompts)] if named else []), *([self.features] if self.features else []))
+
+    def check_files(self, given: pa.Schema) -> None:
+        field = vector_column(given, self.with_, self.verb)
+        texts = _texts(self.classes(), self.prefix)
+        if self.features is not None:
+            check_features(field, self.features_model, self.features)
+            features_axis(self.features, len(texts), field.type.list_size, self.features_axis)
+
+    def gives(self, given: pa.Schema) -> list[pa.Field]:
+        vector_column(given, self.with_, self.verb)
+        for name in self.bucket or ():
+            if name not in given.names:
+                raise StepError(f"{self.verb}: no column '{name}' to retrieve by; {did_you_mean(name, given.names)}")
+        check_groupable(self.verb, given, self.bucket or ())
+        types = (pa.string(), pa.int32(), pa.float32(), pa.string())
+        fields = [pa.field(name, kind) for name, kind in zip(self._names(), types, strict=True)]
+        if self.overlap:
+            kinds = (pa.list_(pa.string()), pa.list_(pa.int32()))
+            fields += [pa.field(name, kind) for name, kind in zip(self._all_names(), kinds, strict=True)]
+        return fields
+
+    def _names(self) -> tuple[str, str, str, str]:
+        """Columns of the class: name, index, similarity, prompt."""
+        if self.into == LABEL:
+            return LABEL, f"{LABEL}_index", SIMILARITY, PROMPT
+        return self.into, f"{self.into}_index", f"{self.into}_similarity", f"{self.into}_prompt"
+
+    def _all_names(self) -> tuple[str, str]:
+        """Columns of all classes of a row: names and indices."""
+        return f"{self.into}_all", f"{self.into}_all_index"
+
+    def classes(self) -> Vocabulary:
+        """The classes with their prompts.
+
+        Raises:
+            RecipeError: they cannot be read, or one is named as the background.
+        """
+        vocabulary = read_vocabulary(self.prompts)
+        if self.background and BACKGROUND in vocabulary.names:
+            raise RecipeError(f"retrieve: a class is named {BACKGROUND}, as that of the background; name it otherwise")
+        return vocabulary
+
+    def fit(self, frame: Frame, context: Context) -> State:
+        field = vector_column(frame.schema, self.with_, self.verb)
+        vocabulary = self.classes()
+        texts = _texts(vocabulary, self.prefix)
+        features, origin = self._features([text for text, _ in texts], field, context)
+        prompts = Prompts(features, np.array([of_class for _, of_class in texts]))
+        wanted = self._wanted
+        what = Gathering(self.with_, self.bucket or (), prompts, context.key, wanted.query, worst=wanted.background > 0)
+        buckets, shortlists = gather(frame, what)
+        found = retrieve_all(shortlists, wanted)
+        tables = {
+            PROMPTS: prompt_table(vocabulary, texts, features),
+            BUCKETS: buckets.table({"rows": pa.array([one.rows for one in found], pa.int64())}),
+            CUTS: cut_table(found, len(vocabulary)),
+        }
+        values = {"key": str(context.key), "classes": list(vocabulary.names), "prompts": vocabulary.source, **origin}
+        state = State(values, tables)
+        short = self._short(state)
+        if short and self.short == "fail":
+            raise StepError(
+                f"retrieve: {short}; lower n, raise query, or write short: take to go on with what is there"
+            )
+        return state
+
+    def _features(self, texts: Sequence[str], field: pa.Field, context: Context) -> tuple[np.ndarray, dict[str, Any]]:
+        """Prompt features (p, d) on their grid, and for the record where they are from."""
+        if self.model is None:
+            path = self.features or ""
+            check_features(field, self.features_model, path)
+            matrix = read_features(path, texts, field.type.list_size, self.features_axis)
+            return prompts_on_grid(matrix), {"model": self.features_model, **features_record(path)}
+        encoder = context.encoder(self.model)
+        check_encoder(field, "the prompts", encoder)
+        matrix = encode_classes(encoder, texts, [[text] for text in texts])
+        return prompts_on_grid(matrix), {"model": encoder.name, "weights": encoder.weights}
+
+    def apply(self, rows: Rows, state: State) -> Outcome:
+        prompts, cuts = prompts_of(state), cuts_of(state)
+        ranks = hash_ranks(rows.column(UID), int(state.values["key"]))
+        products, usable = prompts.products(rows.vectors(self.with_))
+        scores = prompts.scores(products)
+        buckets = groups_of(state.tables[BUCKETS]).ids(rows)
+        outcome, nearest = decide(scores, ranks, buckets, cuts)
+        drop = np.where(outcome >= 0, 0, np.where(outcome == NOT_BEST, 4, 3)).astype(np.uint8)
+        drop[buckets < 0] = 2
+        drop[~usable] = 1
+        label = np.where(outcome >= 0, outcome, nearest)
+        columns = self._columns(label, nearest, products, prompts, state, usable)
+        if self.overlap:
+            member = found_by(scores, ranks, buckets, cuts.query) & (outcome < len(scores))
+            member = np.vstack([member, outcome == len(scores)])
+            columns |= dict(zip(self._all_names(), list_columns(member, class_names(state)), strict=True))
+        return Outcome(columns, drop)
+
+    def _columns(
+        self,
+        label: np.ndarray,
+        nearest: np.ndarray,
+        products: np.ndarray,
+        prompts: Prompts,
+        state: State,
+        usable: np.ndarray,
+    ) -> dict[str, pa.Array]:
+        prompt = prompts.best_of(nearest, products)
+        similarity = products[prompt, np.arange(len(prompt))]
+        names, texts = class_names(state), one_array(state.tables[PROMPTS].column("text"))
+        values = (
+            names.take(pa.array(label, mask=~usable)),
+            pa.array(label, pa.int32(), mask=~usable),
+            pa.array(similarity, mask=~usable),
+            texts.take(pa.array(prompt, mask=~usable)),
+        )
+        return dict(zip(self._names(), values, strict=True))
+
+    def explain(self, row: Mapping[str, Any], state: State) -> str:
+        label, index, similarity, prompt = (row.get(name) for name in self._names())
+        if label is None or index is None or similarity is None:
+            return ""
+        if index >= len(state.values["classes"]):
+            return f"similarity {similarity:.4f} to '{prompt}': one of the farthest in its bucket"
+        near = f"similarity {similarity:.4f} to '{prompt}' of '{label}'"
+        groups = groups_of(state.tables[BUCKETS])
+        place = groups.place(row) if all(row.get(name) is not None for name in self.bucket or ()) else -1
+        if place < 0:
+            return f"{near}; nothing was retrieved from its bucket"
+        cut = state.tables[CUTS].slice(place * len(state.values["classes"]) + index, 1).to_pylist()[0]
+        in_bucket = f" in bucket {groups.names()[place]}" if self.bucket else ""
+        return f"{near}{in_bucket}; found {_bound(cut['query_score'])}, kept {_bound(cut['keep_score'])}"
+
+    def learned(self, state: State) -> str:
+        cuts = state.tables[CUTS]
+        kept, background = (int(cuts.column(name).to_numpy().sum()) for name in ("kept", "background"))
+        classes, buckets = len(state.values["classes"]), state.tables[BUCKETS].num_rows
+        within = f" in {buckets:,} buckets" if self.bucket else ""
+        by = f", prompts encoded by {state.values['model']}" if state.values["model"] else ""
+        more = f" and {background:,} of BACKGROUND" if self.background else ""
+        short = self._short(state)
+        return f"{kept:,} kept for {classes:,} classes{within}{more}{by}{f'; short: {short}' if short else ''}"
+
+    def _short(self, state: State) -> str:
+        """Which classes have fewer images than wanted in which buckets, in words; empty where none has."""
+        cuts, classes = state.tables[CUTS], state.values["classes"]
+        names = groups_of(state.tables[BUCKETS]).names()
+        wanted = self._wanted
+        lacking = []
+        for row in cuts.select(["bucket", "class", "given", "kept", "background"]).to_pylist():
+            where = f" in bucket {names[row['bucket']]}" if self.bucket else ""
+            if row["kept"] < wanted.n:
+                lacking.append(f"'{classes[row['class']]}'{where} has {row['kept']:,} of {wanted.n:,}")
+            if row["background"] < wanted.background:
+                has = f"has {row['background']:,} of {wanted.background:,} far from '{classes[row['class']]}'"
+                lacking.append(f"{BACKGROUND}{where} {has}")
+        if not lacking:
+            return ""
+        what = "classes in buckets" if self.bucket else "classes"
+        of = len(cuts) * (2 if wanted.background else 1)
+        return f"{len(lacking):,} of {of:,} {what} have too few images: {some(lacking, 5)}"
+
+
+def _bound(score: float) -> str:
+    if score == -np.inf:
+        return "whatever the similarity"
+    return "never" if score == np.inf else f"from {score:.4f}"
+
+
+def _texts(vocabulary: Vocabulary, prefix: str) -> list[tuple[str, int]]:
+    """The prompts of all classes with their class: those of a class, or its name and synonyms."""
+    return [
+        (prefix + text, place)
+        for place, one in enumerate(vocabulary.classes)
+        for text in one.prompts or (one.name, *one.synonyms)
+    ]

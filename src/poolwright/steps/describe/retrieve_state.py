@@ -1,0 +1,99 @@
+"""The tables that `retrieve` learns, and what it makes ready from them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from poolwright.core.rows import one_array, vector_array, vectors_of
+from poolwright.core.runtime.cached import once
+from poolwright.core.state import State
+from poolwright.kernels.similarity.retrieval import Cut, Cuts, Retrieved, nothing
+from poolwright.kernels.similarity.retrieval_pass import Prompts
+from poolwright.models.texts.vocabulary import Vocabulary
+
+BACKGROUND = "BACKGROUND"
+PROMPTS, BUCKETS, CUTS = "prompts", "buckets", "cuts"
+_FEATURE = "feature"
+_CUTS = ("query", "keep", "low_query", "low_keep")
+
+
+def prompt_table(vocabulary: Vocabulary, texts: Sequence[tuple[str, int]], features: np.ndarray) -> pa.Table:
+    """The prompts with their classes and features.
+
+    Args:
+        texts: (prompt, class) each.
+        features: float32 (p, d).
+    """
+    of_class = [place for _, place in texts]
+    columns = {
+        "text": pa.array([text for text, _ in texts], pa.string()),
+        "class": pa.array(of_class, pa.int32()),
+        "name": pa.array([vocabulary.names[place] for place in of_class], pa.string()),
+        _FEATURE: vector_array(features),
+    }
+    return pa.table(columns)
+
+
+def cut_table(found: Sequence[Retrieved], classes: int) -> pa.Table:
+    """One row a bucket and class, bucket after bucket: rows given, kept and of the background, and the cuts."""
+
+    def joined(parts: Sequence[np.ndarray], kind: Any) -> pa.Array:
+        return pa.array(np.concatenate([np.empty(0, kind), *parts]).astype(kind))
+
+    columns = {
+        "bucket": pa.array(np.repeat(np.arange(len(found), dtype=np.int32), classes)),
+        "class": pa.array(np.tile(np.arange(classes, dtype=np.int32), len(found))),
+    }
+    for name in ("given", "kept", "background"):
+        columns[name] = joined([getattr(one, name) for one in found], np.int64)
+    for name in _CUTS:
+        cuts: list[Cut] = [getattr(one, name) for one in found]
+        columns[f"{name}_score"] = joined([cut.score for cut in cuts], np.float32)
+        columns[f"{name}_rank"] = joined([cut.rank for cut in cuts], np.int64)
+    return pa.table(columns)
+
+
+def prompts_of(state: State) -> Prompts:
+    """The prompts with their features."""
+
+    def made(state: State) -> Prompts:
+        table = state.tables[PROMPTS]
+        return Prompts(vectors_of(one_array(table.column(_FEATURE))), table.column("class").to_numpy())
+
+    return once("prompts", state, made)
+
+
+def cuts_of(state: State) -> Cuts:
+    """The cuts of all buckets; at the end those of id -1, no bucket, which hold no row."""
+
+    def made(state: State) -> Cuts:
+        table, classes = state.tables[CUTS], len(state.values["classes"])
+        none = nothing(classes)
+
+        def cut(name: str) -> Cut:
+            score, rank = (table.column(f"{name}_{part}").to_numpy().reshape(-1, classes).T for part in Cut._fields)
+            return Cut(np.column_stack([score, none.score]), np.column_stack([rank, none.rank]))
+
+        return Cuts(*map(cut, _CUTS))
+
+    return once("cuts", state, made)
+
+
+def class_names(state: State) -> pa.Array:
+    """Names of the classes by index, that of the background last."""
+    return pa.array([*state.values["classes"], BACKGROUND], pa.string())
+
+
+def list_columns(member: np.ndarray, names: pa.Array) -> tuple[pa.Array, pa.Array]:
+    """Names and indices of all classes of each row, as lists.
+
+    Args:
+        member: bool (m, n): whether row j is of class i.
+    """
+    indices = pa.array(np.nonzero(member.T)[1].astype(np.int32))
+    ends = pa.array(np.concatenate([[0], np.cumsum(member.sum(axis=0))]).astype(np.int32))
+    return pa.ListArray.from_arrays(ends, names.take(indices)), pa.ListArray.from_arrays(ends, indices)

@@ -1,0 +1,149 @@
+"""Splits in which rows of one group stay together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from poolwright.core.frame import Frame
+from poolwright.core.rows import Rows
+from poolwright.kernels.selection.group_counts import count_groups
+from poolwright.kernels.selection.groups import Groups
+from poolwright.kernels.selection.lookup import plain
+from poolwright.kernels.selection.ranks import ALL, hash_ranks
+from poolwright.steps.split.sizes import Sizes
+
+_COMPACT_AT = 2_000_000
+
+
+def group_ranks(column: pa.Array, key: int) -> np.ndarray:
+    """Hash ranks of the values of a group column: int64 (n,), of no meaning where it is null."""
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    return hash_ranks(plain(column).cast(pa.string()), key)
+
+
+@dataclass(frozen=True)
+class Members:
+    """Groups, known by the hash rank of their value, and the split of each.
+
+    Two groups of one rank (2^63 are possible) would come into one split.
+
+    Attributes:
+        rank: int64 (g,), ascending.
+        rows: int64 (g,), rows of each.
+        split: int64 (g,), place of its split; past the end for none.
+    """
+
+    rank: np.ndarray
+    rows: np.ndarray
+    split: np.ndarray
+
+    @classmethod
+    def of(cls, table: pa.Table) -> Members:
+        return cls(*(table.column(name).to_numpy().astype(np.int64) for name in ("rank", "rows", "split")))
+
+    def table(self) -> pa.Table:
+        return pa.table({"rank": self.rank, "rows": self.rows, "split": self.split.astype(np.uint16)})
+
+    def totals(self, splits: int) -> np.ndarray:
+        """Rows of each of so many splits: int64 (m,)."""
+        return np.array([self.rows[self.split == place].sum() for place in range(splits)], dtype=np.int64)
+
+    def ends(self, splits: int) -> np.ndarray:
+        """Greatest rank of each split, where splits follow each other in the order of ranks: int64 (m,).
+
+        ALL for the split that takes the last group, so that groups yet to come have a split too.
+        """
+        ends = np.full(splits, -1, dtype=np.int64)
+        for place in range(splits):
+            inside = self.rank[self.split <= place]
+            ends[place] = ALL if len(inside) == len(self.rank) else inside.max(initial=-1)
+        return ends
+
+    def places(self, ranks: np.ndarray, nominal: np.ndarray) -> np.ndarray:
+        """Split of each row by the rank of its group: int64 (n,); by `nominal` (m,) for a new group."""
+        place: np.ndarray = (ranks[:, None] > nominal[None, :]).sum(axis=1)
+        if not len(self.rank):
+            return place
+        at = np.minimum(np.searchsorted(self.rank, ranks), len(self.rank) - 1)
+        return np.where(self.rank[at] == ranks, self.split[at], place)
+
+
+def fit_members(frame: Frame, group: str, strata: Sequence[str], key: int, sizes: Sizes) -> Members:
+    """Give every group a split, stratum by stratum.
+
+    Within a stratum the groups stand in a row by their ranks; each goes to the split in whose share of the
+    row the middle of its rows falls.
+    """
+    groups = count_groups(frame, strata).groups if strata else Groups([], ())
+    units = frame.fold(list(dict.fromkeys([group, *strata])), _Count, _AddMembers(group, groups, key))
+    rank, stratum, rows = _summed([part for unit in units for part in unit.parts])
+    rank, stratum, rows = _in_one_stratum(rank, stratum, rows)
+    in_strata = np.zeros(len(groups), dtype=np.int64)
+    np.add.at(in_strata, stratum, rows)
+    borders = np.cumsum(sizes.in_strata(in_strata), axis=0)
+    # Ranks ascend within each stratum; the rows before a group are those of its stratum only.
+    order = np.lexsort((rank, stratum))
+    before = np.cumsum(rows[order]) - rows[order]
+    before -= (np.cumsum(in_strata) - in_strata)[stratum[order]]
+    middle = np.empty_like(rows)
+    middle[order] = 2 * before + rows[order]
+    split = (middle[None, :] >= 2 * borders[:, stratum]).sum(axis=0)
+    return Members(rank, rows, split)
+
+
+@dataclass
+class _Count:
+    """Rows of one unit by group and stratum: (rank, stratum, rows), int64 each."""
+
+    parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = field(default_factory=list)
+    pending: int = 0
+
+    def compact(self) -> None:
+        self.parts, self.pending = [_summed(self.parts)], 0
+
+    def __getstate__(self) -> dict[str, Any]:
+        self.compact()
+        return self.__dict__
+
+
+@dataclass(frozen=True)
+class _AddMembers:
+    group: str
+    strata: Groups
+    key: int
+
+    def __call__(self, count: _Count, rows: Rows) -> _Count:
+        column = rows.column(self.group)
+        stratum = self.strata.ids(rows)
+        keep = (stratum >= 0) & pc.is_valid(plain(column)).to_numpy(zero_copy_only=False)
+        rank = group_ranks(column, self.key)[keep]
+        count.parts.append(_summed([(rank, stratum[keep], np.ones(len(rank), dtype=np.int64))]))
+        count.pending += len(count.parts[-1][0])
+        if count.pending > max(_COMPACT_AT, 2 * len(count.parts[0][0])):
+            count.compact()
+        return count
+
+
+def _summed(parts: Sequence[tuple[np.ndarray, ...]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The rows summed by (rank, stratum), ascending."""
+    none = np.empty(0, dtype=np.int64)
+    rank, stratum, rows = (np.concatenate([none, *(part[kind] for part in parts)]) for kind in range(3))
+    order = np.lexsort((stratum, rank))
+    rank, stratum, rows = rank[order], stratum[order], rows[order]
+    first = np.flatnonzero(np.append(True, (rank[1:] != rank[:-1]) | (stratum[1:] != stratum[:-1]))[: len(rank)])
+    return rank[first], stratum[first], np.add.reduceat(rows, first) if len(first) else none
+
+
+def _in_one_stratum(rank: np.ndarray, stratum: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, ...]:
+    """One entry a group: its stratum is that with most of its rows, the first of equal ones."""
+    order = np.lexsort((stratum, -rows, rank))
+    rank, stratum, rows = rank[order], stratum[order], rows[order]
+    first = np.flatnonzero(np.append(True, rank[1:] != rank[:-1])[: len(rank)])
+    return rank[first], stratum[first], np.add.reduceat(rows, first) if len(first) else rows

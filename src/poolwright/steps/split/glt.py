@@ -1,0 +1,278 @@
+"""glt: splits whose classes and attributes are long-tailed or balanced, as ImageNet-GLT has them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Annotated, Any, ClassVar, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+
+from poolwright.core.columns import (
+    ATTRIBUTE,
+    CLASS_INDEX,
+    FREQUENCY,
+    LABEL,
+    SPLIT_CBL,
+    SPLIT_GLT,
+    UID,
+)
+from poolwright.core.errors import StepError
+from poolwright.core.frame import Context, Frame
+from poolwright.core.params import Column, Count, Share, Weight, exact, parse_share, share_of
+from poolwright.core.pool import Place
+from poolwright.core.rows import Rows
+from poolwright.core.runtime.cached import once
+from poolwright.core.state import State
+from poolwright.core.step import Kind, Outcome, Reason, Step
+from poolwright.kernels.selection.group_counts import count_groups
+from poolwright.kernels.selection.groups import Groups, check_groupable, groups_of, lacks_value
+from poolwright.reference.glt_sets import SETS
+from poolwright.steps.split.class_sizes import IMAGENET_GLT, ImageNetGlt, Profile, check_sizes, sizes_for
+from poolwright.steps.split.glt_cuts import NOWHERE, SIZES, Cuts, fit_cuts, no_cuts
+from poolwright.steps.split.glt_draws import Counts, Wanted, draw, find_scale
+
+CELLS = "cells"
+GLT, CBL = "glt", "cbl"
+_NUMBER, _FREQUENCY, _ROWS = "class", "frequency", "rows."
+
+
+def _as_bound(value: Any) -> Any:
+    """A number of classes, or a share of them: 400 or '40%'."""
+    if isinstance(value, int) and not isinstance(value, bool) and value != 0:
+        return value
+    return parse_share(value)
+
+
+Bound = Annotated[int | float, BeforeValidator(_as_bound), WithJsonSchema({"type": ["number", "string"]})]
+
+
+class Glt(Step):
+    """Draw the sets of the generalized long tail (GLT): classes and attributes inside them, long-tailed or balanced.
+
+    An attribute is an integer, 0 for the largest part of its class; the step `cluster` gives such a column. Classes are
+    numbered by their rows, the largest first. Without overlap, in this order, are drawn:
+
+    - `test_bbl` (Test-GBL): of each class and attribute 20 rows, or a quarter of the class's smallest attribute if that
+      is less: classes and attributes are balanced.
+    - `test_bl` (Test-CBL): 60 of each class, 7:2:1 over the attributes: classes are balanced.
+    - the long-tailed rest: a number of each class from a falling list, 7:2:1, cut to what is there.
+      From it come, at random, `test_lt` (Test-GLT, 60 x classes) and `val` (30 x classes); `train` (Train-GLT) is what
+      remains.
+    - the class-balanced rest: 145 of each class, 7:2:1, cut to what is there, without the rows of Test-GLT. `val` takes
+      30 of each class, 7:2:1; `train` (Train-CBL) is what remains.
+
+    Two columns name the set of each row: `split_glt` and `split_cbl`; the balanced tests are in both. A row can be in
+    train or val of both, but no row of a test is in any other set. `class_index` is the number of the class,
+    `frequency` its group: 0 many, 1 medium, 2 few; the attribute is given as `attribute`, however its column is called.
+    Three protocols are meant: class-wise LT (train of GLT, test_bl), attribute-wise LT (train of CBL, test_bbl),
+    generalized LT (train of GLT, test_bbl).
+
+    The default numbers are those of ImageNet-GLT. For smaller data, `scale` multiplies every number of rows. `auto`
+    takes the rows of the largest class over 1,300, those of ImageNet's, at most 1, times the largest whole percentage
+    at which every class has what is asked of it. What a class does not have is refused with its numbers.
+
+    State: per class and attribute the greatest hash ranks of the sets, and their rows.
+    """
+
+    verb: ClassVar[str] = "glt"
+    kind: ClassVar[Kind] = "split"
+    fits_rows: ClassVar[bool] = True
+    reasons: ClassVar[tuple[Reason, ...]] = (
+        Reason("no_cell", "no class or no attribute"),
+        Reason("not_drawn", "in no set of either protocol"),
+    )
+
+    label: Column = Field(default=LABEL, description="column of the classes")
+    attribute: Column = Field(default=ATTRIBUTE, description="column of the attributes: integers from 0, the largest")
+    ratio: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        default=(7, 2, 1), min_length=1, description="rows of the attributes of a class, as whole numbers"
+    )
+    test_bbl: Count = Field(default=20, description="rows of each class and attribute in Test-GBL")
+    smallest: Share = Field(
+        default=0.25, description="most that Test-GBL takes of each attribute, as share of the smallest of the class"
+    )
+    test_bl: Count = Field(default=60, description="rows of each class in Test-CBL")
+    test_lt: Count = Field(default=60, description="rows in Test-GLT, times the number of classes")
+    val: Count = Field(default=30, description="rows in val: of GLT times the number of classes, of CBL in each class")
+    balanced: Count = Field(default=145, description="rows of each class in train and val of CBL together")
+    sizes: ImageNetGlt | Profile | tuple[Count, ...] = Field(
+        default=IMAGENET_GLT,
+        description="rows of each class in train, val and test_lt of GLT together, the largest first: imagenet-glt "
+        "(1,500 down to 18), a list, or a rule such as {shape: exponential, largest: 500, imbalance: 100}",
+    )
+    sizes_file: Place | None = Field(
+        default=None, description="file with that list: a number a line, JSON, or saved by torch; instead of `sizes`"
+    )
+    frequency: tuple[Bound, Bound] = Field(
+        default=(0.4, 0.85),
+        description="number of the first class that is medium and of the first that is few, or shares of the classes",
+    )
+    scale: Weight | Literal["auto"] = Field(
+        default=1.0,
+        description="multiplies every number of rows above; auto: as the classes are smaller than ImageNet's",
+    )
+
+    @model_validator(mode="after")
+    def _fitting(self) -> Glt:
+        if self.label == self.attribute:
+            raise ValueError("'label' and 'attribute' are one column; an attribute is a part of a class")
+        if list(self.ratio) != sorted(self.ratio, reverse=True):
+            raise ValueError("attribute 0 is the largest, so the ratio falls: [7, 2, 1]")
+        if isinstance(self.sizes, tuple):
+            check_sizes(self.sizes)
+        if self.sizes_file is not None and "sizes" in self.model_fields_set:
+            raise ValueError("takes sizes or sizes_file, not both")
+        if self.scale == 0:
+            raise ValueError("a scale is above 0")
+        low, high = self.frequency
+        if isinstance(low, int) == isinstance(high, int) and high < low:
+            raise ValueError("the few classes begin after the medium ones: [40%, 85%]")
+        return self
+
+    def needs(self) -> tuple[str, ...]:
+        return (self.label, self.attribute, UID)
+
+    def files(self) -> tuple[str, ...]:
+        return (self.sizes_file,) if self.sizes_file else ()
+
+    def check_files(self, given: pa.Schema) -> None:
+        if self.sizes_file is not None and not os.path.isfile(self.sizes_file):
+            raise StepError(f"glt: there is no file {self.sizes_file}; it lists the sizes of the classes")
+
+    def gives(self, given: pa.Schema) -> list[pa.Field]:
+        check_groupable(self.verb, given, [self.label])
+        dtype = given.field(self.attribute).type
+        if not pa.types.is_integer(dtype):
+            raise StepError(f"glt: '{self.attribute}' has type {dtype}; attributes are integers from 0")
+        texts = [pa.field(name, pa.string()) for name in (SPLIT_GLT, SPLIT_CBL)]
+        return [*texts, *(pa.field(name, pa.int32()) for name in (CLASS_INDEX, FREQUENCY, ATTRIBUTE))]
+
+    def fit(self, frame: Frame, context: Context) -> State:
+        counted = count_groups(frame, (self.label, self.attribute))
+        cells = counted.groups
+        if not len(cells):
+            cuts, rows = no_cuts(cells)
+            return State(_values_of(cuts), {CELLS: self._table(cuts, rows, np.empty(0, np.int64), 0)})
+        names, number, attribute = self._classes(cells, counted.counts)
+        there = np.zeros((len(names), len(self.ratio)), np.int64)
+        there[number, attribute] = counted.counts
+        wanted, scale = self._wanted(there, names)
+        draws = draw(there, names, wanted)
+        cuts, rows = fit_cuts(frame, cells, (number, attribute), draws, context.key)
+        balanced = np.full(len(names), wanted.balanced)
+        asked = {GLT: wanted.rounded_down(wanted.sizes), CBL: wanted.rounded_down(balanced)}
+        values = {"scale": str(scale), **{name: int(counts.sum()) for name, counts in asked.items()}}
+        return State({**_values_of(cuts), **values}, {CELLS: self._table(cuts, rows, number, len(names))})
+
+    def _table(self, cuts: Cuts, rows: Mapping[str, Counts], number: Counts, classes: int) -> pa.Table:
+        sizes = {_ROWS + name: counts for name, counts in rows.items()}
+        about = {_NUMBER: number.astype(np.int32), _FREQUENCY: self._frequency(number, classes)}
+        return cuts.table({**about, **sizes})
+
+    def _classes(self, cells: Groups, there: Counts) -> tuple[list[str], Counts, Counts]:
+        """Names of the classes by number, and number and attribute of each cell.
+
+        Raises:
+            StepError: an attribute is none of those of the ratio.
+        """
+        labels, attributes = (column.to_pylist() for column in cells.values)
+        for label, attribute, rows in zip(labels, attributes, there.tolist(), strict=True):
+            if not 0 <= attribute < len(self.ratio):
+                raise StepError(
+                    f"glt: {rows:,} rows of class '{label}' have '{self.attribute}' {attribute}, and the ratio has "
+                    f"{len(self.ratio)} parts, for attributes 0 to {len(self.ratio) - 1}; merge clusters, or give a "
+                    "ratio with as many parts as there are attributes"
+                )
+        # Cells are sorted by the values of their class, so classes come in that order, and equal sizes stay in it.
+        known = {label: place for place, label in enumerate(dict.fromkeys(labels))}
+        of = np.array([known[label] for label in labels], np.int64)
+        sizes = np.bincount(of, weights=there).astype(np.int64)
+        order = np.argsort(-sizes, kind="stable")
+        number = np.empty(len(order), np.int64)
+        number[order] = np.arange(len(order))
+        names = [str(label) for label in known]
+        return [names[place] for place in order], number[of], np.array(attributes, np.int64)
+
+    def _wanted(self, there: Counts, names: list[str]) -> tuple[Wanted, Fraction]:
+        """What is asked for, scaled, and the scale."""
+        wanted = Wanted(
+            ratio=self.ratio,
+            sizes=np.array(sizes_for(self.sizes, self.sizes_file, len(names)), np.int64),
+            balanced=self.balanced,
+            test_bbl=self.test_bbl,
+            smallest=exact(self.smallest),
+            test_bl=self.test_bl,
+            test_lt=self.test_lt,
+            val=self.val,
+            hint="" if self.scale == "auto" else " or for `scale: auto`",
+        )
+        scale = find_scale(there, names, wanted) if self.scale == "auto" else exact(self.scale)
+        return wanted.scaled(scale), scale
+
+    def _frequency(self, number: Counts, classes: int) -> np.ndarray:
+        medium, few = (bound if isinstance(bound, int) else share_of(bound, classes) for bound in self.frequency)
+        return np.select([number < medium, number < few], [0, 1], 2).astype(np.int32)
+
+    def apply(self, rows: Rows, state: State) -> Outcome:
+        table = state.tables[CELLS]
+        ids = groups_of(table).ids(rows)
+        glt, cbl = once(CELLS, state, _cuts_of).places(ids, rows.column(UID))
+        names = pa.array([*SETS, None], pa.string())
+        columns = {SPLIT_GLT: names.take(pa.array(glt)), SPLIT_CBL: names.take(pa.array(cbl))}
+        for column, figure in ((CLASS_INDEX, _NUMBER), (FREQUENCY, _FREQUENCY)):
+            columns[column] = pa.array(np.append(table.column(figure).to_numpy(), -1)[ids].astype(np.int32))
+        columns[ATTRIBUTE] = rows.column(self.attribute).cast(pa.int32(), safe=False)
+        drop = np.where((glt == NOWHERE) & (cbl == NOWHERE), 2, 0).astype(np.uint8)
+        drop[lacks_value(rows, (self.label, self.attribute))] = 1
+        return Outcome(columns, drop)
+
+    def explain(self, row: Mapping[str, Any], state: State) -> str:
+        if row.get(self.label) is None or row.get(self.attribute) is None:
+            return f"{self.label} = {row.get(self.label)}, {self.attribute} = {row.get(self.attribute)}"
+        cell = f"{self.label} = {row[self.label]}, {self.attribute} = {row[self.attribute]}"
+        told = [f"{name} = {row.get(name) or 'none'}" for name in (SPLIT_GLT, SPLIT_CBL)]
+        return f"{', '.join(told)}, by the hash of its uid, {cell}"
+
+    def learned(self, state: State) -> str:
+        table = state.tables[CELLS]
+        if not table.num_rows:
+            return "no classes"
+        rows = {name: pc.sum(table.column(_ROWS + name)).as_py() for name in SIZES}
+
+        def told(*names: str) -> str:
+            return ", ".join(f"{name.rpartition('.')[2]} {rows[name]:,}" for name in names)
+
+        words = f"{len(pc.unique(table.column(_NUMBER))):,} classes; GLT: {told('glt.train', 'glt.val', 'glt.test_lt')}"
+        words += f"; CBL: {told('cbl.train', 'cbl.val')}; both: {told('test_bl', 'test_bbl')}"
+        return "; ".join([words, *_notes(table, state, rows)])
+
+
+def _notes(table: pa.Table, state: State, rows: Mapping[str, int]) -> list[str]:
+    """What is not as it was asked for, in words."""
+    notes = []
+    scale = Fraction(state.values["scale"])
+    if scale != 1:
+        notes.append(f"all numbers of rows times {float(scale):.4g}")
+    for name in (GLT, CBL):
+        asked, drawn = state.values[name], sum(count for key, count in rows.items() if key.startswith(f"{name}."))
+        if drawn < asked:
+            notes.append(f"the rest of {name.upper()} is cut from {asked:,} rows to {drawn:,}")
+    trained = np.bincount(table.column(_NUMBER).to_numpy(), weights=table.column(f"{_ROWS}glt.train").to_numpy())
+    without = int((trained == 0).sum())
+    if without:
+        notes.append(f"{without:,} {'class has' if without == 1 else 'classes have'} no row in train of GLT")
+    return notes
+
+
+def _values_of(cuts: Cuts) -> dict[str, Any]:
+    return {"key": str(cuts.key), "test_lt": cuts.test_lt, "val": cuts.val}
+
+
+def _cuts_of(state: State) -> Cuts:
+    table, values = state.tables[CELLS], state.values
+    return Cuts.of(int(values["key"]), groups_of(table), table, values["test_lt"], values["val"])

@@ -1,0 +1,110 @@
+"""Sizes of splits: shares or numbers of rows, one of them perhaps 'rest'."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+from poolwright.core.errors import StepError
+from poolwright.core.params import exact
+from poolwright.kernels.selection.apportion import apportion
+from poolwright.kernels.selection.ranks import ALL
+
+REST = "rest"
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What a split step asks for.
+
+    Attributes:
+        names: the splits, in order.
+        shares: share of each, exactly; None where rows are counted.
+        rows: rows of each, None for the rest; () where shares are asked.
+    """
+
+    names: tuple[str, ...]
+    shares: tuple[Fraction, ...] | None
+    rows: tuple[int | None, ...]
+    rests: int
+
+    @classmethod
+    def of(cls, ratios: Mapping[str, float | str] | None, counts: Mapping[str, int | str] | None) -> Sizes:
+        """The sizes of a step's `ratios` or `counts`.
+
+        Raises:
+            ValueError: none or both are given.
+        """
+        if (ratios is None) == (counts is None):
+            raise ValueError("give the sizes of the splits as ratios or as counts")
+        # By name: the order in which a recipe happens to list the splits decides nothing.
+        if counts is not None:
+            names = tuple(sorted(counts))
+            rows = tuple(None if counts[name] == REST else int(counts[name]) for name in names)
+            return cls(names, None, rows, rows.count(None))
+        shares = ratios or {}
+        names = tuple(sorted(shares))
+        given = [None if shares[name] == REST else exact(float(shares[name])) for name in names]
+        left = 1 - sum((share for share in given if share is not None), Fraction(0))
+        return cls(names, tuple(left if share is None else share for share in given), (), given.count(None))
+
+    def check(self) -> None:
+        """Raise ValueError where the sizes make no sense."""
+        if not self.names or "" in self.names:
+            raise ValueError("name at least one split")
+        if self.rests > 1:
+            raise ValueError("only one split can be the rest")
+        if self.shares is None:
+            return
+        whole = sum(self.shares, Fraction(0))
+        if min(self.shares) < 0 or abs(whole - 1) > Fraction(1, 10**9):
+            stated = whole - min(self.shares) if min(self.shares) < 0 else whole
+            raise ValueError(f"the ratios sum to {float(stated):g}, not 1; give one of them as 'rest'")
+
+    def in_strata(self, counts: np.ndarray) -> np.ndarray:
+        """Rows of every split in every stratum.
+
+        Args:
+            counts: int64 (k,) rows of the strata.
+
+        Returns:
+            int64 (m, k).
+
+        Raises:
+            StepError: more rows are asked for than there are.
+        """
+        if self.shares is not None:
+            parts = [apportion(int(count), self.shares) for count in counts]
+            return np.array(parts, dtype=np.int64).reshape(len(counts), len(self.names)).T
+        self._check_enough(int(counts.sum()))
+        left = counts.astype(np.int64)
+        sizes = np.zeros((len(self.names), len(counts)), dtype=np.int64)
+        for place, wanted in enumerate(self.rows):
+            if wanted is not None:
+                share = min(wanted, int(left.sum()))
+                sizes[place] = apportion(share, [Fraction(int(count)) for count in left])
+                left = left - sizes[place]
+        if None in self.rows:
+            sizes[self.rows.index(None)] = left
+        return sizes
+
+    def _check_enough(self, there: int) -> None:
+        asked = sum(size for size in self.rows if size is not None)
+        if there and asked > there:
+            raise StepError(
+                f"split: the counts ask for {asked:,} rows, and {there:,} are there; ask for fewer, or ratios"
+            )
+
+    def nominal(self) -> np.ndarray:
+        """Greatest hash ranks of the splits, int64 (m,), for rows whose stratum or group was not there at the fit.
+
+        Shares split the range of ranks; of counts only the rest can take such a row.
+        """
+        if self.shares is None:
+            rest = self.rows.index(None) if None in self.rows else len(self.rows)
+            return np.array([ALL if place >= rest else -1 for place in range(len(self.rows))], dtype=np.int64)
+        ends = [sum(self.shares[: place + 1], Fraction(0)) for place in range(len(self.shares))]
+        return np.array([min(int(end * 2**63), ALL) for end in ends], dtype=np.int64)

@@ -1,0 +1,201 @@
+"""split: train, validation and test rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import Field, model_validator
+
+from poolwright.core.columns import SPLIT, UID
+from poolwright.core.frame import Context, Frame
+from poolwright.core.params import Column, Columns, Count, Share
+from poolwright.core.rows import Rows
+from poolwright.core.runtime.cached import once
+from poolwright.core.state import State
+from poolwright.core.step import Kind, Outcome, Reason, Step
+from poolwright.core.wording import groups as in_groups
+from poolwright.core.wording import rows as in_rows
+from poolwright.kernels.selection.group_counts import count_groups
+from poolwright.kernels.selection.groups import Groups, check_groupable, groups_of, lacks_value
+from poolwright.kernels.selection.hashing import hash_key
+from poolwright.kernels.selection.ranks import hash_ranks
+from poolwright.kernels.selection.sampling import cut_ranks
+from poolwright.steps.split.by_group import Members, fit_members, group_ranks
+from poolwright.steps.split.sizes import Sizes
+
+Rest = Literal["rest"]
+STRATA, MEMBERS = "strata", "members"
+_CUT, _ROWS = "cut.", "rows."
+
+
+class Split(Step):
+    """Name the split of every row, in a new column.
+
+    The sizes are `ratios` (that sum to 1) or `counts` of rows; one of them may be 'rest'. Rows beyond the
+    counts are in no split and dropped.
+
+    - Alone, the sizes are exact: rows are ranked by the hash of (seed, step, uid), and each split takes its
+      number of them, rounded by largest remainders.
+    - With `stratify`, this is done within every stratum. Counts are spread over the strata by their sizes.
+    - With `group`, rows with the same value in that column come into one split. Groups are put in a row by
+      the hash of their value, and a group goes where the middle of its rows falls: each border is off by at
+      most half a group. So a group's split depends on the other groups' sizes, not on any order.
+    - With both, a group counts to the stratum that holds most of its rows.
+    - With `seeds`, all this is done so many times, each time by hashes of another key: columns split_0, split_1, ...
+
+    State: per stratum the greatest hash rank of every split, or per group its split where both are asked.
+    """
+
+    verb: ClassVar[str] = "split"
+    kind: ClassVar[Kind] = "split"
+    fits_rows: ClassVar[bool] = True
+    reasons: ClassVar[tuple[Reason, ...]] = (
+        Reason("no_group", "no value in the group column"),
+        Reason("no_split", "in none of the splits"),
+    )
+
+    ratios: dict[str, Share | Rest] | None = Field(
+        default=None, description="share of every split, such as {train: 80%, val: 10%, test: rest}"
+    )
+    counts: dict[str, Count | Rest] | None = Field(
+        default=None, description="rows of every split, such as {test: 1000, train: rest}"
+    )
+    stratify: Columns | None = Field(default=None, description="columns whose values are spread evenly over the splits")
+    group: Column | None = Field(default=None, description="column whose equal values stay in one split")
+    into: Annotated[str, Field(min_length=1)] = Field(default=SPLIT, description="column to give")
+    seeds: Annotated[int, Field(ge=1, le=1_000)] | None = Field(
+        default=None, description="draw so many times, each with its own seed, into columns such as split_0, split_1"
+    )
+
+    @model_validator(mode="after")
+    def _fitting(self) -> Split:
+        if UID in self._given:
+            raise ValueError("'uid' names the rows; give the split another column")
+        self.sizes().check()
+        return self
+
+    def sizes(self) -> Sizes:
+        return Sizes.of(self.ratios, self.counts)
+
+    @property
+    def _columns(self) -> tuple[str, ...]:
+        return self.stratify or ()
+
+    @property
+    def _grouping(self) -> tuple[str, ...]:
+        return (*self._columns, self.group) if self.group else self._columns
+
+    @property
+    def _given(self) -> list[str]:
+        return [self.into] if self.seeds is None else [f"{self.into}_{draw}" for draw in range(self.seeds)]
+
+    def needs(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys((*self._columns, self.group or UID)))
+
+    def gives(self, given: pa.Schema) -> list[pa.Field]:
+        check_groupable(self.verb, given, self._grouping)
+        return [pa.field(name, pa.string()) for name in self._given]
+
+    def fit(self, frame: Frame, context: Context) -> State:
+        if self.seeds is None:
+            return self._fit(frame, context.key)
+        draws = [self._fit(frame, hash_key(context.key, str(draw))) for draw in range(self.seeds)]
+        tables = {f"{name}-{at}": table for at, draw in enumerate(draws) for name, table in draw.tables.items()}
+        return State({"draws": [dict(draw.values) for draw in draws]}, tables)
+
+    def _draws(self, state: State) -> list[State]:
+        """The state of each draw, as that of a single one."""
+        if self.seeds is None:
+            return [state]
+        names = (STRATA, MEMBERS)
+        return [
+            State(values, {name: state.tables[key] for name in names if (key := f"{name}-{at}") in state.tables})
+            for at, values in enumerate(state.values["draws"])
+        ]
+
+    def _fit(self, frame: Frame, key: int) -> State:
+        sizes = self.sizes()
+        values = {"key": str(key)}
+        if self.group:
+            members = fit_members(frame, self.group, self._columns, key, sizes)
+            totals = members.totals(len(sizes.names))
+            if self._columns:
+                rows = dict(zip(sizes.names, totals.tolist(), strict=True))
+                return State({**values, "rows": rows}, {MEMBERS: members.table()})
+            ranks = members.ends(len(sizes.names))
+            return State(values, {STRATA: self._table(Groups([], ()), ranks[:, None], totals[:, None])})
+        counted = count_groups(frame, self._columns)
+        wanted = sizes.in_strata(counted.counts)
+        ranks = cut_ranks(frame, counted.groups, counted.counts, key, np.cumsum(wanted, axis=0))
+        return State(values, {STRATA: self._table(counted.groups, ranks, wanted)})
+
+    def _table(self, groups: Groups, ranks: np.ndarray, wanted: np.ndarray) -> pa.Table:
+        names = self.sizes().names
+        cuts = {_CUT + name: rank for name, rank in zip(names, ranks, strict=True)}
+        return groups.table({**cuts, **{_ROWS + name: rows for name, rows in zip(names, wanted, strict=True)}})
+
+    def apply(self, rows: Rows, state: State) -> Outcome:
+        names = pa.array([*self.sizes().names, None], pa.string())
+        missing = lacks_value(rows, self._grouping)
+        nowhere, columns = np.ones(len(rows), dtype=bool), {}
+        for name, draw in zip(self._given, self._draws(state), strict=True):
+            place = self._places(rows, draw)
+            place[missing] = len(names) - 1
+            columns[name] = names.take(pa.array(place))
+            nowhere &= place == len(names) - 1
+        drop = np.where(nowhere, 2, 0).astype(np.uint8)
+        drop[missing] = 1
+        return Outcome(columns, drop)
+
+    def _places(self, rows: Rows, state: State) -> np.ndarray:
+        """Place of each row's split in one draw: int64 (n,), past the end for none."""
+        key = int(state.values["key"])
+        ranks = group_ranks(rows.column(self.group), key) if self.group else hash_ranks(rows.column(UID), key)
+        nominal = self.sizes().nominal()
+        if MEMBERS in state.tables:
+            members: Members = once("members", state.tables[MEMBERS], Members.of)
+            return members.places(ranks, nominal)
+        table = state.tables[STRATA]
+        ids = groups_of(table).ids(rows)
+        cuts = once("cuts", table, _cuts_of)
+        place = np.zeros(len(rows), dtype=np.int64)
+        for number, cut in enumerate(cuts):
+            place += ranks > np.append(cut, nominal[number])[ids]
+        return place
+
+    def explain(self, row: Mapping[str, Any], state: State) -> str:
+        if any(row.get(name) is None for name in self._grouping):
+            return f"no value in {' and '.join(self._grouping)}"
+        what = f"{self.group} = {row.get(self.group)}" if self.group else "its uid"
+        within = "".join(f", {name} = {row.get(name)}" for name in self._columns)
+        splits = ", ".join(f"{name} = {row.get(name) or 'none'}" for name in self._given)
+        return f"{splits}, by the hash of {what}{within}"
+
+    def learned(self, state: State) -> str:
+        first, *others = self._draws(state)
+        return f"{len(others) + 1} draws, the first: {self._learned(first)}" if others else self._learned(first)
+
+    def _learned(self, state: State) -> str:
+        totals = self._totals(state)
+        sizes = ", ".join(f"{name} {count:,}" for name, count in totals.items())
+        words = f"{sizes}: {in_rows(sum(totals.values()))}"
+        if self.group:
+            words += f"; rows of one {self.group} together"
+        if not self._columns:
+            return words
+        strata = f" ({in_groups(len(state.tables[STRATA]))})" if STRATA in state.tables else ""
+        return f"{words}; stratified by {', '.join(self._columns)}{strata}"
+
+    def _totals(self, state: State) -> dict[str, int]:
+        if MEMBERS in state.tables:
+            return {name: state.values["rows"][name] for name in self.sizes().names}
+        table = state.tables[STRATA]
+        return {name: pc.sum(table.column(_ROWS + name)).as_py() or 0 for name in self.sizes().names}
+
+
+def _cuts_of(table: pa.Table) -> list[np.ndarray]:
+    return [table.column(name).to_numpy() for name in table.column_names if name.startswith(_CUT)]

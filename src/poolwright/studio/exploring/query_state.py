@@ -1,0 +1,278 @@
+"""What a page of rows was asked for, as its address says it: filter, search, threshold, order."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlencode
+
+import pyarrow as pa
+
+from poolwright.core.errors import InputError, PoolwrightError
+from poolwright.inspect.views.clauses import (
+    EVERYTHING,
+    Among,
+    Between,
+    Clause,
+    Contains,
+    Filter,
+    Outcome,
+    Picked,
+    Where,
+)
+from poolwright.inspect.views.store import Column
+from poolwright.inspect.views.view import SHUFFLED, View
+
+LAYOUTS = ("grid", "table")
+MOST_CLAUSES = 40
+LONGEST = 2_000
+
+Pairs = list[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a page shows.
+
+    Attributes:
+        filter: which rows; the threshold of a search is not among its clauses.
+        vectors: column that is searched by; empty where nothing is.
+        text: words that are searched for.
+        like: uid of the row that others shall be like.
+        cut: least score of a search.
+        sort: column, `SHUFFLED`, or empty for the order of the table; a search sorts by its score.
+        descending: greatest first.
+        layout: one of LAYOUTS.
+    """
+
+    filter: Filter = EVERYTHING
+    vectors: str = ""
+    text: str = ""
+    like: str = ""
+    cut: float | None = None
+    sort: str = ""
+    descending: bool = False
+    layout: str = "grid"
+
+    @property
+    def searches(self) -> bool:
+        return bool(self.text or self.like)
+
+    @property
+    def chosen(self) -> tuple[Clause, ...]:
+        """The clauses but for the outcome, which pages show in another way."""
+        return tuple(clause for clause in self.filter.clauses if not isinstance(clause, Outcome))
+
+    def pairs(self) -> Pairs:
+        """Name and value of all that is not as it would be anyway."""
+        found = [pair for clause in self.filter.clauses for pair in _pairs(clause)]
+        plain = (("vec", self.vectors), ("q", self.text), ("like", self.like), ("sort", self.sort))
+        found += [(name, value) for name, value in plain if value]
+        if self.cut is not None:
+            found.append(("cut", repr(self.cut)))
+        if self.descending:
+            found.append(("down", "1"))
+        if self.layout != LAYOUTS[0]:
+            found.append(("layout", self.layout))
+        return found
+
+    def query(self, *more: tuple[str, str]) -> str:
+        return urlencode([*self.pairs(), *more])
+
+    def toggled(self, column: str, value: str | None) -> Asked:
+        """With a value of a facet chosen, or no longer chosen."""
+        mine = [one for one in self.filter.clauses if isinstance(one, Among) and one.column == column]
+        values = {entry for clause in mine for entry in clause.values} ^ {value}
+        rest = self.filter.without(lambda clause: clause in mine)
+        return replace(self, filter=rest & among(column, values) if values else rest)
+
+    def without(self, clause: Clause) -> Asked:
+        return replace(self, filter=self.filter.without(lambda one: one == clause))
+
+    def ranged(self, column: str) -> Asked:
+        """Without a range of a column, so that another can be chosen."""
+        mine = [one for one in self.filter.clauses if isinstance(one, Between) and one.column == column]
+        return replace(self, filter=self.filter.without(lambda clause: clause in mine))
+
+    def outcome(self, kept: bool | None) -> Asked:
+        rest = self.filter.without(lambda clause: isinstance(clause, Outcome))
+        return replace(self, filter=rest if kept is None else rest & Outcome(kept))
+
+    def unsearched(self) -> Asked:
+        return replace(self, text="", like="", cut=None, vectors="")
+
+    @property
+    def kept(self) -> bool | None:
+        return next((clause.kept for clause in self.filter.clauses if isinstance(clause, Outcome)), None)
+
+
+def among(column: str, values: Iterable[str | None]) -> Among:
+    """A choice of values, in one order."""
+    return Among(column, tuple(sorted(values, key=lambda value: (value is not None, value or ""))))
+
+
+def _pairs(clause: Clause) -> Iterator[tuple[str, str]]:
+    match clause:
+        case Outcome(kept):
+            yield "out", "kept" if kept else "dropped"
+        case Among(column, values):
+            yield from (("null", column) if value is None else (f"is.{column}", value) for value in values)
+        case Between(column, low, high):
+            yield from ((f"min.{column}", repr(low)),) if low is not None else ()
+            yield from ((f"max.{column}", repr(high)),) if high is not None else ()
+        case Where(expression):
+            yield "where", expression
+        case Contains(words, _):
+            yield "has", words
+        case Picked(selection):
+            yield "sel", selection
+
+
+def read_asked(view: View, pairs: Iterable[tuple[str, str]]) -> Asked:
+    """What an address asks of a view. Names it does not know are left out.
+
+    Raises:
+        InputError: a column is not there, a number is none, or it is too much.
+    """
+    given = [(name, value) for name, value in pairs if value][: 4 * MOST_CLAUSES]
+    if any(len(value) > LONGEST for _, value in given):
+        raise InputError(f"a part of this address is longer than {LONGEST:,} signs")
+    single = dict(given)
+    asked = Asked(
+        filter=Filter(tuple(_clauses(view, given))[:MOST_CLAUSES]),
+        vectors=single.get("vec", ""),
+        text=single.get("q", "").strip(),
+        like=single.get("like", ""),
+        cut=number(None, single["cut"]) if "cut" in single else None,
+        sort=single.get("sort", ""),
+        descending=single.get("down") == "1",
+        layout=single.get("layout", "") if single.get("layout") in LAYOUTS else LAYOUTS[0],
+    )
+    if asked.sort and asked.sort != SHUFFLED:
+        view.column(asked.sort)
+    return asked
+
+
+def _clauses(view: View, pairs: Pairs) -> Iterator[Clause]:
+    chosen: dict[str, set[str | None]] = {}
+    ends: dict[str, dict[str, float]] = {}
+    for name, value in pairs:
+        kind, _, column = name.partition(".")
+        if name == "null":
+            chosen.setdefault(value, set()).add(None)
+        elif kind == "is" and column:
+            chosen.setdefault(column, set()).add(value)
+        elif kind in ("min", "max") and column:
+            ends.setdefault(column, {})[kind] = number(view.column(column), value)
+        elif name == "out" and value in ("kept", "dropped"):
+            yield Outcome(value == "kept")
+        elif name == "where":
+            yield Where(value.strip())
+        elif name == "has" and view.texts:
+            yield Contains(value.strip(), tuple(view.texts))
+        elif name == "sel":
+            yield Picked(value)
+    for column, values in chosen.items():
+        view.column(column)
+        yield among(column, values)
+    yield from (Between(column, end.get("min"), end.get("max")) for column, end in ends.items())
+
+
+def number(column: Column | None, text: str) -> float:
+    """A number, or of a column of times a date or time of ISO 8601, in the unit of the column.
+
+    Raises:
+        InputError: it is neither, or no time that there can be.
+    """
+    times = column if column is not None and pa.types.is_temporal(column.type) else None
+    try:
+        value = float(text) if times is None or _is_number(text) else _time(datetime.fromisoformat(text), times)
+        if math.isfinite(value) and (times is None or str(_value(times, value))):
+            return value
+    except (ValueError, OverflowError, pa.ArrowException):
+        pass
+    raise InputError(f"'{text[:80]}' is no {'number' if times is None else 'time'}")
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _time(value: datetime, column: Column) -> float:
+    dtype = column.type
+    if pa.types.is_date(dtype):
+        return float(pa.scalar(value.date(), dtype).cast(_whole(dtype)).as_py())
+    if pa.types.is_timestamp(dtype):
+        value = value.replace(tzinfo=None) if dtype.tz is None else value.replace(tzinfo=value.tzinfo or UTC)
+    return float(pa.scalar(value, dtype).cast(pa.int64()).as_py())
+
+
+def _value(column: Column, value: float) -> Any:
+    """The time that a number of a column stands for."""
+    return pa.scalar(int(value), _whole(column.type)).cast(column.type).as_py()
+
+
+def _whole(dtype: pa.DataType) -> pa.DataType:
+    return pa.int32() if dtype.bit_width == 32 else pa.int64()
+
+
+def shown(column: Column, value: float | None) -> str:
+    """A number of a column for people: times as dates."""
+    if value is None:
+        return ""
+    if pa.types.is_temporal(column.type):
+        try:
+            return str(_value(column, value))[:10]
+        except (pa.ArrowException, ValueError, OverflowError):
+            return f"{value:.6g}"
+    return f"{value:,.0f}" if float(value).is_integer() and abs(value) >= 1000 else f"{value:.4g}"
+
+
+def words(view: View, clause: Clause) -> str:
+    """A clause for people."""
+    match clause:
+        case Outcome(kept):
+            return "kept" if kept else "dropped"
+        case Among(column, values):
+            names = [value if value is not None else "no value" for value in values]
+            return f"{column}: {', '.join(names[:3])}{f' and {len(names) - 3} more' if len(names) > 3 else ''}"
+        case Between(column, low, high):
+            return _range_words(view.column(column), low, high)
+        case Where(expression):
+            return expression
+        case Contains(text, _):
+            return f"“{text}”"
+        case Picked(selection):
+            return f"selection of {_picked(view, selection)} rows"
+
+
+def _range_words(column: Column, low: float | None, high: float | None) -> str:
+    if low is None or high is None:
+        return f"{column.name} {'≤' if low is None else '≥'} {shown(column, high if low is None else low)}"
+    return f"{column.name} {shown(column, low)} – {shown(column, high)}"
+
+
+def _picked(view: View, selection: str) -> str:
+    try:
+        return f"{len(view.picked(selection)):,}"
+    except PoolwrightError:
+        return "lost"
+
+
+def brief(value: Any, most: int = 160) -> str:
+    """A value of a row for people, of bounded length."""
+    if value is None:
+        return "–"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    text = str(value)
+    return text if len(text) <= most else text[: most - 1] + "…"
