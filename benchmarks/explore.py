@@ -56,8 +56,8 @@ BUILD = """
 import sys
 from pathlib import Path
 from poolwright.inspect.views.build import build_index
-from poolwright.run.run import remembered
-build_index(remembered(Path(sys.argv[1])), "chosen")
+from poolwright.run.run import open_run
+build_index(open_run(Path(sys.argv[1])), "chosen")
 """
 
 OURS = """

@@ -22,7 +22,7 @@ from PIL import Image
 from poolwright.annotation.queue.queue import Settings, make_queue
 from poolwright.core.table import Table
 from poolwright.inspect.audit_sample import draw_sample
-from poolwright.run.run import remembered
+from poolwright.run.run import open_run
 from poolwright.studio.verifying.desks import Desks
 from poolwright.studio.verifying.live import Answer, LiveQueue
 
@@ -76,7 +76,7 @@ def _ask(run: Path) -> None:
     for name, label in (("yes", "bird"), ("no", "house")):
         place = table["label"].to_pylist().index(label)
         Image.open(Path(root) / table["image_path"][place].as_py()).save(folder / f"instructions/{name}.jpg")
-    sample, sheet = draw_sample(remembered(run), "maps", 300)
+    sample, sheet = draw_sample(open_run(run), "maps", 300)
     about = pa.table(
         {"uid": [one.uid for one in sheet], "class": [""] * len(sheet), "text": [one.text for one in sheet]}
     )

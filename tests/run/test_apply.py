@@ -16,7 +16,7 @@ from poolwright.core.errors import ChangedError, InputError, RecipeError
 from poolwright.demo.demo import clip_folder
 from poolwright.demo.world import draw_world
 from poolwright.recipe.recipe import Recipe
-from poolwright.run.run import remembered
+from poolwright.run.run import open_run
 from tests.calling import call
 from tests.run.pools import final_files
 from tests.run.test_classify import ROWS, labelled
@@ -77,7 +77,7 @@ def test_new_rows_meet_the_thresholds_of_then(released: Path, tmp_path: Path) ->
     api.apply(released / "out", [released / "more.parquet"], tmp_path / "more")
     kept = api.show(tmp_path / "more")[0].read()
     assert 10 < kept.num_rows < 100
-    cut = pc.min(remembered(released / "run").table("surest").read(["decision"])["decision"]).as_py()
+    cut = pc.min(open_run(released / "run").table("surest").read(["decision"])["decision"]).as_py()
     pools = {
         "labelled": {"read": "table", "path": "examples.parquet"},
         "pool": {"read": "table", "path": "more.parquet"},

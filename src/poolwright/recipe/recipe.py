@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -59,7 +59,7 @@ class ReleaseSpec:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A validated recipe. `Recipe.load(path).run()` runs it."""
+    """A validated recipe."""
 
     name: str
     seed: int
@@ -70,7 +70,7 @@ class Recipe:
     source: RecipeSource
 
     @classmethod
-    def load(cls, path: str | Path, sets: Sequence[str] = ()) -> Recipe:
+    def load(cls, path: str | Path, sets: Sequence[str] = ()) -> Self:
         """Read and validate a recipe file.
 
         Args:
@@ -80,12 +80,12 @@ class Recipe:
         Raises:
             RecipeError: with the place, what is wrong, and what to do.
         """
-        return build(read_source(Path(path), sets))
+        return build(read_source(Path(path), sets), cls)
 
     @classmethod
-    def from_data(cls, data: Mapping[str, Any], folder: str | Path = ".") -> Recipe:
+    def from_data(cls, data: Mapping[str, Any], folder: str | Path = ".") -> Self:
         """A recipe from Python data; relative paths are resolved against `folder`."""
-        return build(from_data(data, Path(folder).resolve()))
+        return build(from_data(data, Path(folder).resolve()), cls)
 
     @property
     def folder(self) -> Path:
@@ -114,16 +114,12 @@ class Recipe:
             visit(name, ())
         return tuple(done)
 
-    def run(self, folder: str | Path | None = None, **options: Any) -> Any:
-        """Run or continue this recipe; see `poolwright.api.run`."""
-        from importlib import import_module
 
-        # The api lies above this layer; it is looked up by name so that the arrow stays downward.
-        return import_module("poolwright.api").run(self, folder, **options)
+R = TypeVar("R", bound=Recipe)
 
 
-def build(source: RecipeSource) -> Recipe:
-    """Validate a recipe that was read."""
+def build(source: RecipeSource, cls: type[R]) -> R:
+    """Validate a recipe that was read, as a recipe of class `cls`."""
     body = validate(RecipeBody, source.data, (), source, {})
     if not _NAME.match(body.name):
         raise source.error(("name",), f"'{body.name}' is not a name; use letters, digits, '.', '_' and '-'")
@@ -145,7 +141,7 @@ def build(source: RecipeSource) -> Recipe:
             for name in placed.learns_from:
                 _known_table(name, placed.key, source, body)
     figures = tuple(figure.below(source.folder) for figure in body.figures)
-    recipe = Recipe(body.name, body.seed, pools, tables, releases, figures, source)
+    recipe = cls(body.name, body.seed, pools, tables, releases, figures, source)
     _ = recipe.order
     return recipe
 

@@ -244,12 +244,13 @@ def _weights(steps: Sequence[StepSpec]) -> dict[str, str]:
     return {spec.model: peek(spec).weights or load_encoder(spec).weights for spec in specs}
 
 
-def remembered(folder: Path) -> Run:
+def open_run(folder: str | Path) -> Run:
     """A run folder, with the recipe it was last run with.
 
     Raises:
         InputError: the folder is no run folder.
     """
+    folder = Path(folder).resolve()
     try:
         memory = json.loads((folder / MEMORY).read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -20,7 +20,7 @@ from poolwright.core.pool import Part
 from poolwright.core.rows import one_array
 from poolwright.core.table import RECORD, Table
 from poolwright.kernels.selection.lookup import Lookup
-from poolwright.run.run import MEMORY, Run, remembered
+from poolwright.run.run import MEMORY, Run, open_run
 from poolwright.run.source import Piece, Source, table_source
 from poolwright.studio.pictures import MOST_CACHED, reduced
 
@@ -50,7 +50,7 @@ class OpenedRun:
         self._sources: dict[tuple[str, str], SourceRows] = {}
         self._pictures = PictureCache()
         self._lock = threading.Lock()
-        remembered(self.folder)
+        open_run(self.folder)
 
     @property
     def run(self) -> Run:
@@ -58,7 +58,7 @@ class OpenedRun:
         path = self.folder / MEMORY
         changed = path.stat().st_mtime if path.exists() else 0.0
         if self._run is None or self._run[0] != changed:
-            self._run = (changed, remembered(self.folder))
+            self._run = (changed, open_run(self.folder))
         return self._run[1]
 
     @property

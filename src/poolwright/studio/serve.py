@@ -51,11 +51,11 @@ def serve(
     import uvicorn
 
     from poolwright.run.lock import run_lock
-    from poolwright.run.run import remembered
+    from poolwright.run.run import open_run
     from poolwright.studio.app import create_app
 
     people = [check_name(name) for name in annotators]
-    remembered(Path(folder).resolve())
+    open_run(Path(folder).resolve())
     access = make_access(Path(folder).resolve(), host, names)
     with run_lock(Path(folder).resolve() / FOLDER), closing(_listening(host, port)) as listening:
         app = create_app(Path(folder), access)

@@ -14,7 +14,7 @@ from poolwright.core.files import remove
 from poolwright.core.table import Table
 from poolwright.inspect.views.build import build_index, index_folder
 from poolwright.inspect.views.view import View
-from poolwright.run.run import Run, remembered
+from poolwright.run.run import Run, open_run
 
 ROWS = 3_000
 SMALL = 264
@@ -66,7 +66,7 @@ def make_world(folder: Path, rows: pa.Table | None = None, parts: int = 5, steps
     rows = pool_rows() if rows is None else rows
     write_pool(folder, rows, parts)
     api.run(make_recipe(folder, STEPS if steps is None else steps), folder / "run")
-    run = remembered(folder / "run")
+    run = open_run(folder / "run")
     table = run.table("chosen")
     return World(folder, run, table, _joined(folder, table, rows))
 

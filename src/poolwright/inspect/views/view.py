@@ -39,7 +39,7 @@ SHUFFLED = "shuffled"
 """Sort by the hash of the uid: a sample that any number of rows goes on with."""
 
 _MASKS = 48
-"""Clauses whose rows are remembered, one bit a row."""
+"""Clauses whose rows are open_run, one bit a row."""
 
 BINS = 48
 

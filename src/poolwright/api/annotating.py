@@ -1,0 +1,63 @@
+"""Estimate a filter's accuracy from people's verdicts: audit, accuracy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from poolwright.run.run import open_run
+
+if TYPE_CHECKING:
+    from poolwright.kernels.statistics.accuracy import Estimates
+
+
+def audit(
+    folder: str | Path, table: str, to: str | Path, n: int = 400, format: str = "csv", show_decision: bool = False
+) -> list[Path]:
+    """Write a labelling sheet: a stratified sample of all rows that a table's classifier decided on, kept or not.
+
+    Args:
+        folder: the run folder.
+        table: a finished table with a `classify` step of two classes.
+        to: the sheet; the sample behind it is written beside, as `<sheet>.sample.json`.
+        n: rows on the sheet.
+        format: csv, jsonl or label_studio.
+        show_decision: also write the decision values; they lead people who see them.
+
+    Returns:
+        The files written.
+
+    Raises:
+        RecipeError: no such table, or it has no such classifier.
+    """
+    from poolwright.annotation.exchange.sheets import write_sheet
+    from poolwright.annotation.sample import sample_beside, write_sample
+    from poolwright.inspect.audit_sample import draw_sample
+
+    sample, rows = draw_sample(open_run(folder), table, n)
+    path = Path(to)
+    written = write_sheet(rows, path, format, show_decision=show_decision)
+    write_sample(sample, sample_beside(path))
+    return [*written, sample_beside(path)]
+
+
+def accuracy(
+    sheet: str | Path, verdicts: Sequence[str | Path] = (), words: Mapping[str, str] | None = None
+) -> Estimates:
+    """Precision, recall and prevalence on the pool, from verdicts on a sheet that `audit` wrote.
+
+    Args:
+        sheet: the sheet that was written; its sample lies beside it.
+        verdicts: filled-in sheets or exports, of one or several people; default the sheet itself.
+        words: what other words than positive, negative and unsure mean.
+
+    Raises:
+        InputError: a file cannot be read, or verdicts are about rows that are not on the sheet.
+    """
+    from poolwright.annotation.exchange.read_answers import read_verdicts
+    from poolwright.annotation.sample import accuracy as estimate
+    from poolwright.annotation.sample import read_sample, sample_beside
+
+    given = [verdict for path in verdicts or (sheet,) for verdict in read_verdicts(Path(path), words)]
+    return estimate(read_sample(sample_beside(Path(sheet))), given)

@@ -1,0 +1,190 @@
+"""Bring data in: convert, import_clear, fetch, rebuild, train_encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from poolwright.core.errors import RecipeError, did_you_mean
+from poolwright.recipe.recipe import Recipe
+from poolwright.run.lock import run_lock
+from poolwright.run.progress import Listener, Silent
+
+if TYPE_CHECKING:
+    from poolwright.fetch.fetch import Fetched, SourceLike
+    from poolwright.fetch.options import FetchOptions
+    from poolwright.fetch.recovery import Recovery
+    from poolwright.jobs.convert import Converted
+    from poolwright.jobs.train import Trained
+
+
+def convert(
+    kind: str, source: str, to: str | Path, sets: Sequence[str] = (), listener: Listener | None = None
+) -> Converted:
+    """Write a pool of any kind to Parquet once. The same call again continues, or finds that all is done.
+
+    Args:
+        kind: of the pool, such as 'geoyfcc'.
+        source: its `path`: file, folder, glob or URL.
+        to: a file that ends in '.parquet'; or a folder, in which units of rows are made at once on all cores.
+        sets: further parameters of the pool, as `key=value`.
+        listener: is told of progress.
+
+    Returns:
+        What was written. Rows that cannot be read are in a JSON Lines file with their error.
+
+    Raises:
+        RecipeError: no such kind, a parameter is wrong, or there is something else at `to`.
+        ChangedError: the source changed since a finished part was made.
+        InputError: a part of the source cannot be read.
+    """
+    from poolwright.jobs.convert import convert_pool
+    from poolwright.recipe.recipe import make_pool
+    from poolwright.recipe.source import parse_parameters
+
+    parameters = {**parse_parameters(sets), "path": source}
+    return convert_pool(make_pool(kind, parameters, Path.cwd()), Path(to), listener or Silent())
+
+
+def import_clear(
+    config: str | Path,
+    to: str | Path | None = None,
+    label_map: str | Path | None = None,
+    times: str | Path | None = None,
+) -> Path:
+    """Write a recipe from a configuration of CLEAR's curation code, such as clear_10_config.json.
+
+    Args:
+        config: the JSON file.
+        to: the recipe; default `<name>.yaml` here, of the NAME in the configuration.
+        label_map: JSON of short class names by prompt.
+        times: JSON list of {start, end}, where the buckets were cut by times.
+
+    Returns:
+        The recipe, which is a valid one.
+
+    Raises:
+        RecipeError: a key is unknown, a value has no counterpart, or there is a file at `to`.
+    """
+    from poolwright.core.files import write_text
+    from poolwright.recipe.clear_config import recipe_of_config
+    from poolwright.recipe.recipe import build
+    from poolwright.recipe.source import parse_source
+
+    more = [Path(path) if path is not None else None for path in (label_map, times)]
+    name, text = recipe_of_config(Path(config), *more)
+    path = Path(to) if to is not None else Path(f"{name}.yaml")
+    if path.exists():
+        raise RecipeError(f"{path} exists already; name another file by --to")
+    build(parse_source(text, path.name, path.resolve().parent), Recipe)
+    write_text(path, text)
+    return path
+
+
+def fetch(
+    source: SourceLike,
+    to: str | Path,
+    options: FetchOptions | None = None,
+    tool: str = "own",
+    listener: Listener | None = None,
+) -> Fetched:
+    """Fetch the images of rows with URLs. The same call again continues, or finds that all is done.
+
+    Args:
+        source: Parquet, CSV or JSON Lines files, a finished table or a release.
+        to: folder of the shards, in the layout of img2dataset.
+        options: limits, politeness, columns, layout; all have defaults.
+        tool: 'own', or 'img2dataset', which must be installed and guards nothing.
+        listener: is told of progress.
+
+    Returns:
+        Counts by status and error class. Every row of the source has one outcome.
+
+    Raises:
+        RecipeError: a column or an option is wrong, or there is something else at `to`.
+        ChangedError: the source, or a finished shard, changed.
+        PoolwrightError: the run itself failed. Images that could not be fetched are no error.
+    """
+    from poolwright.fetch.fetch import fetch_images
+    from poolwright.fetch.img2dataset_tool import fetch_with_img2dataset
+    from poolwright.fetch.options import FetchOptions
+    from poolwright.run.fetching import fetch_teller
+
+    if tool not in ("own", "img2dataset"):
+        raise RecipeError(f"no tool '{tool}'; {did_you_mean(tool, ('own', 'img2dataset'))}")
+    options, folder = options or FetchOptions(), Path(to)
+    with run_lock(folder / ".fetch"):
+        if tool == "img2dataset":
+            return fetch_with_img2dataset(source, folder, options)
+        return fetch_images(source, folder, options, fetch_teller(folder.name, listener or Silent()))
+
+
+def rebuild(
+    source: SourceLike,
+    to: str | Path,
+    options: FetchOptions | None = None,
+    class_column: str | None = None,
+    listener: Listener | None = None,
+) -> Recovery:
+    """Fetch the images of a release again, verify their SHA-256, and report what was recovered.
+
+    Args:
+        source: a release, or its Parquet files, with `url`, and where there are any `sha256` and classes.
+        to: folder of the shards; `recovery.json` and `recovery.csv` lie beside them.
+        options: as for `fetch`.
+        class_column: default `label`, where there is one.
+        listener: is told of progress.
+
+    Raises:
+        PoolwrightError: as `fetch`.
+    """
+    from poolwright.fetch.options import FetchOptions
+    from poolwright.fetch.recovery import check_class_column, recovery
+
+    options = options or FetchOptions()
+    column = check_class_column(source, options, class_column)
+    return recovery(fetch(source, to, options, "own", listener), options, column)
+
+
+def train_encoder(
+    kind: str,
+    pools: Sequence[str | Path],
+    to: str | Path,
+    settings: Mapping[str, Any] | None = None,
+    *,
+    read: str | None = None,
+    parameters: Mapping[str, Any] | None = None,
+    fresh: bool = False,
+    listener: Listener | None = None,
+) -> Trained:
+    """Train an encoder on the images of pools. The same call again continues, or finds that all is done.
+
+    However often it is stopped, it ends with the weights of a training that was not, bit by bit, on the same machine
+    with the same libraries. A report of its own, `report.html`, lies beside the weights.
+
+    Args:
+        kind: 'mmd-vae' or 'moco'.
+        pools: folders of images, tables of a run (`RUN/tables/NAME`), or paths of pools.
+        to: the folder of the encoder; what `model` of the result names is in there.
+        settings: epochs, batch, seed, size, ...; all have defaults.
+        read: kind of the pools, such as 'commonpool', where the paths do not tell.
+        parameters: further parameters of the pools.
+        fresh: start over.
+        listener: is told of progress.
+
+    Raises:
+        RecipeError: no such kind, setting or pool, a value is wrong, or there are too few images.
+        ChangedError: there is a training with other settings or images at `to`.
+        MissingExtra: a library is not installed.
+    """
+    from poolwright.jobs.train import finish, teller
+    from poolwright.jobs.train import train_encoder as train
+    from poolwright.jobs.training_images import open_sources
+    from poolwright.train.options import train_options
+
+    options, folder, told = train_options(kind, settings or {}), Path(to), listener or Silent()
+    sources = open_sources(pools, read, parameters)
+    trained = train(sources, folder, options, told.note, teller(folder.name, told), fresh)
+    finish(trained)
+    return trained

@@ -1,0 +1,231 @@
+"""Look at a run: show, why, explore, search, report, figures; check a release."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from poolwright.core.columns import BUCKET, IMAGE, is_vector
+from poolwright.core.errors import InputError, RecipeError, did_you_mean
+from poolwright.core.rows import Rows
+from poolwright.core.table import RECORD, Table
+from poolwright.inspect.why import Story, dropped_rows
+from poolwright.inspect.why import why as _why
+from poolwright.measure.store import measured_of
+from poolwright.recipe.recipe import Recipe
+from poolwright.run.run import Run, open_run
+
+if TYPE_CHECKING:
+    from poolwright.core.search_result import Found
+    from poolwright.inspect.views.view import View
+    from poolwright.release.checks.check import Verification
+    from poolwright.report.view import TableView
+
+
+def show(folder: str | Path) -> list[Table]:
+    """The finished tables of a run folder, in the order they were made.
+
+    Raises:
+        InputError: there is no run, or nothing is finished.
+    """
+    order = open_run(folder).recipe.order
+    tables = [Table(path.parent) for path in sorted(Path(folder).glob(f"tables/*/{RECORD}"))]
+    if not tables:
+        raise InputError(f"{folder}: no table of this run is finished yet; run the recipe again to continue it")
+    return sorted(tables, key=lambda table: order.index(table.name) if table.name in order else len(order))
+
+
+def why(folder: str | Path, uid: str) -> list[Story]:
+    """What happened to one row, in every finished table it entered.
+
+    Args:
+        folder: the run folder.
+        uid: of the row.
+
+    Raises:
+        InputError: no finished table has read the row.
+    """
+    return _why(open_run(folder), uid)
+
+
+def explore(folder: str | Path, table: str | None = None) -> View:
+    """Look around in the rows of a finished table, kept and dropped: facets, filters, search, map.
+
+    The first call reads the table and its source once, and writes an index to `<run>/explore`.
+
+    Args:
+        folder: the run folder.
+        table: its name; default the last one.
+
+    Raises:
+        RecipeError: no such table.
+        InputError: it is not finished.
+    """
+    from poolwright.inspect.views.view import View
+
+    work = open_run(folder)
+    return View(work, table or show(folder)[-1].name)
+
+
+def search(
+    folder: str | Path,
+    prompt: str | None = None,
+    *,
+    table: str | None = None,
+    bucket: int | str | None = None,
+    n: int = 50,
+    like: str | None = None,
+    against: str | None = None,
+    vectors: str | None = None,
+    model: str | Mapping[str, Any] | None = None,
+    features: str | Path | None = None,
+) -> Found:
+    """The rows of a finished table that are nearest to a prompt, or to an image.
+
+    Args:
+        folder: the run folder.
+        prompt: a text such as 'wedding, engagement ring'; may be left out where `like` is given.
+        table: default the largest with vectors, and with buckets where one is named.
+        bucket: only rows of this bucket; the table has a column `bucket`.
+        n: rows wanted.
+        like: uid of a row whose neighbours are wanted too; default the nearest row.
+        against: a second prompt, to compete with the first.
+        vectors: column of the vectors; default the first whose encoder is known.
+        model: encoder of the prompts, where the recipe of the run names none.
+        features: `.npy` with a ready text feature a prompt, instead of an encoder.
+
+    Raises:
+        RecipeError: no such table, column, bucket or encoder.
+        InputError: nothing is finished, or there is no row to find.
+    """
+    from poolwright.inspect.search import Query, encoders_of
+    from poolwright.inspect.search import search as _search
+    from poolwright.models.encoders.spec import model_spec
+
+    work, searched = open_run(folder), _searched(show(folder), table, bucket)
+    known = encoders_of(work.recipe)
+    if model is not None:
+        spec = model_spec(model, {"folder": str(Path.cwd())})
+        known = {field.name: spec for field in searched.schema} if vectors is None else {vectors: spec}
+    query = Query(prompt, against, like, None if bucket is None else str(bucket), n)
+    return _search(searched, query, known, vectors, Path(features) if features else None)
+
+
+def write_search(folder: str | Path, found: Found, to: str | Path = ".") -> tuple[Path, Path]:
+    """Write what was found as a page and a contact sheet.
+
+    Args:
+        folder: the run folder that was searched.
+        found: what `search` returned.
+        to: the folder of the files; they are named after what was searched for.
+
+    Returns:
+        The HTML page and the JPEG.
+    """
+    from poolwright.report.search_page import write_search as _write
+
+    table = _searched(show(folder), found.table)
+    words = [found.prompt or f"like {found.like}", found.contest.other if found.contest else "", found.within]
+    slug = "-".join(re.findall(r"\w+", " ".join(words).lower()))[:80] or "prompt"
+    Path(to).mkdir(parents=True, exist_ok=True)
+    return _write(_view(open_run(folder), table), found, Path(to), f"search-{slug}")
+
+
+def _searched(tables: Sequence[Table], name: str | None, bucket: str | int | None = None) -> Table:
+    """The table of that name, or the one with vectors, and buckets where one is named, that has most rows."""
+    if name is not None:
+        by_name = {table.name: table for table in tables}
+        if name not in by_name:
+            raise RecipeError(f"no finished table '{name}'; {did_you_mean(name, by_name)}")
+        return by_name[name]
+    with_vectors = [table for table in tables if any(is_vector(field.type) for field in table.schema)]
+    with_buckets = [table for table in with_vectors if bucket is not None and BUCKET in table.schema.names]
+    return max(with_buckets or with_vectors or tables, key=lambda table: table.record.rows_kept)
+
+
+def report(folder: str | Path, to: str | Path | None = None) -> Path:
+    """Draw a run: one self-contained HTML file.
+
+    Args:
+        folder: the run folder.
+        to: the file; default `report.html` in the run folder.
+
+    Raises:
+        InputError: nothing is finished.
+        MissingExtra: jinja2 is not installed.
+    """
+    from poolwright.report.page import write_report
+
+    tables = show(folder)
+    work = open_run(folder)
+    views = [_view(work, table) for table in tables]
+    return write_report(views, Path(to) if to else Path(folder) / "report.html", tables[0].record.recipe)
+
+
+def figures(folder: str | Path, to: str | Path, classes: Sequence[str] = ()) -> list[Path]:
+    """Draw the clusters of a run: for each class a map and a contact sheet, as PNG and SVG.
+
+    Args:
+        folder: the run folder.
+        to: folder of the files.
+        classes: names of the classes; by default the largest.
+
+    Raises:
+        InputError: no table was clustered.
+        RecipeError: a class is not there.
+        MissingExtra: matplotlib is not installed. Without openTSNE there are no maps.
+    """
+    from poolwright.report.cluster_figures import write_cluster_figures
+
+    tables = show(folder)
+    work = open_run(folder)
+    return write_cluster_figures([_view(work, table) for table in tables], Path(to), classes)
+
+
+def _view(work: Run, table: Table) -> TableView:
+    from poolwright.report.view import TableView
+
+    def dropped_sample(code: int, limit: int) -> Rows:
+        return dropped_rows(work, table.name, code, limit)
+
+    return TableView(
+        table=table,
+        image_bytes=_image_reader(table),
+        dropped_sample=dropped_sample,
+        measured=measured_of(table, work.folder),
+        compared=_compared(work.recipe, table.name),
+    )
+
+
+def _compared(recipe: Recipe, table: str) -> tuple[tuple[str, str], ...]:
+    """The columns that figures `accuracy` of a table compare, each pair once."""
+    of_table = [figure for figure in recipe.figures if figure.table == table and figure.measure == "accuracy"]
+    return tuple(dict.fromkeys((str(figure.predicted), str(figure.truth)) for figure in of_table))
+
+
+def _image_reader(table: Table) -> Callable[[Rows], list[bytes | None]]:
+    from poolwright.run.source import table_source
+
+    source = table_source(table)
+
+    def image_bytes(rows: Rows) -> list[bytes | None]:
+        if source.schema.get_field_index(IMAGE) < 0:
+            return [None] * len(rows)
+        images: list[bytes | None] = source.with_images(rows.table, [IMAGE]).column(IMAGE).to_pylist()
+        return images
+
+    return image_bytes
+
+
+def verify(folder: str | Path, full: bool = False) -> Verification:
+    """Check a release: checksums, schema, counts, card, Croissant.
+
+    Args:
+        folder: of the release.
+        full: check the bytes of every image, not of a sample.
+    """
+    from poolwright.release.checks.check import verify as _verify
+
+    return _verify(Path(folder), full)

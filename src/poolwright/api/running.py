@@ -1,0 +1,307 @@
+"""Run recipes: check, plan, dry_run, run, apply; list the steps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from poolwright.core.errors import PoolwrightError
+from poolwright.core.measured import Measured
+from poolwright.core.table import Table, TableRecord
+from poolwright.inspect.why import Story
+from poolwright.measure.measure import check_figure
+from poolwright.measure.store import measure_all
+from poolwright.models.encoders.load import check_encoder
+from poolwright.recipe.recipe import Recipe as _Recipe
+from poolwright.recipe.recipe import ReleaseSpec
+from poolwright.recipe.tables import StepSpec
+from poolwright.registry import STEPS, step_class
+from poolwright.run.batches import BATCH_ROWS
+from poolwright.run.engine import Engine
+from poolwright.run.plan import TablePlan
+from poolwright.run.progress import Listener, Silent
+from poolwright.run.run import Run, open_run
+
+if TYPE_CHECKING:
+    from poolwright.jobs.dry_run import Prediction
+    from poolwright.release.layouts.layout import Written
+
+
+@dataclass(frozen=True)
+class Recipe(_Recipe):
+    """A validated recipe. `Recipe.load(path).run()` runs it."""
+
+    def run(self, folder: str | Path | None = None, **options: Any) -> RunResult:
+        """Run or continue this recipe; see `poolwright.run`, which takes the same options."""
+        return run(self, folder, **options)
+
+
+RecipeLike = _Recipe | str | Path
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run made.
+
+    Attributes:
+        folder: the run folder.
+        tables: finished tables by name.
+        releases: what was written, in order of the recipe.
+        figures: what was measured, in order of the recipe.
+    """
+
+    folder: Path
+    tables: Mapping[str, Table]
+    releases: tuple[Written, ...]
+    figures: tuple[Measured, ...]
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What the steps of a release said of other rows.
+
+    Attributes:
+        record: of the table that was made.
+        folder: the run folder; None where nothing was kept.
+        stories: what happened to each row, where there are few.
+        left_out: steps that the rows could not go through, and the columns they lack for it.
+    """
+
+    record: TableRecord
+    folder: Path | None
+    stories: tuple[Story, ...]
+    left_out: Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class TableOutlook:
+    """What is done and left of one table.
+
+    Attributes:
+        state: 'done', 'begun', 'new', 'asks' while people are asked, or 'waits' for the table it comes from.
+        rows: rows it will read, where that is known.
+        units, units_done: units of work.
+        seconds_left: from the pace of the units that are done; None where there are none.
+        stages: times the rows are read: once a fit that looks at them, once to write.
+    """
+
+    name: str
+    source: str
+    state: str
+    rows: int | None
+    units: int
+    units_done: int
+    seconds_left: float | None
+    steps: tuple[str, ...]
+
+
+def check(recipe: RecipeLike, sets: Sequence[str] = ()) -> dict[str, TablePlan]:
+    """Find what is wrong with a recipe before anything runs.
+
+    Returns:
+        The plan of every table: steps, columns, ledger codes.
+
+    Raises:
+        RecipeError: unknown names, wrong types, missing columns, files or extras.
+    """
+    loaded = _load(recipe, sets)
+    plans = Run(loaded, loaded.default_run).plans()
+    for spec in loaded.tables.values():
+        for placed in spec.steps:
+            _check_models(loaded, placed)
+    for release in loaded.releases:
+        try:
+            release.layout.check(plans[release.table].schema)
+            release.layout.check_tables({name: plans[name].schema for name in release.layout.tables()})
+        except PoolwrightError as error:
+            raise loaded.source.error(release.key, str(error)) from None
+    for place, figure in enumerate(loaded.figures):
+        try:
+            check_figure(figure, plans[figure.table].schema)
+        except PoolwrightError as error:
+            raise loaded.source.error(("figures", place), str(error)) from None
+    return plans
+
+
+def _check_models(recipe: _Recipe, placed: StepSpec) -> None:
+    for spec in placed.encoders:
+        try:
+            check_encoder(spec)
+        except PoolwrightError as error:
+            raise recipe.source.error(placed.key, placed.words(error)) from None
+
+
+def run(
+    recipe: RecipeLike,
+    folder: str | Path | None = None,
+    *,
+    sets: Sequence[str] = (),
+    tables: Sequence[str] | None = None,
+    fresh: Sequence[str] = (),
+    engine: str = "native",
+    workers: int | None = None,
+    address: str | None = None,
+    release: bool = True,
+    overwrite: bool = False,
+    listener: Listener | None = None,
+    batch_rows: int = BATCH_ROWS,
+) -> RunResult:
+    """Run a recipe, or continue it where an earlier run stopped.
+
+    Args:
+        recipe: a recipe or the path of one.
+        folder: the run folder; default `runs/<name>` beside the recipe.
+        sets: overrides `a.b=value`, where `recipe` is a path.
+        tables: only these tables and what they come from; then nothing is released or measured.
+        fresh: tables to start over.
+        engine: 'native' or 'ray'.
+        workers: units in flight at once; default one a core.
+        address: Ray cluster; default a local Ray.
+        release: whether to write the releases.
+        overwrite: whether releases made from something else may be replaced.
+        listener: is told of progress.
+        batch_rows: rows a batch; more is faster and takes more memory. Changes no result.
+
+    Raises:
+        PoolwrightError: told in `core/errors.py`; what is finished stays, the same call continues.
+    """
+    loaded = _load(recipe, sets)
+    check(loaded)
+    work = Run(
+        loaded,
+        _folder(loaded, folder),
+        Engine(engine, workers, address),
+        listener or Silent(),
+        batch_rows,
+    )
+    made = work.run(tables, fresh)
+    if tables is not None:
+        return RunResult(work.folder, made, (), ())
+    # Before the releases, whose cards say what was measured.
+    measured = measure_all(loaded.figures, made, work.folder, work.listener, workers)
+    written = tuple(_release(work, spec, overwrite, measured) for spec in loaded.releases) if release else ()
+    return RunResult(work.folder, made, written, measured)
+
+
+def _release(work: Run, spec: ReleaseSpec, overwrite: bool, measured: Sequence[Measured]) -> Written:
+    work.listener.note(f"releasing {spec.table} as {spec.layout.layout} to {spec.to}")
+    here = [found for found in measured if found.table == spec.table]
+    return spec.layout.write(work.table(spec.table), spec.to, spec.about, overwrite, here)
+
+
+def plan(recipe: RecipeLike, folder: str | Path | None = None, sets: Sequence[str] = ()) -> list[TableOutlook]:
+    """What a run would do: what is done, what is left, and what it will take.
+
+    Raises:
+        RecipeError: as `check`.
+    """
+    from poolwright.inspect.status import outlook
+
+    loaded = _load(recipe, sets)
+    plans = check(loaded)
+    return [TableOutlook(**values) for values in outlook(Run(loaded, _folder(loaded, folder)), plans)]
+
+
+def dry_run(
+    recipe: RecipeLike,
+    parts: int = 8,
+    sets: Sequence[str] = (),
+    workers: int | None = None,
+    listener: Listener | None = None,
+) -> list[Prediction]:
+    """Run a recipe on random parts of its pools, and predict what the whole would keep, weigh and take.
+
+    Tables that steps learn from, such as labelled examples, are made in full. Nothing of it stays.
+
+    Args:
+        recipe: a recipe or the path of one.
+        parts: of each pool, such as shards; drawn by a hash with the recipe's seed.
+        sets: overrides `a.b=value`, where `recipe` is a path.
+        workers: units in flight at once; default one a core.
+        listener: is told of progress.
+
+    Raises:
+        PoolwrightError: as `run`.
+    """
+    from tempfile import TemporaryDirectory
+
+    from poolwright.jobs.dry_run import dry_run as _dry_run
+
+    loaded = _load(recipe, sets)
+    check(loaded)
+    with TemporaryDirectory(prefix="poolwright-") as scratch:
+        return _dry_run(loaded, Path(scratch), parts, Engine("native", workers), listener or Silent())
+
+
+def apply(
+    release: str | Path,
+    inputs: Sequence[str | Path],
+    to: str | Path | None = None,
+    *,
+    kind: str | None = None,
+    sets: Sequence[str] = (),
+    skip: Sequence[str | int] = (),
+    models: Mapping[str, Any] | None = None,
+    ledger: str = "full",
+    workers: int | None = None,
+    listener: Listener | None = None,
+) -> Applied:
+    """Apply the steps of a release, with what they learned when it was made, to other rows.
+
+    Args:
+        release: its folder.
+        inputs: picture files; or one folder of pictures, table, or path of a pool.
+        to: a run folder for the rows that are kept; the same call continues. Default: nothing is kept.
+        kind: of the pool, such as 'commonpool', where the input does not tell.
+        sets: further parameters of the pool, as `key=value`.
+        skip: steps to leave out, by verb or by number from 1. Single pictures go through the steps that need no
+            more than an image; the others are left out and told.
+        models: encoder by column of vectors, such as {'clip': 'onnx:models/clip'}, where the rows are images and
+            the release's recipe does not tell, or where it lies elsewhere. Its weights must be those of then.
+        ledger: 'full', or 'counts' where billions of rows are dropped.
+        workers: units in flight at once; default one a core.
+        listener: is told of progress.
+
+    Raises:
+        RecipeError: no such release or input, or the rows lack what a step needs.
+        PoolwrightError: as `run`.
+    """
+    from tempfile import TemporaryDirectory
+
+    from poolwright.jobs.apply import application
+    from poolwright.recipe.source import parse_parameters
+
+    with TemporaryDirectory(prefix="poolwright-") as scratch:
+        folder = Path(to or scratch).resolve()
+        folder.mkdir(parents=True, exist_ok=True)
+        paths = [str(path) for path in inputs]
+        planned = application(Path(release), paths, folder, kind, parse_parameters(sets), skip, models, ledger)
+        (table,) = run(planned.recipe, folder, workers=workers, listener=listener).tables.values()
+        few = table.record.rows_in <= _TOLD_ROWS
+        stories = _stories(folder, table) if few else ()
+        return Applied(table.record, folder if to else None, stories, planned.left_out)
+
+
+_TOLD_ROWS = 24
+"""Rows of `apply` up to which each one's story is told."""
+
+
+def _stories(folder: Path, table: Table) -> tuple[Story, ...]:
+    from poolwright.inspect.why import every_story
+
+    return tuple(every_story(open_run(folder), table.name))
+
+
+def steps() -> dict[str, Any]:
+    """All steps by verb, in flow order."""
+    return {verb: step_class(verb) for verb in STEPS}
+
+
+def _load(recipe: RecipeLike, sets: Sequence[str] = ()) -> _Recipe:
+    return recipe if isinstance(recipe, _Recipe) else Recipe.load(recipe, sets)
+
+
+def _folder(recipe: _Recipe, folder: str | Path | None) -> Path:
+    return Path(folder).resolve() if folder is not None else recipe.default_run

@@ -1,0 +1,62 @@
+"""Commands that estimate a filter's accuracy from people's verdicts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from poolwright.cli.app import RunFolder, app
+
+
+@app.command()
+def audit(
+    run_folder: RunFolder,
+    table: Annotated[str, typer.Argument(help="A table with a classify step.")],
+    to: Annotated[Path, typer.Argument(help="The sheet to write.", metavar="SHEET")],
+    n: Annotated[int, typer.Option("--n", help="Rows on the sheet.", min=1)] = 400,
+    format: Annotated[str, typer.Option(help="csv, jsonl or label_studio.")] = "csv",
+    show_decision: Annotated[bool, typer.Option("--show-decision", help="Show decision values; they lead.")] = False,
+) -> None:
+    """Write a sheet of sampled rows for people to judge.
+
+    Rows kept and dropped by a classifier, most where they tell most of its precision and recall on the pool.
+    """
+    from poolwright.api import audit as write_audit
+
+    for path in write_audit(run_folder, table, to, n, format, show_decision):
+        print(f"wrote {path}")
+    print(f"fill in the verdicts (positive, negative, unsure), then: poolwright accuracy {to}")
+
+
+@app.command()
+def accuracy(
+    sheet: Annotated[Path, typer.Argument(help="The sheet that `audit` wrote.", metavar="SHEET")],
+    verdicts: Annotated[
+        Optional[list[Path]],  # noqa: UP045
+        typer.Option("--verdicts", help="A filled-in copy or export; may be repeated. Default: the sheet itself."),
+    ] = None,
+    word: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--word", help="What a word means: map=positive; may be repeated.", metavar="WORD=MEANING"),
+    ] = None,
+    want: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--want", help="Half-width wanted: recall=5%; may be repeated.", metavar="MEASURE=SHARE"),
+    ] = None,
+) -> None:
+    """Estimate a filter's accuracy from verdicts.
+
+    Precision, recall and prevalence on the whole pool, with intervals.
+    """
+    from poolwright.api import accuracy as estimate
+    from poolwright.cli.tables import print_accuracy, print_more
+
+    words = {name: meaning for name, _, meaning in (pair.partition("=") for pair in word or ())}
+    estimates = estimate(sheet, verdicts or (), words)
+    print_accuracy(estimates)
+    if want:
+        from poolwright.kernels.statistics.sample_size import how_many_more, parse_wanted
+
+        print_more(how_many_more(estimates, parse_wanted(want)), estimates)

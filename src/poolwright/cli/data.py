@@ -1,0 +1,144 @@
+"""Commands that bring data in: pools, images, encoders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from poolwright.cli.app import FetchSets, app
+
+
+@app.command("import-clear")
+def import_clear(
+    config: Annotated[Path, typer.Argument(help="A JSON configuration of CLEAR's curation code.", metavar="CONFIG")],
+    to: Annotated[Optional[Path], typer.Option(help="File to write; default NAME.yaml, of its NAME.")] = None,  # noqa: UP045
+    label_map: Annotated[Optional[Path], typer.Option(help="JSON of short class names by prompt.")] = None,  # noqa: UP045
+    times: Annotated[Optional[Path], typer.Option(help="JSON of the times that buckets were cut by.")] = None,  # noqa: UP045
+) -> None:
+    """Turn a configuration of CLEAR into a recipe."""
+    from poolwright.api import import_clear as write_recipe
+
+    path = write_recipe(config, to, label_map, times)
+    print(f"wrote {path}; edit its paths, then: poolwright check {path}")
+
+
+@app.command()
+def convert(
+    kind: Annotated[str, typer.Argument(help="Kind of the pool: geoyfcc, table, ...", metavar="KIND")],
+    source: Annotated[str, typer.Argument(help="Its path: file, folder, glob or URL.", metavar="SOURCE")],
+    to: Annotated[Path, typer.Argument(help="A file ending in .parquet, or a folder.", metavar="TO")],
+    sets: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--set", help="A parameter of the pool; may be repeated.", metavar="KEY=VALUE"),
+    ] = None,
+) -> None:
+    """Write a pool to Parquet once, to read it faster."""
+    from poolwright.api import convert as convert_pool
+    from poolwright.cli.progress import console_listener
+    from poolwright.cli.tables import print_converted
+
+    with console_listener() as listener:
+        converted = convert_pool(kind, source, to, sets or (), listener)
+    print_converted(to, converted)
+
+
+@app.command()
+def fetch(
+    source: Annotated[Path, typer.Argument(help="Parquet, CSV or JSON Lines; a table, a release.", metavar="INPUT")],
+    to: Annotated[Path, typer.Argument(help="Folder of the shards.", metavar="TO")],
+    url: Annotated[Optional[str], typer.Option("--url-col", help="Column of the URL; url.")] = None,  # noqa: UP045
+    caption: Annotated[Optional[str], typer.Option("--caption-col", help="Column of the caption; text.")] = None,  # noqa: UP045
+    sha256: Annotated[Optional[str], typer.Option("--sha256-col", help="Column of the SHA-256; sha256.")] = None,  # noqa: UP045
+    uid: Annotated[Optional[str], typer.Option("--uid-col", help="Column of the id; uid.")] = None,  # noqa: UP045
+    layout: Annotated[Optional[str], typer.Option("--format", help="webdataset or files.")] = None,  # noqa: UP045
+    shard_rows: Annotated[Optional[int], typer.Option(help="Rows a shard; 10000.")] = None,  # noqa: UP045
+    concurrency: Annotated[Optional[int], typer.Option(help="Requests at once; 64.")] = None,  # noqa: UP045
+    per_host: Annotated[Optional[int], typer.Option(help="Requests at once to one host; 4.")] = None,  # noqa: UP045
+    timeout: Annotated[Optional[float], typer.Option(help="Seconds to connect, and between bytes; 10.")] = None,  # noqa: UP045
+    total: Annotated[Optional[float], typer.Option(help="Seconds on the network for one URL; 60.")] = None,  # noqa: UP045
+    max_bytes: Annotated[Optional[str], typer.Option(help="Size of an image at most; 50MB.")] = None,  # noqa: UP045
+    retries: Annotated[Optional[int], typer.Option(help="Further tries where they may help; 2.")] = None,  # noqa: UP045
+    retry: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(help="Fetch rows of this error class again; 'all'; may be repeated.", metavar="CLASS"),
+    ] = None,
+    allow_private: Annotated[bool, typer.Option("--allow-private", help="Allow private and local addresses.")] = False,
+    tool: Annotated[str, typer.Option(help="own or img2dataset.")] = "own",
+    sets: FetchSets = None,
+) -> None:
+    """Fetch images by URL, guarded and resumable."""
+    from poolwright.api import fetch as fetch_images
+    from poolwright.cli.fetching import fetch_options, print_fetched
+    from poolwright.cli.progress import console_listener
+
+    options = fetch_options(
+        sets or (), url=url, caption=caption, sha256=sha256, uid=uid, format=layout, shard_rows=shard_rows,
+        concurrency=concurrency, per_host=per_host, timeout=timeout, total=total, max_bytes=max_bytes,
+        retries=retries, retry=tuple(retry) if retry else None, allow_private=allow_private or None,
+    )  # fmt: skip
+    with console_listener() as listener:
+        fetched = fetch_images(source, to, options, tool, listener)
+    print_fetched(fetched)
+
+
+@app.command()
+def rebuild(
+    source: Annotated[Path, typer.Argument(help="A release, or its Parquet file.", metavar="RELEASE")],
+    to: Annotated[Path, typer.Argument(help="Folder of the shards.", metavar="TO")],
+    class_column: Annotated[Optional[str], typer.Option("--class-col", help="Column of the class; label.")] = None,  # noqa: UP045
+    allow_private: Annotated[bool, typer.Option("--allow-private", help="Allow private and local addresses.")] = False,
+    sets: FetchSets = None,
+) -> None:
+    """Fetch a release's images again; tell how many came."""
+    from poolwright.api import rebuild as rebuild_release
+    from poolwright.cli.fetching import fetch_options, print_recovery
+    from poolwright.cli.progress import console_listener
+
+    options = fetch_options(sets or (), allow_private=allow_private or None)
+    with console_listener() as listener:
+        found = rebuild_release(source, to, options, class_column, listener)
+    print_recovery(found)
+
+
+@app.command("train-encoder")
+def train_encoder(
+    kind: Annotated[str, typer.Argument(help="mmd-vae or moco.", metavar="KIND")],
+    pools: Annotated[
+        list[str], typer.Argument(help="Folders of images, tables of a run, or paths of pools.", metavar="POOL...")
+    ],
+    to: Annotated[Path, typer.Option(help="Folder of the encoder.", metavar="FOLDER")],
+    epochs: Annotated[Optional[int], typer.Option(help="Times that every image is seen.")] = None,  # noqa: UP045
+    batch: Annotated[Optional[int], typer.Option(help="Images a step.")] = None,  # noqa: UP045
+    size: Annotated[Optional[int], typer.Option(help="Edge of the images in pixels.")] = None,  # noqa: UP045
+    seed: Annotated[Optional[int], typer.Option(help="Of everything random; 0.")] = None,  # noqa: UP045
+    device: Annotated[Optional[str], typer.Option(help="auto, cpu or cuda.")] = None,  # noqa: UP045
+    sets: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--set", help="Any other setting: latent=64; may be repeated.", metavar="KEY=VALUE"),
+    ] = None,
+    read: Annotated[Optional[str], typer.Option(help="Kind of the pools, such as commonpool.")] = None,  # noqa: UP045
+    pool_sets: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--pool", help="A parameter of the pools; may be repeated.", metavar="KEY=VALUE"),
+    ] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Start over.")] = False,
+) -> None:
+    """Train an encoder on the images of a pool; resumable.
+
+    The same command continues where it was stopped, and ends with the same weights.
+    """
+    from poolwright.api import train_encoder as train
+    from poolwright.cli.progress import console_listener
+    from poolwright.cli.tables import print_trained
+    from poolwright.recipe.source import parse_parameters
+
+    said = {"epochs": epochs, "batch": batch, "size": size, "seed": seed, "device": device}
+    settings = parse_parameters(sets or ()) | {name: value for name, value in said.items() if value is not None}
+    with console_listener() as listener:
+        trained = train(
+            kind, pools, to, settings, read=read, parameters=parse_parameters(pool_sets or ()), fresh=fresh,
+            listener=listener,
+        )  # fmt: skip
+    print_trained(trained)

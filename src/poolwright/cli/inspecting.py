@@ -1,0 +1,131 @@
+"""Commands that look at a run or a release."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from poolwright.cli.app import RunFolder, app
+
+
+@app.command()
+def show(run_folder: RunFolder) -> None:
+    """Print the funnel of a run.
+
+    What every step kept and dropped, and why.
+    """
+    from poolwright.api import show as show_run
+    from poolwright.cli.tables import print_funnel
+
+    for table in show_run(run_folder):
+        print_funnel(table.record)
+
+
+@app.command()
+def why(run_folder: RunFolder, uid: Annotated[str, typer.Argument(help="uid of the row.")]) -> None:
+    """Tell the story of one row.
+
+    Each step's values, and the threshold the row met or missed.
+    """
+    from poolwright.api import why as tell
+    from poolwright.cli.tables import print_story
+
+    for story in tell(run_folder, uid):
+        print_story(story)
+
+
+@app.command()
+def search(
+    run_folder: RunFolder,
+    prompt: Annotated[str | None, typer.Argument(help="What to look for, such as 'wedding, engagement ring'.")] = None,
+    table: Annotated[Optional[str], typer.Option(help="The table; default the largest with vectors.")] = None,  # noqa: UP045
+    bucket: Annotated[Optional[str], typer.Option(help="Only rows of this bucket.")] = None,  # noqa: UP045
+    n: Annotated[int, typer.Option("--n", help="Images wanted.", min=1, max=1000)] = 50,
+    like: Annotated[Optional[str], typer.Option(help="Neighbours of this image too.", metavar="UID")] = None,  # noqa: UP045
+    against: Annotated[Optional[str], typer.Option(help="A second prompt to compete.", metavar="PROMPT")] = None,  # noqa: UP045
+    vectors: Annotated[Optional[str], typer.Option("--with", help="Column of the vectors.", metavar="COLUMN")] = None,  # noqa: UP045
+    model: Annotated[str | None, typer.Option(help="Encoder, where the run names none.", metavar="KIND:PLACE")] = None,
+    features: Annotated[Optional[Path], typer.Option(help=".npy of ready text features.")] = None,  # noqa: UP045
+    to: Annotated[Path, typer.Option(help="Folder of the page and the contact sheet.", metavar="DIR")] = Path(),
+) -> None:
+    """Try a prompt on a finished table.
+
+    Writes a contact sheet and a page: the nearest images, how deep they stay right, neighbours, two prompts competing.
+    """
+    from poolwright.api import search as find
+    from poolwright.api import write_search
+    from poolwright.cli.tables import print_found
+
+    found = find(
+        run_folder, prompt, table=table, bucket=bucket, n=n, like=like, against=against, vectors=vectors, model=model,
+        features=features,
+    )  # fmt: skip
+    print_found(found, write_search(run_folder, found, to))
+
+
+@app.command()
+def report(
+    run_folder: RunFolder,
+    to: Annotated[Optional[Path], typer.Option(help="The HTML file; default report.html in the run folder.")] = None,  # noqa: UP045
+    figures: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Draw clusters as PNG and SVG files into this folder, instead of the page.", metavar="DIR"),
+    ] = None,
+    of: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--class", help="Class of those figures; may be repeated. Default: the largest.", metavar="NAME"),
+    ] = None,
+) -> None:
+    """Draw a run: one HTML file to look at and to show."""
+    from poolwright.api import figures as draw_clusters
+    from poolwright.api import report as draw
+
+    if figures is None:
+        if of:
+            from poolwright.core.errors import RecipeError
+
+            raise RecipeError("--class goes with --figures DIR, the folder of the files")
+        print(f"open {draw(run_folder, to)}")
+        return
+    for path in draw_clusters(run_folder, figures, of or ()):
+        print(path)
+
+
+@app.command()
+def studio(
+    run_folder: RunFolder,
+    host: Annotated[str, typer.Option(help="Address to listen on; but for this machine's own, tokens are needed.")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[int, typer.Option(help="Port; 0 takes a free one.", min=0, max=65535)] = 8765,
+    annotator: Annotated[Optional[list[str]], typer.Option(help="Print a link for NAME; may be repeated.")] = None,  # noqa: UP045
+    name: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(help="Allow this host name, such as studio.example.org; may be repeated."),
+    ] = None,
+) -> None:
+    """Look at a run and verify its rows in a browser."""
+    from poolwright.cli.tables import print_links
+    from poolwright.studio.serve import serve
+
+    serve(run_folder, host, port, annotator or (), name or (), print_links)
+
+
+@app.command()
+def verify(
+    release: Annotated[Path, typer.Argument(help="The folder of a release.", metavar="DIR")],
+    full: Annotated[bool, typer.Option("--full", help="Check the bytes of every image, not of a sample.")] = False,
+) -> None:
+    """Check a release: checksums, counts, card, Croissant."""
+    import logging
+
+    from poolwright.api import verify as verify_release
+    from poolwright.cli.tables import print_verification
+
+    logging.disable(logging.WARNING)  # what mlcroissant warns of is told by its check
+    verification = verify_release(release, full)
+    print_verification(verification)
+    if not verification.ok:
+        raise typer.Exit(1)

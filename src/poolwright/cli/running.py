@@ -1,0 +1,183 @@
+"""Commands that run recipes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from poolwright.cli.app import Folder, RecipePath, Sets, app
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Option("--to", help="Where the demo is made.")] = Path("demo"),
+    images: Annotated[int, typer.Option(help="Pictures to draw.", min=500)] = 6000,
+    seed: Annotated[int, typer.Option(help="Seed of the drawn world.", min=0)] = 2024,
+) -> None:
+    """Make a dataset of a drawn world.
+
+    Draws a small world of pictures, runs a recipe over it, and compares with the truth. No network, no GPU.
+    """
+    from poolwright.cli.progress import console_listener
+    from poolwright.cli.tables import print_demo
+    from poolwright.demo.demo import run_demo
+
+    with console_listener() as listener:
+        outcome = run_demo(folder, images, seed, listener)
+    print_demo(outcome)
+
+
+@app.command()
+def recipes() -> None:
+    """List the recipes that come with poolwright."""
+    from poolwright.cli.tables import print_recipes
+    from poolwright.recipe.shipped import shipped
+
+    print_recipes(shipped())
+
+
+@app.command()
+def new(
+    name: Annotated[str, typer.Argument(help="A shipped recipe; see `poolwright recipes`.")],
+    to: Annotated[Optional[Path], typer.Argument(help="File to write; default NAME.yaml.")] = None,  # noqa: UP045
+) -> None:
+    """Write a shipped recipe to a file, to edit."""
+    from poolwright.recipe.shipped import write_new
+
+    print(f"wrote {write_new(name, to)}; edit its paths, then: poolwright check {to or name + '.yaml'}")
+
+
+@app.command()
+def check(recipe: RecipePath, sets: Sets = None) -> None:
+    """Find what is wrong with a recipe, before anything runs."""
+    from poolwright.api import check as check_recipe
+    from poolwright.cli.tables import print_check
+
+    print_check(recipe, check_recipe(recipe, sets or ()))
+
+
+@app.command()
+def plan(
+    recipe: RecipePath,
+    sets: Sets = None,
+    run_folder: Folder = None,
+    sample: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(help="Try it on so many random parts (shards) of each pool, and predict.", min=2, metavar="PARTS"),
+    ] = None,
+) -> None:
+    """Tell what is done, what is left, and what it will take.
+
+    With --sample: rows kept, time and size of the whole, from a dry run on random parts.
+    """
+    from poolwright.api import dry_run
+    from poolwright.api import plan as plan_recipe
+    from poolwright.cli.progress import console_listener
+    from poolwright.cli.tables import print_plan, print_predictions
+
+    if sample is None:
+        print_plan(plan_recipe(recipe, run_folder, sets or ()))
+        return
+    with console_listener() as listener:
+        predictions = dry_run(recipe, sample, sets or (), listener=listener)
+    print_predictions(predictions)
+
+
+@app.command()
+def run(
+    recipe: RecipePath,
+    sets: Sets = None,
+    run_folder: Folder = None,
+    table: Annotated[Optional[list[str]], typer.Option(help="Only this table and what it comes from.")] = None,  # noqa: UP045
+    fresh: Annotated[Optional[list[str]], typer.Option(help="Start this table over.", metavar="TABLE")] = None,  # noqa: UP045
+    engine: Annotated[str, typer.Option(help="native or ray.")] = "native",
+    address: Annotated[Optional[str], typer.Option(help="Ray cluster, such as ray://head:10001.")] = None,  # noqa: UP045
+    workers: Annotated[Optional[int], typer.Option(help="Units at once; default one a core.", min=1)] = None,  # noqa: UP045
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace releases made from something else.")] = False,
+    no_release: Annotated[bool, typer.Option("--no-release", help="Make the tables only.")] = False,
+) -> None:
+    """Run a recipe, or continue it where it stopped."""
+    from poolwright.api import run as run_recipe
+    from poolwright.cli.progress import console_listener
+    from poolwright.cli.tables import print_run
+
+    with console_listener() as listener:
+        result = run_recipe(
+            recipe,
+            run_folder,
+            sets=sets or (),
+            tables=table,
+            fresh=fresh or (),
+            engine=engine,
+            workers=workers,
+            address=address,
+            release=not no_release,
+            overwrite=overwrite,
+            listener=listener,
+        )
+    print_run(result)
+
+
+@app.command("apply")
+def apply_release(
+    release: Annotated[Path, typer.Argument(help="The folder of a release.", metavar="RELEASE")],
+    inputs: Annotated[
+        list[str], typer.Argument(help="Pictures; or one folder, table, or path of a pool.", metavar="INPUT...")
+    ],
+    to: Annotated[Optional[Path], typer.Option(help="Run folder for the kept rows; default: only told.")] = None,  # noqa: UP045
+    read: Annotated[Optional[str], typer.Option(help="Kind of the pool, such as commonpool.")] = None,  # noqa: UP045
+    sets: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--set", help="A parameter of the pool; may be repeated.", metavar="KEY=VALUE"),
+    ] = None,
+    skip: Annotated[Optional[list[str]], typer.Option(help="Leave this step out.", metavar="STEP")] = None,  # noqa: UP045
+    model: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(help="Encoder of a column of vectors: clip=onnx:models/clip.", metavar="COLUMN=MODEL"),
+    ] = None,
+    ledger: Annotated[str, typer.Option(help="full, or counts for billions of rows.")] = "full",
+    workers: Annotated[Optional[int], typer.Option(help="Units at once; default one a core.", min=1)] = None,  # noqa: UP045
+) -> None:
+    """Apply a release's steps to other rows or pictures.
+
+    With the classifiers, thresholds and labels that were learned when the release was made.
+    """
+    from poolwright.api import apply
+    from poolwright.cli.progress import console_listener
+    from poolwright.cli.tables import print_applied
+    from poolwright.jobs.apply import parse_models
+
+    with console_listener() as listener:
+        applied = apply(
+            release,
+            inputs,
+            to,
+            kind=read,
+            sets=sets or (),
+            skip=skip or (),
+            models=parse_models(model or ()),
+            ledger=ledger,
+            workers=workers,
+            listener=listener,
+        )
+    print_applied(applied)
+
+
+@app.command()
+def steps(
+    verb: Annotated[Optional[str], typer.Argument(help="Only this step.")] = None,  # noqa: UP045
+    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of the recipe language.")] = False,
+) -> None:
+    """List the steps, or one step's parameters."""
+    from poolwright.cli.tables import print_step, print_steps
+
+    if schema:
+        from poolwright.recipe.jsonschema import schema_text
+
+        print(schema_text(), end="")
+    elif verb:
+        print_step(verb)
+    else:
+        print_steps()
