@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 import warnings
 
-# isort: off - each adds its commands, in the order of the help
+# Each adds its commands, in the order of the help.
+# isort: off
 from poolwright.cli import running, inspecting, annotating, data  # noqa: F401
 from poolwright.cli.app import app
 
