@@ -1,9 +1,11 @@
-"""Open DuckDB for expressions: no files, no network, no settings, one cursor for each thread."""
+"""Open DuckDB for expressions: no files, no network, no settings, one cursor for each evaluation at a time."""
 
 from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 _MEMORY = "4GB"
@@ -30,27 +32,36 @@ _SETTINGS = {
 """Settings in the order in which they are made; `lock_configuration` is the last."""
 
 
-class _Connections:
-    """The process's database, and a cursor of it for each thread."""
+class Session:
+    """A cursor, used by one thread at a time.
+
+    Attributes:
+        cursor: of the process's database.
+        kept: what its user keeps with it, such as bound expressions.
+    """
+
+    def __init__(self, cursor: Any) -> None:
+        self.cursor = cursor
+        self.kept: dict[Any, Any] = {}
+
+
+class _Sessions:
+    """The process's database, and the sessions that nobody uses.
+
+    They are not kept by thread: threads of a foreign pool may end, with all that is theirs, after every call.
+    """
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.local = threading.local()
+        self.free: list[Session] = []
         self.database: Any = None
 
-    def kept(self) -> dict[Any, Any]:
-        if not hasattr(self.local, "kept"):
-            self.local.kept = {}
-        found: dict[Any, Any] = self.local.kept
-        return found
-
-    def cursor(self) -> Any:
-        found = getattr(self.local, "cursor", None)
-        if found is None:
-            with self.lock:
-                self.database = self.database or _opened()
-                found = self.local.cursor = self.database.cursor()
-        return found
+    def taken(self) -> Session:
+        with self.lock:
+            if self.free:
+                return self.free.pop()
+            self.database = self.database or _opened()
+            return Session(self.database.cursor())
 
 
 def _opened() -> Any:
@@ -65,25 +76,33 @@ def _opened() -> Any:
     return connection
 
 
-_CONNECTIONS = _Connections()
-_INHERITED: list[_Connections] = []
+_SESSIONS = _Sessions()
+_INHERITED: list[_Sessions] = []
 
 
-def cursor() -> Any:
-    """This thread's cursor."""
-    return _CONNECTIONS.cursor()
+@contextmanager
+def session() -> Iterator[Session]:
+    """A session that nobody else uses meanwhile."""
+    sessions = _SESSIONS
+    taken = sessions.taken()
+    try:
+        yield taken
+    finally:
+        sessions.free.append(taken)
 
 
-def kept() -> dict[Any, Any]:
-    """What this thread keeps with its cursor, such as bound expressions."""
-    return _CONNECTIONS.kept()
+def answers(query: str, *parameters: object) -> list[tuple[Any, ...]]:
+    """All rows of a query that is not the user's."""
+    with session() as taken:
+        rows: list[tuple[Any, ...]] = taken.cursor.execute(query, list(parameters)).fetchall()
+        return rows
 
 
 def _after_fork() -> None:
     """Let a forked process open a database of its own, and never close its parent's."""
-    global _CONNECTIONS
-    _INHERITED.append(_CONNECTIONS)
-    _CONNECTIONS = _Connections()
+    global _SESSIONS
+    _INHERITED.append(_SESSIONS)
+    _SESSIONS = _Sessions()
 
 
 if hasattr(os, "register_at_fork"):

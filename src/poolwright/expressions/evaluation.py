@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from poolwright.core.errors import StepError
 from poolwright.core.rows import one_array
-from poolwright.expressions.connection import cursor, kept
+from poolwright.expressions.connection import Session, session
 
 _CASTS = {
     "hugeint": "BIGINT",  # such as the sum of a list of integers
@@ -26,15 +26,14 @@ _CASTS = {
     "bit": "VARCHAR",
     "bignum": "VARCHAR",
 }
-_STORED = frozenset(
-    """
+_TYPES = """
     array bigint blob boolean date decimal double float integer list map smallint struct time timestamp timestamp_ms
     timestamp_ns timestamp_s time_ns tinyint ubigint uinteger usmallint utinyint uuid varchar
-    """.split()
-) | {"timestamp with time zone", "timestamptz_ns"}
+"""
+_STORED = frozenset(_TYPES.split()) | {"timestamp with time zone", "timestamptz_ns"}
 _NAMES = itertools.count()
 _KEPT = 64
-"""Relations that a thread keeps, so that the next batch need not be planned again."""
+"""Relations that a session keeps, so that the next batch need not be planned again."""
 
 
 class _Batches:
@@ -83,7 +82,8 @@ def evaluated(sql: str, columns: Mapping[str, pa.Array], rows: int) -> pa.Array:
         duckdb.Error: it does not fit the columns' types, or fails on a value.
     """
     table = pa.table({name: readable(column) for name, column in columns.items()} or _only_rows(rows))
-    values = _projection(sql, table.schema).values(table)
+    with session() as taken:
+        values = _projection(taken, sql, table.schema).values(table)
     return _null_for_nan(values) if pa.types.is_floating(values.type) else values
 
 
@@ -92,19 +92,19 @@ def _only_rows(rows: int) -> dict[str, pa.Array]:
     return {"row": pa.nulls(rows, pa.bool_())}
 
 
-def _projection(sql: str, schema: pa.Schema) -> _Projection:
-    """This thread's projection, of the last ones or new."""
-    projections = kept()
-    found: _Projection = projections.pop((sql, schema), None) or _bound(sql, schema)
+def _projection(taken: Session, sql: str, schema: pa.Schema) -> _Projection:
+    """The session's projection, of the last ones or new."""
+    projections = taken.kept
+    found: _Projection = projections.pop((sql, schema), None) or _bound(taken, sql, schema)
     projections[sql, schema] = found
     if len(projections) > _KEPT:
         del projections[next(iter(projections))]
     return found
 
 
-def _bound(sql: str, schema: pa.Schema) -> _Projection:
+def _bound(taken: Session, sql: str, schema: pa.Schema) -> _Projection:
     batches = _Batches(schema)
-    relation = cursor().from_arrow(batches).project(f"({sql}\n) AS value")
+    relation = taken.cursor.from_arrow(batches).project(f"({sql}\n) AS value")
     (dtype,) = relation.types
     kind = str(dtype.id)
     if kind == "null":
@@ -120,19 +120,19 @@ def _bound(sql: str, schema: pa.Schema) -> _Projection:
 
 
 def failure(sql: str, columns: Iterable[tuple[str, pa.DataType]]) -> str:
-    """DuckDB's whole message on an expression that does not fit its columns' types, with its position; '' if it fits."""
+    """DuckDB's whole message, with a position, on an expression that does not fit its columns' types; '' if it fits."""
     import duckdb
 
     name = f"failed_{next(_NAMES)}"
     empty = {column: pa.array([], dtype) for column, dtype in columns} or _only_rows(0)
-    connection = cursor()
-    try:
-        connection.register(name, pa.table({column: readable(values) for column, values in empty.items()}))
-        connection.execute(f"{statement(sql)} FROM {name}")
-    except duckdb.Error as error:
-        return str(error)
-    finally:
-        connection.unregister(name)
+    with session() as taken:
+        try:
+            taken.cursor.register(name, pa.table({column: readable(values) for column, values in empty.items()}))
+            taken.cursor.execute(f"{statement(sql)} FROM {name}")
+        except duckdb.Error as error:
+            return str(error)
+        finally:
+            taken.cursor.unregister(name)
     return ""
 
 

@@ -86,20 +86,18 @@ WITH_LAMBDA = frozenset(
 )
 """Functions whose second argument is a lambda."""
 
-CLOCK = frozenset(
-    """
+_CLOCK = """
     ago current_date current_localtime current_localtimestamp current_time current_timestamp get_current_time
     get_current_timestamp localtime localtimestamp now today transaction_timestamp
-    """.split()
-)
+"""
+CLOCK = frozenset(_CLOCK.split())
 _RANDOM = frozenset({"random", "setseed", "uuid", "uuidv4", "uuidv7", "gen_random_uuid"})
-SESSION = frozenset(
-    """
+_SESSION = """
     current_catalog current_connection_id current_database current_query current_query_id current_role current_schema
     current_schemas current_setting current_transaction_id current_user currval getenv getvariable in_search_path
     nextval session_user setval txid_current user version
-    """.split()
-)
+"""
+SESSION = frozenset(_SESSION.split())
 _ONE_ROW = "an expression sees one row's values"
 
 

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from poolwright.core.errors import RecipeError
-from poolwright.expressions.connection import cursor
+from poolwright.expressions.connection import answers
 from poolwright.expressions.functions import CLOCK, ROW_WISE, WITH_LAMBDA, refusal
 from poolwright.expressions.pointing import character, pointed
+from poolwright.expressions.writing import keywords
 
 Node: TypeAlias = Mapping[str, Any]
 
@@ -95,7 +96,7 @@ class _Reader:
 
     def _statement(self, sql: str, single: bool = False) -> Node:
         """The syntax tree of a statement that holds the text."""
-        ((answer,),) = cursor().execute("select json_serialize_sql($1)", [sql]).fetchall()
+        ((answer,),) = answers("select json_serialize_sql($1)", sql)
         parsed = json.loads(answer)
         if not parsed["error"] and len(parsed["statements"]) == 1:
             node: Node = parsed["statements"][0]["node"]
@@ -106,7 +107,15 @@ class _Reader:
         at = character(sql, int(parsed["position"])) - len(_SELECT) - single
         if single or self.text[at : at + 1] == ";" or self._ends_before(at):
             message = "one expression only; remove what follows"
+        elif (word := _NAME.match(self.text, at)) and word.group().lower() in keywords():
+            message += f'; a column of this name stands in double quotes: "{word.group()}"'
         raise pointed(self.text, at, message)
+
+    def _quotes(self, at: int) -> str:
+        """Advice if a keyword at a position, or before it, may be meant as a column."""
+        here = _NAME.match(self.text, at)
+        words = [here.group()] if here else re.findall(r"\w+", self.text[:at])[-1:]
+        return "".join(f'; a column of this name is written "{word}"' for word in words if word.lower() in keywords())
 
     def _ends_before(self, at: int) -> bool:
         """Whether the last sign before a position ends a statement."""
@@ -197,7 +206,7 @@ def _arguments(function: Node) -> list[Node]:
 
 
 def _is_lambda(node: Node) -> bool:
-    """Whether it is `lambda x: ...`. The same class of nodes stands for the `->` of JSON, whose sides have locations."""
+    """Whether it is `lambda x: ...`; nodes of the same class stand for the `->` of JSON, whose left side is located."""
     left = node["lhs"]
     refs = [left] if left["class"] == "COLUMN_REF" else _arguments(left) if left["class"] == "FUNCTION" else []
     return bool(refs) and all(ref["class"] == "COLUMN_REF" and ref.get("query_location", 0) >= _NOWHERE for ref in refs)
@@ -211,5 +220,5 @@ def _parameters(left: Node) -> Iterator[str]:
 def _kind(name: str) -> str | None:
     """The type of a function in DuckDB's catalogue."""
     query = "select function_type from duckdb_functions() where lower(function_name) = $1 order by 1 limit 1"
-    found = cursor().execute(query, [name]).fetchall()
+    found = answers(query, name)
     return str(found[0][0]) if found else None
