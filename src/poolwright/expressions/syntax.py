@@ -107,8 +107,8 @@ class _Reader:
         at = character(sql, int(parsed["position"])) - len(_SELECT) - single
         if single or self.text[at : at + 1] == ";" or self._ends_before(at):
             message = "one expression only; remove what follows"
-        elif (word := _NAME.match(self.text, at)) and word.group().lower() in keywords():
-            message += f'; a column of this name stands in double quotes: "{word.group()}"'
+        else:
+            message += self._quotes(at)
         raise pointed(self.text, at, message)
 
     def _quotes(self, at: int) -> str:
