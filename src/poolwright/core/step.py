@@ -33,6 +33,21 @@ class Reason:
 
 
 @dataclass(frozen=True)
+class Limit:
+    """A value that a step compares a numeric column with.
+
+    Attributes:
+        column: the column.
+        value: in the unit of the column.
+        words: how charts label it: 'top ≥ 0.2731'.
+    """
+
+    column: str
+    value: float
+    words: str
+
+
+@dataclass(frozen=True)
 class Outcome:
     """What `apply` says of some rows.
 
@@ -64,6 +79,10 @@ class Step(BaseModel):
     """Field that a bare value in the recipe sets: `- where: "width > 100"`."""
     fits_rows: ClassVar[bool] = False
     """Whether `fit` looks at the rows."""
+    shapes_columns: ClassVar[bool] = False
+    """Whether it only shapes columns and decides nothing about rows: `apply` on other rows can do without it."""
+    state_kind: ClassVar[str] = ""
+    """Name of the form of its state, for reports and cards that draw it, such as 'clusters'; empty if none does."""
     costly: ClassVar[bool] = False
     """Whether `apply` is dear, so that a run saves what it gives before a later step fits on it."""
 
@@ -122,6 +141,10 @@ class Step(BaseModel):
             row: the needed and given columns of one row.
         """
         return ""
+
+    def limits(self, state: State) -> list[Limit]:
+        """The values that it compares numeric columns with, to be drawn into their histograms."""
+        return []
 
     def learned(self, state: State) -> str:
         """The state in words, for reports and cards: "similarity >= 0.2731 (1,000,000 of 1,146,768 rows)"."""

@@ -70,11 +70,21 @@ class VectorRecord(_Record):
     weights: str = ""
 
 
+class LimitRecord(_Record):
+    """A value that a step compared a numeric column with; `words` label it in charts."""
+
+    column: str
+    value: float
+    words: str
+
+
 class StepRecord(_Record):
     """One step as it ran.
 
     Attributes:
         state: digest of `states/<state_name>.json`.
+        state_kind: name of the form of the state, where reports or cards draw it.
+        limits: the values that it compared numeric columns with.
         vectors: the vector columns it read.
         released: whether the state came with a release, rather than being learned on these rows.
     """
@@ -89,6 +99,8 @@ class StepRecord(_Record):
     learned: str
     vectors: tuple[VectorRecord, ...] = ()
     released: bool = False
+    state_kind: str = ""
+    limits: tuple[LimitRecord, ...] = ()
 
 
 class ReasonRecord(_Record):
@@ -158,6 +170,13 @@ class TableRecord(_Record):
     funnel: tuple[FunnelRow, ...]
     parts: tuple[OutputPart, ...]
     tallies: dict[str, tuple[int, ...]] = {}
+
+    def limits(self) -> dict[str, list[LimitRecord]]:
+        """The values that steps compared numeric columns with, by column."""
+        found: dict[str, list[LimitRecord]] = {}
+        for limit in (limit for step in self.steps for limit in step.limits):
+            found.setdefault(limit.column, []).append(limit)
+        return found
 
     @property
     def rows_dropped(self) -> int:

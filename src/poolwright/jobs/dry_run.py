@@ -18,12 +18,12 @@ import pyarrow.parquet as pq
 
 from poolwright.core.columns import UID
 from poolwright.core.errors import RecipeError, WaitingForPeople
+from poolwright.core.runtime.progress import Listener
 from poolwright.core.table import RECORD, Table
 from poolwright.kernels.selection.hashing import hash64, hash_key
 from poolwright.recipe.recipe import Recipe
 from poolwright.run.engine import Engine
 from poolwright.run.plan import TablePlan
-from poolwright.run.progress import Listener
 from poolwright.run.run import Run
 from poolwright.run.source import Source
 

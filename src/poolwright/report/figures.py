@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from poolwright.core.columns import LATITUDE, LONGITUDE, describe
+from poolwright.core.table import LimitRecord
 from poolwright.core.wording import rows as in_rows
 from poolwright.report.charts.charts import (
     Line,
@@ -21,7 +22,6 @@ from poolwright.report.charts.charts import (
     tick_values,
 )
 from poolwright.report.charts.distributions import Distributions, Numbers, in_order
-from poolwright.report.charts.limits import Limit
 from poolwright.report.charts.words import cut, figure, percent, short
 
 LARGEST, SMALLEST = 30, 10
@@ -144,7 +144,7 @@ def number_plots(
     found: Distributions,
     source: Distributions | None,
     source_name: str,
-    limits: Mapping[str, Sequence[Limit]],
+    limits: Mapping[str, Sequence[LimitRecord]],
 ) -> list[Plot]:
     """A histogram for every numeric column.
 
@@ -161,7 +161,7 @@ def number_plots(
 
 
 def _number_plot(
-    name: str, numbers: Numbers, behind: Sequence[int] | None, source_name: str, limits: Sequence[Limit]
+    name: str, numbers: Numbers, behind: Sequence[int] | None, source_name: str, limits: Sequence[LimitRecord]
 ) -> Plot:
     bins, counts = numbers.bins, numbers.counts
     outline, told = _behind(counts, behind, source_name)

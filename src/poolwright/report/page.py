@@ -17,7 +17,6 @@ from poolwright.models.classifiers.comparison_text import Compared, compared
 from poolwright.report import figures, measured, story, times
 from poolwright.report.charts.charts import Markup, dots
 from poolwright.report.charts.distributions import Distributions, read_distributions
-from poolwright.report.charts.limits import limits_of
 from poolwright.report.charts.tally import Bins
 from poolwright.report.charts.words import clean, cut
 from poolwright.report.clusters import PER_SIDE, ClassMap, class_maps
@@ -139,7 +138,7 @@ def _chapter(view: TableView, anchor: str, found: dict[str, Distributions], budg
         bars=figures.bar_charts(here),
         overflowed=here.overflowed,
         heats=figures.heat_maps(here),
-        numbers=figures.number_plots(here, source, source_name, limits_of(table)),
+        numbers=figures.number_plots(here, source, source_name, table.record.limits()),
         times=times.time_plots(here),
         globe=figures.globe_map(here),
         sets=sets_of(table),
