@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from poolwright.core.frame import Context, Frame
 from poolwright.core.rows import Rows
 from poolwright.core.state import State
+from poolwright.core.table import Limit
 
 Kind = Literal["describe", "choose", "split"]
 
@@ -30,21 +31,6 @@ class Reason:
     name: str
     words: str
     bad: bool = False
-
-
-@dataclass(frozen=True)
-class Limit:
-    """A value that a step compares a numeric column with.
-
-    Attributes:
-        column: the column.
-        value: in the unit of the column.
-        words: how charts label it: 'top ≥ 0.2731'.
-    """
-
-    column: str
-    value: float
-    words: str
 
 
 @dataclass(frozen=True)

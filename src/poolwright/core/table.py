@@ -70,8 +70,14 @@ class VectorRecord(_Record):
     weights: str = ""
 
 
-class LimitRecord(_Record):
-    """A value that a step compared a numeric column with; `words` label it in charts."""
+class Limit(_Record):
+    """A value that a step compared a numeric column with.
+
+    Attributes:
+        column: the column.
+        value: in the unit of the column.
+        words: its label in charts: 'top ≥ 0.2731'.
+    """
 
     column: str
     value: float
@@ -100,7 +106,7 @@ class StepRecord(_Record):
     vectors: tuple[VectorRecord, ...] = ()
     released: bool = False
     state_kind: str = ""
-    limits: tuple[LimitRecord, ...] = ()
+    limits: tuple[Limit, ...] = ()
 
 
 class ReasonRecord(_Record):
@@ -171,9 +177,9 @@ class TableRecord(_Record):
     parts: tuple[OutputPart, ...]
     tallies: dict[str, tuple[int, ...]] = {}
 
-    def limits(self) -> dict[str, list[LimitRecord]]:
+    def limits(self) -> dict[str, list[Limit]]:
         """The values that steps compared numeric columns with, by column."""
-        found: dict[str, list[LimitRecord]] = {}
+        found: dict[str, list[Limit]] = {}
         for limit in (limit for step in self.steps for limit in step.limits):
             found.setdefault(limit.column, []).append(limit)
         return found

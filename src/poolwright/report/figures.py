@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from poolwright.core.columns import LATITUDE, LONGITUDE
-from poolwright.core.table import LimitRecord
+from poolwright.core.table import Limit
 from poolwright.core.wording import rows as in_rows
 from poolwright.report.charts.charts import (
     Line,
@@ -144,7 +144,7 @@ def number_plots(
     found: Distributions,
     source: Distributions | None,
     source_name: str,
-    limits: Mapping[str, Sequence[LimitRecord]],
+    limits: Mapping[str, Sequence[Limit]],
 ) -> list[Plot]:
     """A histogram for every numeric column.
 
@@ -162,7 +162,7 @@ def number_plots(
 
 
 def _number_plot(
-    name: str, numbers: Numbers, behind: Sequence[int] | None, source_name: str, limits: Sequence[LimitRecord]
+    name: str, numbers: Numbers, behind: Sequence[int] | None, source_name: str, limits: Sequence[Limit]
 ) -> Plot:
     bins, counts = numbers.bins, numbers.counts
     outline, told = _behind(counts, behind, source_name)

@@ -21,7 +21,6 @@ from poolwright.core.table import (
     FunnelRow,
     InputFile,
     InputPart,
-    LimitRecord,
     ModelRecord,
     OutputPart,
     StepRecord,
@@ -139,7 +138,7 @@ def _step(placed: StepPlan, written: Mapping[str, Any], states: Path, released: 
         vectors=tuple(_vectors(placed)),
         released=released,
         state_kind=step.state_kind,
-        limits=tuple(LimitRecord(**vars(limit)) for limit in step.limits(state)),
+        limits=tuple(step.limits(state)),
     )
 
 

@@ -16,7 +16,8 @@ from poolwright.core.params import Column, Columns, Count, Share, exactly_one, s
 from poolwright.core.rows import Rows
 from poolwright.core.runtime.cached import once
 from poolwright.core.state import State
-from poolwright.core.step import Kind, Limit, Outcome, Reason, Step
+from poolwright.core.step import Kind, Outcome, Reason, Step
+from poolwright.core.table import Limit
 from poolwright.core.wording import groups as in_groups
 from poolwright.core.wording import number
 from poolwright.core.wording import rows as in_rows
@@ -122,7 +123,8 @@ class Top(Step):
         values = state.tables[GROUPS].column("value").to_pylist() if not self.group else []
         if len(values) != 1 or not isinstance(values[0], int | float):
             return []
-        return [Limit(self.by, float(values[0]), f"top {'≤' if self.lowest else '≥'} {number(values[0])}")]
+        sign = "≤" if self.lowest else "≥"
+        return [Limit(column=self.by, value=float(values[0]), words=f"top {sign} {number(values[0])}")]
 
     def learned(self, state: State) -> str:
         table = state.tables[GROUPS]

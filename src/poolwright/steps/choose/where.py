@@ -14,7 +14,8 @@ from pydantic import AfterValidator, Field
 from poolwright.core.errors import StepError
 from poolwright.core.rows import Rows
 from poolwright.core.state import State
-from poolwright.core.step import Kind, Limit, Outcome, Reason, Step
+from poolwright.core.step import Kind, Outcome, Reason, Step
+from poolwright.core.table import Limit
 from poolwright.core.wording import number
 from poolwright.expressions.expression import Expression, parse
 
@@ -70,7 +71,10 @@ class Where(Step):
             return []
         clauses = re.split(r"\band\b", self.expression, flags=re.IGNORECASE)
         compared = [found.groups() for clause in clauses if (found := _COMPARED.fullmatch(clause))]
-        return [Limit(column, float(value), f"where {_SIGNS[sign]} {value}") for column, sign, value in compared]
+        return [
+            Limit(column=column, value=float(value), words=f"where {_SIGNS[sign]} {value}")
+            for column, sign, value in compared
+        ]
 
     def learned(self, state: State) -> str:
         return self.expression
