@@ -77,6 +77,7 @@ class Verify(AnnotationStep):
 
     verb: ClassVar[str] = "verify"
     kind: ClassVar[Kind] = "choose"
+    labelled_by: ClassVar[Literal["", "model", "people"]] = "people"
     fits_rows: ClassVar[bool] = True
     reasons: ClassVar[tuple[Reason, ...]] = (
         Reason("no_group", "no value in the class or bucket column"),

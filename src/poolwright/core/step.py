@@ -69,6 +69,8 @@ class Step(BaseModel):
     """Whether it only shapes columns and decides nothing about rows: `apply` on other rows can do without it."""
     state_kind: ClassVar[str] = ""
     """Name of the form of its state, for reports and cards that draw it, such as 'clusters'; empty if none does."""
+    labelled_by: ClassVar[Literal["", "model", "people"]] = ""
+    """Who gives or confirms the class of a row in this step, for the limits that a card states."""
     costly: ClassVar[bool] = False
     """Whether `apply` is dear, so that a run saves what it gives before a later step fits on it."""
 

@@ -91,6 +91,7 @@ class StepRecord(_Record):
         state: digest of `states/<state_name>.json`.
         state_kind: name of the form of the state, where reports or cards draw it.
         limits: the values that it compared numeric columns with.
+        labelled_by: who gave or confirmed classes in it: 'model', 'people' or ''.
         vectors: the vector columns it read.
         released: whether the state came with a release, rather than being learned on these rows.
     """
@@ -107,6 +108,7 @@ class StepRecord(_Record):
     released: bool = False
     state_kind: str = ""
     limits: tuple[Limit, ...] = ()
+    labelled_by: str = ""
 
 
 class ReasonRecord(_Record):

@@ -139,6 +139,7 @@ def _step(placed: StepPlan, written: Mapping[str, Any], states: Path, released: 
         released=released,
         state_kind=step.state_kind,
         limits=tuple(step.limits(state)),
+        labelled_by=step.labelled_by,
     )
 
 
