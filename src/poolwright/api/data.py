@@ -77,7 +77,7 @@ def import_clear(
     path = Path(to) if to is not None else Path(f"{name}.yaml")
     if path.exists():
         raise RecipeError(f"{path} exists already; name another file by --to")
-    build(parse_source(text, path.name, path.resolve().parent), Recipe)
+    build(parse_source(text, path.name, path.resolve().parent))
     write_text(path, text)
     return path
 

@@ -118,7 +118,7 @@ class Recipe:
 R = TypeVar("R", bound=Recipe)
 
 
-def build(source: RecipeSource, cls: type[R]) -> R:
+def build(source: RecipeSource, cls: type[R] = Recipe) -> R:  # type: ignore[assignment]
     """Validate a recipe that was read, as a recipe of class `cls`."""
     body = validate(RecipeBody, source.data, (), source, {})
     if not _NAME.match(body.name):
