@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from poolwright.core.errors import RecipeError, did_you_mean
 from poolwright.core.runtime.progress import Listener, Silent
-from poolwright.recipe.recipe import Recipe
 from poolwright.run.lock import run_lock
 
 if TYPE_CHECKING:
