@@ -8,8 +8,9 @@ import sys
 import pytest
 
 HEAVY = (
-    "torch", "torchvision", "open_clip", "timm", "ray", "daft", "sklearn", "scipy", "onnxruntime", "pandas", "datasets",
-    "mlcroissant", "matplotlib", "jinja2", "fastapi", "imagehash", "faiss", "PIL", "pyarrow", "numpy", "pydantic",
+    "torch", "torchvision", "open_clip", "timm", "ray", "daft", "duckdb", "sklearn", "scipy", "onnxruntime", "pandas",
+    "datasets", "mlcroissant", "matplotlib", "jinja2", "fastapi", "imagehash", "faiss", "PIL", "pyarrow", "numpy",
+    "pydantic",
 )  # fmt: skip
 
 
