@@ -9,7 +9,6 @@ import pytest
 
 from poolwright.annotation.rules import NONE, REJECTED, UNCLEAR, VERIFIED, Votes, accept, decide, walk
 from poolwright.annotation.verdicts import Verdict, merge
-from poolwright.core.errors import MissingExtra
 from poolwright.kernels.statistics.acceptance_sampling import judge, plan
 
 WORDS = ("positive", "negative", "unsure")
@@ -76,13 +75,6 @@ def test_dawid_skene_without_any_vote_or_without_both_kinds() -> None:
     assert decide(nothing, "dawid_skene", 0.5)[0].tolist() == [NONE, NONE]
     no = Votes.of([Verdict("a", "negative", "x"), Verdict("b", "unsure", "x")], ["a", "b", "c"])
     assert decide(no, "dawid_skene", 0.5)[0].tolist() == [REJECTED, UNCLEAR, NONE]
-
-
-def test_dawid_skene_needs_crowd_kit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "crowdkit.aggregation.classification.dawid_skene", None)
-    votes = Votes.of([Verdict("a", "positive", "x")], ["a"])
-    with pytest.raises(MissingExtra, match=r"poolwright\[crowd\]"):
-        decide(votes, "dawid_skene", 0.5)
 
 
 def test_the_walk_is_that_of_a_loop() -> None:

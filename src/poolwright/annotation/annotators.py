@@ -76,11 +76,7 @@ def people_of(now: Snapshot, aside: Mapping[str, int]) -> list[Person]:
 
 
 def reliability(said: Sequence[Said]) -> dict[str, float]:
-    """By annotator, the share of their answers that are true, as Dawid and Skene weigh everybody's answers.
-
-    Raises:
-        MissingExtra: crowd-kit is not installed.
-    """
+    """By annotator, the share of their answers that are true, as Dawid and Skene weigh everybody's answers."""
     names = sorted({one.annotator for one in said})
     ratings = ratings_of(said, names)
     rows = int(ratings.item.max(initial=-1)) + 1

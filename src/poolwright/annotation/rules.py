@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from poolwright.annotation.verdicts import MEANINGS, POSITIVE, UNSURE, Verdict, last_of_each
-from poolwright.core.errors import MissingExtra
 from poolwright.kernels.statistics.acceptance_sampling import Judgement, judge, plan
 from poolwright.kernels.statistics.agreement import Ratings
+from poolwright.kernels.statistics.dawid_skene import dawid_skene as fit_dawid_skene
 
 Rule = Literal["agree", "majority", "dawid_skene"]
 Integers = npt.NDArray[np.int64]
@@ -78,9 +78,6 @@ def decide(votes: Votes, rule: Rule, probability: float) -> tuple[Integers, Floa
     `agree`: all who said something said the same. `majority`: the meaning with the most votes; ties are unclear.
     `dawid_skene`: votes for and against, each person's weighed by how reliable they are found to be; a row is verified
     where the probability is at least `probability`, rejected where that of the contrary is, else unclear.
-
-    Raises:
-        MissingExtra: dawid_skene needs crowd-kit.
     """
     counts = votes.counts()
     found = np.full(votes.rows, np.nan)
@@ -102,28 +99,11 @@ def decide(votes: Votes, rule: Rule, probability: float) -> tuple[Integers, Floa
 def dawid_skene(ratings: Ratings, rows: int) -> Floats:
     """Probability of a positive answer being the true one: float64 (rows,), NaN for rows without ratings.
 
-    Source: A. P. Dawid, A. M. Skene, Maximum likelihood estimation of observer error-rates using the EM algorithm,
-    Appl. Stat. 28 (1979) 20-28, as in crowd-kit: 100 iterations from the majority at most.
-
-    Raises:
-        MissingExtra: crowd-kit is not installed.
+    By the model of Dawid and Skene, see `kernels.statistics.dawid_skene`.
     """
-    found = np.full(rows, np.nan)
-    if not len(ratings.item):
-        return found
-    try:
-        import pandas as pd
-        from crowdkit.aggregation.classification.dawid_skene import DawidSkene
-    except ModuleNotFoundError:
-        raise MissingExtra("crowdkit", "verify: rule dawid_skene") from None
-    frame = pd.DataFrame({"task": ratings.item, "worker": ratings.person, "label": ratings.category})
-    known = DawidSkene(n_iter=100).fit_predict_proba(frame)
-    positive = MEANINGS.index(POSITIVE)
-    if positive not in known.columns:
-        found[known.index.to_numpy()] = 0.0
-    else:
-        found[known.index.to_numpy()] = known[positive].fillna(0.0).to_numpy().round(_CERTAIN)
-    return found
+    people = int(ratings.person.max(initial=-1)) + 1
+    model = fit_dawid_skene(ratings, rows, people, categories=MEANINGS.index(UNSURE))
+    return model.probability[:, MEANINGS.index(POSITIVE)].round(_CERTAIN)
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from poolwright.annotation.rules import Rule
 from poolwright.annotation.verdicts import UNSURE, Words
 from poolwright.core.columns import UID
 from poolwright.core.documents import DOCUMENTS, keep_documents
-from poolwright.core.errors import InputError, MissingExtra, StepError
+from poolwright.core.errors import InputError, StepError
 from poolwright.core.frame import Context, Frame
 from poolwright.core.params import Column, Share
 from poolwright.core.pool import Place
@@ -64,7 +64,7 @@ class Verify(Step):
     With `keep`, the first so many verified rows of each class and bucket are kept, in the order of `by`; nobody is
     asked about more rows of a class and bucket that has them. Each annotator has one vote a row, their last. Rules:
     `agree`, all of them say the same; `majority`, most of them do; `dawid_skene`, each one's votes weighed by how
-    reliable they are found to be (needs crowd-kit).
+    reliable they are found to be.
 
     State: the votes on each candidate and what became of it, without names; how far people agree with each other; the
     digests of the files of answers.
@@ -197,11 +197,6 @@ class Verify(Step):
             Words(self.words)
         except InputError as error:
             raise StepError(f"verify: {error}") from None
-        if self.rule == "dawid_skene":
-            from importlib.util import find_spec
-
-            if find_spec("crowdkit") is None:
-                raise MissingExtra("crowdkit", "verify: rule dawid_skene")
         return [pa.field(VERIFIED_BY, pa.int32())]
 
     def fit(self, frame: Frame, context: Context) -> State:
