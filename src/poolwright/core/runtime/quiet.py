@@ -21,6 +21,11 @@ _SWITCHES = {
 }
 
 
+def quiet_environment() -> dict[str, str]:
+    """Environment variables that switch off usage reporting, for a process that is started."""
+    return dict(_SWITCHES)
+
+
 def silence() -> None:
     """Switch off the usage reporting of every library that has one. Call before they are imported."""
     for name, value in _SWITCHES.items():
