@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from poolwright.core.errors import PoolwrightError, RecipeError
-from poolwright.core.runtime.quiet import quiet_environment
 
 TOOL = "img2dataset"
 
@@ -122,9 +121,9 @@ def _python_of(executable: Path) -> tuple[str, ...] | None:
 
 
 def _environment() -> dict[str, str]:
-    """Environment of the process: without what would lead its Python to our packages."""
+    """Environment of the process: ours with reporting off, without what would lead its Python to our packages."""
     kept = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
-    return {**kept, **quiet_environment(), **_QUIET}
+    return {**kept, **_QUIET}
 
 
 def _ending(log: Path, begun: int) -> str:
