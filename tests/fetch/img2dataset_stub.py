@@ -1,6 +1,6 @@
 """Stands for the console script of img2dataset 1.47.0: the same words, and shards without images.
 
-python-fire takes `--name=value`, the value a Python literal, and refuses names that `img2dataset.download` does not have.
+python-fire takes `--name=value`, the value a Python literal, and refuses names that `img2dataset.download` lacks.
 """
 
 from __future__ import annotations
@@ -12,14 +12,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-NAMES = frozenset(
-    """url_list image_size output_folder processes_count resize_mode resize_only_if_bigger upscale_interpolation
+_SIGNATURE = """url_list image_size output_folder processes_count resize_mode resize_only_if_bigger upscale_interpolation
     downscale_interpolation encode_quality encode_format skip_reencode output_format input_format url_col caption_col
     bbox_col thread_count number_sample_per_shard extract_exif save_additional_columns timeout enable_wandb
     wandb_project oom_shard_count compute_hash verify_hash distributor subjob_size retries disable_all_reencoding
     min_image_size max_image_area max_aspect_ratio incremental_mode max_shard_retry user_agent_token
-    disallowed_header_directives""".split()
-)
+    disallowed_header_directives"""
+NAMES = frozenset(_SIGNATURE.split())
 
 SCRIPT = """#!/bin/sh
 STUB_LEAVES_OUT={leave_out} exec {python} {stub} "$@"
