@@ -12,7 +12,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-_SIGNATURE = """url_list image_size output_folder processes_count resize_mode resize_only_if_bigger upscale_interpolation
+_SIGNATURE = """
+    url_list image_size output_folder processes_count resize_mode resize_only_if_bigger upscale_interpolation
     downscale_interpolation encode_quality encode_format skip_reencode output_format input_format url_col caption_col
     bbox_col thread_count number_sample_per_shard extract_exif save_additional_columns timeout enable_wandb
     wandb_project oom_shard_count compute_hash verify_hash distributor subjob_size retries disable_all_reencoding

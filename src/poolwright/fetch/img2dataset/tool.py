@@ -1,8 +1,8 @@
 """Fetching with img2dataset: its own downloader with matching arguments, and its output checked afterwards.
 
 It runs in an environment of its own, see `launcher`. It does not guard: it opens whatever its URLs and their redirects
-name, and has no cap on bytes or on time in all. What it leaves out is checked here: a row without an outcome, or a shard
-it gave up, is an error.
+name, and has no cap on bytes or on time in all. What it leaves out is checked here: a row without an outcome, or a
+shard it gave up, is an error.
 """
 
 from __future__ import annotations
