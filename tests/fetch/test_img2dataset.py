@@ -20,7 +20,7 @@ from tests.calling import call
 from tests.fetch.img2dataset_stub import install, install_runner
 from tests.fetch.server import BadServer, picture, sha256
 
-REAL = os.environ.get("POOLWRIGHT_IMG2DATASET") or shutil.which("img2dataset")
+REAL = shutil.which(os.path.abspath(os.environ.get("POOLWRIGHT_IMG2DATASET", ""))) or shutil.which("img2dataset")
 """A real one, in an environment of its own: `python -m venv i2d && i2d/bin/pip install img2dataset`."""
 
 
