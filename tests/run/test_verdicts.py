@@ -9,9 +9,8 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from poolwright import api
+from poolwright import api, verify
 from poolwright.recipe.recipe import Recipe
-from poolwright.release.checks.check import verify
 from tests.calling import call
 from tests.run.test_classify import ROWS, labelled
 

@@ -6,10 +6,8 @@ from poolwright.reference.glt_sets import GROUPS, TITLES, LongTail
 from poolwright.release.card.markdown import code, grid, share
 
 
-def sets_section(found: LongTail | None, picture: str) -> str:
+def sets_section(found: LongTail, picture: str) -> str:
     """Rows of each set, of its classes, and of its attributes."""
-    if found is None:
-        return ""
     ranks = range(found.attributes)
     lines = []
     for title, (column, name) in TITLES.items():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from poolwright.reference.glt_sets import GROUPS, LongTail
-from poolwright.release.card.drawing import INK, KEPT, RULE, SOFT, WIDTH, fonts, thousands
+from poolwright.release.card.figures.drawing import INK, KEPT, RULE, SOFT, WIDTH, fonts, thousands
 
 _COLOURS = ("#0f3350", KEPT, "#7fb0d0")
 """Of the frequency groups."""
