@@ -353,9 +353,8 @@ def test_a_pickle_is_never_opened_by_verify(made: tuple[Table, Path], tmp_path: 
 def test_the_classes_may_be_left_out(tmp_path: Path) -> None:
     with pytest.raises(StepError, match="'label_ids' out"):
         GeoYFCCLayout(columns={"label_ids": None}, subsets="half").check(_rows(3).schema)
-    GeoYFCCLayout(columns={"label_ids": None}, figures=False).write(
-        _base(tmp_path, _rows(3)), tmp_path / "out", About()
-    )
+    base = _base(tmp_path, _rows(3))
+    GeoYFCCLayout(columns={"label_ids": None}, figures=False).write(base, tmp_path / "out", About())
     found = verify(tmp_path / "out")
     assert found.ok, found.words
     assert "label_ids" not in pq.read_schema(tmp_path / "out" / "metadata.parquet").names

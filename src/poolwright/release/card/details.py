@@ -58,9 +58,9 @@ class DomainDetail:
 
     def figure(self) -> tuple[Any, str] | None:
         """The heatmap of classes and domains."""
-        return (
-            (draw_domains(self.counts), f"Rows of each class by {self.counts.column}") if self.counts.classes else None
-        )
+        if not self.counts.classes:
+            return None
+        return draw_domains(self.counts), f"Rows of each class by {self.counts.column}"
 
 
 @dataclass(frozen=True)

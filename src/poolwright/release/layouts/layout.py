@@ -171,21 +171,15 @@ class Layout(BaseModel):
         """File sets of the Croissant document; the first one has the id 'rows_set' and the data files."""
         from poolwright.release.card.croissant.nodes import image_file_sets, rows_file_set
 
-        paths = [file.path for file in release.files]
-        return [
-            rows_file_set(release, "Metadata of all splits", paths),
-            *image_file_sets(release, self._folders(release)),
-        ]
+        rows = rows_file_set(release, "Metadata of all splits", [file.path for file in release.files])
+        return [rows, *image_file_sets(release, self.image_folders(release))]
 
     def record_sets(self, release: ReleaseRecord) -> list[dict[str, Any]]:
         """Further record sets of the Croissant document; splits, classes and rows are there already."""
         from poolwright.release.card.croissant.nodes import image_record_sets
 
         below = "the folder of the split" if self.image_root(release.files[0]) else "the release"
-        return image_record_sets(release, self._folders(release), below)
-
-    def _folders(self, release: ReleaseRecord) -> Sequence[str]:
-        return self.image_folders(release) if release.images else ()
+        return image_record_sets(release, self.image_folders(release), below)
 
     # What is the same for all
 
