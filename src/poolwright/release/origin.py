@@ -13,25 +13,26 @@ from poolwright.release.record import RELEASE_FORMAT, digest_of
 
 
 def origin_of(
-    layout: tuple[str, Mapping[str, Any], str],
+    layout: tuple[str, Mapping[str, Any]],
     family: Lineage,
     about: About,
     others: Sequence[Table],
     measured: Sequence[Measured],
+    versions: Mapping[str, str],
 ) -> str:
     """SHA-256 of what a release is made from, hex.
 
     Args:
-        layout: its name, its parameters, and the distribution it comes from ('' for poolwright's own).
+        layout: its name and its parameters.
         others: further tables that the layout reads.
+        versions: of the installed package that provides the layout, by its name.
     """
-    name, parameters, provider = layout
     records = [record.model_dump(mode="json") for record in family.records]
-    parts = [RELEASE_FORMAT, name, parameters, about.model_dump(mode="json"), records]
+    parts = [RELEASE_FORMAT, *layout, about.model_dump(mode="json"), records]
     if others:
         parts.append([without_paths(other.record).model_dump(mode="json") for other in others])
     if measured:
         parts.append({"measured": [found.model_dump(mode="json") for found in measured]})
-    if provider:
-        parts.append({"provider": provider})
+    if versions:
+        parts.append({"versions": dict(versions)})
     return digest_of(*parts)

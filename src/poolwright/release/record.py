@@ -88,7 +88,7 @@ class ReleaseRecord(_Record):
         configs: value of each config by its name, which is its folder in `data/`, in releases that have several.
         subsets: subsets that are told by row numbers.
         others: further files of the layout.
-        provider: distribution and version that the layout comes from; '' if it is one of poolwright's own.
+        versions: of the installed package that provides the layout, by its name, if it is not poolwright's own.
     """
 
     format: int
@@ -108,7 +108,7 @@ class ReleaseRecord(_Record):
     configs: dict[str, str | None] = {}
     subsets: tuple[ReleasedSubset, ...] = ()
     others: tuple[OtherFile, ...] = ()
-    provider: str = ""
+    versions: dict[str, str] = {}
 
     def has(self, column: str) -> bool:
         """Whether the release has a column of that name."""
@@ -143,7 +143,7 @@ class ReleaseRecord(_Record):
     def save(self, folder: Path) -> None:
         """Write `release.json` into the folder of a release."""
         # What only some layouts have is in the records of those alone.
-        empty = {name for name in ("domains", "configs", "subsets", "others", "provider") if not getattr(self, name)}
+        empty = {name for name in ("domains", "configs", "subsets", "others", "versions") if not getattr(self, name)}
         text = self.model_dump_json(indent=1, exclude=empty)
         (folder / RELEASE).write_text(text + "\n", encoding="utf-8", newline="\n")
 

@@ -70,7 +70,8 @@ def layout_of(release: ReleaseRecord, find_layout: Callable[[str], type[Layout]]
     try:
         known = find_layout(release.layout)
     except PoolwrightError:
-        needed = f"install '{release.provider}'" if release.provider else "install the package that brings it"
+        packages = [f"'{name}' (version {version} wrote it)" for name, version in release.versions.items()]
+        needed = f"install {' and '.join(packages) or 'the package that brings it'}"
         raise Skip(
             f"no layout '{release.layout}' is installed, so images and the layout's own files were not read; {needed}"
         ) from None

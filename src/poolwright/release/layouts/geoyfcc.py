@@ -66,7 +66,7 @@ Subsets = Annotated[
 ]
 
 
-class GeoYFCCLayout(Layout):
+class GeoYfccLayout(Layout):
     """One table of metadata, with subsets as arrays of row numbers, as CLIP-GeoYFCC was published."""
 
     layout: ClassVar[str] = "geoyfcc"

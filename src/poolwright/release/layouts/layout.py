@@ -32,7 +32,6 @@ from poolwright.core.params import Column
 from poolwright.release.card.about import About
 from poolwright.release.checks.result import Findings
 from poolwright.release.folder import Written
-from poolwright.release.provider import provider_of
 from poolwright.release.record import RELEASE_FORMAT, ReleasedFile, ReleaseRecord
 
 if TYPE_CHECKING:
@@ -240,11 +239,16 @@ class Layout(BaseModel):
             images=reader.summary() if reader else None,
             class_column=class_column,
             classes=classes,
-            provider=provider_of(type(self)),
         )
 
     def write(
-        self, table: Table, folder: Path, about: About, overwrite: bool = False, measured: Sequence[Measured] = ()
+        self,
+        table: Table,
+        folder: Path,
+        about: About,
+        overwrite: bool = False,
+        measured: Sequence[Measured] = (),
+        versions: Mapping[str, str] | None = None,
     ) -> Written:
         """Write a release, or find it there already.
 
@@ -256,6 +260,7 @@ class Layout(BaseModel):
             about: what the card says.
             overwrite: whether a release of something else, or a damaged one, may be replaced.
             measured: figures of the recipe that were measured on the table; the card shows them.
+            versions: of the installed package that provides this layout, by its name; none for poolwright's own.
 
         Raises:
             ReleaseError: the table has no rows, an image cannot be read any more, or the folder holds something else.
@@ -272,13 +277,14 @@ class Layout(BaseModel):
                 f"table '{table.name}' has no rows, so there is nothing to release; "
                 "`poolwright show` tells which step dropped them"
             )
-        family, itself = lineage(table), (self.layout, self.model_dump(mode="json"), provider_of(type(self)))
-        made_from = origin_of(itself, family, about, self.others(table), measured)
+        family, versions = lineage(table), dict(versions or {})
+        itself = self.layout, self.model_dump(mode="json")
+        made_from = origin_of(itself, family, about, self.others(table), measured, versions)
         there = find_release(folder, made_from, overwrite)
-        return there or self._write(family, folder, about, made_from, measured)
+        return there or self._write(family, folder, about, {"made_from": made_from, "versions": versions}, measured)
 
     def _write(
-        self, family: Lineage, folder: Path, about: About, made_from: str, measured: Sequence[Measured]
+        self, family: Lineage, folder: Path, about: About, origin: Mapping[str, Any], measured: Sequence[Measured]
     ) -> Written:
         from poolwright.core.files import remove
         from poolwright.release.card.documents import write_documents
@@ -292,7 +298,7 @@ class Layout(BaseModel):
         partial.mkdir()
         try:
             statistics = gather(table, self.details(table))
-            record = self.write_data(table, partial, statistics).model_copy(update={"made_from": made_from})
+            record = self.write_data(table, partial, statistics).model_copy(update=origin)
             record.check_files(table.record.rows_kept)
             write_documents(partial, record, family, about, statistics, self._presentation(record, table), measured)
             put_in_place(partial, folder)
