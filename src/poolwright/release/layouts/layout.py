@@ -191,10 +191,12 @@ class Layout(BaseModel):
         """
         from importlib.util import find_spec
 
+        from poolwright.release.data.features import require
         from poolwright.release.data.splits import check_split
         from poolwright.release.domain_counts import check_domain
 
-        self.needs(schema)
+        for name in self.needs(schema):
+            require(name, schema, f"layout '{self.layout}'")
         check_split(schema)
         if self.domain:
             check_domain(schema, self.domain, self.class_name())
