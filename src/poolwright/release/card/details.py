@@ -5,17 +5,16 @@ A table has them by its columns, whatever the layout. A layout adds its own by `
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from poolwright.core.columns import LONG_TAIL
 from poolwright.core.table import Table
-from poolwright.reference.glt_sets import LongTail, count_sets, has_sets
+from poolwright.kernels.selection.row_sets import SetCounts, count_sets, row_sets
 from poolwright.release.card.figures.heatmaps import draw_domains
-from poolwright.release.card.figures.long_tail import draw_sets
+from poolwright.release.card.figures.sets import draw_sets
 from poolwright.release.card.sections.domains import COUNTS, domains_section
-from poolwright.release.card.sections.long_tail import sets_section
+from poolwright.release.card.sections.sets import sets_section
 from poolwright.release.domain_counts import DomainCounts, count_domains
 from poolwright.release.statistics import Detail
 
@@ -30,8 +29,9 @@ def details_of(table: Table, domain: str | None, class_name: str | None) -> list
     found: list[Detail] = []
     if domain:
         found.append(DomainDetail(count_domains(table, domain, class_name)))
-    if has_sets(table.schema):
-        found.append(LongTailDetail(count_sets(table.batches(LONG_TAIL))))
+    sets = row_sets(table.schema)
+    if sets:
+        found.append(SetsDetail(count_sets(sets, table.batches(sets.columns))))
     return found
 
 
@@ -64,13 +64,17 @@ class DomainDetail:
 
 
 @dataclass(frozen=True)
-class LongTailDetail:
-    """Rows of each set of a generalized long tail by class and attribute."""
+class SetsDetail:
+    """Rows of each set that a step drew, by class and attribute."""
 
-    counts: LongTail
+    counts: SetCounts
     key: ClassVar[str] = "long_tailed_sets"
     name: ClassVar[str] = "sets"
-    columns: ClassVar[tuple[str, ...]] = LONG_TAIL
+
+    @property
+    def columns(self) -> Sequence[str]:
+        """The columns of the sets, classes and attributes."""
+        return self.counts.described.columns
 
     def document(self) -> Any:
         """The counts, for `statistics.json`."""

@@ -25,19 +25,15 @@ from pydantic import Field, field_validator
 from poolwright.core.columns import (
     ATTRIBUTE,
     CLASS_INDEX,
-    FREQUENCY,
     IMAGE_PATH,
     LABEL,
-    LONG_TAIL,
-    SPLIT_CBL,
-    SPLIT_GLT,
     UID,
     is_text,
 )
 from poolwright.core.errors import ReleaseError, StepError
 from poolwright.core.params import Column, Columns
 from poolwright.core.table import Table
-from poolwright.reference.glt_sets import SETS, TEST_BBL, TEST_BL, TEST_LT
+from poolwright.reference.glt_sets import COLUMNS, FREQUENCY, SETS, SPLIT_CBL, SPLIT_GLT, TEST_BBL, TEST_BL, TEST_LT
 from poolwright.release.card.markdown import code, fenced, grid
 from poolwright.release.checks.result import Findings
 from poolwright.release.data.features import plain_field, require, require_more, with_features, with_meanings
@@ -85,15 +81,15 @@ class GltLayout(Layout):
 
     def needs(self, schema: pa.Schema) -> tuple[str, ...]:
         """Columns that are read by name: those of the step `glt`, class and path, and `more`."""
-        for name in LONG_TAIL:
+        for name in COLUMNS:
             if name not in schema.names:
                 raise StepError(f"layout 'glt' writes what the step `glt` draws, and there is no column '{name}'")
         for name, what in ((self.label, "label"), (self.path, "path")):
             require(name, schema, f"'{what}'")
         if not is_text(schema.field(self.path).type):
             raise StepError(f"'path: {self.path}' has type {schema.field(self.path).type}; a path is a text")
-        more = require_more(self.more, schema, {UID, PATH, LABEL, *LONG_TAIL})
-        return tuple(dict.fromkeys([UID, self.path, self.label, *LONG_TAIL, *more]))
+        more = require_more(self.more, schema, {UID, PATH, LABEL, *COLUMNS})
+        return tuple(dict.fromkeys([UID, self.path, self.label, *COLUMNS, *more]))
 
     def class_name(self) -> str | None:
         return self.label
