@@ -28,7 +28,7 @@ from poolwright.release.layouts.layout import Layout, LayoutCheck
 from poolwright.release.layouts.mappool import MapPool
 from poolwright.release.record import OtherFile, ReleasedFile, ReleaseRecord
 from poolwright.release.statistics import Statistics
-from poolwright.testing.layouts import ABOUT, LayoutContract
+from poolwright.testing.layouts import ABOUT, LayoutSuite
 from tests.release.build import pictures, toy_rows, write_table
 from tests.release.streams import stream_table, whole_stream
 from tests.release.test_geoyfcc import _base, _rows, _subset
@@ -37,7 +37,7 @@ from tests.release.test_mappool import rows as map_rows
 from tests.release.test_mappool import table_of
 
 
-class _Toy(LayoutContract):
+class _Toy(LayoutSuite):
     """Rows in two parts with two splits, three classes and images."""
 
     def build_table(self, folder: Path) -> Table:
@@ -61,7 +61,7 @@ class TestHuggingFaceUrls(_Toy):
     layout = HuggingFace(images="urls", columns=("url", "label", "split", "clip"), figures=False)
 
 
-class TestHuggingFaceOfARun(LayoutContract):
+class TestHuggingFaceOfARun(LayoutSuite):
     layout = HuggingFace(figures=False)
 
 
@@ -69,7 +69,7 @@ class TestImageFolder(_Toy):
     layout = ImageFolderLayout(figures=False)
 
 
-class TestImageFolderCsv(LayoutContract):
+class TestImageFolderCsv(LayoutSuite):
     layout = ImageFolderLayout(metadata="csv", figures=False)
 
 
@@ -81,7 +81,7 @@ class TestDomainNetPaths(_Toy):
     layout = DomainNet(images="none", figures=False)
 
 
-class TestGeoYfcc(LayoutContract):
+class TestGeoYfcc(LayoutSuite):
     layout = GeoYfccLayout(subsets=("three",), pickle=True, more=("uid", "similarity"), figures=False)
 
     def build_table(self, folder: Path) -> Table:
@@ -91,21 +91,21 @@ class TestGeoYfcc(LayoutContract):
         return base
 
 
-class TestMapPool(LayoutContract):
+class TestMapPool(LayoutSuite):
     layout = MapPool(more=("decision",), shard_bytes=20_000, figures=False)
 
     def build_table(self, folder: Path) -> Table:
         return table_of(folder, map_rows(90), cuts=(30,))
 
 
-class TestGlt(LayoutContract):
+class TestGlt(LayoutSuite):
     layout = GltLayout(more=("clip",), root="/data/imagenet", figures=False)
 
     def build_table(self, folder: Path) -> Table:
         return write_table(folder / "toy", drawn(), cuts=(40,))
 
 
-class TestClear(LayoutContract):
+class TestClear(LayoutSuite):
     layout = Clear(unlabelled="all", figures=False)
 
     def build_table(self, folder: Path) -> Table:
@@ -114,14 +114,14 @@ class TestClear(LayoutContract):
         return table
 
 
-class TestAvalanche(LayoutContract):
+class TestAvalanche(LayoutSuite):
     layout = Avalanche(splits=("split_0",), figures=False)
 
     def build_table(self, folder: Path) -> Table:
         return stream_table(folder, 36)
 
 
-class TestAvalanchePaths(LayoutContract):
+class TestAvalanchePaths(LayoutSuite):
     layout = Avalanche(images="none", features={}, figures=False)
 
     def build_table(self, folder: Path) -> Table:
@@ -183,12 +183,12 @@ class TestALayoutOfOthers(_Toy):
 
 
 def test_every_layout_is_here() -> None:
-    held = {case.layout.layout for case in _cases(LayoutContract) if hasattr(case, "layout")}
+    held = {case.layout.layout for case in _cases(LayoutSuite) if hasattr(case, "layout")}
     assert {*LAYOUTS} <= held
     assert all(layout_class(name).layout == name for name in LAYOUTS)
 
 
-def _cases(base: type[LayoutContract]) -> Iterator[type[LayoutContract]]:
+def _cases(base: type[LayoutSuite]) -> Iterator[type[LayoutSuite]]:
     for case in base.__subclasses__():
         yield case
         yield from _cases(case)

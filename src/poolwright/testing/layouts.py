@@ -1,6 +1,6 @@
-"""The contract suite of release layouts: what every layout must hold to, as tests for pytest.
+"""Properties that hold for every release layout, as tests for pytest.
 
-    class TestLists(LayoutContract):
+    class TestLists(LayoutSuite):
         layout = Lists(by="label")
 
 A subclass is collected by pytest if its name begins with 'Test'. It sets `layout`, and overrides `build_table` if the
@@ -40,8 +40,8 @@ _TABLES: dict[Path, Table] = {}
 """Tables that were made, by the folder that they and their releases are in."""
 
 
-class LayoutContract:
-    """Tests of one layout with one set of parameters.
+class LayoutSuite:
+    """The properties of a layout with one set of parameters, as tests.
 
     A release of it verifies; its rows and images are read back, each once and as they were; every damage is found, by
     the name of the file; the same table gives the same bytes; another release is replaced only if that is asked for.
