@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from poolwright.kernels.statistics.accuracy import Estimates
     from poolwright.kernels.statistics.sample_size import MoreVerdicts
     from poolwright.recipe.shipped import Shipped
-    from poolwright.release.checks.check import Verification
+    from poolwright.release.checks.result import Verification
     from poolwright.run.plan import TablePlan
     from poolwright.studio.serve import Link
 

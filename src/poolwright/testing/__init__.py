@@ -1,0 +1,1 @@
+"""Contract suites for steps, pools and layouts: packages that add some run them as tests of their own."""
