@@ -49,6 +49,7 @@ class Verdicts(Step):
 
     verb: ClassVar[str] = "verdicts"
     kind: ClassVar[Kind] = "choose"
+    example: ClassVar[str] = "verdicts: {path: sheet.csv, words: {map: positive, other: negative}}"
     shorthand: ClassVar[str | None] = "path"
     reasons: ClassVar[tuple[Reason, ...]] = (
         Reason("no_verdict", "nobody gave a verdict on it"),

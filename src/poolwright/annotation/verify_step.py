@@ -74,6 +74,9 @@ class Verify(Step):
 
     verb: ClassVar[str] = "verify"
     kind: ClassVar[Kind] = "choose"
+    example: ClassVar[str] = (
+        "verify: {class: label, bucket: year, by: similarity, keep: 150, annotators: 3, rule: majority}"
+    )
     fits_rows: ClassVar[bool] = True
     reasons: ClassVar[tuple[Reason, ...]] = (
         Reason("no_group", "no value in the class or bucket column"),

@@ -17,7 +17,7 @@ from poolwright.models.encoders.load import check_encoder
 from poolwright.recipe.recipe import Recipe as _Recipe
 from poolwright.recipe.recipe import ReleaseSpec
 from poolwright.recipe.tables import StepSpec
-from poolwright.registry import STEPS, step_class
+from poolwright.registry import packages_of, step_class, step_registry
 from poolwright.run.batches import BATCH_ROWS
 from poolwright.run.engine import Engine
 from poolwright.run.plan import TablePlan
@@ -188,7 +188,8 @@ def run(
 def _release(work: Run, spec: ReleaseSpec, overwrite: bool, measured: Sequence[Measured]) -> Written:
     work.listener.note(f"releasing {spec.table} as {spec.layout.layout} to {spec.to}")
     here = [found for found in measured if found.table == spec.table]
-    return spec.layout.write(work.table(spec.table), spec.to, spec.about, overwrite, here)
+    versions = packages_of(layouts=[spec.layout.layout])
+    return spec.layout.write(work.table(spec.table), spec.to, spec.about, overwrite, here, versions)
 
 
 def plan(recipe: RecipeLike, folder: str | Path | None = None, sets: Sequence[str] = ()) -> list[TableOutlook]:
@@ -296,7 +297,7 @@ def _stories(folder: Path, table: Table) -> tuple[Story, ...]:
 
 def steps() -> dict[str, Any]:
     """All steps by verb, in flow order."""
-    return {verb: step_class(verb) for verb in STEPS}
+    return {verb: step_class(verb) for verb in step_registry().names()}
 
 
 def _load(recipe: RecipeLike, sets: Sequence[str] = ()) -> _Recipe:

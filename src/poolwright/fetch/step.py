@@ -34,6 +34,7 @@ class Fetch(FetchOptions, Step):
 
     verb: ClassVar[str] = "fetch"
     kind: ClassVar[Kind] = "choose"
+    example: ClassVar[str] = "fetch: {max_bytes: 20MB, total: 30}"
     reasons: ClassVar[tuple[Reason, ...]] = tuple(Reason(name, of.words) for name, of in CLASSES.items())
 
     format: Literal["files"] = Field(default="files", description="folders of files, so that later tables read them")

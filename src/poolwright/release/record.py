@@ -78,6 +78,7 @@ class ReleaseRecord(_Record):
         configs: value of each config by its name, which is its folder in `data/`, in releases that have several.
         subsets: subsets that are told by row numbers.
         others: files of the layout beside `files`.
+        versions: of the installed package that provides the layout, by its name, if it is not poolwright's own.
     """
 
     format: int
@@ -97,6 +98,7 @@ class ReleaseRecord(_Record):
     configs: dict[str, str | None] = {}
     subsets: tuple[ReleasedSubset, ...] = ()
     others: tuple[OtherFile, ...] = ()
+    versions: dict[str, str] = {}
 
     def has(self, column: str) -> bool:
         """Whether the release has a column of that name."""
@@ -108,7 +110,7 @@ class ReleaseRecord(_Record):
 
     def save(self, folder: Path) -> None:
         # What only some layouts have is told only by those.
-        empty = {name for name in ("domains", "configs", "subsets", "others") if not getattr(self, name)}
+        empty = {name for name in ("domains", "configs", "subsets", "others", "versions") if not getattr(self, name)}
         text = self.model_dump_json(indent=1, exclude=empty)
         (folder / RELEASE).write_text(text + "\n", encoding="utf-8", newline="\n")
 

@@ -50,6 +50,12 @@ class GeoYFCC(Pool):
     """
 
     kind: ClassVar[str] = "geoyfcc"
+    example: ClassVar[str] = """\
+geoyfcc:
+  read: geoyfcc
+  path: data/GeoYFCC.parquet # made by `poolwright convert geoyfcc GeoYFCC.pkl data/GeoYFCC.parquet`
+  images: data/images
+  image_path: "{photo_id}.jpg\""""
 
     path: Places = Field(
         description="the pickle, which may be packed (gz, bz2, xz, tar, zip), or Parquet made of it: file, glob, "

@@ -7,7 +7,7 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
@@ -64,6 +64,10 @@ class Layout(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     layout: ClassVar[str]
+    example: ClassVar[str]
+    """How a recipe writes the release, in YAML: '{table: best, layout: huggingface, to: out}'."""
+    tree: ClassVar[str]
+    """The files of the layout, for its reference: a path and what it holds in each line."""
     nested: ClassVar[bool] = False
     """Whether the rows of `tables` must be rows of the released one, so that they come from it."""
 
@@ -166,7 +170,13 @@ class Layout(BaseModel):
         )
 
     def write(
-        self, table: Table, folder: Path, about: About, overwrite: bool = False, measured: Sequence[Measured] = ()
+        self,
+        table: Table,
+        folder: Path,
+        about: About,
+        overwrite: bool = False,
+        measured: Sequence[Measured] = (),
+        versions: Mapping[str, str] | None = None,
     ) -> Written:
         """Write a release, or find it there already.
 
@@ -178,6 +188,7 @@ class Layout(BaseModel):
             about: what the card says.
             overwrite: whether a release of something else, or a damaged one, may be replaced.
             measured: figures of the recipe that were measured on the table; the card shows them.
+            versions: of the installed package that provides this layout, by its name.
 
         Raises:
             ReleaseError: the table has no rows, an image cannot be read any more, or something else lies there.
@@ -193,11 +204,19 @@ class Layout(BaseModel):
                 "`poolwright show` tells which step dropped them"
             )
         family = lineage(table)
-        made_from = self._made_from(family, about, self.others(table), measured)
+        made_from = self._made_from(family, about, self.others(table), measured, versions or {})
         there = _there(folder, made_from, overwrite)
-        return there or self._write(family, folder, about, made_from, measured)
+        origin = {"made_from": made_from, "versions": dict(versions or {})}
+        return there or self._write(family, folder, about, origin, measured)
 
-    def _made_from(self, family: Lineage, about: About, others: Sequence[Table], measured: Sequence[Measured]) -> str:
+    def _made_from(
+        self,
+        family: Lineage,
+        about: About,
+        others: Sequence[Table],
+        measured: Sequence[Measured],
+        versions: Mapping[str, str],
+    ) -> str:
         from poolwright.release.lineage import without_paths
 
         parts = [
@@ -211,10 +230,12 @@ class Layout(BaseModel):
             parts.append([without_paths(other.record).model_dump(mode="json") for other in others])
         if measured:
             parts.append({"measured": [found.model_dump(mode="json") for found in measured]})
+        if versions:
+            parts.append({"versions": dict(versions)})
         return digest_of(*parts)
 
     def _write(
-        self, family: Lineage, folder: Path, about: About, made_from: str, measured: Sequence[Measured]
+        self, family: Lineage, folder: Path, about: About, origin: Mapping[str, Any], measured: Sequence[Measured]
     ) -> Written:
         from poolwright.core.files import remove
         from poolwright.release.card.documents import write_documents
@@ -227,7 +248,7 @@ class Layout(BaseModel):
         try:
             statistics = gather(family.table, self.domain, self.class_name())
             record = self.write_data(family.table, partial, statistics)
-            record = record.model_copy(update={"made_from": made_from})
+            record = record.model_copy(update=origin)
             _check_rows(record, family.table)
             loading = self.loading(record, family.table)
             write_documents(partial, record, family, about, statistics, self.figures, loading, measured)
