@@ -19,7 +19,7 @@ class Rename(Step):
 
     verb: ClassVar[str] = "rename"
     kind: ClassVar[Kind] = "describe"
-    example: ClassVar[str] = "rename: {label: class, similarity: score}"
+    example: ClassVar[str] = "rename: {label: class, text: caption}"
     shorthand: ClassVar[str | None] = "columns"
 
     columns: dict[str, str] = Field(min_length=1, description="new names by old names, such as {caption: text}")

@@ -1,0 +1,2 @@
+class PoolSuite:
+    pass
