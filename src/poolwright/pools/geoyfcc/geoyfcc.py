@@ -62,7 +62,9 @@ geoyfcc:
         "folder or a list of these"
     )
     images: Place | None = Field(default=None, description="folder or URL that 'image_path' is relative to")
-    image_path: ImagePath | None = None
+    image_path: ImagePath | None = Field(
+        default=None, description="image file of a row below 'images', such as '{photo_id}.jpg'; names columns"
+    )
 
     _plan: Once[_Plan] = PrivateAttr(default_factory=lambda: Once(travels=True))
     _files: Once[list[str]] = PrivateAttr(default_factory=Once)
