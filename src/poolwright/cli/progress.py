@@ -6,9 +6,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from time import monotonic
+from typing import TYPE_CHECKING
 
 from poolwright.core.table import TableRecord
-from poolwright.run.progress import Listener, TableProgress
+
+if TYPE_CHECKING:
+    from poolwright.api import Listener, TableProgress
 
 _PLAIN_SECONDS = 5.0
 
