@@ -130,9 +130,8 @@ def measure_words(measure: str) -> str:
     paragraphs = re.split(r"^`(\w+)`: ", cleandoc(Figure.__doc__ or ""), flags=re.MULTILINE)[1:]
     words = dict(zip(paragraphs[::2], paragraphs[1::2], strict=True))
     first, *rest = re.split(r"(?<=[.:;]) ", " ".join(words[measure].split()), maxsplit=1)
-    return "\n\n".join(
-        [first[0].upper() + first[1:].rstrip(".:;") + ".", *(text[0].upper() + text[1:] for text in rest)]
-    )
+    sentences = [first.rstrip(".:;") + ".", *rest]
+    return "\n\n".join(text[0].upper() + text[1:] for text in sentences)
 
 
 def measure_fields(measure: str) -> dict[str, tuple[str, bool]]:
