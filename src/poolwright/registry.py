@@ -15,6 +15,7 @@ from poolwright.core.runtime.plugins import Package, Registry, subclass_problem
 
 if TYPE_CHECKING:
     from poolwright.core.pool import Pool
+    from poolwright.core.roles import EncodingStep
     from poolwright.core.step import Step
     from poolwright.models.encoders.kind import EncoderKind
     from poolwright.release.layouts.layout import Layout
@@ -107,6 +108,12 @@ def step_class(verb: str) -> type[Step]:
         RecipeError: no step has the verb.
     """
     return step_registry().get(verb)
+
+
+def encoding_step() -> type[EncodingStep]:
+    """The step that gives a table vectors of its images, if encoders are named for columns it lacks."""
+    found: type[EncodingStep] = _import(STEPS["embed"])
+    return found
 
 
 def pool_class(kind: str) -> type[Pool]:

@@ -13,11 +13,11 @@ import pytest
 import yaml
 
 from poolwright import api
+from poolwright.api import Recipe
 from poolwright.core.columns import is_vector
 from poolwright.core.errors import PoolwrightError
 from poolwright.core.rows import one_array, vector_array, vectors_of
 from poolwright.core.table import Table
-from poolwright.recipe.recipe import Recipe
 from poolwright.testing.fixtures import files, labelled_part
 from poolwright.testing.tables import make
 from tests.run.pools import final_files

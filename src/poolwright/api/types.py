@@ -2,6 +2,7 @@
 
 from poolwright.core.measured import Matrix, Measured
 from poolwright.core.runtime.plugins import Package
+from poolwright.core.runtime.progress import Listener, TableProgress
 from poolwright.core.search_result import Found
 from poolwright.core.table import Table, TableRecord
 from poolwright.fetch.fetch import Fetched
@@ -19,7 +20,6 @@ from poolwright.recipe.shipped import Shipped
 from poolwright.release.checks.check import Check, Verification
 from poolwright.release.layouts.layout import Written
 from poolwright.run.plan import TablePlan
-from poolwright.run.progress import Listener, TableProgress
 
 __all__ = [
     "FETCH_ERRORS",

@@ -6,12 +6,9 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from time import monotonic
-from typing import TYPE_CHECKING
 
+from poolwright.core.runtime.progress import Listener, TableProgress
 from poolwright.core.table import TableRecord
-
-if TYPE_CHECKING:
-    from poolwright.api import Listener, TableProgress
 
 _PLAIN_SECONDS = 5.0
 

@@ -52,6 +52,7 @@ class Label(Step):
     example: ClassVar[str] = (
         'label: {with: clip, vocabulary: [cat, dog, house], template: "a photo of a {}.", model: clip}'
     )
+    labelled_by: ClassVar[Literal["", "model", "people"]] = "model"
     reasons: ClassVar[tuple[Reason, ...]] = (NO_VECTOR,)
     costly: ClassVar[bool] = True
 
