@@ -68,9 +68,9 @@ LAYOUTS = {
     "huggingface": "poolwright.release.layouts.huggingface:HuggingFace",
     "image_folder": "poolwright.release.layouts.image_folder:ImageFolderLayout",
     "domainnet": "poolwright.release.layouts.domainnet:DomainNet",
-    "geoyfcc": "poolwright.release.layouts.geoyfcc:GeoYFCC",
+    "geoyfcc": "poolwright.release.layouts.geoyfcc:GeoYfccLayout",
     "mappool": "poolwright.release.layouts.mappool:MapPool",
-    "glt": "poolwright.release.layouts.glt:Glt",
+    "glt": "poolwright.release.layouts.glt:GltLayout",
     "clear": "poolwright.release.layouts.clear:Clear",
     "avalanche": "poolwright.release.layouts.avalanche:Avalanche",
 }

@@ -11,10 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
 
+from poolwright import verify
 from poolwright.core.errors import StepError
 from poolwright.core.rows import vector_array, vectors_of
 from poolwright.core.table import Table
-from poolwright.release.checks.check import verify
 from poolwright.release.layouts.mappool import MapPool
 from tests.release.build import write_table
 from tests.release.conftest import ABOUT

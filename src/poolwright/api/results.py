@@ -12,7 +12,7 @@ from poolwright.core.table import Table, TableRecord
 from poolwright.inspect.why import Story
 
 if TYPE_CHECKING:
-    from poolwright.release.layouts.layout import Written
+    from poolwright.release.folder import Written
 
 
 @dataclass(frozen=True)

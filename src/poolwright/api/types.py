@@ -17,8 +17,8 @@ from poolwright.jobs.train import Trained
 from poolwright.kernels.statistics.accuracy import Estimates
 from poolwright.kernels.statistics.sample_size import MoreVerdicts
 from poolwright.recipe.shipped import Shipped
-from poolwright.release.checks.check import Check, Verification
-from poolwright.release.layouts.layout import Written
+from poolwright.release.checks.result import Check, Verification
+from poolwright.release.folder import Written
 from poolwright.run.plan import TablePlan
 
 __all__ = [

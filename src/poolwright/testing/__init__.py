@@ -1,4 +1,4 @@
-"""Property suites for steps and pools: what must hold of every one of them, ready to be run by pytest.
+"""Property suites for steps, pools and layouts: what must hold of every one of them, ready to be run by pytest.
 
     from poolwright.testing import StepSuite
 
@@ -23,7 +23,8 @@ import pytest  # noqa: E402
 # The suites' assertions report the values that differ, as those of test modules do.
 pytest.register_assert_rewrite("poolwright.testing.steps", "poolwright.testing.pools")
 
+from poolwright.testing.layouts import LayoutSuite  # noqa: E402
 from poolwright.testing.pools import PoolSuite  # noqa: E402
 from poolwright.testing.steps import StepCase, StepSuite  # noqa: E402
 
-__all__ = ["PoolSuite", "StepCase", "StepSuite"]
+__all__ = ["LayoutSuite", "PoolSuite", "StepCase", "StepSuite"]

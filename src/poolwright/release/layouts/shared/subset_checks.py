@@ -1,4 +1,4 @@
-"""Check of a GeoYFCC release: do index arrays, class lists and metadata agree?"""
+"""Check of subsets: do index arrays, class lists and metadata agree?"""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
+from poolwright.release.checks.result import Findings
 from poolwright.release.layouts.shared.geoyfcc_columns import CLASS, VOCABULARY
 from poolwright.release.layouts.shared.subsets import CLASSES, INDICES, WNID, WNIDS
 from poolwright.release.record import ReleasedSubset, ReleaseRecord
 
 
-def check_subsets(folder: Path, release: ReleaseRecord) -> tuple[list[str], str]:
-    """What is wrong with classes.csv and the subsets, and words for when nothing is. Pickles are not opened."""
+def check_subsets(folder: Path, release: ReleaseRecord) -> Findings:
+    """Whether classes.csv and the subsets agree with the metadata. Pickles are not opened."""
     columns = [name for name in (CLASS, VOCABULARY) if any(name == column.name for column in release.columns)]
     metadata = pq.read_table(folder / release.files[0].path, columns=columns)
     numbers = metadata.column(CLASS).to_numpy()
@@ -25,8 +26,8 @@ def check_subsets(folder: Path, release: ReleaseRecord) -> tuple[list[str], str]
     wrong = list(_classes(classes, numbers, vocabulary))
     for subset in release.subsets:
         wrong += _subset(folder, subset, numbers, classes)
-    told = ", ".join(f"{subset.name} ({subset.rows:,} rows)" for subset in release.subsets) or "no subset"
-    return wrong, f"{len(classes):,} classes and {told} agree with the metadata"
+    counts = ", ".join(f"{subset.name} ({subset.rows:,} rows)" for subset in release.subsets) or "no subset"
+    return wrong, f"{len(classes):,} classes and {counts} agree with the metadata"
 
 
 def _classes(classes: list[dict[str, str]], numbers: np.ndarray, vocabulary: np.ndarray | None) -> Iterator[str]:
@@ -44,20 +45,20 @@ def _classes(classes: list[dict[str, str]], numbers: np.ndarray, vocabulary: np.
 
 def _subset(folder: Path, subset: ReleasedSubset, numbers: np.ndarray, classes: list[dict[str, str]]) -> Iterator[str]:
     name = INDICES.format(subset.name)
-    places = np.load(folder / name, allow_pickle=False)
-    if places.dtype != np.int64 or places.ndim != 1:
-        yield f"'{name}' holds {places.dtype} of shape {places.shape}, not a list of int64"
+    rows = np.load(folder / name, allow_pickle=False)
+    if rows.dtype != np.int64 or rows.ndim != 1:
+        yield f"'{name}' holds {rows.dtype} of shape {rows.shape}, not a list of int64"
         return
-    if len(places) != subset.rows:
-        yield f"'{name}' has {len(places):,} row numbers, release.json says {subset.rows:,}"
-    if len(places) and (places.min() < 0 or places.max() >= len(numbers)):
+    if len(rows) != subset.rows:
+        yield f"'{name}' has {len(rows):,} row numbers, release.json says {subset.rows:,}"
+    if len(rows) and (rows.min() < 0 or rows.max() >= len(numbers)):
         yield f"'{name}' has row numbers that are not in 0 to {len(numbers) - 1:,}"
         return
-    if (np.diff(places) <= 0).any():
+    if (np.diff(rows) <= 0).any():
         yield f"'{name}' is not strictly ascending"
     with (folder / WNIDS.format(subset.name)).open(encoding="utf-8", newline="") as file:
         listed = [row[WNID] for row in csv.DictReader(file)]
     known = {int(row["label_id"]): row[WNID] for row in classes}
-    wanted = [known.get(number) for number in np.unique(numbers[places]).tolist()]
+    wanted = [known.get(number) for number in np.unique(numbers[rows]).tolist()]
     if listed != wanted or len(listed) != subset.classes:
         yield f"'{WNIDS.format(subset.name)}' lists {len(listed):,} wnids, which are not those of the subset's rows"

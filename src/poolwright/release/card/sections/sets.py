@@ -6,10 +6,8 @@ from poolwright.kernels.selection.row_sets import SetCounts
 from poolwright.release.card.markdown import code, grid, share
 
 
-def sets_section(found: SetCounts | None, picture: str) -> str:
+def sets_section(found: SetCounts, picture: str) -> str:
     """Rows of each set, of its classes, and of its attributes."""
-    if found is None:
-        return ""
     ranks = range(found.attributes)
     lines = []
     for title, (column, name) in found.described.sets.items():

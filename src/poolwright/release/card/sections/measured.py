@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from poolwright.core.measured import Matrix, Measured
 from poolwright.release.card.markdown import grid, plain
 
-_TAKEN = frozenset(("funnel", "classes", "similarity", "domains", "sets"))
 
-
-def matrix_files(measured: Sequence[Measured]) -> dict[str, Measured]:
-    """The measured matrices by the name of their figure's file, without ending; no two equal."""
+def matrix_files(measured: Sequence[Measured], taken: Collection[str]) -> dict[str, Measured]:
+    """The measured matrices by the name of their figure's file, without ending; no two equal, none of `taken`."""
     files: dict[str, Measured] = {}
     for found in measured:
         if isinstance(found.value, Matrix):
             words = re.sub(r"[^a-z0-9]+", "-", found.name.lower()).strip("-") or "matrix"
             tries = [words, *(f"{words}-{number}" for number in range(2, len(measured) + 3))]
-            files[next(name for name in tries if name not in _TAKEN and name not in files)] = found
+            files[next(name for name in tries if name not in taken and name not in files)] = found
     return files
 
 

@@ -1,4 +1,4 @@
-"""Check of a DomainNet release: do lists, class names and metadata agree?"""
+"""Check of lists by domain and split: do they, class names and metadata agree?"""
 
 from __future__ import annotations
 
@@ -10,27 +10,29 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from poolwright.release.checks.result import Findings
 from poolwright.release.data.features import CLASS_ID, FILE_NAME
-from poolwright.release.layouts.domainnet import CLASS_NAMES, DOMAINS
 from poolwright.release.layouts.shared.domains import list_name
 from poolwright.release.record import ReleaseRecord
 
+CLASS_NAMES = "class_names.txt"
+DOMAINS = "domains.txt"
 _BATCH_ROWS = 65_536
 
 
-def check_lists(folder: Path, release: ReleaseRecord) -> tuple[list[str], str]:
-    """What is wrong with the lists, and words for when nothing is.
+def check_lists(folder: Path, release: ReleaseRecord, domain_column: str) -> Findings:
+    """Whether lists and class names agree with the metadata.
 
     A list has the rows of its domain and split in the order of the metadata, so the two are read side by side.
     """
     wrong = [*_names(folder, CLASS_NAMES, release.classes), *_names(folder, DOMAINS, tuple(release.domains))]
     total = 0
-    columns = list(dict.fromkeys([FILE_NAME, CLASS_ID, str(release.parameters["domain"])]))
+    columns = list(dict.fromkeys([FILE_NAME, CLASS_ID, domain_column]))
     for file in release.files:
         rows = pq.read_table(folder / file.path, columns=columns)
-        for domain in release.domains:
-            name = list_name(domain, file.split)
-            lines, found = _list(folder, release, _rows(rows, release, domain), name)
+        for inner, value in release.domains.items():
+            name = list_name(inner, file.split)
+            lines, found = _list(folder, release, _rows(rows, domain_column, value), name)
             wrong += found
             total += lines
     if total != release.rows:
@@ -72,9 +74,8 @@ def _problem(folder: Path, release: ReleaseRecord, line: str | None, row: tuple[
     return f"'{row[0]}' is not there" if release.images and not (folder / row[0]).is_file() else ""
 
 
-def _rows(rows: pa.Table, release: ReleaseRecord, domain: str) -> Iterator[tuple[str, int]]:
+def _rows(rows: pa.Table, column: str, domain: str) -> Iterator[tuple[str, int]]:
     """Path and class of the rows of a domain."""
-    column = rows.column(str(release.parameters["domain"])).cast(pa.string())
-    part = rows.filter(pc.equal(column, release.domains[domain]))
+    part = rows.filter(pc.equal(rows.column(column).cast(pa.string()), domain))
     for batch in part.to_batches(_BATCH_ROWS):
         yield from zip(batch.column(FILE_NAME).to_pylist(), batch.column(CLASS_ID).to_pylist(), strict=True)

@@ -9,13 +9,25 @@ from typing import Any
 from poolwright.core.columns import LABEL, SIMILARITY
 from poolwright.core.errors import MissingExtra
 from poolwright.core.measured import Matrix, Measured
-from poolwright.release.card.drawing import GONE, INK, KEPT, RULE, SOFT, axes_of, fonts, name_rows, save, thousands
-from poolwright.release.card.heatmaps import draw_domains, draw_matrix
-from poolwright.release.card.sets_figure import draw_sets
+from poolwright.release.card.figures.drawing import (
+    GONE,
+    INK,
+    KEPT,
+    RULE,
+    SOFT,
+    axes_of,
+    fonts,
+    name_rows,
+    save,
+    thousands,
+)
+from poolwright.release.card.figures.heatmaps import draw_matrix
 from poolwright.release.lineage import Lineage
 from poolwright.release.statistics import Spread, Statistics, Value
 
 FOLDER = "figures"
+FUNNEL, CLASSES, SIMILARITIES = FIGURES = ("funnel", "classes", "similarity")
+"""Names of the figures that any release can have, without ending."""
 _MOST_BARS = 30
 
 
@@ -38,17 +50,17 @@ def draw_figures(
     except ImportError:
         raise MissingExtra("matplotlib", "the figures of a dataset card (figures: false leaves them out)") from None
     (folder / FOLDER).mkdir()
-    made = {"funnel": (_funnel(family), "Rows kept and dropped by each step")}
+    made = {FUNNEL: (_funnel(family), "Rows kept and dropped by each step")}
     classes: list[tuple[Value, int]] = [pair for pair in statistics.counts(LABEL) if pair[0] is not None]
     if len(classes) > 1:
-        made["classes"] = (_classes(classes), "Sizes of the classes")
+        made[CLASSES] = (_classes(classes), "Sizes of the classes")
     spread = statistics.spreads.get(SIMILARITY)
     if spread and spread.counts:
-        made["similarity"] = (_histogram(spread), "Similarity of images and their labels or texts")
-    if statistics.by_domain and statistics.by_domain.classes:
-        made["domains"] = (draw_domains(statistics.by_domain), f"Rows of each class by {statistics.by_domain.column}")
-    if statistics.sets and statistics.sets.classes:
-        made["sets"] = (draw_sets(statistics.sets), "Classes and attributes of each set")
+        made[SIMILARITIES] = (_histogram(spread), "Similarity of images and their labels or texts")
+    for detail in statistics.details:
+        drawn = detail.figure()
+        if drawn:
+            made[detail.name] = drawn
     for name, found in matrices.items():
         if isinstance(found.value, Matrix):
             made[name] = (draw_matrix(found.name, found.value), found.name)

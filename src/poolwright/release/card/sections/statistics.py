@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from poolwright.core.columns import LABEL, LICENSE, SPLIT
-from poolwright.release.card.domains_section import domains_section
 from poolwright.release.card.markdown import code, grid, number, plain, share
-from poolwright.release.card.sets_section import sets_section
 from poolwright.release.data.splits import as_text
 from poolwright.release.record import ReleaseRecord
 from poolwright.release.statistics import Statistics, Value
@@ -15,18 +13,17 @@ from poolwright.release.statistics import Statistics, Value
 _TOP = 20
 
 
-def statistics_section(release: ReleaseRecord, statistics: Statistics, pictures: Mapping[str, str]) -> str:
-    """Splits, classes, domains, long-tailed sets, groups and numbers; the full counts are in statistics.json.
+def statistics_section(release: ReleaseRecord, statistics: Statistics, picture: Callable[[str], str]) -> str:
+    """Splits, classes, details, groups and numbers; the full counts are in statistics.json.
 
     Args:
-        pictures: Markdown of the figures `domains` and `sets`; '' where there is none.
+        picture: gives the Markdown of a figure by its name; '' if there is none.
     """
     parts = [
         "## Statistics",
         _splits(release),
         _classes(statistics),
-        domains_section(statistics.by_domain, pictures["domains"]),
-        sets_section(statistics.sets, pictures["sets"]),
+        *(detail.section(picture(detail.name)) for detail in statistics.details),
         *_groups(release, statistics),
         _numbers(release, statistics),
     ]
@@ -60,10 +57,10 @@ def _classes(statistics: Statistics) -> str:
 
 def _groups(release: ReleaseRecord, statistics: Statistics) -> list[str]:
     released = {column.name for column in release.columns}
-    told = {LABEL, SPLIT, LICENSE, *(statistics.sets.described.columns if statistics.sets else ())}
+    shown = {LABEL, SPLIT, LICENSE, *(name for detail in statistics.details for name in detail.columns)}
     parts = []
     for name, counts in statistics.groups.items():
-        if name in released - told and len(counts) > 1:
+        if name in released - shown and len(counts) > 1:
             parts.append(f"### By {code(name)}\n\n{_table(counts, name, statistics.rows)}")
     return parts
 

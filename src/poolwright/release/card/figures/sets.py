@@ -6,7 +6,7 @@ from itertools import cycle
 from typing import Any
 
 from poolwright.kernels.selection.row_sets import SetCounts
-from poolwright.release.card.drawing import INK, KEPT, RULE, SOFT, WIDTH, fonts, thousands
+from poolwright.release.card.figures.drawing import INK, KEPT, RULE, SOFT, WIDTH, fonts, thousands
 
 _COLOURS = ("#0f3350", KEPT, "#7fb0d0")
 """Of the frequency groups."""

@@ -11,10 +11,8 @@ _TOP = 20
 _MOST_DOMAINS = 12
 
 
-def domains_section(found: DomainCounts | None, picture: str) -> str:
+def domains_section(found: DomainCounts, picture: str) -> str:
     """Classes by domain: each domain with its classes, then the rows of each class in each domain."""
-    if found is None:
-        return ""
     words = f"Domains are the values of {code(found.column)}. "
     words += f"All counts: `{COUNTS}`, and `classes_by_domain` in `statistics.json`."
     parts = ["### Classes by domain", words, _domain_table(found), picture, _class_table(found)]
