@@ -49,6 +49,7 @@ class Verdicts(Step):
 
     verb: ClassVar[str] = "verdicts"
     kind: ClassVar[Kind] = "choose"
+    example: ClassVar[str] = "verdicts: {path: sheet.csv, words: {map: positive, other: negative}}"
     labelled_by: ClassVar[Literal["", "model", "people"]] = "people"
     shorthand: ClassVar[str | None] = "path"
     reasons: ClassVar[tuple[Reason, ...]] = (

@@ -77,6 +77,9 @@ class Verify(AnnotationStep):
 
     verb: ClassVar[str] = "verify"
     kind: ClassVar[Kind] = "choose"
+    example: ClassVar[str] = (
+        "verify: {class: label, bucket: year, by: similarity, keep: 150, annotators: 3, rule: majority}"
+    )
     labelled_by: ClassVar[Literal["", "model", "people"]] = "people"
     fits_rows: ClassVar[bool] = True
     reasons: ClassVar[tuple[Reason, ...]] = (

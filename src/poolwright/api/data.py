@@ -1,4 +1,4 @@
-"""Bring data in: convert, import_clear, fetch, rebuild, train_encoder."""
+"""Bring data in: convert, import_clear, fetch, rebuild, train_encoder, and the options of a fetch."""
 
 from __future__ import annotations
 
@@ -81,6 +81,33 @@ def import_clear(
     return path
 
 
+def fetch_options(sets: Sequence[str] = (), **given: Any) -> FetchOptions:
+    """Options for `fetch` and `rebuild`, checked.
+
+    Args:
+        sets: 'key=value' texts.
+        given: options by name; None leaves one at its default.
+
+    Raises:
+        RecipeError: an option is unknown or its value wrong.
+    """
+    from pydantic import ValidationError
+
+    from poolwright.fetch.options import FetchOptions
+    from poolwright.recipe.source import parse_parameters
+
+    values = {**parse_parameters(sets), **{name: value for name, value in given.items() if value is not None}}
+    for name in values:
+        if name not in FetchOptions.model_fields:
+            raise RecipeError(f"no option '{name}'; {did_you_mean(name, FetchOptions.model_fields)}")
+    try:
+        return FetchOptions(**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"][:1])
+        raise RecipeError(f"{name}: {first['msg'].removeprefix('Value error, ')}") from None
+
+
 def fetch(
     source: SourceLike,
     to: str | Path,
@@ -156,8 +183,10 @@ def train_encoder(
     to: str | Path,
     settings: Mapping[str, Any] | None = None,
     *,
+    sets: Sequence[str] = (),
     read: str | None = None,
     parameters: Mapping[str, Any] | None = None,
+    pool_sets: Sequence[str] = (),
     fresh: bool = False,
     listener: Listener | None = None,
 ) -> Trained:
@@ -171,8 +200,10 @@ def train_encoder(
         pools: folders of images, tables of a run (`RUN/tables/NAME`), or paths of pools.
         to: the folder of the encoder; what `model` of the result names is in there.
         settings: epochs, batch, seed, size, ...; all have defaults.
+        sets: further settings, as `key=value`; `settings` count before them.
         read: kind of the pools, such as 'commonpool', where the paths do not tell.
         parameters: further parameters of the pools.
+        pool_sets: the same, as `key=value`.
         fresh: start over.
         listener: is told of progress.
 
@@ -184,10 +215,12 @@ def train_encoder(
     from poolwright.jobs.train import finish, teller
     from poolwright.jobs.train import train_encoder as train
     from poolwright.jobs.training_images import open_sources
+    from poolwright.recipe.source import parse_parameters
     from poolwright.train.options import train_options
 
-    options, folder, told = train_options(kind, settings or {}), Path(to), listener or Silent()
-    sources = open_sources(pools, read, parameters)
+    chosen = {**parse_parameters(sets), **(settings or {})}
+    options, folder, told = train_options(kind, chosen), Path(to), listener or Silent()
+    sources = open_sources(pools, read, {**parse_parameters(pool_sets), **(parameters or {})})
     trained = train(sources, folder, options, told.note, teller(folder.name, told), fresh)
     finish(trained)
     return trained

@@ -1,4 +1,4 @@
-"""Look at a run: show, why, explore, search, report, figures; check a release."""
+"""Look at a run: show, why, explore, search, report, cluster_figures; check a release."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ def report(folder: str | Path, to: str | Path | None = None) -> Path:
     return write_report(views, Path(to) if to else Path(folder) / "report.html", tables[0].record.recipe)
 
 
-def figures(folder: str | Path, to: str | Path, classes: Sequence[str] = ()) -> list[Path]:
+def cluster_figures(folder: str | Path, to: str | Path, classes: Sequence[str] = ()) -> list[Path]:
     """Draw the clusters of a run: for each class a map and a contact sheet, as PNG and SVG.
 
     Args:

@@ -48,6 +48,16 @@ class Clear(StreamLayout):
     """Images, metadata, features and lists by time bucket and class, as the CLEAR benchmark was published."""
 
     layout: ClassVar[str] = "clear"
+    example: ClassVar[str] = "{table: best, layout: clear, domain: bucket, unlabelled: labelled, to: out/best-clear}"
+    tree: ClassVar[str] = """\
+class_names.txt                     names of the classes by index, by the alphabet
+labeled_images/3/laptop/<uid>.jpg   image files by bucket and class
+labeled_metadata.json               {bucket: {class: path}}
+labeled_metadata/3/laptop.json      {uid: metadata}, under CLEAR's names of the fields of YFCC100M
+all_metadata/3.json                 the same of all images of the stream, by `unlabelled`; all_metadata.json: the paths
+features/clip/3/laptop.pth          {uid: tensor}; features/clip/features.json: {bucket: {class: path}}
+training_folder/                    as of `avalanche`
+metadata/3.parquet                  all columns, rows in the order of the lists"""
 
     unlabelled: Column | None = Field(
         default=None,

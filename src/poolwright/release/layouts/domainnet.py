@@ -55,6 +55,12 @@ class DomainNet(Layout):
     """Lists of paths and class indices by domain and split, as DomainNet has them, with the images."""
 
     layout: ClassVar[str] = "domainnet"
+    example: ClassVar[str] = "{table: best, layout: domainnet, domain: continent, to: out/best-domainnet}"
+    tree: ClassVar[str] = """\
+africa/zebra/<uid>.jpg              image files by domain and class; left out by `images: none`
+africa_train.txt, africa_test.txt   a line an image: `africa/zebra/<uid>.jpg 4`, path and class index
+class_names.txt, domains.txt        names of the classes by index; folders of the domains
+metadata/train.parquet              all columns, rows in the order of the lists"""
 
     domain: Column = Field(default=CONTINENT, description="column whose values are the domains")
     by: Column = Field(default=LABEL, description="column of the class names")

@@ -70,6 +70,15 @@ class GeoYfccLayout(Layout):
     """One table of metadata, with subsets as arrays of row numbers, as CLIP-GeoYFCC was published."""
 
     layout: ClassVar[str] = "geoyfcc"
+    example: ClassVar[str] = (
+        "{table: best, layout: geoyfcc, columns: {yfcc_metadata: null}, pickle: true, to: out/best}"
+    )
+    tree: ClassVar[str] = """\
+metadata.parquet                    one row an image, in the published columns
+metadata.pkl                        the same as a pandas DataFrame, with `pickle: true`
+350_sample_indices.npy              a subset of 350 classes: row numbers in the metadata, int64
+350_label_wnids.csv                 its classes: one column `wnid`, by class number
+classes.csv                         all classes: number, index in the vocabulary, WordNet id, name, rows"""
     nested: ClassVar[bool] = True
 
     columns: PublishedColumns = Field(

@@ -65,6 +65,13 @@ class GltLayout(Layout):
     """The sets of the step `glt` as the two JSON files in which ImageNet-GLT was published, and as one table."""
 
     layout: ClassVar[str] = "glt"
+    example: ClassVar[str] = "{table: best, layout: glt, root: /data/imagenet/train, to: out/best-glt}"
+    tree: ClassVar[str] = """\
+imagenet_sup_intra_lt_inter_lt.json   Train-GLT, its val and Test-GLT, Test-CBL, Test-GBL
+imagenet_sup_intra_lt_inter_bl.json   Train-CBL and its val, Test-CBL, Test-GBL
+                                      {"cat2id", "id2cat", "train", "val", "test_lt", "test_bl", "test_bbl"}; each set
+                                      {"label": {path: "0"}, "frequency": {path: 0}, "attribute": {path: 0}}
+metadata.parquet                      one row an image: path, class, attribute, frequency, and its set in either"""
 
     label: Column = Field(default=LABEL, description="column of the class names")
     path: Column = Field(default=IMAGE_PATH, description="column of the paths")

@@ -43,6 +43,8 @@ class HuggingFace(Layout):
     """Parquet shards with embedded images, readable by `load_dataset` without code."""
 
     layout: ClassVar[str] = "huggingface"
+    example: ClassVar[str] = "{table: best, layout: huggingface, class_label: label, to: out/best}"
+    tree: ClassVar[str] = "data/train-00000-of-00002.parquet   rows with their images, a few large shards a split"
 
     images: Literal["embed", "urls", "none"] = Field(
         default="embed", description="embed the image files, hand out only their urls, or neither"

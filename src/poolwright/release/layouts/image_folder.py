@@ -37,6 +37,10 @@ class ImageFolderLayout(Layout):
     """Image files in folders by split and class, for tools that read folders."""
 
     layout: ClassVar[str] = "image_folder"
+    example: ClassVar[str] = "{table: best, layout: image_folder, by: label, to: out/best-images}"
+    tree: ClassVar[str] = """\
+train/cat/<uid>.jpg                 image files as they were found, by split and class
+train/metadata.parquet              the other columns; `file_name` joins rows and files"""
 
     by: Column | None = Field(
         default=None, description="column whose values are the class folders; default label, where it is there"

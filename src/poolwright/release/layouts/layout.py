@@ -58,6 +58,10 @@ class Layout(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     layout: ClassVar[str]
+    example: ClassVar[str]
+    """How a recipe writes the release, in YAML: '{table: best, layout: huggingface, to: out}'."""
+    tree: ClassVar[str]
+    """The files of the layout, for its reference: a path and what it holds in each line."""
     nested: ClassVar[bool] = False
     """Whether the rows of `tables` must be rows of the released one, so that they come from it."""
 

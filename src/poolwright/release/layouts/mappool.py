@@ -74,6 +74,10 @@ class MapPool(Layout):
     """URLs, captions and vectors in Parquet shards, in the columns in which MapPool was published."""
 
     layout: ClassVar[str] = "mappool"
+    example: ClassVar[str] = "{table: best, layout: mappool, columns: {l14_txt: null}, more: [decision], to: out/best}"
+    tree: ClassVar[str] = (
+        "data/train-00000-of-00002.parquet   one row an image, in the published columns; vectors float16, images by URL"
+    )
 
     columns: Sources = Field(
         default_factory=dict,

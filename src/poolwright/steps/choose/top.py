@@ -42,6 +42,7 @@ class Top(Step):
 
     verb: ClassVar[str] = "top"
     kind: ClassVar[Kind] = "choose"
+    example: ClassVar[str] = "top: {by: similarity, n: 1_000_000}"
     fits_rows: ClassVar[bool] = True
     reasons: ClassVar[tuple[Reason, ...]] = (NO_GROUP, NO_VALUE, Reason("not_top", "not among the best"))
 

@@ -71,6 +71,9 @@ class Classify(Step):
 
     verb: ClassVar[str] = "classify"
     kind: ClassVar[Kind] = "describe"
+    example: ClassVar[str] = (
+        "classify: {with: clip, examples: labelled, positive: map, threshold: {precision: 95%}, keep: true}"
+    )
     state_kind: ClassVar[str] = KIND
     reasons: ClassVar[tuple[Reason, ...]] = (NO_VECTOR, Reason("not_wanted", "it is not of a wanted class"))
 

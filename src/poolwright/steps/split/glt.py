@@ -85,6 +85,7 @@ class Glt(Step):
 
     verb: ClassVar[str] = "glt"
     kind: ClassVar[Kind] = "split"
+    example: ClassVar[str] = "glt: {attribute: attribute, scale: auto, frequency: [40%, 85%]}"
     fits_rows: ClassVar[bool] = True
     reasons: ClassVar[tuple[Reason, ...]] = (
         Reason("no_cell", "no class or no attribute"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,9 +11,10 @@ import pyarrow as pa
 from hypothesis import strategies as st
 from PIL import Image
 
-from poolwright.core.columns import vector_field
+from poolwright.core.columns import WELL_KNOWN, vector_field, vector_type
 
 WIDTH = 16
+VECTORS = vector_type(WIDTH)
 CODINGS = ("plain", "dictionary", "large")
 TEXTS = ["", "a", "A", "\0", "a\0b", "ä", "ä", "𝔘𝔫𝔦", "🙂🙂", " ", "\n", "null", "a,b", '["a"]', "x" * 300]
 LICENSES = ["CC-BY-2.0", "cc by-sa 4.0", "CC0", "All Rights Reserved", "what?", ""]
@@ -38,8 +39,19 @@ FILES: list[bytes | None] = [
 ]
 
 
-def make(seed: int, rows: int, coding: str, words: list[str], images: bool) -> pa.Table:
-    """A table of so many rows with columns of all kinds, and nulls in all but uid."""
+def make(
+    seed: int, rows: int, coding: str, words: list[str], images: bool, more: Mapping[str, pa.DataType] | None = None
+) -> pa.Table:
+    """A table with columns of all kinds, and nulls in all but uid.
+
+    Args:
+        seed: of everything random in it.
+        rows: how many.
+        coding: of strings, one of `CODINGS`.
+        words: further strings of the column `label`.
+        images: with image files, whole and broken, in the column `image`.
+        more: further columns by name, with their types; a vector has 16 dimensions.
+    """
     draw = np.random.default_rng(seed)
 
     def some(values: list[Any], dtype: pa.DataType, nulls: float = 0.15) -> pa.Array:
@@ -76,9 +88,57 @@ def make(seed: int, rows: int, coding: str, words: list[str], images: bool) -> p
         columns["image_error"] = unread
     for name in ("label", "country", "text", "url", "license"):
         columns[name] = code(columns[name], coding)
-    fields = [pa.field(name, values.type) for name, values in columns.items()]
-    fields = [vector_field("embedding", WIDTH, "tiny-clip", "") if f.name == "embedding" else f for f in fields]
+    for number, (name, dtype) in enumerate((more or {}).items()):
+        columns[name] = _column(np.random.default_rng([seed, 3, number]), rows, dtype, words)
+    fields = [
+        vector_field(name, WIDTH, "tiny-clip", "") if values.type == VECTORS else pa.field(name, values.type)
+        for name, values in columns.items()
+    ]
     return pa.Table.from_arrays(list(columns.values()), schema=pa.schema(fields))
+
+
+def more_columns(names: Iterable[str], given: Mapping[str, pa.DataType]) -> dict[str, pa.DataType]:
+    """Types by name of the columns that `make` has to add: those `given`, and well-known ones and `clip` among `names`.
+
+    Raises:
+        LookupError: a column is neither given nor well known.
+    """
+    standard = make(0, 0, "plain", [], True).column_names
+    known = {"clip": VECTORS, **{column.name: column.type for column in WELL_KNOWN.values()}}
+    added = dict(given)
+    for name in names:
+        if name not in standard and name not in added:
+            if name not in known:
+                raise LookupError(f"tables of the suite have no column '{name}'; give its type in `columns`")
+            added[name] = known[name]
+    return added
+
+
+def _column(draw: np.random.Generator, rows: int, dtype: pa.DataType, words: list[str]) -> pa.Array:
+    """Values of a type, odd ones and nulls among them."""
+    if pa.types.is_fixed_size_list(dtype):
+        return _vectors(draw, rows)
+    values = _values(draw, dtype, words)
+    chosen = draw.integers(0, len(values), rows)
+    lacking = draw.random(rows) < 0.15
+    return pa.array([None if no else values[index] for index, no in zip(chosen, lacking, strict=True)], dtype)
+
+
+def _values(draw: np.random.Generator, dtype: pa.DataType, words: list[str]) -> list[Any]:
+    if pa.types.is_string(dtype) or pa.types.is_large_string(dtype):
+        return [*TEXTS, *words]
+    if pa.types.is_boolean(dtype):
+        return [True, False]
+    if pa.types.is_floating(dtype):
+        return [*FLOATS, *draw.normal(size=5).tolist()]
+    if pa.types.is_timestamp(dtype):
+        return [0, 10**15, 10**15 + 1, -(10**12)]
+    if pa.types.is_integer(dtype):
+        largest = 2 ** (dtype.bit_width - (0 if pa.types.is_unsigned_integer(dtype) else 1)) - 1
+        return [0, 1, 2, 7, 7, largest]
+    if pa.types.is_binary(dtype):
+        return [b"", b"\0", b"bytes"]
+    raise LookupError(f"tables of the suite have no values of the type {dtype}; override `tables`")
 
 
 def code(values: pa.Array, coding: str) -> pa.Array:
@@ -119,12 +179,20 @@ def _ranks(seed: int, rows: int) -> pa.Array:
     return pa.array([[0, 0, 0, 0, 0, 1, 1, 1, 2, None][place] for place in places], pa.int32())
 
 
-def tables(most: int, images: bool) -> st.SearchStrategy[Callable[[str], pa.Table]]:
-    """Recipes of tables: call one with a coding of strings to get the table."""
+def tables(
+    most: int, images: bool, more: Mapping[str, pa.DataType] | None = None
+) -> st.SearchStrategy[Callable[[str], pa.Table]]:
+    """Recipes of tables: call one with a coding of strings to get the table.
+
+    Args:
+        most: rows of the largest.
+        images: as for `make`.
+        more: as for `make`.
+    """
     sizes = [size for size in (0, 1, 2, 7, 60, 400) if size <= most]
     words = st.lists(st.text(max_size=4), max_size=5, unique=True)
 
     def recipe(seed: int, rows: int, words: list[str]) -> Callable[[str], pa.Table]:
-        return lambda coding: make(seed, rows, coding, words, images)
+        return lambda coding: make(seed, rows, coding, words, images, more)
 
     return st.builds(recipe, st.integers(0, 2**32), st.sampled_from(sizes), words)

@@ -1,50 +1,48 @@
-"""Options and outcomes of `poolwright fetch` and `poolwright rebuild`, for the terminal."""
+"""What bringing data in prints: conversions, trainings, fetched and recovered images."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from pydantic import ValidationError
 from rich.text import Text
 
-from poolwright.cli.tables import _console as console
-from poolwright.cli.tables import _grid as grid
-from poolwright.core.errors import RecipeError, did_you_mean
+from poolwright.cli.rendering.console import console, grid
 from poolwright.core.files import human_bytes
-from poolwright.fetch.fetch import Fetched
-from poolwright.fetch.options import FetchOptions
-from poolwright.fetch.outcome import CLASSES
-from poolwright.fetch.recovery import Recovery
-from poolwright.recipe.source import parse_parameters
+
+if TYPE_CHECKING:
+    from poolwright.api import Converted, Fetched, Recovery, Trained
 
 _CLASSES_SHOWN = 30
 
 
-def fetch_options(sets: Sequence[str], **given: Any) -> FetchOptions:
-    """Options from the command line.
+def print_converted(to: Path, converted: Converted) -> None:
+    """What a conversion wrote, and what it could not."""
+    out = console()
+    files = f"{len(converted.files):,} files, " if len(converted.files) > 1 else ""
+    out.print(Text(f"{to}: {converted.rows:,} rows, {files}{human_bytes(converted.bytes)}"))
+    if converted.rejected:
+        where = converted.rejected_file
+        out.print(Text(f"rejected {converted.rejected:,}: rows that cannot be read, each with its error in {where}"))
 
-    Args:
-        sets: 'key=value'.
-        given: options with a flag of their own; None where it was not used.
 
-    Raises:
-        RecipeError: an option is unknown or its value wrong.
-    """
-    values = {**parse_parameters(sets), **{name: value for name, value in given.items() if value is not None}}
-    for name in values:
-        if name not in FetchOptions.model_fields:
-            raise RecipeError(f"no option '{name}'; {did_you_mean(name, FetchOptions.model_fields)}")
-    try:
-        return FetchOptions(**values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"][:1])
-        raise RecipeError(f"{name}: {first['msg'].removeprefix('Value error, ')}") from None
+def print_trained(trained: Trained) -> None:
+    """How a training ended, and how a recipe names the encoder."""
+    out, record = console(), trained.record
+    done = "trained" if trained.fresh else "already trained"
+    out.print(Text(f"{trained.folder}: {done} on {record.images:,} images, {record.settings['epochs']:,} epochs"))
+    for reason, rows in record.left_out.items():
+        out.print(Text(f"left out {rows:,}: {reason}"))
+    for name, ends in record.ends().items():
+        out.print(Text(f"{name} {ends['first epoch']:.4g} in the first epoch, {ends['last epoch']:.4g} in the last"))
+    out.print(Text(f"report {trained.folder / 'report.html'}"))
+    out.print(Text(f"in a recipe: model: {trained.model}"))
 
 
 def print_fetched(fetched: Fetched) -> None:
     """Outcomes by class, and what is odd."""
+    from poolwright.api import FETCH_ERRORS
+
     out = console()
     out.print(
         Text(
@@ -56,16 +54,18 @@ def print_fetched(fetched: Fetched) -> None:
     _print_errors(fetched)
     for one in fetched.repeated:
         out.print(Text(f"the same bytes from {one.urls:,} URLs, a placeholder? {one.sha256} such as {one.example}"))
-    if any(CLASSES[name].retried or name == "host_down" for name in fetched.errors if name in CLASSES):
+    if any(FETCH_ERRORS[name].retried or name == "host_down" for name in fetched.errors if name in FETCH_ERRORS):
         out.print(Text("fetch failed rows again with: --retry CLASS, or --retry all"))
 
 
 def _print_errors(fetched: Fetched) -> None:
     if not fetched.errors:
         return
+    from poolwright.api import FETCH_ERRORS
+
     table = grid("no image because", "rows", "share", "what it means", numbers=("rows", "share"))
     for name, count in fetched.errors.items():
-        words = CLASSES[name].words if name in CLASSES else ""
+        words = FETCH_ERRORS[name].words if name in FETCH_ERRORS else ""
         table.add_row(name, f"{count:,}", f"{count / fetched.rows:.1%}", words)
     console().print(table)
 
