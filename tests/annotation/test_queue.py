@@ -15,7 +15,7 @@ from poolwright.annotation.annotators import people_of
 from poolwright.annotation.candidates import Candidates
 from poolwright.annotation.certificate import certificate, told
 from poolwright.annotation.exchange.import_export import FORMS, as_said, exported, imported, write_answers
-from poolwright.annotation.exchange.worklist import Asked, answers
+from poolwright.annotation.exchange.worklist import AskedRows, answers
 from poolwright.annotation.exchange.write_sheets import Form, ask
 from poolwright.annotation.queue.queue import Queue, Settings, list_queues, make_queue, read_queue
 from poolwright.annotation.queue.store import WITHDRAWN, Said
@@ -207,7 +207,7 @@ def desk_of_step(folder: Path, answer: str = "yes_no", **more: Any) -> Path:
     choices = ("cat", "dog", "none of them", "unsure") if answer == "class" else ("yes", "no", "unsure")
     question = "Does it show: {class}?"
     form = Form(format="csv", answer=answer, question=question, choices=choices, annotators=2, **more)
-    ask(folder, Candidates(table, 1), [0, 1, 2], Asked(), form)
+    ask(folder, Candidates(table, 1), [0, 1, 2], AskedRows(), form)
     return folder
 
 
