@@ -13,7 +13,7 @@ import pytest
 from poolwright.annotation.queue.queue import Settings, make_queue
 from poolwright.annotation.queue.store import VerdictStore
 from poolwright.core.errors import InputError
-from poolwright.studio.verifying import live as module
+from poolwright.studio.verifying import leases as module
 from poolwright.studio.verifying.live import LiveQueue, SentVerdict
 from tests.studio.made import new_key
 

@@ -90,8 +90,8 @@ def look(one: Round, asked: AskedRows) -> RoundResult:
         InputError: answers cannot be read, or are about rows that nobody was asked about.
     """
     # Before reading: a file that changes while it is read counts as changed since.
-    seen = digests(one.worklist, one.files)
-    given = answers(one.worklist, one.files)
+    seen = digests(one.worklist, one.files, asked)
+    given = answers(one.worklist, one.files, asked)
     meanings = one.understanding.meanings(one.candidates.classes)
     verdicts = understood(given, one.class_of, asked.pairs, meanings, ignore_unknown=one.ignore_unknown)
     votes = Votes.of(verdicts, one.candidates.uids)

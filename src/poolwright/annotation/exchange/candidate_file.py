@@ -23,6 +23,7 @@ from poolwright.core.files import write_atomically
 CANDIDATES = "candidates.parquet"
 FORMAT = 1
 
+_MANY = 100_000  # rows that are worth several threads
 _KEY = b"poolwright.candidates"
 
 
@@ -72,7 +73,8 @@ def write_candidates(worklist: Path, candidates: Candidates, terms: Terms, under
 
 def _same(path: Path, table: pa.Table) -> bool:
     try:
-        there = pq.read_table(path)
+        with pq.ParquetFile(path) as file:
+            there = file.read(use_threads=file.metadata.num_rows > _MANY)
     except (OSError, pa.ArrowException):
         return False
     return bool(there.equals(table) and (there.schema.metadata or {}).get(_KEY) == table.schema.metadata[_KEY])
@@ -88,7 +90,8 @@ def read_candidates(worklist: Path) -> CandidateFile | None:
     if not path.exists():
         return None
     try:
-        rows = pq.read_table(path)
+        with pq.ParquetFile(path) as file:
+            rows = file.read(use_threads=file.metadata.num_rows > _MANY)
         about = json.loads(rows.schema.metadata[_KEY])
         terms = Terms(**about["terms"])
         understanding = Understanding(about["answer"], about["words"], tuple(about["files"]))

@@ -126,7 +126,7 @@ def verdicts_in_files(queue: Queue) -> list[Verdict]:
     asked = read_asked(queue.folder)
     given = [
         answer
-        for path in answer_files(queue.folder, files)
+        for path in answer_files(queue.folder, files, asked)
         if path != queue.folder / STUDIO_ANSWERS
         for answer in read_answers(path)
     ]

@@ -34,6 +34,7 @@ STUDIO_ANSWERS = f"{VERDICTS}/studio.jsonl"
 they wrote in files without times."""
 FORMAT = 1
 
+_MANY = 100_000  # rows that are worth several threads
 _KEY = b"poolwright.asked"
 _SCHEMA = pa.schema([(name, pa.string()) for name in ("uid", "class", "bucket", "question", "image", "text", "sheet")])
 
@@ -73,7 +74,8 @@ def read_asked(worklist: Path) -> AskedRows:
     if not path.exists():
         return AskedRows()
     try:
-        rows = pq.read_table(path)
+        with pq.ParquetFile(path) as file:
+            rows = file.read(use_threads=file.metadata.num_rows > _MANY)
         about = json.loads(rows.schema.metadata[_KEY])
     except (OSError, pa.ArrowException, KeyError, TypeError, ValueError):
         about = {}
@@ -92,20 +94,21 @@ def write_asked(worklist: Path, asked: AskedRows) -> None:
     write_atomically(worklist / ASKED, lambda out: pq.write_table(table, out, compression="zstd"))
 
 
-def answers(worklist: Path | None, files: Sequence[Path] = ()) -> list[WrittenAnswer]:
+def answers(worklist: Path | None, files: Sequence[Path] = (), asked: AskedRows | None = None) -> list[WrittenAnswer]:
     """Everything that people answered so far, in the order of the files' names and within them.
 
     Args:
         worklist: None reads only the files.
         files: more files with answers; those that are not there yet are passed over.
+        asked: what was asked, if it was read already.
 
     Raises:
         InputError: a file cannot be read, or has bad lines.
     """
-    return [answer for path in answer_files(worklist, files) for answer in read_answers(path)]
+    return [answer for path in answer_files(worklist, files, asked) for answer in read_answers(path)]
 
 
-def answer_files(worklist: Path | None, files: Sequence[Path] = ()) -> list[Path]:
+def answer_files(worklist: Path | None, files: Sequence[Path] = (), asked: AskedRows | None = None) -> list[Path]:
     """The files that hold answers.
 
     Raises:
@@ -121,19 +124,19 @@ def answer_files(worklist: Path | None, files: Sequence[Path] = ()) -> list[Path
         if path.suffix.lower() not in SUFFIXES:
             raise InputError(f"{path}: verdicts are read from {', '.join(SUFFIXES)}; save it as one, or take it away")
         found.append(path)
-    return [*found, *filled_in(worklist), *([studio] if studio.is_file() else [])]
+    return [*found, *_filled_in(worklist, asked or read_asked(worklist)), *([studio] if studio.is_file() else [])]
 
 
-def filled_in(worklist: Path) -> list[Path]:
+def _filled_in(worklist: Path, asked: AskedRows) -> list[Path]:
     """Sheets that were changed in place."""
-    firsts = [next(iter(files.items())) for files in read_asked(worklist).sheets.values()]
+    firsts = [next(iter(files.items())) for files in asked.sheets.values()]
     sheets = [(worklist / SHEETS / name, digest) for name, digest in firsts if name.count(".") == 1]
     return [path for path, digest in sheets if path.suffix != ".json" and path.exists() and digest_file(path) != digest]
 
 
-def digests(worklist: Path | None, files: Sequence[Path] = ()) -> dict[str, str]:
+def digests(worklist: Path | None, files: Sequence[Path] = (), asked: AskedRows | None = None) -> dict[str, str]:
     """Digest of every file that holds answers, by its path."""
-    return {str(path): digest_file(path) for path in answer_files(worklist, files)}
+    return {str(path): digest_file(path) for path in answer_files(worklist, files, asked)}
 
 
 def late(worklist: Path, files: Sequence[Path], seen: Collection[str]) -> list[str]:
