@@ -1,8 +1,9 @@
-"""Rules and the walk through a group, against plain statements of both."""
+"""Rules for several verdicts on a row, against plain statements of them."""
 
 from __future__ import annotations
 
 import numpy as np
+
 from poolwright.annotation.rules import NONE, REJECTED, UNCLEAR, VERIFIED, Votes, decide
 from poolwright.annotation.verdicts import Verdict, merge
 

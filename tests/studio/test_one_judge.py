@@ -26,7 +26,6 @@ from poolwright.annotation.exchange.import_export import as_said, exported, impo
 from poolwright.annotation.exchange.worklist import read_asked
 from poolwright.annotation.judging import RowState
 from poolwright.annotation.queue.queue import read_queue
-from poolwright.annotation.queue.store import STORE, VerdictStore
 from poolwright.annotation.queue.tally import Tally
 from poolwright.annotation.round import Round, RoundResult, look
 from poolwright.annotation.verify_step import Verify
@@ -212,9 +211,10 @@ class Session:
         """What the step would find now, without asking for more."""
         write_answers(self.live.queue, self.live.tally.written())
         if self._round is None or self._round[0] is not self.rows:
-            with pytest.MonkeyPatch.context() as patch, pytest.raises(_Stop) as caught:
+            with pytest.MonkeyPatch.context() as patch:
                 patch.setattr("poolwright.annotation.verify_step.go_on", stop)
-                self.step.fit(MemoryFrame(self.rows), Context(key=7, desk=self.worklist))
+                with pytest.raises(_Stop) as caught:
+                    self.step.fit(MemoryFrame(self.rows), Context(key=7, desk=self.worklist))
             self._round = (self.rows, caught.value.one)
         return look(self._round[1], read_asked(self.worklist))
 
@@ -249,9 +249,7 @@ class Session:
             return False
         document = json.loads((self.folder / "documents/certificate/certificate.json").read_text())
         assert {one["group"]: one for one in document["groups"]} == {one.name: group_document(one) for one in groups}
-        kept = {
-            uid for uid, drop in zip(*(state.tables["rows"][name].to_pylist() for name in ("uid", "drop"))) if not drop
-        }  # noqa: B905
+        kept = {row["uid"] for row in state.tables["rows"].to_pylist() if not row["drop"]}
         queue = self.live.queue
         states = {
             int(row): state for one in groups for row, state in zip(queue.groups[one.name], one.states, strict=True)

@@ -44,6 +44,7 @@ EXTRAS = {
     "openTSNE": "tsne",
     "crowdkit": "crowd",
     "fastapi": "studio",
+    "itsdangerous": "studio",
     "uvicorn": "studio",
     "python_multipart": "studio",
 }
