@@ -11,19 +11,22 @@ import numpy as np
 import pyarrow as pa
 from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
-from poolwright.annotation.answers import NONE_OF_THEM, YES_NO, ClassName, YesNo
+from poolwright.annotation.answers import NONE_OF_THEM, YES_NO
 from poolwright.annotation.candidates import SHOWN, collect, is_one_of
 from poolwright.annotation.certificate import certificate_of_step, in_json
+from poolwright.annotation.exchange.candidate_file import Understanding
 from poolwright.annotation.exchange.import_export import write_studio_answers
 from poolwright.annotation.exchange.instructions import Instructions, read_instructions
 from poolwright.annotation.exchange.sheets import QUESTION
 from poolwright.annotation.exchange.worklist import ASKED, late
 from poolwright.annotation.exchange.write_sheets import Form, Format
+from poolwright.annotation.judging import Terms
 from poolwright.annotation.outcome import decided, learned, measured, told
 from poolwright.annotation.queue.queue import CERTIFICATE
-from poolwright.annotation.round import Round, go_on
+from poolwright.annotation.round import Round
 from poolwright.annotation.rules import Rule
 from poolwright.annotation.verdicts import UNSURE, Words
+from poolwright.annotation.waiting import go_on
 from poolwright.core.columns import UID
 from poolwright.core.documents import DOCUMENTS, keep_documents
 from poolwright.core.errors import InputError, StepError
@@ -62,7 +65,7 @@ class Verify(AnnotationStep):
     docs/verification.md for the forms of sheets and answers, and of the page of instructions.
 
     With `precision`, a class and bucket is done as soon as acceptance sampling shows that enough of it is right: its
-    other rows are kept unseen; a class that is not good enough is verified in full. See `kernels/acceptance.py`.
+    other rows are kept unseen; a class that is not good enough is verified in full. See `annotation/judging.py`.
 
     With `keep`, the first so many verified rows of each class and bucket are kept, in the order of `by`; nobody is
     asked about more rows of a class and bucket that has them. Each annotator has one vote a row, their last. Rules:
@@ -169,6 +172,19 @@ class Verify(AnnotationStep):
         return tuple(name for name in (self.class_, self.bucket) if name)
 
     @property
+    def terms(self) -> Terms:
+        """When rows are verified."""
+        return Terms(
+            rule=self.rule,
+            probability=self.probability,
+            annotators=self.annotators,
+            keep=self.keep,
+            precision=self.precision,
+            confidence=self.confidence,
+            partial=self.partial,
+        )
+
+    @property
     def answer_files(self) -> tuple[Path, ...]:
         """The files of answers that the recipe names."""
         return tuple(Path(path) for path in self.verdicts)
@@ -225,22 +241,15 @@ class Verify(AnnotationStep):
         found = go_on(
             Round(
                 candidates=candidates,
-                desk=context.desk,
-                files=self.answer_files,
-                meanings=ClassName(names, self.words) if self.answer == "class" else YesNo(self.words),
+                worklist=context.desk,
+                understanding=Understanding(self.answer, self.words, self.verdicts),
                 form=form,
-                rule=self.rule,
-                probability=self.probability,
-                keep=self.keep,
                 at_once=self.at_once,
-                partial=self.partial,
                 ignore_unknown=self.unknown == "ignore",
-                precision=self.precision,
-                confidence=self.confidence,
             )
         )
-        values = {"rule": self.rule, **measured(found)}
-        document = certificate_of_step(candidates, found, self.rule, form, page)
+        values = {"rule": self.rule, **measured(found, self.precision is not None)}
+        document = certificate_of_step(found, form)
         words = "what people verified and what that shows, class by class: counts, errors, bounds, agreement; no names"
         values[DOCUMENTS] = keep_documents(context.documents, "certificate", words, {CERTIFICATE: in_json(document)})
         if page:
@@ -266,14 +275,10 @@ class Verify(AnnotationStep):
             answer=self.answer,
             question=question,
             choices=choices,
-            annotators=self.annotators,
+            terms=self.terms,
             images=self.images or "",
             instructions=page,
             hosted=self.hosted or "",
-            precision=self.precision,
-            confidence=self.confidence,
-            keep=self.keep,
-            rule=self.rule,
         )
 
     def apply(self, rows: Rows, state: State) -> Outcome:

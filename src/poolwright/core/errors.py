@@ -44,6 +44,7 @@ EXTRAS = {
     "hypothesis": "testing",
     "onnx": "testing",
     "fastapi": "studio",
+    "itsdangerous": "studio",
     "uvicorn": "studio",
     "python_multipart": "studio",
 }
