@@ -1,4 +1,4 @@
-"""region: names, codes and coordinates to countries, regions and continents, over the data it ships or finds installed."""
+"""region: names, codes and coordinates to countries, regions and continents, over the data shipped or installed."""
 
 from __future__ import annotations
 
