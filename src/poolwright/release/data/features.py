@@ -113,7 +113,11 @@ def _meaning(field: pa.Field) -> str:
         # A unit that only repeats the name of the column says nothing.
         return f"{known.meaning} ({known.unit})" if known.unit and known.unit.lower() != known.name else known.meaning
     model = vector_model(field)
-    return f"Embedding, unit length, by {model[0]}" if model else ""
+    if not model:
+        return ""
+    return (
+        f"Embedding, unit length, by {model[0]}{'; null where a row has none' if pa.types.is_list(field.type) else ''}"
+    )
 
 
 def require_folders(layout: str, domain: str, by: str, schema: pa.Schema) -> None:

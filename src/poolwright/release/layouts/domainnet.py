@@ -45,6 +45,7 @@ from poolwright.release.data.features import (
 )
 from poolwright.release.data.image_files import MetadataFile, released_rows, write_image
 from poolwright.release.data.images import ImageReader, image_columns
+from poolwright.release.data.missing_vectors import readable_schema
 from poolwright.release.data.naming import split_order
 from poolwright.release.data.splits import by_split, split_values, table_splits, with_split
 from poolwright.release.layouts.layout import Layout
@@ -88,7 +89,7 @@ class DomainNet(Layout):
         index = self._index(table.schema)
         paths = IMAGE_PATH if self.images == "none" else None
         places = Places(table, splits, self.domain, self.by, index[0] if index else None, paths)
-        schema = with_features(self._schema(table.schema), CLASS_ID, places.classes)
+        schema = with_features(readable_schema(self._schema(table.schema), table), CLASS_ID, places.classes)
         reader = ImageReader.of(table, self.layout) if self.images == "copy" else None
         lists = _Lists(folder, [places.list_name(domain, split) for domain, split in places.lists()])
         writers = {name: MetadataFile(folder / "metadata" / f"{name}.parquet", schema) for name in splits.values()}

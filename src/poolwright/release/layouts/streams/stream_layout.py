@@ -30,6 +30,7 @@ from poolwright.release.data.features import (
 )
 from poolwright.release.data.image_files import MetadataFile, released_rows, write_image
 from poolwright.release.data.images import ImageReader, image_columns
+from poolwright.release.data.missing_vectors import readable_schema
 from poolwright.release.data.naming import safe_name, split_names, unspaced
 from poolwright.release.layouts.layout import Layout
 from poolwright.release.layouts.streams.stream import IMAGES, Stream, write_names
@@ -143,7 +144,7 @@ class StreamLayout(Layout):
     def write_data(self, table: Table, folder: Path, statistics: Statistics) -> ReleaseRecord:
         """Write images, lists and tensors, and the rows of each bucket."""
         stream = Stream.of(table, self.domain, self.by, self.split_columns(table.schema))
-        schema = with_features(self._schema(table.schema), CLASS_ID, stream.classes)
+        schema = with_features(readable_schema(self._schema(table.schema), table), CLASS_ID, stream.classes)
         reader = ImageReader.of(table, self.layout) if self.images == "copy" else None
         beside = self.beside(table, folder, stream)
         write_names(folder, CLASS_NAMES, stream.classes)
