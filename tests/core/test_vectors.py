@@ -18,16 +18,22 @@ from hypothesis import strategies as st
 from poolwright.core.columns import vector_field
 from poolwright.core.rows import Rows, is_valid, missing_as_null, vector_array, vectors_of, with_missing_as_null
 
-KINDS = ("value", "null", "nan", "part")
+KINDS = ("value", "null", "nan", "part", "hole")
 TYPES = (np.float16, np.float32, np.float64)
 
 
 def made(kinds: list[str], width: int, dtype: type, seed: int = 0) -> pa.Array:
-    """Vectors of those kinds; below a null lies a vector like any other."""
+    """Vectors of those kinds; below a null lies a vector like any other, and in a hole one number is null."""
     matrix = np.random.default_rng(seed).normal(size=(len(kinds), width)).astype(dtype)
     matrix[[kind == "nan" for kind in kinds]] = np.nan
     matrix[[kind == "part" for kind in kinds], :1] = np.nan
-    return vector_array(matrix, np.array([kind != "null" for kind in kinds], bool))
+    valid = np.array([kind != "null" for kind in kinds], bool)
+    if "hole" not in kinds:
+        return vector_array(matrix, valid)
+    holes = np.zeros(matrix.shape, bool)
+    holes[[kind == "hole" for kind in kinds], -1] = True
+    flat = pa.array(matrix.reshape(-1), mask=holes.reshape(-1))
+    return pa.FixedSizeListArray.from_arrays(flat, width, mask=pa.array(~valid))
 
 
 def same(one: list[Any], other: list[Any]) -> bool:
@@ -38,8 +44,14 @@ def same(one: list[Any], other: list[Any]) -> bool:
     )
 
 
-def expected(array: pa.Array) -> list[list[float] | None]:
+def plain(array: pa.Array) -> list[list[float] | None]:
+    """The vectors as Python has them, NaN for a null number."""
     rows = array.to_pylist()
+    return [None if row is None else [float("nan") if value is None else value for value in row] for row in rows]
+
+
+def expected(array: pa.Array) -> list[list[float] | None]:
+    rows = plain(array)
     return [None if row is None or (row and all(value != value for value in row)) else row for row in rows]
 
 
@@ -65,12 +77,12 @@ def test_vectors_are_those_of_plain_python(array: pa.Array, cuts: tuple[int, int
     width = array.type.list_size
     assert found.shape == (len(array), width)
     assert found.dtype == array.type.value_type.to_pandas_dtype()
-    wanted = [[float("nan")] * width if row is None else row for row in array.to_pylist()]
+    wanted = [[float("nan")] * width if row is None else row for row in plain(array)]
     assert same(found.tolist(), wanted)
     assert is_valid(array).tolist() == [row is not None for row in array.to_pylist()]
     again = vector_array(found, is_valid(array))
     assert again.type == array.type
-    assert same(again.to_pylist(), array.to_pylist())
+    assert same(plain(again), plain(array))
 
 
 @settings(deadline=None, max_examples=200, derandomize=True)
@@ -80,9 +92,21 @@ def test_nan_throughout_is_missing_and_nan_in_part_is_not(array: pa.Array, cuts:
     found = missing_as_null(array)
     found.validate(full=True)
     assert found.type == array.type
-    assert same(found.to_pylist(), expected(array))
+    assert same(plain(found), expected(array))
     assert missing_as_null(found) is found
     assert np.array_equal(vectors_of(found), vectors_of(array), equal_nan=True)
+
+
+@settings(deadline=None, max_examples=50, derandomize=True)
+@given(arrays, st.tuples(st.integers(0, 9), st.integers(0, 30)))
+def test_vectors_read_back_from_parquet_are_those_written(array: pa.Array, cuts: tuple[int, int]) -> None:
+    """Readers leave nulls below null rows."""
+    out = io.BytesIO()
+    pq.write_table(pa.table({"clip": array}), out, row_group_size=7)
+    found = pa.concat_arrays(pq.read_table(out)["clip"].chunks) if len(array) else array
+    found, array = sliced(found, cuts), sliced(array, cuts)
+    assert np.array_equal(vectors_of(found), vectors_of(array), equal_nan=True)
+    assert same(plain(missing_as_null(found)), expected(array))
 
 
 @settings(deadline=None, max_examples=100, derandomize=True)
@@ -96,7 +120,7 @@ def test_a_table_of_many_chunks(kinds: list[list[str]], start: int) -> None:
     found = with_missing_as_null(table)
     assert found.schema.equals(table.schema, check_metadata=True)
     wanted = [row for chunk in table.column("clip").chunks for row in expected(chunk)]
-    assert same(found.column("clip").to_pylist(), wanted)
+    assert same([row for chunk in found.column("clip").chunks for row in plain(chunk)], wanted)
     assert np.array_equal(Rows(found).vectors("clip"), Rows(table).vectors("clip"), equal_nan=True)
 
 

@@ -118,8 +118,7 @@ def vectors_of(array: pa.Array) -> np.ndarray:
     Every step reads vectors through this function: the values below a null row mean nothing, and Arrow's own
     `values` knows neither of nulls nor of slices.
     """
-    width = array.type.list_size
-    matrix = np.asarray(_flat_values(array).to_numpy(zero_copy_only=False)).reshape(len(array), width)
+    matrix = _matrix(array)
     if array.null_count:
         matrix = matrix.copy()
         matrix[~is_valid(array)] = np.nan
@@ -132,11 +131,9 @@ def missing_as_null(array: pa.Array) -> pa.Array:
     Tables were written with NaN for a missing vector while PyArrow could not read null ones back. A vector that is
     NaN in part is a value like any other.
     """
-    width = array.type.list_size
-    if not width or not len(array):
+    if not array.type.list_size or not len(array):
         return array
-    matrix = np.asarray(_flat_values(array).to_numpy(zero_copy_only=False)).reshape(len(array), width)
-    valid = is_valid(array)
+    matrix, valid = _matrix(array), is_valid(array)
     suspect = np.flatnonzero(np.isnan(matrix[:, 0]) & valid)
     missing = suspect[np.isnan(matrix[suspect]).all(axis=1)]
     if not len(missing):
@@ -148,6 +145,27 @@ def missing_as_null(array: pa.Array) -> pa.Array:
 def is_valid(array: pa.Array) -> np.ndarray:
     """Which values are not null: bool (n,), a copy."""
     return np.array(pc.is_valid(array).to_numpy(zero_copy_only=False), bool)
+
+
+def _matrix(array: pa.Array) -> np.ndarray:
+    """A fixed-size-list array as (n, d), with whatever lies below null rows; a null within a vector is NaN."""
+    shape, values = (len(array), array.type.list_size), _flat_values(array)
+    if not values.null_count:
+        return np.asarray(values.to_numpy(zero_copy_only=True)).reshape(shape)
+    # Readers of Parquet leave nulls below a null row, and Arrow would convert all values for them: 400 times as long.
+    dtype = np.dtype(values.type.to_pandas_dtype())
+    matrix = np.frombuffer(values.buffers()[1], dtype, len(values), values.offset * dtype.itemsize).reshape(shape)
+    there = _valid_bits(values).reshape(shape)
+    if (is_valid(array) & ~there.all(axis=1)).any():
+        matrix = np.where(there, matrix, dtype.type(np.nan))
+    return matrix
+
+
+def _valid_bits(values: pa.Array) -> np.ndarray:
+    """As `is_valid` for an array that has nulls, as uint8; several times as fast."""
+    first, last = values.offset, values.offset + len(values)
+    packed = np.frombuffer(values.buffers()[0], np.uint8)[first // 8 : -(-last // 8)]
+    return np.unpackbits(packed, bitorder="little")[first % 8 : first % 8 + len(values)]
 
 
 def _flat_values(array: pa.Array) -> pa.Array:
