@@ -49,6 +49,7 @@ class Label(Step):
 
     verb: ClassVar[str] = "label"
     kind: ClassVar[Kind] = "describe"
+    labelled_by: ClassVar[Literal["", "model", "people"]] = "model"
     reasons: ClassVar[tuple[Reason, ...]] = (NO_VECTOR,)
     costly: ClassVar[bool] = True
 
