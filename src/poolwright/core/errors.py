@@ -33,7 +33,6 @@ EXTRAS = {
     "imagehash": "hash",
     "tokenizers": "tokenizers",
     "pandas": "pandas",
-    "country_converter": "geo",
     "tzfpy": "geo",
     "tzdata": "geo",
     "httpcore2": "fetch",

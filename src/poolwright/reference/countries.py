@@ -83,12 +83,12 @@ def _joined(words: Iterable[str]) -> list[str]:
     return joined
 
 
-def spellings_of(countries: pa.Table, former: Mapping[str, str]) -> pa.Table:
+def spellings_of(countries: pa.Table, historic: Mapping[str, str] = HISTORIC) -> pa.Table:
     """Every known spelling, folded, with the country it names or why it names none.
 
     Args:
         countries: columns `country_code` (alpha-3), `country`, `official`.
-        former: names of states that are no more, with words about each.
+        historic: names of states that are no more and names given up, with words about each.
 
     Returns:
         Columns `words` (folded, sorted, joined by a space), `country_code` (null where refused), `why`, `about`.
@@ -100,7 +100,7 @@ def spellings_of(countries: pa.Table, former: Mapping[str, str]) -> pa.Table:
         for name in (row["country"], row["official"], *ALIASES.get(row["country_code"], ())):
             _add(known, name, row["country_code"])
     known |= {words_of(name): _ambiguous(codes) for name, codes in AMBIGUOUS.items()}
-    for name, words in {**former, **HISTORIC}.items():
+    for name, words in historic.items():
         known.setdefault(words_of(name), Found(None, "historic_country", f"{name}, {words}"))
     for name, code in PARTS.items():
         found = Found(None, "unknown_country", f"a part of {names.get(code, code)}; `names` can say that this is meant")

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from poolwright.core.columns import is_text, is_vector
 from poolwright.core.files import digest_file, write_atomically, write_text
-from poolwright.core.rows import Rows, one_array, vector_array, vectors_of
+from poolwright.core.rows import Rows, with_missing_as_null
 from poolwright.core.table import LEDGER_SCHEMA
 from poolwright.run.batches import Batch, Flow, add_tallies, stage_folder, tallies_file
 from poolwright.run.timing import Spent
@@ -224,18 +224,12 @@ def regroup(batches: Iterator[Rows], schema: pa.Schema) -> Iterator[pa.Table]:
 
 
 def _plain(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    """Columns as they are stored: the same values whatever form they came in.
-
-    A missing vector is stored as NaN: PyArrow cannot read nulls of a fixed-size list back from parquet
-    (apache/arrow issue 35692, mended in the release after 25).
-    """
-    return pa.table([_stored(*pair) for pair in zip(table.columns, schema, strict=True)], schema=schema)
-
-
-def _stored(column: pa.ChunkedArray, field: pa.Field) -> pa.Array | pa.ChunkedArray:
-    if is_vector(field.type) and column.null_count:
-        return vector_array(vectors_of(one_array(column)))
-    return column if column.type == field.type else column.cast(field.type)
+    """Columns as they are stored: the same values whatever form they came in; missing vectors are null."""
+    columns = [
+        column if column.type == field.type else column.cast(field.type)
+        for column, field in zip(table.columns, schema, strict=True)
+    ]
+    return with_missing_as_null(pa.table(columns, schema=schema))
 
 
 def _row_group_rows(schema: pa.Schema) -> int:

@@ -17,6 +17,7 @@ IMAGE_GROUP_ROWS = 100
 """Rows in a row group with images: viewers and random access read one whole."""
 GROUP_BYTES = 64 << 20
 GROUP_ROWS = 50_000
+_VECTOR_BYTES = 1_024  # of 512 numbers; plain lists do not say how long they are
 
 
 def group_rows(schema: pa.Schema, embedded: bool) -> int:
@@ -30,6 +31,8 @@ def group_rows(schema: pa.Schema, embedded: bool) -> int:
 def _width(dtype: pa.DataType) -> int:
     if pa.types.is_fixed_size_list(dtype):
         return int(dtype.list_size * _width(dtype.value_type))
+    if pa.types.is_list(dtype) and pa.types.is_floating(dtype.value_type):
+        return _VECTOR_BYTES
     return max(dtype.bit_width // 8, 1) if pa.types.is_primitive(dtype) else 64
 
 
