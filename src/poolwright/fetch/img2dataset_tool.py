@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from poolwright.core.errors import MissingExtra, PoolwrightError, RecipeError
 from poolwright.core.files import write_atomically
+from poolwright.core.parquet import parquet_writer
 from poolwright.fetch.fetch import Fetched, SourceLike
 from poolwright.fetch.folder import WORK, FetchFolder
 from poolwright.fetch.options import FetchOptions
@@ -80,7 +81,7 @@ def write_rows(source: Source, path: Path) -> int:
 
     def write(out: Any) -> None:
         nonlocal count
-        with pq.ParquetWriter(out, schema) as writer:
+        with parquet_writer(out, schema) as writer:
             for table in source.shards(100_000):
                 writer.write_table(table.rename_columns(names))
                 count += len(table)

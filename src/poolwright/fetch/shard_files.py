@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from poolwright.core.files import PARTIAL, remove, sync_folder, write_atomically, write_text
+from poolwright.core.parquet import write_parquet
 from poolwright.fetch.http.contents import EXTENSIONS, UNKNOWN
 from poolwright.fetch.outcome import SUCCESS, Outcome
 from poolwright.fetch.records import caption_of, make_key, metadata, records, statistics
@@ -62,7 +62,7 @@ class ShardFiles:
         entries = self._entries(table, outcomes, image)
         write = self._write_tar if self.layout == "webdataset" else self._write_folder
         write(entries)
-        write_atomically(self.parquet, lambda out: pq.write_table(table, out))
+        write_parquet(self.parquet, table)
         write_text(self.stats, json.dumps(statistics(outcomes, begun, ended), indent=4) + "\n")
 
     def sizes(self) -> dict[str, int]:

@@ -17,6 +17,7 @@ from poolwright.core.errors import InputError, RecipeError, did_you_mean
 from poolwright.core.search_result import Contest, Found, Ranked
 from poolwright.core.table import Table
 from poolwright.kernels.similarity.exact_matmul import grid_products, prompts_on_grid
+from poolwright.kernels.similarity.unit_length import unit_rows
 from poolwright.models.encoders.load import load_encoder
 from poolwright.models.texts.text_features import encode_classes, read_features
 from poolwright.recipe.recipe import Recipe
@@ -150,7 +151,9 @@ def _scan(table: Table, column: str, vectors: np.ndarray | None, bucket: str | N
     """Numbers (n,) of the rows that have a vector, and their cosines (p, n) to `vectors`."""
     if bucket is not None and BUCKET not in table.schema.names:
         raise RecipeError(f"search: table '{table.name}' has no column '{BUCKET}'; make one with the step bucket")
-    prompts = prompts_on_grid(_unit(np.atleast_2d(vectors if vectors is not None else []))).astype(np.float64)
+    prompts = prompts_on_grid(unit_rows(np.atleast_2d(vectors if vectors is not None else []), np.float64)).astype(
+        np.float64
+    )
     places, scores, start = [np.empty(0, np.int64)], [np.empty((len(prompts), 0), np.float32)], 0
     columns = [column] if bucket is None else [column, BUCKET]
     seen: set[str] = set()
@@ -166,11 +169,6 @@ def _scan(table: Table, column: str, vectors: np.ndarray | None, bucket: str | N
     if bucket is not None and bucket not in seen:
         raise RecipeError(f"search: table '{table.name}' has no bucket '{bucket}'; {did_you_mean(bucket, seen)}")
     return np.concatenate(places), np.concatenate(scores, axis=1)
-
-
-def _unit(vectors: np.ndarray) -> np.ndarray:
-    exact = vectors.astype(np.float64)
-    return np.asarray(exact / np.linalg.norm(exact, axis=1, keepdims=True))
 
 
 def _vector_of(table: Table, column: str, uid: str) -> np.ndarray:

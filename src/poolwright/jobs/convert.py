@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 from poolwright.core.columns import ROW_ERROR
 from poolwright.core.errors import BadPart, ChangedError, InputError, PoolwrightError, RecipeError
 from poolwright.core.files import remove_partials, write_atomically, write_text
+from poolwright.core.parquet import parquet_writer
 from poolwright.core.pool import Part, Pool
 from poolwright.jobs.convert_units import (
     REJECTED,
@@ -44,7 +45,7 @@ from poolwright.run.inputs import CACHE, Inputs
 from poolwright.run.lock import run_lock
 from poolwright.run.progress import Listener, TableProgress
 from poolwright.run.source import local, path_of
-from poolwright.run.write import parquet_options, regroup
+from poolwright.run.write import regroup
 
 _KEY = b"poolwright.convert"
 
@@ -133,7 +134,7 @@ class _Conversion:
         writing = Rejecting(self.pool, self.schema(), parts, self.listener)
 
         def write(out: BinaryIO) -> None:
-            with pq.ParquetWriter(out, writing.schema, **parquet_options(writing.schema)) as writer:
+            with parquet_writer(out, writing.schema) as writer:
                 for table in regroup(writing.rows(), writing.schema):
                     writer.write_table(table, row_group_size=max(len(table), 1))
                 told = {**self.identity, "inputs": inputs, "rows": writing.kept, "rejected": len(writing.rejected)}

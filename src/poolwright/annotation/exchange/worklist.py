@@ -24,7 +24,8 @@ import pyarrow.parquet as pq
 from poolwright.annotation.answers import Answer
 from poolwright.annotation.exchange.read_answers import SUFFIXES, read_answers
 from poolwright.core.errors import InputError
-from poolwright.core.files import digest_file, write_atomically
+from poolwright.core.files import digest_file
+from poolwright.core.parquet import write_parquet
 
 ASKED = "asked.parquet"
 SHEETS, VERDICTS, INSTRUCTIONS, PEOPLE = "sheets", "verdicts", "instructions", "people.csv"
@@ -85,7 +86,7 @@ def write_asked(desk: Path, asked: Asked) -> None:
     """Write what was asked, in one piece."""
     about = {"format": FORMAT, **asked.about}
     table = asked.rows.cast(_SCHEMA).replace_schema_metadata({_KEY: json.dumps(about, ensure_ascii=False)})
-    write_atomically(desk / ASKED, lambda out: pq.write_table(table, out, compression="zstd"))
+    write_parquet(desk / ASKED, table)
 
 
 def answers(desk: Path | None, files: Sequence[Path] = ()) -> list[Answer]:

@@ -24,7 +24,8 @@ import pyarrow.parquet as pq
 
 from poolwright.annotation.sample import Sample, read_sample, write_sample
 from poolwright.core.errors import InputError, RecipeError
-from poolwright.core.files import sha256_file, write_atomically, write_text
+from poolwright.core.files import sha256_file, write_text
+from poolwright.core.parquet import write_parquet
 from poolwright.kernels.selection.hashing import hash64, hash_key
 
 SETTINGS, ROWS, SAMPLE, ASKED = "queue.json", "rows.parquet", "sample.json", "asked.parquet"
@@ -170,7 +171,7 @@ def make_queue(folder: Path, settings: Settings, rows: pa.Table, sample: Sample 
         )
     else:
         write_sample(sample, folder / SAMPLE)
-    write_atomically(folder / ROWS, lambda out: pq.write_table(texts, out, compression="zstd"))
+    write_parquet(folder / ROWS, texts)
     write_text(folder / SETTINGS, json.dumps({"format": FORMAT, **asdict(settings)}, indent=1) + "\n")
     return read_queue(folder)
 

@@ -13,6 +13,7 @@ from poolwright.core.frame import Frame
 from poolwright.core.rows import Rows
 from poolwright.kernels.selection.groups import Groups
 from poolwright.kernels.selection.ranks import hash_ranks
+from poolwright.kernels.similarity.unit_length import has_direction
 
 MEMORY = 1 << 30
 """Bytes of vectors that one pass collects. A group that is larger has a pass of its own."""
@@ -46,7 +47,7 @@ class Wanted:
         low = ranks <= self.ranks[ids[here]]
         here, ranks = here[low], ranks[low]
         vectors = usable_type(rows.vectors(self.column)[here])
-        usable = np.isfinite(vectors).all(axis=1) & vectors.any(axis=1)
+        usable = has_direction(vectors)
         batches.append((ids[here[usable]], ranks[usable], vectors[usable]))
         return batches
 

@@ -21,6 +21,7 @@ from poolwright.kernels.clusters.hartigan import improve
 from poolwright.kernels.clusters.kmeans_plus_plus import seeds, signs
 from poolwright.kernels.clusters.lloyd import Block, Float32, Found, Labels, Metric, lloyd, moments_of
 from poolwright.kernels.clusters.silhouette import silhouettes
+from poolwright.kernels.similarity.unit_length import unit_rows
 
 SKETCH = 32
 """Dimensions of a sketch. Rows of fewer than three times as many are worked on as they are."""
@@ -163,10 +164,8 @@ def _block(rows: list[npt.NDArray[np.floating]], metric: Metric) -> tuple[Block,
     means = np.zeros((len(rows), width), np.float32)
     for place, of in enumerate(rows):
         vectors = made[place, : len(of), :-1]
-        vectors[:] = of
-        if metric == "cosine":
-            vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.float32(1e-30))
-        else:
+        vectors[:] = unit_rows(of) if metric == "cosine" else of
+        if metric != "cosine":
             means[place] = vectors.mean(axis=0)
             vectors -= means[place]
         made[place, : len(of), -1] = 1
@@ -226,7 +225,7 @@ def _clusters(rows: npt.NDArray[np.floating], moments: Float32, mean: Float32, m
     counts = moments[:, -1].astype(np.int64)
     centroids: Float32 = np.asarray(moments[:, :-1] / np.maximum(moments[:, -1:], 1) + mean, np.float32)
     if metric == "cosine":
-        centroids /= np.maximum(np.linalg.norm(centroids, axis=1, keepdims=True), np.float32(1e-30))
+        centroids = unit_rows(centroids)
     earliest = np.arange(len(counts))
     for _ in range(_ORDERINGS):
         order = np.lexsort((earliest, -counts))

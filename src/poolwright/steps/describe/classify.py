@@ -21,6 +21,7 @@ from poolwright.core.step import Kind, Outcome, Reason, Step
 from poolwright.core.table import DECISIONS, Table
 from poolwright.kernels.classifiers.parameters import KINDS
 from poolwright.kernels.classifiers.predict import Prepared, decide, prepare
+from poolwright.kernels.similarity.unit_length import has_direction, unit_rows
 from poolwright.models.classifiers.examples import TRAIN, Examples, feature_matrix, joined
 from poolwright.models.classifiers.options import Options
 from poolwright.models.classifiers.thresholds import Target
@@ -170,11 +171,11 @@ class Classify(Step):
 
     def _examples(self, rows: Rows) -> Examples:
         vectors = rows.vectors(self._example_vectors).astype(np.float32)
-        usable = np.asarray(np.isfinite(vectors).all(axis=1) & vectors.any(axis=1))
+        usable = has_direction(vectors)
         rows, vectors = rows.filter(usable), vectors[usable]
         return Examples(
             uids=np.array(rows.strings(UID)),
-            vectors=vectors / np.linalg.norm(vectors, axis=1, keepdims=True),
+            vectors=unit_rows(vectors),
             labels=np.array([str(value) for value in rows.column(self.class_).to_pylist()]),
             split=self._splits(rows),
             text=self._text(rows, self._example_text),
