@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from poolwright import api
-from poolwright.inspect.views.clauses import Among, Between, Filter, Outcome, Picked
+from poolwright.inspect.views.clauses import Among, Between, Filter, HasOutcome, Picked
 from poolwright.inspect.views.search import SCORE, search, text_query
 from poolwright.inspect.views.view import View
 from poolwright.studio.exploring import views
@@ -79,7 +79,7 @@ def test_facets_and_rows(page: Any, address: str, view: View) -> None:
     first = view.facet("label").values[0]
     settled(page, first.rows)
     page.click(".ex-outcomes .dropped")
-    chosen = Filter((Among("label", (first.name,)), Outcome(False)))
+    chosen = Filter((Among("label", (first.name,)), HasOutcome(False)))
     settled(page, view.count(chosen).rows)
     assert page.locator(".pic:not(.lost)").count() == 0
     page.go_back()
@@ -103,7 +103,7 @@ def test_a_row_and_its_story(page: Any, address: str, view: View) -> None:
     page.goto(f"{address}/explore/classes?out=dropped")
     page.click(".pic >> nth=1")
     page.wait_for_selector("#drawer .chapter.lost .wrong")
-    position = view.page(Filter((Outcome(False),)), size=2).positions[1]
+    position = view.page(Filter((HasOutcome(False),)), size=2).positions[1]
     row = view.read([position], ["uid", "drop reason"])[0]
     assert page.inner_text("#drawer .uid") == row["uid"]
     assert page.inner_text("#drawer .outcome") == row["drop reason"]
@@ -227,7 +227,7 @@ def test_two_groups(page: Any, address: str, view: View) -> None:
     assert page.locator(".diff").count() > 4
     page.select_option(".ex-side-b select", label="car")
     page.wait_for_selector(".ex-side-b .chip >> text=label: car")
-    wanted = view.count(Filter((Outcome(False), Among("label", ("car",))))).rows
+    wanted = view.count(Filter((HasOutcome(False), Among("label", ("car",))))).rows
     assert page.inner_text(".ex-side-b header b >> nth=1") == f"{wanted:,}"
 
 

@@ -18,7 +18,7 @@ from poolwright.recipe.recipe import Recipe
 from poolwright.run.run import Run, open_run
 
 if TYPE_CHECKING:
-    from poolwright.core.search_result import Found
+    from poolwright.core.search_result import SearchResult
     from poolwright.inspect.views.view import View
     from poolwright.release.checks.check import Verification
     from poolwright.report.view import TableView
@@ -81,7 +81,7 @@ def search(
     vectors: str | None = None,
     model: str | Mapping[str, Any] | None = None,
     features: str | Path | None = None,
-) -> Found:
+) -> SearchResult:
     """The rows of a finished table that are nearest to a prompt, or to an image.
 
     Args:
@@ -113,7 +113,7 @@ def search(
     return _search(searched, query, known, vectors, Path(features) if features else None)
 
 
-def write_search(folder: str | Path, found: Found, to: str | Path = ".") -> tuple[Path, Path]:
+def write_search(folder: str | Path, found: SearchResult, to: str | Path = ".") -> tuple[Path, Path]:
     """Write what was found as a page and a contact sheet.
 
     Args:

@@ -19,12 +19,12 @@ from poolwright.core.table import TableRecord
 
 if TYPE_CHECKING:
     from poolwright.api import Applied, RunResult, TableOutlook
-    from poolwright.core.search_result import Found
+    from poolwright.core.search_result import SearchResult
     from poolwright.demo.demo import DemoOutcome
     from poolwright.inspect.why import Story
     from poolwright.jobs.convert import Converted
     from poolwright.jobs.dry_run import Prediction
-    from poolwright.jobs.train import Trained
+    from poolwright.jobs.train import TrainedEncoder
     from poolwright.kernels.statistics.accuracy import Estimates
     from poolwright.kernels.statistics.sample_size import MoreVerdicts
     from poolwright.recipe.shipped import Shipped
@@ -177,7 +177,7 @@ def print_converted(to: Path, converted: Converted) -> None:
         )
 
 
-def print_trained(trained: Trained) -> None:
+def print_trained(trained: TrainedEncoder) -> None:
     """How a training ended, and how a recipe names the encoder."""
     console, record = _console(), trained.record
     done = "trained" if trained.fresh else "already trained"
@@ -206,7 +206,7 @@ def print_story(story: Story) -> None:
                 console.print(Text(f"      {line}"))
 
 
-def print_found(found: Found, written: Sequence[Path]) -> None:
+def print_found(found: SearchResult, written: Sequence[Path]) -> None:
     """What a search found, in numbers, and the files to open."""
     console = _console()
     where = f"{found.table}, {found.within}" if found.within else found.table

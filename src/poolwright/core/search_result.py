@@ -46,7 +46,7 @@ class Contest:
 
 
 @dataclass(frozen=True)
-class Found:
+class SearchResult:
     """What was searched for in a table, and found.
 
     Attributes:

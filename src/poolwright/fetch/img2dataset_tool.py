@@ -23,7 +23,7 @@ from poolwright.fetch.options import FetchOptions
 from poolwright.fetch.outcome import SUCCESS
 from poolwright.fetch.records import CAPTION, EXPECTED, URL
 from poolwright.fetch.repeats import repeated
-from poolwright.fetch.sources import Source, open_source
+from poolwright.fetch.sources import FetchSource, open_source
 
 OWN_ONLY = (
     "columns", "check", "per_host", "host_delay", "host_failures", "total", "max_bytes", "redirects", "backoff",
@@ -73,7 +73,7 @@ def refuse_own_options(options: FetchOptions) -> None:
         raise RecipeError("img2dataset takes only a token as user_agent, such as 'mybot'")
 
 
-def write_rows(source: Source, path: Path) -> int:
+def write_rows(source: FetchSource, path: Path) -> int:
     """Write the rows of a source to one Parquet file with the columns url, caption, sha256 and the carried ones."""
     names = [_renamed(name) for name in source.schema.names]
     schema = pa.schema([field.with_name(name) for field, name in zip(source.schema, names, strict=True)])
@@ -94,7 +94,7 @@ def _renamed(name: str) -> str:
     return "sha256" if name == EXPECTED else name
 
 
-def arguments(source: Source, rows: Path, to: Path, options: FetchOptions) -> dict[str, Any]:
+def arguments(source: FetchSource, rows: Path, to: Path, options: FetchOptions) -> dict[str, Any]:
     """Arguments of `img2dataset.download` that do what `options` say: bytes as served, hashes verified, no wandb."""
     names = source.schema.names
     carried = [name for name in names if name not in (URL, CAPTION, EXPECTED) and name not in _RESERVED]

@@ -26,7 +26,7 @@ _RELEASE = "release.json"
 
 
 @dataclass(frozen=True)
-class Source:
+class FetchSource:
     """Where the rows are.
 
     Attributes:
@@ -65,7 +65,7 @@ class Source:
                 raise InputError(f"{file}: {error}") from None
 
 
-def open_source(source: str | Path | Sequence[str | Path], options: FetchOptions) -> Source:
+def open_source(source: str | Path | Sequence[str | Path], options: FetchOptions) -> FetchSource:
     """Find the files and columns of a source.
 
     Args:
@@ -86,7 +86,7 @@ def open_source(source: str | Path | Sequence[str | Path], options: FetchOptions
     pairs = _columns(schema, options, files[0])
     rows = sum(pq.read_metadata(file).num_rows for file in files) if kind == "parquet" else None
     fields = [field for field, _ in pairs]
-    return Source(tuple(files), kind, pa.schema(fields), tuple(name for _, name in pairs), rows)
+    return FetchSource(tuple(files), kind, pa.schema(fields), tuple(name for _, name in pairs), rows)
 
 
 def _files_of(source: str | Path | Sequence[str | Path]) -> list[Path]:

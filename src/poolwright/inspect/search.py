@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from poolwright.core.columns import BUCKET, UID, is_vector
 from poolwright.core.encoder import EncoderSpec
 from poolwright.core.errors import InputError, RecipeError, did_you_mean
-from poolwright.core.search_result import Contest, Found, Ranked
+from poolwright.core.search_result import Contest, Ranked, SearchResult
 from poolwright.core.table import Table
 from poolwright.kernels.similarity.exact_matmul import grid_products, prompts_on_grid
 from poolwright.kernels.similarity.unit_length import unit_rows
@@ -55,7 +55,7 @@ def search(
     encoders: Mapping[str, EncoderSpec],
     column: str | None = None,
     features: Path | None = None,
-) -> Found:
+) -> SearchResult:
     """Search all rows of a table, exactly.
 
     Holds four bytes a row and prompt, and eight a row.
@@ -88,7 +88,7 @@ def search(
     like = query.like or str(_uid_at(table, nearest.places[0]))
     liked = _vector_of(table, name, like) if liked is None else liked
     around, near = _scan(table, name, liked, None) if texts else (places, scores)
-    return Found(
+    return SearchResult(
         table=table.name,
         column=name,
         within="" if query.bucket is None else f"bucket {query.bucket}",

@@ -30,8 +30,8 @@ from poolwright.jobs.convert_units import (
     REJECTED,
     SUFFIX,
     WORK,
+    ConvertUnit,
     Rejecting,
-    WriteUnit,
     mark_file,
     read_mark,
     rejected_file,
@@ -164,7 +164,7 @@ class _Conversion:
             names = [[self._named(file) for part in unit for file in part.files] for unit in units]
             inputs = [{name: digests[name] for name in named} for named in names]
             self._check_marks(inputs)
-            self._write(WriteUnit(self.pool, self.to, schema, tuple(units), tuple(inputs)))
+            self._write(ConvertUnit(self.pool, self.to, schema, tuple(units), tuple(inputs)))
             return self._finish(len(units))
 
     def _claim(self) -> None:
@@ -197,7 +197,7 @@ class _Conversion:
                     "Undo the change, or remove the folder and convert again"
                 )
 
-    def _write(self, write: WriteUnit) -> None:
+    def _write(self, write: ConvertUnit) -> None:
         left = [unit for unit in range(len(write.units)) if not mark_file(self.to, unit).exists()]
         progress = TableProgress(self.pool.kind, "convert", len(left))
         self.listener.table_started(progress.name, progress.phase, len(left))

@@ -90,7 +90,7 @@ class Rejecting:
 
 
 @dataclass(frozen=True)
-class WriteUnit:
+class ConvertUnit:
     """The function that writes one unit."""
 
     pool: Pool

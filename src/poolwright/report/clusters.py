@@ -20,7 +20,7 @@ from poolwright.kernels.selection.ranks import hash_ranks
 from poolwright.kernels.similarity.unit_length import unit_rows
 from poolwright.report.charts.distributions import BATCH_ROWS
 from poolwright.report.charts.maps import ROWS, map_of
-from poolwright.report.sheets import Budget, Card, fetch, sheets_of
+from poolwright.report.sheets import Budget, SheetCard, fetch, sheets_of
 from poolwright.report.view import TableView
 
 CLASSES, CLUSTERS, PER_SIDE = 4, 10, 4
@@ -34,8 +34,8 @@ class ClusterOfClass:
     number: int
     attribute: int
     rows: int
-    nearest: tuple[Card, ...]
-    farthest: tuple[Card, ...]
+    nearest: tuple[SheetCard, ...]
+    farthest: tuple[SheetCard, ...]
 
 
 @dataclass(frozen=True)

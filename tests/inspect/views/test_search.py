@@ -16,7 +16,7 @@ from tests.run.pools import class_features, recipe_data
 from poolwright import api
 from poolwright.core.errors import InputError, PoolwrightError
 from poolwright.inspect.views import projection
-from poolwright.inspect.views.clauses import Between, Filter, Outcome
+from poolwright.inspect.views.clauses import Between, Filter, HasOutcome
 from poolwright.inspect.views.colours import NOTHING, OTHER, SHADES, colours
 from poolwright.inspect.views.projection import known_projection, project
 from poolwright.inspect.views.search import SCORE, like_query, search, text_classes, text_encoder, text_query
@@ -38,7 +38,7 @@ def test_kept_and_dropped_rows_are_scored(world: World, view: View) -> None:
     assert np.allclose(found.view.column(SCORE).take(np.arange(view.rows)), wanted, atol=1e-6)
     best = found.view.page(sort=SCORE, descending=True, size=50)
     assert np.allclose(sorted(wanted)[::-1][:50], wanted[list(best.positions)], atol=1e-6)
-    assert found.view.count(Filter((Between(SCORE, 0.2), Outcome(False)))).rows == (wanted[view.kept :] >= 0.2).sum()
+    assert found.view.count(Filter((Between(SCORE, 0.2), HasOutcome(False)))).rows == (wanted[view.kept :] >= 0.2).sum()
     assert SCORE not in [column.name for column in view.columns]
 
 

@@ -15,7 +15,7 @@ from poolwright.core.columns import is_text
 from poolwright.core.errors import InputError, did_you_mean
 from poolwright.core.rows import Rows
 from poolwright.expressions.expression import parse
-from poolwright.inspect.views.store import Column
+from poolwright.inspect.views.store import StoredColumn
 
 Bools = npt.NDArray[np.bool_]
 
@@ -29,7 +29,7 @@ class Chunks(Protocol):
     @property
     def chunk_rows(self) -> int: ...
 
-    def column(self, name: str) -> Column: ...
+    def column(self, name: str) -> StoredColumn: ...
 
     def size(self, chunk: int) -> int: ...
 
@@ -37,7 +37,7 @@ class Chunks(Protocol):
 
 
 @dataclass(frozen=True)
-class Outcome:
+class HasOutcome:
     """Rows that were kept, or dropped."""
 
     kept: bool
@@ -113,7 +113,7 @@ class Between:
 
 
 @dataclass(frozen=True)
-class Where:
+class Satisfies:
     """Rows for which an expression is true: the one that the step `where` takes."""
 
     expression: str
@@ -173,7 +173,7 @@ class Picked:
         return None
 
 
-Clause = Outcome | Among | Between | Where | Contains | Picked
+Clause = HasOutcome | Among | Between | Satisfies | Contains | Picked
 
 
 @dataclass(frozen=True)

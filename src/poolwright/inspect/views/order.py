@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from poolwright.core.errors import InputError
 from poolwright.core.files import write_atomically
-from poolwright.inspect.views.store import Column, MemoryColumn
+from poolwright.inspect.views.store import MemoryColumn, StoredColumn
 
 _STEP = 1 << 20
 
@@ -39,7 +39,7 @@ class Order:
         yield from (self.positions[at : at + _STEP] for at in range(self.valid, len(self.positions), _STEP))
 
 
-def order_of(column: Column, chunks: int) -> Order:
+def order_of(column: StoredColumn, chunks: int) -> Order:
     """The order of a column. Memory while it is sorted is three numbers a row.
 
     Raises:
@@ -58,7 +58,7 @@ def order_of(column: Column, chunks: int) -> Order:
     return Order(kept[:-1], int(kept[-1]))
 
 
-def _sorted(column: Column, chunks: int) -> Order:
+def _sorted(column: StoredColumn, chunks: int) -> Order:
     numbers = np.concatenate([np.empty(0), *(column.numbers(chunk) for chunk in range(chunks))])
     positions = np.argsort(numbers, kind="stable").astype(np.int32)  # NaN comes last
     return Order(positions, len(positions) - int(np.isnan(numbers).sum()))

@@ -155,7 +155,7 @@ def as_numbers(values: pa.Array) -> Float64:
 
 
 @dataclass(frozen=True)
-class Column:
+class StoredColumn:
     """A column of a store.
 
     Attributes:
@@ -217,7 +217,7 @@ class Column:
         return _take(self._chunks, self.chunk_rows, np.asarray(positions, np.int64), self.type)
 
 
-class MemoryColumn(Column):
+class MemoryColumn(StoredColumn):
     """A column of numbers in memory, such as the scores of a search."""
 
     def __init__(self, name: str, values: npt.NDArray[Any], chunk_rows: int) -> None:

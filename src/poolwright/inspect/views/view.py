@@ -29,7 +29,7 @@ from poolwright.inspect.views.build import (
 from poolwright.inspect.views.clauses import EVERYTHING, Among, Clause, Filter, unknown_column
 from poolwright.inspect.views.order import Order, order_of
 from poolwright.inspect.views.selections import read_selection
-from poolwright.inspect.views.store import Column, MemoryColumn
+from poolwright.inspect.views.store import MemoryColumn, StoredColumn
 from poolwright.run.run import Run
 
 Bools = npt.NDArray[np.bool_]
@@ -100,7 +100,7 @@ class View:
         return self.rows == self.kept_in_all + self.dropped_in_all
 
     @property
-    def columns(self) -> list[Column]:
+    def columns(self) -> list[StoredColumn]:
         """Columns that can be shown, filtered and sorted by."""
         return [column for name, column in self._columns.items() if not name.startswith(".")]
 
@@ -117,7 +117,7 @@ class View:
         """Columns in which words can be looked for."""
         return [column.name for column in self.columns if is_text(column.type) and not column.facet]
 
-    def column(self, name: str) -> Column:
+    def column(self, name: str) -> StoredColumn:
         """A column of the index.
 
         Raises:
@@ -341,13 +341,15 @@ class View:
             raise InputError(f"table '{self.name}' has rows 0 to {self.rows - 1}, not {position}")
 
 
-def _columns(index: Mapping[str, Any], folder: Path) -> list[Column]:
+def _columns(index: Mapping[str, Any], folder: Path) -> list[StoredColumn]:
     found = []
     for entry in index["columns"]:
         with pa.memory_map(str(folder / f"{entry['stem']}.arrow")) as file:
             dtype = pa.ipc.open_file(file).schema.field(0).type
         ends = entry["low"], entry["high"]
-        found.append(Column(entry["name"], dtype, folder / entry["stem"], entry["facet"], *ends, index["chunk_rows"]))
+        found.append(
+            StoredColumn(entry["name"], dtype, folder / entry["stem"], entry["facet"], *ends, index["chunk_rows"])
+        )
     return found
 
 

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from poolwright.kernels.classifiers.bounded_values import Exact, Screen
+from poolwright.kernels.classifiers.bounded_values import DecisionScreen, Exact
 from poolwright.kernels.classifiers.linear_and_mlp import ExactLinear, ExactMean, ExactMlp, MlpScreen
 from poolwright.kernels.classifiers.parameters import (
     Classifier,
@@ -45,7 +45,7 @@ class Prepared:
     """A classifier made ready by `prepare`; shared by any number of threads."""
 
     classifier: Classifier
-    screen: Screen | None = None
+    screen: DecisionScreen | None = None
     exact: Exact | None = None
     examples: TextIndex | None = None  # of knn
 
@@ -126,7 +126,7 @@ def _screen(prepared: Prepared, vectors: Floating, threshold: float, precise: st
 
 
 def _settle(
-    screen: Screen, rows: Float32, vectors: Floating, threshold: float, values: Float64, errors: Float64
+    screen: DecisionScreen, rows: Float32, vectors: Floating, threshold: float, values: Float64, errors: Float64
 ) -> Booleans:
     """Fill in values and errors of the rows of a tile that lie clearly below the threshold; which are usable."""
     n = len(vectors)

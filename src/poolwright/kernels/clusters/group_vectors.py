@@ -23,7 +23,7 @@ Batch = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float
 
 
 @dataclass(frozen=True)
-class Wanted:
+class RowCollector:
     """Which rows a pass collects; adds those of a batch to a list.
 
     Attributes:
@@ -107,7 +107,7 @@ def collect_groups(
     for turn in _turns(counts * row_bytes):
         picked = np.full(len(counts) + 1, -1, np.int64)  # with a place at the end for rows in no group
         picked[turn] = ranks[turn]
-        wanted = Wanted(column, groups, picked, key)
+        wanted = RowCollector(column, groups, picked, key)
         columns = tuple(dict.fromkeys((*groups.columns, UID, column)))
         units = frame.fold(columns, list, wanted, _joined)
         yield GroupVectors([batch for unit in units for batch in unit], len(counts), kind.list_size)

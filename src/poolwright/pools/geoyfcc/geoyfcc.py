@@ -37,7 +37,7 @@ class _Plan:
     given: pa.Schema
 
 
-class GeoYFCC(Pool):
+class GeoYfccPool(Pool):
     """Rows of GeoYFCC: photos of YFCC100M with a country, labels and the split.
 
     `uid` is `yfcc_row_id`. The labels stay lists. What `yfcc_metadata` says becomes the columns of pool `yfcc100m`;
@@ -63,7 +63,7 @@ class GeoYFCC(Pool):
     _footers: Once[list[Footer]] = PrivateAttr(default_factory=Once)
 
     @model_validator(mode="after")
-    def _check(self) -> GeoYFCC:
+    def _check(self) -> GeoYfccPool:
         if self.image_path is not None and self.images is None:
             raise ValueError("'image_path' needs 'images', the folder or URL that it is relative to")
         return self

@@ -65,7 +65,7 @@ Subsets = Annotated[
 ]
 
 
-class GeoYFCC(Layout):
+class GeoYfccLayout(Layout):
     """One table of metadata, with subsets as arrays of row numbers, as CLIP-GeoYFCC was published."""
 
     layout: ClassVar[str] = "geoyfcc"

@@ -63,7 +63,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\Z")
 _GROUP_ROWS = 50_000
 
 
-class Glt(Layout):
+class GltLayout(Layout):
     """The sets of the step `glt` as the two JSON files in which ImageNet-GLT was published, and as one table."""
 
     layout: ClassVar[str] = "glt"

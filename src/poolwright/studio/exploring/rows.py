@@ -37,7 +37,7 @@ from poolwright.studio.exploring.cards import (
     steps_of,
     table_columns,
 )
-from poolwright.studio.exploring.query_state import Asked, brief, read_asked, words
+from poolwright.studio.exploring.query_state import PageState, brief, read_asked, words
 from poolwright.studio.exploring.views import Views, Work
 from poolwright.studio.pages import StudioOf, page
 from poolwright.studio.pictures import nearest_edge
@@ -92,7 +92,7 @@ def rows_page(request: Request, studio: StudioOf, views: ViewsOf, name: str) -> 
         found, search, trouble = _searched(views, view, asked)
         count, cards, following = cards_of(found, asked, search, 0)
     except PoolwrightError as error:
-        asked, found, search, trouble = Asked(layout="grid"), view, None, str(error)
+        asked, found, search, trouble = PageState(layout="grid"), view, None, str(error)
         count, cards, following = cards_of(view, asked, None, 0)
     lazy = view.rows > LAZY_ROWS
     return page(
@@ -127,7 +127,7 @@ def rows_page(request: Request, studio: StudioOf, views: ViewsOf, name: str) -> 
     )
 
 
-def _searched(views: Views, view: View, asked: Asked) -> tuple[View, Search | None, str]:
+def _searched(views: Views, view: View, asked: PageState) -> tuple[View, Search | None, str]:
     if not asked.searches:
         return view, None, ""
     try:
@@ -193,7 +193,7 @@ def one_number(
     return page(request, "explore_number.html.j2", box=box)
 
 
-def read_again(request: Request, views: Views, name: str) -> tuple[View, Asked, Search | None]:
+def read_again(request: Request, views: Views, name: str) -> tuple[View, PageState, Search | None]:
     """What a piece of a page is about."""
     view = ready(views, name)
     asked = read_asked(view, request.query_params.multi_items())

@@ -19,7 +19,7 @@ from poolwright.inspect.views.search import Query, Search, like_query, search, t
 from poolwright.inspect.views.selections import save_selection
 from poolwright.inspect.views.vectors import vector_columns
 from poolwright.inspect.views.view import View
-from poolwright.studio.exploring.query_state import Asked
+from poolwright.studio.exploring.query_state import PageState
 from poolwright.studio.opened import OpenedRun, PictureCache
 from poolwright.studio.pictures import reduced
 
@@ -117,7 +117,7 @@ class Views:
             raise PoolwrightError(work.failed)
         return True
 
-    def searched(self, view: View, asked: Asked) -> Search:
+    def searched(self, view: View, asked: PageState) -> Search:
         """The scores of what was asked for, computed once.
 
         Raises:
@@ -173,7 +173,7 @@ class Views:
         return self._pictures.get((f"{view.name}/{view.digest}", str(position), edge), draw)
 
 
-def _query(view: View, column: str, asked: Asked) -> Query:
+def _query(view: View, column: str, asked: PageState) -> Query:
     if asked.like:
         return like_query(view, column, view.position_of(asked.like))
     return text_query(view, column, asked.text)
