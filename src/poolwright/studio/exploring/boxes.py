@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 
 from poolwright.core.columns import LABEL, SIMILARITY, SPLIT
+from poolwright.inspect.search import SCORE
 from poolwright.inspect.views.answers import Histogram
 from poolwright.inspect.views.build import DROPPED_BY
 from poolwright.inspect.views.clauses import Among, Between, Filter
-from poolwright.inspect.views.search import SCORE, Search
 from poolwright.inspect.views.view import View
 from poolwright.studio.exploring.query_state import PageState, shown
+from poolwright.studio.exploring.views import Searched
 
 FACET_VALUES = 10
 MOST_FACET_VALUES = 200
@@ -167,11 +168,11 @@ class Panel:
     cut: float
 
 
-def panel_of(view: View, asked: PageState, search: Search) -> Panel:
+def panel_of(view: View, asked: PageState, search: Searched) -> Panel:
     column = view.column(SCORE)
     low, high = column.low or 0.0, column.high or 0.0
     histogram = view.histogram(SCORE, asked.filter, bins=96, ends=(low, high))
-    query = search.query
+    found = search.result
     return Panel(
-        query.words, query.column, search.scored, bars(histogram), low, high, low if asked.cut is None else asked.cut
+        found.words, found.column, found.rows, bars(histogram), low, high, low if asked.cut is None else asked.cut
     )

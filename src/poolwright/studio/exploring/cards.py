@@ -21,12 +21,13 @@ from poolwright.core.columns import (
     UID,
     URL,
 )
+from poolwright.inspect.search import SCORE, search_steps
 from poolwright.inspect.views.answers import Counts
 from poolwright.inspect.views.build import DROPPED_BY
 from poolwright.inspect.views.clauses import Between, Filter, HasOutcome
-from poolwright.inspect.views.search import SCORE, Search
 from poolwright.inspect.views.view import View
 from poolwright.studio.exploring.query_state import PageState, brief
+from poolwright.studio.exploring.views import Searched
 
 PAGE = 60
 
@@ -52,14 +53,14 @@ def base_of(name: str) -> str:
     return f"/explore/{quote(name, safe='')}"
 
 
-def filter_of(asked: PageState, search: Search | None) -> Filter:
+def filter_of(asked: PageState, search: Searched | None) -> Filter:
     """The whole filter, with the threshold of a search. A search shows only rows that have a score."""
     if search is None:
         return asked.filter
     return asked.filter & Between(SCORE, asked.cut)
 
 
-def order_of(asked: PageState, search: Search | None) -> tuple[str | None, bool]:
+def order_of(asked: PageState, search: Searched | None) -> tuple[str | None, bool]:
     """What rows are sorted by, and whether the greatest come first: scores do unless asked otherwise."""
     if asked.sort or search is None:
         return asked.sort or None, asked.descending
@@ -67,7 +68,7 @@ def order_of(asked: PageState, search: Search | None) -> tuple[str | None, bool]
 
 
 def cards_of(
-    view: View, asked: PageState, search: Search | None, start: int
+    view: View, asked: PageState, search: Searched | None, start: int
 ) -> tuple[Counts, list[RowCard], int | None]:
     """Counts of the filter but for the outcome, one page of its rows, and where the next page begins."""
     chosen = filter_of(asked, search)
@@ -113,7 +114,7 @@ def sorts_of(view: View) -> list[str]:
     return [name for name in view.numbers if name != SCORE]
 
 
-def steps_of(view: View, asked: PageState, search: Search | None, n: int | None = None) -> str:
+def steps_of(view: View, asked: PageState, search: Searched | None, n: int | None = None) -> str:
     """The filter and the search as steps of a recipe; what was kept or picked by hand is no step.
 
     Args:
@@ -125,7 +126,7 @@ def steps_of(view: View, asked: PageState, search: Search | None, n: int | None 
     said = f"- where: {_yaml(text)}\n" if (text := asked.filter.sql(view)) else ""
     if search is None:
         return said
-    return said + (search.steps(asked.cut) if n is None else search.steps(n=n))
+    return said + search_steps(view, search.result, asked.cut if n is None else None, n)
 
 
 def _yaml(text: str) -> str:

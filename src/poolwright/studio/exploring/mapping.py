@@ -15,11 +15,11 @@ from pydantic import BaseModel, Field
 
 from poolwright.core.columns import LABEL, TEXT, TITLE, UID
 from poolwright.core.errors import InputError
+from poolwright.inspect.search import SCORE
 from poolwright.inspect.views.build import DROPPED_BY
 from poolwright.inspect.views.clauses import Filter, Picked
 from poolwright.inspect.views.colours import NOTHING, OTHER, colours
 from poolwright.inspect.views.projection import METHODS, Method, Projection, known_projection
-from poolwright.inspect.views.search import SCORE
 from poolwright.inspect.views.selections import save_selection
 from poolwright.inspect.views.vectors import vector_columns
 from poolwright.inspect.views.view import SHUFFLED, View
