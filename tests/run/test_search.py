@@ -14,13 +14,13 @@ import pytest
 from PIL import Image
 
 from poolwright import api
+from poolwright.api import Recipe
 from poolwright.core.errors import InputError, RecipeError
 from poolwright.core.rows import vector_array
 from poolwright.core.search_result import Query
 from poolwright.inspect.search import SCORE, search, search_steps
 from poolwright.inspect.views.clauses import Among, Between, Filter
 from poolwright.inspect.views.vectors import TableRows
-from poolwright.recipe.recipe import Recipe
 from tests.calling import call
 from tests.conftest import MadeDemo
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 from pydantic import Field, PrivateAttr
 
 from poolwright.core.columns import TEXT, UID
-from poolwright.core.errors import BadPart, RecipeError
+from poolwright.core.errors import RecipeError
 from poolwright.core.pool import Part, Place, Pool
 from poolwright.pools.columns.cached import Once
 from poolwright.pools.columns.mapping import ROW, ColumnRequest
@@ -94,8 +94,6 @@ class ClipRetrieval(Pool):
         return self.images
 
     def read(self, part: Part, columns: Sequence[str], batch_rows: int) -> Iterator[pa.Table]:
-        if "damage" in part.detail:
-            raise BadPart(part.index, part.name, part.detail["damage"])
         yield from read_shard(self._planned(), part, columns, batch_rows)
 
     def _planned(self) -> ReadPlan:

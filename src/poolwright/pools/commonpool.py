@@ -13,7 +13,7 @@ import pyarrow as pa
 from pydantic import Field, PrivateAttr
 
 from poolwright.core.columns import HEIGHT, UID, WIDTH
-from poolwright.core.errors import BadPart, InputError, RecipeError
+from poolwright.core.errors import InputError, RecipeError
 from poolwright.core.pool import Part, Place, Pool
 from poolwright.core.rows import one_array
 from poolwright.pools.columns.cached import Once
@@ -101,8 +101,6 @@ class CommonPool(Pool):
         return list(self._parts.get(self._make_parts))
 
     def read(self, part: Part, columns: Sequence[str], batch_rows: int) -> Iterator[pa.Table]:
-        if "damage" in part.detail:
-            raise BadPart(part.index, part.name, part.detail["damage"])
         if self.subset is None and "uids" not in part.detail:
             yield from read_shard(self._planned(), part, columns, batch_rows)
             return

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from pydantic import Field, PrivateAttr
 
 from poolwright.core.columns import IMAGE, IMAGE_ERROR, IMAGE_PATH, TEXT, UID, WELL_KNOWN
-from poolwright.core.errors import BadPart, RecipeError
+from poolwright.core.errors import RecipeError
 from poolwright.core.pool import Part, Pool
 from poolwright.core.rows import one_array
 from poolwright.pools.columns.cached import Once
@@ -106,8 +106,6 @@ class Img2dataset(Pool):
         return IMAGE in self.arrow_schema().names
 
     def read(self, part: Part, columns: Sequence[str], batch_rows: int) -> Iterator[pa.Table]:
-        if "damage" in part.detail:
-            raise BadPart(part.index, part.name, part.detail["damage"])
         plan = self._planned()
         fields = {field.name: field for field in plan.fields()}
         given = {column.field.name: column for column in plan.given if column.field.name in columns}

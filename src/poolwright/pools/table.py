@@ -10,7 +10,7 @@ import pyarrow as pa
 from pydantic import Field, PrivateAttr, field_validator
 
 from poolwright.core.columns import IMAGE, IMAGE_PATH, WELL_KNOWN
-from poolwright.core.errors import BadPart, InputError, RecipeError
+from poolwright.core.errors import InputError, RecipeError
 from poolwright.core.pool import Part, Place, Pool
 from poolwright.pools.columns.cached import Once
 from poolwright.pools.columns.casting import table_of
@@ -116,8 +116,6 @@ class TablePool(Pool):
         return IMAGE in self.arrow_schema().names
 
     def read(self, part: Part, columns: Sequence[str], batch_rows: int) -> Iterator[pa.Table]:
-        if "damage" in part.detail:
-            raise BadPart(part.index, part.name, part.detail["damage"])
         plan = self._planned()
         fields = {field.name: field for field in plan.fields()}
         given = {column.field.name: column for column in plan.given if column.field.name in columns}

@@ -14,6 +14,7 @@ from tests.inspect.views.world import World, make_world, pool_rows
 from tests.run.pools import class_features, recipe_data
 
 from poolwright import api
+from poolwright.api import Recipe
 from poolwright.core.errors import InputError, PoolwrightError, RecipeError
 from poolwright.core.search_result import Query, SearchResult
 from poolwright.inspect.search import SCORE, search, search_steps
@@ -25,7 +26,6 @@ from poolwright.inspect.views.projection import known_projection, project
 from poolwright.inspect.views.vectors import vectors_at
 from poolwright.inspect.views.view import View
 from poolwright.kernels.clusters.pca import principal_components
-from poolwright.recipe.recipe import Recipe
 
 
 def truth(world: World, feature: np.ndarray) -> np.ndarray:

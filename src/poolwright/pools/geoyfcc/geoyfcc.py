@@ -12,7 +12,7 @@ import pyarrow as pa
 from pydantic import Field, PrivateAttr, model_validator
 
 from poolwright.core.columns import IMAGE_PATH
-from poolwright.core.errors import BadPart, InputError, RecipeError
+from poolwright.core.errors import InputError, RecipeError
 from poolwright.core.pool import Part, Place, Pool
 from poolwright.core.rows import one_array
 from poolwright.pools.columns import image_paths
@@ -86,8 +86,6 @@ class GeoYfccPool(Pool):
         return self.images
 
     def read(self, part: Part, columns: Sequence[str], batch_rows: int) -> Iterator[pa.Table]:
-        if "damage" in part.detail:
-            raise BadPart(part.index, part.name, part.detail["damage"])
         plan = self._planned()
         fields = [plan.given.field(name) for name in columns]
         own = own_columns(columns, self.image_path)
