@@ -24,7 +24,7 @@ from poolwright.core.table import Table
 from poolwright.inspect.audit_sample import draw_sample
 from poolwright.run.run import open_run
 from poolwright.studio.verifying.desks import Desks
-from poolwright.studio.verifying.live import Answer, LiveQueue
+from poolwright.studio.verifying.live import LiveQueue, SentVerdict
 
 IMAGES = Path(__file__).parent.parent / "docs" / "images"
 PICTURES = ("grid", "one-dark", "queue", "estimates")
@@ -94,14 +94,14 @@ def _ask(run: Path) -> None:
     for uid, stratum in list(zip(sample.uids, sample.stratum, strict=True))[:230]:
         right = draw.random() < 0.97
         verdict = "positive" if kept[stratum] == right else "negative"
-        decisions.say("Anna", [Answer(uid, verdict, uuid.uuid4().hex, 1.1)])
+        decisions.say("Anna", [SentVerdict(uid, verdict, uuid.uuid4().hex, 1.1)])
     desks.stop()
 
 
 def _say(live: LiveQueue, who: str, care: float, group: str, number: int, draw: Any) -> None:
     for card in live.take(who, number, group):
         verdict = "positive" if draw.random() < care else "negative"
-        live.say(who, [Answer(card.uid, verdict, uuid.uuid4().hex, float(draw.uniform(0.6, 1.6)))])
+        live.say(who, [SentVerdict(card.uid, verdict, uuid.uuid4().hex, float(draw.uniform(0.6, 1.6)))])
 
 
 def _draw(address: str) -> None:

@@ -10,6 +10,7 @@ from poolwright.core.errors import RecipeError, did_you_mean
 
 if TYPE_CHECKING:
     from poolwright.core.pool import Pool
+    from poolwright.core.roles import EncodingStep
     from poolwright.core.step import Step
     from poolwright.release.layouts.layout import Layout
 
@@ -76,6 +77,12 @@ def step_class(verb: str) -> type[Step]:
         RecipeError: no step has the verb.
     """
     found: type[Step] = _load("step", STEPS, verb)
+    return found
+
+
+def encoding_step() -> type[EncodingStep]:
+    """The step that gives a table vectors of its images, if encoders are named for columns it lacks."""
+    found: type[EncodingStep] = _import(STEPS["embed"])
     return found
 
 

@@ -17,7 +17,7 @@ from poolwright.core.errors import RecipeError, WaitingForPeople
 from poolwright.core.table import Table
 from poolwright.kernels.statistics.acceptance_sampling import plan
 from poolwright.studio.verifying.desks import Desks
-from poolwright.studio.verifying.live import Answer
+from poolwright.studio.verifying.live import SentVerdict
 from tests.studio.made import Browser, new_key, picture, serving
 
 WRONG = {"cat": set(range(0, 300, 12)), "dog": {7}}  # 25 of 300, and 1 of 300
@@ -53,7 +53,9 @@ def answer(run: Path, who: str = "Anna", most: int = 10_000) -> int:
     live = desks.queue("good")
     given = 0
     while given < most and (cards := live.take(who, min(20, most - given))):
-        live.say(who, [Answer(card.uid, "positive" if right(card.uid) else "negative", new_key()) for card in cards])
+        live.say(
+            who, [SentVerdict(card.uid, "positive" if right(card.uid) else "negative", new_key()) for card in cards]
+        )
         given += len(cards)
     desks.store.close()  # as if it was killed: nothing is written but the history
     return given

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from poolwright.core.errors import RecipeError, did_you_mean
-from poolwright.recipe.recipe import Recipe
+from poolwright.core.runtime.progress import Listener, Silent
 from poolwright.run.lock import run_lock
-from poolwright.run.progress import Listener, Silent
 
 if TYPE_CHECKING:
     from poolwright.fetch.fetch import Fetched, SourceLike
@@ -77,7 +76,7 @@ def import_clear(
     path = Path(to) if to is not None else Path(f"{name}.yaml")
     if path.exists():
         raise RecipeError(f"{path} exists already; name another file by --to")
-    build(parse_source(text, path.name, path.resolve().parent), Recipe)
+    build(parse_source(text, path.name, path.resolve().parent))
     write_text(path, text)
     return path
 
@@ -106,10 +105,9 @@ def fetch(
         ChangedError: the source, or a finished shard, changed.
         PoolwrightError: the run itself failed. Images that could not be fetched are no error.
     """
-    from poolwright.fetch.fetch import fetch_images
+    from poolwright.fetch.fetch import fetch_images, fetch_teller
     from poolwright.fetch.img2dataset_tool import fetch_with_img2dataset
     from poolwright.fetch.options import FetchOptions
-    from poolwright.run.fetching import fetch_teller
 
     if tool not in ("own", "img2dataset"):
         raise RecipeError(f"no tool '{tool}'; {did_you_mean(tool, ('own', 'img2dataset'))}")

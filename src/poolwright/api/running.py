@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from poolwright.core.errors import PoolwrightError
 from poolwright.core.measured import Measured
+from poolwright.core.runtime.progress import Listener, Silent
 from poolwright.core.table import Table, TableRecord
 from poolwright.inspect.why import Story
 from poolwright.measure.measure import check_figure
@@ -21,7 +22,6 @@ from poolwright.registry import STEPS, step_class
 from poolwright.run.batches import BATCH_ROWS
 from poolwright.run.engine import Engine
 from poolwright.run.plan import TablePlan
-from poolwright.run.progress import Listener, Silent
 from poolwright.run.run import Run, open_run
 
 if TYPE_CHECKING:

@@ -18,9 +18,9 @@ from poolwright.core.rows import one_array, vectors_of
 from poolwright.core.state import State
 from poolwright.core.table import RECORD
 from poolwright.models.encoders.load import peek
+from poolwright.models.texts.text_features import FEATURE, KIND, NAME, VOCABULARY
 from poolwright.recipe.tables import StepSpec
 from poolwright.run.run import Run
-from poolwright.steps.describe.label import FEATURE, VOCABULARY, Label
 
 Float32 = npt.NDArray[np.float32]
 
@@ -72,22 +72,21 @@ def _as_written(placed: StepSpec, spec: EncoderSpec) -> Any:
 
 
 def text_classes(run: Run, column: str) -> dict[str, Float32]:
-    """Text features by name of class, from what `label` steps of the run learned for a vector column."""
+    """Text features by name of class, from the vocabularies that steps of the run compared a vector column with."""
     found: dict[str, Float32] = {}
-    for name, table in run.recipe.tables.items():
+    for name in run.recipe.tables:
         folder = run.table_folder(name)
         if not (folder / RECORD).exists():
             continue
-        for index, placed in enumerate(table.steps):
-            if isinstance(placed.step, Label) and placed.step.with_ == column:
-                state = run.table(name).record.steps[index].state_name
-                found |= _read_classes(folder, state, (folder / RECORD).stat().st_mtime_ns)
+        for step in run.table(name).record.steps:
+            if step.state_kind == KIND and column in (vectors.column for vectors in step.vectors):
+                found |= _read_classes(folder, step.state_name, (folder / RECORD).stat().st_mtime_ns)
     return found
 
 
 @lru_cache(maxsize=8)
 def _read_classes(folder: Path, state: str, version: int) -> dict[str, Float32]:
     table = State.load(folder / "states", state).tables[VOCABULARY]
-    names = table.column("name").to_pylist()
+    names = table.column(NAME).to_pylist()
     features = vectors_of(one_array(table.column(FEATURE)))
-    return dict(zip(reversed(names), features[::-1], strict=True))  # of one name, the first class wins, as in `label`
+    return dict(zip(reversed(names), features[::-1], strict=True))  # of one name, the first class wins

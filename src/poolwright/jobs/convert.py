@@ -26,6 +26,7 @@ from poolwright.core.errors import BadPart, ChangedError, InputError, Poolwright
 from poolwright.core.files import remove_partials, write_atomically, write_text
 from poolwright.core.parquet import parquet_writer
 from poolwright.core.pool import Part, Pool
+from poolwright.core.runtime.progress import Listener, TableProgress
 from poolwright.jobs.convert_units import (
     REJECTED,
     SUFFIX,
@@ -43,7 +44,6 @@ from poolwright.run.engine import Engine
 from poolwright.run.identity import portable
 from poolwright.run.inputs import CACHE, Inputs
 from poolwright.run.lock import run_lock
-from poolwright.run.progress import Listener, TableProgress
 from poolwright.run.source import local, path_of
 from poolwright.run.write import regroup
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from poolwright.core.columns import LONG_TAIL
+from poolwright.reference.glt_sets import COLUMNS as GLT_COLUMNS
 
 Measure = Literal["accuracy", "balance", "purity", "nmi", "probe", "domain_gap", "stream", "long_tail", "verdicts"]
 
@@ -106,7 +106,7 @@ class Figure(BaseModel):
         if self.measure in ("purity", "nmi"):
             return (str(self.predicted), str(self.truth), *self.group)
         if self.measure == "long_tail":
-            return (str(self.vectors), *LONG_TAIL)
+            return (str(self.vectors), *GLT_COLUMNS)
         splits = self.splits if self.measure == "stream" and self.splits else (self.split,)
         return tuple(
             dict.fromkeys([str(self.vectors), str(self.truth), *splits, *([self.groups] if self.groups else [])])

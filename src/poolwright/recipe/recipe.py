@@ -118,7 +118,7 @@ class Recipe:
 R = TypeVar("R", bound=Recipe)
 
 
-def build(source: RecipeSource, cls: type[R]) -> R:
+def build(source: RecipeSource, cls: type[R] = Recipe) -> R:  # type: ignore[assignment]
     """Validate a recipe that was read, as a recipe of class `cls`."""
     body = validate(RecipeBody, source.data, (), source, {})
     if not _NAME.match(body.name):
@@ -131,11 +131,11 @@ def build(source: RecipeSource, cls: type[R]) -> R:
     releases = tuple(_release(place, data, body, source, context) for place, data in enumerate(body.releases))
     _check_names(source, body, releases)
     for table in tables.values():
-        if table.fetch and table.source in body.pools:
+        if table.source_step and table.source in body.pools:
             raise source.error(
                 table.steps[0].key,
-                f"'fetch' takes the rows of a table, and '{table.source}' is a pool; make a table of the rows to fetch "
-                f"first, and write from: that table",
+                f"'{table.source_step.verb}' takes the rows of a table, and '{table.source}' is a pool; make a table "
+                f"of those rows first, and write from: that table",
             )
         for placed in table.steps:
             for name in placed.learns_from:

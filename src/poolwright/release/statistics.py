@@ -13,10 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from poolwright.core import columns as names
-from poolwright.core.columns import LONG_TAIL, is_groupable
+from poolwright.core.columns import is_groupable
 from poolwright.core.rows import Rows
 from poolwright.core.table import Table
-from poolwright.reference.glt_sets import LongTail, count_sets, has_sets
+from poolwright.kernels.selection.row_sets import SetCounts, count_sets, row_sets
 from poolwright.release.domain_counts import DomainCounts, count_domains
 
 MOST_VALUES = 60
@@ -69,14 +69,14 @@ class Statistics:
         groups: rows by value, largest group first, of every column that groups rows.
         spreads: of every column of floats, and of image sizes.
         by_domain: rows of each class in each domain, where a column of domains is named.
-        long_tail: rows of each set by class and attribute, where the step `glt` drew sets.
+        sets: rows of each set by class and attribute, if a step drew sets.
     """
 
     rows: int
     groups: dict[str, list[tuple[Value, int]]] = field(default_factory=dict)
     spreads: dict[str, Spread] = field(default_factory=dict)
     by_domain: DomainCounts | None = None
-    long_tail: LongTail | None = None
+    sets: SetCounts | None = None
 
     def counts(self, column: str) -> list[tuple[Value, int]]:
         """Rows by value of `column`, largest first; empty where the column is not there."""
@@ -96,8 +96,8 @@ class Statistics:
         }
         if self.by_domain:
             document["classes_by_domain"] = self.by_domain.document()
-        if self.long_tail:
-            document["long_tailed_sets"] = self.long_tail.document()
+        if self.sets:
+            document["long_tailed_sets"] = self.sets.document()
         return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
 
 
@@ -121,8 +121,9 @@ def gather(table: Table, domain: str | None = None, class_name: str | None = Non
     groups = {name: _ordered(counter.items()) for name, counter in counters.items() if counter is not None}
     spreads = _histograms(table, bounds)
     by_domain = count_domains(table, domain, class_name) if domain else None
-    long_tail = count_sets(table.batches(LONG_TAIL)) if has_sets(schema) else None
-    return Statistics(table.record.rows_kept, groups, spreads, by_domain, long_tail)
+    described = row_sets(schema)
+    sets = count_sets(described, table.batches(described.columns)) if described else None
+    return Statistics(table.record.rows_kept, groups, spreads, by_domain, sets)
 
 
 def _is_measure(column: pa.Field) -> bool:

@@ -22,7 +22,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from poolwright.annotation.sample import StratifiedSample, read_sample, write_sample
+from poolwright.annotation.sample import AuditSample, read_sample, write_sample
 from poolwright.core.errors import InputError, RecipeError
 from poolwright.core.files import sha256_file, write_text
 from poolwright.core.parquet import write_parquet
@@ -87,7 +87,7 @@ class Queue:
     rows: pa.Table
     waiting: bool = False
     answers: Mapping[str, str] = field(default_factory=dict)
-    sample: StratifiedSample | None = None
+    sample: AuditSample | None = None
 
     def __len__(self) -> int:
         return int(self.rows.num_rows)
@@ -149,7 +149,7 @@ def _natural(name: str) -> list[tuple[int, str]]:
 
 
 def make_queue(
-    folder: Path, settings: Settings, rows: pa.Table, sample: StratifiedSample | None = None, seed: int = 0
+    folder: Path, settings: Settings, rows: pa.Table, sample: AuditSample | None = None, seed: int = 0
 ) -> Queue:
     """Make a queue. Rows of a group are asked about in the order of their hash, which is a random one.
 

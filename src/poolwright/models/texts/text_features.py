@@ -13,6 +13,9 @@ from poolwright.kernels.similarity.unit_length import unit_rows
 
 TEXTS_A_CALL = 1024
 
+KIND, VOCABULARY, NAME, FEATURE = "classes", "vocabulary", "name", "feature"
+"""A state of this kind holds the classes of a vocabulary: a table with their names and unit features, in order."""
+
 
 def encode_classes(encoder: Encoder, names: Sequence[str], prompts: Sequence[Sequence[str]]) -> np.ndarray:
     """One feature a class: the normalised mean of the normalised features of its prompts, as CLIP ensembles them.

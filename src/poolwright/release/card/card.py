@@ -218,8 +218,8 @@ class Card:
             yield f"{counted(lost, 'input part')} could not be read; the rows in there are missing here."
         if self.release.images is None and self._has("url"):
             yield "Images are named by URL, not contained: when they are fetched, some will be gone or be other images."
-        verbs = {step.verb for record in self.family.records for step in record.steps}
-        if self._has(LABEL) and "label" in verbs and not verbs & {"verify", "verdicts"}:
+        labelled_by = {step.labelled_by for record in self.family.records for step in record.steps}
+        if self._has(LABEL) and "model" in labelled_by and "people" not in labelled_by:
             yield "Labels were given by a model, not by people; their accuracy on this data was not measured here."
 
     def _citation(self) -> str:

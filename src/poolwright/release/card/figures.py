@@ -10,8 +10,8 @@ from poolwright.core.columns import LABEL, SIMILARITY
 from poolwright.core.errors import MissingExtra
 from poolwright.core.measured import Matrix, Measured
 from poolwright.release.card.drawing import GONE, INK, KEPT, RULE, SOFT, axes_of, fonts, name_rows, save, thousands
-from poolwright.release.card.glt_figure import draw_sets
 from poolwright.release.card.heatmaps import draw_domains, draw_matrix
+from poolwright.release.card.sets_figure import draw_sets
 from poolwright.release.lineage import Lineage
 from poolwright.release.statistics import Spread, Statistics, Value
 
@@ -47,8 +47,8 @@ def draw_figures(
         made["similarity"] = (_histogram(spread), "Similarity of images and their labels or texts")
     if statistics.by_domain and statistics.by_domain.classes:
         made["domains"] = (draw_domains(statistics.by_domain), f"Rows of each class by {statistics.by_domain.column}")
-    if statistics.long_tail and statistics.long_tail.classes:
-        made["sets"] = (draw_sets(statistics.long_tail), "Classes and attributes of each set")
+    if statistics.sets and statistics.sets.classes:
+        made["sets"] = (draw_sets(statistics.sets), "Classes and attributes of each set")
     for name, found in matrices.items():
         if isinstance(found.value, Matrix):
             made[name] = (draw_matrix(found.name, found.value), found.name)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from poolwright.core.columns import LABEL, LICENSE, LONG_TAIL, SPLIT
+from poolwright.core.columns import LABEL, LICENSE, SPLIT
 from poolwright.release.card.domains_section import domains_section
-from poolwright.release.card.glt_section import sets_section
 from poolwright.release.card.markdown import code, grid, number, plain, share
+from poolwright.release.card.sets_section import sets_section
 from poolwright.release.data.splits import as_text
 from poolwright.release.record import ReleaseRecord
 from poolwright.release.statistics import Statistics, Value
@@ -26,7 +26,7 @@ def statistics_section(release: ReleaseRecord, statistics: Statistics, pictures:
         _splits(release),
         _classes(statistics),
         domains_section(statistics.by_domain, pictures["domains"]),
-        sets_section(statistics.long_tail, pictures["sets"]),
+        sets_section(statistics.sets, pictures["sets"]),
         *_groups(release, statistics),
         _numbers(release, statistics),
     ]
@@ -60,7 +60,7 @@ def _classes(statistics: Statistics) -> str:
 
 def _groups(release: ReleaseRecord, statistics: Statistics) -> list[str]:
     released = {column.name for column in release.columns}
-    told = {LABEL, SPLIT, LICENSE, *(LONG_TAIL if statistics.long_tail else ())}
+    told = {LABEL, SPLIT, LICENSE, *(statistics.sets.described.columns if statistics.sets else ())}
     parts = []
     for name, counts in statistics.groups.items():
         if name in released - told and len(counts) > 1:

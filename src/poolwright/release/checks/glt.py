@@ -10,8 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from poolwright.core.columns import SPLIT_CBL, SPLIT_GLT
-from poolwright.reference.glt_sets import SETS
+from poolwright.reference.glt_sets import SETS, SPLIT_CBL, SPLIT_GLT
 from poolwright.release.layouts.glt import FILES, KINDS, PATH
 from poolwright.release.record import ReleaseRecord
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from poolwright.core.columns import IMAGE, LABEL_INDEX, SHA256, UID, describe, is_groupable, vector_model
+from poolwright.core.columns import IMAGE, LABEL_INDEX, SHA256, UID, is_groupable, meaning_of, vector_model
 from poolwright.core.errors import StepError, did_you_mean
 from poolwright.core.table import Table
 from poolwright.release.data.splits import distinct
@@ -108,10 +108,9 @@ def _meaning(field: pa.Field) -> str:
         return "The image file, as it was found"
     if field.name == FILE_NAME:
         return "The image file, below the folder of the split"
-    known = describe(field.name)
-    if known:
-        # A unit that only repeats the name of the column says nothing.
-        return f"{known.meaning} ({known.unit})" if known.unit and known.unit.lower() != known.name else known.meaning
+    meaning = meaning_of(field)
+    if meaning:
+        return meaning
     model = vector_model(field)
     return f"Embedding, unit length, by {model[0]}" if model else ""
 

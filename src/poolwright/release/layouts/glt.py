@@ -24,20 +24,16 @@ from pydantic import Field, field_validator
 from poolwright.core.columns import (
     ATTRIBUTE,
     CLASS_INDEX,
-    FREQUENCY,
     IMAGE,
     IMAGE_PATH,
     LABEL,
-    LONG_TAIL,
-    SPLIT_CBL,
-    SPLIT_GLT,
     UID,
     is_text,
 )
 from poolwright.core.errors import ReleaseError, StepError
 from poolwright.core.params import Column, Columns
 from poolwright.core.table import Table
-from poolwright.reference.glt_sets import SETS
+from poolwright.reference.glt_sets import COLUMNS, FREQUENCY, SETS, SPLIT_CBL, SPLIT_GLT
 from poolwright.release.card.markdown import code, fenced, grid
 from poolwright.release.data.features import plain_field, require, with_features, with_meanings
 from poolwright.release.data.image_files import MetadataFile
@@ -83,19 +79,19 @@ class GltLayout(Layout):
 
     def needs(self, schema: pa.Schema) -> tuple[str, ...]:
         """Columns that are read by name: those of the step `glt`, class and path, and `more`."""
-        for name in LONG_TAIL:
+        for name in COLUMNS:
             if name not in schema.names:
                 raise StepError(f"layout 'glt' writes what the step `glt` draws, and there is no column '{name}'")
         for name, what in ((self.label, "label"), (self.path, "path")):
             require(name, schema, f"'{what}'")
         if not is_text(schema.field(self.path).type):
             raise StepError(f"'path: {self.path}' has type {schema.field(self.path).type}; a path is a text")
-        taken = {UID, PATH, LABEL, *LONG_TAIL}
+        taken = {UID, PATH, LABEL, *COLUMNS}
         for name in self.more or ():
             require(name, schema, "'more'")
             if name in taken or name == IMAGE:
                 raise StepError(f"'more' names '{name}', which this layout {'leaves out' if name == IMAGE else 'has'}")
-        return tuple(dict.fromkeys([UID, self.path, self.label, *LONG_TAIL, *(self.more or ())]))
+        return tuple(dict.fromkeys([UID, self.path, self.label, *COLUMNS, *(self.more or ())]))
 
     def class_name(self) -> str | None:
         return self.label

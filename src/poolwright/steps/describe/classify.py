@@ -22,6 +22,7 @@ from poolwright.core.table import DECISIONS, Table
 from poolwright.kernels.classifiers.parameters import KINDS
 from poolwright.kernels.classifiers.predict import Prepared, decide, prepare
 from poolwright.kernels.similarity.unit_length import has_direction, unit_rows
+from poolwright.models.classifiers.comparison_text import KIND
 from poolwright.models.classifiers.examples import TRAIN, Examples, feature_matrix, joined
 from poolwright.models.classifiers.options import ClassifierOptions
 from poolwright.models.classifiers.thresholds import Target
@@ -71,6 +72,7 @@ class Classify(Step):
 
     verb: ClassVar[str] = "classify"
     kind: ClassVar[Kind] = "describe"
+    state_kind: ClassVar[str] = KIND
     reasons: ClassVar[tuple[Reason, ...]] = (NO_VECTOR, Reason("not_wanted", "it is not of a wanted class"))
 
     with_: str = Field(alias="with", description="column with the vectors")

@@ -88,6 +88,7 @@ class Cluster(Step):
 
     verb: ClassVar[str] = "cluster"
     kind: ClassVar[Kind] = "describe"
+    state_kind: ClassVar[str] = "clusters"
     fits_rows: ClassVar[bool] = True
     costly: ClassVar[bool] = True
     reasons: ClassVar[tuple[Reason, ...]] = (

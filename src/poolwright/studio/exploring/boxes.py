@@ -13,7 +13,7 @@ from poolwright.inspect.views.build import DROPPED_BY
 from poolwright.inspect.views.clauses import Among, Between, Filter
 from poolwright.inspect.views.view import View
 from poolwright.studio.exploring.query_state import PageState, shown
-from poolwright.studio.exploring.views import Searched
+from poolwright.studio.exploring.views import SearchedView
 
 FACET_VALUES = 10
 MOST_FACET_VALUES = 200
@@ -168,7 +168,7 @@ class Panel:
     cut: float
 
 
-def panel_of(view: View, asked: PageState, search: Searched) -> Panel:
+def panel_of(view: View, asked: PageState, search: SearchedView) -> Panel:
     column = view.column(SCORE)
     low, high = column.low or 0.0, column.high or 0.0
     histogram = view.histogram(SCORE, asked.filter, bins=96, ends=(low, high))

@@ -27,7 +27,7 @@ from poolwright.inspect.views.build import DROPPED_BY
 from poolwright.inspect.views.clauses import Between, Filter, HasOutcome
 from poolwright.inspect.views.view import View
 from poolwright.studio.exploring.query_state import PageState, brief
-from poolwright.studio.exploring.views import Searched
+from poolwright.studio.exploring.views import SearchedView
 
 PAGE = 60
 
@@ -53,14 +53,14 @@ def base_of(name: str) -> str:
     return f"/explore/{quote(name, safe='')}"
 
 
-def filter_of(asked: PageState, search: Searched | None) -> Filter:
+def filter_of(asked: PageState, search: SearchedView | None) -> Filter:
     """The whole filter, with the threshold of a search. A search shows only rows that have a score."""
     if search is None:
         return asked.filter
     return asked.filter & Between(SCORE, asked.cut)
 
 
-def order_of(asked: PageState, search: Searched | None) -> tuple[str | None, bool]:
+def order_of(asked: PageState, search: SearchedView | None) -> tuple[str | None, bool]:
     """What rows are sorted by, and whether the greatest come first: scores do unless asked otherwise."""
     if asked.sort or search is None:
         return asked.sort or None, asked.descending
@@ -68,7 +68,7 @@ def order_of(asked: PageState, search: Searched | None) -> tuple[str | None, boo
 
 
 def cards_of(
-    view: View, asked: PageState, search: Searched | None, start: int
+    view: View, asked: PageState, search: SearchedView | None, start: int
 ) -> tuple[Counts, list[RowCard], int | None]:
     """Counts of the filter but for the outcome, one page of its rows, and where the next page begins."""
     chosen = filter_of(asked, search)
@@ -114,7 +114,7 @@ def sorts_of(view: View) -> list[str]:
     return [name for name in view.numbers if name != SCORE]
 
 
-def steps_of(view: View, asked: PageState, search: Searched | None, n: int | None = None) -> str:
+def steps_of(view: View, asked: PageState, search: SearchedView | None, n: int | None = None) -> str:
     """The filter and the search as steps of a recipe; what was kept or picked by hand is no step.
 
     Args:

@@ -39,7 +39,7 @@ from poolwright.studio.exploring.cards import (
     table_columns,
 )
 from poolwright.studio.exploring.query_state import PageState, brief, read_asked, words
-from poolwright.studio.exploring.views import Searched, Views, Work
+from poolwright.studio.exploring.views import SearchedView, Views, Work
 from poolwright.studio.pages import StudioOf, page
 from poolwright.studio.pictures import nearest_edge
 
@@ -128,7 +128,7 @@ def rows_page(request: Request, studio: StudioOf, views: ViewsOf, name: str) -> 
     )
 
 
-def _searched(views: Views, view: View, asked: PageState) -> tuple[View, Searched | None, str]:
+def _searched(views: Views, view: View, asked: PageState) -> tuple[View, SearchedView | None, str]:
     if not asked.searches:
         return view, None, ""
     try:
@@ -194,7 +194,7 @@ def one_number(
     return page(request, "explore_number.html.j2", box=box)
 
 
-def read_again(request: Request, views: Views, name: str) -> tuple[View, PageState, Searched | None]:
+def read_again(request: Request, views: Views, name: str) -> tuple[View, PageState, SearchedView | None]:
     """What a piece of a page is about."""
     view = ready(views, name)
     asked = read_asked(view, request.query_params.multi_items())

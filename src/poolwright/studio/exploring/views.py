@@ -55,7 +55,7 @@ class Work:
         return self.thread is not None and self.thread.is_alive()
 
 
-class Searched(NamedTuple):
+class SearchedView(NamedTuple):
     """What a search found, and the view with the column `SCORE`."""
 
     view: View
@@ -73,7 +73,7 @@ class Views:
         self.opened = opened
         self._views: dict[str, View] = {}
         self._work: dict[tuple[str, ...], Work] = {}
-        self._searches: OrderedDict[tuple[str, str, str, str], Searched] = OrderedDict()
+        self._searches: OrderedDict[tuple[str, str, str, str], SearchedView] = OrderedDict()
         self._pictures = PictureCache()
         self._lock = threading.Lock()
         self._building = threading.Lock()
@@ -126,7 +126,7 @@ class Views:
             raise PoolwrightError(work.failed)
         return True
 
-    def searched(self, view: View, asked: PageState) -> Searched:
+    def searched(self, view: View, asked: PageState) -> SearchedView:
         """The scores of what was asked for, computed once.
 
         Raises:
@@ -142,7 +142,7 @@ class Views:
                 return self._searches[key]
         wanted = Query(like=asked.like, column=column) if asked.like else Query(asked.text, column=column)
         result = search(view, wanted)
-        found = Searched(view.with_column(SCORE, result.scores), result)
+        found = SearchedView(view.with_column(SCORE, result.scores), result)
         with self._lock:
             self._searches[key] = found
             while len(self._searches) > _SEARCHES:
@@ -159,7 +159,7 @@ class Views:
             work.thread.join(2.0)
         return self._ended(key, work) or work
 
-    def kept_search(self, view: View, search: Searched, chosen: Filter) -> Picked:
+    def kept_search(self, view: View, search: SearchedView, chosen: Filter) -> Picked:
         """What a filter finds of a search, as a selection, which views without the search know."""
         positions = np.flatnonzero(search.view.rows_of(chosen))
         return Picked(save_selection(view.folder, positions, view.rows))

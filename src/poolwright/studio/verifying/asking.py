@@ -16,7 +16,7 @@ from poolwright.core.columns import is_vector
 from poolwright.core.errors import InputError
 from poolwright.studio.pages import SessionOf, StudioOf, page
 from poolwright.studio.verifying.guide import Guide, read_guide
-from poolwright.studio.verifying.live import MOST_AT_ONCE, Answer, Card, LiveQueue
+from poolwright.studio.verifying.live import MOST_AT_ONCE, LiveQueue, QuestionCard, SentVerdict
 
 router = APIRouter(prefix="/verify/{queue}")
 
@@ -72,7 +72,7 @@ class Undo(_Request):
     group: str = Field("", max_length=1000)
 
 
-class About(_Request):
+class NamedRows(_Request):
     """Rows that are passed over or given back."""
 
     uids: list[_Uid] = Field(max_length=2 * MOST_AT_ONCE)
@@ -130,7 +130,7 @@ def take(live: LiveOf, session: SessionOf, asked: Take) -> dict[str, Any]:
 @router.post("/say")
 def say(live: LiveOf, session: SessionOf, said: Say) -> dict[str, Any]:
     """Keep verdicts; they are on the disk when this answers."""
-    answers = [Answer(one.uid, one.verdict, one.key, one.seconds, one.comment) for one in said.answers]
+    answers = [SentVerdict(one.uid, one.verdict, one.key, one.seconds, one.comment) for one in said.answers]
     kept = live.say(_name(session), answers, said.act)
     return {"kept": [one.key for one in kept], "state": state_of(live, session.name, said.group)}
 
@@ -143,7 +143,7 @@ def undo(live: LiveOf, session: SessionOf, wish: Undo) -> dict[str, Any]:
 
 
 @router.post("/skip")
-def skip(live: LiveOf, session: SessionOf, about: About) -> dict[str, Any]:
+def skip(live: LiveOf, session: SessionOf, about: NamedRows) -> dict[str, Any]:
     """Pass over rows."""
     for uid in about.uids:
         live.skip(_name(session), uid)
@@ -151,7 +151,7 @@ def skip(live: LiveOf, session: SessionOf, about: About) -> dict[str, Any]:
 
 
 @router.post("/leave")
-def leave(live: LiveOf, session: SessionOf, about: About) -> dict[str, Any]:
+def leave(live: LiveOf, session: SessionOf, about: NamedRows) -> dict[str, Any]:
     """Give back rows that were shown and not answered."""
     live.give_back(_name(session), about.uids)
     return {}
@@ -205,7 +205,7 @@ def state_of(live: LiveQueue, annotator: str, group: str) -> dict[str, Any]:
     }
 
 
-def _card(card: Card) -> dict[str, Any]:
+def _card(card: QuestionCard) -> dict[str, Any]:
     return asdict(card)
 
 

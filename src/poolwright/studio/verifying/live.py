@@ -27,7 +27,7 @@ _UNDO = "undo "
 
 
 @dataclass(frozen=True)
-class Card:
+class QuestionCard:
     """A row that somebody is asked about."""
 
     uid: str
@@ -37,7 +37,7 @@ class Card:
 
 
 @dataclass(frozen=True)
-class Answer:
+class SentVerdict:
     """What somebody sends about a row; `key` is theirs, and the same when it is sent again."""
 
     uid: str
@@ -94,7 +94,7 @@ class LiveQueue:
 
     # What comes next
 
-    def take(self, annotator: str, number: int, group: str = "", have: Iterable[str] = ()) -> list[Card]:
+    def take(self, annotator: str, number: int, group: str = "", have: Iterable[str] = ()) -> list[QuestionCard]:
         """Rows to ask somebody about next; they are kept from others for a while.
 
         Args:
@@ -112,7 +112,7 @@ class LiveQueue:
                     return cards
         return []
 
-    def _take_of(self, annotator: str, number: int, name: str, held: set[str]) -> list[Card]:
+    def _take_of(self, annotator: str, number: int, name: str, held: set[str]) -> list[QuestionCard]:
         if name not in self.queue.groups or self.tally.group(name).done:
             return []
         places: list[int] = []
@@ -168,9 +168,9 @@ class LiveQueue:
                 return place
         return None
 
-    def card(self, place: int) -> Card:
+    def card(self, place: int) -> QuestionCard:
         queue = self.queue
-        return Card(queue.uids[place], queue.names[place], queue.question(place), queue.texts[place])
+        return QuestionCard(queue.uids[place], queue.names[place], queue.question(place), queue.texts[place])
 
     def give_back(self, annotator: str, uids: Iterable[str]) -> None:
         """Rows that somebody was shown and leaves without a word."""
@@ -190,7 +190,7 @@ class LiveQueue:
 
     # What is said
 
-    def say(self, annotator: str, answers: Sequence[Answer], act: str = "") -> list[Said]:
+    def say(self, annotator: str, answers: Sequence[SentVerdict], act: str = "") -> list[Said]:
         """Keep verdicts, all or none. When this returns they are on the disk.
 
         Raises:
@@ -215,7 +215,7 @@ class LiveQueue:
             self._leases.get(self.queue.place.get(one.uid, -1), {}).pop(one.annotator, None)
         return kept
 
-    def undo(self, annotator: str, key: str) -> list[Card]:
+    def undo(self, annotator: str, key: str) -> list[QuestionCard]:
         """Take back what somebody said last. Rows have then what they said of them before, if anything.
 
         Args:

@@ -19,6 +19,7 @@ class KeepColumns(Step):
 
     verb: ClassVar[str] = "keep_columns"
     kind: ClassVar[Kind] = "describe"
+    shapes_columns: ClassVar[bool] = True
     shorthand: ClassVar[str | None] = "columns"
 
     columns: Columns = Field(description="columns to keep; 'uid' always stays")

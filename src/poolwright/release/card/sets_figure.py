@@ -1,10 +1,11 @@
-"""The figure of the sets of a generalized long tail: classes and attributes of each."""
+"""Draw the sets of a table: classes and attributes of each."""
 
 from __future__ import annotations
 
+from itertools import cycle
 from typing import Any
 
-from poolwright.reference.glt_sets import GROUPS, LongTail
+from poolwright.kernels.selection.row_sets import SetCounts
 from poolwright.release.card.drawing import INK, KEPT, RULE, SOFT, WIDTH, fonts, thousands
 
 _COLOURS = ("#0f3350", KEPT, "#7fb0d0")
@@ -12,7 +13,7 @@ _COLOURS = ("#0f3350", KEPT, "#7fb0d0")
 _ROW = 1.05  # inches of a set
 
 
-def draw_sets(found: LongTail) -> Any:
+def draw_sets(found: SetCounts) -> Any:
     """For each set a line: rows of the classes by number, coloured by frequency group, and rows of the attributes."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -31,13 +32,13 @@ def draw_sets(found: LongTail) -> Any:
     grid[-1][0].set_xlabel("class, by number", color=SOFT, fontsize=9)
     grid[-1][1].set_xlabel("attribute", color=SOFT, fontsize=9)
     figure.suptitle("Classes and attributes of each set", x=0.01, ha="left", color=INK, fontsize=12, fontweight="bold")
-    _legend(figure)
+    _legend(figure, found)
     return figure
 
 
-def _draw_classes(axes: Any, found: LongTail, title: str) -> None:
+def _draw_classes(axes: Any, found: SetCounts, title: str) -> None:
     sizes, start = found.by_class(title), 0
-    for count, colour in zip(found.groups, _COLOURS, strict=True):
+    for count, colour in zip(found.groups, cycle(_COLOURS), strict=False):
         part = range(start, start + count)
         axes.bar(part, [sizes[number] for number in part], width=1.0, color=colour, linewidth=0)
         start += count
@@ -62,8 +63,11 @@ def _plain(axes: Any) -> None:
     axes.yaxis.set_major_formatter(thousands())
 
 
-def _legend(figure: Any) -> None:
+def _legend(figure: Any, found: SetCounts) -> None:
     from matplotlib.patches import Patch
 
-    handles = [Patch(color=colour, label=name) for name, colour in zip(GROUPS, _COLOURS, strict=True)]
+    handles = [
+        Patch(color=colour, label=name)
+        for name, colour in zip(found.described.group_names, cycle(_COLOURS), strict=False)
+    ]
     figure.legend(handles=handles, loc="upper right", ncols=len(handles), frameon=False, fontsize=9, labelcolor=INK)

@@ -1,4 +1,4 @@
-"""The sets of a generalized long tail: classes and attributes of each, ready for the template."""
+"""Draw the sets of rows that a step drew: classes and attributes of each, ready for the template."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from itertools import accumulate
 
 import numpy as np
 
-from poolwright.core.columns import LONG_TAIL
 from poolwright.core.table import Table
 from poolwright.core.wording import rows as in_rows
-from poolwright.reference.glt_sets import GROUPS, LongTail, count_sets, has_sets
+from poolwright.kernels.selection.row_sets import SetCounts, count_sets, row_sets
 from poolwright.report.charts.charts import Line, Tick, columns, count_ticks, nice_top, tick_values
 from poolwright.report.charts.words import short
 from poolwright.report.figures import HeatMap, Plot
@@ -19,24 +18,25 @@ _MOST_BARS = 100
 
 
 @dataclass(frozen=True)
-class Sets:
+class SetCharts:
     """A histogram of classes for each set, and one table of attributes."""
 
     classes: tuple[Plot, ...]
     attributes: HeatMap
 
 
-def sets_of(table: Table) -> Sets | None:
-    """What a table says of its sets; None where the step `glt` drew none."""
-    if not has_sets(table.schema) or not table.record.rows_kept:
+def set_charts(table: Table) -> SetCharts | None:
+    """The charts of a table's sets; None if no step drew any."""
+    described = row_sets(table.schema)
+    if described is None or not table.record.rows_kept:
         return None
-    found = count_sets(table.batches(LONG_TAIL))
+    found = count_sets(described, table.batches(described.columns))
     if not found.classes:
         return None
-    return Sets(tuple(_classes(found, title) for title in found.counts), _attributes(found))
+    return SetCharts(tuple(_classes(found, title) for title in found.counts), _attributes(found))
 
 
-def _classes(found: LongTail, title: str) -> Plot:
+def _classes(found: SetCounts, title: str) -> Plot:
     """Rows of the classes by number; of several classes together where there are many."""
     sizes = np.array(found.by_class(title), np.float64)
     edges = np.linspace(0, len(sizes), min(len(sizes), _MOST_BARS) + 1).round().astype(np.int64)
@@ -58,12 +58,12 @@ def _classes(found: LongTail, title: str) -> Plot:
     )
 
 
-def _borders(found: LongTail) -> tuple[Line, ...]:
+def _borders(found: SetCounts) -> tuple[Line, ...]:
     """Where the frequency groups after the first begin."""
     starts = list(accumulate(found.groups))[:-1]
     return tuple(
         Line(round(100 * start / found.classes, 2), name)
-        for start, name, count in zip(starts, GROUPS[1:], found.groups[1:], strict=True)
+        for start, name, count in zip(starts, found.described.group_names[1:], found.groups[1:], strict=True)
         if count
     )
 
@@ -76,7 +76,7 @@ def _whole(classes: int) -> list[float]:
     return [value for value in tick_values(0, classes, 5) if value == int(value)]
 
 
-def _attributes(found: LongTail) -> HeatMap:
+def _attributes(found: SetCounts) -> HeatMap:
     lines = {title: found.by_attribute(title) for title in found.counts}
     most = max((count for line in lines.values() for count in line), default=0) or 1
     return HeatMap(

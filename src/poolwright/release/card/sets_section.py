@@ -1,30 +1,27 @@
-"""The section of a dataset card on the sets of a generalized long tail."""
+"""Write the section of a dataset card on the sets that a step drew."""
 
 from __future__ import annotations
 
-from poolwright.reference.glt_sets import GROUPS, TITLES, LongTail
+from poolwright.kernels.selection.row_sets import SetCounts
 from poolwright.release.card.markdown import code, grid, share
 
 
-def sets_section(found: LongTail | None, picture: str) -> str:
+def sets_section(found: SetCounts | None, picture: str) -> str:
     """Rows of each set, of its classes, and of its attributes."""
     if found is None:
         return ""
     ranks = range(found.attributes)
     lines = []
-    for title, (column, name) in TITLES.items():
+    for title, (column, name) in found.described.sets.items():
         classes, attributes = found.by_class(title), found.by_attribute(title)
         whole = sum(attributes)
         shares = [share(rows, whole) for rows in attributes]
         size = [f"{most(classes):,}" for most in (max, min)] if classes else ["", ""]
         lines.append((title, f"{code(column)} = {code(name)}", f"{whole:,}", *size, *shares))
     head = ["set", "column", "rows", "largest class", "smallest class", *(f"attribute {rank}" for rank in ranks)]
-    groups = ", ".join(f"{count:,} {name}" for count, name in zip(found.groups, GROUPS, strict=True))
-    words = f"{found.classes:,} classes, numbered from the largest on: {groups}. "
-    words += "An attribute is a cluster of a class, 0 the largest; clusters of one number in two classes have nothing "
-    words += (
-        "else in common. The sets Test-CBL and Test-GBL are the same in both columns. No image of a test set is in "
+    groups = ", ".join(
+        f"{count:,} {name}" for count, name in zip(found.groups, found.described.group_names, strict=True)
     )
-    words += "another set; Train-GLT and Train-CBL, and their vals, share images."
+    words = f"{found.classes:,} classes, numbered from the largest on: {groups}. {found.described.remarks}"
     parts = ["### Long-tailed and balanced sets", words, grid(head, lines, range(2, len(head))), picture]
     return "\n\n".join(part for part in parts if part)
