@@ -21,7 +21,7 @@ from poolwright.core.errors import RecipeError, WaitingForPeople
 from poolwright.core.table import RECORD, Table
 from poolwright.kernels.selection.hashing import hash64, hash_key
 from poolwright.recipe.recipe import Recipe
-from poolwright.run.engine import Engine
+from poolwright.run.engine.engine import Engine
 from poolwright.run.plan import TablePlan
 from poolwright.run.progress import Listener
 from poolwright.run.run import Run

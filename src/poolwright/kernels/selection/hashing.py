@@ -109,7 +109,7 @@ def _layout(part: pa.Array) -> tuple[npt.NDArray[np.signedinteger], npt.NDArray[
     """Where each string begins, with the end of the last, and the bytes of all."""
     wide = pa.types.is_large_string(part.type) or pa.types.is_large_binary(part.type)
     _, offsets, data = part.buffers()
-    kind = np.int64 if wide else np.int32
+    kind: type[np.signedinteger] = np.int64 if wide else np.int32
     if offsets is None or not len(part):
         return np.zeros(1, kind), np.empty(0, np.uint8)
     starts = np.frombuffer(offsets, kind, len(part) + 1, part.offset * np.dtype(kind).itemsize)

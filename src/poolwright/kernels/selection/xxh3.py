@@ -184,7 +184,8 @@ def _avalanche_xxh64(value: Words) -> Words:
 
 
 def _rotated(value: Words, bits: int) -> Words:
-    return (value << np.uint64(bits)) | (value >> np.uint64(64 - bits))
+    rotated: Words = (value << np.uint64(bits)) | (value >> np.uint64(64 - bits))
+    return rotated
 
 
 def _secret(at: int, size: int = 8) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 
 from poolwright.core.encoder import EncoderSpec
 from poolwright.core.errors import RecipeError, did_you_mean
+from poolwright.core.runtime.threads import import_torch
 from poolwright.models.encoders.vectors import ImageEncoder, Peek
 
 _MODULES = {
@@ -68,6 +69,13 @@ def peek(spec: EncoderSpec) -> Peek:
     if not found.weights and spec in _loaded:
         return replace(found, weights=_loaded[spec].weights)
     return found
+
+
+def uses_gpu(spec: EncoderSpec) -> bool:
+    """Whether an encoder will run on a GPU: it can, its device says so, and for 'auto' there is one on this machine."""
+    if spec.kind == "onnx" or spec.device == "cpu":
+        return False
+    return spec.device == "cuda" or bool(import_torch().cuda.is_available())
 
 
 def forget_encoders() -> None:
