@@ -144,7 +144,8 @@ def _mixed(strings: _Strings, at: int, secret: int, seed: int, scratch: Words) -
 
 def _folded_product(one: Words, other: Words, scratch: Words) -> Words:
     """The lower half of the 128-bit products, XORed with the upper half. Overwrites its arguments."""
-    folded, one_high, other_high, middle = scratch
+    folded: Words = scratch[0]
+    one_high, other_high, middle = scratch[1:]
     np.multiply(one, other, out=folded)
     np.right_shift(one, _HALF, out=one_high)
     np.right_shift(other, _HALF, out=other_high)
