@@ -11,10 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from poolwright import api
+from poolwright.api import Recipe
 from poolwright.core.errors import BadPart, InputError, RecipeError
 from poolwright.pools.geoyfcc.geoyfcc import GeoYFCC
 from poolwright.pools.yfcc import lines as yfcc_lines
-from poolwright.recipe.recipe import Recipe
 from tests.pools.reading import column, read_all
 
 pd = pytest.importorskip("pandas")

@@ -17,10 +17,10 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
 
+from poolwright.api import Recipe
 from poolwright.core.errors import ReleaseError, StepError
 from poolwright.core.rows import vector_array
 from poolwright.core.table import Table
-from poolwright.recipe.recipe import Recipe
 from poolwright.release.checks.check import verify
 from poolwright.release.checksums import write_sums
 from poolwright.release.layouts.glt import Glt

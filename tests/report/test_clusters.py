@@ -15,9 +15,9 @@ import pytest
 from PIL import Image
 
 from poolwright import api
+from poolwright.api import Recipe
 from poolwright.core.rows import vector_array
 from poolwright.core.table import Table
-from poolwright.recipe.recipe import Recipe
 from poolwright.report.charts.maps import map_of
 from poolwright.report.clusters import PER_SIDE, class_maps
 from poolwright.report.sheets import Budget

@@ -12,12 +12,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from poolwright import api
+from poolwright.api import Recipe
 from poolwright.core.errors import ChangedError, RecipeError
 from poolwright.core.rows import vector_array, vectors_of
 from poolwright.core.table import Table
 from poolwright.kernels.classifiers.parameters import decisions
 from poolwright.models.classifiers.trained import Trained
-from poolwright.recipe.recipe import Recipe
 from tests.calling import call
 from tests.run.pools import final_files
 

@@ -13,10 +13,10 @@ import pytest
 import yaml
 
 from poolwright import api
+from poolwright.api import Recipe
 from poolwright.core.errors import PoolwrightError
 from poolwright.core.rows import one_array, vector_array, vectors_of
 from poolwright.core.table import Table
-from poolwright.recipe.recipe import Recipe
 from tests.run.pools import final_files
 from tests.run.test_ray import run_on_ray
 from tests.steps.examples import Case, _with_files, cases, labelled_part

@@ -14,9 +14,9 @@ import pytest
 from PIL import Image
 
 from poolwright import api
+from poolwright.api import Recipe
 from poolwright.core.errors import InputError, RecipeError
 from poolwright.core.rows import vector_array
-from poolwright.recipe.recipe import Recipe
 from tests.calling import call
 from tests.conftest import MadeDemo
 

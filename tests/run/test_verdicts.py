@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from poolwright import api
-from poolwright.recipe.recipe import Recipe
+from poolwright.api import Recipe
 from poolwright.release.checks.check import verify
 from tests.calling import call
 from tests.run.test_classify import ROWS, labelled

@@ -13,10 +13,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from poolwright.api import Recipe
 from poolwright.core.rows import vector_array
 from poolwright.core.step import Step
 from poolwright.core.table import Table
-from poolwright.recipe.recipe import Recipe
 from poolwright.registry import STEPS, step_class
 from tests.steps.tables import WIDTH
 

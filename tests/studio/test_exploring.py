@@ -18,8 +18,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from poolwright import api
+from poolwright.api import Recipe
 from poolwright.core.rows import vector_array
-from poolwright.recipe.recipe import Recipe
 from poolwright.studio.exploring import rows, views
 from tests.studio.made import CAPTION, Browser, picture, serving
 

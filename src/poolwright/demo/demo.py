@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from poolwright.api import RunResult, report, run
+from poolwright.api import Recipe, RunResult, report, run
 from poolwright.core.errors import WaitingForPeople
 from poolwright.core.files import write_text
 from poolwright.core.table import Table
@@ -25,7 +25,6 @@ from poolwright.demo.drawing import KINDS
 from poolwright.demo.maps import LOOKED_AT, maps_against_truth, verify_maps
 from poolwright.demo.stream import PEOPLE, answer_sheets, stream_against_truth, write_prompts
 from poolwright.demo.world import draw_world
-from poolwright.recipe.recipe import Recipe
 from poolwright.run.progress import Listener, Silent
 
 _SCALED = re.compile(r"(at_least|by: similarity, n|query|^ +n|keep): (\d+)", re.MULTILINE)

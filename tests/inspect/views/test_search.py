@@ -14,6 +14,7 @@ from tests.inspect.views.world import World, make_world, pool_rows
 from tests.run.pools import class_features, recipe_data
 
 from poolwright import api
+from poolwright.api import Recipe
 from poolwright.core.errors import InputError, PoolwrightError
 from poolwright.inspect.views import projection
 from poolwright.inspect.views.clauses import Between, Filter, Outcome
@@ -23,7 +24,6 @@ from poolwright.inspect.views.search import SCORE, like_query, search, text_clas
 from poolwright.inspect.views.vectors import vectors_at
 from poolwright.inspect.views.view import View
 from poolwright.kernels.clusters.pca import principal_components
-from poolwright.recipe.recipe import Recipe
 
 
 def truth(world: World, feature: np.ndarray) -> np.ndarray:
