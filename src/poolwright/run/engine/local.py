@@ -46,6 +46,8 @@ class LocalEngine:
         self, function: Callable[[int], R], units: Sequence[int], resources: Resources = ONE_CPU
     ) -> Generator[tuple[int, R], None, None]:
         """As `Engine.map`."""
+        if not units:
+            return
         call = _Call(function, units, min(self._workers, len(units)))
         with one_thread_per_unit():
             try:
