@@ -33,7 +33,7 @@ def portable(value: Any, folder: Path) -> Any:
 
 def versions() -> dict[str, str]:
     """Versions of what decides about rows and bytes."""
-    return {name: version(name) for name in ("poolwright", "numpy", "pyarrow")}
+    return {name: version(name) for name in ("poolwright", "duckdb", "numpy", "pyarrow")}
 
 
 def identity_digest(identity: Mapping[str, Any]) -> str:
