@@ -8,8 +8,8 @@ import sys
 import pytest
 
 HEAVY = (
-    "torch", "torchvision", "open_clip", "timm", "ray", "duckdb", "sklearn", "scipy", "onnxruntime", "pandas", "datasets",
-    "mlcroissant", "matplotlib", "jinja2", "fastapi", "imagehash", "faiss", "PIL", "pyarrow", "numpy", "pydantic",
+    "torch", "torchvision", "open_clip", "timm", "ray", "duckdb", "sklearn", "scipy", "onnxruntime", "pandas",
+    "datasets", "mlcroissant", "matplotlib", "jinja2", "fastapi", "imagehash", "faiss", "PIL", "pyarrow", "numpy", "pydantic",
 )  # fmt: skip
 
 

@@ -24,6 +24,11 @@ SHOWN = (URL, IMAGE_PATH, TEXT)
 _KEY, _RANK = "key", "rank"
 
 
+def group_name(name: str, bucket: str) -> str:
+    """How a class, or the part of it in a bucket, is called."""
+    return f"{name} · {bucket}" if bucket else name
+
+
 @dataclass(frozen=True)
 class Candidates:
     """Rows in order of their group, the best of each group first.
@@ -53,6 +58,11 @@ class Candidates:
     def classes(self) -> list[str]:
         """Of each row; '' where rows have no class."""
         return [group[0] if group else "" for group in self.groups]
+
+    @cached_property
+    def buckets(self) -> list[str]:
+        """Of each row; '' where rows have no bucket."""
+        return ["".join(group[1:]) for group in self.groups]
 
     @cached_property
     def starts(self) -> npt.NDArray[np.int64]:

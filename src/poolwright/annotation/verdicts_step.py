@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -49,6 +49,8 @@ class Verdicts(Step):
 
     verb: ClassVar[str] = "verdicts"
     kind: ClassVar[Kind] = "choose"
+    example: ClassVar[str] = "verdicts: {path: sheet.csv, words: {map: positive, other: negative}}"
+    labelled_by: ClassVar[Literal["", "model", "people"]] = "people"
     shorthand: ClassVar[str | None] = "path"
     reasons: ClassVar[tuple[Reason, ...]] = (
         Reason("no_verdict", "nobody gave a verdict on it"),

@@ -1,4 +1,4 @@
-"""Look at a run: show, why, explore, search, report, figures; check a release."""
+"""Look at a run: show, why, explore, search, report, cluster_figures; check a release."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from poolwright.run.run import Run, open_run
 if TYPE_CHECKING:
     from poolwright.core.search_result import Found
     from poolwright.inspect.views.view import View
-    from poolwright.release.checks.check import Verification
+    from poolwright.release.checks.result import Verification
     from poolwright.report.view import TableView
 
 
@@ -164,7 +164,7 @@ def report(folder: str | Path, to: str | Path | None = None) -> Path:
     return write_report(views, Path(to) if to else Path(folder) / "report.html", tables[0].record.recipe)
 
 
-def figures(folder: str | Path, to: str | Path, classes: Sequence[str] = ()) -> list[Path]:
+def cluster_figures(folder: str | Path, to: str | Path, classes: Sequence[str] = ()) -> list[Path]:
     """Draw the clusters of a run: for each class a map and a contact sheet, as PNG and SVG.
 
     Args:
@@ -220,12 +220,15 @@ def _image_reader(table: Table) -> Callable[[Rows], list[bytes | None]]:
 
 
 def verify(folder: str | Path, full: bool = False) -> Verification:
-    """Check a release: checksums, schema, counts, card, Croissant.
+    """Check a release: checksums, schema, counts, card, Croissant, and what its layout checks.
+
+    If the layout that the release names is not installed, its own checks are skipped.
 
     Args:
         folder: of the release.
         full: check the bytes of every image, not of a sample.
     """
-    from poolwright.release.checks.check import verify as _verify
+    from poolwright.registry import layout_class
+    from poolwright.release.verify import verify as _verify
 
-    return _verify(Path(folder), full)
+    return _verify(folder, layout_class, full)

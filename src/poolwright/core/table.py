@@ -70,11 +70,28 @@ class VectorRecord(_Record):
     weights: str = ""
 
 
+class Limit(_Record):
+    """A value that a step compared a numeric column with.
+
+    Attributes:
+        column: the column.
+        value: in the unit of the column.
+        words: its label in charts: 'top ≥ 0.2731'.
+    """
+
+    column: str
+    value: float
+    words: str
+
+
 class StepRecord(_Record):
     """One step as it ran.
 
     Attributes:
         state: digest of `states/<state_name>.json`.
+        state_kind: name of the form of the state, where reports or cards draw it.
+        limits: the values that it compared numeric columns with.
+        labelled_by: who gave or confirmed classes in it: 'model', 'people' or ''.
         vectors: the vector columns it read.
         released: whether the state came with a release, rather than being learned on these rows.
     """
@@ -89,6 +106,9 @@ class StepRecord(_Record):
     learned: str
     vectors: tuple[VectorRecord, ...] = ()
     released: bool = False
+    state_kind: str = ""
+    limits: tuple[Limit, ...] = ()
+    labelled_by: str = ""
 
 
 class ReasonRecord(_Record):
@@ -158,6 +178,13 @@ class TableRecord(_Record):
     funnel: tuple[FunnelRow, ...]
     parts: tuple[OutputPart, ...]
     tallies: dict[str, tuple[int, ...]] = {}
+
+    def limits(self) -> dict[str, list[Limit]]:
+        """The values that steps compared numeric columns with, by column."""
+        found: dict[str, list[Limit]] = {}
+        for limit in (limit for step in self.steps for limit in step.limits):
+            found.setdefault(limit.column, []).append(limit)
+        return found
 
     @property
     def rows_dropped(self) -> int:

@@ -6,11 +6,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from time import perf_counter
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from poolwright.core.errors import CountError, PoolwrightError
+from poolwright.core.runtime.progress import Listener, TableProgress
 from poolwright.fetch.fetcher import Fetcher, run_async
 from poolwright.fetch.folder import FetchFolder
 from poolwright.fetch.http.network import Resolve, SystemResolver, import_httpcore, proxy_url
@@ -36,6 +38,19 @@ class FetchProgress:
 
 
 Told = Callable[[FetchProgress], None]
+
+
+def fetch_teller(name: str, listener: Listener) -> Told:
+    """Reports how far a fetch is to the listener of a run."""
+    begun = perf_counter()
+
+    def tell(found: FetchProgress) -> None:
+        progress = TableProgress(name, "fetch", max(found.shards_total or 0, found.shards), found.shards)
+        progress.rows, progress.kept, progress.dropped = found.rows, found.succeeded, dict(found.failed)
+        progress.seconds = perf_counter() - begun
+        listener.progress(progress)
+
+    return tell
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 .fetch/identity.json   the input and the layout: another input is refused, so that nothing is mixed
 .fetch/00000.json      a done-mark: every row of the shard has an outcome, and the files are as it says
 .fetch/00000.jsonl     the journal of a shard that is begun
+.fetch/tool.jsonl      version and arguments of img2dataset, a line per run, if that fetched
 """
 
 from __future__ import annotations

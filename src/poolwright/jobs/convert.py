@@ -25,6 +25,7 @@ from poolwright.core.columns import ROW_ERROR
 from poolwright.core.errors import BadPart, ChangedError, InputError, PoolwrightError, RecipeError
 from poolwright.core.files import remove_partials, write_atomically, write_text
 from poolwright.core.pool import Part, Pool
+from poolwright.core.runtime.progress import Listener, TableProgress
 from poolwright.jobs.convert_units import (
     REJECTED,
     SUFFIX,
@@ -43,7 +44,6 @@ from poolwright.run.engine.local import LocalEngine, wait_for_interrupted_units
 from poolwright.run.identity import portable
 from poolwright.run.inputs import CACHE, Inputs
 from poolwright.run.lock import run_lock
-from poolwright.run.progress import Listener, TableProgress
 from poolwright.run.source import local, path_of
 from poolwright.run.write import parquet_options, regroup
 

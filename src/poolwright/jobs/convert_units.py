@@ -17,8 +17,8 @@ from poolwright.core.columns import ROW_ERROR, UID
 from poolwright.core.files import write_atomically, write_text
 from poolwright.core.pool import Part, Pool
 from poolwright.core.rows import Rows
+from poolwright.core.runtime.progress import Listener, TableProgress
 from poolwright.run.batches import BATCH_ROWS
-from poolwright.run.progress import Listener, TableProgress
 from poolwright.run.write import parquet_options, regroup
 
 FILE_ROWS = 1_000_000

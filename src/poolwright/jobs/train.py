@@ -15,6 +15,7 @@ from poolwright.core.encoder import EncoderSpec
 from poolwright.core.errors import ChangedError, MissingExtra
 from poolwright.core.files import remove, remove_partials, write_text
 from poolwright.core.images.image import Limits
+from poolwright.core.runtime.progress import Listener, TableProgress
 from poolwright.jobs.training_images import PACKED, list_pictures
 from poolwright.models.encoders.networks import mmd_vae, moco
 from poolwright.models.encoders.networks.mmd_vae import MANIFEST
@@ -23,7 +24,6 @@ from poolwright.models.encoders.prepare import Preparation
 from poolwright.models.encoders.vectors import identity_digest
 from poolwright.report.training import Alike, write_training_report
 from poolwright.run.lock import run_lock
-from poolwright.run.progress import Listener, TableProgress
 from poolwright.run.source import Source
 from poolwright.train.loop import CHECKPOINT, SAVE_SECONDS, Images, Progress, Views, device_for, reproducible, train
 from poolwright.train.mmd_vae import MmdVaeTask

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow.compute as pc
 
-from poolwright.core.columns import ATTRIBUTE, CLASS_INDEX, FREQUENCY, LONG_TAIL, UID
+from poolwright.core.columns import ATTRIBUTE, CLASS_INDEX, UID
 from poolwright.core.measured import Matrix, Measured
+from poolwright.core.rows import Rows
 from poolwright.core.runtime.cores import cores
 from poolwright.core.table import Table
 from poolwright.core.wording import rows as in_rows
@@ -21,7 +23,7 @@ from poolwright.kernels.classifiers.linear_probe import LinearProbe, fit_linear_
 from poolwright.kernels.selection.hashing import hash64, hash_key
 from poolwright.measure.probe_rows import Numbers, error, read_vectors, unit, usable
 from poolwright.recipe.figures import Figure
-from poolwright.reference.glt_sets import GROUPS, TITLES, set_mask
+from poolwright.reference.glt_sets import COLUMNS, FREQUENCY, GROUPS, TITLES
 
 PROTOCOLS = {
     "class-wise LT": ("Train-GLT", "Test-CBL"),
@@ -109,11 +111,11 @@ def _read(figure: Figure, table: Table) -> _Rows:
     key = hash_key(table.record.seed, "long_tail")
     hashes, columns = [], []
     masks: dict[str, list[Mask]] = {name: [] for name in _SETS}
-    for rows in table.batches([UID, *LONG_TAIL]):
+    for rows in table.batches([UID, *COLUMNS]):
         hashes.append(hash64(rows.table.column(UID), key))
         columns.append([rows.numbers(name).astype(np.int64) for name in (CLASS_INDEX, FREQUENCY, ATTRIBUTE)])
         for name, parts in masks.items():
-            parts.append(set_mask(rows, name))
+            parts.append(_in_set(rows, name))
     order = np.concatenate(hashes)
     places = {}
     for name, parts in masks.items():
@@ -121,6 +123,11 @@ def _read(figure: Figure, table: Table) -> _Rows:
         places[name] = rows_of[np.argsort(order[rows_of], kind="stable")[: figure.rows]]
     classes, group, attribute = (np.concatenate(of) for of in zip(*columns, strict=True))
     return _Rows(classes, group, attribute, places)
+
+
+def _in_set(rows: Rows, title: str) -> Mask:
+    column, value = TITLES[title]
+    return np.asarray(pc.fill_null(pc.equal(rows.table.column(column), value), False).to_numpy())
 
 
 def _check(figure: Figure, places: dict[str, Numbers]) -> None:

@@ -54,6 +54,15 @@ class Arrays(Pool):
     """
 
     kind: ClassVar[str] = "arrays"
+    example: ClassVar[str] = """\
+imagenet:
+  read: arrays
+  path: data/imagenet.npz
+  columns:
+    clip: {array: train_emb, model: OpenAI ViT-B/32}
+    label_index: train_label
+  lookup:
+    label: {values: class_names, by: train_label}"""
 
     path: Places = Field(description=".npz or .npy file, glob, folder, fsspec URL, or a list of these")
     columns: Annotated[dict[str, ArrayColumn], BeforeValidator(_as_columns)] = Field(

@@ -54,6 +54,7 @@ class ClipRetrieval(Pool):
     """
 
     kind: ClassVar[str] = "clip_retrieval"
+    example: ClassVar[str] = "photos: {read: clip_retrieval, path: data/embeddings, model: ViT-B-32/openai}"
 
     path: Place = Field(description="the output folder, or fsspec URL of it; it holds img_emb/ and metadata/")
     model: str | None = Field(

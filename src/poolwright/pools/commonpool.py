@@ -59,6 +59,7 @@ class CommonPool(Pool):
     """
 
     kind: ClassVar[str] = "commonpool"
+    example: ClassVar[str] = "pool: {read: commonpool, path: data/commonpool, vectors: [l14_img]}"
 
     path: Places = Field(
         description="folder (all .parquet files in it, at any depth), glob, .parquet file, fsspec URL, or a list of "

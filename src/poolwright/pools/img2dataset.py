@@ -62,6 +62,7 @@ class Img2dataset(Pool):
     """
 
     kind: ClassVar[str] = "img2dataset"
+    example: ClassVar[str] = "downloaded: {read: img2dataset, path: data/shards, keep: [url, text, sha256, image]}"
 
     path: Places = Field(
         description="output folder (all shards in it, at any depth), glob of .parquet or .tar files, fsspec URL, or a "

@@ -43,6 +43,13 @@ class TablePool(Pool):
     """
 
     kind: ClassVar[str] = "table"
+    example: ClassVar[str] = """\
+commonpool:
+  read: table
+  path: data/*.parquet
+  columns: {width: original_width, height: original_height}
+  vectors:
+    clip: {file: "{stem}.npz", key: l14_img, model: OpenAI ViT-L/14}"""
 
     path: Places = Field(
         description="file, glob, folder (all files of the one format in it, at any depth), fsspec URL, or a list of "

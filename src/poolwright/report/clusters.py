@@ -23,7 +23,7 @@ from poolwright.report.sheets import Budget, Card, fetch, sheets_of
 from poolwright.report.view import TableView
 
 CLASSES, CLUSTERS, PER_SIDE = 4, 10, 4
-VERB, GROUPS = "cluster", "groups"
+KIND, GROUPS = "clusters", "groups"
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def class_names(table: Table) -> list[str]:
 def clustering(table: Table) -> StepRecord | None:
     """The last step of a table that clusters and whose columns are all still there."""
     names = set(table.schema.names)
-    steps = [step for step in table.record.steps if step.verb == VERB and step.gives]
+    steps = [step for step in table.record.steps if step.state_kind == KIND and step.gives]
     steps = [step for step in steps if {*step.gives, *_group_columns(step)} <= names]
     return steps[-1] if steps else None
 

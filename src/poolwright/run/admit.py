@@ -15,7 +15,7 @@ from poolwright.core.state import State
 from poolwright.core.table import LEDGER_SCHEMA
 from poolwright.kernels.selection.hashing import hash64
 from poolwright.run.batches import Flow
-from poolwright.run.progress import Phase
+from poolwright.run.phase import Phase
 
 _HASH_KEY = 0x706F6F6C  # any fixed key: these hashes only find candidates
 _HASHES_AT_ONCE = 200_000_000

@@ -12,7 +12,7 @@ from poolwright.core.columns import UID
 from poolwright.core.errors import PoolwrightError
 from poolwright.core.rows import Rows
 from poolwright.run.batches import Flow
-from poolwright.run.progress import Phase
+from poolwright.run.phase import Phase
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -14,14 +14,15 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from poolwright.annotation.exchange.worklist import late
-from poolwright.annotation.verify_step import Verify
 from poolwright.core.columns import IMAGE
 from poolwright.core.documents import FOLDER as DOCUMENTS
 from poolwright.core.errors import BadPart, TooManyBad
 from poolwright.core.files import digest_file, remove, remove_partials, write_text
 from poolwright.core.frame import Context, open_no_table
+from poolwright.core.roles import AnnotationStep
+from poolwright.core.runtime.progress import Listener, TableProgress
 from poolwright.core.state import State
+from poolwright.core.step import Step
 from poolwright.core.table import RECORD, TABLE_FORMAT, TIMINGS, InputFile, Table, TableRecord
 from poolwright.kernels.selection.hashing import hash_key
 from poolwright.models.encoders.load import load_encoder
@@ -30,9 +31,9 @@ from poolwright.run.admit import admit
 from poolwright.run.batches import ADMIT, BATCH_ROWS, Flow, keep_fitted, stage_folder
 from poolwright.run.engine.engine import Engine
 from poolwright.run.fit_frame import RunFrame
-from poolwright.run.identity import IDENTITY, claim, identity_digest, portable
+from poolwright.run.identity import IDENTITY, claim, identity_digest, packages, portable
+from poolwright.run.phase import Phase
 from poolwright.run.plan import StepPlan, TablePlan
-from poolwright.run.progress import Listener, Phase, TableProgress
 from poolwright.run.record import check_bad, check_counts, make_record, timings_text
 from poolwright.run.source import units_of
 from poolwright.run.write import UnitResult, WriteStage, WriteUnit, done_units
@@ -97,7 +98,7 @@ class TableRun:
         if (self.folder / RECORD).exists():
             remove(self.folder / "work")  # left there by a kill between the record and its removal
             table = Table(self.folder)
-            self._tell_late_verdicts(table)
+            self._note_unread_answers(table)
             self.listener.table_done(table.record, fresh=False)
             return table
         while True:
@@ -144,6 +145,8 @@ class TableRun:
             ],
             "models": dict(self.weights),
         }
+        if used := packages(self.plan, self.weights):
+            identity["packages"] = used
         if not self.full_ledger:
             identity["ledger"] = "counts"
         if self.learned:
@@ -155,23 +158,23 @@ class TableRun:
             identity["tables"] = records
         return {name: portable(value, self.recipe_folder) for name, value in identity.items()}
 
-    def _tell_late_verdicts(self, table: Table) -> None:
-        """A finished table is not looked at again: say so where people answered since."""
+    def _note_unread_answers(self, table: Table) -> None:
+        """A finished table is not made again: say so if people answered since."""
         for plan in self.plan.steps:
-            if isinstance(plan.step, Verify) and plan.index not in self.learned:
-                found = late(self._desk(plan), plan.step.answer_files, table.state(plan.index).values["files"])
+            if isinstance(plan.step, AnnotationStep) and plan.index not in self.learned:
+                found = plan.step.unread(table.state(plan.index), self._worklist(plan))
                 if found:
                     self.listener.note(
                         f"{table.name}: finished with the verdicts that were there; not looked at: {', '.join(found)}. "
                         f"To use them, start it over with: --fresh {table.name}"
                     )
 
-    def _desk(self, plan: StepPlan) -> Path:
-        return desk_of(self.folder, self._same_verb(plan))
+    def _worklist(self, plan: StepPlan) -> Path:
+        return worklist_of(self.folder, self._number(plan))
 
-    def _same_verb(self, plan: StepPlan) -> int:
-        """How many steps of the same verb come before it."""
-        return sum(other.step.verb == plan.step.verb for other in self.plan.steps[: plan.index])
+    def _number(self, plan: StepPlan) -> int:
+        numbers = dict(enumerate(number for number, _ in numbered_by_verb([one.step for one in self.plan.steps])))
+        return numbers[plan.index]
 
     def _flow(self) -> Flow:
         reads_images = any(IMAGE in plan.reads for plan in self.plan.steps)
@@ -197,9 +200,9 @@ class TableRun:
             State.copy(learned.folder, learned.name, states, plan.name)
 
     def _fit(self, flow: Flow, plan: StepPlan, phase: Phase) -> State:
-        use = (plan.step.verb, str(self._same_verb(plan)))
+        use = (plan.step.verb, str(self._number(plan)))
         key, shared_key = (hash_key(self.seed, table, *use) for table in (self.plan.name, ""))
-        context = Context(key, load_encoder, shared_key, self.open_table, self._desk(plan), self.folder / DOCUMENTS)
+        context = Context(key, load_encoder, shared_key, self.open_table, self._worklist(plan), self.folder / DOCUMENTS)
         return plan.step.fit(RunFrame(flow, plan.index, phase), context)
 
     def _make_stage(self, flow: Flow, stage: int) -> None:
@@ -286,6 +289,7 @@ class TableRun:
             input_files=self.inputs,
             quarantined=self._quarantined(),
             released=self.learned.keys(),
+            packages=packages(self.plan, self.weights),
         )
 
 
@@ -294,8 +298,16 @@ def note_pace(folder: Path, name: str, pace: Mapping[str, Any]) -> None:
     write_text(folder / FITS / f"{name}.json", json.dumps(pace))
 
 
-def desk_of(folder: Path, number: int = 0) -> Path:
-    """Where what people are asked about a table lies, and what they answer: beside the tables of its run.
+def numbered_by_verb(steps: Sequence[Step]) -> Iterator[tuple[int, Step]]:
+    """Each step with the number of steps of the same verb that come before it."""
+    seen: Counter[str] = Counter()
+    for step in steps:
+        yield seen[step.verb], step
+        seen[step.verb] += 1
+
+
+def worklist_of(folder: Path, number: int = 0) -> Path:
+    """The folder of what people are asked about a table, and of what they answer, next to the tables of its run.
 
     Args:
         number: how many steps of the same verb come before the one that asks.

@@ -26,7 +26,7 @@ from poolwright.studio.pictures import MOST_CACHED, reduced
 
 if TYPE_CHECKING:
     from poolwright.studio.access import Access
-    from poolwright.studio.verifying.desks import Desks
+    from poolwright.studio.verifying.open_queues import OpenQueues
 
 
 MOST_LISTED = 50_000_000
@@ -238,11 +238,11 @@ class Studio:
     Attributes:
         opened: the run.
         access: who may come in.
-        desks: where people give verdicts.
+        queues: where people give verdicts.
         nav: (path, words) of the pages in the bar at the top.
     """
 
     opened: OpenedRun
     access: Access
-    desks: Desks
+    queues: OpenQueues
     nav: Sequence[tuple[str, str]]

@@ -214,6 +214,34 @@ def test_a_filter_is_a_step(name: str, world: World, view: View, tmp_path: Path)
     assert sorted(made.read(["uid"])["uid"].to_pylist()) == sorted(wanted["uid"].to_pylist())
 
 
+@pytest.mark.parametrize(
+    "clause",
+    [
+        *(
+            Between("similarity", low, high)
+            for low, high in [(0.3, None), (None, 0.7), (0.1234567891234, 0.3000000119)]
+        ),
+        *(Between("score", low) for low in (0.42, -0.07, 1e-9, 0.30000000000000004, 1e-300)),
+        *(Between("half", low) for low in (0.54, 0.5402)),
+        *(Between("width", low) for low in (1000, 1000.5)),
+        Between("taken_at", 10**15 + 1, 10**15 + 10**13 + 7),
+        *(Contains(words, ("text", "continent")) for words in ("nr. 1", "NR", "N.*", "ſ", "S", "ü", "(", "\\", "'")),
+        Among("kind", ("k1", None)),
+    ],
+)
+def test_a_clause_is_its_expression(clause: Among | Between | Contains, view: View) -> None:
+    expression = clause.sql(view)
+    assert expression is not None
+    assert view.rows_of(Filter((clause,))).tolist() == view.rows_of(Filter((Where(expression),))).tolist()
+
+
+@pytest.mark.parametrize("name", ["similarity", "half"])
+def test_a_bound_has_the_precision_of_its_column(name: str, view: View) -> None:
+    value = view.column(name).take([7]).to_numpy()[0]
+    found = view.rows_of(Filter((Between(name, float(str(value)), float(str(value))),)))
+    assert found[7]
+
+
 def test_rows_are_read_with_all_their_values(world: World, view: View) -> None:
     for position in (0, view.kept - 1, view.kept, view.rows - 1):
         values, wanted = values_of(view, position), world.rows.slice(position, 1).to_pylist()[0]

@@ -50,13 +50,21 @@ class GeoYFCC(Pool):
     """
 
     kind: ClassVar[str] = "geoyfcc"
+    example: ClassVar[str] = """\
+geoyfcc:
+  read: geoyfcc
+  path: data/GeoYFCC.parquet # made by `poolwright convert geoyfcc GeoYFCC.pkl data/GeoYFCC.parquet`
+  images: data/images
+  image_path: "{photo_id}.jpg\""""
 
     path: Places = Field(
         description="the pickle, which may be packed (gz, bz2, xz, tar, zip), or Parquet made of it: file, glob, "
         "folder or a list of these"
     )
     images: Place | None = Field(default=None, description="folder or URL that 'image_path' is relative to")
-    image_path: ImagePath | None = None
+    image_path: ImagePath | None = Field(
+        default=None, description="image file of a row below 'images', such as '{photo_id}.jpg'; names columns"
+    )
 
     _plan: Once[_Plan] = PrivateAttr(default_factory=lambda: Once(travels=True))
     _files: Once[list[str]] = PrivateAttr(default_factory=Once)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from poolwright.core.columns import LATITUDE, LONGITUDE
+from poolwright.core.columns import LATITUDE, LONGITUDE, meaning_of
 from poolwright.core.rows import Rows
 from poolwright.core.table import Table
 from poolwright.report.charts.tally import (
@@ -57,6 +57,7 @@ class Distributions:
         months: rows by months since January 1970, by column.
         pairs: rows of two group columns at once, by their names.
         places: rows on the globe.
+        meanings: what each column holds, in words.
     """
 
     chosen: Chosen = field(default_factory=Chosen)
@@ -67,6 +68,7 @@ class Distributions:
     months: Mapping[str, list[tuple[int, int]]] = field(default_factory=dict)
     pairs: Mapping[tuple[str, str], PairTally] = field(default_factory=dict)
     places: PlaceTally | None = None
+    meanings: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_distributions(table: Table, bins_of: Callable[[str, Bins], Bins] | None = None) -> Distributions:
@@ -89,6 +91,7 @@ def read_distributions(table: Table, bins_of: Callable[[str, Bins], Bins] | None
         second.add(rows)
     return Distributions(
         chosen=chosen,
+        meanings={name: meaning_of(table.schema.field(name)) for name in chosen.names},
         values=values,
         nulls={name: tally.nulls for name, tally in first.groups.items()}
         | {name: tally.nulls for name, tally in first.times.items()},

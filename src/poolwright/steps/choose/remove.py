@@ -42,6 +42,7 @@ class Remove(Step):
 
     verb: ClassVar[str] = "remove"
     kind: ClassVar[Kind] = "choose"
+    example: ClassVar[str] = "remove: {ids: [b-17, b-23], by: uid}"
     reasons: ClassVar[tuple[Reason, ...]] = (Reason("removed", "on the list of rows to remove"),)
 
     ids: Annotated[tuple[str, ...], BeforeValidator(_as_texts)] | None = Field(

@@ -17,6 +17,7 @@ from poolwright.core.rows import Rows
 from poolwright.core.runtime.cached import once
 from poolwright.core.state import State
 from poolwright.core.step import Kind, Outcome, Reason, Step
+from poolwright.core.table import Limit
 from poolwright.core.wording import groups as in_groups
 from poolwright.core.wording import number
 from poolwright.core.wording import rows as in_rows
@@ -41,6 +42,7 @@ class Top(Step):
 
     verb: ClassVar[str] = "top"
     kind: ClassVar[Kind] = "choose"
+    example: ClassVar[str] = "top: {by: similarity, n: 1_000_000}"
     fits_rows: ClassVar[bool] = True
     reasons: ClassVar[tuple[Reason, ...]] = (NO_GROUP, NO_VALUE, Reason("not_top", "not among the best"))
 
@@ -116,6 +118,14 @@ class Top(Step):
             return best
         tie = "" if group["rank"] == ALL else ", ties by hash"
         return f"kept {self.by} {'<=' if self.lowest else '>='} {number(group['value'])}{tie} ({best})"
+
+    def limits(self, state: State) -> list[Limit]:
+        """The one threshold, if rows are not ranked by group."""
+        values = state.tables[GROUPS].column("value").to_pylist() if not self.group else []
+        if len(values) != 1 or not isinstance(values[0], int | float):
+            return []
+        sign = "≤" if self.lowest else "≥"
+        return [Limit(column=self.by, value=float(values[0]), words=f"top {sign} {number(values[0])}")]
 
     def learned(self, state: State) -> str:
         table = state.tables[GROUPS]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar
 
@@ -14,6 +15,7 @@ from poolwright.core.errors import StepError
 from poolwright.core.rows import Rows
 from poolwright.core.state import State
 from poolwright.core.step import Kind, Outcome, Reason, Step
+from poolwright.core.table import Limit
 from poolwright.core.wording import number
 from poolwright.expressions.expression import Expression, parse
 
@@ -21,6 +23,10 @@ from poolwright.expressions.expression import Expression, parse
 def _checked(text: str) -> str:
     parse(text)
     return text
+
+
+_COMPARED = re.compile(r"\s*(\w+)\s*(>=|<=|>|<)\s*([-+]?\d[\d_]*(?:\.\d+)?(?:[eE][-+]?\d+)?)\s*")
+_SIGNS = {">=": "≥", "<=": "≤", ">": ">", "<": "<"}
 
 
 class Where(Step):
@@ -32,6 +38,7 @@ class Where(Step):
 
     verb: ClassVar[str] = "where"
     kind: ClassVar[Kind] = "choose"
+    example: ClassVar[str] = "where: width >= 120 and height >= 120 and taken_at <= uploaded_at"
     shorthand: ClassVar[str | None] = "expression"
     reasons: ClassVar[tuple[Reason, ...]] = (Reason("not_true", "the expression is not true"),)
 
@@ -58,6 +65,17 @@ class Where(Step):
     def explain(self, row: Mapping[str, Any], state: State) -> str:
         values = ", ".join(f"{name} = {number(row.get(name))}" for name in self.needs())
         return f"{values}; wanted: {self.expression}"
+
+    def limits(self, state: State) -> list[Limit]:
+        """Of comparisons with a number that are joined by `and`."""
+        if re.search(r"\b(or|not|case)\b", self.expression, flags=re.IGNORECASE):
+            return []
+        clauses = re.split(r"\band\b", self.expression, flags=re.IGNORECASE)
+        compared = [found.groups() for clause in clauses if (found := _COMPARED.fullmatch(clause))]
+        return [
+            Limit(column=column, value=float(value), words=f"where {_SIGNS[sign]} {value}")
+            for column, sign, value in compared
+        ]
 
     def learned(self, state: State) -> str:
         return self.expression

@@ -54,6 +54,7 @@ class Bucket(Step):
 
     verb: ClassVar[str] = "bucket"
     kind: ClassVar[Kind] = "describe"
+    example: ClassVar[str] = "bucket: {by: uploaded_at, n: 11, latest: 2014-05-01}"
     fits_rows: ClassVar[bool] = True
     reasons: ClassVar[tuple[Reason, ...]] = (
         Reason("no_time", "no value to bucket by"),

@@ -21,6 +21,7 @@ from poolwright.core.step import Kind, Outcome, Reason, Step
 from poolwright.core.table import DECISIONS, Table
 from poolwright.kernels.classifiers.parameters import KINDS
 from poolwright.kernels.classifiers.predict import Prepared, decide, prepare
+from poolwright.models.classifiers.comparison_text import KIND
 from poolwright.models.classifiers.examples import TRAIN, Examples, feature_matrix, joined
 from poolwright.models.classifiers.options import Options
 from poolwright.models.classifiers.thresholds import Target
@@ -70,6 +71,10 @@ class Classify(Step):
 
     verb: ClassVar[str] = "classify"
     kind: ClassVar[Kind] = "describe"
+    example: ClassVar[str] = (
+        "classify: {with: clip, examples: labelled, positive: map, threshold: {precision: 95%}, keep: true}"
+    )
+    state_kind: ClassVar[str] = KIND
     reasons: ClassVar[tuple[Reason, ...]] = (NO_VECTOR, Reason("not_wanted", "it is not of a wanted class"))
 
     with_: str = Field(alias="with", description="column with the vectors")

@@ -88,6 +88,8 @@ class Cluster(Step):
 
     verb: ClassVar[str] = "cluster"
     kind: ClassVar[Kind] = "describe"
+    example: ClassVar[str] = "cluster: {of: clip, group: label, k: 6, merge: 2}"
+    state_kind: ClassVar[str] = "clusters"
     fits_rows: ClassVar[bool] = True
     costly: ClassVar[bool] = True
     reasons: ClassVar[tuple[Reason, ...]] = (

@@ -49,6 +49,10 @@ class Label(Step):
 
     verb: ClassVar[str] = "label"
     kind: ClassVar[Kind] = "describe"
+    example: ClassVar[str] = (
+        'label: {with: clip, vocabulary: [cat, dog, house], template: "a photo of a {}.", model: clip}'
+    )
+    labelled_by: ClassVar[Literal["", "model", "people"]] = "model"
     reasons: ClassVar[tuple[Reason, ...]] = (NO_VECTOR,)
     costly: ClassVar[bool] = True
 

@@ -80,6 +80,7 @@ class NearDuplicates(Step):
 
     verb: ClassVar[str] = "near_duplicates"
     kind: ClassVar[Kind] = "describe"
+    example: ClassVar[str] = "near_duplicates: {same: [author, taken_at], within: 1 minute, vectors: clip, above: 0.95}"
     fits_rows: ClassVar[bool] = True
     reasons: ClassVar[tuple[Reason, ...]] = (Reason("near_duplicate", "a near-duplicate of it is kept"),)
 

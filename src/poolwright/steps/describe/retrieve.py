@@ -69,6 +69,10 @@ class Retrieve(Step):
 
     verb: ClassVar[str] = "retrieve"
     kind: ClassVar[Kind] = "choose"
+    example: ClassVar[str] = (
+        'retrieve: {with: clip, prompts: [bus, camera, "wedding, engagement ring"], prefix: "a photo of a ", '
+        "model: clip, bucket: bucket, query: 16_000, n: 600, background: 10%}"
+    )
     fits_rows: ClassVar[bool] = True
     costly: ClassVar[bool] = True
     reasons: ClassVar[tuple[Reason, ...]] = (

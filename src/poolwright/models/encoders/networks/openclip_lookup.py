@@ -14,7 +14,7 @@ from typing import Any
 from poolwright.core.encoder import EncoderSpec
 from poolwright.core.errors import MissingExtra, RecipeError, did_you_mean
 from poolwright.models.encoders.prepare import Preparation
-from poolwright.models.encoders.spec import is_weight_file
+from poolwright.models.encoders.weight_files import is_weight_file
 
 # open_clip's constants OPENAI_DATASET_MEAN and _STD, which its models use where they do not say otherwise.
 MEAN = (0.48145466, 0.4578275, 0.40821073)

@@ -15,8 +15,8 @@ from poolwright.core.runtime.threads import import_torch
 from poolwright.models.encoders.networks.checkpoint import Tensors, read_checkpoint, tensors_digest, tensors_of
 from poolwright.models.encoders.networks.network import NetworkEncoder, import_library
 from poolwright.models.encoders.prepare import Preparation, ResizeMode
-from poolwright.models.encoders.spec import is_weight_file
 from poolwright.models.encoders.vectors import Peek, file_digest, identity_digest
+from poolwright.models.encoders.weight_files import is_weight_file
 
 _MODES: dict[str, ResizeMode] = {"center": "shortest", "squash": "squash"}
 _HEADS = ("fc", "head", "head_dist", "classifier")

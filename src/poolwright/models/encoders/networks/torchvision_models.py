@@ -17,8 +17,8 @@ from poolwright.core.runtime.threads import import_torch
 from poolwright.models.encoders.networks.checkpoint import load_strictly, read_checkpoint, tensors_of
 from poolwright.models.encoders.networks.network import NetworkEncoder, import_library, resized
 from poolwright.models.encoders.prepare import Interpolation, Preparation
-from poolwright.models.encoders.spec import is_weight_file
 from poolwright.models.encoders.vectors import Peek, file_digest, identity_digest
+from poolwright.models.encoders.weight_files import is_weight_file
 
 _HEADS = ("fc", "classifier", "heads", "head")
 """Where torchvision's classification models have their last linear layer."""
