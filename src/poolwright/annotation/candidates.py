@@ -15,7 +15,7 @@ from poolwright.core.columns import IMAGE_PATH, TEXT, UID, URL
 from poolwright.core.frame import Frame
 from poolwright.core.rows import Rows
 from poolwright.kernels.selection.groups import lacks_value
-from poolwright.kernels.selection.ranks import ALL, Order, hash_ranks
+from poolwright.kernels.selection.ranks import ALL, Ranking, hash_ranks
 
 SHOWN = (URL, IMAGE_PATH, TEXT)
 """Columns that are shown to people, where they are there."""
@@ -124,7 +124,7 @@ class _Add:
         rows = rows.filter(~is_one_of(rows.column(self.group[0]), self.unasked)) if self.unasked else rows
         keys = np.zeros(len(rows), np.int64)
         if self.by:
-            ranked, valid = Order(self.by, False, self.key).keys(rows)
+            ranked, valid = Ranking(self.by, False, self.key).keys(rows)
             keys = np.where(valid, ranked, ALL)
         columns = {UID: rows.column(UID), **{f"group.{at}": rows.column(name) for at, name in enumerate(self.group)}}
         columns |= {name: rows.column(name) for name in self.shown}

@@ -39,7 +39,7 @@ from poolwright.core.runtime.cached import once
 from poolwright.core.state import State
 from poolwright.core.step import Kind, Outcome, Reason
 from poolwright.kernels.selection.groups import check_groupable, lacks_value
-from poolwright.kernels.selection.lookup import Lookup
+from poolwright.kernels.selection.lookup import ValueIndex
 from poolwright.kernels.selection.ranks import check_orderable
 
 ROWS = "rows"
@@ -307,5 +307,5 @@ class Verify(AnnotationStep):
         return learned(state.values)
 
 
-def _lookup_of(table: pa.Table) -> Lookup:
-    return Lookup(one_array(table.column(UID)))
+def _lookup_of(table: pa.Table) -> ValueIndex:
+    return ValueIndex(one_array(table.column(UID)))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from poolwright.fetch.options import FetchOptions
     from poolwright.fetch.recovery import Recovery
     from poolwright.jobs.convert import Converted
-    from poolwright.jobs.train import Trained
+    from poolwright.jobs.train import TrainedEncoder
 
 
 def convert(
@@ -189,7 +189,7 @@ def train_encoder(
     pool_sets: Sequence[str] = (),
     fresh: bool = False,
     listener: Listener | None = None,
-) -> Trained:
+) -> TrainedEncoder:
     """Train an encoder on the images of pools. The same call again continues, or finds that all is done.
 
     However often it is stopped, it ends with the weights of a training that was not, bit by bit, on the same machine

@@ -32,7 +32,7 @@ _SETTINGS = {
 """Settings in the order in which they are made; `lock_configuration` is the last."""
 
 
-class Session:
+class ExpressionSession:
     """A cursor, used by one thread at a time.
 
     Attributes:
@@ -53,15 +53,15 @@ class _Sessions:
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.free: list[Session] = []
+        self.free: list[ExpressionSession] = []
         self.database: Any = None
 
-    def taken(self) -> Session:
+    def taken(self) -> ExpressionSession:
         with self.lock:
             if self.free:
                 return self.free.pop()
             self.database = self.database or _opened()
-            return Session(self.database.cursor())
+            return ExpressionSession(self.database.cursor())
 
 
 def _opened() -> Any:
@@ -81,7 +81,7 @@ _INHERITED: list[_Sessions] = []
 
 
 @contextmanager
-def session() -> Iterator[Session]:
+def session() -> Iterator[ExpressionSession]:
     """A session that nobody else uses meanwhile."""
     sessions = _SESSIONS
     taken = sessions.taken()

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from poolwright.core.errors import StepError
 from poolwright.core.rows import one_array
-from poolwright.expressions.connection import Session, session
+from poolwright.expressions.connection import ExpressionSession, session
 
 _CASTS = {
     "hugeint": "BIGINT",  # such as the sum of a list of integers
@@ -92,7 +92,7 @@ def _only_rows(rows: int) -> dict[str, pa.Array]:
     return {"row": pa.nulls(rows, pa.bool_())}
 
 
-def _projection(taken: Session, sql: str, schema: pa.Schema) -> _Projection:
+def _projection(taken: ExpressionSession, sql: str, schema: pa.Schema) -> _Projection:
     """The session's projection, of the last ones or new."""
     projections = taken.kept
     found: _Projection = projections.pop((sql, schema), None) or _bound(taken, sql, schema)
@@ -102,7 +102,7 @@ def _projection(taken: Session, sql: str, schema: pa.Schema) -> _Projection:
     return found
 
 
-def _bound(taken: Session, sql: str, schema: pa.Schema) -> _Projection:
+def _bound(taken: ExpressionSession, sql: str, schema: pa.Schema) -> _Projection:
     batches = _Batches(schema)
     relation = taken.cursor.from_arrow(batches).project(f"({sql}\n) AS value")
     (dtype,) = relation.types

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from poolwright.core.errors import PoolwrightError, RecipeError
 from poolwright.core.files import write_atomically
+from poolwright.core.parquet import parquet_writer
 from poolwright.fetch.fetch import Fetched, SourceLike
 from poolwright.fetch.folder import WORK, FetchFolder
 from poolwright.fetch.img2dataset.launcher import TOOL, Launcher, find_launcher
@@ -25,7 +26,7 @@ from poolwright.fetch.options import FetchOptions
 from poolwright.fetch.outcome import SUCCESS
 from poolwright.fetch.records import CAPTION, EXPECTED, URL
 from poolwright.fetch.repeats import repeated
-from poolwright.fetch.sources import Source, open_source
+from poolwright.fetch.sources import FetchSource, open_source
 
 OWN_ONLY = (
     "columns", "check", "per_host", "host_delay", "host_failures", "total", "max_bytes", "redirects", "backoff",
@@ -91,7 +92,7 @@ def refuse_own_options(options: FetchOptions) -> None:
         raise RecipeError("img2dataset takes only a token as user_agent, such as 'mybot'")
 
 
-def write_rows(source: Source, path: Path) -> int:
+def write_rows(source: FetchSource, path: Path) -> int:
     """Write the rows of a source to one Parquet file with the columns url, caption, sha256 and the carried ones."""
     names = [_renamed(name) for name in source.schema.names]
     schema = pa.schema([field.with_name(name) for field, name in zip(source.schema, names, strict=True)])
@@ -99,7 +100,7 @@ def write_rows(source: Source, path: Path) -> int:
 
     def write(out: Any) -> None:
         nonlocal count
-        with pq.ParquetWriter(out, schema) as writer:
+        with parquet_writer(out, schema) as writer:
             for table in source.shards(100_000):
                 writer.write_table(table.rename_columns(names))
                 count += len(table)
@@ -112,7 +113,7 @@ def _renamed(name: str) -> str:
     return "sha256" if name == EXPECTED else name
 
 
-def arguments(source: Source, rows: Path, to: Path, options: FetchOptions) -> dict[str, Any]:
+def arguments(source: FetchSource, rows: Path, to: Path, options: FetchOptions) -> dict[str, Any]:
     """Arguments of `img2dataset.download` that do what `options` say: bytes as served, hashes verified, no wandb."""
     names = source.schema.names
     carried = [name for name in names if name not in (URL, CAPTION, EXPECTED) and name not in _RESERVED]

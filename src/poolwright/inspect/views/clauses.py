@@ -18,7 +18,7 @@ from poolwright.core.errors import InputError, did_you_mean
 from poolwright.core.rows import Rows
 from poolwright.expressions.expression import parse
 from poolwright.expressions.writing import column_name, literal
-from poolwright.inspect.views.store import Column
+from poolwright.inspect.views.store import StoredColumn
 
 Bools = npt.NDArray[np.bool_]
 
@@ -38,7 +38,7 @@ class Chunks(Protocol):
     @property
     def chunk_rows(self) -> int: ...
 
-    def column(self, name: str) -> Column: ...
+    def column(self, name: str) -> StoredColumn: ...
 
     def size(self, chunk: int) -> int: ...
 
@@ -46,7 +46,7 @@ class Chunks(Protocol):
 
 
 @dataclass(frozen=True)
-class Outcome:
+class HasOutcome:
     """Rows that were kept, or dropped."""
 
     kept: bool
@@ -123,7 +123,7 @@ class Between:
 
 
 @dataclass(frozen=True)
-class Where:
+class Satisfies:
     """Rows for which an expression is true: the one that the step `where` takes."""
 
     expression: str
@@ -184,7 +184,7 @@ class Picked:
         return None
 
 
-Clause = Outcome | Among | Between | Where | Contains | Picked
+Clause = HasOutcome | Among | Between | Satisfies | Contains | Picked
 
 
 @dataclass(frozen=True)
