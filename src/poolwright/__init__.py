@@ -7,7 +7,7 @@
     print(result.tables["photos"].record.rows_kept)
 
 Every command of the command line is a function here and in `poolwright.api`. Nothing heavy is imported before it is
-used.
+used. Importing poolwright switches off the usage reporting of libraries that it uses, by environment variables.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ import sys
 from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
+
+from poolwright.core.runtime.quiet import silence
 
 __version__ = "0.1.0"
 
@@ -224,4 +226,5 @@ def __getattr__(name: str) -> Any:
     return value
 
 
+silence()
 sys.modules[__name__].__class__ = _Package

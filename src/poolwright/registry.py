@@ -25,7 +25,7 @@ POOLS = {
     "table": "poolwright.pools.table:TablePool",
     "arrays": "poolwright.pools.arrays:Arrays",
     "yfcc100m": "poolwright.pools.yfcc.yfcc100m:Yfcc100m",
-    "geoyfcc": "poolwright.pools.geoyfcc.geoyfcc:GeoYFCC",
+    "geoyfcc": "poolwright.pools.geoyfcc.geoyfcc:GeoYfccPool",
     "commonpool": "poolwright.pools.commonpool:CommonPool",
     "clip_retrieval": "poolwright.pools.clip_retrieval:ClipRetrieval",
     "img2dataset": "poolwright.pools.img2dataset:Img2dataset",

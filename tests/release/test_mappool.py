@@ -109,7 +109,7 @@ def test_the_card_tells_how_to_get_the_images(maps: Table, tmp_path: Path) -> No
 def test_the_arguments_of_the_command_are_img2datasets_own() -> None:
     import re
 
-    from poolwright.fetch.img2dataset_tool import arguments
+    from poolwright.fetch.img2dataset.tool import arguments
     from poolwright.fetch.options import FetchOptions
     from poolwright.release.layouts.mappool import _fetching
 

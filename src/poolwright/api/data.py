@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from poolwright.fetch.options import FetchOptions
     from poolwright.fetch.recovery import Recovery
     from poolwright.jobs.convert import Converted
-    from poolwright.jobs.train import Trained
+    from poolwright.jobs.train import TrainedEncoder
 
 
 def convert(
@@ -114,6 +114,7 @@ def fetch(
     options: FetchOptions | None = None,
     tool: str = "own",
     listener: Listener | None = None,
+    executable: str | Path | None = None,
 ) -> Fetched:
     """Fetch the images of rows with URLs. The same call again continues, or finds that all is done.
 
@@ -121,28 +122,32 @@ def fetch(
         source: Parquet, CSV or JSON Lines files, a finished table or a release.
         to: folder of the shards, in the layout of img2dataset.
         options: limits, politeness, columns, layout; all have defaults.
-        tool: 'own', or 'img2dataset', which must be installed and guards nothing.
+        tool: 'own', or 'img2dataset', which guards nothing. It runs in an environment of its own: the `executable`, or
+            `img2dataset` on PATH, or what uvx or pipx install for it.
         listener: is told of progress.
+        executable: the console script of img2dataset, such as 'i2d/bin/img2dataset'.
 
     Returns:
         Counts by status and error class. Every row of the source has one outcome.
 
     Raises:
-        RecipeError: a column or an option is wrong, or there is something else at `to`.
+        RecipeError: a column or an option is wrong, there is something else at `to`, or img2dataset was not found.
         ChangedError: the source, or a finished shard, changed.
         PoolwrightError: the run itself failed. Images that could not be fetched are no error.
     """
     from poolwright.fetch.fetch import fetch_images, fetch_teller
-    from poolwright.fetch.img2dataset_tool import fetch_with_img2dataset
+    from poolwright.fetch.img2dataset.tool import fetch_with_img2dataset
     from poolwright.fetch.options import FetchOptions
 
     if tool not in ("own", "img2dataset"):
         raise RecipeError(f"no tool '{tool}'; {did_you_mean(tool, ('own', 'img2dataset'))}")
-    options, folder = options or FetchOptions(), Path(to)
+    if executable is not None and tool != "img2dataset":
+        raise RecipeError("an executable is that of img2dataset: add --tool img2dataset, or leave it out")
+    options, folder, listener = options or FetchOptions(), Path(to), listener or Silent()
     with run_lock(folder / ".fetch"):
         if tool == "img2dataset":
-            return fetch_with_img2dataset(source, folder, options)
-        return fetch_images(source, folder, options, fetch_teller(folder.name, listener or Silent()))
+            return fetch_with_img2dataset(source, folder, options, executable, listener.note)
+        return fetch_images(source, folder, options, fetch_teller(folder.name, listener))
 
 
 def rebuild(
@@ -184,7 +189,7 @@ def train_encoder(
     pool_sets: Sequence[str] = (),
     fresh: bool = False,
     listener: Listener | None = None,
-) -> Trained:
+) -> TrainedEncoder:
     """Train an encoder on the images of pools. The same call again continues, or finds that all is done.
 
     However often it is stopped, it ends with the weights of a training that was not, bit by bit, on the same machine

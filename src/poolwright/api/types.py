@@ -3,17 +3,17 @@
 from poolwright.core.measured import Matrix, Measured
 from poolwright.core.runtime.plugins import Package
 from poolwright.core.runtime.progress import Listener, TableProgress
-from poolwright.core.search_result import Found
+from poolwright.core.search_result import SearchResult
 from poolwright.core.table import Table, TableRecord
 from poolwright.fetch.fetch import Fetched
 from poolwright.fetch.options import FetchOptions
 from poolwright.fetch.outcome import CLASSES as FETCH_ERRORS
 from poolwright.fetch.recovery import Recovery
 from poolwright.inspect.views.view import View
-from poolwright.inspect.why import Chapter, Story
+from poolwright.inspect.why import StepStory, Story
 from poolwright.jobs.convert import Converted
 from poolwright.jobs.dry_run import Prediction
-from poolwright.jobs.train import Trained
+from poolwright.jobs.train import TrainedEncoder
 from poolwright.kernels.statistics.accuracy import Estimates
 from poolwright.kernels.statistics.sample_size import MoreVerdicts
 from poolwright.recipe.shipped import Shipped
@@ -23,13 +23,11 @@ from poolwright.run.plan import TablePlan
 
 __all__ = [
     "FETCH_ERRORS",
-    "Chapter",
     "Check",
     "Converted",
     "Estimates",
     "FetchOptions",
     "Fetched",
-    "Found",
     "Listener",
     "Matrix",
     "Measured",
@@ -37,13 +35,15 @@ __all__ = [
     "Package",
     "Prediction",
     "Recovery",
+    "SearchResult",
     "Shipped",
+    "StepStory",
     "Story",
     "Table",
     "TablePlan",
     "TableProgress",
     "TableRecord",
-    "Trained",
+    "TrainedEncoder",
     "Verification",
     "View",
     "Written",

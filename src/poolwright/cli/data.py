@@ -66,6 +66,10 @@ def fetch(
     ] = None,
     allow_private: Annotated[bool, typer.Option("--allow-private", help="Allow private and local addresses.")] = False,
     tool: Annotated[str, typer.Option(help="own or img2dataset.")] = "own",
+    executable: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="The img2dataset to run; default on PATH, by uvx or by pipx."),
+    ] = None,
     sets: FetchSets = None,
 ) -> None:
     """Fetch images by URL, guarded and resumable."""
@@ -80,7 +84,7 @@ def fetch(
         retries=retries, retry=tuple(retry) if retry else None, allow_private=allow_private or None,
     )  # fmt: skip
     with console_listener() as listener:
-        fetched = fetch_images(source, to, options, tool, listener)
+        fetched = fetch_images(source, to, options, tool, listener, executable)
     print_fetched(fetched)
 
 

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict
 
 from poolwright.core.errors import InputError
-from poolwright.core.rows import Rows
+from poolwright.core.rows import Rows, with_missing_as_null
 from poolwright.core.state import State
 
 TABLE_FORMAT = 1
@@ -232,13 +232,13 @@ class Table:
             # Without pre_buffer no more than a batch and the pages around it lies in memory.
             with pq.ParquetFile(self.folder / part.file, pre_buffer=False, buffer_size=1 << 18) as file:
                 for batch in file.iter_batches(batch_size=batch_rows, columns=names, use_threads=False):
-                    yield Rows(pa.Table.from_batches([batch]))
+                    yield Rows(with_missing_as_null(pa.Table.from_batches([batch])))
 
     def read(self, columns: Sequence[str] | None = None) -> pa.Table:
         """All kept rows in memory; name the columns you need."""
         names = list(columns) if columns is not None else None
         tables = [pq.read_table(self.folder / part.file, columns=names) for part in self.record.parts]
-        return pa.concat_tables(tables)
+        return with_missing_as_null(pa.concat_tables(tables))
 
     def ledger(self) -> pa.Table:
         """Every dropped row in memory: `part`, `row`, `code` (see `record.reasons`)."""

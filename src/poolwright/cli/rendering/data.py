@@ -11,7 +11,7 @@ from poolwright.cli.rendering.console import console, grid
 from poolwright.core.files import human_bytes
 
 if TYPE_CHECKING:
-    from poolwright.api import Converted, Fetched, Recovery, Trained
+    from poolwright.api import Converted, Fetched, Recovery, TrainedEncoder
 
 _CLASSES_SHOWN = 30
 
@@ -26,7 +26,7 @@ def print_converted(to: Path, converted: Converted) -> None:
         out.print(Text(f"rejected {converted.rejected:,}: rows that cannot be read, each with its error in {where}"))
 
 
-def print_trained(trained: Trained) -> None:
+def print_trained(trained: TrainedEncoder) -> None:
     """How a training ended, and how a recipe names the encoder."""
     out, record = console(), trained.record
     done = "trained" if trained.fresh else "already trained"

@@ -11,7 +11,7 @@ from rich.text import Text
 from poolwright.cli.rendering.console import console, grid
 
 if TYPE_CHECKING:
-    from poolwright.api import Found, Story, Verification
+    from poolwright.api import SearchResult, Story, Verification
     from poolwright.studio.serve import Link
 
 
@@ -37,7 +37,7 @@ def _brief(value: Any) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
-def print_found(found: Found, written: Sequence[Path]) -> None:
+def print_found(found: SearchResult, written: Sequence[Path]) -> None:
     """What a search found, in numbers, and the files to open."""
     out = console()
     where = f"{found.table}, {found.within}" if found.within else found.table

@@ -12,7 +12,7 @@ import pyarrow as pa
 from pydantic import Field, PrivateAttr, model_validator
 
 from poolwright.core.columns import IMAGE_PATH
-from poolwright.core.errors import BadPart, InputError, RecipeError
+from poolwright.core.errors import InputError, RecipeError
 from poolwright.core.pool import Part, Place, Pool
 from poolwright.core.rows import one_array
 from poolwright.pools.columns import image_paths
@@ -37,7 +37,7 @@ class _Plan:
     given: pa.Schema
 
 
-class GeoYFCC(Pool):
+class GeoYfccPool(Pool):
     """Rows of GeoYFCC: photos of YFCC100M with a country, labels and the split.
 
     `uid` is `yfcc_row_id`. The labels stay lists. What `yfcc_metadata` says becomes the columns of pool `yfcc100m`;
@@ -71,7 +71,7 @@ geoyfcc:
     _footers: Once[list[Footer]] = PrivateAttr(default_factory=Once)
 
     @model_validator(mode="after")
-    def _check(self) -> GeoYFCC:
+    def _check(self) -> GeoYfccPool:
         if self.image_path is not None and self.images is None:
             raise ValueError("'image_path' needs 'images', the folder or URL that it is relative to")
         return self
@@ -94,8 +94,6 @@ geoyfcc:
         return self.images
 
     def read(self, part: Part, columns: Sequence[str], batch_rows: int) -> Iterator[pa.Table]:
-        if "damage" in part.detail:
-            raise BadPart(part.index, part.name, part.detail["damage"])
         plan = self._planned()
         fields = [plan.given.field(name) for name in columns]
         own = own_columns(columns, self.image_path)

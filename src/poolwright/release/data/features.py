@@ -112,7 +112,11 @@ def _meaning(field: pa.Field) -> str:
     if meaning:
         return meaning
     model = vector_model(field)
-    return f"Embedding, unit length, by {model[0]}" if model else ""
+    if not model:
+        return ""
+    return (
+        f"Embedding, unit length, by {model[0]}{'; null where a row has none' if pa.types.is_list(field.type) else ''}"
+    )
 
 
 def require_folders(layout: str, domain: str, by: str, schema: pa.Schema) -> None:

@@ -36,6 +36,7 @@ from poolwright.release.data.features import (
 )
 from poolwright.release.data.image_files import MetadataFile, released_rows, write_image
 from poolwright.release.data.images import ImageReader
+from poolwright.release.data.missing_vectors import readable_schema
 from poolwright.release.data.naming import split_order
 from poolwright.release.data.splits import by_split, split_values, table_splits, with_split
 from poolwright.release.layouts.layout import Layout, LayoutCheck
@@ -90,7 +91,9 @@ metadata/train.parquet              all columns, rows in the order of the lists"
         paths = IMAGE_PATH if self.images == "none" else None
         folders = DomainFolders(table, splits, self.domain, self.by, index[0] if index else None, paths)
         copied = self.images == "copy"
-        schema = with_features(listed_schema(table.schema, (), copied), CLASS_ID, folders.classes)
+        schema = with_features(
+            readable_schema(listed_schema(table.schema, (), copied), table), CLASS_ID, folders.classes
+        )
         reader = ImageReader.of(table, self.layout) if copied else None
         lists = _Lists(folder, [folders.list_name(domain, split) for domain, split in folders.lists()])
         writers = {name: MetadataFile(folder / "metadata" / f"{name}.parquet", schema) for name in splits.values()}

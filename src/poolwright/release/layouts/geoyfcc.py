@@ -28,6 +28,7 @@ from poolwright.release.card.card import funnel
 from poolwright.release.card.markdown import code, fenced, grid
 from poolwright.release.data.features import require, require_more, with_meanings
 from poolwright.release.data.image_files import MetadataFile
+from poolwright.release.data.missing_vectors import readable_schema
 from poolwright.release.layouts.layout import Layout, LayoutCheck
 from poolwright.release.layouts.shared.geoyfcc_columns import CLASS, MEANINGS, VOCABULARY, Published, PublishedColumns
 from poolwright.release.layouts.shared.subset_checks import check_subsets
@@ -135,7 +136,8 @@ classes.csv                         all classes: number, index in the vocabulary
         sources = self.columns.sources(table.schema)
         published = Published(table, sources, self.more or ())
         classes = Classes(table.name, self._about(table.schema, sources))
-        numbers = self._write_metadata(table, folder, published, classes)
+        schema = readable_schema(published.schema, table)
+        numbers = self._write_metadata(table, folder, published, classes, schema)
         others: list[OtherFile] = []
         if CLASS in sources:
             classes.check(sources[CLASS][0])
@@ -144,7 +146,7 @@ classes.csv                         all classes: number, index in the vocabulary
         if self.pickle:
             others.append(_write_pickle(folder))
         metadata = ReleasedFile(path=PARQUET, split=SPLIT_NAME, rows=table.record.rows_kept)
-        record = self.record(table, published.schema, [metadata], {None: SPLIT_NAME}, None)
+        record = self.record(table, schema, [metadata], {None: SPLIT_NAME}, None)
         record = record.model_copy(update={"subsets": tuple(subsets), "others": (*others, *files)})
         return with_meanings(record, MEANINGS)
 
@@ -190,15 +192,17 @@ classes.csv                         all classes: number, index in the vocabulary
         about |= {WNID: self.wnid} if self.wnid in schema.names else {}
         return about | ({"name": LABEL} if LABEL in schema.names else {})
 
-    def _write_metadata(self, table: Table, folder: Path, published: Published, classes: Classes) -> np.ndarray:
+    def _write_metadata(
+        self, table: Table, folder: Path, published: Published, classes: Classes, schema: pa.Schema
+    ) -> np.ndarray:
         """Write metadata.parquet; returns the class numbers of all rows."""
         wanted = tuple(dict.fromkeys([*published.columns, *classes.columns.values()]))
         numbers = []
-        writer = MetadataFile(folder / PARQUET, published.schema, _GROUP_ROWS)
+        writer = MetadataFile(folder / PARQUET, schema, _GROUP_ROWS)
         try:
             for rows in table.batches(wanted):
                 made = published.of(rows)
-                writer.write(pa.table(list(made.values()), schema=published.schema))
+                writer.write(pa.table(list(made.values()), schema=published.schema).cast(schema))
                 if CLASS in made:
                     numbers.append(made[CLASS].to_numpy())
                     classes.add(made[CLASS], [_undictionary(rows.column(name)) for name in classes.columns.values()])

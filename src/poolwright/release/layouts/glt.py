@@ -38,6 +38,7 @@ from poolwright.release.card.markdown import code, fenced, grid
 from poolwright.release.checks.result import Findings
 from poolwright.release.data.features import plain_field, require, require_more, with_features, with_meanings
 from poolwright.release.data.image_files import MetadataFile
+from poolwright.release.data.missing_vectors import readable_schema
 from poolwright.release.layouts.layout import Layout, LayoutCheck
 from poolwright.release.record import OtherFile, ReleasedFile, ReleaseRecord
 from poolwright.release.statistics import Statistics
@@ -105,7 +106,7 @@ metadata.parquet                      one row an image: path, class, attribute, 
         """Write the rows by class, attribute and path, whatever their order in the table."""
         rows = self._rows(table)
         classes = _classes(rows, table.name)
-        schema = with_features(rows.schema, CLASS_INDEX, classes)
+        schema = with_features(readable_schema(rows.schema, table, self._columns()), CLASS_INDEX, classes)
         writer = MetadataFile(folder / PARQUET, schema, _GROUP_ROWS)
         try:
             writer.write(rows.cast(schema))

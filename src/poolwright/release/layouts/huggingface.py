@@ -23,6 +23,7 @@ from poolwright.core.table import Table
 from poolwright.release.card.croissant.nodes import rows_file_set
 from poolwright.release.data.features import class_names, released_schema, require, with_features
 from poolwright.release.data.images import ImageReader, image_columns, original_name
+from poolwright.release.data.missing_vectors import readable_schema
 from poolwright.release.data.naming import split_order
 from poolwright.release.data.reading import StoredImage, embedded_images
 from poolwright.release.data.shards import Shards
@@ -99,7 +100,7 @@ class HuggingFace(Layout):
         embedded = self.images == "embed"
         classes = class_names(table, self.class_label, statistics) if self.class_label else ()
         schema = released_schema(table.schema, self._columns(table.schema), embedded, self.class_label)
-        schema = with_features(schema, self.class_label, classes)
+        schema = with_features(readable_schema(schema, table), self.class_label, classes)
         splits = table_splits(table, statistics)
         configs: dict[str | None, str] = {None: ""}
         if self.configs:

@@ -22,6 +22,7 @@ from poolwright.core.table import Table
 from poolwright.release.data.features import FILE_NAME, released_schema, require
 from poolwright.release.data.image_files import MetadataFile, image_stem, released_rows, write_image
 from poolwright.release.data.images import ImageReader, image_columns
+from poolwright.release.data.missing_vectors import readable_schema
 from poolwright.release.data.naming import safe_names, split_order
 from poolwright.release.data.splits import by_split, split_values, table_splits
 from poolwright.release.layouts.layout import Layout
@@ -70,7 +71,7 @@ train/metadata.parquet              the other columns; `file_name` joins rows an
         splits = table_splits(table, statistics)
         by = self._by(table.schema)
         paths = _ImagePaths(table, splits, by)
-        schema = self._schema(table.schema)
+        schema = readable_schema(self._schema(table.schema), table)
         reader = ImageReader.of(table, self.layout)
         there = [name for name in schema.names if name in table.schema.names]
         extra = [name for name in (SPLIT, by) if name and name in table.schema.names]

@@ -13,17 +13,25 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Annotated, Any, ClassVar
 
+import numpy as np
 import pyarrow as pa
 from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator
 
 from poolwright.core.columns import HEIGHT, SHA256, TEXT, UID, URL, WIDTH, is_text, is_vector, vector_type
 from poolwright.core.errors import did_you_mean
 from poolwright.core.params import Column, Columns
-from poolwright.core.rows import Rows, vector_array
+from poolwright.core.rows import Rows, is_valid, vector_array
 from poolwright.core.table import Table
 from poolwright.release.card.markdown import fenced
 from poolwright.release.card.sections.loading import FOLDER_WORDS
-from poolwright.release.data.features import plain_field, require_more, require_published, with_features, with_meanings
+from poolwright.release.data.features import (
+    plain_field,
+    require_more,
+    require_published,
+    with_features,
+    with_meanings,
+)
+from poolwright.release.data.missing_vectors import readable_schema
 from poolwright.release.data.naming import split_order
 from poolwright.release.data.shards import Shards
 from poolwright.release.data.splits import by_split, split_values, table_splits, with_split
@@ -121,7 +129,7 @@ class MapPool(Layout):
         """Write the shards, split by split, rows in the order of the table."""
         columns = {**self.sources(table.schema), **{name: name for name in self.more or ()}}
         fields = [_field(name, table.schema.field(column)) for name, column in columns.items()]
-        schema = with_features(pa.schema(fields), None, ())
+        schema = with_features(readable_schema(pa.schema(fields), table, columns), None, ())
         splits = table_splits(table, statistics)
         shards = {name: Shards(folder, name, schema, self.shard_bytes, False) for name in splits.values()}
         try:
@@ -170,9 +178,9 @@ def _batches(
 
 def _values(rows: Rows, column: str, field: pa.Field) -> pa.Array:
     values = rows.column(column)
-    if values.type == field.type:
-        return values
-    return vector_array(rows.vectors(column).astype("float16")) if is_vector(field.type) else values.cast(field.type)
+    if is_vector(values.type) and values.type.value_type != field.type.value_type:
+        values = vector_array(rows.vectors(column).astype(np.float16), is_valid(values))
+    return values if values.type == field.type else values.cast(field.type)
 
 
 def _fits(name: str, dtype: pa.DataType) -> bool:

@@ -20,7 +20,7 @@ from poolwright.core.rows import Rows
 from poolwright.core.runtime.cached import once
 from poolwright.core.state import State
 from poolwright.core.step import Kind, Outcome, Reason, Step
-from poolwright.kernels.selection.lookup import Lookup, plain
+from poolwright.kernels.selection.lookup import ValueIndex, plain
 from poolwright.steps.choose.tombstones import read_tombstones
 
 TOMBSTONES = "tombstones"
@@ -103,5 +103,5 @@ class Remove(Step):
         return f"a list of {count:,} {'entry' if count == 1 else 'entries'} of {self.by}"
 
 
-def _lookup_of(table: pa.Table) -> Lookup:
-    return Lookup(table.column(0).combine_chunks())
+def _lookup_of(table: pa.Table) -> ValueIndex:
+    return ValueIndex(table.column(0).combine_chunks())

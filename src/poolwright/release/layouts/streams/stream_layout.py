@@ -31,6 +31,7 @@ from poolwright.release.data.features import (
 )
 from poolwright.release.data.image_files import MetadataFile, released_rows, write_image
 from poolwright.release.data.images import ImageReader
+from poolwright.release.data.missing_vectors import readable_schema
 from poolwright.release.data.naming import safe_name, split_names, unspaced
 from poolwright.release.layouts.layout import Layout, LayoutCheck
 from poolwright.release.layouts.shared.listed_images import (
@@ -161,7 +162,8 @@ class StreamLayout(Layout):
         """Write images, lists and tensors, and the rows of each bucket."""
         stream = Stream.of(table, self.domain, self.by, self.split_columns(table.schema))
         left_out = tuple(self.feature_columns(table.schema).values())
-        schema = with_features(listed_schema(table.schema, left_out, self._copied), CLASS_ID, stream.classes)
+        listed = readable_schema(listed_schema(table.schema, left_out, self._copied), table)
+        schema = with_features(listed, CLASS_ID, stream.classes)
         reader = ImageReader.of(table, self.layout) if self._copied else None
         further = self.further(table, folder, stream)
         write_names(folder, CLASS_NAMES, stream.classes)

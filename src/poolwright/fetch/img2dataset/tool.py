@@ -1,28 +1,32 @@
-"""img2dataset as the tool: its own downloader with matching arguments, and its output checked afterwards.
+"""Fetching with img2dataset: its own downloader with matching arguments, and its output checked afterwards.
 
-It does not guard: it opens whatever its URLs and their redirects name, and has no cap on bytes or on time in all.
-What it leaves out is checked here: a row without an outcome, or a shard it gave up, is an error.
+It runs in an environment of its own, see `launcher`. It does not guard: it opens whatever its URLs and their redirects
+name, and has no cap on bytes or on time in all. What it leaves out is checked here: a row without an outcome, or a
+shard it gave up, is an error.
 """
 
 from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from poolwright.core.errors import MissingExtra, PoolwrightError, RecipeError
+from poolwright.core.errors import PoolwrightError, RecipeError
 from poolwright.core.files import write_atomically
+from poolwright.core.parquet import parquet_writer
 from poolwright.fetch.fetch import Fetched, SourceLike
 from poolwright.fetch.folder import WORK, FetchFolder
+from poolwright.fetch.img2dataset.launcher import TOOL, Launcher, find_launcher
 from poolwright.fetch.options import FetchOptions
 from poolwright.fetch.outcome import SUCCESS
 from poolwright.fetch.records import CAPTION, EXPECTED, URL
 from poolwright.fetch.repeats import repeated
-from poolwright.fetch.sources import Source, open_source
+from poolwright.fetch.sources import FetchSource, open_source
 
 OWN_ONLY = (
     "columns", "check", "per_host", "host_delay", "host_failures", "total", "max_bytes", "redirects", "backoff",
@@ -33,30 +37,46 @@ OWN_ONLY = (
 _RESERVED = frozenset(("md5", "sha256", "sha512", "caption", "url", "key", "status", "exif"))
 
 
-def fetch_with_img2dataset(source: SourceLike, to: Path, options: FetchOptions) -> Fetched:
+def fetch_with_img2dataset(
+    source: SourceLike,
+    to: Path,
+    options: FetchOptions,
+    executable: str | Path | None = None,
+    note: Callable[[str], None] = lambda _: None,
+) -> Fetched:
     """Fetch with img2dataset, or let it continue.
 
     Args:
         source: as for `fetch_images`; it is written to one Parquet file in the names img2dataset expects.
         to: folder of the shards.
         options: those that img2dataset has too.
+        executable: its console script; default is what `find_launcher` finds.
+        note: receives a line about what is run.
 
     Raises:
-        MissingExtra: img2dataset is not installed.
-        RecipeError: an option that it does not have; or the folder holds something else.
-        PoolwrightError: it ended, but not every row has an outcome.
+        RecipeError: img2dataset was not found; an option that it does not have; or the folder holds something else.
+        PoolwrightError: it failed, or it ended, but not every row has an outcome.
     """
-    try:
-        import img2dataset
-    except ImportError:
-        raise MissingExtra("img2dataset", "fetching with img2dataset") from None
     refuse_own_options(options)
+    launcher = find_launcher(executable)
     opened = open_source(source, options)
     FetchFolder(to, options).claim(opened)
-    rows = to / WORK / "rows.parquet"
+    work = to.resolve() / WORK
+    rows, log = work / "rows.parquet", work / f"{TOOL}.log"
+    version = launcher.version()
+    note(f"fetching with {TOOL} {version or 'of unknown version'} ({launcher.command[0]}); its output goes to {log}")
     count = write_rows(opened, rows)
-    img2dataset.download(**arguments(opened, rows, to, options))
+    given = arguments(opened, rows, to.resolve(), options)
+    _record(work, launcher, version, given)
+    launcher.run(given, log)
     return _checked(to, count, options)
+
+
+def _record(work: Path, launcher: Launcher, version: str | None, given: Mapping[str, Any]) -> None:
+    """Add a line about this run to the journal of the tool."""
+    line = {"tool": TOOL, "version": version, "command": launcher.command, "arguments": given}
+    with (work / "tool.jsonl").open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")
 
 
 def refuse_own_options(options: FetchOptions) -> None:
@@ -72,7 +92,7 @@ def refuse_own_options(options: FetchOptions) -> None:
         raise RecipeError("img2dataset takes only a token as user_agent, such as 'mybot'")
 
 
-def write_rows(source: Source, path: Path) -> int:
+def write_rows(source: FetchSource, path: Path) -> int:
     """Write the rows of a source to one Parquet file with the columns url, caption, sha256 and the carried ones."""
     names = [_renamed(name) for name in source.schema.names]
     schema = pa.schema([field.with_name(name) for field, name in zip(source.schema, names, strict=True)])
@@ -80,7 +100,7 @@ def write_rows(source: Source, path: Path) -> int:
 
     def write(out: Any) -> None:
         nonlocal count
-        with pq.ParquetWriter(out, schema) as writer:
+        with parquet_writer(out, schema) as writer:
             for table in source.shards(100_000):
                 writer.write_table(table.rename_columns(names))
                 count += len(table)
@@ -93,7 +113,7 @@ def _renamed(name: str) -> str:
     return "sha256" if name == EXPECTED else name
 
 
-def arguments(source: Source, rows: Path, to: Path, options: FetchOptions) -> dict[str, Any]:
+def arguments(source: FetchSource, rows: Path, to: Path, options: FetchOptions) -> dict[str, Any]:
     """Arguments of `img2dataset.download` that do what `options` say: bytes as served, hashes verified, no wandb."""
     names = source.schema.names
     carried = [name for name in names if name not in (URL, CAPTION, EXPECTED) and name not in _RESERVED]

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
-from poolwright.annotation.exchange.import_export import ANSWERS, said_in_files
-from poolwright.annotation.queue.queue import ASKED, SETTINGS, list_queues, read_queue
+from poolwright.annotation.exchange.candidate_file import CANDIDATES
+from poolwright.annotation.exchange.import_export import verdicts_in_files
+from poolwright.annotation.exchange.worklist import ASKED, STUDIO_ANSWERS
+from poolwright.annotation.queue.queue import SETTINGS, Queue, list_queues, read_queue
 from poolwright.annotation.queue.store import STORE, VerdictStore
 from poolwright.core.errors import InputError
 from poolwright.studio.verifying.live import LiveQueue
@@ -19,13 +22,25 @@ Stamp = tuple[tuple[str, int, int], ...]
 
 
 def _stamp(folder: Path) -> Stamp:
+    """The stamp of the folder of a queue."""
     asked = folder / ASKED
-    files = [asked, *folder.glob("verdicts/*"), *folder.glob("sheets/*")] if asked.is_file() else [folder / SETTINGS]
-    found = [(path.name, path.stat()) for path in sorted(files) if path != folder / ANSWERS]
+    if not asked.is_file():
+        return _stamp_of([folder / SETTINGS])
+    files = [asked, folder / CANDIDATES, *folder.glob("verdicts/*"), *folder.glob("sheets/*")]
+    return _stamp_of([path for path in files if path != folder / STUDIO_ANSWERS])
+
+
+def _stamp_of(files: Iterable[Path]) -> Stamp:
+    found = [(str(path), path.stat()) for path in sorted(files) if path.is_file()]
     return tuple((name, status.st_mtime_ns, status.st_size) for name, status in found)
 
 
-class Desks:
+def _elsewhere(queue: Queue) -> list[Path]:
+    """Files of answers that the recipe names."""
+    return [Path(path) for path in queue.step.understanding.files] if queue.step else []
+
+
+class OpenQueues:
     """The queues of a run, each opened once.
 
     Args:
@@ -53,11 +68,11 @@ class Desks:
         folder = self.folder / "verify" / name
         with self._lock:
             stamp, known = _stamp(folder), self._live.get(name)
-            if known is None or known[0] != stamp:
+            if known is None or known[0] != (*stamp, *_stamp_of(_elsewhere(known[1].queue))):
                 queue = read_queue(folder)
-                if queue.waiting:
-                    self.store.add(said_in_files(queue))
-                self._live[name] = known = (stamp, LiveQueue(queue, self.store))
+                stamp = (*stamp, *_stamp_of(_elsewhere(queue)))
+                in_files = verdicts_in_files(queue) if queue.waiting else []
+                self._live[name] = known = (stamp, LiveQueue(queue, self.store, in_files))
             return known[1]
 
     def keep_writing(self) -> None:
