@@ -9,7 +9,8 @@ import pytest
 
 HEAVY = (
     "torch", "torchvision", "open_clip", "timm", "ray", "duckdb", "sklearn", "scipy", "onnxruntime", "pandas",
-    "datasets", "mlcroissant", "matplotlib", "jinja2", "fastapi", "imagehash", "faiss", "PIL", "pyarrow", "numpy", "pydantic",
+    "datasets", "mlcroissant", "matplotlib", "jinja2", "fastapi", "imagehash", "faiss", "PIL", "pyarrow", "numpy",
+    "pydantic",
 )  # fmt: skip
 
 
