@@ -23,8 +23,8 @@ from poolwright.annotation.queue.queue import Settings, make_queue
 from poolwright.core.table import Table
 from poolwright.inspect.audit_sample import draw_sample
 from poolwright.run.run import open_run
-from poolwright.studio.verifying.desks import Desks
-from poolwright.studio.verifying.live import Answer, LiveQueue
+from poolwright.studio.verifying.live import LiveQueue, SentVerdict
+from poolwright.studio.verifying.open_queues import OpenQueues
 
 IMAGES = Path(__file__).parent.parent / "docs" / "images"
 PICTURES = ("grid", "one-dark", "queue", "estimates")
@@ -82,26 +82,26 @@ def _ask(run: Path) -> None:
     )
     settings = Settings("maps", "sample", "Is it a map?", record=sample.record)
     make_queue(run / "verify" / "maps-accuracy", settings, about, sample)
-    desks = Desks(run)
-    live = desks.queue(queue.name)
+    queues = OpenQueues(run)
+    live = queues.queue(queue.name)
     live.make_gold([(uid, "positive") for uid in queue.uids[::9]], "owner")
     draw = np.random.default_rng(4)
     for name in list(queue.groups)[1:5]:
         for who, care in (("Anna", 0.995), ("Ben", 0.99), ("Chris", 0.6)):
             _say(live, who, care, name, 25 if who == "Chris" else 60, draw)
-    decisions = desks.queue("maps-accuracy")
+    decisions = queues.queue("maps-accuracy")
     kept = [stratum.kept for stratum in sample.strata]
     for uid, stratum in list(zip(sample.uids, sample.stratum, strict=True))[:230]:
         right = draw.random() < 0.97
         verdict = "positive" if kept[stratum] == right else "negative"
-        decisions.say("Anna", [Answer(uid, verdict, uuid.uuid4().hex, 1.1)])
-    desks.stop()
+        decisions.say("Anna", [SentVerdict(uid, verdict, uuid.uuid4().hex, 1.1)])
+    queues.stop()
 
 
 def _say(live: LiveQueue, who: str, care: float, group: str, number: int, draw: Any) -> None:
     for card in live.take(who, number, group):
         verdict = "positive" if draw.random() < care else "negative"
-        live.say(who, [Answer(card.uid, verdict, uuid.uuid4().hex, float(draw.uniform(0.6, 1.6)))])
+        live.say(who, [SentVerdict(card.uid, verdict, uuid.uuid4().hex, float(draw.uniform(0.6, 1.6)))])
 
 
 def _draw(address: str) -> None:

@@ -15,8 +15,9 @@ from poolwright.annotation.annotators import people_of
 from poolwright.annotation.candidates import Candidates
 from poolwright.annotation.certificate import certificate, told
 from poolwright.annotation.exchange.import_export import FORMS, as_said, exported, imported, write_answers
-from poolwright.annotation.exchange.worklist import Asked, answers
+from poolwright.annotation.exchange.worklist import AskedRows, answers
 from poolwright.annotation.exchange.write_sheets import Form, ask
+from poolwright.annotation.judging import Terms
 from poolwright.annotation.queue.queue import Queue, Settings, list_queues, make_queue, read_queue
 from poolwright.annotation.queue.store import WITHDRAWN, Said
 from poolwright.annotation.queue.tally import Tally
@@ -107,7 +108,7 @@ def test_only_rows_verified_in_order_count_for_the_stop(tmp_path: Path) -> None:
     stop = plan(400, 0.99).stops[0]
     tally = Tally(made, {}, says(made, "Anna", {made.uids[place]: "positive" for place in places[1 : stop + 20]}))
     assert not tally.group("class 0").done, "the first row was not verified"
-    tally.skip(places[0])
+    tally.put(Said(made.name, made.uids[places[0]], "Anna", "skipped", "skip"))
     assert not tally.group("class 0").done, "a row that was passed over counts against the group"
     tally.put(Said(made.name, made.uids[places[0]], "Anna", "positive", "x"))
     assert tally.group("class 0").done
@@ -206,8 +207,9 @@ def desk_of_step(folder: Path, answer: str = "yes_no", **more: Any) -> Path:
     table = pa.table({"uid": ["a", "b", "c"], "group.0": ["cat", "cat", "dog"], "text": ["x", None, "z"]})
     choices = ("cat", "dog", "none of them", "unsure") if answer == "class" else ("yes", "no", "unsure")
     question = "Does it show: {class}?"
-    form = Form(format="csv", answer=answer, question=question, choices=choices, annotators=2, **more)
-    ask(folder, Candidates(table, 1), [0, 1, 2], Asked(), form)
+    terms = Terms(annotators=2, **more)
+    form = Form(format="csv", answer=answer, question=question, choices=choices, terms=terms)
+    ask(folder, Candidates(table, 1), [0, 1, 2], AskedRows(), form)
     return folder
 
 
@@ -219,7 +221,7 @@ def test_the_desk_of_a_step_is_a_queue(tmp_path: Path, answer: str, words: list[
     assert (made.waiting, made.uids, made.classes) == (True, ["a", "b", "c"], ["cat", "cat", "dog"])
     assert made.settings == Settings("pets", "all", "Does it show: {class}?", overlap=2, unanimous=True)
     said = says(made, "Anna", {"a": "positive", "b": "negative", "c": "unsure"})
-    write_answers(made, said)
+    write_answers(made, Tally(made, {}, said).written())
     assert [(one.uid, one.word) for one in answers(made.folder)] == [("a", words[0]), ("b", words[1]), ("c", "unsure")]
     assert not Tally(made, {}, said).group("cat").done
     assert Tally(made, {}, [*said, *says(made, "Ben", {"a": "positive", "b": "negative"}, 9)]).group("cat").done

@@ -1,16 +1,11 @@
-"""Rules and the walk through a group, against plain statements of both."""
+"""Rules for several verdicts on a row, against plain statements of them."""
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import numpy as np
-import pytest
 
-from poolwright.annotation.rules import NONE, REJECTED, UNCLEAR, VERIFIED, Votes, accept, decide, walk
+from poolwright.annotation.rules import NONE, REJECTED, UNCLEAR, VERIFIED, Votes, decide
 from poolwright.annotation.verdicts import Verdict, merge
-from poolwright.core.errors import MissingExtra
-from poolwright.kernels.statistics.acceptance_sampling import judge, plan
 
 WORDS = ("positive", "negative", "unsure")
 
@@ -76,63 +71,3 @@ def test_dawid_skene_without_any_vote_or_without_both_kinds() -> None:
     assert decide(nothing, "dawid_skene", 0.5)[0].tolist() == [NONE, NONE]
     no = Votes.of([Verdict("a", "negative", "x"), Verdict("b", "unsure", "x")], ["a", "b", "c"])
     assert decide(no, "dawid_skene", 0.5)[0].tolist() == [REJECTED, UNCLEAR, NONE]
-
-
-def test_dawid_skene_needs_crowd_kit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "crowdkit.aggregation.classification.dawid_skene", None)
-    votes = Votes.of([Verdict("a", "positive", "x")], ["a"])
-    with pytest.raises(MissingExtra, match=r"poolwright\[crowd\]"):
-        decide(votes, "dawid_skene", 0.5)
-
-
-def test_the_walk_is_that_of_a_loop() -> None:
-    draw = np.random.default_rng(3)
-    for _ in range(300):
-        sizes = draw.integers(1, 8, draw.integers(1, 5))
-        starts = np.append(0, np.cumsum(sizes))
-        code = draw.integers(0, 4, starts[-1])
-        answered = (code != NONE) & (draw.random(len(code)) < 0.8)
-        keep = int(draw.integers(1, 4))
-        progress = walk(starts, code, answered, keep)
-        kept, enough, settled = [], [], []
-        for first, last in pairwise(starts):
-            verified, waiting, done = 0, False, False
-            for row in range(first, last):
-                done = done or (verified >= keep and not waiting)
-                kept.append(code[row] == VERIFIED and verified < keep)
-                enough.append(verified >= keep)
-                settled.append(done)
-                verified += code[row] == VERIFIED
-                waiting = waiting or not answered[row]
-        assert (progress.kept.tolist(), progress.enough.tolist()) == (kept, enough)
-        assert progress.settled.tolist() == settled
-
-
-def test_a_walk_over_nothing() -> None:
-    empty = np.empty(0, np.int64)
-    progress = walk(np.zeros(1, np.int64), empty, empty.astype(bool), 3)
-    assert len(progress.kept) == len(progress.settled) == 0
-
-
-@pytest.mark.parametrize("seed", range(6))
-def test_acceptance_group_by_group(seed: int) -> None:
-    """A group that is met keeps what nobody speaks against; another waits for all its rows."""
-    draw = np.random.default_rng(seed)
-    sizes = draw.integers(0, 120, 8)
-    starts = np.concatenate([[0], np.cumsum(sizes)])
-    code = draw.choice([VERIFIED, REJECTED, UNCLEAR], int(starts[-1]), p=[0.97, 0.02, 0.01])
-    answered = np.concatenate([np.arange(size) < size * draw.uniform(0.3, 1.3) for size in sizes] or [[]]).astype(bool)
-    answered &= draw.random(len(code)) < 0.999
-    code[~answered] = draw.choice([NONE, VERIFIED, REJECTED], int((~answered).sum()), p=[0.8, 0.1, 0.1])
-    progress, judgements = accept(starts, code, answered, 0.9, 0.95)
-    for (first, last), judged in zip(pairwise(starts), judgements, strict=True):
-        here = slice(int(first), int(last))
-        lacking = [at for at in range(here.start, here.stop) if not answered[at]]
-        in_order = code[here.start : lacking[0] if lacking else here.stop]
-        assert judged == judge(plan(last - first, 0.9), [one != VERIFIED for one in in_order.tolist()])
-        met = judged.conclusion == "met"
-        for at in range(here.start, here.stop):
-            assert progress.settled[at] == (met and not answered[at])
-            assert progress.unseen[at] == (met and not answered[at] and code[at] in (NONE, VERIFIED))
-            assert progress.kept[at] == (progress.unseen[at] or (answered[at] and code[at] == VERIFIED))
-    assert not progress.enough.any()

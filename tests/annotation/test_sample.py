@@ -11,7 +11,7 @@ from tests.annotation.people import fill_csv, simulate
 
 from poolwright.annotation.exchange.read_answers import read_verdicts
 from poolwright.annotation.exchange.sheets import SheetRow, write_sheet
-from poolwright.annotation.sample import Sample, accuracy, read_sample, write_sample
+from poolwright.annotation.sample import AuditSample, accuracy, read_sample, write_sample
 from poolwright.annotation.verdicts import Verdict
 from poolwright.core.errors import InputError
 from poolwright.kernels.selection.hashing import hash64, hash_key
@@ -30,14 +30,14 @@ def pool(order: np.ndarray | None = None) -> tuple[pa.Array, np.ndarray, np.ndar
     return uids.take(pa.array(order)), decisions[order], positive[order]
 
 
-def sampled(uids: pa.Array, decisions: np.ndarray, n: int) -> Sample:
+def sampled(uids: pa.Array, decisions: np.ndarray, n: int) -> AuditSample:
     edges = np.linspace(-12, 12, 97)
     counts, _ = np.histogram(decisions, edges)
     strata = design(edges, counts, 0.0, n)
     ids, hashes = strata_of(strata, decisions), hash64(uids, hash_key(1, "mappool", "sample"))
     rows = draw(ids, hashes, [stratum.sample for stratum in strata])
     rows = rows[sheet_order(ids[rows], hashes[rows])]
-    return Sample(strata, tuple(uids.take(pa.array(rows)).to_pylist()), tuple(ids[rows].tolist()))
+    return AuditSample(strata, tuple(uids.take(pa.array(rows)).to_pylist()), tuple(ids[rows].tolist()))
 
 
 def test_a_pool_in_any_order_gives_the_same_sample() -> None:
@@ -68,7 +68,7 @@ def test_from_a_pool_to_a_sheet_to_its_accuracy(tmp_path: Path) -> None:
 def test_a_sample_file_says_the_same_when_read(tmp_path: Path) -> None:
     uids, decisions, _ = pool()
     sample = sampled(uids, decisions, 100)
-    endless = Sample(design([-np.inf, 0, np.inf], [5, 5], 0, 4), ("a", "b"), (0, 1))
+    endless = AuditSample(design([-np.inf, 0, np.inf], [5, 5], 0, 4), ("a", "b"), (0, 1))
     for one in (sample, endless):
         write_sample(one, tmp_path / "sample.json")
         assert read_sample(tmp_path / "sample.json") == one

@@ -22,7 +22,7 @@ from poolwright.api import Recipe
 from poolwright.core.errors import ChangedError, InputError, RecipeError, WaitingForPeople
 from poolwright.core.files import write_atomically
 from poolwright.core.table import Table
-from poolwright.demo.annotators import Annotator, answer_desk
+from poolwright.demo.annotators import Annotator, answer_worklist
 
 
 def run(made: Recipe, folder: Path, name: str = "run", **options: Any) -> Table:
@@ -209,7 +209,7 @@ def test_careless_people_are_told_by_number_and_named_on_the_desk(tmp_path: Path
     made = recipe(tmp_path, annotators=3, rule="majority")
     waits(made, tmp_path)
     careful = [Annotator("ada", 0.02), Annotator("ben", 0.03, 0.02), Annotator("di", 0.02)]
-    answer_desk(desk(tmp_path), [*careful, Annotator("cy", careless=True)], truth)
+    answer_worklist(desk(tmp_path), [*careful, Annotator("cy", careless=True)], truth)
     table = run(made, tmp_path)
     learned = table.record.steps[0].learned
     assert "of 4 people (majority)" in learned
@@ -504,7 +504,9 @@ def test_workers_batches_and_order_of_rows_change_nothing(tmp_path: Path) -> Non
                 break
             except WaitingForPeople:
                 rounds += 1
-                answer_desk(desk(folder), [Annotator("ada", 0.1), Annotator("bo", 0.1), Annotator("cy", 0.1)], truth)
+                answer_worklist(
+                    desk(folder), [Annotator("ada", 0.1), Annotator("bo", 0.1), Annotator("cy", 0.1)], truth
+                )
         values = {name: value for name, value in made_table.state(0).values.items() if name != "files"}
         sheets = [path.read_bytes() for path in sorted((desk(folder) / "sheets").iterdir())]
         kept.append((sorted(made_table.read(["uid"])["uid"].to_pylist()), values, rounds, sheets))

@@ -12,7 +12,7 @@ from tests.annotation.test_verify import desk, run, waits
 from poolwright.annotation.exchange.read_answers import read_answers
 from poolwright.annotation.exchange.worklist import read_asked
 from poolwright.core.table import Table
-from poolwright.demo.annotators import Annotator, answer_desk
+from poolwright.demo.annotators import Annotator, answer_worklist
 
 TRUTH = {f"u{row:05d}": CLASSES[row % 3] for row in range(6_000)}
 ASKED = [(uid, name if row % 2 else "cat") for row, (uid, name) in enumerate(TRUTH.items())]
@@ -49,11 +49,11 @@ def test_every_row_has_as_many_people_as_are_asked_for(tmp_path: Path) -> None:
     truth = write_pool(tmp_path)
     waits(recipe(tmp_path, annotators=2), tmp_path)
     people = [Annotator(name) for name in ("ada", "bo", "cy")]
-    files = answer_desk(desk(tmp_path), people, truth)
+    files = answer_worklist(desk(tmp_path), people, truth)
     counts = Counter(answer.uid for path in files for answer in read_answers(path))
     assert counts == dict.fromkeys((uid for uid, _ in read_asked(desk(tmp_path)).pairs), 2)
     before = [path.read_bytes() for path in files]
-    answer_desk(desk(tmp_path), people, truth)
+    answer_worklist(desk(tmp_path), people, truth)
     assert [path.read_bytes() for path in files] == before
 
 
@@ -69,7 +69,7 @@ def test_dawid_skene_releases_what_is_right_although_one_of_five_is_careless(tmp
         Annotator("cy", careless=True),
         Annotator("di", 0.04),
     ]
-    answer_desk(desk(tmp_path), [*people, Annotator("ed", 0.02)], truth)
+    answer_worklist(desk(tmp_path), [*people, Annotator("ed", 0.02)], truth)
     table = run(made, tmp_path)
     assert right(table, truth) >= 0.99
     assert table.record.rows_kept > 400

@@ -21,15 +21,29 @@ def drawn(items: int, errors: list[float], each: int, seed: int = 0) -> Ratings:
     return Ratings(item, person, truth[item] ^ wrong)
 
 
-def test_alpha_is_that_of_crowd_kit() -> None:
-    from crowdkit.metrics.data import alpha_krippendorff
+def thinned(each: int, seed: int) -> Ratings:
+    """Ratings of which a fifth is missing: some items have one rating, some none."""
+    ratings = drawn(120, [0.1, 0.2, 0.3, 0.05], each, seed)
+    keep = np.random.default_rng(seed).random(len(ratings.item)) < 0.8
+    return Ratings(ratings.item[keep], ratings.person[keep], ratings.category[keep])
 
+
+def test_alpha_is_that_of_crowd_kit() -> None:
+    module = pytest.importorskip("crowdkit.metrics.data")
     for seed, each in enumerate((2, 3, 4)):
-        ratings = drawn(120, [0.1, 0.2, 0.3, 0.05], each, seed)
-        keep = np.random.default_rng(seed).random(len(ratings.item)) < 0.8  # some items have one rating, some none
-        ratings = Ratings(ratings.item[keep], ratings.person[keep], ratings.category[keep])
+        ratings = thinned(each, seed)
         frame = pd.DataFrame({"task": ratings.item, "worker": ratings.person, "label": ratings.category})
-        assert agreement(ratings).alpha == pytest.approx(alpha_krippendorff(frame), abs=1e-9)
+        assert agreement(ratings).alpha == pytest.approx(module.alpha_krippendorff(frame), abs=1e-9)
+
+
+def test_frozen_alphas_of_crowd_kit() -> None:
+    """Made by crowd-kit 1.4.2, `alpha_krippendorff`."""
+    for seed, (each, alpha) in enumerate(((2, 0.3445121951219512), (3, 0.533479973400174), (4, 0.4661076170510132))):
+        assert agreement(thinned(each, seed)).alpha == pytest.approx(alpha, abs=1e-12)
+    rows = [(0, 0), (0, 0), (0, 1), (1, 1), (1, 1), (2, 2), (2, 2), (2, 0), (3, 1), (3, 2)]
+    item, category = np.array(rows).T
+    person = np.array([0, 1, 2, 0, 1, 0, 1, 2, 0, 2])
+    assert agreement(Ratings(item, person, category)).alpha == pytest.approx(0.18181818181818177, abs=1e-12)
 
 
 def test_pairs_are_counted_item_by_item() -> None:

@@ -11,12 +11,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from poolwright.release.checks.check import verify
 
 from poolwright.core.columns import vector_field
 from poolwright.core.rows import vector_array
 from poolwright.core.table import Table
 from poolwright.pools.table import TablePool
-from poolwright.release.checks.check import verify
 from poolwright.release.data.missing_vectors import missing_vectors, readable_schema
 from poolwright.release.data.shards import group_rows
 from poolwright.release.layouts.avalanche import Avalanche

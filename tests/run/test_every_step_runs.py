@@ -14,23 +14,27 @@ import yaml
 
 from poolwright import api
 from poolwright.api import Recipe
+from poolwright.core.columns import is_vector
 from poolwright.core.errors import PoolwrightError
 from poolwright.core.rows import one_array, vector_array, vectors_of
 from poolwright.core.table import Table
+from poolwright.testing.fixtures import files, labelled_part
+from poolwright.testing.tables import make
 from tests.run.pools import final_files
 from tests.run.test_ray import run_on_ray
-from tests.steps.examples import Case, _with_files, cases, labelled_part
-from tests.steps.tables import make
+from tests.steps.cases import Case, cases
 
 RUN_CASES = [case for case in cases() if case.verb != "fetch"]  # tests/fetch/test_step.py has a server for it
 
 
 def write_rows(folder: Path, table: pa.Table, parts: int) -> None:
     (folder / "rows").mkdir(parents=True)
+    for file in files().iterdir():  # what parameters name
+        (folder / file.name).symlink_to(file)
     # PyArrow cannot read nulls of a fixed-size list back: NaN stands for a missing vector.
-    place = table.schema.get_field_index("embedding")
-    vectors = vector_array(vectors_of(one_array(table.column(place))))
-    table = table.set_column(place, table.schema.field(place), vectors)
+    for index, field in enumerate(table.schema):
+        if is_vector(field.type):
+            table = table.set_column(index, field, vector_array(vectors_of(one_array(table.column(index)))))
     edges = np.linspace(0, table.num_rows, parts + 1).astype(int)
     for part, (first, last) in enumerate(pairwise(edges)):
         pq.write_table(table.slice(first, last - first), folder / "rows" / f"{part}.parquet", row_group_size=20)
@@ -43,9 +47,10 @@ def recipe_of(case: Case) -> dict[str, Any]:
         "name": "one-step",
         "max_bad": 1.0,
         "pools": {"rows": {"read": "table", "path": "rows"}},
-        "tables": {"made": {"from": "rows", "steps": [{case.verb: _with_files(case.example.parameters)}]}},
+        "models": {"clip": "onnx:clip"},
+        "tables": {"made": {"from": "rows", "steps": [{case.verb: case.parameters}]}},
     }
-    for name in case.example.step(case.verb).tables():
+    for name in case.trial.step.tables():
         for key, part in labelled_part(name).items():
             data[key].update(part)
     return data
@@ -56,7 +61,8 @@ def made(folder: Path) -> Table:
 
 
 def rows_of(case: Case) -> pa.Table:
-    return make(7, min(case.example.most, 120), "plain", ["ключ", "🌍"], case.example.images)
+    trial = case.trial
+    return make(7, min(trial.most_rows, 120), "plain", ["ключ", "🌍"], trial.images, trial.columns)
 
 
 def outcome(recipe: Recipe, folder: Path, **options: Any) -> str:

@@ -13,8 +13,8 @@ import pytest
 from poolwright.annotation.queue.queue import Settings, make_queue
 from poolwright.annotation.queue.store import VerdictStore
 from poolwright.core.errors import InputError
-from poolwright.studio.verifying import live as module
-from poolwright.studio.verifying.live import Answer, LiveQueue
+from poolwright.studio.verifying import leases as module
+from poolwright.studio.verifying.live import LiveQueue, SentVerdict
 from tests.studio.made import new_key
 
 
@@ -33,8 +33,8 @@ def queue(folder: Path, store: VerdictStore, count: int = 40, classes: int = 2, 
     return LiveQueue(made, store)
 
 
-def answers(uids: list[str], verdict: str = "positive") -> list[Answer]:
-    return [Answer(uid, verdict, new_key()) for uid in uids]
+def answers(uids: list[str], verdict: str = "positive") -> list[SentVerdict]:
+    return [SentVerdict(uid, verdict, new_key()) for uid in uids]
 
 
 def take(live: LiveQueue, who: str, number: int = 5, group: str = "", have: tuple[str, ...] = ()) -> list[str]:

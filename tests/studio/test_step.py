@@ -16,8 +16,8 @@ from poolwright.api import Recipe
 from poolwright.core.errors import RecipeError, WaitingForPeople
 from poolwright.core.table import Table
 from poolwright.kernels.statistics.acceptance_sampling import plan
-from poolwright.studio.verifying.desks import Desks
-from poolwright.studio.verifying.live import Answer
+from poolwright.studio.verifying.live import SentVerdict
+from poolwright.studio.verifying.open_queues import OpenQueues
 from tests.studio.made import Browser, new_key, picture, serving
 
 WRONG = {"cat": set(range(0, 300, 12)), "dog": {7}}  # 25 of 300, and 1 of 300
@@ -49,13 +49,15 @@ def recipe(folder: Path, **parameters: Any) -> Recipe:
 
 def answer(run: Path, who: str = "Anna", most: int = 10_000) -> int:
     """Somebody who knows the truth answers in the studio until nothing is asked any more, or so many rows."""
-    desks = Desks(run)
-    live = desks.queue("good")
+    queues = OpenQueues(run)
+    live = queues.queue("good")
     given = 0
     while given < most and (cards := live.take(who, min(20, most - given))):
-        live.say(who, [Answer(card.uid, "positive" if right(card.uid) else "negative", new_key()) for card in cards])
+        live.say(
+            who, [SentVerdict(card.uid, "positive" if right(card.uid) else "negative", new_key()) for card in cards]
+        )
         given += len(cards)
-    desks.store.close()  # as if it was killed: nothing is written but the history
+    queues.store.close()  # as if it was killed: nothing is written but the history
     return given
 
 
@@ -131,14 +133,14 @@ def test_answers_in_files_are_counted_in_the_studio_too(tmp_path: Path) -> None:
     run = tmp_path / "run"
     with pytest.raises(WaitingForPeople):
         api.run(recipe(tmp_path), run)
-    desks = Desks(run)
-    uids = desks.queue("good").queue.uids
-    assert desks.queue("good").progress("cat")[0].verified == 0
+    queues = OpenQueues(run)
+    uids = queues.queue("good").queue.uids
+    assert queues.queue("good").progress("cat")[0].verified == 0
     lines = [f"{uid},{'yes' if right(uid) else 'no'},Ben" for uid in uids[:300]]
     (run / "verify/good/verdicts/ben.csv").write_text("\n".join(["uid,verdict,annotator", *lines]))
-    found = desks.queue("good").progress("cat")[0]
+    found = queues.queue("good").progress("cat")[0]
     assert (found.verified, found.wrong, found.done) == (300, 25, True)
-    desks.stop()
+    queues.stop()
     assert answer(run) == 300, "nobody is asked again"
     assert (run / "verify/good/verdicts/studio.jsonl").read_text() == ""
     table = api.run(recipe(tmp_path), run).tables["good"]
@@ -150,9 +152,9 @@ def test_buckets_are_groups_of_their_own(tmp_path: Path) -> None:
     run = tmp_path / "run"
     with pytest.raises(WaitingForPeople):
         api.run(recipe(tmp_path, precision="95%", bucket="half"), run)
-    desks = Desks(run)
-    assert list(desks.queue("good").queue.groups) == ["cat · 0", "cat · 1", "dog · 0", "dog · 1"]
-    desks.store.close()
+    queues = OpenQueues(run)
+    assert list(queues.queue("good").queue.groups) == ["cat · 0", "cat · 1", "dog · 0", "dog · 1"]
+    queues.store.close()
     answer(run)
     api.run(recipe(tmp_path, precision="95%", bucket="half"), run)
 

@@ -27,6 +27,7 @@ class Person:
     Attributes:
         name: theirs.
         verdicts: those that count.
+        skips: rows that they skipped and gave no verdict on.
         gold_right, gold_answered: rows whose answer is known.
         compared, agreement, kappa: against the majority of the others, see `kernels.agreement`.
         seconds: median time for a row; None where it is not known.
@@ -36,6 +37,7 @@ class Person:
 
     name: str
     verdicts: int
+    skips: int
     gold_right: int
     gold_answered: int
     compared: int
@@ -49,7 +51,8 @@ class Person:
 def people_of(now: Snapshot, aside: Mapping[str, int]) -> list[Person]:
     """Everybody who said something, by name."""
     said, given = now.counted, Counter(one.annotator for one in now.said)
-    names = sorted({one.annotator for one in said} | set(aside))
+    skips = Counter(annotator for _, annotator in {(one.uid, one.annotator) for one in now.skips})
+    names = sorted({*given, *skips, *aside})
     others = without_outliers(ratings_of(said, names), len(names), CARELESS, COMPARED)
     found = []
     for at, name in enumerate(names):
@@ -62,6 +65,7 @@ def people_of(now: Snapshot, aside: Mapping[str, int]) -> list[Person]:
             Person(
                 name=name,
                 verdicts=given[name],
+                skips=skips[name],
                 gold_right=right,
                 gold_answered=answered,
                 compared=int(others.compared[at]),
@@ -76,11 +80,7 @@ def people_of(now: Snapshot, aside: Mapping[str, int]) -> list[Person]:
 
 
 def reliability(said: Sequence[Said]) -> dict[str, float]:
-    """By annotator, the share of their answers that are true, as Dawid and Skene weigh everybody's answers.
-
-    Raises:
-        MissingExtra: crowd-kit is not installed.
-    """
+    """By annotator, the share of their answers that are true, as Dawid and Skene weigh everybody's answers."""
     names = sorted({one.annotator for one in said})
     ratings = ratings_of(said, names)
     rows = int(ratings.item.max(initial=-1)) + 1

@@ -1,26 +1,26 @@
-"""Answers: what people wrote, and what it means where one was asked whether a row is of its class."""
+"""Answers: what people wrote, and what it means if they were asked whether a row is of its class."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from poolwright.annotation.verdicts import NEGATIVE, POSITIVE, UNSURE, WORDS, Words
+from poolwright.annotation.verdicts import NEGATIVE, NO_VERDICTS, POSITIVE, UNSURE, WORDS, Words
 
 NONE_OF_THEM = "none of them"
 YES_NO = ("yes", "no", UNSURE)
 
 
 @dataclass(frozen=True)
-class Answer:
+class WrittenAnswer:
     """One person's answer about one row, in their word.
 
     Attributes:
         uid: of the row.
-        word: "yes", "no", "unsure", or the name of a class, as it was written.
+        word: "yes", "no", "unsure", "skipped", or the name of a class, as it was written.
         annotator: who; as the file names them.
-        about: the class that was asked about, where the answer says so; '' where not.
-        time: when, in ISO 8601 where the tool writes that.
+        about: the class that was asked about, if the answer says so; else ''.
+        time: when, in ISO 8601 if the tool writes that.
         comment: in their words.
         where: file and line, for errors.
     """
@@ -39,10 +39,10 @@ class YesNo:
 
     def __init__(self, words: Mapping[str, str]) -> None:
         """As `Words`."""
-        self._words = Words(words)
+        self._words = Words.with_skips(words)
 
     def meaning(self, word: str, asked: str) -> str:
-        """Positive, negative or unsure.
+        """Positive, negative or unsure; skipped or withdrawn.
 
         Raises:
             ValueError: the word is not known.
@@ -61,7 +61,8 @@ class ClassName:
         """
         Words(words)
         unsure = {word: meaning for word, meaning in WORDS.items() if meaning == UNSURE}
-        self._words = {word.strip().casefold(): meaning for word, meaning in {**unsure, **words}.items()}
+        known = {**unsure, **NO_VERDICTS, **words}
+        self._words = {word.strip().casefold(): meaning for word, meaning in known.items()}
         self._words.setdefault(NONE_OF_THEM, NEGATIVE)
         self._classes = {name.strip().casefold() for name in classes}
 
@@ -73,3 +74,14 @@ class ClassName:
         if plain not in self._words:
             raise ValueError(f"'{word}' is none of the classes that are asked about, nor '{NONE_OF_THEM}' or unsure")
         return self._words[plain]
+
+
+def meanings_of(answer: str, classes: Collection[str], words: Mapping[str, str]) -> YesNo | ClassName:
+    """What words mean.
+
+    Args:
+        answer: what people are asked for: "yes_no" or "class".
+        classes: that are asked about.
+        words: what other words mean.
+    """
+    return ClassName(classes, words) if answer == "class" else YesNo(words)

@@ -15,12 +15,17 @@ from poolwright.core.columns import IMAGE_PATH, TEXT, UID, URL
 from poolwright.core.frame import Frame
 from poolwright.core.rows import Rows
 from poolwright.kernels.selection.groups import lacks_value
-from poolwright.kernels.selection.ranks import ALL, Order, hash_ranks
+from poolwright.kernels.selection.ranks import ALL, Ranking, hash_ranks
 
 SHOWN = (URL, IMAGE_PATH, TEXT)
 """Columns that are shown to people, where they are there."""
 
 _KEY, _RANK = "key", "rank"
+
+
+def group_name(name: str, bucket: str) -> str:
+    """How a class, or the part of it in a bucket, is called."""
+    return f"{name} · {bucket}" if bucket else name
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,11 @@ class Candidates:
     def classes(self) -> list[str]:
         """Of each row; '' where rows have no class."""
         return [group[0] if group else "" for group in self.groups]
+
+    @cached_property
+    def buckets(self) -> list[str]:
+        """Of each row; '' where rows have no bucket."""
+        return ["".join(group[1:]) for group in self.groups]
 
     @cached_property
     def starts(self) -> npt.NDArray[np.int64]:
@@ -114,7 +124,7 @@ class _Add:
         rows = rows.filter(~is_one_of(rows.column(self.group[0]), self.unasked)) if self.unasked else rows
         keys = np.zeros(len(rows), np.int64)
         if self.by:
-            ranked, valid = Order(self.by, False, self.key).keys(rows)
+            ranked, valid = Ranking(self.by, False, self.key).keys(rows)
             keys = np.where(valid, ranked, ALL)
         columns = {UID: rows.column(UID), **{f"group.{at}": rows.column(name) for at, name in enumerate(self.group)}}
         columns |= {name: rows.column(name) for name in self.shown}

@@ -6,23 +6,16 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from hashlib import sha256
-from itertools import pairwise
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from poolwright.annotation.annotators import ratings_of
-from poolwright.annotation.candidates import Candidates
-from poolwright.annotation.exchange.instructions import Instructions
 from poolwright.annotation.exchange.write_sheets import Form
+from poolwright.annotation.judging import JudgedGroup
 from poolwright.annotation.queue.queue import CERTIFICATE, Queue
 from poolwright.annotation.queue.store import Said
-from poolwright.annotation.queue.tally import GroupTally, Snapshot
-from poolwright.annotation.round import Found
-from poolwright.annotation.rules import REJECTED, UNCLEAR, VERIFIED
+from poolwright.annotation.queue.tally import Snapshot
+from poolwright.annotation.round import RoundResult
 from poolwright.core.files import write_text
-from poolwright.kernels.statistics.acceptance_sampling import Judgement
 from poolwright.kernels.statistics.agreement import agreement
 
 FORMAT = 1
@@ -37,6 +30,7 @@ def certificate(now: Snapshot) -> dict[str, Any]:
     queue, said = now.queue, now.counted
     given = Counter(one.annotator for one in said)
     settings, golds = queue.settings, now.on_gold
+    times = [one.time for one in said if one.time]
     return {
         "format": FORMAT,
         "queue": queue.name,
@@ -49,9 +43,10 @@ def certificate(now: Snapshot) -> dict[str, Any]:
         "annotators_per_row": settings.overlap,
         "instructions_sha256": queue.instructions_digest,
         "verdicts": len(said),
-        "first": said[0].time if said else "",
-        "last": said[-1].time if said else "",
-        "groups": [_group(group) for group in now.groups],
+        "skips": len(now.skips),
+        "first": times[0] if times else "",
+        "last": times[-1] if times else "",
+        "groups": [group_document(group) for group in now.groups],
         "annotators": [
             {
                 "number": number,
@@ -65,7 +60,8 @@ def certificate(now: Snapshot) -> dict[str, Any]:
     }
 
 
-def _group(group: GroupTally) -> dict[str, Any]:
+def group_document(group: JudgedGroup) -> dict[str, Any]:
+    """What a certificate says of a group."""
     found = group.judgement
     return {
         "group": group.name,
@@ -74,9 +70,11 @@ def _group(group: GroupTally) -> dict[str, Any]:
         "right": group.right,
         "wrong": group.wrong,
         "unsure": group.unsure,
+        "skipped": group.skipped,
         "conclusion": found.conclusion,
         "concluded_after": found.verified,
         "errors": found.errors,
+        "passed_over": group.passed_over,
         "bound": round(found.bound, 6) if found.conclusion in ("met", "complete") else None,
     }
 
@@ -87,50 +85,28 @@ def agreement_of(said: Sequence[Said]) -> dict[str, Any]:
     return {"rows": found.items, "pairwise": found.pairwise, "krippendorff_alpha": found.alpha}
 
 
-def certificate_of_step(
-    candidates: Candidates, found: Found, rule: str, form: Form, page: Instructions | None
-) -> dict[str, Any]:
+def certificate_of_step(found: RoundResult, form: Form) -> dict[str, Any]:
     """The certificate of a step `verify`, as a document that names nobody."""
-    ends = list(pairwise(candidates.starts.tolist()))
-    seen, people = found.votes, found.people
-    judged: Sequence[Judgement | None] = found.judgements or [None] * len(ends)
+    votes, people, terms, page = found.votes, found.people, form.terms, form.instructions
     return {
         "format": FORMAT,
         "question": form.question,
-        "rule": rule,
-        "target": form.precision,
-        "confidence": form.confidence if form.precision else None,
-        "annotators_per_row": form.annotators,
+        "rule": terms.rule,
+        "target": terms.precision,
+        "confidence": terms.confidence if terms.precision else None,
+        "annotators_per_row": terms.annotators,
         "instructions_sha256": sha256(page.text.encode()).hexdigest() if page else "",
-        "verdicts": len(seen.row),
-        "groups": [
-            {"group": " · ".join(candidates.groups[first]), "rows": last - first}
-            | _counts(found.code[first:last], found.answered[first:last])
-            | _concluded(one, found.answered[first:last])
-            for (first, last), one in zip(ends, judged, strict=True)
-        ],
+        "verdicts": len(votes.row),
+        "skips": int(votes.skips.sum()),
+        "groups": [group_document(group) for group in found.groups],
         "annotators": [
-            {"number": number, "verdicts": int((seen.person == number - 1).sum()),
+            {"number": number, "verdicts": int((votes.person == number - 1).sum()),
              "careless": bool(people.outlier[number - 1])}
-            for number in range(1, len(seen.people) + 1)
+            for number in range(1, len(votes.people) + 1)
         ],
         "agreement": {"rows": found.agreement.items, "pairwise": found.agreement.pairwise,
                       "krippendorff_alpha": found.agreement.alpha},
     }  # fmt: skip
-
-
-def _counts(code: npt.NDArray[np.int64], answered: npt.NDArray[np.bool_]) -> dict[str, int]:
-    names = {VERIFIED: "right", REJECTED: "wrong", UNCLEAR: "unsure"}
-    counts = {name: int((answered & (code == place)).sum()) for place, name in names.items()}
-    return {"verified": int(answered.sum()), **counts}
-
-
-def _concluded(judged: Judgement | None, answered: npt.NDArray[np.bool_]) -> dict[str, Any]:
-    if judged is None:
-        return {"conclusion": "complete" if answered.all() else "open"}
-    bound = round(judged.bound, 6) if judged.conclusion != "open" else None
-    return {"conclusion": judged.conclusion, "concluded_after": judged.verified, "errors": judged.errors,
-            "bound": bound}  # fmt: skip
 
 
 def in_json(document: dict[str, Any]) -> bytes:
@@ -143,7 +119,7 @@ def write_certificate(queue: Queue, document: dict[str, Any]) -> None:
     write_text(queue.folder / CERTIFICATE, in_json(document).decode())
 
 
-def told(queue: Queue, group: GroupTally) -> str:
+def told(queue: Queue, group: JudgedGroup) -> str:
     """A group's conclusion in words: 'at least 99.2 % right, with 95 % confidence'."""
     found = group.judgement
     if found.conclusion == "met":
@@ -152,10 +128,13 @@ def told(queue: Queue, group: GroupTally) -> str:
         return f"all verified: {group.right:,} of {group.rows:,} right"
     if found.conclusion == "enough":
         return f"{queue.settings.keep:,} right ones found, which is enough"
+    skipped = f"; {group.skipped:,} skipped" if group.skipped else ""
+    if queue.asked is not None and not queue.asked[queue.groups[group.name][group.lacking]].any():
+        return f"all verified that was asked{skipped}; run the recipe again, it asks for more"
     more = f"{found.left:,} more" if found.left else "a few more"
     if queue.settings.rule == "first":
-        return f"{group.right:,} of {queue.settings.keep:,} right ones found"
-    return f"{more} without an error" if queue.settings.rule == "precision" else f"{more} to verify"
+        return f"{group.right:,} of {queue.settings.keep:,} right ones found{skipped}"
+    return f"{more} without an error{skipped}" if queue.settings.rule == "precision" else f"{more} to verify{skipped}"
 
 
 def _share(share: float) -> str:

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from poolwright.annotation.candidates import Candidates
-from poolwright.annotation.round import Found
-from poolwright.annotation.rules import VERIFIED
+from poolwright.annotation.judging import RowState
+from poolwright.annotation.round import RoundResult
 from poolwright.core.columns import UID
 from poolwright.core.wording import rows as in_rows
 from poolwright.core.wording import some
@@ -21,20 +22,19 @@ KEPT, REJECTED, UNSURE, NOT_NEEDED, NO_VERDICT = 0, 2, 3, 4, 5
 _NAMES = {KEPT: "kept", REJECTED: "rejected", UNSURE: "unsure", NOT_NEEDED: "not_needed", NO_VERDICT: "no_verdict"}
 
 
-def drop_codes(found: Found) -> np.ndarray:
+_DROP = np.zeros(len(RowState), np.uint8)
+"""Drop code by state of a row; nothing waits any more when rows are dropped."""
+_DROP[[RowState.WRONG, RowState.UNSURE, RowState.GIVEN_UP, RowState.NOT_NEEDED]] = REJECTED, UNSURE, UNSURE, NOT_NEEDED
+_DROP[[RowState.OPEN, RowState.SKIPPED, RowState.NO_VERDICT]] = NO_VERDICT
+
+
+def drop_codes(found: RoundResult) -> npt.NDArray[np.uint8]:
     """What becomes of each candidate: uint8 (n,)."""
-    drop = np.array([KEPT, REJECTED, UNSURE, NO_VERDICT], np.uint8)[found.code]
-    verified_or_not_asked = (found.code == VERIFIED) | ~found.answered
-    drop[verified_or_not_asked & found.progress.enough] = NOT_NEEDED
-    drop[~found.answered & ~found.progress.enough] = NO_VERDICT
-    spoken_against = ~found.answered & found.progress.settled & ~found.progress.unseen & ~found.progress.enough
-    drop[spoken_against] = np.array([KEPT, REJECTED, UNSURE, NO_VERDICT], np.uint8)[found.code][spoken_against]
-    drop[found.progress.unseen] = KEPT
-    return drop
+    return np.asarray(_DROP[found.states])
 
 
-def decided(candidates: Candidates, found: Found) -> pa.Table:
-    """The table of a state: uid, votes by meaning, probability, drop code."""
+def decided(candidates: Candidates, found: RoundResult) -> pa.Table:
+    """The table of a state: uid, class, votes by meaning, skips, probability, drop code."""
     counts = found.votes.counts().astype(np.int32)
     known = ~np.isnan(found.probability)
     table = pa.table(
@@ -42,6 +42,7 @@ def decided(candidates: Candidates, found: Found) -> pa.Table:
             UID: pa.array(candidates.uids, pa.string()),
             "class": pa.array(candidates.classes, pa.string()),
             **{name: counts[:, place] for place, name in enumerate(("yes", "no", "unsure"))},
+            "skipped": pa.array(found.votes.skips, pa.int32()),
             "probability": pa.array(found.probability, pa.float64(), mask=~known),
             "drop": drop_codes(found),
         }
@@ -49,8 +50,12 @@ def decided(candidates: Candidates, found: Found) -> pa.Table:
     return table.sort_by(UID)
 
 
-def measured(found: Found) -> dict[str, Any]:
-    """The values of a state."""
+def measured(found: RoundResult, sampled: bool) -> dict[str, Any]:
+    """The values of a state.
+
+    Args:
+        sampled: whether groups were accepted by sampling.
+    """
     drop = drop_codes(found)
     people = found.people
     return {
@@ -60,7 +65,8 @@ def measured(found: Found) -> dict[str, Any]:
         "changed": found.votes.changed,
         "left_out": found.left_out,
         "annotators": len(found.votes.people),
-        **_sampled(found),
+        "skipped": sum(group.skipped for group in found.groups),
+        **(_sampled(found) if sampled else {}),
         "agreement": {
             "rows": found.agreement.items,
             "pairwise": _rounded(found.agreement.pairwise),
@@ -80,12 +86,11 @@ def measured(found: Found) -> dict[str, Any]:
     }
 
 
-def _sampled(found: Found) -> dict[str, int]:
-    """What acceptance sampling says; nothing without it."""
-    if not found.judgements:
-        return {}
-    met = sum(one.conclusion == "met" for one in found.judgements)
-    return {"groups": len(found.judgements), "groups_met": met, "unseen": int(found.progress.unseen.sum())}
+def _sampled(found: RoundResult) -> dict[str, int]:
+    """What acceptance sampling says."""
+    met = sum(group.judgement.conclusion == "met" for group in found.groups)
+    unseen = int((found.states == RowState.UNSEEN).sum())
+    return {"groups": len(found.groups), "groups_met": met, "unseen": unseen}
 
 
 def _rounded(value: float | None) -> float | None:
@@ -127,6 +132,7 @@ def learned(values: Mapping[str, Any]) -> str:
 def told(row: Mapping[str, Any], keep: int | None) -> str:
     """What people said of one row of a state's table, and what became of it."""
     votes = ", ".join(f"{row[name]:,} {name}" for name in ("yes", "no", "unsure") if row[name]) or "nobody answered"
+    votes += f", skipped {row['skipped']} times" if row.get("skipped") else ""
     asked = f"is it '{row['class']}'? " if row["class"] else ""
     sure = f"; probability {row['probability']:.3f}" if row["probability"] is not None else ""
     enough = f"; {keep:,} before it were enough" if row["drop"] == NOT_NEEDED else ""

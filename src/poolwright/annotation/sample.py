@@ -20,7 +20,7 @@ FORMAT = 1
 
 
 @dataclass(frozen=True)
-class Sample:
+class AuditSample:
     """A stratified sample in the order of its sheet.
 
     Attributes:
@@ -41,7 +41,7 @@ def sample_beside(sheet: Path) -> Path:
     return sheet.with_name(f"{sheet.name}.sample.json")
 
 
-def accuracy(sample: Sample, verdicts: Sequence[Verdict], *, confidence: float = 0.95) -> Estimates:
+def accuracy(sample: AuditSample, verdicts: Sequence[Verdict], *, confidence: float = 0.95) -> Estimates:
     """Precision, recall and prevalence on the pool, from what people said about a sample.
 
     Several verdicts a row are merged first. Where rows were passed over that come before others of their stratum on
@@ -59,7 +59,7 @@ def accuracy(sample: Sample, verdicts: Sequence[Verdict], *, confidence: float =
     return Estimates(**{**vars(estimates), "notes": (*estimates.notes, *notes)})
 
 
-def write_sample(sample: Sample, path: Path) -> None:
+def write_sample(sample: AuditSample, path: Path) -> None:
     """Write a sample as JSON. Infinite bounds are null there."""
     strata = [
         {**asdict(stratum), "low": _finite(stratum.low), "high": _finite(stratum.high)} for stratum in sample.strata
@@ -74,7 +74,7 @@ def write_sample(sample: Sample, path: Path) -> None:
     write_text(path, json.dumps(document, indent=1, allow_nan=False) + "\n")
 
 
-def read_sample(path: Path) -> Sample:
+def read_sample(path: Path) -> AuditSample:
     """Read what `write_sample` wrote.
 
     Raises:
@@ -83,7 +83,7 @@ def read_sample(path: Path) -> Sample:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         strata = tuple(_stratum(fields) for fields in document["strata"])
-        sample = Sample(strata, tuple(document["uids"]), tuple(document["stratum"]), document.get("record", ""))
+        sample = AuditSample(strata, tuple(document["uids"]), tuple(document["stratum"]), document.get("record", ""))
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from None
     except (ValueError, KeyError, TypeError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -11,13 +11,20 @@ from poolwright.core.errors import InputError, did_you_mean
 
 POSITIVE, NEGATIVE, UNSURE = "positive", "negative", "unsure"
 MEANINGS = (POSITIVE, NEGATIVE, UNSURE)
+SKIPPED = "skipped"
+"""Written where somebody passed a row over: it is no verdict."""
+WITHDRAWN = "withdrawn"
+"""Written where what somebody said of a row does not count any more."""
 
 WORDS: Mapping[str, str] = {
     **dict.fromkeys(("positive", "pos", "yes", "y", "true", "1", "+"), POSITIVE),
     **dict.fromkeys(("negative", "neg", "no", "n", "false", "0", "-"), NEGATIVE),
-    **dict.fromkeys(("unsure", "unclear", "maybe", "skip", "?"), UNSURE),
+    **dict.fromkeys(("unsure", "unclear", "maybe", "skip", SKIPPED, "?"), UNSURE),
 }
 """Words that are always understood, whatever their case. A recipe adds its own: {"map": "positive"}."""
+
+NO_VERDICTS: Mapping[str, str] = {"skip": SKIPPED, SKIPPED: SKIPPED, WITHDRAWN: WITHDRAWN}
+"""What these words mean if skips are told from verdicts; in the sample of an audit a skip is unsure."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +33,7 @@ class Verdict:
 
     Attributes:
         uid: of the row.
-        verdict: "positive", "negative" or "unsure".
+        verdict: "positive", "negative" or "unsure"; where skips are told from verdicts, "skipped" or "withdrawn", too.
         annotator: who; as the file names them.
         time: when, in ISO 8601 where the tool writes that; empty where it is not known.
         comment: in their words.
@@ -42,18 +49,27 @@ class Verdict:
 class Words:
     """Words for verdicts, of whatever case, and what they mean."""
 
-    def __init__(self, words: Mapping[str, str] | None = None) -> None:
+    def __init__(self, words: Mapping[str, str] | None = None, also: Collection[str] = ()) -> None:
         """`words` are understood beside WORDS, and before them.
 
+        Args:
+            also: further meanings that a word may have, such as SKIPPED; they are not offered.
+
         Raises:
-            InputError: a word is given a meaning other than positive, negative and unsure.
+            InputError: a word is given a meaning other than positive, negative, unsure and these.
         """
         self._words = dict(WORDS)
         for word, meaning in (words or {}).items():
-            if meaning not in MEANINGS:
+            if meaning not in (*MEANINGS, *also):
                 raise InputError(f"verdict '{word}' cannot mean '{meaning}'; {did_you_mean(meaning, MEANINGS)}")
             self._words[_plain(word)] = meaning
-        self._shown = sorted({*(words or {}), *MEANINGS})
+        shown = (word for word, meaning in (words or {}).items() if meaning in MEANINGS)
+        self._shown = sorted({*shown, *MEANINGS})
+
+    @classmethod
+    def with_skips(cls, words: Mapping[str, str] | None = None) -> Words:
+        """Words by which skips are told from verdicts; see NO_VERDICTS."""
+        return cls({**NO_VERDICTS, **(words or {})}, (SKIPPED, WITHDRAWN))
 
     def meaning(self, word: str) -> str | None:
         """The meaning of a word, None where it is blank: not labelled yet.
@@ -83,12 +99,46 @@ def merge(verdicts: Iterable[Verdict]) -> dict[str, str]:
 
 def last_of_each(verdicts: Iterable[Verdict]) -> list[Verdict]:
     """The vote of each annotator on each row: the last, by time where both times are known, otherwise as they come."""
-    votes: dict[tuple[str, str], Verdict] = {}
+    return [one.answer for one in standing_of_each(verdicts).values() if one.answer]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What one person says of one row now.
+
+    Attributes:
+        answer: their vote; None where they have none.
+        skips: how often they skipped the row; 0 where they have a vote.
+    """
+
+    answer: Verdict | None
+    skips: int
+
+
+def standing_of_each(verdicts: Iterable[Verdict]) -> dict[tuple[str, str], Standing]:
+    """What each annotator says of each row now, by (uid, annotator); see `standing`."""
+    lines: dict[tuple[str, str], list[Verdict]] = {}
     for verdict in verdicts:
-        before = votes.get((verdict.uid, verdict.annotator))
-        if before is None or not _is_later(before.time, verdict.time):
-            votes[verdict.uid, verdict.annotator] = verdict
-    return list(votes.values())
+        lines.setdefault((verdict.uid, verdict.annotator), []).append(verdict)
+    return {pair: standing(lines) for pair, lines in lines.items()}
+
+
+def standing(verdicts: Iterable[Verdict]) -> Standing:
+    """What one person says of one row now, from all that they said of it, in order.
+
+    Of several answers the last counts, by time where both times are known, otherwise as they come. A skip takes back
+    no answer; skips of the same time are one. What is withdrawn takes back what was said before, skips too.
+    """
+    last: Verdict | None = None
+    skips: dict[str, Verdict] = {}
+    for verdict in verdicts:
+        if verdict.verdict == SKIPPED:
+            skips[verdict.time] = verdict
+        elif last is None or not _is_later(last.time, verdict.time):
+            last = verdict
+    if last is not None and last.verdict != WITHDRAWN:
+        return Standing(last, 0)
+    return Standing(None, sum(last is None or _is_later(time, last.time) for time in skips))
 
 
 def check_known(verdicts: Sequence[Verdict], uids: Iterable[str], where: str = "the sheet") -> None:

@@ -11,22 +11,25 @@ import numpy as np
 import pyarrow as pa
 from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
-from poolwright.annotation.answers import NONE_OF_THEM, YES_NO, ClassName, YesNo
+from poolwright.annotation.answers import NONE_OF_THEM, YES_NO
 from poolwright.annotation.candidates import SHOWN, collect, is_one_of
 from poolwright.annotation.certificate import certificate_of_step, in_json
+from poolwright.annotation.exchange.candidate_file import Understanding
 from poolwright.annotation.exchange.import_export import write_studio_answers
 from poolwright.annotation.exchange.instructions import Instructions, read_instructions
 from poolwright.annotation.exchange.sheets import QUESTION
 from poolwright.annotation.exchange.worklist import ASKED, late
 from poolwright.annotation.exchange.write_sheets import Form, Format
+from poolwright.annotation.judging import Terms
 from poolwright.annotation.outcome import decided, learned, measured, told
 from poolwright.annotation.queue.queue import CERTIFICATE
-from poolwright.annotation.round import Round, go_on
+from poolwright.annotation.round import Round
 from poolwright.annotation.rules import Rule
 from poolwright.annotation.verdicts import UNSURE, Words
+from poolwright.annotation.waiting import go_on
 from poolwright.core.columns import UID
 from poolwright.core.documents import DOCUMENTS, keep_documents
-from poolwright.core.errors import InputError, MissingExtra, StepError
+from poolwright.core.errors import InputError, StepError
 from poolwright.core.frame import Context, Frame
 from poolwright.core.params import Column, Share
 from poolwright.core.pool import Place
@@ -36,7 +39,7 @@ from poolwright.core.runtime.cached import once
 from poolwright.core.state import State
 from poolwright.core.step import Kind, Outcome, Reason
 from poolwright.kernels.selection.groups import check_groupable, lacks_value
-from poolwright.kernels.selection.lookup import Lookup
+from poolwright.kernels.selection.lookup import ValueIndex
 from poolwright.kernels.selection.ranks import check_orderable
 
 ROWS = "rows"
@@ -62,12 +65,12 @@ class Verify(AnnotationStep):
     docs/verification.md for the forms of sheets and answers, and of the page of instructions.
 
     With `precision`, a class and bucket is done as soon as acceptance sampling shows that enough of it is right: its
-    other rows are kept unseen; a class that is not good enough is verified in full. See `kernels/acceptance.py`.
+    other rows are kept unseen; a class that is not good enough is verified in full. See `annotation/judging.py`.
 
     With `keep`, the first so many verified rows of each class and bucket are kept, in the order of `by`; nobody is
     asked about more rows of a class and bucket that has them. Each annotator has one vote a row, their last. Rules:
     `agree`, all of them say the same; `majority`, most of them do; `dawid_skene`, each one's votes weighed by how
-    reliable they are found to be (needs crowd-kit).
+    reliable they are found to be.
 
     State: the votes on each candidate and what became of it, without names; how far people agree with each other; the
     digests of the files of answers.
@@ -77,6 +80,9 @@ class Verify(AnnotationStep):
 
     verb: ClassVar[str] = "verify"
     kind: ClassVar[Kind] = "choose"
+    example: ClassVar[str] = (
+        "verify: {class: label, bucket: year, by: similarity, keep: 150, annotators: 3, rule: majority}"
+    )
     labelled_by: ClassVar[Literal["", "model", "people"]] = "people"
     fits_rows: ClassVar[bool] = True
     reasons: ClassVar[tuple[Reason, ...]] = (
@@ -166,6 +172,19 @@ class Verify(AnnotationStep):
         return tuple(name for name in (self.class_, self.bucket) if name)
 
     @property
+    def terms(self) -> Terms:
+        """When rows are verified."""
+        return Terms(
+            rule=self.rule,
+            probability=self.probability,
+            annotators=self.annotators,
+            keep=self.keep,
+            precision=self.precision,
+            confidence=self.confidence,
+            partial=self.partial,
+        )
+
+    @property
     def answer_files(self) -> tuple[Path, ...]:
         """The files of answers that the recipe names."""
         return tuple(Path(path) for path in self.verdicts)
@@ -210,11 +229,6 @@ class Verify(AnnotationStep):
             Words(self.words)
         except InputError as error:
             raise StepError(f"verify: {error}") from None
-        if self.rule == "dawid_skene":
-            from importlib.util import find_spec
-
-            if find_spec("crowdkit") is None:
-                raise MissingExtra("crowdkit", "verify: rule dawid_skene")
         return [pa.field(VERIFIED_BY, pa.int32())]
 
     def fit(self, frame: Frame, context: Context) -> State:
@@ -227,22 +241,15 @@ class Verify(AnnotationStep):
         found = go_on(
             Round(
                 candidates=candidates,
-                desk=context.desk,
-                files=self.answer_files,
-                meanings=ClassName(names, self.words) if self.answer == "class" else YesNo(self.words),
+                worklist=context.desk,
+                understanding=Understanding(self.answer, self.words, self.verdicts),
                 form=form,
-                rule=self.rule,
-                probability=self.probability,
-                keep=self.keep,
                 at_once=self.at_once,
-                partial=self.partial,
                 ignore_unknown=self.unknown == "ignore",
-                precision=self.precision,
-                confidence=self.confidence,
             )
         )
-        values = {"rule": self.rule, **measured(found)}
-        document = certificate_of_step(candidates, found, self.rule, form, page)
+        values = {"rule": self.rule, **measured(found, self.precision is not None)}
+        document = certificate_of_step(found, form)
         words = "what people verified and what that shows, class by class: counts, errors, bounds, agreement; no names"
         values[DOCUMENTS] = keep_documents(context.documents, "certificate", words, {CERTIFICATE: in_json(document)})
         if page:
@@ -268,14 +275,10 @@ class Verify(AnnotationStep):
             answer=self.answer,
             question=question,
             choices=choices,
-            annotators=self.annotators,
+            terms=self.terms,
             images=self.images or "",
             instructions=page,
             hosted=self.hosted or "",
-            precision=self.precision,
-            confidence=self.confidence,
-            keep=self.keep,
-            rule=self.rule,
         )
 
     def apply(self, rows: Rows, state: State) -> Outcome:
@@ -304,5 +307,5 @@ class Verify(AnnotationStep):
         return learned(state.values)
 
 
-def _lookup_of(table: pa.Table) -> Lookup:
-    return Lookup(one_array(table.column(UID)))
+def _lookup_of(table: pa.Table) -> ValueIndex:
+    return ValueIndex(one_array(table.column(UID)))

@@ -7,7 +7,7 @@ import warnings
 
 # Each adds its commands, in the order of the help.
 # isort: off
-from poolwright.cli import running, inspecting, annotating, data  # noqa: F401
+from poolwright.cli import running, inspecting, annotating, data, listing  # noqa: F401
 from poolwright.cli.app import app
 
 # isort: on

@@ -1,11 +1,12 @@
-"""Rows: the batch of rows that a step sees."""
+"""Rows: the batch of rows that a step sees; and rows regrouped into batches of one size."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -183,3 +184,65 @@ def with_missing_as_null(table: pa.Table) -> pa.Table:
             if any(one is not chunk for one, chunk in zip(found, chunks, strict=True)):
                 table = table.set_column(index, field, pa.chunked_array(found, field.type))
     return table
+
+
+class RowGroups:
+    """Cuts a stream of tables into groups: a group ends at `rows` rows, or at the row that fills `most_bytes`.
+
+    Where a group ends depends on the rows before it alone, never on the pieces. Nothing is copied: groups are slices of
+    what came in, in as many chunks as pieces went into them.
+
+    Args:
+        rows: of a group; the last may have fewer.
+        most_bytes: of a group, by the sizes that `add` is given; None has no such limit.
+    """
+
+    def __init__(self, rows: int, most_bytes: int | None = None) -> None:
+        self.rows, self.most_bytes = rows, most_bytes
+        self._waiting: list[pa.Table] = []
+        self._count, self._bytes = 0, 0
+
+    def add(self, table: pa.Table, sizes: npt.ArrayLike | None = None) -> Iterator[pa.Table]:
+        """Take more rows; gives the groups that they complete.
+
+        Args:
+            table: rows, of one schema throughout.
+            sizes: (n,) bytes of each row, for `most_bytes`.
+        """
+        start = 0
+        total = None if sizes is None else np.cumsum(np.asarray(sizes, np.int64))
+        while start < len(table):
+            stop, full = self._end(start, len(table), total)
+            self._waiting.append(table.slice(start, stop - start))
+            self._count += stop - start
+            if total is not None:
+                self._bytes += int(total[stop - 1] - (total[start - 1] if start else 0))
+            start = stop
+            if full:
+                yield self._taken()
+
+    def _end(self, start: int, rows: int, total: npt.NDArray[np.int64] | None) -> tuple[int, bool]:
+        """Where the group's rows of a table end, and whether the group is complete there."""
+        stop = start + self.rows - self._count
+        if total is not None and self.most_bytes is not None:
+            before = int(total[start - 1]) if start else 0
+            stop = min(stop, int(np.searchsorted(total, self.most_bytes - self._bytes + before)) + 1)
+        return min(stop, rows), stop <= rows
+
+    def rest(self) -> pa.Table | None:
+        """The rows of the last group, which is not full; None where no rows wait."""
+        return self._taken() if self._count else None
+
+    def _taken(self) -> pa.Table:
+        group = pa.concat_tables(self._waiting)
+        self._waiting, self._count, self._bytes = [], 0, 0
+        return group
+
+
+def in_row_groups(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
+    """The rows of some tables in groups of `rows` rows; the last may have fewer. Nothing of nothing."""
+    groups = RowGroups(rows)
+    for table in tables:
+        yield from groups.add(table)
+    if (rest := groups.rest()) is not None:
+        yield rest

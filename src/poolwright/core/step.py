@@ -60,6 +60,8 @@ class Step(BaseModel):
 
     verb: ClassVar[str]
     kind: ClassVar[Kind]
+    example: ClassVar[str]
+    """How a recipe writes the step, in YAML: 'top: {by: similarity, n: 1000}'. The reference shows it, tests run it."""
     reasons: ClassVar[tuple[Reason, ...]] = ()
     shorthand: ClassVar[str | None] = None
     """Field that a bare value in the recipe sets: `- where: "width > 100"`."""

@@ -1,4 +1,4 @@
-"""Annotators who know the truth and err at known rates: they answer what lies on a desk, as people would.
+"""Annotators who know the truth and err at known rates: they answer what lies on a worklist, as people would.
 
 What somebody says of a row is decided by the hash of their name and its uid, so it is the same every time.
 """
@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from poolwright.annotation.exchange.spreadsheet_cells import guarded
-from poolwright.annotation.exchange.worklist import VERDICTS, Asked, read_asked
+from poolwright.annotation.exchange.worklist import VERDICTS, AskedRows, read_asked
 from poolwright.core.files import write_text
 from poolwright.kernels.selection.hashing import hash64, hash_key
 
@@ -66,10 +66,10 @@ class Annotator:
         return hash64(pa.array(uids, pa.string()), hash_key(0, "annotator", self.name, use)) / 2.0**64
 
 
-def answer_desk(
-    desk: Path, annotators: Sequence[Annotator], truth: Mapping[str, str], overlap: int | None = None
+def answer_worklist(
+    worklist: Path, annotators: Sequence[Annotator], truth: Mapping[str, str], overlap: int | None = None
 ) -> list[Path]:
-    """Let people answer everything that is asked on a desk, each in a file of their own in `verdicts/`.
+    """Let people answer everything that is asked on a worklist, each in a file of their own in `verdicts/`.
 
     Args:
         overlap: people who look at each row, drawn by hash; default as many as are asked for.
@@ -77,19 +77,19 @@ def answer_desk(
     Returns:
         The files.
     """
-    asked = read_asked(desk)
+    asked = read_asked(worklist)
     shares = _shares(asked, len(annotators), overlap or int(asked.about["annotators"]))
     files = []
     for annotator, share in zip(annotators, shares, strict=True):
         rows = [asked.pairs[place] for place in share]
         say = annotator.name_classes if asked.about["answer"] == "class" else annotator.answers
-        path = desk / VERDICTS / f"{annotator.name}.csv"
+        path = worklist / VERDICTS / f"{annotator.name}.csv"
         write_text(path, _sheet(rows, say(rows, truth), annotator.name))
         files.append(path)
     return files
 
 
-def _shares(asked: Asked, people: int, overlap: int) -> list[np.ndarray]:
+def _shares(asked: AskedRows, people: int, overlap: int) -> list[np.ndarray]:
     """Rows of each person: every row has so many, those whose hashes with it are the lowest."""
     uids = pa.array([uid for uid, _ in asked.pairs], pa.string())
     hashes = np.stack([hash64(uids, hash_key(0, "share", str(person))) for person in range(people)])

@@ -24,6 +24,7 @@ from poolwright.demo.atlas import draw_shelf
 from poolwright.demo.attributes import attributes_against_truth
 from poolwright.demo.drawing import KINDS
 from poolwright.demo.maps import LOOKED_AT, maps_against_truth, verify_maps
+from poolwright.demo.needs import check_needs
 from poolwright.demo.stream import PEOPLE, answer_sheets, stream_against_truth, write_prompts
 from poolwright.demo.world import draw_world
 
@@ -61,7 +62,11 @@ def run_demo(folder: Path, images: int = 6000, seed: int = 2024, listener: Liste
         images: pictures to draw.
         seed: of the drawn world.
         listener: is told of progress.
+
+    Raises:
+        MissingExtra: a library of `poolwright[demo]` is not installed. Nothing was drawn.
     """
+    check_needs()
     listener = listener or Silent()
     folder = folder.resolve()
     listener.note(f"drawing {images:,} pictures into {folder / 'world'}")

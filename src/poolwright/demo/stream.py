@@ -9,13 +9,13 @@ import pyarrow.parquet as pq
 from poolwright.annotation.exchange.worklist import read_asked
 from poolwright.core.columns import UID
 from poolwright.core.table import Table
-from poolwright.demo.annotators import Annotator, answer_desk
+from poolwright.demo.annotators import Annotator, answer_worklist
 
 CLASSES = ("house", "tree", "car", "flower", "bird", "boat", "cat", "fish", "cup", "airplane")
 PEOPLE = (Annotator("ada", error=0.02), Annotator("ben", error=0.04), Annotator("cyd", error=0.25))
 """Who looks; the last is careless."""
 
-_DESK = Path("run", "verify", "looked-at")
+_WORKLIST = Path("run", "verify", "looked-at")
 
 
 def write_prompts(path: Path) -> None:
@@ -29,15 +29,15 @@ def answer_sheets(folder: Path) -> int:
     Args:
         folder: of the demo.
     """
-    answer_desk(folder / _DESK, PEOPLE, true_kinds(folder))
-    return len(read_asked(folder / _DESK).pairs)
+    answer_worklist(folder / _WORKLIST, PEOPLE, true_kinds(folder))
+    return len(read_asked(folder / _WORKLIST).pairs)
 
 
 def stream_against_truth(folder: Path, found: Table) -> tuple[tuple[str, str, str], ...]:
     """How right the verified labels are, beside what the prompts found: (name, value, meaning)."""
     kinds = true_kinds(folder)
     kept = found.read([UID, "label"]).to_pylist()
-    asked = read_asked(folder / _DESK).pairs
+    asked = read_asked(folder / _WORKLIST).pairs
     before = sum(kinds[uid] == name for uid, name in asked) / max(len(asked), 1)
     after = sum(kinds[row[UID]] == row["label"] for row in kept) / max(len(kept), 1)
     told = ", ".join(f"{person.error:.0%}" for person in PEOPLE)

@@ -17,10 +17,10 @@ from poolwright.fetch.fetcher import Fetcher, run_async
 from poolwright.fetch.folder import FetchFolder
 from poolwright.fetch.http.network import Resolve, SystemResolver, import_httpcore, proxy_url
 from poolwright.fetch.options import FetchOptions
-from poolwright.fetch.outcome import SUCCESS, Outcome
+from poolwright.fetch.outcome import SUCCESS, FetchOutcome
 from poolwright.fetch.repeats import Repeated, repeated
 from poolwright.fetch.shard_files import shard_name
-from poolwright.fetch.sources import Source, open_source
+from poolwright.fetch.sources import FetchSource, open_source
 
 SourceLike = str | Path | Sequence[str | Path]
 
@@ -122,7 +122,7 @@ def fetch_images(
 class _Shards:
     """Tables of a source, counting what passes."""
 
-    def __init__(self, source: Source, shard_rows: int) -> None:
+    def __init__(self, source: FetchSource, shard_rows: int) -> None:
         self.source, self.shard_rows = source, shard_rows
         self.rows = 0
 
@@ -141,7 +141,7 @@ class _Counting:
         self.rows = self.succeeded = self.shards = 0
         self.failed: Counter[str] = Counter()
 
-    def outcome(self, outcome: Outcome) -> None:
+    def outcome(self, outcome: FetchOutcome) -> None:
         self.rows += 1
         if outcome.status == SUCCESS:
             self.succeeded += 1

@@ -39,6 +39,7 @@ class Fetch(FetchOptions, SourceStep):
 
     verb: ClassVar[str] = "fetch"
     kind: ClassVar[Kind] = "choose"
+    example: ClassVar[str] = "fetch: {max_bytes: 20MB, total: 30}"
     folder_name: ClassVar[str] = "fetched"
     reasons: ClassVar[tuple[Reason, ...]] = tuple(Reason(name, of.words) for name, of in CLASSES.items())
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from poolwright.annotation.exchange.sheets import SheetRow
-from poolwright.annotation.sample import Sample
+from poolwright.annotation.sample import AuditSample
 from poolwright.core.columns import IMAGE_PATH, TEXT, UID, URL
 from poolwright.core.errors import CountError, InputError, RecipeError
 from poolwright.core.files import digest_file
@@ -79,7 +79,7 @@ def _add(
     drawn.strata, drawn.hashes = all_strata[places], all_hashes[places]
 
 
-def draw_sample(run: Run, name: str, n: int) -> tuple[Sample, list[SheetRow]]:
+def draw_sample(run: Run, name: str, n: int) -> tuple[AuditSample, list[SheetRow]]:
     """Draw `n` rows of all those that the classifier of a finished table decided on.
 
     Reads the table's source once more.
@@ -138,7 +138,7 @@ def _check(drawn: _Drawn, strata: Sequence[Stratum], name: str) -> None:
         )
 
 
-def _sheet(drawn: _Drawn, strata: Sequence[Stratum]) -> tuple[Sample, list[SheetRow]]:
+def _sheet(drawn: _Drawn, strata: Sequence[Stratum]) -> tuple[AuditSample, list[SheetRow]]:
     order = sheet_order(drawn.strata, drawn.hashes)
     rows: list[dict[str, Any]] = drawn.shown[0].take(pa.array(order)).to_pylist() if drawn.shown else []
     uids = tuple(str(row[UID]) for row in rows)
@@ -146,4 +146,4 @@ def _sheet(drawn: _Drawn, strata: Sequence[Stratum]) -> tuple[Sample, list[Sheet
         SheetRow(uid, str(row.get(URL) or row.get(IMAGE_PATH) or ""), str(row.get(TEXT) or ""))
         for uid, row in zip(uids, rows, strict=True)
     ]
-    return Sample(tuple(strata), uids, tuple(int(place) for place in drawn.strata[order])), sheet
+    return AuditSample(tuple(strata), uids, tuple(int(place) for place in drawn.strata[order])), sheet

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from poolwright.core.columns import IMAGE, IMAGE_PATH, UID
 from poolwright.core.errors import PoolwrightError, RecipeError
+from poolwright.core.parquet import write_parquet
 from poolwright.core.roles import Encoded, EncodingStep
 from poolwright.pools.columns.table_plan import SUFFIXES
 from poolwright.pools.image_folder import EXTENSIONS
@@ -146,7 +146,7 @@ def _pictures(inputs: Sequence[str], folder: Path, released: Released) -> dict[s
         if step.encoded.image and step.encoded.text_from:
             columns[step.encoded.text_from] = [None] * len(files)
     listed = folder / "pictures.parquet"
-    pq.write_table(pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()}), listed)
+    write_parquet(listed, pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()}))
     return {"read": "table", "path": str(listed), "images": root}
 
 

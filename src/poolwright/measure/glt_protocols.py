@@ -21,7 +21,8 @@ from poolwright.core.table import Table
 from poolwright.core.wording import rows as in_rows
 from poolwright.kernels.classifiers.linear_probe import LinearProbe, fit_linear_probe
 from poolwright.kernels.selection.hashing import hash64, hash_key
-from poolwright.measure.probe_rows import Numbers, error, read_vectors, unit, usable
+from poolwright.kernels.similarity.unit_length import has_direction, unit_rows
+from poolwright.measure.probe_rows import Numbers, error, read_vectors
 from poolwright.recipe.figures import Figure
 from poolwright.reference.glt_sets import COLUMNS, FREQUENCY, GROUPS, TITLES
 
@@ -69,7 +70,7 @@ def long_tail(figure: Figure, table: Table, workers: int | None = None) -> list[
     found = _read(figure, table)
     wanted = np.sort(np.unique(np.concatenate(list(found.places.values()))))
     vectors = read_vectors(table, str(figure.vectors), wanted)
-    good = usable(vectors)
+    good = has_direction(vectors)
     here = {name: np.searchsorted(wanted, rows) for name, rows in found.places.items()}
     kept = {name: rows[good[rows]] for name, rows in here.items()}
     _check(figure, kept)
@@ -77,7 +78,7 @@ def long_tail(figure: Figure, table: Table, workers: int | None = None) -> list[
     def predicted(train: str) -> dict[str, Numbers]:
         probe = _fit(vectors[kept[train]], found.classes[wanted[kept[train]]], found.number)
         tests = {test for other, test in PROTOCOLS.values() if other == train}
-        return {test: probe.predict(unit(vectors[kept[test]])) for test in sorted(tests)}
+        return {test: probe.predict(unit_rows(vectors[kept[test]])) for test in sorted(tests)}
 
     trains = ("Train-GLT", "Train-CBL")
     with ThreadPoolExecutor(workers or cores()) as pool:
@@ -138,7 +139,7 @@ def _check(figure: Figure, places: dict[str, Numbers]) -> None:
 
 
 def _fit(vectors: npt.NDArray[np.floating], classes: Numbers, number: int) -> LinearProbe:
-    return fit_linear_probe(unit(vectors), classes, number, INVERSE_PENALTY)
+    return fit_linear_probe(unit_rows(vectors), classes, number, INVERSE_PENALTY)
 
 
 def _scores(predicted: Numbers, found: _Rows, rows: Numbers) -> dict[str, tuple[float, float]]:

@@ -19,7 +19,7 @@ from poolwright.recipe.figures import Figure
 from poolwright.recipe.source import Key, RecipeSource, from_data, read_source
 from poolwright.recipe.tables import TableBody, TableSpec, make_table
 from poolwright.recipe.validation import as_recipe_error, validate
-from poolwright.registry import POOLS, layout_class, pool_class
+from poolwright.registry import layout_class, pool_class, pool_registry
 from poolwright.release.layouts.layout import About, Layout
 
 RECIPE_VERSION = 1
@@ -198,7 +198,7 @@ def _model(name: str, data: Any, source: RecipeSource, context: Mapping[str, Any
 def _pool(name: str, data: Any, source: RecipeSource, context: Mapping[str, Any]) -> Pool:
     key = ("pools", name)
     if not isinstance(data, dict) or "read" not in data:
-        raise source.error(key, f"a pool is a mapping with 'read: KIND'; kinds: {', '.join(POOLS)}")
+        raise source.error(key, f"a pool is a mapping with 'read: KIND'; kinds: {', '.join(pool_registry().names())}")
     try:
         kind = pool_class(str(data["read"]))
     except RecipeError as error:

@@ -9,9 +9,9 @@ from poolwright.core.columns import LATITUDE, LONGITUDE
 from poolwright.core.table import Limit
 from poolwright.core.wording import rows as in_rows
 from poolwright.report.charts.charts import (
+    BarSegment,
     Line,
     Markup,
-    Segment,
     Tick,
     bar,
     columns,
@@ -137,7 +137,7 @@ def _bar(value: str, rows: int, whole: int, top: int) -> Bar:
     name = cut(value, _NAME) or "(empty)"
     share = percent(rows, whole)
     words = f"{name}: {in_rows(rows)}, {share}"
-    return Bar(name, f"{rows:,}", share, bar([Segment(rows, "kept", words)], top))
+    return Bar(name, f"{rows:,}", share, bar([BarSegment(rows, "kept", words)], top))
 
 
 def number_plots(

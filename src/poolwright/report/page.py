@@ -22,7 +22,7 @@ from poolwright.report.charts.words import clean, cut
 from poolwright.report.clusters import PER_SIDE, ClassMap, class_maps
 from poolwright.report.decisions import decision_plots
 from poolwright.report.images.thumbnails import Thumbnail
-from poolwright.report.inputs import Inputs, describe_inputs
+from poolwright.report.inputs import InputSummary, describe_inputs
 from poolwright.report.mistakes import mistake_sheets
 from poolwright.report.set_charts import SetCharts, set_charts
 from poolwright.report.sheets import Budget, Sheet, dropped_sheets, kept_sheets, share_budget
@@ -43,7 +43,7 @@ class Chapter:
     table: Table
     facts: list[story.Fact]
     circumstances: list[tuple[str, str]]
-    balance: story.Balance
+    balance: story.Reconciliation
     funnel: list[story.FunnelLine]
     steps: list[story.StepWords]
     bars: list[figures.BarChart]
@@ -53,7 +53,7 @@ class Chapter:
     times: list[figures.Plot]
     globe: figures.GlobeMap | None
     sets: SetCharts | None
-    values: list[measured.Value]
+    values: list[measured.MeasuredValue]
     matrices: list[measured.MatrixTable]
     compared: list[Compared]
     mistakes: list[Sheet]
@@ -61,7 +61,7 @@ class Chapter:
     label: str | None
     kept: list[Sheet]
     dropped: list[Sheet]
-    inputs: Inputs
+    inputs: InputSummary
     decisions: list[figures.Plot]
 
 

@@ -48,6 +48,7 @@ def make_record(
     input_files: Sequence[Sequence[InputFile]],
     quarantined: Mapping[int, str],
     released: Collection[int],
+    packages: Mapping[str, str],
 ) -> TableRecord:
     """What `table.json` says. Depends on the inputs, the recipe and the versions alone."""
     dropped: Counter[int] = Counter()
@@ -66,7 +67,7 @@ def make_record(
         source=plan.source.name,
         seed=seed,
         plan=identity,
-        versions=versions(),
+        versions={**versions(), **packages},
         image_root=_movable(plan.source.image_root, folder, recipe_folder),
         files=files,
         inputs=tuple(_inputs(plan, part_rows, files, input_files, quarantined)),

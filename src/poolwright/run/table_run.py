@@ -30,7 +30,7 @@ from poolwright.recipe.released import LearnedState
 from poolwright.run.admit import admit
 from poolwright.run.batches import ADMIT, BATCH_ROWS, Flow, RunFrame, keep_fitted, stage_folder
 from poolwright.run.engine import Engine
-from poolwright.run.identity import IDENTITY, claim, identity_digest, portable
+from poolwright.run.identity import IDENTITY, claim, identity_digest, packages, portable
 from poolwright.run.plan import StepPlan, TablePlan
 from poolwright.run.record import check_bad, check_counts, make_record, timings_text
 from poolwright.run.source import units_of
@@ -143,6 +143,8 @@ class TableRun:
             ],
             "models": dict(self.weights),
         }
+        if used := packages(self.plan, self.weights):
+            identity["packages"] = used
         if not self.full_ledger:
             identity["ledger"] = "counts"
         if self.learned:
@@ -294,6 +296,7 @@ class TableRun:
             input_files=self.inputs,
             quarantined=self._quarantined(),
             released=self.learned.keys(),
+            packages=packages(self.plan, self.weights),
         )
 
 

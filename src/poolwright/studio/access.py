@@ -1,26 +1,26 @@
-"""Access: who may come in. Sessions and tokens are signed with a key that lies in the run folder.
+"""Access: who may come in. Sessions and tokens are signed with a key that is kept in the run folder.
 
 On a loopback address nobody is asked for a token: who can reach it works on this machine. On any other address
-everybody needs one; each annotator has their own, which names them. A token is the name, signed: none is stored, and a
-new key makes all of them void.
+everybody needs one; each annotator has their own, which names them. A token is the name, signed by itsdangerous: none
+is stored, so links stay valid when the studio is started again, and a new key makes all of them void.
 """
 
 from __future__ import annotations
 
-import base64
 import hashlib
-import hmac
 import ipaddress
-import json
 import os
 import re
 import secrets
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from poolwright.core.errors import RecipeError
+
+if TYPE_CHECKING:
+    from itsdangerous import URLSafeSerializer, URLSafeTimedSerializer
 
 FOLDER = "studio"
 """Folder in the run folder that holds the key, and the lock of whoever serves the run."""
@@ -30,6 +30,7 @@ OWNER = "owner"
 SESSION_SECONDS = 30 * 86_400
 LONGEST_NAME = 40
 _NAME = re.compile(r"[^\W_][\w .'@+-]*")
+_DIGEST = hashlib.sha256
 
 
 @dataclass(frozen=True)
@@ -79,48 +80,54 @@ class Access:
 
     def token(self, name: str) -> str:
         """What an annotator enters with."""
-        return f"{_encoded(name.encode())}.{self._sign('token', name)}"
+        return _text(self._tokens.dumps(name))
 
     def name_of(self, token: str) -> str | None:
         """Whose token it is; None where it is nobody's."""
-        head, _, signature = token.strip().partition(".")
+        from itsdangerous import BadData
+
         try:
-            name = _decoded(head).decode()
-        except ValueError:
+            name = self._tokens.loads(token.strip())
+        except BadData:
             return None
-        return name if hmac.compare_digest(signature.encode(), self._sign("token", name).encode()) else None
+        return name if isinstance(name, str) else None
 
     def new_session(self, name: str = "", owner: bool = False) -> Session:
         return Session(secrets.token_urlsafe(16), name, owner)
 
     def cookie(self, session: Session) -> str:
         """The session, signed."""
-        fields = [session.id, session.name, session.owner, int(time.time())]
-        text = _encoded(json.dumps(fields).encode())
-        return f"{text}.{self._sign(self._use, text)}"
+        return _text(self._sessions.dumps([session.id, session.name, session.owner]))
 
     def session_of(self, cookie: str) -> Session | None:
         """The session of a cookie; None where it is forged or old."""
-        text, _, signature = cookie.partition(".")
-        if not hmac.compare_digest(signature.encode(), self._sign(self._use, text).encode()):
-            return None
+        from itsdangerous import BadData
+
         try:
-            id, name, owner, begun = json.loads(_decoded(text))
-        except ValueError:
+            id, name, owner = self._sessions.loads(cookie, max_age=SESSION_SECONDS)
+        except (BadData, ValueError, TypeError):
             return None
-        return Session(id, name, owner) if time.time() - begun < SESSION_SECONDS else None
+        return Session(id, name, owner)
 
     def csrf(self, session: Session) -> str:
         """What every post of this browser must carry: a page elsewhere cannot know it."""
-        return self._sign("csrf", session.id)
+        from itsdangerous import Signer
+
+        return Signer(self.key, salt="csrf", digest_method=_DIGEST).get_signature(session.id).decode("ascii")
 
     @property
-    def _use(self) -> str:
-        # A name said without a token on a loopback address is worth nothing where tokens are needed.
-        return "open session" if self.open else "session"
+    def _tokens(self) -> URLSafeSerializer:
+        from itsdangerous import URLSafeSerializer
 
-    def _sign(self, use: str, text: str) -> str:
-        return _encoded(hmac.digest(self.key, f"{use}:{text}".encode(), hashlib.sha256)[:24])
+        return URLSafeSerializer(self.key, salt="token", signer_kwargs={"digest_method": _DIGEST})
+
+    @property
+    def _sessions(self) -> URLSafeTimedSerializer:
+        from itsdangerous import URLSafeTimedSerializer
+
+        # A name said without a token on a loopback address is worth nothing where tokens are needed.
+        use = "open session" if self.open else "session"
+        return URLSafeTimedSerializer(self.key, salt=use, signer_kwargs={"digest_method": _DIGEST})
 
 
 def read_key(folder: Path) -> bytes:
@@ -190,9 +197,5 @@ def _is_address(name: str) -> bool:
     return True
 
 
-def _encoded(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).decode("ascii").rstrip("=")
-
-
-def _decoded(text: str) -> bytes:
-    return base64.urlsafe_b64decode(text.encode("ascii", "replace") + b"=" * (-len(text) % 4))
+def _text(signed: str | bytes) -> str:
+    return signed.decode("ascii") if isinstance(signed, bytes) else signed

@@ -22,7 +22,7 @@ from poolwright.studio.guard import Guard
 from poolwright.studio.opened import OpenedRun, Studio
 from poolwright.studio.pages import page
 from poolwright.studio.verifying import asking, estimating, making, results
-from poolwright.studio.verifying.desks import Desks
+from poolwright.studio.verifying.open_queues import OpenQueues
 
 NAV = (("/", "Run"), ("/verify", "Verify"), ("/explore", "Explore"), ("/report", "Report"))
 """Pages in the bar at the top: path, words."""
@@ -43,18 +43,18 @@ def create_app(folder: Path, access: Access) -> FastAPI:
         InputError: the folder is no run folder.
     """
     opened = OpenedRun(folder)
-    desks = Desks(opened.folder)
+    queues = OpenQueues(opened.folder)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        writer = threading.Thread(target=desks.keep_writing, daemon=True)
+        writer = threading.Thread(target=queues.keep_writing, daemon=True)
         writer.start()
         yield
-        desks.stop()
+        queues.stop()
         writer.join()
 
     app = FastAPI(title="poolwright studio", openapi_url=None, docs_url=None, redoc_url=None, lifespan=lifespan)
-    app.state.studio = Studio(opened, access, desks, NAV)
+    app.state.studio = Studio(opened, access, queues, NAV)
     for router in ROUTERS:
         app.include_router(router)
     app.mount("/static", _Static(directory=str(files("poolwright.studio").joinpath("static"))))

@@ -21,7 +21,7 @@ router = APIRouter()
 def first(request: Request, studio: StudioOf) -> Response:
     """What the run holds."""
     tables = [studio.opened.table(name) for name in studio.opened.table_names()]
-    lives = [studio.desks.queue(name) for name in studio.desks.names()]
+    lives = [studio.queues.queue(name) for name in studio.queues.names()]
     queues = [(live.queue, live.progress()) for live in lives]
     return page(request, "home.html.j2", tables=tables, queues=queues)
 

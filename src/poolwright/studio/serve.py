@@ -46,7 +46,7 @@ def serve(
         RecipeError: the address is taken or not of this machine, or an annotator's name is odd.
         InputError: the folder is no run folder.
     """
-    for module in ("fastapi", "uvicorn", "python_multipart", "jinja2"):
+    for module in ("fastapi", "uvicorn", "python_multipart", "jinja2", "itsdangerous"):
         _check_installed(module)
     import uvicorn
 

@@ -7,18 +7,18 @@ import hashlib
 import io
 import json
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from poolwright.annotation.answers import ClassName, YesNo
+from poolwright.annotation.answers import meanings_of
 from poolwright.annotation.exchange.read_answers import read_answers, read_verdicts
 from poolwright.annotation.exchange.spreadsheet_cells import guarded
-from poolwright.annotation.exchange.worklist import answer_files
+from poolwright.annotation.exchange.worklist import STUDIO_ANSWERS, answer_files, read_asked
+from poolwright.annotation.interpreting import understood
 from poolwright.annotation.queue.queue import Queue, list_queues, read_queue
-from poolwright.annotation.queue.store import STORE, Said, VerdictStore, counting
-from poolwright.annotation.queue.tally import Snapshot
-from poolwright.annotation.verdicts import UNSURE, Verdict, check_known
+from poolwright.annotation.queue.store import STORE, Said, VerdictStore
+from poolwright.annotation.queue.tally import Snapshot, Tally
+from poolwright.annotation.verdicts import SKIPPED, Verdict, check_known
 from poolwright.core.errors import InputError
 from poolwright.core.files import write_text
 
@@ -29,17 +29,14 @@ FORMS: Mapping[str, tuple[str, str]] = {
 }
 """Ending and media type of each form."""
 
-ANSWERS = "verdicts/studio.jsonl"
-"""Where a step `verify` finds what was said in the studio, in the folder of its queue."""
-
 _IMPORTED = "import "
 _COLUMNS = ("uid", "class", "verdict", "annotator", "time", "comment")
 
 
 def exported(now: Snapshot, form: str) -> bytes:
-    """All verdicts that count, one a line or task; `reading.read_verdicts` reads every form back."""
+    """All verdicts and skips that count, one a line or annotation; `read_verdicts` reads every form back."""
     writers = {"csv": _csv, "jsonl": _json_lines, "label_studio": _tasks}
-    return writers[form](now.queue, now.counted).encode()
+    return writers[form](now.queue, [*now.counted, *now.skipped]).encode()
 
 
 def _csv(queue: Queue, said: Sequence[Said]) -> str:
@@ -71,6 +68,9 @@ def _tasks(queue: Queue, said: Sequence[Said]) -> str:
 
 
 def _annotation(said: Said) -> dict[str, object]:
+    if said.verdict == SKIPPED:
+        who = {"completed_by": {"email": said.annotator}, "updated_at": said.time}
+        return {**who, "was_cancelled": True, "result": []}
     choice = {"from_name": "verdict", "to_name": "image", "type": "choices", "value": {"choices": [said.verdict]}}
     comment = {"from_name": "comment", "to_name": "image", "type": "textarea", "value": {"text": [said.comment]}}
     result = [choice, comment] if said.comment else [choice]
@@ -93,7 +93,7 @@ def imported(data: bytes, name: str, queue: Queue) -> list[Verdict]:
         path = Path(scratch) / name
         path.write_bytes(data)
         try:
-            found = read_verdicts(path)
+            found = read_verdicts(path, skips=True)
         except InputError as error:
             raise InputError(str(error).replace(f"{scratch}/", "")) from None
     check_known(found, queue.uids, f"the queue '{queue.name}'")
@@ -106,36 +106,45 @@ def as_said(found: Sequence[Verdict], queue: Queue) -> list[Said]:
     for one in found:
         digest = hashlib.sha256("\n".join((queue.name, one.uid, one.annotator, one.verdict, one.time)).encode())
         key = f"{_IMPORTED}{digest.hexdigest()[:32]}"
-        said.append(Said(queue.name, one.uid, one.annotator, one.verdict, key, time=one.time, comment=one.comment))
+        about = queue.classes[queue.place[one.uid]]
+        said.append(
+            Said(queue.name, one.uid, one.annotator, one.verdict, key, time=one.time, comment=one.comment, about=about)
+        )
     return said
 
 
-def said_in_files(queue: Queue) -> list[Said]:
-    """What people answered a step in files, of rows as they are asked about now; words that only it knows are left."""
-    classes = dict(zip(queue.uids, queue.classes, strict=True))
-    meanings = ClassName(set(queue.classes), {}) if queue.answers else YesNo({})
-    found = []
-    for path in answer_files(queue.folder):
-        for answer in read_answers(path) if path != queue.folder / ANSWERS else ():
-            name = classes.get(answer.uid)
-            if name is not None and answer.about in ("", name):
-                with suppress(ValueError):
-                    word = meanings.meaning(answer.word, name)
-                    found.append(Verdict(answer.uid, word, answer.annotator, answer.time, answer.comment))
-    return as_said(found, queue)
+def verdicts_in_files(queue: Queue) -> list[Verdict]:
+    """What people answered a step in files, of rows as they are candidates now, in the order in which it reads them.
+
+    What cannot be understood is left out here; the step says what is wrong with it.
+    """
+    step = queue.step
+    files = [Path(path) for path in step.understanding.files] if step else []
+    answer = "class" if queue.answers else "yes_no"
+    meanings = step.understanding.meanings(queue.classes) if step else meanings_of(answer, set(queue.classes), {})
+    class_of = dict(zip(queue.uids, queue.classes, strict=True))
+    asked = read_asked(queue.folder)
+    given = [
+        answer
+        for path in answer_files(queue.folder, files, asked)
+        if path != queue.folder / STUDIO_ANSWERS
+        for answer in read_answers(path)
+    ]
+    return understood(given, class_of, asked.pairs, meanings, ignore_bad=True)
 
 
 def write_answers(queue: Queue, said: Sequence[Said]) -> None:
     """Put what counts where the step that waits for it reads, in the words that it understands.
 
-    Answers that came from files are left out: the step reads these, too.
+    Args:
+        said: see `Tally.written`.
     """
-    lines = [_record(queue, one) for one in said if one.uid in queue.place and not one.key.startswith(_IMPORTED)]
+    lines = [_record(queue, one) for one in said]
     for line in lines:
         word = queue.answers.get(line["verdict"], line["verdict"])
-        line["verdict"] = word.replace("{class}", line["class"]) if line["verdict"] != UNSURE else UNSURE
+        line["verdict"] = word.replace("{class}", line["class"])
     text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
-    path = queue.folder / ANSWERS
+    path = queue.folder / STUDIO_ANSWERS
     if not path.exists() or path.read_text(encoding="utf-8") != text:
         write_text(path, text)
 
@@ -149,6 +158,6 @@ def write_studio_answers(worklist: Path) -> None:
     try:
         queue = read_queue(worklist)
         if queue.waiting:
-            write_answers(queue, counting(store.history(name), store.aside(name)))
+            write_answers(queue, Tally.of(queue, store, verdicts_in_files(queue)).written())
     finally:
         store.close()

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-SKIPPED = "unsure"
-"""What an annotator who skips a task says about it."""
+from poolwright.annotation.verdicts import SKIPPED
 
 Task = Mapping[str, Any]
 

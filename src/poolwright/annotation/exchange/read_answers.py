@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from poolwright.annotation.answers import Answer
+from poolwright.annotation.answers import WrittenAnswer
 from poolwright.annotation.exchange.label_studio import records_of_task
 from poolwright.annotation.exchange.mturk import is_batch, record_of_assignment
 from poolwright.annotation.exchange.spreadsheet_cells import unguarded
@@ -35,12 +35,13 @@ _CELL = 1 << 24  # characters of a cell at most
 Record = Mapping[str, Any]
 
 
-def read_verdicts(path: Path, words: Mapping[str, str] | None = None) -> list[Verdict]:
+def read_verdicts(path: Path, words: Mapping[str, str] | None = None, *, skips: bool = False) -> list[Verdict]:
     """The verdicts in a file, in its order.
 
     Args:
         path: a sheet that was filled in, or an export of Label Studio.
         words: what words mean beside the usual ones: {"map": "positive", "other": "negative"}.
+        skips: whether a skipped row is 'skipped' rather than 'unsure'.
 
     Returns:
         Verdicts; who has no annotator's name is called like the file, without its ending.
@@ -48,7 +49,7 @@ def read_verdicts(path: Path, words: Mapping[str, str] | None = None) -> list[Ve
     Raises:
         InputError: the file cannot be read, has no column uid or verdict, or has bad lines; they are named.
     """
-    known = Words(words)
+    known = Words.with_skips(words) if skips else Words(words)
 
     def verdict(record: Record, where: str) -> Verdict | None:
         meaning = known.meaning(_cell(record.get("verdict")))
@@ -60,14 +61,14 @@ def read_verdicts(path: Path, words: Mapping[str, str] | None = None) -> list[Ve
     return _read(path, verdict)
 
 
-def read_answers(path: Path) -> list[Answer]:
+def read_answers(path: Path) -> list[WrittenAnswer]:
     """The answers in a file as they were written, in its order: what their words mean is known to who asked.
 
     Raises:
         InputError: as `read_verdicts`, but for words that are not known.
     """
 
-    def answer(record: Record, where: str) -> Answer | None:
+    def answer(record: Record, where: str) -> WrittenAnswer | None:
         return _answer(record, path, where) if _cell(record.get("verdict")).strip() else None
 
     return _read(path, answer)
@@ -97,14 +98,14 @@ def told(bad: list[str]) -> str:
     return f"{'; '.join(bad[:_SHOWN])}{more}"
 
 
-def _answer(record: Record, path: Path, where: str) -> Answer:
+def _answer(record: Record, path: Path, where: str) -> WrittenAnswer:
     uid = _cell(record.get("uid"))
     if not uid.strip():
         raise ValueError("a verdict without uid")
     word, who, about, time, comment = (
         _cell(record.get(name)) for name in ("verdict", "annotator", "class", "time", "comment")
     )
-    return Answer(uid, word, who.strip() or path.stem, about, time.strip(), comment, f"{path}: {where}")
+    return WrittenAnswer(uid, word, who.strip() or path.stem, about, time.strip(), comment, f"{path}: {where}")
 
 
 def _cell(value: Any) -> str:

@@ -1,7 +1,8 @@
-"""The desk: the folder of what people are asked about a table, and of what they answer.
+"""The worklist: the folder of what people are asked about a table, and of what they answer.
 
     asked.parquet       every row that was ever asked about, on which sheet, and in the schema how
-    sheets/sheet-1.csv  sheets, written once and never changed; filled in where they lie, they count as answers
+    candidates.parquet  all rows that the step may keep, in order, and in the schema how they are judged
+    sheets/sheet-1.csv  sheets, written once and never changed; filled in in place, they count as answers
     instructions/       what people are to be shown
     verdicts/           files with answers: filled-in copies, exports, results
     people.csv          who answered how much and how far they agree with the others; names are nowhere else
@@ -21,21 +22,26 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from poolwright.annotation.answers import Answer
+from poolwright.annotation.answers import WrittenAnswer
 from poolwright.annotation.exchange.read_answers import SUFFIXES, read_answers
 from poolwright.core.errors import InputError
-from poolwright.core.files import digest_file, write_atomically
+from poolwright.core.files import digest_file
+from poolwright.core.parquet import write_parquet
 
 ASKED = "asked.parquet"
 SHEETS, VERDICTS, INSTRUCTIONS, PEOPLE = "sheets", "verdicts", "instructions", "people.csv"
+STUDIO_ANSWERS = f"{VERDICTS}/studio.jsonl"
+"""What was said in the studio, in the words of the recipe. It is read last: what a person said there replaces what
+they wrote in files without times."""
 FORMAT = 1
 
+_MANY = 100_000  # rows that are worth several threads
 _KEY = b"poolwright.asked"
 _SCHEMA = pa.schema([(name, pa.string()) for name in ("uid", "class", "bucket", "question", "image", "text", "sheet")])
 
 
 @dataclass(frozen=True)
-class Asked:
+class AskedRows:
     """What people were asked so far.
 
     Attributes:
@@ -59,84 +65,87 @@ class Asked:
         return dict(self.about.get("sheets", {}))
 
 
-def read_asked(desk: Path) -> Asked:
+def read_asked(worklist: Path) -> AskedRows:
     """What was asked so far; nothing where there is no such file.
 
     Raises:
         InputError: the file is damaged.
     """
-    path = desk / ASKED
+    path = worklist / ASKED
     if not path.exists():
-        return Asked()
+        return AskedRows()
     try:
-        rows = pq.read_table(path)
+        with pq.ParquetFile(path) as file:
+            rows = file.read(use_threads=file.metadata.num_rows > _MANY)
         about = json.loads(rows.schema.metadata[_KEY])
     except (OSError, pa.ArrowException, KeyError, TypeError, ValueError):
         about = {}
     if about.get("format") != FORMAT:
         raise InputError(
-            f"{path} is damaged, or of another version; move the folder {desk} away and run again: new sheets are "
+            f"{path} is damaged, or of another version; move the folder {worklist} away and run again: new sheets are "
             f"written, and answers that are put into {VERDICTS}/ count as before"
         )
-    return Asked(rows.select(_SCHEMA.names), about)
+    return AskedRows(rows.select(_SCHEMA.names), about)
 
 
-def write_asked(desk: Path, asked: Asked) -> None:
+def write_asked(worklist: Path, asked: AskedRows) -> None:
     """Write what was asked, in one piece."""
     about = {"format": FORMAT, **asked.about}
     table = asked.rows.cast(_SCHEMA).replace_schema_metadata({_KEY: json.dumps(about, ensure_ascii=False)})
-    write_atomically(desk / ASKED, lambda out: pq.write_table(table, out, compression="zstd"))
+    write_parquet(worklist / ASKED, table)
 
 
-def answers(desk: Path | None, files: Sequence[Path] = ()) -> list[Answer]:
+def answers(worklist: Path | None, files: Sequence[Path] = (), asked: AskedRows | None = None) -> list[WrittenAnswer]:
     """Everything that people answered so far, in the order of the files' names and within them.
 
     Args:
-        desk: None reads only the files.
+        worklist: None reads only the files.
         files: more files with answers; those that are not there yet are passed over.
+        asked: what was asked, if it was read already.
 
     Raises:
         InputError: a file cannot be read, or has bad lines.
     """
-    return [answer for path in answer_files(desk, files) for answer in read_answers(path)]
+    return [answer for path in answer_files(worklist, files, asked) for answer in read_answers(path)]
 
 
-def answer_files(desk: Path | None, files: Sequence[Path] = ()) -> list[Path]:
+def answer_files(worklist: Path | None, files: Sequence[Path] = (), asked: AskedRows | None = None) -> list[Path]:
     """The files that hold answers.
 
     Raises:
         InputError: a file in `verdicts/` is of a kind that is not read.
     """
     found = [path for path in files if path.exists()]
-    if desk is None:
+    if worklist is None:
         return found
-    for path in sorted((desk / VERDICTS).glob("*")):
-        if path.name.startswith((".", "~")) or not path.is_file():
-            continue  # what editors and file managers leave
+    studio = worklist / STUDIO_ANSWERS
+    for path in sorted((worklist / VERDICTS).glob("*")):
+        if path.name.startswith((".", "~")) or not path.is_file() or path == studio:
+            continue  # what editors and file managers leave, and what comes last
         if path.suffix.lower() not in SUFFIXES:
             raise InputError(f"{path}: verdicts are read from {', '.join(SUFFIXES)}; save it as one, or take it away")
         found.append(path)
-    return found + filled_in(desk)
+    return [*found, *_filled_in(worklist, asked or read_asked(worklist)), *([studio] if studio.is_file() else [])]
 
 
-def filled_in(desk: Path) -> list[Path]:
-    """Sheets that were changed where they lie."""
-    firsts = [next(iter(files.items())) for files in read_asked(desk).sheets.values()]
-    sheets = [(desk / SHEETS / name, digest) for name, digest in firsts if name.count(".") == 1]
+def _filled_in(worklist: Path, asked: AskedRows) -> list[Path]:
+    """Sheets that were changed in place."""
+    firsts = [next(iter(files.items())) for files in asked.sheets.values()]
+    sheets = [(worklist / SHEETS / name, digest) for name, digest in firsts if name.count(".") == 1]
     return [path for path, digest in sheets if path.suffix != ".json" and path.exists() and digest_file(path) != digest]
 
 
-def digests(desk: Path | None, files: Sequence[Path] = ()) -> dict[str, str]:
+def digests(worklist: Path | None, files: Sequence[Path] = (), asked: AskedRows | None = None) -> dict[str, str]:
     """Digest of every file that holds answers, by its path."""
-    return {str(path): digest_file(path) for path in answer_files(desk, files)}
+    return {str(path): digest_file(path) for path in answer_files(worklist, files, asked)}
 
 
-def late(desk: Path, files: Sequence[Path], seen: Collection[str]) -> list[str]:
+def late(worklist: Path, files: Sequence[Path], seen: Collection[str]) -> list[str]:
     """Names of the files of answers that are other than those with the digests `seen`.
 
     Never fails: it is asked of tables that are done.
     """
     try:
-        return [Path(path).name for path, digest in digests(desk, files).items() if digest not in seen]
+        return [Path(path).name for path, digest in digests(worklist, files).items() if digest not in seen]
     except (InputError, OSError):
         return []

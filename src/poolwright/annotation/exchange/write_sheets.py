@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -20,7 +20,8 @@ from poolwright.annotation.exchange.instructions import PAGE, Instructions
 from poolwright.annotation.exchange.mturk import hit_csv, hit_page
 from poolwright.annotation.exchange.sheets import SheetRow, write_sheet
 from poolwright.annotation.exchange.spreadsheet_cells import guarded
-from poolwright.annotation.exchange.worklist import INSTRUCTIONS, PEOPLE, SHEETS, VERDICTS, Asked, write_asked
+from poolwright.annotation.exchange.worklist import INSTRUCTIONS, PEOPLE, SHEETS, VERDICTS, AskedRows, write_asked
+from poolwright.annotation.judging import Terms
 from poolwright.core.columns import IMAGE_PATH, TEXT, URL
 from poolwright.core.files import digest_file, remove, write_atomically, write_text
 from poolwright.kernels.statistics.agreement import People
@@ -41,27 +42,20 @@ class Form:
         answer: "yes_no" or "class".
         question: in words, with {class} for the class of a row.
         choices: words that are offered.
-        annotators: people asked about each row.
+        terms: when rows are verified, among them the number of people asked about each row.
         images: URL or folder that image paths are relative to, as people open them; '' leaves them as they are.
         instructions: what people are shown.
         hosted: URL of the folder with the instructions; '' where they lie nowhere on the web.
-        precision, confidence: when a group is good enough that nobody need look at its other rows; None for never.
-        keep: verified rows of a group that are enough; None where all are wanted.
-        rule: what several people say together.
     """
 
     format: Format
     answer: str
     question: str
     choices: tuple[str, ...]
-    annotators: int
+    terms: Terms = field(default_factory=Terms)
     images: str = ""
     instructions: Instructions | None = None
     hosted: str = ""
-    precision: float | None = None
-    confidence: float = 0.95
-    keep: int | None = None
-    rule: str = "agree"
 
     def file(self, sheet: str) -> str:
         """Name of the first file of a sheet."""
@@ -71,10 +65,10 @@ class Form:
         """The page of a HIT."""
         shown = self.instructions.fragment(self.hosted) if self.instructions else ""
         elsewhere = f"{self.hosted.rstrip('/')}/{PAGE}" if self.hosted else ""
-        return hit_page(self.choices, self.annotators, shown, elsewhere)
+        return hit_page(self.choices, self.terms.annotators, shown, elsewhere)
 
 
-def ask(desk: Path, candidates: Candidates, rows: Sequence[int], asked: Asked, form: Form) -> Asked:
+def ask(worklist: Path, candidates: Candidates, rows: Sequence[int], asked: AskedRows, form: Form) -> AskedRows:
     """Write sheets for some candidates, and note that they were asked about.
 
     A kill in between leaves sheets that nobody is told of, and that the next call writes again as they are.
@@ -85,43 +79,43 @@ def ask(desk: Path, candidates: Candidates, rows: Sequence[int], asked: Asked, f
     Raises:
         InputError: the rows cannot be asked about in this format.
     """
-    (desk / VERDICTS).mkdir(parents=True, exist_ok=True)
+    (worklist / VERDICTS).mkdir(parents=True, exist_ok=True)
     if form.instructions:
-        show(desk, form.instructions)
+        show(worklist, form.instructions)
     sheets, tables = asked.sheets, [asked.rows]
     for start in range(0, len(rows), SHEET_ROWS):
         sheet = sheet_rows(candidates, rows[start : start + SHEET_ROWS], form)
-        name, files = _write(desk / SHEETS, sheet, form, sheets)
+        name, files = _write(worklist / SHEETS, sheet, form, sheets)
         sheets[name] = {file.name: digest_file(file) for file in files}
-        groups = [candidates.groups[row] for row in rows[start : start + SHEET_ROWS]]
-        tables.append(_table(sheet, name, ["".join(group[1:]) for group in groups]))
-    about = {"answer": form.answer, "choices": list(form.choices), "annotators": form.annotators, "sheets": sheets,
-             "precision": form.precision, "confidence": form.confidence, "keep": form.keep,
-             "rule": form.rule}  # fmt: skip
-    done = Asked(pa.concat_tables(tables), about)
-    write_asked(desk, done)
+        tables.append(_table(sheet, name, [candidates.buckets[row] for row in rows[start : start + SHEET_ROWS]]))
+    terms = form.terms
+    about = {"answer": form.answer, "choices": list(form.choices), "annotators": terms.annotators, "sheets": sheets,
+             "precision": terms.precision, "confidence": terms.confidence, "keep": terms.keep,
+             "rule": terms.rule}  # fmt: skip
+    done = AskedRows(pa.concat_tables(tables), about)
+    write_asked(worklist, done)
     return done
 
 
-def restore(desk: Path, asked: Asked, names: Collection[str], form: Form) -> None:
+def restore(worklist: Path, asked: AskedRows, names: Collection[str], form: Form) -> None:
     """Write again what is gone of these sheets, and the instructions; what is there stays as it is."""
     for name in names:
-        if (desk / SHEETS / next(iter(asked.sheets[name]))).exists():
+        if (worklist / SHEETS / next(iter(asked.sheets[name]))).exists():
             continue
         columns = asked.rows.filter(pc.equal(asked.rows["sheet"], name)).to_pylist()
         rows = [SheetRow(row["uid"], row["image"], row["text"], None, row["class"], row["question"]) for row in columns]
-        _written(desk / SHEETS / form.file(name), rows, form)
-    if form.instructions and not (desk / INSTRUCTIONS / PAGE).exists():
-        show(desk, form.instructions)
+        _written(worklist / SHEETS / form.file(name), rows, form)
+    if form.instructions and not (worklist / INSTRUCTIONS / PAGE).exists():
+        show(worklist, form.instructions)
 
 
-def show(desk: Path, instructions: Instructions) -> None:
-    """Put the instructions on the desk, as they are now."""
+def show(worklist: Path, instructions: Instructions) -> None:
+    """Put the instructions into the worklist, as they are now."""
     files = instructions.files()
     for path, content in files.items():
-        write_atomically(desk / INSTRUCTIONS / path, partial(_put, content))
-    for old in (desk / INSTRUCTIONS).rglob("*"):
-        if old.is_file() and old.relative_to(desk / INSTRUCTIONS).as_posix() not in files:
+        write_atomically(worklist / INSTRUCTIONS / path, partial(_put, content))
+    for old in (worklist / INSTRUCTIONS).rglob("*"):
+        if old.is_file() and old.relative_to(worklist / INSTRUCTIONS).as_posix() not in files:
             remove(old)
 
 
@@ -189,7 +183,7 @@ def _table(sheet: Sequence[SheetRow], name: str, buckets: Sequence[str]) -> pa.T
     return pa.table({key: pa.array(values, pa.string()) for key, values in columns.items()})
 
 
-def write_people(desk: Path, names: Sequence[str], people: People) -> None:
+def write_people(worklist: Path, names: Sequence[str], people: People) -> None:
     """Write who answered how much, and how far they agree with the others, for who pays and who asks again."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\r\n")
@@ -199,7 +193,7 @@ def write_people(desk: Path, names: Sequence[str], people: People) -> None:
         cells = ["" if np.isnan(value) else f"{value:.4f}" for value in measured]
         careless = "yes" if people.outlier[place] else ""
         writer.writerow([place + 1, guarded(name), people.rated[place], people.compared[place], *cells, careless])
-    write_text(desk / PEOPLE, "\ufeff" + out.getvalue())
+    write_text(worklist / PEOPLE, "\ufeff" + out.getvalue())
 
 
 def _put(content: bytes, out: Any) -> None:

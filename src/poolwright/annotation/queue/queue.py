@@ -1,7 +1,8 @@
 """Queue: rows that people are asked about in the studio, and how. A folder `<run>/verify/<queue>`.
 
     queue.json, rows.parquet   a queue of the studio: rows of a finished table by class, or the sample of an audit
-    asked.parquet              the desk of a step `verify`, which waits for the answers
+    asked.parquet              the worklist of a step `verify`, which waits for the answers
+    candidates.parquet         all rows that this step may keep, and by what terms
     instructions/              Markdown page `instructions.md` with its pictures, shown beside the rows
     certificate.json           what was verified and concluded, as of the last verdict
 
@@ -19,20 +20,26 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from poolwright.annotation.sample import Sample, read_sample, write_sample
+from poolwright.annotation.answers import NONE_OF_THEM
+from poolwright.annotation.candidates import group_name
+from poolwright.annotation.exchange.candidate_file import CandidateFile, read_candidates
+from poolwright.annotation.exchange.worklist import ASKED, AskedRows, read_asked
+from poolwright.annotation.judging import Terms
+from poolwright.annotation.sample import AuditSample, read_sample, write_sample
 from poolwright.core.errors import InputError, RecipeError
-from poolwright.core.files import sha256_file, write_atomically, write_text
+from poolwright.core.files import sha256_file, write_text
+from poolwright.core.parquet import write_parquet
 from poolwright.kernels.selection.hashing import hash64, hash_key
 
-SETTINGS, ROWS, SAMPLE, ASKED = "queue.json", "rows.parquet", "sample.json", "asked.parquet"
+SETTINGS, ROWS, SAMPLE = "queue.json", "rows.parquet", "sample.json"
 CERTIFICATE = "certificate.json"
 INSTRUCTIONS = "instructions/instructions.md"
 FORMAT = 1
 RULES = ("precision", "all", "first", "sample")
-NONE_OF_THEM = "none of them"
 
 
 @dataclass(frozen=True)
@@ -65,6 +72,17 @@ class Settings:
     keep: int = 0
     unanimous: bool = False
 
+    @property
+    def terms(self) -> Terms:
+        """What the judge goes by."""
+        return Terms(
+            rule="agree" if self.unanimous else "majority",
+            annotators=self.overlap,
+            keep=self.keep if self.rule == "first" else None,
+            precision=self.target if self.rule == "precision" else None,
+            confidence=self.confidence,
+        )
+
 
 @dataclass(frozen=True)
 class Queue:
@@ -78,6 +96,8 @@ class Queue:
         waiting: whether a step of the recipe waits for the answers.
         answers: what is written for positive, where a step wants the name of the class: {"positive": "{class}", ...}.
         sample: the strata behind the rows, for the rule 'sample'.
+        asked: bool (n,) rows that people may be asked about; None for all. A step that asks in rounds has more rows.
+        step: what is known of the step that waits, if it wrote that.
     """
 
     name: str
@@ -86,7 +106,14 @@ class Queue:
     rows: pa.Table
     waiting: bool = False
     answers: Mapping[str, str] = field(default_factory=dict)
-    sample: Sample | None = None
+    sample: AuditSample | None = None
+    asked: npt.NDArray[np.bool_] | None = None
+    step: CandidateFile | None = None
+
+    @cached_property
+    def terms(self) -> Terms:
+        """When rows are verified, and when groups are."""
+        return self.step.terms if self.step else self.settings.terms
 
     def __len__(self) -> int:
         return int(self.rows.num_rows)
@@ -111,16 +138,15 @@ class Queue:
     @cached_property
     def names(self) -> list[str]:
         """The group of each row: its class, with its bucket where there are any."""
-        buckets = self._texts("bucket")
-        return [f"{one} · {bucket}" if bucket else one for one, bucket in zip(self.classes, buckets, strict=True)]
+        return [group_name(one, bucket) for one, bucket in zip(self.classes, self._texts("bucket"), strict=True)]
 
     @cached_property
-    def groups(self) -> dict[str, list[int]]:
-        """Places of the rows of each group, in order; groups by name."""
+    def groups(self) -> dict[str, npt.NDArray[np.int64]]:
+        """Numbers of the rows of each group, in order; groups by name."""
         found: dict[str, list[int]] = {}
-        for place, name in enumerate(self.names):
-            found.setdefault(name, []).append(place)
-        return {name: found[name] for name in sorted(found, key=_natural)}
+        for row, name in enumerate(self.names):
+            found.setdefault(name, []).append(row)
+        return {name: np.array(found[name], np.int64) for name in sorted(found, key=_natural)}
 
     def question(self, place: int) -> str:
         return self.settings.question.replace("{class}", self.classes[place])
@@ -147,7 +173,9 @@ def _natural(name: str) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"([0-9]+)", name)]
 
 
-def make_queue(folder: Path, settings: Settings, rows: pa.Table, sample: Sample | None = None, seed: int = 0) -> Queue:
+def make_queue(
+    folder: Path, settings: Settings, rows: pa.Table, sample: AuditSample | None = None, seed: int = 0
+) -> Queue:
     """Make a queue. Rows of a group are asked about in the order of their hash, which is a random one.
 
     Args:
@@ -170,7 +198,7 @@ def make_queue(folder: Path, settings: Settings, rows: pa.Table, sample: Sample 
         )
     else:
         write_sample(sample, folder / SAMPLE)
-    write_atomically(folder / ROWS, lambda out: pq.write_table(texts, out, compression="zstd"))
+    write_parquet(folder / ROWS, texts)
     write_text(folder / SETTINGS, json.dumps({"format": FORMAT, **asdict(settings)}, indent=1) + "\n")
     return read_queue(folder)
 
@@ -201,7 +229,7 @@ def read_queue(folder: Path) -> Queue:
     """
     try:
         if (folder / ASKED).is_file():
-            return _of_step(folder, pq.read_table(folder / ASKED))
+            return _of_step(folder, read_asked(folder))
         fields = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
         if fields.pop("format") != FORMAT:
             raise InputError(f"{folder}: a queue of another version; make it anew under another name")
@@ -213,25 +241,45 @@ def read_queue(folder: Path) -> Queue:
         raise InputError(f"{folder}: the queue is damaged: {error}") from None
 
 
-def _of_step(folder: Path, asked: pa.Table) -> Queue:
-    """What a step `verify` asks; the last class it asked about counts, where it asked about a row again."""
-    about: dict[str, Any] = json.loads((asked.schema.metadata or {}).get(b"poolwright.asked", b"{}"))
-    last = {uid: place for place, uid in enumerate(asked.column("uid").to_pylist())}
-    rows = asked.take(pa.array(sorted(last.values()), pa.int64()))
-    questions = [text for text in rows.column("question").to_pylist() if text]
-    question = _common(questions, rows.column("class").to_pylist()) if questions else Settings.question
+def _of_step(folder: Path, asked: AskedRows) -> Queue:
+    """What a step `verify` asks."""
+    about, step = asked.about, read_candidates(folder)
+    rows, mask = _rows_of_step(asked, step)
+    questions = [text for text in asked.rows.column("question").to_pylist() if text]
+    question = _common(questions, asked.rows.column("class").to_pylist()) if questions else Settings.question
     by_class = {"positive": "{class}", "negative": NONE_OF_THEM} if about.get("answer") == "class" else {}
-    # A desk of the second `verify` of a table is called TABLE.2.
+    # The worklist of the second `verify` of a table is called TABLE.2.
     head, _, number = folder.name.rpartition(".")
     table = head if head and number.isdecimal() and not _is_table(folder, folder.name) else folder.name
-    several = int(about.get("annotators", 1))
-    settings = Settings(table, "all", question, overlap=several, unanimous=about.get("rule") == "agree")
-    if about.get("precision"):
-        settings = replace(settings, rule="precision", target=about["precision"], confidence=about["confidence"])
-    elif about.get("keep"):
-        settings = replace(settings, rule="first", keep=about["keep"])
-    shown = rows.select(["uid", "class", "bucket", "text"])
-    return Queue(folder.name, folder, settings, shown, waiting=True, answers=by_class)
+    terms = step.terms if step else _terms_of(about)
+    settings = Settings(table, "all", question, overlap=terms.annotators, unanimous=terms.rule == "agree")
+    if terms.precision is not None:
+        settings = replace(settings, rule="precision", target=terms.precision, confidence=terms.confidence)
+    elif terms.keep is not None:
+        settings = replace(settings, rule="first", keep=terms.keep)
+    return Queue(folder.name, folder, settings, rows, waiting=True, answers=by_class, asked=mask, step=step)
+
+
+def _rows_of_step(asked: AskedRows, step: CandidateFile | None) -> tuple[pa.Table, npt.NDArray[np.bool_] | None]:
+    """The candidates in order, and which of them people may be asked about."""
+    if step is None:  # of a version that noted only what was asked; the last class counts if a row was asked anew
+        last = {uid: row for row, uid in enumerate(asked.rows.column("uid").to_pylist())}
+        rows = asked.rows.take(pa.array(sorted(last.values()), pa.int64()))
+        return rows.select(["uid", "class", "bucket", "text"]), None
+    texts = dict(zip(asked.pairs, asked.rows.column("text").to_pylist(), strict=True))
+    pairs = list(zip(step.rows.column("uid").to_pylist(), step.rows.column("class").to_pylist(), strict=True))
+    text = pa.array([texts.get(pair) for pair in pairs], pa.string())
+    return step.rows.append_column("text", text), np.array([pair in texts for pair in pairs], np.bool_)
+
+
+def _terms_of(about: Mapping[str, Any]) -> Terms:
+    return Terms(
+        rule=about.get("rule") or "majority",
+        annotators=int(about.get("annotators", 1)),
+        keep=about.get("keep"),
+        precision=about.get("precision"),
+        confidence=about.get("confidence") or Terms.confidence,
+    )
 
 
 def _is_table(folder: Path, name: str) -> bool:

@@ -1,31 +1,30 @@
 """Verdicts in SQLite: a history that only grows. Every verdict is on the disk before anybody is told that it is kept.
 
-    verdicts   one line for each thing anybody said: a verdict, or that they take it back ('withdrawn')
+    verdicts   one line for each thing anybody said: a verdict, that they skip the row ('skipped'), or that they take
+               their verdict back ('withdrawn')
     set_aside  whose verdicts do not count up to which line, so that their rows are asked again; and that they do again
     gold       rows whose answer is known
 
 Nothing is changed or removed, which triggers of the database hold us to. What counts now is what each annotator said
-last about a row, unless it is withdrawn or set aside. Each thing said carries a key of its own, so that a double click
-or a request that is sent again is kept once.
+last about a row, unless it is withdrawn or set aside; a skip takes no verdict back. Each thing said carries a key of
+its own, so that a double click or a request that is sent again is kept once.
 """
 
 from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from poolwright.annotation.verdicts import MEANINGS, Verdict
+from poolwright.annotation.verdicts import MEANINGS, SKIPPED, WITHDRAWN, Verdict
 from poolwright.core.errors import InputError
 
 STORE = "verdicts.sqlite"
 """Name of the file in the run folder."""
-
-WITHDRAWN = "withdrawn"
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS verdicts (
@@ -38,7 +37,8 @@ CREATE TABLE IF NOT EXISTS verdicts (
     seconds REAL,
     comment TEXT NOT NULL,
     act TEXT NOT NULL,
-    key TEXT NOT NULL UNIQUE
+    key TEXT NOT NULL UNIQUE,
+    about TEXT NOT NULL DEFAULT ''
 );
 CREATE INDEX IF NOT EXISTS verdicts_queue ON verdicts (queue, id);
 CREATE TABLE IF NOT EXISTS set_aside (
@@ -74,12 +74,13 @@ class Said:
         queue: where they were asked.
         uid: of the row.
         annotator: who.
-        verdict: positive, negative, unsure or withdrawn.
+        verdict: positive, negative, unsure, skipped or withdrawn.
         key: unique; the same thing sent again has the same.
         act: what was said at once, such as a grid of pictures, has one; it is taken back at once.
         seconds: time they took, where it is known.
         time: ISO 8601, UTC; set when it is kept, where it is empty.
         comment: in their words.
+        about: the class that the row was asked about; '' if that is not known.
         id: number of the line in the history; 0 before it is kept.
     """
 
@@ -92,6 +93,7 @@ class Said:
     seconds: float | None = None
     time: str = ""
     comment: str = ""
+    about: str = ""
     id: int = 0
 
     def as_verdict(self) -> Verdict:
@@ -127,7 +129,10 @@ class VerdictStore:
             self._base.execute("PRAGMA journal_mode = WAL")
             # FULL: a commit is on the disk when it returns, also if the power fails.
             self._base.execute("PRAGMA synchronous = FULL")
-            self._base.executescript(_SCHEMA + _GUARDS)
+            self._base.executescript(_SCHEMA)
+            if "about" not in [column[1] for column in self._base.execute("PRAGMA table_info(verdicts)")]:
+                self._base.execute("ALTER TABLE verdicts ADD COLUMN about TEXT NOT NULL DEFAULT ''")
+            self._base.executescript(_GUARDS)
         except sqlite3.DatabaseError as error:
             raise InputError(f"{path}: no database of verdicts can be opened here: {error}") from None
 
@@ -148,13 +153,13 @@ class VerdictStore:
             return [self._keep(one, now) for one in said]
 
     def _keep(self, said: Said, now: str) -> Said:
-        if said.verdict not in (*MEANINGS, WITHDRAWN):
+        if said.verdict not in (*MEANINGS, SKIPPED, WITHDRAWN):
             raise InputError(f"'{said.verdict}' is no verdict; use {', '.join(MEANINGS)}")
         line = (said.time or now, said.queue, said.uid, said.annotator, said.verdict, said.seconds, said.comment,
-                said.act or said.key, said.key)  # fmt: skip
+                said.act or said.key, said.key, said.about)  # fmt: skip
         self._base.execute(
-            "INSERT INTO verdicts (time, queue, uid, annotator, verdict, seconds, comment, act, key) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING",
+            "INSERT INTO verdicts (time, queue, uid, annotator, verdict, seconds, comment, act, key, about) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING",
             line,
         )
         (kept,) = self._said("WHERE key = ?", said.key)
@@ -174,13 +179,18 @@ class VerdictStore:
 
     def counting(self, queue: str) -> list[Said]:
         """What counts now: the last verdict of each annotator and row, if not withdrawn or set aside; by line."""
-        return counting(self.history(queue), self.aside(queue))
+        return what_counts(self.history(queue), self.aside(queue))[0]
+
+    def skipped(self, queue: str) -> list[Said]:
+        """The skips of annotators who have no verdict that counts on the row, if not set aside; by line."""
+        return what_counts(self.history(queue), self.aside(queue))[1]
 
     def set_aside(self, queue: str, annotator: str, by: str) -> SetAside:
         """Let what an annotator said so far in a queue not count, so that it is asked again."""
         with self._transaction():
+            # -1 of those who said nothing here, but in files.
             (last,) = self._base.execute(
-                "SELECT COALESCE(MAX(id), 0) FROM verdicts WHERE queue = ? AND annotator = ?", (queue, annotator)
+                "SELECT COALESCE(MAX(id), -1) FROM verdicts WHERE queue = ? AND annotator = ?", (queue, annotator)
             ).fetchone()
             return self._put_aside(SetAside(queue, annotator, last, by, timestamp()))
 
@@ -197,11 +207,17 @@ class VerdictStore:
         return aside
 
     def aside(self, queue: str) -> dict[str, int]:
-        """By annotator, the line up to which their verdicts do not count."""
+        """By annotator, the line up to which their verdicts do not count; -1 if only those in files do not."""
+        return {annotator: one.up_to for annotator, one in self.set_asides(queue).items()}
+
+    def set_asides(self, queue: str) -> dict[str, SetAside]:
+        """By annotator, what was set aside last and does not count."""
         with self._lock:
-            lines = self._base.execute("SELECT annotator, up_to FROM set_aside WHERE queue = ? ORDER BY id", (queue,))
-            last = dict(lines.fetchall())
-        return {annotator: up_to for annotator, up_to in last.items() if up_to}
+            lines = self._base.execute(
+                "SELECT queue, annotator, up_to, by, time FROM set_aside WHERE queue = ? ORDER BY id", (queue,)
+            )
+            last = {line[1]: SetAside(*line) for line in lines.fetchall()}
+        return {annotator: one for annotator, one in last.items() if one.up_to}
 
     def add_gold(self, queue: str, answers: Iterable[tuple[str, str]], by: str) -> None:
         """Make rows gold: (uid, positive or negative), or 'withdrawn' for those that are gold no more.
@@ -237,18 +253,25 @@ class VerdictStore:
 
     def _said(self, where: str, *values: object) -> Iterator[Said]:
         found = self._base.execute(
-            f"SELECT queue, uid, annotator, verdict, key, act, seconds, time, comment, id FROM verdicts {where}", values
+            f"SELECT queue, uid, annotator, verdict, key, act, seconds, time, comment, about, id FROM verdicts {where}",
+            values,
         )
         return (Said(*line) for line in found.fetchall())
 
 
-def counting(history: Iterable[Said], aside: dict[str, int]) -> list[Said]:
-    """What counts of a history, see `VerdictStore.counting`."""
+def what_counts(history: Iterable[Said], aside: Mapping[str, int]) -> tuple[list[Said], list[Said]]:
+    """What counts of a history: verdicts and skips, see `VerdictStore.counting` and `VerdictStore.skipped`."""
     last: dict[tuple[str, str], Said] = {}
+    skips: list[Said] = []
     for said in history:
         if said.id > aside.get(said.annotator, 0):
-            last[said.uid, said.annotator] = said
-    return sorted((said for said in last.values() if said.verdict != WITHDRAWN), key=lambda said: said.id)
+            if said.verdict == SKIPPED:
+                skips.append(said)
+            else:
+                last[said.uid, said.annotator] = said
+    verdicts = sorted((said for said in last.values() if said.verdict != WITHDRAWN), key=lambda said: said.id)
+    standing = {(said.uid, said.annotator) for said in verdicts}
+    return verdicts, [said for said in skips if (said.uid, said.annotator) not in standing]
 
 
 def timestamp() -> str:

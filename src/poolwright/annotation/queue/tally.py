@@ -7,35 +7,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
+import numpy.typing as npt
+
+from poolwright.annotation.judging import JudgedGroup, judge_group
 from poolwright.annotation.queue.queue import Queue
-from poolwright.annotation.queue.store import WITHDRAWN, Said
-from poolwright.annotation.verdicts import NEGATIVE, POSITIVE, UNSURE, majority
-from poolwright.kernels.statistics.acceptance_sampling import Judgement, judge, plan, single_bound
+from poolwright.annotation.queue.store import Said, SetAside, VerdictStore
+from poolwright.annotation.rules import NONE, Votes, count_votes, decide
+from poolwright.annotation.verdicts import MEANINGS, SKIPPED, WITHDRAWN, Verdict, standing
 
-
-@dataclass(frozen=True)
-class GroupTally:
-    """A group so far.
-
-    Attributes:
-        name: of the group.
-        rows: in the group.
-        verified: rows that are decided.
-        right, wrong, unsure: what is decided of them.
-        judgement: what that says of the group.
-    """
-
-    name: str
-    rows: int
-    verified: int
-    right: int
-    wrong: int
-    unsure: int
-    judgement: Judgement
-
-    @property
-    def done(self) -> bool:
-        return self.judgement.conclusion != "open"
+Pair = tuple[str, str]
+"""Uid and annotator."""
 
 
 @dataclass(frozen=True)
@@ -45,111 +27,195 @@ class Snapshot:
     Attributes:
         queue: what people are asked.
         groups: all of them.
-        said: all that counts; in no order.
+        said: all verdicts that count; in no order.
+        skips: all skips that count; in no order.
         on_gold: by annotator, gold rows answered right, and answered; unsure is not right.
         gold: number of gold rows.
     """
 
     queue: Queue
-    groups: tuple[GroupTally, ...]
+    groups: tuple[JudgedGroup, ...]
     said: tuple[Said, ...]
+    skips: tuple[Said, ...]
     on_gold: Mapping[str, tuple[int, int]]
     gold: int
 
     @cached_property
     def counted(self) -> list[Said]:
-        """All that counts, by line of the history."""
-        return sorted(self.said, key=lambda said: said.id)
+        """All verdicts that count, by line of the history; those from files first."""
+        return sorted(self.said, key=_order)
+
+    @cached_property
+    def skipped(self) -> list[Said]:
+        """All skips that count, in the same order."""
+        return sorted(self.skips, key=_order)
+
+
+def _order(said: Said) -> tuple[int, str, str, str]:
+    return said.id, said.time, said.uid, said.annotator
 
 
 class Tally:
-    """The verdicts that count, row by row. `put` adds one; everything else only looks.
+    """The verdicts and skips that count, row by row. `put` adds one; everything else only looks.
 
     Args:
         queue: what people are asked.
         gold: answers that are known, by uid; what people say of these rows tells about the people.
-        said: what counts so far, see `store.counting`.
+        said: what counts of the history so far, in its order.
+        in_files: what people say in files, in their order. It is weighed against what they say here as the step
+            weighs both, see `verdicts.standing`.
+        aside: by annotator, what of them was set aside.
     """
 
-    def __init__(self, queue: Queue, gold: Mapping[str, str], said: Iterable[Said] = ()) -> None:
+    def __init__(
+        self,
+        queue: Queue,
+        gold: Mapping[str, str],
+        said: Iterable[Said] = (),
+        in_files: Iterable[Verdict] = (),
+        aside: Mapping[str, SetAside] | None = None,
+    ) -> None:
         self.queue, self.gold = queue, dict(gold)
         self.votes: dict[str, dict[str, Said]] = {}
-        """What counts, by uid and annotator."""
+        """Verdicts that count, by uid and annotator."""
+        self.skips: dict[str, dict[str, list[Said]]] = {}
+        """Skips that count, by uid and annotator."""
         self.given: Counter[str] = Counter()
         """Verdicts that count, by annotator."""
-        self.skipped: set[int] = set()
-        """Rows that somebody passed over, and nobody decided."""
-        self._groups: dict[str, GroupTally] = {}
+        self._in_files: dict[Pair, list[Verdict]] = {}
+        self._last: dict[Pair, Said] = {}
+        self._skips: dict[Pair, list[Said]] = {}
+        self._aside = dict(aside or {})
+        self._counts = np.zeros((len(queue), len(MEANINGS)), np.int64)
+        self._skipped = np.zeros(len(queue), np.int64)
+        self._groups: dict[str, JudgedGroup] = {}
+        self._model: npt.NDArray[np.int64] | None = None
+        for verdict in in_files:
+            self._in_files.setdefault((verdict.uid, verdict.annotator), []).append(verdict)
+        for pair in self._in_files:
+            self._settle(pair)
         for one in said:
             self.put(one)
 
+    @classmethod
+    def of(cls, queue: Queue, store: VerdictStore, in_files: Iterable[Verdict] = ()) -> Tally:
+        """The tally of what a store holds of a queue."""
+        aside = store.set_asides(queue.name)
+        up_to = {annotator: one.up_to for annotator, one in aside.items()}
+        said = (one for one in store.history(queue.name) if one.id > up_to.get(one.annotator, 0))
+        return cls(queue, store.gold(queue.name), said, in_files, aside)
+
     def put(self, said: Said) -> None:
         """Count what was said, in the order of the history."""
-        votes = self.votes.setdefault(said.uid, {})
-        if votes.pop(said.annotator, None):
-            self.given[said.annotator] -= 1
-        if said.verdict != WITHDRAWN:
-            votes[said.annotator] = said
-            self.given[said.annotator] += 1
-        place = self.queue.place.get(said.uid)
-        if place is not None:
-            self._groups.pop(self.queue.names[place], None)
+        pair, row = (said.uid, said.annotator), self.queue.place.get(said.uid)
+        if row is not None and said.about not in ("", self.queue.classes[row]):
+            return  # about a class that the row had once
+        if said.verdict == SKIPPED:
+            self._skips.setdefault(pair, []).append(said)
+        else:
+            self._last[pair] = said
+        self._settle(pair)
 
-    def skip(self, place: int) -> None:
-        """Note that a row was passed over: until it is decided it counts as one that nobody could say is right."""
-        self.skipped.add(place)
-        self._groups.pop(self.queue.names[place], None)
+    def lines(self, pair: Pair) -> list[Said]:
+        """What counts of the history of one person and row, for whoever reads the files of answers as well.
 
-    def votes_on(self, place: int) -> dict[str, Said]:
-        return self.votes.get(self.queue.uids[place], {})
+        If only what was set aside is there, that takes back what they say in files.
+        """
+        last, aside = self._last.get(pair), self._aside.get(pair[1])
+        if last is not None and last.verdict != WITHDRAWN:
+            return [last]
+        marker = []
+        if aside is not None and pair in self._in_files:
+            marker = [Said(self.queue.name, *pair, WITHDRAWN, "", time=aside.time)]
+        return [*marker, *self._skips.get(pair, ())]
 
-    def outcome(self, place: int) -> str | None:
+    def _settle(self, pair: Pair) -> None:
+        """Note what one person says of one row now."""
+        uid, annotator = pair
+        lines = self.lines(pair)
+        files = self._in_files.get(pair, [])
+        found = standing([*files, *(line.as_verdict() for line in lines)])
+        now: Said | None = None
+        if found.answer is not None:
+            now = next((line for line in lines if line.verdict in MEANINGS and line.as_verdict() == found.answer), None)
+            now = now or self._from_file(found.answer)
+        before = self.votes.get(uid, {}).pop(annotator, None)
+        if now is not None:
+            self.votes.setdefault(uid, {})[annotator] = now
+        if (now is None) != (before is None):
+            self.given[annotator] += 1 if now else -1
+        skips = self._standing_skips(pair, found.skips)
+        skips_before = self.skips.get(uid, {}).pop(annotator, [])
+        if skips:
+            self.skips.setdefault(uid, {})[annotator] = skips
+        row = self.queue.place.get(uid)
+        if row is None:
+            return
+        for said, by in ((before, -1), (now, 1)):
+            if said is not None:
+                self._counts[row, MEANINGS.index(said.verdict)] += by
+        self._skipped[row] += len(skips) - len(skips_before)
+        self._groups.pop(self.queue.names[row], None)
+        if self.queue.terms.rule == "dawid_skene":
+            self._groups.clear()
+            self._model = None
+
+    def _standing_skips(self, pair: Pair, number: int) -> list[Said]:
+        if not number:
+            return []
+        files = [self._from_file(one) for one in self._in_files.get(pair, ()) if one.verdict == SKIPPED]
+        by_time = {one.time: one for one in (*files, *self._skips.get(pair, ()))}
+        return list(by_time.values())[-number:]
+
+    def _from_file(self, verdict: Verdict) -> Said:
+        name = self.queue.name
+        return Said(
+            name, verdict.uid, verdict.annotator, verdict.verdict, "", time=verdict.time, comment=verdict.comment
+        )
+
+    def votes_on(self, row: int) -> dict[str, Said]:
+        return self.votes.get(self.queue.uids[row], {})
+
+    def skipped_by(self, row: int) -> dict[str, list[Said]]:
+        """Who skipped a row and has no verdict on it."""
+        return self.skips.get(self.queue.uids[row], {})
+
+    def outcome(self, row: int) -> str | None:
         """What people say of a row together; None before enough of them said something."""
-        votes = self.votes_on(place)
-        if len(votes) < self.queue.settings.overlap:
+        if self._counts[row].sum() < self.queue.terms.annotators:
             return None
-        meanings = [said.verdict for said in votes.values()]
-        if self.queue.settings.unanimous:
-            return meanings[0] if len(set(meanings)) == 1 else UNSURE
-        return majority(meanings)
+        code = int(self._codes(np.array([row], np.int64))[0])
+        return None if code == NONE else MEANINGS[code]
 
-    def group(self, name: str) -> GroupTally:
+    def group(self, name: str) -> JudgedGroup:
         if name not in self._groups:
-            self._groups[name] = self._judged(name)
+            rows = self.queue.groups[name]
+            given = self._counts[rows].sum(axis=1)
+            self._groups[name] = judge_group(self.queue.terms, name, self._codes(rows), given, self._skipped[rows])
         return self._groups[name]
 
-    def groups(self) -> list[GroupTally]:
+    def groups(self) -> list[JudgedGroup]:
         return [self.group(name) for name in self.queue.groups]
 
-    def _judged(self, name: str) -> GroupTally:
-        places, settings = self.queue.groups[name], self.queue.settings
-        outcomes = [self.outcome(place) for place in places]
-        counts = Counter(outcome for outcome in outcomes if outcome)
-        verified = counts.total()
-        wrong: list[bool] = []
-        for place, outcome in zip(places, outcomes, strict=True):
-            # Only what was verified in order is a random sample. A row that was passed over counts against the group.
-            if outcome is None and place not in self.skipped:
-                break
-            wrong.append(outcome != POSITIVE)
-        errors = verified - counts[POSITIVE]
-        if settings.rule == "precision":
-            judgement = judge(plan(len(places), settings.target, settings.confidence), wrong)
-            if judgement.conclusion == "complete" and verified < len(places):
-                judgement = Judgement("open", verified, errors, judgement.bound, len(places) - verified)
-        elif settings.rule == "first" and wrong.count(False) >= settings.keep:
-            needed = [at for at, one in enumerate(wrong, start=1) if not one][settings.keep - 1]
-            judgement = Judgement("enough", needed, needed - settings.keep, settings.keep / needed, 0)
-        elif verified == len(places):
-            judgement = Judgement("complete", verified, errors, counts[POSITIVE] / max(verified, 1), 0)
-        else:
-            bound = single_bound(len(places), verified, errors, settings.confidence)
-            judgement = Judgement("open", verified, errors, bound, len(places) - verified)
-        return GroupTally(name, len(places), verified, counts[POSITIVE], counts[NEGATIVE], counts[UNSURE], judgement)
+    def _codes(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        terms = self.queue.terms
+        if terms.rule != "dawid_skene":
+            return count_votes(self._counts[rows], terms.rule)
+        if self._model is None:
+            verdicts = [one.as_verdict() for uid in self.queue.uids for one in self.votes.get(uid, {}).values()]
+            self._model = decide(Votes.of(verdicts, self.queue.uids), terms.rule, terms.probability)[0]
+        return self._model[rows]
 
     def snapshot(self) -> Snapshot:
         said = tuple(said for votes in self.votes.values() for said in votes.values())
-        return Snapshot(self.queue, tuple(self.groups()), said, self._on_gold(), len(self.gold))
+        skips = tuple(one for skips in self.skips.values() for several in skips.values() for one in several)
+        return Snapshot(self.queue, tuple(self.groups()), said, skips, self._on_gold(), len(self.gold))
+
+    def written(self) -> list[Said]:
+        """What a step that waits is to know: all lines that count for it, by line of the history."""
+        pairs = self._last.keys() | self._skips.keys() | self._in_files.keys()
+        known = (pair for pair in pairs if pair[0] in self.queue.place)
+        return sorted((line for pair in known for line in self.lines(pair)), key=_order)
 
     def _on_gold(self) -> dict[str, tuple[int, int]]:
         found: dict[str, tuple[int, int]] = {}

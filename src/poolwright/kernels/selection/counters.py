@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 
 
-class Bins:
+class Counters:
     """`size` counters, from 0.
 
     Args:
@@ -42,7 +42,7 @@ class Bins:
         self._dense = None
 
 
-def total(units: Iterable[Bins], size: int) -> np.ndarray:
+def total(units: Iterable[Counters], size: int) -> np.ndarray:
     """The counts of all units together: int64 (size,)."""
     counters = np.zeros(size, dtype=np.int64)
     for unit in units:

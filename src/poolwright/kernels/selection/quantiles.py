@@ -16,7 +16,7 @@ import numpy.typing as npt
 from poolwright.core.frame import Frame
 from poolwright.core.rows import Rows
 from poolwright.kernels.selection import passes as collecting
-from poolwright.kernels.selection.counters import Bins, total
+from poolwright.kernels.selection.counters import Counters, total
 from poolwright.kernels.selection.ranks import ALL, NONE
 from poolwright.kernels.selection.thresholds import BINS
 
@@ -117,10 +117,10 @@ class _AddLevel:
     def size(self) -> int:
         return len(self.inside.known) << self.bits
 
-    def start(self) -> Bins:
-        return Bins(self.size)
+    def start(self) -> Counters:
+        return Counters(self.size)
 
-    def __call__(self, bins: Bins, rows: Rows) -> Bins:
+    def __call__(self, bins: Counters, rows: Rows) -> Counters:
         keys, place = self.inside(rows)
         level = (keys >> np.uint64(self.inside.shift - self.bits)) & np.uint64((1 << self.bits) - 1)
         bins.add((place << self.bits) | level.astype(np.int64))

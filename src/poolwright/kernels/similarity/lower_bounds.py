@@ -43,7 +43,7 @@ class Screened:
     row_errors: Float64  # (n, 2) >= 0
 
 
-class Screen(Protocol):
+class TextScreen(Protocol):
     """Texts made ready for one kind of approximate product."""
 
     dtype: ProductType

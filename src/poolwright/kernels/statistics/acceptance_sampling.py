@@ -125,6 +125,7 @@ def judge(plan: Plan, wrong: Sequence[bool] | npt.NDArray[np.bool_]) -> Judgemen
     )
 
 
+@lru_cache(maxsize=4096)
 def single_bound(rows: int, verified: int, errors: int, confidence: float = 0.95) -> float:
     """Share of right rows in a group at least, from one look at so many verdicts (Clopper and Pearson, finite)."""
     low, high = errors, rows - verified + errors  # errors there may be in all

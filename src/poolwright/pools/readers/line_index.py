@@ -11,8 +11,6 @@ from __future__ import annotations
 import hashlib
 import mmap
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -21,6 +19,7 @@ import numpy as np
 import pyarrow as pa
 
 from poolwright.core.errors import InputError
+from poolwright.core.runtime.locks import one_at_a_time
 from poolwright.pools.readers.line_index_build import ARRAYS, DATA, is_copied, make_index
 from poolwright.pools.readers.paths import (
     base_name,
@@ -77,7 +76,7 @@ def open_index(file: str, folder: str | None) -> LineIndex:
     if not place.is_dir():
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
-            with _one_at_a_time(place.parent):
+            with one_at_a_time(place.parent / ".lock"):
                 if not place.is_dir():
                     make_index(file, place)
         except OSError as error:
@@ -128,16 +127,3 @@ def _mapped(file: Path) -> np.ndarray:
         return cast(np.ndarray, np.load(file, mmap_mode="r"))
     except ValueError:  # an empty array cannot be mapped
         return cast(np.ndarray, np.load(file))
-
-
-@contextmanager
-def _one_at_a_time(folder: Path) -> Iterator[None]:
-    """Let the processes of a machine wait for each other, where the platform can."""
-    try:
-        import fcntl
-    except ImportError:
-        yield
-        return
-    with (folder / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

@@ -146,10 +146,12 @@ def reading(part: Part) -> Iterator[None]:
     """Damage met while reading a part as `BadPart`; what only keeps us from reading it stops the run.
 
     Raises:
-        BadPart: the content is damaged.
+        BadPart: the content is damaged, or was when the part was made (`detail['damage']`).
         InputError: a file is gone, not permitted, or its disk or network fails: to quarantine the part would
             lose rows that are there.
     """
+    if "damage" in part.detail:
+        raise BadPart(part.index, part.name, part.detail["damage"])
     try:
         yield
     except Unreadable as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -133,6 +133,42 @@ def require_folders(layout: str, domain: str, by: str, schema: pa.Schema) -> Non
         if not is_groupable(schema.field(name).type):
             kind = schema.field(name).type
             raise StepError(f"'{what}: {name}' has type {kind}; folders are named by strings or integers")
+
+
+def require_more(more: Sequence[str] | None, schema: pa.Schema, taken: Collection[str]) -> tuple[str, ...]:
+    """The further columns that a release names, if they are there and have names of their own.
+
+    Args:
+        taken: names of columns that the layout gives.
+
+    Raises:
+        StepError: one is missing, or its name is taken.
+    """
+    for name in more or ():
+        require(name, schema, "'more'")
+        if name in taken or name == IMAGE:
+            raise StepError(f"'more' names '{name}', which this layout {'leaves out' if name == IMAGE else 'has'}")
+    return tuple(more or ())
+
+
+def require_published(name: str, column: str, schema: pa.Schema, fits: Callable[[pa.DataType], bool]) -> None:
+    """Check that a published column can be made from a column of the table.
+
+    Args:
+        fits: whether a type can be the published one.
+
+    Raises:
+        StepError: the table lacks the column, or it has another type.
+    """
+    if column not in schema.names:
+        raise StepError(
+            f"the published column '{name}' is made from '{column}', which the table has not; "
+            f"{did_you_mean(column, schema.names)} Name another one by `columns: {{{name}: COLUMN}}`, or leave it out "
+            f"by `columns: {{{name}: null}}`"
+        )
+    dtype = schema.field(column).type
+    if not fits(dtype):
+        raise StepError(f"the published column '{name}' cannot be made from '{column}', which has type {dtype}")
 
 
 def require(name: str, schema: pa.Schema, what: str) -> None:

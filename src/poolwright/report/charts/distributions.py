@@ -12,8 +12,8 @@ from poolwright.core.columns import LATITUDE, LONGITUDE, meaning_of
 from poolwright.core.rows import Rows
 from poolwright.core.table import Table
 from poolwright.report.charts.tally import (
+    BinnedCounts,
     Bins,
-    Histogram,
     MonthTally,
     NumberTally,
     PairTally,
@@ -103,7 +103,7 @@ def read_distributions(table: Table, bins_of: Callable[[str, Bins], Bins] | None
     )
 
 
-def _numbers(tally: NumberTally, made: Histogram) -> Numbers:
+def _numbers(tally: NumberTally, made: BinnedCounts) -> Numbers:
     return Numbers(tally, made.bins, made.counts, made.below, made.above)
 
 
@@ -151,7 +151,7 @@ class _SecondPass:
     """Histograms in bins that suit, and pairs of groups."""
 
     def __init__(self, chosen: Chosen, values: Mapping[str, list[tuple[str, int]]], bins: Mapping[str, Bins]) -> None:
-        self.histograms = {name: Histogram(of) for name, of in bins.items()}
+        self.histograms = {name: BinnedCounts(of) for name, of in bins.items()}
         self.pairs = {
             (down, across): PairTally(_largest(values[down], _MOST_DOWN), _largest(values[across], _MOST_ACROSS))
             for down, across in _worth_pairing(chosen, values)

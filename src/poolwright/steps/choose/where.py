@@ -38,6 +38,7 @@ class Where(Step):
 
     verb: ClassVar[str] = "where"
     kind: ClassVar[Kind] = "choose"
+    example: ClassVar[str] = "where: width >= 120 and height >= 120 and taken_at <= uploaded_at"
     shorthand: ClassVar[str | None] = "expression"
     reasons: ClassVar[tuple[Reason, ...]] = (Reason("not_true", "the expression is not true"),)
 

@@ -41,6 +41,7 @@ class Embed(EncodingStep):
 
     verb: ClassVar[str] = "embed"
     kind: ClassVar[Kind] = "describe"
+    example: ClassVar[str] = "embed: {image: clip, text: clip_text, model: clip}"
     reasons: ClassVar[tuple[Reason, ...]] = (*REASONS, NAN_VECTOR)
     costly: ClassVar[bool] = True
 

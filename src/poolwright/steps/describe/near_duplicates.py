@@ -23,8 +23,8 @@ from poolwright.core.step import Kind, Outcome, Reason, Step
 from poolwright.core.wording import groups as in_groups
 from poolwright.core.wording import rows as in_rows
 from poolwright.kernels.selection.groups import local_groups
-from poolwright.kernels.selection.lookup import Lookup
-from poolwright.kernels.selection.ranks import ALL, Order, check_orderable
+from poolwright.kernels.selection.lookup import ValueIndex
+from poolwright.kernels.selection.ranks import ALL, Ranking, check_orderable
 from poolwright.kernels.similarity.connected_components import Links
 from poolwright.kernels.similarity.near_duplicates import link_hashes, link_similar, link_times
 
@@ -79,6 +79,7 @@ class NearDuplicates(Step):
 
     verb: ClassVar[str] = "near_duplicates"
     kind: ClassVar[Kind] = "describe"
+    example: ClassVar[str] = "near_duplicates: {same: [author, taken_at], within: 1 minute, vectors: clip, above: 0.95}"
     fits_rows: ClassVar[bool] = True
     reasons: ClassVar[tuple[Reason, ...]] = (Reason("near_duplicate", "a near-duplicate of it is kept"),)
 
@@ -171,7 +172,7 @@ class NearDuplicates(Step):
         members = np.flatnonzero(sizes > 1)
         drop = np.zeros(len(table), np.uint8)
         if self.keep != "all":
-            kept = first if self.by is None else _best(first, Order(self.by, False, 0), Rows(table))
+            kept = first if self.by is None else _best(first, Ranking(self.by, False, 0), Rows(table))
             drop = (kept != np.arange(len(table))).astype(np.uint8)
         uids = one_array(table.column(UID))
         groups = uids.take(pa.array(first[members]))
@@ -285,7 +286,7 @@ def _hashes(column: pa.ChunkedArray, name: str) -> tuple[np.ndarray, np.ndarray]
     return numbers, np.array([text is not None for text in texts], bool)
 
 
-def _best(first: np.ndarray, order: Order, rows: Rows) -> np.ndarray:
+def _best(first: np.ndarray, order: Ranking, rows: Rows) -> np.ndarray:
     """Of each row the best row of its group; of equally good ones that with the smallest uid."""
     keys, valid = order.keys(rows)
     ranked = np.lexsort((np.arange(len(first)), np.where(valid, keys, ALL), first))
@@ -299,5 +300,5 @@ def _count(count: int, rows: Rows) -> int:
     return count + len(rows)
 
 
-def _lookup_of(table: pa.Table) -> Lookup:
-    return Lookup(one_array(table.column(UID)))
+def _lookup_of(table: pa.Table) -> ValueIndex:
+    return ValueIndex(one_array(table.column(UID)))

@@ -48,6 +48,7 @@ class Region(Step):
 
     verb: ClassVar[str] = "region"
     kind: ClassVar[Kind] = "describe"
+    example: ClassVar[str] = "region: {country: country, names: {Scotland: GB}}"
     shorthand: ClassVar[str | None] = "country"
     reasons: ClassVar[tuple[Reason, ...]] = (
         Reason("no_country", "no country is given"),

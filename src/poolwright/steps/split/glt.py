@@ -26,8 +26,8 @@ from poolwright.kernels.selection.groups import Groups, check_groupable, groups_
 from poolwright.kernels.selection.row_sets import RowSets
 from poolwright.reference.glt_sets import FREQUENCY, GROUPS, SETS, SPLIT_CBL, SPLIT_GLT, TITLES
 from poolwright.steps.split.class_sizes import IMAGENET_GLT, ImageNetGlt, Profile, check_sizes, sizes_for
-from poolwright.steps.split.glt_cuts import NOWHERE, SIZES, Cuts, fit_cuts, no_cuts
-from poolwright.steps.split.glt_draws import Counts, Wanted, draw, find_scale
+from poolwright.steps.split.glt_cuts import NOWHERE, SIZES, SetCuts, fit_cuts, no_cuts
+from poolwright.steps.split.glt_draws import Counts, SetSizes, draw, find_scale
 
 CELLS = "cells"
 GLT, CBL = "glt", "cbl"
@@ -85,6 +85,7 @@ class Glt(Step):
 
     verb: ClassVar[str] = "glt"
     kind: ClassVar[Kind] = "split"
+    example: ClassVar[str] = "glt: {attribute: attribute, scale: auto, frequency: [40%, 85%]}"
     fits_rows: ClassVar[bool] = True
     reasons: ClassVar[tuple[Reason, ...]] = (
         Reason("no_cell", "no class or no attribute"),
@@ -185,7 +186,7 @@ class Glt(Step):
         values = {"scale": str(scale), **{name: int(counts.sum()) for name, counts in asked.items()}}
         return State({**_values_of(cuts), **values}, {CELLS: self._table(cuts, rows, number, len(names))})
 
-    def _table(self, cuts: Cuts, rows: Mapping[str, Counts], number: Counts, classes: int) -> pa.Table:
+    def _table(self, cuts: SetCuts, rows: Mapping[str, Counts], number: Counts, classes: int) -> pa.Table:
         sizes = {_ROWS + name: counts for name, counts in rows.items()}
         about = {_NUMBER: number.astype(np.int32), _FREQUENCY: self._frequency(number, classes)}
         return cuts.table({**about, **sizes})
@@ -214,9 +215,9 @@ class Glt(Step):
         names = [str(label) for label in known]
         return [names[place] for place in order], number[of], np.array(attributes, np.int64)
 
-    def _wanted(self, there: Counts, names: list[str]) -> tuple[Wanted, Fraction]:
+    def _wanted(self, there: Counts, names: list[str]) -> tuple[SetSizes, Fraction]:
         """What is asked for, scaled, and the scale."""
-        wanted = Wanted(
+        wanted = SetSizes(
             ratio=self.ratio,
             sizes=np.array(sizes_for(self.sizes, self.sizes_file, len(names)), np.int64),
             balanced=self.balanced,
@@ -285,10 +286,10 @@ def _notes(table: pa.Table, state: State, rows: Mapping[str, int]) -> list[str]:
     return notes
 
 
-def _values_of(cuts: Cuts) -> dict[str, Any]:
+def _values_of(cuts: SetCuts) -> dict[str, Any]:
     return {"key": str(cuts.key), "test_lt": cuts.test_lt, "val": cuts.val}
 
 
-def _cuts_of(state: State) -> Cuts:
+def _cuts_of(state: State) -> SetCuts:
     table, values = state.tables[CELLS], state.values
-    return Cuts.of(int(values["key"]), groups_of(table), table, values["test_lt"], values["val"])
+    return SetCuts.of(int(values["key"]), groups_of(table), table, values["test_lt"], values["val"])

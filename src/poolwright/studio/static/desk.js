@@ -128,7 +128,7 @@ export class Desk {
   async skip(uids) {
     for (const uid of uids) this.drop(uid);
     this.empty = false;
-    await post(`${base}/skip`, { uids });
+    await post(`${base}/skip`, { uids, key: key() });
   }
 
   leave() {
@@ -186,7 +186,7 @@ export class Side {
     bar.max = Math.max(state.rows, 1);
     bar.value = state.verified;
     document.getElementById("counts").textContent = state.wrong === undefined ? "" :
-      `${number(state.verified)} of ${number(state.rows)} verified, ${number(state.wrong)} wrong` + (state.unsure ? `, ${number(state.unsure)} unsure` : "");
+      `${number(state.verified)} of ${number(state.rows)} verified, ${number(state.wrong)} wrong` + (state.unsure ? `, ${number(state.unsure)} unsure` : "") + (state.skipped ? `, ${number(state.skipped)} skipped` : "");
     document.getElementById("words").textContent = state.words;
     document.getElementById("words").classList.toggle("good", state.done);
     this.desk.onsaving(this.desk.outbox.length);

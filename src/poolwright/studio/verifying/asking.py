@@ -16,7 +16,7 @@ from poolwright.core.columns import is_vector
 from poolwright.core.errors import InputError
 from poolwright.studio.pages import SessionOf, StudioOf, page
 from poolwright.studio.verifying.guide import Guide, read_guide
-from poolwright.studio.verifying.live import MOST_AT_ONCE, Answer, Card, LiveQueue
+from poolwright.studio.verifying.live import MOST_AT_ONCE, LiveQueue, QuestionCard, SentVerdict
 
 router = APIRouter(prefix="/verify/{queue}")
 
@@ -26,7 +26,7 @@ _Key = Annotated[str, Field(min_length=8, max_length=80)]
 
 def _live(studio: StudioOf, queue: str) -> LiveQueue:
     try:
-        return studio.desks.queue(queue)
+        return studio.queues.queue(queue)
     except InputError as error:
         raise HTTPException(404, str(error)) from None
 
@@ -72,10 +72,11 @@ class Undo(_Request):
     group: str = Field("", max_length=1000)
 
 
-class About(_Request):
-    """Rows that are passed over or given back."""
+class NamedRows(_Request):
+    """Rows that are skipped or given back; `key` is that of the skip, the same when it is sent again."""
 
     uids: list[_Uid] = Field(max_length=2 * MOST_AT_ONCE)
+    key: str = Field("", max_length=80)
 
 
 @router.get("/one")
@@ -107,7 +108,7 @@ def _page(
         group = next((one.name for one in live.progress() if not one.done), next(iter(queue.groups), ""))
     sets = {"queue": queue.name, "table": queue.settings.table, "group": group}
     guide = guide_of(live)
-    name = queue.classes[queue.groups[group][0]] if queue.groups else ""
+    name = queue.classes[int(queue.groups[group][0])] if queue.groups else ""
     return page(
         request, template, queue=queue, group=group, sets=sets, guide=guide, shown=guide.of(name) if guide else "",
         state=state_of(live, session.name, group),
@@ -130,7 +131,7 @@ def take(live: LiveOf, session: SessionOf, asked: Take) -> dict[str, Any]:
 @router.post("/say")
 def say(live: LiveOf, session: SessionOf, said: Say) -> dict[str, Any]:
     """Keep verdicts; they are on the disk when this answers."""
-    answers = [Answer(one.uid, one.verdict, one.key, one.seconds, one.comment) for one in said.answers]
+    answers = [SentVerdict(one.uid, one.verdict, one.key, one.seconds, one.comment) for one in said.answers]
     kept = live.say(_name(session), answers, said.act)
     return {"kept": [one.key for one in kept], "state": state_of(live, session.name, said.group)}
 
@@ -143,15 +144,15 @@ def undo(live: LiveOf, session: SessionOf, wish: Undo) -> dict[str, Any]:
 
 
 @router.post("/skip")
-def skip(live: LiveOf, session: SessionOf, about: About) -> dict[str, Any]:
+def skip(live: LiveOf, session: SessionOf, about: NamedRows) -> dict[str, Any]:
     """Pass over rows."""
     for uid in about.uids:
-        live.skip(_name(session), uid)
+        live.skip(_name(session), uid, f"{about.key} {uid}" if about.key else "")
     return {"skipped": about.uids}
 
 
 @router.post("/leave")
-def leave(live: LiveOf, session: SessionOf, about: About) -> dict[str, Any]:
+def leave(live: LiveOf, session: SessionOf, about: NamedRows) -> dict[str, Any]:
     """Give back rows that were shown and not answered."""
     live.give_back(_name(session), about.uids)
     return {}
@@ -196,6 +197,7 @@ def state_of(live: LiveQueue, annotator: str, group: str) -> dict[str, Any]:
         "verified": one.verified,
         "wrong": one.wrong,
         "unsure": one.unsure,
+        "skipped": one.skipped,
         "left": one.judgement.left,
         "done": one.done,
         "conclusion": one.judgement.conclusion,
@@ -205,7 +207,7 @@ def state_of(live: LiveQueue, annotator: str, group: str) -> dict[str, Any]:
     }
 
 
-def _card(card: Card) -> dict[str, Any]:
+def _card(card: QuestionCard) -> dict[str, Any]:
     return asdict(card)
 
 

@@ -30,7 +30,7 @@ _MOST_ROWS = 5_000_000
 @router.get("")
 def queues(request: Request, studio: StudioOf, session: SessionOf) -> Response:
     """All queues, and the form for a new one."""
-    lives = [studio.desks.queue(name) for name in studio.desks.names()]
+    lives = [studio.queues.queue(name) for name in studio.queues.names()]
     tables = [studio.opened.table(name) for name in studio.opened.table_names()]
     return page(
         request, "queues.html.j2", lives=[(live.queue, live.progress()) for live in lives],

@@ -28,6 +28,7 @@ class Derive(Step):
 
     verb: ClassVar[str] = "derive"
     kind: ClassVar[Kind] = "describe"
+    example: ClassVar[str] = "derive: {year: extract(year from taken_at), wide: width > 2 * height}"
     shorthand: ClassVar[str | None] = "columns"
 
     columns: dict[Annotated[str, Field(min_length=1)], Annotated[str, AfterValidator(_checked)]] = Field(

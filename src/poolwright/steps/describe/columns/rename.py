@@ -19,6 +19,7 @@ class Rename(Step):
 
     verb: ClassVar[str] = "rename"
     kind: ClassVar[Kind] = "describe"
+    example: ClassVar[str] = "rename: {label: class, text: caption}"
     shapes_columns: ClassVar[bool] = True
     shorthand: ClassVar[str | None] = "columns"
 

@@ -1,0 +1,100 @@
+"""The candidates of a step `verify` as a file, so that the studio judges the same rows by the same terms.
+
+`candidates.parquet` holds `uid`, `class` and `bucket` of every candidate, also of those that nobody was asked about, in
+the order in which people are asked. It is as of the last time that the step looked at its worklist.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from poolwright.annotation.answers import ClassName, YesNo, meanings_of
+from poolwright.annotation.candidates import Candidates
+from poolwright.annotation.judging import Terms
+from poolwright.core.errors import InputError
+from poolwright.core.files import write_atomically
+
+CANDIDATES = "candidates.parquet"
+FORMAT = 1
+
+_MANY = 100_000  # rows that are worth several threads
+_KEY = b"poolwright.candidates"
+
+
+@dataclass(frozen=True)
+class Understanding:
+    """How a step understands what people write.
+
+    Attributes:
+        answer: what they are asked for: "yes_no" or "class".
+        words: what other words than the usual ones mean.
+        files: more files with answers than those in the worklist.
+    """
+
+    answer: str = "yes_no"
+    words: Mapping[str, str] = field(default_factory=dict)
+    files: tuple[str, ...] = ()
+
+    def meanings(self, classes: list[str]) -> YesNo | ClassName:
+        return meanings_of(self.answer, set(classes), self.words)
+
+
+@dataclass(frozen=True)
+class CandidateFile:
+    """What is read back.
+
+    Attributes:
+        rows: `uid`, `class` and `bucket`, strings; '' for candidates without bucket.
+        terms: by which they are judged.
+        understanding: of the answers.
+    """
+
+    rows: pa.Table
+    terms: Terms
+    understanding: Understanding
+
+
+def write_candidates(worklist: Path, candidates: Candidates, terms: Terms, understanding: Understanding) -> None:
+    """Write the file, unless it is there as it would be written."""
+    columns = {"uid": candidates.uids, "class": candidates.classes, "bucket": candidates.buckets}
+    about = {"format": FORMAT, "terms": asdict(terms), **asdict(understanding)}
+    table = pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()})
+    table = table.replace_schema_metadata({_KEY: json.dumps(about, ensure_ascii=False)})
+    path = worklist / CANDIDATES
+    if not (path.exists() and _same(path, table)):
+        write_atomically(path, lambda out: pq.write_table(table, out, compression="zstd"))
+
+
+def _same(path: Path, table: pa.Table) -> bool:
+    try:
+        with pq.ParquetFile(path) as file:
+            there = file.read(use_threads=file.metadata.num_rows > _MANY)
+    except (OSError, pa.ArrowException):
+        return False
+    return bool(there.equals(table) and (there.schema.metadata or {}).get(_KEY) == table.schema.metadata[_KEY])
+
+
+def read_candidates(worklist: Path) -> CandidateFile | None:
+    """Read the file; None if there is none.
+
+    Raises:
+        InputError: it is damaged.
+    """
+    path = worklist / CANDIDATES
+    if not path.exists():
+        return None
+    try:
+        with pq.ParquetFile(path) as file:
+            rows = file.read(use_threads=file.metadata.num_rows > _MANY)
+        about = json.loads(rows.schema.metadata[_KEY])
+        terms = Terms(**about["terms"])
+        understanding = Understanding(about["answer"], about["words"], tuple(about["files"]))
+    except (OSError, pa.ArrowException, KeyError, TypeError, ValueError):
+        raise InputError(f"{path} is damaged, or of another version; run the recipe again, it is made anew") from None
+    return CandidateFile(rows, terms, understanding)

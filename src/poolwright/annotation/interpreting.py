@@ -1,0 +1,73 @@
+"""Interpret answers: what they say of the candidates as they are now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from poolwright.annotation.answers import ClassName, WrittenAnswer, YesNo
+from poolwright.annotation.exchange.read_answers import told
+from poolwright.annotation.verdicts import Verdict, check_uids
+from poolwright.core.errors import InputError
+
+
+def understood(
+    given: Sequence[WrittenAnswer],
+    class_of: Mapping[str, str],
+    asked: Iterable[tuple[str, str]],
+    meanings: YesNo | ClassName,
+    *,
+    ignore_unknown: bool = False,
+    ignore_bad: bool = False,
+) -> list[Verdict]:
+    """The verdicts, skips and withdrawals in answers; answers about what is so no more are left out.
+
+    Args:
+        given: what people wrote, in order.
+        class_of: class of every candidate by uid.
+        asked: (uid, class) of every row that people were ever asked about.
+        meanings: of words.
+        ignore_unknown: leave out answers about rows that nobody was asked about.
+        ignore_bad: leave out what cannot be understood, too.
+
+    Raises:
+        InputError: rows that nobody was asked about, classes likewise, words that are not known.
+    """
+    before: dict[str, dict[str, None]] = {}
+    for uid, name in asked:
+        before.setdefault(uid, {})[name] = None
+    if not (ignore_unknown or ignore_bad):
+        where = "among the rows that people were asked about"
+        check_uids([answer.uid for answer in given], class_of.keys() | before.keys(), where)
+    verdicts: list[Verdict] = []
+    bad: list[str] = []
+    for answer in given:
+        try:
+            now = class_of.get(answer.uid)
+            if now is not None and _is_about(answer, now, tuple(before.get(answer.uid, ())), meanings):
+                meaning = meanings.meaning(answer.word, now)
+                verdicts.append(Verdict(answer.uid, meaning, answer.annotator, answer.time, answer.comment))
+        except ValueError as error:
+            bad.append(f"{answer.where}: {error}")
+    if bad and not ignore_bad:
+        raise InputError(told(bad))
+    return verdicts
+
+
+def _is_about(answer: WrittenAnswer, now: str, before: tuple[str, ...], meanings: YesNo | ClassName) -> bool:
+    """Whether an answer is about the class that a candidate has now.
+
+    Raises:
+        ValueError: nobody can tell what it is about.
+    """
+    if isinstance(meanings, ClassName):
+        return True  # who names what they see does so whatever was proposed
+    if not answer.about and len(before) > 1:
+        raise ValueError(f"people were asked whether it is {' and whether it is '.join(before)}; name one: class")
+    about = _plain(answer.about or (before[0] if before else now))
+    if about not in {_plain(name) for name in (now, *before)}:
+        raise ValueError(f"about the class '{answer.about}', which nobody was asked about; it is '{now}'")
+    return about == _plain(now)
+
+
+def _plain(name: str) -> str:
+    return name.strip().casefold()

@@ -1,0 +1,247 @@
+"""Judge: whether a class is verified, what is missing, and what the state of every row is.
+
+The only module that decides this. The step `verify`, the studio and the certificates ask it, with the same arguments:
+the terms, the votes on each row, and how often each row was skipped.
+
+A row is *answered* when as many people as are wanted gave a verdict. A skip is no verdict: the row is open to others,
+and to the same person at the end. Until somebody answers it, the row is taken as follows.
+
+- By acceptance sampling (`precision`) at its worst: the group is accepted only if it would be accepted were the row
+  wrong. As the stops ascend, the group is then accepted whatever the row is, so the conclusion holds without an
+  answer. It does not hold if the row is replaced by the next one, since rows are not skipped by chance.
+- Otherwise as open: the group waits for it.
+
+A row that was skipped more often than people are wanted for it is *given up*: it is not kept, as if all were unsure,
+and nothing waits for it. With `keep` the next rows take its place. A verdict that comes later still counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+
+from poolwright.annotation.rules import NONE, REJECTED, UNCLEAR, VERIFIED, Rule
+from poolwright.kernels.statistics.acceptance_sampling import Judgement, judge, plan, single_bound
+
+Integers = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Terms:
+    """When a row is verified, and when a group of rows is.
+
+    Attributes:
+        rule: what several verdicts on a row say together.
+        probability: of the rule dawid_skene: least probability of a verified row.
+        annotators: people who must have given a verdict on a row.
+        keep: right rows of a group that are enough.
+        precision: share of right rows of a group to be shown; with neither this nor `keep`, all rows are verified.
+        confidence: with which the precision is to be shown.
+        partial: whether nothing is waited for, and rows count with the verdicts that are there.
+    """
+
+    rule: Rule = "agree"
+    probability: float = 0.5
+    annotators: int = 1
+    keep: int | None = None
+    precision: float | None = None
+    confidence: float = 0.95
+    partial: bool = False
+
+
+class RowState(IntEnum):
+    """The state of a row."""
+
+    OPEN = 0
+    """Its group waits for verdicts on it."""
+    SKIPPED = 1
+    """The same, and somebody skipped it."""
+    RIGHT = 2
+    """Verified, and kept."""
+    WRONG = 3
+    """People say that it is not of its class."""
+    UNSURE = 4
+    """People cannot tell, or do not agree."""
+    GIVEN_UP = 5
+    """Skipped so often that nothing waits for it any more."""
+    UNSEEN = 6
+    """Kept without enough verdicts, as its group was shown to be good."""
+    NOT_NEEDED = 7
+    """Enough rows of its group were verified before it."""
+    NO_VERDICT = 8
+    """Nobody gave a verdict on it, and nothing waits for one."""
+
+
+_OF_CODE = np.array([RowState.RIGHT, RowState.WRONG, RowState.UNSURE, RowState.NO_VERDICT], np.uint8)
+"""States by code of `rules`."""
+
+
+@dataclass(frozen=True, eq=False)
+class JudgedGroup:
+    """What the verdicts say of a group.
+
+    Attributes:
+        name: of the group.
+        states: uint8 (n,) `RowState` of each of its rows, in the order in which people are asked about them.
+        right, wrong, unsure: answered rows by what people say of them.
+        skipped: rows without enough verdicts that somebody skipped.
+        judgement: the conclusion; `verified` counts the rows that it rests on and `errors` those of them that people
+            found wrong or were unsure of.
+        passed_over: skipped rows among those that the conclusion rests on, taken at their worst.
+    """
+
+    name: str
+    states: npt.NDArray[np.uint8]
+    right: int
+    wrong: int
+    unsure: int
+    skipped: int
+    judgement: Judgement
+    passed_over: int
+
+    @property
+    def rows(self) -> int:
+        return len(self.states)
+
+    @property
+    def verified(self) -> int:
+        """Answered rows."""
+        return self.right + self.wrong + self.unsure
+
+    @property
+    def lacking(self) -> Flags:
+        """Which rows the group waits for: bool (n,)."""
+        return np.asarray(self.states <= RowState.SKIPPED)
+
+    @property
+    def done(self) -> bool:
+        """Whether the group waits for nothing."""
+        return not self.lacking.any()
+
+
+def judge_groups(
+    terms: Terms, starts: Integers, names: Sequence[str], code: Integers, given: Integers, skips: Integers
+) -> list[JudgedGroup]:
+    """Judge rows that are in order of their groups; see `judge_group`.
+
+    Args:
+        starts: (g + 1,) where each group begins, and the end.
+        names: of the groups.
+    """
+    return [
+        judge_group(terms, name, code[first:last], given[first:last], skips[first:last])
+        for name, (first, last) in zip(names, pairwise(starts.tolist()), strict=True)
+    ]
+
+
+def judge_group(terms: Terms, name: str, code: Integers, given: Integers, skips: Integers) -> JudgedGroup:
+    """Judge one group.
+
+    Args:
+        name: of the group.
+        code: (n,) what is decided about each row, see `rules.decide`. Rows are in the order in which people are asked
+            about them; with `precision` that must be a random one.
+        given: (n,) verdicts on each row.
+        skips: (n,) how often each row was skipped by people who gave no verdict on it.
+    """
+    answered = code != NONE if terms.partial else given >= terms.annotators
+    rows = _Rows(code, answered, ~answered & (skips > 0), ~answered & (skips > terms.annotators))
+    if terms.precision is not None:
+        states, judgement = _sample(terms, terms.precision, rows)
+    elif terms.keep is not None:
+        states, judgement = _first(terms, terms.keep, rows)
+    else:
+        states, judgement = rows.states(terms.partial), _in_full(terms, rows)
+    in_order = terms.precision is not None or judgement.conclusion == "enough"
+    after = judgement.verified if in_order else len(code)
+    return JudgedGroup(
+        name=name,
+        states=states,
+        right=int((answered & (code == VERIFIED)).sum()),
+        wrong=int((answered & (code == REJECTED)).sum()),
+        unsure=int((answered & (code == UNCLEAR)).sum()),
+        skipped=int(rows.skipped.sum()),
+        judgement=judgement,
+        passed_over=int(rows.skipped[:after].sum()),
+    )
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """The rows of a group: arrays (n,)."""
+
+    code: Integers
+    answered: Flags
+    skipped: Flags
+    given_up: Flags
+
+    @property
+    def right(self) -> Flags:
+        return np.asarray(self.answered & (self.code == VERIFIED))
+
+    @property
+    def closed(self) -> Flags:
+        """Rows that nothing waits for whatever their group is."""
+        return np.asarray(self.answered | self.given_up)
+
+    def errors(self, end: int) -> int:
+        """Answered rows that are not right, among the first."""
+        return int((self.answered & ~self.right)[:end].sum())
+
+    def states(self, partial: bool) -> npt.NDArray[np.uint8]:
+        """States as long as the group concludes nothing."""
+        lacking = np.where(self.skipped, RowState.SKIPPED, RowState.OPEN).astype(np.uint8)
+        if partial:
+            lacking[:] = RowState.NO_VERDICT
+        lacking[self.given_up] = RowState.GIVEN_UP
+        return np.where(self.answered, _OF_CODE[self.code], lacking)
+
+
+def _sample(terms: Terms, precision: float, rows: _Rows) -> tuple[npt.NDArray[np.uint8], Judgement]:
+    """Acceptance sampling over the rows in order, as far as each was answered or skipped."""
+    count, states = len(rows.code), rows.states(terms.partial)
+    unknown = np.flatnonzero(~rows.answered & ~rows.skipped)
+    in_order = int(unknown[0]) if len(unknown) else count
+    judged = judge(plan(count, precision, terms.confidence), ~rows.right[:in_order])
+    errors, left = rows.errors(judged.verified), judged.left
+    conclusion = judged.conclusion
+    if conclusion == "complete" and not rows.closed.all():
+        conclusion, left = "open", int((~rows.closed).sum())
+    if conclusion == "met":
+        # Nobody need look at its other rows: they are kept, unless somebody spoke against them.
+        rest = ~rows.closed
+        unseen = np.where(rows.code == NONE, RowState.UNSEEN, _OF_CODE[rows.code])
+        states[rest] = np.where(rows.code == VERIFIED, RowState.UNSEEN, unseen)[rest]
+    return states, Judgement(conclusion, judged.verified, errors, judged.bound, left)
+
+
+def _first(terms: Terms, keep: int, rows: _Rows) -> tuple[npt.NDArray[np.uint8], Judgement]:
+    """The first so many right rows; a row counts for that once all before it are closed."""
+    states = rows.states(terms.partial)
+    ahead = np.cumsum(np.append(0, rows.right))
+    open_before = np.cumsum(np.append(0, ~rows.closed))
+    enough = ahead[:-1] >= keep
+    reached = np.flatnonzero((ahead >= keep) & (open_before == 0))
+    # What comes after so many right rows is not needed, and once all before it are closed, nothing can change that.
+    settled = np.arange(len(rows.code)) >= (reached[0] if len(reached) else len(rows.code))
+    states[enough & (rows.right | rows.given_up)] = RowState.NOT_NEEDED
+    states[~rows.answered & (settled | (enough & terms.partial))] = RowState.NOT_NEEDED
+    if not len(reached):
+        return states, _in_full(terms, rows)
+    needed = int(reached[0])
+    return states, Judgement("enough", needed, rows.errors(needed), keep / needed, 0)
+
+
+def _in_full(terms: Terms, rows: _Rows) -> Judgement:
+    """The conclusion where all rows are to be verified."""
+    count, right, errors = len(rows.code), int(rows.right.sum()), rows.errors(len(rows.code))
+    if rows.closed.all():
+        return Judgement("complete", count, errors, right / max(count, 1), 0)
+    bound = single_bound(count, right + errors, errors, terms.confidence)
+    return Judgement("open", right + errors, errors, bound, int((~rows.closed).sum()))

@@ -1,0 +1,142 @@
+"""Go on with what people say, or wait: write sheets for what is lacking, and say what the run waits for."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from poolwright.annotation.exchange.candidate_file import write_candidates
+from poolwright.annotation.exchange.instructions import PAGE
+from poolwright.annotation.exchange.worklist import INSTRUCTIONS, SHEETS, VERDICTS, AskedRows, read_asked
+from poolwright.annotation.exchange.write_sheets import ask, restore, write_people
+from poolwright.annotation.judging import RowState
+from poolwright.annotation.round import Round, RoundResult, look
+from poolwright.core.errors import WaitingForPeople
+from poolwright.core.wording import rows as in_rows
+from poolwright.core.wording import some
+
+_CLASSES = 10  # classes that a message names
+
+
+def go_on(one: Round) -> RoundResult:
+    """What people say, once it is enough.
+
+    Raises:
+        WaitingForPeople: it is not; sheets were written for what is lacking.
+        InputError: answers cannot be read, or are about rows that nobody was asked about.
+    """
+    asked = read_asked(one.worklist) if one.worklist else AskedRows()
+    found = look(one, asked)
+    if one.worklist and found.votes.people:
+        write_people(one.worklist, found.votes.people, found.people)
+    if found.lacking.any():
+        raise _wait(one, asked, found)
+    if one.worklist and asked.pairs:
+        write_candidates(one.worklist, one.candidates, one.terms, one.understanding)
+    return found
+
+
+def _wait(one: Round, asked: AskedRows, found: RoundResult) -> WaitingForPeople:
+    """Write sheets for what is lacking; returns the error that says what the run waits for."""
+    lacking = found.lacking
+    if one.worklist is None:
+        return WaitingForPeople(
+            f"verify: {in_rows(int(lacking.sum()))} have no verdict, and outside a run nobody is asked"
+        )
+    # Sheets of another form are from before the recipe changed: their rows are asked about anew.
+    sheets = asked.rows["sheet"].to_pylist()
+    current = {name for name, files in asked.sheets.items() if one.form.file(name) in files}
+    known = {pair for pair, sheet in zip(asked.pairs, sheets, strict=True) if sheet in current}
+    out = np.array([pair in known for pair in one.candidates.pairs], bool) & lacking
+    new = _next(one, lacking, out)
+    if len(new):
+        asked = ask(one.worklist, one.candidates, new.tolist(), asked, one.form)
+        out[new] = True
+    waiting = Waiting.of(one, asked, np.flatnonzero(out))
+    restore(one.worklist, asked, waiting.sheets, one.form)
+    write_candidates(one.worklist, one.candidates, one.terms, one.understanding)
+    return WaitingForPeople(_words(one, asked, found, waiting))
+
+
+def _next(one: Round, lacking: npt.NDArray[np.bool_], out: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+    """Rows to ask about now: with `at_once`, of groups that nobody is being asked about."""
+    starts = one.candidates.starts
+    if one.at_once is None:
+        return np.flatnonzero(lacking & ~out)
+    rows = []
+    for first, last in pairwise(starts):
+        if not out[first:last].any():
+            rows.append(first + np.flatnonzero(lacking[first:last])[: one.at_once])
+    return np.concatenate([np.empty(0, np.int64), *rows])
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Rows that people are asked about and have not answered: places of candidates, and how many by sheet."""
+
+    rows: npt.NDArray[np.int64]
+    sheets: Mapping[str, int]
+
+    @classmethod
+    def of(cls, one: Round, asked: AskedRows, rows: npt.NDArray[np.int64]) -> Waiting:
+        sheet_of = dict(zip(asked.pairs, asked.rows["sheet"].to_pylist(), strict=True))
+        return cls(rows, Counter(sheet_of[one.candidates.pairs[row]] for row in rows))
+
+
+def _words(one: Round, asked: AskedRows, found: RoundResult, waiting: Waiting) -> str:
+    worklist, form, rows = one.worklist or Path(), one.form, waiting.rows
+    given = found.votes.counts().sum(axis=1)
+    lacks = np.maximum(one.terms.annotators - given[rows], 0)
+    counts: Counter[str] = Counter()
+    for row, count in zip(rows, lacks, strict=True):
+        counts[one.candidates.classes[row]] += int(count)
+    verdicts = "1 verdict" if lacks.sum() == 1 else f"{int(lacks.sum()):,} verdicts"
+    lines = [f"{worklist.name}: waiting for {verdicts} on {in_rows(len(rows))}"]
+    if counts.keys() != {""}:
+        of_class = [f"{name} {count:,}" for name, count in sorted(counts.items())]
+        lines.append(f"  of the classes: {some(of_class, _CLASSES)}")
+    if len(given) and given.sum():
+        people = len(found.votes.people)
+        lines.append(f"  so far: {int(given.sum()):,} verdicts by {people:,} {'person' if people == 1 else 'people'}")
+    gone = len(set(asked.pairs) - set(one.candidates.pairs))
+    if gone:
+        lost = "1 answer is" if found.left_out == 1 else f"{found.left_out:,} answers are"
+        lines.append(
+            f"  changed since they were asked about: {in_rows(gone)}, no candidates any more or of another class now; "
+            f"{lost} left out"
+        )
+    lines.append(f"  sheets: {_sheets(worklist, asked, waiting.sheets)}")
+    if one.terms.annotators > 1:
+        lines.append(f"  each row needs {one.terms.annotators} people: give every sheet to as many")
+    if form.instructions:
+        lines.append(f"  show people: {_shown(worklist / INSTRUCTIONS / PAGE)}")
+    skipped = int((found.states == RowState.SKIPPED).sum())
+    if skipped:
+        lines.append(f"  skipped: {in_rows(skipped)}; ask others, and write unsure if nobody can tell")
+    lines.append(f"  answers: {', '.join(form.choices[:12])}{', ...' if len(form.choices) > 12 else ''}")
+    missing = [str(path) for path in one.files if not path.exists()]
+    lines.append(
+        f"  put filled-in copies, exports or results into {_shown(worklist / VERDICTS)}{os.sep}"
+        + (f", or write {', '.join(missing)}" if missing else "")
+    )
+    lines.append(f"  or let them answer in a browser: poolwright studio {_shown(worklist.parent.parent)}")
+    return "\n".join([*lines, "  then run again, and it goes on:"])
+
+
+def _sheets(worklist: Path, asked: AskedRows, rows: Mapping[str, int]) -> str:
+    """The sheets that hold these rows, with how many."""
+    names = [f"{next(iter(asked.sheets[name]))} ({in_rows(count)})" for name, count in rows.items()]
+    return f"{_shown(worklist / SHEETS)}{os.sep}: {some(names)}"
+
+
+def _shown(path: Path) -> str:
+    """A path as people type it: from the current folder, if it is below that."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_absolute() and path.is_relative_to(here) else str(path)

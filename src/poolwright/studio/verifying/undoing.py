@@ -1,0 +1,61 @@
+"""Undo: which acts of a person can be taken back, and what taking them back says."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import replace
+
+from poolwright.annotation.queue.store import Said
+from poolwright.annotation.verdicts import SKIPPED, WITHDRAWN
+
+_UNDO = "undo "
+
+
+class Acts:
+    """What was said in a queue, by person and act. Skips are no acts: the row comes back by itself.
+
+    Args:
+        history: so far.
+    """
+
+    def __init__(self, history: Iterable[Said]) -> None:
+        self._left: dict[str, list[str]] = defaultdict(list)
+        """Acts of each person that can be taken back, in order."""
+        self._of_act: dict[tuple[str, str], list[Said]] = defaultdict(list)
+        self._said: dict[tuple[str, str], list[Said]] = defaultdict(list)
+        for said in history:
+            self.note(said)
+
+    def note(self, said: Said) -> None:
+        """Remember what was said."""
+        if said.verdict == SKIPPED:
+            return
+        acts, act = self._left[said.annotator], (said.annotator, said.act)
+        if act not in self._of_act:
+            if not said.act.startswith(_UNDO):
+                acts.append(said.act)
+            elif acts:
+                acts.pop()
+        self._of_act[act].append(said)
+        self._said[said.uid, said.annotator].append(said)
+
+    def take_back(self, annotator: str, key: str) -> tuple[list[Said], bool]:
+        """What takes back the last act of somebody, and whether it is to be kept; it is not if it was already.
+
+        Args:
+            key: of the wish to undo; the same when it is sent again.
+        """
+        act = f"{_UNDO}{key}"
+        if (annotator, act) in self._of_act:
+            return self._of_act[annotator, act], False
+        if not self._left[annotator]:
+            return [], False
+        undone = self._of_act[annotator, self._left[annotator][-1]]
+        return [self._before(said, act, f"{key} {number}") for number, said in enumerate(undone)], True
+
+    def _before(self, said: Said, act: str, key: str) -> Said:
+        """What somebody said of a row before, as a new line of the history."""
+        earlier = [one for one in self._said[said.uid, said.annotator] if one.id < said.id]
+        verdict, about = (earlier[-1].verdict, earlier[-1].about) if earlier else (WITHDRAWN, said.about)
+        return replace(said, verdict=verdict, about=about, key=key, act=act, seconds=None, time="", id=0)
