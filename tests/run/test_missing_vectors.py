@@ -190,3 +190,11 @@ def test_convert_writes_null_vectors(tmp_path: Path) -> None:
     converted = api.convert("table", str(tmp_path / "rows"), tmp_path / "all.parquet")
     rows = pq.read_table(converted.files[0])
     assert dict(zip(rows["uid"].to_pylist(), rows["embedding"].to_pylist(), strict=True)) == wanted()
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_expressions_see_null(form: str, tmp_path: Path) -> None:
+    pool(tmp_path, FORMS[form])
+    recipe = make_recipe(tmp_path, [{"where": "embedding is null"}])
+    table = api.run(recipe, tmp_path / "run").tables["chosen"]
+    assert set(kept(table)) == {uid for uid, vector in wanted().items() if vector is None}
