@@ -15,7 +15,6 @@ CHECKS = {
     "ray": "import ray._common.usage.usage_lib as usage; assert not usage.usage_stats_enabled()",
     "huggingface_hub": "import huggingface_hub.constants as of; assert of.HF_HUB_DISABLE_TELEMETRY",
     "datasets": "import datasets.config as of; assert not of.HF_UPDATE_DOWNLOAD_COUNTS",
-    "daft": "from daft.scarf_telemetry import opted_out; assert opted_out()",
     "onnxruntime": "import onnxruntime, os; assert not os.path.exists(os.path.expanduser('~/.cache/Microsoft'))",
 }
 """By library, what shows that it does not report: a switch that it read, or a trace that it does not leave."""

@@ -30,10 +30,16 @@ class Sent(MemoryFrame):
 
     passes = 0
 
-    def fold(self, columns: Sequence[str], start: Callable[[], Any], add: Callable[[Any, Rows], Any]) -> list[Any]:
+    def fold(
+        self,
+        columns: Sequence[str],
+        start: Callable[[], Any],
+        add: Callable[[Any, Rows], Any],
+        merge: Callable[[Any, Any], Any],
+    ) -> Any:
         self.passes += 1
-        found: list[Any] = pickle.loads(pickle.dumps(super().fold(columns, *pickle.loads(pickle.dumps((start, add))))))
-        return found
+        start, add, merge = pickle.loads(pickle.dumps((start, add, merge)))
+        return super().fold(columns, start, add, lambda one, other: merge(*pickle.loads(pickle.dumps((one, other)))))
 
 
 def columns(draw: np.random.Generator, rows: int) -> dict[str, pa.Array]:
@@ -138,9 +144,15 @@ def test_uids_are_read_once_for_a_top() -> None:
     asked: list[Sequence[str]] = []
 
     class Listed(MemoryFrame):
-        def fold(self, columns: Sequence[str], start: Callable[[], Any], add: Callable[[Any, Rows], Any]) -> list[Any]:
+        def fold(
+            self,
+            columns: Sequence[str],
+            start: Callable[[], Any],
+            add: Callable[[Any, Rows], Any],
+            merge: Callable[[Any, Any], Any],
+        ) -> Any:
             asked.append(columns)
-            return super().fold(columns, start, add)
+            return super().fold(columns, start, add, merge)
 
     order = Ranking("by", False, key=1)
     assert len(found(table, (), 100, order, Listed(table))) == 100

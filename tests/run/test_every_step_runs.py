@@ -10,7 +10,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import yaml
 
 from poolwright import api
 from poolwright.api import Recipe
@@ -21,7 +20,7 @@ from poolwright.core.table import Table
 from poolwright.testing.fixtures import files, labelled_part
 from poolwright.testing.tables import make
 from tests.run.pools import final_files
-from tests.run.test_ray import run_on_ray
+from tests.run.ray_cluster import TwoNodes, nodes  # noqa: F401
 from tests.steps.cases import Case, cases
 
 RUN_CASES = [case for case in cases() if case.verb != "fetch"]  # tests/fetch/test_step.py has a server for it
@@ -102,16 +101,12 @@ def test_workers_batches_order_and_cut_change_nothing(case: Case, tmp_path: Path
 
 @pytest.mark.ray
 @pytest.mark.slow
-def test_ray_gives_the_same_bytes_for_every_step(tmp_path: Path) -> None:
-    chosen = [case for case in RUN_CASES if case.number == 0]
-    jobs: list[tuple[Path, Path]] = []
-    for case in chosen:
+def test_ray_gives_the_same_bytes_for_every_step(nodes: TwoNodes, tmp_path: Path) -> None:  # noqa: F811
+    for case in (case for case in RUN_CASES if case.number == 0):
         folder = tmp_path / case.verb
         write_rows(folder, rows_of(case), parts=2)
-        (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe_of(case), sort_keys=False, allow_unicode=True))
-        jobs.append((folder / "recipe.yaml", folder / "ray"))
-    run_on_ray(jobs)
-    for recipe, folder in jobs:
-        said = outcome(Recipe.load(recipe), recipe.parent / "native")
+        recipe = Recipe.from_data(recipe_of(case), folder)
+        said = outcome(recipe, folder / "local")
+        assert outcome(recipe, folder / "ray", engine="ray", address=nodes.address) == said
         if not said:
-            assert final_files(folder) == final_files(recipe.parent / "native"), recipe.parent.name
+            assert final_files(folder / "ray") == final_files(folder / "local"), case.verb

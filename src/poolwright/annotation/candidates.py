@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from operator import iadd
 
 import numpy as np
 import numpy.typing as npt
@@ -99,8 +100,7 @@ def collect(frame: Frame, group: Sequence[str], by: str | None, key: int, unaske
     """
     shown = tuple(name for name in SHOWN if frame.schema.get_field_index(name) >= 0)
     columns = list(dict.fromkeys([UID, *group, *([by] if by else []), *shown]))
-    units = frame.fold(columns, list, _Add(tuple(group), by, key, shown, tuple(unasked)))
-    batches = [table for unit in units for table in unit]
+    batches: list[pa.Table] = frame.fold(columns, list, _Add(tuple(group), by, key, shown, tuple(unasked)), iadd)
     names = [f"group.{place}" for place in range(len(group))]
     texts = [(name, pa.large_string()) for name in (UID, *names, *shown)]
     schema = pa.schema([*texts, (_KEY, pa.int64()), (_RANK, pa.int64())])

@@ -21,7 +21,7 @@ from poolwright.recipe.recipe import ReleaseSpec
 from poolwright.recipe.tables import StepSpec
 from poolwright.registry import packages_of
 from poolwright.run.batches import BATCH_ROWS
-from poolwright.run.engine import Engine
+from poolwright.run.engine.engine import make_engine
 from poolwright.run.plan import TablePlan
 from poolwright.run.run import Run, open_run
 
@@ -86,7 +86,7 @@ def run(
     sets: Sequence[str] = (),
     tables: Sequence[str] | None = None,
     fresh: Sequence[str] = (),
-    engine: str = "native",
+    engine: str = "local",
     workers: int | None = None,
     address: str | None = None,
     release: bool = True,
@@ -102,9 +102,9 @@ def run(
         sets: overrides `a.b=value`, where `recipe` is a path.
         tables: only these tables and what they come from; then nothing is released or measured.
         fresh: tables to start over.
-        engine: 'native' or 'ray'.
-        workers: units in flight at once; default one a core.
-        address: Ray cluster; default a local Ray.
+        engine: 'local' (threads of this process) or 'ray'.
+        workers: units at once; default one per core, or what the Ray cluster can take.
+        address: Ray cluster; default the one that Ray finds, else a local Ray.
         release: whether to write the releases.
         overwrite: whether releases made from something else may be replaced.
         listener: is told of progress.
@@ -118,7 +118,7 @@ def run(
     work = Run(
         loaded,
         _folder(loaded, folder),
-        Engine(engine, workers, address),
+        make_engine(engine, workers, address),
         listener or Silent(),
         batch_rows,
     )
@@ -178,8 +178,8 @@ def dry_run(
 
     loaded = _load(recipe, sets)
     check(loaded)
-    with TemporaryDirectory(prefix="poolwright-") as scratch:
-        return _dry_run(loaded, Path(scratch), parts, Engine("native", workers), listener or Silent())
+    with TemporaryDirectory(prefix="poolwright-", ignore_cleanup_errors=True) as scratch:
+        return _dry_run(loaded, Path(scratch), parts, make_engine("local", workers), listener or Silent())
 
 
 def apply(
@@ -221,7 +221,7 @@ def apply(
     from poolwright.jobs.apply import application, parse_models
     from poolwright.recipe.source import parse_parameters
 
-    with TemporaryDirectory(prefix="poolwright-") as scratch:
+    with TemporaryDirectory(prefix="poolwright-", ignore_cleanup_errors=True) as scratch:
         folder = Path(to or scratch).resolve()
         folder.mkdir(parents=True, exist_ok=True)
         paths = [str(path) for path in inputs]

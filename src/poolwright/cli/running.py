@@ -92,7 +92,7 @@ def run(
     run_folder: Folder = None,
     table: Annotated[Optional[list[str]], typer.Option(help="Only this table and what it comes from.")] = None,  # noqa: UP045
     fresh: Annotated[Optional[list[str]], typer.Option(help="Start this table over.", metavar="TABLE")] = None,  # noqa: UP045
-    engine: Annotated[str, typer.Option(help="native or ray.")] = "native",
+    engine: Annotated[str, typer.Option(help="local or ray.")] = "local",
     address: Annotated[Optional[str], typer.Option(help="Ray cluster, such as ray://head:10001.")] = None,  # noqa: UP045
     workers: Annotated[Optional[int], typer.Option(help="Units at once; default one a core.", min=1)] = None,  # noqa: UP045
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace releases made from something else.")] = False,

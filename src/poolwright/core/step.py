@@ -48,6 +48,23 @@ class Outcome:
     tallies: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Resources:
+    """What a unit of work occupies on a node of a cluster while it runs.
+
+    Attributes:
+        cpus: cores; a unit works on one thread, apart from what libraries do beyond it.
+        gpus: GPUs; a fraction lets several units share one.
+    """
+
+    cpus: float = 1.0
+    gpus: float = 0.0
+
+    def __or__(self, other: Resources) -> Resources:
+        """Enough for both, one after the other."""
+        return Resources(max(self.cpus, other.cpus), max(self.gpus, other.gpus))
+
+
 class Step(BaseModel):
     """One verb of a recipe, with its parameters as fields.
 
@@ -112,6 +129,10 @@ class Step(BaseModel):
     def takes(self, given: pa.Schema) -> tuple[str, ...]:
         """Columns of `given` that are gone after this step."""
         return ()
+
+    def resources(self) -> Resources:
+        """What a unit occupies on a node of a cluster while this step works on its rows."""
+        return Resources()
 
     def warm_up(self) -> None:
         """Begin to load what `apply` will need; called in a thread of its own when a run begins."""

@@ -85,6 +85,8 @@ class Expression:
         first, *others = message.strip().split("\n")
         kind, _, rest = first.partition("Error: ")
         said = rest if rest and len(kind) < 20 else first
+        if said.startswith("Overflow in "):
+            said += " Cast one side, as in width::bigint * height"
         entries = next((f"; {line.strip()}" for line in others if line.startswith("Candidate Entries:")), "")
         return pointed_value(self.text, at, said.strip() + entries)
 

@@ -40,7 +40,8 @@ from poolwright.jobs.convert_units import (
     write_lines,
     write_rejected,
 )
-from poolwright.run.engine import Engine
+from poolwright.run.engine.engine import Engine
+from poolwright.run.engine.local import LocalEngine, wait_for_interrupted_units
 from poolwright.run.identity import portable
 from poolwright.run.inputs import CACHE, Inputs
 from poolwright.run.lock import run_lock
@@ -103,7 +104,7 @@ class _Conversion:
     identity: dict[str, Any]
     to: Path
     listener: Listener
-    engine: Engine = field(default_factory=Engine)
+    engine: Engine = field(default_factory=LocalEngine)
 
     def schema(self) -> pa.Schema:
         """Columns of the pool, without the one that says why a row is not there."""
@@ -157,6 +158,7 @@ class _Conversion:
         self._claim()
         work = self.to / WORK
         with run_lock(work):
+            wait_for_interrupted_units()
             remove_partials(self.to)
             units = units_of(parts)
             self.listener.note("hashing the source files")

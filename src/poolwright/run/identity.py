@@ -35,7 +35,7 @@ def portable(value: Any, folder: Path) -> Any:
 
 def versions() -> dict[str, str]:
     """Versions of what decides about rows and bytes."""
-    return {name: version(name) for name in ("poolwright", "daft", "numpy", "pyarrow")}
+    return {name: version(name) for name in ("poolwright", "duckdb", "numpy", "pyarrow")}
 
 
 def packages(plan: TablePlan, models: Iterable[str]) -> dict[str, str]:

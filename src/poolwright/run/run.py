@@ -20,7 +20,8 @@ from poolwright.models.encoders.load import load_encoder, peek
 from poolwright.recipe.recipe import Recipe
 from poolwright.recipe.tables import StepSpec, TableSpec
 from poolwright.run.batches import BATCH_ROWS
-from poolwright.run.engine import Engine
+from poolwright.run.engine.engine import Engine
+from poolwright.run.engine.local import LocalEngine, wait_for_interrupted_units
 from poolwright.run.inputs import CACHE, Inputs, input_files
 from poolwright.run.lock import run_lock
 from poolwright.run.plan import TablePlan, plan_table
@@ -44,7 +45,7 @@ class Run:
 
     recipe: Recipe
     folder: Path
-    engine: Engine = field(default_factory=Engine)
+    engine: Engine = field(default_factory=LocalEngine)
     listener: Listener = field(default_factory=Silent)
     batch_rows: int = BATCH_ROWS
 
@@ -62,6 +63,7 @@ class Run:
         self._check_table_names(fresh)
         try:
             with run_lock(self.folder):
+                wait_for_interrupted_units()
                 for name in fresh:
                     start_over(self.table_folder(name))
                 self._remember()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter, deque
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -28,9 +28,11 @@ from poolwright.kernels.selection.hashing import hash_key
 from poolwright.models.encoders.load import load_encoder
 from poolwright.recipe.released import LearnedState
 from poolwright.run.admit import admit
-from poolwright.run.batches import ADMIT, BATCH_ROWS, Flow, RunFrame, keep_fitted, stage_folder
-from poolwright.run.engine import Engine
+from poolwright.run.batches import ADMIT, BATCH_ROWS, Flow, keep_fitted, stage_folder
+from poolwright.run.engine.engine import Engine
+from poolwright.run.fit_frame import RunFrame
 from poolwright.run.identity import IDENTITY, claim, identity_digest, packages, portable
+from poolwright.run.phase import Phase
 from poolwright.run.plan import StepPlan, TablePlan
 from poolwright.run.record import check_bad, check_counts, make_record, timings_text
 from poolwright.run.source import units_of
@@ -110,7 +112,7 @@ class TableRun:
         remove_partials(self.folder)
         flow = self._flow()
         if not self.plan.source.unique:
-            self._fit_once(ADMIT, "read", lambda run: admit(flow, run), flow)
+            self._fit_once(ADMIT, "read", partial(admit, flow), flow)
         for plan in self.plan.steps:
             if plan.index in self.learned:
                 self._take_learned(plan)
@@ -179,11 +181,11 @@ class TableRun:
         units = units_of(self.plan.source, reads_images)
         return Flow(self.plan, self.folder, units, frozenset(self._quarantined()), self.batch_rows)
 
-    def _fit_once(self, name: str, phase: str, fit: Callable[[Any], State], flow: Flow) -> None:
+    def _fit_once(self, name: str, phase: str, fit: Callable[[Phase], State], flow: Flow) -> None:
         if (self.folder / "states" / f"{name}.json").exists():
             return
         begun = perf_counter()
-        state = fit(lambda function: self._map(flow, phase, function))
+        state = fit(self._phase(flow, phase))
         note_pace(self.folder, name, {"seconds": round(perf_counter() - begun, 3), **state.speeds})
         digest = state.save(self.folder / "states", name)
         keep_fitted(self.folder / "states", name, digest, state)
@@ -197,31 +199,22 @@ class TableRun:
         if not (states / f"{plan.name}.json").exists():
             State.copy(learned.folder, learned.name, states, plan.name)
 
-    def _fit(self, flow: Flow, plan: StepPlan, run: Any) -> State:
+    def _fit(self, flow: Flow, plan: StepPlan, phase: Phase) -> State:
         use = (plan.step.verb, str(self._number(plan)))
         key, shared_key = (hash_key(self.seed, table, *use) for table in (self.plan.name, ""))
         context = Context(key, load_encoder, shared_key, self.open_table, self._worklist(plan), self.folder / DOCUMENTS)
-        return plan.step.fit(RunFrame(flow, plan.index, run), context)
+        return plan.step.fit(RunFrame(flow, plan.index, phase), context)
 
     def _make_stage(self, flow: Flow, stage: int) -> None:
         final = self.folder / stage_folder(stage)
         if not final.exists():
             partial = final.with_name(final.name + ".partial")
             partial.mkdir(parents=True, exist_ok=True)
-            deque(self._map(flow, "describe", WriteStage(flow, stage)), maxlen=0)
+            deque(self._phase(flow, "describe").map(WriteStage(flow, stage)), maxlen=0)
             os.replace(partial, final)
 
-    def _map(self, flow: Flow, phase: str, function: Callable[[int], Any]) -> Generator[tuple[int, Any], None, None]:
-        """Call a function with every unit; yields (unit, result) as they are done."""
-        units = range(len(flow.units))
-        progress = TableProgress(self.plan.name, phase, len(units))
-        self.listener.table_started(self.plan.name, phase, len(units))
-        begun = perf_counter()
-        with closing(self.engine.map(function, units)) as done:
-            for unit, result in done:
-                yield unit, result
-                progress.units_done, progress.seconds = progress.units_done + 1, perf_counter() - begun
-                self.listener.progress(progress)
+    def _phase(self, flow: Flow, name: str) -> Phase:
+        return Phase(self.engine, self.listener, self.plan.name, name, len(flow.units), self.plan.resources)
 
     def _write_units(self, flow: Flow) -> dict[int, UnitResult]:
         results = done_units(self.folder, len(flow.units))
@@ -233,7 +226,7 @@ class TableRun:
             self.listener.note(f"{self.plan.name}: continuing; {len(results)} of {len(flow.units)} units are done")
         self.listener.table_started(self.plan.name, "write", len(left))
         begun = perf_counter()
-        with closing(self.engine.map(WriteUnit(flow, self.full_ledger), left)) as done:
+        with closing(self.engine.map(WriteUnit(flow, self.full_ledger), left, self.plan.resources)) as done:
             for unit, result in done:
                 results[unit] = result
                 progress.units_done += 1

@@ -9,7 +9,8 @@ from __future__ import annotations
 import pickle
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import reduce
+from functools import partial, reduce
+from operator import iadd
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -55,19 +56,33 @@ class StepCase:
 
 
 class Sent(MemoryFrame):
-    """A frame whose summaries and functions travel between processes, and come in the last first, as on a cluster."""
+    """A frame whose summaries and functions travel between processes, as on a cluster. Neighbours are merged from the
+    right, in another tree than that of an engine."""
 
     def fold(
         self,
         columns: Sequence[str],
         start: Callable[[], Any],
         add: Callable[[Any, Rows], Any],
-        merge: Callable[[Any, Any], Any] | None = None,
-    ) -> list[Any]:
+        merge: Callable[[Any, Any], Any],
+    ) -> Any:
         """As `Frame.fold`."""
-        start, add = pickle.loads(pickle.dumps((start, add)))
-        found: list[Any] = pickle.loads(pickle.dumps(super().fold(columns, start, add)))
-        return [reduce(merge, reversed(found))] if merge and found else found
+        start, add, merge = pickle.loads(pickle.dumps((start, add, merge)))
+        units: list[Any] = super().fold(columns, partial(_listed, start), partial(_added, add), iadd)
+
+        def sent(right: Any, left: Any) -> Any:
+            return merge(*pickle.loads(pickle.dumps((left, right))))
+
+        return reduce(sent, reversed(pickle.loads(pickle.dumps(units))))
+
+
+def _listed(start: Callable[[], Any]) -> list[Any]:
+    """The summary of a unit, alone in a list."""
+    return [start()]
+
+
+def _added(add: Callable[[Any, Rows], Any], summary: list[Any], rows: Rows) -> list[Any]:
+    return [add(summary[0], rows)]
 
 
 def _generated(test: Callable[..., None]) -> Callable[..., None]:

@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from poolwright.core.errors import ChangedError, RecipeError
 from poolwright.core.files import write_atomically
-from poolwright.core.runtime.quiet import import_torch
+from poolwright.core.runtime.threads import import_torch
 from poolwright.kernels.selection.hashing import hash_key
 from poolwright.train.options import TrainOptions
 from poolwright.train.pictures import Pictures

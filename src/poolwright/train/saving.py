@@ -9,7 +9,7 @@ from typing import Any
 
 from poolwright.core.errors import MissingExtra
 from poolwright.core.files import write_atomically, write_text
-from poolwright.core.runtime.quiet import import_torch
+from poolwright.core.runtime.threads import import_torch
 from poolwright.models.encoders.networks.mmd_vae import MANIFEST, WEIGHTS, MmdVaeManifest, manifest_text
 from poolwright.models.encoders.networks.moco import PREPARATION
 from poolwright.models.encoders.networks.training_record import TrainingRecord, curve_of

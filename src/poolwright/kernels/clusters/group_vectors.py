@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from operator import iadd
 
 import numpy as np
 import numpy.typing as npt
@@ -109,12 +110,8 @@ def collect_groups(
         picked[turn] = ranks[turn]
         wanted = RowCollector(column, groups, picked, key)
         columns = tuple(dict.fromkeys((*groups.columns, UID, column)))
-        units = frame.fold(columns, list, wanted, _joined)
-        yield GroupVectors([batch for unit in units for batch in unit], len(counts), kind.list_size)
-
-
-def _joined(batches: list[Batch], others: list[Batch]) -> list[Batch]:
-    return [*batches, *others]
+        batches: list[Batch] = frame.fold(columns, list, wanted, iadd)
+        yield GroupVectors(batches, len(counts), kind.list_size)
 
 
 def _turns(sizes: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[np.int64]]:

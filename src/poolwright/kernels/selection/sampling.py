@@ -18,7 +18,7 @@ from poolwright.core.columns import UID
 from poolwright.core.errors import CountError
 from poolwright.core.frame import Frame
 from poolwright.core.rows import Rows
-from poolwright.kernels.selection.counters import Counters, total
+from poolwright.kernels.selection.counters import Counters
 from poolwright.kernels.selection.groups import Groups
 from poolwright.kernels.selection.passes import joined, turns
 from poolwright.kernels.selection.ranks import ALL, Ranking, hash_ranks
@@ -84,7 +84,7 @@ def cut_ranks(
             here = np.zeros(len(counts), dtype=bool)
             here[np.flatnonzero(open_.any(axis=0))[turn]] = True
             window = _Window(groups, key, open_ & here, low, high, only)
-            _place(ranks, wanted, window, frame.fold(window.names, window.start, window))
+            _place(ranks, wanted, window, frame.fold(window.names, window.start, window, _InWindow.merge))
         open_ &= ranks == _UNKNOWN  # the n-th lay outside: look wider
         sigmas *= 4
     return ranks
@@ -107,6 +107,11 @@ def _rank_at(share: np.ndarray) -> np.ndarray:
 class _InWindow:
     below: Counters
     found: list[Any] = field(default_factory=list)
+
+    def merge(self, other: _InWindow) -> _InWindow:
+        self.below.merge(other.below)
+        self.found += other.found
+        return self
 
 
 @dataclass(frozen=True)
@@ -156,10 +161,10 @@ class _Window:
             seen.found.append((cells[inside], ranks[inside]))
 
 
-def _place(ranks: np.ndarray, wanted: np.ndarray, window: _Window, units: Sequence[_InWindow]) -> None:
+def _place(ranks: np.ndarray, wanted: np.ndarray, window: _Window, seen: _InWindow) -> None:
     """Put the ranks that were found in their windows into `ranks`; the others stay unknown."""
-    below = total([unit.below for unit in units], window.open.size)
-    cells, found = joined([unit.found for unit in units], (np.int64, np.int64))
+    below = seen.below.counts
+    cells, found = joined(seen.found, (np.int64, np.int64))
     sorting = np.lexsort((found, cells))
     cells, found = cells[sorting], found[sorting]
     sought = np.flatnonzero(window.open.reshape(-1))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from operator import iadd
 from typing import Any
 
 import numpy as np
@@ -18,8 +19,8 @@ from poolwright.core.columns import UID
 from poolwright.core.frame import Frame
 from poolwright.core.rows import Rows
 from poolwright.kernels.selection import passes as collecting
-from poolwright.kernels.selection.counters import Counters, total
-from poolwright.kernels.selection.group_counts import AddGroupCount, GroupCount, merge_counts
+from poolwright.kernels.selection.counters import Counters
+from poolwright.kernels.selection.group_counts import AddGroupCount, GroupCount
 from poolwright.kernels.selection.groups import Groups
 from poolwright.kernels.selection.passes import joined, turns
 from poolwright.kernels.selection.ranks import ALL, NONE, RankCuts, Ranking, hash_ranks, signed, unsigned
@@ -62,6 +63,15 @@ class _Survey:
             self.rows += len(keys)
             self.least, self.greatest = min(self.least, int(keys.min())), max(self.greatest, int(keys.max()))
 
+    def merge(self, other: _Survey) -> _Survey:
+        self.count.merge(other.count)
+        if self.leading and other.leading:
+            self.leading.merge(other.leading)
+        self.leading = self.leading or other.leading
+        self.rows += other.rows
+        self.least, self.greatest = min(self.least, other.least), max(self.greatest, other.greatest)
+        return self
+
 
 @dataclass(frozen=True)
 class _AddSurvey:
@@ -87,14 +97,13 @@ class _AddSurvey:
 
 def survey(frame: Frame, columns: Sequence[str], order: Ranking) -> RankableRows:
     """Count the rows that can be ranked, by group: one pass over the group columns and the ranking column."""
-    units = frame.fold(list(dict.fromkeys([*columns, order.by])), _Survey, _AddSurvey(order, tuple(columns)))
-    least = min((unit.least for unit in units), default=ALL)
-    greatest = max((unit.greatest for unit in units), default=NONE)
+    names = list(dict.fromkeys([*columns, order.by]))
+    seen = frame.fold(names, _Survey, _AddSurvey(order, tuple(columns)), _Survey.merge)
     if columns:
-        counted = merge_counts([unit.count for unit in units], frame.schema, columns)
-        return RankableRows(counted.groups, counted.counts, least, greatest, None)
-    leading = total([unit.leading for unit in units if unit.leading], 1 << _LEVEL_BITS)
-    return RankableRows(Groups([], ()), np.array([sum(unit.rows for unit in units)]), least, greatest, leading)
+        counted = seen.count.counted(frame.schema, columns)
+        return RankableRows(counted.groups, counted.counts, seen.least, seen.greatest, None)
+    leading = (seen.leading or Counters(1 << _LEVEL_BITS)).counts
+    return RankableRows(Groups([], ()), np.array([seen.rows]), seen.least, seen.greatest, leading)
 
 
 @dataclass(frozen=True)
@@ -163,8 +172,8 @@ def cut(frame: Frame, ranked: RankableRows, order: Ranking, wanted: np.ndarray) 
     bits = _bits(narrowed)
     while narrowed.inside.sum() > collecting.COLLECT and bits >= min(_FEWEST_BITS, narrowed.shift) and narrowed.shift:
         add = _AddLevel(order, ranked.groups, narrowed, bits)
-        units = frame.fold(add.names, add.start, add)
-        narrowed = narrowed.by(total(units, add.size).reshape(len(active), -1), bits)
+        level = frame.fold(add.names, add.start, add, Counters.merge)
+        narrowed = narrowed.by(level.counts.reshape(len(active), -1), bits)
         bits = _bits(narrowed)
     if narrowed.shift:
         _collect(frame, ranked.groups, order, narrowed, cuts)
@@ -228,8 +237,8 @@ def _collect(frame: Frame, groups: Groups, order: Ranking, narrowed: _Narrowed, 
     for turn in turns(narrowed.inside):
         part = narrowed.some(turn)
         names = list(dict.fromkeys([*groups.columns, order.by, UID]))
-        units = frame.fold(names, list, _AddCollected(order, groups, part))
-        place, key, rank = joined(units, (np.int64, np.uint64, np.int64))
+        batches: list[Any] = frame.fold(names, list, _AddCollected(order, groups, part), iadd)
+        place, key, rank = joined(batches, (np.int64, np.uint64, np.int64))
         sorting = np.lexsort((rank, key, place))
         place, key, rank = place[sorting], key[sorting], rank[sorting]
         last = np.searchsorted(place, np.arange(len(turn))) + part.left - 1

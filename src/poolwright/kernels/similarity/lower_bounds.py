@@ -18,7 +18,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from poolwright.core.runtime.quiet import import_torch
+from poolwright.core.runtime.threads import import_torch
 from poolwright.kernels.similarity.cosine import ROUNDOFF, Float32, Float64, float32_error
 from poolwright.kernels.similarity.tiles import ProductType, Tile, chunk_bounds
 

@@ -18,6 +18,8 @@ class EncoderKind(ABC):
     kind: ClassVar[str]
     example: ClassVar[str]
     """How a recipe writes one: 'onnx:models/clip'."""
+    on_gpu: ClassVar[bool] = False
+    """Whether it runs on a GPU, if PyTorch finds one and the recipe lets it."""
     fixed: ClassVar[str] = ""
     """Why a recipe cannot set `resize` and `crop`, and what to do instead; empty if it can."""
 

@@ -65,6 +65,7 @@ class OpenClip(_Architecture):
 
     kind = "open_clip"
     example = "open_clip:ViT-B-32/laion2b_s34b_b79k"
+    on_gpu = True
     fixed = _AS_TRAINED
 
     def module(self) -> Any:
@@ -78,6 +79,7 @@ class Timm(_Architecture):
 
     kind = "timm"
     example = "timm:vit_base_patch14_dinov2.lvd142m"
+    on_gpu = True
 
     def module(self) -> Any:
         from poolwright.models.encoders.networks import timm_models
@@ -90,6 +92,7 @@ class Torchvision(_Architecture):
 
     kind = "torchvision"
     example = "torchvision:resnet50/IMAGENET1K_V2"
+    on_gpu = True
 
     def module(self) -> Any:
         from poolwright.models.encoders.networks import torchvision_models
@@ -102,6 +105,7 @@ class Moco(_File):
 
     kind = "moco"
     example = "moco:checkpoints/moco_v2_800ep.pth.tar"
+    on_gpu = True
 
     def module(self) -> Any:
         from poolwright.models.encoders.networks import moco
@@ -114,6 +118,7 @@ class MmdVae(_File):
 
     kind = "mmd_vae"
     example = "mmd_vae:encoders/vae"
+    on_gpu = True
     fixed = _AS_TRAINED
 
     def module(self) -> Any:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from poolwright.core.encoder import EncoderSpec
 from poolwright.core.errors import RecipeError, did_you_mean
+from poolwright.core.runtime.threads import import_torch
 from poolwright.models.encoders.kind import EncoderKind
 from poolwright.models.encoders.kinds import ENCODERS
 from poolwright.models.encoders.vectors import ImageEncoder, Peek
@@ -52,6 +53,13 @@ def peek(spec: EncoderSpec) -> Peek:
     if not found.weights and spec in _loaded:
         return replace(found, weights=_loaded[spec].weights)
     return found
+
+
+def uses_gpu(spec: EncoderSpec) -> bool:
+    """Whether an encoder will run on a GPU: it can, its device says so, and for 'auto' there is one on this machine."""
+    if not _kind(spec).on_gpu or spec.device == "cpu":
+        return False
+    return spec.device == "cuda" or bool(import_torch().cuda.is_available())
 
 
 def forget_encoders() -> None:

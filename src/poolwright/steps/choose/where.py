@@ -32,8 +32,8 @@ _SIGNS = {">=": "≥", "<=": "≤", ">": ">", "<": "<"}
 class Where(Step):
     """Keep the rows for which a SQL expression over columns is true.
 
-    Null counts as not true, and NaN as null. The expression sees one row: no aggregates, subqueries,
-    window functions, random values or clock.
+    Null counts as not true, and NaN as null. The expression is DuckDB's SQL over one row: no aggregates, subqueries,
+    window functions, random values or clock. `docs/recipes.md` lists what is allowed.
     """
 
     verb: ClassVar[str] = "where"

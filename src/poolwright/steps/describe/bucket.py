@@ -23,7 +23,7 @@ from poolwright.core.state import State
 from poolwright.core.step import Kind, Outcome, Reason, Step
 from poolwright.core.wording import number, some
 from poolwright.core.wording import rows as in_rows
-from poolwright.kernels.selection.counters import Counters, total
+from poolwright.kernels.selection.counters import Counters
 from poolwright.kernels.selection.quantiles import Extent, at_places, extent
 from poolwright.kernels.selection.ranks import Ranking, check_orderable
 from poolwright.kernels.selection.timestamps import Moment, is_time, keys_of, moments_of, written
@@ -135,8 +135,7 @@ class Bucket(Step):
         edges = self._edges(frame, columns, possible, found, dtype)
         names = self._bucket_names(edges, dtype)
         last_in = self.unit is None
-        units = frame.fold(columns, _Start(len(names)), _AddCounts(possible, edges, last_in))
-        counts = total(units, len(names))
+        counts = frame.fold(columns, _Start(len(names)), _AddCounts(possible, edges, last_in), Counters.merge).counts
         values = Ranking(self.by, True, 0).value(edges, dtype)
         table = {"bucket": pa.array(np.arange(len(names), dtype=np.int32)), "name": pa.array(names, pa.string())}
         table |= {"begin": values[:-1], "end": values[1:], "rows": pa.array(counts)}

@@ -18,8 +18,8 @@ from poolwright.core.images.image import REASONS, Limits, drop_codes, unread
 from poolwright.core.roles import Encoded, EncodingStep
 from poolwright.core.rows import Rows, vector_array
 from poolwright.core.state import State
-from poolwright.core.step import Kind, Outcome, Reason
-from poolwright.models.encoders.load import load_encoder, peek
+from poolwright.core.step import Kind, Outcome, Reason, Resources
+from poolwright.models.encoders.load import load_encoder, peek, uses_gpu
 from poolwright.models.encoders.spec import Model
 from poolwright.models.encoders.vectors import ImageEncoder
 
@@ -85,6 +85,9 @@ class Embed(EncodingStep):
             raise StepError(f"embed: model '{seen.name}' has no text encoder; leave out 'text: {self.text}'")
         names = [name for name in (self.image, self.text) if name]
         return [vector_field(name, seen.width, seen.name, seen.weights) for name in names]
+
+    def resources(self) -> Resources:
+        return Resources(gpus=1 if uses_gpu(self.model) else 0)
 
     def fit(self, frame: Frame, context: Context) -> State:
         """Remember the encoder, so that rows embedded later are known to be of the same one."""

@@ -17,7 +17,7 @@ import pyarrow as pa
 from poolwright.core.columns import UID
 from poolwright.core.frame import Frame
 from poolwright.core.rows import Rows
-from poolwright.kernels.selection.counters import Counters, total
+from poolwright.kernels.selection.counters import Counters
 from poolwright.kernels.selection.groups import Groups
 from poolwright.kernels.selection.hashing import hash_key
 from poolwright.kernels.selection.ranks import hash_ranks
@@ -141,8 +141,8 @@ def _cut_long_tailed(
 def _count_drawn(frame: Frame, cuts: SetCuts) -> Counts:
     """Rows of Test-GLT and of the val of GLT in every cell: int64 (2, k)."""
     size = len(cuts.cells)
-    units = frame.fold([*cuts.columns, UID], _Start(len(_GLT_SETS) * size), _AddDrawn(cuts))
-    return total(units, len(_GLT_SETS) * size).reshape(len(_GLT_SETS), size)
+    drawn = frame.fold([*cuts.columns, UID], _Start(len(_GLT_SETS) * size), _AddDrawn(cuts), Counters.merge)
+    return drawn.counts.reshape(len(_GLT_SETS), size)
 
 
 def _second(key: int) -> int:

@@ -24,7 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from poolwright.core.encoder import EncoderSpec
 from poolwright.core.errors import RecipeError
-from poolwright.core.runtime.quiet import import_torch
+from poolwright.core.runtime.threads import import_torch
 from poolwright.models.encoders.networks.checkpoint import load_strictly, read_checkpoint
 from poolwright.models.encoders.networks.network import NetworkEncoder
 from poolwright.models.encoders.prepare import Preparation

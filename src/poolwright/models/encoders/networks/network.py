@@ -12,7 +12,7 @@ import numpy as np
 from poolwright.core.encoder import EncoderSpec
 from poolwright.core.errors import MissingExtra, RecipeError
 from poolwright.core.images.image import Limits
-from poolwright.core.runtime.quiet import import_torch
+from poolwright.core.runtime.threads import import_torch
 from poolwright.kernels.similarity.unit_length import unit_rows
 from poolwright.models.encoders.decode_ahead import Feed, Slot
 from poolwright.models.encoders.prepare import Preparation, normalised

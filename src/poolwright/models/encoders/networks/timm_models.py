@@ -11,7 +11,7 @@ from typing import Any
 
 from poolwright.core.encoder import EncoderSpec
 from poolwright.core.errors import MissingExtra, RecipeError, did_you_mean
-from poolwright.core.runtime.quiet import import_torch
+from poolwright.core.runtime.threads import import_torch
 from poolwright.models.encoders.networks.checkpoint import Tensors, read_checkpoint, tensors_digest, tensors_of
 from poolwright.models.encoders.networks.network import NetworkEncoder, import_library
 from poolwright.models.encoders.prepare import Preparation, ResizeMode

@@ -23,7 +23,7 @@ def _checked(text: str) -> str:
 class Derive(Step):
     """Give new columns, each a SQL expression over the columns before this step: `derive: {name: expression}`.
 
-    Expressions see one row, as those of `where`; NaN counts as null.
+    Expressions are DuckDB's SQL over one row, as those of `where`; NaN counts as null.
     """
 
     verb: ClassVar[str] = "derive"
