@@ -65,7 +65,7 @@ import json, sys
 from pathlib import Path
 from time import perf_counter
 from poolwright.api import explore
-from poolwright.inspect.views.clauses import Among, Between, Filter, Outcome
+from poolwright.inspect.views.clauses import Among, Between, Filter, HasOutcome
 from poolwright.inspect.views.view import View
 begun = perf_counter()
 view = explore(sys.argv[1], "chosen")
@@ -78,7 +78,7 @@ def page(chosen, sort, descending, start=0):
 answers = [counts(name, chosen) for chosen in (Filter(), some, more) for name in ("label", "drop reason")]
 answers.append(list(view.histogram("similarity", more, bins=20, ends=(0.0, 0.5)).kept))
 answers.append(page(more, "similarity", True))
-answers.append(page(some & Outcome(False), "taken_at", False, 600))
+answers.append(page(some & HasOutcome(False), "taken_at", False, 600))
 seconds = perf_counter() - begun
 print(json.dumps({"answers": answers, "seconds": seconds}))
 """

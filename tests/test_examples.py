@@ -14,12 +14,12 @@ from sklearn.metrics import normalized_mutual_info_score
 from sklearn.metrics.cluster import contingency_matrix
 
 from poolwright import api
+from poolwright.api import Recipe
 from poolwright.core.rows import Rows
 from poolwright.inspect.audit_sample import strata_of_table
 from poolwright.kernels.selection.hashing import hash64
 from poolwright.kernels.statistics.accuracy import Answers, estimate
 from poolwright.kernels.statistics.strata import Stratum, draw, strata_of
-from poolwright.recipe.recipe import Recipe
 from tests.calling import call
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"

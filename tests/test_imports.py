@@ -8,8 +8,9 @@ import sys
 import pytest
 
 HEAVY = (
-    "torch", "torchvision", "open_clip", "timm", "ray", "daft", "sklearn", "scipy", "onnxruntime", "pandas", "datasets",
-    "mlcroissant", "matplotlib", "jinja2", "fastapi", "imagehash", "faiss", "PIL", "pyarrow", "numpy", "pydantic",
+    "torch", "torchvision", "open_clip", "timm", "ray", "duckdb", "sklearn", "scipy", "onnxruntime", "pandas",
+    "datasets", "mlcroissant", "matplotlib", "jinja2", "fastapi", "imagehash", "faiss", "PIL", "pyarrow", "numpy",
+    "pydantic",
 )  # fmt: skip
 
 
@@ -28,6 +29,6 @@ def test_nothing_heavy_is_imported(code: str) -> None:
 def test_checking_a_recipe_needs_no_torch_nor_engine(tmp_path) -> None:  # type: ignore[no-untyped-def]
     code = (
         "import sys; from poolwright.recipe.recipe import Recipe; import poolwright.api\n"
-        "assert not {'torch', 'ray', 'daft', 'sklearn', 'onnxruntime'} & set(sys.modules), sorted(sys.modules)"
+        "assert not {'torch', 'ray', 'duckdb', 'sklearn', 'onnxruntime'} & set(sys.modules), sorted(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -27,132 +27,6 @@ from poolwright.release.card.about import About
 
 NOTE = "<!-- Made from the code by `make docs`; change the docstrings and fields there. -->\n"
 
-STEP_EXAMPLES = {
-    "fetch": "fetch: {max_bytes: 20MB, total: 30}",
-    "embed": "embed: {image: clip, text: clip_text, model: clip}",
-    "label": 'label: {with: clip, vocabulary: [cat, dog, house], template: "a photo of a {}.", model: clip}',
-    "similarity": "similarity: {of: clip, prompt: a photo of a map., model: clip, into: maplike}",
-    "classify": "classify: {with: clip, examples: labelled, positive: map, threshold: {precision: 95%}, keep: true}",
-    "cluster": "cluster: {of: clip, group: label, k: 6, merge: 2}",
-    "region": "region: {country: country, names: {Scotland: GB}}",
-    "bucket": "bucket: {by: uploaded_at, n: 11, latest: 2014-05-01}",
-    "retrieve": 'retrieve: {with: clip, prompts: [bus, camera, "wedding, engagement ring"], prefix: "a photo of a ", '
-    "model: clip, bucket: bucket, query: 16_000, n: 600, background: 10%}",
-    "size": "size",
-    "hash": "hash: {kinds: [sha256, phash]}",
-    "derive": "derive: {year: extract(year from taken_at), wide: width > 2 * height}",
-    "near_duplicates": "near_duplicates: {same: [author, taken_at], within: 1 minute, vectors: clip, above: 0.95}",
-    "renumber": "renumber: {column: label_index, into: class_index}",
-    "rename": "rename: {label: class, similarity: score}",
-    "keep_columns": "keep_columns: [label, continent, url]",
-    "where": "where: width >= 120 and height >= 120 and taken_at <= uploaded_at",
-    "top": "top: {by: similarity, n: 1_000_000}",
-    "drop_small": "drop_small: {group: continent, below: 4%}",
-    "largest": "largest: {group: label, n: 350, at_least: 450}",
-    "cap": "cap: {group: label, n: 2000}",
-    "sample_groups": "sample_groups: {group: label, n: 45}",
-    "sample": "sample: {fraction: 10%, group: label}",
-    "balance": "balance: {group: continent, proportions: {Europe: 1, Asia: 1, Africa: 1}}",
-    "licenses": "licenses: {allow: [public-domain, cc-by, cc-by-sa]}",
-    "remove": "remove: {ids: [b-17, b-23], by: uid}",
-    "verdicts": "verdicts: {path: sheet.csv, words: {map: positive, other: negative}}",
-    "verify": "verify: {class: label, bucket: year, by: similarity, keep: 150, annotators: 3, rule: majority}",
-    "split": "split: {ratios: {train: 80%, val: 10%, test: rest}, stratify: [label], group: author}",
-    "glt": "glt: {attribute: attribute, scale: auto, frequency: [40%, 85%]}",
-}
-
-POOL_EXAMPLES = {
-    "image_folder": 'photos: {read: image_folder, path: data, pattern: "{domain}/{class}/{name}", captions: txt}',
-    "table": """\
-commonpool:
-  read: table
-  path: data/*.parquet
-  columns: {width: original_width, height: original_height}
-  vectors:
-    clip: {file: "{stem}.npz", key: l14_img, model: OpenAI ViT-L/14}""",
-    "arrays": """\
-imagenet:
-  read: arrays
-  path: data/imagenet.npz
-  columns:
-    clip: {array: train_emb, model: OpenAI ViT-B/32}
-    label_index: train_label
-  lookup:
-    label: {values: class_names, by: train_label}""",
-    "yfcc100m": """\
-flickr:
-  read: yfcc100m
-  path: data/yfcc100m_dataset-*.bz2
-  places: data/yfcc100m_places.bz2
-  images: data/images
-  image_path: "{hash[0:3]}/{hash[3:6]}/{hash}.jpg\"""",
-    "geoyfcc": """\
-geoyfcc:
-  read: geoyfcc
-  path: data/GeoYFCC.parquet # made by `poolwright convert geoyfcc GeoYFCC.pkl data/GeoYFCC.parquet`
-  images: data/images
-  image_path: "{photo_id}.jpg\"""",
-    "commonpool": "pool: {read: commonpool, path: data/commonpool, vectors: [l14_img]}",
-    "clip_retrieval": "photos: {read: clip_retrieval, path: data/embeddings, model: ViT-B-32/openai}",
-    "img2dataset": "downloaded: {read: img2dataset, path: data/shards, keep: [url, text, sha256, image]}",
-}
-
-LAYOUT_EXAMPLES = {
-    "huggingface": "{table: best, layout: huggingface, class_label: label, to: out/best}",
-    "image_folder": "{table: best, layout: image_folder, by: label, to: out/best-images}",
-    "domainnet": "{table: best, layout: domainnet, domain: continent, to: out/best-domainnet}",
-    "geoyfcc": "{table: best, layout: geoyfcc, columns: {yfcc_metadata: null}, pickle: true, to: out/best}",
-    "mappool": "{table: best, layout: mappool, columns: {l14_txt: null}, more: [decision], to: out/best}",
-    "glt": "{table: best, layout: glt, root: /data/imagenet/train, to: out/best-glt}",
-    "clear": "{table: best, layout: clear, domain: bucket, unlabelled: labelled, to: out/best-clear}",
-    "avalanche": "{table: best, layout: avalanche, splits: [split_0], images: none, to: out/best-lists}",
-}
-
-LAYOUT_FORMS = {
-    "huggingface": """\
-data/train-00000-of-00002.parquet   rows with their images, a few large shards a split""",
-    "image_folder": """\
-train/cat/<uid>.jpg                 image files as they were found, by split and class
-train/metadata.parquet              the other columns; `file_name` joins rows and files""",
-    "domainnet": """\
-africa/zebra/<uid>.jpg              image files by domain and class; left out by `images: none`
-africa_train.txt, africa_test.txt   a line an image: `africa/zebra/<uid>.jpg 4`, path and class index
-class_names.txt, domains.txt        names of the classes by index; folders of the domains
-metadata/train.parquet              all columns, rows in the order of the lists""",
-    "geoyfcc": """\
-metadata.parquet                    one row an image, in the published columns
-metadata.pkl                        the same as a pandas DataFrame, with `pickle: true`
-350_sample_indices.npy              a subset of 350 classes: row numbers in the metadata, int64
-350_label_wnids.csv                 its classes: one column `wnid`, by class number
-classes.csv                         all classes: number, index in the vocabulary, WordNet id, name, rows""",
-    "mappool": """\
-data/train-00000-of-00002.parquet   one row an image, in the published columns; vectors float16, images by URL""",
-    "glt": """\
-imagenet_sup_intra_lt_inter_lt.json   Train-GLT, its val and Test-GLT, Test-CBL, Test-GBL
-imagenet_sup_intra_lt_inter_bl.json   Train-CBL and its val, Test-CBL, Test-GBL
-                                      {"cat2id", "id2cat", "train", "val", "test_lt", "test_bl", "test_bbl"}; each set
-                                      {"label": {path: "0"}, "frequency": {path: 0}, "attribute": {path: 0}}
-metadata.parquet                      one row an image: path, class, attribute, frequency, and its set in either""",
-    "clear": """\
-class_names.txt                     names of the classes by index, by the alphabet
-labeled_images/3/laptop/<uid>.jpg   image files by bucket and class
-labeled_metadata.json               {bucket: {class: path}}
-labeled_metadata/3/laptop.json      {uid: metadata}, under CLEAR's names of the fields of YFCC100M
-all_metadata/3.json                 the same of all images of the stream, by `unlabelled`; all_metadata.json: the paths
-features/clip/3/laptop.pth          {uid: tensor}; features/clip/features.json: {bucket: {class: path}}
-training_folder/                    as of `avalanche`
-metadata/3.parquet                  all columns, rows in the order of the lists""",
-    "avalanche": """\
-class_names.txt                     names of the classes by index, by the alphabet
-labeled_images/3/laptop/<uid>.jpg   image files by bucket and class; left out by `images: none`
-training_folder/bucket_indices.json                             the buckets, in order
-training_folder/filelists/3/all.txt                             a line an image: path and class index
-training_folder/testset_ratio_0.3/split_0/3/train.txt           the lines to train on; test.txt
-training_folder/testset_ratio_0.3/split_0/3/train_indices.json  their numbers in all.txt; test_indices.json
-training_folder/features/clip/3/all.pth                         (tensor, class indices), in the order of all.txt
-metadata/3.parquet                  all columns, rows in the order of the lists""",
-}
-
 
 def main() -> None:
     root = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).resolve().parent.parent
@@ -195,7 +69,7 @@ def _step_row(verb: str) -> tuple[str, str, str]:
 def _step_parts(verb: str) -> list[str]:
     cls = step_class(verb)
     step = _example_step(verb)
-    parts = [f"## {verb}", _doc(cls), _fragment("steps", "- " + STEP_EXAMPLES[verb])]
+    parts = [f"## {verb}", _doc(cls), _fragment("steps", "- " + step_class(verb).example)]
     parts += [f"The example {_reads_and_gives(step)}."]
     parts += [_fields(cls, cls.shorthand)] if cls.model_fields else []
     if cls.reasons:
@@ -207,7 +81,7 @@ def _step_parts(verb: str) -> list[str]:
 
 def _example_step(verb: str) -> Step:
     """The step of an example, built as a recipe builds it."""
-    data = yaml.safe_load(STEP_EXAMPLES[verb])
+    data = yaml.safe_load(step_class(verb).example)
     parameters = data[verb] if isinstance(data, dict) else {}
     cls = step_class(verb)
     if cls.shorthand and not isinstance(parameters, dict):
@@ -241,7 +115,7 @@ def pools_page() -> str:
     ]
     for kind in POOLS:
         cls = pool_class(kind)
-        parts += [f"## {kind}", _doc(cls), _fragment("pools", POOL_EXAMPLES[kind]), _fields(cls)]
+        parts += [f"## {kind}", _doc(cls), _fragment("pools", cls.example), _fields(cls)]
     nested = {
         "TableVectors": "`vectors` of a table pool",
         "ArrayColumn": "`columns` of an arrays pool",
@@ -274,8 +148,8 @@ def layouts_page() -> str:
     ]
     for name in LAYOUTS:
         cls = layout_class(name)
-        example = _fragment("releases", "- " + LAYOUT_EXAMPLES[name])
-        parts += [f"## {name}", _doc(cls), f"```text\n{LAYOUT_FORMS[name]}\n```", example, _fields(cls)]
+        example = _fragment("releases", "- " + cls.example)
+        parts += [f"## {name}", _doc(cls), f"```text\n{cls.tree}\n```", example, _fields(cls)]
     parts += ["### `columns` of a geoyfcc release", _fields_of(recipe_schema()["$defs"]["PublishedColumns"])]
     parts += [
         "## The card",

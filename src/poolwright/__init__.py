@@ -7,7 +7,7 @@
     print(result.tables["photos"].record.rows_kept)
 
 Every command of the command line is a function here and in `poolwright.api`. Nothing heavy is imported before it is
-used.
+used. Importing poolwright switches off the usage reporting of libraries that it uses, by environment variables.
 """
 
 from __future__ import annotations
@@ -17,24 +17,64 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from poolwright.core.runtime.quiet import silence
+
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from poolwright import api
     from poolwright.api import (
+        FETCH_ERRORS,
+        Applied,
+        Chapter,
+        Check,
+        Converted,
+        Entry,
+        Estimates,
+        Fetched,
+        FetchOptions,
+        Found,
+        Listener,
+        Matrix,
+        Measured,
+        MoreVerdicts,
+        Package,
+        Parameter,
+        Prediction,
         Recipe,
+        Recovery,
+        RunResult,
+        Shipped,
+        Story,
+        TableOutlook,
+        TablePlan,
+        TableProgress,
+        TableRecord,
+        Trained,
+        Verification,
+        View,
+        Written,
         accuracy,
         apply,
         audit,
         check,
+        cluster_figures,
         convert,
         dry_run,
+        encoders,
         explore,
         fetch,
+        fetch_options,
         figures,
         import_clear,
+        layouts,
+        more_verdicts,
+        new_recipe,
         plan,
+        pools,
         rebuild,
+        recipe_schema,
+        recipes,
         report,
         run,
         search,
@@ -45,36 +85,90 @@ if TYPE_CHECKING:
         why,
         write_search,
     )
-    from poolwright.core.errors import PoolwrightError, RecipeError
+    from poolwright.core.encoder import EncoderSpec
+    from poolwright.core.errors import BadPart, InputError, PoolwrightError, RecipeError, StepError
     from poolwright.core.frame import Context, MemoryFrame
+    from poolwright.core.pool import Part, Pool
     from poolwright.core.rows import Rows
+    from poolwright.core.state import State
     from poolwright.core.step import Outcome, Reason, Step
     from poolwright.core.table import Table
+    from poolwright.models.encoders.kind import EncoderKind
+    from poolwright.models.encoders.vectors import Peek
+    from poolwright.release.layouts.layout import Layout
 
 __all__ = [
+    "FETCH_ERRORS",
+    "Applied",
+    "BadPart",
+    "Chapter",
+    "Check",
     "Context",
+    "Converted",
+    "EncoderKind",
+    "EncoderSpec",
+    "Entry",
+    "Estimates",
+    "FetchOptions",
+    "Fetched",
+    "Found",
+    "InputError",
+    "Layout",
+    "Listener",
+    "Matrix",
+    "Measured",
     "MemoryFrame",
+    "MoreVerdicts",
     "Outcome",
+    "Package",
+    "Parameter",
+    "Part",
+    "Peek",
+    "Pool",
     "PoolwrightError",
+    "Prediction",
     "Reason",
     "Recipe",
     "RecipeError",
+    "Recovery",
     "Rows",
+    "RunResult",
+    "Shipped",
+    "State",
     "Step",
+    "StepError",
+    "Story",
     "Table",
+    "TableOutlook",
+    "TablePlan",
+    "TableProgress",
+    "TableRecord",
+    "Trained",
+    "Verification",
+    "View",
+    "Written",
     "accuracy",
     "api",
     "apply",
     "audit",
     "check",
+    "cluster_figures",
     "convert",
     "dry_run",
+    "encoders",
     "explore",
     "fetch",
+    "fetch_options",
     "figures",
     "import_clear",
+    "layouts",
+    "more_verdicts",
+    "new_recipe",
     "plan",
+    "pools",
     "rebuild",
+    "recipe_schema",
+    "recipes",
     "report",
     "run",
     "search",
@@ -86,18 +180,29 @@ __all__ = [
     "write_search",
 ]
 
-_CORE = {
+_CONTRACTS = {
+    "BadPart": "poolwright.core.errors",
+    "InputError": "poolwright.core.errors",
     "PoolwrightError": "poolwright.core.errors",
     "RecipeError": "poolwright.core.errors",
+    "StepError": "poolwright.core.errors",
     "Context": "poolwright.core.frame",
     "MemoryFrame": "poolwright.core.frame",
     "Rows": "poolwright.core.rows",
+    "State": "poolwright.core.state",
     "Outcome": "poolwright.core.step",
     "Reason": "poolwright.core.step",
     "Step": "poolwright.core.step",
     "Table": "poolwright.core.table",
+    "Part": "poolwright.core.pool",
+    "Pool": "poolwright.core.pool",
+    "EncoderSpec": "poolwright.core.encoder",
+    "EncoderKind": "poolwright.models.encoders.kind",
+    "Peek": "poolwright.models.encoders.vectors",
+    "Layout": "poolwright.release.layouts.layout",
 }
-"""Public names that do not come from `poolwright.api`, with their modules."""
+"""Public names that do not come from `poolwright.api`, with their modules: what steps, pools, layouts and encoders of
+other packages are made of."""
 
 
 class _Package(ModuleType):
@@ -116,9 +221,10 @@ def __getattr__(name: str) -> Any:
         return import_module("poolwright.api")
     if name not in __all__:
         raise AttributeError(f"module 'poolwright' has no attribute '{name}'")
-    value = getattr(import_module(_CORE.get(name, "poolwright.api")), name)
+    value = getattr(import_module(_CONTRACTS.get(name, "poolwright.api")), name)
     globals()[name] = value
     return value
 
 
+silence()
 sys.modules[__name__].__class__ = _Package

@@ -1,16 +1,23 @@
-"""Names in a recipe -> classes, in flow order. Nothing is imported before it is asked for."""
+"""Names in a recipe -> classes, in flow order: our own, and those of installed packages.
+
+Nothing is imported before it is asked for. A package adds names by entry points of the groups `poolwright.steps`,
+`poolwright.pools`, `poolwright.layouts` and `poolwright.encoders`; see docs/extending.md.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from poolwright.core.errors import RecipeError, did_you_mean
+from poolwright.core.runtime.plugins import Package, Registry, subclass_problem
 
 if TYPE_CHECKING:
     from poolwright.core.pool import Pool
+    from poolwright.core.roles import EncodingStep
     from poolwright.core.step import Step
+    from poolwright.models.encoders.kind import EncoderKind
     from poolwright.release.layouts.layout import Layout
 
 POOLS = {
@@ -18,7 +25,7 @@ POOLS = {
     "table": "poolwright.pools.table:TablePool",
     "arrays": "poolwright.pools.arrays:Arrays",
     "yfcc100m": "poolwright.pools.yfcc.yfcc100m:Yfcc100m",
-    "geoyfcc": "poolwright.pools.geoyfcc.geoyfcc:GeoYFCC",
+    "geoyfcc": "poolwright.pools.geoyfcc.geoyfcc:GeoYfccPool",
     "commonpool": "poolwright.pools.commonpool:CommonPool",
     "clip_retrieval": "poolwright.pools.clip_retrieval:ClipRetrieval",
     "img2dataset": "poolwright.pools.img2dataset:Img2dataset",
@@ -61,12 +68,37 @@ LAYOUTS = {
     "huggingface": "poolwright.release.layouts.huggingface:HuggingFace",
     "image_folder": "poolwright.release.layouts.image_folder:ImageFolderLayout",
     "domainnet": "poolwright.release.layouts.domainnet:DomainNet",
-    "geoyfcc": "poolwright.release.layouts.geoyfcc:GeoYFCC",
+    "geoyfcc": "poolwright.release.layouts.geoyfcc:GeoYfccLayout",
     "mappool": "poolwright.release.layouts.mappool:MapPool",
-    "glt": "poolwright.release.layouts.glt:Glt",
+    "glt": "poolwright.release.layouts.glt:GltLayout",
     "clear": "poolwright.release.layouts.clear:Clear",
     "avalanche": "poolwright.release.layouts.avalanche:Avalanche",
 }
+
+
+@cache
+def step_registry() -> Registry[type[Step]]:
+    """All steps by verb."""
+    return _registry("step", "poolwright.steps", STEPS, "poolwright.core.step:Step", "verb")
+
+
+@cache
+def pool_registry() -> Registry[type[Pool]]:
+    """All pools by kind."""
+    return _registry("pool kind", "poolwright.pools", POOLS, "poolwright.core.pool:Pool", "kind")
+
+
+@cache
+def layout_registry() -> Registry[type[Layout]]:
+    """All release layouts by name."""
+    return _registry("layout", "poolwright.layouts", LAYOUTS, "poolwright.release.layouts.layout:Layout", "layout")
+
+
+def encoder_registry() -> Registry[type[EncoderKind]]:
+    """All kinds of encoders by their prefix; the models keep it, since they load encoders themselves."""
+    from poolwright.models.encoders.kinds import ENCODERS
+
+    return ENCODERS
 
 
 def step_class(verb: str) -> type[Step]:
@@ -75,7 +107,12 @@ def step_class(verb: str) -> type[Step]:
     Raises:
         RecipeError: no step has the verb.
     """
-    found: type[Step] = _load("step", STEPS, verb)
+    return step_registry().get(verb)
+
+
+def encoding_step() -> type[EncodingStep]:
+    """The step that gives a table vectors of its images, if encoders are named for columns it lacks."""
+    found: type[EncodingStep] = _import(STEPS["embed"])
     return found
 
 
@@ -85,8 +122,7 @@ def pool_class(kind: str) -> type[Pool]:
     Raises:
         RecipeError: no pool has the kind.
     """
-    found: type[Pool] = _load("pool kind", POOLS, kind)
-    return found
+    return pool_registry().get(kind)
 
 
 def layout_class(layout: str) -> type[Layout]:
@@ -95,17 +131,25 @@ def layout_class(layout: str) -> type[Layout]:
     Raises:
         RecipeError: no layout has the name.
     """
-    found: type[Layout] = _load("layout", LAYOUTS, layout)
-    return found
+    return layout_registry().get(layout)
 
 
-def _load(what: str, names: dict[str, str], name: str) -> Any:
-    if name not in names:
-        raise RecipeError(f"unknown {what} '{name}'; {did_you_mean(name, names)}")
-    return _import(names[name])
+def packages_of(
+    verbs: Iterable[str] = (), pools: Iterable[str] = (), encoders: Iterable[str] = (), layouts: Iterable[str] = ()
+) -> dict[str, str]:
+    """Versions by name of the packages, poolwright aside, that provide steps, pools, encoders and layouts."""
+    found: set[Package | None] = {step_registry().package(verb) for verb in verbs}
+    found |= {pool_registry().package(kind) for kind in pools}
+    found |= {encoder_registry().package(kind) for kind in encoders}
+    found |= {layout_registry().package(name) for name in layouts}
+    return {package.name: package.version for package in sorted(filter(None, found))}
+
+
+def _registry(noun: str, group: str, own: Mapping[str, str], base: str, attribute: str) -> Registry[Any]:
+    return Registry(noun, group, own, lambda name: _import(own[name]), subclass_problem(_import(base), attribute))
 
 
 @cache
-def _import(place: str) -> Any:
-    module, _, attribute = place.partition(":")
+def _import(target: str) -> Any:
+    module, _, attribute = target.partition(":")
     return getattr(import_module(module), attribute)

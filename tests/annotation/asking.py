@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import yaml
 from PIL import Image
 
-from poolwright.recipe.recipe import Recipe
+from poolwright.api import Recipe
 
 CLASSES = ("boat", "cat", "dog")
 ROWS = 72

@@ -18,11 +18,11 @@ from tests.run.pools import final_files
 
 from poolwright import api
 from poolwright.annotation.exchange.worklist import read_asked
+from poolwright.api import Recipe
 from poolwright.core.errors import ChangedError, InputError, RecipeError, WaitingForPeople
 from poolwright.core.files import write_atomically
 from poolwright.core.table import Table
 from poolwright.demo.annotators import Annotator, answer_worklist
-from poolwright.recipe.recipe import Recipe
 
 
 def run(made: Recipe, folder: Path, name: str = "run", **options: Any) -> Table:

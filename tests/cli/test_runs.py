@@ -155,7 +155,9 @@ def test_another_run_folder(chosen: Path) -> None:
     [
         (("--table", "fe"), "the recipe has no table 'fe'; did you mean 'few'?"),
         (("--fresh", "fewwer"), "the recipe has no table 'fewwer'; did you mean 'fewer'?"),
-        (("--engine", "spark"), "unknown engine 'spark'; known: native, ray"),
+        (("--engine", "spark"), "unknown engine 'spark'; known: local, ray"),
+        (("--engine", "native"), "the engine 'native' is called 'local' now; write: --engine local"),
+        (("--address", "ray://head:10001"), "an address is for the engine 'ray'"),
         (("--set", "tables.few.steps.cap.n=3"), "tables.few.steps has no 'cap'"),
     ],
 )

@@ -16,12 +16,12 @@ import pytest
 import yaml
 
 from poolwright import api
+from poolwright.api import Recipe
 from poolwright.core.errors import WaitingForPeople
 from poolwright.core.measured import Matrix
 from poolwright.core.table import Table
 from poolwright.demo.demo import clip_folder
 from poolwright.demo.drawing import draw_kind
-from poolwright.recipe.recipe import Recipe
 from poolwright.recipe.shipped import shipped_text
 from tests.calling import call
 from tests.pools import yfcc

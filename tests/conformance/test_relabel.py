@@ -13,9 +13,9 @@ import yaml
 
 from poolwright import api
 from poolwright.core.rows import vector_array
+from poolwright.core.runtime.progress import Silent, TableProgress
 from poolwright.kernels.similarity.nearest import nearest
 from poolwright.models.texts.vocabulary import read_vocabulary
-from poolwright.run.progress import Silent, TableProgress
 from poolwright.steps.describe import label
 
 ROWS, WIDTH, CLASSES, FILES = 200_000, 1_280, 21_843, 8

@@ -10,9 +10,9 @@ import pytest
 
 from poolwright.core.frame import Context, MemoryFrame
 from poolwright.core.rows import Rows, vector_array
+from poolwright.core.runtime.threads import one_thread_per_unit
 from poolwright.core.state import State
 from poolwright.kernels.selection.hashing import hash64
-from poolwright.run.engine import one_thread_a_unit
 from poolwright.steps.describe.retrieve import Retrieve
 from tests.conformance import retrieval
 from tests.conftest import real_data_folder
@@ -82,7 +82,7 @@ def test_the_same_images_in_the_same_order(pool: tuple[pa.Table, np.ndarray], pr
             "short": "take",
         }
     )
-    with one_thread_a_unit():
+    with one_thread_per_unit():
         state = step.fit(MemoryFrame(table, cuts=[1, 70_000, 70_007, 150_000], batch_rows=30_000), Context(KEY))
         found = by_bucket(table, step, state)
     ties = 0

@@ -13,7 +13,7 @@ import pytest
 
 from poolwright.core.errors import InputError, RecipeError
 from poolwright.fetch.options import FetchOptions, parse_bytes
-from poolwright.fetch.sources import Source, open_source
+from poolwright.fetch.sources import FetchSource, open_source
 
 ROWS = [
     {"uid": "a", "url": "http://x/1", "text": 'one, "quoted"\nline', "n": 1},
@@ -22,11 +22,11 @@ ROWS = [
 ]
 
 
-def opened(source: object, **options: object) -> Source:
+def opened(source: object, **options: object) -> FetchSource:
     return open_source(source, FetchOptions(**options))  # type: ignore[arg-type]
 
 
-def read(source: Source, rows: int = 100) -> list[dict[str, object]]:
+def read(source: FetchSource, rows: int = 100) -> list[dict[str, object]]:
     return [row for table in source.shards(rows) for row in table.to_pylist()]
 
 

@@ -11,10 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from poolwright import api
+from poolwright.api import Recipe
 from poolwright.core.errors import ChangedError, RecipeError
 from poolwright.demo.demo import clip_folder
 from poolwright.fetch import fetch
-from poolwright.recipe.recipe import Recipe
 from tests.fetch.server import BadServer, picture, sha256
 
 ASKED: dict[str, Any] = {"timeout": 0.5, "total": 2, "retries": 0, "allow_private": True, "shard_rows": 4}

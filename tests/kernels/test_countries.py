@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from poolwright.reference.countries import Codes, Countries, Found, spellings_of, words_of
+from poolwright.reference.countries import Codes, Countries, CountryMatch, spellings_of, words_of
+from poolwright.reference.country_names import HISTORIC
 
 ROWS = [
     ("COD", "CD", "180", "DR Congo", "Democratic Republic of the Congo"),
@@ -24,10 +25,10 @@ ROWS = [
 ]
 COLUMNS = ("country_code", "alpha_2", "numeric", "country", "official")
 TABLE = pa.table({name: [row[place] for row in ROWS] for place, name in enumerate(COLUMNS)})
-SPELLINGS = spellings_of(TABLE, {"Ruritania": "until 1914"})
+SPELLINGS = spellings_of(TABLE, {**HISTORIC, "Ruritania": "until 1914"})
 
 
-def find(text: str | None, codes: Codes = "auto", **names: str) -> Found:
+def find(text: str | None, codes: Codes = "auto", **names: str) -> CountryMatch:
     return Countries(TABLE, SPELLINGS, names, codes).find(text)
 
 

@@ -18,7 +18,7 @@ from poolwright.kernels.selection import lookup as lookups
 from poolwright.kernels.selection.apportion import apportion, largest_total
 from poolwright.kernels.selection.group_counts import count_groups
 from poolwright.kernels.selection.groups import Groups, check_groupable, groups_of, lacks_value
-from poolwright.kernels.selection.lookup import Lookup
+from poolwright.kernels.selection.lookup import ValueIndex
 
 
 def table(rows: int = 500) -> pa.Table:
@@ -118,9 +118,9 @@ def test_lookup_finds_the_same_by_hash(values: pa.Array, monkeypatch: pytest.Mon
         if pa.types.is_string(values.type)
         else pa.array([*range(-50, 9), None])
     )
-    found = Lookup(values).find(sought)
+    found = ValueIndex(values).find(sought)
     monkeypatch.setattr(lookups, "_MANY", 0)
-    assert Lookup(values).find(sought).tolist() == found.tolist()
+    assert ValueIndex(values).find(sought).tolist() == found.tolist()
     known = values.to_pylist()
     assert found.tolist() == [known.index(value) if value in known else -1 for value in sought.to_pylist()]
 
@@ -129,7 +129,7 @@ def test_lookup_tells_values_with_one_hash_apart(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(lookups, "_MANY", 0)
     monkeypatch.setattr(lookups, "hash64", lambda values, key: np.zeros(len(values), np.uint64))
     values = pa.array([f"v{n}" for n in range(20)])
-    assert Lookup(values).find(pa.array(["v3", "v19", "w"])).tolist() == [3, 19, -1]
+    assert ValueIndex(values).find(pa.array(["v3", "v19", "w"])).tolist() == [3, 19, -1]
 
 
 def test_apportion() -> None:

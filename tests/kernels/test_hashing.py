@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import xxhash
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from poolwright.kernels.selection import hashing, xxh3
 from poolwright.kernels.selection.hashing import hash64, hash_key
 
 TRICKY = [
@@ -38,6 +42,12 @@ VECTORS = [
 KEY = 16_093_910_599_622_243_086
 
 
+GOLDEN = pq.read_table(Path(__file__).parent / "golden_hashes.parquet")
+"""Strings of every length from 0 to 300 bytes, ASCII and not, and nulls, with their hashes by seed, as an independent
+library (Daft 0.7.26) computed them."""
+SEEDS = GOLDEN.column_names[1:]
+
+
 def reference(text: str, key: int) -> int:
     return xxhash.xxh3_64_intdigest(text.encode(), seed=key)
 
@@ -52,6 +62,45 @@ def test_vectors_that_never_change() -> None:
 def test_is_xxh3_of_the_utf8_bytes(kind: pa.DataType) -> None:
     for key in (0, 1, 2**63 + 5, 2**64 - 1):
         assert hash64(pa.array(TRICKY, kind), key).tolist() == [reference(t, key) for t in TRICKY]
+
+
+@pytest.fixture(params=["together", "one by one"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Strings of one length are hashed together, however few; or one by one."""
+    way: str = request.param
+    monkeypatch.setattr(hashing, "_FEW", 0 if way == "together" else 1 << 40)
+    monkeypatch.setattr(hashing, "_FEW_PER_BYTE", 0)
+    return way
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.string_view()])
+def test_golden_hashes(way: str, seed: str, kind: pa.DataType) -> None:
+    text, expected = GOLDEN["text"].combine_chunks().cast(kind), GOLDEN[seed].to_numpy()
+    assert np.array_equal(hash64(text, int(seed)), expected)
+    assert np.array_equal(hash64(text.slice(13, 500), int(seed)), expected[13:513])
+    plain = text.cast(pa.string())
+    assert np.array_equal(hash64(plain.dictionary_encode().slice(5), int(seed)), expected[5:])
+    assert {len(one.encode()) for one in text.to_pylist() if one is not None} >= set(range(301))
+
+
+@given(st.lists(st.binary(max_size=260), max_size=12), st.integers(0, 2**64 - 1), st.integers(1, 5))
+@settings(max_examples=150, deadline=None)
+def test_strings_of_one_length_are_hashed_as_the_reference_does(parts: list[bytes], seed: int, block: int) -> None:
+    length = min((len(part) for part in parts), default=0)
+    parts = [part[: min(length, xxh3.LONGEST)] for part in parts]
+    data = np.frombuffer(b"".join(parts), np.uint8)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(xxh3, "_BLOCK", block)
+        found = xxh3.hash_equal_lengths(data, len(parts[0]) if parts else 0, len(parts), seed)
+    assert found.tolist() == [xxhash.xxh3_64_intdigest(part, seed) for part in parts]
+
+
+def test_many_strings_of_many_lengths() -> None:
+    draw = np.random.default_rng(3)
+    lengths = draw.choice([0, 1, 3, 4, 7, 8, 9, 16, 17, 33, 130, 240, 241, 700], 20_000)
+    texts = ["".join(map(chr, draw.integers(32, 127, length))) for length in lengths]
+    assert hash64(pa.array(texts), 17).tolist() == [reference(text, 17) for text in texts]
 
 
 @given(st.lists(st.none() | st.text(max_size=40), max_size=30), st.integers(0, 2**64 - 1), st.data())
@@ -74,10 +123,10 @@ def test_nulls_have_a_hash_of_their_own() -> None:
 
 
 def test_long_arrays_are_hashed_in_parts() -> None:
-    array = pa.array([str(i) for i in range(300_000)])
+    array = pa.array([str(i) for i in range(300_001)])
     hashes = hash64(array, 3)
-    assert hashes[[0, 262_143, 262_144, 299_999]].tolist() == [
-        reference(str(i), 3) for i in (0, 262_143, 262_144, 299_999)
+    assert hashes[[0, 131_071, 131_072, 299_999]].tolist() == [
+        reference(str(i), 3) for i in (0, 131_071, 131_072, 299_999)
     ]
 
 

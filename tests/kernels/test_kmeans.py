@@ -14,7 +14,7 @@ from sklearn.metrics import silhouette_score
 from threadpoolctl import threadpool_limits
 
 from poolwright.kernels.clusters.hartigan import improve
-from poolwright.kernels.clusters.kmeans import Clusters, Options, kmeans, kmeans_groups
+from poolwright.kernels.clusters.kmeans import Clusters, KMeansOptions, kmeans, kmeans_groups
 from poolwright.kernels.clusters.kmeans_plus_plus import mixed, uniform
 from poolwright.kernels.clusters.lloyd import Block, lloyd, moments_of
 from poolwright.kernels.clusters.silhouette import silhouettes
@@ -67,7 +67,7 @@ def test_inertia_is_not_worse_than_scikit_learns(kind: str, n: int, d: int, k: i
     mine, theirs = [], []
     for seed in range(4):
         rows = blobs(seed, n, d) if kind == "blobs" else noise(seed, n, d)
-        clusters = kmeans(rows, Options(k), key=seed)
+        clusters = kmeans(rows, KMeansOptions(k), key=seed)
         assert len(clusters.rows) == k
         mine.append(inertia_of(rows, clusters.labels))
         assert clusters.inertia("euclidean") == pytest.approx(mine[-1], rel=1e-5)
@@ -89,7 +89,7 @@ def check(rows: Matrix, clusters: Clusters) -> None:
 @pytest.mark.parametrize(("n", "d"), [(1, 3), (5, 3), (90, 200), (800, 20)])
 def test_labels_centroids_and_sizes_agree(n: int, d: int) -> None:
     rows = blobs(3, n, d)
-    clusters = kmeans(rows, Options(5, restarts=3), key=7)
+    clusters = kmeans(rows, KMeansOptions(5, restarts=3), key=7)
     assert len(clusters.rows) == min(n, 5)
     check(rows, clusters)
 
@@ -99,16 +99,16 @@ def test_labels_centroids_and_sizes_agree(n: int, d: int) -> None:
 def test_as_many_clusters_as_distinct_rows_where_those_are_few(d: int, metric: Any) -> None:
     distinct = noise(1, 3, d)
     rows = distinct[np.array([0] * 40 + [1] * 5 + [2] * 20)]
-    clusters = kmeans(rows, Options(6, metric=metric, restarts=2), key=1)
+    clusters = kmeans(rows, KMeansOptions(6, metric=metric, restarts=2), key=1)
     np.testing.assert_array_equal(clusters.rows, [40, 20, 5])
     assert clusters.inertia(metric) == pytest.approx(0, abs=1e-5)
-    constant = kmeans(np.repeat(distinct[:1], 30, axis=0), Options(6, metric=metric, restarts=2), key=1)
+    constant = kmeans(np.repeat(distinct[:1], 30, axis=0), KMeansOptions(6, metric=metric, restarts=2), key=1)
     np.testing.assert_array_equal(constant.rows, [30])
 
 
 def test_clusters_of_equal_size_are_ordered_by_their_first_row() -> None:
     rows = np.array([[9], [9], [1], [5], [5], [1]], np.float32)
-    clusters = kmeans(rows, Options(3), key=5)
+    clusters = kmeans(rows, KMeansOptions(3), key=5)
     np.testing.assert_array_equal(clusters.centroids[:, 0], [9, 1, 5])
 
 
@@ -116,7 +116,7 @@ def test_clusters_of_equal_size_are_ordered_by_their_first_row() -> None:
 def test_a_group_is_clustered_as_if_it_were_alone(metric: Any) -> None:
     sizes = [30, 600, 31, 29, 1, 520, 32, 700, 30]
     groups = [blobs(seed, size, 130) for seed, size in enumerate(sizes)]
-    options = Options(4, metric=metric, restarts=3)
+    options = KMeansOptions(4, metric=metric, restarts=3)
     for threads in (1, 3):
         together = kmeans_groups(lambda group: groups[group], sizes, 130, range(9), options, threads)
         for key, (rows, clusters) in enumerate(zip(groups, together, strict=True)):
@@ -127,7 +127,7 @@ def test_a_group_is_clustered_as_if_it_were_alone(metric: Any) -> None:
 
 def test_other_keys_draw_other_seeds() -> None:
     rows = noise(0, 300, 50)
-    found = {kmeans(rows, Options(6, restarts=1), key).inertia("euclidean") for key in range(5)}
+    found = {kmeans(rows, KMeansOptions(6, restarts=1), key).inertia("euclidean") for key in range(5)}
     assert len(found) > 1
 
 
@@ -145,14 +145,16 @@ def spherical(rows: Matrix, k: int, seed: int) -> float:
 @pytest.mark.parametrize("d", [8, 150])
 def test_cosine_clusters_directions(d: int) -> None:
     rows = blobs(5, 400, d) - 2
-    clusters = kmeans(rows, Options(5, metric="cosine"), key=2)
+    clusters = kmeans(rows, KMeansOptions(5, metric="cosine"), key=2)
     assert clusters.inertia("cosine") <= min(spherical(rows, 5, seed) for seed in range(10)) * (1 + 1e-6)
     np.testing.assert_allclose(np.linalg.norm(clusters.centroids, axis=1), 1, rtol=1e-6)
     unit = rows.astype(np.float64) / np.linalg.norm(rows.astype(np.float64), axis=1, keepdims=True)
     cosine = unit @ clusters.centroids.T
     np.testing.assert_array_equal(clusters.labels, cosine.argmax(axis=1))
     np.testing.assert_allclose(clusters.distances, 1 - cosine.max(axis=1), atol=1e-6)
-    longer = kmeans(rows * 2.0 ** np.arange(400)[:, None].clip(0, 9).astype(np.float32), Options(5, metric="cosine"), 2)
+    longer = kmeans(
+        rows * 2.0 ** np.arange(400)[:, None].clip(0, 9).astype(np.float32), KMeansOptions(5, metric="cosine"), 2
+    )
     np.testing.assert_array_equal(longer.labels, clusters.labels)
 
 
@@ -169,10 +171,10 @@ def test_silhouettes_are_scikit_learns(metric: Any) -> None:
 @pytest.mark.parametrize("count", [2, 3, 5])
 def test_the_number_of_clusters_is_chosen(count: int) -> None:
     rows = blobs(count, 300, 100, spread=6, count=count)
-    clusters = kmeans(rows, Options(2, highest=6, restarts=4, silhouette_rows=200), key=1)
+    clusters = kmeans(rows, KMeansOptions(2, highest=6, restarts=4, silhouette_rows=200), key=1)
     assert len(clusters.rows) == count
     assert clusters.silhouette == pytest.approx(silhouette_score(rows[:200], clusters.labels[:200]), abs=1e-4)
-    one = kmeans(rows[:1], Options(2, highest=4), key=1)
+    one = kmeans(rows[:1], KMeansOptions(2, highest=4), key=1)
     assert len(one.rows) == 1
 
 
@@ -219,7 +221,7 @@ def test_inertia_on_real_embeddings(real_data: Path) -> None:
     large = [label for label in np.unique(labels) if (labels == label).sum() >= 40]
     groups = [caltech["test_emb"][labels == label] for label in large]
     groups += [caltech["test_emb"], imagenet["train1shot_emb"]]
-    mine = kmeans_groups(lambda group: groups[group], [len(rows) for rows in groups], 512, range(99), Options(6))
+    mine = kmeans_groups(lambda group: groups[group], [len(rows) for rows in groups], 512, range(99), KMeansOptions(6))
     theirs = [KMeans(6, n_init=10, random_state=0).fit(rows.astype(np.float32)).inertia_ for rows in groups]
     ratio = np.array([clusters.inertia("euclidean") for clusters in mine]) / theirs
     print(f"{len(large)} classes, Caltech-101, ImageNet: inertia over scikit-learn's", ratio.round(5))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from poolwright.kernels.similarity import near_duplicates
 from poolwright.kernels.similarity.connected_components import Links
-from poolwright.kernels.similarity.cosine import near_duplicates
 from poolwright.kernels.similarity.near_duplicates import link_hashes, link_times, nearest_other, similar_groups
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from poolwright.kernels.similarity.cosine import nearest as module
+from poolwright.kernels.similarity import nearest as module
 from poolwright.kernels.similarity.lower_bounds import Float32Screen, Int8Screen, hadamard, norms
 from poolwright.kernels.similarity.nearest import exact_similarity, has_torch, index_texts, nearest
 from poolwright.kernels.similarity.tiles import Space

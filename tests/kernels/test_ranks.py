@@ -18,7 +18,7 @@ from poolwright.kernels.selection import passes as collecting
 from poolwright.kernels.selection import sampling as hash_cuts
 from poolwright.kernels.selection import thresholds
 from poolwright.kernels.selection.group_counts import count_groups
-from poolwright.kernels.selection.ranks import Order, check_orderable, hash_ranks
+from poolwright.kernels.selection.ranks import Ranking, check_orderable, hash_ranks
 from poolwright.kernels.selection.sampling import cut_ranks
 from poolwright.kernels.selection.thresholds import cut, survey
 
@@ -30,10 +30,16 @@ class Sent(MemoryFrame):
 
     passes = 0
 
-    def fold(self, columns: Sequence[str], start: Callable[[], Any], add: Callable[[Any, Rows], Any]) -> list[Any]:
+    def fold(
+        self,
+        columns: Sequence[str],
+        start: Callable[[], Any],
+        add: Callable[[Any, Rows], Any],
+        merge: Callable[[Any, Any], Any],
+    ) -> Any:
         self.passes += 1
-        found: list[Any] = pickle.loads(pickle.dumps(super().fold(columns, *pickle.loads(pickle.dumps((start, add))))))
-        return found
+        start, add, merge = pickle.loads(pickle.dumps((start, add, merge)))
+        return super().fold(columns, start, add, lambda one, other: merge(*pickle.loads(pickle.dumps((one, other)))))
 
 
 def columns(draw: np.random.Generator, rows: int) -> dict[str, pa.Array]:
@@ -61,7 +67,7 @@ def pool(seed: int, rows: int, by: str) -> pa.Table:
     return pa.table({"uid": uids, "by": columns(draw, rows)[by], "label": label, "flag": flag})
 
 
-def expected(table: pa.Table, groups: Sequence[str], n: int, order: Order) -> set[str]:
+def expected(table: pa.Table, groups: Sequence[str], n: int, order: Ranking) -> set[str]:
     """The n best rows of each group by sorting all of them."""
     ranks = hash_ranks(table["uid"].combine_chunks(), order.key)
     members: dict[Any, list[Any]] = {}
@@ -78,7 +84,7 @@ def _number(value: Any) -> Any:
     return value.toordinal() if isinstance(value, datetime.date) else value
 
 
-def found(table: pa.Table, groups: Sequence[str], n: int, order: Order, frame: MemoryFrame) -> set[str]:
+def found(table: pa.Table, groups: Sequence[str], n: int, order: Ranking, frame: MemoryFrame) -> set[str]:
     ranked = survey(frame, groups, order)
     cuts = cut(frame, ranked, order, np.full(len(ranked.counts), n))
     ids = ranked.groups.ids(Rows(table))
@@ -96,7 +102,7 @@ KINDS = list(columns(np.random.default_rng(0), 1))
 @pytest.mark.parametrize("lowest", [False, True])
 @pytest.mark.parametrize("groups", [(), ("label",), ("label", "flag")])
 def test_exactly_the_best(by: str, lowest: bool, groups: tuple[str, ...]) -> None:
-    order = Order("by", lowest, key=99)
+    order = Ranking("by", lowest, key=99)
     for seed, rows, n in [(0, 0, 3), (1, 1, 1), (2, 300, 0), (3, 300, 10), (4, 300, 57), (5, 300, 1_000)]:
         table = pool(seed, rows, by)
         assert found(table, groups, n, order, Sent(table, (rows // 3,), 50)) == expected(table, groups, n, order)
@@ -110,7 +116,7 @@ def test_little_memory_changes_nothing(by: str, collect: int, bins: int, monkeyp
     table = pool(6, 200, by)
     for groups in ((), ("label",), ("label", "flag")):
         for n in (1, 20):
-            order = Order("by", False, key=7)
+            order = Ranking("by", False, key=7)
             assert found(table, groups, n, order, Sent(table, (90, 100))) == expected(table, groups, n, order)
 
 
@@ -138,11 +144,17 @@ def test_uids_are_read_once_for_a_top() -> None:
     asked: list[Sequence[str]] = []
 
     class Listed(MemoryFrame):
-        def fold(self, columns: Sequence[str], start: Callable[[], Any], add: Callable[[Any, Rows], Any]) -> list[Any]:
+        def fold(
+            self,
+            columns: Sequence[str],
+            start: Callable[[], Any],
+            add: Callable[[Any, Rows], Any],
+            merge: Callable[[Any, Any], Any],
+        ) -> Any:
             asked.append(columns)
-            return super().fold(columns, start, add)
+            return super().fold(columns, start, add, merge)
 
-    order = Order("by", False, key=1)
+    order = Ranking("by", False, key=1)
     assert len(found(table, (), 100, order, Listed(table))) == 100
     assert asked == [["by"], ["by", "uid"]]
 
@@ -152,7 +164,7 @@ def test_thresholds_can_be_told_as_values(by: str) -> None:
     table = pool(10, 50, by)
     values = table["by"].combine_chunks()
     for lowest in (False, True):
-        order = Order("by", lowest, key=0)
+        order = Ranking("by", lowest, key=0)
         keys, valid = order.keys(Rows(table))
         told = order.value(keys[valid], values.type).to_pylist()
         # The extremes of 64-bit integers stand for "all" and "none" too, and are not told.
@@ -163,7 +175,7 @@ def test_thresholds_can_be_told_as_values(by: str) -> None:
 
 def test_uids_that_repeat_do_not_hang_the_search() -> None:
     table = pa.table({"uid": ["same"] * 500 + ["other"], "by": [1] * 501})
-    order = Order("by", False, key=3)
+    order = Ranking("by", False, key=3)
     assert found(table, (), 10, order, MemoryFrame(table)) <= {"same", "other"}
     cuts = cut_ranks(
         MemoryFrame(table), count_groups(MemoryFrame(table), ()).groups, np.array([501]), 3, np.array([[10]])

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from poolwright.kernels.similarity import candidates as shortlists
 from poolwright.kernels.similarity.candidates import Shortlist
-from poolwright.kernels.similarity.cosine import candidates as shortlists
 
 CLASSES, ROWS = 3, 700
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from poolwright.models.classifiers.examples import Examples
-from poolwright.models.classifiers.options import Options
+from poolwright.models.classifiers.options import ClassifierOptions
 
 
 def clouds(per_class: int = 60, classes: int = 2, width: int = 16, noise: float = 0.6, seed: int = 0) -> Examples:
@@ -25,7 +25,7 @@ def clouds(per_class: int = 60, classes: int = 2, width: int = 16, noise: float 
     )
 
 
-def options(**changes: Any) -> Options:
+def options(**changes: Any) -> ClassifierOptions:
     """Quick ones: class c1 is wanted, few folds, few draws, every kind with one or two parameters."""
     quick: dict[str, Any] = {
         "positive": "c1",
@@ -39,7 +39,7 @@ def options(**changes: Any) -> Options:
             "knn": {"k": (3, 9)},
         },
     }
-    return Options(**(quick | changes))
+    return ClassifierOptions(**(quick | changes))
 
 
 CHEAP = ("mean", "logistic", "svm")

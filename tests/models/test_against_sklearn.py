@@ -19,7 +19,7 @@ from threadpoolctl import threadpool_limits
 from poolwright.kernels.classifiers.parameters import decisions
 from poolwright.kernels.selection.hashing import hash_key
 from poolwright.models.classifiers.examples import Examples, in_order
-from poolwright.models.classifiers.options import Options
+from poolwright.models.classifiers.options import ClassifierOptions
 from poolwright.models.classifiers.training import train
 
 KEY = 11
@@ -66,7 +66,7 @@ def needle(folder: Path) -> Examples:
 def test_figures_are_those_of_scikit_learn(kind: str, real_data: Path) -> None:
     examples = needle(real_data)
     grids = {**GRIDS, "svm": {"C": (10.0,), "coef0": (1.0,)}, "mlp": {"alpha": (0.0001,)}, "knn": {"k": (7,)}}
-    asked = Options(positive="lizard", candidates=(kind,), folds=2, grids={kind: grids.get(kind, {})})
+    asked = ClassifierOptions(positive="lizard", candidates=(kind,), folds=2, grids={kind: grids.get(kind, {})})
     found = train(examples, asked, KEY)
     (row,) = found.comparison.to_pylist()
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from poolwright.core.encoder import EncoderSpec
 from poolwright.core.errors import RecipeError
-from poolwright.core.runtime.quiet import one_torch_thread
+from poolwright.core.runtime.threads import one_torch_thread
 from poolwright.models.encoders.load import check_encoder, forget_encoders, load_encoder, peek
 from tests.models.making import encoded, picture
 

@@ -18,14 +18,14 @@ from poolwright.core.errors import InputError, PoolwrightError, RecipeError
 from poolwright.core.state import State
 from poolwright.kernels.classifiers.parameters import KINDS, decisions
 from poolwright.models.classifiers.examples import Examples
-from poolwright.models.classifiers.options import Options
+from poolwright.models.classifiers.options import ClassifierOptions
 from poolwright.models.classifiers.thresholds import Target
-from poolwright.models.classifiers.trained import Trained, classifier_of
+from poolwright.models.classifiers.trained import TrainedClassifier, classifier_of
 from poolwright.models.classifiers.training import train
 from tests.models.labelled import CHEAP, clouds, options
 
 
-def _row(trained: Trained, kind: str, features: str = "image") -> dict[str, Any]:
+def _row(trained: TrainedClassifier, kind: str, features: str = "image") -> dict[str, Any]:
     rows = trained.comparison.to_pylist()
     return next(row for row in rows if (row["candidate"], row["features"]) == (kind, features))
 
@@ -38,11 +38,11 @@ def _parts(examples: Examples) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.n
 
 
 @pytest.fixture(scope="module")
-def trained() -> Trained:
+def trained() -> TrainedClassifier:
     return train(clouds(), options(), key=5)
 
 
-def test_every_kind_is_compared_and_the_best_is_chosen(trained: Trained) -> None:
+def test_every_kind_is_compared_and_the_best_is_chosen(trained: TrainedClassifier) -> None:
     table = trained.comparison
     assert table.column("candidate").to_pylist() == list(KINDS)
     best = max(table.column("average_precision").to_pylist())
@@ -74,7 +74,7 @@ def test_the_figures_are_those_of_scikit_learns_own_estimators() -> None:
         np.testing.assert_allclose(decisions(trained.classifier, seen), svm.decision_function(seen), atol=1e-9)
 
 
-def test_order_and_threads_change_nothing(trained: Trained, tmp_path: Path) -> None:
+def test_order_and_threads_change_nothing(trained: TrainedClassifier, tmp_path: Path) -> None:
     examples = clouds()
     shuffled = examples.take(np.random.default_rng(1).permutation(len(examples)))
     with threadpool_limits(2):
@@ -97,7 +97,7 @@ def test_a_saved_state_gives_the_same(calibration: Any, classes: int, tmp_path: 
         settings = options(positive=positive, candidates=(kind,), calibration=calibration, draws=100)
         first = train(examples, settings, key=5)
         first.to_state().save(tmp_path, kind)
-        again = Trained.from_state(State.load(tmp_path, kind))
+        again = TrainedClassifier.from_state(State.load(tmp_path, kind))
         assert again.digest == first.digest
         assert again.values == json.loads(json.dumps(first.values))
         values = decisions(again.classifier, np.asarray(examples.vectors))
@@ -283,7 +283,7 @@ def test_what_cannot_be_trained_on_is_told(
 )
 def test_options_are_checked(settings: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
-        Options(**settings)
+        ClassifierOptions(**settings)
 
 
 @pytest.mark.real
@@ -298,7 +298,9 @@ def test_one_class_of_caltech_101_is_found_among_all(real_data: Path) -> None:
         split=[split for split, rows, _ in parts for _ in rows],
     )
     grids = {"mlp": {"alpha": (0.0001,)}}
-    settings = Options(positive="crocodile", folds=3, grids=grids, threshold=Target("recall", 0.9), prevalence=0.006)
+    settings = ClassifierOptions(
+        positive="crocodile", folds=3, grids=grids, threshold=Target("recall", 0.9), prevalence=0.006
+    )
     found = train(examples, settings, key=1)
     for row in found.timed.to_pylist():
         print({name: round(value, 3) if isinstance(value, float) else value for name, value in row.items()})

@@ -13,11 +13,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from poolwright.api import Recipe
 from poolwright.core.columns import vector_model
 from poolwright.core.errors import BadPart, RecipeError
 from poolwright.core.rows import one_array, vectors_of
 from poolwright.pools.clip_retrieval import ClipRetrieval
-from poolwright.recipe.recipe import Recipe
 from tests.pools.reading import column, read_all
 
 WIDTH = 32

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from poolwright.api import Recipe
 from poolwright.core.columns import vector_model
 from poolwright.core.errors import BadPart, InputError, RecipeError
 from poolwright.core.pool import Part
@@ -19,7 +20,6 @@ from poolwright.core.rows import one_array, vectors_of
 from poolwright.pools.columns.sidecar_vectors import VectorReader
 from poolwright.pools.commonpool import CommonPool
 from poolwright.pools.readers.parquet import read_parquet
-from poolwright.recipe.recipe import Recipe
 from tests.pools.reading import column, read_all
 
 WIDTHS = {"b32_img": 512, "b32_txt": 512, "l14_img": 768, "l14_txt": 768}

@@ -11,10 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from poolwright import api
+from poolwright.api import Recipe
 from poolwright.core.errors import BadPart, InputError, RecipeError
-from poolwright.pools.geoyfcc.geoyfcc import GeoYFCC
+from poolwright.pools.geoyfcc.geoyfcc import GeoYfccPool
 from poolwright.pools.yfcc import lines as yfcc_lines
-from poolwright.recipe.recipe import Recipe
 from tests.pools.reading import column, read_all
 
 pd = pytest.importorskip("pandas")
@@ -51,8 +51,8 @@ def frame(**changes: Any) -> Any:
     return pd.DataFrame({name: values for name, values in {**columns, **changes}.items() if values is not None})
 
 
-def pool(path: Path, **parameters: Any) -> GeoYFCC:
-    return GeoYFCC.model_validate({"path": str(path), **parameters})
+def pool(path: Path, **parameters: Any) -> GeoYfccPool:
+    return GeoYfccPool.model_validate({"path": str(path), **parameters})
 
 
 @pytest.fixture

@@ -16,9 +16,9 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from poolwright.api import Recipe
 from poolwright.core.errors import BadPart, RecipeError
 from poolwright.pools.img2dataset import Img2dataset
-from poolwright.recipe.recipe import Recipe
 from tests.pools.reading import column, read_all
 
 SCHEMA = pa.schema(

@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from poolwright import api
+from poolwright.api import Recipe
 from poolwright.core.errors import RecipeError
-from poolwright.recipe.recipe import Recipe
 from poolwright.recipe.shipped import shipped_text
 from tests.calling import call
 

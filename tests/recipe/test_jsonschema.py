@@ -11,8 +11,8 @@ import jsonschema
 import pytest
 import yaml
 
+from poolwright.api import Recipe
 from poolwright.recipe.jsonschema import recipe_schema, schema_text
-from poolwright.recipe.recipe import Recipe
 from poolwright.recipe.shipped import shipped
 from tests.conftest import REPOSITORY
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from poolwright.api import Recipe
 from poolwright.core.errors import RecipeError
-from poolwright.recipe.recipe import Recipe
 
 TEXT = """\
 recipe: 1

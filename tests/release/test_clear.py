@@ -14,9 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from poolwright import verify
 from poolwright.core.errors import MissingExtra, ReleaseError, StepError
 from poolwright.core.table import Table
-from poolwright.release.checks.check import verify
 from poolwright.release.checksums import files_of, write_sums
 from poolwright.release.layouts.avalanche import Avalanche
 from poolwright.release.layouts.clear import Clear

@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from poolwright import verify
 from poolwright.core.errors import ReleaseError, StepError
 from poolwright.core.table import Table
-from poolwright.release.checks.check import verify
 from poolwright.release.checksums import write_sums
 from poolwright.release.data import splits
 from poolwright.release.layouts.huggingface import HuggingFace

@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from poolwright import verify
 from poolwright.core.errors import ReleaseError, StepError
 from poolwright.core.table import Table
-from poolwright.release.checks.check import verify
 from poolwright.release.checksums import write_sums
 from poolwright.release.layouts.domainnet import DomainNet
 from poolwright.release.layouts.layout import About

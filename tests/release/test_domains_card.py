@@ -12,10 +12,10 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
+from poolwright import verify
 from poolwright.core.errors import ReleaseError, StepError
 from poolwright.core.measured import Matrix, Measured
 from poolwright.core.table import Table
-from poolwright.release.checks.check import verify
 from poolwright.release.domain_counts import count_domains
 from poolwright.release.layouts.huggingface import HuggingFace
 from poolwright.release.layouts.layout import About

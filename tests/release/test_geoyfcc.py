@@ -14,12 +14,11 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
 
+from poolwright import Recipe, verify
 from poolwright.core.errors import InputError, RecipeError, ReleaseError, StepError
 from poolwright.core.table import Table
-from poolwright.recipe.recipe import Recipe
-from poolwright.release.checks.check import verify
 from poolwright.release.checksums import write_sums
-from poolwright.release.layouts.geoyfcc import GeoYFCC
+from poolwright.release.layouts.geoyfcc import GeoYfccLayout
 from poolwright.release.layouts.layout import About
 from tests.release.build import write_table
 from tests.release.conftest import ABOUT
@@ -85,7 +84,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Table, Path]:
     three, two = rows.take(np.flatnonzero(kinds != 0)), rows.take(np.flatnonzero(kinds % 2 == 1)[::-1])
     _subset(root, "three", three, dropped=100)
     _subset(root, "two", two, "tables.three", dropped=100)
-    layout = GeoYFCC(subsets=("three", "two"), pickle=True, more=("similarity",))
+    layout = GeoYfccLayout(subsets=("three", "two"), pickle=True, more=("similarity",))
     layout.write(base, root / "out", ABOUT)
     return base, root / "out"
 
@@ -189,7 +188,7 @@ def test_the_same_tables_give_the_same_bytes_and_other_subsets_another_release(
     made: tuple[Table, Path], tmp_path: Path
 ) -> None:
     base, folder = made
-    layout = GeoYFCC(subsets=("three", "two"), pickle=True, more=("similarity",))
+    layout = GeoYfccLayout(subsets=("three", "two"), pickle=True, more=("similarity",))
     layout.write(base, tmp_path / "again", ABOUT)
     assert (tmp_path / "again" / "SHA256SUMS").read_bytes() == (folder / "SHA256SUMS").read_bytes()
     rows = base.read()
@@ -204,7 +203,7 @@ def test_published_columns_come_from_where_the_recipe_says(tmp_path: Path) -> No
     rows = _rows(9, yfcc_row_id=None, region=None, is_train=None, split=["train", "test", "train"] * 3)
     table = _base(tmp_path, rows)
     columns = {"yfcc_row_id": "uid", "region": None, "is_train": "split"}
-    GeoYFCC(columns=columns, figures=False).write(table, tmp_path / "out", About())
+    GeoYfccLayout(columns=columns, figures=False).write(table, tmp_path / "out", About())
     frame = pd.read_parquet(tmp_path / "out" / "metadata.parquet")
     assert list(frame.columns) == [name for name in PUBLISHED if name != "region"]
     assert frame["yfcc_row_id"].tolist() == list(range(9))
@@ -215,7 +214,7 @@ def test_published_columns_come_from_where_the_recipe_says(tmp_path: Path) -> No
 def test_a_table_without_the_line_of_metadata_gives_its_fields(tmp_path: Path) -> None:
     taken = pa.array([0, None, 10**15, 1], pa.timestamp("us", tz="UTC"))
     rows = _rows(4, yfcc_metadata=None, photo_id=[7, 8, 9, 10], taken_at=taken, author=["a", "\u00fc", None, ""])
-    GeoYFCC(pickle=True, figures=False).write(_base(tmp_path, rows), tmp_path / "out", About())
+    GeoYfccLayout(pickle=True, figures=False).write(_base(tmp_path, rows), tmp_path / "out", About())
     frame = pd.read_pickle(tmp_path / "out" / "metadata.pkl")
     assert frame["yfcc_metadata"].iloc[1] == {"photo_id": 8, "author": "\u00fc", "taken_at": None}
     assert frame["yfcc_metadata"].iloc[0]["taken_at"] == "1970-01-01 00:00:00.000000Z"
@@ -227,19 +226,19 @@ def test_a_table_without_the_line_of_metadata_gives_its_fields(tmp_path: Path) -
 
 def test_a_missing_column_is_told_with_what_to_do(made: tuple[Table, Path]) -> None:
     schema = made[0].schema
-    GeoYFCC(subsets="three").check(schema)
+    GeoYfccLayout(subsets="three").check(schema)
     with pytest.raises(
         StepError, match=r"'yfcc_row_id' is made from 'yfcc_row_id'.*`columns: \{yfcc_row_id: COLUMN\}`"
     ):
-        GeoYFCC().check(schema.remove(schema.get_field_index("yfcc_row_id")))
+        GeoYfccLayout().check(schema.remove(schema.get_field_index("yfcc_row_id")))
     with pytest.raises(StepError, match="'country_id' is made from 'land', which"):
-        GeoYFCC(columns={"country_id": "land"}).check(schema)
+        GeoYfccLayout(columns={"country_id": "land"}).check(schema)
     with pytest.raises(StepError, match="'label_ids' cannot be made from 'label', which has type string"):
-        GeoYFCC(columns={"label_ids": "label"}).check(schema)
+        GeoYfccLayout(columns={"label_ids": "label"}).check(schema)
     with pytest.raises(StepError, match="'wnid' names the column 'wnids'"):
-        GeoYFCC(subsets="three", wnid="wnids").check(schema)
+        GeoYfccLayout(subsets="three", wnid="wnids").check(schema)
     with pytest.raises(StepError, match="'more' names 'country', which this layout has"):
-        GeoYFCC(more=("country",)).check(schema)
+        GeoYfccLayout(more=("country",)).check(schema)
 
 
 @pytest.mark.parametrize(
@@ -257,7 +256,7 @@ def test_a_missing_column_is_told_with_what_to_do(made: tuple[Table, Path]) -> N
 )
 def test_values_that_cannot_be_published_name_their_row(tmp_path: Path, columns: dict[str, Any], words: str) -> None:
     with pytest.raises(ReleaseError, match=words):
-        GeoYFCC(figures=False).write(_base(tmp_path, _rows(3, **columns)), tmp_path / "out", About())
+        GeoYfccLayout(figures=False).write(_base(tmp_path, _rows(3, **columns)), tmp_path / "out", About())
     assert not (tmp_path / "out").exists()
 
 
@@ -267,12 +266,12 @@ def test_subsets_of_equal_size_are_named_by_the_recipe(tmp_path: Path) -> None:
     _subset(tmp_path, "one", rows.slice(0, 20), dropped=20)
     _subset(tmp_path, "other", rows.slice(10, 20), dropped=20)
     with pytest.raises(ReleaseError, match=r"'one' and 'other' both have 4 classes.*subsets: \{4a: one, 4b: other\}"):
-        GeoYFCC(subsets=("one", "other"), figures=False).write(base, tmp_path / "out", About())
-    GeoYFCC(subsets={4: "one", "4b": "other"}, figures=False).write(base, tmp_path / "out", About())
+        GeoYfccLayout(subsets=("one", "other"), figures=False).write(base, tmp_path / "out", About())
+    GeoYfccLayout(subsets={4: "one", "4b": "other"}, figures=False).write(base, tmp_path / "out", About())
     assert np.load(tmp_path / "out" / "4b_sample_indices.npy").tolist() == list(range(10, 30))
     assert verify(tmp_path / "out").ok
     with pytest.raises(ValidationError, match="begins the name of a file"):
-        GeoYFCC(subsets={"../4": "one"})
+        GeoYfccLayout(subsets={"../4": "one"})
 
 
 def test_rows_that_are_not_in_the_table_are_refused(tmp_path: Path) -> None:
@@ -280,9 +279,9 @@ def test_rows_that_are_not_in_the_table_are_refused(tmp_path: Path) -> None:
     base = _base(tmp_path, rows.slice(0, 30))
     _subset(tmp_path, "half", rows.slice(20, 20))
     with pytest.raises(ReleaseError, match=r"'half' has 10 rows that 'base' has not, such as uid '00030'"):
-        GeoYFCC(subsets="half", figures=False).write(base, tmp_path / "out", About())
+        GeoYfccLayout(subsets="half", figures=False).write(base, tmp_path / "out", About())
     with pytest.raises(InputError, match="no finished table here"):
-        GeoYFCC(subsets="gone", figures=False).write(base, tmp_path / "out", About())
+        GeoYfccLayout(subsets="gone", figures=False).write(base, tmp_path / "out", About())
 
 
 def test_a_recipe_names_tables_that_come_from_the_released_one(tmp_path: Path) -> None:
@@ -316,7 +315,7 @@ def test_a_recipe_names_tables_that_come_from_the_released_one(tmp_path: Path) -
 
 @pytest.mark.parametrize("damage", ["type", "range", "order", "rows", "wnids", "classes"])
 def test_verify_finds_subsets_that_do_not_agree(made: tuple[Table, Path], tmp_path: Path, damage: str) -> None:
-    GeoYFCC(subsets=("three",), figures=False).write(made[0], tmp_path / "out", About())
+    GeoYfccLayout(subsets=("three",), figures=False).write(made[0], tmp_path / "out", About())
     path = tmp_path / "out" / "3_sample_indices.npy"
     places = np.load(path)
     if damage == "type":
@@ -338,7 +337,7 @@ def test_verify_finds_subsets_that_do_not_agree(made: tuple[Table, Path], tmp_pa
 
 
 def test_a_pickle_is_never_opened_by_verify(made: tuple[Table, Path], tmp_path: Path) -> None:
-    GeoYFCC(pickle=True, figures=False).write(made[0], tmp_path / "out", About())
+    GeoYfccLayout(pickle=True, figures=False).write(made[0], tmp_path / "out", About())
     marker = tmp_path / "ran"
 
     class Evil:
@@ -352,8 +351,9 @@ def test_a_pickle_is_never_opened_by_verify(made: tuple[Table, Path], tmp_path: 
 
 def test_the_classes_may_be_left_out(tmp_path: Path) -> None:
     with pytest.raises(StepError, match="'label_ids' out"):
-        GeoYFCC(columns={"label_ids": None}, subsets="half").check(_rows(3).schema)
-    GeoYFCC(columns={"label_ids": None}, figures=False).write(_base(tmp_path, _rows(3)), tmp_path / "out", About())
+        GeoYfccLayout(columns={"label_ids": None}, subsets="half").check(_rows(3).schema)
+    base = _base(tmp_path, _rows(3))
+    GeoYfccLayout(columns={"label_ids": None}, figures=False).write(base, tmp_path / "out", About())
     found = verify(tmp_path / "out")
     assert found.ok, found.words
     assert "label_ids" not in pq.read_schema(tmp_path / "out" / "metadata.parquet").names

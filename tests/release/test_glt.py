@@ -17,13 +17,12 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
 
+from poolwright import Recipe, verify
 from poolwright.core.errors import ReleaseError, StepError
 from poolwright.core.rows import vector_array
 from poolwright.core.table import Table
-from poolwright.recipe.recipe import Recipe
-from poolwright.release.checks.check import verify
 from poolwright.release.checksums import write_sums
-from poolwright.release.layouts.glt import Glt
+from poolwright.release.layouts.glt import GltLayout
 from tests.release.build import write_table
 from tests.release.conftest import ABOUT
 from tests.steps.split.glt_rows import glt, rows_of
@@ -75,7 +74,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Table, Path]:
     """A table and its release; do not change it."""
     root = tmp_path_factory.mktemp("glt")
     table = write_table(root / "toy", drawn(), cuts=(40,))
-    Glt(more=("clip",)).write(table, root / "out", ABOUT)
+    GltLayout(more=("clip",)).write(table, root / "out", ABOUT)
     return table, root / "out"
 
 
@@ -176,14 +175,14 @@ def test_what_does_not_agree_is_found(
 
 
 def test_paths_get_a_root_and_files_a_name(made: tuple[Table, Path], tmp_path: Path) -> None:
-    layout = Glt(root="/data/imagenet/train/", name="toys", figures=False)
+    layout = GltLayout(root="/data/imagenet/train/", name="toys", figures=False)
     layout.write(made[0], tmp_path / "out", ABOUT)
     found = ImageNetLT(tmp_path / "out" / "toys_intra_lt_inter_lt.json", "train")
     assert all(path.startswith("/data/imagenet/train/") and "//" not in path for path in found.paths)
     assert "Paths begin with `/data/imagenet/train/`" in (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
     assert verify(tmp_path / "out").ok
     with pytest.raises(ValidationError, match="begins the names of files"):
-        Glt(name="../up")
+        GltLayout(name="../up")
 
 
 def changed(rows: pa.Table, name: str, values: Any) -> pa.Table:
@@ -205,19 +204,19 @@ def changed(rows: pa.Table, name: str, values: Any) -> pa.Table:
 def test_rows_that_cannot_be_released(tmp_path: Path, change: Callable[[pa.Table], pa.Table], message: str) -> None:
     table = write_table(tmp_path / "toy", change(drawn()))
     with pytest.raises(ReleaseError, match=message):
-        Glt(figures=False).write(table, tmp_path / "out", ABOUT)
+        GltLayout(figures=False).write(table, tmp_path / "out", ABOUT)
 
 
 def test_columns_that_are_missing_or_have_another_type() -> None:
     schema = drawn().schema
     with pytest.raises(StepError, match="what the step `glt` draws, and there is no column 'split_cbl'"):
-        Glt().needs(schema.remove(schema.get_field_index("split_cbl")))
+        GltLayout().needs(schema.remove(schema.get_field_index("split_cbl")))
     with pytest.raises(StepError, match="a path is a text"):
-        Glt(path="frequency").needs(schema)
+        GltLayout(path="frequency").needs(schema)
     with pytest.raises(StepError, match="'label' names the column 'name', which the table has not"):
-        Glt(label="name").needs(schema)
+        GltLayout(label="name").needs(schema)
     with pytest.raises(StepError, match="'more' names 'uid', which this layout has"):
-        Glt(more=("uid",)).needs(schema)
+        GltLayout(more=("uid",)).needs(schema)
 
 
 def _released(folder: Path, rows: pa.Table, parts: int, workers: int) -> dict[str, bytes]:

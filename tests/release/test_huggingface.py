@@ -17,9 +17,9 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from poolwright import verify
 from poolwright.core.errors import ReleaseError, StepError
 from poolwright.core.table import Table
-from poolwright.release.checks.check import verify
 from poolwright.release.checksums import files_of
 from poolwright.release.data.shards import GROUP_BYTES
 from poolwright.release.layouts.huggingface import HuggingFace

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from poolwright import verify
 from poolwright.core.errors import StepError
 from poolwright.core.table import Table
-from poolwright.release.checks.check import verify
 from poolwright.release.data.naming import safe_name, safe_names, split_names
 from poolwright.release.layouts.image_folder import ImageFolderLayout
 from poolwright.release.layouts.layout import About

@@ -11,10 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
 
+from poolwright import verify
 from poolwright.core.errors import StepError
 from poolwright.core.rows import vector_array, vectors_of
 from poolwright.core.table import Table
-from poolwright.release.checks.check import verify
 from poolwright.release.layouts.mappool import MapPool
 from tests.release.build import write_table
 from tests.release.conftest import ABOUT
@@ -109,7 +109,7 @@ def test_the_card_tells_how_to_get_the_images(maps: Table, tmp_path: Path) -> No
 def test_the_arguments_of_the_command_are_img2datasets_own() -> None:
     import re
 
-    from poolwright.fetch.img2dataset_tool import arguments
+    from poolwright.fetch.img2dataset.tool import arguments
     from poolwright.fetch.options import FetchOptions
     from poolwright.release.layouts.mappool import _fetching
 

@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from poolwright.release.checks.check import Verification, verify
+from poolwright import verify
+from poolwright.release.checks.result import Verification
 from poolwright.release.checksums import write_sums
 
 

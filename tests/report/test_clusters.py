@@ -15,9 +15,9 @@ import pytest
 from PIL import Image
 
 from poolwright import api
+from poolwright.api import Recipe
 from poolwright.core.rows import vector_array
 from poolwright.core.table import Table
-from poolwright.recipe.recipe import Recipe
 from poolwright.report.charts.maps import map_of
 from poolwright.report.clusters import PER_SIDE, class_maps
 from poolwright.report.sheets import Budget
@@ -111,7 +111,7 @@ def test_files_are_the_same_each_time(tmp_path: Path) -> None:
     root = ElementTree.parse(svg).getroot()
     assert len(root.findall(".//{*}image")) > 2 * 2 * PER_SIDE
     assert {"<b>cat</b>", "45 rows, 3 clusters"} <= {element.text for element in root.iterfind(".//{*}text")}
-    for path in api.figures(tmp_path / "run", tmp_path / "two", ["<b>cat</b>"]):
+    for path in api.cluster_figures(tmp_path / "run", tmp_path / "two", ["<b>cat</b>"]):
         assert path.read_bytes() == (tmp_path / "one" / path.name).read_bytes()
 
 
@@ -128,12 +128,12 @@ def test_without_opentsne_or_vectors_there_are_contact_sheets_alone(
     assert "no map: the map of clusters needs openTSNE; install it with: pip install &#39;poolwright[tsne]&#39;" in html
     assert '<svg class="dots"' not in html
     assert '<table class="contact">' in html
-    assert len(set(api.figures(tmp_path / "run", tmp_path / "files"))) == 8
+    assert len(set(api.cluster_figures(tmp_path / "run", tmp_path / "files"))) == 8
 
 
 def test_classes_whose_names_give_one_file_name_have_files_of_their_own(tmp_path: Path) -> None:
     run(tmp_path, {"a b": 9, "a/b": 9, "äß": 9})
-    names = {path.name for path in api.figures(tmp_path / "run", tmp_path / "files")}
+    names = {path.name for path in api.cluster_figures(tmp_path / "run", tmp_path / "files")}
     assert {"clustered-a-b.png", "clustered-a-b-2.png", "clustered-äß.svg"} <= names
     assert len(names) == 6
 

@@ -22,7 +22,7 @@ def test_every_counted_row_is_drawn_once(tmp_path: Path) -> None:
     table = make_table(
         tmp_path / "table",
         photos(20),
-        steps=[step(0, "classify", {})],
+        steps=[step(0, "classify", {}, state_kind="classifier")],
         states={0: State({"edges": edges, "threshold": 0.1234})},
         tallies={"00-classify.decisions": counts},
     )

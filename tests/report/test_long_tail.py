@@ -8,8 +8,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from poolwright.report.glt_curve import sets_of
 from poolwright.report.page import write_report
+from poolwright.report.set_charts import set_charts
 from poolwright.report.view import TableView
 from tests.release.build import write_table
 from tests.report.made import make_table, photos
@@ -46,7 +46,7 @@ def test_every_set_has_its_classes_and_attributes(tmp_path: Path) -> None:
 
 
 def test_many_classes_are_drawn_together(tmp_path: Path) -> None:
-    found = sets_of(write_table(tmp_path / "toy", _rows(230)))
+    found = set_charts(write_table(tmp_path / "toy", _rows(230)))
     assert found is not None
     plot = found.classes[-1]
     assert plot.meaning == "Mean rows of classes, by number"
@@ -57,7 +57,7 @@ def test_many_classes_are_drawn_together(tmp_path: Path) -> None:
 
 def test_tables_without_sets_have_no_section(tmp_path: Path) -> None:
     table = make_table(tmp_path / "table", photos(30))
-    assert sets_of(table) is None
+    assert set_charts(table) is None
     assert "t1-sets" not in write_report([TableView(table)], tmp_path / "r.html", "x").read_text("utf-8")
     nothing = write_table(tmp_path / "nothing", _rows(3).slice(0, 0))
-    assert sets_of(nothing) is None
+    assert set_charts(nothing) is None

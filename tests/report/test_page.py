@@ -15,14 +15,26 @@ import pytest
 from poolwright.core.errors import InputError, MissingExtra
 from poolwright.core.rows import Rows
 from poolwright.core.state import State
-from poolwright.core.table import InputPart, Table
+from poolwright.core.table import InputPart, Limit, Table
 from poolwright.report.page import write_report
 from poolwright.report.view import TableView
 from tests.report.made import make_table, photos, picture, step
 
 STEPS = (
-    step(0, "where", {"expression": "width >= 120 and aspect <= 2"}, "width >= 120 and aspect <= 2"),
-    step(1, "top", {"by": "similarity", "n": 300}, "kept similarity >= 0.21 (300 of 340 rows kept)"),
+    step(
+        0,
+        "where",
+        {"expression": "width >= 120 and aspect <= 2"},
+        "width >= 120 and aspect <= 2",
+        limits=(Limit(column="width", value=120, words="where ≥ 120"),),
+    ),
+    step(
+        1,
+        "top",
+        {"by": "similarity", "n": 300},
+        "kept similarity >= 0.21 (300 of 340 rows kept)",
+        limits=(Limit(column="similarity", value=0.21, words="top ≥ 0.21"),),
+    ),
 )
 LOST = (
     (-1, "twice", "the uid was there before", True, 7),

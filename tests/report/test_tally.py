@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from poolwright.report.charts.charts import nice_top, rank_curve, tick_values
 from poolwright.report.charts.distributions import nice_bins
-from poolwright.report.charts.tally import Histogram, MonthTally, NumberTally, PairTally, PlaceTally, ValueTally
+from poolwright.report.charts.tally import BinnedCounts, MonthTally, NumberTally, PairTally, PlaceTally, ValueTally
 from poolwright.report.charts.words import cut, duration, percent, short
 
 floats = st.lists(st.floats(allow_nan=True, allow_infinity=True), max_size=60)
@@ -30,7 +30,7 @@ def test_every_number_is_in_a_bin_or_beside_them(values: list[float], integers: 
     finite = numbers[np.isfinite(numbers)]
     assert tally.finite == len(finite)
     if len(finite):
-        histogram = Histogram(nice_bins(tally, integers))
+        histogram = BinnedCounts(nice_bins(tally, integers))
         histogram.add(numbers)
         assert 1 <= histogram.bins.number <= 200
         assert sum(histogram.counts) + histogram.below + histogram.above == len(finite)
@@ -50,7 +50,7 @@ def test_far_values_do_not_flatten_the_histogram() -> None:
     tally = NumberTally()
     values = np.append(np.linspace(0.2, 0.3, 100_000), 1e9)
     tally.add(values)
-    histogram = Histogram(nice_bins(tally, False))
+    histogram = BinnedCounts(nice_bins(tally, False))
     histogram.add(values)
     assert histogram.above == 1
     assert histogram.bins.high < 1

@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from poolwright.api import Recipe
 from poolwright.core.rows import vector_array
-from poolwright.recipe.recipe import Recipe
 
 WIDTH, CLASSES = 16, 12
 

@@ -12,10 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from poolwright import api
+from poolwright.api import Recipe
 from poolwright.core.errors import ChangedError, InputError, RecipeError
 from poolwright.demo.demo import clip_folder
 from poolwright.demo.world import draw_world
-from poolwright.recipe.recipe import Recipe
 from poolwright.run.run import open_run
 from tests.calling import call
 from tests.run.pools import final_files

@@ -12,12 +12,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from poolwright import api
+from poolwright.api import Recipe
 from poolwright.core.errors import ChangedError, RecipeError
 from poolwright.core.rows import vector_array, vectors_of
 from poolwright.core.table import Table
 from poolwright.kernels.classifiers.parameters import decisions
-from poolwright.models.classifiers.trained import Trained
-from poolwright.recipe.recipe import Recipe
+from poolwright.models.classifiers.trained import TrainedClassifier
 from tests.calling import call
 from tests.run.pools import final_files
 
@@ -78,7 +78,7 @@ def test_examples_come_first_and_every_decision_is_that_of_the_classifier(folder
     table = made.run(folder / "run").tables["maps"]
     assert table.record.funnel[1].dropped == {"no_vector": ROWS // 500}
     rows = table.read()
-    trained = Trained.from_state(table.state(0))
+    trained = TrainedClassifier.from_state(table.state(0))
     exact = decisions(trained.classifier, vectors_of(rows["clip"].combine_chunks()))
     assert (np.asarray(rows["predicted"].to_pylist()) == np.where(exact > trained.threshold, "map", "other")).all()
     assert (np.asarray(rows["predicted"].to_pylist()) == np.asarray(rows["class"].to_pylist())).mean() > 0.95
@@ -158,7 +158,7 @@ def test_mistakes_are_told_before_anything_runs(folder: Path, parameters: dict[s
 def test_keywords_of_captions_are_compared_beside_the_image(folder: Path) -> None:
     words = {"caption": "text", "keywords": {"en": ["map", "chart"], "de": ["Karte"]}}
     table = recipe(folder, candidates=["logistic"], **words).run(folder / "run").tables["maps"]
-    compared = Trained.from_state(table.state(0)).comparison
+    compared = TrainedClassifier.from_state(table.state(0)).comparison
     assert compared["features"].to_pylist() == ["image", "text", "image+text"]
 
 

@@ -12,11 +12,11 @@ from pydantic import ValidationError
 from sklearn.metrics import normalized_mutual_info_score
 from sklearn.metrics.cluster import contingency_matrix
 
+from poolwright.api import Recipe
 from poolwright.core.errors import RecipeError
 from poolwright.measure.clusterings import normalised_mutual_information
 from poolwright.measure.measure import measure
 from poolwright.recipe.figures import Figure
-from poolwright.recipe.recipe import Recipe
 
 
 def rows(seed: int, n: int = 400) -> pa.Table:

@@ -15,7 +15,7 @@ import poolwright
 from poolwright import api
 from poolwright.core.errors import ChangedError, InputError, RecipeError
 from poolwright.jobs import convert_units
-from poolwright.pools.geoyfcc.geoyfcc import GeoYFCC
+from poolwright.pools.geoyfcc.geoyfcc import GeoYfccPool
 from tests.calling import call
 from tests.pools.reading import read_all
 
@@ -88,7 +88,7 @@ def test_rows_that_cannot_be_read_are_kept_apart(frame: Path, tmp_path: Path) ->
             assert converted.rejected_file == tmp_path / beside
             assert [json.loads(line) for line in (tmp_path / beside).read_text().splitlines()] == [rejected]
         assert uids(*converted.files) == ["5", "7"]
-    given = read_all(GeoYFCC.model_validate({"path": str(tmp_path / "out")}))
+    given = read_all(GeoYfccPool.model_validate({"path": str(tmp_path / "out")}))
     assert given.column("row_error").null_count == 2
 
 

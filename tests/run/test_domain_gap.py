@@ -13,10 +13,10 @@ import pytest
 from poolwright.core.errors import RecipeError
 from poolwright.core.measured import Matrix, Measured
 from poolwright.core.rows import vector_array
+from poolwright.core.runtime.progress import Silent
 from poolwright.measure.measure import check_figure, measure
 from poolwright.measure.store import FILE, measure_all, measured_of
 from poolwright.recipe.figures import Figure
-from poolwright.run.progress import Silent
 from tests.release.build import write_table
 
 DOMAINS = ("Africa", "Asia", "Europe")

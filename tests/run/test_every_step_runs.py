@@ -10,27 +10,30 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import yaml
 
 from poolwright import api
+from poolwright.api import Recipe
+from poolwright.core.columns import is_vector
 from poolwright.core.errors import PoolwrightError
 from poolwright.core.rows import one_array, vector_array, vectors_of
 from poolwright.core.table import Table
-from poolwright.recipe.recipe import Recipe
+from poolwright.testing.fixtures import files, labelled_part
+from poolwright.testing.tables import make
 from tests.run.pools import final_files
-from tests.run.test_ray import run_on_ray
-from tests.steps.examples import Case, _with_files, cases, labelled_part
-from tests.steps.tables import make
+from tests.run.ray_cluster import TwoNodes, nodes  # noqa: F401
+from tests.steps.cases import Case, cases
 
 RUN_CASES = [case for case in cases() if case.verb != "fetch"]  # tests/fetch/test_step.py has a server for it
 
 
 def write_rows(folder: Path, table: pa.Table, parts: int) -> None:
     (folder / "rows").mkdir(parents=True)
+    for file in files().iterdir():  # what parameters name
+        (folder / file.name).symlink_to(file)
     # PyArrow cannot read nulls of a fixed-size list back: NaN stands for a missing vector.
-    place = table.schema.get_field_index("embedding")
-    vectors = vector_array(vectors_of(one_array(table.column(place))))
-    table = table.set_column(place, table.schema.field(place), vectors)
+    for index, field in enumerate(table.schema):
+        if is_vector(field.type):
+            table = table.set_column(index, field, vector_array(vectors_of(one_array(table.column(index)))))
     edges = np.linspace(0, table.num_rows, parts + 1).astype(int)
     for part, (first, last) in enumerate(pairwise(edges)):
         pq.write_table(table.slice(first, last - first), folder / "rows" / f"{part}.parquet", row_group_size=20)
@@ -43,9 +46,10 @@ def recipe_of(case: Case) -> dict[str, Any]:
         "name": "one-step",
         "max_bad": 1.0,
         "pools": {"rows": {"read": "table", "path": "rows"}},
-        "tables": {"made": {"from": "rows", "steps": [{case.verb: _with_files(case.example.parameters)}]}},
+        "models": {"clip": "onnx:clip"},
+        "tables": {"made": {"from": "rows", "steps": [{case.verb: case.parameters}]}},
     }
-    for name in case.example.step(case.verb).tables():
+    for name in case.trial.step.tables():
         for key, part in labelled_part(name).items():
             data[key].update(part)
     return data
@@ -56,7 +60,8 @@ def made(folder: Path) -> Table:
 
 
 def rows_of(case: Case) -> pa.Table:
-    return make(7, min(case.example.most, 120), "plain", ["ключ", "🌍"], case.example.images)
+    trial = case.trial
+    return make(7, min(trial.most_rows, 120), "plain", ["ключ", "🌍"], trial.images, trial.columns)
 
 
 def outcome(recipe: Recipe, folder: Path, **options: Any) -> str:
@@ -96,16 +101,12 @@ def test_workers_batches_order_and_cut_change_nothing(case: Case, tmp_path: Path
 
 @pytest.mark.ray
 @pytest.mark.slow
-def test_ray_gives_the_same_bytes_for_every_step(tmp_path: Path) -> None:
-    chosen = [case for case in RUN_CASES if case.number == 0]
-    jobs: list[tuple[Path, Path]] = []
-    for case in chosen:
+def test_ray_gives_the_same_bytes_for_every_step(nodes: TwoNodes, tmp_path: Path) -> None:  # noqa: F811
+    for case in (case for case in RUN_CASES if case.number == 0):
         folder = tmp_path / case.verb
         write_rows(folder, rows_of(case), parts=2)
-        (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe_of(case), sort_keys=False, allow_unicode=True))
-        jobs.append((folder / "recipe.yaml", folder / "ray"))
-    run_on_ray(jobs)
-    for recipe, folder in jobs:
-        said = outcome(Recipe.load(recipe), recipe.parent / "native")
+        recipe = Recipe.from_data(recipe_of(case), folder)
+        said = outcome(recipe, folder / "local")
+        assert outcome(recipe, folder / "ray", engine="ray", address=nodes.address) == said
         if not said:
-            assert final_files(folder) == final_files(recipe.parent / "native"), recipe.parent.name
+            assert final_files(folder / "ray") == final_files(folder / "local"), case.verb

@@ -1,59 +1,220 @@
-"""The same run on Ray: the same bytes. A local Ray is started and stopped."""
+"""The Ray engine on a cluster of two nodes, one of which dies now and then: same bytes and errors as locally."""
 
 from __future__ import annotations
 
+import operator
+import signal
 import subprocess
 import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
 from poolwright import api
-from poolwright.core.errors import PoolwrightError
+from poolwright.core.errors import BadPart, PoolwrightError
+from poolwright.core.runtime.merge_tree import merge_all
+from poolwright.core.runtime.progress import Silent, TableProgress
+from poolwright.core.step import Resources
+from poolwright.run.engine.engine import Engine, make_engine
+from poolwright.run.engine.local import LocalEngine
 from tests.run.pools import final_files, make_recipe, make_rows, recipe_data, write_pool
+from tests.run.ray_cluster import TwoNodes, nodes  # noqa: F401
 
-ON_RAY = """
-import sys
-import ray
-from poolwright import api
-from poolwright.core.errors import PoolwrightError
-from poolwright.core.runtime.quiet import silence
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
-silence()
-ray.init(num_cpus=2, include_dashboard=False, logging_level="error", log_to_driver=False)
-try:
-    for recipe, folder in zip(sys.argv[1::2], sys.argv[2::2]):
+
+@pytest.fixture
+def engine(nodes: TwoNodes) -> Engine:  # noqa: F811
+    nodes.restore()
+    return make_engine("ray", address=nodes.address)
+
+
+class KillsOnce(Silent):
+    """A listener that kills a node after the first unit of a phase."""
+
+    def __init__(self, nodes: TwoNodes, phase: str) -> None:  # noqa: F811
+        self.nodes, self.phase, self.seen = nodes, phase, set[str]()
+
+    def progress(self, progress: TableProgress) -> None:
+        self.seen.add(progress.phase)
+        if progress.phase.startswith(self.phase):
+            self.nodes.kill()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pool")
+    write_pool(folder, make_rows(120_000), parts=12, row_group=2500)
+    api.run(make_recipe(folder), folder / "local")
+    return folder
+
+
+@pytest.mark.parametrize("phase", ["fit 03", "write"])
+def test_a_node_dies_during_a_run(nodes: TwoNodes, folder: Path, phase: str) -> None:  # noqa: F811
+    nodes.restore()
+    listener, to = KillsOnce(nodes, phase), folder / phase.replace(" ", "-")
+    api.run(make_recipe(folder), to, engine="ray", address=nodes.address, listener=listener)
+    assert {"read", "write"} <= listener.seen
+    assert nodes.other is None
+    assert final_files(to) == final_files(folder / "local")
+
+
+def late(unit: int) -> np.ndarray:
+    time.sleep(0.2)
+    return np.full(200_000, 1 / (unit + 1))  # too large to travel with the reply
+
+
+def added(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    one += other
+    return one
+
+
+def test_summaries_of_a_node_that_dies_are_made_again(nodes: TwoNodes, engine: Engine) -> None:  # noqa: F811
+    done: list[int] = []
+
+    def kill_in_between() -> None:
+        done.append(1)
+        if len(done) == 5:
+            nodes.kill()
+
+    merged = engine.reduce(late, range(12), added, kill_in_between)
+    expected = merge_all([np.full(200_000, 1 / (unit + 1)) for unit in range(12)], added)
+    assert merged.tobytes() == expected.tobytes()  # to the last bit: one tree of merges
+    assert len(done) == 12
+
+
+def bracketed(one: str, other: str) -> str:
+    return f"({one} {other})"
+
+
+def test_results_and_merges_are_those_of_the_local_engine(engine: Engine) -> None:
+    for units in (1, 2, 11):
+        local = LocalEngine(2).reduce(str, range(units), bracketed)
+        assert engine.reduce(str, range(units), bracketed) == local
+    assert dict(engine.map(str, range(5, 9))) == {unit: str(unit) for unit in range(5, 9)}
+    assert list(engine.map(str, [])) == []
+    with closing(engine.map(str, range(1000))) as results:
+        next(results)
+
+
+class Odd(Exception):
+    """An error that cannot travel."""
+
+    def __init__(self, one: str, other: str) -> None:
+        super().__init__(one)
+
+
+def bad_part(unit: int) -> int:
+    raise BadPart(unit, "rows-3", "cut short")
+
+
+def odd(unit: int) -> int:
+    raise Odd("one", "other")
+
+
+def key_error(unit: int) -> int:
+    return {}[unit]  # type: ignore[no-any-return]
+
+
+def test_errors_keep_their_type(engine: Engine) -> None:
+    with pytest.raises(BadPart) as caught:
+        list(engine.map(bad_part, [3]))
+    assert (caught.value.part, caught.value.reason) == (3, "cut short")
+    with pytest.raises(KeyError) as key:
+        engine.reduce(key_error, range(3), operator.add)
+    assert "in key_error" in key.value.__notes__[0]
+    with pytest.raises(PoolwrightError, match="Odd: one"):
+        list(engine.map(odd, range(3)))
+    with pytest.raises(TypeError):
+        engine.reduce(str, range(4), lambda one, other: one + 1)
+    with pytest.raises(PoolwrightError, match="no node of the Ray cluster has one"):
+        list(engine.map(str, range(3), Resources(gpus=1)))
+
+
+def test_a_broken_shard_gives_the_same_error(nodes: TwoNodes, tmp_path: Path) -> None:  # noqa: F811
+    write_pool(tmp_path, make_rows(4000), parts=4)
+    path = tmp_path / "rows" / "002.parquet"
+    path.write_bytes(path.read_bytes()[:-500])
+    nodes.restore()
+    said = []
+    for options in ({}, {"engine": "ray", "address": nodes.address}):
+        with pytest.raises(PoolwrightError) as caught:
+            api.run(make_recipe(tmp_path), tmp_path / f"run-{len(options)}", **options)  # type: ignore[arg-type]
+        said.append((type(caught.value), str(caught.value)))
+    assert said[0] == said[1]
+
+
+def test_runs_on_two_engines_in_two_threads(nodes: TwoNodes, folder: Path) -> None:  # noqa: F811
+    nodes.restore()
+    errors: list[BaseException] = []
+
+    def run(to: str, **options: Any) -> None:
         try:
-            api.run(recipe, folder, engine="ray")
-        except PoolwrightError as error:
-            print(f"{type(error).__name__}: {error}")
-finally:
-    ray.shutdown()
+            api.run(make_recipe(folder), folder / to, **options)
+        except BaseException as error:
+            errors.append(error)
+
+    jobs: list[Callable[[], None]] = [
+        lambda: run("beside-ray", engine="ray", address=nodes.address),
+        lambda: run("beside-local"),
+        lambda: run("beside-ray-too", engine="ray", workers=1),
+    ]
+    threads = [threading.Thread(target=job) for job in jobs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(300)
+    assert not errors
+    for to in ("beside-ray", "beside-local", "beside-ray-too"):
+        assert final_files(folder / to) == final_files(folder / "local")
+
+
+SLOW_UNITS = """
+import sys, time
+from poolwright.run import table_run
+
+class Slow(table_run.WriteUnit):
+    def __call__(self, unit):
+        if unit:
+            time.sleep(300)
+        return super().__call__(unit)
+
+if "--engine" in sys.argv and {slow}:
+    Slow.__module__ = "__main__"  # travels by value
+    table_run.WriteUnit = Slow
+from poolwright.cli.main import main
+main()
 """
 
 
-def run_on_ray(jobs: list[tuple[Path, Path]]) -> str:
-    """Run (recipe, run folder) pairs in one process with a Ray of its own; returns the errors it printed."""
-    arguments = [str(path) for job in jobs for path in job]
-    result = subprocess.run([sys.executable, "-c", ON_RAY, *arguments], capture_output=True, text=True, timeout=400)
-    assert result.returncode == 0, result.stderr[-3000:]
-    return result.stdout
-
-
-@pytest.mark.ray
-@pytest.mark.slow
-def test_ray_gives_the_bytes_and_the_errors_of_the_native_engine(tmp_path: Path) -> None:
-    write_pool(tmp_path, make_rows(40_000), parts=8, row_group=2500)
-    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe_data(), sort_keys=False))
-    broken = tmp_path / "broken"
-    write_pool(broken, make_rows(4000), parts=4)
-    path = broken / "rows" / "002.parquet"
-    path.write_bytes(path.read_bytes()[:-500])
-    (broken / "recipe.yaml").write_text(yaml.safe_dump(recipe_data(), sort_keys=False))
-    said = run_on_ray([(folder / "recipe.yaml", folder / "ray") for folder in (tmp_path, broken)])
-    api.run(make_recipe(tmp_path), tmp_path / "native")
-    assert final_files(tmp_path / "ray") == final_files(tmp_path / "native")
-    with pytest.raises(PoolwrightError) as caught:
-        api.run(make_recipe(broken), broken / "native")
-    assert f"{type(caught.value).__name__}: {caught.value}" in said
+def test_ctrl_c_ends_at_once(nodes: TwoNodes, folder: Path) -> None:  # noqa: F811
+    nodes.restore()
+    (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe_data(), sort_keys=False))
+    options = ["run", "recipe.yaml", "--run", "stopped", "--engine", "ray", "--address", nodes.address]
+    command = [sys.executable, "-c", SLOW_UNITS.format(slow=True), *options]
+    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    done = folder / "stopped" / "tables" / "chosen" / "work" / "done" / "unit-00000.json"
+    deadline = time.monotonic() + 100
+    while not done.exists() and time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.1)
+    begun = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    try:
+        _, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130, errors
+    assert errors.endswith("stopped; the same command continues\n")
+    assert "Traceback" not in errors
+    assert time.monotonic() - begun < 15
+    command[2] = SLOW_UNITS.format(slow=False)
+    again = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=200)
+    assert again.returncode == 0, again.stderr
+    assert final_files(folder / "stopped") == final_files(folder / "local")

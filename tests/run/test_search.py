@@ -14,9 +14,13 @@ import pytest
 from PIL import Image
 
 from poolwright import api
+from poolwright.api import Recipe
 from poolwright.core.errors import InputError, RecipeError
 from poolwright.core.rows import vector_array
-from poolwright.recipe.recipe import Recipe
+from poolwright.core.search_result import Query
+from poolwright.inspect.search import SCORE, search, search_steps
+from poolwright.inspect.views.clauses import Among, Between, Filter
+from poolwright.inspect.views.vectors import TableRows
 from tests.calling import call
 from tests.conftest import MadeDemo
 
@@ -81,6 +85,16 @@ def test_neighbours_of_an_image_are_its_copies_first(searched: Path) -> None:
     assert found.nearest.places == found.neighbours.places[:5]
     assert found.nearest.scores[0] == pytest.approx(1, abs=1e-3)
     assert found.prompt == ""
+
+
+def test_neighbours_of_the_nearest_row_or_of_one_that_is_named(searched: Path) -> None:
+    found = api.search(searched / "run", "a map", bucket=1, features=searched / "one.npy")
+    again = api.search(searched / "run", like=found.like)
+    assert found.neighbours == again.neighbours
+    assert found.neighbours.places[0] == found.nearest.places[0]
+    named = api.search(searched / "run", "a map", like="001", features=searched / "one.npy")
+    assert named.neighbours.places[:2] == (0, 1)
+    assert (named.like, len(named.neighbours.places)) == ("001", 24)
 
 
 def test_two_prompts_compete(searched: Path) -> None:
@@ -162,3 +176,53 @@ def test_a_bucket_is_looked_for_in_a_table_that_has_buckets(made_demo: MadeDemo)
     run = made_demo.folder / "demo" / "run"
     assert api.search(run, "a red house", n=3).table == "described"
     assert api.search(run, "a red house", bucket=3, n=3).table == "stream"
+
+
+@pytest.mark.parametrize(
+    ("call_with", "asked"),
+    [
+        ({"prompt": "a", "features": "one.npy"}, {"prompt": "a", "features": "one.npy"}),
+        ({"like": "123"}, {"like": "123"}),
+        ({"like": "001", "bucket": 2}, {"like": "001", "bucket": "2"}),
+        (
+            {"prompt": "a", "against": "b", "features": "two.npy"},
+            {"prompt": "a", "against": "b", "features": "two.npy"},
+        ),
+        ({"prompt": "a", "bucket": 1, "features": "one.npy"}, {"prompt": "a", "bucket": "1", "features": "one.npy"}),
+    ],
+)
+def test_the_studio_finds_the_same(searched: Path, call_with: dict[str, Any], asked: dict[str, Any]) -> None:
+    """By index or without: the same rows in the same order (twins in that of the table) with the same bits."""
+    for given in (call_with, asked):
+        if "features" in given:
+            given["features"] = searched / given["features"]
+    of_api = api.search(searched / "run", **call_with, n=ROWS)
+    view = api.explore(searched / "run", "stream")
+    of_view = search(view, Query(**asked, n=ROWS))
+    assert of_view.nearest == of_api.nearest
+    assert of_view.contest == of_api.contest
+    assert np.array_equal(of_view.scores, of_api.scores, equal_nan=True)
+    assert of_view.rows == of_api.rows == len(of_api.nearest.scores)
+    # As the page shows it: sorted by score, with the bucket as a facet.
+    page = view.with_column(SCORE, search(view, Query(**{**asked, "bucket": None})).scores).page(
+        Filter((Between(SCORE), *((Among("bucket", (asked["bucket"],)),) if "bucket" in asked else ()))),
+        sort=SCORE, descending=True, size=ROWS,
+    )  # fmt: skip
+    assert page.positions == of_api.nearest.places
+
+
+def test_the_studio_finds_classes_by_prompt_as_the_command_does(made_demo: MadeDemo) -> None:
+    run = made_demo.folder / "demo" / "run"
+    of_api = api.search(run, "a photo of a boat.", table="classes", vectors="clip", n=20)
+    view = api.explore(run, "classes")
+    of_view = search(view, Query("a photo of a boat.", column="clip", n=20))
+    kept = of_view.order[of_view.order < view.kept][:20]
+    assert tuple(kept.tolist()) == of_api.nearest.places
+    assert tuple(of_view.scores[kept].tolist()) == of_api.nearest.scores
+    assert search_steps(view, of_view, n=3) == search_steps(TableRows(view.run, view.table), of_api, n=3)
+
+
+def test_a_search_writes_nothing(searched: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in (searched / "run").rglob("*")}
+    api.search(searched / "run", like="001")
+    assert {path: path.stat().st_mtime_ns for path in (searched / "run").rglob("*")} == before

@@ -9,9 +9,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from poolwright import api
-from poolwright.recipe.recipe import Recipe
-from poolwright.release.checks.check import verify
+from poolwright import Recipe, api, verify
 from tests.calling import call
 from tests.run.test_classify import ROWS, labelled
 

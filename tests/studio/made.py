@@ -22,7 +22,7 @@ from PIL import Image
 
 from poolwright import api
 from poolwright.annotation.queue.queue import Queue, Settings, make_queue
-from poolwright.recipe.recipe import Recipe
+from poolwright.api import Recipe
 from poolwright.studio.access import Access, make_access
 
 CAPTION = "<script>document.title = 'broken'</script> & \"quoted\""

@@ -18,8 +18,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from poolwright import api
+from poolwright.api import Recipe
 from poolwright.core.rows import vector_array
-from poolwright.recipe.recipe import Recipe
 from poolwright.studio.exploring import rows, views
 from tests.studio.made import CAPTION, Browser, picture, serving
 
@@ -157,7 +157,7 @@ def test_words_are_found_in_texts(port: int) -> None:
         ({"is.nothing": "x"}, "no column 'nothing'"),
         ({"sel": "../../secret"}, "select again"),
         ({"sort": "text"}, "cannot be sorted"),
-        ({"q": "a red car"}, "no encoder of this run encodes texts"),
+        ({"q": "a red car"}, "the run names no encoder for"),
         ({"like": "nobody"}, "has the uid 'nobody'"),
         ({"has": "x" * 3_000}, "longer than 2,000"),
     ],

@@ -8,9 +8,9 @@ from urllib.parse import parse_qsl
 import pytest
 
 from poolwright.core.errors import InputError
-from poolwright.inspect.views.clauses import Among, Between, Contains, Filter, Outcome, Picked, Where
+from poolwright.inspect.views.clauses import Among, Between, Contains, Filter, HasOutcome, Picked, Satisfies
 from poolwright.inspect.views.view import SHUFFLED, View
-from poolwright.studio.exploring.query_state import Asked, number, read_asked, shown, words
+from poolwright.studio.exploring.query_state import PageState, number, read_asked, shown, words
 from tests.inspect.views.world import make_world, pool_rows
 
 
@@ -22,21 +22,21 @@ def view(tmp_path_factory: pytest.TempPathFactory) -> View:
 @pytest.mark.parametrize(
     "asked",
     [
-        Asked(),
-        Asked(Filter((Outcome(True), Where("width > 3 and label = 'a & b'")))),
-        Asked(Filter((Contains("a=b&c", ("uid", "text")), Picked("0123456789abcdef")))),
-        Asked(Filter((Among("continent", (None, "Asia", "Südamerika")), Between("score", -0.5, 1e-7)))),
-        Asked(Filter((Between("taken_at", 1e15, None),)), sort="score", descending=True, layout="table"),
-        Asked(vectors="embedding", text="a red car", cut=0.271, sort=SHUFFLED),
-        Asked(like="a/b & c", cut=-0.25),
+        PageState(),
+        PageState(Filter((HasOutcome(True), Satisfies("width > 3 and label = 'a & b'")))),
+        PageState(Filter((Contains("a=b&c", ("uid", "text")), Picked("0123456789abcdef")))),
+        PageState(Filter((Among("continent", (None, "Asia", "Südamerika")), Between("score", -0.5, 1e-7)))),
+        PageState(Filter((Between("taken_at", 1e15, None),)), sort="score", descending=True, layout="table"),
+        PageState(vectors="embedding", text="a red car", cut=0.271, sort=SHUFFLED),
+        PageState(like="a/b & c", cut=-0.25),
     ],
 )
-def test_an_address_comes_back_as_it_went(asked: Asked, view: View) -> None:
+def test_an_address_comes_back_as_it_went(asked: PageState, view: View) -> None:
     assert read_asked(view, parse_qsl(asked.query())) == asked
 
 
 def test_values_are_turned_on_and_off() -> None:
-    asked = Asked().toggled("label", "a").toggled("label", "b")
+    asked = PageState().toggled("label", "a").toggled("label", "b")
     assert asked.filter == Filter((Among("label", ("a", "b")),))
     assert asked.toggled("label", "a").toggled("label", None).filter == Filter((Among("label", (None, "b")),))
     assert asked.toggled("label", "a").toggled("label", "b").filter == Filter()

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from poolwright import api
-from poolwright.inspect.views.clauses import Among, Between, Filter, Outcome, Picked
-from poolwright.inspect.views.search import SCORE, search, text_query
+from poolwright.core.search_result import Query
+from poolwright.inspect.search import SCORE, search, search_steps
+from poolwright.inspect.views.clauses import Among, Between, Filter, HasOutcome, Picked
 from poolwright.inspect.views.view import View
 from poolwright.studio.exploring import views
 from tests.conftest import MadeDemo
@@ -79,7 +80,7 @@ def test_facets_and_rows(page: Any, address: str, view: View) -> None:
     first = view.facet("label").values[0]
     settled(page, first.rows)
     page.click(".ex-outcomes .dropped")
-    chosen = Filter((Among("label", (first.name,)), Outcome(False)))
+    chosen = Filter((Among("label", (first.name,)), HasOutcome(False)))
     settled(page, view.count(chosen).rows)
     assert page.locator(".pic:not(.lost)").count() == 0
     page.go_back()
@@ -103,7 +104,7 @@ def test_a_row_and_its_story(page: Any, address: str, view: View) -> None:
     page.goto(f"{address}/explore/classes?out=dropped")
     page.click(".pic >> nth=1")
     page.wait_for_selector("#drawer .chapter.lost .wrong")
-    position = view.page(Filter((Outcome(False),)), size=2).positions[1]
+    position = view.page(Filter((HasOutcome(False),)), size=2).positions[1]
     row = view.read([position], ["uid", "drop reason"])[0]
     assert page.inner_text("#drawer .uid") == row["uid"]
     assert page.inner_text("#drawer .outcome") == row["drop reason"]
@@ -142,34 +143,35 @@ def test_a_range_is_drawn(page: Any, address: str, view: View) -> None:
 
 
 def test_a_search_and_its_threshold(page: Any, address: str, view: View) -> None:
-    found = search(view, text_query(view, "clip", "a red car"))
+    result = search(view, Query("a red car", column="clip"))
+    found = view.with_column(SCORE, result.scores)
     page.goto(f"{address}/explore/classes")
     page.keyboard.press("/")
     page.keyboard.type("a red car")
     page.keyboard.press("Enter")
     page.wait_for_selector("#panel")
-    settled(page, found.scored)
-    best = found.view.page(sort=SCORE, descending=True, size=3).positions
+    settled(page, result.rows)
+    best = found.page(sort=SCORE, descending=True, size=3).positions
     shown = [page.get_attribute(f".pic >> nth={place}", "data-at") for place in range(3)]
     assert shown == [str(position) for position in best]
     page.evaluate("window.slider = document.getElementById('cut')")
     page.evaluate("slider.value = 800; slider.dispatchEvent(new Event('input', { bubbles: true }))")
     page.wait_for_function("() => new URLSearchParams(location.search).has('cut')")
     cut = float(page.evaluate("new URLSearchParams(location.search).get('cut')"))
-    above = found.view.count(Filter((Between(SCORE, cut),)))
+    above = found.count(Filter((Between(SCORE, cut),)))
     settled(page, above.rows)
     assert page.evaluate("slider === document.getElementById('cut')")
     assert page.inner_text(".ex-outcomes .kept b") == f"{above.kept:,}"
     first = page.inner_text(".facet[data-name=label] .value >> nth=0")
-    label = found.view.facet("label", Filter((Between(SCORE, cut),))).values[0]
+    label = found.facet("label", Filter((Between(SCORE, cut),))).values[0]
     assert first.split("\n")[0] == label.name
     assert f"{label.rows:,}" in first
     page.fill("#cut-number", "0.5")
     page.press("#cut-number", "Enter")
-    settled(page, found.view.count(Filter((Between(SCORE, 0.5),))).rows)
+    settled(page, found.count(Filter((Between(SCORE, 0.5),))).rows)
     page.click("text=copy step")
     page.wait_for_selector("#say >> text=copied")
-    assert page.evaluate("navigator.clipboard.readText()") == found.steps(0.5)
+    assert page.evaluate("navigator.clipboard.readText()") == search_steps(view, result, 0.5)
 
 
 def test_a_lasso(page: Any, address: str, view: View) -> None:
@@ -227,7 +229,7 @@ def test_two_groups(page: Any, address: str, view: View) -> None:
     assert page.locator(".diff").count() > 4
     page.select_option(".ex-side-b select", label="car")
     page.wait_for_selector(".ex-side-b .chip >> text=label: car")
-    wanted = view.count(Filter((Outcome(False), Among("label", ("car",))))).rows
+    wanted = view.count(Filter((HasOutcome(False), Among("label", ("car",))))).rows
     assert page.inner_text(".ex-side-b header b >> nth=1") == f"{wanted:,}"
 
 

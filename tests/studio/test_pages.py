@@ -17,8 +17,8 @@ from poolwright import api
 from poolwright.annotation.queue.queue import read_queue
 from poolwright.annotation.sample import accuracy, read_sample
 from poolwright.annotation.verdicts import Verdict
+from poolwright.api import Recipe
 from poolwright.core.rows import vector_array
-from poolwright.recipe.recipe import Recipe
 from poolwright.studio.access import make_access
 from poolwright.studio.serve import links
 from tests.calling import call

@@ -12,10 +12,10 @@ import pytest
 import yaml
 
 from poolwright import api
+from poolwright.api import Recipe
 from poolwright.core.errors import RecipeError, WaitingForPeople
 from poolwright.core.table import Table
 from poolwright.kernels.statistics.acceptance_sampling import plan
-from poolwright.recipe.recipe import Recipe
 from poolwright.studio.verifying.live import SentVerdict
 from poolwright.studio.verifying.open_queues import OpenQueues
 from tests.studio.made import Browser, new_key, picture, serving

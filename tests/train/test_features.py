@@ -17,7 +17,7 @@ from sklearn.preprocessing import StandardScaler
 from poolwright.api import train_encoder
 from poolwright.core.encoder import EncoderSpec
 from poolwright.core.images.image import Limits
-from poolwright.jobs.train import Trained
+from poolwright.jobs.train import TrainedEncoder
 from poolwright.models.encoders.load import forget_encoders, load_encoder
 from poolwright.models.encoders.networks.mmd_vae import Architecture
 
@@ -32,7 +32,7 @@ def accuracy(rows: np.ndarray, labels: list[str]) -> float:
     return float(found.best_score_)
 
 
-def against_pixels(trained: Trained, files: list[Path], labels: list[str]) -> tuple[float, float]:
+def against_pixels(trained: TrainedEncoder, files: list[Path], labels: list[str]) -> tuple[float, float]:
     """Accuracy with vectors, and with the pixels that the encoder sees."""
     data = [path.read_bytes() for path in files]
     forget_encoders()
@@ -44,7 +44,7 @@ def against_pixels(trained: Trained, files: list[Path], labels: list[str]) -> tu
     return accuracy(vectors, labels), accuracy(pixels.reshape(len(pixels), -1) / 255.0, labels)
 
 
-def halved(trained: Trained) -> bool:
+def halved(trained: TrainedEncoder) -> bool:
     errors = trained.record.epochs["reconstruction error"]
     return errors[-1] <= errors[0] / 2
 

@@ -16,7 +16,7 @@ from poolwright.core.errors import RecipeError
 from poolwright.jobs.train import train_encoder as train
 from poolwright.jobs.training_images import open_sources
 from poolwright.models.encoders.load import forget_encoders, load_encoder, peek
-from poolwright.train.loop import Views, reproducible
+from poolwright.train.loop import AugmentedViews, reproducible
 from poolwright.train.options import MocoOptions, train_options
 
 SMALL = {
@@ -114,9 +114,9 @@ def test_views_depend_on_seed_epoch_and_uid_alone(torchvision: Any, photos: Path
     task = MocoTask(train_options("moco", SMALL), len(pictures))  # type: ignore[arg-type]
     before = torch.get_rng_state(), np.random.get_state()[1][0]
     with reproducible("cpu"):
-        first = [Views(task, pictures, 0, 1)[place] for place in (3, 5)]
-        again = [Views(task, pictures, 0, 1)[place] for place in (5, 3)][::-1]
-        other = [Views(task, pictures, *key)[3] for key in ((1, 1), (0, 2))]
+        first = [AugmentedViews(task, pictures, 0, 1)[place] for place in (3, 5)]
+        again = [AugmentedViews(task, pictures, 0, 1)[place] for place in (5, 3)][::-1]
+        other = [AugmentedViews(task, pictures, *key)[3] for key in ((1, 1), (0, 2))]
     assert (torch.get_rng_state() == before[0]).all()
     assert np.random.get_state()[1][0] == before[1]
     for one, two in zip(first, again, strict=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from operator import iadd
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +16,7 @@ from poolwright.core.columns import IMAGE_PATH, TEXT, UID, URL
 from poolwright.core.frame import Frame
 from poolwright.core.rows import Rows
 from poolwright.kernels.selection.groups import lacks_value
-from poolwright.kernels.selection.ranks import ALL, Order, hash_ranks
+from poolwright.kernels.selection.ranks import ALL, Ranking, hash_ranks
 
 SHOWN = (URL, IMAGE_PATH, TEXT)
 """Columns that are shown to people, where they are there."""
@@ -99,8 +100,7 @@ def collect(frame: Frame, group: Sequence[str], by: str | None, key: int, unaske
     """
     shown = tuple(name for name in SHOWN if frame.schema.get_field_index(name) >= 0)
     columns = list(dict.fromkeys([UID, *group, *([by] if by else []), *shown]))
-    units = frame.fold(columns, list, _Add(tuple(group), by, key, shown, tuple(unasked)))
-    batches = [table for unit in units for table in unit]
+    batches: list[pa.Table] = frame.fold(columns, list, _Add(tuple(group), by, key, shown, tuple(unasked)), iadd)
     names = [f"group.{place}" for place in range(len(group))]
     texts = [(name, pa.large_string()) for name in (UID, *names, *shown)]
     schema = pa.schema([*texts, (_KEY, pa.int64()), (_RANK, pa.int64())])
@@ -124,7 +124,7 @@ class _Add:
         rows = rows.filter(~is_one_of(rows.column(self.group[0]), self.unasked)) if self.unasked else rows
         keys = np.zeros(len(rows), np.int64)
         if self.by:
-            ranked, valid = Order(self.by, False, self.key).keys(rows)
+            ranked, valid = Ranking(self.by, False, self.key).keys(rows)
             keys = np.where(valid, ranked, ALL)
         columns = {UID: rows.column(UID), **{f"group.{at}": rows.column(name) for at, name in enumerate(self.group)}}
         columns |= {name: rows.column(name) for name in self.shown}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -22,7 +22,7 @@ from poolwright.core.rows import Rows, one_array
 from poolwright.core.runtime.cached import once
 from poolwright.core.state import State
 from poolwright.core.step import Kind, Outcome, Reason, Step
-from poolwright.kernels.selection.lookup import Lookup
+from poolwright.kernels.selection.lookup import ValueIndex
 
 VERDICT = "verdict"
 JUDGED = "judged"
@@ -49,6 +49,8 @@ class Verdicts(Step):
 
     verb: ClassVar[str] = "verdicts"
     kind: ClassVar[Kind] = "choose"
+    example: ClassVar[str] = "verdicts: {path: sheet.csv, words: {map: positive, other: negative}}"
+    labelled_by: ClassVar[Literal["", "model", "people"]] = "people"
     shorthand: ClassVar[str | None] = "path"
     reasons: ClassVar[tuple[Reason, ...]] = (
         Reason("no_verdict", "nobody gave a verdict on it"),
@@ -108,5 +110,5 @@ class Verdicts(Step):
         return f"{state.values['rows']:,} rows by {people:,} {'person' if people == 1 else 'people'}: {told or 'none'}"
 
 
-def _lookup_of(judged: pa.Table) -> Lookup:
-    return Lookup(one_array(judged.column(UID)))
+def _lookup_of(judged: pa.Table) -> ValueIndex:
+    return ValueIndex(one_array(judged.column(UID)))

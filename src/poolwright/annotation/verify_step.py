@@ -15,8 +15,10 @@ from poolwright.annotation.answers import NONE_OF_THEM, YES_NO
 from poolwright.annotation.candidates import SHOWN, collect, is_one_of
 from poolwright.annotation.certificate import certificate_of_step, in_json
 from poolwright.annotation.exchange.candidate_file import Understanding
+from poolwright.annotation.exchange.import_export import write_studio_answers
 from poolwright.annotation.exchange.instructions import Instructions, read_instructions
 from poolwright.annotation.exchange.sheets import QUESTION
+from poolwright.annotation.exchange.worklist import ASKED, late
 from poolwright.annotation.exchange.write_sheets import Form, Format
 from poolwright.annotation.judging import Terms
 from poolwright.annotation.outcome import decided, learned, measured, told
@@ -31,12 +33,13 @@ from poolwright.core.errors import InputError, StepError
 from poolwright.core.frame import Context, Frame
 from poolwright.core.params import Column, Share
 from poolwright.core.pool import Place
+from poolwright.core.roles import AnnotationStep
 from poolwright.core.rows import Rows, one_array
 from poolwright.core.runtime.cached import once
 from poolwright.core.state import State
-from poolwright.core.step import Kind, Outcome, Reason, Step
+from poolwright.core.step import Kind, Outcome, Reason
 from poolwright.kernels.selection.groups import check_groupable, lacks_value
-from poolwright.kernels.selection.lookup import Lookup
+from poolwright.kernels.selection.lookup import ValueIndex
 from poolwright.kernels.selection.ranks import check_orderable
 
 ROWS = "rows"
@@ -54,7 +57,7 @@ Files = Annotated[
 ]
 
 
-class Verify(Step):
+class Verify(AnnotationStep):
     """Ask people whether rows are of their class, and keep those that they verify; until they answered, the run waits.
 
     Writes sheets to `RUN/verify/TABLE/sheets/`, and reads what is put into `RUN/verify/TABLE/verdicts/`. As long as
@@ -77,6 +80,10 @@ class Verify(Step):
 
     verb: ClassVar[str] = "verify"
     kind: ClassVar[Kind] = "choose"
+    example: ClassVar[str] = (
+        "verify: {class: label, bucket: year, by: similarity, keep: 150, annotators: 3, rule: majority}"
+    )
+    labelled_by: ClassVar[Literal["", "model", "people"]] = "people"
     fits_rows: ClassVar[bool] = True
     reasons: ClassVar[tuple[Reason, ...]] = (
         Reason("no_group", "no value in the class or bucket column"),
@@ -181,6 +188,15 @@ class Verify(Step):
     def answer_files(self) -> tuple[Path, ...]:
         """The files of answers that the recipe names."""
         return tuple(Path(path) for path in self.verdicts)
+
+    def collect_answers(self, worklist: Path) -> None:
+        write_studio_answers(worklist)
+
+    def asks(self, worklist: Path) -> bool:
+        return (worklist / ASKED).exists()
+
+    def unread(self, state: State, worklist: Path) -> list[str]:
+        return late(worklist, self.answer_files, state.values["files"])
 
     def needs(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys((*self.group, *([self.by] if self.by else []), UID)))
@@ -291,5 +307,5 @@ class Verify(Step):
         return learned(state.values)
 
 
-def _lookup_of(table: pa.Table) -> Lookup:
-    return Lookup(one_array(table.column(UID)))
+def _lookup_of(table: pa.Table) -> ValueIndex:
+    return ValueIndex(one_array(table.column(UID)))

@@ -1,27 +1,98 @@
 """The Python API: what the commands do, as functions. The command line and the studio render what these return."""
 
-from poolwright.api.annotating import accuracy, audit
-from poolwright.api.data import convert, fetch, import_clear, rebuild, train_encoder
-from poolwright.api.inspecting import explore, figures, report, search, show, verify, why, write_search
-from poolwright.api.running import Applied, Recipe, RunResult, TableOutlook, apply, check, dry_run, plan, run, steps
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from poolwright.api.annotating import accuracy, audit, more_verdicts
+from poolwright.api.data import convert, fetch, fetch_options, import_clear, rebuild, train_encoder
+from poolwright.api.inspecting import cluster_figures, explore, report, search, show, verify, why, write_search
+from poolwright.api.listing import Entry, Parameter, encoders, figures, layouts, pools, recipe_schema, steps
+from poolwright.api.results import Applied, RunResult, TableOutlook
+from poolwright.api.running import Recipe, apply, check, dry_run, new_recipe, plan, recipes, run
+
+if TYPE_CHECKING:
+    from poolwright.api.types import (
+        FETCH_ERRORS,
+        Check,
+        Converted,
+        Estimates,
+        Fetched,
+        FetchOptions,
+        Listener,
+        Matrix,
+        Measured,
+        MoreVerdicts,
+        Package,
+        Prediction,
+        Recovery,
+        SearchResult,
+        Shipped,
+        StepStory,
+        Story,
+        Table,
+        TablePlan,
+        TableProgress,
+        TableRecord,
+        TrainedEncoder,
+        Verification,
+        View,
+        Written,
+    )
 
 __all__ = [
+    "FETCH_ERRORS",
     "Applied",
+    "Check",
+    "Converted",
+    "Entry",
+    "Estimates",
+    "FetchOptions",
+    "Fetched",
+    "Listener",
+    "Matrix",
+    "Measured",
+    "MoreVerdicts",
+    "Package",
+    "Parameter",
+    "Prediction",
     "Recipe",
+    "Recovery",
     "RunResult",
+    "SearchResult",
+    "Shipped",
+    "StepStory",
+    "Story",
+    "Table",
     "TableOutlook",
+    "TablePlan",
+    "TableProgress",
+    "TableRecord",
+    "TrainedEncoder",
+    "Verification",
+    "View",
+    "Written",
     "accuracy",
     "apply",
     "audit",
     "check",
+    "cluster_figures",
     "convert",
     "dry_run",
+    "encoders",
     "explore",
     "fetch",
+    "fetch_options",
     "figures",
     "import_clear",
+    "layouts",
+    "more_verdicts",
+    "new_recipe",
     "plan",
+    "pools",
     "rebuild",
+    "recipe_schema",
+    "recipes",
     "report",
     "run",
     "search",
@@ -32,3 +103,15 @@ __all__ = [
     "why",
     "write_search",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name.startswith("_") or name not in __all__:
+        raise AttributeError(f"module 'poolwright.api' has no attribute '{name}'")
+    from poolwright.api import types
+
+    return getattr(types, name)
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

@@ -1,4 +1,4 @@
-"""Estimate a filter's accuracy from people's verdicts: audit, accuracy."""
+"""Estimate a filter's accuracy from people's verdicts: audit, accuracy, more_verdicts."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from poolwright.run.run import open_run
 
 if TYPE_CHECKING:
     from poolwright.kernels.statistics.accuracy import Estimates
+    from poolwright.kernels.statistics.sample_size import MoreVerdicts
 
 
 def audit(
@@ -40,6 +41,21 @@ def audit(
     written = write_sheet(rows, path, format, show_decision=show_decision)
     write_sample(sample, sample_beside(path))
     return [*written, sample_beside(path)]
+
+
+def more_verdicts(estimates: Estimates, wanted: Mapping[str, float] | Sequence[str]) -> MoreVerdicts:
+    """How many more verdicts narrow the intervals of estimates down to a wanted width, and where to ask for them.
+
+    Args:
+        estimates: what `accuracy` returned.
+        wanted: half-width by measure, such as {'recall': 0.05}; or texts such as 'recall=5%'.
+
+    Raises:
+        InputError: no such measure, or a width is no share.
+    """
+    from poolwright.kernels.statistics.sample_size import how_many_more, parse_wanted
+
+    return how_many_more(estimates, dict(wanted) if isinstance(wanted, Mapping) else parse_wanted(wanted))
 
 
 def accuracy(

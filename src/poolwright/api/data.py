@@ -1,4 +1,4 @@
-"""Bring data in: convert, import_clear, fetch, rebuild, train_encoder."""
+"""Bring data in: convert, import_clear, fetch, rebuild, train_encoder, and the options of a fetch."""
 
 from __future__ import annotations
 
@@ -7,16 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from poolwright.core.errors import RecipeError, did_you_mean
-from poolwright.recipe.recipe import Recipe
+from poolwright.core.runtime.progress import Listener, Silent
 from poolwright.run.lock import run_lock
-from poolwright.run.progress import Listener, Silent
 
 if TYPE_CHECKING:
     from poolwright.fetch.fetch import Fetched, SourceLike
     from poolwright.fetch.options import FetchOptions
     from poolwright.fetch.recovery import Recovery
     from poolwright.jobs.convert import Converted
-    from poolwright.jobs.train import Trained
+    from poolwright.jobs.train import TrainedEncoder
 
 
 def convert(
@@ -77,9 +76,36 @@ def import_clear(
     path = Path(to) if to is not None else Path(f"{name}.yaml")
     if path.exists():
         raise RecipeError(f"{path} exists already; name another file by --to")
-    build(parse_source(text, path.name, path.resolve().parent), Recipe)
+    build(parse_source(text, path.name, path.resolve().parent))
     write_text(path, text)
     return path
+
+
+def fetch_options(sets: Sequence[str] = (), **given: Any) -> FetchOptions:
+    """Options for `fetch` and `rebuild`, checked.
+
+    Args:
+        sets: 'key=value' texts.
+        given: options by name; None leaves one at its default.
+
+    Raises:
+        RecipeError: an option is unknown or its value wrong.
+    """
+    from pydantic import ValidationError
+
+    from poolwright.fetch.options import FetchOptions
+    from poolwright.recipe.source import parse_parameters
+
+    values = {**parse_parameters(sets), **{name: value for name, value in given.items() if value is not None}}
+    for name in values:
+        if name not in FetchOptions.model_fields:
+            raise RecipeError(f"no option '{name}'; {did_you_mean(name, FetchOptions.model_fields)}")
+    try:
+        return FetchOptions(**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"][:1])
+        raise RecipeError(f"{name}: {first['msg'].removeprefix('Value error, ')}") from None
 
 
 def fetch(
@@ -88,6 +114,7 @@ def fetch(
     options: FetchOptions | None = None,
     tool: str = "own",
     listener: Listener | None = None,
+    executable: str | Path | None = None,
 ) -> Fetched:
     """Fetch the images of rows with URLs. The same call again continues, or finds that all is done.
 
@@ -95,29 +122,32 @@ def fetch(
         source: Parquet, CSV or JSON Lines files, a finished table or a release.
         to: folder of the shards, in the layout of img2dataset.
         options: limits, politeness, columns, layout; all have defaults.
-        tool: 'own', or 'img2dataset', which must be installed and guards nothing.
+        tool: 'own', or 'img2dataset', which guards nothing. It runs in an environment of its own: the `executable`, or
+            `img2dataset` on PATH, or what uvx or pipx install for it.
         listener: is told of progress.
+        executable: the console script of img2dataset, such as 'i2d/bin/img2dataset'.
 
     Returns:
         Counts by status and error class. Every row of the source has one outcome.
 
     Raises:
-        RecipeError: a column or an option is wrong, or there is something else at `to`.
+        RecipeError: a column or an option is wrong, there is something else at `to`, or img2dataset was not found.
         ChangedError: the source, or a finished shard, changed.
         PoolwrightError: the run itself failed. Images that could not be fetched are no error.
     """
-    from poolwright.fetch.fetch import fetch_images
-    from poolwright.fetch.img2dataset_tool import fetch_with_img2dataset
+    from poolwright.fetch.fetch import fetch_images, fetch_teller
+    from poolwright.fetch.img2dataset.tool import fetch_with_img2dataset
     from poolwright.fetch.options import FetchOptions
-    from poolwright.run.fetching import fetch_teller
 
     if tool not in ("own", "img2dataset"):
         raise RecipeError(f"no tool '{tool}'; {did_you_mean(tool, ('own', 'img2dataset'))}")
-    options, folder = options or FetchOptions(), Path(to)
+    if executable is not None and tool != "img2dataset":
+        raise RecipeError("an executable is that of img2dataset: add --tool img2dataset, or leave it out")
+    options, folder, listener = options or FetchOptions(), Path(to), listener or Silent()
     with run_lock(folder / ".fetch"):
         if tool == "img2dataset":
-            return fetch_with_img2dataset(source, folder, options)
-        return fetch_images(source, folder, options, fetch_teller(folder.name, listener or Silent()))
+            return fetch_with_img2dataset(source, folder, options, executable, listener.note)
+        return fetch_images(source, folder, options, fetch_teller(folder.name, listener))
 
 
 def rebuild(
@@ -153,11 +183,13 @@ def train_encoder(
     to: str | Path,
     settings: Mapping[str, Any] | None = None,
     *,
+    sets: Sequence[str] = (),
     read: str | None = None,
     parameters: Mapping[str, Any] | None = None,
+    pool_sets: Sequence[str] = (),
     fresh: bool = False,
     listener: Listener | None = None,
-) -> Trained:
+) -> TrainedEncoder:
     """Train an encoder on the images of pools. The same call again continues, or finds that all is done.
 
     However often it is stopped, it ends with the weights of a training that was not, bit by bit, on the same machine
@@ -168,8 +200,10 @@ def train_encoder(
         pools: folders of images, tables of a run (`RUN/tables/NAME`), or paths of pools.
         to: the folder of the encoder; what `model` of the result names is in there.
         settings: epochs, batch, seed, size, ...; all have defaults.
+        sets: further settings, as `key=value`; `settings` count before them.
         read: kind of the pools, such as 'commonpool', where the paths do not tell.
         parameters: further parameters of the pools.
+        pool_sets: the same, as `key=value`.
         fresh: start over.
         listener: is told of progress.
 
@@ -181,10 +215,12 @@ def train_encoder(
     from poolwright.jobs.train import finish, teller
     from poolwright.jobs.train import train_encoder as train
     from poolwright.jobs.training_images import open_sources
+    from poolwright.recipe.source import parse_parameters
     from poolwright.train.options import train_options
 
-    options, folder, told = train_options(kind, settings or {}), Path(to), listener or Silent()
-    sources = open_sources(pools, read, parameters)
+    chosen = {**parse_parameters(sets), **(settings or {})}
+    options, folder, told = train_options(kind, chosen), Path(to), listener or Silent()
+    sources = open_sources(pools, read, {**parse_parameters(pool_sets), **(parameters or {})})
     trained = train(sources, folder, options, told.note, teller(folder.name, told), fresh)
     finish(trained)
     return trained

@@ -1,4 +1,4 @@
-"""Look at a run: show, why, explore, search, report, figures; check a release."""
+"""Look at a run: show, why, explore, search, report, cluster_figures; check a release."""
 
 from __future__ import annotations
 
@@ -18,10 +18,12 @@ from poolwright.recipe.recipe import Recipe
 from poolwright.run.run import Run, open_run
 
 if TYPE_CHECKING:
-    from poolwright.core.search_result import Found
+    from poolwright.core.search_result import SearchResult
     from poolwright.inspect.views.view import View
-    from poolwright.release.checks.check import Verification
+    from poolwright.release.checks.result import Verification
     from poolwright.report.view import TableView
+
+_NEIGHBOURS = 24
 
 
 def show(folder: str | Path) -> list[Table]:
@@ -81,7 +83,7 @@ def search(
     vectors: str | None = None,
     model: str | Mapping[str, Any] | None = None,
     features: str | Path | None = None,
-) -> Found:
+) -> SearchResult:
     """The rows of a finished table that are nearest to a prompt, or to an image.
 
     Args:
@@ -100,20 +102,26 @@ def search(
         RecipeError: no such table, column, bucket or encoder.
         InputError: nothing is finished, or there is no row to find.
     """
-    from poolwright.inspect.search import Query, encoders_of
+    from poolwright.core.search_result import Query
     from poolwright.inspect.search import search as _search
+    from poolwright.inspect.views.vectors import TableRows
     from poolwright.models.encoders.spec import model_spec
 
-    work, searched = open_run(folder), _searched(show(folder), table, bucket)
-    known = encoders_of(work.recipe)
-    if model is not None:
-        spec = model_spec(model, {"folder": str(Path.cwd())})
-        known = {field.name: spec for field in searched.schema} if vectors is None else {vectors: spec}
-    query = Query(prompt, against, like, None if bucket is None else str(bucket), n)
-    return _search(searched, query, known, vectors, Path(features) if features else None)
+    query = Query(
+        prompt,
+        against,
+        like,
+        None if bucket is None else str(bucket),
+        vectors,
+        None if model is None else model_spec(model, {"folder": str(Path.cwd())}),
+        None if features is None else Path(features),
+        n,
+        _NEIGHBOURS,
+    )
+    return _search(TableRows(open_run(folder), _searched(show(folder), table, bucket)), query)
 
 
-def write_search(folder: str | Path, found: Found, to: str | Path = ".") -> tuple[Path, Path]:
+def write_search(folder: str | Path, found: SearchResult, to: str | Path = ".") -> tuple[Path, Path]:
     """Write what was found as a page and a contact sheet.
 
     Args:
@@ -164,7 +172,7 @@ def report(folder: str | Path, to: str | Path | None = None) -> Path:
     return write_report(views, Path(to) if to else Path(folder) / "report.html", tables[0].record.recipe)
 
 
-def figures(folder: str | Path, to: str | Path, classes: Sequence[str] = ()) -> list[Path]:
+def cluster_figures(folder: str | Path, to: str | Path, classes: Sequence[str] = ()) -> list[Path]:
     """Draw the clusters of a run: for each class a map and a contact sheet, as PNG and SVG.
 
     Args:
@@ -220,12 +228,15 @@ def _image_reader(table: Table) -> Callable[[Rows], list[bytes | None]]:
 
 
 def verify(folder: str | Path, full: bool = False) -> Verification:
-    """Check a release: checksums, schema, counts, card, Croissant.
+    """Check a release: checksums, schema, counts, card, Croissant, and what its layout checks.
+
+    If the layout that the release names is not installed, its own checks are skipped.
 
     Args:
         folder: of the release.
         full: check the bytes of every image, not of a sample.
     """
-    from poolwright.release.checks.check import verify as _verify
+    from poolwright.registry import layout_class
+    from poolwright.release.verify import verify as _verify
 
-    return _verify(Path(folder), full)
+    return _verify(folder, layout_class, full)

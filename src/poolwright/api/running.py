@@ -1,4 +1,4 @@
-"""Run recipes: check, plan, dry_run, run, apply; list the steps."""
+"""Run recipes: check, plan, dry_run, run, apply; the recipes that come with poolwright."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from poolwright.api.results import Applied, RunResult, TableOutlook
 from poolwright.core.errors import PoolwrightError
 from poolwright.core.measured import Measured
-from poolwright.core.table import Table, TableRecord
+from poolwright.core.runtime.progress import Listener, Silent
+from poolwright.core.table import Table
 from poolwright.inspect.why import Story
 from poolwright.measure.measure import check_figure
 from poolwright.measure.store import measure_all
@@ -17,15 +19,15 @@ from poolwright.models.encoders.load import check_encoder
 from poolwright.recipe.recipe import Recipe as _Recipe
 from poolwright.recipe.recipe import ReleaseSpec
 from poolwright.recipe.tables import StepSpec
-from poolwright.registry import STEPS, step_class
+from poolwright.registry import packages_of
 from poolwright.run.batches import BATCH_ROWS
-from poolwright.run.engine import Engine
+from poolwright.run.engine.engine import make_engine
 from poolwright.run.plan import TablePlan
-from poolwright.run.progress import Listener, Silent
 from poolwright.run.run import Run, open_run
 
 if TYPE_CHECKING:
     from poolwright.jobs.dry_run import Prediction
+    from poolwright.recipe.shipped import Shipped
     from poolwright.release.layouts.layout import Written
 
 
@@ -39,62 +41,6 @@ class Recipe(_Recipe):
 
 
 RecipeLike = _Recipe | str | Path
-
-
-@dataclass(frozen=True)
-class RunResult:
-    """What a run made.
-
-    Attributes:
-        folder: the run folder.
-        tables: finished tables by name.
-        releases: what was written, in order of the recipe.
-        figures: what was measured, in order of the recipe.
-    """
-
-    folder: Path
-    tables: Mapping[str, Table]
-    releases: tuple[Written, ...]
-    figures: tuple[Measured, ...]
-
-
-@dataclass(frozen=True)
-class Applied:
-    """What the steps of a release said of other rows.
-
-    Attributes:
-        record: of the table that was made.
-        folder: the run folder; None where nothing was kept.
-        stories: what happened to each row, where there are few.
-        left_out: steps that the rows could not go through, and the columns they lack for it.
-    """
-
-    record: TableRecord
-    folder: Path | None
-    stories: tuple[Story, ...]
-    left_out: Mapping[str, tuple[str, ...]]
-
-
-@dataclass(frozen=True)
-class TableOutlook:
-    """What is done and left of one table.
-
-    Attributes:
-        state: 'done', 'begun', 'new', 'asks' while people are asked, or 'waits' for the table it comes from.
-        rows: rows it will read, where that is known.
-        units, units_done: units of work.
-        seconds_left: from the pace of the units that are done; None where there are none.
-        stages: times the rows are read: once a fit that looks at them, once to write.
-    """
-
-    name: str
-    source: str
-    state: str
-    rows: int | None
-    units: int
-    units_done: int
-    seconds_left: float | None
-    steps: tuple[str, ...]
 
 
 def check(recipe: RecipeLike, sets: Sequence[str] = ()) -> dict[str, TablePlan]:
@@ -140,7 +86,7 @@ def run(
     sets: Sequence[str] = (),
     tables: Sequence[str] | None = None,
     fresh: Sequence[str] = (),
-    engine: str = "native",
+    engine: str = "local",
     workers: int | None = None,
     address: str | None = None,
     release: bool = True,
@@ -156,9 +102,9 @@ def run(
         sets: overrides `a.b=value`, where `recipe` is a path.
         tables: only these tables and what they come from; then nothing is released or measured.
         fresh: tables to start over.
-        engine: 'native' or 'ray'.
-        workers: units in flight at once; default one a core.
-        address: Ray cluster; default a local Ray.
+        engine: 'local' (threads of this process) or 'ray'.
+        workers: units at once; default one per core, or what the Ray cluster can take.
+        address: Ray cluster; default the one that Ray finds, else a local Ray.
         release: whether to write the releases.
         overwrite: whether releases made from something else may be replaced.
         listener: is told of progress.
@@ -172,7 +118,7 @@ def run(
     work = Run(
         loaded,
         _folder(loaded, folder),
-        Engine(engine, workers, address),
+        make_engine(engine, workers, address),
         listener or Silent(),
         batch_rows,
     )
@@ -188,7 +134,8 @@ def run(
 def _release(work: Run, spec: ReleaseSpec, overwrite: bool, measured: Sequence[Measured]) -> Written:
     work.listener.note(f"releasing {spec.table} as {spec.layout.layout} to {spec.to}")
     here = [found for found in measured if found.table == spec.table]
-    return spec.layout.write(work.table(spec.table), spec.to, spec.about, overwrite, here)
+    versions = packages_of(layouts=[spec.layout.layout])
+    return spec.layout.write(work.table(spec.table), spec.to, spec.about, overwrite, here, versions)
 
 
 def plan(recipe: RecipeLike, folder: str | Path | None = None, sets: Sequence[str] = ()) -> list[TableOutlook]:
@@ -231,8 +178,8 @@ def dry_run(
 
     loaded = _load(recipe, sets)
     check(loaded)
-    with TemporaryDirectory(prefix="poolwright-") as scratch:
-        return _dry_run(loaded, Path(scratch), parts, Engine("native", workers), listener or Silent())
+    with TemporaryDirectory(prefix="poolwright-", ignore_cleanup_errors=True) as scratch:
+        return _dry_run(loaded, Path(scratch), parts, make_engine("local", workers), listener or Silent())
 
 
 def apply(
@@ -243,7 +190,7 @@ def apply(
     kind: str | None = None,
     sets: Sequence[str] = (),
     skip: Sequence[str | int] = (),
-    models: Mapping[str, Any] | None = None,
+    models: Mapping[str, Any] | Sequence[str] | None = None,
     ledger: str = "full",
     workers: int | None = None,
     listener: Listener | None = None,
@@ -259,7 +206,8 @@ def apply(
         skip: steps to leave out, by verb or by number from 1. Single pictures go through the steps that need no
             more than an image; the others are left out and told.
         models: encoder by column of vectors, such as {'clip': 'onnx:models/clip'}, where the rows are images and
-            the release's recipe does not tell, or where it lies elsewhere. Its weights must be those of then.
+            the release's recipe does not tell, or where it lies elsewhere; or 'column=model' texts. Its weights must
+            be those of then.
         ledger: 'full', or 'counts' where billions of rows are dropped.
         workers: units in flight at once; default one a core.
         listener: is told of progress.
@@ -270,14 +218,15 @@ def apply(
     """
     from tempfile import TemporaryDirectory
 
-    from poolwright.jobs.apply import application
+    from poolwright.jobs.apply import application, parse_models
     from poolwright.recipe.source import parse_parameters
 
-    with TemporaryDirectory(prefix="poolwright-") as scratch:
+    with TemporaryDirectory(prefix="poolwright-", ignore_cleanup_errors=True) as scratch:
         folder = Path(to or scratch).resolve()
         folder.mkdir(parents=True, exist_ok=True)
         paths = [str(path) for path in inputs]
-        planned = application(Path(release), paths, folder, kind, parse_parameters(sets), skip, models, ledger)
+        encoders = models if isinstance(models, Mapping) else parse_models(models or ())
+        planned = application(Path(release), paths, folder, kind, parse_parameters(sets), skip, encoders, ledger)
         (table,) = run(planned.recipe, folder, workers=workers, listener=listener).tables.values()
         few = table.record.rows_in <= _TOLD_ROWS
         stories = _stories(folder, table) if few else ()
@@ -294,9 +243,26 @@ def _stories(folder: Path, table: Table) -> tuple[Story, ...]:
     return tuple(every_story(open_run(folder), table.name))
 
 
-def steps() -> dict[str, Any]:
-    """All steps by verb, in flow order."""
-    return {verb: step_class(verb) for verb in STEPS}
+def recipes() -> list[Shipped]:
+    """The recipes that come with poolwright, by name."""
+    from poolwright.recipe.shipped import shipped
+
+    return shipped()
+
+
+def new_recipe(name: str, to: str | Path | None = None) -> Path:
+    """Write a recipe that comes with poolwright to a file, to edit.
+
+    Args:
+        name: of the recipe, such as 'mappool'.
+        to: the file; default `<name>.yaml` here.
+
+    Raises:
+        RecipeError: no such recipe, or the file exists.
+    """
+    from poolwright.recipe.shipped import write_new
+
+    return write_new(name, Path(to) if to is not None else None)
 
 
 def _load(recipe: RecipeLike, sets: Sequence[str] = ()) -> _Recipe:

@@ -51,12 +51,11 @@ def accuracy(
     Precision, recall and prevalence on the whole pool, with intervals.
     """
     from poolwright.api import accuracy as estimate
-    from poolwright.cli.tables import print_accuracy, print_more
+    from poolwright.api import more_verdicts
+    from poolwright.cli.rendering.annotating import print_accuracy, print_more
 
     words = {name: meaning for name, _, meaning in (pair.partition("=") for pair in word or ())}
     estimates = estimate(sheet, verdicts or (), words)
     print_accuracy(estimates)
     if want:
-        from poolwright.kernels.statistics.sample_size import how_many_more, parse_wanted
-
-        print_more(how_many_more(estimates, parse_wanted(want)), estimates)
+        print_more(more_verdicts(estimates, want), estimates)

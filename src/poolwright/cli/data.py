@@ -37,7 +37,7 @@ def convert(
     """Write a pool to Parquet once, to read it faster."""
     from poolwright.api import convert as convert_pool
     from poolwright.cli.progress import console_listener
-    from poolwright.cli.tables import print_converted
+    from poolwright.cli.rendering.data import print_converted
 
     with console_listener() as listener:
         converted = convert_pool(kind, source, to, sets or (), listener)
@@ -66,12 +66,17 @@ def fetch(
     ] = None,
     allow_private: Annotated[bool, typer.Option("--allow-private", help="Allow private and local addresses.")] = False,
     tool: Annotated[str, typer.Option(help="own or img2dataset.")] = "own",
+    executable: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="The img2dataset to run; default on PATH, by uvx or by pipx."),
+    ] = None,
     sets: FetchSets = None,
 ) -> None:
     """Fetch images by URL, guarded and resumable."""
     from poolwright.api import fetch as fetch_images
-    from poolwright.cli.fetching import fetch_options, print_fetched
+    from poolwright.api import fetch_options
     from poolwright.cli.progress import console_listener
+    from poolwright.cli.rendering.data import print_fetched
 
     options = fetch_options(
         sets or (), url=url, caption=caption, sha256=sha256, uid=uid, format=layout, shard_rows=shard_rows,
@@ -79,7 +84,7 @@ def fetch(
         retries=retries, retry=tuple(retry) if retry else None, allow_private=allow_private or None,
     )  # fmt: skip
     with console_listener() as listener:
-        fetched = fetch_images(source, to, options, tool, listener)
+        fetched = fetch_images(source, to, options, tool, listener, executable)
     print_fetched(fetched)
 
 
@@ -92,9 +97,10 @@ def rebuild(
     sets: FetchSets = None,
 ) -> None:
     """Fetch a release's images again; tell how many came."""
+    from poolwright.api import fetch_options
     from poolwright.api import rebuild as rebuild_release
-    from poolwright.cli.fetching import fetch_options, print_recovery
     from poolwright.cli.progress import console_listener
+    from poolwright.cli.rendering.data import print_recovery
 
     options = fetch_options(sets or (), allow_private=allow_private or None)
     with console_listener() as listener:
@@ -131,14 +137,13 @@ def train_encoder(
     """
     from poolwright.api import train_encoder as train
     from poolwright.cli.progress import console_listener
-    from poolwright.cli.tables import print_trained
-    from poolwright.recipe.source import parse_parameters
+    from poolwright.cli.rendering.data import print_trained
 
-    said = {"epochs": epochs, "batch": batch, "size": size, "seed": seed, "device": device}
-    settings = parse_parameters(sets or ()) | {name: value for name, value in said.items() if value is not None}
+    given = {"epochs": epochs, "batch": batch, "size": size, "seed": seed, "device": device}
+    settings = {name: value for name, value in given.items() if value is not None}
     with console_listener() as listener:
         trained = train(
-            kind, pools, to, settings, read=read, parameters=parse_parameters(pool_sets or ()), fresh=fresh,
+            kind, pools, to, settings, sets=sets or (), read=read, pool_sets=pool_sets or (), fresh=fresh,
             listener=listener,
         )  # fmt: skip
     print_trained(trained)

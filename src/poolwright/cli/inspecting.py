@@ -17,7 +17,7 @@ def show(run_folder: RunFolder) -> None:
     What every step kept and dropped, and why.
     """
     from poolwright.api import show as show_run
-    from poolwright.cli.tables import print_funnel
+    from poolwright.cli.rendering.running import print_funnel
 
     for table in show_run(run_folder):
         print_funnel(table.record)
@@ -30,7 +30,7 @@ def why(run_folder: RunFolder, uid: Annotated[str, typer.Argument(help="uid of t
     Each step's values, and the threshold the row met or missed.
     """
     from poolwright.api import why as tell
-    from poolwright.cli.tables import print_story
+    from poolwright.cli.rendering.inspecting import print_story
 
     for story in tell(run_folder, uid):
         print_story(story)
@@ -56,7 +56,7 @@ def search(
     """
     from poolwright.api import search as find
     from poolwright.api import write_search
-    from poolwright.cli.tables import print_found
+    from poolwright.cli.rendering.inspecting import print_found
 
     found = find(
         run_folder, prompt, table=table, bucket=bucket, n=n, like=like, against=against, vectors=vectors, model=model,
@@ -79,7 +79,7 @@ def report(
     ] = None,
 ) -> None:
     """Draw a run: one HTML file to look at and to show."""
-    from poolwright.api import figures as draw_clusters
+    from poolwright.api import cluster_figures
     from poolwright.api import report as draw
 
     if figures is None:
@@ -89,7 +89,7 @@ def report(
             raise RecipeError("--class goes with --figures DIR, the folder of the files")
         print(f"open {draw(run_folder, to)}")
         return
-    for path in draw_clusters(run_folder, figures, of or ()):
+    for path in cluster_figures(run_folder, figures, of or ()):
         print(path)
 
 
@@ -107,7 +107,7 @@ def studio(
     ] = None,
 ) -> None:
     """Look at a run and verify its rows in a browser."""
-    from poolwright.cli.tables import print_links
+    from poolwright.cli.rendering.inspecting import print_links
     from poolwright.studio.serve import serve
 
     serve(run_folder, host, port, annotator or (), name or (), print_links)
@@ -122,7 +122,7 @@ def verify(
     import logging
 
     from poolwright.api import verify as verify_release
-    from poolwright.cli.tables import print_verification
+    from poolwright.cli.rendering.inspecting import print_verification
 
     logging.disable(logging.WARNING)  # what mlcroissant warns of is told by its check
     verification = verify_release(release, full)

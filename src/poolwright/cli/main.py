@@ -1,13 +1,21 @@
-"""The `poolwright` command: parse, call the API, render. Exit status 0 done, 1 failed, 2 wrong call, 3 waiting."""
+"""The `poolwright` command: parse, call the API, render.
+
+Exit status 0: done, 1: failed, 2: wrong call, 3: waiting for people, 130: stopped by Ctrl-C.
+"""
 
 from __future__ import annotations
 
+import atexit
+import os
+import signal
 import sys
 import warnings
+from contextlib import suppress
+from typing import NoReturn
 
 # Each adds its commands, in the order of the help.
 # isort: off
-from poolwright.cli import running, inspecting, annotating, data  # noqa: F401
+from poolwright.cli import running, inspecting, annotating, data, listing  # noqa: F401
 from poolwright.cli.app import app
 
 # isort: on
@@ -20,6 +28,8 @@ def main() -> None:
     from poolwright.core.runtime.quiet import silence
 
     silence()
+    # Work that is done is done: Ctrl-C while the interpreter ends changes nothing.
+    atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
     # Pillow warns of broken EXIF in pictures that it reads all the same.
     warnings.filterwarnings("ignore", module="PIL")
     try:
@@ -30,12 +40,27 @@ def main() -> None:
     except PoolwrightError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        _stop()
     except SystemExit as end:
         if end.code == _INTERRUPTED:
-            print("stopped; the same command continues", file=sys.stderr)
+            _stop()
         raise
     except BrokenPipeError:
         sys.exit(1)
+
+
+def _stop() -> NoReturn:
+    """End at once after Ctrl-C.
+
+    Units may still run in other threads. The interpreter would take itself down around them, which ends in an abort
+    if one is inside a library then; what they write appears under its name only when it is whole.
+    """
+    print("stopped; the same command continues", file=sys.stderr)
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):  # nobody reads on, or it is closed
+            stream.flush()
+    os._exit(_INTERRUPTED)
 
 
 def _again(arguments: list[str]) -> str:

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from time import monotonic
 
+from poolwright.core.runtime.progress import Listener, TableProgress
 from poolwright.core.table import TableRecord
-from poolwright.run.progress import Listener, TableProgress
 
 _PLAIN_SECONDS = 5.0
 

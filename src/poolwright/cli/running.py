@@ -21,7 +21,7 @@ def demo(
     Draws a small world of pictures, runs a recipe over it, and compares with the truth. No network, no GPU.
     """
     from poolwright.cli.progress import console_listener
-    from poolwright.cli.tables import print_demo
+    from poolwright.cli.rendering.running import print_demo
     from poolwright.demo.demo import run_demo
 
     with console_listener() as listener:
@@ -32,10 +32,10 @@ def demo(
 @app.command()
 def recipes() -> None:
     """List the recipes that come with poolwright."""
-    from poolwright.cli.tables import print_recipes
-    from poolwright.recipe.shipped import shipped
+    from poolwright.api import recipes as api_recipes
+    from poolwright.cli.rendering.running import print_recipes
 
-    print_recipes(shipped())
+    print_recipes(api_recipes())
 
 
 @app.command()
@@ -44,16 +44,16 @@ def new(
     to: Annotated[Optional[Path], typer.Argument(help="File to write; default NAME.yaml.")] = None,  # noqa: UP045
 ) -> None:
     """Write a shipped recipe to a file, to edit."""
-    from poolwright.recipe.shipped import write_new
+    from poolwright.api import new_recipe
 
-    print(f"wrote {write_new(name, to)}; edit its paths, then: poolwright check {to or name + '.yaml'}")
+    print(f"wrote {new_recipe(name, to)}; edit its paths, then: poolwright check {to or name + '.yaml'}")
 
 
 @app.command()
 def check(recipe: RecipePath, sets: Sets = None) -> None:
     """Find what is wrong with a recipe, before anything runs."""
     from poolwright.api import check as check_recipe
-    from poolwright.cli.tables import print_check
+    from poolwright.cli.rendering.running import print_check
 
     print_check(recipe, check_recipe(recipe, sets or ()))
 
@@ -75,7 +75,7 @@ def plan(
     from poolwright.api import dry_run
     from poolwright.api import plan as plan_recipe
     from poolwright.cli.progress import console_listener
-    from poolwright.cli.tables import print_plan, print_predictions
+    from poolwright.cli.rendering.running import print_plan, print_predictions
 
     if sample is None:
         print_plan(plan_recipe(recipe, run_folder, sets or ()))
@@ -92,7 +92,7 @@ def run(
     run_folder: Folder = None,
     table: Annotated[Optional[list[str]], typer.Option(help="Only this table and what it comes from.")] = None,  # noqa: UP045
     fresh: Annotated[Optional[list[str]], typer.Option(help="Start this table over.", metavar="TABLE")] = None,  # noqa: UP045
-    engine: Annotated[str, typer.Option(help="native or ray.")] = "native",
+    engine: Annotated[str, typer.Option(help="local or ray.")] = "local",
     address: Annotated[Optional[str], typer.Option(help="Ray cluster, such as ray://head:10001.")] = None,  # noqa: UP045
     workers: Annotated[Optional[int], typer.Option(help="Units at once; default one a core.", min=1)] = None,  # noqa: UP045
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace releases made from something else.")] = False,
@@ -101,7 +101,7 @@ def run(
     """Run a recipe, or continue it where it stopped."""
     from poolwright.api import run as run_recipe
     from poolwright.cli.progress import console_listener
-    from poolwright.cli.tables import print_run
+    from poolwright.cli.rendering.running import print_run
 
     with console_listener() as listener:
         result = run_recipe(
@@ -146,8 +146,7 @@ def apply_release(
     """
     from poolwright.api import apply
     from poolwright.cli.progress import console_listener
-    from poolwright.cli.tables import print_applied
-    from poolwright.jobs.apply import parse_models
+    from poolwright.cli.rendering.running import print_applied
 
     with console_listener() as listener:
         applied = apply(
@@ -157,27 +156,9 @@ def apply_release(
             kind=read,
             sets=sets or (),
             skip=skip or (),
-            models=parse_models(model or ()),
+            models=model or (),
             ledger=ledger,
             workers=workers,
             listener=listener,
         )
     print_applied(applied)
-
-
-@app.command()
-def steps(
-    verb: Annotated[Optional[str], typer.Argument(help="Only this step.")] = None,  # noqa: UP045
-    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of the recipe language.")] = False,
-) -> None:
-    """List the steps, or one step's parameters."""
-    from poolwright.cli.tables import print_step, print_steps
-
-    if schema:
-        from poolwright.recipe.jsonschema import schema_text
-
-        print(schema_text(), end="")
-    elif verb:
-        print_step(verb)
-    else:
-        print_steps()

@@ -44,11 +44,6 @@ ATTRIBUTE = "attribute"
 CLUSTER = "cluster"
 CLUSTER_DISTANCE = "cluster_distance"
 CLASS_INDEX = "class_index"
-FREQUENCY = "frequency"
-SPLIT_GLT = "split_glt"
-SPLIT_CBL = "split_cbl"
-LONG_TAIL = (SPLIT_GLT, SPLIT_CBL, CLASS_INDEX, FREQUENCY, ATTRIBUTE)
-"""What the step `glt` gives."""
 BUCKET = "bucket"
 PROMPT = "prompt"
 
@@ -107,9 +102,6 @@ WELL_KNOWN: dict[str, Column] = {
         Column(ATTRIBUTE, pa.int32(), "index", "Attribute of the row within its class, 0 the most frequent"),
         Column(CLUSTER, pa.int32(), "index", "Cluster of the row within its class, by size, 0 the largest"),
         Column(CLUSTER_DISTANCE, pa.float32(), "distance", "Distance of the row's vector from its cluster's centroid"),
-        Column(FREQUENCY, pa.int32(), "group", "How frequent the class is: 0 many, 1 medium, 2 few rows"),
-        Column(SPLIT_GLT, pa.string(), "", "Split where classes and attributes are long-tailed; null in none"),
-        Column(SPLIT_CBL, pa.string(), "", "Split where classes are balanced, attributes long-tailed; null in none"),
         Column(BUCKET, pa.int32(), "index", "Bucket of time the row is in, the earliest 0"),
         Column(PROMPT, pa.string(), "", "Text that the row was retrieved by"),
     )
@@ -120,9 +112,23 @@ MODEL_KEY = b"poolwright.model"
 WEIGHTS_KEY = b"poolwright.weights"
 
 
-def describe(name: str) -> Column | None:
-    """The well-known column of that name, or None."""
-    return WELL_KNOWN.get(name)
+DESCRIPTION_KEY = b"description"
+
+
+def described(field: pa.Field, meaning: str) -> pa.Field:
+    """The field with a sentence on its meaning, which cards, Croissant and reports show."""
+    return field.with_metadata({**(field.metadata or {}), DESCRIPTION_KEY: meaning.encode()})
+
+
+def meaning_of(field: pa.Field) -> str:
+    """What a column holds, with its unit: by its own description, else as a well-known column; '' if neither."""
+    if DESCRIPTION_KEY in (field.metadata or {}):
+        return str(field.metadata[DESCRIPTION_KEY].decode())
+    known = WELL_KNOWN.get(field.name)
+    if known is None:
+        return ""
+    # A unit that only repeats the name of the column says nothing.
+    return f"{known.meaning} ({known.unit})" if known.unit and known.unit.lower() != known.name else known.meaning
 
 
 def vector_type(width: int) -> pa.DataType:

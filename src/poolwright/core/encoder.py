@@ -14,22 +14,27 @@ class EncoderSpec(BaseModel):
 
     Attributes:
         model: kind and place, as in a recipe.
-        manifest: how images and texts are prepared, where the model has no manifest file beside it; onnx only.
-        resize: edge in pixels that the shorter edge of an image is resized to; default as the model was trained.
-        crop: edge in pixels of the middle square that the model sees; likewise. Not for onnx, whose manifest says
-            both, nor for open_clip and mmd_vae, which see images as they were trained.
+        manifest: as canonical JSON, so that a spec is hashable; onnx only.
+        resize: edge in pixels that the shorter edge of an image is resized to.
+        crop: edge in pixels of the middle square that the model sees.
         device: 'auto', 'cpu' or 'cuda'.
-        batch: images a forward pass.
+        batch: images in a forward pass.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    model: str
-    manifest: str | None = None  # canonical JSON, so that a spec is hashable
-    resize: int | None = Field(default=None, ge=1)
-    crop: int | None = Field(default=None, ge=1)
-    device: str = "auto"
-    batch: int = Field(default=32, ge=1)
+    model: str = Field(description="KIND:PLACE, or a name out of 'models'")
+    manifest: str | None = Field(
+        default=None, description="how images are prepared, if the model has no manifest file next to it; onnx only"
+    )
+    resize: int | None = Field(
+        default=None, ge=1, description="pixels that the shorter edge is resized to; default as the model was trained"
+    )
+    crop: int | None = Field(
+        default=None, ge=1, description="edge in pixels of the middle square; default as the model was trained"
+    )
+    device: str = Field(default="auto", description="auto, cpu or cuda")
+    batch: int = Field(default=32, ge=1, description="images in a forward pass")
 
     @property
     def kind(self) -> str:

@@ -26,7 +26,6 @@ EXTRAS = {
     "timm": "timm",
     "torchvision": "torchvision",
     "ray": "ray",
-    "faiss": "faiss",
     "matplotlib": "report",
     "jinja2": "report",
     "datasets": "huggingface",
@@ -34,20 +33,21 @@ EXTRAS = {
     "imagehash": "hash",
     "tokenizers": "tokenizers",
     "pandas": "pandas",
-    "country_converter": "geo",
     "tzfpy": "geo",
     "tzdata": "geo",
     "httpcore2": "fetch",
-    "img2dataset": "img2dataset",
     "lightly": "train",
     "safetensors": "train",
     "openTSNE": "tsne",
-    "crowdkit": "crowd",
+    "pytest": "testing",
+    "hypothesis": "testing",
+    "onnx": "testing",
     "fastapi": "studio",
     "itsdangerous": "studio",
     "uvicorn": "studio",
     "python_multipart": "studio",
 }
+"""Extra of poolwright by the module that it brings."""
 
 
 class PoolwrightError(Exception):
@@ -63,15 +63,23 @@ class RecipeError(PoolwrightError):
 
 
 class MissingExtra(RecipeError):
-    """A feature needs a library that is not installed."""
+    """A feature needs a library that is not installed.
 
-    def __init__(self, module: str, purpose: str) -> None:
-        extra = EXTRAS.get(module, module)
-        super().__init__(f"{purpose} needs {module}; install it with: pip install 'poolwright[{extra}]'")
-        self.module, self.purpose = module, purpose
+    Args:
+        module: name that it is imported by; several are joined by commas.
+        purpose: what needs it.
+        extra: extra of poolwright that brings it; default that of `EXTRAS`. A module of no extra is named itself.
+    """
+
+    def __init__(self, module: str, purpose: str, extra: str | None = None) -> None:
+        extra = extra or EXTRAS.get(module)
+        wanted = f"'poolwright[{extra}]'" if extra else module
+        what = "them" if "," in module else "it"
+        super().__init__(f"{purpose} needs {module}; install {what} with: pip install {wanted}")
+        self.module, self.purpose, self.extra = module, purpose, extra
 
     def __reduce__(self) -> tuple[object, ...]:
-        return (MissingExtra, (self.module, self.purpose))
+        return (MissingExtra, (self.module, self.purpose, self.extra))
 
 
 class StepError(RecipeError):

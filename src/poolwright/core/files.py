@@ -8,6 +8,7 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from secrets import token_hex
 from typing import Any, BinaryIO, cast
 
 PARTIAL = ".partial"
@@ -27,7 +28,8 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> str:
         OSError: the disk is full or the folder not writable; the temporary file is removed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}{PARTIAL}")
+    # Several threads, processes and nodes may write the same file at once; the last to be done wins.
+    partial = path.with_name(f"{path.name}.{token_hex(4)}{PARTIAL}")
     try:
         with partial.open("wb") as file:
             out = _Digesting(file)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import reduce
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -12,6 +11,7 @@ import pyarrow as pa
 
 from poolwright.core.encoder import Encoder, EncoderSpec
 from poolwright.core.rows import Rows
+from poolwright.core.runtime.merge_tree import merge_all
 from poolwright.core.table import Table
 
 T = TypeVar("T")
@@ -21,7 +21,7 @@ class Frame(Protocol):
     """All rows that are live before a step, in any number of units, on any number of workers.
 
     The one way to look at them is a fold: small sums over the units, merged by the step. What a
-    step makes of the results must not depend on how rows are cut into units and batches, or ordered.
+    step makes of the result must not depend on how rows are cut into units and batches, or ordered.
     """
 
     @property
@@ -34,19 +34,21 @@ class Frame(Protocol):
         columns: Sequence[str],
         start: Callable[[], T],
         add: Callable[[T, Rows], T],
-        merge: Callable[[T, T], T] | None = None,
-    ) -> list[T]:
-        """Summarise the live rows, unit by unit.
+        merge: Callable[[T, T], T],
+    ) -> T:
+        """Summarise the live rows: unit by unit, then merged into one.
 
         Args:
             columns: the columns to read; nothing else is.
-            start: makes an empty summary; called once a unit.
-            add: puts one batch of rows into a summary and returns it. Must be picklable, as `start`.
-            merge: puts the second summary into the first and returns it, as units are done, in any order: for
-                summaries too large to hold one a unit. What comes out must not depend on that order.
+            start: makes an empty summary; called once per unit.
+            add: puts one batch of rows into a summary and returns it.
+            merge: puts the second summary into the first and returns it. It gets summaries of neighbouring units, in
+                their order, and must be associative: which neighbours are merged first depends on the number of units.
+
+        The three functions and the summaries must be picklable, since units run on other nodes too.
 
         Returns:
-            One summary a unit, in the order of the units; with `merge` at most one, of all of them.
+            The summary of all units; an empty one if there are none.
         """
         ...
 
@@ -104,13 +106,13 @@ class MemoryFrame:
         columns: Sequence[str],
         start: Callable[[], Any],
         add: Callable[[Any, Rows], Any],
-        merge: Callable[[Any, Any], Any] | None = None,
-    ) -> list[Any]:
+        merge: Callable[[Any, Any], Any],
+    ) -> Any:
         picked = self.table.select(list(columns))
-        results = []
+        summaries = []
         for first, last in zip(self.edges, self.edges[1:], strict=False):
             summary = start()
             for at in range(first, last, self.batch_rows):
                 summary = add(summary, Rows(picked.slice(at, min(self.batch_rows, last - at))))
-            results.append(summary)
-        return [reduce(merge, results)] if merge and results else results
+            summaries.append(summary)
+        return merge_all(summaries, merge)

@@ -54,6 +54,8 @@ class Pool(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: ClassVar[str]
+    example: ClassVar[str]
+    """How a recipe writes the pool with its name, in YAML: 'photos: {read: image_folder, path: data}'."""
     unique: ClassVar[bool] = False
     """Whether uids cannot repeat, by how the pool makes them."""
 

@@ -1,10 +1,49 @@
-"""What a search found, as rows of a table by their number."""
+"""A search: what is asked of a table, and the cosines of its rows."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+
+from poolwright.core.encoder import EncoderSpec
+
+Float32 = npt.NDArray[np.float32]
+Integers = npt.NDArray[np.int64]
+
+_DEEPER = (3, 10, 30, 100, 300, 1000)
+_EACH_DEEPER = 8
+
+
+@dataclass(frozen=True)
+class Query:
+    """What is searched for, by the CLI, the API and the studio.
+
+    Attributes:
+        prompt: a text, or the name of a class of the run's vocabularies; None where only `like` is given.
+        against: a second text, to compete with the first.
+        like: uid of a row whose neighbours are wanted; None takes the nearest row to the prompt.
+        bucket: only rows of this bucket.
+        column: of the vectors; None takes the first that the run has a text encoder for, or the first.
+        model: encoder of the texts; None takes the one that the recipe names for the vectors.
+        features: ready text features of the prompts, one row each, instead of an encoder.
+        n: rows that `SearchResult.nearest` gives.
+        neighbours: rows that `SearchResult.neighbours` gives; 0 spares the pass over the vectors that they may take.
+    """
+
+    prompt: str | None = None
+    against: str | None = None
+    like: str | None = None
+    bucket: str | None = None
+    column: str | None = None
+    model: EncoderSpec | None = None
+    features: Path | None = None
+    n: int = 50
+    neighbours: int = 0
 
 
 @dataclass(frozen=True)
@@ -45,32 +84,117 @@ class Contest:
     scores: tuple[tuple[float, float], ...]
 
 
-@dataclass(frozen=True)
-class Found:
-    """What was searched for in a table, and found.
+@dataclass(frozen=True, eq=False)
+class SearchResult:
+    """The rows of a table with their cosines to what was searched for.
+
+    Scores are those that the step `similarity` gives, bit for bit. Rows are ranked by descending score, equal ones in
+    the order of the table. A row without a usable vector, or of another bucket, has the score NaN and no rank.
 
     Attributes:
         table: its name.
         column: of the vectors.
-        within: which rows were searched, in words: 'bucket 3'; empty for all.
-        prompt: what was searched for; empty where only an image was.
-        rows: rows searched.
-        nearest: the nearest rows.
-        deeper: rows at ranks further down: how long what is found stays right.
-        all_scores: float32 (rows,) cosines of all rows searched, descending.
-        like: uid of the image whose neighbours were looked for.
-        neighbours: rows near that image, itself first.
-        contest: with a second prompt.
+        query: what was asked.
+        feature: (d,) float32, unit length: what rows were compared with.
+        model: the encoder of the prompt as the recipe writes it; None if the feature is not from an encoder.
+        given: (d,) the feature as it was found, of any length, where it is not from an encoder.
+        scores: float32 (rows,).
+        rival: float32 (rows,), the scores of the second prompt.
+        like: uid of the row whose neighbours were looked for; empty if none were.
+        near: float32 (rows,), the scores of that row's vector.
     """
 
     table: str
     column: str
-    within: str
-    prompt: str
-    rows: int
-    nearest: Ranked
-    deeper: tuple[Ranked, ...]
-    all_scores: np.ndarray
-    like: str
-    neighbours: Ranked
-    contest: Contest | None = None
+    query: Query
+    feature: Float32
+    model: Any
+    given: npt.NDArray[np.floating]
+    scores: Float32
+    rival: Float32 | None = None
+    like: str = ""
+    near: Float32 | None = None
+
+    @property
+    def words(self) -> str:
+        """What was searched for, for people."""
+        return self.prompt or f"like {self.query.like}"
+
+    @property
+    def prompt(self) -> str:
+        """The text that was searched for; empty where only an image was."""
+        return self.query.prompt or ""
+
+    @property
+    def within(self) -> str:
+        """Which rows were searched, in words: 'bucket 3'; empty for all."""
+        return "" if self.query.bucket is None else f"bucket {self.query.bucket}"
+
+    @cached_property
+    def rows(self) -> int:
+        """Rows that have a score."""
+        return int(np.isfinite(self.scores).sum())
+
+    @cached_property
+    def order(self) -> Integers:
+        """Numbers (rows,) of the rows that have a score, the nearest first."""
+        return _order(self.scores)
+
+    @property
+    def all_scores(self) -> Float32:
+        """Cosines (rows,) of all rows searched, descending."""
+        return np.asarray(self.scores[self.order])
+
+    @property
+    def nearest(self) -> Ranked:
+        """The nearest rows."""
+        return self._ranked(1, self.query.n)
+
+    @property
+    def deeper(self) -> tuple[Ranked, ...]:
+        """A few rows at ranks ever further down, and the last of all: how long what is found stays right."""
+        n = self.query.n
+        ranks = [times * n for times in _DEEPER if times * n + _EACH_DEEPER < self.rows]
+        if self.rows > n + _EACH_DEEPER:
+            ranks.append(self.rows - _EACH_DEEPER + 1)
+        return tuple(self._ranked(rank, _EACH_DEEPER) for rank in ranks)
+
+    @property
+    def neighbours(self) -> Ranked:
+        """Rows near the row `like`, itself first."""
+        if self.near is None:
+            return Ranked((), ())
+        rows = _order(self.near)[: self.query.neighbours]
+        return Ranked(tuple(rows.tolist()), tuple(self.near[rows].tolist()))
+
+    @cached_property
+    def contest(self) -> Contest | None:
+        """How the two prompts compete, with a second one."""
+        return None if self.rival is None else _contest(self.order, self.scores, self.rival, self.query)
+
+    def _ranked(self, first: int, count: int) -> Ranked:
+        rows = self.order[first - 1 : first - 1 + count]
+        return Ranked(tuple(rows.tolist()), tuple(self.scores[rows].tolist()), first)
+
+
+def _order(scores: Float32) -> Integers:
+    order = np.argsort(-scores, kind="stable")  # NaN comes last
+    return np.asarray(order[: int(np.isfinite(scores).sum())])
+
+
+def _contest(order: Integers, first: Float32, second: Float32, query: Query) -> Contest:
+    near = [set(order[: query.n].tolist()), set(_order(second)[: query.n].tolist())]
+    both, either = sorted(near[0] & near[1]), np.array(sorted(near[0] | near[1]), np.int64)
+    closest = either[np.argsort(np.abs(first[either] - second[either]), kind="stable")]
+    # A draw goes to the first, as in `retrieve`.
+    won = int((first[both] >= second[both]).sum())
+    everywhere = int((first[order] >= second[order]).sum())
+    return Contest(
+        other=query.against or "",
+        everywhere=(everywhere, len(order) - everywhere),
+        alone=(len(near[0] - near[1]), len(near[1] - near[0])),
+        both=len(both),
+        won=(won, len(both) - won),
+        places=tuple(closest.tolist()),
+        scores=tuple(zip(first[closest].tolist(), second[closest].tolist(), strict=True)),
+    )

@@ -13,9 +13,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from poolwright.core.columns import is_text, is_vector
 from poolwright.core.errors import InputError
 from poolwright.core.files import digest_file, write_atomically
+from poolwright.core.parquet import write_parquet
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,7 @@ class State:
         the same bytes.
         """
         digests = {
-            key: write_atomically(folder / f"{name}.{key}.parquet", partial(_write, table))
-            for key, table in sorted(self.tables.items())
+            key: write_parquet(folder / f"{name}.{key}.parquet", table) for key, table in sorted(self.tables.items())
         }
         document = {"values": dict(self.values), "tables": digests}
         text = json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
@@ -83,10 +82,3 @@ class State:
 
 def _put(content: bytes, out: Any) -> None:
     out.write(content)
-
-
-def _write(table: pa.Table, out: Any) -> None:
-    """As it is where it holds vectors, which do not compress; packed otherwise."""
-    vectors = any(is_vector(field.type) for field in table.schema)
-    texts = [field.name for field in table.schema if is_text(field.type)]
-    pq.write_table(table, out, compression="none" if vectors else "zstd", use_dictionary=texts if vectors else True)

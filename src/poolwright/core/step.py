@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from poolwright.core.frame import Context, Frame
 from poolwright.core.rows import Rows
 from poolwright.core.state import State
+from poolwright.core.table import Limit
 
 Kind = Literal["describe", "choose", "split"]
 
@@ -47,6 +48,23 @@ class Outcome:
     tallies: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Resources:
+    """What a unit of work occupies on a node of a cluster while it runs.
+
+    Attributes:
+        cpus: cores; a unit works on one thread, apart from what libraries do beyond it.
+        gpus: GPUs; a fraction lets several units share one.
+    """
+
+    cpus: float = 1.0
+    gpus: float = 0.0
+
+    def __or__(self, other: Resources) -> Resources:
+        """Enough for both, one after the other."""
+        return Resources(max(self.cpus, other.cpus), max(self.gpus, other.gpus))
+
+
 class Step(BaseModel):
     """One verb of a recipe, with its parameters as fields.
 
@@ -59,11 +77,19 @@ class Step(BaseModel):
 
     verb: ClassVar[str]
     kind: ClassVar[Kind]
+    example: ClassVar[str]
+    """How a recipe writes the step, in YAML: 'top: {by: similarity, n: 1000}'. The reference shows it, tests run it."""
     reasons: ClassVar[tuple[Reason, ...]] = ()
     shorthand: ClassVar[str | None] = None
     """Field that a bare value in the recipe sets: `- where: "width > 100"`."""
     fits_rows: ClassVar[bool] = False
     """Whether `fit` looks at the rows."""
+    shapes_columns: ClassVar[bool] = False
+    """Whether it only shapes columns and decides nothing about rows: `apply` on other rows can do without it."""
+    state_kind: ClassVar[str] = ""
+    """Name of the form of its state, for reports and cards that draw it, such as 'clusters'; empty if none does."""
+    labelled_by: ClassVar[Literal["", "model", "people"]] = ""
+    """Who gives or confirms the class of a row in this step, for the limits that a card states."""
     costly: ClassVar[bool] = False
     """Whether `apply` is dear, so that a run saves what it gives before a later step fits on it."""
 
@@ -104,6 +130,10 @@ class Step(BaseModel):
         """Columns of `given` that are gone after this step."""
         return ()
 
+    def resources(self) -> Resources:
+        """What a unit occupies on a node of a cluster while this step works on its rows."""
+        return Resources()
+
     def warm_up(self) -> None:
         """Begin to load what `apply` will need; called in a thread of its own when a run begins."""
 
@@ -122,6 +152,10 @@ class Step(BaseModel):
             row: the needed and given columns of one row.
         """
         return ""
+
+    def limits(self, state: State) -> list[Limit]:
+        """The values that it compares numeric columns with, to be drawn into their histograms."""
+        return []
 
     def learned(self, state: State) -> str:
         """The state in words, for reports and cards: "similarity >= 0.2731 (1,000,000 of 1,146,768 rows)"."""

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict
 
 from poolwright.core.errors import InputError
-from poolwright.core.rows import Rows
+from poolwright.core.rows import Rows, with_missing_as_null
 from poolwright.core.state import State
 
 TABLE_FORMAT = 1
@@ -70,11 +70,28 @@ class VectorRecord(_Record):
     weights: str = ""
 
 
+class Limit(_Record):
+    """A value that a step compared a numeric column with.
+
+    Attributes:
+        column: the column.
+        value: in the unit of the column.
+        words: its label in charts: 'top ≥ 0.2731'.
+    """
+
+    column: str
+    value: float
+    words: str
+
+
 class StepRecord(_Record):
     """One step as it ran.
 
     Attributes:
         state: digest of `states/<state_name>.json`.
+        state_kind: name of the form of the state, where reports or cards draw it.
+        limits: the values that it compared numeric columns with.
+        labelled_by: who gave or confirmed classes in it: 'model', 'people' or ''.
         vectors: the vector columns it read.
         released: whether the state came with a release, rather than being learned on these rows.
     """
@@ -89,6 +106,9 @@ class StepRecord(_Record):
     learned: str
     vectors: tuple[VectorRecord, ...] = ()
     released: bool = False
+    state_kind: str = ""
+    limits: tuple[Limit, ...] = ()
+    labelled_by: str = ""
 
 
 class ReasonRecord(_Record):
@@ -159,6 +179,13 @@ class TableRecord(_Record):
     parts: tuple[OutputPart, ...]
     tallies: dict[str, tuple[int, ...]] = {}
 
+    def limits(self) -> dict[str, list[Limit]]:
+        """The values that steps compared numeric columns with, by column."""
+        found: dict[str, list[Limit]] = {}
+        for limit in (limit for step in self.steps for limit in step.limits):
+            found.setdefault(limit.column, []).append(limit)
+        return found
+
     @property
     def rows_dropped(self) -> int:
         return self.rows_in - self.rows_kept
@@ -205,13 +232,13 @@ class Table:
             # Without pre_buffer no more than a batch and the pages around it lies in memory.
             with pq.ParquetFile(self.folder / part.file, pre_buffer=False, buffer_size=1 << 18) as file:
                 for batch in file.iter_batches(batch_size=batch_rows, columns=names, use_threads=False):
-                    yield Rows(pa.Table.from_batches([batch]))
+                    yield Rows(with_missing_as_null(pa.Table.from_batches([batch])))
 
     def read(self, columns: Sequence[str] | None = None) -> pa.Table:
         """All kept rows in memory; name the columns you need."""
         names = list(columns) if columns is not None else None
         tables = [pq.read_table(self.folder / part.file, columns=names) for part in self.record.parts]
-        return pa.concat_tables(tables)
+        return with_missing_as_null(pa.concat_tables(tables))
 
     def ledger(self) -> pa.Table:
         """Every dropped row in memory: `part`, `row`, `code` (see `record.reasons`)."""

@@ -17,7 +17,8 @@ import numpy as np
 from numpy.random import Generator
 from PIL import Image, ImageDraw
 
-from poolwright.core.files import write_atomically, write_text
+from poolwright.core.files import write_text
+from poolwright.core.parquet import write_parquet
 from poolwright.demo.drawing import KINDS, draw_kind, measure
 from poolwright.demo.pen import BLACK, BROWN, Colour, mix
 from poolwright.demo.style import CONTINENTS, age
@@ -152,7 +153,6 @@ def _save(picture: Image.Image, path: Path) -> None:
 
 def _write_truth(path: Path, maps: list[bool]) -> None:
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     table = pa.table({"uid": [f"{place:05d}.jpg" for place in range(len(maps))], "is_map": maps})
-    write_atomically(path, lambda out: pq.write_table(table, out))
+    write_parquet(path, table)

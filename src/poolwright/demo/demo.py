@@ -15,18 +15,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from poolwright.api import RunResult, report, run
+from poolwright.api import Recipe, RunResult, report, run
 from poolwright.core.errors import WaitingForPeople
 from poolwright.core.files import write_text
+from poolwright.core.runtime.progress import Listener, Silent
 from poolwright.core.table import Table
 from poolwright.demo.atlas import draw_shelf
 from poolwright.demo.attributes import attributes_against_truth
 from poolwright.demo.drawing import KINDS
 from poolwright.demo.maps import LOOKED_AT, maps_against_truth, verify_maps
+from poolwright.demo.needs import check_needs
 from poolwright.demo.stream import PEOPLE, answer_sheets, stream_against_truth, write_prompts
 from poolwright.demo.world import draw_world
-from poolwright.recipe.recipe import Recipe
-from poolwright.run.progress import Listener, Silent
 
 _SCALED = re.compile(r"(at_least|by: similarity, n|query|^ +n|keep): (\d+)", re.MULTILINE)
 """Numbers of the recipe that go with the size of the world."""
@@ -62,7 +62,11 @@ def run_demo(folder: Path, images: int = 6000, seed: int = 2024, listener: Liste
         images: pictures to draw.
         seed: of the drawn world.
         listener: is told of progress.
+
+    Raises:
+        MissingExtra: a library of `poolwright[demo]` is not installed. Nothing was drawn.
     """
+    check_needs()
     listener = listener or Silent()
     folder = folder.resolve()
     listener.note(f"drawing {images:,} pictures into {folder / 'world'}")

@@ -25,7 +25,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from poolwright.core.files import write_atomically, write_text
+from poolwright.core.files import write_text
+from poolwright.core.parquet import write_parquet
 from poolwright.demo.drawing import draw_kind, measure
 from poolwright.demo.facts import Facts, tell
 from poolwright.demo.people import COUNTRIES
@@ -59,8 +60,8 @@ def draw_world(folder: Path, n: int = 6000, seed: int = 2024) -> None:
     with _helpers(folder, n, seed) as share:
         _write_images(folder, range(0, n, share), seed)
     rows = [tell(index, seed) for index in range(n)]
-    _write_table(_metadata(rows, seed), folder / "metadata.parquet")
-    _write_table(_truth(rows), folder / "truth.parquet")
+    write_parquet(folder / "metadata.parquet", _metadata(rows, seed))
+    write_parquet(folder / "truth.parquet", _truth(rows))
     _write_marker(marker, arguments, finished=True)
 
 
@@ -206,12 +207,6 @@ def _truth(rows: list[Facts]) -> pa.Table:
             "caption_kind": pa.array([facts.caption_kind for facts in rows], pa.string()),
         }
     )
-
-
-def _write_table(table: pa.Table, path: Path) -> None:
-    import pyarrow.parquet as pq
-
-    write_atomically(path, lambda out: pq.write_table(table, out))
 
 
 def _main(folder: str, n: str, seed: str, shares: str, first: str) -> None:

@@ -1,25 +1,25 @@
-"""Row-wise SQL expressions over columns, evaluated by Daft.
+"""Row-wise SQL expressions over columns: DuckDB's SQL, parsed and evaluated by DuckDB.
 
-What an expression says of a row depends on that row alone: aggregates, window functions, subqueries,
-random values, the clock, files and the network are refused by name. A comparison with null is null, and NaN
-counts as null. Column names are case-sensitive; names with other signs than letters, digits and '_' stand
-in double quotes.
+An expression's value on a row depends on that row alone: aggregates, window functions, subqueries, random values, the
+clock, files and settings are refused. A comparison with null is null, and NaN counts as null, in columns as in results.
+Column names are case-sensitive; names with characters other than letters, digits and '_' stand in double quotes.
 """
 
 from __future__ import annotations
 
-import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from poolwright.core.errors import RecipeError, StepError
-from poolwright.core.rows import Rows, one_array
-from poolwright.core.runtime.quiet import import_daft
-from poolwright.expressions.text import checked, pointed, with_sql_case
+from poolwright.core.errors import StepError, did_you_mean
+from poolwright.core.rows import Rows
+from poolwright.expressions.evaluation import evaluated, failure, statement
+from poolwright.expressions.functions import CLOCK, SESSION
+from poolwright.expressions.pointing import caret_of, pointed_value
+from poolwright.expressions.syntax import Reference, references
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,7 @@ class Expression:
 
     text: str
     columns: tuple[str, ...]
-    _aliases: tuple[str, ...] = field(repr=False)
-    _daft: Any = field(repr=False, compare=False)
+    _references: tuple[Reference, ...] = field(repr=False)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (parse, (self.text,))
@@ -48,32 +47,48 @@ class Expression:
         return self.values(Rows(given.empty_table())).type
 
     def values(self, rows: Rows) -> pa.Array:
-        """One value a row.
+        """One value for each row.
+
+        Integers that overflow, casts that fail and roots of negative numbers are errors; a division by zero is null.
 
         Raises:
-            StepError: it does not fit the columns' types, or fails on a value (such as a remainder by zero).
+            StepError: it does not fit the columns' types, or fails on a value.
         """
-        columns = {alias: _plain(rows.column(name)) for name, alias in zip(self.columns, self._aliases, strict=True)}
-        if not columns:
-            columns = {"row": pa.nulls(len(rows), pa.bool_())}  # carries the number of rows
+        import duckdb
+
+        known = rows.table.column_names
+        for name in self.columns:
+            if name not in known:
+                raise StepError(f"{self.text}: there is no column '{name}'; {did_you_mean(name, known)}")
+        aliases = _aliases(self.columns, self.text)
+        sql = _renamed(self.text, self._references, aliases)
+        columns = {aliases[name]: rows.column(name) for name in self.columns}
         try:
-            values = one_array(_evaluated(self._daft, pa.table(columns)))
-        except Exception as error:
-            raise StepError(f"{self.text}: {_first_line(error)}") from None
-        except BaseException as error:
-            if type(error).__name__ != "PanicException":  # how Rust code of Daft fails; no Exception
-                raise
-            raise StepError(f"{self.text}: {_first_line(error)}") from None
-        return values.cast(pa.string()) if pa.types.is_large_string(values.type) else values
+            return evaluated(sql, columns, len(rows))
+        except StepError as error:
+            raise StepError(f"{self.text}: {error}") from None
+        except duckdb.Error as error:
+            message = str(error)
+            if caret_of(message, statement(sql)) is None:
+                message = failure(sql, ((name, column.type) for name, column in columns.items())) or message
+            raise self._failed(message, sql, aliases) from None
 
-
-def _evaluated(expression: Any, table: pa.Table) -> pa.ChunkedArray:
-    import_daft()
-    from daft.expressions import ExpressionsProjection
-    from daft.recordbatch import MicroPartition
-
-    projection = ExpressionsProjection([expression.alias("value")])
-    return MicroPartition.from_arrow(table).eval_expression_list(projection).to_arrow().column("value")
+    def _failed(self, message: str, sql: str, aliases: dict[str, str]) -> StepError:
+        at = caret_of(message, statement(sql))
+        if at is not None:
+            at -= statement(sql).index(sql)
+            for reference in self._references:  # from the left, where positions are those of the text already
+                alias = _written(self.text, reference, aliases)
+                longer = len(alias) - (reference.end - reference.start)
+                if at > reference.start:
+                    at = max(reference.start, at - longer)
+        first, *others = message.strip().split("\n")
+        kind, _, rest = first.partition("Error: ")
+        said = rest if rest and len(kind) < 20 else first
+        if said.startswith("Overflow in "):
+            said += " Cast one side, as in width::bigint * height"
+        entries = next((f"; {line.strip()}" for line in others if line.startswith("Candidate Entries:")), "")
+        return pointed_value(self.text, at, said.strip() + entries)
 
 
 @lru_cache(maxsize=256)
@@ -83,92 +98,34 @@ def parse(text: str) -> Expression:
     Raises:
         RecipeError: with the text and a caret under what is wrong.
     """
-    plain, names = checked(text)
-    expression = _read(text, plain)
-    found = _columns_of(text, expression)
-    columns = tuple(names.get(name, name) for name in found)
-    if "*" in columns:
-        raise pointed(text, text.find("*"), "name the columns, '*' stands for none")
-    return Expression(text, columns, found, _read(text, with_sql_case(plain)))
+    found = references(text)
+    return Expression(text, tuple(dict.fromkeys(reference.name for reference in found)), found)
 
 
-def _read(text: str, plain: str) -> Any:
-    try:
-        return import_daft().sql_expr(plain)
-    except Exception as error:
-        raise _syntax_error(text, error) from None
-    except BaseException as error:
-        if type(error).__name__ != "PanicException":
-            raise
-        raise RecipeError(f"{_first_line(error)}\n  {text}") from None
+def _aliases(columns: Iterable[str], text: str) -> dict[str, str]:
+    """Names for DuckDB, which takes 'a' and 'A' for one, by column; most columns keep theirs, and no others occur."""
+    taken: set[str] = {*SESSION, *CLOCK}
+    aliases = {}
+    for name in columns:
+        alias, number = name, 1
+        while alias.lower() in taken or (alias != name and alias.lower() in text.lower()):
+            alias, number = f"{name}_{number}", number + 1
+        taken.add(alias.lower())
+        aliases[name] = alias
+    return aliases
 
 
-def _columns_of(text: str, expression: Any) -> tuple[str, ...]:
-    from daft.expressions import ExpressionVisitor
-
-    class Columns(ExpressionVisitor):  # type: ignore[misc]
-        def __init__(self) -> None:
-            self.names: dict[str, None] = {}
-
-        def visit_col(self, name: str) -> None:
-            self.names[name] = None
-
-        def visit_lit(self, value: Any) -> None:
-            pass
-
-        def visit_alias(self, expr: Any, alias: str) -> None:
-            raise pointed(text, text.rfind(alias), f"'{alias}' is too much here; one expression only")
-
-        def visit_cast(self, expr: Any, dtype: Any) -> None:
-            self.visit(expr)
-
-        def visit_coalesce(self, args: list[Any]) -> None:
-            self.visit_function("coalesce", args)
-
-        def visit_is_in(self, expr: Any, items: list[Any]) -> None:
-            self.visit_function("is_in", [expr, *items])
-
-        def visit_function(self, name: str, args: list[Any]) -> None:
-            for argument in args:
-                self.visit(argument)
-
-    visitor = Columns()
-    try:
-        visitor.visit(expression)
-    except RecipeError:
-        raise
-    except Exception as error:
-        raise RecipeError(
-            f"{_first_line(error)}; use comparisons and functions of one row's values\n  {text}"
-        ) from None
-    return tuple(visitor.names)
+def _renamed(text: str, found: Iterable[Reference], aliases: dict[str, str]) -> str:
+    """The text with aliases for the columns."""
+    parts, end = [], 0
+    for reference in found:
+        parts += [text[end : reference.start], _written(text, reference, aliases)]
+        end = reference.end
+    return "".join([*parts, text[end:]])
 
 
-def _plain(column: pa.Array) -> pa.Array:
-    """A column as Daft takes it: no dictionaries, no float16, null for NaN, 0 for -0, which Daft holds to be less."""
-    dtype = column.type
-    if pa.types.is_dictionary(dtype):
-        return column.cast(dtype.value_type)
-    if pa.types.is_fixed_size_list(dtype) and pa.types.is_float16(dtype.value_type):
-        return column.cast(pa.list_(pa.float32(), dtype.list_size))
-    if not pa.types.is_floating(dtype):
-        return column
-    column = column.cast(pa.float32()) if pa.types.is_float16(dtype) else column
-    return pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), pc.add(column, pa.scalar(0.0, column.type)))
-
-
-def _syntax_error(text: str, error: Exception) -> RecipeError:
-    message = str(error)
-    place = re.search(r"Line: (\d+), Column: (\d+)", message)
-    reason = re.search(r"REASON: (.*)", message)
-    what = reason.group(1).strip() if reason else _first_line(error)
-    if not text.strip():
-        return RecipeError('the expression is empty; write a comparison such as "width >= 120"')
-    if not place or place.group(1) == "0":
-        return RecipeError(f"{what}\n  {text}")
-    line, column = int(place.group(1)) - 1, int(place.group(2)) - 1
-    return pointed(text, sum(len(before) + 1 for before in text.split("\n")[:line]) + column, what)
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().split("\n")[0].removeprefix("DaftError::").strip()
+def _written(text: str, reference: Reference, aliases: dict[str, str]) -> str:
+    alias = aliases[reference.name]
+    if alias == reference.name:
+        return text[reference.start : reference.end]
+    return '"' + alias.replace('"', '""') + '"'

@@ -6,19 +6,21 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from time import perf_counter
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from poolwright.core.errors import CountError, PoolwrightError
+from poolwright.core.runtime.progress import Listener, TableProgress
 from poolwright.fetch.fetcher import Fetcher, run_async
 from poolwright.fetch.folder import FetchFolder
 from poolwright.fetch.http.network import Resolve, SystemResolver, import_httpcore, proxy_url
 from poolwright.fetch.options import FetchOptions
-from poolwright.fetch.outcome import SUCCESS, Outcome
+from poolwright.fetch.outcome import SUCCESS, FetchOutcome
 from poolwright.fetch.repeats import Repeated, repeated
 from poolwright.fetch.shard_files import shard_name
-from poolwright.fetch.sources import Source, open_source
+from poolwright.fetch.sources import FetchSource, open_source
 
 SourceLike = str | Path | Sequence[str | Path]
 
@@ -36,6 +38,19 @@ class FetchProgress:
 
 
 Told = Callable[[FetchProgress], None]
+
+
+def fetch_teller(name: str, listener: Listener) -> Told:
+    """Reports how far a fetch is to the listener of a run."""
+    begun = perf_counter()
+
+    def tell(found: FetchProgress) -> None:
+        progress = TableProgress(name, "fetch", max(found.shards_total or 0, found.shards), found.shards)
+        progress.rows, progress.kept, progress.dropped = found.rows, found.succeeded, dict(found.failed)
+        progress.seconds = perf_counter() - begun
+        listener.progress(progress)
+
+    return tell
 
 
 @dataclass(frozen=True)
@@ -107,7 +122,7 @@ def fetch_images(
 class _Shards:
     """Tables of a source, counting what passes."""
 
-    def __init__(self, source: Source, shard_rows: int) -> None:
+    def __init__(self, source: FetchSource, shard_rows: int) -> None:
         self.source, self.shard_rows = source, shard_rows
         self.rows = 0
 
@@ -126,7 +141,7 @@ class _Counting:
         self.rows = self.succeeded = self.shards = 0
         self.failed: Counter[str] = Counter()
 
-    def outcome(self, outcome: Outcome) -> None:
+    def outcome(self, outcome: FetchOutcome) -> None:
         self.rows += 1
         if outcome.status == SUCCESS:
             self.succeeded += 1

@@ -16,10 +16,10 @@ from poolwright.fetch.folder import FetchFolder
 from poolwright.fetch.http.contents import Inspector
 from poolwright.fetch.http.network import Resolve, open_connections
 from poolwright.fetch.http.request import Reply, Requests
-from poolwright.fetch.http.urls import Target, parse_url
+from poolwright.fetch.http.urls import RequestTarget, parse_url
 from poolwright.fetch.journal import Journal
 from poolwright.fetch.options import FetchOptions, is_sha256
-from poolwright.fetch.outcome import SUCCESS, Failure, Outcome
+from poolwright.fetch.outcome import SUCCESS, Failure, FetchOutcome
 from poolwright.fetch.queues import HostQueues
 from poolwright.fetch.records import EXPECTED, URL
 from poolwright.kernels.selection.hashing import hash_key
@@ -28,7 +28,7 @@ from poolwright.kernels.selection.hashing import hash_key
 class Told(Protocol):
     """Hears how the fetch goes on."""
 
-    def outcome(self, outcome: Outcome) -> None:
+    def outcome(self, outcome: FetchOutcome) -> None:
         """A row has an outcome."""
         ...
 
@@ -60,9 +60,9 @@ class _Job:
     """A row on its way: where to go next, and what it has cost so far."""
 
     shard: _Shard
-    outcome: Outcome
+    outcome: FetchOutcome
     url: str
-    target: Target
+    target: RequestTarget
     expected: str | None
     hops: int = 0
 
@@ -129,7 +129,7 @@ class Fetcher:
 
     def _enter(self, shard: _Shard, row: int, url: str | None, expected: str | None, group: asyncio.TaskGroup) -> None:
         """Queue a row, or say at once why it cannot be asked for."""
-        outcome = Outcome(row)
+        outcome = FetchOutcome(row)
         wanted = expected.strip().lower() if expected and expected.strip() else None
         try:
             if wanted and not is_sha256(wanted):
@@ -220,7 +220,7 @@ class Fetcher:
         scatter = hash_key(0, "fetch", job.url, str(job.outcome.attempts)) / 2**64
         return float(self.options.backoff * 2 ** (job.outcome.attempts - 1) * (0.5 + scatter))
 
-    def _finish(self, shard: _Shard, outcome: Outcome, data: bytes | None, group: asyncio.TaskGroup) -> None:
+    def _finish(self, shard: _Shard, outcome: FetchOutcome, data: bytes | None, group: asyncio.TaskGroup) -> None:
         shard.journal.add(outcome, data)
         shard.open -= 1
         self.told.outcome(outcome)

@@ -9,7 +9,7 @@ import pyarrow as pa
 from poolwright.fetch.folder import FetchFolder
 from poolwright.fetch.journal import Journal
 from poolwright.fetch.options import ALL_FAILED, FetchOptions
-from poolwright.fetch.outcome import SUCCESS, Outcome
+from poolwright.fetch.outcome import SUCCESS, FetchOutcome
 from poolwright.fetch.records import read_outcomes
 
 
@@ -36,7 +36,7 @@ def place(folder: FetchFolder, shard: int, rows: pa.Table, journal: Journal, beg
     """
     files = folder.files(shard)
     files.recover()
-    before: list[Outcome] = []
+    before: list[FetchOutcome] = []
     if journal.pending is not None:
         before = read_outcomes(files.parquet)
     old = files.reader() if any(outcome.status == SUCCESS for outcome in before) else None
@@ -45,7 +45,7 @@ def place(folder: FetchFolder, shard: int, rows: pa.Table, journal: Journal, beg
         if outcome.status == SUCCESS and outcome.sha256 in folder.options.placeholders:
             outcome.fail("placeholder", f"the placeholder {outcome.sha256}")
 
-    def image(outcome: Outcome) -> bytes:
+    def image(outcome: FetchOutcome) -> bytes:
         if journal.has_image(outcome.row) or old is None:
             return journal.read(outcome.row)
         return old(outcome)

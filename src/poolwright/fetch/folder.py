@@ -3,6 +3,7 @@
 .fetch/identity.json   the input and the layout: another input is refused, so that nothing is mixed
 .fetch/00000.json      a done-mark: every row of the shard has an outcome, and the files are as it says
 .fetch/00000.jsonl     the journal of a shard that is begun
+.fetch/tool.jsonl      version and arguments of img2dataset, a line per run, if that fetched
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from poolwright.core.files import PARTIAL, digest_file, remove_partials, write_t
 from poolwright.fetch.journal import journal_begun, remove_leftovers
 from poolwright.fetch.options import FetchOptions
 from poolwright.fetch.shard_files import ShardFiles, shard_name
-from poolwright.fetch.sources import Source
+from poolwright.fetch.sources import FetchSource
 
 WORK = ".fetch"
 _FORMAT = 1
@@ -35,7 +36,7 @@ class FetchFolder:
         self.folder, self.options = folder, options
         self.work = folder / WORK
 
-    def claim(self, source: Source) -> None:
+    def claim(self, source: FetchSource) -> None:
         """Take the folder for a source, or find that it was taken for the same. No other process may be at work here.
 
         Raises:
@@ -72,7 +73,7 @@ class FetchFolder:
             if path.is_file():
                 path.unlink()
 
-    def _identity(self, source: Source) -> dict[str, Any]:
+    def _identity(self, source: FetchSource) -> dict[str, Any]:
         return {
             "format": _FORMAT,
             "layout": self.options.format,

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from poolwright.fetch.outcome import Outcome
+from poolwright.fetch.outcome import FetchOutcome
 
 
 class Journal:
@@ -35,7 +35,7 @@ class Journal:
     def __init__(self, folder: Path, shard: int, pending: Sequence[int] | None = None) -> None:
         self._lines_path, self._bytes_path = journal_files(folder, shard)
         self.pending = list(pending) if pending is not None else None
-        self.outcomes: dict[int, Outcome] = {}
+        self.outcomes: dict[int, FetchOutcome] = {}
         self._places: dict[int, tuple[int, int]] = {}
         folder.mkdir(parents=True, exist_ok=True)
         self._bytes: BinaryIO = self._bytes_path.open("a+b")
@@ -62,7 +62,7 @@ class Journal:
 
     def _accept(self, values: dict[str, Any]) -> bool:
         at, size = values.pop("at"), values.pop("size")
-        outcome = Outcome(**values)
+        outcome = FetchOutcome(**values)
         if at is not None:
             self._bytes.seek(at)
             if hashlib.sha256(self._bytes.read(size)).hexdigest() != outcome.sha256:
@@ -71,7 +71,7 @@ class Journal:
         self.outcomes[outcome.row] = outcome
         return True
 
-    def add(self, outcome: Outcome, data: bytes | None) -> None:
+    def add(self, outcome: FetchOutcome, data: bytes | None) -> None:
         """Note an outcome, with the image if there is one."""
         at = None
         if data is not None:

@@ -89,7 +89,7 @@ class Failure(Exception):
 
 
 @dataclass
-class Outcome:
+class FetchOutcome:
     """What became of one row. `row` is its place in the shard, from 0.
 
     `sha256` is of the bytes that came, also where they are not what was expected. `seconds` is time on the

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from poolwright.fetch.outcome import SUCCESS, Outcome
+from poolwright.fetch.outcome import SUCCESS, FetchOutcome
 
 URL, CAPTION, EXPECTED = "url", "caption", "expected_sha256"
 """Columns of the source, as the output names them."""
@@ -38,7 +38,7 @@ OUTCOME_FIELDS: dict[str, pa.DataType] = {
 }
 """Columns that fetching gives, in order; the first nine are those of img2dataset."""
 
-_KEPT = tuple(field.name for field in fields(Outcome) if field.name != "row")
+_KEPT = tuple(field.name for field in fields(FetchOutcome) if field.name != "row")
 
 
 def make_key(shard: int, row: int, shard_rows: int) -> str:
@@ -47,7 +47,7 @@ def make_key(shard: int, row: int, shard_rows: int) -> str:
     return f"{shard:05d}{row:0{digits}d}"
 
 
-def records(rows: pa.Table, outcomes: Sequence[Outcome], shard: int, shard_rows: int) -> pa.Table:
+def records(rows: pa.Table, outcomes: Sequence[FetchOutcome], shard: int, shard_rows: int) -> pa.Table:
     """The table of a shard.
 
     Args:
@@ -67,10 +67,10 @@ def records(rows: pa.Table, outcomes: Sequence[Outcome], shard: int, shard_rows:
     return table
 
 
-def read_outcomes(file: Path) -> list[Outcome]:
+def read_outcomes(file: Path) -> list[FetchOutcome]:
     """Outcomes of a finished shard, in the order of its rows."""
     rows = pq.read_table(file, columns=list(_KEPT)).to_pylist()
-    return [Outcome(row=place, **row) for place, row in enumerate(rows)]
+    return [FetchOutcome(row=place, **row) for place, row in enumerate(rows)]
 
 
 def metadata(row: Mapping[str, Any]) -> bytes:
@@ -83,7 +83,7 @@ def caption_of(row: Mapping[str, Any]) -> bytes | None:
     return (row[CAPTION] or "").encode("utf-8", "replace") if CAPTION in row else None
 
 
-def statistics(outcomes: Sequence[Outcome], begun: float, ended: float) -> dict[str, Any]:
+def statistics(outcomes: Sequence[FetchOutcome], begun: float, ended: float) -> dict[str, Any]:
     """What img2dataset's `_stats.json` says; `status_dict` counts error classes.
 
     Args:

@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from poolwright.core.files import PARTIAL, remove, sync_folder, write_atomically, write_text
+from poolwright.core.parquet import write_parquet
 from poolwright.fetch.http.contents import EXTENSIONS, UNKNOWN
-from poolwright.fetch.outcome import SUCCESS, Outcome
+from poolwright.fetch.outcome import SUCCESS, FetchOutcome
 from poolwright.fetch.records import caption_of, make_key, metadata, records, statistics
 
-ReadImage = Callable[[Outcome], bytes]
+ReadImage = Callable[[FetchOutcome], bytes]
 """The image of a row that has one."""
 
 Entry = tuple[str, bytes]
@@ -49,7 +49,7 @@ class ShardFiles:
         self.parquet = folder / f"{name}.parquet"
         self.stats = folder / f"{name}_stats.json"
 
-    def write(self, rows: pa.Table, outcomes: list[Outcome], image: ReadImage, begun: float, ended: float) -> None:
+    def write(self, rows: pa.Table, outcomes: list[FetchOutcome], image: ReadImage, begun: float, ended: float) -> None:
         """Write all files, each atomically, the images first.
 
         Args:
@@ -62,7 +62,7 @@ class ShardFiles:
         entries = self._entries(table, outcomes, image)
         write = self._write_tar if self.layout == "webdataset" else self._write_folder
         write(entries)
-        write_atomically(self.parquet, lambda out: pq.write_table(table, out))
+        write_parquet(self.parquet, table)
         write_text(self.stats, json.dumps(statistics(outcomes, begun, ended), indent=4) + "\n")
 
     def sizes(self) -> dict[str, int]:
@@ -79,7 +79,7 @@ class ShardFiles:
             return lambda outcome: (self.data / self._image_name(outcome)).read_bytes()
         places = self._places()
 
-        def read(outcome: Outcome) -> bytes:
+        def read(outcome: FetchOutcome) -> bytes:
             at, size = places[self._image_name(outcome)]
             with self.data.open("rb") as tar:
                 tar.seek(at)
@@ -91,13 +91,13 @@ class ShardFiles:
         with tarfile.open(self.data) as tar:
             return {member.name: (member.offset_data, member.size) for member in tar}
 
-    def _key(self, outcome: Outcome) -> str:
+    def _key(self, outcome: FetchOutcome) -> str:
         return make_key(self.shard, outcome.row, self.shard_rows)
 
-    def _image_name(self, outcome: Outcome) -> str:
+    def _image_name(self, outcome: FetchOutcome) -> str:
         return f"{self._key(outcome)}.{EXTENSIONS.get(outcome.format or '', UNKNOWN)}"
 
-    def _entries(self, table: pa.Table, outcomes: list[Outcome], image: ReadImage) -> Iterator[Entry]:
+    def _entries(self, table: pa.Table, outcomes: list[FetchOutcome], image: ReadImage) -> Iterator[Entry]:
         for outcome in outcomes:
             if outcome.status != SUCCESS:
                 continue

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from poolwright.core.columns import is_text, is_vector
 from poolwright.core.errors import InputError, RecipeError, did_you_mean
+from poolwright.core.rows import in_row_groups
 from poolwright.core.table import RECORD, Table
 from poolwright.fetch.options import FetchOptions
 from poolwright.fetch.records import CAPTION, EXPECTED, OUTCOME_FIELDS, URL
@@ -25,7 +26,7 @@ _RELEASE = "release.json"
 
 
 @dataclass(frozen=True)
-class Source:
+class FetchSource:
     """Where the rows are.
 
     Attributes:
@@ -48,17 +49,8 @@ class Source:
         Raises:
             InputError: a file cannot be read.
         """
-        waiting: list[pa.Table] = []
-        count = 0
-        for batch in self._batches():
-            waiting.append(batch)
-            count += len(batch)
-            while count >= rows:
-                table = pa.concat_tables(waiting)
-                yield table.slice(0, rows).combine_chunks()
-                waiting, count = [table.slice(rows)], count - rows
-        if count:
-            yield pa.concat_tables(waiting).combine_chunks()
+        for table in in_row_groups(self._batches(), rows):
+            yield table.combine_chunks()
 
     def _batches(self) -> Iterator[pa.Table]:
         read = {"parquet": _read_parquet, "csv": _read_csv, "tsv": _read_csv, "jsonl": _read_lines}[self.kind]
@@ -73,7 +65,7 @@ class Source:
                 raise InputError(f"{file}: {error}") from None
 
 
-def open_source(source: str | Path | Sequence[str | Path], options: FetchOptions) -> Source:
+def open_source(source: str | Path | Sequence[str | Path], options: FetchOptions) -> FetchSource:
     """Find the files and columns of a source.
 
     Args:
@@ -94,7 +86,7 @@ def open_source(source: str | Path | Sequence[str | Path], options: FetchOptions
     pairs = _columns(schema, options, files[0])
     rows = sum(pq.read_metadata(file).num_rows for file in files) if kind == "parquet" else None
     fields = [field for field, _ in pairs]
-    return Source(tuple(files), kind, pa.schema(fields), tuple(name for _, name in pairs), rows)
+    return FetchSource(tuple(files), kind, pa.schema(fields), tuple(name for _, name in pairs), rows)
 
 
 def _files_of(source: str | Path | Sequence[str | Path]) -> list[Path]:

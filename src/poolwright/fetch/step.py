@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
+from time import perf_counter
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -10,18 +12,21 @@ import pyarrow as pa
 from pydantic import Field
 
 from poolwright.core.columns import is_text
-from poolwright.core.errors import StepError
+from poolwright.core.errors import ChangedError, StepError
 from poolwright.core.files import human_bytes
+from poolwright.core.roles import SourceStep
 from poolwright.core.rows import Rows
+from poolwright.core.runtime.progress import Listener
 from poolwright.core.state import State
-from poolwright.core.step import Kind, Outcome, Reason, Step
+from poolwright.core.step import Kind, Outcome, Reason
+from poolwright.core.table import Table
 from poolwright.fetch.http.network import import_httpcore
 from poolwright.fetch.options import FetchOptions
 from poolwright.fetch.outcome import CLASSES
-from poolwright.fetch.rows import FETCH_ERROR
+from poolwright.fetch.rows import FETCH_ERROR, FetchedRows, with_outcomes
 
 
-class Fetch(FetchOptions, Step):
+class Fetch(FetchOptions, SourceStep):
     """Fetch the image of every row by its URL, guarded, and keep the rows that have one.
 
     The first step of a table that comes from a table: before its rows are read, the images are fetched to
@@ -34,6 +39,8 @@ class Fetch(FetchOptions, Step):
 
     verb: ClassVar[str] = "fetch"
     kind: ClassVar[Kind] = "choose"
+    example: ClassVar[str] = "fetch: {max_bytes: 20MB, total: 30}"
+    folder_name: ClassVar[str] = "fetched"
     reasons: ClassVar[tuple[Reason, ...]] = tuple(Reason(name, of.words) for name, of in CLASSES.items())
 
     format: Literal["files"] = Field(default="files", description="folders of files, so that later tables read them")
@@ -43,6 +50,27 @@ class Fetch(FetchOptions, Step):
         """How to fetch, as the command has it."""
         asked = self.model_dump(exclude_unset=True)
         return FetchOptions(**{**asked, "format": self.format, "columns": self.columns})
+
+    def prepare(self, name: str, source: Table, folder: Path, listener: Listener) -> dict[str, float]:
+        """Fetch the images, or those that are left. Images that could not be fetched are no error."""
+        from poolwright.fetch.fetch import fetch_images, fetch_teller
+
+        begun = perf_counter()
+        try:
+            fetched = fetch_images(source.folder, folder, self.options(), fetch_teller(name, listener))
+        except ChangedError as error:
+            raise ChangedError(
+                f"table '{name}': {error}. To fetch the images of the new rows: rm -r {folder}"
+            ) from None
+        seconds = perf_counter() - begun
+        listener.note(f"{name}: {fetched.succeeded:,} images of {fetched.rows:,} rows")
+        return {"seconds": round(seconds, 3), "rows_per_second": round(fetched.rows_now / seconds, 3)}
+
+    def rows(self, source: Table, folder: Path) -> FetchedRows:
+        return FetchedRows(table=str(source.folder), images=str(folder), shard_rows=self.shard_rows)
+
+    def rows_schema(self, given: pa.Schema) -> pa.Schema:
+        return with_outcomes(given)
 
     def needs(self) -> tuple[str, ...]:
         return (self.url, FETCH_ERROR)

@@ -79,6 +79,19 @@ def _add(
     drawn.strata, drawn.hashes = all_strata[places], all_hashes[places]
 
 
+@dataclass(frozen=True)
+class _Merge:
+    """Draws from what two units drew."""
+
+    sizes: tuple[int, ...]
+
+    def __call__(self, one: _Drawn, other: _Drawn) -> _Drawn:
+        one.rows += other.rows
+        for shown in other.shown:
+            _add(one, other.strata, other.hashes, shown, self.sizes)
+        return one
+
+
 def draw_sample(run: Run, name: str, n: int) -> tuple[AuditSample, list[SheetRow]]:
     """Draw `n` rows of all those that the classifier of a finished table decided on.
 
@@ -98,10 +111,9 @@ def draw_sample(run: Run, name: str, n: int) -> tuple[AuditSample, list[SheetRow
     flow = Flow(plan, table.folder, units, skipped, run.batch_rows)
     function = _DrawUnit(flow, step, strata, hash_key(run.recipe.seed, name, "audit"))
     total = _Drawn(np.zeros(len(strata), np.int64))
-    for _, drawn in sorted(run.engine.map(function, range(len(units)))):
-        total.rows += drawn.rows
-        for shown in drawn.shown:
-            _add(total, drawn.strata, drawn.hashes, shown, [one.sample for one in strata])
+    if units:
+        merge = _Merge(tuple(one.sample for one in strata))
+        total = run.engine.reduce(function, range(len(units)), merge, resources=plan.resources)
     _check(total, strata, name)
     sample, sheet = _sheet(total, strata)
     return replace(sample, record=digest_file(table.folder / RECORD)), sheet

@@ -1,226 +1,244 @@
-"""Search: the rows of a finished table that are nearest to a prompt, or to an image."""
+"""Search the rows of a finished table by their cosine with a text, a class of the vocabulary, or another row's vector.
+
+One search for the CLI, the API and the studio: the scores are those that the step `similarity` would give, so a
+threshold that was found by looking becomes a step.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+import hashlib
+import os
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+import yaml
 
-from poolwright.core.columns import BUCKET, UID, is_vector
-from poolwright.core.encoder import EncoderSpec
+from poolwright.core.columns import BUCKET, SIMILARITY, UID, vector_model
 from poolwright.core.errors import InputError, RecipeError, did_you_mean
-from poolwright.core.search_result import Contest, Found, Ranked
-from poolwright.core.table import Table
-from poolwright.kernels.similarity.exact_matmul import grid_products, prompts_on_grid
-from poolwright.models.encoders.load import load_encoder
+from poolwright.core.files import write_atomically
+from poolwright.core.search_result import Query, SearchResult
+from poolwright.inspect.search_texts import encoders_for, text_classes, text_encoder
+from poolwright.inspect.views.vectors import VectorRows, scores, vector_columns, vectors_at
+from poolwright.kernels.similarity.unit_length import has_direction, unit_rows
+from poolwright.models.encoders.load import load_encoder, peek
 from poolwright.models.texts.text_features import encode_classes, read_features
-from poolwright.recipe.recipe import Recipe
-from poolwright.steps.describe.embed import Embed
 from poolwright.steps.describe.vector_columns import check_encoder, vector_column
 
-_BATCH_ROWS = 16_384
-_DEEPER = (3, 10, 30, 100, 300, 1000)
-_EACH_DEEPER = 8
-_NEIGHBOURS = 24
+SCORE = "search score"
+"""Column of a searched view; no recipe names its columns so."""
+
+QUERIES = "queries"
+
+Float32 = npt.NDArray[np.float32]
+Bools = npt.NDArray[np.bool_]
 
 
-@dataclass(frozen=True)
-class Query:
-    """What is searched for.
+class _Sought(NamedTuple):
+    """Features (p, d) of unit length; the encoder as the recipe writes it; the first feature as it was found."""
 
-    Attributes:
-        prompt: a text; None where only `like` is given.
-        against: a second text, to compete with the first.
-        like: uid of a row whose neighbours are wanted; None takes the nearest row to the prompt.
-        bucket: only rows of this bucket.
-        n: rows wanted.
-    """
-
-    prompt: str | None
-    against: str | None = None
-    like: str | None = None
-    bucket: str | None = None
-    n: int = 50
+    features: Float32
+    model: Any
+    given: npt.NDArray[np.floating]
 
 
-def search(
-    table: Table,
-    query: Query,
-    encoders: Mapping[str, EncoderSpec],
-    column: str | None = None,
-    features: Path | None = None,
-) -> Found:
-    """Search all rows of a table, exactly.
+def search(rows: VectorRows, query: Query) -> SearchResult:
+    """Score all rows that have a vector, exactly. Reads the vectors once, or twice to find a row's neighbours.
 
-    Holds four bytes a row and prompt, and eight a row.
+    Memory is four bytes per row and feature. Nothing is written.
 
     Args:
-        encoders: by column of vectors, those that are known.
-        column: of the vectors; default the first whose encoder is known, or the first.
-        features: ready text features of the prompts, instead of an encoder.
+        rows: a view, or `TableRows`: the kept rows without an index.
+        query: what is searched for.
 
     Raises:
-        RecipeError: nothing is asked for, or there is no such column, bucket or encoder.
-        InputError: the table has no such row, or none to search.
+        RecipeError: nothing is asked for, or there is no such column, bucket, encoder or class.
+        InputError: there is no such row, or none to search.
+        MissingExtra: the library that runs the encoder is not installed.
     """
+    _check(query)
+    column = _column(rows, query)
+    liked = None if query.like is None else _vector_of(rows, column, query.like)
+    sought = _of_texts(rows, column, query) if query.prompt is not None else _of_vector(liked)
+    also = query.neighbours > 0 and liked is not None and query.prompt is not None
+    features = np.concatenate([sought.features, _of_vector(liked).features]) if also else sought.features
+    inside = None if query.bucket is None else _in_bucket(rows, query.bucket)
+    found = scores(rows, column, features)
+    texts = found[: len(sought.features)]
+    if inside is not None:
+        texts[:, ~inside] = np.nan
+    if not np.isfinite(texts[0]).any():
+        within = f" in bucket {query.bucket}" if query.bucket is not None else ""
+        raise InputError(f"{rows.table.name}: no row{within} has a vector in '{column}' to search by")
+    like, near = _neighbours(rows, column, query, found, len(sought.features))
+    rival = texts[1] if query.against is not None else None
+    name = rows.table.name
+    return SearchResult(name, column, query, features[0], sought.model, sought.given, texts[0], rival, like, near)
+
+
+def _check(query: Query) -> None:
     if query.prompt is None and query.like is None:
         raise RecipeError("search: give a prompt, or the uid of an image with --like")
     if not all(text.strip() for text in (query.prompt, query.against) if text is not None):
-        raise RecipeError("search: the prompt is empty; write a text such as 'a photo of a map'")
+        raise RecipeError("search: the prompt is empty; write what to look for, such as 'a photo of a map'")
     if query.against is not None and query.prompt is None:
         raise RecipeError("search: --against needs a prompt to compete with")
-    name = _column(table, column, encoders)
-    liked = None if query.like is None else _vector_of(table, name, query.like)
-    texts = [text for text in (query.prompt, query.against) if text is not None]
-    vectors = _text_vectors(table, name, texts, encoders.get(name), features) if texts else liked
-    places, scores = _scan(table, name, vectors, query.bucket)
-    if not len(places):
-        within = f" in bucket {query.bucket}" if query.bucket is not None else ""
-        raise InputError(f"{table.name}: no row{within} has a vector in '{name}' to search by")
-    order = np.argsort(-scores[0], kind="stable")
-    nearest = _ranked(places, scores[0], order, 1, query.n)
-    like = query.like or str(_uid_at(table, nearest.places[0]))
-    liked = _vector_of(table, name, like) if liked is None else liked
-    around, near = _scan(table, name, liked, None) if texts else (places, scores)
-    return Found(
-        table=table.name,
-        column=name,
-        within="" if query.bucket is None else f"bucket {query.bucket}",
-        prompt=query.prompt or "",
-        rows=len(places),
-        nearest=nearest,
-        deeper=_deeper(places, scores[0], order, query.n),
-        all_scores=scores[0][order],
-        like=like,
-        neighbours=_ranked(around, near[0], np.argsort(-near[0], kind="stable"), 1, _NEIGHBOURS),
-        contest=_contest(places, scores, query) if query.against is not None else None,
+
+
+def _column(rows: VectorRows, query: Query) -> str:
+    """The column of vectors to search."""
+    schema, known = rows.table.schema, vector_columns(rows)
+    if query.column is not None:
+        return str(vector_column(schema, query.column, "search").name)
+    if not known:
+        raise RecipeError(
+            f"search: table '{rows.table.name}' has no column of vectors; search a table before keep_columns, "
+            "with --table"
+        )
+    if query.prompt is None or query.model is not None or query.features is not None:
+        return known[0]
+    return next((name for name in known if text_encoder(rows.run, schema.field(name))), known[0])
+
+
+def _of_texts(rows: VectorRows, column: str, query: Query) -> _Sought:
+    """Features of the prompts: ready ones, or by an encoder, or those of classes of these names."""
+    texts = [text.strip() for text in (query.prompt, query.against) if text is not None]
+    field = rows.table.schema.field(column)
+    if query.features is not None:
+        features = read_features(str(query.features), texts, field.type.list_size, 0)
+        return _Sought(features, None, np.atleast_2d(np.load(query.features, mmap_mode="r"))[0])
+    known = text_encoder(rows.run, field) if query.model is None else (query.model, query.model.model)
+    if known is None:
+        given = np.stack([_of_class(rows, column, text) for text in texts])
+        return _Sought(unit_rows(given), None, given[0])
+    encoder = load_encoder(known[0])
+    check_encoder(field, "the prompt", encoder)
+    features = encode_classes(encoder, texts, [[text] for text in texts])
+    return _Sought(features, known[1], features[0])
+
+
+def _of_class(rows: VectorRows, column: str, text: str) -> Float32:
+    """The feature (d,) of a class of the vocabulary."""
+    classes = text_classes(rows.run, column)
+    for name, feature in classes.items():
+        if name.lower() == text.lower():
+            return feature
+    for _, spec in encoders_for(rows.run, column)[0]:
+        peek(spec)  # one that cannot be read says why
+    words = f"search: the run names no encoder for '{column}' that encodes texts"
+    if classes:
+        words += f", and its {len(classes):,} classes have no '{text}': search for the name of a class"
+    raise RecipeError(
+        f"{words}; name an encoder with --model KIND:PLACE, give ready text features with --features FILE.npy, or look "
+        "for more like a row"
     )
 
 
-def encoders_of(recipe: Recipe) -> dict[str, EncoderSpec]:
-    """The encoders that a recipe names for columns of vectors; those of image vectors first."""
-    found: dict[str, EncoderSpec] = {}
-    steps = [placed.step for table in recipe.tables.values() for placed in table.steps]
-    for step in sorted(steps, key=lambda step: not isinstance(step, Embed)):
-        model = getattr(step, "model", None)
-        for name in ("image", "with_", "of", "text"):
-            column = getattr(step, name, None)
-            if isinstance(model, EncoderSpec) and isinstance(column, str):
-                found.setdefault(column, model)
+def _of_vector(vector: npt.NDArray[np.floating] | None) -> _Sought:
+    if vector is None:
+        raise RecipeError("search: give a prompt, or the uid of an image with --like")
+    return _Sought(unit_rows(vector[None, :]), None, vector)
+
+
+def _vector_of(rows: VectorRows, column: str, uid: str) -> Float32:
+    """The vector (d,) of a row."""
+    vector = vectors_at(rows, column, np.array([rows.position_of(uid)]))[0].astype(np.float32)
+    if not has_direction(vector[None, :])[0]:
+        raise InputError(f"{rows.table.name}: '{uid}' has no usable vector in '{column}' to look for others by")
+    return np.asarray(vector)
+
+
+def _neighbours(rows: VectorRows, column: str, query: Query, found: Float32, texts: int) -> tuple[str, Float32 | None]:
+    """The row whose neighbours are wanted, by default the nearest to the prompt, and the scores of its vector."""
+    if not query.neighbours:
+        return query.like or "", None
+    if query.like is not None:
+        return query.like, found[texts] if len(found) > texts else found[0]
+    nearest = int(np.nanargmax(found[0]))
+    vector = vectors_at(rows, column, np.array([nearest]))[0].astype(np.float32)
+    return _uid_at(rows, nearest), scores(rows, column, _of_vector(vector).features)[0]
+
+
+def _uid_at(rows: VectorRows, position: int) -> str:
+    for uids in rows.values(UID):
+        if position < len(uids):
+            return str(uids[position].as_py())
+        position -= len(uids)
+    raise InputError(f"{rows.table.name}: it has fewer rows than its record says; run the recipe again")
+
+
+def _in_bucket(rows: VectorRows, bucket: str) -> Bools:
+    """bool (rows,): which are in a bucket."""
+    name = rows.table.name
+    if BUCKET not in rows.table.schema.names:
+        raise RecipeError(f"search: table '{name}' has no column '{BUCKET}'; make one with the step bucket")
+    known, found = _equal_to(rows.values(BUCKET), bucket)
+    if bucket not in known:
+        raise RecipeError(f"search: table '{name}' has no bucket '{bucket}'; {did_you_mean(bucket, known)}")
     return found
 
 
-def _column(table: Table, column: str | None, encoders: Mapping[str, EncoderSpec]) -> str:
-    """The column of vectors to search."""
-    schema = table.schema
-    if column is not None:
-        vector_column(schema, column, "search")
-        return column
-    vectors: list[str] = [field.name for field in schema if is_vector(field.type)]
-    if not vectors:
-        others = "search a table before keep_columns"
-        raise RecipeError(f"search: table '{table.name}' has no column of vectors; {others}, with --table")
-    known = [name for name in encoders if name in vectors]
-    return (known or vectors)[0]
+def _equal_to(pieces: Iterable[pa.Array], text: str) -> tuple[set[str], Bools]:
+    """The values that there are, as texts, and where they are `text`."""
+    known: set[str] = set()
+    found = [np.empty(0, bool)]
+    for piece in pieces:
+        texts = piece.cast(pa.string())
+        known.update(value for value in pc.unique(texts).to_pylist() if value is not None)
+        found.append(pc.fill_null(pc.equal(texts, text), False).to_numpy(zero_copy_only=False))
+    return known, np.concatenate(found)
 
 
-def _text_vectors(
-    table: Table, column: str, texts: list[str], encoder: EncoderSpec | None, features: Path | None
-) -> np.ndarray:
-    """Features (p, d) of the prompts."""
-    field = table.schema.field(column)
-    if features is not None:
-        return read_features(str(features), texts, field.type.list_size, 0)
-    if encoder is None:
-        raise RecipeError(
-            f"search: the run names no encoder for '{column}'; name one with --model KIND:PLACE, or give ready text "
-            "features with --features FILE.npy"
-        )
-    loaded = load_encoder(encoder)
-    check_encoder(field, "the prompt", loaded)
-    return encode_classes(loaded, texts, [[text] for text in texts])
+def search_steps(rows: VectorRows, found: SearchResult, threshold: float | None = None, n: int | None = None) -> str:
+    """The steps that make the same cut, as YAML for a recipe.
+
+    A feature that no encoder gives again is kept in the run folder, so that the step can name it.
+
+    Args:
+        rows: that were searched.
+        found: what `search` returned.
+        threshold: keep scores from here on.
+        n: keep so many of the highest; instead of a threshold.
+    """
+    into = _into(rows)
+    parameters: dict[str, Any] = {"of": found.column}
+    if found.model is not None:
+        parameters |= {"prompt": found.prompt.strip(), "model": found.model}
+    else:
+        parameters |= {"features": _kept_feature(rows, found.given)}
+    parameters["into"] = into
+    made_by = vector_model(rows.table.schema.field(found.column))
+    if found.model is None and made_by:
+        parameters["features_model"] = made_by[0]
+    steps = [_step("similarity", parameters)]
+    if n is not None:
+        steps.append(_step("top", {"by": into, "n": n}))
+    elif threshold is not None:
+        steps.append(_step("where", f"{into} >= {threshold!r}"))
+    return "\n".join(steps) + "\n"
 
 
-def _scan(table: Table, column: str, vectors: np.ndarray | None, bucket: str | None) -> tuple[np.ndarray, np.ndarray]:
-    """Numbers (n,) of the rows that have a vector, and their cosines (p, n) to `vectors`."""
-    if bucket is not None and BUCKET not in table.schema.names:
-        raise RecipeError(f"search: table '{table.name}' has no column '{BUCKET}'; make one with the step bucket")
-    prompts = prompts_on_grid(_unit(np.atleast_2d(vectors if vectors is not None else []))).astype(np.float64)
-    places, scores, start = [np.empty(0, np.int64)], [np.empty((len(prompts), 0), np.float32)], 0
-    columns = [column] if bucket is None else [column, BUCKET]
-    seen: set[str] = set()
-    for rows in table.batches(columns, _BATCH_ROWS):
-        products, inside = grid_products(rows.vectors(column), prompts)
-        if bucket is not None:
-            texts = rows.column(BUCKET).cast(pa.string())
-            seen.update(text for text in pc.unique(texts).to_pylist() if text is not None)
-            inside &= pc.fill_null(pc.equal(texts, bucket), False).to_numpy(zero_copy_only=False)
-        places.append(start + np.flatnonzero(inside))
-        scores.append(products[:, inside])
-        start += len(rows)
-    if bucket is not None and bucket not in seen:
-        raise RecipeError(f"search: table '{table.name}' has no bucket '{bucket}'; {did_you_mean(bucket, seen)}")
-    return np.concatenate(places), np.concatenate(scores, axis=1)
+def _kept_feature(rows: VectorRows, vector: npt.NDArray[np.floating]) -> str:
+    """The file of a feature as a recipe writes it: relative to the recipe's folder if it is below."""
+    exact = np.ascontiguousarray(vector)
+    path = rows.folder / QUERIES / f"{hashlib.sha256(exact.tobytes()).hexdigest()[:16]}.npy"
+    if not path.exists():
+        write_atomically(path, lambda out: np.save(out, exact))
+    folder, whole = rows.run.recipe.folder, path.resolve()
+    return os.path.relpath(whole, folder) if whole.is_relative_to(folder) else str(whole)
 
 
-def _unit(vectors: np.ndarray) -> np.ndarray:
-    exact = vectors.astype(np.float64)
-    return np.asarray(exact / np.linalg.norm(exact, axis=1, keepdims=True))
+def _into(rows: VectorRows) -> str:
+    """A column that the table does not have yet, for the similarities of a query."""
+    taken = rows.table.schema.names
+    return next(name for name in (SIMILARITY, "match", *(f"match_{n}" for n in range(2, 99))) if name not in taken)
 
 
-def _vector_of(table: Table, column: str, uid: str) -> np.ndarray:
-    """The vector (d,) of a row."""
-    for rows in table.batches([UID, column], _BATCH_ROWS):
-        here = np.flatnonzero(pc.equal(rows.column(UID), uid).to_numpy(zero_copy_only=False))
-        if len(here):
-            vector = rows.slice(int(here[0]), 1).vectors(column)[0].astype(np.float64)
-            if not np.isfinite(vector).all() or not vector.any():
-                raise InputError(f"{table.name}: '{uid}' has no usable vector in '{column}'")
-            return np.asarray(vector)
-    raise InputError(f"{table.name}: no row '{uid}' was kept; look for it with: poolwright why RUN {uid}")
-
-
-def _uid_at(table: Table, place: int) -> Any:
-    for rows in table.batches([UID], _BATCH_ROWS):
-        if place < len(rows):
-            return rows.column(UID)[place].as_py()
-        place -= len(rows)
-    raise InputError(f"{table.name}: it has fewer rows than its record says; run the recipe again")
-
-
-def _ranked(places: np.ndarray, scores: np.ndarray, order: np.ndarray, first: int, count: int) -> Ranked:
-    """So many rows of an order, from rank `first` on."""
-    rows = order[first - 1 : first - 1 + count]
-    return Ranked(tuple(places[rows].tolist()), tuple(scores[rows].tolist()), first)
-
-
-def _deeper(places: np.ndarray, scores: np.ndarray, order: np.ndarray, n: int) -> tuple[Ranked, ...]:
-    """A few rows at ranks ever further down, and the last of all."""
-    ranks = [times * n for times in _DEEPER if times * n + _EACH_DEEPER < len(order)]
-    if len(order) > n + _EACH_DEEPER:
-        ranks.append(len(order) - _EACH_DEEPER + 1)
-    return tuple(_ranked(places, scores, order, rank, _EACH_DEEPER) for rank in ranks)
-
-
-def _contest(places: np.ndarray, scores: np.ndarray, query: Query) -> Contest:
-    first, second = scores
-    near = [set(np.argsort(-score, kind="stable")[: query.n].tolist()) for score in scores]
-    both, either = sorted(near[0] & near[1]), np.array(sorted(near[0] | near[1]))
-    closest = either[np.argsort(np.abs(first[either] - second[either]), kind="stable")]
-    # A draw goes to the first, as in `retrieve`.
-    won = int((first[both] >= second[both]).sum())
-    everywhere = int((first >= second).sum())
-    return Contest(
-        other=query.against or "",
-        everywhere=(everywhere, len(first) - everywhere),
-        alone=(len(near[0] - near[1]), len(near[1] - near[0])),
-        both=len(both),
-        won=(won, len(both) - won),
-        places=tuple(places[closest].tolist()),
-        scores=tuple(zip(first[closest].tolist(), second[closest].tolist(), strict=True)),
+def _step(verb: str, parameters: Any) -> str:
+    text = yaml.safe_dump(
+        {verb: parameters}, default_flow_style=True, sort_keys=False, allow_unicode=True, width=1 << 20
     )
+    return f"- {text.strip()[1:-1]}"

@@ -7,14 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from poolwright.annotation.exchange.worklist import ASKED
-from poolwright.annotation.verify_step import Verify
 from poolwright.core.columns import IMAGE
+from poolwright.core.roles import AnnotationStep
 from poolwright.core.table import RECORD, Table
 from poolwright.run.plan import TablePlan
 from poolwright.run.run import Run
 from poolwright.run.source import units_of
-from poolwright.run.table_run import desk_of
+from poolwright.run.table_run import numbered_by_verb, worklist_of
 from poolwright.run.write import done_mark
 
 
@@ -50,9 +49,13 @@ def _state(plan: TablePlan, folder: Path) -> str:
     """Of a table that is not done; 'asks' where people were asked and the step that asks has not gone on."""
     if not folder.exists():
         return "new"
-    asking = [step for step in plan.steps if isinstance(step.step, Verify)]
-    open_ones = [step for step in asking if not (folder / "states" / f"{step.name}.json").exists()]
-    asked = any((desk_of(folder, asking.index(step)) / ASKED).exists() for step in open_ones)
+    numbered = zip(plan.steps, numbered_by_verb([one.step for one in plan.steps]), strict=True)
+    asked = any(
+        isinstance(step, AnnotationStep)
+        and not (folder / "states" / f"{placed.name}.json").exists()
+        and step.asks(worklist_of(folder, number))
+        for placed, (number, step) in numbered
+    )
     return "asks" if asked else "begun"
 
 

@@ -22,7 +22,7 @@ from poolwright.run.source import Source
 
 
 @dataclass(frozen=True)
-class Chapter:
+class StepStory:
     """What one step did with the row.
 
     Attributes:
@@ -47,7 +47,7 @@ class Story:
     table: str
     uid: str
     place: str
-    chapters: tuple[Chapter, ...]
+    chapters: tuple[StepStory, ...]
 
     @property
     def kept(self) -> bool:
@@ -116,7 +116,9 @@ def _tell(plan: TablePlan, table: Table, uid: str, part: int, row: int) -> Story
     place = f"{source.parts[part].name}, row {source.parts[part].start + row}"
     refused = _admission(plan, table, part, row)
     if refused:
-        return Story(plan.name, uid, place, (Chapter("read", {UID: uid}, refused, _row_error(source, part, row), ""),))
+        return Story(
+            plan.name, uid, place, (StepStory("read", {UID: uid}, refused, _row_error(source, part, row), ""),)
+        )
     flow = Flow(plan, table.folder, ())
     wanted = columns_to_read(plan.steps, [UID])
     rows = _one_row(source, part, row, wanted)
@@ -129,7 +131,7 @@ def _tell(plan: TablePlan, table: Table, uid: str, part: int, row: int) -> Story
         values = _values(shown)
         words = step.step.reasons[code - 1].words if code else None
         explanation = step.step.explain(_values(shown, brief=False), state)
-        chapters.append(Chapter(step.step.verb, values, words, explanation, table.record.steps[step.index].learned))
+        chapters.append(StepStory(step.step.verb, values, words, explanation, table.record.steps[step.index].learned))
         if code:
             break
         rows = after

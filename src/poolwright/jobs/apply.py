@@ -9,21 +9,20 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from poolwright.core.columns import IMAGE, IMAGE_PATH, TEXT, UID
+from poolwright.core.columns import IMAGE, IMAGE_PATH, UID
 from poolwright.core.errors import PoolwrightError, RecipeError
+from poolwright.core.parquet import write_parquet
+from poolwright.core.roles import Encoded, EncodingStep
 from poolwright.pools.columns.table_plan import SUFFIXES
 from poolwright.pools.image_folder import EXTENSIONS
 from poolwright.recipe.recipe import Recipe
 from poolwright.recipe.released import Released, read_released
-from poolwright.recipe.tables import TableSpec
+from poolwright.recipe.tables import StepSpec, TableSpec
+from poolwright.registry import step_class
 from poolwright.run.run import Run
-from poolwright.steps.describe.embed import Embed
 
 POOL = "rows"
-_SHAPING = ("keep_columns", "rename")
-"""Steps that decide nothing: they are left out where the rows have not the columns they name."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +83,9 @@ def application(
     applied["models"] = {**_known_encoders(released, schema), **applied["models"]}
     missing = _missing(Recipe.from_data(data).tables[released.table], schema, pictures)
     left_out = {
-        number: columns for number, columns in missing.items() if pictures or released.steps[number].verb in _SHAPING
+        number: columns
+        for number, columns in missing.items()
+        if pictures or step_class(released.steps[number].verb).shapes_columns
     }
     applied["skip"] += [number + 1 for number in left_out]
     told = {released.steps[number].verb: columns for number, columns in left_out.items()}
@@ -95,7 +96,8 @@ def _missing(spec: TableSpec, schema: pa.Schema, pictures: bool) -> dict[int, tu
     """Columns that steps of the release need and nobody gives, by the step's place in the release."""
     live, missing = schema, {}
     for placed in spec.steps:
-        empty = {placed.step.text} if pictures and isinstance(placed.step, Embed) and placed.step.image else set()
+        encoded = _encoded(placed)
+        empty = {encoded.text} if pictures and encoded.image else set()
         lacking = tuple(name for name in placed.step.needs() if name not in live.names)
         if lacking and placed.learned:
             missing[placed.learned.place] = lacking
@@ -107,6 +109,10 @@ def _missing(spec: TableSpec, schema: pa.Schema, pictures: bool) -> dict[int, tu
         gone = {*(field.name for field in gives), *placed.step.takes(live)}
         live = pa.schema([*(field for field in live if field.name not in gone), *gives])
     return missing
+
+
+def _encoded(placed: StepSpec) -> Encoded:
+    return placed.step.encoded(placed.parameters) if isinstance(placed.step, EncodingStep) else Encoded()
 
 
 def _pool(inputs: Sequence[str], kind: str | None) -> dict[str, Any]:
@@ -137,10 +143,10 @@ def _pictures(inputs: Sequence[str], folder: Path, released: Released) -> dict[s
         IMAGE_PATH: [Path(os.path.relpath(path, root)).as_posix() for path in files.values()],
     }
     for step in released.steps:
-        if step.verb == "embed" and step.parameters.get("image") and step.parameters.get("text"):
-            columns[step.parameters.get("text_from", TEXT)] = [None] * len(files)
+        if step.encoded.image and step.encoded.text_from:
+            columns[step.encoded.text_from] = [None] * len(files)
     listed = folder / "pictures.parquet"
-    pq.write_table(pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()}), listed)
+    write_parquet(listed, pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()}))
     return {"read": "table", "path": str(listed), "images": root}
 
 
@@ -158,10 +164,10 @@ def _known_encoders(released: Released, schema: pa.Schema) -> dict[str, Any]:
     """Encoders that the release's own recipe names for the vectors that its steps read and image rows lack."""
     if IMAGE not in schema.names:
         return {}
-    given = {step.parameters.get("image") for step in released.steps if step.verb == "embed"}
+    given = {step.encoded.image for step in released.steps}
     found = {}
     for column in dict.fromkeys(vector.column for step in released.steps for vector in step.learned.vectors):
-        model = released.embeds.get(column)
+        model = released.encoders.get(column)
         model = released.models.get(model, model) if isinstance(model, str) else model
         if column not in given and column not in schema.names and model and "${" not in str(model):
             found[column] = model

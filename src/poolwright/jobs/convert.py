@@ -24,13 +24,15 @@ import pyarrow.parquet as pq
 from poolwright.core.columns import ROW_ERROR
 from poolwright.core.errors import BadPart, ChangedError, InputError, PoolwrightError, RecipeError
 from poolwright.core.files import remove_partials, write_atomically, write_text
+from poolwright.core.parquet import parquet_writer
 from poolwright.core.pool import Part, Pool
+from poolwright.core.runtime.progress import Listener, TableProgress
 from poolwright.jobs.convert_units import (
     REJECTED,
     SUFFIX,
     WORK,
+    ConvertUnit,
     Rejecting,
-    WriteUnit,
     mark_file,
     read_mark,
     rejected_file,
@@ -38,13 +40,13 @@ from poolwright.jobs.convert_units import (
     write_lines,
     write_rejected,
 )
-from poolwright.run.engine import Engine
+from poolwright.run.engine.engine import Engine
+from poolwright.run.engine.local import LocalEngine, wait_for_interrupted_units
 from poolwright.run.identity import portable
 from poolwright.run.inputs import CACHE, Inputs
 from poolwright.run.lock import run_lock
-from poolwright.run.progress import Listener, TableProgress
 from poolwright.run.source import local, path_of
-from poolwright.run.write import parquet_options, regroup
+from poolwright.run.write import regroup
 
 _KEY = b"poolwright.convert"
 
@@ -102,7 +104,7 @@ class _Conversion:
     identity: dict[str, Any]
     to: Path
     listener: Listener
-    engine: Engine = field(default_factory=Engine)
+    engine: Engine = field(default_factory=LocalEngine)
 
     def schema(self) -> pa.Schema:
         """Columns of the pool, without the one that says why a row is not there."""
@@ -133,7 +135,7 @@ class _Conversion:
         writing = Rejecting(self.pool, self.schema(), parts, self.listener)
 
         def write(out: BinaryIO) -> None:
-            with pq.ParquetWriter(out, writing.schema, **parquet_options(writing.schema)) as writer:
+            with parquet_writer(out, writing.schema) as writer:
                 for table in regroup(writing.rows(), writing.schema):
                     writer.write_table(table, row_group_size=max(len(table), 1))
                 told = {**self.identity, "inputs": inputs, "rows": writing.kept, "rejected": len(writing.rejected)}
@@ -156,6 +158,7 @@ class _Conversion:
         self._claim()
         work = self.to / WORK
         with run_lock(work):
+            wait_for_interrupted_units()
             remove_partials(self.to)
             units = units_of(parts)
             self.listener.note("hashing the source files")
@@ -163,7 +166,7 @@ class _Conversion:
             names = [[self._named(file) for part in unit for file in part.files] for unit in units]
             inputs = [{name: digests[name] for name in named} for named in names]
             self._check_marks(inputs)
-            self._write(WriteUnit(self.pool, self.to, schema, tuple(units), tuple(inputs)))
+            self._write(ConvertUnit(self.pool, self.to, schema, tuple(units), tuple(inputs)))
             return self._finish(len(units))
 
     def _claim(self) -> None:
@@ -196,7 +199,7 @@ class _Conversion:
                     "Undo the change, or remove the folder and convert again"
                 )
 
-    def _write(self, write: WriteUnit) -> None:
+    def _write(self, write: ConvertUnit) -> None:
         left = [unit for unit in range(len(write.units)) if not mark_file(self.to, unit).exists()]
         progress = TableProgress(self.pool.kind, "convert", len(left))
         self.listener.table_started(progress.name, progress.phase, len(left))

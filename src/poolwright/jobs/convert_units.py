@@ -11,15 +11,15 @@ from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from poolwright.core.columns import ROW_ERROR, UID
 from poolwright.core.files import write_atomically, write_text
+from poolwright.core.parquet import parquet_writer
 from poolwright.core.pool import Part, Pool
 from poolwright.core.rows import Rows
+from poolwright.core.runtime.progress import Listener, TableProgress
 from poolwright.run.batches import BATCH_ROWS
-from poolwright.run.progress import Listener, TableProgress
-from poolwright.run.write import parquet_options, regroup
+from poolwright.run.write import regroup
 
 FILE_ROWS = 1_000_000
 UNIT_ROWS = 131_072
@@ -90,7 +90,7 @@ class Rejecting:
 
 
 @dataclass(frozen=True)
-class WriteUnit:
+class ConvertUnit:
     """The function that writes one unit."""
 
     pool: Pool
@@ -113,7 +113,7 @@ class WriteUnit:
 
     def _write_file(self, out: BinaryIO, tables: _Ahead) -> None:
         rows = 0
-        with pq.ParquetWriter(out, self.schema, **parquet_options(self.schema)) as writer:
+        with parquet_writer(out, self.schema) as writer:
             while tables.more and rows < FILE_ROWS:
                 table = tables.take()
                 writer.write_table(table, row_group_size=max(len(table), 1))

@@ -18,12 +18,12 @@ import pyarrow.parquet as pq
 
 from poolwright.core.columns import UID
 from poolwright.core.errors import RecipeError, WaitingForPeople
+from poolwright.core.runtime.progress import Listener
 from poolwright.core.table import RECORD, Table
 from poolwright.kernels.selection.hashing import hash64, hash_key
 from poolwright.recipe.recipe import Recipe
-from poolwright.run.engine import Engine
+from poolwright.run.engine.engine import Engine
 from poolwright.run.plan import TablePlan
-from poolwright.run.progress import Listener
 from poolwright.run.run import Run
 from poolwright.run.source import Source
 
@@ -135,7 +135,7 @@ def _predict(
     kept = table.record.rows_kept * scale
     size = sum(path.stat().st_size for path in table.folder.rglob("*.parquet") if "states" not in path.parts)
     seconds = sum(table.timings().get("unit_seconds", [])) / max(1, _workers(table))
-    seconds += table.timings().get("fits", {}).get("fetch", {}).get("seconds", 0.0)
+    seconds += _prepared(recipe, table)
     looks = tuple(step.step.verb for name in chain for step in plans[name].steps if step.step.fits_rows)
     return Prediction(
         table=table.name,
@@ -149,6 +149,12 @@ def _predict(
         seconds=seconds * scale,
         whole=looks,
     )
+
+
+def _prepared(recipe: Recipe, table: Table) -> float:
+    """Seconds that the table's first step took before its rows were read."""
+    step = recipe.tables[table.name].source_step
+    return float(table.timings().get("fits", {}).get(step.verb, {}).get("seconds", 0.0)) if step else 0.0
 
 
 def _chain(recipe: Recipe, name: str) -> list[str]:

@@ -15,6 +15,7 @@ from poolwright.core.encoder import EncoderSpec
 from poolwright.core.errors import ChangedError, MissingExtra
 from poolwright.core.files import remove, remove_partials, write_text
 from poolwright.core.images.image import Limits
+from poolwright.core.runtime.progress import Listener, TableProgress
 from poolwright.jobs.training_images import PACKED, list_pictures
 from poolwright.models.encoders.networks import mmd_vae, moco
 from poolwright.models.encoders.networks.mmd_vae import MANIFEST
@@ -23,9 +24,17 @@ from poolwright.models.encoders.prepare import Preparation
 from poolwright.models.encoders.vectors import identity_digest
 from poolwright.report.training import Alike, write_training_report
 from poolwright.run.lock import run_lock
-from poolwright.run.progress import Listener, TableProgress
 from poolwright.run.source import Source
-from poolwright.train.loop import CHECKPOINT, SAVE_SECONDS, Images, Progress, Views, device_for, reproducible, train
+from poolwright.train.loop import (
+    CHECKPOINT,
+    SAVE_SECONDS,
+    AugmentedViews,
+    Images,
+    TrainingProgress,
+    device_for,
+    reproducible,
+    train,
+)
 from poolwright.train.mmd_vae import MmdVaeTask
 from poolwright.train.moco import MocoTask, check_moco, shown_views
 from poolwright.train.options import MmdVaeOptions, MocoOptions, TrainOptions
@@ -45,7 +54,7 @@ _LIBRARIES = {"mmd-vae": ("torch", "safetensors"), "moco": ("torch", "torchvisio
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainedEncoder:
     """A trained encoder.
 
     Attributes:
@@ -70,10 +79,10 @@ def train_encoder(
     folder: Path,
     options: TrainOptions,
     note: Callable[[str], None],
-    tell: Callable[[Progress], None],
+    tell: Callable[[TrainingProgress], None],
     fresh: bool = False,
     save_seconds: float = SAVE_SECONDS,
-) -> Trained:
+) -> TrainedEncoder:
     """Train, go on, or find that all is done.
 
     Raises:
@@ -102,7 +111,7 @@ def train_encoder(
         return _train(folder, options, pictures, tell, save_seconds)
 
 
-def _done(folder: Path, options: TrainOptions, pictures: Pictures) -> Trained:
+def _done(folder: Path, options: TrainOptions, pictures: Pictures) -> TrainedEncoder:
     """The finished training that lies in the folder, if it is the one that is asked for."""
     record = TrainingRecord.model_validate_json((folder / RECORD).read_text(encoding="utf-8"))
     changed = [name for name, value in options.identity().items() if record.settings.get(name) != value]
@@ -115,16 +124,16 @@ def _done(folder: Path, options: TrainOptions, pictures: Pictures) -> Trained:
             f"{folder}: was trained with other {', '.join(changed)}; train into another folder, or start over "
             "with --fresh"
         )
-    return Trained(folder, _model(folder, record), record, False, pictures)
+    return TrainedEncoder(folder, _model(folder, record), record, False, pictures)
 
 
 def _train(
     folder: Path,
     options: TrainOptions,
     pictures: Pictures,
-    tell: Callable[[Progress], None],
+    tell: Callable[[TrainingProgress], None],
     save_seconds: float,
-) -> Trained:
+) -> TrainedEncoder:
     identity = identity_digest({"kind": options.kind, "settings": options.identity(), "data": pictures.digest})
     task = _task(options, pictures)
     progress = train(task, pictures, options, folder / WORK, tell, identity, save_seconds)
@@ -135,7 +144,7 @@ def _train(
     write_text(folder / TIMINGS, json.dumps(seconds, indent=2) + "\n")
     record.write(folder)
     strips = _save(task, options, record, pictures, folder)
-    return Trained(folder, _model(folder, record), record, True, pictures, strips)
+    return TrainedEncoder(folder, _model(folder, record), record, True, pictures, strips)
 
 
 def _task(options: TrainOptions, pictures: Pictures) -> MmdVaeTask | MocoTask:
@@ -156,13 +165,13 @@ def _save(
         return {"images": task.shown} | after
     if isinstance(task, MocoTask) and isinstance(options, MocoOptions):
         save_moco(task, options, record, folder)
-        views = Views(task, pictures, options.seed, 0)
+        views = AugmentedViews(task, pictures, options.seed, 0)
         with reproducible("cpu"):
             return shown_views([views[place] for place in pictures.sample(options.seed, SHOWN).tolist()])
     raise TypeError(f"no training of {options.kind}")
 
 
-def finish(trained: Trained) -> None:
+def finish(trained: TrainedEncoder) -> None:
     """Write the report of what was trained just now, and remove what only an unfinished training needs."""
     if not trained.fresh:
         return
@@ -172,7 +181,7 @@ def finish(trained: Trained) -> None:
     remove(trained.folder / WORK / CHECKPOINT)  # last: without it the training counts as finished
 
 
-def _alike(trained: Trained) -> list[Alike]:
+def _alike(trained: TrainedEncoder) -> list[Alike]:
     """Some images, and the nearest of a sample by the trained encoder."""
     pictures, seed = trained.pictures, int(trained.record.settings["seed"])
     files = [pictures.read(place) for place in pictures.sample(seed, _COMPARED).tolist()]
@@ -187,11 +196,11 @@ def _alike(trained: Trained) -> list[Alike]:
     return found
 
 
-def teller(name: str, listener: Listener) -> Callable[[Progress], None]:
+def teller(name: str, listener: Listener) -> Callable[[TrainingProgress], None]:
     """Tells a listener of steps, now and then."""
     last = 0.0
 
-    def tell(found: Progress) -> None:
+    def tell(found: TrainingProgress) -> None:
         nonlocal last
         now = monotonic()
         if now - last >= _TOLD_SECONDS or found.step == found.steps:

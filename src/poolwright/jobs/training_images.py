@@ -15,8 +15,9 @@ import pyarrow.parquet as pq
 
 from poolwright.core.columns import IMAGE, IMAGE_PATH, ROW_ERROR, UID
 from poolwright.core.errors import BadPart, RecipeError
-from poolwright.core.files import remove, write_atomically
+from poolwright.core.files import remove
 from poolwright.core.images.image import REASONS, Limits, open_image, unread
+from poolwright.core.parquet import write_parquet
 from poolwright.core.rows import Rows
 from poolwright.core.table import RECORD, Table
 from poolwright.jobs.apply import kind_of_folder
@@ -109,7 +110,7 @@ def list_pictures(
         listed = _look_through(sources, folder, edge)
         about = {"format": FORMAT, "stamp": stamp, "left_out": dict(listed.left_out)}
         rows = listed.rows.replace_schema_metadata({_KEY: _json(about | {"seen": _seen(listed.rows, sources)})})
-        write_atomically(path, lambda out: pq.write_table(rows, out, compression="zstd"))
+        write_parquet(path, rows)
     return _pictures(listed, sources, folder)
 
 

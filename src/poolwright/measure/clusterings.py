@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from poolwright.core.errors import RecipeError
 from poolwright.core.table import Table
-from poolwright.kernels.selection.group_counts import AddGroupCount, GroupCount, merge_counts
+from poolwright.kernels.selection.group_counts import AddGroupCount, GroupCount
 from poolwright.recipe.figures import Figure
 
 Pair = tuple[Any, Any]
@@ -60,7 +60,7 @@ def _contingencies(figure: Figure, table: Table) -> list[npt.NDArray[np.int64]]:
     count, add = GroupCount(), AddGroupCount(columns)
     for rows in table.batches(columns):
         count = add(count, rows)
-    counted = merge_counts([count], table.schema, columns)
+    counted = count.counted(table.schema, columns)
     values = zip(*(column.to_pylist() for column in counted.groups.values), strict=True)
     found: dict[tuple[Any, ...], Counter[Pair]] = {}
     for value, rows_of in zip(values, counted.counts.tolist(), strict=True):

@@ -11,17 +11,20 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow.compute as pc
 
-from poolwright.core.columns import ATTRIBUTE, CLASS_INDEX, FREQUENCY, LONG_TAIL, UID
+from poolwright.core.columns import ATTRIBUTE, CLASS_INDEX, UID
 from poolwright.core.measured import Matrix, Measured
+from poolwright.core.rows import Rows
 from poolwright.core.runtime.cores import cores
 from poolwright.core.table import Table
 from poolwright.core.wording import rows as in_rows
 from poolwright.kernels.classifiers.linear_probe import LinearProbe, fit_linear_probe
 from poolwright.kernels.selection.hashing import hash64, hash_key
-from poolwright.measure.probe_rows import Numbers, error, read_vectors, unit, usable
+from poolwright.kernels.similarity.unit_length import has_direction, unit_rows
+from poolwright.measure.probe_rows import Numbers, error, read_vectors
 from poolwright.recipe.figures import Figure
-from poolwright.reference.glt_sets import GROUPS, TITLES, set_mask
+from poolwright.reference.glt_sets import COLUMNS, FREQUENCY, GROUPS, TITLES
 
 PROTOCOLS = {
     "class-wise LT": ("Train-GLT", "Test-CBL"),
@@ -67,7 +70,7 @@ def long_tail(figure: Figure, table: Table, workers: int | None = None) -> list[
     found = _read(figure, table)
     wanted = np.sort(np.unique(np.concatenate(list(found.places.values()))))
     vectors = read_vectors(table, str(figure.vectors), wanted)
-    good = usable(vectors)
+    good = has_direction(vectors)
     here = {name: np.searchsorted(wanted, rows) for name, rows in found.places.items()}
     kept = {name: rows[good[rows]] for name, rows in here.items()}
     _check(figure, kept)
@@ -75,7 +78,7 @@ def long_tail(figure: Figure, table: Table, workers: int | None = None) -> list[
     def predicted(train: str) -> dict[str, Numbers]:
         probe = _fit(vectors[kept[train]], found.classes[wanted[kept[train]]], found.number)
         tests = {test for other, test in PROTOCOLS.values() if other == train}
-        return {test: probe.predict(unit(vectors[kept[test]])) for test in sorted(tests)}
+        return {test: probe.predict(unit_rows(vectors[kept[test]])) for test in sorted(tests)}
 
     trains = ("Train-GLT", "Train-CBL")
     with ThreadPoolExecutor(workers or cores()) as pool:
@@ -109,11 +112,11 @@ def _read(figure: Figure, table: Table) -> _Rows:
     key = hash_key(table.record.seed, "long_tail")
     hashes, columns = [], []
     masks: dict[str, list[Mask]] = {name: [] for name in _SETS}
-    for rows in table.batches([UID, *LONG_TAIL]):
+    for rows in table.batches([UID, *COLUMNS]):
         hashes.append(hash64(rows.table.column(UID), key))
         columns.append([rows.numbers(name).astype(np.int64) for name in (CLASS_INDEX, FREQUENCY, ATTRIBUTE)])
         for name, parts in masks.items():
-            parts.append(set_mask(rows, name))
+            parts.append(_in_set(rows, name))
     order = np.concatenate(hashes)
     places = {}
     for name, parts in masks.items():
@@ -121,6 +124,11 @@ def _read(figure: Figure, table: Table) -> _Rows:
         places[name] = rows_of[np.argsort(order[rows_of], kind="stable")[: figure.rows]]
     classes, group, attribute = (np.concatenate(of) for of in zip(*columns, strict=True))
     return _Rows(classes, group, attribute, places)
+
+
+def _in_set(rows: Rows, title: str) -> Mask:
+    column, value = TITLES[title]
+    return np.asarray(pc.fill_null(pc.equal(rows.table.column(column), value), False).to_numpy())
 
 
 def _check(figure: Figure, places: dict[str, Numbers]) -> None:
@@ -131,7 +139,7 @@ def _check(figure: Figure, places: dict[str, Numbers]) -> None:
 
 
 def _fit(vectors: npt.NDArray[np.floating], classes: Numbers, number: int) -> LinearProbe:
-    return fit_linear_probe(unit(vectors), classes, number, INVERSE_PENALTY)
+    return fit_linear_probe(unit_rows(vectors), classes, number, INVERSE_PENALTY)
 
 
 def _scores(predicted: Numbers, found: _Rows, rows: Numbers) -> dict[str, tuple[float, float]]:

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from poolwright.core.columns import ATTRIBUTE, CLASS_INDEX, FREQUENCY, is_groupable, is_vector
+from poolwright.core.columns import ATTRIBUTE, CLASS_INDEX, is_groupable, is_vector
 from poolwright.core.errors import RecipeError, did_you_mean
 from poolwright.core.measured import Matrix, Measured
 from poolwright.core.rows import Rows
@@ -19,6 +19,7 @@ from poolwright.measure.domain_gap import domain_gap
 from poolwright.measure.forward_transfer import stream
 from poolwright.measure.glt_protocols import long_tail
 from poolwright.recipe.figures import Figure
+from poolwright.reference.glt_sets import FREQUENCY
 
 
 def check_figure(figure: Figure, schema: pa.Schema) -> None:

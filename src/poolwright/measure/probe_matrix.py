@@ -14,7 +14,8 @@ from poolwright.core.runtime.cores import cores
 from poolwright.core.table import Table
 from poolwright.core.wording import rows as in_rows
 from poolwright.kernels.classifiers.linear_probe import fit_linear_probe
-from poolwright.measure.probe_rows import Drawn, Numbers, check_rows, draw, error, unit
+from poolwright.kernels.similarity.unit_length import unit_rows
+from poolwright.measure.probe_rows import Drawn, Numbers, check_rows, draw, error
 from poolwright.recipe.figures import Figure
 
 INVERSE_PENALTY = 10.0
@@ -77,9 +78,9 @@ def probe_matrix(figure: Figure, table: Table, workers: int | None = None) -> Pr
 
     def accuracies(group: int) -> list[float]:
         train = places["train", group]
-        probe = fit_linear_probe(unit(drawn.vectors[train]), classes[train], len(shared), INVERSE_PENALTY)
+        probe = fit_linear_probe(unit_rows(drawn.vectors[train]), classes[train], len(shared), INVERSE_PENALTY)
         tests = [places["test", other] for other in groups]
-        return [float((probe.predict(unit(drawn.vectors[test])) == classes[test]).mean()) for test in tests]
+        return [float((probe.predict(unit_rows(drawn.vectors[test])) == classes[test]).mean()) for test in tests]
 
     with ThreadPoolExecutor(workers or cores()) as pool:
         values = np.array(list(pool.map(accuracies, groups)))

@@ -15,6 +15,7 @@ from poolwright.core.errors import RecipeError
 from poolwright.core.table import Table
 from poolwright.core.wording import natural_order
 from poolwright.kernels.selection.hashing import hash64, hash_key
+from poolwright.kernels.similarity.unit_length import has_direction
 from poolwright.recipe.figures import Figure
 
 SPLITS = ("train", "test")
@@ -70,7 +71,7 @@ def draw(figure: Figure, table: Table) -> Drawn:
     check_rows(figure, keys.groups, places)
     wanted = np.sort(np.concatenate(list(places.values())))
     vectors = read_vectors(table, str(figure.vectors), wanted)
-    good = usable(vectors)
+    good = has_direction(vectors)
     here = {place: np.searchsorted(wanted, rows) for place, rows in places.items()}
     return Drawn(
         groups=keys.groups,
@@ -81,13 +82,6 @@ def draw(figure: Figure, table: Table) -> Drawn:
         unusable=int((~good).sum()),
         nameless=keys.nameless,
     )
-
-
-def unit(vectors: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
-    """The vectors at unit length, float32 (n, d)."""
-    exact = vectors.astype(np.float32)
-    exact /= np.linalg.norm(exact, axis=1, keepdims=True)
-    return exact
 
 
 def check_rows(figure: Figure, groups: tuple[str, ...], places: Mapping[Place, Numbers], which: str = "") -> None:
@@ -179,12 +173,3 @@ def read_vectors(table: Table, column: str, wanted: Numbers) -> npt.NDArray[np.f
             found[first:last] = rows.vectors(column)[wanted[first:last] - start]
         start += len(rows)
     return found
-
-
-def usable(vectors: npt.NDArray[np.floating]) -> npt.NDArray[np.bool_]:
-    """Which vectors are finite and not zero."""
-    lengths = [
-        np.linalg.norm(vectors[at : at + _BLOCK].astype(np.float32), axis=1) for at in range(0, len(vectors), _BLOCK)
-    ]
-    found = np.concatenate([np.empty(0, np.float32), *lengths])
-    return np.asarray(np.isfinite(found) & (found > 0))

@@ -11,11 +11,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from poolwright.core.files import digest_file, write_text
 from poolwright.core.measured import Measured
+from poolwright.core.runtime.progress import Listener
 from poolwright.core.table import RECORD, Table
 from poolwright.measure import verdicts
 from poolwright.measure.measure import measure
 from poolwright.recipe.figures import Figure
-from poolwright.run.progress import Listener
 
 FILE = "figures.json"
 METHOD = 2

@@ -10,7 +10,7 @@ import pyarrow as pa
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, model_validator
 
 from poolwright.core.columns import UID
-from poolwright.core.errors import BadPart, InputError, RecipeError
+from poolwright.core.errors import InputError, RecipeError
 from poolwright.core.pool import Part, Pool
 from poolwright.pools.columns.array_columns import ArrayGiven, damage_of, given_of, headers_of, read_whole
 from poolwright.pools.columns.cached import Once
@@ -54,6 +54,15 @@ class Arrays(Pool):
     """
 
     kind: ClassVar[str] = "arrays"
+    example: ClassVar[str] = """\
+imagenet:
+  read: arrays
+  path: data/imagenet.npz
+  columns:
+    clip: {array: train_emb, model: OpenAI ViT-B/32}
+    label_index: train_label
+  lookup:
+    label: {values: class_names, by: train_label}"""
 
     path: Places = Field(description=".npz or .npy file, glob, folder, fsspec URL, or a list of these")
     columns: Annotated[dict[str, ArrayColumn], BeforeValidator(_as_columns)] = Field(
@@ -99,8 +108,6 @@ class Arrays(Pool):
         return list(self._parts.get(self._make_parts))
 
     def read(self, part: Part, columns: Sequence[str], batch_rows: int) -> Iterator[pa.Table]:
-        if "damage" in part.detail:
-            raise BadPart(part.index, part.name, part.detail["damage"])
         file = part.files[0]
         by_name = {given.field.name: given for given in self._columns()}
         wanted = [by_name[name] for name in columns]

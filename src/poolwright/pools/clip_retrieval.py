@@ -12,13 +12,13 @@ import pyarrow as pa
 from pydantic import Field, PrivateAttr
 
 from poolwright.core.columns import TEXT, UID
-from poolwright.core.errors import BadPart, RecipeError
+from poolwright.core.errors import RecipeError
 from poolwright.core.pool import Part, Place, Pool
 from poolwright.pools.columns.cached import Once
-from poolwright.pools.columns.mapping import ROW, Wanted
+from poolwright.pools.columns.mapping import ROW, ColumnRequest
 from poolwright.pools.columns.shards import Shard, find_arrays, read_shard, renamed, shard_parts, source_names
 from poolwright.pools.columns.sidecar_vectors import VectorFiles
-from poolwright.pools.columns.table_plan import TablePlan, parquet_columns
+from poolwright.pools.columns.table_plan import ReadPlan, parquet_columns
 from poolwright.pools.columns.vectors import MadeBy
 from poolwright.pools.readers.parquet import read_footer
 from poolwright.pools.readers.paths import base_name, file_system, files_below, is_url, join, map_files
@@ -54,6 +54,7 @@ class ClipRetrieval(Pool):
     """
 
     kind: ClassVar[str] = "clip_retrieval"
+    example: ClassVar[str] = "photos: {read: clip_retrieval, path: data/embeddings, model: ViT-B-32/openai}"
 
     path: Place = Field(description="the output folder, or fsspec URL of it; it holds img_emb/ and metadata/")
     model: str | None = Field(
@@ -72,7 +73,7 @@ class ClipRetrieval(Pool):
     )
     images: Place | None = Field(default=None, description="folder or URL that 'image_path' is relative to")
 
-    _plan: Once[TablePlan] = PrivateAttr(default_factory=lambda: Once(travels=True))
+    _plan: Once[ReadPlan] = PrivateAttr(default_factory=lambda: Once(travels=True))
     _files: Once[_Found] = PrivateAttr(default_factory=Once)
     _shards: Once[dict[int, Shard]] = PrivateAttr(default_factory=Once)
     _parts: Once[list[Part]] = PrivateAttr(default_factory=Once)
@@ -94,11 +95,9 @@ class ClipRetrieval(Pool):
         return self.images
 
     def read(self, part: Part, columns: Sequence[str], batch_rows: int) -> Iterator[pa.Table]:
-        if "damage" in part.detail:
-            raise BadPart(part.index, part.name, part.detail["damage"])
         yield from read_shard(self._planned(), part, columns, batch_rows)
 
-    def _planned(self) -> TablePlan:
+    def _planned(self) -> ReadPlan:
         return self._plan.get(self._make_plan)
 
     def _listed(self) -> _Found:
@@ -118,7 +117,7 @@ class ClipRetrieval(Pool):
             for number, table, footer in zip(numbers, tables, footers, strict=True)
         }
 
-    def _make_plan(self) -> TablePlan:
+    def _make_plan(self) -> ReadPlan:
         if self.images is not None and not is_url(self.images) and not os.path.isdir(self.images):
             raise RecipeError(f"{self.images}: no such folder of images")
         shards = list(self._whole().values())
@@ -129,12 +128,12 @@ class ClipRetrieval(Pool):
         names, kinds = source_names(footers), self._listed().kinds
         uid = self.uid or (None if UID in names else ROW)
         given = parquet_columns(
-            tables, footers, Wanted(renamed(names, {TEXT: "caption"}), uid, self.keep, {}, tuple(kinds))
+            tables, footers, ColumnRequest(renamed(names, {TEXT: "caption"}), uid, self.keep, {}, tuple(kinds))
         )
         kept = {kind: kind for kind in kinds if self.keep is None or kind in self.keep}
         made_by = MadeBy(model=self.model, weights=self.weights)
         beside = find_arrays(shards, kept, dict.fromkeys(kept, made_by)) if kept else {}
-        return TablePlan("parquet", tuple(given), beside, {})
+        return ReadPlan("parquet", tuple(given), beside, {})
 
     def _make_parts(self) -> list[Part]:
         beside, found, whole = self._planned().beside, self._listed(), self._whole()

@@ -13,11 +13,11 @@ import pyarrow as pa
 from pydantic import Field, PrivateAttr
 
 from poolwright.core.columns import HEIGHT, UID, WIDTH
-from poolwright.core.errors import BadPart, InputError, RecipeError
+from poolwright.core.errors import InputError, RecipeError
 from poolwright.core.pool import Part, Place, Pool
 from poolwright.core.rows import one_array
 from poolwright.pools.columns.cached import Once
-from poolwright.pools.columns.mapping import Wanted
+from poolwright.pools.columns.mapping import ColumnRequest
 from poolwright.pools.columns.shards import (
     Shard,
     find_arrays,
@@ -29,7 +29,7 @@ from poolwright.pools.columns.shards import (
     source_names,
 )
 from poolwright.pools.columns.sidecar_vectors import VectorFiles
-from poolwright.pools.columns.table_plan import TablePlan, parquet_columns
+from poolwright.pools.columns.table_plan import ReadPlan, parquet_columns
 from poolwright.pools.columns.uid_pairs import Subset, UidArray, pairs_of_hex
 from poolwright.pools.columns.vectors import MadeBy
 from poolwright.pools.readers.numpy_files import read_headers
@@ -59,6 +59,7 @@ class CommonPool(Pool):
     """
 
     kind: ClassVar[str] = "commonpool"
+    example: ClassVar[str] = "pool: {read: commonpool, path: data/commonpool, vectors: [l14_img]}"
 
     path: Places = Field(
         description="folder (all .parquet files in it, at any depth), glob, .parquet file, fsspec URL, or a list of "
@@ -78,7 +79,7 @@ class CommonPool(Pool):
         "subset",
     )
 
-    _plan: Once[TablePlan] = PrivateAttr(default_factory=lambda: Once(travels=True))
+    _plan: Once[ReadPlan] = PrivateAttr(default_factory=lambda: Once(travels=True))
     _shards: Once[list[Shard]] = PrivateAttr(default_factory=Once)
     _parts: Once[list[Part]] = PrivateAttr(default_factory=Once)
     _subset: Once[Subset] = PrivateAttr(default_factory=Once)
@@ -101,8 +102,6 @@ class CommonPool(Pool):
         return list(self._parts.get(self._make_parts))
 
     def read(self, part: Part, columns: Sequence[str], batch_rows: int) -> Iterator[pa.Table]:
-        if "damage" in part.detail:
-            raise BadPart(part.index, part.name, part.detail["damage"])
         if self.subset is None and "uids" not in part.detail:
             yield from read_shard(self._planned(), part, columns, batch_rows)
             return
@@ -118,7 +117,7 @@ class CommonPool(Pool):
 
             yield from read_shard(self._planned(), part, columns, batch_rows, mine, UID)
 
-    def _planned(self) -> TablePlan:
+    def _planned(self) -> ReadPlan:
         return self._plan.get(self._make_plan)
 
     def _found(self) -> list[Shard]:
@@ -132,17 +131,17 @@ class CommonPool(Pool):
             for file, footer in zip(files, footers, strict=True)
         ]
 
-    def _make_plan(self) -> TablePlan:
+    def _make_plan(self) -> ReadPlan:
         if self.subset is not None:
             self._subset.get(lambda: Subset(str(self.subset)))
         shards = self._found()
         files, footers = [shard.table for shard in shards], [shard.footer for shard in shards]
         arrays = self._arrays(shards)
-        wanted = Wanted(renamed(source_names(footers), RENAMES), None, self.keep, {}, tuple(arrays))
+        wanted = ColumnRequest(renamed(source_names(footers), RENAMES), None, self.keep, {}, tuple(arrays))
         given = parquet_columns(files, footers, wanted)
         made_by = {name: MadeBy(model=model) for name, model in MODELS.items()}
         beside = find_arrays(shards, {name: name for name in arrays}, made_by) if arrays else {}
-        return TablePlan("parquet", tuple(given), beside, {})
+        return ReadPlan("parquet", tuple(given), beside, {})
 
     def _arrays(self, shards: Sequence[Shard]) -> list[str]:
         """The arrays to give, after checking that every shard has its file of arrays."""

@@ -33,6 +33,9 @@ class ImageFolder(Pool):
     """
 
     kind: ClassVar[str] = "image_folder"
+    example: ClassVar[str] = (
+        'photos: {read: image_folder, path: data, pattern: "{domain}/{class}/{name}", captions: txt}'
+    )
     unique: ClassVar[bool] = True
 
     path: Place = Field(

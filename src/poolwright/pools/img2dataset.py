@@ -12,12 +12,12 @@ import pyarrow.compute as pc
 from pydantic import Field, PrivateAttr
 
 from poolwright.core.columns import IMAGE, IMAGE_ERROR, IMAGE_PATH, TEXT, UID, WELL_KNOWN
-from poolwright.core.errors import BadPart, RecipeError
+from poolwright.core.errors import RecipeError
 from poolwright.core.pool import Part, Pool
 from poolwright.core.rows import one_array
 from poolwright.pools.columns.cached import Once
 from poolwright.pools.columns.casting import plain, plain_type, table_of
-from poolwright.pools.columns.mapping import Given, Wanted
+from poolwright.pools.columns.mapping import ColumnRequest, Given
 from poolwright.pools.columns.shards import renamed, source_names
 from poolwright.pools.columns.table_plan import parquet_columns
 from poolwright.pools.img2dataset_shards import Download, find_downloads, is_image
@@ -62,6 +62,7 @@ class Img2dataset(Pool):
     """
 
     kind: ClassVar[str] = "img2dataset"
+    example: ClassVar[str] = "downloaded: {read: img2dataset, path: data/shards, keep: [url, text, sha256, image]}"
 
     path: Places = Field(
         description="output folder (all shards in it, at any depth), glob of .parquet or .tar files, fsspec URL, or a "
@@ -106,8 +107,6 @@ class Img2dataset(Pool):
         return IMAGE in self.arrow_schema().names
 
     def read(self, part: Part, columns: Sequence[str], batch_rows: int) -> Iterator[pa.Table]:
-        if "damage" in part.detail:
-            raise BadPart(part.index, part.name, part.detail["damage"])
         plan = self._planned()
         fields = {field.name: field for field in plan.fields()}
         given = {column.field.name: column for column in plan.given if column.field.name in columns}
@@ -138,7 +137,7 @@ class Img2dataset(Pool):
         if names and KEY not in names and form in _BESIDE:
             raise RecipeError(f"{shards[0].table}: no column '{KEY}', by which img2dataset names its images")
         encoded = next((name for name in _ENCODED if name in names), "") if form == "parquet" else ""
-        wanted = Wanted(
+        wanted = ColumnRequest(
             columns=renamed(names, {TEXT: "caption", IMAGE: encoded}),
             uid=self.uid or (UID if UID in names else KEY),
             keep=self.keep,

@@ -10,16 +10,16 @@ import pyarrow as pa
 from pydantic import Field, PrivateAttr, field_validator
 
 from poolwright.core.columns import IMAGE, IMAGE_PATH, WELL_KNOWN
-from poolwright.core.errors import BadPart, InputError, RecipeError
+from poolwright.core.errors import InputError, RecipeError
 from poolwright.core.pool import Part, Place, Pool
 from poolwright.pools.columns.cached import Once
 from poolwright.pools.columns.casting import table_of
-from poolwright.pools.columns.mapping import ROW, Given, Wanted, check_stems, row_uids
+from poolwright.pools.columns.mapping import ROW, ColumnRequest, Given, check_stems, row_uids
 from poolwright.pools.columns.sidecar_vectors import TableVectors, VectorReader, find_vectors
 from poolwright.pools.columns.table_plan import (
     SUFFIXES,
     Format,
-    TablePlan,
+    ReadPlan,
     format_of,
     parquet_columns,
     parquet_parts,
@@ -43,6 +43,13 @@ class TablePool(Pool):
     """
 
     kind: ClassVar[str] = "table"
+    example: ClassVar[str] = """\
+commonpool:
+  read: table
+  path: data/*.parquet
+  columns: {width: original_width, height: original_height}
+  vectors:
+    clip: {file: "{stem}.npz", key: l14_img, model: OpenAI ViT-L/14}"""
 
     path: Places = Field(
         description="file, glob, folder (all files of the one format in it, at any depth), fsspec URL, or a list of "
@@ -78,7 +85,7 @@ class TablePool(Pool):
         default=None, min_length=1, max_length=1, description="character between the values of CSV or TSV files"
     )
 
-    _plan: Once[TablePlan] = PrivateAttr(default_factory=lambda: Once(travels=True))
+    _plan: Once[ReadPlan] = PrivateAttr(default_factory=lambda: Once(travels=True))
     _files: Once[list[str]] = PrivateAttr(default_factory=Once)
     _footers: Once[list[Footer]] = PrivateAttr(default_factory=Once)
     _parts: Once[list[Part]] = PrivateAttr(default_factory=Once)
@@ -116,8 +123,6 @@ class TablePool(Pool):
         return IMAGE in self.arrow_schema().names
 
     def read(self, part: Part, columns: Sequence[str], batch_rows: int) -> Iterator[pa.Table]:
-        if "damage" in part.detail:
-            raise BadPart(part.index, part.name, part.detail["damage"])
         plan = self._planned()
         fields = {field.name: field for field in plan.fields()}
         given = {column.field.name: column for column in plan.given if column.field.name in columns}
@@ -133,7 +138,7 @@ class TablePool(Pool):
                 row += len(table)
             vectors.finish(row)
 
-    def _source_rows(self, plan: TablePlan, part: Part, sources: list[str], batch_rows: int) -> Iterator[pa.Table]:
+    def _source_rows(self, plan: ReadPlan, part: Part, sources: list[str], batch_rows: int) -> Iterator[pa.Table]:
         file = part.files[0]
         if plan.format == "parquet":
             yield from read_parquet(file, part.detail["groups"], sources, batch_rows)
@@ -146,7 +151,7 @@ class TablePool(Pool):
     def _delimiter(self, kind: Format) -> str:
         return self.delimiter or csv_files.DELIMITERS.get(kind, "")
 
-    def _planned(self) -> TablePlan:
+    def _planned(self) -> ReadPlan:
         return self._plan.get(self._make_plan)
 
     def _listed(self) -> list[str]:
@@ -159,9 +164,9 @@ class TablePool(Pool):
             check_stems(files)
         return files
 
-    def _wanted(self) -> Wanted:
+    def _wanted(self) -> ColumnRequest:
         named = {name: spec.column for name, spec in self.vectors.items() if spec.column is not None}
-        return Wanted(
+        return ColumnRequest(
             columns={**self.columns, **named},
             uid=self.uid,
             keep=self.keep,
@@ -169,7 +174,7 @@ class TablePool(Pool):
             beside=[name for name, spec in self.vectors.items() if spec.file is not None],
         )
 
-    def _make_plan(self) -> TablePlan:
+    def _make_plan(self) -> ReadPlan:
         wanted, files = self._wanted(), self._listed()
         kind = self.format or format_of(self.path[0], files)
         types = {name: pa.type_for_alias(dtype) for name, dtype in self.types.items()}
@@ -182,7 +187,7 @@ class TablePool(Pool):
         self._check_images([column.field.name for column in given])
         kept = [name for name in wanted.beside if self.keep is None or name in self.keep]
         beside = {name: find_vectors(name, self.vectors[name], files) for name in kept}
-        return TablePlan(kind, tuple(given), beside, types)
+        return ReadPlan(kind, tuple(given), beside, types)
 
     def _check_images(self, names: list[str]) -> None:
         if self.images is None:
@@ -207,7 +212,7 @@ class TablePool(Pool):
         self._check_one_for_all(plan, known=len(files) == 1 or all(footer.schema is not None for footer in footers))
         return parquet_parts(files, footers, plan.beside)
 
-    def _check_one_for_all(self, plan: TablePlan, known: bool) -> None:
+    def _check_one_for_all(self, plan: ReadPlan, known: bool) -> None:
         for name, beside in plan.beside.items():
             if not known and len(beside.files) == 1:
                 raise InputError(

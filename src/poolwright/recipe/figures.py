@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from inspect import cleandoc
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from poolwright.core.columns import LONG_TAIL
+from poolwright.reference.glt_sets import COLUMNS as GLT_COLUMNS
 
 Measure = Literal["accuracy", "balance", "purity", "nmi", "probe", "domain_gap", "stream", "long_tail", "verdicts"]
 
@@ -106,7 +108,7 @@ class Figure(BaseModel):
         if self.measure in ("purity", "nmi"):
             return (str(self.predicted), str(self.truth), *self.group)
         if self.measure == "long_tail":
-            return (str(self.vectors), *LONG_TAIL)
+            return (str(self.vectors), *GLT_COLUMNS)
         splits = self.splits if self.measure == "stream" and self.splits else (self.split,)
         return tuple(
             dict.fromkeys([str(self.vectors), str(self.truth), *splits, *([self.groups] if self.groups else [])])
@@ -116,3 +118,34 @@ class Figure(BaseModel):
     def groups(self) -> str:
         """Column of the groups of rows that are trained and tested on, one by one; '' where there is none."""
         return {"domain_gap": self.domain, "stream": self.bucket}.get(self.measure) or ""
+
+
+def measures() -> tuple[str, ...]:
+    """Every value of `measure`."""
+    return get_args(Measure)
+
+
+def measure_words(measure: str) -> str:
+    """A measure in words, as the documentation of `Figure` says: a line, and the rest if there is more."""
+    paragraphs = re.split(r"^`(\w+)`: ", cleandoc(Figure.__doc__ or ""), flags=re.MULTILINE)[1:]
+    words = dict(zip(paragraphs[::2], paragraphs[1::2], strict=True))
+    first, *rest = re.split(r"(?<=[.:;]) ", " ".join(words[measure].split()), maxsplit=1)
+    sentences = [first.rstrip(".:;") + ".", *rest]
+    return "\n\n".join(text[0].upper() + text[1:] for text in sentences)
+
+
+def measure_fields(measure: str) -> dict[str, tuple[str, bool]]:
+    """Fields of a figure that a measure uses: by name what they mean for it, and whether it needs them.
+
+    Descriptions begin with the measures they are for, 'purity, nmi: the cluster'; those without are for all.
+    """
+    found = {}
+    for name, field in Figure.model_fields.items():
+        needed = field.is_required() or name in _NEEDED[measure]  # type: ignore[index]
+        for sense in re.split(r"; (?=[\w, ]+: )", field.description or ""):
+            match = re.match(r"([\w, ]+): (.*)", sense)
+            if match is None or match[1].split(", ")[0] not in measures():
+                found[name] = (sense, needed)
+            elif measure in match[1].split(", "):
+                found[name] = (match[2], needed)
+    return found

@@ -1,55 +1,91 @@
 """JSON Schema of the recipe language, made from the code, so that editors complete and check recipes.
 
-The shipped file is `recipe.schema.json` beside this module; a test holds it to the code.
+The shipped file is `recipe.schema.json` next to this module: the language of poolwright alone, which a test holds to
+the code. `poolwright steps --schema` adds what installed packages provide.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from pydantic import BaseModel, BeforeValidator
 
 from poolwright.core.encoder import EncoderSpec
+from poolwright.core.runtime.plugins import Registry
 from poolwright.recipe.recipe import RecipeBody
 from poolwright.recipe.tables import TableBody
-from poolwright.registry import LAYOUTS, POOLS, STEPS, layout_class, pool_class, step_class
+from poolwright.registry import (
+    encoder_registry,
+    layout_class,
+    layout_registry,
+    pool_class,
+    pool_registry,
+    step_class,
+    step_registry,
+)
 from poolwright.release.layouts.layout import About
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
-def recipe_schema() -> dict[str, Any]:
-    """The schema of a whole recipe file (JSON Schema draft 2020-12)."""
+def recipe_schema(installed: bool = False) -> dict[str, Any]:
+    """The schema of a whole recipe file (JSON Schema draft 2020-12).
+
+    Args:
+        installed: with the steps, pools, layouts and encoders of installed packages.
+
+    Raises:
+        RecipeError: one of these cannot be imported.
+    """
+
+    def names(registry: Registry[Any]) -> tuple[str, ...]:
+        return registry.names() if installed else registry.own
+
     definitions: dict[str, Any] = {}
     body = _of(RecipeBody, definitions)
     table = _of(TableBody, definitions)
-    table["properties"]["steps"]["items"] = {"anyOf": _steps(definitions)}
+    table["properties"]["steps"]["items"] = {"anyOf": _steps(names(step_registry()), definitions)}
     table["properties"]["apply"]["anyOf"].insert(0, {"type": "string"})
     properties = body["properties"]
     properties["recipe"] = {"const": 1, "description": "version of the recipe language"}
     properties["tables"]["additionalProperties"] = table
-    properties["pools"]["additionalProperties"] = {"anyOf": [_pool(kind, definitions) for kind in POOLS]}
-    properties["releases"]["items"] = {"anyOf": [_release(name, definitions) for name in LAYOUTS]}
+    pools = [_pool(kind, definitions) for kind in names(pool_registry())]
+    properties["pools"]["additionalProperties"] = {"anyOf": pools}
+    properties["releases"]["items"] = {"anyOf": [_release(name, definitions) for name in names(layout_registry())]}
     properties["models"]["additionalProperties"] = {"$ref": "#/$defs/EncoderSpec"}
-    definitions["EncoderSpec"] = _encoder(definitions)
+    definitions["EncoderSpec"] = _encoder(names(encoder_registry()), definitions)
     definitions["About"] = _of(About, definitions)
     return {"$schema": DIALECT, "title": "poolwright recipe", **body, "$defs": dict(sorted(definitions.items()))}
 
 
-def schema_text() -> str:
-    """The schema as the file that is shipped."""
-    return json.dumps(recipe_schema(), indent=1, ensure_ascii=False, sort_keys=False) + "\n"
+def schema_text(installed: bool = False) -> str:
+    """The schema as JSON: as it is shipped, or with what `installed` packages add."""
+    return json.dumps(recipe_schema(installed), indent=1, ensure_ascii=False, sort_keys=False) + "\n"
 
 
 def _of(model: type[BaseModel], definitions: dict[str, Any]) -> dict[str, Any]:
     schema = model.model_json_schema(by_alias=True, ref_template="#/$defs/{model}")
-    definitions.update(schema.pop("$defs", {}))
+    schema = _add_definitions(schema, definitions)
     schema.pop("title", None)
     for name, field in model.model_fields.items():
         if any(isinstance(rule, BeforeValidator) for rule in field.metadata):
             _loosen(schema["properties"][field.alias or name])
     return schema
+
+
+def _add_definitions(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+    """The schema without its definitions, which join the others; one whose name has another meaning is renamed."""
+    added = schema.pop("$defs", {})
+    taken = [name for name in added if definitions.get(name, added[name]) != added[name]]
+    renamed = {name: f"{schema['title']}.{name}" for name in taken}
+    text = json.dumps({"schema": schema, "added": added})
+    for old, new in renamed.items():
+        text = text.replace(f'"#/$defs/{old}"', f'"#/$defs/{new}"')
+    found = json.loads(text)
+    definitions.update({renamed.get(name, name): value for name, value in found["added"].items()})
+    return dict(found["schema"])
 
 
 def _loosen(field: dict[str, Any]) -> None:
@@ -65,21 +101,21 @@ def _loosen(field: dict[str, Any]) -> None:
         field["anyOf"] = [{"type": "string"}, mapping]
 
 
-def _encoder(definitions: dict[str, Any]) -> dict[str, Any]:
+def _encoder(kinds: Iterable[str], definitions: dict[str, Any]) -> dict[str, Any]:
     """An encoder: by name, as KIND:PLACE, or as a mapping whose manifest may be one too."""
     mapping = _of(EncoderSpec, definitions)
     mapping["properties"]["manifest"] = {
         "type": ["object", "string", "null"],
         "description": "how images and texts are prepared, where no manifest lies beside the model",
     }
-    words = "a name out of 'models', or KIND:PLACE: onnx:PATH, open_clip:MODEL/TAG-or-path, timm:MODEL, ..."
+    words = f"a name out of 'models', or KIND:PLACE such as onnx:PATH; kinds: {', '.join(kinds)}"
     return {"anyOf": [{"type": "string", "description": words}, mapping]}
 
 
-def _steps(definitions: dict[str, Any]) -> list[dict[str, Any]]:
+def _steps(verbs: Iterable[str], definitions: dict[str, Any]) -> list[dict[str, Any]]:
     choices: list[dict[str, Any]] = []
     bare = []
-    for verb in STEPS:
+    for verb in verbs:
         step = step_class(verb)
         schema = _of(step, definitions)
         forms = [schema]

@@ -19,7 +19,7 @@ from poolwright.recipe.figures import Figure
 from poolwright.recipe.source import Key, RecipeSource, from_data, read_source
 from poolwright.recipe.tables import TableBody, TableSpec, make_table
 from poolwright.recipe.validation import as_recipe_error, validate
-from poolwright.registry import POOLS, layout_class, pool_class
+from poolwright.registry import layout_class, pool_class, pool_registry
 from poolwright.release.layouts.layout import About, Layout
 
 RECIPE_VERSION = 1
@@ -118,7 +118,7 @@ class Recipe:
 R = TypeVar("R", bound=Recipe)
 
 
-def build(source: RecipeSource, cls: type[R]) -> R:
+def build(source: RecipeSource, cls: type[R] = Recipe) -> R:  # type: ignore[assignment]
     """Validate a recipe that was read, as a recipe of class `cls`."""
     body = validate(RecipeBody, source.data, (), source, {})
     if not _NAME.match(body.name):
@@ -131,11 +131,11 @@ def build(source: RecipeSource, cls: type[R]) -> R:
     releases = tuple(_release(place, data, body, source, context) for place, data in enumerate(body.releases))
     _check_names(source, body, releases)
     for table in tables.values():
-        if table.fetch and table.source in body.pools:
+        if table.source_step and table.source in body.pools:
             raise source.error(
                 table.steps[0].key,
-                f"'fetch' takes the rows of a table, and '{table.source}' is a pool; make a table of the rows to fetch "
-                f"first, and write from: that table",
+                f"'{table.source_step.verb}' takes the rows of a table, and '{table.source}' is a pool; make a table "
+                f"of those rows first, and write from: that table",
             )
         for placed in table.steps:
             for name in placed.learns_from:
@@ -198,7 +198,7 @@ def _model(name: str, data: Any, source: RecipeSource, context: Mapping[str, Any
 def _pool(name: str, data: Any, source: RecipeSource, context: Mapping[str, Any]) -> Pool:
     key = ("pools", name)
     if not isinstance(data, dict) or "read" not in data:
-        raise source.error(key, f"a pool is a mapping with 'read: KIND'; kinds: {', '.join(POOLS)}")
+        raise source.error(key, f"a pool is a mapping with 'read: KIND'; kinds: {', '.join(pool_registry().names())}")
     try:
         kind = pool_class(str(data["read"]))
     except RecipeError as error:

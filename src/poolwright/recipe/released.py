@@ -11,8 +11,10 @@ import yaml
 from pydantic import ValidationError
 
 from poolwright.core.errors import RecipeError, did_you_mean
+from poolwright.core.roles import Encoded, EncodingStep, SourceStep
 from poolwright.core.state import State
 from poolwright.core.table import RECORD, TableRecord, VectorRecord
+from poolwright.registry import STEPS, step_class
 from poolwright.release.record import RELEASE, ReleaseRecord
 
 _RECIPE = "recipe.yaml"
@@ -45,6 +47,12 @@ class ReleasedStep:
     parameters: Mapping[str, Any]
     learned: LearnedState
 
+    @property
+    def encoded(self) -> Encoded:
+        """The columns of vectors that it makes with an encoder."""
+        cls = step_class(self.verb)
+        return cls.encoded(self.parameters) if issubclass(cls, EncodingStep) else Encoded()
+
 
 @dataclass(frozen=True)
 class Released:
@@ -55,14 +63,14 @@ class Released:
         table: name of the released table.
         steps: of all tables from the pool down to the released one.
         models: `models` of its recipe, as written.
-        embeds: `model` of every `embed` step of its recipe as written, by the column of image vectors it gives.
+        encoders: `model` as written, by the column of image vectors that it made, of the steps of its recipe.
     """
 
     folder: Path
     table: str
     steps: tuple[ReleasedStep, ...]
     models: Mapping[str, Any]
-    embeds: Mapping[str, Any]
+    encoders: Mapping[str, Any]
 
     def without(self, skipped: Sequence[str | int]) -> tuple[ReleasedStep, ...]:
         """The steps but for those named by verb, or by number from 1.
@@ -98,7 +106,7 @@ def read_released(folder: Path) -> Released:
     found = [step for place, table in chain for step in _steps(place, table)]
     steps = tuple(replace(step, learned=replace(step.learned, place=place)) for place, step in enumerate(found))
     recipe = _recipe(folder)
-    return Released(folder, record.table, steps, recipe.get("models") or {}, _embeds(recipe))
+    return Released(folder, record.table, steps, recipe.get("models") or {}, _encoders(recipe))
 
 
 def _chain(folder: Path) -> list[tuple[Path, TableRecord]]:
@@ -123,7 +131,7 @@ def _steps(folder: Path, table: TableRecord) -> list[ReleasedStep]:
     states = folder / "states"
     found = []
     for step in table.steps:
-        if step.verb == "fetch":  # other rows bring images of their own
+        if issubclass(step_class(step.verb), SourceStep):  # other rows bring images of their own
             continue
         digest = State.digest(states, step.state_name) if (states / f"{step.state_name}.json").exists() else "none"
         if digest != step.state:
@@ -145,11 +153,13 @@ def _recipe(folder: Path) -> dict[str, Any]:
     return data if isinstance(data, dict) else {}
 
 
-def _embeds(recipe: Mapping[str, Any]) -> dict[str, Any]:
-    found = {}
+def _encoders(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
     for table in (recipe.get("tables") or {}).values():
         for step in (table or {}).get("steps") or ():
-            embed = step.get("embed") if isinstance(step, dict) else None
-            if isinstance(embed, dict) and embed.get("image") and embed.get("model"):
-                found[embed["image"]] = embed["model"]
+            for verb, parameters in step.items() if isinstance(step, dict) else ():
+                cls = step_class(verb) if verb in STEPS else None
+                if cls and issubclass(cls, EncodingStep) and isinstance(parameters, dict) and parameters.get("model"):
+                    image = cls.encoded(parameters).image
+                    found |= {image: parameters["model"]} if image else {}
     return found

@@ -11,13 +11,13 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from poolwright.core.encoder import EncoderSpec
 from poolwright.core.errors import PoolwrightError, RecipeError
 from poolwright.core.params import Share
+from poolwright.core.roles import EncodingStep, SourceStep
 from poolwright.core.step import Step
-from poolwright.fetch.step import Fetch
 from poolwright.models.encoders.spec import model_spec
 from poolwright.recipe.released import LearnedState, Released, ReleasedStep, read_released
 from poolwright.recipe.source import Key, RecipeSource
 from poolwright.recipe.validation import validate
-from poolwright.registry import step_class
+from poolwright.registry import encoding_step, step_class
 
 
 def _as_applied(value: Any) -> Any:
@@ -73,16 +73,16 @@ class StepSpec:
     @property
     def encoders(self) -> tuple[EncoderSpec, ...]:
         """The encoders it will use: where it learned before, only those that `apply` runs."""
-        if self.learned and self.step.verb != "embed":
+        if self.learned and not isinstance(self.step, EncodingStep):
             return ()
         values = (getattr(self.step, name) for name in type(self.step).model_fields)
         return tuple(value for value in values if isinstance(value, EncoderSpec))
 
     def words(self, error: Exception) -> str:
         """What is wrong with the step; of an encoder that a release does not hold, also what to do."""
-        if not self.learned or self.step.verb != "embed":
+        if not self.learned or not isinstance(self.step, EncodingStep):
             return str(error)
-        column = getattr(self.step, "image", None) or getattr(self.step, "text", None)
+        column = self.step.encoded(self.parameters).columns[0]
         return (
             f"{error}; a release holds no encoders, name this one: --model {column}=onnx:PATH, "
             f"or in a recipe models: {{{column}: onnx:PATH}}"
@@ -105,10 +105,10 @@ class TableSpec:
     full_ledger: bool = True
 
     @property
-    def fetch(self) -> Fetch | None:
-        """How the images of its rows are fetched before they are read, where they are."""
+    def source_step(self) -> SourceStep | None:
+        """The step that makes the rows it is read from, if it begins with one."""
         first = self.steps[0].step if self.steps else None
-        return first if isinstance(first, Fetch) else None
+        return first if isinstance(first, SourceStep) else None
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -122,9 +122,10 @@ def make_table(
     steps = _applied(table.apply, ("tables", name, "apply"), source) if table.apply else []
     for place, data in enumerate(table.steps):
         steps.append(make_step(data, ("tables", name, "steps", place), source, context))
-        if isinstance(steps[-1].step, Fetch) and len(steps) > 1:
+        if isinstance(steps[-1].step, SourceStep) and len(steps) > 1:
+            verb = steps[-1].step.verb
             raise source.error(
-                steps[-1].key, "'fetch' must be the first step of its table: images are fetched before rows are read"
+                steps[-1].key, f"'{verb}' must be the first step of its table: it makes the rows that are read"
             )
     max_bad = table.max_bad if table.max_bad is not None else max_bad
     return TableSpec(name, table.from_, tuple(steps), max_bad, table.ledger == "full")
@@ -159,9 +160,10 @@ def _applied(body: AppliedBody, key: Key, source: RecipeSource) -> list[StepSpec
     except PoolwrightError as error:
         raise source.error(key, str(error)) from None
     context: dict[str, Any] = {"folder": str(released.folder), "models": _models_of(released)}
-    given = {column for one in chosen if one.verb == "embed" for column in _embedded(one)}
+    given = {column for one in chosen for column in one.encoded.columns}
+    encoding = encoding_step()
     steps = [
-        make_step({"embed": {"image": column, "model": spec}}, key, source, context)
+        make_step({encoding.verb: encoding.parameters_for(column, spec)}, key, source, context)
         for column, spec in models.items()
         if column not in given
     ]
@@ -172,20 +174,17 @@ def _applied_step(
     one: ReleasedStep, models: Mapping[str, Any], key: Key, source: RecipeSource, context: Mapping[str, Any]
 ) -> StepSpec:
     parameters = dict(one.parameters)
-    replaced = [models[column] for column in (_embedded(one) if one.verb == "embed" else ()) if column in models]
+    columns = one.encoded.columns
+    replaced = [models[column] for column in columns if column in models]
     if replaced:
         parameters["model"] = replaced[0]
     try:
         placed = make_step({one.verb: parameters}, key, source, context)
     except RecipeError as error:
-        if one.verb != "embed":
+        if not columns:
             raise
-        raise RecipeError(f"{error}; name the encoder: models: {{{_embedded(one)[0]}: onnx:PATH}}") from None
+        raise RecipeError(f"{error}; name the encoder: models: {{{columns[0]}: onnx:PATH}}") from None
     return StepSpec(placed.step, parameters, placed.key, one.learned)
-
-
-def _embedded(one: ReleasedStep) -> list[str]:
-    return [one.parameters[name] for name in ("image", "text") if one.parameters.get(name)]
 
 
 def _models_of(released: Released) -> dict[str, Any]:

@@ -48,7 +48,7 @@ _NULL_LIKE = "NA"
 
 
 @dataclass(frozen=True)
-class Found:
+class CountryMatch:
     """What a text was taken for.
 
     Attributes:
@@ -83,43 +83,45 @@ def _joined(words: Iterable[str]) -> list[str]:
     return joined
 
 
-def spellings_of(countries: pa.Table, former: Mapping[str, str]) -> pa.Table:
+def spellings_of(countries: pa.Table, historic: Mapping[str, str] = HISTORIC) -> pa.Table:
     """Every known spelling, folded, with the country it names or why it names none.
 
     Args:
         countries: columns `country_code` (alpha-3), `country`, `official`.
-        former: names of states that are no more, with words about each.
+        historic: names of states that are no more and names given up, with words about each.
 
     Returns:
         Columns `words` (folded, sorted, joined by a space), `country_code` (null where refused), `why`, `about`.
     """
     rows = countries.select(["country_code", "country", "official"]).to_pylist()
     names = {row["country_code"]: row["country"] for row in rows}
-    known: dict[frozenset[str], Found] = {}
+    known: dict[frozenset[str], CountryMatch] = {}
     for row in rows:
         for name in (row["country"], row["official"], *ALIASES.get(row["country_code"], ())):
             _add(known, name, row["country_code"])
     known |= {words_of(name): _ambiguous(codes) for name, codes in AMBIGUOUS.items()}
-    for name, words in {**former, **HISTORIC}.items():
-        known.setdefault(words_of(name), Found(None, "historic_country", f"{name}, {words}"))
+    for name, words in historic.items():
+        known.setdefault(words_of(name), CountryMatch(None, "historic_country", f"{name}, {words}"))
     for name, code in PARTS.items():
-        found = Found(None, "unknown_country", f"a part of {names.get(code, code)}; `names` can say that this is meant")
+        found = CountryMatch(
+            None, "unknown_country", f"a part of {names.get(code, code)}; `names` can say that this is meant"
+        )
         known.setdefault(words_of(name), found)
     return _table(known)
 
 
-def _add(known: dict[frozenset[str], Found], name: str, code: str) -> None:
+def _add(known: dict[frozenset[str], CountryMatch], name: str, code: str) -> None:
     """A name of a country; one that another country has too is ambiguous."""
-    before = known.setdefault(words_of(name), Found(code, ""))
+    before = known.setdefault(words_of(name), CountryMatch(code, ""))
     if before.code not in (code, None):
         known[words_of(name)] = _ambiguous([code, str(before.code)])
 
 
-def _ambiguous(codes: Iterable[str]) -> Found:
-    return Found(None, "ambiguous_country", f"may be {' or '.join(sorted(codes))}")
+def _ambiguous(codes: Iterable[str]) -> CountryMatch:
+    return CountryMatch(None, "ambiguous_country", f"may be {' or '.join(sorted(codes))}")
 
 
-def _table(known: Mapping[frozenset[str], Found]) -> pa.Table:
+def _table(known: Mapping[frozenset[str], CountryMatch]) -> pa.Table:
     rows = sorted(
         (" ".join(sorted(words)), found.code, found.why, found.words) for words, found in known.items() if words
     )
@@ -147,15 +149,15 @@ class Countries:
         self._codes = codes
         self._by_code = _by_code(countries, codes)
         self._spellings = {
-            frozenset(row["words"].split()): Found(row["country_code"], row["why"], row["about"])
+            frozenset(row["words"].split()): CountryMatch(row["country_code"], row["why"], row["about"])
             for row in spellings.to_pylist()
         }
-        self._seen: dict[str, Found] = {}
+        self._seen: dict[str, CountryMatch] = {}
 
-    def find(self, text: str | None) -> Found:
+    def find(self, text: str | None) -> CountryMatch:
         """The country of the text, or why there is none."""
         if text is None:
-            return Found(None, "no_country")
+            return CountryMatch(None, "no_country")
         found = self._seen.get(text)
         if found is None:
             if len(self._seen) >= 65_536:
@@ -163,41 +165,41 @@ class Countries:
             found = self._seen[text] = self._find(text)
         return found
 
-    def _find(self, text: str) -> Found:
+    def _find(self, text: str) -> CountryMatch:
         decided = self._names.get(text)
         if decided:
-            return Found(decided, "", "as `names` says")
+            return CountryMatch(decided, "", "as `names` says")
         if not text.strip():
-            return Found(None, "no_country")
+            return CountryMatch(None, "no_country")
         if len(text) > LONGEST:
-            return Found(None, "unknown_country", f"longer than {LONGEST} characters")
+            return CountryMatch(None, "unknown_country", f"longer than {LONGEST} characters")
         decided = self._folded.get(words_of(text))
         if decided:
-            return Found(decided, "", "as `names` says")
+            return CountryMatch(decided, "", "as `names` says")
         return self._code(text.strip()) or self._name(text)
 
-    def _code(self, text: str) -> Found | None:
+    def _code(self, text: str) -> CountryMatch | None:
         if self._codes == "none":
             return None
         if self._codes == "auto" and text.upper() == _NULL_LIKE:
-            return Found(
+            return CountryMatch(
                 None, "ambiguous_country", "Namibia or 'not available': say `codes: iso2`, or decide in `names`"
             )
         code = text.zfill(3) if self._codes == "numeric" else text.upper()
         found = self._by_code.get(code) if text.isascii() else None
         if found is None and self._codes != "auto":
-            return Found(None, "unknown_country", f"no {self._codes} code of ISO 3166-1")
+            return CountryMatch(None, "unknown_country", f"no {self._codes} code of ISO 3166-1")
         return found
 
-    def _name(self, text: str) -> Found:
-        return self._whole(text) or self._pieces(text) or Found(None, "unknown_country")
+    def _name(self, text: str) -> CountryMatch:
+        return self._whole(text) or self._pieces(text) or CountryMatch(None, "unknown_country")
 
-    def _whole(self, text: str) -> Found | None:
+    def _whole(self, text: str) -> CountryMatch | None:
         """The text as one name, as it is known or with words of government besides."""
         words = words_of(text)
         return self._spellings.get(words) or self._spellings.get(words - _GOVERNMENTS)
 
-    def _pieces(self, text: str) -> Found | None:
+    def _pieces(self, text: str) -> CountryMatch | None:
         """A text of several names, such as 'Myanmar (Burma)': the country if all are names of the same one."""
         found = [self._whole(piece) for piece in _PIECES.split(text) if words_of(piece)]
         named = [one for one in found if one is not None]
@@ -210,15 +212,15 @@ class Countries:
         return named[0] if len(codes) == 1 else _ambiguous(codes)
 
 
-def _by_code(countries: pa.Table, codes: Codes) -> dict[str, Found]:
+def _by_code(countries: pa.Table, codes: Codes) -> dict[str, CountryMatch]:
     """Codes of the kinds that are understood, current and withdrawn."""
-    known: dict[str, Found] = {}
+    known: dict[str, CountryMatch] = {}
     for kind, column, letters in (("iso2", "alpha_2", 2), ("iso3", "country_code", 3), ("numeric", "numeric", 0)):
         if codes not in ("auto", kind):
             continue
         for spelled, code in zip(countries[column].to_pylist(), countries["country_code"].to_pylist(), strict=True):
-            known |= {one: Found(code, "", f"{kind} code") for one in spelled.split()}
+            known |= {one: CountryMatch(code, "", f"{kind} code") for one in spelled.split()}
         for withdrawn, words in HISTORIC_CODES.items():
             if len(withdrawn) == letters:
-                known.setdefault(withdrawn, Found(None, "historic_country", f"withdrawn code of {words}"))
+                known.setdefault(withdrawn, CountryMatch(None, "historic_country", f"withdrawn code of {words}"))
     return known

@@ -10,6 +10,8 @@ from typing import Any
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, field_validator
 
+from poolwright.core.errors import ReleaseError
+
 RELEASE = "release.json"
 RELEASE_FORMAT = 1
 
@@ -27,7 +29,7 @@ class ReleasedColumn(_Record):
 
 
 class ReleasedFile(_Record):
-    """One data file: a parquet shard, or the metadata of a split's image folder."""
+    """One data file, Parquet or CSV: its rows are rows of the release, those of one split."""
 
     path: str
     split: str
@@ -50,7 +52,7 @@ class ReleasedImages(_Record):
 
 
 class OtherFile(_Record):
-    """A file beside the data files that a layout writes: a list, an index array. `type` is its media type."""
+    """A further file that a layout writes: a list, an index array, an archive of images. `type` is its media type."""
 
     path: str
     type: str
@@ -70,6 +72,14 @@ class ReleaseRecord(_Record):
     """What `release.json` says.
 
     Attributes:
+        format: version of this record.
+        layout: name of the layout.
+        parameters: of the layout, as JSON; the release is read back with them.
+        table: name of the released table.
+        rows: rows in all data files.
+        columns: of the data files, in order.
+        files: the data files, split by split.
+        images: the images in the release; None if it has none.
         made_from: digest of the table's record, the layout's parameters and the card data.
         splits: rows by split, in order of name.
         split_names: the value of the column `split` that each split stands for.
@@ -77,7 +87,8 @@ class ReleaseRecord(_Record):
         domains: value of each domain by the folder it has, in layouts that have such folders.
         configs: value of each config by its name, which is its folder in `data/`, in releases that have several.
         subsets: subsets that are told by row numbers.
-        others: files of the layout beside `files`.
+        others: further files of the layout.
+        versions: of the installed package that provides the layout, by its name, if it is not poolwright's own.
     """
 
     format: int
@@ -97,6 +108,7 @@ class ReleaseRecord(_Record):
     configs: dict[str, str | None] = {}
     subsets: tuple[ReleasedSubset, ...] = ()
     others: tuple[OtherFile, ...] = ()
+    versions: dict[str, str] = {}
 
     def has(self, column: str) -> bool:
         """Whether the release has a column of that name."""
@@ -106,9 +118,32 @@ class ReleaseRecord(_Record):
         """The files of one config."""
         return tuple(file for file in self.files if PurePosixPath(file.path).parts[1] == config)
 
+    def check_files(self, kept: int) -> None:
+        """Check what a layout says of the files that it wrote.
+
+        Args:
+            kept: rows of the table.
+
+        Raises:
+            ReleaseError: rows are lost or gained, or a data file is neither Parquet nor CSV.
+        """
+        files = sum(file.rows for file in self.files)
+        if not kept == self.rows == sum(self.splits.values()) == files:
+            raise ReleaseError(
+                f"table '{self.table}' has {kept:,} rows and the release {self.rows:,}, its files {files:,}: "
+                "the counts do not reconcile; this is a bug in the layout or the table was changed meanwhile"
+            )
+        for file in self.files:
+            if not file.path.endswith((".parquet", ".csv")):
+                raise ReleaseError(
+                    f"layout '{self.layout}' lists '{file.path}' among the files with rows, which are Parquet or CSV; "
+                    "this is a bug in the layout: other files belong to `others` of its record"
+                )
+
     def save(self, folder: Path) -> None:
-        # What only some layouts have is told only by those.
-        empty = {name for name in ("domains", "configs", "subsets", "others") if not getattr(self, name)}
+        """Write `release.json` into the folder of a release."""
+        # What only some layouts have is in the records of those alone.
+        empty = {name for name in ("domains", "configs", "subsets", "others", "versions") if not getattr(self, name)}
         text = self.model_dump_json(indent=1, exclude=empty)
         (folder / RELEASE).write_text(text + "\n", encoding="utf-8", newline="\n")
 

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from poolwright.core import columns as names
-from poolwright.core.columns import LONG_TAIL, is_groupable
+from poolwright.core.columns import is_groupable
 from poolwright.core.rows import Rows
 from poolwright.core.table import Table
-from poolwright.reference.glt_sets import LongTail, count_sets, has_sets
-from poolwright.release.domain_counts import DomainCounts, count_domains
 
 MOST_VALUES = 60
 """A column with at most so many values is a grouping that is worth showing."""
@@ -60,29 +58,56 @@ class Spread:
     counts: tuple[int, ...] = ()
 
 
+class Detail(Protocol):
+    """Counts over several columns together, with a section and a figure of their own on the card."""
+
+    @property
+    def key(self) -> str:
+        """Their entry in `statistics.json`."""
+
+    @property
+    def name(self) -> str:
+        """Name of the figure's file, without ending."""
+
+    @property
+    def columns(self) -> Sequence[str]:
+        """Columns that are counted here and therefore not on their own."""
+
+    def document(self) -> Any:
+        """The counts as JSON."""
+
+    def files(self) -> Mapping[str, str]:
+        """Texts of further files of the release, by their name."""
+
+    def section(self, picture: str) -> str:
+        """The counts as Markdown; `picture` is that of the figure, '' if there is none."""
+
+    def figure(self) -> tuple[Any, str] | None:
+        """A matplotlib figure and what it shows; None if there is nothing to draw."""
+
+
 @dataclass(frozen=True)
 class Statistics:
-    """What was counted.
+    """Counts of a table.
 
     Attributes:
         rows: rows of the table.
         groups: rows by value, largest group first, of every column that groups rows.
         spreads: of every column of floats, and of image sizes.
-        by_domain: rows of each class in each domain, where a column of domains is named.
-        long_tail: rows of each set by class and attribute, where the step `glt` drew sets.
+        details: counts over several columns together, such as classes by domain.
     """
 
     rows: int
     groups: dict[str, list[tuple[Value, int]]] = field(default_factory=dict)
     spreads: dict[str, Spread] = field(default_factory=dict)
-    by_domain: DomainCounts | None = None
-    long_tail: LongTail | None = None
+    details: tuple[Detail, ...] = ()
 
     def counts(self, column: str) -> list[tuple[Value, int]]:
-        """Rows by value of `column`, largest first; empty where the column is not there."""
+        """Rows by value of `column`, largest first; empty if the table does not have the column."""
         return self.groups.get(column, [])
 
     def to_json(self) -> str:
+        """The text of `statistics.json`."""
         document: dict[str, Any] = {
             "rows": self.rows,
             "groups": {
@@ -94,19 +119,15 @@ class Statistics:
                 for name, spread in sorted(self.spreads.items())
             },
         }
-        if self.by_domain:
-            document["classes_by_domain"] = self.by_domain.document()
-        if self.long_tail:
-            document["long_tailed_sets"] = self.long_tail.document()
+        document |= {detail.key: detail.document() for detail in self.details}
         return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
 
 
-def gather(table: Table, domain: str | None = None, class_name: str | None = None) -> Statistics:
+def gather(table: Table, details: Sequence[Detail] = ()) -> Statistics:
     """Count a table: a few passes over its narrow columns, in bounded memory but for the class counts.
 
     Args:
-        domain: column of the domains to count classes by.
-        class_name: column of the class names, where the layout names one.
+        details: counts over several columns together, as they were made.
     """
     schema = table.schema
     grouped = [name for name in schema.names if name not in _NEVER and is_groupable(schema.field(name).type)]
@@ -120,9 +141,7 @@ def gather(table: Table, domain: str | None = None, class_name: str | None = Non
             bounds[name].add(rows.numbers(name))
     groups = {name: _ordered(counter.items()) for name, counter in counters.items() if counter is not None}
     spreads = _histograms(table, bounds)
-    by_domain = count_domains(table, domain, class_name) if domain else None
-    long_tail = count_sets(table.batches(LONG_TAIL)) if has_sets(schema) else None
-    return Statistics(table.record.rows_kept, groups, spreads, by_domain, long_tail)
+    return Statistics(table.record.rows_kept, groups, spreads, tuple(details))
 
 
 def _is_measure(column: pa.Field) -> bool:

@@ -18,7 +18,7 @@ from poolwright.core.wording import rows as in_rows
 from poolwright.report.charts.words import cut
 from poolwright.report.clusters import PER_SIDE, ClassMap, class_maps, class_names
 from poolwright.report.images.thumbnails import Thumbnail
-from poolwright.report.sheets import Budget, Card
+from poolwright.report.sheets import Budget, SheetCard
 from poolwright.report.view import TableView
 
 COLOURS = (
@@ -140,7 +140,7 @@ class _Page:
             axes.scatter(here[:, 0], here[:, 1], s=13, color=COLOURS[cluster % 10], alpha=0.8, linewidths=0)
         axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
 
-    def pictures(self, x: float, y: float, cards: Sequence[Card]) -> None:
+    def pictures(self, x: float, y: float, cards: Sequence[SheetCard]) -> None:
         for place, card in enumerate(cards):
             axes = self.axes(x + place * _CELL, y, _CELL * 0.95, _CELL * 0.95)
             if card.picture:

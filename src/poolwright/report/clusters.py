@@ -17,13 +17,14 @@ from poolwright.core.table import StepRecord, Table
 from poolwright.kernels.selection.groups import Groups, groups_of
 from poolwright.kernels.selection.hashing import hash_key
 from poolwright.kernels.selection.ranks import hash_ranks
+from poolwright.kernels.similarity.unit_length import unit_rows
 from poolwright.report.charts.distributions import BATCH_ROWS
 from poolwright.report.charts.maps import ROWS, map_of
-from poolwright.report.sheets import Budget, Card, fetch, sheets_of
+from poolwright.report.sheets import Budget, SheetCard, fetch, sheets_of
 from poolwright.report.view import TableView
 
 CLASSES, CLUSTERS, PER_SIDE = 4, 10, 4
-VERB, GROUPS = "cluster", "groups"
+KIND, GROUPS = "clusters", "groups"
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,8 @@ class ClusterOfClass:
     number: int
     attribute: int
     rows: int
-    nearest: tuple[Card, ...]
-    farthest: tuple[Card, ...]
+    nearest: tuple[SheetCard, ...]
+    farthest: tuple[SheetCard, ...]
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ def class_names(table: Table) -> list[str]:
 def clustering(table: Table) -> StepRecord | None:
     """The last step of a table that clusters and whose columns are all still there."""
     names = set(table.schema.names)
-    steps = [step for step in table.record.steps if step.verb == VERB and step.gives]
+    steps = [step for step in table.record.steps if step.state_kind == KIND and step.gives]
     steps = [step for step in steps if {*step.gives, *_group_columns(step)} <= names]
     return steps[-1] if steps else None
 
@@ -183,7 +184,7 @@ def _map(
     drawn = np.argsort(ranks, kind="stable")[:ROWS]
     vectors = fetch(table, rows[drawn].tolist(), [of]).vectors(of).astype(np.float32)
     if step.parameters.get("metric") == "cosine":
-        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+        vectors = unit_rows(vectors)
     try:
         places = map_of(vectors)
     except MissingExtra as missing:

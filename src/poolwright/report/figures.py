@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from poolwright.core.columns import LATITUDE, LONGITUDE, describe
+from poolwright.core.columns import LATITUDE, LONGITUDE
+from poolwright.core.table import Limit
 from poolwright.core.wording import rows as in_rows
 from poolwright.report.charts.charts import (
+    BarSegment,
     Line,
     Markup,
-    Segment,
     Tick,
     bar,
     columns,
@@ -21,7 +22,6 @@ from poolwright.report.charts.charts import (
     tick_values,
 )
 from poolwright.report.charts.distributions import Distributions, Numbers, in_order
-from poolwright.report.charts.limits import Limit
 from poolwright.report.charts.words import cut, figure, percent, short
 
 LARGEST, SMALLEST = 30, 10
@@ -110,7 +110,7 @@ def _bar_chart(name: str, counts: list[tuple[str, int]], found: Distributions) -
         facts.append(f"{in_rows(nulls)} without one")
     return BarChart(
         title=name,
-        meaning=meaning_of(name),
+        meaning=found.meanings.get(name, ""),
         facts=" · ".join(facts),
         bars=tuple(_bar(value, rows, whole, top) for value, rows in shown),
         smallest=tuple(_bar(value, rows, whole, top) for value, rows in rest[-SMALLEST:]),
@@ -137,7 +137,7 @@ def _bar(value: str, rows: int, whole: int, top: int) -> Bar:
     name = cut(value, _NAME) or "(empty)"
     share = percent(rows, whole)
     words = f"{name}: {in_rows(rows)}, {share}"
-    return Bar(name, f"{rows:,}", share, bar([Segment(rows, "kept", words)], top))
+    return Bar(name, f"{rows:,}", share, bar([BarSegment(rows, "kept", words)], top))
 
 
 def number_plots(
@@ -156,7 +156,8 @@ def number_plots(
     for name, numbers in found.numbers.items():
         theirs = source.numbers.get(name) if source else None
         behind = theirs.counts if theirs and theirs.bins == numbers.bins else None
-        plots.append(_number_plot(name, numbers, behind, source_name, limits.get(name, ())))
+        plot = _number_plot(name, numbers, behind, source_name, limits.get(name, ()))
+        plots.append(replace(plot, meaning=found.meanings.get(name, "")))
     return plots
 
 
@@ -179,7 +180,7 @@ def _number_plot(
     facts = _number_facts(numbers)
     return Plot(
         title=name,
-        meaning=meaning_of(name),
+        meaning="",
         facts=facts,
         svg=columns(counts, titles, f"Histogram of {name}: {facts}", top, outline),
         across=tuple(
@@ -260,11 +261,3 @@ def globe_map(found: Distributions) -> GlobeMap | None:
     svg, shades = globe(found.places.cells, f"Map of {in_rows(found.places.rows)} by {LATITUDE} and {LONGITUDE}")
     legend = tuple(f"{least:,}" if least == most else f"{least:,}–{most:,}" for least, most in shades)
     return GlobeMap(svg, legend, f"{in_rows(found.places.rows)} in cells of {degrees} by {degrees} degrees")
-
-
-def meaning_of(name: str) -> str:
-    """What a well-known column is, with its unit; empty for others."""
-    known = describe(name)
-    if known is None:
-        return ""
-    return f"{known.meaning} ({known.unit})" if known.unit else known.meaning

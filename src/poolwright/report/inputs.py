@@ -23,7 +23,7 @@ class PartWords:
 
 
 @dataclass(frozen=True)
-class Inputs:
+class InputSummary:
     """Parts of the input: the quarantined, and the first of the others."""
 
     facts: str
@@ -32,14 +32,14 @@ class Inputs:
     more: str
 
 
-def describe_inputs(record: TableRecord) -> Inputs:
+def describe_inputs(record: TableRecord) -> InputSummary:
     """What the rows came from, with sizes and digests."""
     bad = [part for part in record.inputs if part.quarantined]
     good = [part for part in record.inputs if not part.quarantined]
     size = sum(file.size for file in record.files)
     facts = f"{counted(len(record.inputs), 'part')}, {counted(len(record.files), 'file')}, {human_bytes(size)}"
     hidden = max(0, len(good) - _MOST_PARTS) + max(0, len(bad) - _MOST_PARTS)
-    return Inputs(
+    return InputSummary(
         f"{facts}; {counted(len(bad), 'part')} quarantined" if bad else facts,
         tuple(_part(part, record.files) for part in bad[:_MOST_PARTS]),
         tuple(_part(part, record.files) for part in good[:_MOST_PARTS]),

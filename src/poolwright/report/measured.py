@@ -10,7 +10,7 @@ from poolwright.report.charts.words import cut
 
 
 @dataclass(frozen=True)
-class Value:
+class MeasuredValue:
     """One number."""
 
     name: str
@@ -42,10 +42,10 @@ class MatrixTable:
     rows: tuple[str, ...]
 
 
-def values(measured: Sequence[Measured]) -> list[Value]:
+def values(measured: Sequence[Measured]) -> list[MeasuredValue]:
     """The figures that are one number."""
     return [
-        Value(cut(found.name, 80), found.number, found.words)
+        MeasuredValue(cut(found.name, 80), found.number, found.words)
         for found in measured
         if not isinstance(found.value, Matrix)
     ]

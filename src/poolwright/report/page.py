@@ -17,15 +17,14 @@ from poolwright.models.classifiers.comparison_text import Compared, compared
 from poolwright.report import figures, measured, story, times
 from poolwright.report.charts.charts import Markup, dots
 from poolwright.report.charts.distributions import Distributions, read_distributions
-from poolwright.report.charts.limits import limits_of
 from poolwright.report.charts.tally import Bins
 from poolwright.report.charts.words import clean, cut
 from poolwright.report.clusters import PER_SIDE, ClassMap, class_maps
 from poolwright.report.decisions import decision_plots
-from poolwright.report.glt_curve import Sets, sets_of
 from poolwright.report.images.thumbnails import Thumbnail
-from poolwright.report.inputs import Inputs, describe_inputs
+from poolwright.report.inputs import InputSummary, describe_inputs
 from poolwright.report.mistakes import mistake_sheets
+from poolwright.report.set_charts import SetCharts, set_charts
 from poolwright.report.sheets import Budget, Sheet, dropped_sheets, kept_sheets, share_budget
 from poolwright.report.view import TableView
 
@@ -44,7 +43,7 @@ class Chapter:
     table: Table
     facts: list[story.Fact]
     circumstances: list[tuple[str, str]]
-    balance: story.Balance
+    balance: story.Reconciliation
     funnel: list[story.FunnelLine]
     steps: list[story.StepWords]
     bars: list[figures.BarChart]
@@ -53,8 +52,8 @@ class Chapter:
     numbers: list[figures.Plot]
     times: list[figures.Plot]
     globe: figures.GlobeMap | None
-    sets: Sets | None
-    values: list[measured.Value]
+    sets: SetCharts | None
+    values: list[measured.MeasuredValue]
     matrices: list[measured.MatrixTable]
     compared: list[Compared]
     mistakes: list[Sheet]
@@ -62,7 +61,7 @@ class Chapter:
     label: str | None
     kept: list[Sheet]
     dropped: list[Sheet]
-    inputs: Inputs
+    inputs: InputSummary
     decisions: list[figures.Plot]
 
 
@@ -139,10 +138,10 @@ def _chapter(view: TableView, anchor: str, found: dict[str, Distributions], budg
         bars=figures.bar_charts(here),
         overflowed=here.overflowed,
         heats=figures.heat_maps(here),
-        numbers=figures.number_plots(here, source, source_name, limits_of(table)),
+        numbers=figures.number_plots(here, source, source_name, table.record.limits()),
         times=times.time_plots(here),
         globe=figures.globe_map(here),
-        sets=sets_of(table),
+        sets=set_charts(table),
         values=measured.values(view.measured),
         matrices=measured.matrices(view.measured),
         compared=list(compared(table, paced=True)),

@@ -10,13 +10,13 @@ import numpy as np
 
 from poolwright.core.columns import LABEL
 from poolwright.core.files import write_text
-from poolwright.core.search_result import Contest, Found, Ranked
+from poolwright.core.search_result import Contest, Ranked, SearchResult
 from poolwright.report.charts.charts import Line, Markup, Tick, columns, count_ticks, nice_top, scatter, tick_values
 from poolwright.report.charts.words import cut, percent, short
 from poolwright.report.figures import Plot
 from poolwright.report.images.contact_sheet import write_contact_sheet
 from poolwright.report.page import resource, template
-from poolwright.report.sheets import Budget, Card, Sheet, cards_of
+from poolwright.report.sheets import Budget, Sheet, SheetCard, cards_of
 from poolwright.report.view import TableView
 
 _BYTES_EACH = 9_000
@@ -36,7 +36,7 @@ class ContestWords:
     closest: Sheet
 
 
-def write_search(view: TableView, found: Found, folder: Path, name: str) -> tuple[Path, Path]:
+def write_search(view: TableView, found: SearchResult, folder: Path, name: str) -> tuple[Path, Path]:
     """Write the page `<name>.html` and the contact sheet `<name>.jpg`.
 
     Args:
@@ -76,17 +76,17 @@ def _sheet(view: TableView, ranked: Ranked, title: str) -> Sheet:
     return Sheet(title, "", len(cards), _noted(cards, notes), failed=failed)
 
 
-def _cards(view: TableView, places: Sequence[int]) -> tuple[list[Card], str]:
+def _cards(view: TableView, places: Sequence[int]) -> tuple[list[SheetCard], str]:
     told = [name for name in (LABEL, "class") if name in view.table.schema.names][:1]
     return cards_of(view, places, Budget(len(places), _BYTES_EACH), told)
 
 
-def _noted(cards: Sequence[Card], notes: Sequence[tuple[tuple[str, str], ...]]) -> tuple[Card, ...]:
+def _noted(cards: Sequence[SheetCard], notes: Sequence[tuple[tuple[str, str], ...]]) -> tuple[SheetCard, ...]:
     """The cards with further notes before their own."""
     return tuple(replace(card, notes=(*note, *card.notes)) for card, note in zip(cards, notes, strict=True))
 
 
-def _histogram(found: Found) -> Plot:
+def _histogram(found: SearchResult) -> Plot:
     """The cosines of all rows searched, and where the ranks shown lie in them."""
     scores = found.all_scores
     low, high = _span(scores)

@@ -31,7 +31,7 @@ _CAPTION = 140
 
 
 @dataclass(frozen=True)
-class Card:
+class SheetCard:
     """One row on a sheet.
 
     Attributes:
@@ -56,7 +56,7 @@ class Sheet:
     title: str
     about: str
     rows: int
-    cards: tuple[Card, ...]
+    cards: tuple[SheetCard, ...]
     bad: bool = False
     failed: str = ""
 
@@ -112,7 +112,7 @@ def sheets_of(
 
 def cards_of(
     view: TableView, places: Sequence[int], budget: Budget, told: Sequence[str] = ()
-) -> tuple[list[Card], str]:
+) -> tuple[list[SheetCard], str]:
     """Cards of the rows with these numbers in the table, and why there are no pictures on them; empty where there are.
 
     Args:
@@ -236,7 +236,7 @@ def _flat(value: Any) -> str:
 
 def _cards(
     rows: Rows, images: Sequence[bytes | None], budget: Budget, told: Sequence[str], pictured: bool
-) -> list[Card]:
+) -> list[SheetCard]:
     names = rows.schema.names
     uids = _texts(rows, UID)
     captions = _texts(rows, TEXT if TEXT in names else TITLE)
@@ -257,12 +257,12 @@ def _cards(
 
 def _card(
     uid: str, caption: str, image: bytes | None, error: str, notes: tuple[tuple[str, str], ...], most_bytes: int
-) -> Card:
+) -> SheetCard:
     """`error` is what is wrong where there are no bytes; empty where no picture is expected."""
     made: Thumbnail | str = thumbnail(image, most_bytes) if image is not None else error
     if isinstance(made, Thumbnail):
-        return Card(uid, caption, made, "", notes)
-    return Card(uid, caption, None, _PROBLEMS.get(made, made), notes)
+        return SheetCard(uid, caption, made, "", notes)
+    return SheetCard(uid, caption, None, _PROBLEMS.get(made, made), notes)
 
 
 def _texts(rows: Rows, name: str) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from poolwright.core.table import FunnelRow, StepRecord, Table, TableRecord
 from poolwright.core.wording import rows as in_rows
-from poolwright.report.charts.charts import Markup, Segment, bar
+from poolwright.report.charts.charts import BarSegment, Markup, bar
 from poolwright.report.charts.words import counted, cut, duration, percent, written
 
 _SHORT = 12
@@ -65,7 +65,7 @@ class StepWords:
 
 
 @dataclass(frozen=True)
-class Balance:
+class Reconciliation:
     """Whether the counts reconcile, and the sentence that says so."""
 
     good: bool
@@ -165,7 +165,7 @@ def shares_of_time(spent: Mapping[str, float]) -> str:
     return ", ".join(f"{name} {share / whole:.0%}" for name, share in parts)
 
 
-def reconcile(record: TableRecord) -> Balance:
+def reconcile(record: TableRecord) -> Reconciliation:
     """Whether rows in = kept + dropped, for the table, step by step and in its files."""
     live, good = record.rows_in, True
     for row in record.funnel:
@@ -175,8 +175,8 @@ def reconcile(record: TableRecord) -> Balance:
     good = good and record.rows_dropped == sum(part.dropped for part in record.parts)
     sum_up = f"{record.rows_in:,} in = {record.rows_kept:,} kept + {record.rows_dropped:,} dropped"
     if good:
-        return Balance(True, f"{sum_up}: the counts reconcile, step by step and in the ledger")
-    return Balance(False, f"{sum_up}: the counts of the steps or of the files differ from this")
+        return Reconciliation(True, f"{sum_up}: the counts reconcile, step by step and in the ledger")
+    return Reconciliation(False, f"{sum_up}: the counts of the steps or of the files differ from this")
 
 
 def funnel(record: TableRecord) -> list[FunnelLine]:
@@ -187,14 +187,14 @@ def funnel(record: TableRecord) -> list[FunnelLine]:
 
 def _funnel_line(record: TableRecord, row: FunnelRow, step: StepRecord | None) -> FunnelLine:
     words = {reason.name: reason for reason in record.reasons if reason.step == row.step}
-    losses, segments = [], [Segment(row.kept, "kept", f"kept: {in_rows(row.kept)}")]
+    losses, segments = [], [BarSegment(row.kept, "kept", f"kept: {in_rows(row.kept)}")]
     ranked = sorted(row.dropped.items(), key=lambda item: (-item[1], item[0]))
     for place, (name, rows) in enumerate((name, rows) for name, rows in ranked if rows):
         reason = words.get(name)
         told, bad = (reason.words, reason.bad) if reason else (name, False)
         style = "bad" if bad else f"lost{min(place, _SHADES - 1)}"
         losses.append(Loss(cut(told, 120), f"{rows:,}", percent(rows, row.rows_in), bad, style))
-        segments.append(Segment(rows, style, f"{cut(told, 120)}: {in_rows(rows)}"))
+        segments.append(BarSegment(rows, style, f"{cut(told, 120)}: {in_rows(rows)}"))
     gone = sum(row.dropped.values())
     return FunnelLine(
         number=str(row.step + 1) if row.step >= 0 else "",
@@ -241,8 +241,8 @@ def origins(tables: list[tuple[Table, str]]) -> list[Origin]:
         depth = depths.get(record.source.removeprefix("tables."), -1) + 1 if record.source.startswith("tables.") else 0
         depths[record.name] = depth
         segments = [
-            Segment(record.rows_kept, "kept", f"kept: {in_rows(record.rows_kept)}"),
-            Segment(record.rows_dropped, "lost0", f"dropped: {in_rows(record.rows_dropped)}"),
+            BarSegment(record.rows_kept, "kept", f"kept: {in_rows(record.rows_kept)}"),
+            BarSegment(record.rows_dropped, "lost0", f"dropped: {in_rows(record.rows_dropped)}"),
         ]
         found.append(
             Origin(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from poolwright.core.wording import rows as in_rows
 from poolwright.report.charts.charts import Tick, columns, count_ticks, nice_top
 from poolwright.report.charts.distributions import Distributions
-from poolwright.report.figures import Plot, meaning_of
+from poolwright.report.figures import Plot
 
 _MONTHLY, _YEARLY = 36, 12 * 150
 _PER = {1: "by month", 12: "by year", 120: "by decade"}
@@ -15,7 +17,11 @@ _PER = {1: "by month", 12: "by year", 120: "by decade"}
 
 def time_plots(found: Distributions) -> list[Plot]:
     """Rows by month or year, for every column of times."""
-    return [_time_plot(name, counts, found.nulls.get(name, 0)) for name, counts in found.months.items() if counts]
+    return [
+        replace(_time_plot(name, counts, found.nulls.get(name, 0)), meaning=found.meanings.get(name, ""))
+        for name, counts in found.months.items()
+        if counts
+    ]
 
 
 def _time_plot(name: str, months: list[tuple[int, int]], nulls: int) -> Plot:
@@ -40,7 +46,7 @@ def _time_plot(name: str, months: list[tuple[int, int]], nulls: int) -> Plot:
     every = max(1, round(len(counts) / 6))
     return Plot(
         title=name,
-        meaning=meaning_of(name),
+        meaning="",
         facts=" · ".join(facts),
         svg=columns(counts, titles, f"Rows by {name}: {facts[0]}", top),
         across=tuple(

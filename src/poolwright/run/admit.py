@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from operator import iadd
 
 import numpy as np
 import pyarrow as pa
@@ -13,14 +14,15 @@ from poolwright.core.rows import Rows
 from poolwright.core.state import State
 from poolwright.core.table import LEDGER_SCHEMA
 from poolwright.kernels.selection.hashing import hash64
-from poolwright.run.batches import Flow, Mapped
+from poolwright.run.batches import Flow
+from poolwright.run.phase import Phase
 
 _HASH_KEY = 0x706F6F6C  # any fixed key: these hashes only find candidates
 _HASHES_AT_ONCE = 200_000_000
 """Hashes compared at once: eight bytes each, in the memory of the driving process."""
 
 
-def admit(flow: Flow, run: Mapped) -> State:
+def admit(flow: Flow, phase: Phase) -> State:
     """Find the rows of a pool that cannot enter: no uid (code 1), the uid of an earlier row (code 2), or a row
     that the pool could not read (code 3).
 
@@ -31,15 +33,16 @@ def admit(flow: Flow, run: Mapped) -> State:
     slices = max(1, -(-rows // _HASHES_AT_ONCE))
     refused: list[tuple[int, int, int]] = []
     repeated: list[np.ndarray] = []
-    for index in range(slices):
-        results = dict(run(UidHashes(flow, index, slices)))
-        hashes = np.concatenate([result[0] for result in results.values()] or [np.zeros(0, np.uint64)])
+    for index in range(slices if flow.units else 0):
+        found = phase.reduce(UidHashes(flow, index, slices), Admitted.merge)
+        hashes = np.concatenate([np.empty(0, np.uint64), *found.hashes])
+        found.hashes.clear()
         hashes.sort()
         repeated.append(np.unique(hashes[1:][hashes[1:] == hashes[:-1]]))
         if index == 0:
-            refused = [place for unit in sorted(results) for place in results[unit][1]]
-    again = np.concatenate(repeated)
-    duplicates = _duplicates(flow, run, again) if len(again) else []
+            refused = found.refused
+    again = np.concatenate([np.empty(0, np.uint64), *repeated])
+    duplicates = _duplicates(flow, phase, again) if len(again) else []
     return _state(refused + [(part, row, 2) for part, row in duplicates])
 
 
@@ -53,9 +56,9 @@ def _state(refused: list[tuple[int, int, int]]) -> State:
     return State(values, {"refused": pa.table(arrays, schema=LEDGER_SCHEMA)})
 
 
-def _duplicates(flow: Flow, run: Mapped, again: np.ndarray) -> list[tuple[int, int]]:
+def _duplicates(flow: Flow, phase: Phase, again: np.ndarray) -> list[tuple[int, int]]:
     """(part, row) of every row whose uid an earlier row has."""
-    places = (place for _, found in run(UidsOfHashes(flow, again)) for place in found)
+    places = phase.reduce(UidsOfHashes(flow, again), iadd)
     seen: set[str] = set()
     found = []
     for part, row, uid in sorted(places):
@@ -65,25 +68,43 @@ def _duplicates(flow: Flow, run: Mapped, again: np.ndarray) -> list[tuple[int, i
     return found
 
 
+@dataclass
+class Admitted:
+    """What the units of a pass found.
+
+    Attributes:
+        hashes: of the uids within one slice of the range, batch by batch.
+        refused: (part, row, code) of the rows that have no uid or could not be read.
+    """
+
+    hashes: list[np.ndarray] = field(default_factory=list)
+    refused: list[tuple[int, int, int]] = field(default_factory=list)
+
+    def merge(self, other: Admitted) -> Admitted:
+        """Add what later units found."""
+        self.hashes += other.hashes
+        self.refused += other.refused
+        return self
+
+
 @dataclass(frozen=True)
 class UidHashes:
-    """The function a unit runs: hashes of its uids within one slice of the range, and (part, row, code) of the
-    rows that have no uid or could not be read."""
+    """The function a unit runs."""
 
     flow: Flow
     slice: int
     slices: int
 
-    def __call__(self, unit: int) -> tuple[np.ndarray, list[tuple[int, int, int]]]:
-        hashes, refused = [np.zeros(0, np.uint64)], []
+    def __call__(self, unit: int) -> Admitted:
+        admitted = Admitted()
         for batch in self.flow.batches(unit, 0, _columns(self.flow)):
             codes = _codes(batch.rows)
-            refused += [(batch.part, batch.start + int(row), int(codes[row])) for row in np.flatnonzero(codes)]
+            admitted.refused += [(batch.part, batch.start + int(row), int(codes[row])) for row in np.flatnonzero(codes)]
             found = hash64(batch.rows.column(UID), _HASH_KEY)[codes == 0]
             if self.slices > 1:
                 found = found[found % np.uint64(self.slices) == self.slice]
-            hashes.append(found)
-        return np.concatenate(hashes), refused
+            admitted.hashes.append(found)
+        return admitted
 
 
 @dataclass(frozen=True)

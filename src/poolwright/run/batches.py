@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from poolwright.core.columns import UID
-from poolwright.core.errors import PoolwrightError
 from poolwright.core.rows import Rows
 from poolwright.core.state import State
 from poolwright.run.plan import StepPlan, TablePlan, wrong_step
@@ -232,56 +229,3 @@ _fitted: dict[tuple[Path, str, str], State] = {}
 def keep_fitted(folder: Path, name: str, digest: str, state: State) -> None:
     """Remember a state that this process fitted and saved with that digest, so that it need not be read back."""
     _fitted[folder, name, digest] = state
-
-
-Mapped = Callable[[Callable[[int], Any]], Generator[tuple[int, Any], None, None]]
-"""Calls a function with every unit; yields (unit, result) as they are done."""
-
-
-@dataclass(frozen=True)
-class Fold:
-    """The function a unit runs for one fold of a fit."""
-
-    flow: Flow
-    upto: int
-    columns: tuple[str, ...]
-    start: Callable[[], Any]
-    add: Callable[[Any, Rows], Any]
-
-    def __call__(self, unit: int) -> Any:
-        summary = self.start()
-        for batch in self.flow.batches(unit, self.upto, self.columns):
-            if len(batch.rows):
-                summary = self.add(summary, batch.rows)
-        return summary
-
-
-class RunFrame:
-    """The live rows before one step of a run, as its fit sees them."""
-
-    def __init__(self, flow: Flow, upto: int, run: Mapped) -> None:
-        self.flow, self.upto, self.run = flow, upto, run
-
-    @property
-    def schema(self) -> pa.Schema:
-        return self.flow.plan.steps[self.upto].before
-
-    def fold(
-        self,
-        columns: Sequence[str],
-        start: Callable[[], Any],
-        add: Callable[[Any, Rows], Any],
-        merge: Callable[[Any, Any], Any] | None = None,
-    ) -> list[Any]:
-        unknown = set(columns) - {UID, *self.flow.plan.steps[self.upto].reads}
-        if unknown:
-            raise PoolwrightError(
-                f"step {self.flow.plan.steps[self.upto].name} folds over {sorted(unknown)}, which it does not need"
-            )
-        with closing(self.run(Fold(self.flow, self.upto, tuple(columns), start, add))) as results:
-            if merge is None:
-                return [summary for _, summary in sorted(results, key=lambda done: done[0])]
-            merged: list[Any] = []
-            for _, summary in results:
-                merged = [merge(merged[0], summary) if merged else summary]
-            return merged

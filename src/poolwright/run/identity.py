@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,8 @@ from typing import Any
 from poolwright.core.errors import ChangedError
 from poolwright.core.files import write_text
 from poolwright.core.table import TABLE_FORMAT
+from poolwright.registry import packages_of
+from poolwright.run.plan import TablePlan
 
 IDENTITY = "identity.json"
 
@@ -33,7 +35,18 @@ def portable(value: Any, folder: Path) -> Any:
 
 def versions() -> dict[str, str]:
     """Versions of what decides about rows and bytes."""
-    return {name: version(name) for name in ("poolwright", "daft", "numpy", "pyarrow")}
+    return {name: version(name) for name in ("poolwright", "duckdb", "numpy", "pyarrow")}
+
+
+def packages(plan: TablePlan, models: Iterable[str]) -> dict[str, str]:
+    """Versions by name of the installed packages, poolwright aside, whose code makes the rows of a table.
+
+    Args:
+        plan: of the table: its pool and its steps.
+        models: encoders that its steps use, as 'KIND:PLACE'.
+    """
+    pools = [plan.source.pool.kind] if plan.source.pool is not None else []
+    return packages_of([step.step.verb for step in plan.steps], pools, [model.partition(":")[0] for model in models])
 
 
 def identity_digest(identity: Mapping[str, Any]) -> str:
@@ -45,7 +58,8 @@ def claim(folder: Path, identity: Mapping[str, Any], table: str, changed_files: 
 
     Args:
         folder: the table's folder.
-        identity: `format`, `seed`, `source`, `inputs`, `steps`, `models`, `quarantine`.
+        identity: `format`, `seed`, `source`, `inputs`, `steps`, `models`, `quarantine`; `packages` if
+            installed packages provide what makes it.
         table: its name, for the error.
         changed_files: inputs whose content differs from the last look, to name them.
 
@@ -80,6 +94,10 @@ def _differences(before: dict[str, Any], now: dict[str, Any], changed_files: set
     found += _changed_values("ledger", before.get("ledger", "full"), now.get("ledger", "full"))
     if before.get("released", {}) != now.get("released", {}):
         found.append("what its steps learned in the release that they come from: it is another release")
+    old, new = before.get("packages", {}), now.get("packages", {})
+    for name in sorted({*old, *new}):
+        if old.get(name) != new.get(name):
+            found.append(f"package {name}: version {old.get(name, 'none')} -> {new.get(name, 'none')}")
     for name in sorted({*before.get("tables", {}), *now.get("tables", {})}):
         if before.get("tables", {}).get(name) != now.get("tables", {}).get(name):
             found.append(f"table {name}, which a step learns from: its rows changed")

@@ -16,7 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from poolwright.core.errors import InputError
-from poolwright.core.files import digest_file, write_atomically
+from poolwright.core.files import digest_file
+from poolwright.core.parquet import write_parquet
 from poolwright.core.pool import Part
 from poolwright.core.table import InputFile
 from poolwright.run.source import local, path_of
@@ -158,4 +159,4 @@ def _save(cache: Path, known: Mapping[str, Seen]) -> None:
             "digest": pa.array([known[file].digest for file in files], pa.string()),
         }
     )
-    write_atomically(cache, lambda out: pq.write_table(table, out, compression="zstd"))
+    write_parquet(cache, table)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 
 import pyarrow as pa
 
 from poolwright.core.columns import ROW_ERROR, UID, is_vector, same_space, vector_field
 from poolwright.core.errors import PoolwrightError, StepError
-from poolwright.core.step import Reason, Step
+from poolwright.core.step import Reason, Resources, Step
 from poolwright.core.table import ReasonRecord
 from poolwright.recipe.source import RecipeSource
 from poolwright.recipe.tables import StepSpec, TableSpec
@@ -66,6 +68,11 @@ class TablePlan:
         schema = self.steps[-1].after if self.steps else self.source.schema
         never = {ROW_ERROR, *(VIRTUAL if self.source.virtual_image else ())}
         return pa.schema([field for field in schema if field.name not in never])
+
+    @property
+    def resources(self) -> Resources:
+        """What a unit occupies while it goes through all steps."""
+        return reduce(or_, (plan.step.resources() for plan in self.steps), Resources())
 
     @property
     def stages(self) -> tuple[int, ...]:

@@ -28,7 +28,7 @@ from poolwright.core.table import (
     VectorRecord,
 )
 from poolwright.run.batches import add_tallies
-from poolwright.run.engine import Engine
+from poolwright.run.engine.engine import Engine
 from poolwright.run.identity import versions
 from poolwright.run.plan import StepPlan, TablePlan
 from poolwright.run.write import UnitResult, ledger_file, part_file
@@ -48,6 +48,7 @@ def make_record(
     input_files: Sequence[Sequence[InputFile]],
     quarantined: Mapping[int, str],
     released: Collection[int],
+    packages: Mapping[str, str],
 ) -> TableRecord:
     """What `table.json` says. Depends on the inputs, the recipe and the versions alone."""
     dropped: Counter[int] = Counter()
@@ -66,7 +67,7 @@ def make_record(
         source=plan.source.name,
         seed=seed,
         plan=identity,
-        versions=versions(),
+        versions={**versions(), **packages},
         image_root=_movable(plan.source.image_root, folder, recipe_folder),
         files=files,
         inputs=tuple(_inputs(plan, part_rows, files, input_files, quarantined)),
@@ -119,20 +120,28 @@ def _steps(
     plan: TablePlan, states: Path, parameters: Sequence[Mapping[str, Any]], released: Collection[int]
 ) -> list[StepRecord]:
     return [
-        StepRecord(
-            index=placed.index,
-            verb=placed.step.verb,
-            kind=placed.step.kind,
-            parameters=dict(written),
-            gives=tuple(placed.gives),
-            state_name=placed.name,
-            state=State.digest(states, placed.name),
-            learned=placed.step.learned(State.load(states, placed.name)),
-            vectors=tuple(_vectors(placed)),
-            released=placed.index in released,
-        )
+        _step(placed, written, states, placed.index in released)
         for placed, written in zip(plan.steps, parameters, strict=True)
     ]
+
+
+def _step(placed: StepPlan, written: Mapping[str, Any], states: Path, released: bool) -> StepRecord:
+    step, state = placed.step, State.load(states, placed.name)
+    return StepRecord(
+        index=placed.index,
+        verb=step.verb,
+        kind=step.kind,
+        parameters=dict(written),
+        gives=tuple(placed.gives),
+        state_name=placed.name,
+        state=State.digest(states, placed.name),
+        learned=step.learned(state),
+        vectors=tuple(_vectors(placed)),
+        released=released,
+        state_kind=step.state_kind,
+        limits=tuple(step.limits(state)),
+        labelled_by=step.labelled_by,
+    )
 
 
 def _models(plan: TablePlan) -> list[ModelRecord]:

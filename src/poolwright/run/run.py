@@ -6,28 +6,27 @@ import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from poolwright.annotation.exchange.import_export import write_all_answers
 from poolwright.core.errors import InputError, PoolwrightError, RecipeError, did_you_mean
 from poolwright.core.files import digest_file, write_text
+from poolwright.core.roles import AnnotationStep, SourceStep
+from poolwright.core.runtime.progress import Listener, Silent
 from poolwright.core.table import RECORD, InputFile, Table
-from poolwright.fetch.rows import FetchedRows, with_outcomes
 from poolwright.models.encoders.load import load_encoder, peek
 from poolwright.recipe.recipe import Recipe
 from poolwright.recipe.tables import StepSpec, TableSpec
 from poolwright.run.batches import BATCH_ROWS
-from poolwright.run.engine import Engine
-from poolwright.run.fetching import fetch_table, fetched_source
+from poolwright.run.engine.engine import Engine
+from poolwright.run.engine.local import LocalEngine, wait_for_interrupted_units
 from poolwright.run.inputs import CACHE, Inputs, input_files
 from poolwright.run.lock import run_lock
 from poolwright.run.plan import TablePlan, plan_table
-from poolwright.run.progress import Listener, Silent
 from poolwright.run.source import Source, planned_source, pool_source, table_source
-from poolwright.run.table_run import TableRun, note_pace, start_over
+from poolwright.run.table_run import TableRun, note_pace, numbered_by_verb, start_over, worklist_of
 
 MEMORY = "run.json"
 
@@ -46,7 +45,7 @@ class Run:
 
     recipe: Recipe
     folder: Path
-    engine: Engine = field(default_factory=Engine)
+    engine: Engine = field(default_factory=LocalEngine)
     listener: Listener = field(default_factory=Silent)
     batch_rows: int = BATCH_ROWS
 
@@ -64,10 +63,10 @@ class Run:
         self._check_table_names(fresh)
         try:
             with run_lock(self.folder):
+                wait_for_interrupted_units()
                 for name in fresh:
                     start_over(self.table_folder(name))
                 self._remember()
-                write_all_answers(self.folder)  # what was said in the studio, for steps that wait for it
                 return {name: self._run_table(name) for name in wanted}
         except PermissionError as error:
             raise PoolwrightError(
@@ -100,9 +99,9 @@ class Run:
     def table_folder(self, name: str) -> Path:
         return self.folder / "tables" / name
 
-    def images_folder(self, name: str) -> Path:
-        """Where the images of a table that fetches them lie."""
-        return self.folder / "fetched" / name
+    def prepared_folder(self, name: str, step: SourceStep) -> Path:
+        """The folder of what a table's first step makes before its rows are read."""
+        return self.folder / step.folder_name / name
 
     def table(self, name: str) -> Table:
         """A finished table of this run.
@@ -119,9 +118,11 @@ class Run:
         spec = self.recipe.tables[name]
         if spec.source in self.recipe.pools:
             return self.pools[spec.source]
-        if spec.fetch:
-            return fetched_source(self.table(spec.source), spec.fetch, self.images_folder(name))
-        return table_source(self.table(spec.source))
+        table, step = self.table(spec.source), spec.source_step
+        if step:
+            rows = step.rows(table, self.prepared_folder(name, step))
+            return replace(pool_source(table.name, rows), name=f"tables.{table.name}")
+        return table_source(table)
 
     @cached_property
     def pools(self) -> Mapping[str, Source]:
@@ -143,9 +144,9 @@ class Run:
             else:
                 parent = plans[spec.source]
                 source = planned_source(spec.source, parent.schema, parent.source.image_root)
-                if spec.fetch:
-                    images = str(self.images_folder(name))
-                    source = planned_source(spec.source, with_outcomes(parent.schema), images)
+                if spec.source_step:
+                    root = str(self.prepared_folder(name, spec.source_step))
+                    source = planned_source(spec.source, spec.source_step.rows_schema(parent.schema), root)
             plans[name] = plan_table(spec, source, self.recipe.source)
             self._check_tables(spec, plans)
         return plans
@@ -167,9 +168,7 @@ class Run:
 
     def _run_table(self, name: str) -> Table:
         spec = self.recipe.tables[name]
-        if spec.fetch and not (self.table_folder(name) / RECORD).exists():
-            pace = fetch_table(name, self.table(spec.source), spec.fetch, self.images_folder(name), self.listener)
-            note_pace(self.table_folder(name), spec.fetch.verb, pace)
+        self._prepare(spec)
         source = self.source(name)
         threading.Thread(target=_warm_up, args=(spec.steps,), daemon=True).start()
         # Before the plan: a model whose weights are only known when it is loaded tells its columns then.
@@ -201,8 +200,20 @@ class Run:
             learned={place: placed.learned for place, placed in enumerate(spec.steps) if placed.learned},
         ).run()
 
+    def _prepare(self, spec: TableSpec) -> None:
+        """Before the rows of a table are read: what its first step makes of them, and answers given in the studio."""
+        for number, placed in numbered_by_verb([placed.step for placed in spec.steps]):
+            if isinstance(placed, AnnotationStep):
+                placed.collect_answers(worklist_of(self.table_folder(spec.name), number))
+        step = spec.source_step
+        if step and not (self.table_folder(spec.name) / RECORD).exists():
+            folder = self.prepared_folder(spec.name, step)
+            with run_lock(folder / f".{step.verb}"):
+                pace = step.prepare(spec.name, self.table(spec.source), folder, self.listener)
+            note_pace(self.table_folder(spec.name), step.verb, pace)
+
     def _source_identity(self, source: Source) -> dict[str, Any]:
-        if source.pool is not None and not isinstance(source.pool, FetchedRows):
+        if source.pool is not None and not source.name.startswith("tables."):
             return {"pool": source.pool.kind, **source.pool.model_dump(mode="json", by_alias=True)}
         name = source.name.removeprefix("tables.")
         return {"table": name, "record": digest_file(self.table_folder(name) / RECORD)}

@@ -14,7 +14,7 @@ from poolwright.core.columns import IMAGE, IMAGE_ERROR, IMAGE_PATH, WELL_KNOWN
 from poolwright.core.errors import InputError
 from poolwright.core.images.image import read_bytes
 from poolwright.core.pool import Part, Pool
-from poolwright.core.rows import Rows
+from poolwright.core.rows import Rows, with_missing_as_null
 from poolwright.core.table import Table
 from poolwright.pools.readers.parquet import read_parquet
 
@@ -122,7 +122,8 @@ class Source:
 
 def _read_table_part(part: Part, columns: Sequence[str], batch_rows: int) -> Iterator[pa.Table]:
     try:
-        yield from read_parquet(part.files[0], None, columns, batch_rows)
+        for table in read_parquet(part.files[0], None, columns, batch_rows):
+            yield with_missing_as_null(table)
     except (OSError, pa.ArrowException) as error:
         raise InputError(
             f"{part.name}: a part of a finished table cannot be read: {error}; start that table over with --fresh"

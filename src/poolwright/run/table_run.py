@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter, deque
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -14,24 +14,26 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from poolwright.annotation.exchange.worklist import late
-from poolwright.annotation.verify_step import Verify
 from poolwright.core.columns import IMAGE
 from poolwright.core.documents import FOLDER as DOCUMENTS
 from poolwright.core.errors import BadPart, TooManyBad
 from poolwright.core.files import digest_file, remove, remove_partials, write_text
 from poolwright.core.frame import Context, open_no_table
+from poolwright.core.roles import AnnotationStep
+from poolwright.core.runtime.progress import Listener, TableProgress
 from poolwright.core.state import State
+from poolwright.core.step import Step
 from poolwright.core.table import RECORD, TABLE_FORMAT, TIMINGS, InputFile, Table, TableRecord
 from poolwright.kernels.selection.hashing import hash_key
 from poolwright.models.encoders.load import load_encoder
 from poolwright.recipe.released import LearnedState
 from poolwright.run.admit import admit
-from poolwright.run.batches import ADMIT, BATCH_ROWS, Flow, RunFrame, keep_fitted, stage_folder
-from poolwright.run.engine import Engine
-from poolwright.run.identity import IDENTITY, claim, identity_digest, portable
+from poolwright.run.batches import ADMIT, BATCH_ROWS, Flow, keep_fitted, stage_folder
+from poolwright.run.engine.engine import Engine
+from poolwright.run.fit_frame import RunFrame
+from poolwright.run.identity import IDENTITY, claim, identity_digest, packages, portable
+from poolwright.run.phase import Phase
 from poolwright.run.plan import StepPlan, TablePlan
-from poolwright.run.progress import Listener, TableProgress
 from poolwright.run.record import check_bad, check_counts, make_record, timings_text
 from poolwright.run.source import units_of
 from poolwright.run.write import UnitResult, WriteStage, WriteUnit, done_units
@@ -96,7 +98,7 @@ class TableRun:
         if (self.folder / RECORD).exists():
             remove(self.folder / "work")  # left there by a kill between the record and its removal
             table = Table(self.folder)
-            self._tell_late_verdicts(table)
+            self._note_unread_answers(table)
             self.listener.table_done(table.record, fresh=False)
             return table
         while True:
@@ -110,7 +112,7 @@ class TableRun:
         remove_partials(self.folder)
         flow = self._flow()
         if not self.plan.source.unique:
-            self._fit_once(ADMIT, "read", lambda run: admit(flow, run), flow)
+            self._fit_once(ADMIT, "read", partial(admit, flow), flow)
         for plan in self.plan.steps:
             if plan.index in self.learned:
                 self._take_learned(plan)
@@ -143,6 +145,8 @@ class TableRun:
             ],
             "models": dict(self.weights),
         }
+        if used := packages(self.plan, self.weights):
+            identity["packages"] = used
         if not self.full_ledger:
             identity["ledger"] = "counts"
         if self.learned:
@@ -154,34 +158,34 @@ class TableRun:
             identity["tables"] = records
         return {name: portable(value, self.recipe_folder) for name, value in identity.items()}
 
-    def _tell_late_verdicts(self, table: Table) -> None:
-        """A finished table is not looked at again: say so where people answered since."""
+    def _note_unread_answers(self, table: Table) -> None:
+        """A finished table is not made again: say so if people answered since."""
         for plan in self.plan.steps:
-            if isinstance(plan.step, Verify) and plan.index not in self.learned:
-                found = late(self._desk(plan), plan.step.answer_files, table.state(plan.index).values["files"])
+            if isinstance(plan.step, AnnotationStep) and plan.index not in self.learned:
+                found = plan.step.unread(table.state(plan.index), self._worklist(plan))
                 if found:
                     self.listener.note(
                         f"{table.name}: finished with the verdicts that were there; not looked at: {', '.join(found)}. "
                         f"To use them, start it over with: --fresh {table.name}"
                     )
 
-    def _desk(self, plan: StepPlan) -> Path:
-        return desk_of(self.folder, self._same_verb(plan))
+    def _worklist(self, plan: StepPlan) -> Path:
+        return worklist_of(self.folder, self._number(plan))
 
-    def _same_verb(self, plan: StepPlan) -> int:
-        """How many steps of the same verb come before it."""
-        return sum(other.step.verb == plan.step.verb for other in self.plan.steps[: plan.index])
+    def _number(self, plan: StepPlan) -> int:
+        numbers = dict(enumerate(number for number, _ in numbered_by_verb([one.step for one in self.plan.steps])))
+        return numbers[plan.index]
 
     def _flow(self) -> Flow:
         reads_images = any(IMAGE in plan.reads for plan in self.plan.steps)
         units = units_of(self.plan.source, reads_images)
         return Flow(self.plan, self.folder, units, frozenset(self._quarantined()), self.batch_rows)
 
-    def _fit_once(self, name: str, phase: str, fit: Callable[[Any], State], flow: Flow) -> None:
+    def _fit_once(self, name: str, phase: str, fit: Callable[[Phase], State], flow: Flow) -> None:
         if (self.folder / "states" / f"{name}.json").exists():
             return
         begun = perf_counter()
-        state = fit(lambda function: self._map(flow, phase, function))
+        state = fit(self._phase(flow, phase))
         note_pace(self.folder, name, {"seconds": round(perf_counter() - begun, 3), **state.speeds})
         digest = state.save(self.folder / "states", name)
         keep_fitted(self.folder / "states", name, digest, state)
@@ -195,31 +199,22 @@ class TableRun:
         if not (states / f"{plan.name}.json").exists():
             State.copy(learned.folder, learned.name, states, plan.name)
 
-    def _fit(self, flow: Flow, plan: StepPlan, run: Any) -> State:
-        use = (plan.step.verb, str(self._same_verb(plan)))
+    def _fit(self, flow: Flow, plan: StepPlan, phase: Phase) -> State:
+        use = (plan.step.verb, str(self._number(plan)))
         key, shared_key = (hash_key(self.seed, table, *use) for table in (self.plan.name, ""))
-        context = Context(key, load_encoder, shared_key, self.open_table, self._desk(plan), self.folder / DOCUMENTS)
-        return plan.step.fit(RunFrame(flow, plan.index, run), context)
+        context = Context(key, load_encoder, shared_key, self.open_table, self._worklist(plan), self.folder / DOCUMENTS)
+        return plan.step.fit(RunFrame(flow, plan.index, phase), context)
 
     def _make_stage(self, flow: Flow, stage: int) -> None:
         final = self.folder / stage_folder(stage)
         if not final.exists():
             partial = final.with_name(final.name + ".partial")
             partial.mkdir(parents=True, exist_ok=True)
-            deque(self._map(flow, "describe", WriteStage(flow, stage)), maxlen=0)
+            deque(self._phase(flow, "describe").map(WriteStage(flow, stage)), maxlen=0)
             os.replace(partial, final)
 
-    def _map(self, flow: Flow, phase: str, function: Callable[[int], Any]) -> Generator[tuple[int, Any], None, None]:
-        """Call a function with every unit; yields (unit, result) as they are done."""
-        units = range(len(flow.units))
-        progress = TableProgress(self.plan.name, phase, len(units))
-        self.listener.table_started(self.plan.name, phase, len(units))
-        begun = perf_counter()
-        with closing(self.engine.map(function, units)) as done:
-            for unit, result in done:
-                yield unit, result
-                progress.units_done, progress.seconds = progress.units_done + 1, perf_counter() - begun
-                self.listener.progress(progress)
+    def _phase(self, flow: Flow, name: str) -> Phase:
+        return Phase(self.engine, self.listener, self.plan.name, name, len(flow.units), self.plan.resources)
 
     def _write_units(self, flow: Flow) -> dict[int, UnitResult]:
         results = done_units(self.folder, len(flow.units))
@@ -231,7 +226,7 @@ class TableRun:
             self.listener.note(f"{self.plan.name}: continuing; {len(results)} of {len(flow.units)} units are done")
         self.listener.table_started(self.plan.name, "write", len(left))
         begun = perf_counter()
-        with closing(self.engine.map(WriteUnit(flow, self.full_ledger), left)) as done:
+        with closing(self.engine.map(WriteUnit(flow, self.full_ledger), left, self.plan.resources)) as done:
             for unit, result in done:
                 results[unit] = result
                 progress.units_done += 1
@@ -294,6 +289,7 @@ class TableRun:
             input_files=self.inputs,
             quarantined=self._quarantined(),
             released=self.learned.keys(),
+            packages=packages(self.plan, self.weights),
         )
 
 
@@ -302,8 +298,16 @@ def note_pace(folder: Path, name: str, pace: Mapping[str, Any]) -> None:
     write_text(folder / FITS / f"{name}.json", json.dumps(pace))
 
 
-def desk_of(folder: Path, number: int = 0) -> Path:
-    """Where what people are asked about a table lies, and what they answer: beside the tables of its run.
+def numbered_by_verb(steps: Sequence[Step]) -> Iterator[tuple[int, Step]]:
+    """Each step with the number of steps of the same verb that come before it."""
+    seen: Counter[str] = Counter()
+    for step in steps:
+        yield seen[step.verb], step
+        seen[step.verb] += 1
+
+
+def worklist_of(folder: Path, number: int = 0) -> Path:
+    """The folder of what people are asked about a table, and of what they answer, next to the tables of its run.
 
     Args:
         number: how many steps of the same verb come before the one that asks.

@@ -13,9 +13,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from poolwright.core.columns import is_text, is_vector
 from poolwright.core.files import digest_file, write_atomically, write_text
-from poolwright.core.rows import Rows, one_array, vector_array, vectors_of
+from poolwright.core.parquet import parquet_options, parquet_writer, row_group_rows
+from poolwright.core.rows import Rows, in_row_groups, with_missing_as_null
 from poolwright.core.table import LEDGER_SCHEMA
 from poolwright.run.batches import Batch, Flow, add_tallies, stage_folder, tallies_file
 from poolwright.run.timing import Spent
@@ -162,93 +162,33 @@ class Ledger:
     def write(self, out: Any) -> None:
         """The ledger as parquet: runs of parts, small steps of rows and repeated codes pack well."""
         table = pa.Table.from_batches(self._pieces, schema=LEDGER_SCHEMA)
-        pq.write_table(
-            table,
-            out,
-            compression="zstd",
-            compression_level=1,
-            use_dictionary=["part", "code"],
-            column_encoding={"row": "DELTA_BINARY_PACKED"},
-            write_statistics=False,
-        )
+        packed = {"use_dictionary": ["part", "code"], "column_encoding": {"row": "DELTA_BINARY_PACKED"}}
+        pq.write_table(table, out, **{**parquet_options(LEDGER_SCHEMA), **packed, "write_statistics": False})
 
 
 def _write_rows(batches: Iterator[Rows], schema: pa.Schema, out: Any, kept: list[int]) -> None:
-    options = parquet_options(schema)
-    with pq.ParquetWriter(out, schema, **options) as writer:
+    with parquet_writer(out, schema) as writer:
         for table in regroup(batches, schema):
             writer.write_table(table, row_group_size=max(table.num_rows, 1))
             kept[0] += table.num_rows
 
 
-def parquet_options(schema: pa.Schema) -> dict[str, Any]:
-    """Vectors are stored as they are: they do not compress, and dictionaries of them cost seconds."""
-    plain = {path for field in schema for path in _leaves(field) if is_vector(field.type) or _is_bytes(field.type)}
-    leaves = [path for field in schema for path in _leaves(field)]
-    return {
-        "compression": {path: "none" if path in plain else "zstd" for path in leaves},
-        "use_dictionary": [field.name for field in schema if is_text(field.type)],
-        "write_statistics": [path for path in leaves if path not in plain],
-    }
-
-
-def _leaves(field: pa.Field) -> list[str]:
-    """Paths of the parquet columns that a field is stored in."""
-    if pa.types.is_struct(field.type):
-        return [f"{field.name}.{leaf}" for child in field.type for leaf in _leaves(child)]
-    if pa.types.is_list(field.type) or pa.types.is_large_list(field.type) or pa.types.is_fixed_size_list(field.type):
-        return [f"{field.name}.list.{leaf}" for leaf in _leaves(pa.field("element", field.type.value_type))]
-    return [field.name]
-
-
-def _is_bytes(dtype: pa.DataType) -> bool:
-    return bool(pa.types.is_binary(dtype) or pa.types.is_large_binary(dtype))
-
-
 def regroup(batches: Iterator[Rows], schema: pa.Schema) -> Iterator[pa.Table]:
     """Kept rows in row groups of one size, whatever batches they came in."""
-    size = _row_group_rows(schema)
-    waiting: list[pa.Table] = []
-    rows = 0
-    for batch in batches:
-        if not len(batch):
-            continue
-        waiting.append(_plain(batch.table, schema))
-        rows += len(batch)
-        while rows >= size:
-            whole = pa.concat_tables(waiting)
-            yield whole.slice(0, size)
-            waiting, rows = [whole.slice(size)], rows - size
-    if rows or not waiting:
-        yield pa.concat_tables(waiting) if waiting else schema.empty_table()
+    size = row_group_rows(schema, ROW_GROUP_BYTES, 256, ROW_GROUP_ROWS)
+    groups = in_row_groups((_plain(batch.table, schema) for batch in batches if len(batch)), size)
+    first = next(groups, None)
+    yield schema.empty_table() if first is None else first
+    yield from groups
 
 
 def _plain(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    """Columns as they are stored: the same values whatever form they came in.
-
-    A missing vector is stored as NaN: PyArrow cannot read nulls of a fixed-size list back from parquet
-    (apache/arrow issue 35692, mended in the release after 25).
-    """
-    return pa.table([_stored(*pair) for pair in zip(table.columns, schema, strict=True)], schema=schema)
-
-
-def _stored(column: pa.ChunkedArray, field: pa.Field) -> pa.Array | pa.ChunkedArray:
-    if is_vector(field.type) and column.null_count:
-        return vector_array(vectors_of(one_array(column)))
-    return column if column.type == field.type else column.cast(field.type)
-
-
-def _row_group_rows(schema: pa.Schema) -> int:
-    width = sum(_row_bytes(field.type) for field in schema)
-    return int(max(256, min(ROW_GROUP_ROWS, ROW_GROUP_BYTES // width)))
-
-
-def _row_bytes(dtype: pa.DataType) -> int:
-    if pa.types.is_fixed_size_list(dtype):
-        return int(dtype.list_size * _row_bytes(dtype.value_type))
-    if _is_bytes(dtype):
-        return 65_536
-    return dtype.bit_width // 8 or 1 if pa.types.is_primitive(dtype) else 24
+    """Columns as they are stored: the same values whatever form they came in; missing vectors are null."""
+    columns = [
+        column if column.type == field.type else column.cast(field.type)
+        for column, field in zip(table.columns, schema, strict=True)
+    ]
+    return with_missing_as_null(pa.table(columns, schema=schema))
 
 
 @dataclass(frozen=True)

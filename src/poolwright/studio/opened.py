@@ -19,7 +19,7 @@ from poolwright.core.images.image import read_bytes
 from poolwright.core.pool import Part
 from poolwright.core.rows import one_array
 from poolwright.core.table import RECORD, Table
-from poolwright.kernels.selection.lookup import Lookup
+from poolwright.kernels.selection.lookup import ValueIndex
 from poolwright.run.run import MEMORY, Run, open_run
 from poolwright.run.source import Piece, Source, table_source
 from poolwright.studio.pictures import MOST_CACHED, reduced
@@ -175,7 +175,7 @@ class SourceRows:
 class _Places:
     """Uids of a source in order, where its parts start, and the image paths where images are files."""
 
-    lookup: Lookup
+    lookup: ValueIndex
     parts: tuple[int, ...]
     starts: np.ndarray
     paths: pa.Array | None
@@ -193,7 +193,7 @@ def _list(source: Source, parts: Sequence[Part]) -> _Places:
     listed = pa.concat_tables(tables).cast(schema) if tables else schema.empty_table()
     uids = one_array(listed.column(UID)).cast(pa.string()).fill_null("")
     paths = one_array(listed.column(IMAGE_PATH)) if source.virtual_image else None
-    return _Places(Lookup(uids), tuple(part.index for part in parts), np.array(starts, np.int64), paths)
+    return _Places(ValueIndex(uids), tuple(part.index for part in parts), np.array(starts, np.int64), paths)
 
 
 class PictureCache:

@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from poolwright.core.errors import ChangedError, RecipeError
 from poolwright.core.files import write_atomically
-from poolwright.core.runtime.quiet import import_torch
+from poolwright.core.runtime.threads import import_torch
 from poolwright.kernels.selection.hashing import hash_key
 from poolwright.train.options import TrainOptions
 from poolwright.train.pictures import Pictures
@@ -63,7 +63,7 @@ class Task(Protocol):
 
 
 @dataclass
-class Progress:
+class TrainingProgress:
     """How far a training is.
 
     Attributes:
@@ -90,7 +90,7 @@ class Progress:
         return [float(value) for value in values.reshape(self.epoch, self.epoch_steps).mean(axis=1)]
 
 
-Tell = Callable[[Progress], None]
+Tell = Callable[[TrainingProgress], None]
 
 
 def device_for(options: TrainOptions) -> str:
@@ -113,7 +113,7 @@ def train(
     tell: Tell,
     identity: str,
     save_seconds: float = SAVE_SECONDS,
-) -> Progress:
+) -> TrainingProgress:
     """Train, or go on where an earlier call stopped.
 
     Args:
@@ -132,7 +132,7 @@ def train(
     if len(pictures) < 2:
         raise RecipeError(f"there are {len(pictures)} images to train on; give a pool with more")
     batch = min(options.batch, len(pictures))
-    progress = Progress(len(pictures) // batch, len(pictures) // batch * options.epochs)
+    progress = TrainingProgress(len(pictures) // batch, len(pictures) // batch * options.epochs)
     device = device_for(options)
     with reproducible(device):
         _seed(hash_key(options.seed, "weights"))
@@ -156,7 +156,7 @@ def train(
     return progress
 
 
-def _resume(task: Task, progress: Progress, path: Path, identity: str) -> None:
+def _resume(task: Task, progress: TrainingProgress, path: Path, identity: str) -> None:
     if not path.is_file():
         return
     torch = import_torch()
@@ -172,7 +172,7 @@ def _resume(task: Task, progress: Progress, path: Path, identity: str) -> None:
     progress.losses.update({name: values.tolist() for name, values in found["losses"].items()})
 
 
-def _save(task: Task, progress: Progress, path: Path, identity: str) -> None:
+def _save(task: Task, progress: TrainingProgress, path: Path, identity: str) -> None:
     torch = import_torch()
     progress.losses = {name: [float(value) for value in values] for name, values in progress.losses.items()}
     state = {
@@ -187,7 +187,7 @@ def _save(task: Task, progress: Progress, path: Path, identity: str) -> None:
 
 
 def _batches(
-    task: Task, pictures: Pictures, options: TrainOptions, progress: Progress, batch: int, device: str
+    task: Task, pictures: Pictures, options: TrainOptions, progress: TrainingProgress, batch: int, device: str
 ) -> Iterator[tuple[int, Any]]:
     """(number of the step, stacked views) of all steps that are left."""
     from torch.utils.data import DataLoader
@@ -197,13 +197,13 @@ def _batches(
         epoch, first = divmod(progress.step, progress.epoch_steps)
         order = pictures.order(options.seed, epoch)
         chosen = [order[at * batch : (at + 1) * batch].tolist() for at in range(first, progress.epoch_steps)]
-        views = Views(task, pictures, options.seed, epoch)
+        views = AugmentedViews(task, pictures, options.seed, epoch)
         loader = DataLoader(views, batch_sampler=chosen, num_workers=workers, pin_memory=device == "cuda")
         yield from enumerate(loader, start=epoch * progress.epoch_steps + first)
 
 
 @dataclass(frozen=True)
-class Views:
+class AugmentedViews:
     """The images of one epoch as a data set of torch. A view depends on seed, epoch and uid, on nothing else."""
 
     task: Task

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from poolwright.core.images.image import Limits
-from poolwright.core.runtime.quiet import import_torch
+from poolwright.core.runtime.threads import import_torch
 from poolwright.models.encoders.networks.mmd_vae import autoencoder, set_scale, unscaled
 from poolwright.train.loop import Images, cosine
 from poolwright.train.options import MmdVaeOptions

@@ -10,7 +10,8 @@ import numpy as np
 
 from poolwright.core.errors import RecipeError
 from poolwright.core.images.image import Limits, open_image
-from poolwright.core.runtime.quiet import import_torch, silence
+from poolwright.core.runtime.quiet import silence
+from poolwright.core.runtime.threads import import_torch
 from poolwright.models.encoders.networks.moco import PREPARATION, backbone
 from poolwright.models.encoders.networks.network import import_library
 from poolwright.train.loop import Images, cosine

@@ -9,12 +9,12 @@ from typing import Any
 
 from poolwright.core.errors import MissingExtra
 from poolwright.core.files import write_atomically, write_text
-from poolwright.core.runtime.quiet import import_torch
-from poolwright.models.encoders.networks.mmd_vae import MANIFEST, WEIGHTS, Manifest, manifest_text
+from poolwright.core.runtime.threads import import_torch
+from poolwright.models.encoders.networks.mmd_vae import MANIFEST, WEIGHTS, MmdVaeManifest, manifest_text
 from poolwright.models.encoders.networks.moco import PREPARATION
 from poolwright.models.encoders.networks.training_record import TrainingRecord, curve_of
 from poolwright.models.encoders.vectors import file_digest
-from poolwright.train.loop import Progress
+from poolwright.train.loop import TrainingProgress
 from poolwright.train.mmd_vae import MmdVaeTask
 from poolwright.train.moco import MocoTask
 from poolwright.train.options import MmdVaeOptions, MocoOptions, TrainOptions
@@ -23,7 +23,9 @@ from poolwright.train.pictures import Pictures
 MOCO_WEIGHTS = "moco.pth.tar"
 
 
-def record_of(options: TrainOptions, pictures: Pictures, progress: Progress, name: str, model: str) -> TrainingRecord:
+def record_of(
+    options: TrainOptions, pictures: Pictures, progress: TrainingProgress, name: str, model: str
+) -> TrainingRecord:
     """What is told of a finished training."""
     return TrainingRecord(
         kind=options.kind,
@@ -48,7 +50,7 @@ def save_mmd_vae(task: MmdVaeTask, options: MmdVaeOptions, record: TrainingRecor
     tensors = {name: value.detach().cpu().contiguous() for name, value in task.network.state_dict().items()}
     data = safetensors_bytes(tensors)
     write_atomically(folder / WEIGHTS, lambda out: out.write(data))
-    manifest = Manifest(
+    manifest = MmdVaeManifest(
         name=record.name,
         architecture=options.architecture,
         preparation=options.architecture.preparation.identity(),

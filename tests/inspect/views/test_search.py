@@ -14,16 +14,18 @@ from tests.inspect.views.world import World, make_world, pool_rows
 from tests.run.pools import class_features, recipe_data
 
 from poolwright import api
-from poolwright.core.errors import InputError, PoolwrightError
+from poolwright.api import Recipe
+from poolwright.core.errors import InputError, PoolwrightError, RecipeError
+from poolwright.core.search_result import Query, SearchResult
+from poolwright.inspect.search import SCORE, search, search_steps
+from poolwright.inspect.search_texts import text_classes, text_encoder
 from poolwright.inspect.views import projection
-from poolwright.inspect.views.clauses import Between, Filter, Outcome
+from poolwright.inspect.views.clauses import Between, Filter, HasOutcome
 from poolwright.inspect.views.colours import NOTHING, OTHER, SHADES, colours
 from poolwright.inspect.views.projection import known_projection, project
-from poolwright.inspect.views.search import SCORE, like_query, search, text_classes, text_encoder, text_query
 from poolwright.inspect.views.vectors import vectors_at
 from poolwright.inspect.views.view import View
 from poolwright.kernels.clusters.pca import principal_components
-from poolwright.recipe.recipe import Recipe
 
 
 def truth(world: World, feature: np.ndarray) -> np.ndarray:
@@ -31,41 +33,52 @@ def truth(world: World, feature: np.ndarray) -> np.ndarray:
     return vectors @ feature.astype(np.float64)
 
 
+def scored(view: View, found: SearchResult) -> View:
+    return view.with_column(SCORE, found.scores)
+
+
+def like_row(view: View, position: int) -> Query:
+    return Query(like=str(view.read([position], ["uid"])[0]["uid"]), column="embedding")
+
+
 def test_kept_and_dropped_rows_are_scored(world: World, view: View) -> None:
-    found = search(view, text_query(view, "embedding", "Class 3"))
+    found = search(view, Query("Class 3", column="embedding"))
     wanted = truth(world, class_features()[3])
-    assert found.scored == view.rows
-    assert np.allclose(found.view.column(SCORE).take(np.arange(view.rows)), wanted, atol=1e-6)
-    best = found.view.page(sort=SCORE, descending=True, size=50)
+    assert found.rows == view.rows
+    assert np.allclose(scored(view, found).column(SCORE).take(np.arange(view.rows)), wanted, atol=1e-6)
+    best = scored(view, found).page(sort=SCORE, descending=True, size=50)
     assert np.allclose(sorted(wanted)[::-1][:50], wanted[list(best.positions)], atol=1e-6)
-    assert found.view.count(Filter((Between(SCORE, 0.2), Outcome(False)))).rows == (wanted[view.kept :] >= 0.2).sum()
+    assert (
+        scored(view, found).count(Filter((Between(SCORE, 0.2), HasOutcome(False)))).rows
+        == (wanted[view.kept :] >= 0.2).sum()
+    )
     assert SCORE not in [column.name for column in view.columns]
 
 
 @pytest.mark.parametrize("cut", [{"threshold": 0.27}, {"n": 100}])
 def test_a_threshold_is_a_step(cut: dict, world: World, view: View, tmp_path: Path) -> None:
-    found = search(view, like_query(view, "embedding", 2500))
-    steps = yaml.safe_load(found.steps(**cut))
+    found = search(view, like_row(view, 2500))
+    steps = yaml.safe_load(search_steps(view, found, **cut))
     assert [next(iter(step)) for step in steps] == ["similarity", "top" if "n" in cut else "where"]
     data = recipe_data(steps)
     for name in ("rows", "run"):
         shutil.copytree(world.folder / name, tmp_path / name)
     made = api.run(Recipe.from_data(data, tmp_path), tmp_path / "again").tables["chosen"]
     if "n" in cut:
-        positions = found.view.page(sort=SCORE, descending=True, size=100).positions
+        positions = scored(view, found).page(sort=SCORE, descending=True, size=100).positions
     else:
-        positions = tuple(np.flatnonzero(found.view.rows_of(Filter((Between(SCORE, 0.27),)))).tolist())
+        positions = tuple(np.flatnonzero(scored(view, found).rows_of(Filter((Between(SCORE, 0.27),)))).tolist())
     assert set(made.read(["uid"])["uid"].to_pylist()) == {row["uid"] for row in view.read(positions, ["uid"])}
     scores = dict(zip(*(made.read(["uid", "match"])[name].to_pylist() for name in ("uid", "match")), strict=True))
-    assert all(scores[row["uid"]] == row[SCORE] for row in found.view.read(positions, ["uid", SCORE]))
+    assert all(scores[row["uid"]] == row[SCORE] for row in scored(view, found).read(positions, ["uid", SCORE]))
 
 
 def test_more_like_this_finds_the_row_first(view: View) -> None:
-    query = like_query(view, "embedding", 11)
+    query = like_row(view, 11)
     found = search(view, query)
-    assert found.view.page(sort=SCORE, descending=True, size=1).positions == (11,)
-    assert np.linalg.norm(query.feature) == pytest.approx(1)
-    assert query.words == f"like {view.read([11], ['uid'])[0]['uid']}"
+    assert scored(view, found).page(sort=SCORE, descending=True, size=1).positions == (11,)
+    assert np.linalg.norm(found.feature) == pytest.approx(1)
+    assert found.words == f"like {view.read([11], ['uid'])[0]['uid']}"
 
 
 def test_rows_without_a_vector_have_no_score(tmp_path: Path) -> None:
@@ -76,33 +89,33 @@ def test_rows_without_a_vector_have_no_score(tmp_path: Path) -> None:
     array = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), 16)
     world = make_world(tmp_path, rows.set_column(place, "embedding", array), steps=[])
     view = world.view()
-    found = search(view, like_query(view, "embedding", 0))
-    assert found.scored == 298
-    assert np.flatnonzero(np.isnan(found.view.column(SCORE).take(np.arange(300)))).tolist() == [5, 6]
+    found = search(view, like_row(view, 0))
+    assert found.rows == 298
+    assert np.flatnonzero(np.isnan(scored(view, found).column(SCORE).take(np.arange(300)))).tolist() == [5, 6]
     assert project(view, "embedding").positions.tolist() == [at for at in range(300) if at not in (5, 6)]
-    with pytest.raises(InputError, match="no vector"):
-        like_query(view, "embedding", 5)
+    with pytest.raises(InputError, match="no usable vector"):
+        search(view, like_row(view, 5))
 
 
 def test_what_cannot_be_searched_is_told(view: View) -> None:
-    with pytest.raises(InputError, match="no vectors 'clip'"):
-        text_query(view, "clip", "cat")
-    with pytest.raises(InputError, match="search for the name of a class"):
-        text_query(view, "embedding", "a red car")
-    with pytest.raises(InputError, match="write what to look for"):
-        text_query(view, "embedding", "  ")
+    with pytest.raises(RecipeError, match="no column 'clip'; known: embedding"):
+        search(view, Query("cat", column="clip"))
+    with pytest.raises(RecipeError, match="search for the name of a class"):
+        search(view, Query("a red car", column="embedding"))
+    with pytest.raises(RecipeError, match="write what to look for"):
+        search(view, Query("  ", column="embedding"))
     with pytest.raises(InputError, match="rows 0 to 2999"):
         view.place(3000)
-    assert text_encoder(view, "embedding") is None
-    assert len(text_classes(view, "embedding")) == 12
+    assert text_encoder(view.run, view.table.schema.field("embedding")) is None
+    assert len(text_classes(view.run, "embedding")) == 12
 
 
 def test_words_are_encoded_by_the_encoder_of_the_recipe(made_demo: MadeDemo, tmp_path: Path) -> None:
     shutil.copytree(made_demo.folder / "demo", tmp_path / "demo")
     view = api.explore(tmp_path / "demo" / "run", "classes")
-    found = search(view, text_query(view, "clip", "a red car"))
-    assert yaml.safe_load(found.steps(0.5))[0]["similarity"]["prompt"] == "a red car"
-    best = found.view.page(sort=SCORE, descending=True, size=10).positions
+    found = search(view, Query("a red car", column="clip"))
+    assert yaml.safe_load(search_steps(view, found, 0.5))[0]["similarity"]["prompt"] == "a red car"
+    best = scored(view, found).page(sort=SCORE, descending=True, size=10).positions
     assert {row["label"] for row in view.read(best, ["label"])} == {"car"}
     # The steps, put into the recipe over the same rows, keep the rows above the threshold.
     text = (tmp_path / "demo" / "recipe.yaml").read_text()
@@ -110,10 +123,10 @@ def test_words_are_encoded_by_the_encoder_of_the_recipe(made_demo: MadeDemo, tmp
     data = {key: value for key, value in data.items() if key not in ("releases", "figures")}
     data["tables"] = {
         "described": data["tables"]["described"],
-        "cars": {"from": "described", "steps": yaml.safe_load(found.steps(0.5))},
+        "cars": {"from": "described", "steps": yaml.safe_load(search_steps(view, found, 0.5))},
     }
     made = api.run(Recipe.from_data(data, tmp_path / "demo"), tmp_path / "demo" / "run").tables["cars"]
-    wanted = list(found.view.uids(Filter((Between(SCORE, 0.5),))))
+    wanted = list(scored(view, found).uids(Filter((Between(SCORE, 0.5),))))
     assert sorted(made.read(["uid"])["uid"].to_pylist()) == sorted(map(str, wanted))
 
 

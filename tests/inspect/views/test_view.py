@@ -19,7 +19,7 @@ from poolwright.core.errors import InputError, PoolwrightError, RecipeError
 from poolwright.inspect.views import build
 from poolwright.inspect.views.answers import facet_of
 from poolwright.inspect.views.build import DROPPED_BY
-from poolwright.inspect.views.clauses import Among, Between, Contains, Filter, Outcome, Picked, Where
+from poolwright.inspect.views.clauses import Among, Between, Contains, Filter, HasOutcome, Picked, Satisfies
 from poolwright.inspect.views.comparing import differences
 from poolwright.inspect.views.images import values_of
 from poolwright.inspect.views.selections import save_selection
@@ -55,8 +55,8 @@ def test_what_cheap_steps_gave_is_replayed_for_dropped_rows(world: World, view: 
 
 FILTERS = {
     "all": (Filter(), lambda rows: np.ones(len(rows), bool)),
-    "kept": (Filter((Outcome(True),)), lambda rows: pc.is_null(rows["reason"])),
-    "dropped": (Filter((Outcome(False),)), lambda rows: pc.is_valid(rows["reason"])),
+    "kept": (Filter((HasOutcome(True),)), lambda rows: pc.is_null(rows["reason"])),
+    "dropped": (Filter((HasOutcome(False),)), lambda rows: pc.is_valid(rows["reason"])),
     "values": (
         Filter((Among("continent", ("Asia", "Südamerika", "nowhere")),)),
         lambda rows: pc.is_in(rows["continent"], pa.array(["Asia", "Südamerika"])),
@@ -81,7 +81,7 @@ FILTERS = {
         ),
     ),
     "where": (
-        Filter((Where("width > 1000 and (score < 0 or colour)"),)),
+        Filter((Satisfies("width > 1000 and (score < 0 or colour)"),)),
         lambda rows: _true(
             pc.and_kleene(pc.greater(rows["width"], 1000), pc.or_kleene(pc.less(rows["score"], 0), rows["colour"]))
         ),
@@ -91,7 +91,7 @@ FILTERS = {
         lambda rows: _true(pc.match_substring(rows["text"], "Nr. 12")),
     ),
     "together": (
-        Filter((Outcome(False), Among("continent", ("Asia",)), Between("width", None, 2000))),
+        Filter((HasOutcome(False), Among("continent", ("Asia",)), Between("width", None, 2000))),
         lambda rows: pc.and_(
             pc.is_valid(rows["reason"]),
             pc.and_(pc.equal(rows["continent"], "Asia"), pc.less_equal(rows["width"], 2000)),
@@ -210,8 +210,38 @@ def test_a_filter_is_a_step(name: str, world: World, view: View, tmp_path: Path)
     made = api.run(make_recipe(tmp_path, [{"where": expression}]), tmp_path / "run").tables["chosen"]
     wanted = world.rows.filter(_plain(world.rows, name))
     if name == "together":  # what was dropped is no part of a step
-        wanted = world.rows.filter(view.rows_of(FILTERS[name][0].without(lambda clause: isinstance(clause, Outcome))))
+        wanted = world.rows.filter(
+            view.rows_of(FILTERS[name][0].without(lambda clause: isinstance(clause, HasOutcome)))
+        )
     assert sorted(made.read(["uid"])["uid"].to_pylist()) == sorted(wanted["uid"].to_pylist())
+
+
+@pytest.mark.parametrize(
+    "clause",
+    [
+        *(
+            Between("similarity", low, high)
+            for low, high in [(0.3, None), (None, 0.7), (0.1234567891234, 0.3000000119)]
+        ),
+        *(Between("score", low) for low in (0.42, -0.07, 1e-9, 0.30000000000000004, 1e-300)),
+        *(Between("half", low) for low in (0.54, 0.5402)),
+        *(Between("width", low) for low in (1000, 1000.5)),
+        Between("taken_at", 10**15 + 1, 10**15 + 10**13 + 7),
+        *(Contains(words, ("text", "continent")) for words in ("nr. 1", "NR", "N.*", "ſ", "S", "ü", "(", "\\", "'")),
+        Among("kind", ("k1", None)),
+    ],
+)
+def test_a_clause_is_its_expression(clause: Among | Between | Contains, view: View) -> None:
+    expression = clause.sql(view)
+    assert expression is not None
+    assert view.rows_of(Filter((clause,))).tolist() == view.rows_of(Filter((Satisfies(expression),))).tolist()
+
+
+@pytest.mark.parametrize("name", ["similarity", "half"])
+def test_a_bound_has_the_precision_of_its_column(name: str, view: View) -> None:
+    value = view.column(name).take([7]).to_numpy()[0]
+    found = view.rows_of(Filter((Between(name, float(str(value)), float(str(value))),)))
+    assert found[7]
 
 
 def test_rows_are_read_with_all_their_values(world: World, view: View) -> None:
@@ -250,10 +280,10 @@ def test_selections_are_kept_and_are_lists_for_remove(world: World, view: View, 
         (Filter((Among("continnt", ("Asia",)),)), "did you mean 'continent'"),
         (Filter((Among("text", ("x",)),)), "too many different values"),
         (Filter((Between("continent", 0, 1),)), "no ranges"),
-        (Filter((Where("width +"),)), "width"),
-        (Filter((Where("width + 1"),)), "not true or false"),
-        (Filter((Where("1 = 1"),)), "names no column"),
-        (Filter((Where("widht > 3"),)), "did you mean 'width'"),
+        (Filter((Satisfies("width +"),)), "width"),
+        (Filter((Satisfies("width + 1"),)), "not true or false"),
+        (Filter((Satisfies("1 = 1"),)), "names no column"),
+        (Filter((Satisfies("widht > 3"),)), "did you mean 'width'"),
         (Filter((Contains("x", ("width",)),)), "not text"),
     ],
 )
@@ -280,7 +310,7 @@ def test_tables_of_few_rows(rows: int, steps: list[dict], tmp_path: Path) -> Non
     assert (view.rows, view.kept) == (rows, 0 if steps else rows)
     assert view.page(sort="score").rows == rows
     assert sum(value.rows for value in view.facet("continent").values) == rows
-    assert view.count(Filter((Outcome(True),))).rows == view.kept
+    assert view.count(Filter((HasOutcome(True),))).rows == view.kept
 
 
 def test_rows_that_were_not_admitted_are_there(tmp_path: Path) -> None:
@@ -294,7 +324,7 @@ def test_rows_that_were_not_admitted_are_there(tmp_path: Path) -> None:
     found = view.read(range(48, 50), ["uid", DROPPED_BY, "text"])
     assert [row["uid"] for row in found] == [None, uids[2]]
     assert [row[DROPPED_BY] for row in found] == ["read: no uid", "read: an earlier row has the same uid"]
-    assert list(view.uids(Filter((Outcome(False),)))) == [None, uids[2]]
+    assert list(view.uids(Filter((HasOutcome(False),)))) == [None, uids[2]]
     assert len(view.page(sort=SHUFFLED).positions) == 50
     assert len(view.positions_of([uids[2]])) == 2
 
@@ -331,7 +361,10 @@ def test_a_source_that_shrank_is_told(tmp_path: Path) -> None:
 def test_groups_differ_as_scipy_says(world: World, view: View) -> None:
     from scipy.stats import ks_2samp
 
-    first, second = Filter((Among("continent", ("Asia",)),)), Filter((Outcome(False), Among("continent", ("Europe",))))
+    first, second = (
+        Filter((Among("continent", ("Asia",)),)),
+        Filter((HasOutcome(False), Among("continent", ("Europe",)))),
+    )
     found = {one.column: one for one in differences(view, first, second)}
     assert {"continent", DROPPED_BY} & set(found) == set()
     values = [np.array(world.rows["width"])[view.rows_of(chosen)] for chosen in (first, second)]

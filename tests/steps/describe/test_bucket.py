@@ -14,12 +14,12 @@ import pytest
 from pydantic import ValidationError
 
 from poolwright import api
+from poolwright.api import Recipe
 from poolwright.core.errors import StepError
 from poolwright.core.frame import Context, MemoryFrame
 from poolwright.core.rows import Rows
 from poolwright.core.state import State
 from poolwright.kernels.selection import passes as collecting
-from poolwright.recipe.recipe import Recipe
 from poolwright.steps.describe.bucket import Bucket
 
 UTC = datetime.UTC

@@ -16,7 +16,7 @@ from poolwright.core.frame import Context, MemoryFrame
 from poolwright.core.rows import Rows, vector_array
 from poolwright.core.state import State
 from poolwright.kernels.clusters import group_vectors
-from poolwright.kernels.clusters.kmeans import Options, kmeans
+from poolwright.kernels.clusters.kmeans import KMeansOptions, kmeans
 from poolwright.steps.describe.cluster import Cluster
 
 KEY = 99
@@ -92,7 +92,7 @@ def test_rows_are_clustered_in_the_order_of_their_hash() -> None:
     )
     rows = found.of(0)
     assert sorted(map(bytes, rows)) == sorted(map(bytes, Rows(table).vectors("clip")))
-    clusters = kmeans(rows, Options(5, restarts=4), KEY)
+    clusters = kmeans(rows, KMeansOptions(5, restarts=4), KEY)
     np.testing.assert_array_equal(Rows(state.tables["centroids"]).vectors("centroid"), clusters.centroids)
 
 

@@ -18,8 +18,8 @@ from poolwright.core.errors import ChangedError, RecipeError, StepError
 from poolwright.core.frame import Context, MemoryFrame
 from poolwright.core.rows import Rows
 from poolwright.core.state import State
-from poolwright.core.step import Outcome
-from poolwright.models.encoders.load import load_encoder
+from poolwright.core.step import Outcome, Resources
+from poolwright.models.encoders.load import load_encoder, uses_gpu
 from poolwright.steps.describe.embed import Embed
 from poolwright.steps.describe.hash import Hash
 from poolwright.steps.describe.size import Size
@@ -165,3 +165,21 @@ def test_a_model_without_texts_is_told_at_once(clip: Path, rows: Rows) -> None:
         step.gives(rows.schema)
     with pytest.raises(RecipeError, match="no such file"):
         step_of(clip / "nothing", image="v").gives(rows.schema)
+
+
+@pytest.mark.parametrize("device", ["cuda", "cpu"])
+def test_units_that_embed_on_a_gpu_ask_a_cluster_for_one(device: str) -> None:
+    step = Embed(image="clip", model="timm:resnet18", device=device)
+    assert step.resources() == Resources(1, 1 if device == "cuda" else 0)
+    assert Size().resources() == Resources(1, 0)
+
+
+def test_onnx_models_run_on_cpus(clip: Path) -> None:
+    assert step_of(clip, image="clip", device="cuda").resources() == Resources()
+
+
+def test_auto_asks_for_a_gpu_if_this_machine_has_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch = pytest.importorskip("torch")
+    for there in (True, False):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda there=there: there)
+        assert uses_gpu(EncoderSpec(model="timm:resnet18")) == there

@@ -11,11 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from poolwright import api
+from poolwright.api import Recipe
 from poolwright.core.columns import WELL_KNOWN
 from poolwright.core.errors import RecipeError, StepError
 from poolwright.core.frame import Context, MemoryFrame
 from poolwright.core.rows import Rows, vector_array, vectors_of
-from poolwright.recipe.recipe import Recipe
 from poolwright.steps.describe import near_duplicates as room
 from poolwright.steps.describe.near_duplicates import NearDuplicates, parse_span
 

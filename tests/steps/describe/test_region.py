@@ -1,8 +1,7 @@
-"""region: names, codes and coordinates to countries, regions and continents, over the installed data."""
+"""region: names, codes and coordinates to countries, regions and continents, over the data shipped or installed."""
 
 from __future__ import annotations
 
-import csv
 import importlib.util
 import sys
 from pathlib import Path
@@ -21,9 +20,10 @@ from poolwright.core.rows import Rows
 from poolwright.core.state import State
 from poolwright.models.texts import gazetteer
 from poolwright.models.texts import package_files as installed
-from poolwright.models.texts.gazetteer import read_countries
 from poolwright.reference.countries import Countries, spellings_of
 from poolwright.reference.country_names import ALIASES, AMBIGUOUS, HISTORIC, HISTORIC_CODES, PARTS
+from poolwright.reference.m49 import read_countries
+from poolwright.steps.describe import region
 from poolwright.steps.describe.region import Region
 
 GEOYFCC = """Argentina, Australia, Austria, Belgium, Bolivia, Brazil, Cambodia, Canada, Chile, China, Colombia,
@@ -139,7 +139,7 @@ def test_a_dropped_row_keeps_its_text_for_why() -> None:
 
 @pytest.mark.parametrize("column", ["country", "official", "country_code", "alpha_2"])
 def test_every_country_is_found_by_its_names_and_codes(column: str) -> None:
-    table = read_countries("test")[0]
+    table = read_countries()
     codes = [(text.split()[0] if column == "alpha_2" else text) for text in table[column].to_pylist()]
     for spelled in (codes, [text.upper() for text in codes], [text.lower() for text in codes]):
         given, _ = named(*spelled, codes="iso2" if column == "alpha_2" else "auto")
@@ -147,7 +147,7 @@ def test_every_country_is_found_by_its_names_and_codes(column: str) -> None:
 
 
 def test_the_249_countries_of_the_standard_and_kosovo_have_all_that_is_given() -> None:
-    table = read_countries("test")[0]
+    table = read_countries()
     assert table.num_rows == 250
     assert len(set(table["country_code"].to_pylist())) == 250
     assert all(text for name in table.column_names for text in table[name].to_pylist())
@@ -183,11 +183,11 @@ def test_nothing_is_guessed() -> None:
 
 
 def test_every_listed_name_says_what_it_should() -> None:
-    table, former, _ = read_countries("test")
-    finder = Countries(table, spellings_of(table, former))
+    table = read_countries()
+    finder = Countries(table, spellings_of(table))
     for code, names in ALIASES.items():
         assert {finder.find(name).code for name in names} == {code}
-    for name in (*HISTORIC, *HISTORIC_CODES, *(former.keys() - AMBIGUOUS.keys())):
+    for name in (*HISTORIC, *HISTORIC_CODES):
         assert finder.find(name).why == "historic_country", name
     assert {finder.find(name).why for name in AMBIGUOUS} == {"ambiguous_country"}
     assert {finder.find(name).why for name in PARTS} == {"unknown_country"}
@@ -345,26 +345,30 @@ def test_order_does_not_matter(texts: list[str], random: Any) -> None:
     assert again == {name: [values[place] for place in order] for name, values in given.items()}
 
 
-def test_a_saved_state_needs_no_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_saved_state_keeps_its_meaning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever becomes of the table of countries."""
     table = pa.table({"country": ["Vietnam", "Congo"]})
     step = Region.model_validate({"names": {"Congo": "CG"}})
     fitted(step, table).save(tmp_path, "state")
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    read_countries.cache_clear()
+    monkeypatch.setattr(region, "read_countries", lambda: pytest.fail("read"))
     outcome = step.apply(Rows(table), State.load(tmp_path, "state"))
     assert outcome.columns["country_code"].to_pylist() == ["VNM", "COG"]
 
 
-@pytest.mark.parametrize("parameters", [{}, {"at": ["lat", "lon"]}])
-def test_a_missing_library_is_named_when_the_recipe_is_checked(
-    parameters: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_library_is_named_when_the_recipe_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    for cached in (read_countries, gazetteer.read_zones):
-        cached.cache_clear()
-    schema = pa.schema([("country", pa.string()), ("lat", pa.float64()), ("lon", pa.float64())])
+    gazetteer.read_zones.cache_clear()
+    schema = pa.schema([("lat", pa.float64()), ("lon", pa.float64())])
     with pytest.raises(MissingExtra, match=r"pip install 'poolwright\[geo\]'"):
-        Region.model_validate(parameters).gives(schema)
+        Region.model_validate({"at": ["lat", "lon"]}).gives(schema)
+
+
+def test_names_and_codes_need_no_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    for package in ("tzfpy", "tzdata", "country_converter"):
+        monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    read_countries.cache_clear()
+    assert named("Vietnam", "TD", names={"Scotland": "UK"})[0]["country"] == ["Vietnam", "Chad"]
 
 
 def test_missing_boundaries_are_named_too(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -450,19 +454,6 @@ def test_where_a_point_lies_is_told() -> None:
     assert "claimed by GEO and RUS" in step.explain({"lat": 43.0, "lon": 41.02}, state)
     assert step.explain({"lat": None, "lon": 99.0}, state) == "lat None, lon 99.0"
     assert "zones" in step.learned(state)
-
-
-def test_the_table_is_read_as_it_is_written() -> None:
-    """Against the file itself: every current entry is there, with its own region and numbers."""
-    path = installed.package_file("country_converter", "test", "country_data.tsv")
-    with path.open(encoding="utf-8", newline="") as file:
-        lines = {line["ISO3"]: line for line in csv.DictReader(file, delimiter="\t") if not line["obsolete"]}
-    table = read_countries("test")[0]
-    assert set(lines) == set(table["country_code"].to_pylist())
-    for row in table.to_pylist():
-        line = lines[row["country_code"]]
-        assert (row["region"], row["continent"]) == (line["UNregion"], line["Continent_7"])
-        assert int(row["numeric"]) == int(line["ISOnumeric"])
 
 
 def test_float32_coordinates() -> None:

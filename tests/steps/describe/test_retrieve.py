@@ -15,7 +15,7 @@ from poolwright.core.frame import Context, MemoryFrame
 from poolwright.core.rows import Rows, vector_array
 from poolwright.core.state import State
 from poolwright.kernels.selection.hashing import hash64
-from poolwright.kernels.similarity.cosine import candidates as shortlists
+from poolwright.kernels.similarity import candidates as shortlists
 from poolwright.steps.describe.retrieve import Retrieve
 
 WIDTH, KEY = 8, 5

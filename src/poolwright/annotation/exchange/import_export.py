@@ -149,15 +149,15 @@ def write_answers(queue: Queue, said: Sequence[Said]) -> None:
         write_text(path, text)
 
 
-def write_all_answers(run_folder: Path) -> None:
-    """`write_answers` for every step of a run that waits, from the history; nothing where there is none."""
-    if not (run_folder / STORE).exists():
+def write_studio_answers(worklist: Path) -> None:
+    """`write_answers` for a step that waits, from the history of its run's studio; nothing if there is none."""
+    run_folder, name = worklist.parent.parent, worklist.name
+    if not (run_folder / STORE).exists() or name not in list_queues(run_folder):
         return
     store = VerdictStore(run_folder / STORE)
     try:
-        for name in list_queues(run_folder):
-            queue = read_queue(run_folder / "verify" / name)
-            if queue.waiting:
-                write_answers(queue, Tally.of(queue, store, verdicts_in_files(queue)).written())
+        queue = read_queue(worklist)
+        if queue.waiting:
+            write_answers(queue, Tally.of(queue, store, verdicts_in_files(queue)).written())
     finally:
         store.close()

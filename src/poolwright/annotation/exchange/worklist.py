@@ -25,7 +25,8 @@ import pyarrow.parquet as pq
 from poolwright.annotation.answers import WrittenAnswer
 from poolwright.annotation.exchange.read_answers import SUFFIXES, read_answers
 from poolwright.core.errors import InputError
-from poolwright.core.files import digest_file, write_atomically
+from poolwright.core.files import digest_file
+from poolwright.core.parquet import write_parquet
 
 ASKED = "asked.parquet"
 SHEETS, VERDICTS, INSTRUCTIONS, PEOPLE = "sheets", "verdicts", "instructions", "people.csv"
@@ -91,7 +92,7 @@ def write_asked(worklist: Path, asked: AskedRows) -> None:
     """Write what was asked, in one piece."""
     about = {"format": FORMAT, **asked.about}
     table = asked.rows.cast(_SCHEMA).replace_schema_metadata({_KEY: json.dumps(about, ensure_ascii=False)})
-    write_atomically(worklist / ASKED, lambda out: pq.write_table(table, out, compression="zstd"))
+    write_parquet(worklist / ASKED, table)
 
 
 def answers(worklist: Path | None, files: Sequence[Path] = (), asked: AskedRows | None = None) -> list[WrittenAnswer]:

@@ -31,7 +31,8 @@ from poolwright.annotation.exchange.worklist import ASKED, AskedRows, read_asked
 from poolwright.annotation.judging import Terms
 from poolwright.annotation.sample import AuditSample, read_sample, write_sample
 from poolwright.core.errors import InputError, RecipeError
-from poolwright.core.files import sha256_file, write_atomically, write_text
+from poolwright.core.files import sha256_file, write_text
+from poolwright.core.parquet import write_parquet
 from poolwright.kernels.selection.hashing import hash64, hash_key
 
 SETTINGS, ROWS, SAMPLE = "queue.json", "rows.parquet", "sample.json"
@@ -197,7 +198,7 @@ def make_queue(
         )
     else:
         write_sample(sample, folder / SAMPLE)
-    write_atomically(folder / ROWS, lambda out: pq.write_table(texts, out, compression="zstd"))
+    write_parquet(folder / ROWS, texts)
     write_text(folder / SETTINGS, json.dumps({"format": FORMAT, **asdict(settings)}, indent=1) + "\n")
     return read_queue(folder)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from poolwright.core.images.image import Limits, Probe, open_image, probe
 from poolwright.fetch.options import FetchOptions
-from poolwright.fetch.outcome import Failure, Outcome
+from poolwright.fetch.outcome import Failure, FetchOutcome
 
 EXTENSIONS = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp", "GIF": "gif", "AVIF": "avif", "BMP": "bmp", "TIFF": "tif",
               "JPEG2000": "jp2", "PPM": "ppm"}  # fmt: skip
@@ -31,7 +31,7 @@ class Inspector:
 
     options: FetchOptions
 
-    def __call__(self, data: bytes, outcome: Outcome, expected: str | None) -> None:
+    def __call__(self, data: bytes, outcome: FetchOutcome, expected: str | None) -> None:
         """Fill in what the bytes say. The outcome fails where they are not what is wanted.
 
         Args:
@@ -48,7 +48,7 @@ class Inspector:
         except Failure as failure:
             outcome.fail(failure.error_class, failure.message)
 
-    def _look(self, data: bytes, outcome: Outcome) -> None:
+    def _look(self, data: bytes, outcome: FetchOutcome) -> None:
         limits = Limits(max_bytes=max(self.options.max_bytes, len(data)))
         found = probe(data, limits)
         if isinstance(found, Probe):

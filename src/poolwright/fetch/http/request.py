@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, cast
 from poolwright.fetch.http.addresses import AddressGuard
 from poolwright.fetch.http.contents import looks_foreign
 from poolwright.fetch.http.network import import_httpcore, literal_address
-from poolwright.fetch.http.urls import Target, redirected
+from poolwright.fetch.http.urls import RequestTarget, redirected
 from poolwright.fetch.options import FetchOptions
 from poolwright.fetch.outcome import Failure
 
@@ -41,8 +41,8 @@ class Reply:
     """
 
     http_status: int
-    target: Target
-    location: Target | None = None
+    target: RequestTarget
+    location: RequestTarget | None = None
     file: BinaryIO | None = None
     size: int = 0
     sha256: str | None = None
@@ -80,7 +80,7 @@ class Requests:
         self._guard = AddressGuard.of(options.allow_private, options.allow_networks) if options.proxy else None
         self._agent = (options.user_agent or USER_AGENT).encode("latin-1", "replace")
 
-    async def get(self, target: Target, seconds: float) -> Reply:
+    async def get(self, target: RequestTarget, seconds: float) -> Reply:
         """The answer of a target.
 
         Args:
@@ -100,14 +100,14 @@ class Requests:
         except Exception as error:
             raise self._failure(error) from error
 
-    def _check_proxied(self, target: Target) -> None:
+    def _check_proxied(self, target: RequestTarget) -> None:
         """Judge what can be judged of a target that the proxy resolves: an address, also in its odd spellings."""
         address = literal_address(target.host)
         refusal = self._guard.refusal(address) if self._guard and address else None
         if refusal:
             raise Failure("refused_address", refusal)
 
-    async def _get(self, target: Target) -> Reply:
+    async def _get(self, target: RequestTarget) -> Reply:
         self._check_proxied(target)
         client, seconds = self._client, self.options.timeout
         url = client.URL(
@@ -123,7 +123,7 @@ class Requests:
         async with self.connections.stream("GET", url, headers=headers, extensions=limits) as response:
             return await self._read(target, response)
 
-    async def _read(self, target: Target, response: Any) -> Reply:
+    async def _read(self, target: RequestTarget, response: Any) -> Reply:
         headers, status = Headers(response.headers), int(response.status)
         if status in _REDIRECTS:
             return Reply(status, target, redirected(target, headers.first("location") or ""))

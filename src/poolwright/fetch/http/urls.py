@@ -26,7 +26,7 @@ _SAFE = "!#$%&'()*+,/:;=?@[]~-._"
 
 
 @dataclass(frozen=True)
-class Target:
+class RequestTarget:
     """Where a request goes. `path` begins with '/' and holds the query."""
 
     scheme: str
@@ -45,7 +45,7 @@ class Target:
         return f"{self.scheme}://{self.authority}{self.path}"
 
 
-def parse_url(url: str | None) -> Target:
+def parse_url(url: str | None) -> RequestTarget:
     """The target of a URL. User name, password and fragment are left out.
 
     Raises:
@@ -68,7 +68,7 @@ def parse_url(url: str | None) -> Target:
     if port in BLOCKED_PORTS:
         raise Failure("refused_port", f"port {port} is that of another service")
     query = f"?{_quoted(parts.query)}" if parts.query else ""
-    return Target(parts.scheme, ascii_host(host), port, (_quoted(parts.path) or "/") + query)
+    return RequestTarget(parts.scheme, ascii_host(host), port, (_quoted(parts.path) or "/") + query)
 
 
 def _quoted(text: str) -> str:
@@ -104,7 +104,7 @@ def ascii_host(host: str) -> str:
     return name
 
 
-def redirected(target: Target, location: str) -> Target:
+def redirected(target: RequestTarget, location: str) -> RequestTarget:
     """Where a redirect leads.
 
     Args:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 
 @dataclass(frozen=True)
-class Value:
+class FacetValue:
     """A value of a facet: its text (None is no value), rows with it, and whether the filter asks for it."""
 
     name: str | None
@@ -28,7 +28,7 @@ class Facet:
     """
 
     column: str
-    values: tuple[Value, ...]
+    values: tuple[FacetValue, ...]
     distinct: int
 
 
@@ -86,7 +86,7 @@ def facet_of(
     there = {names[place] for place in shown}
     codes = {name: place for place, name in enumerate(names)} if asked - there else {}
     shown += [codes[value] for value in asked - there if value in codes]
-    values = tuple(Value(names[place], int(rows[place]), names[place] in asked) for place in shown)
+    values = tuple(FacetValue(names[place], int(rows[place]), names[place] in asked) for place in shown)
     return Facet(column, values, len(order))
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Protocol
 
 import numpy as np
@@ -15,9 +17,16 @@ from poolwright.core.columns import is_text
 from poolwright.core.errors import InputError, did_you_mean
 from poolwright.core.rows import Rows
 from poolwright.expressions.expression import parse
-from poolwright.inspect.views.store import Column
+from poolwright.expressions.writing import column_name, literal
+from poolwright.inspect.views.store import StoredColumn
 
 Bools = npt.NDArray[np.bool_]
+
+_SPECIAL = re.compile(r"[\\.^$|?*+()\[\]{}]")
+"""Characters that mean something in a regular expression."""
+
+_LONGEST = 36
+"""Digits of a decimal literal in DuckDB."""
 
 
 class Chunks(Protocol):
@@ -29,7 +38,7 @@ class Chunks(Protocol):
     @property
     def chunk_rows(self) -> int: ...
 
-    def column(self, name: str) -> Column: ...
+    def column(self, name: str) -> StoredColumn: ...
 
     def size(self, chunk: int) -> int: ...
 
@@ -37,7 +46,7 @@ class Chunks(Protocol):
 
 
 @dataclass(frozen=True)
-class Outcome:
+class HasOutcome:
     """Rows that were kept, or dropped."""
 
     kept: bool
@@ -71,19 +80,22 @@ class Among:
 
     def sql(self, view: Chunks) -> str | None:
         column = view.column(self.column)
-        quote = literal if is_text(column.type) else str
+        quote = literal if is_text(column.type) else str  # the others are integers and booleans
         values = sorted(value for value in self.values if value is not None)
-        said = [f"{name_in_sql(self.column)} is null"] if None in self.values else []
+        said = [f"{column_name(self.column)} is null"] if None in self.values else []
         if len(values) == 1:
-            said.append(f"{name_in_sql(self.column)} = {quote(values[0])}")
+            said.append(f"{column_name(self.column)} = {quote(values[0])}")
         elif values:
-            said.append(f"{name_in_sql(self.column)} in ({', '.join(map(quote, values))})")
+            said.append(f"{column_name(self.column)} in ({', '.join(map(quote, values))})")
         return said[0] if len(said) == 1 else f"({' or '.join(said)})"
 
 
 @dataclass(frozen=True)
 class Between:
-    """Rows whose number lies in a range, its ends included; times in the unit of their type. Null and NaN do not."""
+    """Rows whose number is in a range, its ends included; times in the unit of their type. Null and NaN are not.
+
+    A bound has the column's precision, as a literal has in SQL: 0.7 is in a range of float32 that ends at 0.7.
+    """
 
     column: str
     low: float | None = None
@@ -96,15 +108,13 @@ class Between:
         numbers = column.numbers(chunk)
         mask = ~np.isnan(numbers)
         if self.low is not None:
-            mask &= numbers >= self.low
+            mask &= numbers >= _rounded(self.low, column.type)
         if self.high is not None:
-            mask &= numbers <= self.high
+            mask &= numbers <= _rounded(self.high, column.type)
         return mask
 
     def sql(self, view: Chunks) -> str | None:
-        name, kind = name_in_sql(self.column), view.column(self.column).type
-        # Without a time zone, as literals are: Daft compares no times of two kinds.
-        name = f"cast({name} as timestamp)" if pa.types.is_timestamp(kind) else name
+        name, kind = column_name(self.column), view.column(self.column).type
         said = []
         for sign, value in ((">=", self.low), ("<=", self.high)):
             if value is not None:
@@ -113,7 +123,7 @@ class Between:
 
 
 @dataclass(frozen=True)
-class Where:
+class Satisfies:
     """Rows for which an expression is true: the one that the step `where` takes."""
 
     expression: str
@@ -150,8 +160,9 @@ class Contains:
         return found
 
     def sql(self, view: Chunks) -> str | None:
-        words = literal(self.words.lower())
-        said = [f"contains(lower({name_in_sql(name)}), {words})" for name in self.columns]
+        # Arrow and DuckDB both search with RE2, so that both mean the same by 'whatever case'.
+        words = literal(_SPECIAL.sub(r"\\\g<0>", self.words))
+        said = [f"regexp_matches({column_name(name)}, {words}, 'i')" for name in self.columns]
         return said[0] if len(said) == 1 else f"({' or '.join(said)})"
 
 
@@ -173,7 +184,7 @@ class Picked:
         return None
 
 
-Clause = Outcome | Among | Between | Where | Contains | Picked
+Clause = HasOutcome | Among | Between | Satisfies | Contains | Picked
 
 
 @dataclass(frozen=True)
@@ -199,25 +210,22 @@ EVERYTHING = Filter()
 """All rows."""
 
 
-def literal(text: str) -> str:
-    """A text in SQL."""
-    return "'" + text.replace("'", "''") + "'"
-
-
-def name_in_sql(name: str) -> str:
-    """A column's name in SQL: in quotes where it is no plain word."""
-    plain = name.isascii() and name.isidentifier()
-    return name if plain else '"' + name.replace('"', '""') + '"'
+def _rounded(value: float, kind: pa.DataType) -> float:
+    return float(np.float32(value)) if pa.types.is_float32(kind) else value
 
 
 def _number_in_sql(value: float, kind: pa.DataType) -> str:
-    if pa.types.is_timestamp(kind):
-        text = pa.scalar(int(value), pa.int64()).cast(pa.timestamp(kind.unit)).cast(pa.string()).as_py()
-        return f"cast({literal(text)} as timestamp)"
-    if pa.types.is_date(kind):
+    if pa.types.is_temporal(kind):
         whole = pa.scalar(int(value), pa.int32() if kind.bit_width == 32 else pa.int64())
-        return f"cast({literal(whole.cast(kind).cast(pa.string()).as_py())} as date)"
-    return f"{value:.0f}" if float(value).is_integer() and abs(value) < 2**53 else repr(float(value))
+        return literal(whole.cast(kind).cast(pa.string()).as_py())  # DuckDB reads it as the column's type
+    if not np.isfinite(value):
+        return f"cast('{value}' as double)"
+    if float(value).is_integer() and abs(value) < 2**53:
+        return f"{value:.0f}"
+    text = format(Decimal(repr(float(value))), "f")  # without exponent, a literal has the column's precision
+    return (
+        text if len(text) < _LONGEST else f"cast('{value!r}' as {'float' if pa.types.is_float32(kind) else 'double'})"
+    )
 
 
 def unknown_column(name: str, known: list[str]) -> InputError:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from poolwright.core.columns import UID
 from poolwright.inspect.views.build import DROPPED_BY
-from poolwright.inspect.views.clauses import Among, Between, Filter, Outcome
+from poolwright.inspect.views.clauses import Among, Between, Filter, HasOutcome
 from poolwright.inspect.views.view import BINS, View
 
 Shares = npt.NDArray[np.float64]
@@ -49,7 +49,7 @@ def differences(view: View, first: Filter, second: Filter, most: int = 8) -> lis
         most: values to give of each facet.
     """
     asked = {one.column for one in (*first.clauses, *second.clauses) if isinstance(one, Among | Between)}
-    if any(isinstance(one, Outcome) for one in (*first.clauses, *second.clauses)):
+    if any(isinstance(one, HasOutcome) for one in (*first.clauses, *second.clauses)):
         asked.add(DROPPED_BY)
     facets = [name for name in view.facets if name not in asked]
     numbers = [name for name in view.numbers if name not in {*asked, *facets, UID}]

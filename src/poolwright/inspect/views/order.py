@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from poolwright.core.errors import InputError
 from poolwright.core.files import write_atomically
-from poolwright.inspect.views.store import Column, MemoryColumn
+from poolwright.inspect.views.store import MemoryColumn, StoredColumn
 
 _STEP = 1 << 20
 
@@ -19,19 +19,21 @@ Positions = npt.NDArray[np.int32]
 
 @dataclass(frozen=True)
 class Order:
-    """Positions by ascending number, those without one at the end.
+    """Positions by number, equal ones in the order of the rows, those without one at the end.
 
     Attributes:
         positions: int32 (rows,).
         valid: how many have a number.
+        descending: whether the greatest come first.
     """
 
     positions: Positions
     valid: int
+    descending: bool = False
 
     def walk(self, descending: bool) -> Iterator[Positions]:
         """Positions in pieces, along the order or against it; rows without a number last either way."""
-        if not descending:
+        if descending == self.descending:
             yield from (self.positions[at : at + _STEP] for at in range(0, len(self.positions), _STEP))
             return
         for stop in range(self.valid, 0, -_STEP):
@@ -39,8 +41,10 @@ class Order:
         yield from (self.positions[at : at + _STEP] for at in range(self.valid, len(self.positions), _STEP))
 
 
-def order_of(column: Column, chunks: int) -> Order:
-    """The order of a column. Memory while it is sorted is three numbers a row.
+def order_of(column: StoredColumn, chunks: int, descending: bool) -> Order:
+    """The order of a column: ascending, to be walked either way; of scores in memory the one that is asked for.
+
+    Memory while it is sorted is three numbers per row.
 
     Raises:
         InputError: it holds neither numbers nor times.
@@ -48,7 +52,7 @@ def order_of(column: Column, chunks: int) -> Order:
     if not column.orderable:
         raise InputError(f"rows cannot be sorted by '{column.name}', which holds {column.type}")
     if isinstance(column, MemoryColumn):
-        return _sorted(column, chunks)
+        return _sorted(column, chunks, descending)
     path = column.path.with_suffix(".order.npy")
     if not path.exists():
         found = _sorted(column, chunks)
@@ -58,7 +62,7 @@ def order_of(column: Column, chunks: int) -> Order:
     return Order(kept[:-1], int(kept[-1]))
 
 
-def _sorted(column: Column, chunks: int) -> Order:
+def _sorted(column: StoredColumn, chunks: int, descending: bool = False) -> Order:
     numbers = np.concatenate([np.empty(0), *(column.numbers(chunk) for chunk in range(chunks))])
-    positions = np.argsort(numbers, kind="stable").astype(np.int32)  # NaN comes last
-    return Order(positions, len(positions) - int(np.isnan(numbers).sum()))
+    positions = np.argsort(-numbers if descending else numbers, kind="stable").astype(np.int32)  # NaN comes last
+    return Order(positions, len(positions) - int(np.isnan(numbers).sum()), descending)

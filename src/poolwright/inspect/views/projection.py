@@ -20,6 +20,7 @@ from poolwright.inspect.views.build import RANK
 from poolwright.inspect.views.vectors import vector_field, vectors_at, with_vectors
 from poolwright.inspect.views.view import View
 from poolwright.kernels.clusters.pca import principal_components
+from poolwright.kernels.similarity.unit_length import has_direction
 
 Method = Literal["pca", "tsne"]
 METHODS: tuple[Method, ...] = ("pca", "tsne")
@@ -83,7 +84,7 @@ def project(view: View, column: str, method: Method = "pca", most: int = MOST_PO
         raise MissingExtra("openTSNE", "a map by t-SNE")
     positions, of = _sampled(view, column, most)
     vectors = vectors_at(view, column, positions)
-    usable = np.isfinite(vectors).all(axis=1) & vectors.any(axis=1)
+    usable = has_direction(vectors)
     positions, vectors = positions[usable], vectors[usable]
     if len(positions) < (2 if method == "pca" else _LEAST):
         raise InputError(

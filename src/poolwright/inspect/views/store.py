@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from poolwright.core.columns import is_groupable, is_orderable, is_text
-from poolwright.core.rows import Rows, one_array
+from poolwright.core.rows import RowGroups, Rows, one_array
 
 CHUNK = 1 << 18
 """Rows of a chunk, a multiple of 8."""
@@ -57,26 +57,21 @@ class _File:
     """Writes the values of one column, whatever batches they come in, in chunks of one size."""
 
     def __init__(self, path: Path, dtype: pa.DataType, chunk_rows: int) -> None:
-        self.chunk_rows = chunk_rows
+        self.chunks = RowGroups(chunk_rows)
         self.schema = pa.schema([pa.field("value", dtype)])
         self.writer = pa.ipc.new_file(str(path), self.schema)
-        self.waiting: list[pa.Array] = []
-        self.rows = 0
 
     def add(self, values: pa.Array) -> None:
-        self.waiting.append(values)
-        self.rows += len(values)
-        while self.rows >= self.chunk_rows:
-            whole = pa.concat_arrays(self.waiting)
-            self._write(whole.slice(0, self.chunk_rows))
-            self.waiting, self.rows = [whole.slice(self.chunk_rows)], self.rows - self.chunk_rows
+        for chunk in self.chunks.add(pa.table([values], schema=self.schema)):
+            self._write(chunk)
 
-    def _write(self, values: pa.Array) -> None:
-        self.writer.write_batch(pa.record_batch([values], schema=self.schema))
+    def _write(self, chunk: pa.Table) -> None:
+        self.writer.write_batch(pa.record_batch([one_array(chunk.column(0))], schema=self.schema))
 
     def close(self) -> None:
-        if self.rows:
-            self._write(pa.concat_arrays(self.waiting))
+        rest = self.chunks.rest()
+        if rest is not None:
+            self._write(rest)
         self.writer.close()
 
 
@@ -160,7 +155,7 @@ def as_numbers(values: pa.Array) -> Float64:
 
 
 @dataclass(frozen=True)
-class Column:
+class StoredColumn:
     """A column of a store.
 
     Attributes:
@@ -222,7 +217,7 @@ class Column:
         return _take(self._chunks, self.chunk_rows, np.asarray(positions, np.int64), self.type)
 
 
-class MemoryColumn(Column):
+class MemoryColumn(StoredColumn):
     """A column of numbers in memory, such as the scores of a search."""
 
     def __init__(self, name: str, values: npt.NDArray[Any], chunk_rows: int) -> None:

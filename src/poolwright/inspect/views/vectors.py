@@ -1,24 +1,28 @@
-"""Vectors of the rows of a view, read in place: kept rows from the table, dropped ones from its source."""
+"""Vectors of the rows of a table, read in place: kept rows from the table, dropped ones from its source."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from os import cpu_count
+from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from poolwright.core.columns import is_vector, same_space
+from poolwright.core.columns import UID, is_vector, same_space
 from poolwright.core.errors import InputError, StepError, did_you_mean
 from poolwright.core.rows import Rows, vectors_of
-from poolwright.inspect.views.build import PLACE, Segment
+from poolwright.core.table import Table
+from poolwright.inspect.views.build import Segment, index_folder
 from poolwright.inspect.views.dropped import Fallen, pick_rows
-from poolwright.inspect.views.view import View
 from poolwright.kernels.similarity.cosine import exact_similarity
 from poolwright.run.plan import plan_table
+from poolwright.run.run import Run
 
 _BATCH = 8_192
 
@@ -26,12 +30,84 @@ Floats = npt.NDArray[np.floating]
 Float32 = npt.NDArray[np.float32]
 
 
-def vector_columns(view: View) -> list[str]:
+class VectorRows(Protocol):
+    """Rows of one finished table, numbered from 0, whose vectors can be read: a view, or the kept rows alone."""
+
+    @property
+    def run(self) -> Run: ...
+
+    @property
+    def table(self) -> Table: ...
+
+    @property
+    def rows(self) -> int: ...
+
+    @property
+    def folder(self) -> Path:
+        """What belongs to this table is kept here: its index, and features that were searched for."""
+        ...
+
+    @property
+    def segments(self) -> tuple[Segment, ...]: ...
+
+    def rows_of_part(self, segment: Segment) -> npt.NDArray[np.int64]:
+        """The numbers of a segment's rows within their part."""
+        ...
+
+    def values(self, column: str) -> Iterator[pa.Array]:
+        """A column, piece by piece in the order of the rows."""
+        ...
+
+    def position_of(self, uid: str) -> int:
+        """Number of the first row with this uid; raises InputError where there is none."""
+        ...
+
+
+class TableRows:
+    """The kept rows of a finished table, read without an index.
+
+    Args:
+        run: the run.
+        table: of the run.
+    """
+
+    def __init__(self, run: Run, table: Table) -> None:
+        self.run, self.table, self.folder = run, table, index_folder(table)
+        starts = np.cumsum([0, *(part.rows for part in table.record.parts)]).tolist()
+        self.rows: int = starts[-1]
+        self.segments = tuple(
+            Segment(False, number, starts[number], part.rows) for number, part in enumerate(table.record.parts)
+        )
+
+    def rows_of_part(self, segment: Segment) -> npt.NDArray[np.int64]:
+        """The numbers of a segment's rows within their part."""
+        return np.arange(segment.rows)
+
+    def values(self, column: str) -> Iterator[pa.Array]:
+        """A column, batch by batch."""
+        return (rows.column(column) for rows in self.table.batches([column]))
+
+    def position_of(self, uid: str) -> int:
+        """Number of the first row with this uid.
+
+        Raises:
+            InputError: it was not kept.
+        """
+        start = 0
+        for uids in self.values(UID):
+            place = pc.index(uids, pa.scalar(uid, uids.type)).as_py()
+            if place >= 0:
+                return start + int(place)
+            start += len(uids)
+        raise InputError(f"{self.table.name}: no row '{uid}' was kept; look for it with: poolwright why RUN {uid}")
+
+
+def vector_columns(view: VectorRows) -> list[str]:
     """Columns of the table that hold vectors."""
     return [field.name for field in view.table.schema if is_vector(field.type)]
 
 
-def vector_field(view: View, column: str) -> pa.Field:
+def vector_field(view: VectorRows, column: str) -> pa.Field:
     """The field of a vector column.
 
     Raises:
@@ -39,13 +115,13 @@ def vector_field(view: View, column: str) -> pa.Field:
     """
     known = vector_columns(view)
     if column not in known:
-        raise InputError(f"table '{view.name}' has no vectors '{column}'; {did_you_mean(column, known)}")
+        raise InputError(f"table '{view.table.name}' has no vectors '{column}'; {did_you_mean(column, known)}")
     return view.table.schema.field(column)
 
 
-def with_vectors(view: View, column: str) -> list[Segment]:
+def with_vectors(view: VectorRows, column: str) -> list[Segment]:
     """The segments whose rows have vectors of that column: dropped ones only where the source holds them."""
-    field, source = vector_field(view, column), view.run.source(view.name)
+    field, source = vector_field(view, column), view.run.source(view.table.name)
     there = source.schema.get_field_index(column) >= 0 and is_vector(source.schema.field(column).type)
     try:
         if there:
@@ -55,7 +131,7 @@ def with_vectors(view: View, column: str) -> list[Segment]:
     return [segment for segment in view.segments if there or not segment.dropped]
 
 
-def read_segment(view: View, column: str, segment: Segment) -> Iterator[tuple[int, Floats]]:
+def read_segment(view: VectorRows, column: str, segment: Segment) -> Iterator[tuple[int, Floats]]:
     """(position of the first row, vectors (n, d) of its float type) in batches; a missing vector is NaN."""
     if segment.dropped:
         yield from _of_dropped(view, column, segment)
@@ -68,41 +144,41 @@ def read_segment(view: View, column: str, segment: Segment) -> Iterator[tuple[in
             at += batch.num_rows
 
 
-def _of_dropped(view: View, column: str, segment: Segment) -> Iterator[tuple[int, Floats]]:
-    plan = plan_table(view.run.recipe.tables[view.name], view.run.source(view.name), view.run.recipe.source)
-    places = np.arange(segment.start, segment.start + segment.rows)
-    rows = view.column(PLACE).take(places).to_numpy(zero_copy_only=False)
+def _of_dropped(view: VectorRows, column: str, segment: Segment) -> Iterator[tuple[int, Floats]]:
+    plan = plan_table(view.run.recipe.tables[view.table.name], view.run.source(view.table.name), view.run.recipe.source)
+    rows = view.rows_of_part(segment)
     for first, table in pick_rows(plan, Fallen(segment.part, rows, np.zeros(len(rows), np.int64)), (column,)):
         yield segment.start + first, Rows(table).vectors(column)
 
 
-def scores(view: View, column: str, feature: Float32) -> Float32:
-    """Cosine of every row's vector and one feature, as the step `similarity` gives it: bit for bit.
+def scores(view: VectorRows, column: str, features: Float32) -> Float32:
+    """Cosines of every row's vector and some features, as the step `similarity` gives them: bit for bit.
 
-    Reads the vectors once, part by part, on all cores. Memory is a batch a core, and the result.
+    Reads the vectors once, part by part, on all cores. Memory is a batch per core, and the result.
 
     Args:
         view: the rows.
         column: with vectors of unit length.
-        feature: (d,) float32 of unit length.
+        features: (p, d) float32 of unit length.
 
     Returns:
-        float32 (rows,); NaN for rows without a usable vector.
+        float32 (p, rows); NaN for rows without a usable vector.
     """
-    found = np.full(view.rows, np.nan, np.float32)
+    found = np.full((len(features), view.rows), np.nan, np.float32)
 
     def score(segment: Segment) -> None:
         for start, vectors in read_segment(view, column, segment):
-            similarity = exact_similarity(vectors, np.broadcast_to(feature, vectors.shape))
-            zero = np.flatnonzero(similarity == 0)
-            similarity[zero[~vectors[zero].any(axis=1)]] = np.nan
-            found[start : start + len(vectors)] = similarity
+            for feature, of in zip(features, found, strict=True):
+                similarity = exact_similarity(vectors, np.broadcast_to(feature, vectors.shape))
+                zero = np.flatnonzero(similarity == 0)
+                similarity[zero[~vectors[zero].any(axis=1)]] = np.nan
+                of[start : start + len(vectors)] = similarity
 
     _each(score, with_vectors(view, column))
     return found
 
 
-def vectors_at(view: View, column: str, positions: npt.NDArray[np.int64]) -> Floats:
+def vectors_at(view: VectorRows, column: str, positions: npt.NDArray[np.int64]) -> Floats:
     """Vectors (n, d) of some rows, by ascending position; NaN for rows without one."""
     kind = vector_field(view, column).type
     found = np.full((len(positions), kind.list_size), np.nan, kind.value_type.to_pandas_dtype())

@@ -29,7 +29,7 @@ from poolwright.inspect.views.build import (
 from poolwright.inspect.views.clauses import EVERYTHING, Among, Clause, Filter, unknown_column
 from poolwright.inspect.views.order import Order, order_of
 from poolwright.inspect.views.selections import read_selection
-from poolwright.inspect.views.store import Column, MemoryColumn
+from poolwright.inspect.views.store import MemoryColumn, StoredColumn
 from poolwright.run.run import Run
 
 Bools = npt.NDArray[np.bool_]
@@ -82,7 +82,7 @@ class View:
         self.segments: tuple[Segment, ...] = tuple(segments_of(index))
         self._columns = {column.name: column for column in _columns(index, folder)}
         self._masks: OrderedDict[Clause, npt.NDArray[np.uint8]] = OrderedDict()
-        self._orders: dict[str, Order] = {}
+        self._orders: dict[tuple[str, bool], Order] = {}
         self._lock = threading.RLock()
 
     @property
@@ -100,7 +100,7 @@ class View:
         return self.rows == self.kept_in_all + self.dropped_in_all
 
     @property
-    def columns(self) -> list[Column]:
+    def columns(self) -> list[StoredColumn]:
         """Columns that can be shown, filtered and sorted by."""
         return [column for name, column in self._columns.items() if not name.startswith(".")]
 
@@ -117,7 +117,7 @@ class View:
         """Columns in which words can be looked for."""
         return [column.name for column in self.columns if is_text(column.type) and not column.facet]
 
-    def column(self, name: str) -> Column:
+    def column(self, name: str) -> StoredColumn:
         """A column of the index.
 
         Raises:
@@ -268,7 +268,7 @@ class View:
         Args:
             chosen: the filter.
             sort: column of numbers or times, `SHUFFLED`, or None for the order of positions. Rows without a number
-                come last; equal ones in order of their positions, or against it.
+                come last; equal ones in order of their positions, or against it. Scores of a search: always in order.
             descending: greatest first.
             start: rows to leave out before.
             size: rows to give.
@@ -276,7 +276,7 @@ class View:
         rows = self.count(chosen).rows
         if sort is None:
             return Page(self._in_order(chosen, start, size), rows)
-        pieces = self._order(RANK if sort == SHUFFLED else sort).walk(descending)
+        pieces = self._order(RANK if sort == SHUFFLED else sort, descending).walk(descending)
         return Page(self._along(chosen, pieces, start, size), rows)
 
     def _in_order(self, chosen: Filter, start: int, size: int) -> tuple[int, ...]:
@@ -305,11 +305,13 @@ class View:
         pieces = [self._all_of(chosen.clauses, chunk) for chunk in range(self.chunks)]
         return np.concatenate([np.empty(0, np.bool_), *pieces])
 
-    def _order(self, name: str) -> Order:
+    def _order(self, name: str, descending: bool) -> Order:
+        column = self.column(name)
+        key = name, descending and isinstance(column, MemoryColumn)
         with self._lock:
-            if name not in self._orders:
-                self._orders[name] = order_of(self.column(name), self.chunks)
-            return self._orders[name]
+            if key not in self._orders:
+                self._orders[key] = order_of(column, self.chunks, descending)
+            return self._orders[key]
 
     def read(self, positions: Sequence[int], columns: Sequence[str] | None = None) -> list[dict[str, Any]]:
         """Values of some rows, as Python values by column; all columns of the index unless named.
@@ -336,18 +338,30 @@ class View:
         segment = self.segments[int(np.searchsorted(starts, position, side="right")) - 1]
         return segment, int(self.column(PLACE).take([position])[0].as_py())
 
+    def rows_of_part(self, segment: Segment) -> Integers:
+        """The numbers of a segment's rows within their part."""
+        positions = np.arange(segment.start, segment.start + segment.rows)
+        return np.asarray(self.column(PLACE).take(positions).to_numpy(zero_copy_only=False))
+
+    def values(self, column: str) -> Iterator[pa.Array]:
+        """A column, chunk by chunk."""
+        stored = self.column(column)
+        return (stored.chunk(chunk) for chunk in range(self.chunks))
+
     def _check(self, position: int) -> None:
         if not 0 <= position < self.rows:
             raise InputError(f"table '{self.name}' has rows 0 to {self.rows - 1}, not {position}")
 
 
-def _columns(index: Mapping[str, Any], folder: Path) -> list[Column]:
+def _columns(index: Mapping[str, Any], folder: Path) -> list[StoredColumn]:
     found = []
     for entry in index["columns"]:
         with pa.memory_map(str(folder / f"{entry['stem']}.arrow")) as file:
             dtype = pa.ipc.open_file(file).schema.field(0).type
         ends = entry["low"], entry["high"]
-        found.append(Column(entry["name"], dtype, folder / entry["stem"], entry["facet"], *ends, index["chunk_rows"]))
+        found.append(
+            StoredColumn(entry["name"], dtype, folder / entry["stem"], entry["facet"], *ends, index["chunk_rows"])
+        )
     return found
 
 

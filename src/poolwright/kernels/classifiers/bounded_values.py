@@ -15,24 +15,24 @@ DOUBLE = 2.0**-53
 
 
 @dataclass(frozen=True)
-class Estimate:
+class BoundedValues:
     """|values - true| <= errors, where not NaN. Each row depends on its own vector only."""
 
     values: Float64
     errors: Float64
 
 
-class Screen(Protocol):
+class DecisionScreen(Protocol):
     """A cheap estimate of a binary decision."""
 
-    def estimate(self, rows: Float32, squares: Float64) -> Estimate:
+    def estimate(self, rows: Float32, squares: Float64) -> BoundedValues:
         """Values and errors (n,) of float32 rows (n, d) and their squared lengths in float32."""
 
 
 class Exact(Protocol):
     """Decisions in float64. The errors also cover the roundings of `classifiers.decisions`."""
 
-    def estimate(self, rows: Float64) -> Estimate:
+    def estimate(self, rows: Float64) -> BoundedValues:
         """Values and errors (n, p) of float64 rows (n, d)."""
 
 

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from poolwright.kernels.classifiers.bounded_values import DOUBLE, Estimate
+from poolwright.kernels.classifiers.bounded_values import DOUBLE, BoundedValues
 from poolwright.kernels.similarity.cosine import ROUNDOFF, Float32, Float64, float32_error
 from poolwright.kernels.similarity.row_stable_matmul import even_product
 
@@ -91,7 +91,7 @@ class CubicScreen:
         """Eigenvectors used of the quadratic form and for the bound of the cubic one."""
         return len(self._quadratic.values), len(self._cubic.values)
 
-    def estimate(self, rows: Float32, squares: Float64) -> Estimate:
+    def estimate(self, rows: Float32, squares: Float64) -> BoundedValues:
         """Values and errors (n,) of float32 rows (n, d); NaN or infinite where float32 overflows.
 
         Args:
@@ -112,7 +112,7 @@ class CubicScreen:
         form = cubic + self._cubic.rest * self._outside(across, inside_cubic, off, length, s)
         form += self._cubic.values.max(initial=0) * _of_squares(off, length, s)
         bound = 3 * (np.abs(a) + off) * rest + across * np.sqrt(form)
-        return Estimate(values, bound + self._roundings(off, length))
+        return BoundedValues(values, bound + self._roundings(off, length))
 
     @staticmethod
     def _outside(across: Float64, inside: Float64, off: Float64, length: Float64, rank: int) -> Float64:

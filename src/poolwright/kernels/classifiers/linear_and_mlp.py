@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from poolwright.kernels.classifiers.bounded_values import DOUBLE, Estimate, lengths
+from poolwright.kernels.classifiers.bounded_values import DOUBLE, BoundedValues, lengths
 from poolwright.kernels.classifiers.parameters import Classifier
 from poolwright.kernels.similarity.cosine import ROUNDOFF, Float32, Float64
 from poolwright.kernels.similarity.row_stable_matmul import even_product
@@ -21,10 +21,10 @@ class ExactLinear:
         self._intercept = np.asarray(classifier.arrays["intercept"], np.float64)
         self._lengths = lengths(self._coef)
 
-    def estimate(self, rows: Float64) -> Estimate:
+    def estimate(self, rows: Float64) -> BoundedValues:
         sizes = lengths(rows)[:, None] * self._lengths + np.abs(self._intercept)
         values = np.stack([np.vecdot(rows, coef) for coef in self._coef], axis=1) + self._intercept
-        return Estimate(values, 2.2 * (rows.shape[1] + 4) * DOUBLE * sizes)
+        return BoundedValues(values, 2.2 * (rows.shape[1] + 4) * DOUBLE * sizes)
 
 
 class ExactMean:
@@ -34,14 +34,14 @@ class ExactMean:
         self._centres = np.ascontiguousarray(classifier.arrays["centres"], np.float64)
         self._lengths, self._binary = lengths(self._centres), classifier.binary
 
-    def estimate(self, rows: Float64) -> Estimate:
+    def estimate(self, rows: Float64) -> BoundedValues:
         own = np.vecdot(self._centres, self._centres)
         values = np.stack([2 * np.vecdot(rows, centre) for centre in self._centres], axis=1) - own
         sizes = (lengths(rows)[:, None] + self._lengths) ** 2
         errors = 4.4 * (rows.shape[1] + 6) * DOUBLE * sizes
         if self._binary:
-            return Estimate(values[:, 1:] - values[:, :1], errors.sum(axis=1, keepdims=True))
-        return Estimate(values - np.vecdot(rows, rows)[:, None], errors)
+            return BoundedValues(values[:, 1:] - values[:, :1], errors.sum(axis=1, keepdims=True))
+        return BoundedValues(values - np.vecdot(rows, rows)[:, None], errors)
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Mlp:
             _layer(classifier.arrays[f"weight_{i}"], classifier.arrays[f"bias_{i}"], dtype) for i in range(count)
         ]
 
-    def forward(self, rows: npt.NDArray[np.floating]) -> Estimate:
+    def forward(self, rows: npt.NDArray[np.floating]) -> BoundedValues:
         """Sums of the last layer (n, p) and bounds.
 
         A layer makes e, the length of the error so far, into at most |W| e (spectral norm; max(0, x) does not
@@ -81,7 +81,7 @@ class Mlp:
         size = lengths(values.astype(np.float64))[:, None]
         own = self._part(last) * (size * last.columns + np.abs(last.bias.astype(np.float64)))
         sums = np.stack([np.vecdot(values, column) for column in last.weight.T], axis=1) + last.bias
-        return Estimate(sums.astype(np.float64), 2.2 * (error[:, None] * last.columns + own) + 1e-300)
+        return BoundedValues(sums.astype(np.float64), 2.2 * (error[:, None] * last.columns + own) + 1e-300)
 
     def _part(self, layer: _Layer) -> float:
         return (len(layer.weight) + 6) * self._roundoff
@@ -93,9 +93,9 @@ class MlpScreen:
     def __init__(self, classifier: Classifier) -> None:
         self._mlp = Mlp(classifier, np.float32)
 
-    def estimate(self, rows: Float32, squares: Float64) -> Estimate:
+    def estimate(self, rows: Float32, squares: Float64) -> BoundedValues:
         found = self._mlp.forward(rows)
-        return Estimate(found.values[:, 0], found.errors[:, 0])
+        return BoundedValues(found.values[:, 0], found.errors[:, 0])
 
 
 class ExactMlp:
@@ -104,7 +104,7 @@ class ExactMlp:
     def __init__(self, classifier: Classifier) -> None:
         self._mlp = Mlp(classifier, np.float64)
 
-    def estimate(self, rows: Float64) -> Estimate:
+    def estimate(self, rows: Float64) -> BoundedValues:
         return self._mlp.forward(rows)
 
 

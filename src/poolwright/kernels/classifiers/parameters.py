@@ -24,7 +24,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from poolwright.kernels.similarity.cosine import Float32, Float64, Integers, exact_similarity
+from poolwright.kernels.similarity.cosine import Float64, Integers, exact_similarity
+from poolwright.kernels.similarity.unit_length import has_direction, unit_rows
 
 KINDS = ("mean", "logistic", "linear_svm", "mlp", "svm", "knn")
 
@@ -117,13 +118,8 @@ def usable_rows(classifier: Classifier, vectors: Floating) -> tuple[npt.NDArray[
     """Which rows are finite and not zero (n,), and those rows as float64."""
     if vectors.ndim != 2 or vectors.shape[1] != classifier.width:
         raise ValueError(f"vectors {vectors.shape} must be (n, {classifier.width}), as the classifier was trained on")
-    usable = are_usable(vectors)
+    usable = has_direction(vectors)
     return usable, np.ascontiguousarray(vectors[usable], np.float64)
-
-
-def are_usable(vectors: Floating) -> npt.NDArray[np.bool_]:
-    """Which rows (n,) of vectors (n, d) are finite and not zero."""
-    return np.asarray(np.isfinite(vectors).all(axis=1)) & np.asarray(vectors.any(axis=1))
 
 
 def pair_sums(classifier: Classifier, kernels: Float64) -> Float64:
@@ -228,7 +224,7 @@ def power(base: Float64, degree: int) -> Float64:
 
 
 def _knn(classifier: Classifier, rows: Float64) -> Float64:
-    examples, k = unit_vectors(classifier.arrays["vectors"]), int(classifier.values["k"])
+    examples, k = unit_rows(classifier.arrays["vectors"]), int(classifier.values["k"])
     nearest = np.empty((len(rows), k), np.int64)
     for row, out in zip(rows.astype(np.float32), nearest, strict=True):
         similarity = exact_similarity(np.broadcast_to(row, examples.shape), examples)
@@ -241,13 +237,6 @@ def votes_of(classifier: Classifier, nearest: Integers) -> Float64:
     label = np.asarray(classifier.arrays["label"], np.int64)[nearest]
     votes = np.stack([(label == c).mean(axis=1) for c in range(len(classifier.classes))], axis=1)
     return np.asarray(votes[:, 1] - votes[:, 0] if classifier.binary else votes)
-
-
-def unit_vectors(vectors: Floating) -> Float32:
-    """Vectors (n, d) scaled to unit length in float64, then rounded to float32; zero stays zero."""
-    doubles = vectors.astype(np.float64)
-    length = np.sqrt(np.vecdot(doubles, doubles))
-    return np.asarray(doubles / np.where(length > 0, length, 1)[:, None], np.float32)
 
 
 def _in_order(terms: Float64) -> Float64:

@@ -14,22 +14,21 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from poolwright.kernels.classifiers.bounded_values import Exact, Screen
+from poolwright.kernels.classifiers.bounded_values import DecisionScreen, Exact
 from poolwright.kernels.classifiers.linear_and_mlp import ExactLinear, ExactMean, ExactMlp, MlpScreen
 from poolwright.kernels.classifiers.parameters import (
     Classifier,
-    are_usable,
     decisions,
     most_votes,
     one_against_rest,
     predictions,
-    unit_vectors,
     votes_of,
 )
 from poolwright.kernels.classifiers.svm import ExactSvm, cubic_screen
 from poolwright.kernels.similarity.cosine import Float32, Float64, Integers
 from poolwright.kernels.similarity.float16 import widen
 from poolwright.kernels.similarity.nearest import TextIndex, index_texts, nearest
+from poolwright.kernels.similarity.unit_length import has_direction, unit_rows
 
 Booleans = npt.NDArray[np.bool_]
 Floating = npt.NDArray[np.floating[Any]]
@@ -46,7 +45,7 @@ class Prepared:
     """A classifier made ready by `prepare`; shared by any number of threads."""
 
     classifier: Classifier
-    screen: Screen | None = None
+    screen: DecisionScreen | None = None
     exact: Exact | None = None
     examples: TextIndex | None = None  # of knn
 
@@ -77,7 +76,7 @@ def prepare(classifier: Classifier) -> Prepared:
     """Make a classifier ready, once a process: 2 seconds for an SVM of 3,000 x 768, no time for others."""
     kind = classifier.kind
     if kind == "knn":
-        return Prepared(classifier, examples=index_texts(unit_vectors(classifier.arrays["vectors"])))
+        return Prepared(classifier, examples=index_texts(unit_rows(classifier.arrays["vectors"])))
     if kind == "svm":
         return Prepared(classifier, cubic_screen(classifier), ExactSvm(classifier))
     if kind == "mlp":
@@ -117,7 +116,7 @@ def _screen(prepared: Prepared, vectors: Floating, threshold: float, precise: st
     """Which rows are usable, and values and errors (n,) of those settled: NaN for all others."""
     values, errors = np.full(len(vectors), np.nan), np.full(len(vectors), np.nan)
     if prepared.screen is None or precise == "all" or vectors.dtype == np.float64:
-        return are_usable(vectors), values, errors
+        return has_direction(vectors), values, errors
     usable = np.empty(len(vectors), np.bool_)
     for start in range(0, len(vectors), _SCREEN_ROWS):
         tile = slice(start, start + _SCREEN_ROWS)
@@ -127,7 +126,7 @@ def _screen(prepared: Prepared, vectors: Floating, threshold: float, precise: st
 
 
 def _settle(
-    screen: Screen, rows: Float32, vectors: Floating, threshold: float, values: Float64, errors: Float64
+    screen: DecisionScreen, rows: Float32, vectors: Floating, threshold: float, values: Float64, errors: Float64
 ) -> Booleans:
     """Fill in values and errors of the rows of a tile that lie clearly below the threshold; which are usable."""
     n = len(vectors)
@@ -135,7 +134,7 @@ def _settle(
     usual = (squares[:n] > _SCREENED[0]) & (squares[:n] < _SCREENED[1])
     usable: Booleans = usual.copy()
     if not usual.all():
-        usable[~usual] = are_usable(vectors[~usual])
+        usable[~usual] = has_direction(vectors[~usual])
     found = screen.estimate(rows, squares)
     settled = usual & (found.values[:n] + found.errors[:n] < threshold)
     values[settled], errors[settled] = found.values[:n][settled], found.errors[:n][settled]
@@ -216,7 +215,7 @@ def _vote(prepared: Prepared, examples: TextIndex, vectors: Floating, threshold:
     """Decide by the k nearest examples, exactly: no row is left open."""
     classifier = prepared.classifier
     neighbours, _ = nearest(np.asarray(vectors, _narrow(vectors)), examples, k=int(classifier.values["k"]))
-    usable = are_usable(vectors)
+    usable = has_direction(vectors)
     votes = votes_of(classifier, np.where(usable[:, None], neighbours, 0).astype(np.int64))
     votes[~usable] = np.nan
     error = np.where(usable, 0.0, np.nan)

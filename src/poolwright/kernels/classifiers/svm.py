@@ -6,7 +6,7 @@ from itertools import combinations, pairwise
 
 import numpy as np
 
-from poolwright.kernels.classifiers.bounded_values import DOUBLE, Estimate, lengths
+from poolwright.kernels.classifiers.bounded_values import DOUBLE, BoundedValues, lengths
 from poolwright.kernels.classifiers.cubic_screen import CubicScreen
 from poolwright.kernels.classifiers.parameters import Classifier, power
 from poolwright.kernels.similarity.cosine import Float64
@@ -38,14 +38,14 @@ class ExactSvm:
         self._chunks = [(support[a:b].T, np.ascontiguousarray(self._coef[:, a:b])) for a, b in bounds]
         self._count, self._longest = len(support), float(lengths(support).max())
 
-    def estimate(self, rows: Float64) -> Estimate:
+    def estimate(self, rows: Float64) -> BoundedValues:
         sums = np.zeros((len(rows), len(self._coef)))
         squares = np.vecdot(rows, rows)
         for chunk, coef in self._chunks:
             kernels = self._kernels(rows, squares, chunk)
             for p, weights in enumerate(coef):
                 sums[:, p] += np.vecdot(kernels, weights)
-        return Estimate(sums + self._intercept, self._errors(rows))
+        return BoundedValues(sums + self._intercept, self._errors(rows))
 
     def _kernels(self, rows: Float64, squares: Float64, chunk: Float64) -> Float64:
         """(n, c) kernel of rows (n, d) and support vectors (d, c)."""

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from poolwright.kernels.clusters.lloyd import Metric
 from poolwright.kernels.similarity.cosine import Float32, Float64, Integers, float32_error
+from poolwright.kernels.similarity.unit_length import has_direction
 
 _FLOATS_AT_ONCE = 1 << 18
 _PAIRS_AT_ONCE = 128
@@ -58,7 +59,7 @@ def nearest_centroids(
     for start in range(0, len(rows), size):
         tile = slice(start, start + size)
         block = rows[tile].astype(np.float32)
-        usable = np.isfinite(block).all(axis=1) & block.any(axis=1)
+        usable = has_direction(block)
         usable &= (groups[tile] >= 0) & (centroids.counts[groups[tile]] > 0)
         picked = np.flatnonzero(usable)
         if len(picked):

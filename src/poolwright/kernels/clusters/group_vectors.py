@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from operator import iadd
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,7 @@ from poolwright.core.frame import Frame
 from poolwright.core.rows import Rows
 from poolwright.kernels.selection.groups import Groups
 from poolwright.kernels.selection.ranks import hash_ranks
+from poolwright.kernels.similarity.unit_length import has_direction
 
 MEMORY = 1 << 30
 """Bytes of vectors that one pass collects. A group that is larger has a pass of its own."""
@@ -22,7 +24,7 @@ Batch = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float
 
 
 @dataclass(frozen=True)
-class Wanted:
+class RowCollector:
     """Which rows a pass collects; adds those of a batch to a list.
 
     Attributes:
@@ -46,7 +48,7 @@ class Wanted:
         low = ranks <= self.ranks[ids[here]]
         here, ranks = here[low], ranks[low]
         vectors = usable_type(rows.vectors(self.column)[here])
-        usable = np.isfinite(vectors).all(axis=1) & vectors.any(axis=1)
+        usable = has_direction(vectors)
         batches.append((ids[here[usable]], ranks[usable], vectors[usable]))
         return batches
 
@@ -106,14 +108,10 @@ def collect_groups(
     for turn in _turns(counts * row_bytes):
         picked = np.full(len(counts) + 1, -1, np.int64)  # with a place at the end for rows in no group
         picked[turn] = ranks[turn]
-        wanted = Wanted(column, groups, picked, key)
+        wanted = RowCollector(column, groups, picked, key)
         columns = tuple(dict.fromkeys((*groups.columns, UID, column)))
-        units = frame.fold(columns, list, wanted, _joined)
-        yield GroupVectors([batch for unit in units for batch in unit], len(counts), kind.list_size)
-
-
-def _joined(batches: list[Batch], others: list[Batch]) -> list[Batch]:
-    return [*batches, *others]
+        batches: list[Batch] = frame.fold(columns, list, wanted, iadd)
+        yield GroupVectors(batches, len(counts), kind.list_size)
 
 
 def _turns(sizes: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[np.int64]]:

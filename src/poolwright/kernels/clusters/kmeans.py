@@ -19,8 +19,9 @@ from poolwright.core.runtime.cores import cores
 from poolwright.kernels.clusters.centroids import Centroids, nearest_centroids
 from poolwright.kernels.clusters.hartigan import improve
 from poolwright.kernels.clusters.kmeans_plus_plus import seeds, signs
-from poolwright.kernels.clusters.lloyd import Block, Float32, Found, Labels, Metric, lloyd, moments_of
+from poolwright.kernels.clusters.lloyd import Block, Float32, Labels, LloydResult, Metric, lloyd, moments_of
 from poolwright.kernels.clusters.silhouette import silhouettes
+from poolwright.kernels.similarity.unit_length import unit_rows
 
 SKETCH = 32
 """Dimensions of a sketch. Rows of fewer than three times as many are worked on as they are."""
@@ -41,7 +42,7 @@ Load = Callable[[int], npt.NDArray[np.floating]]
 
 
 @dataclass(frozen=True)
-class Options:
+class KMeansOptions:
     """How rows are clustered.
 
     Attributes:
@@ -88,13 +89,18 @@ class Clusters:
         return float((costs if metric == "cosine" else costs**2).sum())
 
 
-def kmeans(rows: npt.NDArray[np.floating], options: Options, key: int = 0) -> Clusters:
+def kmeans(rows: npt.NDArray[np.floating], options: KMeansOptions, key: int = 0) -> Clusters:
     """The clusters of one group of rows (n, d), finite, n at least 1."""
     return kmeans_groups(lambda _: rows, [len(rows)], rows.shape[1], [key], options)[0]
 
 
 def kmeans_groups(
-    load: Load, sizes: Sequence[int], width: int, keys: Sequence[int], options: Options, threads: int | None = None
+    load: Load,
+    sizes: Sequence[int],
+    width: int,
+    keys: Sequence[int],
+    options: KMeansOptions,
+    threads: int | None = None,
 ) -> list[Clusters]:
     """The clusters of every group, in their order.
 
@@ -144,7 +150,9 @@ def _padded(size: int) -> int:
     return -(-size // grain) * grain
 
 
-def _solve(rows: list[npt.NDArray[np.floating]], keys: npt.NDArray[np.uint64], options: Options) -> list[Clusters]:
+def _solve(
+    rows: list[npt.NDArray[np.floating]], keys: npt.NDArray[np.uint64], options: KMeansOptions
+) -> list[Clusters]:
     """The clusters of the groups of one block."""
     block, means = _block(rows, options.metric)
     sketch = _sketch(block, options.metric)
@@ -163,10 +171,8 @@ def _block(rows: list[npt.NDArray[np.floating]], metric: Metric) -> tuple[Block,
     means = np.zeros((len(rows), width), np.float32)
     for place, of in enumerate(rows):
         vectors = made[place, : len(of), :-1]
-        vectors[:] = of
-        if metric == "cosine":
-            vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.float32(1e-30))
-        else:
+        vectors[:] = unit_rows(of) if metric == "cosine" else of
+        if metric != "cosine":
             means[place] = vectors.mean(axis=0)
             vectors -= means[place]
         made[place, : len(of), -1] = 1
@@ -195,20 +201,20 @@ def _cluster(
     means: Float32,
     k: int,
     keys: npt.NDArray[np.uint64],
-    options: Options,
+    options: KMeansOptions,
 ) -> list[Clusters]:
     """K-means of every group of a block."""
     metric = options.metric
     start = seeds(sketch, metric, k, options.restarts, keys)
     each = max(1, _SCORES // (k * sketch.base.size))
     some = [_restarts(block, sketch, start[:, :, at : at + each], options) for at in range(0, options.restarts, each)]
-    improved = improve(block, Found.joined(some).best().labels, k, metric)
+    improved = improve(block, LloydResult.joined(some).best().labels, k, metric)
     final = _finished(block, improved, k, options).labels
     moments = moments_of(block, final, k)[:, :, 0]
     return [_clusters(of, moments[place], means[place], metric) for place, of in enumerate(rows)]
 
 
-def _restarts(block: Block, sketch: Block, start: Float32, options: Options) -> Found:
+def _restarts(block: Block, sketch: Block, start: Float32, options: KMeansOptions) -> LloydResult:
     """K-means from some seeds (g, k, r, w), the best of them."""
     found = lloyd(sketch, start, options.metric, options.tol, options.most_turns)
     if sketch is not block:
@@ -216,7 +222,7 @@ def _restarts(block: Block, sketch: Block, start: Float32, options: Options) -> 
     return found.best()
 
 
-def _finished(block: Block, labels: Labels, k: int, options: Options) -> Found:
+def _finished(block: Block, labels: Labels, k: int, options: KMeansOptions) -> LloydResult:
     """Lloyd's iterations on the rows themselves until labels stay."""
     return lloyd(block, moments_of(block, labels, k), options.metric, 0, options.most_turns)
 
@@ -226,7 +232,7 @@ def _clusters(rows: npt.NDArray[np.floating], moments: Float32, mean: Float32, m
     counts = moments[:, -1].astype(np.int64)
     centroids: Float32 = np.asarray(moments[:, :-1] / np.maximum(moments[:, -1:], 1) + mean, np.float32)
     if metric == "cosine":
-        centroids /= np.maximum(np.linalg.norm(centroids, axis=1, keepdims=True), np.float32(1e-30))
+        centroids = unit_rows(centroids)
     earliest = np.arange(len(counts))
     for _ in range(_ORDERINGS):
         order = np.lexsort((earliest, -counts))
@@ -242,7 +248,7 @@ def _clusters(rows: npt.NDArray[np.floating], moments: Float32, mean: Float32, m
     return Clusters(centroids, labels, distances, counts)
 
 
-def _clearest(rows: npt.NDArray[np.floating], tried: list[Clusters], options: Options) -> Clusters:
+def _clearest(rows: npt.NDArray[np.floating], tried: list[Clusters], options: KMeansOptions) -> Clusters:
     """The clusters of highest mean silhouette, the fewest of equal ones."""
     some = rows[: options.silhouette_rows]
     means = silhouettes(some, [clusters.labels[: len(some)] for clusters in tried], options.metric)

@@ -113,28 +113,28 @@ def assign(block: Block, vectors: Float32) -> tuple[Labels, Float32]:
 
 
 @dataclass
-class Found:
+class LloydResult:
     """Labels (g, r, n), and the inertia (g, r) float64 of each restart."""
 
     labels: Labels
     inertia: npt.NDArray[np.float64]
 
     @classmethod
-    def joined(cls, parts: Sequence[Found]) -> Found:
+    def joined(cls, parts: Sequence[LloydResult]) -> LloydResult:
         """The restarts of all parts."""
         return cls(
             np.concatenate([part.labels for part in parts], axis=1),
             np.concatenate([part.inertia for part in parts], axis=1),
         )
 
-    def best(self) -> Found:
+    def best(self) -> LloydResult:
         """The restart of each group with the lowest inertia, the first of equal ones."""
         place = self.inertia.argmin(axis=1)[:, None]
         labels = np.take_along_axis(self.labels, place[..., None], axis=1)
-        return Found(labels, np.take_along_axis(self.inertia, place, axis=1))
+        return LloydResult(labels, np.take_along_axis(self.inertia, place, axis=1))
 
 
-def lloyd(block: Block, moments: Float32, metric: Metric, tol: float, most: int) -> Found:
+def lloyd(block: Block, moments: Float32, metric: Metric, tol: float, most: int) -> LloydResult:
     """Iterate until labels stay, or centroids move by no more than `tol` (as in scikit-learn), or `most` times.
 
     What a group gets depends on its own rows and on the number of rows it is padded to, not on other groups.
@@ -144,7 +144,7 @@ def lloyd(block: Block, moments: Float32, metric: Metric, tol: float, most: int)
         tol: bound of the centroids' squared moves, as a part of the mean variance of the features.
     """
     groups, k, restarts, _ = moments.shape
-    found = Found(np.zeros((groups, restarts, block.rows.shape[1]), np.int16), np.zeros((groups, restarts)))
+    found = LloydResult(np.zeros((groups, restarts, block.rows.shape[1]), np.int16), np.zeros((groups, restarts)))
     bound = tol * block.variance()
     live = np.arange(groups)
     waiting = np.ones((groups, restarts), bool)

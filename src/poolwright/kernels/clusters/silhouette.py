@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from poolwright.kernels.clusters.lloyd import Float32, Metric
+from poolwright.kernels.similarity.unit_length import unit_rows
 
 
 def silhouettes(
@@ -28,7 +29,7 @@ def silhouettes(
 def _distances(rows: Float32, metric: Metric) -> Float32:
     """(n, n) Euclidean or cosine distances."""
     if metric == "cosine":
-        rows = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), np.float32(1e-30))
+        rows = unit_rows(rows)
         distances = 1 - rows @ rows.T
     else:
         rows = rows - rows.mean(axis=0)

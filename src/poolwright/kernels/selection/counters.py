@@ -1,13 +1,11 @@
-"""Counters of one unit that travel small: only what was counted is pickled."""
+"""Counters that travel small: only what was counted is pickled."""
 
 from __future__ import annotations
-
-from collections.abc import Iterable
 
 import numpy as np
 
 
-class Bins:
+class Counters:
     """`size` counters, from 0.
 
     Args:
@@ -21,30 +19,30 @@ class Bins:
 
     def add(self, places: np.ndarray) -> None:
         """Count one more at each place (int64 (n,), repeats count)."""
-        if self._dense is None:
-            self._dense = total([self], self.size)
-        np.add.at(self._dense, places, 1)
+        np.add.at(self.counts, places, 1)
 
-    def put_into(self, counters: np.ndarray) -> None:
-        """Add these counts to `counters` (int64 (size,))."""
-        if self._dense is not None:
-            counters += self._dense
+    def merge(self, other: Counters) -> Counters:
+        """Add the counts of another with as many counters to these."""
+        if other._dense is not None:
+            np.add(self.counts, other._dense, out=self.counts)
         else:
-            counters[self._places] += self._counts
+            self.counts[other._places] += other._counts
+        return self
+
+    @property
+    def counts(self) -> np.ndarray:
+        """int64 (size,), no copy."""
+        if self._dense is None:
+            self._dense = np.zeros(self.size, dtype=np.int64)
+            self._dense[self._places] = self._counts
+        return self._dense
 
     def __getstate__(self) -> tuple[int, np.ndarray, np.ndarray]:
-        dense = total([self], self.size)
-        places = np.flatnonzero(dense)
-        return self.size, places.astype(np.uint32), dense[places].astype(np.uint32)
+        places = np.flatnonzero(self.counts)
+        counts = self.counts[places]
+        small = counts.max(initial=0) < 1 << 32
+        return self.size, places.astype(np.uint32), counts.astype(np.uint32) if small else counts
 
     def __setstate__(self, state: tuple[int, np.ndarray, np.ndarray]) -> None:
         self.size, self._places, self._counts = state
         self._dense = None
-
-
-def total(units: Iterable[Bins], size: int) -> np.ndarray:
-    """The counts of all units together: int64 (size,)."""
-    counters = np.zeros(size, dtype=np.int64)
-    for unit in units:
-        unit.put_into(counters)
-    return counters

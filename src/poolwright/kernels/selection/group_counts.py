@@ -1,9 +1,10 @@
-"""Counting rows by group, unit by unit."""
+"""Counting rows by group."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from operator import add
 from typing import Any
 
 import numpy as np
@@ -37,31 +38,25 @@ class Counted:
 def count_groups(frame: Frame, columns: Sequence[str]) -> Counted:
     """The groups of the live rows and the rows of each. Without columns all rows are one group."""
     if not columns:
-        total = sum(frame.fold([UID], int, _add_rows))
+        total = count_rows(frame)
         return Counted(Groups([], ()), np.array([total], dtype=np.int64), total)
-    units = frame.fold(list(columns), GroupCount, AddGroupCount(tuple(columns)))
-    return merge_counts(units, frame.schema, columns)
+    count = frame.fold(list(columns), GroupCount, AddGroupCount(tuple(columns)), GroupCount.merge)
+    return count.counted(frame.schema, columns)
+
+
+def count_rows(frame: Frame) -> int:
+    """The live rows."""
+    count: int = frame.fold([UID], int, _add_rows, add)
+    return count
 
 
 def _add_rows(count: int, rows: Rows) -> int:
     return count + len(rows)
 
 
-def merge_counts(units: Sequence[GroupCount], schema: pa.Schema, columns: Sequence[str]) -> Counted:
-    """One sorted group table of the counts of all units."""
-    types = [plain_type(schema.field(name).type) for name in columns]
-    for unit in units:
-        unit.compact()
-    total = _summed([table for unit in units for table in unit.tables], types)
-    keys = [(name, "ascending") for name in total.column_names[:-1]]
-    total = total.take(pc.sort_indices(total, sort_keys=keys))
-    values = [total.column(place).combine_chunks() for place in range(len(columns))]
-    return Counted(Groups(values, columns), total.column(ROWS).to_numpy(), sum(unit.rows for unit in units))
-
-
 @dataclass
 class GroupCount:
-    """Rows per group of one unit, as tables that are summed now and then."""
+    """Rows per group, as tables that are summed now and then."""
 
     tables: list[pa.Table] = field(default_factory=list)
     pending: int = 0
@@ -79,6 +74,29 @@ class GroupCount:
         self._flush()
         self._values, self._counts = list(values), counts.astype(np.int64)
 
+    def merge(self, other: GroupCount) -> GroupCount:
+        """Add the rows that another has counted."""
+        self._flush()
+        other.compact()
+        self.tables += other.tables
+        self.rows += other.rows
+        self._pend(sum(table.num_rows for table in other.tables))
+        return self
+
+    def counted(self, schema: pa.Schema, columns: Sequence[str]) -> Counted:
+        """One sorted group table.
+
+        Args:
+            schema: with the types of the columns.
+            columns: names of the columns that were counted.
+        """
+        self._flush()
+        total = _summed(self.tables, [plain_type(schema.field(name).type) for name in columns])
+        keys = [(name, "ascending") for name in total.column_names[:-1]]
+        total = total.take(pc.sort_indices(total, sort_keys=keys))
+        values = [total.column(place).combine_chunks() for place in range(len(columns))]
+        return Counted(Groups(values, columns), total.column(ROWS).to_numpy(), self.rows)
+
     def _flush(self) -> None:
         seen = self._counts > 0
         if not seen.any():
@@ -87,8 +105,12 @@ class GroupCount:
         columns = {str(place): column.take(keep) for place, column in enumerate(self._values)}
         self.tables.append(pa.table({**columns, ROWS: self._counts[seen]}))
         self._values, self._counts = [], np.empty(0, dtype=np.int64)
-        self.pending += len(keep)
-        if self.pending > max(_COMPACT_AT, 2 * self.tables[0].num_rows):
+        self._pend(len(keep))
+
+    def _pend(self, groups: int) -> None:
+        """Sum the tables once so many groups were added that they may be long."""
+        self.pending += groups
+        if self.pending > _COMPACT_AT and self.pending > 2 * self.tables[0].num_rows:
             self.compact()
 
     def compact(self) -> None:

@@ -19,7 +19,7 @@ from poolwright.core.columns import is_groupable
 from poolwright.core.errors import StepError
 from poolwright.core.rows import Rows
 from poolwright.core.runtime.cached import once
-from poolwright.kernels.selection.lookup import Lookup, plain
+from poolwright.kernels.selection.lookup import ValueIndex, plain
 
 PREFIX = "group."  # group columns in a state's table, so that none meets a column of figures
 
@@ -50,7 +50,7 @@ class Groups:
     def __init__(self, values: Sequence[pa.Array], columns: Sequence[str]) -> None:
         self.values, self.columns = [plain(column) for column in values], tuple(columns)
         self._uniques = [sorted_unique(column) for column in self.values]
-        self._lookups = [Lookup(unique) for unique in self._uniques]
+        self._lookups = [ValueIndex(unique) for unique in self._uniques]
         parts = [lookup.find(column) for lookup, column in zip(self._lookups, self.values, strict=True)]
         self._codes = self._radix(parts)
         self._seen: tuple[pa.Array | None, np.ndarray] = (None, self._codes)

@@ -25,7 +25,7 @@ def plain(array: pa.Array) -> pa.Array:
     return array
 
 
-class Lookup:
+class ValueIndex:
     """Finds values in a list.
 
     Args:

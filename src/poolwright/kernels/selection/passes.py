@@ -11,9 +11,8 @@ COLLECT = 4_000_000
 """Rows that are collected and sorted at once, 24 bytes each."""
 
 
-def joined(units: Sequence[list[Any]], types: Sequence[Any]) -> list[np.ndarray]:
-    """The arrays of all units, batch after batch, one a kind."""
-    batches = [batch for unit in units for batch in unit]
+def joined(batches: Sequence[Any], types: Sequence[Any]) -> list[np.ndarray]:
+    """The arrays of all batches, one after the other, one per kind."""
     return [
         np.concatenate([np.empty(0, dtype), *(batch[kind] for batch in batches)]) for kind, dtype in enumerate(types)
     ]

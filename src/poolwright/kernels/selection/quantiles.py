@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from operator import iadd
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ import numpy.typing as npt
 from poolwright.core.frame import Frame
 from poolwright.core.rows import Rows
 from poolwright.kernels.selection import passes as collecting
-from poolwright.kernels.selection.counters import Bins, total
+from poolwright.kernels.selection.counters import Counters
 from poolwright.kernels.selection.ranks import ALL, NONE
 from poolwright.kernels.selection.thresholds import BINS
 
@@ -34,6 +35,11 @@ class Extent:
     least: int = ALL
     greatest: int = NONE
 
+    def merge(self, other: Extent) -> Extent:
+        """That of the rows of both."""
+        least, greatest = min(self.least, other.least), max(self.greatest, other.greatest)
+        return Extent(self.rows + other.rows, least, greatest)
+
 
 @dataclass(frozen=True)
 class _AddExtent:
@@ -49,12 +55,7 @@ class _AddExtent:
 
 def extent(frame: Frame, columns: Sequence[str], keys: Keys) -> Extent:
     """Count the rows and find the least and greatest key, in one pass."""
-    units = frame.fold(columns, Extent, _AddExtent(keys))
-    return Extent(
-        sum(unit.rows for unit in units),
-        min((unit.least for unit in units), default=ALL),
-        max((unit.greatest for unit in units), default=NONE),
-    )
+    return frame.fold(columns, Extent, _AddExtent(keys), Extent.merge)
 
 
 def at_places(
@@ -71,7 +72,8 @@ def at_places(
             return _collected(frame, columns, _Inside(keys, of.least, known, shift), left, of_place)
         bits = min(shift, _LEVEL_BITS, (BINS // len(known)).bit_length() - 1)
         add = _AddLevel(_Inside(keys, of.least, known, shift), bits)
-        histogram = total(frame.fold(columns, add.start, add), add.size).reshape(len(known), -1)[of_place]
+        level = frame.fold(columns, add.start, add, Counters.merge)
+        histogram = level.counts.reshape(len(known), -1)[of_place]
         upto = np.cumsum(histogram, axis=1)
         bin_ = np.argmax(upto > left[:, None], axis=1)
         rows = np.arange(len(bin_))
@@ -117,10 +119,10 @@ class _AddLevel:
     def size(self) -> int:
         return len(self.inside.known) << self.bits
 
-    def start(self) -> Bins:
-        return Bins(self.size)
+    def start(self) -> Counters:
+        return Counters(self.size)
 
-    def __call__(self, bins: Bins, rows: Rows) -> Bins:
+    def __call__(self, bins: Counters, rows: Rows) -> Counters:
         keys, place = self.inside(rows)
         level = (keys >> np.uint64(self.inside.shift - self.bits)) & np.uint64((1 << self.bits) - 1)
         bins.add((place << self.bits) | level.astype(np.int64))
@@ -145,7 +147,8 @@ def _collected(
     left: npt.NDArray[np.int64],
     of_place: npt.NDArray[np.int64],
 ) -> npt.NDArray[np.int64]:
-    place, keys = collecting.joined(frame.fold(columns, list, _AddCollected(inside)), (np.int64, np.uint64))
+    batches: list[Any] = frame.fold(columns, list, _AddCollected(inside), iadd)
+    place, keys = collecting.joined(batches, (np.int64, np.uint64))
     order = np.lexsort((keys, place))
     start = np.searchsorted(place[order], of_place)
     return np.asarray(keys[order[start + left]].view(np.int64) + np.int64(inside.least))

@@ -39,7 +39,7 @@ def hash_ranks(uids: pa.Array, key: int) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Order:
+class Ranking:
     """How rows are ranked: by a column and then the hash rank of the uid.
 
     Attributes:
@@ -114,7 +114,7 @@ def _from_keys(keys: np.ndarray, dtype: pa.DataType, nothing: np.ndarray) -> pa.
 
 
 @dataclass(frozen=True)
-class Cuts:
+class RankCuts:
     """The last row that is in, of each group.
 
     Attributes:
@@ -125,7 +125,7 @@ class Cuts:
     key: np.ndarray
     rank: np.ndarray
 
-    def keeps(self, keys: np.ndarray, ids: np.ndarray, uids: pa.Array, order: Order) -> np.ndarray:
+    def keeps(self, keys: np.ndarray, ids: np.ndarray, uids: pa.Array, order: Ranking) -> np.ndarray:
         """Which rows are in: bool (n,).
 
         Args:

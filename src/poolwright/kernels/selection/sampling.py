@@ -18,17 +18,17 @@ from poolwright.core.columns import UID
 from poolwright.core.errors import CountError
 from poolwright.core.frame import Frame
 from poolwright.core.rows import Rows
-from poolwright.kernels.selection.counters import Bins, total
+from poolwright.kernels.selection.counters import Counters
 from poolwright.kernels.selection.groups import Groups
 from poolwright.kernels.selection.passes import joined, turns
-from poolwright.kernels.selection.ranks import ALL, Order, hash_ranks
+from poolwright.kernels.selection.ranks import ALL, Ranking, hash_ranks
 
 _SIGMAS = 6.0
 _ANYWHERE = 1e12  # standard deviations within which every rank lies
 _UNKNOWN = -2
 
 
-class Limit(Protocol):
+class Eligibility(Protocol):
     """Which rows take part in a draw."""
 
     @property
@@ -45,7 +45,7 @@ class Limit(Protocol):
 class Tied:
     """Limits a pass to the rows that have the key (int64 (k,)) of their group's threshold."""
 
-    order: Order
+    order: Ranking
     key: np.ndarray
 
     @property
@@ -58,7 +58,7 @@ class Tied:
 
 
 def cut_ranks(
-    frame: Frame, groups: Groups, counts: np.ndarray, key: int, wanted: np.ndarray, only: Limit | None = None
+    frame: Frame, groups: Groups, counts: np.ndarray, key: int, wanted: np.ndarray, only: Eligibility | None = None
 ) -> np.ndarray:
     """The hash ranks that keep the `wanted` first rows of each group.
 
@@ -84,7 +84,7 @@ def cut_ranks(
             here = np.zeros(len(counts), dtype=bool)
             here[np.flatnonzero(open_.any(axis=0))[turn]] = True
             window = _Window(groups, key, open_ & here, low, high, only)
-            _place(ranks, wanted, window, frame.fold(window.names, window.start, window))
+            _place(ranks, wanted, window, frame.fold(window.names, window.start, window, _InWindow.merge))
         open_ &= ranks == _UNKNOWN  # the n-th lay outside: look wider
         sigmas *= 4
     return ranks
@@ -105,8 +105,13 @@ def _rank_at(share: np.ndarray) -> np.ndarray:
 
 @dataclass
 class _InWindow:
-    below: Bins
+    below: Counters
     found: list[Any] = field(default_factory=list)
+
+    def merge(self, other: _InWindow) -> _InWindow:
+        self.below.merge(other.below)
+        self.found += other.found
+        return self
 
 
 @dataclass(frozen=True)
@@ -118,7 +123,7 @@ class _Window:
     open: np.ndarray
     low: np.ndarray
     high: np.ndarray
-    only: Limit | None
+    only: Eligibility | None
 
     @cached_property
     def _open_groups(self) -> np.ndarray:
@@ -130,7 +135,7 @@ class _Window:
         return list(dict.fromkeys([*self.groups.columns, *others, UID]))
 
     def start(self) -> _InWindow:
-        return _InWindow(Bins(self.open.size))
+        return _InWindow(Counters(self.open.size))
 
     def __call__(self, seen: _InWindow, rows: Rows) -> _InWindow:
         ids = self.groups.ids(rows)
@@ -156,10 +161,10 @@ class _Window:
             seen.found.append((cells[inside], ranks[inside]))
 
 
-def _place(ranks: np.ndarray, wanted: np.ndarray, window: _Window, units: Sequence[_InWindow]) -> None:
+def _place(ranks: np.ndarray, wanted: np.ndarray, window: _Window, seen: _InWindow) -> None:
     """Put the ranks that were found in their windows into `ranks`; the others stay unknown."""
-    below = total([unit.below for unit in units], window.open.size)
-    cells, found = joined([unit.found for unit in units], (np.int64, np.int64))
+    below = seen.below.counts
+    cells, found = joined(seen.found, (np.int64, np.int64))
     sorting = np.lexsort((found, cells))
     cells, found = cells[sorting], found[sorting]
     sought = np.flatnonzero(window.open.reshape(-1))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from operator import iadd
 from typing import Any
 
 import numpy as np
@@ -18,11 +19,11 @@ from poolwright.core.columns import UID
 from poolwright.core.frame import Frame
 from poolwright.core.rows import Rows
 from poolwright.kernels.selection import passes as collecting
-from poolwright.kernels.selection.counters import Bins, total
-from poolwright.kernels.selection.group_counts import AddGroupCount, GroupCount, merge_counts
+from poolwright.kernels.selection.counters import Counters
+from poolwright.kernels.selection.group_counts import AddGroupCount, GroupCount
 from poolwright.kernels.selection.groups import Groups
 from poolwright.kernels.selection.passes import joined, turns
-from poolwright.kernels.selection.ranks import ALL, NONE, Cuts, Order, hash_ranks, signed, unsigned
+from poolwright.kernels.selection.ranks import ALL, NONE, RankCuts, Ranking, hash_ranks, signed, unsigned
 from poolwright.kernels.selection.sampling import Tied, cut_ranks
 
 BINS = 1 << 22  # bins of the histograms of one pass, 8 bytes each and unit in flight
@@ -31,7 +32,7 @@ _FEWEST_BITS = 6  # with so many groups that fewer bits are left, collecting in 
 
 
 @dataclass(frozen=True)
-class Ranked:
+class RankableRows:
     """The rows that can be ranked, counted by group.
 
     Attributes:
@@ -52,7 +53,7 @@ class Ranked:
 @dataclass
 class _Survey:
     count: GroupCount = field(default_factory=GroupCount)
-    leading: Bins | None = None
+    leading: Counters | None = None
     rows: int = 0
     least: int = ALL
     greatest: int = NONE
@@ -62,10 +63,19 @@ class _Survey:
             self.rows += len(keys)
             self.least, self.greatest = min(self.least, int(keys.min())), max(self.greatest, int(keys.max()))
 
+    def merge(self, other: _Survey) -> _Survey:
+        self.count.merge(other.count)
+        if self.leading and other.leading:
+            self.leading.merge(other.leading)
+        self.leading = self.leading or other.leading
+        self.rows += other.rows
+        self.least, self.greatest = min(self.least, other.least), max(self.greatest, other.greatest)
+        return self
+
 
 @dataclass(frozen=True)
 class _AddSurvey:
-    order: Order
+    order: Ranking
     columns: tuple[str, ...]
 
     def __call__(self, survey: _Survey, rows: Rows) -> _Survey:
@@ -76,7 +86,7 @@ class _AddSurvey:
         if self.columns:
             return self._by_group(survey, rows)
         if survey.leading is None:
-            survey.leading = Bins(1 << _LEVEL_BITS)
+            survey.leading = Counters(1 << _LEVEL_BITS)
         survey.leading.add((unsigned(keys) >> np.uint64(64 - _LEVEL_BITS)).astype(np.int64))
         return survey
 
@@ -85,16 +95,15 @@ class _AddSurvey:
         return survey
 
 
-def survey(frame: Frame, columns: Sequence[str], order: Order) -> Ranked:
+def survey(frame: Frame, columns: Sequence[str], order: Ranking) -> RankableRows:
     """Count the rows that can be ranked, by group: one pass over the group columns and the ranking column."""
-    units = frame.fold(list(dict.fromkeys([*columns, order.by])), _Survey, _AddSurvey(order, tuple(columns)))
-    least = min((unit.least for unit in units), default=ALL)
-    greatest = max((unit.greatest for unit in units), default=NONE)
+    names = list(dict.fromkeys([*columns, order.by]))
+    seen = frame.fold(names, _Survey, _AddSurvey(order, tuple(columns)), _Survey.merge)
     if columns:
-        counted = merge_counts([unit.count for unit in units], frame.schema, columns)
-        return Ranked(counted.groups, counted.counts, least, greatest, None)
-    leading = total([unit.leading for unit in units if unit.leading], 1 << _LEVEL_BITS)
-    return Ranked(Groups([], ()), np.array([sum(unit.rows for unit in units)]), least, greatest, leading)
+        counted = seen.count.counted(frame.schema, columns)
+        return RankableRows(counted.groups, counted.counts, seen.least, seen.greatest, None)
+    leading = (seen.leading or Counters(1 << _LEVEL_BITS)).counts
+    return RankableRows(Groups([], ()), np.array([seen.rows]), seen.least, seen.greatest, leading)
 
 
 @dataclass(frozen=True)
@@ -145,14 +154,14 @@ class _Narrowed:
         return np.asarray(keys >> shift == (self.low >> shift)[place])
 
 
-def cut(frame: Frame, ranked: Ranked, order: Order, wanted: np.ndarray) -> Cuts:
+def cut(frame: Frame, ranked: RankableRows, order: Ranking, wanted: np.ndarray) -> RankCuts:
     """The thresholds that keep the `wanted` best rows of each group.
 
     Args:
         wanted: int64 (k,); all rows are kept where a group has no more.
     """
     counts = ranked.counts
-    cuts = Cuts(np.where(wanted > 0, ALL, NONE), np.where(wanted > 0, ALL, -1))
+    cuts = RankCuts(np.where(wanted > 0, ALL, NONE), np.where(wanted > 0, ALL, -1))
     active = np.flatnonzero((wanted > 0) & (wanted < counts))
     if not len(active):
         return cuts
@@ -163,8 +172,8 @@ def cut(frame: Frame, ranked: Ranked, order: Order, wanted: np.ndarray) -> Cuts:
     bits = _bits(narrowed)
     while narrowed.inside.sum() > collecting.COLLECT and bits >= min(_FEWEST_BITS, narrowed.shift) and narrowed.shift:
         add = _AddLevel(order, ranked.groups, narrowed, bits)
-        units = frame.fold(add.names, add.start, add)
-        narrowed = narrowed.by(total(units, add.size).reshape(len(active), -1), bits)
+        level = frame.fold(add.names, add.start, add, Counters.merge)
+        narrowed = narrowed.by(level.counts.reshape(len(active), -1), bits)
         bits = _bits(narrowed)
     if narrowed.shift:
         _collect(frame, ranked.groups, order, narrowed, cuts)
@@ -181,7 +190,7 @@ def _bits(narrowed: _Narrowed) -> int:
 class _Add:
     """Common to the passes over a narrowed order."""
 
-    order: Order
+    order: Ranking
     groups: Groups
     narrowed: _Narrowed
 
@@ -212,10 +221,10 @@ class _AddLevel(_Add):
     def size(self) -> int:
         return len(self.narrowed.active) << self.bits
 
-    def start(self) -> Bins:
-        return Bins(self.size)
+    def start(self) -> Counters:
+        return Counters(self.size)
 
-    def __call__(self, bins: Bins, rows: Rows) -> Bins:
+    def __call__(self, bins: Counters, rows: Rows) -> Counters:
         _, keys, place = self.inside(rows)
         mask = np.uint64((1 << self.bits) - 1)
         level = (keys >> np.uint64(self.narrowed.shift - self.bits)) & mask
@@ -223,13 +232,13 @@ class _AddLevel(_Add):
         return bins
 
 
-def _collect(frame: Frame, groups: Groups, order: Order, narrowed: _Narrowed, cuts: Cuts) -> None:
+def _collect(frame: Frame, groups: Groups, order: Ranking, narrowed: _Narrowed, cuts: RankCuts) -> None:
     """Collect and sort the rows that may be the n-th, some groups a turn."""
     for turn in turns(narrowed.inside):
         part = narrowed.some(turn)
         names = list(dict.fromkeys([*groups.columns, order.by, UID]))
-        units = frame.fold(names, list, _AddCollected(order, groups, part))
-        place, key, rank = joined(units, (np.int64, np.uint64, np.int64))
+        batches: list[Any] = frame.fold(names, list, _AddCollected(order, groups, part), iadd)
+        place, key, rank = joined(batches, (np.int64, np.uint64, np.int64))
         sorting = np.lexsort((rank, key, place))
         place, key, rank = place[sorting], key[sorting], rank[sorting]
         last = np.searchsorted(place, np.arange(len(turn))) + part.left - 1
@@ -249,7 +258,7 @@ class _AddCollected(_Add):
         return found
 
 
-def _break_ties(frame: Frame, groups: Groups, order: Order, narrowed: _Narrowed, cuts: Cuts) -> None:
+def _break_ties(frame: Frame, groups: Groups, order: Ranking, narrowed: _Narrowed, cuts: RankCuts) -> None:
     """Hash ranks for the rows that share the n-th key of their group."""
     cuts.key[narrowed.active] = signed(narrowed.low)
     wanted, counts = np.zeros(len(groups), np.int64), np.zeros(len(groups), np.int64)

@@ -11,7 +11,7 @@ import pyarrow as pa
 from pydantic import BeforeValidator, WithJsonSchema
 
 from poolwright.core.rows import Rows
-from poolwright.kernels.selection.ranks import Order
+from poolwright.kernels.selection.ranks import Ranking
 
 
 def _moment(value: Any) -> Any:
@@ -64,4 +64,4 @@ def written(value: Any) -> str:
     return value.strftime("%Y-%m-%d %H:%M:%S").removesuffix(" 00:00:00")
 
 
-_ascending = Order("value", lowest=True, key=0)
+_ascending = Ranking("value", lowest=True, key=0)

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from poolwright.core.runtime.quiet import import_torch
+from poolwright.core.runtime.threads import import_torch
 from poolwright.kernels.similarity.cosine import ROUNDOFF, Float32, Float64, float32_error
 from poolwright.kernels.similarity.tiles import ProductType, Tile, chunk_bounds
 
@@ -43,7 +43,7 @@ class Screened:
     row_errors: Float64  # (n, 2) >= 0
 
 
-class Screen(Protocol):
+class TextScreen(Protocol):
     """Texts made ready for one kind of approximate product."""
 
     dtype: ProductType

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from poolwright.kernels.similarity.connected_components import Links
+from poolwright.kernels.similarity.unit_length import unit_rows
 
 _BLOCK = 1_024
 _RIGHT = 8_192
@@ -19,13 +20,6 @@ _ROUNDING = 1e-9
 
 Floating = npt.NDArray[np.floating[Any]]
 Integers = npt.NDArray[np.int64]
-
-
-def unit_rows(vectors: Floating) -> npt.NDArray[np.float32]:
-    """Rows (n, d) scaled to length 1, as float32; rows of zeros stay."""
-    rows = np.asarray(vectors, np.float64)
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    return np.asarray(rows / np.where(lengths > 0, lengths, 1.0), np.float32)
 
 
 def nearest_other(left: Floating, right: Floating) -> tuple[Integers, npt.NDArray[np.float32]]:

@@ -22,7 +22,7 @@ from poolwright.kernels.similarity.cosine import (
     float32_pairs,
 )
 from poolwright.kernels.similarity.float16 import widen
-from poolwright.kernels.similarity.lower_bounds import Float32Screen, Int8Screen, Screen, Screened, has_torch, norms
+from poolwright.kernels.similarity.lower_bounds import Float32Screen, Int8Screen, Screened, TextScreen, has_torch, norms
 from poolwright.kernels.similarity.tiles import GROUP, Pairs, Space
 
 Labels = tuple[npt.NDArray[np.int32], Float32]
@@ -49,7 +49,7 @@ class TextIndex:
     """Text vectors made ready for `nearest`. Built once by `index_texts`, shared by any number of threads."""
 
     texts: Float32  # (m, d)
-    screens: tuple[Screen, ...]  # coarse to fine
+    screens: tuple[TextScreen, ...]  # coarse to fine
     longest: float  # upper bound of the lengths
     doubles: Float64 | None = None  # the texts in float64, where they are few
 
@@ -75,7 +75,7 @@ def index_texts(texts: npt.NDArray[np.floating], *, backend: str = "auto") -> Te
     if not _is_safe(_largest(vectors)).all():
         raise ValueError("texts must be finite vectors near unit length")
     longest = float(norms(vectors).max())
-    fine: tuple[Screen, ...] = (Float32Screen(vectors),)
+    fine: tuple[TextScreen, ...] = (Float32Screen(vectors),)
     if len(vectors) <= FEW and backend == "auto":
         return TextIndex(vectors, fine, longest, vectors.astype(np.float64))
     use_torch = backend == "torch" or (backend == "auto" and has_torch())
@@ -217,13 +217,13 @@ def _lowest(rows: Float32, texts: Float32, picked: Integers) -> Float64:
     return np.asarray(scores.reshape(n, k).min(axis=1), np.float64)
 
 
-def _thresholds(screened: Screened, screen: Screen, floor: Float64) -> Float64:
+def _thresholds(screened: Screened, screen: TextScreen, floor: Float64) -> Float64:
     """(n,) the smallest product that a text of similarity >= floor can have, by the largest text errors."""
     radius = screened.row_errors @ screen.text_errors.max(axis=0)
     return np.asarray((floor - screened.offset - radius) / screened.unit)
 
 
-def _is_near(screened: Screened, screen: Screen, floor: Float64, pairs: Pairs) -> npt.NDArray[np.bool_]:
+def _is_near(screened: Screened, screen: TextScreen, floor: Float64, pairs: Pairs) -> npt.NDArray[np.bool_]:
     """Which pairs still reach the floor (n,) of their row with the errors of their own text."""
     radius = np.vecdot(screened.row_errors[pairs.i], screen.text_errors[pairs.j])
     estimate = screened.offset[pairs.i] + screened.unit[pairs.i] * pairs.product

@@ -46,7 +46,7 @@ def nothing(classes: int) -> Cut:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class WantedCounts:
     """How much of each class and bucket is wanted.
 
     Attributes:
@@ -84,7 +84,7 @@ class Retrieved:
     background: Integers
 
 
-def retrieve(shortlist: Shortlist, wanted: Wanted) -> Retrieved:
+def retrieve(shortlist: Shortlist, wanted: WantedCounts) -> Retrieved:
     """The cuts of one bucket, from all of its rows. Settles the shortlist, which must be of size `query`."""
     shortlist.settle()
     ranks = shortlist.ranks[0]
@@ -106,7 +106,7 @@ def retrieve(shortlist: Shortlist, wanted: Wanted) -> Retrieved:
     return Retrieved(query, keep, low_query, low_keep, shortlist.seen, given, kept, background)
 
 
-def retrieve_all(shortlists: list[Shortlist], wanted: Wanted) -> list[Retrieved]:
+def retrieve_all(shortlists: list[Shortlist], wanted: WantedCounts) -> list[Retrieved]:
     """The cuts of all buckets, on all cores. Takes the shortlists out of the list, for they are large."""
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         jobs = [threads.submit(retrieve, shortlists.pop(0), wanted) for _ in range(len(shortlists))]
@@ -159,7 +159,7 @@ def _winners(listed: Listed, rows: int) -> np.ndarray:
     return winner
 
 
-class Cuts(NamedTuple):
+class BucketCuts(NamedTuple):
     """The cuts of all buckets: scores and ranks (m, buckets) each."""
 
     query: Cut
@@ -169,7 +169,7 @@ class Cuts(NamedTuple):
 
 
 def decide(
-    scores: Float32, ranks: Integers, buckets: Integers, cuts: Cuts
+    scores: Float32, ranks: Integers, buckets: Integers, cuts: BucketCuts
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
     """What becomes of some rows.
 

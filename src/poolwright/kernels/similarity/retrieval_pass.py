@@ -107,8 +107,7 @@ class Gathering:
 def gather(frame: Frame, what: Gathering) -> tuple[Groups, list[Shortlist]]:
     """The buckets of all live rows, and the shortlist of each."""
     columns = list(dict.fromkeys([what.vectors, *what.buckets, UID]))
-    merged = frame.fold(columns, dict, what, _merge)
-    found = merged[0] if merged else {}
+    found = frame.fold(columns, dict, what, _merge)
     if not what.buckets:
         shortlist = found.get((), Shortlist(what.size, what.worst))
         shortlist.add(np.empty((len(what.prompts.starts), 0), np.float32), np.empty(0, np.int64))  # there may be no row

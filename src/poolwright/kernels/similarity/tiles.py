@@ -38,7 +38,7 @@ class Pairs:
     product: Products
 
 
-class Groups:
+class TextGroups:
     """Where the texts of each group lie. `size` is GROUP, or 1 where k asks for more texts than groups."""
 
     def __init__(self, m: int, size: int, chunk: int) -> None:
@@ -67,7 +67,7 @@ class Space:
 
     def tile(self, n: int, dtype: ProductType, chunk: int) -> Tile:
         """An empty tile of n rows, in chunks of so many texts. Overwrites the one before."""
-        groups = Groups(self._m, self._group, chunk)
+        groups = TextGroups(self._m, self._group, chunk)
         products = self._products[: n * groups.bounds[-1]].view(dtype)
         return Tile(n, products, np.empty((n, groups.count), dtype), groups)
 
@@ -79,7 +79,7 @@ class Tile:
     n: int
     flat: Products
     maxima: Products  # (n, groups)
-    groups: Groups
+    groups: TextGroups
 
     @cached_property
     def chunks(self) -> list[Products]:

@@ -63,7 +63,7 @@ def dawid_skene(
     Returns:
         The model after the last iteration.
     """
-    item, person, given = ratings.item, ratings.person, ratings.category
+    item, given = ratings.item, ratings.category
     seen = np.bincount(given, minlength=categories) > 0
     rated = np.bincount(item, minlength=items) > 0
     shares = np.bincount(item * categories + given, minlength=items * categories).reshape(items, categories)

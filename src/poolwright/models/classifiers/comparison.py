@@ -32,7 +32,7 @@ Integers = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Figure:
+class IntervalEstimate:
     """A value and the ends of its 95 % interval; None where it is not defined, such as precision of nothing found."""
 
     value: float | None
@@ -61,17 +61,17 @@ class Candidate:
     converged: bool
     decisions: Float64
     predicted: Integers
-    figures: Mapping[str, Figure]
+    figures: Mapping[str, IntervalEstimate]
 
 
-def wilson(hits: float, rows: int) -> Figure:
+def wilson(hits: float, rows: int) -> IntervalEstimate:
     """A share of rows with Wilson's score interval (Wilson 1927), 95 %."""
     if not rows:
-        return Figure(None)
+        return IntervalEstimate(None)
     share, square = hits / rows, Z * Z
     centre = (share + square / (2 * rows)) / (1 + square / rows)
     half = Z / (1 + square / rows) * float(np.sqrt(share * (1 - share) / rows + square / (4 * rows * rows)))
-    return Figure(share, max(0.0, min(share, centre - half)), min(1.0, max(share, centre + half)))
+    return IntervalEstimate(share, max(0.0, min(share, centre - half)), min(1.0, max(share, centre + half)))
 
 
 def against_rest(kind: str, decisions: Float64) -> Float64:
@@ -95,7 +95,7 @@ def against_rest(kind: str, decisions: Float64) -> Float64:
 
 def measured(
     kind: str, decisions: Float64, predicted: Integers, classes: Integers, draws: int, key: int
-) -> dict[str, Figure]:
+) -> dict[str, IntervalEstimate]:
     """All figures of `METRICS`.
 
     Args:
@@ -204,7 +204,9 @@ def _drawn(one: Candidate, by: str, classes: Integers, draws: int, key: int) -> 
     return np.concatenate(found)
 
 
-def _of_two(scores: Float64, predicted: Integers, classes: Integers, draws: int, key: int) -> dict[str, Figure]:
+def _of_two(
+    scores: Float64, predicted: Integers, classes: Integers, draws: int, key: int
+) -> dict[str, IntervalEstimate]:
     hits = float(((predicted == 1) & (classes == 1)).sum())
     return {
         "precision": wilson(hits, int((predicted == 1).sum())),
@@ -213,7 +215,9 @@ def _of_two(scores: Float64, predicted: Integers, classes: Integers, draws: int,
     }
 
 
-def _of_many(scores: Float64, predicted: Integers, classes: Integers, draws: int, key: int) -> dict[str, Figure]:
+def _of_many(
+    scores: Float64, predicted: Integers, classes: Integers, draws: int, key: int
+) -> dict[str, IntervalEstimate]:
     drawn = [_macro(predicted, classes, weights) for weights in resamples(classes, draws, key)]
     values = _macro(predicted, classes, np.ones((1, len(classes)), np.int32))
     return {
@@ -223,7 +227,7 @@ def _of_many(scores: Float64, predicted: Integers, classes: Integers, draws: int
     }
 
 
-def _area_figures(scores: Float64, classes: Integers, draws: int, key: int) -> dict[str, Figure]:
+def _area_figures(scores: Float64, classes: Integers, draws: int, key: int) -> dict[str, IntervalEstimate]:
     values = _areas(scores, classes, None)
     drawn = [_areas(scores, classes, weights) for weights in resamples(classes, draws, key)]
     return {
@@ -252,7 +256,7 @@ def _macro(predicted: Integers, classes: Integers, weights: npt.NDArray[np.int32
     return (hits / np.maximum(seen, 1)).mean(axis=1), (hits / np.maximum(real, 1)).mean(axis=1)
 
 
-def _quantiles(value: Float64, drawn: Float64) -> Figure:
+def _quantiles(value: Float64, drawn: Float64) -> IntervalEstimate:
     low, high = np.quantile(drawn, _TAILS)
     # The value of the rows themselves is never outside, whatever the skew of the draws.
-    return Figure(float(value[0]), float(min(low, value[0])), float(max(high, value[0])))
+    return IntervalEstimate(float(value[0]), float(min(low, value[0])), float(max(high, value[0])))

@@ -10,6 +10,9 @@ from poolwright.core.state import State
 from poolwright.core.table import Table
 from poolwright.models.classifiers.comparison import METRICS
 
+KIND = "classifier"
+"""Name of the form of states that hold a comparison of candidates."""
+
 _SHOWN = {
     "accuracy": "accuracy",
     "precision": "precision",
@@ -37,14 +40,14 @@ class Compared:
 
 
 def compared(table: Table, paced: bool = False) -> Iterator[Compared]:
-    """The comparisons of all `classify` steps of a table, in order.
+    """The comparisons of candidates of all steps of a table that chose a classifier, in order.
 
     Args:
         paced: also tell the rows a second of each candidate, which differ from run to run.
     """
     fits = table.timings().get("fits", {}) if paced else {}
     for step in table.record.steps:
-        if step.verb == "classify":
+        if step.state_kind == KIND:
             pace = fits.get(step.state_name, {}).get("rows_per_second")
             yield _compared(table.state(step.index), pace)
 

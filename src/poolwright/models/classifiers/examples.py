@@ -13,6 +13,7 @@ import pyarrow as pa
 from poolwright.core.errors import InputError, RecipeError, did_you_mean
 from poolwright.kernels.selection.hashing import hash64
 from poolwright.kernels.similarity.near_duplicates import nearest_other
+from poolwright.kernels.similarity.unit_length import unit_rows
 
 FEATURES = ("image", "text", "image+text")
 TRAIN, VALIDATION = "train", "validation"
@@ -199,9 +200,7 @@ def conflicts_in(examples: Examples) -> pa.Table:
 
 
 def _cosines(left: Floating, right: Floating) -> npt.NDArray[np.float64]:
-    one, other = np.asarray(left, np.float64), np.asarray(right, np.float64)
-    lengths = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
-    return np.asarray(np.vecdot(one, other) / np.where(lengths > 0, lengths, 1.0))
+    return np.asarray(np.vecdot(unit_rows(left, np.float64), unit_rows(right, np.float64)))
 
 
 def _check_lengths(examples: Examples) -> None:

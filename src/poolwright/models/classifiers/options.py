@@ -18,7 +18,7 @@ SEARCH_METRICS = ("accuracy", "roc_auc", "average_precision")
 
 
 @dataclass(frozen=True)
-class Options:
+class ClassifierOptions:
     """How to train. Shares are in 0 .. 1.
 
     Attributes:

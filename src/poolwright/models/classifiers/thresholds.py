@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from poolwright.core.errors import RecipeError
-from poolwright.models.classifiers.comparison import Figure, wilson
+from poolwright.models.classifiers.comparison import IntervalEstimate, wilson
 
 Goal = Literal["natural", "accuracy", "precision", "recall"]
 
@@ -44,7 +44,7 @@ class Target:
 
 
 @dataclass(frozen=True)
-class Cuts:
+class OperatingPoints:
     """All thresholds that tell seen rows apart, from keeping all rows to keeping none, and what each keeps.
 
     Attributes:
@@ -59,7 +59,7 @@ class Cuts:
     negatives: int
 
     @classmethod
-    def of(cls, decisions: Float64, positive: Bools) -> Cuts:
+    def of(cls, decisions: Float64, positive: Bools) -> OperatingPoints:
         """Cuts between decisions (n,) of rows that are positive or not (n,)."""
         values, place = np.unique(decisions, return_inverse=True)
         middles = values[:-1] + (values[1:] - values[:-1]) / 2
@@ -103,7 +103,7 @@ def set_threshold(decisions: Float64, positive: Bools, target: Target, prevalenc
     """
     if target.goal == "natural":
         return 0.0
-    cuts = Cuts.of(decisions, positive)
+    cuts = OperatingPoints.of(decisions, positive)
     if target.goal == "accuracy":
         values = cuts.accuracy(prevalence)
         best = np.flatnonzero(values >= values.max() - 1e-12)
@@ -120,7 +120,7 @@ def set_threshold(decisions: Float64, positive: Bools, target: Target, prevalenc
 
 def at_threshold(
     decisions: Float64, positive: Bools, threshold: float, prevalence: float | None = None
-) -> dict[str, Figure]:
+) -> dict[str, IntervalEstimate]:
     """Accuracy, precision and recall with 95 % intervals when rows above the threshold are kept.
 
     The intervals are Wilson's. Where precision and accuracy are for another prevalence, their ends are those of
@@ -142,7 +142,9 @@ def _above(counts: npt.NDArray[np.int64]) -> Float64:
     return np.concatenate([np.cumsum(counts[::-1])[::-1], [0]]).astype(np.float64)
 
 
-def _expected(recall: Figure, fall_out: Figure, prevalence: float) -> tuple[Figure, Figure]:
+def _expected(
+    recall: IntervalEstimate, fall_out: IntervalEstimate, prevalence: float
+) -> tuple[IntervalEstimate, IntervalEstimate]:
     ends = [(recall.value, fall_out.value), (recall.low, fall_out.high), (recall.high, fall_out.low)]
     precision: list[float | None] = []
     accuracy: list[float | None] = []
@@ -150,10 +152,10 @@ def _expected(recall: Figure, fall_out: Figure, prevalence: float) -> tuple[Figu
         good, bad = prevalence * float(found or 0), (1 - prevalence) * float(wrong or 0)
         precision.append(good / (good + bad) if good + bad > 0 else None)
         accuracy.append(good + (1 - prevalence) - bad)
-    return Figure(*precision), Figure(*accuracy)
+    return IntervalEstimate(*precision), IntervalEstimate(*accuracy)
 
 
-def _unreached(cuts: Cuts, precision: Float64, wanted: float, prevalence: float | None) -> str:
+def _unreached(cuts: OperatingPoints, precision: Float64, wanted: float, prevalence: float | None) -> str:
     best = int(precision.argmax())
     where = "" if prevalence is None else f" at a prevalence of {prevalence:.4g}"
     return (

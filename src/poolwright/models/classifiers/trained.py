@@ -22,7 +22,7 @@ _CLASSIFIER, _CALIBRATION = "classifier", "calibration"
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainedClassifier:
     """A chosen classifier and how it was chosen.
 
     Attributes:
@@ -83,7 +83,7 @@ class Trained:
         return State(values, tables, {"rows_per_second": dict(self.speeds)} if self.speeds else {})
 
     @classmethod
-    def from_state(cls, state: State) -> Trained:
+    def from_state(cls, state: State) -> TrainedClassifier:
         """What `to_state` gave, saved and loaded or not."""
         calibration = state.values["calibration"]
         return cls(

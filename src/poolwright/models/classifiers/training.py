@@ -33,9 +33,9 @@ from poolwright.models.classifiers.examples import (
     in_order,
     split_by_hash,
 )
-from poolwright.models.classifiers.options import Options
+from poolwright.models.classifiers.options import ClassifierOptions
 from poolwright.models.classifiers.thresholds import at_threshold, set_threshold
-from poolwright.models.classifiers.trained import Trained
+from poolwright.models.classifiers.trained import TrainedClassifier
 
 _TIMED_SECONDS = 0.1
 _TIMED_ROWS = 2_048
@@ -53,11 +53,11 @@ class _Rows:
     classes: Integers
 
 
-def train(examples: Examples, options: Options, key: int) -> Trained:
+def train(examples: Examples, options: ClassifierOptions, key: int) -> TrainedClassifier:
     """Train every candidate, compare them on validation rows, choose one, set its threshold and calibrate it.
 
-    The result does not depend on the order of the rows or on the number of cores; `Trained.speeds` is the only
-    thing measured by a clock, and no part of what `to_state` gives.
+    The result does not depend on the order of the rows or on the number of cores; only `TrainedClassifier.speeds` is
+    measured by a clock, and it is no part of what `to_state` gives.
 
     Args:
         examples: labelled rows.
@@ -72,7 +72,7 @@ def train(examples: Examples, options: Options, key: int) -> Trained:
         return _train(in_order(examples), options, key)
 
 
-def _train(examples: Examples, options: Options, key: int) -> Trained:
+def _train(examples: Examples, options: ClassifierOptions, key: int) -> TrainedClassifier:
     names, classes = class_indices(np.asarray(examples.labels), options.positive)
     if len(names) > 2 and (options.threshold.goal != "natural" or options.prevalence is not None):
         raise RecipeError(
@@ -98,7 +98,7 @@ def _train(examples: Examples, options: Options, key: int) -> Trained:
     best = candidates[chosen]
     calibration = _calibrated(best, names, train_rows, folds, options, key)
     threshold = _threshold(best, validation, options)
-    return Trained(
+    return TrainedClassifier(
         classifier=best.classifier,
         features=best.features,
         threshold=threshold,
@@ -162,7 +162,7 @@ def _check_enough(
             raise InputError(f"examples: class '{name}' has no validation rows; move some of its rows to validation")
 
 
-def _variants(examples: Examples, options: Options) -> tuple[str, ...]:
+def _variants(examples: Examples, options: ClassifierOptions) -> tuple[str, ...]:
     if examples.text is None:
         if options.features is not None and options.features != ("image",):
             raise InputError(f"examples: features {', '.join(options.features)} need text, which the examples lack")
@@ -177,7 +177,7 @@ def _candidate(
     rows: _Rows,
     validation: _Rows,
     folds: Integers,
-    options: Options,
+    options: ClassifierOptions,
     key: int,
 ) -> Candidate:
     """Search, fit and measure one kind on one choice of features."""
@@ -229,7 +229,7 @@ def _some_rows(rows: _Rows, most: int, key: int) -> Integers:
 
 
 def _calibrated(
-    best: Candidate, names: tuple[str, ...], rows: _Rows, folds: Integers, options: Options, key: int
+    best: Candidate, names: tuple[str, ...], rows: _Rows, folds: Integers, options: ClassifierOptions, key: int
 ) -> Calibration:
     """Fitted on the decisions of each fold by a classifier of the other folds."""
     kind, matrix = best.classifier.kind, rows.examples.matrix(best.features)
@@ -241,7 +241,7 @@ def _calibrated(
     return calibrate(against_rest(kind, values), rows.classes, options.calibration, options.prevalence)
 
 
-def _threshold(best: Candidate, validation: _Rows, options: Options) -> float:
+def _threshold(best: Candidate, validation: _Rows, options: ClassifierOptions) -> float:
     if not best.classifier.binary:
         return 0.0
     return set_threshold(best.decisions, validation.classes == 1, options.threshold, options.prevalence)

@@ -4,28 +4,13 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
-from importlib import import_module
-from typing import Any
 
 from poolwright.core.encoder import EncoderSpec
 from poolwright.core.errors import RecipeError, did_you_mean
+from poolwright.core.runtime.threads import import_torch
+from poolwright.models.encoders.kind import EncoderKind
+from poolwright.models.encoders.kinds import ENCODERS
 from poolwright.models.encoders.vectors import ImageEncoder, Peek
-
-_MODULES = {
-    "onnx": "poolwright.models.encoders.onnx",
-    "open_clip": "poolwright.models.encoders.networks.openclip",
-    "timm": "poolwright.models.encoders.networks.timm_models",
-    "torchvision": "poolwright.models.encoders.networks.torchvision_models",
-    "moco": "poolwright.models.encoders.networks.moco",
-    "mmd_vae": "poolwright.models.encoders.networks.mmd_vae",
-}
-
-_FIXED = {
-    "onnx": "its manifest says how images are prepared; write it there",
-    "open_clip": "it sees images as it was trained; leave it out",
-    "mmd_vae": "it sees images as it was trained; leave it out",
-}
-"""Kinds that take no `resize` and `crop`, and what to do instead."""
 
 _loaded: dict[EncoderSpec, ImageEncoder] = {}
 _loading: dict[EncoderSpec, threading.Lock] = {}
@@ -43,7 +28,7 @@ def load_encoder(spec: EncoderSpec) -> ImageEncoder:
         lock = _loading.setdefault(spec, threading.Lock())
     with lock:
         if spec not in _loaded:
-            _loaded[spec] = _module(spec).load(spec)
+            _loaded[spec] = _kind(spec).load(spec)
         return _loaded[spec]
 
 
@@ -54,7 +39,7 @@ def check_encoder(spec: EncoderSpec) -> None:
         RecipeError: something is wrong.
         MissingExtra: a library is not installed.
     """
-    _module(spec).check(spec)
+    _kind(spec).check(spec)
 
 
 def peek(spec: EncoderSpec) -> Peek:
@@ -64,10 +49,17 @@ def peek(spec: EncoderSpec) -> Peek:
         RecipeError: the model is not there, or not valid.
         MissingExtra: the library that runs it is not installed.
     """
-    found: Peek = _module(spec).peek(spec)
+    found = _kind(spec).peek(spec)
     if not found.weights and spec in _loaded:
         return replace(found, weights=_loaded[spec].weights)
     return found
+
+
+def uses_gpu(spec: EncoderSpec) -> bool:
+    """Whether an encoder will run on a GPU: it can, its device says so, and for 'auto' there is one on this machine."""
+    if not _kind(spec).on_gpu or spec.device == "cpu":
+        return False
+    return spec.device == "cuda" or bool(import_torch().cuda.is_available())
 
 
 def forget_encoders() -> None:
@@ -77,12 +69,15 @@ def forget_encoders() -> None:
         _loading.clear()
 
 
-def _module(spec: EncoderSpec) -> Any:
+def _kind(spec: EncoderSpec) -> EncoderKind:
     if not spec.place:
         raise RecipeError(f"'{spec.model}' is no model; write KIND:PLACE, such as onnx:models/clip")
-    if spec.kind not in _MODULES:
-        raise RecipeError(f"no kind of model '{spec.kind}' in '{spec.model}'; {did_you_mean(spec.kind, _MODULES)}")
+    if spec.kind not in ENCODERS.names():
+        raise RecipeError(
+            f"no kind of model '{spec.kind}' in '{spec.model}'; {did_you_mean(spec.kind, ENCODERS.names())}"
+        )
+    kind = ENCODERS.get(spec.kind)()
     for option in ("resize", "crop"):
-        if spec.kind in _FIXED and getattr(spec, option) is not None:
-            raise RecipeError(f"{spec.model}: takes no '{option}': {_FIXED[spec.kind]}")
-    return import_module(_MODULES[spec.kind])
+        if kind.fixed and getattr(spec, option) is not None:
+            raise RecipeError(f"{spec.model}: takes no '{option}': {kind.fixed}")
+    return kind

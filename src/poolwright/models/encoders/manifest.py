@@ -89,7 +89,7 @@ class TextEntry(_Entry):
     tokenizer: TokenizerEntry
 
 
-class Manifest(_Entry):
+class OnnxManifest(_Entry):
     """Everything about an ONNX encoder that its graphs do not say."""
 
     name: str = ""
@@ -102,7 +102,7 @@ class Manifest(_Entry):
 class Described:
     """A manifest, and the folder that its files lie in."""
 
-    manifest: Manifest
+    manifest: OnnxManifest
     folder: Path
 
     @property
@@ -164,7 +164,7 @@ def _parsed(text: str, where: str) -> Any:
 
 def _checked(data: Any, where: str, folder: Path, graph: str) -> Described:
     try:
-        manifest = Manifest.model_validate(data)
+        manifest = OnnxManifest.model_validate(data)
     except ValidationError as error:
         raise RecipeError(f"{where}: {_words(error)}") from None
     if not manifest.image.file:
@@ -186,4 +186,4 @@ def _words(error: ValidationError) -> str:
 
 def _fields(parents: tuple[int | str, ...]) -> list[str]:
     entries: dict[str, type[_Entry]] = {"image": ImageEntry, "text": TextEntry, "tokenizer": TokenizerEntry}
-    return list(entries[str(parents[-1])].model_fields if parents else Manifest.model_fields)
+    return list(entries[str(parents[-1])].model_fields if parents else OnnxManifest.model_fields)

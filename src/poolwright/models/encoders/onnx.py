@@ -15,12 +15,13 @@ import numpy as np
 from poolwright.core.encoder import EncoderSpec
 from poolwright.core.errors import MissingExtra, RecipeError, did_you_mean
 from poolwright.core.images.image import Limits
+from poolwright.kernels.similarity.unit_length import unit_rows
 from poolwright.models.encoders.decode_ahead import Feed, Group, Slot
 from poolwright.models.encoders.manifest import Described, described
 from poolwright.models.encoders.onnx_graph import Graph, Shape, read_graph
 from poolwright.models.encoders.prepare import normalised
 from poolwright.models.encoders.tokens import Tokenizer, clip_tokenizer, huggingface_tokenizer, words_tokenizer
-from poolwright.models.encoders.vectors import EVERYTHING, Peek, encode_unique, file_digest, identity_digest, unit
+from poolwright.models.encoders.vectors import EVERYTHING, Peek, encode_unique, file_digest, identity_digest
 
 # One image a pass on a CPU: cores work on different units, activations stay in cache (SqueezeNet: 25 ms an
 # image alone, 38 ms in a batch of 32), and nothing but the image itself can touch the bits of its vector.
@@ -164,7 +165,7 @@ class OnnxEncoder:
                 f"model '{self.name}': output '{half.output}' of {half.path.name} gives {rows.shape[1]} dimensions, "
                 f"not {self.width}; name another output, or correct the manifest"
             )
-        return unit(rows)
+        return unit_rows(rows, zero=np.nan)
 
 
 def _halves(found: Described) -> list[_Half]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -11,14 +10,9 @@ from pydantic import BeforeValidator, Field, ValidationInfo
 
 from poolwright.core.encoder import EncoderSpec
 from poolwright.core.errors import RecipeError, did_you_mean
+from poolwright.models.encoders.kinds import ENCODERS
 
-KINDS = ("onnx", "open_clip", "timm", "torchvision", "moco", "mmd_vae")
 DEVICES = ("auto", "cpu", "cuda")
-
-_WHOLE_PATHS = ("onnx", "moco", "mmd_vae")
-"""Kinds whose place is a path; the others write MODEL/weights."""
-
-_WEIGHT_FILES = (".pt", ".pth", ".bin", ".safetensors", ".npz", ".npy", ".ckpt", ".tar")
 
 
 def model_spec(data: Any, context: Mapping[str, Any] | None = None) -> EncoderSpec:
@@ -69,28 +63,10 @@ def _described(data: Mapping[str, Any], context: Mapping[str, Any]) -> EncoderSp
 def _resolved(model: str, context: Mapping[str, Any]) -> str:
     """The model with its path, if it has one, made absolute."""
     kind, _, place = model.partition(":")
-    if kind not in KINDS:
-        raise RecipeError(f"no kind of model '{kind}' in '{model}'; {did_you_mean(kind, KINDS)}")
+    if kind not in ENCODERS.names():
+        raise RecipeError(f"no kind of model '{kind}' in '{model}'; {did_you_mean(kind, ENCODERS.names())}")
     folder = context.get("folder")
-    if folder is None:
-        return model
-    if kind in _WHOLE_PATHS:
-        return f"{kind}:{_path(folder, place)}"
-    if place.startswith("local-dir:"):
-        return f"{kind}:local-dir:{_path(folder, place.removeprefix('local-dir:'))}"
-    architecture, slash, weights = place.partition("/")
-    if place.startswith("hf-hub:") or not is_weight_file(weights, folder):
-        return model
-    return f"{kind}:{architecture}{slash}{_path(folder, weights)}"
-
-
-def is_weight_file(weights: str, folder: str = "") -> bool:
-    """Whether the part of `KIND:MODEL/...` behind the first slash is a path, and not a pretrained tag."""
-    return weights.lower().endswith(_WEIGHT_FILES) or "/" in weights or os.path.isfile(_path(folder, weights))
-
-
-def _path(folder: str, place: str) -> str:
-    return os.path.normpath(os.path.join(folder, os.path.expanduser(place)))
+    return model if folder is None else f"{kind}:{ENCODERS.get(kind)().resolve(place, folder)}"
 
 
 def _validated(value: Any, info: ValidationInfo) -> EncoderSpec:

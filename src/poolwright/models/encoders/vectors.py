@@ -15,6 +15,7 @@ import numpy as np
 from poolwright.core.encoder import Encoder
 from poolwright.core.files import sha256_file
 from poolwright.core.images.image import Limits
+from poolwright.kernels.similarity.unit_length import unit_rows
 
 EVERYTHING = Limits()
 
@@ -44,25 +45,13 @@ class ImageEncoder(Encoder, Protocol):
     ) -> tuple[np.ndarray, list[str | None]]: ...
 
 
-def unit(vectors: np.ndarray) -> np.ndarray:
-    """Rows (n, d) scaled to unit length, float32; a row of NaN where the length is zero or not finite.
-
-    Each row by itself, in float64, so that neither their number nor their order touches a bit.
-    """
-    exact = vectors.astype(np.float64)
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        length = np.sqrt(np.square(exact).sum(axis=1, keepdims=True))
-        length[~np.isfinite(length) | (length == 0)] = np.nan
-        return np.asarray((exact / length).astype(np.float32))
-
-
 def encode_unique(texts: Sequence[str], encode: Callable[[list[str]], np.ndarray], width: int) -> np.ndarray:
     """Vectors of texts, each different text encoded once."""
     places: dict[str, int] = {}
     index = [places.setdefault(text, len(places)) for text in texts]
     if not places:
         return np.zeros((0, width), np.float32)
-    return unit(encode(list(places)))[index]
+    return unit_rows(encode(list(places)), zero=np.nan)[index]
 
 
 def identity_digest(identity: Mapping[str, Any]) -> str:

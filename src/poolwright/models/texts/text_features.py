@@ -9,8 +9,12 @@ import numpy as np
 
 from poolwright.core.encoder import Encoder
 from poolwright.core.errors import RecipeError
+from poolwright.kernels.similarity.unit_length import unit_rows
 
 TEXTS_A_CALL = 1024
+
+KIND, VOCABULARY, NAME, FEATURE = "classes", "vocabulary", "name", "feature"
+"""A state of this kind holds the classes of a vocabulary: a table with their names and unit features, in order."""
 
 
 def encode_classes(encoder: Encoder, names: Sequence[str], prompts: Sequence[Sequence[str]]) -> np.ndarray:
@@ -32,9 +36,7 @@ def encode_classes(encoder: Encoder, names: Sequence[str], prompts: Sequence[Seq
 
 def _ensemble(encoder: Encoder, prompts: Sequence[Sequence[str]]) -> np.ndarray:
     texts = [text for of_class in prompts for text in of_class]
-    vectors = encoder.texts(texts).astype(np.float64)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    vectors = unit_rows(encoder.texts(texts), np.float64, zero=np.nan)
     starts = np.cumsum([0, *(len(of_class) for of_class in prompts[:-1])])
     return np.asarray(np.add.reduceat(vectors, starts, axis=0))
 
@@ -107,19 +109,10 @@ def _open(path: str) -> np.ndarray:
     return matrix[None, :] if matrix.ndim == 1 else matrix
 
 
-_AT_ONCE = 256  # features worked on together, so that the passes over them stay in cache
-
-
 def _unit(matrix: np.ndarray, names: Sequence[str], where: str) -> np.ndarray:
-    unit = np.empty(matrix.shape, np.float32)
-    for start in range(0, len(matrix), _AT_ONCE):
-        exact = matrix[start : start + _AT_ONCE].astype(np.float64)
-        length = np.sqrt(np.square(exact).sum(axis=1, keepdims=True))
-        broken = np.flatnonzero(~np.isfinite(length[:, 0]) | (length[:, 0] == 0))
-        if len(broken):
-            at = start + int(broken[0])
-            raise RecipeError(
-                f"{where}: text feature {at} ('{names[at]}') is zero or not finite, so it has no direction"
-            )
-        unit[start : start + _AT_ONCE] = exact / length
+    unit = unit_rows(matrix, zero=np.nan)
+    broken = np.flatnonzero(np.isnan(unit).any(axis=1))
+    if len(broken):
+        at = int(broken[0])
+        raise RecipeError(f"{where}: text feature {at} ('{names[at]}') is zero or not finite, so it has no direction")
     return unit

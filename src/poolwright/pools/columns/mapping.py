@@ -25,7 +25,7 @@ _PANDAS_INDEX = re.compile(r"__index_level_\d+__")
 
 
 @dataclass(frozen=True)
-class Wanted:
+class ColumnRequest:
     """What a recipe says about columns.
 
     Attributes:
@@ -68,7 +68,7 @@ class Given:
         return as_given(array, self.field.name, self.field.type)
 
 
-def sources_of(names: Sequence[str], wanted: Wanted, where: str) -> dict[str, str | None]:
+def sources_of(names: Sequence[str], wanted: ColumnRequest, where: str) -> dict[str, str | None]:
     """Source column by given name, `uid` first, then in the order of the source. `None` for numbered rows.
 
     A source column whose name another one is given under is left out, unless it is mapped itself.
@@ -94,7 +94,7 @@ def sources_of(names: Sequence[str], wanted: Wanted, where: str) -> dict[str, st
     return found
 
 
-def _uid_source(names: Sequence[str], wanted: Wanted, where: str) -> str | None:
+def _uid_source(names: Sequence[str], wanted: ColumnRequest, where: str) -> str | None:
     if wanted.uid == ROW:
         return None
     source = wanted.uid or wanted.columns.get(UID) or (UID if UID in names else None)
@@ -133,7 +133,9 @@ def check_stems(files: Sequence[str]) -> None:
             )
 
 
-def map_columns(schema: pa.Schema, wanted: Wanted, where: str, first: Callable[[list[str]], pa.Table]) -> list[Given]:
+def map_columns(
+    schema: pa.Schema, wanted: ColumnRequest, where: str, first: Callable[[list[str]], pa.Table]
+) -> list[Given]:
     """Columns that a source of this schema gives; those from files beside it are not among them.
 
     Args:
@@ -174,7 +176,7 @@ def _is_image_struct(dtype: pa.DataType) -> bool:
     return bool(plain_type(dtype.field(dtype.get_field_index("bytes")).type) == pa.binary())
 
 
-def _only(found: list[Given], wanted: Wanted, where: str) -> list[Given]:
+def _only(found: list[Given], wanted: ColumnRequest, where: str) -> list[Given]:
     names = [given.field.name for given in found]
     for name in wanted.vectors:
         if name not in names:
@@ -187,7 +189,7 @@ def _only(found: list[Given], wanted: Wanted, where: str) -> list[Given]:
     return [given for given in found if given.field.name in (UID, *wanted.keep)]
 
 
-def _needs_look(given: Given, schema: pa.Schema, wanted: Wanted) -> bool:
+def _needs_look(given: Given, schema: pa.Schema, wanted: ColumnRequest) -> bool:
     """Whether the types alone do not tell what the column is."""
     if given.how != "value":
         return False
@@ -197,7 +199,7 @@ def _needs_look(given: Given, schema: pa.Schema, wanted: Wanted) -> bool:
     return name in wanted.vectors or vectors.is_list_of_floats(source)
 
 
-def _looked_at(given: Given, rows: pa.Table, wanted: Wanted, schema: pa.Schema, where: str) -> Given:
+def _looked_at(given: Given, rows: pa.Table, wanted: ColumnRequest, schema: pa.Schema, where: str) -> Given:
     """The column, with what its first values tell: that they fit the name, or that they are embeddings."""
     if given.how != "value":
         return given
@@ -216,7 +218,7 @@ def _looked_at(given: Given, rows: pa.Table, wanted: Wanted, schema: pa.Schema, 
 
 
 def check_same(
-    given: Sequence[Given], first: pa.Schema, other: pa.Schema, wanted: Wanted, files: tuple[str, str]
+    given: Sequence[Given], first: pa.Schema, other: pa.Schema, wanted: ColumnRequest, files: tuple[str, str]
 ) -> None:
     """Check that another file of a pool gives the same columns.
 

@@ -16,7 +16,7 @@ from poolwright.core.pool import Part
 from poolwright.pools.columns.casting import table_of
 from poolwright.pools.columns.mapping import row_uids
 from poolwright.pools.columns.sidecar_vectors import VectorFiles, VectorReader
-from poolwright.pools.columns.table_plan import TablePlan
+from poolwright.pools.columns.table_plan import ReadPlan
 from poolwright.pools.columns.vectors import MadeBy, fewer_rows, field_of
 from poolwright.pools.readers.numpy_files import ArrayHeader, NoArray, read_headers
 from poolwright.pools.readers.parquet import Footer, read_parquet, runs
@@ -177,7 +177,7 @@ def _checked(shard: Shard, beside: Mapping[str, VectorFiles], more: Collection[s
 
 
 def read_shard(
-    plan: TablePlan, part: Part, columns: Sequence[str], batch_rows: int, check: Check | None = None, sees: str = ""
+    plan: ReadPlan, part: Part, columns: Sequence[str], batch_rows: int, check: Check | None = None, sees: str = ""
 ) -> Iterator[pa.Table]:
     """Rows of a part that `shard_parts` made.
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 from poolwright.core.columns import WELL_KNOWN
 from poolwright.core.errors import InputError, RecipeError, did_you_mean
 from poolwright.core.pool import Part
-from poolwright.pools.columns.mapping import Given, Wanted, check_same, map_columns, sources_of
+from poolwright.pools.columns.mapping import ColumnRequest, Given, check_same, map_columns, sources_of
 from poolwright.pools.columns.sidecar_vectors import VectorFiles
 from poolwright.pools.readers import csv_files, json_lines
 from poolwright.pools.readers.parquet import Footer, read_parquet, runs
@@ -33,7 +33,7 @@ FIRST_ROWS = 1_000
 
 
 @dataclass(frozen=True)
-class TablePlan:
+class ReadPlan:
     """All that reading needs beside a part; found once, and sent along to workers.
 
     Attributes:
@@ -69,7 +69,7 @@ def format_of(place: str, files: Sequence[str]) -> Format:
     return next(iter(found))
 
 
-def parquet_columns(files: Sequence[str], footers: Sequence[Footer], wanted: Wanted) -> list[Given]:
+def parquet_columns(files: Sequence[str], footers: Sequence[Footer], wanted: ColumnRequest) -> list[Given]:
     """Columns that Parquet files give.
 
     Raises:
@@ -89,7 +89,7 @@ def parquet_columns(files: Sequence[str], footers: Sequence[Footer], wanted: Wan
 
 
 def text_columns(
-    files: Sequence[str], kind: Format, wanted: Wanted, types: Mapping[str, pa.DataType], delimiter: str
+    files: Sequence[str], kind: Format, wanted: ColumnRequest, types: Mapping[str, pa.DataType], delimiter: str
 ) -> tuple[list[Given], dict[str, pa.DataType]]:
     """Columns that CSV, TSV or JSON Lines files give, and the types of the source columns.
 
@@ -110,7 +110,7 @@ def text_columns(
 
 
 def _first_text_rows(
-    file: str, kind: Format, wanted: Wanted, types: Mapping[str, pa.DataType], delimiter: str
+    file: str, kind: Format, wanted: ColumnRequest, types: Mapping[str, pa.DataType], delimiter: str
 ) -> pa.Table:
     if kind == "jsonl":
         return json_lines.first_rows(file, types)

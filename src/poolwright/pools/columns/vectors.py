@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from poolwright.core.columns import MODEL_KEY, WEIGHTS_KEY, is_vector, vector_field, vector_type
 from poolwright.core.rows import vector_array
+from poolwright.kernels.similarity.unit_length import has_direction, unit_rows
 
 LEAST_WIDTH = 16
 """Lists of fewer numbers are boxes and colours, not embeddings."""
@@ -99,23 +100,10 @@ def unit_vectors(matrix: npt.NDArray[np.floating]) -> pa.Array:
         off = np.ones(len(matrix), bool)
         scaled = np.zeros(matrix.shape, np.float16)
     valid = ~off
-    for rows in _blocks(np.flatnonzero(off)):
-        scaled[rows], valid[rows] = _scaled(matrix[rows].astype(np.float64))
+    rows = np.flatnonzero(off)
+    valid[rows] = has_direction(matrix[rows])
+    scaled[rows] = np.where(valid[rows, None], unit_rows(matrix[rows], np.float16), 0)
     return vector_array(scaled, None if valid.all() else valid)
-
-
-def _blocks(rows: npt.NDArray[np.intp]) -> list[npt.NDArray[np.intp]]:
-    return [rows[at : at + _BLOCK] for at in range(0, len(rows), _BLOCK)]
-
-
-def _scaled(block: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float16], npt.NDArray[np.bool_]]:
-    """Unit vectors and which are any; row by row. Divided by the largest value first, so that nothing overflows."""
-    largest = np.abs(block).max(axis=1, initial=0, keepdims=True)
-    valid = (np.isfinite(largest) & (largest > 0))[:, 0]
-    block[~valid] = 0
-    block /= np.where(valid[:, None], largest, 1)
-    length = np.sqrt(np.square(block).sum(axis=1, keepdims=True))
-    return (block / np.where(valid[:, None], length, 1)).astype(np.float16), valid
 
 
 def _half_squares(matrix: npt.NDArray[np.float16]) -> npt.NDArray[np.float32]:

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from poolwright.pools.columns.casting import plain as plain_array
-from poolwright.pools.readers.pandas_frame import Frame, Values, chunks_of, plain, read_frame
+from poolwright.pools.readers.pandas_frame import PandasFrame, Values, chunks_of, plain, read_frame
 from poolwright.pools.readers.paths import is_url
 
 PART_ROWS = 65_536
@@ -78,7 +78,7 @@ def pickled_columns(place: str) -> dict[str, pa.ChunkedArray]:
     return _LOADED.get(place)
 
 
-def _arrow_columns(frame: Frame) -> dict[str, pa.ChunkedArray]:
+def _arrow_columns(frame: PandasFrame) -> dict[str, pa.ChunkedArray]:
     columns = dict(frame.columns)
     if ROW_ID not in columns and ROW_ID in frame.index:
         columns = {ROW_ID: frame.index[ROW_ID], **columns}

@@ -12,7 +12,7 @@ import pyarrow as pa
 from pydantic import Field, PrivateAttr, model_validator
 
 from poolwright.core.columns import IMAGE_PATH
-from poolwright.core.errors import BadPart, InputError, RecipeError
+from poolwright.core.errors import InputError, RecipeError
 from poolwright.core.pool import Part, Place, Pool
 from poolwright.core.rows import one_array
 from poolwright.pools.columns import image_paths
@@ -37,7 +37,7 @@ class _Plan:
     given: pa.Schema
 
 
-class GeoYFCC(Pool):
+class GeoYfccPool(Pool):
     """Rows of GeoYFCC: photos of YFCC100M with a country, labels and the split.
 
     `uid` is `yfcc_row_id`. The labels stay lists. What `yfcc_metadata` says becomes the columns of pool `yfcc100m`;
@@ -50,20 +50,28 @@ class GeoYFCC(Pool):
     """
 
     kind: ClassVar[str] = "geoyfcc"
+    example: ClassVar[str] = """\
+geoyfcc:
+  read: geoyfcc
+  path: data/GeoYFCC.parquet # made by `poolwright convert geoyfcc GeoYFCC.pkl data/GeoYFCC.parquet`
+  images: data/images
+  image_path: "{photo_id}.jpg\""""
 
     path: Places = Field(
         description="the pickle, which may be packed (gz, bz2, xz, tar, zip), or Parquet made of it: file, glob, "
         "folder or a list of these"
     )
     images: Place | None = Field(default=None, description="folder or URL that 'image_path' is relative to")
-    image_path: ImagePath | None = None
+    image_path: ImagePath | None = Field(
+        default=None, description="image file of a row below 'images', such as '{photo_id}.jpg'; names columns"
+    )
 
     _plan: Once[_Plan] = PrivateAttr(default_factory=lambda: Once(travels=True))
     _files: Once[list[str]] = PrivateAttr(default_factory=Once)
     _footers: Once[list[Footer]] = PrivateAttr(default_factory=Once)
 
     @model_validator(mode="after")
-    def _check(self) -> GeoYFCC:
+    def _check(self) -> GeoYfccPool:
         if self.image_path is not None and self.images is None:
             raise ValueError("'image_path' needs 'images', the folder or URL that it is relative to")
         return self
@@ -86,8 +94,6 @@ class GeoYFCC(Pool):
         return self.images
 
     def read(self, part: Part, columns: Sequence[str], batch_rows: int) -> Iterator[pa.Table]:
-        if "damage" in part.detail:
-            raise BadPart(part.index, part.name, part.detail["damage"])
         plan = self._planned()
         fields = [plan.given.field(name) for name in columns]
         own = own_columns(columns, self.image_path)

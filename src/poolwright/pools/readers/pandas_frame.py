@@ -30,7 +30,7 @@ _ARROW = ("string", "large_string", "utf8", "bool", "int8", "int16", "int32", "i
 
 
 @dataclass
-class Frame:
+class PandasFrame:
     """A DataFrame.
 
     Attributes:
@@ -44,7 +44,7 @@ class Frame:
     rows: int
 
 
-def read_frame(place: str) -> Frame:
+def read_frame(place: str) -> PandasFrame:
     """The DataFrame in a pickle, which may be packed; see `pickle_files`.
 
     Raises:
@@ -74,7 +74,7 @@ def _kind(value: Any) -> str:
     return value.kind
 
 
-def _frame(loaded: Inert) -> Frame:
+def _frame(loaded: Inert) -> PandasFrame:
     state = loaded.state
     manager = state["_mgr"] if "_mgr" in state else state["_data"]
     if _kind(manager) != "manager":
@@ -90,7 +90,7 @@ def _frame(loaded: Inert) -> Frame:
             if len(column) != rows or not 0 <= place < len(names):
                 raise ValueError(f"a block does not fit {len(names)} columns of {rows} rows")
             found[place] = column
-    return Frame({name: found[place] for place, name in enumerate(names)}, index, rows)
+    return PandasFrame({name: found[place] for place, name in enumerate(names)}, index, rows)
 
 
 def _parts(manager: Inert) -> tuple[Sequence[Any], list[tuple[Any, Any]]]:

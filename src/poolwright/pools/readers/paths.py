@@ -146,10 +146,12 @@ def reading(part: Part) -> Iterator[None]:
     """Damage met while reading a part as `BadPart`; what only keeps us from reading it stops the run.
 
     Raises:
-        BadPart: the content is damaged.
+        BadPart: the content is damaged, or was when the part was made (`detail['damage']`).
         InputError: a file is gone, not permitted, or its disk or network fails: to quarantine the part would
             lose rows that are there.
     """
+    if "damage" in part.detail:
+        raise BadPart(part.index, part.name, part.detail["damage"])
     try:
         yield
     except Unreadable as error:
@@ -170,15 +172,9 @@ def raise_if_unreachable(error: BaseException, place: str) -> None:
 
 
 def words(error: BaseException) -> str:
-    """The first line of an error's message, and for a known limit of PyArrow the way around it."""
+    """The first line of an error's message."""
     lines = str(error).strip().splitlines()
-    told = lines[0][:300] if lines else type(error).__name__
-    if told.startswith("Expected all lists to be of size"):
-        told += (
-            "; the column has nulls, which PyArrow cannot read in lists of fixed size (apache/arrow issue 35692): "
-            "write it as a plain list, or write missing vectors as NaN"
-        )
-    return told
+    return lines[0][:300] if lines else type(error).__name__
 
 
 def find_files(places: Collection[str], suffixes: Collection[str]) -> list[str]:

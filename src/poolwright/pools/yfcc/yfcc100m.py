@@ -57,6 +57,13 @@ class Yfcc100m(Pool):
     """
 
     kind: ClassVar[str] = "yfcc100m"
+    example: ClassVar[str] = """\
+flickr:
+  read: yfcc100m
+  path: data/yfcc100m_dataset-*.bz2
+  places: data/yfcc100m_places.bz2
+  images: data/images
+  image_path: "{hash[0:3]}/{hash[3:6]}/{hash}.jpg\""""
 
     path: Places = Field(
         description="file, glob, folder (all its files called yfcc100m_dataset...), fsspec URL, or a list of these; "

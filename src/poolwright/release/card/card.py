@@ -6,16 +6,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-from poolwright.core.columns import LABEL, LICENSE
+from poolwright.core.columns import IMAGE, LABEL, LICENSE
 from poolwright.core.files import human_bytes
 from poolwright.core.measured import Measured
 from poolwright.core.table import FunnelRow, TableRecord
 from poolwright.release.card.about import About
-from poolwright.release.card.classifier_section import classifier_section
+from poolwright.release.card.figures.draw import CLASSES, FUNNEL, SIMILARITIES
 from poolwright.release.card.header import header
 from poolwright.release.card.markdown import code, counted, fenced, grid, plain, share
-from poolwright.release.card.measured_section import matrix_files, measured_section
-from poolwright.release.card.statistics_section import statistics_section
+from poolwright.release.card.presentation import Presentation
+from poolwright.release.card.sections.classifier import classifier_section
+from poolwright.release.card.sections.measured import measured_section
+from poolwright.release.card.sections.statistics import statistics_section
 from poolwright.release.lineage import Lineage
 from poolwright.release.record import ReleaseRecord
 from poolwright.release.statistics import Statistics
@@ -25,15 +27,20 @@ _MOST_FILES = 20
 
 
 @dataclass(frozen=True)
-class Card:
-    """What a card is written from.
+class DatasetCard:
+    """Writes a card.
 
     Attributes:
+        release: the record of the release.
+        family: the table with those it comes from.
+        about: what people say of the dataset.
+        statistics: counts of the table.
+        presentation: what the layout says of the release.
         figures: file name -> what it shows.
         sizes: bytes of each data file.
-        attribution: name of the attribution file, where there is one.
-        loading: how to load it, where `load_dataset` is not the way.
+        attribution: name of the attribution file, if there is one.
         measured: figures of the recipe that were measured on the table.
+        matrices: names of the figures of those that are matrices, in order.
         shown: folders with documents of the steps -> what they hold.
     """
 
@@ -41,35 +48,39 @@ class Card:
     family: Lineage
     about: About
     statistics: Statistics
+    presentation: Presentation
     figures: Mapping[str, str]
     sizes: Mapping[str, int]
     attribution: str | None
-    loading: str = ""
     measured: tuple[Measured, ...] = ()
+    matrices: tuple[str, ...] = ()
     shown: Mapping[str, str] = field(default_factory=dict)
 
     def to_markdown(self) -> str:
+        """The text of README.md."""
         parts = [
-            header(self.release, self.about, self.title, self.sizes),
+            header(self.release, self.about, self.title, self.sizes, self.presentation),
             self._title(),
             self._facts(),
-            self._figure("classes"),
-            self._load(),
+            self._figure(CLASSES),
+            "## How to load it\n\n" + self.presentation.load_snippet,
+            *self.presentation.sections,
             self._columns(),
         ]
-        pictures = {name: self._figure(name) for name in ("domains", "sets")}
-        parts += [self._making(), statistics_section(self.release, self.statistics, pictures)]
-        parts += [self._figure("similarity"), *(classifier_section(table) for table in self.family.tables)]
-        parts += [measured_section(self.measured, [self._figure(name) for name in matrix_files(self.measured)])]
+        parts += [self._making(), statistics_section(self.release, self.statistics, self._figure)]
+        parts += [self._figure(SIMILARITIES), *(classifier_section(table) for table in self.family.tables)]
+        parts += [measured_section(self.measured, [self._figure(name) for name in self.matrices])]
         parts += [self._rights(), self._limits(), self._citation(), self._verifying()]
         return "\n\n".join(part for part in parts if part) + "\n"
 
     @property
     def title(self) -> str:
+        """The title that people gave it, else the name of the table."""
         return self.about.title or self.release.table
 
     @property
     def record(self) -> TableRecord:
+        """The record of the released table."""
         return self.family.record
 
     def _has(self, column: str) -> bool:
@@ -94,7 +105,7 @@ class Card:
             formats = ", ".join(f"{count:,} {name}" for name, count in release.images.formats.items())
             facts.append(
                 f"images embedded as they were found ({human_bytes(release.images.bytes)}: {formats})"
-                if release.layout == "huggingface"
+                if release.has(IMAGE)
                 else f"{human_bytes(release.images.bytes)} of images ({formats})"
             )
         facts.append(f"version {self.about.version}")
@@ -105,31 +116,6 @@ class Card:
     def _figure(self, name: str) -> str:
         found = [(file, words) for file, words in self.figures.items() if PurePosixPath(file).stem == name]
         return f"![{found[0][1]}]({found[0][0]})" if found else ""
-
-    def _load(self) -> str:
-        if self.loading:
-            return "## How to load it\n\n" + self.loading
-        first, config = next(iter(self.release.splits)), next(iter(self.release.configs), None)
-        named = f', "{config}"' if config else ""
-        if config:
-            first = self.release.files_of(config)[0].split
-        lines = [
-            "from datasets import load_dataset",
-            "",
-            f'dataset = load_dataset("path/or/name/of/this/folder"{named})',
-        ]
-        lines.append(f'row = dataset["{first}"][0]')
-        if self.release.images:
-            lines.append('row["image"]  # a PIL image, decoded when it is asked for')
-        parquet = next(iter(self.release.files)).path
-        words = "## How to load it\n\n" + fenced("\n".join(lines), "python")
-        if config:
-            words += f"\n\nThe values of `{self.release.parameters['configs']}` are configs: "
-            words += ", ".join(code(name) for name in self.release.configs) + "."
-        if parquet.endswith(".parquet"):
-            words += f'\n\nAny reader of parquet works too: `pyarrow.parquet.read_table("{parquet}")`. '
-            words += "`croissant.json` describes the same files for Croissant readers."
-        return words
 
     def _columns(self) -> str:
         rows = [(code(known.name), code(known.type), plain(known.meaning)) for known in self.release.columns]
@@ -147,7 +133,7 @@ class Card:
             "`table.json` records inputs, digests and counts, `states/` what each step learned.",
             recipe,
         ]
-        parts += ["### What was kept and dropped", self._figure("funnel")]
+        parts += ["### What was kept and dropped", self._figure(FUNNEL)]
         parts += [funnel(record, len(self.family.records) > 1) for record in self.family.records]
         parts += ["### What the steps learned", learned(self.family)]
         parts += [f"[`{name}/`]({name}): {plain(words)}." for name, words in self.shown.items()]
@@ -218,8 +204,8 @@ class Card:
             yield f"{counted(lost, 'input part')} could not be read; the rows in there are missing here."
         if self.release.images is None and self._has("url"):
             yield "Images are named by URL, not contained: when they are fetched, some will be gone or be other images."
-        verbs = {step.verb for record in self.family.records for step in record.steps}
-        if self._has(LABEL) and "label" in verbs and not verbs & {"verify", "verdicts"}:
+        labelled_by = {step.labelled_by for record in self.family.records for step in record.steps}
+        if self._has(LABEL) and "model" in labelled_by and "people" not in labelled_by:
             yield "Labels were given by a model, not by people; their accuracy on this data was not measured here."
 
     def _citation(self) -> str:

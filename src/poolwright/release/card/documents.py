@@ -14,11 +14,11 @@ from poolwright.core.files import sha256_file
 from poolwright.core.measured import Measured
 from poolwright.core.table import Table
 from poolwright.release.card.about import About
-from poolwright.release.card.card import CARD, Card
-from poolwright.release.card.croissant import CROISSANT, croissant
-from poolwright.release.card.domains_section import COUNTS
-from poolwright.release.card.figures import draw_figures
-from poolwright.release.card.measured_section import matrix_files
+from poolwright.release.card.card import CARD, DatasetCard
+from poolwright.release.card.croissant.document import CROISSANT, croissant
+from poolwright.release.card.figures.draw import FIGURES, draw_figures
+from poolwright.release.card.presentation import Presentation
+from poolwright.release.card.sections.measured import matrix_files
 from poolwright.release.checksums import write_sums
 from poolwright.release.lineage import Lineage, save_record
 from poolwright.release.record import ReleaseRecord
@@ -35,15 +35,13 @@ def write_documents(
     family: Lineage,
     about: About,
     statistics: Statistics,
-    figures: bool,
-    loading: str = "",
+    presentation: Presentation,
     measured: Sequence[Measured] = (),
 ) -> None:
     """Write the documents of a release whose data files are in `folder`; checksums last, over all.
 
     Args:
-        figures: whether the card has figures.
-        loading: how to load the release, where `load_dataset` is not the way.
+        presentation: what the layout says of the release.
         measured: figures of the recipe that were measured on the table.
 
     Raises:
@@ -57,15 +55,28 @@ def write_documents(
         save_record(folder / "lineage" / table.name, table, clean)
     shown = _show(folder, family)
     attribution = _attribution(folder, family.table) if record.images else None
-    if statistics.by_domain:
-        _text(folder / COUNTS, statistics.by_domain.to_csv())
-    drawn = draw_figures(folder, family, statistics, matrix_files(measured)) if figures else {}
+    for name, text in (item for detail in statistics.details for item in detail.files().items()):
+        _text(folder / name, text)
+    matrices = matrix_files(measured, {*FIGURES, *(detail.name for detail in statistics.details)})
+    drawn = draw_figures(folder, family, statistics, matrices) if presentation.figures else {}
     sizes = {file.path: (folder / file.path).stat().st_size for file in record.files}
-    card = Card(record, family, about, statistics, drawn, sizes, attribution, loading, tuple(measured), shown)
+    card = DatasetCard(
+        release=record,
+        family=family,
+        about=about,
+        statistics=statistics,
+        presentation=presentation,
+        figures=drawn,
+        sizes=sizes,
+        attribution=attribution,
+        measured=tuple(measured),
+        matrices=tuple(matrices),
+        shown=shown,
+    )
     _text(folder / CARD, card.to_markdown())
     paths = [file.path for file in record.files] + [other.path for other in record.others]
     digests = {path: sha256_file(folder / path) for path in paths}
-    _text(folder / CROISSANT, croissant(folder, record, family, about, digests))
+    _text(folder / CROISSANT, croissant(folder, record, family, about, presentation, digests))
     write_sums(folder, digests)
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import yaml
 
 from poolwright.core.columns import LABEL, LICENSE, TEXT
 from poolwright.release.card.about import About, hub_license
+from poolwright.release.card.presentation import Presentation
 from poolwright.release.record import ReleaseRecord
 
 _SIZES = (
@@ -25,47 +26,38 @@ _SIZES = (
 )
 
 
-def header(release: ReleaseRecord, about: About, title: str, sizes: Mapping[str, int]) -> str:
+def header(
+    release: ReleaseRecord, about: About, title: str, sizes: Mapping[str, int], presentation: Presentation
+) -> str:
     """The header between its fences.
 
     Args:
         sizes: bytes of each data file.
+        presentation: names the data files and the tasks.
     """
     keys: dict[str, object] = {**hub_license(about, release.has(LICENSE))}
     if about.language:
         keys["language"] = list(about.language)
     keys["pretty_name"] = title
     keys["size_categories"] = [size_category(release.rows)]
-    keys["task_categories"] = _tasks(release)
+    keys["task_categories"] = list(presentation.task_categories)
     keys["tags"] = list(dict.fromkeys([*about.tags, "poolwright", "croissant"]))
     configs = release.configs
-    keys["configs"] = _configs(release) if configs else [{"config_name": "default", "data_files": _data_files(release)}]
+    keys["configs"] = [_config(name, files) for name, files in presentation.data_files.items()]
     keys["dataset_info"] = [_info(release, sizes, name) for name in configs] if configs else _info(release, sizes)
     return f"---\n{yaml.safe_dump(keys, sort_keys=False, allow_unicode=True, width=100)}---"
 
 
-def _tasks(release: ReleaseRecord) -> list[str]:
-    if release.has(LABEL) or release.has("label_ids"):
+def usual_tasks(release: ReleaseRecord) -> list[str]:
+    """What a dataset with these columns is for, in the words of the Hub."""
+    if release.has(LABEL):
         return ["image-classification"]
     return ["text-to-image", "image-to-text"] if release.has(TEXT) else ["image-feature-extraction"]
 
 
-def _data_files(release: ReleaseRecord) -> list[dict[str, str]]:
-    patterns = {"huggingface": "data/{}-*", "mappool": "data/{}-*", "image_folder": "{}/**"}
-    if release.layout in patterns:
-        pattern = patterns[release.layout]
-        return [{"split": split, "path": pattern.format(split)} for split in release.splits]
-    return [{"split": file.split, "path": file.path} for file in release.files]
-
-
-def _configs(release: ReleaseRecord) -> list[dict[str, object]]:
-    made: list[dict[str, object]] = []
-    for name in release.configs:
-        here = {file.split for file in release.files_of(name)}
-        splits = [split for split in release.splits if split in here]
-        files = [{"split": split, "path": f"data/{name}/{split}-*"} for split in splits]
-        made.append({"config_name": name, "data_files": files})
-    return made
+def _config(name: str | None, files: Sequence[tuple[str, str]]) -> dict[str, object]:
+    paths = [{"split": split, "path": pattern} for split, pattern in files]
+    return {"config_name": "default" if name is None else name, "data_files": paths}
 
 
 def _info(release: ReleaseRecord, sizes: Mapping[str, int], config: str | None = None) -> dict[str, object]:

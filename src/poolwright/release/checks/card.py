@@ -11,14 +11,15 @@ import yaml
 from poolwright.release.card.card import CARD
 from poolwright.release.card.header import size_category
 from poolwright.release.card.markdown import counted
+from poolwright.release.checks.result import Findings
 from poolwright.release.record import ReleaseRecord
 
 _KEYS = ("license", "pretty_name", "size_categories", "task_categories", "tags", "configs", "dataset_info")
 _PARTS = ("How to load it", "Columns", "How it was made", "Statistics", "Licences and attribution", "Known limits")
 
 
-def check_card(folder: Path, release: ReleaseRecord) -> tuple[list[str], str]:
-    """What is wrong with README.md, and words for when nothing is."""
+def check_card(folder: Path, release: ReleaseRecord) -> Findings:
+    """Whether README.md has its sections and figures, and says the numbers of the release."""
     path = folder / CARD
     if not path.exists():
         return [f"'{CARD}' is missing"], ""

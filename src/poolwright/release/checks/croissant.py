@@ -1,4 +1,4 @@
-"""Checks of croissant.json: by its structure always, by `mlcroissant` where that is installed."""
+"""Checks of croissant.json: by its structure always, by `mlcroissant` if that is installed."""
 
 from __future__ import annotations
 
@@ -8,18 +8,20 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from poolwright.release.card.croissant import CROISSANT, ROWS
+from poolwright.release.card.croissant.document import CROISSANT
+from poolwright.release.card.croissant.nodes import ROWS
+from poolwright.release.checks.result import Findings, Skip
 from poolwright.release.record import ReleaseRecord
 
 _KEYS = ("@context", "name", "description", "conformsTo", "license", "version", "distribution", "recordSet")
 
 
-class Skip(Exception):
-    """A check that cannot be made here. Its text says why."""
+def check_croissant(folder: Path, release: ReleaseRecord, sums: Mapping[str, str]) -> Findings:
+    """Whether croissant.json describes the files, columns and splits of the release as they are.
 
-
-def check_croissant(folder: Path, release: ReleaseRecord, sums: Mapping[str, str]) -> tuple[list[str], str]:
-    """What is wrong with croissant.json against the release and its checksums, and words for when nothing is."""
+    Args:
+        sums: the checksums of the release by file; empty if they cannot be read.
+    """
     path = folder / CROISSANT
     if not path.exists():
         return [f"'{CROISSANT}' is missing"], ""
@@ -35,12 +37,12 @@ def _file_problems(
     document: dict[str, Any], folder: Path, release: ReleaseRecord, sums: Mapping[str, str]
 ) -> Iterator[str]:
     objects = {node["@id"]: node for node in document["distribution"] if node["@type"] == "cr:FileObject"}
-    for file in release.files:
-        node = objects.get(file.path)
+    for path in [file.path for file in release.files] + [other.path for other in release.others]:
+        node = objects.get(path)
         if node is None:
-            yield f"'{file.path}' is not described"
-        elif sums and node.get("sha256") != sums.get(file.path):
-            yield f"the SHA-256 of '{file.path}' is not the one of SHA256SUMS"
+            yield f"'{path}' is not described"
+        elif sums and node.get("sha256") != sums.get(path):
+            yield f"the SHA-256 of '{path}' is not the one of SHA256SUMS"
     for name, node in objects.items():
         if not (folder / unquote(node["contentUrl"])).is_file():
             yield f"'{name}' is described and not there"
@@ -64,8 +66,8 @@ def _field_problems(document: dict[str, Any], release: ReleaseRecord) -> Iterato
         yield f"it counts {counted}, the release {release.splits}"
 
 
-def check_with_mlcroissant(folder: Path) -> tuple[list[str], str]:
-    """What `mlcroissant` finds, and words for when that is nothing.
+def check_with_mlcroissant(folder: Path) -> Findings:
+    """Whether `mlcroissant` reads croissant.json.
 
     Raises:
         Skip: it is not installed.
@@ -79,5 +81,5 @@ def check_with_mlcroissant(folder: Path) -> tuple[list[str], str]:
     except mlcroissant.ValidationError as error:
         return [line.strip() for line in str(error).splitlines() if line.strip().startswith("-")] or [str(error)], ""
     warnings = sorted(dataset.metadata.ctx.issues.warnings)
-    told = f", {len(warnings)} warnings: {'; '.join(warnings)}" if warnings else ", without warnings"
-    return [], f"mlcroissant reads it without errors{told}"
+    noted = f", {len(warnings)} warnings: {'; '.join(warnings)}" if warnings else ", without warnings"
+    return [], f"mlcroissant reads it without errors{noted}"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
 
-from poolwright.core.columns import IMAGE, LABEL_INDEX, SHA256, UID, describe, is_groupable, vector_model
+from poolwright.core.columns import IMAGE, LABEL_INDEX, SHA256, UID, is_groupable, meaning_of, vector_model
 from poolwright.core.errors import StepError, did_you_mean
 from poolwright.core.table import Table
 from poolwright.release.data.splits import distinct
@@ -108,12 +108,15 @@ def _meaning(field: pa.Field) -> str:
         return "The image file, as it was found"
     if field.name == FILE_NAME:
         return "The image file, below the folder of the split"
-    known = describe(field.name)
-    if known:
-        # A unit that only repeats the name of the column says nothing.
-        return f"{known.meaning} ({known.unit})" if known.unit and known.unit.lower() != known.name else known.meaning
+    meaning = meaning_of(field)
+    if meaning:
+        return meaning
     model = vector_model(field)
-    return f"Embedding, unit length, by {model[0]}" if model else ""
+    if not model:
+        return ""
+    return (
+        f"Embedding, unit length, by {model[0]}{'; null where a row has none' if pa.types.is_list(field.type) else ''}"
+    )
 
 
 def require_folders(layout: str, domain: str, by: str, schema: pa.Schema) -> None:
@@ -130,6 +133,42 @@ def require_folders(layout: str, domain: str, by: str, schema: pa.Schema) -> Non
         if not is_groupable(schema.field(name).type):
             kind = schema.field(name).type
             raise StepError(f"'{what}: {name}' has type {kind}; folders are named by strings or integers")
+
+
+def require_more(more: Sequence[str] | None, schema: pa.Schema, taken: Collection[str]) -> tuple[str, ...]:
+    """The further columns that a release names, if they are there and have names of their own.
+
+    Args:
+        taken: names of columns that the layout gives.
+
+    Raises:
+        StepError: one is missing, or its name is taken.
+    """
+    for name in more or ():
+        require(name, schema, "'more'")
+        if name in taken or name == IMAGE:
+            raise StepError(f"'more' names '{name}', which this layout {'leaves out' if name == IMAGE else 'has'}")
+    return tuple(more or ())
+
+
+def require_published(name: str, column: str, schema: pa.Schema, fits: Callable[[pa.DataType], bool]) -> None:
+    """Check that a published column can be made from a column of the table.
+
+    Args:
+        fits: whether a type can be the published one.
+
+    Raises:
+        StepError: the table lacks the column, or it has another type.
+    """
+    if column not in schema.names:
+        raise StepError(
+            f"the published column '{name}' is made from '{column}', which the table has not; "
+            f"{did_you_mean(column, schema.names)} Name another one by `columns: {{{name}: COLUMN}}`, or leave it out "
+            f"by `columns: {{{name}: null}}`"
+        )
+    dtype = schema.field(column).type
+    if not fits(dtype):
+        raise StepError(f"the published column '{name}' cannot be made from '{column}', which has type {dtype}")
 
 
 def require(name: str, schema: pa.Schema, what: str) -> None:

@@ -9,10 +9,10 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.csv as pacsv
-import pyarrow.parquet as pq
 
 from poolwright.core.errors import ReleaseError
-from poolwright.core.rows import Rows
+from poolwright.core.parquet import parquet_writer
+from poolwright.core.rows import RowGroups, Rows
 from poolwright.release.data.images import EXTENSIONS, extension
 
 GROUP_ROWS = 10_000
@@ -58,29 +58,18 @@ class MetadataFile:
     def __init__(self, path: Path, schema: pa.Schema, group_rows: int = GROUP_ROWS) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.rows = 0
-        self._group_rows = group_rows
-        self._waiting: list[pa.Table] = []
-        self._waiting_rows = 0
-        place = os.fspath(path)
-        self._writer: Any = (
-            pacsv.CSVWriter(place, schema)
-            if path.suffix == ".csv"
-            else pq.ParquetWriter(place, schema, compression="zstd")
-        )
+        self._groups = RowGroups(group_rows)
+        name = os.fspath(path)
+        self._writer: Any = pacsv.CSVWriter(name, schema) if path.suffix == ".csv" else parquet_writer(name, schema)
 
     def write(self, rows: pa.Table) -> None:
-        self._waiting.append(rows)
-        self._waiting_rows += len(rows)
-        while self._waiting_rows >= self._group_rows:
-            whole = pa.concat_tables(self._waiting)
-            self._flush(whole.slice(0, self._group_rows))
-            rest = whole.slice(self._group_rows)
-            self._waiting, self._waiting_rows = [rest], len(rest)
+        for group in self._groups.add(rows):
+            self._flush(group)
 
     def close(self) -> None:
-        if self._waiting_rows:
-            self._flush(pa.concat_tables(self._waiting))
-        self._waiting, self._waiting_rows = [], 0
+        rest = self._groups.rest()
+        if rest is not None:
+            self._flush(rest)
         self._writer.close()
 
     def _flush(self, rows: pa.Table) -> None:

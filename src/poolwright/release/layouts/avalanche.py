@@ -16,3 +16,13 @@ class Avalanche(StreamLayout):
     """Lists of paths and class indices, and feature tensors, by time bucket and split, as Avalanche reads them."""
 
     layout: ClassVar[str] = "avalanche"
+    example: ClassVar[str] = "{table: best, layout: avalanche, splits: [split_0], images: none, to: out/best-lists}"
+    tree: ClassVar[str] = """\
+class_names.txt                     names of the classes by index, by the alphabet
+labeled_images/3/laptop/<uid>.jpg   image files by bucket and class; left out by `images: none`
+training_folder/bucket_indices.json                             the buckets, in order
+training_folder/filelists/3/all.txt                             a line an image: path and class index
+training_folder/testset_ratio_0.3/split_0/3/train.txt           the lines to train on; test.txt
+training_folder/testset_ratio_0.3/split_0/3/train_indices.json  their numbers in all.txt; test_indices.json
+training_folder/features/clip/3/all.pth                         (tensor, class indices), in the order of all.txt
+metadata/3.parquet                  all columns, rows in the order of the lists"""

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -25,15 +25,16 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
-from poolwright.core.columns import IMAGE, is_groupable, is_vector
+from poolwright.core.columns import IMAGE, UID, is_groupable, is_vector
 from poolwright.core.errors import ReleaseError, StepError, did_you_mean
 from poolwright.core.params import Column
 from poolwright.core.rows import Rows
 from poolwright.core.table import Table
 from poolwright.core.wording import natural_order
+from poolwright.release.data.features import CLASS_ID, FILE_NAME
 from poolwright.release.layouts.streams.json_objects import EXT, IMG_DIR, IMG_PATH, JsonObjects, MetadataEntries
-from poolwright.release.layouts.streams.stream import Stream, bucket_folders
-from poolwright.release.layouts.streams.stream_layout import Beside, StreamLayout
+from poolwright.release.layouts.streams.stream import IMAGES, Stream, bucket_folders
+from poolwright.release.layouts.streams.stream_layout import FurtherFiles, StreamLayout
 from poolwright.release.layouts.streams.tensors import Features
 from poolwright.release.lineage import save_lineage
 from poolwright.release.record import OtherFile, ReleaseRecord
@@ -47,6 +48,16 @@ class Clear(StreamLayout):
     """Images, metadata, features and lists by time bucket and class, as the CLEAR benchmark was published."""
 
     layout: ClassVar[str] = "clear"
+    example: ClassVar[str] = "{table: best, layout: clear, domain: bucket, unlabelled: labelled, to: out/best-clear}"
+    tree: ClassVar[str] = """\
+class_names.txt                     names of the classes by index, by the alphabet
+labeled_images/3/laptop/<uid>.jpg   image files by bucket and class
+labeled_metadata.json               {bucket: {class: path}}
+labeled_metadata/3/laptop.json      {uid: metadata}, under CLEAR's names of the fields of YFCC100M
+all_metadata/3.json                 the same of all images of the stream, by `unlabelled`; all_metadata.json: the paths
+features/clip/3/laptop.pth          {uid: tensor}; features/clip/features.json: {bucket: {class: path}}
+training_folder/                    as of `avalanche`
+metadata/3.parquet                  all columns, rows in the order of the lists"""
 
     unlabelled: Column | None = Field(
         default=None,
@@ -73,7 +84,7 @@ class Clear(StreamLayout):
                 )
             MetadataEntries(schema)
 
-    def beside(self, table: Table, folder: Path, stream: Stream) -> Beside:
+    def further(self, table: Table, folder: Path, stream: Stream) -> FurtherFiles:
         """The metadata and features of each class."""
         return _Labeled(table.schema, folder, stream, self.images == "copy")
 
@@ -86,13 +97,24 @@ class Clear(StreamLayout):
             save_lineage(folder, other, table)
         return record.model_copy(update={"others": tuple(others)})
 
-    def loading(self, record: ReleaseRecord, table: Table) -> str:
+    def check_bucket(self, folder: Path, release: ReleaseRecord, bucket: str, rows: pa.Table) -> Iterator[str]:
+        """The JSON files of the labelled images must have the images of the metadata."""
+        index = _read_json(folder / f"{LABELED}.json")[release.domains[f"{IMAGES}/{bucket}"]]
+        wanted: dict[int, dict[str, str]] = defaultdict(dict)
+        for row in rows.select([UID, FILE_NAME, CLASS_ID]).to_pylist():
+            wanted[row[CLASS_ID]][str(row[UID])] = row[FILE_NAME]
+        for number, name in enumerate(release.classes):
+            found = {key: entry[IMG_PATH] for key, entry in _read_json(folder / index[name]).items()}
+            if found != wanted[number]:
+                yield f"'{index[name]}' does not have the {len(wanted[number]):,} images of '{name}' in bucket {bucket}"
+
+    def load_snippet(self, release: ReleaseRecord) -> str:
         """The lists, the metadata, and the buckets without labels."""
         words = "`labeled_metadata/<bucket>/<class>.json` has the metadata of the labelled images by id, under the "
         words += "names that CLEAR gave the fields of YFCC100M; texts are decoded, numbers are numbers, and what is "
         words += "not known is null."
-        parts = [super().loading(record, table), words]
-        listed = [f"- `{other.path}`: {other.words}" for other in record.others if other.path.startswith(f"{ALL}/")]
+        parts = [super().load_snippet(release), words]
+        listed = [f"- `{other.path}`: {other.words}" for other in release.others if other.path.startswith(f"{ALL}/")]
         if listed:
             parts += [
                 "`all_metadata` has the metadata of all images of the stream, a line an image:",
@@ -112,9 +134,9 @@ class _Labeled:
         self._ids: dict[tuple[int, int], list[str]] = defaultdict(list)
 
     def add(self, rows: Rows, start: int, files: Sequence[str]) -> None:
-        places = [{IMG_PATH: file, IMG_DIR: ".", **self._extension(file)} for file in files]
+        paths = [{IMG_PATH: file, IMG_DIR: ".", **self._extension(file)} for file in files]
         added: dict[tuple[int, int], list[tuple[str, str]]] = defaultdict(list)
-        for row, entry in enumerate(self._entries.of(rows, places), start):
+        for row, entry in enumerate(self._entries.of(rows, paths), start):
             cell = int(self._stream.bucket_of[row]), int(self._stream.class_of[row])
             added[cell].append(entry)
             self._ids[cell].append(entry[0])
@@ -190,3 +212,7 @@ def write_all_metadata(folder: Path, table: Table, bucket: str) -> list[OtherFil
             for path in ordered.values()
         ),
     ]
+
+
+def _read_json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))

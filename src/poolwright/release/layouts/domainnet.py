@@ -19,48 +19,49 @@ from typing import ClassVar, Literal
 import pyarrow as pa
 from pydantic import Field
 
-from poolwright.core.columns import (
-    CONTINENT,
-    IMAGE,
-    IMAGE_PATH,
-    LABEL,
-    LABEL_INDEX,
-    SHA256,
-    UID,
-    is_text,
-)
+from poolwright.core.columns import CONTINENT, IMAGE, IMAGE_PATH, LABEL, LABEL_INDEX, SHA256, UID
 from poolwright.core.errors import StepError
 from poolwright.core.params import Column
 from poolwright.core.rows import Rows
 from poolwright.core.table import Table
 from poolwright.release.card.markdown import fenced
+from poolwright.release.card.sections.loading import FOLDER_WORDS
 from poolwright.release.data.features import (
     CLASS_ID,
     FILE_NAME,
-    plain_field,
     require,
     require_folders,
     with_features,
     with_meanings,
 )
 from poolwright.release.data.image_files import MetadataFile, released_rows, write_image
-from poolwright.release.data.images import ImageReader, image_columns
+from poolwright.release.data.images import ImageReader
+from poolwright.release.data.missing_vectors import readable_schema
 from poolwright.release.data.naming import split_order
 from poolwright.release.data.splits import by_split, split_values, table_splits, with_split
-from poolwright.release.layouts.layout import Layout
-from poolwright.release.layouts.shared.domains import Place, Places
+from poolwright.release.layouts.layout import Layout, LayoutCheck
+from poolwright.release.layouts.shared.domain_lists import CLASS_NAMES, DOMAINS, check_lists
+from poolwright.release.layouts.shared.domains import DomainClass, DomainFolders
+from poolwright.release.layouts.shared.listed_images import (
+    LIST_BATCH_ROWS,
+    listed_columns,
+    listed_meanings,
+    listed_schema,
+)
 from poolwright.release.record import OtherFile, ReleasedFile, ReleaseRecord
 from poolwright.release.statistics import Statistics
-
-CLASS_NAMES = "class_names.txt"
-DOMAINS = "domains.txt"
-_BATCH_ROWS = 8_192
 
 
 class DomainNet(Layout):
     """Lists of paths and class indices by domain and split, as DomainNet has them, with the images."""
 
     layout: ClassVar[str] = "domainnet"
+    example: ClassVar[str] = "{table: best, layout: domainnet, domain: continent, to: out/best-domainnet}"
+    tree: ClassVar[str] = """\
+africa/zebra/<uid>.jpg              image files by domain and class; left out by `images: none`
+africa_train.txt, africa_test.txt   a line an image: `africa/zebra/<uid>.jpg 4`, path and class index
+class_names.txt, domains.txt        names of the classes by index; folders of the domains
+metadata/train.parquet              all columns, rows in the order of the lists"""
 
     domain: Column = Field(default=CONTINENT, description="column whose values are the domains")
     by: Column = Field(default=LABEL, description="column of the class names")
@@ -77,7 +78,8 @@ class DomainNet(Layout):
     def needs(self, schema: pa.Schema) -> tuple[str, ...]:
         """Columns that are read by name: uid, domain, class, and where the images are."""
         require_folders(self.layout, self.domain, self.by, schema)
-        return tuple(dict.fromkeys([UID, self.domain, self.by, *self._index(schema), *self._image_columns(schema)]))
+        images = listed_columns(schema, self.layout, self.images == "copy")
+        return tuple(dict.fromkeys([UID, self.domain, self.by, *self._index(schema), *images]))
 
     def class_name(self) -> str | None:
         return self.by
@@ -87,43 +89,54 @@ class DomainNet(Layout):
         splits = table_splits(table, statistics)
         index = self._index(table.schema)
         paths = IMAGE_PATH if self.images == "none" else None
-        places = Places(table, splits, self.domain, self.by, index[0] if index else None, paths)
-        schema = with_features(self._schema(table.schema), CLASS_ID, places.classes)
-        reader = ImageReader.of(table, self.layout) if self.images == "copy" else None
-        lists = _Lists(folder, [places.list_name(domain, split) for domain, split in places.lists()])
+        folders = DomainFolders(table, splits, self.domain, self.by, index[0] if index else None, paths)
+        copied = self.images == "copy"
+        schema = with_features(
+            readable_schema(listed_schema(table.schema, (), copied), table), CLASS_ID, folders.classes
+        )
+        reader = ImageReader.of(table, self.layout) if copied else None
+        lists = _Lists(folder, [folders.list_name(domain, split) for domain, split in folders.lists()])
         writers = {name: MetadataFile(folder / "metadata" / f"{name}.parquet", schema) for name in splits.values()}
         try:
-            for rows, there, given in self._batches(table, folder, places, reader, schema):
+            for rows, there, given in self._batches(table, folder, folders, reader, schema):
                 files = given[FILE_NAME].to_pylist()
-                lists.add(there, files, places, splits, split_values(rows))
+                lists.add(there, files, folders, splits, split_values(rows))
                 released = released_rows(rows, schema, given)
                 for name, part, _ in by_split(released, [0] * len(files), split_values(rows), splits):
                     writers[name].write(part)
         finally:
             for writer in writers.values():
                 writer.close()
-        others = [*lists.files(), *_names(folder, places)]
+        others = [*lists.files(), *_names(folder, folders)]
         files = [
             ReleasedFile(path=f"metadata/{name}.parquet", split=name, rows=writers[name].rows)
             for name in sorted(writers, key=split_order)
         ]
-        record = self.record(table, schema, files, splits, reader, places.classes, CLASS_ID)
-        record = record.model_copy(update={"domains": places.domains_by_folder(), "others": tuple(others)})
-        return with_meanings(record, _meanings(self.images))
+        record = self.record(table, schema, files, splits, reader, folders.classes, CLASS_ID)
+        record = record.model_copy(update={"domains": folders.domains_by_folder(), "others": tuple(others)})
+        return with_meanings(record, listed_meanings(copied))
 
-    def loading(self, record: ReleaseRecord, table: Table) -> str:
+    def load_snippet(self, release: ReleaseRecord) -> str:
         """The lists, and what reads them."""
-        first = record.others[0].path
-        where = "this folder" if self.images == "copy" else "your folder of images: the release has none"
+        start = "this folder" if self.images == "copy" else "your folder of images: the release has none"
         code = (
-            f'for line in open("{first}", encoding="utf-8"):\n    path, index = line.split()  # path below {where}\n\n'
+            f'for line in open("{release.others[0].path}", encoding="utf-8"):\n'
+            f"    path, index = line.split()  # path below {start}\n\n"
             'names = open("class_names.txt", encoding="utf-8").read().splitlines()  # names[int(index)]'
         )
         words = "The lists are those of DomainNet, `<domain>_<split>.txt` with lines `path class_index`: code that "
         words += "reads DomainNet reads them. `domains.txt` names the domains and `class_names.txt` the classes."
-        rows = 'load_dataset("path/or/name/of/this/folder")'
+        rows = f'load_dataset("{FOLDER_WORDS}")'
         more = f"`metadata/` has all columns of the rows, in the order of the lists; `{rows}` of `datasets` reads it."
         return f"{words}\n\n{fenced(code, 'python')}\n\n{more}"
+
+    def image_folders(self, release: ReleaseRecord) -> Sequence[str]:
+        """The folders of the domains."""
+        return list(release.domains)
+
+    def checks(self, folder: Path, release: ReleaseRecord) -> Iterator[LayoutCheck]:
+        """Do lists, class names and metadata agree?"""
+        yield "lists", lambda: check_lists(folder, release, self.domain)
 
     def _index(self, schema: pa.Schema) -> list[str]:
         if self.index is None:
@@ -135,43 +148,26 @@ class DomainNet(Layout):
             )
         return [self.index]
 
-    def _image_columns(self, schema: pa.Schema) -> tuple[str, ...]:
-        if self.images == "copy":
-            return image_columns(schema, self.layout)
-        require(IMAGE_PATH, schema, "'images: none'")
-        if not is_text(schema.field(IMAGE_PATH).type):
-            raise StepError(f"'image_path' has type {schema.field(IMAGE_PATH).type}; the lists hold its text")
-        return (IMAGE_PATH,)
-
-    def _schema(self, table: pa.Schema) -> pa.Schema:
-        fields = [plain_field(table.field(name)) for name in table.names if name not in (UID, IMAGE, IMAGE_PATH)]
-        if self.images == "copy":
-            hashed = pa.field(SHA256, pa.string())
-            fields = [hashed if field.name == SHA256 else field for field in fields]
-            fields += [hashed] if SHA256 not in table.names else []
-        front = [pa.field(FILE_NAME, pa.string()), plain_field(table.field(UID)), pa.field(CLASS_ID, pa.int64())]
-        return pa.schema([*front, *fields])
-
     def _batches(
-        self, table: Table, folder: Path, places: Places, reader: ImageReader | None, schema: pa.Schema
-    ) -> Iterator[tuple[Rows, list[Place], dict[str, pa.Array]]]:
+        self, table: Table, folder: Path, folders: DomainFolders, reader: ImageReader | None, schema: pa.Schema
+    ) -> Iterator[tuple[Rows, list[DomainClass], dict[str, pa.Array]]]:
         """Rows, where they belong, and the columns that the release adds."""
         names = [name for name in schema.names if name in table.schema.names]
         wanted = with_split(list(dict.fromkeys([*names, *self.needs(table.schema)])), table.schema)
         if reader is None:
-            for rows in table.batches([name for name in wanted if name != IMAGE], _BATCH_ROWS):
-                there = list(places.of(rows))
-                yield rows, there, _given(there, rows.strings(IMAGE_PATH), places)
+            for rows in table.batches([name for name in wanted if name != IMAGE], LIST_BATCH_ROWS):
+                there = list(folders.of(rows))
+                yield rows, there, _given(there, rows.strings(IMAGE_PATH), folders)
             return
         for rows, images, digests in reader.batches([name for name in wanted if name not in (IMAGE, IMAGE_PATH)]):
-            there = list(places.of(rows))
-            where = zip(places.files(rows, there), images, strict=True)
-            files: list[str | None] = [write_image(folder, place, stem, data) for (place, stem), data in where]
-            yield rows, there, {**_given(there, files, places), SHA256: pa.array(digests, pa.string())}
+            there = list(folders.of(rows))
+            named = zip(folders.files(rows, there), images, strict=True)
+            files: list[str | None] = [write_image(folder, inner, stem, data) for (inner, stem), data in named]
+            yield rows, there, {**_given(there, files, folders), SHA256: pa.array(digests, pa.string())}
 
 
-def _given(there: Sequence[Place], files: Sequence[str | None], places: Places) -> dict[str, pa.Array]:
-    ids = [places.class_ids[place[1]] for place in there]
+def _given(there: Sequence[DomainClass], files: Sequence[str | None], folders: DomainFolders) -> dict[str, pa.Array]:
+    ids = [folders.class_ids[kind] for _, kind in there]
     return {FILE_NAME: pa.array(files, pa.string()), CLASS_ID: pa.array(ids, pa.int64())}
 
 
@@ -186,15 +182,15 @@ class _Lists:
 
     def add(
         self,
-        there: Sequence[Place],
+        there: Sequence[DomainClass],
         files: Sequence[str],
-        places: Places,
+        folders: DomainFolders,
         splits: dict[str | None, str],
         values: Sequence[str | None],
     ) -> None:
         lines: dict[str, list[str]] = defaultdict(list)
         for (domain, kind), file, value in zip(there, files, values, strict=True):
-            lines[places.list_name(domain, splits[value])].append(f"{file} {places.class_ids[kind]}\n")
+            lines[folders.list_name(domain, splits[value])].append(f"{file} {folders.class_ids[kind]}\n")
         # Opened anew for each batch: there may be more lists than a process may hold open.
         for name, found in lines.items():
             self.counts[name] += len(found)
@@ -208,16 +204,11 @@ class _Lists:
         ]
 
 
-def _names(folder: Path, places: Places) -> list[OtherFile]:
+def _names(folder: Path, folders: DomainFolders) -> list[OtherFile]:
     made = {
-        CLASS_NAMES: (places.classes, "Names of the classes by index"),
-        DOMAINS: (tuple(places.domains.values()), "Folders of the domains, which begin the names of the lists"),
+        CLASS_NAMES: (folders.classes, "Names of the classes by index"),
+        DOMAINS: (tuple(folders.domains.values()), "Folders of the domains, which begin the names of the lists"),
     }
     for name, (lines, _) in made.items():
         (folder / name).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8", newline="\n")
     return [OtherFile(path=name, type="text/plain", words=words) for name, (_, words) in made.items()]
-
-
-def _meanings(images: str) -> dict[str, str]:
-    where = "below the folder of the release" if images == "copy" else "below a folder of images that the user has"
-    return {FILE_NAME: f"The image file, {where}", CLASS_ID: "Class of the row, as index into the class names"}

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -20,17 +20,19 @@ import numpy as np
 import pyarrow as pa
 from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator
 
-from poolwright.core.columns import IMAGE, LABEL, UID, is_text
+from poolwright.core.columns import LABEL, UID, is_text
 from poolwright.core.errors import MissingExtra, ReleaseError, StepError
 from poolwright.core.params import Column, Columns
 from poolwright.core.table import Table
 from poolwright.release.card.card import funnel
 from poolwright.release.card.markdown import code, fenced, grid
-from poolwright.release.data.features import require, with_meanings
+from poolwright.release.data.features import require, require_more, with_meanings
 from poolwright.release.data.image_files import MetadataFile
-from poolwright.release.layouts.layout import Layout
+from poolwright.release.data.missing_vectors import readable_schema
+from poolwright.release.layouts.layout import Layout, LayoutCheck
 from poolwright.release.layouts.shared.geoyfcc_columns import CLASS, MEANINGS, VOCABULARY, Published, PublishedColumns
-from poolwright.release.layouts.shared.subsets import CLASSES, WNID, Classes, positions, write_subset
+from poolwright.release.layouts.shared.subset_checks import check_subsets
+from poolwright.release.layouts.shared.subsets import CLASSES, INDICES, WNID, WNIDS, Classes, positions, write_subset
 from poolwright.release.lineage import between, save_lineage, without_paths
 from poolwright.release.record import OtherFile, ReleasedFile, ReleasedSubset, ReleaseRecord
 from poolwright.release.statistics import Statistics
@@ -65,10 +67,19 @@ Subsets = Annotated[
 ]
 
 
-class GeoYFCC(Layout):
+class GeoYfccLayout(Layout):
     """One table of metadata, with subsets as arrays of row numbers, as CLIP-GeoYFCC was published."""
 
     layout: ClassVar[str] = "geoyfcc"
+    example: ClassVar[str] = (
+        "{table: best, layout: geoyfcc, columns: {yfcc_metadata: null}, pickle: true, to: out/best}"
+    )
+    tree: ClassVar[str] = """\
+metadata.parquet                    one row an image, in the published columns
+metadata.pkl                        the same as a pandas DataFrame, with `pickle: true`
+350_sample_indices.npy              a subset of 350 classes: row numbers in the metadata, int64
+350_label_wnids.csv                 its classes: one column `wnid`, by class number
+classes.csv                         all classes: number, index in the vocabulary, WordNet id, name, rows"""
     nested: ClassVar[bool] = True
 
     columns: PublishedColumns = Field(
@@ -110,11 +121,7 @@ class GeoYFCC(Layout):
         """Columns that are read by name: the sources of the published ones, `more`, and the WordNet id."""
         sources = self.columns.sources(schema)
         names = [UID, *(column for columns in sources.values() for column in columns)]
-        for name in self.more or ():
-            require(name, schema, "'more'")
-            if name in sources or name == IMAGE:
-                raise StepError(f"'more' names '{name}', which this layout {'leaves out' if name == IMAGE else 'has'}")
-            names.append(name)
+        names += require_more(self.more, schema, sources)
         if self.subsets:
             require(self.wnid, schema, "'wnid'")
             if not is_text(schema.field(self.wnid).type):
@@ -129,7 +136,8 @@ class GeoYFCC(Layout):
         sources = self.columns.sources(table.schema)
         published = Published(table, sources, self.more or ())
         classes = Classes(table.name, self._about(table.schema, sources))
-        numbers = self._write_metadata(table, folder, published, classes)
+        schema = readable_schema(published.schema, table)
+        numbers = self._write_metadata(table, folder, published, classes, schema)
         others: list[OtherFile] = []
         if CLASS in sources:
             classes.check(sources[CLASS][0])
@@ -138,23 +146,45 @@ class GeoYFCC(Layout):
         if self.pickle:
             others.append(_write_pickle(folder))
         metadata = ReleasedFile(path=PARQUET, split=SPLIT_NAME, rows=table.record.rows_kept)
-        record = self.record(table, published.schema, [metadata], {None: SPLIT_NAME}, None)
+        record = self.record(table, schema, [metadata], {None: SPLIT_NAME}, None)
         record = record.model_copy(update={"subsets": tuple(subsets), "others": (*others, *files)})
         return with_meanings(record, MEANINGS)
 
-    def loading(self, record: ReleaseRecord, table: Table) -> str:
-        """The metadata and its subsets, and how the subsets were made."""
+    def load_snippet(self, release: ReleaseRecord) -> str:
+        """The metadata and its subsets."""
         lines = ["import numpy as np", "import pandas as pd", "", f'metadata = pd.read_parquet("{PARQUET}")']
-        if record.subsets:
-            name = record.subsets[0].name
-            lines.append(f'subset = metadata.iloc[np.load("{name}_sample_indices.npy")]')
-            lines.append(f'wnids = pd.read_csv("{name}_label_wnids.csv")["wnid"]  # its classes, by label_ids')
+        if release.subsets:
+            name = release.subsets[0].name
+            lines.append(f'subset = metadata.iloc[np.load("{INDICES.format(name)}")]')
+            lines.append(f'wnids = pd.read_csv("{WNIDS.format(name)}")["wnid"]  # its classes, by label_ids')
         words = fenced("\n".join(lines), "python")
         if self.pickle:
             words += f'\n\n`{PICKLE}` holds the same: `pd.read_pickle("{PICKLE}")`. '
             words += "A pickle can run code when it is read; read it only from those you trust."
-        listed = [f"`{other.path}`: {other.words}." for other in record.others if other.path == CLASSES]
-        return "\n\n".join([words, *listed]) + self._subset_words(record, table)
+        listed = [f"`{other.path}`: {other.words}." for other in release.others if other.path == CLASSES]
+        return "\n\n".join([words, *listed])
+
+    def sections(self, release: ReleaseRecord, table: Table) -> Sequence[str]:
+        """The subsets, and how they were made."""
+        if not release.subsets:
+            return []
+        rows = [
+            (code(subset.table), f"{subset.classes:,}", f"{subset.rows:,}", code(INDICES.format(subset.name)))
+            for subset in release.subsets
+        ]
+        words = f"## Subsets\n\n{grid(('subset', 'classes', 'rows', 'row numbers'), rows, (1, 2))}"
+        made = {ancestor.name: ancestor for other in self.others(table) for ancestor in between(other, table)}
+        funnels = [funnel(without_paths(ancestor.record), True) for ancestor in made.values()]
+        return [words, *funnels, "Their records and states are in `lineage/`."]
+
+    def task_categories(self, release: ReleaseRecord) -> list[str]:
+        """Classification, unless the classes are left out."""
+        return ["image-classification"] if release.has(CLASS) else super().task_categories(release)
+
+    def checks(self, folder: Path, release: ReleaseRecord) -> Iterator[LayoutCheck]:
+        """Do classes.csv and the subsets agree with the metadata? Pickles are not opened."""
+        if any(other.path == CLASSES for other in release.others):
+            yield "subsets", lambda: check_subsets(folder, release)
 
     def _about(self, schema: pa.Schema, sources: Mapping[str, Sequence[str]]) -> dict[str, str]:
         """What classes.csv tells of a class -> the column it is read from."""
@@ -162,15 +192,17 @@ class GeoYFCC(Layout):
         about |= {WNID: self.wnid} if self.wnid in schema.names else {}
         return about | ({"name": LABEL} if LABEL in schema.names else {})
 
-    def _write_metadata(self, table: Table, folder: Path, published: Published, classes: Classes) -> np.ndarray:
+    def _write_metadata(
+        self, table: Table, folder: Path, published: Published, classes: Classes, schema: pa.Schema
+    ) -> np.ndarray:
         """Write metadata.parquet; returns the class numbers of all rows."""
         wanted = tuple(dict.fromkeys([*published.columns, *classes.columns.values()]))
         numbers = []
-        writer = MetadataFile(folder / PARQUET, published.schema, _GROUP_ROWS)
+        writer = MetadataFile(folder / PARQUET, schema, _GROUP_ROWS)
         try:
             for rows in table.batches(wanted):
                 made = published.of(rows)
-                writer.write(pa.table(list(made.values()), schema=published.schema))
+                writer.write(pa.table(list(made.values()), schema=published.schema).cast(schema))
                 if CLASS in made:
                     numbers.append(made[CLASS].to_numpy())
                     classes.add(made[CLASS], [_undictionary(rows.column(name)) for name in classes.columns.values()])
@@ -208,18 +240,6 @@ class GeoYFCC(Layout):
                 f"are named; name them: `subsets: {{{count}a: {one}, {count}b: {other}}}`"
             )
         return names
-
-    def _subset_words(self, record: ReleaseRecord, table: Table) -> str:
-        if not record.subsets:
-            return ""
-        rows = [
-            (code(subset.table), f"{subset.classes:,}", f"{subset.rows:,}", code(f"{subset.name}_sample_indices.npy"))
-            for subset in record.subsets
-        ]
-        words = f"\n\n## Subsets\n\n{grid(('subset', 'classes', 'rows', 'row numbers'), rows, (1, 2))}"
-        told = {ancestor.name: ancestor for other in self.others(table) for ancestor in between(other, table)}
-        funnels = [funnel(without_paths(ancestor.record), True) for ancestor in told.values()]
-        return "\n\n".join([words, *funnels, "Their records and states are in `lineage/`."])
 
 
 def _undictionary(values: pa.Array) -> pa.Array:

@@ -13,35 +13,33 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import ClassVar, TextIO
+from typing import Any, ClassVar, TextIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from pydantic import Field, field_validator
 
 from poolwright.core.columns import (
     ATTRIBUTE,
     CLASS_INDEX,
-    FREQUENCY,
-    IMAGE,
     IMAGE_PATH,
     LABEL,
-    LONG_TAIL,
-    SPLIT_CBL,
-    SPLIT_GLT,
     UID,
     is_text,
 )
 from poolwright.core.errors import ReleaseError, StepError
 from poolwright.core.params import Column, Columns
 from poolwright.core.table import Table
-from poolwright.reference.glt_sets import SETS
+from poolwright.reference.glt_sets import COLUMNS, FREQUENCY, SETS, SPLIT_CBL, SPLIT_GLT, TEST_BBL, TEST_BL, TEST_LT
 from poolwright.release.card.markdown import code, fenced, grid
-from poolwright.release.data.features import plain_field, require, with_features, with_meanings
+from poolwright.release.checks.result import Findings
+from poolwright.release.data.features import plain_field, require, require_more, with_features, with_meanings
 from poolwright.release.data.image_files import MetadataFile
-from poolwright.release.layouts.layout import Layout
+from poolwright.release.data.missing_vectors import readable_schema
+from poolwright.release.layouts.layout import Layout, LayoutCheck
 from poolwright.release.record import OtherFile, ReleasedFile, ReleaseRecord
 from poolwright.release.statistics import Statistics
 
@@ -61,12 +59,20 @@ _MEANINGS = {
 }
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\Z")
 _GROUP_ROWS = 50_000
+_TESTS = (TEST_LT, TEST_BL, TEST_BBL)
 
 
-class Glt(Layout):
+class GltLayout(Layout):
     """The sets of the step `glt` as the two JSON files in which ImageNet-GLT was published, and as one table."""
 
     layout: ClassVar[str] = "glt"
+    example: ClassVar[str] = "{table: best, layout: glt, root: /data/imagenet/train, to: out/best-glt}"
+    tree: ClassVar[str] = """\
+imagenet_sup_intra_lt_inter_lt.json   Train-GLT, its val and Test-GLT, Test-CBL, Test-GBL
+imagenet_sup_intra_lt_inter_bl.json   Train-CBL and its val, Test-CBL, Test-GBL
+                                      {"cat2id", "id2cat", "train", "val", "test_lt", "test_bl", "test_bbl"}; each set
+                                      {"label": {path: "0"}, "frequency": {path: 0}, "attribute": {path: 0}}
+metadata.parquet                      one row an image: path, class, attribute, frequency, and its set in either"""
 
     label: Column = Field(default=LABEL, description="column of the class names")
     path: Column = Field(default=IMAGE_PATH, description="column of the paths")
@@ -83,19 +89,15 @@ class Glt(Layout):
 
     def needs(self, schema: pa.Schema) -> tuple[str, ...]:
         """Columns that are read by name: those of the step `glt`, class and path, and `more`."""
-        for name in LONG_TAIL:
+        for name in COLUMNS:
             if name not in schema.names:
                 raise StepError(f"layout 'glt' writes what the step `glt` draws, and there is no column '{name}'")
         for name, what in ((self.label, "label"), (self.path, "path")):
             require(name, schema, f"'{what}'")
         if not is_text(schema.field(self.path).type):
             raise StepError(f"'path: {self.path}' has type {schema.field(self.path).type}; a path is a text")
-        taken = {UID, PATH, LABEL, *LONG_TAIL}
-        for name in self.more or ():
-            require(name, schema, "'more'")
-            if name in taken or name == IMAGE:
-                raise StepError(f"'more' names '{name}', which this layout {'leaves out' if name == IMAGE else 'has'}")
-        return tuple(dict.fromkeys([UID, self.path, self.label, *LONG_TAIL, *(self.more or ())]))
+        more = require_more(self.more, schema, {UID, PATH, LABEL, *COLUMNS})
+        return tuple(dict.fromkeys([UID, self.path, self.label, *COLUMNS, *more]))
 
     def class_name(self) -> str | None:
         return self.label
@@ -104,7 +106,7 @@ class Glt(Layout):
         """Write the rows by class, attribute and path, whatever their order in the table."""
         rows = self._rows(table)
         classes = _classes(rows, table.name)
-        schema = with_features(rows.schema, CLASS_INDEX, classes)
+        schema = with_features(readable_schema(rows.schema, table, self._columns()), CLASS_INDEX, classes)
         writer = MetadataFile(folder / PARQUET, schema, _GROUP_ROWS)
         try:
             writer.write(rows.cast(schema))
@@ -115,7 +117,7 @@ class Glt(Layout):
         record = self.record(table, schema, [metadata], {None: SPLIT_NAME}, None, classes, CLASS_INDEX)
         return with_meanings(record.model_copy(update={"others": tuple(others)}), _MEANINGS)
 
-    def loading(self, record: ReleaseRecord, table: Table) -> str:
+    def load_snippet(self, release: ReleaseRecord) -> str:
         """The files, which protocol reads which, and the table."""
         lt, bl = (code(pattern.format(self.name)) for pattern in FILES.values())
         protocols = [
@@ -133,10 +135,24 @@ class Glt(Layout):
             '    group = train["frequency"][path]  # 0 many, 1 medium, 2 few',
             '    attribute = train["attribute"][path]  # 0 the largest of its class; not to be used in training',
         ]
-        where = f"Paths begin with `{self.root}`." if self.root else "Paths are relative to the folder of the images."
-        words = f"{where} `root` of the release puts your folder before them. Code that reads the published files "
+        paths = f"Paths begin with `{self.root}`." if self.root else "Paths are relative to the folder of the images."
+        words = f"{paths} `root` of the release puts your folder before them. Code that reads the published files "
         words += f"reads these. `{PARQUET}` has the same rows: `split_glt` and `split_cbl` are their sets."
         return "\n\n".join([fenced("\n".join(lines), "python"), grid(("protocol", "train", "test"), protocols), words])
+
+    def checks(self, folder: Path, release: ReleaseRecord) -> Iterator[LayoutCheck]:
+        """Do the two JSON files and the table agree, and are the test sets apart?"""
+        yield "sets", lambda: self._check_sets(folder, release)
+
+    def _check_sets(self, folder: Path, release: ReleaseRecord) -> Findings:
+        rows = pq.read_table(folder / PARQUET, columns=[PATH, *KINDS.values(), *FILES])
+        wrong, counts = list(_overlaps(rows)), []
+        for column, pattern in FILES.items():
+            name = pattern.format(self.name)
+            found = json.loads((folder / name).read_text(encoding="utf-8"))
+            wrong += [f"'{name}': {words}" for words in _differences(found, column, rows, release.classes)]
+            counts.append(f"{sum(len(found[kind]['label']) for kind in SETS):,} images in {name}")
+        return wrong, f"{' and '.join(counts)} agree with the table; no image of a test is in another set"
 
     def _rows(self, table: Table) -> pa.Table:
         """The rows of the table in the columns of the release, ordered."""
@@ -181,6 +197,33 @@ def _write_set(out: TextIO, name: str, rows: pa.Table) -> None:
     out.write(f', "{name}": {{{", ".join(parts)}}}')
 
 
+def _differences(found: dict[str, Any], column: str, rows: pa.Table, classes: Sequence[str]) -> Iterator[str]:
+    """In what a file is not as the sets in a column of the table."""
+    names = {str(number): name for number, name in enumerate(classes)}
+    if found["id2cat"] != names or found["cat2id"] != {name: number for number, name in names.items()}:
+        yield f"cat2id and id2cat do not have the {len(names):,} classes of release.json"
+    sets = rows.column(column).to_pylist()
+    paths = rows.column(PATH).to_pylist()
+    for kind, source in KINDS.items():
+        values = rows.column(source).to_pylist()
+        wanted: dict[str, dict[str, Any]] = {name: {} for name in SETS}
+        for name, path, value in zip(sets, paths, values, strict=True):
+            if name is not None:
+                wanted[name][path] = str(value) if kind == "label" else value
+        for name in SETS:
+            if found[name][kind] != wanted[name]:
+                yield f"'{kind}' of {name} is not that of the {len(wanted[name]):,} rows of the table"
+
+
+def _overlaps(rows: pa.Table) -> Iterator[str]:
+    """Images of a test that are in another set of the other file; in one file each image has one set."""
+    sets = zip(*(rows.column(name).to_pylist() for name in (PATH, SPLIT_GLT, SPLIT_CBL)), strict=True)
+    found = [(path, *both) for path, *both in sets if None not in both and len({*both}) > 1 and {*both} & {*_TESTS}]
+    if found:
+        path, one, other = found[0]
+        yield f"{len(found):,} images of tests are in other sets too: '{path}' is in {one} of GLT and in {other} of CBL"
+
+
 def _check_paths(rows: pa.Table, table: str) -> None:
     counts = pc.value_counts(rows.column(PATH))
     twice = counts.filter(pc.greater(counts.field("counts"), 1))
@@ -202,7 +245,7 @@ def _classes(rows: pa.Table, table: str) -> tuple[str, ...]:
     numbers = [number for number, _ in pairs]
     names = [str(name) for _, name in pairs]
     if numbers != list(range(len(numbers))) or len(set(names)) < len(names):
-        wrong = next((pair for place, pair in enumerate(pairs) if pair[0] != place), None)
+        wrong = next((pair for number, pair in enumerate(pairs) if pair[0] != number), None)
         told = f"{wrong[1]!r} has number {wrong[0]}" if wrong else "a name has two numbers"
         raise ReleaseError(
             f"table '{table}': '{CLASS_INDEX}' does not number the classes of 'label' from 0, each once: {told}; "

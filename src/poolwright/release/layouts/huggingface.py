@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import product
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,9 +20,12 @@ from poolwright.core.errors import StepError
 from poolwright.core.params import Column, Columns
 from poolwright.core.rows import Rows
 from poolwright.core.table import Table
+from poolwright.release.card.croissant.nodes import rows_file_set
 from poolwright.release.data.features import class_names, released_schema, require, with_features
 from poolwright.release.data.images import ImageReader, image_columns, original_name
+from poolwright.release.data.missing_vectors import readable_schema
 from poolwright.release.data.naming import split_order
+from poolwright.release.data.reading import StoredImage, embedded_images
 from poolwright.release.data.shards import Shards
 from poolwright.release.data.splits import by_split, split_values, table_configs, table_splits, with_split
 from poolwright.release.layouts.layout import Layout
@@ -31,16 +34,18 @@ from poolwright.release.statistics import Statistics
 
 _BATCH_ROWS = 8_192
 
-Key = tuple[str | None, str | None]
+ConfigSplit = tuple[str | None, str | None]
 """Config and split of a row, as the table has them."""
 # Released rows, the bytes of their images, and where they belong.
-Batch = tuple[pa.Table, list[int], list[Key]]
+_Batch = tuple[pa.Table, list[int], list[ConfigSplit]]
 
 
 class HuggingFace(Layout):
     """Parquet shards with embedded images, readable by `load_dataset` without code."""
 
     layout: ClassVar[str] = "huggingface"
+    example: ClassVar[str] = "{table: best, layout: huggingface, class_label: label, to: out/best}"
+    tree: ClassVar[str] = "data/train-00000-of-00002.parquet   rows with their images, a few large shards a split"
 
     images: Literal["embed", "urls", "none"] = Field(
         default="embed", description="embed the image files, hand out only their urls, or neither"
@@ -95,24 +100,24 @@ class HuggingFace(Layout):
         embedded = self.images == "embed"
         classes = class_names(table, self.class_label, statistics) if self.class_label else ()
         schema = released_schema(table.schema, self._columns(table.schema), embedded, self.class_label)
-        schema = with_features(schema, self.class_label, classes)
+        schema = with_features(readable_schema(schema, table), self.class_label, classes)
         splits = table_splits(table, statistics)
         configs: dict[str | None, str] = {None: ""}
         if self.configs:
             configs = table_configs(table, self.configs, statistics)
-        places = {(config, split): f"{configs[config]}/{splits[split]}" for config, split in product(configs, splits)}
+        names = {(config, split): f"{configs[config]}/{splits[split]}" for config, split in product(configs, splits)}
         reader = ImageReader.of(table, self.layout) if embedded else None
         batches = self._with_images(table, schema, reader, classes) if reader else self._plain(table, schema, classes)
         shards: dict[str, Shards] = {}
         try:
             for rows, sizes, keys in batches:
-                for place, part, part_sizes in by_split(rows, sizes, keys, places):
-                    if place not in shards:
-                        config, _, split = place.partition("/")
-                        shards[place] = Shards(folder, split, schema, self.shard_bytes, embedded, config)
-                    shards[place].add(part, part_sizes)
-            order = sorted(shards, key=lambda place: [split_order(name) for name in place.split("/")])
-            files = [file for place in order for file in shards[place].finish()]
+                for name, part, part_sizes in by_split(rows, sizes, keys, names):
+                    if name not in shards:
+                        config, _, split = name.partition("/")
+                        shards[name] = Shards(folder, split, schema, self.shard_bytes, embedded, config)
+                    shards[name].add(part, part_sizes)
+            order = sorted(shards, key=lambda name: [split_order(part) for part in name.split("/")])
+            files = [file for name in order for file in shards[name].finish()]
         finally:
             for shard in shards.values():
                 shard.abandon()
@@ -122,6 +127,22 @@ class HuggingFace(Layout):
         by_name = {name: value for value, name in configs.items()}
         return record.model_copy(update={"configs": {name: by_name[name] for name in sorted(by_name, key=split_order)}})
 
+    def read_images(self, folder: Path, release: ReleaseRecord, full: bool = True) -> Iterator[StoredImage]:
+        """The images in the rows."""
+        return embedded_images(folder, release, full)
+
+    def data_files(self, release: ReleaseRecord, config: str | None = None) -> list[tuple[str, str]]:
+        """The shards of each split, or of each split of a config."""
+        if config is None:
+            return [(split, f"data/{split}-*") for split in release.splits]
+        there = {file.split for file in release.files_of(config)}
+        return [(split, f"data/{config}/{split}-*") for split in release.splits if split in there]
+
+    def file_sets(self, release: ReleaseRecord) -> list[dict[str, Any]]:
+        """All shards; images are in their rows."""
+        names = [f"{name}/*" for name in release.configs] or [f"{split}-*" for split in release.splits]
+        return [rows_file_set(release, "All shards", [f"data/{name}.parquet" for name in names])]
+
     def _columns(self, schema: pa.Schema) -> list[str]:
         """Released columns out of the table's, in their order there or as named."""
         left_out = {IMAGE} | ({IMAGE_PATH} if self.images == "embed" else set())
@@ -130,7 +151,7 @@ class HuggingFace(Layout):
             named = [name for name in schema.names if name not in left_out]
         return [UID, *(name for name in named if name != UID)]
 
-    def _plain(self, table: Table, schema: pa.Schema, classes: tuple[str, ...]) -> Iterator[Batch]:
+    def _plain(self, table: Table, schema: pa.Schema, classes: tuple[str, ...]) -> Iterator[_Batch]:
         for rows in table.batches(self._wanted(schema.names, table.schema), _BATCH_ROWS):
             released = _select(rows, schema, {}, self.class_label, classes)
             yield released, [0] * len(rows), self._keys(rows)
@@ -139,13 +160,13 @@ class HuggingFace(Layout):
         """Columns to read: those, and what tells config and split."""
         return with_split(list(dict.fromkeys([*names, *([self.configs] if self.configs else [])])), schema)
 
-    def _keys(self, rows: Rows) -> list[Key]:
+    def _keys(self, rows: Rows) -> list[ConfigSplit]:
         configs: list[str | None] = rows.strings(self.configs) if self.configs else [None] * len(rows)
         return list(zip(configs, split_values(rows), strict=True))
 
     def _with_images(
         self, table: Table, schema: pa.Schema, reader: ImageReader, classes: tuple[str, ...]
-    ) -> Iterator[Batch]:
+    ) -> Iterator[_Batch]:
         there = [name for name in schema.names if name in table.schema.names and name != IMAGE]
         for rows, images, digests in reader.batches(self._wanted(there, table.schema)):
             paths = rows.strings(IMAGE_PATH) if IMAGE_PATH in rows.schema.names else [None] * len(rows)

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -22,6 +22,7 @@ from poolwright.core.table import Table
 from poolwright.release.data.features import FILE_NAME, released_schema, require
 from poolwright.release.data.image_files import MetadataFile, image_stem, released_rows, write_image
 from poolwright.release.data.images import ImageReader, image_columns
+from poolwright.release.data.missing_vectors import readable_schema
 from poolwright.release.data.naming import safe_names, split_order
 from poolwright.release.data.splits import by_split, split_values, table_splits
 from poolwright.release.layouts.layout import Layout
@@ -29,13 +30,18 @@ from poolwright.release.record import ReleasedFile, ReleaseRecord
 from poolwright.release.statistics import Statistics
 
 NO_CLASS = "unlabelled"
-Place = tuple[str | None, str | None]
+SplitClass = tuple[str | None, str | None]
+"""Values of split and class of a row."""
 
 
 class ImageFolderLayout(Layout):
     """Image files in folders by split and class, for tools that read folders."""
 
     layout: ClassVar[str] = "image_folder"
+    example: ClassVar[str] = "{table: best, layout: image_folder, by: label, to: out/best-images}"
+    tree: ClassVar[str] = """\
+train/cat/<uid>.jpg                 image files as they were found, by split and class
+train/metadata.parquet              the other columns; `file_name` joins rows and files"""
 
     by: Column | None = Field(
         default=None, description="column whose values are the class folders; default label, where it is there"
@@ -64,15 +70,15 @@ class ImageFolderLayout(Layout):
         """Write the image files, and the rows of each split beside them."""
         splits = table_splits(table, statistics)
         by = self._by(table.schema)
-        places = _Places(table, splits, by)
-        schema = self._schema(table.schema)
+        paths = _ImagePaths(table, splits, by)
+        schema = readable_schema(self._schema(table.schema), table)
         reader = ImageReader.of(table, self.layout)
         there = [name for name in schema.names if name in table.schema.names]
         extra = [name for name in (SPLIT, by) if name and name in table.schema.names]
         writers = {name: MetadataFile(folder / name / f"metadata.{self.metadata}", schema) for name in splits.values()}
         try:
             for rows, images, digests in reader.batches([*there, *extra]):
-                files = [_write(folder, *place, data) for place, data in zip(places.of(rows), images, strict=True)]
+                files = [_write(folder, *path, data) for path, data in zip(paths.of(rows), images, strict=True)]
                 released = released_rows(
                     rows, schema, {FILE_NAME: pa.array(files, pa.string()), SHA256: pa.array(digests)}
                 )
@@ -86,6 +92,18 @@ class ImageFolderLayout(Layout):
             for name in sorted(writers, key=split_order)
         ]
         return self.record(table, schema, written, splits, reader)
+
+    def image_root(self, file: ReleasedFile) -> str:
+        """The folder of the split."""
+        return file.path.rpartition("/")[0]
+
+    def image_folders(self, release: ReleaseRecord) -> Sequence[str]:
+        """The folders of the splits."""
+        return list(release.splits)
+
+    def data_files(self, release: ReleaseRecord, config: str | None = None) -> list[tuple[str, str]]:
+        """Everything in the folder of a split, as `datasets` reads image folders."""
+        return [(split, f"{split}/**") for split in release.splits]
 
     def _by(self, schema: pa.Schema) -> str | None:
         return self.by or (LABEL if LABEL in schema.names else None)
@@ -105,18 +123,18 @@ def _is_bytes(dtype: pa.DataType) -> bool:
     return bool(pa.types.is_binary(dtype) or pa.types.is_large_binary(dtype) or pa.types.is_fixed_size_binary(dtype))
 
 
-class _Places:
-    """Where the image of each row goes: folder of the split, folder of the class, name without extension.
+class _ImagePaths:
+    """Path of the image of each row: folder of the split, folder of the class, name without extension.
 
     Holds every uid in memory, as names that would fall together must be known before the first is written.
     """
 
     def __init__(self, table: Table, splits: dict[str | None, str], by: str | None) -> None:
         self.table, self.splits, self.by = table, splits, by
-        members: dict[Place, list[str]] = defaultdict(list)
+        members: dict[SplitClass, list[str]] = defaultdict(list)
         for rows in table.batches([UID, *(name for name in (SPLIT, by) if name and name in table.schema.names)]):
-            for place, uid in zip(self._keys(rows), rows.strings(UID), strict=True):
-                members[place].append(str(uid))
+            for key, uid in zip(self._keys(rows), rows.strings(UID), strict=True):
+                members[key].append(str(uid))
         # What else stands in the folder of a split; rows without a class go to a folder of their own.
         taken = ("metadata.parquet", "metadata.csv", NO_CLASS)
         classes = safe_names({value for _, value in members if value is not None}, taken=taken)
@@ -124,18 +142,18 @@ class _Places:
             (split, value): (splits[split], classes[value] if value is not None else NO_CLASS if by else "")
             for split, value in members
         }
-        self.stems = {place: safe_names(uids, image_stem) for place, uids in members.items()}
+        self.stems = {key: safe_names(uids, image_stem) for key, uids in members.items()}
 
     def of(self, rows: Rows) -> Iterator[tuple[str, str, str]]:
-        for place, uid in zip(self._keys(rows), rows.strings(UID), strict=True):
-            yield (*self.folders[place], self.stems[place][str(uid)])
+        for key, uid in zip(self._keys(rows), rows.strings(UID), strict=True):
+            yield (*self.folders[key], self.stems[key][str(uid)])
 
-    def _keys(self, rows: Rows) -> Iterator[Place]:
+    def _keys(self, rows: Rows) -> Iterator[SplitClass]:
         values: list[str | None] = rows.strings(self.by) if self.by else [None] * len(rows)
         return zip(split_values(rows), values, strict=True)
 
 
 def _write(folder: Path, split: str, class_folder: str, stem: str, data: bytes) -> str:
     """Write one image file; returns its path below the folder of the split."""
-    place = f"{split}/{class_folder}" if class_folder else split
-    return write_image(folder, place, stem, data).removeprefix(f"{split}/")
+    inner = f"{split}/{class_folder}" if class_folder else split
+    return write_image(folder, inner, stem, data).removeprefix(f"{split}/")

@@ -1,13 +1,28 @@
-"""Layout: a form that users know, in which a table is handed out."""
+"""Layout: a form that users know, in which a table is handed out.
+
+A layout is one class in one file: it writes its data files, reads their images back, checks what is its own, and says
+how the release is loaded. Record, card, statistics, Croissant and checksums are the same for all. An example:
+
+    class Lists(Layout):
+        layout: ClassVar[str] = "lists"
+
+        def needs(self, schema): return (UID, LABEL)
+
+        def write_data(self, table, folder, statistics):
+            ...                                     # Parquet or CSV files with the rows, and files of its own
+            return self.record(table, schema, files, splits, None)
+
+        def checks(self, folder, release):
+            yield "lists", lambda: check_lists(folder, release)
+"""
 
 from __future__ import annotations
 
 import os
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
@@ -15,55 +30,38 @@ from pydantic import BaseModel, ConfigDict, Field
 from poolwright.core.errors import MissingExtra, ReleaseError
 from poolwright.core.params import Column
 from poolwright.release.card.about import About
-from poolwright.release.record import RELEASE, RELEASE_FORMAT, ReleasedFile, ReleaseRecord, digest_of
+from poolwright.release.checks.result import Findings
+from poolwright.release.folder import Written
+from poolwright.release.record import RELEASE_FORMAT, ReleasedFile, ReleaseRecord
 
 if TYPE_CHECKING:
     from poolwright.core.measured import Measured
     from poolwright.core.table import Table
+    from poolwright.release.card.presentation import Presentation
     from poolwright.release.data.images import ImageReader
+    from poolwright.release.data.reading import StoredImage
     from poolwright.release.lineage import Lineage
-    from poolwright.release.statistics import Statistics
+    from poolwright.release.statistics import Detail, Statistics
 
-__all__ = ["About", "Layout", "Written"]
+__all__ = ["About", "Layout", "LayoutCheck", "Written"]
 
-
-@dataclass(frozen=True)
-class Written:
-    """A release that is there now.
-
-    Attributes:
-        folder: where it lies.
-        layout: its layout.
-        rows: rows in it.
-        files, bytes: size of the folder.
-        fresh: False where the same release was there already and verified.
-    """
-
-    folder: Path
-    layout: str
-    rows: int
-    files: int
-    bytes: int
-    fresh: bool
-
-    @property
-    def words(self) -> str:
-        from poolwright.core.files import human_bytes
-
-        told = f"{self.rows:,} rows, {self.files:,} files, {human_bytes(self.bytes)}"
-        return told if self.fresh else f"unchanged and verified; {told}"
+LayoutCheck = tuple[str, Callable[[], Findings]]
+"""Name of a check, and the function that makes it. What it raises is reported as a check that does not hold."""
 
 
 class Layout(BaseModel):
     """A release layout, with its parameters as fields; `layout:` in a recipe names it.
 
-    Subclasses write the data; record, card, statistics, Croissant and checksums are the same for all.
-    The same table gives the same bytes.
+    Subclasses write the data and read it back. The same table gives the same bytes.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     layout: ClassVar[str]
+    example: ClassVar[str]
+    """How a recipe writes the release, in YAML: '{table: best, layout: huggingface, to: out}'."""
+    tree: ClassVar[str]
+    """The files of the layout, for its reference: a path and what it holds in each line."""
     nested: ClassVar[bool] = False
     """Whether the rows of `tables` must be rows of the released one, so that they come from it."""
 
@@ -71,6 +69,8 @@ class Layout(BaseModel):
     domain: Column | None = Field(
         default=None, description="column of the domains, such as continent: the card shows classes by domain"
     )
+
+    # Writing
 
     @abstractmethod
     def needs(self, schema: pa.Schema) -> tuple[str, ...]:
@@ -82,7 +82,10 @@ class Layout(BaseModel):
 
     @abstractmethod
     def write_data(self, table: Table, folder: Path, statistics: Statistics) -> ReleaseRecord:
-        """Write the data files into `folder` and say what was written; `made_from` is filled in later.
+        """Write the files of this layout into `folder` and describe them; `made_from` is filled in later.
+
+        `files` of the record are Parquet or CSV and have every row of the table once; all else is in `others`, or is
+        an image file.
 
         Raises:
             ReleaseError: an image cannot be read any more.
@@ -96,7 +99,7 @@ class Layout(BaseModel):
         """Check that those tables have the columns that will be read; raises StepError."""
 
     def others(self, table: Table) -> tuple[Table, ...]:
-        """Those tables, which lie beside the released one.
+        """Those tables, from the folder of the run that the released one is in.
 
         Raises:
             InputError: one is not finished.
@@ -106,12 +109,82 @@ class Layout(BaseModel):
         return tuple(Finished(table.folder.parent / name) for name in self.tables())
 
     def class_name(self) -> str | None:
-        """Column of the class names, where a parameter names one."""
+        """Column of the class names, if a parameter names one."""
         return None
 
-    def loading(self, record: ReleaseRecord, table: Table) -> str:
-        """How to load the release, as Markdown for its card; '' where `load_dataset` is the way."""
+    def details(self, table: Table) -> list[Detail]:
+        """Counts over several columns together that statistics and card show, such as classes by domain."""
+        from poolwright.release.card.details import details_of
+
+        return details_of(table, self.domain, self.class_name())
+
+    # Reading back
+
+    def read_images(self, folder: Path, release: ReleaseRecord, full: bool = True) -> Iterator[StoredImage]:
+        """The image of every row of a release, read back from its folder; asked only if the record counts images.
+
+        By default the column `file_name` of the data files has paths that start from `image_root`, and `sha256` the
+        digests.
+
+        Args:
+            full: all images; otherwise a sample that is spread over the data files and quick to read.
+        """
+        from poolwright.release.data.reading import image_files
+
+        return image_files(folder, release, self.image_root, full)
+
+    def image_root(self, file: ReleasedFile) -> str:
+        """Folder, below that of the release, from which paths in the column `file_name` of a data file start."""
         return ""
+
+    def image_folders(self, release: ReleaseRecord) -> Sequence[str]:
+        """Folders below which the image files are; none if there are no image files."""
+        return ()
+
+    def checks(self, folder: Path, release: ReleaseRecord) -> Iterator[LayoutCheck]:
+        """Checks of what only this layout has, such as lists that agree with the rows; made after the generic ones."""
+        yield from ()
+
+    # Card and Croissant
+
+    def load_snippet(self, release: ReleaseRecord) -> str:
+        """How to load the release, as Markdown for its card; by default with `load_dataset`."""
+        from poolwright.release.card.sections.loading import load_with_datasets
+
+        return load_with_datasets(release)
+
+    def sections(self, release: ReleaseRecord, table: Table) -> Sequence[str]:
+        """Further sections of the card, as Markdown; they follow the one on loading."""
+        return ()
+
+    def task_categories(self, release: ReleaseRecord) -> list[str]:
+        """What the dataset is for, in the words of the Hugging Face Hub."""
+        from poolwright.release.card.header import usual_tasks
+
+        return usual_tasks(release)
+
+    def data_files(self, release: ReleaseRecord, config: str | None = None) -> list[tuple[str, str]]:
+        """(split, glob) pairs by which the Hub and `datasets` find the data files, of one config if there are several.
+
+        Splits are in the order of the record.
+        """
+        return [(file.split, file.path) for file in release.files]
+
+    def file_sets(self, release: ReleaseRecord) -> list[dict[str, Any]]:
+        """File sets of the Croissant document; the first one has the id 'rows_set' and the data files."""
+        from poolwright.release.card.croissant.nodes import image_file_sets, rows_file_set
+
+        rows = rows_file_set(release, "Metadata of all splits", [file.path for file in release.files])
+        return [rows, *image_file_sets(release, self.image_folders(release))]
+
+    def record_sets(self, release: ReleaseRecord) -> list[dict[str, Any]]:
+        """Further record sets of the Croissant document; splits, classes and rows are there already."""
+        from poolwright.release.card.croissant.nodes import image_record_sets
+
+        below = "the folder of the split" if self.image_root(release.files[0]) else "the release"
+        return image_record_sets(release, self.image_folders(release), below)
+
+    # What is the same for all
 
     def check(self, schema: pa.Schema) -> None:
         """Find what is wrong before anything runs.
@@ -122,10 +195,12 @@ class Layout(BaseModel):
         """
         from importlib.util import find_spec
 
+        from poolwright.release.data.features import require
         from poolwright.release.data.splits import check_split
         from poolwright.release.domain_counts import check_domain
 
-        self.needs(schema)
+        for name in self.needs(schema):
+            require(name, schema, f"layout '{self.layout}'")
         check_split(schema)
         if self.domain:
             check_domain(schema, self.domain, self.class_name())
@@ -142,7 +217,14 @@ class Layout(BaseModel):
         classes: tuple[str, ...] = (),
         class_column: str | None = None,
     ) -> ReleaseRecord:
-        """The record of data files that were written; `made_from` is left empty."""
+        """The record of data files that were written; `made_from` is left empty.
+
+        Args:
+            schema: of the data files.
+            splits: name of each split by its value in the table.
+            reader: of the images that were written; None if there are none.
+            classes: names of the classes by index, if `class_column` holds indices.
+        """
         from poolwright.release.data.features import released_columns
         from poolwright.release.data.naming import split_order
 
@@ -166,7 +248,13 @@ class Layout(BaseModel):
         )
 
     def write(
-        self, table: Table, folder: Path, about: About, overwrite: bool = False, measured: Sequence[Measured] = ()
+        self,
+        table: Table,
+        folder: Path,
+        about: About,
+        overwrite: bool = False,
+        measured: Sequence[Measured] = (),
+        versions: Mapping[str, str] | None = None,
     ) -> Written:
         """Write a release, or find it there already.
 
@@ -178,12 +266,15 @@ class Layout(BaseModel):
             about: what the card says.
             overwrite: whether a release of something else, or a damaged one, may be replaced.
             measured: figures of the recipe that were measured on the table; the card shows them.
+            versions: of the installed package that provides this layout, by its name; none for poolwright's own.
 
         Raises:
-            ReleaseError: the table has no rows, an image cannot be read any more, or something else lies there.
+            ReleaseError: the table has no rows, an image cannot be read any more, or the folder holds something else.
             StepError: the table lacks a column that this layout needs.
         """
+        from poolwright.release.folder import find_release
         from poolwright.release.lineage import lineage
+        from poolwright.release.origin import origin_of
 
         folder = Path(os.path.abspath(folder))
         self.check(table.schema)
@@ -192,103 +283,45 @@ class Layout(BaseModel):
                 f"table '{table.name}' has no rows, so there is nothing to release; "
                 "`poolwright show` tells which step dropped them"
             )
-        family = lineage(table)
-        made_from = self._made_from(family, about, self.others(table), measured)
-        there = _there(folder, made_from, overwrite)
-        return there or self._write(family, folder, about, made_from, measured)
-
-    def _made_from(self, family: Lineage, about: About, others: Sequence[Table], measured: Sequence[Measured]) -> str:
-        from poolwright.release.lineage import without_paths
-
-        parts = [
-            RELEASE_FORMAT,
-            self.layout,
-            self.model_dump(mode="json"),
-            about.model_dump(mode="json"),
-            [record.model_dump(mode="json") for record in family.records],
-        ]
-        if others:
-            parts.append([without_paths(other.record).model_dump(mode="json") for other in others])
-        if measured:
-            parts.append({"measured": [found.model_dump(mode="json") for found in measured]})
-        return digest_of(*parts)
+        family, versions = lineage(table), dict(versions or {})
+        itself = self.layout, self.model_dump(mode="json")
+        made_from = origin_of(itself, family, about, self.others(table), measured, versions)
+        there = find_release(folder, made_from, overwrite)
+        return there or self._write(family, folder, about, {"made_from": made_from, "versions": versions}, measured)
 
     def _write(
-        self, family: Lineage, folder: Path, about: About, made_from: str, measured: Sequence[Measured]
+        self, family: Lineage, folder: Path, about: About, origin: Mapping[str, Any], measured: Sequence[Measured]
     ) -> Written:
         from poolwright.core.files import remove
         from poolwright.release.card.documents import write_documents
+        from poolwright.release.folder import put_in_place, written
         from poolwright.release.statistics import gather
 
+        table = family.table
         folder.parent.mkdir(parents=True, exist_ok=True)
         partial = folder.with_name(f".{folder.name}.partial")
         remove(partial)
         partial.mkdir()
         try:
-            statistics = gather(family.table, self.domain, self.class_name())
-            record = self.write_data(family.table, partial, statistics)
-            record = record.model_copy(update={"made_from": made_from})
-            _check_rows(record, family.table)
-            loading = self.loading(record, family.table)
-            write_documents(partial, record, family, about, statistics, self.figures, loading, measured)
-            _into_place(partial, folder)
+            statistics = gather(table, self.details(table))
+            record = self.write_data(table, partial, statistics).model_copy(update=origin)
+            record.check_files(table.record.rows_kept)
+            write_documents(partial, record, family, about, statistics, self._presentation(record, table), measured)
+            put_in_place(partial, folder)
         except BaseException:
             remove(partial)
             raise
-        return _written(folder, record, fresh=True)
+        return written(folder, record, fresh=True)
 
+    def _presentation(self, release: ReleaseRecord, table: Table) -> Presentation:
+        from poolwright.release.card.presentation import Presentation
 
-def _check_rows(record: ReleaseRecord, table: Table) -> None:
-    kept, files = table.record.rows_kept, sum(file.rows for file in record.files)
-    if not kept == record.rows == sum(record.splits.values()) == files:
-        raise ReleaseError(
-            f"table '{table.name}' has {kept:,} rows and the release {record.rows:,}, its files {files:,}: "
-            "the counts do not reconcile; this is a bug in the layout or the table was changed meanwhile"
+        return Presentation(
+            figures=self.figures,
+            load_snippet=self.load_snippet(release),
+            sections=tuple(self.sections(release, table)),
+            task_categories=tuple(self.task_categories(release)),
+            data_files={config: self.data_files(release, config) for config in release.configs or [None]},
+            file_sets=self.file_sets(release),
+            record_sets=self.record_sets(release),
         )
-
-
-def _there(folder: Path, made_from: str, overwrite: bool) -> Written | None:
-    """The release that is there, if it is the wanted one and whole; None if it is to be written.
-
-    Raises:
-        ReleaseError: something else lies there.
-    """
-    from poolwright.release.checksums import check_sums
-
-    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
-        return None
-    try:
-        record = ReleaseRecord.load(folder)
-    except (OSError, ValueError):
-        if overwrite and (folder / RELEASE).is_file():
-            return None
-        raise ReleaseError(f"{folder}: something that is not a release lies there; choose another folder") from None
-    wrong = check_sums(folder) if record.made_from == made_from else ["it was made from another table, card or layout"]
-    if not wrong:
-        return _written(folder, record, fresh=False)
-    if overwrite:
-        return None
-    raise ReleaseError(
-        f"{folder}: a release of '{record.table}' lies there, and {wrong[0]}; "
-        "remove it, release to another folder, or replace it with --overwrite"
-    )
-
-
-def _into_place(partial: Path, folder: Path) -> None:
-    """Flush to disk, then rename; what was there before is gone only when the new release has its name."""
-    from poolwright.core.files import remove, sync_folder
-    from poolwright.release.checksums import flush
-
-    flush(partial)
-    old = folder.with_name(f".{folder.name}.old")
-    remove(old)
-    if folder.exists():
-        os.replace(folder, old)
-    os.replace(partial, folder)
-    sync_folder(folder.parent)
-    remove(old)
-
-
-def _written(folder: Path, record: ReleaseRecord, fresh: bool) -> Written:
-    sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
-    return Written(folder, record.layout, record.rows, len(sizes), sum(sizes), fresh)

@@ -9,19 +9,29 @@ https://huggingface.co/datasets/sraimund/MapPool
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Annotated, Any, ClassVar
 
+import numpy as np
 import pyarrow as pa
 from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator
 
-from poolwright.core.columns import HEIGHT, IMAGE, SHA256, TEXT, UID, URL, WIDTH, is_text, is_vector, vector_type
-from poolwright.core.errors import StepError, did_you_mean
+from poolwright.core.columns import HEIGHT, SHA256, TEXT, UID, URL, WIDTH, is_text, is_vector, vector_type
+from poolwright.core.errors import did_you_mean
 from poolwright.core.params import Column, Columns
-from poolwright.core.rows import Rows, vector_array
+from poolwright.core.rows import Rows, is_valid, vector_array
 from poolwright.core.table import Table
 from poolwright.release.card.markdown import fenced
-from poolwright.release.data.features import plain_field, require, with_features, with_meanings
+from poolwright.release.card.sections.loading import FOLDER_WORDS
+from poolwright.release.data.features import (
+    plain_field,
+    require_more,
+    require_published,
+    with_features,
+    with_meanings,
+)
+from poolwright.release.data.missing_vectors import readable_schema
 from poolwright.release.data.naming import split_order
 from poolwright.release.data.shards import Shards
 from poolwright.release.data.splits import by_split, split_values, table_splits, with_split
@@ -72,6 +82,10 @@ class MapPool(Layout):
     """URLs, captions and vectors in Parquet shards, in the columns in which MapPool was published."""
 
     layout: ClassVar[str] = "mappool"
+    example: ClassVar[str] = "{table: best, layout: mappool, columns: {l14_txt: null}, more: [decision], to: out/best}"
+    tree: ClassVar[str] = (
+        "data/train-00000-of-00002.parquet   one row an image, in the published columns; vectors float16, images by URL"
+    )
 
     columns: Sources = Field(
         default_factory=dict,
@@ -101,24 +115,21 @@ class MapPool(Layout):
             usual = _INSTEAD.get(name, name) if name not in schema.names else name
             column = self.columns.get(name, usual)
             if column is not None:
-                _check(name, column, schema)
+                require_published(name, column, schema, partial(_fits, name))
                 found[name] = column
         return found
 
     def needs(self, schema: pa.Schema) -> tuple[str, ...]:
         """Columns that are read by name: the sources of the published ones, and `more`."""
         sources = self.sources(schema)
-        for name in self.more or ():
-            require(name, schema, "'more'")
-            if name in sources or name == IMAGE:
-                raise StepError(f"'more' names '{name}', which this layout {'leaves out' if name == IMAGE else 'has'}")
-        return tuple(dict.fromkeys([*sources.values(), *(self.more or ())]))
+        more = require_more(self.more, schema, sources)
+        return tuple(dict.fromkeys([*sources.values(), *more]))
 
     def write_data(self, table: Table, folder: Any, statistics: Statistics) -> ReleaseRecord:
         """Write the shards, split by split, rows in the order of the table."""
         columns = {**self.sources(table.schema), **{name: name for name in self.more or ()}}
         fields = [_field(name, table.schema.field(column)) for name, column in columns.items()]
-        schema = with_features(pa.schema(fields), None, ())
+        schema = with_features(readable_schema(pa.schema(fields), table, columns), None, ())
         splits = table_splits(table, statistics)
         shards = {name: Shards(folder, name, schema, self.shard_bytes, False) for name in splits.values()}
         try:
@@ -131,18 +142,24 @@ class MapPool(Layout):
                 shard.abandon()
         return with_meanings(self.record(table, schema, files, splits, None), MEANINGS)
 
-    def loading(self, record: ReleaseRecord, table: Table) -> str:
-        """Rows by `load_dataset` or any reader of Parquet; images by URL."""
-        names = [column.name for column in record.columns]
-        lines = ["from datasets import load_dataset", "", 'dataset = load_dataset("path/or/name/of/this/folder")']
-        lines.append(f'row = dataset["{next(iter(record.splits))}"][0]')
-        if "l14_img" in names:
+    def load_snippet(self, release: ReleaseRecord) -> str:
+        """Rows by `load_dataset` or any reader of Parquet."""
+        lines = ["from datasets import load_dataset", "", f'dataset = load_dataset("{FOLDER_WORDS}")']
+        lines.append(f'row = dataset["{next(iter(release.splits))}"][0]')
+        if release.has("l14_img"):
             lines.append('row["l14_img"]  # unit length, float16')
-        words = [fenced("\n".join(lines), "python")]
-        words.append(f'Any reader of Parquet works too: `pyarrow.parquet.read_table("{record.files[0].path}")`.')
-        if URL in names:
-            words += ["## How to get the images", _fetching(names)]
-        return "\n\n".join(words)
+        words = f'Any reader of Parquet works too: `pyarrow.parquet.read_table("{release.files[0].path}")`.'
+        text = "\n".join(lines)
+        return f"{fenced(text, 'python')}\n\n{words}"
+
+    def sections(self, release: ReleaseRecord, table: Table) -> Sequence[str]:
+        """How to get the images, by their URLs."""
+        names = [column.name for column in release.columns]
+        return ["## How to get the images", _fetching(names)] if URL in names else []
+
+    def data_files(self, release: ReleaseRecord, config: str | None = None) -> list[tuple[str, str]]:
+        """The shards of each split."""
+        return [(split, f"data/{split}-*") for split in release.splits]
 
 
 def _field(name: str, field: pa.Field) -> pa.Field:
@@ -161,27 +178,17 @@ def _batches(
 
 def _values(rows: Rows, column: str, field: pa.Field) -> pa.Array:
     values = rows.column(column)
-    if values.type == field.type:
-        return values
-    return vector_array(rows.vectors(column).astype("float16")) if is_vector(field.type) else values.cast(field.type)
+    if is_vector(values.type) and values.type.value_type != field.type.value_type:
+        values = vector_array(rows.vectors(column).astype(np.float16), is_valid(values))
+    return values if values.type == field.type else values.cast(field.type)
 
 
-def _check(name: str, column: str, schema: pa.Schema) -> None:
-    if column not in schema.names:
-        raise StepError(
-            f"the published column '{name}' is made from '{column}', which the table has not; "
-            f"{did_you_mean(column, schema.names)} Name another one by `columns: {{{name}: COLUMN}}`, or leave it out "
-            f"by `columns: {{{name}: null}}`"
-        )
-    dtype = schema.field(column).type
+def _fits(name: str, dtype: pa.DataType) -> bool:
     if name in _VECTORS:
-        fits = is_vector(dtype)
-    elif name in _INSTEAD:
-        fits = pa.types.is_integer(dtype)
-    else:
-        fits = pa.types.is_floating(dtype) if name == "clip_l14_similarity_score" else is_text(dtype)
-    if not fits:
-        raise StepError(f"the published column '{name}' cannot be made from '{column}', which has type {dtype}")
+        return is_vector(dtype)
+    if name in _INSTEAD:
+        return bool(pa.types.is_integer(dtype))
+    return bool(pa.types.is_floating(dtype)) if name == "clip_l14_similarity_score" else is_text(dtype)
 
 
 def _fetching(names: list[str]) -> str:

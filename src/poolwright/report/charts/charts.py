@@ -31,7 +31,7 @@ class Markup(str):
 
 
 @dataclass(frozen=True)
-class Segment:
+class BarSegment:
     """A part of a bar: its length, its class in the page's style, and what it says."""
 
     length: float
@@ -55,7 +55,7 @@ class Line:
     text: str
 
 
-def bar(segments: Sequence[Segment], whole: float) -> Markup:
+def bar(segments: Sequence[BarSegment], whole: float) -> Markup:
     """A horizontal stacked bar; `whole` is the length that fills its width. Its numbers stand beside it as text."""
     marks, start = [], 0.0
     for part in segments:

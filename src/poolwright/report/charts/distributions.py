@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from poolwright.core.columns import LATITUDE, LONGITUDE
+from poolwright.core.columns import LATITUDE, LONGITUDE, meaning_of
 from poolwright.core.rows import Rows
 from poolwright.core.table import Table
 from poolwright.report.charts.tally import (
+    BinnedCounts,
     Bins,
-    Histogram,
     MonthTally,
     NumberTally,
     PairTally,
@@ -57,6 +57,7 @@ class Distributions:
         months: rows by months since January 1970, by column.
         pairs: rows of two group columns at once, by their names.
         places: rows on the globe.
+        meanings: what each column holds, in words.
     """
 
     chosen: Chosen = field(default_factory=Chosen)
@@ -67,6 +68,7 @@ class Distributions:
     months: Mapping[str, list[tuple[int, int]]] = field(default_factory=dict)
     pairs: Mapping[tuple[str, str], PairTally] = field(default_factory=dict)
     places: PlaceTally | None = None
+    meanings: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_distributions(table: Table, bins_of: Callable[[str, Bins], Bins] | None = None) -> Distributions:
@@ -89,6 +91,7 @@ def read_distributions(table: Table, bins_of: Callable[[str, Bins], Bins] | None
         second.add(rows)
     return Distributions(
         chosen=chosen,
+        meanings={name: meaning_of(table.schema.field(name)) for name in chosen.names},
         values=values,
         nulls={name: tally.nulls for name, tally in first.groups.items()}
         | {name: tally.nulls for name, tally in first.times.items()},
@@ -100,7 +103,7 @@ def read_distributions(table: Table, bins_of: Callable[[str, Bins], Bins] | None
     )
 
 
-def _numbers(tally: NumberTally, made: Histogram) -> Numbers:
+def _numbers(tally: NumberTally, made: BinnedCounts) -> Numbers:
     return Numbers(tally, made.bins, made.counts, made.below, made.above)
 
 
@@ -148,7 +151,7 @@ class _SecondPass:
     """Histograms in bins that suit, and pairs of groups."""
 
     def __init__(self, chosen: Chosen, values: Mapping[str, list[tuple[str, int]]], bins: Mapping[str, Bins]) -> None:
-        self.histograms = {name: Histogram(of) for name, of in bins.items()}
+        self.histograms = {name: BinnedCounts(of) for name, of in bins.items()}
         self.pairs = {
             (down, across): PairTally(_largest(values[down], _MOST_DOWN), _largest(values[across], _MOST_ACROSS))
             for down, across in _worth_pairing(chosen, values)

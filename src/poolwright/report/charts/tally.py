@@ -121,7 +121,7 @@ class NumberTally:
         return min(max(value, self.low), self.high)
 
 
-class Histogram:
+class BinnedCounts:
     """Rows in each of some bins, and beside them. The last bin holds its upper edge."""
 
     def __init__(self, bins: Bins) -> None:

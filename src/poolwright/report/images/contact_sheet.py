@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from poolwright.core.files import write_atomically
-from poolwright.report.sheets import Card
+from poolwright.report.sheets import SheetCard
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -19,7 +19,7 @@ _ACROSS = 8
 _PAPER, _INK, _SOFT, _BLANK = "#f7f9fa", "#18222c", "#586572", "#e4e9ed"
 
 
-def write_contact_sheet(cards: Sequence[Card], lines: Sequence[str], title: str, path: Path) -> Path:
+def write_contact_sheet(cards: Sequence[SheetCard], lines: Sequence[str], title: str, path: Path) -> Path:
     """Write the cards' pictures, each with its line below, under a title.
 
     Args:
@@ -54,7 +54,7 @@ def write_contact_sheet(cards: Sequence[Card], lines: Sequence[str], title: str,
     return path
 
 
-def _picture(card: Card) -> Image.Image | None:
+def _picture(card: SheetCard) -> Image.Image | None:
     from PIL import Image
 
     if card.picture is None:

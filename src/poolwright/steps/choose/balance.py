@@ -37,6 +37,7 @@ class Balance(SamplingStep):
     """
 
     verb: ClassVar[str] = "balance"
+    example: ClassVar[str] = "balance: {group: continent, proportions: {Europe: 1, Asia: 1, Africa: 1}}"
     reasons: ClassVar[tuple[Reason, ...]] = (
         NO_GROUP,
         NOT_DRAWN,

@@ -22,6 +22,7 @@ class Cap(SamplingStep):
     """
 
     verb: ClassVar[str] = "cap"
+    example: ClassVar[str] = "cap: {group: label, n: 2000}"
 
     group: Columns = Field(description="column or columns whose values make a group")
     n: Count = Field(description="rows of a group that are kept at most")

@@ -22,6 +22,7 @@ class DropSmall(KeepingStep):
     """
 
     verb: ClassVar[str] = "drop_small"
+    example: ClassVar[str] = "drop_small: {group: continent, below: 4%}"
     reasons: ClassVar[tuple[Reason, ...]] = (NO_GROUP, Reason("small_group", "its group is too small"))
 
     group: Columns = Field(description="column or columns whose values make a group")

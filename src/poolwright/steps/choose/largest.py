@@ -22,6 +22,7 @@ class Largest(KeepingStep):
     """
 
     verb: ClassVar[str] = "largest"
+    example: ClassVar[str] = "largest: {group: label, n: 350, at_least: 450}"
     reasons: ClassVar[tuple[Reason, ...]] = (
         NO_GROUP,
         Reason("not_largest", "its group is not among the largest"),

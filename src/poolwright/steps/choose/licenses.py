@@ -38,6 +38,7 @@ class Licenses(Step):
 
     verb: ClassVar[str] = "licenses"
     kind: ClassVar[Kind] = "choose"
+    example: ClassVar[str] = "licenses: {allow: [public-domain, cc-by, cc-by-sa]}"
     shorthand: ClassVar[str | None] = "allow"
     reasons: ClassVar[tuple[Reason, ...]] = (
         Reason("no_license", "no licence is given"),

@@ -20,7 +20,7 @@ from poolwright.core.rows import Rows
 from poolwright.core.runtime.cached import once
 from poolwright.core.state import State
 from poolwright.core.step import Kind, Outcome, Reason, Step
-from poolwright.kernels.selection.lookup import Lookup, plain
+from poolwright.kernels.selection.lookup import ValueIndex, plain
 from poolwright.steps.choose.tombstones import read_tombstones
 
 TOMBSTONES = "tombstones"
@@ -42,6 +42,7 @@ class Remove(Step):
 
     verb: ClassVar[str] = "remove"
     kind: ClassVar[Kind] = "choose"
+    example: ClassVar[str] = "remove: {ids: [b-17, b-23], by: uid}"
     reasons: ClassVar[tuple[Reason, ...]] = (Reason("removed", "on the list of rows to remove"),)
 
     ids: Annotated[tuple[str, ...], BeforeValidator(_as_texts)] | None = Field(
@@ -102,5 +103,5 @@ class Remove(Step):
         return f"a list of {count:,} {'entry' if count == 1 else 'entries'} of {self.by}"
 
 
-def _lookup_of(table: pa.Table) -> Lookup:
-    return Lookup(table.column(0).combine_chunks())
+def _lookup_of(table: pa.Table) -> ValueIndex:
+    return ValueIndex(table.column(0).combine_chunks())

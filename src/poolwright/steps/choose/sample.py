@@ -19,6 +19,7 @@ class Sample(SamplingStep):
     """
 
     verb: ClassVar[str] = "sample"
+    example: ClassVar[str] = "sample: {fraction: 10%, group: label}"
     shorthand: ClassVar[str | None] = "n"
 
     n: Count | None = Field(default=None, description="rows to keep")

@@ -20,6 +20,7 @@ class SampleGroups(KeepingStep):
     """Keep `n` whole groups, drawn by the hash of (seed, step, group), whatever their sizes."""
 
     verb: ClassVar[str] = "sample_groups"
+    example: ClassVar[str] = "sample_groups: {group: label, n: 45}"
     reasons: ClassVar[tuple[Reason, ...]] = (NO_GROUP, Reason("group_not_drawn", "its group was not drawn"))
 
     group: Columns = Field(description="column or columns whose values make a group")

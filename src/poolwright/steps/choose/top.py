@@ -17,11 +17,12 @@ from poolwright.core.rows import Rows
 from poolwright.core.runtime.cached import once
 from poolwright.core.state import State
 from poolwright.core.step import Kind, Outcome, Reason, Step
+from poolwright.core.table import Limit
 from poolwright.core.wording import groups as in_groups
 from poolwright.core.wording import number
 from poolwright.core.wording import rows as in_rows
 from poolwright.kernels.selection.groups import check_groupable, groups_of, lacks_value
-from poolwright.kernels.selection.ranks import ALL, NONE, Cuts, Order, check_orderable
+from poolwright.kernels.selection.ranks import ALL, NONE, RankCuts, Ranking, check_orderable
 from poolwright.kernels.selection.thresholds import cut, survey
 from poolwright.steps.choose.reasons import NO_GROUP, NO_VALUE
 
@@ -41,6 +42,7 @@ class Top(Step):
 
     verb: ClassVar[str] = "top"
     kind: ClassVar[Kind] = "choose"
+    example: ClassVar[str] = "top: {by: similarity, n: 1_000_000}"
     fits_rows: ClassVar[bool] = True
     reasons: ClassVar[tuple[Reason, ...]] = (NO_GROUP, NO_VALUE, Reason("not_top", "not among the best"))
 
@@ -59,8 +61,8 @@ class Top(Step):
     def _columns(self) -> tuple[str, ...]:
         return self.group or ()
 
-    def _order(self, key: int) -> Order:
-        return Order(self.by, self.lowest, key)
+    def _order(self, key: int) -> Ranking:
+        return Ranking(self.by, self.lowest, key)
 
     def needs(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys((*self._columns, self.by, UID)))
@@ -117,6 +119,14 @@ class Top(Step):
         tie = "" if group["rank"] == ALL else ", ties by hash"
         return f"kept {self.by} {'<=' if self.lowest else '>='} {number(group['value'])}{tie} ({best})"
 
+    def limits(self, state: State) -> list[Limit]:
+        """The one threshold, if rows are not ranked by group."""
+        values = state.tables[GROUPS].column("value").to_pylist() if not self.group else []
+        if len(values) != 1 or not isinstance(values[0], int | float):
+            return []
+        sign = "≤" if self.lowest else "≥"
+        return [Limit(column=self.by, value=float(values[0]), words=f"top {sign} {number(values[0])}")]
+
     def learned(self, state: State) -> str:
         table = state.tables[GROUPS]
         if not self._columns:
@@ -127,6 +137,6 @@ class Top(Step):
         return f"{kept:,} of {in_rows(rows)} kept: the {best} {self.by} of {in_groups(len(table))} of {names}"
 
 
-def _cuts_of(table: pa.Table) -> Cuts:
+def _cuts_of(table: pa.Table) -> RankCuts:
     """The thresholds; at the end one that keeps all, for the id -1 of rows whose group is not in the table."""
-    return Cuts(*(np.append(table.column(name).to_numpy(), ALL) for name in ("key", "rank")))
+    return RankCuts(*(np.append(table.column(name).to_numpy(), ALL) for name in ("key", "rank")))

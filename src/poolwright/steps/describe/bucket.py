@@ -23,9 +23,9 @@ from poolwright.core.state import State
 from poolwright.core.step import Kind, Outcome, Reason, Step
 from poolwright.core.wording import number, some
 from poolwright.core.wording import rows as in_rows
-from poolwright.kernels.selection.counters import Bins, total
+from poolwright.kernels.selection.counters import Counters
 from poolwright.kernels.selection.quantiles import Extent, at_places, extent
-from poolwright.kernels.selection.ranks import Order, check_orderable
+from poolwright.kernels.selection.ranks import Ranking, check_orderable
 from poolwright.kernels.selection.timestamps import Moment, is_time, keys_of, moments_of, written
 from poolwright.reference.calendar import Unit, begins, name
 
@@ -54,6 +54,7 @@ class Bucket(Step):
 
     verb: ClassVar[str] = "bucket"
     kind: ClassVar[Kind] = "describe"
+    example: ClassVar[str] = "bucket: {by: uploaded_at, n: 11, latest: 2014-05-01}"
     fits_rows: ClassVar[bool] = True
     reasons: ClassVar[tuple[Reason, ...]] = (
         Reason("no_time", "no value to bucket by"),
@@ -134,9 +135,8 @@ class Bucket(Step):
         edges = self._edges(frame, columns, possible, found, dtype)
         names = self._bucket_names(edges, dtype)
         last_in = self.unit is None
-        units = frame.fold(columns, _Start(len(names)), _AddCounts(possible, edges, last_in))
-        counts = total(units, len(names))
-        values = Order(self.by, True, 0).value(edges, dtype)
+        counts = frame.fold(columns, _Start(len(names)), _AddCounts(possible, edges, last_in), Counters.merge).counts
+        values = Ranking(self.by, True, 0).value(edges, dtype)
         table = {"bucket": pa.array(np.arange(len(names), dtype=np.int32)), "name": pa.array(names, pa.string())}
         table |= {"begin": values[:-1], "end": values[1:], "rows": pa.array(counts)}
         # Equal buckets are open at both ends, so that rows which come later have one too.
@@ -166,13 +166,13 @@ class Bucket(Step):
     def _bucket_names(self, edges: np.ndarray, dtype: pa.DataType) -> list[str]:
         if self.unit:
             return [name(self.unit, begin) for begin in moments_of(edges[:-1], dtype)]
-        texts = [_told(value) for value in Order(self.by, True, 0).value(edges, dtype).to_pylist()]
+        texts = [_told(value) for value in Ranking(self.by, True, 0).value(edges, dtype).to_pylist()]
         return [f"{begin} .. {end}" for begin, end in pairwise(texts)]
 
     def apply(self, rows: Rows, state: State) -> Outcome:
         table = state.tables[BUCKETS]
         dtype = table.schema.field("begin").type
-        keys, valid = Order(self.by, True, 0).keys(rows, dtype)
+        keys, valid = Ranking(self.by, True, 0).keys(rows, dtype)
         bucket = _place(keys, once("edges", table, _edges_of), state.values["open"], state.values["last_in"])
         drop = _Possible(self.by, self._pair, dtype, *self._bounds(dtype)).reasons(rows, keys, valid)
         outside = (bucket < 0) & (drop == 0)
@@ -215,7 +215,7 @@ class _Possible:
     latest: int | None
 
     def __call__(self, rows: Rows) -> np.ndarray:
-        keys, valid = Order(self.by, True, 0).keys(rows, self.dtype)
+        keys, valid = Ranking(self.by, True, 0).keys(rows, self.dtype)
         return np.asarray(keys[self.reasons(rows, keys, valid) == 0])
 
     def reasons(self, rows: Rows, keys: np.ndarray, valid: np.ndarray) -> np.ndarray:
@@ -240,8 +240,8 @@ def _taken_after_upload(rows: Rows) -> np.ndarray:
 class _Start:
     buckets: int
 
-    def __call__(self) -> Bins:
-        return Bins(self.buckets)
+    def __call__(self) -> Counters:
+        return Counters(self.buckets)
 
 
 @dataclass(frozen=True)
@@ -250,7 +250,7 @@ class _AddCounts:
     edges: np.ndarray
     last_in: bool
 
-    def __call__(self, bins: Bins, rows: Rows) -> Bins:
+    def __call__(self, bins: Counters, rows: Rows) -> Counters:
         bucket = _place(self.possible(rows), self.edges, False, self.last_in)
         bins.add(bucket[bucket >= 0])
         return bins
@@ -278,4 +278,4 @@ def _edges_of(table: pa.Table) -> np.ndarray:
     """Keys of the edges of a state."""
     begin, end = one_array(table.column("begin")), one_array(table.column("end"))
     edges = pa.concat_arrays([begin, end.slice(max(len(end) - 1, 0))])
-    return Order("edge", True, 0).keys(Rows(pa.table({"edge": edges})))[0]
+    return Ranking("edge", True, 0).keys(Rows(pa.table({"edge": edges})))[0]

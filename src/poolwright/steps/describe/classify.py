@@ -21,10 +21,12 @@ from poolwright.core.step import Kind, Outcome, Reason, Step
 from poolwright.core.table import DECISIONS, Table
 from poolwright.kernels.classifiers.parameters import KINDS
 from poolwright.kernels.classifiers.predict import Prepared, decide, prepare
+from poolwright.kernels.similarity.unit_length import has_direction, unit_rows
+from poolwright.models.classifiers.comparison_text import KIND
 from poolwright.models.classifiers.examples import TRAIN, Examples, feature_matrix, joined
-from poolwright.models.classifiers.options import Options
+from poolwright.models.classifiers.options import ClassifierOptions
 from poolwright.models.classifiers.thresholds import Target
-from poolwright.models.classifiers.trained import Trained
+from poolwright.models.classifiers.trained import TrainedClassifier
 from poolwright.models.classifiers.training import train
 from poolwright.reference.keywords import keyword_columns
 from poolwright.steps.describe.vector_columns import NO_VECTOR, vector_column
@@ -70,6 +72,10 @@ class Classify(Step):
 
     verb: ClassVar[str] = "classify"
     kind: ClassVar[Kind] = "describe"
+    example: ClassVar[str] = (
+        "classify: {with: clip, examples: labelled, positive: map, threshold: {precision: 95%}, keep: true}"
+    )
+    state_kind: ClassVar[str] = KIND
     reasons: ClassVar[tuple[Reason, ...]] = (NO_VECTOR, Reason("not_wanted", "it is not of a wanted class"))
 
     with_: str = Field(alias="with", description="column with the vectors")
@@ -113,7 +119,7 @@ class Classify(Step):
             raise ValueError("'caption' and 'keywords' go together: the column, and the words to look for")
         if self.keep and self.positive is None:
             raise ValueError("'keep' needs 'positive', the class to keep")
-        Options(threshold=Target(*self.threshold))
+        ClassifierOptions(threshold=Target(*self.threshold))
         return self
 
     def needs(self) -> tuple[str, ...]:
@@ -170,11 +176,11 @@ class Classify(Step):
 
     def _examples(self, rows: Rows) -> Examples:
         vectors = rows.vectors(self._example_vectors).astype(np.float32)
-        usable = np.asarray(np.isfinite(vectors).all(axis=1) & vectors.any(axis=1))
+        usable = has_direction(vectors)
         rows, vectors = rows.filter(usable), vectors[usable]
         return Examples(
             uids=np.array(rows.strings(UID)),
-            vectors=vectors / np.linalg.norm(vectors, axis=1, keepdims=True),
+            vectors=unit_rows(vectors),
             labels=np.array([str(value) for value in rows.column(self.class_).to_pylist()]),
             split=self._splits(rows),
             text=self._text(rows, self._example_text),
@@ -187,8 +193,8 @@ class Classify(Step):
             return None
         return np.array(rows.strings(self.split) if self.split in rows.schema.names else [TRAIN] * len(rows))
 
-    def _options(self) -> Options:
-        return Options(
+    def _options(self) -> ClassifierOptions:
+        return ClassifierOptions(
             positive=self.positive,
             candidates=self.candidates,
             choose_by=self.choose_by,
@@ -251,7 +257,7 @@ class Classify(Step):
         return f"{told}; threshold {state.values['threshold']:.4f}; {model['digest'][:12]}"
 
 
-def _edges(trained: Trained) -> list[float]:
+def _edges(trained: TrainedClassifier) -> list[float]:
     """Edges of the histogram, around the decisions that were seen; bin i has edges[i - 1] < decision <= edges[i].
 
     The threshold is one of them, so that the bins above it hold the positive rows, neither more nor less.
@@ -276,7 +282,7 @@ class _Held:
     """A state's classifier, made ready."""
 
     def __init__(self, state: State) -> None:
-        self.trained = Trained.from_state(state)
+        self.trained = TrainedClassifier.from_state(state)
         self.prepared: Prepared = prepare(self.trained.classifier)
         self.names = pa.array(self.trained.classifier.classes)
 

@@ -24,7 +24,7 @@ from poolwright.core.wording import rows as in_rows
 from poolwright.core.wording import some
 from poolwright.kernels.clusters.centroids import Centroids, nearest_centroids
 from poolwright.kernels.clusters.group_vectors import GroupVectors, collect_groups, usable_type
-from poolwright.kernels.clusters.kmeans import Clusters, Options, kmeans_groups
+from poolwright.kernels.clusters.kmeans import Clusters, KMeansOptions, kmeans_groups
 from poolwright.kernels.clusters.lloyd import Metric
 from poolwright.kernels.selection.group_counts import Counted, count_groups
 from poolwright.kernels.selection.groups import check_groupable, groups_of, lacks_value
@@ -88,6 +88,8 @@ class Cluster(Step):
 
     verb: ClassVar[str] = "cluster"
     kind: ClassVar[Kind] = "describe"
+    example: ClassVar[str] = "cluster: {of: clip, group: label, k: 6, merge: 2}"
+    state_kind: ClassVar[str] = "clusters"
     fits_rows: ClassVar[bool] = True
     costly: ClassVar[bool] = True
     reasons: ClassVar[tuple[Reason, ...]] = (
@@ -149,7 +151,7 @@ class Cluster(Step):
         ranks = cut_ranks(frame, groups, counts, context.key, wanted[None, :])[0]
         keys = hash64(groups.tokens(), context.key) if self.by() else np.array([context.key], np.uint64)
         low, high = self.k
-        options = Options(low, high if high > low else None, self.metric, self.restarts)
+        options = KMeansOptions(low, high if high > low else None, self.metric, self.restarts)
         found: list[Clusters | None] = [None] * len(counts)
         for vectors in collect_groups(frame, self.of, groups, wanted, ranks, context.key):
             for group, clusters in _clustered(vectors, keys, options):
@@ -258,7 +260,9 @@ class Cluster(Step):
 _TYPES = (pa.int32(), pa.int32(), pa.float32())
 
 
-def _clustered(vectors: GroupVectors, keys: npt.NDArray[np.uint64], options: Options) -> Iterator[tuple[int, Clusters]]:
+def _clustered(
+    vectors: GroupVectors, keys: npt.NDArray[np.uint64], options: KMeansOptions
+) -> Iterator[tuple[int, Clusters]]:
     """(group, its clusters) of all groups that have vectors."""
     counts = vectors.counts
     here = [int(group) for group in np.flatnonzero(counts)]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated, ClassVar, Literal, Self
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 import pyarrow as pa
@@ -15,10 +15,11 @@ from poolwright.core.encoder import EncoderSpec
 from poolwright.core.errors import ChangedError, StepError
 from poolwright.core.frame import Context, Frame
 from poolwright.core.images.image import REASONS, Limits, drop_codes, unread
+from poolwright.core.roles import Encoded, EncodingStep
 from poolwright.core.rows import Rows, vector_array
 from poolwright.core.state import State
-from poolwright.core.step import Kind, Outcome, Reason, Step
-from poolwright.models.encoders.load import load_encoder, peek
+from poolwright.core.step import Kind, Outcome, Reason, Resources
+from poolwright.models.encoders.load import load_encoder, peek, uses_gpu
 from poolwright.models.encoders.spec import Model
 from poolwright.models.encoders.vectors import ImageEncoder
 
@@ -31,7 +32,7 @@ def _with_options(model: EncoderSpec, info: ValidationInfo) -> EncoderSpec:
     return model.model_copy(update={name: value for name, value in options.items() if value is not None})
 
 
-class Embed(Step):
+class Embed(EncodingStep):
     """Give each image, each text, or both, a vector of one encoder.
 
     A row whose image cannot be read or decoded is dropped for that reason. A row without a text gets a
@@ -40,6 +41,7 @@ class Embed(Step):
 
     verb: ClassVar[str] = "embed"
     kind: ClassVar[Kind] = "describe"
+    example: ClassVar[str] = "embed: {image: clip, text: clip_text, model: clip}"
     reasons: ClassVar[tuple[Reason, ...]] = (*REASONS, NAN_VECTOR)
     costly: ClassVar[bool] = True
 
@@ -60,6 +62,15 @@ class Embed(Step):
             raise ValueError(f"embed: image and text cannot both be called '{self.image}'; name one differently")
         return self
 
+    @classmethod
+    def encoded(cls, parameters: Mapping[str, Any]) -> Encoded:
+        image, text = parameters.get("image"), parameters.get("text")
+        return Encoded(image, text, parameters.get("text_from", TEXT) if text else None)
+
+    @classmethod
+    def parameters_for(cls, column: str, model: Any) -> dict[str, Any]:
+        return {"image": column, "model": model}
+
     def needs(self) -> tuple[str, ...]:
         return (*((IMAGE,) if self.image else ()), *((self.text_from,) if self.text else ()))
 
@@ -74,6 +85,9 @@ class Embed(Step):
             raise StepError(f"embed: model '{seen.name}' has no text encoder; leave out 'text: {self.text}'")
         names = [name for name in (self.image, self.text) if name]
         return [vector_field(name, seen.width, seen.name, seen.weights) for name in names]
+
+    def resources(self) -> Resources:
+        return Resources(gpus=1 if uses_gpu(self.model) else 0)
 
     def fit(self, frame: Frame, context: Context) -> State:
         """Remember the encoder, so that rows embedded later are known to be of the same one."""

@@ -34,6 +34,7 @@ class Hash(Step):
 
     verb: ClassVar[str] = "hash"
     kind: ClassVar[Kind] = "describe"
+    example: ClassVar[str] = "hash: {kinds: [sha256, phash]}"
     reasons: ClassVar[tuple[Reason, ...]] = REASONS
     shorthand: ClassVar[str | None] = "kinds"
     costly: ClassVar[bool] = True

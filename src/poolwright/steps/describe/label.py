@@ -21,7 +21,14 @@ from poolwright.core.step import Kind, Outcome, Reason, Step
 from poolwright.kernels.similarity.nearest import FEW, TextIndex, has_torch, index_texts, nearest
 from poolwright.models.encoders.spec import Model
 from poolwright.models.texts.templates import TemplateSource, check_fields, prompts_of, read_templates
-from poolwright.models.texts.text_features import encode_classes, features_axis, read_features
+from poolwright.models.texts.text_features import (
+    FEATURE,
+    KIND,
+    VOCABULARY,
+    encode_classes,
+    features_axis,
+    read_features,
+)
 from poolwright.models.texts.vocabulary import NAMES, Vocabulary, VocabularySource, read_vocabulary
 from poolwright.steps.describe.vector_columns import (
     NO_VECTOR,
@@ -32,8 +39,6 @@ from poolwright.steps.describe.vector_columns import (
     without_direction,
 )
 
-VOCABULARY = "vocabulary"
-FEATURE = "feature"
 INDEX = "index"
 TYPES = (pa.string(), pa.int32(), pa.float32())
 
@@ -49,6 +54,11 @@ class Label(Step):
 
     verb: ClassVar[str] = "label"
     kind: ClassVar[Kind] = "describe"
+    example: ClassVar[str] = (
+        'label: {with: clip, vocabulary: [cat, dog, house], template: "a photo of a {}.", model: clip}'
+    )
+    state_kind: ClassVar[str] = KIND
+    labelled_by: ClassVar[Literal["", "model", "people"]] = "model"
     reasons: ClassVar[tuple[Reason, ...]] = (NO_VECTOR,)
     costly: ClassVar[bool] = True
 

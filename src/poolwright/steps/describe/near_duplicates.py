@@ -22,9 +22,10 @@ from poolwright.core.state import State
 from poolwright.core.step import Kind, Outcome, Reason, Step
 from poolwright.core.wording import groups as in_groups
 from poolwright.core.wording import rows as in_rows
+from poolwright.kernels.selection.group_counts import count_rows
 from poolwright.kernels.selection.groups import local_groups
-from poolwright.kernels.selection.lookup import Lookup
-from poolwright.kernels.selection.ranks import ALL, Order, check_orderable
+from poolwright.kernels.selection.lookup import ValueIndex
+from poolwright.kernels.selection.ranks import ALL, Ranking, check_orderable
 from poolwright.kernels.similarity.connected_components import Links
 from poolwright.kernels.similarity.near_duplicates import link_hashes, link_similar, link_times
 
@@ -79,6 +80,7 @@ class NearDuplicates(Step):
 
     verb: ClassVar[str] = "near_duplicates"
     kind: ClassVar[Kind] = "describe"
+    example: ClassVar[str] = "near_duplicates: {same: [author, taken_at], within: 1 minute, vectors: clip, above: 0.95}"
     fits_rows: ClassVar[bool] = True
     reasons: ClassVar[tuple[Reason, ...]] = (Reason("near_duplicate", "a near-duplicate of it is kept"),)
 
@@ -130,8 +132,8 @@ class NearDuplicates(Step):
 
     def fit(self, frame: Frame, context: Context) -> State:
         self._check_size(frame)
-        units = frame.fold(list(self.needs()), _Collected, _Add(self))
-        rows = _joined([unit for unit in units if unit.tables], frame.schema, self)
+        found = frame.fold(list(self.needs()), _Collected, _Add(self), _Collected.merge)
+        rows = _joined(found, frame.schema, self)
         links = Links(len(rows.table))
         if self.same:
             self._link_same(links, rows.table)
@@ -145,7 +147,7 @@ class NearDuplicates(Step):
         if not self.vectors:
             return
         dtype = frame.schema.field(self.vectors).type
-        count = sum(frame.fold([UID], int, _count))
+        count = count_rows(frame)
         needed = count * dtype.list_size * dtype.value_type.bit_width // 8
         if needed > MOST_BYTES:
             raise StepError(
@@ -171,7 +173,7 @@ class NearDuplicates(Step):
         members = np.flatnonzero(sizes > 1)
         drop = np.zeros(len(table), np.uint8)
         if self.keep != "all":
-            kept = first if self.by is None else _best(first, Order(self.by, False, 0), Rows(table))
+            kept = first if self.by is None else _best(first, Ranking(self.by, False, 0), Rows(table))
             drop = (kept != np.arange(len(table))).astype(np.uint8)
         uids = one_array(table.column(UID))
         groups = uids.take(pa.array(first[members]))
@@ -204,10 +206,15 @@ class NearDuplicates(Step):
 
 @dataclass
 class _Collected:
-    """Rows of a unit, their vectors apart."""
+    """Rows, their vectors apart."""
 
     tables: list[pa.Table] = field(default_factory=list)
     vectors: list[np.ndarray] = field(default_factory=list)
+
+    def merge(self, other: _Collected) -> _Collected:
+        self.tables += other.tables
+        self.vectors += other.vectors
+        return self
 
 
 @dataclass(frozen=True)
@@ -232,25 +239,24 @@ class _Joined:
     vectors: np.ndarray
 
 
-def _joined(units: list[_Collected], schema: pa.Schema, step: NearDuplicates) -> _Joined:
+def _joined(found: _Collected, schema: pa.Schema, step: NearDuplicates) -> _Joined:
     names = [name for name in step.needs() if name != step.vectors]
     empty = _decoded(pa.schema([schema.field(name) for name in names]).empty_table())
-    table = pa.concat_tables([empty, *(one.select(names) for unit in units for one in unit.tables)])
+    table = pa.concat_tables([empty, *(one.select(names) for one in found.tables)])
     order = pc.sort_indices(table.column(UID))
-    return _Joined(table.take(order), _in_order([unit.vectors for unit in units], order.to_numpy()))
+    return _Joined(table.take(order), _in_order(found.vectors, order.to_numpy()))
 
 
-def _in_order(units: list[list[np.ndarray]], order: np.ndarray) -> np.ndarray:
+def _in_order(batches: list[np.ndarray], order: np.ndarray) -> np.ndarray:
     """The vectors of all batches in one matrix, the rows in that order. Takes the batches away as it goes."""
     place = np.empty(len(order), np.int64)
     place[order] = np.arange(len(order))
-    first = next((unit[0] for unit in units if unit), np.empty((0, 0), np.float16))
+    first = batches[0] if batches else np.empty((0, 0), np.float16)
     vectors, at = np.empty((len(order), first.shape[1]), first.dtype), 0
-    for unit in units:
-        for number, matrix in enumerate(unit):
-            vectors[place[at : at + len(matrix)]] = matrix
-            at += len(matrix)
-            unit[number] = matrix[:0]
+    for number, matrix in enumerate(batches):
+        vectors[place[at : at + len(matrix)]] = matrix
+        at += len(matrix)
+        batches[number] = matrix[:0]
     return vectors
 
 
@@ -285,7 +291,7 @@ def _hashes(column: pa.ChunkedArray, name: str) -> tuple[np.ndarray, np.ndarray]
     return numbers, np.array([text is not None for text in texts], bool)
 
 
-def _best(first: np.ndarray, order: Order, rows: Rows) -> np.ndarray:
+def _best(first: np.ndarray, order: Ranking, rows: Rows) -> np.ndarray:
     """Of each row the best row of its group; of equally good ones that with the smallest uid."""
     keys, valid = order.keys(rows)
     ranked = np.lexsort((np.arange(len(first)), np.where(valid, keys, ALL), first))
@@ -295,9 +301,5 @@ def _best(first: np.ndarray, order: Order, rows: Rows) -> np.ndarray:
     return np.asarray(best[first])
 
 
-def _count(count: int, rows: Rows) -> int:
-    return count + len(rows)
-
-
-def _lookup_of(table: pa.Table) -> Lookup:
-    return Lookup(one_array(table.column(UID)))
+def _lookup_of(table: pa.Table) -> ValueIndex:
+    return ValueIndex(one_array(table.column(UID)))

@@ -18,8 +18,9 @@ from poolwright.core.rows import Rows, one_array
 from poolwright.core.runtime.cached import once
 from poolwright.core.state import State
 from poolwright.core.step import Kind, Outcome, Reason, Step
-from poolwright.models.texts.gazetteer import AT_SEA, boundaries_version, read_countries, read_zones, zones_at
+from poolwright.models.texts.gazetteer import AT_SEA, boundaries_version, read_zones, zones_at
 from poolwright.reference.countries import Codes, Countries, spellings_of, words_of
+from poolwright.reference.m49 import countries_origin, read_countries
 
 GIVES = (COUNTRY, COUNTRY_CODE, REGION, CONTINENT)
 COUNTRIES = "countries"
@@ -47,6 +48,7 @@ class Region(Step):
 
     verb: ClassVar[str] = "region"
     kind: ClassVar[Kind] = "describe"
+    example: ClassVar[str] = "region: {country: country, names: {Scotland: GB}}"
     shorthand: ClassVar[str | None] = "country"
     reasons: ClassVar[tuple[Reason, ...]] = (
         Reason("no_country", "no country is given"),
@@ -117,10 +119,10 @@ class Region(Step):
         Raises:
             StepError: a country is not known, or two texts that are read alike stand for two.
         """
-        table, former, _ = read_countries(self.verb)
         if not self.names:
             return {}
-        finder = Countries(table, spellings_of(table, former))
+        table = read_countries()
+        finder = Countries(table, spellings_of(table))
         folded: dict[frozenset[str], str] = {}
         decided: dict[str, str] = {}
         for text, country in self.names.items():
@@ -134,11 +136,11 @@ class Region(Step):
         return decided
 
     def fit(self, frame: Frame, context: Context) -> State:
-        table, former, origin = read_countries(self.verb)
+        table, origin = read_countries(), countries_origin()
         countries = _with_americas(table, self.americas)
         if self.at is None:
             values = {**origin, "codes": self.codes, "names": self._decided()}
-            return State(values, {COUNTRIES: countries, SPELLINGS: spellings_of(table, former)})
+            return State(values, {COUNTRIES: countries, SPELLINGS: spellings_of(table)})
         zones, zones_origin = read_zones(self.verb)
         return State({**origin, **zones_origin}, {COUNTRIES: countries, ZONES: zones})
 

@@ -21,7 +21,7 @@ from poolwright.core.wording import some
 from poolwright.kernels.selection.groups import check_groupable, groups_of
 from poolwright.kernels.selection.ranks import hash_ranks
 from poolwright.kernels.similarity.exact_matmul import prompts_on_grid
-from poolwright.kernels.similarity.retrieval import NOT_BEST, Wanted, decide, found_by, retrieve_all
+from poolwright.kernels.similarity.retrieval import NOT_BEST, WantedCounts, decide, found_by, retrieve_all
 from poolwright.kernels.similarity.retrieval_pass import Gathering, Prompts, gather
 from poolwright.models.encoders.spec import Model
 from poolwright.models.texts.text_features import encode_classes, features_axis, read_features
@@ -69,6 +69,10 @@ class Retrieve(Step):
 
     verb: ClassVar[str] = "retrieve"
     kind: ClassVar[Kind] = "choose"
+    example: ClassVar[str] = (
+        'retrieve: {with: clip, prompts: [bus, camera, "wedding, engagement ring"], prefix: "a photo of a ", '
+        "model: clip, bucket: bucket, query: 16_000, n: 600, background: 10%}"
+    )
     fits_rows: ClassVar[bool] = True
     costly: ClassVar[bool] = True
     reasons: ClassVar[tuple[Reason, ...]] = (
@@ -119,8 +123,8 @@ class Retrieve(Step):
         return self
 
     @property
-    def _wanted(self) -> Wanted:
-        return Wanted(self.query or self.n, self.n, self.overlap, share_of(self.background, self.n))
+    def _wanted(self) -> WantedCounts:
+        return WantedCounts(self.query or self.n, self.n, self.overlap, share_of(self.background, self.n))
 
     def needs(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys((self.with_, *(self.bucket or ()), UID)))

@@ -11,7 +11,7 @@ import pyarrow as pa
 from poolwright.core.rows import one_array, vector_array, vectors_of
 from poolwright.core.runtime.cached import once
 from poolwright.core.state import State
-from poolwright.kernels.similarity.retrieval import Cut, Cuts, Retrieved, nothing
+from poolwright.kernels.similarity.retrieval import BucketCuts, Cut, Retrieved, nothing
 from poolwright.kernels.similarity.retrieval_pass import Prompts
 from poolwright.models.texts.vocabulary import Vocabulary
 
@@ -67,10 +67,10 @@ def prompts_of(state: State) -> Prompts:
     return once("prompts", state, made)
 
 
-def cuts_of(state: State) -> Cuts:
+def cuts_of(state: State) -> BucketCuts:
     """The cuts of all buckets; at the end those of id -1, no bucket, which hold no row."""
 
-    def made(state: State) -> Cuts:
+    def made(state: State) -> BucketCuts:
         table, classes = state.tables[CUTS], len(state.values["classes"])
         none = nothing(classes)
 
@@ -78,7 +78,7 @@ def cuts_of(state: State) -> Cuts:
             score, rank = (table.column(f"{name}_{part}").to_numpy().reshape(-1, classes).T for part in Cut._fields)
             return Cut(np.column_stack([score, none.score]), np.column_stack([rank, none.rank]))
 
-        return Cuts(*map(cut, _CUTS))
+        return BucketCuts(*map(cut, _CUTS))
 
     return once("cuts", state, made)
 

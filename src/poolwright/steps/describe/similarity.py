@@ -40,6 +40,7 @@ class Similarity(Step):
 
     verb: ClassVar[str] = "similarity"
     kind: ClassVar[Kind] = "describe"
+    example: ClassVar[str] = "similarity: {of: clip, prompt: a photo of a map., model: clip, into: maplike}"
     reasons: ClassVar[tuple[Reason, ...]] = (NO_VECTOR,)
     costly: ClassVar[bool] = True
 

@@ -25,6 +25,7 @@ class Size(Step):
 
     verb: ClassVar[str] = "size"
     kind: ClassVar[Kind] = "describe"
+    example: ClassVar[str] = "size"
     reasons: ClassVar[tuple[Reason, ...]] = REASONS
     costly: ClassVar[bool] = True
 

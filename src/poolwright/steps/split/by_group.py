@@ -82,8 +82,9 @@ def fit_members(frame: Frame, group: str, strata: Sequence[str], key: int, sizes
     row the middle of its rows falls.
     """
     groups = count_groups(frame, strata).groups if strata else Groups([], ())
-    units = frame.fold(list(dict.fromkeys([group, *strata])), _Count, _AddMembers(group, groups, key))
-    rank, stratum, rows = _summed([part for unit in units for part in unit.parts])
+    names = list(dict.fromkeys([group, *strata]))
+    count = frame.fold(names, _Count, _AddMembers(group, groups, key), _Count.merge)
+    rank, stratum, rows = _summed(count.parts)
     rank, stratum, rows = _in_one_stratum(rank, stratum, rows)
     in_strata = np.zeros(len(groups), dtype=np.int64)
     np.add.at(in_strata, stratum, rows)
@@ -100,10 +101,22 @@ def fit_members(frame: Frame, group: str, strata: Sequence[str], key: int, sizes
 
 @dataclass
 class _Count:
-    """Rows of one unit by group and stratum: (rank, stratum, rows), int64 each."""
+    """Rows by group and stratum: (rank, stratum, rows), int64 each."""
 
     parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = field(default_factory=list)
     pending: int = 0
+
+    def add(self, part: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
+        """Add rows, and sum them all once they may be many."""
+        self.parts.append(part)
+        self.pending += len(part[0])
+        if self.pending > max(_COMPACT_AT, 2 * len(self.parts[0][0])):
+            self.compact()
+
+    def merge(self, other: _Count) -> _Count:
+        for part in other.parts:
+            self.add(part)
+        return self
 
     def compact(self) -> None:
         self.parts, self.pending = [_summed(self.parts)], 0
@@ -124,10 +137,7 @@ class _AddMembers:
         stratum = self.strata.ids(rows)
         keep = (stratum >= 0) & pc.is_valid(plain(column)).to_numpy(zero_copy_only=False)
         rank = group_ranks(column, self.key)[keep]
-        count.parts.append(_summed([(rank, stratum[keep], np.ones(len(rank), dtype=np.int64))]))
-        count.pending += len(count.parts[-1][0])
-        if count.pending > max(_COMPACT_AT, 2 * len(count.parts[0][0])):
-            count.compact()
+        count.add(_summed([(rank, stratum[keep], np.ones(len(rank), dtype=np.int64))]))
         return count
 
 

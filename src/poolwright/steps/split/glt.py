@@ -12,15 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
-from poolwright.core.columns import (
-    ATTRIBUTE,
-    CLASS_INDEX,
-    FREQUENCY,
-    LABEL,
-    SPLIT_CBL,
-    SPLIT_GLT,
-    UID,
-)
+from poolwright.core.columns import ATTRIBUTE, CLASS_INDEX, LABEL, UID, described
 from poolwright.core.errors import StepError
 from poolwright.core.frame import Context, Frame
 from poolwright.core.params import Column, Count, Share, Weight, exact, parse_share, share_of
@@ -31,10 +23,11 @@ from poolwright.core.state import State
 from poolwright.core.step import Kind, Outcome, Reason, Step
 from poolwright.kernels.selection.group_counts import count_groups
 from poolwright.kernels.selection.groups import Groups, check_groupable, groups_of, lacks_value
-from poolwright.reference.glt_sets import SETS
+from poolwright.kernels.selection.row_sets import RowSets
+from poolwright.reference.glt_sets import FREQUENCY, GROUPS, SETS, SPLIT_CBL, SPLIT_GLT, TITLES
 from poolwright.steps.split.class_sizes import IMAGENET_GLT, ImageNetGlt, Profile, check_sizes, sizes_for
-from poolwright.steps.split.glt_cuts import NOWHERE, SIZES, Cuts, fit_cuts, no_cuts
-from poolwright.steps.split.glt_draws import Counts, Wanted, draw, find_scale
+from poolwright.steps.split.glt_cuts import NOWHERE, SIZES, SetCuts, fit_cuts, no_cuts
+from poolwright.steps.split.glt_draws import Counts, SetSizes, draw, find_scale
 
 CELLS = "cells"
 GLT, CBL = "glt", "cbl"
@@ -49,6 +42,17 @@ def _as_bound(value: Any) -> Any:
 
 
 Bound = Annotated[int | float, BeforeValidator(_as_bound), WithJsonSchema({"type": ["number", "string"]})]
+
+_SETS = RowSets(
+    TITLES,
+    classes=CLASS_INDEX,
+    attributes=ATTRIBUTE,
+    groups=FREQUENCY,
+    group_names=GROUPS,
+    remarks="An attribute is a cluster of a class, 0 the largest; clusters of one number in two classes have nothing "
+    "else in common. The sets Test-CBL and Test-GBL are the same in both columns. No image of a test set is in another "
+    "set; Train-GLT and Train-CBL, and their vals, share images.",
+)
 
 
 class Glt(Step):
@@ -81,6 +85,7 @@ class Glt(Step):
 
     verb: ClassVar[str] = "glt"
     kind: ClassVar[Kind] = "split"
+    example: ClassVar[str] = "glt: {attribute: attribute, scale: auto, frequency: [40%, 85%]}"
     fits_rows: ClassVar[bool] = True
     reasons: ClassVar[tuple[Reason, ...]] = (
         Reason("no_cell", "no class or no attribute"),
@@ -149,8 +154,20 @@ class Glt(Step):
         dtype = given.field(self.attribute).type
         if not pa.types.is_integer(dtype):
             raise StepError(f"glt: '{self.attribute}' has type {dtype}; attributes are integers from 0")
-        texts = [pa.field(name, pa.string()) for name in (SPLIT_GLT, SPLIT_CBL)]
-        return [*texts, *(pa.field(name, pa.int32()) for name in (CLASS_INDEX, FREQUENCY, ATTRIBUTE))]
+        return [
+            described(
+                pa.field(SPLIT_GLT, pa.string()), "Split where classes and attributes are long-tailed; null in none"
+            ),
+            described(
+                pa.field(SPLIT_CBL, pa.string()),
+                "Split where classes are balanced, attributes long-tailed; null in none",
+            ),
+            _SETS.mark(pa.field(CLASS_INDEX, pa.int32())),
+            described(
+                pa.field(FREQUENCY, pa.int32()), "How frequent the class is: 0 many, 1 medium, 2 few rows (group)"
+            ),
+            pa.field(ATTRIBUTE, pa.int32()),
+        ]
 
     def fit(self, frame: Frame, context: Context) -> State:
         counted = count_groups(frame, (self.label, self.attribute))
@@ -169,7 +186,7 @@ class Glt(Step):
         values = {"scale": str(scale), **{name: int(counts.sum()) for name, counts in asked.items()}}
         return State({**_values_of(cuts), **values}, {CELLS: self._table(cuts, rows, number, len(names))})
 
-    def _table(self, cuts: Cuts, rows: Mapping[str, Counts], number: Counts, classes: int) -> pa.Table:
+    def _table(self, cuts: SetCuts, rows: Mapping[str, Counts], number: Counts, classes: int) -> pa.Table:
         sizes = {_ROWS + name: counts for name, counts in rows.items()}
         about = {_NUMBER: number.astype(np.int32), _FREQUENCY: self._frequency(number, classes)}
         return cuts.table({**about, **sizes})
@@ -198,9 +215,9 @@ class Glt(Step):
         names = [str(label) for label in known]
         return [names[place] for place in order], number[of], np.array(attributes, np.int64)
 
-    def _wanted(self, there: Counts, names: list[str]) -> tuple[Wanted, Fraction]:
+    def _wanted(self, there: Counts, names: list[str]) -> tuple[SetSizes, Fraction]:
         """What is asked for, scaled, and the scale."""
-        wanted = Wanted(
+        wanted = SetSizes(
             ratio=self.ratio,
             sizes=np.array(sizes_for(self.sizes, self.sizes_file, len(names)), np.int64),
             balanced=self.balanced,
@@ -269,10 +286,10 @@ def _notes(table: pa.Table, state: State, rows: Mapping[str, int]) -> list[str]:
     return notes
 
 
-def _values_of(cuts: Cuts) -> dict[str, Any]:
+def _values_of(cuts: SetCuts) -> dict[str, Any]:
     return {"key": str(cuts.key), "test_lt": cuts.test_lt, "val": cuts.val}
 
 
-def _cuts_of(state: State) -> Cuts:
+def _cuts_of(state: State) -> SetCuts:
     table, values = state.tables[CELLS], state.values
-    return Cuts.of(int(values["key"]), groups_of(table), table, values["test_lt"], values["val"])
+    return SetCuts.of(int(values["key"]), groups_of(table), table, values["test_lt"], values["val"])

@@ -17,7 +17,7 @@ import pyarrow as pa
 from poolwright.core.columns import UID
 from poolwright.core.frame import Frame
 from poolwright.core.rows import Rows
-from poolwright.kernels.selection.counters import Bins, total
+from poolwright.kernels.selection.counters import Counters
 from poolwright.kernels.selection.groups import Groups
 from poolwright.kernels.selection.hashing import hash_key
 from poolwright.kernels.selection.ranks import hash_ranks
@@ -36,7 +36,7 @@ Places = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Cuts:
+class SetCuts:
     """Greatest ranks of the sets.
 
     Attributes:
@@ -67,7 +67,7 @@ class Cuts:
         return self.cells.table({**{f"cut.{name}": getattr(self, name) for name in _CUTS}, **figures})
 
     @classmethod
-    def of(cls, key: int, cells: Groups, table: pa.Table, test_lt: int, val: int) -> Cuts:
+    def of(cls, key: int, cells: Groups, table: pa.Table, test_lt: int, val: int) -> SetCuts:
         cuts = {name: table.column(f"cut.{name}").to_numpy() for name in _CUTS}
         return cls(key=key, cells=cells, test_lt=test_lt, val=val, **cuts)
 
@@ -90,7 +90,7 @@ class Cuts:
 
 def fit_cuts(
     frame: Frame, cells: Groups, flat: tuple[np.ndarray, np.ndarray], draws: Draws, key: int
-) -> tuple[Cuts, dict[str, Counts]]:
+) -> tuple[SetCuts, dict[str, Counts]]:
     """The cuts of all sets, and the rows of each set in every cell.
 
     Args:
@@ -118,13 +118,15 @@ def fit_cuts(
     return replace(cuts, balanced_val=low, balanced_rest=high), rows
 
 
-def no_cuts(cells: Groups) -> tuple[Cuts, dict[str, Counts]]:
+def no_cuts(cells: Groups) -> tuple[SetCuts, dict[str, Counts]]:
     """Those of no rows."""
     none = np.empty(0, np.int64)
-    return Cuts(0, cells, none, none, none, -1, -1, none, none), dict.fromkeys(SIZES, none)
+    return SetCuts(0, cells, none, none, none, -1, -1, none, none), dict.fromkeys(SIZES, none)
 
 
-def _cut_long_tailed(frame: Frame, cells: Groups, flat: tuple[np.ndarray, np.ndarray], draws: Draws, key: int) -> Cuts:
+def _cut_long_tailed(
+    frame: Frame, cells: Groups, flat: tuple[np.ndarray, np.ndarray], draws: Draws, key: int
+) -> SetCuts:
     """The cuts of the tests, the rest and the sets of GLT; those of CBL take nothing yet."""
     there, bbl, bl, rest = (counts[flat] for counts in (draws.there, draws.test_bbl, draws.test_bl, draws.rest))
     ranks = cut_ranks(frame, cells, there, key, np.cumsum([bbl, bl, rest], axis=0))
@@ -133,14 +135,14 @@ def _cut_long_tailed(frame: Frame, cells: Groups, flat: tuple[np.ndarray, np.nda
     counts = np.array([rest.sum()], dtype=np.int64)
     test_lt, val = cut_ranks(frame, Groups([], ()), counts, _second(key), ends, in_rest)[:, 0].tolist()
     none = np.full(len(there), -1, dtype=np.int64)
-    return Cuts(key, cells, ranks[0], ranks[1], ranks[2], test_lt, val, none, none)
+    return SetCuts(key, cells, ranks[0], ranks[1], ranks[2], test_lt, val, none, none)
 
 
-def _count_drawn(frame: Frame, cuts: Cuts) -> Counts:
+def _count_drawn(frame: Frame, cuts: SetCuts) -> Counts:
     """Rows of Test-GLT and of the val of GLT in every cell: int64 (2, k)."""
     size = len(cuts.cells)
-    units = frame.fold([*cuts.columns, UID], _Start(len(_GLT_SETS) * size), _AddDrawn(cuts))
-    return total(units, len(_GLT_SETS) * size).reshape(len(_GLT_SETS), size)
+    drawn = frame.fold([*cuts.columns, UID], _Start(len(_GLT_SETS) * size), _AddDrawn(cuts), Counters.merge)
+    return drawn.counts.reshape(len(_GLT_SETS), size)
 
 
 def _second(key: int) -> int:
@@ -170,7 +172,7 @@ class _InRest:
 class _NotInTestLt:
     """Leaves the rows of Test-GLT out of a draw."""
 
-    cuts: Cuts
+    cuts: SetCuts
 
     @property
     def columns(self) -> Sequence[str]:
@@ -184,15 +186,15 @@ class _NotInTestLt:
 class _Start:
     size: int
 
-    def __call__(self) -> Bins:
-        return Bins(self.size)
+    def __call__(self) -> Counters:
+        return Counters(self.size)
 
 
 @dataclass(frozen=True)
 class _AddDrawn:
-    cuts: Cuts
+    cuts: SetCuts
 
-    def __call__(self, bins: Bins, rows: Rows) -> Bins:
+    def __call__(self, bins: Counters, rows: Rows) -> Counters:
         ids = self.cuts.cells.ids(rows)
         glt, _ = self.cuts.places(ids, rows.column(UID))
         for line, place in enumerate(_GLT_SETS):

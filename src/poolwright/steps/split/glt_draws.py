@@ -25,7 +25,7 @@ Counts = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Wanted:
+class SetSizes:
     """The sizes that a step asks for.
 
     Attributes:
@@ -47,7 +47,7 @@ class Wanted:
     val: int
     hint: str = ""
 
-    def scaled(self, factor: Fraction) -> Wanted:
+    def scaled(self, factor: Fraction) -> SetSizes:
         """Every number of rows times the factor, rounded half up, but such that no set and no class vanishes."""
 
         def times(number: int) -> int:
@@ -89,7 +89,7 @@ class Draws:
     """
 
     names: Sequence[str]
-    wanted: Wanted
+    wanted: SetSizes
     there: Counts
     test_bbl: Counts
     test_bl: Counts
@@ -100,7 +100,7 @@ class Draws:
         return self.test_bbl + self.test_bl
 
 
-def draw(there: Counts, names: Sequence[str], wanted: Wanted) -> Draws:
+def draw(there: Counts, names: Sequence[str], wanted: SetSizes) -> Draws:
     """The first draws: the two balanced tests, and the long-tailed rest.
 
     Args:
@@ -152,7 +152,7 @@ def draw_balanced(draws: Draws, taken: Counts) -> tuple[Counts, Counts]:
     return rest, val.copy()
 
 
-def find_scale(there: Counts, names: Sequence[str], wanted: Wanted) -> Fraction:
+def find_scale(there: Counts, names: Sequence[str], wanted: SetSizes) -> Fraction:
     """The factor of `scale: auto`.
 
     The largest class over ImageNet's, at most 1; times the largest whole percentage at which nothing is refused and
@@ -175,7 +175,7 @@ def find_scale(there: Counts, names: Sequence[str], wanted: Wanted) -> Fraction:
     raise StepError(f"glt: `scale: auto` finds no scale that fits; at the smallest, {wrong}")
 
 
-def _is_whole(there: Counts, names: Sequence[str], wanted: Wanted) -> bool:
+def _is_whole(there: Counts, names: Sequence[str], wanted: SetSizes) -> bool:
     draws = draw(there, names, wanted)
     share = wanted.test_lt * len(there) / max(int(draws.rest.sum()), 1)
     likely = draws.rest * share + _SIGMAS * np.sqrt(draws.rest * share * (1 - share)) + (draws.rest > 0)
@@ -201,7 +201,7 @@ def _check_attributes(there: Counts, names: Sequence[str]) -> None:
     )
 
 
-def _check(what: str, asked: Counts, left: Counts, names: Sequence[str], parameter: str, wanted: Wanted) -> None:
+def _check(what: str, asked: Counts, left: Counts, names: Sequence[str], parameter: str, wanted: SetSizes) -> None:
     short = asked > left
     if not short.any():
         return
@@ -213,7 +213,7 @@ def _check(what: str, asked: Counts, left: Counts, names: Sequence[str], paramet
     )
 
 
-def _check_rest(rest: Counts, asked: Counts, names: Sequence[str], wanted: Wanted) -> None:
+def _check_rest(rest: Counts, asked: Counts, names: Sequence[str], wanted: SetSizes) -> None:
     empty = rest.sum(axis=1) == 0
     if empty.any():
         number = int(np.argmax(empty))
@@ -231,7 +231,7 @@ def _check_rest(rest: Counts, asked: Counts, names: Sequence[str], wanted: Wante
         )
 
 
-def _advice(short: npt.NDArray[np.bool_], parameter: str, wanted: Wanted) -> str:
+def _advice(short: npt.NDArray[np.bool_], parameter: str, wanted: SetSizes) -> str:
     changed = "a larger" if parameter in ("smallest", "sizes") else "a smaller"
     return f"{_more(short)}ask for {changed} '{parameter}'{wanted.hint}, merge clusters, or drop such classes before"
 

@@ -52,6 +52,7 @@ class Split(Step):
 
     verb: ClassVar[str] = "split"
     kind: ClassVar[Kind] = "split"
+    example: ClassVar[str] = "split: {ratios: {train: 80%, val: 10%, test: rest}, stratify: [label], group: author}"
     fits_rows: ClassVar[bool] = True
     reasons: ClassVar[tuple[Reason, ...]] = (
         Reason("no_group", "no value in the group column"),

@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 
 from poolwright.core.columns import LABEL, SIMILARITY, SPLIT
+from poolwright.inspect.search import SCORE
 from poolwright.inspect.views.answers import Histogram
 from poolwright.inspect.views.build import DROPPED_BY
 from poolwright.inspect.views.clauses import Among, Between, Filter
-from poolwright.inspect.views.search import SCORE, Search
 from poolwright.inspect.views.view import View
-from poolwright.studio.exploring.query_state import Asked, shown
+from poolwright.studio.exploring.query_state import PageState, shown
+from poolwright.studio.exploring.views import SearchedView
 
 FACET_VALUES = 10
 MOST_FACET_VALUES = 200
@@ -64,7 +65,7 @@ def facet_order(view: View) -> list[str]:
     return sorted(coarse, key=lambda name: _FIRST.index(name) if name in _FIRST else len(_FIRST))
 
 
-def facet_boxes(view: View, asked: Asked, base: str) -> list[FacetBox]:
+def facet_boxes(view: View, asked: PageState, base: str) -> list[FacetBox]:
     """Facets: the well-known first; the first ones and those with a choice are counted, others when they open."""
     order = facet_order(view)
     chosen = {clause.column for clause in asked.filter.clauses if isinstance(clause, Among)}
@@ -77,7 +78,7 @@ def facet_boxes(view: View, asked: Asked, base: str) -> list[FacetBox]:
     ]
 
 
-def _of(base: str, asked: Asked, name: str) -> str:
+def _of(base: str, asked: PageState, name: str) -> str:
     return f"{base}/facet?{asked.query(('name', name))}"
 
 
@@ -86,7 +87,7 @@ def _is_fine(view: View, name: str) -> bool:
     return pa.types.is_integer(column.type) and len(column.names) > FINE
 
 
-def facet_box(view: View, asked: Asked, base: str, name: str, most: int = FACET_VALUES, like: str = "") -> FacetBox:
+def facet_box(view: View, asked: PageState, base: str, name: str, most: int = FACET_VALUES, like: str = "") -> FacetBox:
     """One facet, counted. Of a search with a threshold, rows above it and rows in all."""
     facet = view.facet(name, _cut(view, asked), most, like)
     of = facet if asked.cut is None else view.facet(name, _cut(view, replace(asked, cut=None)), MOST_FACET_VALUES)
@@ -108,12 +109,12 @@ def no_value(name: str) -> str:
     return "kept" if name == DROPPED_BY else "no value"
 
 
-def _cut(view: View, asked: Asked) -> Filter:
+def _cut(view: View, asked: PageState) -> Filter:
     searched = any(column.name == SCORE for column in view.columns)
     return asked.filter & Between(SCORE, asked.cut) if searched else asked.filter
 
 
-def number_boxes(view: View, asked: Asked, base: str) -> list[NumberBox]:
+def number_boxes(view: View, asked: PageState, base: str) -> list[NumberBox]:
     """Columns of numbers: the first ones and those with a range are drawn, others when they open."""
     varied = [name for name in view.numbers if name != SCORE and view.column(name).low != view.column(name).high]
     fine = [name for name in varied if not view.column(name).facet or _is_fine(view, name)]
@@ -127,7 +128,7 @@ def number_boxes(view: View, asked: Asked, base: str) -> list[NumberBox]:
     ]
 
 
-def number_box(view: View, asked: Asked, base: str, name: str) -> NumberBox:
+def number_box(view: View, asked: PageState, base: str, name: str) -> NumberBox:
     """One column of numbers, drawn: rows of the rest of the filter."""
     mine = [one for one in asked.filter.clauses if isinstance(one, Between) and one.column == name]
     rest = asked.ranged(name)
@@ -167,11 +168,11 @@ class Panel:
     cut: float
 
 
-def panel_of(view: View, asked: Asked, search: Search) -> Panel:
+def panel_of(view: View, asked: PageState, search: SearchedView) -> Panel:
     column = view.column(SCORE)
     low, high = column.low or 0.0, column.high or 0.0
     histogram = view.histogram(SCORE, asked.filter, bins=96, ends=(low, high))
-    query = search.query
+    found = search.result
     return Panel(
-        query.words, query.column, search.scored, bars(histogram), low, high, low if asked.cut is None else asked.cut
+        found.words, found.column, found.rows, bars(histogram), low, high, low if asked.cut is None else asked.cut
     )

@@ -21,12 +21,13 @@ from poolwright.core.columns import (
     UID,
     URL,
 )
+from poolwright.inspect.search import SCORE, search_steps
 from poolwright.inspect.views.answers import Counts
 from poolwright.inspect.views.build import DROPPED_BY
-from poolwright.inspect.views.clauses import Between, Filter, Outcome
-from poolwright.inspect.views.search import SCORE, Search
+from poolwright.inspect.views.clauses import Between, Filter, HasOutcome
 from poolwright.inspect.views.view import View
-from poolwright.studio.exploring.query_state import Asked, brief
+from poolwright.studio.exploring.query_state import PageState, brief
+from poolwright.studio.exploring.views import SearchedView
 
 PAGE = 60
 
@@ -35,7 +36,7 @@ _LAST = (IMAGE_PATH, URL, SHA256, PHASH)
 
 
 @dataclass(frozen=True)
-class Card:
+class RowCard:
     """A row on the page."""
 
     position: int
@@ -52,38 +53,40 @@ def base_of(name: str) -> str:
     return f"/explore/{quote(name, safe='')}"
 
 
-def filter_of(asked: Asked, search: Search | None) -> Filter:
+def filter_of(asked: PageState, search: SearchedView | None) -> Filter:
     """The whole filter, with the threshold of a search. A search shows only rows that have a score."""
     if search is None:
         return asked.filter
     return asked.filter & Between(SCORE, asked.cut)
 
 
-def order_of(asked: Asked, search: Search | None) -> tuple[str | None, bool]:
+def order_of(asked: PageState, search: SearchedView | None) -> tuple[str | None, bool]:
     """What rows are sorted by, and whether the greatest come first: scores do unless asked otherwise."""
     if asked.sort or search is None:
         return asked.sort or None, asked.descending
     return SCORE, not asked.descending
 
 
-def cards_of(view: View, asked: Asked, search: Search | None, start: int) -> tuple[Counts, list[Card], int | None]:
+def cards_of(
+    view: View, asked: PageState, search: SearchedView | None, start: int
+) -> tuple[Counts, list[RowCard], int | None]:
     """Counts of the filter but for the outcome, one page of its rows, and where the next page begins."""
     chosen = filter_of(asked, search)
     sort, descending = order_of(asked, search)
     found = view.page(chosen, sort, descending, start, PAGE)
     following = start + PAGE if start + PAGE < found.rows else None
-    count = view.count(chosen.without(lambda clause: isinstance(clause, Outcome)))
+    count = view.count(chosen.without(lambda clause: isinstance(clause, HasOutcome)))
     return count, _drawn(view, found.positions, sort, asked.layout == "table"), following
 
 
-def _drawn(view: View, positions: Sequence[int], sort: str | None, table: bool) -> list[Card]:
+def _drawn(view: View, positions: Sequence[int], sort: str | None, table: bool) -> list[RowCard]:
     known = {column.name for column in view.columns}
     titles = [name for name in (LABEL, TITLE, TEXT) if name in known]
     tag = sort if sort in known else SIMILARITY if SIMILARITY in known else None
     wide = table_columns(view) if table else []
     names = list(dict.fromkeys([UID, DROPPED_BY, *titles, *([tag] if tag else []), *wide]))
     return [
-        Card(
+        RowCard(
             position=position,
             uid=row[UID] or "",
             title=brief(next((row[name] for name in titles if row[name] is not None), row[UID]), 60),
@@ -111,7 +114,7 @@ def sorts_of(view: View) -> list[str]:
     return [name for name in view.numbers if name != SCORE]
 
 
-def steps_of(view: View, asked: Asked, search: Search | None, n: int | None = None) -> str:
+def steps_of(view: View, asked: PageState, search: SearchedView | None, n: int | None = None) -> str:
     """The filter and the search as steps of a recipe; what was kept or picked by hand is no step.
 
     Args:
@@ -123,7 +126,7 @@ def steps_of(view: View, asked: Asked, search: Search | None, n: int | None = No
     said = f"- where: {_yaml(text)}\n" if (text := asked.filter.sql(view)) else ""
     if search is None:
         return said
-    return said + (search.steps(asked.cut) if n is None else search.steps(n=n))
+    return said + search_steps(view, search.result, asked.cut if n is None else None, n)
 
 
 def _yaml(text: str) -> str:

@@ -19,7 +19,7 @@ from poolwright.inspect.views.comparing import Difference, differences
 from poolwright.inspect.views.view import SHUFFLED, View
 from poolwright.studio.exploring.boxes import facet_order, no_value
 from poolwright.studio.exploring.cards import base_of, filter_of
-from poolwright.studio.exploring.query_state import Asked, Pairs, read_asked, shown, words
+from poolwright.studio.exploring.query_state import PageState, Pairs, read_asked, shown, words
 from poolwright.studio.exploring.rows import ViewsOf, open_view
 from poolwright.studio.exploring.views import Views
 from poolwright.studio.pages import StudioOf, page
@@ -37,7 +37,7 @@ class Side:
     """One of the two groups."""
 
     letter: str
-    asked: Asked
+    asked: PageState
     count: Counts
     pictures: tuple[tuple[int, str], ...]
     chips: tuple[tuple[str, str], ...]
@@ -46,7 +46,7 @@ class Side:
 
 
 @dataclass(frozen=True)
-class Line:
+class ValueShares:
     """A value with its share of each group in per cent, and the lengths of their bars."""
 
     words: str
@@ -62,7 +62,7 @@ class Chart:
 
     column: str
     distance: float
-    lines: tuple[Line, ...]
+    lines: tuple[ValueShares, ...]
     shapes: tuple[str, str]
     ends: tuple[str, str]
 
@@ -106,24 +106,24 @@ def compare_page(
 def _beside(view: View, pairs: Pairs) -> Pairs:
     """These rows as the first group, and those it is natural to hold them against as the second."""
     asked = read_asked(view, pairs)
-    other = Asked().outcome(not asked.kept) if asked.kept is not None else Asked()
+    other = PageState().outcome(not asked.kept) if asked.kept is not None else PageState()
     if asked.filter.clauses and asked.kept is not None:
         other = asked.outcome(not asked.kept)
     return [*_named("a", replace(asked, sort="")), *_named("b", other)]
 
 
-def _named(letter: str, asked: Asked) -> Pairs:
+def _named(letter: str, asked: PageState) -> Pairs:
     return [(f"{letter}.{name}", value) for name, value in asked.pairs()]
 
 
-def _side(view: View, pairs: Pairs, letter: str) -> Asked:
+def _side(view: View, pairs: Pairs, letter: str) -> PageState:
     mine = [(name.removeprefix(f"{letter}."), value) for name, value in pairs if name.startswith(f"{letter}.")]
     asked = read_asked(view, mine)
     for column, value in (_added(value) for name, value in mine if name == "add"):
         if column in view.facets:
             asked = asked.toggled(column, value)
     if not any(name.startswith(("a.", "b.")) for name, _ in pairs):
-        return Asked().outcome(letter == "a")  # the kept rows beside the dropped ones
+        return PageState().outcome(letter == "a")  # the kept rows beside the dropped ones
     return asked
 
 
@@ -135,7 +135,7 @@ def _added(text: str) -> tuple[str, str | None]:
     return str(column), None if value is None else str(value)
 
 
-def _found(views: Views, view: View, asked: Asked) -> tuple[Filter, str]:
+def _found(views: Views, view: View, asked: PageState) -> tuple[Filter, str]:
     """The filter of a group; of a search with a threshold the rows above it."""
     if not asked.searches:
         return asked.filter, ""
@@ -146,11 +146,11 @@ def _found(views: Views, view: View, asked: Asked) -> tuple[Filter, str]:
         return asked.filter, str(error)
 
 
-def _shown(name: str, view: View, letter: str, asked: Sequence[Asked], chosen: Filter) -> Side:
+def _shown(name: str, view: View, letter: str, asked: Sequence[PageState], chosen: Filter) -> Side:
     mine = asked[SIDES.index(letter)]
     others = [pair for one, side in zip(SIDES, asked, strict=True) if one != letter for pair in _named(one, side)]
 
-    def url(changed: Asked) -> str:
+    def url(changed: PageState) -> str:
         return f"{base_of(name)}/compare?{urlencode([*_named(letter, changed), *others, (f'{letter}.', '')])}"
 
     outcomes = ((None, "all"), (True, "kept"), (False, "dropped"))
@@ -185,7 +185,7 @@ def _chart(view: View, one: Difference) -> Chart:
     column = view.column(one.column)
     most = max([1e-9, *one.first, *one.second])
     lines = tuple(
-        Line(name or no_value(one.column), 100 * first, 100 * second, 100 * first / most, 100 * second / most)
+        ValueShares(name or no_value(one.column), 100 * first, 100 * second, 100 * first / most, 100 * second / most)
         for name, first, second in zip(one.names, one.first, one.second, strict=False)
     )
     shapes = ("", "") if one.names else (_shape(one.first, most), _shape(one.second, most))

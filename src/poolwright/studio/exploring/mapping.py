@@ -15,17 +15,17 @@ from pydantic import BaseModel, Field
 
 from poolwright.core.columns import LABEL, TEXT, TITLE, UID
 from poolwright.core.errors import InputError
+from poolwright.inspect.search import SCORE
 from poolwright.inspect.views.build import DROPPED_BY
 from poolwright.inspect.views.clauses import Filter, Picked
 from poolwright.inspect.views.colours import NOTHING, OTHER, colours
 from poolwright.inspect.views.projection import METHODS, Method, Projection, known_projection
-from poolwright.inspect.views.search import SCORE
 from poolwright.inspect.views.selections import save_selection
 from poolwright.inspect.views.vectors import vector_columns
 from poolwright.inspect.views.view import SHUFFLED, View
 from poolwright.studio.exploring.boxes import facet_order, no_value
 from poolwright.studio.exploring.cards import base_of, filter_of
-from poolwright.studio.exploring.query_state import Asked, brief, number, read_asked, shown, words
+from poolwright.studio.exploring.query_state import PageState, brief, number, read_asked, shown, words
 from poolwright.studio.exploring.rows import At, Of, ViewsOf, open_view, read_again, ready, same
 from poolwright.studio.exploring.views import Views, Work
 from poolwright.studio.pages import StudioOf, page
@@ -77,7 +77,7 @@ def map_page(
     )
 
 
-def _colour_choices(view: View, asked: Asked) -> list[str]:
+def _colour_choices(view: View, asked: PageState) -> list[str]:
     facets = facet_order(view)
     return [*([SCORE] if asked.searches else []), *facets, *(one for one in view.numbers if one not in facets)]
 
@@ -203,7 +203,7 @@ def picked(
     """What a selection holds."""
     view = ready(views, name)
     chosen = Filter((Picked(sel),))
-    asked = Asked(filter=chosen)
+    asked = PageState(filter=chosen)
     sample = view.page(chosen, SHUFFLED, size=_SAMPLE)
     known = by in {column.name for column in view.columns if column.facet}
     return page(

@@ -19,11 +19,11 @@ from poolwright.inspect.views.clauses import (
     Clause,
     Contains,
     Filter,
-    Outcome,
+    HasOutcome,
     Picked,
-    Where,
+    Satisfies,
 )
-from poolwright.inspect.views.store import Column
+from poolwright.inspect.views.store import StoredColumn
 from poolwright.inspect.views.view import SHUFFLED, View
 
 LAYOUTS = ("grid", "table")
@@ -34,7 +34,7 @@ Pairs = list[tuple[str, str]]
 
 
 @dataclass(frozen=True)
-class Asked:
+class PageState:
     """What a page shows.
 
     Attributes:
@@ -64,7 +64,7 @@ class Asked:
     @property
     def chosen(self) -> tuple[Clause, ...]:
         """The clauses but for the outcome, which pages show in another way."""
-        return tuple(clause for clause in self.filter.clauses if not isinstance(clause, Outcome))
+        return tuple(clause for clause in self.filter.clauses if not isinstance(clause, HasOutcome))
 
     def pairs(self) -> Pairs:
         """Name and value of all that is not as it would be anyway."""
@@ -82,31 +82,31 @@ class Asked:
     def query(self, *more: tuple[str, str]) -> str:
         return urlencode([*self.pairs(), *more])
 
-    def toggled(self, column: str, value: str | None) -> Asked:
+    def toggled(self, column: str, value: str | None) -> PageState:
         """With a value of a facet chosen, or no longer chosen."""
         mine = [one for one in self.filter.clauses if isinstance(one, Among) and one.column == column]
         values = {entry for clause in mine for entry in clause.values} ^ {value}
         rest = self.filter.without(lambda clause: clause in mine)
         return replace(self, filter=rest & among(column, values) if values else rest)
 
-    def without(self, clause: Clause) -> Asked:
+    def without(self, clause: Clause) -> PageState:
         return replace(self, filter=self.filter.without(lambda one: one == clause))
 
-    def ranged(self, column: str) -> Asked:
+    def ranged(self, column: str) -> PageState:
         """Without a range of a column, so that another can be chosen."""
         mine = [one for one in self.filter.clauses if isinstance(one, Between) and one.column == column]
         return replace(self, filter=self.filter.without(lambda clause: clause in mine))
 
-    def outcome(self, kept: bool | None) -> Asked:
-        rest = self.filter.without(lambda clause: isinstance(clause, Outcome))
-        return replace(self, filter=rest if kept is None else rest & Outcome(kept))
+    def outcome(self, kept: bool | None) -> PageState:
+        rest = self.filter.without(lambda clause: isinstance(clause, HasOutcome))
+        return replace(self, filter=rest if kept is None else rest & HasOutcome(kept))
 
-    def unsearched(self) -> Asked:
+    def unsearched(self) -> PageState:
         return replace(self, text="", like="", cut=None, vectors="")
 
     @property
     def kept(self) -> bool | None:
-        return next((clause.kept for clause in self.filter.clauses if isinstance(clause, Outcome)), None)
+        return next((clause.kept for clause in self.filter.clauses if isinstance(clause, HasOutcome)), None)
 
 
 def among(column: str, values: Iterable[str | None]) -> Among:
@@ -116,14 +116,14 @@ def among(column: str, values: Iterable[str | None]) -> Among:
 
 def _pairs(clause: Clause) -> Iterator[tuple[str, str]]:
     match clause:
-        case Outcome(kept):
+        case HasOutcome(kept):
             yield "out", "kept" if kept else "dropped"
         case Among(column, values):
             yield from (("null", column) if value is None else (f"is.{column}", value) for value in values)
         case Between(column, low, high):
             yield from ((f"min.{column}", repr(low)),) if low is not None else ()
             yield from ((f"max.{column}", repr(high)),) if high is not None else ()
-        case Where(expression):
+        case Satisfies(expression):
             yield "where", expression
         case Contains(words, _):
             yield "has", words
@@ -131,7 +131,7 @@ def _pairs(clause: Clause) -> Iterator[tuple[str, str]]:
             yield "sel", selection
 
 
-def read_asked(view: View, pairs: Iterable[tuple[str, str]]) -> Asked:
+def read_asked(view: View, pairs: Iterable[tuple[str, str]]) -> PageState:
     """What an address asks of a view. Names it does not know are left out.
 
     Raises:
@@ -141,7 +141,7 @@ def read_asked(view: View, pairs: Iterable[tuple[str, str]]) -> Asked:
     if any(len(value) > LONGEST for _, value in given):
         raise InputError(f"a part of this address is longer than {LONGEST:,} signs")
     single = dict(given)
-    asked = Asked(
+    asked = PageState(
         filter=Filter(tuple(_clauses(view, given))[:MOST_CLAUSES]),
         vectors=single.get("vec", ""),
         text=single.get("q", "").strip(),
@@ -168,9 +168,9 @@ def _clauses(view: View, pairs: Pairs) -> Iterator[Clause]:
         elif kind in ("min", "max") and column:
             ends.setdefault(column, {})[kind] = number(view.column(column), value)
         elif name == "out" and value in ("kept", "dropped"):
-            yield Outcome(value == "kept")
+            yield HasOutcome(value == "kept")
         elif name == "where":
-            yield Where(value.strip())
+            yield Satisfies(value.strip())
         elif name == "has" and view.texts:
             yield Contains(value.strip(), tuple(view.texts))
         elif name == "sel":
@@ -181,7 +181,7 @@ def _clauses(view: View, pairs: Pairs) -> Iterator[Clause]:
     yield from (Between(column, end.get("min"), end.get("max")) for column, end in ends.items())
 
 
-def number(column: Column | None, text: str) -> float:
+def number(column: StoredColumn | None, text: str) -> float:
     """A number, or of a column of times a date or time of ISO 8601, in the unit of the column.
 
     Raises:
@@ -205,7 +205,7 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _time(value: datetime, column: Column) -> float:
+def _time(value: datetime, column: StoredColumn) -> float:
     dtype = column.type
     if pa.types.is_date(dtype):
         return float(pa.scalar(value.date(), dtype).cast(_whole(dtype)).as_py())
@@ -214,7 +214,7 @@ def _time(value: datetime, column: Column) -> float:
     return float(pa.scalar(value, dtype).cast(pa.int64()).as_py())
 
 
-def _value(column: Column, value: float) -> Any:
+def _value(column: StoredColumn, value: float) -> Any:
     """The time that a number of a column stands for."""
     return pa.scalar(int(value), _whole(column.type)).cast(column.type).as_py()
 
@@ -223,7 +223,7 @@ def _whole(dtype: pa.DataType) -> pa.DataType:
     return pa.int32() if dtype.bit_width == 32 else pa.int64()
 
 
-def shown(column: Column, value: float | None) -> str:
+def shown(column: StoredColumn, value: float | None) -> str:
     """A number of a column for people: times as dates."""
     if value is None:
         return ""
@@ -238,14 +238,14 @@ def shown(column: Column, value: float | None) -> str:
 def words(view: View, clause: Clause) -> str:
     """A clause for people."""
     match clause:
-        case Outcome(kept):
+        case HasOutcome(kept):
             return "kept" if kept else "dropped"
         case Among(column, values):
             names = [value if value is not None else "no value" for value in values]
             return f"{column}: {', '.join(names[:3])}{f' and {len(names) - 3} more' if len(names) > 3 else ''}"
         case Between(column, low, high):
             return _range_words(view.column(column), low, high)
-        case Where(expression):
+        case Satisfies(expression):
             return expression
         case Contains(text, _):
             return f"“{text}”"
@@ -253,7 +253,7 @@ def words(view: View, clause: Clause) -> str:
             return f"selection of {_picked(view, selection)} rows"
 
 
-def _range_words(column: Column, low: float | None, high: float | None) -> str:
+def _range_words(column: StoredColumn, low: float | None, high: float | None) -> str:
     if low is None or high is None:
         return f"{column.name} {'≤' if low is None else '≥'} {shown(column, high if low is None else low)}"
     return f"{column.name} {shown(column, low)} – {shown(column, high)}"

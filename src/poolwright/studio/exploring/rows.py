@@ -13,9 +13,10 @@ from fastapi.responses import RedirectResponse, Response, StreamingResponse
 
 from poolwright.core.columns import UID
 from poolwright.core.errors import InputError, PoolwrightError
+from poolwright.inspect.search import SCORE
+from poolwright.inspect.search_texts import text_classes, text_encoder
 from poolwright.inspect.views.build import DROPPED_BY
 from poolwright.inspect.views.images import values_of
-from poolwright.inspect.views.search import SCORE, Search, text_classes, text_encoder
 from poolwright.inspect.views.vectors import vector_columns
 from poolwright.inspect.views.view import SHUFFLED, View
 from poolwright.inspect.why import why
@@ -37,8 +38,8 @@ from poolwright.studio.exploring.cards import (
     steps_of,
     table_columns,
 )
-from poolwright.studio.exploring.query_state import Asked, brief, read_asked, words
-from poolwright.studio.exploring.views import Views, Work
+from poolwright.studio.exploring.query_state import PageState, brief, read_asked, words
+from poolwright.studio.exploring.views import SearchedView, Views, Work
 from poolwright.studio.pages import StudioOf, page
 from poolwright.studio.pictures import nearest_edge
 
@@ -92,7 +93,7 @@ def rows_page(request: Request, studio: StudioOf, views: ViewsOf, name: str) -> 
         found, search, trouble = _searched(views, view, asked)
         count, cards, following = cards_of(found, asked, search, 0)
     except PoolwrightError as error:
-        asked, found, search, trouble = Asked(layout="grid"), view, None, str(error)
+        asked, found, search, trouble = PageState(layout="grid"), view, None, str(error)
         count, cards, following = cards_of(view, asked, None, 0)
     lazy = view.rows > LAZY_ROWS
     return page(
@@ -127,7 +128,7 @@ def rows_page(request: Request, studio: StudioOf, views: ViewsOf, name: str) -> 
     )
 
 
-def _searched(views: Views, view: View, asked: Asked) -> tuple[View, Search | None, str]:
+def _searched(views: Views, view: View, asked: PageState) -> tuple[View, SearchedView | None, str]:
     if not asked.searches:
         return view, None, ""
     try:
@@ -141,8 +142,8 @@ def _speaks(view: View) -> dict[str, Any]:
     """Per column of vectors, whether words can be searched for, or else which classes."""
     found: dict[str, Any] = {}
     for column in vector_columns(view):
-        encodes = text_encoder(view, column) is not None
-        found[column] = {"text": encodes, "classes": [] if encodes else sorted(text_classes(view, column))[:2_000]}
+        encodes = text_encoder(view.run, view.table.schema.field(column)) is not None
+        found[column] = {"text": encodes, "classes": [] if encodes else sorted(text_classes(view.run, column))[:2_000]}
     return found
 
 
@@ -193,7 +194,7 @@ def one_number(
     return page(request, "explore_number.html.j2", box=box)
 
 
-def read_again(request: Request, views: Views, name: str) -> tuple[View, Asked, Search | None]:
+def read_again(request: Request, views: Views, name: str) -> tuple[View, PageState, SearchedView | None]:
     """What a piece of a page is about."""
     view = ready(views, name)
     asked = read_asked(view, request.query_params.multi_items())

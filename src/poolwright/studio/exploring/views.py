@@ -7,19 +7,21 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from poolwright.core.errors import PoolwrightError
+from poolwright.core.search_result import Query, SearchResult
+from poolwright.inspect.search import SCORE, search
 from poolwright.inspect.views.build import build_index, index_folder, read_index
 from poolwright.inspect.views.clauses import Filter, Picked
 from poolwright.inspect.views.images import image_of
 from poolwright.inspect.views.projection import Method, known_projection, project
-from poolwright.inspect.views.search import Query, Search, like_query, search, text_query
 from poolwright.inspect.views.selections import save_selection
 from poolwright.inspect.views.vectors import vector_columns
 from poolwright.inspect.views.view import View
-from poolwright.studio.exploring.query_state import Asked
+from poolwright.studio.exploring.query_state import PageState
 from poolwright.studio.opened import OpenedRun, PictureCache
 from poolwright.studio.pictures import reduced
 
@@ -53,6 +55,13 @@ class Work:
         return self.thread is not None and self.thread.is_alive()
 
 
+class SearchedView(NamedTuple):
+    """What a search found, and the view with the column `SCORE`."""
+
+    view: View
+    result: SearchResult
+
+
 class Views:
     """Views of the tables of a run.
 
@@ -64,7 +73,7 @@ class Views:
         self.opened = opened
         self._views: dict[str, View] = {}
         self._work: dict[tuple[str, ...], Work] = {}
-        self._searches: OrderedDict[tuple[str, str, str, str], Search] = OrderedDict()
+        self._searches: OrderedDict[tuple[str, str, str, str], SearchedView] = OrderedDict()
         self._pictures = PictureCache()
         self._lock = threading.Lock()
         self._building = threading.Lock()
@@ -117,7 +126,7 @@ class Views:
             raise PoolwrightError(work.failed)
         return True
 
-    def searched(self, view: View, asked: Asked) -> Search:
+    def searched(self, view: View, asked: PageState) -> SearchedView:
         """The scores of what was asked for, computed once.
 
         Raises:
@@ -131,7 +140,9 @@ class Views:
             if key in self._searches:
                 self._searches.move_to_end(key)
                 return self._searches[key]
-        found = search(view, _query(view, column, asked))
+        wanted = Query(like=asked.like, column=column) if asked.like else Query(asked.text, column=column)
+        result = search(view, wanted)
+        found = SearchedView(view.with_column(SCORE, result.scores), result)
         with self._lock:
             self._searches[key] = found
             while len(self._searches) > _SEARCHES:
@@ -148,7 +159,7 @@ class Views:
             work.thread.join(2.0)
         return self._ended(key, work) or work
 
-    def kept_search(self, view: View, search: Search, chosen: Filter) -> Picked:
+    def kept_search(self, view: View, search: SearchedView, chosen: Filter) -> Picked:
         """What a filter finds of a search, as a selection, which views without the search know."""
         positions = np.flatnonzero(search.view.rows_of(chosen))
         return Picked(save_selection(view.folder, positions, view.rows))
@@ -171,12 +182,6 @@ class Views:
             return data if isinstance(data, str) else reduced(data, edge)
 
         return self._pictures.get((f"{view.name}/{view.digest}", str(position), edge), draw)
-
-
-def _query(view: View, column: str, asked: Asked) -> Query:
-    if asked.like:
-        return like_query(view, column, view.position_of(asked.like))
-    return text_query(view, column, asked.text)
 
 
 def _guarded(function: Callable[[Work], object], work: Work) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from poolwright.core.errors import MissingExtra, RecipeError
-from poolwright.core.runtime.quiet import import_torch
+from poolwright.core.runtime.threads import import_torch
 
 Tensors = dict[str, Any]
 """Tensors of torch by name."""

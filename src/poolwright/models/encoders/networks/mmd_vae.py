@@ -9,7 +9,7 @@ analysis of single-layer networks in unsupervised feature learning, AISTATS) hav
 over parts of the image and standardised, tells of classes. A code by itself serves the reconstruction, mostly of large
 areas of colour, and tells no more of them than pixels do.
 
-manifest.json     name, architecture, preparation, digests of weights and images, settings: see `Manifest`
+manifest.json     name, architecture, preparation, digests of weights and images, settings: see `MmdVaeManifest`
 weights.safetensors
 """
 
@@ -24,7 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from poolwright.core.encoder import EncoderSpec
 from poolwright.core.errors import RecipeError
-from poolwright.core.runtime.quiet import import_torch
+from poolwright.core.runtime.threads import import_torch
 from poolwright.models.encoders.networks.checkpoint import load_strictly, read_checkpoint
 from poolwright.models.encoders.networks.network import NetworkEncoder
 from poolwright.models.encoders.prepare import Preparation
@@ -87,7 +87,7 @@ class Architecture(BaseModel):
         )
 
 
-class Manifest(BaseModel):
+class MmdVaeManifest(BaseModel):
     """What `manifest.json` says beside the weights.
 
     Attributes:
@@ -141,7 +141,7 @@ def load(spec: EncoderSpec) -> NetworkEncoder:
     )
 
 
-def _opened(spec: EncoderSpec) -> tuple[Manifest, Path]:
+def _opened(spec: EncoderSpec) -> tuple[MmdVaeManifest, Path]:
     """The manifest, and the file of the weights that it is about."""
     place = Path(spec.place).expanduser()
     path = place / WEIGHTS if place.is_dir() else place
@@ -151,7 +151,7 @@ def _opened(spec: EncoderSpec) -> tuple[Manifest, Path]:
     if not beside.is_file():
         raise RecipeError(f"{spec.model}: no {MANIFEST} beside {path.name}; copy both")
     try:
-        manifest = Manifest.model_validate_json(beside.read_text(encoding="utf-8"))
+        manifest = MmdVaeManifest.model_validate_json(beside.read_text(encoding="utf-8"))
     except (ValidationError, ValueError) as error:
         raise RecipeError(f"{beside}: not the manifest of an MMD-VAE: {_words(error)}") from None
     if manifest.weights != file_digest(path):
@@ -166,7 +166,7 @@ def _words(error: ValueError) -> str:
     return str(error)
 
 
-def manifest_text(manifest: Manifest) -> str:
+def manifest_text(manifest: MmdVaeManifest) -> str:
     """The manifest as it lies in its file."""
     return json.dumps(manifest.model_dump(), indent=2, ensure_ascii=False) + "\n"
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from poolwright.core.encoder import EncoderSpec
 from poolwright.core.errors import RecipeError
-from poolwright.core.runtime.quiet import import_torch
+from poolwright.core.runtime.threads import import_torch
 from poolwright.models.encoders.networks.checkpoint import Tensors, load_strictly, read_checkpoint, tensors_of
 from poolwright.models.encoders.networks.network import NetworkEncoder, import_library, resized
 from poolwright.models.encoders.prepare import Preparation

@@ -12,10 +12,11 @@ import numpy as np
 from poolwright.core.encoder import EncoderSpec
 from poolwright.core.errors import MissingExtra, RecipeError
 from poolwright.core.images.image import Limits
-from poolwright.core.runtime.quiet import import_torch
+from poolwright.core.runtime.threads import import_torch
+from poolwright.kernels.similarity.unit_length import unit_rows
 from poolwright.models.encoders.decode_ahead import Feed, Slot
 from poolwright.models.encoders.prepare import Preparation, normalised
-from poolwright.models.encoders.vectors import EVERYTHING, unit
+from poolwright.models.encoders.vectors import EVERYTHING
 
 CPU_BATCH = 16  # more gives no speed on a CPU, and the last batch of a call is padded to it
 AHEAD = {"cpu": 2, "cuda": 4}
@@ -61,7 +62,7 @@ class Network:
             if not parts:
                 return np.zeros((0, self.width), np.float32), []
             found = torch.cat(parts).float().cpu().numpy()
-        vectors = unit(found)
+        vectors = unit_rows(found, zero=np.nan)
         vectors[[reason is not None for reason in reasons]] = np.nan
         return vectors, reasons
 

@@ -11,9 +11,9 @@ import numpy as np
 from poolwright.core.encoder import EncoderSpec
 from poolwright.core.errors import RecipeError
 from poolwright.core.images.image import Limits
-from poolwright.core.runtime.quiet import import_torch
+from poolwright.core.runtime.threads import import_torch
 from poolwright.models.encoders.networks.network import Network, device_of, import_library
-from poolwright.models.encoders.networks.openclip_lookup import Place, place_of
+from poolwright.models.encoders.networks.openclip_lookup import OpenClipModel, place_of
 from poolwright.models.encoders.prepare import Preparation
 from poolwright.models.encoders.vectors import EVERYTHING, Peek, encode_unique, file_digest, identity_digest
 
@@ -87,7 +87,7 @@ def import_open_clip(purpose: str) -> Any:
     return import_library("open_clip", purpose)
 
 
-def _model(open_clip: Any, place: Place, device: str) -> tuple[Any, bool, Path]:
+def _model(open_clip: Any, place: OpenClipModel, device: str) -> tuple[Any, bool, Path]:
     """The model, whether it uses QuickGELU, and the file its weights came from."""
     quick_gelu, checkpoint = place.quick_gelu, place.checkpoint
     try:
@@ -126,7 +126,7 @@ def _preparation(config: dict[str, Any], spec: EncoderSpec) -> Preparation:
     )
 
 
-def _weights(place: Place, preparation: Preparation, quick_gelu: bool, checkpoint: Path) -> str:
+def _weights(place: OpenClipModel, preparation: Preparation, quick_gelu: bool, checkpoint: Path) -> str:
     """Digest of the weight file and of everything else that vectors come from."""
     return identity_digest(
         {
@@ -138,7 +138,7 @@ def _weights(place: Place, preparation: Preparation, quick_gelu: bool, checkpoin
     )
 
 
-def _tokenizer(open_clip: Any, place: Place) -> Any:
+def _tokenizer(open_clip: Any, place: OpenClipModel) -> Any:
     try:
         return open_clip.get_tokenizer(place.model_name)
     except ImportError as error:

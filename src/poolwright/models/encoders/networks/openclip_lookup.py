@@ -14,7 +14,7 @@ from typing import Any
 from poolwright.core.encoder import EncoderSpec
 from poolwright.core.errors import MissingExtra, RecipeError, did_you_mean
 from poolwright.models.encoders.prepare import Preparation
-from poolwright.models.encoders.spec import is_weight_file
+from poolwright.models.encoders.weight_files import is_weight_file
 
 # open_clip's constants OPENAI_DATASET_MEAN and _STD, which its models use where they do not say otherwise.
 MEAN = (0.48145466, 0.4578275, 0.40821073)
@@ -34,7 +34,7 @@ _CHECKPOINTS = (
 
 
 @dataclass(frozen=True)
-class Place:
+class OpenClipModel:
     """What `open_clip:...` names.
 
     Attributes:
@@ -73,7 +73,7 @@ class Place:
         return bool(self.config.get("quick_gelu", False))
 
 
-def place_of(spec: EncoderSpec) -> Place:
+def place_of(spec: EncoderSpec) -> OpenClipModel:
     """The place of a spec.
 
     Raises:
@@ -98,15 +98,15 @@ def place_of(spec: EncoderSpec) -> Place:
         path = Path(weights).expanduser()
         if not path.is_file():
             raise RecipeError(f"{spec.model}: no weights file {path}; check the path")
-        return Place(spec.place, architecture, architecture, "", path, False, config, preparation)
+        return OpenClipModel(spec.place, architecture, architecture, "", path, False, config, preparation)
     known = _tags().get(architecture, ())
     tag = weights.lower().replace("-", "_")
     if known and tag not in known:
         raise RecipeError(f"{spec.model}: no pretrained tag or file '{weights}'; {did_you_mean(tag, known)}")
-    return Place(spec.place, architecture, architecture, tag, None, False, config, preparation)
+    return OpenClipModel(spec.place, architecture, architecture, tag, None, False, config, preparation)
 
 
-def _local_folder(spec: EncoderSpec, folder: Path) -> Place:
+def _local_folder(spec: EncoderSpec, folder: Path) -> OpenClipModel:
     path = folder.expanduser() / "open_clip_config.json"
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
@@ -119,7 +119,7 @@ def _local_folder(spec: EncoderSpec, folder: Path) -> Place:
     found = [folder / name for name in _CHECKPOINTS if (folder / name).is_file()]
     if not found:
         raise RecipeError(f"{spec.model}: no weights in {folder}; one of {', '.join(_CHECKPOINTS[:3])} belongs there")
-    return Place(spec.place, spec.place, folder.name, "", found[0], True, config, preparation)
+    return OpenClipModel(spec.place, spec.place, folder.name, "", found[0], True, config, preparation)
 
 
 def _preparation(config: dict[str, Any], said: dict[str, Any]) -> Preparation:

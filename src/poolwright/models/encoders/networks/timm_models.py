@@ -11,12 +11,12 @@ from typing import Any
 
 from poolwright.core.encoder import EncoderSpec
 from poolwright.core.errors import MissingExtra, RecipeError, did_you_mean
-from poolwright.core.runtime.quiet import import_torch
+from poolwright.core.runtime.threads import import_torch
 from poolwright.models.encoders.networks.checkpoint import Tensors, read_checkpoint, tensors_digest, tensors_of
 from poolwright.models.encoders.networks.network import NetworkEncoder, import_library
 from poolwright.models.encoders.prepare import Preparation, ResizeMode
-from poolwright.models.encoders.spec import is_weight_file
 from poolwright.models.encoders.vectors import Peek, file_digest, identity_digest
+from poolwright.models.encoders.weight_files import is_weight_file
 
 _MODES: dict[str, ResizeMode] = {"center": "shortest", "squash": "squash"}
 _HEADS = ("fc", "head", "head_dist", "classifier")
@@ -24,7 +24,7 @@ _HEADS = ("fc", "head", "head_dist", "classifier")
 
 
 @dataclass(frozen=True)
-class Place:
+class TimmModel:
     """What `timm:...` names.
 
     Attributes:
@@ -73,7 +73,7 @@ def load(spec: EncoderSpec) -> NetworkEncoder:
     return NetworkEncoder(spec, place.name, width, _digest(place, preparation, tensors), preparation, model)
 
 
-def place_of(spec: EncoderSpec) -> Place:
+def place_of(spec: EncoderSpec) -> TimmModel:
     """The place of a spec.
 
     Raises:
@@ -100,14 +100,14 @@ def place_of(spec: EncoderSpec) -> Place:
     return _place(spec, timm, architecture, tag, path)
 
 
-def _place(spec: EncoderSpec, timm: Any, architecture: str, tag: str, path: Path | None) -> Place:
+def _place(spec: EncoderSpec, timm: Any, architecture: str, tag: str, path: Path | None) -> TimmModel:
     tags = [name.partition(".")[2] for name in timm.list_pretrained(f"{architecture}.*")]
     if tag and tag not in tags:
         raise RecipeError(f"{spec.model}: timm has no weights '{tag}' of {architecture}; {did_you_mean(tag, tags)}")
     if not tag and path is None and not tags:
         raise RecipeError(f"{spec.model}: timm publishes no weights of it; give a file: {spec.model}/path/to/weights")
     config = timm.get_pretrained_cfg(f"{architecture}.{tag}" if tag else architecture)
-    return Place(architecture, "" if path else str(config.tag or tag), path, config.to_dict())
+    return TimmModel(architecture, "" if path else str(config.tag or tag), path, config.to_dict())
 
 
 def _meant(architecture: str, timm: Any) -> str:
@@ -115,12 +115,12 @@ def _meant(architecture: str, timm: Any) -> str:
     return listed if listed.startswith("did you") else "see timm.list_models()"
 
 
-def _fixed(place: Place) -> bool:
+def _fixed(place: TimmModel) -> bool:
     """Whether the architecture is built for images of one size."""
     return bool(place.config.get("fixed_input_size", False))
 
 
-def _preparation(place: Place, spec: EncoderSpec) -> Preparation:
+def _preparation(place: TimmModel, spec: EncoderSpec) -> Preparation:
     """As timm prepares images to evaluate these weights."""
     channels, height, width = place.config["input_size"]
     mode = place.config.get("crop_mode", "center")
@@ -154,7 +154,7 @@ def _width(architecture: str, edge: int, fixed: bool) -> int:
         return int(model(torch.empty(1, 3, edge, edge)).shape[1])
 
 
-def _loaded(spec: EncoderSpec, place: Place, preparation: Preparation) -> Any:
+def _loaded(spec: EncoderSpec, place: TimmModel, preparation: Preparation) -> Any:
     """The model without its head, with its weights. Files are loaded strictly; of a name timm sees to it."""
     timm = import_library("timm", f"the model {spec.model}")
     options: dict[str, Any] = {"img_size": preparation.crop} if _fixed(place) else {}
@@ -173,7 +173,7 @@ def _loaded(spec: EncoderSpec, place: Place, preparation: Preparation) -> Any:
         raise RecipeError(f"{spec.model}: cannot be loaded: {first}{advice}") from None
 
 
-def _headless(tensors: Tensors, place: Place) -> Tensors:
+def _headless(tensors: Tensors, place: TimmModel) -> Tensors:
     """The tensors without those of the classifier."""
     said = place.config.get("classifier") or ()
     heads = {*_HEADS, *((said,) if isinstance(said, str) else said)}
@@ -181,7 +181,7 @@ def _headless(tensors: Tensors, place: Place) -> Tensors:
     return {name: value for name, value in tensors.items() if name not in ends}
 
 
-def _digest(place: Place, preparation: Preparation, tensors: str) -> str:
+def _digest(place: TimmModel, preparation: Preparation, tensors: str) -> str:
     """Digest of the weights and of everything else that vectors come from."""
     identity = {"architecture": place.architecture, "weights": tensors, "image": preparation.identity()}
     return identity_digest({"timm": identity})

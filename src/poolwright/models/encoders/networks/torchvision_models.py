@@ -13,12 +13,12 @@ from typing import Any
 
 from poolwright.core.encoder import EncoderSpec
 from poolwright.core.errors import MissingExtra, RecipeError, did_you_mean
-from poolwright.core.runtime.quiet import import_torch
+from poolwright.core.runtime.threads import import_torch
 from poolwright.models.encoders.networks.checkpoint import load_strictly, read_checkpoint, tensors_of
 from poolwright.models.encoders.networks.network import NetworkEncoder, import_library, resized
 from poolwright.models.encoders.prepare import Interpolation, Preparation
-from poolwright.models.encoders.spec import is_weight_file
 from poolwright.models.encoders.vectors import Peek, file_digest, identity_digest
+from poolwright.models.encoders.weight_files import is_weight_file
 
 _HEADS = ("fc", "classifier", "heads", "head")
 """Where torchvision's classification models have their last linear layer."""
@@ -27,7 +27,7 @@ _FILTERS: dict[str, Interpolation] = {"bilinear": "bilinear", "bicubic": "bicubi
 
 
 @dataclass(frozen=True)
-class Place:
+class TorchvisionModel:
     """What `torchvision:...` names.
 
     Attributes:
@@ -75,7 +75,7 @@ def load(spec: EncoderSpec) -> NetworkEncoder:
     return NetworkEncoder(spec, place.name, width, _digest(place, preparation, path), preparation, model)
 
 
-def place_of(spec: EncoderSpec) -> Place:
+def place_of(spec: EncoderSpec) -> TorchvisionModel:
     """The place of a spec.
 
     Raises:
@@ -101,20 +101,20 @@ def place_of(spec: EncoderSpec) -> Place:
         )
     if path is not None:
         named = [entry for entry in entries.values() if _file_name(entry) == path.name]
-        return Place(architecture, path, (named or list(entries.values()))[0])
-    return Place(architecture, None, models.get_model_weights(architecture)[weights or "DEFAULT"])
+        return TorchvisionModel(architecture, path, (named or list(entries.values()))[0])
+    return TorchvisionModel(architecture, None, models.get_model_weights(architecture)[weights or "DEFAULT"])
 
 
 def _file_name(published: Any) -> str:
     return str(published.url).rpartition("/")[2]
 
 
-def _kept(place: Place) -> Path:
+def _kept(place: TorchvisionModel) -> Path:
     """Where torch.hub keeps published weights that were downloaded."""
     return Path(import_torch().hub.get_dir()) / "checkpoints" / _file_name(place.published)
 
 
-def _downloaded(place: Place, spec: EncoderSpec) -> Path:
+def _downloaded(place: TorchvisionModel, spec: EncoderSpec) -> Path:
     torch, path = import_torch(), _kept(place)
     if path.is_file():
         return path
@@ -130,7 +130,7 @@ def _downloaded(place: Place, spec: EncoderSpec) -> Path:
     return path
 
 
-def _preparation(place: Place, spec: EncoderSpec) -> Preparation:
+def _preparation(place: TorchvisionModel, spec: EncoderSpec) -> Preparation:
     """As torchvision prepares images to evaluate these weights."""
     said = place.published.transforms()
     return resized(
@@ -184,7 +184,7 @@ def _last_linear(model: Any, architecture: str) -> tuple[Any, str, Any]:
     raise RecipeError(f"torchvision:{architecture}: has no linear layer at its end to take off; choose another model")
 
 
-def _digest(place: Place, preparation: Preparation, file: Path) -> str:
+def _digest(place: TorchvisionModel, preparation: Preparation, file: Path) -> str:
     """Digest of the weight file and of everything else that vectors come from."""
     identity = {
         "architecture": place.architecture,

@@ -19,14 +19,14 @@ _SPACES = re.compile(r"\s+")
 _TAKEN = """data figures lineage metadata states ATTRIBUTION.csv README.md SHA256SUMS class_names.txt croissant.json
 domain_by_class.csv domains.txt recipe.yaml release.json statistics.json table.json""".split()  # noqa: SIM905
 
-Kind = tuple[str, int | None]
+NamedClass = tuple[str, int | None]
 """A class: its name, and the integer that tells it from others of the name."""
-Place = tuple[str, Kind]
+DomainClass = tuple[str, NamedClass]
 """Domain and class of a row."""
 
 
-class Places:
-    """Where the rows of a table belong, looked up before anything is written.
+class DomainFolders:
+    """Folders, files and lists of the rows of a table, looked up before anything is written.
 
     Holds every uid in memory where images are copied: names that would fall together must be known before.
 
@@ -34,7 +34,7 @@ class Places:
         table: a finished table.
         splits: name of each split by the value of the column `split`.
         domain, by, index: columns of the domain, of the class name, and of the integer that tells classes apart.
-        paths: column of the paths that the lists hold; None where images are copied to places of their own.
+        paths: column of the paths that the lists hold; None if images are copied and get paths of their own.
 
     Attributes:
         domains: folder of each domain, in order of the domains.
@@ -56,33 +56,33 @@ class Places:
     ) -> None:
         self.domain, self.by, self.index = domain, by, index
         self.splits = sorted(splits.values(), key=split_order)
-        members: dict[Place, list[str]] = defaultdict(list)
+        members: dict[DomainClass, list[str]] = defaultdict(list)
         for rows in table.batches(list(dict.fromkeys([UID, *(name for name in (domain, by, index, paths) if name)]))):
             self._check(table.name, rows, paths)
-            for place, uid in zip(self.of(rows), rows.strings(UID), strict=True):
-                uids = members[place]
+            for key, uid in zip(self.of(rows), rows.strings(UID), strict=True):
+                uids = members[key]
                 if paths is None:
                     uids.append(str(uid))
-        self.domains = _domain_folders(table.name, domain, {place[0] for place in members})
-        kinds = sorted({place[1] for place in members}, key=lambda kind: (kind[0], kind[1] or 0))
+        self.domains = _domain_folders(table.name, domain, {value for value, _ in members})
+        kinds = sorted({kind for _, kind in members}, key=lambda kind: (kind[0], kind[1] or 0))
         self._check_names(table.name, kinds)
         self.class_ids = {kind: number for number, kind in enumerate(kinds)}
         self.classes = shown_names(kinds)
         folders = safe_names(self.classes, folder_words)
         self._folders = {kind: folders[name] for kind, name in zip(kinds, self.classes, strict=True)}
-        self._stems = {place: safe_names(uids, file_stem) for place, uids in members.items()}
+        self._stems = {key: safe_names(uids, file_stem) for key, uids in members.items()}
         self._check_lists(table.name)
 
-    def of(self, rows: Rows) -> Iterator[Place]:
+    def of(self, rows: Rows) -> Iterator[DomainClass]:
         """Domain and class of each row."""
         numbers = rows.column(self.index).to_pylist() if self.index else [None] * len(rows)
         for domain, name, number in zip(rows.strings(self.domain), rows.strings(self.by), numbers, strict=True):
             yield str(domain), (str(name), number)
 
-    def files(self, rows: Rows, there: list[Place]) -> Iterator[tuple[str, str]]:
+    def files(self, rows: Rows, there: list[DomainClass]) -> Iterator[tuple[str, str]]:
         """Folder and name without extension of the image of each row."""
-        for place, uid in zip(there, rows.strings(UID), strict=True):
-            yield f"{self.domains[place[0]]}/{self._folders[place[1]]}", self._stems[place][str(uid)]
+        for (domain, kind), uid in zip(there, rows.strings(UID), strict=True):
+            yield f"{self.domains[domain]}/{self._folders[kind]}", self._stems[domain, kind][str(uid)]
 
     def lists(self) -> Iterator[tuple[str, str]]:
         """Every pair of domain and split name."""
@@ -111,7 +111,7 @@ class Places:
                 "`images: copy` gives the files new names"
             )
 
-    def _check_names(self, table: str, kinds: list[Kind]) -> None:
+    def _check_names(self, table: str, kinds: list[NamedClass]) -> None:
         names: dict[int, str] = {}
         for name, number in kinds:
             if number is not None and names.setdefault(number, name) != name:
@@ -141,7 +141,7 @@ def folder_words(text: str) -> str:
     return unspaced(text).lower()
 
 
-def shown_names(kinds: list[Kind]) -> tuple[str, ...]:
+def shown_names(kinds: list[NamedClass]) -> tuple[str, ...]:
     """A name on one line for each class, no two equal: those of one name have their integer behind it."""
     plain = [" ".join(name.split()) for name, _ in kinds]
     counts = Counter(plain)

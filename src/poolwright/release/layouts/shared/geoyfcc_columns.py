@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -10,10 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from poolwright.core import columns as names
 from poolwright.core.columns import UID, is_text
-from poolwright.core.errors import ReleaseError, StepError, did_you_mean
+from poolwright.core.errors import ReleaseError, StepError
 from poolwright.core.params import Column, Columns
 from poolwright.core.rows import Rows
 from poolwright.core.table import Table
+from poolwright.release.data.features import require_published
 
 ROW_ID = "yfcc_row_id"
 CLASS = "label_ids"
@@ -86,7 +88,7 @@ class PublishedColumns(BaseModel):
             if usual and columns[0] not in schema.names:
                 columns = self._instead(name, columns, schema)
             for column in columns:
-                _check(name, column, schema)
+                require_published(name, column, schema, partial(_fits, name))
             found[name] = columns
         if not found:
             raise StepError("'columns' leaves all published columns out")
@@ -101,20 +103,13 @@ class PublishedColumns(BaseModel):
         return columns
 
 
-def _check(name: str, column: str, schema: pa.Schema) -> None:
-    if column not in schema.names:
-        raise StepError(
-            f"the published column '{name}' is made from '{column}', which the table has not; "
-            f"{did_you_mean(column, schema.names)} Name another one by `columns: {{{name}: COLUMN}}`, or leave it out "
-            f"by `columns: {{{name}: null}}`"
-        )
-    dtype = schema.field(column).type
-    text, whole = is_text(dtype), bool(pa.types.is_integer(dtype))
-    fits = whole or (text and name == ROW_ID) if name in _NUMBERS else True
-    fits = text or bool(pa.types.is_boolean(dtype)) if name == IS_TRAIN else fits
-    fits = text if name in ("continent", "region", "country", "file_name") else fits
-    if not fits:
-        raise StepError(f"the published column '{name}' cannot be made from '{column}', which has type {dtype}")
+def _fits(name: str, dtype: pa.DataType) -> bool:
+    text = is_text(dtype)
+    if name in _NUMBERS:
+        return bool(pa.types.is_integer(dtype)) or (text and name == ROW_ID)
+    if name == IS_TRAIN:
+        return text or bool(pa.types.is_boolean(dtype))
+    return text if name in ("continent", "region", "country", "file_name") else True
 
 
 class Published:

@@ -39,7 +39,7 @@ class Stream:
         classes: name of each class by index, in the order of the alphabet.
         class_folders: folder of each class by index.
         bucket_of, class_of: of each row of the table, as index: int64 (n,).
-        place: where each row of the table is listed: int64 (n,), from 0.
+        position: in the list, of each row of the table: int64 (n,), from 0.
         sides: side of each row of the table, as index into SIDES, by column of a split: int64 (n,).
         stems: what the image file of each row of the table is called, without extension.
     """
@@ -49,7 +49,7 @@ class Stream:
     class_folders: tuple[str, ...]
     bucket_of: Numbers
     class_of: Numbers
-    place: Numbers
+    position: Numbers
     sides: dict[str, Numbers]
     stems: list[str]
 
@@ -68,8 +68,8 @@ class Stream:
         kinds, class_of = _coded(rows.strings(by), plainly=True)
         sides = {name: _sides(table.name, rows, name) for name in splits}
         order = np.lexsort((class_of, bucket_of))
-        place = np.empty(len(rows), np.int64)
-        place[order] = np.arange(len(rows))
+        position = np.empty(len(rows), np.int64)
+        position[order] = np.arange(len(rows))
         classes = shown_names([(name, None) for name in kinds])
         folders = safe_names(classes, unspaced)
         return cls(
@@ -78,18 +78,18 @@ class Stream:
             class_folders=tuple(folders[name] for name in classes),
             bucket_of=bucket_of,
             class_of=class_of,
-            place=place,
+            position=position,
             sides=sides,
             stems=_stems(rows.strings(UID), bucket_of * len(classes) + class_of),
         )
 
     def __len__(self) -> int:
-        return len(self.place)
+        return len(self.position)
 
     def listed(self, bucket: int) -> Numbers:
         """Rows of a bucket as they are listed: row numbers of the table."""
         rows = np.flatnonzero(self.bucket_of == bucket)
-        return np.asarray(rows[np.argsort(self.place[rows])])
+        return np.asarray(rows[np.argsort(self.position[rows])])
 
     @cached_property
     def folders(self) -> tuple[str, ...]:
@@ -135,9 +135,9 @@ def _coded(values: Sequence[str | None], plainly: bool = False) -> tuple[list[st
     coded = pa.array(values, pa.string()).dictionary_encode()
     there: list[str] = coded.dictionary.to_pylist()
     ordered = sorted(there) if plainly else sorted(there, key=natural_order)
-    number = {value: place for place, value in enumerate(ordered)}
-    places = np.array([number[value] for value in there], np.int64)
-    return ordered, places[coded.indices.to_numpy()]
+    number_of = {value: number for number, value in enumerate(ordered)}
+    numbers = np.array([number_of[value] for value in there], np.int64)
+    return ordered, numbers[coded.indices.to_numpy()]
 
 
 def _sides(table: str, rows: Rows, column: str) -> Numbers:

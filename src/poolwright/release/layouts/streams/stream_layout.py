@@ -19,27 +19,41 @@ from poolwright.core.rows import Rows
 from poolwright.core.table import Table
 from poolwright.core.wording import natural_order
 from poolwright.release.card.markdown import fenced
+from poolwright.release.card.sections.loading import FOLDER_WORDS
+from poolwright.release.checks.result import Findings
 from poolwright.release.data.features import (
     CLASS_ID,
     FILE_NAME,
-    plain_field,
     require,
     require_folders,
     with_features,
     with_meanings,
 )
 from poolwright.release.data.image_files import MetadataFile, released_rows, write_image
-from poolwright.release.data.images import ImageReader, image_columns
+from poolwright.release.data.images import ImageReader
+from poolwright.release.data.missing_vectors import readable_schema
 from poolwright.release.data.naming import safe_name, split_names, unspaced
-from poolwright.release.layouts.layout import Layout
+from poolwright.release.layouts.layout import Layout, LayoutCheck
+from poolwright.release.layouts.shared.listed_images import (
+    LIST_BATCH_ROWS,
+    listed_columns,
+    listed_meanings,
+    listed_schema,
+)
 from poolwright.release.layouts.streams.stream import IMAGES, Stream, write_names
 from poolwright.release.layouts.streams.tensors import Features, ordered_features
-from poolwright.release.layouts.streams.training_folder import write_training_folder
+from poolwright.release.layouts.streams.training_folder import (
+    FEATURES,
+    check_buckets,
+    check_lists,
+    check_tensors,
+    list_path,
+    write_training_folder,
+)
 from poolwright.release.record import OtherFile, ReleasedFile, ReleaseRecord
 from poolwright.release.statistics import Statistics
 
 CLASS_NAMES = "class_names.txt"
-_BATCH_ROWS = 8_192
 
 
 def _as_mapping(value: Any) -> Any:
@@ -70,8 +84,8 @@ Splits = Annotated[
 ]
 
 
-class Beside(Protocol):
-    """What a layout writes of each row beside images, lists and tensors."""
+class FurtherFiles(Protocol):
+    """What a layout writes of each row in addition to images, lists and tensors."""
 
     def add(self, rows: Rows, start: int, files: Sequence[str]) -> None:
         """Take rows, the first of which has number `start` in the table, and the paths of their images."""
@@ -114,8 +128,12 @@ class StreamLayout(Layout):
             if not is_vector(schema.field(name).type):
                 kind = schema.field(name).type
                 raise StepError(f"'features' names '{name}', which has type {kind}; features are vectors")
-        wanted = [UID, self.domain, self.by, *split, *vectors, *self._image_columns(schema)]
+        wanted = [UID, self.domain, self.by, *split, *vectors, *listed_columns(schema, self.layout, self._copied)]
         return tuple(dict.fromkeys(wanted))
+
+    @property
+    def _copied(self) -> bool:
+        return self.images == "copy"
 
     def check(self, schema: pa.Schema) -> None:
         """As other layouts; features need torch."""
@@ -136,22 +154,24 @@ class StreamLayout(Layout):
             return {safe_name(unspaced(name)): column for name, column in self.features.items()}
         return {safe_name(unspaced(field.name)): field.name for field in schema if is_vector(field.type)}
 
-    def beside(self, table: Table, folder: Path, stream: Stream) -> Beside | None:
+    def further(self, table: Table, folder: Path, stream: Stream) -> FurtherFiles | None:
         """What else this layout writes of each row."""
         return None
 
     def write_data(self, table: Table, folder: Path, statistics: Statistics) -> ReleaseRecord:
         """Write images, lists and tensors, and the rows of each bucket."""
         stream = Stream.of(table, self.domain, self.by, self.split_columns(table.schema))
-        schema = with_features(self._schema(table.schema), CLASS_ID, stream.classes)
-        reader = ImageReader.of(table, self.layout) if self.images == "copy" else None
-        beside = self.beside(table, folder, stream)
+        left_out = tuple(self.feature_columns(table.schema).values())
+        listed = readable_schema(listed_schema(table.schema, left_out, self._copied), table)
+        schema = with_features(listed, CLASS_ID, stream.classes)
+        reader = ImageReader.of(table, self.layout) if self._copied else None
+        further = self.further(table, folder, stream)
         write_names(folder, CLASS_NAMES, stream.classes)
         others = [OtherFile(path=CLASS_NAMES, type="text/plain", words="Names of the classes by index, one a line")]
-        files = self._write_rows(table, folder, stream, schema, reader, beside)
+        files = self._write_rows(table, folder, stream, schema, reader, further)
         with ordered_features(table, stream, self.feature_columns(table.schema), folder) as features:
             others += write_training_folder(folder, stream, files, self.testset_ratio, features)
-            others += beside.finish(features) if beside else []
+            others += further.finish(features) if further else []
         names = list(self._names(stream).values())
         parts = [
             ReleasedFile(path=f"metadata/{bucket}.parquet", split=name, rows=_sort(folder, stream, number, bucket))
@@ -160,49 +180,64 @@ class StreamLayout(Layout):
         record = self.record(table, schema, parts, {name: name for name in names}, reader, stream.classes, CLASS_ID)
         folders = {f"{IMAGES}/{bucket}": value for value, bucket in stream.buckets.items()}
         record = record.model_copy(update={"domains": folders, "others": tuple(others)})
-        return with_meanings(record, _meanings(self.images))
+        return with_meanings(record, listed_meanings(self._copied))
 
-    def loading(self, record: ReleaseRecord, table: Table) -> str:
+    def load_snippet(self, release: ReleaseRecord) -> str:
         """The lists, and what reads them."""
-        bucket = next(iter(record.domains)).removeprefix(f"{IMAGES}/")
-        where = "this folder" if self.images == "copy" else "your folder of images: the release has none"
+        bucket = next(iter(release.domains)).removeprefix(f"{IMAGES}/")
+        start = "this folder" if self.images == "copy" else "your folder of images: the release has none"
         lines = [
-            f'for line in open("training_folder/filelists/{bucket}/all.txt", encoding="utf-8"):',
-            f"    path, index = line.split()  # path below {where}",
+            f'for line in open("{list_path(bucket)}", encoding="utf-8"):',
+            f"    path, index = line.split()  # path below {start}",
             "",
             'names = open("class_names.txt", encoding="utf-8").read().split("\\n")  # names[int(index)]',
         ]
-        name = next(iter(self.feature_columns(table.schema)), None)
-        if name:
-            path = f"training_folder/features/{name}/{bucket}/all.pth"
-            lines += ["", "import torch", "", f'vectors, indices = torch.load("{path}")  # in the order of all.txt']
+        tensors = next((other.path for other in release.others if other.path.startswith(FEATURES)), None)
+        if tensors:
+            lines += ["", "import torch", "", f'vectors, indices = torch.load("{tensors}")  # in the order of all.txt']
         words = "`training_folder` has what Avalanche makes benchmarks of: lists of paths and class indices as in "
         words += "Caffe, and tensors. Its CLEAR benchmark reads this folder as `clear10_neurips2021`."
-        rows = f'load_dataset("path/or/name/of/this/folder", split="{next(iter(record.splits))}")'
+        rows = f'load_dataset("{FOLDER_WORDS}", split="{next(iter(release.splits))}")'
         more = f"`metadata/` has all columns of the rows, in the order of the lists; `{rows}` of `datasets` reads it."
         return "\n\n".join([words, fenced("\n".join(lines), "python"), more])
+
+    def image_folders(self, release: ReleaseRecord) -> Sequence[str]:
+        """The folders of the buckets."""
+        return list(release.domains)
+
+    def checks(self, folder: Path, release: ReleaseRecord) -> Iterator[LayoutCheck]:
+        """Do class names, lists, splits, further files and tensors agree with the metadata?"""
+        yield "stream", lambda: self._check_stream(folder, release)
+
+    def check_bucket(self, folder: Path, release: ReleaseRecord, bucket: str, rows: pa.Table) -> Iterator[str]:
+        """What is wrong with further files of a bucket.
+
+        Args:
+            bucket: its folder.
+            rows: its metadata: uid, file_name, class_id and the splits.
+        """
+        yield from ()
+
+    def _check_stream(self, folder: Path, release: ReleaseRecord) -> Findings:
+        buckets = [name.removeprefix(f"{IMAGES}/") for name in release.domains]
+        splits = split_columns([column.name for column in release.columns], self.splits)
+        wrong = []
+        if (folder / CLASS_NAMES).read_text(encoding="utf-8") != "\n".join(release.classes):
+            wrong.append(f"'{CLASS_NAMES}' does not have the {len(release.classes):,} names of release.json")
+        wrong += check_buckets(folder, buckets)
+        for bucket, file in zip(buckets, release.files, strict=True):
+            rows = pq.read_table(folder / file.path, columns=[UID, FILE_NAME, CLASS_ID, *splits])
+            wrong += check_lists(folder, bucket, rows, splits, self.testset_ratio)
+            missing = [path for path in rows.column(FILE_NAME).to_pylist() if not (folder / path).is_file()]
+            wrong += [f"'{path}' is not there" for path in missing[:1] if release.images]
+            wrong += check_tensors(folder, bucket, rows) if find_spec("torch") else []
+            wrong += self.check_bucket(folder, release, bucket, rows)
+        tensors = "" if find_spec("torch") else "; tensors were not read, as torch is not installed"
+        return wrong, f"lists of {len(buckets)} buckets in {len(splits)} splits agree with the metadata{tensors}"
 
     def _names(self, stream: Stream) -> dict[str | None, str]:
         """A split name for each bucket: what `load_dataset` calls its rows."""
         return split_names([f"{self.domain}_{value}" for value in stream.buckets])
-
-    def _image_columns(self, schema: pa.Schema) -> tuple[str, ...]:
-        if self.images == "copy":
-            return image_columns(schema, self.layout)
-        require(IMAGE_PATH, schema, "'images: none'")
-        if not is_text(schema.field(IMAGE_PATH).type):
-            raise StepError(f"'image_path' has type {schema.field(IMAGE_PATH).type}; the lists hold its text")
-        return (IMAGE_PATH,)
-
-    def _schema(self, table: pa.Schema) -> pa.Schema:
-        gone = {UID, IMAGE, IMAGE_PATH, *self.feature_columns(table).values()}
-        fields = [plain_field(table.field(name)) for name in table.names if name not in gone]
-        if self.images == "copy":
-            hashed = pa.field(SHA256, pa.string())
-            fields = [hashed if field.name == SHA256 else field for field in fields]
-            fields += [hashed] if SHA256 not in table.names else []
-        front = [pa.field(FILE_NAME, pa.string()), plain_field(table.field(UID)), pa.field(CLASS_ID, pa.int64())]
-        return pa.schema([*front, *fields])
 
     def _write_rows(
         self,
@@ -211,7 +246,7 @@ class StreamLayout(Layout):
         stream: Stream,
         schema: pa.Schema,
         reader: ImageReader | None,
-        beside: Beside | None,
+        further: FurtherFiles | None,
     ) -> list[str]:
         """Write images and metadata in the order of the table; returns the path of each row's image."""
         files: list[str] = []
@@ -225,8 +260,8 @@ class StreamLayout(Layout):
                 released = released_rows(rows, schema, {**given, CLASS_ID: kinds})
                 for bucket in np.unique(buckets).tolist():
                     writers[bucket].write(released.take(pa.array(np.flatnonzero(buckets == bucket))))
-                if beside:
-                    beside.add(rows, start, here)
+                if further:
+                    further.add(rows, start, here)
         finally:
             for writer in writers:
                 writer.close()
@@ -239,7 +274,7 @@ class StreamLayout(Layout):
         gone = {IMAGE, *self.feature_columns(table.schema).values()}
         wanted = [name for name in table.schema.names if name not in gone]
         if reader is None:
-            for rows in table.batches(wanted, _BATCH_ROWS):
+            for rows in table.batches(wanted, LIST_BATCH_ROWS):
                 _check_paths(table.name, rows)
                 yield rows, {FILE_NAME: rows.column(IMAGE_PATH).cast(pa.string())}
             return
@@ -273,7 +308,7 @@ def _sort(folder: Path, stream: Stream, number: int, bucket: str) -> int:
     source.unlink()
     found = np.flatnonzero(stream.bucket_of == number)
     writer = MetadataFile(folder / f"metadata/{bucket}.parquet", rows.schema)
-    writer.write(rows.take(pa.array(np.argsort(stream.place[found]))))
+    writer.write(rows.take(pa.array(np.argsort(stream.position[found]))))
     writer.close()
     return writer.rows
 
@@ -285,8 +320,3 @@ def _check_paths(table: str, rows: Rows) -> None:
                 f"table '{table}': the path {path!r} of uid {uid!r} {'has white space' if path else 'is empty'}, and "
                 "readers of the lists split a line there; `images: copy` gives the files new names"
             )
-
-
-def _meanings(images: str) -> dict[str, str]:
-    where = "below the folder of the release" if images == "copy" else "below a folder of images that the user has"
-    return {FILE_NAME: f"The image file, {where}", CLASS_ID: "Class of the row, as index into the class names"}

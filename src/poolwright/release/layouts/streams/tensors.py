@@ -17,10 +17,10 @@ from poolwright.release.layouts.streams.stream import Stream
 
 
 class Features:
-    """Vectors of a table in the order of its stream, float32, on disk: one bucket at a time lies in memory.
+    """Vectors of a table in the order of its stream, float32, on disk: one bucket at a time is in memory.
 
     Args:
-        stream: places the rows.
+        stream: positions of the rows.
         vectors: (n, d) by the name of their encoder, in the order of the stream.
     """
 
@@ -46,7 +46,7 @@ class Features:
         _save(path, dict(zip(keys, torch.from_numpy(self._of(name, rows)), strict=True)))
 
     def _of(self, name: str, rows: np.ndarray) -> np.ndarray:
-        return np.array(self._vectors[name][self._stream.place[rows]])
+        return np.array(self._vectors[name][self._stream.position[rows]])
 
 
 @contextmanager
@@ -54,24 +54,24 @@ def ordered_features(table: Table, stream: Stream, columns: Mapping[str, str], n
     """The vectors of some columns of a table, by name, ordered as the stream is.
 
     Args:
-        near: folder beside which they are kept meanwhile.
+        near: folder next to which they are kept meanwhile.
     """
     with TemporaryDirectory(dir=near.parent, prefix=f".{near.name}-") as scratch:
         vectors: dict[str, Any] = {}
-        for place, (name, column) in enumerate(columns.items()):
+        for number, (name, column) in enumerate(columns.items()):
             shape = (len(stream), table.schema.field(column).type.list_size)
-            vectors[name] = np.lib.format.open_memmap(Path(scratch) / f"{place}.npy", "w+", np.float32, shape)
+            vectors[name] = np.lib.format.open_memmap(Path(scratch) / f"{number}.npy", "w+", np.float32, shape)
         start = 0
         for rows in table.batches(list(dict.fromkeys(columns.values()))) if columns else ():
-            _put(vectors, columns, rows, stream.place[start : start + len(rows)])
+            _put(vectors, columns, rows, stream.position[start : start + len(rows)])
             start += len(rows)
         yield Features(stream, vectors)
         vectors.clear()  # Windows removes no file that is mapped
 
 
-def _put(vectors: Mapping[str, np.ndarray], columns: Mapping[str, str], rows: Rows, places: np.ndarray) -> None:
+def _put(vectors: Mapping[str, np.ndarray], columns: Mapping[str, str], rows: Rows, positions: np.ndarray) -> None:
     for name, column in columns.items():
-        vectors[name][places] = rows.vectors(column)
+        vectors[name][positions] = rows.vectors(column)
 
 
 def _save(path: Path, value: object) -> None:

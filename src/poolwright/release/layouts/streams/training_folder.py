@@ -13,18 +13,22 @@ Form of https://github.com/linzhiqiu/continual-learning, prepare_training_folder
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from poolwright.core.errors import ReleaseError
+from poolwright.release.data.features import CLASS_ID, FILE_NAME
 from poolwright.release.layouts.streams.stream import SIDES, Stream
 from poolwright.release.layouts.streams.tensors import Features
 from poolwright.release.record import OtherFile
 
 FOLDER = "training_folder"
 BUCKETS = f"{FOLDER}/bucket_indices.json"
+FEATURES = f"{FOLDER}/features/"
 _TOLERANCE = 0.05
 """How far the share of test rows may be from the one that names the folder."""
 
@@ -41,7 +45,7 @@ def split_path(ratio: float, split: int, bucket: str) -> str:
 
 def tensors_path(name: str, bucket: str) -> str:
     """The features of a bucket, by the name of their encoder."""
-    return f"{FOLDER}/features/{name}/{bucket}/all.pth"
+    return f"{FEATURES}{name}/{bucket}/all.pth"
 
 
 def write_training_folder(
@@ -77,11 +81,69 @@ def write_training_folder(
     return written
 
 
+def check_buckets(folder: Path, buckets: Sequence[str]) -> Iterator[str]:
+    """What is wrong with the list of buckets.
+
+    Args:
+        folder: of the release.
+        buckets: their folders, in order.
+    """
+    if _read_json(folder / BUCKETS) != list(buckets):
+        yield f"'{BUCKETS}' does not name the buckets {', '.join(buckets)}"
+
+
+def check_lists(folder: Path, bucket: str, rows: pa.Table, splits: Sequence[str], ratio: float) -> Iterator[str]:
+    """What is wrong with the lists of a bucket and its splits.
+
+    Args:
+        folder: of the release.
+        bucket: its folder.
+        rows: its metadata: file_name, class_id and the splits.
+        splits: columns of the splits.
+        ratio: share of test rows, which names a folder.
+    """
+    lines = [f"{row[FILE_NAME]} {row[CLASS_ID]}" for row in rows.select([FILE_NAME, CLASS_ID]).to_pylist()]
+    yield from _same(folder, list_path(bucket), lines)
+    for number, column in enumerate(splits):
+        inner = split_path(ratio, number, bucket)
+        sides = np.array(rows.column(column).to_pylist())
+        for side in SIDES:
+            numbers = np.flatnonzero(sides == side).tolist()
+            yield from _same(folder, f"{inner}/{side}.txt", [lines[number] for number in numbers])
+            if _read_json(folder / inner / f"{side}_indices.json") != numbers:
+                yield f"'{inner}/{side}_indices.json' does not have the rows of '{side}'"
+
+
+def check_tensors(folder: Path, bucket: str, rows: pa.Table) -> Iterator[str]:
+    """What is wrong with the tensors of a bucket, of every encoder.
+
+    Args:
+        folder: of the release.
+        bucket: its folder.
+        rows: its metadata, with class_id.
+    """
+    import torch
+
+    for path in sorted((folder / FEATURES).glob(f"*/{bucket}/all.pth")):
+        tensor, kinds = torch.load(path, weights_only=True)
+        if tuple(tensor.shape)[:1] != (len(rows),) or kinds != rows.column(CLASS_ID).to_pylist():
+            name = path.relative_to(folder).as_posix()
+            yield f"'{name}' does not have the {len(rows):,} rows and classes of its list"
+
+
+def _same(folder: Path, path: str, lines: Sequence[str]) -> Iterator[str]:
+    found = (folder / path).read_text(encoding="utf-8").splitlines()
+    if found != lines:
+        at = next((at for at, pair in enumerate(zip(found, lines, strict=False)) if pair[0] != pair[1]), None)
+        first = f"line {at + 1:,} is {found[at]!r}" if at is not None else f"it has {len(found):,} lines"
+        yield f"'{path}' is not as the metadata says: {first}"
+
+
 def _write_sides(folder: Path, lines: Sequence[str], side: np.ndarray) -> None:
-    for number, name in enumerate(SIDES):
-        places = np.flatnonzero(side == number).tolist()
-        _write_lines(folder / f"{name}.txt", [lines[place] for place in places])
-        _write_json(folder / f"{name}_indices.json", places)
+    for index, name in enumerate(SIDES):
+        numbers = np.flatnonzero(side == index).tolist()
+        _write_lines(folder / f"{name}.txt", [lines[number] for number in numbers])
+        _write_json(folder / f"{name}_indices.json", numbers)
 
 
 def _check_ratio(column: str, share: float, ratio: float) -> None:
@@ -100,3 +162,7 @@ def _write_lines(path: Path, lines: Sequence[str]) -> None:
 def _write_json(path: Path, value: object) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(value), encoding="utf-8", newline="\n")
+
+
+def _read_json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))

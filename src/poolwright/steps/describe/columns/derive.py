@@ -23,11 +23,12 @@ def _checked(text: str) -> str:
 class Derive(Step):
     """Give new columns, each a SQL expression over the columns before this step: `derive: {name: expression}`.
 
-    Expressions see one row, as those of `where`; NaN counts as null.
+    Expressions are DuckDB's SQL over one row, as those of `where`; NaN counts as null.
     """
 
     verb: ClassVar[str] = "derive"
     kind: ClassVar[Kind] = "describe"
+    example: ClassVar[str] = "derive: {year: extract(year from taken_at), wide: width > 2 * height}"
     shorthand: ClassVar[str | None] = "columns"
 
     columns: dict[Annotated[str, Field(min_length=1)], Annotated[str, AfterValidator(_checked)]] = Field(

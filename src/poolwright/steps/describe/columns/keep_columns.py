@@ -19,6 +19,8 @@ class KeepColumns(Step):
 
     verb: ClassVar[str] = "keep_columns"
     kind: ClassVar[Kind] = "describe"
+    example: ClassVar[str] = "keep_columns: [label, continent, url]"
+    shapes_columns: ClassVar[bool] = True
     shorthand: ClassVar[str | None] = "columns"
 
     columns: Columns = Field(description="columns to keep; 'uid' always stays")

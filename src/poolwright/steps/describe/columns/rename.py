@@ -19,6 +19,8 @@ class Rename(Step):
 
     verb: ClassVar[str] = "rename"
     kind: ClassVar[Kind] = "describe"
+    example: ClassVar[str] = "rename: {label: class, text: caption}"
+    shapes_columns: ClassVar[bool] = True
     shorthand: ClassVar[str | None] = "columns"
 
     columns: dict[str, str] = Field(min_length=1, description="new names by old names, such as {caption: text}")

@@ -31,6 +31,7 @@ class Renumber(Step):
 
     verb: ClassVar[str] = "renumber"
     kind: ClassVar[Kind] = "describe"
+    example: ClassVar[str] = "renumber: {column: label_index, into: class_index}"
     fits_rows: ClassVar[bool] = True
 
     column: Column = Field(description="column whose values are numbered, such as label_index")

@@ -1,0 +1,50 @@
+"""Types that functions of the API take and return. They are imported when one is asked for: some need long to load."""
+
+from poolwright.core.measured import Matrix, Measured
+from poolwright.core.runtime.plugins import Package
+from poolwright.core.runtime.progress import Listener, TableProgress
+from poolwright.core.search_result import SearchResult
+from poolwright.core.table import Table, TableRecord
+from poolwright.fetch.fetch import Fetched
+from poolwright.fetch.options import FetchOptions
+from poolwright.fetch.outcome import CLASSES as FETCH_ERRORS
+from poolwright.fetch.recovery import Recovery
+from poolwright.inspect.views.view import View
+from poolwright.inspect.why import StepStory, Story
+from poolwright.jobs.convert import Converted
+from poolwright.jobs.dry_run import Prediction
+from poolwright.jobs.train import TrainedEncoder
+from poolwright.kernels.statistics.accuracy import Estimates
+from poolwright.kernels.statistics.sample_size import MoreVerdicts
+from poolwright.recipe.shipped import Shipped
+from poolwright.release.checks.result import Check, Verification
+from poolwright.release.folder import Written
+from poolwright.run.plan import TablePlan
+
+__all__ = [
+    "FETCH_ERRORS",
+    "Check",
+    "Converted",
+    "Estimates",
+    "FetchOptions",
+    "Fetched",
+    "Listener",
+    "Matrix",
+    "Measured",
+    "MoreVerdicts",
+    "Package",
+    "Prediction",
+    "Recovery",
+    "SearchResult",
+    "Shipped",
+    "StepStory",
+    "Story",
+    "Table",
+    "TablePlan",
+    "TableProgress",
+    "TableRecord",
+    "TrainedEncoder",
+    "Verification",
+    "View",
+    "Written",
+]

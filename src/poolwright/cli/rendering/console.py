@@ -1,0 +1,41 @@
+"""The terminal, or the pipe or file, that commands print to."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Sequence
+from typing import TextIO, cast
+
+from rich import box
+from rich.console import Console
+from rich.table import Table as Grid
+
+
+class _PlainLines:
+    """Standard output for pipes and files: without the spaces that rich fills lines with."""
+
+    def write(self, text: str) -> int:
+        return sys.stdout.write(_TRAILING.sub("", text))
+
+    def flush(self) -> None:
+        sys.stdout.flush()
+
+
+_TRAILING = re.compile(r"[ \t]+$", re.MULTILINE)
+_NO_EDGE = 10_000
+
+
+def console() -> Console:
+    """Standard output. A pipe gets lines as long as they are, as plain text: nothing is cut that no one sees."""
+    if sys.stdout.isatty():
+        return Console()
+    return Console(file=cast(TextIO, _PlainLines()), width=_NO_EDGE, color_system=None, force_terminal=False)
+
+
+def grid(*columns: str, numbers: Sequence[str] = ()) -> Grid:
+    """A table of these columns; those of `numbers` are aligned to the right."""
+    table = Grid(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        table.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
+    return table

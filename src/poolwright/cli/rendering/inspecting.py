@@ -1,0 +1,76 @@
+"""What looking at a run or a release prints: stories, searches, links, checks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.text import Text
+
+from poolwright.cli.rendering.console import console, grid
+
+if TYPE_CHECKING:
+    from poolwright.api import SearchResult, Story, Verification
+    from poolwright.studio.serve import Link
+
+
+_CHECK_WORDS = {True: "ok", False: "BROKEN", None: "skipped"}
+
+
+def print_story(story: Story) -> None:
+    """One row's way through one table."""
+    out = console()
+    out.print(Text(f"{story.table}: {story.uid} was {'kept' if story.kept else 'dropped'}", style="bold"))
+    out.print(Text(f"  from {story.place}"))
+    for chapter in story.chapters:
+        values = ", ".join(f"{name}={_brief(value)}" for name, value in chapter.values.items() if name != "uid")
+        outcome = f"dropped: {chapter.dropped}" if chapter.dropped else "went on"
+        out.print(Text(f"  {chapter.verb}: {outcome}"))
+        for line in (chapter.explanation, values, f"learned: {chapter.learned}" if chapter.learned else ""):
+            if line:
+                out.print(Text(f"      {line}"))
+
+
+def _brief(value: Any) -> str:
+    text = f"{value:.6g}" if isinstance(value, float) else str(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def print_found(found: SearchResult, written: Sequence[Path]) -> None:
+    """What a search found, in numbers, and the files to open."""
+    out = console()
+    where = f"{found.table}, {found.within}" if found.within else found.table
+    nearest = found.nearest
+    what = f"'{found.prompt}'" if found.prompt else f"like {found.like}"
+    text = f"{what}: the nearest {len(nearest.scores):,} of {found.rows:,} rows in {where}"
+    out.print(Text(text, style="bold"))
+    table = grid("rank", "cosine", numbers=("rank", "cosine"))
+    ranks = {1: nearest.scores[0], len(nearest.scores): nearest.scores[-1]}
+    for rank, score in {**ranks, **{one.first: one.scores[0] for one in found.deeper}}.items():
+        table.add_row(f"{rank:,}", f"{score:.4f}")
+    out.print(table)
+    if found.contest:
+        contest = found.contest
+        out.print(Text(f"against '{contest.other}': {contest.both:,} are near to both; it wins {contest.won[1]:,}"))
+    for path in written:
+        out.print(Text(f"wrote {path}"))
+
+
+def print_links(links: Sequence[Link]) -> None:
+    """Where people enter the studio."""
+    if not links[0].name:
+        print(f"open {links[0].url}   (Ctrl-C stops)", flush=True)
+        return
+    for link in links:
+        print(f"{link.name}: {link.url}", flush=True)
+    print("each link is the key of one person; what passes is not encrypted, so use a tunnel or a proxy with TLS")
+    print("Ctrl-C stops", flush=True)
+
+
+def print_verification(verification: Verification) -> None:
+    """Every check of a release, and the outcome last."""
+    out = console()
+    for item in verification.checks:
+        out.print(Text(f"{_CHECK_WORDS[item.ok]:8}{item.name}: {item.words}"))
+    out.print(Text("the release verifies" if verification.ok else "the release does not verify", style="bold"))

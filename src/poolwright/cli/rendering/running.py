@@ -1,0 +1,148 @@
+"""What running recipes prints: checks, plans, funnels, results."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.text import Text
+
+from poolwright.cli.progress import duration
+from poolwright.cli.rendering.console import console, grid
+from poolwright.core.files import human_bytes
+from poolwright.core.measured import Matrix, Measured
+from poolwright.core.table import TableRecord
+
+if TYPE_CHECKING:
+    from poolwright.api import Applied, Prediction, RunResult, Shipped, TableOutlook, TablePlan
+    from poolwright.demo.demo import DemoOutcome
+
+
+def print_recipes(recipes: Sequence[Shipped]) -> None:
+    """The shipped recipes."""
+    table = grid("recipe", "what it makes")
+    for recipe in recipes:
+        table.add_row(recipe.name, recipe.summary)
+    out = console()
+    out.print(table)
+    out.print(Text("start one with: poolwright new RECIPE"))
+
+
+def print_check(recipe: Path, plans: Mapping[str, TablePlan]) -> None:
+    """That a recipe is right, and what its tables will hold."""
+    out = console()
+    for name, plan in plans.items():
+        out.print(Text(f"{name}  from {plan.source.name}", style="bold"))
+        out.print(Text(f"  steps    {', '.join(step.step.verb for step in plan.steps) or 'none'}"))
+        out.print(Text(f"  columns  {', '.join(plan.schema.names)}"))
+    out.print(Text(f"{recipe}: nothing wrong; run it with: poolwright run {recipe}"))
+
+
+def print_plan(outlooks: Sequence[TableOutlook]) -> None:
+    """What is done and what is left."""
+    table = grid("table", "from", "state", "rows in", "units", "left", "steps", numbers=("rows in", "units", "left"))
+    for entry in outlooks:
+        rows = f"{entry.rows:,}" if entry.rows is not None else "?"
+        left = duration(entry.seconds_left) if entry.seconds_left is not None else "?"
+        units = f"{entry.units_done}/{entry.units}" if entry.units else "?"
+        table.add_row(entry.name, entry.source, entry.state, rows, units, left, ", ".join(entry.steps))
+    console().print(table)
+
+
+def print_predictions(predictions: Sequence[Prediction]) -> None:
+    """What a dry run says of the whole."""
+    out = console()
+    numbers = ("parts", "rows in", "kept", "size", "time")
+    table = grid("table", "parts", "rows in", "kept", "95% interval", "size", "time", numbers=numbers)
+    for one in predictions:
+        rows = f"{one.rows:,}" if one.rows is not None else "?"
+        interval = f"{one.low:,.0f} to {one.high:,.0f}" if not one.whole else "?"
+        kept = f"{one.kept:,.0f}" if not one.whole else "?"
+        size = human_bytes(one.bytes) if not one.whole else "?"
+        table.add_row(one.table, f"{one.sampled}/{one.parts}", rows, kept, interval, size, duration(one.seconds))
+    out.print(table)
+    for one in predictions:
+        if one.whole:
+            steps = ", ".join(dict.fromkeys(one.whole))
+            out.print(Text(f"{one.table}: {steps} look at all rows; a sample does not tell what they keep"))
+
+
+def print_funnel(record: TableRecord) -> None:
+    """Rows in, kept and dropped by reason, step by step, and what every step learned."""
+    out = console()
+    share = f"{record.rows_kept / record.rows_in:.1%}" if record.rows_in else "none"
+    out.print(Text(f"{record.name}: {record.rows_kept:,} of {record.rows_in:,} rows kept ({share})", style="bold"))
+    words = {(reason.step, reason.name): reason.words for reason in record.reasons}
+    learned = {step.index: step.learned for step in record.steps}
+    table = grid("step", "rows in", "dropped", "kept", "because", "learned", numbers=("rows in", "dropped", "kept"))
+    for row in record.funnel:
+        because = "\n".join(f"{count:,} {words[(row.step, name)]}" for name, count in row.dropped.items())
+        dropped = f"{row.rows_in - row.kept:,}"
+        table.add_row(row.verb, f"{row.rows_in:,}", dropped, f"{row.kept:,}", because, learned.get(row.step, ""))
+    out.print(table)
+    for part in record.quarantined:
+        out.print(Text(f"quarantined: {part.name}: {part.quarantined}", style="red"))
+
+
+def print_run(result: RunResult) -> None:
+    """The funnels, what was released, what comes next, and the figures last."""
+    out = console()
+    for table in result.tables.values():
+        print_funnel(table.record)
+    for written in result.releases:
+        out.print(Text(f"released {written.folder} ({written.words})"))
+    out.print(Text(f"look at it with: poolwright report {result.folder}"))
+    for found in result.figures:
+        if isinstance(found.value, Matrix):
+            _print_matrix(out, found, found.value)
+        else:
+            out.print(Text(f"{found.name} {found.number}"))
+
+
+def _print_matrix(out: Console, figure: Measured, matrix: Matrix) -> None:
+    """A figure for each pair of groups, with the rows behind it."""
+    told = ", ".join(f"{name} {value:.3f}" for name, value in matrix.summary.items())
+    out.print(Text(f"{figure.name} of {figure.table}: {told}", style="bold"))
+    head = f"{matrix.down}, {matrix.across}"
+    table = grid(head, *matrix.columns, matrix.counted, numbers=(*matrix.columns, matrix.counted))
+    for name, values, rows in zip(matrix.rows, matrix.values, matrix.row_counts, strict=True):
+        cells = [
+            Text(f"{value:.3f}", style="bold" if name == other else "")
+            for value, other in zip(values, matrix.columns, strict=True)
+        ]
+        table.add_row(Text(name), *cells, f"{rows:,}")
+    if matrix.column_counts:
+        table.add_row("rows", *(f"{rows:,}" for rows in matrix.column_counts), "")
+    out.print(table)
+
+
+def print_applied(applied: Applied) -> None:
+    """What the steps of a release said: of each row where there are few, and in all."""
+    out = console()
+    for story in applied.stories:
+        last = story.chapters[-1] if story.chapters else None
+        outcome = "kept" if last is None or story.kept else f"dropped by {last.verb}: {last.dropped}"
+        out.print(Text(f"{story.uid}: {outcome}", style="bold"))
+        for chapter in story.chapters:
+            if chapter.explanation:
+                out.print(Text(f"  {chapter.verb}: {chapter.explanation}"))
+    print_funnel(applied.record)
+    for verb, columns in applied.left_out.items():
+        out.print(Text(f"left out: {verb}; the rows have no {' or '.join(columns)}"))
+    if applied.folder:
+        out.print(Text(f"look at it with: poolwright report {applied.folder}"))
+
+
+def print_demo(outcome: DemoOutcome) -> None:
+    """What the demo made, against the truth; the report to open last."""
+    print_run(outcome.result)
+    out = console()
+    table = grid("against the truth", "value", "what it means", numbers=("value",))
+    for name, value, meaning in outcome.figures:
+        table.add_row(name, value, meaning)
+    out.print(table)
+    out.print(Text(f"release  {outcome.release}"))
+    out.print(Text(f"look around, search and verify: poolwright studio {outcome.result.folder}"))
+    out.print(Text(f"open {outcome.report}"))

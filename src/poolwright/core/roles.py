@@ -1,0 +1,102 @@
+"""Roles that a step can have beyond fit and apply. Rooms that run, check or apply recipes ask for these, never for a
+step by its verb.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pyarrow as pa
+
+from poolwright.core.pool import Pool
+from poolwright.core.runtime.progress import Listener
+from poolwright.core.state import State
+from poolwright.core.step import Step
+from poolwright.core.table import Table
+
+
+class SourceStep(Step):
+    """The first step of a table that comes from a table: it makes the rows that the table is read from.
+
+    A run calls `prepare` before it plans the table; `rows` is then the source of the table. What `prepare` wrote is an
+    input of the table, known by its content.
+    """
+
+    folder_name: ClassVar[str]
+    """Folder of the run that holds what `prepare` makes, in a folder for each table."""
+
+    def prepare(self, name: str, source: Table, folder: Path, listener: Listener) -> dict[str, float]:
+        """Make what `rows` reads, or what is left of it.
+
+        Args:
+            name: of the table that is made, for messages.
+            source: the finished table that it comes from.
+            folder: where to write; the run holds a lock on it.
+            listener: receives progress.
+
+        Returns:
+            `seconds` and `rows_per_second`, for the timings of the table.
+
+        Raises:
+            ChangedError: the folder was made from other rows.
+        """
+        raise NotImplementedError
+
+    def rows(self, source: Table, folder: Path) -> Pool:
+        """The rows of the source with what `prepare` made of them."""
+        raise NotImplementedError
+
+    def rows_schema(self, given: pa.Schema) -> pa.Schema:
+        """Columns of `rows`, over a source with those columns."""
+        raise NotImplementedError
+
+
+class AnnotationStep(Step):
+    """A step whose `fit` asks people and waits for their answers, in a folder of the run that it shares with them."""
+
+    def collect_answers(self, worklist: Path) -> None:
+        """Write the answers given in the studio to files, before `fit` reads them."""
+
+    def asks(self, worklist: Path) -> bool:
+        """Whether people have been asked."""
+        raise NotImplementedError
+
+    def unread(self, state: State, worklist: Path) -> list[str]:
+        """Names of the files with answers that `fit` did not see; never fails."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Columns of vectors that a step makes with an encoder, from its parameters as written.
+
+    Attributes:
+        image: column of the vectors of images.
+        text: column of the vectors of texts.
+        text_from: column of the texts.
+    """
+
+    image: str | None = None
+    text: str | None = None
+    text_from: str | None = None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return tuple(name for name in (self.image, self.text) if name)
+
+
+class EncodingStep(Step):
+    """A step whose `apply` runs an encoder, so that it needs one on other rows too; its parameter `model` names it."""
+
+    @classmethod
+    def encoded(cls, parameters: Mapping[str, Any]) -> Encoded:
+        """The columns that it makes, with these parameters."""
+        raise NotImplementedError
+
+    @classmethod
+    def parameters_for(cls, column: str, model: Any) -> dict[str, Any]:
+        """Parameters with which it makes `column` of the images."""
+        raise NotImplementedError

@@ -1,0 +1,160 @@
+"""Croissant: metadata of a release that dataset search engines and `mlcroissant` read.
+
+Written by hand to version 1.0 of the format (https://docs.mlcommons.org/croissant/docs/croissant-spec.html),
+which all readers know, with the RAI extension for limits and preparation.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pyarrow as pa
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
+
+from poolwright.core.columns import IMAGE, LICENSE, UID
+from poolwright.release.card.about import About, license_place
+from poolwright.release.card.croissant.context import CONTEXT
+from poolwright.release.card.croissant.nodes import ROWS, column_fields, constant, file_type
+from poolwright.release.card.presentation import Presentation
+from poolwright.release.lineage import Lineage
+from poolwright.release.record import ReleaseRecord
+
+CROISSANT = "croissant.json"
+_PURPOSES = {
+    "train": "cr:TrainingSplit",
+    "validation": "cr:ValidationSplit",
+    "val": "cr:ValidationSplit",
+    "test": "cr:TestSplit",
+}
+
+
+def croissant(
+    folder: Path,
+    release: ReleaseRecord,
+    family: Lineage,
+    about: About,
+    presentation: Presentation,
+    digests: Mapping[str, str],
+) -> str:
+    """The text of `croissant.json` for a release whose data files are in `folder`.
+
+    Args:
+        presentation: file sets and record sets of the layout.
+        digests: SHA-256 of each data file.
+    """
+    per_image = any(column.name == LICENSE for column in release.columns)
+    document: dict[str, Any] = {
+        "@context": CONTEXT,
+        "@type": "sc:Dataset",
+        "name": about.title or release.table,
+        "description": about.description
+        or f"Table {release.table} of the recipe {family.record.recipe}: {release.rows:,} rows.",
+        "conformsTo": ["http://mlcommons.org/croissant/1.0", "http://mlcommons.org/croissant/RAI/1.0"],
+        "license": license_place(about, per_image),
+        "version": about.version,
+        "citeAs": about.citation,
+        "creator": [{"@type": "sc:Person", "name": name} for name in about.authors],
+        "datePublished": about.published.isoformat() if about.published else None,
+        "inLanguage": list(about.language),
+        "keywords": list(about.tags),
+        "url": about.homepage,
+        "rai:dataLimitations": list(about.known_limits),
+        "rai:dataPreprocessingProtocol": [
+            f"{record.name}, {step.index + 1}. {step.verb}: {step.learned}"
+            for record in family.records
+            for step in record.steps
+            if step.learned
+        ],
+        "distribution": [*_files(folder, release, digests), *presentation.file_sets],
+        "recordSet": [*_record_sets(folder, release), *presentation.record_sets],
+    }
+    kept = {key: value for key, value in document.items() if value not in (None, [], "")}
+    return json.dumps(kept, indent=1, ensure_ascii=False) + "\n"
+
+
+def _files(folder: Path, release: ReleaseRecord, digests: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+    for file in release.files:
+        yield _file(folder, file.path, f"{file.rows:,} rows of the split {file.split}", file_type(file.path), digests)
+    for other in release.others:
+        yield _file(folder, other.path, other.words, other.type, digests)
+
+
+def _file(folder: Path, path: str, words: str, encoding: str, digests: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "@type": "cr:FileObject",
+        "@id": path,
+        "name": path,
+        "description": words,
+        "contentUrl": quote(path),
+        "contentSize": f"{(folder / path).stat().st_size} B",
+        "encodingFormat": encoding,
+        "sha256": digests[path],
+    }
+
+
+def _record_sets(folder: Path, release: ReleaseRecord) -> Iterator[dict[str, Any]]:
+    yield _splits(release)
+    if release.class_column:
+        yield _classes(release)
+    schema = _schema(folder / release.files[0].path)
+    meanings = {column.name: column.meaning for column in release.columns}
+    yield {
+        "@type": "cr:RecordSet",
+        "@id": ROWS,
+        "name": ROWS,
+        "description": "One record a row" + (", with its image" if release.images and release.has(IMAGE) else ""),
+        **({"key": {"@id": f"{ROWS}/{UID}"}} if UID in meanings else {}),
+        "field": [made for field in schema for made in column_fields(field, meanings.get(field.name, ""))],
+    }
+
+
+def _schema(path: Path) -> pa.Schema:
+    if path.suffix == ".csv":
+        with pacsv.open_csv(path) as reader:
+            return reader.schema
+    return pq.read_schema(path)
+
+
+def _splits(release: ReleaseRecord) -> dict[str, Any]:
+    data = [
+        {"splits/name": name, "splits/rows": rows, **({"splits/url": _PURPOSES[name]} if name in _PURPOSES else {})}
+        for name, rows in release.splits.items()
+    ]
+    fields = [
+        constant("splits/name", "sc:Text", "Name of the split"),
+        constant("splits/rows", "sc:Integer", "Rows in it"),
+    ]
+    if any("splits/url" in row for row in data):
+        data = [{**row, "splits/url": row.get("splits/url")} for row in data]
+        fields.append(constant("splits/url", "sc:URL", "What the split is for"))
+    return {
+        "@type": "cr:RecordSet",
+        "@id": "splits",
+        "name": "splits",
+        "description": "The splits of the dataset",
+        "dataType": "cr:Split",
+        "key": {"@id": "splits/name"},
+        "field": fields,
+        "data": data,
+    }
+
+
+def _classes(release: ReleaseRecord) -> dict[str, Any]:
+    return {
+        "@type": "cr:RecordSet",
+        "@id": "classes",
+        "name": "classes",
+        "description": f"Names of the classes by the index that the field '{release.class_column}' holds",
+        "dataType": "sc:Enumeration",
+        "key": {"@id": "classes/index"},
+        "field": [
+            constant("classes/index", "sc:Integer", "Index of the class"),
+            constant("classes/name", "sc:Text", "Name of the class"),
+        ],
+        "data": [{"classes/index": index, "classes/name": name} for index, name in enumerate(release.classes)],
+    }

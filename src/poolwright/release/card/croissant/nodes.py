@@ -1,0 +1,155 @@
+"""Nodes of a Croissant document: file sets, record sets and fields, and how Croissant calls their types."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pyarrow as pa
+
+from poolwright.core.columns import IMAGE, URL
+from poolwright.release.record import ReleaseRecord
+
+ROWS = "rows"
+"""Id of the record set of all rows."""
+ROWS_SET = "rows_set"
+"""Id of the file set that those are read from."""
+FORMATS = {
+    "jpg": "image/jpeg",
+    "png": "image/png",
+    "gif": "image/gif",
+    "webp": "image/webp",
+    "bmp": "image/bmp",
+    "tif": "image/tiff",
+    "avif": "image/avif",
+    "jp2": "image/jp2",
+}
+_FILE_TYPES = {".parquet": "application/x-parquet", ".csv": "text/csv"}
+# Images of these formats are listed as records: readers decode them.
+_READ = ("jpg", "png")
+
+
+def file_type(path: str) -> str:
+    """Media type of a data file, by its ending."""
+    return _FILE_TYPES[Path(path).suffix]
+
+
+def rows_file_set(release: ReleaseRecord, words: str, includes: Sequence[str]) -> dict[str, Any]:
+    """The file set of all data files, which the record set of the rows is read from.
+
+    Args:
+        words: what the files are.
+        includes: their paths, or globs.
+    """
+    return _file_set(ROWS_SET, words, file_type(release.files[0].path), includes)
+
+
+def image_file_sets(release: ReleaseRecord, folders: Sequence[str]) -> list[dict[str, Any]]:
+    """A file set for each format of the image files.
+
+    Args:
+        folders: below which the image files are; none if there are no image files.
+    """
+    made = []
+    for kind in release.images.formats if release.images and folders else ():
+        name, encoding = f"{kind}_files", FORMATS.get(kind, "application/octet-stream")
+        patterns = [f"{folder}/*.{kind}" for folder in folders]
+        made.append(_file_set(name, f"Image files, {kind}", encoding, patterns))
+    return made
+
+
+def image_record_sets(release: ReleaseRecord, folders: Sequence[str], below: str) -> list[dict[str, Any]]:
+    """A record set for each format of the image files that readers decode.
+
+    Args:
+        folders: as in `image_file_sets`.
+        below: what the paths in the column `file_name` start from, in words.
+    """
+    kinds = release.images.formats if release.images and folders else ()
+    return [_image_set(kind, below) for kind in kinds if kind in _READ]
+
+
+def _file_set(name: str, words: str, encoding: str, includes: Sequence[str]) -> dict[str, Any]:
+    return {
+        "@type": "cr:FileSet",
+        "@id": name,
+        "name": words,
+        "encodingFormat": encoding,
+        "includes": list(includes) if len(includes) > 1 else includes[0],
+    }
+
+
+def _image_set(kind: str, below: str) -> dict[str, Any]:
+    name = f"{kind}_images"
+    source = {"fileSet": {"@id": f"{kind}_files"}}
+    return {
+        "@type": "cr:RecordSet",
+        "@id": name,
+        "name": name,
+        "description": f"The {kind} files; the field 'file_name' of '{ROWS}' is the path below {below}",
+        "field": [
+            {
+                **constant(f"{name}/image", "sc:ImageObject", "The image"),
+                "source": {**source, "extract": {"fileProperty": "content"}},
+            },
+            {
+                **constant(f"{name}/path", "sc:Text", "Path in the release"),
+                "source": {**source, "extract": {"fileProperty": "fullpath"}},
+            },
+        ],
+    }
+
+
+def constant(name: str, data_type: str, words: str) -> dict[str, Any]:
+    """A field whose values are in the document itself."""
+    return {
+        "@type": "cr:Field",
+        "@id": name,
+        "name": name.partition("/")[2],
+        "description": words,
+        "dataType": data_type,
+    }
+
+
+def column_fields(field: pa.Field, meaning: str) -> Iterator[dict[str, Any]]:
+    """The Croissant field of a column; none for types that Croissant 1.0 has no word for."""
+    dtype, repeated = field.type, False
+    source: dict[str, Any] = {"fileSet": {"@id": ROWS_SET}, "extract": {"column": field.name}}
+    if field.name == IMAGE and pa.types.is_struct(dtype):
+        kind: str | None = "sc:ImageObject"
+        source["transform"] = {"jsonPath": "bytes"}
+    else:
+        if pa.types.is_list(dtype) or pa.types.is_large_list(dtype) or pa.types.is_fixed_size_list(dtype):
+            dtype, repeated = dtype.value_type, True
+        kind = "sc:URL" if field.name == URL else data_type(dtype)
+    if kind is None:
+        return
+    made = {
+        "@type": "cr:Field",
+        "@id": f"{ROWS}/{quote(field.name, safe='')}",
+        "name": field.name,
+        "description": meaning,
+        "dataType": kind,
+        "source": source,
+    }
+    yield {**made, "repeated": True} if repeated else made
+
+
+def data_type(dtype: pa.DataType) -> str | None:
+    """Croissant's word for an Arrow type; None where it has none."""
+    if pa.types.is_dictionary(dtype):
+        dtype = dtype.value_type
+    if pa.types.is_string(dtype) or pa.types.is_large_string(dtype):
+        return "sc:Text"
+    if pa.types.is_boolean(dtype):
+        return "sc:Boolean"
+    if pa.types.is_date(dtype):
+        return "sc:Date"
+    if pa.types.is_timestamp(dtype):
+        return "sc:DateTime"
+    if pa.types.is_integer(dtype) or pa.types.is_floating(dtype):
+        # In 1.0 these are the types that every reader knows; widths came with later versions of readers.
+        return "sc:Integer" if pa.types.is_integer(dtype) else "sc:Float"
+    return None

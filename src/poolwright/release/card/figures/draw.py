@@ -1,0 +1,143 @@
+"""Figures of a dataset card: PNG files with the same bytes for the same numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from poolwright.core.columns import LABEL, SIMILARITY
+from poolwright.core.errors import MissingExtra
+from poolwright.core.measured import Matrix, Measured
+from poolwright.release.card.figures.drawing import (
+    GONE,
+    INK,
+    KEPT,
+    RULE,
+    SOFT,
+    axes_of,
+    fonts,
+    name_rows,
+    save,
+    thousands,
+)
+from poolwright.release.card.figures.heatmaps import draw_matrix
+from poolwright.release.lineage import Lineage
+from poolwright.release.statistics import Spread, Statistics, Value
+
+FOLDER = "figures"
+FUNNEL, CLASSES, SIMILARITIES = FIGURES = ("funnel", "classes", "similarity")
+"""Names of the figures that any release can have, without ending."""
+_MOST_BARS = 30
+
+
+def draw_figures(
+    folder: Path, family: Lineage, statistics: Statistics, matrices: Mapping[str, Measured]
+) -> dict[str, str]:
+    """Draw what there is to draw.
+
+    Args:
+        matrices: measured matrices by the name of their file, without ending.
+
+    Returns:
+        File name in the release -> what the figure shows.
+
+    Raises:
+        MissingExtra: matplotlib is not installed.
+    """
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError:
+        raise MissingExtra("matplotlib", "the figures of a dataset card (figures: false leaves them out)") from None
+    (folder / FOLDER).mkdir()
+    made = {FUNNEL: (_funnel(family), "Rows kept and dropped by each step")}
+    classes: list[tuple[Value, int]] = [pair for pair in statistics.counts(LABEL) if pair[0] is not None]
+    if len(classes) > 1:
+        made[CLASSES] = (_classes(classes), "Sizes of the classes")
+    spread = statistics.spreads.get(SIMILARITY)
+    if spread and spread.counts:
+        made[SIMILARITIES] = (_histogram(spread), "Similarity of images and their labels or texts")
+    for detail in statistics.details:
+        drawn = detail.figure()
+        if drawn:
+            made[detail.name] = drawn
+    for name, found in matrices.items():
+        if isinstance(found.value, Matrix):
+            made[name] = (draw_matrix(found.name, found.value), found.name)
+    for name, (figure, _) in made.items():
+        save(figure, folder / FOLDER / f"{name}.png")
+    return {f"{FOLDER}/{name}.png": words for name, (_, words) in made.items()}
+
+
+def _funnel(family: Lineage) -> Any:
+    rows = [(record.name, row) for record in family.records for row in record.funnel if row.step >= 0 or row.dropped]
+    first = family.records[0]
+    names, kept, gone = [f"{first.source.removeprefix('pools.')}, rows in"], [first.rows_in], [0]
+    for table, row in rows:
+        names.append(f"{table}: {row.verb}" if len(family.records) > 1 else row.verb)
+        kept.append(row.kept)
+        gone.append(row.rows_in - row.kept)
+    figure, axes = axes_of(1.1 + 0.36 * len(names), "Rows kept and dropped by each step")
+    places = range(len(names))
+    axes.barh(places, kept, height=0.72, color=[SOFT, *[KEPT] * len(rows)])
+    axes.barh(places, gone, left=kept, height=0.72, color=GONE)
+    top, limit = max(kept[0], 1), 1.0
+    for place, (here, lost) in enumerate(zip(kept, gone, strict=True)):
+        told = f"{here:,}" + (f"   − {lost:,}" if lost else "")
+        axes.text(here + lost + top * 0.012, place, told, va="center", color=INK, fontsize=9, family=fonts())
+        # A character takes about 1.4% of the axes' width.
+        limit = max(limit, (here + lost + top * 0.02) / (1 - 0.014 * len(told)))
+    name_rows(axes, names)
+    axes.set_xlim(0, limit)
+    axes.set_xticks([])
+    return figure
+
+
+def _classes(classes: list[tuple[Value, int]]) -> Any:
+    sizes = [rows for _, rows in classes]
+    if len(classes) <= _MOST_BARS:
+        return _class_bars([str(name) for name, _ in classes], sizes)
+    figure, axes = axes_of(3.6, f"Sizes of the {len(classes):,} classes")
+    ranks = range(1, len(sizes) + 1)
+    axes.fill_between(ranks, sizes, step="mid", color=KEPT, alpha=0.18, linewidth=0)
+    axes.step(ranks, sizes, where="mid", color=KEPT, linewidth=1.6)
+    if sizes[0] > 20 * sizes[-1]:
+        axes.set_yscale("log")
+        axes.minorticks_off()
+    else:
+        axes.set_ylim(0, sizes[0] * 1.08)
+    axes.set_xlim(1, len(sizes))
+    axes.grid(axis="y", color=RULE, linewidth=0.8)
+    middle = sizes[len(sizes) // 2]
+    told = f"largest {sizes[0]:,}   median {middle:,}   smallest {sizes[-1]:,}"
+    axes.text(0.99, 0.95, told, transform=axes.transAxes, ha="right", va="top", color=INK, fontsize=9)
+    axes.set_xlabel("class, by size", color=SOFT, fontsize=9)
+    axes.set_ylabel("images", color=SOFT, fontsize=9)
+    axes.yaxis.set_major_formatter(thousands())
+    axes.xaxis.set_major_formatter(thousands())
+    return figure
+
+
+def _class_bars(names: list[str], sizes: list[int]) -> Any:
+    figure, axes = axes_of(1.1 + 0.27 * len(names), f"Sizes of the {len(names):,} classes")
+    axes.barh(range(len(names)), sizes, height=0.72, color=KEPT)
+    for place, size in enumerate(sizes):
+        axes.text(size + sizes[0] * 0.012, place, f"{size:,}", va="center", color=INK, fontsize=9)
+    name_rows(axes, names)
+    axes.set_xlim(0, sizes[0] * 1.12)
+    axes.set_xticks([])
+    return figure
+
+
+def _histogram(spread: Spread) -> Any:
+    low, high = float(spread.low or 0.0), float(spread.high or 0.0)
+    width = (high - low) / len(spread.counts)
+    figure, axes = axes_of(3.2, "Similarity")
+    lefts = [low + place * width for place in range(len(spread.counts))]
+    axes.bar(lefts, spread.counts, width=width * 0.92, align="edge", color=KEPT)
+    axes.set_xlim(low, high)
+    axes.grid(axis="y", color=RULE, linewidth=0.8)
+    axes.set_xlabel(f"cosine, {low:.4f} to {high:.4f}", color=SOFT, fontsize=9)
+    axes.set_ylabel("images", color=SOFT, fontsize=9)
+    axes.yaxis.set_major_formatter(thousands())
+    return figure

@@ -1,0 +1,30 @@
+"""Presentation: what a layout says of its release on the card and in the Croissant document."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Presentation:
+    """The part of the documents that only a layout knows.
+
+    Attributes:
+        figures: whether the card has figures.
+        load_snippet: how to load the release, Markdown.
+        sections: further sections of the card, Markdown.
+        task_categories: as the Hugging Face Hub calls them.
+        data_files: (split, glob) pairs of the data files, by config; under None if there is only one.
+        file_sets: file sets of the Croissant document.
+        record_sets: its record sets, but for splits, classes and rows.
+    """
+
+    figures: bool
+    load_snippet: str
+    sections: tuple[str, ...]
+    task_categories: tuple[str, ...]
+    data_files: Mapping[str | None, Sequence[tuple[str, str]]]
+    file_sets: Sequence[Mapping[str, Any]]
+    record_sets: Sequence[Mapping[str, Any]]

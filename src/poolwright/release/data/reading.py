@@ -1,0 +1,113 @@
+"""Rows and images of a release, read back from its folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
+
+from poolwright.core.columns import IMAGE, SHA256, UID
+from poolwright.release.data.features import FILE_NAME
+from poolwright.release.record import ReleasedFile, ReleaseRecord
+
+_SAMPLED_GROUPS = 8
+_SAMPLED_ROWS = 200
+_BATCH_ROWS = 64
+
+
+@dataclass(frozen=True)
+class StoredImage:
+    """The image of one row, read back.
+
+    Attributes:
+        uid: of its row.
+        path: file that holds it, below the folder of the release.
+        data: bytes of the image file; None if it is missing.
+        sha256: hex digest of the bytes as its row has it; None if the row has none.
+    """
+
+    uid: str
+    path: str
+    data: bytes | None
+    sha256: str | None
+
+
+def read_rows(folder: Path, release: ReleaseRecord) -> Iterator[pa.Table]:
+    """All rows of a release, one data file after the other, with all of their columns.
+
+    Values of CSV files have the types of release.json as far as those are text; other types are inferred.
+    """
+    for file in release.files:
+        path = folder / file.path
+        if path.suffix == ".csv":
+            yield read_csv(path, text=[column.name for column in release.columns if column.type == "string"])
+            continue
+        with pq.ParquetFile(path) as parquet:
+            for batch in parquet.iter_batches():
+                yield pa.Table.from_batches([batch])
+
+
+def read_csv(path: Path, columns: Sequence[str] | None = None, text: Sequence[str] = ()) -> pa.Table:
+    """A CSV file of a release.
+
+    Args:
+        columns: names of the columns to read; default all.
+        text: columns that are text, whatever their values look like.
+    """
+    options = pacsv.ConvertOptions(
+        include_columns=columns,
+        column_types=dict.fromkeys(text, pa.string()),
+        strings_can_be_null=True,
+        quoted_strings_can_be_null=False,
+        null_values=[""],
+    )
+    return pacsv.read_csv(path, convert_options=options, parse_options=pacsv.ParseOptions(newlines_in_values=True))
+
+
+def embedded_images(folder: Path, release: ReleaseRecord, full: bool) -> Iterator[StoredImage]:
+    """Images that are in the rows, in the column `image` as `datasets` stores it.
+
+    Args:
+        full: all of them; otherwise whole row groups spread over every data file.
+    """
+    for file in release.files:
+        for batch in _batches(folder / file.path, [UID, SHA256, IMAGE], full):
+            for row in batch.to_pylist():
+                yield StoredImage(str(row[UID]), file.path, (row[IMAGE] or {}).get("bytes"), row[SHA256])
+
+
+def image_files(
+    folder: Path, release: ReleaseRecord, root: Callable[[ReleasedFile], str], full: bool
+) -> Iterator[StoredImage]:
+    """Images in files of their own, whose paths are in the column `file_name`.
+
+    Args:
+        root: folder, below that of the release, from which the paths in a data file start; '' if from the release.
+        full: all of them; otherwise the first of every data file.
+    """
+    for file in release.files:
+        inner = root(file)
+        for batch in _batches(folder / file.path, [UID, SHA256, FILE_NAME], full, first=True):
+            for row in batch.to_pylist():
+                path = f"{inner}/{row[FILE_NAME]}" if inner else row[FILE_NAME]
+                data = (folder / path).read_bytes() if (folder / path).is_file() else None
+                yield StoredImage(str(row[UID]), path, data, row[SHA256])
+
+
+def _batches(path: Path, columns: Sequence[str], full: bool, first: bool = False) -> Iterator[pa.RecordBatch]:
+    """Rows of a data file, or a sample of them: its first ones, or row groups spread over it."""
+    if path.suffix == ".csv":
+        table = read_csv(path, columns, text=columns)
+        yield from (table if full else table.slice(0, _SAMPLED_ROWS)).to_batches()
+        return
+    with pq.ParquetFile(path) as file:
+        groups = file.num_row_groups
+        step = 1 if full else max(1, -(-groups // _SAMPLED_GROUPS))
+        for batch in file.iter_batches(_BATCH_ROWS, row_groups=list(range(0, groups, step)), columns=list(columns)):
+            yield batch
+            if first and not full:
+                break

@@ -1,0 +1,86 @@
+"""The folder of a release: found there already, or put in place at once when it is whole."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from poolwright.core.errors import ReleaseError
+from poolwright.core.files import human_bytes, remove, sync_folder
+from poolwright.release.checksums import check_sums, flush
+from poolwright.release.record import RELEASE, ReleaseRecord
+
+
+@dataclass(frozen=True)
+class Written:
+    """A release that is there now.
+
+    Attributes:
+        folder: of the release.
+        layout: name of its layout.
+        rows: rows in it.
+        files: number of files in the folder.
+        bytes: size of those files together.
+        fresh: False if the same release was there already and verified.
+    """
+
+    folder: Path
+    layout: str
+    rows: int
+    files: int
+    bytes: int
+    fresh: bool
+
+    @property
+    def words(self) -> str:
+        """One line for people: rows, files, size."""
+        size = f"{self.rows:,} rows, {self.files:,} files, {human_bytes(self.bytes)}"
+        return size if self.fresh else f"unchanged and verified; {size}"
+
+
+def written(folder: Path, record: ReleaseRecord, fresh: bool) -> Written:
+    """Describe the release in `folder`."""
+    sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
+    return Written(folder, record.layout, record.rows, len(sizes), sum(sizes), fresh)
+
+
+def find_release(folder: Path, made_from: str, overwrite: bool) -> Written | None:
+    """The release that is there, if it is the wanted one and whole; None if it is to be written.
+
+    Args:
+        made_from: digest of what the wanted release is made from, as in its record.
+        overwrite: whether another release, or a damaged one, may be replaced.
+
+    Raises:
+        ReleaseError: the folder holds something else.
+    """
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return None
+    try:
+        record = ReleaseRecord.load(folder)
+    except (OSError, ValueError):
+        if overwrite and (folder / RELEASE).is_file():
+            return None
+        raise ReleaseError(f"{folder}: something that is not a release lies there; choose another folder") from None
+    wrong = check_sums(folder) if record.made_from == made_from else ["it was made from another table, card or layout"]
+    if not wrong:
+        return written(folder, record, fresh=False)
+    if overwrite:
+        return None
+    raise ReleaseError(
+        f"{folder}: a release of '{record.table}' lies there, and {wrong[0]}; "
+        "remove it, release to another folder, or replace it with --overwrite"
+    )
+
+
+def put_in_place(partial: Path, folder: Path) -> None:
+    """Flush to disk, then rename; what was there before is gone only when the new release has its name."""
+    flush(partial)
+    old = folder.with_name(f".{folder.name}.old")
+    remove(old)
+    if folder.exists():
+        os.replace(folder, old)
+    os.replace(partial, folder)
+    sync_folder(folder.parent)
+    remove(old)

@@ -1,0 +1,52 @@
+"""Lists of image paths and class indices: what layouts share that hand out images, or the paths of images that the
+user has.
+"""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from poolwright.core.columns import IMAGE, IMAGE_PATH, SHA256, UID, is_text
+from poolwright.core.errors import StepError
+from poolwright.release.data.features import CLASS_ID, FILE_NAME, plain_field, require
+from poolwright.release.data.images import image_columns
+
+LIST_BATCH_ROWS = 8_192
+"""Rows in a batch if no images are read."""
+
+
+def listed_columns(schema: pa.Schema, layout: str, copied: bool) -> tuple[str, ...]:
+    """Columns that the images are read from if they are copied; else the one of the paths that are listed.
+
+    Raises:
+        StepError: there is none, or it has another type.
+    """
+    if copied:
+        return image_columns(schema, layout)
+    require(IMAGE_PATH, schema, "'images: none'")
+    if not is_text(schema.field(IMAGE_PATH).type):
+        raise StepError(f"'image_path' has type {schema.field(IMAGE_PATH).type}; the lists hold its text")
+    return (IMAGE_PATH,)
+
+
+def listed_schema(table: pa.Schema, left_out: tuple[str, ...], copied: bool) -> pa.Schema:
+    """Fields of the metadata: path, uid and class index, then the columns of the table.
+
+    Args:
+        left_out: columns that go elsewhere, such as vectors.
+        copied: whether images are copied, so that their SHA-256 is known.
+    """
+    gone = {UID, IMAGE, IMAGE_PATH, *left_out}
+    fields = [plain_field(table.field(name)) for name in table.names if name not in gone]
+    if copied:
+        hashed = pa.field(SHA256, pa.string())
+        fields = [hashed if field.name == SHA256 else field for field in fields]
+        fields += [hashed] if SHA256 not in table.names else []
+    front = [pa.field(FILE_NAME, pa.string()), plain_field(table.field(UID)), pa.field(CLASS_ID, pa.int64())]
+    return pa.schema([*front, *fields])
+
+
+def listed_meanings(copied: bool) -> dict[str, str]:
+    """What the columns of the lists mean."""
+    start = "below the folder of the release" if copied else "below a folder of images that the user has"
+    return {FILE_NAME: f"The image file, {start}", CLASS_ID: "Class of the row, as index into the class names"}

@@ -1,0 +1,38 @@
+"""Origin of a release: a digest of all that its bytes depend on, so that an unchanged one is not written again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from poolwright.core.measured import Measured
+from poolwright.core.table import Table
+from poolwright.release.card.about import About
+from poolwright.release.lineage import Lineage, without_paths
+from poolwright.release.record import RELEASE_FORMAT, digest_of
+
+
+def origin_of(
+    layout: tuple[str, Mapping[str, Any]],
+    family: Lineage,
+    about: About,
+    others: Sequence[Table],
+    measured: Sequence[Measured],
+    versions: Mapping[str, str],
+) -> str:
+    """SHA-256 of what a release is made from, hex.
+
+    Args:
+        layout: its name and its parameters.
+        others: further tables that the layout reads.
+        versions: of the installed package that provides the layout, by its name.
+    """
+    records = [record.model_dump(mode="json") for record in family.records]
+    parts = [RELEASE_FORMAT, *layout, about.model_dump(mode="json"), records]
+    if others:
+        parts.append([without_paths(other.record).model_dump(mode="json") for other in others])
+    if measured:
+        parts.append({"measured": [found.model_dump(mode="json") for found in measured]})
+    if versions:
+        parts.append({"versions": dict(versions)})
+    return digest_of(*parts)

@@ -1,0 +1,119 @@
+"""Verify a release: is everything there, is it what was written, and do its parts agree with each other?
+
+The generic checks know no layout: record, checksums, schema, counts, card, Croissant. Reading images back and checking
+lists, arrays and the like is up to the layout that the record names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from poolwright.core.errors import PoolwrightError
+from poolwright.core.table import RECORD, TableRecord
+from poolwright.release.checks.card import check_card
+from poolwright.release.checks.croissant import check_croissant, check_with_mlcroissant
+from poolwright.release.checks.data import check_images, check_rows, check_schema
+from poolwright.release.checks.result import Check, Findings, Skip, Verification, run_check
+from poolwright.release.checksums import SUMS, check_sums, files_of, read_sums
+from poolwright.release.layouts.layout import Layout
+from poolwright.release.record import RELEASE, ReleaseRecord
+
+
+def verify(folder: Path | str, find_layout: Callable[[str], type[Layout]], full: bool = False) -> Verification:
+    """Check a release.
+
+    Args:
+        folder: of the release.
+        find_layout: gives the class of a layout by its name; raises PoolwrightError if there is none. The release is
+            then checked as far as that is possible without its layout.
+        full: compare the SHA-256 of every image with its column; otherwise of a sample spread over all files.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        return Verification(folder, (Check("folder", False, "there is no folder of this name"),))
+    return Verification(folder, tuple(_checks(folder, find_layout, full)))
+
+
+def _checks(folder: Path, find_layout: Callable[[str], type[Layout]], full: bool) -> Iterator[Check]:
+    loaded: dict[str, ReleaseRecord | TableRecord] = {}
+    yield run_check("record", lambda: _load(folder, loaded))
+    yield run_check("checksums", lambda: _sums(folder))
+    release, table = loaded.get(RELEASE), loaded.get(RECORD)
+    if not isinstance(release, ReleaseRecord) or not isinstance(table, TableRecord):
+        yield Check("contents", None, f"not looked at: {RELEASE} or {RECORD} cannot be read")
+        return
+    yield run_check("schema", lambda: check_schema(folder, release))
+    yield run_check("counts", lambda: check_rows(folder, release, table))
+    yield run_check("card", lambda: check_card(folder, release))
+    yield run_check("croissant", lambda: check_croissant(folder, release, _known_sums(folder)))
+    yield run_check("mlcroissant", lambda: check_with_mlcroissant(folder))
+    try:
+        layout = layout_of(release, find_layout)
+    except Skip as skipped:
+        yield Check("layout", None, f"skipped: {skipped}")
+    except ValueError as error:
+        yield Check("layout", False, str(error))
+    else:
+        yield from _layout_checks(folder, release, layout, full)
+
+
+def layout_of(release: ReleaseRecord, find_layout: Callable[[str], type[Layout]]) -> Layout:
+    """The layout that a release was written with, with the parameters that its record keeps.
+
+    Raises:
+        Skip: no layout of that name is installed; the text says which package brings it, as far as the record knows.
+        ValueError: the layout does not take the parameters of the record.
+    """
+    try:
+        known = find_layout(release.layout)
+    except PoolwrightError:
+        packages = [f"'{name}' (version {version} wrote it)" for name, version in release.versions.items()]
+        needed = f"install {' and '.join(packages) or 'the package that brings it'}"
+        raise Skip(
+            f"no layout '{release.layout}' is installed, so images and the layout's own files were not read; {needed}"
+        ) from None
+    try:
+        return known.model_validate(release.parameters)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "parameters"
+        raise ValueError(
+            f"'{RELEASE}' has parameters that layout '{release.layout}' does not take: {place}: {first['msg']}"
+        ) from None
+
+
+def _layout_checks(folder: Path, release: ReleaseRecord, layout: Layout, full: bool) -> Iterator[Check]:
+    if release.images is not None:
+        yield run_check("images", lambda: check_images(layout.read_images(folder, release, full), release, full))
+    for name, look in layout.checks(folder, release):
+        yield run_check(name, look)
+
+
+def _load(folder: Path, loaded: dict[str, ReleaseRecord | TableRecord]) -> Findings:
+    wrong = []
+    for name, load in ((RELEASE, lambda: ReleaseRecord.load(folder)), (RECORD, lambda: _table_record(folder))):
+        try:
+            loaded[name] = load()
+        except FileNotFoundError:
+            wrong.append(f"'{name}' is missing")
+        except (OSError, ValueError) as error:
+            wrong.append(f"'{name}' cannot be read: {str(error).splitlines()[0]}")
+    return wrong, "release.json and table.json are whole"
+
+
+def _table_record(folder: Path) -> TableRecord:
+    return TableRecord.model_validate_json((folder / RECORD).read_text(encoding="utf-8"))
+
+
+def _sums(folder: Path) -> Findings:
+    return check_sums(folder), f"{len(files_of(folder)):,} files are as {SUMS} says"
+
+
+def _known_sums(folder: Path) -> dict[str, str]:
+    try:
+        return read_sums(folder)
+    except (OSError, ValueError):
+        return {}

@@ -1,0 +1,102 @@
+"""The protocol of an engine, and engines by their name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from typing import Protocol, TypeVar
+
+from poolwright.core.errors import RecipeError, did_you_mean
+from poolwright.core.step import Resources
+
+R = TypeVar("R")
+
+ENGINES = ("local", "ray")
+ONE_CPU = Resources()
+
+
+class Engine(Protocol):
+    """Runs a function over units of work.
+
+    What a function returns or raises for a unit depends on the unit alone, so no result depends on the engine, the
+    number of workers or the order in which units finish. Several engines, and several calls of one, may run at once
+    in a process.
+
+    Attributes:
+        name: 'local' or 'ray'.
+        workers: units that run at once, as far as that is known.
+    """
+
+    name: str
+
+    @property
+    def workers(self) -> int: ...
+
+    def map(
+        self, function: Callable[[int], R], units: Sequence[int], resources: Resources = ONE_CPU
+    ) -> Generator[tuple[int, R], None, None]:
+        """Call `function` with every unit; yields (unit, result) as units are done, in any order.
+
+        Closing the generator stops the units that have not begun, and waits for those that have; only an interrupt
+        such as Ctrl-C does not wait.
+
+        Args:
+            resources: what one unit occupies while it runs.
+
+        Raises:
+            Exception: what the function raised, with its type.
+        """
+        ...
+
+    def reduce(
+        self,
+        function: Callable[[int], R],
+        units: Sequence[int],
+        merge: Callable[[R, R], R],
+        done: Callable[[], None] = lambda: None,
+        resources: Resources = ONE_CPU,
+    ) -> R:
+        """Call `function` with every unit, and merge the results in the order of `units`.
+
+        The workers merge neighbours as they finish, in a tree whose shape depends on the number of units alone, so the
+        calling process never holds a result per unit.
+
+        Args:
+            units: at least one.
+            merge: associative; may change its first argument and return it.
+            done: called in the calling thread after every unit.
+            resources: as in `map`.
+
+        Raises:
+            Exception: what a function raised, with its type.
+        """
+        ...
+
+
+def make_engine(name: str = "local", workers: int | None = None, address: str | None = None) -> Engine:
+    """An engine by its name.
+
+    Args:
+        name: 'local' (threads of this process) or 'ray'.
+        workers: units that run at once. Default: one per core that this process may use, or what the cluster can take.
+        address: of a Ray cluster, such as 'ray://head:10001'. Default: the one that Ray finds, else a local one that
+            it starts.
+
+    Raises:
+        RecipeError: unknown name, fewer than one worker, or an address for an engine that has none.
+        MissingExtra: Ray is not installed.
+    """
+    if name == "native":
+        raise RecipeError("the engine 'native' is called 'local' now; write: --engine local")
+    if name not in ENGINES:
+        raise RecipeError(f"unknown engine '{name}'; {did_you_mean(name, ENGINES)}")
+    if workers is not None and workers < 1:
+        raise RecipeError(f"workers must be at least 1, not {workers}")
+    if name == "ray":
+        from poolwright.run.engine.ray import RayEngine
+
+        return RayEngine(workers, address)
+    if address is not None:
+        raise RecipeError("an address is for the engine 'ray'; write: --engine ray")
+    from poolwright.run.engine.local import LocalEngine
+
+    return LocalEngine(workers)

@@ -1,0 +1,46 @@
+"""Errors of units: they keep their type across threads and nodes."""
+
+from __future__ import annotations
+
+import traceback
+from typing import TypeVar
+
+from poolwright.core.errors import PoolwrightError
+
+E = TypeVar("E", bound=BaseException)
+
+
+def noted(error: E) -> E:
+    """The error of a unit. One that is not meant for people gets the end of its traceback as a note."""
+    if not isinstance(error, PoolwrightError | OSError):
+        error.add_note("".join(traceback.format_exception(error)[-6:]))
+    return error
+
+
+def pickled_error(error: BaseException) -> bytes:
+    """An error as bytes; one that cannot travel is replaced by its words."""
+    import cloudpickle
+
+    try:
+        whole = bytes(cloudpickle.dumps(error))
+        cloudpickle.loads(whole)
+    except Exception:
+        return bytes(cloudpickle.dumps(PoolwrightError(f"{type(error).__name__}: {error}")))
+    return whole
+
+
+def loaded_error(pickled: bytes) -> BaseException:
+    """The error of `pickled_error`."""
+    import cloudpickle
+
+    error: BaseException = cloudpickle.loads(pickled)
+    return error
+
+
+def is_interrupt(error: BaseException | None) -> bool:
+    """Whether an error is Ctrl-C or the end of the process, or closes a generator because of one."""
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt | SystemExit):
+            return True
+        error = error.__context__
+    return False

@@ -1,0 +1,83 @@
+"""Files, a model and a table that parameters of steps may name when a suite runs them.
+
+clip                    in `models`: a tiny CLIP, with vectors of the width of those in the suite's tables; needs `onnx`
+labelled, examples ...  any other table: labelled vectors (`class`, `kind`, `embedding`, and the same as `clip`)
+features.npy            text features for three names, float32 (3, 16)
+sheet.csv               verdicts of people on rows of the suite's tables
+tombstones.txt, .parquet    ids of rows
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from poolwright import api
+from poolwright.core.encoder import EncoderSpec
+from poolwright.core.rows import vector_array
+from poolwright.core.table import Table
+from poolwright.testing.tables import WIDTH
+
+NAMES = 3
+"""Rows of features.npy."""
+
+
+def context() -> dict[str, Any]:
+    """What parameters are validated with: the folder of the files, and the model 'clip'."""
+    clip = files() / "clip"
+    return {"folder": str(files()), "models": {"clip": EncoderSpec(model=f"onnx:{clip}")} if clip.exists() else {}}
+
+
+def labelled_rows() -> pa.Table:
+    """Labelled vectors for steps that learn from a table: two classes, and three kinds within them."""
+    draw = np.random.default_rng(4)
+    kinds = np.array(["atlas", "globe", "photo"])[np.arange(90) % 3]
+    centres = {kind: draw.normal(size=WIDTH) for kind in ("atlas", "globe", "photo")}
+    vectors = np.stack([centres[kind] for kind in kinds]) + draw.normal(size=(90, WIDTH))
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    return pa.table(
+        {
+            "uid": [f"labelled-{row}" for row in range(90)],
+            "class": np.where(kinds == "photo", "other", "map"),
+            "kind": kinds,
+            "embedding": vector_array(vectors.astype(np.float16)),
+            "clip": vector_array(vectors.astype(np.float16)),
+        }
+    )
+
+
+@cache
+def finished_table(name: str) -> Table:
+    """A finished table with the labelled rows."""
+    data = {"recipe": 1, "name": "labelled", **labelled_part(name)}
+    return api.run(api.Recipe.from_data(data, files()), files() / "run" / name).tables[name]
+
+
+def labelled_part(name: str) -> dict[str, Any]:
+    """The pool and the table of labelled rows, as parts of a recipe."""
+    path = str(files() / "labelled.parquet")
+    return {"pools": {"labelled_rows": {"read": "table", "path": path}}, "tables": {name: {"from": "labelled_rows"}}}
+
+
+@cache
+def files() -> Path:
+    """The folder of the files, made once in a process."""
+    from poolwright.testing.tiny_clip import write_clip
+
+    folder = Path(mkdtemp(prefix="poolwright-steps-"))
+    if find_spec("onnx"):
+        write_clip(folder / "clip")
+    pq.write_table(labelled_rows(), folder / "labelled.parquet")
+    np.save(folder / "features.npy", np.random.default_rng(0).normal(size=(NAMES, WIDTH)).astype(np.float32))
+    (folder / "tombstones.txt").write_text("0\né1é\n🙂2🙂\n\n 5 \n", encoding="utf-8")
+    pq.write_table(pa.table({"year": [2004, 7, None], "other": ["a", "b", "c"]}), folder / "tombstones.parquet")
+    sheet = "uid,verdict,annotator\n0,yes,ann\né1é,no,ann\n🙂2🙂,yes,ann\n🙂2🙂,no,ben\n5,,ann\n7,yes,\n"
+    (folder / "sheet.csv").write_text(sheet, encoding="utf-8")
+    return folder

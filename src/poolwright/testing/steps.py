@@ -1,0 +1,333 @@
+"""Properties that hold for every step, over generated tables.
+
+No row is lost; the same seed gives the same rows; order, cuts, batches and coding of the input change nothing; apply
+is row-wise; needs and gives are honest; empty input works; states survive saving.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial, reduce
+from operator import iadd
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from poolwright.core.columns import IMAGE
+from poolwright.core.errors import StepError, WaitingForPeople
+from poolwright.core.frame import Context, MemoryFrame
+from poolwright.core.rows import Rows
+from poolwright.core.state import State
+from poolwright.core.step import Outcome, Step
+from poolwright.models.encoders.load import load_encoder
+from poolwright.testing.fixtures import context, finished_table
+from poolwright.testing.tables import CODINGS, make, more_columns, tables
+
+KEY = 0x1234_5678_9ABC_DEF0
+
+Check = Callable[[pa.Table, list[int]], None]
+"""A check of which rows are kept: receives the table, and the drop code of each row in its order."""
+
+
+@dataclass(frozen=True)
+class StepCase:
+    """Parameters that a step is tested with.
+
+    Attributes:
+        parameters: as in a recipe; None takes those of the step's `example`. They may name the files, the model and
+            the table of `poolwright.testing.fixtures`.
+        most_rows: rows of the largest table; default 400, and 7 for steps that decode images.
+        may_refuse: some tables cannot be worked on, and `fit` raises an error that says why.
+        keeps: a check of which rows are kept.
+    """
+
+    parameters: Any = None
+    most_rows: int | None = None
+    may_refuse: bool = False
+    keeps: Check | None = field(default=None, compare=False)
+
+
+class Sent(MemoryFrame):
+    """A frame whose summaries and functions travel between processes, as on a cluster. Neighbours are merged from the
+    right, in another tree than that of an engine."""
+
+    def fold(
+        self,
+        columns: Sequence[str],
+        start: Callable[[], Any],
+        add: Callable[[Any, Rows], Any],
+        merge: Callable[[Any, Any], Any],
+    ) -> Any:
+        """As `Frame.fold`."""
+        start, add, merge = pickle.loads(pickle.dumps((start, add, merge)))
+        units: list[Any] = super().fold(columns, partial(_listed, start), partial(_added, add), iadd)
+
+        def sent(right: Any, left: Any) -> Any:
+            return merge(*pickle.loads(pickle.dumps((left, right))))
+
+        return reduce(sent, reversed(pickle.loads(pickle.dumps(units))))
+
+
+def _listed(start: Callable[[], Any]) -> list[Any]:
+    """The summary of a unit, alone in a list."""
+    return [start()]
+
+
+def _added(add: Callable[[Any, Rows], Any], summary: list[Any], rows: Rows) -> list[Any]:
+    return [add(summary[0], rows)]
+
+
+def _generated(test: Callable[..., None]) -> Callable[..., None]:
+    """The settings that all properties share: reproducible, and quick enough to run always."""
+    quiet = [
+        HealthCheck.function_scoped_fixture,
+        HealthCheck.too_slow,
+        HealthCheck.data_too_large,
+        HealthCheck.differing_executors,
+    ]
+    return settings(max_examples=8, deadline=None, derandomize=True, suppress_health_check=quiet)(test)
+
+
+class Trial:
+    """A step with the parameters of one case, and the tables that it is run on."""
+
+    def __init__(self, cls: type[Step], case: StepCase, columns: Mapping[str, pa.DataType]) -> None:
+        self.case = case
+        self.step = step_of(cls, case.parameters)
+        self.images = IMAGE in self.step.needs()
+        self.columns = more_columns(self.step.needs(), columns)
+        self.most_rows = case.most_rows or (7 if self.images else 400)
+
+    def drawn(self, data: st.DataObject) -> Callable[[str], pa.Table]:
+        """A generated table, by a coding of its strings."""
+        made: Callable[[str], pa.Table] = data.draw(tables(self.most_rows, self.images, self.columns))
+        return made
+
+    def fit(self, frame: MemoryFrame) -> State | str:
+        """The state, or why these rows are refused."""
+        try:
+            return self.step.fit(frame, Context(KEY, load_encoder, table=finished_table))
+        except (StepError, WaitingForPeople) as error:
+            if not self.case.may_refuse:
+                raise
+            return str(error)
+
+    def seen(self, table: pa.Table) -> Rows:
+        """The columns that the step receives: those it needs, and the optional ones that are there."""
+        names = [*self.step.needs(), *(name for name in self.step.optional() if name in table.column_names)]
+        return Rows(table.select(list(dict.fromkeys(names))))
+
+    def outcome(self, table: pa.Table, state: State, batch: int = 10**9, step: Step | None = None) -> _Columns:
+        """Row by row, in the order of the table: the drop code, and what is given to a row that is kept."""
+        step, rows = step or self.step, self.seen(table)
+        found: _Columns = {"drop": [], **{given.name: [] for given in step.gives(table.schema)}}
+        for start in range(0, len(rows), batch):
+            part = rows.slice(start, min(batch, len(rows) - start))
+            outcome = step.apply(part, state)
+            codes = codes_of(outcome, len(part))
+            found["drop"] += codes
+            for name, values in outcome.columns.items():
+                found[name] += [None if code else repr(v) for v, code in zip(values.to_pylist(), codes, strict=True)]
+        return found
+
+
+_Columns = dict[str, list[Any]]
+
+
+class StepSuite:
+    """The properties of a step, as tests. Subclass it in a test module, under a name that begins with `Test`.
+
+    The tables have columns of all kinds (see `poolwright.testing.tables.make`), the well-known ones that the step
+    needs, `clip` with vectors if it needs that, and those of `columns`.
+    """
+
+    step: ClassVar[type[Step]]
+    """The step."""
+    cases: ClassVar[Sequence[StepCase]] = (StepCase(),)
+    """Parameters to test; default those of the step's `example`."""
+    columns: ClassVar[Mapping[str, pa.DataType]] = {}
+    """Types by name of further columns that the step reads."""
+
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        """Run each property with each case."""
+        if "case" in metafunc.fixturenames:
+            metafunc.parametrize("case", self.cases, ids=[str(number) for number in range(len(self.cases))])
+
+    def trial(self, case: StepCase) -> Trial:
+        """The step with the parameters of a case."""
+        return Trial(self.step, case, self.columns)
+
+    def test_it_says_what_it_is(self) -> None:
+        step = self.step
+        assert step.verb
+        assert step.kind in ("describe", "choose", "split")
+        assert step.__doc__
+        assert step_of(step, None).verb in step.example
+        assert step.shorthand is None or step.shorthand in step.model_fields
+        names = [reason.name for reason in step.reasons]
+        assert len(set(names)) == len(names) < 255
+        for name, parameter in step.model_fields.items():
+            described = parameter.description or "description" in str(parameter.metadata)
+            assert described, f"{step.verb}: '{name}' is not described"
+
+    @_generated
+    @given(data=st.data())
+    def test_no_row_is_lost_and_gives_is_honest(self, case: StepCase, data: st.DataObject) -> None:
+        trial = self.trial(case)
+        table = trial.drawn(data)(data.draw(st.sampled_from(CODINGS)))
+        fields = {given.name: given for given in trial.step.gives(table.schema)}
+        state = trial.fit(Sent(table))
+        if isinstance(state, str):
+            return
+        outcome = trial.step.apply(trial.seen(table), state)
+        assert set(outcome.columns) == set(fields)
+        for name, values in outcome.columns.items():
+            assert len(values) == table.num_rows
+            assert values.type == fields[name].type or values.cast(fields[name].type) is not None
+        if outcome.drop is not None:
+            assert outcome.drop.dtype == np.uint8
+            assert outcome.drop.shape == (table.num_rows,)
+            assert outcome.drop.max(initial=0) <= len(trial.step.reasons)
+        if case.keeps:
+            case.keeps(table, codes_of(outcome, table.num_rows))
+
+    @_generated
+    @given(data=st.data())
+    def test_order_cuts_batches_and_coding_change_nothing(self, case: StepCase, data: st.DataObject) -> None:
+        trial = self.trial(case)
+        make_table = trial.drawn(data)
+        table = make_table("plain")
+        rows = table.num_rows
+        state = trial.fit(Sent(table))
+        order = np.random.default_rng(data.draw(st.integers(0, 99))).permutation(rows)
+        other = make_table(data.draw(st.sampled_from(CODINGS))).take(pa.array(order, pa.int64()))
+        cuts = sorted(data.draw(st.lists(st.integers(0, rows), max_size=3)))
+        again = trial.fit(Sent(other, cuts, data.draw(st.sampled_from([1, 3, 64, 10**6]))))
+        assert same_state(state, again)
+        if not isinstance(state, str) and not isinstance(again, str):
+            assert by_uid(table, trial.outcome(table, state)) == by_uid(other, trial.outcome(other, again))
+
+    @_generated
+    @given(data=st.data())
+    def test_apply_is_row_wise(self, case: StepCase, data: st.DataObject) -> None:
+        trial = self.trial(case)
+        table = trial.drawn(data)(data.draw(st.sampled_from(CODINGS)))
+        state = trial.fit(MemoryFrame(table))
+        if not isinstance(state, str):
+            table = table.slice(0, 60)
+            assert trial.outcome(table, state) == trial.outcome(table, state, batch=1)
+            assert trial.outcome(table, state) == trial.outcome(table, state, batch=17)
+
+    @_generated
+    @given(data=st.data())
+    def test_it_reads_only_what_it_needs(self, case: StepCase, data: st.DataObject) -> None:
+        trial = self.trial(case)
+        table = trial.drawn(data)("plain")
+        step = trial.step
+        wanted = dict.fromkeys(["uid", *step.needs(), *step.optional()])
+        narrow = table.select([name for name in wanted if name in table.column_names])
+        if not step.takes(table.schema):  # a step that takes columns away gives what there was of them
+            assert step.gives(narrow.schema) == step.gives(table.schema)
+        state, again = trial.fit(Sent(table)), trial.fit(Sent(narrow))
+        assert same_state(state, again)
+        if not isinstance(state, str):
+            assert trial.outcome(table, state) == trial.outcome(narrow, state)
+
+    @_generated
+    @given(data=st.data())
+    def test_inputs_stay_as_they_were(self, case: StepCase, data: st.DataObject) -> None:
+        trial = self.trial(case)
+        table = trial.drawn(data)(data.draw(st.sampled_from(CODINGS)))
+        before = pickle.dumps(table)
+        parameters = trial.step.model_dump_json()
+        state = trial.fit(MemoryFrame(table))
+        if not isinstance(state, str):
+            kept = pickle.dumps(state)
+            trial.step.apply(trial.seen(table), state)
+            assert pickle.dumps(state) == kept
+        assert pickle.dumps(table) == before
+        assert trial.step.model_dump_json() == parameters
+
+    @_generated
+    @given(data=st.data())
+    def test_a_saved_state_gives_the_same(self, case: StepCase, data: st.DataObject, tmp_path: Path) -> None:
+        trial = self.trial(case)
+        table = trial.drawn(data)(data.draw(st.sampled_from(CODINGS)))
+        state = trial.fit(MemoryFrame(table))
+        if isinstance(state, str):
+            return
+        digest = state.save(tmp_path, "state")
+        assert state.save(tmp_path, "again") == digest
+        loaded = State.load(tmp_path, "state")
+        sent: Step = pickle.loads(pickle.dumps(trial.step))
+        assert sent == trial.step
+        assert trial.outcome(table, state) == trial.outcome(table, loaded, step=sent)
+        assert trial.step.learned(state) == sent.learned(loaded)
+
+    @_generated
+    @given(data=st.data())
+    def test_states_and_rows_are_explained(self, case: StepCase, data: st.DataObject) -> None:
+        trial = self.trial(case)
+        table = trial.drawn(data)("plain")
+        state = trial.fit(MemoryFrame(table))
+        if isinstance(state, str):
+            return
+        step = trial.step
+        assert isinstance(step.learned(state), str)
+        rows = trial.seen(table)
+        columns = step.apply(rows, state).columns
+        for index in range(min(5, len(rows))):
+            row = rows.slice(index, 1).table.to_pylist()[0]
+            row |= {name: values[index].as_py() for name, values in columns.items()}
+            assert isinstance(step.explain(row, state), str)
+        assert isinstance(step.explain(dict.fromkeys([*step.needs(), *columns]), state), str)
+
+    def test_rows_that_the_fit_did_not_see_are_decided_too(self, case: StepCase) -> None:
+        trial = self.trial(case)
+        state = trial.fit(MemoryFrame(make(1, 7, "plain", [], trial.images, trial.columns)))
+        if not isinstance(state, str):
+            rows, words = min(60, trial.most_rows), ["new", "newer"]
+            later = make(2, rows, "dictionary", words, trial.images, trial.columns)
+            assert len(trial.outcome(later, state)["drop"]) == later.num_rows
+
+
+def step_of(cls: type[Step], parameters: Any) -> Step:
+    """A step with parameters as a recipe has them; None takes those of its `example`."""
+    return cls.model_validate(parameters_of(cls, parameters), context=context())
+
+
+def parameters_of(cls: type[Step], parameters: Any) -> dict[str, Any]:
+    """Parameters by name; None takes those of the `example`, and one value is that of the shorthand."""
+    if parameters is None:
+        data = yaml.safe_load(cls.example)
+        parameters = data[cls.verb] if isinstance(data, dict) else {}
+    if cls.shorthand and not isinstance(parameters, Mapping):
+        return {cls.shorthand: parameters}
+    return dict(parameters)
+
+
+def codes_of(outcome: Outcome, rows: int) -> list[int]:
+    """The drop code of each row; 0 keeps it."""
+    return [0] * rows if outcome.drop is None else [int(code) for code in outcome.drop]
+
+
+def by_uid(table: pa.Table, found: _Columns) -> dict[str, tuple[Any, ...]]:
+    """What was found of each row, by its uid."""
+    uids = table.column("uid").to_pylist()
+    return dict(zip(uids, zip(*found.values(), strict=True), strict=True))
+
+
+def same_state(one: State | str, other: State | str) -> bool:
+    """Whether two states, or two refusals, are equal."""
+    if isinstance(one, str) or isinstance(other, str):
+        return one == other
+    same_tables = set(one.tables) == set(other.tables)
+    return one.values == other.values and same_tables and all(one.tables[n].equals(other.tables[n]) for n in one.tables)

@@ -1,0 +1,202 @@
+"""The property suite over every registered pool, and over each format of those that read several."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+from poolwright.pools.arrays import Arrays
+from poolwright.pools.clip_retrieval import ClipRetrieval
+from poolwright.pools.commonpool import CommonPool
+from poolwright.pools.geoyfcc.geoyfcc import GeoYFCC
+from poolwright.pools.image_folder import ImageFolder
+from poolwright.pools.img2dataset import Img2dataset
+from poolwright.pools.table import TablePool
+from poolwright.pools.yfcc.yfcc100m import Yfcc100m
+from poolwright.registry import POOLS, pool_class
+from poolwright.testing import PoolSuite
+from tests.models.making import encoded, picture
+from tests.pools import test_clip_retrieval, test_commonpool, test_geoyfcc, test_img2dataset, yfcc
+
+
+def table_rows(first: int, rows: int) -> pa.Table:
+    numbers = range(first, first + rows)
+    return pa.table(
+        {
+            "uid": [f"{number}" if number % 5 else None for number in numbers],
+            "text": ["ä🙂" * (number % 3) or None for number in numbers],
+            "width": pa.array([number if number % 4 else None for number in numbers], pa.int64()),
+            "score": [float("nan") if number % 6 == 0 else number / 7 for number in numbers],
+        }
+    )
+
+
+class TestTableParquet(PoolSuite):
+    pool = TablePool
+    rows = 24
+
+    def write(self, folder: Path) -> dict[str, Any]:
+        (folder / "rows").mkdir()
+        for shard in range(3):
+            rows = table_rows(shard * 8, 8).set_column(0, "uid", [[str(shard * 8 + row) for row in range(8)]])
+            pq.write_table(rows, folder / "rows" / f"{shard}.parquet", row_group_size=3)
+            vectors = np.random.default_rng(shard).normal(size=(8, 16)).astype(np.float16)
+            np.savez(folder / "rows" / f"{shard}.npz", clip=vectors)
+        return {"path": "rows", "vectors": {"clip": {"file": "{stem}.npz", "key": "clip", "model": "a model"}}}
+
+    def write_empty(self, folder: Path) -> dict[str, Any]:
+        pq.write_table(table_rows(0, 0), folder / "empty.parquet")
+        return {"path": "empty.parquet"}
+
+
+class TestTableCsv(PoolSuite):
+    pool = TablePool
+    rows = 16
+
+    def write(self, folder: Path) -> dict[str, Any]:
+        (folder / "rows").mkdir()
+        for shard in range(2):
+            pyarrow.csv.write_csv(table_rows(shard * 8, 8), folder / "rows" / f"{shard}.csv")
+        return {"path": "rows", "format": "csv", "uid": "row"}
+
+    def write_empty(self, folder: Path) -> dict[str, Any]:
+        (folder / "empty.csv").write_text("uid,text\n")
+        return {"path": "empty.csv"}
+
+
+class TestTableJsonLines(PoolSuite):
+    pool = TablePool
+    rows = 16
+
+    def write(self, folder: Path) -> dict[str, Any]:
+        (folder / "rows").mkdir()
+        for shard in range(2):
+            lines = [json.dumps(row | {"score": None}) for row in table_rows(shard * 8, 8).to_pylist()]
+            (folder / "rows" / f"{shard}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        return {"path": "rows", "uid": "row"}
+
+    def write_empty(self, folder: Path) -> dict[str, Any]:
+        (folder / "empty.jsonl").write_text("")
+        return {"path": "empty.jsonl"}
+
+
+class TestImageFolder(PoolSuite):
+    pool = ImageFolder
+    rows = 6
+
+    def write(self, folder: Path) -> dict[str, Any]:
+        for number in range(6):
+            path = folder / "photos" / f"class {number % 2}" / f"{number}.jpg"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(encoded(picture(number, 20, 20)))
+            path.with_suffix(".json").write_text(json.dumps({"caption": f"number {number}", "rating": number}))
+        return {
+            "path": "photos",
+            "pattern": "{label}/{name}",
+            "captions": "json",
+            "json_keys": {"rating": "rating"},
+            "exif": True,
+        }
+
+    def write_empty(self, folder: Path) -> dict[str, Any]:
+        (folder / "photos").mkdir()
+        return {"path": "photos"}
+
+
+class TestArrays(PoolSuite):
+    pool = Arrays
+    rows = 9
+
+    def write(self, folder: Path) -> dict[str, Any]:
+        draw = np.random.default_rng(0)
+        np.savez(
+            folder / "x.npz",
+            emb=draw.normal(size=(9, 16)).astype(np.float32),
+            label=np.arange(9, dtype=np.int16) % 3,
+            names=np.array(["cat", "dog", "猫"]),
+        )
+        lookup = {"label": {"values": "names", "by": "label"}}
+        return {"path": "x.npz", "columns": {"clip": "emb", "label_index": "label"}, "lookup": lookup}
+
+    def write_empty(self, folder: Path) -> dict[str, Any]:
+        np.savez(folder / "x.npz", emb=np.zeros((0, 16), np.float32))
+        return {"path": "x.npz", "columns": {"clip": "emb"}}
+
+
+class TestYfcc100m(PoolSuite):
+    pool = Yfcc100m
+    rows = 12
+
+    def write(self, folder: Path) -> dict[str, Any]:
+        for shard in range(2):
+            lines = [*yfcc.lines(5, first=shard * 100 + 1), "a\tbroken line"]
+            yfcc.write(folder / "data" / f"yfcc100m_dataset-{shard}", lines)
+        return {"path": "data"}
+
+    def write_empty(self, folder: Path) -> dict[str, Any]:
+        yfcc.write(folder / "data" / "yfcc100m_dataset", [])
+        return {"path": "data"}
+
+
+class TestGeoYfccPickle(PoolSuite):
+    pool = GeoYFCC
+    rows = 3
+
+    def write(self, folder: Path) -> dict[str, Any]:
+        test_geoyfcc.frame().to_pickle(folder / "GeoYFCC.pkl")
+        return {"path": "GeoYFCC.pkl"}
+
+    def write_empty(self, folder: Path) -> dict[str, Any]:
+        test_geoyfcc.frame().iloc[:0].to_pickle(folder / "GeoYFCC.pkl")
+        return {"path": "GeoYFCC.pkl"}
+
+
+class TestCommonPool(PoolSuite):
+    pool = CommonPool
+    rows = 10
+
+    def write(self, folder: Path) -> dict[str, Any]:
+        (folder / "shards").mkdir()
+        for shard in range(2):
+            test_commonpool.write(folder / "shards", f"{shard:032x}", shard * 5, 5, packed=bool(shard))
+        return {"path": "shards"}
+
+    def write_empty(self, folder: Path) -> dict[str, Any]:
+        (folder / "shards").mkdir()
+        return {"path": "shards"}
+
+
+class TestClipRetrieval(PoolSuite):
+    pool = ClipRetrieval
+    rows = 9
+
+    def write(self, folder: Path) -> dict[str, Any]:
+        for partition, rows in enumerate((4, 5)):
+            test_clip_retrieval.write(folder / "embeddings", partition, rows)
+        return {"path": "embeddings", "model": "ViT-B-32/openai"}
+
+    def write_empty(self, folder: Path) -> dict[str, Any]:
+        test_clip_retrieval.write(folder / "embeddings", 0, 0)
+        return {"path": "embeddings"}
+
+
+class TestImg2dataset(PoolSuite):
+    pool = Img2dataset
+    rows = 16
+
+    def write(self, folder: Path) -> dict[str, Any]:
+        for shard in range(2):
+            test_img2dataset.write_shard(folder / "shards", shard)
+        return {"path": "shards"}
+
+
+def test_every_pool_is_tested() -> None:
+    suites = [value for value in globals().values() if isinstance(value, type) and issubclass(value, PoolSuite)]
+    tested = {suite.pool for suite in suites if suite is not PoolSuite}
+    assert tested == {pool_class(kind) for kind in POOLS}
