@@ -120,10 +120,10 @@ class Session:
         return "negative" if self.draw.random() < self.error else "positive"
 
     def work(self) -> None:
-        """Somebody is shown some rows and says something of most of them."""
-        who = self.draw.choice(PEOPLE)
-        for card in self.live.take(who, self.draw.randint(1, 8)):
-            self.say(who, card.uid, self.says(card.uid))
+        """Some people are shown some rows each, and say something of them."""
+        for who in self.draw.sample(PEOPLE, self.draw.randint(1, 4)):
+            for card in self.live.take(who, self.draw.randint(1, 10)):
+                self.say(who, card.uid, self.says(card.uid))
 
     def say(self, who: str, uid: str, word: str) -> None:
         for _ in range(self.draw.choice([1, 1, 1, 2])):  # some things are sent again, with their key
@@ -287,8 +287,8 @@ def stop(one: Round) -> None:
 
 
 EVENTS: Mapping[str, int] = {
-    "work": 60, "be_late": 6, "undo": 6, "set_aside": 2, "let_count": 2, "make_gold": 1, "restart": 3, "write_file": 4,
-    "fill_sheet": 1, "upload": 1, "rerun": 4,
+    "work": 50, "be_late": 6, "undo": 6, "set_aside": 6, "let_count": 3, "make_gold": 1, "restart": 3, "write_file": 12,
+    "fill_sheet": 2, "upload": 2, "rerun": 5,
 }  # fmt: skip
 
 
