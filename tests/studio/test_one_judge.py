@@ -22,7 +22,13 @@ import pytest
 
 from poolwright import api
 from poolwright.annotation.certificate import certificate, group_document
-from poolwright.annotation.exchange.import_export import as_said, exported, imported, write_all_answers, write_answers
+from poolwright.annotation.exchange.import_export import (
+    as_said,
+    exported,
+    imported,
+    write_answers,
+    write_studio_answers,
+)
 from poolwright.annotation.exchange.worklist import read_asked
 from poolwright.annotation.judging import RowState
 from poolwright.annotation.queue.queue import read_queue
@@ -105,8 +111,8 @@ class Session:
 
     def run_step(self) -> State | None:
         """What the step makes of it; None while it waits."""
-        write_all_answers(self.folder)
-        context = Context(key=7, desk=self.worklist, documents=self.folder / "documents")
+        write_studio_answers(self.worklist)
+        context = Context(key=7, worklist=self.worklist, documents=self.folder / "documents")
         try:
             return self.step.fit(MemoryFrame(self.rows), context)
         except WaitingForPeople:
@@ -214,7 +220,7 @@ class Session:
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr("poolwright.annotation.verify_step.go_on", stop)
                 with pytest.raises(_Stop) as caught:
-                    self.step.fit(MemoryFrame(self.rows), Context(key=7, desk=self.worklist))
+                    self.step.fit(MemoryFrame(self.rows), Context(key=7, worklist=self.worklist))
             self._round = (self.rows, caught.value.one)
         return look(self._round[1], read_asked(self.worklist))
 

@@ -212,7 +212,8 @@ def test_a_verdict_is_about_the_class_that_was_asked_about(tmp_path: Path) -> No
         api.run(recipe(tmp_path), run)
     assert answer(run) == 600
     rows = pq.read_table(tmp_path / "rows.parquet")
-    labels = ["dog" if uid == "cat001" else label for uid, label in zip(*rows.to_pydict().values(), strict=False)][:600]
+    labels = rows["label"].to_pylist()
+    labels[rows["uid"].to_pylist().index("cat001")] = "dog"
     pq.write_table(rows.set_column(1, "label", [labels]), tmp_path / "rows.parquet")
     with pytest.raises(WaitingForPeople, match="waiting for 1 verdict on 1 row"):
         api.run(recipe(tmp_path), run, fresh=["good"])
