@@ -12,13 +12,13 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from poolwright.inspect.views.search import SCORE, like_query, search
 
 from poolwright import api
 from poolwright.core.columns import is_vector
 from poolwright.core.rows import vector_array
 from poolwright.core.table import Table
 from poolwright.demo.demo import clip_folder
-from poolwright.inspect.views.search import SCORE, like_query, search
 from poolwright.inspect.views.vectors import vectors_at
 from poolwright.run import write
 from tests.run.pools import WIDTH, class_features, make_recipe, make_rows, write_pool
