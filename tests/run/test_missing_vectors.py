@@ -12,7 +12,6 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from poolwright.inspect.views.search import search
 
 from poolwright import api
 from poolwright.core.columns import is_vector
