@@ -150,13 +150,13 @@ def test_json_captions_give_columns(tmp_path: Path) -> None:
 def photograph(**tags: object) -> bytes:
     exif = Image.Exif()
     exif[0x010F] = "a camera"
-    inner, place = exif.get_ifd(0x8769), exif.get_ifd(0x8825)
+    inner, gps = exif.get_ifd(0x8769), exif.get_ifd(0x8825)
     if "at" in tags:
         inner[0x9003] = tags["at"]
     if "offset" in tags:
         inner[0x9011] = tags["offset"]
     if "south" in tags:
-        place.update({1: "S", 2: tags["south"], 3: "W", 4: (70.0, 30.0, 36.0)})
+        gps.update({1: "S", 2: tags["south"], 3: "W", 4: (70.0, 30.0, 36.0)})
     out = io.BytesIO()
     Image.new("RGB", (8, 8)).save(out, tags.get("format", "JPEG"), exif=exif)
     return out.getvalue()

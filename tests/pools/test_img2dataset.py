@@ -304,15 +304,15 @@ def test_an_image_that_is_lost_from_its_tar(tmp_path: Path) -> None:
 
 
 def test_behind_a_url() -> None:
-    place = "memory://img2dataset-test"
+    root = "memory://img2dataset-test"
     for shard in (0, 1):
-        write_shard(f"{place}/tars", shard)
-        write_shard(f"{place}/files", shard, form="files")
-    images = column(pool(f"{place}/tars"), "image")
+        write_shard(f"{root}/tars", shard)
+        write_shard(f"{root}/files", shard, form="files")
+    images = column(pool(f"{root}/tars"), "image")
     assert images[0] == picture(0, 1)
     assert images.count(None) == 4
-    files = pool(f"{place}/files")
-    assert files.image_root() == f"{place}/files"
+    files = pool(f"{root}/files")
+    assert files.image_root() == f"{root}/files"
     assert column(files, "image_path")[0] == "00000/000000001.jpg"
 
 

@@ -152,8 +152,8 @@ def test_nothing_is_indexed_until_a_column_of_a_pack_is_read(dataset: Path) -> N
 def test_indexes_go_where_they_are_told(dataset: Path) -> None:
     pack = write(dataset.with_name("tags"), ["1000\ta:1"])
     folder = dataset.with_name("indexes")
-    for place in (pack, write(dataset.parent / "other" / "tags", ["1000\tb:1"])):
-        assert len(column(Yfcc100m(path=(str(dataset),), autotags=str(place), index=str(folder)), "autotags")) == 5
+    for path in (pack, write(dataset.parent / "other" / "tags", ["1000\tb:1"])):
+        assert len(column(Yfcc100m(path=(str(dataset),), autotags=str(path), index=str(folder)), "autotags")) == 5
     assert len(list(folder.iterdir())) == 2
     assert not dataset.with_name("tags.poolwright-index").exists()
 

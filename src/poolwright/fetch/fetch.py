@@ -37,10 +37,10 @@ class FetchProgress:
     failed: Mapping[str, int]
 
 
-Told = Callable[[FetchProgress], None]
+ProgressCallback = Callable[[FetchProgress], None]
 
 
-def fetch_teller(name: str, listener: Listener) -> Told:
+def fetch_teller(name: str, listener: Listener) -> ProgressCallback:
     """Reports how far a fetch is to the listener of a run."""
     begun = perf_counter()
 
@@ -83,7 +83,11 @@ class Fetched:
 
 
 def fetch_images(
-    source: SourceLike, to: Path, options: FetchOptions, told: Told | None = None, resolve: Resolve | None = None
+    source: SourceLike,
+    to: Path,
+    options: FetchOptions,
+    progress: ProgressCallback | None = None,
+    resolve: Resolve | None = None,
 ) -> Fetched:
     """Fetch the images of a source, or continue where an earlier call stopped. Nobody else may be at work in `to`.
 
@@ -91,7 +95,7 @@ def fetch_images(
         source: Parquet, CSV or JSON Lines files, a finished table or a release, with a column of URLs.
         to: folder of the shards.
         options: how.
-        told: hears of progress.
+        progress: called after every row and every finished shard.
         resolve: resolves host names; default the system.
 
     Raises:
@@ -105,7 +109,7 @@ def fetch_images(
     opened = open_source(source, options)
     folder = FetchFolder(to, options)
     folder.claim(opened)
-    counting = _Counting(told, opened.rows, options.shard_rows)
+    counting = _Counting(progress, opened.rows, options.shard_rows)
     system = SystemResolver(min(64, options.concurrency))
     shards = _Shards(opened, options.shard_rows)
     try:
@@ -135,8 +139,8 @@ class _Shards:
 class _Counting:
     """Counts what is told, and tells of it."""
 
-    def __init__(self, told: Told | None, total: int | None, shard_rows: int) -> None:
-        self.told, self.total = told, total
+    def __init__(self, progress: ProgressCallback | None, total: int | None, shard_rows: int) -> None:
+        self.progress, self.total = progress, total
         self.shards_total = None if total is None else -(-total // shard_rows)
         self.rows = self.succeeded = self.shards = 0
         self.failed: Counter[str] = Counter()
@@ -149,13 +153,15 @@ class _Counting:
             self.failed[str(outcome.error_class)] += 1
         self._tell()
 
-    def placed(self) -> None:
+    def shard_finished(self) -> None:
         self.shards += 1
         self._tell()
 
     def _tell(self) -> None:
-        if self.told:
-            self.told(FetchProgress(self.rows, self.total, self.shards, self.shards_total, self.succeeded, self.failed))
+        if self.progress:
+            self.progress(
+                FetchProgress(self.rows, self.total, self.shards, self.shards_total, self.succeeded, self.failed)
+            )
 
 
 def summarize(folder: FetchFolder, rows: int, rows_now: int) -> Fetched:

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-from poolwright.fetch.finish_shard import again, place
+from poolwright.fetch.finish_shard import again, finish_shard
 from poolwright.fetch.folder import FetchFolder
 from poolwright.fetch.http.contents import Inspector
 from poolwright.fetch.http.network import Resolve, open_connections
@@ -25,14 +25,14 @@ from poolwright.fetch.records import EXPECTED, URL
 from poolwright.kernels.selection.hashing import hash_key
 
 
-class Told(Protocol):
+class FetchListener(Protocol):
     """Hears how the fetch goes on."""
 
     def outcome(self, outcome: FetchOutcome) -> None:
         """A row has an outcome."""
         ...
 
-    def placed(self) -> None:
+    def shard_finished(self) -> None:
         """A shard is finished, now or before."""
         ...
 
@@ -74,11 +74,11 @@ class Fetcher:
         folder: claimed already.
         options: how.
         resolve: resolves names.
-        told: hears of it.
+        listener: receives every outcome and every finished shard.
     """
 
-    def __init__(self, folder: FetchFolder, options: FetchOptions, resolve: Resolve, told: Told) -> None:
-        self.folder, self.options, self.resolve, self.told = folder, options, resolve, told
+    def __init__(self, folder: FetchFolder, options: FetchOptions, resolve: Resolve, listener: FetchListener) -> None:
+        self.folder, self.options, self.resolve, self.listener = folder, options, resolve, listener
         self._queues: HostQueues[_Job] = HostQueues(options.per_host, options.host_delay, options.host_failures)
         self._inspect = Inspector(options)
         self._open = self._running = 0
@@ -93,7 +93,7 @@ class Fetcher:
             PoolwrightError, OSError: the run itself failed; what is done is kept.
         """
         self._wake = asyncio.Event()
-        self._placing, self._looking = asyncio.Lock(), asyncio.Semaphore(_LOOKED_AT)
+        self._finishing, self._looking = asyncio.Lock(), asyncio.Semaphore(_LOOKED_AT)
         shards = self._shards(tables)
         try:
             async with aclosing(open_connections(self.options, self.resolve)) as connections:
@@ -120,7 +120,7 @@ class Fetcher:
             return False
         self._open += 1
         if not shard.open:
-            group.create_task(self._place(shard))
+            group.create_task(self._finish_shard(shard))
         urls = shard.rows.column(URL)
         expected = shard.rows.column(EXPECTED) if EXPECTED in shard.rows.column_names else None
         for row in list(shard.left):
@@ -223,15 +223,15 @@ class Fetcher:
     def _finish(self, shard: _Shard, outcome: FetchOutcome, data: bytes | None, group: asyncio.TaskGroup) -> None:
         shard.journal.add(outcome, data)
         shard.open -= 1
-        self.told.outcome(outcome)
+        self.listener.outcome(outcome)
         if not shard.open:
-            group.create_task(self._place(shard))
+            group.create_task(self._finish_shard(shard))
 
-    async def _place(self, shard: _Shard) -> None:
-        async with self._placing:
-            await asyncio.to_thread(place, self.folder, shard.number, shard.rows, shard.journal, shard.begun)
+    async def _finish_shard(self, shard: _Shard) -> None:
+        async with self._finishing:
+            await asyncio.to_thread(finish_shard, self.folder, shard.number, shard.rows, shard.journal, shard.begun)
         self._open -= 1
-        self.told.placed()
+        self.listener.shard_finished()
         self._wake.set()
 
     def _shards(self, tables: Iterator[pa.Table]) -> Iterator[_Shard]:
@@ -241,7 +241,7 @@ class Fetcher:
             if self.folder.done(number, len(rows)):
                 pending = again(self.folder, number, self.options)
                 if pending is None:
-                    self.told.placed()
+                    self.listener.shard_finished()
                     continue
             yield _Shard(number, rows, Journal(self.folder.work, number, pending))
 

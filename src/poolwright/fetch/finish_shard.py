@@ -28,7 +28,7 @@ def again(folder: FetchFolder, shard: int, options: FetchOptions) -> list[int] |
     return rows if rows or known else None
 
 
-def place(folder: FetchFolder, shard: int, rows: pa.Table, journal: Journal, begun: float) -> None:
+def finish_shard(folder: FetchFolder, shard: int, rows: pa.Table, journal: Journal, begun: float) -> None:
     """Write the files of a shard whose rows all have an outcome. Called again after a kill it ends the same.
 
     Raises:

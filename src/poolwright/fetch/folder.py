@@ -55,8 +55,8 @@ class FetchFolder:
         for name in ("layout", "shard_rows", "columns", "format"):
             if before[name] != identity[name]:
                 raise RecipeError(
-                    f"{self.folder}: was begun with {name} {_told(before[name])}, not {_told(identity[name])}; "
-                    "use the same, or name another folder"
+                    f"{self.folder}: was begun with {name} {_described(before[name])}, not "
+                    f"{_described(identity[name])}; use the same, or name another folder"
                 )
         if before["inputs"] != identity["inputs"]:
             raise ChangedError(
@@ -98,8 +98,8 @@ class FetchFolder:
         mark = self._mark(shard)
         if not mark.exists() or self.begun(shard):
             return False
-        told = json.loads(mark.read_text(encoding="utf-8"))
-        if told["rows"] != rows or told["sizes"] != self.files(shard).sizes():
+        mark_values = json.loads(mark.read_text(encoding="utf-8"))
+        if mark_values["rows"] != rows or mark_values["sizes"] != self.files(shard).sizes():
             raise ChangedError(
                 f"{self.folder}: files of shard {shard_name(shard)} are missing or were changed since it was finished; "
                 f"put them back, or remove {mark} to fetch that shard again"
@@ -108,8 +108,8 @@ class FetchFolder:
 
     def finish(self, shard: int, rows: int) -> None:
         """Mark a shard as finished."""
-        told = {"rows": rows, "sizes": self.files(shard).sizes()}
-        write_text(self._mark(shard), json.dumps(told, sort_keys=True) + "\n")
+        mark_values = {"rows": rows, "sizes": self.files(shard).sizes()}
+        write_text(self._mark(shard), json.dumps(mark_values, sort_keys=True) + "\n")
 
     def finished(self) -> list[int]:
         """Shards that are finished, in order."""
@@ -119,7 +119,7 @@ class FetchFolder:
         return self.work / f"{shard_name(shard)}.json"
 
 
-def _told(value: Any) -> str:
+def _described(value: Any) -> str:
     return (
         ", ".join(f"{name} ({source})" for name, source in value.items()) if isinstance(value, Mapping) else str(value)
     )

@@ -36,7 +36,7 @@ class Journal:
         self._lines_path, self._bytes_path = journal_files(folder, shard)
         self.pending = list(pending) if pending is not None else None
         self.outcomes: dict[int, FetchOutcome] = {}
-        self._places: dict[int, tuple[int, int]] = {}
+        self._ranges: dict[int, tuple[int, int]] = {}
         folder.mkdir(parents=True, exist_ok=True)
         self._bytes: BinaryIO = self._bytes_path.open("a+b")
         self._end = self._bytes.seek(0, 2)
@@ -67,7 +67,7 @@ class Journal:
             self._bytes.seek(at)
             if hashlib.sha256(self._bytes.read(size)).hexdigest() != outcome.sha256:
                 return False
-            self._places[outcome.row] = at, size
+            self._ranges[outcome.row] = at, size
         self.outcomes[outcome.row] = outcome
         return True
 
@@ -79,19 +79,19 @@ class Journal:
             self._bytes.write(data)
             self._bytes.flush()
             self._end += len(data)
-            self._places[outcome.row] = at, len(data)
+            self._ranges[outcome.row] = at, len(data)
         self.outcomes[outcome.row] = outcome
         self._write_line({**vars(outcome), "at": at, "size": len(data) if data is not None else 0})
 
     def read(self, row: int) -> bytes:
         """The image of a row."""
-        at, size = self._places[row]
+        at, size = self._ranges[row]
         with self._bytes_path.open("rb") as file:
             file.seek(at)
             return file.read(size)
 
     def has_image(self, row: int) -> bool:
-        return row in self._places
+        return row in self._ranges
 
     def close(self) -> None:
         self._lines.close()

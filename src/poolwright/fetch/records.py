@@ -70,7 +70,7 @@ def records(rows: pa.Table, outcomes: Sequence[FetchOutcome], shard: int, shard_
 def read_outcomes(file: Path) -> list[FetchOutcome]:
     """Outcomes of a finished shard, in the order of its rows."""
     rows = pq.read_table(file, columns=list(_KEPT)).to_pylist()
-    return [FetchOutcome(row=place, **row) for place, row in enumerate(rows)]
+    return [FetchOutcome(row=index, **row) for index, row in enumerate(rows)]
 
 
 def metadata(row: Mapping[str, Any]) -> bytes:

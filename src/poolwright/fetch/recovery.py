@@ -108,7 +108,7 @@ def _class_name(value: Any) -> str:
 
 def _write(fetched: Fetched, verified: int, classes: Sequence[ClassRecovery]) -> tuple[Path, ...]:
     """Write recovery.json and, where there are classes, recovery.csv: a line a class, a column an error."""
-    told = {
+    report = {
         "rows": fetched.rows,
         "recovered": fetched.succeeded,
         "share": fetched.succeeded / fetched.rows if fetched.rows else 0.0,
@@ -120,7 +120,7 @@ def _write(fetched: Fetched, verified: int, classes: Sequence[ClassRecovery]) ->
         ],
     }
     files = [fetched.folder / JSON]
-    write_text(files[0], json.dumps(told, indent=1, ensure_ascii=False) + "\n")
+    write_text(files[0], json.dumps(report, indent=1, ensure_ascii=False) + "\n")
     if classes:
         files.append(fetched.folder / CSV)
         write_text(files[1], _csv(classes, list(fetched.errors)))

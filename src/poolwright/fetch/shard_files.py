@@ -77,17 +77,17 @@ class ShardFiles:
         """Reads images of the shard as it is on disk."""
         if self.layout == "files":
             return lambda outcome: (self.data / self._image_name(outcome)).read_bytes()
-        places = self._places()
+        members = self._members()
 
         def read(outcome: FetchOutcome) -> bytes:
-            at, size = places[self._image_name(outcome)]
+            at, size = members[self._image_name(outcome)]
             with self.data.open("rb") as tar:
                 tar.seek(at)
                 return tar.read(size)
 
         return read
 
-    def _places(self) -> dict[str, tuple[int, int]]:
+    def _members(self) -> dict[str, tuple[int, int]]:
         with tarfile.open(self.data) as tar:
             return {member.name: (member.offset_data, member.size) for member in tar}
 

@@ -97,29 +97,29 @@ class Download:
         return [join(self.base, name) for name in sorted(files_below(self.base, is_image)) if "/" not in name]
 
 
-def find_downloads(places: Sequence[str]) -> list[Download]:
-    """The shards that places stand for, each place's in numeric order.
+def find_downloads(paths: Sequence[str]) -> list[Download]:
+    """The shards that paths stand for, each path's in numeric order.
 
     A folder's shards are its files named by a number; other files in it are not img2dataset's.
 
     Raises:
-        RecipeError: a place does not exist or holds no shard, or a shard is named twice.
+        RecipeError: a path does not exist or holds no shard, or a shard is named twice.
     """
     bases: dict[str, str] = {}
-    for place in places:
-        mine = dict.fromkeys(_bases(place))
+    for path in paths:
+        mine = dict.fromkeys(_bases(path))
         if not mine:
-            raise RecipeError(f"{place}: no shard here, such as 00000.parquet with 00000_stats.json")
+            raise RecipeError(f"{path}: no shard here, such as 00000.parquet with 00000_stats.json")
         for base in sorted(mine, key=numeric_order):
             if base in bases:
-                raise RecipeError(f"{base}.parquet: named twice, by {bases[base]} and {place}; name it once")
-            bases[base] = place
-    return map_files(_look, list(bases), places[0])
+                raise RecipeError(f"{base}.parquet: named twice, by {bases[base]} and {path}; name it once")
+            bases[base] = path
+    return map_files(_look, list(bases), paths[0])
 
 
-def _bases(place: str) -> Iterator[str]:
-    named = find_files([place], ("parquet", "tar"))
-    below = place.rstrip("/") + "/"
+def _bases(path: str) -> Iterator[str]:
+    named = find_files([path], ("parquet", "tar"))
+    below = path.rstrip("/") + "/"
     for file in named:
         base, _, extension = file.rpartition(".")
         if extension in ("parquet", "tar") and (base_name(base).isdigit() or not file.startswith(below)):
@@ -133,11 +133,11 @@ def _look(base: str) -> Download:
     return Download(base, footer, has_table, is_file(base + ".tar"), _is_folder(base), has_stats, count)
 
 
-def _is_folder(place: str) -> bool:
-    if not is_url(place):
-        return os.path.isdir(place)
-    system, path = file_system(place)
-    return bool(system.isdir(path))
+def _is_folder(path: str) -> bool:
+    if not is_url(path):
+        return os.path.isdir(path)
+    system, inner = file_system(path)
+    return bool(system.isdir(inner))
 
 
 def _count(stats: str) -> int | None:

@@ -125,7 +125,7 @@ def _table(known: Mapping[frozenset[str], CountryMatch]) -> pa.Table:
     rows = sorted(
         (" ".join(sorted(words)), found.code, found.why, found.words) for words, found in known.items() if words
     )
-    columns = {name: [row[place] for row in rows] for place, name in enumerate(SPELLING_COLUMNS)}
+    columns = {name: [row[index] for row in rows] for index, name in enumerate(SPELLING_COLUMNS)}
     return pa.table(columns, schema=pa.schema([(name, pa.string()) for name in SPELLING_COLUMNS]))
 
 

@@ -29,8 +29,8 @@ def keyword_columns(captions: pa.Array, keywords: Mapping[str, Sequence[str]]) -
     texts = [_folded(text or "") for text in coded.dictionary.to_pylist()]
     found = np.array([[bool(pattern.search(text)) for pattern in patterns] for text in texts], np.float32)
     found = np.vstack([found.reshape(len(texts), len(patterns)), np.zeros((1, len(patterns)), np.float32)])
-    places = coded.indices.fill_null(len(texts)) if coded.indices.null_count else coded.indices
-    return np.asarray(found[np.asarray(places)])
+    positions = coded.indices.fill_null(len(texts)) if coded.indices.null_count else coded.indices
+    return np.asarray(found[np.asarray(positions)])
 
 
 def _pattern(words: Sequence[str]) -> re.Pattern[str]:

@@ -50,12 +50,12 @@ def caption_columns(
         return [text, *(as_text(values.get(key)) for key in json_keys.values())]
 
     rows = map_files(look, images, root)
-    return {name: [row[place] for row in rows] for place, name in enumerate([TEXT, *json_keys])}
+    return {name: [row[index] for row in rows] for index, name in enumerate([TEXT, *json_keys])}
 
 
-def read_text(place: str) -> str | None:
+def read_text(path: str) -> str | None:
     """The text of a caption file without white space around it; None where it is empty or not UTF-8."""
-    with open_file(place) as file:
+    with open_file(path) as file:
         data = file.read()
     try:
         return data.decode("utf-8-sig").strip() or None
@@ -63,9 +63,9 @@ def read_text(place: str) -> str | None:
         return None
 
 
-def read_json(place: str) -> Mapping[str, Any]:
+def read_json(path: str) -> Mapping[str, Any]:
     """The object in a JSON file; empty where the file is no JSON object."""
-    with open_file(place) as file:
+    with open_file(path) as file:
         data = file.read()
     try:
         value = json.loads(data.decode("utf-8-sig"))

@@ -44,8 +44,8 @@ def exif_columns(root: str, images: Sequence[str]) -> dict[str, pa.Array]:
     return {name: pa.array(values, WELL_KNOWN[name].type) for name, values in columns.items()}
 
 
-def _read(place: str) -> Taken:
-    with open_file(place) as file:
+def _read(path: str) -> Taken:
+    with open_file(path) as file:
         return read_exif(file)
 
 
@@ -55,12 +55,12 @@ def read_exif(file: BinaryIO) -> Taken:
         exif = _exif(file)
         if not exif:
             return Taken()
-        inner, place = exif.get_ifd(_EXIF), exif.get_ifd(_GPS)
+        inner, gps = exif.get_ifd(_EXIF), exif.get_ifd(_GPS)
     except MemoryError:
         raise
     except Exception:  # Pillow raises whatever comes (struct.error, SyntaxError, ...) on damaged files
         return Taken()
-    latitude, longitude = _degrees(place, 1, "S", 90), _degrees(place, 3, "W", 180)
+    latitude, longitude = _degrees(gps, 1, "S", 90), _degrees(gps, 3, "W", 180)
     if latitude is None or longitude is None:
         latitude = longitude = None
     return Taken(_time(inner.get(_TAKEN), inner.get(_OFFSET)), latitude, longitude)
@@ -93,12 +93,12 @@ def _time(value: Any, offset: Any) -> datetime | None:
         return None
 
 
-def _degrees(place: Any, reference: int, negative: str, most: int) -> float | None:
+def _degrees(gps: Any, reference: int, negative: str, most: int) -> float | None:
     """Degrees of a GPS value of three rationals; `reference` is the tag of its N, S, E or W."""
     try:
-        degrees, minutes, seconds = (float(part) for part in place[reference + 1])
+        degrees, minutes, seconds = (float(part) for part in gps[reference + 1])
         value = degrees + minutes / 60 + seconds / 3600
-        side = str(place[reference]).strip().rstrip("\0").upper()
+        side = str(gps[reference]).strip().rstrip("\0").upper()
     except (KeyError, TypeError, ValueError, ZeroDivisionError):
         return None
     if not math.isfinite(value) or not 0 <= value <= most or side not in {"N", "S", "E", "W"}:

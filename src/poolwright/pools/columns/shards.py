@@ -43,31 +43,31 @@ class Shard:
     name: str
 
 
-def numeric_order(place: str) -> tuple[list[str | int], str]:
+def numeric_order(path: str) -> tuple[list[str | int], str]:
     """Sort key of a path whose numbers count as numbers: shard 2 comes before shard 10."""
-    pieces = re.split(r"([0-9]+)", place)
-    return [int(piece) if index % 2 else piece for index, piece in enumerate(pieces)], place
+    pieces = re.split(r"([0-9]+)", path)
+    return [int(piece) if index % 2 else piece for index, piece in enumerate(pieces)], path
 
 
-def find_numbered(places: Sequence[str], suffixes: Collection[str]) -> list[str]:
-    """Like `find_files`, each place's files in numeric order.
+def find_numbered(paths: Sequence[str], suffixes: Collection[str]) -> list[str]:
+    """Like `find_files`, each path's files in numeric order.
 
     Raises:
-        RecipeError: a place does not exist or holds no such file, or a file is named twice.
+        RecipeError: a path does not exist or holds no such file, or a file is named twice.
     """
-    found = [file for place in places for file in sorted(find_files([place], suffixes), key=numeric_order)]
+    found = [file for path in paths for file in sorted(find_files([path], suffixes), key=numeric_order)]
     twice = next((file for file in found if found.count(file) > 1), None) if len(set(found)) < len(found) else None
     if twice:
         raise RecipeError(f"{twice}: named twice; each file may be read once")
     return found
 
 
-def is_file(place: str) -> bool:
+def is_file(path: str) -> bool:
     """Whether there is a file at a path or URL."""
-    if not is_url(place):
-        return os.path.isfile(place)
-    system, path = file_system(place)
-    return bool(system.isfile(path))
+    if not is_url(path):
+        return os.path.isfile(path)
+    system, inner = file_system(path)
+    return bool(system.isfile(inner))
 
 
 def source_names(footers: Sequence[Footer]) -> list[str]:

@@ -52,7 +52,7 @@ class ReadPlan:
         return [given.field for given in self.given] + [files.field for files in self.beside.values()]
 
 
-def format_of(place: str, files: Sequence[str]) -> Format:
+def format_of(path: str, files: Sequence[str]) -> Format:
     """The one format of files, by their extensions.
 
     Raises:
@@ -65,7 +65,7 @@ def format_of(place: str, files: Sequence[str]) -> Format:
         found.setdefault(SUFFIXES[suffix(file)], file)
     if len(found) > 1:
         shown = " and ".join(f"{kind} ({base_name(file)})" for kind, file in sorted(found.items()))
-        raise RecipeError(f"{place}: holds {shown}; name one with 'format', or a glob as 'path'")
+        raise RecipeError(f"{path}: holds {shown}; name one with 'format', or a glob as 'path'")
     return next(iter(found))
 
 
@@ -149,8 +149,8 @@ def parquet_parts(files: Sequence[str], footers: Sequence[Footer], beside: Mappi
     """Runs of row groups of about 131,072 rows. A file that cannot be read is one part, to be quarantined."""
     total, start = sum(footer.rows for footer in footers), 0
     parts: list[Part] = []
-    for place, (file, footer) in enumerate(zip(files, footers, strict=True)):
-        vectors = {name: found.detail(place, start, footer.rows, total) for name, found in beside.items()}
+    for index, (file, footer) in enumerate(zip(files, footers, strict=True)):
+        vectors = {name: found.detail(index, start, footer.rows, total) for name, found in beside.items()}
         parts += _parts_of_file(len(parts), file, footer, vectors)
         start += footer.rows
     return parts

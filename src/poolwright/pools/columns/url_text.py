@@ -43,14 +43,14 @@ def decode(texts: pa.Array) -> pa.Array:
 
 def _escapes(data: np.ndarray, offsets: np.ndarray) -> np.ndarray:
     """Where a '%' is followed by two hexadecimal digits of the same text."""
-    places = np.flatnonzero(data[:-2] == ord("%")) if len(data) > 2 else np.zeros(0, np.int64)
-    if not len(places):
-        return places
+    positions = np.flatnonzero(data[:-2] == ord("%")) if len(data) > 2 else np.zeros(0, np.int64)
+    if not len(positions):
+        return positions
     starts = np.zeros(len(data) + 1, np.bool_)
     starts[offsets] = True
-    digits = (_HEX[data[places + 1]] < 16) & (_HEX[data[places + 2]] < 16)
-    whole = digits & ~starts[places + 1] & ~starts[places + 2]
-    return np.asarray(places[whole])
+    digits = (_HEX[data[positions + 1]] < 16) & (_HEX[data[positions + 2]] < 16)
+    whole = digits & ~starts[positions + 1] & ~starts[positions + 2]
+    return np.asarray(positions[whole])
 
 
 def _valid(decoded: pa.Array, texts: pa.Array) -> pa.Array:

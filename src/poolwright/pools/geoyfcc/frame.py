@@ -43,30 +43,30 @@ class _Loaded:
         self._key: tuple[object, ...] = ()
         self._table: dict[str, pa.ChunkedArray] = {}
 
-    def get(self, place: str) -> dict[str, pa.ChunkedArray]:
-        key = _state(place)
+    def get(self, path: str) -> dict[str, pa.ChunkedArray]:
+        key = _state(path)
         with self._lock:
             if key != self._key:
                 self._key, self._table = (), {}  # let go before the next one is read
-                self._table = _arrow_columns(read_frame(place))
+                self._table = _arrow_columns(read_frame(path))
                 self._key = key
             return self._table
 
 
-def _state(place: str) -> tuple[object, ...]:
-    if is_url(place):
-        return (place,)
+def _state(path: str) -> tuple[object, ...]:
+    if is_url(path):
+        return (path,)
     try:
-        found = os.stat(place)
+        found = os.stat(path)
     except OSError:
-        return (place,)  # opening it tells what is wrong
-    return place, found.st_size, found.st_mtime_ns
+        return (path,)  # opening it tells what is wrong
+    return path, found.st_size, found.st_mtime_ns
 
 
 _LOADED = _Loaded()
 
 
-def pickled_columns(place: str) -> dict[str, pa.ChunkedArray]:
+def pickled_columns(path: str) -> dict[str, pa.ChunkedArray]:
     """The columns of a pickled GeoYFCC, in chunks of `PART_ROWS`; kept until another pickle is asked for.
 
     A row index called 'yfcc_row_id' is a column where there is none of that name. Types are those of the values;
@@ -75,7 +75,7 @@ def pickled_columns(place: str) -> dict[str, pa.ChunkedArray]:
     Raises:
         InputError: the file cannot be opened, or is no pickle of a DataFrame.
     """
-    return _LOADED.get(place)
+    return _LOADED.get(path)
 
 
 def _arrow_columns(frame: PandasFrame) -> dict[str, pa.ChunkedArray]:

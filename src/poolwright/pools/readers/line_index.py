@@ -51,11 +51,11 @@ class LineIndex:
     def values(self, ids: np.ndarray) -> pa.Array:
         """Values of numbers (n,) as bytes; null for those that have no line. Of several lines the first counts."""
         order = np.argsort(ids, kind="stable")
-        places = np.searchsorted(self.ids, ids[order])
-        inside = places < len(self.ids)
-        inside[inside] = self.ids[places[inside]] == ids[order[inside]]
-        rows, places = order[inside], places[inside]
-        offsets, lengths = self.offsets[places], self.lengths[places]
+        positions = np.searchsorted(self.ids, ids[order])
+        inside = positions < len(self.ids)
+        inside[inside] = self.ids[positions[inside]] == ids[order[inside]]
+        rows, positions = order[inside], positions[inside]
+        offsets, lengths = self.offsets[positions], self.lengths[positions]
         found: list[bytes | None] = [None] * len(ids)
         for at in np.argsort(offsets):  # forward through the file
             found[rows[at]] = self.data[offsets[at] : offsets[at] + lengths[at]]
@@ -72,19 +72,19 @@ def open_index(file: str, folder: str | None) -> LineIndex:
     Raises:
         InputError: the file cannot be read, a line of it has no tab or no number, or the index cannot be written.
     """
-    place = index_folder(file, folder) / stamp(file)
-    if not place.is_dir():
+    path = index_folder(file, folder) / stamp(file)
+    if not path.is_dir():
         try:
-            place.parent.mkdir(parents=True, exist_ok=True)
-            with one_at_a_time(place.parent / ".lock"):
-                if not place.is_dir():
-                    make_index(file, place)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with one_at_a_time(path.parent / ".lock"):
+                if not path.is_dir():
+                    make_index(file, path)
         except OSError as error:
             raise InputError(
-                f"{place.parent}: the index of {base_name(file)} cannot be written ({words(error)}); "
+                f"{path.parent}: the index of {base_name(file)} cannot be written ({words(error)}); "
                 "name a folder that can be with 'index: FOLDER', or make room"
             ) from None
-    return _opened(file, place)
+    return _opened(file, path)
 
 
 def index_folder(file: str, folder: str | None) -> Path:
@@ -114,9 +114,9 @@ def stamp(file: str) -> str:
     return f"{info.get('size') or 0}-{hashlib.sha256(changed.encode()).hexdigest()[:16]}-{_VERSION}"
 
 
-def _opened(file: str, place: Path) -> LineIndex:
-    arrays = {name: _mapped(place / f"{name}.npy") for name in ARRAYS}
-    data = place / DATA if is_copied(file) else Path(file)
+def _opened(file: str, path: Path) -> LineIndex:
+    arrays = {name: _mapped(path / f"{name}.npy") for name in ARRAYS}
+    data = path / DATA if is_copied(file) else Path(file)
     with data.open("rb") as source:
         mapped = mmap.mmap(source.fileno(), 0, access=mmap.ACCESS_READ) if data.stat().st_size else b""
     return LineIndex(arrays["ids"], arrays["offsets"], arrays["lengths"], mapped)

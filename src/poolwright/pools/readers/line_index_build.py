@@ -51,30 +51,30 @@ def check_first_lines(file: str) -> None:
         _Block(file, data, 0)
 
 
-def make_index(file: str, place: Path) -> None:
+def make_index(file: str, path: Path) -> None:
     """Write an index under another name, then rename it: of two machines at it, the first to end wins."""
-    partial = place.with_name(f".{uuid.uuid4().hex}{PARTIAL}")
+    partial = path.with_name(f".{uuid.uuid4().hex}{PARTIAL}")
     partial.mkdir()
     try:
         _scan(file, partial)
         _sort(partial)
         sync_folder(partial)
-        _put(partial, place)
+        _put(partial, path)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _put(partial: Path, place: Path) -> None:
+def _put(partial: Path, path: Path) -> None:
     try:
-        os.rename(partial, place)
+        os.rename(partial, path)
     except OSError:
-        if not place.is_dir():
+        if not path.is_dir():
             raise
-    for other in place.parent.iterdir():
+    for other in path.parent.iterdir():
         left = other.name.endswith(PARTIAL) and time.time() - other.stat().st_mtime < _ABANDONED
-        if other.is_dir() and other != place and not left:  # of the file as it was, or of a process that was killed
+        if other.is_dir() and other != path and not left:  # of the file as it was, or of a process that was killed
             shutil.rmtree(other, ignore_errors=True)
-    sync_folder(place.parent)
+    sync_folder(path.parent)
 
 
 def _scan(file: str, folder: Path) -> None:
@@ -144,11 +144,11 @@ def _sort(folder: Path) -> None:
     out = {name: _new(folder / f"{name}.npy", dtype, rows) for name, dtype in ARRAYS.items()}
     at = 0
     for low, high in pairwise(_bounds(raw["ids"])):
-        places = _between(raw["ids"], low, high)
-        places = places[np.argsort(raw["ids"][places], kind="stable")]
+        positions = _between(raw["ids"], low, high)
+        positions = positions[np.argsort(raw["ids"][positions], kind="stable")]
         for name in ARRAYS:
-            out[name][at : at + len(places)] = raw[name][places]
-        at += len(places)
+            out[name][at : at + len(positions)] = raw[name][positions]
+        at += len(positions)
     for name in ARRAYS:
         out[name].flush()
         (folder / f"{name}.raw").unlink()

@@ -28,25 +28,25 @@ def cuts(file: str, folder: str | None) -> list[Range]:
     """
     if os.path.getsize(file) < REMEMBERED_BYTES:
         return ranges(file)
-    place = index_folder(file, folder) / f"{stamp(file)}-{line_blocks.CUT_BYTES}.cuts.json"
-    found = _read(place)
+    path = index_folder(file, folder) / f"{stamp(file)}-{line_blocks.CUT_BYTES}.cuts.json"
+    found = _read(path)
     if not found:
         found = ranges(file)
-        _write(place, found)
+        _write(path, found)
     return found
 
 
-def _read(place: Path) -> list[Range]:
+def _read(path: Path) -> list[Range]:
     try:
-        return [Range(*row) for row in json.loads(place.read_text())]
+        return [Range(*row) for row in json.loads(path.read_text())]
     except (OSError, ValueError, TypeError):
         return []  # only a memory: the file is read again
 
 
-def _write(place: Path, found: list[Range]) -> None:
+def _write(path: Path, found: list[Range]) -> None:
     try:
-        for old in place.parent.glob("*.cuts.json"):
+        for old in path.parent.glob("*.cuts.json"):
             old.unlink()
-        write_text(place, json.dumps([astuple(some) for some in found]))
+        write_text(path, json.dumps([astuple(some) for some in found]))
     except OSError:
         return  # only a memory, and the data may be read-only

@@ -44,7 +44,7 @@ class PandasFrame:
     rows: int
 
 
-def read_frame(place: str) -> PandasFrame:
+def read_frame(path: str) -> PandasFrame:
     """The DataFrame in a pickle, which may be packed; see `pickle_files`.
 
     Raises:
@@ -52,16 +52,16 @@ def read_frame(place: str) -> PandasFrame:
         Unreadable: it is damaged, holds something else, or a type of column that is not known here.
         InputError: the file cannot be opened.
     """
-    with open_pickle(place) as file:
-        loaded = load_inert(file, place)
+    with open_pickle(path) as file:
+        loaded = load_inert(file, path)
     if _kind(loaded) != "frame":
         held = loaded.name if isinstance(loaded, Inert) else type(loaded).__name__
-        raise Unreadable(place, f"the pickle holds {held or 'something else'}, not a pandas DataFrame")
+        raise Unreadable(path, f"the pickle holds {held or 'something else'}, not a pandas DataFrame")
     try:
         return _frame(loaded)
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, pa.ArrowException) as error:
         raise Unreadable(
-            place, f"the DataFrame in the pickle is damaged, or of a kind not known: {words(error)}"
+            path, f"the DataFrame in the pickle is damaged, or of a kind not known: {words(error)}"
         ) from None
 
 
@@ -85,16 +85,16 @@ def _frame(loaded: Inert) -> PandasFrame:
         raise ValueError("two columns have one name")
     rows, index = _row_index(axes[1])
     found: dict[int, Values] = {}
-    for values, places in blocks:
-        for place, column in zip(_places(places, len(names)), _columns(values), strict=True):
-            if len(column) != rows or not 0 <= place < len(names):
+    for values, positions in blocks:
+        for position, column in zip(_positions(positions, len(names)), _columns(values), strict=True):
+            if len(column) != rows or not 0 <= position < len(names):
                 raise ValueError(f"a block does not fit {len(names)} columns of {rows} rows")
-            found[place] = column
-    return PandasFrame({name: found[place] for place, name in enumerate(names)}, index, rows)
+            found[position] = column
+    return PandasFrame({name: found[position] for position, name in enumerate(names)}, index, rows)
 
 
 def _parts(manager: Inert) -> tuple[Sequence[Any], list[tuple[Any, Any]]]:
-    """Axes, and values and places of each block."""
+    """Axes, and values and positions of each block."""
     if manager.arguments and manager.kind == "manager":
         blocks, axes = manager.arguments[:2]
         return axes, [block.arguments[:2] for block in blocks]
@@ -109,10 +109,10 @@ def _name(value: Any) -> str:
     return str(value)
 
 
-def _places(places: Any, count: int) -> Sequence[int]:
-    if isinstance(places, slice):
-        return range(*places.indices(count))
-    return [int(place) for place in _sequence(_flat(places))]
+def _positions(positions: Any, count: int) -> Sequence[int]:
+    if isinstance(positions, slice):
+        return range(*positions.indices(count))
+    return [int(position) for position in _sequence(_flat(positions))]
 
 
 def _row_index(index: Any) -> tuple[int, dict[str, Values]]:

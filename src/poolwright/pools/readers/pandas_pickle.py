@@ -195,9 +195,9 @@ class Forbidden(InputError):
 class _Unpickler(pickle.Unpickler):
     """Refuses every global but those that a DataFrame needs, and gives stand-ins for these."""
 
-    def __init__(self, file: BinaryIO, place: str) -> None:
+    def __init__(self, file: BinaryIO, path: str) -> None:
         super().__init__(file)
-        self._place = place
+        self._path = path
         self._made: dict[tuple[str, str], type] = {}
 
     def find_class(self, module: str, name: str) -> type:
@@ -220,18 +220,18 @@ class _Unpickler(pickle.Unpickler):
 
     def _refuse(self, what: str) -> NoReturn:
         raise Forbidden(
-            f"{self._place}: the pickle asks for {what}, which a DataFrame of plain columns does not need. A pickle "
+            f"{self._path}: the pickle asks for {what}, which a DataFrame of plain columns does not need. A pickle "
             "can run any program, so nothing of it was run and reading stopped there. If you trust the file, read it "
             "with pandas and write it again as Parquet: pandas.read_pickle(...).to_parquet(...); else delete it"
         )
 
 
-def load_inert(file: BinaryIO, place: str) -> Any:
+def load_inert(file: BinaryIO, path: str) -> Any:
     """What a pickle holds, made of `Inert` objects and plain values.
 
     Args:
         file: the open pickle.
-        place: its path, for errors.
+        path: its path, for errors.
 
     Raises:
         Forbidden: it names something that a DataFrame does not need.
@@ -241,11 +241,11 @@ def load_inert(file: BinaryIO, place: str) -> Any:
     # A code of the extension registry that this process has used already would pass by `find_class`.
     copyreg.clear_extension_cache()
     try:
-        return _Unpickler(file, place).load()
+        return _Unpickler(file, path).load()
     except Forbidden:
         raise
     except MemoryError:
-        raise Unreadable(place, "is no pickle, or damaged: it asks for more memory than there is") from None
+        raise Unreadable(path, "is no pickle, or damaged: it asks for more memory than there is") from None
     except Exception as error:  # a damaged pickle makes any operation fail, with any error
-        raise_if_unreachable(error, place)
-        raise Unreadable(place, f"is no pickle, or damaged: {words(error)}") from None
+        raise_if_unreachable(error, path)
+        raise Unreadable(path, f"is no pickle, or damaged: {words(error)}") from None

@@ -40,19 +40,19 @@ class Footer:
         return sum(self.groups)
 
 
-def read_footer(place: str) -> Footer:
+def read_footer(path: str) -> Footer:
     """The footer of a file; one that is damaged is said to be so.
 
     Raises:
         InputError: the file cannot be opened.
     """
     try:
-        with _open(place) as file:
+        with _open(path) as file:
             metadata = file.metadata
             groups = tuple(metadata.row_group(index).num_rows for index in range(metadata.num_row_groups))
             return Footer(file.schema_arrow, groups)
     except DAMAGE as error:
-        raise_if_unreachable(error, place)
+        raise_if_unreachable(error, path)
         return Footer(None, damage=f"is no Parquet file, or cut off: {words(error)}")
 
 
@@ -71,7 +71,7 @@ def runs(groups: Sequence[int], most: int = PART_ROWS) -> list[tuple[int, ...]]:
 
 
 def read_parquet(
-    place: str,
+    path: str,
     row_groups: Sequence[int] | None,
     columns: Sequence[str],
     batch_rows: int,
@@ -83,7 +83,7 @@ def read_parquet(
     why pyarrow's `pre_buffer` is off.
 
     Args:
-        place: path or URL.
+        path: path or URL.
         row_groups: indices of the row groups to read; None for all.
         columns: names of top-level columns; only they are read, in this order.
         dictionary: string columns that stay dictionary-coded, where the file has them so.
@@ -91,7 +91,7 @@ def read_parquet(
     Raises:
         OSError, pyarrow.ArrowException: the file cannot be opened or is damaged.
     """
-    with _open(place, dictionary) as file:
+    with _open(path, dictionary) as file:
         groups = list(range(file.metadata.num_row_groups)) if row_groups is None else list(row_groups)
         if not columns:
             rows = sum(file.metadata.row_group(group).num_rows for group in groups)
@@ -115,12 +115,12 @@ def _fewer(metadata: Any, groups: Sequence[int], columns: set[str], batch_rows: 
 
 
 @contextmanager
-def _open(place: str, dictionary: Collection[str] = ()) -> Iterator[Any]:
+def _open(path: str, dictionary: Collection[str] = ()) -> Iterator[Any]:
     coded = list(dictionary) or None
-    if not is_url(place):
-        with pq.ParquetFile(place, read_dictionary=coded, buffer_size=_BUFFER, pre_buffer=False) as file:
+    if not is_url(path):
+        with pq.ParquetFile(path, read_dictionary=coded, buffer_size=_BUFFER, pre_buffer=False) as file:
             yield file
         return
-    with open_file(place) as source:
+    with open_file(path) as source:
         with pq.ParquetFile(source, read_dictionary=coded, buffer_size=_REMOTE_BUFFER, pre_buffer=False) as file:
             yield file

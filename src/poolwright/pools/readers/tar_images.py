@@ -24,13 +24,13 @@ def key_of(name: str) -> tuple[str, str]:
     return f"{folder}{slash}{stem}", extension.lower()
 
 
-def cut_off(place: str) -> bool:
+def cut_off(path: str) -> bool:
     """Whether a tar does not end in a block of zeros, as every finished one does.
 
     Raises:
         OSError: as the file system says.
     """
-    with open_file(place) as file:
+    with open_file(path) as file:
         size = file.seek(0, 2)
         if size < 2 * _BLOCK:
             return True
@@ -48,10 +48,10 @@ class TarImages:
         OSError: the file cannot be opened.
     """
 
-    def __init__(self, place: str) -> None:
-        self._place = place
+    def __init__(self, path: str) -> None:
+        self._path = path
         self._members: dict[str, tuple[int, int]] = {}  # offset and size by key
-        self._file: BinaryIO = open_file(place)
+        self._file: BinaryIO = open_file(path)
         self._archive: tarfile.TarFile | None = None
         self._at_end = False
 
@@ -79,7 +79,7 @@ class TarImages:
         self._file.seek(offset)
         data = self._file.read(size)
         if len(data) < size:
-            raise Unreadable(self._place, f"{base_name(self._place)} is cut off within the image of '{key}'")
+            raise Unreadable(self._path, f"{base_name(self._path)} is cut off within the image of '{key}'")
         return data
 
     def _next(self) -> None:
@@ -88,7 +88,7 @@ class TarImages:
                 self._archive = tarfile.open(fileobj=self._file, mode="r:")  # noqa: SIM115
             member = self._archive.next()
         except (tarfile.TarError, EOFError) as error:
-            raise Unreadable(self._place, f"{base_name(self._place)} is no tar, or cut off: {error}") from None
+            raise Unreadable(self._path, f"{base_name(self._path)} is no tar, or cut off: {error}") from None
         self._archive.members.clear()  # type: ignore[attr-defined]  # tarfile would keep them all
         if member is None:
             self._check_end(self._archive.offset)
@@ -103,4 +103,4 @@ class TarImages:
         self._file.seek(offset)
         block = self._file.read(_BLOCK)
         if len(block) < _BLOCK or any(block):
-            raise Unreadable(self._place, f"{base_name(self._place)} is damaged or cut off at byte {offset:,}")
+            raise Unreadable(self._path, f"{base_name(self._path)} is damaged or cut off at byte {offset:,}")

@@ -92,11 +92,11 @@ def _places(texts: pa.Array) -> dict[str, pa.Array]:
 
 
 def _countries(lists: pa.Array, names: pa.Array, kinds: pa.Array) -> pa.Array:
-    places = np.flatnonzero(pc.fill_null(pc.equal(kinds, "Country"), False).to_numpy(zero_copy_only=False))
-    rows = np.searchsorted(lists.offsets.to_numpy(), places, side="right") - 1
+    positions = np.flatnonzero(pc.fill_null(pc.equal(kinds, "Country"), False).to_numpy(zero_copy_only=False))
+    rows = np.searchsorted(lists.offsets.to_numpy(), positions, side="right") - 1
     rows, first = np.unique(rows, return_index=True)
     taken = np.full(len(lists), -1, np.int64)
-    taken[rows] = places[first]
+    taken[rows] = positions[first]
     return names.take(pa.array(taken, mask=taken < 0))
 
 

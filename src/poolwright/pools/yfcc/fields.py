@@ -93,7 +93,7 @@ class Fields:
 
     def raw(self, name: str) -> pa.Array:
         """Texts of a field (n,); null where it is empty or the line has none."""
-        texts = self._take(self._places(name))
+        texts = self._take(self._positions(name))
         empty = pc.equal(pc.binary_length(texts), 0)
         return pc.if_else(empty, None, texts) if pc.any(empty).as_py() else texts
 
@@ -111,7 +111,7 @@ class Fields:
         _note(found, _no(is_marker, media), media, "marker {} is neither 0 (photo) nor 1 (video)")
         return found
 
-    def _places(self, name: str) -> np.ndarray:
+    def _positions(self, name: str) -> np.ndarray:
         """int64 (n,): where the field is among all; -1 where a line has none."""
         if name in TAIL:
             return self._ends - len(TAIL) + TAIL.index(name)
@@ -122,9 +122,9 @@ class Fields:
             return np.where(self._has_hash, before, -1)
         return np.where(self._has_number, self._ends - self._counts, -1)
 
-    def _take(self, places: np.ndarray) -> pa.Array:
-        missing = places < 0
-        return self._values.take(pa.array(places, mask=missing if missing.any() else None))
+    def _take(self, positions: np.ndarray) -> pa.Array:
+        missing = positions < 0
+        return self._values.take(pa.array(positions, mask=missing if missing.any() else None))
 
 
 def _is_number(texts: pa.Array) -> np.ndarray:

@@ -124,6 +124,6 @@ def _spread(values: pa.Array, rows: np.ndarray, count: int) -> pa.Array:
     """Values of some rows as a column of `count`."""
     if len(rows) == count:
         return values
-    places = np.full(count, -1, np.int64)
-    places[rows] = np.arange(len(rows))
-    return values.take(pa.array(places, mask=places < 0))
+    positions = np.full(count, -1, np.int64)
+    positions[rows] = np.arange(len(rows))
+    return values.take(pa.array(positions, mask=positions < 0))

@@ -166,7 +166,7 @@ flickr:
 
     def _find_packs(self) -> dict[str, list[str]]:
         named = {PLACES: self.places, AUTOTAGS: self.autotags, EXIF: self.exif, HASH: self.hashes}
-        found = {pack: find_files(places, _SUFFIXES) for pack, places in named.items() if places is not None}
+        found = {pack: find_files(paths, _SUFFIXES) for pack, paths in named.items() if paths is not None}
         for file in chain(*found.values()):
             if is_url(file) and self.index is None:
                 raise RecipeError(f"{file}: is indexed before it is read; name a local folder with 'index: FOLDER'")
@@ -218,16 +218,16 @@ def _there(name: str, fields: Collection[str]) -> str:
     return f"{did_you_mean(name, fields)} (there are: {', '.join(fields)})"
 
 
-def _datasets(places: Sequence[str]) -> list[str]:
+def _datasets(paths: Sequence[str]) -> list[str]:
     """Files of metadata: those named, and of folders those called so; where none is, all but expansion packs."""
     found: list[str] = []
-    for place in places:
-        files = find_files([place], _SUFFIXES)
-        if files != [place] and not glob.has_magic(place):
+    for path in paths:
+        files = find_files([path], _SUFFIXES)
+        if files != [path] and not glob.has_magic(path):
             named = [file for file in files if base_name(file).startswith(_DATASET)]
             files = named or [file for file in files if not base_name(file).startswith(_NAME)]
             if not files:
-                raise RecipeError(f"{place}: no file here is called {_DATASET}; name the files of metadata")
+                raise RecipeError(f"{path}: no file here is called {_DATASET}; name the files of metadata")
         found += files
     return find_files(found, _SUFFIXES)  # tells a file that is named twice
 
