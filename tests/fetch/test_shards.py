@@ -154,7 +154,7 @@ def test_a_finished_shard_that_is_gone_is_noticed(server: BadServer, tmp_path: P
     assert fetch_rows({}, tmp_path / "out").succeeded == 3
 
 
-def test_a_full_disk_is_told_and_the_same_call_continues(
+def test_a_full_disk_is_reported_and_the_same_call_continues(
     server: BadServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows, real = rows_of(server, 12), fetcher.finish_shard

@@ -105,7 +105,7 @@ def test_ids(file: str) -> None:
         ({"columns": {"width": "paths"}}, "'width' are numbers"),
     ],
 )
-def test_arrays_that_do_not_fit_are_told(file: str, parameters: dict[str, object], message: str) -> None:
+def test_arrays_that_do_not_fit_are_reported(file: str, parameters: dict[str, object], message: str) -> None:
     with pytest.raises(RecipeError, match=message):
         Arrays(path=file, **parameters).arrow_schema()
 

@@ -95,7 +95,7 @@ def test_uids_and_columns(tmp_path: Path) -> None:
     assert given.arrow_schema().names == ["uid", "url", "img_emb"]
     assert column(given, "uid") == ["000000000", "000000001", "000000002"]
     assert "text_emb" not in pool(tmp_path).arrow_schema().names
-    with pytest.raises(RecipeError, match="'keep' names 'text_emb', which is not there"):
+    with pytest.raises(RecipeError, match="'keep' names 'text_emb', which does not exist"):
         pool(tmp_path, keep=["text_emb"]).arrow_schema()
     with pytest.raises(RecipeError, match="no column 'sha256' for the uid"):
         pool(tmp_path, uid="sha256").arrow_schema()

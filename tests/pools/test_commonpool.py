@@ -151,7 +151,7 @@ def test_smaller_releases(tmp_path: Path) -> None:
         pool(tmp_path, vectors=["b32_img"]).arrow_schema()
     with pytest.raises(ValueError, match="l14_img"):
         pool(tmp_path, vectors=["l14"])
-    with pytest.raises(RecipeError, match="'keep' names 'txt', which is not there; did you mean 'text'"):
+    with pytest.raises(RecipeError, match="'keep' names 'txt', which does not exist; did you mean 'text'"):
         pool(tmp_path, keep=["txt"]).arrow_schema()
 
 
@@ -159,7 +159,7 @@ def test_a_shard_without_its_vectors(tmp_path: Path) -> None:
     write(tmp_path, "0", 0, 10)
     write(tmp_path, "1", 10, 10)
     (tmp_path / "1.npz").unlink()
-    with pytest.raises(RecipeError, match=r"1\.parquet: there is no 1\.npz with vectors beside it; download it"):
+    with pytest.raises(RecipeError, match=r"1\.parquet: there is no 1\.npz with its vectors; download it"):
         pool(tmp_path).arrow_schema()
     assert len(read_all(pool(tmp_path, vectors=[]))) == 20
     assert column(pool(tmp_path, keep=["url"]), "url")[19] == "https://example.org/19.jpg"
@@ -174,7 +174,7 @@ def test_rows_and_vectors_of_different_length_are_quarantined(tmp_path: Path) ->
     (tmp_path / "3.npz").write_bytes((tmp_path / "3.npz").read_bytes()[:20_000])
     given = pool(tmp_path)
     parts = given.parts()
-    words = r"1\.parquet: has 10 rows and 1\.npz has 9 rows of 'l14_txt'; they must be as many"
+    words = r"1\.parquet: has 10 rows and 1\.npz has 9 rows of 'l14_txt'; the numbers must be equal"
     with pytest.raises(BadPart, match=words):
         next(given.read(parts[1], ["uid"], 10))  # whatever is read of it
     with pytest.raises(BadPart, match="holds no array 'b32_img'"):
@@ -199,7 +199,7 @@ def test_uids_beside_the_vectors_must_be_those_of_the_rows(kind: str, tmp_path: 
     given = pool(tmp_path)
     parts = given.parts()
     assert sum(table.num_rows for table in given.read(parts[0], ["l14_img"], 4)) == 10
-    with pytest.raises(BadPart, match=f"has uid '{uid(17)}' in row 7 where 'uid' of .*1.npz has '{uid(18)}'"):
+    with pytest.raises(BadPart, match=f"has uid '{uid(17)}' in row 7 but 'uid' of .*1.npz has '{uid(18)}'"):
         list(given.read(parts[1], ["l14_img"], 4))
     with pytest.raises(BadPart, match=r"has 10 rows and 2\.npz has 9 rows of 'uid'"):
         list(given.read(parts[2], ["l14_img"], 4))

@@ -175,7 +175,7 @@ def test_packed_pickles_are_read_where_they_lie(name: str, tmp_path: Path) -> No
     ],
     ids=["zip", "two", "gzip", "empty", "csv", "cut", "list", "index", "twice", "levels"],
 )
-def test_what_is_no_frame_is_told(data: bytes, words: str, tmp_path: Path) -> None:
+def test_what_is_no_frame_is_reported(data: bytes, words: str, tmp_path: Path) -> None:
     (tmp_path / "f.pkl").write_bytes(data)
     with pytest.raises(InputError, match=words) as error:
         read_frame(str(tmp_path / "f.pkl"))

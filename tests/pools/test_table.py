@@ -107,10 +107,10 @@ def test_ids(tmp_path: Path) -> None:
         ({"uid": "url", "vectors": {"clip": {"model": "x"}}}, "no column 'clip' with vectors"),
         ({"uid": "url", "vectors": {"n": {"model": "x"}}}, "int64, whose first rows are not vectors"),
         ({"uid": "url", "columns": {"taken_at": "n"}}, "'taken_at' are ISO 8601 times or Unix seconds, but none"),
-        ({"uid": "url", "types": {"n": "int32"}}, "Parquet files say their types"),
+        ({"uid": "url", "types": {"n": "int32"}}, "Parquet files have types"),
     ],
 )
-def test_what_is_wrong_with_columns_is_told(tmp_path: Path, parameters: dict[str, object], message: str) -> None:
+def test_what_is_wrong_with_columns_is_reported(tmp_path: Path, parameters: dict[str, object], message: str) -> None:
     write(tmp_path / "a.parquet", {"url": ["u"], "n": [1999]})
     with pytest.raises(RecipeError, match=message):
         TablePool(path=str(tmp_path), **parameters).arrow_schema()
@@ -169,7 +169,7 @@ def test_files_of_a_pool(tmp_path: Path) -> None:
         (str(tmp_path / "c"), "no such file or folder; known:"),
         (str(tmp_path / "a.parque"), "did you mean 'a.parquet'"),
         (str(tmp_path / "*.pq"), "no file matches"),
-        (str(tmp_path / "readme.md"), "the extension tells no format"),
+        (str(tmp_path / "readme.md"), "the extension does not show the format"),
         (str(tmp_path / "no" / "x.csv"), "does not exist"),
     ]:
         with pytest.raises(RecipeError, match=message):
@@ -372,7 +372,7 @@ def test_a_file_of_another_length_is_a_bad_part(tmp_path: Path) -> None:
 BESIDE = {"clip": {"file": "{stem}.npz"}}
 
 
-def test_vector_files_that_do_not_fit_are_told(tmp_path: Path) -> None:
+def test_vector_files_that_do_not_fit_are_reported(tmp_path: Path) -> None:
     shard(tmp_path, "a", 5)
     shard(tmp_path, "b", 5)
     path = str(tmp_path)
@@ -418,7 +418,7 @@ def test_csv(tmp_path: Path) -> None:
     assert (second["country"], second["width"], second["score"], second["quoted"]) == (None, None, 0.5, None)
 
 
-def test_what_is_wrong_in_csv_is_told_with_its_row(tmp_path: Path) -> None:
+def test_what_is_wrong_in_csv_is_reported_with_its_row(tmp_path: Path) -> None:
     lines = [f"{n},{n}\n" for n in range(600_000)]
     (tmp_path / "a.csv").write_text("uid,n\n" + "".join(lines))
     lines[599_998] = "x,many\n"
@@ -482,7 +482,7 @@ def test_json_lines(tmp_path: Path) -> None:
         ('{"uid": 1, "n": 1.5}', "line 4: 'n' is 1.5, not int64"),
     ],
 )
-def test_what_is_wrong_in_json_lines_is_told_with_its_line(tmp_path: Path, line: str, message: str) -> None:
+def test_what_is_wrong_in_json_lines_is_reported_with_its_line(tmp_path: Path, line: str, message: str) -> None:
     good = '{"uid": 1, "n": 1}\n'
     (tmp_path / "a.jsonl").write_text(good)
     (tmp_path / "b.jsonl").write_text(f"{good}\n{good}{line}\n{good}")
@@ -493,7 +493,7 @@ def test_what_is_wrong_in_json_lines_is_told_with_its_line(tmp_path: Path, line:
 
 def test_a_json_list_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text('[{"uid": 1}]')
-    with pytest.raises(InputError, match="one JSON object a line, not one list"):
+    with pytest.raises(InputError, match="one JSON object per line, not one list"):
         TablePool(path=str(tmp_path)).arrow_schema()
 
 

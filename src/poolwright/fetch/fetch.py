@@ -1,4 +1,4 @@
-"""Fetch: from rows with URLs to shards of images. The entry of this package."""
+"""Fetch the images of rows with URLs into shards. The entry point of this package."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SourceLike = str | Path | Sequence[str | Path]
 
 @dataclass(frozen=True)
 class FetchProgress:
-    """How far a fetch is. `rows` were fetched in this call; totals are None where the source does not say."""
+    """Progress of a fetch. `rows` were fetched in this call; totals are None if the source does not have them."""
 
     rows: int
     rows_total: int | None
@@ -40,32 +40,32 @@ class FetchProgress:
 ProgressCallback = Callable[[FetchProgress], None]
 
 
-def fetch_teller(name: str, listener: Listener) -> ProgressCallback:
-    """Reports how far a fetch is to the listener of a run."""
+def fetch_reporter(name: str, listener: Listener) -> ProgressCallback:
+    """Return a callback that reports the progress of a fetch to the listener of a run."""
     begun = perf_counter()
 
-    def tell(found: FetchProgress) -> None:
+    def report(found: FetchProgress) -> None:
         progress = TableProgress(name, "fetch", max(found.shards_total or 0, found.shards), found.shards)
         progress.rows, progress.kept, progress.dropped = found.rows, found.succeeded, dict(found.failed)
         progress.seconds = perf_counter() - begun
         listener.progress(progress)
 
-    return tell
+    return report
 
 
 @dataclass(frozen=True)
 class Fetched:
-    """What a fetch has made, all calls together.
+    """Result of a fetch, over all calls.
 
     Attributes:
-        folder: of the shards.
-        rows: of the source, each with an outcome.
-        statuses: rows by status; 'success' is among them.
-        errors: rows without an image, by error class.
-        shards: finished shards.
-        bytes: of all images.
-        repeated: bytes that came from many URLs: perhaps placeholders.
-        rows_now: rows that this call fetched.
+        folder: folder of the shards.
+        rows: number of rows of the source, each with an outcome.
+        statuses: number of rows by status, including 'success'.
+        errors: number of rows without an image, by error class.
+        shards: number of finished shards.
+        bytes: size of all images together.
+        repeated: bytes that came from many URLs, perhaps placeholders.
+        rows_now: number of rows that this call fetched.
     """
 
     folder: Path
@@ -79,6 +79,7 @@ class Fetched:
 
     @property
     def succeeded(self) -> int:
+        """Number of rows with an image."""
         return self.statuses.get(SUCCESS, 0)
 
 
@@ -89,20 +90,20 @@ def fetch_images(
     progress: ProgressCallback | None = None,
     resolve: Resolve | None = None,
 ) -> Fetched:
-    """Fetch the images of a source, or continue where an earlier call stopped. Nobody else may be at work in `to`.
+    """Fetch the images of a source, or continue where an earlier call stopped. No other process may work in `to`.
 
     Args:
         source: Parquet, CSV or JSON Lines files, a finished table or a release, with a column of URLs.
         to: folder of the shards.
-        options: how.
+        options: how to fetch.
         progress: called after every row and every finished shard.
         resolve: resolves host names; default the system.
 
     Raises:
-        RecipeError: a column is not there, or the folder holds something else.
-        ChangedError: the source, or a finished shard, is not what it was.
+        RecipeError: a column is missing, or the folder holds something else.
+        ChangedError: the source or a finished shard has changed.
         InputError: the source cannot be read.
-        PoolwrightError: the run itself failed, such as for a full disk; the same call continues.
+        PoolwrightError: the run itself failed, for example on a full disk; the same call continues.
     """
     import_httpcore()
     proxy_url(options)
@@ -116,7 +117,7 @@ def fetch_images(
         run_async(Fetcher(folder, options, resolve or system, counting).run(shards.tables()))
     except OSError as error:
         raise PoolwrightError(
-            f"{error.filename or to}: {error.strerror or error}; what is finished stays, the same command continues"
+            f"{error.filename or to}: {error.strerror or error}; finished shards are kept, and the same command continues"
         ) from None
     finally:
         system.close()
@@ -124,7 +125,7 @@ def fetch_images(
 
 
 class _Shards:
-    """Tables of a source, counting what passes."""
+    """Tables of a source, with a count of their rows."""
 
     def __init__(self, source: FetchSource, shard_rows: int) -> None:
         self.source, self.shard_rows = source, shard_rows
@@ -137,7 +138,7 @@ class _Shards:
 
 
 class _Counting:
-    """Counts what is told, and tells of it."""
+    """Counts outcomes and finished shards, and reports progress."""
 
     def __init__(self, progress: ProgressCallback | None, total: int | None, shard_rows: int) -> None:
         self.progress, self.total = progress, total
@@ -151,13 +152,13 @@ class _Counting:
             self.succeeded += 1
         else:
             self.failed[str(outcome.error_class)] += 1
-        self._tell()
+        self._report()
 
     def shard_finished(self) -> None:
         self.shards += 1
-        self._tell()
+        self._report()
 
-    def _tell(self) -> None:
+    def _report(self) -> None:
         if self.progress:
             self.progress(
                 FetchProgress(self.rows, self.total, self.shards, self.shards_total, self.succeeded, self.failed)
@@ -165,7 +166,7 @@ class _Counting:
 
 
 def summarize(folder: FetchFolder, rows: int, rows_now: int) -> Fetched:
-    """Count what lies in a folder.
+    """Count the outcomes in a folder.
 
     Raises:
         CountError: not every row of the source has one outcome.
@@ -194,5 +195,5 @@ def summarize(folder: FetchFolder, rows: int, rows_now: int) -> Fetched:
 
 
 def _most(counts: Counter[str]) -> dict[str, int]:
-    """Counts, the largest first."""
+    """Sort counts, the largest first."""
     return dict(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])))

@@ -1,4 +1,4 @@
-"""Fetcher: many rows at once on one event loop; a shard is put in place when every row of it has an outcome."""
+"""Fetch many rows at once on one event loop; a shard is finished when every row of it has an outcome."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-from poolwright.fetch.finish_shard import again, finish_shard
+from poolwright.fetch.finish_shard import finish_shard, rows_to_refetch
 from poolwright.fetch.folder import FetchFolder
 from poolwright.fetch.http.contents import Inspector
 from poolwright.fetch.http.network import Resolve, open_connections
@@ -26,14 +26,14 @@ from poolwright.kernels.selection.hashing import hash_key
 
 
 class FetchListener(Protocol):
-    """Hears how the fetch goes on."""
+    """Receives the progress of a fetch."""
 
     def outcome(self, outcome: FetchOutcome) -> None:
         """A row has an outcome."""
         ...
 
     def shard_finished(self) -> None:
-        """A shard is finished, now or before."""
+        """A shard is finished, by this call or an earlier one."""
         ...
 
 
@@ -41,11 +41,11 @@ _SHARDS_OPEN = 3
 """Shards worked on at once, so that the last slow rows of one do not hold up the next."""
 
 _LOOKED_AT = 8
-"""Images whole in memory at once; the others are spooled."""
+"""Images held whole in memory at once; the others are spooled."""
 
 
 class _Shard:
-    """A shard at work."""
+    """A shard that is being fetched."""
 
     def __init__(self, number: int, rows: pa.Table, journal: Journal) -> None:
         self.number, self.rows, self.journal = number, rows, journal
@@ -57,7 +57,7 @@ class _Shard:
 
 @dataclass
 class _Job:
-    """A row on its way: where to go next, and what it has cost so far."""
+    """A row that is being fetched: its next target, and its outcome so far."""
 
     shard: _Shard
     outcome: FetchOutcome
@@ -71,9 +71,9 @@ class Fetcher:
     """Fetches the rows of shards into a folder.
 
     Args:
-        folder: claimed already.
-        options: how.
-        resolve: resolves names.
+        folder: folder of the shards, already claimed.
+        options: how to fetch.
+        resolve: resolves host names.
         listener: receives every outcome and every finished shard.
     """
 
@@ -87,10 +87,10 @@ class Fetcher:
         """Fetch all shards.
 
         Args:
-            tables: of the source, a shard each.
+            tables: rows of the source, one table per shard.
 
         Raises:
-            PoolwrightError, OSError: the run itself failed; what is done is kept.
+            PoolwrightError, OSError: the run itself failed; finished work is kept.
         """
         self._wake = asyncio.Event()
         self._finishing, self._looking = asyncio.Lock(), asyncio.Semaphore(_LOOKED_AT)
@@ -128,7 +128,7 @@ class Fetcher:
         return True
 
     def _enter(self, shard: _Shard, row: int, url: str | None, expected: str | None, group: asyncio.TaskGroup) -> None:
-        """Queue a row, or say at once why it cannot be asked for."""
+        """Queue a row, or finish it at once if it cannot be requested."""
         outcome = FetchOutcome(row)
         wanted = expected.strip().lower() if expected and expected.strip() else None
         try:
@@ -158,7 +158,7 @@ class Fetcher:
                 await self._wake.wait()
 
     async def _step(self, host: str, job: _Job, group: asyncio.TaskGroup) -> None:
-        """One request of a row: it ends the row, or queues it again."""
+        """One request of a row: it ends the row, or queues it rows_to_refetch."""
         reached: bool | None = None
         begun = monotonic()
         try:
@@ -201,7 +201,7 @@ class Fetcher:
             self._finish(job.shard, outcome, data if outcome.status == SUCCESS else None, group)
 
     def _failed(self, job: _Job, failure: Failure, group: asyncio.TaskGroup) -> None:
-        """Try again, where that may help and there is time; else the row has failed."""
+        """Try rows_to_refetch, where that may help and there is time; else the row has failed."""
         outcome, options = job.outcome, self.options
         outcome.http_status = failure.http_status
         if failure.kind.retried and outcome.attempts <= options.retries and outcome.seconds < options.total:
@@ -216,7 +216,7 @@ class Fetcher:
         self._finish(job.shard, outcome, None, group)
 
     def _backoff(self, job: _Job) -> float:
-        """Seconds before the next try: doubling, times 0.5 to 1.5 by the hash of the URL, so that tries scatter."""
+        """Return the seconds before the next try: doubling, with a jitter of 0.5 to 1.5 from the hash of the URL."""
         scatter = hash_key(0, "fetch", job.url, str(job.outcome.attempts)) / 2**64
         return float(self.options.backoff * 2 ** (job.outcome.attempts - 1) * (0.5 + scatter))
 
@@ -235,11 +235,11 @@ class Fetcher:
         self._wake.set()
 
     def _shards(self, tables: Iterator[pa.Table]) -> Iterator[_Shard]:
-        """Shards that have something to do."""
+        """Yield the shards that have rows to fetch."""
         for number, rows in enumerate(tables):
             pending = None
             if self.folder.done(number, len(rows)):
-                pending = again(self.folder, number, self.options)
+                pending = rows_to_refetch(self.folder, number, self.options)
                 if pending is None:
                     self.listener.shard_finished()
                     continue
@@ -247,7 +247,7 @@ class Fetcher:
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The first error of a group, which is why the others stopped."""
+    """Return the first error of a group, which stopped the others."""
     error: BaseException = group
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
@@ -255,7 +255,7 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
 
 
 def run_async(work: Coroutine[Any, Any, None]) -> None:
-    """Run on an event loop of its own, also where the caller, such as a notebook, has one running."""
+    """Run on a new event loop, even if the caller, such as a notebook, has one running."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:

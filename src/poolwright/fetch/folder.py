@@ -1,9 +1,9 @@
-"""Folder: where a fetch keeps its shards, and what is known of each of them.
+"""Manage the folder of a fetch: its shards, and the state of each of them.
 
-.fetch/identity.json   the input and the layout: another input is refused, so that nothing is mixed
-.fetch/00000.json      a done-mark: every row of the shard has an outcome, and the files are as it says
-.fetch/00000.jsonl     the journal of a shard that is begun
-.fetch/tool.jsonl      version and arguments of img2dataset, a line per run, if that fetched
+.fetch/identity.json   the input and the layout; another input is refused, so that nothing is mixed
+.fetch/00000.json      a done mark: every row of the shard has an outcome; records the sizes of its files
+.fetch/00000.jsonl     the journal of an unfinished shard
+.fetch/tool.jsonl      version and arguments of img2dataset, one line per run, if it was used
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class FetchFolder:
     """The folder that images are fetched to.
 
     Args:
-        folder: made where it is not there.
+        folder: its path; made if it does not exist.
         options: decide on the layout.
     """
 
@@ -37,11 +37,11 @@ class FetchFolder:
         self.work = folder / WORK
 
     def claim(self, source: FetchSource) -> None:
-        """Take the folder for a source, or find that it was taken for the same. No other process may be at work here.
+        """Claim the folder for a source, or check that it was claimed for the same. No other process may use it.
 
         Raises:
-            RecipeError: something else is here, or the layout is another one.
-            ChangedError: the input is not what the folder was begun with.
+            RecipeError: the folder holds something else, or has another layout.
+            ChangedError: the input is not the one that the folder was begun with.
         """
         path, identity = self.work / "identity.json", self._identity(source)
         if not path.exists():
@@ -66,7 +66,7 @@ class FetchFolder:
         self._tidy()
 
     def _tidy(self) -> None:
-        """Remove what a killed process left; not below folders of images, which may hold millions."""
+        """Remove leftovers of a killed process; not below folders of images, which may hold millions."""
         remove_partials(self.work)
         remove_leftovers(self.work)
         for path in self.folder.glob(f"*{PARTIAL}"):
@@ -83,17 +83,18 @@ class FetchFolder:
         }
 
     def files(self, shard: int) -> ShardFiles:
+        """Return the files of a shard."""
         return ShardFiles(self.folder, shard, self.options.format, self.options.shard_rows)
 
     def begun(self, shard: int) -> bool:
-        """Whether there is work of a shard that was not put in place yet."""
+        """Whether a shard is begun but not finished."""
         return journal_begun(self.work, shard)
 
     def done(self, shard: int, rows: int) -> bool:
         """Whether a shard is finished.
 
         Raises:
-            ChangedError: its files are not what its mark says.
+            ChangedError: its files do not match its mark.
         """
         mark = self._mark(shard)
         if not mark.exists() or self.begun(shard):
@@ -112,7 +113,7 @@ class FetchFolder:
         write_text(self._mark(shard), json.dumps(mark_values, sort_keys=True) + "\n")
 
     def finished(self) -> list[int]:
-        """Shards that are finished, in order."""
+        """Return the finished shards, in order."""
         return sorted(int(path.stem) for path in self.work.glob("[0-9]*.json"))
 
     def _mark(self, shard: int) -> Path:

@@ -53,11 +53,11 @@ class Fetch(FetchOptions, SourceStep):
 
     def prepare(self, name: str, source: Table, folder: Path, listener: Listener) -> dict[str, float]:
         """Fetch the images, or those that are left. Images that could not be fetched are no error."""
-        from poolwright.fetch.fetch import fetch_images, fetch_teller
+        from poolwright.fetch.fetch import fetch_images, fetch_reporter
 
         begun = perf_counter()
         try:
-            fetched = fetch_images(source.folder, folder, self.options(), fetch_teller(name, listener))
+            fetched = fetch_images(source.folder, folder, self.options(), fetch_reporter(name, listener))
         except ChangedError as error:
             raise ChangedError(
                 f"table '{name}': {error}. To fetch the images of the new rows: rm -r {folder}"

@@ -1,4 +1,4 @@
-"""CSV and TSV files with a header line, streamed. All that matters about types is decided by the first block."""
+"""Read CSV and TSV files with a header line as a stream. The first block of a file decides the types."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
 from poolwright.core.errors import did_you_mean
-from poolwright.pools.readers.paths import DAMAGE, Unreadable, open_text, raise_if_unreachable, words
+from poolwright.pools.readers.paths import DAMAGE, Unreadable, first_line, open_text, raise_if_unreachable
 
 DELIMITERS = {"csv": ",", "tsv": "\t"}
 _BLOCK = 1 << 22  # bytes; a row must fit
 
 
 def first_rows(path: str, delimiter: str, types: Mapping[str, pa.DataType]) -> pa.Table:
-    """Rows of the first block, with the types found there, or those in `types`.
+    """Read the rows of the first block, with the types found in it, or those in `types`.
 
-    A column without any value there is taken as strings.
+    A column without any value in it becomes strings.
 
     Raises:
         Unreadable: the file is empty, or its first rows are malformed.
@@ -49,14 +49,14 @@ def first_rows(path: str, delimiter: str, types: Mapping[str, pa.DataType]) -> p
 def read_csv(
     path: str, delimiter: str, types: Mapping[str, pa.DataType], columns: Sequence[str], batch_rows: int
 ) -> Iterator[pa.Table]:
-    """Rows in order, in batches of at most `batch_rows`. Empty strings are nulls.
+    """Read rows in order, in batches of at most `batch_rows`. Empty strings are nulls.
 
     Args:
         types: type of every column.
         columns: only these are converted, in this order.
 
     Raises:
-        Unreadable: a row or value is malformed, or a column is missing; the message has the row.
+        Unreadable: a row or value is malformed, or a column is missing; the message names the row.
         OSError: the file cannot be opened.
     """
     names = list(columns) or list(types)[:1]
@@ -90,7 +90,7 @@ def _reader(
 
 
 def _no_empty(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Null for the empty string. pyarrow's own option would make nulls of 'NA', which is Namibia, too."""
+    """Replace empty strings by null. The option of pyarrow would also replace 'NA', which is Namibia."""
     return pc.if_else(pc.equal(column, ""), None, column) if pa.types.is_string(column.type) else column
 
 
@@ -102,8 +102,8 @@ def _missing(error: str, wanted: Sequence[str], there: Sequence[str]) -> str:
 
 
 def _message(error: BaseException) -> str:
-    """pyarrow's message with the row first. Row 1 is the header."""
-    text = words(error)
+    """Return the message of pyarrow with the row first. Row 1 is the header."""
+    text = first_line(error)
     row = re.search(r"Row #(\d+): ", text)
     if not row:
         return f"cannot be read as CSV: {text}"

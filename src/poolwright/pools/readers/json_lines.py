@@ -1,4 +1,4 @@
-"""JSON Lines files, streamed: one object a line. The first lines decide names and types."""
+"""Read JSON Lines files, one object per line, as a stream. The first lines decide names and types."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ import pyarrow as pa
 import pyarrow.json as pajson
 
 from poolwright.pools.columns.captions import as_text
-from poolwright.pools.readers.paths import Unreadable, open_text, words
+from poolwright.pools.readers.paths import Unreadable, first_line, open_text
 
 FIRST_ROWS = 1_000
-_BLOCK = 1 << 24  # bytes of a batch at most
+_BLOCK = 1 << 24  # maximal bytes of a batch
 
 
 def first_rows(path: str, types: Mapping[str, pa.DataType]) -> pa.Table:
-    """The first 1,000 rows, with the types found there, or those in `types`.
+    """Read the first 1,000 rows, with the types found in them, or those in `types`.
 
-    Texts are strings even where they look like times. What has no value there is taken as strings.
+    Texts are strings even if they look like times. A key without any value becomes strings.
 
     Raises:
-        Unreadable: a line is no JSON object, or values of one key differ in type.
+        Unreadable: a line is not a JSON object, or values of one key differ in type.
         OSError: the file cannot be opened.
     """
     for number, lines in _blocks(path, FIRST_ROWS):
@@ -38,15 +38,16 @@ def first_rows(path: str, types: Mapping[str, pa.DataType]) -> pa.Table:
 def read_json_lines(
     path: str, types: Mapping[str, pa.DataType], columns: Sequence[str], batch_rows: int, lenient: Collection[str] = ()
 ) -> Iterator[pa.Table]:
-    """Rows in order, in batches of at most `batch_rows`. Keys that a line lacks are null.
+    """Read rows in order, in batches of at most `batch_rows`. Keys that a line lacks are null.
 
     Args:
         types: type of every column.
         columns: only these are converted, in this order.
-        lenient: columns in which a value that has not the type is null.
+        lenient: columns in which a value of another type is null.
 
     Raises:
-        Unreadable: a line is no JSON object, or a value of another column has not its type; with the line.
+        Unreadable: a line is not a JSON object, or a value of another column has the wrong type; the message names
+            the line.
         OSError: the file cannot be opened.
     """
     schema = pa.schema([(name, types[name]) for name in columns])
@@ -55,7 +56,7 @@ def read_json_lines(
 
 
 def _blocks(path: str, rows: int) -> Iterator[tuple[list[int], list[bytes]]]:
-    """Runs of lines with their numbers, from 1. Blank lines are none."""
+    """Yield runs of lines with their numbers, from 1. Blank lines are skipped."""
     numbers: list[int] = []
     lines: list[bytes] = []
     size = 0
@@ -64,7 +65,7 @@ def _blocks(path: str, rows: int) -> Iterator[tuple[list[int], list[bytes]]]:
             if number == 1:
                 line = line.removeprefix(b"\xef\xbb\xbf")
                 if line.lstrip().startswith(b"["):
-                    raise Unreadable(path, "line 1: begins with '['; write one JSON object a line, not one list")
+                    raise Unreadable(path, "line 1: begins with '['; write one JSON object per line, not one list")
             if not line.strip():
                 continue
             numbers.append(number)
@@ -86,7 +87,7 @@ def _inferred(path: str, numbers: Sequence[int], lines: Sequence[bytes]) -> pa.S
     except pa.ArrowException as error:
         for number, line in zip(numbers, lines, strict=True):
             _loaded(path, number, line)
-        raise Unreadable(path, f"{words(error)}; name the column's type under 'types'") from None
+        raise Unreadable(path, f"{first_line(error)}; name the column's type under 'types'") from None
 
 
 def _parse(lines: Sequence[bytes], schema: pa.Schema | None) -> pa.Table:
@@ -119,7 +120,7 @@ def _table(
 def _table_by_value(
     path: str, numbers: Sequence[int], lines: Sequence[bytes], schema: pa.Schema, lenient: Collection[str]
 ) -> pa.Table:
-    """As `_table`, line by line: to find the line that is wrong, or to pass over a value that may be."""
+    """Like `_table`, line by line: to find the bad line, or to skip a value that may be bad."""
     rows = [_loaded(path, number, line) for number, line in zip(numbers, lines, strict=True)]
     arrays = []
     for field in schema:
@@ -134,7 +135,7 @@ def _table_by_value(
 
 
 def _value(value: Any, dtype: pa.DataType) -> Any:
-    """Numbers and objects where strings are expected become their JSON text."""
+    """Convert numbers and objects to their JSON text if strings are expected."""
     return as_text(value) if pa.types.is_string(dtype) else value
 
 
@@ -145,7 +146,7 @@ def _fits(value: Any, dtype: pa.DataType) -> bool:
         if isinstance(value, bool) or not isinstance(value, int | float):
             return False
         if pa.types.is_integer(dtype) and isinstance(value, float) and not value.is_integer():
-            return False  # pyarrow would cut it
+            return False  # pyarrow would truncate it
     try:
         pa.array([value], dtype)
     except (pa.ArrowException, TypeError, ValueError, OverflowError):
@@ -162,14 +163,14 @@ def _loaded(path: str, number: int, line: bytes) -> dict[str, Any]:
     try:
         value = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise Unreadable(path, f"line {number}: no JSON ({words(error)})") from None
+        raise Unreadable(path, f"line {number}: no JSON ({first_line(error)})") from None
     if not isinstance(value, dict):
         raise Unreadable(path, f"line {number}: no JSON object but {line[:40].decode('utf-8', 'replace').strip()!r}")
     return value
 
 
 def _settled(dtype: pa.DataType) -> pa.DataType:
-    """The type with strings for times, which pyarrow sees in texts, and for nulls."""
+    """Return the type with strings for times, which pyarrow finds in texts, and for nulls."""
     if pa.types.is_null(dtype) or pa.types.is_timestamp(dtype):
         return pa.string()
     if pa.types.is_list(dtype):

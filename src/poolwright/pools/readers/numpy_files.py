@@ -1,4 +1,4 @@
-"""NumPy files (.npy, .npz) read by rows: what is not asked for is not loaded, and nothing is unpickled.
+"""Read NumPy files (.npy, .npz) by rows: only what is needed is loaded, and nothing is unpickled.
 
 Formats: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
 """
@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, cast
 import numpy as np
 
 from poolwright.core.errors import did_you_mean
-from poolwright.pools.readers.paths import DAMAGE, Unreadable, open_file, raise_if_unreachable, suffix, words
+from poolwright.pools.readers.paths import DAMAGE, Unreadable, first_line, open_file, raise_if_unreachable, suffix
 
 SUFFIXES = ("npy", "npz")
 
@@ -25,14 +25,14 @@ class NoArray(Unreadable):
 
 @dataclass(frozen=True)
 class ArrayHeader:
-    """An array in a file.
+    """Position and type of an array in a file.
 
     Attributes:
         name: its name in an .npz; '' in an .npy.
         shape: as saved.
         dtype: as saved.
-        fortran: whether columns, not rows, lie together.
-        start: where its values begin: in the file, or in the unpacked member where that is compressed.
+        fortran: whether the array is in column-major (Fortran) order.
+        start: offset of its values in the file, or in the unpacked member if that is compressed.
         packed: whether it is a compressed member of an .npz.
     """
 
@@ -53,14 +53,14 @@ class ArrayHeader:
 
 
 def read_headers(path: str, names: Collection[str] | None = None) -> dict[str, ArrayHeader]:
-    """Headers of the arrays in an .npz, or of the one of an .npy under the name ''.
+    """Read the headers of the arrays in an .npz, or of the one in an .npy under the name ''.
 
     Args:
         path: path or URL.
-        names: only these of an .npz; default all.
+        names: only these arrays of an .npz; default all.
 
     Raises:
-        NoArray: an array is not there.
+        NoArray: an array does not exist.
         Unreadable: the file is damaged or cut off.
         InputError: the file cannot be opened.
     """
@@ -75,7 +75,7 @@ def read_headers(path: str, names: Collection[str] | None = None) -> dict[str, A
         raise
     except DAMAGE as error:
         raise_if_unreachable(error, path)
-        raise Unreadable(path, f"is no .{suffix(path)} file: {words(error)}") from None
+        raise Unreadable(path, f"is no .{suffix(path)} file: {first_line(error)}") from None
 
 
 def _npz_headers(path: str, file: BinaryIO, names: Collection[str] | None) -> dict[str, ArrayHeader]:
@@ -98,7 +98,7 @@ def _npz_headers(path: str, file: BinaryIO, names: Collection[str] | None) -> di
 
 
 def _member_start(file: BinaryIO, info: zipfile.ZipInfo) -> int:
-    """Where the bytes of a stored member begin: behind its local header, whose last two numbers are lengths."""
+    """Return the offset of a stored member: after its local header, whose last two numbers are lengths."""
     file.seek(info.header_offset)
     name, extra = struct.unpack("<26xHH", file.read(30))
     return info.header_offset + 30 + int(name) + int(extra)
@@ -121,7 +121,7 @@ def _header(path: str, name: str, file: BinaryIO, end: int, packed: bool) -> Arr
 
 
 class ArrayReader:
-    """Rows of one array of a file, read from front to back. To be used in `with`.
+    """Reads the rows of one array of a file from front to back. A context manager.
 
     Args:
         path: path or URL.
@@ -140,7 +140,7 @@ class ArrayReader:
         self.path, self.header = path, header
         self._opened: list[Any] = []
         self._file: BinaryIO | None = None
-        self._at = 0  # next row, where the member is compressed
+        self._at = 0  # next row, if the member is compressed
 
     def __enter__(self) -> ArrayReader:
         return self
@@ -149,10 +149,10 @@ class ArrayReader:
         self._close()
 
     def rows(self, start: int, count: int) -> np.ndarray:
-        """Rows `start` to `start + count`, in native byte order.
+        """Return rows `start` to `start + count`, in native byte order.
 
         Raises:
-            Unreadable: the file is damaged or ends before.
+            Unreadable: the file is damaged or ends too early.
         """
         header = self.header
         if header.fortran and len(header.shape) > 1:
@@ -169,7 +169,7 @@ class ArrayReader:
                 _fill(file, memoryview(cast(Any, values.reshape(-1).view(np.uint8))))
             except DAMAGE as error:
                 raise_if_unreachable(error, self.path)
-                raise Unreadable(self.path, f"{_named(self.header)} cannot be read: {words(error)}") from None
+                raise Unreadable(self.path, f"{_named(self.header)} cannot be read: {first_line(error)}") from None
             self._at = start + count
         return values if values.dtype.isnative else values.astype(values.dtype.newbyteorder("="))
 

@@ -1,4 +1,4 @@
-"""Places: files on disk and behind fsspec URLs, found and opened in the same way."""
+"""Find and open files on disk and behind fsspec URLs in the same way."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ Places = Annotated[
 
 
 class Unreadable(InputError):
-    """The content of a file is not what its format says. Inside a part it becomes `BadPart`."""
+    """The content of a file does not fit its format. Inside a part this becomes `BadPart`."""
 
     def __init__(self, path: str, reason: str) -> None:
         super().__init__(f"{path}: {reason}")
@@ -48,29 +48,30 @@ class Unreadable(InputError):
 
 
 DAMAGE = (pa.ArrowException, OSError, EOFError, ValueError, zlib.error, zipfile.BadZipFile)
-"""What readers raise on damaged files. pyarrow raises OSError without an errno for damage."""
+"""Exceptions that readers raise on damaged files. pyarrow raises OSError without an errno for damage."""
 
 
 _PACKED = (".gz", ".bz2")
 
 
 def is_url(path: str) -> bool:
+    """Whether a path is a URL, such as s3://bucket/key."""
     return "://" in path
 
 
 def base_name(path: str) -> str:
-    """Last part of the path."""
+    """Return the last part of the path."""
     return posixpath.basename(path if is_url(path) else path.replace(os.sep, "/"))
 
 
 def suffix(path: str) -> str:
-    """Extension in lower case, without the dot and without '.gz' or '.bz2'."""
+    """Return the extension in lower case, without the dot and without '.gz' or '.bz2'."""
     name = _unpacked_name(path).lower()
     return name.rpartition(".")[2] if "." in name else ""
 
 
 def stem(path: str) -> str:
-    """File name without '.gz' or '.bz2' and without the extension."""
+    """Return the file name without '.gz' or '.bz2' and without the extension."""
     name = _unpacked_name(path)
     return name.rpartition(".")[0] or name
 
@@ -86,11 +87,11 @@ def _unpacked_name(path: str) -> str:
 
 
 def open_file(path: str) -> BinaryIO:
-    """Open for reading. The caller closes it.
+    """Open a file for reading. The caller closes it.
 
     Raises:
         RecipeError: the URL's file system is not known or not installed.
-        OSError: as the file system says.
+        OSError: the file cannot be opened.
     """
     if not is_url(path):
         return open(path, "rb")
@@ -99,7 +100,7 @@ def open_file(path: str) -> BinaryIO:
 
 
 def map_files(function: Callable[[str], T], files: Sequence[str], root: str) -> list[T]:
-    """Call a function with each file; several at once where `root` is a URL, behind which files take time."""
+    """Call a function with each file; concurrently if `root` is a URL, as remote files take time."""
     if len(files) < 2 or not is_url(root):
         return [function(file) for file in files]
     with ThreadPoolExecutor(16) as threads:
@@ -107,14 +108,14 @@ def map_files(function: Callable[[str], T], files: Sequence[str], root: str) -> 
 
 
 def open_text(path: str) -> BinaryIO:
-    """Open the text in a file, unpacked where the name ends in '.gz' or '.bz2'. Closing it closes all."""
+    """Open the text in a file, unpacked if the name ends in '.gz' or '.bz2'. Closing it also closes the packed file."""
     packed = open_file(path)
     if not is_packed(path):
         return packed
     if path.lower().endswith(".bz2"):
         return cast(BinaryIO, _Bz2(packed))
     unpacked = gzip.GzipFile(fileobj=packed)
-    unpacked.myfileobj = cast(Any, packed)  # what GzipFile closes with itself
+    unpacked.myfileobj = cast(Any, packed)  # GzipFile closes this with itself
     return cast(BinaryIO, unpacked)
 
 
@@ -131,7 +132,7 @@ class _Bz2(bz2.BZ2File):
 
 
 def file_system(url: str) -> tuple[Any, str]:
-    """The fsspec file system of a URL, and the path in it."""
+    """Return the fsspec file system of a URL, and the path in it."""
     import fsspec
 
     try:
@@ -143,12 +144,12 @@ def file_system(url: str) -> tuple[Any, str]:
 
 @contextmanager
 def reading(part: Part) -> Iterator[None]:
-    """Damage met while reading a part as `BadPart`; what only keeps us from reading it stops the run.
+    """Raise `BadPart` for damage met while reading a part; other obstacles stop the run.
 
     Raises:
         BadPart: the content is damaged, or was when the part was made (`detail['damage']`).
-        InputError: a file is gone, not permitted, or its disk or network fails: to quarantine the part would
-            lose rows that are there.
+        InputError: a file is gone, not permitted, or its disk or network fails: quarantining the part would
+            lose rows that exist.
     """
     if "damage" in part.detail:
         raise BadPart(part.index, part.name, part.detail["damage"])
@@ -158,11 +159,11 @@ def reading(part: Part) -> Iterator[None]:
         raise BadPart(part.index, part.name, error.reason) from None
     except DAMAGE as error:
         raise_if_unreachable(error, part.name)
-        raise BadPart(part.index, part.name, f"cannot be read: {words(error)}") from None
+        raise BadPart(part.index, part.name, f"cannot be read: {first_line(error)}") from None
 
 
 def raise_if_unreachable(error: BaseException, path: str) -> None:
-    """Raise `InputError` where the error is of the file system, and not about the content."""
+    """Raise `InputError` if an error comes from the file system, not from the content."""
     if isinstance(error, FileNotFoundError):
         raise InputError(f"{path}: a file is gone since it was listed; put it back ({error})") from None
     if isinstance(error, PermissionError):
@@ -171,14 +172,14 @@ def raise_if_unreachable(error: BaseException, path: str) -> None:
         raise InputError(f"{path}: the file system fails: {error}; run again when it works") from None
 
 
-def words(error: BaseException) -> str:
-    """The first line of an error's message."""
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error message."""
     lines = str(error).strip().splitlines()
     return lines[0][:300] if lines else type(error).__name__
 
 
 def find_files(paths: Collection[str], suffixes: Collection[str]) -> list[str]:
-    """Files that paths stand for: files, globs, and folders with all files of those extensions.
+    """Find the files of paths: files, globs, and folders with all their files of some extensions.
 
     Args:
         paths: paths or URLs.
@@ -244,18 +245,18 @@ def _neighbour(path: str) -> str:
 
 
 def join(root: str, relative: str) -> str:
-    """A file below a folder or URL."""
+    """Return the path of a file below a folder or URL."""
     return f"{root.rstrip('/')}/{relative}" if root != "/" else f"/{relative}"
 
 
 def files_below(root: str, wanted: Callable[[str], bool]) -> Iterator[str]:
-    """Relative POSIX paths of files in a folder at any depth, in no fixed order.
+    """Yield the relative POSIX paths of the files in a folder at any depth, in no fixed order.
 
-    Files and folders whose names begin with '.' are left out. Linked folders are followed, but a link to a
-    folder that it lies in is not.
+    Files and folders whose names begin with '.' are left out. Linked folders are followed, except a link to
+    a folder that contains it.
 
     Args:
-        wanted: says of a file's name whether it is wanted.
+        wanted: whether a file of that name is wanted.
 
     Raises:
         InputError: a folder may not be read, a link among the wanted files leads nowhere, or a name of

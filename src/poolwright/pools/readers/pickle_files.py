@@ -1,4 +1,4 @@
-"""The one pickle in a file that may be packed: gzip, bzip2, xz, tar or zip, told by its first bytes."""
+"""Open the one pickle in a file that may be packed with gzip, bzip2, xz, tar or zip, detected by its first bytes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, BinaryIO, cast
 
-from poolwright.pools.readers.paths import Unreadable, open_file, raise_if_unreachable, words
+from poolwright.pools.readers.paths import Unreadable, first_line, open_file, raise_if_unreachable
 
 SUFFIXES = ("pkl", "pickle", "p", "xz", "tgz", "tar", "zip")
 """Extensions of pickles and what they are packed in; '.gz' and '.bz2' may follow."""
@@ -35,7 +35,7 @@ _DAMAGE = (
 
 @contextmanager
 def open_pickle(path: str) -> Iterator[BinaryIO]:
-    """The bytes of the pickle in a file. Members of archives are streamed, never written to disk.
+    """Open the pickle in a file. Members of archives are streamed, never written to disk.
 
     Raises:
         Unreadable: the file is damaged, or an archive holds no pickle or several.
@@ -46,7 +46,7 @@ def open_pickle(path: str) -> Iterator[BinaryIO]:
             file = _unpacked(open_file(path), path, stack)
         except _DAMAGE as error:
             raise_if_unreachable(error, path)
-            raise Unreadable(path, f"cannot be unpacked: {words(error)}") from None
+            raise Unreadable(path, f"cannot be unpacked: {first_line(error)}") from None
         yield file
 
 
@@ -84,7 +84,7 @@ def _zip_member(archive: zipfile.ZipFile, path: str, stack: ExitStack) -> Binary
 
 
 def _tar_member(file: BinaryIO, path: str, stack: ExitStack) -> BinaryIO:
-    """The pickle, found by a pass over the headers; the archive is then read up to it."""
+    """Find the pickle in a pass over the headers; the archive is then read up to it."""
     with tarfile.open(fileobj=file, mode="r:") as archive:
         members = {info.name: info for info in archive if info.isfile()}
     member = members[_only(list(members), path)]
@@ -120,5 +120,5 @@ def _only(names: list[str], path: str) -> str:
     found = [name for name in names if name.lower().endswith(_PICKLES) and not name.rpartition("/")[2].startswith(".")]
     if len(found) != 1:
         held = "no pickle" if not found else f"{len(found)} pickles ({', '.join(sorted(found)[:3])})"
-        raise Unreadable(path, f"holds {held} where one is expected; unpack it and name the pickle itself")
+        raise Unreadable(path, f"holds {held}, but one is expected; unpack it and name the pickle itself")
     return found[0]

@@ -1,6 +1,6 @@
-"""Images in a WebDataset tar, found by key.
+"""Find images in a WebDataset tar by key.
 
-A key is the name of a member up to its first dot, as WebDataset has it: `000012.jpg`, `000012.txt` and `000012.json`
+A key is the name of a member up to its first dot, as in WebDataset: `000012.jpg`, `000012.txt` and `000012.json`
 are one sample (https://github.com/webdataset/webdataset).
 """
 
@@ -18,7 +18,7 @@ _BLOCK = 512
 
 
 def key_of(name: str) -> tuple[str, str]:
-    """Key and extension, in lower case, of a member."""
+    """Return the key of a member, and its extension in lower case."""
     folder, slash, base = name.removeprefix("./").rpartition("/")
     stem, _, extension = base.partition(".")
     return f"{folder}{slash}{stem}", extension.lower()
@@ -28,7 +28,7 @@ def cut_off(path: str) -> bool:
     """Whether a tar does not end in a block of zeros, as every finished one does.
 
     Raises:
-        OSError: as the file system says.
+        OSError: the file cannot be read.
     """
     with open_file(path) as file:
         size = file.seek(0, 2)
@@ -39,10 +39,10 @@ def cut_off(path: str) -> bool:
 
 
 class TarImages:
-    """Images of one tar. To be used in `with`.
+    """Reads the images of one tar. A context manager.
 
-    The tar is walked once, no further than the keys asked for, and where a member begins is remembered: rows in the
-    order of the tar are read in one pass, and rows in any other order as well.
+    The tar is scanned once, no further than needed, and the offsets of its members are kept: rows in any order are
+    read in one pass.
 
     Raises:
         OSError: the file cannot be opened.
@@ -64,7 +64,7 @@ class TarImages:
         self._file.close()
 
     def read(self, key: str) -> bytes | str:
-        """Bytes of the image of a key, or the name of the reason why there are none.
+        """Return the bytes of the image of a key, or the name of the reason why there are none.
 
         Raises:
             Unreadable: the tar is damaged or cut off.
@@ -99,7 +99,7 @@ class TarImages:
                 self._members.setdefault(key, (member.offset_data, member.size))
 
     def _check_end(self, offset: int) -> None:
-        """tarfile takes a header that is no header for the end; the end is a block of zeros."""
+        """Check that the end is a block of zeros: tarfile takes an invalid header for the end."""
         self._file.seek(offset)
         block = self._file.read(_BLOCK)
         if len(block) < _BLOCK or any(block):
