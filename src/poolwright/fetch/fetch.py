@@ -117,7 +117,7 @@ def fetch_images(
         run_async(Fetcher(folder, options, resolve or system, counting).run(shards.tables()))
     except OSError as error:
         raise PoolwrightError(
-            f"{error.filename or to}: {error.strerror or error}; finished shards are kept, and the same command continues"
+            f"{error.filename or to}: {error.strerror or error}; finished shards stay, the same command continues"
         ) from None
     finally:
         system.close()

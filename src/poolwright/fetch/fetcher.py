@@ -158,7 +158,7 @@ class Fetcher:
                 await self._wake.wait()
 
     async def _step(self, host: str, job: _Job, group: asyncio.TaskGroup) -> None:
-        """One request of a row: it ends the row, or queues it rows_to_refetch."""
+        """Make one request for a row; it finishes the row, or queues it again."""
         reached: bool | None = None
         begun = monotonic()
         try:
@@ -201,7 +201,7 @@ class Fetcher:
             self._finish(job.shard, outcome, data if outcome.status == SUCCESS else None, group)
 
     def _failed(self, job: _Job, failure: Failure, group: asyncio.TaskGroup) -> None:
-        """Try rows_to_refetch, where that may help and there is time; else the row has failed."""
+        """Try again if that may help and there is time; otherwise the row has failed."""
         outcome, options = job.outcome, self.options
         outcome.http_status = failure.http_status
         if failure.kind.retried and outcome.attempts <= options.retries and outcome.seconds < options.total:

@@ -33,7 +33,7 @@ _NEVER = (
 """Networks that only `allow_networks` allows."""
 
 METADATA = ("169.254.169.254", "169.254.170.2", "100.100.100.200", "168.63.129.16", "192.0.0.192", "fd00:ec2::254")
-"""Addresses at which clouds hand out credentials: AWS, GCP, Azure, Alibaba, Oracle; allowed only by their own /32 or /128."""
+"""Addresses of cloud credentials: AWS, GCP, Azure, Alibaba, Oracle; allowed only by their own /32 or /128."""
 
 _CARRIERS = (("::ffff:0:0/96", 0), ("::ffff:0:0:0/96", 0), ("64:ff9b::/96", 0), ("2002::/16", 80))
 """IPv6 networks whose addresses carry an IPv4 address, and how many bits come after it."""
