@@ -29,7 +29,7 @@ def begins(unit: Unit, first: np.datetime64, last: np.datetime64) -> np.ndarray:
 
 
 def name(unit: Unit, begin: np.datetime64) -> str:
-    """Return the name of a unit: '2000s', '2004', '2004-H1', '2004-Q1', '2004-01', '2004-W01' (ISO 8601), '2004-01-05'."""
+    """Name a unit: '2000s', '2004', '2004-H1', '2004-Q1', '2004-01', '2004-W01' (ISO 8601), '2004-01-05'."""
     day = begin.astype("M8[D]").astype(datetime.date)
     year, month = f"{day.year:04d}", day.month
     if unit == "week":

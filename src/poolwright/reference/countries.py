@@ -1,8 +1,8 @@
 """Find the country that a text names: an exact match after folding, or none. Nothing is guessed.
 
 A text is folded to its set of words: case, accents, punctuation, order, and the words 'the', 'of', 'and' are
-removed; 'Rep.', 'St', 'Is.' become the words they stand for. So 'Korea, Republic of' and 'the republic of Korea' are the same.
-That set must be the set of a known name, except for words of a form of government ('Republic of Ireland').
+removed; 'Rep.', 'St', 'Is.' become the words they stand for. So 'Korea, Republic of' and 'the republic of Korea' are
+the same. That set must be the set of a known name, except for words of a form of government ('Republic of Ireland').
 """
 
 from __future__ import annotations

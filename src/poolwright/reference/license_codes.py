@@ -68,7 +68,7 @@ def _from_url(kind: str, name: str, version: str | None) -> str | None:
 
 
 def _from_words(text: str) -> str | None:
-    """Parse 'Attribution-NonCommercial-ShareAlike', 'CC BY NC 2.0', 'Creative Commons Attribution 4.0 International'."""
+    """Parse text such as 'Attribution-NonCommercial-ShareAlike' or 'Creative Commons Attribution 4.0 International'."""
     words = {_short(word) for word in _PARTS.findall(text)}
     rest = set(re.findall(r"[^\W\d_]+", _PARTS.sub(" ", text)))
     if "by" not in words or not ("attribution" in text or rest & {"cc", "creative"}):
