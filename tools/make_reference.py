@@ -92,8 +92,10 @@ def _example_step(verb: str) -> Step:
 
 def _reads_and_gives(step: Step) -> str:
     """What the example reads and gives, as the step itself says."""
-    live = _live_columns()
-    reads, gives, takes = step.needs(), [field.name for field in step.gives(live)], step.takes(live)
+    live, reads = _live_columns(), step.needs()
+    if not set(reads) <= set(live.names):  # columns of no known type: what it gives may depend on them
+        return f"reads {_listed(reads)}"
+    gives, takes = [field.name for field in step.gives(live)], step.takes(live)
     told = [f"reads {_listed(reads)}"] if reads else []
     told += [f"gives {_listed(gives)}"] if gives else []
     told += [f"takes {_listed(takes)} away"] if takes and len(takes) < 8 else []
@@ -229,7 +231,7 @@ _DEFINED = {
 def _type(field: Mapping[str, Any]) -> str:
     """The type of a parameter in words, of its JSON Schema."""
     if "$ref" in field:
-        return _DEFINED[field["$ref"].rpartition("/")[2]]
+        return _DEFINED.get(field["$ref"].rpartition("/")[2], "mapping")
     if "enum" in field:
         return ", ".join(f"`{value}`" for value in field["enum"])
     if "const" in field:
@@ -251,7 +253,7 @@ def _type(field: Mapping[str, Any]) -> str:
         return "list of texts" if items == "text" else f"list of {items}"
     if kind == "object" and isinstance(field.get("additionalProperties"), Mapping):
         return f"mapping of names to {_type(field['additionalProperties'])}"
-    return _PLAIN[str(kind)]
+    return _PLAIN.get(str(kind), "value")
 
 
 def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:

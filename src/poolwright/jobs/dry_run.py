@@ -36,7 +36,8 @@ class Prediction:
         table: its name.
         parts, sampled: parts of the pool it comes from, and how many of them were looked at.
         rows: rows it would read; None where the pool does not tell before it is read.
-        kept: rows it would keep; `low` and `high` are the 95 % interval.
+        kept: rows it would keep.
+        low, high: bounds of its interval of 95 % confidence.
         bytes: size of its files.
         seconds: time on as many workers as this machine has cores, without training.
         whole: verbs of steps that look at all rows: on a sample their cuts are other ones, so that `kept` is none of

@@ -33,8 +33,8 @@ def check_moco(options: MocoOptions) -> None:
         RecipeError: the architecture is no ResNet of timm.
     """
     silence()
-    for library in ("lightly.loss", "lightly.transforms"):
-        import_library(library, _PURPOSE)
+    import_library("lightly.loss", _PURPOSE)
+    import_library("lightly.transforms", _PURPOSE)
     torch, resnet = import_torch(), import_library("timm.models.resnet", _PURPOSE)
     with torch.device("meta"):
         if not isinstance(backbone(options.architecture, _PURPOSE), resnet.ResNet):

@@ -1,0 +1,1 @@
+"""A step, a pool, a release layout and an encoder for poolwright."""
