@@ -24,10 +24,10 @@ FUNCTIONS = [
     "write_search",
 ]  # fmt: skip
 TYPES = [
-    "Applied", "Chapter", "Check", "Converted", "Entry", "Estimates", "FetchOptions", "Fetched", "Found", "Listener",
-    "Matrix", "Measured", "MoreVerdicts", "Package", "Parameter", "Prediction", "Recipe", "Recovery", "RunResult",
-    "Shipped", "Story", "Table", "TableOutlook", "TablePlan", "TableProgress", "TableRecord", "Trained", "Verification",
-    "View", "Written",
+    "Applied", "Check", "Converted", "Entry", "Estimates", "FetchOptions", "Fetched", "Listener", "Matrix",
+    "Measured", "MoreVerdicts", "Package", "Parameter", "Prediction", "Recipe", "Recovery", "RunResult",
+    "SearchResult", "Shipped", "StepStory", "Story", "Table", "TableOutlook", "TablePlan", "TableProgress",
+    "TableRecord", "TrainedEncoder", "Verification", "View", "Written",
 ]  # fmt: skip
 CONTRACTS = [
     "BadPart", "Context", "EncoderKind", "EncoderSpec", "InputError", "Layout", "MemoryFrame", "Outcome", "Part",
@@ -67,10 +67,10 @@ def test_importing_a_subpackage_does_not_replace_a_function(name: str) -> None:
         "before = {n: getattr(poolwright, n) for n in poolwright.__all__}\n"
         f"module = importlib.import_module('poolwright.{name}')\n"
         f"assert module.__name__ == 'poolwright.{name}'\n"
-        "import poolwright.run.engine, poolwright.report, poolwright.fetch.fetch, poolwright.steps.choose.top\n"
-        "from poolwright.run.engine import Engine\n"
+        "import poolwright.run.run, poolwright.report, poolwright.fetch.fetch, poolwright.steps.choose.top\n"
+        "from poolwright.run.run import Run\n"
         "from poolwright.report.page import write_report\n"
-        "assert Engine and write_report\n"
+        "assert Run and write_report\n"
         "for n in poolwright.__all__:\n"
         "    assert getattr(poolwright, n) is before[n], n\n"
     )
@@ -79,7 +79,7 @@ def test_importing_a_subpackage_does_not_replace_a_function(name: str) -> None:
 
 def test_a_subpackage_imported_first_does_not_replace_a_function() -> None:
     code = (
-        "from poolwright.run.engine import Engine\n"
+        "from poolwright.run.run import Run\n"
         "import poolwright.report.page, poolwright.fetch, poolwright.steps\n"
         "import poolwright\n"
         "for n in ('run', 'report', 'fetch', 'steps', 'verify', 'pools'):\n"
@@ -106,17 +106,17 @@ def test_functions_can_be_replaced_by_mocks_and_come_back() -> None:
     with mock.patch.object(poolwright, "verify", return_value="mocked"):
         assert poolwright.verify("x") == "mocked"
     assert callable(poolwright.verify)
-    with mock.patch("poolwright.run.engine.Engine") as engine:
-        from poolwright.run.engine import Engine
+    with mock.patch("poolwright.run.run.Run") as fake_run:
+        from poolwright.run.run import Run
 
-        assert Engine is engine
+        assert Run is fake_run
 
 
 def test_the_package_can_be_reloaded() -> None:
     code = (
         "import importlib, poolwright\n"
         "poolwright.run\n"
-        "import poolwright.run.engine\n"
+        "import poolwright.run.run\n"
         "importlib.reload(poolwright)\n"
         "assert callable(poolwright.run) and poolwright.run.__name__ == 'run'\n"
         "assert dir(poolwright) == sorted([*poolwright.__all__, '__version__'])\n"
@@ -125,9 +125,8 @@ def test_the_package_can_be_reloaded() -> None:
 
 
 def public_dataclasses() -> list[type[Any]]:
-    return [
-        value for value in (getattr(poolwright, name) for name in poolwright.__all__) if dataclasses.is_dataclass(value)
-    ]
+    values = [getattr(poolwright, name) for name in poolwright.__all__]
+    return [value for value in values if dataclasses.is_dataclass(value)]
 
 
 def documented(cls: type[Any]) -> set[str]:

@@ -23,6 +23,7 @@ WITH_BLOCKS = {
     "fetching.md",
     "retrieval.md",
     "encoders.md",
+    "extending.md",
 }
 
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")

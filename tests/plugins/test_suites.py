@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -14,6 +16,8 @@ from pydantic import Field
 from poolwright import BadPart, Outcome, Part, Pool, Reason, RecipeError, Rows, State, Step
 from poolwright.core.pool import Place
 from poolwright.testing import PoolSuite, StepCase, StepSuite
+from tests.conftest import REPOSITORY
+from tests.docs.pages import blocks
 
 
 def _count(total: int, rows: Rows) -> int:
@@ -159,3 +163,13 @@ def test_the_suite_of_pools_finds_faults(fault: str, test: str, tmp_path_factory
     suite.fault = fault
     with pytest.raises((AssertionError, UnicodeDecodeError, pytest.fail.Exception)):
         run(suite, test, tmp_path_factory)
+
+
+def test_the_classes_of_the_documentation_pass_their_suites(tmp_path: Path) -> None:
+    page = REPOSITORY / "docs" / "extending.md"
+    module = tmp_path / "test_extending.py"
+    module.write_text("\n".join(block.text for block in blocks(page) if block.language == "python"), encoding="utf-8")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(tmp_path), str(module)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert " passed" in done.stdout
