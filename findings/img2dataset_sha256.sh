@@ -3,8 +3,8 @@
 #
 # Expected: the column sha256 of 00000.parquet, next to width and height of the picture in 00000.tar, is that picture's.
 # width and height are (256 x 256, resized with a border by default); sha256 is of the file as the server sent it. Only
-# with --disable_all_reencoding are both the same. Checking shards by it fails for every row, and so does finding equal
-# pictures among those that are resized.
+# with --disable_all_reencoding are both the same, and then width and height are null. Checking shards by it fails for
+# every row, and so does finding equal pictures among those that are resized.
 #
 # Seen:
 #   served    300 x 200, sha256 4fd190e1788a...

@@ -74,6 +74,7 @@ VARIABLE = {
     "models/encoders/networks/network.py": {"torch", "torchvision", "open_clip", "timm"},
     "models/encoders/onnx.py": {"tokenizers", "open_clip"},
     "models/texts/package_files.py": {"open_clip", "timm", "tzdata"},
+    "testing/__init__.py": {"pytest", "hypothesis"},
     "studio/serve.py": {"fastapi", "uvicorn", "jinja2", "python_multipart"},
 }
 """Files that name a module by a variable, with what it can be."""

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from poolwright.annotation.queue.store import WITHDRAWN, Said, VerdictStore
+from poolwright.annotation.queue.store import Said, VerdictStore
+from poolwright.annotation.verdicts import SKIPPED, WITHDRAWN
 from poolwright.core.errors import InputError
 
 
@@ -106,3 +107,32 @@ def test_threads_and_another_reader(store: VerdictStore) -> None:
     other = VerdictStore(store.path)
     assert len(other.history("maps")) == len(other.counting("maps")) == 200
     other.close()
+
+
+def test_skips_count_until_there_is_a_verdict(store: VerdictStore) -> None:
+    store.add([said("a", SKIPPED, key="1"), said("a", SKIPPED, key="2"), said("b", SKIPPED), said("c", SKIPPED, "Ben")])
+    store.add([said("b"), said("d")])
+    assert [one.uid for one in store.counting("maps")] == ["b", "d"]
+    assert [(one.uid, one.annotator) for one in store.skipped("maps")] == [("a", "Anna"), ("a", "Anna"), ("c", "Ben")]
+    store.add([said("d", SKIPPED), said("b", WITHDRAWN)])
+    assert [one.uid for one in store.counting("maps")] == ["d"], "a skip takes no verdict back"
+    assert [one.uid for one in store.skipped("maps")] == ["a", "a", "b", "c"]
+    store.set_aside("maps", "Anna", "owner")
+    assert [one.uid for one in store.skipped("maps")] == ["c"]
+
+
+def test_a_store_of_an_older_version_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "old.sqlite"
+    old = sqlite3.connect(path)
+    old.execute(
+        "CREATE TABLE verdicts (id INTEGER PRIMARY KEY AUTOINCREMENT, time TEXT NOT NULL, queue TEXT NOT NULL, "
+        "uid TEXT NOT NULL, annotator TEXT NOT NULL, verdict TEXT NOT NULL, seconds REAL, comment TEXT NOT NULL, "
+        "act TEXT NOT NULL, key TEXT NOT NULL UNIQUE)"
+    )
+    old.execute("INSERT INTO verdicts VALUES (1, 't', 'maps', 'a', 'Anna', 'positive', 1.0, '', 'k', 'k')")
+    old.commit()
+    old.close()
+    for _ in range(2):
+        made = VerdictStore(path)
+        assert [(one.uid, one.about) for one in made.counting("maps")] == [("a", "")]
+        made.close()

@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from poolwright.annotation.verdicts import Verdict, Words, check_known, merge
+from poolwright.annotation.verdicts import Verdict, Words, check_known, merge, standing
 from poolwright.core.errors import InputError
 
 
@@ -58,3 +58,27 @@ def test_unknown_rows_are_named() -> None:
         check_known(verdicts, ["abc", "d"])
     assert "'1.2E+11'" in str(caught.value)
     check_known(verdicts[:1], ["ABC"])
+
+
+@pytest.mark.parametrize(
+    ("lines", "answer", "skips"),
+    [
+        ("skipped", None, 1),
+        ("skipped@1 skipped@2 skipped@2", None, 2),
+        ("skipped positive", "positive", 0),
+        ("positive skipped", "positive", 0),
+        ("positive@2 negative@1", "positive", 0),
+        ("positive@2 negative", "negative", 0),
+        ("positive@1 withdrawn@2", None, 0),
+        ("positive@3 withdrawn@2", "positive", 0),
+        ("skipped@1 skipped@3 withdrawn@2", None, 1),
+        ("positive withdrawn@2 skipped@3", None, 1),
+    ],
+)
+def test_what_one_person_says_of_a_row(lines: str, answer: str | None, skips: int) -> None:
+    said = [line.partition("@") for line in lines.split()]
+    times = {"": ""} | {str(hour): f"2026-03-01T0{hour}:00:00Z" for hour in (1, 2, 3)}
+    found = standing(Verdict("a", verdict, "ada", times[hour]) for verdict, _, hour in said)
+    assert (found.answer.verdict if found.answer else None, found.skips) == (answer, skips)
+    assert {word: Words.with_skips().meaning(word) for word in ("skip", "?")} == {"skip": "skipped", "?": "unsure"}
+    assert Words().meaning("skip") == "unsure", "in the sample of an audit"

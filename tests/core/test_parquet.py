@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.conftest import MadeDemo
 
+import poolwright
 from poolwright.core.columns import is_text, is_vector
 from poolwright.core.parquet import parquet_options, parquet_writer, row_group_rows, write_parquet
 from poolwright.core.rows import RowGroups, in_row_groups
@@ -123,3 +125,14 @@ def test_a_group_ends_at_the_row_that_fills_it(sizes: list[int], rows: int, most
     assert found == wanted
     assert (rest["n"].to_pylist() if rest is not None else []) == waiting
     assert groups.rest() is None
+
+
+def test_no_file_has_options_of_its_own() -> None:
+    """`testing` makes files as strangers do; the ledger of a run adds to the options."""
+    root = Path(poolwright.__file__).parent
+    own = {
+        path.relative_to(root).as_posix()
+        for path in root.rglob("*.py")
+        if {"pq.write_table(", "pq.ParquetWriter("} & set(re.findall(r"pq\.\w+\(", path.read_text(encoding="utf-8")))
+    }
+    assert {path for path in own if not path.startswith("testing/")} == {"core/parquet.py", "run/write.py"}

@@ -13,6 +13,7 @@ from tests.docs.pages import as_shown, run_page
 PAGES = [REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]
 WITH_BLOCKS = {
     "README.md",
+    "commands.md",
     "tutorial.md",
     "recipes.md",
     "formats.md",

@@ -11,8 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from poolwright.release.checks.check import verify
 
+from poolwright import verify
 from poolwright.core.columns import vector_field
 from poolwright.core.rows import vector_array
 from poolwright.core.table import Table
@@ -21,7 +21,7 @@ from poolwright.release.data.missing_vectors import missing_vectors, readable_sc
 from poolwright.release.data.shards import group_rows
 from poolwright.release.layouts.avalanche import Avalanche
 from poolwright.release.layouts.domainnet import DomainNet
-from poolwright.release.layouts.geoyfcc import GeoYFCC
+from poolwright.release.layouts.geoyfcc import GeoYfccLayout
 from poolwright.release.layouts.huggingface import HuggingFace
 from poolwright.release.layouts.image_folder import ImageFolderLayout
 from poolwright.release.layouts.layout import Layout
@@ -156,7 +156,7 @@ def test_geoyfcc_and_domainnet_release_null(tmp_path: Path) -> None:
     numbers["continent"] = pa.array([("Europe", "Africa")[at % 2] for at in range(COUNT)])
     table = toy(tmp_path, *clip(), **numbers)
     left_out = ["country", "country_id", "is_train", "region", "yfcc_row_id", "in_imagenet21k_label_indices"]
-    layout = GeoYFCC.model_validate(
+    layout = GeoYfccLayout.model_validate(
         {"columns": {**dict.fromkeys(left_out), "yfcc_metadata": ["author", "clip"]}, "more": ["clip"]}
     )
     layout.write(table, tmp_path / "geoyfcc", ABOUT)

@@ -12,13 +12,14 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from poolwright.inspect.views.search import SCORE, like_query, search
 
 from poolwright import api
 from poolwright.core.columns import is_vector
 from poolwright.core.rows import vector_array
+from poolwright.core.search_result import Query
 from poolwright.core.table import Table
 from poolwright.demo.demo import clip_folder
+from poolwright.inspect.search import search
 from poolwright.inspect.views.vectors import vectors_at
 from poolwright.run import write
 from tests.run.pools import WIDTH, class_features, make_recipe, make_rows, write_pool
@@ -151,8 +152,7 @@ def test_search_and_explore_pass_over_null_vectors(tmp_path: Path) -> None:
     row = int(np.flatnonzero(valid)[0])
     uids = [one["uid"] for one in view.read(range(view.rows), ["uid"])]
     order = [int(uid.removeprefix("row-")) for uid in uids]
-    scored = search(view, like_query(view, "embedding", order.index(row)))
-    scores = scored.view.column(SCORE).take(np.arange(view.rows))
+    scores = search(view, Query(like=f"row-{row:07d}", column="embedding")).scores
     cosines = (
         matrix.astype(np.float64) @ matrix[row].astype(np.float64) / np.linalg.norm(matrix[row].astype(np.float64))
     )
@@ -190,3 +190,11 @@ def test_convert_writes_null_vectors(tmp_path: Path) -> None:
     converted = api.convert("table", str(tmp_path / "rows"), tmp_path / "all.parquet")
     rows = pq.read_table(converted.files[0])
     assert dict(zip(rows["uid"].to_pylist(), rows["embedding"].to_pylist(), strict=True)) == wanted()
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_expressions_see_null(form: str, tmp_path: Path) -> None:
+    pool(tmp_path, FORMS[form])
+    recipe = make_recipe(tmp_path, [{"where": "embedding is null"}])
+    table = api.run(recipe, tmp_path / "run").tables["chosen"]
+    assert set(kept(table)) == {uid for uid, vector in wanted().items() if vector is None}

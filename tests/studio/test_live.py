@@ -10,6 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from poolwright.annotation.annotators import people_of
 from poolwright.annotation.queue.queue import Settings, make_queue
 from poolwright.annotation.queue.store import VerdictStore
 from poolwright.core.errors import InputError
@@ -149,6 +150,27 @@ def test_skipped_rows_come_last_and_to_others(tmp_path: Path, store: VerdictStor
     live.give_back("Ben", [first])
     live.say("Anna", answers(rest))
     assert take(live, "Anna", 4) == [first]
+
+
+def test_skips_are_kept_and_a_row_is_given_up_in_the_end(tmp_path: Path, store: VerdictStore) -> None:
+    live = queue(tmp_path, store, 3, 1)
+    first, *rest = take(live, "Anna", 3)
+    live.skip("Anna", first, "one")
+    live.skip("Anna", first, "one")
+    live.say("Anna", answers(rest))
+    again = LiveQueue(live.queue, store)
+    (group,) = again.progress()
+    assert (group.verified, group.skipped, group.done) == (2, 1, False)
+    assert [person.skips for person in people_of(again.snapshot(), {})] == [1]
+    assert take(again, "Anna", 3) == [first], "it comes back at the end"
+    again.say("Anna", answers([first]))
+    assert again.progress()[0].skipped == 0
+    again.undo("Anna", "undo")
+    assert again.progress()[0].skipped == 1, "taken back, it is a skipped row again"
+    again.skip("Ben", first)
+    (group,) = again.progress()
+    assert (group.done, group.wrong, group.unsure, group.skipped) == (True, 0, 0, 1)
+    assert take(again, "Chris", 3) == []
 
 
 def test_gold_questions_are_mixed_in(tmp_path: Path, store: VerdictStore) -> None:

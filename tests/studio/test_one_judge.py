@@ -22,7 +22,13 @@ import pytest
 
 from poolwright import api
 from poolwright.annotation.certificate import certificate, group_document
-from poolwright.annotation.exchange.import_export import as_said, exported, imported, write_all_answers, write_answers
+from poolwright.annotation.exchange.import_export import (
+    as_said,
+    exported,
+    imported,
+    write_answers,
+    write_studio_answers,
+)
 from poolwright.annotation.exchange.worklist import read_asked
 from poolwright.annotation.judging import RowState
 from poolwright.annotation.queue.queue import read_queue
@@ -105,8 +111,8 @@ class Session:
 
     def run_step(self) -> State | None:
         """What the step makes of it; None while it waits."""
-        write_all_answers(self.folder)
-        context = Context(key=7, desk=self.worklist, documents=self.folder / "documents")
+        write_studio_answers(self.worklist)
+        context = Context(key=7, worklist=self.worklist, documents=self.folder / "documents")
         try:
             return self.step.fit(MemoryFrame(self.rows), context)
         except WaitingForPeople:
@@ -120,10 +126,10 @@ class Session:
         return "negative" if self.draw.random() < self.error else "positive"
 
     def work(self) -> None:
-        """Somebody is shown some rows and says something of most of them."""
-        who = self.draw.choice(PEOPLE)
-        for card in self.live.take(who, self.draw.randint(1, 8)):
-            self.say(who, card.uid, self.says(card.uid))
+        """Some people are shown some rows each, and say something of them."""
+        for who in self.draw.sample(PEOPLE, self.draw.randint(1, 4)):
+            for card in self.live.take(who, self.draw.randint(1, 10)):
+                self.say(who, card.uid, self.says(card.uid))
 
     def say(self, who: str, uid: str, word: str) -> None:
         for _ in range(self.draw.choice([1, 1, 1, 2])):  # some things are sent again, with their key
@@ -214,7 +220,7 @@ class Session:
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr("poolwright.annotation.verify_step.go_on", stop)
                 with pytest.raises(_Stop) as caught:
-                    self.step.fit(MemoryFrame(self.rows), Context(key=7, desk=self.worklist))
+                    self.step.fit(MemoryFrame(self.rows), Context(key=7, worklist=self.worklist))
             self._round = (self.rows, caught.value.one)
         return look(self._round[1], read_asked(self.worklist))
 
@@ -287,8 +293,8 @@ def stop(one: Round) -> None:
 
 
 EVENTS: Mapping[str, int] = {
-    "work": 60, "be_late": 6, "undo": 6, "set_aside": 2, "let_count": 2, "make_gold": 1, "restart": 3, "write_file": 4,
-    "fill_sheet": 1, "upload": 1, "rerun": 4,
+    "work": 50, "be_late": 6, "undo": 6, "set_aside": 6, "let_count": 3, "make_gold": 1, "restart": 3, "write_file": 12,
+    "fill_sheet": 2, "upload": 2, "rerun": 5,
 }  # fmt: skip
 
 

@@ -109,6 +109,40 @@ def test_clean_classes_stop_early_and_the_release_certifies_it(tmp_path: Path) -
     assert unseen[:3] == "dog"
 
 
+def test_a_skipped_row_keeps_nobody_waiting_and_is_no_error(tmp_path: Path) -> None:
+    """400 rows, a precision of 90 %, one of them skipped: studio, run and certificate say the same."""
+    uids, image = [f"u{row:03d}" for row in range(400)], picture(3, (8, 8))
+    rows = pa.table({"uid": uids, "label": ["cat"] * 400, "image": [image] * 400})
+    pq.write_table(rows, tmp_path / "rows.parquet")
+    made, run = recipe(tmp_path, precision="90%"), tmp_path / "run"
+    with pytest.raises(WaitingForPeople):
+        api.run(made, run)
+    queues = OpenQueues(run)
+    live = queues.queue("good")
+    skipped = live.take("Anna", 1)[0].uid
+    live.skip("Anna", skipped, "a key that is sent twice")
+    live.skip("Anna", skipped, "a key that is sent twice")
+    queues.store.close()  # killed: the skip is on the disk
+    queues = OpenQueues(run)
+    live = queues.queue("good")
+    while cards := live.take("Anna", 1):
+        live.say("Anna", [SentVerdict(cards[0].uid, "positive", new_key())])
+    (group,) = live.progress()
+    stops = plan(400, 0.9).stops
+    assert (group.judgement.conclusion, group.judgement.verified, group.skipped) == ("met", stops[1], 1)
+    queues.stop()
+    table = api.run(made, run).tables["good"]
+    assert table.record.rows_kept == 400
+    released = json.loads((tmp_path / "release/certificate/certificate.json").read_text())
+    studio = json.loads((run / "verify/good/certificate.json").read_text())
+    assert released["groups"] == studio["groups"]
+    (found,) = released["groups"]
+    assert (found["verified"], found["errors"], found["wrong"], found["unsure"]) == (stops[1] - 1, 0, 0, 0)
+    assert (found["skipped"], found["passed_over"]) == (1, 1)
+    assert (released["verdicts"], released["skips"]) == (stops[1] - 1, 1)
+    assert "skipped" in api.why(run, skipped)[0].chapters[0].explanation
+
+
 def test_pages_of_a_run_that_waits(tmp_path: Path) -> None:
     """Its table is not there yet; the pictures come from what the step reads."""
     pool(tmp_path)
@@ -145,6 +179,50 @@ def test_answers_in_files_are_counted_in_the_studio_too(tmp_path: Path) -> None:
     assert (run / "verify/good/verdicts/studio.jsonl").read_text() == ""
     table = api.run(recipe(tmp_path), run).tables["good"]
     assert table.record.rows_kept == 574
+
+
+def test_who_is_set_aside_is_asked_again_also_about_what_they_wrote_in_files(tmp_path: Path) -> None:
+    pool(tmp_path)
+    run, made = tmp_path / "run", recipe(tmp_path)
+    with pytest.raises(WaitingForPeople):
+        api.run(made, run)
+    queues = OpenQueues(run)
+    uids = queues.queue("good").queue.uids
+    file = run / "verify/good/verdicts/ben.csv"
+    file.write_text("\n".join(["uid,verdict,annotator", *(f"{uid},yes,Ben" for uid in uids[:50])]))
+    live = queues.queue("good")
+    assert live.progress("cat")[0].verified == 50
+    live.ask_again("Ben", "owner")
+    assert live.progress("cat")[0].verified == 0
+    queues.stop()
+    with pytest.raises(WaitingForPeople, match="waiting for 600 verdicts"):
+        api.run(made, run)
+    queues = OpenQueues(run)
+    queues.queue("good").let_count("Ben", "owner")
+    queues.stop()
+    with pytest.raises(WaitingForPeople, match="waiting for 550 verdicts"):
+        api.run(made, run)
+
+
+def test_a_verdict_is_about_the_class_that_was_asked_about(tmp_path: Path) -> None:
+    """Rows that have another class now are asked about again, also if the studio had a verdict on them."""
+    pool(tmp_path)
+    run = tmp_path / "run"
+    with pytest.raises(WaitingForPeople):
+        api.run(recipe(tmp_path), run)
+    assert answer(run) == 600
+    rows = pq.read_table(tmp_path / "rows.parquet")
+    labels = rows["label"].to_pylist()
+    labels[rows["uid"].to_pylist().index("cat001")] = "dog"
+    pq.write_table(rows.set_column(1, "label", [labels]), tmp_path / "rows.parquet")
+    with pytest.raises(WaitingForPeople, match="waiting for 1 verdict on 1 row"):
+        api.run(recipe(tmp_path), run, fresh=["good"])
+    queues = OpenQueues(run)
+    live = queues.queue("good")
+    (group,) = live.progress("dog")
+    assert (group.rows, group.verified) == (301, 300)
+    assert [card.uid for card in live.take("Anna", 5)] == ["cat001"]
+    queues.stop()
 
 
 def test_buckets_are_groups_of_their_own(tmp_path: Path) -> None:

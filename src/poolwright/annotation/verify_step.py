@@ -218,7 +218,7 @@ class Verify(AnnotationStep):
         if self.format == "mturk" and page and page.images and not self.hosted:
             raise StepError(
                 "verify: workers see the pictures of the instructions on the web; name where the folder "
-                "instructions/ of the desk will lie: hosted: https://..."
+                "instructions/ of the worklist will be: hosted: https://..."
             )
 
     def gives(self, given: pa.Schema) -> list[pa.Field]:
@@ -241,7 +241,7 @@ class Verify(AnnotationStep):
         found = go_on(
             Round(
                 candidates=candidates,
-                worklist=context.desk,
+                worklist=context.worklist,
                 understanding=Understanding(self.answer, self.words, self.verdicts),
                 form=form,
                 at_once=self.at_once,

@@ -72,7 +72,7 @@ class Context:
         shared_key: the same without the table: for draws that agree between the tables of a run.
         table: opens a finished table that the step names in `tables`.
         encoder: loads the encoder of a spec, once a process.
-        desk: folder of what people are asked about this table, and of what they answer; None outside a run.
+        worklist: folder of what people are asked about this table, and of what they answer; None outside a run.
         documents: folder for what a release shows of this table beside its data, see `documents`; None outside a run.
     """
 
@@ -80,7 +80,7 @@ class Context:
     encoder: Callable[[EncoderSpec], Encoder] = field(default=load_no_encoder)
     shared_key: int = 0
     table: Callable[[str], Table] = field(default=open_no_table)
-    desk: Path | None = None
+    worklist: Path | None = None
     documents: Path | None = None
 
 

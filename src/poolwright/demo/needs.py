@@ -9,7 +9,7 @@ from poolwright.core.errors import EXTRAS, MissingExtra
 DEMO = "demo"
 """The extra that brings all of it."""
 
-DEMO_EXTRAS = ("report", "hash", "croissant", "geo")
+DEMO_EXTRAS = ("report", "hash", "croissant")
 """What this extra is made of, as in pyproject.toml."""
 
 

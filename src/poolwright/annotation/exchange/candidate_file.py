@@ -18,7 +18,7 @@ from poolwright.annotation.answers import ClassName, YesNo, meanings_of
 from poolwright.annotation.candidates import Candidates
 from poolwright.annotation.judging import Terms
 from poolwright.core.errors import InputError
-from poolwright.core.files import write_atomically
+from poolwright.core.parquet import write_parquet
 
 CANDIDATES = "candidates.parquet"
 FORMAT = 1
@@ -68,7 +68,7 @@ def write_candidates(worklist: Path, candidates: Candidates, terms: Terms, under
     table = table.replace_schema_metadata({_KEY: json.dumps(about, ensure_ascii=False)})
     path = worklist / CANDIDATES
     if not (path.exists() and _same(path, table)):
-        write_atomically(path, lambda out: pq.write_table(table, out, compression="zstd"))
+        write_parquet(path, table)
 
 
 def _same(path: Path, table: pa.Table) -> bool:
