@@ -4,8 +4,8 @@ Plain NumPy reads the Parquet files, multiplies block by block, takes the neares
 argpartition, and gives every image to its best prompt; BLAS and Parquet use all cores. That is timed against the fit of
 our step over a table pool of the same files: one pass that finds the retrieved rows exactly. Also reported: both as
 whole processes, from the files to a table of the rows kept, in which ours also admits, digests, applies in a second
-pass, and keeps a ledger and a record. The original's method (faiss-cpu, one flat search per bucket and prompt, repeated in chunks of
-2,048 over what is left) is timed on two prompts of one bucket and scaled.
+pass, and keeps a ledger and a record. The original's method (faiss-cpu, one flat search per bucket
+and prompt, repeated in chunks of 2,048 over the remaining rows) is timed on two prompts of one bucket and scaled.
 """
 
 from __future__ import annotations
