@@ -1,6 +1,6 @@
 """K-means inside 1,000 classes of 1,300 rows, K = 6 and 10 restarts: scikit-learn, faiss, and a whole run of ours.
 
-Ours reads shuffled rows from parquet, brings the classes together, clusters, assigns every row and writes the table,
+Ours reads shuffled rows from parquet, groups them by class, clusters, assigns every row and writes the table,
 imports and admission included. The peers get a few classes, each ready as a file, and the time of their loops alone is
 scaled up to all of them; scikit-learn uses all cores within a class, as faiss does. With 2,048 dimensions,
 `kmeans-2048`, there are 200 classes.
@@ -114,7 +114,7 @@ def make_rows(work: Path, width: int) -> Path:
     fresh_folder(folder)
     fresh_folder(picked)
     classes = CLASSES[width]
-    # Every file gets an equal share of each class, its rows shuffled: no class lies together.
+    # Every file gets an equal share of each class, its rows shuffled: no class is contiguous.
     shuffle = np.random.default_rng(SEED)
     parts: list[list[npt.NDArray[np.float16]]] = [[] for _ in range(FILES)]
     for number in range(classes):

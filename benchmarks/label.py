@@ -128,7 +128,7 @@ def _labels(table: pa.Table) -> np.ndarray:
 
 
 def _vectors(folder: Path, places: np.ndarray) -> np.ndarray:
-    """The vectors (n, d) at these places of all rows."""
+    """The vectors (n, d) at these positions among all rows."""
     parts, first = [np.empty((0, WIDTH), np.float16)], 0
     for path in sorted(folder.glob("*.parquet")):
         column = pq.read_table(path, columns=["embedding"]).column(0).combine_chunks()

@@ -2,7 +2,7 @@
 
 Both read the same parquet files and write the kept rows to parquet; ours also writes the ledger of the
 19 million others. The order of ties and of the cap is poolwright's hash rank; DuckDB, which has no such
-hash, is given it as two ready columns. The rows must be the same.
+hash, gets it as two columns. The rows must be the same.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""20 annotators at 2 verdicts a second each on one studio: how long the slowest of 100 verdicts takes to be kept.
+"""20 annotators at 2 verdicts per second each on one studio: how long the slowest of 100 verdicts takes to be stored.
 
 Each annotator works as a browser does: asks for rows ahead, loads their pictures, and sends a verdict every half
-second; each verdict is on the disk when the studio answers. The ratio is the 99th percentile of that answer over 150
+second; each verdict is on disk when the studio answers. The ratio is the 99th percentile of that answer over 150
 ms. The annotators are threads of one process on the same machine, so their own work is in the figure.
 """
 
@@ -66,7 +66,7 @@ def photograph(place: int) -> bytes:
 
 
 def annotator(port: int, number: int, times: Times) -> None:
-    """One person for SECONDS; the pictures are loaded beside, as a browser does."""
+    """One person for SECONDS; pictures are loaded at the same time, as a browser does."""
     browser, loader = Browser(port, f"person {number}"), Browser(port, f"person {number}")
     time.sleep(number / PEOPLE / PER_SECOND)
     ahead: list[str] = []
