@@ -28,10 +28,10 @@ from pathlib import Path
 import numpy as np
 k, restarts = int(sys.argv[2]), int(sys.argv[3])
 paths, inertia, seconds = sorted(Path(sys.argv[1]).glob("*.npy"))[: int(sys.argv[4])], [], 0.0
-for place, path in enumerate([paths[0], *paths]):
+for index, path in enumerate([paths[0], *paths]):
     begun = time.perf_counter()
-    found = cluster(np.load(path).astype(np.float32), place)
-    if place:  # the first call warms up
+    found = cluster(np.load(path).astype(np.float32), index)
+    if index:  # the first call warms up
         seconds += time.perf_counter() - begun
         inertia.append(found)
 print(seconds, *inertia)
