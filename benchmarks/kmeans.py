@@ -123,18 +123,18 @@ def make_rows(work: Path, width: int) -> Path:
             np.save(picked / f"{number:04d}.npy", rows)
         for part, share in zip(parts, np.array_split(rows, FILES), strict=True):
             part.append(share)
-    for place, part in enumerate(parts):
+    for index, part in enumerate(parts):
         labels = np.repeat([f"class {number:04d}" for number in range(classes)], [len(rows) for rows in part])
         order = shuffle.permutation(len(labels))
         table = pa.table(
             {
-                "uid": [f"{place}-{row}" for row in range(len(labels))],
+                "uid": [f"{index}-{row}" for row in range(len(labels))],
                 "label": labels[order],
                 "embedding": vector_array(np.concatenate(part)[order]),
             }
         )
         part.clear()
-        pq.write_table(table, folder / f"part-{place:02d}.parquet", compression="none", use_dictionary=["label"])
+        pq.write_table(table, folder / f"part-{index:02d}.parquet", compression="none", use_dictionary=["label"])
     (folder / "done").touch()
     return picked
 
