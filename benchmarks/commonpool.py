@@ -78,7 +78,7 @@ def write_recipe(work: Path, pool: str, candidates: str) -> Path:
     for stream, (split, each) in enumerate({"train": TRAINED, "validation": VALIDATED}.items(), start=1):
         vectors, is_map = examples(SEED, each, stream)
         names = np.where(is_map, "map", "other")
-        uids = [f"{split}-{place:05d}" for place in range(len(names))]
+        uids = [f"{split}-{index:05d}" for index in range(len(names))]
         columns = {"uid": uids, "class": names.tolist(), "split": [split] * len(names)}
         tables.append(pa.table({**columns, "l14_img": vector_array(vectors)}))
     pq.write_table(pa.concat_tables(tables), work / "examples.parquet")

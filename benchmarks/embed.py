@@ -79,8 +79,8 @@ def onnx_ratio(work: Path, files: Sequence[bytes]) -> float:
 
 def prepared(files: Sequence[bytes], preparation: Preparation) -> np.ndarray:
     pixels = np.zeros((len(files), preparation.crop, preparation.crop, 3), np.uint8)
-    for place, data in enumerate(files):
-        preparation.decode(data, Limits(), pixels[place])
+    for index, data in enumerate(files):
+        preparation.decode(data, Limits(), pixels[index])
     return pixels
 
 

@@ -46,9 +46,9 @@ words = pa.array([None, *(f"{reason.verb}: {reason.words}" for reason in table.r
 ledger = table.ledger()
 starts = np.cumsum([0, *(part.rows or 0 for part in table.record.inputs)])
 uids = pa.concat_tables([pq.read_table(path, columns=["uid"]) for path in sorted((work / "rows").glob("*.parquet"))])
-places = starts[np.asarray(ledger["part"])] + np.asarray(ledger["row"])
+positions = starts[np.asarray(ledger["part"])] + np.asarray(ledger["row"])
 reasons = words.take(ledger["code"].combine_chunks())
-pq.write_table(pa.table({"uid": uids["uid"].take(pa.array(places)), "reason": reasons}), work / "reasons.parquet")
+pq.write_table(pa.table({"uid": uids["uid"].take(pa.array(positions)), "reason": reasons}), work / "reasons.parquet")
 """
 """Makes the table, and why each dropped row was dropped, by uid: DuckDB gets this in addition to the pool."""
 
@@ -147,9 +147,9 @@ def _ask(command: list[str], log: Path, turn: int) -> dict[str, Any]:
 
 
 def _check(ours: list[object], theirs: list[object]) -> None:
-    for place, (mine, other) in enumerate(zip(ours, theirs, strict=True)):
+    for number, (mine, other) in enumerate(zip(ours, theirs, strict=True)):
         if mine != other:
-            raise RuntimeError(f"question {place} has two answers:\n{mine}\n{other}")
+            raise RuntimeError(f"question {number} has two answers:\n{mine}\n{other}")
 
 
 def make_rows(folder: Path) -> None:

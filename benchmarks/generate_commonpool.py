@@ -91,8 +91,8 @@ def world(seed: int, arrays: Sequence[str] = ("l14_img",)) -> World:
 def _centres(generator: np.random.Generator, width: int) -> tuple[np.ndarray, np.ndarray]:
     centres = _unit(generator.standard_normal((CLUSTERS, width)))
     centres[:MAPS] = _unit(centres[:MAPS] + KIN * _unit(generator.standard_normal((1, width))))
-    for place in range(MAPS * NEIGHBOURS):
-        centres[MAPS + place] = _unit(centres[place % MAPS] + APART * centres[MAPS + place])
+    for index in range(MAPS * NEIGHBOURS):
+        centres[MAPS + index] = _unit(centres[index % MAPS] + APART * centres[MAPS + index])
     centres += SHARED * _unit(generator.standard_normal((1, width)))
     scales = (1.0 + generator.permutation(width)) ** -DECAY
     return centres.astype(np.float32), (SPREAD * scales / np.linalg.norm(scales)).astype(np.float32)

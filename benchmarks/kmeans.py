@@ -28,10 +28,10 @@ from pathlib import Path
 import numpy as np
 k, restarts = int(sys.argv[2]), int(sys.argv[3])
 paths, inertia, seconds = sorted(Path(sys.argv[1]).glob("*.npy"))[: int(sys.argv[4])], [], 0.0
-for place, path in enumerate([paths[0], *paths]):
+for index, path in enumerate([paths[0], *paths]):
     begun = time.perf_counter()
-    found = cluster(np.load(path).astype(np.float32), place)
-    if place:  # the first call warms up
+    found = cluster(np.load(path).astype(np.float32), index)
+    if index:  # the first call warms up
         seconds += time.perf_counter() - begun
         inertia.append(found)
 print(seconds, *inertia)
@@ -123,18 +123,18 @@ def make_rows(work: Path, width: int) -> Path:
             np.save(picked / f"{number:04d}.npy", rows)
         for part, share in zip(parts, np.array_split(rows, FILES), strict=True):
             part.append(share)
-    for place, part in enumerate(parts):
+    for index, part in enumerate(parts):
         labels = np.repeat([f"class {number:04d}" for number in range(classes)], [len(rows) for rows in part])
         order = shuffle.permutation(len(labels))
         table = pa.table(
             {
-                "uid": [f"{place}-{row}" for row in range(len(labels))],
+                "uid": [f"{index}-{row}" for row in range(len(labels))],
                 "label": labels[order],
                 "embedding": vector_array(np.concatenate(part)[order]),
             }
         )
         part.clear()
-        pq.write_table(table, folder / f"part-{place:02d}.parquet", compression="none", use_dictionary=["label"])
+        pq.write_table(table, folder / f"part-{index:02d}.parquet", compression="none", use_dictionary=["label"])
     (folder / "done").touch()
     return picked
 

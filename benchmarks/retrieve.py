@@ -64,9 +64,9 @@ for number in range(BUCKETS):
         labels.append(np.full(len(best), prompt, np.int32))
         similarity.append(highest[best])
 Path(out).with_suffix(".txt").write_text(str(time.perf_counter() - begun))
-places = np.concatenate(kept)
-uid = pa.chunked_array([chunk for column in uids for chunk in column.chunks]).take(pa.array(places))
-columns = {"uid": uid, "bucket": bucket[places], "label_index": np.concatenate(labels)}
+positions = np.concatenate(kept)
+uid = pa.chunked_array([chunk for column in uids for chunk in column.chunks]).take(pa.array(positions))
+columns = {"uid": uid, "bucket": bucket[positions], "label_index": np.concatenate(labels)}
 pq.write_table(pa.table({**columns, "similarity": np.concatenate(similarity)}), out)
 """
 
@@ -115,7 +115,7 @@ def run(work: Path) -> float:
     """NumPy's time to find the rows over that of our fit; 1.3 is wanted, 20 over the original's way, under 2 GB."""
     texts = _unit(np.random.default_rng(3).standard_normal((PROMPTS, WIDTH)))
     np.save(work / "prompts.npy", texts)
-    (work / "prompts.txt").write_text("".join(f"prompt {place}\n" for place in range(PROMPTS)))
+    (work / "prompts.txt").write_text("".join(f"prompt {index}\n" for index in range(PROMPTS)))
     rows, many = make_rows(work, ROWS, texts), make_rows(work, 4 * ROWS, texts)
     plain = python(COMMON + NUMPY, rows, work / "prompts.npy", work / "numpy.parquet")
     found: dict[str, list[tuple[float, Usage]]] = {"numpy": [], "poolwright": []}

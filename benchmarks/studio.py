@@ -30,8 +30,8 @@ Times = dict[str, list[float]]
 
 def run(work: Path) -> float:
     folder = fresh_folder(work)
-    photographs = [photograph(place) for place in range(64)]
-    photos = {f"u{place:04d}": photographs[place % 64] for place in range(ROWS)}
+    photographs = [photograph(index) for index in range(64)]
+    photos = {f"u{index:04d}": photographs[index % 64] for index in range(ROWS)}
     made = make_run(folder, ROWS, ("all",), **photos)
     ask(made, rule="all")
     times: Times = defaultdict(list)
@@ -54,9 +54,9 @@ def run(work: Path) -> float:
     return float(np.percentile(times["verdict"], 99)) / WANTED
 
 
-def photograph(place: int) -> bytes:
+def photograph(index: int) -> bytes:
     """A JPEG of about 150 kB: smooth colours with noise."""
-    draw = np.random.default_rng(place)
+    draw = np.random.default_rng(index)
     coarse = draw.integers(0, 256, (12, 16, 3), dtype=np.uint8)
     picture = np.asarray(Image.fromarray(coarse).resize(SIZE, Image.Resampling.BICUBIC), np.int16)
     noisy = np.clip(picture + draw.integers(-8, 9, (SIZE[1], SIZE[0], 1)), 0, 255).astype(np.uint8)

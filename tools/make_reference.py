@@ -30,8 +30,8 @@ NOTE = "<!-- Made from the code by `make docs`; change the docstrings and fields
 
 def main() -> None:
     root = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).resolve().parent.parent
-    for place, text in reference().items():
-        path = root / place
+    for page, text in reference().items():
+        path = root / page
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
 

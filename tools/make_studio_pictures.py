@@ -74,8 +74,8 @@ def _ask(run: Path) -> None:
     (folder / "instructions/instructions.md").write_text(GUIDE, encoding="utf-8")
     root = Table(run / "tables" / "domains-8").image_root or ""
     for name, label in (("yes", "bird"), ("no", "house")):
-        place = table["label"].to_pylist().index(label)
-        Image.open(Path(root) / table["image_path"][place].as_py()).save(folder / f"instructions/{name}.jpg")
+        row = table["label"].to_pylist().index(label)
+        Image.open(Path(root) / table["image_path"][row].as_py()).save(folder / f"instructions/{name}.jpg")
     sample, sheet = draw_sample(open_run(run), "maps", 300)
     about = pa.table(
         {"uid": [one.uid for one in sheet], "class": [""] * len(sheet), "text": [one.text for one in sheet]}
