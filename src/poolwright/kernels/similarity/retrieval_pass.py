@@ -1,4 +1,4 @@
-"""One pass over the vectors: the shortlists of every bucket, for all prompts at once."""
+"""Make the shortlists of every bucket, for all prompts at once, in one pass over the vectors."""
 
 from __future__ import annotations
 
@@ -65,12 +65,12 @@ class Prompts:
 
 @dataclass(frozen=True)
 class Gathering:
-    """What one pass gathers.
+    """Add rows to the shortlists of one pass.
 
     Attributes:
         vectors: column of the vectors.
         buckets: columns whose values make a bucket; () is one bucket of all rows.
-        prompts: what rows are scored by.
+        prompts: prompts that rows are scored by.
         key: of the hash ranks.
         size, worst: of the shortlists.
     """

@@ -2,7 +2,7 @@
 
 Points are those of Horvitz and Thompson (1952): every answered row stands for N_h / n_h rows of its stratum. Precision
 is the share of positives among the kept rows, recall that of the kept rows among the positives, prevalence that of the
-positives in the pool. Intervals are those of `kernels.meld`. No files and no clock: numbers in, numbers out.
+positives in the pool. Intervals are those of `melded_intervals`. No files and no clock: numbers in, numbers out.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Bools = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Answers:
-    """How many rows of one stratum people called positive, negative, and could not decide."""
+    """Numbers of rows of one stratum that people judged positive, negative, and could not decide."""
 
     positive: int = 0
     negative: int = 0
@@ -41,10 +41,10 @@ class Estimate:
     """One measure on the pool, 0 to 1.
 
     Attributes:
-        value: point estimate without the unsure rows; None where nothing says anything about it.
-        low, high: interval without the unsure rows, as if they were left out by chance.
-        lowest, highest: limits where all unsure rows are taken against or for the filter: the interval holds
-            whatever they are. Equal to low and high where no row is unsure.
+        value: point estimate without the unsure rows; None if there is no evidence about it.
+        low, high: interval without the unsure rows, as if these were missing at random.
+        lowest, highest: limits with all unsure rows counted against or for the filter: the interval is valid
+            whatever they are. Equal to low and high if no row is unsure.
     """
 
     value: float | None
@@ -72,7 +72,7 @@ class StratumEstimate:
 
 @dataclass(frozen=True)
 class Estimates:
-    """What a sample says about a pool. `notes` are sentences on what to keep in mind."""
+    """Estimates for a pool from a sample. `notes` are caveats, in sentences."""
 
     precision: Estimate
     recall: Estimate
@@ -83,7 +83,7 @@ class Estimates:
 
     @property
     def answered(self) -> int:
-        """Rows with an answer."""
+        """Number of rows with an answer."""
         return sum(one.answers.total for one in self.strata)
 
 
@@ -100,7 +100,7 @@ def estimate(
         strata: as `strata.design` gives them, ascending in the decision value.
         answers: one for each stratum.
         confidence: of each interval by itself, two-sided.
-        draws: Monte Carlo draws, see `meld.DRAWS`.
+        draws: Monte Carlo draws, see `melded_intervals.DRAWS`.
 
     Raises:
         InputError: the numbers of strata and answers differ, or a stratum has more answers than rows.
@@ -111,7 +111,7 @@ def estimate(
     table = np.array([(answer.positive, answer.negative, answer.unsure) for answer in answers], np.float64)
     positive, negative, unsure = table.T
     values = _points(rows, kept, _rates(kept, positive, negative))
-    # One by one: what is drawn for one case does not depend on whether there are others.
+    # One by one: the draws for one case do not depend on whether there are others.
     cases = [meld(rows, kept, *case, confidence, draws) for case in _cases(kept, positive, negative, unsure)]
     precision, recall, prevalence = (_measure(name, values[name], cases) for name in MEASURES)
     limits = strata_limits(rows, positive, negative, confidence, draws)
@@ -121,7 +121,7 @@ def estimate(
 
 def _check(strata: Sequence[Stratum], answers: Sequence[Answers], confidence: float) -> None:
     if not 0 < confidence < 1:
-        raise InputError(f"a confidence lies between 0 and 1, such as 0.95, not at {confidence}")
+        raise InputError(f"a confidence must be between 0 and 1, such as 0.95, not {confidence}")
     if not strata or len(strata) != len(answers):
         raise InputError(f"{len(strata)} strata and answers for {len(answers)}; give one for each stratum")
     for number, (stratum, answer) in enumerate(zip(strata, answers, strict=True), start=1):

@@ -25,7 +25,7 @@ GROUPS = "groups"
 
 
 class KeepingStep(Step):
-    """Keeps some groups whole and drops the others; subclasses say which.
+    """Keep some groups whole and drop the others; subclasses decide which.
 
     The first reason is that of rows without a group, the second that of a group that is not kept or was
     not there at the fit. State: a table of groups with `rows` and `drop` (0 keeps, i is `reasons[i - 1]`).
@@ -37,7 +37,7 @@ class KeepingStep(Step):
     group: Columns
 
     def drops(self, counted: Counted, context: Context) -> np.ndarray:
-        """What becomes of each group: integers (k,), as in the state."""
+        """Return the drop code of each group, integers (k,): 0 keeps it, i drops it with `reasons[i - 1]`."""
         raise NotImplementedError
 
     def needs(self) -> tuple[str, ...]:

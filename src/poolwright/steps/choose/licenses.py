@@ -68,7 +68,7 @@ class Licenses(Step):
         return Outcome(drop=np.array([*verdicts, 1], dtype=np.uint8)[places])
 
     def _verdict(self, text: str | None) -> int:
-        """0 for a licence that is allowed, else the place of the reason, from 1."""
+        """Return 0 for a licence that is allowed, else the number of the reason, from 1."""
         if text is None or not text.strip():
             return 1
         if f"={text}" in self.allow:

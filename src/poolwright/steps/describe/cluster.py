@@ -1,4 +1,4 @@
-"""cluster: K-means inside each group of rows, and the attributes it makes."""
+"""cluster: K-means within each group of rows, and attributes from its clusters."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class Cluster(Step):
     The clusters of a class are its pretext attributes. A row gets the number of the nearest centroid of its own group,
     its distance from it, and the attribute: the number, after neighbours in the order of size are merged by `merge`.
     The same rows give the same clusters, whatever their order, their cut and the number of workers. A group with
-    fewer distinct rows than clusters has as many clusters as distinct rows.
+    fewer distinct rows than `k` has as many clusters as distinct rows.
     """
 
     verb: ClassVar[str] = "cluster"
@@ -105,12 +105,12 @@ class Cluster(Step):
     k: Numbers = Field(
         default=6,
         validate_default=True,
-        description="clusters of a group; {choose: [2, 8]} takes for each group the number of highest mean silhouette",
+        description="clusters per group; {choose: [2, 8]} takes for each group the number with the highest mean silhouette",
     )
-    metric: Metric = Field(default="euclidean", description="euclidean, or cosine: directions are clustered")
-    restarts: int = Field(default=10, ge=1, description="runs from other seeds; the one of lowest inertia counts")
-    merge: int = Field(default=1, ge=1, description="so many neighbours in the order of size are one attribute")
-    at_most: int = Field(default=50_000, ge=1, description="rows of a group to learn from, drawn by hash from larger")
+    metric: Metric = Field(default="euclidean", description="euclidean, or cosine, which clusters directions")
+    restarts: int = Field(default=10, ge=1, description="runs from different seeds; the one with the lowest inertia is used")
+    merge: int = Field(default=1, ge=1, description="number of neighbours in the order of size that make one attribute")
+    at_most: int = Field(default=50_000, ge=1, description="most rows of a group to learn from; drawn by hash from a larger group")
     into: Column = Field(default=ATTRIBUTE, description="column of the attribute; others are named after it")
 
     @model_validator(mode="after")
@@ -126,11 +126,11 @@ class Cluster(Step):
         return self
 
     def by(self) -> tuple[str, ...]:
-        """The group columns."""
+        """Return the group columns."""
         return self.group or ()
 
     def _names(self) -> tuple[str, str, str]:
-        """Columns of the attribute, the cluster and the distance."""
+        """Return the columns of the attribute, the cluster and the distance."""
         if self.into == ATTRIBUTE:
             return ATTRIBUTE, CLUSTER, CLUSTER_DISTANCE
         return self.into, f"{self.into}_{CLUSTER}", f"{self.into}_distance"
@@ -178,7 +178,7 @@ class Cluster(Step):
     def _centroids(
         self, field: pa.Field, groups: pa.Table, numbers: npt.NDArray[np.int64], there: list[Clusters]
     ) -> pa.Table:
-        """One row a cluster: the group, its number by size, the attribute, rows, mean distance, centroid."""
+        """Return one row per cluster: the group, its number by size, the attribute, rows, mean distance, centroid."""
         place = np.repeat(np.arange(len(numbers)), numbers)
         cluster = np.arange(len(place)) - np.repeat(np.cumsum(numbers) - numbers, numbers)
         names = [name for name in groups.column_names if name.startswith("group.")]
@@ -246,7 +246,7 @@ class Cluster(Step):
         return ["chosen by silhouette: " + some([f"{k} in {groups:,}" for k, groups in counts])]
 
     def _fewer(self, table: pa.Table, numbers: npt.NDArray[np.int64]) -> list[str]:
-        """Groups that have fewer clusters than asked for."""
+        """Describe the groups that have fewer clusters than asked for."""
         fewer = np.flatnonzero(numbers < self.k[0])
         if not len(fewer):
             return []
@@ -263,7 +263,7 @@ _TYPES = (pa.int32(), pa.int32(), pa.float32())
 def _clustered(
     vectors: GroupVectors, keys: npt.NDArray[np.uint64], options: KMeansOptions
 ) -> Iterator[tuple[int, Clusters]]:
-    """(group, its clusters) of all groups that have vectors."""
+    """Yield (group, its clusters) for all groups that have vectors."""
     counts = vectors.counts
     here = [int(group) for group in np.flatnonzero(counts)]
     sizes, own_keys = [int(counts[group]) for group in here], [int(keys[group]) for group in here]
@@ -275,7 +275,7 @@ def _clustered(
 
 
 def _held(state: State) -> Centroids:
-    """The centroids of a state, made ready once a process."""
+    """Return the centroids of a state, built once per process."""
     counts = state.tables[GROUPS].column("clusters").to_numpy()
     vectors = vectors_of(one_array(state.tables[CENTROIDS].column("centroid")))
     return Centroids(vectors, np.cumsum(counts) - counts, counts, state.values["metric"])
