@@ -1,8 +1,8 @@
 """Linear probe: multinomial logistic regression from vectors to classes, as in section 3.2 of the CLIP paper.
 
 L-BFGS on coordinates in which the problem is round: the vectors are turned to the axes of their covariance, and each
-coordinate of each class is scaled by the curvature it starts with. So 20 to 30 iterations reach what takes hundreds on the
-plain coordinates. One thread, and one order of operations: the same rows in the same order give the same weights.
+coordinate of each class is scaled by the curvature it starts with. So 20 to 30 iterations reach what takes hundreds on
+the plain coordinates. One thread, and one order of operations: the same rows in the same order give the same weights.
 """
 
 from __future__ import annotations

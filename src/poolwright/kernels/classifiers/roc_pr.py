@@ -65,10 +65,10 @@ def resamples(classes: npt.NDArray[np.int64], draws: int, key: int) -> Iterator[
     for start in range(0, draws, step):
         many = min(step, draws - start)
         weights = np.zeros((many, len(classes)), np.int32)
-        for places in strata:
-            drawn = generator.integers(len(places), size=(many, len(places)))
-            flat = (drawn + np.arange(many)[:, None] * len(places)).ravel()
-            weights[:, places] = np.bincount(flat, minlength=many * len(places)).reshape(many, -1)
+        for members in strata:
+            drawn = generator.integers(len(members), size=(many, len(members)))
+            flat = (drawn + np.arange(many)[:, None] * len(members)).ravel()
+            weights[:, members] = np.bincount(flat, minlength=many * len(members)).reshape(many, -1)
         yield weights
 
 

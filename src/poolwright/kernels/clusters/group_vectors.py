@@ -85,8 +85,8 @@ class GroupVectors:
 
     def of(self, group: int) -> npt.NDArray[np.floating]:
         """The vectors (n, d) of a group, by ascending hash rank."""
-        places = slice(self._edges[group], self._edges[group + 1])
-        batch, row = self._batch[places], self._row[places]
+        span = slice(self._edges[group], self._edges[group + 1])
+        batch, row = self._batch[span], self._row[span]
         out = np.empty((len(row), self.width), self.vectors[0].dtype if self.vectors else np.float32)
         for number in np.unique(batch):
             here = batch == number
@@ -117,10 +117,10 @@ def collect_groups(
 def _turns(sizes: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[np.int64]]:
     """Yield runs of indices whose sizes sum to at most MEMORY, or of one index."""
     start, room = 0, MEMORY
-    for place, size in enumerate(sizes):
-        if size > room and place > start:
-            yield np.arange(start, place)
-            start, room = place, MEMORY
+    for index, size in enumerate(sizes):
+        if size > room and index > start:
+            yield np.arange(start, index)
+            start, room = index, MEMORY
         room -= size
     if len(sizes) > start:
         yield np.arange(start, len(sizes))

@@ -169,13 +169,13 @@ def _block(rows: list[npt.NDArray[np.floating]], metric: Metric) -> tuple[Block,
     width = rows[0].shape[1]
     made = np.zeros((len(rows), _padded(int(counts.max())), width + 1), np.float32)
     means = np.zeros((len(rows), width), np.float32)
-    for place, of in enumerate(rows):
-        vectors = made[place, : len(of), :-1]
+    for group, of in enumerate(rows):
+        vectors = made[group, : len(of), :-1]
         vectors[:] = unit_rows(of) if metric == "cosine" else of
         if metric != "cosine":
-            means[place] = vectors.mean(axis=0)
-            vectors -= means[place]
-        made[place, : len(of), -1] = 1
+            means[group] = vectors.mean(axis=0)
+            vectors -= means[group]
+        made[group, : len(of), -1] = 1
     return Block.of(made, counts, metric), means
 
 
@@ -211,7 +211,7 @@ def _cluster(
     improved = improve(block, LloydResult.joined(some).best().labels, k, metric)
     final = _finished(block, improved, k, options).labels
     moments = moments_of(block, final, k)[:, :, 0]
-    return [_clusters(of, moments[place], means[place], metric) for place, of in enumerate(rows)]
+    return [_clusters(of, moments[group], means[group], metric) for group, of in enumerate(rows)]
 
 
 def _restarts(block: Block, sketch: Block, start: Float32, options: KMeansOptions) -> LloydResult:

@@ -54,19 +54,19 @@ def seeds(block: Block, metric: Metric, k: int, restarts: int, keys: npt.NDArray
     tries = 2 + int(log(k))
     groups = np.arange(len(keys))[:, None]
     drawn = uniform(keys, k, restarts, tries)
-    places = (drawn[:, 0, :, 0] * block.counts[:, None]).astype(np.int64)
-    found = [block.rows[groups, places]]
+    drawn_rows = (drawn[:, 0, :, 0] * block.counts[:, None]).astype(np.int64)
+    found = [block.rows[groups, drawn_rows]]
     near = _distances(block, found[0], metric)
     for step in range(1, k):
         total = np.cumsum(near, axis=2, dtype=np.float64)
         target = drawn[:, step] * total[:, :, -1:]
-        places = (total[:, :, None, :] <= target[..., None]).sum(axis=3)
-        places = np.minimum(places, block.counts[:, None, None] - 1).reshape(len(keys), -1)
-        tried = _distances(block, block.rows[groups, places], metric).reshape(len(keys), restarts, tries, -1)
+        drawn_rows = (total[:, :, None, :] <= target[..., None]).sum(axis=3)
+        drawn_rows = np.minimum(drawn_rows, block.counts[:, None, None] - 1).reshape(len(keys), -1)
+        tried = _distances(block, block.rows[groups, drawn_rows], metric).reshape(len(keys), restarts, tries, -1)
         np.minimum(tried, near[:, :, None], out=tried)
         best = tried.sum(axis=3).argmin(axis=2)[:, :, None]
         near = np.take_along_axis(tried, best[..., None], axis=2)[:, :, 0]
-        picked = np.take_along_axis(places.reshape(len(keys), restarts, tries), best, axis=2)[:, :, 0]
+        picked = np.take_along_axis(drawn_rows.reshape(len(keys), restarts, tries), best, axis=2)[:, :, 0]
         found.append(block.rows[groups, picked])
     return np.stack(found, axis=1)
 

@@ -129,9 +129,9 @@ class LloydResult:
 
     def best(self) -> LloydResult:
         """The restart of each group with the lowest inertia, the first of equal ones."""
-        place = self.inertia.argmin(axis=1)[:, None]
-        labels = np.take_along_axis(self.labels, place[..., None], axis=1)
-        return LloydResult(labels, np.take_along_axis(self.inertia, place, axis=1))
+        restart = self.inertia.argmin(axis=1)[:, None]
+        labels = np.take_along_axis(self.labels, restart[..., None], axis=1)
+        return LloydResult(labels, np.take_along_axis(self.inertia, restart, axis=1))
 
 
 def lloyd(block: Block, moments: Float32, metric: Metric, tol: float, most: int) -> LloydResult:

@@ -17,9 +17,9 @@ def apportion(total: int, weights: Sequence[Fraction]) -> list[int]:
         return [0] * len(weights)
     quotas = [total * weight / whole for weight in weights]
     numbers = [quota.numerator // quota.denominator for quota in quotas]
-    order = sorted(range(len(weights)), key=lambda place: (numbers[place] - quotas[place], place))
-    for place in order[: total - sum(numbers)]:
-        numbers[place] += 1
+    order = sorted(range(len(weights)), key=lambda index: (numbers[index] - quotas[index], index))
+    for index in order[: total - sum(numbers)]:
+        numbers[index] += 1
     return numbers
 
 

@@ -94,7 +94,7 @@ class GroupCount:
         total = _summed(self.tables, [plain_type(schema.field(name).type) for name in columns])
         keys = [(name, "ascending") for name in total.column_names[:-1]]
         total = total.take(pc.sort_indices(total, sort_keys=keys))
-        values = [total.column(place).combine_chunks() for place in range(len(columns))]
+        values = [total.column(index).combine_chunks() for index in range(len(columns))]
         return Counted(Groups(values, columns), total.column(ROWS).to_numpy(), self.rows)
 
     def _flush(self) -> None:
@@ -102,7 +102,7 @@ class GroupCount:
         if not seen.any():
             return
         keep = pa.array(np.flatnonzero(seen))
-        columns = {str(place): column.take(keep) for place, column in enumerate(self._values)}
+        columns = {str(index): column.take(keep) for index, column in enumerate(self._values)}
         self.tables.append(pa.table({**columns, ROWS: self._counts[seen]}))
         self._values, self._counts = [], np.empty(0, dtype=np.int64)
         self._pend(len(keep))
@@ -139,7 +139,7 @@ class AddGroupCount:
 
 
 def _summed(tables: Sequence[pa.Table], types: Sequence[pa.DataType]) -> pa.Table:
-    names = [str(place) for place in range(len(types))]
+    names = [str(index) for index in range(len(types))]
     schema = pa.schema([*zip(names, types, strict=True), (ROWS, pa.int64())])
     whole = pa.concat_tables([schema.empty_table(), *(table.cast(schema) for table in tables)])
     summed = whole.group_by(names, use_threads=False).aggregate([(ROWS, "sum")])

@@ -96,7 +96,7 @@ class Groups:
             return np.full(len(codes), -1, dtype=np.int64)
         return np.where((codes >= 0) & (self._codes[indices] == codes), indices, -1)
 
-    def place(self, row: Mapping[str, Any]) -> int:
+    def index_of(self, row: Mapping[str, Any]) -> int:
         """Return the group of one row, given as Python values, as a row of the table; -1 if it is not in it."""
         if not self.columns:
             return 0

@@ -90,8 +90,8 @@ def _hash_dictionary(values: pa.Array | pa.ChunkedArray, key: int) -> npt.NDArra
         return np.concatenate([np.empty(0, np.uint64), *parts])
     words = values.dictionary
     hashes = hash64(pa.concat_arrays([words, pa.nulls(1, words.type)]), key)
-    places = values.indices.cast(pa.int64()).fill_null(len(words))
-    return np.asarray(hashes[places.to_numpy(zero_copy_only=False)])
+    indices = values.indices.cast(pa.int64()).fill_null(len(words))
+    return np.asarray(hashes[indices.to_numpy(zero_copy_only=False)])
 
 
 def _xxh3(part: pa.Array, key: int) -> npt.NDArray[np.uint64]:

@@ -65,7 +65,11 @@ def at_positions(
     if not len(positions):
         return np.empty(0, np.int64)
     shift = (of.greatest - of.least).bit_length()
-    low, left, inside = np.zeros(len(positions), np.uint64), positions.astype(np.int64), np.full(len(positions), of.rows)
+    low, left, inside = (
+        np.zeros(len(positions), np.uint64),
+        positions.astype(np.int64),
+        np.full(len(positions), of.rows),
+    )
     while shift:
         known, first, of_place = np.unique(low, return_index=True, return_inverse=True)
         if inside[first].sum() <= collecting.COLLECT:

@@ -169,6 +169,6 @@ def _fill(ranks: np.ndarray, wanted: np.ndarray, window: _Window, seen: _InWindo
     cells, found = cells[sorting], found[sorting]
     sought = np.flatnonzero(window.open.reshape(-1))
     first, end = np.searchsorted(cells, sought), np.searchsorted(cells, sought, side="right")
-    place = wanted.reshape(-1)[sought] - below[sought] - 1
-    there = (place >= 0) & (first + place < end)
-    ranks.reshape(-1)[sought[there]] = found[(first + place)[there]]
+    offset = wanted.reshape(-1)[sought] - below[sought] - 1
+    there = (offset >= 0) & (first + offset < end)
+    ranks.reshape(-1)[sought[there]] = found[(first + offset)[there]]

@@ -61,8 +61,8 @@ class Shortlist:
 
     def add(self, scores: Float32, ranks: Integers) -> None:
         """Add rows: their scores (m, n), which are kept as they are, and hash ranks (n,)."""
-        places = np.arange(self.held, self.held + len(ranks), dtype=np.int32)
-        self.fresh.append(Listed(scores, places))
+        rows = np.arange(self.held, self.held + len(ranks), dtype=np.int32)
+        self.fresh.append(Listed(scores, rows))
         self.ranks.append(ranks)
         self.seen += len(ranks)
         self._settle_if_large()
@@ -121,7 +121,7 @@ def _rows_at(lists: Sequence[Listed], columns: Integers) -> np.ndarray:
     start = 0
     for one in lists:
         if one.rows.ndim == 2:
-            of_class, place = np.nonzero((columns >= start) & (columns < start + one.scores.shape[1]))
-            rows[of_class, place] = one.rows[of_class, columns[of_class, place] - start]
+            of_class, row = np.nonzero((columns >= start) & (columns < start + one.scores.shape[1]))
+            rows[of_class, row] = one.rows[of_class, columns[of_class, row] - start]
         start += one.scores.shape[1]
     return np.asarray(rows)

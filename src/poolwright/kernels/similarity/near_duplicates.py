@@ -33,7 +33,7 @@ def nearest_other(left: Floating, right: Floating) -> tuple[Integers, npt.NDArra
         int64 (n,), the first of equally similar rows, and float32 (n,).
     """
     rows, others = unit_rows(left), unit_rows(right)
-    place, best = np.zeros(len(rows), np.int64), np.full(len(rows), -np.inf, np.float32)
+    nearest, best = np.zeros(len(rows), np.int64), np.full(len(rows), -np.inf, np.float32)
     for start in range(0, len(others), _BLOCK):
         for at in range(0, len(rows), _BLOCK):
             block = slice(at, at + _BLOCK)
@@ -41,9 +41,9 @@ def nearest_other(left: Floating, right: Floating) -> tuple[Integers, npt.NDArra
             found = cosines.argmax(axis=1)
             values = cosines[np.arange(len(found)), found]
             better = values > best[block]
-            place[block] = np.where(better, found + start, place[block])
+            nearest[block] = np.where(better, found + start, nearest[block])
             best[block] = np.where(better, values, best[block])
-    return place, best
+    return nearest, best
 
 
 def similar_groups(vectors: Floating, least: float) -> Integers:

@@ -152,10 +152,10 @@ def _winners(listed: Listed, rows: int) -> np.ndarray:
     """The class that has the highest score of each row, of equal ones the first; int32 (rows,)."""
     highest = np.full(rows, -np.inf, np.float32)
     winner = np.full(rows, -1, np.int32)
-    for one, (scores, places) in enumerate(zip(listed.scores, listed.rows, strict=True)):
-        better = scores > highest[places]
-        highest[places[better]] = scores[better]
-        winner[places[better]] = one
+    for one, (scores, members) in enumerate(zip(listed.scores, listed.rows, strict=True)):
+        better = scores > highest[members]
+        highest[members[better]] = scores[better]
+        winner[members[better]] = one
     return winner
 
 

@@ -115,7 +115,7 @@ def estimate(
     cases = [meld(rows, kept, *case, confidence, draws) for case in _cases(kept, positive, negative, unsure)]
     precision, recall, prevalence = (_measure(name, values[name], cases) for name in MEASURES)
     limits = strata_limits(rows, positive, negative, confidence, draws)
-    found = tuple(_stratum(place, *pair, limits) for place, pair in enumerate(zip(strata, answers, strict=True)))
+    found = tuple(_stratum(number, *pair, limits) for number, pair in enumerate(zip(strata, answers, strict=True)))
     return Estimates(precision, recall, prevalence, found, confidence, _notes(strata, answers))
 
 
@@ -146,13 +146,13 @@ def _measure(name: str, value: float | None, cases: Sequence[Melded]) -> Estimat
     limits = [getattr(case, name) for case in cases]
     worst, best = ((3, 4) if name == "prevalence" else (1, 2)) if len(cases) > 1 else (0, 0)
     point = [] if value is None else [value]
-    # A point outside its own limits, which the neighbour of an empty stratum can bring about, widens them.
+    # A point outside its own limits, as the neighbour of an empty stratum can cause, widens them.
     low, high = min([float(limits[0][0][0]), *point]), max([float(limits[0][1][0]), *point])
     return Estimate(value, low, high, min(low, float(limits[worst][0][0])), max(high, float(limits[best][1][0])))
 
 
 def _points(rows: npt.NDArray[np.int64], kept: Bools, rates: Floats) -> dict[str, float | None]:
-    """NaN rates stand for a side that has no answers at all."""
+    """Return the points by measure; NaN rates stand for a side without any answers."""
     found, missed = float((rows * rates)[kept].sum()), float((rows * rates)[~kept].sum())
     passed, both = int(rows[kept].sum()), found + missed
     values = {
@@ -167,18 +167,18 @@ def _rates(kept: Bools, positive: Floats, negative: Floats) -> Floats:
     """Positive rates, with that of the nearest answered stratum on the same side where there are no answers."""
     answered = positive + negative > 0
     rates = np.divide(positive, positive + negative, out=np.full_like(positive, np.nan), where=answered)
-    for place in np.flatnonzero(~answered):
-        near = np.flatnonzero(answered & (kept == kept[place]))
+    for empty in np.flatnonzero(~answered):
+        near = np.flatnonzero(answered & (kept == kept[empty]))
         if len(near):
-            # Of two as near, the one towards the threshold, which has the better known rate.
-            towards = near < place if kept[place] else near > place
-            rates[place] = rates[near[np.lexsort((~towards, np.abs(near - place)))[0]]]
+            # Of two equally near, the one towards the threshold, whose rate is better known.
+            towards = near < empty if kept[empty] else near > empty
+            rates[empty] = rates[near[np.lexsort((~towards, np.abs(near - empty)))[0]]]
     return rates
 
 
-def _stratum(place: int, stratum: Stratum, answers: Answers, limits: Limits) -> StratumEstimate:
+def _stratum(number: int, stratum: Stratum, answers: Answers, limits: Limits) -> StratumEstimate:
     sure = answers.positive + answers.negative
-    low, high = (float(limit[0, place]) for limit in limits)
+    low, high = (float(limit[0, number]) for limit in limits)
     return StratumEstimate(stratum, answers, answers.positive / sure if sure else None, low, high)
 
 
@@ -187,7 +187,7 @@ def _notes(strata: Sequence[Stratum], answers: Sequence[Answers]) -> tuple[str, 
     unsure = sum(answer.unsure for answer in answers)
     if unsure:
         rows = "1 unsure row is" if unsure == 1 else f"{unsure} unsure rows are"
-        notes.append(f"{rows} left out of the points and intervals; lowest and highest say what they could change.")
+        notes.append(f"{rows} left out of the points and intervals; lowest and highest bound their effect.")
     for number, (stratum, answer) in enumerate(zip(strata, answers, strict=True), start=1):
         if stratum.rows and answer.total == answer.unsure:
             notes.append(

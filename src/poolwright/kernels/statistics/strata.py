@@ -181,13 +181,13 @@ def _checked(edges: npt.ArrayLike, counts: npt.ArrayLike, threshold: float) -> t
 
 
 def _kept_targets(kept: int, strata: int) -> list[float]:
-    return [kept * 2.0 ** (place + 1 - strata) for place in range(strata - 1)]
+    return [kept * 2.0 ** (number + 1 - strata) for number in range(strata - 1)]
 
 
 def _rejected_targets(kept: int, rejected: int, strata: int) -> list[float]:
     widest = rejected / 4.0 ** (strata - 1)
     first = min(kept / 2, widest) if kept else widest
-    return [first * 4.0**place for place in range(strata - 1)]
+    return [first * 4.0**number for number in range(strata - 1)]
 
 
 def _cuts(rows: Ints, targets: Sequence[float]) -> Ints:
@@ -195,7 +195,7 @@ def _cuts(rows: Ints, targets: Sequence[float]) -> Ints:
     totals = np.concatenate([[0], np.cumsum(rows)])
     nearest = [int(np.abs(totals - target).argmin()) for target in targets]
     # A bin with more rows than a target stays whole, but does not cross the threshold.
-    return np.unique([0, *(max(place, min(1, len(rows))) for place in nearest), len(rows)])
+    return np.unique([0, *(max(cut, min(1, len(rows))) for cut in nearest), len(rows)])
 
 
 def _means(probabilities: npt.ArrayLike, rows: Ints, cuts: Ints) -> Floats:

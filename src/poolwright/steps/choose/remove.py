@@ -50,7 +50,9 @@ class Remove(Step):
     )
     file: Place | None = Field(default=None, description="file with the entries: txt, csv, parquet or npy")
     by: Column = Field(default=UID, description="column that is compared: uid, url, sha256, phash or another")
-    column: Column | None = Field(default=None, description="column of a csv or parquet file; default: the name in `by`")
+    column: Column | None = Field(
+        default=None, description="column of a csv or parquet file; default: the name in `by`"
+    )
 
     @model_validator(mode="after")
     def _one_list(self) -> Remove:

@@ -84,11 +84,11 @@ class SamplingStep(Step):
             return f"no value in {' and '.join(self.by())}"
         table = state.tables[GROUPS]
         groups = groups_of(table)
-        place = groups.place(row)
-        if place < 0:
+        index = groups.index_of(row)
+        if index < 0:
             return "a group that was not there when the sample was drawn: kept"
-        kept, rows = (table.column(name)[place].as_py() for name in ("kept", "rows"))
-        return f"{kept:,} of the {in_rows(rows)} of {groups.names()[place]} drawn by hash"
+        kept, rows = (table.column(name)[index].as_py() for name in ("kept", "rows"))
+        return f"{kept:,} of the {in_rows(rows)} of {groups.names()[index]} drawn by hash"
 
     def learned(self, state: State) -> str:
         table = state.tables[GROUPS]

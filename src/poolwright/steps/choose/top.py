@@ -105,11 +105,11 @@ class Top(Step):
         if value is None or value != value:
             return f"no value in {self.by}"
         groups = groups_of(table)
-        place = groups.place(row)
-        if place < 0:
+        index = groups.index_of(row)
+        if index < 0:
             return "a group that was not there when the threshold was found: kept"
-        group = table.slice(place, 1).to_pylist()[0]
-        of = f" of {groups.names()[place]}" if self._columns else ""
+        group = table.slice(index, 1).to_pylist()[0]
+        of = f" of {groups.names()[index]}" if self._columns else ""
         return f"{self.by} = {number(value)}; {self._threshold(group)}{of}"
 
     def _threshold(self, group: Mapping[str, Any]) -> str:

@@ -24,7 +24,7 @@ from poolwright.core.step import Kind, Outcome, Reason, Step
 from poolwright.core.wording import number, some
 from poolwright.core.wording import rows as in_rows
 from poolwright.kernels.selection.counters import Counters
-from poolwright.kernels.selection.quantiles import Extent, at_places, extent
+from poolwright.kernels.selection.quantiles import Extent, at_positions, extent
 from poolwright.kernels.selection.ranks import Ranking, check_orderable
 from poolwright.kernels.selection.timestamps import Moment, is_time, keys_of, moments_of, written
 from poolwright.reference.calendar import Unit, begins, name
@@ -151,8 +151,8 @@ class Bucket(Step):
         if not found.rows:
             return np.empty(0, np.int64)
         if self.n is not None:
-            places = np.arange(1, self.n, dtype=np.int64) * found.rows // self.n
-            inner = at_places(frame, columns, possible, found, places)
+            positions = np.arange(1, self.n, dtype=np.int64) * found.rows // self.n
+            inner = at_positions(frame, columns, possible, found, positions)
             return np.concatenate([[found.least], inner, [found.greatest]]).astype(np.int64)
         first, last = moments_of(np.array([found.least, found.greatest]), dtype)
         edges = begins(self.unit or "year", first, last)
@@ -191,7 +191,7 @@ class Bucket(Step):
     def learned(self, state: State) -> str:
         table = state.tables[BUCKETS]
         counts = table.column("rows").to_numpy()
-        told = [
+        described = [
             f"{bucket}: {name} ({count:,})"
             for bucket, (name, count) in enumerate(zip(table.column("name").to_pylist(), counts, strict=True))
         ]
@@ -266,12 +266,12 @@ def _bucket_of(keys: np.ndarray, edges: np.ndarray, open_ends: bool, last_in: bo
     """
     if not len(edges):
         return np.full(len(keys), -1)
-    place = np.searchsorted(edges[:-1], keys, side="right") - 1
+    bucket = np.searchsorted(edges[:-1], keys, side="right") - 1
     if open_ends:
-        return np.asarray(np.maximum(place, 0))
+        return np.asarray(np.maximum(bucket, 0))
     outside = keys > edges[-1] if last_in else keys >= edges[-1]
-    place[outside] = -1
-    return np.asarray(np.minimum(place, len(edges) - 2))
+    bucket[outside] = -1
+    return np.asarray(np.minimum(bucket, len(edges) - 2))
 
 
 def _edges_of(table: pa.Table) -> np.ndarray:

@@ -87,12 +87,15 @@ class Classify(Step):
     split: str | None = Field(
         default=None, description="column of the examples with 'train' and 'validation'; default: drawn by hash"
     )
-    positive: str | None = Field(default=None, description="the wanted class; all others become one. Required for two classes")
+    positive: str | None = Field(
+        default=None, description="the wanted class; all others become one. Required for two classes"
+    )
     candidates: tuple[Literal["mean", "logistic", "linear_svm", "mlp", "svm", "knn"], ...] = Field(
         default=("mean", "logistic", "mlp", "svm"), min_length=1, description=f"kinds to compare: {', '.join(KINDS)}"
     )
     choose_by: Literal["accuracy", "precision", "recall", "roc_auc", "average_precision"] | None = Field(
-        default=None, description="metric that decides among them; default average_precision, accuracy for several classes"
+        default=None,
+        description="metric that decides among them; default average_precision, accuracy for several classes",
     )
     threshold: Threshold = Field(
         default=("natural", None),
@@ -105,7 +108,9 @@ class Classify(Step):
         default=0.98, gt=0, le=1, description="cosine from which a training row counts as a copy of a validation row"
     )
     folds: int = Field(default=5, ge=2, description="folds of the cross-validation")
-    text: str | None = Field(default=None, description="column with caption vectors, compared in addition to the image's")
+    text: str | None = Field(
+        default=None, description="column with caption vectors, compared in addition to the image's"
+    )
     text_vectors: str | None = Field(default=None, description="the examples' caption vectors, if not named as `text`")
     caption: str | None = Field(default=None, description="column with captions, in rows and examples, for `keywords`")
     keywords: dict[str, tuple[Annotated[str, Field(min_length=1)], ...]] = Field(
@@ -129,8 +134,8 @@ class Classify(Step):
         return self.examples
 
     def check_tables(self, schemas: Mapping[str, pa.Schema]) -> None:
-        for place, name in enumerate(self.examples):
-            self._check_table(name, schemas[name], self.split if place == 0 else None)
+        for number, name in enumerate(self.examples):
+            self._check_table(name, schemas[name], self.split if number == 0 else None)
 
     def _check_table(self, table: str, schema: pa.Schema, split: str | None) -> None:
         wanted = [self._example_vectors, self.class_, split, self._example_text, self.caption]
@@ -246,15 +251,15 @@ class Classify(Step):
         decision = row.get("decision")
         if decision is None:
             return ""
-        told = f"decision {decision:.4f}, probability {row['probability']:.4f}: {row['predicted']}"
-        return told if self.positive is None else f"{told}; the threshold is {state.values['threshold']:.4f}"
+        text = f"decision {decision:.4f}, probability {row['probability']:.4f}: {row['predicted']}"
+        return text if self.positive is None else f"{text}; the threshold is {state.values['threshold']:.4f}"
 
     def learned(self, state: State) -> str:
         made = state.values["training"]
         model = state.values["classifier"]
         text = "" if state.values["features"] == "image" else f" on {state.values['features']}"
-        told = f"{model['kind']}{text}, chosen by {made['choose_by']} among {state.tables['comparison'].num_rows}"
-        return f"{told}; threshold {state.values['threshold']:.4f}; {model['digest'][:12]}"
+        text = f"{model['kind']}{text}, chosen by {made['choose_by']} among {state.tables['comparison'].num_rows}"
+        return f"{text}; threshold {state.values['threshold']:.4f}; {model['digest'][:12]}"
 
 
 def _edges(trained: TrainedClassifier) -> list[float]:

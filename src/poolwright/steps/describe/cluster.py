@@ -108,9 +108,13 @@ class Cluster(Step):
         description="clusters per group; {choose: [2, 8]} takes for each group the number with the highest mean silhouette",
     )
     metric: Metric = Field(default="euclidean", description="euclidean, or cosine, which clusters directions")
-    restarts: int = Field(default=10, ge=1, description="runs from different seeds; the one with the lowest inertia is used")
+    restarts: int = Field(
+        default=10, ge=1, description="runs from different seeds; the one with the lowest inertia is used"
+    )
     merge: int = Field(default=1, ge=1, description="number of neighbours in the order of size that make one attribute")
-    at_most: int = Field(default=50_000, ge=1, description="most rows of a group to learn from; drawn by hash from a larger group")
+    at_most: int = Field(
+        default=50_000, ge=1, description="most rows of a group to learn from; drawn by hash from a larger group"
+    )
     into: Column = Field(default=ATTRIBUTE, description="column of the attribute; others are named after it")
 
     @model_validator(mode="after")
@@ -179,10 +183,10 @@ class Cluster(Step):
         self, field: pa.Field, groups: pa.Table, numbers: npt.NDArray[np.int64], there: list[Clusters]
     ) -> pa.Table:
         """Return one row per cluster: the group, its number by size, the attribute, rows, mean distance, centroid."""
-        place = np.repeat(np.arange(len(numbers)), numbers)
-        cluster = np.arange(len(place)) - np.repeat(np.cumsum(numbers) - numbers, numbers)
+        group = np.repeat(np.arange(len(numbers)), numbers)
+        cluster = np.arange(len(group)) - np.repeat(np.cumsum(numbers) - numbers, numbers)
         names = [name for name in groups.column_names if name.startswith("group.")]
-        table = groups.select(names).take(pa.array(place)) if names else pa.table({"group": np.zeros(len(place), int)})
+        table = groups.select(names).take(pa.array(group)) if names else pa.table({"group": np.zeros(len(group), int)})
         width = field.type.list_size
         vectors = np.concatenate([np.empty((0, width), np.float32), *(one.centroids for one in there)])
         means = [np.bincount(one.labels, one.distances, len(one.rows)) / one.rows for one in there]
@@ -217,12 +221,12 @@ class Cluster(Step):
             return ""
         table = state.tables[GROUPS]
         groups = groups_of(table)
-        place = groups.place(row)
-        if place < 0:
+        group = groups.index_of(row)
+        if group < 0:
             return ""
-        first = int(pc.sum(table.column("clusters").slice(0, place)).as_py() or 0)
+        first = int(pc.sum(table.column("clusters").slice(0, group)).as_py() or 0)
         rows = state.tables[CENTROIDS].column("rows")[first + int(cluster)].as_py()
-        of = f"{table.column('clusters')[place].as_py()} of {groups.names()[place]}"
+        of = f"{table.column('clusters')[group].as_py()} of {groups.names()[group]}"
         return f"cluster {cluster} of {of} ({in_rows(rows)}), attribute {attribute}; {distance:.4f} from its centroid"
 
     def learned(self, state: State) -> str:
@@ -231,13 +235,13 @@ class Cluster(Step):
         if not numbers.sum():
             return "no rows, no clusters"
         where = f"{in_groups(int((numbers > 0).sum()))} of {', '.join(self.by())}" if self.by() else "all rows"
-        told = [f"{numbers.sum():,} clusters in {where}", *self._chosen(numbers), *self._fewer(table, numbers)]
+        parts = [f"{numbers.sum():,} clusters in {where}", *self._chosen(numbers), *self._fewer(table, numbers)]
         seen, rows = (int(pc.sum(table.column(name)).as_py()) for name in ("learned_from", "rows"))
         inertia = pc.sum(table.column("inertia")).as_py() / seen
-        told.append(f"{'cosine' if self.metric == 'cosine' else 'squared'} distance {inertia:.4g} on the mean")
+        parts.append(f"{'cosine' if self.metric == 'cosine' else 'squared'} distance {inertia:.4g} on the mean")
         if self.at_most < table.column("rows").to_numpy().max():
-            told.append(f"learned from {seen:,} of {in_rows(rows)}")
-        return "; ".join(told)
+            parts.append(f"learned from {seen:,} of {in_rows(rows)}")
+        return "; ".join(parts)
 
     def _chosen(self, numbers: npt.NDArray[np.int64]) -> list[str]:
         if self.k[0] == self.k[1]:
@@ -253,7 +257,7 @@ class Cluster(Step):
         if not self.by():
             return [f"fewer than {self.k[0]}, as fewer rows differ"]
         names = groups_of(table).names()
-        named = some([f"{names[place]} {numbers[place]}" for place in fewer], _FEWER_NAMED)
+        named = some([f"{names[group]} {numbers[group]}" for group in fewer], _FEWER_NAMED)
         return [f"{in_groups(len(fewer))} with fewer than {self.k[0]}, as fewer rows differ: {named}"]
 
 
@@ -268,8 +272,8 @@ def _clustered(
     here = [int(group) for group in np.flatnonzero(counts)]
     sizes, own_keys = [int(counts[group]) for group in here], [int(keys[group]) for group in here]
 
-    def load(place: int) -> npt.NDArray[np.floating]:
-        return vectors.of(here[place])
+    def load(group: int) -> npt.NDArray[np.floating]:
+        return vectors.of(here[group])
 
     yield from zip(here, kmeans_groups(load, sizes, vectors.width, own_keys, options), strict=True)
 

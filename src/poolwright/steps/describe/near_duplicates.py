@@ -186,9 +186,9 @@ class NearDuplicates(Step):
     def apply(self, rows: Rows, state: State) -> Outcome:
         table = state.tables[MEMBERS]
         uids = rows.column(UID).cast(pa.string())
-        places = once("lookup", table, _lookup_of).find(uids)
-        groups = one_array(table.column("group")).take(pa.array(places, mask=places < 0))
-        drop = np.append(table.column("drop").to_numpy(), np.uint8(0))[places]
+        indices = once("lookup", table, _lookup_of).find(uids)
+        groups = one_array(table.column("group")).take(pa.array(indices, mask=indices < 0))
+        drop = np.append(table.column("drop").to_numpy(), np.uint8(0))[indices]
         return Outcome({self.into: pc.coalesce(groups, uids)}, drop if self.keep != "all" else None)
 
     def explain(self, row: Mapping[str, Any], state: State) -> str:
@@ -199,9 +199,9 @@ class NearDuplicates(Step):
     def learned(self, state: State) -> str:
         values = state.values
         members = f"{in_rows(values['members'])} of {values['rows']:,}"
-        words = f"{members} are in {in_groups(values['groups'])} of near-duplicates"
-        words += f", the largest of {in_rows(values['largest'])}" if values["largest"] else ""
-        return f"{words}; one of each kept" if self.keep != "all" else words
+        text = f"{members} are in {in_groups(values['groups'])} of near-duplicates"
+        text += f", the largest of {in_rows(values['largest'])}" if values["largest"] else ""
+        return f"{text}; one of each kept" if self.keep != "all" else text
 
 
 @dataclass
@@ -249,12 +249,12 @@ def _joined(found: _Collected, schema: pa.Schema, step: NearDuplicates) -> _Join
 
 def _in_order(batches: list[np.ndarray], order: np.ndarray) -> np.ndarray:
     """Return the vectors of all batches in one matrix, its rows in that order; empties `batches` to save memory."""
-    place = np.empty(len(order), np.int64)
-    place[order] = np.arange(len(order))
+    row = np.empty(len(order), np.int64)
+    row[order] = np.arange(len(order))
     first = batches[0] if batches else np.empty((0, 0), np.float16)
     vectors, at = np.empty((len(order), first.shape[1]), first.dtype), 0
     for number, matrix in enumerate(batches):
-        vectors[place[at : at + len(matrix)]] = matrix
+        vectors[row[at : at + len(matrix)]] = matrix
         at += len(matrix)
         batches[number] = matrix[:0]
     return vectors
@@ -286,7 +286,9 @@ def _hashes(column: pa.ChunkedArray, name: str) -> tuple[np.ndarray, np.ndarray]
     texts = column.to_pylist()
     bad = next((text for text in texts if text is not None and not re.fullmatch(r"[0-9a-fA-F]{16}", text)), None)
     if bad is not None:
-        raise StepError(f"near_duplicates: '{bad}' in '{name}' is not a 64-bit hash of 16 hex digits; compute them with `hash`")
+        raise StepError(
+            f"near_duplicates: '{bad}' in '{name}' is not a 64-bit hash of 16 hex digits; compute them with `hash`"
+        )
     numbers = np.array([int(text, 16) if text else 0 for text in texts], np.uint64)
     return numbers, np.array([text is not None for text in texts], bool)
 

@@ -74,7 +74,8 @@ class Region(Step):
         default="two", description="two: North America and South America; one: Americas"
     )
     names: dict[Annotated[str, Field(min_length=1)], str] = Field(
-        default={}, description="country that a text stands for, applied first, such as {Scotland: GB, Yugoslavia: Serbia}"
+        default={},
+        description="country that a text stands for, applied first, such as {Scotland: GB, Yugoslavia: Serbia}",
     )
 
     @model_validator(mode="after")
@@ -129,7 +130,9 @@ class Region(Step):
             found = finder.find(country)
             if found.code is None:
                 advice = found.words or did_you_mean(country, table[COUNTRY].to_pylist())
-                raise StepError(f"region: names: '{text}' stands for '{country}', which is not exactly one country; {advice}")
+                raise StepError(
+                    f"region: names: '{text}' stands for '{country}', which is not exactly one country; {advice}"
+                )
             if folded.setdefault(words_of(text) or frozenset([text]), found.code) != found.code:
                 raise StepError(f"region: names: '{text}' is given in two spellings, for two countries; keep one")
             decided[text] = found.code
@@ -275,5 +278,7 @@ def _explain_point(columns: tuple[str, str], values: list[Any], atlas: _Atlas) -
     if not (abs(latitude) <= 90 and abs(longitude) <= 180):
         return point
     claims = atlas.claims(latitude, longitude)
-    described = atlas.describe(claims[0], "") if len(claims) == 1 else f"claimed by {' and '.join(claims) or 'no country'}"
+    described = (
+        atlas.describe(claims[0], "") if len(claims) == 1 else f"claimed by {' and '.join(claims) or 'no country'}"
+    )
     return f"{point}: {described}"

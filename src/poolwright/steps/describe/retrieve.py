@@ -89,7 +89,9 @@ class Retrieve(Step):
     )
     prefix: str = Field(default="", description="put before every prompt, such as 'a photo of '")
     model: Model | None = Field(default=None, description="encoder of the prompts: the one that made the vectors")
-    features: Place | None = Field(default=None, description=".npy with one precomputed feature per prompt, instead of a model")
+    features: Place | None = Field(
+        default=None, description=".npy with one precomputed feature per prompt, instead of a model"
+    )
     features_axis: Literal[0, 1] | None = Field(
         default=None, description="axis of `features` that counts the prompts; required if the file is square"
     )
@@ -194,9 +196,7 @@ class Retrieve(Step):
         state = State(values, tables)
         short = self._short(state)
         if short and self.short == "fail":
-            raise StepError(
-                f"retrieve: {short}; lower n, raise query, or write short: take to continue with fewer"
-            )
+            raise StepError(f"retrieve: {short}; lower n, raise query, or write short: take to continue with fewer")
         return state
 
     def _features(self, texts: Sequence[str], field: pa.Field, context: Context) -> tuple[np.ndarray, dict[str, Any]]:
@@ -257,7 +257,7 @@ class Retrieve(Step):
             return f"similarity {similarity:.4f} to '{prompt}': one of the farthest in its bucket"
         near = f"similarity {similarity:.4f} to '{prompt}' of '{label}'"
         groups = groups_of(state.tables[BUCKETS])
-        group = groups.group(row) if all(row.get(name) is not None for name in self.bucket or ()) else -1
+        group = groups.index_of(row) if all(row.get(name) is not None for name in self.bucket or ()) else -1
         if group < 0:
             return f"{near}; nothing was retrieved from its bucket"
         cut = state.tables[CUTS].slice(group * len(state.values["classes"]) + index, 1).to_pylist()[0]

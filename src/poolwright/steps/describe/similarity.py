@@ -50,7 +50,9 @@ class Similarity(Step):
         default=None, description="text, or several whose features are averaged as templates are; needs `model`"
     )
     model: Model | None = Field(default=None, description="encoder of the prompt: the one that made the vectors")
-    features: Place | None = Field(default=None, description=".npy with one precomputed text feature, instead of a prompt")
+    features: Place | None = Field(
+        default=None, description=".npy with one precomputed text feature, instead of a prompt"
+    )
     features_model: str | None = Field(default=None, description="name of the model that made `features`")
     into: str = Field(default=SIMILARITY, min_length=1, description="column of the similarity")
 

@@ -99,7 +99,8 @@ class Glt(Step):
     )
     test_bbl: Count = Field(default=20, description="rows of each class and attribute in Test-GBL")
     smallest: Share = Field(
-        default=0.25, description="most that Test-GBL takes of each attribute, as a share of the smallest attribute of the class"
+        default=0.25,
+        description="most that Test-GBL takes of each attribute, as a share of the smallest attribute of the class",
     )
     test_bl: Count = Field(default=60, description="rows of each class in Test-CBL")
     test_lt: Count = Field(default=60, description="rows in Test-GLT, times the number of classes")
@@ -111,7 +112,8 @@ class Glt(Step):
         "(1,500 down to 18), a list, or a rule such as {shape: exponential, largest: 500, imbalance: 100}",
     )
     sizes_file: Place | None = Field(
-        default=None, description="file with that list: one number per line, JSON, or saved by torch; instead of `sizes`"
+        default=None,
+        description="file with that list: one number per line, JSON, or saved by torch; instead of `sizes`",
     )
     frequency: tuple[Bound, Bound] = Field(
         default=(0.4, 0.85),
@@ -264,7 +266,9 @@ class Glt(Step):
         def figures(*names: str) -> str:
             return ", ".join(f"{name.rpartition('.')[2]} {rows[name]:,}" for name in names)
 
-        text = f"{len(pc.unique(table.column(_NUMBER))):,} classes; GLT: {figures('glt.train', 'glt.val', 'glt.test_lt')}"
+        text = (
+            f"{len(pc.unique(table.column(_NUMBER))):,} classes; GLT: {figures('glt.train', 'glt.val', 'glt.test_lt')}"
+        )
         text += f"; CBL: {figures('cbl.train', 'cbl.val')}; both: {figures('test_bl', 'test_bbl')}"
         return "; ".join([text, *_notes(table, state, rows)])
 

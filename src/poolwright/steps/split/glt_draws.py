@@ -205,7 +205,7 @@ def _check(what: str, asked: Counts, left: Counts, names: Sequence[str], paramet
     short = asked > left
     if not short.any():
         return
-    number, attribute = (int(place) for place in np.argwhere(short)[0])
+    number, attribute = (int(index) for index in np.argwhere(short)[0])
     raise StepError(
         f"glt: {what} asks for {in_rows(int(asked[number, attribute]))} of attribute {attribute} in class "
         f"'{names[number]}', and {left[number, attribute]:,} are left; "

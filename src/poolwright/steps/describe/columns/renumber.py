@@ -57,15 +57,15 @@ class Renumber(Step):
 
     def apply(self, rows: Rows, state: State) -> Outcome:
         # The group table is sorted, so a group's row in it is its number.
-        places = groups_of(state.tables[VALUES]).ids(rows)
-        return Outcome({self.into: pa.array(places.astype(np.int32), mask=places < 0)})
+        numbers = groups_of(state.tables[VALUES]).ids(rows)
+        return Outcome({self.into: pa.array(numbers.astype(np.int32), mask=numbers < 0)})
 
     def explain(self, row: Mapping[str, Any], state: State) -> str:
         if row.get(self.into) is None:
             return f"no number for {row.get(self.column)!r}"
-        place = int(row[self.into])
+        number = int(row[self.into])
         table = state.tables[VALUES]
-        return f"value {place} of {table.num_rows:,} by order; {in_rows(table.column('rows')[place].as_py())} have it"
+        return f"value {number} of {table.num_rows:,} by order; {in_rows(table.column('rows')[number].as_py())} have it"
 
     def learned(self, state: State) -> str:
         count = state.tables[VALUES].num_rows
