@@ -103,7 +103,7 @@ def parse(text: str) -> Expression:
 
 
 def _aliases(columns: Iterable[str], text: str) -> dict[str, str]:
-    """Return names for DuckDB, which ignores case, by column: most columns keep theirs, and no alias occurs in the text."""
+    """Return names for DuckDB, which ignores case, by column: most keep theirs, and no alias occurs in the text."""
     taken: set[str] = {*SESSION, *CLOCK}
     aliases = {}
     for name in columns:

@@ -1,7 +1,7 @@
 """Parse an expression with DuckDB's parser, and check that its syntax tree is row-wise.
 
-The tree is the result of `json_serialize_sql` for `SELECT <expression>`. Every node must be of an allowed class, and every
-function on the list of allowed ones; what is not allowed is refused at the position that DuckDB gives it.
+The tree is the result of `json_serialize_sql` for `SELECT <expression>`. Every node must be of an allowed class, and
+every function on the list of allowed ones; what is not allowed is refused at the position that DuckDB gives it.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Apply a classifier to millions of rows, quickly and with the same result as `parameters.decisions`.
 
-There are three stages, each for the rows that the one before leaves open. A screen (`cubic_screen`, or an MLP in float32)
-estimates the decision within a proven bound, and settles the rows that are below the threshold by more than that.
-float64 products, with a bound of their own, give the values of all other rows. Rows within that bound of the
+There are three stages, each for the rows that the one before leaves open. A screen (`cubic_screen`, or an MLP in
+float32) estimates the decision within a proven bound, and settles the rows that are below the threshold by more than
+that. float64 products, with a bound of their own, give the values of all other rows. Rows within that bound of the
 threshold, or of another class, are decided by `parameters.decisions` itself.
 """
 

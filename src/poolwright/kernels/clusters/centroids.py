@@ -69,7 +69,7 @@ def nearest_centroids(
 
 
 def _nearest(rows: Float32, groups: Integers, centroids: Centroids, most: int) -> tuple[Integers, Float32]:
-    """For usable rows, score all centroids of the row's group and compare those within the error of the best exactly."""
+    """Score all centroids of each usable row's group, and compare those within the error of the best exactly."""
     first, counts = centroids.first[groups], centroids.counts[groups]
     with np.errstate(over="ignore", invalid="ignore"):
         scores, slack = _screened(rows, first, centroids, most)

@@ -164,7 +164,7 @@ def _solve(
 
 
 def _block(rows: list[npt.NDArray[np.floating]], metric: Metric) -> tuple[Block, Float32]:
-    """The rows (n, d) of each group, centred or of unit length, as a block; and the means they were centred by, (g, d)."""
+    """Return the rows (n, d) of each group, centred or of unit length, as a block; and the means subtracted, (g, d)."""
     counts = np.array([len(of) for of in rows], np.int64)
     width = rows[0].shape[1]
     made = np.zeros((len(rows), _padded(int(counts.max())), width + 1), np.float32)

@@ -1,7 +1,7 @@
 """Compute XXH3-64 with a seed of many byte strings of one length at once.
 
-Follows the specification of xxHash, `doc/xxhash_spec.md` of https://github.com/Cyan4973/xxHash, section "XXH3 Algorithm",
-for inputs of up to 240 bytes. Arithmetic is modulo 2^64, as in uint64 arrays of NumPy.
+Follows the specification of xxHash, `doc/xxhash_spec.md` of https://github.com/Cyan4973/xxHash, section "XXH3
+Algorithm", for inputs of up to 240 bytes. Arithmetic is modulo 2^64, as in uint64 arrays of NumPy.
 """
 
 from __future__ import annotations

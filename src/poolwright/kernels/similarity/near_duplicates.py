@@ -56,8 +56,8 @@ def similar_groups(vectors: Floating, least: float) -> Integers:
 def link_similar(links: Links, vectors: Floating, least: float) -> None:
     """Link all pairs of rows whose cosine is `least` or more; rows of zeros and rows with NaN are linked to nothing.
 
-    Exact: products in float32 decide unless their error could matter; those pairs are computed again in float64. Equal rows
-    are compared once. A cosine counts as `least` if it is short of it by rounding alone (1e-9).
+    Exact: products in float32 decide unless their error could matter; those pairs are computed again in float64. Equal
+    rows are compared once. A cosine counts as `least` if it is short of it by rounding alone (1e-9).
 
     Args:
         vectors: (n, d), of any float type and length.

@@ -1,9 +1,9 @@
 """Retrieve by prompts: assign the rows of a bucket to classes, as thresholds that decide row by row.
 
 As CLEAR retrieves (Lin et al., NeurIPS 2021): every class finds the `query` rows with its highest scores; a row that
-several classes found goes to the one for which it has the highest score (of equal ones, the first); of the rows it was given,
-a class keeps the `n` best. Background rows are found in the same way by the lowest scores, and exclude the kept rows.
-Whether a row is found, and whether it is kept, is a comparison of its score and hash rank with a threshold.
+several classes found goes to the one for which it has the highest score (of equal ones, the first); of the rows it was
+given, a class keeps the `n` best. Background rows are found in the same way by the lowest scores, and exclude the kept
+rows. Whether a row is found, and whether it is kept, is a comparison of its score and hash rank with a threshold.
 """
 
 from __future__ import annotations

@@ -8,9 +8,9 @@ Verifying may stop at certain numbers of verdicts only: after `stops[0]` without
 one, and so on. Half of the chance of error is spent at the first of them, a quarter at the second, and so on (alpha
 spending after Lan and DeMets, Biometrika 70, 1983, over the stops rather than over time), and each stop is the smallest
 number of verdicts that the share allows, computed with hypergeometric probabilities of all ways to get there. So
-looking after every verdict does not increase the error. Without an error this asks for what a single look at level 0.025 asks for,
-by the limits of Clopper and Pearson for a finite population; a group that is never accepted is verified in full, and
-then nothing is left to estimate.
+looking after every verdict does not increase the error. Without an error this asks for what a single look at level
+0.025 asks for, by the limits of Clopper and Pearson for a finite population; a group that is never accepted is verified
+in full, and then nothing is left to estimate.
 
 The limit that goes with a stop is the largest number of errors at which stopping there or earlier has a chance of more
 than 1 - confidence: the exact limit by stagewise ordering (Jennison and Turnbull, Group Sequential Methods, 2000, 8.5).
@@ -60,8 +60,8 @@ class Judgement:
     """Conclusion from the verdicts on a group.
 
     Attributes:
-        conclusion: 'met' if the target is met with the confidence, 'complete' if all rows were verified, 'open' if neither;
-            'enough' if as many right rows were found as are wanted.
+        conclusion: 'met' if the target is met with the confidence, 'complete' if all rows were verified, 'open' if
+            neither; 'enough' if as many right rows were found as are wanted.
         verified: verdicts it rests on: up to the stop, or all so far.
         errors: among these.
         bound: least share of right rows in the group, with the confidence. While it is open, the bound of a single
@@ -127,7 +127,7 @@ def judge(plan: Plan, wrong: Sequence[bool] | npt.NDArray[np.bool_]) -> Judgemen
 
 @lru_cache(maxsize=4096)
 def single_bound(rows: int, verified: int, errors: int, confidence: float = 0.95) -> float:
-    """Return the lower limit of the share of right rows, from a single look (Clopper and Pearson, finite population)."""
+    """Return the lower limit of the share of right rows from a single look (Clopper and Pearson, finite)."""
     low, high = errors, rows - verified + errors  # possible numbers of errors in all
     while low < high:
         middle = (low + high + 1) // 2

@@ -40,7 +40,8 @@ class Agreement:
 
     Attributes:
         items: items that two people or more rated.
-        pairwise: share of equal pairs among the pairs of ratings of an item, each item with the same weight; None without items.
+        pairwise: share of equal pairs among the pairs of ratings of an item, each item with the same weight; None
+            without items.
         alpha: Krippendorff's alpha for categories: 1 is perfect, 0 that of chance; None without items. It is 1
             if only one category was ever given.
     """

@@ -27,7 +27,8 @@ def allocate(total: int, least: Ints, most: Ints, spread: Floats, unseen: Floats
         unseen: (k,) at least 0: N_h^2, times the stratum's importance.
 
     Returns:
-        int64 (k,). Strata where both terms are 0 stay at `least`; the part of the total that fits in no other stratum is dropped.
+        int64 (k,). Strata where both terms are 0 stay at `least`; the part of the total that fits in no other stratum
+        is dropped.
     """
     matters = (spread > 0) | (unseen > 0)
     most = np.where(matters, most, least)

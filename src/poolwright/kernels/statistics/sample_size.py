@@ -60,7 +60,8 @@ def how_many_more(estimates: Estimates, wanted: Mapping[str, float]) -> MoreVerd
     The intervals are computed as `estimate` does, with answers as they are expected to come: at the rates seen so far,
     with one verdict's worth of the rate guessed before. They are shared out over strata by what each adds to the
     variances, relative to the half-widths wanted (`allocate`), and the total is searched for to 2 %. Unsure answers
-    come at the rate so far, and are allowed for. The outcome is random: after the new verdicts, estimate and plan again.
+    come at the rate so far, and are allowed for. The outcome is random: after the new verdicts, estimate and plan
+    again.
 
     Args:
         estimates: of the answers so far, perhaps none. Their confidence is used.
@@ -111,7 +112,7 @@ class _Plan:
         self.matters = self._matters()
 
     def _matters(self) -> Floats:
-        """Return how much the variance of a stratum's positives adds to those of the measures, in wanted half-widths."""
+        """Return each stratum's weight: what its variance adds to those of the measures, in wanted half-widths."""
         expected = self.rows * self.rates
         found, missed = float(expected[self.kept].sum()), float(expected[~self.kept].sum())
         passed, both = max(int(self.rows[self.kept].sum()), 1), max(found + missed, 1.0)

@@ -89,7 +89,8 @@ def design(
         Strata that are not empty, in ascending order of the decision value.
 
     Raises:
-        InputError: the histogram is malformed, the threshold is not one of its edges, or `n` is below the number of strata.
+        InputError: the histogram is malformed, the threshold is not one of its edges, or `n` is below the number of
+            strata.
     """
     bounds, rows = _checked(edges, counts, threshold)
     middle = int(np.searchsorted(bounds, threshold))

@@ -41,7 +41,7 @@ class Calibration:
     shift: float = 0.0
 
     def probabilities(self, scores: Float64) -> Float64:
-        """Return probabilities of class 1 (n,) for decisions (n,); of every class (n, k), summing to 1, for scores (n, k)."""
+        """Return probabilities of class 1 (n,) for decisions (n,), or of all classes (n, k) for scores (n, k)."""
         if scores.ndim == 1:
             return shifted(self._one(scores, 0), self.shift)
         found = np.stack([self._one(scores[:, one], one) for one in range(scores.shape[1])], axis=1)

@@ -29,9 +29,10 @@ class ClassifierOptions:
         folds: number of folds of the cross-validation.
         search_rows: most training rows that the search uses, the same share of every class; the chosen
             parameters are then fitted on all rows.
-        search_by: metric that the search maximises: accuracy, roc_auc or average_precision. Default average_precision for
-            two classes, accuracy for more.
-        choose_by: metric that the choice among candidates maximises on validation rows, one of `METRICS`; same defaults.
+        search_by: metric that the search maximises: accuracy, roc_auc or average_precision. Default average_precision
+            for two classes, accuracy for more.
+        choose_by: metric that the choice among candidates maximises on validation rows, one of `METRICS`; same
+            defaults.
         ties: 'exact': of equal candidates the one with the fewest operations per row. 'interval': the one with the
             fewest of all that the validation rows cannot distinguish from the best.
         near_duplicates: training rows whose cosine with a validation row is at least this are removed; None keeps

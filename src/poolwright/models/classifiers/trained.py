@@ -34,7 +34,8 @@ class TrainedClassifier:
         duplicates: training rows that were removed: uid, duplicate_of, by, cosine.
         conflicts: rows with the same vector and different labels: uid, label, same_as, its_label.
         values: counts, figures of the chosen one and how it was made, as JSON values.
-        speeds: rows per second on one core, by 'kind features'. Differs from run to run, so it is not part of the state.
+        speeds: rows per second on one core, by 'kind features'. Differs from run to run, so it is not part of the
+            state.
     """
 
     classifier: Classifier

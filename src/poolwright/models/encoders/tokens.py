@@ -21,7 +21,7 @@ _UNKNOWN = 1
 
 
 def words_tokenizer(file: Path, context: int) -> Tokenizer:
-    """Build a tokenizer of lower-case words by their line in a vocabulary; line 0 is padding, line 1 any unknown word."""
+    """Build a tokenizer of lower-case words by vocabulary line; line 0 is padding, line 1 any unknown word."""
     lines = file.read_text(encoding="utf-8").split("\n")
     ids = {word.rstrip("\r"): line for line, word in enumerate(lines) if word.strip()}
     if len(ids) < 3:

@@ -1,7 +1,7 @@
 """Look up the countries of coordinates, from installed packages and without a network.
 
-tzfpy ships the boundaries of time zones, which are cut at the borders of countries; tzdata gives the country that each zone
-belongs to. See docs/decisions/0008-countries.md.
+tzfpy ships the boundaries of time zones, which are cut at the borders of countries; tzdata gives the country that each
+zone belongs to. See docs/decisions/0008-countries.md.
 """
 
 from __future__ import annotations

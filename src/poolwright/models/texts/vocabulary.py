@@ -145,7 +145,7 @@ def _of_lines(text: str, where: str) -> tuple[Class, ...]:
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             raise RecipeError(
-                f"{where}:{number}: empty line; every line is a class, and its number the class's index: remove the line"
+                f"{where}:{number}: empty line; every line is a class, its number the index: remove the line"
             )
         classes.append(Class(line.strip()))
     return tuple(classes)

@@ -64,8 +64,9 @@ class Classify(Step):
     The examples are a table of the same recipe, with vectors of the same model. All candidates are compared on the
     examples' validation rows; the comparison table is part of the state, as is the chosen classifier, as plain arrays.
     Rows get `decision` (above the threshold means positive), a calibrated `probability`, and `predicted`, as
-    scikit-learn would compute them. The decisions of all rows, including dropped ones, are counted in a histogram, by which
-    accuracy on the pool is sampled. With `keep`, decisions of dropped rows are quick estimates with a proven bound.
+    scikit-learn would compute them. The decisions of all rows, including dropped ones, are counted in a histogram, by
+    which accuracy on the pool is sampled. With `keep`, decisions of dropped rows are quick estimates with a proven
+    bound.
     """
 
     model_config = ConfigDict(populate_by_name=True)

@@ -105,7 +105,7 @@ class Cluster(Step):
     k: Numbers = Field(
         default=6,
         validate_default=True,
-        description="clusters per group; {choose: [2, 8]} takes for each group the number with the highest mean silhouette",
+        description="clusters per group; {choose: [2, 8]} takes the number with each group's highest mean silhouette",
     )
     metric: Metric = Field(default="euclidean", description="euclidean, or cosine, which clusters directions")
     restarts: int = Field(

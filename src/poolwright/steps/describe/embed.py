@@ -137,7 +137,7 @@ class Embed(EncodingStep):
         texts = rows.strings(self.text_from)
         with_text = [index for index, text in enumerate(texts) if text is not None]
         vectors = np.full((len(rows), encoder.width), np.nan, np.float32)
-        if there:
+        if with_text:
             vectors[with_text] = encoder.texts([texts[index] or "" for index in with_text])
         return _as_float16(vectors)
 

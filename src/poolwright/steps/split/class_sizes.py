@@ -73,7 +73,7 @@ def sizes_for(sizes: ImageNetGlt | Profile | tuple[int, ...], file: str | None, 
 
 
 def shipped_sizes(classes: int) -> list[int]:
-    """Return class sizes of ImageNet-GLT: for 1,000 classes the list itself, for other numbers entries evenly spread over it."""
+    """Return class sizes of ImageNet-GLT: the list for 1,000 classes, entries evenly spread over it for other numbers."""
     text = (files(__package__) / _SHIPPED).read_text(encoding="utf-8")
     sizes = [int(line) for line in text.splitlines() if not line.startswith("#")]
     last = max(classes - 1, 1)
@@ -120,7 +120,7 @@ def check_sizes(sizes: Sequence[int]) -> None:
             raise ValueError(f"class {number} of the class sizes has {size} rows; every class needs at least one")
         if number and size > sizes[number - 1]:
             raise ValueError(
-                f"class sizes are listed with the largest first, but class {number} with {size:,} rows is larger than the one "
+                f"list class sizes from the largest on; class {number} with {size:,} rows is larger than the one "
                 f"before with {sizes[number - 1]:,}"
             )
 

@@ -49,9 +49,9 @@ _SETS = RowSets(
     attributes=ATTRIBUTE,
     groups=FREQUENCY,
     group_names=GROUPS,
-    remarks="An attribute is a cluster of a class, 0 the largest; clusters of the same number in two classes have nothing "
-    "else in common. The sets Test-CBL and Test-GBL are the same in both columns. No image of a test set is in another "
-    "set; Train-GLT and Train-CBL, and their vals, share images.",
+    remarks="An attribute is a cluster of a class, 0 the largest; clusters of the same number in two classes "
+    "have nothing else in common. The sets Test-CBL and Test-GBL are the same in both columns. No image of a test set is "
+    "in another set; Train-GLT and Train-CBL, and their vals, share images.",
 )
 
 
@@ -67,13 +67,13 @@ class Glt(Step):
     - the long-tailed rest: a number of each class from a decreasing list, 7:2:1, cut to the rows that there are.
       From it come, at random, `test_lt` (Test-GLT, 60 x classes) and `val` (30 x classes); `train` (Train-GLT) is what
       remains.
-    - the class-balanced rest: 145 of each class, 7:2:1, cut to the rows that there are, without the rows of Test-GLT. `val` takes
-      30 of each class, 7:2:1; `train` (Train-CBL) is what remains.
+    - the class-balanced rest: 145 of each class, 7:2:1, cut to the rows that there are, without the rows of Test-GLT.
+      `val` takes 30 of each class, 7:2:1; `train` (Train-CBL) is what remains.
 
     Two columns name the set of each row: `split_glt` and `split_cbl`; the balanced tests are in both. A row can be in
     train or val of both, but no row of a test is in any other set. `class_index` is the number of the class,
-    `frequency` its group: 0 many, 1 medium, 2 few; the attribute is written as `attribute`, whatever its column is named.
-    Three protocols use them: class-wise LT (train of GLT, test_bl), attribute-wise LT (train of CBL, test_bbl),
+    `frequency` its group: 0 many, 1 medium, 2 few; the attribute is written as `attribute`, whatever its column is
+    named. Three protocols use them: class-wise LT (train of GLT, test_bl), attribute-wise LT (train of CBL, test_bbl),
     generalized LT (train of GLT, test_bbl).
 
     The default numbers are those of ImageNet-GLT. For smaller data, `scale` multiplies every number of rows. `auto`

@@ -99,7 +99,7 @@ class Sizes:
             )
 
     def nominal(self) -> np.ndarray:
-        """Return the greatest hash ranks of the splits, int64 (m,), for rows of a stratum or group that is new since the fit.
+        """Return the greatest hash ranks of the splits, int64 (m,), for rows of a stratum or group unseen at the fit.
 
         Shares split the range of ranks; of counts only the rest can take such a row.
         """

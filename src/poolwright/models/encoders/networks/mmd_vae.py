@@ -175,7 +175,8 @@ def autoencoder(architecture: Architecture) -> Any:
     """Build a module with `encoder`, from images (n, 3, size, size) to codes (n, latent), and `decoder`, the reverse.
 
     Its `scale` subtracts means and divides by deviations of a vector (n, width); `set_scale` fills it in.
-    Group normalisation makes the result of an image independent of its batch. The weights are drawn from torch's generator.
+    Group normalisation makes the result of an image independent of its batch. The weights are drawn from torch's
+    generator.
     """
     nn = import_torch().nn
     widths = architecture.widths

@@ -25,8 +25,8 @@ AHEAD = {"cpu": 2, "cuda": 4}
 class Network:
     """A forward pass over image files. May be called from several threads at once.
 
-    Every pass takes the same number of images, the last one padded with black, so that the arithmetic of an image does not
-    depend on the number of others.
+    Every pass takes the same number of images, the last one padded with black, so that the arithmetic of an image does
+    not depend on the number of others.
 
     Attributes:
         device: 'cpu' or 'cuda'.
