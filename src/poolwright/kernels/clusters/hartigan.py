@@ -40,7 +40,7 @@ def improve(block: Block, labels: Labels, k: int, metric: Metric) -> Labels:
 
 
 def _inertia(block: Block, moments: Float32, metric: Metric) -> npt.NDArray[np.float64]:
-    """Return the inertia (g,) of clusters from their moments (g, k, d + 1): that of the rows less the explained part."""
+    """Return the inertia (g,) of clusters from moments (g, k, d + 1): that of the rows less the explained part."""
     squares = (moments[..., :-1].astype(np.float64) ** 2).sum(axis=2)
     explained = np.sqrt(squares) if metric == "cosine" else squares / np.maximum(moments[..., -1], 1)
     return np.asarray(block.base.sum(axis=1, dtype=np.float64) - explained.sum(axis=1))

@@ -49,7 +49,8 @@ def dawid_skene(
 
     The fit begins with the vote shares of each item. Each iteration estimates priors and confusion from these
     probabilities, and probabilities from the estimates. It stops when the log-likelihood per rating gains less than
-    `tolerance`. The result is a function of the arrays: nothing is drawn, and sums are taken in the order of the ratings.
+    `tolerance`. The result is a function of the arrays: nothing is drawn, and sums are taken in the order of the
+    ratings.
 
     People need not share items: their confusion is estimated from the items that they rated. A category that
     nobody gave is impossible. With one rating per item, no two ratings conflict, and the ratings are returned.

@@ -207,7 +207,7 @@ def _score(name: str, scores: Float64, classes: Integers) -> float:
 
 
 def _decided(classifier: Classifier, matrix: Floating) -> tuple[Float64, Integers]:
-    """Return the decisions that a pool's rows will get, and class indices (n,). Uses no screen, which only estimates."""
+    """Return decisions as a pool's rows will get, and class indices (n,); without a screen, as it only estimates."""
     ready = Prepared(classifier, exact=ExactSvm(classifier)) if classifier.kind == "svm" else prepare(classifier)
     found = decide(ready, matrix, precise="all")
     return found.decision.astype(np.float64), found.predicted.astype(np.int64)

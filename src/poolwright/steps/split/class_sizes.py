@@ -73,7 +73,7 @@ def sizes_for(sizes: ImageNetGlt | Profile | tuple[int, ...], file: str | None, 
 
 
 def shipped_sizes(classes: int) -> list[int]:
-    """Return class sizes of ImageNet-GLT: the list for 1,000 classes, entries evenly spread over it for other numbers."""
+    """Return class sizes of ImageNet-GLT: the list for 1,000 classes, else entries evenly spread over it."""
     text = (files(__package__) / _SHIPPED).read_text(encoding="utf-8")
     sizes = [int(line) for line in text.splitlines() if not line.startswith("#")]
     last = max(classes - 1, 1)

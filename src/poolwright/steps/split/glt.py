@@ -50,8 +50,8 @@ _SETS = RowSets(
     groups=FREQUENCY,
     group_names=GROUPS,
     remarks="An attribute is a cluster of a class, 0 the largest; clusters of the same number in two classes "
-    "have nothing else in common. The sets Test-CBL and Test-GBL are the same in both columns. No image of a test set is "
-    "in another set; Train-GLT and Train-CBL, and their vals, share images.",
+    "have nothing else in common. The sets Test-CBL and Test-GBL are the same in both columns. No image of a test set "
+    "is in another set; Train-GLT and Train-CBL, and their vals, share images.",
 )
 
 

@@ -138,7 +138,7 @@ def backbone(architecture: str, model: str) -> Any:
 
 @lru_cache(maxsize=16)
 def _looked_at(model: str, path: Path, size: int, changed: int) -> tuple[str, int, Preparation]:
-    """Return (architecture, width, preparation). Size and time of change are cache keys, to read a changed file again."""
+    """Return (architecture, width, preparation). Size and time of change are cache keys for changed files."""
     found, torch = read_moco(path, model), import_torch()
     with torch.device("meta"), torch.inference_mode():
         network = load_strictly(backbone(found.architecture, model), _shapes(found.tensors), path, model).eval()

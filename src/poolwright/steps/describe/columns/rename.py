@@ -48,7 +48,7 @@ class Rename(Step):
         for old, new in self.columns.items():
             if new in given.names and new not in self.columns:
                 raise StepError(
-                    f"rename: '{old}' cannot become '{new}', which is a column already; rename that too, or use another name"
+                    f"rename: '{old}' cannot become '{new}', a column already; rename that too, or use another name"
                 )
         return [given.field(old).with_name(new) for old, new in self.columns.items()]
 
