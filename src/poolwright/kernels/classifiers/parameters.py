@@ -64,6 +64,7 @@ class Classifier:
 
     @property
     def binary(self) -> bool:
+        """Whether there are two classes."""
         return len(self.classes) == 2
 
 

@@ -205,5 +205,6 @@ def plain_type(dtype: pa.DataType) -> pa.DataType:
 
 
 def sorted_unique(values: pa.Array) -> pa.Array:
+    """Return the distinct values in ascending order, strings by their UTF-8 bytes."""
     unique = pc.unique(values)
     return unique.take(pc.sort_indices(unique))

@@ -57,6 +57,7 @@ class Shortlist:
 
     @property
     def held(self) -> int:
+        """Number of rows whose hash ranks are held."""
         return sum(map(len, self.ranks))
 
     def add(self, scores: Float32, ranks: Integers) -> None:

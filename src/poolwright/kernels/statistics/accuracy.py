@@ -33,6 +33,7 @@ class Answers:
 
     @property
     def total(self) -> int:
+        """Number of rows with an answer, unsure ones included."""
         return self.positive + self.negative + self.unsure
 
 

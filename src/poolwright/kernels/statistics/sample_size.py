@@ -35,6 +35,7 @@ class MoreVerdicts:
 
     @property
     def total(self) -> int:
+        """Further verdicts in all strata together."""
         return sum(self.strata)
 
 

@@ -86,6 +86,7 @@ class OperatingPoints:
         return np.asarray(np.divide(good, good + bad, out=np.zeros(len(good)), where=good > 0))
 
     def accuracy(self, prevalence: float | None) -> Float64:
+        """Return the accuracy at each cut, (c,)."""
         share, rest = self.shares(prevalence)
         return np.asarray(share * self.true / self.positives + rest * (1 - self.false / self.negatives))
 

@@ -54,6 +54,7 @@ class ImageEntry(_Entry):
 
     @property
     def preparation(self) -> Preparation:
+        """Return the preparation of images that the manifest defines."""
         return Preparation(
             self.resize,
             self.crop or self.resize,

@@ -57,6 +57,7 @@ class Vocabulary:
 
     @property
     def names(self) -> tuple[str, ...]:
+        """Names of the classes, by index."""
         return tuple(one.name for one in self.classes)
 
     @property

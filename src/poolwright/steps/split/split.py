@@ -80,6 +80,7 @@ class Split(Step):
         return self
 
     def sizes(self) -> Sizes:
+        """Return the sizes that the step asks for."""
         return Sizes.of(self.ratios, self.counts)
 
     @property
