@@ -9,6 +9,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from tests.annotation.asking import CLASSES, labels_of, recipe, write_instructions, write_pool
@@ -20,7 +21,6 @@ from poolwright import api
 from poolwright.annotation.exchange.worklist import read_asked
 from poolwright.api import Recipe
 from poolwright.core.errors import ChangedError, InputError, RecipeError, WaitingForPeople
-from poolwright.core.files import write_atomically
 from poolwright.core.table import Table
 from poolwright.demo.annotators import Annotator, answer_worklist
 
@@ -377,13 +377,12 @@ def test_a_kill_between_sheet_and_note_loses_nothing(tmp_path: Path, monkeypatch
     truth = write_pool(tmp_path)
     made = recipe(tmp_path)
 
-    def killed(path: Path, write: Any) -> str:
-        if path.name == "asked.parquet":
-            raise KeyboardInterrupt
-        return write_atomically(path, write)
+    def killed(path: Path, table: pa.Table) -> None:
+        assert path.name == "asked.parquet"
+        raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("poolwright.annotation.exchange.worklist.write_atomically", killed)
+        patch.setattr("poolwright.annotation.exchange.worklist.write_parquet", killed)
         with pytest.raises(KeyboardInterrupt):
             run(made, tmp_path)
     sheet = desk(tmp_path) / "sheets" / "sheet-1.csv"
