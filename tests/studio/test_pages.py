@@ -144,7 +144,7 @@ def test_estimates_follow_the_verdicts(tmp_path: Path) -> None:
             anna.say("maps-accuracy", verdicts)
             said |= verdicts
         body = anna.get(f"{to}/estimates/state?recall=5%25&precision=nonsense")[2].decode()
-        assert "is no half-width" in body
+        assert "is not a half-width" in body
         body = anna.get(f"{to}/estimates/state?recall=3%25")[2].decode()
     assert len(said) == 150
     sample = read_sample(run / "verify/maps-accuracy/sample.json")
