@@ -481,7 +481,7 @@ def test_instructions_are_shown_and_released(tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "out")
     table = Table(tmp_path / "run/tables/split")
     layout = Recipe.load(tmp_path / "recipe.yaml").releases[0]
-    with pytest.raises(InputError, match=r"instructions\.md is missing or changed; make the table anew: --fresh good"):
+    with pytest.raises(InputError, match=r"instructions\.md is missing or changed; make the table again: --fresh good"):
         layout.layout.write(table, tmp_path / "out", layout.about)
 
 

@@ -100,7 +100,7 @@ def _missing(spec: TableSpec, schema: pa.Schema, pictures: bool) -> dict[int, tu
         empty = {encoded.text} if pictures and encoded.image else set()
         lacking = tuple(name for name in placed.step.needs() if name not in live.names)
         if lacking and placed.learned:
-            missing[placed.learned.place] = lacking
+            missing[placed.learned.position] = lacking
             continue
         try:
             gives = [field for field in placed.step.gives(live) if field.name not in empty]
