@@ -252,10 +252,10 @@ def test_a_finished_table_says_that_it_looks_at_no_more_verdicts(tmp_path: Path)
     give(tmp_path, "ada", honest(tmp_path, truth))
     assert call("run", "recipe.yaml", "--run", "run", folder=tmp_path).code == 0
     before = final_files(tmp_path / "run")
-    assert "not looked at" not in call("run", "recipe.yaml", "--run", "run", folder=tmp_path).err
+    assert "not read" not in call("run", "recipe.yaml", "--run", "run", folder=tmp_path).err
     give(tmp_path, "ben", dict.fromkeys(honest(tmp_path, truth), "no"))
     again = call("run", "recipe.yaml", "--run", "run", folder=tmp_path)
-    assert "good: finished with the verdicts that were there; not looked at: ben.csv." in again.err
+    assert "good: finished with earlier verdicts; not read: ben.csv." in again.err
     assert final_files(tmp_path / "run") == before
     fresh = call("run", "recipe.yaml", "--run", "run", "--fresh", "good", folder=tmp_path)
     assert fresh.code == 0

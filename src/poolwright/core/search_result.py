@@ -51,12 +51,12 @@ class Ranked:
     """Some rows, the nearest first.
 
     Attributes:
-        places: numbers of the rows in the table.
+        positions: numbers of the rows in the table.
         scores: their cosines.
         first: rank of the first of them, from 1.
     """
 
-    places: tuple[int, ...]
+    positions: tuple[int, ...]
     scores: tuple[float, ...]
     first: int = 1
 
@@ -71,7 +71,7 @@ class Contest:
         alone: rows among the nearest of only the first, and of only the second.
         both: rows among the nearest of both.
         won: of those, the rows that go to the first and to the second.
-        places: numbers of the rows that either has; those with the smallest difference first.
+        positions: numbers of the rows among the nearest of either; those with the smallest difference first.
         scores: their cosines to the first and to the second prompt.
     """
 
@@ -80,7 +80,7 @@ class Contest:
     alone: tuple[int, int]
     both: int
     won: tuple[int, int]
-    places: tuple[int, ...]
+    positions: tuple[int, ...]
     scores: tuple[tuple[float, float], ...]
 
 
@@ -195,6 +195,6 @@ def _contest(order: Integers, first: Float32, second: Float32, query: Query) -> 
         alone=(len(near[0] - near[1]), len(near[1] - near[0])),
         both=len(both),
         won=(won, len(both) - won),
-        places=tuple(closest.tolist()),
+        positions=tuple(closest.tolist()),
         scores=tuple(zip(first[closest].tolist(), second[closest].tolist(), strict=True)),
     )

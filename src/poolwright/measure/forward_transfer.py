@@ -1,4 +1,4 @@
-"""Stream: how a linear probe of one time bucket does on the buckets before and after it."""
+"""Measures how a linear probe of one time bucket performs on the buckets before and after it."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from poolwright.recipe.figures import Figure
 
 
 def stream(figure: Figure, table: Table, workers: int | None = None) -> tuple[Matrix, str]:
-    """Accuracy of a linear probe trained on each bucket and tested on each, and how it was measured.
+    """Return accuracies of a linear probe trained on each bucket and tested on each, and how they were measured.
 
-    Buckets are in order of time: of the numbers in their names. With several splits, each number is the mean over
+    Buckets are in order of time, by the numbers in their names. With several splits, each number is the mean over
     them.
 
     Raises:
@@ -40,7 +40,7 @@ def stream(figure: Figure, table: Table, workers: int | None = None) -> tuple[Ma
 
 
 def four_means(values: Floats) -> dict[str, float]:
-    """The summary of a matrix that CLEAR proposes (Lin et al., arXiv 2201.06289), of two buckets or more.
+    """Compute the summary that CLEAR proposes (Lin et al., arXiv 2201.06289) of a matrix of two buckets or more.
 
     Args:
         values: (b, b) accuracies, trained on (down) and tested on (across), in order of time.

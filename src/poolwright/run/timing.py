@@ -1,4 +1,4 @@
-"""Where the time of a unit went: reading, each step, writing."""
+"""Measures where the time of a unit went: reading, each step, writing."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Spent:
             self.add(name, perf_counter() - begun)
 
     def drawn(self, name: str, items: Iterator[T]) -> Iterator[T]:
-        """The items, with the time that it takes to get each."""
+        """Yield the items, and add the time that it takes to get each."""
         while True:
             with self.on(name):
                 item = next(items, None)
@@ -42,9 +42,9 @@ class Spent:
             yield item
 
     def closed(self, total: float) -> dict[str, float]:
-        """Rounded, in flow order; what of `total` is not told is writing."""
-        told = {READ: self.seconds.get(READ, 0.0)} | {
+        """Return rounded seconds in flow order; the part of `total` that was not measured is writing."""
+        spent = {READ: self.seconds.get(READ, 0.0)} | {
             name: self.seconds[name] for name in sorted(self.seconds) if name != READ
         }
-        told[WRITE] = max(0.0, total - sum(told.values()))
-        return {name: round(seconds, 4) for name, seconds in told.items()}
+        spent[WRITE] = max(0.0, total - sum(spent.values()))
+        return {name: round(seconds, 4) for name, seconds in spent.items()}

@@ -1,6 +1,6 @@
 """Properties that hold for every pool, over a small source that the test writes.
 
-Every row comes, or has a reason; batches, columns and the order of parts change nothing; the schema is honest; broken
+Every row is read or has a reason; batches, columns and the order of parts change nothing; the schema is honest; broken
 files are named and harm no other part; a source that is empty or missing is an error or gives no rows.
 """
 
@@ -33,14 +33,14 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
     "overwritten in its middle": lambda data: data[: len(data) // 2] + b"\xff\x00" * 8 + data[len(data) // 2 + 16 :],
     "replaced": lambda data: b"this is another file\n",
 }
-"""What is done to a file of the source, by its name in the messages of tests."""
+"""Kinds of damage to a file of the source, by their names in the messages of tests."""
 
 _FILES = 4
 """Files of the source that are damaged, at most."""
 
 
 def _generated(test: Callable[..., None]) -> Callable[..., None]:
-    """The settings that all properties share: reproducible, and quick enough to run always."""
+    """Apply the settings that all properties share: reproducible, and fast enough to run always."""
     quiet = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.differing_executors]
     return settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=quiet)(test)
 
@@ -51,12 +51,12 @@ class PoolSuite:
     pool: ClassVar[type[Pool]]
     """The pool."""
     rows: ClassVar[int]
-    """Rows of the source that `write` writes, with those that cannot be read."""
+    """Number of rows that `write` writes, including those that cannot be read."""
     path: ClassVar[str] = "path"
-    """The parameter that names the source, by a path or a list of paths."""
+    """Name of the parameter with the source: a path or a list of paths."""
 
     def write(self, folder: Path) -> dict[str, Any]:
-        """Write a small source: better several files, and a row that cannot be read if the format knows such rows.
+        """Write a small source: preferably several files, with a row that cannot be read if the format has such rows.
 
         Args:
             folder: an empty folder.
@@ -71,7 +71,7 @@ class PoolSuite:
         return None
 
     def opened(self, folder: Path, parameters: dict[str, Any]) -> Pool:
-        """The pool over a source in a folder, as a recipe in that folder makes it."""
+        """Open the pool over a source in a folder, as a recipe in that folder does."""
         return self.pool.model_validate(parameters, context={"folder": str(folder), "models": {}})
 
     def test_it_says_what_it_is(self) -> None:
@@ -174,14 +174,14 @@ class PoolSuite:
     def _check_damaged(
         self, folder: Path, parameters: dict[str, Any], file: Path, good: dict[tuple[str, int], pa.Table]
     ) -> None:
-        """Read a source with a damaged file: parts of other files are as before, its own are so, or named, or short."""
+        """Read a source with a damaged file: parts of other files are unchanged, its own are so, or named, or short."""
         try:
             pool = self.opened(folder, parameters)
             names, parts = pool.arrow_schema().names, pool.parts()
         except (InputError, RecipeError):
             return  # found before anything runs
         if any(set(names) != set(rows.column_names) for rows in good.values()):
-            return  # a readable file of other columns: it is another source
+            return  # a readable file with other columns is another source
         for part in parts:
             own, before = str(file) in part.files, good.get((part.name, part.start))
             try:
@@ -208,7 +208,7 @@ class PoolSuite:
             file.write_bytes(data)
 
     def _some_files(self, pool: Pool) -> list[Path]:
-        """Local files of the source, from several parts."""
+        """List local files of the source, from several parts."""
         files = dict.fromkeys(Path(file) for part in pool.parts() for file in part.files)
         return [file for file in files if file.is_file()][:_FILES]
 
@@ -250,7 +250,7 @@ class PoolSuite:
 
 
 def read_part(pool: Pool, part: Part, columns: Sequence[str], batch_rows: int = 1_000) -> pa.Table:
-    """All rows of a part, its batches checked on the way."""
+    """Read all rows of a part, and check its batches."""
     schema = pool.arrow_schema()
     wanted = pa.schema([schema.field(name) for name in columns])
     batches = []
@@ -267,5 +267,5 @@ def same_rows(one: pa.Table, other: pa.Table) -> bool:
 
 
 def digests(folder: Path) -> dict[str, str]:
-    """SHA-256 of every file below a folder."""
+    """Return the SHA-256 of every file below a folder."""
     return {str(file): sha256(file.read_bytes()).hexdigest() for file in folder.rglob("*") if file.is_file()}

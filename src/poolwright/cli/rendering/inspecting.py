@@ -22,7 +22,7 @@ def print_story(story: Story) -> None:
     """One row's way through one table."""
     out = console()
     out.print(Text(f"{story.table}: {story.uid} was {'kept' if story.kept else 'dropped'}", style="bold"))
-    out.print(Text(f"  from {story.place}"))
+    out.print(Text(f"  from {story.origin}"))
     for chapter in story.chapters:
         values = ", ".join(f"{name}={_brief(value)}" for name, value in chapter.values.items() if name != "uid")
         outcome = f"dropped: {chapter.dropped}" if chapter.dropped else "went on"
