@@ -164,7 +164,7 @@ def test_a_missing_column_or_one_without_vectors_is_found_before_anything_runs()
 
 
 class Notes(Silent):
-    """Remembers what it is told."""
+    """Remembers the notes it receives."""
 
     def __init__(self) -> None:
         self.told: list[str] = []

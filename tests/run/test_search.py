@@ -29,7 +29,7 @@ ROWS, WIDTH = 400, 16
 
 @pytest.fixture(scope="module")
 def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run with vectors in three buckets, one row without a vector; text features of two prompts beside it."""
+    """A run with vectors in three buckets, one row without a vector; text features of two prompts next to it."""
     folder = tmp_path_factory.mktemp("searched")
     draw = np.random.default_rng(4)
     vectors = draw.normal(size=(ROWS, WIDTH))
@@ -57,7 +57,7 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def plain(folder: Path, features: str) -> tuple[np.ndarray, np.ndarray]:
-    """Cosines (p, n) of the features with all rows, NaN where there is no vector; and the buckets."""
+    """Cosines (p, n) of the features with all rows, NaN if there is no vector; and the buckets."""
     rows = api.show(folder / "run")[0].read(["clip", "bucket"])
     vectors = rows["clip"].combine_chunks().values.to_numpy(zero_copy_only=False).reshape(-1, WIDTH)
     texts = np.atleast_2d(np.load(folder / features))

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class EncoderSpec(BaseModel):
-    """Which encoder, such as `onnx:PATH` or `timm:MODEL`, and its options.
+    """An encoder, such as `onnx:PATH` or `timm:MODEL`, and its options.
 
     Attributes:
         model: kind and path or name, as in a recipe.

@@ -99,6 +99,7 @@ class MemoryFrame:
 
     @property
     def schema(self) -> pa.Schema:
+        """As `Frame.schema`."""
         return self.table.schema
 
     def fold(
@@ -108,6 +109,7 @@ class MemoryFrame:
         add: Callable[[Any, Rows], Any],
         merge: Callable[[Any, Any], Any],
     ) -> Any:
+        """As `Frame.fold`."""
         picked = self.table.select(list(columns))
         summaries = []
         for first, last in zip(self.edges, self.edges[1:], strict=False):

@@ -35,6 +35,7 @@ class Rows:
 
     @property
     def schema(self) -> pa.Schema:
+        """Names, types and metadata of the columns."""
         return self.table.schema
 
     def column(self, name: str) -> pa.Array:

@@ -63,7 +63,7 @@ class Ranked:
 
 @dataclass(frozen=True)
 class Contest:
-    """How two prompts compete for images.
+    """The competition of two prompts for images.
 
     Attributes:
         other: the second prompt.

@@ -20,7 +20,7 @@ from poolwright.core.parquet import write_parquet
 
 @dataclass(frozen=True)
 class State:
-    """What a step learned: a few values, and tables if values are many.
+    """The things that a step learned: a few values, and tables if values are many.
 
     Attributes:
         values: JSON values by name: thresholds, counts, model names and digests.

@@ -20,7 +20,7 @@ Kind = Literal["describe", "choose", "split"]
 
 @dataclass(frozen=True)
 class Reason:
-    """Why a row is dropped.
+    """A reason why rows are dropped.
 
     Attributes:
         name: short name in the ledger, such as 'below_threshold'.
@@ -50,7 +50,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Resources:
-    """What a unit of work occupies on a node of a cluster while it runs.
+    """The resources that a unit of work occupies on a node of a cluster while it runs.
 
     Attributes:
         cpus: cores; a unit works on one thread, apart from what libraries do beyond it.

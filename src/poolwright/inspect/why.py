@@ -51,6 +51,7 @@ class Story:
 
     @property
     def kept(self) -> bool:
+        """Whether no step dropped the row."""
         return all(chapter.dropped is None for chapter in self.chapters)
 
 

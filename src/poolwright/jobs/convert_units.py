@@ -137,18 +137,22 @@ class _Ahead:
 
 
 def mark_file(to: Path, unit: int) -> Path:
+    """Return the path of the done-mark of a unit."""
     return to / WORK / f"part-{unit:05d}.json"
 
 
 def rejected_file(to: Path, unit: int) -> Path:
+    """Return the path of the rejected rows of a unit."""
     return to / WORK / f"part-{unit:05d}.{REJECTED}"
 
 
 def read_mark(path: Path) -> Mark:
+    """Read the done-mark of a unit."""
     return Mark(**json.loads(path.read_text(encoding="utf-8")))
 
 
 def write_rejected(path: Path, rejected: Sequence[Mapping[str, Any]]) -> None:
+    """Write rejected rows as JSON Lines; no file if there are none."""
     write_lines(path, (json.dumps(row, ensure_ascii=False) for row in rejected), len(rejected))
 
 

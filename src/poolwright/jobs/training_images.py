@@ -189,12 +189,12 @@ def _add(
     paths = rows.strings(IMAGE_PATH) if source.virtual_image else [None] * len(rows)
     bad = rows.strings(ROW_ERROR) if ROW_ERROR in rows.schema.names else [None] * len(rows)
     absent = unread(rows)
-    problems = threads.map(lambda place: _problem(files[place].as_py(), edge), range(len(rows)))
-    for place, (uid, problem) in enumerate(zip(rows.strings(UID), problems, strict=True)):
-        data = files[place].as_py()
-        reason = _BAD_ROW if bad[place] else _NO_UID if not uid else _TWICE if front + uid in seen else None
+    problems = threads.map(lambda index: _problem(files[index].as_py(), edge), range(len(rows)))
+    for index, (uid, problem) in enumerate(zip(rows.strings(UID), problems, strict=True)):
+        data = files[index].as_py()
+        reason = _BAD_ROW if bad[index] else _NO_UID if not uid else _TWICE if front + uid in seen else None
         if reason is None and (problem or data is None):
-            reason = _WORDS[absent[place] if data is None else str(problem)]
+            reason = _WORDS[absent[index] if data is None else str(problem)]
         if reason:
             left_out[reason] += 1
             continue
@@ -202,7 +202,7 @@ def _add(
         virtual = source.virtual_image
         columns["uid"].append(front + str(uid))
         columns["root"].append(number if virtual else -1)
-        columns["path"].append(paths[place])
+        columns["path"].append(paths[index])
         columns["start"].append(0 if virtual else packed.tell())
         columns["length"].append(len(data))
         columns["digest"].append(xxh3_64(data).hexdigest())

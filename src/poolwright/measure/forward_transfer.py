@@ -25,18 +25,18 @@ def stream(figure: Figure, table: Table, workers: int | None = None) -> tuple[Ma
     found = [probe_matrix(figure.model_copy(update={"split": name}), table, workers) for name in splits]
     values = np.mean([one.values for one in found], axis=0)
     means = [four_means(one.values) for one in found]
-    told = [
+    sentences = [
         *found[0].words,
         "In-domain is the mean of the diagonal, next-domain that of the diagonal above it, backward transfer that of "
         "all below the diagonal, forward transfer that of all above it, as in the CLEAR benchmark.",
     ]
     if len(splits) > 1:
         spread = max(np.std([one[name] for one in means]) for name in means[0])
-        told.append(
+        sentences.append(
             f"Means over the splits {', '.join(splits)}; the standard deviation of these four over the splits is "
             f"{spread:.3f} at most, and the rows are those of {splits[0]}."
         )
-    return replace(found[0], values=values).matrix(four_means(values)), " ".join(told)
+    return replace(found[0], values=values).matrix(four_means(values)), " ".join(sentences)
 
 
 def four_means(values: Floats) -> dict[str, float]:

@@ -22,7 +22,7 @@ _RECIPE = "recipe.yaml"
 
 @dataclass(frozen=True)
 class LearnedState:
-    """What a step learned when a release was made.
+    """The state that a step learned when a release was made.
 
     Attributes:
         folder: the folder `states` of the release, or of one table in its lineage.

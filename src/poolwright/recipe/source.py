@@ -80,7 +80,7 @@ def read_source(path: Path, sets: Sequence[str] = ()) -> RecipeSource:
 
 
 def parse_source(text: str, name: str, folder: Path, sets: Sequence[str] = ()) -> RecipeSource:
-    """Like `read_source`, for text that is already read."""
+    """Parse the text of a recipe, as `read_source` does with a file."""
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:

@@ -120,6 +120,7 @@ class TableSpec:
 def make_table(
     name: str, table: TableBody, max_bad: float, source: RecipeSource, context: Mapping[str, Any]
 ) -> TableSpec:
+    """Validate one table of a recipe."""
     steps = _applied(table.apply, ("tables", name, "apply"), source) if table.apply else []
     for index, data in enumerate(table.steps):
         steps.append(make_step(data, ("tables", name, "steps", index), source, context))
@@ -133,6 +134,7 @@ def make_table(
 
 
 def make_step(data: Any, key: Key, source: RecipeSource, context: Mapping[str, Any]) -> StepSpec:
+    """Validate one step of a recipe."""
     if isinstance(data, str):
         data = {data: {}}
     if not isinstance(data, dict) or len(data) != 1:

@@ -15,6 +15,7 @@ M = TypeVar("M", bound=BaseModel)
 
 
 def validate(cls: type[M], data: Any, key: Key, source: RecipeSource, context: Mapping[str, Any]) -> M:
+    """Validate data of a recipe with a pydantic model; raises RecipeError."""
     try:
         return cls.model_validate(data, context=dict(context))
     except (PoolwrightError, ValidationError) as error:
@@ -22,6 +23,7 @@ def validate(cls: type[M], data: Any, key: Key, source: RecipeSource, context: M
 
 
 def as_recipe_error(error: Exception, key: Key, source: RecipeSource, cls: type[BaseModel]) -> RecipeError:
+    """Convert an error of pydantic, or of a validator, to a RecipeError about the key it concerns."""
     if not isinstance(error, ValidationError):
         return source.error(key, str(error))
     errors = error.errors(include_url=False)

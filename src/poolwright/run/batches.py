@@ -140,6 +140,7 @@ def tallies_file(folder: Path, unit: int) -> Path:
 
 
 def read_tallies(folder: Path, unit: int) -> dict[str, np.ndarray]:
+    """Read what `tallies_file` names."""
     found = json.loads(tallies_file(folder, unit).read_text(encoding="utf-8"))
     return {name: np.array(counts, np.int64) for name, counts in found.items()}
 

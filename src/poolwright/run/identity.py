@@ -50,6 +50,7 @@ def packages(plan: TablePlan, models: Iterable[str]) -> dict[str, str]:
 
 
 def identity_digest(identity: Mapping[str, Any]) -> str:
+    """Return the digest of an identity."""
     return hashlib.sha256(json.dumps(identity, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 

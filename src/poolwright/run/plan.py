@@ -50,6 +50,7 @@ class StepPlan:
 
     @property
     def after(self) -> pa.Schema:
+        """Live columns after the step."""
         return _after(self.before, self.gives, self.takes)
 
 

@@ -97,6 +97,7 @@ class Run:
         return [name for name in self.recipe.order if name in needed]
 
     def table_folder(self, name: str) -> Path:
+        """Return the folder of a table."""
         return self.folder / "tables" / name
 
     def prepared_folder(self, name: str, step: SourceStep) -> Path:

@@ -205,4 +205,5 @@ def local(path: str) -> bool:
 
 
 def path_of(file: str) -> Path:
+    """Return the local path of a file."""
     return Path(file.removeprefix("file://"))

@@ -22,10 +22,12 @@ class Spent:
         self.seconds: dict[str, float] = {}
 
     def add(self, name: str, seconds: float) -> None:
+        """Add seconds to a name."""
         self.seconds[name] = self.seconds.get(name, 0.0) + seconds
 
     @contextmanager
     def on(self, name: str) -> Iterator[None]:
+        """Add the time of a block to a name."""
         begun = perf_counter()
         try:
             yield

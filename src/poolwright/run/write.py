@@ -60,14 +60,17 @@ class UnitResult:
 
 
 def part_file(unit: int) -> str:
+    """Return the name of the file with the kept rows of a unit."""
     return f"part-{unit:05d}.parquet"
 
 
 def ledger_file(unit: int) -> str:
+    """Return the name of the ledger file of a unit."""
     return f"dropped/part-{unit:05d}.parquet"
 
 
 def done_mark(folder: Path, unit: int) -> Path:
+    """Return the path of the done-mark of a unit."""
     return folder / "work" / "done" / f"unit-{unit:05d}.json"
 
 

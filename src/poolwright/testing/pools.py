@@ -75,6 +75,7 @@ class PoolSuite:
         return self.pool.model_validate(parameters, context={"folder": str(folder), "models": {}})
 
     def test_it_says_what_it_is(self) -> None:
+        """The class has a docstring, an example, and a description of every parameter."""
         pool = self.pool
         assert pool.kind
         assert pool.__doc__
@@ -86,6 +87,7 @@ class PoolSuite:
             assert described, f"{pool.kind}: '{name}' is not described"
 
     def test_the_schema_is_honest(self, tmp_path: Path) -> None:
+        """Rows have the columns and types of `arrow_schema`."""
         pool = self.opened(tmp_path, self.write(tmp_path))
         schema = pool.arrow_schema()
         assert len(set(schema.names)) == len(schema.names)
@@ -99,6 +101,7 @@ class PoolSuite:
                 assert batch.schema.equals(schema, check_metadata=True)
 
     def test_parts_are_the_same_each_time(self, tmp_path: Path) -> None:
+        """Opening the source again gives the same parts."""
         parameters = self.write(tmp_path)
         pool, other = self.opened(tmp_path, parameters), self.opened(tmp_path, parameters)
         parts = pool.parts()
@@ -108,6 +111,7 @@ class PoolSuite:
         assert [Part.model_validate_json(part.model_dump_json()) for part in parts] == parts
 
     def test_every_row_comes_or_has_a_reason(self, tmp_path: Path) -> None:
+        """All `rows` of the source are read, or have an error."""
         pool = self.opened(tmp_path, self.write(tmp_path))
         names = [name for name in pool.arrow_schema().names if name in (UID, ROW_ERROR)]
         parts = [(part, read_part(pool, part, names)) for part in pool.parts()]
@@ -127,6 +131,7 @@ class PoolSuite:
     def test_batches_columns_and_order_of_parts_change_nothing(
         self, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
     ) -> None:
+        """The same rows come in any batches, columns and order of parts."""
         folder = tmp_path_factory.mktemp("pool")
         parameters = self.write(folder)
         pool = self.opened(folder, parameters)
@@ -139,12 +144,14 @@ class PoolSuite:
             assert same_rows(read_part(other, part, chosen, batch_rows), whole[part.index].select(chosen))
 
     def test_no_column_at_all_counts_the_rows(self, tmp_path: Path) -> None:
+        """Reading no columns gives the right number of rows."""
         pool = self.opened(tmp_path, self.write(tmp_path))
         for part in pool.parts():
             uids = read_part(pool, part, [UID])
             assert sum(batch.num_rows for batch in pool.read(part, [], 2)) == uids.num_rows
 
     def test_reading_may_stop_anywhere(self, tmp_path: Path) -> None:
+        """A reader may be closed before its end and read again."""
         pool = self.opened(tmp_path, self.write(tmp_path))
         for part in pool.parts():
             batches = pool.read(part, pool.arrow_schema().names, 1)
@@ -152,6 +159,7 @@ class PoolSuite:
             batches.close()  # type: ignore[attr-defined]
 
     def test_the_source_stays_as_it_was(self, tmp_path: Path) -> None:
+        """Reading changes no file of the source."""
         parameters = self.write(tmp_path)
         before = digests(tmp_path)
         pool = self.opened(tmp_path, parameters)
@@ -161,6 +169,7 @@ class PoolSuite:
 
     @pytest.mark.parametrize("damage", DAMAGES)
     def test_a_broken_file_harms_its_part_alone(self, damage: str, tmp_path: Path) -> None:
+        """A damaged file is named, and parts of other files are unchanged."""
         parameters = self.write(tmp_path)
         pool = self.opened(tmp_path, parameters)
         names = pool.arrow_schema().names
@@ -195,6 +204,7 @@ class PoolSuite:
             assert own, f"{part.name}, whose files are whole: {bad}"
 
     def test_a_file_that_breaks_or_goes_while_a_run_reads_is_named(self, tmp_path: Path) -> None:
+        """A file that breaks or disappears during a run is named."""
         parameters = self.write(tmp_path)
         for file in self._some_files(self.opened(tmp_path, parameters)):
             data = file.read_bytes()
@@ -213,6 +223,7 @@ class PoolSuite:
         return [file for file in files if file.is_file()][:_FILES]
 
     def test_a_source_that_is_missing_is_named(self, tmp_path: Path) -> None:
+        """A source that does not exist is an error that names it."""
         parameters = self.write(tmp_path)
         given = parameters[self.path]
         missing = "missing-source" if isinstance(given, str) else ["missing-source"]
@@ -223,6 +234,7 @@ class PoolSuite:
             pool.parts()
 
     def test_an_empty_source_has_no_rows_or_is_named(self, tmp_path: Path) -> None:
+        """An empty source gives no rows, or an error that names it."""
         parameters = self.write_empty(tmp_path)
         if parameters is None:
             pytest.skip("a source of this kind always has rows")
@@ -237,6 +249,7 @@ class PoolSuite:
         assert not refusal or str(parameters[self.path]) in refusal
 
     def test_a_run_accounts_for_every_row(self, tmp_path: Path) -> None:
+        """A run keeps or drops every row of the source."""
         registry = pool_registry()
         if self.pool.kind not in registry.names() or registry.get(self.pool.kind) is not self.pool:
             pytest.skip("the pool is not installed under its name")

@@ -168,6 +168,7 @@ class StepSuite:
         return Trial(self.step, case, self.columns)
 
     def test_it_says_what_it_is(self) -> None:
+        """The class has a docstring, an example, and a description of every parameter."""
         step = self.step
         assert step.verb
         assert step.kind in ("describe", "choose", "split")
@@ -183,6 +184,7 @@ class StepSuite:
     @_generated
     @given(data=st.data())
     def test_no_row_is_lost_and_gives_is_honest(self, case: StepCase, data: st.DataObject) -> None:
+        """Every row is kept or dropped with a reason, and the columns are those of `gives`."""
         trial = self.trial(case)
         table = trial.drawn(data)(data.draw(st.sampled_from(CODINGS)))
         fields = {given.name: given for given in trial.step.gives(table.schema)}
@@ -204,6 +206,7 @@ class StepSuite:
     @_generated
     @given(data=st.data())
     def test_order_cuts_batches_and_coding_change_nothing(self, case: StepCase, data: st.DataObject) -> None:
+        """The result depends on the rows alone."""
         trial = self.trial(case)
         make_table = trial.drawn(data)
         table = make_table("plain")
@@ -220,6 +223,7 @@ class StepSuite:
     @_generated
     @given(data=st.data())
     def test_apply_is_row_wise(self, case: StepCase, data: st.DataObject) -> None:
+        """The result for a row does not depend on the rows it is applied with."""
         trial = self.trial(case)
         table = trial.drawn(data)(data.draw(st.sampled_from(CODINGS)))
         state = trial.fit(MemoryFrame(table))
@@ -231,6 +235,7 @@ class StepSuite:
     @_generated
     @given(data=st.data())
     def test_it_reads_only_what_it_needs(self, case: StepCase, data: st.DataObject) -> None:
+        """Columns outside `needs` and `optional` change nothing."""
         trial = self.trial(case)
         table = trial.drawn(data)("plain")
         step = trial.step
@@ -246,6 +251,7 @@ class StepSuite:
     @_generated
     @given(data=st.data())
     def test_inputs_stay_as_they_were(self, case: StepCase, data: st.DataObject) -> None:
+        """Neither `fit` nor `apply` changes its input."""
         trial = self.trial(case)
         table = trial.drawn(data)(data.draw(st.sampled_from(CODINGS)))
         before = pickle.dumps(table)
@@ -261,6 +267,7 @@ class StepSuite:
     @_generated
     @given(data=st.data())
     def test_a_saved_state_gives_the_same(self, case: StepCase, data: st.DataObject, tmp_path: Path) -> None:
+        """A state that was saved and loaded gives the same results."""
         trial = self.trial(case)
         table = trial.drawn(data)(data.draw(st.sampled_from(CODINGS)))
         state = trial.fit(MemoryFrame(table))
@@ -277,6 +284,7 @@ class StepSuite:
     @_generated
     @given(data=st.data())
     def test_states_and_rows_are_explained(self, case: StepCase, data: st.DataObject) -> None:
+        """`learned` and `explain` return texts."""
         trial = self.trial(case)
         table = trial.drawn(data)("plain")
         state = trial.fit(MemoryFrame(table))
@@ -293,6 +301,7 @@ class StepSuite:
         assert isinstance(step.explain(dict.fromkeys([*step.needs(), *columns]), state), str)
 
     def test_rows_that_the_fit_did_not_see_are_decided_too(self, case: StepCase) -> None:
+        """A state works on rows that the fit did not see."""
         trial = self.trial(case)
         state = trial.fit(MemoryFrame(make(1, 7, "plain", [], trial.images, trial.columns)))
         if not isinstance(state, str):

@@ -1,4 +1,4 @@
-"""Search and map: scores are those of the step, thresholds are steps, places are those of scikit-learn."""
+"""Search and map: scores are those of the step, thresholds are steps, points are those of scikit-learn."""
 
 from __future__ import annotations
 

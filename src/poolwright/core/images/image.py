@@ -39,7 +39,7 @@ REASONS: tuple[Reason, ...] = (
     Reason("truncated_image", "the image file is cut off", bad=True),
     Reason("broken_image", "the image file is damaged", bad=True),
 )
-"""Why there is no image; shared by all steps that read image files, and first in their list of reasons."""
+"""Reasons why there is no image; shared by all steps that read image files, and first in their list of reasons."""
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "AVIF", "BMP", "TIFF", "JPEG2000", "PPM")
 """Formats that are opened. Pillow knows more, some of which start other programs (EPS) or are not pictures."""

@@ -56,6 +56,7 @@ class Counts:
 
     @property
     def rows(self) -> int:
+        """Kept and dropped rows together."""
         return self.kept + self.dropped
 
 

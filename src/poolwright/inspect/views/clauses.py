@@ -229,4 +229,5 @@ def _number_in_sql(value: float, kind: pa.DataType) -> str:
 
 
 def unknown_column(name: str, known: list[str]) -> InputError:
+    """Make an error about a column that does not exist."""
     return InputError(f"there is no column '{name}'; {did_you_mean(name, known)}")

@@ -54,6 +54,7 @@ class Projection:
 
 
 def map_file(view: View, column: str, method: Method) -> Path:
+    """Return the file of a map."""
     number = [field.name for field in view.table.schema].index(column)
     return view.folder / f"map-{number:03d}-{method}.npz"
 

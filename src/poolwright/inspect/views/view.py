@@ -87,6 +87,7 @@ class View:
 
     @property
     def name(self) -> str:
+        """Name of the table."""
         return self.table.name
 
     @property
@@ -106,10 +107,12 @@ class View:
 
     @property
     def facets(self) -> list[str]:
+        """Columns that can be counted by value."""
         return [column.name for column in self.columns if column.facet]
 
     @property
     def numbers(self) -> list[str]:
+        """Columns of numbers and times."""
         return [column.name for column in self.columns if column.orderable and column.low is not None]
 
     @property
@@ -137,6 +140,7 @@ class View:
 
     @property
     def chunks(self) -> int:
+        """Number of chunks."""
         return -(-self.rows // self.chunk_rows)
 
     def size(self, chunk: int) -> int:
