@@ -252,10 +252,10 @@ def test_a_finished_table_says_that_it_looks_at_no_more_verdicts(tmp_path: Path)
     give(tmp_path, "ada", honest(tmp_path, truth))
     assert call("run", "recipe.yaml", "--run", "run", folder=tmp_path).code == 0
     before = final_files(tmp_path / "run")
-    assert "not looked at" not in call("run", "recipe.yaml", "--run", "run", folder=tmp_path).err
+    assert "not read" not in call("run", "recipe.yaml", "--run", "run", folder=tmp_path).err
     give(tmp_path, "ben", dict.fromkeys(honest(tmp_path, truth), "no"))
     again = call("run", "recipe.yaml", "--run", "run", folder=tmp_path)
-    assert "good: finished with the verdicts that were there; not looked at: ben.csv." in again.err
+    assert "good: finished with earlier verdicts; not read: ben.csv." in again.err
     assert final_files(tmp_path / "run") == before
     fresh = call("run", "recipe.yaml", "--run", "run", "--fresh", "good", folder=tmp_path)
     assert fresh.code == 0
@@ -481,7 +481,7 @@ def test_instructions_are_shown_and_released(tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "out")
     table = Table(tmp_path / "run/tables/split")
     layout = Recipe.load(tmp_path / "recipe.yaml").releases[0]
-    with pytest.raises(InputError, match=r"instructions\.md is missing or changed; make the table anew: --fresh good"):
+    with pytest.raises(InputError, match=r"instructions\.md is missing or changed; make the table again: --fresh good"):
         layout.layout.write(table, tmp_path / "out", layout.about)
 
 

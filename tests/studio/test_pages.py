@@ -166,7 +166,7 @@ def test_links_carry_tokens_behind_the_hash(run: Path) -> None:
 
 def test_commands_tell_what_is_wrong(run: Path, tmp_path: Path) -> None:
     called = call("studio", tmp_path / "nothing")
-    assert (called.code, "no run here" in called.err) == (1, True)
+    assert (called.code, "no run in this folder" in called.err) == (1, True)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

@@ -101,7 +101,7 @@ def points(views: ViewsOf, name: str, vec: Annotated[str, Query(max_length=500)]
     if isinstance(found, Work):
         return JSONResponse({"making": method}, 202)
     head = np.array([len(found.positions), found.of], "<u4").tobytes()
-    body = found.places.astype("<f4").tobytes() + found.positions.astype("<u4").tobytes()
+    body = found.coordinates.astype("<f4").tobytes() + found.positions.astype("<u4").tobytes()
     return Response(head + body, media_type="application/octet-stream")
 
 
@@ -146,7 +146,7 @@ def _hue(view: View, by: str, text: str | None, code: int) -> str:
 def brief_row(views: ViewsOf, name: str, at: At, of: Of) -> Response:
     """A few words about one row, for the point under the pointer."""
     view = same(views, name, of)
-    view.place(at)
+    view.locate(at)
     known = {column.name for column in view.columns}
     names = [UID, DROPPED_BY, *(one for one in (LABEL, TITLE, TEXT) if one in known)]
     row = view.read([at], names)[0]
