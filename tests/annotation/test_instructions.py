@@ -47,7 +47,7 @@ def test_html_is_safe_and_says_the_same(tmp_path: Path) -> None:
         ("## cat\n## cat\n", "two sections '## cat'"),
     ],
 )
-def test_what_is_wrong_with_a_page_is_told(tmp_path: Path, text: str, words: str) -> None:
+def test_what_is_wrong_with_a_page_is_reported(tmp_path: Path, text: str, words: str) -> None:
     write_instructions(tmp_path, ("a",))
     (tmp_path / "pictures" / "a positive.png").rename(tmp_path / "a.png")
     (tmp_path / "broken.png").write_bytes(b"no picture")

@@ -162,7 +162,7 @@ def test_words_are_found_in_texts(port: int) -> None:
         ({"has": "x" * 3_000}, "longer than 2,000"),
     ],
 )
-def test_what_is_wrong_with_an_address_is_told(port: int, query: dict[str, str], words: str) -> None:
+def test_what_is_wrong_with_an_address_is_reported(port: int, query: dict[str, str], words: str) -> None:
     page = text_of(port, "/explore/kept?" + urlencode(query))
     assert words in unescape(page)
     Tags().feed(page)
