@@ -153,7 +153,7 @@ def test_words_are_found_in_texts(port: int) -> None:
     [
         ({"where": "widht > 3"}, "did you mean 'width'"),
         ({"where": "width >"}, "width"),
-        ({"min.width": "<b>"}, "is no number"),
+        ({"min.width": "<b>"}, "is not a number"),
         ({"is.nothing": "x"}, "no column 'nothing'"),
         ({"sel": "../../secret"}, "select again"),
         ({"sort": "text"}, "cannot be sorted"),

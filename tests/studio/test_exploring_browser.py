@@ -194,7 +194,7 @@ def test_a_lasso(page: Any, address: str, view: View) -> None:
         page.click("#picked >> text=uids.txt")
     uids = Path(download.value.path()).read_text().split()
     assert uids == list(view.uids(Filter((Among("label", (first.name,)),))))
-    page.click("#picked >> text=look at them")
+    page.click("#picked >> text=show rows")
     page.wait_for_selector("#count")
     settled(page, first.rows)
     name = page.evaluate("new URLSearchParams(location.search).get('sel')")

@@ -101,7 +101,7 @@ def test_careless_people_are_asked_again(anna: Browser, run: Path) -> None:
     assert len(ben.take("careless", 60)) == 20, "all of the first group"
     anna.post("/verify/careless/count", form={"annotator": "Ben"})
     assert b"verdicts set aside" not in anna.get("/verify/careless/progress")[2]
-    assert b"By the model of Dawid and Skene" in anna.get("/verify/careless/reliability")[2]
+    assert b"by the model of Dawid and Skene" in anna.get("/verify/careless/reliability")[2]
 
 
 def filter_run(folder: Path) -> Path:

@@ -141,7 +141,9 @@ def read_key(folder: Path) -> bytes:
         key = bytes.fromhex(path.read_text(encoding="ascii").strip() or "00")
         if len(key) == 32:
             return key
-        raise RecipeError(f"{path} holds no valid key; remove it to create a new one, which invalidates all tokens") from None
+        raise RecipeError(
+            f"{path} holds no valid key; remove it to create a new one, which invalidates all tokens"
+        ) from None
     key = secrets.token_bytes(32)
     with os.fdopen(handle, "w", encoding="ascii") as file:
         file.write(key.hex() + "\n")
