@@ -133,7 +133,7 @@ def test_several_people_and_gold(tmp_path: Path) -> None:
     assert tally.outcome(first) == "unsure"
     tally.put(Said(made.name, "u0005", "Chris", "negative", "3"))
     assert tally.outcome(first) == "negative"
-    assert tally.outcome(made.row_of["u0001"]) is None, "gold tells of people; rows are decided by them"
+    assert tally.outcome(made.row_of["u0001"]) is None, "gold measures people; rows are decided by them"
     tally.put(Said(made.name, "u0001", "Anna", "positive", "4"))
     tally.put(Said(made.name, "u0000", "Anna", "positive", "5"))
     tally.put(Said(made.name, "u0000", "Ben", "unsure", "6"))

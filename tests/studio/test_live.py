@@ -185,8 +185,8 @@ def test_gold_questions_are_mixed_in(tmp_path: Path, store: VerdictStore) -> Non
     assert right["Anna"][0] == right["Anna"][1] >= 15
     assert right["Ben"] == (0, right["Ben"][1])
     assert right["Ben"][1] >= 15, "everybody is asked the same gold rows"
-    places = [live.queue.uids.index(uid) for uid in live.tally.votes if uid in gold]
-    assert len(places) == len(set(places))
+    rows = [live.queue.uids.index(uid) for uid in live.tally.votes if uid in gold]
+    assert len(rows) == len(set(rows))
     again = LiveQueue(live.queue, store)
     assert again.snapshot().on_gold == right
 

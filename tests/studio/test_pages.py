@@ -1,4 +1,4 @@
-"""Pages and commands: queues are made, estimates follow the verdicts, files go out and in, errors are told."""
+"""Pages and commands: queues are made, estimates follow the verdicts, files go out and in, errors are reported."""
 
 from __future__ import annotations
 

@@ -207,7 +207,7 @@ def test_image_paths_of_the_pool_stay_in_their_root(tmp_path: Path) -> None:
     paths = ["../secret.jpg", str(tmp_path / "secret.jpg"), "file:///etc/passwd", "u0003.jpg"]
     pq.write_table(rows.set_column(rows.schema.get_field_index("image_path"), "image_path", [paths]), part)
     with serving(run) as (port, _):
-        found = [Browser(port).get(f"/picture?table=kept&uid=u000{place}") for place in range(4)]
+        found = [Browser(port).get(f"/picture?table=kept&uid=u000{row}") for row in range(4)]
     assert [status for status, _, _ in found] == [404, 404, 404, 200]
     assert found[0][2] == b"outside_root"
 

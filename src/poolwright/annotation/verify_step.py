@@ -219,8 +219,8 @@ class Verify(AnnotationStep):
         page = self._page()
         if self.format == "mturk" and page and page.images and not self.hosted:
             raise StepError(
-                "verify: workers see the pictures of the instructions on the web; name where the folder "
-                "instructions/ of the worklist will be: hosted: https://..."
+                "verify: workers see the pictures of the instructions on the web; set the URL of the folder "
+                "instructions/ of the worklist: hosted: https://..."
             )
 
     def gives(self, given: pa.Schema) -> list[pa.Field]:

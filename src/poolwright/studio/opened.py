@@ -87,7 +87,7 @@ class OpenedRun:
         return known[1]
 
     def image(self, name: str, uid: str) -> bytes | str:
-        """Return the image file of a row that a table kept or dropped, or a reason of `core.images.image` why there is none.
+        """Return the image file of a row that a table kept or dropped, or why there is none (a reason of `image`).
 
         Args:
             name: a table of the recipe, finished or waiting for people.
