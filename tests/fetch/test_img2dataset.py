@@ -127,7 +127,7 @@ def test_it_must_be_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     for line in ("uv tool install img2dataset", "pipx install img2dataset", "--executable i2d/bin/img2dataset"):
         with pytest.raises(RecipeError, match=line):
             api.fetch(source, tmp_path / "out", tool="img2dataset")
-    with pytest.raises(RecipeError, match="is no executable file"):
+    with pytest.raises(RecipeError, match="is not executable"):
         api.fetch(source, tmp_path / "out", tool="img2dataset", executable=source)
     with pytest.raises(RecipeError, match="add --tool img2dataset"):
         api.fetch(source, tmp_path / "out", executable=source)
