@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from poolwright import api
-from poolwright.core.measured import Matrix
+from poolwright.core.results.measured import Matrix
 from tests.calling import call
 from tests.run.test_domain_gap import rows_of
 

@@ -18,7 +18,7 @@ import yaml
 from poolwright import api
 from poolwright.api import Recipe
 from poolwright.core.errors import WaitingForPeople
-from poolwright.core.measured import Matrix
+from poolwright.core.results.measured import Matrix
 from poolwright.core.table import Table
 from poolwright.demo.demo import clip_folder
 from poolwright.demo.drawing import draw_kind

@@ -14,7 +14,7 @@ from PIL import Image
 
 from poolwright import verify
 from poolwright.core.errors import ReleaseError, StepError
-from poolwright.core.measured import Matrix, Measured
+from poolwright.core.results.measured import Matrix, Measured
 from poolwright.core.table import Table
 from poolwright.release.domain_counts import count_domains
 from poolwright.release.layouts.huggingface import HuggingFace

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from poolwright.core.errors import RecipeError
-from poolwright.core.measured import Matrix, Measured
+from poolwright.core.results.measured import Matrix, Measured
 from poolwright.core.rows import vector_array
 from poolwright.core.runtime.progress import Silent
 from poolwright.measure.measure import check_figure, measure

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pytest
 
 from poolwright.core.errors import RecipeError
-from poolwright.core.measured import Matrix, Measured
+from poolwright.core.results.measured import Matrix, Measured
 from poolwright.core.rows import vector_array, vectors_of
 from poolwright.measure.measure import check_figure, measure
 from poolwright.recipe.figures import Figure

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from poolwright import api
 from poolwright.core.columns import is_vector
+from poolwright.core.results.search_result import Query
 from poolwright.core.rows import vector_array
-from poolwright.core.search_result import Query
 from poolwright.core.table import Table
 from poolwright.demo.demo import clip_folder
 from poolwright.inspect.search import search

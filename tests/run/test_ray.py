@@ -22,8 +22,9 @@ from poolwright.core.errors import BadPart, PoolwrightError
 from poolwright.core.runtime.merge_tree import merge_all
 from poolwright.core.runtime.progress import Silent, TableProgress
 from poolwright.core.step import Resources
-from poolwright.run.engine.engine import Engine, make_engine
+from poolwright.run.engine.engine import make_engine
 from poolwright.run.engine.local import LocalEngine
+from poolwright.run.engine.protocol import Engine
 from tests.run.pools import final_files, make_recipe, make_rows, recipe_data, write_pool
 from tests.run.ray_cluster import TwoNodes, nodes  # noqa: F401
 

@@ -16,8 +16,8 @@ from PIL import Image
 from poolwright import api
 from poolwright.api import Recipe
 from poolwright.core.errors import InputError, RecipeError
+from poolwright.core.results.search_result import Query
 from poolwright.core.rows import vector_array
-from poolwright.core.search_result import Query
 from poolwright.inspect.search import SCORE, search, search_steps
 from poolwright.inspect.views.clauses import Among, Between, Filter
 from poolwright.inspect.views.vectors import TableRows

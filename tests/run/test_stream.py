@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from poolwright.core.errors import RecipeError
-from poolwright.core.measured import Matrix, Measured
+from poolwright.core.results.measured import Matrix, Measured
 from poolwright.core.rows import vector_array
 from poolwright.measure.forward_transfer import four_means
 from poolwright.measure.measure import check_figure, measure

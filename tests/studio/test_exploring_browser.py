@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from poolwright import api
-from poolwright.core.search_result import Query
+from poolwright.core.results.search_result import Query
 from poolwright.inspect.search import SCORE, search, search_steps
 from poolwright.inspect.views.clauses import Among, Between, Filter, HasOutcome, Picked
 from poolwright.inspect.views.view import View

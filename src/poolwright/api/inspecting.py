@@ -18,7 +18,7 @@ from poolwright.recipe.recipe import Recipe
 from poolwright.run.run import Run, open_run
 
 if TYPE_CHECKING:
-    from poolwright.core.search_result import SearchResult
+    from poolwright.core.results.search_result import SearchResult
     from poolwright.inspect.views.view import View
     from poolwright.release.checks.result import Verification
     from poolwright.report.view import TableView
@@ -102,7 +102,7 @@ def search(
         RecipeError: no such table, column, bucket or encoder.
         InputError: nothing is finished, or there is no such row.
     """
-    from poolwright.core.search_result import Query
+    from poolwright.core.results.search_result import Query
     from poolwright.inspect.search import search as _search
     from poolwright.inspect.views.vectors import TableRows
     from poolwright.models.encoders.spec import model_spec

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from poolwright.core.measured import Measured
+from poolwright.core.results.measured import Measured
 from poolwright.core.table import Table, TableRecord
 from poolwright.inspect.why import Story
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from poolwright.api.results import Applied, RunResult, TableOutlook
 from poolwright.core.errors import PoolwrightError
-from poolwright.core.measured import Measured
+from poolwright.core.results.measured import Measured
 from poolwright.core.runtime.progress import Listener, Silent
 from poolwright.core.table import Table
 from poolwright.inspect.why import Story

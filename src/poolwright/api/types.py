@@ -1,9 +1,9 @@
 """Types that functions of the API take and return. They are imported on first use, since some are slow to load."""
 
-from poolwright.core.measured import Matrix, Measured
+from poolwright.core.results.measured import Matrix, Measured
+from poolwright.core.results.search_result import SearchResult
 from poolwright.core.runtime.plugins import Package
 from poolwright.core.runtime.progress import Listener, TableProgress
-from poolwright.core.search_result import SearchResult
 from poolwright.core.table import Table, TableRecord
 from poolwright.fetch.fetch import Fetched
 from poolwright.fetch.options import FetchOptions

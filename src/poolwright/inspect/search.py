@@ -20,7 +20,7 @@ import yaml
 from poolwright.core.columns import BUCKET, SIMILARITY, UID, vector_model
 from poolwright.core.errors import InputError, RecipeError, did_you_mean
 from poolwright.core.files import write_atomically
-from poolwright.core.search_result import Query, SearchResult
+from poolwright.core.results.search_result import Query, SearchResult
 from poolwright.inspect.search_texts import encoders_for, text_classes, text_encoder
 from poolwright.inspect.views.vectors import VectorRows, scores, vector_columns, vectors_at
 from poolwright.kernels.similarity.unit_length import has_direction, unit_rows

@@ -40,8 +40,8 @@ from poolwright.jobs.convert_units import (
     write_lines,
     write_rejected,
 )
-from poolwright.run.engine.engine import Engine
 from poolwright.run.engine.local import LocalEngine, wait_for_interrupted_units
+from poolwright.run.engine.protocol import Engine
 from poolwright.run.identity import portable
 from poolwright.run.inputs import CACHE, Inputs
 from poolwright.run.lock import run_lock

@@ -22,7 +22,7 @@ from poolwright.core.runtime.progress import Listener
 from poolwright.core.table import RECORD, Table
 from poolwright.kernels.selection.hashing import hash64, hash_key
 from poolwright.recipe.recipe import Recipe
-from poolwright.run.engine.engine import Engine
+from poolwright.run.engine.protocol import Engine
 from poolwright.run.plan import TablePlan
 from poolwright.run.run import Run
 from poolwright.run.source import Source

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from poolwright.core.measured import Matrix
+from poolwright.core.results.measured import Matrix
 from poolwright.core.table import Table
 from poolwright.measure.probe_matrix import Floats, probe_matrix
 from poolwright.recipe.figures import Figure

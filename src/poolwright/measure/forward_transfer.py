@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from poolwright.core.measured import Matrix
+from poolwright.core.results.measured import Matrix
 from poolwright.core.table import Table
 from poolwright.measure.probe_matrix import Floats, probe_matrix
 from poolwright.recipe.figures import Figure

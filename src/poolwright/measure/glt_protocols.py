@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow.compute as pc
 
 from poolwright.core.columns import ATTRIBUTE, CLASS_INDEX, UID
-from poolwright.core.measured import Matrix, Measured
+from poolwright.core.results.measured import Matrix, Measured
 from poolwright.core.rows import Rows
 from poolwright.core.runtime.cores import cores
 from poolwright.core.table import Table

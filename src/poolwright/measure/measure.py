@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from poolwright.core.columns import ATTRIBUTE, CLASS_INDEX, is_groupable, is_vector
 from poolwright.core.errors import RecipeError, did_you_mean, require_module
-from poolwright.core.measured import Matrix, Measured
+from poolwright.core.results.measured import Matrix, Measured
 from poolwright.core.rows import Rows
 from poolwright.core.table import Table
 from poolwright.kernels.selection.groups import check_groupable

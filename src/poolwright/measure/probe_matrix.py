@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from poolwright.core.measured import Matrix
+from poolwright.core.results.measured import Matrix
 from poolwright.core.runtime.cores import cores
 from poolwright.core.table import Table
 from poolwright.core.wording import rows as in_rows

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from poolwright.core.files import digest_file, write_text
-from poolwright.core.measured import Measured
+from poolwright.core.results.measured import Measured
 from poolwright.core.runtime.progress import Listener
 from poolwright.core.table import RECORD, Table
 from poolwright.measure import verdicts

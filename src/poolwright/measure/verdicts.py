@@ -8,7 +8,7 @@ from pathlib import Path
 from poolwright.annotation.exchange.read_answers import read_verdicts
 from poolwright.annotation.sample import accuracy, read_sample, sample_beside
 from poolwright.core.files import digest_file
-from poolwright.core.measured import Measured
+from poolwright.core.results.measured import Measured
 from poolwright.core.table import RECORD, Table
 from poolwright.kernels.statistics.accuracy import MEASURES, Estimate, Estimates
 from poolwright.recipe.figures import Figure

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from poolwright.core.measured import Measured
+from poolwright.core.results.measured import Measured
 from poolwright.core.table import Table
 from poolwright.release.card.about import About
 from poolwright.release.lineage import Lineage, without_paths

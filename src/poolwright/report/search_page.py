@@ -10,7 +10,7 @@ import numpy as np
 
 from poolwright.core.columns import LABEL
 from poolwright.core.files import write_text
-from poolwright.core.search_result import Contest, Ranked, SearchResult
+from poolwright.core.results.search_result import Contest, Ranked, SearchResult
 from poolwright.report.charts.charts import Line, Markup, Tick, columns, count_ticks, nice_top, scatter, tick_values
 from poolwright.report.charts.words import cut, percent, short
 from poolwright.report.figures import Plot

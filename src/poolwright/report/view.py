@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from poolwright.core.measured import Measured
+from poolwright.core.results.measured import Measured
 from poolwright.core.rows import Rows
 from poolwright.core.table import Table
 

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from poolwright.core.runtime.progress import Listener, TableProgress
 from poolwright.core.step import Resources
-from poolwright.run.engine.engine import Engine
+from poolwright.run.engine.protocol import Engine
 
 R = TypeVar("R")
 

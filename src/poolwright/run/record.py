@@ -28,7 +28,7 @@ from poolwright.core.table import (
     VectorRecord,
 )
 from poolwright.run.batches import add_tallies
-from poolwright.run.engine.engine import Engine
+from poolwright.run.engine.protocol import Engine
 from poolwright.run.identity import versions
 from poolwright.run.plan import StepPlan, TablePlan
 from poolwright.run.write import UnitResult, ledger_file, part_file

@@ -20,8 +20,8 @@ from poolwright.models.encoders.load import load_encoder, peek
 from poolwright.recipe.recipe import Recipe
 from poolwright.recipe.tables import StepSpec, TableSpec
 from poolwright.run.batches import BATCH_ROWS
-from poolwright.run.engine.engine import Engine
 from poolwright.run.engine.local import LocalEngine, wait_for_interrupted_units
+from poolwright.run.engine.protocol import Engine
 from poolwright.run.inputs import CACHE, Inputs, input_files
 from poolwright.run.lock import run_lock
 from poolwright.run.plan import TablePlan, plan_table

@@ -29,7 +29,7 @@ from poolwright.models.encoders.load import load_encoder
 from poolwright.recipe.released import LearnedState
 from poolwright.run.admit import admit
 from poolwright.run.batches import ADMIT, BATCH_ROWS, Flow, keep_fitted, stage_folder
-from poolwright.run.engine.engine import Engine
+from poolwright.run.engine.protocol import Engine
 from poolwright.run.fit_frame import RunFrame
 from poolwright.run.identity import IDENTITY, claim, identity_digest, packages, portable
 from poolwright.run.phase import Phase

@@ -16,7 +16,7 @@ from tests.run.pools import class_features, recipe_data
 from poolwright import api
 from poolwright.api import Recipe
 from poolwright.core.errors import InputError, PoolwrightError, RecipeError
-from poolwright.core.search_result import Query, SearchResult
+from poolwright.core.results.search_result import Query, SearchResult
 from poolwright.inspect.search import SCORE, search, search_steps
 from poolwright.inspect.search_texts import text_classes, text_encoder
 from poolwright.inspect.views import projection

@@ -12,7 +12,7 @@ from rich.text import Text
 from poolwright.cli.progress import duration
 from poolwright.cli.rendering.console import console, grid
 from poolwright.core.files import human_bytes
-from poolwright.core.measured import Matrix, Measured
+from poolwright.core.results.measured import Matrix, Measured
 from poolwright.core.table import TableRecord
 
 if TYPE_CHECKING:

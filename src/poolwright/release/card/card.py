@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 
 from poolwright.core.columns import IMAGE, LABEL, LICENSE
 from poolwright.core.files import human_bytes
-from poolwright.core.measured import Measured
+from poolwright.core.results.measured import Measured
 from poolwright.core.table import FunnelRow, TableRecord
 from poolwright.release.card.about import About
 from poolwright.release.card.figures.draw import CLASSES, FUNNEL, SIMILARITIES

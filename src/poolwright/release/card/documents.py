@@ -11,7 +11,7 @@ from poolwright.core.columns import ATTRIBUTION as ATTRIBUTION_LINE
 from poolwright.core.columns import AUTHOR, LICENSE, TITLE, UID, URL, is_text
 from poolwright.core.documents import documents_of
 from poolwright.core.files import sha256_file
-from poolwright.core.measured import Measured
+from poolwright.core.results.measured import Measured
 from poolwright.core.table import Table
 from poolwright.release.card.about import About
 from poolwright.release.card.card import CARD, DatasetCard

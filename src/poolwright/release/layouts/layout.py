@@ -35,7 +35,7 @@ from poolwright.release.folder import Written
 from poolwright.release.record import RELEASE_FORMAT, ReleasedFile, ReleaseRecord
 
 if TYPE_CHECKING:
-    from poolwright.core.measured import Measured
+    from poolwright.core.results.measured import Measured
     from poolwright.core.table import Table
     from poolwright.release.card.presentation import Presentation
     from poolwright.release.data.images import ImageReader

@@ -16,8 +16,8 @@ from poolwright.core.runtime.cores import cores
 from poolwright.core.runtime.merge_tree import MergeTree
 from poolwright.core.runtime.threads import one_thread_per_unit, one_torch_thread
 from poolwright.core.step import Resources
-from poolwright.run.engine.engine import ONE_CPU
 from poolwright.run.engine.errors import is_interrupt, noted
+from poolwright.run.engine.protocol import ONE_CPU
 
 R = TypeVar("R")
 

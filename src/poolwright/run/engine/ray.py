@@ -18,8 +18,8 @@ from poolwright.core.runtime.merge_tree import MergeTree
 from poolwright.core.runtime.quiet import silence
 from poolwright.core.runtime.threads import one_thread_per_unit, one_torch_thread
 from poolwright.core.step import Resources
-from poolwright.run.engine.engine import ONE_CPU
 from poolwright.run.engine.errors import is_interrupt, loaded_error, noted, pickled_error
+from poolwright.run.engine.protocol import ONE_CPU
 
 R = TypeVar("R")
 

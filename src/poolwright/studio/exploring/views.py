@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from poolwright.core.errors import PoolwrightError
-from poolwright.core.search_result import Query, SearchResult
+from poolwright.core.results.search_result import Query, SearchResult
 from poolwright.inspect.search import SCORE, search
 from poolwright.inspect.views.build import build_index, index_folder, read_index
 from poolwright.inspect.views.clauses import Filter, Picked

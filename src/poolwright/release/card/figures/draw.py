@@ -8,7 +8,7 @@ from typing import Any
 
 from poolwright.core.columns import LABEL, SIMILARITY
 from poolwright.core.errors import MissingExtra
-from poolwright.core.measured import Matrix, Measured
+from poolwright.core.results.measured import Matrix, Measured
 from poolwright.release.card.figures.drawing import (
     GONE,
     INK,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from poolwright.core.measured import Matrix
+from poolwright.core.results.measured import Matrix
 from poolwright.release.card.figures.drawing import INK, KEPT, SOFT, WIDTH, axes_of, fonts, name_rows, shown, thousands
 from poolwright.release.domain_counts import DomainCounts
 
