@@ -31,7 +31,7 @@ def rows_file(folder: Path, **more: list[Any]) -> Path:
 
 
 def called(folder: Path) -> dict[str, Any]:
-    """What the stub was called with."""
+    """Return the arguments that the stub was called with."""
     return dict(json.loads((folder / "call.json").read_text())["arguments"])
 
 

@@ -17,6 +17,7 @@ from poolwright.core.columns import vector_model
 from poolwright.core.errors import BadPart, InputError, RecipeError
 from poolwright.core.pool import Part
 from poolwright.core.rows import one_array, vectors_of
+from poolwright.pools.columns import shards
 from poolwright.pools.columns.sidecar_vectors import VectorReader
 from poolwright.pools.commonpool import CommonPool
 from poolwright.pools.readers.parquet import read_parquet
@@ -115,8 +116,8 @@ def test_only_the_arrays_and_columns_asked_for_are_read(tmp_path: Path, monkeypa
         asked.append(list(columns))
         return VectorReader(part, columns)
 
-    monkeypatch.setattr("poolwright.pools.columns.shards.read_parquet", parquet)
-    monkeypatch.setattr("poolwright.pools.columns.shards.VectorReader", opened)
+    monkeypatch.setattr(shards, "read_parquet", parquet)
+    monkeypatch.setattr(shards, "VectorReader", opened)
     next(given.read(part, ["l14_img", "uid"], 10))
     assert asked == [["l14_img"], ["uid"]]
     assert len(read_all(given, [])) == 30

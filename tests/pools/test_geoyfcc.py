@@ -236,7 +236,7 @@ def test_one_pickle_at_a_time(tmp_path: Path) -> None:
         pool(tmp_path).arrow_schema()
     assert column(pool(tmp_path / "b.pkl"), "uid") == ["1", "2", "3"]
     frame(yfcc_row_id=[4, 5, 6]).to_pickle(tmp_path / "b.pkl")
-    assert column(pool(tmp_path / "b.pkl"), "uid") == ["4", "5", "6"]  # what lies there now
+    assert column(pool(tmp_path / "b.pkl"), "uid") == ["4", "5", "6"]  # the file as it is now
 
 
 def test_batches_and_parts_change_nothing(tmp_path: Path) -> None:

@@ -216,7 +216,7 @@ FORBIDDEN = {
     "numpy.dtype.__class__": b"\x80\x04" + _global("numpy", "dtype.__class__") + b".",
     "numpy.f2py.crackfortran.myeval": b"cnumpy.f2py.crackfortran\nmyeval\n(V1\ntR.",
     "inst": b"(Vtouch owned\nios\nsystem\n.",
-    "poolwright.pools.readers.pandas_pickle.Inert": b"cpoolwright.pools.pandas_pickle\nInert\n.",
+    "poolwright.pools.readers.pandas_pickle.Inert": b"cpoolwright.pools.readers.pandas_pickle\nInert\n.",
     "a persistent id": b"Powned\n.",
     "a persistent id of any kind": b"\x80\x04K\x01Q.",
 }

@@ -80,7 +80,9 @@ class FetchOptions(BaseModel):
     redirects: int = Field(default=8, ge=0, description="redirects to follow")
     retries: int = Field(default=2, ge=0, description="retries after temporary errors")
     backoff: float = Field(default=1.0, ge=0, description="seconds before the first retry; doubles each time")
-    max_wait: float = Field(default=30.0, ge=0, description="maximal seconds before a retry, also with Retry-After")
+    max_wait: float = Field(
+        default=30.0, ge=0, description="longest wait before a retry in seconds, also with Retry-After"
+    )
 
     allow_private: bool = Field(
         default=False, description="allow private and local addresses; never those of cloud metadata services"
