@@ -16,6 +16,7 @@ from poolwright import api
 from poolwright.core.errors import ChangedError, InputError, RecipeError
 from poolwright.jobs import convert_units
 from poolwright.pools.geoyfcc.geoyfcc import GeoYfccPool
+from poolwright.run import write
 from tests.calling import call
 from tests.pools.reading import read_all
 
@@ -72,7 +73,7 @@ def test_small_parts_are_put_together_and_large_ones_are_cut(
 ) -> None:
     assert len(api.convert("table", str(source), tmp_path / "together").files) == 1
     monkeypatch.setattr(convert_units, "FILE_ROWS", 2)
-    monkeypatch.setattr("poolwright.run.write.ROW_GROUP_BYTES", 1)
+    monkeypatch.setattr(write, "ROW_GROUP_BYTES", 1)
     write_table(source / "a.parquet", 0, 600)
     converted = api.convert("table", str(source), tmp_path / "cut")
     assert [file.name for file in converted.files] == [f"part-00000-{cut:02d}.parquet" for cut in range(3)]
