@@ -213,7 +213,7 @@ def test_columns_that_are_missing_or_have_another_type() -> None:
         GltLayout().needs(schema.remove(schema.get_field_index("split_cbl")))
     with pytest.raises(StepError, match="a path is a text"):
         GltLayout(path="frequency").needs(schema)
-    with pytest.raises(StepError, match="'label' names the column 'name', which the table has not"):
+    with pytest.raises(StepError, match="'label' names the column 'name', which the table does not have"):
         GltLayout(label="name").needs(schema)
     with pytest.raises(StepError, match="'more' names 'uid', which this layout has"):
         GltLayout(more=("uid",)).needs(schema)

@@ -135,7 +135,7 @@ def test_a_damaged_release_is_not_taken_for_the_wanted_one(toy: Table, released:
     folder = tmp_path / "toy"
     shutil.copytree(released, folder)
     (folder / "README.md").write_text("changed")
-    with pytest.raises(ReleaseError, match=r"'README\.md' is changed"):
+    with pytest.raises(ReleaseError, match=r"'README\.md' has changed"):
         HuggingFace(class_label="label", shard_bytes=60_000).write(toy, folder, ABOUT)
 
 
