@@ -302,7 +302,7 @@ def test_what_cannot_be_a_stream_is_found_before_anything_runs(
         Clear(features={"x": "label"}).check(schema)
     with pytest.raises(StepError, match="'splits' names 'bucket', which has type int32; it is a text"):
         Clear(splits=("bucket",)).check(schema)
-    with pytest.raises(StepError, match="'class_id', and the table has one"):
+    with pytest.raises(StepError, match="'class_id', which the table already has"):
         Avalanche().check(schema.append(pa.field("class_id", pa.int64())))
     with pytest.raises(StepError, match="has a key 'ID' of its own"):
         Clear().check(schema.append(pa.field("ID", pa.int64())))

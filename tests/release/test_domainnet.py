@@ -219,7 +219,7 @@ def test_what_cannot_be_lists_is_found_before_anything_runs(made: tuple[Table, P
         DomainNet(domain="continents").check(schema)
     with pytest.raises(StepError, match="a column of integers"):
         DomainNet(index="label").check(schema)
-    with pytest.raises(StepError, match="'class_id', and the table has one"):
+    with pytest.raises(StepError, match="'class_id', which the table already has"):
         DomainNet().check(schema.append(pa.field("class_id", pa.int64())))
     without = schema.remove(schema.get_field_index("image_path"))
     with pytest.raises(StepError, match="neither 'image' nor 'image_path'"):

@@ -228,7 +228,7 @@ def test_a_missing_column_is_told_with_what_to_do(made: tuple[Table, Path]) -> N
     schema = made[0].schema
     GeoYfccLayout(subsets="three").check(schema)
     with pytest.raises(
-        StepError, match=r"'yfcc_row_id' is made from 'yfcc_row_id'.*`columns: \{yfcc_row_id: COLUMN\}`"
+        StepError, match=r"'yfcc_row_id' is made from 'yfcc_row_id'.*with `columns: \{yfcc_row_id: COLUMN\}`"
     ):
         GeoYfccLayout().check(schema.remove(schema.get_field_index("yfcc_row_id")))
     with pytest.raises(StepError, match="'country_id' is made from 'land', which"):

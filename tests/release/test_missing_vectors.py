@@ -88,7 +88,7 @@ def test_missing_vectors_are_null_in_plain_lists(name: str, nan: bool, tmp_path:
     assert metadata is None or metadata[b"poolwright.model"] == b"open_clip:ViT-B-32/openai"
     columns = {one["name"]: one for one in json.loads((tmp_path / "out" / "release.json").read_text())["columns"]}
     assert columns["clip"]["type"] == "float16[]"
-    assert columns["clip"]["meaning"].endswith("; null where a row has none")
+    assert columns["clip"]["meaning"].endswith("; null if a row has none")
 
 
 @pytest.mark.parametrize("name", ["huggingface", "image_folder"])
