@@ -270,7 +270,7 @@ def test_subsets_of_equal_size_are_named_by_the_recipe(tmp_path: Path) -> None:
     GeoYfccLayout(subsets={4: "one", "4b": "other"}, figures=False).write(base, tmp_path / "out", About())
     assert np.load(tmp_path / "out" / "4b_sample_indices.npy").tolist() == list(range(10, 30))
     assert verify(tmp_path / "out").ok
-    with pytest.raises(ValidationError, match="begins the name of a file"):
+    with pytest.raises(ValidationError, match="the names of files begin with"):
         GeoYfccLayout(subsets={"../4": "one"})
 
 
