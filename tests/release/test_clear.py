@@ -300,7 +300,7 @@ def test_what_cannot_be_a_stream_is_found_before_anything_runs(
         Clear(domain="buckets").check(schema)
     with pytest.raises(StepError, match=r"'features' names 'label', which has type dictionary.*features are vectors"):
         Clear(features={"x": "label"}).check(schema)
-    with pytest.raises(StepError, match="'splits' names 'bucket', which has type int32; it is a text"):
+    with pytest.raises(StepError, match="'splits' names 'bucket', which has type int32; it must be text"):
         Clear(splits=("bucket",)).check(schema)
     with pytest.raises(StepError, match="'class_id', which the table already has"):
         Avalanche().check(schema.append(pa.field("class_id", pa.int64())))
@@ -317,12 +317,12 @@ def test_what_cannot_be_a_stream_is_found_before_anything_runs(
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
-        ("class", "all.txt' is not as the metadata says: line 1 is 'labeled_images"),
-        ("gone", "train.txt' is not as the metadata says"),
+        ("class", "all.txt' differs from the metadata: line 1 is 'labeled_images"),
+        ("gone", "train.txt' differs from the metadata"),
         ("indices", "test_indices.json' does not have the rows of 'test'"),
         ("names", "'class_names.txt' does not have the 3 names"),
         ("buckets", "bucket_indices.json' does not name the buckets 1, 2, 10"),
-        ("image", "is not there"),
+        ("image", "is missing"),
         ("metadata", "'labeled_metadata/2/laptop.json' does not have the"),
         ("tensor", "all.pth' does not have the"),
     ],

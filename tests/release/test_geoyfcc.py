@@ -250,7 +250,7 @@ def test_a_missing_column_is_told_with_what_to_do(made: tuple[Table, Path]) -> N
         ),
         ({"class_index": [0, 1, None]}, "'class_index' of uid '00002' is null"),
         ({"class_index": [0, 3, 1]}, "no row has class 2 in 'class_index', and 3 classes.*renumber"),
-        ({"yfcc_row_id": ["1", "x1", "3"]}, "'yfcc_row_id' of uid '00001' is 'x1', which is no integer"),
+        ({"yfcc_row_id": ["1", "x1", "3"]}, "'yfcc_row_id' of uid '00001' is 'x1', which is not a 64-bit integer"),
         ({"class_index": [0, 1, 0]}, "class 0 has two values of 'label_index'"),
     ],
 )
@@ -278,7 +278,7 @@ def test_rows_that_are_not_in_the_table_are_refused(tmp_path: Path) -> None:
     rows = _rows(40)
     base = _base(tmp_path, rows.slice(0, 30))
     _subset(tmp_path, "half", rows.slice(20, 20))
-    with pytest.raises(ReleaseError, match=r"'half' has 10 rows that 'base' has not, such as uid '00030'"):
+    with pytest.raises(ReleaseError, match=r"'half' has 10 rows that 'base' does not have, such as uid '00030'"):
         GeoYfccLayout(subsets="half", figures=False).write(base, tmp_path / "out", About())
     with pytest.raises(InputError, match="no finished table here"):
         GeoYfccLayout(subsets="gone", figures=False).write(base, tmp_path / "out", About())

@@ -84,7 +84,7 @@ class MapPool(Layout):
     layout: ClassVar[str] = "mappool"
     example: ClassVar[str] = "{table: best, layout: mappool, columns: {l14_txt: null}, more: [decision], to: out/best}"
     tree: ClassVar[str] = (
-        "data/train-00000-of-00002.parquet   one row per image, in the published columns; vectors float16, no images"
+        "data/train-00000-of-00002.parquet   one row per image, published columns; vectors float16, images by URL"
     )
 
     columns: Sources = Field(

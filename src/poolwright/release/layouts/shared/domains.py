@@ -79,9 +79,9 @@ class DomainFolders:
         for domain, name, number in zip(rows.strings(self.domain), rows.strings(self.by), numbers, strict=True):
             yield str(domain), (str(name), number)
 
-    def files(self, rows: Rows, there: list[DomainClass]) -> Iterator[tuple[str, str]]:
+    def files(self, rows: Rows, cells: list[DomainClass]) -> Iterator[tuple[str, str]]:
         """Yield folder and name without extension of the image of each row."""
-        for (domain, kind), uid in zip(there, rows.strings(UID), strict=True):
+        for (domain, kind), uid in zip(cells, rows.strings(UID), strict=True):
             yield f"{self.domains[domain]}/{self._folders[kind]}", self._stems[domain, kind][str(uid)]
 
     def lists(self) -> Iterator[tuple[str, str]]:

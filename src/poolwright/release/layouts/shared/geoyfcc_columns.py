@@ -73,7 +73,7 @@ class PublishedColumns(BaseModel):
     )
 
     def sources(self, schema: pa.Schema) -> dict[str, tuple[str, ...]]:
-        """Return the columns of the table by published column, in the published order; () if countries are numbered here.
+        """Return the table columns by published column, in published order; () if countries have to be numbered.
 
         Raises:
             StepError: the table lacks a column, or its type does not fit.

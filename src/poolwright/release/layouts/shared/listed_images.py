@@ -47,4 +47,7 @@ def listed_schema(table: pa.Schema, left_out: tuple[str, ...], copied: bool) -> 
 def listed_meanings(copied: bool) -> dict[str, str]:
     """Return the meanings of the columns of the lists."""
     start = "in the folder of the release" if copied else "in the user's folder of images"
-    return {FILE_NAME: f"Path of the image file {start}", CLASS_ID: "Class of the row, as an index into the class names"}
+    return {
+        FILE_NAME: f"Path of the image file {start}",
+        CLASS_ID: "Class of the row, as an index into the class names",
+    }

@@ -44,13 +44,13 @@ class Classes:
 
     def add(self, numbers: pa.Array, about: Sequence[pa.Array]) -> None:
         """Add rows: their class numbers, and the columns that describe the class."""
-        keys = [f"k{place}" for place in range(len(about) + 1)]
+        keys = [f"k{index}" for index in range(len(about) + 1)]
         counted = pa.table([numbers, *about], names=keys).group_by(keys).aggregate([([], "count_all")])
         for row in zip(*(counted.column(name).to_pylist() for name in (*keys, "count_all")), strict=True):
-            number, told, rows = row[0], row[1:-1], row[-1]
-            was = self.known.setdefault(number, told)
-            if was != told:
-                self._conflict(number, was, told)
+            number, values, rows = row[0], row[1:-1], row[-1]
+            was = self.known.setdefault(number, values)
+            if was != values:
+                self._conflict(number, was, values)
             self.rows[number] = self.rows.get(number, 0) + rows
 
     def check(self, column: str) -> None:
@@ -72,8 +72,8 @@ class Classes:
         Raises:
             ReleaseError: a class has no id.
         """
-        place = list(self.columns).index(WNID)
-        found = [self.known[number][place] for number in numbers]
+        index = list(self.columns).index(WNID)
+        found = [self.known[number][index] for number in numbers]
         if None in found:
             raise ReleaseError(
                 f"table '{self.table}': '{self.columns[WNID]}' is null for class {numbers[found.index(None)]}; "
@@ -90,9 +90,9 @@ class Classes:
             writer.writerows(lines)
         return OtherFile(path=CLASSES, type="text/csv", words=f"the {len(lines):,} classes by number")
 
-    def _conflict(self, number: int, was: Sequence[Any], told: Sequence[Any]) -> None:
+    def _conflict(self, number: int, was: Sequence[Any], values: Sequence[Any]) -> None:
         name, one, other = next(
-            (name, one, other) for name, one, other in zip(self.columns, was, told, strict=True) if one != other
+            (name, one, other) for name, one, other in zip(self.columns, was, values, strict=True) if one != other
         )
         raise ReleaseError(
             f"table '{self.table}': class {number} has two values of '{self.columns[name]}', {one!r} and {other!r}; "
@@ -119,15 +119,15 @@ def positions(subset: Table, uids: pa.ChunkedArray, base: str) -> np.ndarray:
             f"table '{subset.name}' has {found.null_count:,} rows that '{base}' does not have, such as uid {uid!r}; "
             f"a subset comes from '{base}' and has only rows of it"
         )
-    places = np.sort(found.to_numpy().astype(np.int64))
-    twice = np.flatnonzero(np.diff(places) == 0)
+    rows = np.sort(found.to_numpy().astype(np.int64))
+    twice = np.flatnonzero(np.diff(rows) == 0)
     if len(twice):
-        raise ReleaseError(f"table '{subset.name}' has uid {uids[int(places[twice[0]])].as_py()!r} twice")
-    return places
+        raise ReleaseError(f"table '{subset.name}' has uid {uids[int(rows[twice[0]])].as_py()!r} twice")
+    return rows
 
 
 def write_subset(
-    folder: Path, name: str, table: str, places: np.ndarray, numbers: np.ndarray, classes: Classes
+    folder: Path, name: str, table: str, rows: np.ndarray, numbers: np.ndarray, classes: Classes
 ) -> tuple[ReleasedSubset, list[OtherFile]]:
     """Write the two files of a subset.
 
@@ -139,13 +139,13 @@ def write_subset(
         numbers: class of every row of the base table.
         classes: classes of the base table.
     """
-    found = np.unique(numbers[places]).tolist()
+    found = np.unique(numbers[rows]).tolist()
     indices, wnids = INDICES.format(name), WNIDS.format(name)
-    np.save(folder / indices, places, allow_pickle=False)
+    np.save(folder / indices, rows, allow_pickle=False)
     text = "".join(f"{wnid}\n" for wnid in [WNID, *classes.wnids(found)])
     (folder / wnids).write_text(text, encoding="utf-8", newline="\n")
     files = [
         OtherFile(path=indices, type="application/octet-stream", words=f"Row numbers of {table}, int64, from 0"),
         OtherFile(path=wnids, type="text/csv", words=f"WordNet ids of the classes of {table}, by class number"),
     ]
-    return ReleasedSubset(name=name, table=table, rows=len(places), classes=len(found)), files
+    return ReleasedSubset(name=name, table=table, rows=len(rows), classes=len(found)), files

@@ -61,15 +61,15 @@ class JsonObjects:
 
     def add(self, path: str, entries: Iterable[tuple[str, str]]) -> None:
         """Add entries, (key, JSON text of the value), to the object at a path."""
-        place = self.folder / path
+        file = self.folder / path
         lines = [f"{json.dumps(key, ensure_ascii=False)}: {text}" for key, text in entries]
         if path not in self.counts:
-            place.parent.mkdir(parents=True, exist_ok=True)
+            file.parent.mkdir(parents=True, exist_ok=True)
             self.counts[path] = 0
-            place.write_text("{", encoding="utf-8", newline="\n")
+            file.write_text("{", encoding="utf-8", newline="\n")
         if lines:
             lead = ",\n" if self.counts[path] else "\n"
-            with place.open("a", encoding="utf-8", newline="\n") as out:
+            with file.open("a", encoding="utf-8", newline="\n") as out:
                 out.write(lead + ",\n".join(lines))
             self.counts[path] += len(lines)
 

@@ -133,10 +133,10 @@ def _check_present(table: str, rows: Rows, column: str, what: str) -> None:
 def _coded(values: Sequence[str | None], plainly: bool = False) -> tuple[list[str], Numbers]:
     """Return the sorted distinct values, and the index of each row's value among them."""
     coded = pa.array(values, pa.string()).dictionary_encode()
-    there: list[str] = coded.dictionary.to_pylist()
-    ordered = sorted(there) if plainly else sorted(there, key=natural_order)
+    distinct: list[str] = coded.dictionary.to_pylist()
+    ordered = sorted(distinct) if plainly else sorted(distinct, key=natural_order)
     number_of = {value: number for number, value in enumerate(ordered)}
-    numbers = np.array([number_of[value] for value in there], np.int64)
+    numbers = np.array([number_of[value] for value in distinct], np.int64)
     return ordered, numbers[coded.indices.to_numpy()]
 
 

@@ -104,7 +104,9 @@ class StreamLayout(Layout):
         description="columns with the values train and test, one per split; default split_0, split_1 ... as written by "
         "`split` with `seeds`, else split",
     )
-    testset_ratio: Share = Field(default=0.3, description="share of test rows; the folder of the splits is named after it")
+    testset_ratio: Share = Field(
+        default=0.3, description="share of test rows; the folder of the splits is named after it"
+    )
     features: FeatureColumns | None = Field(
         default=None,
         description="columns of vectors to release as tensors, by encoder name, such as {moco_b0: moco}; "
@@ -254,15 +256,15 @@ class StreamLayout(Layout):
         writers = [MetadataFile(folder / _unsorted(bucket), schema) for bucket in stream.folders]
         try:
             for rows, given in self._batches(table, folder, stream, reader):
-                start, here = len(files), given[FILE_NAME].to_pylist()
-                files += here
+                start, paths = len(files), given[FILE_NAME].to_pylist()
+                files += paths
                 buckets = stream.bucket_of[start : len(files)]
                 kinds = pa.array(stream.class_of[start : len(files)])
                 released = released_rows(rows, schema, {**given, CLASS_ID: kinds})
                 for bucket in np.unique(buckets).tolist():
                     writers[bucket].write(released.take(pa.array(np.flatnonzero(buckets == bucket))))
                 if further:
-                    further.add(rows, start, here)
+                    further.add(rows, start, paths)
         finally:
             for writer in writers:
                 writer.close()
@@ -290,12 +292,12 @@ class StreamLayout(Layout):
             yield rows, {FILE_NAME: pa.array(files, pa.string()), SHA256: pa.array(digests, pa.string())}
 
 
-def split_columns(there: Sequence[str], named: Sequence[str] | None) -> tuple[str, ...]:
+def split_columns(columns: Sequence[str], named: Sequence[str] | None) -> tuple[str, ...]:
     """Return the columns of the splits: those named, else split_0, split_1 ... or split, if they exist."""
     if named is not None:
         return tuple(named)
-    drawn = [name for name in there if name.startswith(f"{SPLIT}_") and name[len(SPLIT) + 1 :].isdecimal()]
-    return tuple(sorted(drawn, key=natural_order)) or ((SPLIT,) if SPLIT in there else ())
+    drawn = [name for name in columns if name.startswith(f"{SPLIT}_") and name[len(SPLIT) + 1 :].isdecimal()]
+    return tuple(sorted(drawn, key=natural_order)) or ((SPLIT,) if SPLIT in columns else ())
 
 
 def _unsorted(bucket: str) -> str:
