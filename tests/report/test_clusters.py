@@ -80,7 +80,7 @@ def test_the_nearest_and_the_farthest_rows_of_each_cluster_are_shown(tmp_path: P
             assert [members[card.uid] for card in cluster.farthest] == distances[PER_SIDE:][-PER_SIDE:]
         by_uid = {row["uid"]: row["cluster"] for row in own}
         assert sorted(drawn.members) == sorted(by_uid.values())
-        assert drawn.places.shape == (len(own), 2)
+        assert drawn.points.shape == (len(own), 2)
 
 
 def test_the_page_has_maps_and_contact_sheets(tmp_path: Path) -> None:

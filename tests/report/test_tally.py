@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from poolwright.report.charts.charts import nice_top, rank_curve, tick_values
 from poolwright.report.charts.distributions import nice_bins
-from poolwright.report.charts.tally import BinnedCounts, MonthTally, NumberTally, PairTally, PlaceTally, ValueTally
+from poolwright.report.charts.tally import BinnedCounts, CoordinateTally, MonthTally, NumberTally, PairTally, ValueTally
 from poolwright.report.charts.words import cut, duration, percent, short
 
 floats = st.lists(st.floats(allow_nan=True, allow_infinity=True), max_size=60)
@@ -88,7 +88,7 @@ def test_pairs() -> None:
 
 
 def test_places_at_the_edges_of_the_world() -> None:
-    tally = PlaceTally(3)
+    tally = CoordinateTally(3)
     tally.add(np.array([90, -90, 0, 91, np.nan]), np.array([-180, 180, 0, 0, 0.0]))
     assert tally.rows == 3
     assert tally.cells[0, 0] == tally.cells[-1, -1] == tally.cells[30, 60] == 1
