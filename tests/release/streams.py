@@ -81,7 +81,7 @@ def read_list(path: Path) -> Samples:
 
 
 def benchmark_of_images(root: Path, split: str, seed: int | None = None) -> list[Samples]:
-    """What CLEAR gives Avalanche for images: (path, target) lists, one a bucket, every image of which opens."""
+    """What CLEAR gives Avalanche for images: (path, target) lists, one per bucket, every image of which opens."""
     training = root / "training_folder"
     buckets = json.loads((training / "bucket_indices.json").read_text())
     folder = training / "filelists" if split == "all" else training / "testset_ratio_0.3" / f"split_{seed}"
@@ -94,7 +94,7 @@ def benchmark_of_images(root: Path, split: str, seed: int | None = None) -> list
 
 
 def benchmark_of_tensors(root: Path, feature: str, split: str, seed: int | None = None) -> list[tuple[Any, list[int]]]:
-    """What CLEAR gives Avalanche for features: (tensors, targets), one a bucket."""
+    """What CLEAR gives Avalanche for features: (tensors, targets), one per bucket."""
     import torch
 
     training = root / "training_folder"

@@ -37,7 +37,7 @@ ORDER = sorted(CLASSES)
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Table, Path]:
-    """A stream of three buckets and its release with the whole stream beside; do not change it."""
+    """A stream of three buckets and its release with the whole stream; do not change it."""
     root = tmp_path_factory.mktemp("clear")
     table = stream_table(root)
     whole_stream(root, table)

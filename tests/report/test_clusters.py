@@ -142,7 +142,7 @@ def test_one_group_of_all_rows_and_many_clusters(tmp_path: Path) -> None:
     table = run(tmp_path, {"bee": 60}, group=None, k=14, into="style")
     (drawn,) = class_maps(TableView(table), BUDGET)
     assert (drawn.name, drawn.attribute, len(drawn.clusters), drawn.more) == ("all rows", "style", 10, 4)
-    assert "14 clusters, the largest shown" in api.report(tmp_path / "run").read_text("utf-8")
+    assert "14 clusters, only the largest shown" in api.report(tmp_path / "run").read_text("utf-8")
 
 
 def test_small_classes_have_no_map_and_other_tables_no_section(tmp_path: Path) -> None:
