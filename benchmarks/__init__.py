@@ -1,1 +1,1 @@
-"""Side-by-side measurements: `make bench`, or `make bench NAME=label` for one. Each is a ratio from one run."""
+"""Benchmarks against peers: `make bench`, or `make bench NAME=label` for one. Each result is a ratio from one run."""

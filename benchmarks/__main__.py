@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def record(name: str, ratio: float) -> None:
-    """Put a ratio into RESULTS.md, beside the newest of every other benchmark."""
+    """Put a ratio into RESULTS.md, with the newest one of every other benchmark."""
     path = HERE / "RESULTS.md"
     lines = path.read_text().splitlines() if path.exists() else []
     rows = {line.split("|")[1].strip(): line for line in lines if line.count("|") == 6}

@@ -1,8 +1,8 @@
 """MapPool's filter over a CommonPool of five million rows, as one `poolwright run`: examples, training, filter.
 
-The pool has its vectors in `.npz` beside `.parquet`, 50 shards of 100,000 rows; the classifiers learn from the same
-numbers of examples as MapPool's, whose published pace on CommonPool, all in, is 5,600 to 7,100 rows a second and CPU.
-What the filter finds is held against the truth of the made-up pool.
+The pool has its vectors in `.npz` next to `.parquet`, 50 shards of 100,000 rows; the classifiers learn from the same
+numbers of examples as MapPool's, whose published total rate on CommonPool is 5,600 to 7,100 rows per second and CPU.
+The kept rows are compared with the truth of the generated pool.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ TRAINED, VALIDATED = 1_860, 1_240
 """Examples of each kind that MapPool trained and evaluated with."""
 
 PUBLISHED = 7_100
-"""Rows a second and CPU, the faster end of MapPool's own figures."""
+"""Rows per second and CPU, the upper end of MapPool's own figures."""
 
 RECIPE = """
 recipe: 1
@@ -61,7 +61,7 @@ run(sys.argv[1], sys.argv[2], release=False)
 
 
 def run(work: Path) -> float:
-    """Rows a second and core over MapPool's published ones."""
+    """Return rows per second and core over those that MapPool published."""
     made = write(work / "pool", ROWS, SHARDS, ("l14_img",), SEED)
     recipe = write_recipe(work, "pool", "mean, logistic, mlp, svm")
     used = measure(python(OURS, recipe, work / "run"), work / "poolwright.log")
@@ -78,7 +78,7 @@ def write_recipe(work: Path, pool: str, candidates: str) -> Path:
     for stream, (split, each) in enumerate({"train": TRAINED, "validation": VALIDATED}.items(), start=1):
         vectors, is_map = examples(SEED, each, stream)
         names = np.where(is_map, "map", "other")
-        uids = [f"{split}-{place:05d}" for place in range(len(names))]
+        uids = [f"{split}-{index:05d}" for index in range(len(names))]
         columns = {"uid": uids, "class": names.tolist(), "split": [split] * len(names)}
         tables.append(pa.table({**columns, "l14_img": vector_array(vectors)}))
     pq.write_table(pa.concat_tables(tables), work / "examples.parquet")
@@ -88,7 +88,7 @@ def write_recipe(work: Path, pool: str, candidates: str) -> Path:
 
 
 def tell(table: Table, made: Made, used: Usage) -> None:
-    """Print what was kept, how right it is, how long it took and where the time went."""
+    """Print the rows kept, their precision, the time taken and its parts."""
     record, timings = table.record, table.timings()
     print(f"  {record.steps[-1].learned}")
     print(f"  {record.rows_kept:,} of {record.rows_in:,} rows kept; {made.maps:,} are maps; {right_of(table)}")
@@ -97,7 +97,7 @@ def tell(table: Table, made: Made, used: Usage) -> None:
 
 
 def right_of(table: Table) -> str:
-    """Precision of the kept rows, from the truth that the made-up pool carries along."""
+    """Precision of the kept rows, by the truth in the generated pool."""
     if "truth" not in table.schema.names:
         return "no truth kept"
     kept = table.read(["truth"]).column("truth").to_numpy()
@@ -105,7 +105,7 @@ def right_of(table: Table) -> str:
 
 
 def shares_of(spent: Mapping[str, float]) -> str:
-    """Time of the workers by what it went into: reading, computing, writing."""
+    """Shares of the workers' time: reading, computing, writing."""
     whole = sum(spent.values())
     computing = whole - spent["read"] - spent["write"]
     parts = {"reading": spent["read"], "computing": computing, "writing": spent["write"]}

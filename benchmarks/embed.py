@@ -1,6 +1,6 @@
-"""How much of a model's own speed is left when images are read from encoded files.
+"""Speed of an encoder on encoded files, as a share of the bare speed of its model.
 
-Ratio of images a second of `Encoder.images` (decode, resize, normalise, forward, two threads at once, each its
+Ratio of images per second of `Encoder.images` (decode, resize, normalise, forward, two threads at once, each its
 own unit, as the engine calls it) to those of a bare loop of forward passes over the same pixels, prepared
 beforehand, on as many threads. On a CPU with a ResNet-18-sized ONNX network of random weights; with a GPU
 also open_clip's ViT-B-32 and ViT-L-14, likewise of random weights.
@@ -35,7 +35,7 @@ CPU_TARGET = 0.85
 
 
 def run(work: Path) -> float:
-    """Print and return the ratio on the CPU; print those of the GPU where there is one."""
+    """Print and return the ratio on the CPU; print those of the GPU if there is one."""
     files = photos(FILES)
     ratio = onnx_ratio(work, files)
     print(f"embed ratio={ratio:.3f} (ONNX ResNet-18 on CPU, {THREADS} threads; target {CPU_TARGET})")
@@ -79,13 +79,13 @@ def onnx_ratio(work: Path, files: Sequence[bytes]) -> float:
 
 def prepared(files: Sequence[bytes], preparation: Preparation) -> np.ndarray:
     pixels = np.zeros((len(files), preparation.crop, preparation.crop, 3), np.uint8)
-    for place, data in enumerate(files):
-        preparation.decode(data, Limits(), pixels[place])
+    for index, data in enumerate(files):
+        preparation.decode(data, Limits(), pixels[index])
     return pixels
 
 
 def bare_onnx(path: Path) -> Callable[[np.ndarray], Any]:
-    """A forward pass as fast as it goes: one image a pass is the fastest, as larger ones leave the cache."""
+    """A forward pass at full speed: one image per pass is the fastest, since larger batches leave the cache."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -112,7 +112,7 @@ def seconds_on_threads(work: Callable[[], object]) -> float:
 
 
 def open_clip_ratios(work: Path, files: Sequence[bytes]) -> None:
-    """ViT-B-32 and ViT-L-14 in half precision, against a loop over pixels that lie on the GPU already."""
+    """ViT-B-32 and ViT-L-14 in half precision, against a loop over pixels that are on the GPU already."""
     try:
         import torch
 
@@ -131,7 +131,7 @@ def open_clip_ratios(work: Path, files: Sequence[bytes]) -> None:
 
 
 def open_clip_ratio(work: Path, architecture: str, files: Sequence[bytes]) -> tuple[float, float]:
-    """(ratio, images a second from files)."""
+    """(ratio, images per second from files)."""
     import open_clip
     import torch
 
@@ -155,7 +155,7 @@ def open_clip_ratio(work: Path, architecture: str, files: Sequence[bytes]) -> tu
 
 
 def write_resnet18(path: Path) -> None:
-    """ResNet-18 without its classifier: 1.8 GMAC an image, 512 dimensions."""
+    """ResNet-18 without its classifier: 1.8 GMAC per image, 512 dimensions."""
     from onnx import TensorProto, helper, numpy_helper, save
 
     rng = np.random.default_rng(0)

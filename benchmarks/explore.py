@@ -1,9 +1,9 @@
-"""Looking around in 10 million rows, kept and dropped: our view against DuckDB over the same parquet files.
+"""Exploring 10 million rows, kept and dropped: our view against DuckDB on the same Parquet files.
 
 The recipe keeps a third of 10 million rows with captions. Both answer nine questions of a session, three times:
 counts by facet under growing filters, a histogram, and pages sorted by two columns. The view is a process of its own
-with its index ready, which is built once, and told apart; DuckDB reads the pool with the outcome of every row beside
-it, in its own file format. Answers must be the same.
+with its index ready, whose building is timed separately; DuckDB reads the pool with the outcome of every row joined, in
+its own file format. Answers must be the same.
 """
 
 from __future__ import annotations
@@ -46,11 +46,11 @@ words = pa.array([None, *(f"{reason.verb}: {reason.words}" for reason in table.r
 ledger = table.ledger()
 starts = np.cumsum([0, *(part.rows or 0 for part in table.record.inputs)])
 uids = pa.concat_tables([pq.read_table(path, columns=["uid"]) for path in sorted((work / "rows").glob("*.parquet"))])
-places = starts[np.asarray(ledger["part"])] + np.asarray(ledger["row"])
+positions = starts[np.asarray(ledger["part"])] + np.asarray(ledger["row"])
 reasons = words.take(ledger["code"].combine_chunks())
-pq.write_table(pa.table({"uid": uids["uid"].take(pa.array(places)), "reason": reasons}), work / "reasons.parquet")
+pq.write_table(pa.table({"uid": uids["uid"].take(pa.array(positions)), "reason": reasons}), work / "reasons.parquet")
 """
-"""Makes the table, and why each dropped row was dropped, by uid: what DuckDB is given beside the pool."""
+"""Makes the table, and why each dropped row was dropped, by uid: DuckDB gets this in addition to the pool."""
 
 BUILD = """
 import sys
@@ -117,7 +117,7 @@ duckdb.connect(sys.argv[3]).sql(f'''create table r as
 
 
 def run(work: Path) -> float:
-    """Our seconds for the session over DuckDB's; at most 1 is wanted. Prints both, and what the index took."""
+    """Our seconds for the session over DuckDB's; at most 1 is wanted. Prints both, and the cost of the index."""
     make_rows(work / "rows")
     (work / "look.yaml").write_text(RECIPE)
     # In processes of their own, since what this one takes would count as theirs.
@@ -147,9 +147,9 @@ def _ask(command: list[str], log: Path, turn: int) -> dict[str, Any]:
 
 
 def _check(ours: list[object], theirs: list[object]) -> None:
-    for place, (mine, other) in enumerate(zip(ours, theirs, strict=True)):
+    for number, (mine, other) in enumerate(zip(ours, theirs, strict=True)):
         if mine != other:
-            raise RuntimeError(f"question {place} has two answers:\n{mine}\n{other}")
+            raise RuntimeError(f"question {number} has two answers:\n{mine}\n{other}")
 
 
 def make_rows(folder: Path) -> None:

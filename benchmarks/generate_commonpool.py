@@ -1,9 +1,9 @@
-"""A CommonPool of any size, made up: shards as DataComp publishes them, in which few rows are of a wanted class.
+"""A generated CommonPool of any size: shards as DataComp publishes them, in which few rows are of a wanted class.
 
-Vectors lie around 400 centres of a sphere, more of them around some centres than around others, as those of real
+Vectors are around 400 centres of a sphere, more of them around some centres than around others, as those of real
 images do: all share a direction, and within a cluster a few directions vary more than the rest. Some clusters are
-'maps', 0.75 % of the rows together; for each there are two that are easily taken for it. A support vector machine
-on a few thousand balanced examples so has a few hundred support vectors, and makes mistakes.
+'maps', 0.75 % of the rows together; for each there are two that are easily mistaken for it. A support vector machine
+on a few thousand balanced examples therefore has a few hundred support vectors, and makes mistakes.
 
     python -m benchmarks.generate_commonpool FOLDER ROWS SHARDS
 """
@@ -24,11 +24,11 @@ WIDTHS = {"b32_img": 512, "b32_txt": 512, "l14_img": 768, "l14_txt": 768}
 CLUSTERS, MAPS, NEIGHBOURS = 400, 12, 2
 PREVALENCE = 0.0075
 CONFUSING = 0.03
-"""Part of the rows that lie in the neighbours of the clusters of maps."""
+"""Share of the rows that are in the neighbours of the clusters of maps."""
 
 SHARED, KIN, SPREAD, APART = 0.8, 1.0, 1.0, 0.6
-"""Lengths beside a centre's 1: of the direction all clusters share, of the one that maps share, of what varies within
-a cluster, and of what tells a neighbour from its cluster of maps."""
+"""Lengths relative to a centre's 1: of the direction all clusters share, of the one that maps share, of what varies
+within a cluster, and of what separates a neighbour from its cluster of maps."""
 
 DECAY = 0.35
 """The standard deviation of direction j within a cluster falls as (j + 1) to this power."""
@@ -38,7 +38,7 @@ _BLOCK = 4_096
 
 @dataclass(frozen=True)
 class Made:
-    """What was written: rows, and how many of them are maps."""
+    """The rows written, and how many of them are maps."""
 
     rows: int
     maps: int
@@ -46,7 +46,7 @@ class Made:
 
 @dataclass(frozen=True)
 class World:
-    """Where vectors lie. Depends on the seed alone.
+    """The distribution of the vectors. Depends on the seed alone.
 
     Attributes:
         weights: (CLUSTERS,) part of the rows in each cluster; the first `MAPS` are maps, then come their neighbours.
@@ -91,8 +91,8 @@ def world(seed: int, arrays: Sequence[str] = ("l14_img",)) -> World:
 def _centres(generator: np.random.Generator, width: int) -> tuple[np.ndarray, np.ndarray]:
     centres = _unit(generator.standard_normal((CLUSTERS, width)))
     centres[:MAPS] = _unit(centres[:MAPS] + KIN * _unit(generator.standard_normal((1, width))))
-    for place in range(MAPS * NEIGHBOURS):
-        centres[MAPS + place] = _unit(centres[place % MAPS] + APART * centres[MAPS + place])
+    for index in range(MAPS * NEIGHBOURS):
+        centres[MAPS + index] = _unit(centres[index % MAPS] + APART * centres[MAPS + index])
     centres += SHARED * _unit(generator.standard_normal((1, width)))
     scales = (1.0 + generator.permutation(width)) ** -DECAY
     return centres.astype(np.float32), (SPREAD * scales / np.linalg.norm(scales)).astype(np.float32)
@@ -132,7 +132,7 @@ def _shares(weights: np.ndarray) -> np.ndarray:
 def write(folder: Path, rows: int, shards: int, arrays: Sequence[str] = ("l14_img",), seed: int = 4) -> Made:
     """Write a pool shard by shard, a shard in memory at once; done once for the same arguments.
 
-    A shard is `00000000.parquet`, with the published columns and `truth` (bool), beside `00000000.npz`, stored.
+    A shard is `00000000.parquet`, with the published columns and `truth` (bool), next to `00000000.npz`, stored.
     """
     record = folder / "generated.json"
     asked = {"rows": rows, "shards": shards, "arrays": list(arrays), "seed": seed}

@@ -1,6 +1,6 @@
 """CLIP-GeoYFCC at its published size, from metadata to released tables, against DuckDB.
 
-Ours is the whole shipped recipe but for embedding and labelling: four tables with ledgers, and five releases with
+Ours is the whole shipped recipe except for embedding and labelling: four tables with ledgers, and five releases with
 cards, checksums and figures. DuckDB makes the same selection and writes metadata, subsets and their indices as
 parquet, no more. The hash ranks of ties and of the cap are given to it as columns.
 """

@@ -1,4 +1,4 @@
-"""Hashing 4 million uids on one core: the rate of `hash64` over what is wanted of it.
+"""Hashing 4 million uids on one core: the rate of `hash64` over the one wanted.
 
 The time is that of the processor, so that other work on the machine does not count.
 """

@@ -70,8 +70,8 @@ def world(rows: int, prevalence: float, recall: float, n: int, hidden: float = 0
 
     grid = np.linspace(-5, distance + 5, 400)
     above = (1 - hidden) * norm.sf(grid - distance) + hidden * norm.sf(grid)
-    place = int(np.abs(above - recall).argmin())
-    threshold = float(grid[place])
+    nearest = int(np.abs(above - recall).argmin())
+    threshold = float(grid[nearest])
     edges = np.concatenate([[-np.inf], grid, [np.inf]])
     positive = np.diff((1 - hidden) * ndtr(edges - distance) + hidden * ndtr(edges)) * rows * prevalence
     positive = np.rint(positive).astype(np.int64)

@@ -1,6 +1,6 @@
 """K-means inside 1,000 classes of 1,300 rows, K = 6 and 10 restarts: scikit-learn, faiss, and a whole run of ours.
 
-Ours reads shuffled rows from parquet, brings the classes together, clusters, assigns every row and writes the table,
+Ours reads shuffled rows from parquet, groups them by class, clusters, assigns every row and writes the table,
 imports and admission included. The peers get a few classes, each ready as a file, and the time of their loops alone is
 scaled up to all of them; scikit-learn uses all cores within a class, as faiss does. With 2,048 dimensions,
 `kmeans-2048`, there are 200 classes.
@@ -28,10 +28,10 @@ from pathlib import Path
 import numpy as np
 k, restarts = int(sys.argv[2]), int(sys.argv[3])
 paths, inertia, seconds = sorted(Path(sys.argv[1]).glob("*.npy"))[: int(sys.argv[4])], [], 0.0
-for place, path in enumerate([paths[0], *paths]):
+for index, path in enumerate([paths[0], *paths]):
     begun = time.perf_counter()
-    found = cluster(np.load(path).astype(np.float32), place)
-    if place:  # the first call warms up
+    found = cluster(np.load(path).astype(np.float32), index)
+    if index:  # the first call warms up
         seconds += time.perf_counter() - begun
         inertia.append(found)
 print(seconds, *inertia)
@@ -114,7 +114,7 @@ def make_rows(work: Path, width: int) -> Path:
     fresh_folder(folder)
     fresh_folder(picked)
     classes = CLASSES[width]
-    # Every file gets an equal share of each class, its rows shuffled: no class lies together.
+    # Every file gets an equal share of each class, its rows shuffled: no class is contiguous.
     shuffle = np.random.default_rng(SEED)
     parts: list[list[npt.NDArray[np.float16]]] = [[] for _ in range(FILES)]
     for number in range(classes):
@@ -123,18 +123,18 @@ def make_rows(work: Path, width: int) -> Path:
             np.save(picked / f"{number:04d}.npy", rows)
         for part, share in zip(parts, np.array_split(rows, FILES), strict=True):
             part.append(share)
-    for place, part in enumerate(parts):
+    for index, part in enumerate(parts):
         labels = np.repeat([f"class {number:04d}" for number in range(classes)], [len(rows) for rows in part])
         order = shuffle.permutation(len(labels))
         table = pa.table(
             {
-                "uid": [f"{place}-{row}" for row in range(len(labels))],
+                "uid": [f"{index}-{row}" for row in range(len(labels))],
                 "label": labels[order],
                 "embedding": vector_array(np.concatenate(part)[order]),
             }
         )
         part.clear()
-        pq.write_table(table, folder / f"part-{place:02d}.parquet", compression="none", use_dictionary=["label"])
+        pq.write_table(table, folder / f"part-{index:02d}.parquet", compression="none", use_dictionary=["label"])
     (folder / "done").touch()
     return picked
 

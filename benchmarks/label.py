@@ -127,12 +127,12 @@ def _labels(table: pa.Table) -> np.ndarray:
     return np.asarray(table.sort_by("uid").column("label_index"))
 
 
-def _vectors(folder: Path, places: np.ndarray) -> np.ndarray:
-    """The vectors (n, d) at these places of all rows."""
+def _vectors(folder: Path, positions: np.ndarray) -> np.ndarray:
+    """The vectors (n, d) at these positions among all rows."""
     parts, first = [np.empty((0, WIDTH), np.float16)], 0
     for path in sorted(folder.glob("*.parquet")):
         column = pq.read_table(path, columns=["embedding"]).column(0).combine_chunks()
-        here = places[(places >= first) & (places < first + len(column))] - first
+        here = positions[(positions >= first) & (positions < first + len(column))] - first
         parts.append(column.values.to_numpy(zero_copy_only=False).reshape(-1, WIDTH)[here])
         first += len(column)
     return np.concatenate(parts)

@@ -2,10 +2,10 @@
 
 Plain NumPy reads the Parquet files, multiplies block by block, takes the nearest of each prompt and bucket by
 argpartition, and gives every image to its best prompt; BLAS and Parquet use all cores. That is timed against the fit of
-our step over a table pool of the same files: one pass that finds what is retrieved, exactly. Told beside it: both as
-whole processes, from the files to a table of the rows kept, where ours also admits, digests, applies in a second pass,
-keeps a ledger and a record. The original's way (faiss-cpu, one flat search per bucket and prompt, repeated in chunks of
-2,048 over what is left) is timed on two prompts of one bucket and scaled.
+our step over a table pool of the same files: one pass that finds the retrieved rows exactly. Also reported: both as
+whole processes, from the files to a table of the rows kept, in which ours also admits, digests, applies in a second
+pass, and keeps a ledger and a record. The original's method (faiss-cpu, one flat search per bucket
+and prompt, repeated in chunks of 2,048 over the remaining rows) is timed on two prompts of one bucket and scaled.
 """
 
 from __future__ import annotations
@@ -64,9 +64,9 @@ for number in range(BUCKETS):
         labels.append(np.full(len(best), prompt, np.int32))
         similarity.append(highest[best])
 Path(out).with_suffix(".txt").write_text(str(time.perf_counter() - begun))
-places = np.concatenate(kept)
-uid = pa.chunked_array([chunk for column in uids for chunk in column.chunks]).take(pa.array(places))
-columns = {"uid": uid, "bucket": bucket[places], "label_index": np.concatenate(labels)}
+positions = np.concatenate(kept)
+uid = pa.chunked_array([chunk for column in uids for chunk in column.chunks]).take(pa.array(positions))
+columns = {"uid": uid, "bucket": bucket[positions], "label_index": np.concatenate(labels)}
 pq.write_table(pa.table({**columns, "similarity": np.concatenate(similarity)}), out)
 """
 
@@ -115,7 +115,7 @@ def run(work: Path) -> float:
     """NumPy's time to find the rows over that of our fit; 1.3 is wanted, 20 over the original's way, under 2 GB."""
     texts = _unit(np.random.default_rng(3).standard_normal((PROMPTS, WIDTH)))
     np.save(work / "prompts.npy", texts)
-    (work / "prompts.txt").write_text("".join(f"prompt {place}\n" for place in range(PROMPTS)))
+    (work / "prompts.txt").write_text("".join(f"prompt {index}\n" for index in range(PROMPTS)))
     rows, many = make_rows(work, ROWS, texts), make_rows(work, 4 * ROWS, texts)
     plain = python(COMMON + NUMPY, rows, work / "prompts.npy", work / "numpy.parquet")
     found: dict[str, list[tuple[float, Usage]]] = {"numpy": [], "poolwright": []}
@@ -138,7 +138,7 @@ def run(work: Path) -> float:
 
 
 def tell(name: str, rows: int, runs: list[tuple[float, Usage]]) -> None:
-    """The fastest of some runs, and the largest memory."""
+    """Print the fastest of some runs, and the largest memory."""
     finding, whole = min(seconds for seconds, _ in runs), min(usage.seconds for _, usage in runs)
     cpu, peak = min(usage.cpu for _, usage in runs), max(usage.peak for _, usage in runs)
     print(
@@ -149,7 +149,7 @@ def tell(name: str, rows: int, runs: list[tuple[float, Usage]]) -> None:
 
 
 def fit_seconds(folder: Path) -> float:
-    """What the fit of the step took in a run."""
+    """Seconds of the fit of the step in a run."""
     timings = json.loads((folder / "tables" / "retrieved" / "timings.json").read_text())
     return float(timings["fits"]["01-retrieve"]["seconds"])
 
@@ -162,7 +162,7 @@ def ours(work: Path, rows: Path) -> list[str]:
 
 
 def compare(work: Path, rows: Path) -> None:
-    """The rows kept must be those of NumPy, but for a few at the thresholds, where its float32 is a little off.
+    """The rows kept must be those of NumPy, except a few at the thresholds, where its float32 is inexact.
 
     Raises:
         RuntimeError: more than one in ten thousand differ.

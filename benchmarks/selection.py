@@ -2,7 +2,7 @@
 
 Both read the same parquet files and write the kept rows to parquet; ours also writes the ledger of the
 19 million others. The order of ties and of the cap is poolwright's hash rank; DuckDB, which has no such
-hash, is given it as two ready columns. The rows must be the same.
+hash, gets it as two columns. The rows must be the same.
 """
 
 from __future__ import annotations
@@ -97,12 +97,12 @@ def make_rows(folder: Path) -> None:
         rows = ROWS // FILES
         uids = pa.array(np.char.zfill((np.arange(rows) + file * rows + 10**9).astype(str), 11))
         chosen = generator.choice(18_814, rows, p=weights / weights.sum())
-        places = generator.choice(6, rows, p=[0.36, 0.25, 0.2, 0.09, 0.07, 0.03])
+        drawn = generator.choice(6, rows, p=[0.36, 0.25, 0.2, 0.09, 0.07, 0.03])
         table = pa.table(
             {
                 "uid": uids,
                 "label": labels.take(pa.array(chosen)),
-                "continent": continents.take(pa.array(places)),
+                "continent": continents.take(pa.array(drawn)),
                 "similarity": (0.24 + 0.05 * generator.standard_normal(rows)).astype(np.float32),
                 "top_rank": hash64(uids, top_key),
                 "cap_rank": hash64(uids, cap_key),

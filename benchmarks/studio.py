@@ -1,7 +1,7 @@
-"""20 annotators at 2 verdicts a second each on one studio: how long the slowest of 100 verdicts takes to be kept.
+"""20 annotators at 2 verdicts per second each on one studio: how long the slowest of 100 verdicts takes to be stored.
 
 Each annotator works as a browser does: asks for rows ahead, loads their pictures, and sends a verdict every half
-second; each verdict is on the disk when the studio answers. The ratio is the 99th percentile of that answer over 150
+second; each verdict is on disk when the studio answers. The ratio is the 99th percentile of that answer over 150
 ms. The annotators are threads of one process on the same machine, so their own work is in the figure.
 """
 
@@ -30,8 +30,8 @@ Times = dict[str, list[float]]
 
 def run(work: Path) -> float:
     folder = fresh_folder(work)
-    photographs = [photograph(place) for place in range(64)]
-    photos = {f"u{place:04d}": photographs[place % 64] for place in range(ROWS)}
+    photographs = [photograph(index) for index in range(64)]
+    photos = {f"u{index:04d}": photographs[index % 64] for index in range(ROWS)}
     made = make_run(folder, ROWS, ("all",), **photos)
     ask(made, rule="all")
     times: Times = defaultdict(list)
@@ -54,9 +54,9 @@ def run(work: Path) -> float:
     return float(np.percentile(times["verdict"], 99)) / WANTED
 
 
-def photograph(place: int) -> bytes:
+def photograph(index: int) -> bytes:
     """A JPEG of about 150 kB: smooth colours with noise."""
-    draw = np.random.default_rng(place)
+    draw = np.random.default_rng(index)
     coarse = draw.integers(0, 256, (12, 16, 3), dtype=np.uint8)
     picture = np.asarray(Image.fromarray(coarse).resize(SIZE, Image.Resampling.BICUBIC), np.int16)
     noisy = np.clip(picture + draw.integers(-8, 9, (SIZE[1], SIZE[0], 1)), 0, 255).astype(np.uint8)
@@ -66,7 +66,7 @@ def photograph(place: int) -> bytes:
 
 
 def annotator(port: int, number: int, times: Times) -> None:
-    """One person for SECONDS; the pictures are loaded beside, as a browser does."""
+    """One person for SECONDS; pictures are loaded at the same time, as a browser does."""
     browser, loader = Browser(port, f"person {number}"), Browser(port, f"person {number}")
     time.sleep(number / PEOPLE / PER_SECOND)
     ahead: list[str] = []

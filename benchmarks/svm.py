@@ -157,7 +157,7 @@ def export(release: Path, work: Path) -> tuple[Path, Path]:
 
 
 def install(folder: Path) -> str | None:
-    """The interpreter of an environment with scikit-learn-intelex; None where it cannot be installed."""
+    """The interpreter of an environment with scikit-learn-intelex; None if it cannot be installed."""
     interpreter = folder / "bin" / "python"
     probe = [str(interpreter), "-c", "import sklearnex, pyarrow"]
     if not interpreter.exists() or subprocess.run(probe, capture_output=True).returncode:

@@ -1,4 +1,4 @@
-"""A row-wise run over embeddings beside the same loop in plain PyArrow and NumPy.
+"""A row-wise run over embeddings against the same loop in plain PyArrow and NumPy.
 
 1,200,000 x 768 float16 rows are read from parquet, multiplied with 100 vectors, and the rows whose best
 similarity passes a threshold (about a third) are written. The plain loop runs on as many processes as
@@ -70,7 +70,7 @@ def run(work: Path) -> float:
 
 
 def write_recipe(work: Path, rows: str, threshold: float) -> Path:
-    """A recipe that labels with 100 ready vectors and keeps the similar."""
+    """A recipe that labels with 100 given vectors and keeps the similar rows."""
     path = work / f"{rows}.yaml"
     (work / "classes.txt").write_text("".join(f"class {index}\n" for index in range(PROMPTS)))
     path.write_text(

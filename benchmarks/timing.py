@@ -14,7 +14,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Usage:
-    """What one process took: wall seconds, peak resident memory in bytes, and seconds of processor time."""
+    """Resources of one process: wall seconds, peak resident memory in bytes, and seconds of processor time."""
 
     seconds: float
     peak: int
@@ -37,7 +37,7 @@ def measure(command: Sequence[str], log: Path) -> Usage:
     """Run a command to its end, in a process of its own.
 
     Raises:
-        RuntimeError: it failed; the end of its output is told.
+        RuntimeError: it failed; the message has the end of its output.
     """
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(["src", "."])}
     with log.open("w") as out:

@@ -1,4 +1,4 @@
-"""Make the demo's encoder `pixels`: a picture at 16 x 16, its mean taken off. What a model sees that knows nothing.
+"""Make the demo's encoder `pixels`: a picture at 16 x 16 without its mean, the baseline of an untrained model.
 
 python tools/make_pixels_encoder.py
 """

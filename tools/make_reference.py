@@ -1,4 +1,4 @@
-"""Write what is made from the code: docs/steps.md, docs/pools.md, docs/layouts.md and the JSON Schema of recipes.
+"""Generate pages from the code: docs/steps.md, docs/pools.md, docs/layouts.md and the JSON Schema of recipes.
 
     python tools/make_reference.py [ROOT]
 
@@ -30,14 +30,14 @@ NOTE = "<!-- Made from the code by `make docs`; change the docstrings and fields
 
 def main() -> None:
     root = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).resolve().parent.parent
-    for place, text in reference().items():
-        path = root / place
+    for page, text in reference().items():
+        path = root / page
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
 
 
 def reference() -> dict[str, str]:
-    """Every file that is made from the code: text by path below the repository."""
+    """Every generated file: text by path below the repository."""
     return {
         "docs/steps.md": steps_page(),
         "docs/pools.md": pools_page(),
@@ -91,15 +91,15 @@ def _example_step(verb: str) -> Step:
 
 
 def _reads_and_gives(step: Step) -> str:
-    """What the example reads and gives, as the step itself says."""
+    """The columns that the example reads and gives, as declared by the step."""
     live, reads = _live_columns(), step.needs()
     if not set(reads) <= set(live.names):  # columns of no known type: what it gives may depend on them
         return f"reads {_listed(reads)}"
     gives, takes = [field.name for field in step.gives(live)], step.takes(live)
-    told = [f"reads {_listed(reads)}"] if reads else []
-    told += [f"gives {_listed(gives)}"] if gives else []
-    told += [f"takes {_listed(takes)} away"] if takes and len(takes) < 8 else []
-    return " and ".join(told) or "reads no column"
+    clauses = [f"reads {_listed(reads)}"] if reads else []
+    clauses += [f"gives {_listed(gives)}"] if gives else []
+    clauses += [f"takes {_listed(takes)} away"] if takes and len(takes) < 8 else []
+    return " and ".join(clauses) or "reads no column"
 
 
 def _live_columns() -> pa.Schema:
@@ -200,7 +200,7 @@ def _fields_of(schema: Mapping[str, Any], shorthand: str | None = None, cls: typ
 
 
 def _made_default(cls: type[BaseModel] | None, name: str) -> Any:
-    """The default of a field that has a factory, which the JSON Schema does not tell."""
+    """The default of a field that has a factory, which the JSON Schema lacks."""
     for field_name, field in cls.model_fields.items() if cls else ():
         if name in (field_name, field.alias):
             return field.get_default(call_default_factory=True)

@@ -1,4 +1,4 @@
-"""Draws the pictures of docs/studio.md: the studio on a demo run, with people who gave some verdicts.
+"""Draw the pictures of docs/studio.md: the studio on a demo run, with people who gave some verdicts.
 
     python tools/make_studio_pictures.py DEMO/run
 
@@ -65,7 +65,7 @@ def main() -> None:
 
 
 def _ask(run: Path) -> None:
-    """Two queues, and what four people said."""
+    """Make two queues with the verdicts of four people."""
     table = Table(run / "tables" / "domains-8").read(["uid", "label", "text", "image_path"])
     rows = pa.table({"uid": table["uid"], "class": table["label"], "text": table["text"]})
     folder = run / "verify" / "domains-8"
@@ -74,8 +74,8 @@ def _ask(run: Path) -> None:
     (folder / "instructions/instructions.md").write_text(GUIDE, encoding="utf-8")
     root = Table(run / "tables" / "domains-8").image_root or ""
     for name, label in (("yes", "bird"), ("no", "house")):
-        place = table["label"].to_pylist().index(label)
-        Image.open(Path(root) / table["image_path"][place].as_py()).save(folder / f"instructions/{name}.jpg")
+        row = table["label"].to_pylist().index(label)
+        Image.open(Path(root) / table["image_path"][row].as_py()).save(folder / f"instructions/{name}.jpg")
     sample, sheet = draw_sample(open_run(run), "maps", 300)
     about = pa.table(
         {"uid": [one.uid for one in sheet], "class": [""] * len(sheet), "text": [one.text for one in sheet]}
@@ -138,7 +138,7 @@ def _draw(address: str) -> None:
 
 
 def _save(data: bytes, path: Path) -> None:
-    """As few bytes as a page of the docs should weigh."""
+    """Save a picture with few bytes, for a page of the docs."""
     import io
 
     picture = Image.open(io.BytesIO(data)).convert("RGB")

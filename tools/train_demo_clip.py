@@ -1,10 +1,10 @@
-"""Trains the demo's tiny CLIP on drawings of its own and writes it to src/poolwright/demo/clip.
+"""Train the demo's tiny CLIP on drawings of its own and write it to src/poolwright/demo/clip.
 
     nice -n 5 python tools/train_demo_clip.py
 
 A contrastive model from scratch: a small convolutional image tower and a one-layer transformer over words, trained
 with the symmetric InfoNCE loss and a learned temperature. A caption is true of every picture of the batch that it
-describes (its kind, and its colour or continent where it names one), not only of its own, so all of these count as
+describes (its kind, and its colour or continent if it names one), not only of its own, so all of these count as
 its positives. The drawings come from other seeds than the demo's world, and the captions of training are all right.
 
 Needs torch and onnx; takes about six minutes on one core. The same seed on the same machine gives the same files.
@@ -140,7 +140,7 @@ class Drawings:
 
 @dataclass(frozen=True)
 class Claim:
-    """A caption and what it claims; -1 where it says nothing of colour or continent."""
+    """A caption and what it claims; -1 if it does not name a colour or continent."""
 
     text: str
     kind: int
@@ -415,7 +415,7 @@ def export(model: Clip, words: Sequence[str], folder: Path) -> None:
 
 
 def manifest() -> dict[str, object]:
-    """What an encoder must know to use the files."""
+    """The manifest that an encoder needs to use the files."""
     return {
         "name": NAME,
         "width": WIDTH,

@@ -57,7 +57,7 @@ def get(tmp_path: Path) -> Get:
 
 
 def fetch_rows(rows: dict[str, list[Any]], folder: Path, **options: Any) -> Fetched:
-    """Write rows beside `folder` and fetch them to it."""
+    """Write rows next to `folder` and fetch them to it."""
     source = folder.with_suffix(".parquet")
     if not source.exists():
         pq.write_table(pa.table(rows), source)

@@ -240,5 +240,5 @@ def test_redirects_stay_within_the_scheme() -> None:
     start = parse_url("https://example.com/a/b?c")
     assert redirected(start, "//cdn.example/x").url == "https://cdn.example/x"
     assert redirected(start, "d#e").url == "https://example.com/a/d"
-    with pytest.raises(Failure, match="without saying where"):
+    with pytest.raises(Failure, match="redirected without a location"):
         redirected(start, " ")

@@ -31,7 +31,7 @@ def rows_file(folder: Path, **more: list[Any]) -> Path:
 
 
 def called(folder: Path) -> dict[str, Any]:
-    """What the stub was called with."""
+    """Return the arguments that the stub was called with."""
     return dict(json.loads((folder / "call.json").read_text())["arguments"])
 
 
@@ -127,7 +127,7 @@ def test_it_must_be_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     for line in ("uv tool install img2dataset", "pipx install img2dataset", "--executable i2d/bin/img2dataset"):
         with pytest.raises(RecipeError, match=line):
             api.fetch(source, tmp_path / "out", tool="img2dataset")
-    with pytest.raises(RecipeError, match="is no executable file"):
+    with pytest.raises(RecipeError, match="is not executable"):
         api.fetch(source, tmp_path / "out", tool="img2dataset", executable=source)
     with pytest.raises(RecipeError, match="add --tool img2dataset"):
         api.fetch(source, tmp_path / "out", executable=source)

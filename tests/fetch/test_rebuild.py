@@ -38,9 +38,9 @@ def test_recovery_by_class_and_error(server: BadServer, tmp_path: Path) -> None:
         ("chart", 2, 0), ("map", 3, 2), ("(none)", 1, 1),
     ]  # fmt: skip
     assert found.classes[0].errors == {"hash_mismatch": 1, "not_an_image": 1}
-    told = json.loads((tmp_path / "out" / "recovery.json").read_text())
-    assert (told["rows"], told["recovered"], told["share"]) == (6, 3, 0.5)
-    assert told["errors"] == {"hash_mismatch": 1, "not_an_image": 1, "not_found": 1}
+    report = json.loads((tmp_path / "out" / "recovery.json").read_text())
+    assert (report["rows"], report["recovered"], report["share"]) == (6, 3, 0.5)
+    assert report["errors"] == {"hash_mismatch": 1, "not_an_image": 1, "not_found": 1}
     lines = list(csv.DictReader((tmp_path / "out" / "recovery.csv").open()))
     assert lines[1] == {"class": "map", "rows": "3", "recovered": "2", "share": "0.6667", "hash_mismatch": "0",
                         "not_an_image": "0", "not_found": "1"}  # fmt: skip

@@ -121,7 +121,7 @@ def test_a_listed_placeholder(server: BadServer, get: Get) -> None:
     assert [row["status"] for row in rows] == ["placeholder", "success"]
 
 
-def test_robots_are_respected_unless_told_otherwise(server: BadServer, get: Get) -> None:
+def test_robots_are_respected_by_default(server: BadServer, get: Get) -> None:
     (row,) = get(server.url("noai"), robots=())
     assert row["status"] == "success"
 

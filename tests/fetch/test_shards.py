@@ -58,8 +58,8 @@ def test_the_layout_of_img2dataset(server: BadServer, tmp_path: Path) -> None:
     assert "000003.jpg" not in found
     assert found["000009.jpg"] == picture(9)
     assert (found["000002.txt"], found["000004.txt"]) == (b"caption 2", b"")
-    told = json.loads(found["000009.json"])
-    assert (told["uid"], told["key"], told["status"], told["score"]) == ("u9", "000009", "success", 4.5)
+    record = json.loads(found["000009.json"])
+    assert (record["uid"], record["key"], record["status"], record["score"]) == ("u9", "000009", "success", 4.5)
     stats = json.loads((tmp_path / "out" / "00000_stats.json").read_text())
     assert (stats["count"], stats["successes"], stats["failed_to_download"]) == (10, 9, 1)
     assert stats["status_dict"] == {"not_found": 1, "success": 9}
@@ -154,20 +154,20 @@ def test_a_finished_shard_that_is_gone_is_noticed(server: BadServer, tmp_path: P
     assert fetch_rows({}, tmp_path / "out").succeeded == 3
 
 
-def test_a_full_disk_is_told_and_the_same_call_continues(
+def test_a_full_disk_is_reported_and_the_same_call_continues(
     server: BadServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rows, real = rows_of(server, 12), fetcher.place
+    rows, real = rows_of(server, 12), fetcher.finish_shard
 
     def full(folder: Any, shard: int, *rest: Any) -> None:
         if shard == 1:
             raise OSError(28, "No space left on device", "00001.tar")
         real(folder, shard, *rest)
 
-    monkeypatch.setattr(fetcher, "place", full)
+    monkeypatch.setattr(fetcher, "finish_shard", full)
     with pytest.raises(PoolwrightError, match=r"00001\.tar: No space left on device; .* continues"):
         fetch_rows(rows, tmp_path / "out", shard_rows=5)
-    monkeypatch.setattr(fetcher, "place", real)
+    monkeypatch.setattr(fetcher, "finish_shard", real)
     asked = server.seen["/ok/5"]
     assert fetch_rows(rows, tmp_path / "out", shard_rows=5).succeeded == 12
     assert server.seen["/ok/5"] == asked == 1
@@ -189,8 +189,8 @@ def test_killed_again_and_again(server: BadServer, tmp_path: Path, layout: str, 
     pq.write_table(pa.table(rows), tmp_path / "rows.parquet")
     options = FetchOptions(**{**QUICK, "timeout": 5, "total": 10}, shard_rows=10, concurrency=3, format=layout)
     out = tmp_path / "out"
-    told = options.model_dump_json(exclude_unset=True)
-    command = [sys.executable, "-c", CODE, str(tmp_path / "rows.parquet"), str(out), told]
+    chosen = options.model_dump_json(exclude_unset=True)
+    command = [sys.executable, "-c", CODE, str(tmp_path / "rows.parquet"), str(out), chosen]
     kills, finished = 0, {}
     for moment in moments:
         process = subprocess.Popen(command, stderr=subprocess.PIPE)
@@ -219,15 +219,15 @@ def test_killed_again_and_again(server: BadServer, tmp_path: Path, layout: str, 
 
 def test_a_journal_that_was_cut(server: BadServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The machine went down: the last line is half written, and bytes before it are not what they were."""
-    rows, real = rows_of(server, 6), fetcher.place
+    rows, real = rows_of(server, 6), fetcher.finish_shard
 
     def stop(*_: Any) -> None:
         raise OSError(5, "the lights went out")
 
-    monkeypatch.setattr(fetcher, "place", stop)
+    monkeypatch.setattr(fetcher, "finish_shard", stop)
     with pytest.raises(PoolwrightError):
         fetch_rows(rows, tmp_path / "out", concurrency=1)
-    monkeypatch.setattr(fetcher, "place", real)
+    monkeypatch.setattr(fetcher, "finish_shard", real)
     lines, images = tmp_path / "out/.fetch/00000.jsonl", tmp_path / "out/.fetch/00000.bytes"
     lines.write_bytes(lines.read_bytes()[:-20])
     data = bytearray(images.read_bytes())

@@ -1,4 +1,4 @@
-"""Where rows may come from, and what is said where they cannot."""
+"""Sources of rows, and the errors for those that cannot be read."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def test_a_column_that_is_not_there(tmp_path: Path, options: dict[str, object], 
 
 @pytest.mark.parametrize(
     ("name", "content", "message"),
-    [("rows.txt", "http://x", "reads .csv"), ("rows.parquet", "no parquet", "rows.parquet"),
+    [("rows.txt", "http://x", "not one of .csv"), ("rows.parquet", "no parquet", "rows.parquet"),
      ("rows.csv", "", "rows.csv"),
      ("rows.jsonl", '{"url": "a"}\n{"url"', "line 2"), ("rows.jsonl", "[1]", "not an object")],
 )  # fmt: skip

@@ -26,7 +26,7 @@ def urls_of(server: BadServer) -> list[str | None]:
 
 
 def write_pool(folder: Path, urls: list[str | None]) -> None:
-    uids = [f"row-{place}" for place in range(len(urls))]
+    uids = [f"row-{row}" for row in range(len(urls))]
     wanted = [None] * len(urls)
     pool = {"uid": uids, "url": urls, "sha256": pa.array(wanted, pa.string()), "width": [1] * len(urls)}
     pq.write_table(pa.table(pool), folder / "pool.parquet", row_group_size=5)

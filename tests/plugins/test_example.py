@@ -53,7 +53,7 @@ class Installed:
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
-    pytest.importorskip("setuptools")
+    pytest.importorskip("hatchling")
     root = tmp_path_factory.mktemp("plugin")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(root / "env")], check=True)
     python = root / "env" / ("Scripts" if os.name == "nt" else "bin") / "python"

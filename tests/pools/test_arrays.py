@@ -90,7 +90,7 @@ def test_ids(file: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("parameters", "told"),
+    ("parameters", "message"),
     [
         ({"columns": "embb"}, "holds no array 'embb'; did you mean 'emb'"),
         ({"columns": {"a": "emb", "n": "names"}}, "arrays differ in length: 'emb' has 6, 'names' has 3"),
@@ -105,8 +105,8 @@ def test_ids(file: str) -> None:
         ({"columns": {"width": "paths"}}, "'width' are numbers"),
     ],
 )
-def test_arrays_that_do_not_fit_are_told(file: str, parameters: dict[str, object], told: str) -> None:
-    with pytest.raises(RecipeError, match=told):
+def test_arrays_that_do_not_fit_are_reported(file: str, parameters: dict[str, object], message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
         Arrays(path=file, **parameters).arrow_schema()
 
 
@@ -163,7 +163,7 @@ def test_bad_files_are_bad_parts(tmp_path: Path) -> None:
     (tmp_path / "e.npz").write_bytes(whole[:4000] + bytes(2000) + whole[6000:])
     (tmp_path / "f.npz").write_bytes((tmp_path / "a.npz").read_bytes()[:200])
     pool = Arrays(path=str(tmp_path), columns={"clip": "emb", "label_index": "label"})
-    told = [
+    messages = [
         "",
         "differ in length",
         "does not fit 'clip'",
@@ -171,7 +171,7 @@ def test_bad_files_are_bad_parts(tmp_path: Path) -> None:
         "'emb' cannot be read",
         "is no .npz file",
     ]
-    for part, words in zip(pool.parts(), told, strict=True):
+    for part, words in zip(pool.parts(), messages, strict=True):
         if words:
             with pytest.raises(BadPart, match=words):
                 list(pool.read(part, ["uid", "clip"], 100))

@@ -110,7 +110,7 @@ def test_types_that_can_never_be_the_column_are_refused(name: str, dtype: pa.Dat
         given_type(name, dtype, "a.csv")
 
 
-def test_a_column_with_no_fitting_value_is_told() -> None:
+def test_a_column_with_no_fitting_value_is_reported() -> None:
     with pytest.raises(RecipeError, match=r"ISO 8601 times or Unix seconds, but none of the first 2 .* 1884;"):
         check_values(pa.array([1884, None, 1908]), "taken_at", "a.csv")
     with pytest.raises(RecipeError, match="such as 'wide'"):

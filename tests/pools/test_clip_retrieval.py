@@ -33,12 +33,12 @@ def write(
     root: Path | str, number: int, rows: int, *, digits: int = 1, texts: bool = True, vector_rows: int | None = None
 ) -> None:
     """One partition: arrays of float16, and metadata with pandas' index as a column less."""
-    place = str(number).zfill(digits)
+    label = str(number).zfill(digits)
     kinds = ("img_emb", "text_emb") if texts else ("img_emb",)
     for kind in kinds:
         space = io.BytesIO()
         np.save(space, vectors(kind, number, rows if vector_rows is None else vector_rows))
-        with fsspec.open(f"{root}/{kind}/{kind}_{place}.npy", "wb", auto_mkdir=True) as out:
+        with fsspec.open(f"{root}/{kind}/{kind}_{label}.npy", "wb", auto_mkdir=True) as out:
             out.write(space.getvalue())
     columns: dict[str, Any] = {"image_path": [f"{number:05d}{row:04d}" for row in range(rows)]}
     if texts:
@@ -49,7 +49,7 @@ def write(
         "width": pa.array(range(rows), pa.int64()),
         "similarity": pa.array([0.5] * rows, pa.float64()),
     }
-    with fsspec.open(f"{root}/metadata/metadata_{place}.parquet", "wb", auto_mkdir=True) as out:
+    with fsspec.open(f"{root}/metadata/metadata_{label}.parquet", "wb", auto_mkdir=True) as out:
         pq.write_table(pa.table(columns), out)
 
 
@@ -95,7 +95,7 @@ def test_uids_and_columns(tmp_path: Path) -> None:
     assert given.arrow_schema().names == ["uid", "url", "img_emb"]
     assert column(given, "uid") == ["000000000", "000000001", "000000002"]
     assert "text_emb" not in pool(tmp_path).arrow_schema().names
-    with pytest.raises(RecipeError, match="'keep' names 'text_emb', which is not there"):
+    with pytest.raises(RecipeError, match="'keep' names 'text_emb', which does not exist"):
         pool(tmp_path, keep=["text_emb"]).arrow_schema()
     with pytest.raises(RecipeError, match="no column 'sha256' for the uid"):
         pool(tmp_path, uid="sha256").arrow_schema()
@@ -150,10 +150,10 @@ def test_what_is_no_output(tmp_path: Path) -> None:
 
 
 def test_behind_a_url() -> None:
-    place = "memory://clip-retrieval-test"
+    root = "memory://clip-retrieval-test"
     for number in (0, 1):
-        write(place, number, 4)
-    found = read_all(pool(place))
+        write(root, number, 4)
+    found = read_all(pool(root))
     assert found.column("uid").to_pylist() == [f"{number}:{row}" for number in (0, 1) for row in range(4)]
     assert np.array_equal(vectors_of(one_array(found.column("img_emb")))[4:], vectors("img_emb", 1, 4))
 

@@ -17,6 +17,7 @@ from poolwright.core.columns import vector_model
 from poolwright.core.errors import BadPart, InputError, RecipeError
 from poolwright.core.pool import Part
 from poolwright.core.rows import one_array, vectors_of
+from poolwright.pools.columns import shards
 from poolwright.pools.columns.sidecar_vectors import VectorReader
 from poolwright.pools.commonpool import CommonPool
 from poolwright.pools.readers.parquet import read_parquet
@@ -107,24 +108,24 @@ def test_only_the_arrays_and_columns_asked_for_are_read(tmp_path: Path, monkeypa
     part = given.parts()[0]
     asked: list[object] = []
 
-    def parquet(place: str, groups: Any, columns: Any, rows: int) -> Any:
+    def parquet(path: str, groups: Any, columns: Any, rows: int) -> Any:
         asked.append(list(columns))
-        return read_parquet(place, groups, columns, rows)
+        return read_parquet(path, groups, columns, rows)
 
-    def beside(part: Part, columns: Any) -> VectorReader:
+    def opened(part: Part, columns: Any) -> VectorReader:
         asked.append(list(columns))
         return VectorReader(part, columns)
 
-    monkeypatch.setattr("poolwright.pools.columns.shards.read_parquet", parquet)
-    monkeypatch.setattr("poolwright.pools.columns.shards.VectorReader", beside)
+    monkeypatch.setattr(shards, "read_parquet", parquet)
+    monkeypatch.setattr(shards, "VectorReader", opened)
     next(given.read(part, ["l14_img", "uid"], 10))
     assert asked == [["l14_img"], ["uid"]]
     assert len(read_all(given, [])) == 30
 
 
 def test_shards_come_in_numeric_order_and_large_ones_are_cut(tmp_path: Path) -> None:
-    for place, name in enumerate(("10", "2", "1")):
-        write(tmp_path, name, place * 100, 20)
+    for index, name in enumerate(("10", "2", "1")):
+        write(tmp_path, name, index * 100, 20)
     given = pool(tmp_path, vectors=[])
     assert [part.name for part in given.parts()] == ["1.parquet", "2.parquet", "10.parquet"]
     assert column(given, "uid")[:20] == [uid(200 + row) for row in range(20)]
@@ -151,7 +152,7 @@ def test_smaller_releases(tmp_path: Path) -> None:
         pool(tmp_path, vectors=["b32_img"]).arrow_schema()
     with pytest.raises(ValueError, match="l14_img"):
         pool(tmp_path, vectors=["l14"])
-    with pytest.raises(RecipeError, match="'keep' names 'txt', which is not there; did you mean 'text'"):
+    with pytest.raises(RecipeError, match="'keep' names 'txt', which does not exist; did you mean 'text'"):
         pool(tmp_path, keep=["txt"]).arrow_schema()
 
 
@@ -159,22 +160,22 @@ def test_a_shard_without_its_vectors(tmp_path: Path) -> None:
     write(tmp_path, "0", 0, 10)
     write(tmp_path, "1", 10, 10)
     (tmp_path / "1.npz").unlink()
-    with pytest.raises(RecipeError, match=r"1\.parquet: there is no 1\.npz with vectors beside it; download it"):
+    with pytest.raises(RecipeError, match=r"1\.parquet: there is no 1\.npz with its vectors; download it"):
         pool(tmp_path).arrow_schema()
     assert len(read_all(pool(tmp_path, vectors=[]))) == 20
     assert column(pool(tmp_path, keep=["url"]), "url")[19] == "https://example.org/19.jpg"
 
 
 def test_rows_and_vectors_of_different_length_are_quarantined(tmp_path: Path) -> None:
-    for place in range(4):
-        write(tmp_path, str(place), place * 10, 10)
+    for shard in range(4):
+        write(tmp_path, str(shard), shard * 10, 10)
     short = {name: vectors(name, 10, 9 if name == "l14_txt" else 10) for name in WIDTHS}
     write(tmp_path, "1", 10, 10, arrays=short)
     write(tmp_path, "2", 20, 10, arrays={name: vectors(name, 20, 10) for name in ("l14_img", "l14_txt")})
     (tmp_path / "3.npz").write_bytes((tmp_path / "3.npz").read_bytes()[:20_000])
     given = pool(tmp_path)
     parts = given.parts()
-    words = r"1\.parquet: has 10 rows and 1\.npz has 9 rows of 'l14_txt'; they must be as many"
+    words = r"1\.parquet: has 10 rows and 1\.npz has 9 rows of 'l14_txt'; the numbers must be equal"
     with pytest.raises(BadPart, match=words):
         next(given.read(parts[1], ["uid"], 10))  # whatever is read of it
     with pytest.raises(BadPart, match="holds no array 'b32_img'"):
@@ -199,7 +200,7 @@ def test_uids_beside_the_vectors_must_be_those_of_the_rows(kind: str, tmp_path: 
     given = pool(tmp_path)
     parts = given.parts()
     assert sum(table.num_rows for table in given.read(parts[0], ["l14_img"], 4)) == 10
-    with pytest.raises(BadPart, match=f"has uid '{uid(17)}' in row 7 where 'uid' of .*1.npz has '{uid(18)}'"):
+    with pytest.raises(BadPart, match=f"has uid '{uid(17)}' in row 7 but 'uid' of .*1.npz has '{uid(18)}'"):
         list(given.read(parts[1], ["l14_img"], 4))
     with pytest.raises(BadPart, match=r"has 10 rows and 2\.npz has 9 rows of 'uid'"):
         list(given.read(parts[2], ["l14_img"], 4))
@@ -258,10 +259,10 @@ def test_uids_that_are_no_hex_are_in_no_subset(tmp_path: Path) -> None:
 
 
 def test_behind_a_url() -> None:
-    place = "memory://commonpool-test"
+    root = "memory://commonpool-test"
     for name, start in (("2", 0), ("10", 10)):
-        write(place, name, start, 10)
-    given = pool(place)
+        write(root, name, start, 10)
+    given = pool(root)
     assert [part.name for part in given.parts()] == ["2.parquet", "10.parquet"]
     assert [file.rpartition("/")[2] for file in given.parts()[1].files] == ["10.parquet", "10.npz"]
     found = read_all(given, ["uid", "b32_txt"], 6)
@@ -269,12 +270,12 @@ def test_behind_a_url() -> None:
     assert np.array_equal(vectors_of(one_array(found.column("b32_txt")))[10:], vectors("b32_txt", 10, 10))
     fsspec.filesystem("memory").rm("/commonpool-test/10.npz")
     with pytest.raises(RecipeError, match=r"there is no 10\.npz"):
-        pool(place).arrow_schema()
+        pool(root).arrow_schema()
 
 
 def test_a_recipe_over_shards_one_of_which_is_broken(tmp_path: Path) -> None:
-    for place in range(3):
-        write(tmp_path, str(place), place * 100, 100)
+    for shard in range(3):
+        write(tmp_path, str(shard), shard * 100, 100)
     write(tmp_path, "1", 100, 100, arrays={name: vectors(name, 100, 99) for name in WIDTHS})
     pools = {"pool": {"read": "commonpool", "path": ".", "vectors": ["l14_img"]}}
     steps = [{"top": {"by": "clip_l14_similarity_score", "n": 30}}]

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from poolwright.pools.arrays import Arrays
 from poolwright.pools.clip_retrieval import ClipRetrieval
 from poolwright.pools.commonpool import CommonPool
-from poolwright.pools.geoyfcc.geoyfcc import GeoYFCC
+from poolwright.pools.geoyfcc.geoyfcc import GeoYfccPool
 from poolwright.pools.image_folder import ImageFolder
 from poolwright.pools.img2dataset import Img2dataset
 from poolwright.pools.table import TablePool
@@ -145,7 +145,7 @@ class TestYfcc100m(PoolSuite):
 
 
 class TestGeoYfccPickle(PoolSuite):
-    pool = GeoYFCC
+    pool = GeoYfccPool
     rows = 3
 
     def write(self, folder: Path) -> dict[str, Any]:

@@ -232,11 +232,11 @@ def test_many_parquet_files_and_a_damaged_one(tmp_path: Path) -> None:
 def test_one_pickle_at_a_time(tmp_path: Path) -> None:
     frame().to_pickle(tmp_path / "a.pkl")
     frame(yfcc_row_id=[1, 2, 3]).to_pickle(tmp_path / "b.pkl")
-    with pytest.raises(RecipeError, match="2 files where one pickle is expected"):
+    with pytest.raises(RecipeError, match="2 files, but one pickle or only Parquet files are expected"):
         pool(tmp_path).arrow_schema()
     assert column(pool(tmp_path / "b.pkl"), "uid") == ["1", "2", "3"]
     frame(yfcc_row_id=[4, 5, 6]).to_pickle(tmp_path / "b.pkl")
-    assert column(pool(tmp_path / "b.pkl"), "uid") == ["4", "5", "6"]  # what lies there now
+    assert column(pool(tmp_path / "b.pkl"), "uid") == ["4", "5", "6"]  # the file as it is now
 
 
 def test_batches_and_parts_change_nothing(tmp_path: Path) -> None:
@@ -262,7 +262,7 @@ def test_a_column_of_another_kind(tmp_path: Path) -> None:
     frame(is_train=pd.Series([1, 0, None], dtype=object)).to_pickle(tmp_path / "f.pkl")
     assert column(pool(tmp_path / "f.pkl"), "is_train") == [True, False, None]
     pq.write_table(pa.table({"yfcc_row_id": [1], "label_ids": ["a"]}), tmp_path / "f.parquet")
-    with pytest.raises(RecipeError, match="column 'label_ids' is string, where list<item: int64> is expected"):
+    with pytest.raises(RecipeError, match="column 'label_ids' is string, but list<item: int64> is expected"):
         pool(tmp_path / "f.parquet").arrow_schema()
 
 

@@ -66,7 +66,7 @@ def test_columns_from_the_path(tmp_path: Path) -> None:
     ]
 
 
-def test_files_that_a_pattern_does_not_match_are_told_or_left_out(tmp_path: Path) -> None:
+def test_files_that_a_pattern_does_not_match_are_reported_or_left_out(tmp_path: Path) -> None:
     make(tmp_path, "photo/dog/1.jpg", "a.jpg", "b.jpg", "c.jpg", "photo/d.jpg")
     pool = ImageFolder(path=str(tmp_path), pattern="{domain}/{class}/{name}")
     with pytest.raises(RecipeError, match=r"does not match 4 of 5 images: 'a.jpg', 'b.jpg', 'c.jpg', \.\.\."):
@@ -150,13 +150,13 @@ def test_json_captions_give_columns(tmp_path: Path) -> None:
 def photograph(**tags: object) -> bytes:
     exif = Image.Exif()
     exif[0x010F] = "a camera"
-    inner, place = exif.get_ifd(0x8769), exif.get_ifd(0x8825)
+    inner, gps = exif.get_ifd(0x8769), exif.get_ifd(0x8825)
     if "at" in tags:
         inner[0x9003] = tags["at"]
     if "offset" in tags:
         inner[0x9011] = tags["offset"]
     if "south" in tags:
-        place.update({1: "S", 2: tags["south"], 3: "W", 4: (70.0, 30.0, 36.0)})
+        gps.update({1: "S", 2: tags["south"], 3: "W", 4: (70.0, 30.0, 36.0)})
     out = io.BytesIO()
     Image.new("RGB", (8, 8)).save(out, tags.get("format", "JPEG"), exif=exif)
     return out.getvalue()
@@ -213,7 +213,7 @@ def test_links_are_followed_but_not_in_circles(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="names are text elsewhere")
-def test_a_name_that_is_no_unicode_is_told(tmp_path: Path) -> None:
+def test_a_name_that_is_no_unicode_is_reported(tmp_path: Path) -> None:
     make(tmp_path, "a.jpg")
     (Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.jpg"))).write_bytes(b"")
     with pytest.raises(InputError, match=r"'caf\\xe9.jpg' is not valid UTF-8"):

@@ -40,11 +40,11 @@ def test_a_template_names_its_columns() -> None:
         ("{}.jpg", "is no column"),
         ("{hash[3]}", "is no column"),
         ("{hash[-:2]}", "no number after '-'"),
-        ("/data/{photo_id}.jpg", "must lie below 'images'"),
-        ("../{photo_id}.jpg", "must lie below 'images'"),
+        ("/data/{photo_id}.jpg", "must be below 'images'"),
+        ("../{photo_id}.jpg", "must be below 'images'"),
         ("{image_path}", "is what the template makes"),
     ],
 )
-def test_a_wrong_template_is_told(template: str, words: str) -> None:
+def test_a_wrong_template_is_reported(template: str, words: str) -> None:
     with pytest.raises(ValidationError, match=words):
         TypeAdapter(ImagePath).validate_python(template)

@@ -197,7 +197,7 @@ def test_files(extension: str, tmp_path: Path) -> None:
         else:
             assert row["image_path"] is None
     part = given.parts()[0]
-    assert sum(file.endswith(extension) for file in part.files) == 6  # pictures are input too, captions beside are not
+    assert sum(file.endswith(extension) for file in part.files) == 6  # images are input too, captions are not
     assert not any(file.endswith(".txt") for file in part.files)
     again = pickle.loads(pickle.dumps(given))
     assert (again.image_root(), read_all(again, ["image_path"])) == (
@@ -234,7 +234,7 @@ def test_columns_and_uids(tmp_path: Path) -> None:
     assert column(pool(tmp_path, uid="sha256"), "uid")[0] == f"{1:064x}"
     assert pool(tmp_path, keep=["text", "image"]).arrow_schema().names == ["uid", "text", "image", "image_error"]
     assert not pool(tmp_path, keep=["text"]).known_images()
-    with pytest.raises(RecipeError, match="'keep' names 'caption', which is not there"):
+    with pytest.raises(RecipeError, match="'keep' names 'caption', which does not exist"):
         pool(tmp_path, keep=["caption"]).arrow_schema()
     table = pq.read_table(tmp_path / "00000.parquet")
     uids = [f"{row:032x}" for row in range(8)]
@@ -274,9 +274,9 @@ def test_unfinished_and_broken_shards_are_quarantined(tmp_path: Path) -> None:
     given = pool(tmp_path)
     expected = {
         1: r"00001: has no 00001_stats\.json, which img2dataset writes last, so it is still being written",
-        2: r"00002\.tar does not end as a tar does; it is still being written, or was only copied in part",
+        2: r"00002\.tar does not end like a tar; it is still being written, or was only copied in part",
         3: r"has no 00003\.tar with its images",
-        4: r"has no 00004\.parquet, which tells what its images are",
+        4: r"has no 00004\.parquet, which lists its images",
         5: r"is no Parquet file, or cut off",
         6: r"has 8 rows, and 00006_stats\.json counts 9",
         7: r"00007\.tar is damaged or cut off at byte 2,560",
@@ -304,15 +304,15 @@ def test_an_image_that_is_lost_from_its_tar(tmp_path: Path) -> None:
 
 
 def test_behind_a_url() -> None:
-    place = "memory://img2dataset-test"
+    root = "memory://img2dataset-test"
     for shard in (0, 1):
-        write_shard(f"{place}/tars", shard)
-        write_shard(f"{place}/files", shard, form="files")
-    images = column(pool(f"{place}/tars"), "image")
+        write_shard(f"{root}/tars", shard)
+        write_shard(f"{root}/files", shard, form="files")
+    images = column(pool(f"{root}/tars"), "image")
     assert images[0] == picture(0, 1)
     assert images.count(None) == 4
-    files = pool(f"{place}/files")
-    assert files.image_root() == f"{place}/files"
+    files = pool(f"{root}/files")
+    assert files.image_root() == f"{root}/files"
     assert column(files, "image_path")[0] == "00000/000000001.jpg"
 
 

@@ -175,7 +175,7 @@ def test_packed_pickles_are_read_where_they_lie(name: str, tmp_path: Path) -> No
     ],
     ids=["zip", "two", "gzip", "empty", "csv", "cut", "list", "index", "twice", "levels"],
 )
-def test_what_is_no_frame_is_told(data: bytes, words: str, tmp_path: Path) -> None:
+def test_what_is_no_frame_is_reported(data: bytes, words: str, tmp_path: Path) -> None:
     (tmp_path / "f.pkl").write_bytes(data)
     with pytest.raises(InputError, match=words) as error:
         read_frame(str(tmp_path / "f.pkl"))
@@ -216,7 +216,7 @@ FORBIDDEN = {
     "numpy.dtype.__class__": b"\x80\x04" + _global("numpy", "dtype.__class__") + b".",
     "numpy.f2py.crackfortran.myeval": b"cnumpy.f2py.crackfortran\nmyeval\n(V1\ntR.",
     "inst": b"(Vtouch owned\nios\nsystem\n.",
-    "poolwright.pools.readers.pandas_pickle.Inert": b"cpoolwright.pools.pandas_pickle\nInert\n.",
+    "poolwright.pools.readers.pandas_pickle.Inert": b"cpoolwright.pools.readers.pandas_pickle\nInert\n.",
     "a persistent id": b"Powned\n.",
     "a persistent id of any kind": b"\x80\x04K\x01Q.",
 }
@@ -279,14 +279,14 @@ def test_no_library_is_touched(inert: tuple[str, str]) -> None:
 def test_arrays_that_lie_about_their_memory_are_damaged(tmp_path: Path) -> None:
     """Of NumPy and PyArrow themselves these would read memory that is not theirs."""
     data = pickle.dumps(pd.DataFrame({"a": pd.Series([1, 2, 3], dtype="int64")}), protocol=4)
-    lies = {
+    damaged = {
         "more values than bytes": data.replace(b"K\x01K\x03\x86", b"K\x01K\x7f\x86", 1),
         "bytes as objects": data.replace(b"\x8c\x02i8", b"\x8c\x02O8", 1),
         "another placement": data.replace(b"K\x00K\x01K\x01\x87", b"K\x09K\x0aK\x01\x87", 1),
     }
-    for what, lie in lies.items():
-        assert lie != data, what
-        (tmp_path / "f.pkl").write_bytes(lie)
+    for what, bytes_ in damaged.items():
+        assert bytes_ != data, what
+        (tmp_path / "f.pkl").write_bytes(bytes_)
         with pytest.raises(InputError, match=r"f\.pkl: the DataFrame in the pickle is damaged"):
             read_frame(str(tmp_path / "f.pkl"))
     text = pickle.dumps(pd.DataFrame({"a": pd.array(["ab", "cd"], dtype="str")}), protocol=4)

@@ -80,13 +80,13 @@ def test_columns_are_renamed_kept_and_typed(tmp_path: Path) -> None:
 
 
 def test_ids(tmp_path: Path) -> None:
-    for name, ids, told in [
+    for name, ids, uids in [
         ("int", pa.array([2**62, None]), [str(2**62), None]),
         ("uuid", pa.array([bytes(16), bytes(range(16))], pa.uuid()), ["0" * 32, bytes(range(16)).hex()]),
         ("large", pa.array(["é", "b"], pa.large_string()), ["é", "b"]),
     ]:
         write(tmp_path / name / "x.parquet", {"uid": ids})
-        assert column(TablePool(path=str(tmp_path / name)), "uid") == told
+        assert column(TablePool(path=str(tmp_path / name)), "uid") == uids
     numbered = TablePool(path=str(tmp_path / "int"), uid="row")
     assert column(numbered, "uid") == ["x:0", "x:1"]
     write(tmp_path / "other" / "x.parquet", {"uid": [1.5]})
@@ -97,7 +97,7 @@ def test_ids(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("parameters", "told"),
+    ("parameters", "message"),
     [
         ({}, r"no column 'uid'; name one with 'uid: COLUMN'.*there are: url, n"),
         ({"uid": "ulr"}, "no column 'ulr' for the uid; did you mean 'url'"),
@@ -107,12 +107,12 @@ def test_ids(tmp_path: Path) -> None:
         ({"uid": "url", "vectors": {"clip": {"model": "x"}}}, "no column 'clip' with vectors"),
         ({"uid": "url", "vectors": {"n": {"model": "x"}}}, "int64, whose first rows are not vectors"),
         ({"uid": "url", "columns": {"taken_at": "n"}}, "'taken_at' are ISO 8601 times or Unix seconds, but none"),
-        ({"uid": "url", "types": {"n": "int32"}}, "Parquet files say their types"),
+        ({"uid": "url", "types": {"n": "int32"}}, "Parquet files have types"),
     ],
 )
-def test_what_is_wrong_with_columns_is_told(tmp_path: Path, parameters: dict[str, object], told: str) -> None:
+def test_what_is_wrong_with_columns_is_reported(tmp_path: Path, parameters: dict[str, object], message: str) -> None:
     write(tmp_path / "a.parquet", {"url": ["u"], "n": [1999]})
-    with pytest.raises(RecipeError, match=told):
+    with pytest.raises(RecipeError, match=message):
         TablePool(path=str(tmp_path), **parameters).arrow_schema()
 
 
@@ -165,14 +165,14 @@ def test_files_of_a_pool(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"holds csv \(x.csv\) and parquet \(a.parquet\); name one with 'format'"):
         TablePool(path=str(tmp_path)).arrow_schema()
     assert column(TablePool(path=str(tmp_path), format="csv"), "uid") == ["1"]
-    for path, told in [
+    for path, message in [
         (str(tmp_path / "c"), "no such file or folder; known:"),
         (str(tmp_path / "a.parque"), "did you mean 'a.parquet'"),
         (str(tmp_path / "*.pq"), "no file matches"),
-        (str(tmp_path / "readme.md"), "the extension tells no format"),
+        (str(tmp_path / "readme.md"), "the extension does not show the format"),
         (str(tmp_path / "no" / "x.csv"), "does not exist"),
     ]:
-        with pytest.raises(RecipeError, match=told):
+        with pytest.raises(RecipeError, match=message):
             TablePool(path=path).arrow_schema()
     with pytest.raises(RecipeError, match="named twice"):
         TablePool(path=[str(tmp_path / "a.parquet")] * 2).arrow_schema()
@@ -372,7 +372,7 @@ def test_a_file_of_another_length_is_a_bad_part(tmp_path: Path) -> None:
 BESIDE = {"clip": {"file": "{stem}.npz"}}
 
 
-def test_vector_files_that_do_not_fit_are_told(tmp_path: Path) -> None:
+def test_vector_files_that_do_not_fit_are_reported(tmp_path: Path) -> None:
     shard(tmp_path, "a", 5)
     shard(tmp_path, "b", 5)
     path = str(tmp_path)
@@ -418,7 +418,7 @@ def test_csv(tmp_path: Path) -> None:
     assert (second["country"], second["width"], second["score"], second["quoted"]) == (None, None, 0.5, None)
 
 
-def test_what_is_wrong_in_csv_is_told_with_its_row(tmp_path: Path) -> None:
+def test_what_is_wrong_in_csv_is_reported_with_its_row(tmp_path: Path) -> None:
     lines = [f"{n},{n}\n" for n in range(600_000)]
     (tmp_path / "a.csv").write_text("uid,n\n" + "".join(lines))
     lines[599_998] = "x,many\n"
@@ -428,12 +428,12 @@ def test_what_is_wrong_in_csv_is_told_with_its_row(tmp_path: Path) -> None:
     (tmp_path / "e.csv").write_text("")
     (tmp_path / "f.csv").write_bytes(b"uid,n\n\xff,1\n")
     pool = TablePool(path=str(tmp_path))
-    for part, told in zip(
+    for part, message in zip(
         pool.parts()[1:],
         ["row 600000: .*'many'; name the column's type", "no column 'n'", "row 3: Expected 2", "Empty", "UTF"],
         strict=True,
     ):
-        with pytest.raises(BadPart, match=told):
+        with pytest.raises(BadPart, match=message):
             list(pool.read(part, ["uid", "n"], 50_000))
     named = TablePool(path=str(tmp_path / "b.csv"), types={"n": "string"})
     assert column(named, "n")[-2:] == ["many", "599999"]
@@ -473,7 +473,7 @@ def test_json_lines(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "told"),
+    ("line", "message"),
     [
         ('{"uid": 1, "n": ', "line 4: no JSON"),
         ("[1, 2]", r"line 4: no JSON object but '\[1, 2\]'"),
@@ -482,18 +482,18 @@ def test_json_lines(tmp_path: Path) -> None:
         ('{"uid": 1, "n": 1.5}', "line 4: 'n' is 1.5, not int64"),
     ],
 )
-def test_what_is_wrong_in_json_lines_is_told_with_its_line(tmp_path: Path, line: str, told: str) -> None:
+def test_what_is_wrong_in_json_lines_is_reported_with_its_line(tmp_path: Path, line: str, message: str) -> None:
     good = '{"uid": 1, "n": 1}\n'
     (tmp_path / "a.jsonl").write_text(good)
     (tmp_path / "b.jsonl").write_text(f"{good}\n{good}{line}\n{good}")
     pool = TablePool(path=str(tmp_path))
-    with pytest.raises(BadPart, match=told):
+    with pytest.raises(BadPart, match=message):
         list(pool.read(pool.parts()[1], ["uid", "n"], 2))
 
 
 def test_a_json_list_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text('[{"uid": 1}]')
-    with pytest.raises(InputError, match="one JSON object a line, not one list"):
+    with pytest.raises(InputError, match="one JSON object per line, not one list"):
         TablePool(path=str(tmp_path)).arrow_schema()
 
 

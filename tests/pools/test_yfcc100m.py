@@ -115,7 +115,7 @@ def test_only_the_columns_asked_for_are_given(tmp_path: Path) -> None:
     assert kept.arrow_schema().names == ["uid", "row_error", "title", "license"]
     assert read_all(kept)["license"].to_pylist() == ["cc-by-nc-nd-2.0", "cc-by-nc-nd-2.0", None]
     assert read_all(kept, []).num_rows == 3
-    with pytest.raises(RecipeError, match=r"'keep' names 'licence', which is not there; did you mean 'license'"):
+    with pytest.raises(RecipeError, match=r"'keep' names 'licence', which does not exist; did you mean 'license'"):
         pool_of(file, keep=["licence"]).arrow_schema()
 
 
@@ -127,7 +127,7 @@ def test_a_pool_travels_to_workers(tmp_path: Path) -> None:
     assert table["image_path"].to_pylist() == ["1000.jpg", "1001.jpg", "1002.jpg"]
 
 
-def test_a_file_of_another_format_is_told_before_a_run(tmp_path: Path) -> None:
+def test_a_file_of_another_format_is_reported_before_a_run(tmp_path: Path) -> None:
     file = write(tmp_path / "rows.tsv", ["uid\turl", "1\thttp://a"])
     with pytest.raises(RecipeError, match=r"rows\.tsv: holds no metadata of YFCC100M: none of the first 2 .*2 fields"):
         pool_of(file).arrow_schema()

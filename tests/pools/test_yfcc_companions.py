@@ -149,16 +149,16 @@ def test_nothing_is_indexed_until_a_column_of_a_pack_is_read(dataset: Path) -> N
     assert not dataset.with_name("tags.poolwright-index").exists()
 
 
-def test_indexes_go_where_they_are_told(dataset: Path) -> None:
+def test_indexes_go_where_they_are_reported(dataset: Path) -> None:
     pack = write(dataset.with_name("tags"), ["1000\ta:1"])
     folder = dataset.with_name("indexes")
-    for place in (pack, write(dataset.parent / "other" / "tags", ["1000\tb:1"])):
-        assert len(column(Yfcc100m(path=(str(dataset),), autotags=str(place), index=str(folder)), "autotags")) == 5
+    for path in (pack, write(dataset.parent / "other" / "tags", ["1000\tb:1"])):
+        assert len(column(Yfcc100m(path=(str(dataset),), autotags=str(path), index=str(folder)), "autotags")) == 5
     assert len(list(folder.iterdir())) == 2
     assert not dataset.with_name("tags.poolwright-index").exists()
 
 
-def test_an_index_that_cannot_be_written_is_told(dataset: Path) -> None:
+def test_an_index_that_cannot_be_written_is_reported(dataset: Path) -> None:
     pack = write(dataset.with_name("tags"), ["1000\ta:1"])
     write(dataset.with_name("tags.poolwright-index"), ["a file is in the way"])
     with pytest.raises(InputError, match=r"index of tags cannot be written .*'index: FOLDER'"):
@@ -208,7 +208,7 @@ def test_a_bad_line_of_a_pack_is_named(dataset: Path, rows: list[str], words: st
 
 
 @pytest.mark.parametrize("damage", [lambda data: data[: len(data) // 2], lambda data: b"no archive"])
-def test_a_damaged_pack_is_told_and_leaves_nothing(dataset: Path, damage: Callable[[bytes], bytes]) -> None:
+def test_a_damaged_pack_is_reported_and_leaves_nothing(dataset: Path, damage: Callable[[bytes], bytes]) -> None:
     pack = dataset.with_name("tags.gz")
     pack.write_bytes(
         damage(gzip.compress("\n".join(f"{n}\t{random.Random(n).random()}" for n in range(9_999)).encode()))
@@ -218,7 +218,7 @@ def test_a_damaged_pack_is_told_and_leaves_nothing(dataset: Path, damage: Callab
     assert [path for path in dataset.with_name("tags.gz.poolwright-index").iterdir() if path.is_dir()] == []
 
 
-def test_packs_that_are_not_there_are_told_before_a_run(dataset: Path) -> None:
+def test_packs_that_are_not_there_are_reported_before_a_run(dataset: Path) -> None:
     with pytest.raises(RecipeError, match="no such file"):
         Yfcc100m(path=(str(dataset),), places=str(dataset.with_name("yfcc100m_places"))).arrow_schema()
 

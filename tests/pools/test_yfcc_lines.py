@@ -134,7 +134,7 @@ def test_what_is_no_value_of_its_column_is_null(name: str, text: str) -> None:
         ("", "my own", None),
     ],
 )
-def test_the_licence_is_told_by_its_url_else_its_name(url: str, name: str, code: str | None) -> None:
+def test_the_licence_is_reported_by_its_url_else_its_name(url: str, name: str, code: str | None) -> None:
     assert values(line(license_url=url, license_name=name), "license")["license"] == code
 
 

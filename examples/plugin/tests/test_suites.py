@@ -1,4 +1,4 @@
-"""The properties that poolwright asks of every step, pool and layout, over those of this package."""
+"""Run the suites of poolwright on the step, pool and layout of this package."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ class TestCaptionedList(PoolSuite):
     rows = 8
 
     def write(self, folder: Path) -> dict[str, Any]:
-        """Two lists, with a line that has no tab."""
+        """Write two lists, with a line that has no tab."""
         (folder / "lists").mkdir()
         (folder / "lists" / "a.tsv").write_text("1.png\tone\n2.png\tzwei ä\nno tab\n4.png\t\n", encoding="utf-8")
         (folder / "lists" / "b.tsv").write_text("".join(f"{n}.png\tnumber {n}\n" for n in range(5, 9)))
         return {"path": "lists"}
 
     def write_empty(self, folder: Path) -> dict[str, Any]:
-        """A list without lines."""
+        """Write a list without lines."""
         (folder / "lists").mkdir()
         (folder / "lists" / "a.tsv").write_text("")
         return {"path": "lists"}

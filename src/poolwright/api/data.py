@@ -135,7 +135,7 @@ def fetch(
         ChangedError: the source, or a finished shard, changed.
         PoolwrightError: the run itself failed. Images that could not be fetched are no error.
     """
-    from poolwright.fetch.fetch import fetch_images, fetch_teller
+    from poolwright.fetch.fetch import fetch_images, fetch_reporter
     from poolwright.fetch.img2dataset.tool import fetch_with_img2dataset
     from poolwright.fetch.options import FetchOptions
 
@@ -147,7 +147,7 @@ def fetch(
     with run_lock(folder / ".fetch"):
         if tool == "img2dataset":
             return fetch_with_img2dataset(source, folder, options, executable, listener.note)
-        return fetch_images(source, folder, options, fetch_teller(folder.name, listener))
+        return fetch_images(source, folder, options, fetch_reporter(folder.name, listener))
 
 
 def rebuild(

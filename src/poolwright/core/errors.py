@@ -21,6 +21,7 @@ import difflib
 from collections.abc import Iterable
 
 EXTRAS = {
+    "sklearn": "classify",
     "torch": "torch",
     "open_clip": "open-clip",
     "timm": "timm",
@@ -80,6 +81,26 @@ class MissingExtra(RecipeError):
 
     def __reduce__(self) -> tuple[object, ...]:
         return (MissingExtra, (self.module, self.purpose, self.extra))
+
+
+def is_installed(module: str) -> bool:
+    """Whether a module can be imported; it is not imported."""
+    from importlib.util import find_spec
+
+    try:
+        return find_spec(module) is not None
+    except ValueError:  # `sys.modules` has None, or something without a spec, under this name
+        return False
+
+
+def require_module(module: str, purpose: str) -> None:
+    """Check that a module of an extra is installed, before anything runs.
+
+    Raises:
+        MissingExtra: it is not.
+    """
+    if not is_installed(module):
+        raise MissingExtra(module, purpose)
 
 
 class StepError(RecipeError):

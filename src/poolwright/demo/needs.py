@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-
-from poolwright.core.errors import EXTRAS, MissingExtra
+from poolwright.core.errors import EXTRAS, MissingExtra, is_installed
 
 DEMO = "demo"
 """The extra that brings all of it."""
 
-DEMO_EXTRAS = ("report", "hash", "croissant")
+DEMO_EXTRAS = ("classify", "report", "hash", "croissant")
 """What this extra is made of, as in pyproject.toml."""
 
 
@@ -19,13 +17,6 @@ def check_needs() -> None:
     Raises:
         MissingExtra: naming those that are not, and the one extra that brings them.
     """
-    missing = [module for module, extra in EXTRAS.items() if extra in DEMO_EXTRAS and not _installed(module)]
+    missing = [module for module, extra in EXTRAS.items() if extra in DEMO_EXTRAS and not is_installed(module)]
     if missing:
         raise MissingExtra(", ".join(missing), "the demo", DEMO)
-
-
-def _installed(module: str) -> bool:
-    try:
-        return find_spec(module) is not None
-    except ValueError:  # `sys.modules` has None, or something without a spec, under this name
-        return False

@@ -7,6 +7,7 @@ Column names are case-sensitive; names with characters other than letters, digit
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -86,7 +87,8 @@ class Expression:
         kind, _, rest = first.partition("Error: ")
         said = rest if rest and len(kind) < 20 else first
         if said.startswith("Overflow in "):
-            said += " Cast one side, as in width::bigint * height"
+            # Without the values: which row overflows first depends on the order of the rows.
+            said = re.sub(r" \([^()]*\)(?=!)", "", said) + " Cast one side, as in width::bigint * height"
         entries = next((f"; {line.strip()}" for line in others if line.startswith("Candidate Entries:")), "")
         return pointed_value(self.text, at, said.strip() + entries)
 

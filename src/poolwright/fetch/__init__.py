@@ -1,1 +1,1 @@
-"""Fetching images from the web: guarded, polite, bounded, and with an outcome for every row."""
+"""Fetch images from the web: guarded, polite, bounded, and with an outcome for every row."""

@@ -1,4 +1,4 @@
-"""Fetch: from rows with URLs to shards of images. The entry of this package."""
+"""Fetch the images of rows with URLs into shards. The entry point of this package."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SourceLike = str | Path | Sequence[str | Path]
 
 @dataclass(frozen=True)
 class FetchProgress:
-    """How far a fetch is. `rows` were fetched in this call; totals are None where the source does not say."""
+    """Progress of a fetch. `rows` were fetched in this call; totals are None if the source does not have them."""
 
     rows: int
     rows_total: int | None
@@ -37,35 +37,35 @@ class FetchProgress:
     failed: Mapping[str, int]
 
 
-Told = Callable[[FetchProgress], None]
+ProgressCallback = Callable[[FetchProgress], None]
 
 
-def fetch_teller(name: str, listener: Listener) -> Told:
-    """Reports how far a fetch is to the listener of a run."""
+def fetch_reporter(name: str, listener: Listener) -> ProgressCallback:
+    """Return a callback that reports the progress of a fetch to the listener of a run."""
     begun = perf_counter()
 
-    def tell(found: FetchProgress) -> None:
+    def report(found: FetchProgress) -> None:
         progress = TableProgress(name, "fetch", max(found.shards_total or 0, found.shards), found.shards)
         progress.rows, progress.kept, progress.dropped = found.rows, found.succeeded, dict(found.failed)
         progress.seconds = perf_counter() - begun
         listener.progress(progress)
 
-    return tell
+    return report
 
 
 @dataclass(frozen=True)
 class Fetched:
-    """What a fetch has made, all calls together.
+    """Result of a fetch, over all calls.
 
     Attributes:
-        folder: of the shards.
-        rows: of the source, each with an outcome.
-        statuses: rows by status; 'success' is among them.
-        errors: rows without an image, by error class.
-        shards: finished shards.
-        bytes: of all images.
-        repeated: bytes that came from many URLs: perhaps placeholders.
-        rows_now: rows that this call fetched.
+        folder: folder of the shards.
+        rows: number of rows of the source, each with an outcome.
+        statuses: number of rows by status, including 'success'.
+        errors: number of rows without an image, by error class.
+        shards: number of finished shards.
+        bytes: size of all images together.
+        repeated: bytes that came from many URLs, perhaps placeholders.
+        rows_now: number of rows that this call fetched.
     """
 
     folder: Path
@@ -79,40 +79,45 @@ class Fetched:
 
     @property
     def succeeded(self) -> int:
+        """Number of rows with an image."""
         return self.statuses.get(SUCCESS, 0)
 
 
 def fetch_images(
-    source: SourceLike, to: Path, options: FetchOptions, told: Told | None = None, resolve: Resolve | None = None
+    source: SourceLike,
+    to: Path,
+    options: FetchOptions,
+    progress: ProgressCallback | None = None,
+    resolve: Resolve | None = None,
 ) -> Fetched:
-    """Fetch the images of a source, or continue where an earlier call stopped. Nobody else may be at work in `to`.
+    """Fetch the images of a source, or continue where an earlier call stopped. No other process may work in `to`.
 
     Args:
         source: Parquet, CSV or JSON Lines files, a finished table or a release, with a column of URLs.
         to: folder of the shards.
-        options: how.
-        told: hears of progress.
+        options: how to fetch.
+        progress: called after every row and every finished shard.
         resolve: resolves host names; default the system.
 
     Raises:
-        RecipeError: a column is not there, or the folder holds something else.
-        ChangedError: the source, or a finished shard, is not what it was.
+        RecipeError: a column is missing, or the folder holds something else.
+        ChangedError: the source or a finished shard has changed.
         InputError: the source cannot be read.
-        PoolwrightError: the run itself failed, such as for a full disk; the same call continues.
+        PoolwrightError: the run itself failed, for example on a full disk; the same call continues.
     """
     import_httpcore()
     proxy_url(options)
     opened = open_source(source, options)
     folder = FetchFolder(to, options)
     folder.claim(opened)
-    counting = _Counting(told, opened.rows, options.shard_rows)
+    counting = _Counting(progress, opened.rows, options.shard_rows)
     system = SystemResolver(min(64, options.concurrency))
     shards = _Shards(opened, options.shard_rows)
     try:
         run_async(Fetcher(folder, options, resolve or system, counting).run(shards.tables()))
     except OSError as error:
         raise PoolwrightError(
-            f"{error.filename or to}: {error.strerror or error}; what is finished stays, the same command continues"
+            f"{error.filename or to}: {error.strerror or error}; finished shards stay, the same command continues"
         ) from None
     finally:
         system.close()
@@ -120,7 +125,7 @@ def fetch_images(
 
 
 class _Shards:
-    """Tables of a source, counting what passes."""
+    """Tables of a source, with a count of their rows."""
 
     def __init__(self, source: FetchSource, shard_rows: int) -> None:
         self.source, self.shard_rows = source, shard_rows
@@ -133,10 +138,10 @@ class _Shards:
 
 
 class _Counting:
-    """Counts what is told, and tells of it."""
+    """Counts outcomes and finished shards, and reports progress."""
 
-    def __init__(self, told: Told | None, total: int | None, shard_rows: int) -> None:
-        self.told, self.total = told, total
+    def __init__(self, progress: ProgressCallback | None, total: int | None, shard_rows: int) -> None:
+        self.progress, self.total = progress, total
         self.shards_total = None if total is None else -(-total // shard_rows)
         self.rows = self.succeeded = self.shards = 0
         self.failed: Counter[str] = Counter()
@@ -147,19 +152,21 @@ class _Counting:
             self.succeeded += 1
         else:
             self.failed[str(outcome.error_class)] += 1
-        self._tell()
+        self._report()
 
-    def placed(self) -> None:
+    def shard_finished(self) -> None:
         self.shards += 1
-        self._tell()
+        self._report()
 
-    def _tell(self) -> None:
-        if self.told:
-            self.told(FetchProgress(self.rows, self.total, self.shards, self.shards_total, self.succeeded, self.failed))
+    def _report(self) -> None:
+        if self.progress:
+            self.progress(
+                FetchProgress(self.rows, self.total, self.shards, self.shards_total, self.succeeded, self.failed)
+            )
 
 
 def summarize(folder: FetchFolder, rows: int, rows_now: int) -> Fetched:
-    """Count what lies in a folder.
+    """Count the outcomes in a folder.
 
     Raises:
         CountError: not every row of the source has one outcome.
@@ -188,5 +195,5 @@ def summarize(folder: FetchFolder, rows: int, rows_now: int) -> Fetched:
 
 
 def _most(counts: Counter[str]) -> dict[str, int]:
-    """Counts, the largest first."""
+    """Sort counts, the largest first."""
     return dict(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])))

@@ -1,4 +1,4 @@
-"""Fetcher: many rows at once on one event loop; a shard is put in place when every row of it has an outcome."""
+"""Fetch many rows at once on one event loop; a shard is finished when every row of it has an outcome."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-from poolwright.fetch.finish_shard import again, place
+from poolwright.fetch.finish_shard import finish_shard, rows_to_refetch
 from poolwright.fetch.folder import FetchFolder
 from poolwright.fetch.http.contents import Inspector
 from poolwright.fetch.http.network import Resolve, open_connections
@@ -25,15 +25,15 @@ from poolwright.fetch.records import EXPECTED, URL
 from poolwright.kernels.selection.hashing import hash_key
 
 
-class Told(Protocol):
-    """Hears how the fetch goes on."""
+class FetchListener(Protocol):
+    """Receives the progress of a fetch."""
 
     def outcome(self, outcome: FetchOutcome) -> None:
         """A row has an outcome."""
         ...
 
-    def placed(self) -> None:
-        """A shard is finished, now or before."""
+    def shard_finished(self) -> None:
+        """A shard is finished, by this call or an earlier one."""
         ...
 
 
@@ -41,11 +41,11 @@ _SHARDS_OPEN = 3
 """Shards worked on at once, so that the last slow rows of one do not hold up the next."""
 
 _LOOKED_AT = 8
-"""Images whole in memory at once; the others are spooled."""
+"""Images held whole in memory at once; the others are spooled."""
 
 
 class _Shard:
-    """A shard at work."""
+    """A shard that is being fetched."""
 
     def __init__(self, number: int, rows: pa.Table, journal: Journal) -> None:
         self.number, self.rows, self.journal = number, rows, journal
@@ -57,7 +57,7 @@ class _Shard:
 
 @dataclass
 class _Job:
-    """A row on its way: where to go next, and what it has cost so far."""
+    """A row that is being fetched: its next target, and its outcome so far."""
 
     shard: _Shard
     outcome: FetchOutcome
@@ -71,14 +71,14 @@ class Fetcher:
     """Fetches the rows of shards into a folder.
 
     Args:
-        folder: claimed already.
-        options: how.
-        resolve: resolves names.
-        told: hears of it.
+        folder: folder of the shards, already claimed.
+        options: how to fetch.
+        resolve: resolves host names.
+        listener: receives every outcome and every finished shard.
     """
 
-    def __init__(self, folder: FetchFolder, options: FetchOptions, resolve: Resolve, told: Told) -> None:
-        self.folder, self.options, self.resolve, self.told = folder, options, resolve, told
+    def __init__(self, folder: FetchFolder, options: FetchOptions, resolve: Resolve, listener: FetchListener) -> None:
+        self.folder, self.options, self.resolve, self.listener = folder, options, resolve, listener
         self._queues: HostQueues[_Job] = HostQueues(options.per_host, options.host_delay, options.host_failures)
         self._inspect = Inspector(options)
         self._open = self._running = 0
@@ -87,13 +87,13 @@ class Fetcher:
         """Fetch all shards.
 
         Args:
-            tables: of the source, a shard each.
+            tables: rows of the source, one table per shard.
 
         Raises:
-            PoolwrightError, OSError: the run itself failed; what is done is kept.
+            PoolwrightError, OSError: the run itself failed; finished work is kept.
         """
         self._wake = asyncio.Event()
-        self._placing, self._looking = asyncio.Lock(), asyncio.Semaphore(_LOOKED_AT)
+        self._finishing, self._looking = asyncio.Lock(), asyncio.Semaphore(_LOOKED_AT)
         shards = self._shards(tables)
         try:
             async with aclosing(open_connections(self.options, self.resolve)) as connections:
@@ -120,7 +120,7 @@ class Fetcher:
             return False
         self._open += 1
         if not shard.open:
-            group.create_task(self._place(shard))
+            group.create_task(self._finish_shard(shard))
         urls = shard.rows.column(URL)
         expected = shard.rows.column(EXPECTED) if EXPECTED in shard.rows.column_names else None
         for row in list(shard.left):
@@ -128,7 +128,7 @@ class Fetcher:
         return True
 
     def _enter(self, shard: _Shard, row: int, url: str | None, expected: str | None, group: asyncio.TaskGroup) -> None:
-        """Queue a row, or say at once why it cannot be asked for."""
+        """Queue a row, or finish it at once if it cannot be requested."""
         outcome = FetchOutcome(row)
         wanted = expected.strip().lower() if expected and expected.strip() else None
         try:
@@ -158,7 +158,7 @@ class Fetcher:
                 await self._wake.wait()
 
     async def _step(self, host: str, job: _Job, group: asyncio.TaskGroup) -> None:
-        """One request of a row: it ends the row, or queues it again."""
+        """Make one request for a row; it finishes the row, or queues it again."""
         reached: bool | None = None
         begun = monotonic()
         try:
@@ -201,7 +201,7 @@ class Fetcher:
             self._finish(job.shard, outcome, data if outcome.status == SUCCESS else None, group)
 
     def _failed(self, job: _Job, failure: Failure, group: asyncio.TaskGroup) -> None:
-        """Try again, where that may help and there is time; else the row has failed."""
+        """Try again if that may help and there is time; otherwise the row has failed."""
         outcome, options = job.outcome, self.options
         outcome.http_status = failure.http_status
         if failure.kind.retried and outcome.attempts <= options.retries and outcome.seconds < options.total:
@@ -216,38 +216,38 @@ class Fetcher:
         self._finish(job.shard, outcome, None, group)
 
     def _backoff(self, job: _Job) -> float:
-        """Seconds before the next try: doubling, times 0.5 to 1.5 by the hash of the URL, so that tries scatter."""
+        """Return the seconds before the next try: doubling, with a jitter of 0.5 to 1.5 from the hash of the URL."""
         scatter = hash_key(0, "fetch", job.url, str(job.outcome.attempts)) / 2**64
         return float(self.options.backoff * 2 ** (job.outcome.attempts - 1) * (0.5 + scatter))
 
     def _finish(self, shard: _Shard, outcome: FetchOutcome, data: bytes | None, group: asyncio.TaskGroup) -> None:
         shard.journal.add(outcome, data)
         shard.open -= 1
-        self.told.outcome(outcome)
+        self.listener.outcome(outcome)
         if not shard.open:
-            group.create_task(self._place(shard))
+            group.create_task(self._finish_shard(shard))
 
-    async def _place(self, shard: _Shard) -> None:
-        async with self._placing:
-            await asyncio.to_thread(place, self.folder, shard.number, shard.rows, shard.journal, shard.begun)
+    async def _finish_shard(self, shard: _Shard) -> None:
+        async with self._finishing:
+            await asyncio.to_thread(finish_shard, self.folder, shard.number, shard.rows, shard.journal, shard.begun)
         self._open -= 1
-        self.told.placed()
+        self.listener.shard_finished()
         self._wake.set()
 
     def _shards(self, tables: Iterator[pa.Table]) -> Iterator[_Shard]:
-        """Shards that have something to do."""
+        """Yield the shards that have rows to fetch."""
         for number, rows in enumerate(tables):
             pending = None
             if self.folder.done(number, len(rows)):
-                pending = again(self.folder, number, self.options)
+                pending = rows_to_refetch(self.folder, number, self.options)
                 if pending is None:
-                    self.told.placed()
+                    self.listener.shard_finished()
                     continue
             yield _Shard(number, rows, Journal(self.folder.work, number, pending))
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The first error of a group, which is why the others stopped."""
+    """Return the first error of a group, which stopped the others."""
     error: BaseException = group
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
@@ -255,7 +255,7 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
 
 
 def run_async(work: Coroutine[Any, Any, None]) -> None:
-    """Run on an event loop of its own, also where the caller, such as a notebook, has one running."""
+    """Run on a new event loop, even if the caller, such as a notebook, has one running."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:

@@ -1,4 +1,4 @@
-"""Placing: a shard whose rows all have an outcome becomes files; rows of a finished one may be fetched again."""
+"""Write a shard whose rows all have an outcome, and choose rows of a finished shard to fetch again."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from poolwright.fetch.outcome import SUCCESS, FetchOutcome
 from poolwright.fetch.records import read_outcomes
 
 
-def again(folder: FetchFolder, shard: int, options: FetchOptions) -> list[int] | None:
-    """Rows of a finished shard that are to be fetched again; None where the shard stays as it is."""
+def rows_to_refetch(folder: FetchFolder, shard: int, options: FetchOptions) -> list[int] | None:
+    """Return the rows of a finished shard that are to be fetched again; None if the shard stays as it is."""
     if not (options.retry or options.placeholders):
         return None
     outcomes = read_outcomes(folder.files(shard).parquet)
@@ -28,11 +28,11 @@ def again(folder: FetchFolder, shard: int, options: FetchOptions) -> list[int] |
     return rows if rows or known else None
 
 
-def place(folder: FetchFolder, shard: int, rows: pa.Table, journal: Journal, begun: float) -> None:
-    """Write the files of a shard whose rows all have an outcome. Called again after a kill it ends the same.
+def finish_shard(folder: FetchFolder, shard: int, rows: pa.Table, journal: Journal, begun: float) -> None:
+    """Write the files of a shard whose rows all have an outcome. A call after a kill has the same result.
 
     Raises:
-        OSError: the disk is full, say; the journal stays.
+        OSError: a file cannot be written, for example on a full disk; the journal stays.
     """
     files = folder.files(shard)
     files.recover()

@@ -1,9 +1,9 @@
-"""Folder: where a fetch keeps its shards, and what is known of each of them.
+"""Manage the folder of a fetch: its shards, and the state of each of them.
 
-.fetch/identity.json   the input and the layout: another input is refused, so that nothing is mixed
-.fetch/00000.json      a done-mark: every row of the shard has an outcome, and the files are as it says
-.fetch/00000.jsonl     the journal of a shard that is begun
-.fetch/tool.jsonl      version and arguments of img2dataset, a line per run, if that fetched
+.fetch/identity.json   the input and the layout; another input is refused, so that nothing is mixed
+.fetch/00000.json      a done mark: every row of the shard has an outcome; records the sizes of its files
+.fetch/00000.jsonl     the journal of an unfinished shard
+.fetch/tool.jsonl      version and arguments of img2dataset, one line per run, if it was used
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class FetchFolder:
     """The folder that images are fetched to.
 
     Args:
-        folder: made where it is not there.
+        folder: its path; made if it does not exist.
         options: decide on the layout.
     """
 
@@ -37,11 +37,11 @@ class FetchFolder:
         self.work = folder / WORK
 
     def claim(self, source: FetchSource) -> None:
-        """Take the folder for a source, or find that it was taken for the same. No other process may be at work here.
+        """Claim the folder for a source, or check that it was claimed for the same. No other process may use it.
 
         Raises:
-            RecipeError: something else is here, or the layout is another one.
-            ChangedError: the input is not what the folder was begun with.
+            RecipeError: the folder holds something else, or has another layout.
+            ChangedError: the input is not the one that the folder was begun with.
         """
         path, identity = self.work / "identity.json", self._identity(source)
         if not path.exists():
@@ -55,8 +55,8 @@ class FetchFolder:
         for name in ("layout", "shard_rows", "columns", "format"):
             if before[name] != identity[name]:
                 raise RecipeError(
-                    f"{self.folder}: was begun with {name} {_told(before[name])}, not {_told(identity[name])}; "
-                    "use the same, or name another folder"
+                    f"{self.folder}: was begun with {name} {_described(before[name])}, not "
+                    f"{_described(identity[name])}; use the same, or name another folder"
                 )
         if before["inputs"] != identity["inputs"]:
             raise ChangedError(
@@ -66,7 +66,7 @@ class FetchFolder:
         self._tidy()
 
     def _tidy(self) -> None:
-        """Remove what a killed process left; not below folders of images, which may hold millions."""
+        """Remove leftovers of a killed process; not below folders of images, which may hold millions."""
         remove_partials(self.work)
         remove_leftovers(self.work)
         for path in self.folder.glob(f"*{PARTIAL}"):
@@ -83,23 +83,24 @@ class FetchFolder:
         }
 
     def files(self, shard: int) -> ShardFiles:
+        """Return the files of a shard."""
         return ShardFiles(self.folder, shard, self.options.format, self.options.shard_rows)
 
     def begun(self, shard: int) -> bool:
-        """Whether there is work of a shard that was not put in place yet."""
+        """Whether a shard is begun but not finished."""
         return journal_begun(self.work, shard)
 
     def done(self, shard: int, rows: int) -> bool:
         """Whether a shard is finished.
 
         Raises:
-            ChangedError: its files are not what its mark says.
+            ChangedError: its files do not match its mark.
         """
         mark = self._mark(shard)
         if not mark.exists() or self.begun(shard):
             return False
-        told = json.loads(mark.read_text(encoding="utf-8"))
-        if told["rows"] != rows or told["sizes"] != self.files(shard).sizes():
+        mark_values = json.loads(mark.read_text(encoding="utf-8"))
+        if mark_values["rows"] != rows or mark_values["sizes"] != self.files(shard).sizes():
             raise ChangedError(
                 f"{self.folder}: files of shard {shard_name(shard)} are missing or were changed since it was finished; "
                 f"put them back, or remove {mark} to fetch that shard again"
@@ -108,18 +109,18 @@ class FetchFolder:
 
     def finish(self, shard: int, rows: int) -> None:
         """Mark a shard as finished."""
-        told = {"rows": rows, "sizes": self.files(shard).sizes()}
-        write_text(self._mark(shard), json.dumps(told, sort_keys=True) + "\n")
+        mark_values = {"rows": rows, "sizes": self.files(shard).sizes()}
+        write_text(self._mark(shard), json.dumps(mark_values, sort_keys=True) + "\n")
 
     def finished(self) -> list[int]:
-        """Shards that are finished, in order."""
+        """Return the finished shards, in order."""
         return sorted(int(path.stem) for path in self.work.glob("[0-9]*.json"))
 
     def _mark(self, shard: int) -> Path:
         return self.work / f"{shard_name(shard)}.json"
 
 
-def _told(value: Any) -> str:
+def _described(value: Any) -> str:
     return (
         ", ".join(f"{name} ({source})" for name, source in value.items()) if isinstance(value, Mapping) else str(value)
     )

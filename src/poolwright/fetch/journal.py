@@ -1,10 +1,10 @@
-"""Journal: what is known of a shard that is not finished, written row by row, so that a kill loses nothing.
+"""Keep the outcomes of an unfinished shard on disk, row by row, so that a kill loses nothing.
 
-00000.jsonl   the rows that are to be fetched, then one outcome a line
+00000.jsonl   the rows that are to be fetched, then one outcome per line
 00000.bytes   the images, one after the other
 
-Both are only appended to. A line is written after its bytes, so a whole line means whole bytes, unless the machine
-itself went down: what is read back is checked against its SHA-256.
+Both are append-only. A line is written after its bytes, so a whole line means whole bytes, unless the machine itself
+crashed: bytes that are read back are compared with their SHA-256.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ class Journal:
     """Outcomes of the rows of one shard, kept on disk.
 
     Args:
-        folder: where the two files lie.
+        folder: folder of the two files.
         shard: number of the shard.
-        pending: rows to fetch; None for all. What the journal on disk says counts, where there is one.
+        pending: rows to fetch; None for all. A journal on disk takes precedence.
 
     Attributes:
         pending: rows to fetch; None for all.
-        outcomes: by row, of those that are done.
+        outcomes: outcomes of the finished rows, by row.
     """
 
     def __init__(self, folder: Path, shard: int, pending: Sequence[int] | None = None) -> None:
         self._lines_path, self._bytes_path = journal_files(folder, shard)
         self.pending = list(pending) if pending is not None else None
         self.outcomes: dict[int, FetchOutcome] = {}
-        self._places: dict[int, tuple[int, int]] = {}
+        self._ranges: dict[int, tuple[int, int]] = {}
         folder.mkdir(parents=True, exist_ok=True)
         self._bytes: BinaryIO = self._bytes_path.open("a+b")
         self._end = self._bytes.seek(0, 2)
@@ -48,7 +48,7 @@ class Journal:
             self._write_line({"pending": self.pending})
 
     def _load(self) -> int:
-        """Read what is there up to the first line that is not whole; returns where that begins."""
+        """Read the lines up to the first that is not whole; return the offset of that one."""
         kept = 0
         with self._lines_path.open("rb") as lines:
             for number, line in enumerate(lines):
@@ -67,38 +67,40 @@ class Journal:
             self._bytes.seek(at)
             if hashlib.sha256(self._bytes.read(size)).hexdigest() != outcome.sha256:
                 return False
-            self._places[outcome.row] = at, size
+            self._ranges[outcome.row] = at, size
         self.outcomes[outcome.row] = outcome
         return True
 
     def add(self, outcome: FetchOutcome, data: bytes | None) -> None:
-        """Note an outcome, with the image if there is one."""
+        """Record an outcome, with the image if there is one."""
         at = None
         if data is not None:
             at = self._end
             self._bytes.write(data)
             self._bytes.flush()
             self._end += len(data)
-            self._places[outcome.row] = at, len(data)
+            self._ranges[outcome.row] = at, len(data)
         self.outcomes[outcome.row] = outcome
         self._write_line({**vars(outcome), "at": at, "size": len(data) if data is not None else 0})
 
     def read(self, row: int) -> bytes:
-        """The image of a row."""
-        at, size = self._places[row]
+        """Read the image of a row."""
+        at, size = self._ranges[row]
         with self._bytes_path.open("rb") as file:
             file.seek(at)
             return file.read(size)
 
     def has_image(self, row: int) -> bool:
-        return row in self._places
+        """Whether the journal has the image of a row."""
+        return row in self._ranges
 
     def close(self) -> None:
+        """Close the files."""
         self._lines.close()
         self._bytes.close()
 
     def remove(self) -> None:
-        """Remove the journal, as the shard is finished. The lines go first: bytes alone mean nothing."""
+        """Remove the journal of a finished shard. The lines go first, as bytes alone have no meaning."""
         self.close()
         for path in (self._lines_path, self._bytes_path):
             with contextlib.suppress(FileNotFoundError):
@@ -110,12 +112,12 @@ class Journal:
 
 
 def journal_files(folder: Path, shard: int) -> tuple[Path, Path]:
-    """The two files of the journal of a shard."""
+    """Return the two files of the journal of a shard."""
     return folder / f"{shard:05d}.jsonl", folder / f"{shard:05d}.bytes"
 
 
 def journal_begun(folder: Path, shard: int) -> bool:
-    """Whether there is a journal that says at least which rows are to be fetched."""
+    """Whether there is a journal with at least the list of rows to fetch."""
     path = journal_files(folder, shard)[0]
     if not path.exists():
         return False
@@ -131,7 +133,7 @@ def remove_leftovers(folder: Path) -> None:
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:
-    """A line of the journal; None where it is not whole."""
+    """Parse a line of the journal; None if it is not whole."""
     if not line.endswith(b"\n"):
         return None
     try:

@@ -1,4 +1,4 @@
-"""FetchOptions: all that can be asked of a fetch, with defaults that suit a stranger's list of URLs."""
+"""Options of a fetch, with defaults that suit a list of URLs from an unknown source."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ _UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "m
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 ROBOTS = ("noai", "noimageai", "noindex", "noimageindex")
-"""Directives of X-Robots-Tag that say no; those img2dataset respects."""
+"""Directives of X-Robots-Tag that opt out; the same as in img2dataset."""
 
 ALL_FAILED = "all"
 
 
 def parse_bytes(value: Any) -> Any:
-    """A size: 50_000_000 or '50MB' (powers of 1000; 'MiB' of 1024).
+    """Parse a size such as 50_000_000 or '50MB' (powers of 1000; 'MiB' of 1024).
 
     Raises:
-        ValueError: not a size.
+        ValueError: the text is not a size.
     """
     if not isinstance(value, str):
         return value
@@ -49,52 +49,54 @@ Seconds = Annotated[float, Field(gt=0)]
 
 
 class FetchOptions(BaseModel):
-    """How to fetch. What decides the layout is remembered with the output and must not change while it is made."""
+    """Options of a fetch. Those that decide the layout are stored with the output and must not change later."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     url: str = Field(default="url", description="column of the URL")
     caption: str = Field(default="text", description="column of the caption; a missing one is no error by default")
-    sha256: str = Field(default="sha256", description="column of the expected SHA-256, where there is one")
-    uid: str = Field(default="uid", description="column of the id, where there is one")
+    sha256: str = Field(default="sha256", description="column of the expected SHA-256, if there is one")
+    uid: str = Field(default="uid", description="column of the id, if there is one")
     columns: Words | None = Field(
         default=None, description="further columns to carry along; default all but vectors, bytes and nested ones"
     )
     format: Literal["webdataset", "files"] = Field(default="webdataset", description="tar files, or folders of files")
-    shard_rows: int = Field(default=10_000, ge=1, le=1_000_000, description="rows a shard")
+    shard_rows: int = Field(default=10_000, ge=1, le=1_000_000, description="rows per shard")
     exif: bool = Field(default=True, description="write EXIF tags as JSON")
     check: Literal["header", "decode", "none"] = Field(
-        default="header", description="what makes an image: a sound header, all of its pixels, or nothing is checked"
+        default="header", description="check of an image: its header, all of its pixels, or none"
     )
 
     concurrency: int = Field(default=64, ge=1, le=4096, description="requests at once")
     per_host: int = Field(default=4, ge=1, description="requests at once to one host")
     host_delay: float = Field(default=0.0, ge=0, description="seconds between two requests to one host")
     host_failures: int = Field(
-        default=50, ge=1, description="a host that could not be reached so often in a row is left alone in this run"
+        default=50, ge=1, description="failures in a row after which an unreachable host is skipped in this run"
     )
 
-    timeout: Seconds = Field(default=10.0, description="seconds for a name, for a connection, and between two bytes")
-    total: Seconds = Field(default=60.0, description="seconds on the network for one URL, redirects and tries included")
-    max_bytes: Size = Field(default=50_000_000, description="bytes an image may have")
+    timeout: Seconds = Field(default=10.0, description="seconds to resolve a name, to connect, and between two bytes")
+    total: Seconds = Field(default=60.0, description="seconds on the network for one URL, with redirects and retries")
+    max_bytes: Size = Field(default=50_000_000, description="largest size of an image in bytes")
     redirects: int = Field(default=8, ge=0, description="redirects to follow")
-    retries: int = Field(default=2, ge=0, description="further tries after errors that may pass")
-    backoff: float = Field(default=1.0, ge=0, description="seconds before the first further try; doubles each time")
-    max_wait: float = Field(default=30.0, ge=0, description="seconds to wait before a try at most, also by Retry-After")
+    retries: int = Field(default=2, ge=0, description="retries after temporary errors")
+    backoff: float = Field(default=1.0, ge=0, description="seconds before the first retry; doubles each time")
+    max_wait: float = Field(
+        default=30.0, ge=0, description="longest wait before a retry in seconds, also with Retry-After"
+    )
 
     allow_private: bool = Field(
         default=False, description="allow private and local addresses; never those of cloud metadata services"
     )
     allow_networks: Words = Field(default=(), description="networks to allow, such as 10.1.0.0/16")
     proxy: str | None = Field(
-        default=None, description="URL of a proxy, or 'env' for HTTPS_PROXY; it then resolves names, so it must guard"
+        default=None, description="URL of a proxy, or 'env' for HTTPS_PROXY; it resolves names itself, so it must guard"
     )
-    verify_tls: bool = Field(default=True, description="refuse servers whose certificate is not good")
-    user_agent: str | None = Field(default=None, description="User-Agent; default names poolwright")
+    verify_tls: bool = Field(default=True, description="refuse servers without a valid certificate")
+    user_agent: str | None = Field(default=None, description="User-Agent; default: poolwright with its version")
     robots: Words = Field(default=ROBOTS, description="directives of X-Robots-Tag that are respected; empty for none")
 
-    placeholders: Words = Field(default=(), description="SHA-256 of images that stand for a missing one")
-    repeat_alarm: int = Field(default=10, ge=2, description="report bytes that came from so many URLs or more")
+    placeholders: Words = Field(default=(), description="SHA-256 of placeholder images, which replace missing ones")
+    repeat_alarm: int = Field(default=10, ge=2, description="report bytes that came from this many URLs or more")
     retry: Words = Field(default=(), description="error classes to fetch again in finished shards; 'all' for every one")
 
     @field_validator("allow_networks")

@@ -1,7 +1,7 @@
-"""Outcome: what became of one row, and the words for it.
+"""Define the outcome of a row: its status and error class.
 
-`status` is img2dataset's where it has a word ('success', 'failed_to_download'); three of our own say what
-would otherwise look like a failed download or, worse, like a success. `error_class` says more finely why.
+`status` is that of img2dataset if it has one ('success', 'failed_to_download'); three others mark rows that would
+otherwise look like a failed download or, worse, like a success. `error_class` gives the reason in more detail.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ OPTED_OUT = "opted_out"
 
 @dataclass(frozen=True)
 class ErrorClass:
-    """One reason for which a row has no image.
+    """One reason why a row has no image.
 
     Attributes:
-        words: what it means.
-        retried: whether another try may end otherwise.
-        unreachable: whether it speaks against the whole host.
-        status: of the rows it happens to.
+        words: its meaning.
+        retried: whether another try may succeed.
+        unreachable: whether it counts against the whole host.
+        status: status of the rows with this reason.
     """
 
     words: str
@@ -44,36 +44,36 @@ CLASSES: dict[str, ErrorClass] = {
     "tls_failed": ErrorClass("no secure connection: certificate or protocol"),
     "host_down": ErrorClass("not tried: the host could not be reached many times in a row"),
     "read_timeout": ErrorClass("the server went silent", retried=True, unreachable=True),
-    "total_timeout": ErrorClass("took too long in all"),
+    "total_timeout": ErrorClass("took too long in total"),
     "connection_lost": ErrorClass("the connection broke before the end", retried=True),
     "bad_response": ErrorClass("not understood as HTTP", retried=True),
     "bad_encoding": ErrorClass("a content encoding that was not asked for"),
     "bad_redirect": ErrorClass("redirected to nowhere"),
     "too_many_redirects": ErrorClass("redirected too often"),
     "not_found": ErrorClass("404 or 410: gone"),
-    "forbidden": ErrorClass("401, 403 or 451: not for us"),
-    "too_many_requests": ErrorClass("429: asked too often", retried=True),
-    "client_error": ErrorClass("another 4xx, or an odd status"),
-    "server_error": ErrorClass("5xx: trouble of the server", retried=True),
+    "forbidden": ErrorClass("401, 403 or 451: access denied"),
+    "too_many_requests": ErrorClass("429: too many requests", retried=True),
+    "client_error": ErrorClass("another 4xx, or an unusual status"),
+    "server_error": ErrorClass("5xx: an error of the server", retried=True),
     "too_large": ErrorClass("more bytes than allowed"),
     "empty": ErrorClass("no bytes"),
-    "not_an_image": ErrorClass("something else than an image, such as a web page"),
+    "not_an_image": ErrorClass("something other than an image, such as a web page"),
     "broken_image": ErrorClass("an image that cannot be read"),
-    "bad_sha256": ErrorClass("the expected SHA-256 is not one"),
-    "hash_mismatch": ErrorClass("other bytes than the SHA-256 says", status=HASH_MISMATCH),
+    "bad_sha256": ErrorClass("the expected SHA-256 is malformed"),
+    "hash_mismatch": ErrorClass("bytes do not match the expected SHA-256", status=HASH_MISMATCH),
     "placeholder": ErrorClass("a known placeholder image", status=PLACEHOLDER),
-    "opted_out": ErrorClass("an X-Robots-Tag says no", status=OPTED_OUT),
+    "opted_out": ErrorClass("an X-Robots-Tag opts out", status=OPTED_OUT),
 }
-"""Every error class, in the order of what happens to a request."""
+"""Error classes by name, in the order of the stages of a request."""
 
 
 class Failure(Exception):
-    """Why a request did not end with an image. Carries its class; never leaves the package.
+    """A request did not end with an image. Never leaves the package.
 
     Attributes:
         error_class: a key of `CLASSES`.
         wait: seconds that the server asked to wait, if it did.
-        http_status: of the response, if there was one.
+        http_status: status of the response, if there was one.
     """
 
     def __init__(
@@ -90,10 +90,10 @@ class Failure(Exception):
 
 @dataclass
 class FetchOutcome:
-    """What became of one row. `row` is its place in the shard, from 0.
+    """Outcome of one row. `row` is its index in the shard, from 0.
 
-    `sha256` is of the bytes that came, also where they are not what was expected. `seconds` is time on the
-    network; `attempts` counts tries, not redirects.
+    `sha256` is that of the received bytes, also if they are not the expected ones. `seconds` is time on the network;
+    `attempts` counts tries, not redirects.
     """
 
     row: int
@@ -113,6 +113,6 @@ class FetchOutcome:
     exif: str | None = None
 
     def fail(self, error_class: str, message: str) -> None:
-        """Turn the outcome into a failed one; what is known of the response stays."""
+        """Mark the outcome as failed; the fields of the response stay."""
         self.status, self.error_class, self.error_message = CLASSES[error_class].status, error_class, message
         self.format = self.width = self.height = self.exif = None

@@ -1,4 +1,4 @@
-"""Queues: which row is asked for next, so that no host is pressed and no host holds up the others."""
+"""Choose the next row to request, so that no host is overloaded and no host delays the others."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class HostQueues(Generic[Item]):
     """Items wait by host; hosts take turns. Times are in seconds of one clock, which the caller reads.
 
     Args:
-        per_host: items of one host that may be out at once.
+        per_host: largest number of items of one host in progress.
         delay: seconds between two items of one host.
-        failures: a host that fails so often in a row, with no success between, is down.
+        failures: number of failures in a row after which a host is down.
     """
 
     def __init__(self, per_host: int, delay: float, failures: int) -> None:
@@ -39,7 +39,7 @@ class HostQueues(Generic[Item]):
         self._order = itertools.count()
 
     def put(self, host: str, item: Item, at: float = 0.0) -> None:
-        """Let an item wait, at least until `at`."""
+        """Queue an item, to be taken at `at` or later."""
         self.waiting += 1
         if at:
             heapq.heappush(self._later, (at, next(self._order), host, item))
@@ -48,7 +48,7 @@ class HostQueues(Generic[Item]):
             self._list(host)
 
     def take(self, now: float) -> tuple[str, Item] | None:
-        """The next item that may go now; `done` must be called for it."""
+        """Return the next item that may be taken now, with its host; call `done` for it afterwards."""
         self._return_later(now)
         while self._turns and self._turns[0][0] <= now:
             _, _, name = heapq.heappop(self._turns)
@@ -65,11 +65,11 @@ class HostQueues(Generic[Item]):
         return None
 
     def done(self, host: str, reached: bool | None = None) -> None:
-        """An item is back.
+        """Mark an item as done.
 
         Args:
-            host: that it was taken for.
-            reached: whether the host answered, or could not be reached; None where that is not known.
+            host: host of the item.
+            reached: whether the host answered, or could not be reached; None if unknown.
         """
         state = self._hosts[host]
         state.active -= 1
@@ -82,16 +82,16 @@ class HostQueues(Generic[Item]):
             del self._hosts[host]
 
     def hold(self, host: str, until: float) -> None:
-        """Let a host rest."""
+        """Take no item of a host until `until`."""
         state = self._host(host)
         state.not_before = max(state.not_before, until)
 
     def is_down(self, host: str) -> bool:
-        """Whether a host is to be left alone."""
+        """Whether a host is to be skipped."""
         return host in self._down
 
     def next_time(self) -> float | None:
-        """When `take` may have something, if nothing comes back before; None where nothing waits for a time."""
+        """Return the next time at which `take` may have an item; None if no item waits for a time."""
         times = [heap[0][0] for heap in (self._turns, self._later) if heap]
         return min(times) if times else None
 

@@ -1,4 +1,4 @@
-"""Records: the table of a shard, a row for every row of the input, in the columns of img2dataset and some more."""
+"""Make the table of a shard, one row per row of the input, with the columns of img2dataset and some more."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from poolwright.fetch.outcome import SUCCESS, FetchOutcome
 
 URL, CAPTION, EXPECTED = "url", "caption", "expected_sha256"
-"""Columns of the source, as the output names them."""
+"""Columns of the source, by their names in the output."""
 
 OUTCOME_FIELDS: dict[str, pa.DataType] = {
     "key": pa.string(),
@@ -36,23 +36,23 @@ OUTCOME_FIELDS: dict[str, pa.DataType] = {
     "final_url": pa.string(),
     "content_type": pa.string(),
 }
-"""Columns that fetching gives, in order; the first nine are those of img2dataset."""
+"""Columns from fetching, in order; the first nine are those of img2dataset."""
 
 _KEPT = tuple(field.name for field in fields(FetchOutcome) if field.name != "row")
 
 
 def make_key(shard: int, row: int, shard_rows: int) -> str:
-    """The key of a row, as img2dataset writes it: five digits of the shard, then those of the row."""
+    """Return the key of a row, as img2dataset writes it: five digits of the shard, then those of the row."""
     digits = len(str(shard_rows - 1)) if shard_rows > 1 else 1
     return f"{shard:05d}{row:0{digits}d}"
 
 
 def records(rows: pa.Table, outcomes: Sequence[FetchOutcome], shard: int, shard_rows: int) -> pa.Table:
-    """The table of a shard.
+    """Make the table of a shard.
 
     Args:
-        rows: (n,) of the source.
-        outcomes: (n,) in the order of the rows.
+        rows: n rows of the source.
+        outcomes: n outcomes in the order of the rows.
     """
     columns: dict[str, Any] = {name: [] for name in OUTCOME_FIELDS}
     for outcome in outcomes:
@@ -68,26 +68,26 @@ def records(rows: pa.Table, outcomes: Sequence[FetchOutcome], shard: int, shard_
 
 
 def read_outcomes(file: Path) -> list[FetchOutcome]:
-    """Outcomes of a finished shard, in the order of its rows."""
+    """Read the outcomes of a finished shard, in the order of its rows."""
     rows = pq.read_table(file, columns=list(_KEPT)).to_pylist()
-    return [FetchOutcome(row=place, **row) for place, row in enumerate(rows)]
+    return [FetchOutcome(row=index, **row) for index, row in enumerate(rows)]
 
 
 def metadata(row: Mapping[str, Any]) -> bytes:
-    """A row of `records` as the JSON that lies beside its image."""
+    """Return a row of `records` as the JSON that is written next to its image."""
     return json.dumps(dict(row), default=str, ensure_ascii=False).encode("utf-8", "replace")
 
 
 def caption_of(row: Mapping[str, Any]) -> bytes | None:
-    """Text that lies beside an image; None where the source has no captions."""
+    """Return the text that is written next to an image; None if the source has no captions."""
     return (row[CAPTION] or "").encode("utf-8", "replace") if CAPTION in row else None
 
 
 def statistics(outcomes: Sequence[FetchOutcome], begun: float, ended: float) -> dict[str, Any]:
-    """What img2dataset's `_stats.json` says; `status_dict` counts error classes.
+    """Return the content of img2dataset's `_stats.json`; `status_dict` counts error classes.
 
     Args:
-        outcomes: of a shard.
+        outcomes: outcomes of a shard.
         begun, ended: seconds since 1970.
     """
     statuses = Counter(outcome.status for outcome in outcomes)

@@ -1,4 +1,4 @@
-"""Recovery: how much of a released dataset its URLs still give, by class and by error."""
+"""Measure how much of a released dataset can still be fetched from its URLs, by class and by error."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ JSON, CSV = "recovery.json", "recovery.csv"
 
 @dataclass(frozen=True)
 class ClassRecovery:
-    """One class: its rows, those with an image again, and why the others have none."""
+    """One class: its rows, those with an image again, and the errors of the others."""
 
     name: str
     rows: int
@@ -36,17 +36,18 @@ class ClassRecovery:
 
     @property
     def share(self) -> float:
+        """Share of the rows that have an image again."""
         return self.recovered / self.rows if self.rows else 0.0
 
 
 @dataclass(frozen=True)
 class Recovery:
-    """What was recovered of a release.
+    """Recovered part of a release.
 
     Attributes:
-        fetched: of all rows.
-        verified: images whose bytes are those of the release, by their SHA-256; the others had none to compare.
-        classes: the least recovered first; empty where the release has no classes.
+        fetched: result of fetching all rows.
+        verified: number of images with the SHA-256 of the release; the others had none to compare.
+        classes: the least recovered first; empty if the release has no classes.
         files: the report as JSON and CSV.
     """
 
@@ -57,12 +58,12 @@ class Recovery:
 
 
 def recovery(fetched: Fetched, options: FetchOptions, column: str | None) -> Recovery:
-    """Count a finished fetch by class, and write the report beside the shards.
+    """Count a finished fetch by class, and write the report next to the shards.
 
     Args:
-        fetched: as `fetch_images` gave it.
-        options: it was fetched with.
-        column: of the classes, from `check_class_column`.
+        fetched: result of `fetch_images`.
+        options: options of the fetch.
+        column: column of the classes, from `check_class_column`.
     """
     folder = FetchFolder(fetched.folder, options)
     files = [folder.files(shard).parquet for shard in folder.finished()]
@@ -84,12 +85,12 @@ def recovery(fetched: Fetched, options: FetchOptions, column: str | None) -> Rec
 
 
 def check_class_column(source: SourceLike, options: FetchOptions, wanted: str | None) -> str | None:
-    """The column of the classes, as the output names it; None where there is none.
+    """Return the column of the classes, by its name in the output; None if there is none.
 
     Args:
-        source: of the rows.
-        options: they are fetched with.
-        wanted: column of the source; None for `label`, where there is one.
+        source: source of the rows.
+        options: options of the fetch.
+        wanted: column of the source; None for `label`, if there is one.
 
     Raises:
         RecipeError: there is no such column.
@@ -107,8 +108,8 @@ def _class_name(value: Any) -> str:
 
 
 def _write(fetched: Fetched, verified: int, classes: Sequence[ClassRecovery]) -> tuple[Path, ...]:
-    """Write recovery.json and, where there are classes, recovery.csv: a line a class, a column an error."""
-    told = {
+    """Write recovery.json and, if there are classes, recovery.csv: one line per class, one column per error."""
+    report = {
         "rows": fetched.rows,
         "recovered": fetched.succeeded,
         "share": fetched.succeeded / fetched.rows if fetched.rows else 0.0,
@@ -120,7 +121,7 @@ def _write(fetched: Fetched, verified: int, classes: Sequence[ClassRecovery]) ->
         ],
     }
     files = [fetched.folder / JSON]
-    write_text(files[0], json.dumps(told, indent=1, ensure_ascii=False) + "\n")
+    write_text(files[0], json.dumps(report, indent=1, ensure_ascii=False) + "\n")
     if classes:
         files.append(fetched.folder / CSV)
         write_text(files[1], _csv(classes, list(fetched.errors)))

@@ -1,4 +1,4 @@
-"""Repeats: bytes that came from many URLs are hardly many pictures. 'This image is not available' is one of them.
+"""Find bytes that came from many URLs, such as the placeholder 'This image is not available'.
 
 Two passes over the finished shards in bounded memory: Misra and Gries (1982) find every hash that is more than one
 in `_COUNTERS` of all, then those are counted exactly.
@@ -21,7 +21,7 @@ _REPORTED = 100
 
 @dataclass(frozen=True)
 class Repeated:
-    """Bytes that came from several URLs: their SHA-256, how many URLs, and the first of these."""
+    """Bytes that came from several URLs: their SHA-256, the number of URLs, and the first URL."""
 
     sha256: str
     urls: int
@@ -29,7 +29,7 @@ class Repeated:
 
 
 def repeated(files: Sequence[Path], least: int) -> tuple[Repeated, ...]:
-    """Bytes that came from at least `least` URLs, the most frequent first, 100 at most."""
+    """Return the bytes that came from at least `least` URLs, the most frequent first, 100 at most."""
     candidates = frequent((hash_ for hash_, _ in _hashes(files)), _COUNTERS, least)
     urls: dict[str, dict[str, None]] = {hash_: {} for hash_ in candidates}
     for hash_, url in _hashes(files) if candidates else ():
@@ -40,7 +40,7 @@ def repeated(files: Sequence[Path], least: int) -> tuple[Repeated, ...]:
 
 
 def frequent(values: Iterable[str], counters: int, least: int) -> set[str]:
-    """Values that may occur `least` times: all that do, where that is more than one in `counters` of all."""
+    """Return values that may occur `least` times; complete if that is more than one in `counters` of all."""
     counts: dict[str, int] = {}
     forgotten = 0
     for value in values:

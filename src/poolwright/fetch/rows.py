@@ -1,4 +1,4 @@
-"""Rows of a table, with what fetching made of each."""
+"""Read the rows of a table with their outcomes of fetching."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from poolwright.fetch.outcome import SUCCESS
 from poolwright.fetch.shard_files import shard_name
 
 FETCH_ERROR = "fetch_error"
-"""Column with the error class of a row whose image could not be fetched; null where it could."""
+"""Column with the error class of a row whose image could not be fetched; null if it could."""
 
 _GIVEN = (IMAGE_PATH, SHA256, WIDTH, HEIGHT, BYTES, FETCH_ERROR)
 _RECORDED = ["key", "status", "error_class", "format", SHA256, WIDTH, HEIGHT, BYTES]
 
 
 def with_outcomes(schema: pa.Schema) -> pa.Schema:
-    """Columns of a table with those that fetching gives, which take the place of columns of their names."""
+    """Add the columns from fetching to those of a table; they replace columns of the same name."""
     fields = [field for field in schema if field.name not in _GIVEN]
     types = {name: WELL_KNOWN[name].type for name in _GIVEN if name in WELL_KNOWN}
     return pa.schema(fields + [pa.field(name, types.get(name, pa.string())) for name in _GIVEN])
@@ -43,7 +43,7 @@ class FetchedRows(Pool):
 
     table: str = Field(description="folder of the table")
     images: str = Field(description="folder that its images were fetched to, in img2dataset's layout of files")
-    shard_rows: int = Field(description="rows a shard")
+    shard_rows: int = Field(description="rows per shard")
 
     def arrow_schema(self) -> pa.Schema:
         return with_outcomes(Table(Path(self.table)).schema)
@@ -52,7 +52,7 @@ class FetchedRows(Pool):
         return self.images
 
     def parts(self) -> list[Part]:
-        """One part for each of the table: its file, and the shards that its rows lie in."""
+        """Return one part for each of the table: its file, and the shards that contain its rows."""
         found, start = [], 0
         for index, part in enumerate(Table(Path(self.table)).record.parts):
             shards = range(start // self.shard_rows, -(-(start + part.rows) // self.shard_rows)) if part.rows else ()
@@ -82,7 +82,7 @@ class FetchedRows(Pool):
         return f"{self.images}/{shard_name(shard)}.parquet"
 
     def _outcomes(self, start: int, stop: int) -> pa.Table:
-        """What became of the rows from `start` to `stop` of the table."""
+        """Read the outcomes of the rows from `start` to `stop` of the table."""
         found = []
         for shard in range(start // self.shard_rows, -(-stop // self.shard_rows)):
             first = shard * self.shard_rows
@@ -93,7 +93,7 @@ class FetchedRows(Pool):
 
 @lru_cache(maxsize=4)
 def _read_shard(file: str, time: int) -> pa.Table:
-    """The columns that a shard gives, kept while its time of change is that: most batches lie in the last one's."""
+    """Read the columns of a shard, cached by its modification time: most batches are in the shard of the last one."""
     rows = pq.read_table(file, columns=_RECORDED)
     extensions = pa.array([EXTENSIONS.get(kind or "", UNKNOWN) for kind in rows.column("format").to_pylist()])
     names = pc.binary_join_element_wise(rows.column("key"), extensions, ".")

@@ -1,7 +1,7 @@
-"""Files of a finished shard, in the layout of img2dataset.
+"""Write and read the files of a finished shard, in the layout of img2dataset.
 
 00000.tar             key.jpg, key.txt, key.json of every image (WebDataset); or the folder 00000 of the same files
-00000.parquet         a row for every row of the input, with its outcome
+00000.parquet         one row per row of the input, with its outcome
 00000_stats.json      counts
 """
 
@@ -23,12 +23,13 @@ from poolwright.fetch.outcome import SUCCESS, FetchOutcome
 from poolwright.fetch.records import caption_of, make_key, metadata, records, statistics
 
 ReadImage = Callable[[FetchOutcome], bytes]
-"""The image of a row that has one."""
+"""Returns the image of a row that has one."""
 
 Entry = tuple[str, bytes]
 
 
 def shard_name(shard: int) -> str:
+    """Return the name of a shard, such as '00012'."""
     return f"{shard:05d}"
 
 
@@ -36,10 +37,10 @@ class ShardFiles:
     """The files of one shard.
 
     Args:
-        folder: that the shards lie in.
-        shard: its number.
+        folder: folder of the shards.
+        shard: number of the shard.
         layout: 'webdataset' or 'files'.
-        shard_rows: rows of a full shard, which decides on the width of keys.
+        shard_rows: rows of a full shard, which decides the width of keys.
     """
 
     def __init__(self, folder: Path, shard: int, layout: str, shard_rows: int) -> None:
@@ -53,9 +54,9 @@ class ShardFiles:
         """Write all files, each atomically, the images first.
 
         Args:
-            rows: (n,) of the source.
-            outcomes: (n,) in their order.
-            image: gives the bytes of a success.
+            rows: n rows of the source.
+            outcomes: n outcomes in the order of the rows.
+            image: returns the bytes of a success.
             begun, ended: seconds since 1970.
         """
         table = records(rows, outcomes, self.shard, self.shard_rows)
@@ -66,7 +67,7 @@ class ShardFiles:
         write_text(self.stats, json.dumps(statistics(outcomes, begun, ended), indent=4) + "\n")
 
     def sizes(self) -> dict[str, int]:
-        """Bytes of every file by name; -1 for the folder of images, which is not walked, where it is there."""
+        """Return the size of every file by name; -1 for an existing folder of images, which is not walked."""
         found = {}
         for path in (self.data, self.parquet, self.stats):
             if path.exists():
@@ -74,20 +75,20 @@ class ShardFiles:
         return found
 
     def reader(self) -> ReadImage:
-        """Reads images of the shard as it is on disk."""
+        """Return a function that reads images of the shard from disk."""
         if self.layout == "files":
             return lambda outcome: (self.data / self._image_name(outcome)).read_bytes()
-        places = self._places()
+        members = self._members()
 
         def read(outcome: FetchOutcome) -> bytes:
-            at, size = places[self._image_name(outcome)]
+            at, size = members[self._image_name(outcome)]
             with self.data.open("rb") as tar:
                 tar.seek(at)
                 return tar.read(size)
 
         return read
 
-    def _places(self) -> dict[str, tuple[int, int]]:
+    def _members(self) -> dict[str, tuple[int, int]]:
         with tarfile.open(self.data) as tar:
             return {member.name: (member.offset_data, member.size) for member in tar}
 
@@ -119,7 +120,7 @@ class ShardFiles:
         write_atomically(self.data, write)
 
     def _write_folder(self, entries: Iterator[Entry]) -> None:
-        """Write a new folder beside the old one, then put it in its place."""
+        """Write a new folder next to the old one, then replace the old one."""
         fresh = self.data.with_name(f"{self.data.name}{PARTIAL}")
         old = self.data.with_name(f"{self.data.name}.old{PARTIAL}")
         remove(fresh)
@@ -135,7 +136,7 @@ class ShardFiles:
         remove(old)
 
     def recover(self) -> None:
-        """Put the old folder of images back, where a kill struck between taking it away and placing the new one."""
+        """Restore the old folder of images if a kill came between removing it and adding the new one."""
         old = self.data.with_name(f"{self.data.name}.old{PARTIAL}")
         if old.exists() and not self.data.exists():
             old.rename(self.data)

@@ -1,4 +1,4 @@
-"""Sources: rows with a URL, from Parquet, CSV or JSON Lines files, a finished table, or a release."""
+"""Read rows with URLs from Parquet, CSV or JSON Lines files, a finished table, or a release."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ _RELEASE = "release.json"
 
 @dataclass(frozen=True)
 class FetchSource:
-    """Where the rows are.
+    """Files and columns of the rows to fetch.
 
     Attributes:
         files: in order; all of one kind.
         kind: 'parquet', 'csv', 'tsv' or 'jsonl'.
-        schema: of `shards`: url, caption and expected_sha256 where they are there, then the carried columns.
+        schema: schema of `shards`: url, caption and expected_sha256 if present, then the carried columns.
         names: column of the files that each column of `schema` is read from.
-        rows: how many, where that is known before reading.
+        rows: number of rows, if it is known before reading.
     """
 
     files: tuple[Path, ...]
@@ -44,7 +44,7 @@ class FetchSource:
     rows: int | None
 
     def shards(self, rows: int) -> Iterator[pa.Table]:
-        """All rows in order, in tables of `rows` rows; the last may have fewer.
+        """Yield all rows in order, in tables of `rows` rows; the last may have fewer.
 
         Raises:
             InputError: a file cannot be read.
@@ -70,11 +70,11 @@ def open_source(source: str | Path | Sequence[str | Path], options: FetchOptions
 
     Args:
         source: a file, a folder of files, a finished table, a release, or several files.
-        options: name the columns.
+        options: options that name the columns.
 
     Raises:
         InputError: there is nothing to read.
-        RecipeError: a column is not there.
+        RecipeError: a column is missing.
     """
     files = _files_of(source)
     kind = _kind_of(files)
@@ -99,12 +99,12 @@ def _files_of(source: str | Path | Sequence[str | Path]) -> list[Path]:
         return [path]
     found = sorted(path.parent.glob(path.name)) if any(sign in path.name for sign in "*?[") else []
     if not found:
-        raise InputError(f"{source}: there is no such file or folder")
+        raise InputError(f"{source}: no such file or folder")
     return found
 
 
 def _files_in(folder: Path) -> list[Path]:
-    """Files of a table, of a release, or of any folder; those of one kind."""
+    """Find the files of a table, of a release, or of any folder; those of one kind."""
     if (folder / RECORD).exists() and not (folder / _RELEASE).exists():
         return [folder / part.file for part in Table(folder).record.parts]
     for kind in dict.fromkeys(_KINDS.values()):
@@ -125,7 +125,7 @@ def _files_in(folder: Path) -> list[Path]:
 def _kind_of(files: Sequence[Path]) -> str:
     kinds = {_KINDS.get(Path(file.name.removesuffix(".gz")).suffix.lower()) for file in files}
     if None in kinds:
-        raise InputError(f"{files[0]}: reads {', '.join(sorted(_KINDS))} files; convert others first")
+        raise InputError(f"{files[0]}: not one of {', '.join(sorted(_KINDS))}; convert the file first")
     if len(kinds) > 1:
         raise InputError(f"{files[0]}: files of several kinds; fetch them one after the other")
     return str(kinds.pop())
@@ -145,7 +145,7 @@ def _schema_of(files: Sequence[Path], kind: str) -> pa.Schema:
 
 
 def _columns(schema: pa.Schema, options: FetchOptions, file: Path) -> list[tuple[pa.Field, str]]:
-    """Output field and input name of every column that is read."""
+    """Return the output field and input name of every column that is read."""
     pairs = []
     for wanted, name, option in ((URL, options.url, "url"), (CAPTION, options.caption, "caption"),
                                  (EXPECTED, options.sha256, "sha256")):  # fmt: skip
@@ -175,7 +175,7 @@ def _carried(schema: pa.Schema, options: FetchOptions, file: Path, taken: set[st
 
 
 def _carryable(kind: pa.DataType) -> bool:
-    """Whether a column is small enough to go along unasked."""
+    """Whether a column is small enough to be carried along by default."""
     return not (
         is_vector(kind) or pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
     )
@@ -186,7 +186,7 @@ def _plain(kind: pa.DataType) -> pa.DataType:
 
 
 def carried_name(name: str) -> str:
-    """Name of a carried column in the output: its own, or `input_...` where fetching has a column of that name."""
+    """Return the output name of a carried column: its own, or `input_...` if fetching has a column of that name."""
     reserved = {URL, CAPTION, EXPECTED, *OUTCOME_FIELDS}
     return f"input_{name}" if name in reserved else name
 
@@ -207,7 +207,7 @@ def _header(file: Path) -> list[str]:
 
 
 def _read_csv(file: Path, names: Sequence[str]) -> Iterator[pa.Table]:
-    """Every value is read as text, as it stands."""
+    """Read every value as text, unchanged."""
     parse = pc_csv.ParseOptions(delimiter=_separator(file), newlines_in_values=True)
     convert = pc_csv.ConvertOptions(
         column_types=dict.fromkeys(_header(file), pa.string()), include_columns=list(names), strings_can_be_null=False
@@ -232,7 +232,7 @@ def _json_rows(file: Path) -> Iterator[dict[str, Any]]:
 
 
 def _read_lines(file: Path, names: Sequence[str]) -> Iterator[pa.Table]:
-    """Values that are not text are read as the JSON that they are."""
+    """Read JSON Lines; values that are not text become their JSON text."""
     rows: list[dict[str, Any]] = []
     for row in _json_rows(file):
         rows.append(row)

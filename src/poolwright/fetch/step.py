@@ -1,4 +1,4 @@
-"""fetch: images by URL, before the other steps of a table."""
+"""Step `fetch`: fetch images by URL, before the other steps of a table."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ class Fetch(FetchOptions, SourceStep):
 
     The first step of a table that comes from a table: before its rows are read, the images are fetched to
     `fetched/<table>` in the run folder, in img2dataset's layout of files, as `poolwright fetch` does; a fetch that was
-    stopped goes on where it was. The rows then have `image_path`, `sha256`, `width`, `height` and `bytes` of what
-    came, and the steps that follow can read the images. Rows without an image are dropped, by what went wrong.
+    stopped continues. The rows then have `image_path`, `sha256`, `width`, `height` and `bytes` of the fetched images,
+    and the steps that follow can read them. Rows without an image are dropped, with the error as reason.
 
-    State: nothing. What became of every URL is an input of the table, known by its content.
+    State: nothing. The outcomes of the URLs are an input of the table, identified by their content.
     """
 
     verb: ClassVar[str] = "fetch"
@@ -44,20 +44,20 @@ class Fetch(FetchOptions, SourceStep):
     reasons: ClassVar[tuple[Reason, ...]] = tuple(Reason(name, of.words) for name, of in CLASSES.items())
 
     format: Literal["files"] = Field(default="files", description="folders of files, so that later tables read them")
-    columns: tuple[str, ...] = Field(default=(), description="further columns to write beside the images")
+    columns: tuple[str, ...] = Field(default=(), description="further columns to write next to the images")
 
     def options(self) -> FetchOptions:
-        """How to fetch, as the command has it."""
+        """Return the options as for the command `poolwright fetch`."""
         asked = self.model_dump(exclude_unset=True)
         return FetchOptions(**{**asked, "format": self.format, "columns": self.columns})
 
     def prepare(self, name: str, source: Table, folder: Path, listener: Listener) -> dict[str, float]:
-        """Fetch the images, or those that are left. Images that could not be fetched are no error."""
-        from poolwright.fetch.fetch import fetch_images, fetch_teller
+        """Fetch the images, or those that are left. An image that cannot be fetched is not an error."""
+        from poolwright.fetch.fetch import fetch_images, fetch_reporter
 
         begun = perf_counter()
         try:
-            fetched = fetch_images(source.folder, folder, self.options(), fetch_teller(name, listener))
+            fetched = fetch_images(source.folder, folder, self.options(), fetch_reporter(name, listener))
         except ChangedError as error:
             raise ChangedError(
                 f"table '{name}': {error}. To fetch the images of the new rows: rm -r {folder}"

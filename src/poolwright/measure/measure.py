@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from poolwright.core.columns import ATTRIBUTE, CLASS_INDEX, is_groupable, is_vector
-from poolwright.core.errors import RecipeError, did_you_mean
+from poolwright.core.errors import RecipeError, did_you_mean, require_module
 from poolwright.core.measured import Matrix, Measured
 from poolwright.core.rows import Rows
 from poolwright.core.table import Table
@@ -37,6 +37,8 @@ def check_figure(figure: Figure, schema: pa.Schema) -> None:
                 f"figure '{figure.name}': table '{figure.table}' has no column '{name}'; "
                 f"{did_you_mean(name, schema.names)}; there are: {', '.join(schema.names)}"
             )
+    if figure.measure == "probe":
+        require_module("sklearn", f"figure '{figure.name}'")
     if figure.measure in ("purity", "nmi"):
         check_groupable(f"figure '{figure.name}'", schema, figure.columns())
     if figure.groups or figure.measure == "long_tail":

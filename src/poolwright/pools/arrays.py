@@ -24,18 +24,18 @@ PART_ROWS = 65_536
 
 
 class ArrayColumn(MadeBy):
-    """One array, and which encoder made it where it holds vectors."""
+    """One array, with the encoder that made it if it holds vectors."""
 
     array: str = Field(description="name of the array in the .npz; for an .npy any name")
 
 
 class Lookup(BaseModel):
-    """Values found by an index, such as class names by label."""
+    """Values looked up by an index, such as class names by label."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     values: str = Field(description="1-d array of values, such as class_names")
-    by: str = Field(description="array, or column given here, of integers: the place of each row's value, from 0")
+    by: str = Field(description="array, or column given here, of integers: the index of each row's value, from 0")
 
 
 def _as_columns(value: Any) -> Any:
@@ -49,8 +49,8 @@ def _as_columns(value: Any) -> Any:
 class Arrays(Pool):
     """Arrays of NumPy files as columns: 1-d arrays as numbers or strings, 2-d arrays of floats as vectors.
 
-    Vectors are given as float16 of unit length; null where one has NaN, infinity or no length. All arrays chosen
-    of a file must have the same length. Pickled arrays are never loaded.
+    Vectors are given as float16 of unit length; one with NaN, infinity or no length is null. All arrays chosen from
+    a file must have the same length. Pickled arrays are never loaded.
     """
 
     kind: ClassVar[str] = "arrays"
@@ -67,12 +67,12 @@ imagenet:
     path: Places = Field(description=".npz or .npy file, glob, folder, fsspec URL, or a list of these")
     columns: Annotated[dict[str, ArrayColumn], BeforeValidator(_as_columns)] = Field(
         min_length=1,
-        description="array by the column it gives, such as {label_index: train_label, clip: {array: train_emb, "
-        "model: OpenAI ViT-B/32}}; for an .npy the name of its one column",
+        description="array for each column, such as {label_index: train_label, clip: {array: train_emb, "
+        "model: OpenAI ViT-B/32}}; for an .npy, the name of its one column",
     )
     lookup: dict[str, Lookup] = Field(
         default_factory=dict,
-        description="columns found by index, such as {label: {values: class_names, by: train_label}}; null where the "
+        description="columns found by index, such as {label: {values: class_names, by: train_label}}; null if the "
         "index is out of range",
     )
     uid: str = Field(
@@ -95,16 +95,16 @@ imagenet:
         return self
 
     def arrow_schema(self) -> pa.Schema:
-        """Columns this pool gives, from the first file that can be read.
+        """Return the columns of this pool, from the first file that can be read.
 
         Raises:
-            RecipeError: an array is not there, or its length, shape or type does not fit.
+            RecipeError: an array is missing, or its length, shape or type does not fit.
             InputError: no file can be read.
         """
         return pa.schema([given.field for given in self._columns()])
 
     def parts(self) -> list[Part]:
-        """Parts of 65,536 rows."""
+        """Return parts of 65,536 rows."""
         return list(self._parts.get(self._make_parts))
 
     def read(self, part: Part, columns: Sequence[str], batch_rows: int) -> Iterator[pa.Table]:

@@ -32,25 +32,26 @@ Partition = Mapping[str, str]
 
 @dataclass(frozen=True)
 class _Found:
-    """Partitions by number, in order; and the kinds of embeddings that any of them has."""
+    """The partitions by number, in order, and the kinds of embeddings that any of them has."""
 
     partitions: Mapping[int, Partition]
     kinds: tuple[str, ...]
 
     def lost(self, number: int) -> str:
-        """What a partition has not, though others have; empty where nothing is missing."""
+        """Name the files that a partition lacks and others have; empty if nothing is missing."""
         there = self.partitions[number]
         lost = [f"{kind}_{number}" for kind in (METADATA, *self.kinds) if kind not in there]
         return " and ".join(lost)
 
 
 class ClipRetrieval(Pool):
-    """Output of `clip-retrieval inference`: arrays of embeddings beside Parquet files of metadata.
+    """Output of `clip-retrieval inference`: arrays of embeddings and Parquet files of metadata.
 
-    The folder holds `img_emb/img_emb_N.npy`, `text_emb/text_emb_N.npy` where texts were embedded, and
+    The folder holds `img_emb/img_emb_N.npy`, `text_emb/text_emb_N.npy` if texts were embedded, and
     `metadata/metadata_N.parquet`, in one row order. Gives `caption` as `text`, the other columns of the metadata as
     they are, and `img_emb` and `text_emb` as vectors of unit length. Partitions are parts, in the order of their
-    numbers. One whose files have not equally many rows, or that lacks a file which others have, is quarantined.
+    numbers. A partition whose files differ in their number of rows, or that lacks a file that others have, is
+    quarantined.
     """
 
     kind: ClassVar[str] = "clip_retrieval"
@@ -66,10 +67,10 @@ class ClipRetrieval(Pool):
     uid: str | None = Field(
         default=None,
         description="metadata column with the id of each row; 'row' numbers the rows as '<N>:<row>'; default: the "
-        "column 'uid' where there is one, else 'row'",
+        "column 'uid' if there is one, else 'row'",
     )
     keep: list[str] | None = Field(
-        default=None, description="the only columns to give, by the names they have here; 'uid' is always given"
+        default=None, description="the only columns to give, by the names they have in this pool; 'uid' is always given"
     )
     images: Place | None = Field(default=None, description="folder or URL that 'image_path' is relative to")
 
@@ -79,16 +80,16 @@ class ClipRetrieval(Pool):
     _parts: Once[list[Part]] = PrivateAttr(default_factory=Once)
 
     def arrow_schema(self) -> pa.Schema:
-        """Columns this pool gives; all Parquet footers are read, and the header of one array of each kind.
+        """Return the columns of this pool; reads all Parquet footers, and the header of one array of each kind.
 
         Raises:
-            RecipeError: there is no such output, a column is not there, or two partitions differ in one.
+            RecipeError: there is no such output, a column is missing, or two partitions differ in a column.
             InputError: no partition can be read.
         """
         return pa.schema(self._planned().fields())
 
     def parts(self) -> list[Part]:
-        """A part a partition; large ones in runs of row groups of about 131,072 rows."""
+        """Return one part per partition; large ones are cut into runs of row groups of about 131,072 rows."""
         return list(self._parts.get(self._make_parts))
 
     def image_root(self) -> str | None:
@@ -104,7 +105,7 @@ class ClipRetrieval(Pool):
         return self._files.get(lambda: _find(self.path))
 
     def _whole(self) -> dict[int, Shard]:
-        """Partitions that have all their files."""
+        """Return the partitions that have all their files."""
         return self._shards.get(self._read_footers)
 
     def _read_footers(self) -> dict[int, Shard]:
@@ -132,31 +133,31 @@ class ClipRetrieval(Pool):
         )
         kept = {kind: kind for kind in kinds if self.keep is None or kind in self.keep}
         made_by = MadeBy(model=self.model, weights=self.weights)
-        beside = find_arrays(shards, kept, dict.fromkeys(kept, made_by)) if kept else {}
-        return ReadPlan("parquet", tuple(given), beside, {})
+        sidecars = find_arrays(shards, kept, dict.fromkeys(kept, made_by)) if kept else {}
+        return ReadPlan("parquet", tuple(given), sidecars, {})
 
     def _make_parts(self) -> list[Part]:
-        beside, found, whole = self._planned().beside, self._listed(), self._whole()
+        sidecars, found, whole = self._planned().sidecars, self._listed(), self._whole()
 
         def make(number: str) -> list[Part]:
-            return _parts_of(found, int(number), whole.get(int(number)), beside)
+            return _parts_of(found, int(number), whole.get(int(number)), sidecars)
 
         made = map_files(make, [str(number) for number in found.partitions], self.path)
         parts = [part for some in made for part in some]
         return [part.model_copy(update={"index": index}) for index, part in enumerate(parts)]
 
 
-def _parts_of(found: _Found, number: int, shard: Shard | None, beside: Mapping[str, VectorFiles]) -> list[Part]:
+def _parts_of(found: _Found, number: int, shard: Shard | None, sidecars: Mapping[str, VectorFiles]) -> list[Part]:
     if shard is not None:
-        arrays = {kind: shard.arrays[kind] for kind in beside}
-        return shard_parts(Shard(shard.table, shard.footer, arrays, shard.name), beside, 0)
+        arrays = {kind: shard.arrays[kind] for kind in sidecars}
+        return shard_parts(Shard(shard.table, shard.footer, arrays, shard.name), sidecars, 0)
     files = tuple(found.partitions[number].values())
     damage = f"has no {found.lost(number)}, which other partitions have; it is still being written, or was lost"
     return [Part(index=0, name=base_name(files[0]), files=files, detail={"damage": damage})]
 
 
 def _find(root: str) -> _Found:
-    """Files of the partitions.
+    """Find the files of the partitions.
 
     Raises:
         RecipeError: there are none, or two of one number.

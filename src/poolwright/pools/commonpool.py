@@ -1,4 +1,4 @@
-"""Pool `commonpool`: shards of DataComp's CommonPool, metadata and embeddings, as they are published."""
+"""Pool `commonpool`: shards of DataComp's CommonPool, metadata and embeddings, as published."""
 
 from __future__ import annotations
 
@@ -50,12 +50,12 @@ Array = Literal["b32_img", "b32_txt", "l14_img", "l14_txt"]
 
 
 class CommonPool(Pool):
-    """Shards of CommonPool or DataComp: `<shard>.parquet` beside `<shard>.npz`, in the same row order.
+    """Shards of CommonPool or DataComp: `<shard>.parquet` and `<shard>.npz`, in the same row order.
 
     Gives the published columns, `original_width` and `original_height` as `width` and `height`, and the arrays
-    `b32_img`, `b32_txt`, `l14_img` and `l14_txt` as vectors of unit length, with the encoder that made them. Of both
-    files only what steps ask for is read. A shard whose rows are not as many as its vectors, or whose uids differ
-    from an array `uid` in the `.npz`, is quarantined. Columns that a release does not have are left out.
+    `b32_img`, `b32_txt`, `l14_img` and `l14_txt` as vectors of unit length, with the encoder that made them. Only what
+    steps need is read. A shard with more or fewer rows than vectors, or whose uids differ from an array `uid` in the
+    `.npz`, is quarantined. Columns that a release does not have are left out.
     """
 
     kind: ClassVar[str] = "commonpool"
@@ -67,15 +67,15 @@ class CommonPool(Pool):
     )
     vectors: list[Array] | None = Field(
         default=None,
-        description="the only arrays to give; empty for metadata without .npz; default: all that the first shard has",
+        description="the only arrays to give; empty for metadata without .npz; default: all of the first shard",
     )
     keep: list[str] | None = Field(
-        default=None, description="the only columns to give, by the names they have here; 'uid' is always given"
+        default=None, description="the only columns to give, by the names they have in this pool; 'uid' is always given"
     )
     subset: Place | None = Field(
         default=None,
-        description="sorted .npy of uids as DataComp writes its subsets (dtype u8,u8); only rows in it are of this "
-        "pool: others are neither read as rows nor counted as dropped, and a uid that is not 32 hex digits is in no "
+        description="sorted .npy of uids as DataComp writes its subsets (dtype u8,u8); only these rows belong to "
+        "the pool: others are neither read as rows nor counted as dropped; a uid that is not 32 hex digits is in no "
         "subset",
     )
 
@@ -85,19 +85,19 @@ class CommonPool(Pool):
     _subset: Once[Subset] = PrivateAttr(default_factory=Once)
 
     def arrow_schema(self) -> pa.Schema:
-        """Columns this pool gives; all Parquet footers are read, and the headers of one `.npz`.
+        """Return the columns of this pool; reads all Parquet footers, and the headers of one `.npz`.
 
         Raises:
-            RecipeError: a file, column or array is not there, or two shards differ in a column.
+            RecipeError: a file, column or array is missing, or two shards differ in a column.
             InputError: no shard can be read.
         """
         return pa.schema(self._planned().fields())
 
     def parts(self) -> list[Part]:
-        """A part a shard; large shards whose arrays are not packed, in runs of row groups of about 131,072 rows.
+        """Return one part per shard; large shards are cut into runs of about 131,072 rows if no array is packed.
 
-        The arrays of all shards are opened, and their lengths compared. With `subset`, only reading tells how many
-        rows a part has.
+        The arrays of all shards are opened, and their lengths compared. With `subset`, the length of a part is
+        unknown until it is read.
         """
         return list(self._parts.get(self._make_parts))
 
@@ -140,11 +140,11 @@ class CommonPool(Pool):
         wanted = ColumnRequest(renamed(source_names(footers), RENAMES), None, self.keep, {}, tuple(arrays))
         given = parquet_columns(files, footers, wanted)
         made_by = {name: MadeBy(model=model) for name, model in MODELS.items()}
-        beside = find_arrays(shards, {name: name for name in arrays}, made_by) if arrays else {}
-        return ReadPlan("parquet", tuple(given), beside, {})
+        sidecars = find_arrays(shards, {name: name for name in arrays}, made_by) if arrays else {}
+        return ReadPlan("parquet", tuple(given), sidecars, {})
 
     def _arrays(self, shards: Sequence[Shard]) -> list[str]:
-        """The arrays to give, after checking that every shard has its file of arrays."""
+        """Return the arrays to give, after checking that every shard has its file of arrays."""
         asked = [name for name in MODELS if self.vectors is None or name in self.vectors]
         kept = [name for name in asked if self.keep is None or name in self.keep]
         if not kept:
@@ -156,17 +156,17 @@ class CommonPool(Pool):
         return [name for name in kept if name in known]
 
     def _make_parts(self) -> list[Part]:
-        beside, shards = self._planned().beside, self._found()
+        sidecars, shards = self._planned().sidecars, self._found()
         further = (self.subset,) if self.subset is not None else ()
-        by_table = {shard.table: replace(shard, arrays=dict.fromkeys(beside, _npz(shard.table))) for shard in shards}
-        made = map_files(lambda file: _parts_of(by_table[file], beside, further), list(by_table), shards[0].table)
+        by_table = {shard.table: replace(shard, arrays=dict.fromkeys(sidecars, _npz(shard.table))) for shard in shards}
+        made = map_files(lambda file: _parts_of(by_table[file], sidecars, further), list(by_table), shards[0].table)
         parts = [part for found in made for part in found]
         rows = {"rows": None} if self.subset is not None else {}
         return [part.model_copy(update={"index": index, **rows}) for index, part in enumerate(parts)]
 
 
 def _npz(table: str) -> str:
-    """The file of arrays beside a shard."""
+    """Return the file of arrays of a shard."""
     return table[: table.rindex(".")] + ".npz"
 
 
@@ -174,15 +174,15 @@ def _check_files(tables: Sequence[str]) -> None:
     there = map_files(is_file, [_npz(table) for table in tables], tables[0])
     lost = [table for table, is_there in zip(tables, there, strict=True) if not is_there]
     if lost:
-        more = f", nor beside {len(lost) - 1:,} more" if len(lost) > 1 else ""
+        more = f", nor for {len(lost) - 1:,} more shards" if len(lost) > 1 else ""
         raise RecipeError(
-            f"{lost[0]}: there is no {base_name(_npz(lost[0]))} with vectors beside it{more}; download it, or read the "
+            f"{lost[0]}: there is no {base_name(_npz(lost[0]))} with its vectors{more}; download it, or read the "
             "metadata alone with 'vectors: []'"
         )
 
 
 def _known(shards: Sequence[Shard]) -> set[str]:
-    """Arrays of the first file of arrays that can be read."""
+    """Return the names of the arrays in the first file that can be read."""
     damage: Unreadable | None = None
     for shard in shards:
         try:
@@ -192,14 +192,14 @@ def _known(shards: Sequence[Shard]) -> set[str]:
     raise damage or InputError("no shard has vectors")
 
 
-def _parts_of(shard: Shard, beside: Mapping[str, VectorFiles], further: tuple[str, ...]) -> list[Part]:
-    """The parts of one shard, with where its uids are if they lie beside the vectors too."""
+def _parts_of(shard: Shard, sidecars: Mapping[str, VectorFiles], further: tuple[str, ...]) -> list[Part]:
+    """Return the parts of one shard, with the location of its uids if the file of vectors has them too."""
     npz = next(iter(shard.arrays.values()), None)
     try:
         has_uids = npz is not None and UID in read_headers(npz)
     except Unreadable:
-        has_uids = False  # `shard_parts` meets the same damage, and tells it
-    parts = shard_parts(shard, beside, 0, further, (UID,) if has_uids else ())
+        has_uids = False  # `shard_parts` meets the same damage and reports it
+    parts = shard_parts(shard, sidecars, 0, further, (UID,) if has_uids else ())
     uids = {"uids": {"file": npz, "key": UID, "table": base_name(shard.table)}} if has_uids else {}
     return [part.model_copy(update={"detail": {**part.detail, **uids}}) for part in parts]
 

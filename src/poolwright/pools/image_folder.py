@@ -25,10 +25,10 @@ PART_FILES = 512
 
 
 class ImageFolder(Pool):
-    """Every image file below a folder is a row.
+    """Images below a folder, one row per file.
 
-    `uid` and `image_path` are the path relative to the folder, with '/' and the extension, so that neither changes
-    when files are added. Rows are in the order of these paths. Files and folders whose names begin with '.' are
+    `uid` and `image_path` are the path relative to the folder, with '/' and the extension, so neither changes when
+    files are added. Rows are in the order of these paths. Files and folders whose names begin with '.' are
     left out; linked folders are followed.
     """
 
@@ -45,7 +45,7 @@ class ImageFolder(Pool):
     pattern: str | None = Field(
         default=None,
         description="columns from the path, such as '{domain}/{class}/{name}', matched against the whole relative path "
-        "without the extension; '{field}' holds no '/', '{rest}' may, '*' and '**' stand for what is not wanted",
+        "without the extension; '{field}' contains no '/', '{rest}' may, '*' and '**' match what is not wanted",
     )
     unmatched: Literal["error", "drop"] = Field(
         default="error", description="files that the pattern does not match: stop before anything runs, or leave out"
@@ -53,7 +53,7 @@ class ImageFolder(Pool):
     captions: Literal["txt", "json", "auto"] | None = Field(
         default=None,
         description="give 'text' from a file of the same stem in the same folder: '.txt', '.json' (see text_key), or "
-        "'auto': the '.txt' where there is one, else the '.json'; null where there is none",
+        "'auto': the '.txt' if there is one, else the '.json'; null if there is neither",
     )
     text_key: str | None = Field(
         default=None, description="key of the caption in the '.json' files; default: 'text', else 'caption'"
@@ -65,8 +65,8 @@ class ImageFolder(Pool):
     )
     exif: bool = Field(
         default=False,
-        description="give taken_at (UTC where EXIF names no offset), latitude and longitude from EXIF; null where it "
-        "is absent or broken",
+        description="give taken_at (UTC if EXIF names no offset), latitude and longitude from EXIF; null if it is "
+        "absent or broken",
     )
 
     _listing: Once[list[Part]] = PrivateAttr(default_factory=Once)
@@ -118,7 +118,7 @@ class ImageFolder(Pool):
             raise RecipeError(f"{self.path}: no images here; looked for {', '.join(EXTENSIONS)} at any depth")
 
     def parts(self) -> list[Part]:
-        """All parts of `PART_FILES` images. The folder is listed once for this pool object.
+        """Return parts of `PART_FILES` images. The folder is listed once per pool object.
 
         Raises:
             RecipeError: no images, or the pattern does not match files and `unmatched` is 'error'.
@@ -130,16 +130,16 @@ class ImageFolder(Pool):
         self._look()
         found = list(files_below(self.path, lambda name: _is_image(name) or _extension(name) in self._caption_kinds()))
         images = self._matched(sorted(name for name in found if _is_image(name)))
-        beside: dict[str, list[str]] = {}
+        captions: dict[str, list[str]] = {}
         for name in found:
             if not _is_image(name):
-                beside.setdefault(_stem(name), []).append(name)
+                captions.setdefault(_stem(name), []).append(name)
         starts = range(0, max(len(images), 1), PART_FILES)
-        return [self._part(index, images[at : at + PART_FILES], beside) for index, at in enumerate(starts)]
+        return [self._part(index, images[at : at + PART_FILES], captions) for index, at in enumerate(starts)]
 
-    def _part(self, index: int, images: Sequence[str], beside: Mapping[str, Sequence[str]]) -> Part:
-        captions = sorted({name for image in images for name in beside.get(_stem(image), ())})
-        files = tuple(join(self.path, name) for name in (*images, *captions))
+    def _part(self, index: int, images: Sequence[str], captions: Mapping[str, Sequence[str]]) -> Part:
+        caption_names = sorted({name for image in images for name in captions.get(_stem(image), ())})
+        files = tuple(join(self.path, name) for name in (*images, *caption_names))
         name = f"{images[0]} .. {images[-1]}" if len(images) > 1 else "".join(images)
         return Part(index=index, name=name or self.path, files=files, rows=len(images))
 
@@ -180,7 +180,7 @@ class ImageFolder(Pool):
                 yield table_of(arrays, fields, len(images))
 
     def _columns(self, images: Sequence[str], captions: CaptionFiles, wanted: set[str]) -> dict[str, pa.Array]:
-        """The wanted columns, and some that come with them, of images by their relative paths."""
+        """Return the wanted columns, and some that come with them, of images by their relative paths."""
         texts: dict[str, Sequence[str | None]] = {UID: images, IMAGE_PATH: images}
         pattern = self._pattern()
         if pattern and wanted.intersection(pattern.names):

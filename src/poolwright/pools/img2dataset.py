@@ -1,4 +1,4 @@
-"""Pool `img2dataset`: what img2dataset downloaded, as WebDataset tars, image files or Parquet."""
+"""Pool `img2dataset`: images downloaded by img2dataset, as WebDataset tars, image files or Parquet."""
 
 from __future__ import annotations
 
@@ -27,26 +27,28 @@ from poolwright.pools.readers.tar_images import TarImages
 
 KEY, STATUS, SUCCESS = "key", "status", "success"
 IMAGE_ROWS = 256
-"""Rows a batch where image bytes are read."""
+"""Rows per batch when image bytes are read."""
 
 Form = Literal["webdataset", "files", "parquet", "none"]
-"""img2dataset's `output_format`; 'none' where no images were written."""
+"""img2dataset's `output_format`; 'none' if no images were written."""
 
-_BESIDE: Mapping[Form, tuple[str, ...]] = {"webdataset": (IMAGE, IMAGE_ERROR), "files": (IMAGE_PATH,)}
+_IMAGE_COLUMNS: Mapping[Form, tuple[str, ...]] = {"webdataset": (IMAGE, IMAGE_ERROR), "files": (IMAGE_PATH,)}
 _ENCODED = ("jpg", "png", "webp")
 
 
 @dataclass(frozen=True)
 class _Plan:
-    """What reading needs beside a part: columns of the Parquet files, columns of images, and how these are kept."""
+    """All that reading needs besides a part: columns of the Parquet files, columns of images, and their storage."""
 
     given: tuple[Given, ...]
-    beside: tuple[str, ...]
+    image_columns: tuple[str, ...]
     form: Form
     has_status: bool
 
     def fields(self) -> list[pa.Field]:
-        return [given.field for given in self.given] + [pa.field(name, WELL_KNOWN[name].type) for name in self.beside]
+        return [given.field for given in self.given] + [
+            pa.field(name, WELL_KNOWN[name].type) for name in self.image_columns
+        ]
 
 
 class Img2dataset(Pool):
@@ -54,10 +56,10 @@ class Img2dataset(Pool):
 
     A shard is `00000.parquet` and `00000_stats.json`, with the images in `00000.tar` (`output_format` webdataset), in
     a folder `00000/` (files), or in the Parquet itself. Rows are in the order of the Parquet files, with all columns;
-    `caption` is given as `text`. Rows that could not be downloaded have no image: `status` and `error_message` say
+    `caption` becomes `text`. Rows that could not be downloaded have no image: `status` and `error_message` say
     why, and a step that needs the image drops them as missing files. Tars give `image`, read only when a step asks
     for it, and `image_error`; files give `image_path`. Images are found by the `key` of their row. A shard without
-    its stats is not finished, and one whose tar is cut off, or whose rows are not as many as the stats count, is
+    its stats is not finished, and one whose tar is cut off, or whose number of rows differs from the stats, is
     damaged: they are quarantined.
     """
 
@@ -71,13 +73,13 @@ class Img2dataset(Pool):
     uid: str | None = Field(
         default=None,
         description="column with the id of each row, such as one that came with the URLs; default: the column 'uid' "
-        "where there is one, else 'key'",
+        "if there is one, else 'key'",
     )
     keep: list[str] | None = Field(
-        default=None, description="the only columns to give, by the names they have here; 'uid' is always given"
+        default=None, description="the only columns to give, by the names they have in this pool; 'uid' is always given"
     )
     stats: bool = Field(
-        default=True, description="every shard must have its _stats.json; false reads shards that have lost theirs too"
+        default=True, description="every shard must have its _stats.json; false also reads shards without it"
     )
 
     _plan: Once[_Plan] = PrivateAttr(default_factory=lambda: Once(travels=True))
@@ -86,16 +88,16 @@ class Img2dataset(Pool):
     _parts: Once[list[Part]] = PrivateAttr(default_factory=Once)
 
     def arrow_schema(self) -> pa.Schema:
-        """Columns this pool gives; all Parquet footers and stats are read.
+        """Return the columns of this pool; reads all Parquet footers and stats.
 
         Raises:
-            RecipeError: a place or column is not there, or two shards differ in a column.
+            RecipeError: a path or column is missing, or two shards differ in a column.
             InputError: no shard can be read.
         """
         return pa.schema(self._planned().fields())
 
     def parts(self) -> list[Part]:
-        """One part a shard. Image files are listed, tars looked at from behind."""
+        """Return one part per shard. Image files are listed, and the ends of tars are checked."""
         return list(self._parts.get(self._make_parts))
 
     def image_root(self) -> str | None:
@@ -111,7 +113,7 @@ class Img2dataset(Pool):
         fields = {field.name: field for field in plan.fields()}
         given = {column.field.name: column for column in plan.given if column.field.name in columns}
         sources = {str(column.source) for column in given.values()}
-        if set(columns) & set(plan.beside):
+        if set(columns) & set(plan.image_columns):
             sources |= {KEY, STATUS} if plan.has_status else {KEY}
         batch_rows = min(batch_rows, IMAGE_ROWS) if IMAGE in columns else batch_rows
         with reading(part), _Images(part, plan, columns) as images:
@@ -134,7 +136,7 @@ class Img2dataset(Pool):
         footers = [shard.footer for shard in shards]
         names = source_names(footers)
         form = _form(self._found(), footers)
-        if names and KEY not in names and form in _BESIDE:
+        if names and KEY not in names and form in _IMAGE_COLUMNS:
             raise RecipeError(f"{shards[0].table}: no column '{KEY}', by which img2dataset names its images")
         encoded = next((name for name in _ENCODED if name in names), "") if form == "parquet" else ""
         wanted = ColumnRequest(
@@ -142,13 +144,13 @@ class Img2dataset(Pool):
             uid=self.uid or (UID if UID in names else KEY),
             keep=self.keep,
             vectors={},
-            beside=_BESIDE.get(form, ()),
+            sidecars=_IMAGE_COLUMNS.get(form, ()),
         )
         given = parquet_columns([shard.table for shard in shards], footers, wanted)
-        beside = [name for name in wanted.beside if self.keep is None or name in self.keep]
-        if IMAGE in beside and IMAGE_ERROR not in beside:
-            beside.append(IMAGE_ERROR)
-        return _Plan(tuple(given), tuple(beside), form, STATUS in names)
+        image_columns = [name for name in wanted.sidecars if self.keep is None or name in self.keep]
+        if IMAGE in image_columns and IMAGE_ERROR not in image_columns:
+            image_columns.append(IMAGE_ERROR)
+        return _Plan(tuple(given), tuple(image_columns), form, STATUS in names)
 
     def _make_parts(self) -> list[Part]:
         form, root, shards = self._planned().form, self._root.get(self._find_root), self._found()
@@ -161,7 +163,7 @@ class Img2dataset(Pool):
         return [part.model_copy(update={"index": index}) for index, part in enumerate(parts)]
 
     def _find_root(self) -> str:
-        """The folder that all shards lie in: the one that the recipe names, if it is one."""
+        """Return the folder of all shards: the one that the recipe names, if it is a single folder."""
         bases = [shard.base for shard in self._found()]
         if len(self.path) == 1 and all(base.startswith(self.path[0].rstrip("/") + "/") for base in bases):
             return self.path[0]
@@ -183,7 +185,7 @@ def _form(shards: Sequence[Download], footers: Sequence[object]) -> Form:
 
 
 def _part(shard: Download, form: Form, root: str, stats: bool) -> Part:
-    """The part of a shard. Where images are files, their content is part of its identity too."""
+    """Return the part of a shard. If images are files, their content is part of its identity too."""
     damage = shard.damage(stats, needs_tar=form == "webdataset")
     if damage:
         return Part(index=0, name=shard.name, files=shard.files(), detail={"damage": damage})
@@ -195,11 +197,11 @@ def _part(shard: Download, form: Form, root: str, stats: bool) -> Part:
 
 
 class _Images:
-    """Columns of images of one part, for the rows of a batch. To be used in `with`."""
+    """Reads the image columns of one part, for the rows of a batch. A context manager."""
 
     def __init__(self, part: Part, plan: _Plan, columns: Sequence[str]) -> None:
         self._part, self._plan = part, plan
-        self._wanted = [name for name in plan.beside if name in columns]
+        self._wanted = [name for name in plan.image_columns if name in columns]
         self._stack = ExitStack()
         self._tar: TarImages | None = None
         self._names: dict[str, str] = {}  # file name by key
@@ -218,7 +220,7 @@ class _Images:
         self._stack.close()
 
     def of(self, table: pa.Table) -> dict[str, pa.Array]:
-        """The wanted columns of rows with their key and status."""
+        """Return the wanted columns of rows, which have their key and status."""
         if not self._wanted:
             return {}
         keys = _keys(table, self._plan.has_status)
@@ -232,12 +234,12 @@ class _Images:
     def _path(self, key: str | None) -> str | None:
         if key is None:
             return None
-        name = self._names.get(key, f"{key}.jpg")  # a file that is lost is named as it was written
+        name = self._names.get(key, f"{key}.jpg")  # a missing file keeps the name it was written under
         return f"{self._part.detail['folder']}/{name}"
 
 
 def _keys(table: pa.Table, has_status: bool) -> list[str | None]:
-    """Keys of the rows that have an image; None for others."""
+    """Return the keys of the rows that have an image; None for others."""
     keys = plain(one_array(table.column(KEY))).cast(pa.string())
     if has_status:
         keys = pc.if_else(pc.equal(plain(one_array(table.column(STATUS))), SUCCESS), keys, None)

@@ -1,6 +1,6 @@
-"""Shards of img2dataset: what each of them has, and whether it is finished.
+"""Find the shards of img2dataset, the files of each, and whether it is finished.
 
-img2dataset writes `00000.parquet` with a row a URL, `00000.tar` or a folder `00000/` with the images that could be
+img2dataset writes `00000.parquet` with one row per URL, `00000.tar` or a folder `00000/` with the images that could be
 downloaded, and `00000_stats.json` last (https://github.com/rom1504/img2dataset).
 """
 
@@ -36,9 +36,9 @@ class Download:
 
     Attributes:
         base: path or URL without the extension.
-        footer: of its Parquet file; damaged where there is none.
-        has_table, has_tar, has_folder, has_stats: what is there.
-        count: rows that the stats tell of; None where they cannot be read.
+        footer: of its Parquet file; damaged if there is none.
+        has_table, has_tar, has_folder, has_stats: whether each of them exists.
+        count: number of rows in the stats; None if they cannot be read.
     """
 
     base: str
@@ -66,19 +66,19 @@ class Download:
         return base_name(self.base)
 
     def files(self) -> tuple[str, ...]:
-        """Those of the files that are there."""
+        """Return those of the files that exist."""
         there = ((self.table, self.has_table), (self.tar, self.has_tar), (self.stats, self.has_stats))
         return tuple(file for file, is_there in there if is_there)
 
     def damage(self, needs_stats: bool, needs_tar: bool) -> str:
-        """Why the shard cannot be used, in words; empty where it can."""
+        """Explain why the shard cannot be used; empty if it can."""
         if needs_stats and not self.has_stats:
             return (
                 f"has no {base_name(self.stats)}, which img2dataset writes last, so {_UNFINISHED}; finish it, or read "
-                "shards without it by 'stats: false'"
+                "shards without it with 'stats: false'"
             )
         if not self.has_table:
-            return f"has no {base_name(self.table)}, which tells what its images are; {_UNFINISHED}"
+            return f"has no {base_name(self.table)}, which lists its images; {_UNFINISHED}"
         if self.footer.schema is None:
             return self.footer.damage
         if needs_stats and self.count != self.footer.rows:
@@ -87,39 +87,39 @@ class Download:
         if needs_tar and not self.has_tar:
             return f"has no {base_name(self.tar)} with its images; {_UNFINISHED}"
         if needs_tar and cut_off(self.tar):
-            return f"{base_name(self.tar)} does not end as a tar does; {_UNFINISHED}"
+            return f"{base_name(self.tar)} does not end like a tar; {_UNFINISHED}"
         return ""
 
     def images(self) -> list[str]:
-        """Image files of the folder, sorted."""
+        """Return the image files of the folder, sorted."""
         if not self.has_folder:
             return []
         return [join(self.base, name) for name in sorted(files_below(self.base, is_image)) if "/" not in name]
 
 
-def find_downloads(places: Sequence[str]) -> list[Download]:
-    """The shards that places stand for, each place's in numeric order.
+def find_downloads(paths: Sequence[str]) -> list[Download]:
+    """Find the shards of some paths, those of each path in numeric order.
 
-    A folder's shards are its files named by a number; other files in it are not img2dataset's.
+    The shards of a folder are its files named by a number; other files in it are not from img2dataset.
 
     Raises:
-        RecipeError: a place does not exist or holds no shard, or a shard is named twice.
+        RecipeError: a path does not exist or holds no shard, or a shard is named twice.
     """
     bases: dict[str, str] = {}
-    for place in places:
-        mine = dict.fromkeys(_bases(place))
+    for path in paths:
+        mine = dict.fromkeys(_bases(path))
         if not mine:
-            raise RecipeError(f"{place}: no shard here, such as 00000.parquet with 00000_stats.json")
+            raise RecipeError(f"{path}: no shard here, such as 00000.parquet with 00000_stats.json")
         for base in sorted(mine, key=numeric_order):
             if base in bases:
-                raise RecipeError(f"{base}.parquet: named twice, by {bases[base]} and {place}; name it once")
-            bases[base] = place
-    return map_files(_look, list(bases), places[0])
+                raise RecipeError(f"{base}.parquet: named twice, by {bases[base]} and {path}; name it once")
+            bases[base] = path
+    return map_files(_look, list(bases), paths[0])
 
 
-def _bases(place: str) -> Iterator[str]:
-    named = find_files([place], ("parquet", "tar"))
-    below = place.rstrip("/") + "/"
+def _bases(path: str) -> Iterator[str]:
+    named = find_files([path], ("parquet", "tar"))
+    below = path.rstrip("/") + "/"
     for file in named:
         base, _, extension = file.rpartition(".")
         if extension in ("parquet", "tar") and (base_name(base).isdigit() or not file.startswith(below)):
@@ -133,15 +133,15 @@ def _look(base: str) -> Download:
     return Download(base, footer, has_table, is_file(base + ".tar"), _is_folder(base), has_stats, count)
 
 
-def _is_folder(place: str) -> bool:
-    if not is_url(place):
-        return os.path.isdir(place)
-    system, path = file_system(place)
-    return bool(system.isdir(path))
+def _is_folder(path: str) -> bool:
+    if not is_url(path):
+        return os.path.isdir(path)
+    system, inner = file_system(path)
+    return bool(system.isdir(inner))
 
 
 def _count(stats: str) -> int | None:
-    """Rows that a stats file tells of; None where it is not whole."""
+    """Return the number of rows in a stats file; None if it is incomplete."""
     with open_file(stats) as file:
         data = file.read()
     try:
@@ -152,5 +152,5 @@ def _count(stats: str) -> int | None:
 
 
 def is_image(name: str) -> bool:
-    """Whether a file is named as an image."""
+    """Whether a file has the extension of an image."""
     return posixpath.splitext(name)[1][1:].lower() in EXTENSIONS

@@ -1,4 +1,4 @@
-"""Pool `table`: rows of Parquet, CSV, TSV or JSON Lines files, with vectors in a column or in NumPy files beside."""
+"""Pool `table`: rows of Parquet, CSV, TSV or JSON Lines files, with vectors in a column or in NumPy files."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ __all__ = ["TablePool", "TableVectors", "read_parquet"]
 class TablePool(Pool):
     """Rows of one or more files of one format.
 
-    Columns keep their names unless `columns` renames them. Well-known columns get their types; a value that cannot
-    be one becomes null. Lists of 16 or more floats, all of one length, are taken as embeddings: float16, unit length,
-    null where a vector has NaN, infinity, no length or another width.
+    Columns keep their names unless `columns` renames them. Well-known columns get their types; a value that does not
+    fit becomes null. Lists of 16 or more floats, all of one length, are taken as embeddings: float16 of unit length;
+    a vector with NaN, infinity, no length or another width is null.
     """
 
     kind: ClassVar[str] = "table"
@@ -56,15 +56,15 @@ commonpool:
         "these; .gz files are unpacked, except Parquet"
     )
     format: Format | None = Field(
-        default=None, description="parquet, csv, tsv or jsonl, where the extension does not tell"
+        default=None, description="parquet, csv, tsv or jsonl, if the extension does not show it"
     )
     columns: dict[str, str] = Field(
         default_factory=dict,
-        description="source column by the name it is given here, such as {url: image_url, text: alt}; "
+        description="source column by its name in this pool, such as {url: image_url, text: alt}; "
         "others keep their names",
     )
     keep: list[str] | None = Field(
-        default=None, description="the only columns to give, by the names they have here; 'uid' is always given"
+        default=None, description="the only columns to give, by the names they have in this pool; 'uid' is always given"
     )
     uid: str | None = Field(
         default=None,
@@ -73,12 +73,12 @@ commonpool:
     )
     vectors: dict[str, TableVectors] = Field(
         default_factory=dict,
-        description="vector columns: from files beside the table, or source columns whose encoder is named here",
+        description="vector columns: from files next to the table, or source columns with their encoder",
     )
     images: Place | None = Field(default=None, description="folder or URL that 'image_path' is relative to")
     types: dict[str, str] = Field(
         default_factory=dict,
-        description="Arrow type by source column of CSV, TSV and JSON Lines files, such as {score: float32}, where the "
+        description="Arrow type by source column of CSV, TSV and JSON Lines files, such as {score: float32}, if the "
         "first rows mislead",
     )
     delimiter: str | None = Field(
@@ -104,16 +104,16 @@ commonpool:
         return types
 
     def arrow_schema(self) -> pa.Schema:
-        """Columns this pool gives; all Parquet footers are read, of other formats the first rows of one file.
+        """Return the columns of this pool; reads all Parquet footers, or the first rows of one file of other formats.
 
         Raises:
-            RecipeError: a file or column is not there, or two Parquet files differ in a column.
+            RecipeError: a file or column is missing, or two Parquet files differ in a column.
             InputError: no file can be read.
         """
         return pa.schema(self._planned().fields())
 
     def parts(self) -> list[Part]:
-        """Parquet: runs of row groups of about 131,072 rows. Other formats: one part a file, of unknown length."""
+        """Return runs of about 131,072 rows for Parquet; for other formats one part per file, of unknown length."""
         return list(self._parts.get(self._make_parts))
 
     def image_root(self) -> str | None:
@@ -127,12 +127,12 @@ commonpool:
         fields = {field.name: field for field in plan.fields()}
         given = {column.field.name: column for column in plan.given if column.field.name in columns}
         sources = sorted({column.source for column in given.values() if column.source is not None})
-        beside = {name: files for name, files in plan.beside.items() if name in columns}
-        batch_rows = fewer_rows(batch_rows, [files.field for files in beside.values()])
-        with reading(part), VectorReader(part, beside) as vectors:
+        sidecars = {name: files for name, files in plan.sidecars.items() if name in columns}
+        batch_rows = fewer_rows(batch_rows, [files.field for files in sidecars.values()])
+        with reading(part), VectorReader(part, sidecars) as vectors:
             row = part.start
             for table in self._source_rows(plan, part, sources, batch_rows):
-                found = {name: vectors.take(name, row, len(table)) for name in beside}
+                found = {name: vectors.take(name, row, len(table)) for name in sidecars}
                 found.update((name, _column(column, table, part.files[0], row)) for name, column in given.items())
                 yield table_of([found[name] for name in columns], [fields[name] for name in columns], len(table))
                 row += len(table)
@@ -171,7 +171,7 @@ commonpool:
             uid=self.uid,
             keep=self.keep,
             vectors={name: spec for name, spec in self.vectors.items() if spec.file is None},
-            beside=[name for name, spec in self.vectors.items() if spec.file is not None],
+            sidecars=[name for name, spec in self.vectors.items() if spec.file is not None],
         )
 
     def _make_plan(self) -> ReadPlan:
@@ -180,14 +180,14 @@ commonpool:
         types = {name: pa.type_for_alias(dtype) for name, dtype in self.types.items()}
         if kind == "parquet":
             if types or self.delimiter:
-                raise RecipeError(f"{self.path[0]}: Parquet files say their types; leave out 'types' and 'delimiter'")
+                raise RecipeError(f"{self.path[0]}: Parquet files have types; leave out 'types' and 'delimiter'")
             given = parquet_columns(files, self._read_footers(), wanted)
         else:
             given, types = text_columns(files, kind, wanted, types, self._delimiter(kind))
         self._check_images([column.field.name for column in given])
-        kept = [name for name in wanted.beside if self.keep is None or name in self.keep]
-        beside = {name: find_vectors(name, self.vectors[name], files) for name in kept}
-        return ReadPlan(kind, tuple(given), beside, types)
+        kept = [name for name in wanted.sidecars if self.keep is None or name in self.keep]
+        sidecars = {name: find_vectors(name, self.vectors[name], files) for name in kept}
+        return ReadPlan(kind, tuple(given), sidecars, types)
 
     def _check_images(self, names: list[str]) -> None:
         if self.images is None:
@@ -207,17 +207,17 @@ commonpool:
         plan, files = self._planned(), self._listed()
         if plan.format != "parquet":
             self._check_one_for_all(plan, known=len(files) == 1)
-            return text_parts(files, plan.beside)
+            return text_parts(files, plan.sidecars)
         footers = self._read_footers()
         self._check_one_for_all(plan, known=len(files) == 1 or all(footer.schema is not None for footer in footers))
-        return parquet_parts(files, footers, plan.beside)
+        return parquet_parts(files, footers, plan.sidecars)
 
     def _check_one_for_all(self, plan: ReadPlan, known: bool) -> None:
-        for name, beside in plan.beside.items():
-            if not known and len(beside.files) == 1:
+        for name, vectors in plan.sidecars.items():
+            if not known and len(vectors.files) == 1:
                 raise InputError(
-                    f"{beside.files[0]}: holds the vectors '{name}' of all table files, but not all of these tell how "
-                    "many rows they have; give one vector file for each table file"
+                    f"{vectors.files[0]}: holds the vectors '{name}' of all table files, but the number of rows of "
+                    "some of them is unknown; give one vector file for each table file"
                 )
 
 

@@ -1,4 +1,4 @@
-"""Calendar units of UTC time: where each begins, and what it is called."""
+"""Compute the beginnings and names of calendar units in UTC."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _STEPS = {
 
 
 def begins(unit: Unit, first: np.datetime64, last: np.datetime64) -> np.ndarray:
-    """Beginnings of the units from the one with `first` to the one after `last`: datetime64[us] (k + 1,)."""
+    """Return the beginnings of the units from that of `first` to the one after `last`: datetime64[us] (k + 1,)."""
     base, size, offset = _STEPS[unit]
     lowest, highest = (int(time.astype(f"M8[{base}]").astype(np.int64)) for time in (first, last))
     numbers = np.arange((lowest - offset) // size, (highest - offset) // size + 2) * size + offset
@@ -29,7 +29,7 @@ def begins(unit: Unit, first: np.datetime64, last: np.datetime64) -> np.ndarray:
 
 
 def name(unit: Unit, begin: np.datetime64) -> str:
-    """What a unit is called: '2000s', '2004', '2004-H1', '2004-Q1', '2004-01', '2004-W01' (ISO 8601), '2004-01-05'."""
+    """Name a unit: '2000s', '2004', '2004-H1', '2004-Q1', '2004-01', '2004-W01' (ISO 8601), '2004-01-05'."""
     day = begin.astype("M8[D]").astype(datetime.date)
     year, month = f"{day.year:04d}", day.month
     if unit == "week":

@@ -1,8 +1,8 @@
-"""Which country a text names: an exact match after folding, or none. Nothing is guessed.
+"""Find the country that a text names: an exact match after folding, or none. Nothing is guessed.
 
-A text is folded to its set of words: case, accents, punctuation, order, and the words 'the', 'of', 'and' go;
-'Rep.', 'St', 'Is.' become the words they stand for. So 'Korea, Republic of' and 'the republic of Korea' are the same.
-That set must be the set of a known name, save for words of a form of government ('Republic of Ireland').
+A text is folded to its set of words: case, accents, punctuation, order, and the words 'the', 'of', 'and' are
+removed; 'Rep.', 'St', 'Is.' become the words they stand for. So 'Korea, Republic of' and 'the republic of Korea' are
+the same. That set must be the set of a known name, except for words of a form of government ('Republic of Ireland').
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Codes = Literal["auto", "none", "iso2", "iso3", "numeric"]
 Why = Literal["", "no_country", "unknown_country", "ambiguous_country", "historic_country"]
 
 LONGEST = 200
-"""Characters of the longest text that is looked at."""
+"""Longest text in characters that is looked up."""
 
 SPELLING_COLUMNS = ("words", "country_code", "why", "about")
 
@@ -49,12 +49,12 @@ _NULL_LIKE = "NA"
 
 @dataclass(frozen=True)
 class CountryMatch:
-    """What a text was taken for.
+    """Result of looking up a text.
 
     Attributes:
         code: ISO 3166-1 alpha-3 of the country, or None.
-        why: the reason where there is none, '' where there is.
-        words: how it was found or why not, for people; may be empty.
+        why: the reason why there is no code, else ''.
+        words: explanation for people; may be empty.
     """
 
     code: str | None
@@ -63,14 +63,14 @@ class CountryMatch:
 
 
 def words_of(text: str) -> frozenset[str]:
-    """The text folded to its set of words; empty where it has none."""
+    """Fold a text to its set of words; empty if it has none."""
     plain = unicodedata.normalize("NFKD", text.translate(_APOSTROPHES).casefold())
     words = _WORD.findall("".join(letter for letter in plain if not unicodedata.combining(letter)).casefold())
     return frozenset(_SHORT_FOR.get(word, word) for word in _joined(words)) - _LINKS
 
 
 def _joined(words: Iterable[str]) -> list[str]:
-    """Runs of single letters as one word: u s a -> usa."""
+    """Join runs of single letters to one word: u s a -> usa."""
     joined: list[str] = []
     run = ""
     for word in (*words, ""):
@@ -84,14 +84,14 @@ def _joined(words: Iterable[str]) -> list[str]:
 
 
 def spellings_of(countries: pa.Table, historic: Mapping[str, str] = HISTORIC) -> pa.Table:
-    """Every known spelling, folded, with the country it names or why it names none.
+    """Return every known spelling, folded, with the country it names or the reason why it names none.
 
     Args:
         countries: columns `country_code` (alpha-3), `country`, `official`.
-        historic: names of states that are no more and names given up, with words about each.
+        historic: names of former states and former names, with an explanation of each.
 
     Returns:
-        Columns `words` (folded, sorted, joined by a space), `country_code` (null where refused), `why`, `about`.
+        Columns `words` (folded, sorted, joined by a space), `country_code` (null if refused), `why`, `about`.
     """
     rows = countries.select(["country_code", "country", "official"]).to_pylist()
     names = {row["country_code"]: row["country"] for row in rows}
@@ -111,7 +111,7 @@ def spellings_of(countries: pa.Table, historic: Mapping[str, str] = HISTORIC) ->
 
 
 def _add(known: dict[frozenset[str], CountryMatch], name: str, code: str) -> None:
-    """A name of a country; one that another country has too is ambiguous."""
+    """Add a name of a country; a name of several countries is ambiguous."""
     before = known.setdefault(words_of(name), CountryMatch(code, ""))
     if before.code not in (code, None):
         known[words_of(name)] = _ambiguous([code, str(before.code)])
@@ -125,7 +125,7 @@ def _table(known: Mapping[frozenset[str], CountryMatch]) -> pa.Table:
     rows = sorted(
         (" ".join(sorted(words)), found.code, found.why, found.words) for words, found in known.items() if words
     )
-    columns = {name: [row[place] for row in rows] for place, name in enumerate(SPELLING_COLUMNS)}
+    columns = {name: [row[index] for row in rows] for index, name in enumerate(SPELLING_COLUMNS)}
     return pa.table(columns, schema=pa.schema([(name, pa.string()) for name in SPELLING_COLUMNS]))
 
 
@@ -135,9 +135,9 @@ class Countries:
     Args:
         countries: columns `country_code` (alpha-3), `alpha_2` (spellings joined by a space), `numeric` (three digits).
         spellings: as `spellings_of` makes them.
-        names: what the user has decided: text -> alpha-3. Wins over everything.
-        codes: which codes are understood: 'auto' all three of ISO 3166-1 besides names, 'none' names only, else
-            codes of that kind only.
+        names: decisions of the user: text -> alpha-3. They take precedence.
+        codes: accepted codes: 'auto' all three kinds of ISO 3166-1 besides names, 'none' names only, else codes of
+            that kind only.
     """
 
     def __init__(
@@ -155,7 +155,7 @@ class Countries:
         self._seen: dict[str, CountryMatch] = {}
 
     def find(self, text: str | None) -> CountryMatch:
-        """The country of the text, or why there is none."""
+        """Find the country of the text, or the reason why there is none."""
         if text is None:
             return CountryMatch(None, "no_country")
         found = self._seen.get(text)
@@ -195,12 +195,12 @@ class Countries:
         return self._whole(text) or self._pieces(text) or CountryMatch(None, "unknown_country")
 
     def _whole(self, text: str) -> CountryMatch | None:
-        """The text as one name, as it is known or with words of government besides."""
+        """Match the text as one name, exactly or with additional words of government."""
         words = words_of(text)
         return self._spellings.get(words) or self._spellings.get(words - _GOVERNMENTS)
 
     def _pieces(self, text: str) -> CountryMatch | None:
-        """A text of several names, such as 'Myanmar (Burma)': the country if all are names of the same one."""
+        """Match a text of several names, such as 'Myanmar (Burma)', if all name the same country."""
         found = [self._whole(piece) for piece in _PIECES.split(text) if words_of(piece)]
         named = [one for one in found if one is not None]
         if len(named) < 2 or len(named) < len(found):
@@ -213,7 +213,7 @@ class Countries:
 
 
 def _by_code(countries: pa.Table, codes: Codes) -> dict[str, CountryMatch]:
-    """Codes of the kinds that are understood, current and withdrawn."""
+    """Return the codes of the accepted kinds, current and withdrawn."""
     known: dict[str, CountryMatch] = {}
     for kind, column, letters in (("iso2", "alpha_2", 2), ("iso3", "country_code", 3), ("numeric", "numeric", 0)):
         if codes not in ("auto", kind):

@@ -1,7 +1,7 @@
-"""What people write for a country, besides its short name, official name and codes.
+"""Spellings of countries in use besides short name, official name and codes.
 
-Told apart because they end differently: `ALIASES` are other names of one country of today,
-`HISTORIC` are states and names that are no more, `AMBIGUOUS` are names of several countries. `PARTS` are known
+They are in separate tables because they have different results: `ALIASES` are other names of one country of today,
+`HISTORIC` are former states and former names, `AMBIGUOUS` are names of several countries. `PARTS` are known
 not to be countries of ISO 3166-1. Spellings are compared after folding (see `poolwright.reference.countries`), so
 case, accents, punctuation, word order and 'the' are not listed.
 """
@@ -129,7 +129,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "XKX": ("Kosova",),
     "ZAF": ("S Africa", "RSA"),
 }
-"""ISO 3166-1 alpha-3 code -> other names in present use, and how well-known lists write them."""
+"""ISO 3166-1 alpha-3 code -> other names in present use, and spellings of well-known lists."""
 
 HISTORIC: dict[str, str] = {
     "Soviet Union": "until 1991",
@@ -269,7 +269,7 @@ HISTORIC: dict[str, str] = {
     "Kirghizia": "now Kyrgyzstan",
     "Turkmenia": "now Turkmenistan",
 }
-"""States that are no more, and names a country has given up -> until when, or what it is called now."""
+"""Former states and former names of countries -> end, or present name."""
 
 HISTORIC_CODES: dict[str, str] = {
     **dict.fromkeys(("SU", "SUN"), "Soviet Union, until 1991"),
@@ -288,7 +288,7 @@ HISTORIC_CODES: dict[str, str] = {
     **dict.fromkeys(("HV", "HVO"), "Upper Volta, now Burkina Faso"),
     "ROM": "Romania, now ROU",
 }
-"""Codes that ISO 3166-1 has withdrawn and not given to another country since."""
+"""Codes that ISO 3166-1 has withdrawn and not assigned to another country since."""
 
 AMBIGUOUS: dict[str, tuple[str, ...]] = {
     "Korea": ("KOR", "PRK"),
@@ -297,7 +297,7 @@ AMBIGUOUS: dict[str, tuple[str, ...]] = {
     "Channel Islands": ("GGY", "JEY"),
     "Guianas": ("GUF", "GUY", "SUR"),
 }
-"""Names of several countries of today."""
+"""Names of several present countries."""
 
 PARTS: dict[str, str] = {
     "England": "GBR",
@@ -305,4 +305,4 @@ PARTS: dict[str, str] = {
     "Wales": "GBR",
     "Northern Ireland": "GBR",
 }
-"""Countries that are part of one of ISO 3166-1; a recipe says so where that is meant."""
+"""Countries that are part of one in ISO 3166-1; a recipe can allow them."""

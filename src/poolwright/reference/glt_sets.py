@@ -1,4 +1,4 @@
-"""Names of the sets and columns of the generalized long tail (GLT), as its files and its paper give them.
+"""Define the names of the sets and columns of the generalized long tail (GLT), as in its files and its paper.
 
 Tang et al., "Invariant Feature Learning for Generalized Long-Tailed Classification", arXiv 2207.09504, section 4.
 """
@@ -11,7 +11,7 @@ FREQUENCY = "frequency"
 SPLIT_GLT = "split_glt"
 SPLIT_CBL = "split_cbl"
 COLUMNS = (SPLIT_GLT, SPLIT_CBL, CLASS_INDEX, FREQUENCY, ATTRIBUTE)
-"""Columns that tell the sets of a table."""
+"""Columns that define the sets of a table."""
 
 TRAIN, VAL, TEST_LT, TEST_BL, TEST_BBL = SETS = ("train", "val", "test_lt", "test_bl", "test_bbl")
 """Names of the sets in the columns `split_glt` and `split_cbl`, and in the published files."""
@@ -25,7 +25,7 @@ TITLES = {
     "Test-CBL": (SPLIT_GLT, TEST_BL),
     "Test-GBL": (SPLIT_GLT, TEST_BBL),
 }
-"""The paper's name of each set, with its column and value. The last two sets are the same in both columns."""
+"""Name of each set in the paper, with its column and value. The last two sets are the same in both columns."""
 
 GROUPS = ("many", "medium", "few")
-"""Names of the values of `frequency`."""
+"""Values of the column `frequency`."""

@@ -1,4 +1,4 @@
-"""Keywords in captions: whole words of a language, whatever their case."""
+"""Find keywords in captions: whole words of a language, regardless of case."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ import pyarrow as pa
 
 
 def keyword_columns(captions: pa.Array, keywords: Mapping[str, Sequence[str]]) -> npt.NDArray[np.float32]:
-    """Which captions have a keyword of which language.
+    """Mark captions that have a keyword of a language.
 
-    A keyword stands by itself: 'map' is in 'An old MAP.' and not in 'mapping'. In scripts without spaces between
-    words, such as Chinese, it may stand anywhere.
+    A keyword matches whole words: 'map' is in 'An old MAP.' and not in 'mapping'. In scripts without spaces between
+    words, such as Chinese, it may be anywhere.
 
     Args:
         captions: (n,) strings, null for none.
         keywords: words by language, in the order of the columns.
 
     Returns:
-        float32 (n, languages), 1 where one of the words is there.
+        float32 (n, languages), 1 if the caption has one of the words.
     """
     patterns = [_pattern(words) for words in keywords.values()]
     coded = captions if pa.types.is_dictionary(captions.type) else captions.dictionary_encode()
     texts = [_folded(text or "") for text in coded.dictionary.to_pylist()]
     found = np.array([[bool(pattern.search(text)) for pattern in patterns] for text in texts], np.float32)
     found = np.vstack([found.reshape(len(texts), len(patterns)), np.zeros((1, len(patterns)), np.float32)])
-    places = coded.indices.fill_null(len(texts)) if coded.indices.null_count else coded.indices
-    return np.asarray(found[np.asarray(places)])
+    positions = coded.indices.fill_null(len(texts)) if coded.indices.null_count else coded.indices
+    return np.asarray(found[np.asarray(positions)])
 
 
 def _pattern(words: Sequence[str]) -> re.Pattern[str]:

@@ -1,4 +1,4 @@
-"""Licence codes: what sources write, and which licences are open.
+"""Convert licences as sources write them to codes, and decide which are allowed.
 
 Codes are those of SPDX (https://spdx.org/licenses) in lower case; families of Creative Commons without a
 version stand for all versions.
@@ -19,7 +19,7 @@ NAMED: dict[str, tuple[str, ...]] = {
     "noncommercial": (*_PUBLIC_DOMAIN, "cc-by", "cc-by-sa", "cc-by-nc", "cc-by-nc-sa"),
     "creative-commons": ("cc0", "pdm", "cc-by", "cc-by-sa", "cc-by-nd", "cc-by-nc", "cc-by-nc-sa", "cc-by-nc-nd"),
 }
-"""Named sets. `open` is what the Open Definition calls open; `noncommercial` allows adapting, but not for money."""
+"""Named sets. `open` follows the Open Definition; `noncommercial` allows non-commercial adaptations."""
 
 _CC = ("cc-by", "cc-by-sa", "cc-by-nd", "cc-by-nc", "cc-by-nc-sa", "cc-by-nc-nd")
 _SOFTWARE = ("mit", "apache-2.0", "bsd-2-clause", "bsd-3-clause", "odbl-1.0", "odc-by-1.0", "pddl-1.0", "gfdl-1.3")
@@ -44,7 +44,7 @@ _FILLERS = {"cc", "creative", "commons", "international", "unported", "generic",
 
 @lru_cache(maxsize=4096)
 def code_of(text: str) -> str | None:
-    """The code of a licence as a source writes it; None where it is not recognised."""
+    """Return the code of a licence as a source writes it; None if it is not recognised."""
     text = " ".join(text.strip().lower().split())
     found = _URL.search(text)
     if found:
@@ -68,7 +68,7 @@ def _from_url(kind: str, name: str, version: str | None) -> str | None:
 
 
 def _from_words(text: str) -> str | None:
-    """'Attribution-NonCommercial-ShareAlike', 'CC BY NC 2.0', 'Creative Commons Attribution 4.0 International'."""
+    """Parse text such as 'Attribution-NonCommercial-ShareAlike' or 'Creative Commons Attribution 4.0 International'."""
     words = {_short(word) for word in _PARTS.findall(text)}
     rest = set(re.findall(r"[^\W\d_]+", _PARTS.sub(" ", text)))
     if "by" not in words or not ("attribution" in text or rest & {"cc", "creative"}):
@@ -116,5 +116,5 @@ def check_code(entry: str) -> None:
         return
     known = (*NAMED, *_CC, *_OTHER, *_SOFTWARE)
     raise ValueError(
-        f"'{entry}' is no known licence; {did_you_mean(entry.lower(), known)}; '={entry}' allows exactly this text"
+        f"'{entry}' is not a known licence; {did_you_mean(entry.lower(), known)}; '={entry}' allows exactly this text"
     )

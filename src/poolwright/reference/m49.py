@@ -1,6 +1,6 @@
-"""Countries of ISO 3166-1 with their regions in UN M49, from the table that ships with this package.
+"""Read the countries of ISO 3166-1 with their regions in UN M49, from the table that ships with this package.
 
-`countries.csv` names its sources in its header; docs/decisions/0008-countries.md says what was chosen and why.
+`countries.csv` names its sources in its header; docs/decisions/0008-countries.md explains the choices.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ COUNTRY_COLUMNS = (COUNTRY_CODE, "alpha_2", "numeric", COUNTRY, "official", REGI
 COUNTRIES_FILE = Path(__file__).with_name("countries.csv")
 SOURCE = "UN M49 of September 2024"
 RESERVED_CODES = {"GBR": "UK", "GRC": "EL"}
-"""Second alpha-2 codes, which the European Union writes and ISO 3166-1 keeps from other use."""
+"""Second alpha-2 codes, which the European Union uses and ISO 3166-1 reserves."""
 
 
 @cache
 def read_countries() -> pa.Table:
-    """The 249 countries and areas of ISO 3166-1, and Kosovo.
+    """Return the 249 countries and areas of ISO 3166-1, and Kosovo.
 
     Returns:
         Columns `COUNTRY_COLUMNS`, all strings, sorted by code: `alpha_2` may be two codes joined by a space, the one
@@ -37,12 +37,12 @@ def read_countries() -> pa.Table:
 
 
 def countries_origin() -> dict[str, str]:
-    """Name and SHA-256 of the table of countries, for the state of a step that uses it."""
+    """Return name and SHA-256 of the table of countries, for the state of a step that uses it."""
     return {"countries": SOURCE, "countries_sha256": hashlib.sha256(COUNTRIES_FILE.read_bytes()).hexdigest()}
 
 
 def read_lines() -> list[dict[str, str]]:
-    """The rows of `countries.csv` by column, without its comments."""
+    """Read the rows of `countries.csv` by column, without its comments."""
     lines = COUNTRIES_FILE.read_text(encoding="utf-8").splitlines()
     return list(csv.DictReader(line for line in lines if not line.startswith("#")))
 

@@ -36,3 +36,10 @@ def test_of_the_best_rows() -> None:
     assert limits(Top(by="score", n=3)) == [("score", 7.0, "top ≥ 7")]
     assert limits(Top(by="score", n=3, lowest=True)) == [("score", 2.0, "top ≤ 2")]
     assert limits(Top(by="score", n=1, group=("uid",))) == []
+
+
+def test_an_infinite_threshold_is_not_drawn() -> None:
+    rows = pa.table({"uid": ["a", "b", "c"], "score": [float("inf"), float("inf"), 1.0]})
+    step = Top(by="score", n=1)
+    assert step.limits(step.fit(MemoryFrame(rows), Context())) == []
+    assert Where(expression="score < 1e999").limits(State()) == []

@@ -30,19 +30,19 @@ class Brightness(Step):
     least: Share = Field(default=0.0, description="images that are darker are dropped, such as 10%")
 
     def needs(self) -> tuple[str, ...]:
-        """The bytes of the image."""
+        """Return the column of the image bytes."""
         return (IMAGE,)
 
     def optional(self) -> tuple[str, ...]:
-        """Why there are no bytes, if the source says so."""
+        """Return the column with the reason why there are no bytes, if the source has it."""
         return (IMAGE_ERROR,)
 
     def gives(self, given: pa.Schema) -> list[pa.Field]:
-        """The column `brightness`."""
+        """Return the column `brightness`."""
         return [pa.field(BRIGHTNESS, pa.float32())]
 
     def apply(self, rows: Rows, state: State) -> Outcome:
-        """Decode and average each image for itself."""
+        """Decode each image and average its pixels."""
         found: list[float | None] = []
         problems: list[str | None] = []
         for value, missing in zip(rows.column(IMAGE), unread(rows), strict=True):
@@ -57,6 +57,6 @@ class Brightness(Step):
         return Outcome({BRIGHTNESS: pa.array(found, pa.float32())}, drop_codes(problems, ["too_dark"]))
 
     def explain(self, row: Mapping[str, Any], state: State) -> str:
-        """The brightness against the least."""
+        """Compare the brightness with the least one allowed."""
         value = row.get(BRIGHTNESS)
         return f"brightness {value:.3f}, at least {self.least:.3f}" if value is not None else ""

@@ -29,16 +29,16 @@ class CaptionedList(Pool):
     path: Place = Field(description="folder of the lists, which end in .tsv")
 
     def arrow_schema(self) -> pa.Schema:
-        """uid, image_path, text and row_error, all texts."""
+        """Return uid, image_path, text and row_error, all texts."""
         self._files()
         return SCHEMA
 
     def parts(self) -> list[Part]:
-        """A part for each file."""
+        """Return one part per file."""
         return [Part(index=index, name=file.name, files=(str(file),)) for index, file in enumerate(self._files())]
 
     def read(self, part: Part, columns: Sequence[str], batch_rows: int) -> Iterator[pa.Table]:
-        """The lines of a file, in batches."""
+        """Read the lines of a file, in batches."""
         try:
             lines = Path(part.files[0]).read_text(encoding="utf-8").splitlines()
         except UnicodeDecodeError as error:
@@ -51,7 +51,7 @@ class CaptionedList(Pool):
             yield table.select(list(columns))
 
     def image_root(self) -> str:
-        """The folder of the lists."""
+        """Return the folder of the lists."""
         return self.path
 
     def _files(self) -> list[Path]:

@@ -32,7 +32,7 @@ columns.txt    a line for each column"""
     columns: Columns = Field(default=("text",), description="columns besides `uid`; they are texts")
 
     def needs(self, schema: pa.Schema) -> tuple[str, ...]:
-        """uid and the columns."""
+        """Return uid and the chosen columns."""
         for name in self.columns:
             if name in schema.names and not is_text(schema.field(name).type):
                 raise StepError(f"layout '{self.layout}': '{name}' is {schema.field(name).type}; columns are texts")
@@ -55,7 +55,7 @@ columns.txt    a line for each column"""
         return record.model_copy(update={"others": (listed,)})
 
     def checks(self, folder: Path, release: ReleaseRecord) -> Iterator[LayoutCheck]:
-        """The list must have the columns of the record."""
+        """Check that the list has the columns of the record."""
         yield "columns", lambda: self._check(folder, release)
 
     def _check(self, folder: Path, release: ReleaseRecord) -> tuple[list[str], str]:
@@ -64,5 +64,5 @@ columns.txt    a line for each column"""
         return ["'columns.txt' has other columns than the files"] if wrong else [], f"{len(listed)} columns"
 
     def load_snippet(self, release: ReleaseRecord) -> str:
-        """Any reader of CSV."""
+        """Show how pandas reads the files."""
         return f'```python\nimport pandas\n\nrows = pandas.read_csv("{release.files[0].path}")\n```'

@@ -12,7 +12,7 @@ from poolwright.core.images.image import Limits, open_image
 
 LIMITS = Limits()
 FORM = 1
-"""Counts changes that give other vectors; a part of the digest of the weights."""
+"""Incremented with every change that gives other vectors; part of the digest of the weights."""
 
 
 class Thumbnail(EncoderKind):
@@ -23,18 +23,18 @@ class Thumbnail(EncoderKind):
     fixed = "the edge follows the colon, as in thumbnail:8"
 
     def check(self, spec: EncoderSpec) -> None:
-        """The edge must be a number from 1 to 64."""
+        """Check that the edge is a number from 1 to 64."""
         if not spec.place.isdecimal() or not 1 <= int(spec.place) <= 64:
             raise RecipeError(f"{spec.model}: an edge is a number from 1 to 64, as in thumbnail:8")
 
     def peek(self, spec: EncoderSpec) -> Peek:
-        """Everything is known without loading."""
+        """Return name, width and digest, which are known without loading."""
         self.check(spec)
         encoder = ThumbnailEncoder(int(spec.place))
         return Peek(encoder.name, encoder.width, encoder.weights, texts=False)
 
     def load(self, spec: EncoderSpec) -> ThumbnailEncoder:
-        """Nothing is loaded."""
+        """Return the encoder, which has no file to load."""
         self.check(spec)
         return ThumbnailEncoder(int(spec.place))
 
@@ -48,7 +48,7 @@ class ThumbnailEncoder:
         self.weights = sha256(f"thumbnail, form {FORM}, edge {edge}".encode()).hexdigest()
 
     def images(self, files: Sequence[bytes | None], limits: Limits = LIMITS) -> tuple[np.ndarray, list[str | None]]:
-        """Vectors float32 (n, width) of unit length, NaN with a reason if an image cannot be read."""
+        """Return vectors float32 (n, width) of unit length, NaN with a reason if an image cannot be read."""
         vectors = np.full((len(files), self.width), np.nan, np.float32)
         problems: list[str | None] = [None] * len(files)
         for index, data in enumerate(files):
@@ -61,5 +61,5 @@ class ThumbnailEncoder:
         return vectors, problems
 
     def texts(self, texts: Sequence[str]) -> np.ndarray:
-        """There is no text encoder."""
+        """Raise an error, since there is no text encoder."""
         raise RecipeError(f"{self.name} has no text encoder; name a CLIP for texts")

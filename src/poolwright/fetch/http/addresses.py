@@ -1,6 +1,6 @@
-"""Which addresses may be connected to: those of the public internet, unless the user says otherwise.
+"""Decide which addresses may be connected to: by default those of the public internet only.
 
-Special networks are those of the IANA registries (RFC 6890 and its updates), listed here so that a decision does
+The special networks are those of the IANA registries (RFC 6890 and its updates), listed here so that a decision does
 not depend on the version of Python. An address that carries another one (IPv4-mapped, NAT64, 6to4, Teredo, ...)
 is judged by both.
 """
@@ -20,7 +20,7 @@ _PRIVATE = (
     ("fc00::/7", "private"), ("100.64.0.0/10", "shared (carrier-grade NAT)"),
     ("169.254.0.0/16", "link-local"), ("fe80::/10", "link-local"), ("fec0::/10", "site-local"),
 )  # fmt: skip
-"""What `allow_private` allows."""
+"""Networks that `allow_private` allows."""
 
 _NEVER = (
     ("0.0.0.0/8", "unspecified"), ("::/128", "unspecified"), ("192.0.0.0/24", "reserved"),
@@ -30,10 +30,10 @@ _NEVER = (
     ("2001::/23", "reserved"), ("2001:db8::/32", "documentation"), ("3fff::/20", "documentation"),
     ("5f00::/16", "segment routing"), ("ff00::/8", "multicast"),
 )  # fmt: skip
-"""What only `allow_networks` allows."""
+"""Networks that only `allow_networks` allows."""
 
 METADATA = ("169.254.169.254", "169.254.170.2", "100.100.100.200", "168.63.129.16", "192.0.0.192", "fd00:ec2::254")
-"""Where clouds hand out credentials: AWS, GCP, Azure, Alibaba, Oracle; allowed only by their own /32 or /128."""
+"""Addresses of cloud credentials: AWS, GCP, Azure, Alibaba, Oracle; allowed only by their own /32 or /128."""
 
 _CARRIERS = (("::ffff:0:0/96", 0), ("::ffff:0:0:0/96", 0), ("64:ff9b::/96", 0), ("2002::/16", 80))
 """IPv6 networks whose addresses carry an IPv4 address, and how many bits come after it."""
@@ -56,7 +56,7 @@ class AddressGuard:
 
     Attributes:
         allow_private: whether loopback, private, shared and link-local networks are allowed.
-        allow_networks: networks that are allowed whatever they are.
+        allow_networks: networks that are allowed in any case.
     """
 
     allow_private: bool = False
@@ -64,10 +64,11 @@ class AddressGuard:
 
     @classmethod
     def of(cls, allow_private: bool, networks: Iterable[str]) -> AddressGuard:
+        """Make a guard from networks as text, such as '10.1.0.0/16'."""
         return cls(allow_private, tuple(map(ipaddress.ip_network, networks)))
 
     def refusal(self, address: str) -> str | None:
-        """Why an address may not be connected to, in words; None where it may.
+        """Explain why an address may not be connected to; None if it may.
 
         Args:
             address: IPv4 or IPv6; a zone ('%eth0') is ignored.
@@ -91,7 +92,7 @@ class AddressGuard:
         if any(address in network for network in self.allow_networks):
             return None
         word = _look_up(address, _PRIVATE_TABLE)
-        if word:  # ::1 lies in the reserved ::/96 too, and is judged by the first word it has
+        if word:  # ::1 is in the reserved ::/96 too, but counts as loopback
             return None if self.allow_private else word
         return _look_up(address, _NEVER_TABLE)
 
@@ -101,7 +102,7 @@ def _look_up(address: Address, table: tuple[tuple[Network, str], ...]) -> str | 
 
 
 def carried(address: Address) -> tuple[ipaddress.IPv4Address, ...]:
-    """IPv4 addresses within an IPv6 address: mapped, translated, NAT64, 6to4, Teredo's two, ISATAP."""
+    """Return the IPv4 addresses within an IPv6 address: mapped, translated, NAT64, 6to4, Teredo's two, ISATAP."""
     if isinstance(address, ipaddress.IPv4Address):
         return ()
     value = int(address)

@@ -1,4 +1,4 @@
-"""Contents: whether the bytes that came are an image, which one, and what its EXIF says."""
+"""Inspect the bytes of a response: whether they are an image, its format and size, and its EXIF."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ EXTENSIONS = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp", "GIF": "gif", "AVIF":
 """File extension by format, as Pillow names it."""
 
 UNKNOWN = "bin"
-"""Extension where nothing was checked and the format is not known."""
+"""Extension if nothing was checked and the format is not known."""
 
 _EXIF = b"Exif\0\0"
 _TAG_CHARACTERS = 500
 
 
 def looks_foreign(head: bytes) -> bool:
-    """Whether the first bytes are of no image format that poolwright reads."""
+    """Whether the first bytes belong to no image format that poolwright reads."""
     return probe(head) == "not_an_image"
 
 
 @dataclass(frozen=True)
 class Inspector:
-    """Judges bytes. Pure, so that it may run in a thread."""
+    """Checks the bytes of an image. Stateless, so that it may run in a thread."""
 
     options: FetchOptions
 
     def __call__(self, data: bytes, outcome: FetchOutcome, expected: str | None) -> None:
-        """Fill in what the bytes say. The outcome fails where they are not what is wanted.
+        """Fill in format, size and EXIF. The outcome fails if the bytes are not the wanted image.
 
         Args:
-            data: of the file.
-            outcome: has `sha256` and `content_type`.
+            data: bytes of the file.
+            outcome: with `sha256` and `content_type` filled in.
             expected: SHA-256 in lower-case hex, if one is known.
         """
         try:
@@ -64,7 +64,7 @@ class Inspector:
 
 
 def exif_json(data: bytes) -> str | None:
-    """EXIF tags of a JPEG by name, as JSON; None where it has none or they cannot be read."""
+    """Return the EXIF tags of a JPEG by name, as JSON; None if it has none or they cannot be read."""
     if data[:2] != b"\xff\xd8":
         return None
     block = _exif_block(data)
@@ -76,14 +76,14 @@ def exif_json(data: bytes) -> str | None:
     try:
         tags.load(block)
         pairs = [*tags.items(), *tags.get_ifd(ExifTags.IFD.Exif).items()]
-    except Exception:  # EXIF is decoration: whatever is wrong with it, the picture is there
+    except Exception:  # EXIF is optional: the image is good whatever is wrong with it
         return None
     named = {ExifTags.TAGS.get(tag, f"0x{tag:04x}"): _text(value) for tag, value in pairs}
     return json.dumps({name: value for name, value in sorted(named.items()) if value is not None})
 
 
 def _exif_block(data: bytes) -> bytes | None:
-    """The APP1 segment of a JPEG that holds EXIF."""
+    """Return the APP1 segment of a JPEG that holds EXIF."""
     at = 2
     while at + 4 <= len(data) and data[at] == 0xFF and data[at + 1] not in (0xDA, 0xD9):
         length = int.from_bytes(data[at + 2 : at + 4], "big")
@@ -94,7 +94,7 @@ def _exif_block(data: bytes) -> bytes | None:
 
 
 def _text(value: object) -> str | None:
-    """A tag's value as text; None for raw bytes such as maker notes."""
+    """Return the value of a tag as text; None for raw bytes such as maker notes."""
     if isinstance(value, bytes):
         return None
     return str(value).replace("\0", "").strip()[:_TAG_CHARACTERS]

@@ -1,7 +1,7 @@
-"""Connections: names are resolved once, every address is judged, and the connection goes to a judged address.
+"""Open connections: each name is resolved once, every address is checked, and only a checked address is used.
 
-So a name cannot answer with one address when it is checked and with another when it is used (DNS rebinding);
-Host header and TLS server name stay those of the name. The HTTP client is httpcore2, which follows no redirects,
+So a name cannot resolve to one address for the check and to another for the connection (DNS rebinding); Host header
+and TLS server name stay those of the name. The HTTP client is httpcore2, which follows no redirects,
 reads no proxy settings and sends nothing on its own.
 """
 
@@ -34,7 +34,7 @@ _TEMPORARY = {getattr(socket, name) for name in ("EAI_AGAIN", "EAI_SYSTEM", "EAI
 
 
 def import_httpcore() -> Any:
-    """The HTTP client.
+    """Import the HTTP client.
 
     Raises:
         MissingExtra: it is not installed.
@@ -49,7 +49,7 @@ def import_httpcore() -> Any:
 
 
 class SystemResolver:
-    """Asks the system. Each question takes a thread of its own, as a slow name server must not hold up the others."""
+    """Resolves names with the system. Each lookup has its own thread, so that a slow one does not delay others."""
 
     def __init__(self, threads: int) -> None:
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="resolve")
@@ -68,17 +68,17 @@ def _ask(host: str, port: int) -> list[Any]:
 
 
 class Names:
-    """Addresses of hosts, resolved, judged and remembered for two minutes."""
+    """Addresses of hosts, resolved, checked and cached for two minutes."""
 
     def __init__(self, guard: AddressGuard, resolve: Resolve, timeout: float) -> None:
         self.guard, self.resolve, self.timeout = guard, resolve, timeout
         self._known: OrderedDict[tuple[str, int], tuple[float, asyncio.Task[list[str]]]] = OrderedDict()
 
     async def addresses(self, host: str, port: int) -> list[str]:
-        """Addresses that may be connected to.
+        """Return the addresses of a host that may be connected to.
 
         Raises:
-            Failure: dns_failed, dns_temporary, or refused_address where any of them is refused.
+            Failure: dns_failed, dns_temporary, or refused_address if any of them is refused.
         """
         until, task = self._known.get((host, port), (0.0, None))
         if task is None or until < monotonic():
@@ -121,13 +121,13 @@ class Names:
 
 
 def _seen(task: asyncio.Task[list[str]]) -> None:
-    """Say that the error of a look-up was noticed, should everyone who waited be gone."""
+    """Mark the error of a lookup as retrieved, in case nobody waits for it any more."""
     if not task.cancelled():
         task.exception()
 
 
 def literal_address(host: str) -> str | None:
-    """The address that a host is already, also in spellings such as 127.1 and 0x7f000001; None where it is a name."""
+    """Return the address that a host is, also in forms such as 127.1 and 0x7f000001; None if it is a name."""
     try:
         return str(ipaddress.ip_address(host))
     except ValueError:
@@ -139,9 +139,9 @@ def literal_address(host: str) -> str | None:
 
 
 class Connections:
-    """Connections, kept open for the next request to the same origin, as many as requests run at once.
+    """Connections kept open for the next request to the same origin, as many as requests run at once.
 
-    The pool of httpcore2 looks at every connection for every request; this looks at one.
+    The pool of httpcore2 examines every connection for every request; this one examines one.
     """
 
     def __init__(self, options: FetchOptions, resolve: Resolve) -> None:
@@ -149,12 +149,12 @@ class Connections:
         guard = AddressGuard.of(options.allow_private, options.allow_networks)
         self._backend = _backend(client, Names(guard, resolve, options.timeout))
         self._client, self._tls, self._most = client, _tls(client, options.verify_tls), options.concurrency
-        self._idle: OrderedDict[Any, Any] = OrderedDict()  # by connection, the longest idle first
+        self._idle: OrderedDict[Any, Any] = OrderedDict()  # by connection, longest idle first
         self._by_origin: dict[str, list[Any]] = {}
 
     @asynccontextmanager
     async def stream(self, method: str, url: Any, *, headers: Any, extensions: Any) -> AsyncIterator[Any]:
-        """The response to a request; it is closed at the end, and so is a connection that cannot be used again."""
+        """Yield the response to a request and close it after use, with a connection that cannot be reused."""
         origin = str(url.origin)
         connection = await self._reuse(origin) or self._client.AsyncHTTPConnection(
             url.origin, ssl_context=self._tls, keepalive_expiry=_KEPT_SECONDS, network_backend=self._backend
@@ -194,7 +194,7 @@ class Connections:
             await oldest.aclose()
 
     async def aclose(self) -> None:
-        """Close what is open."""
+        """Close all open connections."""
         while self._idle:
             connection, _ = self._idle.popitem()
             await connection.aclose()
@@ -202,11 +202,11 @@ class Connections:
 
 
 def open_connections(options: FetchOptions, resolve: Resolve) -> Any:
-    """What makes requests: `stream` as `Connections` has it; through a proxy, the pool of httpcore2.
+    """Return an object with `stream` as in `Connections`; with a proxy, the pool of httpcore2.
 
     Raises:
         MissingExtra: httpcore2 is not installed.
-        RecipeError: the proxy is not one.
+        RecipeError: the proxy is not valid.
     """
     proxy = proxy_url(options)
     if not proxy:
@@ -219,7 +219,7 @@ def open_connections(options: FetchOptions, resolve: Resolve) -> Any:
 
 
 def proxy_url(options: FetchOptions) -> str | None:
-    """The proxy to use, if any: that of the environment only where it is asked for by 'env'."""
+    """Return the proxy to use, if any; that of the environment only for 'env'."""
     if options.proxy == "env":
         names = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy")
         found = next((os.environ[name] for name in names if os.environ.get(name)), None)
@@ -241,7 +241,7 @@ def _tls(client: Any, verify: bool) -> Any:
 
 
 def _backend(client: Any, names: Names) -> Any:
-    """A network backend that connects to judged addresses only. A class inside, as its base is imported late."""
+    """Make a network backend that connects to checked addresses only. Its base class is imported lazily."""
 
     class Guarded(client.AsyncNetworkBackend):  # type: ignore[misc]
         """Connects by TCP to the first address that answers."""

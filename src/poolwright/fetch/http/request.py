@@ -1,4 +1,4 @@
-"""One request: GET one URL, read the answer within the limits, or fail for a reason. Redirects are handed back."""
+"""Make one request: GET a URL and read the response within limits, or fail with a reason. Redirects are returned."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ _STATUS_CLASSES = {401: "forbidden", 403: "forbidden", 451: "forbidden", 404: "n
                    408: "server_error", 425: "server_error", 429: "too_many_requests"}  # fmt: skip
 _IN_MEMORY = 1 << 21
 _HEAD = 64
-"""Bytes of a file that tell its format."""
+"""First bytes of a file, enough to detect its format."""
 
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer: bytes, or where to go instead.
+    """A response: bytes, or the target of a redirect.
 
     Attributes:
         file: the bytes, spooled to disk past 2 MB; None for a redirect.
-        sha256: of the bytes, hex.
+        sha256: SHA-256 of the bytes, in hex.
     """
 
     http_status: int
@@ -49,7 +49,7 @@ class Reply:
     content_type: str | None = None
 
     def read(self) -> bytes:
-        """The bytes, once."""
+        """Return the bytes; may be called once."""
         if self.file is None:
             return b""
         with self.file as file:
@@ -65,14 +65,16 @@ class Headers:
             self._all.setdefault(name.decode("latin-1").lower(), []).append(value.decode("latin-1").strip())
 
     def first(self, name: str) -> str | None:
+        """Return the first value of a header, or None."""
         return self._all.get(name, [None])[0]
 
     def every(self, name: str) -> list[str]:
+        """Return all values of a header."""
         return self._all.get(name, [])
 
 
 class Requests:
-    """Makes requests over connections that are kept."""
+    """Makes requests over connections that are kept open."""
 
     def __init__(self, connections: Any, options: FetchOptions) -> None:
         self.connections, self.options = connections, options
@@ -81,14 +83,14 @@ class Requests:
         self._agent = (options.user_agent or USER_AGENT).encode("latin-1", "replace")
 
     async def get(self, target: RequestTarget, seconds: float) -> Reply:
-        """The answer of a target.
+        """Return the response of a target.
 
         Args:
-            target: where to.
-            seconds: that it may take, from asking for the address to the last byte.
+            target: target of the request.
+            seconds: time limit, from resolving the address to the last byte.
 
         Raises:
-            Failure: no image can come of it.
+            Failure: the response has no image.
         """
         try:
             async with asyncio.timeout(seconds):
@@ -101,7 +103,7 @@ class Requests:
             raise self._failure(error) from error
 
     def _check_proxied(self, target: RequestTarget) -> None:
-        """Judge what can be judged of a target that the proxy resolves: an address, also in its odd spellings."""
+        """Check what can be checked of a target that the proxy resolves: a literal address in any form."""
         address = literal_address(target.host)
         refusal = self._guard.refusal(address) if self._guard and address else None
         if refusal:
@@ -132,7 +134,7 @@ class Requests:
         self._check_headers(headers)
         kind = headers.first("content-type")
         digest, size = hashlib.sha256(), 0
-        file = cast(BinaryIO, tempfile.SpooledTemporaryFile(_IN_MEMORY))  # noqa: SIM115 - handed on
+        file = cast(BinaryIO, tempfile.SpooledTemporaryFile(_IN_MEMORY))  # noqa: SIM115 - passed on
         try:
             head = b""
             decode = decoder(headers.first("content-encoding"))
@@ -149,7 +151,7 @@ class Requests:
                         file.seek(0, 2)
                         self._check_head(head, kind)
             if not size:
-                raise Failure("empty", "no bytes came", status)
+                raise Failure("empty", "no bytes received", status)
             file.seek(0)
             return Reply(status, target, None, file, size, digest.hexdigest(), kind)
         except BaseException:
@@ -165,65 +167,65 @@ class Requests:
             raise Failure("too_large", f"{int(length):,} bytes; {self.options.max_bytes:,} are allowed", 200)
 
     def _check_head(self, head: bytes, kind: str | None) -> None:
-        """Stop early where the first bytes are of something else."""
+        """Stop early if the first bytes are not from an image."""
         if self.options.check != "none" and looks_foreign(head):
             raise Failure("not_an_image", f"{kind or 'no content type'}, begins with {head[:24]!r}", 200)
 
     def _failure(self, error: Exception) -> Failure:
-        """What an error of the client stands for."""
-        client, words = self._client, _words(error)
+        """Return the failure that an error of the client stands for."""
+        client, message = self._client, _first_message(error)
         if isinstance(error, client.ConnectError) and _is_tls(error):
-            return Failure("tls_failed", words)
+            return Failure("tls_failed", message)
         table = (
             (client.ConnectTimeout, "connect_timeout", f"no connection within {self.options.timeout:g} s"),
             (client.TimeoutException, "read_timeout", f"silent for {self.options.timeout:g} s"),
-            (client.ConnectError, "connect_failed", words),
-            (client.ProxyError, "connect_failed", words),
-            (client.NetworkError, "connection_lost", words),
+            (client.ConnectError, "connect_failed", message),
+            (client.ProxyError, "connect_failed", message),
+            (client.NetworkError, "connection_lost", message),
             (client.RemoteProtocolError, "connection_lost" if _broke_off(str(error)) else "bad_response", str(error)),
-            (client.LocalProtocolError, "bad_url", words),
-            (zlib.error, "bad_encoding", words),
-            (OSError, "connection_lost", words),
+            (client.LocalProtocolError, "bad_url", message),
+            (zlib.error, "bad_encoding", message),
+            (OSError, "connection_lost", message),
         )
         for kind, error_class, message in table:
             if isinstance(error, kind):
                 return Failure(error_class, message)
-        return Failure("bad_response", f"{type(error).__name__}: {words}")
+        return Failure("bad_response", f"{type(error).__name__}: {message}")
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """An error, and those that led to it."""
+    """Yield an error and its causes."""
     while error is not None:
         yield error
         error = error.__cause__
 
 
 def _is_tls(error: BaseException) -> bool:
-    """Whether a connection failed over its certificate or protocol, rather than because it broke."""
+    """Whether a connection failed because of its certificate or protocol, rather than because it broke."""
     broke = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
     return any(isinstance(cause, ssl.SSLError) and not isinstance(cause, broke) for cause in _causes(error))
 
 
-def _words(error: BaseException) -> str:
-    """What the first cause says, which knows best."""
+def _first_message(error: BaseException) -> str:
+    """Return the message of the first cause, which is the most specific."""
     said = [str(cause) for cause in _causes(error) if str(cause)]
     return said[-1] if said else type(error).__name__
 
 
-def _broke_off(words: str) -> bool:
-    """Whether h11 says that the connection ended, rather than that it does not understand."""
-    return "peer closed connection" in words or "disconnected" in words
+def _broke_off(message: str) -> bool:
+    """Whether h11 reports that the connection ended, rather than a protocol error."""
+    return "peer closed connection" in message or "disconnected" in message
 
 
 def status_failure(status: int, headers: Headers) -> Failure:
-    """What an HTTP status other than 200 and redirects means."""
+    """Return the failure for an HTTP status other than 200 and redirects."""
     kind = _STATUS_CLASSES.get(status) or ("server_error" if 500 <= status < 600 else "client_error")
     wait = retry_after(headers.first("retry-after")) if status in (429, 503) else None
     return Failure(kind, f"HTTP {status}", status, wait)
 
 
 def retry_after(value: str | None) -> float | None:
-    """Seconds of a Retry-After header: a number, or an HTTP date."""
+    """Return the seconds of a Retry-After header: a number, or an HTTP date."""
     if not value:
         return None
     if value.isdecimal() and len(value) < 10:
@@ -237,9 +239,9 @@ def retry_after(value: str | None) -> float | None:
 
 
 def opted_out(values: list[str], directives: tuple[str, ...]) -> str | None:
-    """The X-Robots-Tag that says no to everyone or to us; None where none does.
+    """Return the X-Robots-Tag that opts out for everyone or for this agent; None if there is none.
 
-    As img2dataset reads it: 'noai, noindex' is for all, 'agent: noai' for one agent.
+    Read as by img2dataset: 'noai, noindex' is for all, 'agent: noai' for one agent.
     """
     for value in values:
         agent, colon, rest = value.partition(":")
@@ -252,16 +254,16 @@ def opted_out(values: list[str], directives: tuple[str, ...]) -> str | None:
 
 
 def decoder(encoding: str | None) -> Any:
-    """A function (bytes, most) -> pieces that undoes a content encoding, never more than about `most` bytes at once.
+    """Return a function (bytes, most) -> pieces that decodes a content encoding, about `most` bytes at a time at most.
 
     Raises:
-        Failure: bad_encoding, for those that the standard library does not know.
+        Failure: bad_encoding, if the standard library does not support it.
     """
     name = (encoding or "identity").strip().lower()
     if name in ("identity", "none", "", "utf-8"):
         return lambda data, most: (data,)
     if name not in ("gzip", "x-gzip", "deflate"):
-        raise Failure("bad_encoding", f"content encoding '{name}', where none was asked for", 200)
+        raise Failure("bad_encoding", f"content encoding '{name}', but none was asked for", 200)
     unzip = zlib.decompressobj(47 if "gzip" in name else 15)
 
     def pieces(data: bytes, most: int) -> Iterator[bytes]:

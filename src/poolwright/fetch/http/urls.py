@@ -1,4 +1,4 @@
-"""URLs as they are requested: http or https, an ASCII host, no user name, percent-encoded; or refused."""
+"""Normalize URLs for a request: http or https, an ASCII host, no user name, percent-encoded; refuse all others."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BLOCKED_PORTS = frozenset(
      532, 540, 548, 554, 556, 563, 587, 601, 636, 989, 990, 993, 995, 1719, 1720, 1723, 2049, 3659, 4045, 4190, 5060,
      5061, 6000, 6379, 6566, 6665, 6666, 6667, 6668, 6669, 6679, 6697, 10080, 11211)
 )  # fmt: skip
-"""Ports of other services, which a request must not speak to: those of the Fetch standard (fetch.spec.whatwg.org,
+"""Ports of other services, which a request must not connect to: those of the Fetch standard (fetch.spec.whatwg.org,
 'port blocking'), and Redis and memcached."""
 
 _HOST = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_.])?")
@@ -27,7 +27,7 @@ _SAFE = "!#$%&'()*+,/:;=?@[]~-._"
 
 @dataclass(frozen=True)
 class RequestTarget:
-    """Where a request goes. `path` begins with '/' and holds the query."""
+    """Target of a request. `path` begins with '/' and holds the query."""
 
     scheme: str
     host: str
@@ -42,11 +42,12 @@ class RequestTarget:
 
     @property
     def url(self) -> str:
+        """The target as a URL."""
         return f"{self.scheme}://{self.authority}{self.path}"
 
 
 def parse_url(url: str | None) -> RequestTarget:
-    """The target of a URL. User name, password and fragment are left out.
+    """Parse a URL into a target. User name, password and fragment are left out.
 
     Raises:
         Failure: bad_url, refused_scheme or refused_port.
@@ -72,14 +73,14 @@ def parse_url(url: str | None) -> RequestTarget:
 
 
 def _quoted(text: str) -> str:
-    """Percent-encode what may not stand in a request line; what is encoded already stays."""
+    """Percent-encode characters that are not allowed in a request line; encoded ones stay."""
     if not text.isascii() or "%" in text:
         text = re.sub(r"%(?![0-9A-Fa-f]{2})", "%25", text)
     return quote(text, safe=_SAFE, errors="replace")
 
 
 def ascii_host(host: str) -> str:
-    """A host name in ASCII: internationalised names by IDNA 2008 with UTS 46, addresses as they are.
+    """Convert a host name to ASCII: internationalised names by IDNA 2008 with UTS 46, addresses as they are.
 
     Raises:
         Failure: bad_url.
@@ -105,17 +106,17 @@ def ascii_host(host: str) -> str:
 
 
 def redirected(target: RequestTarget, location: str) -> RequestTarget:
-    """Where a redirect leads.
+    """Return the target of a redirect.
 
     Args:
-        target: of the response.
+        target: target of the response.
         location: its Location header, relative or absolute.
 
     Raises:
-        Failure: as `parse_url`, or bad_redirect where it says nothing.
+        Failure: as `parse_url`, or bad_redirect if the header is missing.
     """
     if not location.strip():
-        raise Failure("bad_redirect", "redirected without saying where")
+        raise Failure("bad_redirect", "redirected without a location")
     try:
         url = urljoin(target.url, location.strip())
     except ValueError as error:

@@ -1,1 +1,1 @@
-"""img2dataset as the downloader, called from an environment of its own."""
+"""Fetch with img2dataset, which runs in an environment of its own."""

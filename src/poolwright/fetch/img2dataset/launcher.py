@@ -1,4 +1,4 @@
-"""Launcher: finds img2dataset in an environment of its own, and runs its command line there.
+"""Find img2dataset in an environment of its own, and run its command line there.
 
 img2dataset pins pandas below 3 and brings OpenCV and wandb, so it is never imported here. Its command line is made by
 python-fire from the signature of `img2dataset.download`: each argument is `--name=value`, the value a Python literal.
@@ -27,25 +27,25 @@ _INSTALL = (
 _VERSION = "import importlib.metadata as m; print(m.version('img2dataset'))"
 
 _QUIET = {"NO_ALBUMENTATIONS_UPDATE": "1", "WANDB_MODE": "disabled"}
-"""Libraries of img2dataset that would report, or ask for newer versions, when they are imported."""
+"""Switches off telemetry and version checks of the libraries that img2dataset imports."""
 
 _LOG_LINES = 5
 
 
 @dataclass(frozen=True)
 class Launcher:
-    """How img2dataset is run.
+    """Commands that run img2dataset.
 
     Attributes:
-        command: words that its arguments are appended to.
-        python: words that start the Python of its environment; None if that is not known.
+        command: command line that its arguments are appended to.
+        python: command line of the Python in its environment; None if unknown.
     """
 
     command: tuple[str, ...]
     python: tuple[str, ...] | None
 
     def version(self) -> str | None:
-        """Version of img2dataset in its environment; None if it cannot be found out. uvx and pipx install it first."""
+        """Return the version of img2dataset in its environment; None if unknown. uvx and pipx install it first."""
         if self.python is None:
             return None
         asked = subprocess.run(
@@ -55,10 +55,10 @@ class Launcher:
         return lines[-1] if asked.returncode == 0 and lines else None
 
     def run(self, arguments: Mapping[str, Any], log: Path) -> None:
-        """Run it to its end.
+        """Run img2dataset to its end.
 
         Args:
-            arguments: of `img2dataset.download`; None leaves one out.
+            arguments: arguments of `img2dataset.download`; None leaves one out.
             log: file that its output is appended to.
 
         Raises:
@@ -82,12 +82,12 @@ def find_launcher(executable: str | Path | None = None) -> Launcher:
     """Find img2dataset: the executable that is named, or one on PATH, or what uvx or pipx install for a run.
 
     Raises:
-        RecipeError: the executable is none, or nothing was found.
+        RecipeError: the file is not executable, or nothing was found.
     """
     if executable is not None:
         found = shutil.which(str(Path(executable).expanduser()))
         if found is None:
-            raise RecipeError(f"{executable}: is no executable file; name that of img2dataset, such as bin/img2dataset")
+            raise RecipeError(f"{executable}: is not executable; name the file of img2dataset, such as bin/img2dataset")
     else:
         found = shutil.which(TOOL)
     if found is not None:
@@ -101,12 +101,12 @@ def find_launcher(executable: str | Path | None = None) -> Launcher:
 
 
 def flags(arguments: Mapping[str, Any]) -> list[str]:
-    """Arguments as words of the command line, each value as a Python literal, so that none is taken for another."""
+    """Return arguments as command-line flags, each value as a Python literal, so that its type is kept."""
     return [f"--{name}={value!r}" for name, value in arguments.items() if value is not None]
 
 
 def _python_of(executable: Path) -> tuple[str, ...] | None:
-    """The Python that a console script is run by: that of its first line, or the one in its folder."""
+    """Return the Python that runs a console script: that of its first line, or the one in its folder."""
     with executable.open("rb") as file:
         first = file.readline(500)
     if first.startswith(b"#!"):
@@ -121,7 +121,7 @@ def _python_of(executable: Path) -> tuple[str, ...] | None:
 
 
 def _environment() -> dict[str, str]:
-    """Environment of the process: ours with reporting off, without what would lead its Python to our packages."""
+    """Return the environment for the process: without telemetry, and without variables that point to our packages."""
     kept = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
     return {**kept, **_QUIET}
 

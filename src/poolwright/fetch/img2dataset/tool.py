@@ -1,8 +1,8 @@
-"""Fetching with img2dataset: its own downloader with matching arguments, and its output checked afterwards.
+"""Fetch with img2dataset: run its downloader with matching arguments, and check its output afterwards.
 
-It runs in an environment of its own, see `launcher`. It does not guard: it opens whatever its URLs and their redirects
-name, and has no cap on bytes or on time in all. What it leaves out is checked here: a row without an outcome, or a
-shard it gave up, is an error.
+It runs in an environment of its own, see `launcher`. It does not guard: it opens all addresses of its URLs and their
+redirects, and has no limit on bytes or total time. Omissions are checked here: a row without an outcome, or an
+unfinished shard, is an error.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ OWN_ONLY = (
     "columns", "check", "per_host", "host_delay", "host_failures", "total", "max_bytes", "redirects", "backoff",
     "max_wait", "allow_private", "allow_networks", "proxy", "verify_tls", "placeholders", "retry",
 )  # fmt: skip
-"""Options that img2dataset has no word for. `allow_private` is what it always does."""
+"""Options that img2dataset does not have. It always acts as with `allow_private`."""
 
 _RESERVED = frozenset(("md5", "sha256", "sha512", "caption", "url", "key", "status", "exif"))
 
@@ -47,15 +47,15 @@ def fetch_with_img2dataset(
     """Fetch with img2dataset, or let it continue.
 
     Args:
-        source: as for `fetch_images`; it is written to one Parquet file in the names img2dataset expects.
+        source: as for `fetch_images`; it is written to one Parquet file with the column names that img2dataset expects.
         to: folder of the shards.
-        options: those that img2dataset has too.
+        options: only those that img2dataset has too.
         executable: its console script; default is what `find_launcher` finds.
-        note: receives a line about what is run.
+        note: receives a line about the run.
 
     Raises:
-        RecipeError: img2dataset was not found; an option that it does not have; or the folder holds something else.
-        PoolwrightError: it failed, or it ended, but not every row has an outcome.
+        RecipeError: img2dataset was not found, does not have an option, or the folder holds something else.
+        PoolwrightError: it failed, or ended without an outcome for every row.
     """
     refuse_own_options(options)
     launcher = find_launcher(executable)
@@ -80,14 +80,14 @@ def _record(work: Path, launcher: Launcher, version: str | None, given: Mapping[
 
 
 def refuse_own_options(options: FetchOptions) -> None:
-    """Refuse what would silently not be done.
+    """Refuse options that would silently be ignored.
 
     Raises:
-        RecipeError: naming the option.
+        RecipeError: an option is set that img2dataset does not have.
     """
     for name in OWN_ONLY:
         if name in options.model_fields_set and not (name == "allow_private" and options.allow_private):
-            raise RecipeError(f"img2dataset has no option like '{name}'; leave it out, or fetch with the own tool")
+            raise RecipeError(f"img2dataset has no option like '{name}'; leave it out, or fetch without img2dataset")
     if options.user_agent and not options.user_agent.isidentifier():
         raise RecipeError("img2dataset takes only a token as user_agent, such as 'mybot'")
 
@@ -114,7 +114,7 @@ def _renamed(name: str) -> str:
 
 
 def arguments(source: FetchSource, rows: Path, to: Path, options: FetchOptions) -> dict[str, Any]:
-    """Arguments of `img2dataset.download` that do what `options` say: bytes as served, hashes verified, no wandb."""
+    """Return the arguments of `img2dataset.download` for `options`: bytes as served, hashes verified, no wandb."""
     names = source.schema.names
     carried = [name for name in names if name not in (URL, CAPTION, EXPECTED) and name not in _RESERVED]
     return {
@@ -143,7 +143,7 @@ def arguments(source: FetchSource, rows: Path, to: Path, options: FetchOptions) 
 
 
 def _checked(to: Path, rows: int, options: FetchOptions) -> Fetched:
-    """Count what img2dataset wrote; it reports success whatever happened."""
+    """Count the outcomes that img2dataset wrote, as it always reports success."""
     files = sorted(to.glob("[0-9]*.parquet"))
     statuses: Counter[str] = Counter()
     errors: Counter[str] = Counter()

@@ -1,4 +1,4 @@
-"""Columns of NumPy arrays: which Arrow column an array gives, and its values."""
+"""Columns from NumPy arrays: the Arrow column that an array gives, and its values."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _FIRST_ROWS = 1_000
 
 @dataclass(frozen=True)
 class ArrayGiven:
-    """One column that arrays give.
+    """One column made from arrays.
 
     Attributes:
         field: name, type and metadata.
-        array: array with a value a row: the column's own, or indices into `values`; None for row numbers.
-        values: array of values that are looked up.
+        array: array with one value per row: the column's own, or indices into `values`; None for row numbers.
+        values: array of the values that are looked up.
     """
 
     field: pa.Field
@@ -36,7 +36,12 @@ class ArrayGiven:
     values: str | None = None
 
     def column(self, rows: np.ndarray, values: Mapping[str, np.ndarray]) -> pa.Array:
-        """The column of some rows of its array, and all looked-up arrays."""
+        """Return the column for some rows of its array.
+
+        Args:
+            rows: the rows of `array`.
+            values: all arrays of looked-up values, by name.
+        """
         if is_vector(self.field.type):
             return unit_vectors(rows)
         if self.values is None:
@@ -53,13 +58,13 @@ def given_of(
     arrays: Mapping[str, str],
     lookups: Mapping[str, tuple[str, str]],
 ) -> tuple[ArrayGiven, ...]:
-    """Columns that a file gives, `uid` first.
+    """Return the columns that a file gives, `uid` first.
 
     Args:
-        uid: its array; None to number rows.
+        uid: array of the uids; None to number the rows.
         columns: encoder by column.
         arrays: array by column.
-        lookups: array of values, array of indices, by column.
+        lookups: array of values and array of indices, by column.
 
     Raises:
         RecipeError: an array cannot give its column, or lengths differ.
@@ -88,7 +93,7 @@ def given_of(
 
 
 def headers_of(file: str, given: Iterable[ArrayGiven]) -> dict[str, ArrayHeader]:
-    """Headers of all arrays that columns need.
+    """Read the headers of all arrays that columns need.
 
     Raises:
         Unreadable: the file is damaged, or has no such array.
@@ -97,13 +102,14 @@ def headers_of(file: str, given: Iterable[ArrayGiven]) -> dict[str, ArrayHeader]
 
 
 def headers_by_name(file: str, names: Iterable[str]) -> dict[str, ArrayHeader]:
+    """Read the headers of some arrays; the one array of an .npy goes by every name."""
     wanted = sorted(names)
     headers = read_headers(file, wanted)
     return dict.fromkeys(wanted, headers[""]) if "" in headers else headers
 
 
 def damage_of(headers: Mapping[str, ArrayHeader], given: Sequence[ArrayGiven]) -> str:
-    """Why a further file does not fit the columns of the first; '' where it does."""
+    """Explain why a further file does not fit the columns of the first; '' if it does."""
     lengths = _lengths(headers, given)
     if len(set(lengths.values())) > 1:
         return _unequal(lengths)
@@ -119,7 +125,7 @@ def damage_of(headers: Mapping[str, ArrayHeader], given: Sequence[ArrayGiven]) -
 
 
 def read_whole(file: str, header: ArrayHeader) -> np.ndarray:
-    """All values of a small array."""
+    """Read all values of a small array."""
     with ArrayReader(file, header) as reader:
         return reader.rows(0, header.rows)
 
@@ -152,7 +158,7 @@ def _field(file: str, name: str, header: ArrayHeader, made_by: MadeBy | None) ->
 
 
 def _plain(values: np.ndarray) -> pa.Array:
-    """A 1-d array in Arrow: text as strings, pairs of u8 as 32 hex digits."""
+    """Convert a 1-d array to Arrow: text to strings, pairs of u8 to 32 hex digits."""
     if values.dtype == _PAIR:
         pairs: list[tuple[int, int]] = values.tolist()
         return pa.array([f"{high:016x}{low:016x}" for high, low in pairs], pa.string())

@@ -1,4 +1,4 @@
-"""Once: what a pool works out one time, whoever asks first."""
+"""`Once`, a value that a pool computes at its first use and keeps."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ T = TypeVar("T")
 
 
 class Once(Generic[T]):
-    """A value made at the first `get` and kept.
+    """A value computed at the first `get` and kept.
 
-    For private attributes of frozen pools: it takes no part in comparing them.
+    For private attributes of frozen pools: it is ignored when pools are compared.
 
     Args:
-        travels: whether the value goes along where the pool is pickled, to the workers of an engine.
-            What only the planning process needs, such as a listing, stays behind.
+        travels: whether the value is pickled with the pool, for the workers of an engine. Leave it out for what only
+            the planning process needs, such as a listing.
     """
 
     __slots__ = ("_lock", "_made", "_travels")
@@ -26,7 +26,7 @@ class Once(Generic[T]):
         self._lock = threading.Lock()
 
     def get(self, make: Callable[[], T]) -> T:
-        """The value; `make` is called the first time only."""
+        """Return the value; `make` is called the first time only."""
         with self._lock:
             if self._made is None:
                 self._made = (make(),)

@@ -1,4 +1,4 @@
-"""Caption files beside images: `<stem>.txt`, and `<stem>.json` with further values."""
+"""Caption files next to images: `<stem>.txt`, and `<stem>.json` with further values."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CaptionFiles = Mapping[str, Mapping[str, str]]
 
 
 def caption_files(names: Iterable[str]) -> CaptionFiles:
-    """Caption files by the stem they share with their images, and their extension in lower case."""
+    """Group caption files by the stem they share with their images, then by their extension in lower case."""
     found: dict[str, dict[str, str]] = {}
     for name in names:
         stem, extension = posixpath.splitext(name)
@@ -29,33 +29,33 @@ def caption_files(names: Iterable[str]) -> CaptionFiles:
 def caption_columns(
     root: str, images: Sequence[str], captions: CaptionFiles, keys: Sequence[str], json_keys: Mapping[str, str]
 ) -> dict[str, list[str | None]]:
-    """`text`, and further columns from JSON, of images by their relative paths.
+    """Return `text`, and further columns from JSON, of images by their relative paths.
 
     Args:
         root: folder or URL that all names are relative to.
         captions: from `caption_files`.
-        keys: where a JSON file may have its caption; the first that is there is taken.
-        json_keys: JSON key by further column.
+        keys: keys under which a JSON file may have its caption; the first that is present counts.
+        json_keys: JSON key for each further column.
 
     Raises:
         OSError: a caption file cannot be opened.
     """
 
     def look(image: str) -> list[str | None]:
-        beside = captions.get(posixpath.splitext(image)[0], {})
-        text = read_text(join(root, beside[".txt"])) if ".txt" in beside else None
-        values = read_json(join(root, beside[".json"])) if ".json" in beside else {}
-        if ".txt" not in beside:
+        files = captions.get(posixpath.splitext(image)[0], {})
+        text = read_text(join(root, files[".txt"])) if ".txt" in files else None
+        values = read_json(join(root, files[".json"])) if ".json" in files else {}
+        if ".txt" not in files:
             text = _caption(values, keys)
         return [text, *(as_text(values.get(key)) for key in json_keys.values())]
 
     rows = map_files(look, images, root)
-    return {name: [row[place] for row in rows] for place, name in enumerate([TEXT, *json_keys])}
+    return {name: [row[index] for row in rows] for index, name in enumerate([TEXT, *json_keys])}
 
 
-def read_text(place: str) -> str | None:
-    """The text of a caption file without white space around it; None where it is empty or not UTF-8."""
-    with open_file(place) as file:
+def read_text(path: str) -> str | None:
+    """Read a caption file and strip white space; None if it is empty or not UTF-8."""
+    with open_file(path) as file:
         data = file.read()
     try:
         return data.decode("utf-8-sig").strip() or None
@@ -63,9 +63,9 @@ def read_text(place: str) -> str | None:
         return None
 
 
-def read_json(place: str) -> Mapping[str, Any]:
-    """The object in a JSON file; empty where the file is no JSON object."""
-    with open_file(place) as file:
+def read_json(path: str) -> Mapping[str, Any]:
+    """Read the object in a JSON file; empty if the file is not a JSON object."""
+    with open_file(path) as file:
         data = file.read()
     try:
         value = json.loads(data.decode("utf-8-sig"))
@@ -75,7 +75,7 @@ def read_json(place: str) -> Mapping[str, Any]:
 
 
 def as_text(value: Any) -> str | None:
-    """A JSON value as text: a string as it is, anything else as JSON; None for null and for half surrogate pairs."""
+    """Return a JSON value as text: a string as it is, anything else as JSON; None for null and lone surrogates."""
     if value is None:
         return None
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

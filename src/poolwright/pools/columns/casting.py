@@ -1,8 +1,8 @@
-"""Values of a source as the types of well-known columns.
+"""Convert the values of a source to the types of well-known columns.
 
-What cannot be a value of its column, such as 'N/A' as a width or 2014-02-31 as a date, becomes null: metadata
-from the web is never clean, and a step that needs the value drops the row with a reason. Where none of the first
-values of a source can be one, the column is not what its name says, and `check_values` tells before a run.
+A value that does not fit its column, such as 'N/A' as a width or 2014-02-31 as a date, becomes null: metadata from
+the web is never clean, and a step that needs the value drops the row with a reason. If none of the first values of a
+source fits, the column is not what its name says, and `check_values` reports it before a run.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _FIRST, _LAST = -62_135_596_800, 253_402_300_799  # years 1 to 9999, in Unix sec
 
 
 def plain_type(dtype: pa.DataType) -> pa.DataType:
-    """The type without coding: dictionaries, large and view types, extensions."""
+    """Return a type without its encoding: dictionaries, large and view types, extensions."""
     if isinstance(dtype, pa.BaseExtensionType):
         return plain_type(dtype.storage_type)
     if pa.types.is_dictionary(dtype):
@@ -34,7 +34,7 @@ def plain_type(dtype: pa.DataType) -> pa.DataType:
 
 
 def plain(values: pa.Array) -> pa.Array:
-    """The values in their `plain_type`."""
+    """Return the values in their `plain_type`."""
     if isinstance(values.type, pa.BaseExtensionType):
         return plain(values.storage)
     if pa.types.is_dictionary(values.type):
@@ -44,14 +44,14 @@ def plain(values: pa.Array) -> pa.Array:
 
 
 def table_of(arrays: Sequence[pa.Array], fields: Sequence[pa.Field], rows: int) -> pa.Table:
-    """A table of these columns; it has its rows also without any column."""
+    """Make a table of these columns; it has `rows` rows even without any column."""
     if not fields:
         return pa.table({"": pa.nulls(rows)}).select([])
     return pa.Table.from_arrays(list(arrays), schema=pa.schema(list(fields)))
 
 
 def given_type(name: str, source: pa.DataType, where: str) -> pa.DataType:
-    """Type that a source column has as the column `name`: the well-known one, or its own.
+    """Return the type of a source column as the column `name`: the well-known type, or its own.
 
     Raises:
         RecipeError: a source column of that type can never be that well-known column.
@@ -88,7 +88,7 @@ def _is_bytes(dtype: pa.DataType) -> bool:
 
 
 def as_given(values: pa.Array, name: str, wanted: pa.DataType) -> pa.Array:
-    """Source values as the column `name` of type `wanted`, one by one; null where a value cannot be one."""
+    """Convert source values to the column `name` of type `wanted`; a value that does not fit becomes null."""
     values = plain(values)
     if values.type == wanted:
         return values
@@ -132,7 +132,7 @@ def _trimmed(texts: pa.Array) -> pa.Array:
 
 
 def cast_or_null(values: pa.Array, wanted: pa.DataType) -> pa.Array:
-    """Cast, halving where something does not fit, until only what does not fit is null."""
+    """Cast; if something does not fit, cast halves, until only what does not fit is null."""
     try:
         return values.cast(wanted)
     except pa.ArrowInvalid:
@@ -143,7 +143,7 @@ def cast_or_null(values: pa.Array, wanted: pa.DataType) -> pa.Array:
 
 
 def _times(values: pa.Array) -> pa.Array:
-    """Times of ISO 8601 texts, Unix seconds, dates and timestamps. What names no zone is taken as UTC."""
+    """Convert ISO 8601 texts, Unix seconds, dates and timestamps to times. Without a zone they are taken as UTC."""
     if pa.types.is_timestamp(values.type):
         return _zoned(cast_or_null(values, pa.timestamp("us", tz=values.type.tz)))
     if pa.types.is_date(values.type):
@@ -158,7 +158,7 @@ def _zoned(times: pa.Array) -> pa.Array:
 
 
 def _times_of_seconds(values: pa.Array) -> pa.Array:
-    """Unix seconds. 1000 to 9999 are years put in the wrong column; milliseconds lie beyond the year 9999."""
+    """Convert Unix seconds. 1000 to 9999 are years in the wrong column; milliseconds are beyond the year 9999."""
     seconds = cast_or_null(values, pa.float64())
     year = pc.and_(pc.greater_equal(seconds, 1000), pc.less(seconds, 10_000))
     inside = pc.and_(pc.greater_equal(seconds, _FIRST), pc.less_equal(seconds, _LAST))

@@ -1,4 +1,4 @@
-"""When and where a photograph was taken, by its EXIF data."""
+"""Read when and where a photograph was taken from its EXIF data."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _FORMATS = ("JPEG", "TIFF", "PNG", "WEBP")
 
 @dataclass(frozen=True)
 class Taken:
-    """What EXIF says; None where it says nothing sensible.
+    """Time and position from EXIF; None for what is absent or not sensible.
 
     Attributes:
-        at: DateTimeOriginal with OffsetTimeOriginal; without an offset taken as UTC.
+        at: DateTimeOriginal with OffsetTimeOriginal; taken as UTC if there is no offset.
         latitude: degrees, WGS 84, north positive.
         longitude: degrees, WGS 84, east positive.
     """
@@ -34,7 +34,7 @@ class Taken:
 
 
 def exif_columns(root: str, images: Sequence[str]) -> dict[str, pa.Array]:
-    """taken_at, latitude and longitude of image files below a folder or URL."""
+    """Return taken_at, latitude and longitude of image files below a folder or URL."""
     found = map_files(_read, [join(root, image) for image in images], root)
     columns = {
         TAKEN_AT: [taken.at for taken in found],
@@ -44,30 +44,30 @@ def exif_columns(root: str, images: Sequence[str]) -> dict[str, pa.Array]:
     return {name: pa.array(values, WELL_KNOWN[name].type) for name, values in columns.items()}
 
 
-def _read(place: str) -> Taken:
-    with open_file(place) as file:
+def _read(path: str) -> Taken:
+    with open_file(path) as file:
         return read_exif(file)
 
 
 def read_exif(file: BinaryIO) -> Taken:
-    """EXIF of an image file, from its header. Whatever is wrong with it gives None: EXIF is decoration."""
+    """Read the EXIF of an image file from its header. Whatever is wrong with it gives None: EXIF is optional."""
     try:
         exif = _exif(file)
         if not exif:
             return Taken()
-        inner, place = exif.get_ifd(_EXIF), exif.get_ifd(_GPS)
+        inner, gps = exif.get_ifd(_EXIF), exif.get_ifd(_GPS)
     except MemoryError:
         raise
-    except Exception:  # Pillow raises whatever comes (struct.error, SyntaxError, ...) on damaged files
+    except Exception:  # Pillow raises all kinds of errors (struct.error, SyntaxError, ...) on damaged files
         return Taken()
-    latitude, longitude = _degrees(place, 1, "S", 90), _degrees(place, 3, "W", 180)
+    latitude, longitude = _degrees(gps, 1, "S", 90), _degrees(gps, 3, "W", 180)
     if latitude is None or longitude is None:
         latitude = longitude = None
     return Taken(_time(inner.get(_TAKEN), inner.get(_OFFSET)), latitude, longitude)
 
 
 def _exif(file: BinaryIO) -> Any:
-    """Pillow's EXIF without `Image.open`, which checks pixels against a global and warns."""
+    """Read EXIF with Pillow but without `Image.open`, which checks pixels against a global and warns."""
     from PIL import Image
 
     Image.init()
@@ -77,7 +77,7 @@ def _exif(file: BinaryIO) -> Any:
         factory, accept = Image.OPEN.get(name, (None, None))
         if factory is not None and accept is not None and accept(prefix) is True:
             image = factory(file, "")
-            # For a PNG without EXIF before its pixels, Pillow would decode them in search of one behind.
+            # For a PNG without EXIF before its pixels, Pillow would decode them to look for one after them.
             return None if name == "PNG" and "exif" not in image.info else image.getexif()
     return None
 
@@ -93,12 +93,12 @@ def _time(value: Any, offset: Any) -> datetime | None:
         return None
 
 
-def _degrees(place: Any, reference: int, negative: str, most: int) -> float | None:
-    """Degrees of a GPS value of three rationals; `reference` is the tag of its N, S, E or W."""
+def _degrees(gps: Any, reference: int, negative: str, most: int) -> float | None:
+    """Return the degrees of a GPS value of three rationals; `reference` is the tag of its N, S, E or W."""
     try:
-        degrees, minutes, seconds = (float(part) for part in place[reference + 1])
+        degrees, minutes, seconds = (float(part) for part in gps[reference + 1])
         value = degrees + minutes / 60 + seconds / 3600
-        side = str(place[reference]).strip().rstrip("\0").upper()
+        side = str(gps[reference]).strip().rstrip("\0").upper()
     except (KeyError, TypeError, ValueError, ZeroDivisionError):
         return None
     if not math.isfinite(value) or not 0 <= value <= most or side not in {"N", "S", "E", "W"}:

@@ -1,6 +1,6 @@
-"""Image paths that a recipe spells as a template over columns, such as '{photo_id}.jpg'.
+"""Make image paths from a template over columns, such as '{photo_id}.jpg'.
 
-A placeholder names a column, and may cut its text as Python does: the multimedia-commons bucket keeps the photo
+A placeholder names a column, and may slice its text as Python does: the multimedia-commons bucket keeps the photo
 with hash d41d8cd98f... as '{hash[0:3]}/{hash[3:6]}/{hash}.jpg'.
 """
 
@@ -43,19 +43,19 @@ ImagePath = Annotated[
 
 
 def columns(template: str) -> list[str]:
-    """Columns that a template names, each once, in order.
+    """Return the columns that a template names, each once, in order.
 
     Raises:
-        ValueError: the template is wrong.
+        ValueError: the template is not valid.
     """
     return list(dict.fromkeys(piece.column for piece in _parsed(template) if isinstance(piece, _Placeholder)))
 
 
 def fill(template: str, values: Mapping[str, pa.Array], rows: int) -> pa.Array:
-    """The path of each row; null where a value that it is made of is null.
+    """Return the path of each row; null if one of its values is null.
 
     Args:
-        template: as the recipe has it.
+        template: as in the recipe.
         values: at least the `columns` of the template; numbers become decimal.
         rows: length of each.
 
@@ -94,7 +94,7 @@ def _parsed(template: str) -> tuple[str | _Placeholder, ...]:
     if not any(isinstance(piece, _Placeholder) for piece in pieces):
         raise ValueError(f"'{template}': names no column, so all rows would have one file; write columns as {_SLICES}")
     if template.startswith("/") or ".." in re.split(r"[/\\]", template):
-        raise ValueError(f"'{template}': must lie below 'images'; leave out a leading '/' and '..'")
+        raise ValueError(f"'{template}': must be below 'images'; leave out a leading '/' and '..'")
     return tuple(pieces)
 
 

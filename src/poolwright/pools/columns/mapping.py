@@ -1,4 +1,4 @@
-"""Mapping: from the columns a source has to the columns a pool gives."""
+"""Map the columns of a source to the columns of a pool."""
 
 from __future__ import annotations
 
@@ -26,40 +26,40 @@ _PANDAS_INDEX = re.compile(r"__index_level_\d+__")
 
 @dataclass(frozen=True)
 class ColumnRequest:
-    """What a recipe says about columns.
+    """The columns that a recipe asks for.
 
     Attributes:
         columns: source column by given name.
-        uid: source column of the uid, `ROW`, or None for what `columns` or the source calls 'uid'.
+        uid: source column of the uid, `ROW`, or None for the one that `columns` or the source calls 'uid'.
         keep: given columns to keep; None for all.
         vectors: encoder by given vector column of the source.
-        beside: names of vector columns that come from files beside the source.
+        sidecars: names of vector columns that come from files next to the source.
     """
 
     columns: Mapping[str, str]
     uid: str | None
     keep: Sequence[str] | None
     vectors: Mapping[str, MadeBy]
-    beside: Sequence[str]
+    sidecars: Sequence[str]
 
 
 @dataclass(frozen=True)
 class Given:
-    """One column that a pool gives.
+    """One column of a pool.
 
     Attributes:
-        field: name, type and metadata it is given with.
-        source: source column; None where it comes from elsewhere.
+        field: its name, type and metadata.
+        source: source column; None for row numbers.
         how: 'value' of the source column; 'bytes' or 'path' of a struct as Hugging Face writes images;
-            'vector' of a list; 'row' number; 'beside': a file of vectors.
+            'vector' of a list; 'row' number.
     """
 
     field: pa.Field
     source: str | None
-    how: Literal["value", "bytes", "path", "vector", "row", "beside"]
+    how: Literal["value", "bytes", "path", "vector", "row"]
 
     def values(self, column: pa.ChunkedArray) -> pa.Array:
-        """The given column, of the source column."""
+        """Make the column from its source column."""
         array = one_array(column)
         if self.how in ("bytes", "path"):
             array = array.flatten()[array.type.get_field_index(self.how)]
@@ -69,12 +69,12 @@ class Given:
 
 
 def sources_of(names: Sequence[str], wanted: ColumnRequest, where: str) -> dict[str, str | None]:
-    """Source column by given name, `uid` first, then in the order of the source. `None` for numbered rows.
+    """Return the source column by given name, `uid` first, then in source order; None for numbered rows.
 
-    A source column whose name another one is given under is left out, unless it is mapped itself.
+    A source column whose name is given to another one is left out, unless it is mapped itself.
 
     Raises:
-        RecipeError: the recipe names a column that is not there, or there is no uid.
+        RecipeError: the recipe names a column that does not exist, or there is no uid.
     """
     twice = {name for name in names if names.count(name) > 1} if len(set(names)) < len(names) else set()
     if twice:
@@ -89,7 +89,7 @@ def sources_of(names: Sequence[str], wanted: ColumnRequest, where: str) -> dict[
     for name in names:
         if name in by_source:
             found.update((given, name) for given in by_source[name] if given != UID)
-        elif name not in wanted.columns and name not in (UID, *wanted.beside) and not _PANDAS_INDEX.fullmatch(name):
+        elif name not in wanted.columns and name not in (UID, *wanted.sidecars) and not _PANDAS_INDEX.fullmatch(name):
             found[name] = name
     return found
 
@@ -113,7 +113,7 @@ def _there(name: str, names: Sequence[str]) -> str:
 
 
 def row_uids(file: str, row: int, count: int) -> pa.Array:
-    """Uids '<file stem>:<row>' of `count` rows from `row` on."""
+    """Return the uids '<file stem>:<row>' of `count` rows from `row` on."""
     numbers = pa.array(range(row, row + count), pa.int64()).cast(pa.string())
     return pc.binary_join_element_wise(pa.scalar(stem(file)), numbers, pa.scalar(":"))
 
@@ -136,16 +136,16 @@ def check_stems(files: Sequence[str]) -> None:
 def map_columns(
     schema: pa.Schema, wanted: ColumnRequest, where: str, first: Callable[[list[str]], pa.Table]
 ) -> list[Given]:
-    """Columns that a source of this schema gives; those from files beside it are not among them.
+    """Return the columns from a source of this schema; those from files next to it are not included.
 
     Args:
         schema: of the source.
-        wanted: what the recipe says.
+        wanted: the columns that the recipe asks for.
         where: the source, for errors.
         first: reads the first rows of these source columns.
 
     Raises:
-        RecipeError: a column is not there, cannot be what its name says, or has no vectors.
+        RecipeError: a column is missing, cannot be what its name says, or has no vectors.
     """
     sources = sources_of(schema.names, wanted, where)
     found: list[Given] = []
@@ -184,13 +184,13 @@ def _only(found: list[Given], wanted: ColumnRequest, where: str) -> list[Given]:
     if wanted.keep is None:
         return found
     for name in wanted.keep:
-        if name not in names and name not in wanted.beside:
-            raise RecipeError(f"{where}: 'keep' names '{name}', which is not there; {_there(name, names)}")
+        if name not in names and name not in wanted.sidecars:
+            raise RecipeError(f"{where}: 'keep' names '{name}', which does not exist; {_there(name, names)}")
     return [given for given in found if given.field.name in (UID, *wanted.keep)]
 
 
 def _needs_look(given: Given, schema: pa.Schema, wanted: ColumnRequest) -> bool:
-    """Whether the types alone do not tell what the column is."""
+    """Whether the types alone do not show what the column is."""
     if given.how != "value":
         return False
     name, source = given.field.name, plain_type(schema.field(given.source).type)
@@ -200,7 +200,7 @@ def _needs_look(given: Given, schema: pa.Schema, wanted: ColumnRequest) -> bool:
 
 
 def _looked_at(given: Given, rows: pa.Table, wanted: ColumnRequest, schema: pa.Schema, where: str) -> Given:
-    """The column, with what its first values tell: that they fit the name, or that they are embeddings."""
+    """Return the column after a look at its first values: whether they fit the name, or are embeddings."""
     if given.how != "value":
         return given
     name, source = given.field.name, str(given.source)
@@ -223,7 +223,7 @@ def check_same(
     """Check that another file of a pool gives the same columns.
 
     Args:
-        given: columns that the first file gives.
+        given: columns from the first file.
         first: schema of the first file.
         other: schema of the other one.
         files: names of both.

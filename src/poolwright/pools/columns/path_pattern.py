@@ -1,4 +1,4 @@
-"""Pattern: columns out of the parts of a path, such as `{domain}/{class}/{name}`."""
+"""Make columns from the parts of a path, such as `{domain}/{class}/{name}`."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ REST = "rest"
 
 @dataclass(frozen=True)
 class Pattern:
-    """A pattern that was understood.
+    """A parsed pattern.
 
     Attributes:
         text: as written.
         names: its fields, in order.
-        regex: matches a whole relative path without extension; one group a field.
+        regex: matches a whole relative path without extension; one group per field.
     """
 
     text: str
@@ -25,10 +25,10 @@ class Pattern:
 
     @classmethod
     def parse(cls, text: str) -> Pattern:
-        """Understand a pattern.
+        """Parse a pattern.
 
-        `{field}` is one or more characters other than '/', as few as fit; `{rest}` may hold '/' too.
-        `*` is any characters other than '/', `**` any characters, neither gives a column.
+        `{field}` is one or more characters other than '/', as few as fit; `{rest}` may contain
+        '/' too. `*` is any characters other than '/', `**` any characters; neither gives a column.
 
         Raises:
             ValueError: two fields have one name or touch each other, or there is no field.
@@ -49,14 +49,14 @@ class Pattern:
         return cls(text, tuple(names), re.compile("".join(pieces), re.DOTALL))
 
     def fields(self, path: str) -> tuple[str, ...] | None:
-        """Values of the fields for a relative path without extension; None where it does not match."""
+        """Return the values of the fields for a relative path without extension; None if it does not match."""
         match = self.regex.fullmatch(path)
         return match.groups() if match else None
 
 
 def _literal(text: str, literal: str) -> str:
     if "{" in literal or "}" in literal:
-        raise ValueError(f"pattern '{text}': a brace is open or closed without the other")
+        raise ValueError(f"pattern '{text}': a brace is not opened or not closed")
     return re.escape(literal)
 
 

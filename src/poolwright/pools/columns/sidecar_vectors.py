@@ -1,4 +1,4 @@
-"""Vectors in NumPy files beside a table, in its row order."""
+"""Read vectors from NumPy files next to a table, in its row order."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ STEM = "{stem}"
 
 
 class TableVectors(MadeBy):
-    """Where the vectors of one column are, and which encoder made them."""
+    """Source of the vectors of one column, and the encoder that made them."""
 
     file: Annotated[str, StringConstraints(pattern=r"^[^/\\]*\{stem\}[^/\\]*$")] | Place | None = Field(
         default=None,
         union_mode="left_to_right",
         description=".npy or .npz file, glob or folder, in the row order of the table: one for each table file, in the "
-        "order of their names, or one for all; '{stem}.npz' is the file of that name beside each table file",
+        "order of their names, or one for all; '{stem}.npz' is the file of that name next to each table file",
     )
     key: str | None = Field(default=None, description="name of the array in the .npz files; default: the column's name")
     column: str | None = Field(
-        default=None, description="source column with the vectors, where no file is named; default: the column's name"
+        default=None, description="source column with the vectors, if no file is named; default: the column's name"
     )
 
     @model_validator(mode="after")
@@ -59,11 +59,11 @@ class VectorFiles:
     field: pa.Field
 
     def detail(self, index: int, file_start: int, file_rows: int | None, all_rows: int | None) -> dict[str, Any]:
-        """Where the vectors of table file `index` are, for `Part.detail`.
+        """Return the location of the vectors of table file `index`, for `Part.detail`.
 
         Args:
             file_start: row of the whole table at which the file begins.
-            file_rows: rows of the file, if known; as many vectors must be there.
+            file_rows: rows of the file, if known; the vectors must be as many.
             all_rows: the same for the whole table.
         """
         if len(self.files) > 1 or all_rows == file_rows:
@@ -72,10 +72,10 @@ class VectorFiles:
 
 
 def find_vectors(name: str, spec: TableVectors, tables: Sequence[str]) -> VectorFiles:
-    """The vector files of a table, with the width of the first that can be read.
+    """Find the vector files of a table, with the width of the first that can be read.
 
     Raises:
-        RecipeError: files are not there, not as many as table files, or hold no vectors.
+        RecipeError: files are missing, not as many as table files, or hold no vectors.
         InputError: none can be read.
     """
     files, key = _files(name, spec, tables), spec.key or name
@@ -97,7 +97,7 @@ def find_vectors(name: str, spec: TableVectors, tables: Sequence[str]) -> Vector
 def _files(name: str, spec: TableVectors, tables: Sequence[str]) -> tuple[str, ...]:
     pattern = str(spec.file)
     if STEM in pattern:
-        found = [_beside(pattern, table) for table in tables]
+        found = [_sidecar_path(pattern, table) for table in tables]
         lost = [file for file in found if not is_url(file) and not os.path.isfile(file)]
         if lost:
             more = f" and {len(lost) - 1:,} more" if len(lost) > 1 else ""
@@ -115,7 +115,7 @@ def _files(name: str, spec: TableVectors, tables: Sequence[str]) -> tuple[str, .
     return tuple(found)
 
 
-def _beside(pattern: str, table: str) -> str:
+def _sidecar_path(pattern: str, table: str) -> str:
     file = pattern.replace(STEM, stem(table))
     if "/" in pattern or "\\" in pattern:
         return file
@@ -132,7 +132,7 @@ class VectorReader:
         columns: files by column; only these are opened.
 
     Raises:
-        Unreadable: a file is damaged, of another width, or has not as many vectors as the table has rows.
+        Unreadable: a file is damaged, of another width, or has more or fewer vectors than the table has rows.
     """
 
     def __init__(self, part: Part, columns: Mapping[str, VectorFiles]) -> None:
@@ -164,7 +164,7 @@ class VectorReader:
         return ArrayReader(detail["file"], header)
 
     def take(self, name: str, row: int, count: int) -> pa.Array:
-        """Vectors of `count` rows from row `row` of the table file."""
+        """Read the vectors of `count` rows from row `row` of the table file."""
         reader = self._readers[name]
         start = self._part.detail["vectors"][name]["start"] + row
         if start + count > reader.header.rows:
@@ -172,7 +172,7 @@ class VectorReader:
         return unit_vectors(reader.rows(start, count))
 
     def finish(self, rows: int) -> None:
-        """Check, after reading, a table file whose length could not be known before."""
+        """Check the number of rows after reading a table file whose length was unknown."""
         for name, reader in self._readers.items():
             if self._part.detail["vectors"][name]["rows"] is None and reader.header.rows != rows:
                 raise self._lengths(name, rows, reader.header.rows)
@@ -181,5 +181,5 @@ class VectorReader:
         table, file = base_name(self._part.files[0]), base_name(self._part.detail["vectors"][name]["file"])
         counted = f"{rows:,}" if rows is not None else f"more than {vectors:,}"
         return Unreadable(
-            table, f"has {counted} rows and {file} has {vectors:,} vectors of '{name}'; they must be as many"
+            table, f"has {counted} rows and {file} has {vectors:,} vectors of '{name}'; the numbers must be equal"
         )

@@ -1,4 +1,4 @@
-"""What a `table` pool gives, worked out from its files before a row is read."""
+"""Plan how a `table` pool is read: its columns and parts, found from its files before a row is read."""
 
 from __future__ import annotations
 
@@ -34,46 +34,47 @@ FIRST_ROWS = 1_000
 
 @dataclass(frozen=True)
 class ReadPlan:
-    """All that reading needs beside a part; found once, and sent along to workers.
+    """All that reading needs besides a part; made once, and sent to the workers.
 
     Attributes:
         format: of all files.
         given: columns of the source.
-        beside: vector columns from files, by name.
-        types: of all source columns, where the files do not say them (CSV, JSON Lines).
+        sidecars: vector columns from files, by name.
+        types: of all source columns, if the files do not have them (CSV, JSON Lines).
     """
 
     format: Format
     given: tuple[Given, ...]
-    beside: Mapping[str, VectorFiles]
+    sidecars: Mapping[str, VectorFiles]
     types: Mapping[str, pa.DataType]
 
     def fields(self) -> list[pa.Field]:
-        return [given.field for given in self.given] + [files.field for files in self.beside.values()]
+        """Return the fields of all columns."""
+        return [given.field for given in self.given] + [files.field for files in self.sidecars.values()]
 
 
-def format_of(place: str, files: Sequence[str]) -> Format:
-    """The one format of files, by their extensions.
+def format_of(path: str, files: Sequence[str]) -> Format:
+    """Return the one format of files, by their extensions.
 
     Raises:
-        RecipeError: an extension tells none, or there are several.
+        RecipeError: an extension is not known, or there are several formats.
     """
     found: dict[Format, str] = {}
     for file in files:
         if suffix(file) not in SUFFIXES:
-            raise RecipeError(f"{file}: the extension tells no format; name it, such as 'format: csv'")
+            raise RecipeError(f"{file}: the extension does not show the format; name it, such as 'format: csv'")
         found.setdefault(SUFFIXES[suffix(file)], file)
     if len(found) > 1:
         shown = " and ".join(f"{kind} ({base_name(file)})" for kind, file in sorted(found.items()))
-        raise RecipeError(f"{place}: holds {shown}; name one with 'format', or a glob as 'path'")
+        raise RecipeError(f"{path}: holds {shown}; name one with 'format', or a glob as 'path'")
     return next(iter(found))
 
 
 def parquet_columns(files: Sequence[str], footers: Sequence[Footer], wanted: ColumnRequest) -> list[Given]:
-    """Columns that Parquet files give.
+    """Return the columns of Parquet files.
 
     Raises:
-        RecipeError: a column is not there, or two files differ in one.
+        RecipeError: a column is missing, or two files differ in a column.
         InputError: no footer can be read.
     """
     good = [(file, footer.rows, footer.schema) for file, footer in zip(files, footers, strict=True) if footer.schema]
@@ -91,10 +92,10 @@ def parquet_columns(files: Sequence[str], footers: Sequence[Footer], wanted: Col
 def text_columns(
     files: Sequence[str], kind: Format, wanted: ColumnRequest, types: Mapping[str, pa.DataType], delimiter: str
 ) -> tuple[list[Given], dict[str, pa.DataType]]:
-    """Columns that CSV, TSV or JSON Lines files give, and the types of the source columns.
+    """Return the columns of CSV, TSV or JSON Lines files, and the types of the source columns.
 
     Raises:
-        RecipeError: a column is not there.
+        RecipeError: a column is missing.
         InputError: no file can be read.
     """
     damage: Unreadable | None = None
@@ -135,7 +136,7 @@ def _first_rows(file: str, names: list[str], schema: pa.Schema) -> pa.Table:
 
 
 def _without_nulls(schemas: Sequence[pa.Schema]) -> pa.Schema:
-    """The first schema, with the type of another one for what is null throughout a file."""
+    """Return the first schema; a column without a type there has the type it has in another file."""
     fields = []
     for field in schemas[0]:
         if pa.types.is_null(field.type):
@@ -145,12 +146,12 @@ def _without_nulls(schemas: Sequence[pa.Schema]) -> pa.Schema:
     return pa.schema(fields)
 
 
-def parquet_parts(files: Sequence[str], footers: Sequence[Footer], beside: Mapping[str, VectorFiles]) -> list[Part]:
-    """Runs of row groups of about 131,072 rows. A file that cannot be read is one part, to be quarantined."""
+def parquet_parts(files: Sequence[str], footers: Sequence[Footer], sidecars: Mapping[str, VectorFiles]) -> list[Part]:
+    """Return runs of row groups of about 131,072 rows. A file that cannot be read is one part, to be quarantined."""
     total, start = sum(footer.rows for footer in footers), 0
     parts: list[Part] = []
-    for place, (file, footer) in enumerate(zip(files, footers, strict=True)):
-        vectors = {name: found.detail(place, start, footer.rows, total) for name, found in beside.items()}
+    for index, (file, footer) in enumerate(zip(files, footers, strict=True)):
+        vectors = {name: found.detail(index, start, footer.rows, total) for name, found in sidecars.items()}
         parts += _parts_of_file(len(parts), file, footer, vectors)
         start += footer.rows
     return parts
@@ -172,11 +173,11 @@ def _parts_of_file(index: int, file: str, footer: Footer, vectors: dict[str, dic
     return found
 
 
-def text_parts(files: Sequence[str], beside: Mapping[str, VectorFiles]) -> list[Part]:
-    """One part a file; only reading tells how many rows it has."""
+def text_parts(files: Sequence[str], sidecars: Mapping[str, VectorFiles]) -> list[Part]:
+    """Return one part per file, of unknown length."""
     parts = []
     for index, file in enumerate(files):
-        vectors = {name: found.detail(index, 0, None, None) for name, found in beside.items()}
+        vectors = {name: found.detail(index, 0, None, None) for name, found in sidecars.items()}
         part = Part(index=index, name=base_name(file), files=_with_vectors(file, vectors), detail={"vectors": vectors})
         parts.append(part)
     return parts

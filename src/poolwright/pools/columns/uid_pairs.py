@@ -1,4 +1,4 @@
-"""128-bit uids as pairs of 64-bit numbers, as DataComp writes them, and subsets of a pool that are lists of them.
+"""128-bit uids as pairs of 64-bit numbers, as DataComp writes them, and subsets of a pool as lists of them.
 
 A subset file is an .npy of dtype `[('f0', '<u8'), ('f1', '<u8')]`, sorted: the first 16 hex digits of a uid, and the
 last (https://github.com/mlfoundations/datacomp).
@@ -29,7 +29,7 @@ _HEX[np.frombuffer(b"abcdef", np.uint8)] = _HEX[np.frombuffer(b"ABCDEF", np.uint
 
 
 def pairs_of_hex(uids: pa.Array) -> tuple[Pairs, npt.NDArray[np.bool_]]:
-    """Pairs of uids, and which uids are 32 hex digits; the pairs of others are 0."""
+    """Return the pairs of uids, and a mask of the uids that are 32 hex digits; the pairs of others are 0."""
     uids = plain(uids)
     valid = pc.fill_null(pc.equal(pc.binary_length(uids), DIGITS), False).to_numpy(zero_copy_only=False)
     texts = uids.filter(pa.array(valid)).cast(pa.binary())
@@ -46,7 +46,7 @@ def pairs_of_hex(uids: pa.Array) -> tuple[Pairs, npt.NDArray[np.bool_]]:
 
 
 def pairs_of_array(values: np.ndarray) -> Pairs | None:
-    """Pairs of an array of uids: structured pairs, or strings of 32 hex digits; None where it is neither."""
+    """Return the pairs of an array of uids: structured pairs, or strings of 32 hex digits; None for neither."""
     if values.dtype.names and len(values.dtype.names) == 2 and values.dtype.itemsize == 16:
         return np.stack([values[name].astype(np.uint64) for name in values.dtype.names], axis=1)
     if values.dtype.kind in "SU" and values.ndim == 1:
@@ -56,7 +56,7 @@ def pairs_of_array(values: np.ndarray) -> Pairs | None:
 
 
 class UidArray:
-    """The uids in an array beside a table, held against the table's own. To be used in `with`.
+    """The uids in an array next to a table, to compare with the uids of the table. A context manager.
 
     Raises:
         Unreadable: the array holds no uids.
@@ -74,7 +74,7 @@ class UidArray:
         self._reader.__exit__(*exception)
 
     def check(self, uids: pa.Array, row: int) -> None:
-        """Hold the uids of rows from `row` on against those of the array.
+        """Compare the uids of rows from `row` on with those of the array.
 
         Raises:
             Unreadable: they differ, so the vectors are of other rows.
@@ -89,16 +89,16 @@ class UidArray:
             there = "{:016x}{:016x}".format(*theirs[first].tolist())
             raise Unreadable(
                 self._table,
-                f"has uid '{uids[first].as_py()}' in row {row + first:,} where '{self._key}' of {self._file} has "
+                f"has uid '{uids[first].as_py()}' in row {row + first:,} but '{self._key}' of {self._file} has "
                 f"'{there}': the vectors are of other rows",
             )
 
 
 class Subset:
-    """A sorted file of uids, looked up where it lies: of a memory-mapped file only the pages asked for are read.
+    """A sorted file of uids, looked up on disk: it is memory-mapped, so only the pages needed are read.
 
     Raises:
-        RecipeError: it is not there, not local, or not a sorted array of pairs.
+        RecipeError: it does not exist, is not local, or not a sorted array of pairs.
         InputError: it is cut off.
     """
 
@@ -112,7 +112,7 @@ class Subset:
         return len(self._pairs)
 
     def holds(self, pairs: Pairs) -> npt.NDArray[np.bool_]:
-        """Which pairs (n, 2) are in the subset: a binary search for all at once."""
+        """Return which pairs (n, 2) are in the subset; one binary search for all at once."""
         low = np.zeros(len(pairs), np.int64)
         high = np.full(len(pairs), len(self), np.int64)
         if not len(self):

@@ -1,4 +1,4 @@
-"""URL-encoded text, decoded a column at a time."""
+"""Decode URL-encoded text, a column at a time."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ for _digits, _first in (("0123456789", 0), ("abcdef", 10), ("ABCDEF", 10)):
 
 
 def decode(texts: pa.Array) -> pa.Array:
-    """Strings with '+' as space and '%41' as byte, as `urllib.parse.unquote_plus` decodes them.
+    """Decode strings with '+' as space and '%41' as byte, as `urllib.parse.unquote_plus` does.
 
-    Bytes that are no UTF-8 become U+FFFD; '%' without two hexadecimal digits stays.
+    Bytes that are not UTF-8 become U+FFFD; '%' without two hexadecimal digits stays.
 
     Args:
         texts: strings (n,), null allowed.
@@ -42,19 +42,19 @@ def decode(texts: pa.Array) -> pa.Array:
 
 
 def _escapes(data: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    """Where a '%' is followed by two hexadecimal digits of the same text."""
-    places = np.flatnonzero(data[:-2] == ord("%")) if len(data) > 2 else np.zeros(0, np.int64)
-    if not len(places):
-        return places
+    """Return the positions of each '%' followed by two hexadecimal digits of the same text."""
+    positions = np.flatnonzero(data[:-2] == ord("%")) if len(data) > 2 else np.zeros(0, np.int64)
+    if not len(positions):
+        return positions
     starts = np.zeros(len(data) + 1, np.bool_)
     starts[offsets] = True
-    digits = (_HEX[data[places + 1]] < 16) & (_HEX[data[places + 2]] < 16)
-    whole = digits & ~starts[places + 1] & ~starts[places + 2]
-    return np.asarray(places[whole])
+    digits = (_HEX[data[positions + 1]] < 16) & (_HEX[data[positions + 2]] < 16)
+    whole = digits & ~starts[positions + 1] & ~starts[positions + 2]
+    return np.asarray(positions[whole])
 
 
 def _valid(decoded: pa.Array, texts: pa.Array) -> pa.Array:
-    """The decoded bytes as strings; where some are no UTF-8, Python decodes these texts again."""
+    """Return the decoded bytes as strings; texts that are not UTF-8 are decoded again by Python."""
     try:
         return decoded.cast(pa.string())
     except pa.ArrowInvalid:

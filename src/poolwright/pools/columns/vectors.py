@@ -1,4 +1,4 @@
-"""Embeddings of a source as they are kept: float16, unit length, one fixed width; null where there is none."""
+"""Convert the embeddings of a source to float16 of unit length and one fixed width; null if there is none."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ LEAST_WIDTH = 16
 """Lists of fewer numbers are boxes and colours, not embeddings."""
 
 BATCH_BYTES = 1 << 23
-"""Batches of vectors are cut at about so many bytes: larger ones take memory and are no faster."""
+"""Batches of vectors are cut at about this many bytes: larger ones take memory and are no faster."""
 
-_UNIT = 2e-3  # squared length off 1 by less: float16 values cannot say it better
-_BLOCK = 256  # rows whose squares fit the cache
+_UNIT = 2e-3  # tolerance of the squared length: float16 is not more precise
+_BLOCK = 256  # rows whose squares fit in the cache
 _HALF_TO_SINGLE = np.float32(2.0**112)  # between the exponents of float16 and float32
 
 
 class MadeBy(BaseModel):
-    """Which encoder made a column of vectors."""
+    """The encoder that made a column of vectors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -39,7 +39,7 @@ class MadeBy(BaseModel):
 
 
 def field_of(name: str, width: int, made_by: MadeBy | None, source: pa.Field | None = None) -> pa.Field:
-    """Field of a vector column, with the encoder that the recipe names, or else the source's own field."""
+    """Return the field of a vector column, with the encoder from the recipe, or else from the source's field."""
     if made_by is not None and made_by.model:
         return vector_field(name, width, made_by.model, made_by.weights)
     known = {key: value for key, value in _metadata(source).items() if key in (MODEL_KEY, WEIGHTS_KEY)}
@@ -51,7 +51,7 @@ def _metadata(field: pa.Field | None) -> dict[bytes, bytes]:
 
 
 def fewer_rows(batch_rows: int, fields: Sequence[pa.Field]) -> int:
-    """`batch_rows`, or as many rows as have `BATCH_BYTES` in the vector columns among `fields`."""
+    """Return `batch_rows`, or fewer if the vector columns among `fields` would exceed `BATCH_BYTES`."""
     row_bytes: int = sum(2 * field.type.list_size for field in fields if is_vector(field.type))
     return max(1, min(batch_rows, BATCH_BYTES // max(row_bytes, 1)))
 
@@ -63,7 +63,7 @@ def is_list_of_floats(dtype: pa.DataType) -> bool:
 
 
 def width_of(values: pa.ChunkedArray) -> int | None:
-    """Width of the first lists; None where they differ or there are none."""
+    """Return the width of lists; None if they differ or there are none."""
     if pa.types.is_fixed_size_list(values.type):
         return int(values.type.list_size)
     lengths = pc.unique(pc.list_value_length(values).drop_null())
@@ -71,7 +71,7 @@ def width_of(values: pa.ChunkedArray) -> int | None:
 
 
 def vectors_of_lists(values: pa.Array, width: int) -> pa.Array:
-    """Lists of floats as unit vectors; a list of another width, or with a null in it, gives null."""
+    """Convert lists of floats to unit vectors; a list of another width, or with a null in it, gives null."""
     valid = pc.fill_null(pc.equal(pc.list_value_length(values), width), False).to_numpy(zero_copy_only=False)
     lists = values if valid.all() else values.filter(pa.array(valid))
     flat = lists.flatten()
@@ -86,10 +86,10 @@ def vectors_of_lists(values: pa.Array, width: int) -> pa.Array:
 
 
 def unit_vectors(matrix: npt.NDArray[np.floating]) -> pa.Array:
-    """Vectors (n, d) as a fixed-size-list array of float16 with unit length.
+    """Convert vectors (n, d) to a fixed-size-list array of float16 with unit length.
 
-    float16 vectors that are of unit length within their rounding stay as they are, bit by bit. Null where a
-    vector has NaN, infinity or no length.
+    float16 vectors that are of unit length within their rounding stay as they are, bit by bit. A vector with NaN,
+    infinity or no length is null.
     """
     if matrix.dtype == np.float16:
         off = np.abs(_half_squares(matrix) - 1) > _UNIT
@@ -107,7 +107,7 @@ def unit_vectors(matrix: npt.NDArray[np.floating]) -> pa.Array:
 
 
 def _half_squares(matrix: npt.NDArray[np.float16]) -> npt.NDArray[np.float32]:
-    """Squared length of float16 vectors (n, d) as float32 (n,); above 4e9 where one holds NaN or infinity.
+    """Return the squared lengths of float16 vectors (n, d) as float32 (n,); above 4e9 for NaN or infinity.
 
     NumPy widens float16 value by value; moving the bits into place as integers is three times as fast. NaN and
     infinity come out as 65536 or more, past any float16.

@@ -1,4 +1,4 @@
-"""Columns that the pool `geoyfcc` gives, of the columns its source has."""
+"""Make the columns of the pool `geoyfcc` from those of its source."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ _OWN = {
     "country_id": pa.int32(),
     "is_train": pa.bool_(),
 }
-"""Columns of GeoYFCC, but its metadata."""
+"""Columns of GeoYFCC, without its metadata."""
 
 _FIELDS = [name for name in yfcc_lines.FIELDS if name not in (UID, "line_number")]
-"""What the metadata gives; the number of the line is `yfcc_row_id`."""
+"""Columns from the metadata; the number of the line is `yfcc_row_id`."""
 
 _MADE = (UID, ROW_ERROR, IMAGE, IMAGE_ERROR)
 """Never taken from the source."""
 
 
 def check_source(source: pa.Schema, where: str, images: str | None, template: str | None) -> pa.Schema:
-    """Columns that are given of a source.
+    """Return the columns to give from a source.
 
     A field of the metadata that the source has as a column, as converted Parquet does, is that column.
 
@@ -67,7 +67,7 @@ def _own_type(field: pa.Field, where: str) -> pa.DataType:
     try:
         _column(field.name, pa.nulls(1, field.type), wanted)
     except pa.ArrowNotImplementedError:
-        raise RecipeError(f"{where}: column '{field.name}' is {field.type}, where {wanted} is expected") from None
+        raise RecipeError(f"{where}: column '{field.name}' is {field.type}, but {wanted} is expected") from None
     return wanted
 
 
@@ -88,14 +88,14 @@ def _check_images(names: Sequence[str], source: pa.Schema, where: str, template:
 
 
 def own_columns(names: Sequence[str], template: str | None) -> list[str]:
-    """Columns to make of the source for `names`: those that the image path is made of instead of it."""
+    """Return the columns to make for `names`: instead of the image path, those that it is made of."""
     if IMAGE_PATH not in names or template is None:
         return list(names)
     return list(dict.fromkeys([*(name for name in names if name != IMAGE_PATH), *image_paths.columns(template)]))
 
 
 def sources_of(names: Sequence[str], source: pa.Schema) -> list[str]:
-    """Columns of the source that the columns `names` are made of."""
+    """Return the columns of the source that the columns `names` are made of."""
     found = {name for name in names if name in source.names and name not in _MADE}
     found.update(ROW_ID for name in names if name in (UID, ROW_ERROR))
     found.update(METADATA for name in names if _is_parsed(name, source.names))
@@ -109,10 +109,10 @@ def _is_parsed(name: str, there: Sequence[str]) -> bool:
 def make_columns(
     names: Sequence[str], arrays: Mapping[str, pa.Array], given: pa.Schema, start: int, rows: int
 ) -> dict[str, pa.Array]:
-    """Columns of some rows.
+    """Make the columns of some rows.
 
     Args:
-        arrays: columns of the source: `sources_of` of the names.
+        arrays: columns of the source, those of `sources_of`.
         given: types of all columns.
         start: number of the first row in its file, for errors.
     """
@@ -140,7 +140,7 @@ def _column(name: str, values: pa.Array, wanted: pa.DataType) -> pa.Array:
 
 
 def _parsed(names: Sequence[str], arrays: Mapping[str, pa.Array]) -> dict[str, pa.Array]:
-    """Columns that the metadata gives."""
+    """Make the columns that come from the metadata."""
     if not names:
         return {}
     lines, _ = _lines(plain(arrays[METADATA]))
@@ -151,7 +151,7 @@ def _parsed(names: Sequence[str], arrays: Mapping[str, pa.Array]) -> dict[str, p
 
 
 def _lines(values: pa.Array) -> tuple[pa.Array, pa.Array]:
-    """Metadata as lines to parse; and as the text it was, null where it was none."""
+    """Return metadata as lines to parse, and as the original text, null if it was not text."""
     if pa.types.is_string(values.type):
         return values, values
     if pa.types.is_struct(values.type):
@@ -175,7 +175,7 @@ def _line(fields: Sequence[str | None]) -> str:
 
 
 def _identity(ids: pa.Array, start: int, rows: int) -> dict[str, pa.Array]:
-    """`uid`, and the error of a row whose id is no whole number from 0 on; its uid is its place."""
+    """Make `uid` and the errors. A row whose id is not a whole number from 0 on has its position as uid."""
     numbers = _whole(plain(ids))
     numbers = pc.if_else(pc.greater_equal(numbers, 0), numbers, None)
     texts = numbers.cast(pa.string())
@@ -193,7 +193,7 @@ def _identity(ids: pa.Array, start: int, rows: int) -> dict[str, pa.Array]:
 
 
 def _whole(values: pa.Array) -> pa.Array:
-    """Whole numbers as int64; null for anything else."""
+    """Return whole numbers as int64; null for anything else."""
     if pa.types.is_boolean(values.type):
         return pa.nulls(len(values), pa.int64())
     if pa.types.is_string(values.type):

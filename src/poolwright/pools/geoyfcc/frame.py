@@ -1,4 +1,4 @@
-"""GeoYFCC's DataFrame as Arrow columns, before they get the types of the pool."""
+"""Convert the DataFrame of GeoYFCC to Arrow columns, before they get the types of the pool."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ROW_ID = "yfcc_row_id"
 METADATA = "yfcc_metadata"
 LABELS = pa.list_(pa.int64())
 FIELD_LIST = pa.list_(pa.string())
-"""Metadata that is not one text: its fields; a list of one is the text of a line."""
+"""Type of metadata that is not one text: a list of its fields; a list of one is the text of a line."""
 
 _ALIASES = (
     ("photoid", "id"), ("hash", "photohash"), ("uid", "usernsid", "nsid", "userid"),
@@ -32,50 +32,50 @@ _ALIASES = (
     ("secretoriginal", "originalsecret"), ("ext", "extension", "extensionoriginal", "originalextension"),
     ("marker", "media", "video"),
 )  # fmt: skip
-"""Names of the fields of a line without its number, in order, without '_' and spaces, as they are around."""
+"""Names in use for the fields of a line without its number, in order, without '_' and spaces."""
 
 
 class _Loaded:
-    """The table of the pickle that was read last: one a process, whatever pools and workers ask."""
+    """The table of the pickle that was read last: one per process, for all pools and workers."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._key: tuple[object, ...] = ()
         self._table: dict[str, pa.ChunkedArray] = {}
 
-    def get(self, place: str) -> dict[str, pa.ChunkedArray]:
-        key = _state(place)
+    def get(self, path: str) -> dict[str, pa.ChunkedArray]:
+        key = _state(path)
         with self._lock:
             if key != self._key:
-                self._key, self._table = (), {}  # let go before the next one is read
-                self._table = _arrow_columns(read_frame(place))
+                self._key, self._table = (), {}  # released before the next one is read
+                self._table = _arrow_columns(read_frame(path))
                 self._key = key
             return self._table
 
 
-def _state(place: str) -> tuple[object, ...]:
-    if is_url(place):
-        return (place,)
+def _state(path: str) -> tuple[object, ...]:
+    if is_url(path):
+        return (path,)
     try:
-        found = os.stat(place)
+        found = os.stat(path)
     except OSError:
-        return (place,)  # opening it tells what is wrong
-    return place, found.st_size, found.st_mtime_ns
+        return (path,)  # opening it reports the error
+    return path, found.st_size, found.st_mtime_ns
 
 
 _LOADED = _Loaded()
 
 
-def pickled_columns(place: str) -> dict[str, pa.ChunkedArray]:
-    """The columns of a pickled GeoYFCC, in chunks of `PART_ROWS`; kept until another pickle is asked for.
+def pickled_columns(path: str) -> dict[str, pa.ChunkedArray]:
+    """Return the columns of a pickled GeoYFCC, in chunks of `PART_ROWS`; kept until another pickle is read.
 
-    A row index called 'yfcc_row_id' is a column where there is none of that name. Types are those of the values;
-    metadata is strings, or lists of fields where some is not text.
+    A row index called 'yfcc_row_id' becomes a column if there is none of that name. Types are those of the values;
+    metadata is strings, or lists of fields if some of it is not text.
 
     Raises:
         InputError: the file cannot be opened, or is no pickle of a DataFrame.
     """
-    return _LOADED.get(place)
+    return _LOADED.get(path)
 
 
 def _arrow_columns(frame: PandasFrame) -> dict[str, pa.ChunkedArray]:
@@ -91,7 +91,7 @@ def _arrow_columns(frame: PandasFrame) -> dict[str, pa.ChunkedArray]:
 
 
 def _natural(values: Values) -> pa.Array:
-    """Values with the type they have; text where they have several."""
+    """Convert values to their type; to text if they have several."""
     if not isinstance(values, list):
         return plain_array(pa.array(values, from_pandas=True))
     try:
@@ -113,7 +113,7 @@ def _text(value: Any) -> str | None:
 
 
 def _labels(values: Values) -> pa.Array:
-    """Lists of integers; a number alone is a list of one. Null where a value is neither."""
+    """Convert to lists of integers; a single number becomes a list of one. Null if a value is neither."""
     if not isinstance(values, list):
         return _natural(values)
     try:
@@ -147,7 +147,7 @@ def _fields(value: Any) -> list[str] | None:
 
 
 def fields_of(record: Mapping[str, Any]) -> list[str]:
-    """The fields of a line without its number, of a record by field; a field that is not there is empty."""
+    """Return the fields of a line, without its number, from a record by field; a missing field is empty."""
     named = {name.lower().replace("_", "").replace(" ", ""): value for name, value in record.items()}
     found = (next((named[alias] for alias in aliases if named.get(alias) is not None), "") for aliases in _ALIASES)
     return [str(value) for value in found]
@@ -161,7 +161,7 @@ _MAKERS: dict[str, Callable[[Values], pa.Array]] = {
 
 
 def _unified(chunks: Sequence[pa.Array]) -> pa.ChunkedArray:
-    """Chunks in one type: the widest number, lists of fields before text, else text."""
+    """Convert chunks to one type: the widest number, lists of fields before text, else text."""
     types = list(dict.fromkeys(chunk.type for chunk in chunks if not pa.types.is_null(chunk.type)))
     if len(types) > 1:
         types = [_common(types)]

@@ -1,4 +1,4 @@
-"""Pool `geoyfcc`: YFCC100M photos by country, from the public pickle or from Parquet made of it."""
+"""Pool `geoyfcc`: YFCC100M photos by country, from the public pickle or from Parquet made from it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _PANDAS_INDEX = re.compile(r"__index_level_\d+__")
 
 @dataclass(frozen=True)
 class _Plan:
-    """Columns of the source, and what is given of them."""
+    """Columns of the source, and the columns made from them."""
 
     source: pa.Schema
     given: pa.Schema
@@ -40,12 +40,12 @@ class _Plan:
 class GeoYfccPool(Pool):
     """Rows of GeoYFCC: photos of YFCC100M with a country, labels and the split.
 
-    `uid` is `yfcc_row_id`. The labels stay lists. What `yfcc_metadata` says becomes the columns of pool `yfcc100m`;
-    a line that cannot be read leaves these null and its reason in `metadata_error`, and the row is kept. Only a row
-    without a whole number as `yfcc_row_id` cannot be used. Other columns of the source are given as they are.
+    `uid` is `yfcc_row_id`. The labels stay lists. `yfcc_metadata` becomes the columns of pool `yfcc100m`; if a
+    line cannot be read, these are null, `metadata_error` has the reason, and the row is kept. Only a row without a
+    whole number as `yfcc_row_id` cannot be used. Other columns of the source are given as they are.
 
     The pickle is read without running anything in it, and without pandas; nothing but plain columns is accepted.
-    It lies in memory while it is read, so make Parquet of it once: `poolwright convert geoyfcc GeoYFCC.pkl
+    It is held in memory while it is read, so convert it to Parquet once: `poolwright convert geoyfcc GeoYFCC.pkl
     GeoYFCC.parquet`.
     """
 
@@ -58,7 +58,7 @@ geoyfcc:
   image_path: "{photo_id}.jpg\""""
 
     path: Places = Field(
-        description="the pickle, which may be packed (gz, bz2, xz, tar, zip), or Parquet made of it: file, glob, "
+        description="the pickle, which may be packed (gz, bz2, xz, tar, zip), or Parquet made from it: file, glob, "
         "folder or a list of these"
     )
     images: Place | None = Field(default=None, description="folder or URL that 'image_path' is relative to")
@@ -77,16 +77,16 @@ geoyfcc:
         return self
 
     def arrow_schema(self) -> pa.Schema:
-        """Columns this pool gives. Of Parquet the footers are read; a pickle is read whole, once a process.
+        """Return the columns of this pool. Reads the footers of Parquet; a pickle is read whole, once per process.
 
         Raises:
-            RecipeError: a file is not there, or has no `yfcc_row_id`.
+            RecipeError: a file does not exist, or has no `yfcc_row_id`.
             InputError: no file can be read, or the pickle holds something that is not allowed.
         """
         return self._planned().given
 
     def parts(self) -> list[Part]:
-        """Of Parquet runs of row groups of about 131,072 rows; of a pickle 65,536 rows each."""
+        """Return runs of row groups of about 131,072 rows for Parquet; parts of 65,536 rows for a pickle."""
         files = self._listed()
         return self._parquet_parts(files) if _is_parquet(files) else _pickle_parts(files[0])
 
@@ -125,7 +125,7 @@ geoyfcc:
         files = find_files(self.path, (*_PARQUET, *SUFFIXES))
         if not _is_parquet(files) and len(files) > 1:
             raise RecipeError(
-                f"{self.path[0]}: {len(files)} files where one pickle is expected, or Parquet files alone; "
+                f"{self.path[0]}: {len(files)} files, but one pickle or only Parquet files are expected; "
                 f"name the pickle, such as {base_name(files[0])}"
             )
         return files
@@ -166,7 +166,7 @@ def _is_parquet(files: Sequence[str]) -> bool:
 
 
 def _parquet_schema(files: Sequence[str], footers: Sequence[Footer]) -> pa.Schema:
-    """Columns that all files have.
+    """Return the columns that all files have.
 
     Raises:
         InputError: no footer can be read.

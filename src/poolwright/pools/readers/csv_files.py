@@ -1,4 +1,4 @@
-"""CSV and TSV files with a header line, streamed. All that matters about types is decided by the first block."""
+"""Read CSV and TSV files with a header line as a stream. The first block of a file decides the types."""
 
 from __future__ import annotations
 
@@ -12,55 +12,55 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
 from poolwright.core.errors import did_you_mean
-from poolwright.pools.readers.paths import DAMAGE, Unreadable, open_text, raise_if_unreachable, words
+from poolwright.pools.readers.paths import DAMAGE, Unreadable, first_line, open_text, raise_if_unreachable
 
 DELIMITERS = {"csv": ",", "tsv": "\t"}
 _BLOCK = 1 << 22  # bytes; a row must fit
 
 
-def first_rows(place: str, delimiter: str, types: Mapping[str, pa.DataType]) -> pa.Table:
-    """Rows of the first block, with the types found there, or those in `types`.
+def first_rows(path: str, delimiter: str, types: Mapping[str, pa.DataType]) -> pa.Table:
+    """Read the rows of the first block, with the types found in it, or those in `types`.
 
-    A column without any value there is taken as strings.
+    A column without any value in it becomes strings.
 
     Raises:
         Unreadable: the file is empty, or its first rows are malformed.
         InputError: the file cannot be opened.
     """
     try:
-        with open_text(place) as file, _reader(file, delimiter, types, None) as reader:
+        with open_text(path) as file, _reader(file, delimiter, types, None) as reader:
             schema, batches = reader.schema, []
             for batch in reader:
                 if batch.num_rows:
                     batches.append(batch)
                     break
     except DAMAGE as error:
-        raise_if_unreachable(error, place)
-        raise Unreadable(place, _told(error)) from None
+        raise_if_unreachable(error, path)
+        raise Unreadable(path, _message(error)) from None
     found = pa.Table.from_batches(batches, schema=schema)
     for index, field in enumerate(schema):
         if pa.types.is_null(field.type):
             found = found.set_column(index, pa.field(field.name, pa.string()), pa.nulls(len(found), pa.string()))
         elif pa.types.is_binary(field.type):
-            raise Unreadable(place, f"the column '{field.name}' is not UTF-8; convert the file to UTF-8")
+            raise Unreadable(path, f"the column '{field.name}' is not UTF-8; convert the file to UTF-8")
     return found
 
 
 def read_csv(
-    place: str, delimiter: str, types: Mapping[str, pa.DataType], columns: Sequence[str], batch_rows: int
+    path: str, delimiter: str, types: Mapping[str, pa.DataType], columns: Sequence[str], batch_rows: int
 ) -> Iterator[pa.Table]:
-    """Rows in order, in batches of at most `batch_rows`. Empty strings are nulls.
+    """Read rows in order, in batches of at most `batch_rows`. Empty strings are nulls.
 
     Args:
         types: type of every column.
         columns: only these are converted, in this order.
 
     Raises:
-        Unreadable: a row or value is malformed, or a column is missing; the message has the row.
+        Unreadable: a row or value is malformed, or a column is missing; the message names the row.
         OSError: the file cannot be opened.
     """
     names = list(columns) or list(types)[:1]
-    with open_text(place) as file:
+    with open_text(path) as file:
         try:
             with _reader(file, delimiter, types, names) as reader:
                 for batch in reader:
@@ -69,10 +69,10 @@ def read_csv(
                     for at in range(0, len(table), batch_rows):
                         yield table.slice(at, batch_rows).select(list(columns))
         except KeyError as error:
-            with open_text(place) as again, _reader(again, delimiter, {}, None) as reader:
-                raise Unreadable(place, _missing(str(error), names, reader.schema.names)) from None
+            with open_text(path) as again, _reader(again, delimiter, {}, None) as reader:
+                raise Unreadable(path, _missing(str(error), names, reader.schema.names)) from None
         except pa.ArrowException as error:
-            raise Unreadable(place, _told(error)) from None
+            raise Unreadable(path, _message(error)) from None
 
 
 @contextmanager
@@ -90,7 +90,7 @@ def _reader(
 
 
 def _no_empty(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Null for the empty string. pyarrow's own option would make nulls of 'NA', which is Namibia, too."""
+    """Replace empty strings by null. The option of pyarrow would also replace 'NA', which is Namibia."""
     return pc.if_else(pc.equal(column, ""), None, column) if pa.types.is_string(column.type) else column
 
 
@@ -101,9 +101,9 @@ def _missing(error: str, wanted: Sequence[str], there: Sequence[str]) -> str:
     return f"has no column '{lost[0]}', which the first file has; {did_you_mean(lost[0], there)}"
 
 
-def _told(error: BaseException) -> str:
-    """pyarrow's message with the row first. Row 1 is the header."""
-    text = words(error)
+def _message(error: BaseException) -> str:
+    """Return the message of pyarrow with the row first. Row 1 is the header."""
+    text = first_line(error)
     row = re.search(r"Row #(\d+): ", text)
     if not row:
         return f"cannot be read as CSV: {text}"

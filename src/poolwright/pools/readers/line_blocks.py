@@ -1,4 +1,4 @@
-"""Files of one record a line: cut at line ends, and read in blocks of lines."""
+"""Cut files of one record per line at line ends, and read them in blocks of lines."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from poolwright.pools.readers.paths import Unreadable, open_text
 
 CUT_BYTES = 1 << 25
-"""Least size of a range but the last."""
+"""Least size of a range, except the last."""
 
 BLOCK_BYTES = 1 << 23
 _SCAN_BYTES = 1 << 20
@@ -39,7 +39,7 @@ def ranges(file: str, size: int | None = None) -> list[Range]:
         size: bytes; default `CUT_BYTES`.
 
     Returns:
-        At least one range; its `lines` are 0 where the file is empty.
+        At least one range; its `lines` are 0 if the file is empty.
     """
     size = CUT_BYTES if size is None else size
     found: list[Range] = []
@@ -64,7 +64,7 @@ def ranges(file: str, size: int | None = None) -> list[Range]:
 
 
 def _last_byte(source: BinaryIO) -> int:
-    """Where the last line that is not blank ends."""
+    """Return the byte after the last line that is not blank."""
     at = source.seek(0, os.SEEK_END)
     while at:
         begin = max(0, at - _SCAN_BYTES)
@@ -77,18 +77,18 @@ def _last_byte(source: BinaryIO) -> int:
 
 
 def line_blocks(file: str, begin: int = 0, end: int | None = None) -> Iterator[pa.Array]:
-    """Lines of a file in blocks of about 8 MB, without their ends ('\\n' or '\\r\\n').
+    """Read the lines of a file in blocks of about 8 MB, without their ends ('\\n' or '\\r\\n').
 
     Args:
         file: path or URL, packed or not.
         begin: byte that a line starts at. Not for packed files.
-        end: byte after the last line; None for the end of the file, where blank lines are left out.
+        end: byte after the last line; None for the end of the file; blank lines there are left out.
 
     Yields:
         Bytes (n,), n at least 1.
 
     Raises:
-        Unreadable: a line is longer than 64 MB, so these are no lines.
+        Unreadable: a line is longer than 64 MB, so the file has no lines.
         OSError, EOFError, zlib.error: the file cannot be read or unpacked.
     """
     for block in whole_lines(file, begin, end):
@@ -96,19 +96,19 @@ def line_blocks(file: str, begin: int = 0, end: int | None = None) -> Iterator[p
 
 
 def split_block(block: bytes) -> pa.Array:
-    """Lines of a block of `whole_lines`."""
+    """Split a block of `whole_lines` into lines."""
     if b"\r" in block:
         block = block.replace(b"\r\n", b"\n").removesuffix(b"\r")
     return pc.split_pattern(pa.array([block], pa.binary()), b"\n").values
 
 
 def whole_lines(file: str, begin: int = 0, end: int | None = None) -> Iterator[bytes]:
-    """As `line_blocks`, but bytes as they are, without the last '\\n' of each block."""
+    """Read blocks like `line_blocks`, but as raw bytes, without the last '\\n' of each block."""
     rest = b""
     with open_text(file) as source:
         for block in _blocks(source, begin, end):
             rest = rest + block if rest else block
-            # Blank lines wait until more follows: at the end of the file they are none.
+            # Blank lines wait until more follows: at the end of the file they do not count.
             filled = _filled(rest)
             if filled:
                 cut = rest.index(b"\n", filled)
@@ -122,7 +122,7 @@ def whole_lines(file: str, begin: int = 0, end: int | None = None) -> Iterator[b
 
 
 def _filled(data: bytes) -> int:
-    """Bytes up to the end of the last whole line that is not blank."""
+    """Count the bytes up to the end of the last whole line that is not blank."""
     at = data.rfind(b"\n")
     while at > 0 and data[at - 1] in _ENDS:
         at -= 1

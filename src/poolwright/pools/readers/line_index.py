@@ -1,9 +1,9 @@
-"""Index of a file whose lines are 'number, tab, value': where the value of a number is, whatever the order.
+"""Index a file whose lines are 'number, tab, value', in any order, to look up the value of a number.
 
-Beside a file lies the folder '<file>.poolwright-index' with one folder inside for the file as it is now, named after
-its size and time: `ids.npy` (int64, sorted), `offsets.npy` and `lengths.npy` (where the values are in the file), and
-`lines.data`, the file unpacked, where it is packed or behind a URL. The arrays are mapped, so that a lookup costs
-memory by what it finds.
+Next to a file is the folder '<file>.poolwright-index' with one folder inside for the file as it is now, named after
+its size and time: `ids.npy` (int64, sorted), `offsets.npy` and `lengths.npy` (positions of the values in the file), and
+`lines.data`, the unpacked file, if it is packed or behind a URL. The arrays are memory-mapped, so that a lookup
+needs memory only for what it finds.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from poolwright.pools.readers.line_index_build import ARRAYS, DATA, is_copied, m
 from poolwright.pools.readers.paths import (
     base_name,
     file_system,
+    first_line,
     is_url,
     raise_if_unreachable,
-    words,
 )
 
 _VERSION = "v1"
@@ -39,8 +39,8 @@ class LineIndex:
     Attributes:
         ids: int64 (n,), sorted.
         offsets: int64 (n,): first byte of each value in the data.
-        lengths: int32 (n,): its bytes.
-        data: of the file, unpacked.
+        lengths: int32 (n,): bytes of each value.
+        data: the unpacked file.
     """
 
     ids: np.ndarray
@@ -49,13 +49,13 @@ class LineIndex:
     data: mmap.mmap | bytes
 
     def values(self, ids: np.ndarray) -> pa.Array:
-        """Values of numbers (n,) as bytes; null for those that have no line. Of several lines the first counts."""
+        """Return the values of numbers (n,) as bytes; null if there is no line. Of several lines the first counts."""
         order = np.argsort(ids, kind="stable")
-        places = np.searchsorted(self.ids, ids[order])
-        inside = places < len(self.ids)
-        inside[inside] = self.ids[places[inside]] == ids[order[inside]]
-        rows, places = order[inside], places[inside]
-        offsets, lengths = self.offsets[places], self.lengths[places]
+        positions = np.searchsorted(self.ids, ids[order])
+        inside = positions < len(self.ids)
+        inside[inside] = self.ids[positions[inside]] == ids[order[inside]]
+        rows, positions = order[inside], positions[inside]
+        offsets, lengths = self.offsets[positions], self.lengths[positions]
         found: list[bytes | None] = [None] * len(ids)
         for at in np.argsort(offsets):  # forward through the file
             found[rows[at]] = self.data[offsets[at] : offsets[at] + lengths[at]]
@@ -63,32 +63,32 @@ class LineIndex:
 
 
 def open_index(file: str, folder: str | None) -> LineIndex:
-    """The index of a file, made where there is none of the file as it is now.
+    """Open the index of a file; it is made if there is none of the file as it is now.
 
     Args:
         file: path or URL.
-        folder: where indexes are kept; None for beside the file.
+        folder: folder of indexes; None for next to the file.
 
     Raises:
         InputError: the file cannot be read, a line of it has no tab or no number, or the index cannot be written.
     """
-    place = index_folder(file, folder) / stamp(file)
-    if not place.is_dir():
+    path = index_folder(file, folder) / stamp(file)
+    if not path.is_dir():
         try:
-            place.parent.mkdir(parents=True, exist_ok=True)
-            with one_at_a_time(place.parent / ".lock"):
-                if not place.is_dir():
-                    make_index(file, place)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with one_at_a_time(path.parent / ".lock"):
+                if not path.is_dir():
+                    make_index(file, path)
         except OSError as error:
             raise InputError(
-                f"{place.parent}: the index of {base_name(file)} cannot be written ({words(error)}); "
+                f"{path.parent}: the index of {base_name(file)} cannot be written ({first_line(error)}); "
                 "name a folder that can be with 'index: FOLDER', or make room"
             ) from None
-    return _opened(file, place)
+    return _opened(file, path)
 
 
 def index_folder(file: str, folder: str | None) -> Path:
-    """Where what is known of a file is kept: beside it, or in `folder` under a name of its own."""
+    """Return the folder of the index of a file: next to it, or in `folder` under a name of its own."""
     if folder is None:
         return Path(f"{file}.poolwright-index")
     whole = file if is_url(file) else os.path.abspath(file)
@@ -96,10 +96,10 @@ def index_folder(file: str, folder: str | None) -> Path:
 
 
 def stamp(file: str) -> str:
-    """The file as it is now, by size and time, in a name for a file.
+    """Return a file name that identifies the file as it is now, by its size and time.
 
     Raises:
-        InputError: it is gone, or not permitted.
+        InputError: the file is gone, or may not be read.
     """
     try:
         if not is_url(file):
@@ -109,14 +109,14 @@ def stamp(file: str) -> str:
         info = system.info(path)
     except OSError as error:
         raise_if_unreachable(error, file)
-        raise InputError(f"{file}: cannot be looked at: {words(error)}") from None
+        raise InputError(f"{file}: cannot be examined: {first_line(error)}") from None
     changed = str(info.get("ETag") or info.get("mtime") or info.get("LastModified") or "")
     return f"{info.get('size') or 0}-{hashlib.sha256(changed.encode()).hexdigest()[:16]}-{_VERSION}"
 
 
-def _opened(file: str, place: Path) -> LineIndex:
-    arrays = {name: _mapped(place / f"{name}.npy") for name in ARRAYS}
-    data = place / DATA if is_copied(file) else Path(file)
+def _opened(file: str, path: Path) -> LineIndex:
+    arrays = {name: _mapped(path / f"{name}.npy") for name in ARRAYS}
+    data = path / DATA if is_copied(file) else Path(file)
     with data.open("rb") as source:
         mapped = mmap.mmap(source.fileno(), 0, access=mmap.ACCESS_READ) if data.stat().st_size else b""
     return LineIndex(arrays["ids"], arrays["offsets"], arrays["lengths"], mapped)

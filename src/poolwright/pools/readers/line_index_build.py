@@ -1,4 +1,4 @@
-"""Making the index of a file of lines: scanned once, sorted some millions of lines at a time."""
+"""Make the index of a file of lines: scan it once, then sort some millions of lines at a time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import numpy as np
 from poolwright.core.errors import InputError
 from poolwright.core.files import PARTIAL, sync_folder
 from poolwright.pools.readers.line_blocks import whole_lines
-from poolwright.pools.readers.paths import DAMAGE, is_packed, is_url, open_text, raise_if_unreachable, words
+from poolwright.pools.readers.paths import DAMAGE, first_line, is_packed, is_url, open_text, raise_if_unreachable
 
 ARRAYS = {"ids": np.int64, "offsets": np.int64, "lengths": np.int32}
 DATA = "lines.data"
@@ -26,7 +26,7 @@ SORTED_AT_ONCE = 1 << 23
 
 _FIRST_LINES = 20
 _MOST_DIGITS = 18
-_ABANDONED = 86_400  # seconds after which an unfinished index is taken for one of a killed process
+_ABANDONED = 86_400  # seconds after which an unfinished index is assumed to be from a killed process
 
 
 def is_copied(file: str) -> bool:
@@ -35,7 +35,7 @@ def is_copied(file: str) -> bool:
 
 
 def check_first_lines(file: str) -> None:
-    """Check the first lines of a file, so that a wrong file is told before a run. Damage is told when it is indexed.
+    """Check the first lines of a file, so that a wrong file is reported before a run; damage, when it is indexed.
 
     Raises:
         InputError: a line has no tab or no number, or the file cannot be opened.
@@ -51,34 +51,34 @@ def check_first_lines(file: str) -> None:
         _Block(file, data, 0)
 
 
-def make_index(file: str, place: Path) -> None:
-    """Write an index under another name, then rename it: of two machines at it, the first to end wins."""
-    partial = place.with_name(f".{uuid.uuid4().hex}{PARTIAL}")
+def make_index(file: str, path: Path) -> None:
+    """Write an index under another name, then rename it: if two machines do so, the first to finish wins."""
+    partial = path.with_name(f".{uuid.uuid4().hex}{PARTIAL}")
     partial.mkdir()
     try:
         _scan(file, partial)
         _sort(partial)
         sync_folder(partial)
-        _put(partial, place)
+        _put(partial, path)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _put(partial: Path, place: Path) -> None:
+def _put(partial: Path, path: Path) -> None:
     try:
-        os.rename(partial, place)
+        os.rename(partial, path)
     except OSError:
-        if not place.is_dir():
+        if not path.is_dir():
             raise
-    for other in place.parent.iterdir():
+    for other in path.parent.iterdir():
         left = other.name.endswith(PARTIAL) and time.time() - other.stat().st_mtime < _ABANDONED
-        if other.is_dir() and other != place and not left:  # of the file as it was, or of a process that was killed
+        if other.is_dir() and other != path and not left:  # of the file as it was, or of a process that was killed
             shutil.rmtree(other, ignore_errors=True)
-    sync_folder(place.parent)
+    sync_folder(path.parent)
 
 
 def _scan(file: str, folder: Path) -> None:
-    """Write what the lines hold as raw arrays in the order of the file, and the file unpacked where it has to be."""
+    """Write the content of the lines as raw arrays in file order, and the unpacked file if it is needed."""
     at = lines = 0
     with ExitStack() as files:
         raw = {name: files.enter_context((folder / f"{name}.raw").open("wb")) for name in ARRAYS}
@@ -97,11 +97,11 @@ def _blocks(file: str) -> Iterator[bytes]:
         yield from whole_lines(file)
     except DAMAGE as error:
         raise_if_unreachable(error, file)
-        raise InputError(f"{file}: cannot be read: {words(error)}; fetch it again") from None
+        raise InputError(f"{file}: cannot be read: {first_line(error)}; fetch it again") from None
 
 
 class _Block:
-    """Lines of a block: their numbers (n,), and where in the block their values begin and how long they are."""
+    """Lines of a block: their numbers (n,), and the offsets and lengths of their values in the block."""
 
     def __init__(self, file: str, block: bytes, before: int) -> None:
         self.file, self.before = file, before
@@ -116,16 +116,16 @@ class _Block:
         self._check(sound, "does not begin with a photo id")
         self.begins, self.lengths = tabs + 1, ends - tabs - 1
 
-    def _check(self, sound: np.ndarray, words: str) -> None:
+    def _check(self, sound: np.ndarray, message: str) -> None:
         if not sound.all():
             line = self.before + int(np.argmin(sound)) + 1
             raise InputError(
-                f"{self.file}: line {line} {words}; each line is a photo id, a tab and a value: mend or remove it"
+                f"{self.file}: line {line} {message}; each line is a photo id, a tab and a value: repair or remove it"
             )
 
 
 def _numbers(data: np.ndarray, starts: np.ndarray, stops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Decimal numbers in bytes `starts` to `stops` (n,); and whether there is one."""
+    """Return the decimal numbers in bytes `starts` to `stops` (n,), and whether there is one."""
     widths = stops - starts
     sound = (widths > 0) & (widths <= _MOST_DIGITS)
     numbers = np.zeros(len(starts), np.int64)
@@ -144,11 +144,11 @@ def _sort(folder: Path) -> None:
     out = {name: _new(folder / f"{name}.npy", dtype, rows) for name, dtype in ARRAYS.items()}
     at = 0
     for low, high in pairwise(_bounds(raw["ids"])):
-        places = _between(raw["ids"], low, high)
-        places = places[np.argsort(raw["ids"][places], kind="stable")]
+        positions = _between(raw["ids"], low, high)
+        positions = positions[np.argsort(raw["ids"][positions], kind="stable")]
         for name in ARRAYS:
-            out[name][at : at + len(places)] = raw[name][places]
-        at += len(places)
+            out[name][at : at + len(positions)] = raw[name][positions]
+        at += len(positions)
     for name in ARRAYS:
         out[name].flush()
         (folder / f"{name}.raw").unlink()
@@ -163,7 +163,7 @@ def _new(file: Path, dtype: Any, rows: int) -> np.memmap:
 
 
 def _bounds(ids: np.ndarray) -> list[int]:
-    """Bounds between which lie about `SORTED_AT_ONCE` numbers each."""
+    """Return bounds with about `SORTED_AT_ONCE` numbers between each two."""
     sample = np.sort(ids[:: max(1, len(ids) // 100_000)])
     count = -(-len(ids) // SORTED_AT_ONCE)
     inner = sample[np.arange(1, count) * len(sample) // count] if count > 1 else sample[:0]

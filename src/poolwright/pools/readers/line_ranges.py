@@ -1,4 +1,4 @@
-"""Cuts of large files of lines, remembered beside them: to find them means to read a file once."""
+"""Cut large files of lines into ranges, and store the cuts next to them: finding them means reading a file once."""
 
 from __future__ import annotations
 
@@ -13,40 +13,40 @@ from poolwright.pools.readers.line_blocks import Range, ranges
 from poolwright.pools.readers.line_index import index_folder, stamp
 
 REMEMBERED_BYTES = 1 << 28
-"""Least size of a file whose cuts are remembered; a smaller one is read in a moment."""
+"""Least size of a file whose cuts are stored; a smaller one is read in a moment."""
 
 
 def cuts(file: str, folder: str | None) -> list[Range]:
-    """Ranges of a local file, as `ranges` cuts it.
+    """Return the ranges of a local file, as `ranges` cuts it.
 
     Args:
         file: not packed.
-        folder: where indexes are kept; None for beside the file. Where nothing may be written, nothing is remembered.
+        folder: folder of indexes; None for next to the file. If it cannot be written, nothing is stored.
 
     Raises:
         OSError: the file cannot be read.
     """
     if os.path.getsize(file) < REMEMBERED_BYTES:
         return ranges(file)
-    place = index_folder(file, folder) / f"{stamp(file)}-{line_blocks.CUT_BYTES}.cuts.json"
-    found = _read(place)
+    path = index_folder(file, folder) / f"{stamp(file)}-{line_blocks.CUT_BYTES}.cuts.json"
+    found = _read(path)
     if not found:
         found = ranges(file)
-        _write(place, found)
+        _write(path, found)
     return found
 
 
-def _read(place: Path) -> list[Range]:
+def _read(path: Path) -> list[Range]:
     try:
-        return [Range(*row) for row in json.loads(place.read_text())]
+        return [Range(*row) for row in json.loads(path.read_text())]
     except (OSError, ValueError, TypeError):
-        return []  # only a memory: the file is read again
+        return []  # only a cache: the file is read again
 
 
-def _write(place: Path, found: list[Range]) -> None:
+def _write(path: Path, found: list[Range]) -> None:
     try:
-        for old in place.parent.glob("*.cuts.json"):
+        for old in path.parent.glob("*.cuts.json"):
             old.unlink()
-        write_text(place, json.dumps([astuple(some) for some in found]))
+        write_text(path, json.dumps([astuple(some) for some in found]))
     except OSError:
-        return  # only a memory, and the data may be read-only
+        return  # only a cache, and the data may be read-only

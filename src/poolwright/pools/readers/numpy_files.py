@@ -1,4 +1,4 @@
-"""NumPy files (.npy, .npz) read by rows: what is not asked for is not loaded, and nothing is unpickled.
+"""Read NumPy files (.npy, .npz) by rows: only what is needed is loaded, and nothing is unpickled.
 
 Formats: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
 """
@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, cast
 import numpy as np
 
 from poolwright.core.errors import did_you_mean
-from poolwright.pools.readers.paths import DAMAGE, Unreadable, open_file, raise_if_unreachable, suffix, words
+from poolwright.pools.readers.paths import DAMAGE, Unreadable, first_line, open_file, raise_if_unreachable, suffix
 
 SUFFIXES = ("npy", "npz")
 
@@ -25,14 +25,14 @@ class NoArray(Unreadable):
 
 @dataclass(frozen=True)
 class ArrayHeader:
-    """An array in a file.
+    """Position and type of an array in a file.
 
     Attributes:
         name: its name in an .npz; '' in an .npy.
         shape: as saved.
         dtype: as saved.
-        fortran: whether columns, not rows, lie together.
-        start: where its values begin: in the file, or in the unpacked member where that is compressed.
+        fortran: whether the array is in column-major (Fortran) order.
+        start: offset of its values in the file, or in the unpacked member if that is compressed.
         packed: whether it is a compressed member of an .npz.
     """
 
@@ -52,95 +52,95 @@ class ArrayHeader:
         return int(np.prod(self.shape[1:], dtype=np.int64)) * self.dtype.itemsize
 
 
-def read_headers(place: str, names: Collection[str] | None = None) -> dict[str, ArrayHeader]:
-    """Headers of the arrays in an .npz, or of the one of an .npy under the name ''.
+def read_headers(path: str, names: Collection[str] | None = None) -> dict[str, ArrayHeader]:
+    """Read the headers of the arrays in an .npz, or of the one in an .npy under the name ''.
 
     Args:
-        place: path or URL.
-        names: only these of an .npz; default all.
+        path: path or URL.
+        names: only these arrays of an .npz; default all.
 
     Raises:
-        NoArray: an array is not there.
+        NoArray: an array does not exist.
         Unreadable: the file is damaged or cut off.
         InputError: the file cannot be opened.
     """
     try:
-        with open_file(place) as file:
-            if suffix(place) == "npz":
-                return _npz_headers(place, file, names)
+        with open_file(path) as file:
+            if suffix(path) == "npz":
+                return _npz_headers(path, file, names)
             end = file.seek(0, 2)
             file.seek(0)
-            return {"": _header(place, "", file, end, False)}
+            return {"": _header(path, "", file, end, False)}
     except Unreadable:
         raise
     except DAMAGE as error:
-        raise_if_unreachable(error, place)
-        raise Unreadable(place, f"is no .{suffix(place)} file: {words(error)}") from None
+        raise_if_unreachable(error, path)
+        raise Unreadable(path, f"is no .{suffix(path)} file: {first_line(error)}") from None
 
 
-def _npz_headers(place: str, file: BinaryIO, names: Collection[str] | None) -> dict[str, ArrayHeader]:
+def _npz_headers(path: str, file: BinaryIO, names: Collection[str] | None) -> dict[str, ArrayHeader]:
     with zipfile.ZipFile(file) as archive:
         members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
         for name in names or ():
             if name not in members:
-                raise NoArray(place, f"holds no array '{name}'; {did_you_mean(name, members)}")
+                raise NoArray(path, f"holds no array '{name}'; {did_you_mean(name, members)}")
         found = {}
         for name in members if names is None else names:
             info = members[name]
             if info.compress_type == zipfile.ZIP_STORED:
                 begin = _member_start(file, info)
                 file.seek(begin)
-                found[name] = _header(place, name, file, begin + info.file_size, False)
+                found[name] = _header(path, name, file, begin + info.file_size, False)
             else:
                 with archive.open(info) as member:
-                    found[name] = _header(place, name, cast(BinaryIO, member), info.file_size, True)
+                    found[name] = _header(path, name, cast(BinaryIO, member), info.file_size, True)
     return found
 
 
 def _member_start(file: BinaryIO, info: zipfile.ZipInfo) -> int:
-    """Where the bytes of a stored member begin: behind its local header, whose last two numbers are lengths."""
+    """Return the offset of a stored member: after its local header, whose last two numbers are lengths."""
     file.seek(info.header_offset)
     name, extra = struct.unpack("<26xHH", file.read(30))
     return info.header_offset + 30 + int(name) + int(extra)
 
 
-def _header(place: str, name: str, file: BinaryIO, end: int, packed: bool) -> ArrayHeader:
+def _header(path: str, name: str, file: BinaryIO, end: int, packed: bool) -> ArrayHeader:
     version = np.lib.format.read_magic(file)
     if version == (1, 0):
         shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
     elif version == (2, 0):
         shape, fortran, dtype = np.lib.format.read_array_header_2_0(file)
     else:
-        raise Unreadable(place, f"has NumPy format {version[0]}.{version[1]}, which is not read; save plain arrays")
+        raise Unreadable(path, f"has NumPy format {version[0]}.{version[1]}, which is not read; save plain arrays")
     header = ArrayHeader(name, tuple(shape), dtype, bool(fortran), file.tell(), packed)
     if not dtype.hasobject and header.start + header.rows * header.row_bytes > end:
         of = f" of '{name}'" if name else ""
         held = max(end - header.start, 0) // max(header.row_bytes, 1)
-        raise Unreadable(place, f"is cut off: {header.rows} rows{of} announced, {held} there")
+        raise Unreadable(path, f"is cut off: {header.rows} rows{of} announced, {held} there")
     return header
 
 
 class ArrayReader:
-    """Rows of one array of a file, read from front to back. To be used in `with`.
+    """Reads the rows of one array of a file from front to back. A context manager.
 
     Args:
-        place: path or URL.
+        path: path or URL.
         header: from `read_headers` of the same file.
 
     Raises:
         Unreadable: the array holds pickled objects, which are never loaded.
     """
 
-    def __init__(self, place: str, header: ArrayHeader) -> None:
+    def __init__(self, path: str, header: ArrayHeader) -> None:
         if header.dtype.hasobject:
             raise Unreadable(
-                place,
+                path,
                 f"{_named(header)} holds pickled Python objects, which are never loaded; save it as a plain array",
             )
-        self.place, self.header = place, header
+        self.path, self.header = path, header
         self._opened: list[Any] = []
         self._file: BinaryIO | None = None
-        self._at = 0  # next row, where the member is compressed
+        self._at = 0  # next row, if the member is compressed
 
     def __enter__(self) -> ArrayReader:
         return self
@@ -149,10 +149,10 @@ class ArrayReader:
         self._close()
 
     def rows(self, start: int, count: int) -> np.ndarray:
-        """Rows `start` to `start + count`, in native byte order.
+        """Return rows `start` to `start + count`, in native byte order.
 
         Raises:
-            Unreadable: the file is damaged or ends before.
+            Unreadable: the file is damaged or ends too early.
         """
         header = self.header
         if header.fortran and len(header.shape) > 1:
@@ -168,8 +168,8 @@ class ArrayReader:
                 file = self._file_at(start, row_bytes)
                 _fill(file, memoryview(cast(Any, values.reshape(-1).view(np.uint8))))
             except DAMAGE as error:
-                raise_if_unreachable(error, self.place)
-                raise Unreadable(self.place, f"{_named(self.header)} cannot be read: {words(error)}") from None
+                raise_if_unreachable(error, self.path)
+                raise Unreadable(self.path, f"{_named(self.header)} cannot be read: {first_line(error)}") from None
             self._at = start + count
         return values if values.dtype.isnative else values.astype(values.dtype.newbyteorder("="))
 
@@ -192,7 +192,7 @@ class ArrayReader:
         return file
 
     def _open(self) -> None:
-        file = open_file(self.place)
+        file = open_file(self.path)
         self._opened.append(file)
         if self.header.packed:
             archive = zipfile.ZipFile(file)

@@ -1,7 +1,7 @@
-"""Columns of a pickled DataFrame, made of what `pandas_pickle` read.
+"""Make columns of a pickled DataFrame from what `pandas_pickle` read.
 
-pandas keeps columns of one type together in a block: a matrix with a row for each column. How blocks, indexes and
-arrays are spelled in a pickle changed with pandas 1.3, 1.5, 2.0 and 3.0; all of these are read.
+pandas keeps columns of one type together in a block: a matrix with a row for each column. The representation of
+blocks, indexes and arrays in a pickle changed with pandas 1.3, 1.5, 2.0 and 3.0; all of these are read.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ import numpy as np
 import pyarrow as pa
 
 from poolwright.pools.readers.pandas_pickle import Inert, load_inert
-from poolwright.pools.readers.paths import Unreadable, words
+from poolwright.pools.readers.paths import Unreadable, first_line
 from poolwright.pools.readers.pickle_files import open_pickle
 
 Values: TypeAlias = "list[Any] | np.ndarray | pa.Array"
-"""A column: a list where pandas has Python objects, which may hold `Inert` objects (see `plain`)."""
+"""A column: a list if pandas has Python objects, which may hold `Inert` objects (see `plain`)."""
 
 _CODE = re.compile(r"[biufcSUmMO]\d{0,9}")
 _UNITS = ("s", "ms", "us", "ns")
@@ -31,12 +31,12 @@ _ARROW = ("string", "large_string", "utf8", "bool", "int8", "int16", "int32", "i
 
 @dataclass
 class PandasFrame:
-    """A DataFrame.
+    """The content of a DataFrame.
 
     Attributes:
         columns: values (n,) by name.
-        index: names and values of the row index, where it has a name.
-        rows: n.
+        index: names and values of the row index, if it has a name.
+        rows: number of rows.
     """
 
     columns: dict[str, Values]
@@ -44,29 +44,29 @@ class PandasFrame:
     rows: int
 
 
-def read_frame(place: str) -> PandasFrame:
-    """The DataFrame in a pickle, which may be packed; see `pickle_files`.
+def read_frame(path: str) -> PandasFrame:
+    """Read the DataFrame in a pickle, which may be packed; see `pickle_files`.
 
     Raises:
         Forbidden: the pickle names something that a DataFrame does not need.
-        Unreadable: it is damaged, holds something else, or a type of column that is not known here.
+        Unreadable: it is damaged, holds something else, or has a column of an unknown type.
         InputError: the file cannot be opened.
     """
-    with open_pickle(place) as file:
-        loaded = load_inert(file, place)
+    with open_pickle(path) as file:
+        loaded = load_inert(file, path)
     if _kind(loaded) != "frame":
         held = loaded.name if isinstance(loaded, Inert) else type(loaded).__name__
-        raise Unreadable(place, f"the pickle holds {held or 'something else'}, not a pandas DataFrame")
+        raise Unreadable(path, f"the pickle holds {held or 'something else'}, not a pandas DataFrame")
     try:
         return _frame(loaded)
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, pa.ArrowException) as error:
         raise Unreadable(
-            place, f"the DataFrame in the pickle is damaged, or of a kind not known: {words(error)}"
+            path, f"the DataFrame in the pickle is damaged, or of a kind not known: {first_line(error)}"
         ) from None
 
 
 def _kind(value: Any) -> str:
-    """What an object stands for; '' where it is no `Inert`."""
+    """Return the kind of an object; '' if it is not an `Inert`."""
     if not isinstance(value, Inert):
         return ""
     if value.kind == "reconstructor":  # protocols 0 and 1
@@ -85,16 +85,16 @@ def _frame(loaded: Inert) -> PandasFrame:
         raise ValueError("two columns have one name")
     rows, index = _row_index(axes[1])
     found: dict[int, Values] = {}
-    for values, places in blocks:
-        for place, column in zip(_places(places, len(names)), _columns(values), strict=True):
-            if len(column) != rows or not 0 <= place < len(names):
+    for values, positions in blocks:
+        for position, column in zip(_positions(positions, len(names)), _columns(values), strict=True):
+            if len(column) != rows or not 0 <= position < len(names):
                 raise ValueError(f"a block does not fit {len(names)} columns of {rows} rows")
-            found[place] = column
-    return PandasFrame({name: found[place] for place, name in enumerate(names)}, index, rows)
+            found[position] = column
+    return PandasFrame({name: found[position] for position, name in enumerate(names)}, index, rows)
 
 
 def _parts(manager: Inert) -> tuple[Sequence[Any], list[tuple[Any, Any]]]:
-    """Axes, and values and places of each block."""
+    """Return the axes, and the values and positions of each block."""
     if manager.arguments and manager.kind == "manager":
         blocks, axes = manager.arguments[:2]
         return axes, [block.arguments[:2] for block in blocks]
@@ -109,14 +109,14 @@ def _name(value: Any) -> str:
     return str(value)
 
 
-def _places(places: Any, count: int) -> Sequence[int]:
-    if isinstance(places, slice):
-        return range(*places.indices(count))
-    return [int(place) for place in _sequence(_flat(places))]
+def _positions(positions: Any, count: int) -> Sequence[int]:
+    if isinstance(positions, slice):
+        return range(*positions.indices(count))
+    return [int(position) for position in _sequence(_flat(positions))]
 
 
 def _row_index(index: Any) -> tuple[int, dict[str, Values]]:
-    """Length of the row index; and its values, where it has one level with a name."""
+    """Return the length of the row index, and its values if it has one level with a name."""
     kind, given = index.arguments[0].__name__, index.arguments[1]
     if kind == "RangeIndex":
         numbers = np.arange(given["start"], given["stop"], given["step"])
@@ -151,7 +151,7 @@ def _flat(values: Any) -> Values:
 
 
 def _columns(values: Any) -> list[Values]:
-    """The columns in an array: a matrix has one in each row."""
+    """Return the columns in an array: a matrix has one in each row."""
     kind = _kind(values)
     if kind in ("array", "buffer_array"):
         return _rows_of(*_array(values))
@@ -169,7 +169,7 @@ def _columns(values: Any) -> list[Values]:
 
 
 def _array(values: Inert) -> tuple[tuple[int, ...], Values, bool]:
-    """Shape, flat values and whether they are in Fortran order."""
+    """Return shape, flat values and whether they are in Fortran order."""
     if values.kind == "buffer_array":
         data, dtype, shape, order = values.arguments
         fortran = order == "F"
@@ -200,7 +200,7 @@ def _rows_of(shape: tuple[int, ...], flat: Values, fortran: bool) -> list[Values
 
 
 def _dtype(given: Any) -> np.dtype[Any]:
-    """A plain NumPy type; made anew, so that nothing else of what the pickle says of it counts."""
+    """Return a plain NumPy type; made anew, so that nothing else in the pickle about it counts."""
     if _kind(given) != "dtype" or not _CODE.fullmatch(given.arguments[0]):
         raise ValueError("an array of structured values")
     code, state = given.arguments[0], given.state
@@ -212,7 +212,7 @@ def _dtype(given: Any) -> np.dtype[Any]:
 
 
 def _backed(state: Any) -> tuple[Any, Any]:
-    """Array and type of an extension array that keeps its values in a NumPy array."""
+    """Return array and type of an extension array that keeps its values in a NumPy array."""
     if isinstance(state, dict):
         array = next(state[key] for key in ("_ndarray", "_codes", "_data") if key in state)
         return array, state.get("_dtype")
@@ -268,7 +268,7 @@ def _arrow(given: Any) -> pa.Array:
 
 
 def plain(value: Any) -> Any:
-    """A value of a list column in plain Python: NumPy arrays and sets become lists, missing values None."""
+    """Convert a value of a list column to plain Python: NumPy arrays and sets become lists, missing values None."""
     if isinstance(value, type) and issubclass(value, Inert):
         return None  # pandas.NA
     if isinstance(value, Inert):
@@ -306,7 +306,7 @@ def _timestamp(value: int, _freq: Any, zone: Any, resolution: int = 10) -> Any:
 
 
 def chunks_of(values: Values, rows: int) -> Iterator[Values]:
-    """A column in pieces of `rows`, at least one; what a list held is let go of piece by piece."""
+    """Yield a column in pieces of `rows`, at least one; values of a list are released piece by piece."""
     for start in range(0, max(len(values), 1), rows):
         chunk = values[start : start + rows]
         if isinstance(values, list):

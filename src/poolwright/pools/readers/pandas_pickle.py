@@ -1,10 +1,10 @@
-"""Pickles of pandas DataFrames, read without building any object that a pickle asks for.
+"""Read pickles of pandas DataFrames without building any object that a pickle asks for.
 
 A pickle is a program: it names functions and calls them. Here a name of pandas, NumPy or PyArrow that a DataFrame
-needs stands for an `Inert`, which only keeps what it is given; `pandas_frame` makes columns of these, checking as
-it goes. Besides there are a few immutable types of the standard library. Any other name ends the reading before
-anything is called. So pandas is not needed, its version does not matter, and nothing of a library is ever called
-with what a file says.
+needs stands for an `Inert`, which only keeps what it is given; `pandas_frame` makes columns from these, with checks.
+A few immutable types of the standard library are allowed as well. Any other name stops the reading before
+anything is called. So pandas is not needed, its version does not matter, and no function of a library is ever called
+with values from a file.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO, NoReturn
 
 from poolwright.core.errors import InputError
-from poolwright.pools.readers.paths import Unreadable, raise_if_unreachable, words
+from poolwright.pools.readers.paths import Unreadable, first_line, raise_if_unreachable
 
 
 class Inert:
-    """What a pickle makes where a library would make an object. Each pickle has subclasses of its own.
+    """Stand-in for an object of a library in a pickle. Each pickle has its own subclasses.
 
     Attributes:
         kind: what the global stands for, a value of `_KINDS`.
         name: the global, for errors.
         arguments: what it was called with.
-        state: what the object was told to restore.
+        state: the state that the object was to restore.
     """
 
     __slots__ = ("arguments", "state")
@@ -41,7 +41,7 @@ class Inert:
         self.arguments, self.state = arguments, None
         return self
 
-    # Also keeps a pickle from setting attributes of the class: told of a class, this lacks an argument.
+    # Also keeps a pickle from setting attributes of the class: called on a class, this lacks an argument.
     def __setstate__(self, state: Any) -> None:
         self.state = state
 
@@ -58,7 +58,7 @@ class _Latin1(Inert):
 
 
 class _Bytes(Inert):
-    """`bytes` and `bytearray`, of bytes alone: of a number they would take that much memory."""
+    """`bytes` and `bytearray`, from bytes only: with a number they would allocate that much memory."""
 
     __slots__ = ()
 
@@ -81,7 +81,7 @@ class _Partial(Inert):
 
 
 def _globals() -> Iterator[tuple[str, str, str]]:
-    """Module, name and kind of every global that becomes an `Inert`."""
+    """Yield module, name and kind of every global that becomes an `Inert`."""
     for module in ("numpy.core.multiarray", "numpy._core.multiarray"):
         yield module, "_reconstruct", "array"
         yield module, "scalar", "scalar"
@@ -179,7 +179,7 @@ _REAL: dict[str, dict[str, type]] = {
     },
 }  # fmt: skip
 _REAL["__builtin__"] = _REAL["builtins"]
-"""Types that are themselves: none can be changed, and none does more than keep values."""
+"""Types that are used as they are: none can be changed, and none does more than keep values."""
 
 _CALLED: dict[tuple[str, str], type[Inert]] = {
     ("_codecs", "encode"): _Latin1,
@@ -193,11 +193,11 @@ class Forbidden(InputError):
 
 
 class _Unpickler(pickle.Unpickler):
-    """Refuses every global but those that a DataFrame needs, and gives stand-ins for these."""
+    """Refuses every global except those that a DataFrame needs, and returns stand-ins for these."""
 
-    def __init__(self, file: BinaryIO, place: str) -> None:
+    def __init__(self, file: BinaryIO, path: str) -> None:
         super().__init__(file)
-        self._place = place
+        self._path = path
         self._made: dict[tuple[str, str], type] = {}
 
     def find_class(self, module: str, name: str) -> type:
@@ -220,32 +220,32 @@ class _Unpickler(pickle.Unpickler):
 
     def _refuse(self, what: str) -> NoReturn:
         raise Forbidden(
-            f"{self._place}: the pickle asks for {what}, which a DataFrame of plain columns does not need. A pickle "
+            f"{self._path}: the pickle asks for {what}, which a DataFrame of plain columns does not need. A pickle "
             "can run any program, so nothing of it was run and reading stopped there. If you trust the file, read it "
             "with pandas and write it again as Parquet: pandas.read_pickle(...).to_parquet(...); else delete it"
         )
 
 
-def load_inert(file: BinaryIO, place: str) -> Any:
-    """What a pickle holds, made of `Inert` objects and plain values.
+def load_inert(file: BinaryIO, path: str) -> Any:
+    """Load the content of a pickle as `Inert` objects and plain values.
 
     Args:
         file: the open pickle.
-        place: its path, for errors.
+        path: its path, for errors.
 
     Raises:
         Forbidden: it names something that a DataFrame does not need.
-        Unreadable: it is damaged, or no pickle.
+        Unreadable: it is damaged, or not a pickle.
         InputError: the file system fails.
     """
-    # A code of the extension registry that this process has used already would pass by `find_class`.
+    # A code of the extension registry that this process has already used would bypass `find_class`.
     copyreg.clear_extension_cache()
     try:
-        return _Unpickler(file, place).load()
+        return _Unpickler(file, path).load()
     except Forbidden:
         raise
     except MemoryError:
-        raise Unreadable(place, "is no pickle, or damaged: it asks for more memory than there is") from None
+        raise Unreadable(path, "is no pickle, or damaged: it asks for more memory than is available") from None
     except Exception as error:  # a damaged pickle makes any operation fail, with any error
-        raise_if_unreachable(error, place)
-        raise Unreadable(place, f"is no pickle, or damaged: {words(error)}") from None
+        raise_if_unreachable(error, path)
+        raise Unreadable(path, f"is no pickle, or damaged: {first_line(error)}") from None

@@ -1,4 +1,4 @@
-"""Parquet files: footers, parts of row groups, and reading in batches of bounded memory."""
+"""Read Parquet files: footers, runs of row groups, and rows in batches of bounded memory."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from poolwright.pools.readers.paths import DAMAGE, is_url, open_file, raise_if_unreachable, words
+from poolwright.pools.readers.paths import DAMAGE, first_line, is_url, open_file, raise_if_unreachable
 
 PART_ROWS = 131_072
 
 BATCH_BYTES = 1 << 23
-"""Batches of wide rows are cut at about so many bytes: larger ones of vectors decode at half the speed."""
+"""Batches of wide rows are cut at about this many bytes: larger ones of vectors decode at half the speed."""
 
 _BUFFER = 1 << 18  # a column chunk is read through this, not whole
 _REMOTE_BUFFER = 1 << 23
@@ -23,10 +23,10 @@ _REMOTE_BUFFER = 1 << 23
 
 @dataclass(frozen=True)
 class Footer:
-    """What the end of a Parquet file says.
+    """The footer of a Parquet file.
 
     Attributes:
-        schema: columns; None where the footer cannot be read.
+        schema: columns; None if the footer cannot be read.
         groups: rows of each row group.
         damage: why the footer cannot be read.
     """
@@ -40,24 +40,24 @@ class Footer:
         return sum(self.groups)
 
 
-def read_footer(place: str) -> Footer:
-    """The footer of a file; one that is damaged is said to be so.
+def read_footer(path: str) -> Footer:
+    """Read the footer of a file; damage is reported in the footer.
 
     Raises:
         InputError: the file cannot be opened.
     """
     try:
-        with _open(place) as file:
+        with _open(path) as file:
             metadata = file.metadata
             groups = tuple(metadata.row_group(index).num_rows for index in range(metadata.num_row_groups))
             return Footer(file.schema_arrow, groups)
     except DAMAGE as error:
-        raise_if_unreachable(error, place)
-        return Footer(None, damage=f"is no Parquet file, or cut off: {words(error)}")
+        raise_if_unreachable(error, path)
+        return Footer(None, damage=f"is no Parquet file, or cut off: {first_line(error)}")
 
 
 def runs(groups: Sequence[int], most: int = PART_ROWS) -> list[tuple[int, ...]]:
-    """Row groups in runs of at most `most` rows together, or a single one that has more."""
+    """Group row groups in runs of at most `most` rows, or a single one that has more."""
     found: list[tuple[int, ...]] = []
     current: list[int] = []
     rows = 0
@@ -71,27 +71,27 @@ def runs(groups: Sequence[int], most: int = PART_ROWS) -> list[tuple[int, ...]]:
 
 
 def read_parquet(
-    place: str,
+    path: str,
     row_groups: Sequence[int] | None,
     columns: Sequence[str],
     batch_rows: int,
     dictionary: Collection[str] = (),
 ) -> Iterator[pa.Table]:
-    """Rows of a Parquet file in order, in batches of at most `batch_rows`, fewer where rows are wide.
+    """Read the rows of a Parquet file in order, in batches of at most `batch_rows`, fewer if rows are wide.
 
-    One thread reads, and no more of a row group lies in memory than the batch and the pages around it, which is
-    why pyarrow's `pre_buffer` is off.
+    One thread reads, and only the batch and the pages around it are held in memory, which is why `pre_buffer` of
+    pyarrow is off.
 
     Args:
-        place: path or URL.
+        path: path or URL.
         row_groups: indices of the row groups to read; None for all.
         columns: names of top-level columns; only they are read, in this order.
-        dictionary: string columns that stay dictionary-coded, where the file has them so.
+        dictionary: string columns that stay dictionary-encoded, if the file stores them so.
 
     Raises:
         OSError, pyarrow.ArrowException: the file cannot be opened or is damaged.
     """
-    with _open(place, dictionary) as file:
+    with _open(path, dictionary) as file:
         groups = list(range(file.metadata.num_row_groups)) if row_groups is None else list(row_groups)
         if not columns:
             rows = sum(file.metadata.row_group(group).num_rows for group in groups)
@@ -105,7 +105,7 @@ def read_parquet(
 
 
 def _fewer(metadata: Any, groups: Sequence[int], columns: set[str], batch_rows: int) -> int:
-    """`batch_rows`, or as many rows as have `BATCH_BYTES` in these columns."""
+    """Return `batch_rows`, or fewer if these columns would exceed `BATCH_BYTES`."""
     size = rows = 0
     for group in map(metadata.row_group, groups):
         rows += group.num_rows
@@ -115,12 +115,12 @@ def _fewer(metadata: Any, groups: Sequence[int], columns: set[str], batch_rows: 
 
 
 @contextmanager
-def _open(place: str, dictionary: Collection[str] = ()) -> Iterator[Any]:
+def _open(path: str, dictionary: Collection[str] = ()) -> Iterator[Any]:
     coded = list(dictionary) or None
-    if not is_url(place):
-        with pq.ParquetFile(place, read_dictionary=coded, buffer_size=_BUFFER, pre_buffer=False) as file:
+    if not is_url(path):
+        with pq.ParquetFile(path, read_dictionary=coded, buffer_size=_BUFFER, pre_buffer=False) as file:
             yield file
         return
-    with open_file(place) as source:
+    with open_file(path) as source:
         with pq.ParquetFile(source, read_dictionary=coded, buffer_size=_REMOTE_BUFFER, pre_buffer=False) as file:
             yield file

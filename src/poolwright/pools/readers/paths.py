@@ -1,4 +1,4 @@
-"""Places: files on disk and behind fsspec URLs, found and opened in the same way."""
+"""Find and open files on disk and behind fsspec URLs in the same way."""
 
 from __future__ import annotations
 
@@ -23,98 +23,99 @@ from poolwright.core.pool import Part, Place
 T = TypeVar("T")
 
 
-def _as_places(value: Any) -> Any:
+def _as_paths(value: Any) -> Any:
     return (value,) if isinstance(value, str) else value
 
 
 Places = Annotated[
     tuple[Place, ...],
-    BeforeValidator(_as_places),
+    BeforeValidator(_as_paths),
     Field(min_length=1),
     WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}),
 ]
-"""One place or a list of them, as a tuple."""
+"""One path or a list of them, as a tuple."""
 
 
 class Unreadable(InputError):
-    """The content of a file is not what its format says. Inside a part it becomes `BadPart`."""
+    """The content of a file does not fit its format. Inside a part this becomes `BadPart`."""
 
-    def __init__(self, place: str, reason: str) -> None:
-        super().__init__(f"{place}: {reason}")
-        self.place, self.reason = place, reason
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path, self.reason = path, reason
 
     def __reduce__(self) -> tuple[object, ...]:
-        return (type(self), (self.place, self.reason))
+        return (type(self), (self.path, self.reason))
 
 
 DAMAGE = (pa.ArrowException, OSError, EOFError, ValueError, zlib.error, zipfile.BadZipFile)
-"""What readers raise on damaged files. pyarrow raises OSError without an errno for damage."""
+"""Exceptions that readers raise on damaged files. pyarrow raises OSError without an errno for damage."""
 
 
 _PACKED = (".gz", ".bz2")
 
 
-def is_url(place: str) -> bool:
-    return "://" in place
+def is_url(path: str) -> bool:
+    """Whether a path is a URL, such as s3://bucket/key."""
+    return "://" in path
 
 
-def base_name(place: str) -> str:
-    """Last part of the path."""
-    return posixpath.basename(place if is_url(place) else place.replace(os.sep, "/"))
+def base_name(path: str) -> str:
+    """Return the last part of the path."""
+    return posixpath.basename(path if is_url(path) else path.replace(os.sep, "/"))
 
 
-def suffix(place: str) -> str:
-    """Extension in lower case, without the dot and without '.gz' or '.bz2'."""
-    name = _unpacked_name(place).lower()
+def suffix(path: str) -> str:
+    """Return the extension in lower case, without the dot and without '.gz' or '.bz2'."""
+    name = _unpacked_name(path).lower()
     return name.rpartition(".")[2] if "." in name else ""
 
 
-def stem(place: str) -> str:
-    """File name without '.gz' or '.bz2' and without the extension."""
-    name = _unpacked_name(place)
+def stem(path: str) -> str:
+    """Return the file name without '.gz' or '.bz2' and without the extension."""
+    name = _unpacked_name(path)
     return name.rpartition(".")[0] or name
 
 
-def is_packed(place: str) -> bool:
+def is_packed(path: str) -> bool:
     """Whether `open_text` unpacks the file."""
-    return place.lower().endswith(_PACKED)
+    return path.lower().endswith(_PACKED)
 
 
-def _unpacked_name(place: str) -> str:
-    name = base_name(place)
+def _unpacked_name(path: str) -> str:
+    name = base_name(path)
     return name[: name.rindex(".")] if is_packed(name) else name
 
 
-def open_file(place: str) -> BinaryIO:
-    """Open for reading. The caller closes it.
+def open_file(path: str) -> BinaryIO:
+    """Open a file for reading. The caller closes it.
 
     Raises:
         RecipeError: the URL's file system is not known or not installed.
-        OSError: as the file system says.
+        OSError: the file cannot be opened.
     """
-    if not is_url(place):
-        return open(place, "rb")
-    system, path = file_system(place)
-    return cast(BinaryIO, system.open(path, "rb"))
+    if not is_url(path):
+        return open(path, "rb")
+    system, inner = file_system(path)
+    return cast(BinaryIO, system.open(inner, "rb"))
 
 
 def map_files(function: Callable[[str], T], files: Sequence[str], root: str) -> list[T]:
-    """Call a function with each file; several at once where `root` is a URL, behind which files take time."""
+    """Call a function with each file; concurrently if `root` is a URL, as remote files take time."""
     if len(files) < 2 or not is_url(root):
         return [function(file) for file in files]
     with ThreadPoolExecutor(16) as threads:
         return list(threads.map(function, files))
 
 
-def open_text(place: str) -> BinaryIO:
-    """Open the text in a file, unpacked where the name ends in '.gz' or '.bz2'. Closing it closes all."""
-    packed = open_file(place)
-    if not is_packed(place):
+def open_text(path: str) -> BinaryIO:
+    """Open the text in a file, unpacked if the name ends in '.gz' or '.bz2'. Closing it also closes the packed file."""
+    packed = open_file(path)
+    if not is_packed(path):
         return packed
-    if place.lower().endswith(".bz2"):
+    if path.lower().endswith(".bz2"):
         return cast(BinaryIO, _Bz2(packed))
     unpacked = gzip.GzipFile(fileobj=packed)
-    unpacked.myfileobj = cast(Any, packed)  # what GzipFile closes with itself
+    unpacked.myfileobj = cast(Any, packed)  # GzipFile closes this with itself
     return cast(BinaryIO, unpacked)
 
 
@@ -131,7 +132,7 @@ class _Bz2(bz2.BZ2File):
 
 
 def file_system(url: str) -> tuple[Any, str]:
-    """The fsspec file system of a URL, and the path in it."""
+    """Return the fsspec file system of a URL, and the path in it."""
     import fsspec
 
     try:
@@ -143,12 +144,12 @@ def file_system(url: str) -> tuple[Any, str]:
 
 @contextmanager
 def reading(part: Part) -> Iterator[None]:
-    """Damage met while reading a part as `BadPart`; what only keeps us from reading it stops the run.
+    """Raise `BadPart` for damage met while reading a part; other obstacles stop the run.
 
     Raises:
         BadPart: the content is damaged, or was when the part was made (`detail['damage']`).
-        InputError: a file is gone, not permitted, or its disk or network fails: to quarantine the part would
-            lose rows that are there.
+        InputError: a file is gone, not permitted, or its disk or network fails: quarantining the part would
+            lose rows that exist.
     """
     if "damage" in part.detail:
         raise BadPart(part.index, part.name, part.detail["damage"])
@@ -158,41 +159,41 @@ def reading(part: Part) -> Iterator[None]:
         raise BadPart(part.index, part.name, error.reason) from None
     except DAMAGE as error:
         raise_if_unreachable(error, part.name)
-        raise BadPart(part.index, part.name, f"cannot be read: {words(error)}") from None
+        raise BadPart(part.index, part.name, f"cannot be read: {first_line(error)}") from None
 
 
-def raise_if_unreachable(error: BaseException, place: str) -> None:
-    """Raise `InputError` where the error is of the file system, and not about the content."""
+def raise_if_unreachable(error: BaseException, path: str) -> None:
+    """Raise `InputError` if an error comes from the file system, not from the content."""
     if isinstance(error, FileNotFoundError):
-        raise InputError(f"{place}: a file is gone since it was listed; put it back ({error})") from None
+        raise InputError(f"{path}: a file is gone since it was listed; put it back ({error})") from None
     if isinstance(error, PermissionError):
-        raise InputError(f"{place}: no permission to read it; change its mode or run as its owner") from None
+        raise InputError(f"{path}: no permission to read it; change its mode or run as its owner") from None
     if isinstance(error, OSError) and error.errno is not None:
-        raise InputError(f"{place}: the file system fails: {error}; run again when it works") from None
+        raise InputError(f"{path}: the file system fails: {error}; run again when it works") from None
 
 
-def words(error: BaseException) -> str:
-    """The first line of an error's message."""
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error message."""
     lines = str(error).strip().splitlines()
     return lines[0][:300] if lines else type(error).__name__
 
 
-def find_files(places: Collection[str], suffixes: Collection[str]) -> list[str]:
-    """Files that places stand for: files, globs, and folders with all files of those extensions.
+def find_files(paths: Collection[str], suffixes: Collection[str]) -> list[str]:
+    """Find the files of paths: files, globs, and folders with all their files of some extensions.
 
     Args:
-        places: paths or URLs.
+        paths: paths or URLs.
         suffixes: extensions looked for in folders, lower case, without dots; '.gz' or '.bz2' may follow.
 
     Returns:
-        Each place's files in the order of their POSIX paths, one place after another.
+        Each path's files in the order of their POSIX paths, one path after another.
 
     Raises:
-        RecipeError: a place does not exist or holds no such file, or a file is named twice.
+        RecipeError: a path does not exist or holds no such file, or a file is named twice.
     """
     found: list[str] = []
-    for place in places:
-        found.extend(_find_url(place, suffixes) if is_url(place) else _find_local(place, suffixes))
+    for path in paths:
+        found.extend(_find_url(path, suffixes) if is_url(path) else _find_local(path, suffixes))
     seen: set[str] = set()
     for file in found:
         if file in seen:
@@ -201,42 +202,42 @@ def find_files(places: Collection[str], suffixes: Collection[str]) -> list[str]:
     return found
 
 
-def _find_local(place: str, suffixes: Collection[str]) -> list[str]:
-    if os.path.isfile(place):
-        return [place]
-    if os.path.isdir(place):
-        return _in_folder(place, suffixes)
-    if glob.has_magic(place):
-        found = sorted(file for file in glob.glob(place, recursive=True) if os.path.isfile(file))
+def _find_local(path: str, suffixes: Collection[str]) -> list[str]:
+    if os.path.isfile(path):
+        return [path]
+    if os.path.isdir(path):
+        return _in_folder(path, suffixes)
+    if glob.has_magic(path):
+        found = sorted(file for file in glob.glob(path, recursive=True) if os.path.isfile(file))
         if found:
             return found
-        raise RecipeError(f"{place}: no file matches")
-    raise RecipeError(f"{place}: no such file or folder{_neighbour(place)}")
+        raise RecipeError(f"{path}: no file matches")
+    raise RecipeError(f"{path}: no such file or folder{_neighbour(path)}")
 
 
-def _find_url(place: str, suffixes: Collection[str]) -> list[str]:
-    system, path = file_system(place)
-    if "*" in place:
-        found = sorted(str(file) for file in system.glob(path) if system.isfile(file))
+def _find_url(path: str, suffixes: Collection[str]) -> list[str]:
+    system, inner = file_system(path)
+    if "*" in path:
+        found = sorted(str(file) for file in system.glob(inner) if system.isfile(file))
         if not found:
-            raise RecipeError(f"{place}: no file matches")
+            raise RecipeError(f"{path}: no file matches")
         return [str(system.unstrip_protocol(file)) for file in found]
-    if system.isfile(path):
-        return [place]
-    if system.isdir(path):
-        return _in_folder(place, suffixes)
-    raise RecipeError(f"{place}: no such file or folder")
+    if system.isfile(inner):
+        return [path]
+    if system.isdir(inner):
+        return _in_folder(path, suffixes)
+    raise RecipeError(f"{path}: no such file or folder")
 
 
-def _in_folder(place: str, suffixes: Collection[str]) -> list[str]:
-    files = sorted(files_below(place, lambda name: suffix(name) in suffixes))
+def _in_folder(path: str, suffixes: Collection[str]) -> list[str]:
+    files = sorted(files_below(path, lambda name: suffix(name) in suffixes))
     if not files:
-        raise RecipeError(f"{place}: no file here ends in {', '.join('.' + name for name in sorted(suffixes) if name)}")
-    return [join(place, file) for file in files]
+        raise RecipeError(f"{path}: no file here ends in {', '.join('.' + name for name in sorted(suffixes) if name)}")
+    return [join(path, file) for file in files]
 
 
-def _neighbour(place: str) -> str:
-    folder, name = os.path.split(place)
+def _neighbour(path: str) -> str:
+    folder, name = os.path.split(path)
     if not os.path.isdir(folder or "."):
         return f"; the folder {folder} does not exist"
     names = os.listdir(folder or ".")
@@ -244,18 +245,18 @@ def _neighbour(place: str) -> str:
 
 
 def join(root: str, relative: str) -> str:
-    """A file below a folder or URL."""
+    """Return the path of a file below a folder or URL."""
     return f"{root.rstrip('/')}/{relative}" if root != "/" else f"/{relative}"
 
 
 def files_below(root: str, wanted: Callable[[str], bool]) -> Iterator[str]:
-    """Relative POSIX paths of files in a folder at any depth, in no fixed order.
+    """Yield the relative POSIX paths of the files in a folder at any depth, in no fixed order.
 
-    Files and folders whose names begin with '.' are left out. Linked folders are followed, but a link to a
-    folder that it lies in is not.
+    Files and folders whose names begin with '.' are left out. Linked folders are followed, except a link to
+    a folder that contains it.
 
     Args:
-        wanted: says of a file's name whether it is wanted.
+        wanted: whether a file of that name is wanted.
 
     Raises:
         InputError: a folder may not be read, a link among the wanted files leads nowhere, or a name of

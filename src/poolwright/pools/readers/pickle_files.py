@@ -1,4 +1,4 @@
-"""The one pickle in a file that may be packed: gzip, bzip2, xz, tar or zip, told by its first bytes."""
+"""Open the one pickle in a file that may be packed with gzip, bzip2, xz, tar or zip, detected by its first bytes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, BinaryIO, cast
 
-from poolwright.pools.readers.paths import Unreadable, open_file, raise_if_unreachable, words
+from poolwright.pools.readers.paths import Unreadable, first_line, open_file, raise_if_unreachable
 
 SUFFIXES = ("pkl", "pickle", "p", "xz", "tgz", "tar", "zip")
 """Extensions of pickles and what they are packed in; '.gz' and '.bz2' may follow."""
@@ -34,8 +34,8 @@ _DAMAGE = (
 
 
 @contextmanager
-def open_pickle(place: str) -> Iterator[BinaryIO]:
-    """The bytes of the pickle in a file. Members of archives are streamed, never written to disk.
+def open_pickle(path: str) -> Iterator[BinaryIO]:
+    """Open the pickle in a file. Members of archives are streamed, never written to disk.
 
     Raises:
         Unreadable: the file is damaged, or an archive holds no pickle or several.
@@ -43,20 +43,20 @@ def open_pickle(place: str) -> Iterator[BinaryIO]:
     """
     with ExitStack() as stack:
         try:
-            file = _unpacked(open_file(place), place, stack)
+            file = _unpacked(open_file(path), path, stack)
         except _DAMAGE as error:
-            raise_if_unreachable(error, place)
-            raise Unreadable(place, f"cannot be unpacked: {words(error)}") from None
+            raise_if_unreachable(error, path)
+            raise Unreadable(path, f"cannot be unpacked: {first_line(error)}") from None
         yield file
 
 
-def _unpacked(raw: BinaryIO, place: str, stack: ExitStack) -> BinaryIO:
+def _unpacked(raw: BinaryIO, path: str, stack: ExitStack) -> BinaryIO:
     file = stack.enter_context(raw)
     if _peek(file, 4) == b"PK\x03\x04":
-        return _zip_member(stack.enter_context(zipfile.ZipFile(file)), place, stack)
+        return _zip_member(stack.enter_context(zipfile.ZipFile(file)), path, stack)
     file = _decompressed(file, stack)
     if _peek(file, _TAR_AT + len(_TAR))[_TAR_AT:] == _TAR:
-        return _tar_member(file, place, stack)
+        return _tar_member(file, path, stack)
     return file
 
 
@@ -77,17 +77,17 @@ def _peek(file: BinaryIO, count: int) -> bytes:
     return head
 
 
-def _zip_member(archive: zipfile.ZipFile, place: str, stack: ExitStack) -> BinaryIO:
+def _zip_member(archive: zipfile.ZipFile, path: str, stack: ExitStack) -> BinaryIO:
     names = [info.filename for info in archive.infolist() if not info.is_dir()]
-    name = _only(names, place)
+    name = _only(names, path)
     return cast(BinaryIO, stack.enter_context(archive.open(name)))
 
 
-def _tar_member(file: BinaryIO, place: str, stack: ExitStack) -> BinaryIO:
-    """The pickle, found by a pass over the headers; the archive is then read up to it."""
+def _tar_member(file: BinaryIO, path: str, stack: ExitStack) -> BinaryIO:
+    """Find the pickle in a pass over the headers; the archive is then read up to it."""
     with tarfile.open(fileobj=file, mode="r:") as archive:
         members = {info.name: info for info in archive if info.isfile()}
-    member = members[_only(list(members), place)]
+    member = members[_only(list(members), path)]
     file.seek(member.offset_data)
     return cast(BinaryIO, _Window(file, member.size))
 
@@ -116,9 +116,9 @@ class _Window:
         return data
 
 
-def _only(names: list[str], place: str) -> str:
+def _only(names: list[str], path: str) -> str:
     found = [name for name in names if name.lower().endswith(_PICKLES) and not name.rpartition("/")[2].startswith(".")]
     if len(found) != 1:
         held = "no pickle" if not found else f"{len(found)} pickles ({', '.join(sorted(found)[:3])})"
-        raise Unreadable(place, f"holds {held} where one is expected; unpack it and name the pickle itself")
+        raise Unreadable(path, f"holds {held}, but one is expected; unpack it and name the pickle itself")
     return found[0]

@@ -1,6 +1,6 @@
-"""Images in a WebDataset tar, found by key.
+"""Find images in a WebDataset tar by key.
 
-A key is the name of a member up to its first dot, as WebDataset has it: `000012.jpg`, `000012.txt` and `000012.json`
+A key is the name of a member up to its first dot, as in WebDataset: `000012.jpg`, `000012.txt` and `000012.json`
 are one sample (https://github.com/webdataset/webdataset).
 """
 
@@ -18,19 +18,19 @@ _BLOCK = 512
 
 
 def key_of(name: str) -> tuple[str, str]:
-    """Key and extension, in lower case, of a member."""
+    """Return the key of a member, and its extension in lower case."""
     folder, slash, base = name.removeprefix("./").rpartition("/")
     stem, _, extension = base.partition(".")
     return f"{folder}{slash}{stem}", extension.lower()
 
 
-def cut_off(place: str) -> bool:
+def cut_off(path: str) -> bool:
     """Whether a tar does not end in a block of zeros, as every finished one does.
 
     Raises:
-        OSError: as the file system says.
+        OSError: the file cannot be read.
     """
-    with open_file(place) as file:
+    with open_file(path) as file:
         size = file.seek(0, 2)
         if size < 2 * _BLOCK:
             return True
@@ -39,19 +39,19 @@ def cut_off(place: str) -> bool:
 
 
 class TarImages:
-    """Images of one tar. To be used in `with`.
+    """Reads the images of one tar. A context manager.
 
-    The tar is walked once, no further than the keys asked for, and where a member begins is remembered: rows in the
-    order of the tar are read in one pass, and rows in any other order as well.
+    The tar is scanned once, no further than needed, and the offsets of its members are kept: rows in any order are
+    read in one pass.
 
     Raises:
         OSError: the file cannot be opened.
     """
 
-    def __init__(self, place: str) -> None:
-        self._place = place
+    def __init__(self, path: str) -> None:
+        self._path = path
         self._members: dict[str, tuple[int, int]] = {}  # offset and size by key
-        self._file: BinaryIO = open_file(place)
+        self._file: BinaryIO = open_file(path)
         self._archive: tarfile.TarFile | None = None
         self._at_end = False
 
@@ -64,7 +64,7 @@ class TarImages:
         self._file.close()
 
     def read(self, key: str) -> bytes | str:
-        """Bytes of the image of a key, or the name of the reason why there are none.
+        """Return the bytes of the image of a key, or the name of the reason why there are none.
 
         Raises:
             Unreadable: the tar is damaged or cut off.
@@ -79,7 +79,7 @@ class TarImages:
         self._file.seek(offset)
         data = self._file.read(size)
         if len(data) < size:
-            raise Unreadable(self._place, f"{base_name(self._place)} is cut off within the image of '{key}'")
+            raise Unreadable(self._path, f"{base_name(self._path)} is cut off within the image of '{key}'")
         return data
 
     def _next(self) -> None:
@@ -88,7 +88,7 @@ class TarImages:
                 self._archive = tarfile.open(fileobj=self._file, mode="r:")  # noqa: SIM115
             member = self._archive.next()
         except (tarfile.TarError, EOFError) as error:
-            raise Unreadable(self._place, f"{base_name(self._place)} is no tar, or cut off: {error}") from None
+            raise Unreadable(self._path, f"{base_name(self._path)} is no tar, or cut off: {error}") from None
         self._archive.members.clear()  # type: ignore[attr-defined]  # tarfile would keep them all
         if member is None:
             self._check_end(self._archive.offset)
@@ -99,8 +99,8 @@ class TarImages:
                 self._members.setdefault(key, (member.offset_data, member.size))
 
     def _check_end(self, offset: int) -> None:
-        """tarfile takes a header that is no header for the end; the end is a block of zeros."""
+        """Check that the end is a block of zeros: tarfile takes an invalid header for the end."""
         self._file.seek(offset)
         block = self._file.read(_BLOCK)
         if len(block) < _BLOCK or any(block):
-            raise Unreadable(self._place, f"{base_name(self._place)} is damaged or cut off at byte {offset:,}")
+            raise Unreadable(self._path, f"{base_name(self._path)} is damaged or cut off at byte {offset:,}")

@@ -1,4 +1,4 @@
-"""Expansion packs of YFCC100M: files beside the dataset with a line 'photo id, tab, value' for a photo.
+"""Expansion packs of YFCC100M: files next to the dataset, with one line 'photo id, tab, value' per photo.
 
 Format: readme of the expansion packs. Values are lists with commas between items and colons within them, whose parts
 are URL-encoded: '91476962:Lettershea:Town' (places), 'dune:0.5100' (autotags), 'Exif+SubIFD.Focal+Length:50.0+mm'
@@ -31,7 +31,7 @@ FIELDS: dict[str, tuple[pa.Field, ...]] = {
     EXIF: (pa.field(EXIF, pa.list_(_EXIF)),),
     HASH: (pa.field(HASH, pa.string()),),
 }
-"""Columns that each pack gives. `country` is the name of the first place of type Country."""
+"""Columns from each pack. `country` is the name of the first place of type Country."""
 
 
 @dataclass(frozen=True)
@@ -42,19 +42,19 @@ class Companions:
 
     @classmethod
     def open(cls, packs: Mapping[str, Sequence[str]], folder: str | None) -> Companions:
-        """Open the packs' files by pack name; indexes that are not there are made first.
+        """Open the files by pack name; missing indexes are made first.
 
         Raises:
-            InputError: a pack cannot be read, or its index not be written.
+            InputError: a pack cannot be read, or its index cannot be written.
         """
         return cls({name: [open_index(file, folder) for file in files] for name, files in packs.items()})
 
     def columns(self, photos: pa.Array, names: Sequence[str]) -> dict[str, pa.Array]:
-        """Columns of photos.
+        """Return columns of photos.
 
         Args:
             photos: int64 (n,), null allowed.
-            names: of columns; those that no pack gives are passed over.
+            names: names of columns; those that no pack gives are ignored.
 
         Returns:
             Columns (n,); null for photos without a line.
@@ -68,14 +68,14 @@ class Companions:
         return found
 
     def _texts(self, pack: str, photos: pa.Array) -> pa.Array:
-        """Values of a pack as strings (n,); of several files the first that has a photo counts."""
+        """Return values of a pack as strings (n,); with several files, the first that has the photo counts."""
         ids = pc.fill_null(photos, -1).to_numpy()
         texts = [_as_text(index.values(ids)) for index in self.indexes[pack]]
         return pc.coalesce(*texts)
 
 
 def _as_text(values: pa.Array) -> pa.Array:
-    """Bytes as strings, null where they are empty; what is no UTF-8 becomes U+FFFD."""
+    """Convert bytes to strings, null if empty; invalid UTF-8 becomes U+FFFD."""
     try:
         texts = values.cast(pa.string())
     except pa.ArrowInvalid:
@@ -92,11 +92,11 @@ def _places(texts: pa.Array) -> dict[str, pa.Array]:
 
 
 def _countries(lists: pa.Array, names: pa.Array, kinds: pa.Array) -> pa.Array:
-    places = np.flatnonzero(pc.fill_null(pc.equal(kinds, "Country"), False).to_numpy(zero_copy_only=False))
-    rows = np.searchsorted(lists.offsets.to_numpy(), places, side="right") - 1
+    positions = np.flatnonzero(pc.fill_null(pc.equal(kinds, "Country"), False).to_numpy(zero_copy_only=False))
+    rows = np.searchsorted(lists.offsets.to_numpy(), positions, side="right") - 1
     rows, first = np.unique(rows, return_index=True)
     taken = np.full(len(lists), -1, np.int64)
-    taken[rows] = places[first]
+    taken[rows] = positions[first]
     return names.take(pa.array(taken, mask=taken < 0))
 
 
@@ -119,13 +119,13 @@ def _hash(texts: pa.Array) -> dict[str, pa.Array]:
 
 
 def _items(texts: pa.Array) -> tuple[pa.Array, pa.Array]:
-    """Lists of items (n,), and all items one after another. An item of another form keeps its text as name or key."""
+    """Return lists of items (n,), and all items in one array. An item of another form has its text as name or key."""
     lists = pc.split_pattern(texts, ",")
     return lists, lists.values
 
 
 def _part(found: pa.Array, name: str) -> pa.Array:
-    """A part of each item; null where the item has another form."""
+    """Return a part of each item; null if the item has another form."""
     return pc.struct_field(found, name)
 
 

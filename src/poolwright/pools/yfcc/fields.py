@@ -1,4 +1,4 @@
-"""Fields of YFCC100M lines: found and checked, not yet decoded."""
+"""Split lines of YFCC100M into fields and check them, without decoding."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ TAIL = (
     "extension",
     "media",
 )
-"""The fields that end every line. Before them are the photo id, perhaps a line number and perhaps a hash."""
+"""The fields at the end of every line, after the photo id and perhaps a line number and a hash."""
 
 _LEAST, _MOST = len(TAIL) + 1, len(TAIL) + 3
 _HASH = r"^[0-9a-fA-F]{1,32}$"
 _MOST_DIGITS = 18
-"""Of a photo id. A hash of digits alone has more, but for one in 10^15."""
+"""Digits of a photo id. A hash of digits alone has more, except for one in 10^15."""
 
 
 def split_lines(texts: pa.Array) -> tuple[Fields, np.ndarray, dict[int, str]]:
@@ -45,7 +45,7 @@ def split_lines(texts: pa.Array) -> tuple[Fields, np.ndarray, dict[int, str]]:
         texts: strings (n,); null where there is no line.
 
     Returns:
-        Fields of the good lines, the rows these are in `texts`, and what is wrong with each bad line by its row.
+        Fields of the good lines, their rows in `texts`, and the error of each bad line by its row.
     """
     split = pc.split_pattern(texts, "\t")
     offsets = split.offsets.to_numpy()
@@ -53,30 +53,30 @@ def split_lines(texts: pa.Array) -> tuple[Fields, np.ndarray, dict[int, str]]:
     given = pc.is_valid(texts).to_numpy(zero_copy_only=False)
     fits = given & (counts >= _LEAST) & (counts <= _MOST)
     errors = {
-        int(row): _count_words(int(counts[row]), texts[int(row)].as_py()) for row in np.flatnonzero(given & ~fits)
+        int(row): _count_message(int(counts[row]), texts[int(row)].as_py()) for row in np.flatnonzero(given & ~fits)
     }
     rows = np.flatnonzero(fits)
     fields = Fields(split.values, ends[rows], counts[rows])
     wrong = fields.wrong()
     if wrong:
-        errors.update((int(rows[at]), words) for at, words in wrong.items())
+        errors.update((int(rows[at]), message) for at, message in wrong.items())
         rows = np.delete(rows, list(wrong))
         fields = Fields(split.values, ends[rows], counts[rows])
     return fields, rows, errors
 
 
-def _count_words(count: int, line: str) -> str:
+def _count_message(count: int, line: str) -> str:
     if not line.strip():
         return "blank line"
     return f"{count} field{'s' if count > 1 else ''} where {_LEAST}, {_LEAST + 1} or {_MOST} are expected"
 
 
 class Fields:
-    """Raw fields of (n,) lines that have as many as they should.
+    """Raw fields of (n,) lines with a valid number of fields.
 
     Args:
         values: fields of all lines, one after another.
-        ends: int64 (n,): where the last field of each line is among them, plus one.
+        ends: int64 (n,): index in `values` after the last field of each line.
         counts: (n,): fields of each line.
     """
 
@@ -92,13 +92,13 @@ class Fields:
         return len(self._ends)
 
     def raw(self, name: str) -> pa.Array:
-        """Texts of a field (n,); null where it is empty or the line has none."""
-        texts = self._take(self._places(name))
+        """Return the texts of a field (n,); null if it is empty or missing."""
+        texts = self._take(self._positions(name))
         empty = pc.equal(pc.binary_length(texts), 0)
         return pc.if_else(empty, None, texts) if pc.any(empty).as_py() else texts
 
     def wrong(self) -> dict[int, str]:
-        """What is wrong with each bad line, by its place here."""
+        """Return the error of each bad line, by its index."""
         found: dict[int, str] = {}
         photo, number, code = self.raw("photo_id"), self.raw("line_number"), self.raw("hash")
         nsid, media = self.raw("user_nsid"), self.raw("media")
@@ -111,8 +111,8 @@ class Fields:
         _note(found, _no(is_marker, media), media, "marker {} is neither 0 (photo) nor 1 (video)")
         return found
 
-    def _places(self, name: str) -> np.ndarray:
-        """int64 (n,): where the field is among all; -1 where a line has none."""
+    def _positions(self, name: str) -> np.ndarray:
+        """Return int64 (n,): the index of the field among all fields; -1 if a line has none."""
         if name in TAIL:
             return self._ends - len(TAIL) + TAIL.index(name)
         before = self._ends - len(TAIL) - 1
@@ -122,19 +122,19 @@ class Fields:
             return np.where(self._has_hash, before, -1)
         return np.where(self._has_number, self._ends - self._counts, -1)
 
-    def _take(self, places: np.ndarray) -> pa.Array:
-        missing = places < 0
-        return self._values.take(pa.array(places, mask=missing if missing.any() else None))
+    def _take(self, positions: np.ndarray) -> pa.Array:
+        missing = positions < 0
+        return self._values.take(pa.array(positions, mask=missing if missing.any() else None))
 
 
 def _is_number(texts: pa.Array) -> np.ndarray:
-    """bool (n,): whether texts are whole decimal numbers that fit 64 bits."""
+    """Return bool (n,): whether texts are whole decimal numbers that fit in 64 bits."""
     short = pc.less_equal(pc.binary_length(texts), _MOST_DIGITS)
     return _bools(pc.and_(pc.ascii_is_decimal(texts), short))
 
 
 def _no(holds: pa.Array, texts: pa.Array) -> np.ndarray:
-    """bool (n,): whether there is a text of which something does not hold."""
+    """Return bool (n,): whether there is a text for which `holds` is false."""
     return np.asarray(~_bools(holds) & _bools(pc.is_valid(texts)))
 
 
@@ -142,7 +142,7 @@ def _bools(mask: pa.Array) -> np.ndarray:
     return np.asarray(pc.fill_null(mask, False).to_numpy(zero_copy_only=False))
 
 
-def _note(found: dict[int, str], wrong: np.ndarray, texts: pa.Array, words: str) -> None:
+def _note(found: dict[int, str], wrong: np.ndarray, texts: pa.Array, message: str) -> None:
     for at in np.flatnonzero(wrong):
         text = texts[int(at)].as_py() or ""
-        found.setdefault(int(at), words.format(repr(text if len(text) <= 40 else text[:40] + "...")))
+        found.setdefault(int(at), message.format(repr(text if len(text) <= 40 else text[:40] + "...")))

@@ -1,8 +1,8 @@
-"""Lines of YFCC100M metadata: tab-separated fields, those with free text URL-encoded.
+"""Parse lines of YFCC100M metadata: tab-separated fields, those with free text URL-encoded.
 
 Format: readme of the Yahoo Webscope release. 23 fields from the photo id to the marker of videos. The later dump has
 25: the number of the line first, and a hash after the photo id. Lines with only one of the two, so with 24 fields,
-are around too: GeoYFCC keeps its metadata as lines without the number.
+exist as well: GeoYFCC keeps its metadata as lines without the number.
 """
 
 from __future__ import annotations
@@ -65,27 +65,26 @@ FIELDS: dict[str, pa.Field] = {
         _known(ATTRIBUTION),
     )
 }
-"""Every column a line can give, in order.
+"""All columns of a line, in order.
 
-`line_number` is the one written in the line. `hash` is as the line has it: some dumps drop leading zeros.
-`author` is the nickname. `taken_at` is the wall time of the camera, whose zone nobody knows, read as UTC, and null
-where it is no possible time; `taken` is its text. `url` is the download URL. `media` is 'photo' or 'video'.
-Coordinates beyond 180 and 90 degrees are null, as are numbers that are none. `attribution` names title, author,
+`line_number` is the one written in the line. `hash` is as in the line: some dumps drop leading zeros. `author` is
+the nickname. `taken_at` is the wall time of the camera, whose zone is unknown, read as UTC, and null if it is not a
+valid time; `taken` is its text. `url` is the download URL. `media` is 'photo' or 'video'.
+Coordinates beyond 180 and 90 degrees are null, as are invalid numbers. `attribution` names title, author,
 source and licence.
 """
 
 
 def parse(lines: pa.Array, names: Sequence[str]) -> tuple[dict[str, pa.Array], pa.Array]:
-    """Columns of lines.
+    """Parse lines into columns.
 
     Args:
         lines: strings or bytes (n,), without the line end; null where there is no line.
         names: columns of `FIELDS` to make. Only these are decoded.
 
     Returns:
-        The columns, each (n,) of its type in `FIELDS`, null where the line is null or bad. And the errors, strings
-        (n,): what is wrong with a bad line, such as '12 fields where 23, 24 or 25 are expected'; null elsewhere,
-        also where there is no line.
+        The columns, each (n,) of its type in `FIELDS`, null if the line is null or bad. And the errors, strings (n,),
+        such as '12 fields where 23, 24 or 25 are expected'; null for good lines and for null.
     """
     texts, errors = _as_texts(lines)
     fields, rows, wrong = split_lines(texts)
@@ -96,7 +95,7 @@ def parse(lines: pa.Array, names: Sequence[str]) -> tuple[dict[str, pa.Array], p
 
 
 def _as_texts(lines: pa.Array) -> tuple[pa.Array, dict[int, str]]:
-    """Lines as strings; and an error for those that cannot be, which become null."""
+    """Convert lines to strings; those that cannot be become null, with an error by row."""
     if pa.types.is_string(lines.type):
         return lines, {}
     try:
@@ -121,9 +120,9 @@ def _sparse(texts: dict[int, str], rows: int) -> pa.Array:
 
 
 def _spread(values: pa.Array, rows: np.ndarray, count: int) -> pa.Array:
-    """Values of some rows as a column of `count`."""
+    """Spread the values of some rows over a column of `count` rows."""
     if len(rows) == count:
         return values
-    places = np.full(count, -1, np.int64)
-    places[rows] = np.arange(len(rows))
-    return values.take(pa.array(places, mask=places < 0))
+    positions = np.full(count, -1, np.int64)
+    positions[rows] = np.arange(len(rows))
+    return values.take(pa.array(positions, mask=positions < 0))

@@ -1,4 +1,4 @@
-"""Values of YFCC100M fields: decoded, typed and combined, each column only where it is asked for."""
+"""Decode, convert and combine YFCC100M fields into columns, each only when it is needed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Values:
         self._made: dict[str, pa.Array] = {}
 
     def column(self, name: str) -> pa.Array:
-        """The column, one value a line."""
+        """Return the column, one value per line."""
         if name not in self._made:
             self._made[name] = _MAKE[name](self, name)
         return self._made[name]
@@ -86,7 +86,7 @@ def _license(values: Values, _: str) -> pa.Array:
 
 
 def _each(texts: pa.Array, function: Callable[[str], str | None]) -> pa.Array:
-    """A function of texts of which few differ."""
+    """Apply a function to texts of which few differ."""
     coded = texts.dictionary_encode()
     return pa.array([function(text) for text in coded.dictionary.to_pylist()], pa.string()).take(coded.indices)
 
@@ -106,17 +106,17 @@ def _attribution(values: Values, _: str) -> pa.Array:
     name = pc.coalesce(_each(values.column("license"), _short_name), values.column("license_name"))
     link = _each(values.column("license_url"), lambda url: url.replace("http://", "https://", 1))
     license = pc.coalesce(_joined(name, " (", link, ")"), name, link)
-    # Arrow leaves a row out where all its texts are null; the first here never is.
+    # Arrow skips a row whose texts are all null; the first one here never is.
     return pc.binary_join_element_wise(by, page, license, ", ", null_handling="skip")
 
 
 def _joined(*pieces: pa.Array | str) -> pa.Array:
-    """Pieces in one text; null where one is null."""
+    """Join pieces to one text; null if one of them is null."""
     return pc.binary_join_element_wise(*pieces, "")
 
 
 def _short_name(code: str) -> str | None:
-    """'CC BY-NC-ND 2.0' of 'cc-by-nc-nd-2.0'; None where there is no better name than the source's."""
+    """Return 'CC BY-NC-ND 2.0' for 'cc-by-nc-nd-2.0'; None if there is no better name than the source's."""
     if code.startswith("cc-"):
         family, _, version = code[3:].rpartition("-") if code[-1].isdigit() else (code[3:], "", "")
         return f"CC {family.upper()} {version}".strip()

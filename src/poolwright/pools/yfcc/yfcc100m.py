@@ -47,13 +47,13 @@ _PHOTO = "photo_id"
 
 
 class Yfcc100m(Pool):
-    """Photos and videos of YFCC100M, one a line of `yfcc100m_dataset`, whole or in ten files, packed or not.
+    """Photos and videos of YFCC100M, one per line of `yfcc100m_dataset`, whole or in ten files, packed or not.
 
     Lines have 23 fields, or a line number before them, a hash after the photo id, or both. Text is URL-decoded, empty
-    fields are null, and so is what cannot be a value of its column, such as an impossible date. `uid` is the photo
-    id. A line that is none is dropped at admission, with the uid '<file stem>:<line>', counted from 1.
+    fields are null, and so is a value that does not fit its column, such as an impossible date. `uid` is the photo
+    id. A malformed line is dropped at admission, with the uid '<file stem>:<line>', counted from 1.
 
-    `taken_at` is the wall time of the camera read as UTC, since nobody knows its zone; `taken` is its text.
+    `taken_at` is the wall time of the camera read as UTC, since its zone is unknown; `taken` is its text.
     """
 
     kind: ClassVar[str] = "yfcc100m"
@@ -67,7 +67,7 @@ flickr:
 
     path: Places = Field(
         description="file, glob, folder (all its files called yfcc100m_dataset...), fsspec URL, or a list of these; "
-        ".gz and .bz2 files are unpacked each time they are read: to unpack them once saves time"
+        ".gz and .bz2 files are unpacked each time they are read: unpacking them once saves time"
     )
     keep: list[str] | None = Field(
         default=None, description="the only columns to give; 'uid' is always given; only these are decoded"
@@ -84,11 +84,11 @@ flickr:
     autotags: Places | None = Field(default=None, description="expansion pack yfcc100m_autotags: gives 'autotags'")
     exif: Places | None = Field(default=None, description="expansion pack yfcc100m_exif: gives 'exif'")
     hashes: Places | None = Field(
-        default=None, description="expansion pack yfcc100m_hash: gives 'hash' where lines have none"
+        default=None, description="expansion pack yfcc100m_hash: gives 'hash' if lines have none"
     )
     index: Place | None = Field(
         default=None,
-        description="folder for the indexes of large files and expansion packs, made once; default: beside each file",
+        description="folder for the indexes of large files and expansion packs, made once; default: next to each file",
     )
 
     _files: Once[list[str]] = PrivateAttr(default_factory=Once)
@@ -104,16 +104,17 @@ flickr:
         return self
 
     def arrow_schema(self) -> pa.Schema:
-        """Columns this pool gives; the first lines are looked at.
+        """Return the columns of this pool; checks the first lines.
 
         Raises:
-            RecipeError: a file is not there, a column to keep or of `image_path` is none, or no line is one.
+            RecipeError: a file is missing, a column in `keep` or `image_path` does not exist, or no line is valid.
         """
         return self._schema.get(self._make_schema)
 
     def parts(self) -> list[Part]:
-        """Ranges of about 32 MB of local files; one part, of unknown length, for each packed file and URL.
-        To cut a file means to read it once; where the cuts of a large one lie is kept as its index is.
+        """Return ranges of about 32 MB of local files; one part, of unknown length, for each packed file and URL.
+
+        Cutting a file means reading it once; the cuts of a large one are stored as its index is.
         """
         return list(self._parts.get(self._make_parts))
 
@@ -136,7 +137,7 @@ flickr:
     def _columns(
         self, lines: pa.Array, needed: Sequence[str], companions: Companions | None, at: tuple[str, int]
     ) -> dict[str, pa.Array]:
-        """Columns of lines; `at` is the stem of their file and the number of the first."""
+        """Make the columns of lines; `at` is the stem of their file and the number of the first."""
         written = [name for name in needed if name in yfcc_lines.FIELDS]
         found, errors = yfcc_lines.parse(lines, written)
         if companions is not None:
@@ -150,7 +151,7 @@ flickr:
         return found
 
     def _needed(self, columns: Sequence[str]) -> list[str]:
-        """Columns to make so that others can be given."""
+        """Return the columns that are needed to make `columns`."""
         of_path = image_paths.columns(self.image_path) if self.image_path and IMAGE_PATH in columns else []
         return list(dict.fromkeys([_PHOTO, *columns, *of_path]))
 
@@ -166,7 +167,7 @@ flickr:
 
     def _find_packs(self) -> dict[str, list[str]]:
         named = {PLACES: self.places, AUTOTAGS: self.autotags, EXIF: self.exif, HASH: self.hashes}
-        found = {pack: find_files(places, _SUFFIXES) for pack, places in named.items() if places is not None}
+        found = {pack: find_files(paths, _SUFFIXES) for pack, paths in named.items() if paths is not None}
         for file in chain(*found.values()):
             if is_url(file) and self.index is None:
                 raise RecipeError(f"{file}: is indexed before it is read; name a local folder with 'index: FOLDER'")
@@ -188,7 +189,9 @@ flickr:
             return pa.schema(list(fields.values()))
         for name in self.keep:
             if name not in fields:
-                raise RecipeError(f"{self.path[0]}: 'keep' names '{name}', which is not there; {_there(name, fields)}")
+                raise RecipeError(
+                    f"{self.path[0]}: 'keep' names '{name}', which does not exist; {_there(name, fields)}"
+                )
         return pa.schema([field for name, field in fields.items() if name in (UID, ROW_ERROR, *self.keep)])
 
     def _check_image_path(self, fields: Mapping[str, pa.Field]) -> None:
@@ -218,22 +221,22 @@ def _there(name: str, fields: Collection[str]) -> str:
     return f"{did_you_mean(name, fields)} (there are: {', '.join(fields)})"
 
 
-def _datasets(places: Sequence[str]) -> list[str]:
-    """Files of metadata: those named, and of folders those called so; where none is, all but expansion packs."""
+def _datasets(paths: Sequence[str]) -> list[str]:
+    """Find the files of metadata: of a folder those with the name of the dataset, else all but expansion packs."""
     found: list[str] = []
-    for place in places:
-        files = find_files([place], _SUFFIXES)
-        if files != [place] and not glob.has_magic(place):
+    for path in paths:
+        files = find_files([path], _SUFFIXES)
+        if files != [path] and not glob.has_magic(path):
             named = [file for file in files if base_name(file).startswith(_DATASET)]
             files = named or [file for file in files if not base_name(file).startswith(_NAME)]
             if not files:
-                raise RecipeError(f"{place}: no file here is called {_DATASET}; name the files of metadata")
+                raise RecipeError(f"{path}: no file here is called {_DATASET}; name the files of metadata")
         found += files
-    return find_files(found, _SUFFIXES)  # tells a file that is named twice
+    return find_files(found, _SUFFIXES)  # reports a file that is named twice
 
 
 def _cut(file: str, folder: str | None) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Name and place of each part of a file."""
+    """Yield the name and the position of each part of a file."""
     if is_url(file) or is_packed(file):
         yield base_name(file), {}
         return
@@ -249,11 +252,11 @@ def _cut(file: str, folder: str | None) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _check_lines(files: Sequence[str]) -> None:
-    """Check that the first lines of one file are of this format, so that another file is told before a run.
+    """Check that the first lines of one file are of this format, so that a wrong file is reported before a run.
 
     Raises:
         RecipeError: none of them is.
-        InputError: no file may be read.
+        InputError: a file may not be read.
     """
     for file in files:
         try:
@@ -273,7 +276,7 @@ def _check_lines(files: Sequence[str]) -> None:
 
 
 def _uids(photos: pa.Array, errors: pa.Array, at: tuple[str, int]) -> pa.Array:
-    """The photo id; of bad lines '<file stem>:<line>'."""
+    """Return the photo ids; '<file stem>:<line>' for bad lines."""
     uids = photos.cast(pa.string())
     if errors.null_count == len(errors):
         return uids
@@ -281,7 +284,7 @@ def _uids(photos: pa.Array, errors: pa.Array, at: tuple[str, int]) -> pa.Array:
 
 
 def _located(errors: pa.Array, first: int) -> pa.Array:
-    """Errors that end in the number of the line."""
+    """Append the number of the line to the errors."""
     if errors.null_count == len(errors):
         return errors
     return _joined(errors, "; line ", _numbers(len(errors), first))

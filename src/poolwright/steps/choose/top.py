@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -122,7 +123,7 @@ class Top(Step):
     def limits(self, state: State) -> list[Limit]:
         """The one threshold, if rows are not ranked by group."""
         values = state.tables[GROUPS].column("value").to_pylist() if not self.group else []
-        if len(values) != 1 or not isinstance(values[0], int | float):
+        if len(values) != 1 or not isinstance(values[0], int | float) or not math.isfinite(values[0]):
             return []
         sign = "≤" if self.lowest else "≥"
         return [Limit(column=self.by, value=float(values[0]), words=f"top {sign} {number(values[0])}")]

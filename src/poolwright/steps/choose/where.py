@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar
@@ -75,6 +76,7 @@ class Where(Step):
         return [
             Limit(column=column, value=float(value), words=f"where {_SIGNS[sign]} {value}")
             for column, sign, value in compared
+            if math.isfinite(float(value))
         ]
 
     def learned(self, state: State) -> str:

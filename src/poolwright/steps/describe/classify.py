@@ -11,7 +11,7 @@ import pyarrow as pa
 from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 from poolwright.core.columns import SHA256, UID, is_groupable, is_text, same_space
-from poolwright.core.errors import InputError, StepError, did_you_mean
+from poolwright.core.errors import InputError, StepError, did_you_mean, require_module
 from poolwright.core.frame import Context, Frame
 from poolwright.core.params import Columns, Share, parse_share
 from poolwright.core.rows import Rows
@@ -129,6 +129,7 @@ class Classify(Step):
         return self.examples
 
     def check_tables(self, schemas: Mapping[str, pa.Schema]) -> None:
+        require_module("sklearn", f"the step '{self.verb}'")
         for place, name in enumerate(self.examples):
             self._check_table(name, schemas[name], self.split if place == 0 else None)
 
