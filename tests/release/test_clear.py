@@ -281,8 +281,8 @@ def test_rows_that_have_no_place_are_refused(tmp_path: Path, column: str, values
 
 def test_white_space_in_a_path_of_the_pool_is_refused(tmp_path: Path) -> None:
     def spaced(rows: pa.Table) -> pa.Table:
-        place = rows.schema.get_field_index("image_path")
-        return rows.set_column(place, "image_path", pa.array(["a/1.jpg", "my photos/2.jpg"]))
+        index = rows.schema.get_field_index("image_path")
+        return rows.set_column(index, "image_path", pa.array(["a/1.jpg", "my photos/2.jpg"]))
 
     table = stream_table(tmp_path, 2, spaced)
     with pytest.raises(ReleaseError, match=r"'my photos/2\.jpg' of uid 'row-0001' has white space.*images: copy"):

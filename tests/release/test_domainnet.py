@@ -35,8 +35,8 @@ def _table(folder: Path, count: int = 48, splits: bool = True, **columns: Any) -
         **{name: pa.array(values) for name, values in columns.items()},
     }
     for name, values in made.items():
-        place = rows.schema.get_field_index(name)
-        rows = rows.append_column(name, values) if place < 0 else rows.set_column(place, name, values)
+        index = rows.schema.get_field_index(name)
+        rows = rows.append_column(name, values) if index < 0 else rows.set_column(index, name, values)
     rows = rows if splits else rows.drop_columns(["split"])
     pictures(folder / "images", toy_rows(count).column("image_path").to_pylist())
     return write_table(folder / "tables" / "toy", rows, cuts=(20,) if count > 20 else (), image_root=folder / "images")

@@ -45,7 +45,7 @@ VOCABULARY = {
 
 
 def _rows(count: int, **columns: Any) -> pa.Table:
-    places = [COUNTRIES[at % 3] for at in range(count)]
+    countries = [COUNTRIES[at % 3] for at in range(count)]
     kinds = [(at * 7) % 4 for at in range(count)]
     made: dict[str, Any] = {
         "uid": [f"{at:05d}" for at in range(count)],
@@ -54,9 +54,9 @@ def _rows(count: int, **columns: Any) -> pa.Table:
         "label_index": pa.array([VOCABULARY[kind][0] for kind in kinds], pa.int32()),
         "wnid": pa.array([VOCABULARY[kind][1] for kind in kinds]).dictionary_encode(),
         "label": [VOCABULARY[kind][2] for kind in kinds],
-        "country": pa.array([place[0] for place in places]).dictionary_encode(),
-        "region": [place[1] for place in places],
-        "continent": pa.array([place[2] for place in places]).dictionary_encode(),
+        "country": pa.array([country[0] for country in countries]).dictionary_encode(),
+        "region": [country[1] for country in countries],
+        "continent": pa.array([country[2] for country in countries]).dictionary_encode(),
         "is_train": [at % 5 > 0 for at in range(count)],
         "image_path": [f"{at}.jpg" for at in range(count)],
         "yfcc_metadata": [f"{at}\tZo\u00eb+{at}" for at in range(count)],
@@ -317,15 +317,15 @@ def test_a_recipe_names_tables_that_come_from_the_released_one(tmp_path: Path) -
 def test_verify_finds_subsets_that_do_not_agree(made: tuple[Table, Path], tmp_path: Path, damage: str) -> None:
     GeoYfccLayout(subsets=("three",), figures=False).write(made[0], tmp_path / "out", About())
     path = tmp_path / "out" / "3_sample_indices.npy"
-    places = np.load(path)
+    rows = np.load(path)
     if damage == "type":
-        np.save(path, places.astype(np.int32))
+        np.save(path, rows.astype(np.int32))
     elif damage == "range":
-        np.save(path, np.append(places[:-1], 400))
+        np.save(path, np.append(rows[:-1], 400))
     elif damage == "order":
-        np.save(path, places[::-1])
+        np.save(path, rows[::-1])
     elif damage == "rows":
-        np.save(path, places[1:])
+        np.save(path, rows[1:])
     elif damage == "wnids":
         names = path.with_name("3_label_wnids.csv")
         names.write_text("wnid\n" + "".join(f"{line}\n" for line in names.read_text().split()[:0:-1]))

@@ -85,13 +85,13 @@ def test_the_published_loader_reads_classes_frequencies_and_attributes(made: tup
         for phase in SETS:
             loaded = ImageNetLT(folder / name, phase)
             assert Counter(loaded.paths) == Counter(path for path, row in rows.items() if row[column] == phase)
-            for place, path in enumerate(loaded.paths):
+            for index, path in enumerate(loaded.paths):
                 row = rows[path]
-                assert loaded.labels[place] == row["class_index"]
-                assert loaded.id2cat[str(loaded.labels[place])] == row["label"]
-                assert loaded.frequencies[place] == row["frequency"]
+                assert loaded.labels[index] == row["class_index"]
+                assert loaded.id2cat[str(loaded.labels[index])] == row["label"]
+                assert loaded.frequencies[index] == row["frequency"]
                 if loaded.attributes is not None:
-                    assert loaded.attributes[place] == row["attribute"]
+                    assert loaded.attributes[index] == row["attribute"]
             assert loaded.cat2id == {label: number for number, label in loaded.id2cat.items()}
             assert len(loaded.id2cat) == len(CELLS)
 
@@ -153,8 +153,8 @@ def _lose_a_name(folder: Path) -> None:
 def _train_on_a_test(folder: Path) -> None:
     rows = pq.read_table(folder / "metadata.parquet")
     sets = ["train" if name == "test_bbl" else name for name in rows.column("split_cbl").to_pylist()]
-    place = rows.schema.get_field_index("split_cbl")
-    pq.write_table(rows.set_column(place, rows.schema.field(place), pa.array(sets)), folder / "metadata.parquet")
+    index = rows.schema.get_field_index("split_cbl")
+    pq.write_table(rows.set_column(index, rows.schema.field(index), pa.array(sets)), folder / "metadata.parquet")
 
 
 @pytest.mark.parametrize(

@@ -49,8 +49,8 @@ def toy(folder: Path, field: pa.Field, array: pa.Array, cuts: tuple[int, ...] = 
     rows = toy_rows(COUNT)
     rows = rows.set_column(rows.schema.get_field_index("clip"), field, array)
     for name, values in columns.items():
-        place = rows.schema.get_field_index(name)
-        rows = rows.append_column(name, values) if place < 0 else rows.set_column(place, name, values)
+        index = rows.schema.get_field_index(name)
+        rows = rows.append_column(name, values) if index < 0 else rows.set_column(index, name, values)
     pictures(folder / "images", rows["image_path"].to_pylist())
     return write_table(folder / "tables" / "toy", rows, cuts=cuts, image_root=folder / "images")
 

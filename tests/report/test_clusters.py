@@ -38,7 +38,7 @@ def pool(sizes: dict[str, int]) -> pa.Table:
     order = draw.permutation(len(names))
     return pa.table(
         {
-            "uid": [f"row-{place:03d}" for place in range(len(names))],
+            "uid": [f"row-{row:03d}" for row in range(len(names))],
             "class": names[order],
             "clip": vector_array((vectors + draw.normal(size=vectors.shape))[order].astype(np.float16)),
             "image": pa.array([picture(int(kind) * 90) for kind in kinds[order]], pa.binary()),
@@ -169,19 +169,19 @@ def test_near_vectors_are_near_on_the_map() -> None:
     draw = np.random.default_rng(0)
     kinds = np.repeat([0, 1], 30)
     vectors = (8 * kinds[:, None] + draw.normal(size=(60, 20))).astype(np.float32)
-    places = map_of(vectors)
-    assert places is not None
-    assert places.min() >= 0
-    assert places.max() <= 1
-    centres = np.stack([places[kinds == kind].mean(axis=0) for kind in (0, 1)])
-    far = np.linalg.norm(places[:, None] - centres, axis=2)
+    points = map_of(vectors)
+    assert points is not None
+    assert points.min() >= 0
+    assert points.max() <= 1
+    centres = np.stack([points[kinds == kind].mean(axis=0) for kind in (0, 1)])
+    far = np.linalg.norm(points[:, None] - centres, axis=2)
     np.testing.assert_array_equal(far.argmin(axis=1), kinds)
-    np.testing.assert_array_equal(map_of(vectors), places)
+    np.testing.assert_array_equal(map_of(vectors), points)
 
 
 @pytest.mark.parametrize("vectors", [np.ones((9, 3)), np.arange(10.0)[:, None], np.repeat(np.eye(2), 5, axis=0)])
 def test_odd_vectors_have_a_map_too(vectors: np.ndarray) -> None:
-    places = map_of(vectors.astype(np.float32))
-    assert places is not None
-    assert np.isfinite(places).all()
+    points = map_of(vectors.astype(np.float32))
+    assert points is not None
+    assert np.isfinite(points).all()
     assert map_of(vectors[:7].astype(np.float32)) is None

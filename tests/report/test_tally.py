@@ -57,7 +57,7 @@ def test_far_values_do_not_flatten_the_histogram() -> None:
 
 
 def test_values_are_counted_whatever_the_batches() -> None:
-    words = [f"w{place * place % 37}" for place in range(500)] + [None]
+    words = [f"w{number * number % 37}" for number in range(500)] + [None]
     whole, pieces = ValueTally(1000), ValueTally(1000)
     whole.add(pa.array(words))
     for start in range(0, len(words), 100):
@@ -69,7 +69,7 @@ def test_values_are_counted_whatever_the_batches() -> None:
 
 def test_too_many_values_are_given_up() -> None:
     tally = ValueTally(10)
-    tally.add(pa.array([str(place) for place in range(50)]))
+    tally.add(pa.array([str(number) for number in range(50)]))
     assert tally.counts() == []
     assert tally.overflowed
 
