@@ -1,4 +1,4 @@
-"""Fixtures that all tests share."""
+"""Provides fixtures that all tests share."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 
 
 def real_data_folder() -> Path:
-    """Where the real data lies: POOLWRIGHT_REAL_DATA, else ../shared/data beside the repository."""
+    """Return the folder of the real data: POOLWRIGHT_REAL_DATA, else ../shared/data next to the repository."""
     named = os.environ.get("POOLWRIGHT_REAL_DATA")
     return Path(named) if named else REPOSITORY.parent / "shared" / "data"
 
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:
-    """The folder of real data; the test is skipped where there is none."""
+    """The folder of real data; the test is skipped if there is none."""
     folder = real_data_folder()
     if not folder.is_dir():
         pytest.skip(f"no real data at {folder}; set POOLWRIGHT_REAL_DATA")
@@ -37,7 +37,7 @@ class MadeDemo:
 
 @pytest.fixture(scope="session")
 def made_demo(tmp_path_factory: pytest.TempPathFactory) -> MadeDemo:
-    """`poolwright demo --images 600`, run once. Tests read it, and write beside it under names of their own."""
+    """`poolwright demo --images 600`, run once. Tests read it, and write next to it under their own names."""
     from tests.calling import call
 
     folder = tmp_path_factory.mktemp("demo")

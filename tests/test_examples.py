@@ -1,4 +1,4 @@
-"""The examples on the real data, as the README tells to run them."""
+"""The examples on the real data, run as the README says."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 
 
 def copied(name: str, folder: Path) -> Path:
-    """The example in a folder of its own, for it writes beside itself."""
+    """The example in a folder of its own, since it writes next to itself."""
     return Path(shutil.copy(EXAMPLES / name, folder))
 
 

@@ -201,8 +201,8 @@ _CONTRACTS = {
     "Peek": "poolwright.models.encoders.vectors",
     "Layout": "poolwright.release.layouts.layout",
 }
-"""Public names that do not come from `poolwright.api`, with their modules: what steps, pools, layouts and encoders of
-other packages are made of."""
+"""Public names that do not come from `poolwright.api`, with their modules: the base classes and types with which other
+packages make steps, pools, layouts and encoders."""
 
 
 class _Package(ModuleType):

@@ -1,4 +1,4 @@
-"""Names in a recipe -> classes, in flow order: our own, and those of installed packages.
+"""Maps the names in a recipe to classes, in flow order: our own, and those of installed packages.
 
 Nothing is imported before it is asked for. A package adds names by entry points of the groups `poolwright.steps`,
 `poolwright.pools`, `poolwright.layouts` and `poolwright.encoders`; see docs/extending.md.
@@ -78,31 +78,31 @@ LAYOUTS = {
 
 @cache
 def step_registry() -> Registry[type[Step]]:
-    """All steps by verb."""
+    """Return the registry of steps, by verb."""
     return _registry("step", "poolwright.steps", STEPS, "poolwright.core.step:Step", "verb")
 
 
 @cache
 def pool_registry() -> Registry[type[Pool]]:
-    """All pools by kind."""
+    """Return the registry of pools, by kind."""
     return _registry("pool kind", "poolwright.pools", POOLS, "poolwright.core.pool:Pool", "kind")
 
 
 @cache
 def layout_registry() -> Registry[type[Layout]]:
-    """All release layouts by name."""
+    """Return the registry of release layouts, by name."""
     return _registry("layout", "poolwright.layouts", LAYOUTS, "poolwright.release.layouts.layout:Layout", "layout")
 
 
 def encoder_registry() -> Registry[type[EncoderKind]]:
-    """All kinds of encoders by their prefix; the models keep it, since they load encoders themselves."""
+    """Return the registry of encoders, by kind; the models keep it, since they load encoders themselves."""
     from poolwright.models.encoders.kinds import ENCODERS
 
     return ENCODERS
 
 
 def step_class(verb: str) -> type[Step]:
-    """The step of that verb.
+    """Return the step class of a verb.
 
     Raises:
         RecipeError: no step has the verb.
@@ -111,13 +111,13 @@ def step_class(verb: str) -> type[Step]:
 
 
 def encoding_step() -> type[EncodingStep]:
-    """The step that gives a table vectors of its images, if encoders are named for columns it lacks."""
+    """Return the step that gives a table vectors of its images, if encoders are named for columns it lacks."""
     found: type[EncodingStep] = _import(STEPS["embed"])
     return found
 
 
 def pool_class(kind: str) -> type[Pool]:
-    """The pool of that kind.
+    """Return the pool class of a kind.
 
     Raises:
         RecipeError: no pool has the kind.
@@ -126,7 +126,7 @@ def pool_class(kind: str) -> type[Pool]:
 
 
 def layout_class(layout: str) -> type[Layout]:
-    """The release layout of that name.
+    """Return the release layout of a name.
 
     Raises:
         RecipeError: no layout has the name.
@@ -137,7 +137,7 @@ def layout_class(layout: str) -> type[Layout]:
 def packages_of(
     verbs: Iterable[str] = (), pools: Iterable[str] = (), encoders: Iterable[str] = (), layouts: Iterable[str] = ()
 ) -> dict[str, str]:
-    """Versions by name of the packages, poolwright aside, that provide steps, pools, encoders and layouts."""
+    """Return the packages, except poolwright, that provide steps, pools, encoders and layouts: versions by name."""
     found: set[Package | None] = {step_registry().package(verb) for verb in verbs}
     found |= {pool_registry().package(kind) for kind in pools}
     found |= {encoder_registry().package(kind) for kind in encoders}

@@ -63,11 +63,11 @@ def write_instructions(folder: Path, classes: tuple[str, ...] = CLASSES, text: s
     """Write `instructions.md` with a picture for and against each class; the names of the files have blanks."""
     (folder / "pictures").mkdir(exist_ok=True)
     page = f"# What is wanted\n\n{text}\n"
-    for place, name in enumerate(classes):
+    for index, name in enumerate(classes):
         page += f"\n## {name}\n\nA {name}, <b>whole</b>, for 5$ or {{less}}.\n"
         for kind in ("positive", "negative"):
             file = f"pictures/{name} {kind}.png"
-            Image.new("RGB", (24, 18), (40 * place, 200 if kind == "positive" else 40, 90)).save(folder / file)
+            Image.new("RGB", (24, 18), (40 * index, 200 if kind == "positive" else 40, 90)).save(folder / file)
             page += f"\n### {kind.title()}\n\n![{kind} of {name}](<{file}>)\n"
     path = folder / "instructions.md"
     path.write_text(page, encoding="utf-8")

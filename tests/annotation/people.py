@@ -20,11 +20,11 @@ def simulate(truth: Truth, annotator: str = "ada") -> list[Verdict]:
 
 
 def fill_csv(sheet: Path, words: Mapping[str, str], *, delimiter: str = ",", encoding: str = "utf-8-sig") -> None:
-    """Write a word beside every uid, and save the sheet as a spreadsheet does."""
+    """Write a word next to every uid, and save the sheet as a spreadsheet does."""
     rows = list(csv.reader(io.StringIO(sheet.read_bytes().decode("utf-8-sig"), newline="")))
-    place = rows[0].index("verdict")
+    column = rows[0].index("verdict")
     for row in rows[1:]:
-        row[place] = words.get(row[0], "")
+        row[column] = words.get(row[0], "")
     out = io.StringIO()
     csv.writer(out, delimiter=delimiter, lineterminator="\r\n").writerows(rows)
     sheet.write_bytes(out.getvalue().encode(encoding))

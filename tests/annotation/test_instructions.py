@@ -41,13 +41,13 @@ def test_html_is_safe_and_says_the_same(tmp_path: Path) -> None:
         ("## cat\n![a](a.png)\n", "'cat' has no picture under '### Positive'"),
         ("## cat\n### yes\n![a](b.png)\n### no\n![a](a.png)\n", r"b\.png: the image file is not there"),
         ("![a](broken.png)", r"broken\.png: the file is not an image"),
-        ("![a](../a.png)", r"\.\./a\.png: pictures must lie in the folder of the page or below"),
-        ("![a](https://x.org/a.png)", "pictures must lie in the folder"),
-        ("![a](/etc/a.png)", "pictures must lie in the folder"),
+        ("![a](../a.png)", r"\.\./a\.png: pictures must be in the folder of the page or below"),
+        ("![a](https://x.org/a.png)", "pictures must be in the folder"),
+        ("![a](/etc/a.png)", "pictures must be in the folder"),
         ("## cat\n## cat\n", "two sections '## cat'"),
     ],
 )
-def test_what_is_wrong_with_a_page_is_told(tmp_path: Path, text: str, words: str) -> None:
+def test_what_is_wrong_with_a_page_is_reported(tmp_path: Path, text: str, words: str) -> None:
     write_instructions(tmp_path, ("a",))
     (tmp_path / "pictures" / "a positive.png").rename(tmp_path / "a.png")
     (tmp_path / "broken.png").write_bytes(b"no picture")

@@ -113,9 +113,9 @@ def test_a_group_that_is_met_with_skips_is_met_whatever_the_skipped_rows_are() -
             continue
         met += 1
         for truth in product((VERIFIED, REJECTED), repeat=len(skipped)):
-            told, answered = code.copy(), given.copy()
-            told[skipped], answered[skipped] = truth, 1
-            assert judged(terms, told, answered).judgement.conclusion == "met"
+            guessed, answered = code.copy(), given.copy()
+            guessed[skipped], answered[skipped] = truth, 1
+            assert judged(terms, guessed, answered).judgement.conclusion == "met"
     assert met > 100
 
 

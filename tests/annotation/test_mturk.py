@@ -95,7 +95,7 @@ def test_a_batch_goes_out_and_its_results_come_in(tmp_path: Path) -> None:
     assert reasons(table).keys() == {"rejected"}
 
 
-def test_pictures_need_a_place_on_the_web(tmp_path: Path) -> None:
+def test_pictures_need_a_url(tmp_path: Path) -> None:
     write_pool(tmp_path)
     write_instructions(tmp_path)
     with pytest.raises(RecipeError, match="hosted: https"):
@@ -131,7 +131,7 @@ def test_captions_of_strangers_become_no_tags() -> None:
     assert (line["class"], line["question"]) == ("a&b", "Is it a&amp;b?")
 
 
-def test_uids_that_the_site_refuses_are_told() -> None:
+def test_uids_that_the_site_refuses_are_reported() -> None:
     row = {"uid": "a🙂", "image_url": "https://x.org/1.jpg", "class": "", "question": "", "text": ""}
     with pytest.raises(InputError, match="characters that Mechanical Turk refuses"):
         hit_csv([row])
@@ -166,7 +166,7 @@ def test_the_forms_of_an_answer(tmp_path: Path, column: str, value: str, word: s
 
 
 @pytest.mark.parametrize("value", ["{}", "[", '[{"other": 1}]', '[{"verdict": 5}]', "[1]"])
-def test_answers_that_cannot_be_read_are_told_with_their_line(tmp_path: Path, value: str) -> None:
+def test_answers_that_cannot_be_read_are_reported_with_their_line(tmp_path: Path, value: str) -> None:
     line = {"WorkerId": "A1", "AssignmentStatus": "Submitted", "Input.uid": "a", "Answer.taskAnswers": value}
     write(tmp_path / "results.csv", [line])
     with pytest.raises(InputError, match=r"results\.csv: line 2: no answer 'verdict' in Answer\.taskAnswers"):

@@ -13,7 +13,7 @@ import pytest
 
 from poolwright.annotation.annotators import people_of
 from poolwright.annotation.candidates import Candidates
-from poolwright.annotation.certificate import certificate, told
+from poolwright.annotation.certificate import certificate, describe_conclusion
 from poolwright.annotation.exchange.import_export import FORMS, as_said, exported, imported, write_answers
 from poolwright.annotation.exchange.worklist import AskedRows, answers
 from poolwright.annotation.exchange.write_sheets import Form, ask
@@ -26,8 +26,8 @@ from poolwright.kernels.statistics.acceptance_sampling import plan
 
 
 def rows(count: int = 400, classes: int = 2, **more: Any) -> pa.Table:
-    uids = [f"u{place:04d}" for place in range(count)]
-    return pa.table({"uid": uids, "class": [f"class {place % classes}" for place in range(count)], **more})
+    uids = [f"u{row:04d}" for row in range(count)]
+    return pa.table({"uid": uids, "class": [f"class {row % classes}" for row in range(count)], **more})
 
 
 def queue(folder: Path, count: int = 400, classes: int = 2, **settings: Any) -> Queue:
@@ -64,21 +64,25 @@ def test_groups_are_in_natural_order(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("settings", "words"),
-    [({"rule": "guess"}, "no rule"), ({"target": 1.0}, "a precision lies"), ({"overlap": 0}, "at least 1 person")],
+    [
+        ({"rule": "guess"}, "no rule"),
+        ({"target": 1.0}, "precision and confidence must be"),
+        ({"overlap": 0}, "at least 1 person"),
+    ],
 )
-def test_wrong_settings_are_told(tmp_path: Path, settings: dict[str, Any], words: str) -> None:
+def test_wrong_settings_are_reported(tmp_path: Path, settings: dict[str, Any], words: str) -> None:
     with pytest.raises(RecipeError, match=words):
         queue(tmp_path, **settings)
 
 
-def test_damaged_and_missing_queues_are_told(tmp_path: Path) -> None:
+def test_damaged_and_missing_queues_are_reported(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="there is no queue 'none'"):
         read_queue(tmp_path / "none")
     made = queue(tmp_path)
     (made.folder / "rows.parquet").write_bytes(b"no parquet")
     with pytest.raises(InputError, match="the queue is damaged"):
         read_queue(made.folder)
-    with pytest.raises(InputError, match="need a uid each"):
+    with pytest.raises(InputError, match="needs a uid of its own"):
         make_queue(tmp_path / "x", Settings("things"), pa.table({"uid": ["a", "a"], "class": ["x", "x"]}))
 
 
@@ -87,46 +91,49 @@ def test_a_clean_group_stops_early_and_a_dirty_one_does_not(tmp_path: Path) -> N
     clean, dirty = made.groups.values()
     tally = Tally(made, {})
     stop = plan(600, 0.99).stops[0]
-    for one in says(made, "Anna", {made.uids[place]: "positive" for place in clean[: stop - 1]}):
+    for one in says(made, "Anna", {made.uids[row]: "positive" for row in clean[: stop - 1]}):
         tally.put(one)
     group = tally.group("class 0")
     assert (group.done, group.judgement.left) == (False, 1)
     tally.put(Said(made.name, made.uids[clean[stop - 1]], "Anna", "positive", "last"))
     group = tally.group("class 0")
     assert (group.judgement.conclusion, group.verified, group.done) == ("met", stop, True)
-    assert told(made, group) == f"at least {group.judgement.bound * 100:.4f}"[:14] + " % right, with 95 % confidence"
-    for number, place in enumerate(dirty):
+    assert (
+        describe_conclusion(made, group)
+        == f"at least {group.judgement.bound * 100:.4f}"[:14] + " % right, with 95 % confidence"
+    )
+    for number, row in enumerate(dirty):
         verdict = "negative" if number % 20 == 0 else "positive"
-        tally.put(Said(made.name, made.uids[place], "Anna", verdict, f"d {place}"))
+        tally.put(Said(made.name, made.uids[row], "Anna", verdict, f"d {row}"))
         assert tally.group("class 1").done == (number == 599)
-    assert told(made, tally.group("class 1")) == "all verified: 570 of 600 right"
+    assert describe_conclusion(made, tally.group("class 1")) == "all verified: 570 of 600 right"
 
 
 def test_only_rows_verified_in_order_count_for_the_stop(tmp_path: Path) -> None:
     made = queue(tmp_path, 400, 1)
-    places = next(iter(made.groups.values()))
+    rows = next(iter(made.groups.values()))
     stop = plan(400, 0.99).stops[0]
-    tally = Tally(made, {}, says(made, "Anna", {made.uids[place]: "positive" for place in places[1 : stop + 20]}))
+    tally = Tally(made, {}, says(made, "Anna", {made.uids[row]: "positive" for row in rows[1 : stop + 20]}))
     assert not tally.group("class 0").done, "the first row was not verified"
-    tally.put(Said(made.name, made.uids[places[0]], "Anna", "skipped", "skip"))
+    tally.put(Said(made.name, made.uids[rows[0]], "Anna", "skipped", "skip"))
     assert not tally.group("class 0").done, "a row that was passed over counts against the group"
-    tally.put(Said(made.name, made.uids[places[0]], "Anna", "positive", "x"))
+    tally.put(Said(made.name, made.uids[rows[0]], "Anna", "positive", "x"))
     assert tally.group("class 0").done
-    tally.put(Said(made.name, made.uids[places[0]], "Anna", WITHDRAWN, "y"))
+    tally.put(Said(made.name, made.uids[rows[0]], "Anna", WITHDRAWN, "y"))
     assert not tally.group("class 0").done, "taken back"
 
 
 def test_several_people_and_gold(tmp_path: Path) -> None:
     made = queue(tmp_path, 60, 1, overlap=2)
     tally = Tally(made, {"u0000": "positive", "u0001": "negative"})
-    first = made.place["u0005"]
+    first = made.row_of["u0005"]
     tally.put(Said(made.name, "u0005", "Anna", "positive", "1"))
     assert tally.outcome(first) is None
     tally.put(Said(made.name, "u0005", "Ben", "negative", "2"))
     assert tally.outcome(first) == "unsure"
     tally.put(Said(made.name, "u0005", "Chris", "negative", "3"))
     assert tally.outcome(first) == "negative"
-    assert tally.outcome(made.place["u0001"]) is None, "gold tells of people; rows are decided by them"
+    assert tally.outcome(made.row_of["u0001"]) is None, "gold measures people; rows are decided by them"
     tally.put(Said(made.name, "u0001", "Anna", "positive", "4"))
     tally.put(Said(made.name, "u0000", "Anna", "positive", "5"))
     tally.put(Said(made.name, "u0000", "Ben", "unsure", "6"))
@@ -161,9 +168,7 @@ def test_certificate(tmp_path: Path) -> None:
     (made.folder / "instructions/instructions.md").write_text("# What is wanted\n")
     said = [
         *says(made, "Ben", dict.fromkeys(made.uids[:80], "positive")),
-        *says(
-            made, "Anna", {uid: "negative" if place == 3 else "positive" for place, uid in enumerate(made.uids)}, 100
-        ),
+        *says(made, "Anna", {uid: "negative" if row == 3 else "positive" for row, uid in enumerate(made.uids)}, 100),
     ]
     document = certificate(Tally(made, {"u0000": "positive"}, said).snapshot())
     text = json.dumps(document)
@@ -231,7 +236,7 @@ def test_the_desk_says_when_a_step_has_enough(tmp_path: Path) -> None:
     made = read_queue(desk_of_step(tmp_path / "verify" / "pets", keep=1, rule="majority"))
     assert (made.settings.rule, made.settings.keep, made.settings.unanimous) == ("first", 1, False)
     said = [*says(made, "Anna", {"a": "negative", "b": "positive"}), *says(made, "Ben", {"a": "negative"}, 9)]
-    assert told(made, Tally(made, {}, said).group("cat")) == "0 of 1 right ones found"
+    assert describe_conclusion(made, Tally(made, {}, said).group("cat")) == "0 of 1 right ones found"
     group = Tally(made, {}, [*said, *says(made, "Ben", {"b": "positive"}, 19)]).group("cat")
     assert (group.judgement.conclusion, group.judgement.verified, group.done) == ("enough", 2, True)
     sampled = read_queue(desk_of_step(tmp_path / "verify" / "more", precision=0.9, confidence=0.9))

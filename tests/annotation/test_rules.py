@@ -26,7 +26,7 @@ def test_majority_is_what_merge_says() -> None:
     code, probability = decide(Votes.of(verdicts, uids), "majority", 0.5)
     said = merge(verdicts)
     words = {VERIFIED: "positive", REJECTED: "negative", UNCLEAR: "unsure", NONE: None}
-    assert [words[place] for place in code] == [said.get(uid) for uid in uids]
+    assert [words[meaning] for meaning in code] == [said.get(uid) for uid in uids]
     assert np.isnan(probability).all()
 
 
@@ -41,7 +41,7 @@ def test_agree_wants_one_word_from_all() -> None:
 
 def test_the_order_of_verdicts_changes_nothing() -> None:
     verdicts, uids = drawn()
-    shuffled = [verdicts[place] for place in np.random.default_rng(1).permutation(len(verdicts))]
+    shuffled = [verdicts[index] for index in np.random.default_rng(1).permutation(len(verdicts))]
     for rule in ("agree", "majority", "dawid_skene"):
         one, other = (decide(Votes.of(given, uids), rule, 0.5) for given in (verdicts, shuffled))  # type: ignore[arg-type]
         np.testing.assert_array_equal(one[0], other[0])

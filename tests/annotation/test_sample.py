@@ -74,7 +74,7 @@ def test_a_sample_file_says_the_same_when_read(tmp_path: Path) -> None:
         assert read_sample(tmp_path / "sample.json") == one
     for text in ("{", "[]", '{"strata": [], "uids": [], "stratum": []}'):
         (tmp_path / "sample.json").write_text(text)
-        with pytest.raises(InputError, match=r"sample\.json is no sample file"):
+        with pytest.raises(InputError, match=r"sample\.json is not a sample file"):
             read_sample(tmp_path / "sample.json")
     with pytest.raises(InputError, match="No such file"):
         read_sample(tmp_path / "none.json")
@@ -98,7 +98,7 @@ def test_the_order_of_verdicts_changes_nothing() -> None:
     truth = dict(zip(uids.to_pylist(), positive.tolist(), strict=True))
     verdicts = simulate({uid: truth[uid] for uid in sample.uids})
     verdicts += [Verdict(uid, "unsure", "bo") for uid in sample.uids[:30]]
-    shuffled = [verdicts[place] for place in np.random.default_rng(0).permutation(len(verdicts))]
+    shuffled = [verdicts[index] for index in np.random.default_rng(0).permutation(len(verdicts))]
     found = accuracy(sample, verdicts)
     assert found == accuracy(sample, shuffled)
     assert sum(part.answers.unsure for part in found.strata) == 30

@@ -75,15 +75,15 @@ def test_gold(store: VerdictStore) -> None:
     store.add_gold("maps", [("a", "positive"), ("b", "negative")], "owner")
     store.add_gold("maps", [("a", WITHDRAWN), ("b", "positive")], "owner")
     assert store.gold("maps") == {"b": "positive"}
-    with pytest.raises(InputError, match="'unsure' is no answer of a gold question"):
+    with pytest.raises(InputError, match="'unsure' cannot be the answer to a gold question"):
         store.add_gold("maps", [("a", "unsure")], "owner")
 
 
-def test_bad_verdicts_and_files_are_told(store: VerdictStore, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="'perhaps' is no verdict"):
+def test_bad_verdicts_and_files_are_reported(store: VerdictStore, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="'perhaps' is not a verdict"):
         store.add([said("a", "perhaps")])
     (tmp_path / "text.sqlite").write_text("no database at all, but long enough to be looked at" * 20)
-    with pytest.raises(InputError, match="no database of verdicts can be opened"):
+    with pytest.raises(InputError, match="cannot open the database of verdicts"):
         VerdictStore(tmp_path / "text.sqlite")
 
 

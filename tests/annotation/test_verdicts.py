@@ -18,7 +18,7 @@ def test_usual_words_are_understood(word: str, meaning: str | None) -> None:
     assert Words().meaning(word) == meaning
 
 
-def test_own_words_come_beside_the_usual_ones() -> None:
+def test_own_words_add_to_the_usual_ones() -> None:
     words = Words({"Map": "positive", "other": "negative"})
     assert [words.meaning(word) for word in ("map", "OTHER", "unsure")] == ["positive", "negative", "unsure"]
     with pytest.raises(ValueError, match="'mop' is not known; use Map, negative, other"):

@@ -79,15 +79,15 @@ def test_it_waits_and_goes_on(tmp_path: Path) -> None:
     truth = write_pool(tmp_path)
     untied(tmp_path)
     made = recipe(tmp_path, bucket="bucket", by="similarity", keep=5)
-    told = waits(made, tmp_path)
-    assert told.startswith("good: waiting for 72 verdicts on 72 rows\n  of the classes: boat ")
-    assert "sheet-1.csv (72 rows)" in told
-    assert str(desk(tmp_path) / "verdicts") in told
+    message = waits(made, tmp_path)
+    assert message.startswith("good: waiting for 72 verdicts on 72 rows\n  of the classes: boat ")
+    assert "sheet-1.csv (72 rows)" in message
+    assert str(desk(tmp_path) / "verdicts") in message
     sheet = desk(tmp_path) / "sheets" / "sheet-1.csv"
     before = sheet.read_bytes()
-    assert waits(made, tmp_path) == told
+    assert waits(made, tmp_path) == message
     sheet.unlink()
-    assert waits(made, tmp_path) == told
+    assert waits(made, tmp_path) == message
     assert [path.name for path in sheet.parent.iterdir()] == ["sheet-1.csv"]
     assert sheet.read_bytes() == before
     rows = list(csv.DictReader(io.StringIO(before.decode("utf-8-sig"), newline="")))
@@ -152,10 +152,10 @@ def test_half_of_the_answers_are_not_enough_but_for_partial(tmp_path: Path) -> N
     waits(made, tmp_path)
     half = dict(list(honest(tmp_path, truth).items())[:30])
     give(tmp_path, "ada", half)
-    told = waits(made, tmp_path)
-    assert "42 verdicts on 42 rows" in told
-    assert "so far: 30 verdicts by 1 person" in told
-    assert "sheet-1.csv (42 rows)" in told
+    message = waits(made, tmp_path)
+    assert "42 verdicts on 42 rows" in message
+    assert "so far: 30 verdicts by 1 person" in message
+    assert "sheet-1.csv (42 rows)" in message
     partial = recipe(tmp_path, "partial.yaml", by="similarity", partial=True)
     with pytest.raises(ChangedError, match=r"step 1 \(verify\).partial: false -> true"):
         run(partial, tmp_path)
@@ -204,7 +204,7 @@ def test_rules_over_two_who_do_not_agree(tmp_path: Path, rule: str) -> None:
     assert agreement["pairwise"] == pytest.approx(7 / 8)
 
 
-def test_careless_people_are_told_by_number_and_named_on_the_desk(tmp_path: Path) -> None:
+def test_careless_people_are_reported_by_number_and_named_in_the_worklist(tmp_path: Path) -> None:
     truth = write_pool(tmp_path, 300)
     made = recipe(tmp_path, annotators=3, rule="majority")
     waits(made, tmp_path)
@@ -213,7 +213,7 @@ def test_careless_people_are_told_by_number_and_named_on_the_desk(tmp_path: Path
     table = run(made, tmp_path)
     learned = table.record.steps[0].learned
     assert "of 4 people (majority)" in learned
-    assert "careless, or of another mind: person 3 (" in learned
+    assert "careless, or of another understanding: person 3 (" in learned
     assert "person 1" not in learned
     lines = list(csv.DictReader(io.StringIO((desk(tmp_path) / "people.csv").read_text("utf-8-sig"), newline="")))
     assert [line["name"] for line in lines if line["careless"]] == ["cy"]
@@ -233,7 +233,9 @@ def test_unknown_rows_and_words_are_errors(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"ada\.csv: line 3: verdict 'perhaps' is not known"):
         run(made, tmp_path)
     give(tmp_path, "ada", {"r001": "yes"}, **{"class": "zebra"})
-    with pytest.raises(InputError, match=r"line 2: about the class 'zebra', which nobody was asked about; it is '"):
+    with pytest.raises(
+        InputError, match=r"line 2: about the class 'zebra', which nobody was asked about; its class is '"
+    ):
         run(made, tmp_path)
     path.unlink()
     (desk(tmp_path) / "verdicts" / "ada.xlsx").write_bytes(b"PK")
@@ -252,10 +254,10 @@ def test_a_finished_table_says_that_it_looks_at_no_more_verdicts(tmp_path: Path)
     give(tmp_path, "ada", honest(tmp_path, truth))
     assert call("run", "recipe.yaml", "--run", "run", folder=tmp_path).code == 0
     before = final_files(tmp_path / "run")
-    assert "not looked at" not in call("run", "recipe.yaml", "--run", "run", folder=tmp_path).err
+    assert "not read" not in call("run", "recipe.yaml", "--run", "run", folder=tmp_path).err
     give(tmp_path, "ben", dict.fromkeys(honest(tmp_path, truth), "no"))
     again = call("run", "recipe.yaml", "--run", "run", folder=tmp_path)
-    assert "good: finished with the verdicts that were there; not looked at: ben.csv." in again.err
+    assert "good: finished with earlier verdicts; not read: ben.csv." in again.err
     assert final_files(tmp_path / "run") == before
     fresh = call("run", "recipe.yaml", "--run", "run", "--fresh", "good", folder=tmp_path)
     assert fresh.code == 0
@@ -269,7 +271,7 @@ def test_the_command_says_how_to_go_on(tmp_path: Path) -> None:
     assert [one.state for one in api.plan(tmp_path / "recipe.yaml", tmp_path / "my run")] == ["new"]
     called = call("run", "recipe.yaml", "--run", "my run", "--fresh", "good", folder=tmp_path)
     assert (called.code, called.out) == (3, "")
-    assert called.err.endswith("  then run again, and it goes on:\n  poolwright run recipe.yaml --run 'my run'\n")
+    assert called.err.endswith("  then run again to continue:\n  poolwright run recipe.yaml --run 'my run'\n")
     assert "my run/verify/good/sheets/: sheet-1.csv (72 rows)" in called.err
     assert [one.state for one in api.plan(tmp_path / "recipe.yaml", tmp_path / "my run")] == ["asks"]
 
@@ -305,13 +307,14 @@ def test_other_candidates_are_noticed(tmp_path: Path) -> None:
         run(made, tmp_path, fresh=["good"])
     new = 8 + sum(labels[uid] != label for uid, label in changed.items())
     assert f"{new} verdicts on {new} rows" in str(caught.value)
-    assert "changed since they were asked about: 1 row, no candidates any more or of another class" in str(caught.value)
+    message = "changed since they were asked about: 1 row, no longer candidates or now of another class"
+    assert message in str(caught.value)
     assert "1 answer is left out" in str(caught.value)
     assert f"sheet-2.csv ({new} rows)" in str(caught.value)
     rows = list(csv.DictReader(io.StringIO((sheet.parent / "sheet-2.csv").read_text("utf-8-sig"), newline="")))
     assert {row["uid"] for row in rows} == {"r001", *(f"r{row:03d}" for row in range(72, 80))}
     give(tmp_path, "ben", {"r001": "no"})
-    with pytest.raises(InputError, match=r"ben\.csv: line 2: people were asked whether it is cat and whether it is"):
+    with pytest.raises(InputError, match=r"ben\.csv: line 2: people were asked about several classes, cat and "):
         run(made, tmp_path)
     fill_csv(sheet.parent / "sheet-2.csv", {**dict.fromkeys((row["uid"] for row in rows), "yes"), "r001": "no"})
     (desk(tmp_path) / "verdicts" / "ben.csv").unlink()
@@ -331,7 +334,7 @@ def test_names_of_classes_as_answers(tmp_path: Path) -> None:
     assert set(table.read(["uid"])["uid"].to_pylist()) == kept
     assert reasons(table)["unsure"] == 1
     give(tmp_path, "ada", dict.fromkeys(labels, "zebra"))
-    with pytest.raises(InputError, match=r"line 2: 'zebra' is none of the classes .*; and 67 more"):
+    with pytest.raises(InputError, match=r"line 2: 'zebra' is not one of the classes .*; and 67 more"):
         run(made, tmp_path, fresh=["good"])
 
 
@@ -413,9 +416,9 @@ def test_two_steps_of_a_table_have_a_desk_each(tmp_path: Path) -> None:
     made = recipe(tmp_path, before=[{"verify": {"class": "label"}}], question="Is the {class} sharp?")
     waits(made, tmp_path)
     give(tmp_path, "ada", honest(tmp_path, truth))
-    told = waits(made, tmp_path)
+    message = waits(made, tmp_path)
     right = sum(word == "yes" for word in honest(tmp_path, truth).values())
-    assert f"good.2: waiting for {right} verdicts" in told
+    assert f"good.2: waiting for {right} verdicts" in message
     assert (tmp_path / "run/verify/good.2/sheets/sheet-1.csv").exists()
 
 
@@ -481,7 +484,7 @@ def test_instructions_are_shown_and_released(tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "out")
     table = Table(tmp_path / "run/tables/split")
     layout = Recipe.load(tmp_path / "recipe.yaml").releases[0]
-    with pytest.raises(InputError, match=r"instructions\.md is missing or changed; make the table anew: --fresh good"):
+    with pytest.raises(InputError, match=r"instructions\.md is missing or changed; make the table again: --fresh good"):
         layout.layout.write(table, tmp_path / "out", layout.about)
 
 

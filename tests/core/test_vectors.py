@@ -23,7 +23,7 @@ TYPES = (np.float16, np.float32, np.float64)
 
 
 def made(kinds: list[str], width: int, dtype: type, seed: int = 0) -> pa.Array:
-    """Vectors of those kinds; below a null lies a vector like any other, and in a hole one number is null."""
+    """Vectors of those kinds; below a null is a vector like any other, and in a hole one number is null."""
     matrix = np.random.default_rng(seed).normal(size=(len(kinds), width)).astype(dtype)
     matrix[[kind == "nan" for kind in kinds]] = np.nan
     matrix[[kind == "part" for kind in kinds], :1] = np.nan

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from poolwright.demo.drawing import KINDS
-from poolwright.demo.facts import Facts, tell
+from poolwright.demo.facts import Facts, facts_of
 from poolwright.demo.world import draw
 
 CLIP = Path(str(files("poolwright.demo") / "clip"))
@@ -71,7 +71,7 @@ def clip() -> Clip:
 @pytest.fixture(scope="module")
 def fresh() -> list[Facts]:
     """Facts of pictures of another world than the demo's, as that is distributed."""
-    return [tell(index, FRESH_SEED) for index in range(FRESH)]
+    return [facts_of(index, FRESH_SEED) for index in range(FRESH)]
 
 
 @pytest.fixture(scope="module")

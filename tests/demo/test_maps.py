@@ -1,4 +1,4 @@
-"""The demo's filter: maps among everything else, and what looking at a sample tells of it."""
+"""The demo's filter: maps among everything else, and the estimates from a sample of it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_the_shelf_is_the_same_from_run_to_run(tmp_path: Path) -> None:
 
 
 def test_maps_are_rare_and_differ() -> None:
-    share = np.mean([is_map(place, seed=2024) for place in range(4000)])
+    share = np.mean([is_map(number, seed=2024) for number in range(4000)])
     assert abs(share - PREVALENCE) < 0.008
     drawn = [draw_map(np.random.default_rng(number)) for number in range(6)]
     assert len({image.tobytes() for image in drawn}) == 6

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from poolwright.demo.drawing import KINDS, draw_kind
-from poolwright.demo.facts import Facts, tell
+from poolwright.demo.facts import Facts, facts_of
 from poolwright.demo.people import COUNTRIES, LICENSES
 from poolwright.demo.style import CONTINENTS
 from poolwright.demo.world import draw, draw_world, encode
@@ -33,7 +33,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def facts() -> list[Facts]:
     """The facts of the whole default world, undrawn."""
-    return [tell(index, SEED) for index in range(6000)]
+    return [facts_of(index, SEED) for index in range(6000)]
 
 
 def digest(folder: Path) -> str:
@@ -66,8 +66,8 @@ def test_a_smaller_world_is_the_beginning_of_a_larger_one(world: Path, tmp_path:
 
 
 def test_other_seeds_give_other_worlds() -> None:
-    assert encode(tell(3, 1), 1) != encode(tell(3, 2), 2)
-    assert tell(3, 1).uid != tell(3, 2).uid
+    assert encode(facts_of(3, 1), 1) != encode(facts_of(3, 2), 2)
+    assert facts_of(3, 1).uid != facts_of(3, 2).uid
 
 
 def test_a_finished_world_is_left_alone(world: Path) -> None:
@@ -112,11 +112,11 @@ def test_metadata_and_images_agree(world: Path) -> None:
 
 
 def test_copies_look_like_their_originals() -> None:
-    copies = [fact for fact in (tell(index, SEED) for index in range(1500)) if fact.duplicate_of is not None]
+    copies = [fact for fact in (facts_of(index, SEED) for index in range(1500)) if fact.duplicate_of is not None]
     exact = 0
     for copy in copies:
         assert copy.duplicate_of is not None
-        original = tell(copy.duplicate_of, SEED)
+        original = facts_of(copy.duplicate_of, SEED)
         assert original.duplicate_of is None
         assert not original.corrupt
         assert copy.kind == original.kind

@@ -72,7 +72,7 @@ def test_support_vectors_of_float32_rows_stay_float32() -> None:
 @pytest.mark.parametrize(
     ("estimator", "words"),
     [
-        (GaussianNB(), "GaussianNB cannot be converted; known: NearestCentroid"),
+        (GaussianNB(), "GaussianNB cannot be converted; supported: NearestCentroid"),
         (SVC(kernel="sigmoid"), "kernel='sigmoid'; known: poly, rbf, linear"),
         (SVC(decision_function_shape="ovo"), "only decision_function_shape='ovr'"),
         (MLPClassifier(activation="tanh", max_iter=1), "only activation='relu'"),

@@ -228,12 +228,12 @@ def test_published_weights_of_torchvision(
 
 
 def test_a_file_with_a_published_name_is_prepared_as_published(torchvision: Any, tmp_path: Path) -> None:
-    from poolwright.models.encoders.networks.torchvision_models import _preparation, place_of
+    from poolwright.models.encoders.networks.torchvision_models import _preparation, find_model
 
     for name, resize in [("resnet50-11ad3fa6.pth", 232), ("resnet50-0676ba61.pth", 256), ("mine.pth", 256)]:
         (tmp_path / name).write_bytes(b"")
         spec = spec_of(f"torchvision:resnet50/{tmp_path / name}")
-        assert _preparation(place_of(spec), spec).resize == resize
+        assert _preparation(find_model(spec), spec).resize == resize
 
 
 @pytest.mark.parametrize(

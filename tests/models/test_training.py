@@ -257,7 +257,7 @@ def _nan() -> Examples:
         (_with(labels=["c1"] * 3), {}, InputError, "3 labels for 120 uids"),
         (clouds(per_class=4), {}, InputError, "class 'c0' has 2 training rows, .* for 3 folds"),
         (clouds(), {"positive": "maps"}, RecipeError, "no row has the positive class 'maps'"),
-        (clouds(), {"positive": None}, RecipeError, "say which is 'positive'"),
+        (clouds(), {"positive": None}, RecipeError, "set which is 'positive'"),
         (clouds(classes=3), {"positive": None, "prevalence": 0.1}, RecipeError, "3 classes have no threshold"),
         (clouds(), {"features": ("text",)}, InputError, "features text need text"),
     ],

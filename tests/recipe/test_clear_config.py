@@ -133,8 +133,8 @@ def test_times_become_edges(tmp_path: Path) -> None:
             "the buckets 'bucket_mine' were cut by times; name their file: --times mine.json",
         ),
         ({"label_map": ["a"]}, "the label map is not a JSON object of short names by prompt"),
-        ({"times": [{"start": 1}]}, "times.json: is not a JSON list of {start, end}"),
-        ({"times": [{"start": "now", "end": "then"}]}, "times.json: times are written as 2004-01-01 11:52:13.0"),
+        ({"times": [{"start": 1}]}, "times.json: not a JSON list of {start, end}"),
+        ({"times": [{"start": "now", "end": "then"}]}, "times.json: write times as 2004-01-01 11:52:13.0"),
     ],
 )
 def test_what_is_wrong_is_told_with_its_place(tmp_path: Path, changes: dict[str, Any], words: str) -> None:
@@ -150,7 +150,7 @@ def test_the_command(tmp_path: Path) -> None:
     assert called.out == "wrote clear10.yaml; edit its paths, then: poolwright check clear10.yaml\n"
     again = call("import-clear", "config.json", folder=tmp_path)
     assert again.code == 2
-    assert "clear10.yaml exists already; name another file by --to" in again.err
+    assert "clear10.yaml exists already; name another file with --to" in again.err
     (tmp_path / "broken.json").write_text('{"NAME": 1,}')
     broken = call("import-clear", "broken.json", "--to", "x.yaml", folder=tmp_path)
     assert "broken.json:1: not valid JSON" in broken.err

@@ -70,9 +70,9 @@ def test_a_recipe_is_read(tmp_path: Path) -> None:
         ("          n: 20\n", "", "tables.best.steps[2].cap: 'n' is missing"),
         ("seed: 3", "seed: -3", "recipe.yaml:3: seed"),
         ("recipe: 1", "recipe: 2", "recipe.yaml:1: recipe"),
-        ("name: test", "name: a/b", "recipe.yaml:2: name: 'a/b' is not a name"),
+        ("name: test", "name: a/b", "recipe.yaml:2: name: 'a/b' is not a valid name"),
         ("seed: 3", "seed: 3\nseed: 4", "recipe.yaml:4: seed: the key is given twice"),
-        ("from: photos", "from: best", "in a circle: best -> best"),
+        ("from: photos", "from: best", "in a cycle: best -> best"),
         ("n: 20", "n: 20: 3", "recipe.yaml:14: not valid YAML"),
         (
             "path: rows.parquet",

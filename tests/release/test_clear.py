@@ -188,7 +188,7 @@ def test_it_verifies_and_others_read_it(made: tuple[Table, Path], tmp_path: Path
 def test_the_card_shows_classes_by_bucket_in_the_order_of_time(made: tuple[Table, Path]) -> None:
     text = (made[1] / "README.md").read_text(encoding="utf-8")
     assert "| class | 1 | 2 | 10 | rows |" in text
-    assert "`training_folder` has what Avalanche makes benchmarks of" in text
+    assert "Avalanche makes benchmarks from `training_folder`" in text
     assert "3 domains" in text
 
 

@@ -280,7 +280,7 @@ def test_rows_that_are_not_in_the_table_are_refused(tmp_path: Path) -> None:
     _subset(tmp_path, "half", rows.slice(20, 20))
     with pytest.raises(ReleaseError, match=r"'half' has 10 rows that 'base' does not have, such as uid '00030'"):
         GeoYfccLayout(subsets="half", figures=False).write(base, tmp_path / "out", About())
-    with pytest.raises(InputError, match="no finished table here"):
+    with pytest.raises(InputError, match="no finished table in this folder"):
         GeoYfccLayout(subsets="gone", figures=False).write(base, tmp_path / "out", About())
 
 

@@ -54,7 +54,7 @@ def class_features() -> np.ndarray:
 
 
 def write_pool(folder: Path, table: pa.Table, parts: int = 6, row_group: int = 1000) -> None:
-    """Write rows as `parts` parquet files below `folder/rows`, with the vocabulary and its features beside."""
+    """Write rows as `parts` parquet files below `folder/rows`, with the vocabulary and its features next to them."""
     (folder / "rows").mkdir(parents=True, exist_ok=True)
     edges = np.linspace(0, table.num_rows, parts + 1).astype(int)
     for part in range(parts):

@@ -33,7 +33,7 @@ class TwoNodes:
             self.other = self.cluster.add_node(**NODE)
 
     def kill(self) -> None:
-        """Kill the other node with all that runs and lies there."""
+        """Kill the other node with everything that runs and is stored on it."""
         if self.other is not None:
             other, self.other = self.other, None
             self.cluster.remove_node(other, allow_graceful=False)

@@ -129,7 +129,7 @@ def test_another_release_is_not_mixed_in(released: Path, tmp_path: Path) -> None
 
 def test_damaged_and_missing_releases_are_told(released: Path, tmp_path: Path) -> None:
     inputs = [released / "more.parquet"]
-    with pytest.raises(RecipeError, match="no release here"):
+    with pytest.raises(RecipeError, match="no release in this folder"):
         api.apply(tmp_path, inputs)
     copy = shutil.copytree(released / "out", tmp_path / "out")
     next((copy / "lineage").glob("*/states/*.classifier*.parquet")).write_bytes(b"x")
@@ -198,7 +198,7 @@ def test_single_pictures_go_through_what_they_can(tmp_path: Path) -> None:
 def test_a_table_of_a_release_that_lost_its_forebears_is_refused(released: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(released / "out", tmp_path / "out")
     shutil.rmtree(copy / "lineage")
-    with pytest.raises(RecipeError, match="does not tell how its table 'decided' was made"):
+    with pytest.raises(RecipeError, match="does not record how its table 'decided' was made"):
         api.apply(copy, [released / "more.parquet"])
 
 

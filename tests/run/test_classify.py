@@ -141,7 +141,7 @@ def test_order_of_the_input_and_workers_change_no_byte(folder: Path) -> None:
     ("parameters", "words"),
     [
         ({"examples": "exampels"}, "no table 'exampels'; did you mean 'examples'"),
-        ({"examples": "maps"}, "in a circle: maps -> maps"),
+        ({"examples": "maps"}, "in a cycle: maps -> maps"),
         ({"class": "kind"}, "the table 'examples' has no column 'kind'"),
         ({"vectors": "text"}, "column 'text' is string, not vectors"),
         ({"keep": True, "positive": None}, "'keep' needs 'positive'"),

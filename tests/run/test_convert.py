@@ -98,7 +98,8 @@ def test_it_continues_where_it_was_stopped(source: Path, tmp_path: Path, monkeyp
     expected = [file.read_bytes() for file in whole.files]
     good = (source / "b.parquet").read_bytes()
     (source / "b.parquet").write_bytes(good[:-20] + bytes(20))
-    with pytest.raises(InputError, match=r"b\.parquet: .*; mend that file or leave it out, then run the same command"):
+    message = r"b\.parquet: .*; repair that file or leave it out, then run the same command"
+    with pytest.raises(InputError, match=message):
         api.convert("table", str(source), tmp_path / "out")
     first = tmp_path / "out" / "part-00000-00.parquet"
     made = first.stat().st_mtime_ns
@@ -128,7 +129,7 @@ def test_nothing_else_is_overwritten(source: Path, frame: Path, tmp_path: Path) 
     (tmp_path / "mine" / "notes.txt").write_text("x")
     write_table(tmp_path / "mine.parquet", 0)
     for to in ("mine", "mine.parquet", "mine/notes.txt"):
-        with pytest.raises(RecipeError, match="is there already"):
+        with pytest.raises(RecipeError, match="exists already"):
             api.convert("table", str(source), tmp_path / to)
     for to in ("out", "out.parquet"):
         api.convert("table", str(source), tmp_path / to)
@@ -136,7 +137,7 @@ def test_nothing_else_is_overwritten(source: Path, frame: Path, tmp_path: Path) 
             api.convert("table", str(source), tmp_path / to, ["columns.uid=width"])
         with pytest.raises(RecipeError, match="something else"):
             api.convert("geoyfcc", str(frame), tmp_path / to)
-    with pytest.raises(RecipeError, match=r"the source .* lies there"):
+    with pytest.raises(RecipeError, match=r"the source .* is in this folder"):
         api.convert("table", str(tmp_path / "mine.parquet"), tmp_path / "mine.parquet")
 
 

@@ -140,7 +140,7 @@ def test_rows_that_cannot_take_part_are_counted(tmp_path: Path) -> None:
         ),
         ("continent", lambda row: "Africa", "column 'continent' has 1 values"),
         ("continent", lambda row: row["uid"], "2 to 50 domains can be compared"),
-        ("class_index", lambda row: 1, "two at least are needed"),
+        ("class_index", lambda row: 1, "at least two are needed"),
     ],
 )
 def test_what_cannot_be_measured_is_named(
@@ -164,7 +164,7 @@ def test_a_missing_column_or_one_without_vectors_is_found_before_anything_runs()
 
 
 class Notes(Silent):
-    """Remembers what it is told."""
+    """Remembers the notes it receives."""
 
     def __init__(self) -> None:
         self.told: list[str] = []

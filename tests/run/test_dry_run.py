@@ -1,4 +1,4 @@
-"""Dry run: what a few shards tell of the whole."""
+"""Dry run: predictions for the whole from a few shards."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ def vectors(labels: np.ndarray, seed: int) -> np.ndarray:
 
 
 def shard(folder: Path, number: int, rows: int = ROWS) -> None:
-    """One shard as DataComp publishes it: metadata beside arrays, in one order."""
+    """One shard as DataComp publishes it: metadata next to arrays, in one order."""
     folder.mkdir(parents=True, exist_ok=True)
     maps = np.random.default_rng(number).random(rows) < 0.03
     uids = [f"{number:016x}{row:016x}" for row in range(rows)]

@@ -42,8 +42,8 @@ def holder(folder: Path) -> Iterator[subprocess.Popen[str]]:
 
 def test_another_process_is_refused_and_told_who_is_there(tmp_path: Path) -> None:
     with holder(tmp_path / "run") as process:
-        told = rf"run: another process is running here \(process {process.pid} on .+\); wait for it, or stop it first"
-        with pytest.raises(PoolwrightError, match=told), run_lock(tmp_path / "run"):
+        message = rf"run: another process is using it \(process {process.pid} on .+\); wait for it, or stop it first"
+        with pytest.raises(PoolwrightError, match=message), run_lock(tmp_path / "run"):
             pass
         process.communicate("")
     with run_lock(tmp_path / "run"):
@@ -71,7 +71,7 @@ def test_errors_within_free_the_lock(tmp_path: Path) -> None:
 def test_a_damaged_note_of_the_holder_is_left_out(tmp_path: Path) -> None:
     with run_lock(tmp_path):
         (tmp_path / "run.lock.holder").write_text("[")
-        with pytest.raises(PoolwrightError, match="another process is running here; wait"), run_lock(tmp_path):
+        with pytest.raises(PoolwrightError, match="another process is using it; wait"), run_lock(tmp_path):
             pass
 
 

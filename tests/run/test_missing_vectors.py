@@ -145,9 +145,9 @@ def test_search_and_explore_pass_over_null_vectors(tmp_path: Path) -> None:
     api.run(make_recipe(tmp_path, KEPT_ALL), tmp_path / "run")
     matrix, valid = _matrix(ROWS, MISSING)
     found = api.search(tmp_path / "run", "one", features=tmp_path / "one.npy", n=ROWS)
-    assert len(found.nearest.places) == valid.sum()
+    assert len(found.nearest.positions) == valid.sum()
     uids = api.show(tmp_path / "run")[0].read(["uid"])["uid"].to_pylist()
-    assert {uids[row] for row in found.nearest.places} == {uid for uid, vector in wanted().items() if vector}
+    assert {uids[row] for row in found.nearest.positions} == {uid for uid, vector in wanted().items() if vector}
     view = api.explore(tmp_path / "run")
     row = int(np.flatnonzero(valid)[0])
     uids = [one["uid"] for one in view.read(range(view.rows), ["uid"])]

@@ -29,7 +29,7 @@ ROWS, WIDTH = 400, 16
 
 @pytest.fixture(scope="module")
 def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run with vectors in three buckets, one row without a vector; text features of two prompts beside it."""
+    """A run with vectors in three buckets, one row without a vector; text features of two prompts next to it."""
     folder = tmp_path_factory.mktemp("searched")
     draw = np.random.default_rng(4)
     vectors = draw.normal(size=(ROWS, WIDTH))
@@ -57,7 +57,7 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def plain(folder: Path, features: str) -> tuple[np.ndarray, np.ndarray]:
-    """Cosines (p, n) of the features with all rows, NaN where there is no vector; and the buckets."""
+    """Cosines (p, n) of the features with all rows, NaN if there is no vector; and the buckets."""
     rows = api.show(folder / "run")[0].read(["clip", "bucket"])
     vectors = rows["clip"].combine_chunks().values.to_numpy(zero_copy_only=False).reshape(-1, WIDTH)
     texts = np.atleast_2d(np.load(folder / features))
@@ -71,18 +71,18 @@ def test_the_nearest_rows_of_a_bucket(searched: Path) -> None:
     here = np.flatnonzero((buckets == 1) & np.isfinite(cosines[0]))
     order = here[np.argsort(-cosines[0, here], kind="stable")]
     assert found.rows == len(here)
-    assert found.nearest.places == tuple(order[:12].tolist())
+    assert found.nearest.positions == tuple(order[:12].tolist())
     assert np.allclose(found.nearest.scores, cosines[0, order[:12]], atol=1e-6)
     assert np.allclose(found.all_scores, cosines[0, order], atol=1e-6)
     assert [one.first for one in found.deeper] == [36, 120, len(here) - 7]
     for one in found.deeper:
-        assert one.places == tuple(order[one.first - 1 : one.first + 7].tolist())
+        assert one.positions == tuple(order[one.first - 1 : one.first + 7].tolist())
 
 
 def test_neighbours_of_an_image_are_its_copies_first(searched: Path) -> None:
     found = api.search(searched / "run", like="001", n=5)
-    assert found.neighbours.places[:2] == (0, 1)
-    assert found.nearest.places == found.neighbours.places[:5]
+    assert found.neighbours.positions[:2] == (0, 1)
+    assert found.nearest.positions == found.neighbours.positions[:5]
     assert found.nearest.scores[0] == pytest.approx(1, abs=1e-3)
     assert found.prompt == ""
 
@@ -91,10 +91,10 @@ def test_neighbours_of_the_nearest_row_or_of_one_that_is_named(searched: Path) -
     found = api.search(searched / "run", "a map", bucket=1, features=searched / "one.npy")
     again = api.search(searched / "run", like=found.like)
     assert found.neighbours == again.neighbours
-    assert found.neighbours.places[0] == found.nearest.places[0]
+    assert found.neighbours.positions[0] == found.nearest.positions[0]
     named = api.search(searched / "run", "a map", like="001", features=searched / "one.npy")
-    assert named.neighbours.places[:2] == (0, 1)
-    assert (named.like, len(named.neighbours.places)) == ("001", 24)
+    assert named.neighbours.positions[:2] == (0, 1)
+    assert (named.like, len(named.neighbours.positions)) == ("001", 24)
 
 
 def test_two_prompts_compete(searched: Path) -> None:
@@ -208,7 +208,7 @@ def test_the_studio_finds_the_same(searched: Path, call_with: dict[str, Any], as
         Filter((Between(SCORE), *((Among("bucket", (asked["bucket"],)),) if "bucket" in asked else ()))),
         sort=SCORE, descending=True, size=ROWS,
     )  # fmt: skip
-    assert page.positions == of_api.nearest.places
+    assert page.positions == of_api.nearest.positions
 
 
 def test_the_studio_finds_classes_by_prompt_as_the_command_does(made_demo: MadeDemo) -> None:
@@ -217,7 +217,7 @@ def test_the_studio_finds_classes_by_prompt_as_the_command_does(made_demo: MadeD
     view = api.explore(run, "classes")
     of_view = search(view, Query("a photo of a boat.", column="clip", n=20))
     kept = of_view.order[of_view.order < view.kept][:20]
-    assert tuple(kept.tolist()) == of_api.nearest.places
+    assert tuple(kept.tolist()) == of_api.nearest.positions
     assert tuple(of_view.scores[kept].tolist()) == of_api.nearest.scores
     assert search_steps(view, of_view, n=3) == search_steps(TableRows(view.run, view.table), of_api, n=3)
 

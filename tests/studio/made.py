@@ -28,10 +28,10 @@ from poolwright.studio.access import Access, make_access
 CAPTION = "<script>document.title = 'broken'</script> & \"quoted\""
 
 
-def picture(place: int, size: tuple[int, int] = (60, 40)) -> bytes:
-    """A small JPEG, another for every place."""
+def picture(row: int, size: tuple[int, int] = (60, 40)) -> bytes:
+    """A small JPEG, different for every row."""
     pixels = np.zeros((size[1], size[0], 3), np.uint8)
-    pixels[..., 0], pixels[..., 1], pixels[..., 2] = place * 37 % 256, place * 91 % 256, place * 53 % 256
+    pixels[..., 0], pixels[..., 1], pixels[..., 2] = row * 37 % 256, row * 91 % 256, row * 53 % 256
     out = io.BytesIO()
     Image.fromarray(pixels).save(out, "JPEG")
     return out.getvalue()
@@ -41,18 +41,18 @@ def make_run(folder: Path, rows: int = 60, classes: Sequence[str] = ("cat", "dog
     """A run `folder/run` with one table, `kept`, over `rows` pictures of these classes in turn.
 
     Args:
-        images: files that take the place of a picture, by uid.
+        images: files that replace a picture, by uid.
     """
     (folder / "images").mkdir(parents=True)
-    uids = [f"u{place:04d}" for place in range(rows)]
-    for place, uid in enumerate(uids):
-        (folder / "images" / f"{uid}.jpg").write_bytes(images.get(uid, picture(place)))
+    uids = [f"u{row:04d}" for row in range(rows)]
+    for row, uid in enumerate(uids):
+        (folder / "images" / f"{uid}.jpg").write_bytes(images.get(uid, picture(row)))
     table = pa.table(
         {
             "uid": uids,
             "image_path": [f"{uid}.jpg" for uid in uids],
-            "text": [CAPTION if place == 0 else f"picture {place}" for place in range(rows)],
-            "class": [classes[place % len(classes)] for place in range(rows)],
+            "text": [CAPTION if row == 0 else f"picture {row}" for row in range(rows)],
+            "class": [classes[row % len(classes)] for row in range(rows)],
             "width": pa.array([60] * rows, pa.int32()),
         }
     )

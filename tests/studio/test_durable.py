@@ -106,7 +106,7 @@ def session(folder: Path, kills: int, verdicts: int) -> None:
     assert {key: found.get(key) for key in acknowledged} == acknowledged
     assert len(history) == len(found), "each once"
     # What was kept but never acknowledged, because the answer was lost, was sent again with its key: nothing is there
-    # beside what people know of.
+    # in addition to what people know of.
     assert set(found) == set(acknowledged)
     counted = Counter(said.uid for said in history)
     assert len(read_queue(run / "verify" / "kept")) == verdicts + 200

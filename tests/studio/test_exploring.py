@@ -30,20 +30,20 @@ BAD = '<img src=x onerror="document.title=1">'
 def make_run(folder: Path) -> Path:
     """A run with vectors, dropped rows, and texts, classes and a column name that are scripts."""
     (folder / "images").mkdir(parents=True)
-    places = np.arange(ROWS)
-    for place in places:
-        (folder / "images" / f"u{place:04d}.jpg").write_bytes(picture(int(place)))
+    rows = np.arange(ROWS)
+    for row in rows:
+        (folder / "images" / f"u{row:04d}.jpg").write_bytes(picture(int(row)))
     (folder / "images" / "u0003.jpg").write_bytes(b"<script>no picture</script>")
     vectors = np.random.default_rng(4).standard_normal((ROWS, 8))
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     table = pa.table(
         {
-            "uid": [f"u{place:04d}" if place != 5 else CAPTION for place in places],
-            "image_path": [f"u{place:04d}.jpg" for place in places],
+            "uid": [f"u{row:04d}" if row != 5 else CAPTION for row in rows],
+            "image_path": [f"u{row:04d}.jpg" for row in rows],
             "text": [CAPTION] * ROWS,
-            "label": [BAD if place % 3 == 0 else f"class {place % 5}" for place in places],
-            "width": pa.array(places + 10, pa.int32()),
-            "</script><b>": [f"{place % 4}" for place in places],
+            "label": [BAD if row % 3 == 0 else f"class {row % 5}" for row in rows],
+            "width": pa.array(rows + 10, pa.int32()),
+            "</script><b>": [f"{row % 4}" for row in rows],
             "clip": vector_array(vectors.astype(np.float16)),
         }
     )
@@ -127,11 +127,11 @@ def test_text_of_the_pool_is_escaped(port: int, path: str) -> None:
 
 def test_filters_are_addresses(port: int) -> None:
     page = text_of(port, "/explore/kept?" + urlencode({"is.label": "class 1", "min.width": 30, "out": "kept"}))
-    wanted = [place for place in range(20, KEPT) if place % 5 == 1 and place % 3]
+    wanted = [row for row in range(20, KEPT) if row % 5 == 1 and row % 3]
     assert f'<b id="count">{len(wanted)}</b>' in page
     assert "label = &#39;class 1&#39; and width &gt;= 30" in page
     uids = text_of(port, "/explore/kept/uids?" + urlencode({"is.label": "class 1", "min.width": 30, "out": "kept"}))
-    assert uids.split() == [f"u{place:04d}" for place in wanted]
+    assert uids.split() == [f"u{row:04d}" for row in wanted]
 
 
 def test_facets_of_many_rows_come_after_the_page(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,7 +153,7 @@ def test_words_are_found_in_texts(port: int) -> None:
     [
         ({"where": "widht > 3"}, "did you mean 'width'"),
         ({"where": "width >"}, "width"),
-        ({"min.width": "<b>"}, "is no number"),
+        ({"min.width": "<b>"}, "is not a number"),
         ({"is.nothing": "x"}, "no column 'nothing'"),
         ({"sel": "../../secret"}, "select again"),
         ({"sort": "text"}, "cannot be sorted"),
@@ -162,7 +162,7 @@ def test_words_are_found_in_texts(port: int) -> None:
         ({"has": "x" * 3_000}, "longer than 2,000"),
     ],
 )
-def test_what_is_wrong_with_an_address_is_told(port: int, query: dict[str, str], words: str) -> None:
+def test_what_is_wrong_with_an_address_is_reported(port: int, query: dict[str, str], words: str) -> None:
     page = text_of(port, "/explore/kept?" + urlencode(query))
     assert words in unescape(page)
     Tags().feed(page)
@@ -272,7 +272,7 @@ def test_the_report_is_shut_in(port: int, run: Path) -> None:
 
 def test_a_large_table_is_read_in_the_background(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(views, "AT_ONCE", 10)
-    going, told = threading.Event(), []
+    going, pages = threading.Event(), []
     build = views.build_index
 
     def slowly(*given: object) -> None:
@@ -281,13 +281,13 @@ def test_a_large_table_is_read_in_the_background(tmp_path: Path, monkeypatch: py
 
     monkeypatch.setattr(views, "build_index", slowly)
     with serving(make_run(tmp_path)) as (port, _):
-        told.append(text_of(port, "/explore/kept"))
-        told.append(text_of(port, "/explore/kept/row?uid=u0001", 400))
+        pages.append(text_of(port, "/explore/kept"))
+        pages.append(text_of(port, "/explore/kept/row?uid=u0001", 400))
         going.set()
         for _ in range(1000):
             page = text_of(port, "/explore/kept")
             if 'id="wait"' not in page:
                 break
-    assert 'id="wait"' in told[0]
-    assert "still being read" in told[1]
+    assert 'id="wait"' in pages[0]
+    assert "still being read" in pages[1]
     assert f'<b id="count">{ROWS}</b>' in page

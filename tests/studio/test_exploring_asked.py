@@ -72,7 +72,7 @@ def test_numbers_and_times(column: str, text: str, value: float, view: View) -> 
     ],
 )
 def test_what_is_no_number_is_refused(column: str, text: str, view: View) -> None:
-    with pytest.raises(InputError, match=r"is no (number|time)"):
+    with pytest.raises(InputError, match=r"is not a (number|time)"):
         number(view.column(column), text)
 
 

@@ -64,7 +64,7 @@ def page(browser: Any, address: str) -> Iterator[Any]:
     page.on("request", lambda request: request.url.startswith(("data:", address)) or said.append(request.url))
     yield page
     context.close()
-    # Pictures of broken files are told as such; drivers of machines without a GPU talk of their speed.
+    # Pictures of broken files are reported as such; drivers of machines without a GPU log their speed.
     assert [words for words in said if "404" not in words and "GL Driver" not in words] == []
 
 
@@ -152,7 +152,7 @@ def test_a_search_and_its_threshold(page: Any, address: str, view: View) -> None
     page.wait_for_selector("#panel")
     settled(page, result.rows)
     best = found.page(sort=SCORE, descending=True, size=3).positions
-    shown = [page.get_attribute(f".pic >> nth={place}", "data-at") for place in range(3)]
+    shown = [page.get_attribute(f".pic >> nth={index}", "data-at") for index in range(3)]
     assert shown == [str(position) for position in best]
     page.evaluate("window.slider = document.getElementById('cut')")
     page.evaluate("slider.value = 800; slider.dispatchEvent(new Event('input', { bubbles: true }))")
@@ -194,7 +194,7 @@ def test_a_lasso(page: Any, address: str, view: View) -> None:
         page.click("#picked >> text=uids.txt")
     uids = Path(download.value.path()).read_text().split()
     assert uids == list(view.uids(Filter((Among("label", (first.name,)),))))
-    page.click("#picked >> text=look at them")
+    page.click("#picked >> text=show rows")
     page.wait_for_selector("#count")
     settled(page, first.rows)
     name = page.evaluate("new URLSearchParams(location.search).get('sel')")

@@ -49,7 +49,7 @@ def test_two_people_get_different_rows(tmp_path: Path, store: VerdictStore) -> N
     assert take(live, "Anna", have=tuple(anna)) != anna
     live.give_back("Anna", anna)
     assert take(live, "Chris") == anna
-    names = [live.queue.names[live.queue.place[uid]] for uid in (*anna, *ben)]
+    names = [live.queue.names[live.queue.row_of[uid]] for uid in (*anna, *ben)]
     assert set(names) == {"c0"}, "one group after the other"
 
 
@@ -61,7 +61,7 @@ def test_leases_end(tmp_path: Path, store: VerdictStore, monkeypatch: pytest.Mon
     assert take(live, "Ben") == anna
     live.say("Anna", answers(anna))  # she is late, and her verdicts count all the same
     live.say("Ben", answers(anna, "negative"))
-    assert {live.tally.outcome(live.queue.place[uid]) for uid in anna} == {"unsure"}
+    assert {live.tally.outcome(live.queue.row_of[uid]) for uid in anna} == {"unsure"}
 
 
 def test_overlap_is_met_and_not_passed(tmp_path: Path, store: VerdictStore) -> None:
@@ -185,8 +185,8 @@ def test_gold_questions_are_mixed_in(tmp_path: Path, store: VerdictStore) -> Non
     assert right["Anna"][0] == right["Anna"][1] >= 15
     assert right["Ben"] == (0, right["Ben"][1])
     assert right["Ben"][1] >= 15, "everybody is asked the same gold rows"
-    places = [live.queue.uids.index(uid) for uid in live.tally.votes if uid in gold]
-    assert len(places) == len(set(places))
+    rows = [live.queue.uids.index(uid) for uid in live.tally.votes if uid in gold]
+    assert len(rows) == len(set(rows))
     again = LiveQueue(live.queue, store)
     assert again.snapshot().on_gold == right
 
@@ -210,12 +210,12 @@ def test_a_done_group_asks_no_more(tmp_path: Path, store: VerdictStore) -> None:
     (group,) = live.progress("c0")
     assert (group.judgement.conclusion, group.judgement.errors) == ("met", 0)
     assert group.verified < 360
-    assert {live.queue.names[live.queue.place[uid]] for uid in take(live, "Anna", 5)} == {"c1"}
+    assert {live.queue.names[live.queue.row_of[uid]] for uid in take(live, "Anna", 5)} == {"c1"}
 
 
-def test_strange_rows_are_told(tmp_path: Path, store: VerdictStore) -> None:
+def test_strange_rows_are_reported(tmp_path: Path, store: VerdictStore) -> None:
     live = queue(tmp_path, store)
-    with pytest.raises(InputError, match="is no row of the queue"):
+    with pytest.raises(InputError, match="is not a row of the queue"):
         live.say("Anna", answers(["u000", "elsewhere"]))
     assert live.mine("Anna") == 0
     assert take(live, "Anna", 5, "no such group") == []

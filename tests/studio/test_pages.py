@@ -1,4 +1,4 @@
-"""Pages and commands: queues are made, estimates follow the verdicts, files go out and in, errors are told."""
+"""Pages and commands: queues are made, estimates follow the verdicts, files go out and in, errors are reported."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ def test_queues_are_made_from_tables(anna: Browser, run: Path) -> None:
     assert (made.settings.target, made.settings.overlap, list(made.groups)) == (0.95, 2, ["cat", "dog"])
     for change, words in (
         ({}, "there is a queue 'pets-1' already"),
-        ({"name": "../x"}, "is no name for a queue"),
+        ({"name": "../x"}, "is not a valid name for a queue"),
         ({"name": "x", "column": "no such"}, "has no column 'no such'"),
-        ({"name": "x", "target": "99"}, "is no share"),
+        ({"name": "x", "target": "99"}, "is not a share"),
         ({"name": "x", "table": "lost"}, "no table 'lost' of this run is finished"),
     ):
         status, _, body = anna.post("/verify", form=form | change)
@@ -101,7 +101,7 @@ def test_careless_people_are_asked_again(anna: Browser, run: Path) -> None:
     assert len(ben.take("careless", 60)) == 20, "all of the first group"
     anna.post("/verify/careless/count", form={"annotator": "Ben"})
     assert b"verdicts set aside" not in anna.get("/verify/careless/progress")[2]
-    assert b"By the model of Dawid and Skene" in anna.get("/verify/careless/reliability")[2]
+    assert b"by the model of Dawid and Skene" in anna.get("/verify/careless/reliability")[2]
 
 
 def filter_run(folder: Path) -> Path:
@@ -144,7 +144,7 @@ def test_estimates_follow_the_verdicts(tmp_path: Path) -> None:
             anna.say("maps-accuracy", verdicts)
             said |= verdicts
         body = anna.get(f"{to}/estimates/state?recall=5%25&precision=nonsense")[2].decode()
-        assert "is no half-width" in body
+        assert "is not a half-width" in body
         body = anna.get(f"{to}/estimates/state?recall=3%25")[2].decode()
     assert len(said) == 150
     sample = read_sample(run / "verify/maps-accuracy/sample.json")
@@ -166,7 +166,7 @@ def test_links_carry_tokens_behind_the_hash(run: Path) -> None:
 
 def test_commands_tell_what_is_wrong(run: Path, tmp_path: Path) -> None:
     called = call("studio", tmp_path / "nothing")
-    assert (called.code, "no run here" in called.err) == (1, True)
+    assert (called.code, "no run in this folder" in called.err) == (1, True)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -175,4 +175,4 @@ def test_commands_tell_what_is_wrong(run: Path, tmp_path: Path) -> None:
     assert called.code == 2
     assert re.search(r"cannot listen on 127\.0\.0\.1:\d+: .*; choose another --port", called.err)
     called = call("studio", other, "--annotator", "<b>")
-    assert (called.code, "is no name for an annotator" in called.err) == (2, True)
+    assert (called.code, "is not a valid name for an annotator" in called.err) == (2, True)

@@ -140,10 +140,10 @@ def test_tokens_on_other_addresses(guarded: tuple[int, Access]) -> None:
         assert stranger.get(path)[0] == 303
     assert stranger.get("/enter")[0] == 200
     assert stranger.get("/static/studio.css")[0] == 200
-    assert b"no token of this studio" in stranger.post("/enter", form={"name": "Anna", "next": "/"})[2]
+    assert b"not valid for this studio" in stranger.post("/enter", form={"name": "Anna", "next": "/"})[2]
     token = access.token("Anna")
     forged = token[:-1] + ("A" if token[-1] != "A" else "E")
-    assert b"no token of this studio" in stranger.post("/enter", form={"name": forged, "next": "/"})[2]
+    assert b"not valid for this studio" in stranger.post("/enter", form={"name": forged, "next": "/"})[2]
     assert stranger.get("/")[0] == 303
     anna = Browser(port, token=access.token("Anna"))
     status, _, body = anna.get("/")
@@ -207,7 +207,7 @@ def test_image_paths_of_the_pool_stay_in_their_root(tmp_path: Path) -> None:
     paths = ["../secret.jpg", str(tmp_path / "secret.jpg"), "file:///etc/passwd", "u0003.jpg"]
     pq.write_table(rows.set_column(rows.schema.get_field_index("image_path"), "image_path", [paths]), part)
     with serving(run) as (port, _):
-        found = [Browser(port).get(f"/picture?table=kept&uid=u000{place}") for place in range(4)]
+        found = [Browser(port).get(f"/picture?table=kept&uid=u000{row}") for row in range(4)]
     assert [status for status, _, _ in found] == [404, 404, 404, 200]
     assert found[0][2] == b"outside_root"
 
@@ -265,14 +265,14 @@ def test_oversized_posts_that_lie_about_it_are_refused(port: int) -> None:
     assert answer.split()[1] == b"413"
 
 
-def test_strange_requests_are_told(port: int) -> None:
+def test_strange_requests_are_reported(port: int) -> None:
     browser = Browser(port, "Anna")
     assert browser.post("/verify/kept/say", {"act": "x", "answers": []})[0] == 422
     assert browser.post("/verify/kept/say", [1, 2])[0] == 422
     wrong = {"act": new_key(), "answers": [{"uid": "nobody", "verdict": "positive", "key": new_key()}]}
     status, _, body = browser.post("/verify/kept/say", wrong)
     assert status == 400
-    assert b"is no row of the queue" in body
+    assert b"is not a row of the queue" in body
     assert browser.get("/nothing")[0] == 404
 
 
@@ -287,7 +287,7 @@ def test_enter_leads_only_inside(port: int) -> None:
 
 def test_odd_names_are_refused(port: int) -> None:
     for name in ("", " ", "x" * 60, "<b>", "a\nb<"):
-        with pytest.raises(RecipeError, match="is no name for an annotator"):
+        with pytest.raises(RecipeError, match="is not a valid name for an annotator"):
             check_name(name)
     assert check_name("  Łucja   O'Neil-2 ") == "Łucja O'Neil-2"
 

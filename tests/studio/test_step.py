@@ -103,8 +103,8 @@ def test_clean_classes_stop_early_and_the_release_certifies_it(tmp_path: Path) -
     assert "Anna" not in json.dumps(document)
     assert "certificate/" in (tmp_path / "release/README.md").read_text()
     assert api.verify(tmp_path / "release").ok
-    told = Table(run / "tables/good").record.steps[0].learned
-    assert "1 of 2 groups were shown to be good" in told
+    learned = Table(run / "tables/good").record.steps[0].learned
+    assert "1 of 2 groups were shown to be good" in learned
     unseen = next(uid for uid in sorted(kept) if "kept, as its group" in api.why(run, uid)[0].chapters[0].explanation)
     assert unseen[:3] == "dog"
 

@@ -135,8 +135,8 @@ def test_the_encoder_gives_the_standardised_vectors_of_the_network(trained: Path
     scaled = (found - found.mean(0)) / (found.var(0, correction=0) + 1e-3).sqrt()
     expected = torch.nn.functional.normalize(scaled).numpy()
     forget_encoders()
-    for place in (trained, trained / "weights.safetensors"):
-        spec = EncoderSpec(model=f"mmd_vae:{place}", device="cpu")
+    for path in (trained, trained / "weights.safetensors"):
+        spec = EncoderSpec(model=f"mmd_vae:{path}", device="cpu")
         encoder = load_encoder(spec)
         vectors, _ = encoder.images(files)
         np.testing.assert_allclose(vectors, expected, atol=1e-5)
@@ -262,14 +262,14 @@ def test_images_in_the_pool_itself_and_their_order_change_nothing(trained: Path,
 def test_several_pools_and_tables(photos: Path, trained: Path, made_demo: Any, tmp_path: Path) -> None:
     run = made_demo.folder / "demo" / "run"
     name = next(path.parent.name for path in sorted(run.glob("tables/*/table.json")))
-    places = [photos / "a", photos / "b", run / "tables" / name]
-    found = list_pictures(open_sources(places), tmp_path, 16, quiet)
-    assert len(found) == 40 + Table(places[2]).record.rows_kept
+    sources = [photos / "a", photos / "b", run / "tables" / name]
+    found = list_pictures(open_sources(sources), tmp_path, 16, quiet)
+    assert len(found) == 40 + Table(sources[2]).record.rows_kept
     assert {uid.partition(":")[0] for uid in found.uids.to_pylist()} == {"0", "1", "2"}
     assert found.read(found.uids.to_pylist().index("0:00.png")) == (photos / "a" / "00.png").read_bytes()
     # Listed once: the second time nothing is read, and a touched file is looked at again.
     said: list[str] = []
-    assert list_pictures(open_sources(places), tmp_path, 16, said.append).digest == found.digest
+    assert list_pictures(open_sources(sources), tmp_path, 16, said.append).digest == found.digest
     assert not said
 
 
@@ -295,9 +295,9 @@ def test_what_is_wrong_is_said(
         (tmp_path / "one" / "a.png").write_bytes((photos / "a" / "00.png").read_bytes())
         pools = [str(tmp_path / "one")]
     pq.write_table(pa.table({"uid": ["a"], "text": ["b"]}), tmp_path / "texts.parquet")
-    places = [pool.format(photos=photos, table=tmp_path / "texts.parquet") for pool in pools]
+    sources = [pool.format(photos=photos, table=tmp_path / "texts.parquet") for pool in pools]
     with pytest.raises(RecipeError) as error:
-        train_encoder("mmd-vae", places, tmp_path / "vae", {"device": "cpu", **settings})
+        train_encoder("mmd-vae", sources, tmp_path / "vae", {"device": "cpu", **settings})
     assert message in str(error.value)
     with pytest.raises(RecipeError, match="did you mean 'mmd-vae'"):
         train_encoder("mmd-vea", [photos], tmp_path / "vae")

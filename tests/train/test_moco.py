@@ -114,8 +114,8 @@ def test_views_depend_on_seed_epoch_and_uid_alone(torchvision: Any, photos: Path
     task = MocoTask(train_options("moco", SMALL), len(pictures))  # type: ignore[arg-type]
     before = torch.get_rng_state(), np.random.get_state()[1][0]
     with reproducible("cpu"):
-        first = [AugmentedViews(task, pictures, 0, 1)[place] for place in (3, 5)]
-        again = [AugmentedViews(task, pictures, 0, 1)[place] for place in (5, 3)][::-1]
+        first = [AugmentedViews(task, pictures, 0, 1)[index] for index in (3, 5)]
+        again = [AugmentedViews(task, pictures, 0, 1)[index] for index in (5, 3)][::-1]
         other = [AugmentedViews(task, pictures, *key)[3] for key in ((1, 1), (0, 2))]
     assert (torch.get_rng_state() == before[0]).all()
     assert np.random.get_state()[1][0] == before[1]
@@ -167,7 +167,7 @@ def test_the_loss_and_the_bank(torchvision: Any) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"architecture": "test_vit"}, "'test_vit' is no ResNet of timm"),
+        ({"architecture": "test_vit"}, "'test_vit' is not a ResNet of timm"),
         ({"architecture": "resnet5x"}, "'resnet5x' is not one of timm"),
         ({"queue": 64}, "a queue of 64 codes is more than the 40 images"),
         ({"temperature": 0}, "temperature: Input should be greater than 0, not 0"),

@@ -1,1 +1,1 @@
-"""Verify: what people say about rows. Labelling sheets out, verdicts in, and the accuracy of a filter on its pool."""
+"""Annotation by people: writes labelling sheets, reads verdicts back, and estimates the accuracy of a filter."""

@@ -1,4 +1,4 @@
-"""People: how much each annotator said, how often they are right where the answer is known, how far they agree."""
+"""Measure annotators: the number of their verdicts, their answers to gold questions, their agreement."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ class Person:
     """One annotator.
 
     Attributes:
-        name: theirs.
-        verdicts: those that count.
-        skips: rows that they skipped and gave no verdict on.
-        gold_right, gold_answered: rows whose answer is known.
-        compared, agreement, kappa: against the majority of the others, see `kernels.agreement`.
-        seconds: median time for a row; None where it is not known.
+        name: of the annotator.
+        verdicts: number of verdicts that count.
+        skips: number of rows that they skipped and gave no verdict on.
+        gold_right, gold_answered: number of gold rows (rows with a known answer) answered correctly, and answered.
+        compared, agreement, kappa: compared with the majority of the others, see `kernels.statistics.agreement`.
+        seconds: median time per row; None if it is not known.
         aside: whether some of their verdicts are set aside.
-        careless: why they may be; '' where nothing speaks for it.
+        careless: why they may be careless; '' if nothing suggests it.
     """
 
     name: str
@@ -49,19 +49,23 @@ class Person:
 
 
 def people_of(now: Snapshot, aside: Mapping[str, int]) -> list[Person]:
-    """Everybody who said something, by name."""
+    """Return everybody who gave a verdict or skipped a row, sorted by name.
+
+    Args:
+        aside: by annotator, the line up to which their verdicts are set aside.
+    """
     said, given = now.counted, Counter(one.annotator for one in now.said)
     skips = Counter(annotator for _, annotator in {(one.uid, one.annotator) for one in now.skips})
     names = sorted({*given, *skips, *aside})
     others = without_outliers(ratings_of(said, names), len(names), CARELESS, COMPARED)
-    found = []
+    people = []
     for at, name in enumerate(names):
         right, answered = now.on_gold.get(name, (0, 0))
         seconds = [one.seconds for one in said if one.annotator == name and one.seconds]
         careless = f"{answered - right} of {answered} gold questions wrong" if _unlikely(right, answered) else ""
         if not careless and others.outlier[at]:
             careless = f"hardly agrees with the others on {int(others.compared[at])} rows"
-        found.append(
+        people.append(
             Person(
                 name=name,
                 verdicts=given[name],
@@ -76,11 +80,11 @@ def people_of(now: Snapshot, aside: Mapping[str, int]) -> list[Person]:
                 careless=careless,
             )
         )
-    return found
+    return people
 
 
 def reliability(said: Sequence[Said]) -> dict[str, float]:
-    """By annotator, the share of their answers that are true, as Dawid and Skene weigh everybody's answers."""
+    """Return by annotator the share of their answers that are true, estimated by the model of Dawid and Skene."""
     names = sorted({one.annotator for one in said})
     ratings = ratings_of(said, names)
     rows = int(ratings.item.max(initial=-1)) + 1
@@ -92,19 +96,19 @@ def reliability(said: Sequence[Said]) -> dict[str, float]:
 
 
 def ratings_of(said: Sequence[Said], names: Sequence[str]) -> Ratings:
-    """Verdicts for and against, as ratings by the people of `names`; who is unsure does not rate."""
+    """Return positive and negative verdicts as ratings by the people of `names`; unsure verdicts are no ratings."""
     sure = [one for one in said if one.verdict != UNSURE]
     uids = {uid: at for at, uid in enumerate(sorted({one.uid for one in sure}))}
-    place = {name: at for at, name in enumerate(names)}
+    number = {name: at for at, name in enumerate(names)}
     return Ratings(
         np.array([uids[one.uid] for one in sure], np.int64),
-        np.array([place[one.annotator] for one in sure], np.int64),
+        np.array([number[one.annotator] for one in sure], np.int64),
         np.array([MEANINGS.index(one.verdict) for one in sure], np.int64),
     )
 
 
 def _unlikely(right: int, answered: int) -> bool:
-    """Whether somebody who is right on nine of ten gold questions would hardly be right so seldom."""
+    """Whether somebody who is right on nine of ten gold questions would be right so seldom only by rare chance."""
     from scipy.stats import binom
 
     return bool(answered and binom.cdf(right, answered, _GOLD_WANTED) < _UNLIKELY)

@@ -1,4 +1,4 @@
-"""Answers: what people wrote, and what it means if they were asked whether a row is of its class."""
+"""Interpret the words of answers as verdicts on whether a row is of its class."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ YES_NO = ("yes", "no", UNSURE)
 
 @dataclass(frozen=True)
 class WrittenAnswer:
-    """One person's answer about one row, in their word.
+    """One person's answer about one row, as it was written.
 
     Attributes:
         uid: of the row.
         word: "yes", "no", "unsure", "skipped", or the name of a class, as it was written.
-        annotator: who; as the file names them.
+        annotator: name of the person, as in the file.
         about: the class that was asked about, if the answer says so; else ''.
-        time: when, in ISO 8601 if the tool writes that.
-        comment: in their words.
-        where: file and line, for errors.
+        time: time of the answer, in ISO 8601 if the tool writes that.
+        comment: free text.
+        where: file and line, for error messages.
     """
 
     uid: str
@@ -38,11 +38,11 @@ class YesNo:
     """Answers to "is it of its class?"."""
 
     def __init__(self, words: Mapping[str, str]) -> None:
-        """As `Words`."""
+        """Accept the usual words and these; see `Words`."""
         self._words = Words.with_skips(words)
 
     def meaning(self, word: str, asked: str) -> str:
-        """Positive, negative or unsure; skipped or withdrawn.
+        """Return positive, negative, unsure, skipped or withdrawn.
 
         Raises:
             ValueError: the word is not known.
@@ -54,7 +54,7 @@ class ClassName:
     """Answers to "which class is it of?": positive is the class that was proposed, negative any other, or none."""
 
     def __init__(self, classes: Collection[str], words: Mapping[str, str]) -> None:
-        """`words` are understood beside the names of the classes, "none of them" and the words for unsure.
+        """Accept `words` in addition to the names of the classes, "none of them" and the words for unsure.
 
         Raises:
             InputError: a word is given a meaning other than positive, negative and unsure.
@@ -67,21 +67,21 @@ class ClassName:
         self._classes = {name.strip().casefold() for name in classes}
 
     def meaning(self, word: str, asked: str) -> str:
-        """As `YesNo.meaning`."""
+        """Return the meaning of a word; see `YesNo.meaning`."""
         plain = word.strip().casefold()
         if plain in self._classes:
             return POSITIVE if plain == asked.strip().casefold() else NEGATIVE
         if plain not in self._words:
-            raise ValueError(f"'{word}' is none of the classes that are asked about, nor '{NONE_OF_THEM}' or unsure")
+            raise ValueError(f"'{word}' is not one of the classes asked about, '{NONE_OF_THEM}' or unsure")
         return self._words[plain]
 
 
 def meanings_of(answer: str, classes: Collection[str], words: Mapping[str, str]) -> YesNo | ClassName:
-    """What words mean.
+    """Return the interpretation of words.
 
     Args:
-        answer: what people are asked for: "yes_no" or "class".
-        classes: that are asked about.
-        words: what other words mean.
+        answer: kind of answer asked for: "yes_no" or "class".
+        classes: classes that are asked about.
+        words: meanings of further words.
     """
     return ClassName(classes, words) if answer == "class" else YesNo(words)

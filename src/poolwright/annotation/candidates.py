@@ -1,4 +1,4 @@
-"""Candidates: the rows that people may be asked about, in the order in which they are wanted."""
+"""Collect candidates: the rows that people may be asked about, in the order in which they are wanted."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from poolwright.kernels.selection.groups import lacks_value
 from poolwright.kernels.selection.ranks import ALL, Ranking, hash_ranks
 
 SHOWN = (URL, IMAGE_PATH, TEXT)
-"""Columns that are shown to people, where they are there."""
+"""Columns that are shown to people, if present."""
 
 _KEY, _RANK = "key", "rank"
 
 
 def group_name(name: str, bucket: str) -> str:
-    """How a class, or the part of it in a bucket, is called."""
+    """Return the name of a class, or of its part in a bucket."""
     return f"{name} · {bucket}" if bucket else name
 
 
@@ -34,7 +34,7 @@ class Candidates:
     """Rows in order of their group, the best of each group first.
 
     Attributes:
-        table: `uid`, one column a column of the group named `group.0`, ..., as text, and those of SHOWN that are there.
+        table: `uid`, one column per column of the group (`group.0`, ..., as text), and those of SHOWN that are present.
         grouped: number of columns of the group.
     """
 
@@ -46,37 +46,38 @@ class Candidates:
 
     @cached_property
     def uids(self) -> list[str]:
+        """Uid of each row."""
         return self._texts(UID)
 
     @cached_property
     def groups(self) -> list[tuple[str, ...]]:
-        """Of each row, the values of the group's columns; the first is its class, where there are any."""
-        columns = [self._texts(f"group.{place}") for place in range(self.grouped)]
+        """Values of the group's columns for each row; the first, if there is one, is the class."""
+        columns = [self._texts(f"group.{index}") for index in range(self.grouped)]
         return list(zip(*columns, strict=True)) if columns else [()] * len(self)
 
     @cached_property
     def classes(self) -> list[str]:
-        """Of each row; '' where rows have no class."""
+        """Class of each row; '' if rows have no class."""
         return [group[0] if group else "" for group in self.groups]
 
     @cached_property
     def buckets(self) -> list[str]:
-        """Of each row; '' where rows have no bucket."""
+        """Bucket of each row; '' if rows have no bucket."""
         return ["".join(group[1:]) for group in self.groups]
 
     @cached_property
     def starts(self) -> npt.NDArray[np.int64]:
-        """Where each group begins, and the end."""
+        """Row offsets of the groups, followed by the number of rows: int64 (g + 1,)."""
         changes = [at for at in range(1, len(self)) if self.groups[at] != self.groups[at - 1]]
         return np.array([0, *changes, len(self)] if len(self) else [0], np.int64)
 
     @cached_property
     def pairs(self) -> list[tuple[str, str]]:
-        """(uid, class) of every row: what is asked about."""
+        """(uid, class) of each row: the pairs that are asked about."""
         return list(zip(self.uids, self.classes, strict=True))
 
     def shown(self, name: str) -> list[str]:
-        """A column of SHOWN as text, '' where it is missing."""
+        """Return a column of SHOWN as text, with '' for missing values."""
         return self._texts(name) if name in self.table.column_names else [""] * len(self)
 
     def _texts(self, name: str) -> list[str]:
@@ -85,23 +86,23 @@ class Candidates:
 
 
 def is_one_of(values: pa.ChunkedArray, names: Sequence[str]) -> npt.NDArray[np.bool_]:
-    """Which values (n,) are, as text, among some names."""
+    """Return which values (n,) are, as text, among some names: bool (n,)."""
     texts = values.cast(pa.string())
     return np.asarray(pc.is_in(texts, value_set=pa.array(names, pa.string())).to_numpy(zero_copy_only=False), np.bool_)
 
 
 def collect(frame: Frame, group: Sequence[str], by: str | None, key: int, unasked: Sequence[str] = ()) -> Candidates:
-    """All live rows that have a value in every column of `group`.
+    """Collect all live rows that have a value in every column of `group`.
 
     Args:
         unasked: values of the first column of the group whose rows are left out.
-        by: column of numbers or times, the highest first; rows without a value come last. Ties, and all rows where
+        by: column of numbers or times, the highest first; rows without a value come last. Ties, and all rows if
             there is no such column, are in order of the hash of (key, uid).
     """
     shown = tuple(name for name in SHOWN if frame.schema.get_field_index(name) >= 0)
     columns = list(dict.fromkeys([UID, *group, *([by] if by else []), *shown]))
     batches: list[pa.Table] = frame.fold(columns, list, _Add(tuple(group), by, key, shown, tuple(unasked)), iadd)
-    names = [f"group.{place}" for place in range(len(group))]
+    names = [f"group.{index}" for index in range(len(group))]
     texts = [(name, pa.large_string()) for name in (UID, *names, *shown)]
     schema = pa.schema([*texts, (_KEY, pa.int64()), (_RANK, pa.int64())])
     table = pa.concat_tables([schema.empty_table(), *batches])

@@ -1,4 +1,4 @@
-"""Certificate: what was verified in a queue, what was concluded, and by whom. The same verdicts give the same bytes."""
+"""Write certificates of queues: verified rows, conclusions, annotators. The same verdicts give the same bytes."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ FORMAT = 1
 
 
 def certificate(now: Snapshot) -> dict[str, Any]:
-    """The certificate of a queue, as a document.
+    """Return the certificate of a queue as a document.
 
-    Annotators are numbered by the order of their first verdict: a release names nobody. `bound` is the share of right
-    rows of the group at least, with the confidence, before the rows that were found wrong are taken out.
+    Annotators are numbered by the order of their first verdict: a release names nobody. `bound` is a lower bound, at
+    the confidence level, of the share of right rows of the group before the rows found wrong are removed.
     """
     queue, said = now.queue, now.counted
     given = Counter(one.annotator for one in said)
@@ -61,7 +61,7 @@ def certificate(now: Snapshot) -> dict[str, Any]:
 
 
 def group_document(group: JudgedGroup) -> dict[str, Any]:
-    """What a certificate says of a group."""
+    """Return the entry of a group in a certificate."""
     found = group.judgement
     return {
         "group": group.name,
@@ -80,13 +80,13 @@ def group_document(group: JudgedGroup) -> dict[str, Any]:
 
 
 def agreement_of(said: Sequence[Said]) -> dict[str, Any]:
-    """How far people agree on the rows that several of them judged."""
+    """Measure how far people agree on the rows that several of them judged."""
     found = agreement(ratings_of(said, sorted({one.annotator for one in said})))
     return {"rows": found.items, "pairwise": found.pairwise, "krippendorff_alpha": found.alpha}
 
 
 def certificate_of_step(found: RoundResult, form: Form) -> dict[str, Any]:
-    """The certificate of a step `verify`, as a document that names nobody."""
+    """Return the certificate of a step `verify` as a document that names nobody."""
     votes, people, terms, page = found.votes, found.people, form.terms, form.instructions
     return {
         "format": FORMAT,
@@ -110,7 +110,7 @@ def certificate_of_step(found: RoundResult, form: Form) -> dict[str, Any]:
 
 
 def in_json(document: dict[str, Any]) -> bytes:
-    """A certificate as the bytes of its file."""
+    """Encode a certificate as the bytes of its file."""
     return (json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode()
 
 
@@ -119,8 +119,8 @@ def write_certificate(queue: Queue, document: dict[str, Any]) -> None:
     write_text(queue.folder / CERTIFICATE, in_json(document).decode())
 
 
-def told(queue: Queue, group: JudgedGroup) -> str:
-    """A group's conclusion in words: 'at least 99.2 % right, with 95 % confidence'."""
+def describe_conclusion(queue: Queue, group: JudgedGroup) -> str:
+    """Describe a group's conclusion: 'at least 99.2 % right, with 95 % confidence'."""
     found = group.judgement
     if found.conclusion == "met":
         return f"at least {_share(found.bound)} right, with {_share(queue.settings.confidence)} confidence"
@@ -130,7 +130,7 @@ def told(queue: Queue, group: JudgedGroup) -> str:
         return f"{queue.settings.keep:,} right ones found, which is enough"
     skipped = f"; {group.skipped:,} skipped" if group.skipped else ""
     if queue.asked is not None and not queue.asked[queue.groups[group.name][group.lacking]].any():
-        return f"all verified that was asked{skipped}; run the recipe again, it asks for more"
+        return f"everything asked about is verified{skipped}; run the recipe again to ask for more"
     more = f"{found.left:,} more" if found.left else "a few more"
     if queue.settings.rule == "first":
         return f"{group.right:,} of {queue.settings.keep:,} right ones found{skipped}"

@@ -1,11 +1,11 @@
-"""Interpret answers: what they say of the candidates as they are now."""
+"""Interpret answers as verdicts on the candidates of the current run."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
 from poolwright.annotation.answers import ClassName, WrittenAnswer, YesNo
-from poolwright.annotation.exchange.read_answers import told
+from poolwright.annotation.exchange.read_answers import join_errors
 from poolwright.annotation.verdicts import Verdict, check_uids
 from poolwright.core.errors import InputError
 
@@ -19,18 +19,18 @@ def understood(
     ignore_unknown: bool = False,
     ignore_bad: bool = False,
 ) -> list[Verdict]:
-    """The verdicts, skips and withdrawals in answers; answers about what is so no more are left out.
+    """Return the verdicts, skips and withdrawals in answers; outdated answers are left out.
 
     Args:
-        given: what people wrote, in order.
-        class_of: class of every candidate by uid.
+        given: answers, in order.
+        class_of: class of each candidate by uid.
         asked: (uid, class) of every row that people were ever asked about.
-        meanings: of words.
+        meanings: interpretation of words.
         ignore_unknown: leave out answers about rows that nobody was asked about.
-        ignore_bad: leave out what cannot be understood, too.
+        ignore_bad: leave out answers that cannot be understood, too.
 
     Raises:
-        InputError: rows that nobody was asked about, classes likewise, words that are not known.
+        InputError: answers are about rows or classes that nobody was asked about, or have unknown words.
     """
     before: dict[str, dict[str, None]] = {}
     for uid, name in asked:
@@ -49,7 +49,7 @@ def understood(
         except ValueError as error:
             bad.append(f"{answer.where}: {error}")
     if bad and not ignore_bad:
-        raise InputError(told(bad))
+        raise InputError(join_errors(bad))
     return verdicts
 
 
@@ -57,15 +57,17 @@ def _is_about(answer: WrittenAnswer, now: str, before: tuple[str, ...], meanings
     """Whether an answer is about the class that a candidate has now.
 
     Raises:
-        ValueError: nobody can tell what it is about.
+        ValueError: the class that it is about is not known.
     """
     if isinstance(meanings, ClassName):
-        return True  # who names what they see does so whatever was proposed
+        return True  # the answer names a class, whichever class was proposed
     if not answer.about and len(before) > 1:
-        raise ValueError(f"people were asked whether it is {' and whether it is '.join(before)}; name one: class")
+        raise ValueError(
+            f"people were asked about several classes, {' and '.join(before)}; name one in the column class"
+        )
     about = _plain(answer.about or (before[0] if before else now))
     if about not in {_plain(name) for name in (now, *before)}:
-        raise ValueError(f"about the class '{answer.about}', which nobody was asked about; it is '{now}'")
+        raise ValueError(f"about the class '{answer.about}', which nobody was asked about; its class is '{now}'")
     return about == _plain(now)
 
 

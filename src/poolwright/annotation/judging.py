@@ -1,18 +1,18 @@
-"""Judge: whether a class is verified, what is missing, and what the state of every row is.
+"""Judge groups of rows: decides whether a class is verified, which verdicts are missing, and the state of every row.
 
-The only module that decides this. The step `verify`, the studio and the certificates ask it, with the same arguments:
-the terms, the votes on each row, and how often each row was skipped.
+This is the only module that decides so. The step `verify`, the studio and the certificates call it with the same
+arguments: the terms, the votes on each row, and how often each row was skipped.
 
-A row is *answered* when as many people as are wanted gave a verdict. A skip is no verdict: the row is open to others,
-and to the same person at the end. Until somebody answers it, the row is taken as follows.
+A row is *answered* when the required number of people gave a verdict. A skip is no verdict: the row stays open to
+others, and to the same person at the end. Until somebody answers it, the row counts as follows.
 
-- By acceptance sampling (`precision`) at its worst: the group is accepted only if it would be accepted were the row
-  wrong. As the stops ascend, the group is then accepted whatever the row is, so the conclusion holds without an
-  answer. It does not hold if the row is replaced by the next one, since rows are not skipped by chance.
-- Otherwise as open: the group waits for it.
+- Acceptance sampling (`precision`) assumes the worst: the group is accepted only if it would be accepted with the row
+  counted as wrong. As the stops ascend, the group is then accepted whatever the row is, so the conclusion holds without
+  an answer. Replacing the row by the next one would not be valid, since rows are not skipped at random.
+- Otherwise the row is open: the group waits for it.
 
-A row that was skipped more often than people are wanted for it is *given up*: it is not kept, as if all were unsure,
-and nothing waits for it. With `keep` the next rows take its place. A verdict that comes later still counts.
+A row that was skipped more often than the required number of people is *given up*: it is not kept, as if all were
+unsure, and nothing waits for it. With `keep` the next rows replace it. A verdict that arrives later still counts.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ class Terms:
     """When a row is verified, and when a group of rows is.
 
     Attributes:
-        rule: what several verdicts on a row say together.
-        probability: of the rule dawid_skene: least probability of a verified row.
-        annotators: people who must have given a verdict on a row.
-        keep: right rows of a group that are enough.
+        rule: how several verdicts on a row are combined.
+        probability: for the rule dawid_skene: minimum probability of a verified row.
+        annotators: number of people who must have given a verdict on a row.
+        keep: number of right rows of a group that is enough.
         precision: share of right rows of a group to be shown; with neither this nor `keep`, all rows are verified.
-        confidence: with which the precision is to be shown.
-        partial: whether nothing is waited for, and rows count with the verdicts that are there.
+        confidence: confidence level at which the precision is to be shown.
+        partial: wait for nothing: rows count with the verdicts given so far.
     """
 
     rule: Rule = "agree"
@@ -79,21 +79,21 @@ class RowState(IntEnum):
 
 
 _OF_CODE = np.array([RowState.RIGHT, RowState.WRONG, RowState.UNSURE, RowState.NO_VERDICT], np.uint8)
-"""States by code of `rules`."""
+"""State by code of `rules`."""
 
 
 @dataclass(frozen=True, eq=False)
 class JudgedGroup:
-    """What the verdicts say of a group.
+    """The judgement of a group.
 
     Attributes:
         name: of the group.
         states: uint8 (n,) `RowState` of each of its rows, in the order in which people are asked about them.
-        right, wrong, unsure: answered rows by what people say of them.
-        skipped: rows without enough verdicts that somebody skipped.
+        right, wrong, unsure: numbers of answered rows by combined verdict.
+        skipped: number of rows without enough verdicts that somebody skipped.
         judgement: the conclusion; `verified` counts the rows that it rests on and `errors` those of them that people
             found wrong or were unsure of.
-        passed_over: skipped rows among those that the conclusion rests on, taken at their worst.
+        passed_over: number of skipped rows among those that the conclusion rests on, counted as wrong.
     """
 
     name: str
@@ -107,16 +107,17 @@ class JudgedGroup:
 
     @property
     def rows(self) -> int:
+        """Number of rows."""
         return len(self.states)
 
     @property
     def verified(self) -> int:
-        """Answered rows."""
+        """Number of answered rows."""
         return self.right + self.wrong + self.unsure
 
     @property
     def lacking(self) -> Flags:
-        """Which rows the group waits for: bool (n,)."""
+        """Mask of the rows that the group waits for: bool (n,)."""
         return np.asarray(self.states <= RowState.SKIPPED)
 
     @property
@@ -131,7 +132,7 @@ def judge_groups(
     """Judge rows that are in order of their groups; see `judge_group`.
 
     Args:
-        starts: (g + 1,) where each group begins, and the end.
+        starts: (g + 1,) row offsets of the groups, followed by the number of rows.
         names: of the groups.
     """
     return [
@@ -145,9 +146,9 @@ def judge_group(terms: Terms, name: str, code: Integers, given: Integers, skips:
 
     Args:
         name: of the group.
-        code: (n,) what is decided about each row, see `rules.decide`. Rows are in the order in which people are asked
-            about them; with `precision` that must be a random one.
-        given: (n,) verdicts on each row.
+        code: (n,) decision about each row, see `rules.decide`. Rows are in the order in which people are asked about
+            them; with `precision` that order must be random.
+        given: (n,) number of verdicts on each row.
         skips: (n,) how often each row was skipped by people who gave no verdict on it.
     """
     answered = code != NONE if terms.partial else given >= terms.annotators
@@ -187,15 +188,15 @@ class _Rows:
 
     @property
     def closed(self) -> Flags:
-        """Rows that nothing waits for whatever their group is."""
+        """Rows that nothing waits for, whatever their group concludes."""
         return np.asarray(self.answered | self.given_up)
 
     def errors(self, end: int) -> int:
-        """Answered rows that are not right, among the first."""
+        """Number of answered rows that are not right among the first `end`."""
         return int((self.answered & ~self.right)[:end].sum())
 
     def states(self, partial: bool) -> npt.NDArray[np.uint8]:
-        """States as long as the group concludes nothing."""
+        """States of the rows as long as the group has no conclusion."""
         lacking = np.where(self.skipped, RowState.SKIPPED, RowState.OPEN).astype(np.uint8)
         if partial:
             lacking[:] = RowState.NO_VERDICT
@@ -214,7 +215,7 @@ def _sample(terms: Terms, precision: float, rows: _Rows) -> tuple[npt.NDArray[np
     if conclusion == "complete" and not rows.closed.all():
         conclusion, left = "open", int((~rows.closed).sum())
     if conclusion == "met":
-        # Nobody need look at its other rows: they are kept, unless somebody spoke against them.
+        # Its other rows need no look: they are kept, unless somebody gave a verdict against them.
         rest = ~rows.closed
         unseen = np.where(rows.code == NONE, RowState.UNSEEN, _OF_CODE[rows.code])
         states[rest] = np.where(rows.code == VERIFIED, RowState.UNSEEN, unseen)[rest]
@@ -222,13 +223,13 @@ def _sample(terms: Terms, precision: float, rows: _Rows) -> tuple[npt.NDArray[np
 
 
 def _first(terms: Terms, keep: int, rows: _Rows) -> tuple[npt.NDArray[np.uint8], Judgement]:
-    """The first so many right rows; a row counts for that once all before it are closed."""
+    """Keep the first `keep` right rows; a row counts as one of them once all rows before it are closed."""
     states = rows.states(terms.partial)
     ahead = np.cumsum(np.append(0, rows.right))
     open_before = np.cumsum(np.append(0, ~rows.closed))
     enough = ahead[:-1] >= keep
     reached = np.flatnonzero((ahead >= keep) & (open_before == 0))
-    # What comes after so many right rows is not needed, and once all before it are closed, nothing can change that.
+    # Rows after the first `keep` right ones are not needed; once all before them are closed, nothing can change that.
     settled = np.arange(len(rows.code)) >= (reached[0] if len(reached) else len(rows.code))
     states[enough & (rows.right | rows.given_up)] = RowState.NOT_NEEDED
     states[~rows.answered & (settled | (enough & terms.partial))] = RowState.NOT_NEEDED
@@ -239,7 +240,7 @@ def _first(terms: Terms, keep: int, rows: _Rows) -> tuple[npt.NDArray[np.uint8],
 
 
 def _in_full(terms: Terms, rows: _Rows) -> Judgement:
-    """The conclusion where all rows are to be verified."""
+    """Return the conclusion if all rows are to be verified."""
     count, right, errors = len(rows.code), int(rows.right.sum()), rows.errors(len(rows.code))
     if rows.closed.all():
         return Judgement("complete", count, errors, right / max(count, 1), 0)

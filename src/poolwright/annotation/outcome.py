@@ -1,4 +1,4 @@
-"""What a state of `verify` holds and tells: votes and decisions row by row, counts, how far people agree. No names."""
+"""Summarize a round as the state of `verify`: votes and decisions per row, counts, agreement. It names nobody."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ from poolwright.core.wording import rows as in_rows
 from poolwright.core.wording import some
 
 KEPT, REJECTED, UNSURE, NOT_NEEDED, NO_VERDICT = 0, 2, 3, 4, 5
-"""Drop codes, as places in `Verify.reasons` from 1."""
+"""Drop codes: 1-based indices into `Verify.reasons`."""
 
 _NAMES = {KEPT: "kept", REJECTED: "rejected", UNSURE: "unsure", NOT_NEEDED: "not_needed", NO_VERDICT: "no_verdict"}
 
 
 _DROP = np.zeros(len(RowState), np.uint8)
-"""Drop code by state of a row; nothing waits any more when rows are dropped."""
+"""Drop code by state of a row. Rows are dropped only once nothing waits any more."""
 _DROP[[RowState.WRONG, RowState.UNSURE, RowState.GIVEN_UP, RowState.NOT_NEEDED]] = REJECTED, UNSURE, UNSURE, NOT_NEEDED
 _DROP[[RowState.OPEN, RowState.SKIPPED, RowState.NO_VERDICT]] = NO_VERDICT
 
 
 def drop_codes(found: RoundResult) -> npt.NDArray[np.uint8]:
-    """What becomes of each candidate: uint8 (n,)."""
+    """Return the drop code of each candidate: uint8 (n,)."""
     return np.asarray(_DROP[found.states])
 
 
 def decided(candidates: Candidates, found: RoundResult) -> pa.Table:
-    """The table of a state: uid, class, votes by meaning, skips, probability, drop code."""
+    """Return the table of a state: uid, class, votes by meaning, skips, probability, drop code."""
     counts = found.votes.counts().astype(np.int32)
     known = ~np.isnan(found.probability)
     table = pa.table(
         {
             UID: pa.array(candidates.uids, pa.string()),
             "class": pa.array(candidates.classes, pa.string()),
-            **{name: counts[:, place] for place, name in enumerate(("yes", "no", "unsure"))},
+            **{name: counts[:, index] for index, name in enumerate(("yes", "no", "unsure"))},
             "skipped": pa.array(found.votes.skips, pa.int32()),
             "probability": pa.array(found.probability, pa.float64(), mask=~known),
             "drop": drop_codes(found),
@@ -51,7 +51,7 @@ def decided(candidates: Candidates, found: RoundResult) -> pa.Table:
 
 
 def measured(found: RoundResult, sampled: bool) -> dict[str, Any]:
-    """The values of a state.
+    """Return the values of a state.
 
     Args:
         sampled: whether groups were accepted by sampling.
@@ -74,20 +74,20 @@ def measured(found: RoundResult, sampled: bool) -> dict[str, Any]:
         },
         "people": [
             {
-                "rated": int(people.rated[place]),
-                "compared": int(people.compared[place]),
-                "agreement": _rounded(people.agreement[place]),
-                "kappa": _rounded(people.kappa[place]),
-                "careless": bool(people.outlier[place]),
+                "rated": int(people.rated[person]),
+                "compared": int(people.compared[person]),
+                "agreement": _rounded(people.agreement[person]),
+                "kappa": _rounded(people.kappa[person]),
+                "careless": bool(people.outlier[person]),
             }
-            for place in range(len(found.votes.people))
+            for person in range(len(found.votes.people))
         ],
         "files": list(found.digests),
     }
 
 
 def _sampled(found: RoundResult) -> dict[str, int]:
-    """What acceptance sampling says."""
+    """Return the counts of acceptance sampling."""
     met = sum(group.judgement.conclusion == "met" for group in found.groups)
     unseen = int((found.states == RowState.UNSEEN).sum())
     return {"groups": len(found.groups), "groups_met": met, "unseen": unseen}
@@ -98,7 +98,7 @@ def _rounded(value: float | None) -> float | None:
 
 
 def careless(values: Mapping[str, Any]) -> list[str]:
-    """People whose answers hardly go with those of the others, by number: who hurries, or understood something else."""
+    """List, by number, people whose answers hardly agree with those of the others."""
     found = []
     for number, person in enumerate(values["people"], start=1):
         if person["careless"]:
@@ -108,29 +108,29 @@ def careless(values: Mapping[str, Any]) -> list[str]:
 
 
 def learned(values: Mapping[str, Any]) -> str:
-    """A state in words."""
+    """Describe a state in one line."""
     people = values["annotators"]
-    words = (
+    text = (
         f"{values['kept']:,} of {in_rows(values['candidates'])} kept, by {values['verdicts']:,} verdicts of "
         f"{people:,} {'person' if people == 1 else 'people'} ({values['rule']})"
     )
     if values.get("unseen"):
-        words += (
+        text += (
             f"; {values['unseen']:,} of them unseen, as {values['groups_met']:,} of {values['groups']:,} groups were "
             "shown to be good"
         )
     agreement = values["agreement"]
     if agreement["rows"]:
-        words += (
+        text += (
             f"; they agree in {agreement['pairwise']:.1%} of pairs over {in_rows(agreement['rows'])}, "
             f"Krippendorff's alpha {agreement['alpha']:.2f}"
         )
     found = careless(values)
-    return f"{words}; careless, or of another mind: {some(found, 5)}" if found else words
+    return f"{text}; careless, or of another understanding: {some(found, 5)}" if found else text
 
 
-def told(row: Mapping[str, Any], keep: int | None) -> str:
-    """What people said of one row of a state's table, and what became of it."""
+def describe_row(row: Mapping[str, Any], keep: int | None) -> str:
+    """Describe the verdicts on one row of a state's table, and the decision."""
     votes = ", ".join(f"{row[name]:,} {name}" for name in ("yes", "no", "unsure") if row[name]) or "nobody answered"
     votes += f", skipped {row['skipped']} times" if row.get("skipped") else ""
     asked = f"is it '{row['class']}'? " if row["class"] else ""

@@ -1,4 +1,4 @@
-"""A round: one look at the worklist, and what follows from what people said so far."""
+"""Judge one round: reads the worklist once and judges the candidates by the answers so far."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from poolwright.annotation.rules import Votes, decide
 from poolwright.kernels.statistics.agreement import Agreement, People, agreement, without_outliers
 
 CARELESS = 0.4
-"""Kappa below which a person is named; from there on J. R. Landis, G. G. Koch, Biometrics 33 (1977), say 'moderate'."""
+"""Kappa below which a person is reported; above it J. R. Landis, G. G. Koch, Biometrics 33 (1977), say 'moderate'."""
 
 COMPARED = 20
-"""Rows that must be compared before a person is named."""
+"""Number of rows that must be compared before a person is reported."""
 
 
 @dataclass(frozen=True)
 class Round:
-    """What is to be known, and how to ask for it; see the parameters of `Verify`."""
+    """The candidates of a round and how people are asked about them; see the parameters of `Verify`."""
 
     candidates: Candidates
     worklist: Path | None
@@ -39,6 +39,7 @@ class Round:
 
     @property
     def terms(self) -> Terms:
+        """Terms by which the candidates are judged."""
         return self.form.terms
 
     @property
@@ -48,19 +49,20 @@ class Round:
 
     @cached_property
     def class_of(self) -> dict[str, str]:
+        """Class of each candidate by uid."""
         return dict(zip(self.candidates.uids, self.candidates.classes, strict=True))
 
 
 @dataclass(frozen=True)
 class RoundResult:
-    """What people said, and what follows.
+    """Verdicts of a round and the judgement that follows from them.
 
     Attributes:
         votes: on the candidates.
-        probability: float64 (n,) of being of its class, NaN where the rule gives none.
-        groups: as they are judged, in the order of the candidates.
+        probability: float64 (n,) probability of being of its class; NaN if the rule gives none.
+        groups: judged groups, in the order of the candidates.
         agreement, people: how far people agree.
-        left_out: answers on rows that are no candidates any more, or were of another class then.
+        left_out: number of answers on rows that are no longer candidates, or had another class then.
         digests: of the files of answers.
     """
 
@@ -79,12 +81,12 @@ class RoundResult:
 
     @cached_property
     def lacking(self) -> npt.NDArray[np.bool_]:
-        """Candidates that verdicts are lacking on: bool (n,)."""
+        """Mask of the candidates that lack verdicts: bool (n,)."""
         return np.concatenate([np.empty(0, np.bool_), *(group.lacking for group in self.groups)])
 
 
 def look(one: Round, asked: AskedRows) -> RoundResult:
-    """Judge the candidates by what people said so far.
+    """Judge the candidates by the answers so far.
 
     Raises:
         InputError: answers cannot be read, or are about rows that nobody was asked about.

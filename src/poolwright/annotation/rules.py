@@ -1,4 +1,4 @@
-"""What is decided about each row, from what people said about it."""
+"""Decide about each row by combining the verdicts of several people."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ Integers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 VERIFIED, REJECTED, UNCLEAR, NONE = range(4)
-"""What is decided: it is of its class, it is not, nobody can tell, nobody said anything."""
+"""Decisions: of its class, not of its class, unclear, no verdicts."""
 
-_CERTAIN = 6  # digits of a probability that count: the last bits differ between processors
+_CERTAIN = 6  # significant digits of a probability: the last bits differ between processors
 
 
 @dataclass(frozen=True)
 class Votes:
-    """What people say now: one vote a person and row, their last.
+    """The votes that count: one per person and row, the last.
 
     Attributes:
-        row: int64 (v,) place of the row among the candidates; ascending.
-        person: int64 (v,) place in `people`.
-        meaning: int64 (v,) place in MEANINGS.
-        people: names, in order.
+        row: int64 (v,) index of the row among the candidates; ascending.
+        person: int64 (v,) index into `people`.
+        meaning: int64 (v,) index into MEANINGS.
+        people: names, sorted.
         rows: number of candidates.
         skips: int64 (rows,) how often each row was skipped by people who have no vote on it.
-        changed: answers that were replaced by a later one of the same person.
+        changed: number of answers that were replaced by a later one of the same person.
     """
 
     row: Integers
@@ -47,19 +47,19 @@ class Votes:
 
     @classmethod
     def of(cls, verdicts: Iterable[Verdict], uids: Sequence[str]) -> Votes:
-        """Votes from verdicts about these rows."""
-        place = {uid: at for at, uid in enumerate(uids)}
+        """Build votes from verdicts about these rows."""
+        index_of = {uid: at for at, uid in enumerate(uids)}
         given = list(verdicts)
         standing = standing_of_each(given)
         answers = [one.answer for one in standing.values() if one.answer]
-        last = sorted(answers, key=lambda verdict: (place[verdict.uid], verdict.annotator))
+        last = sorted(answers, key=lambda verdict: (index_of[verdict.uid], verdict.annotator))
         skips = np.zeros(len(uids), np.int64)
         for (uid, _), one in standing.items():
-            skips[place[uid]] += one.skips
+            skips[index_of[uid]] += one.skips
         people = tuple(sorted({verdict.annotator for verdict in last}))
         number = {name: at for at, name in enumerate(people)}
         return cls(
-            np.array([place[verdict.uid] for verdict in last], np.int64),
+            np.array([index_of[verdict.uid] for verdict in last], np.int64),
             np.array([number[verdict.annotator] for verdict in last], np.int64),
             np.array([MEANINGS.index(verdict.verdict) for verdict in last], np.int64),
             people,
@@ -69,21 +69,21 @@ class Votes:
         )
 
     def counts(self) -> Integers:
-        """Votes of each row by meaning: int64 (rows, 3)."""
+        """Count the votes of each row by meaning: int64 (rows, 3)."""
         return np.bincount(self.row * 3 + self.meaning, minlength=self.rows * 3).reshape(self.rows, 3)
 
     def ratings(self) -> Ratings:
-        """Votes for and against, as ratings; who is unsure does not rate."""
+        """Return positive and negative votes as ratings; unsure votes are no ratings."""
         rated = self.meaning < MEANINGS.index(UNSURE)
         return Ratings(self.row[rated], self.person[rated], self.meaning[rated])
 
 
 def decide(votes: Votes, rule: Rule, probability: float) -> tuple[Integers, Floats]:
-    """What is decided about each row, and the probability that it is of its class where the rule gives one (else NaN).
+    """Return the decision about each row, and the probability that it is of its class (NaN if the rule gives none).
 
-    `agree`: all who said something said the same. `majority`: the meaning with the most votes; ties are unclear.
-    `dawid_skene`: votes for and against, each person's weighed by how reliable they are found to be; a row is verified
-    where the probability is at least `probability`, rejected where that of the contrary is, else unclear.
+    `agree`: all verdicts are the same. `majority`: the meaning with the most votes; ties are unclear. `dawid_skene`:
+    positive and negative votes, weighted by the estimated reliability of each person; a row is verified if the
+    probability is at least `probability`, rejected if that of the contrary is, else unclear.
     """
     if rule != "dawid_skene":
         return count_votes(votes.counts(), rule), np.full(votes.rows, np.nan)
@@ -96,7 +96,7 @@ def decide(votes: Votes, rule: Rule, probability: float) -> tuple[Integers, Floa
 
 
 def count_votes(counts: Integers, rule: Rule) -> Integers:
-    """What is decided about rows by `agree` or `majority`, which look at each row by itself: int64 (n,).
+    """Decide about rows by `agree` or `majority`, which look at each row by itself: int64 (n,).
 
     Args:
         counts: (n, 3) votes by meaning.
@@ -109,7 +109,7 @@ def count_votes(counts: Integers, rule: Rule) -> Integers:
 
 
 def dawid_skene(ratings: Ratings, rows: int) -> Floats:
-    """Probability of a positive answer being the true one: float64 (rows,), NaN for rows without ratings.
+    """Estimate the probability that positive is the true answer: float64 (rows,), NaN for rows without ratings.
 
     By the model of Dawid and Skene, see `kernels.statistics.dawid_skene`.
     """

@@ -1,4 +1,4 @@
-"""The sample behind a sheet: which stratum each of its rows is from. The file that turns verdicts into an accuracy."""
+"""Keep the sample of a sheet (the stratum of each of its rows), by which verdicts become an estimate of accuracy."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class AuditSample:
     Attributes:
         strata: of the whole pool, ascending in the decision value.
         uids: of the sampled rows, in the order of the sheet.
-        stratum: place in `strata` of each of these rows.
-        record: digest of the record of the table that it was drawn from, where there is one.
+        stratum: index into `strata` of each of these rows.
+        record: digest of the record of the table that it was drawn from; '' if there is none.
     """
 
     strata: tuple[Stratum, ...]
@@ -37,15 +37,15 @@ class AuditSample:
 
 
 def sample_beside(sheet: Path) -> Path:
-    """Where the sample of a sheet lies."""
+    """Return the path of the sample file of a sheet."""
     return sheet.with_name(f"{sheet.name}.sample.json")
 
 
 def accuracy(sample: AuditSample, verdicts: Sequence[Verdict], *, confidence: float = 0.95) -> Estimates:
-    """Precision, recall and prevalence on the pool, from what people said about a sample.
+    """Estimate precision, recall and prevalence on the pool from verdicts on a sample.
 
-    Several verdicts a row are merged first. Where rows were passed over that come before others of their stratum on
-    the sheet, the answered rows may be no random sample: the notes say so.
+    Several verdicts per row are merged first. If rows were passed over that precede others of their stratum on the
+    sheet, the answered rows may not be a random sample: the notes say so.
 
     Raises:
         InputError: verdicts are about rows that are not in the sample; with their uids.
@@ -53,14 +53,14 @@ def accuracy(sample: AuditSample, verdicts: Sequence[Verdict], *, confidence: fl
     check_known(verdicts, sample.uids, "the sample")
     merged = merge(verdicts)
     codes = np.array([MEANINGS.index(merged[uid]) if uid in merged else -1 for uid in sample.uids], np.int64)
-    places = np.array(sample.stratum, np.int64)
-    estimates = estimate(sample.strata, _tally(codes, places, len(sample.strata)), confidence=confidence)
-    notes = _passed_over(codes, places, len(sample.strata))
+    stratum = np.array(sample.stratum, np.int64)
+    estimates = estimate(sample.strata, _tally(codes, stratum, len(sample.strata)), confidence=confidence)
+    notes = _passed_over(codes, stratum, len(sample.strata))
     return Estimates(**{**vars(estimates), "notes": (*estimates.notes, *notes)})
 
 
 def write_sample(sample: AuditSample, path: Path) -> None:
-    """Write a sample as JSON. Infinite bounds are null there."""
+    """Write a sample as JSON. Infinite bounds are written as null."""
     strata = [
         {**asdict(stratum), "low": _finite(stratum.low), "high": _finite(stratum.high)} for stratum in sample.strata
     ]
@@ -78,7 +78,7 @@ def read_sample(path: Path) -> AuditSample:
     """Read what `write_sample` wrote.
 
     Raises:
-        InputError: the file cannot be read, or is no such file.
+        InputError: the file cannot be read, or is not a sample file.
     """
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
@@ -87,31 +87,31 @@ def read_sample(path: Path) -> AuditSample:
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from None
     except (ValueError, KeyError, TypeError):
-        raise InputError(f"{path} is no sample file; give the one that was written beside the sheet") from None
+        raise InputError(f"{path} is not a sample file; give the one that was written next to the sheet") from None
     if document.get("format") != FORMAT or len(sample.uids) != len(sample.stratum):
-        raise InputError(f"{path} is no sample file of format {FORMAT}; draw the sample again")
+        raise InputError(f"{path} is not a sample file of format {FORMAT}; draw the sample again")
     return sample
 
 
-def _tally(codes: np.ndarray, places: np.ndarray, strata: int) -> list[Answers]:
+def _tally(codes: np.ndarray, stratum: np.ndarray, strata: int) -> list[Answers]:
     counts = [
-        np.bincount(places[codes == MEANINGS.index(meaning)], minlength=strata)
+        np.bincount(stratum[codes == MEANINGS.index(meaning)], minlength=strata)
         for meaning in (POSITIVE, NEGATIVE, UNSURE)
     ]
-    return [Answers(*(int(count[place]) for count in counts)) for place in range(strata)]
+    return [Answers(*(int(count[index]) for count in counts)) for index in range(strata)]
 
 
-def _passed_over(codes: np.ndarray, places: np.ndarray, strata: int) -> list[str]:
+def _passed_over(codes: np.ndarray, stratum: np.ndarray, strata: int) -> list[str]:
     skipped = 0
-    for place in range(strata):
-        answered = np.flatnonzero(codes[places == place] >= 0)
+    for index in range(strata):
+        answered = np.flatnonzero(codes[stratum == index] >= 0)
         skipped += int(answered[-1]) + 1 - len(answered) if len(answered) else 0
     if not skipped:
         return []
     rows = "1 row was" if skipped == 1 else f"{skipped} rows were"
     return [
-        f"{rows} passed over before others of the same stratum. If their look was the reason, the answers are no "
-        "random sample: give them a verdict, 'unsure' where nobody can tell."
+        f"{rows} passed over before others of the same stratum. If their look was the reason, the answers are not "
+        "a random sample: give them a verdict, 'unsure' if nobody can tell."
     ]
 
 

@@ -1,4 +1,4 @@
-"""Verdicts: what one person said about one row. What the words mean, and what several persons say together."""
+"""Verdicts of people on rows: their words, their meanings, and how several verdicts on a row are merged."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from poolwright.core.errors import InputError, did_you_mean
 POSITIVE, NEGATIVE, UNSURE = "positive", "negative", "unsure"
 MEANINGS = (POSITIVE, NEGATIVE, UNSURE)
 SKIPPED = "skipped"
-"""Written where somebody passed a row over: it is no verdict."""
+"""Written when somebody passed a row over: it is no verdict."""
 WITHDRAWN = "withdrawn"
-"""Written where what somebody said of a row does not count any more."""
+"""Written when the earlier verdict of a person on a row no longer counts."""
 
 WORDS: Mapping[str, str] = {
     **dict.fromkeys(("positive", "pos", "yes", "y", "true", "1", "+"), POSITIVE),
@@ -24,7 +24,7 @@ WORDS: Mapping[str, str] = {
 """Words that are always understood, whatever their case. A recipe adds its own: {"map": "positive"}."""
 
 NO_VERDICTS: Mapping[str, str] = {"skip": SKIPPED, SKIPPED: SKIPPED, WITHDRAWN: WITHDRAWN}
-"""What these words mean if skips are told from verdicts; in the sample of an audit a skip is unsure."""
+"""Meanings of these words if skips are distinguished from verdicts; in the sample of an audit a skip is unsure."""
 
 
 @dataclass(frozen=True)
@@ -33,10 +33,10 @@ class Verdict:
 
     Attributes:
         uid: of the row.
-        verdict: "positive", "negative" or "unsure"; where skips are told from verdicts, "skipped" or "withdrawn", too.
-        annotator: who; as the file names them.
-        time: when, in ISO 8601 where the tool writes that; empty where it is not known.
-        comment: in their words.
+        verdict: "positive", "negative" or "unsure"; also "skipped" or "withdrawn" if skips are distinguished.
+        annotator: name of the person, as in the file.
+        time: time of the answer, in ISO 8601 if the tool writes that; empty if it is not known.
+        comment: free text.
     """
 
     uid: str
@@ -47,13 +47,13 @@ class Verdict:
 
 
 class Words:
-    """Words for verdicts, of whatever case, and what they mean."""
+    """The words for verdicts, in any case, and their meanings."""
 
     def __init__(self, words: Mapping[str, str] | None = None, also: Collection[str] = ()) -> None:
-        """`words` are understood beside WORDS, and before them.
+        """Accept `words` in addition to WORDS; they take precedence.
 
         Args:
-            also: further meanings that a word may have, such as SKIPPED; they are not offered.
+            also: further meanings that a word may have, such as SKIPPED; messages do not offer them.
 
         Raises:
             InputError: a word is given a meaning other than positive, negative, unsure and these.
@@ -68,14 +68,14 @@ class Words:
 
     @classmethod
     def with_skips(cls, words: Mapping[str, str] | None = None) -> Words:
-        """Words by which skips are told from verdicts; see NO_VERDICTS."""
+        """Return words that distinguish skips from verdicts; see NO_VERDICTS."""
         return cls({**NO_VERDICTS, **(words or {})}, (SKIPPED, WITHDRAWN))
 
     def meaning(self, word: str) -> str | None:
-        """The meaning of a word, None where it is blank: not labelled yet.
+        """Return the meaning of a word, or None if it is blank: not labelled yet.
 
         Raises:
-            ValueError: the word is not known; with the words that are.
+            ValueError: the word is not known; the message lists the words that are.
         """
         plain = _plain(word)
         if not plain:
@@ -86,10 +86,9 @@ class Words:
 
 
 def merge(verdicts: Iterable[Verdict]) -> dict[str, str]:
-    """What is said about each row by all together: uid to meaning, in the order of the uids.
+    """Merge the verdicts on each row: uid to meaning, in the order of the uids.
 
-    Each annotator has one vote a row, see `last_of_each`. The meaning with the most votes wins; where two have the
-    same number, the row is unsure.
+    Each annotator has one vote per row, see `last_of_each`. The meaning with the most votes wins; ties are unsure.
     """
     votes: dict[str, list[str]] = {}
     for verdict in last_of_each(verdicts):
@@ -98,17 +97,17 @@ def merge(verdicts: Iterable[Verdict]) -> dict[str, str]:
 
 
 def last_of_each(verdicts: Iterable[Verdict]) -> list[Verdict]:
-    """The vote of each annotator on each row: the last, by time where both times are known, otherwise as they come."""
+    """Return the vote of each annotator on each row: the last, by time if both times are known, otherwise in order."""
     return [one.answer for one in standing_of_each(verdicts).values() if one.answer]
 
 
 @dataclass(frozen=True)
 class Standing:
-    """What one person says of one row now.
+    """The standing verdict of one person on one row.
 
     Attributes:
-        answer: their vote; None where they have none.
-        skips: how often they skipped the row; 0 where they have a vote.
+        answer: their vote; None if they have none.
+        skips: how often they skipped the row; 0 if they have a vote.
     """
 
     answer: Verdict | None
@@ -116,7 +115,7 @@ class Standing:
 
 
 def standing_of_each(verdicts: Iterable[Verdict]) -> dict[tuple[str, str], Standing]:
-    """What each annotator says of each row now, by (uid, annotator); see `standing`."""
+    """Return the standing verdict of each annotator on each row, by (uid, annotator); see `standing`."""
     lines: dict[tuple[str, str], list[Verdict]] = {}
     for verdict in verdicts:
         lines.setdefault((verdict.uid, verdict.annotator), []).append(verdict)
@@ -124,10 +123,10 @@ def standing_of_each(verdicts: Iterable[Verdict]) -> dict[tuple[str, str], Stand
 
 
 def standing(verdicts: Iterable[Verdict]) -> Standing:
-    """What one person says of one row now, from all that they said of it, in order.
+    """Return the standing verdict of one person on one row, from all their verdicts on it, in order.
 
-    Of several answers the last counts, by time where both times are known, otherwise as they come. A skip takes back
-    no answer; skips of the same time are one. What is withdrawn takes back what was said before, skips too.
+    Of several answers the last counts, by time if both times are known, otherwise in order. A skip takes back no
+    answer; skips with the same time count once. A withdrawal takes back everything before it, skips too.
     """
     last: Verdict | None = None
     skips: dict[str, Verdict] = {}
@@ -145,7 +144,7 @@ def check_known(verdicts: Sequence[Verdict], uids: Iterable[str], where: str = "
     """Check that every verdict is about a row that was asked about.
 
     Raises:
-        InputError: some are not; with their uids.
+        InputError: some are not; the message names their uids.
     """
     check_uids([verdict.uid for verdict in verdicts], uids, f"in {where}")
 
@@ -154,7 +153,7 @@ def check_uids(given: Iterable[str], uids: Iterable[str], where: str) -> None:
     """Check that uids of verdicts are known.
 
     Raises:
-        InputError: some are not; `where` says where they are not to be found.
+        InputError: some are not; `where` names the set that lacks them.
     """
     known, asked = set(uids), list(given)
     strange = [uid for uid in asked if uid not in known]
@@ -173,7 +172,7 @@ def _closest(uid: str, known: set[str]) -> str:
 
 
 def majority(meanings: Sequence[str]) -> str:
-    """The meaning that most gave; unsure where two were given as often."""
+    """Return the meaning with the most votes; unsure if two tie."""
     counts = Counter(meanings).most_common()
     return UNSURE if len(counts) > 1 and counts[0][1] == counts[1][1] else counts[0][0]
 

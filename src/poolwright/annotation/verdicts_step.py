@@ -1,4 +1,4 @@
-"""verdicts: keep the rows that people judged, with what they said."""
+"""The step verdicts: keeps the rows that people judged, with their verdict."""
 
 from __future__ import annotations
 
@@ -44,7 +44,8 @@ class Verdicts(Step):
     """Keep the rows that people judged, with the column `verdict`: positive, negative or unsure.
 
     Reads sheets as they were filled in (csv, jsonl, exports of Label Studio; see docs/verification.md). Each
-    annotator has one vote a row, the last; the majority decides, and ties are unsure. Rows without a verdict go.
+    annotator has one vote per row, the last; the majority decides, ties are unsure. Rows without a verdict are
+    dropped.
     """
 
     verb: ClassVar[str] = "verdicts"
@@ -57,9 +58,9 @@ class Verdicts(Step):
         Reason("other_verdict", "its verdict is not a wanted one"),
     )
 
-    path: Files = Field(description="filled-in sheets or exports, one or several")
+    path: Files = Field(description="one or more filled-in sheets or exports")
     words: dict[str, str] = Field(
-        default_factory=dict, description="what other words mean, such as {map: positive, other: negative}"
+        default_factory=dict, description="meanings of further words, such as {map: positive, other: negative}"
     )
     only: tuple[str, ...] = Field(default=MEANINGS, min_length=1, description="verdicts of the rows to keep")
 
@@ -94,9 +95,9 @@ class Verdicts(Step):
 
     def apply(self, rows: Rows, state: State) -> Outcome:
         judged = state.tables[JUDGED]
-        places = once("lookup", judged, _lookup_of).find(rows.column(UID).cast(pa.string()))
-        known = places >= 0
-        found = one_array(judged.column(VERDICT)).take(pa.array(places, mask=~known))
+        positions = once("lookup", judged, _lookup_of).find(rows.column(UID).cast(pa.string()))
+        known = positions >= 0
+        found = one_array(judged.column(VERDICT)).take(pa.array(positions, mask=~known))
         wanted = pc.is_in(found, value_set=pa.array(self.only)).to_numpy(zero_copy_only=False)
         drop = np.where(known, np.where(wanted, 0, 2), 1).astype(np.uint8)
         return Outcome({VERDICT: found}, drop)
@@ -105,9 +106,11 @@ class Verdicts(Step):
         return f"verdict: {row[VERDICT]}" if row.get(VERDICT) else ""
 
     def learned(self, state: State) -> str:
-        told = ", ".join(f"{state.values[meaning]:,} {meaning}" for meaning in MEANINGS if state.values[meaning])
+        counts = ", ".join(f"{state.values[meaning]:,} {meaning}" for meaning in MEANINGS if state.values[meaning])
         people = state.values["annotators"]
-        return f"{state.values['rows']:,} rows by {people:,} {'person' if people == 1 else 'people'}: {told or 'none'}"
+        return (
+            f"{state.values['rows']:,} rows by {people:,} {'person' if people == 1 else 'people'}: {counts or 'none'}"
+        )
 
 
 def _lookup_of(judged: pa.Table) -> ValueIndex:

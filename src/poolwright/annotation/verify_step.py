@@ -1,4 +1,4 @@
-"""verify: ask people about rows, wait for their answers, and keep the rows that they verify."""
+"""The step verify: asks people about rows, waits for their answers, and keeps the rows that they verify."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from poolwright.annotation.exchange.sheets import QUESTION
 from poolwright.annotation.exchange.worklist import ASKED, late
 from poolwright.annotation.exchange.write_sheets import Form, Format
 from poolwright.annotation.judging import Terms
-from poolwright.annotation.outcome import decided, learned, measured, told
+from poolwright.annotation.outcome import decided, describe_row, learned, measured
 from poolwright.annotation.queue.queue import CERTIFICATE
 from poolwright.annotation.round import Round
 from poolwright.annotation.rules import Rule
@@ -58,21 +58,21 @@ Files = Annotated[
 
 
 class Verify(AnnotationStep):
-    """Ask people whether rows are of their class, and keep those that they verify; until they answered, the run waits.
+    """Ask people whether rows are of their class, and keep those that they verify; the run waits for their answers.
 
-    Writes sheets to `RUN/verify/TABLE/sheets/`, and reads what is put into `RUN/verify/TABLE/verdicts/`. As long as
-    answers are lacking, the run stops with exit status 3 and tells what it waits for; run again, it goes on. See
-    docs/verification.md for the forms of sheets and answers, and of the page of instructions.
+    Writes sheets to `RUN/verify/TABLE/sheets/`, and reads the files in `RUN/verify/TABLE/verdicts/`. As long as
+    answers are missing, the run stops with exit status 3 and reports what it waits for; run again, it continues. See
+    docs/verification.md for the formats of sheets and answers, and for the page of instructions.
 
     With `precision`, a class and bucket is done as soon as acceptance sampling shows that enough of it is right: its
     other rows are kept unseen; a class that is not good enough is verified in full. See `annotation/judging.py`.
 
-    With `keep`, the first so many verified rows of each class and bucket are kept, in the order of `by`; nobody is
-    asked about more rows of a class and bucket that has them. Each annotator has one vote a row, their last. Rules:
-    `agree`, all of them say the same; `majority`, most of them do; `dawid_skene`, each one's votes weighed by how
-    reliable they are found to be.
+    With `keep`, the first `keep` verified rows of each class and bucket are kept, in the order of `by`; once it has
+    them, nobody is asked about more of its rows. Each annotator has one vote per row, their last. Rules: `agree`, all
+    verdicts are the same; `majority`, most of them are; `dawid_skene`, votes are weighted by the estimated reliability
+    of each annotator.
 
-    State: the votes on each candidate and what became of it, without names; how far people agree with each other; the
+    State: the votes and the decision on each candidate, without names; how far people agree with each other; the
     digests of the files of answers.
     """
 
@@ -97,44 +97,46 @@ class Verify(AnnotationStep):
     unasked: tuple[str, ...] = Field(
         default=(), description="classes whose rows are kept without asking anybody, such as [BACKGROUND]"
     )
-    bucket: Column | None = Field(default=None, description="column that cuts classes into parts with a `keep` each")
+    bucket: Column | None = Field(default=None, description="column that divides classes into parts with a `keep` each")
     by: Column | None = Field(
-        default=None, description="column of the order, the highest first, such as similarity; default by hash"
+        default=None, description="column to order by, the highest first, such as similarity; default by hash"
     )
     keep: int | None = Field(default=None, ge=1, description="verified rows of a class and bucket to keep; default all")
     precision: Share | None = Field(
-        default=None, description="a class and bucket is done when so many of it are shown to be right, such as 99%"
+        default=None, description="a class and bucket is done when this share of it is shown to be right, such as 99%"
     )
-    confidence: Share = Field(default=0.95, description="precision: confidence with which that is to be shown")
+    confidence: Share = Field(default=0.95, description="for precision: confidence level at which it is to be shown")
     answer: Literal["yes_no", "class"] = Field(
-        default="yes_no", description="what people answer: yes or no to its class, or the name of the class they see"
+        default="yes_no", description="kind of answer: yes or no to its class, or the name of the class that people see"
     )
-    question: str | None = Field(default=None, description="what they are asked; {class} stands for the class")
+    question: str | None = Field(
+        default=None, description="the question people are asked; {class} stands for the class"
+    )
     words: dict[str, str] = Field(
-        default_factory=dict, description="what other words mean, such as {right: positive, wrong: negative}"
+        default_factory=dict, description="meanings of further words, such as {right: positive, wrong: negative}"
     )
-    annotators: int = Field(default=1, ge=1, description="people who must have answered about a row")
-    rule: Rule = Field(default="agree", description="what their answers say together")
+    annotators: int = Field(default=1, ge=1, description="number of people who must have answered about a row")
+    rule: Rule = Field(default="agree", description="how their answers are combined")
     probability: Share = Field(
-        default=0.5, description="dawid_skene: least probability of being of its class, of a row to keep"
+        default=0.5, description="for dawid_skene: minimum probability that a kept row is of its class"
     )
     at_once: int | None = Field(
-        default=None, ge=1, description="rows of a class and bucket asked about in one round; default all"
+        default=None, ge=1, description="rows per class and bucket to ask about in one round; default all"
     )
-    format: Format = Field(default="csv", description="form of the sheets: csv, jsonl, label_studio or mturk")
+    format: Format = Field(default="csv", description="format of the sheets: csv, jsonl, label_studio or mturk")
     images: str | None = Field(
-        default=None, description="URL or folder below which people find `image_path`; default the column url"
+        default=None, description="URL or folder that `image_path` is relative to for people; default the column url"
     )
     instructions: Place | None = Field(
-        default=None, description="Markdown page with pictures of and against each class; shown and released"
+        default=None, description="Markdown page with positive and negative pictures of each class; shown and released"
     )
-    hosted: str | None = Field(
-        default=None, description="URL where the folder of the instructions lies for workers of mturk"
+    hosted: str | None = Field(default=None, description="URL of the folder of the instructions, for workers of mturk")
+    verdicts: Files = Field(
+        default=(), description="further files with answers; the run waits for those that do not exist yet"
     )
-    verdicts: Files = Field(default=(), description="more files with answers; those not there yet are waited for")
-    partial: bool = Field(default=False, description="go on with the answers that are there, instead of waiting")
+    partial: bool = Field(default=False, description="continue with the answers given so far, instead of waiting")
     unknown: Literal["error", "ignore"] = Field(
-        default="error", description="what to do about answers on rows that nobody was asked about"
+        default="error", description="handling of answers on rows that nobody was asked about"
     )
 
     @model_validator(mode="after")
@@ -157,23 +159,23 @@ class Verify(AnnotationStep):
 
     def _check_precision(self, precision: float) -> None:
         if not 0.5 <= precision < 1 or not 0.5 < self.confidence < 1:
-            raise ValueError("precision and confidence lie between 50% and 100%, such as 99% and 95%")
+            raise ValueError("precision and confidence must be between 50% and 100%, such as 99% and 95%")
         for name in ("keep", "by", "at_once"):
             if getattr(self, name) is not None:
-                raise ValueError(f"precision is shown by rows in random order, of which all are kept; leave out {name}")
+                raise ValueError(f"precision needs rows in random order and keeps all of them; leave out {name}")
         if self.partial:
-            raise ValueError("precision says when there are answers enough; leave out partial")
+            raise ValueError("precision decides when there are enough answers; leave out partial")
         if self.rule == "dawid_skene":
-            raise ValueError("precision needs verdicts that stay as they are; use rule: agree or majority")
+            raise ValueError("precision needs decisions that later verdicts do not change; use rule: agree or majority")
 
     @property
     def group(self) -> tuple[str, ...]:
-        """Columns of what `keep` counts in."""
+        """Columns of the groups that `keep` counts in."""
         return tuple(name for name in (self.class_, self.bucket) if name)
 
     @property
     def terms(self) -> Terms:
-        """When rows are verified."""
+        """Terms by which rows are verified."""
         return Terms(
             rule=self.rule,
             probability=self.probability,
@@ -205,7 +207,7 @@ class Verify(AnnotationStep):
         return SHOWN
 
     def files(self) -> tuple[str, ...]:
-        """Page and pictures of the instructions. Verdicts come bit by bit: the state records them, not the identity."""
+        """Page and pictures of the instructions. Verdicts arrive over time: the state has them, not the identity."""
         page = self._page()
         return (str(page.path), *(str(page.path.parent / image) for image in page.images)) if page else ()
 
@@ -217,8 +219,8 @@ class Verify(AnnotationStep):
         page = self._page()
         if self.format == "mturk" and page and page.images and not self.hosted:
             raise StepError(
-                "verify: workers see the pictures of the instructions on the web; name where the folder "
-                "instructions/ of the worklist will be: hosted: https://..."
+                "verify: workers see the pictures of the instructions on the web; set the URL of the folder "
+                "instructions/ of the worklist: hosted: https://..."
             )
 
     def gives(self, given: pa.Schema) -> list[pa.Field]:
@@ -250,11 +252,13 @@ class Verify(AnnotationStep):
         )
         values = {"rule": self.rule, **measured(found, self.precision is not None)}
         document = certificate_of_step(found, form)
-        words = "what people verified and what that shows, class by class: counts, errors, bounds, agreement; no names"
-        values[DOCUMENTS] = keep_documents(context.documents, "certificate", words, {CERTIFICATE: in_json(document)})
+        about = "rows verified by people and the conclusions, per class: counts, errors, bounds, agreement; no names"
+        values[DOCUMENTS] = keep_documents(context.documents, "certificate", about, {CERTIFICATE: in_json(document)})
         if page:
-            words = "what the people who verified the rows were shown, with pictures of and against each class"
-            values[DOCUMENTS] += keep_documents(context.documents, "instructions", words, page.files())
+            about = (
+                "the page shown to the people who verified the rows, with positive and negative pictures of each class"
+            )
+            values[DOCUMENTS] += keep_documents(context.documents, "instructions", about, page.files())
         return State(values, {ROWS: decided(candidates, found)})
 
     def _page(self) -> Instructions | None:
@@ -283,25 +287,25 @@ class Verify(AnnotationStep):
 
     def apply(self, rows: Rows, state: State) -> Outcome:
         table = state.tables[ROWS]
-        places = once("lookup", table, _lookup_of).find(rows.column(UID).cast(pa.string()))
-        drop = np.append(table.column("drop").to_numpy(), np.uint8(5))[places].astype(np.uint8)
+        positions = once("lookup", table, _lookup_of).find(rows.column(UID).cast(pa.string()))
+        drop = np.append(table.column("drop").to_numpy(), np.uint8(5))[positions].astype(np.uint8)
         drop[self._unasked(rows)] = 0
         drop[lacks_value(rows, self.group)] = 1
-        votes = one_array(table.column("yes")).take(pa.array(places, mask=places < 0))
+        votes = one_array(table.column("yes")).take(pa.array(positions, mask=positions < 0))
         return Outcome({VERIFIED_BY: votes}, drop)
 
     def _unasked(self, rows: Rows) -> np.ndarray:
-        """Which rows (n,) are of a class that nobody is asked about."""
+        """Return which rows are of a class that nobody is asked about: bool (n,)."""
         return is_one_of(rows.column(self.class_), self.unasked) if self.class_ else np.zeros(len(rows), np.bool_)
 
     def explain(self, row: Mapping[str, Any], state: State) -> str:
         if self.class_ and row.get(self.class_) in self.unasked:
             return "nobody is asked about its class"
         table = state.tables[ROWS]
-        place = once("lookup", table, _lookup_of).find(pa.array([row.get(UID)], pa.string()))[0]
-        if place < 0:
-            return "no candidate when people were asked"
-        return told(table.slice(place, 1).to_pylist()[0], self.keep)
+        position = once("lookup", table, _lookup_of).find(pa.array([row.get(UID)], pa.string()))[0]
+        if position < 0:
+            return "not a candidate when people were asked"
+        return describe_row(table.slice(position, 1).to_pylist()[0], self.keep)
 
     def learned(self, state: State) -> str:
         return learned(state.values)

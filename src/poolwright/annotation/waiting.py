@@ -1,4 +1,4 @@
-"""Go on with what people say, or wait: write sheets for what is lacking, and say what the run waits for."""
+"""Continue with the answers of people, or wait: writes sheets for the rows that lack verdicts and reports them."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from poolwright.core.errors import WaitingForPeople
 from poolwright.core.wording import rows as in_rows
 from poolwright.core.wording import some
 
-_CLASSES = 10  # classes that a message names
+_CLASSES = 10  # number of classes that a message names
 
 
 def go_on(one: Round) -> RoundResult:
-    """What people say, once it is enough.
+    """Return the answers once there are enough.
 
     Raises:
-        WaitingForPeople: it is not; sheets were written for what is lacking.
+        WaitingForPeople: there are not; sheets were written for the rows that lack verdicts.
         InputError: answers cannot be read, or are about rows that nobody was asked about.
     """
     asked = read_asked(one.worklist) if one.worklist else AskedRows()
@@ -44,13 +44,13 @@ def go_on(one: Round) -> RoundResult:
 
 
 def _wait(one: Round, asked: AskedRows, found: RoundResult) -> WaitingForPeople:
-    """Write sheets for what is lacking; returns the error that says what the run waits for."""
+    """Write sheets for the rows that lack verdicts; returns the error that reports what the run waits for."""
     lacking = found.lacking
     if one.worklist is None:
         return WaitingForPeople(
-            f"verify: {in_rows(int(lacking.sum()))} have no verdict, and outside a run nobody is asked"
+            f"verify: {in_rows(int(lacking.sum()))} have no verdict, and outside a run nobody can be asked"
         )
-    # Sheets of another form are from before the recipe changed: their rows are asked about anew.
+    # Sheets in another format are from before the recipe changed: their rows are asked about again.
     sheets = asked.rows["sheet"].to_pylist()
     current = {name for name, files in asked.sheets.items() if one.form.file(name) in files}
     known = {pair for pair, sheet in zip(asked.pairs, sheets, strict=True) if sheet in current}
@@ -62,11 +62,11 @@ def _wait(one: Round, asked: AskedRows, found: RoundResult) -> WaitingForPeople:
     waiting = Waiting.of(one, asked, np.flatnonzero(out))
     restore(one.worklist, asked, waiting.sheets, one.form)
     write_candidates(one.worklist, one.candidates, one.terms, one.understanding)
-    return WaitingForPeople(_words(one, asked, found, waiting))
+    return WaitingForPeople(_message(one, asked, found, waiting))
 
 
 def _next(one: Round, lacking: npt.NDArray[np.bool_], out: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
-    """Rows to ask about now: with `at_once`, of groups that nobody is being asked about."""
+    """Return the rows to ask about now; with `at_once`, only of groups without open questions."""
     starts = one.candidates.starts
     if one.at_once is None:
         return np.flatnonzero(lacking & ~out)
@@ -79,18 +79,19 @@ def _next(one: Round, lacking: npt.NDArray[np.bool_], out: npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Waiting:
-    """Rows that people are asked about and have not answered: places of candidates, and how many by sheet."""
+    """Rows that people are asked about and have not answered: indices of candidates, and their number by sheet."""
 
     rows: npt.NDArray[np.int64]
     sheets: Mapping[str, int]
 
     @classmethod
     def of(cls, one: Round, asked: AskedRows, rows: npt.NDArray[np.int64]) -> Waiting:
+        """Count rows by sheet."""
         sheet_of = dict(zip(asked.pairs, asked.rows["sheet"].to_pylist(), strict=True))
         return cls(rows, Counter(sheet_of[one.candidates.pairs[row]] for row in rows))
 
 
-def _words(one: Round, asked: AskedRows, found: RoundResult, waiting: Waiting) -> str:
+def _message(one: Round, asked: AskedRows, found: RoundResult, waiting: Waiting) -> str:
     worklist, form, rows = one.worklist or Path(), one.form, waiting.rows
     given = found.votes.counts().sum(axis=1)
     lacks = np.maximum(one.terms.annotators - given[rows], 0)
@@ -109,12 +110,12 @@ def _words(one: Round, asked: AskedRows, found: RoundResult, waiting: Waiting) -
     if gone:
         lost = "1 answer is" if found.left_out == 1 else f"{found.left_out:,} answers are"
         lines.append(
-            f"  changed since they were asked about: {in_rows(gone)}, no candidates any more or of another class now; "
+            f"  changed since they were asked about: {in_rows(gone)}, no longer candidates or now of another class; "
             f"{lost} left out"
         )
     lines.append(f"  sheets: {_sheets(worklist, asked, waiting.sheets)}")
     if one.terms.annotators > 1:
-        lines.append(f"  each row needs {one.terms.annotators} people: give every sheet to as many")
+        lines.append(f"  each row needs {one.terms.annotators} people: give every sheet to that many")
     if form.instructions:
         lines.append(f"  show people: {_shown(worklist / INSTRUCTIONS / PAGE)}")
     skipped = int((found.states == RowState.SKIPPED).sum())
@@ -127,16 +128,16 @@ def _words(one: Round, asked: AskedRows, found: RoundResult, waiting: Waiting) -
         + (f", or write {', '.join(missing)}" if missing else "")
     )
     lines.append(f"  or let them answer in a browser: poolwright studio {_shown(worklist.parent.parent)}")
-    return "\n".join([*lines, "  then run again, and it goes on:"])
+    return "\n".join([*lines, "  then run again to continue:"])
 
 
 def _sheets(worklist: Path, asked: AskedRows, rows: Mapping[str, int]) -> str:
-    """The sheets that hold these rows, with how many."""
+    """List the sheets that hold these rows, with their number."""
     names = [f"{next(iter(asked.sheets[name]))} ({in_rows(count)})" for name, count in rows.items()]
     return f"{_shown(worklist / SHEETS)}{os.sep}: {some(names)}"
 
 
 def _shown(path: Path) -> str:
-    """A path as people type it: from the current folder, if it is below that."""
+    """Return a path as people type it: relative to the current folder if it is below that."""
     here = Path.cwd()
     return str(path.relative_to(here)) if path.is_absolute() and path.is_relative_to(here) else str(path)

@@ -1,4 +1,4 @@
-"""The Python API: what the commands do, as functions. The command line and the studio render what these return."""
+"""The Python API: the commands as functions, whose results the command line and the studio render."""
 
 from __future__ import annotations
 

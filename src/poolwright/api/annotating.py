@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 def audit(
     folder: str | Path, table: str, to: str | Path, n: int = 400, format: str = "csv", show_decision: bool = False
 ) -> list[Path]:
-    """Write a labelling sheet: a stratified sample of all rows that a table's classifier decided on, kept or not.
+    """Write a labelling sheet: a stratified sample of all rows that a table's classifier decided on, kept or dropped.
 
     Args:
         folder: the run folder.
         table: a finished table with a `classify` step of two classes.
-        to: the sheet; the sample behind it is written beside, as `<sheet>.sample.json`.
+        to: the sheet; the sample behind it is written next to it, as `<sheet>.sample.json`.
         n: rows on the sheet.
         format: csv, jsonl or label_studio.
-        show_decision: also write the decision values; they lead people who see them.
+        show_decision: also write the decision values; they influence people who see them.
 
     Returns:
         The files written.
@@ -44,14 +44,14 @@ def audit(
 
 
 def more_verdicts(estimates: Estimates, wanted: Mapping[str, float] | Sequence[str]) -> MoreVerdicts:
-    """How many more verdicts narrow the intervals of estimates down to a wanted width, and where to ask for them.
+    """Compute how many more verdicts would narrow the intervals of estimates to a wanted width, and for which rows.
 
     Args:
         estimates: what `accuracy` returned.
         wanted: half-width by measure, such as {'recall': 0.05}; or texts such as 'recall=5%'.
 
     Raises:
-        InputError: no such measure, or a width is no share.
+        InputError: no such measure, or a width is not a share.
     """
     from poolwright.kernels.statistics.sample_size import how_many_more, parse_wanted
 
@@ -61,12 +61,12 @@ def more_verdicts(estimates: Estimates, wanted: Mapping[str, float] | Sequence[s
 def accuracy(
     sheet: str | Path, verdicts: Sequence[str | Path] = (), words: Mapping[str, str] | None = None
 ) -> Estimates:
-    """Precision, recall and prevalence on the pool, from verdicts on a sheet that `audit` wrote.
+    """Estimate precision, recall and prevalence on the pool, from verdicts on a sheet that `audit` wrote.
 
     Args:
-        sheet: the sheet that was written; its sample lies beside it.
+        sheet: the sheet that was written, with its sample next to it.
         verdicts: filled-in sheets or exports, of one or several people; default the sheet itself.
-        words: what other words than positive, negative and unsure mean.
+        words: meanings of words other than positive, negative and unsure.
 
     Raises:
         InputError: a file cannot be read, or verdicts are about rows that are not on the sheet.

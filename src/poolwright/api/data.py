@@ -1,4 +1,4 @@
-"""Bring data in: convert, import_clear, fetch, rebuild, train_encoder, and the options of a fetch."""
+"""Bring in data: convert, import_clear, fetch, rebuild, train_encoder, and the options of a fetch."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ if TYPE_CHECKING:
 def convert(
     kind: str, source: str, to: str | Path, sets: Sequence[str] = (), listener: Listener | None = None
 ) -> Converted:
-    """Write a pool of any kind to Parquet once. The same call again continues, or finds that all is done.
+    """Write a pool of any kind to Parquet once. Repeating the call continues, or finds that everything is done.
 
     Args:
         kind: of the pool, such as 'geoyfcc'.
         source: its `path`: file, folder, glob or URL.
-        to: a file that ends in '.parquet'; or a folder, in which units of rows are made at once on all cores.
+        to: a file that ends in '.parquet'; or a folder, in which units of rows are written in parallel on all cores.
         sets: further parameters of the pool, as `key=value`.
-        listener: is told of progress.
+        listener: receives progress.
 
     Returns:
-        What was written. Rows that cannot be read are in a JSON Lines file with their error.
+        A summary of what was written. Rows that cannot be read are in a JSON Lines file with their error.
 
     Raises:
         RecipeError: no such kind, a parameter is wrong, or there is something else at `to`.
-        ChangedError: the source changed since a finished part was made.
+        ChangedError: the source has changed since a finished part was made.
         InputError: a part of the source cannot be read.
     """
     from poolwright.jobs.convert import convert_pool
@@ -56,12 +56,12 @@ def import_clear(
 
     Args:
         config: the JSON file.
-        to: the recipe; default `<name>.yaml` here, of the NAME in the configuration.
+        to: the recipe; default `<name>.yaml` in the working directory, from NAME in the configuration.
         label_map: JSON of short class names by prompt.
-        times: JSON list of {start, end}, where the buckets were cut by times.
+        times: JSON list of {start, end}, if the buckets were cut by times.
 
     Returns:
-        The recipe, which is a valid one.
+        The path of the recipe, which is valid.
 
     Raises:
         RecipeError: a key is unknown, a value has no counterpart, or there is a file at `to`.
@@ -75,14 +75,14 @@ def import_clear(
     name, text = recipe_of_config(Path(config), *more)
     path = Path(to) if to is not None else Path(f"{name}.yaml")
     if path.exists():
-        raise RecipeError(f"{path} exists already; name another file by --to")
+        raise RecipeError(f"{path} exists already; name another file with --to")
     build(parse_source(text, path.name, path.resolve().parent))
     write_text(path, text)
     return path
 
 
 def fetch_options(sets: Sequence[str] = (), **given: Any) -> FetchOptions:
-    """Options for `fetch` and `rebuild`, checked.
+    """Make the options of `fetch` and `rebuild`, validated.
 
     Args:
         sets: 'key=value' texts.
@@ -116,15 +116,15 @@ def fetch(
     listener: Listener | None = None,
     executable: str | Path | None = None,
 ) -> Fetched:
-    """Fetch the images of rows with URLs. The same call again continues, or finds that all is done.
+    """Fetch the images of rows with URLs. Repeating the call continues, or finds that everything is done.
 
     Args:
         source: Parquet, CSV or JSON Lines files, a finished table or a release.
         to: folder of the shards, in the layout of img2dataset.
         options: limits, politeness, columns, layout; all have defaults.
-        tool: 'own', or 'img2dataset', which guards nothing. It runs in an environment of its own: the `executable`, or
-            `img2dataset` on PATH, or what uvx or pipx install for it.
-        listener: is told of progress.
+        tool: 'own', or 'img2dataset', which has no safeguards. It runs in an environment of its own: the `executable`,
+            or `img2dataset` on PATH, or what uvx or pipx install for it.
+        listener: receives progress.
         executable: the console script of img2dataset, such as 'i2d/bin/img2dataset'.
 
     Returns:
@@ -133,7 +133,7 @@ def fetch(
     Raises:
         RecipeError: a column or an option is wrong, there is something else at `to`, or img2dataset was not found.
         ChangedError: the source, or a finished shard, changed.
-        PoolwrightError: the run itself failed. Images that could not be fetched are no error.
+        PoolwrightError: the run itself failed. Images that could not be fetched are not an error.
     """
     from poolwright.fetch.fetch import fetch_images, fetch_reporter
     from poolwright.fetch.img2dataset.tool import fetch_with_img2dataset
@@ -142,7 +142,7 @@ def fetch(
     if tool not in ("own", "img2dataset"):
         raise RecipeError(f"no tool '{tool}'; {did_you_mean(tool, ('own', 'img2dataset'))}")
     if executable is not None and tool != "img2dataset":
-        raise RecipeError("an executable is that of img2dataset: add --tool img2dataset, or leave it out")
+        raise RecipeError("an executable is used by img2dataset only: add --tool img2dataset, or leave it out")
     options, folder, listener = options or FetchOptions(), Path(to), listener or Silent()
     with run_lock(folder / ".fetch"):
         if tool == "img2dataset":
@@ -160,11 +160,11 @@ def rebuild(
     """Fetch the images of a release again, verify their SHA-256, and report what was recovered.
 
     Args:
-        source: a release, or its Parquet files, with `url`, and where there are any `sha256` and classes.
-        to: folder of the shards; `recovery.json` and `recovery.csv` lie beside them.
+        source: a release, or its Parquet files, with `url`, and with `sha256` and classes if it has them.
+        to: folder of the shards; `recovery.json` and `recovery.csv` are written next to them.
         options: as for `fetch`.
-        class_column: default `label`, where there is one.
-        listener: is told of progress.
+        class_column: default `label`, if there is such a column.
+        listener: receives progress.
 
     Raises:
         PoolwrightError: as `fetch`.
@@ -190,22 +190,22 @@ def train_encoder(
     fresh: bool = False,
     listener: Listener | None = None,
 ) -> TrainedEncoder:
-    """Train an encoder on the images of pools. The same call again continues, or finds that all is done.
+    """Train an encoder on the images of pools. Repeating the call continues, or finds that everything is done.
 
-    However often it is stopped, it ends with the weights of a training that was not, bit by bit, on the same machine
-    with the same libraries. A report of its own, `report.html`, lies beside the weights.
+    However often it is stopped, it ends with bit for bit the weights of an uninterrupted training, on the same machine
+    with the same libraries. A report, `report.html`, is written next to the weights.
 
     Args:
         kind: 'mmd-vae' or 'moco'.
         pools: folders of images, tables of a run (`RUN/tables/NAME`), or paths of pools.
-        to: the folder of the encoder; what `model` of the result names is in there.
+        to: the folder of the encoder, which contains what `model` of the result names.
         settings: epochs, batch, seed, size, ...; all have defaults.
-        sets: further settings, as `key=value`; `settings` count before them.
-        read: kind of the pools, such as 'commonpool', where the paths do not tell.
+        sets: further settings, as `key=value`; `settings` take precedence.
+        read: kind of the pools, such as 'commonpool', if the paths do not show it.
         parameters: further parameters of the pools.
         pool_sets: the same, as `key=value`.
         fresh: start over.
-        listener: is told of progress.
+        listener: receives progress.
 
     Raises:
         RecipeError: no such kind, setting or pool, a value is wrong, or there are too few images.
@@ -219,8 +219,8 @@ def train_encoder(
     from poolwright.train.options import train_options
 
     chosen = {**parse_parameters(sets), **(settings or {})}
-    options, folder, told = train_options(kind, chosen), Path(to), listener or Silent()
+    options, folder, listener = train_options(kind, chosen), Path(to), listener or Silent()
     sources = open_sources(pools, read, {**parse_parameters(pool_sets), **(parameters or {})})
-    trained = train(sources, folder, options, told.note, teller(folder.name, told), fresh)
+    trained = train(sources, folder, options, listener.note, teller(folder.name, listener), fresh)
     finish(trained)
     return trained

@@ -1,4 +1,4 @@
-"""Look at a run: show, why, explore, search, report, cluster_figures; check a release."""
+"""Inspect a run: show, why, explore, search, report, cluster_figures; verify a release."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _NEIGHBOURS = 24
 
 
 def show(folder: str | Path) -> list[Table]:
-    """The finished tables of a run folder, in the order they were made.
+    """Open the finished tables of a run folder, in the order they were made.
 
     Raises:
         InputError: there is no run, or nothing is finished.
@@ -40,7 +40,7 @@ def show(folder: str | Path) -> list[Table]:
 
 
 def why(folder: str | Path, uid: str) -> list[Story]:
-    """What happened to one row, in every finished table it entered.
+    """Explain what happened to one row, in every finished table it entered.
 
     Args:
         folder: the run folder.
@@ -53,7 +53,7 @@ def why(folder: str | Path, uid: str) -> list[Story]:
 
 
 def explore(folder: str | Path, table: str | None = None) -> View:
-    """Look around in the rows of a finished table, kept and dropped: facets, filters, search, map.
+    """Explore the rows of a finished table, kept and dropped: facets, filters, search, map.
 
     The first call reads the table and its source once, and writes an index to `<run>/explore`.
 
@@ -84,23 +84,23 @@ def search(
     model: str | Mapping[str, Any] | None = None,
     features: str | Path | None = None,
 ) -> SearchResult:
-    """The rows of a finished table that are nearest to a prompt, or to an image.
+    """Find the rows of a finished table that are nearest to a prompt, or to an image.
 
     Args:
         folder: the run folder.
-        prompt: a text such as 'wedding, engagement ring'; may be left out where `like` is given.
-        table: default the largest with vectors, and with buckets where one is named.
+        prompt: a text such as 'wedding, engagement ring'; may be left out if `like` is given.
+        table: default the largest with vectors, and with buckets if one is named.
         bucket: only rows of this bucket; the table has a column `bucket`.
         n: rows wanted.
         like: uid of a row whose neighbours are wanted too; default the nearest row.
-        against: a second prompt, to compete with the first.
+        against: a second prompt, which competes with the first.
         vectors: column of the vectors; default the first whose encoder is known.
-        model: encoder of the prompts, where the recipe of the run names none.
-        features: `.npy` with a ready text feature a prompt, instead of an encoder.
+        model: encoder of the prompts, if the recipe of the run names none.
+        features: `.npy` with one ready text feature per prompt, instead of an encoder.
 
     Raises:
         RecipeError: no such table, column, bucket or encoder.
-        InputError: nothing is finished, or there is no row to find.
+        InputError: nothing is finished, or there is no such row.
     """
     from poolwright.core.search_result import Query
     from poolwright.inspect.search import search as _search
@@ -122,15 +122,15 @@ def search(
 
 
 def write_search(folder: str | Path, found: SearchResult, to: str | Path = ".") -> tuple[Path, Path]:
-    """Write what was found as a page and a contact sheet.
+    """Write a search result as a page and a contact sheet.
 
     Args:
         folder: the run folder that was searched.
         found: what `search` returned.
-        to: the folder of the files; they are named after what was searched for.
+        to: the folder of the files, which are named after the query.
 
     Returns:
-        The HTML page and the JPEG.
+        Paths of the HTML page and the JPEG.
     """
     from poolwright.report.search_page import write_search as _write
 
@@ -142,7 +142,7 @@ def write_search(folder: str | Path, found: SearchResult, to: str | Path = ".") 
 
 
 def _searched(tables: Sequence[Table], name: str | None, bucket: str | int | None = None) -> Table:
-    """The table of that name, or the one with vectors, and buckets where one is named, that has most rows."""
+    """Return the table of that name, or the largest one with vectors, and with buckets if one is named."""
     if name is not None:
         by_name = {table.name: table for table in tables}
         if name not in by_name:
@@ -154,7 +154,7 @@ def _searched(tables: Sequence[Table], name: str | None, bucket: str | int | Non
 
 
 def report(folder: str | Path, to: str | Path | None = None) -> Path:
-    """Draw a run: one self-contained HTML file.
+    """Draw a run as one self-contained HTML file.
 
     Args:
         folder: the run folder.
@@ -182,8 +182,8 @@ def cluster_figures(folder: str | Path, to: str | Path, classes: Sequence[str] =
 
     Raises:
         InputError: no table was clustered.
-        RecipeError: a class is not there.
-        MissingExtra: matplotlib is not installed. Without openTSNE there are no maps.
+        RecipeError: there is no such class.
+        MissingExtra: matplotlib is not installed. Without openTSNE no maps are drawn.
     """
     from poolwright.report.cluster_figures import write_cluster_figures
 
@@ -208,7 +208,7 @@ def _view(work: Run, table: Table) -> TableView:
 
 
 def _compared(recipe: Recipe, table: str) -> tuple[tuple[str, str], ...]:
-    """The columns that figures `accuracy` of a table compare, each pair once."""
+    """Return the columns that figures `accuracy` of a table compare, each pair once."""
     of_table = [figure for figure in recipe.figures if figure.table == table and figure.measure == "accuracy"]
     return tuple(dict.fromkeys((str(figure.predicted), str(figure.truth)) for figure in of_table))
 
@@ -228,12 +228,12 @@ def _image_reader(table: Table) -> Callable[[Rows], list[bytes | None]]:
 
 
 def verify(folder: str | Path, full: bool = False) -> Verification:
-    """Check a release: checksums, schema, counts, card, Croissant, and what its layout checks.
+    """Check a release: checksums, schema, counts, card, Croissant, and the checks of its layout.
 
     If the layout that the release names is not installed, its own checks are skipped.
 
     Args:
-        folder: of the release.
+        folder: the folder of the release.
         full: check the bytes of every image, not of a sample.
     """
     from poolwright.registry import layout_class

@@ -22,7 +22,7 @@ class Parameter:
     Attributes:
         name: as in a recipe.
         default: as text; 'required' if there is none.
-        meaning: in words.
+        meaning: its description.
     """
 
     name: str
@@ -32,15 +32,15 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Entry:
-    """A name that recipes can use, and what it stands for.
+    """A name that recipes can use, and its meaning.
 
     Attributes:
         name: as in a recipe.
         kind: of a step: describe, choose or split; else empty.
         words: its documentation, the first line a summary.
-        example: how a recipe writes it.
-        parameters: in order.
-        reasons: why a step drops rows, in words by the name of the reason.
+        example: the entry as a recipe writes it.
+        parameters: its parameters, in order.
+        reasons: why a step drops rows, as people read it, by the name of the reason.
         provides: the class; None for figures, and if it cannot be used.
         package: the installed package that adds it; None for those of poolwright.
         problem: why it cannot be used; empty if it can.
@@ -63,22 +63,22 @@ class Entry:
 
 
 def steps() -> dict[str, Entry]:
-    """All steps by verb, in flow order; then those of installed packages."""
+    """List all steps by verb, in flow order; then those of installed packages."""
     return _entries(step_registry())
 
 
 def pools() -> dict[str, Entry]:
-    """All kinds of pools."""
+    """List all kinds of pools."""
     return _entries(pool_registry())
 
 
 def layouts() -> dict[str, Entry]:
-    """All release layouts."""
+    """List all release layouts."""
     return _entries(layout_registry())
 
 
 def encoders() -> dict[str, Entry]:
-    """All kinds of encoders: what stands before the colon of `KIND:PLACE`."""
+    """List all kinds of encoders: the part before the colon of `KIND:PLACE`."""
     from poolwright.core.encoder import EncoderSpec
 
     found = _entries(encoder_registry())
@@ -86,7 +86,7 @@ def encoders() -> dict[str, Entry]:
 
 
 def figures() -> dict[str, Entry]:
-    """All figures that a recipe can measure, by `measure`."""
+    """List all figures that a recipe can measure, by `measure`."""
     from poolwright.recipe.figures import Figure, measure_fields, measure_words, measures
 
     found = {}
@@ -101,10 +101,10 @@ def figures() -> dict[str, Entry]:
 
 
 def recipe_schema(installed: bool = True) -> str:
-    """The JSON Schema of the recipe language, as text.
+    """Return the JSON Schema of the recipe language, as text.
 
     Args:
-        installed: with the steps, pools, layouts and encoders of installed packages.
+        installed: whether to add the steps, pools, layouts and encoders of installed packages.
 
     Raises:
         RecipeError: one of these cannot be imported, or its name is taken.
@@ -119,13 +119,15 @@ def _entries(registry: Registry[Any]) -> dict[str, Entry]:
 
 
 def _entry(registry: Registry[Any], name: str) -> Entry:
-    """An entry; one that is broken says so, and hides none of the others."""
+    """Make an entry; a broken one reports its problem and does not hide the others."""
     package = registry.package(name)
     try:
         cls = registry.get(name)
     except RecipeError as error:
         return Entry(name, package=package, problem=str(error))
-    reasons = {one.name: one.words + (" (a bad row)" if one.bad else "") for one in getattr(cls, "reasons", ())}
+    reasons = {
+        reason.name: reason.words + (" (a bad row)" if reason.bad else "") for reason in getattr(cls, "reasons", ())
+    }
     return Entry(
         name,
         kind=getattr(cls, "kind", "") if registry is step_registry() else "",
@@ -139,7 +141,7 @@ def _entry(registry: Registry[Any], name: str) -> Entry:
 
 
 def _with_parameters(entry: Entry, spec: type[BaseModel]) -> Entry:
-    """An encoder with the parameters that its kind takes."""
+    """Return the entry of an encoder with the parameters that its kind takes."""
     from dataclasses import replace
 
     left_out = {"resize", "crop"} if entry.provides is not None and entry.provides.fixed else set()

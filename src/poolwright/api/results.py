@@ -1,4 +1,4 @@
-"""What runs and plans return."""
+"""Defines the results that runs, plans and `apply` return."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RunResult:
-    """What a run made.
+    """The result of a run.
 
     Attributes:
         folder: the run folder.
         tables: finished tables by name.
-        releases: what was written, in order of the recipe.
-        figures: what was measured, in order of the recipe.
+        releases: the releases written, in the order of the recipe.
+        figures: the figures measured, in the order of the recipe.
     """
 
     folder: Path
@@ -34,13 +34,13 @@ class RunResult:
 
 @dataclass(frozen=True)
 class Applied:
-    """What the steps of a release said of other rows.
+    """The result of applying the steps of a release to other rows.
 
     Attributes:
-        record: of the table that was made.
-        folder: the run folder; None where nothing was kept.
-        stories: what happened to each row, where there are few.
-        left_out: steps that the rows could not go through, and the columns they lack for it.
+        record: the record of the table that was made.
+        folder: the run folder; None if nothing was saved.
+        stories: what happened to each row, if there are few.
+        left_out: steps that could not be applied, and the columns that the rows lack for them.
     """
 
     record: TableRecord
@@ -51,14 +51,14 @@ class Applied:
 
 @dataclass(frozen=True)
 class TableOutlook:
-    """What is done and left of one table.
+    """The state of one table: what is done and what is left.
 
     Attributes:
-        name, source: of the table, and what its rows come from.
+        name, source: the table, and the pool or table that its rows come from.
         state: 'done', 'begun', 'new', 'asks' while people are asked, or 'waits' for the table it comes from.
-        rows: rows it will read, where that is known.
-        units, units_done: units of work.
-        seconds_left: from the pace of the units that are done; None where there are none.
+        rows: rows it will read, if that is known.
+        units, units_done: units of work, and how many of them are done.
+        seconds_left: estimated from the pace of the units that are done; None if there are none.
         steps: verbs of its steps.
     """
 

@@ -1,4 +1,4 @@
-"""Run recipes: check, plan, dry_run, run, apply; the recipes that come with poolwright."""
+"""Run recipes: check, plan, dry_run, run, apply; list and copy the recipes that come with poolwright."""
 
 from __future__ import annotations
 
@@ -63,11 +63,11 @@ def check(recipe: RecipeLike, sets: Sequence[str] = ()) -> dict[str, TablePlan]:
             release.layout.check_tables({name: plans[name].schema for name in release.layout.tables()})
         except PoolwrightError as error:
             raise loaded.source.error(release.key, str(error)) from None
-    for place, figure in enumerate(loaded.figures):
+    for index, figure in enumerate(loaded.figures):
         try:
             check_figure(figure, plans[figure.table].schema)
         except PoolwrightError as error:
-            raise loaded.source.error(("figures", place), str(error)) from None
+            raise loaded.source.error(("figures", index), str(error)) from None
     return plans
 
 
@@ -98,20 +98,20 @@ def run(
 
     Args:
         recipe: a recipe or the path of one.
-        folder: the run folder; default `runs/<name>` beside the recipe.
-        sets: overrides `a.b=value`, where `recipe` is a path.
-        tables: only these tables and what they come from; then nothing is released or measured.
+        folder: the run folder; default `runs/<name>` next to the recipe.
+        sets: overrides `a.b=value`, if `recipe` is a path.
+        tables: only these tables and those they come from; nothing is released or measured then.
         fresh: tables to start over.
         engine: 'local' (threads of this process) or 'ray'.
-        workers: units at once; default one per core, or what the Ray cluster can take.
-        address: Ray cluster; default the one that Ray finds, else a local Ray.
+        workers: units at a time; default one per core, or as many as the Ray cluster can take.
+        address: address of the Ray cluster; default the one that Ray finds, else a local Ray.
         release: whether to write the releases.
         overwrite: whether releases made from something else may be replaced.
-        listener: is told of progress.
-        batch_rows: rows a batch; more is faster and takes more memory. Changes no result.
+        listener: receives progress.
+        batch_rows: rows per batch; more is faster and takes more memory. It changes no result.
 
     Raises:
-        PoolwrightError: told in `core/errors.py`; what is finished stays, the same call continues.
+        PoolwrightError: see `poolwright.core.errors`; finished work is kept, and the same call continues.
     """
     loaded = _load(recipe, sets)
     check(loaded)
@@ -125,7 +125,7 @@ def run(
     made = work.run(tables, fresh)
     if tables is not None:
         return RunResult(work.folder, made, (), ())
-    # Before the releases, whose cards say what was measured.
+    # Before the releases, whose cards show the figures.
     measured = measure_all(loaded.figures, made, work.folder, work.listener, workers)
     written = tuple(_release(work, spec, overwrite, measured) for spec in loaded.releases) if release else ()
     return RunResult(work.folder, made, written, measured)
@@ -139,7 +139,7 @@ def _release(work: Run, spec: ReleaseSpec, overwrite: bool, measured: Sequence[M
 
 
 def plan(recipe: RecipeLike, folder: str | Path | None = None, sets: Sequence[str] = ()) -> list[TableOutlook]:
-    """What a run would do: what is done, what is left, and what it will take.
+    """Report what a run would do: what is done, what is left, and how long it will take.
 
     Raises:
         RecipeError: as `check`.
@@ -158,16 +158,16 @@ def dry_run(
     workers: int | None = None,
     listener: Listener | None = None,
 ) -> list[Prediction]:
-    """Run a recipe on random parts of its pools, and predict what the whole would keep, weigh and take.
+    """Run a recipe on random parts of its pools, and predict rows kept, size and time of the whole.
 
-    Tables that steps learn from, such as labelled examples, are made in full. Nothing of it stays.
+    Tables that steps learn from, such as labelled examples, are made in full. Nothing is saved.
 
     Args:
         recipe: a recipe or the path of one.
-        parts: of each pool, such as shards; drawn by a hash with the recipe's seed.
-        sets: overrides `a.b=value`, where `recipe` is a path.
-        workers: units in flight at once; default one a core.
-        listener: is told of progress.
+        parts: number of parts, such as shards, of each pool; drawn by a hash with the recipe's seed.
+        sets: overrides `a.b=value`, if `recipe` is a path.
+        workers: units at a time; default one per core.
+        listener: receives progress.
 
     Raises:
         PoolwrightError: as `run`.
@@ -198,19 +198,19 @@ def apply(
     """Apply the steps of a release, with what they learned when it was made, to other rows.
 
     Args:
-        release: its folder.
+        release: the folder of the release.
         inputs: picture files; or one folder of pictures, table, or path of a pool.
-        to: a run folder for the rows that are kept; the same call continues. Default: nothing is kept.
-        kind: of the pool, such as 'commonpool', where the input does not tell.
+        to: a run folder for the rows that are kept; the same call continues. By default nothing is saved.
+        kind: kind of the pool, such as 'commonpool', if the input does not show it.
         sets: further parameters of the pool, as `key=value`.
-        skip: steps to leave out, by verb or by number from 1. Single pictures go through the steps that need no
-            more than an image; the others are left out and told.
-        models: encoder by column of vectors, such as {'clip': 'onnx:models/clip'}, where the rows are images and
-            the release's recipe does not tell, or where it lies elsewhere; or 'column=model' texts. Its weights must
-            be those of then.
-        ledger: 'full', or 'counts' where billions of rows are dropped.
-        workers: units in flight at once; default one a core.
-        listener: is told of progress.
+        skip: steps to leave out, by verb or by number from 1. Single pictures go through the steps that need
+            only an image; the others are left out and reported.
+        models: encoder by column of vectors, such as {'clip': 'onnx:models/clip'}, or 'column=model' texts; needed if
+            the rows are images and the release's recipe names no encoder, or names one that is elsewhere on this
+            machine. Its weights must be those that the release was made with.
+        ledger: 'full', or 'counts' if billions of rows are dropped.
+        workers: units at a time; default one per core.
+        listener: receives progress.
 
     Raises:
         RecipeError: no such release or input, or the rows lack what a step needs.
@@ -234,7 +234,7 @@ def apply(
 
 
 _TOLD_ROWS = 24
-"""Rows of `apply` up to which each one's story is told."""
+"""Most rows of `apply` for which each one's story is returned."""
 
 
 def _stories(folder: Path, table: Table) -> tuple[Story, ...]:
@@ -244,18 +244,18 @@ def _stories(folder: Path, table: Table) -> tuple[Story, ...]:
 
 
 def recipes() -> list[Shipped]:
-    """The recipes that come with poolwright, by name."""
+    """List the recipes that come with poolwright, by name."""
     from poolwright.recipe.shipped import shipped
 
     return shipped()
 
 
 def new_recipe(name: str, to: str | Path | None = None) -> Path:
-    """Write a recipe that comes with poolwright to a file, to edit.
+    """Write a recipe that comes with poolwright to a file, for editing.
 
     Args:
-        name: of the recipe, such as 'mappool'.
-        to: the file; default `<name>.yaml` here.
+        name: name of the recipe, such as 'mappool'.
+        to: the file; default `<name>.yaml` in the working directory.
 
     Raises:
         RecipeError: no such recipe, or the file exists.

@@ -1,4 +1,4 @@
-"""Types that functions of the API take and return. They are imported when one is asked for: some need long to load."""
+"""Types that functions of the API take and return. They are imported on first use, since some are slow to load."""
 
 from poolwright.core.measured import Matrix, Measured
 from poolwright.core.runtime.plugins import Package

@@ -17,11 +17,11 @@ def audit(
     to: Annotated[Path, typer.Argument(help="The sheet to write.", metavar="SHEET")],
     n: Annotated[int, typer.Option("--n", help="Rows on the sheet.", min=1)] = 400,
     format: Annotated[str, typer.Option(help="csv, jsonl or label_studio.")] = "csv",
-    show_decision: Annotated[bool, typer.Option("--show-decision", help="Show decision values; they lead.")] = False,
+    show_decision: Annotated[bool, typer.Option("--show-decision", help="Show decision values; they bias.")] = False,
 ) -> None:
     """Write a sheet of sampled rows for people to judge.
 
-    Rows kept and dropped by a classifier, most where they tell most of its precision and recall on the pool.
+    Rows kept and dropped by a classifier, sampled to tell most about its precision and recall on the pool.
     """
     from poolwright.api import audit as write_audit
 
@@ -39,7 +39,7 @@ def accuracy(
     ] = None,
     word: Annotated[
         Optional[list[str]],  # noqa: UP045
-        typer.Option("--word", help="What a word means: map=positive; may be repeated.", metavar="WORD=MEANING"),
+        typer.Option("--word", help="Meaning of a word: map=positive; may be repeated.", metavar="WORD=MEANING"),
     ] = None,
     want: Annotated[
         Optional[list[str]],  # noqa: UP045

@@ -1,4 +1,4 @@
-"""The Typer application and the arguments that several commands take."""
+"""Defines the Typer application and the arguments that several commands take."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Sets = Annotated[
 ]
 Folder = Annotated[
     Optional[Path],  # noqa: UP045
-    typer.Option("--run", help="The run folder; default runs/<name> beside the recipe.", metavar="DIR"),
+    typer.Option("--run", help="The run folder; default runs/<name> next to the recipe.", metavar="DIR"),
 ]
 FetchSets = Annotated[
     Optional[list[str]],  # noqa: UP045

@@ -1,4 +1,4 @@
-"""Commands that bring data in: pools, images, encoders."""
+"""Commands that bring in data: pools, images, encoders."""
 
 from __future__ import annotations
 
@@ -53,13 +53,13 @@ def fetch(
     sha256: Annotated[Optional[str], typer.Option("--sha256-col", help="Column of the SHA-256; sha256.")] = None,  # noqa: UP045
     uid: Annotated[Optional[str], typer.Option("--uid-col", help="Column of the id; uid.")] = None,  # noqa: UP045
     layout: Annotated[Optional[str], typer.Option("--format", help="webdataset or files.")] = None,  # noqa: UP045
-    shard_rows: Annotated[Optional[int], typer.Option(help="Rows a shard; 10000.")] = None,  # noqa: UP045
+    shard_rows: Annotated[Optional[int], typer.Option(help="Rows per shard; 10000.")] = None,  # noqa: UP045
     concurrency: Annotated[Optional[int], typer.Option(help="Requests at once; 64.")] = None,  # noqa: UP045
     per_host: Annotated[Optional[int], typer.Option(help="Requests at once to one host; 4.")] = None,  # noqa: UP045
     timeout: Annotated[Optional[float], typer.Option(help="Seconds to connect, and between bytes; 10.")] = None,  # noqa: UP045
     total: Annotated[Optional[float], typer.Option(help="Seconds on the network for one URL; 60.")] = None,  # noqa: UP045
-    max_bytes: Annotated[Optional[str], typer.Option(help="Size of an image at most; 50MB.")] = None,  # noqa: UP045
-    retries: Annotated[Optional[int], typer.Option(help="Further tries where they may help; 2.")] = None,  # noqa: UP045
+    max_bytes: Annotated[Optional[str], typer.Option(help="Largest size of an image; 50MB.")] = None,  # noqa: UP045
+    retries: Annotated[Optional[int], typer.Option(help="Further tries if they may help; 2.")] = None,  # noqa: UP045
     retry: Annotated[
         Optional[list[str]],  # noqa: UP045
         typer.Option(help="Fetch rows of this error class again; 'all'; may be repeated.", metavar="CLASS"),
@@ -96,7 +96,7 @@ def rebuild(
     allow_private: Annotated[bool, typer.Option("--allow-private", help="Allow private and local addresses.")] = False,
     sets: FetchSets = None,
 ) -> None:
-    """Fetch a release's images again; tell how many came."""
+    """Fetch a release's images again; report how many came."""
     from poolwright.api import fetch_options
     from poolwright.api import rebuild as rebuild_release
     from poolwright.cli.progress import console_listener
@@ -116,9 +116,9 @@ def train_encoder(
     ],
     to: Annotated[Path, typer.Option(help="Folder of the encoder.", metavar="FOLDER")],
     epochs: Annotated[Optional[int], typer.Option(help="Times that every image is seen.")] = None,  # noqa: UP045
-    batch: Annotated[Optional[int], typer.Option(help="Images a step.")] = None,  # noqa: UP045
+    batch: Annotated[Optional[int], typer.Option(help="Images per step.")] = None,  # noqa: UP045
     size: Annotated[Optional[int], typer.Option(help="Edge of the images in pixels.")] = None,  # noqa: UP045
-    seed: Annotated[Optional[int], typer.Option(help="Of everything random; 0.")] = None,  # noqa: UP045
+    seed: Annotated[Optional[int], typer.Option(help="Seed of everything random; 0.")] = None,  # noqa: UP045
     device: Annotated[Optional[str], typer.Option(help="auto, cpu or cuda.")] = None,  # noqa: UP045
     sets: Annotated[
         Optional[list[str]],  # noqa: UP045

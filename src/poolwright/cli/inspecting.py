@@ -1,4 +1,4 @@
-"""Commands that look at a run or a release."""
+"""Commands that inspect a run or a release."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from poolwright.cli.app import RunFolder, app
 def show(run_folder: RunFolder) -> None:
     """Print the funnel of a run.
 
-    What every step kept and dropped, and why.
+    Rows that every step kept and dropped, and why.
     """
     from poolwright.api import show as show_run
     from poolwright.cli.rendering.running import print_funnel
@@ -25,14 +25,14 @@ def show(run_folder: RunFolder) -> None:
 
 @app.command()
 def why(run_folder: RunFolder, uid: Annotated[str, typer.Argument(help="uid of the row.")]) -> None:
-    """Tell the story of one row.
+    """Explain what happened to one row.
 
     Each step's values, and the threshold the row met or missed.
     """
-    from poolwright.api import why as tell
+    from poolwright.api import why as explain
     from poolwright.cli.rendering.inspecting import print_story
 
-    for story in tell(run_folder, uid):
+    for story in explain(run_folder, uid):
         print_story(story)
 
 
@@ -46,13 +46,13 @@ def search(
     like: Annotated[Optional[str], typer.Option(help="Neighbours of this image too.", metavar="UID")] = None,  # noqa: UP045
     against: Annotated[Optional[str], typer.Option(help="A second prompt to compete.", metavar="PROMPT")] = None,  # noqa: UP045
     vectors: Annotated[Optional[str], typer.Option("--with", help="Column of the vectors.", metavar="COLUMN")] = None,  # noqa: UP045
-    model: Annotated[str | None, typer.Option(help="Encoder, where the run names none.", metavar="KIND:PLACE")] = None,
+    model: Annotated[str | None, typer.Option(help="Encoder, if the run names none.", metavar="KIND:PLACE")] = None,
     features: Annotated[Optional[Path], typer.Option(help=".npy of ready text features.")] = None,  # noqa: UP045
     to: Annotated[Path, typer.Option(help="Folder of the page and the contact sheet.", metavar="DIR")] = Path(),
 ) -> None:
     """Try a prompt on a finished table.
 
-    Writes a contact sheet and a page: the nearest images, how deep they stay right, neighbours, two prompts competing.
+    Writes a contact sheet and a page: the nearest images, how far down they stay right, neighbours, two prompts.
     """
     from poolwright.api import search as find
     from poolwright.api import write_search
@@ -96,9 +96,9 @@ def report(
 @app.command()
 def studio(
     run_folder: RunFolder,
-    host: Annotated[str, typer.Option(help="Address to listen on; but for this machine's own, tokens are needed.")] = (
-        "127.0.0.1"
-    ),
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; tokens are needed unless it is this machine's own.")
+    ] = ("127.0.0.1"),
     port: Annotated[int, typer.Option(help="Port; 0 takes a free one.", min=0, max=65535)] = 8765,
     annotator: Annotated[Optional[list[str]], typer.Option(help="Print a link for NAME; may be repeated.")] = None,  # noqa: UP045
     name: Annotated[
@@ -124,7 +124,7 @@ def verify(
     from poolwright.api import verify as verify_release
     from poolwright.cli.rendering.inspecting import print_verification
 
-    logging.disable(logging.WARNING)  # what mlcroissant warns of is told by its check
+    logging.disable(logging.WARNING)  # its check reports what mlcroissant warns of
     verification = verify_release(release, full)
     print_verification(verification)
     if not verification.ok:

@@ -23,14 +23,14 @@ _INTERRUPTED = 130  # what typer exits with after Ctrl-C
 
 
 def main() -> None:
-    """Entry point: errors made for people are printed without a traceback."""
+    """Run the command; expected errors are printed without a traceback."""
     from poolwright.core.errors import PoolwrightError, WaitingForPeople
     from poolwright.core.runtime.quiet import silence
 
     silence()
-    # Work that is done is done: Ctrl-C while the interpreter ends changes nothing.
+    # The work is done by then: Ctrl-C while the interpreter exits must change nothing.
     atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
-    # Pillow warns of broken EXIF in pictures that it reads all the same.
+    # Pillow warns about broken EXIF in pictures that it reads nevertheless.
     warnings.filterwarnings("ignore", module="PIL")
     try:
         app()
@@ -53,18 +53,18 @@ def main() -> None:
 def _stop() -> NoReturn:
     """End at once after Ctrl-C.
 
-    Units may still run in other threads. The interpreter would take itself down around them, which ends in an abort
-    if one is inside a library then; what they write appears under its name only when it is whole.
+    Units may still run in other threads. The interpreter would shut down around them, which ends in an abort if one of
+    them is inside a library; files that they write appear under their names only once they are complete.
     """
     print("stopped; the same command continues", file=sys.stderr)
     for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError):  # nobody reads on, or it is closed
+        with suppress(OSError, ValueError):  # the reader is gone, or the stream is closed
             stream.flush()
     os._exit(_INTERRUPTED)
 
 
 def _again(arguments: list[str]) -> str:
-    """The command that goes on: the same, but for tables that were started over."""
+    """Return the command that continues: the same, without the options that start tables over."""
     import shlex
 
     kept = []

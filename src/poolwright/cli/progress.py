@@ -1,4 +1,4 @@
-"""Live progress of a run: a bar on a terminal, plain lines elsewhere."""
+"""Shows the progress of a run: a live line on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PLAIN_SECONDS = 5.0
 
 @contextmanager
 def console_listener() -> Iterator[Listener]:
-    """The listener for standard error: live on a terminal, plain lines otherwise."""
+    """Make the listener for standard error: live on a terminal, plain lines otherwise."""
     if not sys.stderr.isatty():
         yield PlainLines()
         return
@@ -28,7 +28,7 @@ def console_listener() -> Iterator[Listener]:
 
 
 class PlainLines:
-    """One line when something begins or ends, and one every few seconds in between."""
+    """A listener that prints a line when something begins or ends, and every few seconds in between."""
 
     def __init__(self) -> None:
         self.last = monotonic()
@@ -52,7 +52,7 @@ class PlainLines:
 
 
 class LiveView:
-    """A line that changes in place; what is finished scrolls up."""
+    """A listener with a line that changes in place; finished tables scroll up."""
 
     def __init__(self, live: object) -> None:
         self.live = live
@@ -79,7 +79,7 @@ class LiveView:
 
 
 def describe(progress: TableProgress) -> str:
-    """One line: table, phase, share of units, rows, rows/s, kept, dropped by reason, time left."""
+    """Format one line: table, phase, share of units, rows, rows/s, kept, dropped by reason, time left."""
     text = f"{progress.name}: {progress.phase} {progress.units_done}/{progress.units} units"
     if progress.rows:
         dropped = ", ".join(f"{count:,} {words}" for words, count in list(progress.dropped.items())[:4])
@@ -91,7 +91,7 @@ def describe(progress: TableProgress) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds in words: '45 s', '12 min', '3.5 h'."""
+    """Format a number of seconds: '45 s', '12 min', '3.5 h'."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

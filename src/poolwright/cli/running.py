@@ -12,7 +12,7 @@ from poolwright.cli.app import Folder, RecipePath, Sets, app
 
 @app.command()
 def demo(
-    folder: Annotated[Path, typer.Option("--to", help="Where the demo is made.")] = Path("demo"),
+    folder: Annotated[Path, typer.Option("--to", help="Folder of the demo.")] = Path("demo"),
     images: Annotated[int, typer.Option(help="Pictures to draw.", min=500)] = 6000,
     seed: Annotated[int, typer.Option(help="Seed of the drawn world.", min=0)] = 2024,
 ) -> None:
@@ -43,7 +43,7 @@ def new(
     name: Annotated[str, typer.Argument(help="A shipped recipe; see `poolwright recipes`.")],
     to: Annotated[Optional[Path], typer.Argument(help="File to write; default NAME.yaml.")] = None,  # noqa: UP045
 ) -> None:
-    """Write a shipped recipe to a file, to edit."""
+    """Write a shipped recipe to a file, for editing."""
     from poolwright.api import new_recipe
 
     print(f"wrote {new_recipe(name, to)}; edit its paths, then: poolwright check {to or name + '.yaml'}")
@@ -65,10 +65,10 @@ def plan(
     run_folder: Folder = None,
     sample: Annotated[
         Optional[int],  # noqa: UP045
-        typer.Option(help="Try it on so many random parts (shards) of each pool, and predict.", min=2, metavar="PARTS"),
+        typer.Option(help="Try this many random parts (shards) of each pool, and predict.", min=2, metavar="PARTS"),
     ] = None,
 ) -> None:
-    """Tell what is done, what is left, and what it will take.
+    """Report what is done, what is left, and how long it takes.
 
     With --sample: rows kept, time and size of the whole, from a dry run on random parts.
     """
@@ -90,11 +90,11 @@ def run(
     recipe: RecipePath,
     sets: Sets = None,
     run_folder: Folder = None,
-    table: Annotated[Optional[list[str]], typer.Option(help="Only this table and what it comes from.")] = None,  # noqa: UP045
+    table: Annotated[Optional[list[str]], typer.Option(help="Only this table and those it comes from.")] = None,  # noqa: UP045
     fresh: Annotated[Optional[list[str]], typer.Option(help="Start this table over.", metavar="TABLE")] = None,  # noqa: UP045
     engine: Annotated[str, typer.Option(help="local or ray.")] = "local",
     address: Annotated[Optional[str], typer.Option(help="Ray cluster, such as ray://head:10001.")] = None,  # noqa: UP045
-    workers: Annotated[Optional[int], typer.Option(help="Units at once; default one a core.", min=1)] = None,  # noqa: UP045
+    workers: Annotated[Optional[int], typer.Option(help="Units at a time; default one per core.", min=1)] = None,  # noqa: UP045
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace releases made from something else.")] = False,
     no_release: Annotated[bool, typer.Option("--no-release", help="Make the tables only.")] = False,
 ) -> None:
@@ -126,7 +126,7 @@ def apply_release(
     inputs: Annotated[
         list[str], typer.Argument(help="Pictures; or one folder, table, or path of a pool.", metavar="INPUT...")
     ],
-    to: Annotated[Optional[Path], typer.Option(help="Run folder for the kept rows; default: only told.")] = None,  # noqa: UP045
+    to: Annotated[Optional[Path], typer.Option(help="Run folder for the kept rows; default: none saved.")] = None,  # noqa: UP045
     read: Annotated[Optional[str], typer.Option(help="Kind of the pool, such as commonpool.")] = None,  # noqa: UP045
     sets: Annotated[
         Optional[list[str]],  # noqa: UP045
@@ -138,7 +138,7 @@ def apply_release(
         typer.Option(help="Encoder of a column of vectors: clip=onnx:models/clip.", metavar="COLUMN=MODEL"),
     ] = None,
     ledger: Annotated[str, typer.Option(help="full, or counts for billions of rows.")] = "full",
-    workers: Annotated[Optional[int], typer.Option(help="Units at once; default one a core.", min=1)] = None,  # noqa: UP045
+    workers: Annotated[Optional[int], typer.Option(help="Units at a time; default one per core.", min=1)] = None,  # noqa: UP045
 ) -> None:
     """Apply a release's steps to other rows or pictures.
 

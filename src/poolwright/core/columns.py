@@ -1,6 +1,6 @@
-"""The well-known columns: name, type, unit and meaning, defined once.
+"""Defines the well-known columns: name, type, unit and meaning.
 
-Steps and pools name these by constant. Other columns may exist beside them; they travel untouched.
+Steps and pools name these by constant. Other columns may exist as well; they are passed through untouched.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Column:
     Attributes:
         name: the name in every table and release.
         type: Arrow type.
-        unit: unit or coding of the values, empty where the meaning says it all.
+        unit: unit or coding of the values, empty if the meaning says it all.
         meaning: one sentence for the card, Croissant and the steps reference.
     """
 
@@ -74,8 +74,8 @@ WELL_KNOWN: dict[str, Column] = {
         Column(URL, pa.string(), "URL", "Where the image was or can be downloaded"),
         Column(TEXT, pa.string(), "", "Caption or alternative text of the image"),
         Column(IMAGE, pa.binary(), "encoded file", "Bytes of the image file; read when a step needs them"),
-        Column(IMAGE_ERROR, pa.string(), "reason", "Why the image file could not be read; null where it could"),
-        Column(ROW_ERROR, pa.string(), "reason", "Why the source row could not be read; null where it could"),
+        Column(IMAGE_ERROR, pa.string(), "reason", "Why the image file could not be read; null if it was read"),
+        Column(ROW_ERROR, pa.string(), "reason", "Why the source row could not be read; null if it was read"),
         Column(IMAGE_PATH, pa.string(), "path", "Image file, relative to the image root of its pool"),
         Column(SHA256, pa.string(), "hex", "SHA-256 of the bytes of the image file"),
         Column(PHASH, pa.string(), "hex, 64 bit", "DCT perceptual hash of the upright image"),
@@ -116,12 +116,12 @@ DESCRIPTION_KEY = b"description"
 
 
 def described(field: pa.Field, meaning: str) -> pa.Field:
-    """The field with a sentence on its meaning, which cards, Croissant and reports show."""
+    """Return the field with a sentence on its meaning, which cards, Croissant and reports show."""
     return field.with_metadata({**(field.metadata or {}), DESCRIPTION_KEY: meaning.encode()})
 
 
 def meaning_of(field: pa.Field) -> str:
-    """What a column holds, with its unit: by its own description, else as a well-known column; '' if neither."""
+    """Return what a column holds, with its unit: its own description, else that of the well-known column, else ''."""
     if DESCRIPTION_KEY in (field.metadata or {}):
         return str(field.metadata[DESCRIPTION_KEY].decode())
     known = WELL_KNOWN.get(field.name)
@@ -132,17 +132,17 @@ def meaning_of(field: pa.Field) -> str:
 
 
 def vector_type(width: int) -> pa.DataType:
-    """Type of a stored embedding: `width` float16 values, unit length."""
+    """Return the type of a stored embedding: `width` float16 values, unit length."""
     return pa.list_(pa.float16(), width)
 
 
 def vector_field(name: str, width: int, model: str, weights: str) -> pa.Field:
-    """Field of an embedding column that says which encoder, with which weights, made it."""
+    """Return the field of an embedding column that records which encoder, with which weights, made it."""
     return pa.field(name, vector_type(width), metadata={MODEL_KEY: model, WEIGHTS_KEY: weights})
 
 
 def vector_model(field: pa.Field) -> tuple[str, str] | None:
-    """(model name, weight digest) of an embedding column; None where the source does not say."""
+    """Return (model name, weight digest) of an embedding column; None if the source does not say."""
     metadata = field.metadata or {}
     if MODEL_KEY not in metadata:
         return None
@@ -152,7 +152,7 @@ def vector_model(field: pa.Field) -> tuple[str, str] | None:
 def same_space(one: pa.Field, other: pa.Field) -> None:
     """Check that two embedding columns may be compared.
 
-    A model or weight digest that is not known is not held against a column.
+    A model name or weight digest that is not known counts as equal.
 
     Raises:
         StepError: the widths differ, or both name their model and the names or weights differ.

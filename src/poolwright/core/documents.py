@@ -1,4 +1,4 @@
-"""Documents of a step: files that a release shows beside its data, such as what annotators were told.
+"""Documents of a step: files that a release shows next to its data, such as the instructions to annotators.
 
 A step's fit keeps them in its table's folder and notes them, with digests, in its state; a release copies them.
 
@@ -31,7 +31,7 @@ class Documents:
         name: of the folder.
         words: what it is, for the card, in Markdown.
         files: digest (XXH3-128, hex) of each file, by its path in the folder.
-        folder: where it lies.
+        folder: where it is.
     """
 
     name: str
@@ -41,10 +41,10 @@ class Documents:
 
 
 def keep_documents(folder: Path | None, name: str, words: str, files: Mapping[str, bytes]) -> list[dict[str, Any]]:
-    """Write documents of a step, and give the value that belongs under `DOCUMENTS` of its state.
+    """Write documents of a step and return the value that belongs under `DOCUMENTS` in its state.
 
     Args:
-        folder: `Context.documents`; nothing is written where there is none.
+        folder: `Context.documents`; nothing is written if it is None.
         name, words: as in `Documents`.
         files: content by path in the folder.
     """
@@ -57,10 +57,10 @@ def keep_documents(folder: Path | None, name: str, words: str, files: Mapping[st
 
 
 def documents_of(table: Table) -> Iterator[Documents]:
-    """The documents of a table's steps; none of steps that came with a release, whose people saw other rows.
+    """Yield the documents of a table's steps, except steps that came with a release, whose annotators saw other rows.
 
     Raises:
-        InputError: a file is missing or changed since.
+        InputError: a file is missing or has changed since.
     """
     for step in table.record.steps:
         if step.released:
@@ -71,7 +71,7 @@ def documents_of(table: Table) -> Iterator[Documents]:
             for path, digest in documents.files.items():
                 if not (documents.folder / path).exists() or digest_file(documents.folder / path) != digest:
                     raise InputError(
-                        f"{documents.folder / path} is missing or changed; make the table anew: --fresh {table.name}"
+                        f"{documents.folder / path} is missing or changed; make the table again: --fresh {table.name}"
                     )
             yield documents
 

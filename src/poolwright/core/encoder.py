@@ -10,20 +10,20 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class EncoderSpec(BaseModel):
-    """Which encoder, such as `onnx:PATH` or `timm:MODEL`, and its options.
+    """An encoder, such as `onnx:PATH` or `timm:MODEL`, and its options.
 
     Attributes:
-        model: kind and place, as in a recipe.
+        model: kind and path or name, as in a recipe.
         manifest: as canonical JSON, so that a spec is hashable; onnx only.
         resize: edge in pixels that the shorter edge of an image is resized to.
         crop: edge in pixels of the middle square that the model sees.
         device: 'auto', 'cpu' or 'cuda'.
-        batch: images in a forward pass.
+        batch: images per forward pass.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    model: str = Field(description="KIND:PLACE, or a name out of 'models'")
+    model: str = Field(description="KIND:PLACE, or a name from 'models'")
     manifest: str | None = Field(
         default=None, description="how images are prepared, if the model has no manifest file next to it; onnx only"
     )
@@ -34,14 +34,16 @@ class EncoderSpec(BaseModel):
         default=None, ge=1, description="edge in pixels of the middle square; default as the model was trained"
     )
     device: str = Field(default="auto", description="auto, cpu or cuda")
-    batch: int = Field(default=32, ge=1, description="images in a forward pass")
+    batch: int = Field(default=32, ge=1, description="images per forward pass")
 
     @property
     def kind(self) -> str:
+        """The part of `model` before the colon, such as 'onnx'."""
         return self.model.partition(":")[0]
 
     @property
     def place(self) -> str:
+        """The part of `model` after the colon: a path, or the name of a model."""
         return self.model.partition(":")[2]
 
 
@@ -67,19 +69,19 @@ class Encoder(Protocol):
         ...
 
     def images(self, files: Sequence[bytes | None]) -> tuple[np.ndarray, list[str | None]]:
-        """Vectors of encoded image files.
+        """Compute the vectors of encoded image files.
 
         Args:
-            files: bytes of one image file each; None where it could not be read.
+            files: bytes of one image file each; None if it could not be read.
 
         Returns:
-            float32 (n, width), unit length, NaN where there is none; and per image None or the
-            reason why there is no vector (a name of `poolwright.core.images.image.REASONS`).
+            float32 (n, width), unit length, NaN for an image without a vector; and per image None or the
+            reason why it has no vector (a name of `poolwright.core.images.image.REASONS`).
         """
         ...
 
     def texts(self, texts: Sequence[str]) -> np.ndarray:
-        """Vectors of texts: float32 (n, width), unit length.
+        """Compute the vectors of texts: float32 (n, width), unit length.
 
         Raises:
             RecipeError: the model has no text encoder.

@@ -1,4 +1,4 @@
-"""Every error poolwright raises on purpose.
+"""Defines every error that poolwright raises on purpose.
 
     PoolwrightError          exit status 1: the run failed
     ├── RecipeError          2: the recipe or the call is wrong; nothing was run
@@ -52,7 +52,7 @@ EXTRAS = {
 
 
 class PoolwrightError(Exception):
-    """Base of all errors that are told to the user without a traceback."""
+    """Base of all errors that are reported to the user without a traceback."""
 
     exit_code = 1
 
@@ -69,7 +69,8 @@ class MissingExtra(RecipeError):
     Args:
         module: name that it is imported by; several are joined by commas.
         purpose: what needs it.
-        extra: extra of poolwright that brings it; default that of `EXTRAS`. A module of no extra is named itself.
+        extra: extra of poolwright that brings it; default that of `EXTRAS`. A module that no extra brings is
+            named itself.
     """
 
     def __init__(self, module: str, purpose: str, extra: str | None = None) -> None:
@@ -116,7 +117,7 @@ class BadPart(InputError):
 
     Attributes:
         part: index of the part in its source.
-        reason: what is wrong with it, in words.
+        reason: what is wrong with it, as a sentence.
     """
 
     def __init__(self, part: int, name: str, reason: str) -> None:
@@ -140,17 +141,17 @@ class CountError(PoolwrightError):
 
 
 class ReleaseError(PoolwrightError):
-    """A release cannot be written, or what lies there does not verify."""
+    """A release cannot be written, or the one in the folder does not verify."""
 
 
 class WaitingForPeople(PoolwrightError):
-    """The run needs verdicts of people before it can go on."""
+    """The run needs verdicts from people before it can go on."""
 
     exit_code = 3
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """The end of an error about an unknown name: a suggestion, or the list of what is known."""
+    """Return the end of an error about an unknown name: a suggestion, or the list of known names."""
     choices = sorted(set(known))
     close = difflib.get_close_matches(name, choices, n=1, cutoff=0.6)
     if close:

@@ -1,4 +1,4 @@
-"""Writing files so that a kill at any moment leaves the old file, the new file or none: never half of one."""
+"""Writes files so that a kill at any moment leaves the old file, the new file or none, never half of one."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> str:
         OSError: the disk is full or the folder not writable; the temporary file is removed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Several threads, processes and nodes may write the same file at once; the last to be done wins.
+    # Several threads, processes and nodes may write the same file at once; the last to finish wins.
     partial = path.with_name(f"{path.name}.{token_hex(4)}{PARTIAL}")
     try:
         with partial.open("wb") as file:
@@ -45,7 +45,7 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> str:
 
 
 class _Digesting(io.BufferedIOBase):
-    """A binary file that is only written to, from its beginning to its end, and digests what passes."""
+    """A binary file that is only written to, from beginning to end, and digests what passes."""
 
     def __init__(self, file: BinaryIO) -> None:
         from xxhash import xxh3_128
@@ -73,7 +73,7 @@ class _Digesting(io.BufferedIOBase):
 
 
 def write_text(path: Path, text: str) -> str:
-    """`write_atomically` for text in UTF-8."""
+    """Write a text in UTF-8, as `write_atomically` does."""
     return write_atomically(path, lambda out: out.write(text.encode("utf-8")))
 
 
@@ -89,9 +89,9 @@ def sync_folder(folder: Path) -> None:
 
 
 def digest_file(path: Path | str) -> str:
-    """XXH3-128 of a local file, hex: finds any change by accident, at the speed of memory.
+    """Return the XXH3-128 of a local file, hex: it detects any accidental change, at the speed of memory.
 
-    Releases, which strangers check, carry SHA-256 instead.
+    Releases, which others check, carry SHA-256 instead.
     """
     from xxhash import xxh3_128
 
@@ -103,13 +103,13 @@ def digest_file(path: Path | str) -> str:
 
 
 def sha256_file(path: Path | str) -> str:
-    """SHA-256 of a local file, hex."""
+    """Return the SHA-256 of a local file, hex."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def remove(path: Path) -> None:
-    """Remove a file or a folder with all that is in it; nothing happens where there is none."""
+    """Remove a file, or a folder with everything in it; do nothing if there is none."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
@@ -117,14 +117,14 @@ def remove(path: Path) -> None:
 
 
 def remove_partials(folder: Path) -> None:
-    """Remove what killed writers left below a folder. Call only while no other writer can be at work there."""
+    """Remove what killed writers left below a folder. Call it only while no other writer can be active."""
     for path in folder.rglob(f"*{PARTIAL}"):
         if path.is_file():
             path.unlink()
 
 
 def human_bytes(count: float) -> str:
-    """Bytes in words: '1.5 GB' (powers of 1000)."""
+    """Format a number of bytes: '1.5 GB' (powers of 1000)."""
     for unit in ("B", "kB", "MB", "GB", "TB"):
         if count < 1000 or unit == "TB":
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"

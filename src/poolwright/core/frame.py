@@ -20,8 +20,8 @@ T = TypeVar("T")
 class Frame(Protocol):
     """All rows that are live before a step, in any number of units, on any number of workers.
 
-    The one way to look at them is a fold: small sums over the units, merged by the step. What a
-    step makes of the result must not depend on how rows are cut into units and batches, or ordered.
+    The only way to look at them is a fold: small summaries of the units, merged by the step. What a
+    step derives from the result must not depend on how rows are cut into units and batches, or on their order.
     """
 
     @property
@@ -39,13 +39,13 @@ class Frame(Protocol):
         """Summarise the live rows: unit by unit, then merged into one.
 
         Args:
-            columns: the columns to read; nothing else is.
+            columns: the columns to read; no others are read.
             start: makes an empty summary; called once per unit.
             add: puts one batch of rows into a summary and returns it.
             merge: puts the second summary into the first and returns it. It gets summaries of neighbouring units, in
                 their order, and must be associative: which neighbours are merged first depends on the number of units.
 
-        The three functions and the summaries must be picklable, since units run on other nodes too.
+        The three functions and the summaries must be picklable, since units may run on other nodes.
 
         Returns:
             The summary of all units; an empty one if there are none.
@@ -54,26 +54,26 @@ class Frame(Protocol):
 
 
 def load_no_encoder(spec: EncoderSpec) -> Encoder:
-    """The encoder loader of a context that has none."""
+    """Stand in for the encoder loader in a context that has none."""
     raise LookupError(f"no encoder can be loaded here: {spec}")
 
 
 def open_no_table(name: str) -> Table:
-    """The table opener of a context that has none."""
+    """Stand in for the table opener in a context that has none."""
     raise LookupError(f"no table can be opened here: {name}")
 
 
 @dataclass(frozen=True)
 class Context:
-    """What `fit` may know besides the rows.
+    """Everything that `fit` may use besides the rows.
 
     Attributes:
         key: 64-bit key of this step in this table, from (seed, table, step): the randomness of its hash ranks.
         shared_key: the same without the table: for draws that agree between the tables of a run.
         table: opens a finished table that the step names in `tables`.
-        encoder: loads the encoder of a spec, once a process.
-        worklist: folder of what people are asked about this table, and of what they answer; None outside a run.
-        documents: folder for what a release shows of this table beside its data, see `documents`; None outside a run.
+        encoder: loads the encoder of a spec, once per process.
+        worklist: folder of the questions to people about this table, and of their answers; None outside a run.
+        documents: folder for what a release shows next to the data of this table, see `documents`; None outside a run.
     """
 
     key: int = 0
@@ -90,7 +90,7 @@ class MemoryFrame:
     Args:
         table: the rows.
         cuts: row numbers where one unit ends and the next begins.
-        batch_rows: rows a batch.
+        batch_rows: rows per batch.
     """
 
     def __init__(self, table: pa.Table, cuts: Sequence[int] = (), batch_rows: int = 65_536) -> None:
@@ -99,6 +99,7 @@ class MemoryFrame:
 
     @property
     def schema(self) -> pa.Schema:
+        """As `Frame.schema`."""
         return self.table.schema
 
     def fold(
@@ -108,6 +109,7 @@ class MemoryFrame:
         add: Callable[[Any, Rows], Any],
         merge: Callable[[Any, Any], Any],
     ) -> Any:
+        """As `Frame.fold`."""
         picked = self.table.select(list(columns))
         summaries = []
         for first, last in zip(self.edges, self.edges[1:], strict=False):

@@ -1,11 +1,11 @@
-"""Measured: what a figure of a recipe found on a table."""
+"""Measured: the value of a figure of a recipe on a table."""
 
 from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict
 
 _LEAST_SPAN = 0.25
-"""Numbers whose colours differ fully are at least so far apart."""
+"""Least distance between two numbers that the faintest and the strongest colour stand for."""
 
 
 class _Record(BaseModel):
@@ -17,9 +17,9 @@ class Matrix(_Record):
 
     Attributes:
         down, across: what the lines and the columns are: 'trained on', 'tested on'.
-        rows, columns: names of the groups down and across; one name stands for one group in both.
-        values: a line for each of `rows` with a number for each of `columns`, to four decimals.
-        row_counts, column_counts: rows of the table that each group stands for; no `column_counts` where a group
+        rows, columns: names of the groups down and across; the same name stands for the same group in both.
+        values: one line per entry of `rows` with one number per entry of `columns`, to four decimals.
+        row_counts, column_counts: rows of the table that each group stands for; `column_counts` is empty if a group
             across stands for other rows in each line.
         summary: numbers about the matrix by name, such as the mean of its diagonal.
         counted: what `row_counts` count.
@@ -36,7 +36,10 @@ class Matrix(_Record):
     counted: str = "rows"
 
     def limits(self) -> tuple[float, float]:
-        """Numbers that the faintest and the strongest colour stand for: so that a hundredth does not look like much."""
+        """Return the numbers that the faintest and the strongest colour stand for.
+
+        They are far enough apart that a difference of a hundredth does not look large.
+        """
         values = [value for line in self.values for value in line]
         high = max(values)
         return min(*values, high - _LEAST_SPAN), high
@@ -50,8 +53,8 @@ class Measured(_Record):
         table: whose kept rows were measured.
         measure: what was measured, as the recipe names it.
         value: one number, or a matrix.
-        low, high: interval of the number, where it is an estimate.
-        words: how it was measured, in sentences.
+        low, high: interval of the number, if it is an estimate.
+        words: a description of how it was measured, in sentences.
     """
 
     name: str
@@ -64,7 +67,7 @@ class Measured(_Record):
 
     @property
     def number(self) -> str:
-        """A value that is one number, with its interval, as people read it."""
+        """The value, if it is one number, formatted with its interval."""
         if isinstance(self.value, Matrix):
             raise TypeError(f"'{self.name}' is a matrix")
         if self.low is None or self.high is None:

@@ -10,26 +10,26 @@ from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema
 
 
 def parse_share(value: Any) -> float:
-    """A share of rows: 0.04 or '4%'.
+    """Parse a share of rows: 0.04 or '4%'.
 
     Raises:
         ValueError: not a number or percentage, or outside 0..1.
     """
     share = _as_number(value)
     if not 0 <= share <= 1:
-        raise ValueError(f"a share lies between 0 and 1, or is a percentage such as '4%', not {value!r}")
+        raise ValueError(f"a share is a number between 0 and 1, or a percentage such as '4%', not {value!r}")
     return float(share)
 
 
 def parse_weight(value: Any) -> float:
-    """A weight beside others: 7, 0.7 or '70%'.
+    """Parse a weight relative to others: 7, 0.7 or '70%'.
 
     Raises:
         ValueError: not a number or percentage, or negative.
     """
     weight = _as_number(value)
     if weight < 0:
-        raise ValueError(f"a weight is not negative: {value!r}")
+        raise ValueError(f"a weight must not be negative, not {value!r}")
     return float(weight)
 
 
@@ -45,18 +45,18 @@ def _as_number(value: Any) -> Fraction:
 
 
 def exact(share: float) -> Fraction:
-    """The share as people wrote it: 0.04 is 1/25, not the binary number beside it."""
+    """Return the share exactly as written: 0.04 is 1/25, not the nearest binary number."""
     return Fraction(repr(float(share)))
 
 
 def share_of(share: float, count: int) -> int:
-    """That share of `count` rows, rounded half up, exactly."""
+    """Return that share of `count` rows, computed exactly and rounded half up."""
     wanted = exact(share) * count + Fraction(1, 2)
     return wanted.numerator // wanted.denominator
 
 
 def percent(share: float) -> str:
-    """A share in words: 0.04 -> '4%'."""
+    """Format a share as a percentage: 0.04 -> '4%'."""
     return f"{float(exact(share) * 100):g}%"
 
 
@@ -97,13 +97,13 @@ Count = Annotated[int, Field(ge=0)]
 
 
 def exactly_one(model: BaseModel, *names: str) -> str:
-    """The one of these fields that is set.
+    """Return the name of the one of these fields that is set.
 
     Raises:
         ValueError: none or several are.
     """
-    there = [name for name in names if getattr(model, name) is not None]
-    if len(there) != 1:
+    given = [name for name in names if getattr(model, name) is not None]
+    if len(given) != 1:
         listed = f"{', '.join(names[:-1])} or {names[-1]}"
-        raise ValueError(f"needs {listed}" if not there else f"takes one of {listed}, not {' and '.join(there)}")
-    return there[0]
+        raise ValueError(f"needs {listed}" if not given else f"takes one of {listed}, not {' and '.join(given)}")
+    return given[0]

@@ -1,8 +1,8 @@
-"""How the project writes Parquet: one set of options for tables, ledgers, states, releases and all other files.
+"""Writes Parquet with one set of options for tables, ledgers, states, releases and all other files.
 
 - zstd (Arrow's default level) for every leaf column, nested ones too; vectors and bytes are stored as they are, since
   embeddings and encoded images do not compress.
-- Dictionaries for texts alone: dictionaries of numbers cost seconds and are given up on most columns.
+- Dictionaries for texts alone: dictionaries of numbers cost seconds and are abandoned on most columns.
 - Statistics of every leaf that is compressed; no page index.
 - Format version and page sizes are Arrow's defaults.
 """
@@ -24,7 +24,7 @@ _BYTES_OF_VECTOR = 1_024  # of 512 numbers; plain lists do not say how long they
 
 
 def parquet_options(schema: pa.Schema) -> dict[str, Any]:
-    """Options of `pyarrow.parquet.ParquetWriter` and `write_table` for rows of a schema."""
+    """Return the options of `pyarrow.parquet.ParquetWriter` and `write_table` for rows of a schema."""
     leaves = [leaf for field in schema for leaf in _leaves(field.name, field.type)]
     packed = [path for path, dtype in leaves if not _is_raw(dtype)]
     return {
@@ -35,7 +35,7 @@ def parquet_options(schema: pa.Schema) -> dict[str, Any]:
 
 
 def _leaves(path: str, dtype: pa.DataType) -> Iterator[tuple[str, pa.DataType]]:
-    """Paths of the Parquet columns that a column is stored in, each with its type; of vectors the type of the list."""
+    """Paths of the Parquet columns that a column is stored in, each with its type; for vectors that of the list."""
     if pa.types.is_struct(dtype):
         for child in dtype:
             yield from _leaves(f"{path}.{child.name}", child.type)
@@ -59,17 +59,17 @@ def _is_bytes(dtype: pa.DataType) -> bool:
 
 
 def parquet_writer(out: Any, schema: pa.Schema) -> pq.ParquetWriter:
-    """A writer of rows of a schema, to a path or an open binary file."""
+    """Open a writer of rows of a schema, to a path or an open binary file."""
     return pq.ParquetWriter(out, schema, **parquet_options(schema))
 
 
 def write_parquet(path: Path, table: pa.Table) -> str:
-    """Write a small table atomically, as one row group of a file; returns `digest_file` of it."""
+    """Write a small table atomically, as a file of one row group; return its `digest_file`."""
     return write_atomically(path, lambda out: pq.write_table(table, out, **parquet_options(table.schema)))
 
 
 def row_group_rows(schema: pa.Schema, group_bytes: int, least: int, most: int) -> int:
-    """Rows of a row group of about `group_bytes` in memory, from `least` to `most`."""
+    """Return the number of rows of a row group of about `group_bytes` in memory, from `least` to `most`."""
     return int(max(least, min(most, group_bytes // max(sum(_row_bytes(field.type) for field in schema), 1))))
 
 

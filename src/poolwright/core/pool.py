@@ -1,4 +1,4 @@
-"""Pool: rows that exist before we start, read in place, part by part."""
+"""Pool: rows that exist before a run, read in place, part by part."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class Part(BaseModel):
     """A fixed run of consecutive rows of a pool: the smallest thing that is read, quarantined or named in a ledger.
 
     Attributes:
-        index: place in the pool's list of parts, from 0.
-        name: for people: the file, and the rows of it where it is cut.
+        index: position in the pool's list of parts, from 0.
+        name: for people: the file, and which of its rows if it is cut.
         files: paths or URLs the rows come from; their content is the identity of the part.
         start: first row within the files.
-        rows: number of rows; None where only reading tells.
-        detail: what else `Pool.read` needs, plain JSON values.
+        rows: number of rows; None if only reading shows it.
+        detail: whatever else `Pool.read` needs, as plain JSON values.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -47,35 +47,35 @@ class Part(BaseModel):
 class Pool(BaseModel):
     """A kind of pool, with its parameters as fields; `read:` in a recipe names the kind.
 
-    A pool gives columns under the names its source has; well-known columns have the types of
-    `poolwright.core.columns`. The column `uid` is always there.
+    A pool gives columns under the names that its source has; well-known columns have the types of
+    `poolwright.core.columns`. The column `uid` is always among them.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: ClassVar[str]
     example: ClassVar[str]
-    """How a recipe writes the pool with its name, in YAML: 'photos: {read: image_folder, path: data}'."""
+    """The pool as a recipe writes it, with its name, in YAML: 'photos: {read: image_folder, path: data}'."""
     unique: ClassVar[bool] = False
     """Whether uids cannot repeat, by how the pool makes them."""
 
     def arrow_schema(self) -> pa.Schema:
-        """Columns this pool gives, found without reading rows.
+        """Return the columns that this pool gives, found without reading rows.
 
         Raises:
-            RecipeError: a path does not exist, or the source has not the columns named.
+            RecipeError: a path does not exist, or the source lacks a column that is named.
         """
         raise NotImplementedError
 
     def parts(self) -> list[Part]:
-        """All parts, in a fixed order that depends on the source alone."""
+        """List all parts, in a fixed order that depends on the source alone."""
         raise NotImplementedError
 
     def read(self, part: Part, columns: Sequence[str], batch_rows: int) -> Iterator[pa.Table]:
-        """Rows of one part, in order, in batches of at most `batch_rows`.
+        """Read the rows of one part, in order, in batches of at most `batch_rows`.
 
         Args:
-            columns: names out of `arrow_schema()`; only they are read, in this order.
+            columns: names from `arrow_schema()`; only these are read, in this order.
 
         Raises:
             BadPart: the part cannot be read; nothing of it is to be used.
@@ -83,7 +83,7 @@ class Pool(BaseModel):
         raise NotImplementedError
 
     def image_root(self) -> str | None:
-        """Folder or URL that values of `image_path` are relative to."""
+        """Return the folder or URL that values of `image_path` are relative to, or None."""
         return None
 
     def known_images(self) -> bool:

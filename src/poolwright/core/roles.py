@@ -1,5 +1,6 @@
-"""Roles that a step can have beyond fit and apply. Rooms that run, check or apply recipes ask for these, never for a
-step by its verb.
+"""Defines roles that a step can have beyond fit and apply.
+
+Code that runs, checks or applies recipes asks for a role, never for a step by its verb.
 """
 
 from __future__ import annotations
@@ -21,18 +22,18 @@ from poolwright.core.table import Table
 class SourceStep(Step):
     """The first step of a table that comes from a table: it makes the rows that the table is read from.
 
-    A run calls `prepare` before it plans the table; `rows` is then the source of the table. What `prepare` wrote is an
-    input of the table, known by its content.
+    A run calls `prepare` before it plans the table; `rows` is then the source of the table. The files that `prepare`
+    wrote are an input of the table, identified by their content.
     """
 
     folder_name: ClassVar[str]
     """Folder of the run that holds what `prepare` makes, in a folder for each table."""
 
     def prepare(self, name: str, source: Table, folder: Path, listener: Listener) -> dict[str, float]:
-        """Make what `rows` reads, or what is left of it.
+        """Make what `rows` reads, or the part of it that is still missing.
 
         Args:
-            name: of the table that is made, for messages.
+            name: the table that is made, for messages.
             source: the finished table that it comes from.
             folder: where to write; the run holds a lock on it.
             listener: receives progress.
@@ -46,16 +47,16 @@ class SourceStep(Step):
         raise NotImplementedError
 
     def rows(self, source: Table, folder: Path) -> Pool:
-        """The rows of the source with what `prepare` made of them."""
+        """Return the rows of the source together with what `prepare` made from them."""
         raise NotImplementedError
 
     def rows_schema(self, given: pa.Schema) -> pa.Schema:
-        """Columns of `rows`, over a source with those columns."""
+        """Return the columns of `rows` for a source with the columns `given`."""
         raise NotImplementedError
 
 
 class AnnotationStep(Step):
-    """A step whose `fit` asks people and waits for their answers, in a folder of the run that it shares with them."""
+    """A step whose `fit` asks people questions and waits for answers, in a folder that they share with the run."""
 
     def collect_answers(self, worklist: Path) -> None:
         """Write the answers given in the studio to files, before `fit` reads them."""
@@ -65,13 +66,13 @@ class AnnotationStep(Step):
         raise NotImplementedError
 
     def unread(self, state: State, worklist: Path) -> list[str]:
-        """Names of the files with answers that `fit` did not see; never fails."""
+        """Return the names of files with answers that `fit` did not see; never raises."""
         raise NotImplementedError
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """Columns of vectors that a step makes with an encoder, from its parameters as written.
+    """The columns of vectors that a step makes with an encoder, derived from its parameters as written.
 
     Attributes:
         image: column of the vectors of images.
@@ -85,6 +86,7 @@ class Encoded:
 
     @property
     def columns(self) -> tuple[str, ...]:
+        """The columns of vectors, those of images first."""
         return tuple(name for name in (self.image, self.text) if name)
 
 
@@ -93,10 +95,10 @@ class EncodingStep(Step):
 
     @classmethod
     def encoded(cls, parameters: Mapping[str, Any]) -> Encoded:
-        """The columns that it makes, with these parameters."""
+        """Return the columns that the step makes with these parameters."""
         raise NotImplementedError
 
     @classmethod
     def parameters_for(cls, column: str, model: Any) -> dict[str, Any]:
-        """Parameters with which it makes `column` of the images."""
+        """Return the parameters with which the step makes `column` from the images."""
         raise NotImplementedError

@@ -1,4 +1,4 @@
-"""Rows: the batch of rows that a step sees; and rows regrouped into batches of one size."""
+"""Rows: a batch of rows as a step sees it; and streams of rows regrouped into batches of one size."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Rows:
 
     @classmethod
     def of(cls, columns: Mapping[str, Any]) -> Rows:
-        """Rows from Python lists, NumPy or Arrow arrays by column name."""
+        """Make rows from Python lists, NumPy or Arrow arrays by column name."""
         return cls(pa.table({name: as_array(values) for name, values in columns.items()}))
 
     def __len__(self) -> int:
@@ -35,19 +35,20 @@ class Rows:
 
     @property
     def schema(self) -> pa.Schema:
+        """Names, types and metadata of the columns."""
         return self.table.schema
 
     def column(self, name: str) -> pa.Array:
-        """The column as one Arrow array."""
+        """Return the column as one Arrow array."""
         return one_array(self.table.column(name))
 
     def strings(self, name: str) -> list[str | None]:
-        """The column as Python strings, None for null."""
+        """Return the column as Python strings, None for null."""
         values: list[str | None] = self.table.column(name).cast(pa.string()).to_pylist()
         return values
 
     def numbers(self, name: str) -> np.ndarray:
-        """The column as float64 (n,), NaN for null."""
+        """Return the column as float64 (n,), NaN for null."""
         array = self.column(name)
         if pa.types.is_boolean(array.type):
             array = array.cast(pa.int8())
@@ -56,37 +57,40 @@ class Rows:
         return np.asarray(array.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False))
 
     def vectors(self, name: str) -> np.ndarray:
-        """The column as (n, d) of its own float type; a null vector is a row of NaN."""
+        """Return the column as (n, d) of its own float type; a null vector is a row of NaN."""
         return vectors_of(self.column(name))
 
     def filter(self, keep: np.ndarray) -> Rows:
-        """The rows where `keep` (bool (n,)) is true."""
+        """Return the rows for which `keep` (bool (n,)) is true."""
         return Rows(self.table.filter(pa.array(keep)))
 
     def slice(self, start: int, length: int) -> Rows:
+        """Return `length` rows from row `start` on, without a copy."""
         return Rows(self.table.slice(start, length))
 
     def select(self, names: Sequence[str]) -> Rows:
+        """Return the rows with these columns only, in this order."""
         return Rows(self.table.select(list(names)))
 
     def without(self, names: Sequence[str]) -> Rows:
+        """Return the rows without these columns; names that are not columns are ignored."""
         return Rows(self.table.drop_columns([name for name in names if name in self.table.column_names]))
 
     def give(self, columns: Mapping[str, pa.Array], fields: Mapping[str, pa.Field]) -> Rows:
-        """These rows with columns added or replaced, typed and annotated as `fields` say."""
+        """Return these rows with columns added or replaced, typed and annotated as `fields` say."""
         table = self.table
         for name, values in columns.items():
             array = values if values.type == fields[name].type else values.cast(fields[name].type)
-            place = table.schema.get_field_index(name)
-            if place < 0:
+            index = table.schema.get_field_index(name)
+            if index < 0:
                 table = table.append_column(fields[name], array)
             else:
-                table = table.set_column(place, fields[name], array)
+                table = table.set_column(index, fields[name], array)
         return Rows(table)
 
 
 def as_array(values: Any) -> pa.Array:
-    """An Arrow array of lists, NumPy arrays (n,) or (n, d), or Arrow arrays."""
+    """Convert a list, a NumPy array (n,) or (n, d), or an Arrow array to one Arrow array."""
     if isinstance(values, pa.Array):
         return values
     if isinstance(values, pa.ChunkedArray):
@@ -97,7 +101,7 @@ def as_array(values: Any) -> pa.Array:
 
 
 def one_array(chunked: pa.ChunkedArray) -> pa.Array:
-    """All chunks of a column as one array, without a copy where there is one chunk."""
+    """Return all chunks of a column as one array, without a copy if there is only one."""
     if chunked.num_chunks == 1:
         return chunked.chunk(0)
     if pa.types.is_dictionary(chunked.type):
@@ -107,17 +111,17 @@ def one_array(chunked: pa.ChunkedArray) -> pa.Array:
 
 
 def vector_array(matrix: np.ndarray, valid: np.ndarray | None = None) -> pa.Array:
-    """A fixed-size-list array of a (n, d) matrix; rows where `valid` (bool (n,)) is false are null."""
+    """Convert a (n, d) matrix to a fixed-size-list array; rows for which `valid` (bool (n,)) is false are null."""
     flat = pa.array(np.ascontiguousarray(matrix).reshape(-1))
     mask = None if valid is None else pa.array(~valid)
     return pa.FixedSizeListArray.from_arrays(flat, matrix.shape[1], mask=mask)
 
 
 def vectors_of(array: pa.Array) -> np.ndarray:
-    """A fixed-size-list array as (n, d); null rows are NaN. Without a copy where nothing is null.
+    """Convert a fixed-size-list array to (n, d); null rows are NaN. Nothing is copied if nothing is null.
 
-    Every step reads vectors through this function: the values below a null row mean nothing, and Arrow's own
-    `values` knows neither of nulls nor of slices.
+    Every step reads vectors through this function: the values under a null row are meaningless, and Arrow's own
+    `values` ignores both nulls and slices.
     """
     matrix = _matrix(array)
     if array.null_count:
@@ -127,10 +131,10 @@ def vectors_of(array: pa.Array) -> np.ndarray:
 
 
 def missing_as_null(array: pa.Array) -> pa.Array:
-    """A fixed-size-list array whose missing vectors are null: those that are, and those that are NaN throughout.
+    """Return a fixed-size-list array whose missing vectors are null: those that were, and those that are all NaN.
 
     Tables were written with NaN for a missing vector while PyArrow could not read null ones back. A vector that is
-    NaN in part is a value like any other.
+    only partly NaN is a value like any other.
     """
     if not array.type.list_size or not len(array):
         return array
@@ -144,57 +148,57 @@ def missing_as_null(array: pa.Array) -> pa.Array:
 
 
 def is_valid(array: pa.Array) -> np.ndarray:
-    """Which values are not null: bool (n,), a copy."""
+    """Return which values are not null: bool (n,), a copy."""
     return np.array(pc.is_valid(array).to_numpy(zero_copy_only=False), bool)
 
 
 def _matrix(array: pa.Array) -> np.ndarray:
-    """A fixed-size-list array as (n, d), with whatever lies below null rows; a null within a vector is NaN."""
+    """Convert a fixed-size-list array to (n, d), with whatever is under null rows; a null within a vector is NaN."""
     shape, values = (len(array), array.type.list_size), _flat_values(array)
     if not values.null_count:
         return np.asarray(values.to_numpy(zero_copy_only=True)).reshape(shape)
-    # Readers of Parquet leave nulls below a null row, and Arrow would convert all values for them: 400 times as long.
+    # Readers of Parquet leave nulls under a null row, for which Arrow would convert all values: 400 times slower.
     dtype = np.dtype(values.type.to_pandas_dtype())
     matrix = np.frombuffer(values.buffers()[1], dtype, len(values), values.offset * dtype.itemsize).reshape(shape)
-    there = _valid_bits(values).reshape(shape)
-    if (is_valid(array) & ~there.all(axis=1)).any():
-        matrix = np.where(there, matrix, dtype.type(np.nan))
+    valid = _valid_bits(values).reshape(shape)
+    if (is_valid(array) & ~valid.all(axis=1)).any():
+        matrix = np.where(valid, matrix, dtype.type(np.nan))
     return matrix
 
 
 def _valid_bits(values: pa.Array) -> np.ndarray:
-    """As `is_valid` for an array that has nulls, as uint8; several times as fast."""
+    """As `is_valid`, as uint8, for an array that has nulls; several times faster."""
     first, last = values.offset, values.offset + len(values)
     packed = np.frombuffer(values.buffers()[0], np.uint8)[first // 8 : -(-last // 8)]
     return np.unpackbits(packed, bitorder="little")[first % 8 : first % 8 + len(values)]
 
 
 def _flat_values(array: pa.Array) -> pa.Array:
-    """The values of a fixed-size-list array with those below null rows, of this slice alone."""
+    """Return the values of a fixed-size-list array, of this slice alone, with those under null rows."""
     width = array.type.list_size
     return array.values.slice(array.offset * width, len(array) * width)
 
 
 def with_missing_as_null(table: pa.Table) -> pa.Table:
-    """The table with null for every missing vector, see `missing_as_null`; the same table if none was NaN."""
+    """Return the table with null for every missing vector, see `missing_as_null`; the same table if none was NaN."""
     for index, field in enumerate(table.schema):
         if is_vector(field.type):
             chunks = table.column(index).chunks
-            found = [missing_as_null(chunk) for chunk in chunks]
-            if any(one is not chunk for one, chunk in zip(found, chunks, strict=True)):
-                table = table.set_column(index, field, pa.chunked_array(found, field.type))
+            cleaned = [missing_as_null(chunk) for chunk in chunks]
+            if any(new is not old for new, old in zip(cleaned, chunks, strict=True)):
+                table = table.set_column(index, field, pa.chunked_array(cleaned, field.type))
     return table
 
 
 class RowGroups:
     """Cuts a stream of tables into groups: a group ends at `rows` rows, or at the row that fills `most_bytes`.
 
-    Where a group ends depends on the rows before it alone, never on the pieces. Nothing is copied: groups are slices of
-    what came in, in as many chunks as pieces went into them.
+    Where a group ends depends only on the rows before, never on the pieces they come in. Nothing is copied: groups are
+    slices of the tables added, with one chunk per table that went into them.
 
     Args:
-        rows: of a group; the last may have fewer.
-        most_bytes: of a group, by the sizes that `add` is given; None has no such limit.
+        rows: number of rows in a group; the last may have fewer.
+        most_bytes: size of a group, by the sizes that `add` receives; None sets no such limit.
     """
 
     def __init__(self, rows: int, most_bytes: int | None = None) -> None:
@@ -203,7 +207,7 @@ class RowGroups:
         self._count, self._bytes = 0, 0
 
     def add(self, table: pa.Table, sizes: npt.ArrayLike | None = None) -> Iterator[pa.Table]:
-        """Take more rows; gives the groups that they complete.
+        """Take more rows; yield the groups that they complete.
 
         Args:
             table: rows, of one schema throughout.
@@ -222,7 +226,7 @@ class RowGroups:
                 yield self._taken()
 
     def _end(self, start: int, rows: int, total: npt.NDArray[np.int64] | None) -> tuple[int, bool]:
-        """Where the group's rows of a table end, and whether the group is complete there."""
+        """Return the row of a table at which the group ends, and whether the group is then complete."""
         stop = start + self.rows - self._count
         if total is not None and self.most_bytes is not None:
             before = int(total[start - 1]) if start else 0
@@ -230,7 +234,7 @@ class RowGroups:
         return min(stop, rows), stop <= rows
 
     def rest(self) -> pa.Table | None:
-        """The rows of the last group, which is not full; None where no rows wait."""
+        """Return the rows of the last group, which is not full; None if no rows are left."""
         return self._taken() if self._count else None
 
     def _taken(self) -> pa.Table:
@@ -240,7 +244,7 @@ class RowGroups:
 
 
 def in_row_groups(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
-    """The rows of some tables in groups of `rows` rows; the last may have fewer. Nothing of nothing."""
+    """Yield the rows of some tables in groups of `rows` rows; the last may have fewer. No rows give no group."""
     groups = RowGroups(rows)
     for table in tables:
         yield from groups.add(table)

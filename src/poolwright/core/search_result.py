@@ -1,4 +1,4 @@
-"""A search: what is asked of a table, and the cosines of its rows."""
+"""Search: the query to a table, and the cosines of its rows."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _EACH_DEEPER = 8
 
 @dataclass(frozen=True)
 class Query:
-    """What is searched for, by the CLI, the API and the studio.
+    """A query, as the CLI, the API and the studio pose it.
 
     Attributes:
-        prompt: a text, or the name of a class of the run's vocabularies; None where only `like` is given.
-        against: a second text, to compete with the first.
+        prompt: a text, or the name of a class of the run's vocabularies; None if only `like` is given.
+        against: a second text, which competes with the first.
         like: uid of a row whose neighbours are wanted; None takes the nearest row to the prompt.
         bucket: only rows of this bucket.
         column: of the vectors; None takes the first that the run has a text encoder for, or the first.
@@ -51,27 +51,27 @@ class Ranked:
     """Some rows, the nearest first.
 
     Attributes:
-        places: numbers of the rows in the table.
+        positions: numbers of the rows in the table.
         scores: their cosines.
         first: rank of the first of them, from 1.
     """
 
-    places: tuple[int, ...]
+    positions: tuple[int, ...]
     scores: tuple[float, ...]
     first: int = 1
 
 
 @dataclass(frozen=True)
 class Contest:
-    """How two prompts compete for images.
+    """The competition of two prompts for images.
 
     Attributes:
         other: the second prompt.
-        everywhere: rows that are nearer to the first, and to the second, of all rows searched.
-        alone: rows that only the first has among its nearest, and only the second.
-        both: rows that both have.
-        won: of those, rows that go to the first and to the second.
-        places: numbers of the rows that either has; those with the smallest difference first.
+        everywhere: of all rows searched, those nearer to the first and those nearer to the second.
+        alone: rows among the nearest of only the first, and of only the second.
+        both: rows among the nearest of both.
+        won: of those, the rows that go to the first and to the second.
+        positions: numbers of the rows among the nearest of either; those with the smallest difference first.
         scores: their cosines to the first and to the second prompt.
     """
 
@@ -80,7 +80,7 @@ class Contest:
     alone: tuple[int, int]
     both: int
     won: tuple[int, int]
-    places: tuple[int, ...]
+    positions: tuple[int, ...]
     scores: tuple[tuple[float, float], ...]
 
 
@@ -97,11 +97,11 @@ class SearchResult:
         query: what was asked.
         feature: (d,) float32, unit length: what rows were compared with.
         model: the encoder of the prompt as the recipe writes it; None if the feature is not from an encoder.
-        given: (d,) the feature as it was found, of any length, where it is not from an encoder.
+        given: (d,) the feature as it was given, of any length, if it is not from an encoder.
         scores: float32 (rows,).
-        rival: float32 (rows,), the scores of the second prompt.
+        rival: float32 (rows,), the scores of the second prompt; None without one.
         like: uid of the row whose neighbours were looked for; empty if none were.
-        near: float32 (rows,), the scores of that row's vector.
+        near: float32 (rows,), the cosines to that row's vector; None without one.
     """
 
     table: str
@@ -117,17 +117,17 @@ class SearchResult:
 
     @property
     def words(self) -> str:
-        """What was searched for, for people."""
+        """A description of the query, for people."""
         return self.prompt or f"like {self.query.like}"
 
     @property
     def prompt(self) -> str:
-        """The text that was searched for; empty where only an image was."""
+        """The text that was searched for; empty if only an image was."""
         return self.query.prompt or ""
 
     @property
     def within(self) -> str:
-        """Which rows were searched, in words: 'bucket 3'; empty for all."""
+        """The rows that were searched, as text: 'bucket 3'; empty for all."""
         return "" if self.query.bucket is None else f"bucket {self.query.bucket}"
 
     @cached_property
@@ -152,7 +152,7 @@ class SearchResult:
 
     @property
     def deeper(self) -> tuple[Ranked, ...]:
-        """A few rows at ranks ever further down, and the last of all: how long what is found stays right."""
+        """A few rows at ever lower ranks, and the last of all: they show how far down the results stay relevant."""
         n = self.query.n
         ranks = [times * n for times in _DEEPER if times * n + _EACH_DEEPER < self.rows]
         if self.rows > n + _EACH_DEEPER:
@@ -161,7 +161,7 @@ class SearchResult:
 
     @property
     def neighbours(self) -> Ranked:
-        """Rows near the row `like`, itself first."""
+        """The rows nearest to the row `like`, itself first."""
         if self.near is None:
             return Ranked((), ())
         rows = _order(self.near)[: self.query.neighbours]
@@ -169,7 +169,7 @@ class SearchResult:
 
     @cached_property
     def contest(self) -> Contest | None:
-        """How the two prompts compete, with a second one."""
+        """How the two prompts compete; None without a second prompt."""
         return None if self.rival is None else _contest(self.order, self.scores, self.rival, self.query)
 
     def _ranked(self, first: int, count: int) -> Ranked:
@@ -195,6 +195,6 @@ def _contest(order: Integers, first: Float32, second: Float32, query: Query) -> 
         alone=(len(near[0] - near[1]), len(near[1] - near[0])),
         both=len(both),
         won=(won, len(both) - won),
-        places=tuple(closest.tolist()),
+        positions=tuple(closest.tolist()),
         scores=tuple(zip(first[closest].tolist(), second[closest].tolist(), strict=True)),
     )

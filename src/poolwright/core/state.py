@@ -1,4 +1,4 @@
-"""State: the small thing a step fitted. Saved, hashed and released with the table."""
+"""State: the small result of a step's fit. It is saved, hashed and released with the table."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from poolwright.core.parquet import write_parquet
 
 @dataclass(frozen=True)
 class State:
-    """What a step learned: a few values, and tables where values are many.
+    """The things that a step learned: a few values, and tables if values are many.
 
     Attributes:
         values: JSON values by name: thresholds, counts, model names and digests.
         tables: Arrow tables by name: group cuts, text features, centroids.
-        speeds: what the fit measured of its own pace. Differs from run to run, so it goes into timings.json and is
+        speeds: the pace that the fit measured. It differs from run to run, so it goes into timings.json and is
             neither saved nor compared with the rest.
     """
 
@@ -34,7 +34,7 @@ class State:
     speeds: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     def save(self, folder: Path, name: str) -> str:
-        """Write `<name>.json` and `<name>.<table>.parquet` into `folder`; returns the digest.
+        """Write `<name>.json` and `<name>.<table>.parquet` into `folder` and return the digest.
 
         The JSON is written last, so that a state whose JSON exists is whole. The same state gives
         the same bytes.
@@ -56,19 +56,19 @@ class State:
 
     @staticmethod
     def copy(folder: Path, name: str, to: Path, new_name: str) -> str:
-        """Copy a saved state under another name, its tables checked against their digests.
+        """Copy a saved state under another name, after checking its tables against their digests.
 
         Returns:
-            The digest: that of the original.
+            The digest, which is that of the original.
 
         Raises:
-            InputError: a table of it is missing or damaged.
+            InputError: one of its tables is missing or damaged.
         """
         text = (folder / f"{name}.json").read_bytes()
         for key, digest in json.loads(text)["tables"].items():
             table = folder / f"{name}.{key}.parquet"
             if not table.exists() or digest_file(table) != digest:
-                raise InputError(f"{table}: is missing or damaged; get the release again")
+                raise InputError(f"{table} is missing or damaged; get the release again")
             content = table.read_bytes()
             write_atomically(to / f"{new_name}.{key}.parquet", partial(_put, content))
         write_atomically(to / f"{new_name}.json", partial(_put, text))
@@ -76,7 +76,7 @@ class State:
 
     @staticmethod
     def digest(folder: Path, name: str) -> str:
-        """Digest of a saved state: SHA-256 of its JSON, which holds the digests of its tables."""
+        """Return the digest of a saved state: SHA-256 of its JSON, which holds the digests of its tables."""
         return hashlib.sha256((folder / f"{name}.json").read_bytes()).hexdigest()
 
 

@@ -20,11 +20,11 @@ Kind = Literal["describe", "choose", "split"]
 
 @dataclass(frozen=True)
 class Reason:
-    """Why a row is dropped.
+    """A reason why rows are dropped.
 
     Attributes:
         name: short name in the ledger, such as 'below_threshold'.
-        words: how it is told to people: "similarity below the threshold".
+        words: the reason as people read it: "similarity below the threshold".
         bad: the row is broken (unreadable image, NaN vector), not unwanted; counts towards `max_bad`.
     """
 
@@ -35,10 +35,10 @@ class Reason:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What `apply` says of some rows.
+    """The result of `apply` for some rows.
 
     Attributes:
-        columns: new columns, one value a row. Values of dropped rows are ignored.
+        columns: new columns, one value per row. Values of dropped rows are ignored.
         drop: uint8 (n,): 0 keeps the row, i drops it for `step.reasons[i - 1]`; None keeps all.
         tallies: int64 (k,) counts over these rows by name, such as a histogram; summed over all rows of a table.
     """
@@ -50,7 +50,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Resources:
-    """What a unit of work occupies on a node of a cluster while it runs.
+    """The resources that a unit of work occupies on a node of a cluster while it runs.
 
     Attributes:
         cpus: cores; a unit works on one thread, apart from what libraries do beyond it.
@@ -61,16 +61,16 @@ class Resources:
     gpus: float = 0.0
 
     def __or__(self, other: Resources) -> Resources:
-        """Enough for both, one after the other."""
+        """Return resources that suffice for both, one after the other."""
         return Resources(max(self.cpus, other.cpus), max(self.gpus, other.gpus))
 
 
 class Step(BaseModel):
     """One verb of a recipe, with its parameters as fields.
 
-    Subclasses set the class variables and implement `needs`, `apply`, and where they give columns or
-    learn something, `gives` and `fit`. `apply` is row-wise and pure: what it says of a row depends on
-    that row and the state alone.
+    Subclasses set the class variables and implement `needs` and `apply`; those that add columns or learn
+    something also implement `gives` and `fit`. `apply` is row-wise and pure: its result for a row depends
+    on that row and the state alone.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -78,45 +78,53 @@ class Step(BaseModel):
     verb: ClassVar[str]
     kind: ClassVar[Kind]
     example: ClassVar[str]
-    """How a recipe writes the step, in YAML: 'top: {by: similarity, n: 1000}'. The reference shows it, tests run it."""
+    """The step as a recipe writes it, in YAML: 'top: {by: similarity, n: 1000}'. Docs show it and tests run it."""
     reasons: ClassVar[tuple[Reason, ...]] = ()
     shorthand: ClassVar[str | None] = None
     """Field that a bare value in the recipe sets: `- where: "width > 100"`."""
     fits_rows: ClassVar[bool] = False
     """Whether `fit` looks at the rows."""
     shapes_columns: ClassVar[bool] = False
-    """Whether it only shapes columns and decides nothing about rows: `apply` on other rows can do without it."""
+    """Whether the step only shapes columns and decides nothing about rows: `apply` to other rows can omit it."""
     state_kind: ClassVar[str] = ""
-    """Name of the form of its state, for reports and cards that draw it, such as 'clusters'; empty if none does."""
+    """Kind of the state, for reports and cards that draw it, such as 'clusters'; empty if none does."""
     labelled_by: ClassVar[Literal["", "model", "people"]] = ""
     """Who gives or confirms the class of a row in this step, for the limits that a card states."""
     costly: ClassVar[bool] = False
-    """Whether `apply` is dear, so that a run saves what it gives before a later step fits on it."""
+    """Whether `apply` is expensive, so that a run saves its columns before a later step fits on them."""
 
     def needs(self) -> tuple[str, ...]:
-        """Columns that `fit` and `apply` read."""
+        """Return the columns that `fit` and `apply` read."""
         raise NotImplementedError
 
     def optional(self) -> tuple[str, ...]:
-        """Columns that `apply` reads where they are there."""
+        """Return the columns that `apply` reads if the table has them."""
         return ()
 
     def files(self) -> tuple[str, ...]:
-        """Files beside the pool whose content decides what this step does: vocabularies, ready vectors, lists."""
+        """Return files besides the pool whose content decides what this step does: vocabularies, vectors, lists."""
         return ()
 
     def check_files(self, given: pa.Schema) -> None:
-        """Check the files that `fit` will read, against the live columns; raises PoolwrightError."""
+        """Check the files that `fit` will read against the live columns.
+
+        Raises:
+            PoolwrightError: a file does not suit them.
+        """
 
     def tables(self) -> tuple[str, ...]:
-        """Other tables of the recipe that `fit` learns from, such as labelled examples."""
+        """Return other tables of the recipe that `fit` learns from, such as labelled examples."""
         return ()
 
     def check_tables(self, schemas: Mapping[str, pa.Schema]) -> None:
-        """Check that those tables have the columns that `fit` will read; raises StepError."""
+        """Check that the tables of `tables` have the columns that `fit` will read.
+
+        Raises:
+            StepError: a column is missing, or has a type this step cannot work on.
+        """
 
     def gives(self, given: pa.Schema) -> list[pa.Field]:
-        """Columns that `apply` adds or replaces.
+        """Return the columns that `apply` adds or replaces.
 
         Args:
             given: the live columns before this step, with those of `needs` among them.
@@ -127,26 +135,26 @@ class Step(BaseModel):
         return []
 
     def takes(self, given: pa.Schema) -> tuple[str, ...]:
-        """Columns of `given` that are gone after this step."""
+        """Return the columns of `given` that this step removes."""
         return ()
 
     def resources(self) -> Resources:
-        """What a unit occupies on a node of a cluster while this step works on its rows."""
+        """Return what a unit occupies on a node of a cluster while this step works on its rows."""
         return Resources()
 
     def warm_up(self) -> None:
-        """Begin to load what `apply` will need; called in a thread of its own when a run begins."""
+        """Start to load what `apply` will need; called in a separate thread when a run begins."""
 
     def fit(self, frame: Frame, context: Context) -> State:
-        """Learn the state. Reads only columns of `needs` and 'uid'."""
+        """Learn the state from all live rows. Reads only 'uid' and the columns of `needs`."""
         return State()
 
     def apply(self, rows: Rows, state: State) -> Outcome:
-        """Decide and describe, row by row."""
+        """Decide about each row and describe it, row by row."""
         raise NotImplementedError
 
     def explain(self, row: Mapping[str, Any], state: State) -> str:
-        """One row's value beside what it was held against, for `poolwright why`; may be empty.
+        """Return one row's value and what it was compared with, for `poolwright why`; may be empty.
 
         Args:
             row: the needed and given columns of one row.
@@ -154,9 +162,9 @@ class Step(BaseModel):
         return ""
 
     def limits(self, state: State) -> list[Limit]:
-        """The values that it compares numeric columns with, to be drawn into their histograms."""
+        """Return the values that this step compares numeric columns with, to be drawn into their histograms."""
         return []
 
     def learned(self, state: State) -> str:
-        """The state in words, for reports and cards: "similarity >= 0.2731 (1,000,000 of 1,146,768 rows)"."""
+        """Describe the state for reports and cards: "similarity >= 0.2731 (1,000,000 of 1,146,768 rows)"."""
         return ""

@@ -1,9 +1,9 @@
-"""Table: the folder a run saves, and its record `table.json`.
+"""Table: the folder that a run saves, and its record `table.json`.
 
-part-00000.parquet          kept rows, one file a unit of work
+part-00000.parquet          kept rows, one file per unit of work
 dropped/part-00000.parquet  ledger: part (int32), row (uint32), code (uint16) of every dropped row
-states/01-top.json          what each step learned; tables beside it as .parquet
-documents/instructions/     what a release shows beside the data, of steps that have such documents
+states/01-top.json          what each step learned; its tables next to it as .parquet
+documents/instructions/     documents of steps, which a release shows next to the data
 table.json                  the record: inputs, steps, digests, counts. The same run gives the same bytes
 timings.json                machine, seconds and rows per second: differs from run to run
 """
@@ -52,7 +52,7 @@ class InputFile(_Record):
 
 
 class InputPart(_Record):
-    """One part of the source, with why it was quarantined, if it was."""
+    """One part of the source, with the reason why it was quarantined, if it was."""
 
     name: str
     files: tuple[int, ...]  # indices into `TableRecord.files`
@@ -62,7 +62,7 @@ class InputPart(_Record):
 
 
 class VectorRecord(_Record):
-    """A column of vectors that a step read: its width, and the encoder that made it, where the source says."""
+    """A column of vectors that a step read: its width, and the encoder that made it, if the source says."""
 
     column: str
     width: int
@@ -89,8 +89,8 @@ class StepRecord(_Record):
 
     Attributes:
         state: digest of `states/<state_name>.json`.
-        state_kind: name of the form of the state, where reports or cards draw it.
-        limits: the values that it compared numeric columns with.
+        state_kind: kind of the state, if reports or cards draw it.
+        limits: the values that the step compared numeric columns with.
         labelled_by: who gave or confirmed classes in it: 'model', 'people' or ''.
         vectors: the vector columns it read.
         released: whether the state came with a release, rather than being learned on these rows.
@@ -112,7 +112,7 @@ class StepRecord(_Record):
 
 
 class ReasonRecord(_Record):
-    """What a ledger code stands for. `step` is -1 for what is checked before the first step."""
+    """The meaning of a ledger code. `step` is -1 for checks before the first step."""
 
     code: int
     step: int
@@ -152,11 +152,11 @@ class ModelRecord(_Record):
 
 
 class TableRecord(_Record):
-    """Everything `table.json` says.
+    """The content of `table.json`.
 
-    `image_root` is relative to the table's folder where the images lie below the recipe's folder, so that a
-    project can be moved; paths of `files` are relative to the recipe's folder where they can be. `tallies` are
-    counts that steps made over all rows they met, by '<state name>.<tally>'.
+    `image_root` is relative to the table's folder if the images are below the recipe's folder, so that a
+    project can be moved; paths of `files` are relative to the recipe's folder if they can be. `tallies` are
+    counts of steps over all rows that reached them, by '<state name>.<tally>'.
     """
 
     format: int
@@ -180,7 +180,7 @@ class TableRecord(_Record):
     tallies: dict[str, tuple[int, ...]] = {}
 
     def limits(self) -> dict[str, list[Limit]]:
-        """The values that steps compared numeric columns with, by column."""
+        """Return the values that steps compared numeric columns with, by column."""
         found: dict[str, list[Limit]] = {}
         for limit in (limit for step in self.steps for limit in step.limits):
             found.setdefault(limit.column, []).append(limit)
@@ -188,10 +188,12 @@ class TableRecord(_Record):
 
     @property
     def rows_dropped(self) -> int:
+        """Rows that steps, or the checks before them, dropped."""
         return self.rows_in - self.rows_kept
 
     @property
     def quarantined(self) -> tuple[InputPart, ...]:
+        """Parts of the source that could not be read."""
         return tuple(part for part in self.inputs if part.quarantined)
 
 
@@ -207,16 +209,19 @@ class Table:
         try:
             text = (folder / RECORD).read_text(encoding="utf-8")
         except FileNotFoundError:
-            raise InputError(f"{folder}: no finished table here ({RECORD} is missing); run the recipe first") from None
+            raise InputError(
+                f"{folder}: no finished table in this folder ({RECORD} is missing); run the recipe first"
+            ) from None
         self.record = TableRecord.model_validate_json(text)
 
     @property
     def name(self) -> str:
+        """Name of the table in its recipe."""
         return self.record.name
 
     @property
     def image_root(self) -> str | None:
-        """What values of `image_path` are relative to: a folder or a URL."""
+        """Folder or URL that values of `image_path` are relative to."""
         root = self.record.image_root
         return root if root is None or "://" in root else os.path.normpath(self.folder.resolve() / root)
 
@@ -226,29 +231,29 @@ class Table:
         return pq.read_schema(self.folder / self.record.parts[0].file)
 
     def batches(self, columns: Sequence[str] | None = None, batch_rows: int = 65_536) -> Iterator[Rows]:
-        """Kept rows, in order, in batches."""
+        """Yield the kept rows, in order, in batches."""
         names = list(columns) if columns is not None else None
         for part in self.record.parts:
-            # Without pre_buffer no more than a batch and the pages around it lies in memory.
+            # Without pre_buffer, only a batch and the pages around it are in memory.
             with pq.ParquetFile(self.folder / part.file, pre_buffer=False, buffer_size=1 << 18) as file:
                 for batch in file.iter_batches(batch_size=batch_rows, columns=names, use_threads=False):
                     yield Rows(with_missing_as_null(pa.Table.from_batches([batch])))
 
     def read(self, columns: Sequence[str] | None = None) -> pa.Table:
-        """All kept rows in memory; name the columns you need."""
+        """Read all kept rows into memory; name the columns you need."""
         names = list(columns) if columns is not None else None
         tables = [pq.read_table(self.folder / part.file, columns=names) for part in self.record.parts]
         return with_missing_as_null(pa.concat_tables(tables))
 
     def ledger(self) -> pa.Table:
-        """Every dropped row in memory: `part`, `row`, `code` (see `record.reasons`)."""
+        """Read every dropped row into memory: `part`, `row`, `code` (see `record.reasons`)."""
         return pa.concat_tables([pq.read_table(self.folder / part.ledger) for part in self.record.parts])
 
     def state(self, step: int) -> State:
-        """What step number `step` (from 0) learned."""
+        """Load what step number `step` (from 0) learned."""
         return State.load(self.folder / "states", self.record.steps[step].state_name)
 
     def timings(self) -> dict[str, Any]:
-        """Machine, seconds and rows per second of the run; empty where the file is gone."""
+        """Read machine, seconds and rows per second of the run; empty if the file is gone."""
         path = self.folder / TIMINGS
         return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}

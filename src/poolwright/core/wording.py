@@ -1,4 +1,4 @@
-"""Figures in words, for what a step says it learned."""
+"""Formats numbers, counts and names for messages, reports and cards."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 def number(value: Any) -> str:
-    """A value for people: '1,000,000', '0.2731', '2004-01-01', 'yes'."""
+    """Format a value for people: '1,000,000', '0.2731', '2004-01-01', 'yes'."""
     if value is None:
         return "no value"
     if isinstance(value, bool):
@@ -24,21 +24,21 @@ def number(value: Any) -> str:
 
 
 def rows(count: int) -> str:
-    """'1 row', '1,000 rows'."""
+    """Format a count of rows: '1 row', '1,000 rows'."""
     return f"{count:,} row" if count == 1 else f"{count:,} rows"
 
 
 def groups(count: int) -> str:
-    """'1 group', '350 groups'."""
+    """Format a count of groups: '1 group', '350 groups'."""
     return f"{count:,} group" if count == 1 else f"{count:,} groups"
 
 
 def some(names: Sequence[str], most: int = 8) -> str:
-    """The first few names, and how many more there are."""
+    """List the first few names, and how many more there are."""
     shown = ", ".join(names[:most])
     return f"{shown} and {len(names) - most:,} more" if len(names) > most else shown
 
 
 def natural_order(text: str) -> list[tuple[int, str]]:
-    """A key that sorts texts with the numbers in them by their size: 2 before 10."""
+    """Return a sort key that orders the numbers in texts by value: 2 before 10."""
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", text)]

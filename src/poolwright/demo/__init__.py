@@ -1,1 +1,1 @@
-"""A drawn world of small pictures and a tiny CLIP that knows it: a pool to try recipes on, without a network."""
+"""The demo: a drawn world of small pictures and a tiny CLIP trained on it, to try recipes without a network."""

@@ -1,6 +1,6 @@
-"""Annotators who know the truth and err at known rates: they answer what lies on a worklist, as people would.
+"""Simulate annotators who know the truth and err at known rates, and let them answer a worklist as people would.
 
-What somebody says of a row is decided by the hash of their name and its uid, so it is the same every time.
+An answer is decided by the hash of the name and the uid, so it is the same every time.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from poolwright.kernels.selection.hashing import hash64, hash_key
 
 @dataclass(frozen=True)
 class Annotator:
-    """One person.
+    """One simulated person.
 
     Attributes:
-        name: also of their file.
-        error: share of their answers that are wrong.
-        unsure: share of the rows about which they cannot tell.
-        careless: they do not look, and say yes or no as a coin falls.
+        name: name of the person and of their file.
+        error: share of wrong answers.
+        unsure: share of unsure answers.
+        careless: whether they answer yes or no by coin flip.
     """
 
     name: str
@@ -37,7 +37,7 @@ class Annotator:
     careless: bool = False
 
     def answers(self, asked: Sequence[tuple[str, str]], truth: Mapping[str, str]) -> list[str]:
-        """Yes, no or unsure for every (uid, class) that is asked about.
+        """Answer yes, no or unsure for every (uid, class) that is asked about.
 
         Args:
             truth: class of each row.
@@ -51,28 +51,28 @@ class Annotator:
         return [str(word) for word in words]
 
     def name_classes(self, asked: Sequence[tuple[str, str]], truth: Mapping[str, str]) -> list[str]:
-        """The class they see in every row; who errs names one that was asked about, at random."""
+        """Answer with the class of every row; a wrong answer names a random class among those asked about."""
         said = self.answers(asked, truth)
         classes = sorted({name for _, name in asked} | set(truth.values()))
         other = (self._drawn([uid for uid, _ in asked], "class") * len(classes)).astype(int)
         given = []
-        for (uid, name), word, place in zip(asked, said, other, strict=True):
+        for (uid, name), word, index in zip(asked, said, other, strict=True):
             wrong = (word == "yes") != (truth[uid] == name)
-            given.append("unsure" if word == "unsure" else classes[place] if wrong else truth[uid])
+            given.append("unsure" if word == "unsure" else classes[index] if wrong else truth[uid])
         return given
 
     def _drawn(self, uids: Iterable[str], use: str) -> np.ndarray:
-        """A number from 0 to 1 for every row: float64 (n,)."""
+        """Draw a number from 0 to 1 for every row: float64 (n,)."""
         return hash64(pa.array(uids, pa.string()), hash_key(0, "annotator", self.name, use)) / 2.0**64
 
 
 def answer_worklist(
     worklist: Path, annotators: Sequence[Annotator], truth: Mapping[str, str], overlap: int | None = None
 ) -> list[Path]:
-    """Let people answer everything that is asked on a worklist, each in a file of their own in `verdicts/`.
+    """Let people answer all questions of a worklist, each in a file of their own in `verdicts/`.
 
     Args:
-        overlap: people who look at each row, drawn by hash; default as many as are asked for.
+        overlap: number of people per row, chosen by hash; default the number that the worklist requires.
 
     Returns:
         The files.
@@ -81,7 +81,7 @@ def answer_worklist(
     shares = _shares(asked, len(annotators), overlap or int(asked.about["annotators"]))
     files = []
     for annotator, share in zip(annotators, shares, strict=True):
-        rows = [asked.pairs[place] for place in share]
+        rows = [asked.pairs[row] for row in share]
         say = annotator.name_classes if asked.about["answer"] == "class" else annotator.answers
         path = worklist / VERDICTS / f"{annotator.name}.csv"
         write_text(path, _sheet(rows, say(rows, truth), annotator.name))
@@ -90,7 +90,7 @@ def answer_worklist(
 
 
 def _shares(asked: AskedRows, people: int, overlap: int) -> list[np.ndarray]:
-    """Rows of each person: every row has so many, those whose hashes with it are the lowest."""
+    """Return the rows of each person: every row has `overlap` people, those with the lowest hashes."""
     uids = pa.array([uid for uid, _ in asked.pairs], pa.string())
     hashes = np.stack([hash64(uids, hash_key(0, "share", str(person))) for person in range(people)])
     ranks = hashes.argsort(axis=0, kind="stable").argsort(axis=0, kind="stable")

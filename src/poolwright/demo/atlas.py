@@ -1,9 +1,9 @@
-"""The demo's shelf: pictures of everyday things with a few maps among them, and examples of both to learn from.
+"""Draw the demo's shelf: pictures of everyday things with a few maps among them, and examples of both to learn from.
 
-examples/<map|other>/<number>.jpg   what somebody would collect
-shelf/images/<number>.jpg           what is to be looked through
+examples/<map|other>/<number>.jpg   collected examples
+shelf/images/<number>.jpg           pictures to search
 shelf/truth.parquet                 uid, and whether it is a map
-shelf/shelf.json                    with which arguments it was drawn
+shelf/shelf.json                    arguments of the drawing
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _LANDS: tuple[Colour, ...] = ((234, 220, 176), (206, 218, 170), (240, 232, 214),
 
 
 def draw_shelf(folder: Path, n: int, seed: int) -> None:
-    """Draw a shelf of `n` pictures, and the examples; returns at once where they are there already."""
+    """Draw a shelf of `n` pictures, and the examples; returns at once if they exist already."""
     marker = folder / "shelf" / "shelf.json"
     arguments = json.dumps({"drawing": _DRAWING, "n": n, "seed": seed}) + "\n"
     if marker.exists() and marker.read_text() == arguments:
@@ -44,23 +44,23 @@ def draw_shelf(folder: Path, n: int, seed: int) -> None:
     for name in ("shelf", "examples"):
         shutil.rmtree(folder / name, ignore_errors=True)
     for name, count in EXAMPLES.items():
-        for place in range(count):
-            key = [seed, _EXAMPLE, place, name == MAP]
-            _save(_draw(name == MAP, key), folder / "examples" / name / f"{place:04d}.jpg")
-    maps = [is_map(place, seed) for place in range(n)]
-    for place, wanted in enumerate(maps):
-        _save(_draw(wanted, [seed, _SHELF, place]), folder / "shelf" / "images" / f"{place:05d}.jpg")
+        for number in range(count):
+            key = [seed, _EXAMPLE, number, name == MAP]
+            _save(_draw(name == MAP, key), folder / "examples" / name / f"{number:04d}.jpg")
+    maps = [is_map(number, seed) for number in range(n)]
+    for number, wanted in enumerate(maps):
+        _save(_draw(wanted, [seed, _SHELF, number]), folder / "shelf" / "images" / f"{number:05d}.jpg")
     _write_truth(folder / "shelf" / "truth.parquet", maps)
     write_text(marker, arguments)
 
 
-def is_map(place: int, seed: int) -> bool:
+def is_map(number: int, seed: int) -> bool:
     """Whether a picture of the shelf is a map."""
-    return bool(np.random.default_rng([seed, _SHELF, place, 1]).random() < PREVALENCE)
+    return bool(np.random.default_rng([seed, _SHELF, number, 1]).random() < PREVALENCE)
 
 
 def draw_map(rng: Generator, year: float = 2010.0) -> Image.Image:
-    """A map of an island or a coast: borders, rivers, towns, a grid, a frame. RGB, 44 to 84 pixels a side."""
+    """Draw a map of an island or a coast: borders, rivers, towns, a grid, a frame. RGB, 44 to 84 pixels per side."""
     width, height = (_SUPERSAMPLE * side for side in measure(year, rng))
     sea, land = (list(colours)[int(rng.integers(len(colours)))] for colours in (_SEAS, _LANDS))
     image = Image.new("RGB", (width, height), sea)
@@ -79,7 +79,7 @@ def draw_map(rng: Generator, year: float = 2010.0) -> Image.Image:
 
 
 def _coast(width: int, height: int, rng: Generator) -> list[tuple[float, float]]:
-    """A closed line whose distance from a middle is a sum of waves, the finer the smaller."""
+    """Return a closed line whose distance from its centre is a sum of waves, with smaller amplitudes for finer ones."""
     angles = np.linspace(0, 2 * math.pi, 90, endpoint=False)
     radius = np.full(90, rng.uniform(0.55, 0.95))
     for wave in range(2, 14):
@@ -98,7 +98,7 @@ def _countries(
     line: Colour,
     rng: Generator,
 ) -> None:
-    """Countries in tints of their own, rivers and towns, on the land alone."""
+    """Draw countries in tints of their own, rivers and towns, on the land only."""
     shape = Image.new("1", image.size)
     ImageDraw.Draw(shape).polygon(coast, fill=1)
     drawn = image.copy()
@@ -132,10 +132,10 @@ def _wandering(start: tuple[float, float], stop: tuple[float, float], rng: Gener
 
 def _grid(draw: ImageDraw.ImageDraw, width: int, height: int, colour: Colour, rng: Generator) -> None:
     step = rng.uniform(0.16, 0.3) * width
-    for place in np.arange(step / 2, width, step).tolist():
-        draw.line([(place, 0), (place, height)], fill=colour, width=1)
-    for place in np.arange(step / 2, height, step).tolist():
-        draw.line([(0, place), (width, place)], fill=colour, width=1)
+    for x in np.arange(step / 2, width, step).tolist():
+        draw.line([(x, 0), (x, height)], fill=colour, width=1)
+    for y in np.arange(step / 2, height, step).tolist():
+        draw.line([(0, y), (width, y)], fill=colour, width=1)
 
 
 def _draw(wanted: bool, key: list[int]) -> Image.Image:
@@ -154,5 +154,5 @@ def _save(picture: Image.Image, path: Path) -> None:
 def _write_truth(path: Path, maps: list[bool]) -> None:
     import pyarrow as pa
 
-    table = pa.table({"uid": [f"{place:05d}.jpg" for place in range(len(maps))], "is_map": maps})
+    table = pa.table({"uid": [f"{number:05d}.jpg" for number in range(len(maps))], "is_map": maps})
     write_parquet(path, table)

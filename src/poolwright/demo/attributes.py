@@ -1,4 +1,4 @@
-"""The demo's attributes: what the clusters inside a class have in common, held against the truth."""
+"""Compare the demo's attributes, the clusters inside a class, with the truth."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from poolwright.core.table import Table
 
 
 def attributes_against_truth(folder: Path, found: Table) -> tuple[tuple[str, str, str], ...]:
-    """Purity of the clusters inside classes by what was drawn, beside that of whole classes: (name, value, meaning)."""
+    """Measure the purity of the clusters inside classes, and that of whole classes: (name, value, meaning)."""
     truth = pq.read_table(folder / "world" / "truth.parquet", columns=[UID, "colour", "true_continent"])
     rows = found.read([UID, "label", "cluster"]).join(truth, UID).to_pylist()
     figures = []
     for name, column, meaning in (
-        ("colours in clusters", "colour", "rows of the commonest colour of their cluster"),
-        ("places in clusters", "true_continent", "rows of the commonest background and style of their cluster"),
+        ("colours in clusters", "colour", "rows with the most frequent colour of their cluster"),
+        ("places in clusters", "true_continent", "rows with the most frequent background and style of their cluster"),
     ):
         inside = purity((row["label"], row["cluster"], row[column]) for row in rows)
         whole = purity((row["label"], 0, row[column]) for row in rows)
@@ -28,7 +28,7 @@ def attributes_against_truth(folder: Path, found: Table) -> tuple[tuple[str, str
 
 
 def purity(rows: Iterable[tuple[str, int, str]]) -> float:
-    """Share of rows that have the commonest value of their class and cluster."""
+    """Return the share of rows that have the most frequent value of their class and cluster."""
     counts = Counter(rows)
     best: dict[tuple[str, int], int] = {}
     for (label, cluster, _), count in counts.items():

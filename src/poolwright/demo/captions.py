@@ -1,4 +1,4 @@
-"""What people write under the pictures of the demo: titles and captions, in many forms and some languages."""
+"""Write titles and captions for the pictures of the demo, in many forms and some languages."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ _FOREIGN = {
 
 
 def caption(kind: str, colour: str, country: Country, year: int, rng: Generator) -> str:
-    """A sentence that says the kind, in some form; one in twelve is partly in another language than English."""
+    """Return a caption that names the kind; one in twelve is partly in another language than English."""
     forms = ABROAD if rng.random() < 1 / 12 else PLAIN
     form = forms[int(rng.integers(len(forms)))]
     return form.format(
@@ -67,7 +67,7 @@ def caption(kind: str, colour: str, country: Country, year: int, rng: Generator)
 
 
 def title(kind: str, named: bool, country: Country, year: int, rng: Generator) -> str:
-    """A picture's title: what it shows when `named`, else what the camera called the file."""
+    """Return a picture's title: what it shows if `named`, otherwise the file name of the camera."""
     if not named:
         prefix = ("IMG_", "DSC0", "P10", "DSCN")[int(rng.integers(4))]
         return f"{prefix}{rng.integers(1000, 9999)}"

@@ -1,4 +1,4 @@
-"""The demo: draw a world, make a dataset of it, and hold the dataset against the truth."""
+"""Run the demo: draw a world, make a dataset of it, and compare the dataset with the truth."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from poolwright.demo.stream import PEOPLE, answer_sheets, stream_against_truth, 
 from poolwright.demo.world import draw_world
 
 _SCALED = re.compile(r"(at_least|by: similarity, n|query|^ +n|keep): (\d+)", re.MULTILINE)
-"""Numbers of the recipe that go with the size of the world."""
+"""Numbers of the recipe that scale with the size of the world."""
 
 _LEAST = {"query": 8, "n": 4, "keep": 3}
 
@@ -39,11 +39,11 @@ _SMALLEST_SHELF = 300
 
 @dataclass(frozen=True)
 class DemoOutcome:
-    """What the demo made.
+    """The results of the demo.
 
     Attributes:
-        result: of the run.
-        figures: (name, value, what it means), measured against the truth of the drawn world.
+        result: result of the run.
+        figures: (name, value, meaning), measured against the truth of the drawn world.
         release: folder of the release.
         report: the HTML file to open.
     """
@@ -58,10 +58,10 @@ def run_demo(folder: Path, images: int = 6000, seed: int = 2024, listener: Liste
     """Run poolwright's main job end to end on a drawn world.
 
     Args:
-        folder: where the world, the run, the release and the report go; continued if it is there.
-        images: pictures to draw.
-        seed: of the drawn world.
-        listener: is told of progress.
+        folder: folder for the world, the run, the release and the report; an existing one is continued.
+        images: number of pictures to draw.
+        seed: seed of the drawn world.
+        listener: receives progress.
 
     Raises:
         MissingExtra: a library of `poolwright[demo]` is not installed. Nothing was drawn.
@@ -73,12 +73,12 @@ def run_demo(folder: Path, images: int = 6000, seed: int = 2024, listener: Liste
     draw_world(folder / "world", images, seed)
     draw_shelf(folder, max(_SMALLEST_SHELF, images // 4), seed)
     recipe = write_recipe(folder, images)
-    listener.note("the run stops where people are asked")
+    listener.note("the run stops when people are asked")
     with suppress(WaitingForPeople):
         run(recipe, folder / "run", listener=listener, release=False)
     names = " and ".join(person.name for person in PEOPLE)
     listener.note(f"{names} look at {answer_sheets(folder):,} pictures that prompts found")
-    listener.note(f"looking at {LOOKED_AT} pictures of the shelf, as somebody would who is always right")
+    listener.note(f"an annotator who is always right looks at {LOOKED_AT} pictures of the shelf")
     sheet = verify_maps(folder)
     result = run(recipe, folder / "run", listener=listener)
     truth = pq.read_table(folder / "world" / "truth.parquet")
@@ -92,16 +92,16 @@ def run_demo(folder: Path, images: int = 6000, seed: int = 2024, listener: Liste
 
 
 def clip_folder() -> Path:
-    """The tiny CLIP that comes with poolwright: ONNX image and text towers with their manifest."""
+    """Return the folder of the tiny CLIP that comes with poolwright: ONNX image and text towers with their manifest."""
     return Path(str(files("poolwright.demo") / "clip"))
 
 
 def write_recipe(folder: Path, images: int = 6000) -> Recipe:
-    """Write the demo's recipe, vocabulary and encoder beside its world, and load the recipe.
+    """Write the demo's recipe, vocabulary and encoder next to its world, and load the recipe.
 
     Args:
-        folder: of the demo.
-        images: pictures in the world; a smaller one has smaller classes, so the numbers of the steps shrink with it.
+        folder: folder of the demo.
+        images: number of pictures in the world; the numbers of the steps scale with it.
     """
     write_text(folder / "kinds.txt", "\n".join(KINDS) + "\n")
     write_prompts(folder / "stream.txt")
@@ -119,28 +119,36 @@ def _scaled(name: str, number: int, images: int) -> str:
 
 
 def against_truth(tables: Mapping[str, Table], truth: pa.Table) -> tuple[tuple[str, str, str], ...]:
-    """How right the dataset is: (name, value, meaning)."""
+    """Measure how right the dataset is: (name, value, meaning)."""
     described, classes, domains = (tables[name] for name in ("described", "classes", "domains"))
     seen = described.read(["uid", "label"])
-    place = next(step.index for step in classes.record.steps if step.verb == "top")
-    met, cut = (seen.filter(pa.array(survivors(described, classes, upto))) for upto in (place, place + 1))
+    top = next(step.index for step in classes.record.steps if step.verb == "top")
+    met, cut = (seen.filter(pa.array(survivors(described, classes, upto))) for upto in (top, top + 1))
     known = seen.join(truth, "uid")
     kept = domains.read(["uid", "label", "split", "continent"]).join(truth, "uid")
     broken = truth.filter(truth["corrupt"]).num_rows
     caught = broken - known.filter(known["corrupt"]).num_rows
     return (
-        ("precision", _share(kept, "label"), "released labels that are what the picture shows"),
-        ("precision before the cut", _share(met.join(truth, "uid"), "label"), "labels of the rows that `top` met"),
+        ("precision", _share(kept, "label"), "released labels that match the picture"),
+        ("precision before the cut", _share(met.join(truth, "uid"), "label"), "labels of the rows that `top` received"),
         ("precision after the cut", _share(cut.join(truth, "uid"), "label"), "labels of the rows that it kept"),
         ("precision of captions", _share(kept, "caption_kind"), "captions of the released pictures that are right"),
         ("broken files caught", f"{caught}/{broken}", "files that cannot be decoded, each in the ledger"),
-        ("copies astride the split", str(_copies_astride(kept)), "copies parted from their original: resized ones"),
-        ("continents", str(pc.count_distinct(kept["continent"]).as_py()), "domains left of six; the rarest fell"),
+        (
+            "copies across the split",
+            str(_copies_across(kept)),
+            "copies on the other side than their original: resized ones",
+        ),
+        (
+            "continents",
+            str(pc.count_distinct(kept["continent"]).as_py()),
+            "domains left of six; the rarest was dropped",
+        ),
     )
 
 
 def survivors(source: Table, table: Table, upto: int) -> np.ndarray:
-    """Which rows of a source table were live before step `upto` of a table: bool (n,), by the ledger."""
+    """Return which rows of a source table were live before step `upto` of a table, by the ledger: bool (n,)."""
     starts = np.cumsum([0, *(part.rows for part in source.record.parts)])
     codes = [reason.code for reason in table.record.reasons if reason.step < upto]
     ledger = table.ledger()
@@ -155,7 +163,7 @@ def _share(rows: pa.Table, column: str) -> str:
     return f"{right / rows.num_rows:.3f}"
 
 
-def _copies_astride(kept: pa.Table) -> int:
+def _copies_across(kept: pa.Table) -> int:
     split = dict(zip(kept["uid"].to_pylist(), kept["split"].to_pylist(), strict=True))
     pairs = zip(kept["uid"].to_pylist(), kept["duplicate_of"].to_pylist(), strict=True)
     return sum(original in split and split[uid] != split[original] for uid, original in pairs if original is not None)

@@ -1,4 +1,4 @@
-"""One picture of one kind of thing, from a generator: `draw_kind`."""
+"""Draw a picture of one kind of thing from a random generator: `draw_kind`."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ _SUPERSAMPLE = 3
 
 
 def colours_of(kind: str) -> tuple[str, ...]:
-    """The names of the colours that a kind is drawn in; one named twice is drawn twice as often."""
+    """Return the names of the colours that a kind is drawn in; one named twice is drawn twice as often."""
     return _OWN_COLOURS.get(kind, tuple(COLOURS))
 
 
@@ -98,10 +98,10 @@ def draw_kind(
         rng: the only source of chance; equal generators give equal pictures.
         continent: one of the six names of `CONTINENTS`; sets ground, palette and outline.
         year: 2004.0 to 2015.0, with fraction; early pictures are smaller, duller and noisier.
-        colour: the thing's main colour, a name of `COLOURS`; without it one that suits the kind.
+        colour: the thing's main colour, a name of `COLOURS`; default one that suits the kind.
 
     Returns:
-        An RGB picture of 44 to 84 pixels a side.
+        An RGB picture of 44 to 84 pixels per side.
     """
     width, height = measure(year, rng)
     colour = colour or str(rng.choice(colours_of(kind)))
@@ -117,7 +117,7 @@ def draw_kind(
 
 
 def measure(year: float, rng: Generator) -> tuple[int, int]:
-    """Width and height in pixels of a picture of that year; the first that `draw_kind` takes of its generator."""
+    """Draw width and height in pixels of a picture of that year; the first numbers that `draw_kind` draws."""
     youth = min(max((year - 2004) / 11, 0.0), 1.0)
     side = 48 + 20 * youth + rng.uniform(-4, 4)
     ratio = float(rng.choice((1.0, 1.0, 1.15, 1.25)))

@@ -1,4 +1,4 @@
-"""What is known and true of each picture of the demo's world, told from the world's seed and the picture's index."""
+"""Generate the facts about each picture of the demo's world from the world's seed and the picture's index."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ _LARGEST, _SMALLEST = 580, 40
 
 @dataclass(frozen=True)
 class Facts:
-    """All there is to know of one picture.
+    """All facts about one picture.
 
     Attributes:
         index: the picture's number in the world.
-        kind: what it shows, one of `KINDS`.
-        caption_kind: what its caption says it shows; None where the caption is empty.
+        kind: kind of thing that it shows, one of `KINDS`.
+        caption_kind: kind that its caption names; None if the caption is empty.
         duplicate_of: the index of the picture it is a copy of, exact or re-encoded.
         corrupt: whether its file cannot be decoded.
         suffix: `jpg` or `png`.
@@ -70,30 +70,30 @@ class Facts:
 
     @property
     def image_path(self) -> str:
-        """Where the file lies under the folder of images."""
+        """Path of the file within the folder of images."""
         return f"{self.uid[:2]}/{self.uid}.{self.suffix}"
 
 
-def tell(index: int, seed: int) -> Facts:
-    """The facts of picture `index` of the world of `seed`, without the facts of any later one."""
+def facts_of(index: int, seed: int) -> Facts:
+    """Return the facts of picture `index` of the world of `seed`, independent of later pictures."""
     rng = np.random.default_rng([seed, _FACTS, index])
     if rng.random() < DUPLICATES and index > 0:
         original = _original(int(rng.integers(index)), seed)
         if original is not None:
-            return _tell_copy(index, original, seed, rng)
-    return _tell_original(index, seed, rng)
+            return _facts_of_copy(index, original, seed, rng)
+    return _facts_of_original(index, seed, rng)
 
 
 def _original(latest: int, seed: int) -> Facts | None:
-    """The last picture up to `latest` that is neither a copy nor corrupt."""
+    """Return the last picture up to `latest` that is neither a copy nor corrupt."""
     for index in range(latest, -1, -1):
-        facts = tell(index, seed)
+        facts = facts_of(index, seed)
         if facts.duplicate_of is None and not facts.corrupt:
             return facts
     return None
 
 
-def _tell_original(index: int, seed: int, rng: Generator) -> Facts:
+def _facts_of_original(index: int, seed: int, rng: Generator) -> Facts:
     uploaded_at = BEGIN + rng.beta(2.0, 1.5) * (END - BEGIN)
     kind = _pick_kind(_youth(uploaded_at), rng)
     colour = str(rng.choice(colours_of(kind)))
@@ -122,8 +122,8 @@ def _tell_original(index: int, seed: int, rng: Generator) -> Facts:
     )
 
 
-def _tell_copy(index: int, original: Facts, seed: int, rng: Generator) -> Facts:
-    """Somebody uploads a picture again, later, mostly under words of their own."""
+def _facts_of_copy(index: int, original: Facts, seed: int, rng: Generator) -> Facts:
+    """Return the facts of a copy: somebody uploads a picture again, later, mostly with a caption of their own."""
     uploaded_at = min(original.uploaded_at + timedelta(days=rng.exponential(90)), END)
     owner = pick_user(seed, original.country, rng)
     copy = replace(
@@ -142,7 +142,7 @@ def _tell_copy(index: int, original: Facts, seed: int, rng: Generator) -> Facts:
 
 
 def _caption(kind: str, colour: str, country: int, year: int, rng: Generator) -> tuple[str, str | None]:
-    """A caption and the kind it names: sometimes none, sometimes another than is shown."""
+    """Return a caption and the kind it names: sometimes none, sometimes another than is shown."""
     chance = rng.random()
     if chance < EMPTY_CAPTIONS:
         return "", None
@@ -156,13 +156,13 @@ def _other_kind(kind: str, rng: Generator) -> str:
 
 
 def _pick_kind(youth: float, rng: Generator) -> str:
-    """A kind, by the shares of its month."""
+    """Draw a kind, by the shares of its month."""
     return KINDS[int(np.searchsorted(_kind_edges(int(youth * 131)), rng.random(), side="right"))]
 
 
 @lru_cache(maxsize=132)
 def _kind_edges(month: int) -> NDArray[np.float64]:
-    """Upper edges of the kinds' shares: long-tailed, some kinds getting rarer over the years, others more frequent."""
+    """Return the upper edges of the kinds' shares: long-tailed, and changing over the years."""
     order = np.arange(len(KINDS))
     size = _LARGEST * (_SMALLEST / _LARGEST) ** (order / (len(KINDS) - 1))
     drift = np.exp(0.8 * np.cos(2.4 * order) * (month / 131 - 0.57))

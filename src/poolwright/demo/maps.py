@@ -1,4 +1,4 @@
-"""The demo's filter: somebody looks at a sample of the shelf, and what that tells is held against the truth."""
+"""Audit the demo's filter by a sample of the shelf, and compare the estimates with the truth."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from poolwright.core.columns import UID
 from poolwright.core.table import Table
 
 LOOKED_AT = 200
-"""Pictures of the shelf that somebody looks at."""
+"""Number of pictures of the shelf in the sample."""
 
 
 def verify_maps(folder: Path) -> Path:
@@ -32,17 +32,17 @@ def verify_maps(folder: Path) -> Path:
 
 
 def maps_against_truth(folder: Path, found: Table, sheet: Path) -> tuple[tuple[str, str, str], ...]:
-    """What the verdicts say of the filter, and what is true: (name, value, meaning)."""
+    """Compare the estimates from the verdicts with the truth: (name, value, meaning)."""
     estimates, maps = accuracy(sheet), _true_maps(folder)
     kept = set(found.read([UID])[UID].to_pylist())
     right = len(kept & maps)
-    told = (
+    measures = (
         ("precision of maps", "found pictures that are maps", estimates.precision, right / max(len(kept), 1)),
         ("recall of maps", "maps that were found", estimates.recall, right / max(len(maps), 1)),
     )
     looked = f"estimated by looking at {LOOKED_AT} of {found.record.rows_in:,} pictures"
     figures = []
-    for name, meaning, estimate, true in told:
+    for name, meaning, estimate, true in measures:
         figures.append((f"{name}, true", f"{true:.3f}", meaning))
         interval = f"{estimate.value:.3f} ({estimate.low:.3f} to {estimate.high:.3f})"
         figures.append((f"{name}, audited", interval, looked))

@@ -1,4 +1,4 @@
-"""How the grown things look: each function draws one kind in the square -1 to 1."""
+"""Draw plants, animals and other natural things: each function draws one kind in the square -1 to 1."""
 
 from __future__ import annotations
 

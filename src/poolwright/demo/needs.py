@@ -1,21 +1,21 @@
-"""What the demo needs beyond the core, checked before anything is drawn."""
+"""Check the libraries that the demo needs beyond the core, before anything is drawn."""
 
 from __future__ import annotations
 
 from poolwright.core.errors import EXTRAS, MissingExtra, is_installed
 
 DEMO = "demo"
-"""The extra that brings all of it."""
+"""The extra that installs all of them."""
 
 DEMO_EXTRAS = ("classify", "report", "hash", "croissant")
-"""What this extra is made of, as in pyproject.toml."""
+"""The extras that it consists of, as in pyproject.toml."""
 
 
 def check_needs() -> None:
     """Check that all libraries of the demo are installed.
 
     Raises:
-        MissingExtra: naming those that are not, and the one extra that brings them.
+        MissingExtra: some are not; the message names them and the extra that installs them.
     """
     missing = [module for module, extra in EXTRAS.items() if extra in DEMO_EXTRAS and not is_installed(module)]
     if missing:

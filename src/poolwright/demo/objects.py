@@ -1,4 +1,4 @@
-"""How the made things look: each function draws one kind in the square -1 to 1."""
+"""Draw man-made things: each function draws one kind in the square -1 to 1."""
 
 from __future__ import annotations
 

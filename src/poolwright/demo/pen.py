@@ -1,4 +1,4 @@
-"""A pen that draws shapes in the unit square of a thing, wherever the thing stands in the picture."""
+"""Draw shapes in the coordinates of a thing, at any position of the thing in the picture."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ GLASS: Colour = (176, 218, 236)
 
 
 def mix(one: Colour, other: Colour, share: float) -> Colour:
-    """The colour on the way from `one` (share 0) to `other` (share 1)."""
+    """Interpolate between the colours `one` (share 0) and `other` (share 1)."""
     red, green, blue = (round(a + (b - a) * share) for a, b in zip(one, other, strict=True))
     return red, green, blue
 
@@ -50,7 +50,7 @@ class Ink:
 
 @dataclass(frozen=True)
 class Pose:
-    """Where a thing stands: centre and half size in canvas pixels, angle in radians, mirrored or not."""
+    """The position of a thing: centre and half size in canvas pixels, angle in radians, mirrored or not."""
 
     x: float
     y: float
@@ -58,8 +58,8 @@ class Pose:
     angle: float = 0.0
     mirrored: bool = False
 
-    def place(self, points: Points) -> NDArray[np.float64]:
-        """Canvas pixels `(n, 2)` of points given in the thing's own square, x right and y down, -1 to 1."""
+    def to_canvas(self, points: Points) -> NDArray[np.float64]:
+        """Return the canvas pixels `(n, 2)` of points in the thing's own square, x right and y down, -1 to 1."""
         cos, sin = math.cos(self.angle) * self.size, math.sin(self.angle) * self.size
         flip = -1.0 if self.mirrored else 1.0
         matrix = np.array([[cos * flip, sin * flip], [-sin, cos]])
@@ -77,7 +77,7 @@ class Pen:
 
     def polygon(self, points: Points, fill: Colour, outlined: bool = True) -> None:
         """A filled polygon."""
-        corners = [(x, y) for x, y in self._pose.place(points).tolist()]
+        corners = [(x, y) for x, y in self._pose.to_canvas(points).tolist()]
         self._draw.polygon(corners, fill=fill)
         width = self._pixels(self.ink.line_width)
         if outlined and width > 0:
@@ -107,7 +107,7 @@ class Pen:
 
     def line(self, points: Points, width: float, fill: Colour | None = None) -> None:
         """A line of even width with round ends; in the outline's colour when no `fill` is given."""
-        placed = [(x, y) for x, y in self._pose.place(points).tolist()]
+        placed = [(x, y) for x, y in self._pose.to_canvas(points).tolist()]
         pixels = max(self._pixels(width), 1)
         colour = self.ink.line if fill is None else fill
         self._draw.line(placed, fill=colour, width=pixels, joint="curve" if len(placed) < 6 else None)

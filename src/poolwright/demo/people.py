@@ -1,4 +1,4 @@
-"""Who takes the demo's pictures, and where: countries, and users with a home, a licence and a habit of naming."""
+"""Draw the people and countries of the demo: users have a home, a licence and a habit of naming pictures."""
 
 from __future__ import annotations
 
@@ -68,11 +68,11 @@ _HOMES = 17
 
 @dataclass(frozen=True)
 class User:
-    """Somebody who uploads pictures.
+    """A person who uploads pictures.
 
     Attributes:
-        uid: the user's id, in the form that photo sites used.
-        license: what the user mostly publishes under.
+        uid: the user's id, in the format that photo sites used.
+        license: the usual licence of the user's pictures.
         names: whether the user names pictures by what they show, or leaves the camera's file names.
     """
 
@@ -83,7 +83,7 @@ class User:
 
 @lru_cache(maxsize=4096)
 def user(seed: int, country: int, number: int) -> User:
-    """The user of that number who lives in the country of that index."""
+    """Return the user of that number in the country of that index."""
     rng = np.random.default_rng([seed, _HOMES, country, number])
     return User(
         uid=f"{rng.integers(10_000_000, 99_999_999)}@N{rng.integers(0, 9):02d}",
@@ -93,7 +93,7 @@ def user(seed: int, country: int, number: int) -> User:
 
 
 def pick_user(seed: int, country: int, rng: Generator) -> User:
-    """A user who was in the country: mostly one who lives there; a few users upload much, most little."""
+    """Draw a user who was in the country: mostly a resident; a few users upload much, most little."""
     if rng.random() < 0.1:
         country = pick_country(rng)
     residents = max(3, round(COUNTRIES[country].share * _USERS_PER_PERCENT))
@@ -101,17 +101,17 @@ def pick_user(seed: int, country: int, rng: Generator) -> User:
 
 
 def pick_country(rng: Generator) -> int:
-    """The index of a country, by its share of the pictures."""
+    """Draw the index of a country, by its share of the pictures."""
     return int(np.searchsorted(_share_edges(), rng.random(), side="right"))
 
 
 def pick_license(rng: Generator) -> str:
-    """A licence code."""
+    """Draw a licence code."""
     return str(rng.choice(LICENSES, p=_LICENSE_SHARES))
 
 
 def pick_place(country: Country, rng: Generator) -> tuple[float, float]:
-    """Latitude and longitude in degrees, near the middle of the country more often than at its edge."""
+    """Draw latitude and longitude in degrees, near the middle of the country more often than at its edge."""
     lat = country.south + (country.north - country.south) * rng.beta(2.0, 2.0)
     lon = country.west + (country.east - country.west) * rng.beta(2.0, 2.0)
     return round(lat, 5), round(lon, 5)

@@ -1,4 +1,4 @@
-"""What a place and a year do to a picture: background, palette and outline by continent, ageing by year."""
+"""Style pictures by continent (background, palette, outline) and year (ageing)."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class ContinentStyle:
 
     Attributes:
         pattern: the background's pattern, from coordinates in about 0 to 1 to a share of the second colour.
-        grounds: pairs of background colours; one of them is taken.
+        grounds: pairs of background colours; one of them is chosen.
         tint: a colour that all colours of the thing lean to.
         line: the outline's colour.
         line_width: the outline's width in units of the thing's half size; 0 draws none.
@@ -137,7 +137,7 @@ CONTINENTS: dict[str, ContinentStyle] = {
 
 
 def background(width: int, height: int, continent: str, main: Colour, rng: Generator) -> Image.Image:
-    """A patterned ground of the continent, of a colour that the thing's `main` colour stands out from."""
+    """Draw a patterned ground of the continent, in a colour that contrasts with the thing's `main` colour."""
     style = CONTINENTS[continent]
     picks = rng.choice(len(style.grounds), size=2, replace=False)
     ground, figure = max((style.grounds[i] for i in picks), key=lambda pair: _distance(pair[0], main))
@@ -179,7 +179,7 @@ def shadow_colour(image: Image.Image, pose: Pose) -> Colour:
 
 
 def age(image: Image.Image, year: float, rng: Generator) -> Image.Image:
-    """What a camera of `year` (2004 to 2015) makes of a scene: early ones are dull, yellowish and noisy."""
+    """Render a scene as a camera of `year` (2004 to 2015) would: early ones are dull, yellowish and noisy."""
     youth = min(max((year - 2004) / 11, 0.0), 1.0)
     pixels = np.asarray(image, dtype=np.float32)
     grey = pixels.mean(axis=2, keepdims=True)

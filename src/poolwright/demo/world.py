@@ -1,12 +1,12 @@
-"""The demo's world: a folder of small drawn pictures with their metadata, and the truth about each of them.
+"""Draw the demo's world: a folder of small pictures with their metadata, and the truth about each of them.
 
     images/<aa>/<uid>.jpg   (some .png; a few cannot be decoded, a few are copies)
-    metadata.parquet        what a user of the pool sees
-    truth.parquet           what is really shown, which is a copy, which is corrupt
-    world.json              with which arguments the folder was drawn, and whether it is finished
+    metadata.parquet        metadata that a user of the pool sees
+    truth.parquet           true kinds, copies, corrupt files
+    world.json              arguments of the drawing, and whether it is finished
 
 Each picture has generators of its own, seeded by the world's seed and its index, so any one can be drawn alone:
-`encode(tell(index, seed), seed)` gives the bytes of its file.
+`encode(facts_of(index, seed), seed)` gives the bytes of its file.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from PIL import Image
 from poolwright.core.files import write_text
 from poolwright.core.parquet import write_parquet
 from poolwright.demo.drawing import draw_kind, measure
-from poolwright.demo.facts import Facts, tell
+from poolwright.demo.facts import Facts, facts_of
 from poolwright.demo.people import COUNTRIES
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 DRAWING = 2
-"""Raised when the drawn files change, so that folders drawn before are drawn anew."""
+"""Version of the drawing, increased when the drawn files change, so that existing folders are drawn again."""
 
 _PICTURE, _FILE = 2, 3
 _FEW = 400
@@ -43,15 +43,15 @@ _NOT_A_PICTURE = b"<html><head><title>404 Not Found</title></head><body>This pho
 
 
 def draw_world(folder: Path, n: int = 6000, seed: int = 2024) -> None:
-    """Draw a world into a folder; returns at once where the folder already holds that world.
+    """Draw a world into a folder; returns at once if the folder already holds that world.
 
     Args:
         folder: a new folder, or one that holds a world (finished or not); a different world in it is replaced.
-        n: how many pictures.
+        n: number of pictures.
         seed: equal seeds give equal files.
 
     Raises:
-        FileExistsError: the folder holds something else than a world.
+        FileExistsError: the folder holds something other than a world.
     """
     arguments = {"drawing": DRAWING, "n": n, "seed": seed}
     marker = folder / "world.json"
@@ -59,24 +59,24 @@ def draw_world(folder: Path, n: int = 6000, seed: int = 2024) -> None:
         return
     with _helpers(folder, n, seed) as share:
         _write_images(folder, range(0, n, share), seed)
-    rows = [tell(index, seed) for index in range(n)]
+    rows = [facts_of(index, seed) for index in range(n)]
     write_parquet(folder / "metadata.parquet", _metadata(rows, seed))
     write_parquet(folder / "truth.parquet", _truth(rows))
     _write_marker(marker, arguments, finished=True)
 
 
 def draw(facts: Facts, seed: int) -> Image.Image:
-    """The picture as it was first taken; a copy gives its original's."""
+    """Draw the picture as it was first taken; a copy gives its original's."""
     if facts.duplicate_of is not None:
-        return draw(tell(facts.duplicate_of, seed), seed)
+        return draw(facts_of(facts.duplicate_of, seed), seed)
     rng = np.random.default_rng([seed, _PICTURE, facts.index])
     return draw_kind(facts.kind, rng, facts.continent, facts.year, facts.colour)
 
 
 def encode(facts: Facts, seed: int) -> bytes:
-    """The bytes of the picture's file: as taken, copied, or spoilt."""
+    """Return the bytes of the picture's file: original, copied, or corrupted."""
     if facts.duplicate_of is not None:
-        return _encode_copy(facts, tell(facts.duplicate_of, seed), seed)
+        return _encode_copy(facts, facts_of(facts.duplicate_of, seed), seed)
     data = _save(draw(facts, seed), facts.suffix, quality=round(68 + 2 * (facts.year - 2004)))
     if not facts.corrupt:
         return data
@@ -95,14 +95,14 @@ def _encode_copy(facts: Facts, original: Facts, seed: int) -> bytes:
 
 
 def _copy_factor(facts: Facts, seed: int) -> float | None:
-    """How much a copy was resized; None for an exact copy."""
+    """Return the factor by which a copy was resized, or None for an exact copy."""
     way = int(np.random.default_rng([seed, _FILE, facts.index]).integers(4))
     return (None, 1.0, 0.75, 1.3)[way]
 
 
 def _size(facts: Facts, seed: int) -> tuple[int, int]:
-    """Width and height of the picture's file in pixels, without drawing it."""
-    original = facts if facts.duplicate_of is None else tell(facts.duplicate_of, seed)
+    """Return width and height of the picture's file in pixels, without drawing it."""
+    original = facts if facts.duplicate_of is None else facts_of(facts.duplicate_of, seed)
     width, height = measure(original.year, np.random.default_rng([seed, _PICTURE, original.index]))
     factor = 1.0 if facts.duplicate_of is None else _copy_factor(facts, seed) or 1.0
     return round(width * factor), round(height * factor)
@@ -118,7 +118,7 @@ def _save(picture: Image.Image, suffix: str, quality: int) -> bytes:
 
 
 def _prepare(folder: Path, marker: Path, arguments: dict[str, int]) -> bool:
-    """Mark the folder as the place of this world; False where the world is there already."""
+    """Mark the folder as that of this world; False if the world is complete already."""
     folder.mkdir(parents=True, exist_ok=True)
     if marker.exists():
         found = json.loads(marker.read_text())
@@ -139,9 +139,9 @@ def _write_marker(marker: Path, arguments: dict[str, int], finished: bool) -> No
 
 @contextmanager
 def _helpers(folder: Path, n: int, seed: int) -> Iterator[int]:
-    """Processes that draw their shares of the pictures; gives into how many shares the pictures are dealt.
+    """Start processes that draw their shares of the pictures; yields the number of shares.
 
-    They are started by a command line of their own, not by multiprocessing, so a caller's script needs no
+    They are started by a command line of their own, not by multiprocessing, so that a caller's script needs no
     `if __name__ == "__main__"`.
     """
     shares = 1 if n < _FEW else min(os.cpu_count() or 1, 8)
@@ -162,7 +162,7 @@ def _helpers(folder: Path, n: int, seed: int) -> Iterator[int]:
 
 def _write_images(folder: Path, indices: Iterable[int], seed: int) -> None:
     for index in indices:
-        facts = tell(index, seed)
+        facts = facts_of(index, seed)
         path = folder / "images" / facts.image_path
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(encode(facts, seed))

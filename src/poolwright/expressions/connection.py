@@ -9,19 +9,19 @@ from contextlib import contextmanager
 from typing import Any
 
 _MEMORY = "4GB"
-"""Bound on what all expressions of a process hold at a time."""
+"""Bound on the memory of all expressions of a process together."""
 
 _OPTIMIZERS = frozenset({"expression_rewriter", "common_subexpressions", "in_clause"})
-"""Passes that help a projection of one table; the others take a third of the time of a small batch."""
+"""Optimizer passes that help a projection of one table; the others take a third of the time of a small batch."""
 
 _SETTINGS = {
     "threads": "1",  # units run in parallel threads already
     "memory_limit": f"'{_MEMORY}'",
     "temp_directory": "''",
     "TimeZone": "'UTC'",
-    "ieee_floating_point_ops": "false",  # a division by zero is no infinity,
+    "ieee_floating_point_ops": "false",  # a division by zero is not infinity,
     "error_on_division_by_zero": "false",  # but null
-    "python_enable_replacements": "false",  # no Python variable is a table
+    "python_enable_replacements": "false",  # Python variables are not tables
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
     "allow_community_extensions": "false",
@@ -37,7 +37,7 @@ class ExpressionSession:
 
     Attributes:
         cursor: of the process's database.
-        kept: what its user keeps with it, such as bound expressions.
+        kept: objects that its user keeps with it, such as bound expressions.
     """
 
     def __init__(self, cursor: Any) -> None:
@@ -46,9 +46,9 @@ class ExpressionSession:
 
 
 class _Sessions:
-    """The process's database, and the sessions that nobody uses.
+    """The process's database, and its idle sessions.
 
-    They are not kept by thread: threads of a foreign pool may end, with all that is theirs, after every call.
+    Sessions are not thread-local: threads of other pools may end, and lose their locals, after every call.
     """
 
     def __init__(self) -> None:
@@ -82,7 +82,7 @@ _INHERITED: list[_Sessions] = []
 
 @contextmanager
 def session() -> Iterator[ExpressionSession]:
-    """A session that nobody else uses meanwhile."""
+    """Give exclusive use of a session."""
     sessions = _SESSIONS
     taken = sessions.taken()
     try:
@@ -92,7 +92,7 @@ def session() -> Iterator[ExpressionSession]:
 
 
 def answers(query: str, *parameters: object) -> list[tuple[Any, ...]]:
-    """All rows of a query that is not the user's."""
+    """Return all rows of an internal query."""
     with session() as taken:
         rows: list[tuple[Any, ...]] = taken.cursor.execute(query, list(parameters)).fetchall()
         return rows

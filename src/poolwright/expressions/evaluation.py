@@ -1,7 +1,7 @@
 """Evaluate a checked expression over Arrow columns with DuckDB.
 
-Columns are read without a copy, apart from what DuckDB and poolwright see differently: NaN counts as null here, and is
-the greatest number there.
+Columns are read without a copy, except for values that DuckDB treats differently: NaN counts as null here, and is
+the greatest number in DuckDB.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _TYPES = """
 _STORED = frozenset(_TYPES.split()) | {"timestamp with time zone", "timestamptz_ns"}
 _NAMES = itertools.count()
 _KEPT = 64
-"""Relations that a session keeps, so that the next batch need not be planned again."""
+"""Number of relations that a session keeps, so that the next batch need not be planned again."""
 
 
 class _Batches:
@@ -74,7 +74,7 @@ class _Projection:
 
 
 def evaluated(sql: str, columns: Mapping[str, pa.Array], rows: int) -> pa.Array:
-    """One value for each row.
+    """Evaluate an expression to one value per row.
 
     Args:
         sql: the expression, over these column names.
@@ -82,8 +82,8 @@ def evaluated(sql: str, columns: Mapping[str, pa.Array], rows: int) -> pa.Array:
         rows: number of rows.
 
     Raises:
-        StepError: the type of the values is none that a column can have.
-        duckdb.Error: it does not fit the columns' types, or fails on a value.
+        StepError: the values are of a type that a column cannot have.
+        duckdb.Error: the expression does not fit the columns' types, or fails on a value.
     """
     table = pa.table({name: readable(column) for name, column in columns.items()} or _only_rows(rows))
     with session() as taken:
@@ -92,12 +92,12 @@ def evaluated(sql: str, columns: Mapping[str, pa.Array], rows: int) -> pa.Array:
 
 
 def _only_rows(rows: int) -> dict[str, pa.Array]:
-    """A column that carries the number of rows for an expression that names none."""
+    """Return a column that carries the number of rows for an expression without columns."""
     return {"row": pa.nulls(rows, pa.bool_())}
 
 
 def _projection(taken: ExpressionSession, sql: str, schema: pa.Schema) -> _Projection:
-    """The session's projection, of the last ones or new."""
+    """Return the session's projection, one of its recent ones or a new one."""
     projections = taken.kept
     found: _Projection = projections.pop((sql, schema), None) or _bound(taken, sql, schema)
     projections[sql, schema] = found
@@ -119,12 +119,12 @@ def _bound(taken: ExpressionSession, sql: str, schema: pa.Schema) -> _Projection
     if cast:
         relation = relation.project(f"CAST(value AS {cast}) AS value")
     elif kind not in _STORED:
-        raise StepError(f"it gives {dtype}, which no column holds; cast it to another type")
+        raise StepError(f"it gives {dtype}, which a column cannot have; cast it to another type")
     return _Projection(batches, relation, kind == "boolean")
 
 
 def failure(sql: str, columns: Iterable[tuple[str, pa.DataType]]) -> str:
-    """DuckDB's whole message, with a position, on an expression that does not fit its columns' types; '' if it fits."""
+    """Return DuckDB's message, with a position, if an expression does not fit its columns' types; '' if it does."""
     import duckdb
 
     name = f"failed_{next(_NAMES)}"
@@ -141,17 +141,17 @@ def failure(sql: str, columns: Iterable[tuple[str, pa.DataType]]) -> str:
 
 
 def statement(sql: str) -> str:
-    """The statement whose lines DuckDB's messages show."""
+    """Return the statement whose lines DuckDB's messages show."""
     return f"SELECT ({sql}\n) AS value"
 
 
 def readable(column: pa.Array) -> pa.Array:
-    """A column as DuckDB takes it: null for NaN, float32 for float16.
+    """Return a column as DuckDB reads it: null for NaN, float32 for float16.
 
     A NaN in a struct or a list is null too; a vector (fixed-size list) with NaN is null as a whole.
 
     Raises:
-        StepError: fields of a struct differ in case only, which DuckDB takes for one.
+        StepError: fields of a struct differ only in case, which DuckDB ignores.
     """
     dtype = column.type
     if pa.types.is_dictionary(dtype):
@@ -189,7 +189,7 @@ def _null_for_nan_vector(column: pa.FixedSizeListArray) -> pa.Array:
 
 
 def _list(column: Any) -> pa.Array:
-    """A list column with null for the NaNs in it."""
+    """Return a list column with null for the NaNs in it."""
     values = column.values
     plain = readable(values)
     if plain is values or plain.null_count == values.null_count:
@@ -214,7 +214,7 @@ def _has_floats(dtype: pa.DataType) -> bool:
 
 
 def _without_halves(dtype: pa.DataType) -> pa.DataType:
-    """The type with float32 for float16, which DuckDB does not read."""
+    """Return the type with float32 for float16, which DuckDB does not read."""
     if pa.types.is_float16(dtype):
         return pa.float32()
     if pa.types.is_fixed_size_list(dtype):
@@ -229,10 +229,10 @@ def _without_halves(dtype: pa.DataType) -> pa.DataType:
 
 
 def _check_fields(dtype: pa.DataType) -> None:
-    """Check that the fields of a struct differ otherwise than in case."""
+    """Check that the fields of a struct differ in more than case."""
     if pa.types.is_struct(dtype):
         names = [field.name.lower() for field in dtype]
         if len(set(names)) < len(names):
-            raise StepError(f"fields of {dtype} differ in case only, which DuckDB takes for one; rename them")
+            raise StepError(f"fields of {dtype} differ only in case, which DuckDB ignores; rename them")
     for child in _children(dtype):
         _check_fields(child)

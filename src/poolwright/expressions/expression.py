@@ -1,8 +1,8 @@
-"""Row-wise SQL expressions over columns: DuckDB's SQL, parsed and evaluated by DuckDB.
+"""Parse and evaluate row-wise SQL expressions over columns, in DuckDB's SQL and by DuckDB.
 
 An expression's value on a row depends on that row alone: aggregates, window functions, subqueries, random values, the
 clock, files and settings are refused. A comparison with null is null, and NaN counts as null, in columns as in results.
-Column names are case-sensitive; names with characters other than letters, digits and '_' stand in double quotes.
+Column names are case-sensitive; names with characters other than letters, digits and '_' are written in double quotes.
 """
 
 from __future__ import annotations
@@ -40,20 +40,20 @@ class Expression:
         return (parse, (self.text,))
 
     def type_in(self, given: pa.Schema) -> pa.DataType:
-        """The type of its values over columns of these types.
+        """Return the type of its values over columns of these types.
 
         Raises:
-            StepError: it does not fit the types.
+            StepError: the expression does not fit the types.
         """
         return self.values(Rows(given.empty_table())).type
 
     def values(self, rows: Rows) -> pa.Array:
-        """One value for each row.
+        """Return one value per row.
 
         Integers that overflow, casts that fail and roots of negative numbers are errors; a division by zero is null.
 
         Raises:
-            StepError: it does not fit the columns' types, or fails on a value.
+            StepError: the expression does not fit the columns' types, or fails on a value.
         """
         import duckdb
 
@@ -78,7 +78,7 @@ class Expression:
         at = caret_of(message, statement(sql))
         if at is not None:
             at -= statement(sql).index(sql)
-            for reference in self._references:  # from the left, where positions are those of the text already
+            for reference in self._references:  # from the left, so that positions are already those of the text
                 alias = _written(self.text, reference, aliases)
                 longer = len(alias) - (reference.end - reference.start)
                 if at > reference.start:
@@ -95,17 +95,17 @@ class Expression:
 
 @lru_cache(maxsize=256)
 def parse(text: str) -> Expression:
-    """Read an expression and check that it is row-wise.
+    """Parse an expression and check that it is row-wise.
 
     Raises:
-        RecipeError: with the text and a caret under what is wrong.
+        RecipeError: the expression is not valid; shows the text with a caret under the error.
     """
     found = references(text)
     return Expression(text, tuple(dict.fromkeys(reference.name for reference in found)), found)
 
 
 def _aliases(columns: Iterable[str], text: str) -> dict[str, str]:
-    """Names for DuckDB, which takes 'a' and 'A' for one, by column; most columns keep theirs, and no others occur."""
+    """Return names for DuckDB, which ignores case, by column: most keep theirs, and no alias occurs in the text."""
     taken: set[str] = {*SESSION, *CLOCK}
     aliases = {}
     for name in columns:
@@ -118,7 +118,7 @@ def _aliases(columns: Iterable[str], text: str) -> dict[str, str]:
 
 
 def _renamed(text: str, found: Iterable[Reference], aliases: dict[str, str]) -> str:
-    """The text with aliases for the columns."""
+    """Return the text with aliases for the columns."""
     parts, end = [], 0
     for reference in found:
         parts += [text[end : reference.start], _written(text, reference, aliases)]

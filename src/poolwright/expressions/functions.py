@@ -1,7 +1,7 @@
 """List the functions of DuckDB that an expression may call.
 
 They are DuckDB's scalar functions without side effects (`duckdb_functions()`: type scalar, stability consistent,
-known to every version from 2.0 on) and its macros over one row's lists, less those that look beyond the row or the
+known to every version from 2.0 on) and its macros over one row's lists, without those that read beyond the row or the
 process, whose values differ between versions, or that serve DuckDB itself. Functions of later versions are refused
 until they are listed here.
 """
@@ -102,7 +102,7 @@ _ONE_ROW = "an expression sees one row's values"
 
 
 def refusal(name: str, kind: str | None) -> str:
-    """Say why a function cannot be called.
+    """Explain why a function cannot be called.
 
     Args:
         name: as written.
@@ -122,4 +122,4 @@ def refusal(name: str, kind: str | None) -> str:
         return f"'{name}' gives a table; {_ONE_ROW}"
     close = difflib.get_close_matches(plain, ROW_WISE, n=1, cutoff=0.75)
     instead = f"did you mean '{close[0]}'?" if close else "aggregates, random values and files are not possible"
-    return f"'{name}' is no function of one row's values; {instead}"
+    return f"'{name}' is not a function of one row's values; {instead}"

@@ -1,4 +1,4 @@
-"""Point at a position in an expression: errors with the line and a caret."""
+"""Make errors that show a line of an expression with a caret under the position."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _LINE = re.compile(r"^LINE (?P<line>\d+): (?P<excerpt>[^\n]*)\n(?P<space> *)\^",
 
 
 def marked(text: str, at: int) -> str:
-    """The line of the text at a position, indented, with a caret under the position."""
+    """Return the line of the text at a position, indented, with a caret under the position."""
     at = max(0, min(at, len(text)))
     start = text.rfind("\n", 0, at) + 1
     line = text[start:].split("\n", 1)[0]
@@ -19,24 +19,24 @@ def marked(text: str, at: int) -> str:
 
 
 def pointed(text: str, at: int, message: str) -> RecipeError:
-    """An error with the line of the text and a caret under the position."""
+    """Return an error with the line of the text and a caret under the position."""
     return RecipeError(f"{message}\n{marked(text, at)}")
 
 
 def pointed_value(text: str, at: int | None, message: str) -> StepError:
-    """The error of an expression that fails on a table's types or values; the caret only where that helps."""
+    """Return the error of an expression that fails on a table's types or values; with a caret if `at` is given."""
     if at is None or (len(text) < 40 and "\n" not in text):
         return StepError(f"{text}: {message}")
     return StepError(f"{message}\n{marked(text, at)}")
 
 
 def character(text: str, byte: int) -> int:
-    """The index of the character at a byte of the text in UTF-8."""
+    """Return the index of the character at a byte of the text in UTF-8."""
     return len(text.encode()[: max(byte, 0)].decode(errors="ignore"))
 
 
 def caret_of(message: str, statement: str) -> int | None:
-    """The index in a statement at which DuckDB's message has its caret; None without one.
+    """Return the index in a statement at which DuckDB's message has its caret; None without one.
 
     DuckDB shows a part of a long line, between '...'.
     """

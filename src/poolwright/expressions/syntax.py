@@ -1,7 +1,7 @@
-"""Read an expression with DuckDB's parser, and check that its syntax tree is row-wise.
+"""Parse an expression with DuckDB's parser, and check that its syntax tree is row-wise.
 
-The tree is what `json_serialize_sql` gives of `SELECT <expression>`. Every node must be of an allowed class, and every
-function on the list of allowed ones; what is not allowed is refused at the position that DuckDB gives it.
+The tree is the result of `json_serialize_sql` for `SELECT <expression>`. Every node must be of an allowed class, and
+every function on the list of allowed ones; what is not allowed is refused at the position that DuckDB gives it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Node: TypeAlias = Mapping[str, Any]
 
 _SELECT = "SELECT "
 _NOWHERE = 2**63
-"""Locations from here on are of nodes that the parser made up."""
+"""Locations of at least this value are of nodes that the parser added."""
 
 _CLASSES = frozenset(
     {
@@ -39,10 +39,10 @@ _OPERATORS = frozenset(
 )
 _REFUSED = {
     "COLLATE": "COLLATE is not possible; compare lower(...) or strip_accents(...)",
-    "DEFAULT": "DEFAULT is no value; name a column or write a value",
+    "DEFAULT": "DEFAULT is not a value; name a column or write a value",
     "PARAMETER": "an expression has no parameters; name a column or write a value",
     "POSITIONAL_REFERENCE": "an expression has no parameters; name a column or write a value",
-    "STAR": "name the columns; '*' stands for none",
+    "STAR": "name the columns; '*' cannot be used",
     "SUBQUERY": "a subquery looks at other rows; an expression sees one row's values",
     "WINDOW": "a window function looks at other rows; an expression sees one row's values",
 }
@@ -68,7 +68,7 @@ def references(text: str) -> tuple[Reference, ...]:
     """Check an expression and find the columns it names, in the order of the text.
 
     Raises:
-        RecipeError: it is no expression, or none of one row's values; with the line and a caret.
+        RecipeError: it is not an expression of one row's values; shows the line with a caret.
     """
     if not text.strip():
         raise RecipeError('the expression is empty; write a comparison such as "width >= 120"')
@@ -88,14 +88,14 @@ class _Reader:
         items = tree["select_list"] if tree.get("type") == "SELECT_NODE" else []
         if len(items) > 1:
             raise pointed(self.text, self._at(items[1]), "one expression only; this is a second one")
-        # An expression can stand in brackets; clauses, aliases and ';' cannot.
+        # An expression can be put in brackets; clauses, aliases and ';' cannot.
         self._statement(f"{_SELECT}({self.text}\n)", single=True)
-        if not items or not _is_bare(tree):  # which brackets have refused already
+        if not items or not _is_bare(tree):  # which brackets have ruled out already
             raise pointed(self.text, 0, "one expression only, without clauses")
         return self._walked(items[0])
 
     def _statement(self, sql: str, single: bool = False) -> Node:
-        """The syntax tree of a statement that holds the text."""
+        """Return the syntax tree of a statement that contains the text."""
         ((answer,),) = answers("select json_serialize_sql($1)", sql)
         parsed = json.loads(answer)
         if not parsed["error"] and len(parsed["statements"]) == 1:
@@ -112,17 +112,17 @@ class _Reader:
         raise pointed(self.text, at, message)
 
     def _quotes(self, at: int) -> str:
-        """Advice if a keyword at a position, or before it, may be meant as a column."""
+        """Return advice if a keyword at a position, or before it, may be meant as a column."""
         here = _NAME.match(self.text, at)
         words = [here.group()] if here else re.findall(r"\w+", self.text[:at])[-1:]
         return "".join(f'; a column of this name is written "{word}"' for word in words if word.lower() in keywords())
 
     def _ends_before(self, at: int) -> bool:
-        """Whether the last sign before a position ends a statement."""
+        """Whether the last character before a position ends a statement."""
         return self.text[:at].rstrip().endswith(";")
 
     def _walked(self, root: Any) -> Iterator[Reference]:
-        """Check all nodes under a root, and give the columns they name."""
+        """Check all nodes under a root, and yield the columns they name."""
         stack: list[tuple[Any, frozenset[str]]] = [(root, frozenset())]
         while stack:
             value, parameters = stack.pop()
@@ -171,7 +171,7 @@ class _Reader:
                     raise pointed(self.text, self._at(argument), f"write {plain}(list, lambda x: ...)")
 
     def _reference(self, node: Node) -> Reference:
-        """The column that a node names; further names are fields of it."""
+        """Return the column that a node names; further names are fields of it."""
         name = str(node["column_names"][0])
         if node["query_location"] >= _NOWHERE:
             raise RecipeError(f"'{name}' cannot be found in the expression; write it out\n  {self.text}")
@@ -187,7 +187,7 @@ class _Reader:
         return Reference(start, found.end(), given)
 
     def _at(self, node: Node, name: str = "") -> int:
-        """The index of a node in the text."""
+        """Return the index of a node in the text."""
         location = node.get("query_location", _NOWHERE)
         if location >= _NOWHERE:
             return max(0, self.text.lower().find(name.lower()))
@@ -206,7 +206,7 @@ def _arguments(function: Node) -> list[Node]:
 
 
 def _is_lambda(node: Node) -> bool:
-    """Whether it is `lambda x: ...`; nodes of the same class stand for the `->` of JSON, whose left side is located."""
+    """Whether it is `lambda x: ...`; nodes of the same class represent JSON's `->`, whose left side has a location."""
     left = node["lhs"]
     refs = [left] if left["class"] == "COLUMN_REF" else _arguments(left) if left["class"] == "FUNCTION" else []
     return bool(refs) and all(ref["class"] == "COLUMN_REF" and ref.get("query_location", 0) >= _NOWHERE for ref in refs)
@@ -218,7 +218,7 @@ def _parameters(left: Node) -> Iterator[str]:
 
 
 def _kind(name: str) -> str | None:
-    """The type of a function in DuckDB's catalogue."""
+    """Return the type of a function in DuckDB's catalogue."""
     query = "select function_type from duckdb_functions() where lower(function_name) = $1 order by 1 limit 1"
     found = answers(query, name)
     return str(found[0][0]) if found else None

@@ -1,7 +1,7 @@
-"""Audit: a stratified sample of all rows that a classifier decided on, kept or not, for people to give verdicts on.
+"""Draws a stratified sample of all rows that a classifier decided on, kept or dropped, for people to judge: an audit.
 
-Strata come from the histogram of decisions that the table counted, so their sizes are exact. Which rows of a stratum
-are on the sheet is decided by the hash of their uid: a larger sample holds the smaller one.
+Strata come from the histogram of decisions that the table counted, so their sizes are exact. The rows of a stratum
+are drawn by the hash of their uid, so that a larger sample contains the smaller one.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _SHOWN = (URL, IMAGE_PATH, TEXT)
 
 @dataclass
 class _Drawn:
-    """The rows of the smallest hashes of every stratum so far, and how many there were of each."""
+    """The rows with the smallest hashes of every stratum so far, and the number of rows of each."""
 
     rows: npt.NDArray[np.int64]
     hashes: npt.NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, np.uint64))
@@ -44,7 +44,7 @@ class _Drawn:
 
 @dataclass(frozen=True)
 class _DrawUnit:
-    """The function a unit runs: decide on its rows again, and draw from them."""
+    """The function that a unit runs: decides on its rows again, and draws from them."""
 
     flow: Flow
     index: int
@@ -72,16 +72,16 @@ class _DrawUnit:
 def _add(
     drawn: _Drawn, strata: npt.NDArray[np.int64], hashes: npt.NDArray[np.uint64], shown: pa.Table, sizes: Sequence[int]
 ) -> None:
-    """Draw again from what was drawn and these rows."""
+    """Draw again from the rows drawn so far and these rows."""
     all_strata, all_hashes = np.append(drawn.strata, strata), np.append(drawn.hashes, hashes)
-    places = draw(all_strata, all_hashes, sizes)
-    drawn.shown = [pa.concat_tables([*drawn.shown, shown]).take(pa.array(places))]
-    drawn.strata, drawn.hashes = all_strata[places], all_hashes[places]
+    chosen = draw(all_strata, all_hashes, sizes)
+    drawn.shown = [pa.concat_tables([*drawn.shown, shown]).take(pa.array(chosen))]
+    drawn.strata, drawn.hashes = all_strata[chosen], all_hashes[chosen]
 
 
 @dataclass(frozen=True)
 class _Merge:
-    """Draws from what two units drew."""
+    """Draws from the rows that two units drew."""
 
     sizes: tuple[int, ...]
 
@@ -95,11 +95,11 @@ class _Merge:
 def draw_sample(run: Run, name: str, n: int) -> tuple[AuditSample, list[SheetRow]]:
     """Draw `n` rows of all those that the classifier of a finished table decided on.
 
-    Reads the table's source once more.
+    The table's source is read once more.
 
     Raises:
         RecipeError: the table has no classifier of two classes.
-        CountError: the source changed since the table was made.
+        CountError: the source has changed since the table was made.
     """
     table = run.table(name)
     spec, source = run.recipe.tables[name], run.source(name)
@@ -129,13 +129,13 @@ def _classifier(table: Table) -> int:
 
 
 def strata_of_table(table: Table, step: int, n: int) -> tuple[Stratum, ...]:
-    """Strata over the decisions that step number `step` of a table counted, with `n` verdicts shared out over them."""
+    """Make strata of the decisions that step number `step` of a table counted, and allocate `n` verdicts to them."""
     if n < 1:
-        raise InputError(f"{n} rows are no sample; 400 is a good beginning")
+        raise InputError(f"{n} rows are not a sample; 400 is a good start")
     record = table.record.steps[step]
     counts = table.record.tallies[f"{record.state_name}.{DECISIONS}"]
     values = table.state(step).values
-    # Bins hold what is above their lower edge, strata what is at or above it: the next float32 says the same.
+    # Bins hold what is above their lower edge, strata what is at or above it: the next float32 is equivalent.
     above = np.nextafter(np.asarray(values["edges"], np.float32), np.float32(np.inf)).astype(np.float64)
     threshold = above[np.flatnonzero(np.asarray(values["edges"]) <= values["threshold"])[-1]]
     return design([-np.inf, *above, np.inf], counts, float(threshold), n)
@@ -145,8 +145,8 @@ def _check(drawn: _Drawn, strata: Sequence[Stratum], name: str) -> None:
     counted = [one.rows for one in strata]
     if drawn.rows.tolist() != counted:
         raise CountError(
-            f"table '{name}' counted {sum(counted):,} decisions and its source gives {int(drawn.rows.sum()):,} now, or "
-            f"others; the source changed since. Make the table anew: --fresh {name}"
+            f"table '{name}' counted {sum(counted):,} decisions, but its source now gives {int(drawn.rows.sum()):,}, "
+            f"or other ones: the source has changed. Make the table again: --fresh {name}"
         )
 
 
@@ -158,4 +158,4 @@ def _sheet(drawn: _Drawn, strata: Sequence[Stratum]) -> tuple[AuditSample, list[
         SheetRow(uid, str(row.get(URL) or row.get(IMAGE_PATH) or ""), str(row.get(TEXT) or ""))
         for uid, row in zip(uids, rows, strict=True)
     ]
-    return AuditSample(tuple(strata), uids, tuple(int(place) for place in drawn.strata[order])), sheet
+    return AuditSample(tuple(strata), uids, tuple(int(stratum) for stratum in drawn.strata[order])), sheet

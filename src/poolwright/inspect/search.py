@@ -1,7 +1,7 @@
-"""Search the rows of a finished table by their cosine with a text, a class of the vocabulary, or another row's vector.
+"""Searches the rows of a finished table by cosine with a text, a class of the vocabulary, or another row's vector.
 
-One search for the CLI, the API and the studio: the scores are those that the step `similarity` would give, so a
-threshold that was found by looking becomes a step.
+The CLI, the API and the studio share this search. Its scores are those that the step `similarity` would give, so a
+threshold found by looking can become a step.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from poolwright.models.texts.text_features import encode_classes, read_features
 from poolwright.steps.describe.vector_columns import check_encoder, vector_column
 
 SCORE = "search score"
-"""Column of a searched view; no recipe names its columns so."""
+"""Column of a searched view; no recipe has a column of this name."""
 
 QUERIES = "queries"
 
@@ -38,7 +38,7 @@ Bools = npt.NDArray[np.bool_]
 
 
 class _Sought(NamedTuple):
-    """Features (p, d) of unit length; the encoder as the recipe writes it; the first feature as it was found."""
+    """Features (p, d) of unit length; the encoder as the recipe writes it; the first feature as it was given."""
 
     features: Float32
     model: Any
@@ -46,17 +46,18 @@ class _Sought(NamedTuple):
 
 
 def search(rows: VectorRows, query: Query) -> SearchResult:
-    """Score all rows that have a vector, exactly. Reads the vectors once, or twice to find a row's neighbours.
+    """Score all rows that have a vector, exactly.
 
-    Memory is four bytes per row and feature. Nothing is written.
+    The vectors are read once, or twice to find a row's neighbours. Memory is four bytes per row and feature. Nothing is
+    written.
 
     Args:
         rows: a view, or `TableRows`: the kept rows without an index.
-        query: what is searched for.
+        query: the query.
 
     Raises:
-        RecipeError: nothing is asked for, or there is no such column, bucket, encoder or class.
-        InputError: there is no such row, or none to search.
+        RecipeError: the query is empty, or there is no such column, bucket, encoder or class.
+        InputError: there is no such row, or no row to search.
         MissingExtra: the library that runs the encoder is not installed.
     """
     _check(query)
@@ -89,7 +90,7 @@ def _check(query: Query) -> None:
 
 
 def _column(rows: VectorRows, query: Query) -> str:
-    """The column of vectors to search."""
+    """Return the column of vectors to search."""
     schema, known = rows.table.schema, vector_columns(rows)
     if query.column is not None:
         return str(vector_column(schema, query.column, "search").name)
@@ -104,7 +105,7 @@ def _column(rows: VectorRows, query: Query) -> str:
 
 
 def _of_texts(rows: VectorRows, column: str, query: Query) -> _Sought:
-    """Features of the prompts: ready ones, or by an encoder, or those of classes of these names."""
+    """Return the features of the prompts: ready ones, or by an encoder, or those of classes of these names."""
     texts = [text.strip() for text in (query.prompt, query.against) if text is not None]
     field = rows.table.schema.field(column)
     if query.features is not None:
@@ -121,18 +122,18 @@ def _of_texts(rows: VectorRows, column: str, query: Query) -> _Sought:
 
 
 def _of_class(rows: VectorRows, column: str, text: str) -> Float32:
-    """The feature (d,) of a class of the vocabulary."""
+    """Return the feature (d,) of a class of the vocabulary."""
     classes = text_classes(rows.run, column)
     for name, feature in classes.items():
         if name.lower() == text.lower():
             return feature
     for _, spec in encoders_for(rows.run, column)[0]:
         peek(spec)  # one that cannot be read says why
-    words = f"search: the run names no encoder for '{column}' that encodes texts"
+    text = f"search: the run names no encoder for '{column}' that encodes texts"
     if classes:
-        words += f", and its {len(classes):,} classes have no '{text}': search for the name of a class"
+        text += f", and its {len(classes):,} classes have no '{text}': search for the name of a class"
     raise RecipeError(
-        f"{words}; name an encoder with --model KIND:PLACE, give ready text features with --features FILE.npy, or look "
+        f"{text}; name an encoder with --model KIND:PLACE, give ready text features with --features FILE.npy, or look "
         "for more like a row"
     )
 
@@ -144,7 +145,7 @@ def _of_vector(vector: npt.NDArray[np.floating] | None) -> _Sought:
 
 
 def _vector_of(rows: VectorRows, column: str, uid: str) -> Float32:
-    """The vector (d,) of a row."""
+    """Return the vector (d,) of a row."""
     vector = vectors_at(rows, column, np.array([rows.position_of(uid)]))[0].astype(np.float32)
     if not has_direction(vector[None, :])[0]:
         raise InputError(f"{rows.table.name}: '{uid}' has no usable vector in '{column}' to look for others by")
@@ -152,7 +153,7 @@ def _vector_of(rows: VectorRows, column: str, uid: str) -> Float32:
 
 
 def _neighbours(rows: VectorRows, column: str, query: Query, found: Float32, texts: int) -> tuple[str, Float32 | None]:
-    """The row whose neighbours are wanted, by default the nearest to the prompt, and the scores of its vector."""
+    """Return the row whose neighbours are wanted, by default the nearest to the prompt, and its vector's scores."""
     if not query.neighbours:
         return query.like or "", None
     if query.like is not None:
@@ -171,7 +172,7 @@ def _uid_at(rows: VectorRows, position: int) -> str:
 
 
 def _in_bucket(rows: VectorRows, bucket: str) -> Bools:
-    """bool (rows,): which are in a bucket."""
+    """Return bool (rows,): which rows are in a bucket."""
     name = rows.table.name
     if BUCKET not in rows.table.schema.names:
         raise RecipeError(f"search: table '{name}' has no column '{BUCKET}'; make one with the step bucket")
@@ -182,7 +183,7 @@ def _in_bucket(rows: VectorRows, bucket: str) -> Bools:
 
 
 def _equal_to(pieces: Iterable[pa.Array], text: str) -> tuple[set[str], Bools]:
-    """The values that there are, as texts, and where they are `text`."""
+    """Return the values that occur, as texts, and which rows have the value `text`."""
     known: set[str] = set()
     found = [np.empty(0, bool)]
     for piece in pieces:
@@ -193,15 +194,15 @@ def _equal_to(pieces: Iterable[pa.Array], text: str) -> tuple[set[str], Bools]:
 
 
 def search_steps(rows: VectorRows, found: SearchResult, threshold: float | None = None, n: int | None = None) -> str:
-    """The steps that make the same cut, as YAML for a recipe.
+    """Return the steps that make the same cut, as YAML for a recipe.
 
-    A feature that no encoder gives again is kept in the run folder, so that the step can name it.
+    A feature that does not come from an encoder is stored in the run folder, so that the step can name it.
 
     Args:
-        rows: that were searched.
-        found: what `search` returned.
-        threshold: keep scores from here on.
-        n: keep so many of the highest; instead of a threshold.
+        rows: the rows that were searched.
+        found: the result of `search`.
+        threshold: lowest score to keep.
+        n: number of rows with the highest scores to keep, instead of a threshold.
     """
     into = _into(rows)
     parameters: dict[str, Any] = {"of": found.column}
@@ -222,7 +223,7 @@ def search_steps(rows: VectorRows, found: SearchResult, threshold: float | None 
 
 
 def _kept_feature(rows: VectorRows, vector: npt.NDArray[np.floating]) -> str:
-    """The file of a feature as a recipe writes it: relative to the recipe's folder if it is below."""
+    """Store a feature; return its file as a recipe writes it: relative to the recipe's folder if it is below."""
     exact = np.ascontiguousarray(vector)
     path = rows.folder / QUERIES / f"{hashlib.sha256(exact.tobytes()).hexdigest()[:16]}.npy"
     if not path.exists():
@@ -232,7 +233,7 @@ def _kept_feature(rows: VectorRows, vector: npt.NDArray[np.floating]) -> str:
 
 
 def _into(rows: VectorRows) -> str:
-    """A column that the table does not have yet, for the similarities of a query."""
+    """Return the name of a column that the table does not have yet, for the similarities of a query."""
     taken = rows.table.schema.names
     return next(name for name in (SIMILARITY, "match", *(f"match_{n}" for n in range(2, 99))) if name not in taken)
 

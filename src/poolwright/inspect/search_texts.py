@@ -1,4 +1,4 @@
-"""What texts are searched by: the encoders that a recipe names, and the classes that its labels know."""
+"""Finds the features of texts to search by: from encoders that a recipe names, and from classes of its vocabularies."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Float32 = npt.NDArray[np.float32]
 
 
 def text_encoder(run: Run, field: pa.Field) -> tuple[EncoderSpec, Any] | None:
-    """The encoder that the recipe names for a vector column, if it encodes texts; and how it is written there."""
+    """Return the encoder that the recipe names for a vector column, if it encodes texts, and as it is written."""
     about, others = encoders_for(run, field.name)
     for placed, spec in [*about, *(others if vector_model(field) else [])]:
         if _encodes(spec, field):
@@ -37,7 +37,7 @@ def text_encoder(run: Run, field: pa.Field) -> tuple[EncoderSpec, Any] | None:
 def encoders_for(
     run: Run, column: str
 ) -> tuple[list[tuple[StepSpec, EncoderSpec]], list[tuple[StepSpec, EncoderSpec]]]:
-    """The encoders of the recipe: those of steps that name a column, and the others."""
+    """Return the encoders of the recipe: those of steps that name a column, and the others."""
     about: list[tuple[StepSpec, EncoderSpec]] = []
     others: list[tuple[StepSpec, EncoderSpec]] = []
     for placed, spec in _encoders(run):
@@ -72,7 +72,7 @@ def _as_written(placed: StepSpec, spec: EncoderSpec) -> Any:
 
 
 def text_classes(run: Run, column: str) -> dict[str, Float32]:
-    """Text features by name of class, from the vocabularies that steps of the run compared a vector column with."""
+    """Return text features by class name, from the vocabularies that steps of the run compared a column with."""
     found: dict[str, Float32] = {}
     for name in run.recipe.tables:
         folder = run.table_folder(name)

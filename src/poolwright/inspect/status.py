@@ -1,4 +1,4 @@
-"""Outlook: what of a run is done, what is left, and what it will take."""
+"""Reports the status of a run: what is done, what is left, and how long it will take."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from poolwright.run.write import done_mark
 
 
 def outlook(run: Run, plans: Mapping[str, TablePlan]) -> list[dict[str, Any]]:
-    """One entry a table: name, source, state, rows, units, units_done, seconds_left, steps."""
+    """Return one entry per table: name, source, state, rows, units, units_done, seconds_left, steps."""
     rows_kept: dict[str, int] = {}
     entries = []
     for name in run.recipe.order:
@@ -46,7 +46,7 @@ def outlook(run: Run, plans: Mapping[str, TablePlan]) -> list[dict[str, Any]]:
 
 
 def _state(plan: TablePlan, folder: Path) -> str:
-    """Of a table that is not done; 'asks' where people were asked and the step that asks has not gone on."""
+    """Return the state of a table that is not done; 'asks' if people were asked and the step still waits for them."""
     if not folder.exists():
         return "new"
     numbered = zip(plan.steps, numbered_by_verb([one.step for one in plan.steps]), strict=True)

@@ -1,4 +1,4 @@
-"""Why: the story of one row, from its pool to where it was dropped or kept."""
+"""Traces the story of one row, from its pool to the step that dropped it, or to the finished table."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from poolwright.run.source import Source
 
 @dataclass(frozen=True)
 class StepStory:
-    """What one step did with the row.
+    """The effect of one step on the row.
 
     Attributes:
         verb: the step.
         values: columns it read or gave, as Python values; vectors and bytes in brief.
-        dropped: why it dropped the row, in words; None where the row went on.
-        explanation: the value against what it was held against.
+        dropped: why it dropped the row; None if it kept it.
+        explanation: the row's value and what it was compared with.
         learned: what the step learned from all rows.
     """
 
@@ -42,20 +42,21 @@ class StepStory:
 
 @dataclass(frozen=True)
 class Story:
-    """What happened to one row in one table. `kept` is its outcome; `place` where it stood in the source."""
+    """The story of one row in one table: `kept` is its outcome, `origin` its part and row in the source."""
 
     table: str
     uid: str
-    place: str
+    origin: str
     chapters: tuple[StepStory, ...]
 
     @property
     def kept(self) -> bool:
+        """Whether no step dropped the row."""
         return all(chapter.dropped is None for chapter in self.chapters)
 
 
 def why(run: Run, uid: str) -> list[Story]:
-    """The story of a row in every finished table it entered, in order of the recipe.
+    """Trace a row through every finished table it entered, in order of the recipe.
 
     Raises:
         InputError: no finished table has read a row with this uid.
@@ -77,14 +78,14 @@ def why(run: Run, uid: str) -> list[Story]:
 
 
 def every_story(run: Run, name: str) -> Iterator[Story]:
-    """The story of every row of a finished table's source, in order: for tables of few rows."""
+    """Trace every row of a finished table's source, in order: for tables of few rows."""
     source = run.source(name)
     plan = plan_table(run.recipe.tables[name], source, run.recipe.source)
     table = run.table(name)
     for part in source.parts:
         if table.record.inputs[part.index].quarantined is None:
             uids = [uid for rows in source.read(part, [UID], 8_192) for uid in rows.column(UID).to_pylist()]
-            yield from (_tell(plan, table, str(uid), part.index, row) for row, uid in enumerate(uids))
+            yield from (_trace(plan, table, str(uid), part.index, row) for row, uid in enumerate(uids))
 
 
 def _story(run: Run, name: str, uid: str) -> Story | None:
@@ -93,13 +94,13 @@ def _story(run: Run, name: str, uid: str) -> Story | None:
     plan = plan_table(spec, source, run.recipe.source)
     table = run.table(name)
     skipped = {index for index, part in enumerate(table.record.inputs) if part.quarantined}
-    stories = [_tell(plan, table, uid, part, row) for part, row in _find(source, uid, skipped)]
+    stories = [_trace(plan, table, uid, part, row) for part, row in _find(source, uid, skipped)]
     kept = [story for story in stories if story.kept]
     return kept[0] if kept else (stories[0] if stories else None)
 
 
 def _find(source: Source, uid: str, skipped: set[int]) -> Iterator[tuple[int, int]]:
-    """(part, row) of every row with the uid."""
+    """Yield (part, row) of every row with the uid."""
     wanted = pa.scalar(uid, pa.string())
     for part in source.parts:
         start = 0
@@ -111,13 +112,13 @@ def _find(source: Source, uid: str, skipped: set[int]) -> Iterator[tuple[int, in
             start += table.num_rows
 
 
-def _tell(plan: TablePlan, table: Table, uid: str, part: int, row: int) -> Story:
+def _trace(plan: TablePlan, table: Table, uid: str, part: int, row: int) -> Story:
     source = plan.source
-    place = f"{source.parts[part].name}, row {source.parts[part].start + row}"
+    origin = f"{source.parts[part].name}, row {source.parts[part].start + row}"
     refused = _admission(plan, table, part, row)
     if refused:
         return Story(
-            plan.name, uid, place, (StepStory("read", {UID: uid}, refused, _row_error(source, part, row), ""),)
+            plan.name, uid, origin, (StepStory("read", {UID: uid}, refused, _row_error(source, part, row), ""),)
         )
     flow = Flow(plan, table.folder, ())
     wanted = columns_to_read(plan.steps, [UID])
@@ -129,13 +130,13 @@ def _tell(plan: TablePlan, table: Table, uid: str, part: int, row: int) -> Story
         code = int(drop[0]) if drop is not None else 0
         shown = after.select([name for name in dict.fromkeys((*step.reads, *step.gives)) if name in after.schema.names])
         values = _values(shown)
-        words = step.step.reasons[code - 1].words if code else None
+        dropped = step.step.reasons[code - 1].words if code else None
         explanation = step.step.explain(_values(shown, brief=False), state)
-        chapters.append(StepStory(step.step.verb, values, words, explanation, table.record.steps[step.index].learned))
+        chapters.append(StepStory(step.step.verb, values, dropped, explanation, table.record.steps[step.index].learned))
         if code:
             break
         rows = after
-    return Story(plan.name, uid, place, tuple(chapters))
+    return Story(plan.name, uid, origin, tuple(chapters))
 
 
 def _admission(plan: TablePlan, table: Table, part: int, row: int) -> str | None:
@@ -150,14 +151,14 @@ def _admission(plan: TablePlan, table: Table, part: int, row: int) -> str | None
 
 
 def _row_error(source: Source, part: int, row: int) -> str:
-    """What the pool says of a row that it could not read."""
+    """Return the pool's error for a row that it could not read."""
     if ROW_ERROR not in source.schema.names:
         return ""
     return _one_row(source, part, row, [ROW_ERROR]).strings(ROW_ERROR)[0] or ""
 
 
 def _one_row(source: Source, part: int, row: int, columns: list[str]) -> Rows:
-    """One row of a part. Images are read for that row alone."""
+    """Read one row of a part. Images are read for that row alone."""
     start = 0
     for table in source.read(source.parts[part], source.stored(columns), 8_192):
         if start <= row < start + table.num_rows:
@@ -179,10 +180,10 @@ def _values(rows: Rows, brief: bool = True) -> dict[str, Any]:
 
 
 def dropped_rows(run: Run, name: str, code: int, limit: int) -> Rows:
-    """Source rows that a table dropped with one ledger code: at most `limit`, spread over the ledger.
+    """Read source rows that a table dropped with one ledger code: at most `limit`, spread over the ledger.
 
     Returns:
-        Rows with the columns of the source that are no vectors, images among them where there are any.
+        Rows with the columns of the source that are not vectors, including images if there are any.
     """
     table, source = run.table(name), run.source(name)
     columns = [field.name for field in source.schema if not is_vector(field.type)]
@@ -195,7 +196,7 @@ def dropped_rows(run: Run, name: str, code: int, limit: int) -> Rows:
 
 
 def _spread(table: Table, code: int, limit: int) -> list[tuple[int, list[int]]]:
-    """Places of some rows with the code, evenly over the ledger's files and within them."""
+    """Pick (part, rows) with the code, evenly over the ledger's files and within them."""
     with_code = [part for part in table.record.parts if part.dropped]
     found: dict[int, list[int]] = {}
     left = limit
@@ -204,8 +205,8 @@ def _spread(table: Table, code: int, limit: int) -> list[tuple[int, list[int]]]:
         ledger = pq.read_table(table.folder / part.ledger)
         hits = np.flatnonzero(ledger.column("code").to_numpy() == code)
         chosen = hits[np.linspace(0, len(hits) - 1, min(share, len(hits))).astype(int)] if len(hits) else hits
-        for place in chosen:
-            part_index, row = (ledger.column(name)[int(place)].as_py() for name in ("part", "row"))
+        for index in chosen:
+            part_index, row = (ledger.column(name)[int(index)].as_py() for name in ("part", "row"))
             found.setdefault(part_index, []).append(row)
         left -= len(chosen)
         if left <= 0:

@@ -1,4 +1,4 @@
-"""Apply: the steps of a release, with what they learned, on other rows: single pictures, a folder, a pool."""
+"""Applies the steps of a release, with what they learned, to other rows: single pictures, a folder, a pool."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ POOL = "rows"
 
 @dataclass(frozen=True)
 class Application:
-    """A release about to be applied.
+    """A recipe that applies a release.
 
     Attributes:
-        recipe: one pool, one table.
-        left_out: steps that single pictures cannot go through, as they have not the columns: verb -> columns.
+        recipe: the recipe, with one pool and one table.
+        left_out: steps that single pictures cannot go through, as they lack the columns: verb -> columns.
     """
 
     recipe: Recipe
@@ -48,17 +48,17 @@ def application(
     models: Mapping[str, Any] | None = None,
     ledger: str = "full",
 ) -> Application:
-    """The recipe that applies a release to rows.
+    """Make the recipe that applies a release to rows.
 
-    Of a pool, every step must find its columns, but for those that only shape columns. Single pictures have none but
-    themselves, so they go through the steps that need no more; the others are told.
+    On a pool, every step must find its columns, except those that only shape columns. Single pictures have no other
+    columns, so they go through the steps that need only an image; the others are reported.
 
     Args:
-        release: its folder.
+        release: the folder of the release.
         inputs: picture files, or one folder, table file, or path of a pool.
         folder: the run folder; a list of pictures is written there.
-        kind: of the pool, where `inputs` does not tell.
-        parameters: of the pool.
+        kind: kind of the pool, if `inputs` does not show it.
+        parameters: parameters of the pool.
         skip: steps to leave out, by verb or by number from 1.
         models: encoder by column of vectors, for rows that are images.
         ledger: 'full' or 'counts'.
@@ -73,7 +73,7 @@ def application(
     data: dict[str, Any] = {
         "recipe": 1,
         "name": released.table,
-        # One unreadable picture of three is no reason to stop; of a pool it may be a sign.
+        # One unreadable picture of three is no reason to stop; in a pool it may be a warning sign.
         **({"max_bad": 1.0} if pictures else {}),
         "pools": {POOL: {**pool, **(parameters or {})}},
         "tables": {released.table: {"from": POOL, "ledger": ledger}},
@@ -88,19 +88,19 @@ def application(
         if pictures or step_class(released.steps[number].verb).shapes_columns
     }
     applied["skip"] += [number + 1 for number in left_out]
-    told = {released.steps[number].verb: columns for number, columns in left_out.items()}
-    return Application(Recipe.from_data(data), told)
+    reported = {released.steps[number].verb: columns for number, columns in left_out.items()}
+    return Application(Recipe.from_data(data), reported)
 
 
 def _missing(spec: TableSpec, schema: pa.Schema, pictures: bool) -> dict[int, tuple[str, ...]]:
-    """Columns that steps of the release need and nobody gives, by the step's place in the release."""
+    """Return the columns that steps of the release need and nobody gives, by the step's position in the release."""
     live, missing = schema, {}
     for placed in spec.steps:
         encoded = _encoded(placed)
         empty = {encoded.text} if pictures and encoded.image else set()
         lacking = tuple(name for name in placed.step.needs() if name not in live.names)
         if lacking and placed.learned:
-            missing[placed.learned.place] = lacking
+            missing[placed.learned.position] = lacking
             continue
         try:
             gives = [field for field in placed.step.gives(live) if field.name not in empty]
@@ -131,7 +131,7 @@ def _pool(inputs: Sequence[str], kind: str | None) -> dict[str, Any]:
 
 
 def _pictures(inputs: Sequence[str], folder: Path, released: Released) -> dict[str, Any]:
-    """A table of picture files, named as they were given; without the texts that were embedded beside images."""
+    """Make a table of picture files, named as they were given, with nulls for texts that were embedded with images."""
     missing = [path for path in inputs if not os.path.isfile(path)]
     if missing:
         raise RecipeError(f"{missing[0]}: no such file")
@@ -151,7 +151,7 @@ def _pictures(inputs: Sequence[str], folder: Path, released: Released) -> dict[s
 
 
 def kind_of_folder(path: str) -> str:
-    """commonpool where shards have an .npz beside them, table where there are table files, else image_folder."""
+    """Return 'commonpool' if shards have an .npz file, 'table' if there are table files, else 'image_folder'."""
     names = [name for _, _, files in os.walk(path) for name in files]
     stems = {os.path.splitext(name)[0] for name in names if name.endswith(".parquet")}
     if any(os.path.splitext(name)[0] in stems for name in names if name.endswith(".npz")):
@@ -161,7 +161,7 @@ def kind_of_folder(path: str) -> str:
 
 
 def _known_encoders(released: Released, schema: pa.Schema) -> dict[str, Any]:
-    """Encoders that the release's own recipe names for the vectors that its steps read and image rows lack."""
+    """Return the encoders that the release's recipe names for vectors that its steps read and image rows lack."""
     if IMAGE not in schema.names:
         return {}
     given = {step.encoded.image for step in released.steps}
@@ -183,10 +183,10 @@ def _absolute(path: str) -> str:
 
 
 def parse_models(pairs: Iterable[str]) -> dict[str, str]:
-    """`COLUMN=KIND:PLACE` pairs, with paths made absolute by the recipe they go into.
+    """Parse `COLUMN=KIND:PLACE` pairs; paths are made absolute by the recipe they go into.
 
     Raises:
-        RecipeError: one is no such pair.
+        RecipeError: one is not such a pair.
     """
     found = {}
     for pair in pairs:

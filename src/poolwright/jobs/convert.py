@@ -1,11 +1,11 @@
-"""Convert: a pool of any kind written to Parquet once, so that later runs read it fast.
+"""Converts a pool of any kind to Parquet once, so that later runs read it fast.
 
-to.parquet                  one file; or, where `to` has no such extension, a folder:
+to.parquet                  one file; or, if `to` has no such extension, a folder:
 part-00000-00.parquet       rows of consecutive source parts, cut into files of about a million rows
 rejected.jsonl              uid and error of every row that cannot be read (`to.parquet.rejected.jsonl` for one file)
-.convert/identity.json      what is converted
+.convert/identity.json      the pool and its parameters
 .convert/inputs.parquet     digests of the source's files, by size and time of change
-.convert/part-00000.json    a done-mark: the inputs it was made of, and what was written
+.convert/part-00000.json    a done-mark: the inputs it was made from, and what was written
 """
 
 from __future__ import annotations
@@ -53,14 +53,14 @@ _KEY = b"poolwright.convert"
 
 @dataclass(frozen=True)
 class Converted:
-    """What was written.
+    """The result of a conversion.
 
     Attributes:
         rows: rows in the Parquet files.
         rejected: rows that cannot be read; each is in the `rejected_file` with its error.
         files: the Parquet files.
         bytes: their size.
-        rejected_file: None where nothing was rejected.
+        rejected_file: None if nothing was rejected.
     """
 
     rows: int
@@ -71,16 +71,16 @@ class Converted:
 
 
 def convert_pool(pool: Pool, to: Path, listener: Listener) -> Converted:
-    """Write all rows of a pool to Parquet; called again it continues, or finds that all is done.
+    """Write all rows of a pool to Parquet; called again, it continues, or finds that everything is done.
 
     Args:
-        pool: of any kind; with other parameters it is another conversion.
+        pool: a pool of any kind; with other parameters it is another conversion.
         to: a file that ends in '.parquet', or a folder.
-        listener: is told of progress.
+        listener: receives progress.
 
     Raises:
         RecipeError: there is something else at `to`.
-        ChangedError: an input changed since a finished part was made of it.
+        ChangedError: an input has changed since a finished part was made from it.
         InputError: a part of the source cannot be read.
     """
     to = to.resolve()
@@ -90,7 +90,7 @@ def convert_pool(pool: Pool, to: Path, listener: Listener) -> Converted:
         return work.one_file() if to.suffix == SUFFIX else work.folder()
     except BadPart as error:
         raise InputError(
-            f"{error}; mend that file or leave it out, then run the same command again: what is finished stays"
+            f"{error}; repair that file or leave it out, then run the same command again: finished parts are kept"
         ) from None
     except OSError as error:
         raise PoolwrightError(
@@ -107,16 +107,16 @@ class _Conversion:
     engine: Engine = field(default_factory=LocalEngine)
 
     def schema(self) -> pa.Schema:
-        """Columns of the pool, without the one that says why a row is not there."""
+        """Return the columns of the pool, without the one that says why a row could not be read."""
         schema = self.pool.arrow_schema()
-        place = schema.get_field_index(ROW_ERROR)
-        return schema if place < 0 else schema.remove(place)
+        index = schema.get_field_index(ROW_ERROR)
+        return schema if index < 0 else schema.remove(index)
 
     def parts(self) -> list[Part]:
         parts = self.pool.parts()
         for file in sorted({file for part in parts for file in part.files}):
             if local(file) and path_of(file).resolve().is_relative_to(self.to):
-                raise RecipeError(f"{self.to}: the source {file} lies there; convert it to another place")
+                raise RecipeError(f"{self.to}: the source {file} is in this folder; convert it to another one")
         return parts
 
     def one_file(self) -> Converted:
@@ -127,30 +127,32 @@ class _Conversion:
         cache = self.to.with_name(f".{self.to.name}.inputs")
         inputs = self._inputs(parts, cache)
         cache.unlink(missing_ok=True)
-        beside = self.to.with_name(f"{self.to.name}.{REJECTED}")
+        rejected = self.to.with_name(f"{self.to.name}.{REJECTED}")
         if self.to.exists():
-            told = _told(self.to)
-            self._check_file(told, inputs)
-            return _converted([self.to], told["rows"], told["rejected"], beside)
+            noted = _noted(self.to)
+            self._check_file(noted, inputs)
+            return _converted([self.to], noted["rows"], noted["rejected"], rejected)
         writing = Rejecting(self.pool, self.schema(), parts, self.listener)
 
         def write(out: BinaryIO) -> None:
             with parquet_writer(out, writing.schema) as writer:
                 for table in regroup(writing.rows(), writing.schema):
                     writer.write_table(table, row_group_size=max(len(table), 1))
-                told = {**self.identity, "inputs": inputs, "rows": writing.kept, "rejected": len(writing.rejected)}
-                writer.add_key_value_metadata({_KEY.decode(): json.dumps(told, sort_keys=True)})
-                write_rejected(beside, writing.rejected)
+                noted = {**self.identity, "inputs": inputs, "rows": writing.kept, "rejected": len(writing.rejected)}
+                writer.add_key_value_metadata({_KEY.decode(): json.dumps(noted, sort_keys=True)})
+                write_rejected(rejected, writing.rejected)
 
         write_atomically(self.to, write)
-        return _converted([self.to], writing.kept, len(writing.rejected), beside)
+        return _converted([self.to], writing.kept, len(writing.rejected), rejected)
 
-    def _check_file(self, told: Mapping[str, Any], inputs: Mapping[str, str]) -> None:
-        if {name: value for name, value in told.items() if name not in ("inputs", "rows", "rejected")} != self.identity:
-            raise RecipeError(f"{self.to}: is there already, and made of something else; remove it, or name another")
-        if told["inputs"] != inputs:
+    def _check_file(self, noted: Mapping[str, Any], inputs: Mapping[str, str]) -> None:
+        if {
+            name: value for name, value in noted.items() if name not in ("inputs", "rows", "rejected")
+        } != self.identity:
+            raise RecipeError(f"{self.to}: exists already, made from something else; remove it, or name another file")
+        if noted["inputs"] != inputs:
             raise ChangedError(
-                f"{self.to}: {_difference(told['inputs'], inputs)} since it was made; remove it to convert again"
+                f"{self.to}: {_difference(noted['inputs'], inputs)} since it was made; remove it to convert again"
             )
 
     def folder(self) -> Converted:
@@ -173,20 +175,20 @@ class _Conversion:
         path = self.to / WORK / "identity.json"
         if path.exists():
             if json.loads(path.read_text(encoding="utf-8")) != json.loads(json.dumps(self.identity)):
-                raise RecipeError(f"{self.to}: holds what was converted of something else; name another folder")
+                raise RecipeError(f"{self.to}: contains the conversion of something else; name another folder")
             return
         if self.to.exists() and (not self.to.is_dir() or any(self.to.iterdir())):
-            raise RecipeError(f"{self.to}: is there already, and nothing that was converted; name another folder")
+            raise RecipeError(f"{self.to}: exists already, and is not a conversion; name another folder")
         write_text(path, json.dumps(self.identity, indent=1, sort_keys=True) + "\n")
 
     def _inputs(self, parts: Sequence[Part], cache: Path) -> dict[str, str]:
-        """Digest of every file of the source, by its name."""
+        """Return the digest of every file of the source, by its name."""
         files = list(dict.fromkeys(file for part in parts for file in part.files))
         seen = Inputs(cache).look(files, lambda function, units: dict(self.engine.map(function, list(units))))
         return {self._named(file): found.digest for file, found in seen.items()}
 
     def _named(self, file: str) -> str:
-        """A file as it is remembered: a project that is moved is the same."""
+        """Return a file as it is recorded: a project that is moved is the same project."""
         return str(portable(file, self.to.parent))
 
     def _check_marks(self, inputs: Sequence[Mapping[str, str]]) -> None:
@@ -195,7 +197,7 @@ class _Conversion:
             now = inputs[unit] if unit < len(inputs) else {}
             if mark.inputs != now:
                 raise ChangedError(
-                    f"{self.to}: {_difference(mark.inputs, now)} since a part was made of it; nothing was touched. "
+                    f"{self.to}: {_difference(mark.inputs, now)} since a part was made from it; nothing was changed. "
                     "Undo the change, or remove the folder and convert again"
                 )
 
@@ -227,8 +229,8 @@ class _Conversion:
         return _converted(files, sum(mark.rows for mark in marks), rejected, self.to / REJECTED)
 
 
-def _told(path: Path) -> dict[str, Any]:
-    """What a converted file says of itself; nothing where it is another one."""
+def _noted(path: Path) -> dict[str, Any]:
+    """Read what a converted file records of itself; empty for any other file."""
     try:
         metadata = pq.read_metadata(path).metadata or {}
     except (pa.ArrowException, OSError):
@@ -245,6 +247,6 @@ def _difference(before: Mapping[str, str], now: Mapping[str, str]) -> str:
     return f"{min(set(now) - set(before))} is new in the source"
 
 
-def _converted(files: Sequence[Path], rows: int, rejected: int, beside: Path) -> Converted:
+def _converted(files: Sequence[Path], rows: int, rejected: int, rejected_file: Path) -> Converted:
     size = sum(os.path.getsize(file) for file in files)
-    return Converted(rows, rejected, tuple(files), size, beside if rejected else None)
+    return Converted(rows, rejected, tuple(files), size, rejected_file if rejected else None)

@@ -1,4 +1,4 @@
-"""Units of a conversion: runs of source parts, written to Parquet files of their own, with a done-mark."""
+"""Writes the units of a conversion: runs of source parts, each to its own Parquet files, with a done-mark."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from poolwright.run.write import regroup
 
 FILE_ROWS = 1_000_000
 UNIT_ROWS = 131_072
-"""Source parts of fewer rows are put together."""
+"""Source parts of fewer rows are combined."""
 
 WORK = ".convert"
 REJECTED = "rejected.jsonl"
@@ -41,7 +41,7 @@ class Mark:
 
 
 def units_of(parts: Sequence[Part]) -> list[tuple[Part, ...]]:
-    """Parts in runs of about `UNIT_ROWS`, or single ones that have more, or whose length nobody knows."""
+    """Group parts in runs of about `UNIT_ROWS`; parts with more rows, or of unknown length, stay single."""
     units: list[tuple[Part, ...]] = []
     current: list[Part] = []
     for part in parts:
@@ -57,7 +57,7 @@ def units_of(parts: Sequence[Part]) -> list[tuple[Part, ...]]:
 
 
 class Rejecting:
-    """Rows of parts, and what was rejected of them on the way."""
+    """Reads the rows of parts, and collects those that are rejected."""
 
     def __init__(self, pool: Pool, schema: pa.Schema, parts: Sequence[Part], listener: Listener | None = None) -> None:
         self.pool, self.schema, self.parts, self.listener = pool, schema, parts, listener
@@ -121,7 +121,7 @@ class ConvertUnit:
 
 
 class _Ahead:
-    """Tables of an iterator, with whether there is another one."""
+    """The tables of an iterator, with one table of lookahead."""
 
     def __init__(self, tables: Iterator[pa.Table]) -> None:
         self._tables = tables
@@ -137,23 +137,27 @@ class _Ahead:
 
 
 def mark_file(to: Path, unit: int) -> Path:
+    """Return the path of the done-mark of a unit."""
     return to / WORK / f"part-{unit:05d}.json"
 
 
 def rejected_file(to: Path, unit: int) -> Path:
+    """Return the path of the rejected rows of a unit."""
     return to / WORK / f"part-{unit:05d}.{REJECTED}"
 
 
 def read_mark(path: Path) -> Mark:
+    """Read the done-mark of a unit."""
     return Mark(**json.loads(path.read_text(encoding="utf-8")))
 
 
 def write_rejected(path: Path, rejected: Sequence[Mapping[str, Any]]) -> None:
+    """Write rejected rows as JSON Lines; no file if there are none."""
     write_lines(path, (json.dumps(row, ensure_ascii=False) for row in rejected), len(rejected))
 
 
 def write_lines(path: Path, lines: Iterable[str], count: int) -> None:
-    """A file of lines; none where there are none."""
+    """Write a file of lines; no file if there are none."""
     if count:
         write_atomically(path, lambda out: out.writelines(f"{line}\n".encode() for line in lines))
     else:

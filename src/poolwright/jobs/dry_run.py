@@ -1,4 +1,4 @@
-"""Dry run: a recipe on a random sample of its pools' parts, to tell what the whole would keep, weigh and take.
+"""Runs a recipe on a random sample of its pools' parts, to predict rows kept, size and time of the whole.
 
 Parts are clusters of rows, so rates are estimated by ratios over the parts, and their intervals by how the parts
 differ (Cochran, Sampling Techniques, 1977, sections 6.3 and 9A.2; Student's t).
@@ -30,17 +30,17 @@ from poolwright.run.source import Source
 
 @dataclass(frozen=True)
 class Prediction:
-    """What one table would be.
+    """The prediction for one table.
 
     Attributes:
         table: its name.
-        parts, sampled: parts of the pool it comes from, and how many of them were looked at.
-        rows: rows it would read; None where the pool does not tell before it is read.
+        parts, sampled: parts of the pool it comes from, and how many of them were sampled.
+        rows: rows it would read; None if the pool does not know before it is read.
         kept: rows it would keep.
         low, high: bounds of its interval of 95 % confidence.
         bytes: size of its files.
         seconds: time on as many workers as this machine has cores, without training.
-        whole: verbs of steps that look at all rows: on a sample their cuts are other ones, so that `kept` is none of
+        whole: verbs of steps that look at all rows: on a sample their cuts differ, so that `kept` does not hold for
             the whole.
     """
 
@@ -57,18 +57,18 @@ class Prediction:
 
 
 def dry_run(recipe: Recipe, folder: Path, parts: int, engine: Engine, listener: Listener) -> list[Prediction]:
-    """Run a recipe on `parts` random parts of every pool, but in full on those that steps learn from.
+    """Run a recipe on `parts` random parts of every pool, and in full on those that steps learn from.
 
     Args:
-        folder: where the sample's tables are made; not the run folder.
-        parts: of each pool; drawn by a hash of their names with the recipe's seed.
+        folder: the folder for the sample's tables; not the run folder.
+        parts: number of parts of each pool; drawn by a hash of their names with the recipe's seed.
 
     Raises:
         RecipeError: fewer than two parts.
         PoolwrightError: as a run.
     """
     if parts < 2:
-        raise RecipeError(f"{parts} parts tell nothing of how parts differ; take 2 or more")
+        raise RecipeError(f"{parts} parts do not show how parts differ; take 2 or more")
     run = Run(recipe, folder, engine, listener)
     whole = dict(run.pools)
     plans = run.plans()
@@ -88,7 +88,7 @@ def dry_run(recipe: Recipe, folder: Path, parts: int, engine: Engine, listener: 
 
 
 def _made(run: Run) -> dict[str, Table]:
-    """The tables of the sample; where people have to be asked, those before that."""
+    """Make the tables of the sample; if people have to be asked, those before that."""
     try:
         return run.run()
     except WaitingForPeople:
@@ -97,7 +97,7 @@ def _made(run: Run) -> dict[str, Table]:
 
 
 def _learned_from(recipe: Recipe) -> set[str]:
-    """Pools of the tables that steps are fitted on."""
+    """Return the pools of the tables that steps are fitted on."""
     tables = {name for spec in recipe.tables.values() for placed in spec.steps for name in placed.learns_from}
     return {_pool_of(recipe, name) for name in tables}
 
@@ -113,7 +113,7 @@ def _sample(source: Source, parts: int, key: int) -> Source:
         return replace(source, part_units=True)
     hashes = hash64(pa.array([part.name for part in source.parts], pa.string()), key)
     chosen = sorted(np.argsort(hashes, kind="stable")[:parts].tolist())
-    again = tuple(source.parts[place].model_copy(update={"index": at}) for at, place in enumerate(chosen))
+    again = tuple(source.parts[part].model_copy(update={"index": at}) for at, part in enumerate(chosen))
     return replace(source, parts=again, part_units=True)
 
 
@@ -125,7 +125,7 @@ def _predict(
     plans: Mapping[str, TablePlan],
     tables: Mapping[str, Table],
 ) -> Prediction:
-    """By the share of the pool's rows that the sample is."""
+    """Scale up by the share of the pool's rows that is in the sample."""
     chain = _chain(recipe, table.name)
     read = np.array([part.rows or 0 for part in tables[chain[0]].record.inputs], np.float64)
     counted = [part.rows for part in whole.parts]
@@ -153,13 +153,13 @@ def _predict(
 
 
 def _prepared(recipe: Recipe, table: Table) -> float:
-    """Seconds that the table's first step took before its rows were read."""
+    """Return the seconds that the table's first step took before its rows were read."""
     step = recipe.tables[table.name].source_step
     return float(table.timings().get("fits", {}).get(step.verb, {}).get("seconds", 0.0)) if step else 0.0
 
 
 def _chain(recipe: Recipe, name: str) -> list[str]:
-    """Tables from the one over a pool down to this one."""
+    """Return the tables from the one that reads a pool down to this one."""
     chain = [name]
     while (source := recipe.tables[chain[0]].source) in recipe.tables:
         chain.insert(0, source)
@@ -167,7 +167,7 @@ def _chain(recipe: Recipe, name: str) -> list[str]:
 
 
 def _spread(chain: Sequence[Table], read: np.ndarray, parts: int) -> float:
-    """Half-width of the interval of the kept share, from how the kept share of the sampled parts differs."""
+    """Return the half-width of the interval of the kept share, from how the kept shares of sampled parts differ."""
     from scipy.stats import t
 
     n = len(read)
@@ -180,7 +180,7 @@ def _spread(chain: Sequence[Table], read: np.ndarray, parts: int) -> float:
 
 
 def _kept_by_part(chain: Sequence[Table]) -> np.ndarray:
-    """Rows of the last table by the part of the pool they are from: the first table has an output for each."""
+    """Count rows of the last table by the part of the pool they are from: the first table has an output for each."""
     first, last = chain[0], chain[-1]
     if first is last:
         return np.array([part.rows for part in first.record.parts], np.float64)

@@ -1,4 +1,4 @@
-"""Training of an encoder in a folder of its own: list images, train, save, resume."""
+"""Trains an encoder in its own folder: lists images, trains, saves, resumes."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ SHOWN = 12
 """Images whose reconstructions are kept for the report."""
 
 _COMPARED, _ASKED, _NEAREST = 1_000, 8, 7
-"""Images that are compared for the report, those that are shown, and the nearest of each."""
+"""For the report: images that are compared, images that are shown, and nearest images of each."""
 
 _TOLD_SECONDS = 0.5
 _LIBRARIES = {"mmd-vae": ("torch", "safetensors"), "moco": ("torch", "torchvision", "timm", "lightly")}
@@ -58,12 +58,12 @@ class TrainedEncoder:
     """A trained encoder.
 
     Attributes:
-        folder: where it lies.
-        model: how a recipe names it: 'mmd_vae:...' or 'moco:...'.
+        folder: its folder.
+        model: its name in a recipe: 'mmd_vae:...' or 'moco:...'.
         record: settings, images, losses.
-        fresh: whether this call trained; false where all was done before.
-        pictures: what it was trained on.
-        strips: rows of small images for the report, by what they show.
+        fresh: whether this call trained; false if everything was done before.
+        pictures: the pictures that it was trained on.
+        strips: rows of small images for the report, by caption.
     """
 
     folder: Path
@@ -83,13 +83,13 @@ def train_encoder(
     fresh: bool = False,
     save_seconds: float = SAVE_SECONDS,
 ) -> TrainedEncoder:
-    """Train, go on, or find that all is done.
+    """Train, continue, or find that everything is done.
 
     Raises:
         MissingExtra: a library is not installed.
-        RecipeError: there are too few images, or no GPU where one is asked for.
+        RecipeError: there are too few images, or no GPU although one is asked for.
         ChangedError: there is a training with other settings or images in the folder.
-        PoolwrightError: another process trains there.
+        PoolwrightError: another process is training in the folder.
     """
     for library in _LIBRARIES[options.kind]:
         if importlib.util.find_spec(library) is None:
@@ -102,7 +102,7 @@ def train_encoder(
             for name in (f"{WORK}/{CHECKPOINT}", MANIFEST, RECORD):
                 remove(folder / name)
         remove_partials(folder)
-        # The checkpoint goes last, when the report is written too: see `finish`.
+        # The checkpoint is removed last, once the report is written too: see `finish`.
         done = (folder / MANIFEST).exists() and not (folder / WORK / CHECKPOINT).exists()
         edge = options.model_dump()["size"]
         pictures = list_pictures(sources, folder / WORK, edge, note, reads=not done)
@@ -112,7 +112,7 @@ def train_encoder(
 
 
 def _done(folder: Path, options: TrainOptions, pictures: Pictures) -> TrainedEncoder:
-    """The finished training that lies in the folder, if it is the one that is asked for."""
+    """Return the finished training in the folder, if it is the one that is asked for."""
     record = TrainingRecord.model_validate_json((folder / RECORD).read_text(encoding="utf-8"))
     changed = [name for name, value in options.identity().items() if record.settings.get(name) != value]
     if record.kind != options.kind:
@@ -137,9 +137,9 @@ def _train(
     identity = identity_digest({"kind": options.kind, "settings": options.identity(), "data": pictures.digest})
     task = _task(options, pictures)
     progress = train(task, pictures, options, folder / WORK, tell, identity, save_seconds)
-    place = "." if isinstance(options, MmdVaeOptions) else MOCO_WEIGHTS
+    weights = "." if isinstance(options, MmdVaeOptions) else MOCO_WEIGHTS
     name = folder.resolve().name
-    record = record_of(options, pictures, progress, name, f"{options.kind.replace('-', '_')}:{place}")
+    record = record_of(options, pictures, progress, name, f"{options.kind.replace('-', '_')}:{weights}")
     seconds = {"device": device_for(options), "seconds": round(progress.seconds, 1)}
     write_text(folder / TIMINGS, json.dumps(seconds, indent=2) + "\n")
     record.write(folder)
@@ -158,7 +158,7 @@ def _task(options: TrainOptions, pictures: Pictures) -> MmdVaeTask | MocoTask:
 def _save(
     task: MmdVaeTask | MocoTask, options: TrainOptions, record: TrainingRecord, pictures: Pictures, folder: Path
 ) -> dict[str, Images]:
-    """Save the encoder; rows of images for the report."""
+    """Save the encoder; return rows of images for the report."""
     if isinstance(task, MmdVaeTask) and isinstance(options, MmdVaeOptions):
         save_mmd_vae(task, options, record, folder)
         after = {f"after {_epochs(count)}": images for count, images in sorted(task.reconstructions.items())}
@@ -167,12 +167,12 @@ def _save(
         save_moco(task, options, record, folder)
         views = AugmentedViews(task, pictures, options.seed, 0)
         with reproducible("cpu"):
-            return shown_views([views[place] for place in pictures.sample(options.seed, SHOWN).tolist()])
+            return shown_views([views[index] for index in pictures.sample(options.seed, SHOWN).tolist()])
     raise TypeError(f"no training of {options.kind}")
 
 
 def finish(trained: TrainedEncoder) -> None:
-    """Write the report of what was trained just now, and remove what only an unfinished training needs."""
+    """Write the report of a training that this call did, and remove what only an unfinished training needs."""
     if not trained.fresh:
         return
     seconds = json.loads((trained.folder / TIMINGS).read_text(encoding="utf-8"))["seconds"]
@@ -182,22 +182,22 @@ def finish(trained: TrainedEncoder) -> None:
 
 
 def _alike(trained: TrainedEncoder) -> list[Alike]:
-    """Some images, and the nearest of a sample by the trained encoder."""
+    """Find, for some images, the nearest ones of a sample by the trained encoder."""
     pictures, seed = trained.pictures, int(trained.record.settings["seed"])
-    files = [pictures.read(place) for place in pictures.sample(seed, _COMPARED).tolist()]
-    # Not by `load_encoder`, which would give what another training of this process left there.
+    files = [pictures.read(index) for index in pictures.sample(seed, _COMPARED).tolist()]
+    # Not by `load_encoder`, which would return an encoder that an earlier training of this process left in its cache.
     module = mmd_vae if trained.record.kind == "mmd-vae" else moco
     vectors, _ = module.load(EncoderSpec(model=trained.model)).images(files)
     cosines = np.nan_to_num(vectors[:_ASKED] @ vectors.T, nan=-1.0)
     found = []
-    for place, line in enumerate(cosines):
-        others = [other for other in np.argsort(-line, kind="stable").tolist() if other != place][:_NEAREST]
-        found.append(Alike(files[place], tuple((files[other], float(line[other])) for other in others)))
+    for index, line in enumerate(cosines):
+        others = [other for other in np.argsort(-line, kind="stable").tolist() if other != index][:_NEAREST]
+        found.append(Alike(files[index], tuple((files[other], float(line[other])) for other in others)))
     return found
 
 
 def teller(name: str, listener: Listener) -> Callable[[TrainingProgress], None]:
-    """Tells a listener of steps, now and then."""
+    """Return a function that reports steps to a listener, now and then."""
     last = 0.0
 
     def tell(found: TrainingProgress) -> None:
@@ -211,17 +211,17 @@ def teller(name: str, listener: Listener) -> Callable[[TrainingProgress], None]:
 
 
 def _decoded(pictures: Pictures, preparation: Preparation, seed: int) -> Images:
-    """Some images as the network sees them."""
+    """Decode some images as the network sees them."""
     chosen = pictures.sample(seed, SHOWN)
     found = np.zeros((len(chosen), preparation.crop, preparation.crop, 3), np.uint8)
-    for place, number in enumerate(chosen.tolist()):
-        preparation.decode(pictures.read(number), Limits(), found[place])
+    for index, number in enumerate(chosen.tolist()):
+        preparation.decode(pictures.read(number), Limits(), found[index])
     return found
 
 
 def _model(folder: Path, record: TrainingRecord) -> str:
-    kind, _, place = record.model.partition(":")
-    return f"{kind}:{folder if place == '.' else folder / place}"
+    kind, _, path = record.model.partition(":")
+    return f"{kind}:{folder if path == '.' else folder / path}"
 
 
 def _epochs(count: int) -> str:

@@ -1,4 +1,4 @@
-"""Pictures for a training: the images of pools and finished tables, looked through once and listed."""
+"""Lists the images of pools and finished tables for a training, in one pass."""
 
 from __future__ import annotations
 
@@ -46,44 +46,44 @@ _SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class _Listed:
-    """The list of images and what it is about."""
+    """The list of images, and facts about it."""
 
     rows: pa.Table
     left_out: Mapping[str, int]
 
 
 def open_sources(
-    places: Sequence[str | Path], kind: str | None = None, parameters: Mapping[str, Any] | None = None
+    paths: Sequence[str | Path], kind: str | None = None, parameters: Mapping[str, Any] | None = None
 ) -> list[Source]:
-    """Pools and finished tables by their paths.
+    """Open pools and finished tables by their paths.
 
     Args:
-        places: folders of images, tables of a run (`RUN/tables/NAME`), or paths of pools.
-        kind: of the pools, where the paths do not tell.
-        parameters: of the pools.
+        paths: folders of images, tables of a run (`RUN/tables/NAME`), or paths of pools.
+        kind: kind of the pools, if the paths do not show it.
+        parameters: parameters of the pools.
 
     Raises:
-        RecipeError: one is not there, or has no images.
+        RecipeError: one does not exist, or has no images.
     """
-    if not places:
+    if not paths:
         raise RecipeError("no images to train on; name a folder of images, a pool or a table of a run")
-    return [_open(str(place), kind, parameters or {}) for place in places]
+    return [_open(str(path), kind, parameters or {}) for path in paths]
 
 
-def _open(place: str, kind: str | None, parameters: Mapping[str, Any]) -> Source:
-    path = place if "://" in place else os.path.abspath(os.path.expanduser(place))
+def _open(given: str, kind: str | None, parameters: Mapping[str, Any]) -> Source:
+    path = given if "://" in given else os.path.abspath(os.path.expanduser(given))
     if kind is None and os.path.isfile(os.path.join(path, RECORD)):
-        return _with_images(table_source(Table(Path(path))), place)
+        return _with_images(table_source(Table(Path(path))), given)
     if kind is None and "://" not in path and not os.path.exists(path):
-        raise RecipeError(f"{place}: no such file or folder")
+        raise RecipeError(f"{given}: no such file or folder")
     kind = kind or (kind_of_folder(path) if os.path.isdir(path) else "table")
-    return _with_images(pool_source(kind, make_pool(kind, {**parameters, "path": path}, Path.cwd())), place)
+    return _with_images(pool_source(kind, make_pool(kind, {**parameters, "path": path}, Path.cwd())), given)
 
 
-def _with_images(source: Source, place: str) -> Source:
+def _with_images(source: Source, path: str) -> Source:
     if source.schema.get_field_index(IMAGE) < 0:
         raise RecipeError(
-            f"{place}: has no images (columns: {', '.join(source.schema.names[:8])}); an encoder is trained on rows "
+            f"{path}: has no images (columns: {', '.join(source.schema.names[:8])}); an encoder is trained on rows "
             f"with '{IMAGE}' or '{IMAGE_PATH}'"
         )
     return source
@@ -92,16 +92,17 @@ def _with_images(source: Source, place: str) -> Source:
 def list_pictures(
     sources: Sequence[Source], folder: Path, edge: int, note: Callable[[str], None], reads: bool = True
 ) -> Pictures:
-    """The images of some sources. They are read through once; while files keep size and time, the list is used again.
+    """List the images of some sources, in one pass; while files keep size and time, the list is reused.
 
-    Images that cannot be decoded, rows without uid and repeated uids are left out. Of several sources the uids get
-    the number of their source in front. Images that lie within the source's own files are copied into one file.
+    Images that cannot be decoded, rows without uid and repeated uids are left out. If there are several
+    sources, uids are prefixed with the number of their source. Images inside the source's own files are copied into
+    one file.
 
     Args:
-        folder: where the list lies.
-        edge: in pixels, that images will be shrunk to.
-        note: is told what is done.
-        reads: whether the images will be read, and not only their digest is asked for.
+        folder: the folder of the list.
+        edge: edge in pixels that images will be shrunk to.
+        note: receives messages about what is done.
+        reads: whether the images will be read, rather than only their digest.
     """
     path, stamp = folder / LIST, _stamp(sources)
     listed = _kept(path, stamp, sources, folder, reads)
@@ -181,19 +182,19 @@ def _add(
     packed: BinaryIO,
     threads: ThreadPoolExecutor,
 ) -> None:
-    """List the rows of a batch, or count why not."""
+    """List the rows of a batch; count those left out by reason."""
     from xxhash import xxh3_64
 
     files = rows.column(IMAGE)
     paths = rows.strings(IMAGE_PATH) if source.virtual_image else [None] * len(rows)
     bad = rows.strings(ROW_ERROR) if ROW_ERROR in rows.schema.names else [None] * len(rows)
     absent = unread(rows)
-    problems = threads.map(lambda place: _problem(files[place].as_py(), edge), range(len(rows)))
-    for place, (uid, problem) in enumerate(zip(rows.strings(UID), problems, strict=True)):
-        data = files[place].as_py()
-        reason = _BAD_ROW if bad[place] else _NO_UID if not uid else _TWICE if front + uid in seen else None
+    problems = threads.map(lambda index: _problem(files[index].as_py(), edge), range(len(rows)))
+    for index, (uid, problem) in enumerate(zip(rows.strings(UID), problems, strict=True)):
+        data = files[index].as_py()
+        reason = _BAD_ROW if bad[index] else _NO_UID if not uid else _TWICE if front + uid in seen else None
         if reason is None and (problem or data is None):
-            reason = _WORDS[absent[place] if data is None else str(problem)]
+            reason = _WORDS[absent[index] if data is None else str(problem)]
         if reason:
             left_out[reason] += 1
             continue
@@ -201,7 +202,7 @@ def _add(
         virtual = source.virtual_image
         columns["uid"].append(front + str(uid))
         columns["root"].append(number if virtual else -1)
-        columns["path"].append(paths[place])
+        columns["path"].append(paths[index])
         columns["start"].append(0 if virtual else packed.tell())
         columns["length"].append(len(data))
         columns["digest"].append(xxh3_64(data).hexdigest())
@@ -210,13 +211,13 @@ def _add(
 
 
 def _problem(data: bytes | None, edge: int) -> str | None:
-    """Why an image cannot be decoded."""
+    """Return why an image cannot be decoded, or None."""
     found = open_image(data, Limits(), wanted=edge)
     return found if isinstance(found, str) else None
 
 
 def _kept(path: Path, stamp: str, sources: Sequence[Source], folder: Path, reads: bool) -> _Listed | None:
-    """The list of an earlier call, where nothing has changed since."""
+    """Return the list of an earlier call, if nothing has changed since."""
     import json
 
     try:
@@ -231,7 +232,7 @@ def _kept(path: Path, stamp: str, sources: Sequence[Source], folder: Path, reads
 
 
 def _stamp(sources: Sequence[Source]) -> str:
-    """Digest of what the sources' own files look like from outside."""
+    """Return a digest of the size and time of change of the sources' own files."""
     from xxhash import xxh3_128
 
     digest = xxh3_128()
@@ -245,7 +246,7 @@ def _stamp(sources: Sequence[Source]) -> str:
 
 
 def _seen(rows: pa.Table, sources: Sequence[Source]) -> str:
-    """Digest of what the listed image files look like from outside."""
+    """Return a digest of the size and time of change of the listed image files."""
     from xxhash import xxh3_128
 
     digest = xxh3_128()
@@ -258,7 +259,7 @@ def _seen(rows: pa.Table, sources: Sequence[Source]) -> str:
 
 
 def _outside(file: str) -> str:
-    """Size and time of change of a local file; nothing of a remote one, which only reading tells."""
+    """Return size and time of change of a local file; '' for a remote one, which only reading can check."""
     if not local(file):
         return ""
     try:

@@ -1,4 +1,4 @@
-"""How well clusters agree with a truth: purity and normalised mutual information."""
+"""Measures how well clusters agree with a truth: purity and normalised mutual information."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Pair = tuple[Any, Any]
 
 
 def agreement(figure: Figure, table: Table) -> tuple[float, str]:
-    """The value of a figure `purity` or `nmi`, and what it is.
+    """Return the value of a figure `purity` or `nmi`, and its description.
 
     Raises:
         RecipeError: no row has all values.
@@ -35,12 +35,12 @@ def agreement(figure: Figure, table: Table) -> tuple[float, str]:
 
 
 def purity(counts: npt.NDArray[np.int64]) -> float:
-    """Share of rows that have the most frequent truth of their cluster, of counts (clusters, truths)."""
+    """Return the share of rows that have the most frequent truth of their cluster, from counts (clusters, truths)."""
     return float(counts.max(axis=1).sum() / counts.sum())
 
 
 def normalised_mutual_information(counts: npt.NDArray[np.int64]) -> float:
-    """Mutual information over the mean of both entropies, as scikit-learn's; 1 where there is nothing to tell apart."""
+    """Return mutual information over the mean of both entropies, as scikit-learn; 1 if both have a single value."""
     joint = counts / counts.sum()
     clusters, truths = joint.sum(axis=1), joint.sum(axis=0)
     entropies = (_entropy(clusters) + _entropy(truths)) / 2
@@ -50,12 +50,12 @@ def normalised_mutual_information(counts: npt.NDArray[np.int64]) -> float:
 
 
 def _entropy(shares: npt.NDArray[np.float64]) -> float:
-    there = shares[shares > 0]
-    return float(-(there * np.log(there)).sum())
+    positive = shares[shares > 0]
+    return float(-(positive * np.log(positive)).sum())
 
 
 def _contingencies(figure: Figure, table: Table) -> list[npt.NDArray[np.int64]]:
-    """Rows by cluster and truth, (clusters, truths), of each group."""
+    """Count rows by cluster and truth, (clusters, truths), for each group."""
     columns = figure.columns()
     count, add = GroupCount(), AddGroupCount(columns)
     for rows in table.batches(columns):

@@ -1,4 +1,4 @@
-"""Domain gap: how much a linear probe loses on domains that it was not trained on."""
+"""Measures the domain gap: how much a linear probe loses on domains that it was not trained on."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from poolwright.recipe.figures import Figure
 
 
 def domain_gap(figure: Figure, table: Table, workers: int | None = None) -> tuple[Matrix, str]:
-    """Accuracy of a linear probe trained on each domain and tested on each, and how it was measured.
+    """Return accuracies of a linear probe trained on each domain and tested on each, and how they were measured.
 
     Raises:
         RecipeError: as `probe_matrix`.

@@ -1,7 +1,7 @@
-"""Long tail: a linear probe on frozen features for each protocol of a generalized long tail.
+"""Measures a linear probe on frozen features for each protocol of a generalized long tail.
 
 After the evaluation of ImageNet-GLT (Tang et al., arXiv 2207.09504, section 5): accuracy, and precision as the mean
-over classes of the share of right ones among what was taken for the class.
+over classes of the share of correct rows among those predicted as the class.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ PROTOCOLS = {
     "attribute-wise LT": ("Train-CBL", "Test-GBL"),
     "generalized LT": ("Train-GLT", "Test-GBL"),
 }
-"""What each protocol trains and tests on."""
+"""The sets that each protocol trains and tests on."""
 INVERSE_PENALTY = 10.0
 """C of the logistic regression, that of the measure `probe`."""
 _SETS = ("Train-GLT", "Train-CBL", "Test-CBL", "Test-GBL")
@@ -42,16 +42,16 @@ Mask = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class _Rows:
-    """What takes part: class, frequency group and attribute of every row of the table, and the rows of each set.
+    """Class, frequency group and attribute of every row of the table, and the rows of each set.
 
     Attributes:
-        places: rows in the table by set, in order of the hash of their uid.
+        sets: rows in the table by set, in order of the hash of their uid.
     """
 
     classes: Numbers
     group: Numbers
     attribute: Numbers
-    places: dict[str, Numbers]
+    sets: dict[str, Numbers]
 
     @property
     def number(self) -> int:
@@ -59,20 +59,20 @@ class _Rows:
 
 
 def long_tail(figure: Figure, table: Table, workers: int | None = None) -> list[Measured]:
-    """Accuracy and precision of every protocol, over all test rows, by frequency group and by attribute.
+    """Measure accuracy and precision of every protocol, over all test rows, by frequency group and by attribute.
 
     Args:
-        workers: probes fitted at once, each on one thread; default one a core. Changes no result.
+        workers: probes fitted at a time, each on one thread; default one per core. It changes no result.
 
     Raises:
         RecipeError: a set has no rows.
     """
     found = _read(figure, table)
-    wanted = np.sort(np.unique(np.concatenate(list(found.places.values()))))
+    wanted = np.sort(np.unique(np.concatenate(list(found.sets.values()))))
     vectors = read_vectors(table, str(figure.vectors), wanted)
     good = has_direction(vectors)
-    here = {name: np.searchsorted(wanted, rows) for name, rows in found.places.items()}
-    kept = {name: rows[good[rows]] for name, rows in here.items()}
+    read = {name: np.searchsorted(wanted, rows) for name, rows in found.sets.items()}
+    kept = {name: rows[good[rows]] for name, rows in read.items()}
     _check(figure, kept)
 
     def predicted(train: str) -> dict[str, Numbers]:
@@ -93,22 +93,23 @@ def long_tail(figure: Figure, table: Table, workers: int | None = None) -> list[
             name=f"{figure.name}, {kind}",
             table=table.name,
             measure=figure.measure,
-            value=_matrix(scores, groups, kept, place),
-            words=f"{told} {words}",
+            value=_matrix(scores, groups, kept, index),
+            words=f"{meaning} {words}",
         )
-        for place, (kind, told) in enumerate(_KINDS.items())
+        for index, (kind, meaning) in enumerate(_KINDS.items())
     ]
 
 
 _KINDS = {
-    "accuracy": "Share of the test rows, or of those of a frequency group or attribute, whose class is told right.",
-    "precision": "Mean over the classes, or those of a frequency group, of the share of right ones among the test rows "
-    "taken for the class, 0 where there are none; of an attribute, among its rows alone.",
+    "accuracy": "Share of the test rows, or of those of a frequency group or attribute, whose class is predicted "
+    "correctly.",
+    "precision": "Mean over the classes, or those of a frequency group, of the share of correct ones among the test "
+    "rows predicted as the class, 0 if there are none; for an attribute, among its rows alone.",
 }
 
 
 def _read(figure: Figure, table: Table) -> _Rows:
-    """Two passes are made: this one over narrow columns, one over the vectors of the rows that take part."""
+    """Read the narrow columns of all rows; a second pass reads the vectors of the rows that take part."""
     key = hash_key(table.record.seed, "long_tail")
     hashes, columns = [], []
     masks: dict[str, list[Mask]] = {name: [] for name in _SETS}
@@ -118,12 +119,12 @@ def _read(figure: Figure, table: Table) -> _Rows:
         for name, parts in masks.items():
             parts.append(_in_set(rows, name))
     order = np.concatenate(hashes)
-    places = {}
+    sets = {}
     for name, parts in masks.items():
         rows_of = np.flatnonzero(np.concatenate(parts))
-        places[name] = rows_of[np.argsort(order[rows_of], kind="stable")[: figure.rows]]
+        sets[name] = rows_of[np.argsort(order[rows_of], kind="stable")[: figure.rows]]
     classes, group, attribute = (np.concatenate(of) for of in zip(*columns, strict=True))
-    return _Rows(classes, group, attribute, places)
+    return _Rows(classes, group, attribute, sets)
 
 
 def _in_set(rows: Rows, title: str) -> Mask:
@@ -131,8 +132,8 @@ def _in_set(rows: Rows, title: str) -> Mask:
     return np.asarray(pc.fill_null(pc.equal(rows.table.column(column), value), False).to_numpy())
 
 
-def _check(figure: Figure, places: dict[str, Numbers]) -> None:
-    for name, rows in places.items():
+def _check(figure: Figure, sets: dict[str, Numbers]) -> None:
+    for name, rows in sets.items():
         if not len(rows):
             column, value = TITLES[name]
             raise error(figure, f"{name} has no rows with a vector: none has '{value}' in the column '{column}'")
@@ -143,15 +144,15 @@ def _fit(vectors: npt.NDArray[np.floating], classes: Numbers, number: int) -> Li
 
 
 def _scores(predicted: Numbers, found: _Rows, rows: Numbers) -> dict[str, tuple[float, float]]:
-    """Accuracy and precision of all test rows, of each frequency group and of each attribute that has any."""
+    """Return accuracy and precision of all test rows, of each frequency group and of each attribute that has any."""
     classes, number = found.classes[rows], found.number
     right = predicted == classes
     taken = np.bincount(predicted, minlength=number)
     of_class = np.bincount(classes[right], minlength=number) / np.maximum(taken, 1)
-    there = np.bincount(classes, minlength=number) > 0
-    scores = {"all": (float(right.mean()), float(of_class[there].mean()))}
-    for place, name in enumerate(GROUPS):
-        inside = found.group[rows] == place
+    present = np.bincount(classes, minlength=number) > 0
+    scores = {"all": (float(right.mean()), float(of_class[present].mean()))}
+    for index, name in enumerate(GROUPS):
+        inside = found.group[rows] == index
         if inside.any():
             kinds = np.unique(classes[inside])
             scores[name] = (float(right[inside].mean()), float(of_class[kinds].mean()))
@@ -171,16 +172,16 @@ def _precision(predicted: Numbers, classes: Numbers, number: int) -> float:
 
 
 def _groups(scores: dict[str, dict[str, tuple[float, float]]]) -> list[str]:
-    """Names of the groups of rows that all test sets have, in order."""
+    """Return the names of the groups of rows that all test sets have, in order."""
     names = dict.fromkeys(name for line in scores.values() for name in line)
     return [name for name in names if all(name in line for line in scores.values())]
 
 
 def _matrix(
-    scores: dict[str, dict[str, tuple[float, float]]], names: list[str], kept: dict[str, Numbers], place: int
+    scores: dict[str, dict[str, tuple[float, float]]], names: list[str], kept: dict[str, Numbers], index: int
 ) -> Matrix:
-    """The scores of one kind: a line for each protocol."""
-    values = [[round(line[name][place], _SHORT) for name in names] for line in scores.values()]
+    """Make the matrix of the scores of one kind, with a line for each protocol."""
+    values = [[round(line[name][index], _SHORT) for name in names] for line in scores.values()]
     return Matrix(
         down="protocol",
         across="test rows",
@@ -195,14 +196,14 @@ def _matrix(
 
 
 def _words(figure: Figure, unusable: int, missing: int) -> str:
-    told = [
+    sentences = [
         f"Of a linear probe (logistic regression with C = {INVERSE_PENALTY:g} on {figure.vectors} at unit length), for "
         "each protocol: class-wise LT trains on Train-GLT and tests on Test-CBL, attribute-wise LT on Train-CBL and "
         f"Test-GBL, generalized LT on Train-GLT and Test-GBL; at most {in_rows(figure.rows)} of each set, drawn by a "
         "hash of the uid.",
     ]
     if missing:
-        told.append("Groups and attributes of which a test set has no rows are left out.")
+        sentences.append("Groups and attributes of which a test set has no rows are left out.")
     if unusable:
-        told.append(f"{in_rows(unusable)} left out: the vector is missing, zero or not finite.")
-    return " ".join(told)
+        sentences.append(f"{in_rows(unusable)} left out: the vector is missing, zero or not finite.")
+    return " ".join(sentences)

@@ -1,4 +1,4 @@
-"""Measuring a recipe's figures on its tables."""
+"""Measures a recipe's figures on its tables."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from poolwright.reference.glt_sets import FREQUENCY
 
 
 def check_figure(figure: Figure, schema: pa.Schema) -> None:
-    """Find what is wrong before anything is measured.
+    """Check a figure before anything is measured.
 
     Args:
         schema: columns that the table has, or will have.
@@ -58,12 +58,12 @@ def _check_type(figure: Figure, field: pa.Field) -> None:
 
 
 def measure(figure: Figure, table: Table, workers: int | None = None) -> tuple[Measured, ...]:
-    """The value of a figure; of `long_tail` two.
+    """Measure a figure; `long_tail` has two values, other figures one.
 
     The same rows in any order give the same value, whatever the number of workers.
 
     Args:
-        workers: probes fitted at once; default one a core.
+        workers: probes fitted at a time; default one per core.
 
     Raises:
         RecipeError: the table lacks a column, or has no rows to measure.
@@ -73,7 +73,7 @@ def measure(figure: Figure, table: Table, workers: int | None = None) -> tuple[M
     check_figure(figure, table.schema)
     if not table.record.rows_kept:
         raise RecipeError(f"figure '{figure.name}': table '{table.name}' kept no rows to measure")
-    # With more threads the last bits of a product depend on how it was cut.
+    # With more threads the last bits of a matrix product depend on how it was divided.
     with threadpool_limits(1):
         if figure.measure == "long_tail":
             return tuple(long_tail(figure, table, workers))

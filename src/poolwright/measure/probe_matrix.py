@@ -1,4 +1,4 @@
-"""Probe matrix: a linear probe for each group of rows, tested on every group."""
+"""Trains a linear probe on each group of rows and tests it on every group: a probe matrix."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class ProbeMatrix:
     Attributes:
         values: (g, g).
         groups: names of the groups.
-        trained, tested: rows of each.
-        words: how it was measured, in sentences.
+        trained, tested: numbers of rows of each.
+        words: sentences that describe how it was measured.
     """
 
     values: Floats
@@ -42,7 +42,7 @@ class ProbeMatrix:
     words: tuple[str, ...]
 
     def matrix(self, summary: Mapping[str, float]) -> Matrix:
-        """The matrix of a figure, with numbers about it."""
+        """Make the matrix of a figure, with numbers about it."""
         return Matrix(
             down="trained on",
             across="tested on",
@@ -56,13 +56,13 @@ class ProbeMatrix:
 
 
 def probe_matrix(figure: Figure, table: Table, workers: int | None = None) -> ProbeMatrix:
-    """Train and test.
+    """Train a probe on each group and test it on all groups.
 
-    Only classes that all groups have among their training rows take part, in training and in testing. So all
-    probes choose among the same classes, and the numbers of a column are about the same rows.
+    Only classes that all groups have among their training rows take part, in training and in testing. All
+    probes then choose among the same classes, and the numbers of a column are about the same rows.
 
     Args:
-        workers: probes fitted at once, each on one thread; default one a core. Changes no result.
+        workers: probes fitted at a time, each on one thread; default one per core. It changes no result.
 
     Raises:
         RecipeError: a group has no rows to train or test on, or the groups share fewer than two classes.
@@ -72,14 +72,14 @@ def probe_matrix(figure: Figure, table: Table, workers: int | None = None) -> Pr
     number_of = np.full(len(drawn.classes), -1, np.int64)
     number_of[shared] = np.arange(len(shared))
     classes = number_of[drawn.class_of]
-    places = {place: rows[classes[rows] >= 0] for place, rows in drawn.places.items()}
-    check_rows(figure, drawn.groups, places, " of the classes that all have")
+    sets = {key: rows[classes[rows] >= 0] for key, rows in drawn.sets.items()}
+    check_rows(figure, drawn.groups, sets, " of the classes that all have")
     groups = range(len(drawn.groups))
 
     def accuracies(group: int) -> list[float]:
-        train = places["train", group]
+        train = sets["train", group]
         probe = fit_linear_probe(unit_rows(drawn.vectors[train]), classes[train], len(shared), INVERSE_PENALTY)
-        tests = [places["test", other] for other in groups]
+        tests = [sets["test", other] for other in groups]
         return [float((probe.predict(unit_rows(drawn.vectors[test])) == classes[test]).mean()) for test in tests]
 
     with ThreadPoolExecutor(workers or cores()) as pool:
@@ -87,39 +87,39 @@ def probe_matrix(figure: Figure, table: Table, workers: int | None = None) -> Pr
     return ProbeMatrix(
         values=values,
         groups=drawn.groups,
-        trained=tuple(len(places["train", group]) for group in groups),
-        tested=tuple(len(places["test", group]) for group in groups),
+        trained=tuple(len(sets["train", group]) for group in groups),
+        tested=tuple(len(sets["test", group]) for group in groups),
         words=tuple(_words(figure, drawn, len(shared))),
     )
 
 
 def _shared_classes(figure: Figure, drawn: Drawn) -> Numbers:
-    """Classes that every group has among the rows to train on."""
-    there = [np.unique(drawn.class_of[drawn.places["train", group]]) for group in range(len(drawn.groups))]
-    shared = there[0]
-    for classes in there[1:]:
+    """Return the classes that every group has among the rows to train on."""
+    by_group = [np.unique(drawn.class_of[drawn.sets["train", group]]) for group in range(len(drawn.groups))]
+    shared = by_group[0]
+    for classes in by_group[1:]:
         shared = np.intersect1d(shared, classes)
     if len(shared) < 2:
         raise error(
             figure,
             f"every {figure.groups} has rows to train on of {len(shared)} of the {len(drawn.classes):,} classes of "
-            f"'{figure.truth}'; two at least are needed to compare them",
+            f"'{figure.truth}'; at least two are needed to compare them",
         )
     return shared
 
 
 def _words(figure: Figure, drawn: Drawn, shared: int) -> list[str]:
-    told = [
+    sentences = [
         f"Accuracy of a linear probe (logistic regression with C = {INVERSE_PENALTY:g} on {figure.vectors} at unit "
-        f"length) that tells {figure.truth}, trained on the split train of one {figure.groups} and tested on the "
+        f"length) that predicts {figure.truth}, trained on the split train of one {figure.groups} and tested on the "
         f"split test of each; at most {in_rows(figure.rows)} of each, drawn by a hash of the uid.",
         _classes_in_words(figure, shared, len(drawn.classes)),
     ]
     if drawn.unusable:
-        told.append(f"{in_rows(drawn.unusable)} left out: the vector is missing, zero or not finite.")
+        sentences.append(f"{in_rows(drawn.unusable)} left out: the vector is missing, zero or not finite.")
     if drawn.nameless:
-        told.append(f"{in_rows(drawn.nameless)} left out: there is no {figure.groups} or no {figure.truth}.")
-    return told
+        sentences.append(f"{in_rows(drawn.nameless)} left out: there is no {figure.groups} or no {figure.truth}.")
+    return sentences
 
 
 def _classes_in_words(figure: Figure, shared: int, all_classes: int) -> str:

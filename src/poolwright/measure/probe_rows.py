@@ -1,4 +1,4 @@
-"""The rows that a linear probe of a group, such as a domain or a time bucket, is trained and tested on."""
+"""Draws the rows that a linear probe of a group, such as a domain or a time bucket, is trained and tested on."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MOST_GROUPS = 50
 _BLOCK = 4_096
 
 Numbers = npt.NDArray[np.int64]
-Place = tuple[str, int]
+SetKey = tuple[str, int]
 """A split and the index of a group."""
 
 
@@ -35,25 +35,25 @@ class Drawn:
         groups, classes: names, in order; classes are those of all rows of both splits.
         vectors: (n, d) of all drawn rows, of the table's float type.
         class_of: class of each, as index into `classes`.
-        places: rows of `vectors` by split and group, in order of the hash of their uid.
-        unusable: drawn rows left out as their vector is missing, zero or not finite.
-        nameless: rows of both splits left out as they have no group or no class.
+        sets: rows of `vectors` by split and group, in order of the hash of their uid.
+        unusable: number of drawn rows left out as their vector is missing, zero or not finite.
+        nameless: number of rows of both splits left out as they have no group or no class.
     """
 
     groups: tuple[str, ...]
     classes: tuple[str, ...]
     vectors: npt.NDArray[np.floating]
     class_of: Numbers
-    places: Mapping[Place, Numbers]
+    sets: Mapping[SetKey, Numbers]
     unusable: int
     nameless: int
 
 
 def draw(figure: Figure, table: Table) -> Drawn:
-    """The first rows of every group and split by a hash of the uid: the same rows, in whatever order they lie.
+    """Draw the first rows of every group and split by a hash of the uid: the same rows, whatever their order.
 
-    Two passes: over uid, class, group and split of all rows, then over the vectors, of which only those of drawn
-    rows stay in memory.
+    There are two passes: over uid, class, group and split of all rows, then over the vectors, of which only those of
+    drawn rows stay in memory.
 
     Raises:
         RecipeError: there are not two groups, too many, or one has no rows to train or to test on.
@@ -65,32 +65,32 @@ def draw(figure: Figure, table: Table) -> Drawn:
             f"column '{figure.groups}' has {len(keys.groups):,} values with a class in the splits train and test; "
             f"2 to {MOST_GROUPS} {'buckets' if figure.measure == 'stream' else 'domains'} can be compared",
         )
-    places = {
+    sets = {
         (split, group): keys.first(split, group, figure.rows) for split in SPLITS for group in range(len(keys.groups))
     }
-    check_rows(figure, keys.groups, places)
-    wanted = np.sort(np.concatenate(list(places.values())))
+    check_rows(figure, keys.groups, sets)
+    wanted = np.sort(np.concatenate(list(sets.values())))
     vectors = read_vectors(table, str(figure.vectors), wanted)
     good = has_direction(vectors)
-    here = {place: np.searchsorted(wanted, rows) for place, rows in places.items()}
+    read = {key: np.searchsorted(wanted, rows) for key, rows in sets.items()}
     return Drawn(
         groups=keys.groups,
         classes=keys.classes,
         vectors=vectors,
         class_of=keys.kind[wanted],
-        places={place: rows[good[rows]] for place, rows in here.items()},
+        sets={key: rows[good[rows]] for key, rows in read.items()},
         unusable=int((~good).sum()),
         nameless=keys.nameless,
     )
 
 
-def check_rows(figure: Figure, groups: tuple[str, ...], places: Mapping[Place, Numbers], which: str = "") -> None:
+def check_rows(figure: Figure, groups: tuple[str, ...], sets: Mapping[SetKey, Numbers], which: str = "") -> None:
     """Check that every group has rows to train and to test on.
 
     Raises:
-        RecipeError: one has none.
+        RecipeError: a group has none.
     """
-    for (split, group), rows in places.items():
+    for (split, group), rows in sets.items():
         if not len(rows):
             raise error(
                 figure,
@@ -99,13 +99,14 @@ def check_rows(figure: Figure, groups: tuple[str, ...], places: Mapping[Place, N
             )
 
 
-def error(figure: Figure, words: str) -> RecipeError:
-    return RecipeError(f"figure '{figure.name}' of table '{figure.table}': {words}")
+def error(figure: Figure, message: str) -> RecipeError:
+    """Make an error about a figure."""
+    return RecipeError(f"figure '{figure.name}' of table '{figure.table}': {message}")
 
 
 @dataclass(frozen=True)
 class _Keys:
-    """What is read of every row. `group` and `kind` are indices into the names; -1 for rows that do not take part."""
+    """Keys of every row. `group` and `kind` are indices into the names; -1 for rows that do not take part."""
 
     hashes: npt.NDArray[np.uint64]
     split: npt.NDArray[np.int64]
@@ -129,9 +130,9 @@ class _Coder:
     def add(self, column: pa.ChunkedArray) -> Numbers:
         coded = column.cast(pa.string()).combine_chunks().dictionary_encode()
         coded = coded.combine_chunks() if isinstance(coded, pa.ChunkedArray) else coded
-        here = [self.numbers.setdefault(value, len(self.numbers)) for value in coded.dictionary.to_pylist()]
-        places = coded.indices.cast(pa.int64()).fill_null(len(here)).to_numpy(zero_copy_only=False)
-        return np.asarray(np.array([*here, -1], np.int64)[places])
+        codes = [self.numbers.setdefault(value, len(self.numbers)) for value in coded.dictionary.to_pylist()]
+        indices = coded.indices.cast(pa.int64()).fill_null(len(codes)).to_numpy(zero_copy_only=False)
+        return np.asarray(np.array([*codes, -1], np.int64)[indices])
 
 
 def _read_keys(figure: Figure, table: Table) -> _Keys:
@@ -155,15 +156,15 @@ def _read_keys(figure: Figure, table: Table) -> _Keys:
 def _sorted(
     codes: Numbers, names: list[str], inside: npt.NDArray[np.bool_], order: Callable[[str], Any] = str
 ) -> tuple[tuple[str, ...], Numbers]:
-    """Names of the values that rows inside have, in order, and the number of each row's among them."""
-    there = sorted({names[code] for code in np.unique(codes[inside]).tolist()}, key=order)
-    number = {name: place for place, name in enumerate(there)}
+    """Return the names of the values of rows inside, in order, and the index of each row's value among them."""
+    present = sorted({names[code] for code in np.unique(codes[inside]).tolist()}, key=order)
+    number = {name: index for index, name in enumerate(present)}
     renumbered = np.array([*(number.get(name, -1) for name in names), -1], np.int64)
-    return tuple(there), np.where(inside, renumbered[codes], -1)
+    return tuple(present), np.where(inside, renumbered[codes], -1)
 
 
 def read_vectors(table: Table, column: str, wanted: Numbers) -> npt.NDArray[np.floating]:
-    """The vectors of some rows, by number of the row in the table, ascending."""
+    """Read the vectors of some rows, by number of the row in the table, ascending."""
     kind = table.schema.field(column).type
     found = np.empty((len(wanted), kind.list_size), kind.value_type.to_pandas_dtype())
     start = 0

@@ -1,4 +1,4 @@
-"""Figures of a run, kept in its folder: measured once for each table and each way of measuring."""
+"""Stores the figures of a run in its folder: each is measured once per table and way of measuring."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from poolwright.recipe.figures import Figure
 
 FILE = "figures.json"
 METHOD = 2
-"""Counted up when a figure is measured in another way, so that what was measured before is not taken for it."""
+"""Incremented when a figure is measured in another way, so that earlier values are not mistaken for new ones."""
 
 
 class _Entry(BaseModel):
-    """A figure that was measured, under the name it had, and on what: `record` is the digest of `table.json`."""
+    """A figure that was measured, under the name it had; `record` is the digest of its table's `table.json`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -34,7 +34,7 @@ class _Entry(BaseModel):
     measured: tuple[Measured, ...]
 
     def named(self, name: str) -> tuple[Measured, ...]:
-        """What was measured, where the figure has another name now."""
+        """Return the values under the figure's current name."""
         of = len(self.figure)
         return tuple(found.model_copy(update={"name": f"{name}{found.name[of:]}"}) for found in self.measured)
 
@@ -50,10 +50,10 @@ def _key(method: int, record: str, parameters: dict[str, Any]) -> str:
 def measure_all(
     figures: Sequence[Figure], tables: Mapping[str, Table], folder: Path, listener: Listener, workers: int | None = None
 ) -> tuple[Measured, ...]:
-    """Measure figures, or find them measured, in order; saved in the run folder one by one.
+    """Measure figures in order, or reuse stored values; each is saved in the run folder once measured.
 
     Args:
-        workers: as `measure`.
+        workers: as for `measure`.
 
     Raises:
         RecipeError: as `measure`.
@@ -70,16 +70,16 @@ def measure_all(
                 listener.note(why)
                 continue
             parameters["files"] = verdicts.digests(figure)
-        there = known.get(_key(METHOD, record, parameters))
-        if there:
-            measured = there.named(figure.name)
+        earlier = known.get(_key(METHOD, record, parameters))
+        if earlier:
+            measured = earlier.named(figure.name)
         else:
             listener.note(f"measuring {figure.name} on {figure.table}")
             measured = _measured(figure, table, workers)
         entries.append(
             _Entry(method=METHOD, record=record, parameters=parameters, figure=figure.name, measured=measured)
         )
-        if not there:
+        if not earlier:
             _save(folder, [*before, *entries])
     if entries != before:
         _save(folder, entries)
@@ -93,13 +93,13 @@ def _measured(figure: Figure, table: Table, workers: int | None) -> tuple[Measur
 
 
 def measured_of(table: Table, folder: Path) -> tuple[Measured, ...]:
-    """What was measured on a table as it is now."""
+    """Return the values that were measured on a table as it is now."""
     record = digest_file(table.folder / RECORD)
     return tuple(found for entry in _load(folder) if entry.record == record for found in entry.measured)
 
 
 def _load(folder: Path) -> list[_Entry]:
-    """What was saved; nothing where the file is from another version or damaged, so that it is measured again."""
+    """Read what was saved; empty if the file is damaged or from another version, so that figures are measured again."""
     try:
         document = json.loads((folder / FILE).read_text(encoding="utf-8"))
         return [_Entry.model_validate(entry) for entry in document["figures"]]

@@ -1,4 +1,4 @@
-"""The figure `verdicts`: accuracy of a classifier on its pool, from the sheet that `audit` wrote."""
+"""Measures the figure `verdicts`: accuracy of a classifier on its pool, from the sheet that `audit` wrote."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ _WORDS = {
 
 
 def digests(figure: Figure) -> dict[str, str]:
-    """Digest of each of the figure's files that is there."""
+    """Return the digest of each of the figure's files that exists."""
     sheet = Path(figure.sheet or "")
     paths = [sheet, sample_beside(sheet), *map(Path, figure.verdicts)]
     return {path.name: digest_file(path) for path in paths if path.is_file()}
 
 
 def missing(figure: Figure, table: Table) -> str | None:
-    """Why there is nothing to measure yet, and what to do; None where there is."""
+    """Return why there is nothing to measure yet and what to do, or None."""
     sheet = Path(figure.sheet or "")
     write = f"poolwright audit {table.folder.parent.parent} {table.name} {sheet}"
     if not sheet.is_file() or not sample_beside(sheet).is_file():
         return f"{figure.name}: no sheet {sheet} yet; write one with: {write}"
     if read_sample(sample_beside(sheet)).record != digest_file(table.folder / RECORD):
-        return f"{figure.name}: {sheet} was drawn from another state of '{table.name}'; draw one anew with: {write}"
+        return f"{figure.name}: {sheet} was drawn from another state of '{table.name}'; draw a new one with: {write}"
     if not _estimates(figure).answered:
         return f"{figure.name}: nobody gave a verdict on {sheet} yet"
     return None
 
 
 def measured(figure: Figure, table: Table) -> Iterator[Measured]:
-    """Precision, recall and prevalence on the pool, with intervals.
+    """Measure precision, recall and prevalence on the pool, with intervals.
 
     Raises:
         InputError: a file cannot be read, or verdicts are about other rows.

@@ -1,7 +1,7 @@
-"""Recipes from the JSON configurations of CLEAR's curation code (clear_10_config.json and the like).
+"""Makes recipes from the JSON configurations of CLEAR's curation code (clear_10_config.json and the like).
 
 https://github.com/linzhiqiu/continual-learning: keys by its README and prepare_concepts.py. The recipe is the shipped
-one of CLEAR-10 with the values of the configuration; each says the key it comes from.
+one of CLEAR-10 with the values of the configuration; each notes the key it comes from.
 """
 
 from __future__ import annotations
@@ -53,12 +53,12 @@ class ClearConfig(BaseModel):
 
 
 def recipe_of_config(path: Path, label_map: Path | None = None, times: Path | None = None) -> tuple[str, str]:
-    """A recipe from a configuration.
+    """Make a recipe from a configuration.
 
     Args:
         path: the JSON file.
-        label_map: JSON of short names by prompt, what CLEAR's `--label_map_dict` takes.
-        times: JSON list of {start, end}, what its `--split_by_time` takes.
+        label_map: JSON of short names by prompt, as CLEAR's `--label_map_dict` takes it.
+        times: JSON list of {start, end}, as its `--split_by_time` takes it.
 
     Returns:
         The name of the recipe, and its text.
@@ -99,7 +99,7 @@ def _text(file: str, name: str, config: ClearConfig, names: Sequence[str], edges
     for pattern, replacement in changes.items():
         text, count = re.subn(pattern, lambda _, new=replacement: new, text, count=1)  # type: ignore[misc]
         if not count:
-            raise AssertionError(f"the shipped recipe clear10 has nothing like {pattern!r}")
+            raise AssertionError(f"the shipped recipe clear10 has no line like {pattern!r}")
     return text.replace("clear10", name)
 
 
@@ -124,12 +124,12 @@ def _background(config: ClearConfig) -> str:
 
 
 def _rules(path: str) -> tuple[str, str]:
-    """The rules for a photo that the folder of the buckets tells: of its times, and of its file."""
+    """Return the rules for a photo that the folder of the buckets implies: for its times, and for its file."""
     folder = Path(path).parent.name
     found = _RULES.match(folder)
     if not found:
-        shown = f"BUCKET_DICT_PATH {path!r} tells no rules" if path else "no BUCKET_DICT_PATH"
-        rules = f"      # {shown}: these are those of CLEAR.\n"
+        shown = f"BUCKET_DICT_PATH {path!r} implies no rules" if path else "no BUCKET_DICT_PATH"
+        rules = f"      # {shown}: these are CLEAR's.\n"
         rules += "      - where: bytes > 10 and width >= 120 and height >= 120 and aspect <= 2"
         return "media = 'photo' and taken_at <= uploaded_at", rules
     tests = [f"bytes > {found['bytes'] or 0}"]
@@ -142,11 +142,11 @@ def _rules(path: str) -> tuple[str, str]:
 
 
 def _bucket(config: ClearConfig, edges: Sequence[str] | None) -> str:
-    """The parameters of the bucket step."""
+    """Return the parameters of the bucket step."""
     name = Path(config.BUCKET_DICT_PATH).stem
     if edges:
         listed = ", ".join(edges)
-        return f"{{by: uploaded_at, edges: [{listed}]}} # begin of each bucket, end of the last"
+        return f"{{by: uploaded_at, edges: [{listed}]}} # start of each bucket, end of the last"
     if name == "bucket_by_year":
         return "{by: uploaded_at, unit: year} # BUCKET_DICT_PATH: bucket_by_year"
     number = re.fullmatch(r"bucket_(\d+)", name)
@@ -175,19 +175,19 @@ def _edges(path: Path) -> list[str]:
     if not isinstance(spans, list) or not all(
         isinstance(span, dict) and {"start", "end"} <= span.keys() for span in spans
     ):
-        raise RecipeError(f"{path}: is not a JSON list of {{start, end}}")
+        raise RecipeError(f"{path}: not a JSON list of {{start, end}}")
     edges = [*(str(span["start"]) for span in spans), *(str(span["end"]) for span in spans[-1:])]
     found = [match[0] for edge in edges if (match := _TIME.match(edge))]
     if len(found) < len(edges) or not found:
-        raise RecipeError(f"{path}: times are written as 2004-01-01 11:52:13.0")
+        raise RecipeError(f"{path}: write times as 2004-01-01 11:52:13.0")
     return found
 
 
 def _source(path: Path) -> RecipeSource:
-    """The configuration with the line of each key, for errors."""
+    """Read the configuration with the line of each key, for errors."""
     data = _json(path)
     if not isinstance(data, dict):
-        raise RecipeError(f"{path}: is not a JSON object, so no configuration of CLEAR")
+        raise RecipeError(f"{path}: not a JSON object, so not a configuration of CLEAR")
     text = path.read_text(encoding="utf-8")
     lines: dict[Key, int] = {}
     for match in re.finditer(r'"([^"\n]+)"\s*:', text):
@@ -207,6 +207,6 @@ def _json(path: Path) -> Any:
 
 
 def _scalar(value: Any) -> str:
-    """A value on one line of YAML, within a block."""
+    """Format a value on one line of YAML, within a block."""
     text = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, allow_unicode=True, width=10**6).strip()
     return text.removesuffix("\n...").strip()

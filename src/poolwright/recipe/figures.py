@@ -1,4 +1,4 @@
-"""Figures of a recipe: numbers a run prints last, measured on its tables."""
+"""Figures of a recipe: numbers that a run measures on its tables and prints last."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _NEEDED: Mapping[Measure, tuple[str, ...]] = {
     "long_tail": ("vectors",),
     "verdicts": ("sheet",),
 }
-"""Fields that each measure cannot do without."""
+"""Fields that each measure requires."""
 
 
 class Figure(BaseModel):
@@ -33,9 +33,10 @@ class Figure(BaseModel):
 
     `accuracy`: share of rows whose `predicted` column equals their `truth` column.
     `balance`: rows of the smallest group over rows of the largest, by the columns of `group`; 1 is even.
-    `purity`: share of rows that have the most frequent `truth` of their cluster `predicted`; with `group`, clusters of
-        each group are taken for themselves.
-    `nmi`: normalised mutual information of the clusters `predicted` and `truth`, with `group` on the mean of its rows.
+    `purity`: share of rows that have the most frequent `truth` of their cluster `predicted`; with `group`, the clusters
+        of each group are counted separately.
+    `nmi`: normalised mutual information of the clusters `predicted` and `truth`; with `group` the mean over groups,
+        weighted by their rows.
     `probe`: accuracy on the split `test` of a linear classifier trained on the split `train`,
         from the vectors `vectors` to the class `truth` (linear probe, as in the CLIP paper, section 3.2).
     `domain_gap`: a linear probe for each value of the column `domain`, trained on its rows of the split `train`
@@ -47,16 +48,16 @@ class Figure(BaseModel):
     `long_tail`: a linear probe on `vectors` for each protocol of a table with the sets of the step `glt`: two matrices,
         of accuracy and of precision (the mean over classes), over all test rows, by frequency group and by attribute.
     `verdicts`: precision, recall and prevalence on the pool of the table's classifier, with intervals, from the
-        verdicts on a `sheet` that `poolwright audit` wrote. Until there are some, it is left out and said.
+        verdicts on a `sheet` that `poolwright audit` wrote. Until there are some, the figure is left out with a note.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str = Field(description="name the figure is printed under, such as top-1")
+    name: str = Field(description="name under which the figure is printed, such as top-1")
     table: str = Field(description="table whose kept rows are measured")
     measure: Measure = Field(default="accuracy", description="what is measured")
     predicted: str | None = Field(
-        default=None, description="accuracy: column with the prediction; purity, nmi: with the cluster"
+        default=None, description="accuracy: column with the prediction; purity, nmi: column with the cluster"
     )
     truth: str | None = Field(
         default=None, description="accuracy, purity, nmi, probe, domain_gap, stream: column with the true value"
@@ -69,12 +70,12 @@ class Figure(BaseModel):
     domain: str | None = Field(default=None, description="domain_gap: column of the domains, such as continent")
     bucket: str | None = Field(default=None, description="stream: column of the time buckets")
     splits: tuple[str, ...] = Field(
-        default=(), description="stream: several columns in place of `split`; the numbers are means over them"
+        default=(), description="stream: several columns instead of `split`; the numbers are means over them"
     )
     rows: int = Field(
         default=20_000,
         ge=1,
-        description="domain_gap, stream, long_tail: most rows of a domain, bucket or set to train on, and most to test "
+        description="domain_gap, stream, long_tail: most rows of a domain, bucket or set to train on, and to test "
         "on; drawn by a hash of the uid",
     )
     sheet: str | None = Field(default=None, description="verdicts: the sheet, relative to the recipe's folder")
@@ -82,7 +83,7 @@ class Figure(BaseModel):
         default=(), description="verdicts: filled-in copies or exports of it; default the sheet itself"
     )
     words: dict[str, str] = Field(
-        default_factory=dict, description="verdicts: what other words mean, such as {map: positive, other: negative}"
+        default_factory=dict, description="verdicts: meanings of other words, such as {map: positive, other: negative}"
     )
 
     @model_validator(mode="after")
@@ -93,12 +94,12 @@ class Figure(BaseModel):
         return self
 
     def below(self, folder: Path) -> Figure:
-        """The figure with its files below a folder."""
+        """Return the figure with its files resolved against a folder."""
         sheet = str(folder / self.sheet) if self.sheet else None
         return self.model_copy(update={"sheet": sheet, "verdicts": tuple(str(folder / path) for path in self.verdicts)})
 
     def columns(self) -> tuple[str, ...]:
-        """Columns of the table that are read."""
+        """Return the columns of the table that are read."""
         if self.measure == "verdicts":
             return ()
         if self.measure == "balance":
@@ -116,17 +117,17 @@ class Figure(BaseModel):
 
     @property
     def groups(self) -> str:
-        """Column of the groups of rows that are trained and tested on, one by one; '' where there is none."""
+        """Column of the groups of rows that are trained and tested on, one by one; '' if there is none."""
         return {"domain_gap": self.domain, "stream": self.bucket}.get(self.measure) or ""
 
 
 def measures() -> tuple[str, ...]:
-    """Every value of `measure`."""
+    """Return every value of `measure`."""
     return get_args(Measure)
 
 
 def measure_words(measure: str) -> str:
-    """A measure in words, as the documentation of `Figure` says: a line, and the rest if there is more."""
+    """Return the description of a measure in the docstring of `Figure`: a line, and the rest if there is more."""
     paragraphs = re.split(r"^`(\w+)`: ", cleandoc(Figure.__doc__ or ""), flags=re.MULTILINE)[1:]
     words = dict(zip(paragraphs[::2], paragraphs[1::2], strict=True))
     first, *rest = re.split(r"(?<=[.:;]) ", " ".join(words[measure].split()), maxsplit=1)
@@ -135,7 +136,7 @@ def measure_words(measure: str) -> str:
 
 
 def measure_fields(measure: str) -> dict[str, tuple[str, bool]]:
-    """Fields of a figure that a measure uses: by name what they mean for it, and whether it needs them.
+    """Return the fields of a figure that a measure uses: by name their meaning for it, and whether it needs them.
 
     Descriptions begin with the measures they are for, 'purity, nmi: the cluster'; those without are for all.
     """

@@ -1,7 +1,7 @@
-"""JSON Schema of the recipe language, made from the code, so that editors complete and check recipes.
+"""Makes the JSON Schema of the recipe language from the code, so that editors complete and check recipes.
 
-The shipped file is `recipe.schema.json` next to this module: the language of poolwright alone, which a test holds to
-the code. `poolwright steps --schema` adds what installed packages provide.
+The shipped file is `recipe.schema.json` next to this module: the language of poolwright alone, which a test compares
+with the code. `poolwright steps --schema` adds what installed packages provide.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def recipe_schema(installed: bool = False) -> dict[str, Any]:
-    """The schema of a whole recipe file (JSON Schema draft 2020-12).
+    """Make the schema of a whole recipe file (JSON Schema draft 2020-12).
 
     Args:
-        installed: with the steps, pools, layouts and encoders of installed packages.
+        installed: whether to add the steps, pools, layouts and encoders of installed packages.
 
     Raises:
         RecipeError: one of these cannot be imported.
@@ -61,7 +61,7 @@ def recipe_schema(installed: bool = False) -> dict[str, Any]:
 
 
 def schema_text(installed: bool = False) -> str:
-    """The schema as JSON: as it is shipped, or with what `installed` packages add."""
+    """Format the schema as JSON: as it is shipped, or with what `installed` packages add."""
     return json.dumps(recipe_schema(installed), indent=1, ensure_ascii=False, sort_keys=False) + "\n"
 
 
@@ -76,7 +76,7 @@ def _of(model: type[BaseModel], definitions: dict[str, Any]) -> dict[str, Any]:
 
 
 def _add_definitions(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
-    """The schema without its definitions, which join the others; one whose name has another meaning is renamed."""
+    """Return the schema without its definitions, which join the others; one whose name is taken is renamed."""
     added = schema.pop("$defs", {})
     taken = [name for name in added if definitions.get(name, added[name]) != added[name]]
     renamed = {name: f"{schema['title']}.{name}" for name in taken}
@@ -89,7 +89,7 @@ def _add_definitions(schema: dict[str, Any], definitions: dict[str, Any]) -> dic
 
 
 def _loosen(field: dict[str, Any]) -> None:
-    """A field that takes one text for a list of texts, or for a mapping of one name to itself."""
+    """Let a field take one text in place of a list of texts, or of a mapping of one name to itself."""
     kind = field.get("type")
     if kind == "array" and field["items"].get("type") == "string":
         strict = {name: field.pop(name) for name in ("type", "items", "minItems") if name in field}
@@ -102,13 +102,13 @@ def _loosen(field: dict[str, Any]) -> None:
 
 
 def _encoder(kinds: Iterable[str], definitions: dict[str, Any]) -> dict[str, Any]:
-    """An encoder: by name, as KIND:PLACE, or as a mapping whose manifest may be one too."""
+    """Return the schema of an encoder: a name, KIND:PLACE, or a mapping whose manifest may be a mapping too."""
     mapping = _of(EncoderSpec, definitions)
     mapping["properties"]["manifest"] = {
         "type": ["object", "string", "null"],
-        "description": "how images and texts are prepared, where no manifest lies beside the model",
+        "description": "how images and texts are prepared, if there is no manifest next to the model",
     }
-    words = f"a name out of 'models', or KIND:PLACE such as onnx:PATH; kinds: {', '.join(kinds)}"
+    words = f"a name from 'models', or KIND:PLACE such as onnx:PATH; kinds: {', '.join(kinds)}"
     return {"anyOf": [{"type": "string", "description": words}, mapping]}
 
 

@@ -1,4 +1,4 @@
-"""Recipe: pools, tables and releases, validated."""
+"""Recipe: validated pools, tables and releases."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ class RecipeBody(BaseModel):
     name: str = Field(description="name of the dataset; letters, digits, '.', '_' and '-'")
     seed: int = Field(default=0, ge=0, lt=2**63, description="seed of every hash rank")
     variables: dict[str, str] = Field(
-        default_factory=dict, description="words that ${NAME} stands for; else the environment is asked"
+        default_factory=dict, description="values of ${NAME}; names that are not here are looked up in the environment"
     )
-    max_bad: Share = Field(default=0.01, description="share of bad rows past which a run stops, such as 1%")
-    card: About = Field(default_factory=About, description="what the dataset card says")
+    max_bad: Share = Field(default=0.01, description="share of bad rows above which a run stops, such as 1%")
+    card: About = Field(default_factory=About, description="content of the dataset card")
     models: dict[str, Any] = Field(default_factory=dict, description="encoders by name")
     pools: dict[str, Any] = Field(min_length=1, description="pools by name; `read` names the kind")
     tables: dict[str, TableBody] = Field(min_length=1, description="tables by name")
-    releases: list[Any] = Field(default_factory=list, description="tables to hand out, with their layouts")
-    figures: list[Figure] = Field(default_factory=list, description="numbers the run measures and prints last")
+    releases: list[Any] = Field(default_factory=list, description="tables to release, with their layouts")
+    figures: list[Figure] = Field(default_factory=list, description="numbers that the run measures and prints last")
 
 
 @dataclass(frozen=True)
@@ -78,33 +78,34 @@ class Recipe:
             sets: overrides `a.b=value`.
 
         Raises:
-            RecipeError: with the place, what is wrong, and what to do.
+            RecipeError: the recipe is wrong; the message has the file and line, what is wrong, and what to do.
         """
         return build(read_source(Path(path), sets), cls)
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any], folder: str | Path = ".") -> Self:
-        """A recipe from Python data; relative paths are resolved against `folder`."""
+        """Make a recipe from Python data; relative paths are resolved against `folder`."""
         return build(from_data(data, Path(folder).resolve()), cls)
 
     @property
     def folder(self) -> Path:
+        """Folder that relative paths are resolved against: that of the file."""
         return self.source.folder
 
     @property
     def default_run(self) -> Path:
-        """Where the recipe runs when no folder is named: runs/<name> beside it."""
+        """Default run folder: runs/<name> next to the recipe."""
         return self.folder / "runs" / self.name
 
     @cached_property
     def order(self) -> tuple[str, ...]:
-        """Names of the tables, each after the one it comes from."""
+        """Return the names of the tables, each after the one it comes from."""
         done: list[str] = []
 
         def visit(name: str, trail: tuple[str, ...]) -> None:
             if name in trail:
-                circle = " -> ".join((*trail[trail.index(name) :], name))
-                raise self.source.error(("tables", name, "from"), f"tables come from each other in a circle: {circle}")
+                cycle = " -> ".join((*trail[trail.index(name) :], name))
+                raise self.source.error(("tables", name, "from"), f"tables come from each other in a cycle: {cycle}")
             if name in self.tables and name not in done:
                 for other in self.tables[name].reads:
                     visit(other, (*trail, name))
@@ -122,13 +123,13 @@ def build(source: RecipeSource, cls: type[R] = Recipe) -> R:  # type: ignore[ass
     """Validate a recipe that was read, as a recipe of class `cls`."""
     body = validate(RecipeBody, source.data, (), source, {})
     if not _NAME.match(body.name):
-        raise source.error(("name",), f"'{body.name}' is not a name; use letters, digits, '.', '_' and '-'")
+        raise source.error(("name",), f"'{body.name}' is not a valid name; use letters, digits, '.', '_' and '-'")
     context = {"folder": str(source.folder), "models": {}}
     for name, data in body.models.items():
         context["models"][name] = _model(name, data, source, context)  # type: ignore[index]
     pools = {name: _pool(name, data, source, context) for name, data in body.pools.items()}
     tables = {name: make_table(name, table, body.max_bad, source, context) for name, table in body.tables.items()}
-    releases = tuple(_release(place, data, body, source, context) for place, data in enumerate(body.releases))
+    releases = tuple(_release(index, data, body, source, context) for index, data in enumerate(body.releases))
     _check_names(source, body, releases)
     for table in tables.values():
         if table.source_step and table.source in body.pools:
@@ -150,7 +151,7 @@ def _check_names(source: RecipeSource, body: RecipeBody, releases: Sequence[Rele
     for name in (*body.pools, *body.tables):
         if not _NAME.match(name):
             kind = "pools" if name in body.pools else "tables"
-            raise source.error((kind, name), "names have letters, digits, '.', '_' and '-'")
+            raise source.error((kind, name), "names consist of letters, digits, '.', '_' and '-'")
         if name in body.pools and name in body.tables:
             raise source.error(("tables", name), "a pool has this name already; choose another")
     for name, table in body.tables.items():
@@ -165,12 +166,12 @@ def _check_names(source: RecipeSource, body: RecipeBody, releases: Sequence[Rele
             _known_table(name, release.key, source, body)
             if release.layout.nested:
                 _check_comes_from(name, release, source, body)
-    for place, figure in enumerate(body.figures):
-        _known_table(figure.table, ("figures", place, "table"), source, body)
+    for index, figure in enumerate(body.figures):
+        _known_table(figure.table, ("figures", index, "table"), source, body)
 
 
 def _check_comes_from(name: str, release: ReleaseSpec, source: RecipeSource, body: RecipeBody) -> None:
-    """Check that a table which a release reads beside its own comes from that one."""
+    """Check that another table that a release reads comes from the released one."""
     trail = [name]
     while (above := body.tables[trail[-1]].from_) in body.tables and above not in trail:
         trail.append(above)
@@ -207,12 +208,12 @@ def _pool(name: str, data: Any, source: RecipeSource, context: Mapping[str, Any]
 
 
 def make_pool(kind: str, parameters: Mapping[str, Any], folder: Path) -> Pool:
-    """A pool without a recipe.
+    """Make a pool without a recipe.
 
     Args:
-        kind: what `read` names in a recipe.
-        parameters: of the pool, as a recipe has them.
-        folder: what relative paths are resolved against.
+        kind: the kind, as `read` names it in a recipe.
+        parameters: parameters of the pool, as in a recipe.
+        folder: the folder that relative paths are resolved against.
 
     Raises:
         RecipeError: no such kind, or a parameter is wrong.
@@ -222,8 +223,8 @@ def make_pool(kind: str, parameters: Mapping[str, Any], folder: Path) -> Pool:
     return validate(pool_class(kind), dict(parameters), (), source, {"folder": str(folder), "models": {}})
 
 
-def _release(place: int, data: Any, body: RecipeBody, source: RecipeSource, context: Mapping[str, Any]) -> ReleaseSpec:
-    key: Key = ("releases", place)
+def _release(index: int, data: Any, body: RecipeBody, source: RecipeSource, context: Mapping[str, Any]) -> ReleaseSpec:
+    key: Key = ("releases", index)
     if not isinstance(data, dict):
         raise source.error(key, "a release is a mapping: {table: NAME, layout: huggingface, to: FOLDER}")
     for needed in ("table", "layout", "to"):

@@ -1,4 +1,4 @@
-"""What a release tells of its steps: verbs, parameters, and what they learned, in the order they were applied."""
+"""Reads the steps of a release: verbs, parameters, and what they learned, in the order they were applied."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ _RECIPE = "recipe.yaml"
 
 @dataclass(frozen=True)
 class LearnedState:
-    """What a step learned when a release was made.
+    """The state that a step learned when a release was made.
 
     Attributes:
-        folder: `states` of the release, or of one table in its lineage.
-        name: of the state in there.
-        digest: of the state.
-        vectors: the vector columns that the step read then.
-        place: of the step among those of the release, from 0.
+        folder: the folder `states` of the release, or of one table in its lineage.
+        name: name of the state in that folder.
+        digest: digest of the state.
+        vectors: the vector columns that the step read when it learned.
+        position: position of the step among those of the release, from 0.
     """
 
     folder: Path
     name: str
     digest: str
     vectors: tuple[VectorRecord, ...]
-    place: int = 0
+    position: int = 0
 
 
 @dataclass(frozen=True)
 class ReleasedStep:
-    """One step of a release: its verb, its parameters as written, what it learned."""
+    """One step of a release: its verb, its parameters as written, and what it learned."""
 
     verb: str
     parameters: Mapping[str, Any]
@@ -49,19 +49,19 @@ class ReleasedStep:
 
     @property
     def encoded(self) -> Encoded:
-        """The columns of vectors that it makes with an encoder."""
+        """Return the columns of vectors that it makes with an encoder."""
         cls = step_class(self.verb)
         return cls.encoded(self.parameters) if issubclass(cls, EncodingStep) else Encoded()
 
 
 @dataclass(frozen=True)
 class Released:
-    """A release, as far as its steps go.
+    """The steps of a release, and the encoders of its recipe.
 
     Attributes:
-        folder: of the release.
+        folder: the folder of the release.
         table: name of the released table.
-        steps: of all tables from the pool down to the released one.
+        steps: the steps of all tables from the pool down to the released one.
         models: `models` of its recipe, as written.
         encoders: `model` as written, by the column of image vectors that it made, of the steps of its recipe.
     """
@@ -73,7 +73,7 @@ class Released:
     encoders: Mapping[str, Any]
 
     def without(self, skipped: Sequence[str | int]) -> tuple[ReleasedStep, ...]:
-        """The steps but for those named by verb, or by number from 1.
+        """Return the steps without those named, by verb or by number from 1.
 
         Raises:
             RecipeError: there is no such step.
@@ -99,27 +99,27 @@ def read_released(folder: Path) -> Released:
         chain = _chain(folder)
     except FileNotFoundError as error:
         raise RecipeError(
-            f"{folder}: no release here ({Path(error.filename).name} is missing); {RELEASE} marks one"
+            f"{folder}: no release in this folder ({Path(error.filename).name} is missing); {RELEASE} marks one"
         ) from None
     except (ValueError, ValidationError) as error:
         raise RecipeError(f"{folder}: the release is damaged: {str(error).splitlines()[0]}") from None
-    found = [step for place, table in chain for step in _steps(place, table)]
-    steps = tuple(replace(step, learned=replace(step.learned, place=place)) for place, step in enumerate(found))
+    found = [step for path, table in chain for step in _steps(path, table)]
+    steps = tuple(replace(step, learned=replace(step.learned, position=at)) for at, step in enumerate(found))
     recipe = _recipe(folder)
     return Released(folder, record.table, steps, recipe.get("models") or {}, _encoders(recipe))
 
 
 def _chain(folder: Path) -> list[tuple[Path, TableRecord]]:
-    """(folder, record) of the tables from the first one over a pool down to the released one."""
+    """Return (folder, record) of the tables from the one that reads a pool down to the released one."""
     chain = [(folder, _record(folder))]
     while (source := chain[0][1].source).startswith("tables."):
-        place = folder / "lineage" / source.removeprefix("tables.")
-        if not (place / RECORD).exists():
+        lineage = folder / "lineage" / source.removeprefix("tables.")
+        if not (lineage / RECORD).exists():
             raise RecipeError(
-                f"{folder}: the release does not tell how its table '{source.removeprefix('tables.')}' was made "
-                "(it was made anew before the release); run its recipe and release again"
+                f"{folder}: the release does not record how its table '{source.removeprefix('tables.')}' was made "
+                "(it was made again before the release); run its recipe and release again"
             )
-        chain.insert(0, (place, _record(place)))
+        chain.insert(0, (lineage, _record(lineage)))
     return chain
 
 
@@ -131,7 +131,7 @@ def _steps(folder: Path, table: TableRecord) -> list[ReleasedStep]:
     states = folder / "states"
     found = []
     for step in table.steps:
-        if issubclass(step_class(step.verb), SourceStep):  # other rows bring images of their own
+        if issubclass(step_class(step.verb), SourceStep):  # other rows bring their own images
             continue
         digest = State.digest(states, step.state_name) if (states / f"{step.state_name}.json").exists() else "none"
         if digest != step.state:
@@ -145,7 +145,7 @@ def _steps(folder: Path, table: TableRecord) -> list[ReleasedStep]:
 
 
 def _recipe(folder: Path) -> dict[str, Any]:
-    """The release's recipe as written; nothing where it cannot be read, as only models are looked up in it."""
+    """Return the release's recipe as written; empty if it cannot be read, as only models are looked up in it."""
     try:
         data = yaml.safe_load((folder / _RECIPE).read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError):

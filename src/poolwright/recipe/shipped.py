@@ -1,4 +1,4 @@
-"""The recipes that come with poolwright."""
+"""Lists and copies the recipes that come with poolwright."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Shipped:
 
 
 def shipped() -> list[Shipped]:
-    """All shipped recipes, by name."""
+    """List all shipped recipes, by name."""
     found = []
     for file in sorted(_FOLDER.iterdir(), key=lambda file: file.name):
         if file.name.endswith(".yaml"):
@@ -32,7 +32,7 @@ def shipped() -> list[Shipped]:
 
 
 def shipped_text(name: str) -> str:
-    """The text of a shipped recipe.
+    """Return the text of a shipped recipe.
 
     Raises:
         RecipeError: there is none of that name.
@@ -44,7 +44,7 @@ def shipped_text(name: str) -> str:
 
 
 def write_new(name: str, to: Path | None = None) -> Path:
-    """Write a shipped recipe to a file that is not there yet; default `<name>.yaml` here.
+    """Write a shipped recipe to a new file; default `<name>.yaml` in the working directory.
 
     Raises:
         RecipeError: no such recipe, or the file exists.

@@ -1,4 +1,4 @@
-"""Reading recipe YAML with the line of every key, `--set` overrides and `${VARIABLES}`."""
+"""Reads recipe YAML with the line of every key, `--set` overrides and `${VARIABLES}`."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 
 @dataclass
 class RecipeSource:
-    """A recipe as written: plain data, and where each key of it stands.
+    """A recipe as written: plain data, and the line of each key.
 
     Attributes:
         name: file name for errors.
-        folder: what relative paths are resolved against.
+        folder: the folder that relative paths are resolved against.
         text: the YAML text, with overrides appended as comments.
         data: the parsed document, overrides and variables applied.
         lines: line (from 1) of every key path; overridden ones are missing.
@@ -38,7 +38,7 @@ class RecipeSource:
     overridden: set[Key] = field(default_factory=set)
 
     def where(self, key: Key) -> str:
-        """Place of a key for an error: 'recipe.yaml:12', or '--set' for an override."""
+        """Return the position of a key for an error: 'recipe.yaml:12', or '--set' for an override."""
         for length in range(len(key), -1, -1):
             if key[:length] in self.overridden:
                 return "--set"
@@ -47,13 +47,13 @@ class RecipeSource:
         return self.name
 
     def error(self, key: Key, message: str) -> RecipeError:
-        """An error about one key: where, which key, what."""
+        """Make an error about one key, which says where it is, which key, and what is wrong."""
         path = dotted(key)
         return RecipeError(f"{self.where(key)}: {path}: {message}" if path else f"{self.where(key)}: {message}")
 
 
 def dotted(key: Key) -> str:
-    """A key path as people write it: tables.a.steps[0].top.n."""
+    """Format a key path as people write it: tables.a.steps[0].top.n."""
     text = ""
     for item in key:
         text += f"[{item}]" if isinstance(item, int) else (f".{item}" if text else str(item))
@@ -68,7 +68,7 @@ def read_source(path: Path, sets: Sequence[str] = ()) -> RecipeSource:
         sets: overrides `a.b=value`; the value is YAML; `steps` are named by number or by verb.
 
     Raises:
-        RecipeError: no such file, broken YAML, a repeated key, an override of nothing, an unset variable.
+        RecipeError: no such file, broken YAML, a repeated key, an override of an unknown key, an unset variable.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -80,7 +80,7 @@ def read_source(path: Path, sets: Sequence[str] = ()) -> RecipeSource:
 
 
 def parse_source(text: str, name: str, folder: Path, sets: Sequence[str] = ()) -> RecipeSource:
-    """Like `read_source`, for text that is already read."""
+    """Parse the text of a recipe, as `read_source` does with a file."""
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
@@ -102,7 +102,7 @@ def parse_source(text: str, name: str, folder: Path, sets: Sequence[str] = ()) -
 
 
 def from_data(data: Mapping[str, Any], folder: Path) -> RecipeSource:
-    """A recipe given as Python data."""
+    """Make the source of a recipe from Python data."""
     text = yaml.safe_dump(dict(data), sort_keys=False, allow_unicode=True)
     return parse_source(text, "recipe", folder)
 
@@ -120,7 +120,7 @@ def _construct(node: yaml.Node, key: Key, source: RecipeSource) -> Any:
             result[name] = _construct(value_node, (*key, name), source)
         return result
     if isinstance(node, yaml.SequenceNode):
-        return [_construct(item, (*key, place), source) for place, item in enumerate(node.value)]
+        return [_construct(item, (*key, index), source) for index, item in enumerate(node.value)]
     return _scalar(node)
 
 
@@ -133,20 +133,20 @@ def _scalar(node: yaml.Node) -> Any:
 
 
 def parse_parameters(sets: Sequence[str]) -> dict[str, Any]:
-    """Parameters given as `key=value` or `key.inner=value`; the value is YAML, or text where it is none.
+    """Parse parameters given as `key=value` or `key.inner=value`; the value is YAML, or text if it is not valid YAML.
 
     Raises:
-        RecipeError: one has no '=' or a key is a value and a mapping at once.
+        RecipeError: one has no '=', or a key is both a value and a mapping.
     """
     found: dict[str, Any] = {}
     for text in sets:
         path, value = _split_set(text)
-        place = found
+        inner = found
         for name in path[:-1]:
-            place = place.setdefault(name, {})
-            if not isinstance(place, dict):
+            inner = inner.setdefault(name, {})
+            if not isinstance(inner, dict):
                 raise RecipeError(f"--set {text}: '{name}' is a single value already")
-        place[path[-1]] = value
+        inner[path[-1]] = value
     return found
 
 
@@ -163,36 +163,36 @@ def _split_set(text: str) -> tuple[list[str], Any]:
 
 def _override(source: RecipeSource, text: str) -> None:
     keys, value = _split_set(text)
-    place: Any = source.data
+    part: Any = source.data
     done: Key = ()
     for name in keys[:-1]:
-        step = _find(place, name, done, text)
-        place, done = place[step], (*done, step)
-        if isinstance(place, dict) and isinstance(done[-1], int) and len(place) == 1 and name in place:
-            place, done = place[name], (*done, name)
-    if isinstance(place, dict):
+        step = _find(part, name, done, text)
+        part, done = part[step], (*done, step)
+        if isinstance(part, dict) and isinstance(done[-1], int) and len(part) == 1 and name in part:
+            part, done = part[name], (*done, name)
+    if isinstance(part, dict):
         last: str | int = keys[-1]
     else:
-        last = _find(place, keys[-1], done, text)
-    if isinstance(place, list) and isinstance(place[int(last)], dict) and keys[-1] in place[int(last)]:
-        place, done, last = place[int(last)], (*done, last), keys[-1]
-    place[last] = value
+        last = _find(part, keys[-1], done, text)
+    if isinstance(part, list) and isinstance(part[int(last)], dict) and keys[-1] in part[int(last)]:
+        part, done, last = part[int(last)], (*done, last), keys[-1]
+    part[last] = value
     source.overridden.add((*done, last))
 
 
-def _find(place: Any, name: str, done: Key, text: str) -> str | int:
-    if isinstance(place, dict):
-        if name in place:
+def _find(part: Any, name: str, done: Key, text: str) -> str | int:
+    if isinstance(part, dict):
+        if name in part:
             return name
-        raise RecipeError(f"--set {text}: {dotted(done) or 'the recipe'} has no '{name}'; {did_you_mean(name, place)}")
-    if isinstance(place, list):
-        if name.isdigit() and int(name) < len(place):
+        raise RecipeError(f"--set {text}: {dotted(done) or 'the recipe'} has no '{name}'; {did_you_mean(name, part)}")
+    if isinstance(part, list):
+        if name.isdigit() and int(name) < len(part):
             return int(name)
-        verbs = [next(iter(item)) if isinstance(item, dict) else str(item) for item in place]
+        verbs = [next(iter(item)) if isinstance(item, dict) else str(item) for item in part]
         if verbs.count(name) == 1:
             return verbs.index(name)
         if name in verbs:
-            raise RecipeError(f"--set {text}: '{name}' stands there {verbs.count(name)} times; name it by its number")
+            raise RecipeError(f"--set {text}: '{name}' occurs {verbs.count(name)} times; name it by its number")
         raise RecipeError(f"--set {text}: {dotted(done)} has no '{name}'; {did_you_mean(name, verbs)}")
     raise RecipeError(f"--set {text}: {dotted(done)} is a single value; it has no '{name}'")
 
@@ -203,7 +203,7 @@ def _map_strings(value: Any, key: Key, change: Callable[[str, Key], Any]) -> Any
     if isinstance(value, dict):
         return {name: _map_strings(item, (*key, name), change) for name, item in value.items()}
     if isinstance(value, list):
-        return [_map_strings(item, (*key, place), change) for place, item in enumerate(value)]
+        return [_map_strings(item, (*key, index), change) for index, item in enumerate(value)]
     return value
 
 

@@ -1,4 +1,4 @@
-"""Tables of a recipe: where rows come from, and the steps they go through."""
+"""Tables of a recipe: the source of their rows, and the steps that these go through."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class AppliedBody(BaseModel):
     release: str = Field(description="folder of the release, relative to the recipe's folder")
     skip: tuple[str | int, ...] = Field(default=(), description="steps to leave out, by verb or by number from 1")
     models: dict[str, Any] = Field(
-        default_factory=dict, description="encoder by column of vectors, where the rows are images: {clip: onnx:PATH}"
+        default_factory=dict, description="encoder by column of vectors, if the rows are images: {clip: onnx:PATH}"
     )
 
 
@@ -40,16 +40,17 @@ Applied = Annotated[AppliedBody, BeforeValidator(_as_applied)]
 
 
 class TableBody(BaseModel):
-    """One table: `from` a pool or table, and its steps in order."""
+    """One table: the pool or table it comes `from`, and its steps in order."""
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
     from_: str = Field(alias="from", description="pool or table the rows come from")
     apply: Applied | None = Field(
-        default=None, description="release whose steps come first, with what they learned then; see docs/recipes.md"
+        default=None,
+        description="release whose steps come first, with what they learned when it was made; see docs/recipes.md",
     )
     steps: list[Any] = Field(default_factory=list, description="steps, in order; each is one verb with its parameters")
-    max_bad: Share | None = Field(default=None, description="share of bad rows past which the run stops")
+    max_bad: Share | None = Field(default=None, description="share of bad rows above which the run stops")
     ledger: Literal["full", "counts"] = Field(
         default="full", description="full: every dropped row is listed; counts: only how many, for billions of rows"
     )
@@ -60,9 +61,9 @@ class StepSpec:
     """A step of a table.
 
     Attributes:
-        parameters: as written.
-        key: its place in the recipe, for errors.
-        learned: what it learned when a release was made, where it is not to learn anew.
+        parameters: its parameters as written.
+        key: its key path in the recipe, for errors.
+        learned: what it learned when a release was made, if it is not to learn again.
     """
 
     step: Step
@@ -72,25 +73,25 @@ class StepSpec:
 
     @property
     def encoders(self) -> tuple[EncoderSpec, ...]:
-        """The encoders it will use: where it learned before, only those that `apply` runs."""
+        """Return the encoders it will use: only those that `apply` runs, if it learned before."""
         if self.learned and not isinstance(self.step, EncodingStep):
             return ()
         values = (getattr(self.step, name) for name in type(self.step).model_fields)
         return tuple(value for value in values if isinstance(value, EncoderSpec))
 
     def words(self, error: Exception) -> str:
-        """What is wrong with the step; of an encoder that a release does not hold, also what to do."""
+        """Describe an error of the step; for an encoder, which a release does not contain, also what to do."""
         if not self.learned or not isinstance(self.step, EncodingStep):
             return str(error)
         column = self.step.encoded(self.parameters).columns[0]
         return (
-            f"{error}; a release holds no encoders, name this one: --model {column}=onnx:PATH, "
+            f"{error}; a release contains no encoders; name this one: --model {column}=onnx:PATH, "
             f"or in a recipe models: {{{column}: onnx:PATH}}"
         )
 
     @property
     def learns_from(self) -> tuple[str, ...]:
-        """Tables that it is fitted on, besides its own rows."""
+        """Return the tables that it is fitted on, besides its own rows."""
         return () if self.learned else self.step.tables()
 
 
@@ -106,22 +107,23 @@ class TableSpec:
 
     @property
     def source_step(self) -> SourceStep | None:
-        """The step that makes the rows it is read from, if it begins with one."""
+        """The step that makes the rows of the table, if it begins with one."""
         first = self.steps[0].step if self.steps else None
         return first if isinstance(first, SourceStep) else None
 
     @property
     def reads(self) -> tuple[str, ...]:
-        """What must be there before it: its source, and the tables that its steps learn from."""
+        """Return what must exist before it: its source, and the tables that its steps learn from."""
         return (self.source, *(name for placed in self.steps for name in placed.learns_from))
 
 
 def make_table(
     name: str, table: TableBody, max_bad: float, source: RecipeSource, context: Mapping[str, Any]
 ) -> TableSpec:
+    """Validate one table of a recipe."""
     steps = _applied(table.apply, ("tables", name, "apply"), source) if table.apply else []
-    for place, data in enumerate(table.steps):
-        steps.append(make_step(data, ("tables", name, "steps", place), source, context))
+    for index, data in enumerate(table.steps):
+        steps.append(make_step(data, ("tables", name, "steps", index), source, context))
         if isinstance(steps[-1].step, SourceStep) and len(steps) > 1:
             verb = steps[-1].step.verb
             raise source.error(
@@ -132,6 +134,7 @@ def make_table(
 
 
 def make_step(data: Any, key: Key, source: RecipeSource, context: Mapping[str, Any]) -> StepSpec:
+    """Validate one step of a recipe."""
     if isinstance(data, str):
         data = {data: {}}
     if not isinstance(data, dict) or len(data) != 1:
@@ -152,7 +155,7 @@ def make_step(data: Any, key: Key, source: RecipeSource, context: Mapping[str, A
 
 
 def _applied(body: AppliedBody, key: Key, source: RecipeSource) -> list[StepSpec]:
-    """The steps of a release, with what they learned. Encoders of columns that no step of it gives come first."""
+    """Return the steps of a release, with what they learned, after encoders of columns that none of them gives."""
     try:
         released = read_released(source.folder / body.release)
         chosen = released.without(body.skip)
@@ -188,7 +191,7 @@ def _applied_step(
 
 
 def _models_of(released: Released) -> dict[str, Any]:
-    """Encoders that the release's recipe names. Those that lie on the disk of who made it are not found here."""
+    """Return the encoders that the release's recipe names, except those on the disk of whoever made it."""
     found: dict[str, Any] = {}
     for name, data in released.models.items():
         try:

@@ -1,4 +1,4 @@
-"""Validation by pydantic, told with the place in the recipe."""
+"""Validates with pydantic, and reports errors with the file and line of the recipe."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ M = TypeVar("M", bound=BaseModel)
 
 
 def validate(cls: type[M], data: Any, key: Key, source: RecipeSource, context: Mapping[str, Any]) -> M:
+    """Validate data of a recipe with a pydantic model; raises RecipeError."""
     try:
         return cls.model_validate(data, context=dict(context))
     except (PoolwrightError, ValidationError) as error:
@@ -22,18 +23,19 @@ def validate(cls: type[M], data: Any, key: Key, source: RecipeSource, context: M
 
 
 def as_recipe_error(error: Exception, key: Key, source: RecipeSource, cls: type[BaseModel]) -> RecipeError:
+    """Convert an error of pydantic, or of a validator, to a RecipeError about the key it concerns."""
     if not isinstance(error, ValidationError):
         return source.error(key, str(error))
     errors = error.errors(include_url=False)
-    # A misspelt key is told before the missing one it was meant to be.
+    # A misspelt key is reported before the missing one it was meant to be.
     first = next((item for item in errors if item["type"] == "extra_forbidden"), errors[0])
-    place = tuple(first["loc"])
-    full = _existing((*key, *place), source)
+    location = tuple(first["loc"])
+    full = _existing((*key, *location), source)
     if first["type"] == "extra_forbidden":
-        name = str(place[-1])
-        return source.error((*key, *place), f"unknown key; {did_you_mean(name, _fields_at(cls, place[:-1]))}")
+        name = str(location[-1])
+        return source.error((*key, *location), f"unknown key; {did_you_mean(name, _fields_at(cls, location[:-1]))}")
     if first["type"] == "missing":
-        return source.error((*key, *place[:-1]), f"'{place[-1]}' is missing")
+        return source.error((*key, *location[:-1]), f"'{location[-1]}' is missing")
     message = first["msg"].removeprefix("Value error, ")
     given = first.get("input")
     shown = json.dumps(given, ensure_ascii=False, default=str)
@@ -41,15 +43,15 @@ def as_recipe_error(error: Exception, key: Key, source: RecipeSource, cls: type[
 
 
 def _existing(key: Key, source: RecipeSource) -> Key:
-    """The longest start of `key` that stands in the recipe: pydantic adds names of union members."""
+    """Return the longest prefix of `key` that is in the recipe: pydantic adds names of union members."""
     for length in range(len(key), 0, -1):
         if key[:length] in source.lines or key[:length] in source.overridden:
             return key[:length]
     return key
 
 
-def _fields_at(cls: type[BaseModel], place: tuple[str | int, ...]) -> list[str]:
-    for name in place:
+def _fields_at(cls: type[BaseModel], location: tuple[str | int, ...]) -> list[str]:
+    for name in location:
         field = cls.model_fields.get(str(name))
         inner = field.annotation if field else None
         if isinstance(inner, type) and issubclass(inner, BaseModel):

@@ -62,7 +62,7 @@ def find_release(folder: Path, made_from: str, overwrite: bool) -> Written | Non
     except (OSError, ValueError):
         if overwrite and (folder / RELEASE).is_file():
             return None
-        raise ReleaseError(f"{folder}: the folder holds something other than a release; choose another") from None
+        raise ReleaseError(f"{folder}: the folder holds what is not a release; choose another") from None
     wrong = check_sums(folder) if record.made_from == made_from else ["it was made from another table, card or layout"]
     if not wrong:
         return written(folder, record, fresh=False)

@@ -69,7 +69,7 @@ def write_search(view: TableView, found: SearchResult, folder: Path, name: str) 
 
 
 def _sheet(view: TableView, ranked: Ranked, title: str) -> Sheet:
-    cards, failed = _cards(view, ranked.places)
+    cards, failed = _cards(view, ranked.positions)
     notes = [
         (("rank", f"{ranked.first + row:,}"), ("cosine", f"{score:.4f}")) for row, score in enumerate(ranked.scores)
     ]
@@ -94,7 +94,7 @@ def _histogram(found: SearchResult) -> Plot:
     edges = np.linspace(low, high, _BINS + 1)
     titles = [f"{edges[bin_]:.3f} to {edges[bin_ + 1]:.3f}: {count:,} rows" for bin_, count in enumerate(counts)]
     top = nice_top(max(counts))
-    ranks = [len(found.nearest.places), *(one.first for one in found.deeper[:-1])]
+    ranks = [len(found.nearest.positions), *(one.first for one in found.deeper[:-1])]
     lines = [
         Line(round(100 * (float(scores[rank - 1]) - low) / (high - low), 2), f"rank {rank:,}: {scores[rank - 1]:.4f}")
         for rank in ranks
@@ -130,12 +130,12 @@ def _contest(view: TableView, prompt: str, contest: Contest) -> ContestWords:
         (f"won of the {contest.both:,} near to both", f"{won[0]:,}", f"{won[1]:,}"),
         ("total", f"{alone[0] + won[0]:,}", f"{alone[1] + won[1]:,}"),
     )
-    cards, failed = _cards(view, contest.places[:_CONTESTED])
+    cards, failed = _cards(view, contest.positions[:_CONTESTED])
     notes = [
         (("goes to", cut(prompt if one >= other else contest.other, 40)), ("cosines", f"{one:.4f} : {other:.4f}"))
         for one, other in contest.scores[:_CONTESTED]
     ]
-    closest = Sheet("", "", len(contest.places), _noted(cards, notes), failed=failed)
+    closest = Sheet("", "", len(contest.positions), _noted(cards, notes), failed=failed)
     return ContestWords(cut(prompt, 80), cut(contest.other, 80), facts, _cloud(prompt, contest), closest)
 
 

@@ -1,4 +1,4 @@
-"""Admission: rows of a pool need a uid of their own. Finds rows without one, repeats of one, and unreadable rows."""
+"""Admits the rows of a pool: finds rows without a uid, rows that repeat one, and unreadable rows."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from poolwright.run.phase import Phase
 
 _HASH_KEY = 0x706F6F6C  # any fixed key: these hashes only find candidates
 _HASHES_AT_ONCE = 200_000_000
-"""Hashes compared at once: eight bytes each, in the memory of the driving process."""
+"""Hashes compared at a time: eight bytes each, in the memory of the driving process."""
 
 
 def admit(flow: Flow, phase: Phase) -> State:
-    """Find the rows of a pool that cannot enter: no uid (code 1), the uid of an earlier row (code 2), or a row
+    """Find the rows of a pool that are refused: no uid (code 1), the uid of an earlier row (code 2), or a row
     that the pool could not read (code 3).
 
-    Hashes of all uids are compared, in slices of the hash range where there are many; rows whose
-    hash repeats are then compared by the uid itself, so that two uids with one hash stay two.
+    Hashes of all uids are compared, in slices of the hash range if there are many; rows whose
+    hash repeats are then compared by the uid itself, so that two uids with the same hash stay two.
     """
     rows = sum(part.rows or 0 for part in flow.plan.source.parts)
     slices = max(1, -(-rows // _HASHES_AT_ONCE))
@@ -57,11 +57,11 @@ def _state(refused: list[tuple[int, int, int]]) -> State:
 
 
 def _duplicates(flow: Flow, phase: Phase, again: np.ndarray) -> list[tuple[int, int]]:
-    """(part, row) of every row whose uid an earlier row has."""
-    places = phase.reduce(UidsOfHashes(flow, again), iadd)
+    """Return (part, row) of every row whose uid an earlier row has."""
+    repeats = phase.reduce(UidsOfHashes(flow, again), iadd)
     seen: set[str] = set()
     found = []
-    for part, row, uid in sorted(places):
+    for part, row, uid in sorted(repeats):
         if uid in seen:
             found.append((part, row))
         seen.add(uid)
@@ -70,7 +70,7 @@ def _duplicates(flow: Flow, phase: Phase, again: np.ndarray) -> list[tuple[int, 
 
 @dataclass
 class Admitted:
-    """What the units of a pass found.
+    """The findings of the units of a pass.
 
     Attributes:
         hashes: of the uids within one slice of the range, batch by batch.
@@ -81,7 +81,7 @@ class Admitted:
     refused: list[tuple[int, int, int]] = field(default_factory=list)
 
     def merge(self, other: Admitted) -> Admitted:
-        """Add what later units found."""
+        """Add the findings of later units."""
         self.hashes += other.hashes
         self.refused += other.refused
         return self
@@ -89,7 +89,7 @@ class Admitted:
 
 @dataclass(frozen=True)
 class UidHashes:
-    """The function a unit runs."""
+    """The function that a unit runs: hashes of its uids, and its refused rows."""
 
     flow: Flow
     slice: int
@@ -109,18 +109,18 @@ class UidHashes:
 
 @dataclass(frozen=True)
 class UidsOfHashes:
-    """The function a unit runs: (part, row, uid) of rows whose uid has one of some hashes."""
+    """The function that a unit runs: (part, row, uid) of rows whose uid has one of some hashes."""
 
     flow: Flow
     hashes: np.ndarray
 
     def __call__(self, unit: int) -> list[tuple[int, int, str]]:
-        places = []
+        found = []
         for batch in self.flow.batches(unit, 0, _columns(self.flow)):
             uids = batch.rows.column(UID)
             rows = np.flatnonzero(np.isin(hash64(uids, _HASH_KEY), self.hashes) & (_codes(batch.rows) == 0))
-            places += [(batch.part, batch.start + int(row), uids[int(row)].as_py()) for row in rows]
-        return places
+            found += [(batch.part, batch.start + int(row), uids[int(row)].as_py()) for row in rows]
+        return found
 
 
 def _columns(flow: Flow) -> list[str]:
@@ -128,7 +128,7 @@ def _columns(flow: Flow) -> list[str]:
 
 
 def _codes(rows: Rows) -> np.ndarray:
-    """uint8 (n,): 3 for rows that could not be read, 1 for rows without uid, 0 for others."""
+    """Return uint8 (n,): 3 for rows that could not be read, 1 for rows without uid, 0 for others."""
     codes = _empty(rows.column(UID)).astype(np.uint8)
     if ROW_ERROR in rows.schema.names:
         codes[pc.is_valid(rows.column(ROW_ERROR)).to_numpy(zero_copy_only=False)] = 3

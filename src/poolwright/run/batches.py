@@ -1,4 +1,4 @@
-"""Flow: the rows of one unit, through the steps, batch by batch. What workers do."""
+"""Flow: takes the rows of one unit through the steps, batch by batch, as workers do."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Batch:
         start: number of the first row within the part.
         codes: uint16 (n,): 0 for live rows, else the ledger code they were dropped with.
         rows: the live rows, with the columns that were asked for.
-        tallies: what steps counted over the rows they met, by '<step name>.<tally>'.
+        tallies: counts of steps over the rows that reached them, by '<step name>.<tally>'.
     """
 
     part: int
@@ -44,14 +44,14 @@ class Batch:
 
 @dataclass(frozen=True)
 class Flow:
-    """A table's plan with its place on disk: everything a worker needs, small enough to be sent.
+    """A table's plan with its folder: everything that a worker needs, small enough to be sent to it.
 
     Attributes:
         plan: the steps over the source.
         folder: the table's folder; states and stages are read from it.
         units: the pieces of each unit.
         quarantined: parts that are left out.
-        batch_rows: rows a batch.
+        batch_rows: rows per batch.
     """
 
     plan: TablePlan
@@ -61,10 +61,10 @@ class Flow:
     batch_rows: int = BATCH_ROWS
 
     def batches(self, unit: int, upto: int, columns: Sequence[str], spent: Spent | None = None) -> Iterator[Batch]:
-        """Rows of a unit after the steps before `upto`, with `columns` of the live rows.
+        """Yield the rows of a unit after the steps before `upto`, with `columns` of the live rows.
 
         Args:
-            spent: is told where the time went.
+            spent: receives the time that reading and each step took.
 
         Raises:
             BadPart: a part of the unit cannot be read.
@@ -79,12 +79,12 @@ class Flow:
             yield _advance(batch, pending, states, columns, spent)
 
     def stage_before(self, upto: int) -> int | None:
-        """The last step at or before `upto` before whose fit the run saved what was given."""
+        """Return the last step at or before `upto` before whose fit the run saved the columns given so far."""
         saved = [stage for stage in self.plan.stages if stage <= upto and (self.folder / stage_folder(stage)).exists()]
         return saved[-1] if saved else None
 
     def state(self, name: str) -> State:
-        """A fitted state, read once a process."""
+        """Return a fitted state, read once per process."""
         return _load_state(self.folder / "states", name, State.digest(self.folder / "states", name))
 
     def _from_source(self, unit: int, columns: Sequence[str]) -> Iterator[Batch]:
@@ -95,7 +95,7 @@ class Flow:
             yield Batch(part, start, codes, rows)
 
     def _read(self, unit: int, columns: Sequence[str]) -> Iterator[tuple[int, int, pa.Table]]:
-        """(part, number of the first row within it, rows) of a unit, batch by batch."""
+        """Yield (part, number of the first row within it, rows) of a unit, batch by batch."""
         for piece in self.units[unit]:
             if piece.part in self.quarantined:
                 continue
@@ -130,16 +130,17 @@ class Flow:
 
 
 def stage_folder(stage: int) -> str:
-    """Where the columns given before step `stage` are saved, within the table's folder."""
+    """Return the folder, within the table's, of the columns given before step `stage`."""
     return f"work/stage-{stage:02d}"
 
 
 def tallies_file(folder: Path, unit: int) -> Path:
-    """Where a stage keeps what its steps counted over a unit."""
+    """Return the file in which a stage keeps the tallies of its steps over a unit."""
     return folder / f"unit-{unit:05d}.tallies.json"
 
 
 def read_tallies(folder: Path, unit: int) -> dict[str, np.ndarray]:
+    """Read what `tallies_file` names."""
     found = json.loads(tallies_file(folder, unit).read_text(encoding="utf-8"))
     return {name: np.array(counts, np.int64) for name, counts in found.items()}
 
@@ -151,7 +152,7 @@ def add_tallies(total: dict[str, np.ndarray], more: Mapping[str, np.ndarray]) ->
 
 
 def columns_to_read(pending: Sequence[StepPlan], columns: Sequence[str]) -> list[str]:
-    """Columns that must be read so that `columns` are there after the pending steps."""
+    """Return the columns that must be read so that `columns` exist after the pending steps."""
     wanted = set(columns)
     order: list[str] = list(columns)
     for plan in reversed(pending):
@@ -164,11 +165,11 @@ def _advance(
     batch: Batch, pending: Sequence[StepPlan], states: Sequence[State], columns: Sequence[str], spent: Spent
 ) -> Batch:
     rows, codes, tallies = batch.rows, batch.codes, dict(batch.tallies)
-    for place, (plan, state) in enumerate(zip(pending, states, strict=True)):
+    for index, (plan, state) in enumerate(zip(pending, states, strict=True)):
         with spent.on(plan.name):
             rows, drop, counted = apply_step(plan, state, rows)
         add_tallies(tallies, {f"{plan.name}.{name}": counts for name, counts in counted.items()})
-        needed = columns_to_read(pending[place + 1 :], columns)
+        needed = columns_to_read(pending[index + 1 :], columns)
         rows = rows.select(needed) if set(needed) <= set(rows.schema.names) else rows
         if drop is not None and drop.any():
             live = np.flatnonzero(codes == 0)
@@ -178,7 +179,7 @@ def _advance(
 
 
 def apply_step(plan: StepPlan, state: State, rows: Rows) -> tuple[Rows, np.ndarray | None, Mapping[str, np.ndarray]]:
-    """One step over some rows: the rows with what it gives, its drop codes, and what it counted.
+    """Apply one step to some rows: return the rows with its columns, its drop codes, and its tallies.
 
     Raises:
         StepError: the step broke its contract.
@@ -196,7 +197,7 @@ def apply_step(plan: StepPlan, state: State, rows: Rows) -> tuple[Rows, np.ndarr
 
 
 def refused_rows(refused: pa.Table) -> dict[int, tuple[np.ndarray, np.ndarray]]:
-    """Row numbers and codes of what admission refused, by part."""
+    """Return the row numbers and codes of the rows that admission refused, by part."""
     parts, rows, codes = (refused.column(name).to_numpy() for name in ("part", "row", "code"))
     return {int(part): (rows[parts == part], codes[parts == part]) for part in np.unique(parts)}
 
@@ -213,7 +214,7 @@ _STATES = threading.Lock()
 
 
 def _load_state(folder: Path, name: str, digest: str) -> State:
-    """One object a state and process: what steps make ready from it, they make ready once."""
+    """Load a state as one object per process, so that steps derive from it only once what they need."""
     with _STATES:
         return _cached_state(folder, name, digest)
 

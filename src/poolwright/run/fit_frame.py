@@ -1,4 +1,4 @@
-"""The frame of a run: the live rows before one step, as its fit sees them."""
+"""Provides the frame of a run: the live rows before one step, as its fit sees them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from poolwright.run.phase import Phase
 
 @dataclass(frozen=True)
 class Fold:
-    """The function a unit runs for one fold of a fit."""
+    """The function that a unit runs for one fold of a fit."""
 
     flow: Flow
     upto: int
@@ -60,7 +60,7 @@ class RunFrame:
         """As `Frame.fold`.
 
         Raises:
-            PoolwrightError: a column is none of those that the step needs.
+            PoolwrightError: a column is not among those that the step needs.
         """
         plan = self.flow.plan.steps[self.upto]
         unknown = set(columns) - {UID, *plan.reads}

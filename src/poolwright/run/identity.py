@@ -1,4 +1,4 @@
-"""Identity of a table: everything its rows depend on. Resume compares it by name and refuses to mix."""
+"""Records the identity of a table: everything its rows depend on. A resumed run compares it and refuses to mix."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ IDENTITY = "identity.json"
 
 
 def portable(value: Any, folder: Path) -> Any:
-    """Parameters with paths below `folder` made relative: a moved project is the same project.
+    """Return parameters with paths below `folder` made relative: a moved project is the same project.
 
-    Paths stand alone, or behind the kind of a model: `onnx:/data/clip`.
+    A path is a whole value, or follows the kind of a model: `onnx:/data/clip`.
     """
     if isinstance(value, dict):
         return {portable(name, folder): portable(item, folder) for name, item in value.items()}
@@ -34,15 +34,15 @@ def portable(value: Any, folder: Path) -> Any:
 
 
 def versions() -> dict[str, str]:
-    """Versions of what decides about rows and bytes."""
+    """Return the versions of the software that determines rows and bytes."""
     return {name: version(name) for name in ("poolwright", "duckdb", "numpy", "pyarrow")}
 
 
 def packages(plan: TablePlan, models: Iterable[str]) -> dict[str, str]:
-    """Versions by name of the installed packages, poolwright aside, whose code makes the rows of a table.
+    """Return the installed packages, except poolwright, whose code makes the rows of a table: versions by name.
 
     Args:
-        plan: of the table: its pool and its steps.
+        plan: the plan of the table, with its pool and its steps.
         models: encoders that its steps use, as 'KIND:PLACE'.
     """
     pools = [plan.source.pool.kind] if plan.source.pool is not None else []
@@ -50,21 +50,22 @@ def packages(plan: TablePlan, models: Iterable[str]) -> dict[str, str]:
 
 
 def identity_digest(identity: Mapping[str, Any]) -> str:
+    """Return the digest of an identity."""
     return hashlib.sha256(json.dumps(identity, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 
 def claim(folder: Path, identity: Mapping[str, Any], table: str, changed_files: set[str]) -> None:
-    """Note the identity of a new table, or check that an existing one has the same.
+    """Record the identity of a new table, or check that an existing one has the same.
 
     Args:
         folder: the table's folder.
         identity: `format`, `seed`, `source`, `inputs`, `steps`, `models`, `quarantine`; `packages` if
-            installed packages provide what makes it.
+            installed packages provide code that makes it.
         table: its name, for the error.
-        changed_files: inputs whose content differs from the last look, to name them.
+        changed_files: inputs whose content differs from the last look, to be named in the error.
 
     Raises:
-        ChangedError: names every thing that differs, and how to start over.
+        ChangedError: something differs; the message lists it, and how to start over.
     """
     path = folder / IDENTITY
     if not path.exists():
@@ -127,16 +128,16 @@ def _changed_inputs(before: list[list[str]], now: list[list[str]], changed_files
 
 def _changed_steps(before: list[dict[str, Any]], now: list[dict[str, Any]]) -> list[str]:
     found = []
-    for place in range(max(len(before), len(now))):
-        if place >= len(before):
-            found.append(f"recipe: step {place + 1} ({now[place]['verb']}) is new")
-        elif place >= len(now):
-            found.append(f"recipe: step {place + 1} ({before[place]['verb']}) is gone")
-        elif before[place]["verb"] != now[place]["verb"]:
-            found.append(f"recipe: step {place + 1}: {before[place]['verb']} -> {now[place]['verb']}")
+    for index in range(max(len(before), len(now))):
+        if index >= len(before):
+            found.append(f"recipe: step {index + 1} ({now[index]['verb']}) is new")
+        elif index >= len(now):
+            found.append(f"recipe: step {index + 1} ({before[index]['verb']}) is gone")
+        elif before[index]["verb"] != now[index]["verb"]:
+            found.append(f"recipe: step {index + 1}: {before[index]['verb']} -> {now[index]['verb']}")
         else:
-            where = f"recipe: step {place + 1} ({now[place]['verb']})"
-            found += _changed_values(where, before[place]["parameters"], now[place]["parameters"])
+            where = f"recipe: step {index + 1} ({now[index]['verb']})"
+            found += _changed_values(where, before[index]["parameters"], now[index]["parameters"])
     return found
 
 

@@ -1,7 +1,7 @@
-"""Identity of inputs: size, mtime and a content hash of every file a run reads, cached beside the run.
+"""Identifies inputs: size, mtime and a content hash of every file that a run reads, cached in the run folder.
 
-A file whose size and mtime are as cached is trusted; any other is hashed again. What a table was made
-from is its contents, so a touched but unchanged file is no change.
+A file whose size and mtime are as cached is trusted; any other is hashed again. Only contents count, so a
+touched but unchanged file is not a change.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from poolwright.run.source import local, path_of
 CACHE = "inputs.parquet"
 _CHUNK = 256
 _FEW = 4
-"""A part of more files than this is named in the record as one entry."""
+"""A part of more files than this is a single entry in the record."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Seen:
 
 @dataclass(frozen=True)
 class HashFiles:
-    """The function a unit runs to hash its share of the files."""
+    """The function that a unit runs to hash its share of the files."""
 
     files: tuple[str, ...]
 
@@ -58,7 +58,7 @@ class Inputs:
     def look(
         self, files: Sequence[str], run: Callable[[Callable[[int], Any], Sequence[int]], Mapping[int, Any]]
     ) -> dict[str, Seen]:
-        """State of `files` now. Files that differ from an earlier look are remembered in `changed`.
+        """Return the state of `files` now. Files that differ from an earlier look are remembered in `changed`.
 
         Args:
             files: paths or URLs.
@@ -87,7 +87,7 @@ class Inputs:
 
 
 def input_files(part: Part, seen: Mapping[str, Seen], folder: Path) -> list[InputFile]:
-    """The record of a part's files: each, or one entry for a run of many small ones."""
+    """Make the record of a part's files: one entry each, or one for a run of many small ones."""
     if len(part.files) <= _FEW:
         return [
             InputFile(path=_shown(file, folder), size=seen[file].size, digest=seen[file].digest) for file in part.files
@@ -100,7 +100,7 @@ def input_files(part: Part, seen: Mapping[str, Seen], folder: Path) -> list[Inpu
 
 
 def _shown(file: str, folder: Path) -> str:
-    """A path as the record shows it: relative to the recipe's folder where it lies within."""
+    """Return a path as the record shows it: relative to the recipe's folder if it is inside."""
     if not local(file):
         return file
     path = path_of(file)

@@ -1,4 +1,4 @@
-"""One process per run folder at a time."""
+"""Locks a run folder: one process at a time may run in it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,6 @@ def run_lock(folder: Path) -> AbstractContextManager[None]:
     """Hold the lock of a run folder.
 
     Raises:
-        PoolwrightError: another process holds it; which one, and what to do.
+        PoolwrightError: another process holds it; the message says which one, and what to do.
     """
     return hold_or_refuse(folder / "run.lock", folder)

@@ -1,4 +1,4 @@
-"""Passes over all units of a table, with their progress."""
+"""Makes passes over all units of a table and reports their progress."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class Phase:
     """Runs functions over all units of a table on an engine.
 
     Attributes:
-        table, name: of the table and the phase, as listeners receive them.
+        table, name: names of the table and of the phase, as listeners receive them.
         units: number of units.
-        resources: what a unit occupies.
+        resources: the resources that a unit occupies.
     """
 
     engine: Engine
@@ -33,7 +33,7 @@ class Phase:
     resources: Resources
 
     def map(self, function: Callable[[int], R]) -> Generator[tuple[int, R], None, None]:
-        """As `Engine.map`, over all units."""
+        """Run a function over all units, as `Engine.map`."""
         done = self._begin()
         with closing(self.engine.map(function, range(self.units), self.resources)) as results:
             for unit, result in results:
@@ -41,11 +41,11 @@ class Phase:
                 done()
 
     def reduce(self, function: Callable[[int], R], merge: Callable[[R, R], R]) -> R:
-        """As `Engine.reduce`, over all units, at least one."""
+        """Run a function over all units, at least one, and merge the results, as `Engine.reduce`."""
         return self.engine.reduce(function, range(self.units), merge, self._begin(), self.resources)
 
     def _begin(self) -> Callable[[], None]:
-        """Begin a pass; returns what is to be called after every unit."""
+        """Begin a pass; return the function to call after every unit."""
         progress = TableProgress(self.table, self.name, self.units)
         self.listener.table_started(self.table, self.name, self.units)
         begun = perf_counter()

@@ -1,4 +1,4 @@
-"""Plan of a table: columns before and after each step, ledger codes, and where a run must save in between."""
+"""Plans a table: columns before and after each step, ledger codes, and the steps before which a run must save."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ MISSING_UID = Reason("missing_uid", "no uid", bad=True)
 DUPLICATE_UID = Reason("duplicate_uid", "an earlier row has the same uid", bad=True)
 BAD_ROW = Reason("bad_row", "the source row cannot be read", bad=True)
 ADMISSION = (MISSING_UID, DUPLICATE_UID, BAD_ROW)
-"""Why a row of a pool cannot enter, by ledger code from 1."""
+"""Reasons why a row of a pool is refused, by ledger code from 1."""
 
 
 @dataclass(frozen=True)
 class StepPlan:
-    """One step in its place.
+    """One step of a plan.
 
     Attributes:
-        index: place in the table's steps.
+        index: position among the table's steps.
         step: the step.
         name: name of its state, such as '03-top'.
         before: live columns before it.
         gives: columns it adds or replaces.
-        takes: columns that are gone after it.
-        reads: columns it is handed: its needs, those optional ones that are there, and uid.
+        takes: columns that it removes.
+        reads: columns it receives: its needs, those of its optional ones that exist, and uid.
         first_code: ledger code of its first reason.
     """
 
@@ -50,6 +50,7 @@ class StepPlan:
 
     @property
     def after(self) -> pa.Schema:
+        """Live columns after the step."""
         return _after(self.before, self.gives, self.takes)
 
 
@@ -71,22 +72,22 @@ class TablePlan:
 
     @property
     def resources(self) -> Resources:
-        """What a unit occupies while it goes through all steps."""
+        """The resources that a unit occupies while it goes through all steps."""
         return reduce(or_, (plan.step.resources() for plan in self.steps), Resources())
 
     @property
     def stages(self) -> tuple[int, ...]:
-        """Steps before whose fit the run saves what dear steps gave, so that it is not computed twice."""
-        found, dear = [], False
+        """Steps before whose fit the run saves the columns of costly steps, so that these are not computed twice."""
+        found, costly = [], False
         for plan in self.steps:
-            if plan.step.fits_rows and dear:
+            if plan.step.fits_rows and costly:
                 found.append(plan.index)
-                dear = False
-            dear = dear or plan.step.costly
+                costly = False
+            costly = costly or plan.step.costly
         return tuple(found)
 
     def derived(self, upto: int) -> list[str]:
-        """Live columns before step `upto` that steps gave, in order of the schema."""
+        """Return the live columns before step `upto` that steps gave, in order of the schema."""
         given: set[str] = set()
         for plan in self.steps[:upto]:
             given = (given | set(plan.gives)) - set(plan.takes)
@@ -98,7 +99,8 @@ def plan_table(spec: TableSpec, source: Source, recipe: RecipeSource) -> TablePl
     """Check every step of a table against the columns it will find.
 
     Raises:
-        RecipeError: a needed column is missing or of a wrong type; names the step, the column and what is there.
+        RecipeError: a needed column is missing or of a wrong type; the message names the step, the column and the
+            columns that exist.
     """
     reasons = [_record(code, -1, "read", reason) for code, reason in enumerate(ADMISSION, 1)]
     plans: list[StepPlan] = []
@@ -129,16 +131,16 @@ def _require(placed: StepSpec, live: pa.Schema, recipe: RecipeSource) -> None:
     step = placed.step
     for name in step.needs():
         if live.get_field_index(name) < 0:
-            words = f"'{step.verb}' needs the column '{name}', which nobody gives; there are: {', '.join(live.names)}"
+            text = f"'{step.verb}' needs the column '{name}', which nobody gives; there are: {', '.join(live.names)}"
             if placed.learned:
                 known = any(vector.column == name for vector in placed.learned.vectors)
-                words += f". Name the encoder that gives it: models: {{{name}: onnx:PATH}}" if known else ""
-                words += f". Or leave the step out: skip: [{step.verb}]"
-            raise recipe.error(placed.key, words)
+                text += f". Name the encoder that gives it: models: {{{name}: onnx:PATH}}" if known else ""
+                text += f". Or leave the step out: skip: [{step.verb}]"
+            raise recipe.error(placed.key, text)
 
 
 def _check_vectors(placed: StepSpec, live: pa.Schema) -> None:
-    """Check that the vectors are of the encoder whose vectors a released step learned from."""
+    """Check that the vectors come from the encoder whose vectors a released step learned from."""
     for vector in placed.learned.vectors if placed.learned else ():
         made_by = vector_field(vector.column, vector.width, vector.model, vector.weights)
         known = made_by if vector.model else made_by.remove_metadata()
@@ -162,5 +164,5 @@ def _record(code: int, step: int, verb: str, reason: Reason) -> ReasonRecord:
 
 
 def wrong_step(plan: StepPlan, what: str) -> StepError:
-    """An error about a step that broke its contract."""
+    """Make an error about a step that broke its contract."""
     return StepError(f"step {plan.name}: {what}; this is a bug in the step")

@@ -1,4 +1,4 @@
-"""The record of a finished table: its lineage, funnel and outputs, and the counts that must reconcile."""
+"""Makes the record of a finished table: its lineage, funnel and outputs, and the counts that must reconcile."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def make_record(
     released: Collection[int],
     packages: Mapping[str, str],
 ) -> TableRecord:
-    """What `table.json` says. Depends on the inputs, the recipe and the versions alone."""
+    """Make the content of `table.json`. It depends on the inputs, the recipe and the versions alone."""
     dropped: Counter[int] = Counter()
     for result in results.values():
         dropped.update(result.dropped)
@@ -83,7 +83,7 @@ def make_record(
 
 
 def _movable(root: str | None, folder: Path, recipe_folder: Path) -> str | None:
-    """An image root below the recipe's folder, relative to the table's folder; any other as it is."""
+    """Return an image root below the recipe's folder relative to the table's folder; any other unchanged."""
     if root is None or "://" in root or not Path(root).is_relative_to(recipe_folder):
         return root
     return Path(os.path.relpath(root, folder.resolve())).as_posix()
@@ -96,11 +96,11 @@ def _inputs(
     input_files: Sequence[Sequence[InputFile]],
     quarantined: Mapping[int, str],
 ) -> list[InputPart]:
-    places = {file: place for place, file in enumerate(files)}
+    indices = {file: index for index, file in enumerate(files)}
     return [
         InputPart(
             name=part.name,
-            files=tuple(places[file] for file in of_part),
+            files=tuple(indices[file] for file in of_part),
             start=part.start,
             rows=part.rows if part.index in quarantined else part_rows.get(part.index, 0),
             quarantined=quarantined.get(part.index),
@@ -186,10 +186,10 @@ def _outputs(results: Mapping[int, UnitResult]) -> list[OutputPart]:
 
 
 def check_counts(record: TableRecord) -> None:
-    """Rows in = rows kept + rows dropped, in the files and step by step.
+    """Check that rows in = rows kept + rows dropped, in the files and step by step.
 
     Raises:
-        CountError: they are not.
+        CountError: the counts do not reconcile.
     """
     dropped = sum(part.dropped for part in record.parts)
     by_reason = sum(sum(row.dropped.values()) for row in record.funnel)
@@ -202,12 +202,12 @@ def check_counts(record: TableRecord) -> None:
 
 
 def check_bad(name: str, rows: int, dropped: Mapping[str, int], max_bad: float) -> None:
-    """That no more rows are bad than the recipe allows.
+    """Check that no more rows are bad than the recipe allows.
 
     Args:
-        name: of the table.
-        rows: rows that the share is taken of.
-        dropped: bad rows by reason in words.
+        name: name of the table.
+        rows: rows that the share refers to.
+        dropped: bad rows by reason, as people read it.
         max_bad: the share that is allowed.
 
     Raises:
@@ -215,10 +215,10 @@ def check_bad(name: str, rows: int, dropped: Mapping[str, int], max_bad: float) 
     """
     total = sum(dropped.values())
     if rows and total / rows > max_bad:
-        told = "; ".join(f"{count:,} {words}" for words, count in dropped.items() if count)
+        reasons = "; ".join(f"{count:,} {words}" for words, count in dropped.items() if count)
         raise TooManyBad(
             f"table '{name}': {total:,} of {rows:,} rows are bad ({total / rows:.2%}), "
-            f"max_bad is {max_bad:.2%}: {told}. Repair the input, or raise max_bad and run again; "
+            f"max_bad is {max_bad:.2%}: {reasons}. Repair the input, or raise max_bad and run again; "
             "finished units are kept"
         )
 
@@ -231,7 +231,7 @@ def timings_text(
     started: datetime,
     engine: Engine,
 ) -> str:
-    """What `timings.json` says: all that may differ from run to run.
+    """Make the content of `timings.json`: everything that may differ from run to run.
 
     `spent` are seconds of all workers together, `fits` the seconds and speeds of each fit by the step's name.
     """

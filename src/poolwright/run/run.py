@@ -1,4 +1,4 @@
-"""A run: all tables of a recipe in one folder, in order."""
+"""Runs all tables of a recipe in one folder, in order."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ class Run:
     """A recipe in its run folder.
 
     Attributes:
-        recipe: what to make.
-        folder: where; made if it is not there.
-        engine: what runs units.
-        listener: is told of progress.
-        batch_rows: rows a batch; changes no result.
+        recipe: the recipe to run.
+        folder: the run folder; made if it does not exist.
+        engine: the engine that runs units.
+        listener: receives progress.
+        batch_rows: rows per batch; changes no result.
     """
 
     recipe: Recipe
@@ -50,14 +50,14 @@ class Run:
     batch_rows: int = BATCH_ROWS
 
     def run(self, tables: Sequence[str] | None = None, fresh: Sequence[str] = ()) -> dict[str, Table]:
-        """Make the tables, or what is left of them.
+        """Make the tables, or the part of them that is still missing.
 
         Args:
-            tables: only these and what they come from; default all.
+            tables: only these and those they come from; default all.
             fresh: tables to start over.
 
         Raises:
-            PoolwrightError: see `TableRun.run`; finished units and tables stay.
+            PoolwrightError: see `TableRun.run`; finished units and tables are kept.
         """
         wanted = self.wanted(tables)
         self._check_table_names(fresh)
@@ -83,7 +83,7 @@ class Run:
         write_text(self.folder / MEMORY, json.dumps(memory, indent=1, ensure_ascii=False, default=str) + "\n")
 
     def wanted(self, tables: Sequence[str] | None) -> list[str]:
-        """Names of the tables to make, each after what it comes from."""
+        """Return the names of the tables to make, each after the one it comes from."""
         if tables is None:
             return list(self.recipe.order)
         self._check_table_names(tables)
@@ -97,14 +97,15 @@ class Run:
         return [name for name in self.recipe.order if name in needed]
 
     def table_folder(self, name: str) -> Path:
+        """Return the folder of a table."""
         return self.folder / "tables" / name
 
     def prepared_folder(self, name: str, step: SourceStep) -> Path:
-        """The folder of what a table's first step makes before its rows are read."""
+        """Return the folder for what a table's first step prepares before its rows are read."""
         return self.folder / step.folder_name / name
 
     def table(self, name: str) -> Table:
-        """A finished table of this run.
+        """Open a finished table of this run.
 
         Raises:
             RecipeError: the recipe has no such table.
@@ -114,7 +115,7 @@ class Run:
         return Table(self.table_folder(name))
 
     def source(self, name: str) -> Source:
-        """What a table reads from."""
+        """Return the source that a table reads from."""
         spec = self.recipe.tables[name]
         if spec.source in self.recipe.pools:
             return self.pools[spec.source]
@@ -126,12 +127,12 @@ class Run:
 
     @cached_property
     def pools(self) -> Mapping[str, Source]:
-        """The pools that tables read from; each is listed once a run."""
+        """The pools that tables read from; each is listed once per run."""
         used = {table.source for table in self.recipe.tables.values()} & set(self.recipe.pools)
         return {name: self._pool(name) for name in sorted(used)}
 
     def plans(self) -> dict[str, TablePlan]:
-        """Plans of all tables, checked from pool to last table, before anything runs.
+        """Make the plans of all tables, checked from pool to last table, before anything runs.
 
         Raises:
             RecipeError: a step cannot work on the columns it will find.
@@ -171,13 +172,13 @@ class Run:
         self._prepare(spec)
         source = self.source(name)
         threading.Thread(target=_warm_up, args=(spec.steps,), daemon=True).start()
-        # Before the plan: a model whose weights are only known when it is loaded tells its columns then.
+        # Before the plan: a model whose weights are only known once it is loaded also knows its columns only then.
         weights = _weights(spec.steps)
         plan = plan_table(spec, source, self.recipe.source)
         looked = Inputs(self.folder / CACHE)
         inputs = self._inputs(source, looked)
         fitted = [placed.step for placed in spec.steps if not placed.learned]
-        beside = looked.look(sorted({file for step in fitted for file in step.files()}), self._map)
+        step_files = looked.look(sorted({file for step in fitted for file in step.files()}), self._map)
         return TableRun(
             plan=plan,
             folder=self.table_folder(name),
@@ -190,18 +191,18 @@ class Run:
             parameters=[placed.parameters for placed in spec.steps],
             inputs=inputs,
             weights=weights,
-            step_files={file: seen.digest for file, seen in beside.items()},
+            step_files={file: seen.digest for file, seen in step_files.items()},
             recipe_folder=self.recipe.folder,
             source_identity=self._source_identity(source),
             changed_files=looked.changed,
             batch_rows=self.batch_rows,
             full_ledger=spec.full_ledger,
             open_table=self.table,
-            learned={place: placed.learned for place, placed in enumerate(spec.steps) if placed.learned},
+            learned={index: placed.learned for index, placed in enumerate(spec.steps) if placed.learned},
         ).run()
 
     def _prepare(self, spec: TableSpec) -> None:
-        """Before the rows of a table are read: what its first step makes of them, and answers given in the studio."""
+        """Prepare a table before its rows are read: run its source step, and collect answers given in the studio."""
         for number, placed in numbered_by_verb([placed.step for placed in spec.steps]):
             if isinstance(placed, AnnotationStep):
                 placed.collect_answers(worklist_of(self.table_folder(spec.name), number))
@@ -233,7 +234,7 @@ class Run:
 
     def _map(self, function: Callable[[int], Any], units: Sequence[int]) -> dict[int, Any]:
         if len(units) > 4:
-            self.listener.note(f"reading {len(units)} groups of input files to know their content")
+            self.listener.note(f"hashing the content of {len(units)} groups of input files")
         return dict(self.engine.map(function, units))
 
     def _check_table_names(self, names: Sequence[str]) -> None:
@@ -243,29 +244,29 @@ class Run:
 
 
 def _warm_up(steps: Sequence[StepSpec]) -> None:
-    """Load ahead. What goes wrong here goes wrong again, and is told, where it is needed."""
+    """Load ahead. An error here occurs again, and is reported, when the result is needed."""
     for placed in steps:
         with suppress(Exception):
             placed.step.warm_up()
 
 
 def _weights(steps: Sequence[StepSpec]) -> dict[str, str]:
-    """Weight digests by model. A model that only tells when it is loaded is loaded."""
+    """Return weight digests by model. A model whose digest is only known once it is loaded is loaded."""
     specs = [spec for placed in steps for spec in placed.encoders]
     return {spec.model: peek(spec).weights or load_encoder(spec).weights for spec in specs}
 
 
 def open_run(folder: str | Path) -> Run:
-    """A run folder, with the recipe it was last run with.
+    """Open a run folder, with the recipe it was last run with.
 
     Raises:
-        InputError: the folder is no run folder.
+        InputError: the folder is not a run folder.
     """
     folder = Path(folder).resolve()
     try:
         memory = json.loads((folder / MEMORY).read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise InputError(f"{folder}: no run here ({MEMORY} is missing); give the folder of a run") from None
+        raise InputError(f"{folder}: no run in this folder ({MEMORY} is missing); give the folder of a run") from None
     return Run(Recipe.from_data(memory["data"], memory["folder"]), folder)
 
 

@@ -1,4 +1,4 @@
-"""Source: what a table reads its rows from: a pool, or a finished table."""
+"""Source: the pool or finished table that a table reads its rows from."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ VIRTUAL = (IMAGE, IMAGE_ERROR)
 """Columns that are read through `image_path` when a step needs them, and never stored."""
 
 IMAGE_BATCH = 256
-"""Rows a batch where image bytes are read: memory is (units in flight) x (a batch)."""
+"""Rows per batch if image bytes are read: memory is (units in flight) x (a batch)."""
 
 
 @dataclass(frozen=True)
 class Piece:
-    """Rows `start` to `stop` of one part; `stop` is None where only reading tells how many there are."""
+    """Rows `start` to `stop` of one part; `stop` is None if only reading shows how many there are."""
 
     part: int
     start: int
@@ -44,13 +44,13 @@ class Source:
 
     Attributes:
         name: 'pools.NAME' or 'tables.NAME'.
-        schema: all columns, with `image` where there is an image path to read it through.
-        parts: in order.
-        image_root: what image paths are relative to.
-        unique: whether uids are known to be unique and there.
-        pool: where rows are read; None for a table.
+        schema: all columns, with `image` if there is an image path to read it through.
+        parts: the parts, in order.
+        image_root: the folder or URL that image paths are relative to.
+        unique: whether uids are known to be present and unique.
+        pool: the pool that rows are read from; None for a table.
         virtual_image: whether `image` is read through `image_path` rather than stored in the source.
-        part_units: whether every part is a unit of its own.
+        part_units: whether every part is a separate unit.
     """
 
     name: str
@@ -63,7 +63,7 @@ class Source:
     part_units: bool = False
 
     def read_piece(self, piece: Piece, columns: Sequence[str], batch_rows: int) -> Iterator[pa.Table]:
-        """Rows of a piece in batches, with exactly `columns`. Images are opened for these rows alone.
+        """Yield the rows of a piece in batches, with exactly `columns`. Images are opened for these rows alone.
 
         Raises:
             BadPart: the part cannot be read.
@@ -80,7 +80,7 @@ class Source:
                 return
 
     def read(self, part: Part, columns: Sequence[str], batch_rows: int) -> Iterator[pa.Table]:
-        """Rows of one part in batches, with exactly `columns`.
+        """Yield the rows of one part in batches, with exactly `columns`.
 
         Raises:
             BadPart: the part cannot be read.
@@ -88,7 +88,7 @@ class Source:
         return self.read_piece(Piece(part.index, 0, None), columns, batch_rows)
 
     def with_images(self, table: pa.Table, columns: Sequence[str]) -> Rows:
-        """Stored rows with exactly `columns`, the bytes of image files among them where asked."""
+        """Return stored rows with exactly `columns`, including the bytes of image files if asked for."""
         if self.virtual_image and (IMAGE in columns or IMAGE_ERROR in columns):
             found = self._images(table.column(IMAGE_PATH).to_pylist())
             images = [item if isinstance(item, bytes) else None for item in found]
@@ -98,7 +98,7 @@ class Source:
         return Rows(table.select(list(columns)))
 
     def stored(self, columns: Sequence[str]) -> list[str]:
-        """Columns that the source itself must be asked for so that `columns` can be given."""
+        """Return the columns to read from the source itself so that `columns` can be given."""
         if not self.virtual_image or not {IMAGE, IMAGE_ERROR} & set(columns):
             return list(columns)
         return list(dict.fromkeys([*(name for name in columns if name not in VIRTUAL), IMAGE_PATH]))
@@ -110,7 +110,7 @@ class Source:
             yield from _read_table_part(part, columns, batch_rows)
 
     def _images(self, paths: Sequence[str | None]) -> list[bytes | str]:
-        """Bytes of image files, or the reason why there are none."""
+        """Read the bytes of image files, or return the reasons why there are none."""
         if self.image_root is not None and "://" not in self.image_root:
             return [self._image(path) for path in paths]
         with ThreadPoolExecutor(16) as threads:
@@ -131,13 +131,13 @@ def _read_table_part(part: Part, columns: Sequence[str], batch_rows: int) -> Ite
 
 
 def pool_source(name: str, pool: Pool) -> Source:
-    """The rows of a pool."""
+    """Make a source of the rows of a pool."""
     schema, virtual = _with_image(pool.arrow_schema())
     return Source(f"pools.{name}", schema, tuple(pool.parts()), pool.image_root(), pool.unique, pool, virtual)
 
 
 def _with_image(schema: pa.Schema) -> tuple[pa.Schema, bool]:
-    """The schema with `image`, where there is a path to read it through; and whether it was added."""
+    """Return the schema with `image` if there is a path to read it through, and whether it was added."""
     if schema.get_field_index(IMAGE_PATH) < 0 or schema.get_field_index(IMAGE) >= 0:
         return schema, False
     for name in VIRTUAL:
@@ -146,7 +146,7 @@ def _with_image(schema: pa.Schema) -> tuple[pa.Schema, bool]:
 
 
 def table_source(table: Table, schema: pa.Schema | None = None) -> Source:
-    """The kept rows of a finished table."""
+    """Make a source of the kept rows of a finished table."""
     parts = []
     for index, output in enumerate(table.record.parts):
         path = os.fspath(table.folder / output.file)
@@ -156,7 +156,7 @@ def table_source(table: Table, schema: pa.Schema | None = None) -> Source:
 
 
 def planned_source(name: str, schema: pa.Schema, root: str | None, parts: tuple[Part, ...] = ()) -> Source:
-    """Like `table_source`, for a table that is not made yet."""
+    """Make a source as `table_source` does, for a table that does not exist yet."""
     schema, virtual = _with_image(schema)
     return Source(f"tables.{name}", schema, parts, root, True, None, virtual)
 
@@ -166,10 +166,11 @@ IMAGE_UNIT_ROWS = 2_048
 
 
 def units_of(source: Source, reads_images: bool) -> tuple[Unit, ...]:
-    """Units of work: runs of consecutive parts, about a thirty-second of the rows each, within bounds.
+    """Cut a source into units of work: runs of consecutive parts, about 1/32 of the rows each, within bounds.
 
-    Where image files are read, a part of many rows is cut into pieces: opening an image costs more than
-    skipping rows. Depends on the source and the steps alone, so that output files do not depend on the machine.
+    If image files are read, a part of many rows is cut into pieces, since opening an image costs more than
+    skipping rows. The units depend on the source and the steps alone, so that output files do not depend on the
+    machine.
     """
     most = IMAGE_UNIT_ROWS if reads_images else UNIT_ROWS
     total = sum(part.rows or 0 for part in source.parts)
@@ -190,7 +191,7 @@ def units_of(source: Source, reads_images: bool) -> tuple[Unit, ...]:
 
 
 def _pieces(parts: Sequence[Part], most: int | None) -> Iterator[Piece]:
-    """Whole parts; those of more than `most` rows in pieces."""
+    """Yield whole parts; those of more than `most` rows in pieces."""
     for part in parts:
         if part.rows is None or most is None or part.rows <= most:
             yield Piece(part.index, 0, part.rows)
@@ -199,9 +200,10 @@ def _pieces(parts: Sequence[Part], most: int | None) -> Iterator[Piece]:
 
 
 def local(path: str) -> bool:
-    """Whether a path lies on this machine's file system."""
+    """Whether a path is on this machine's file system."""
     return "://" not in path or path.startswith("file://")
 
 
 def path_of(file: str) -> Path:
+    """Return the local path of a file."""
     return Path(file.removeprefix("file://"))

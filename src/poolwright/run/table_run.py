@@ -1,4 +1,4 @@
-"""Running one table: admission, fits, stages, units, counts, record. Continues where an earlier run stopped."""
+"""Runs one table: admission, fits, stages, units, counts, record. Continues where an earlier run stopped."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from poolwright.run.write import UnitResult, WriteStage, WriteUnit, done_units
 
 QUARANTINE = "quarantine.json"
 FITS = "work/fits"
-"""Seconds and speeds of fits, below the table's folder, until they stand in timings.json."""
+"""File with seconds and speeds of fits, below the table's folder, until they are in timings.json."""
 
 
 @dataclass
@@ -49,21 +49,21 @@ class TableRun:
 
     Attributes:
         plan: its steps over its source.
-        folder: where it is written.
+        folder: the folder it is written to.
         engine: runs functions over units.
-        listener: is told of progress.
+        listener: receives progress.
         recipe_name, recipe_text, seed, max_bad: of the recipe.
         parameters: of each step, as written in the recipe.
         inputs: per part of the source, the files it comes from.
-        step_files: digest of every file that a step reads beside the rows.
+        step_files: digest of every file that a step reads besides the rows.
         weights: digest of every encoder that a step uses.
-        recipe_folder: what paths are told relative to.
-        source_identity: what the source is, beside the content of its files.
+        recipe_folder: the folder that recorded paths are relative to.
+        source_identity: identity of the source, besides the content of its files.
         changed_files: inputs whose content differs from the last look.
-        batch_rows: rows a batch.
+        batch_rows: rows per batch.
         full_ledger: whether every dropped row is listed.
         open_table: opens a finished table of the run.
-        learned: what steps learned when a release was made, by place; those are not fitted.
+        learned: what steps learned when a release was made, by their index; those are not fitted.
     """
 
     plan: TablePlan
@@ -87,16 +87,16 @@ class TableRun:
     learned: Mapping[int, LearnedState] = field(default_factory=dict)
 
     def run(self) -> Table:
-        """Make the table, or what is left of it.
+        """Make the table, or the part of it that is still missing.
 
         Raises:
-            ChangedError: what is there was made from something else.
+            ChangedError: the existing table was made from something else.
             TooManyBad: more bad rows than `max_bad` allows.
             CountError: counts do not reconcile.
         """
         claim(self.folder, self._identity(), self.plan.name, self.changed_files)
         if (self.folder / RECORD).exists():
-            remove(self.folder / "work")  # left there by a kill between the record and its removal
+            remove(self.folder / "work")  # left by a kill between writing the record and removing it
             table = Table(self.folder)
             self._note_unread_answers(table)
             self.listener.table_done(table.record, fresh=False)
@@ -150,7 +150,7 @@ class TableRun:
         if not self.full_ledger:
             identity["ledger"] = "counts"
         if self.learned:
-            identity["released"] = {str(place): one.digest for place, one in self.learned.items()}
+            identity["released"] = {str(index): state.digest for index, state in self.learned.items()}
         fitted = [plan for plan in self.plan.steps if plan.index not in self.learned]
         learned_from = {name for plan in fitted for name in plan.step.tables()}
         if learned_from:
@@ -159,13 +159,13 @@ class TableRun:
         return {name: portable(value, self.recipe_folder) for name, value in identity.items()}
 
     def _note_unread_answers(self, table: Table) -> None:
-        """A finished table is not made again: say so if people answered since."""
+        """Note that people answered after the table was finished, since it is not made again."""
         for plan in self.plan.steps:
             if isinstance(plan.step, AnnotationStep) and plan.index not in self.learned:
                 found = plan.step.unread(table.state(plan.index), self._worklist(plan))
                 if found:
                     self.listener.note(
-                        f"{table.name}: finished with the verdicts that were there; not looked at: {', '.join(found)}. "
+                        f"{table.name}: finished with earlier verdicts; not read: {', '.join(found)}. "
                         f"To use them, start it over with: --fresh {table.name}"
                     )
 
@@ -252,7 +252,7 @@ class TableRun:
         return {int(part): reason for part, reason in json.loads(path.read_text()).items()} if path.exists() else {}
 
     def _quarantine(self, bad: BadPart) -> None:
-        """Leave a shard out, and start the table over: what was fitted with a half of it is void."""
+        """Leave a shard out, and start the table over: anything fitted with half of it is void."""
         known = self._quarantined()
         if bad.part in known:
             raise bad
@@ -294,12 +294,12 @@ class TableRun:
 
 
 def note_pace(folder: Path, name: str, pace: Mapping[str, Any]) -> None:
-    """Keep how long something took that a table needs once, for its timings."""
+    """Record the pace of something that a table needs once, for its timings."""
     write_text(folder / FITS / f"{name}.json", json.dumps(pace))
 
 
 def numbered_by_verb(steps: Sequence[Step]) -> Iterator[tuple[int, Step]]:
-    """Each step with the number of steps of the same verb that come before it."""
+    """Yield each step with the number of steps of the same verb before it."""
     seen: Counter[str] = Counter()
     for step in steps:
         yield seen[step.verb], step
@@ -307,23 +307,23 @@ def numbered_by_verb(steps: Sequence[Step]) -> Iterator[tuple[int, Step]]:
 
 
 def worklist_of(folder: Path, number: int = 0) -> Path:
-    """The folder of what people are asked about a table, and of what they answer, next to the tables of its run.
+    """Return the folder of the questions to people about a table, and of their answers, next to the run's tables.
 
     Args:
-        number: how many steps of the same verb come before the one that asks.
+        number: number of steps of the same verb before the one that asks.
     """
     return folder.parent.parent / "verify" / (f"{folder.name}.{number + 1}" if number else folder.name)
 
 
 def start_over(folder: Path) -> None:
-    """Remove a table, its record first, so that a kill in between leaves no finished table."""
+    """Remove a table, its record first, so that a kill in between does not leave a table that looks finished."""
     for name in (RECORD, IDENTITY):
         remove(folder / name)
     remove(folder)
 
 
 def _share_of_parts(parts: Sequence[Any], known: Mapping[int, str]) -> float:
-    """Share of the rows in quarantined parts; a part of unknown length counts as an average one."""
+    """Return the share of the rows in quarantined parts; a part of unknown length counts as an average one."""
     counted = [part.rows for part in parts if part.rows is not None]
     average = sum(counted) / len(counted) if counted else 1.0
     rows = [part.rows if part.rows is not None else average for part in parts]

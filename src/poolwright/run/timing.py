@@ -1,4 +1,4 @@
-"""Where the time of a unit went: reading, each step, writing."""
+"""Measures where the time of a unit went: reading, each step, writing."""
 
 from __future__ import annotations
 
@@ -22,10 +22,12 @@ class Spent:
         self.seconds: dict[str, float] = {}
 
     def add(self, name: str, seconds: float) -> None:
+        """Add seconds to a name."""
         self.seconds[name] = self.seconds.get(name, 0.0) + seconds
 
     @contextmanager
     def on(self, name: str) -> Iterator[None]:
+        """Add the time of a block to a name."""
         begun = perf_counter()
         try:
             yield
@@ -33,7 +35,7 @@ class Spent:
             self.add(name, perf_counter() - begun)
 
     def drawn(self, name: str, items: Iterator[T]) -> Iterator[T]:
-        """The items, with the time that it takes to get each."""
+        """Yield the items, and add the time that it takes to get each."""
         while True:
             with self.on(name):
                 item = next(items, None)
@@ -42,9 +44,9 @@ class Spent:
             yield item
 
     def closed(self, total: float) -> dict[str, float]:
-        """Rounded, in flow order; what of `total` is not told is writing."""
-        told = {READ: self.seconds.get(READ, 0.0)} | {
+        """Return rounded seconds in flow order; the part of `total` that was not measured is writing."""
+        spent = {READ: self.seconds.get(READ, 0.0)} | {
             name: self.seconds[name] for name in sorted(self.seconds) if name != READ
         }
-        told[WRITE] = max(0.0, total - sum(told.values()))
-        return {name: round(seconds, 4) for name, seconds in told.items()}
+        spent[WRITE] = max(0.0, total - sum(spent.values()))
+        return {name: round(seconds, 4) for name, seconds in spent.items()}

@@ -1,4 +1,4 @@
-"""Writing one unit: kept rows, ledger, done-mark; and the stages between fits."""
+"""Writes one unit: kept rows, ledger, done-mark; and the stages between fits."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ ROW_GROUP_ROWS = 131_072
 
 @dataclass(frozen=True)
 class UnitResult:
-    """What one unit did.
+    """The result of one unit.
 
     Attributes:
         part_rows: rows read of every part of the unit, by part index.
         kept: rows kept.
         dropped: rows dropped, by ledger code.
-        digest, ledger_digest: of the two files.
+        digest, ledger_digest: digests of the two files.
         seconds: wall time of the unit.
-        tallies: what steps counted over its rows, by '<step name>.<tally>'.
-        spent: seconds by what they went into: 'read', names of steps, 'write'.
+        tallies: counts of steps over its rows, by '<step name>.<tally>'.
+        spent: seconds by what they were spent on: 'read', names of steps, 'write'.
     """
 
     unit: int
@@ -60,19 +60,22 @@ class UnitResult:
 
 
 def part_file(unit: int) -> str:
+    """Return the name of the file with the kept rows of a unit."""
     return f"part-{unit:05d}.parquet"
 
 
 def ledger_file(unit: int) -> str:
+    """Return the name of the ledger file of a unit."""
     return f"dropped/part-{unit:05d}.parquet"
 
 
 def done_mark(folder: Path, unit: int) -> Path:
+    """Return the path of the done-mark of a unit."""
     return folder / "work" / "done" / f"unit-{unit:05d}.json"
 
 
 def done_units(folder: Path, units: int) -> dict[int, UnitResult]:
-    """Units that are done: their mark is there, and both files are as the mark says."""
+    """Return the units that are done: their mark exists, and both files match it."""
     done = {}
     for unit in range(units):
         mark = done_mark(folder, unit)
@@ -90,7 +93,7 @@ def _same(path: Path, digest: str) -> bool:
 
 @dataclass(frozen=True)
 class WriteUnit:
-    """The function a unit runs last: apply all steps, write the output part and its ledger part.
+    """The function that a unit runs last: applies all steps, writes the output part and its ledger part.
 
     Attributes:
         full_ledger: whether every dropped row is listed; else they are only counted.
@@ -129,7 +132,7 @@ class WriteUnit:
 
 
 class Ledger:
-    """Collects which rows a unit dropped: a few bytes a row. Or only how many, where it is not `full`."""
+    """Collects the rows that a unit dropped, at a few bytes per row; only their number if it is not `full`."""
 
     def __init__(self, full: bool = True) -> None:
         self.full = full
@@ -139,7 +142,7 @@ class Ledger:
         self._pieces: list[pa.RecordBatch] = []
 
     def watch(self, batches: Iterator[Batch]) -> Iterator[Batch]:
-        """Pass batches on, noting what they dropped."""
+        """Pass batches on and record the rows they dropped."""
         for batch in batches:
             self._note(batch)
             yield batch
@@ -160,7 +163,7 @@ class Ledger:
         self._pieces.append(pa.RecordBatch.from_arrays([pa.array(column) for column in columns], schema=LEDGER_SCHEMA))
 
     def write(self, out: Any) -> None:
-        """The ledger as parquet: runs of parts, small steps of rows and repeated codes pack well."""
+        """Write the ledger as Parquet: runs of parts, small steps of rows and repeated codes compress well."""
         table = pa.Table.from_batches(self._pieces, schema=LEDGER_SCHEMA)
         packed = {"use_dictionary": ["part", "code"], "column_encoding": {"row": "DELTA_BINARY_PACKED"}}
         pq.write_table(table, out, **{**parquet_options(LEDGER_SCHEMA), **packed, "write_statistics": False})
@@ -174,7 +177,7 @@ def _write_rows(batches: Iterator[Rows], schema: pa.Schema, out: Any, kept: list
 
 
 def regroup(batches: Iterator[Rows], schema: pa.Schema) -> Iterator[pa.Table]:
-    """Kept rows in row groups of one size, whatever batches they came in."""
+    """Yield kept rows in row groups of one size, whatever batches they came in."""
     size = row_group_rows(schema, ROW_GROUP_BYTES, 256, ROW_GROUP_ROWS)
     groups = in_row_groups((_plain(batch.table, schema) for batch in batches if len(batch)), size)
     first = next(groups, None)
@@ -183,7 +186,7 @@ def regroup(batches: Iterator[Rows], schema: pa.Schema) -> Iterator[pa.Table]:
 
 
 def _plain(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    """Columns as they are stored: the same values whatever form they came in; missing vectors are null."""
+    """Return columns as they are stored: the same values whatever form they came in; missing vectors are null."""
     columns = [
         column if column.type == field.type else column.cast(field.type)
         for column, field in zip(table.columns, schema, strict=True)
@@ -193,7 +196,7 @@ def _plain(table: pa.Table, schema: pa.Schema) -> pa.Table:
 
 @dataclass(frozen=True)
 class WriteStage:
-    """The function a unit runs before a fit that follows dear steps: save what they gave."""
+    """The function that a unit runs before a fit that follows costly steps: saves the columns they gave."""
 
     flow: Flow
     stage: int
@@ -221,5 +224,5 @@ class WriteStage:
         whole = np.concatenate(codes) if codes else np.zeros(0, np.uint16)
         write_atomically(write_codes, lambda out: np.save(out, whole))
         write_text(tallies_file(folder, unit), json.dumps({name: counts.tolist() for name, counts in tallies.items()}))
-        # The name without suffix is the done-mark: it appears when both files are whole.
+        # The name without suffix is the done-mark: it appears once both files are complete.
         partial.with_suffix(".columns").rename(partial)

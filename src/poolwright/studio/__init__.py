@@ -1,12 +1,12 @@
-"""Studio: a local web application on a run, to look at its tables and to verify its rows with several people.
+"""The studio: a local web application on a run, to explore its tables and to verify its rows with several people.
 
-    access      who may come in: hosts, sessions, tokens, CSRF tokens
-    guard       what every request passes before a page sees it: host, origin, size, session; and the headers of answers
+    access      access control: hosts, sessions, tokens, CSRF tokens
+    guard       middleware: checks of host, origin, size and session; headers of responses
     opened      the run, its tables, and their pictures by uid
-    pages       templates and what they all show
+    pages       templates and the values that all of them show
     app         the application: routers, static files, errors
-    serve       listening
+    serve       the server
 
-Pages are drawn on the server (Jinja2), pieces of them exchanged by htmx, keys handled by small modules of JavaScript.
-Nothing comes from the network. Routers: `home`, `verifying`, `exploring`.
+Pages are rendered on the server (Jinja2), parts of them are exchanged by htmx, and small modules of JavaScript handle
+keys. Nothing is loaded from the network. Routers: `home`, `verifying`, `exploring`.
 """

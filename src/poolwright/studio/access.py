@@ -1,8 +1,8 @@
-"""Access: who may come in. Sessions and tokens are signed with a key that is kept in the run folder.
+"""Control access to the studio. Sessions and tokens are signed with a key that is stored in the run folder.
 
-On a loopback address nobody is asked for a token: who can reach it works on this machine. On any other address
-everybody needs one; each annotator has their own, which names them. A token is the name, signed by itsdangerous: none
-is stored, so links stay valid when the studio is started again, and a new key makes all of them void.
+On a loopback address no token is needed: only users of this machine can reach it. On any other address everybody needs
+one; each annotator has their own, which names them. A token is the name, signed by itsdangerous: none is stored, so
+links stay valid when the studio is restarted, and a new key invalidates all of them.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from itsdangerous import URLSafeSerializer, URLSafeTimedSerializer
 
 FOLDER = "studio"
-"""Folder in the run folder that holds the key, and the lock of whoever serves the run."""
+"""Folder in the run folder that holds the key, and the lock of the process that serves the run."""
 OWNER = "owner"
-"""Who started the studio: may see gold and agreement, import, and have verdicts asked again."""
+"""Name of the person who started the studio, who may see gold and agreement, import, and set verdicts aside."""
 
 SESSION_SECONDS = 30 * 86_400
 LONGEST_NAME = 40
@@ -35,12 +35,12 @@ _DIGEST = hashlib.sha256
 
 @dataclass(frozen=True)
 class Session:
-    """A browser that was here before.
+    """The session of one browser.
 
     Attributes:
-        id: random, one a browser.
-        name: of the annotator; empty before they said it.
-        owner: whether they may do what only the owner may.
+        id: random, one per browser.
+        name: of the annotator; empty before they entered it.
+        owner: whether the browser has the rights of the owner.
     """
 
     id: str
@@ -50,12 +50,12 @@ class Session:
 
 @dataclass(frozen=True)
 class Access:
-    """Who may come in.
+    """The access rules of a served run.
 
     Attributes:
         key: 32 secret bytes.
         host: the address listened on.
-        names: further names that the machine is reached by, such as studio.example.org.
+        names: further host names of this machine, such as studio.example.org.
     """
 
     key: bytes
@@ -64,14 +64,14 @@ class Access:
 
     @property
     def open(self) -> bool:
-        """Whether nobody needs a token."""
+        """Whether no token is needed."""
         return is_loopback(self.host)
 
     def knows_host(self, header: str) -> bool:
         """Whether the header Host names this machine.
 
-        A page elsewhere can let its own name point here (DNS rebinding); its name is refused. An address cannot be
-        pointed elsewhere, so every address is fine where tokens are needed.
+        A page of another site can make its own name resolve to this machine (DNS rebinding); such a name is refused.
+        An address cannot be rebound, so every address is accepted if tokens are needed.
         """
         name = host_name(header)
         if name in self.names or is_loopback(name):
@@ -79,11 +79,11 @@ class Access:
         return not self.open and _is_address(name)
 
     def token(self, name: str) -> str:
-        """What an annotator enters with."""
+        """Return the token of an annotator."""
         return _text(self._tokens.dumps(name))
 
     def name_of(self, token: str) -> str | None:
-        """Whose token it is; None where it is nobody's."""
+        """Return the name that a token belongs to, or None if it is not valid."""
         from itsdangerous import BadData
 
         try:
@@ -93,14 +93,15 @@ class Access:
         return name if isinstance(name, str) else None
 
     def new_session(self, name: str = "", owner: bool = False) -> Session:
+        """Return a session with a random id."""
         return Session(secrets.token_urlsafe(16), name, owner)
 
     def cookie(self, session: Session) -> str:
-        """The session, signed."""
+        """Return the session as a signed cookie value."""
         return _text(self._sessions.dumps([session.id, session.name, session.owner]))
 
     def session_of(self, cookie: str) -> Session | None:
-        """The session of a cookie; None where it is forged or old."""
+        """Return the session of a cookie, or None if it is forged or expired."""
         from itsdangerous import BadData
 
         try:
@@ -110,7 +111,7 @@ class Access:
         return Session(id, name, owner)
 
     def csrf(self, session: Session) -> str:
-        """What every post of this browser must carry: a page elsewhere cannot know it."""
+        """Return the token that every POST of this browser must carry; other sites cannot know it."""
         from itsdangerous import Signer
 
         return Signer(self.key, salt="csrf", digest_method=_DIGEST).get_signature(session.id).decode("ascii")
@@ -125,13 +126,13 @@ class Access:
     def _sessions(self) -> URLSafeTimedSerializer:
         from itsdangerous import URLSafeTimedSerializer
 
-        # A name said without a token on a loopback address is worth nothing where tokens are needed.
+        # A name entered without a token on a loopback address must not count if tokens are needed.
         use = "open session" if self.open else "session"
         return URLSafeTimedSerializer(self.key, salt=use, signer_kwargs={"digest_method": _DIGEST})
 
 
 def read_key(folder: Path) -> bytes:
-    """The key of a run, made where there is none. Only its owner can read the file."""
+    """Read the key of a run, or create it. Only the owner of the file can read it."""
     path = folder / FOLDER / "key"
     path.parent.mkdir(exist_ok=True)
     try:
@@ -140,7 +141,9 @@ def read_key(folder: Path) -> bytes:
         key = bytes.fromhex(path.read_text(encoding="ascii").strip() or "00")
         if len(key) == 32:
             return key
-        raise RecipeError(f"{path} holds no key; remove it, and everybody gets a new token") from None
+        raise RecipeError(
+            f"{path} holds no valid key; remove it to create a new one, which invalidates all tokens"
+        ) from None
     key = secrets.token_bytes(32)
     with os.fdopen(handle, "w", encoding="ascii") as file:
         file.write(key.hex() + "\n")
@@ -150,22 +153,22 @@ def read_key(folder: Path) -> bytes:
 
 
 def check_name(name: str) -> str:
-    """An annotator's name, without space around it.
+    """Return an annotator's name with normalized white space.
 
     Raises:
-        RecipeError: it is empty, long or odd.
+        RecipeError: it is empty, too long, or has invalid characters.
     """
     plain = " ".join(name.split())
     if not _NAME.fullmatch(plain) or len(plain) > LONGEST_NAME:
         raise RecipeError(
-            f"'{plain[:LONGEST_NAME]}' is no name for an annotator; use letters, digits and spaces, "
+            f"'{plain[:LONGEST_NAME]}' is not a valid name for an annotator; use letters, digits and spaces, "
             f"at most {LONGEST_NAME} characters"
         )
     return plain
 
 
 def make_access(folder: Path, host: str, names: Iterable[str] = ()) -> Access:
-    """Access to a run, with its key."""
+    """Return the access rules of a run, with its key."""
     import socket
 
     own = {socket.gethostname().lower(), socket.getfqdn().lower()} if not is_loopback(host) else set()
@@ -173,14 +176,14 @@ def make_access(folder: Path, host: str, names: Iterable[str] = ()) -> Access:
 
 
 def host_name(header: str) -> str:
-    """The name in a header Host, without its port."""
+    """Return the name in a Host header, without its port."""
     if header.startswith("["):
         return header[1:].partition("]")[0].lower()
     return header.partition(":")[0].lower()
 
 
 def is_loopback(name: str) -> bool:
-    """Whether a name or address is that of this machine to itself."""
+    """Whether a name or address is a loopback one."""
     if name == "localhost":
         return True
     try:

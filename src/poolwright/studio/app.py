@@ -1,4 +1,4 @@
-"""The application: routers, static files, errors."""
+"""Build the application: routers, static files, error pages."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from poolwright.studio.verifying import asking, estimating, making, results
 from poolwright.studio.verifying.open_queues import OpenQueues
 
 NAV = (("/", "Run"), ("/verify", "Verify"), ("/explore", "Explore"), ("/report", "Report"))
-"""Pages in the bar at the top: path, words."""
+"""Pages in the bar at the top: (path, title)."""
 
 ROUTERS = (
     *(home.router, making.router, asking.router, estimating.router, results.router),
@@ -33,14 +33,14 @@ ROUTERS = (
 )
 
 LIMITS = {"/verify/*/import": results.MOST_IMPORTED + 10_000, "/verify/*/take": 600_000, "/verify/*/leave": 600_000}
-"""Bytes of a post at most, by path, where it may be longer than others; '*' stands for one part of it."""
+"""Maximum size of a POST in bytes by path, for paths that allow more than others; '*' matches any text."""
 
 
 def create_app(folder: Path, access: Access) -> FastAPI:
-    """The studio on a run folder, as an ASGI application.
+    """Return the studio on a run folder as an ASGI application.
 
     Raises:
-        InputError: the folder is no run folder.
+        InputError: the folder is not a run folder.
     """
     opened = OpenedRun(folder)
     queues = OpenQueues(opened.folder)
@@ -58,7 +58,7 @@ def create_app(folder: Path, access: Access) -> FastAPI:
     for router in ROUTERS:
         app.include_router(router)
     app.mount("/static", _Static(directory=str(files("poolwright.studio").joinpath("static"))))
-    app.add_exception_handler(PoolwrightError, _told)
+    app.add_exception_handler(PoolwrightError, _known_error)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _malformed)
     app.add_middleware(Guard, access=access, limits=LIMITS)
@@ -66,7 +66,7 @@ def create_app(folder: Path, access: Access) -> FastAPI:
 
 
 class _Static(StaticFiles):
-    """Files of the package. Modules import each other without a version, so a browser asks whether one has changed."""
+    """Static files of the package. Modules import each other without a version, so browsers must revalidate them."""
 
     def file_response(self, *given: object, **named: object) -> Response:
         response = super().file_response(*given, **named)  # type: ignore[arg-type]
@@ -74,7 +74,7 @@ class _Static(StaticFiles):
         return response
 
 
-def _told(request: Request, error: Exception) -> Response:
+def _known_error(request: Request, error: Exception) -> Response:
     return page(request, "error.html.j2", 400, title="That did not work", words=str(error))
 
 

@@ -1,4 +1,4 @@
-"""Guard: what every request passes before a page sees it, and the headers that every answer carries."""
+"""Guard every request before a page handles it, and add the headers of every response."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from poolwright.studio.access import SESSION_SECONDS, Access, Session
 COOKIE = "poolwright_studio"
 CSRF_HEADER = "x-csrf-token"
 MOST_BYTES = 64_000
-"""Bytes of a post, where its path has no limit of its own."""
+"""Maximum size of a POST in bytes, for paths without a limit of their own."""
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
@@ -34,17 +34,17 @@ HEADERS: Mapping[str, str] = {
     "permissions-policy": "camera=(), microphone=(), geolocation=()",
     "cache-control": "no-store",
 }
-"""Set where an answer does not set them itself."""
+"""Headers of responses that do not set them themselves."""
 
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _FREE = ("/enter", "/static/")
-"""Paths that open without a token."""
+"""Prefixes of paths that need no token."""
 _COOKIELESS = ("/static/", "/picture")
-"""Paths that begin no session: a page asks for many of them at once."""
+"""Prefixes of paths that start no session: a page requests many of them at once."""
 
 
 class TooLarge(HTTPException):
-    """A body that is longer than it may be, whatever its header said."""
+    """A body is longer than its limit, whatever its header claimed."""
 
     def __init__(self, limit: int) -> None:
         super().__init__(413, f"refused: more than {limit:,} bytes")
@@ -54,9 +54,9 @@ class Guard:
     """ASGI middleware: checks host, origin, size, session and CSRF token.
 
     Args:
-        app: what is guarded.
-        access: who may come in.
-        limits: bytes of a post at most, by pattern of its path.
+        app: the guarded application.
+        access: the access rules.
+        limits: maximum size of a POST in bytes, by pattern of its path.
     """
 
     def __init__(self, app: ASGIApp, access: Access, limits: Mapping[str, int] | None = None) -> None:
@@ -93,10 +93,10 @@ class Guard:
         return next(found, MOST_BYTES)
 
     def _refusal(self, scope: Scope, headers: Headers, session: Session | None) -> Response | None:
-        """The answer to a request that goes no further."""
+        """Return the response to a request that is refused, or None."""
         path, method = scope["path"], scope["method"]
         if len(headers.getlist("host")) != 1 or not self.access.knows_host(headers["host"]):
-            return _refused(421, "this host name is not known here; start the studio with --name to allow it")
+            return _refused(421, "this host name is not known; start the studio with --name to allow it")
         if not self.access.open and not (session and session.name) and not path.startswith(_FREE):
             return RedirectResponse("/enter", 303) if method == "GET" else _refused(401, "enter with your token first")
         if method in _SAFE:
@@ -119,7 +119,7 @@ class Guard:
 
 
 class _Answer:
-    """Sends, with the headers and the cookie of every answer."""
+    """Sends messages, with the headers and the cookie of every response."""
 
     def __init__(self, send: Send, cookie: str | None) -> None:
         self.send, self.cookie = send, cookie
@@ -135,7 +135,7 @@ class _Answer:
 
 
 class _Limited:
-    """Receives, up to a limit, whatever the header said."""
+    """Receives a body up to a limit, whatever the header claimed."""
 
     def __init__(self, receive: Receive, limit: int) -> None:
         self.receive, self.limit, self.left = receive, limit, limit
@@ -149,7 +149,7 @@ class _Limited:
 
 
 def cookie_header(value: str) -> str:
-    """No script reads it, and no other site sends it."""
+    """Return the header that sets the cookie, hidden from scripts and not sent by other sites."""
     return f"{COOKIE}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={SESSION_SECONDS}"
 
 
@@ -157,5 +157,5 @@ def _same(one: str, other: str) -> bool:
     return hmac.compare_digest(one.encode(), other.encode())
 
 
-def _refused(status: int, words: str) -> Response:
-    return PlainTextResponse(f"refused: {words}\n", status)
+def _refused(status: int, reason: str) -> Response:
+    return PlainTextResponse(f"refused: {reason}\n", status)

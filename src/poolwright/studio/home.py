@@ -1,4 +1,4 @@
-"""The first page, entering and leaving, and the pictures."""
+"""Serve the first page, entering and leaving, and the pictures."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ router = APIRouter()
 
 @router.get("/")
 def first(request: Request, studio: StudioOf) -> Response:
-    """What the run holds."""
+    """Show the tables and queues of the run."""
     tables = [studio.opened.table(name) for name in studio.opened.table_names()]
     lives = [studio.queues.queue(name) for name in studio.queues.names()]
     queues = [(live.queue, live.progress()) for live in lives]
@@ -33,7 +33,7 @@ def picture(
     uid: Annotated[str, Query(max_length=2000)],
     edge: Annotated[int, Query(ge=1, le=10_000)] = 640,
 ) -> Response:
-    """The picture of a row, drawn anew."""
+    """Serve the picture of a row, re-encoded."""
     found = studio.opened.picture(table, uid, nearest_edge(edge))
     if isinstance(found, str):
         return Response(found, 404, {"cache-control": "no-store"}, "text/plain")
@@ -42,7 +42,7 @@ def picture(
 
 @router.get("/enter")
 def enter(request: Request, next: Annotated[str, Query(max_length=500)] = "/") -> Response:
-    """Where people say who they are."""
+    """Show the page on which people enter their name or token."""
     return page(request, "enter.html.j2", next=_inside(next), wrong="", said="")
 
 
@@ -54,12 +54,12 @@ def entered(
     name: Annotated[str, Form(max_length=300)],
     next: Annotated[str, Form(max_length=500)] = "/",
 ) -> Response:
-    """With a name where the studio is open, with a token elsewhere."""
+    """Enter with a name if the studio is open, otherwise with a token."""
     access = studio.access
     known = name if access.open else access.name_of(name)
     try:
         if known is None:
-            raise PoolwrightError("this is no token of this studio; ask for a new link")
+            raise PoolwrightError("this token is not valid for this studio; ask for a new link")
         who = check_name(known)
     except PoolwrightError as error:
         return page(request, "enter.html.j2", next=_inside(next), wrong=str(error), said=name if access.open else "")
@@ -69,13 +69,13 @@ def entered(
 
 @router.post("/leave")
 def leave(studio: StudioOf) -> Response:
-    """Forget who this browser is."""
+    """Start a new session without a name."""
     fresh = studio.access.new_session(owner=studio.access.open)
     return Response(headers={"hx-redirect": "/enter", "set-cookie": cookie_header(studio.access.cookie(fresh))})
 
 
 def _inside(path: str) -> str:
-    """A path of this studio; anything else becomes the first page."""
+    """Return a path within this studio; anything else becomes the first page."""
     parts = urlsplit(path)
     plain = not parts.scheme and not parts.netloc and path.startswith("/") and not path.startswith(("//", "/\\"))
     return path if plain and path.isprintable() else "/"

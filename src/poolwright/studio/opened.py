@@ -1,4 +1,4 @@
-"""The run that a studio shows: its tables, and the pictures of their rows by uid."""
+"""Open the run that a studio shows: its tables, and the pictures of their rows by uid."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ if TYPE_CHECKING:
 
 
 MOST_LISTED = 50_000_000
-"""Rows of a source at most whose uids are listed, in memory. Of larger ones the rows that a table kept are found."""
+"""Maximum number of rows of a source whose uids are listed, in memory. Of larger ones only kept rows are found."""
 
 
 class OpenedRun:
-    """A run folder, looked at anew whenever a table in it is made anew.
+    """A run folder, read again whenever one of its tables is made again.
 
     Args:
         folder: the run folder.
 
     Raises:
-        InputError: it is no run folder.
+        InputError: it is not a run folder.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -54,7 +54,7 @@ class OpenedRun:
 
     @property
     def run(self) -> Run:
-        """The run, with the recipe it was last run with."""
+        """The run, with the recipe of its last start."""
         path = self.folder / MEMORY
         changed = path.stat().st_mtime if path.exists() else 0.0
         if self._run is None or self._run[0] != changed:
@@ -63,14 +63,15 @@ class OpenedRun:
 
     @property
     def title(self) -> str:
+        """Name of the recipe."""
         return str(self.run.recipe.name)
 
     def table_names(self) -> list[str]:
-        """Finished tables, in the order they are made."""
+        """List the finished tables, in the order in which they are made."""
         return [name for name in self.run.recipe.order if (self.run.table_folder(name) / RECORD).exists()]
 
     def table(self, name: str) -> Table:
-        """A finished table.
+        """Return a finished table.
 
         Raises:
             InputError: there is none of that name.
@@ -86,7 +87,7 @@ class OpenedRun:
         return known[1]
 
     def image(self, name: str, uid: str) -> bytes | str:
-        """The image file of a row that a table kept or dropped, or why there is none: a reason of `core.image`.
+        """Return the image file of a row that a table kept or dropped, or why there is none (a reason of `image`).
 
         Args:
             name: a table of the recipe, finished or waiting for people.
@@ -99,7 +100,7 @@ class OpenedRun:
         return "missing_file"
 
     def row(self, name: str, uid: str) -> pa.Table | None:
-        """All that is known of a row that a table kept or read, without images: a table of one row, or None."""
+        """Return all values of a row that a table kept or read, without images, as a table of one row, or None."""
         for source in self._sources_of(name):
             found = source.row(uid)
             if found is not None:
@@ -107,7 +108,7 @@ class OpenedRun:
         return None
 
     def picture(self, name: str, uid: str, edge: int) -> bytes | str:
-        """The picture of a row drawn anew as a JPEG, its longer edge at most `edge` pixels; or why there is none."""
+        """Return the picture of a row as a JPEG, its longer edge at most `edge` pixels; or why there is none."""
         return self._pictures.get((name, uid, edge), lambda: self._reduced(name, uid, edge))
 
     def _reduced(self, name: str, uid: str, edge: int) -> bytes | str:
@@ -115,7 +116,7 @@ class OpenedRun:
         return data if isinstance(data, str) else reduced(data, edge)
 
     def _sources_of(self, name: str) -> list[SourceRows]:
-        """Where a table's rows are looked for: its own first, then all it read."""
+        """Return the sources to search for a table's rows: the table itself first, then its source."""
         found = []
         if name in self.table_names():
             table = self.table(name)
@@ -134,46 +135,46 @@ class OpenedRun:
 
 
 class SourceRows:
-    """The rows of a source by uid. The uids are listed at the first question."""
+    """The rows of a source by uid. The uids are listed on first use."""
 
     def __init__(self, source: Source, version: object) -> None:
         self.source, self.version = source, version
-        self._listed: _Places | None = None
+        self._listed: _Index | None = None
         self._lock = threading.Lock()
 
     def image(self, uid: str) -> bytes | str | None:
-        """The bytes of an image file, a reason why there is none, or None where there is no such row."""
-        places, row = self._find(uid)
+        """Return the bytes of an image file, a reason why there is none, or None if there is no such row."""
+        index, row = self._find(uid)
         if row < 0 or self.source.schema.get_field_index(IMAGE) < 0:
             return None
-        if places.paths is not None:
-            path = places.paths[row].as_py()
+        if index.paths is not None:
+            path = index.paths[row].as_py()
             return "missing_file" if path is None else read_bytes(self.source.image_root, path)
-        return self._read(places, row, [IMAGE]).column(IMAGE)[0].as_py() or "missing_file"
+        return self._read(index, row, [IMAGE]).column(IMAGE)[0].as_py() or "missing_file"
 
     def row(self, uid: str) -> pa.Table | None:
-        """All columns of a row but its image; None where there is no such row."""
-        places, row = self._find(uid)
+        """Return all columns of a row except its image, or None if there is no such row."""
+        index, row = self._find(uid)
         columns = [name for name in self.source.schema.names if name not in (IMAGE, IMAGE_ERROR)]
-        return None if row < 0 else self._read(places, row, columns)
+        return None if row < 0 else self._read(index, row, columns)
 
-    def _find(self, uid: str) -> tuple[_Places, int]:
+    def _find(self, uid: str) -> tuple[_Index, int]:
         with self._lock:
             if self._listed is None:
                 rows = sum(part.rows or 0 for part in self.source.parts)
                 self._listed = _list(self.source, () if rows > MOST_LISTED else self.source.parts)
         return self._listed, int(self._listed.lookup.find(pa.array([uid], pa.string()))[0])
 
-    def _read(self, places: _Places, row: int, columns: Sequence[str]) -> pa.Table:
-        part = int(np.searchsorted(places.starts, row, side="right")) - 1
-        at = row - int(places.starts[part])
-        (table,) = self.source.read_piece(Piece(places.parts[part], at, at + 1), columns, 4_096)
+    def _read(self, index: _Index, row: int, columns: Sequence[str]) -> pa.Table:
+        part = int(np.searchsorted(index.starts, row, side="right")) - 1
+        at = row - int(index.starts[part])
+        (table,) = self.source.read_piece(Piece(index.parts[part], at, at + 1), columns, 4_096)
         return table
 
 
 @dataclass(frozen=True)
-class _Places:
-    """Uids of a source in order, where its parts start, and the image paths where images are files."""
+class _Index:
+    """Uids of a source in order, the row offsets of its parts, and the image paths if images are files."""
 
     lookup: ValueIndex
     parts: tuple[int, ...]
@@ -181,7 +182,7 @@ class _Places:
     paths: pa.Array | None
 
 
-def _list(source: Source, parts: Sequence[Part]) -> _Places:
+def _list(source: Source, parts: Sequence[Part]) -> _Index:
     columns = [UID, IMAGE_PATH] if source.virtual_image else [UID]
     tables, starts, rows = [], [], 0
     for part in parts:
@@ -193,21 +194,22 @@ def _list(source: Source, parts: Sequence[Part]) -> _Places:
     listed = pa.concat_tables(tables).cast(schema) if tables else schema.empty_table()
     uids = one_array(listed.column(UID)).cast(pa.string()).fill_null("")
     paths = one_array(listed.column(IMAGE_PATH)) if source.virtual_image else None
-    return _Places(ValueIndex(uids), tuple(part.index for part in parts), np.array(starts, np.int64), paths)
+    return _Index(ValueIndex(uids), tuple(part.index for part in parts), np.array(starts, np.int64), paths)
 
 
 class PictureCache:
-    """Pictures that were drawn lately, up to a number of bytes. One thread draws each; others wait for it."""
+    """Recently encoded pictures, up to a number of bytes. One thread encodes each; others wait for it."""
 
     def __init__(self, most_bytes: int = MOST_CACHED) -> None:
         self.most_bytes, self.bytes = most_bytes, 0
         self._kept: OrderedDict[tuple[str, str, int], bytes | str] = OrderedDict()
         self._lock = threading.Lock()
         self._drawing: dict[tuple[str, str, int], threading.Lock] = {}
-        # Pictures ahead may wait, verdicts may not: one core is left to them.
+        # Prefetched pictures may wait, verdicts may not: one core is reserved for them.
         self._cores = threading.Semaphore(max((os.cpu_count() or 1) - 1, 1))
 
     def get(self, key: tuple[str, str, int], draw: Callable[[], bytes | str]) -> bytes | str:
+        """Return a picture from the cache, or draw it."""
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)
@@ -233,13 +235,13 @@ class PictureCache:
 
 @dataclass(frozen=True)
 class Studio:
-    """What every page may ask for.
+    """The objects that all pages share.
 
     Attributes:
         opened: the run.
-        access: who may come in.
-        queues: where people give verdicts.
-        nav: (path, words) of the pages in the bar at the top.
+        access: the access rules.
+        queues: the queues of the run.
+        nav: (path, title) of the pages in the bar at the top.
     """
 
     opened: OpenedRun

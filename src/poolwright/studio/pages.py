@@ -1,4 +1,4 @@
-"""Pages: templates, and what they all show."""
+"""Render pages from templates, with the values that all of them show."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ StudioOf = Annotated[Studio, Depends(_studio)]
 """A parameter of a route: the studio."""
 
 SessionOf = Annotated[Session, Depends(_session)]
-"""A parameter of a route: who asks."""
+"""A parameter of a route: the session of the browser."""
 
 
 def only_owner(session: Session) -> None:
-    """Refuse everybody but who started the studio."""
+    """Refuse everybody except the person who started the studio."""
     if not session.owner:
-        raise HTTPException(403, "only who started the studio may do this")
+        raise HTTPException(403, "only the person who started the studio may do this")
 
 
 def page(request: Request, template: str, status: int = 200, **values: Any) -> HTMLResponse:
-    """A page or a piece of one, drawn by a template of `templates/`, where all text is escaped."""
+    """Render a page, or a part of one, from a template in `templates/`, which escapes all text."""
     studio, session = _studio(request), _session(request)
     shared = {
         "run": studio.opened.title,
@@ -53,12 +53,13 @@ def page(request: Request, template: str, status: int = 200, **values: Any) -> H
 
 
 def picture_url(table: str, uid: str, edge: int) -> str:
-    """Where the picture of a row is served."""
+    """Return the URL of the picture of a row."""
     return "/picture?" + urlencode({"table": table, "uid": uid, "edge": edge})
 
 
 @functools.cache
 def templates() -> Environment:
+    """Return the environment of the templates."""
     environment = Environment(
         loader=PackageLoader("poolwright.studio", "templates"),
         autoescape=True,

@@ -1,4 +1,4 @@
-"""Pictures for pages: never the file of the pool, always its pixels drawn anew."""
+"""Encode pictures for pages: never the file of the pool, always its pixels encoded anew."""
 
 from __future__ import annotations
 
@@ -7,28 +7,28 @@ import io
 from poolwright.core.images.image import Limits, open_image
 
 EDGES = (160, 320, 640, 1280, 2560)
-"""Longer edges that pictures are drawn with, in pixels."""
+"""Possible longer edges of pictures, in pixels."""
 
 MOST_CACHED = 192_000_000
-"""Bytes of drawn pictures that are kept."""
+"""Maximum size of the picture cache in bytes."""
 
 LIMITS = Limits(max_bytes=50_000_000, max_pixels=60_000_000)
-"""What a file may cost; a bomb is refused by its header, before any pixel is decoded."""
+"""Limits of a file; a decompression bomb is refused by its header, before any pixel is decoded."""
 
 _QUALITY = {160: 78, 320: 82}
 
 
 def nearest_edge(wanted: int) -> int:
-    """The smallest of EDGES that is at least as long, or the longest."""
+    """Return the smallest of EDGES that is at least as long, or the longest."""
     return next((edge for edge in EDGES if edge >= wanted), EDGES[-1])
 
 
 def reduced(data: bytes, edge: int) -> bytes | str:
-    """A JPEG of an image file, or why there is none: a reason of `core.image`.
+    """Return a JPEG of an image file, or a reason of `core.images.image` why there is none.
 
     Args:
         data: the encoded file.
-        edge: longer edge at most, in pixels. Smaller pictures are not enlarged.
+        edge: maximum longer edge, in pixels. Smaller pictures are not enlarged.
     """
     from PIL.Image import Resampling
 

@@ -1,4 +1,4 @@
-"""Listening: the studio as a server on this machine."""
+"""Serve the studio on this machine."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PORT = 8765
 
 @dataclass(frozen=True)
 class Link:
-    """Where one person enters; `name` is empty where nobody needs a token."""
+    """The link by which one person enters; `name` is empty if no token is needed."""
 
     name: str
     url: str
@@ -36,15 +36,15 @@ def serve(
     Args:
         folder: the run folder.
         host: address to listen on. On any but a loopback address everybody needs a token.
-        port: 0 takes a free one.
-        annotators: who gets a link.
-        names: further names that this machine is reached by.
-        tell: is told the links when the server listens.
+        port: 0 chooses a free one.
+        annotators: names of the people who get a link.
+        names: further host names of this machine.
+        tell: receives the links once the server listens.
 
     Raises:
         MissingExtra: fastapi or uvicorn is not installed.
-        RecipeError: the address is taken or not of this machine, or an annotator's name is odd.
-        InputError: the folder is no run folder.
+        RecipeError: the address is taken or not of this machine, or an annotator's name is not valid.
+        InputError: the folder is not a run folder.
     """
     for module in ("fastapi", "uvicorn", "python_multipart", "jinja2", "itsdangerous"):
         _check_installed(module)
@@ -67,7 +67,7 @@ def serve(
 
 
 def links(access: Access, port: int, people: Sequence[str]) -> list[Link]:
-    """Where the owner and each annotator enter. Tokens stand behind '#', which browsers do not send nor log."""
+    """Return the links of the owner and of each annotator. Tokens follow '#', which browsers neither send nor log."""
     here = f"http://{_in_url(access.host)}:{port}"
     if access.open:
         return [Link("", here)]

@@ -1,4 +1,4 @@
-"""Property suites for steps, pools and layouts: what must hold of every one of them, ready to be run by pytest.
+"""Property suites for steps, pools and layouts: tests for pytest of what must hold for every one of them.
 
     from poolwright.testing import StepSuite
 

@@ -1,4 +1,4 @@
-"""A small finished table with images, made by a run, to try layouts on."""
+"""Makes a small finished table with images, by a run, to try layouts on."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def _rows(count: int) -> pa.Table:
 
 
 def _image(number: int) -> bytes:
-    """An image file unlike that of any other number; every third is a PNG."""
+    """Make an image file that differs from that of any other number; every third is a PNG."""
     from PIL import Image
 
     draw, out = np.random.default_rng(number), io.BytesIO()

@@ -1,4 +1,4 @@
-"""Files, a model and a table that parameters of steps may name when a suite runs them.
+"""Provides files, a model and tables that parameters of steps may name when a suite runs them.
 
 clip                    in `models`: a tiny CLIP, with vectors of the width of those in the suite's tables; needs `onnx`
 labelled, examples ...  any other table: labelled vectors (`class`, `kind`, `embedding`, and the same as `clip`)
@@ -30,13 +30,13 @@ NAMES = 3
 
 
 def context() -> dict[str, Any]:
-    """What parameters are validated with: the folder of the files, and the model 'clip'."""
+    """Return the context that parameters are validated with: the folder of the files, and the model 'clip'."""
     clip = files() / "clip"
     return {"folder": str(files()), "models": {"clip": EncoderSpec(model=f"onnx:{clip}")} if clip.exists() else {}}
 
 
 def labelled_rows() -> pa.Table:
-    """Labelled vectors for steps that learn from a table: two classes, and three kinds within them."""
+    """Make labelled vectors for steps that learn from a table: two classes, and three kinds within them."""
     draw = np.random.default_rng(4)
     kinds = np.array(["atlas", "globe", "photo"])[np.arange(90) % 3]
     centres = {kind: draw.normal(size=WIDTH) for kind in ("atlas", "globe", "photo")}
@@ -55,20 +55,20 @@ def labelled_rows() -> pa.Table:
 
 @cache
 def finished_table(name: str) -> Table:
-    """A finished table with the labelled rows."""
+    """Make a finished table with the labelled rows."""
     data = {"recipe": 1, "name": "labelled", **labelled_part(name)}
     return api.run(api.Recipe.from_data(data, files()), files() / "run" / name).tables[name]
 
 
 def labelled_part(name: str) -> dict[str, Any]:
-    """The pool and the table of labelled rows, as parts of a recipe."""
+    """Return the pool and the table of labelled rows, as parts of a recipe."""
     path = str(files() / "labelled.parquet")
     return {"pools": {"labelled_rows": {"read": "table", "path": path}}, "tables": {name: {"from": "labelled_rows"}}}
 
 
 @cache
 def files() -> Path:
-    """The folder of the files, made once in a process."""
+    """Return the folder of the files, made once per process."""
     from poolwright.testing.tiny_clip import write_clip
 
     folder = Path(mkdtemp(prefix="poolwright-steps-"))

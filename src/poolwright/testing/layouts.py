@@ -34,7 +34,7 @@ from poolwright.testing.example_table import example_table
 
 ABOUT = About(title="Contract | suite", license="CC-BY-4.0", authors=("Ada Lovelace",), known_limits=("Made up.",))
 _AT_ONCE = 5
-"""Files that are damaged at once: as many as one check names."""
+"""Files that are damaged at a time: as many as one check names."""
 _MOST_DAMAGED = 25
 _TABLES: dict[Path, Table] = {}
 """Tables that were made, by the folder that they and their releases are in."""
@@ -43,15 +43,15 @@ _TABLES: dict[Path, Table] = {}
 class LayoutSuite:
     """The properties of a layout with one set of parameters, as tests.
 
-    A release of it verifies; its rows and images are read back, each once and as they were; every damage is found, by
-    the name of the file; the same table gives the same bytes; another release is replaced only if that is asked for.
+    A release verifies; its rows and images are read back, each once and unchanged; every damage is found and its file
+    named; the same table gives the same bytes; another release is replaced only on request.
     """
 
     layout: Layout
     """The layout, with its parameters."""
 
     def build_table(self, folder: Path) -> Table:
-        """A finished table that the layout can write, with others next to it if the layout reads some.
+        """Make a finished table that the layout can write, with others next to it if the layout reads some.
 
         Args:
             folder: an empty folder.
@@ -59,7 +59,7 @@ class LayoutSuite:
         return example_table(folder)
 
     def test_parameters_come_back_from_the_record(self, tmp_path: Path) -> None:
-        """The layout that the record describes is the one that wrote it."""
+        """The layout that the record describes equals the one that wrote it."""
         _, folder = self._released(tmp_path)
         known = ReleaseRecord.load(folder)
         _hold(known.layout == self.layout.layout, f"the record names layout '{known.layout}'")
@@ -67,13 +67,13 @@ class LayoutSuite:
         _hold(back == self.layout, f"the record's parameters make {back!r}, not {self.layout!r}")
 
     def test_every_parameter_is_described(self) -> None:
-        """The class has a docstring and every parameter a description: reference and schema are made of them."""
+        """The class has a docstring and every parameter a description: reference and schema are made from them."""
         _hold(bool(type(self.layout).__doc__), "the class has no docstring")
         bare = [name for name, field in type(self.layout).model_fields.items() if not field.description]
         _hold(not bare, f"parameters without a description: {', '.join(bare)}")
 
     def test_missing_columns_are_found_before_anything_is_written(self, tmp_path: Path) -> None:
-        """Without a column that it needs, the layout refuses the table, or does with another one."""
+        """Without a column that it needs, the layout refuses the table, or uses another one."""
         schema = self._released(tmp_path)[0].schema
         for name in self.layout.needs(schema):
             less = schema.remove(schema.get_field_index(name))
@@ -81,20 +81,20 @@ class LayoutSuite:
                 self.layout.check(less)
             except PoolwrightError:
                 continue
-            _hold(name not in self.layout.needs(less), f"'{name}' is needed, and not missed where it is absent")
+            _hold(name not in self.layout.needs(less), f"'{name}' is needed, but its absence is not reported")
 
     def test_a_release_verifies(self, tmp_path: Path) -> None:
-        """Every check holds, the layout's own among them, and the table is as it was."""
+        """Every check holds, including the layout's own, and the table is unchanged."""
         table, _ = self._released(tmp_path)
         before = _digests(table.folder)
         self.layout.write(table, tmp_path / "written", ABOUT)
         found = self._verify(tmp_path / "written", full=True)
         _hold(found.ok, found.words)
-        _hold(self._verify(tmp_path / "written").ok, "a sample of the images does not verify, and all of them do")
+        _hold(self._verify(tmp_path / "written").ok, "a sample of the images does not verify, although all of them do")
         _hold(_digests(table.folder) == before, "the table was changed")
 
     def test_every_row_is_read_back(self, tmp_path: Path) -> None:
-        """Rows have the values that the table has, in all columns of the same name."""
+        """Rows have the values of the table, in all columns of the same name."""
         table, folder = self._released(tmp_path)
         release = ReleaseRecord.load(folder)
         rows = pa.concat_tables(read_rows(folder, release), promote_options="permissive")
@@ -106,7 +106,7 @@ class LayoutSuite:
         _hold(not lost and not more, f"lost: {list(lost)[:2]}; not in the table: {list(more)[:2]}")
 
     def test_every_image_is_read_back(self, tmp_path: Path) -> None:
-        """Each row has its image, once, with the bytes that the table has; a sample gives some of the same."""
+        """Each row has its image, once, with the table's bytes; a sample gives some of the same images."""
         table, folder = self._released(tmp_path)
         release = ReleaseRecord.load(folder)
         if release.images is None:
@@ -118,20 +118,20 @@ class LayoutSuite:
         other = [image.path for image in found if image.data != wanted[image.uid]]
         _hold(not other, f"the image has other bytes than the table's: {other[:3]}")
         sample = list(self.layout.read_images(folder, release, full=False))
-        _hold(bool(sample) and all(image in found for image in sample), "a sample is no part of all images")
+        _hold(bool(sample) and all(image in found for image in sample), "a sample is not a subset of all images")
 
     def test_the_same_table_gives_the_same_bytes(self, tmp_path: Path) -> None:
-        """A second release is the first one, byte for byte, and a second call finds it there."""
+        """A second release equals the first one, byte for byte, and a second call finds it finished."""
         table, folder = self._released(tmp_path)
         self.layout.write(table, tmp_path / "again", ABOUT)
         one, other = _digests(folder), _digests(tmp_path / "again")
         differ = [name for name in {*one, *other} if one.get(name) != other.get(name)]
         _hold(not differ, f"written twice, these differ: {sorted(differ)[:5]}")
         found = self.layout.write(table, folder, ABOUT)
-        _hold(not found.fresh and _digests(folder) == one, "a release that was there was written again")
+        _hold(not found.fresh and _digests(folder) == one, "a finished release was written again")
 
     def test_another_release_is_replaced_only_if_asked(self, tmp_path: Path) -> None:
-        """With another card, the folder is refused, then replaced by `overwrite`."""
+        """With another card, the folder is refused, then replaced with `overwrite`."""
         table, folder = self._released(tmp_path)
         other, before = About(title="Another"), _digests(folder)
         try:
@@ -140,20 +140,20 @@ class LayoutSuite:
             pass
         else:
             raise AssertionError("another release was replaced without being asked")
-        _hold(_digests(folder) == before, "a refused release changed the one that is there")
+        _hold(_digests(folder) == before, "a refused release changed the existing one")
         _hold(self.layout.write(table, folder, other, overwrite=True).fresh, "`overwrite` wrote nothing")
         _hold(self._verify(folder).ok, "the release that replaced another does not verify")
 
     def test_flipped_bytes_are_found(self, tmp_path: Path) -> None:
-        """A byte of any file changes: verify fails and names the file."""
+        """If a byte of any file changes, verify fails and names the file."""
         self._damage(tmp_path, _flip)
 
     def test_removed_files_are_found(self, tmp_path: Path) -> None:
-        """Any file is gone: verify fails and names it."""
+        """If any file is gone, verify fails and names it."""
         self._damage(tmp_path, Path.unlink)
 
     def test_added_files_are_found(self, tmp_path: Path) -> None:
-        """A file comes up next to any other: verify fails and names it."""
+        """If a file appears next to any other, verify fails and names it."""
         _, folder = self._released(tmp_path)
         added = [f"{name}.more" for name in _of_each_kind(folder)][:_AT_ONCE]
         for name in added:
@@ -161,7 +161,7 @@ class LayoutSuite:
         self._finds(folder, added)
 
     def test_lost_rows_are_found_though_checksums_were_made_anew(self, tmp_path: Path) -> None:
-        """A data file loses a row, and its checksum is right: verify fails and names it."""
+        """If a data file loses a row and its checksum is right, verify fails and names it."""
         _, folder = self._released(tmp_path)
         for file in ReleaseRecord.load(folder).files[:1]:
             _lose_a_row(folder / file.path)
@@ -169,7 +169,7 @@ class LayoutSuite:
             self._finds(folder, [file.path])
 
     def test_changed_files_of_the_layout_are_found_though_checksums_were_made_anew(self, tmp_path: Path) -> None:
-        """A list, an array or an archive changes, and its checksum is right: verify fails and names it."""
+        """If a list, an array or an archive changes and its checksum is right, verify fails and names it."""
         _, folder = self._released(tmp_path)
         others = [other.path for other in ReleaseRecord.load(folder).others]
         for names in _chunks([name for name in _of_each_kind(folder) if name in others]):
@@ -180,7 +180,7 @@ class LayoutSuite:
             self._finds(damaged, names)
 
     def test_a_changed_image_is_found_though_checksums_were_made_anew(self, tmp_path: Path) -> None:
-        """An image file has the bytes of another one, and its checksum is right: verify names its row."""
+        """If an image file has the bytes of another one and its checksum is right, verify names its row."""
         _, folder = self._released(tmp_path)
         release = ReleaseRecord.load(folder)
         files = [file.path for file in release.files]
@@ -192,7 +192,7 @@ class LayoutSuite:
             self._finds(folder, [single[0].path, repr(single[0].uid)], full=True)
 
     def test_changed_counts_are_found_though_checksums_were_made_anew(self, tmp_path: Path) -> None:
-        """Record, statistics, card or Croissant document counts other rows: verify fails."""
+        """If record, statistics, card or Croissant document count other rows, verify fails."""
         _, folder = self._released(tmp_path)
         for name, change in _COUNTS.items():
             damaged = _copy(folder, tmp_path / "damaged")
@@ -201,18 +201,18 @@ class LayoutSuite:
             _hold(changed != text, f"'{name}' does not have its count of rows")
             (damaged / name).write_text(changed, encoding="utf-8")
             write_sums(damaged, {})
-            _hold(not self._verify(damaged).ok, f"'{name}' counts other rows, and verify finds nothing wrong")
+            _hold(not self._verify(damaged).ok, f"'{name}' counts other rows, but verify finds nothing wrong")
 
     def test_without_the_layout_the_generic_checks_hold(self, tmp_path: Path) -> None:
-        """A machine that lacks the layout says so, and checks the rest."""
+        """On a machine that lacks the layout, verify reports that and checks the rest."""
         _, folder = self._released(tmp_path)
         found = verify(folder, _unknown)
         _hold(found.ok, found.words)
         skipped = [check for check in found.checks if check.name == "layout"]
-        _hold(bool(skipped) and skipped[0].ok is None, "it is not said that the layout is missing")
+        _hold(bool(skipped) and skipped[0].ok is None, "verify does not report that the layout is missing")
 
     def _released(self, folder: Path) -> tuple[Table, Path]:
-        """A table, made once for all tests, and a copy of its release."""
+        """Return a table, made once for all tests, and a copy of its release."""
         made = folder.parent / f"{type(self).__module__}.{type(self).__qualname__}"
         if made not in _TABLES:
             shutil.rmtree(made, ignore_errors=True)
@@ -238,9 +238,9 @@ class LayoutSuite:
             self._finds(damaged, [f"'{name}'" for name in names if name not in (SUMS, RELEASE)])
 
 
-def _hold(condition: bool, words: str) -> None:
+def _hold(condition: bool, message: str) -> None:
     if not condition:
-        raise AssertionError(words)
+        raise AssertionError(message)
 
 
 def _unknown(name: str) -> type[Layout]:
@@ -257,7 +257,7 @@ def _copy(folder: Path, to: Path) -> Path:
 
 
 def _of_each_kind(folder: Path) -> list[str]:
-    """One file of each ending in each folder of a release."""
+    """List one file of each extension in each folder of a release."""
     kinds: dict[tuple[str, str], str] = {}
     for name in files_of(folder):
         path = Path(name)
@@ -287,19 +287,19 @@ def _lose_a_row(path: Path) -> None:
 
 
 def _lines(rows: pa.Table, columns: list[str]) -> Iterator[str]:
-    """Each row as text, by which rows are compared whatever readers make of their types."""
+    """Yield each row as text, so that rows compare equal whatever types readers give them."""
     for row in rows.select(columns).to_pylist():
         yield repr([_plain(row[name]) for name in columns])
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, float):
-        return f"{value:.6g}"  # CSV keeps no widths of numbers
+        return f"{value:.6g}"  # CSV does not keep the widths of numbers
     return str(value) if value is not None and not isinstance(value, list) else value
 
 
 def _named(rows: pa.Table, release: ReleaseRecord, table: Table) -> pa.Table:
-    """The rows with names of classes in place of indices, if the table has names."""
+    """Return the rows with names of classes instead of indices, if the table has names."""
     column = release.class_column
     if column not in table.schema.names or not is_text(table.schema.field(column).type):
         return rows
@@ -309,7 +309,7 @@ def _named(rows: pa.Table, release: ReleaseRecord, table: Table) -> pa.Table:
 
 
 def _source_images(table: Table) -> Iterator[tuple[str, bytes]]:
-    """(uid, bytes) of every row's image: from the column `image`, or the file that `image_path` names."""
+    """Yield (uid, bytes) of every row's image: from the column `image`, or the file that `image_path` names."""
     if IMAGE in table.schema.names:
         for row in table.read([UID, IMAGE]).to_pylist():
             value = row[IMAGE]

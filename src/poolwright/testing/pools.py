@@ -1,6 +1,6 @@
 """Properties that hold for every pool, over a small source that the test writes.
 
-Every row comes, or has a reason; batches, columns and the order of parts change nothing; the schema is honest; broken
+Every row is read or has a reason; batches, columns and the order of parts change nothing; the schema is honest; broken
 files are named and harm no other part; a source that is empty or missing is an error or gives no rows.
 """
 
@@ -33,14 +33,14 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
     "overwritten in its middle": lambda data: data[: len(data) // 2] + b"\xff\x00" * 8 + data[len(data) // 2 + 16 :],
     "replaced": lambda data: b"this is another file\n",
 }
-"""What is done to a file of the source, by its name in the messages of tests."""
+"""Kinds of damage to a file of the source, by their names in the messages of tests."""
 
 _FILES = 4
 """Files of the source that are damaged, at most."""
 
 
 def _generated(test: Callable[..., None]) -> Callable[..., None]:
-    """The settings that all properties share: reproducible, and quick enough to run always."""
+    """Apply the settings that all properties share: reproducible, and fast enough to run always."""
     quiet = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.differing_executors]
     return settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=quiet)(test)
 
@@ -51,12 +51,12 @@ class PoolSuite:
     pool: ClassVar[type[Pool]]
     """The pool."""
     rows: ClassVar[int]
-    """Rows of the source that `write` writes, with those that cannot be read."""
+    """Number of rows that `write` writes, including those that cannot be read."""
     path: ClassVar[str] = "path"
-    """The parameter that names the source, by a path or a list of paths."""
+    """Name of the parameter with the source: a path or a list of paths."""
 
     def write(self, folder: Path) -> dict[str, Any]:
-        """Write a small source: better several files, and a row that cannot be read if the format knows such rows.
+        """Write a small source: preferably several files, with a row that cannot be read if the format has such rows.
 
         Args:
             folder: an empty folder.
@@ -71,10 +71,11 @@ class PoolSuite:
         return None
 
     def opened(self, folder: Path, parameters: dict[str, Any]) -> Pool:
-        """The pool over a source in a folder, as a recipe in that folder makes it."""
+        """Open the pool over a source in a folder, as a recipe in that folder does."""
         return self.pool.model_validate(parameters, context={"folder": str(folder), "models": {}})
 
     def test_it_says_what_it_is(self) -> None:
+        """The class has a docstring, an example, and a description of every parameter."""
         pool = self.pool
         assert pool.kind
         assert pool.__doc__
@@ -86,6 +87,7 @@ class PoolSuite:
             assert described, f"{pool.kind}: '{name}' is not described"
 
     def test_the_schema_is_honest(self, tmp_path: Path) -> None:
+        """Rows have the columns and types of `arrow_schema`."""
         pool = self.opened(tmp_path, self.write(tmp_path))
         schema = pool.arrow_schema()
         assert len(set(schema.names)) == len(schema.names)
@@ -99,6 +101,7 @@ class PoolSuite:
                 assert batch.schema.equals(schema, check_metadata=True)
 
     def test_parts_are_the_same_each_time(self, tmp_path: Path) -> None:
+        """Opening the source again gives the same parts."""
         parameters = self.write(tmp_path)
         pool, other = self.opened(tmp_path, parameters), self.opened(tmp_path, parameters)
         parts = pool.parts()
@@ -108,6 +111,7 @@ class PoolSuite:
         assert [Part.model_validate_json(part.model_dump_json()) for part in parts] == parts
 
     def test_every_row_comes_or_has_a_reason(self, tmp_path: Path) -> None:
+        """All `rows` of the source are read, or have an error."""
         pool = self.opened(tmp_path, self.write(tmp_path))
         names = [name for name in pool.arrow_schema().names if name in (UID, ROW_ERROR)]
         parts = [(part, read_part(pool, part, names)) for part in pool.parts()]
@@ -127,6 +131,7 @@ class PoolSuite:
     def test_batches_columns_and_order_of_parts_change_nothing(
         self, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
     ) -> None:
+        """The same rows come in any batches, columns and order of parts."""
         folder = tmp_path_factory.mktemp("pool")
         parameters = self.write(folder)
         pool = self.opened(folder, parameters)
@@ -139,12 +144,14 @@ class PoolSuite:
             assert same_rows(read_part(other, part, chosen, batch_rows), whole[part.index].select(chosen))
 
     def test_no_column_at_all_counts_the_rows(self, tmp_path: Path) -> None:
+        """Reading no columns gives the right number of rows."""
         pool = self.opened(tmp_path, self.write(tmp_path))
         for part in pool.parts():
             uids = read_part(pool, part, [UID])
             assert sum(batch.num_rows for batch in pool.read(part, [], 2)) == uids.num_rows
 
     def test_reading_may_stop_anywhere(self, tmp_path: Path) -> None:
+        """A reader may be closed before its end and read again."""
         pool = self.opened(tmp_path, self.write(tmp_path))
         for part in pool.parts():
             batches = pool.read(part, pool.arrow_schema().names, 1)
@@ -152,6 +159,7 @@ class PoolSuite:
             batches.close()  # type: ignore[attr-defined]
 
     def test_the_source_stays_as_it_was(self, tmp_path: Path) -> None:
+        """Reading changes no file of the source."""
         parameters = self.write(tmp_path)
         before = digests(tmp_path)
         pool = self.opened(tmp_path, parameters)
@@ -161,6 +169,7 @@ class PoolSuite:
 
     @pytest.mark.parametrize("damage", DAMAGES)
     def test_a_broken_file_harms_its_part_alone(self, damage: str, tmp_path: Path) -> None:
+        """A damaged file is named, and parts of other files are unchanged."""
         parameters = self.write(tmp_path)
         pool = self.opened(tmp_path, parameters)
         names = pool.arrow_schema().names
@@ -174,14 +183,14 @@ class PoolSuite:
     def _check_damaged(
         self, folder: Path, parameters: dict[str, Any], file: Path, good: dict[tuple[str, int], pa.Table]
     ) -> None:
-        """Read a source with a damaged file: parts of other files are as before, its own are so, or named, or short."""
+        """Read a source with a damaged file: parts of other files are unchanged, its own are so, or named, or short."""
         try:
             pool = self.opened(folder, parameters)
             names, parts = pool.arrow_schema().names, pool.parts()
         except (InputError, RecipeError):
             return  # found before anything runs
         if any(set(names) != set(rows.column_names) for rows in good.values()):
-            return  # a readable file of other columns: it is another source
+            return  # a readable file with other columns is another source
         for part in parts:
             own, before = str(file) in part.files, good.get((part.name, part.start))
             try:
@@ -195,6 +204,7 @@ class PoolSuite:
             assert own, f"{part.name}, whose files are whole: {bad}"
 
     def test_a_file_that_breaks_or_goes_while_a_run_reads_is_named(self, tmp_path: Path) -> None:
+        """A file that breaks or disappears during a run is named."""
         parameters = self.write(tmp_path)
         for file in self._some_files(self.opened(tmp_path, parameters)):
             data = file.read_bytes()
@@ -208,11 +218,12 @@ class PoolSuite:
             file.write_bytes(data)
 
     def _some_files(self, pool: Pool) -> list[Path]:
-        """Local files of the source, from several parts."""
+        """List local files of the source, from several parts."""
         files = dict.fromkeys(Path(file) for part in pool.parts() for file in part.files)
         return [file for file in files if file.is_file()][:_FILES]
 
     def test_a_source_that_is_missing_is_named(self, tmp_path: Path) -> None:
+        """A source that does not exist is an error that names it."""
         parameters = self.write(tmp_path)
         given = parameters[self.path]
         missing = "missing-source" if isinstance(given, str) else ["missing-source"]
@@ -223,6 +234,7 @@ class PoolSuite:
             pool.parts()
 
     def test_an_empty_source_has_no_rows_or_is_named(self, tmp_path: Path) -> None:
+        """An empty source gives no rows, or an error that names it."""
         parameters = self.write_empty(tmp_path)
         if parameters is None:
             pytest.skip("a source of this kind always has rows")
@@ -237,6 +249,7 @@ class PoolSuite:
         assert not refusal or str(parameters[self.path]) in refusal
 
     def test_a_run_accounts_for_every_row(self, tmp_path: Path) -> None:
+        """A run keeps or drops every row of the source."""
         registry = pool_registry()
         if self.pool.kind not in registry.names() or registry.get(self.pool.kind) is not self.pool:
             pytest.skip("the pool is not installed under its name")
@@ -250,7 +263,7 @@ class PoolSuite:
 
 
 def read_part(pool: Pool, part: Part, columns: Sequence[str], batch_rows: int = 1_000) -> pa.Table:
-    """All rows of a part, its batches checked on the way."""
+    """Read all rows of a part, and check its batches."""
     schema = pool.arrow_schema()
     wanted = pa.schema([schema.field(name) for name in columns])
     batches = []
@@ -267,5 +280,5 @@ def same_rows(one: pa.Table, other: pa.Table) -> bool:
 
 
 def digests(folder: Path) -> dict[str, str]:
-    """SHA-256 of every file below a folder."""
+    """Return the SHA-256 of every file below a folder."""
     return {str(file): sha256(file.read_bytes()).hexdigest() for file in folder.rglob("*") if file.is_file()}

@@ -34,19 +34,19 @@ from poolwright.testing.tables import CODINGS, make, more_columns, tables
 KEY = 0x1234_5678_9ABC_DEF0
 
 Check = Callable[[pa.Table, list[int]], None]
-"""A check of which rows are kept: receives the table, and the drop code of each row in its order."""
+"""A check of the rows that are kept: receives the table, and the drop code of each row in its order."""
 
 
 @dataclass(frozen=True)
 class StepCase:
-    """Parameters that a step is tested with.
+    """One set of parameters that a step is tested with.
 
     Attributes:
         parameters: as in a recipe; None takes those of the step's `example`. They may name the files, the model and
-            the table of `poolwright.testing.fixtures`.
+            the tables of `poolwright.testing.fixtures`.
         most_rows: rows of the largest table; default 400, and 7 for steps that decode images.
-        may_refuse: some tables cannot be worked on, and `fit` raises an error that says why.
-        keeps: a check of which rows are kept.
+        may_refuse: whether `fit` may refuse some tables with an error that says why.
+        keeps: a check of the rows that are kept.
     """
 
     parameters: Any = None
@@ -56,8 +56,10 @@ class StepCase:
 
 
 class Sent(MemoryFrame):
-    """A frame whose summaries and functions travel between processes, as on a cluster. Neighbours are merged from the
-    right, in another tree than that of an engine."""
+    """A frame that pickles summaries and functions, as a cluster does.
+
+    Neighbours are merged from the right, in another tree than an engine's.
+    """
 
     def fold(
         self,
@@ -77,7 +79,7 @@ class Sent(MemoryFrame):
 
 
 def _listed(start: Callable[[], Any]) -> list[Any]:
-    """The summary of a unit, alone in a list."""
+    """Return the summary of a unit, alone in a list."""
     return [start()]
 
 
@@ -86,7 +88,7 @@ def _added(add: Callable[[Any, Rows], Any], summary: list[Any], rows: Rows) -> l
 
 
 def _generated(test: Callable[..., None]) -> Callable[..., None]:
-    """The settings that all properties share: reproducible, and quick enough to run always."""
+    """Apply the settings that all properties share: reproducible, and fast enough to run always."""
     quiet = [
         HealthCheck.function_scoped_fixture,
         HealthCheck.too_slow,
@@ -107,12 +109,12 @@ class Trial:
         self.most_rows = case.most_rows or (7 if self.images else 400)
 
     def drawn(self, data: st.DataObject) -> Callable[[str], pa.Table]:
-        """A generated table, by a coding of its strings."""
+        """Draw a table; return a function that makes it with a coding of its strings."""
         made: Callable[[str], pa.Table] = data.draw(tables(self.most_rows, self.images, self.columns))
         return made
 
     def fit(self, frame: MemoryFrame) -> State | str:
-        """The state, or why these rows are refused."""
+        """Fit and return the state, or the message if these rows are refused."""
         try:
             return self.step.fit(frame, Context(KEY, load_encoder, table=finished_table))
         except (StepError, WaitingForPeople) as error:
@@ -121,12 +123,12 @@ class Trial:
             return str(error)
 
     def seen(self, table: pa.Table) -> Rows:
-        """The columns that the step receives: those it needs, and the optional ones that are there."""
+        """Return the columns that the step receives: those it needs, and the optional ones that exist."""
         names = [*self.step.needs(), *(name for name in self.step.optional() if name in table.column_names)]
         return Rows(table.select(list(dict.fromkeys(names))))
 
     def outcome(self, table: pa.Table, state: State, batch: int = 10**9, step: Step | None = None) -> _Columns:
-        """Row by row, in the order of the table: the drop code, and what is given to a row that is kept."""
+        """Apply the step; return per row, in the order of the table, the drop code and the columns of a kept row."""
         step, rows = step or self.step, self.seen(table)
         found: _Columns = {"drop": [], **{given.name: [] for given in step.gives(table.schema)}}
         for start in range(0, len(rows), batch):
@@ -162,10 +164,11 @@ class StepSuite:
             metafunc.parametrize("case", self.cases, ids=[str(number) for number in range(len(self.cases))])
 
     def trial(self, case: StepCase) -> Trial:
-        """The step with the parameters of a case."""
+        """Return the step with the parameters of a case."""
         return Trial(self.step, case, self.columns)
 
     def test_it_says_what_it_is(self) -> None:
+        """The class has a docstring, an example, and a description of every parameter."""
         step = self.step
         assert step.verb
         assert step.kind in ("describe", "choose", "split")
@@ -181,6 +184,7 @@ class StepSuite:
     @_generated
     @given(data=st.data())
     def test_no_row_is_lost_and_gives_is_honest(self, case: StepCase, data: st.DataObject) -> None:
+        """Every row is kept or dropped with a reason, and the columns are those of `gives`."""
         trial = self.trial(case)
         table = trial.drawn(data)(data.draw(st.sampled_from(CODINGS)))
         fields = {given.name: given for given in trial.step.gives(table.schema)}
@@ -202,6 +206,7 @@ class StepSuite:
     @_generated
     @given(data=st.data())
     def test_order_cuts_batches_and_coding_change_nothing(self, case: StepCase, data: st.DataObject) -> None:
+        """The result depends on the rows alone."""
         trial = self.trial(case)
         make_table = trial.drawn(data)
         table = make_table("plain")
@@ -218,6 +223,7 @@ class StepSuite:
     @_generated
     @given(data=st.data())
     def test_apply_is_row_wise(self, case: StepCase, data: st.DataObject) -> None:
+        """The result for a row does not depend on the rows it is applied with."""
         trial = self.trial(case)
         table = trial.drawn(data)(data.draw(st.sampled_from(CODINGS)))
         state = trial.fit(MemoryFrame(table))
@@ -229,12 +235,13 @@ class StepSuite:
     @_generated
     @given(data=st.data())
     def test_it_reads_only_what_it_needs(self, case: StepCase, data: st.DataObject) -> None:
+        """Columns outside `needs` and `optional` change nothing."""
         trial = self.trial(case)
         table = trial.drawn(data)("plain")
         step = trial.step
         wanted = dict.fromkeys(["uid", *step.needs(), *step.optional()])
         narrow = table.select([name for name in wanted if name in table.column_names])
-        if not step.takes(table.schema):  # a step that takes columns away gives what there was of them
+        if not step.takes(table.schema):  # a step that removes columns derives its own from them
             assert step.gives(narrow.schema) == step.gives(table.schema)
         state, again = trial.fit(Sent(table)), trial.fit(Sent(narrow))
         assert same_state(state, again)
@@ -244,6 +251,7 @@ class StepSuite:
     @_generated
     @given(data=st.data())
     def test_inputs_stay_as_they_were(self, case: StepCase, data: st.DataObject) -> None:
+        """Neither `fit` nor `apply` changes its input."""
         trial = self.trial(case)
         table = trial.drawn(data)(data.draw(st.sampled_from(CODINGS)))
         before = pickle.dumps(table)
@@ -259,6 +267,7 @@ class StepSuite:
     @_generated
     @given(data=st.data())
     def test_a_saved_state_gives_the_same(self, case: StepCase, data: st.DataObject, tmp_path: Path) -> None:
+        """A state that was saved and loaded gives the same results."""
         trial = self.trial(case)
         table = trial.drawn(data)(data.draw(st.sampled_from(CODINGS)))
         state = trial.fit(MemoryFrame(table))
@@ -275,6 +284,7 @@ class StepSuite:
     @_generated
     @given(data=st.data())
     def test_states_and_rows_are_explained(self, case: StepCase, data: st.DataObject) -> None:
+        """`learned` and `explain` return texts."""
         trial = self.trial(case)
         table = trial.drawn(data)("plain")
         state = trial.fit(MemoryFrame(table))
@@ -291,6 +301,7 @@ class StepSuite:
         assert isinstance(step.explain(dict.fromkeys([*step.needs(), *columns]), state), str)
 
     def test_rows_that_the_fit_did_not_see_are_decided_too(self, case: StepCase) -> None:
+        """A state works on rows that the fit did not see."""
         trial = self.trial(case)
         state = trial.fit(MemoryFrame(make(1, 7, "plain", [], trial.images, trial.columns)))
         if not isinstance(state, str):
@@ -300,12 +311,12 @@ class StepSuite:
 
 
 def step_of(cls: type[Step], parameters: Any) -> Step:
-    """A step with parameters as a recipe has them; None takes those of its `example`."""
+    """Make a step with parameters as in a recipe; None takes those of its `example`."""
     return cls.model_validate(parameters_of(cls, parameters), context=context())
 
 
 def parameters_of(cls: type[Step], parameters: Any) -> dict[str, Any]:
-    """Parameters by name; None takes those of the `example`, and one value is that of the shorthand."""
+    """Return parameters by name; None takes those of the `example`, and a single value is that of the shorthand."""
     if parameters is None:
         data = yaml.safe_load(cls.example)
         parameters = data[cls.verb] if isinstance(data, dict) else {}
@@ -315,12 +326,12 @@ def parameters_of(cls: type[Step], parameters: Any) -> dict[str, Any]:
 
 
 def codes_of(outcome: Outcome, rows: int) -> list[int]:
-    """The drop code of each row; 0 keeps it."""
+    """Return the drop code of each row; 0 keeps it."""
     return [0] * rows if outcome.drop is None else [int(code) for code in outcome.drop]
 
 
 def by_uid(table: pa.Table, found: _Columns) -> dict[str, tuple[Any, ...]]:
-    """What was found of each row, by its uid."""
+    """Return the outcome of each row, by its uid."""
     uids = table.column("uid").to_pylist()
     return dict(zip(uids, zip(*found.values(), strict=True), strict=True))
 

@@ -1,4 +1,4 @@
-"""Tables that hypothesis makes: every kind of column and every kind of bad value."""
+"""Generates tables with hypothesis: every kind of column and every kind of bad value."""
 
 from __future__ import annotations
 
@@ -42,22 +42,22 @@ FILES: list[bytes | None] = [
 def make(
     seed: int, rows: int, coding: str, words: list[str], images: bool, more: Mapping[str, pa.DataType] | None = None
 ) -> pa.Table:
-    """A table with columns of all kinds, and nulls in all but uid.
+    """Make a table with columns of all kinds, and nulls in all but uid.
 
     Args:
-        seed: of everything random in it.
-        rows: how many.
-        coding: of strings, one of `CODINGS`.
+        seed: seed of everything random in it.
+        rows: number of rows.
+        coding: coding of strings, one of `CODINGS`.
         words: further strings of the column `label`.
-        images: with image files, whole and broken, in the column `image`.
+        images: whether to add the column `image`, with whole and broken image files.
         more: further columns by name, with their types; a vector has 16 dimensions.
     """
     draw = np.random.default_rng(seed)
 
     def some(values: list[Any], dtype: pa.DataType, nulls: float = 0.15) -> pa.Array:
-        places = draw.integers(0, len(values), rows)
+        indices = draw.integers(0, len(values), rows)
         lacking = draw.random(rows) < nulls
-        return pa.array([None if no else values[place] for place, no in zip(places, lacking, strict=True)], dtype)
+        return pa.array([None if no else values[index] for index, no in zip(indices, lacking, strict=True)], dtype)
 
     texts = [*TEXTS[: int(draw.integers(1, len(TEXTS)))], *words]
     columns = {
@@ -98,7 +98,7 @@ def make(
 
 
 def more_columns(names: Iterable[str], given: Mapping[str, pa.DataType]) -> dict[str, pa.DataType]:
-    """Types by name of the columns that `make` has to add: those `given`, and well-known ones and `clip` among `names`.
+    """Return the columns that `make` has to add: those `given`, and well-known ones and `clip` among `names`.
 
     Raises:
         LookupError: a column is neither given nor well known.
@@ -115,7 +115,7 @@ def more_columns(names: Iterable[str], given: Mapping[str, pa.DataType]) -> dict
 
 
 def _column(draw: np.random.Generator, rows: int, dtype: pa.DataType, words: list[str]) -> pa.Array:
-    """Values of a type, odd ones and nulls among them."""
+    """Make values of a type, including odd ones and nulls."""
     if pa.types.is_fixed_size_list(dtype):
         return _vectors(draw, rows)
     values = _values(draw, dtype, words)
@@ -142,7 +142,7 @@ def _values(draw: np.random.Generator, dtype: pa.DataType, words: list[str]) -> 
 
 
 def code(values: pa.Array, coding: str) -> pa.Array:
-    """Strings as they may come: plain, dictionary-coded, or with 64-bit offsets."""
+    """Encode strings in one of the ways they may come: plain, dictionary-coded, or with 64-bit offsets."""
     if coding == "dictionary":
         return values.dictionary_encode()
     return values.cast(pa.large_string()) if coding == "large" else values
@@ -162,30 +162,30 @@ def _vectors(draw: np.random.Generator, rows: int) -> pa.Array:
 
 
 def _coordinates(seed: int, rows: int) -> dict[str, pa.Array]:
-    """Latitude and longitude: places on land and at sea, out of range, one without the other."""
+    """Make latitude and longitude: on land and at sea, out of range, one without the other."""
     draw = np.random.default_rng([seed, 1])
     latitudes = [48.86, 35.68, 0.0, -0.0, 90.0, -90.0, 91.0, float("nan"), float("inf"), -33.9, None]
     longitudes = [2.35, 139.69, 0.0, 180.0, -180.0, 181.0, float("nan"), float("-inf"), 18.4, None]
     values = {"latitude": latitudes, "longitude": longitudes}
     return {
-        name: pa.array([of[place] for place in draw.integers(0, len(of), rows)], pa.float64())
+        name: pa.array([of[index] for index in draw.integers(0, len(of), rows)], pa.float64())
         for name, of in values.items()
     }
 
 
 def _ranks(seed: int, rows: int) -> pa.Array:
-    """Ranks of clusters: 0, 1 and 2, each rarer than the one before."""
-    places = np.random.default_rng([seed, 2]).integers(0, 10, rows)
-    return pa.array([[0, 0, 0, 0, 0, 1, 1, 1, 2, None][place] for place in places], pa.int32())
+    """Make ranks of clusters: 0, 1 and 2, each rarer than the one before."""
+    indices = np.random.default_rng([seed, 2]).integers(0, 10, rows)
+    return pa.array([[0, 0, 0, 0, 0, 1, 1, 1, 2, None][index] for index in indices], pa.int32())
 
 
 def tables(
     most: int, images: bool, more: Mapping[str, pa.DataType] | None = None
 ) -> st.SearchStrategy[Callable[[str], pa.Table]]:
-    """Recipes of tables: call one with a coding of strings to get the table.
+    """Return a strategy for functions that make a table, given a coding of its strings.
 
     Args:
-        most: rows of the largest.
+        most: rows of the largest table.
         images: as for `make`.
         more: as for `make`.
     """

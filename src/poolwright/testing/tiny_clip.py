@@ -1,4 +1,4 @@
-"""A tiny CLIP in ONNX, with random weights, for tests of what uses an encoder. Making it needs `onnx`."""
+"""Makes a tiny CLIP in ONNX, with random weights, for tests that need an encoder. It needs `onnx`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def save_graph(path: Path, nodes: list[Any], inputs: list[Any], outputs: list[An
 
 
 def write_image_graph(path: Path, width: int = 16, batch: str | int = "n", out_width: int | str | None = None) -> None:
-    """A convolution, a mean over the picture, a projection: float (n, 3, 32, 32) -> (n, width)."""
+    """Write a convolution, a mean over the picture, a projection: float (n, 3, 32, 32) -> (n, width)."""
     from onnx import TensorProto, helper
 
     rng = np.random.default_rng(0)
@@ -41,7 +41,7 @@ def write_image_graph(path: Path, width: int = 16, batch: str | int = "n", out_w
 
 
 def write_text_graph(path: Path, words: int, width: int = 16, context: int = 6) -> None:
-    """The mean of word vectors: int64 (n, context) -> (n, width)."""
+    """Write the mean of word vectors: int64 (n, context) -> (n, width)."""
     from onnx import TensorProto, helper
 
     table = np.random.default_rng(1).standard_normal((words, width)).astype(np.float32)

@@ -1,1 +1,1 @@
-"""Training of encoders on the images of a pool, resumable to the bit."""
+"""Train encoders on the images of a pool; an interrupted training continues with bit-identical results."""

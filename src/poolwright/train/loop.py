@@ -1,7 +1,7 @@
-"""The loop of a training: steps in an order and with a randomness that depend on the seed alone.
+"""Run the training loop: the order of images and all randomness depend on the seed alone.
 
-Kill it at any moment and start it again: it goes on from its last checkpoint, and as every step depends only on the
-step before, the seed and its number, it ends with the very weights of a training that was never interrupted.
+A killed training continues from its last checkpoint when started again. As every step depends only on the previous
+step, the seed and its number, it ends with exactly the weights of an uninterrupted training.
 """
 
 from __future__ import annotations
@@ -30,47 +30,47 @@ SAVE_SECONDS = 30.0
 
 
 class Task(Protocol):
-    """What is trained."""
+    """A model to train: its networks, its optimiser and its steps."""
 
     def build(self, device: str, steps: int) -> None:
-        """Make networks and optimiser, with weights from torch's generator; `steps` there will be in all."""
+        """Create networks and optimiser for `steps` steps in total, with weights from torch's generator."""
         ...
 
     def view(self, data: bytes, key: int) -> Any:
-        """One image file as tensors that can be stacked; its randomness comes from torch, numpy and random, which
+        """Return one image file as tensors that can be stacked. Randomness comes from torch, numpy and random, which
         are seeded with `key` before."""
         ...
 
     def step(self, batch: Any, number: int) -> Mapping[str, Any]:
-        """One step on stacked views; gives losses, tensors of one number. torch's generator is seeded before."""
+        """Do one step on stacked views and return losses as scalar tensors. torch's generator is seeded before."""
         ...
 
     def state(self) -> dict[str, Any]:
-        """Everything that the next step depends on: tensors and plain containers."""
+        """Return everything that the next step depends on: tensors and plain containers."""
         ...
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Put a state back."""
+        """Restore a state."""
         ...
 
     def epoch_done(self, epoch: int) -> None:
-        """Called after every epoch, counted from 1."""
+        """Handle the end of an epoch, counted from 1."""
         ...
 
     def done(self, pictures: Pictures) -> None:
-        """Called after the last step, also where that was taken by an earlier start."""
+        """Handle the end of the training, also if an earlier start did the last step."""
         ...
 
 
 @dataclass
 class TrainingProgress:
-    """How far a training is.
+    """The progress of a training.
 
     Attributes:
-        step: steps done.
-        epoch_steps, steps: steps an epoch and in all.
-        losses: of every step so far, by name.
-        seconds: of all starts together, those lost to kills not counted.
+        step: number of steps done.
+        epoch_steps, steps: number of steps per epoch and in total.
+        losses: losses of every step so far, by name.
+        seconds: duration of all starts together, without time lost to kills.
     """
 
     epoch_steps: int
@@ -81,11 +81,11 @@ class TrainingProgress:
 
     @property
     def epoch(self) -> int:
-        """Epochs done."""
+        """Number of finished epochs."""
         return self.step // self.epoch_steps
 
     def means(self, name: str) -> list[float]:
-        """The mean of a loss over every finished epoch."""
+        """Return the mean of a loss over each finished epoch."""
         values = np.array(self.losses[name][: self.epoch * self.epoch_steps], np.float64)
         return [float(value) for value in values.reshape(self.epoch, self.epoch_steps).mean(axis=1)]
 
@@ -94,15 +94,15 @@ Tell = Callable[[TrainingProgress], None]
 
 
 def device_for(options: TrainOptions) -> str:
-    """'cuda' or 'cpu'.
+    """Return the device to train on: 'cuda' or 'cpu'.
 
     Raises:
-        RecipeError: a GPU is asked for and there is none.
+        RecipeError: a GPU is requested and there is none.
     """
-    there = bool(import_torch().cuda.is_available())
-    if options.device == "cuda" and not there:
-        raise RecipeError("device 'cuda', but torch finds no GPU; say 'device: auto' or 'cpu'")
-    return "cuda" if there and options.device != "cpu" else "cpu"
+    available = bool(import_torch().cuda.is_available())
+    if options.device == "cuda" and not available:
+        raise RecipeError("device 'cuda', but torch finds no GPU; use 'device: auto' or 'cpu'")
+    return "cuda" if available and options.device != "cpu" else "cpu"
 
 
 def train(
@@ -114,20 +114,20 @@ def train(
     identity: str,
     save_seconds: float = SAVE_SECONDS,
 ) -> TrainingProgress:
-    """Train, or go on where an earlier call stopped.
+    """Train, or continue where an earlier call stopped.
 
     Args:
-        folder: where the checkpoint lies.
-        tell: is called after every step.
-        identity: digest of what is trained on what; a checkpoint of another one is refused.
-        save_seconds: between checkpoints. Changes no result.
+        folder: folder of the checkpoint.
+        tell: called after every step.
+        identity: digest of settings and images; a checkpoint with another one is refused.
+        save_seconds: time between checkpoints. It changes no result.
 
     Returns:
         The finished training.
 
     Raises:
         ChangedError: settings or images differ from those of the checkpoint.
-        RecipeError: there are not two images.
+        RecipeError: there are fewer than two images.
     """
     if len(pictures) < 2:
         raise RecipeError(f"there are {len(pictures)} images to train on; give a pool with more")
@@ -163,7 +163,7 @@ def _resume(task: Task, progress: TrainingProgress, path: Path, identity: str) -
     found = torch.load(path, map_location="cpu", weights_only=True)
     if found["identity"] != identity:
         raise ChangedError(
-            f"{path.parent.parent}: a training with other settings or images was begun here; put them back, train "
+            f"{path.parent.parent}: this folder holds a training with other settings or images; restore them, train "
             "into another folder, or start over with --fresh"
         )
     torch.set_num_threads(found["threads"])  # sums over a batch depend on it in their last bits
@@ -189,7 +189,7 @@ def _save(task: Task, progress: TrainingProgress, path: Path, identity: str) -> 
 def _batches(
     task: Task, pictures: Pictures, options: TrainOptions, progress: TrainingProgress, batch: int, device: str
 ) -> Iterator[tuple[int, Any]]:
-    """(number of the step, stacked views) of all steps that are left."""
+    """Iterate over (step number, stacked views) of all remaining steps."""
     from torch.utils.data import DataLoader
 
     workers = options.workers if options.workers is not None else 0 if device == "cpu" else min(16, os.cpu_count() or 1)
@@ -204,7 +204,7 @@ def _batches(
 
 @dataclass(frozen=True)
 class AugmentedViews:
-    """The images of one epoch as a data set of torch. A view depends on seed, epoch and uid, on nothing else."""
+    """The images of one epoch as a dataset of torch. A view depends on seed, epoch and uid only."""
 
     task: Task
     pictures: Pictures
@@ -214,14 +214,14 @@ class AugmentedViews:
     def __len__(self) -> int:
         return len(self.pictures)
 
-    def __getitem__(self, place: int) -> Any:
-        key = hash_key(self.seed, "view", str(self.epoch), self.pictures.uid(place))
+    def __getitem__(self, index: int) -> Any:
+        key = hash_key(self.seed, "view", str(self.epoch), self.pictures.uid(index))
         _seed(key)
-        return self.task.view(self.pictures.read(place), key)
+        return self.task.view(self.pictures.read(index), key)
 
 
 def _seed(key: int) -> None:
-    """Seed every generator that libraries draw from; `reproducible` puts their states back."""
+    """Seed every generator that libraries use; `reproducible` restores their states."""
     import_torch().manual_seed(key % 2**63)
     np.random.seed(key % 2**32)
     random.seed(key)
@@ -229,7 +229,7 @@ def _seed(key: int) -> None:
 
 @contextmanager
 def reproducible(device: str) -> Iterator[None]:
-    """Generators and threads are as before afterwards; on a GPU with algorithms that always sum in one order."""
+    """Restore generators and threads on exit; on a GPU, use only algorithms that sum in a fixed order."""
     torch = import_torch()
     states, threads = (np.random.get_state(), random.getstate()), torch.get_num_threads()
     devices = range(torch.cuda.device_count()) if device == "cuda" else []
@@ -244,7 +244,7 @@ def reproducible(device: str) -> Iterator[None]:
 
 @contextmanager
 def _one_order(torch: Any) -> Iterator[None]:
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # else cuBLAS may sum in another order
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # otherwise cuBLAS may sum in another order
     before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
     benchmark = torch.backends.cudnn.benchmark
     try:
@@ -257,9 +257,9 @@ def _one_order(torch: Any) -> Iterator[None]:
 
 
 def cosine(rate: float, step: int, steps: int) -> float:
-    """A learning rate that falls from `rate` to zero along half a cosine."""
+    """Return a learning rate that decays from `rate` to zero along half a cosine."""
     return float(rate * 0.5 * (1 + np.cos(np.pi * step / steps)))
 
 
 Images = npt.NDArray[np.uint8]
-"""(n, edge, edge, 3)."""
+"""RGB images (n, edge, edge, 3)."""

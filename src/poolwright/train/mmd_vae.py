@@ -1,4 +1,4 @@
-"""Training of an MMD-VAE."""
+"""Train an MMD-VAE."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class MmdVaeTask:
     """An MMD-VAE and its optimiser.
 
     Attributes:
-        shown: (n, size, size, 3) uint8: images whose reconstructions are kept.
-        reconstructions: of `shown`, by number of epochs.
+        shown: uint8 (n, size, size, 3) images whose reconstructions are kept.
+        reconstructions: reconstructions of `shown`, by number of epochs.
     """
 
     def __init__(self, options: MmdVaeOptions, shown: Images) -> None:
@@ -69,7 +69,7 @@ class MmdVaeTask:
         self.reconstructions = {epoch: images.numpy() for epoch, images in state["kept"].items()}
 
     def epoch_done(self, epoch: int) -> None:
-        """Keep what the images look like now: after the first epoch, half of them, and all."""
+        """Keep the current reconstructions: after the first epoch, half of the epochs, and all."""
         if epoch in (1, self.options.epochs // 2, self.options.epochs) and len(self.shown):
             torch = import_torch()
             with torch.inference_mode():
@@ -78,12 +78,12 @@ class MmdVaeTask:
             self.reconstructions[epoch] = pixels.to(torch.uint8).cpu().numpy()
 
     def done(self, pictures: Pictures) -> None:
-        """Standardise vectors by their means and variances over all images, as they are: neither mirrored nor moved."""
+        """Standardise vectors by their means and variances over all images, without augmentation."""
         torch = import_torch()
         total, squares = torch.zeros((2, self.options.architecture.width), dtype=torch.float64)
         for first in range(0, len(pictures), self.options.batch):
-            places = range(first, min(first + self.options.batch, len(pictures)))
-            batch = self._input(torch.stack([self.view(pictures.read(place), 0) for place in places]))
+            batch_rows = range(first, min(first + self.options.batch, len(pictures)))
+            batch = self._input(torch.stack([self.view(pictures.read(row), 0) for row in batch_rows]))
             with torch.inference_mode():
                 vectors = unscaled(self.network, self.options.architecture, batch).double().cpu()
             total += vectors.sum(0)
@@ -92,11 +92,11 @@ class MmdVaeTask:
         set_scale(self.network, mean, (squares / len(pictures) - mean.square()).clamp(min=0))
 
     def _input(self, batch: Any) -> Any:
-        """uint8 (n, h, w, 3) as the network takes it: values -1 to 1."""
+        """Convert uint8 (n, h, w, 3) to the input of the network: values -1 to 1."""
         return batch.to(self.device).permute(0, 3, 1, 2).float().div(127.5).sub(1)
 
     def _varied(self, images: Any) -> Any:
-        """Images mirrored and moved at random. What comes in at an edge is mirrored there."""
+        """Mirror and shift images at random. Pixels beyond an edge are mirrored there."""
         torch = import_torch()
         count, _, edge, _ = images.shape
         if self.options.flip:
@@ -112,14 +112,16 @@ class MmdVaeTask:
         return moved.permute(0, 3, 1, 2).contiguous()
 
 
-def _mirrored(places: Any, edge: int) -> Any:
-    """Places from -edge + 1 to 2 edge - 2 folded into 0 .. edge - 1 at both ends."""
-    places = places.abs()
-    return places.where(places < edge, 2 * (edge - 1) - places)
+def _mirrored(positions: Any, edge: int) -> Any:
+    """Fold positions from -edge + 1 to 2 edge - 2 into 0 .. edge - 1 at both ends."""
+    positions = positions.abs()
+    return positions.where(positions < edge, 2 * (edge - 1) - positions)
 
 
 def discrepancy(codes: Any, prior: Any, variance: float) -> Any:
-    """Maximum mean discrepancy of two samples (n, d) and (m, d) under the kernel exp(-|x - y|^2 / (2 variance)).
+    """Compute the maximum mean discrepancy of two samples (n, d) and (m, d).
+
+    The kernel is exp(-|x - y|^2 / (2 variance)).
 
     The biased estimate of Gretton et al. 2012 (eq. 5), squared: 0 or more. With a variance of d, two draws of a
     standard normal have a kernel of about 1/e.

@@ -1,4 +1,4 @@
-"""Training of MoCo v2 (Chen, Fan, Girshick and He 2020), with the loss, head and augmentations of lightly."""
+"""Train MoCo v2 (Chen, Fan, Girshick and He 2020), with the loss, head and augmentations of lightly."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def check_moco(options: MocoOptions) -> None:
 
     Raises:
         MissingExtra: a library is not installed.
-        RecipeError: the architecture is no ResNet of timm.
+        RecipeError: the architecture is not a ResNet of timm.
     """
     silence()
     import_library("lightly.loss", _PURPOSE)
@@ -38,7 +38,7 @@ def check_moco(options: MocoOptions) -> None:
     torch, resnet = import_torch(), import_library("timm.models.resnet", _PURPOSE)
     with torch.device("meta"):
         if not isinstance(backbone(options.architecture, _PURPOSE), resnet.ResNet):
-            raise RecipeError(f"{_PURPOSE}: '{options.architecture}' is no ResNet of timm, such as resnet50")
+            raise RecipeError(f"{_PURPOSE}: '{options.architecture}' is not a ResNet of timm, such as resnet50")
 
 
 class MocoTask:
@@ -46,12 +46,12 @@ class MocoTask:
 
     def __init__(self, options: MocoOptions, images: int) -> None:
         self.options = options
-        # Where the bank held an image's own earlier codes, they would count as other images.
+        # If the bank held an image's own earlier codes, they would count as other images.
         self.queue = options.queue or max(2, min(QUEUE, images // 2))
         if self.queue > images:
             raise RecipeError(
                 f"{_PURPOSE}: a queue of {self.queue:,} codes is more than the {images:,} images, so an image would be "
-                f"told apart from itself; say queue={max(2, images // 2)}, or nothing"
+                f"contrasted with itself; set queue={max(2, images // 2)}, or leave it out"
             )
         transforms = import_library("lightly.transforms", _PURPOSE)
         self.transform = transforms.MoCoV2Transform(
@@ -92,7 +92,7 @@ class MocoTask:
         one, other = (views.to(self.device) for views in batch)
         queries = self._by_groups(self.query, one)
         with torch.no_grad():
-            # Keys are normalised among other images than queries are: else the two leak to each other who is who.
+            # Keys are normalised among other images than queries: otherwise batch statistics leak which match.
             shuffled = torch.randperm(len(other))
             keys = self._by_groups(self.key, other[shuffled.to(self.device)])[shuffled.argsort().to(self.device)]
             right = self._told_apart(queries, keys)
@@ -126,20 +126,20 @@ class MocoTask:
         return
 
     def _by_groups(self, network: Any, images: Any) -> Any:
-        """Codes of images that are normalised a group at a time, as on several GPUs."""
+        """Compute codes with batch normalisation per group of images, as on several GPUs."""
         torch = import_torch()
         groups = max(1, len(images) // self.options.norm_group)
         return torch.cat([network(group) for group in images.tensor_split(groups)])
 
     def _told_apart(self, queries: Any, keys: Any) -> Any:
-        """Share of queries whose own key is nearer than all codes in the bank."""
+        """Compute the share of queries whose own key is nearer than all codes in the bank."""
         normalize = import_torch().nn.functional.normalize
         queries, keys = normalize(queries), normalize(keys)
         others = queries @ self.loss.memory_bank.bank.T
         return ((queries * keys).sum(dim=1) > others.max(dim=1).values).float().mean()
 
     def checkpoint(self) -> dict[str, Any]:
-        """What is trained, as the public code of MoCo v2 names it, and how images are prepared."""
+        """Return the trained tensors under the names of the public code of MoCo v2, and the preparation of images."""
         tensors: dict[str, Any] = {}
         for name, network in (("encoder_q", self.query), ("encoder_k", self.key)):
             for part, front in ((network[0], ""), (network[1].layers, "fc.")):
@@ -159,7 +159,7 @@ class MocoTask:
 
 
 def shown_views(views: list[Any]) -> dict[str, Images]:
-    """Pairs of views as pixels, for people."""
+    """Return pairs of views as pixels, to show them."""
     mean, std = (np.array(values, np.float32)[:, None, None] for values in (_MEAN, _STD))
     rows = zip(*views, strict=True)
     return {

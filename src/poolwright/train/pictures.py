@@ -1,4 +1,4 @@
-"""Pictures: the images of a training, by number, wherever their bytes lie."""
+"""Read the images of a training by index, from files or packed bytes."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ class Pictures:
     Attributes:
         uids: (n,) string, ascending.
         roots: folders or URLs that paths are relative to; None for whole paths.
-        root_of: (n,) index into `roots`; -1 where the bytes lie in `packed`.
-        paths: (n,) paths of files, null where the bytes lie in `packed`.
-        starts, lengths: (n,) bytes within `packed`.
+        root_of: (n,) index into `roots`; -1 if the bytes are in `packed`.
+        paths: (n,) paths of files, null if the bytes are in `packed`.
+        starts, lengths: (n,) offsets and sizes in bytes within `packed`.
         packed: file of bytes, one image after another.
         digest: of uids and bytes of all images.
-        left_out: rows that are no images for training, by reason in words.
+        left_out: number of rows that are left out of the training, by reason.
     """
 
     uids: pa.Array
@@ -42,30 +42,31 @@ class Pictures:
     def __len__(self) -> int:
         return len(self.uids)
 
-    def uid(self, place: int) -> str:
-        return str(self.uids[place].as_py())
+    def uid(self, index: int) -> str:
+        """Return the uid of one image."""
+        return str(self.uids[index].as_py())
 
-    def read(self, place: int) -> bytes:
-        """The bytes of one image file.
+    def read(self, index: int) -> bytes:
+        """Read the bytes of one image file.
 
         Raises:
             OSError: it cannot be read any more.
         """
-        if self.root_of[place] < 0:
+        if self.root_of[index] < 0:
             if self.packed is None:
-                raise OSError(f"the bytes of {self.uid(place)} lie nowhere")
+                raise OSError(f"the bytes of {self.uid(index)} are not stored; start the training again with --fresh")
             with self.packed.open("rb") as file:
-                file.seek(int(self.starts[place]))
-                return file.read(int(self.lengths[place]))
-        found = read_bytes(self.roots[self.root_of[place]], self.paths[place].as_py())
+                file.seek(int(self.starts[index]))
+                return file.read(int(self.lengths[index]))
+        found = read_bytes(self.roots[self.root_of[index]], self.paths[index].as_py())
         if isinstance(found, str):
-            raise OSError(f"image {self.uid(place)}: {found}")
+            raise OSError(f"image {self.uid(index)}: {found}")
         return found
 
     def order(self, seed: int, epoch: int) -> npt.NDArray[np.int64]:
-        """All images in the order of one epoch: by a hash of seed, epoch and uid, so whatever order they lie in."""
+        """Return the indices of all images in the order of one epoch: by a hash of seed, epoch and uid."""
         return np.argsort(hash64(self.uids, hash_key(seed, "epoch", str(epoch))), kind="stable")
 
     def sample(self, seed: int, count: int) -> npt.NDArray[np.int64]:
-        """Some images, the same ones for a seed."""
+        """Return the indices of some images, always the same ones for a seed."""
         return np.argsort(hash64(self.uids, hash_key(seed, "sample")), kind="stable")[:count]

@@ -1,4 +1,4 @@
-"""Saving: the folder of a trained encoder. The manifest comes last: where it lies, the training is finished."""
+"""Save the folder of a trained encoder. The manifest is written last: if it exists, the training is finished."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MOCO_WEIGHTS = "moco.pth.tar"
 def record_of(
     options: TrainOptions, pictures: Pictures, progress: TrainingProgress, name: str, model: str
 ) -> TrainingRecord:
-    """What is told of a finished training."""
+    """Return the record of a finished training."""
     return TrainingRecord(
         kind=options.kind,
         name=name,
@@ -85,7 +85,7 @@ def save_moco(task: MocoTask, options: MocoOptions, record: TrainingRecord, fold
 
 
 def safetensors_bytes(tensors: dict[str, Any]) -> bytes:
-    """Tensors as the bytes of a .safetensors file.
+    """Encode tensors as the bytes of a .safetensors file.
 
     Raises:
         MissingExtra: safetensors is not installed.
@@ -98,7 +98,7 @@ def safetensors_bytes(tensors: dict[str, Any]) -> bytes:
 
 
 def versions() -> dict[str, str]:
-    """Versions of what trained: torch's own string, which names its build."""
+    """Return the versions of the training libraries; torch's own string names its build."""
     found = {"torch": str(import_torch().__version__)}
     for package in ("poolwright", "lightly", "timm", "torchvision"):
         try:

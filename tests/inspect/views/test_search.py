@@ -1,4 +1,4 @@
-"""Search and map: scores are those of the step, thresholds are steps, places are those of scikit-learn."""
+"""Search and map: scores are those of the step, thresholds are steps, points are those of scikit-learn."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_what_cannot_be_searched_is_told(view: View) -> None:
     with pytest.raises(RecipeError, match="write what to look for"):
         search(view, Query("  ", column="embedding"))
     with pytest.raises(InputError, match="rows 0 to 2999"):
-        view.place(3000)
+        view.locate(3000)
     assert text_encoder(view.run, view.table.schema.field("embedding")) is None
     assert len(text_classes(view.run, "embedding")) == 12
 
@@ -138,11 +138,11 @@ def test_the_map_is_that_of_scikit_learn(world: World, view: View) -> None:
     wanted = PCA(2, svd_solver="full").fit_transform(vectors)
     assert found.positions.tolist() == list(range(view.rows))
     for axis in (0, 1):
-        assert abs(np.corrcoef(found.places[:, axis], wanted[:, axis])[0, 1]) > 0.99999
-    assert np.abs(found.places).max() == pytest.approx(1)
+        assert abs(np.corrcoef(found.coordinates[:, axis], wanted[:, axis])[0, 1]) > 0.99999
+    assert np.abs(found.coordinates).max() == pytest.approx(1)
     again = known_projection(view, "embedding", "pca")
     assert again is not None
-    assert np.array_equal(again.places, found.places)
+    assert np.array_equal(again.coordinates, found.coordinates)
 
 
 def test_components_are_exact_and_do_not_flip() -> None:
@@ -173,9 +173,9 @@ def test_of_many_rows_the_same_are_on_the_map_however_they_lie(tmp_path: Path, m
 def test_tsne_finds_the_same_places_again(tmp_path: Path) -> None:
     pytest.importorskip("openTSNE")
     view = make_world(tmp_path, pool_rows(150), steps=[]).view()
-    first = project(view, "embedding", "tsne").places
+    first = project(view, "embedding", "tsne").coordinates
     projection.map_file(view, "embedding", "tsne").unlink()
-    assert np.array_equal(project(view, "embedding", "tsne").places, first)
+    assert np.array_equal(project(view, "embedding", "tsne").coordinates, first)
 
 
 def test_points_are_coloured_by_values_and_numbers(world: World, view: View) -> None:

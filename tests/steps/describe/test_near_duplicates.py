@@ -157,7 +157,7 @@ def test_too_many_vectors_are_told_before_they_are_read(monkeypatch: pytest.Monk
 
 def test_what_is_no_hash_is_told() -> None:
     table = rows().append_column("short", pa.array(["ff"] * 150))
-    with pytest.raises(StepError, match="'ff' in 'short' is no 64-bit hash"):
+    with pytest.raises(StepError, match="'ff' in 'short' is not a 64-bit hash"):
         NearDuplicates(phash="short").fit(MemoryFrame(table), Context())
 
 

@@ -177,7 +177,7 @@ def test_rows_that_come_later_are_held_against_the_same_cuts(features: Path) -> 
         ({"n": 5}, "'query' is missing"),
         ({"n": 5, "query": 4}, r"query \(4\) must be at least n \(5\)"),
         ({"n": 5, "query": 9, "overlap": True}, "'query' has no effect with overlap"),
-        ({"n": 5, "query": 9, "prefix": "a "}, "'prefix' has no effect on ready 'features'"),
+        ({"n": 5, "query": 9, "prefix": "a "}, "'prefix' has no effect on precomputed 'features'"),
         ({"n": 5, "query": 9, "features": None}, "either 'model' .* or 'features'"),
         ({"n": 0, "query": 9}, "greater than or equal to 1"),
     ],
@@ -197,5 +197,5 @@ def test_wrong_columns_files_and_names(features: Path) -> None:
     with pytest.raises(RecipeError, match=r"shape \(4, 8\), but 2 classes"):
         Retrieve.model_validate({**given, "prompts": ["a", "b"]}).check_files(schema)
     background = {**given, "prompts": ["a", "b", "BACKGROUND", "d"], "background": 0.1}
-    with pytest.raises(RecipeError, match="a class is named BACKGROUND"):
+    with pytest.raises(RecipeError, match="a class has the name of the background, BACKGROUND"):
         Retrieve.model_validate(background).check_files(schema)

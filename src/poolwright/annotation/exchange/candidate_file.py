@@ -1,7 +1,7 @@
-"""The candidates of a step `verify` as a file, so that the studio judges the same rows by the same terms.
+"""Write and read the candidates of a step `verify`, so that the studio judges the same rows by the same terms.
 
-`candidates.parquet` holds `uid`, `class` and `bucket` of every candidate, also of those that nobody was asked about, in
-the order in which people are asked. It is as of the last time that the step looked at its worklist.
+`candidates.parquet` holds `uid`, `class` and `bucket` of every candidate, including those that nobody was asked about,
+in the order in which people are asked. It dates from the last time that the step read its worklist.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from poolwright.core.parquet import write_parquet
 CANDIDATES = "candidates.parquet"
 FORMAT = 1
 
-_MANY = 100_000  # rows that are worth several threads
+_MANY = 100_000  # rows from which several threads pay off
 _KEY = b"poolwright.candidates"
 
 
@@ -32,9 +32,9 @@ class Understanding:
     """How a step understands what people write.
 
     Attributes:
-        answer: what they are asked for: "yes_no" or "class".
-        words: what other words than the usual ones mean.
-        files: more files with answers than those in the worklist.
+        answer: kind of answer asked for: "yes_no" or "class".
+        words: meanings of words besides the usual ones.
+        files: files with answers besides those in the worklist.
     """
 
     answer: str = "yes_no"
@@ -42,17 +42,18 @@ class Understanding:
     files: tuple[str, ...] = ()
 
     def meanings(self, classes: list[str]) -> YesNo | ClassName:
+        """Return the interpretation of words if these classes are asked about."""
         return meanings_of(self.answer, set(classes), self.words)
 
 
 @dataclass(frozen=True)
 class CandidateFile:
-    """What is read back.
+    """The contents of the file.
 
     Attributes:
         rows: `uid`, `class` and `bucket`, strings; '' for candidates without bucket.
-        terms: by which they are judged.
-        understanding: of the answers.
+        terms: terms by which they are judged.
+        understanding: how answers are understood.
     """
 
     rows: pa.Table
@@ -61,7 +62,7 @@ class CandidateFile:
 
 
 def write_candidates(worklist: Path, candidates: Candidates, terms: Terms, understanding: Understanding) -> None:
-    """Write the file, unless it is there as it would be written."""
+    """Write the file, unless it exists with the same contents."""
     columns = {"uid": candidates.uids, "class": candidates.classes, "bucket": candidates.buckets}
     about = {"format": FORMAT, "terms": asdict(terms), **asdict(understanding)}
     table = pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()})
@@ -74,14 +75,14 @@ def write_candidates(worklist: Path, candidates: Candidates, terms: Terms, under
 def _same(path: Path, table: pa.Table) -> bool:
     try:
         with pq.ParquetFile(path) as file:
-            there = file.read(use_threads=file.metadata.num_rows > _MANY)
+            written = file.read(use_threads=file.metadata.num_rows > _MANY)
     except (OSError, pa.ArrowException):
         return False
-    return bool(there.equals(table) and (there.schema.metadata or {}).get(_KEY) == table.schema.metadata[_KEY])
+    return bool(written.equals(table) and (written.schema.metadata or {}).get(_KEY) == table.schema.metadata[_KEY])
 
 
 def read_candidates(worklist: Path) -> CandidateFile | None:
-    """Read the file; None if there is none.
+    """Read the file, or return None if there is none.
 
     Raises:
         InputError: it is damaged.
@@ -96,5 +97,5 @@ def read_candidates(worklist: Path) -> CandidateFile | None:
         terms = Terms(**about["terms"])
         understanding = Understanding(about["answer"], about["words"], tuple(about["files"]))
     except (OSError, pa.ArrowException, KeyError, TypeError, ValueError):
-        raise InputError(f"{path} is damaged, or of another version; run the recipe again, it is made anew") from None
+        raise InputError(f"{path} is damaged, or of another version; run the recipe again to write it anew") from None
     return CandidateFile(rows, terms, understanding)

@@ -1,4 +1,4 @@
-"""Exchange: verdicts of the studio as files, and files as verdicts of the studio."""
+"""Export verdicts of the studio as files, and import files as verdicts of the studio."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ FORMS: Mapping[str, tuple[str, str]] = {
     "jsonl": (".jsonl", "application/jsonl; charset=utf-8"),
     "label_studio": (".json", "application/json"),
 }
-"""Ending and media type of each form."""
+"""File suffix and media type of each format."""
 
 _IMPORTED = "import "
 _COLUMNS = ("uid", "class", "verdict", "annotator", "time", "comment")
 
 
 def exported(now: Snapshot, form: str) -> bytes:
-    """All verdicts and skips that count, one a line or annotation; `read_verdicts` reads every form back."""
+    """Export all verdicts and skips that count, one per line or annotation; `read_verdicts` reads every format back."""
     writers = {"csv": _csv, "jsonl": _json_lines, "label_studio": _tasks}
     return writers[form](now.queue, [*now.counted, *now.skipped]).encode()
 
@@ -59,7 +59,7 @@ def _tasks(queue: Queue, said: Sequence[Said]) -> str:
         of_row.setdefault(one.uid, []).append(one)
     tasks = [
         {
-            "data": {"uid": uid, "class": queue.classes[queue.place[uid]]},
+            "data": {"uid": uid, "class": queue.classes[queue.row_of[uid]]},
             "annotations": [_annotation(one) for one in of_row[uid]],
         }
         for uid in sorted(of_row)
@@ -78,13 +78,13 @@ def _annotation(said: Said) -> dict[str, object]:
 
 
 def _record(queue: Queue, said: Said) -> dict[str, str]:
-    name = queue.classes[queue.place[said.uid]] if said.uid in queue.place else ""
+    name = queue.classes[queue.row_of[said.uid]] if said.uid in queue.row_of else ""
     values = (said.uid, name, said.verdict, said.annotator, said.time, said.comment)
     return dict(zip(_COLUMNS, values, strict=True))
 
 
 def imported(data: bytes, name: str, queue: Queue) -> list[Verdict]:
-    """The verdicts in an uploaded file, about rows of this queue.
+    """Read the verdicts in an uploaded file about rows of this queue.
 
     Raises:
         InputError: the file cannot be read, or is about other rows.
@@ -101,12 +101,12 @@ def imported(data: bytes, name: str, queue: Queue) -> list[Verdict]:
 
 
 def as_said(found: Sequence[Verdict], queue: Queue) -> list[Said]:
-    """Imported verdicts as things said; the same file again is the same things."""
+    """Convert imported verdicts to entries of the history; importing the same file again gives the same keys."""
     said = []
     for one in found:
         digest = hashlib.sha256("\n".join((queue.name, one.uid, one.annotator, one.verdict, one.time)).encode())
         key = f"{_IMPORTED}{digest.hexdigest()[:32]}"
-        about = queue.classes[queue.place[one.uid]]
+        about = queue.classes[queue.row_of[one.uid]]
         said.append(
             Said(queue.name, one.uid, one.annotator, one.verdict, key, time=one.time, comment=one.comment, about=about)
         )
@@ -114,9 +114,9 @@ def as_said(found: Sequence[Verdict], queue: Queue) -> list[Said]:
 
 
 def verdicts_in_files(queue: Queue) -> list[Verdict]:
-    """What people answered a step in files, of rows as they are candidates now, in the order in which it reads them.
+    """Read the verdicts that a step finds in files, about its current candidates, in the order in which it reads them.
 
-    What cannot be understood is left out here; the step says what is wrong with it.
+    Answers that cannot be understood are left out; the step reports them.
     """
     step = queue.step
     files = [Path(path) for path in step.understanding.files] if step else []
@@ -134,7 +134,7 @@ def verdicts_in_files(queue: Queue) -> list[Verdict]:
 
 
 def write_answers(queue: Queue, said: Sequence[Said]) -> None:
-    """Put what counts where the step that waits for it reads, in the words that it understands.
+    """Write the verdicts that count to the file that the waiting step reads, in the words that it understands.
 
     Args:
         said: see `Tally.written`.
@@ -150,7 +150,7 @@ def write_answers(queue: Queue, said: Sequence[Said]) -> None:
 
 
 def write_studio_answers(worklist: Path) -> None:
-    """`write_answers` for a step that waits, from the history of its run's studio; nothing if there is none."""
+    """Write the answers for a waiting step from the history of its run's studio, if any; see `write_answers`."""
     run_folder, name = worklist.parent.parent, worklist.name
     if not (run_folder / STORE).exists() or name not in list_queues(run_folder):
         return

@@ -1,11 +1,11 @@
-"""Instructions: a Markdown page that tells annotators what belongs to each class, with pictures that do and do not.
+"""Read instructions: a Markdown page that defines each class for annotators, with positive and negative pictures.
 
     # Which pictures are wanted          anything before the first class is for all of them
-    ## laptop                            one section a class, named as in the table
+    ## laptop                            one section per class, named as in the table
     A portable computer that ...
     ### Positive                         pictures of it
     ![open on a desk](images/laptop-1.jpg)
-    ### Negative                         pictures that are easily taken for it
+    ### Negative                         pictures that are easily mistaken for it
     ![a tablet](images/tablet.jpg)
 
 The page is CommonMark; pictures are files in its folder or below. It is shown to annotators and released.
@@ -49,7 +49,7 @@ img {{ max-height: 12rem; max-width: 100%; }}
 
 @dataclass
 class Section:
-    """What is said of one class: paths of its pictures, relative to the page."""
+    """The section of one class: paths of its pictures, relative to the page."""
 
     positive: list[str] = field(default_factory=list)
     negative: list[str] = field(default_factory=list)
@@ -57,7 +57,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Instructions:
-    """A page that was read and found right.
+    """A page that was read and checked.
 
     Attributes:
         path: of the page.
@@ -75,7 +75,7 @@ class Instructions:
         """Check that every class has a section.
 
         Raises:
-            InputError: some have none; with their names.
+            InputError: some have none; the message names them.
         """
         known = {_plain(name) for name in self.classes}
         missing = [name for name in dict.fromkeys(wanted) if _plain(name) not in known]
@@ -86,10 +86,10 @@ class Instructions:
             )
 
     def fragment(self, hosted: str = "") -> str:
-        """The page as HTML without head.
+        """Render the page as HTML without head.
 
         Args:
-            hosted: URL of the folder that the page and its pictures will lie in; '' keeps paths relative.
+            hosted: URL of the folder that the page and its pictures will be in; '' keeps paths relative.
         """
         tokens = _markdown().parse(self.text)
         for token in _all(tokens):
@@ -103,12 +103,12 @@ class Instructions:
         return str(parser.renderer.render(tokens, parser.options, {}))
 
     def page(self) -> str:
-        """The page as an HTML file to lie beside the pictures."""
+        """Render the page as an HTML file to be stored next to its pictures."""
         first = next((name for _, name in _headings(_markdown().parse(self.text))), "Instructions")
         return _PAGE.format(title=html.escape(first), body=self.fragment())
 
     def files(self) -> dict[str, bytes]:
-        """Everything to be shown and released, by path: the Markdown, the HTML and the pictures."""
+        """Return all files to be shown and released, by path: the Markdown, the HTML and the pictures."""
         pictures = {path: (self.path.parent / path).read_bytes() for path in self.images}
         return {
             "instructions.md": self.text.encode(),
@@ -118,15 +118,15 @@ class Instructions:
 
 
 def anchor(name: str) -> str:
-    """The anchor of a class on the page."""
+    """Return the anchor of a class on the page."""
     return re.sub(r"[^\w-]+", "-", name.strip().casefold()).strip("-")
 
 
 def read_instructions(path: Path) -> Instructions:
-    """Read a page and check it: its pictures are there, and every class has positive and negative ones.
+    """Read a page and check that its pictures exist and that every class has positive and negative ones.
 
     Raises:
-        InputError: everything that is wrong with it.
+        InputError: the page has problems; the message lists them all.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -177,9 +177,9 @@ def _list_of(section: Section, heading: str) -> list[str] | None:
 
 
 def _problem(folder: Path, image: str) -> str:
-    """What is wrong with a picture of the page; '' where nothing is."""
+    """Describe the problem of a picture of the page; '' if there is none."""
     if urlsplit(image).scheme or image.startswith("/") or ".." in PurePosixPath(image).parts:
-        return "pictures must lie in the folder of the page or below, so that they can be released with it"
+        return "pictures must be in the folder of the page or below, so that they can be released with it"
     data = read_bytes(str(folder), image)
     found = probe(data) if isinstance(data, bytes) else data
     return next(reason.words for reason in REASONS if reason.name == found) if isinstance(found, str) else ""

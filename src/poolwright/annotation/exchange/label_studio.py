@@ -1,4 +1,4 @@
-"""Tasks as Label Studio exports them, in its formats JSON and JSON-MIN (https://labelstud.io/guide/export)."""
+"""Read tasks as Label Studio exports them, in its formats JSON and JSON-MIN (https://labelstud.io/guide/export)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Task = Mapping[str, Any]
 
 
 def records_of_task(task: Task) -> list[dict[str, Any]]:
-    """uid, class, verdict, annotator, time and comment of every annotation of a task; none where there are none yet.
+    """Return uid, class, verdict, annotator, time and comment of every annotation of a task.
 
     Raises:
         ValueError: the task has no uid among its data, or an annotation is malformed or has several choices.
@@ -20,7 +20,7 @@ def records_of_task(task: Task) -> list[dict[str, Any]]:
         return [_short(task)]
     data = task["data"]
     if not isinstance(data, dict) or not data.get("uid"):
-        raise ValueError("no uid among the data; import the tasks as they were written")
+        raise ValueError("no uid among the data; import the tasks into Label Studio unchanged")
     asked = {"uid": str(data["uid"]), "class": data.get("class")}
     return [{**asked, **_of_annotation(annotation)} for annotation in _annotations(task)]
 
@@ -28,7 +28,7 @@ def records_of_task(task: Task) -> list[dict[str, Any]]:
 def _annotations(task: Task) -> list[Any]:
     annotations = task.get("annotations", task.get("completions")) or []
     if not isinstance(annotations, list):
-        raise ValueError("its annotations are no list")
+        raise ValueError("its annotations are not a list")
     return annotations
 
 
@@ -74,7 +74,7 @@ def _one(choices: Any) -> Any:
 
 
 def _name(who: Any) -> Any:
-    """Label Studio names annotators by number, or by an object with number and address."""
+    """Return the name of an annotator; Label Studio gives a number, or an object with number and address."""
     return (who.get("email") or who.get("id")) if isinstance(who, dict) else who
 
 

@@ -1,7 +1,7 @@
-"""Mechanical Turk: the CSV and the page of a batch of HITs, and the results it gives back.
+"""Write the CSV and the page of a batch of HITs for Mechanical Turk, and read its results.
 
 A batch is a project whose page (Crowd HTML Elements) names columns of the CSV as ${column}; each line of the CSV is
-one HIT. The results have a line an assignment: HITId, WorkerId, AssignmentStatus, SubmitTime, `Input.<column>` and
+one HIT. The results have one line per assignment: HITId, WorkerId, AssignmentStatus, SubmitTime, `Input.<column>` and
 `Answer.<name>.label`, or all answers as JSON in `Answer.taskAnswers`.
 See the Requester UI guide, and the element crowd-image-classifier in the developer guide of SageMaker Ground Truth.
 """
@@ -20,15 +20,15 @@ from poolwright.annotation.exchange.spreadsheet_cells import guarded
 from poolwright.core.errors import InputError
 
 MOST_BYTES = 65_535
-"""Size of a HIT's page at most (HTMLQuestion, API reference)."""
+"""Maximum size of a HIT's page in bytes (HTMLQuestion, API reference)."""
 
 NAME = "verdict"
-_URL = ":/?#[]@!$&'()*+,;=%-._~"  # what stands in URLs as it is; quotes and brackets of tags do not
+_URL = ":/?#[]@!$&'()*+,;=%-._~"  # characters of URLs that need no escape; quotes and the brackets of tags do
 _UID, _CLASS, _WORKER, _STATUS = "input.uid", "input.class", "workerid", "assignmentstatus"
 
 _PAGE = """\
 <script src="https://assets.crowd.aws/crowd-html-elements.js"></script>
-<!-- Publish it with the CSV beside it, {assignments} for each task. -->
+<!-- Publish it with the CSV next to it, {assignments} for each task. -->
 <crowd-form answer-format="flatten-objects">
   <crowd-image-classifier
     name="{name}"
@@ -48,16 +48,16 @@ _PAGE = """\
 
 
 def hit_page(choices: Sequence[str], assignments: int, instructions: str, elsewhere: str = "") -> str:
-    """The page of a HIT, to paste into a project's Design Layout.
+    """Return the page of a HIT, to paste into a project's Design Layout.
 
     Args:
         choices: the words that are offered.
-        assignments: people that are asked about each row.
-        instructions: HTML, shown in full beside the picture where it fits.
-        elsewhere: URL of the instructions, shown in a frame where they do not.
+        assignments: number of people asked about each row.
+        instructions: HTML, shown in full next to the picture if it fits.
+        elsewhere: URL of the instructions, shown in a frame if they do not fit.
 
     Raises:
-        InputError: the instructions do not fit and lie nowhere else.
+        InputError: the instructions do not fit and have no URL.
     """
     many = "1 assignment" if assignments == 1 else f"{assignments} assignments"
     names = html.escape(json.dumps(list(choices), ensure_ascii=False))
@@ -71,19 +71,19 @@ def hit_page(choices: Sequence[str], assignments: int, instructions: str, elsewh
         return whole
     if not elsewhere:
         raise InputError(
-            f"the page of the HITs has {len(whole.encode()):,} bytes with its instructions, and Mechanical Turk takes "
-            f"{MOST_BYTES:,}; put the folder instructions/ on the web and name it: hosted: https://..."
+            f"the page of the HITs has {len(whole.encode()):,} bytes with its instructions, and Mechanical Turk "
+            f"accepts {MOST_BYTES:,}; put the folder instructions/ on the web and name it: hosted: https://..."
         )
     return page(f'<iframe src="{html.escape(elsewhere)}" width="100%" height="800"></iframe>')
 
 
 def _plain(text: str) -> str:
-    """Text in which nothing is taken for a ${variable} or Liquid."""
+    """Escape text so that nothing is taken for a ${variable} or Liquid."""
     return text.replace("$", "&#36;").replace("{", "&#123;").replace("}", "&#125;")
 
 
 def hit_csv(rows: Sequence[Mapping[str, str]]) -> str:
-    """The CSV of a batch, one HIT a row with the keys uid, image_url, class, question and text.
+    """Return the CSV of a batch, one HIT per row with the keys uid, image_url, class, question and text.
 
     Raises:
         InputError: a picture has no URL that workers can open, or a uid has characters that the site refuses.
@@ -96,11 +96,11 @@ def hit_csv(rows: Sequence[Mapping[str, str]]) -> str:
         if urlsplit(row["image_url"]).scheme not in ("http", "https"):
             raise InputError(
                 f"'{row['uid']}' has no picture on the web, only '{row['image_url']}'; workers need a URL: "
-                "name where the files lie, such as images: https://example.org/photos"
+                "set the URL of the folder of images, such as images: https://example.org/photos"
             )
         if _three_bytes(row["uid"]) != row["uid"]:
             raise InputError(f"uid '{row['uid']}' has characters that Mechanical Turk refuses; use another format")
-        # Put into the page as they are: captions are words of strangers, and must not become tags.
+        # They are put into the page unescaped: captions are text of strangers and must not become tags.
         shown = {name: html.escape(row[name]) for name in ("question", "text")}
         shown["image_url"] = quote(row["image_url"], safe=_URL)
         writer.writerow([guarded(_three_bytes({**row, **shown}[name])) for name in names])
@@ -108,7 +108,7 @@ def hit_csv(rows: Sequence[Mapping[str, str]]) -> str:
 
 
 def _three_bytes(text: str) -> str:
-    """Mechanical Turk takes no characters beyond three bytes of UTF-8, such as emoji."""
+    """Replace characters of more than three bytes in UTF-8, such as emoji: Mechanical Turk refuses them."""
     return "".join(letter if ord(letter) < 0x10000 else "\ufffd" for letter in text)
 
 
@@ -118,7 +118,7 @@ def is_batch(names: Collection[str]) -> bool:
 
 
 def record_of_assignment(line: Mapping[str, str]) -> dict[str, Any]:
-    """uid, class, verdict, annotator, time and comment of an assignment. Rejected ones have no verdict.
+    """Return uid, class, verdict, annotator, time and comment of an assignment. Rejected ones have no verdict.
 
     Raises:
         ValueError: the answers cannot be read.

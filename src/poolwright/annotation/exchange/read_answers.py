@@ -1,12 +1,12 @@
-"""Reading verdicts back, from what people and their tools make of a sheet.
+"""Read verdicts back from filled-in sheets and exports of tools.
 
     .csv .tsv .txt   as spreadsheets save it: BOM or UTF-16, commas, semicolons or tabs, names in any case, empty rows;
                      or the results of a batch as Mechanical Turk gives them
-    .jsonl .ndjson   one object a line
-    .json            what Label Studio exports as JSON or JSON-MIN, or a list of objects as in .jsonl
+    .jsonl .ndjson   one object per line
+    .json            exports of Label Studio as JSON or JSON-MIN, or a list of objects as in .jsonl
 
-Rows whose verdict is blank are not labelled yet, and passed over. Everything else that cannot be read is an error that
-says in which lines: nothing is left out in silence.
+Rows whose verdict is blank are not labelled yet and are skipped. Everything else that cannot be read is an error that
+names the lines: nothing is left out silently.
 """
 
 from __future__ import annotations
@@ -30,24 +30,24 @@ T = TypeVar("T")
 SUFFIXES = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".json")
 FIELDS = ("uid", "verdict", "annotator", "time", "comment")
 _SHOWN = 5  # bad lines named in an error
-_CELL = 1 << 24  # characters of a cell at most
+_CELL = 1 << 24  # maximum number of characters of a cell
 
 Record = Mapping[str, Any]
 
 
 def read_verdicts(path: Path, words: Mapping[str, str] | None = None, *, skips: bool = False) -> list[Verdict]:
-    """The verdicts in a file, in its order.
+    """Read the verdicts in a file, in its order.
 
     Args:
-        path: a sheet that was filled in, or an export of Label Studio.
-        words: what words mean beside the usual ones: {"map": "positive", "other": "negative"}.
+        path: a filled-in sheet, or an export of Label Studio or Mechanical Turk.
+        words: meanings of words besides the usual ones: {"map": "positive", "other": "negative"}.
         skips: whether a skipped row is 'skipped' rather than 'unsure'.
 
     Returns:
-        Verdicts; who has no annotator's name is called like the file, without its ending.
+        Verdicts; annotators without a name are named after the file, without its suffix.
 
     Raises:
-        InputError: the file cannot be read, has no column uid or verdict, or has bad lines; they are named.
+        InputError: the file cannot be read, has no column uid or verdict, or has bad lines; the message names them.
     """
     known = Words.with_skips(words) if skips else Words(words)
 
@@ -62,10 +62,10 @@ def read_verdicts(path: Path, words: Mapping[str, str] | None = None, *, skips: 
 
 
 def read_answers(path: Path) -> list[WrittenAnswer]:
-    """The answers in a file as they were written, in its order: what their words mean is known to who asked.
+    """Read the answers in a file as they were written, in its order; their words are interpreted by the caller.
 
     Raises:
-        InputError: as `read_verdicts`, but for words that are not known.
+        InputError: as `read_verdicts`, except for unknown words.
     """
 
     def answer(record: Record, where: str) -> WrittenAnswer | None:
@@ -75,7 +75,7 @@ def read_answers(path: Path) -> list[WrittenAnswer]:
 
 
 def _read(path: Path, make: Callable[[Record, str], T | None]) -> list[T]:
-    """What is made of every record; records it makes nothing of are left out, what it raises is told with the line."""
+    """Apply `make` to every record; None is left out, and a ValueError is reported with its line."""
     read = _reader(path)
     found, bad = [], []
     for line, record in read(path, _text(path)):
@@ -88,12 +88,12 @@ def _read(path: Path, make: Callable[[Record, str], T | None]) -> list[T]:
         else:
             found.extend([made] if made is not None else [])
     if bad:
-        raise InputError(f"{path}: {told(bad)}")
+        raise InputError(f"{path}: {join_errors(bad)}")
     return found
 
 
-def told(bad: list[str]) -> str:
-    """The first bad lines, and how many more there are."""
+def join_errors(bad: list[str]) -> str:
+    """Join the first errors, and the number of further ones, into one message."""
     more = f"; and {len(bad) - _SHOWN} more" if len(bad) > _SHOWN else ""
     return f"{'; '.join(bad[:_SHOWN])}{more}"
 
@@ -178,7 +178,7 @@ def _names(path: Path, cells: list[str]) -> list[str]:
 
 
 def _delimiter(text: str) -> str:
-    """That which the line of names has most of: spreadsheets take ';' where the comma is the decimal sign."""
+    """Return the most frequent delimiter of the header: spreadsheets write ';' if the comma is the decimal sign."""
     first = next((line for line in text.splitlines() if line.strip(" ,;\t")), "")
     return max(",;\t", key=first.count)
 
@@ -193,21 +193,21 @@ def _object(line: str) -> Record | str:
     try:
         value = json.loads(line)
     except json.JSONDecodeError as error:
-        return f"no JSON: {error.msg}"
-    return value if isinstance(value, dict) else "no JSON object"
+        return f"not valid JSON: {error.msg}"
+    return value if isinstance(value, dict) else "not a JSON object"
 
 
 def _json(path: Path, text: str) -> Iterator[tuple[str, Record | str]]:
     try:
         tasks = json.loads(text)
     except json.JSONDecodeError as error:
-        raise InputError(f"{path}: line {error.lineno}: no JSON: {error.msg}") from None
+        raise InputError(f"{path}: line {error.lineno}: not valid JSON: {error.msg}") from None
     if not isinstance(tasks, list):
         raise InputError(f"{path}: a list is expected; export from Label Studio as JSON or JSON-MIN")
     for number, task in enumerate(tasks, start=1):
         where = f"task {number}"
         if not isinstance(task, dict):
-            yield where, "no JSON object"
+            yield where, "not a JSON object"
             continue
         try:
             records = records_of_task(task)

@@ -1,12 +1,13 @@
-"""Labelling sheets: the rows of a sample as a file for people, in the forms their tools open.
+"""Write labelling sheets: the rows of a sample as a file for people, in the formats that their tools open.
 
-    csv            one row each: uid, image, text, verdict, annotator, comment. UTF-8 with BOM, which Excel needs
-    jsonl          the same, one JSON object a line
-    label_studio   tasks to import as JSON, with the labelling configuration beside them: <name>.config.xml
+    csv            one line per row: uid, image, text, verdict, annotator, comment. UTF-8 with BOM, which Excel needs
+    jsonl          the same, one JSON object per line
+    label_studio   tasks to import as JSON, and the labelling configuration next to them: <name>.config.xml
 
-Where every row is asked about by a class and a question of its own, these are columns too.
+If rows have a class and a question of their own, these are columns too.
 
-The decision value is left out unless asked for, so that nobody is led by it. `reading.read_verdicts` reads them back.
+The decision value is left out unless requested, so that it influences nobody. `read_answers.read_verdicts` reads them
+back.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class SheetRow:
         text: caption, if there is one.
         decision: decision value of the filter.
         about: the class that is asked about.
-        question: in words, where it is not the same for all rows.
+        question: the question, if it is not the same for all rows.
     """
 
     uid: str
@@ -52,7 +53,7 @@ class SheetRow:
 
     @property
     def asked(self) -> dict[str, str]:
-        """Class and question, where there are any."""
+        """Class and question, if there are any."""
         return {name: value for name, value in (("class", self.about), ("question", self.question)) if value}
 
 
@@ -65,38 +66,38 @@ def write_sheet(
     choices: Sequence[str] = (POSITIVE, NEGATIVE, UNSURE),
     question: str = QUESTION,
 ) -> list[Path]:
-    """Write a sheet, in the order of the rows: that of `strata.sheet_order`.
+    """Write a sheet, in the order of the rows, which is that of `strata.sheet_order`.
 
     Args:
-        rows: of unique uid.
-        path: the file; its folder is made.
+        rows: with unique uids.
+        path: the file; its folder is created.
         format: one of FORMATS.
-        show_decision: also write the decision value. It leads people who see it.
-        choices: words offered in Label Studio; what others than the usual ones mean is told when reading.
-        question: shown above the picture in Label Studio, for rows that have none of their own.
+        show_decision: also write the decision value. It influences people who see it.
+        choices: words offered in Label Studio; the reader needs the meanings of unusual ones.
+        question: shown above the picture in Label Studio, for rows without one of their own.
 
     Returns:
         The files written.
 
     Raises:
         RecipeError: the format is not known.
-        InputError: a uid is empty or comes twice.
+        InputError: a uid is empty or occurs twice.
     """
     writers = {"csv": _csv, "jsonl": _json_lines, "label_studio": _tasks}
     if format not in writers:
-        raise RecipeError(f"no sheet is written as '{format}'; {did_you_mean(format, FORMATS)}")
+        raise RecipeError(f"unknown sheet format '{format}'; {did_you_mean(format, FORMATS)}")
     _check(rows)
     write_text(path, writers[format](rows, show_decision))
     if format != "label_studio":
         return [path]
-    beside = path.with_suffix(".config.xml")
+    config = path.with_suffix(".config.xml")
     shown = "$question" if any(row.question for row in rows) else question
-    write_text(beside, label_studio_config(choices, shown, any(row.text for row in rows)))
-    return [path, beside]
+    write_text(config, label_studio_config(choices, shown, any(row.text for row in rows)))
+    return [path, config]
 
 
 def label_studio_config(choices: Sequence[str], question: str = QUESTION, with_text: bool = True) -> str:
-    """Labelling configuration of Label Studio: one choice and a comment for a picture and its text.
+    """Return the labelling configuration of Label Studio: one choice and a comment for a picture and its text.
 
     Follows the tags Image, Text, Choices and TextArea of https://labelstud.io/tags/.
     """
@@ -122,7 +123,9 @@ def _check(rows: Sequence[SheetRow]) -> None:
     seen: set[str] = set()
     for number, row in enumerate(rows, start=1):
         if not row.uid.strip():
-            raise InputError(f"row {number} of the sheet has no uid; its verdict could not be told from others")
+            raise InputError(
+                f"row {number} of the sheet has no uid, so its verdict could not be assigned; give each row a uid"
+            )
         if row.uid in seen:
             raise InputError(f"'{row.uid}' is on the sheet twice; give each row once")
         seen.add(row.uid)
@@ -161,7 +164,7 @@ def _tasks(rows: Sequence[SheetRow], show_decision: bool) -> str:
 
 
 def _served(image: str) -> str:
-    """A picture as Label Studio finds it: a URL, or a file below its document root (its guide, 'Local storage')."""
+    """Return the address of a picture for Label Studio: a URL, or a file below its document root ('Local storage')."""
     if not image or urlsplit(image).scheme in ("http", "https", "s3", "gs", "data") or image.startswith("/data/"):
         return image
     return f"/data/local-files/?d={quote(image.lstrip('/'))}"

@@ -1,7 +1,7 @@
-"""Cells of a sheet that people open in a spreadsheet, where a text may not turn into a formula.
+"""Escape cells of a sheet, so that spreadsheets do not evaluate texts as formulas.
 
-A caption from the web can begin with '=' and would be computed when the file is opened. Such texts get a leading
-apostrophe (OWASP, CSV injection), which reading takes away: every text comes back as it was.
+A caption from the web can begin with '=' and would be evaluated when the file is opened. Such texts get a leading
+apostrophe (OWASP, CSV injection), which is removed when reading: every text is restored unchanged.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ _GUARDED = re.compile(r"'+[=+\-@\t\r\n]")
 
 
 def guarded(text: str) -> str:
-    """The text as it may stand in a cell."""
+    """Escape a text for a cell."""
     return f"'{text}" if _RISKY.match(text) else text
 
 
 def unguarded(cell: str) -> str:
-    """The inverse of `guarded`."""
+    """Unescape a cell: the inverse of `guarded`."""
     return cell[1:] if _GUARDED.match(cell) else cell

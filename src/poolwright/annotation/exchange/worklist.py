@@ -1,13 +1,13 @@
-"""The worklist: the folder of what people are asked about a table, and of what they answer.
+"""Read and write the worklist: the folder with the questions about a table and the answers of people.
 
-    asked.parquet       every row that was ever asked about, on which sheet, and in the schema how
-    candidates.parquet  all rows that the step may keep, in order, and in the schema how they are judged
+    asked.parquet       every row that was ever asked about, with its sheet; the schema records how
+    candidates.parquet  all rows that the step may keep, in order; the schema records how they are judged
     sheets/sheet-1.csv  sheets, written once and never changed; filled in in place, they count as answers
-    instructions/       what people are to be shown
+    instructions/       the page shown to people
     verdicts/           files with answers: filled-in copies, exports, results
-    people.csv          who answered how much and how far they agree with the others; names are nowhere else
+    people.csv          how much each person answered and how far they agree with the others; the only file with names
 
-`answers` is the one place where answers come from.
+All answers are read by `answers`.
 """
 
 from __future__ import annotations
@@ -31,24 +31,24 @@ from poolwright.core.parquet import write_parquet
 ASKED = "asked.parquet"
 SHEETS, VERDICTS, INSTRUCTIONS, PEOPLE = "sheets", "verdicts", "instructions", "people.csv"
 STUDIO_ANSWERS = f"{VERDICTS}/studio.jsonl"
-"""What was said in the studio, in the words of the recipe. It is read last: what a person said there replaces what
-they wrote in files without times."""
+"""Verdicts given in the studio, in the words of the recipe. It is read last: a person's verdicts in it replace their
+answers in files without times."""
 FORMAT = 1
 
-_MANY = 100_000  # rows that are worth several threads
+_MANY = 100_000  # rows from which several threads pay off
 _KEY = b"poolwright.asked"
 _SCHEMA = pa.schema([(name, pa.string()) for name in ("uid", "class", "bucket", "question", "image", "text", "sheet")])
 
 
 @dataclass(frozen=True)
 class AskedRows:
-    """What people were asked so far.
+    """The questions that people were asked so far.
 
     Attributes:
-        rows: `uid`, `class` and `bucket` ('' where rows have none), `question`, `image`, `text`, `sheet`: one a row
-            that was asked about, in the order of the sheets. A row is there again where its class changed.
-        about: how it was asked: `format`, `answer` ("yes_no" or "class"), `choices`, `annotators`, `sheets` (digest of
-            each file by sheet and name).
+        rows: `uid`, `class` and `bucket` ('' if rows have none), `question`, `image`, `text`, `sheet`: one per row that
+            was asked about, in the order of the sheets. A row occurs again if its class changed.
+        about: how they were asked: `format`, `answer` ("yes_no" or "class"), `choices`, `annotators`, `sheets`
+            (digest of each file by sheet and name).
     """
 
     rows: pa.Table = field(default_factory=_SCHEMA.empty_table)
@@ -61,12 +61,12 @@ class AskedRows:
 
     @property
     def sheets(self) -> dict[str, dict[str, str]]:
-        """Of each sheet by name: digest of each of its files as it was written, the sheet itself first."""
+        """By name of a sheet: the digest of each of its files as written, the sheet itself first."""
         return dict(self.about.get("sheets", {}))
 
 
 def read_asked(worklist: Path) -> AskedRows:
-    """What was asked so far; nothing where there is no such file.
+    """Read the questions asked so far; none if there is no such file.
 
     Raises:
         InputError: the file is damaged.
@@ -89,19 +89,19 @@ def read_asked(worklist: Path) -> AskedRows:
 
 
 def write_asked(worklist: Path, asked: AskedRows) -> None:
-    """Write what was asked, in one piece."""
+    """Write the questions asked so far, atomically."""
     about = {"format": FORMAT, **asked.about}
     table = asked.rows.cast(_SCHEMA).replace_schema_metadata({_KEY: json.dumps(about, ensure_ascii=False)})
     write_parquet(worklist / ASKED, table)
 
 
 def answers(worklist: Path | None, files: Sequence[Path] = (), asked: AskedRows | None = None) -> list[WrittenAnswer]:
-    """Everything that people answered so far, in the order of the files' names and within them.
+    """Read all answers so far, in the order of the files' names and within them.
 
     Args:
-        worklist: None reads only the files.
-        files: more files with answers; those that are not there yet are passed over.
-        asked: what was asked, if it was read already.
+        worklist: None reads only `files`.
+        files: further files with answers; those that do not exist yet are skipped.
+        asked: the questions asked so far, if they were read already.
 
     Raises:
         InputError: a file cannot be read, or has bad lines.
@@ -110,10 +110,10 @@ def answers(worklist: Path | None, files: Sequence[Path] = (), asked: AskedRows 
 
 
 def answer_files(worklist: Path | None, files: Sequence[Path] = (), asked: AskedRows | None = None) -> list[Path]:
-    """The files that hold answers.
+    """List the files that hold answers.
 
     Raises:
-        InputError: a file in `verdicts/` is of a kind that is not read.
+        InputError: a file in `verdicts/` has an unknown suffix.
     """
     found = [path for path in files if path.exists()]
     if worklist is None:
@@ -121,29 +121,31 @@ def answer_files(worklist: Path | None, files: Sequence[Path] = (), asked: Asked
     studio = worklist / STUDIO_ANSWERS
     for path in sorted((worklist / VERDICTS).glob("*")):
         if path.name.startswith((".", "~")) or not path.is_file() or path == studio:
-            continue  # what editors and file managers leave, and what comes last
+            continue  # left by editors and file managers, or added last below
         if path.suffix.lower() not in SUFFIXES:
-            raise InputError(f"{path}: verdicts are read from {', '.join(SUFFIXES)}; save it as one, or take it away")
+            raise InputError(
+                f"{path}: verdicts are read from {', '.join(SUFFIXES)}; save it as one of these, or remove it"
+            )
         found.append(path)
     return [*found, *_filled_in(worklist, asked or read_asked(worklist)), *([studio] if studio.is_file() else [])]
 
 
 def _filled_in(worklist: Path, asked: AskedRows) -> list[Path]:
-    """Sheets that were changed in place."""
+    """List the sheets that were changed in place."""
     firsts = [next(iter(files.items())) for files in asked.sheets.values()]
     sheets = [(worklist / SHEETS / name, digest) for name, digest in firsts if name.count(".") == 1]
     return [path for path, digest in sheets if path.suffix != ".json" and path.exists() and digest_file(path) != digest]
 
 
 def digests(worklist: Path | None, files: Sequence[Path] = (), asked: AskedRows | None = None) -> dict[str, str]:
-    """Digest of every file that holds answers, by its path."""
+    """Compute the digest of every file that holds answers, by path."""
     return {str(path): digest_file(path) for path in answer_files(worklist, files, asked)}
 
 
 def late(worklist: Path, files: Sequence[Path], seen: Collection[str]) -> list[str]:
-    """Names of the files of answers that are other than those with the digests `seen`.
+    """List the names of the files of answers whose digests are not among `seen`.
 
-    Never fails: it is asked of tables that are done.
+    Never fails, since it is called for finished tables.
     """
     try:
         return [Path(path).name for path, digest in digests(worklist, files).items() if digest not in seen]

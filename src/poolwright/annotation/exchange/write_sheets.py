@@ -1,4 +1,4 @@
-"""Asking: sheets for the rows that people are to look at, with the instructions beside them."""
+"""Write sheets for the rows that people are asked about, and the instructions next to them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from poolwright.kernels.statistics.agreement import People
 
 Format = Literal["csv", "jsonl", "label_studio", "mturk"]
 SHEET_ROWS = 5_000
-"""Rows of a sheet at most: what a spreadsheet, or a batch, is still handled well with."""
+"""Maximum number of rows per sheet, so that spreadsheets and batches stay manageable."""
 
 _ENDINGS = {"csv": ".csv", "jsonl": ".jsonl", "label_studio": ".json", "mturk": ".mturk.csv"}
 
@@ -40,12 +40,12 @@ class Form:
     Attributes:
         format: of the sheets.
         answer: "yes_no" or "class".
-        question: in words, with {class} for the class of a row.
+        question: the question, with {class} for the class of a row.
         choices: words that are offered.
-        terms: when rows are verified, among them the number of people asked about each row.
-        images: URL or folder that image paths are relative to, as people open them; '' leaves them as they are.
-        instructions: what people are shown.
-        hosted: URL of the folder with the instructions; '' where they lie nowhere on the web.
+        terms: terms by which rows are verified, including the number of people asked about each row.
+        images: URL or folder that image paths are relative to, as people open them; '' leaves paths unchanged.
+        instructions: page that people are shown.
+        hosted: URL of the folder with the instructions; '' if they are not on the web.
     """
 
     format: Format
@@ -58,23 +58,23 @@ class Form:
     hosted: str = ""
 
     def file(self, sheet: str) -> str:
-        """Name of the first file of a sheet."""
+        """Return the name of the first file of a sheet."""
         return f"{sheet}{_ENDINGS[self.format]}"
 
     def page(self) -> str:
-        """The page of a HIT."""
+        """Return the page of a HIT."""
         shown = self.instructions.fragment(self.hosted) if self.instructions else ""
         elsewhere = f"{self.hosted.rstrip('/')}/{PAGE}" if self.hosted else ""
         return hit_page(self.choices, self.terms.annotators, shown, elsewhere)
 
 
 def ask(worklist: Path, candidates: Candidates, rows: Sequence[int], asked: AskedRows, form: Form) -> AskedRows:
-    """Write sheets for some candidates, and note that they were asked about.
+    """Write sheets for some candidates, and record that they were asked about.
 
-    A kill in between leaves sheets that nobody is told of, and that the next call writes again as they are.
+    A kill in between leaves sheets that are not recorded; the next call writes the same ones again.
 
     Args:
-        rows: places of candidates, in order.
+        rows: indices of candidates, in order.
 
     Raises:
         InputError: the rows cannot be asked about in this format.
@@ -98,7 +98,7 @@ def ask(worklist: Path, candidates: Candidates, rows: Sequence[int], asked: Aske
 
 
 def restore(worklist: Path, asked: AskedRows, names: Collection[str], form: Form) -> None:
-    """Write again what is gone of these sheets, and the instructions; what is there stays as it is."""
+    """Write missing files of these sheets and the instructions again; existing files stay unchanged."""
     for name in names:
         if (worklist / SHEETS / next(iter(asked.sheets[name]))).exists():
             continue
@@ -110,7 +110,7 @@ def restore(worklist: Path, asked: AskedRows, names: Collection[str], form: Form
 
 
 def show(worklist: Path, instructions: Instructions) -> None:
-    """Put the instructions into the worklist, as they are now."""
+    """Write the current instructions into the worklist."""
     files = instructions.files()
     for path, content in files.items():
         write_atomically(worklist / INSTRUCTIONS / path, partial(_put, content))
@@ -120,7 +120,7 @@ def show(worklist: Path, instructions: Instructions) -> None:
 
 
 def sheet_rows(candidates: Candidates, rows: Sequence[int], form: Form) -> list[SheetRow]:
-    """What people see of these candidates."""
+    """Return the rows of a sheet for these candidates."""
     urls, paths, texts = (candidates.shown(name) for name in (URL, IMAGE_PATH, TEXT))
     return [
         SheetRow(
@@ -149,7 +149,7 @@ def _write(folder: Path, sheet: Sequence[SheetRow], form: Form, before: Collecti
         files = _written(trial, sheet, form)
         if name not in before and (not path.exists() or digest_file(path) == digest_file(trial)):
             return name, [_renamed(file) for file in files]
-        # Somebody filled in a sheet that a kill left unnoted: it stays, and counts when it is put into verdicts/.
+        # Somebody filled in a sheet that a kill left unrecorded: it stays, and counts once it is put into verdicts/.
         for file in files:
             remove(file)
         number += 1
@@ -184,15 +184,15 @@ def _table(sheet: Sequence[SheetRow], name: str, buckets: Sequence[str]) -> pa.T
 
 
 def write_people(worklist: Path, names: Sequence[str], people: People) -> None:
-    """Write who answered how much, and how far they agree with the others, for who pays and who asks again."""
+    """Write how much each person answered and how far they agree with the others, for payment and follow-up."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\r\n")
     writer.writerow(["person", "name", "rated", "compared", "agreement", "kappa", "careless"])
-    for place, name in enumerate(names):
-        measured = [people.agreement[place], people.kappa[place]]
+    for index, name in enumerate(names):
+        measured = [people.agreement[index], people.kappa[index]]
         cells = ["" if np.isnan(value) else f"{value:.4f}" for value in measured]
-        careless = "yes" if people.outlier[place] else ""
-        writer.writerow([place + 1, guarded(name), people.rated[place], people.compared[place], *cells, careless])
+        careless = "yes" if people.outlier[index] else ""
+        writer.writerow([index + 1, guarded(name), people.rated[index], people.compared[index], *cells, careless])
     write_text(worklist / PEOPLE, "\ufeff" + out.getvalue())
 
 

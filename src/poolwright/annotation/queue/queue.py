@@ -1,12 +1,12 @@
-"""Queue: rows that people are asked about in the studio, and how. A folder `<run>/verify/<queue>`.
+"""Make and read queues: the rows that people are asked about in the studio, in a folder `<run>/verify/<queue>`.
 
     queue.json, rows.parquet   a queue of the studio: rows of a finished table by class, or the sample of an audit
     asked.parquet              the worklist of a step `verify`, which waits for the answers
-    candidates.parquet         all rows that this step may keep, and by what terms
-    instructions/              Markdown page `instructions.md` with its pictures, shown beside the rows
-    certificate.json           what was verified and concluded, as of the last verdict
+    candidates.parquet         all rows that this step may keep, and its terms
+    instructions/              Markdown page `instructions.md` with its pictures, shown next to the rows
+    certificate.json           verified rows and conclusions, as of the last verdict
 
-A queue is made once and not changed; whose rows are different has another name.
+A queue is made once and never changed; other rows need a queue of another name.
 """
 
 from __future__ import annotations
@@ -47,18 +47,18 @@ class Settings:
     """How people are asked.
 
     Attributes:
-        table: whose rows they are, kept or read; their pictures are found by it.
+        table: table that the rows are from, kept or dropped; their pictures are found through it.
         rule: when a group is done: 'precision' as soon as its target is shown to be met, else when all its rows are
             verified; 'all' in the latter case only; 'first' when `keep` of its first rows are found right; 'sample' for
             a sample of an audit, whose accuracy is estimated.
-        question: with {class} for the class of a row.
-        target: share of right rows wanted, for the rule 'precision'.
-        confidence: of what is concluded.
-        overlap: people asked about each row.
-        gold_share: share of the questions that are gold, where there are gold rows.
-        keep: right rows of a group that are enough, for the rule 'first'.
-        unanimous: whether a row is right or wrong only where all say so; else most of them decide.
-        record: digest of the record of the table when the queue was made; '' where it was not finished.
+        question: the question, with {class} for the class of a row.
+        target: required share of right rows, for the rule 'precision'.
+        confidence: confidence level of conclusions.
+        overlap: number of people asked about each row.
+        gold_share: share of the questions that are gold, if there are gold rows.
+        keep: number of right rows of a group that is enough, for the rule 'first'.
+        unanimous: whether a row is right or wrong only if all say so; otherwise the majority decides.
+        record: digest of the record of the table when the queue was made; '' if it was not finished.
     """
 
     table: str
@@ -74,7 +74,7 @@ class Settings:
 
     @property
     def terms(self) -> Terms:
-        """What the judge goes by."""
+        """Terms by which rows and groups are judged."""
         return Terms(
             rule="agree" if self.unanimous else "majority",
             annotators=self.overlap,
@@ -90,14 +90,14 @@ class Queue:
 
     Attributes:
         name: of the folder.
-        folder: where it lies.
+        folder: its path.
         settings: how people are asked.
-        rows: `uid`, `class`, and where there are any `bucket` and `text`; all strings.
+        rows: `uid`, `class`, and optionally `bucket` and `text`; all strings.
         waiting: whether a step of the recipe waits for the answers.
-        answers: what is written for positive, where a step wants the name of the class: {"positive": "{class}", ...}.
-        sample: the strata behind the rows, for the rule 'sample'.
+        answers: words to write for verdicts if a step wants the name of the class: {"positive": "{class}", ...}.
+        sample: the stratified sample of the rows, for the rule 'sample'.
         asked: bool (n,) rows that people may be asked about; None for all. A step that asks in rounds has more rows.
-        step: what is known of the step that waits, if it wrote that.
+        step: candidates and terms of the step that waits, if it wrote them.
     """
 
     name: str
@@ -112,7 +112,7 @@ class Queue:
 
     @cached_property
     def terms(self) -> Terms:
-        """When rows are verified, and when groups are."""
+        """Terms by which rows and groups are verified."""
         return self.step.terms if self.step else self.settings.terms
 
     def __len__(self) -> int:
@@ -120,46 +120,50 @@ class Queue:
 
     @cached_property
     def uids(self) -> list[str]:
+        """Uid of each row."""
         return self._texts("uid")
 
     @cached_property
     def classes(self) -> list[str]:
+        """Class of each row."""
         return self._texts("class")
 
     @cached_property
     def texts(self) -> list[str]:
+        """Caption of each row, or ''."""
         return self._texts("text")
 
     @cached_property
-    def place(self) -> dict[str, int]:
-        """Place of each row by uid."""
-        return {uid: place for place, uid in enumerate(self.uids)}
+    def row_of(self) -> dict[str, int]:
+        """Index of each row by uid."""
+        return {uid: row for row, uid in enumerate(self.uids)}
 
     @cached_property
     def names(self) -> list[str]:
-        """The group of each row: its class, with its bucket where there are any."""
+        """Group of each row: its class, with its bucket if there is one."""
         return [group_name(one, bucket) for one, bucket in zip(self.classes, self._texts("bucket"), strict=True)]
 
     @cached_property
     def groups(self) -> dict[str, npt.NDArray[np.int64]]:
-        """Numbers of the rows of each group, in order; groups by name."""
+        """Indices of the rows of each group, in order; groups sorted by name."""
         found: dict[str, list[int]] = {}
         for row, name in enumerate(self.names):
             found.setdefault(name, []).append(row)
         return {name: np.array(found[name], np.int64) for name in sorted(found, key=_natural)}
 
-    def question(self, place: int) -> str:
-        return self.settings.question.replace("{class}", self.classes[place])
+    def question(self, row: int) -> str:
+        """Return the question about a row."""
+        return self.settings.question.replace("{class}", self.classes[row])
 
     @property
     def instructions(self) -> Path | None:
-        """The page that is shown beside the rows, if there is one."""
+        """Path of the page that is shown next to the rows, or None."""
         path = self.folder / INSTRUCTIONS
         return path if path.is_file() else None
 
     @property
     def instructions_digest(self) -> str:
-        """SHA-256 of that page; '' where there is none."""
+        """SHA-256 of that page; '' if there is none."""
         return sha256_file(self.instructions) if self.instructions else ""
 
     def _texts(self, name: str) -> list[str]:
@@ -169,24 +173,24 @@ class Queue:
 
 
 def _natural(name: str) -> list[tuple[int, str]]:
-    """For sorting: numbers in a name by their value, so that bucket 10 comes after bucket 9."""
+    """Return a sort key with numbers by their value, so that bucket 10 comes after bucket 9."""
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"([0-9]+)", name)]
 
 
 def make_queue(
     folder: Path, settings: Settings, rows: pa.Table, sample: AuditSample | None = None, seed: int = 0
 ) -> Queue:
-    """Make a queue. Rows of a group are asked about in the order of their hash, which is a random one.
+    """Make a queue. Rows of a group are asked about in the order of their hash, which is random.
 
     Args:
-        folder: of the queue; its name becomes that of the queue.
-        rows: `uid`, `class`, and where there are any `bucket` and `text`.
-        sample: of an audit, in whose order the rows are.
-        seed: of the recipe.
+        folder: folder of the queue, which gives the queue its name.
+        rows: `uid`, `class`, and optionally `bucket` and `text`.
+        sample: sample of an audit; rows are in its order.
+        seed: seed of the recipe.
 
     Raises:
         RecipeError: there is another queue of this name, or the settings are wrong.
-        InputError: a row has no uid, or is there twice.
+        InputError: a row has no uid, or occurs twice.
     """
     _check(settings, rows)
     if (folder / SETTINGS).exists() or (folder / ASKED).exists():
@@ -207,22 +211,24 @@ def _check(settings: Settings, rows: pa.Table) -> None:
     if settings.rule not in RULES:
         raise RecipeError(f"no rule '{settings.rule}'; use {', '.join(RULES)}")
     if not 0.5 <= settings.target < 1 or not 0.5 < settings.confidence < 1:
-        raise RecipeError("a precision lies between 50 % and 100 %, such as 99 %, and so does a confidence")
+        raise RecipeError("precision and confidence must be between 50 % and 100 %, such as 99 %")
     if settings.overlap < 1 or not 0 <= settings.gold_share <= 0.5:
-        raise RecipeError("at least 1 person is asked about each row, and at most half of the questions are gold")
+        raise RecipeError(
+            "at least 1 person must be asked about each row, and at most half of the questions may be gold"
+        )
     uids = rows.column("uid")
     if uids.null_count or len(uids.unique()) != len(uids):
-        raise InputError("rows of a queue need a uid each, and each one once")
+        raise InputError("each row of a queue needs a uid of its own; remove rows without one, and duplicates")
 
 
 def list_queues(run_folder: Path) -> list[str]:
-    """Names of the queues of a run."""
+    """List the names of the queues of a run."""
     folders = sorted((run_folder / "verify").glob("*"))
     return [path.name for path in folders if (path / SETTINGS).is_file() or (path / ASKED).is_file()]
 
 
 def read_queue(folder: Path) -> Queue:
-    """Read a queue, or what a step `verify` asks.
+    """Read a queue, or the worklist of a step `verify` as one.
 
     Raises:
         InputError: there is none, or it is damaged.
@@ -232,7 +238,7 @@ def read_queue(folder: Path) -> Queue:
             return _of_step(folder, read_asked(folder))
         fields = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
         if fields.pop("format") != FORMAT:
-            raise InputError(f"{folder}: a queue of another version; make it anew under another name")
+            raise InputError(f"{folder}: the queue is of another version; make a new one under another name")
         sample = read_sample(folder / SAMPLE) if fields["rule"] == "sample" else None
         return Queue(folder.name, folder, Settings(**fields), pq.read_table(folder / ROWS), sample=sample)
     except FileNotFoundError:
@@ -242,7 +248,7 @@ def read_queue(folder: Path) -> Queue:
 
 
 def _of_step(folder: Path, asked: AskedRows) -> Queue:
-    """What a step `verify` asks."""
+    """Return the worklist of a step `verify` as a queue."""
     about, step = asked.about, read_candidates(folder)
     rows, mask = _rows_of_step(asked, step)
     questions = [text for text in asked.rows.column("question").to_pylist() if text]
@@ -261,8 +267,10 @@ def _of_step(folder: Path, asked: AskedRows) -> Queue:
 
 
 def _rows_of_step(asked: AskedRows, step: CandidateFile | None) -> tuple[pa.Table, npt.NDArray[np.bool_] | None]:
-    """The candidates in order, and which of them people may be asked about."""
-    if step is None:  # of a version that noted only what was asked; the last class counts if a row was asked anew
+    """Return the candidates in order, and the mask of those that people may be asked about."""
+    if (
+        step is None
+    ):  # an earlier version recorded only the questions; the last class counts if a row was asked about again
         last = {uid: row for row, uid in enumerate(asked.rows.column("uid").to_pylist())}
         rows = asked.rows.take(pa.array(sorted(last.values()), pa.int64()))
         return rows.select(["uid", "class", "bucket", "text"]), None
@@ -287,6 +295,6 @@ def _is_table(folder: Path, name: str) -> bool:
 
 
 def _common(questions: Sequence[str], classes: Sequence[str]) -> str:
-    """The question with {class}, from one that names a class."""
+    """Return the question with {class}, from one that names a class."""
     first, name = questions[0], classes[0] or ""
     return first.replace(name, "{class}") if name else first

@@ -1,13 +1,14 @@
-"""Verdicts in SQLite: a history that only grows. Every verdict is on the disk before anybody is told that it is kept.
+"""Store verdicts in SQLite as an append-only history. Every verdict is on disk before it is acknowledged.
 
-    verdicts   one line for each thing anybody said: a verdict, that they skip the row ('skipped'), or that they take
-               their verdict back ('withdrawn')
-    set_aside  whose verdicts do not count up to which line, so that their rows are asked again; and that they do again
+    verdicts   one line per entry: a verdict, that somebody skips the row ('skipped'), or takes their verdict back
+               ('withdrawn')
+    set_aside  annotators whose verdicts up to a line do not count, so that their rows are asked about again; or count
+               again
     gold       rows whose answer is known
 
-Nothing is changed or removed, which triggers of the database hold us to. What counts now is what each annotator said
-last about a row, unless it is withdrawn or set aside; a skip takes no verdict back. Each thing said carries a key of
-its own, so that a double click or a request that is sent again is kept once.
+Nothing is changed or removed, which triggers of the database enforce. The last verdict of each annotator on a row
+counts, unless it is withdrawn or set aside; a skip takes no verdict back. Each entry carries a key of its own, so that
+a double click or a repeated request is stored once.
 """
 
 from __future__ import annotations
@@ -68,20 +69,20 @@ _GUARDS = "".join(
 
 @dataclass(frozen=True)
 class Said:
-    """One thing that somebody said about a row.
+    """One entry of the history: a verdict, skip or withdrawal of one person on one row.
 
     Attributes:
-        queue: where they were asked.
+        queue: name of the queue.
         uid: of the row.
-        annotator: who.
+        annotator: name of the person.
         verdict: positive, negative, unsure, skipped or withdrawn.
-        key: unique; the same thing sent again has the same.
-        act: what was said at once, such as a grid of pictures, has one; it is taken back at once.
-        seconds: time they took, where it is known.
-        time: ISO 8601, UTC; set when it is kept, where it is empty.
-        comment: in their words.
-        about: the class that the row was asked about; '' if that is not known.
-        id: number of the line in the history; 0 before it is kept.
+        key: unique; a repeated request has the same.
+        act: shared by entries given at once, such as those on a grid of pictures, which are undone at once.
+        seconds: time taken, if known.
+        time: ISO 8601, UTC; set when the entry is stored, if empty.
+        comment: free text.
+        about: the class that the row was asked about; '' if it is not known.
+        id: line number in the history; 0 before it is stored.
     """
 
     queue: str
@@ -97,6 +98,7 @@ class Said:
     id: int = 0
 
     def as_verdict(self) -> Verdict:
+        """Return the entry as a verdict."""
         return Verdict(self.uid, self.verdict, self.annotator, self.time, self.comment)
 
 
@@ -112,13 +114,13 @@ class SetAside:
 
 
 class VerdictStore:
-    """The history of a run's verdicts. One process writes; threads share a store.
+    """The history of a run's verdicts. Only one process may write; threads share a store.
 
     Args:
-        path: the database; made where there is none.
+        path: the database; created if missing.
 
     Raises:
-        InputError: the file is no such database.
+        InputError: the file is not such a database.
     """
 
     def __init__(self, path: Path) -> None:
@@ -127,26 +129,27 @@ class VerdictStore:
         try:
             self._base = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=30)
             self._base.execute("PRAGMA journal_mode = WAL")
-            # FULL: a commit is on the disk when it returns, also if the power fails.
+            # FULL: a commit is on disk when it returns, even if the power fails.
             self._base.execute("PRAGMA synchronous = FULL")
             self._base.executescript(_SCHEMA)
             if "about" not in [column[1] for column in self._base.execute("PRAGMA table_info(verdicts)")]:
                 self._base.execute("ALTER TABLE verdicts ADD COLUMN about TEXT NOT NULL DEFAULT ''")
             self._base.executescript(_GUARDS)
         except sqlite3.DatabaseError as error:
-            raise InputError(f"{path}: no database of verdicts can be opened here: {error}") from None
+            raise InputError(f"{path}: cannot open the database of verdicts: {error}") from None
 
     def close(self) -> None:
+        """Close the database."""
         self._base.close()
 
     def add(self, said: Sequence[Said]) -> list[Said]:
-        """Keep what was said, all of it or nothing; what is kept under the same key already is not kept again.
+        """Store entries in one transaction; an entry whose key is stored already is not stored again.
 
         Returns:
-            What is kept now, with its line, in the order given. It is on the disk.
+            The stored entries with their lines, in the order given. They are on disk.
 
         Raises:
-            InputError: a verdict is none, or a key belongs to something else.
+            InputError: a verdict is not valid, or a key belongs to another entry.
         """
         now = timestamp()
         with self._transaction():
@@ -154,7 +157,7 @@ class VerdictStore:
 
     def _keep(self, said: Said, now: str) -> Said:
         if said.verdict not in (*MEANINGS, SKIPPED, WITHDRAWN):
-            raise InputError(f"'{said.verdict}' is no verdict; use {', '.join(MEANINGS)}")
+            raise InputError(f"'{said.verdict}' is not a verdict; use {', '.join(MEANINGS)}")
         line = (said.time or now, said.queue, said.uid, said.annotator, said.verdict, said.seconds, said.comment,
                 said.act or said.key, said.key, said.about)  # fmt: skip
         self._base.execute(
@@ -168,34 +171,34 @@ class VerdictStore:
         return kept
 
     def history(self, queue: str, after: int = 0) -> list[Said]:
-        """All that was said in a queue, from line `after` + 1 on."""
+        """Return all entries of a queue after line `after`."""
         with self._lock:
             return list(self._said("WHERE queue = ? AND id > ? ORDER BY id", queue, after))
 
     def queues(self) -> list[str]:
-        """Queues in which anything was said."""
+        """List the queues that have entries."""
         with self._lock:
             return [name for (name,) in self._base.execute("SELECT DISTINCT queue FROM verdicts ORDER BY queue")]
 
     def counting(self, queue: str) -> list[Said]:
-        """What counts now: the last verdict of each annotator and row, if not withdrawn or set aside; by line."""
+        """Return the verdicts that count, by line: the last per annotator and row, if not withdrawn or set aside."""
         return what_counts(self.history(queue), self.aside(queue))[0]
 
     def skipped(self, queue: str) -> list[Said]:
-        """The skips of annotators who have no verdict that counts on the row, if not set aside; by line."""
+        """Return the skips of annotators without a verdict that counts on the row, if not set aside; by line."""
         return what_counts(self.history(queue), self.aside(queue))[1]
 
     def set_aside(self, queue: str, annotator: str, by: str) -> SetAside:
-        """Let what an annotator said so far in a queue not count, so that it is asked again."""
+        """Set aside the verdicts of an annotator in a queue so far, so that their rows are asked about again."""
         with self._transaction():
-            # -1 of those who said nothing here, but in files.
+            # -1 for annotators whose verdicts are in files only.
             (last,) = self._base.execute(
                 "SELECT COALESCE(MAX(id), -1) FROM verdicts WHERE queue = ? AND annotator = ?", (queue, annotator)
             ).fetchone()
             return self._put_aside(SetAside(queue, annotator, last, by, timestamp()))
 
     def let_count(self, queue: str, annotator: str, by: str) -> SetAside:
-        """Let all that an annotator said in a queue count again."""
+        """Let all verdicts of an annotator in a queue count again."""
         with self._transaction():
             return self._put_aside(SetAside(queue, annotator, 0, by, timestamp()))
 
@@ -207,11 +210,11 @@ class VerdictStore:
         return aside
 
     def aside(self, queue: str) -> dict[str, int]:
-        """By annotator, the line up to which their verdicts do not count; -1 if only those in files do not."""
+        """Return by annotator the line up to which their verdicts do not count; -1 if only those in files do not."""
         return {annotator: one.up_to for annotator, one in self.set_asides(queue).items()}
 
     def set_asides(self, queue: str) -> dict[str, SetAside]:
-        """By annotator, what was set aside last and does not count."""
+        """Return by annotator the last decision by which verdicts do not count."""
         with self._lock:
             lines = self._base.execute(
                 "SELECT queue, annotator, up_to, by, time FROM set_aside WHERE queue = ? ORDER BY id", (queue,)
@@ -220,7 +223,7 @@ class VerdictStore:
         return {annotator: one for annotator, one in last.items() if one.up_to}
 
     def add_gold(self, queue: str, answers: Iterable[tuple[str, str]], by: str) -> None:
-        """Make rows gold: (uid, positive or negative), or 'withdrawn' for those that are gold no more.
+        """Make rows gold: (uid, positive or negative), or 'withdrawn' for those that are no longer gold.
 
         Raises:
             InputError: an answer is none of these.
@@ -229,12 +232,14 @@ class VerdictStore:
         with self._transaction():
             for uid, verdict in answers:
                 if verdict not in (*MEANINGS[:2], WITHDRAWN):
-                    raise InputError(f"'{verdict}' is no answer of a gold question; use {', '.join(MEANINGS[:2])}")
+                    raise InputError(
+                        f"'{verdict}' cannot be the answer to a gold question; use {', '.join(MEANINGS[:2])}"
+                    )
                 line = (now, queue, uid, verdict, by)
                 self._base.execute("INSERT INTO gold (time, queue, uid, verdict, by) VALUES (?, ?, ?, ?, ?)", line)
 
     def gold(self, queue: str) -> dict[str, str]:
-        """The answer of each gold row by uid."""
+        """Return the answer of each gold row by uid."""
         with self._lock:
             lines = self._base.execute("SELECT uid, verdict FROM gold WHERE queue = ? ORDER BY id", (queue,))
             known = dict(lines.fetchall())
@@ -260,7 +265,7 @@ class VerdictStore:
 
 
 def what_counts(history: Iterable[Said], aside: Mapping[str, int]) -> tuple[list[Said], list[Said]]:
-    """What counts of a history: verdicts and skips, see `VerdictStore.counting` and `VerdictStore.skipped`."""
+    """Return the verdicts and skips of a history that count, see `VerdictStore.counting` and `VerdictStore.skipped`."""
     last: dict[tuple[str, str], Said] = {}
     skips: list[Said] = []
     for said in history:
@@ -275,5 +280,5 @@ def what_counts(history: Iterable[Said], aside: Mapping[str, int]) -> tuple[list
 
 
 def timestamp() -> str:
-    """Now, in ISO 8601."""
+    """Return the current time in ISO 8601, UTC."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -1,4 +1,4 @@
-"""Tally: what the verdicts on a queue say about its rows, its groups and the people who gave them."""
+"""Tally the verdicts on a queue by row, group and annotator."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ Pair = tuple[str, str]
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A tally as it was at one moment, to look at while verdicts come in.
+    """A consistent copy of a tally, to read while verdicts arrive.
 
     Attributes:
-        queue: what people are asked.
-        groups: all of them.
-        said: all verdicts that count; in no order.
-        skips: all skips that count; in no order.
-        on_gold: by annotator, gold rows answered right, and answered; unsure is not right.
+        queue: the queue.
+        groups: all judged groups.
+        said: all verdicts that count, unordered.
+        skips: all skips that count, unordered.
+        on_gold: by annotator, number of gold rows answered correctly, and answered; unsure is not correct.
         gold: number of gold rows.
     """
 
@@ -56,15 +56,15 @@ def _order(said: Said) -> tuple[int, str, str, str]:
 
 
 class Tally:
-    """The verdicts and skips that count, row by row. `put` adds one; everything else only looks.
+    """The verdicts and skips that count, per row. `put` adds one; all other methods only read.
 
     Args:
-        queue: what people are asked.
-        gold: answers that are known, by uid; what people say of these rows tells about the people.
-        said: what counts of the history so far, in its order.
-        in_files: what people say in files, in their order. It is weighed against what they say here as the step
-            weighs both, see `verdicts.standing`.
-        aside: by annotator, what of them was set aside.
+        queue: the queue.
+        gold: known answers by uid; verdicts on these rows measure the annotators.
+        said: entries of the history that count so far, in order.
+        in_files: verdicts in files, in order. They are combined with the history as the step combines both, see
+            `verdicts.standing`.
+        aside: by annotator, the decision by which verdicts were set aside.
     """
 
     def __init__(
@@ -99,17 +99,17 @@ class Tally:
 
     @classmethod
     def of(cls, queue: Queue, store: VerdictStore, in_files: Iterable[Verdict] = ()) -> Tally:
-        """The tally of what a store holds of a queue."""
+        """Build the tally of a queue from a store."""
         aside = store.set_asides(queue.name)
         up_to = {annotator: one.up_to for annotator, one in aside.items()}
         said = (one for one in store.history(queue.name) if one.id > up_to.get(one.annotator, 0))
         return cls(queue, store.gold(queue.name), said, in_files, aside)
 
     def put(self, said: Said) -> None:
-        """Count what was said, in the order of the history."""
-        pair, row = (said.uid, said.annotator), self.queue.place.get(said.uid)
+        """Count an entry; entries must arrive in the order of the history."""
+        pair, row = (said.uid, said.annotator), self.queue.row_of.get(said.uid)
         if row is not None and said.about not in ("", self.queue.classes[row]):
-            return  # about a class that the row had once
+            return  # about a class that the row had earlier
         if said.verdict == SKIPPED:
             self._skips.setdefault(pair, []).append(said)
         else:
@@ -117,9 +117,9 @@ class Tally:
         self._settle(pair)
 
     def lines(self, pair: Pair) -> list[Said]:
-        """What counts of the history of one person and row, for whoever reads the files of answers as well.
+        """Return the entries of one person and row that count, for a reader of the files of answers as well.
 
-        If only what was set aside is there, that takes back what they say in files.
+        If all their entries are set aside, a withdrawal takes back their answers in files.
         """
         last, aside = self._last.get(pair), self._aside.get(pair[1])
         if last is not None and last.verdict != WITHDRAWN:
@@ -130,7 +130,7 @@ class Tally:
         return [*marker, *self._skips.get(pair, ())]
 
     def _settle(self, pair: Pair) -> None:
-        """Note what one person says of one row now."""
+        """Update the standing verdict of one person on one row."""
         uid, annotator = pair
         lines = self.lines(pair)
         files = self._in_files.get(pair, [])
@@ -148,7 +148,7 @@ class Tally:
         skips_before = self.skips.get(uid, {}).pop(annotator, [])
         if skips:
             self.skips.setdefault(uid, {})[annotator] = skips
-        row = self.queue.place.get(uid)
+        row = self.queue.row_of.get(uid)
         if row is None:
             return
         for said, by in ((before, -1), (now, 1)):
@@ -174,20 +174,22 @@ class Tally:
         )
 
     def votes_on(self, row: int) -> dict[str, Said]:
+        """Return the verdicts on a row by annotator."""
         return self.votes.get(self.queue.uids[row], {})
 
     def skipped_by(self, row: int) -> dict[str, list[Said]]:
-        """Who skipped a row and has no verdict on it."""
+        """Return the skips of a row by annotators who have no verdict on it."""
         return self.skips.get(self.queue.uids[row], {})
 
     def outcome(self, row: int) -> str | None:
-        """What people say of a row together; None before enough of them said something."""
+        """Return the combined verdict on a row, or None as long as verdicts are lacking."""
         if self._counts[row].sum() < self.queue.terms.annotators:
             return None
         code = int(self._codes(np.array([row], np.int64))[0])
         return None if code == NONE else MEANINGS[code]
 
     def group(self, name: str) -> JudgedGroup:
+        """Judge one group."""
         if name not in self._groups:
             rows = self.queue.groups[name]
             given = self._counts[rows].sum(axis=1)
@@ -195,6 +197,7 @@ class Tally:
         return self._groups[name]
 
     def groups(self) -> list[JudgedGroup]:
+        """Judge all groups."""
         return [self.group(name) for name in self.queue.groups]
 
     def _codes(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
@@ -207,14 +210,15 @@ class Tally:
         return self._model[rows]
 
     def snapshot(self) -> Snapshot:
+        """Return a copy that later verdicts do not change."""
         said = tuple(said for votes in self.votes.values() for said in votes.values())
         skips = tuple(one for skips in self.skips.values() for several in skips.values() for one in several)
         return Snapshot(self.queue, tuple(self.groups()), said, skips, self._on_gold(), len(self.gold))
 
     def written(self) -> list[Said]:
-        """What a step that waits is to know: all lines that count for it, by line of the history."""
+        """Return all entries that count for a waiting step, by line of the history."""
         pairs = self._last.keys() | self._skips.keys() | self._in_files.keys()
-        known = (pair for pair in pairs if pair[0] in self.queue.place)
+        known = (pair for pair in pairs if pair[0] in self.queue.row_of)
         return sorted((line for pair in known for line in self.lines(pair)), key=_order)
 
     def _on_gold(self) -> dict[str, tuple[int, int]]:

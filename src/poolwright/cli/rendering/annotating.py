@@ -1,4 +1,4 @@
-"""What estimates from verdicts print."""
+"""Prints estimates from verdicts."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def print_accuracy(estimates: Estimates) -> None:
 
 
 def print_more(more: MoreVerdicts, estimates: Estimates) -> None:
-    """How many more verdicts the wanted intervals need, and where."""
+    """Print how many more verdicts the wanted intervals need, and in which strata."""
     out = console()
     expected = ", ".join(f"{name} ± {width:.1%}" for name, width in more.half_widths.items())
     out.print(Text(f"{more.total:,} more verdicts; then about {expected}", style="bold"))

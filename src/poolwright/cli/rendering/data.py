@@ -1,4 +1,4 @@
-"""What bringing data in prints: conversions, trainings, fetched and recovered images."""
+"""Prints the results of bringing in data: conversions, trainings, fetched and recovered images."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _CLASSES_SHOWN = 30
 
 
 def print_converted(to: Path, converted: Converted) -> None:
-    """What a conversion wrote, and what it could not."""
+    """Print what a conversion wrote, and what it rejected."""
     out = console()
     files = f"{len(converted.files):,} files, " if len(converted.files) > 1 else ""
     out.print(Text(f"{to}: {converted.rows:,} rows, {files}{human_bytes(converted.bytes)}"))
@@ -27,7 +27,7 @@ def print_converted(to: Path, converted: Converted) -> None:
 
 
 def print_trained(trained: TrainedEncoder) -> None:
-    """How a training ended, and how a recipe names the encoder."""
+    """Print how a training ended, and how a recipe names the encoder."""
     out, record = console(), trained.record
     done = "trained" if trained.fresh else "already trained"
     out.print(Text(f"{trained.folder}: {done} on {record.images:,} images, {record.settings['epochs']:,} epochs"))
@@ -71,7 +71,7 @@ def _print_errors(fetched: Fetched) -> None:
 
 
 def print_recovery(recovery: Recovery) -> None:
-    """What was recovered, by class and by error."""
+    """Print what was recovered, by class and by error."""
     print_fetched(recovery.fetched)
     out = console()
     out.print(Text(f"{recovery.verified:,} images are those of the release, by their SHA-256"))

@@ -1,4 +1,4 @@
-"""What looking at a run or a release prints: stories, searches, links, checks."""
+"""Prints the results of inspecting a run or a release: stories, searches, links, checks."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def print_story(story: Story) -> None:
     """One row's way through one table."""
     out = console()
     out.print(Text(f"{story.table}: {story.uid} was {'kept' if story.kept else 'dropped'}", style="bold"))
-    out.print(Text(f"  from {story.place}"))
+    out.print(Text(f"  from {story.origin}"))
     for chapter in story.chapters:
         values = ", ".join(f"{name}={_brief(value)}" for name, value in chapter.values.items() if name != "uid")
         outcome = f"dropped: {chapter.dropped}" if chapter.dropped else "went on"
@@ -38,7 +38,7 @@ def _brief(value: Any) -> str:
 
 
 def print_found(found: SearchResult, written: Sequence[Path]) -> None:
-    """What a search found, in numbers, and the files to open."""
+    """Print what a search found, in numbers, and the files to open."""
     out = console()
     where = f"{found.table}, {found.within}" if found.within else found.table
     nearest = found.nearest
@@ -58,7 +58,7 @@ def print_found(found: SearchResult, written: Sequence[Path]) -> None:
 
 
 def print_links(links: Sequence[Link]) -> None:
-    """Where people enter the studio."""
+    """Print the addresses of the studio."""
     if not links[0].name:
         print(f"open {links[0].url}   (Ctrl-C stops)", flush=True)
         return

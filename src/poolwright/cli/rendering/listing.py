@@ -1,4 +1,4 @@
-"""What lists of steps, pools, layouts, figures and encoders print, and one entry of them."""
+"""Prints lists of steps, pools, layouts, figures and encoders, and single entries."""
 
 from __future__ import annotations
 

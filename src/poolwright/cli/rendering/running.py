@@ -1,4 +1,4 @@
-"""What running recipes prints: checks, plans, funnels, results."""
+"""Prints the results of running recipes: checks, plans, funnels, results."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def print_recipes(recipes: Sequence[Shipped]) -> None:
 
 
 def print_check(recipe: Path, plans: Mapping[str, TablePlan]) -> None:
-    """That a recipe is right, and what its tables will hold."""
+    """Print that a recipe is valid, and the columns of its tables."""
     out = console()
     for name, plan in plans.items():
         out.print(Text(f"{name}  from {plan.source.name}", style="bold"))
@@ -41,7 +41,7 @@ def print_check(recipe: Path, plans: Mapping[str, TablePlan]) -> None:
 
 
 def print_plan(outlooks: Sequence[TableOutlook]) -> None:
-    """What is done and what is left."""
+    """Print what is done and what is left."""
     table = grid("table", "from", "state", "rows in", "units", "left", "steps", numbers=("rows in", "units", "left"))
     for entry in outlooks:
         rows = f"{entry.rows:,}" if entry.rows is not None else "?"
@@ -52,7 +52,7 @@ def print_plan(outlooks: Sequence[TableOutlook]) -> None:
 
 
 def print_predictions(predictions: Sequence[Prediction]) -> None:
-    """What a dry run says of the whole."""
+    """Print the predictions of a dry run."""
     out = console()
     numbers = ("parts", "rows in", "kept", "size", "time")
     table = grid("table", "parts", "rows in", "kept", "95% interval", "size", "time", numbers=numbers)
@@ -66,7 +66,7 @@ def print_predictions(predictions: Sequence[Prediction]) -> None:
     for one in predictions:
         if one.whole:
             steps = ", ".join(dict.fromkeys(one.whole))
-            out.print(Text(f"{one.table}: {steps} look at all rows; a sample does not tell what they keep"))
+            out.print(Text(f"{one.table}: {steps} look at all rows; a sample does not show what they keep"))
 
 
 def print_funnel(record: TableRecord) -> None:
@@ -103,8 +103,8 @@ def print_run(result: RunResult) -> None:
 
 def _print_matrix(out: Console, figure: Measured, matrix: Matrix) -> None:
     """A figure for each pair of groups, with the rows behind it."""
-    told = ", ".join(f"{name} {value:.3f}" for name, value in matrix.summary.items())
-    out.print(Text(f"{figure.name} of {figure.table}: {told}", style="bold"))
+    summary = ", ".join(f"{name} {value:.3f}" for name, value in matrix.summary.items())
+    out.print(Text(f"{figure.name} of {figure.table}: {summary}", style="bold"))
     head = f"{matrix.down}, {matrix.across}"
     table = grid(head, *matrix.columns, matrix.counted, numbers=(*matrix.columns, matrix.counted))
     for name, values, rows in zip(matrix.rows, matrix.values, matrix.row_counts, strict=True):
@@ -119,7 +119,7 @@ def _print_matrix(out: Console, figure: Measured, matrix: Matrix) -> None:
 
 
 def print_applied(applied: Applied) -> None:
-    """What the steps of a release said: of each row where there are few, and in all."""
+    """Print the results of applying a release: in total, and for each row if there are few."""
     out = console()
     for story in applied.stories:
         last = story.chapters[-1] if story.chapters else None
@@ -136,7 +136,7 @@ def print_applied(applied: Applied) -> None:
 
 
 def print_demo(outcome: DemoOutcome) -> None:
-    """What the demo made, against the truth; the report to open last."""
+    """Print the results of the demo and the truth; the report to open comes last."""
     print_run(outcome.result)
     out = console()
     table = grid("against the truth", "value", "what it means", numbers=("value",))

@@ -1,4 +1,4 @@
-"""Headers: what the bytes of an image file say, before and beside what a decoder makes of them."""
+"""Reads the headers of image files: checks that decoders make too late, or not at all."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ _END = b"\xff\xd9"  # end mark of JPEG and JPEG 2000; cannot occur within their 
 
 
 def claimed_size(data: bytes) -> tuple[int, int]:
-    """Size in the header of formats for which Pillow takes memory for all pixels on opening, else (0, 0)."""
+    """Return the size in the header, for formats of which Pillow allocates all pixels on opening, else (0, 0)."""
     head = data[:30]
     if head[:3] == b"GIF":
         return int.from_bytes(head[6:8], "little"), int.from_bytes(head[8:10], "little")
@@ -21,7 +21,7 @@ def claimed_size(data: bytes) -> tuple[int, int]:
 
 
 def cut_short(data: bytes) -> bool:
-    """Whether a WebP or AVIF, whose decoders do not say so, is shorter than its own lengths."""
+    """Whether a WebP or AVIF file, whose decoders do not report it, is shorter than its own lengths."""
     if data[:4] == b"RIFF":
         return int.from_bytes(data[4:8], "little") + 8 > len(data)
     if data[4:8] != b"ftyp":
@@ -36,10 +36,10 @@ def cut_short(data: bytes) -> bool:
 
 
 def unfinished(format: str, data: bytes) -> bool:
-    """Whether a file lacks its end in a way that its decoder may pass over.
+    """Whether a file lacks its end in a way that its decoder may ignore.
 
     A JPEG that ends in zeros without its end mark is a download whose space was reserved but not filled;
-    zeros are valid image data, so the decoder would paint the rest grey. OpenJPEG gives what it has.
+    zeros are valid image data, so the decoder would paint the rest grey. OpenJPEG returns what it has.
     """
     if format in ("JPEG", "MPO"):
         return not any(data[-32:]) and data.find(_END, _scan(data)) < 0
@@ -47,7 +47,7 @@ def unfinished(format: str, data: bytes) -> bool:
 
 
 def _scan(data: bytes) -> int:
-    """Where the first scan of a JPEG begins, past the thumbnails that its headers may hold."""
+    """Return the offset of the first scan of a JPEG, past the thumbnails that its headers may hold."""
     at = 2
     while at + 4 <= len(data) and data[at] == 0xFF and data[at + 1] != 0xDA:
         at += 1 if data[at + 1] == 0xFF else 2 + int.from_bytes(data[at + 2 : at + 4], "big")

@@ -1,9 +1,9 @@
-"""Image files: read, looked at and decoded within limits, or refused for a reason.
+"""Reads, probes and decodes image files within limits, or refuses them with a reason.
 
-Image files of a pool come from strangers. Nothing here trusts what a file says of itself, or depends on
-Pillow's global switches (`MAX_IMAGE_PIXELS`, `LOAD_TRUNCATED_IMAGES`), which any library in the process
-may have turned; but Pillow's own limit, 179 million pixels, holds for WebP, TIFF and multi-picture JPEG.
-A function gives either its result or the name of one of `REASONS`.
+Image files of a pool come from untrusted sources. This module trusts nothing that a file says of itself, and
+does not depend on Pillow's global switches (`MAX_IMAGE_PIXELS`, `LOAD_TRUNCATED_IMAGES`), which any library in
+the process may have set; but Pillow's own limit, 179 million pixels, holds for WebP, TIFF and multi-picture JPEG.
+A function returns either its result or the name of one of `REASONS`.
 """
 
 from __future__ import annotations
@@ -39,23 +39,23 @@ REASONS: tuple[Reason, ...] = (
     Reason("truncated_image", "the image file is cut off", bad=True),
     Reason("broken_image", "the image file is damaged", bad=True),
 )
-"""Why there is no image; shared by all steps that read image files, and first in their list of reasons."""
+"""Reasons why there is no image; shared by all steps that read image files, and first in their list of reasons."""
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "AVIF", "BMP", "TIFF", "JPEG2000", "PPM")
-"""Formats that are opened. Pillow knows more, some of which start other programs (EPS) or are no pictures."""
+"""Formats that are opened. Pillow knows more, some of which start other programs (EPS) or are not pictures."""
 
 DECODING = 1
 """Version of the decoding rules below; part of the digest of whatever is computed from pixels."""
 
 DRAFT_MARGIN = 2
-"""A JPEG is decoded at 1/2, 1/4 or 1/8 where that leaves this many times the wanted size on both edges."""
+"""A JPEG is decoded at 1/2, 1/4 or 1/8 if that leaves this many times the wanted size on both edges."""
 
 _CODES = {reason.name: code for code, reason in enumerate(REASONS, start=1)}
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What an image file may cost at most.
+    """The most that an image file may cost.
 
     Attributes:
         max_bytes: size of the file.
@@ -68,13 +68,13 @@ class Limits:
 
 @dataclass(frozen=True)
 class Probe:
-    """What the header of an image file says.
+    """The header of an image file.
 
     Attributes:
         format: Pillow's name of the format: 'JPEG', 'PNG'.
         width: pixels of the upright image.
         height: pixels of the upright image.
-        frames: pictures in the file; for GIF and TIFF, where counting would walk the file, 2 means several.
+        frames: pictures in the file; for GIF and TIFF, of which counting would read the whole file, 2 means several.
     """
 
     format: str
@@ -92,10 +92,10 @@ class _Refused(Exception):
 
 
 def drop_codes(found: Sequence[str | None], more: Sequence[str] = ()) -> np.ndarray | None:
-    """Reasons by name as an `Outcome.drop`, for a step whose `reasons` are `REASONS` and then `more`.
+    """Convert names of reasons to an `Outcome.drop`, for a step whose `reasons` are `REASONS` and then `more`.
 
     Returns:
-        uint8 (n,), or None where nothing is dropped.
+        uint8 (n,), or None if nothing is dropped.
     """
     if not any(found):
         return None
@@ -104,18 +104,18 @@ def drop_codes(found: Sequence[str | None], more: Sequence[str] = ()) -> np.ndar
 
 
 def unread(rows: Rows) -> list[str]:
-    """Per row, why it has no bytes of an image file, for where it has none: its `image_error`, or missing_file."""
+    """Return per row the reason to give if it has no image file: its `image_error`, else missing_file."""
     names = rows.strings(IMAGE_ERROR) if IMAGE_ERROR in rows.schema.names else [None] * len(rows)
     return [name if name in _CODES else "missing_file" for name in names]
 
 
 def read_bytes(root: str | None, path: str, limits: Limits = Limits()) -> bytes | str:
-    """The bytes of an image file, or a reason.
+    """Read the bytes of an image file, or return a reason.
 
     Args:
         root: folder or fsspec URL that `path` is relative to. A path that leaves it, by '..', as an
-            absolute path or as a URL, is refused: paths are data of the pool, the root is the user's word.
-        path: file below `root`; any local path or URL where there is no root.
+            absolute path or as a URL, is refused: paths come from the pool, the root comes from the user.
+        path: file below `root`; any local path or URL if there is no root.
         limits: more than `max_bytes` is never read.
     """
     if root is None:
@@ -129,7 +129,7 @@ def read_bytes(root: str | None, path: str, limits: Limits = Limits()) -> bytes 
 
 
 def _inside(path: str) -> str | None:
-    """The path with '.' and '..' worked out; None where it leads out of what it is relative to."""
+    """Return the path with '.' and '..' resolved; None if it leads out of the folder it is relative to."""
     if "://" in path or path.startswith(("/", "\\")) or re.match(r"[A-Za-z]:[\\/]", path):
         return None
     parts: list[str] = []
@@ -178,7 +178,7 @@ def _read_url(url: str, limits: Limits) -> bytes | str:
 
 
 def refused(data: bytes | None, limits: Limits) -> str | None:
-    """Why a file is refused before it is looked into: it is missing, empty or too large. None where it is not."""
+    """Return why a file is refused before it is parsed: it is missing, empty or too large; None if it is not."""
     if data is None:
         return "missing_file"
     if not data:
@@ -187,7 +187,7 @@ def refused(data: bytes | None, limits: Limits) -> str | None:
 
 
 def probe(data: bytes | None, limits: Limits = Limits()) -> Probe | str:
-    """What the header says, without decoding pixels, or a reason. A cut-off file may still have its header."""
+    """Read the header without decoding pixels, or return a reason. A truncated file may still have its header."""
     try:
         image, _ = _open(data, limits)
     except _Refused as refusal:
@@ -199,10 +199,10 @@ def probe(data: bytes | None, limits: Limits = Limits()) -> Probe | str:
 
 
 def open_image(data: bytes | None, limits: Limits = Limits(), wanted: int | None = None) -> Image.Image | str:
-    """The first picture of an image file, or a reason.
+    """Decode the first picture of an image file, or return a reason.
 
     Upright by its EXIF orientation, RGB uint8: transparency on white, 16-bit grey scaled by 1/257, CMYK
-    inverted where Adobe wrote it so. Colour profiles are not applied. A file that is cut off is refused
+    inverted if Adobe wrote it so. Colour profiles are not applied. A truncated file is refused as a
     whole. The same bytes give the same pixels.
 
     Args:
@@ -224,7 +224,7 @@ def open_image(data: bytes | None, limits: Limits = Limits(), wanted: int | None
 
 
 class _Source(io.BytesIO):
-    """Bytes of a file, noticing when a decoder wants more of them than there are."""
+    """The bytes of a file; notices when a decoder wants more of them than there are."""
 
     short = False  # a read gave less than was asked for
     starved = False  # a read gave nothing
@@ -242,7 +242,7 @@ class _Source(io.BytesIO):
 
 
 def _open(data: bytes | None, limits: Limits) -> tuple[ImageFile.ImageFile, _Source]:
-    """Read the header. The image is not decoded yet, and within the limits."""
+    """Read the header. The image returned is within the limits and not decoded yet."""
     reason = refused(data, limits)
     if data is None or reason:
         raise _Refused(reason or "missing_file")
@@ -254,7 +254,7 @@ def _open(data: bytes | None, limits: Limits) -> tuple[ImageFile.ImageFile, _Sou
     except MemoryError:
         raise
     except Exception as error:
-        # Decoders raise whatever comes (struct.error, KeyError, ...) on damaged headers: the file is to blame.
+        # Decoders raise anything (struct.error, KeyError, ...) on damaged headers: the file is to blame.
         raise _Refused(_blame(error, data, source.short)) from None
     _check_pixels(image.size, limits)
     return image, source
@@ -293,7 +293,7 @@ def _blame(error: Exception, data: bytes, out_of_bytes: bool) -> str:
 
 @functools.cache
 def _openers() -> list[tuple[Callable[[bytes], Any], Callable[[Any, str], ImageFile.ImageFile]]]:
-    """How to tell each format, and how to open it, from Pillow's registry.
+    """Return how to recognise and how to open each format, from Pillow's registry.
 
     `Image.open` is not used: it checks sizes against a global that other libraries change, and warns.
     """
@@ -306,7 +306,7 @@ def _openers() -> list[tuple[Callable[[bytes], Any], Callable[[Any, str], ImageF
 
 def _opener(prefix: bytes) -> Callable[[Any, str], ImageFile.ImageFile]:
     for accept, factory in _openers():
-        answer = accept(prefix)  # a string says that Pillow was built without the format
+        answer = accept(prefix)  # a string means that Pillow was built without the format
         if answer and not isinstance(answer, str):
             return factory
     raise _Refused("not_an_image")
@@ -326,9 +326,9 @@ def _frames(image: ImageFile.ImageFile) -> int:
 
 
 def _orientation(image: ImageFile.ImageFile) -> int:
-    """EXIF orientation 1 to 8; 1 where the file says nothing sensible."""
+    """Return the EXIF orientation, 1 to 8; 1 if the file gives none that is valid."""
     if image.format == "PNG" and "exif" not in image.info:
-        return 1  # Pillow would decode the pixels in search of one behind them
+        return 1  # Pillow would decode the pixels to look for one behind them
     try:
         value = image.getexif().get(0x0112, 1)
         return int(value) if value in range(1, 9) else 1

@@ -1,4 +1,4 @@
-"""Pixels: decoded images of any mode as upright RGB."""
+"""Converts decoded images of any mode to upright RGB."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def upright(image: Image.Image, orientation: int) -> Image.Image:
-    """An image turned and flipped as its EXIF orientation (1 to 8) says."""
+    """Turn and flip an image as its EXIF orientation (1 to 8) says."""
     from PIL.Image import Transpose
 
     turns = {
@@ -27,7 +27,7 @@ def upright(image: Image.Image, orientation: int) -> Image.Image:
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """A decoded image of any mode as RGB uint8, transparency on white.
+    """Convert a decoded image of any mode to RGB uint8, transparency on white.
 
     Raises:
         ValueError: a mode that Pillow cannot convert, such as LAB in a TIFF.
@@ -52,7 +52,7 @@ def _on_white(image: Image.Image) -> Image.Image:
 
 
 def _grey(image: Image.Image) -> Image.Image:
-    """Grey of more than 8 bits as 'L'. 16-bit values are divided by 257, floats are taken as 0 to 1."""
+    """Convert grey of more than 8 bits to 'L'. 16-bit values are divided by 257, floats are taken as 0 to 1."""
     from PIL import Image
 
     values = np.asarray(image)
@@ -67,7 +67,7 @@ def _grey(image: Image.Image) -> Image.Image:
 
 
 def _ink(image: Image.Image) -> Image.Image:
-    """CMYK with 255 for full ink. Pillow takes every CMYK JPEG as inverted; only those with Adobe's mark are."""
+    """Return CMYK with 255 for full ink. Pillow takes every CMYK JPEG as inverted; only those with Adobe's mark are."""
     from PIL import ImageChops
 
     plain = image.format in ("JPEG", "MPO") and "adobe" not in image.info

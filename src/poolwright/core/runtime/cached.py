@@ -1,4 +1,4 @@
-"""What steps make ready from a state or its tables: once a process, however many batches ask for it."""
+"""Caches what steps derive from a state or its tables: once per process, however many batches ask for it."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ K = TypeVar("K")
 T = TypeVar("T")
 
 _MADE: dict[tuple[str, int], Any] = {}
-_LOCK = threading.RLock()  # what is made may itself need something made
+_LOCK = threading.RLock()  # what is built may itself need something cached
 
 
 def once(what: str, of: K, build: Callable[[K], T]) -> T:
-    """`build(of)`, made at the first call and kept as long as `of` lives.
+    """Return `build(of)`, made at the first call and kept as long as `of` lives.
 
     Args:
-        what: name of what is made, for one object may have several.
+        what: name of what is built, since several things may be built from one object.
         of: a state, or a table of one.
     """
     key = (what, id(of))

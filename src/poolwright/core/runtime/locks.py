@@ -1,4 +1,4 @@
-"""Locks between processes, on files. A lock goes with its process, however that ends."""
+"""Locks between processes, on files. A lock is released when its process ends, however that ends."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def hold_or_refuse(file: Path, where: Path) -> Iterator[None]:
     """Hold a lock while the block runs; another process that wants it is refused at once.
 
     Args:
-        file: the lock; made if there is none, and left there.
-        where: what it guards, for the error.
+        file: the lock; made if there is none, and left in place.
+        where: the folder or file that it guards, for the error.
 
     Raises:
         PoolwrightError: another process, or another block of this one, holds it.
@@ -33,7 +33,7 @@ def hold_or_refuse(file: Path, where: Path) -> Iterator[None]:
         lock.acquire()
     except Timeout:
         raise PoolwrightError(
-            f"{where}: another process is running here{_holder(file)}; wait for it, or stop it first"
+            f"{where}: another process is using it{_holder(file)}; wait for it, or stop it first"
         ) from None
     holder = file.with_name(file.name + _HOLDER)
     try:
@@ -51,7 +51,7 @@ def one_at_a_time(file: Path) -> Iterator[None]:
     """Hold a lock while the block runs; other processes that want it wait.
 
     Args:
-        file: the lock; made if there is none, and left there.
+        file: the lock; made if there is none, and left in place.
 
     Raises:
         OSError: the file cannot be made.
@@ -63,7 +63,7 @@ def one_at_a_time(file: Path) -> Iterator[None]:
 
 
 def _holder(file: Path) -> str:
-    """Who holds a lock, as a part of a sentence; '' if that is not known."""
+    """Return who holds a lock, as a part of a sentence; '' if that is not known."""
     try:
         found = json.loads(file.with_name(file.name + _HOLDER).read_text(encoding="utf-8"))
         return f" (process {int(found['process'])} on {found['host']})"

@@ -1,4 +1,4 @@
-"""Merging summaries of many units in a binary tree whose shape depends on their number alone."""
+"""Merges summaries of many units in a binary tree whose shape depends on their number alone."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class MergeTree:
     """Pairs up summaries as they come, from any thread.
 
     Node `index` of a level is the merge of nodes `2 index` and `2 index + 1` of the level below; the last node of a
-    level passes up unmerged if it has no neighbour. So the result is the same, to the last bit of a floating-point
-    sum, whatever the order in which units finish.
+    level moves up unmerged if it has no neighbour. The result is therefore the same, to the last bit of a
+    floating-point sum, whatever the order in which units finish.
 
     Args:
         leaves: number of units, at least 1.
@@ -46,8 +46,8 @@ class MergeTree:
         """Put a summary at its node.
 
         Returns:
-            The pair that it completes; the caller merges it and adds the result. None if the neighbour is missing
-            yet, or if this is the root.
+            The pair that it completes; the caller merges it and adds the result. None if the neighbour is still
+            missing, or if this is the root.
         """
         while (width := -(-self._leaves // (1 << level))) > 1:
             if index % 2 or index + 1 < width:
@@ -67,14 +67,14 @@ class MergeTree:
         return Pair(level + 1, index // 2, left, right)
 
     def merge_in(self, index: int, summary: Any, merge: Callable[[Any, Any], Any]) -> None:
-        """Add the summary of a unit, and merge upwards as far as neighbours are there."""
+        """Add the summary of a unit, and merge upwards as far as neighbours have been added."""
         pair = self.add(0, index, summary)
         while pair is not None:
             pair = self.add(pair.level, pair.index, merge(pair.left, pair.right))
 
 
 def merge_all(summaries: Sequence[T], merge: Callable[[T, T], T]) -> T:
-    """The summaries of all units, at least one, merged as an engine merges them."""
+    """Merge the summaries of all units, at least one, as an engine merges them."""
     tree = MergeTree(len(summaries))
     for index, summary in enumerate(summaries):
         tree.merge_in(index, summary, merge)

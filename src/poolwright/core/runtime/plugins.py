@@ -1,4 +1,4 @@
-"""Names that poolwright and installed packages provide through entry points."""
+"""Looks up names that poolwright and installed packages provide through entry points."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ class Package:
 class Registry(Generic[T]):
     """Names of one kind: those of poolwright, and those that installed packages add.
 
-    Packages declare names as entry points. They are looked for when a name is first asked for, and imported when
-    their own name is: an installed package that does not import harms nobody who does not use it.
+    Packages declare names as entry points, which are looked up when any name is first asked for. A package is imported
+    only when a name of its own is asked for, so that one that cannot be imported affects only those who use it.
 
     Args:
-        noun: what a name stands for, in messages: 'step'.
+        noun: the kind of thing that a name stands for, in messages: 'step'.
         group: the group of entry points: 'poolwright.steps'.
         own: names that poolwright itself provides, in order.
-        load: returns what one of these names stands for.
-        problem: what is wrong with the object that a package provides under a name; '' if nothing is.
+        load: returns the object that one of these names stands for.
+        problem: returns what is wrong with the object that a package provides under a name; '' if nothing is.
     """
 
     def __init__(
@@ -50,17 +50,17 @@ class Registry(Generic[T]):
         self._load, self._problem = load, problem
 
     def names(self) -> tuple[str, ...]:
-        """All names: those of poolwright in their order, then those of packages by the alphabet."""
+        """Return all names: those of poolwright in their order, then those of packages in alphabetical order."""
         return (*self.own, *sorted({point.name for point in _points(self.group)} - set(self.own)))
 
     def package(self, name: str) -> Package | None:
-        """The package that provides a name; None for poolwright's own, and for a name that nobody provides."""
+        """Return the package that provides a name; None for poolwright's own names and for unknown ones."""
         if name in self.own:
             return None
         return next((_package(point) for point in _points(self.group) if point.name == name), None)
 
     def get(self, name: str) -> T:
-        """What a name stands for.
+        """Return the object that a name stands for.
 
         Raises:
             RecipeError: there is no such name, two packages provide it, or the package cannot be imported.
@@ -100,7 +100,7 @@ class Registry(Generic[T]):
 
 
 def subclass_problem(base: type[Any], attribute: str) -> Callable[[str, Any], str]:
-    """A check that a name stands for a subclass of `base` whose class variable `attribute` is that name."""
+    """Return a check that a name stands for a subclass of `base` whose class variable `attribute` is that name."""
 
     def problem(name: str, value: Any) -> str:
         if not isinstance(value, type) or not issubclass(value, base):
@@ -112,7 +112,7 @@ def subclass_problem(base: type[Any], attribute: str) -> Callable[[str, Any], st
 
 
 def forget_packages() -> None:
-    """Look for entry points anew, such as after a package was installed in a running process."""
+    """Look for entry points again, such as after a package was installed in a running process."""
     _points.cache_clear()
 
 

@@ -1,4 +1,4 @@
-"""Progress: what a run tells while it works. The run calls a listener; the CLI draws."""
+"""Progress: what a run reports while it works. The run calls a listener; the CLI draws."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from poolwright.core.table import TableRecord
 
 @dataclass
 class TableProgress:
-    """How far one table is. `dropped` is by reason in words."""
+    """Progress of one table. `dropped` counts rows by reason, as people read it."""
 
     name: str
     phase: str
@@ -24,18 +24,19 @@ class TableProgress:
 
     @property
     def rows_per_second(self) -> float:
+        """Rows per second of this phase so far; 0 before it began."""
         return self.rows / self.seconds if self.seconds > 0 else 0.0
 
     @property
     def seconds_left(self) -> float | None:
-        """Time until the phase is done, from the pace so far; None before the first unit."""
+        """Seconds until the phase is done, from the pace so far; None before the first unit is done."""
         if not self.units_done or self.seconds <= 0:
             return None
         return self.seconds / self.units_done * (self.units - self.units_done)
 
 
 class Listener(Protocol):
-    """What a run tells, in order."""
+    """Receives the progress of a run, in order."""
 
     def table_started(self, name: str, phase: str, units: int) -> None:
         """A pass over the rows of a table begins: 'read', 'fit NN-verb', 'describe' or 'write'."""
@@ -46,7 +47,7 @@ class Listener(Protocol):
         ...
 
     def table_done(self, record: TableRecord, fresh: bool) -> None:
-        """A table is finished; `fresh` is false where it was done before."""
+        """A table is finished; `fresh` is false if an earlier run finished it."""
         ...
 
     def note(self, text: str) -> None:
@@ -55,7 +56,7 @@ class Listener(Protocol):
 
 
 class Silent:
-    """A listener that says nothing."""
+    """A listener that ignores everything."""
 
     def table_started(self, name: str, phase: str, units: int) -> None: ...
 

@@ -1,4 +1,4 @@
-"""Usage reporting of libraries, switched off."""
+"""Switches off the usage reporting of libraries."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _SWITCHES = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "HF_UPDATE_DOWNLOAD_COUNTS": "0",  # datasets counts loads by name
-    "ORT_DISABLE_TELEMETRY": "1",  # onnxruntime 1.32 keeps a device id and a database of events from its import on
+    "ORT_DISABLE_TELEMETRY": "1",  # onnxruntime 1.32 keeps a device id and a database of events once imported
     "LIGHTLY_DID_VERSION_CHECK": "True",  # lightly 1.5 asks its server for a newer version when it is imported
 }
 

@@ -1,4 +1,7 @@
-"""One thread per unit of work: parallelism is across units, and the last bits of a product depend on its threads."""
+"""Limits libraries to one thread per unit of work.
+
+Parallelism is across units, and the last bits of a matrix product depend on its number of threads.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ class _Unit(threading.local):
 
 
 class _Limits:
-    """The limits of a process while any run in it works on units.
+    """The thread limits of a process while any run in it works on units.
 
     The limits of BLAS and OpenMP libraries are those of the process, and so are PyTorch's. The first run to begin sets
     them and the last to end restores them, so that runs which overlap leave none behind.
@@ -67,7 +70,7 @@ def _torch_threads() -> int | None:
 
 @contextmanager
 def one_thread_per_unit() -> Iterator[None]:
-    """One BLAS thread per unit while units run in this process. Runs may nest and overlap."""
+    """Limit BLAS to one thread per unit while units run in this process. Runs may nest and overlap."""
     _limits.enter()
     try:
         yield
@@ -77,7 +80,7 @@ def one_thread_per_unit() -> Iterator[None]:
 
 @contextmanager
 def one_torch_thread() -> Iterator[None]:
-    """Work on a unit: PyTorch, imported already or in here, gets one thread."""
+    """Work on a unit: PyTorch, already imported or imported within the block, gets one thread."""
     before, _unit.active = _unit.active, True
     torch = sys.modules.get("torch")
     if hasattr(torch, "set_num_threads"):
@@ -89,7 +92,7 @@ def one_torch_thread() -> Iterator[None]:
 
 
 def import_torch() -> Any:
-    """The torch module; with one thread if it is first imported in a unit.
+    """Import and return torch, with one thread if it is first imported in a unit.
 
     Raises:
         ImportError: torch is not installed.

@@ -1,4 +1,4 @@
-"""Answers: what a view says of the rows of a filter."""
+"""Defines the answers of a view about the rows of a filter: facets, histograms, counts, pages."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class FacetValue:
 
 @dataclass(frozen=True)
 class Facet:
-    """Rows by the values of a column, most first; of the filter, but for what it asks of this column.
+    """Rows by the values of a column, most frequent first, for the filter without its clauses about this column.
 
     Attributes:
-        values: the first ones; those that were chosen always.
-        distinct: how many have rows.
+        values: the first values, and all that were chosen.
+        distinct: number of values that have rows.
     """
 
     column: str
@@ -34,7 +34,7 @@ class Facet:
 
 @dataclass(frozen=True)
 class Histogram:
-    """Rows by the numbers of a column, in bins of one width: kept ones and dropped ones.
+    """Kept and dropped rows by the numbers of a column, in bins of equal width.
 
     Attributes:
         low, high: ends of the bins.
@@ -49,13 +49,14 @@ class Histogram:
 
 @dataclass(frozen=True)
 class Counts:
-    """What a filter finds."""
+    """Counts of the rows that a filter finds."""
 
     kept: int
     dropped: int
 
     @property
     def rows(self) -> int:
+        """Kept and dropped rows together."""
         return self.kept + self.dropped
 
 
@@ -70,28 +71,28 @@ class Page:
 def facet_of(
     column: str, names: Sequence[str | None], rows: npt.NDArray[np.int64], asked: set[str | None], most: int, like: str
 ) -> Facet:
-    """A facet out of the rows of all its values.
+    """Make a facet from the rows of all its values.
 
     Args:
-        column: its name.
-        names: of the values.
-        rows: int64, of each value.
+        column: the name of the column.
+        names: names of the values.
+        rows: int64, rows of each value.
         asked: values that the filter asks for.
-        most: values to give, besides those.
-        like: only values that hold these words.
+        most: number of values to return, besides those.
+        like: only values that contain this text.
     """
     words = like.lower()
-    order = sorted(np.flatnonzero(rows).tolist(), key=lambda place: (-rows[place], _by_value(names[place])))
-    shown = [place for place in order if words in (names[place] or "no value").lower()][:most]
-    there = {names[place] for place in shown}
-    codes = {name: place for place, name in enumerate(names)} if asked - there else {}
+    order = sorted(np.flatnonzero(rows).tolist(), key=lambda index: (-rows[index], _by_value(names[index])))
+    shown = [index for index in order if words in (names[index] or "no value").lower()][:most]
+    there = {names[index] for index in shown}
+    codes = {name: index for index, name in enumerate(names)} if asked - there else {}
     shown += [codes[value] for value in asked - there if value in codes]
-    values = tuple(FacetValue(names[place], int(rows[place]), names[place] in asked) for place in shown)
+    values = tuple(FacetValue(names[index], int(rows[index]), names[index] in asked) for index in shown)
     return Facet(column, values, len(order))
 
 
 def _by_value(name: str | None) -> tuple[int, float, str]:
-    """No value first, then whole numbers by size, then texts."""
+    """Return a sort key: no value first, then whole numbers by size, then texts."""
     if name is None:
         return 0, 0, ""
     return (1, int(name), "") if name.removeprefix("-").isdecimal() and len(name) < 20 else (2, 0, name)

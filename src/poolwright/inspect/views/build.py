@@ -1,7 +1,7 @@
-"""The index of a table: the columns of its kept and dropped rows, in files that are mapped. Built once a table.
+"""Builds the index of a table, once: the columns of its kept and dropped rows, in files that are mapped.
 
-Rows have positions: the kept ones in their order, then the dropped ones in the order of the source. The index lies in
-`<run>/explore/<table>/<digest of the table's record>`, so that it is of the table as it is; it is only a cache.
+Rows have positions: the kept ones in their order, then the dropped ones in the order of the source. The index is in
+`<run>/explore/<table>/<digest of the table's record>`, so that it matches the table as it is; it is only a cache.
 """
 
 from __future__ import annotations
@@ -32,23 +32,23 @@ from poolwright.run.run import Run
 FORMAT = 1
 INDEX = "index.json"
 DROPPED_BY = "drop reason"
-"""Column of the index that says by which step and why a row was dropped; null for kept rows."""
+"""Column of the index with the step that dropped a row and why; null for kept rows."""
 
 PLACE, RANK = ".row", ".rank"
 """Columns of the index alone: row within its part, rank of the hash of the uid."""
 
 MOST_ROWS = 20_000_000
-"""Of more kept rows, or more dropped ones, whole parts are drawn by a hash of their name; pages say so."""
+"""If more rows were kept, or dropped, whole parts are drawn by a hash of their name; pages say so."""
 
 BATCH_ROWS = 65_536
 
 Progress = Callable[[int, int], None]
-"""Is told (rows done, rows in all)."""
+"""Receives (rows done, rows in all)."""
 
 
 @dataclass(frozen=True)
 class Segment:
-    """Consecutive positions whose rows come from one part: of the table, or of its source where they were dropped."""
+    """Consecutive positions whose rows come from one part: of the table, or of its source if they were dropped."""
 
     dropped: bool
     part: int
@@ -57,13 +57,13 @@ class Segment:
 
 
 def index_folder(table: Table) -> Path:
-    """Where the index of a finished table lies, and what is kept with it: orders, selections, queries, maps."""
+    """Return the folder of the index of a finished table, and of its orders, selections, queries and maps."""
     digest = digest_file(table.folder / RECORD)
     return table.folder.parent.parent / "explore" / table.name / digest[:16]
 
 
 def read_index(folder: Path) -> dict[str, Any] | None:
-    """What an index says; None where there is none, or one of another version."""
+    """Read the description of an index; None if there is none, or one of another version."""
     path = folder / INDEX
     if not path.exists():
         return None
@@ -78,9 +78,9 @@ def build_index(run: Run, name: str, progress: Progress = lambda done, rows: Non
 
     Args:
         run: the run.
-        name: of the table.
-        progress: is told how far it is.
-        chunk_rows: rows of a chunk, a multiple of 8; changes no answer.
+        name: name of the table.
+        progress: receives the progress.
+        chunk_rows: rows per chunk, a multiple of 8; changes no result.
 
     Raises:
         InputError: the table is not finished, or its source cannot be read.
@@ -91,7 +91,7 @@ def build_index(run: Run, name: str, progress: Progress = lambda done, rows: Non
     partial.mkdir(parents=True)
     try:
         _Build(run, name, partial, progress, chunk_rows).write()
-        if read_index(folder) is None:  # another process may have been quicker
+        if read_index(folder) is None:  # another process may have been faster
             remove(folder)
             os.replace(partial, folder)
             sync_folder(folder.parent)
@@ -101,10 +101,10 @@ def build_index(run: Run, name: str, progress: Progress = lambda done, rows: Non
 
 
 def _remove_others(folder: Path) -> None:
-    """Remove indexes of the table as it was before; one that is being built has another name."""
+    """Remove indexes of earlier versions of the table; one that is being built has another name."""
     for other in folder.parent.iterdir():
         if other != folder and not other.name.endswith(".partial"):
-            with suppress(OSError):  # Windows removes no file that is mapped
+            with suppress(OSError):  # Windows cannot remove a file that is mapped
                 remove(other)
 
 
@@ -149,7 +149,7 @@ class _Build:
         (self.folder / INDEX).write_text(json.dumps(index, ensure_ascii=False), encoding="utf-8")
 
     def _known(self) -> set[str]:
-        """Columns of dropped rows; all, where there are none."""
+        """Return the columns that dropped rows have; all if there are no dropped rows."""
         return set(self.replay.schema.names) if self.gone else set(self.table.schema.names)
 
     def _write_kept(self) -> None:
@@ -160,8 +160,8 @@ class _Build:
             start = self.at
             with pq.ParquetFile(self.table.folder / record.file, pre_buffer=False, buffer_size=1 << 18) as file:
                 for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=names, use_threads=False):
-                    places = np.arange(self.at - start, self.at - start + batch.num_rows)
-                    self._add(pa.Table.from_batches([batch]), places, np.zeros(batch.num_rows, np.int64))
+                    rows = np.arange(self.at - start, self.at - start + batch.num_rows)
+                    self._add(pa.Table.from_batches([batch]), rows, np.zeros(batch.num_rows, np.int64))
             self.segments.append(Segment(False, part, start, self.at - start))
 
     def _write_dropped(self, gone: Fallen) -> None:
@@ -172,10 +172,10 @@ class _Build:
             self._add(rows, gone.rows[done:stop], gone.codes[done:stop])
         self.segments.append(Segment(True, gone.part, start, self.at - start))
 
-    def _add(self, rows: pa.Table, places: Any, codes: Any) -> None:
+    def _add(self, rows: pa.Table, row_numbers: Any, codes: Any) -> None:
         own = {
             DROPPED_BY: pa.array(self.reasons, pa.large_string()).take(pa.array(codes)),
-            PLACE: pa.array(places, pa.int64()),
+            PLACE: pa.array(row_numbers, pa.int64()),
             RANK: pa.array((hash64(rows.column(UID), self.key) >> np.uint64(1)).view(np.int64)),
         }
         for name, writer in self.writers.items():
@@ -188,7 +188,7 @@ class _Build:
 
 
 def _drawn(rows: Sequence[int], names: Sequence[str], key: int) -> list[bool]:
-    """Which parts are indexed: all, or those of the smallest hashes of their names, up to `MOST_ROWS` rows."""
+    """Return which parts are indexed: all, or those with the smallest hashes of their names, up to `MOST_ROWS` rows."""
     if sum(rows) <= MOST_ROWS:
         return [True] * len(rows)
     order = np.argsort(hash64(pa.array(names, pa.string()), key), kind="stable")
@@ -199,7 +199,7 @@ def _drawn(rows: Sequence[int], names: Sequence[str], key: int) -> list[bool]:
 
 
 def _writers(folder: Path, schemas: Sequence[pa.Schema], chunk_rows: int) -> dict[str, ColumnWriter]:
-    """A writer for every column that is stored, of kept rows first, then those that only dropped rows have."""
+    """Make a writer for every stored column: those of kept rows first, then those that only dropped rows have."""
     fields: dict[str, pa.Field] = {DROPPED_BY: pa.field(DROPPED_BY, pa.large_string())}
     for field in (field for schema in schemas for field in schema):
         if is_stored(field.type) and field.name != ROW_ERROR:
@@ -214,7 +214,7 @@ def _writers(folder: Path, schemas: Sequence[pa.Schema], chunk_rows: int) -> dic
 
 
 def _as(rows: pa.Table, name: str, dtype: pa.DataType) -> pa.Array:
-    """A column as it is stored; null where these rows do not have it, or hold something else under its name."""
+    """Return a column as it is stored; null if these rows lack it, or have another type under its name."""
     if rows.schema.get_field_index(name) < 0:
         return pa.nulls(rows.num_rows, dtype)
     values = one_array(rows.column(name))

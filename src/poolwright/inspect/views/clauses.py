@@ -1,4 +1,4 @@
-"""Clauses: what a filter asks of rows, one thing at a time. Together they must all be true."""
+"""Clauses of a filter: single conditions on rows, all of which must be true."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from poolwright.inspect.views.store import StoredColumn
 Bools = npt.NDArray[np.bool_]
 
 _SPECIAL = re.compile(r"[\\.^$|?*+()\[\]{}]")
-"""Characters that mean something in a regular expression."""
+"""Characters with a special meaning in a regular expression."""
 
 _LONGEST = 36
 """Digits of a decimal literal in DuckDB."""
 
 
 class Chunks(Protocol):
-    """What clauses see of a view."""
+    """The part of a view that clauses use."""
 
     @property
     def kept(self) -> int: ...
@@ -73,9 +73,9 @@ class Among:
             raise InputError(f"'{self.column}' has too many different values to choose some; use a `where`")
         wanted = np.zeros(len(column.names) + 1, bool)  # the last is for -1
         for value in self.values:
-            place = -1 if value is None else column.code_of.get(value, len(wanted))
-            if place < len(wanted):
-                wanted[place] = True
+            code = -1 if value is None else column.code_of.get(value, len(wanted))
+            if code < len(wanted):
+                wanted[code] = True
         return np.asarray(wanted[column.codes(chunk)])
 
     def sql(self, view: Chunks) -> str | None:
@@ -144,7 +144,7 @@ class Satisfies:
 
 @dataclass(frozen=True)
 class Contains:
-    """Rows one of whose texts, in any column or in one, holds these words, in whatever case."""
+    """Rows with a text, in any column or in one, that contains these words, ignoring case."""
 
     words: str
     columns: tuple[str, ...]
@@ -160,7 +160,7 @@ class Contains:
         return found
 
     def sql(self, view: Chunks) -> str | None:
-        # Arrow and DuckDB both search with RE2, so that both mean the same by 'whatever case'.
+        # Arrow and DuckDB both search with RE2, so that both ignore case in the same way.
         words = literal(_SPECIAL.sub(r"\\\g<0>", self.words))
         said = [f"regexp_matches({column_name(name)}, {words}, 'i')" for name in self.columns]
         return said[0] if len(said) == 1 else f"({' or '.join(said)})"
@@ -168,7 +168,7 @@ class Contains:
 
 @dataclass(frozen=True)
 class Picked:
-    """Rows of a saved selection, such as what a lasso took."""
+    """Rows of a saved selection, such as one drawn with a lasso."""
 
     selection: str
 
@@ -197,11 +197,11 @@ class Filter:
         return self if clause in self.clauses else Filter((*self.clauses, clause))
 
     def without(self, test: Callable[[Clause], bool]) -> Filter:
-        """The filter without the clauses for which `test` is true."""
+        """Return the filter without the clauses for which `test` is true."""
         return Filter(tuple(clause for clause in self.clauses if not test(clause)))
 
     def sql(self, view: Chunks) -> str | None:
-        """The filter as an expression of the step `where`; None where it has no clause that can be one."""
+        """Return the filter as an expression of the step `where`; None if none of its clauses can be expressed."""
         said = [text for clause in self.clauses if (text := clause.sql(view))]
         return " and ".join(said) or None
 
@@ -229,4 +229,5 @@ def _number_in_sql(value: float, kind: pa.DataType) -> str:
 
 
 def unknown_column(name: str, known: list[str]) -> InputError:
-    return InputError(f"there is no column '{name}' here; {did_you_mean(name, known)}")
+    """Make an error about a column that does not exist."""
+    return InputError(f"there is no column '{name}'; {did_you_mean(name, known)}")

@@ -1,4 +1,4 @@
-"""Two groups of rows side by side: in which columns they differ, and how much."""
+"""Compares two groups of rows: the columns in which they differ, and how much."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ Shares = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Difference:
-    """A column, and how its values are spread in two groups.
+    """A column, and the distributions of its values in two groups.
 
     Attributes:
         column: its name.
         distance: of a facet the share of rows that would have to change their value (total variation); of numbers the
             greatest difference of the shares below a number, over the edges of the bins (Kolmogorov-Smirnov). 0 to 1.
-        names: of the values, the most frequent ones; None is no value. Empty for numbers.
-        ends: of the bins, for numbers.
+        names: names of the most frequent values; None is no value. Empty for numbers.
+        ends: ends of the bins, for numbers.
         first, second: share of each group with each value or in each bin.
         rows: rows of each group that have a value.
     """
@@ -39,14 +39,14 @@ class Difference:
 
 
 def differences(view: View, first: Filter, second: Filter, most: int = 8) -> list[Difference]:
-    """How the columns of two groups differ, the most different first.
+    """Compute how the columns of two groups differ, the most different first.
 
-    Columns that a filter asks about are left out, and those of which one group has no values.
+    Columns that a filter asks about are left out, and those without values in one of the groups.
 
     Args:
         view: the rows.
         first, second: the groups; rows may be in both.
-        most: values to give of each facet.
+        most: number of values to return of each facet.
     """
     asked = {one.column for one in (*first.clauses, *second.clauses) if isinstance(one, Among | Between)}
     if any(isinstance(one, HasOutcome) for one in (*first.clauses, *second.clauses)):
@@ -63,11 +63,11 @@ def _of_values(view: View, name: str, first: Filter, second: Filter, most: int) 
     one, other = _share(counts[0]), _share(counts[1])
     names: list[str | None] = [None, *view.column(name).names]
     order = np.argsort(-(one + other), kind="stable")[:most]
-    shown = [place for place in order.tolist() if one[place] or other[place]]
+    shown = [index for index in order.tolist() if one[index] or other[index]]
     distance = float(np.abs(one - other).sum() / 2)
     rows = int(counts[0][1:].sum()), int(counts[1][1:].sum())
     first_shares, second_shares = (tuple(part[shown].tolist()) for part in (one, other))
-    return Difference(name, distance, tuple(names[place] for place in shown), (0, 0), first_shares, second_shares, rows)
+    return Difference(name, distance, tuple(names[index] for index in shown), (0, 0), first_shares, second_shares, rows)
 
 
 def _of_numbers(view: View, name: str, first: Filter, second: Filter) -> Difference:

@@ -1,4 +1,4 @@
-"""Dropped rows of a finished table, joined back from its source, with what cheap steps gave them before they fell."""
+"""Reads dropped rows of a finished table from its source, with the columns that cheap steps gave them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from poolwright.run.source import Piece
 
 BATCH_ROWS = 65_536
 MOST_WITH_VECTORS = 200_000
-"""Where more rows were dropped, steps that read vectors are not replayed: a label costs a tenth of a millisecond."""
+"""If more rows were dropped, steps that read vectors are not replayed: a label costs a tenth of a millisecond."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Fallen:
 
 
 def fallen(table: Table) -> Iterator[Fallen]:
-    """The ledger, part of the source by part, in order; one part lies in memory."""
+    """Read the ledger by part of the source, in order; one part is in memory at a time."""
     part = -1
     rows: list[npt.NDArray[np.int64]] = []
     codes: list[npt.NDArray[np.int64]] = []
@@ -56,9 +56,9 @@ def fallen(table: Table) -> Iterator[Fallen]:
 
 @dataclass(frozen=True)
 class Replay:
-    """Reads dropped rows of a source and applies the cheap steps they went through before they fell.
+    """Reads dropped rows of a source and applies the cheap steps they went through before they were dropped.
 
-    What needs images or gives vectors is never computed again; what reads vectors only where `with_vectors`.
+    Steps that need images or give vectors are never repeated; those that read vectors only if `with_vectors`.
     Columns of other steps are null for dropped rows.
 
     Attributes:
@@ -75,14 +75,14 @@ class Replay:
 
     @property
     def schema(self) -> pa.Schema:
-        """Columns of the rows: those of the source, and what the steps give."""
+        """Columns of the rows: those of the source, and those that the steps give."""
         fields = {field.name: field for field in self.plan.source.schema if field.name in self.reads}
         for step in self.steps:
             fields |= step.gives
         return pa.schema(list(fields.values()))
 
     def read(self, gone: Fallen) -> Iterator[pa.Table]:
-        """The rows of one part, in batches; every column of `schema`, null where a row fell before the step."""
+        """Yield the rows of one part, in batches, with the columns of `schema`; null if dropped before the step."""
         reasons = {reason.code: reason.step for reason in self.table.record.reasons}
         fell_at = np.array([reasons[int(code)] for code in gone.codes], np.int64)
         for first, rows in pick_rows(self.plan, gone, self.reads):
@@ -103,7 +103,7 @@ class Replay:
 
 
 def replay_of(plan: TablePlan, table: Table, with_vectors: bool) -> Replay:
-    """Which steps can be replayed from the source's columns."""
+    """Make the replay of those steps that can be applied to the source's columns."""
     available = {field.name for field in plan.source.schema if with_vectors or not is_vector(field.type)}
     available -= {IMAGE, IMAGE_ERROR}
     reads = {field.name for field in plan.source.schema if field.name in available and not is_vector(field.type)}
@@ -125,7 +125,7 @@ def replay_of(plan: TablePlan, table: Table, with_vectors: bool) -> Replay:
 
 
 def pick_rows(plan: TablePlan, gone: Fallen, columns: tuple[str, ...]) -> Iterator[tuple[int, pa.Table]]:
-    """(place of the first among the part's dropped rows, rows of the source) in batches."""
+    """Yield (index of the first among the part's dropped rows, rows of the source) in batches."""
     source, at, start = plan.source, 0, 0
     last = int(gone.rows[-1]) + 1
     for batch in source.read_piece(Piece(gone.part, 0, last), list(columns), BATCH_ROWS):
@@ -139,9 +139,9 @@ def pick_rows(plan: TablePlan, gone: Fallen, columns: tuple[str, ...]) -> Iterat
 
 
 def _put(rows: pa.Table, field: pa.Field, values: pa.ChunkedArray | None, live: npt.NDArray[np.int64]) -> pa.Table:
-    """The rows with a column given to those that were live; what it had before stays for the others."""
-    place = rows.schema.get_field_index(field.name)
-    before = rows.column(place).cast(field.type, safe=False) if place >= 0 else pa.nulls(rows.num_rows, field.type)
+    """Return the rows with a column set for those that were live; the others keep their earlier values."""
+    index = rows.schema.get_field_index(field.name)
+    before = rows.column(index).cast(field.type, safe=False) if index >= 0 else pa.nulls(rows.num_rows, field.type)
     if values is not None:
         values = values.cast(field.type) if values.type != field.type else values
         choice = np.arange(rows.num_rows)
@@ -149,7 +149,7 @@ def _put(rows: pa.Table, field: pa.Field, values: pa.ChunkedArray | None, live: 
         both = pa.concat_arrays([_plain(before), _plain(values)])
         before = both.take(pa.array(choice))
     field = pa.field(field.name, before.type)
-    return rows.append_column(field, before) if place < 0 else rows.set_column(place, field, before)
+    return rows.append_column(field, before) if index < 0 else rows.set_column(index, field, before)
 
 
 def _plain(values: pa.Array | pa.ChunkedArray) -> pa.Array:

@@ -1,4 +1,4 @@
-"""The image file and all values of one row of a view."""
+"""Reads the image file and all values of one row of a view."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from poolwright.run.source import Piece, Source, table_source
 
 
 def source_of(view: View, dropped: bool) -> Source:
-    """Where a kept or a dropped row is read."""
+    """Return the source that a kept or a dropped row is read from."""
     return view.run.source(view.name) if dropped else table_source(view.table)
 
 
 def image_of(view: View, position: int) -> bytes | str:
-    """The image file of a row, or why there is none: a reason of `core.image`."""
-    segment, row = view.place(position)
+    """Return the image file of a row, or the reason why there is none, of `core.images.image`."""
+    segment, row = view.locate(position)
     source = source_of(view, segment.dropped)
     if source.virtual_image:
         path = view.read([position], [IMAGE_PATH])[0][IMAGE_PATH]
@@ -33,12 +33,12 @@ def image_of(view: View, position: int) -> bytes | str:
 
 
 def values_of(view: View, position: int) -> dict[str, Any]:
-    """All values of a row by column: those of the index, and lists and others that it does not hold.
+    """Return all values of a row by column: those of the index, and others, such as lists, that it does not hold.
 
-    Vectors and bytes are told by their size.
+    Vectors and bytes are described by their size.
     """
     values = view.read([position])[0]
-    segment, _ = view.place(position)
+    segment, _ = view.locate(position)
     source = source_of(view, segment.dropped)
     seen = {*values, IMAGE, IMAGE_ERROR, PLACE, RANK}
     rest = [field for field in source.schema if field.name not in seen]
@@ -48,7 +48,7 @@ def values_of(view: View, position: int) -> dict[str, Any]:
 
 
 def _one_row(view: View, position: int, columns: list[str]) -> dict[str, Any]:
-    segment, row = view.place(position)
+    segment, row = view.locate(position)
     if segment.dropped:
         (table,) = view.run.source(view.name).read_piece(Piece(segment.part, row, row + 1), columns, 8_192)
         return dict(table.to_pylist()[0])

@@ -1,4 +1,4 @@
-"""Orders: the positions of rows by the numbers of a column, found once and kept beside the index."""
+"""Sorts the positions of rows by the numbers of a column, once, and stores the order next to the index."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Order:
 
     Attributes:
         positions: int32 (rows,).
-        valid: how many have a number.
+        valid: number of rows that have a number.
         descending: whether the greatest come first.
     """
 
@@ -32,7 +32,7 @@ class Order:
     descending: bool = False
 
     def walk(self, descending: bool) -> Iterator[Positions]:
-        """Positions in pieces, along the order or against it; rows without a number last either way."""
+        """Yield positions in pieces, in this order or reversed; rows without a number come last either way."""
         if descending == self.descending:
             yield from (self.positions[at : at + _STEP] for at in range(0, len(self.positions), _STEP))
             return
@@ -42,9 +42,9 @@ class Order:
 
 
 def order_of(column: StoredColumn, chunks: int, descending: bool) -> Order:
-    """The order of a column: ascending, to be walked either way; of scores in memory the one that is asked for.
+    """Return the order of a column: ascending, to be walked either way; for scores in memory the one asked for.
 
-    Memory while it is sorted is three numbers per row.
+    Memory while sorting is three numbers per row.
 
     Raises:
         InputError: it holds neither numbers nor times.

@@ -1,7 +1,7 @@
-"""The map: a place in the plane for rows that have vectors, found once and kept beside the index.
+"""Makes the map: a point in the plane for rows that have vectors, computed once and stored with the index.
 
 Of more than `MOST_POINTS` rows, those with the smallest hashes of their uid are on the map. `pca` takes seconds and is
-always there; `tsne` takes minutes and needs the extra `tsne`. Both give the same places for the same rows.
+always available; `tsne` takes minutes and needs the extra `tsne`. Both give the same points for the same rows.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ METHODS: tuple[Method, ...] = ("pca", "tsne")
 
 MOST_POINTS = 100_000
 SEED = 2026
-_COMPONENTS = 50  # what t-SNE sees of the vectors, as its authors advise
-_LEAST = 4  # points that t-SNE makes sense of
+_COMPONENTS = 50  # principal components that t-SNE receives, as its authors advise
+_LEAST = 4  # fewest points that t-SNE works on
 
 Float32 = npt.NDArray[np.float32]
 Integers = npt.NDArray[np.int64]
@@ -36,30 +36,31 @@ Integers = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Projection:
-    """Places of rows in the plane.
+    """Points of rows in the plane.
 
     Attributes:
-        column: with the vectors.
-        method: that found them.
+        column: the column of vectors.
+        method: the method that computed them.
         positions: int64 (n,), ascending.
-        places: float32 (n, 2), within -1 to 1.
-        of: rows that have a place in a part that holds vectors, on the map or not.
+        coordinates: float32 (n, 2), within -1 to 1.
+        of: rows of parts that have vectors, on the map or not.
     """
 
     column: str
     method: Method
     positions: Integers
-    places: Float32
+    coordinates: Float32
     of: int
 
 
 def map_file(view: View, column: str, method: Method) -> Path:
+    """Return the file of a map."""
     number = [field.name for field in view.table.schema].index(column)
     return view.folder / f"map-{number:03d}-{method}.npz"
 
 
 def known_projection(view: View, column: str, method: Method) -> Projection | None:
-    """The map, if it was made before."""
+    """Return the map if it was made before, else None."""
     vector_field(view, column)
     path = map_file(view, column, method)
     if not path.exists():
@@ -69,9 +70,9 @@ def known_projection(view: View, column: str, method: Method) -> Projection | No
 
 
 def project(view: View, column: str, method: Method = "pca", most: int = MOST_POINTS) -> Projection:
-    """The map of a table by a column of vectors: as it was made before, or made now.
+    """Return the map of a table by a column of vectors; it is made if it does not exist.
 
-    Memory is the vectors that are on the map.
+    Memory is that of the vectors on the map.
 
     Raises:
         InputError: no such column, or fewer than two rows have a usable vector.
@@ -91,18 +92,18 @@ def project(view: View, column: str, method: Method = "pca", most: int = MOST_PO
             f"{len(positions)} rows of table '{view.name}' have a usable vector '{column}': too few to draw"
         )
     flat = principal_components(vectors, 2 if method == "pca" else _COMPONENTS)
-    places = _within(flat if method == "pca" else _tsne(flat))
+    coordinates = _within(flat if method == "pca" else _tsne(flat))
     path = map_file(view, column, method)
-    write_atomically(path, lambda out: _save(out, positions, places, of))
-    return Projection(column, method, positions, places, of)
+    write_atomically(path, lambda out: _save(out, positions, coordinates, of))
+    return Projection(column, method, positions, coordinates, of)
 
 
-def _save(out: Any, positions: Integers, places: Float32, of: int) -> None:
-    np.savez(out, positions=positions, places=places, of=np.int64(of))
+def _save(out: Any, positions: Integers, coordinates: Float32, of: int) -> None:
+    np.savez(out, positions=positions, places=coordinates, of=np.int64(of))
 
 
 def _sampled(view: View, column: str, most: int) -> tuple[Integers, int]:
-    """Positions of the rows with the smallest hashes, ascending; and of how many they were drawn."""
+    """Return positions of the rows with the smallest hashes, ascending, and the number they were drawn from."""
     ranks = view.column(RANK)
     segments = with_vectors(view, column)
     positions = np.concatenate(
@@ -116,7 +117,7 @@ def _sampled(view: View, column: str, most: int) -> tuple[Integers, int]:
 
 
 def _tsne(vectors: Float32) -> npt.NDArray[np.float64]:
-    """t-SNE (van der Maaten and Hinton 2008) by openTSNE, begun from the first principal components."""
+    """Run t-SNE (van der Maaten and Hinton 2008) by openTSNE, initialised with the first principal components."""
     from openTSNE import TSNE
 
     first = vectors[:, :2].astype(np.float64)
@@ -126,8 +127,8 @@ def _tsne(vectors: Float32) -> npt.NDArray[np.float64]:
     return np.asarray(made.fit(vectors), np.float64)
 
 
-def _within(places: npt.NDArray[np.floating]) -> Float32:
-    """The same picture, its middle at 0 and its longer side from -1 to 1."""
-    low, high = places.min(axis=0), places.max(axis=0)
+def _within(points: npt.NDArray[np.floating]) -> Float32:
+    """Scale points so that their middle is at 0 and their longer side spans -1 to 1."""
+    low, high = points.min(axis=0), points.max(axis=0)
     half = float((high - low).max()) / 2 or 1.0
-    return np.asarray((places - (low + high) / 2) / half, np.float32)
+    return np.asarray((points - (low + high) / 2) / half, np.float32)

@@ -1,4 +1,4 @@
-"""Selections: positions of rows that someone picked, kept beside the index under the digest of what they are."""
+"""Stores selections: positions of rows that someone picked, next to the index and named by their digest."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ _NAME = re.compile(r"[0-9a-f]{16}")
 
 
 def save_selection(folder: Path, positions: Iterable[int], rows: int) -> str:
-    """Keep some positions.
+    """Store some positions.
 
     Args:
-        folder: of the index.
+        folder: the folder of the index.
         positions: in any order.
-        rows: of the index.
+        rows: number of rows of the index.
 
     Returns:
         The name of the selection: the same for the same positions.
 
     Raises:
-        InputError: a position is none of the index, or there is none.
+        InputError: a position is not in the index, or there is none.
     """
     picked = np.unique(np.fromiter(positions, np.int64))
     if not len(picked):
         raise InputError("nothing is selected; draw around some points")
     if picked[0] < 0 or picked[-1] >= rows:
-        raise InputError(f"the selection names rows that are not here (0 to {rows - 1}); reload the page")
+        raise InputError(f"the selection names rows that do not exist (0 to {rows - 1}); reload the page")
     name = hashlib.sha256(picked.astype("<i8").tobytes()).hexdigest()[:16]
     path = folder / FOLDER / f"{name}.npy"
     if not path.exists():
@@ -44,10 +44,10 @@ def save_selection(folder: Path, positions: Iterable[int], rows: int) -> str:
 
 
 def read_selection(folder: Path, name: str) -> npt.NDArray[np.int64]:
-    """Positions of a selection, ascending.
+    """Read the positions of a selection, ascending.
 
     Raises:
-        InputError: there is no such selection of this table as it is.
+        InputError: there is no such selection of the table as it is now.
     """
     path = folder / FOLDER / f"{name}.npy"
     if not _NAME.fullmatch(name) or not path.exists():

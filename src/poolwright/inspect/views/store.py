@@ -1,8 +1,8 @@
-"""Columns in files that are mapped into memory: any rows of any column, without reading the rest.
+"""Stores columns in files that are mapped into memory: any rows of any column are read without the rest.
 
 A column is an Arrow IPC file of one field, in chunks of one size. A column of few different values has a second
 file with their numbers (int32, -1 for null), by which rows are counted and filtered. Memory is one chunk of each
-column that is worked on; the rest is the page cache of the system.
+column in use; the rest is the page cache of the system.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ CHUNK = 1 << 18
 """Rows of a chunk, a multiple of 8."""
 
 MOST_VALUES = 50_000
-"""A column of more different values is no facet."""
+"""A column with more different values is not a facet."""
 
 Integers = npt.NDArray[np.int64]
 Codes = npt.NDArray[np.int32]
@@ -35,12 +35,12 @@ Float64 = npt.NDArray[np.float64]
 
 
 def is_stored(dtype: pa.DataType) -> bool:
-    """Whether a column is stored: text, numbers, booleans and times. Vectors, lists and bytes stay where they are."""
+    """Whether a column is stored: text, numbers, booleans and times. Vectors, lists and bytes are not."""
     return is_text(dtype) or is_groupable(dtype) or is_orderable(dtype)
 
 
 def stored_type(dtype: pa.DataType) -> pa.DataType:
-    """The type a column is stored with: texts as large strings, half floats as floats."""
+    """Return the type that a column is stored with: texts as large strings, half floats as floats."""
     if pa.types.is_dictionary(dtype):
         return stored_type(dtype.value_type)
     if pa.types.is_string(dtype):
@@ -49,7 +49,7 @@ def stored_type(dtype: pa.DataType) -> pa.DataType:
 
 
 def most_values(rows: int) -> int:
-    """How many different values a facet of so many rows has at most: where nearly all differ, it sorts nothing."""
+    """Return the most different values of a facet of this many rows: if nearly all differ, it groups nothing."""
     return min(MOST_VALUES, max(64, rows // 4))
 
 
@@ -79,18 +79,18 @@ class ColumnWriter:
     """Writes one column and, while its values are few, their numbers.
 
     Args:
-        folder: where its files go.
+        folder: the folder of its files.
         number: names the files.
         field: name and type, as stored.
-        facet: whether it may be one.
+        facet: whether it may be a facet.
         chunk_rows: rows of a chunk.
     """
 
     def __init__(self, folder: Path, number: int, field: pa.Field, facet: bool, chunk_rows: int) -> None:
         self.folder, self.stem, self.field = folder, f"{number:03d}", field
         self.file = _File(folder / f"{self.stem}.arrow", field.type, chunk_rows)
-        self.places: dict[Any, int] | None = {} if facet and is_groupable(field.type) else None
-        self.codes = _File(self._codes_path, pa.int32(), chunk_rows) if self.places is not None else None
+        self.numbers: dict[Any, int] | None = {} if facet and is_groupable(field.type) else None
+        self.codes = _File(self._codes_path, pa.int32(), chunk_rows) if self.numbers is not None else None
         self.low, self.high = np.inf, -np.inf
         self.rows = 0
 
@@ -101,9 +101,9 @@ class ColumnWriter:
     def add(self, values: pa.Array) -> None:
         self.file.add(values)
         self.rows += len(values)
-        if self.places is not None and self.codes is not None:
-            self.codes.add(pa.array(_code(values, self.places)))
-            if len(self.places) > MOST_VALUES:
+        if self.numbers is not None and self.codes is not None:
+            self.codes.add(pa.array(_code(values, self.numbers)))
+            if len(self.numbers) > MOST_VALUES:
                 self._no_facet()
         if is_orderable(self.field.type):
             numbers = as_numbers(values)
@@ -115,42 +115,42 @@ class ColumnWriter:
         if self.codes is not None:
             self.codes.close()
             self._codes_path.unlink()
-        self.places = self.codes = None
+        self.numbers = self.codes = None
 
     def close(self) -> dict[str, Any]:
-        """Finish the files; what the index says of the column."""
+        """Finish the files; return the column's entry in the index."""
         self.file.close()
-        if self.places is not None and len(self.places) > most_values(self.rows):
+        if self.numbers is not None and len(self.numbers) > most_values(self.rows):
             self._no_facet()
-        if self.places is not None and self.codes is not None:
+        if self.numbers is not None and self.codes is not None:
             self.codes.close()
-            names = json.dumps([as_text(value) for value in self.places], ensure_ascii=False)
+            names = json.dumps([as_text(value) for value in self.numbers], ensure_ascii=False)
             (self.folder / f"{self.stem}.values.json").write_text(names, encoding="utf-8")
         known = self.low <= self.high
         return {
             "name": self.field.name,
             "stem": self.stem,
-            "facet": self.places is not None,
+            "facet": self.numbers is not None,
             "low": float(self.low) if known else None,
             "high": float(self.high) if known else None,
         }
 
 
 def as_text(value: Any) -> str:
-    """The name of a facet's value: booleans as SQL writes them."""
+    """Return the name of a facet's value: booleans as SQL writes them."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _code(values: pa.Array, places: dict[Any, int]) -> Codes:
-    """Numbers of the values, new ones as they come; -1 for null."""
+def _code(values: pa.Array, numbers: dict[Any, int]) -> Codes:
+    """Return the numbers of the values, assigning new ones as they come; -1 for null."""
     coded = values.dictionary_encode()
-    here = [places.setdefault(value, len(places)) for value in coded.dictionary.to_pylist()]
+    here = [numbers.setdefault(value, len(numbers)) for value in coded.dictionary.to_pylist()]
     indices = pc.fill_null(coded.indices.cast(pa.int64()), len(here)).to_numpy(zero_copy_only=False)
     return np.asarray(np.array([*here, -1], np.int32)[indices])
 
 
 def as_numbers(values: pa.Array) -> Float64:
-    """Numbers, booleans or times as float64 (n,), NaN for null; times in the unit of their type."""
+    """Convert numbers, booleans or times to float64 (n,), NaN for null; times in the unit of their type."""
     return Rows(pa.table({"value": values})).numbers("value")
 
 
@@ -160,9 +160,9 @@ class StoredColumn:
 
     Attributes:
         name, type: as stored.
-        path: of its files, without their ending.
+        path: path of its files, without their extension.
         facet: whether its values are few.
-        low, high: least and greatest finite number; None where there is none, and for texts.
+        low, high: least and greatest finite number; None if there is none, and for texts.
         chunk_rows: rows of every chunk but the last.
     """
 
@@ -184,7 +184,7 @@ class StoredColumn:
 
     @cached_property
     def names(self) -> list[str]:
-        """The values of a facet, as text, by number."""
+        """Values of a facet, as text, by number."""
         found: list[str] = json.loads(self.path.with_suffix(".values.json").read_text(encoding="utf-8"))
         return found
 
@@ -197,23 +197,23 @@ class StoredColumn:
         return is_orderable(self.type)
 
     def chunk(self, number: int) -> pa.Array:
-        """The values of one chunk, mapped, not read."""
+        """Return the values of one chunk, mapped, not read."""
         return self._chunks[number]
 
     def codes(self, number: int) -> Codes:
-        """Numbers of the values of one chunk, -1 for null. Facets only."""
+        """Return the numbers of the values of one chunk, -1 for null. Facets only."""
         return np.asarray(self._codes[number].to_numpy(zero_copy_only=True))
 
     def codes_at(self, positions: npt.ArrayLike) -> Codes:
-        """Numbers of the values of some rows, -1 for null. Facets only."""
+        """Return the numbers of the values of some rows, -1 for null. Facets only."""
         return np.asarray(_take(self._codes, self.chunk_rows, np.asarray(positions, np.int64), pa.int32()))
 
     def numbers(self, number: int) -> Float64:
-        """One chunk as float64, NaN for null."""
+        """Return one chunk as float64, NaN for null."""
         return as_numbers(self.chunk(number))
 
     def take(self, positions: npt.ArrayLike) -> pa.Array:
-        """The values of some rows, in their order."""
+        """Return the values of some rows, in the order of `positions`."""
         return _take(self._chunks, self.chunk_rows, np.asarray(positions, np.int64), self.type)
 
 
@@ -246,7 +246,7 @@ def _take(chunks: Sequence[pa.Array], size: int, positions: Integers, dtype: pa.
 
 
 def _runs(numbers: Integers, order: Integers) -> Iterator[tuple[int, Integers]]:
-    """(chunk, places of the positions in it), chunk by chunk; `order` sorts the numbers of the chunks."""
+    """Yield (chunk, indices of the positions in it); `order` sorts the numbers of the chunks."""
     numbers = numbers[order]
     starts = np.concatenate([[0], np.flatnonzero(np.diff(numbers)) + 1, [len(order)]])
     for first, last in pairwise(starts):

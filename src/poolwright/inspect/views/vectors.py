@@ -1,4 +1,4 @@
-"""Vectors of the rows of a table, read in place: kept rows from the table, dropped ones from its source."""
+"""Reads vectors of the rows of a table in place: of kept rows from the table, of dropped ones from its source."""
 
 from __future__ import annotations
 
@@ -44,22 +44,22 @@ class VectorRows(Protocol):
 
     @property
     def folder(self) -> Path:
-        """What belongs to this table is kept here: its index, and features that were searched for."""
+        """Folder of what belongs to this table: its index, and features that were searched for."""
         ...
 
     @property
     def segments(self) -> tuple[Segment, ...]: ...
 
     def rows_of_part(self, segment: Segment) -> npt.NDArray[np.int64]:
-        """The numbers of a segment's rows within their part."""
+        """Return the numbers of a segment's rows within their part."""
         ...
 
     def values(self, column: str) -> Iterator[pa.Array]:
-        """A column, piece by piece in the order of the rows."""
+        """Yield a column, piece by piece in the order of the rows."""
         ...
 
     def position_of(self, uid: str) -> int:
-        """Number of the first row with this uid; raises InputError where there is none."""
+        """Return the number of the first row with this uid; raises InputError if there is none."""
         ...
 
 
@@ -68,7 +68,7 @@ class TableRows:
 
     Args:
         run: the run.
-        table: of the run.
+        table: a finished table of the run.
     """
 
     def __init__(self, run: Run, table: Table) -> None:
@@ -80,35 +80,35 @@ class TableRows:
         )
 
     def rows_of_part(self, segment: Segment) -> npt.NDArray[np.int64]:
-        """The numbers of a segment's rows within their part."""
+        """Return the numbers of a segment's rows within their part."""
         return np.arange(segment.rows)
 
     def values(self, column: str) -> Iterator[pa.Array]:
-        """A column, batch by batch."""
+        """Yield a column, batch by batch."""
         return (rows.column(column) for rows in self.table.batches([column]))
 
     def position_of(self, uid: str) -> int:
-        """Number of the first row with this uid.
+        """Return the number of the first row with this uid.
 
         Raises:
-            InputError: it was not kept.
+            InputError: no such row was kept.
         """
         start = 0
         for uids in self.values(UID):
-            place = pc.index(uids, pa.scalar(uid, uids.type)).as_py()
-            if place >= 0:
-                return start + int(place)
+            index = pc.index(uids, pa.scalar(uid, uids.type)).as_py()
+            if index >= 0:
+                return start + int(index)
             start += len(uids)
         raise InputError(f"{self.table.name}: no row '{uid}' was kept; look for it with: poolwright why RUN {uid}")
 
 
 def vector_columns(view: VectorRows) -> list[str]:
-    """Columns of the table that hold vectors."""
+    """Return the columns of the table that hold vectors."""
     return [field.name for field in view.table.schema if is_vector(field.type)]
 
 
 def vector_field(view: VectorRows, column: str) -> pa.Field:
-    """The field of a vector column.
+    """Return the field of a vector column.
 
     Raises:
         InputError: the table has none of that name.
@@ -120,7 +120,7 @@ def vector_field(view: VectorRows, column: str) -> pa.Field:
 
 
 def with_vectors(view: VectorRows, column: str) -> list[Segment]:
-    """The segments whose rows have vectors of that column: dropped ones only where the source holds them."""
+    """Return the segments whose rows have vectors of that column: dropped ones only if the source holds them."""
     field, source = vector_field(view, column), view.run.source(view.table.name)
     there = source.schema.get_field_index(column) >= 0 and is_vector(source.schema.field(column).type)
     try:
@@ -132,7 +132,7 @@ def with_vectors(view: VectorRows, column: str) -> list[Segment]:
 
 
 def read_segment(view: VectorRows, column: str, segment: Segment) -> Iterator[tuple[int, Floats]]:
-    """(position of the first row, vectors (n, d) of its float type) in batches; a missing vector is NaN."""
+    """Yield (position of the first row, vectors (n, d) of its float type) in batches; a missing vector is NaN."""
     if segment.dropped:
         yield from _of_dropped(view, column, segment)
         return
@@ -152,13 +152,13 @@ def _of_dropped(view: VectorRows, column: str, segment: Segment) -> Iterator[tup
 
 
 def scores(view: VectorRows, column: str, features: Float32) -> Float32:
-    """Cosines of every row's vector and some features, as the step `similarity` gives them: bit for bit.
+    """Compute the cosines of every row's vector and some features, bit for bit as the step `similarity` does.
 
-    Reads the vectors once, part by part, on all cores. Memory is a batch per core, and the result.
+    The vectors are read once, part by part, on all cores. Memory is a batch per core, and the result.
 
     Args:
         view: the rows.
-        column: with vectors of unit length.
+        column: the column of vectors, of unit length.
         features: (p, d) float32 of unit length.
 
     Returns:
@@ -179,7 +179,7 @@ def scores(view: VectorRows, column: str, features: Float32) -> Float32:
 
 
 def vectors_at(view: VectorRows, column: str, positions: npt.NDArray[np.int64]) -> Floats:
-    """Vectors (n, d) of some rows, by ascending position; NaN for rows without one."""
+    """Read the vectors (n, d) of some rows, by ascending position; NaN for rows without one."""
     kind = vector_field(view, column).type
     found = np.full((len(positions), kind.list_size), np.nan, kind.value_type.to_pandas_dtype())
 

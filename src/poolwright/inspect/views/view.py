@@ -36,29 +36,29 @@ Bools = npt.NDArray[np.bool_]
 Integers = npt.NDArray[np.int64]
 
 SHUFFLED = "shuffled"
-"""Sort by the hash of the uid: a sample that any number of rows goes on with."""
+"""Sorts by the hash of the uid: a random order, of which any first rows are a sample."""
 
 _MASKS = 48
-"""Clauses whose rows are open_run, one bit a row."""
+"""Clauses whose rows are cached, one bit per row."""
 
 BINS = 48
 
 
 class View:
-    """The rows of one finished table, by an index in the run folder that is built where it is not there.
+    """The rows of one finished table, by an index in the run folder that is built if it does not exist.
 
     Positions 0 to `kept` are the kept rows in their order; dropped rows follow, in the order of the source.
 
     Attributes:
-        rows, kept: rows that are here, and how many of them were kept.
+        rows, kept: rows of the view, and how many of them were kept.
         kept_in_all, dropped_in_all: rows of the table.
-        unknown: columns that dropped rows have no values of, as only dear steps give them.
-        segments: where rows were read.
+        unknown: columns that have no values for dropped rows, as only costly steps give them.
+        segments: the segments that rows are read from.
 
     Args:
         run: the run.
-        name: of the table.
-        progress: is told of the building.
+        name: name of the table.
+        progress: receives the progress of building the index.
 
     Raises:
         InputError: the table is not finished.
@@ -71,7 +71,7 @@ class View:
             build_index(run, name, progress)
         index = read_index(folder)
         if index is None:
-            raise InputError(f"table '{name}' was made anew while it was looked at; look again")
+            raise InputError(f"table '{name}' was made again while it was being opened; open it again")
         self._open(index, folder)
 
     def _open(self, index: Mapping[str, Any], folder: Path) -> None:
@@ -87,16 +87,17 @@ class View:
 
     @property
     def name(self) -> str:
+        """Name of the table."""
         return self.table.name
 
     @property
     def digest(self) -> str:
-        """Of the table as it was when it was opened."""
+        """Digest of the table as it was when it was opened."""
         return self.folder.name
 
     @property
     def whole(self) -> bool:
-        """Whether all rows are here: none were left out as too many or as not listed in the ledger."""
+        """Whether the view has all rows: none were left out as too many or as not listed in the ledger."""
         return self.rows == self.kept_in_all + self.dropped_in_all
 
     @property
@@ -106,19 +107,21 @@ class View:
 
     @property
     def facets(self) -> list[str]:
+        """Columns that can be counted by value."""
         return [column.name for column in self.columns if column.facet]
 
     @property
     def numbers(self) -> list[str]:
+        """Columns of numbers and times."""
         return [column.name for column in self.columns if column.orderable and column.low is not None]
 
     @property
     def texts(self) -> list[str]:
-        """Columns in which words can be looked for."""
+        """Columns in which words can be searched."""
         return [column.name for column in self.columns if is_text(column.type) and not column.facet]
 
     def column(self, name: str) -> StoredColumn:
-        """A column of the index.
+        """Return a column of the index.
 
         Raises:
             InputError: there is none of that name.
@@ -128,7 +131,7 @@ class View:
         return self._columns[name]
 
     def with_column(self, name: str, values: npt.NDArray[Any]) -> View:
-        """The same rows with one more column of numbers, in memory: the scores of a search."""
+        """Return the same rows with one more column of numbers, in memory: the scores of a search."""
         other = object.__new__(View)
         other.__dict__ |= self.__dict__
         other._columns = self._columns | {name: MemoryColumn(name, values, self.chunk_rows)}
@@ -137,18 +140,19 @@ class View:
 
     @property
     def chunks(self) -> int:
+        """Number of chunks."""
         return -(-self.rows // self.chunk_rows)
 
     def size(self, chunk: int) -> int:
-        """Rows of a chunk."""
+        """Return the number of rows of a chunk."""
         return min(self.chunk_rows, self.rows - chunk * self.chunk_rows)
 
     def picked(self, selection: str) -> Integers:
-        """Positions of the rows of a saved selection, ascending."""
+        """Return the positions of the rows of a saved selection, ascending."""
         return read_selection(self.folder, selection)
 
     def positions_of(self, uids: Sequence[str]) -> list[int]:
-        """Positions of the rows with these uids; of a uid with several rows all, and none of one that is not here."""
+        """Return the positions of the rows with these uids: all rows of a repeated uid, none of an unknown one."""
         wanted, found = pa.array(list(uids), pa.large_string()), []
         for chunk in range(self.chunks):
             hits = np.flatnonzero(_is_in(self.column(UID).chunk(chunk), wanted))
@@ -156,7 +160,7 @@ class View:
         return found
 
     def position_of(self, uid: str) -> int:
-        """Position of the first row with this uid.
+        """Return the position of the first row with this uid.
 
         Raises:
             InputError: there is none.
@@ -167,7 +171,7 @@ class View:
         return found[0]
 
     def mask(self, clause: Clause, chunk: int) -> Bools:
-        """Rows of a chunk for which a clause is true."""
+        """Return the rows of a chunk for which a clause is true."""
         with self._lock:
             if clause not in self._masks:
                 self._masks[clause] = self._packed(clause)
@@ -194,7 +198,7 @@ class View:
         return np.asarray(np.arange(first, first + self.size(chunk)) < self.kept)
 
     def count(self, chosen: Filter = EVERYTHING) -> Counts:
-        """Rows that a filter finds."""
+        """Count the rows that a filter finds."""
         kept = dropped = 0
         for chunk in range(self.chunks):
             found = self._all_of(chosen.clauses, chunk)
@@ -203,13 +207,13 @@ class View:
         return Counts(kept, dropped)
 
     def facet(self, name: str, chosen: Filter = EVERYTHING, most: int = 12, like: str = "") -> Facet:
-        """Rows by the values of a column, as far as the rest of a filter goes.
+        """Count the rows of a filter by the values of a column.
 
         Args:
-            name: of the facet.
-            chosen: the filter; what it asks of this column is left out, so that more values can be chosen.
-            most: values to give, besides those that were chosen.
-            like: only values that hold these words.
+            name: name of the facet.
+            chosen: the filter; its clauses about this column are left out, so that more values can be chosen.
+            most: number of values to return, besides those that were chosen.
+            like: only values that contain this text.
         """
         own = [clause for clause in chosen.clauses if isinstance(clause, Among) and clause.column == name]
         rows = self.value_counts(name, chosen.without(lambda clause: clause in own))
@@ -218,7 +222,7 @@ class View:
         return facet_of(name, names, rows, asked, most, like)
 
     def value_counts(self, name: str, chosen: Filter = EVERYTHING) -> Integers:
-        """Rows of a filter by the value of a facet: of no value first, then in the order of its `names`."""
+        """Count the rows of a filter by the value of a facet: rows without a value first, then in order of `names`."""
         column = self.column(name)
         if not column.facet:
             raise InputError(f"'{name}' has too many different values to be counted by")
@@ -232,13 +236,13 @@ class View:
     def histogram(
         self, name: str, chosen: Filter = EVERYTHING, bins: int = BINS, ends: tuple[float, float] | None = None
     ) -> Histogram:
-        """Rows of a filter by the numbers of a column. Ends are those of all rows, so that histograms compare.
+        """Count the rows of a filter by the numbers of a column, in bins over the range of all rows.
 
         Args:
-            name: of the column.
+            name: name of the column.
             chosen: the filter.
-            bins: their number.
-            ends: of the bins; numbers outside fall into the first and the last.
+            bins: number of bins.
+            ends: ends of the bins; numbers outside fall into the first and the last.
         """
         column = self.column(name)
         if not column.orderable:
@@ -249,10 +253,10 @@ class View:
             found = self._all_of(chosen.clauses, chunk)
             numbers = column.numbers(chunk)
             found &= np.isfinite(numbers)
-            places = _bins(numbers, low, high, bins, found)
+            bin_of = _bins(numbers, low, high, bins, found)
             kept = self._is_kept(chunk)[found]
             for row, mine in ((0, kept), (1, ~kept)):
-                total[row] += np.bincount(places[mine], minlength=bins)
+                total[row] += np.bincount(bin_of[mine], minlength=bins)
         return Histogram(name, low, high, tuple(total[0].tolist()), tuple(total[1].tolist()))
 
     def page(
@@ -263,15 +267,15 @@ class View:
         start: int = 0,
         size: int = 60,
     ) -> Page:
-        """Rows `start` to `start + size` of a filter.
+        """Return the rows `start` to `start + size` of a filter.
 
         Args:
             chosen: the filter.
             sort: column of numbers or times, `SHUFFLED`, or None for the order of positions. Rows without a number
-                come last; equal ones in order of their positions, or against it. Scores of a search: always in order.
+                come last; equal ones in order of their positions, or against it. Scores always in order.
             descending: greatest first.
-            start: rows to leave out before.
-            size: rows to give.
+            start: number of rows to skip.
+            size: number of rows to return.
         """
         rows = self.count(chosen).rows
         if sort is None:
@@ -301,7 +305,7 @@ class View:
         return tuple(found)
 
     def rows_of(self, chosen: Filter) -> Bools:
-        """All rows for which a filter is true: a byte a row."""
+        """Return all rows for which a filter is true: one byte per row."""
         pieces = [self._all_of(chosen.clauses, chunk) for chunk in range(self.chunks)]
         return np.concatenate([np.empty(0, np.bool_), *pieces])
 
@@ -314,7 +318,7 @@ class View:
             return self._orders[key]
 
     def read(self, positions: Sequence[int], columns: Sequence[str] | None = None) -> list[dict[str, Any]]:
-        """Values of some rows, as Python values by column; all columns of the index unless named.
+        """Read the values of some rows, as Python values by column; all columns of the index unless named.
 
         Raises:
             InputError: there is no such row, or no such column.
@@ -326,25 +330,25 @@ class View:
         return [{name: values[name][row] for name in names} for row in range(len(positions))]
 
     def uids(self, chosen: Filter = EVERYTHING) -> Iterator[str | None]:
-        """The uids that a filter finds, in order of their positions; None for rows without one."""
+        """Yield the uids that a filter finds, in order of their positions; None for rows without one."""
         for chunk in range(self.chunks):
             mask = pa.array(self._all_of(chosen.clauses, chunk))
             yield from self.column(UID).chunk(chunk).filter(mask).to_pylist()
 
-    def place(self, position: int) -> tuple[Segment, int]:
-        """Where a row was read: its segment, and its row within the part."""
+    def locate(self, position: int) -> tuple[Segment, int]:
+        """Return where a row was read: its segment, and its row within the part."""
         self._check(position)
         starts = [segment.start for segment in self.segments]
         segment = self.segments[int(np.searchsorted(starts, position, side="right")) - 1]
         return segment, int(self.column(PLACE).take([position])[0].as_py())
 
     def rows_of_part(self, segment: Segment) -> Integers:
-        """The numbers of a segment's rows within their part."""
+        """Return the numbers of a segment's rows within their part."""
         positions = np.arange(segment.start, segment.start + segment.rows)
         return np.asarray(self.column(PLACE).take(positions).to_numpy(zero_copy_only=False))
 
     def values(self, column: str) -> Iterator[pa.Array]:
-        """A column, chunk by chunk."""
+        """Yield a column, chunk by chunk."""
         stored = self.column(column)
         return (stored.chunk(chunk) for chunk in range(self.chunks))
 
@@ -370,7 +374,7 @@ def _is_in(values: pa.Array, wanted: pa.Array) -> Bools:
 
 
 def _bins(numbers: npt.NDArray[np.float64], low: float, high: float, bins: int, found: Bools) -> Integers:
-    """Number of the bin of each row that was found."""
+    """Return the number of the bin of each row that was found."""
     width = (high - low) or 1.0
-    places = ((numbers[found] - low) / width * bins).astype(np.int64)
-    return np.asarray(np.clip(places, 0, bins - 1))
+    bin_of = ((numbers[found] - low) / width * bins).astype(np.int64)
+    return np.asarray(np.clip(bin_of, 0, bins - 1))

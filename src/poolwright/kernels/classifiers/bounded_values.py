@@ -1,4 +1,4 @@
-"""Decision values with a proven bound on how far each is off."""
+"""Decision values with a proven bound on the error of each."""
 
 from __future__ import annotations
 

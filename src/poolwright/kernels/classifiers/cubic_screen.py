@@ -26,14 +26,14 @@ from poolwright.kernels.similarity.cosine import ROUNDOFF, Float32, Float64, flo
 from poolwright.kernels.similarity.row_stable_matmul import even_product
 
 _REST = 0.2
-"""How large each of the two rests may be for a typical row; the margin of an SVM is 1."""
+"""Largest size of each of the two remainders for a typical row; the margin of an SVM is 1."""
 
 _QUADRATIC_PART, _CUBIC_PART = 6, 14
 _FEWEST = 96
-"""At most one eigenvector for so many support vectors, but up to `_FEWEST`: more cost more than they settle."""
+"""At most one eigenvector per this many support vectors, but up to `_FEWEST`: more cost more than they settle."""
 
 _TRUST = 2.0**12
-"""Forms of d x d and their eigenvalues are off by at most so many roundings of the sum of absolute terms."""
+"""Forms of d x d and their eigenvalues are off by at most this many roundings of the sum of absolute terms."""
 
 _AT_ONCE = 512
 
@@ -75,9 +75,9 @@ class CubicScreen:
         self._quadratic = _largest(form, slack, axis, wanted, _most(support, _QUADRATIC_PART))
         form, slack = _squared_slices(across, alpha), float(np.abs(alpha) @ sizes**3) ** 2
         self._cubic = _largest(form, slack, axis, (_REST / typical_across**3) ** 2, _most(support, _CUBIC_PART))
-        self._place(np.hstack([axis[:, None], linear[:, None], self._quadratic.vectors, self._cubic.vectors]))
+        self._pack(np.hstack([axis[:, None], linear[:, None], self._quadratic.vectors, self._cubic.vectors]))
 
-    def _place(self, columns: Float64) -> None:
+    def _pack(self, columns: Float64) -> None:
         """Keep the columns (d + 1, p) as float32, filled up to a multiple of 16."""
         columns = np.pad(columns, ((0, 0), (0, -columns.shape[1] % 16))).astype(np.float32)
         self._columns, self._last = np.ascontiguousarray(columns[:-1]), columns[-1] * np.float32(self._one)
@@ -120,11 +120,11 @@ class CubicScreen:
         return np.asarray(np.maximum(across - inside + _of_squares(off, length, rank), 0))
 
     def _roundings(self, off: Float64, length: Float64) -> Float64:
-        """What the float32 products, off by at most `off` (and `linear` by |L| times that), do to the value.
+        """Bound the error of the value from float32 products off by at most `off` (and `linear` by |L| times that).
 
         With |a| and |h| at most |x'|: |a^3 - a*^3| <= 3 |x'|^2 off, |a^2 l - a*^2 l*| <= 3 |x'|^2 |L| off and
         |a h'Dh - a* h*'Dh*| <= |x'|^2 (lambda_1 + 2 |lambda|) off, to first order; then the sum of r squares.
-        A tenth is added for higher orders; the roundings of float64, made ready terms included, come on top.
+        A tenth is added for higher orders; the roundings of float64, including precomputed terms, are added.
         """
         values = self._quadratic.values
         largest, total = float(np.abs(values).max(initial=0)), float(np.linalg.norm(values))
@@ -137,7 +137,7 @@ class CubicScreen:
 
 
 def _of_squares(off: Float64, length: Float64, rank: int) -> Float64:
-    """Bound of how far sum h_k^2 over `rank` unit vectors is off: each h_k by `off`, then the sum."""
+    """Bound the error of sum h_k^2 over `rank` unit vectors: each h_k by `off`, then the sum."""
     return np.asarray(2.2 * off * np.sqrt(length * rank) + (rank + 4) * ROUNDOFF * length)
 
 
@@ -175,17 +175,17 @@ def _squared_slices(points: Float64, alpha: Float64) -> Float64:
 
 
 def _largest(form: Float64, size: float, axis: Float64, wanted: float, most: int) -> _Form:
-    """The largest eigenvectors of a form, so many that the rest is `wanted` or less, but not above `most`.
+    """Return the largest eigenvectors of a form, as many as leave `wanted` or less, but at most `most`.
 
     Args:
-        size: sum of the absolute terms that the form was added up from, for its roundings.
+        size: sum of the absolute terms that make up the form, for its roundings.
         axis: (d,) in the kernel of the form: the vectors are kept orthogonal to it.
     """
     values, vectors = np.linalg.eigh((form + form.T) / 2)
     order = np.argsort(-np.abs(values), kind="stable")
     values, vectors = values[order], vectors[:, order]
     slack = _TRUST * len(axis) ** 0.5 * DOUBLE * size
-    clear = np.abs(values) > max(1e3 * slack, 1e-9 * np.abs(values[0]))  # told apart from the kernel
+    clear = np.abs(values) > max(1e3 * slack, 1e-9 * np.abs(values[0]))  # distinguishable from the kernel
     rank = min(int(np.sum((np.abs(values) > wanted) & clear)), most)
     rest = float(np.abs(values[rank])) if rank < len(values) else 0.0
     kept = vectors[:, :rank]

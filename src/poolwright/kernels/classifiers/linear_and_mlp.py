@@ -1,4 +1,4 @@
-"""Decisions of the classifiers that are a few products: mean, logistic, linear SVM and MLP, with bounds."""
+"""Compute decisions, with bounds, of classifiers that take a few products: mean, logistic, linear SVM and MLP."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Linear probe: multinomial logistic regression from vectors to classes, as in section 3.2 of the CLIP paper.
 
 L-BFGS on coordinates in which the problem is round: the vectors are turned to the axes of their covariance, and each
-coordinate of each class is scaled by the curvature it starts with. So 20 to 30 iterations end where hundreds on the
-plain coordinates do. One thread, and one order of operations: the same rows in the same order give the same weights.
+coordinate of each class is scaled by the curvature it starts with. So 20 to 30 iterations reach what takes hundreds on
+the plain coordinates. One thread, and one order of operations: the same rows in the same order give the same weights.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def fit_linear_probe(
         vectors: float32 (n, d), n >= 1, finite. Unit length, so that the penalty means the same for all encoders.
         classes: (n,), each of 0 .. `number` - 1.
         inverse_penalty: C of scikit-learn's `LogisticRegression`, which has the same minimum for three classes or
-            more; for two it has one vector of weights, and this C stands for twice as much there.
+            more; for two it has one vector of weights, and this C corresponds to twice that C.
     """
     from scipy.optimize import minimize
 
@@ -58,7 +58,7 @@ class _Problem:
     def __init__(self, vectors: Floats, classes: npt.NDArray[np.int64], number: int, inverse_penalty: float) -> None:
         self.classes, self.rows, self.number = classes, np.arange(len(vectors)), number
         self.penalty = 1.0 / (inverse_penalty * len(vectors))
-        # The bias takes up the mean, so that the minimum is the same with centred vectors.
+        # The bias absorbs the mean, so that the minimum is the same with centred vectors.
         self.mean = vectors.mean(axis=0, dtype=np.float64)
         centred = vectors - self.mean.astype(np.float32)
         variances, axes = np.linalg.eigh((centred.T @ centred).astype(np.float64) / len(vectors))
@@ -90,7 +90,7 @@ class _Problem:
         return float(loss), np.concatenate([slope.ravel(), bias_slope])
 
     def probe(self, flat: Floats) -> LinearProbe:
-        """The probe for vectors as they were given."""
+        """Return the probe for the original, unscaled vectors."""
         turned, bias = self._parts(flat)
         weights = self.axes @ turned.astype(np.float32)
         return LinearProbe(weights, (bias - self.mean @ weights).astype(np.float32))

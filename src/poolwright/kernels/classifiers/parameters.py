@@ -1,7 +1,7 @@
-"""Trained classifiers as plain numbers, and the one exact definition of what they decide.
+"""Trained classifiers as plain numbers, and the one exact definition of their decisions.
 
 `decisions` and `predictions` are slow and plain: float64, row by row, in the order of additions that
-scikit-learn's estimators follow where they follow one. `kernels.decide` finds the same classes quickly.
+scikit-learn's estimators follow if they follow one. `predict.decide` finds the same classes quickly.
 
 | kind                   | arrays                                                    | values                       |
 | ---------------------- | --------------------------------------------------------- | ---------------------------- |
@@ -38,7 +38,7 @@ class Classifier:
 
     Attributes:
         kind: one of `KINDS`.
-        classes: of two, (negative, positive): a decision above the threshold means classes[1].
+        classes: names; of two, (negative, positive), and a decision above the threshold means classes[1].
         values: scalars such as gamma, coef0, degree, k.
         arrays: float32, float64 or integer arrays by name. A scaling of the vectors is folded into them.
     """
@@ -64,11 +64,12 @@ class Classifier:
 
     @property
     def binary(self) -> bool:
+        """Whether there are two classes."""
         return len(self.classes) == 2
 
 
 def decisions(classifier: Classifier, vectors: Floating) -> Float64:
-    """The decision values that define what a classifier says, in float64.
+    """Compute the decision values that define a classifier's classes, in float64.
 
     They are scikit-learn's `decision_function` (SVC with decision_function_shape='ovr'), and for
 
@@ -81,7 +82,7 @@ def decisions(classifier: Classifier, vectors: Floating) -> Float64:
         vectors: (n, d) float16, float32 or float64.
 
     Returns:
-        (n,) for two classes, above 0 for classes[1]; (n, k) for more, where the largest tells the class
+        (n,) for two classes, above 0 for classes[1]; (n, k) for more, of which the largest gives the class
         (but see `predictions`). NaN for a row that is zero or holds NaN or infinity.
 
     Raises:
@@ -115,7 +116,7 @@ def predictions(classifier: Classifier, vectors: Floating, threshold: float = 0.
 
 
 def usable_rows(classifier: Classifier, vectors: Floating) -> tuple[npt.NDArray[np.bool_], Float64]:
-    """Which rows are finite and not zero (n,), and those rows as float64."""
+    """Return which rows are finite and not zero, bool (n,), and those rows as float64."""
     if vectors.ndim != 2 or vectors.shape[1] != classifier.width:
         raise ValueError(f"vectors {vectors.shape} must be (n, {classifier.width}), as the classifier was trained on")
     usable = has_direction(vectors)

@@ -1,9 +1,9 @@
-"""What a classifier says about millions of rows: the same as `classifiers.decisions`, found quickly.
+"""Apply a classifier to millions of rows, quickly and with the same result as `parameters.decisions`.
 
-Three stages, each for the rows that the one before leaves open. A screen (`cubic_screen`, or an MLP in float32)
-estimates the decision within a proven bound, and settles the rows that lie below the threshold by more than that.
-float64 products, with a bound of their own, give the values of all other rows. Rows within that bound of the
-threshold, or of another class, are decided by `classifiers.decisions` itself.
+There are three stages, each for the rows that the one before leaves open. A screen (`cubic_screen`, or an MLP in
+float32) estimates the decision within a proven bound, and settles the rows that are below the threshold by more than
+that. float64 products, with a bound of their own, give the values of all other rows. Rows within that bound of the
+threshold, or of another class, are decided by `parameters.decisions` itself.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ Booleans = npt.NDArray[np.bool_]
 Floating = npt.NDArray[np.floating[Any]]
 
 _SCREEN_ROWS, _EXACT_ROWS = 256, 128
-"""Rows worked on together. Tiles are filled up with zeros: in another shape BLAS may add in another order."""
+"""Rows per tile. Tiles are padded with zeros: in another shape BLAS may add in another order."""
 
 _SCREENED = (1e-30, 2.0**32)
-"""Squared lengths that screens are trusted with: float32 loses nothing, and `widen` made no NaN a number."""
+"""Squared lengths that screens can be trusted with: float32 loses nothing, and `widen` turned no NaN into a number."""
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A classifier made ready by `prepare`; shared by any number of threads."""
+    """A classifier prepared by `prepare`; can be shared by any number of threads."""
 
     classifier: Classifier
     screen: DecisionScreen | None = None
@@ -52,16 +52,16 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Decided:
-    """What a classifier says about n rows, each by its own vector only.
+    """Decisions of a classifier on n rows, each depending on its own vector only.
 
     Attributes:
         decision: (n,) float32, of several classes (n, classes). NaN for rows that are zero, NaN or infinite.
             `decision > threshold` is `positive`, bit for bit.
         positive: (n,) of two classes: whether it is the second.
         predicted: (n,) index of the class, -1 where the decision is NaN.
-        error: (n,) bound on how far the decision is off, beside its rounding to float32.
-        exact: how many rows the screen left to float64.
-        replayed: how many of these were left to `classifiers.decisions`.
+        error: (n,) bound on the error of the decision, besides its rounding to float32.
+        exact: number of rows that the screen left to float64.
+        replayed: number of these that were left to `parameters.decisions`.
     """
 
     decision: Float32
@@ -73,7 +73,7 @@ class Decided:
 
 
 def prepare(classifier: Classifier) -> Prepared:
-    """Make a classifier ready, once a process: 2 seconds for an SVM of 3,000 x 768, no time for others."""
+    """Prepare a classifier, once per process: 2 seconds for an SVM of 3,000 x 768, no time for others."""
     kind = classifier.kind
     if kind == "knn":
         return Prepared(classifier, examples=index_texts(unit_rows(classifier.arrays["vectors"])))
@@ -113,7 +113,7 @@ def decide(
 
 
 def _screen(prepared: Prepared, vectors: Floating, threshold: float, precise: str) -> tuple[Booleans, Float64, Float64]:
-    """Which rows are usable, and values and errors (n,) of those settled: NaN for all others."""
+    """Return which rows are usable, and values and errors (n,) of those settled: NaN for all others."""
     values, errors = np.full(len(vectors), np.nan), np.full(len(vectors), np.nan)
     if prepared.screen is None or precise == "all" or vectors.dtype == np.float64:
         return has_direction(vectors), values, errors
@@ -128,7 +128,7 @@ def _screen(prepared: Prepared, vectors: Floating, threshold: float, precise: st
 def _settle(
     screen: DecisionScreen, rows: Float32, vectors: Floating, threshold: float, values: Float64, errors: Float64
 ) -> Booleans:
-    """Fill in values and errors of the rows of a tile that lie clearly below the threshold; which are usable."""
+    """Fill in values and errors of a tile's rows clearly below the threshold; return which rows are usable."""
     n = len(vectors)
     squares = np.vecdot(rows, rows).astype(np.float64)
     usual = (squares[:n] > _SCREENED[0]) & (squares[:n] < _SCREENED[1])
@@ -172,7 +172,7 @@ def _filled(rows: npt.NDArray[Any], size: int) -> npt.NDArray[Any]:
 def _finish_two(
     prepared: Prepared, vectors: Floating, left: Integers, values: Float64, errors: Float64, threshold: float
 ) -> int:
-    """Fill in values and errors of the rows left over; how many were decided by the definition."""
+    """Fill in values and errors of the rows left over; return how many were decided by the definition."""
     exact, bound = _exact(prepared, vectors, left)
     values[left], errors[left] = exact[:, 0], bound[:, 0]
     near = left[~(np.abs(exact[:, 0] - threshold) > bound[:, 0])]
@@ -230,7 +230,7 @@ def _narrow(vectors: Floating) -> type[np.float16] | type[np.float32]:
 
 
 def _decided(values: Float64, threshold: float, errors: Float64, exact: int, replayed: int) -> Decided:
-    """Round values (n,) to float32, away from the threshold where rounding would cross it."""
+    """Round values (n,) to float32, away from the threshold if rounding would cross it."""
     positive = values > threshold
     decision = values.astype(np.float32)
     crossed = ~np.isnan(values) & ((decision.astype(np.float64) > threshold) != positive)

@@ -1,4 +1,4 @@
-"""How well scores rank the positive rows: areas under the ROC and precision-recall curves, also of resampled rows."""
+"""Areas under the ROC and precision-recall curves, also of resampled rows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from poolwright.kernels.selection.hashing import hash_key
 
-_BLOCK_VALUES = 1 << 22  # weights of the draws that are worked on at once
+_BLOCK_VALUES = 1 << 22  # weights of the draws that are processed at once
 
 Float64 = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -20,12 +20,12 @@ Integers = npt.NDArray[np.int64]
 def curves(scores: Float64, positive: Bools, weights: npt.NDArray[Any] | None = None) -> tuple[Float64, Float64]:
     """Area under the ROC curve and average precision, for every row of weights.
 
-    They are scikit-learn's `roc_auc_score` and `average_precision_score` with those sample weights: rows of
-    one score are one step of the curve, precision is not interpolated.
+    They are scikit-learn's `roc_auc_score` and `average_precision_score` with those sample weights: rows with
+    equal scores are one step of the curve, and precision is not interpolated.
 
     Args:
         scores: (n,), higher is more positive.
-        positive: bool (n,), with rows of both kinds.
+        positive: bool (n,), with rows with both kinds.
         weights: (draws, n), at least one positive and one negative row of weight above 0 in each; default one draw
             of ones.
 
@@ -53,7 +53,7 @@ def resamples(classes: npt.NDArray[np.int64], draws: int, key: int) -> Iterator[
     """Stratified bootstrap: how often each row is drawn when every class is drawn from with replacement, its size kept.
 
     Args:
-        classes: (n,) class of each row, in an order that does not depend on how the rows came.
+        classes: (n,) class of each row, in an order that does not depend on that of the input.
         key: the seed.
 
     Yields:
@@ -65,15 +65,15 @@ def resamples(classes: npt.NDArray[np.int64], draws: int, key: int) -> Iterator[
     for start in range(0, draws, step):
         many = min(step, draws - start)
         weights = np.zeros((many, len(classes)), np.int32)
-        for places in strata:
-            drawn = generator.integers(len(places), size=(many, len(places)))
-            flat = (drawn + np.arange(many)[:, None] * len(places)).ravel()
-            weights[:, places] = np.bincount(flat, minlength=many * len(places)).reshape(many, -1)
+        for members in strata:
+            drawn = generator.integers(len(members), size=(many, len(members)))
+            flat = (drawn + np.arange(many)[:, None] * len(members)).ravel()
+            weights[:, members] = np.bincount(flat, minlength=many * len(members)).reshape(many, -1)
         yield weights
 
 
 def _steps(scores: Float64, positive: Bools) -> tuple[Integers, Integers, Integers]:
-    """First row, row after the last, and positive rows of every run of one score that has positive rows."""
+    """First row, row after the last, and positive rows with every run of one score that has positive rows."""
     starts = np.concatenate([[0], np.flatnonzero(np.diff(scores)) + 1])
     ends = np.append(starts[1:], len(scores))
     counts = np.add.reduceat(positive.astype(np.int64), starts)

@@ -1,4 +1,4 @@
-"""Decisions of support vector machines in float64, with BLAS and a bound: near-ties are left to libsvm's order."""
+"""Compute SVM decisions in float64 by BLAS, with a bound; near-ties are left to libsvm's order of additions."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class ExactSvm:
         return power(products, self._degree)
 
     def _errors(self, rows: Float64) -> Float64:
-        """(n, pairs) bound of the roundings here and, as many again, in libsvm.
+        """Bound the roundings here and, as many again, in libsvm: (n, pairs).
 
         A sum of m terms is off by at most m + 1 roundings of the largest sum of their sizes, and a term by
         those of its product: degree (d + 4) of a power; of a Gaussian, the error of its exponent, as

@@ -17,11 +17,11 @@ _PAIRS_AT_ONCE = 128
 
 @dataclass(frozen=True)
 class Centroids:
-    """Centroids of groups, those of one group side by side.
+    """Centroids of groups, those of a group in consecutive rows.
 
     Attributes:
         vectors: (m, d) float32; with metric 'cosine' of unit length.
-        first: (g,) int64 place of each group's first centroid.
+        first: (g,) int64 row of each group's first centroid.
         counts: (g,) int64 centroids of each group.
         metric: 'euclidean' or 'cosine'.
     """
@@ -46,7 +46,7 @@ def nearest_centroids(
         groups: (n,) group of each row, -1 for none.
 
     Returns:
-        (n,) int64, the place of the centroid within its group, -1 for a row without a group, and for one that is not
+        (n,) int64, the index of the centroid within its group, -1 for a row without a group, and for one that is not
         finite or all zeros; and (n,) float32, NaN there.
     """
     found = np.full(len(rows), -1, np.int64)
@@ -69,12 +69,12 @@ def nearest_centroids(
 
 
 def _nearest(rows: Float32, groups: Integers, centroids: Centroids, most: int) -> tuple[Integers, Float32]:
-    """Usable rows: score all centroids of the row's group, look exactly at those within the error of the best."""
+    """Score all centroids of each usable row's group, and compare those within the error of the best exactly."""
     first, counts = centroids.first[groups], centroids.counts[groups]
     with np.errstate(over="ignore", invalid="ignore"):
         scores, slack = _screened(rows, first, centroids, most)
         scores[np.arange(most) >= counts[:, None]] = np.inf
-        # A score that is not a number, of a row with a length beyond float32, is no reason to leave a centroid out.
+        # A NaN score, from a row with a length beyond float32, must not exclude a centroid.
         best = np.fmin.reduce(scores, axis=1)
         close = ~(scores > (best + slack)[:, None]) & (np.arange(most) < counts[:, None])
     i, k = np.nonzero(close)
@@ -87,7 +87,7 @@ def _nearest(rows: Float32, groups: Integers, centroids: Centroids, most: int) -
 
 
 def _screened(rows: Float32, first: Integers, centroids: Centroids, most: int) -> tuple[Float32, Float32]:
-    """Scores (n, most) in float32, and by how much two of a row may stray from their exact difference, (n,)."""
+    """Return scores (n, most) in float32, and the largest error of the difference of two of a row, (n,)."""
     vectors = centroids.vectors
     if len(centroids.first) == 1:
         products, lengths = rows @ vectors.T, np.broadcast_to(np.vecdot(vectors, vectors), (len(rows), most))
@@ -102,13 +102,13 @@ def _screened(rows: Float32, first: Integers, centroids: Centroids, most: int) -
     return lengths - 2 * products, np.asarray(slack, np.float32)
 
 
-def _exact(rows: Float32, centroids: Centroids, i: Integers, places: Integers) -> Float64:
+def _exact(rows: Float32, centroids: Centroids, i: Integers, columns: Integers) -> Float64:
     """Squared distance, or less the inner product, of each pair: float64 (p,)."""
     out = np.empty(len(i), np.float64)
     for start in range(0, len(i), _PAIRS_AT_ONCE):
         pairs = slice(start, start + _PAIRS_AT_ONCE)
         left = rows[i[pairs]].astype(np.float64)
-        right = centroids.vectors[places[pairs]]
+        right = centroids.vectors[columns[pairs]]
         if centroids.metric == "cosine":
             np.multiply(left, right, out=left)
             out[pairs] = -left.sum(axis=1)

@@ -1,4 +1,4 @@
-"""The vectors of each group of rows, brought together group after group in passes that fit into memory."""
+"""Collect the vectors of each group of rows, group after group, in passes that fit into memory."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from poolwright.kernels.selection.ranks import hash_ranks
 from poolwright.kernels.similarity.unit_length import has_direction
 
 MEMORY = 1 << 30
-"""Bytes of vectors that one pass collects. A group that is larger has a pass of its own."""
+"""Bytes of vectors that one pass collects. A larger group has a pass of its own."""
 
 Batch = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.floating]]
 """Group (m,), hash rank (m,) and vector (m, d) of some rows."""
@@ -25,10 +25,10 @@ Batch = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float
 
 @dataclass(frozen=True)
 class RowCollector:
-    """Which rows a pass collects; adds those of a batch to a list.
+    """Add the rows of a batch that a pass collects to a list.
 
     Attributes:
-        column: with the vectors.
+        column: column with the vectors.
         groups: the group table.
         ranks: int64 (k,) the greatest hash rank of each group that is collected.
         key: 64-bit key of the hash ranks.
@@ -85,8 +85,8 @@ class GroupVectors:
 
     def of(self, group: int) -> npt.NDArray[np.floating]:
         """The vectors (n, d) of a group, by ascending hash rank."""
-        places = slice(self._edges[group], self._edges[group + 1])
-        batch, row = self._batch[places], self._row[places]
+        span = slice(self._edges[group], self._edges[group + 1])
+        batch, row = self._batch[span], self._row[span]
         out = np.empty((len(row), self.width), self.vectors[0].dtype if self.vectors else np.float32)
         for number in np.unique(batch):
             here = batch == number
@@ -97,7 +97,7 @@ class GroupVectors:
 def collect_groups(
     frame: Frame, column: str, groups: Groups, counts: npt.NDArray[np.int64], ranks: npt.NDArray[np.int64], key: int
 ) -> Iterator[GroupVectors]:
-    """The usable vectors of all groups; each pass gives those of some of them.
+    """Yield the usable vectors of all groups; each pass gives those of some of them.
 
     Args:
         counts: rows of each group that a pass will collect at most.
@@ -106,7 +106,7 @@ def collect_groups(
     kind = frame.schema.field(column).type
     row_bytes = kind.list_size * min(4, kind.value_type.bit_width // 8)
     for turn in _turns(counts * row_bytes):
-        picked = np.full(len(counts) + 1, -1, np.int64)  # with a place at the end for rows in no group
+        picked = np.full(len(counts) + 1, -1, np.int64)  # with an entry at the end for rows in no group
         picked[turn] = ranks[turn]
         wanted = RowCollector(column, groups, picked, key)
         columns = tuple(dict.fromkeys((*groups.columns, UID, column)))
@@ -115,12 +115,12 @@ def collect_groups(
 
 
 def _turns(sizes: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[np.int64]]:
-    """Places cut into runs whose sizes together are at most MEMORY, or of one place."""
+    """Yield runs of indices whose sizes sum to at most MEMORY, or of one index."""
     start, room = 0, MEMORY
-    for place, size in enumerate(sizes):
-        if size > room and place > start:
-            yield np.arange(start, place)
-            start, room = place, MEMORY
+    for index, size in enumerate(sizes):
+        if size > room and index > start:
+            yield np.arange(start, index)
+            start, room = index, MEMORY
         room -= size
     if len(sizes) > start:
         yield np.arange(start, len(sizes))

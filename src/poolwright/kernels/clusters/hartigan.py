@@ -1,7 +1,7 @@
-"""Hartigan's criterion: rows whose move to another cluster lowers the inertia, though their own centroid is nearest.
+"""Move rows by Hartigan's criterion: if it lowers the inertia, even though their own centroid is the nearest.
 
-A row draws the centroid of its own cluster towards itself, which Lloyd's iterations do not see. What no such move
-improves is stable for Lloyd's too (Telgarsky and Vattani 2010), so every row is still nearest to its own centroid.
+A row draws the centroid of its own cluster towards itself, which Lloyd's iterations do not see. Clusters that no move
+improves are stable for Lloyd's too (Telgarsky and Vattani 2010), so every row is still nearest to its own centroid.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from poolwright.kernels.clusters.lloyd import Block, Float32, Labels, Metric, mo
 
 _TURNS = 50
 _GAIN = 1e-7
-"""Lower by a smaller part than this is rounding."""
+"""A relative decrease smaller than this is rounding."""
 
 
 def improve(block: Block, labels: Labels, k: int, metric: Metric) -> Labels:
@@ -40,7 +40,7 @@ def improve(block: Block, labels: Labels, k: int, metric: Metric) -> Labels:
 
 
 def _inertia(block: Block, moments: Float32, metric: Metric) -> npt.NDArray[np.float64]:
-    """Inertia (g,) of clusters with these moments (g, k, d + 1): what the rows have less what centroids explain."""
+    """Return the inertia (g,) of clusters from moments (g, k, d + 1): that of the rows less the explained part."""
     squares = (moments[..., :-1].astype(np.float64) ** 2).sum(axis=2)
     explained = np.sqrt(squares) if metric == "cosine" else squares / np.maximum(moments[..., -1], 1)
     return np.asarray(block.base.sum(axis=1, dtype=np.float64) - explained.sum(axis=1))

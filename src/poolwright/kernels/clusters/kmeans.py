@@ -1,9 +1,9 @@
-"""K-means inside each of many groups: good clusters, quickly, the same whatever the order of rows and the cores.
+"""Run K-means within each of many groups; results do not depend on the order of rows or the number of cores.
 
 Greedy k-means++ and Lloyd's iterations of all restarts run on a sketch of the rows, their product with an orthonormal
 basis of the directions they vary most in (Halko et al. 2011); a few of Lloyd's iterations on the rows themselves then
 finish every restart. Of the best one, rows are moved by Hartigan's criterion, which escapes some of Lloyd's local
-minima. Groups of about one size are worked on together, and blocks of groups side by side on all cores.
+minima. Groups of similar size are processed together, and blocks of groups in parallel on all cores.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from poolwright.kernels.clusters.silhouette import silhouettes
 from poolwright.kernels.similarity.unit_length import unit_rows
 
 SKETCH = 32
-"""Dimensions of a sketch. Rows of fewer than three times as many are worked on as they are."""
+"""Dimensions of a sketch. Rows of fewer than three times as many are used as they are."""
 
 _ALONE = 512
 """A group of more rows is a block of its own."""
@@ -33,7 +33,7 @@ _FLOATS = 1 << 20
 """Numbers in the rows of a block of small groups, or in their scores, which bounds the memory of a thread."""
 
 _SCORES = 1 << 25
-"""Scores of a large group at once: restarts take turns where there would be more."""
+"""Most scores of a large group at once: restarts take turns if there would be more."""
 
 _ORDERINGS = 4
 """Rows exactly between two centroids go to the first, so that ordering clusters by size can change their sizes."""
@@ -43,13 +43,13 @@ Load = Callable[[int], npt.NDArray[np.floating]]
 
 @dataclass(frozen=True)
 class KMeansOptions:
-    """How rows are clustered.
+    """Options of K-means.
 
     Attributes:
         k: clusters of a group; with `highest`, the fewest.
-        highest: most clusters of a group, where their number is the one of highest mean silhouette.
+        highest: most clusters of a group; the number with the highest mean silhouette is chosen.
         metric: 'euclidean', or 'cosine' (spherical K-means: directions are clustered).
-        restarts: runs from other seeds, of which the one with the lowest inertia counts.
+        restarts: runs from different seeds, of which the one with the lowest inertia is used.
         tol: as in scikit-learn, the part of the features' mean variance by which centroids may still move.
         most_turns: of Lloyd's iterations.
         silhouette_rows: rows of a group that silhouettes are computed on at most: the first ones.
@@ -69,12 +69,12 @@ class Clusters:
     """The clusters of one group, the one with the most rows first; of equal ones that of the earliest row.
 
     Attributes:
-        centroids: (k, d) float32 means, with metric 'cosine' of unit length. Fewer than asked for where the group has
+        centroids: (k, d) float32 means, with metric 'cosine' of unit length. Fewer than asked for if the group has
             fewer distinct rows.
         labels: (n,) int64 cluster of each row: that of the nearest centroid.
         distances: (n,) float32 from it.
         rows: (k,) int64 rows of each cluster.
-        silhouette: mean silhouette, where the number of clusters was chosen by it; else NaN.
+        silhouette: mean silhouette if the number of clusters was chosen by it, else NaN.
     """
 
     centroids: Float32
@@ -104,7 +104,7 @@ def kmeans_groups(
 ) -> list[Clusters]:
     """The clusters of every group, in their order.
 
-    What a group gets depends on its rows, their order and its key alone: sort rows by a hash of their uid.
+    The result of a group depends on its rows, their order and its key alone: sort rows by a hash of their uid.
     Each thread takes some 3 times the memory of a large group's rows in float32, or 20 MB for small ones.
 
     Args:
@@ -122,7 +122,7 @@ def kmeans_groups(
 
     blocks = _blocks(sizes, max(width + 1, options.k * options.restarts))
     found: dict[int, Clusters] = {}
-    # The last bits of a product can depend on how threads of BLAS cut it: one thread each, and blocks side by side.
+    # The last bits of a product can depend on how threads of BLAS cut it: one thread each, and blocks in parallel.
     with threadpool_limits(1), ThreadPoolExecutor(threads or cores()) as pool:
         for groups, clusters in zip(blocks, pool.map(solve, blocks), strict=True):
             found.update(zip(groups, clusters, strict=True))
@@ -130,7 +130,7 @@ def kmeans_groups(
 
 
 def _blocks(sizes: Sequence[int], numbers: int) -> list[list[int]]:
-    """Groups that are worked on together, the largest first; `numbers` are those of a row."""
+    """Return groups that are processed together, the largest first; a row has `numbers` numbers."""
     together: dict[int, list[int]] = {}
     for group, size in enumerate(sizes):
         together.setdefault(_padded(size), []).append(group)
@@ -143,7 +143,7 @@ def _blocks(sizes: Sequence[int], numbers: int) -> list[list[int]]:
 
 
 def _padded(size: int) -> int:
-    """The rows that a group of `size` is padded to: a fixed function of it, so that it has no say which groups meet."""
+    """Return the rows that a group of `size` is padded to: a function of it alone, whichever groups share its block."""
     if size > _ALONE:
         return size
     grain = max(8, 1 << max(0, int(size).bit_length() - 3))
@@ -164,23 +164,23 @@ def _solve(
 
 
 def _block(rows: list[npt.NDArray[np.floating]], metric: Metric) -> tuple[Block, Float32]:
-    """The rows (n, d) of each group, centred or of unit length, as a block; and what they were centred by, (g, d)."""
+    """Return the rows (n, d) of each group, centred or of unit length, as a block; and the means subtracted, (g, d)."""
     counts = np.array([len(of) for of in rows], np.int64)
     width = rows[0].shape[1]
     made = np.zeros((len(rows), _padded(int(counts.max())), width + 1), np.float32)
     means = np.zeros((len(rows), width), np.float32)
-    for place, of in enumerate(rows):
-        vectors = made[place, : len(of), :-1]
+    for group, of in enumerate(rows):
+        vectors = made[group, : len(of), :-1]
         vectors[:] = unit_rows(of) if metric == "cosine" else of
         if metric != "cosine":
-            means[place] = vectors.mean(axis=0)
-            vectors -= means[place]
-        made[place, : len(of), -1] = 1
+            means[group] = vectors.mean(axis=0)
+            vectors -= means[group]
+        made[group, : len(of), -1] = 1
     return Block.of(made, counts, metric), means
 
 
 def _sketch(block: Block, metric: Metric) -> Block:
-    """The rows in the directions they vary most in; the rows themselves where they are narrow.
+    """The rows in the directions they vary most in; the rows themselves if they are narrow.
 
     A randomized range finder with one power iteration (Halko, Martinsson and Tropp 2011, algorithm 4.4).
     """
@@ -211,7 +211,7 @@ def _cluster(
     improved = improve(block, LloydResult.joined(some).best().labels, k, metric)
     final = _finished(block, improved, k, options).labels
     moments = moments_of(block, final, k)[:, :, 0]
-    return [_clusters(of, moments[place], means[place], metric) for place, of in enumerate(rows)]
+    return [_clusters(of, moments[group], means[group], metric) for group, of in enumerate(rows)]
 
 
 def _restarts(block: Block, sketch: Block, start: Float32, options: KMeansOptions) -> LloydResult:

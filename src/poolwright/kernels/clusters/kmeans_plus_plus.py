@@ -1,4 +1,4 @@
-"""k-means++ seeds for many groups and restarts at once, drawn by numbers that are hashed from a key."""
+"""Draw k-means++ seeds for many groups and restarts at once, by numbers that are hashed from a key."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
 def mixed(keys: npt.NDArray[np.uint64], count: int) -> npt.NDArray[np.uint64]:
-    """`count` hashed numbers of each key: the outputs of SplitMix64 (Steele et al. 2014) that is seeded with it.
+    """`count` hashed numbers of each key: the outputs of SplitMix64 (Steele et al. 2014) seeded with it.
 
     Args:
         keys: (g,).
@@ -40,13 +40,13 @@ def signs(rows: int, columns: int) -> npt.NDArray[np.float32]:
 
 
 def seeds(block: Block, metric: Metric, k: int, restarts: int, keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.float32]:
-    """Seeds by k-means++ (Arthur and Vassilvitskii 2007), of several candidates the one that helps most.
+    """Draw seeds by greedy k-means++ (Arthur and Vassilvitskii 2007): the best of several candidates each.
 
     A row is drawn with a probability proportional to its squared distance from the nearest seed so far; as in
     scikit-learn 2 + log k of them are tried for every seed.
 
     Args:
-        keys: (g,) what the draws of each group are hashed from.
+        keys: (g,) keys that the draws of each group are hashed from.
 
     Returns:
         (g, k, restarts, w): the rows drawn.
@@ -54,19 +54,19 @@ def seeds(block: Block, metric: Metric, k: int, restarts: int, keys: npt.NDArray
     tries = 2 + int(log(k))
     groups = np.arange(len(keys))[:, None]
     drawn = uniform(keys, k, restarts, tries)
-    places = (drawn[:, 0, :, 0] * block.counts[:, None]).astype(np.int64)
-    found = [block.rows[groups, places]]
+    drawn_rows = (drawn[:, 0, :, 0] * block.counts[:, None]).astype(np.int64)
+    found = [block.rows[groups, drawn_rows]]
     near = _distances(block, found[0], metric)
     for step in range(1, k):
         total = np.cumsum(near, axis=2, dtype=np.float64)
         target = drawn[:, step] * total[:, :, -1:]
-        places = (total[:, :, None, :] <= target[..., None]).sum(axis=3)
-        places = np.minimum(places, block.counts[:, None, None] - 1).reshape(len(keys), -1)
-        tried = _distances(block, block.rows[groups, places], metric).reshape(len(keys), restarts, tries, -1)
+        drawn_rows = (total[:, :, None, :] <= target[..., None]).sum(axis=3)
+        drawn_rows = np.minimum(drawn_rows, block.counts[:, None, None] - 1).reshape(len(keys), -1)
+        tried = _distances(block, block.rows[groups, drawn_rows], metric).reshape(len(keys), restarts, tries, -1)
         np.minimum(tried, near[:, :, None], out=tried)
         best = tried.sum(axis=3).argmin(axis=2)[:, :, None]
         near = np.take_along_axis(tried, best[..., None], axis=2)[:, :, 0]
-        picked = np.take_along_axis(places.reshape(len(keys), restarts, tries), best, axis=2)[:, :, 0]
+        picked = np.take_along_axis(drawn_rows.reshape(len(keys), restarts, tries), best, axis=2)[:, :, 0]
         found.append(block.rows[groups, picked])
     return np.stack(found, axis=1)
 

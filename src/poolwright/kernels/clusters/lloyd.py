@@ -1,6 +1,6 @@
-"""Lloyd's iterations for many groups and restarts at once: two products and a few passes an iteration.
+"""Lloyd's iterations for many groups and restarts at once: two products and a few passes per iteration.
 
-Groups of a block are padded to one number of rows. Every row ends in a column of ones, so that one product gives
+Groups of a block are padded to the same number of rows. Every row ends in a column of ones, so that one product gives
 |c|^2 - 2 x.c for all rows and centroids, and another one sums and counts the rows of all clusters; padding is zero
 throughout and weighs nothing. With several restarts the products are large enough for BLAS to be quick.
 """
@@ -20,7 +20,7 @@ Labels = npt.NDArray[np.int16]
 
 _FAR = np.float32(1e30)
 _SAME = 1e-6
-"""Squared distances below this part of the largest squared length are rounding: the row lies on its centroid."""
+"""Squared distances below this part of the largest squared length are rounding: the row is at its centroid."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Block:
         rows: (g, n, d + 1) float32: vectors and a last column of ones; zero where a group has no row.
             With metric 'cosine' of unit length.
         counts: (g,) int64 rows of each group.
-        base: (g, n) float32, what `scores` lack to be squared distances (cosine: cosine distances).
+        base: (g, n) float32, added to scores to make squared distances (cosine: cosine distances).
     """
 
     rows: Float32
@@ -62,7 +62,7 @@ def _squares(rows: Float32) -> Float32:
 
 
 def score_vectors(moments: Float32, metric: Metric) -> Float32:
-    """What rows are multiplied with to be scored against centroids.
+    """Return the vectors that rows are multiplied by to score them against centroids.
 
     Args:
         moments: (..., d + 1) sums of the rows of each cluster, and their numbers.
@@ -129,15 +129,15 @@ class LloydResult:
 
     def best(self) -> LloydResult:
         """The restart of each group with the lowest inertia, the first of equal ones."""
-        place = self.inertia.argmin(axis=1)[:, None]
-        labels = np.take_along_axis(self.labels, place[..., None], axis=1)
-        return LloydResult(labels, np.take_along_axis(self.inertia, place, axis=1))
+        restart = self.inertia.argmin(axis=1)[:, None]
+        labels = np.take_along_axis(self.labels, restart[..., None], axis=1)
+        return LloydResult(labels, np.take_along_axis(self.inertia, restart, axis=1))
 
 
 def lloyd(block: Block, moments: Float32, metric: Metric, tol: float, most: int) -> LloydResult:
     """Iterate until labels stay, or centroids move by no more than `tol` (as in scikit-learn), or `most` times.
 
-    What a group gets depends on its own rows and on the number of rows it is padded to, not on other groups.
+    The result of a group depends on its own rows and on the number of rows it is padded to, not on other groups.
 
     Args:
         moments: (g, k, r, d + 1) where to start; changed.
@@ -169,7 +169,7 @@ def lloyd(block: Block, moments: Float32, metric: Metric, tol: float, most: int)
         if not waiting.any():
             break
         some, these = np.asarray(waiting.any(axis=1)), np.ones(len(kept), bool)
-        if groups == 1:  # restarts that are done would cost as much as the others
+        if groups == 1:  # finished restarts would cost as much as the others
             these = waiting[0]
         block, live, kept = block.take(some), live[some], kept[these]
         if not (some.all() and these.all()):
@@ -185,7 +185,7 @@ def _moved(vectors: Float32, later: Float32, metric: Metric) -> npt.NDArray[np.f
 
 
 def _refilled(block: Block, labels: Labels, scores: Float32, moments: Float32) -> tuple[Labels, Float32]:
-    """Give every empty cluster the row that lies farthest from its own centroid, where any lies off it."""
+    """Give every empty cluster the row farthest from its own centroid, if any row is not at its centroid."""
     k = moments.shape[1]
     for group, restart, clusters in _empty(moments):
         far = scores[group, restart] + block.base[group]
@@ -197,7 +197,7 @@ def _refilled(block: Block, labels: Labels, scores: Float32, moments: Float32) -
 
 
 def _empty(moments: Float32) -> Iterator[tuple[int, int, list[int]]]:
-    """(group, restart, empty clusters)."""
+    """Yield (group, restart, empty clusters)."""
     empty = moments[..., -1] == 0
     for group, restart in np.argwhere(empty.any(axis=1)):
         yield int(group), int(restart), [int(cluster) for cluster in np.flatnonzero(empty[group, :, restart])]

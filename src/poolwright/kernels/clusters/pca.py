@@ -16,8 +16,8 @@ Float64 = npt.NDArray[np.float64]
 def principal_components(vectors: npt.NDArray[np.floating], k: int) -> Float32:
     """Coordinates of the vectors along the directions of greatest variance.
 
-    Exact: eigenvectors of the covariance (d, d), which is added up in float64. Each direction points to where its
-    largest entry is positive, so that a picture of them does not flip.
+    Exact: eigenvectors of the covariance (d, d), which is added up in float64. Each direction has the sign in which its
+    largest entry is positive, so that a plot of them does not flip.
 
     Args:
         vectors: (n, d), finite; any float type.

@@ -1,4 +1,4 @@
-"""Mean silhouettes (Rousseeuw 1987): how much nearer rows are to their own cluster than to the next one."""
+"""Mean silhouettes (Rousseeuw 1987): how much nearer rows are to their own cluster than to the nearest other one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def silhouettes(
 ) -> list[float]:
     """The mean silhouette of some rows under each of several labellings, as scikit-learn defines it.
 
-    A row alone in its cluster counts 0; with a single cluster, or as many as rows, so do all.
+    A row alone in its cluster counts as 0; with a single cluster, or as many clusters as rows, so do all rows.
 
     Args:
         rows: (n, d). Takes 8 n^2 bytes.

@@ -1,4 +1,4 @@
-"""Whole numbers in given proportions, by largest remainders, in exact arithmetic."""
+"""Apportion whole numbers in given proportions by largest remainders, in exact arithmetic."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from fractions import Fraction
 
 
 def apportion(total: int, weights: Sequence[Fraction]) -> list[int]:
-    """Whole numbers that sum to `total` and are as close to the weights' proportions as they can be.
+    """Return whole numbers that sum to `total` and are as close to the weights' proportions as they can be.
 
     Each gets its quota rounded down; what is left goes, one each, to the largest remainders, the first of
     equal ones. (Hamilton's method.)
@@ -17,19 +17,19 @@ def apportion(total: int, weights: Sequence[Fraction]) -> list[int]:
         return [0] * len(weights)
     quotas = [total * weight / whole for weight in weights]
     numbers = [quota.numerator // quota.denominator for quota in quotas]
-    order = sorted(range(len(weights)), key=lambda place: (numbers[place] - quotas[place], place))
-    for place in order[: total - sum(numbers)]:
-        numbers[place] += 1
+    order = sorted(range(len(weights)), key=lambda index: (numbers[index] - quotas[index], index))
+    for index in order[: total - sum(numbers)]:
+        numbers[index] += 1
     return numbers
 
 
 def largest_total(counts: Sequence[int], weights: Sequence[Fraction]) -> int:
-    """The largest total that `apportion` cuts into numbers of at most `counts`."""
+    """Return the largest total that `apportion` divides into numbers of at most `counts`."""
     whole = sum(weights, Fraction(0))
     limits = [(count, whole / weight) for count, weight in zip(counts, weights, strict=True) if weight]
     if not limits:
         return 0
-    # A quota rounded up stays within the counts up to `safe`; rounded down it leaves them past `most`.
+    # A quota rounded up stays within the counts up to `safe`; rounded down it exceeds them past `most`.
     safe = min((count * per_row).__floor__() for count, per_row in limits)
     most = min(((count + 1) * per_row).__ceil__() - 1 for count, per_row in limits)
     for total in range(most, safe, -1):

@@ -1,4 +1,4 @@
-"""Counters that travel small: only what was counted is pickled."""
+"""Counters with a small pickle: only those above 0 are pickled."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ class Counters:
         self._dense: np.ndarray | None = np.zeros(size, dtype=np.int64)
         self._places = self._counts = np.empty(0, dtype=np.int64)
 
-    def add(self, places: np.ndarray) -> None:
-        """Count one more at each place (int64 (n,), repeats count)."""
-        np.add.at(self.counts, places, 1)
+    def add(self, indices: np.ndarray) -> None:
+        """Increment the counter at each index, int64 (n,); a repeated index counts each time."""
+        np.add.at(self.counts, indices, 1)
 
     def merge(self, other: Counters) -> Counters:
-        """Add the counts of another with as many counters to these."""
+        """Add the counts of another `Counters` of the same size to these."""
         if other._dense is not None:
             np.add(self.counts, other._dense, out=self.counts)
         else:
@@ -31,17 +31,17 @@ class Counters:
 
     @property
     def counts(self) -> np.ndarray:
-        """int64 (size,), no copy."""
+        """The counts, int64 (size,), without a copy."""
         if self._dense is None:
             self._dense = np.zeros(self.size, dtype=np.int64)
             self._dense[self._places] = self._counts
         return self._dense
 
     def __getstate__(self) -> tuple[int, np.ndarray, np.ndarray]:
-        places = np.flatnonzero(self.counts)
-        counts = self.counts[places]
+        indices = np.flatnonzero(self.counts)
+        counts = self.counts[indices]
         small = counts.max(initial=0) < 1 << 32
-        return self.size, places.astype(np.uint32), counts.astype(np.uint32) if small else counts
+        return self.size, indices.astype(np.uint32), counts.astype(np.uint32) if small else counts
 
     def __setstate__(self, state: tuple[int, np.ndarray, np.ndarray]) -> None:
         self.size, self._places, self._counts = state

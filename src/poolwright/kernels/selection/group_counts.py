@@ -1,4 +1,4 @@
-"""Counting rows by group."""
+"""Count rows by group."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Counted:
     Attributes:
         groups: the groups.
         counts: int64 (k,) rows of each.
-        total: all rows, with those in no group.
+        total: all rows, including those in no group.
     """
 
     groups: Groups
@@ -36,7 +36,7 @@ class Counted:
 
 
 def count_groups(frame: Frame, columns: Sequence[str]) -> Counted:
-    """The groups of the live rows and the rows of each. Without columns all rows are one group."""
+    """Count the live rows of each group. Without columns all rows are one group."""
     if not columns:
         total = count_rows(frame)
         return Counted(Groups([], ()), np.array([total], dtype=np.int64), total)
@@ -45,7 +45,7 @@ def count_groups(frame: Frame, columns: Sequence[str]) -> Counted:
 
 
 def count_rows(frame: Frame) -> int:
-    """The live rows."""
+    """Count the live rows."""
     count: int = frame.fold([UID], int, _add_rows, add)
     return count
 
@@ -56,7 +56,7 @@ def _add_rows(count: int, rows: Rows) -> int:
 
 @dataclass
 class GroupCount:
-    """Rows per group, as tables that are summed now and then."""
+    """Rows per group, as tables that are summed from time to time."""
 
     tables: list[pa.Table] = field(default_factory=list)
     pending: int = 0
@@ -66,9 +66,9 @@ class GroupCount:
     _counts: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
 
     def add(self, values: Sequence[pa.Array], counts: np.ndarray) -> None:
-        """Count `counts` more rows of each of the groups `values` (one array a column)."""
+        """Count `counts` more rows of each of the groups `values` (one array per column)."""
         same = len(values) == 1 == len(self._values) and values[0].equals(self._values[0])
-        if same:  # batches in a row often share their dictionary
+        if same:  # consecutive batches often share their dictionary
             self._counts += counts
             return
         self._flush()
@@ -84,7 +84,7 @@ class GroupCount:
         return self
 
     def counted(self, schema: pa.Schema, columns: Sequence[str]) -> Counted:
-        """One sorted group table.
+        """Return the counts as one sorted group table.
 
         Args:
             schema: with the types of the columns.
@@ -94,7 +94,7 @@ class GroupCount:
         total = _summed(self.tables, [plain_type(schema.field(name).type) for name in columns])
         keys = [(name, "ascending") for name in total.column_names[:-1]]
         total = total.take(pc.sort_indices(total, sort_keys=keys))
-        values = [total.column(place).combine_chunks() for place in range(len(columns))]
+        values = [total.column(index).combine_chunks() for index in range(len(columns))]
         return Counted(Groups(values, columns), total.column(ROWS).to_numpy(), self.rows)
 
     def _flush(self) -> None:
@@ -102,13 +102,13 @@ class GroupCount:
         if not seen.any():
             return
         keep = pa.array(np.flatnonzero(seen))
-        columns = {str(place): column.take(keep) for place, column in enumerate(self._values)}
+        columns = {str(index): column.take(keep) for index, column in enumerate(self._values)}
         self.tables.append(pa.table({**columns, ROWS: self._counts[seen]}))
         self._values, self._counts = [], np.empty(0, dtype=np.int64)
         self._pend(len(keep))
 
     def _pend(self, groups: int) -> None:
-        """Sum the tables once so many groups were added that they may be long."""
+        """Sum the tables once enough groups were added for them to be long."""
         self.pending += groups
         if self.pending > _COMPACT_AT and self.pending > 2 * self.tables[0].num_rows:
             self.compact()
@@ -127,7 +127,7 @@ class GroupCount:
 
 @dataclass(frozen=True)
 class AddGroupCount:
-    """Adds the rows of a batch to a `GroupCount`."""
+    """Add the rows of a batch to a `GroupCount`."""
 
     columns: tuple[str, ...]
 
@@ -139,7 +139,7 @@ class AddGroupCount:
 
 
 def _summed(tables: Sequence[pa.Table], types: Sequence[pa.DataType]) -> pa.Table:
-    names = [str(place) for place in range(len(types))]
+    names = [str(index) for index in range(len(types))]
     schema = pa.schema([*zip(names, types, strict=True), (ROWS, pa.int64())])
     whole = pa.concat_tables([schema.empty_table(), *(table.cast(schema) for table in tables)])
     summed = whole.group_by(names, use_threads=False).aggregate([(ROWS, "sum")])

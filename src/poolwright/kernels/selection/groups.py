@@ -1,7 +1,7 @@
 """Groups of rows over one or several columns: their table and their ids.
 
-A group table has one row a group, sorted by the group's values (strings by their UTF-8 bytes), so that
-the same rows give the same table in whatever order and cut they come. Rows with a null in any group
+A group table has one row per group, sorted by the group's values (strings by their UTF-8 bytes), so that
+the same rows give the same table whatever their order and batches. Rows with a null in any group
 column are in no group.
 """
 
@@ -21,7 +21,7 @@ from poolwright.core.rows import Rows
 from poolwright.core.runtime.cached import once
 from poolwright.kernels.selection.lookup import ValueIndex, plain
 
-PREFIX = "group."  # group columns in a state's table, so that none meets a column of figures
+PREFIX = "group."  # prefix of group columns in a state's table, so that none clashes with a column of figures
 
 
 def check_groupable(verb: str, given: pa.Schema, columns: Sequence[str]) -> None:
@@ -43,7 +43,7 @@ class Groups:
     """The groups of some rows.
 
     Args:
-        values: one column a group column, one row a group; sorted, without nulls and repeats.
+        values: one array per group column, with one entry per group; sorted, without nulls and duplicates.
         columns: names of the group columns in the rows; () is one group of all rows.
     """
 
@@ -68,49 +68,49 @@ class Groups:
         return codes
 
     def ids(self, rows: Rows) -> np.ndarray:
-        """Place of each row's group in the table: int64 (n,), -1 for no value or another group."""
+        """Return each row's group as a row of the table: int64 (n,), -1 for no value or another group."""
         if not self.columns:
             return np.zeros(len(rows), dtype=np.int64)
         columns = [rows.column(name) for name in self.columns]
         if len(columns) == 1 and pa.types.is_dictionary(columns[0].type):
-            return take_or(self._places_of(columns[0].dictionary), _codes(columns[0].indices))
+            return take_or(self._rows_of_dictionary(columns[0].dictionary), _codes(columns[0].indices))
         local, values = local_groups(columns)
-        return take_or(self._places(values), local)
+        return take_or(self._rows_of(values), local)
 
-    def _places_of(self, dictionary: pa.Array) -> np.ndarray:
-        """Places of the values of a dictionary, found once for batches in a row that have the same."""
-        known, places = self._seen
+    def _rows_of_dictionary(self, dictionary: pa.Array) -> np.ndarray:
+        """Return the rows of the values of a dictionary, looked up once for consecutive batches that share it."""
+        known, indices = self._seen
         if known is None or not known.equals(dictionary):
-            places = self._lookups[0].find(dictionary)
-            self._seen = (dictionary, places)
-        return places
+            indices = self._lookups[0].find(dictionary)
+            self._seen = (dictionary, indices)
+        return indices
 
-    def _places(self, values: Sequence[pa.Array]) -> np.ndarray:
+    def _rows_of(self, values: Sequence[pa.Array]) -> np.ndarray:
         parts = [lookup.find(column) for lookup, column in zip(self._lookups, values, strict=True)]
         if len(parts) == 1:
             return parts[0]
         codes = self._radix(parts)
-        places = np.searchsorted(self._codes, codes)
-        places[places == len(self._codes)] = 0
+        indices = np.searchsorted(self._codes, codes)
+        indices[indices == len(self._codes)] = 0
         if not len(self._codes):
             return np.full(len(codes), -1, dtype=np.int64)
-        return np.where((codes >= 0) & (self._codes[places] == codes), places, -1)
+        return np.where((codes >= 0) & (self._codes[indices] == codes), indices, -1)
 
-    def place(self, row: Mapping[str, Any]) -> int:
-        """Place of one row's group, given as Python values; -1 where it is not in the table."""
+    def index_of(self, row: Mapping[str, Any]) -> int:
+        """Return the group of one row, given as Python values, as a row of the table; -1 if it is not in it."""
         if not self.columns:
             return 0
         names = zip(self.columns, self.values, strict=True)
         return int(self.ids(Rows(pa.table({name: pa.array([row[name]], values.type) for name, values in names})))[0])
 
     def names(self) -> list[str]:
-        """The groups for people: 'Europe', or 'Europe, 2004'."""
+        """Return display names of the groups: 'Europe', or 'Europe, 2004'."""
         if not self.columns:
             return ["all rows"]
         return [", ".join(map(str, row)) for row in zip(*self._lists(), strict=True)]
 
     def tokens(self) -> pa.Array:
-        """One string a group that no other group has, to hash."""
+        """Return one unique string per group, to hash."""
         if len(self.columns) == 1:
             return self.values[0].cast(pa.string())
         rows = zip(*self._lists(), strict=True)
@@ -120,13 +120,13 @@ class Groups:
         return [column.to_pylist() for column in self.values]
 
     def table(self, figures: Mapping[str, Any]) -> pa.Table:
-        """The group table with columns of figures beside it, for a state."""
+        """Return the group table with further columns of figures, for a state."""
         columns = {PREFIX + name: values for name, values in zip(self.columns, self.values, strict=True)}
         return pa.table({**columns, **figures})
 
 
 def groups_of(table: pa.Table) -> Groups:
-    """The groups of a state's table, made once a table."""
+    """Return the groups of a state's table, built once per table."""
 
     def build(table: pa.Table) -> Groups:
         names = [name for name in table.column_names if name.startswith(PREFIX)]
@@ -137,11 +137,11 @@ def groups_of(table: pa.Table) -> Groups:
 
 
 def local_groups(columns: Sequence[pa.Array]) -> tuple[np.ndarray, list[pa.Array]]:
-    """Groups within one batch.
+    """Find the groups within one batch.
 
     Returns:
-        Per row the place of its group, int64 (n,), -1 where a column is null; and the groups, one array
-        a column, of plain type. Groups may repeat or have no row.
+        The index of each row's group, int64 (n,), -1 where a column is null; and the groups, one array
+        per column, of plain type. Groups may repeat or have no row.
     """
     coded = [_coded(column) for column in columns]
     if len(coded) == 1:
@@ -163,14 +163,14 @@ def _renumbered(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _coded(column: pa.Array) -> tuple[np.ndarray, pa.Array]:
-    """(place of each row's value, -1 for null; the values)."""
+    """Return (index of each row's value, -1 for null; the values)."""
     if not pa.types.is_dictionary(column.type):
         column = plain(column).dictionary_encode()
     values = plain(column.dictionary)
     codes = _codes(column.indices)
     if values.null_count:
-        places = np.where(pc.is_null(values).to_numpy(zero_copy_only=False), -1, np.arange(len(values)))
-        codes = take_or(places, codes)
+        indices = np.where(pc.is_null(values).to_numpy(zero_copy_only=False), -1, np.arange(len(values)))
+        codes = take_or(indices, codes)
     return codes, values
 
 
@@ -182,28 +182,29 @@ def _codes(indices: pa.Array) -> np.ndarray:
 
 
 def lacks_value(rows: Rows, columns: Sequence[str]) -> np.ndarray:
-    """Rows with a null in one of the columns: bool (n,)."""
+    """Find rows with a null in one of the columns: bool (n,)."""
     lacks = np.zeros(len(rows), dtype=bool)
     for name in columns:
         column = rows.column(name)
         if pa.types.is_dictionary(column.type):
-            # A null can stand in the indices or in the dictionary.
+            # A null can be in the indices or in the dictionary.
             column = column.dictionary_decode() if column.dictionary.null_count else column.indices
         if column.null_count:
             lacks |= pc.is_null(column).to_numpy(zero_copy_only=False)
     return lacks
 
 
-def take_or(places: np.ndarray, codes: np.ndarray) -> np.ndarray:
-    """`places[codes]`, -1 where the code is -1."""
-    return np.asarray(np.append(places, -1)[codes])
+def take_or(indices: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """Return `indices[codes]`, -1 where the code is -1."""
+    return np.asarray(np.append(indices, -1)[codes])
 
 
 def plain_type(dtype: pa.DataType) -> pa.DataType:
-    """The type group values of a column have: string, int64, uint64 or bool."""
+    """Return the type that group values of a column have: string, int64, uint64 or bool."""
     return plain(pa.array([], dtype)).type
 
 
 def sorted_unique(values: pa.Array) -> pa.Array:
+    """Return the distinct values in ascending order, strings by their UTF-8 bytes."""
     unique = pc.unique(values)
     return unique.take(pc.sort_indices(unique))

@@ -1,4 +1,4 @@
-"""A stable 64-bit hash of strings: the only randomness there is. Rows are sampled by the rank of their hash.
+"""Hash strings to 64 bits, stably: the only source of randomness. Rows are sampled by the rank of their hash.
 
 The hash is XXH3-64 (https://xxhash.com, specification in its doc/xxhash_spec.md) of the UTF-8 bytes with the
 key as seed: the same numbers as `xxhash.xxh3_64_intdigest(text.encode(), key)`.
@@ -17,24 +17,24 @@ from xxhash import xxh3_64_intdigest
 from poolwright.kernels.selection.xxh3 import LONGEST, hash_equal_lengths
 
 _CHUNK = 1 << 17
-"""Strings looked at together, which bounds the memory beyond the result."""
+"""Strings hashed together, which bounds the memory beyond the result."""
 
 _FEW, _FEW_PER_BYTE = 100, 12
-"""Strings of one length up to which hashing them one by one is faster: at least so many, and so many per byte."""
+"""Up to this many strings of one length, at least and per byte, hashing them one by one is faster."""
 
 _NULL = b"\xff"
-"""What a null hashes as. No string has these bytes, as they are not UTF-8."""
+"""Bytes that a null is hashed as. No string has them, as they are not UTF-8."""
 
 
 def hash64(values: pa.Array | pa.ChunkedArray, key: int) -> npt.NDArray[np.uint64]:
-    """XXH3-64 of every string with `key` as seed: the same for the same string, everywhere and for ever.
+    """XXH3-64 of every string with `key` as seed: the same for the same string on every machine and in every version.
 
     Args:
         values: (n,) string, large_string, string_view, or a dictionary of these; with nulls.
         key: 0 <= key < 2^64, see `hash_key`.
 
     Returns:
-        (n,) uint64. All nulls have one hash, that of no string.
+        (n,) uint64. All nulls have the same hash, which is not that of a string.
 
     Raises:
         TypeError: if the values are not strings.
@@ -56,7 +56,7 @@ def hash64(values: pa.Array | pa.ChunkedArray, key: int) -> npt.NDArray[np.uint6
 
 
 def hash_key(seed: int, *names: str) -> int:
-    """The 64-bit key of one use of randomness: seed and names, such as table and step.
+    """Return the 64-bit key of one use of randomness, from the seed and names such as table and step.
 
     The first 8 bytes, little-endian, of SHA-256 over the parts `str(seed), *names`, each in UTF-8 after its
     length in bytes as 8 bytes little-endian. So ("ab", "c") and ("a", "bc") give different keys.
@@ -90,12 +90,12 @@ def _hash_dictionary(values: pa.Array | pa.ChunkedArray, key: int) -> npt.NDArra
         return np.concatenate([np.empty(0, np.uint64), *parts])
     words = values.dictionary
     hashes = hash64(pa.concat_arrays([words, pa.nulls(1, words.type)]), key)
-    places = values.indices.cast(pa.int64()).fill_null(len(words))
-    return np.asarray(hashes[places.to_numpy(zero_copy_only=False)])
+    indices = values.indices.cast(pa.int64()).fill_null(len(words))
+    return np.asarray(hashes[indices.to_numpy(zero_copy_only=False)])
 
 
 def _xxh3(part: pa.Array, key: int) -> npt.NDArray[np.uint64]:
-    """Hashes of the bytes of a string or binary array; those of nulls mean nothing."""
+    """Hash the bytes of a string or binary array; the hashes of nulls are undefined."""
     starts, data = _layout(part)
     lengths = np.diff(starts)
     if not len(lengths):
@@ -106,7 +106,7 @@ def _xxh3(part: pa.Array, key: int) -> npt.NDArray[np.uint64]:
 
 
 def _layout(part: pa.Array) -> tuple[npt.NDArray[np.signedinteger], npt.NDArray[np.uint8]]:
-    """Where each string begins, with the end of the last, and the bytes of all."""
+    """Return the offsets of the strings, with the end of the last, and the bytes of all."""
     wide = pa.types.is_large_string(part.type) or pa.types.is_large_binary(part.type)
     _, offsets, data = part.buffers()
     kind: type[np.signedinteger] = np.int64 if wide else np.int32
@@ -117,7 +117,7 @@ def _layout(part: pa.Array) -> tuple[npt.NDArray[np.signedinteger], npt.NDArray[
 
 
 def _by_length(part: pa.Array, lengths: npt.NDArray[np.signedinteger], key: int) -> npt.NDArray[np.uint64]:
-    """Hash strings of several lengths: those of each length together, where there are many."""
+    """Hash strings of several lengths: those of each length together if there are many."""
     short = np.minimum(lengths, LONGEST + 1).astype(np.uint8)
     order = np.argsort(short, kind="stable")
     starts, data = _layout(part.take(pa.array(order)))

@@ -1,4 +1,4 @@
-"""Lookup: the place of each value in a list of distinct values, exactly, whatever the sizes."""
+"""Look up the index of each value in a list of distinct values, exactly and at any size."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _RATIO = 2
 
 
 def plain(array: pa.Array) -> pa.Array:
-    """The array as string, int64, uint64 or bool: one type for values that are equal."""
+    """Return the array as string, int64, uint64 or bool: one type for values that are equal."""
     dtype = array.type
     if pa.types.is_dictionary(dtype):
         return plain(array.dictionary_decode())
@@ -26,7 +26,7 @@ def plain(array: pa.Array) -> pa.Array:
 
 
 class ValueIndex:
-    """Finds values in a list.
+    """Find values in a list.
 
     Args:
         values: distinct strings, integers or booleans, without nulls.
@@ -37,35 +37,35 @@ class ValueIndex:
         self._index: tuple[np.ndarray, np.ndarray] | None = None
 
     def find(self, array: pa.Array) -> np.ndarray:
-        """Place of each value in `values`: int64 (n,), -1 for null and for what is not there."""
+        """Return the index of each value in `values`: int64 (n,), -1 for null and for values not in it."""
         array = plain(array)
         if array.type != self.values.type:
             array = _as_type(array, self.values.type)
         if len(self.values) > max(_MANY, _RATIO * len(array)) and not pa.types.is_boolean(array.type):
             return self._find_by_hash(array)
-        places = pc.index_in(array, value_set=self.values, skip_nulls=True)
-        return np.asarray(pc.fill_null(places.cast(pa.int64()), -1).to_numpy(zero_copy_only=False))
+        indices = pc.index_in(array, value_set=self.values, skip_nulls=True)
+        return np.asarray(pc.fill_null(indices.cast(pa.int64()), -1).to_numpy(zero_copy_only=False))
 
     def _find_by_hash(self, array: pa.Array) -> np.ndarray:
         order, known = self._sorted_hashes()
         hashes = _hashes(array)
         at = np.searchsorted(known, hashes)
         found = np.full(len(array), -1, dtype=np.int64)
-        # Values whose hashes collide lie side by side: look on until all candidates were compared.
+        # Values whose hashes collide are adjacent: continue until all candidates were compared.
         rows = np.flatnonzero(pc.is_valid(array).to_numpy(zero_copy_only=False))
         while len(rows):
             rows = rows[at[rows] < len(known)]
             rows = rows[known[at[rows]] == hashes[rows]]
-            places = order[at[rows]]
-            equal = pc.equal(self.values.take(pa.array(places)), array.take(pa.array(rows)))
+            indices = order[at[rows]]
+            equal = pc.equal(self.values.take(pa.array(indices)), array.take(pa.array(rows)))
             same = equal.to_numpy(zero_copy_only=False).astype(bool)
-            found[rows[same]] = places[same]
+            found[rows[same]] = indices[same]
             rows = rows[~same]
             at[rows] += 1
         return found
 
     def _sorted_hashes(self) -> tuple[np.ndarray, np.ndarray]:
-        """(places of the values by ascending hash, the hashes), made at the first call."""
+        """Return (indices of the values by ascending hash, the hashes), computed at the first call."""
         if self._index is None:
             hashes = _hashes(self.values)
             order = np.argsort(hashes, kind="stable")
@@ -80,7 +80,7 @@ def _hashes(values: pa.Array) -> np.ndarray:
 
 
 def _as_type(array: pa.Array, dtype: pa.DataType) -> pa.Array:
-    """The array as another plain type; what has no such value becomes null."""
+    """Return the array as another plain type; values it cannot represent become null."""
     if pa.types.is_string(dtype):
         return array.cast(dtype)
     if not (pa.types.is_integer(array.type) and pa.types.is_integer(dtype)):

@@ -1,4 +1,4 @@
-"""Rows that a pass collects, and passes in turns where they would be too many."""
+"""Join the rows that a pass collects, and split passes that would collect too many."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ COLLECT = 4_000_000
 
 
 def joined(batches: Sequence[Any], types: Sequence[Any]) -> list[np.ndarray]:
-    """The arrays of all batches, one after the other, one per kind."""
+    """Concatenate the arrays of all batches, one result per type."""
     return [
         np.concatenate([np.empty(0, dtype), *(batch[kind] for batch in batches)]) for kind, dtype in enumerate(types)
     ]
 
 
 def turns(rows: np.ndarray) -> Iterator[np.ndarray]:
-    """Places of `rows`, cut into runs of at most about COLLECT rows together."""
+    """Yield runs of indices of `rows` with at most about COLLECT rows together."""
     turn = np.floor((np.cumsum(rows) - rows) / COLLECT).astype(np.int64)
     for number in np.unique(turn):
         yield np.flatnonzero(turn == number)

@@ -1,7 +1,7 @@
-"""Order statistics of one number over all rows: the values at given places of the sorted order, exactly, by folds.
+"""Find order statistics over all rows: the values at given positions of the sorted order, exactly, by folds.
 
-As `thresholds`, for several places of one order at once: histograms of the leading bits narrow each value down until
-the rows that share what is known of it are few; those are collected and sorted.
+As `thresholds`, for several positions of one order at once: histograms of the leading bits narrow each value down until
+few rows share the known bits; those are collected and sorted.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from poolwright.kernels.selection.ranks import ALL, NONE
 from poolwright.kernels.selection.thresholds import BINS
 
 Keys = Callable[[Rows], npt.NDArray[np.int64]]
-"""Sort keys of those of some rows that count. Must be picklable."""
+"""Return the sort keys of the rows that count. Must be picklable."""
 
 _LEVEL_BITS = 20
 
 
 @dataclass(frozen=True)
 class Extent:
-    """How many rows count, and their least and greatest key."""
+    """Number of rows that count, and their least and greatest key."""
 
     rows: int = 0
     least: int = ALL
     greatest: int = NONE
 
     def merge(self, other: Extent) -> Extent:
-        """That of the rows of both."""
+        """Return the extent of the rows of both."""
         least, greatest = min(self.least, other.least), max(self.greatest, other.greatest)
         return Extent(self.rows + other.rows, least, greatest)
 
@@ -58,14 +58,18 @@ def extent(frame: Frame, columns: Sequence[str], keys: Keys) -> Extent:
     return frame.fold(columns, Extent, _AddExtent(keys), Extent.merge)
 
 
-def at_places(
-    frame: Frame, columns: Sequence[str], keys: Keys, of: Extent, places: npt.NDArray[np.int64]
+def at_positions(
+    frame: Frame, columns: Sequence[str], keys: Keys, of: Extent, positions: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.int64]:
-    """The keys at these places (0 is the least) of all keys in ascending order: int64 (k,)."""
-    if not len(places):
+    """Return the keys at these positions (0 is the least) of all keys in ascending order: int64 (k,)."""
+    if not len(positions):
         return np.empty(0, np.int64)
     shift = (of.greatest - of.least).bit_length()
-    low, left, inside = np.zeros(len(places), np.uint64), places.astype(np.int64), np.full(len(places), of.rows)
+    low, left, inside = (
+        np.zeros(len(positions), np.uint64),
+        positions.astype(np.int64),
+        np.full(len(positions), of.rows),
+    )
     while shift:
         known, first, of_place = np.unique(low, return_index=True, return_inverse=True)
         if inside[first].sum() <= collecting.COLLECT:
@@ -86,10 +90,10 @@ def at_places(
 
 @dataclass(frozen=True)
 class _Inside:
-    """The rows whose key shares the known bits of one that is sought.
+    """Select the rows whose key shares the known bits of one that is sought.
 
     Attributes:
-        least: what is taken from every key first.
+        least: subtracted from every key first.
         known: uint64, ascending: the least keys with the known bits, all but the last `shift`.
     """
 
@@ -99,15 +103,15 @@ class _Inside:
     shift: int
 
     def __call__(self, rows: Rows) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
-        """Keys less the least one, and places of their known bits."""
+        """Return keys less the least one, and the indices of their known bits."""
         # The difference of two int64 is a uint64, whatever overflows on the way.
         keys = self.keys(rows).view(np.uint64) - np.uint64(self.least & 0xFFFF_FFFF_FFFF_FFFF)
         if self.shift == 64:
             return keys, np.zeros(len(keys), np.int64)
         shift = np.uint64(self.shift)
-        place = np.minimum(np.searchsorted(self.known, keys, side="right") - 1, len(self.known) - 1)
-        here = keys >> shift == self.known[place] >> shift
-        return keys[here], place[here]
+        index = np.minimum(np.searchsorted(self.known, keys, side="right") - 1, len(self.known) - 1)
+        here = keys >> shift == self.known[index] >> shift
+        return keys[here], index[here]
 
 
 @dataclass(frozen=True)
@@ -123,9 +127,9 @@ class _AddLevel:
         return Counters(self.size)
 
     def __call__(self, bins: Counters, rows: Rows) -> Counters:
-        keys, place = self.inside(rows)
+        keys, index = self.inside(rows)
         level = (keys >> np.uint64(self.inside.shift - self.bits)) & np.uint64((1 << self.bits) - 1)
-        bins.add((place << self.bits) | level.astype(np.int64))
+        bins.add((index << self.bits) | level.astype(np.int64))
         return bins
 
 
@@ -134,9 +138,9 @@ class _AddCollected:
     inside: _Inside
 
     def __call__(self, found: list[Any], rows: Rows) -> list[Any]:
-        keys, place = self.inside(rows)
+        keys, index = self.inside(rows)
         if len(keys):
-            found.append((place, keys))
+            found.append((index, keys))
         return found
 
 
@@ -148,7 +152,7 @@ def _collected(
     of_place: npt.NDArray[np.int64],
 ) -> npt.NDArray[np.int64]:
     batches: list[Any] = frame.fold(columns, list, _AddCollected(inside), iadd)
-    place, keys = collecting.joined(batches, (np.int64, np.uint64))
-    order = np.lexsort((keys, place))
-    start = np.searchsorted(place[order], of_place)
+    index, keys = collecting.joined(batches, (np.int64, np.uint64))
+    order = np.lexsort((keys, index))
+    start = np.searchsorted(index[order], of_place)
     return np.asarray(keys[order[start + left]].view(np.int64) + np.int64(inside.least))

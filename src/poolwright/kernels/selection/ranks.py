@@ -1,8 +1,8 @@
-"""Ranks of rows, and comparing them with thresholds.
+"""Rank rows, and compare their ranks with thresholds.
 
 Rows are ranked by a column, best first, and rows that are equal in it by the hash rank of their uid.
 A threshold is the (key, rank) of the last row that is in; comparing a row with it needs no other row.
-`thresholds` finds them.
+The module `thresholds` finds them.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def hash_ranks(uids: pa.Array, key: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Ranking:
-    """How rows are ranked: by a column and then the hash rank of the uid.
+    """An order of rows: by a column and then by the hash rank of the uid.
 
     Attributes:
         by: the column.
@@ -56,7 +56,7 @@ class Ranking:
         """Sort keys, the best the smallest.
 
         Args:
-            dtype: type to bring the column to first: that of the rows a threshold was found on.
+            dtype: type to cast the column to first: that of the rows a threshold was found on.
 
         Returns:
             int64 (n,), and bool (n,): false where the value is null or NaN and the row cannot be ranked.
@@ -68,7 +68,7 @@ class Ranking:
         return (keys if self.lowest else ~keys), valid
 
     def value(self, keys: np.ndarray, dtype: pa.DataType) -> pa.Array:
-        """The values that have these keys, as an array of `dtype`; null for ALL and NONE, which stand for no value."""
+        """Return the values that have these keys as an array of `dtype`; null for ALL and NONE, which have none."""
         nothing = (keys == ALL) | (keys == NONE)
         keys = np.where(nothing, 0, keys)
         return _from_keys(keys if self.lowest else ~keys, dtype, nothing)
@@ -126,12 +126,12 @@ class RankCuts:
     rank: np.ndarray
 
     def keeps(self, keys: np.ndarray, ids: np.ndarray, uids: pa.Array, order: Ranking) -> np.ndarray:
-        """Which rows are in: bool (n,).
+        """Return which rows are in: bool (n,).
 
         Args:
             keys: int64 (n,) sort keys.
             ids: int64 (n,) groups.
-            uids: hashed only where a tie at the threshold has to be broken.
+            uids: hashed only if a tie at the threshold has to be broken.
         """
         cut = self.key[ids]
         keep = keys < cut

@@ -1,6 +1,6 @@
 """Describe and count sets of rows that a step drew, such as the sets of a long-tailed benchmark. They may overlap.
 
-The description travels in the metadata of the column of class numbers, to every table and release that keeps it.
+The description is metadata of the column of class numbers, and so reaches every table and release that keeps it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class RowSets:
         attributes: column of the attributes of the rows within their class, int32 from 0.
         groups: column of the groups of the classes by their size, int32 from 0.
         group_names: names of the values of `groups`.
-        remarks: what a reader of the sets should know, in sentences.
+        remarks: sentences for readers of the sets.
     """
 
     sets: dict[str, tuple[str, str]]
@@ -41,18 +41,18 @@ class RowSets:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """All columns that the description names, each once."""
+        """Return all columns that the description names, each once."""
         return tuple(
             dict.fromkeys([*(name for name, _ in self.sets.values()), self.classes, self.groups, self.attributes])
         )
 
     def mark(self, field: pa.Field) -> pa.Field:
-        """The field of the class numbers with this description in its metadata."""
+        """Return the field of the class numbers with this description in its metadata."""
         return field.with_metadata({**(field.metadata or {}), _KEY: json.dumps(asdict(self)).encode()})
 
 
 def row_sets(schema: pa.Schema) -> RowSets | None:
-    """The sets of a table; None if it has none, or lacks one of their columns."""
+    """Return the sets of a table; None if it has none, or lacks one of their columns."""
     for field in schema:
         if _KEY in (field.metadata or {}):
             document = json.loads(field.metadata[_KEY])
@@ -86,15 +86,15 @@ class SetCounts:
         return int(next(iter(self.counts.values())).shape[1])
 
     def by_class(self, title: str) -> list[int]:
-        """Rows of each class, by its number."""
+        """Return the rows of each class of a set, by class number."""
         return [int(rows) for rows in self.counts[title].sum(axis=1)]
 
     def by_attribute(self, title: str) -> list[int]:
-        """Rows of each attribute, over all classes."""
+        """Return the rows of each attribute of a set, over all classes."""
         return [int(rows) for rows in self.counts[title].sum(axis=0)]
 
     def document(self) -> dict[str, Any]:
-        """The counts as plain JSON values."""
+        """Return the counts as plain JSON values."""
         return {
             title: {"by_class": self.by_class(title), "by_attribute": self.by_attribute(title)} for title in self.counts
         }

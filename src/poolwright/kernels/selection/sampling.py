@@ -1,7 +1,7 @@
-"""Thresholds of hash ranks: exactly n rows of each group, drawn, mostly in one pass.
+"""Find the hash ranks that sample exactly n rows of each group, mostly in one pass.
 
-Hash ranks are spread evenly, so the place of the n-th of so many is known to within a few standard
-deviations before one is seen. A pass counts the ranks below that window and collects those inside.
+Hash ranks are spread evenly, so the n-th of a known number is known to within a few standard
+deviations before any is read. A pass counts the ranks below that window and collects those inside.
 """
 
 from __future__ import annotations
@@ -24,26 +24,26 @@ from poolwright.kernels.selection.passes import joined, turns
 from poolwright.kernels.selection.ranks import ALL, Ranking, hash_ranks
 
 _SIGMAS = 6.0
-_ANYWHERE = 1e12  # standard deviations within which every rank lies
+_ANYWHERE = 1e12  # standard deviations that contain every rank
 _UNKNOWN = -2
 
 
 class Eligibility(Protocol):
-    """Which rows take part in a draw."""
+    """Selects the rows that take part in a draw."""
 
     @property
     def columns(self) -> Sequence[str]:
-        """Columns that it reads, beside those of the groups and the uid."""
+        """Return the columns that it reads, besides those of the groups and the uid."""
         ...
 
     def __call__(self, rows: Rows, ids: np.ndarray) -> np.ndarray:
-        """Rows that take part: bool (n,), given the group of each row, int64 (n,). Must be picklable."""
+        """Return which rows take part, bool (n,), given the group of each row, int64 (n,). Must be picklable."""
         ...
 
 
 @dataclass(frozen=True)
 class Tied:
-    """Limits a pass to the rows that have the key (int64 (k,)) of their group's threshold."""
+    """Limit a pass to the rows that have the key (int64 (k,)) of their group's threshold."""
 
     order: Ranking
     key: np.ndarray
@@ -60,12 +60,12 @@ class Tied:
 def cut_ranks(
     frame: Frame, groups: Groups, counts: np.ndarray, key: int, wanted: np.ndarray, only: Eligibility | None = None
 ) -> np.ndarray:
-    """The hash ranks that keep the `wanted` first rows of each group.
+    """Return the hash ranks that keep the `wanted` first rows of each group.
 
     Args:
         counts: int64 (k,) rows of each group that take part.
         key: 64-bit key of the hash ranks.
-        wanted: int64 (s, k): s thresholds a group.
+        wanted: int64 (s, k): s thresholds per group.
         only: the rows that take part; default all.
 
     Returns:
@@ -84,14 +84,14 @@ def cut_ranks(
             here = np.zeros(len(counts), dtype=bool)
             here[np.flatnonzero(open_.any(axis=0))[turn]] = True
             window = _Window(groups, key, open_ & here, low, high, only)
-            _place(ranks, wanted, window, frame.fold(window.names, window.start, window, _InWindow.merge))
-        open_ &= ranks == _UNKNOWN  # the n-th lay outside: look wider
+            _fill(ranks, wanted, window, frame.fold(window.names, window.start, window, _InWindow.merge))
+        open_ &= ranks == _UNKNOWN  # the n-th was outside: widen the window
         sigmas *= 4
     return ranks
 
 
 def _windows(wanted: np.ndarray, counts: np.ndarray, open_: np.ndarray, sigmas: float) -> tuple[np.ndarray, np.ndarray]:
-    """Ranks between which the n-th of `counts` evenly spread ranks lies, all but surely."""
+    """Return ranks between which the n-th of `counts` evenly spread ranks almost surely is."""
     rows = np.maximum(counts, 1).astype(np.float64)
     share = np.where(open_, wanted / rows, 0.5)
     spread = sigmas * (np.sqrt(share * (1 - share) / rows) + 1 / rows)
@@ -116,7 +116,7 @@ class _InWindow:
 
 @dataclass(frozen=True)
 class _Window:
-    """Counts the ranks below each window, and collects those inside."""
+    """Count the ranks below each window, and collect those inside."""
 
     groups: Groups
     key: int
@@ -161,7 +161,7 @@ class _Window:
             seen.found.append((cells[inside], ranks[inside]))
 
 
-def _place(ranks: np.ndarray, wanted: np.ndarray, window: _Window, seen: _InWindow) -> None:
+def _fill(ranks: np.ndarray, wanted: np.ndarray, window: _Window, seen: _InWindow) -> None:
     """Put the ranks that were found in their windows into `ranks`; the others stay unknown."""
     below = seen.below.counts
     cells, found = joined(seen.found, (np.int64, np.int64))
@@ -169,6 +169,6 @@ def _place(ranks: np.ndarray, wanted: np.ndarray, window: _Window, seen: _InWind
     cells, found = cells[sorting], found[sorting]
     sought = np.flatnonzero(window.open.reshape(-1))
     first, end = np.searchsorted(cells, sought), np.searchsorted(cells, sought, side="right")
-    place = wanted.reshape(-1)[sought] - below[sought] - 1
-    there = (place >= 0) & (first + place < end)
-    ranks.reshape(-1)[sought[there]] = found[(first + place)[there]]
+    offset = wanted.reshape(-1)[sought] - below[sought] - 1
+    there = (offset >= 0) & (first + offset < end)
+    ranks.reshape(-1)[sought[there]] = found[(first + offset)[there]]

@@ -1,7 +1,7 @@
-"""Exact thresholds: the n best rows, overall or of each group, found in bounded memory by folds.
+"""Find exact thresholds of the n best rows, overall or of each group, in bounded memory by folds.
 
 The n-th best key is narrowed by histograms of its leading bits until few rows are left in the bins that
-hold it; those are collected and sorted. Where the key is known to its last bit, ties are cut by hash ranks.
+contain it; those are collected and sorted. If the key is known to its last bit, ties are broken by hash ranks.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from poolwright.kernels.selection.passes import joined, turns
 from poolwright.kernels.selection.ranks import ALL, NONE, RankCuts, Ranking, hash_ranks, signed, unsigned
 from poolwright.kernels.selection.sampling import Tied, cut_ranks
 
-BINS = 1 << 22  # bins of the histograms of one pass, 8 bytes each and unit in flight
+BINS = 1 << 22  # bins of the histograms of one pass, 8 bytes each per unit in flight
 _LEVEL_BITS = 20
-_FEWEST_BITS = 6  # with so many groups that fewer bits are left, collecting in turns reads less
+_FEWEST_BITS = 6  # with so many groups that fewer bits are left, several collecting passes read less
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class RankableRows:
         counts: int64 (k,) rows of each.
         least: the least sort key of all.
         greatest: the greatest.
-        leading: int64 (2^20,) rows by the leading bits of their key, where there is one group.
+        leading: int64 (2^20,) rows by the leading bits of their key, if there is one group.
     """
 
     groups: Groups
@@ -108,14 +108,14 @@ def survey(frame: Frame, columns: Sequence[str], order: Ranking) -> RankableRows
 
 @dataclass(frozen=True)
 class _Narrowed:
-    """What is known of the n-th key of some groups: all but its last `shift` bits.
+    """The known part of the n-th key of some groups: all but its last `shift` bits.
 
     Attributes:
         active: int64 (a,) the groups.
-        low: uint64 (a,) the least key it can be.
-        left: int64 (a,) its place among the keys from there on.
-        inside: int64 (a,) rows with a key it can be.
-        shift: bits not known yet.
+        low: uint64 (a,) the least possible key.
+        left: int64 (a,) its position among the keys from there on.
+        inside: int64 (a,) rows with a possible key.
+        shift: number of bits not yet known.
     """
 
     active: np.ndarray
@@ -125,40 +125,40 @@ class _Narrowed:
     shift: int
 
     def by(self, histogram: np.ndarray, bits: int) -> _Narrowed:
-        """Narrowed by counts of the next bits: int64 (a, 2^bits)."""
+        """Narrow by counts of the next bits: int64 (a, 2^bits)."""
         upto = np.cumsum(histogram, axis=1)
-        place = np.argmax(upto >= self.left[:, None], axis=1)
-        rows = np.arange(len(place))
-        inside = histogram[rows, place]
-        left = self.left - (upto[rows, place] - inside)
+        index = np.argmax(upto >= self.left[:, None], axis=1)
+        rows = np.arange(len(index))
+        inside = histogram[rows, index]
+        left = self.left - (upto[rows, index] - inside)
         shift = self.shift - bits
-        low = self.low | (place.astype(np.uint64) << np.uint64(shift))
+        low = self.low | (index.astype(np.uint64) << np.uint64(shift))
         return replace(self, low=low, left=left, inside=inside, shift=shift)
 
     def known(self, least: int, greatest: int) -> _Narrowed:
-        """With the leading bits that all keys share known too."""
+        """Mark the leading bits that all keys share as known too."""
         one, other = least - NONE, greatest - NONE
         bits = (one ^ other).bit_length()
         if bits >= self.shift:
             return self
         return replace(self, low=np.full_like(self.low, one >> bits << bits), shift=bits)
 
-    def some(self, places: np.ndarray) -> _Narrowed:
-        return _Narrowed(self.active[places], self.low[places], self.left[places], self.inside[places], self.shift)
+    def some(self, indices: np.ndarray) -> _Narrowed:
+        return _Narrowed(self.active[indices], self.low[indices], self.left[indices], self.inside[indices], self.shift)
 
-    def holds(self, keys: np.ndarray, place: np.ndarray) -> np.ndarray:
-        """Whether a key (uint64) shares the known bits of its group's."""
+    def holds(self, keys: np.ndarray, index: np.ndarray) -> np.ndarray:
+        """Whether a key (uint64) shares the known bits of its group's key."""
         if self.shift >= 64:
             return np.ones(len(keys), dtype=bool)
         shift = np.uint64(self.shift)
-        return np.asarray(keys >> shift == (self.low >> shift)[place])
+        return np.asarray(keys >> shift == (self.low >> shift)[index])
 
 
 def cut(frame: Frame, ranked: RankableRows, order: Ranking, wanted: np.ndarray) -> RankCuts:
-    """The thresholds that keep the `wanted` best rows of each group.
+    """Return the thresholds that keep the `wanted` best rows of each group.
 
     Args:
-        wanted: int64 (k,); all rows are kept where a group has no more.
+        wanted: int64 (k,); all rows of a group with no more are kept.
     """
     counts = ranked.counts
     cuts = RankCuts(np.where(wanted > 0, ALL, NONE), np.where(wanted > 0, ALL, -1))
@@ -188,25 +188,25 @@ def _bits(narrowed: _Narrowed) -> int:
 
 @dataclass(frozen=True)
 class _Add:
-    """Common to the passes over a narrowed order."""
+    """Shared part of the passes over a narrowed order."""
 
     order: Ranking
     groups: Groups
     narrowed: _Narrowed
 
     @cached_property
-    def _place_of(self) -> np.ndarray:
+    def _index_of(self) -> np.ndarray:
         place_of = np.full(len(self.groups) + 1, -1, dtype=np.int64)  # the last is that of id -1, no group
         place_of[self.narrowed.active] = np.arange(len(self.narrowed.active))
         return place_of
 
     def inside(self, rows: Rows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """(rows, their keys as uint64, their places in `narrowed`) of the rows that may be the n-th."""
+        """Return (rows, their keys as uint64, their indices in `narrowed`) of the rows that may be the n-th."""
         keys, valid = self.order.keys(rows)
-        place = self._place_of[self.groups.ids(rows)]
+        index = self._index_of[self.groups.ids(rows)]
         whole = unsigned(keys)
-        picked = np.flatnonzero(valid & (place >= 0) & self.narrowed.holds(whole, place))
-        return picked, whole[picked], place[picked]
+        picked = np.flatnonzero(valid & (index >= 0) & self.narrowed.holds(whole, index))
+        return picked, whole[picked], index[picked]
 
 
 @dataclass(frozen=True)
@@ -225,41 +225,41 @@ class _AddLevel(_Add):
         return Counters(self.size)
 
     def __call__(self, bins: Counters, rows: Rows) -> Counters:
-        _, keys, place = self.inside(rows)
+        _, keys, index = self.inside(rows)
         mask = np.uint64((1 << self.bits) - 1)
         level = (keys >> np.uint64(self.narrowed.shift - self.bits)) & mask
-        bins.add((place << self.bits) | level.astype(np.int64))
+        bins.add((index << self.bits) | level.astype(np.int64))
         return bins
 
 
 def _collect(frame: Frame, groups: Groups, order: Ranking, narrowed: _Narrowed, cuts: RankCuts) -> None:
-    """Collect and sort the rows that may be the n-th, some groups a turn."""
+    """Collect and sort the rows that may be the n-th, some groups per pass."""
     for turn in turns(narrowed.inside):
         part = narrowed.some(turn)
         names = list(dict.fromkeys([*groups.columns, order.by, UID]))
         batches: list[Any] = frame.fold(names, list, _AddCollected(order, groups, part), iadd)
-        place, key, rank = joined(batches, (np.int64, np.uint64, np.int64))
-        sorting = np.lexsort((rank, key, place))
-        place, key, rank = place[sorting], key[sorting], rank[sorting]
-        last = np.searchsorted(place, np.arange(len(turn))) + part.left - 1
+        index, key, rank = joined(batches, (np.int64, np.uint64, np.int64))
+        sorting = np.lexsort((rank, key, index))
+        index, key, rank = index[sorting], key[sorting], rank[sorting]
+        last = np.searchsorted(index, np.arange(len(turn))) + part.left - 1
         cuts.key[part.active] = signed(key[last])
         after = np.minimum(last + 1, len(key) - 1)
-        tie_is_cut = (last + 1 < len(key)) & (place[after] == place[last]) & (key[after] == key[last])
+        tie_is_cut = (last + 1 < len(key)) & (index[after] == index[last]) & (key[after] == key[last])
         cuts.rank[part.active] = np.where(tie_is_cut, rank[last], ALL)
 
 
 @dataclass(frozen=True)
 class _AddCollected(_Add):
     def __call__(self, found: list[Any], rows: Rows) -> list[Any]:
-        picked, keys, place = self.inside(rows)
+        picked, keys, index = self.inside(rows)
         if len(picked):
             uids = rows.column(UID).take(pa.array(picked))
-            found.append((place, keys, hash_ranks(uids, self.order.key)))
+            found.append((index, keys, hash_ranks(uids, self.order.key)))
         return found
 
 
 def _break_ties(frame: Frame, groups: Groups, order: Ranking, narrowed: _Narrowed, cuts: RankCuts) -> None:
-    """Hash ranks for the rows that share the n-th key of their group."""
+    """Find hash ranks for the rows that share the n-th key of their group."""
     cuts.key[narrowed.active] = signed(narrowed.low)
     wanted, counts = np.zeros(len(groups), np.int64), np.zeros(len(groups), np.int64)
     wanted[narrowed.active], counts[narrowed.active] = narrowed.left, narrowed.inside

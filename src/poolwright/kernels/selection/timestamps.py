@@ -1,4 +1,4 @@
-"""Times and numbers as recipes write them, and as columns hold them."""
+"""Convert times and numbers between recipes and columns."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from poolwright.kernels.selection.ranks import Ranking
 
 
 def _moment(value: Any) -> Any:
-    """A date or time as UTC datetime; a number as it is."""
+    """Parse a date or time as UTC datetime; a number stays as it is."""
     if isinstance(value, str):
         try:
             value = datetime.datetime.fromisoformat(value)
@@ -37,7 +37,7 @@ Moment = Annotated[
     BeforeValidator(_moment),
     WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "string"}]}),
 ]
-"""A time (UTC where it does not say), a date (its midnight), or a number, as the column holds."""
+"""A time (UTC if it has no zone), a date (its midnight), or a number, as in the column."""
 
 
 def is_time(dtype: pa.DataType) -> bool:
@@ -46,19 +46,19 @@ def is_time(dtype: pa.DataType) -> bool:
 
 
 def keys_of(values: Sequence[Any], dtype: pa.DataType) -> np.ndarray:
-    """Sort keys (int64, ascending) of values, as a column of that type holds them."""
+    """Return the sort keys (int64, ascending) that values have in a column of this type."""
     array = pa.array(values, pa.timestamp("us", "UTC")) if is_time(dtype) else pa.array(values)
     return _ascending.keys(Rows(pa.table({_ascending.by: array.cast(dtype, safe=False)})))[0]
 
 
 def moments_of(keys: np.ndarray, dtype: pa.DataType) -> np.ndarray:
-    """The times that have these sort keys in a column of that type: datetime64[us], UTC."""
+    """Return the times that have these sort keys in a column of this type: datetime64[us], UTC."""
     times = _ascending.value(keys, dtype).cast(pa.timestamp("us", getattr(dtype, "tz", None)), safe=False)
     return np.asarray(times.cast(pa.int64()).to_numpy()).view("M8[us]")
 
 
 def written(value: Any) -> str:
-    """As people write it: '2004-01-01', '2004-01-01 11:52:13', '5'."""
+    """Format a value for display: '2004-01-01', '2004-01-01 11:52:13', '5'."""
     if not isinstance(value, datetime.datetime):
         return str(value)
     return value.strftime("%Y-%m-%d %H:%M:%S").removesuffix(" 00:00:00")

@@ -1,7 +1,7 @@
-"""XXH3-64 of many byte strings of one length at once, with a seed.
+"""Compute XXH3-64 with a seed of many byte strings of one length at once.
 
-After the specification of xxHash, `doc/xxhash_spec.md` of https://github.com/Cyan4973/xxHash, section "XXH3 Algorithm",
-for inputs of up to 240 bytes. Arithmetic is modulo 2^64, which is what uint64 arrays of NumPy do.
+Follows the specification of xxHash, `doc/xxhash_spec.md` of https://github.com/Cyan4973/xxHash, section "XXH3
+Algorithm", for inputs of up to 240 bytes. Arithmetic is modulo 2^64, as in uint64 arrays of NumPy.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 LONGEST = 240
-"""Bytes of the longest strings that are hashed here; longer ones go another way in the specification too."""
+"""Bytes of the longest strings that are hashed here; the specification treats longer ones differently."""
 
 _BLOCK = 16_384
 """Strings hashed at once: the intermediate values, 8 bytes each, stay in the cache of a core."""

@@ -1,7 +1,7 @@
-"""Shortlists: the best rows of every class in one bucket, gathered batch by batch and unit by unit.
+"""Collect shortlists, the best rows of every class in one bucket, batch by batch and unit by unit.
 
 Rows are ordered by score, and rows of equal score by the hash rank of their uid: so the rows on a list do not depend
-on the order or cut in which they came.
+on the order of the rows or batches.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Listed:
 
     Attributes:
         scores: float32 (m, w), the higher the better.
-        rows: places of the rows in the shortlist: int32 (m, w), or (w,) where they are the same for all classes.
+        rows: indices of the rows in the shortlist: int32 (m, w), or (w,) if they are the same for all classes.
     """
 
     scores: Float32
@@ -36,15 +36,15 @@ class Listed:
 
 @dataclass
 class Shortlist:
-    """Rows of one bucket that may be among the best of a class, or among the worst where these are wanted too.
+    """Rows of one bucket that may be among the best of a class, or among the worst if these are wanted too.
 
     Attributes:
         size: rows on the list of a class.
         worst: whether the lowest scores are listed too.
         seen: rows that were added.
-        ranks: int64 hash ranks of the rows held, in pieces.
-        fresh: rows with the scores of all classes, not yet sorted out.
-        high, low: lists of `size` rows a class; the scores of `low` are negated.
+        ranks: int64 hash ranks of the rows held, in chunks.
+        fresh: rows with the scores of all classes, not yet reduced to lists.
+        high, low: lists of `size` rows per class; the scores of `low` are negated.
     """
 
     size: int
@@ -57,12 +57,13 @@ class Shortlist:
 
     @property
     def held(self) -> int:
+        """Number of rows whose hash ranks are held."""
         return sum(map(len, self.ranks))
 
     def add(self, scores: Float32, ranks: Integers) -> None:
         """Add rows: their scores (m, n), which are kept as they are, and hash ranks (n,)."""
-        places = np.arange(self.held, self.held + len(ranks), dtype=np.int32)
-        self.fresh.append(Listed(scores, places))
+        rows = np.arange(self.held, self.held + len(ranks), dtype=np.int32)
+        self.fresh.append(Listed(scores, rows))
         self.ranks.append(ranks)
         self.seen += len(ranks)
         self._settle_if_large()
@@ -82,7 +83,7 @@ class Shortlist:
             self.settle()
 
     def settle(self) -> None:
-        """Keep of every class the `size` best rows, and the `size` worst where they are wanted."""
+        """Keep the `size` best rows of every class, and the `size` worst if they are wanted."""
         ranks = np.concatenate(self.ranks)
         lists = [best([*self.high, *self.fresh], ranks, self.size)]
         if self.worst:
@@ -97,7 +98,7 @@ class Shortlist:
 
 
 def best(lists: Sequence[Listed], ranks: Integers, size: int) -> Listed:
-    """The `size` best rows of each class out of several lists, all where there are no more; in no order."""
+    """Return the `size` best rows of each class from several lists, or all if there are fewer; unordered."""
     scores = np.concatenate([one.scores for one in lists], axis=1)
     classes, width = scores.shape
     if width <= size:
@@ -115,13 +116,13 @@ def best(lists: Sequence[Listed], ranks: Integers, size: int) -> Listed:
 
 
 def _rows_at(lists: Sequence[Listed], columns: Integers) -> np.ndarray:
-    """Rows (m, k) at columns (m, k) of lists side by side."""
+    """Return rows (m, k) at columns (m, k) of the concatenated lists."""
     shared = [one.rows if one.rows.ndim == 1 else np.zeros(one.scores.shape[1], np.int32) for one in lists]
     rows = np.concatenate(shared)[columns]
     start = 0
     for one in lists:
         if one.rows.ndim == 2:
-            of_class, place = np.nonzero((columns >= start) & (columns < start + one.scores.shape[1]))
-            rows[of_class, place] = one.rows[of_class, columns[of_class, place] - start]
+            of_class, row = np.nonzero((columns >= start) & (columns < start + one.scores.shape[1]))
+            rows[of_class, row] = one.rows[of_class, columns[of_class, row] - start]
         start += one.scores.shape[1]
     return np.asarray(rows)

@@ -1,4 +1,4 @@
-"""Links between rows and the groups they make, connected components, in memory that does not grow with the links."""
+"""Find the connected components of links between rows, in memory that does not grow with the links."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import numpy.typing as npt
 Integers = npt.NDArray[np.int64]
 
 PENDING = 4_000_000
-"""Links that are held before they are worked into the groups, 16 bytes each."""
+"""Links that are held before they are merged into the groups, 16 bytes each."""
 
 
 class Links:
-    """Groups of `count` rows, as links between them come in, in any order."""
+    """Groups of `count` rows by links between them, which may be added in any order."""
 
     def __init__(self, count: int) -> None:
         self._first = np.arange(count)
@@ -29,14 +29,14 @@ class Links:
             self._work_in()
 
     def chain(self, group: Integers) -> None:
-        """Link all rows of the same number; rows of a number below 0 stay alone."""
+        """Link all rows with the same number; rows with a number below 0 are not linked."""
         order = np.argsort(group, kind="stable")
         ordered = group[order]
         same = (ordered[1:] == ordered[:-1]) & (ordered[1:] >= 0)
         self.add(order[:-1][same], order[1:][same])
 
     def first(self) -> Integers:
-        """Of each row the first row of its group: int64 (count,)."""
+        """Return the first row of each row's group: int64 (count,)."""
         self._work_in()
         return self._first
 
@@ -47,7 +47,7 @@ class Links:
         if not self._pending:
             return
         count = len(self._first)
-        # The groups so far are one link a row.
+        # The groups so far are one link per row.
         left = np.concatenate([*self._left, np.arange(count)])
         right = np.concatenate([*self._right, self._first])
         graph = coo_array((np.ones(len(left), np.int8), (left, right)), shape=(count, count))

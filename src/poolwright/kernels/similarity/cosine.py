@@ -1,4 +1,4 @@
-"""The one definition of similarity that labels are decided by, and how far float32 may stray from it."""
+"""Define the similarity that decides labels, and bound how far float32 products deviate from it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ROUNDOFF = 2.0**-24
 """Unit roundoff of float32: one rounding is off by at most this part of the result."""
 
 _PAIRS_AT_ONCE = 128
-"""Pairs worked on together: at 1,024 dimensions both sides take half a megabyte and stay in cache."""
+"""Pairs processed together: at 1,024 dimensions both sides take half a megabyte and stay in cache."""
 
 
 def exact_similarity(rows: npt.NDArray[np.floating], texts_picked: npt.NDArray[np.floating]) -> Float32:

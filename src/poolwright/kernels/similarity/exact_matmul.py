@@ -1,4 +1,4 @@
-"""Similarities of all rows and all prompts by BLAS, exact to the last bit in whatever order it adds.
+"""Compute similarities of all rows and all prompts by BLAS, exact to the last bit in any order of additions.
 
 Rows are multiples of 2^-24 (every float16 number is one) and shorter than 2, prompts are multiples of 2^-28 and of
 unit length. So all products and all their sums, in any order, are multiples of 2^-52 and at most 2: float64 holds
@@ -16,7 +16,7 @@ from poolwright.kernels.similarity.float16 import widen
 
 _ROW_GRID, _PROMPT_GRID = 2.0**24, 2.0**28
 _TILE = 1024
-_SHORT, _LONG = 0.25, 3.9  # squared lengths of rows that are taken as they are
+_SHORT, _LONG = 0.25, 3.9  # squared lengths of rows that are used unscaled
 
 
 def prompts_on_grid(features: npt.NDArray[np.floating]) -> Float32:
@@ -35,7 +35,7 @@ def grid_products(rows: npt.NDArray[np.floating], prompts: Float64) -> tuple[Flo
         prompts: (p, d) as `prompts_on_grid` gives them, in float64.
 
     Returns:
-        (p, n) float32, and bool (n,): rows that have a direction. The products of others mean nothing.
+        (p, n) float32, and bool (n,): rows that have a direction. The products of others are undefined.
     """
     products = np.empty((len(prompts), len(rows)), np.float32)
     usable = np.ones(len(rows), bool)

@@ -1,4 +1,4 @@
-"""float16 to float32, three times as fast as NumPy's cast."""
+"""Convert float16 to float32, three times as fast as NumPy's cast."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ _ROWS_AT_ONCE = 256
 def widen(vectors: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
     """Vectors (n, d) as float32, exactly; but NaN and infinity of float16 become numbers of 65,536 and more.
 
-    The bits of a float16 are moved to where float32 has them, and the exponent is put right by one exact
-    product, which normal and subnormal numbers survive alike. float32 is returned as it is.
+    The bits of a float16 are moved to their positions in float32, and the exponent is corrected by one exact
+    product, which is right for normal and subnormal numbers. float32 is returned as it is.
     """
     if vectors.dtype != np.float16:
         return np.asarray(vectors, np.float32)

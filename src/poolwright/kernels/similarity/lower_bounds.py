@@ -1,11 +1,11 @@
-"""Quick, approximate similarities of a tile of rows to all texts, with a proven radius around each.
+"""Compute fast, approximate similarities of a tile of rows to all texts, with a proven radius around each.
 
-A screen multiplies in low precision and says how far it may be off. The exact similarity of row i and text j
-then lies within `radius` of `offset[i] + unit[i] * product[i, j]`, so every text that could be among the best
-is found without looking at the others again.
+A screen multiplies in low precision and bounds its error. The exact similarity of row i and text j
+then is within `radius` of `offset[i] + unit[i] * product[i, j]`, so every text that could be among the best
+is found without computing the others again.
 
 Two screens: `Float32Screen` (BLAS, any machine) and `Int8Screen` (torch, processors with 8-bit dot products,
-which run 3 to 4 times as many of them a second as float32 ones).
+which compute 3 to 4 times as many of them per second as float32 ones).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _ROTATION_ERROR = 2 * (_BLOCK + 4) * _BLOCK**0.5 * ROUNDOFF
 
 @dataclass(frozen=True)
 class Screened:
-    """What a screen tells about a tile of rows.
+    """Approximate similarities of a tile of rows, with their errors.
 
     |exact(i, j) - (offset[i] + unit[i] * product[i, j])| <= row_errors[i] . text_errors[j]
     """
@@ -44,7 +44,7 @@ class Screened:
 
 
 class TextScreen(Protocol):
-    """Texts made ready for one kind of approximate product."""
+    """Texts prepared for one kind of approximate product."""
 
     dtype: ProductType
     chunk: int  # texts multiplied at once
@@ -52,7 +52,7 @@ class TextScreen(Protocol):
     text_errors: Float64  # (m, 2) >= 0
 
     def screen(self, rows: Float32, tile: Tile) -> Screened:
-        """Fill and reduce the tile with the products of rows (n, d); what they mean and their errors."""
+        """Fill and reduce the tile with the products of rows (n, d); return their scale, offset and errors."""
 
 
 def _chunks(texts: npt.NDArray[Any], chunk: int) -> list[npt.NDArray[Any]]:
@@ -75,7 +75,7 @@ class Float32Screen:
 
     @cached_property
     def _chunks(self) -> list[Float32]:
-        # Made when they are first needed: behind a coarser screen that is seldom.
+        # Made when first needed, which is rare after a coarser screen.
         return _chunks(self._texts, self.chunk)
 
     def screen(self, rows: Float32, tile: Tile) -> Screened:
@@ -90,7 +90,7 @@ class Int8Screen:
     """Products of 8-bit integers, exact in int32, around the mean text.
 
     Let c be the mean of the texts, H an orthogonal matrix, y = H r and z = H (t - c). As H keeps inner
-    products, r.t = r.c + y.z. Take vectors p, q of integers in [-127, 127] and scales s (one a row), v (one
+    products, r.t = r.c + y.z. Take vectors p, q of integers in [-127, 127] and scales s (one per row), v (one
     for all texts), so that a = s p is near y and b = v q near z. Then, by Cauchy-Schwarz,
 
         |y.z - a.b| = |y.(z - b) + (y - a).b| <= |r| |z - b| + |y - a| |b|.
@@ -105,7 +105,7 @@ class Int8Screen:
     is added to the measured lengths. r.c comes from float32: this and the last rounding of the exact
     similarity add `float32_error` (|c| + |t|) |r|.
 
-    Why so. Text features of one model share a large common part; without it the remaining vectors are
+    Reasons: text features of one model share a large common part; without it the remaining vectors are
     shorter, and the error with them. H spreads each outlying dimension that image features have over 64,
     which keeps the scale of a row small. Integers rather than bfloat16 because they are near twice as fast,
     their sums are exact on every processor, and the rounding of bfloat16 products to 8 bits for output
@@ -158,7 +158,7 @@ def _multiply(left: Int8, right: Any, out: npt.NDArray[Any]) -> None:
     """Exact products of left (n, d) and the torch tensor right (d, w) into out (n, w) int32.
 
     Raises:
-        RuntimeError: if the last row tells that nothing was written. oneDNN may refuse a product for its
+        RuntimeError: if the last row shows that nothing was written. oneDNN may refuse a product for its
             strides, and torch does not notice (pytorch issue 195066; seen with d = 1, which does not happen
             here because vectors are whole blocks of 64).
     """
@@ -178,7 +178,7 @@ def quantise(vectors: Float32) -> tuple[Int8, Float64, Float64]:
 
 
 def _to_int8(vectors: Float32, scale: Float32 | np.float32) -> tuple[Int8, Float64]:
-    """Vectors over scale, rounded and clipped to [-127, 127], and the lengths of what that leaves out.
+    """Vectors over scale, rounded and clipped to [-127, 127], and the lengths of the remainders.
 
     A few vectors at a time, so that the passes over them stay in cache.
     """
@@ -222,11 +222,11 @@ def hadamard() -> Float32:
 
 @cache
 def has_torch() -> bool:
-    """Whether torch is there and runs 8-bit products fast and exactly on this processor.
+    """Whether torch is installed and runs 8-bit products fast and exactly on this processor.
 
     It does through oneDNN on processors with VNNI (Intel since 2019, AMD since Zen 4). Without VNNI, or
-    if oneDNN is told not to use it, pairs of products are added in 16 bits, which may saturate (pytorch
-    issue 136746): a product of the largest numbers tells.
+    if oneDNN is configured not to use it, pairs of products are added in 16 bits, which may saturate (pytorch
+    issue 136746): a product of the largest numbers shows it.
     """
     try:
         torch = import_torch()

@@ -1,6 +1,6 @@
-"""Near-duplicates: rows whose vectors have a high cosine, hashes a small distance, or times lie close together.
+"""Link near-duplicates: rows whose vectors have a high cosine, or whose hashes or times are close.
 
-Vectors are compared block by block, so that no more than a block of cosines lies in memory.
+Vectors are compared block by block, so that only one block of cosines is in memory.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def nearest_other(left: Floating, right: Floating) -> tuple[Integers, npt.NDArra
         int64 (n,), the first of equally similar rows, and float32 (n,).
     """
     rows, others = unit_rows(left), unit_rows(right)
-    place, best = np.zeros(len(rows), np.int64), np.full(len(rows), -np.inf, np.float32)
+    nearest, best = np.zeros(len(rows), np.int64), np.full(len(rows), -np.inf, np.float32)
     for start in range(0, len(others), _BLOCK):
         for at in range(0, len(rows), _BLOCK):
             block = slice(at, at + _BLOCK)
@@ -41,9 +41,9 @@ def nearest_other(left: Floating, right: Floating) -> tuple[Integers, npt.NDArra
             found = cosines.argmax(axis=1)
             values = cosines[np.arange(len(found)), found]
             better = values > best[block]
-            place[block] = np.where(better, found + start, place[block])
+            nearest[block] = np.where(better, found + start, nearest[block])
             best[block] = np.where(better, values, best[block])
-    return place, best
+    return nearest, best
 
 
 def similar_groups(vectors: Floating, least: float) -> Integers:
@@ -56,8 +56,8 @@ def similar_groups(vectors: Floating, least: float) -> Integers:
 def link_similar(links: Links, vectors: Floating, least: float) -> None:
     """Link all pairs of rows whose cosine is `least` or more; rows of zeros and rows with NaN are linked to nothing.
 
-    Exact: products in float32 decide only where their error cannot; the others are taken again in float64. Equal rows
-    are compared once. A cosine counts as `least` if it is short of it by rounding alone (1e-9).
+    Exact: products in float32 decide unless their error could matter; those pairs are computed again in float64. Equal
+    rows are compared once. A cosine counts as `least` if it is short of it by rounding alone (1e-9).
 
     Args:
         vectors: (n, d), of any float type and length.
@@ -66,7 +66,7 @@ def link_similar(links: Links, vectors: Floating, least: float) -> None:
     lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))
     distinct, same = _distinct(vectors, np.isfinite(lengths) & (lengths > 0))
     links.chain(same)
-    margin = vectors.shape[1] * float(np.finfo(np.float32).eps) + 1e-6  # of a sum of so many products, at most
+    margin = vectors.shape[1] * float(np.finfo(np.float32).eps) + 1e-6  # error of a sum of this many products, at most
     for at in range(0, len(distinct), _BLOCK):
         ours = distinct[at : at + _BLOCK]
         left = unit_rows(vectors[ours])
@@ -83,7 +83,7 @@ def link_similar(links: Links, vectors: Floating, least: float) -> None:
 
 
 def _distinct(vectors: Floating, valid: npt.NDArray[np.bool_]) -> tuple[Integers, Integers]:
-    """Rows of which no earlier one is equal; and of each row the number of its value, -1 where it is not valid."""
+    """Return rows that equal no earlier one, and the number of each row's value, -1 where it is not valid."""
     from xxhash import xxh3_128_digest
 
     known: dict[bytes, int] = {}
@@ -109,7 +109,7 @@ def _cosines(vectors: Floating, lengths: Floating, left: Integers, right: Intege
 def link_hashes(links: Links, hashes: npt.NDArray[np.uint64], valid: npt.NDArray[np.bool_], distance: int) -> None:
     """Link all pairs of rows whose 64-bit hashes differ in at most `distance` bits.
 
-    Exact: of distance + 1 runs of bits, two such hashes share at least one, so only those are compared
+    Exact: of distance + 1 runs of bits, two such hashes share at least one, so only hashes that share one are compared
     (M. Norouzi, A. Punjani, D. J. Fleet, Fast exact search in Hamming space with multi-index hashing, 2014).
 
     Args:
@@ -137,7 +137,7 @@ def link_hashes(links: Links, hashes: npt.NDArray[np.uint64], valid: npt.NDArray
 
 
 def link_times(links: Links, group: Integers, times: Integers, within: int) -> None:
-    """Link rows of one group whose times are at most `within` apart; through rows in between they may be further.
+    """Link rows of one group whose times are at most `within` apart; through rows in between they may be further apart.
 
     Args:
         group: int64 (n,), below 0 for rows that are linked to nothing.

@@ -1,7 +1,7 @@
-"""The nearest texts of each row: labels for millions of images, decided exactly and found quickly.
+"""Find the nearest texts of each row: labels for millions of images, exact and fast.
 
-Screening in low precision gives every similarity within a proven radius (`screens`); only texts that could be
-among the k best are looked at again, in float32 and, if still undecided, by `exact_similarity`, which alone
+Screening in low precision gives every similarity within a proven radius (`lower_bounds`); only texts that could be
+among the k best are computed again, in float32 and, if still undecided, by `exact_similarity`, which alone
 decides. So every backend gives the labels of the definition: most similar first, ties to the smallest index.
 """
 
@@ -32,13 +32,13 @@ __all__ = ["FEW", "TextIndex", "exact_similarity", "has_torch", "index_texts", "
 BACKENDS = ("auto", "torch", "numpy")
 
 _CANDIDATES_PER_ROW = 256
-"""Past so many candidates a row, on the mean of a tile, a finer screen is cheaper than scoring them."""
+"""Above this many candidates per row, on the mean of a tile, a finer screen is cheaper than scoring them."""
 
 FEW = 1024
-"""Up to so many texts float32 products of all pairs cost less than anything that would save some of them."""
+"""Up to this many texts, float32 products of all pairs cost less than avoiding some of them."""
 
 _USUAL = 2.0**30
-"""Squared lengths within this factor of 1 are those of safe vectors, and tell NaN and infinity (see `widen`)."""
+"""Squared lengths within this factor of 1 are those of safe vectors, and exclude NaN and infinity (see `widen`)."""
 
 _SAFE = 2.0**50
 """Screens are trusted with vectors whose largest element is within this factor of 1: nothing overflows."""
@@ -46,21 +46,21 @@ _SAFE = 2.0**50
 
 @dataclass(frozen=True)
 class TextIndex:
-    """Text vectors made ready for `nearest`. Built once by `index_texts`, shared by any number of threads."""
+    """Text vectors prepared for `nearest`. Built once by `index_texts`, can be shared by any number of threads."""
 
     texts: Float32  # (m, d)
     screens: tuple[TextScreen, ...]  # coarse to fine
     longest: float  # upper bound of the lengths
-    doubles: Float64 | None = None  # the texts in float64, where they are few
+    doubles: Float64 | None = None  # the texts in float64 if they are few
 
 
 def index_texts(texts: npt.NDArray[np.floating], *, backend: str = "auto") -> TextIndex:
-    """Make text vectors ready, in 0.4 seconds (numpy 0.02) and twice their memory for 21,843 x 1,024.
+    """Prepare text vectors, in 0.4 seconds (numpy 0.02) and twice their memory for 21,843 x 1,024.
 
     Args:
         texts: (m, d) float32, finite, each zero or of a largest element within 2^-50 .. 2^50.
         backend: "torch" screens with 8-bit products first, "numpy" with float32 ones. "auto" takes "torch"
-            where it is installed and the processor has fast 8-bit products (`has_torch`).
+            if it is installed and the processor has fast 8-bit products (`has_torch`).
 
     Raises:
         ValueError: unknown or unusable backend; no texts, or texts that are not finite or of extreme length.
@@ -89,17 +89,17 @@ def nearest(
     k: int = 1,
     backend: str = "auto",
 ) -> tuple[npt.NDArray[np.int32], Float32]:
-    """The k texts of highest `exact_similarity` to each row, best first, ties to the smallest index.
+    """Return the k texts of highest `exact_similarity` to each row, best first, ties to the smallest index.
 
     The answer for a row depends on that row and the texts only: not on the other rows, threads or backend.
     Sets no thread counts: one call uses the threads BLAS and torch are given, and calls from several Python
-    threads run at the same time. Takes some 60 MB ("numpy" 110) beside its arguments for each call under way.
+    threads run at the same time. Takes some 60 MB ("numpy" 110) besides its arguments for each concurrent call.
 
     Args:
         rows: (n, d) float16 or float32, unit vectors (other lengths are right too).
-        texts: (m, d) float32, or the same made ready by `index_texts`: do so when calling more than once.
-        k: how many texts, 1 <= k <= m.
-        backend: as in `index_texts`; of no effect on texts already made ready.
+        texts: (m, d) float32, or the same prepared by `index_texts`, which pays when calling more than once.
+        k: number of texts, 1 <= k <= m.
+        backend: as in `index_texts`; no effect on texts that are already prepared.
 
     Returns:
         index (n, k) int32 and similarity (n, k) float32. A row with NaN or infinity has -1 and NaN.
@@ -170,7 +170,7 @@ def _is_safe(largest: Float32) -> npt.NDArray[np.bool_]:
 
 
 def _search(rows: Float32, index: TextIndex, space: Space, k: int, level: int) -> Labels:
-    """Screen, keep the texts that could be among the k best, decide. Too many of them: screen more finely.
+    """Screen, keep the texts that could be among the k best, and decide; screen more finely if they are too many.
 
     Why no text is lost: let `floor` be a lower bound of the k-th best exact similarity, here the lowest of k
     texts that the screen likes, less the error of float32. A text among the k best, ties included, has exact
@@ -236,7 +236,7 @@ def _decide(rows: Float32, texts: Float32 | Float64, i: Integers, j: Integers, k
     Every row must have k pairs or more.
     """
     similarity = exact_pairs(rows, texts, i, j)
-    if len(i) == len(rows):  # one candidate a row, so k is 1
+    if len(i) == len(rows):  # one candidate per row, so k is 1
         return j[:, None].astype(np.int32), similarity[:, None]
     order = np.lexsort((j, -similarity, i))
     first = np.searchsorted(i[order], np.arange(len(rows)))

@@ -1,9 +1,9 @@
-"""Retrieval by prompts: which rows of a bucket are found by which class, and the thresholds that say so row by row.
+"""Retrieve by prompts: assign the rows of a bucket to classes, as thresholds that decide row by row.
 
 As CLEAR retrieves (Lin et al., NeurIPS 2021): every class finds the `query` rows with its highest scores; a row that
-several classes found goes to the one it has the highest score of (of equal ones, the first); of the rows it was given,
-a class keeps the `n` best. Background rows are found in the same way by the lowest scores, and are none of the kept.
-Whether a row is found, and whether it is kept, is a comparison of its score and hash rank with a threshold.
+several classes found goes to the one for which it has the highest score (of equal ones, the first); of the rows it was
+given, a class keeps the `n` best. Background rows are found in the same way by the lowest scores, and exclude the kept
+rows. Whether a row is found, and whether it is kept, is a comparison of its score and hash rank with a threshold.
 """
 
 from __future__ import annotations
@@ -47,13 +47,13 @@ def nothing(classes: int) -> Cut:
 
 @dataclass(frozen=True)
 class WantedCounts:
-    """How much of each class and bucket is wanted.
+    """Rows wanted for each class and bucket.
 
     Attributes:
-        query: rows a class finds.
-        n: rows a class keeps.
+        query: rows that a class finds.
+        n: rows that a class keeps.
         overlap: a row may belong to all classes that found it; then these keep what they find, and `query` is `n`.
-        background: background rows a class gives, from its lowest scores.
+        background: background rows per class, from its lowest scores.
     """
 
     query: int
@@ -64,7 +64,7 @@ class WantedCounts:
 
 @dataclass(frozen=True)
 class Retrieved:
-    """What was retrieved of one bucket, by class.
+    """Rows retrieved from one bucket, by class.
 
     Attributes:
         query, keep: cuts of the rows found, and of those kept.
@@ -107,14 +107,14 @@ def retrieve(shortlist: Shortlist, wanted: WantedCounts) -> Retrieved:
 
 
 def retrieve_all(shortlists: list[Shortlist], wanted: WantedCounts) -> list[Retrieved]:
-    """The cuts of all buckets, on all cores. Takes the shortlists out of the list, for they are large."""
+    """The cuts of all buckets, on all cores. Empties the list as it goes, as shortlists are large."""
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         jobs = [threads.submit(retrieve, shortlists.pop(0), wanted) for _ in range(len(shortlists))]
         return [job.result() for job in jobs]
 
 
 def _cut_of(listed: Listed, ranks: Integers, seen: int) -> Cut:
-    """The cut that holds just the rows on the lists, or all rows where none was left out."""
+    """Return the cut that holds exactly the rows on the lists, or all rows if none was left out."""
     classes, width = listed.scores.shape
     if width == seen:
         return everything(classes)
@@ -124,7 +124,7 @@ def _cut_of(listed: Listed, ranks: Integers, seen: int) -> Cut:
 
 
 def _keep(listed: Listed, ranks: Integers, taken: np.ndarray, n: int) -> tuple[Cut, Integers, Integers, np.ndarray]:
-    """Each row to the class of its highest score, then the `n` best of each class.
+    """Give each row to the class of its highest score, then keep the `n` best of each class.
 
     Args:
         taken: bool, rows that are not to be kept.
@@ -152,10 +152,10 @@ def _winners(listed: Listed, rows: int) -> np.ndarray:
     """The class that has the highest score of each row, of equal ones the first; int32 (rows,)."""
     highest = np.full(rows, -np.inf, np.float32)
     winner = np.full(rows, -1, np.int32)
-    for one, (scores, places) in enumerate(zip(listed.scores, listed.rows, strict=True)):
-        better = scores > highest[places]
-        highest[places[better]] = scores[better]
-        winner[places[better]] = one
+    for one, (scores, members) in enumerate(zip(listed.scores, listed.rows, strict=True)):
+        better = scores > highest[members]
+        highest[members[better]] = scores[better]
+        winner[members[better]] = one
     return winner
 
 
@@ -171,16 +171,16 @@ class BucketCuts(NamedTuple):
 def decide(
     scores: Float32, ranks: Integers, buckets: Integers, cuts: BucketCuts
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
-    """What becomes of some rows.
+    """Decide the outcome of some rows.
 
     Args:
         scores: (m, n), finite.
         ranks: (n,) hash ranks.
-        buckets: (n,) places of their buckets in the cuts.
+        buckets: (n,) indices of their buckets in the cuts.
 
     Returns:
         outcome (n,): the class a row is kept for, m for background, NOT_FOUND or NOT_BEST; and nearest (n,): the class
-        whose score was held against the cuts: of rows that are not kept the one they were given to, or else the one of
+        whose score was compared with the cuts: of rows that are not kept the one they were given to, or else the one of
         their highest score.
     """
     outcome, nearest = np.empty(scores.shape[1], np.int32), np.empty(scores.shape[1], np.int32)
@@ -203,7 +203,7 @@ def decide(
 def _kept(
     scores: Float32, ranks: Integers, buckets: Integers, query: Cut, keep: Cut
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Which rows (n,) are found by a class, the found class of highest score, and which rows it keeps."""
+    """Return which rows (n,) are found by a class, the class with the highest score, and which rows it keeps."""
     masked = np.where(found_by(scores, ranks, buckets, query), scores, np.float32(-np.inf))
     winner = masked.argmax(axis=0)
     highest = masked[winner, np.arange(len(winner))]
@@ -213,7 +213,7 @@ def _kept(
 
 
 def found_by(scores: Float32, ranks: Integers, buckets: Integers, query: Cut) -> np.ndarray:
-    """Which classes found which rows: bool (m, n)."""
+    """Return which classes found which rows: bool (m, n)."""
     last = query.score[:, buckets]
     inside = scores > last
     tied, rows = np.nonzero(scores == last)

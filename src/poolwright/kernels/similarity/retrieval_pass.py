@@ -1,4 +1,4 @@
-"""One pass over the vectors: the shortlists of every bucket, for all prompts at once."""
+"""Make the shortlists of every bucket, for all prompts at once, in one pass over the vectors."""
 
 from __future__ import annotations
 
@@ -65,12 +65,12 @@ class Prompts:
 
 @dataclass(frozen=True)
 class Gathering:
-    """What one pass gathers.
+    """Add rows to the shortlists of one pass.
 
     Attributes:
         vectors: column of the vectors.
         buckets: columns whose values make a bucket; () is one bucket of all rows.
-        prompts: what rows are scored by.
+        prompts: prompts that rows are scored by.
         key: of the hash ranks.
         size, worst: of the shortlists.
     """
@@ -114,10 +114,10 @@ def gather(frame: Frame, what: Gathering) -> tuple[Groups, list[Shortlist]]:
         return Groups([], ()), [shortlist]
     types = [plain_type(frame.schema.field(name).type) for name in what.buckets]
     names = list(found)
-    table = pa.table({str(place): pa.array([name[place] for name in names], kind) for place, kind in enumerate(types)})
+    table = pa.table({str(at): pa.array([name[at] for name in names], kind) for at, kind in enumerate(types)})
     order = pc.sort_indices(table, sort_keys=[(name, "ascending") for name in table.column_names])
-    groups = Groups([table.column(place).take(order).combine_chunks() for place in range(len(types))], what.buckets)
-    return groups, [found[names[place]] for place in order.to_pylist()]
+    groups = Groups([table.column(at).take(order).combine_chunks() for at in range(len(types))], what.buckets)
+    return groups, [found[names[bucket]] for bucket in order.to_pylist()]
 
 
 def _merge(

@@ -1,7 +1,7 @@
-"""Products in which a row has the same bits wherever it lies.
+"""Compute products in which a row has the same bits at every row index.
 
 Some BLAS kernels (OpenBLAS for Haswell and Zen, float32) add up the terms of every second half dozen of rows in another
-order. What is told of a row would then depend on the rows before it.
+order. The result of a row would then depend on the rows before it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Floating = npt.NDArray[np.floating]
 def even_product(rows: Floating, columns: Floating) -> Floating:
     """rows (n, d) times columns (d, p), both float32 or both float64, in their type; n is a multiple of 128.
 
-    Where the float32 product is not even, it is made in float64 and rounded.
+    If float32 products depend on the row index, they are computed in float64 and rounded.
     """
     if rows.dtype != np.float32 or _is_even():
         return np.asarray(np.matmul(rows, columns))
@@ -26,7 +26,7 @@ def even_product(rows: Floating, columns: Floating) -> Floating:
 
 @cache
 def _is_even() -> bool:
-    """Whether equal rows have equal float32 products here, whatever the shape; tried once a process."""
+    """Whether equal rows have equal float32 products here, whatever the shape; tested once per process."""
     draw = np.random.default_rng(0)
     for width in (16, 48, 96, 768):
         row = draw.standard_normal(width, np.float32)

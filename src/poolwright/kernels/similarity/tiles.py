@@ -1,6 +1,6 @@
-"""Products of a tile of rows with all texts, reduced to maxima of small groups while they are in cache.
+"""Compute products of a tile of rows with all texts, reduced to maxima of small groups while they are in cache.
 
-The texts lie in chunks; in a chunk of width w, group g holds the texts g, g + w / size, g + 2 w / size, ...,
+The texts are stored in chunks; in a chunk of width w, group g holds the texts g, g + w / size, g + 2 w / size, ...,
 so that the maxima of all groups come from element-wise maxima of `size` neighbouring runs.
 """
 
@@ -24,7 +24,7 @@ GROUP = 16
 
 
 def chunk_bounds(m: int, chunk: int) -> list[int]:
-    """Where chunks of texts begin, and the end: m rounded up to whole groups, as `chunk` must be."""
+    """Return the starts of chunks of texts, and the end: m rounded up to whole groups, as `chunk` must be."""
     padded = -(-m // GROUP) * GROUP
     return [*range(0, padded, chunk), padded]
 
@@ -39,7 +39,7 @@ class Pairs:
 
 
 class TextGroups:
-    """Where the texts of each group lie. `size` is GROUP, or 1 where k asks for more texts than groups."""
+    """The layout of texts in groups. `size` is GROUP, or 1 if k asks for more texts than groups."""
 
     def __init__(self, m: int, size: int, chunk: int) -> None:
         self.m, self.size, self.bounds = m, size, chunk_bounds(m, chunk)
@@ -59,14 +59,14 @@ class TextGroups:
 
 
 class Space:
-    """Memory for the products of up to `rows` rows with m texts, used again for every tile."""
+    """Memory for the products of up to `rows` rows with m texts, reused for every tile."""
 
     def __init__(self, rows: int, m: int, group: int) -> None:
         self._m, self._group = m, group
         self._products = np.empty(rows * chunk_bounds(m, m)[-1], np.int32)
 
     def tile(self, n: int, dtype: ProductType, chunk: int) -> Tile:
-        """An empty tile of n rows, in chunks of so many texts. Overwrites the one before."""
+        """Return an empty tile of n rows, in chunks of `chunk` texts. Overwrites the one before."""
         groups = TextGroups(self._m, self._group, chunk)
         products = self._products[: n * groups.bounds[-1]].view(dtype)
         return Tile(n, products, np.empty((n, groups.count), dtype), groups)
@@ -83,7 +83,7 @@ class Tile:
 
     @cached_property
     def chunks(self) -> list[Products]:
-        """One (n, width) array a chunk."""
+        """One (n, width) array per chunk."""
         bounds = pairwise(self.groups.bounds)
         return [self.flat[self.n * a : self.n * b].reshape(self.n, b - a) for a, b in bounds]
 

@@ -1,4 +1,4 @@
-"""Rows scaled to unit length: the one definition, for embeddings, text features, centroids and examples."""
+"""Scale rows to unit length, the same way for embeddings, text features, centroids and examples."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def unit_rows(vectors: Floating, dtype: Any = np.float32, zero: float = 0.0) -> 
 
     Worked out in float64, whatever the input (float16 and float32 are widened exactly), and rounded once to `dtype`.
     Each row by itself with NumPy's pairwise sum, so that neither the number, the order nor the memory layout of rows
-    touches a bit. Rows whose squares float64 cannot hold are divided by their largest value first.
+    changes a bit. Rows whose squares float64 cannot hold are divided by their largest value first.
 
     Args:
         vectors: (n, d), of any float type.
         dtype: of the result.
-        zero: what every value of a row of zeros becomes: 0, or NaN for 'no direction'.
+        zero: value that replaces those of a row of zeros: 0, or NaN for 'no direction'.
 
     Returns:
         (n, d) in C order. A row that holds NaN or infinity is NaN throughout.
@@ -59,7 +59,7 @@ _SMALL = 1e-280  # squares below have lost digits to underflow
 
 
 def _rescue(rows: Float64, squares: Float64, odd: npt.NDArray[np.intp], zero: float) -> None:
-    """Rows that are tiny, huge, zero or not finite, brought to where `rows / sqrt(squares)` is right."""
+    """Rescale rows that are tiny, huge, zero or not finite, so that `rows / sqrt(squares)` is right."""
     picked = rows[odd]
     largest = np.abs(picked).max(axis=1, initial=0.0)
     usable = np.isfinite(largest) & (largest > 0)
@@ -70,7 +70,7 @@ def _rescue(rows: Float64, squares: Float64, odd: npt.NDArray[np.intp], zero: fl
 
 
 def has_direction(vectors: Floating) -> npt.NDArray[np.bool_]:
-    """bool (n,): which rows are finite and not zero, so that `unit_rows` can scale them."""
+    """Return which rows are finite and not zero, so that `unit_rows` can scale them: bool (n,)."""
     found = np.empty(len(vectors), bool)
     for start in range(0, len(vectors), _ROWS_AT_ONCE):
         rows = vectors[start : start + _ROWS_AT_ONCE]

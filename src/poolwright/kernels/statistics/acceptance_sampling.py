@@ -1,16 +1,16 @@
-"""When enough rows of a group were verified to say 'at least 99 % are right, with 95 % confidence': exact, sequential.
+"""Exact sequential acceptance sampling: verify rows of a group until 'at least 99 % are right, with 95 % confidence'.
 
 Rows of a group are verified in random order, without replacement. The group misses the target when it has `too_many`
-errors or more; of all groups that miss it, the one with exactly so many is accepted most easily, so the chance of a
+errors or more; of all groups that miss it, the one with exactly that many is accepted most easily, so the chance of a
 false acceptance is computed for that one.
 
 Verifying may stop at certain numbers of verdicts only: after `stops[0]` without an error, else after `stops[1]` with
 one, and so on. Half of the chance of error is spent at the first of them, a quarter at the second, and so on (alpha
 spending after Lan and DeMets, Biometrika 70, 1983, over the stops rather than over time), and each stop is the smallest
 number of verdicts that the share allows, computed with hypergeometric probabilities of all ways to get there. So
-looking after every verdict keeps the error. Without an error this asks for what a single look at level 0.025 asks for,
-by the limits of Clopper and Pearson for a finite population; a group that is never accepted is verified in full, and
-then nothing is left to estimate.
+looking after every verdict does not increase the error. Without an error this asks for what a single look at level
+0.025 asks for, by the limits of Clopper and Pearson for a finite population; a group that is never accepted is verified
+in full, and then nothing is left to estimate.
 
 The limit that goes with a stop is the largest number of errors at which stopping there or earlier has a chance of more
 than 1 - confidence: the exact limit by stagewise ordering (Jennison and Turnbull, Group Sequential Methods, 2000, 8.5).
@@ -29,16 +29,16 @@ import numpy.typing as npt
 from poolwright.core.errors import InputError
 
 _MOST_STOPS = 40
-"""Stops at most. What is left of the chance of error for later ones is below 1e-12."""
+"""Maximum number of stops. The chance of error left for later ones is below 1e-12."""
 _LATER = 0.5  # share of the chance of error that is kept for the later stops
-_ROUNDING = 1e-9  # of the logarithms below; taken off what may be spent
+_ROUNDING = 1e-9  # error of the logarithms below; subtracted from the error that may be spent
 
 Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """When verifying a group may stop.
+    """Stopping rule for verifying a group.
 
     Attributes:
         rows: of the group.
@@ -57,16 +57,16 @@ class Plan:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What the verdicts on a group say.
+    """Conclusion from the verdicts on a group.
 
     Attributes:
-        conclusion: 'met' where the target is met with the confidence, 'complete' where all rows were verified, 'open';
-            'enough' where so many right rows were found as are wanted.
+        conclusion: 'met' if the target is met with the confidence, 'complete' if all rows were verified, 'open' if
+            neither; 'enough' if as many right rows were found as are wanted.
         verified: verdicts it rests on: up to the stop, or all so far.
         errors: among these.
-        bound: share of right rows in the group at least, with the confidence. While it is open the bound of a single
-            look, which holds for nobody who looked before.
-        left: verdicts until the next stop, if no more errors come; 0 where it is not open.
+        bound: least share of right rows in the group, with the confidence. While it is open, the bound of a single
+            look, which is valid only without earlier looks.
+        left: verdicts until the next stop, if no more errors occur; 0 if it is not open.
     """
 
     conclusion: str
@@ -78,7 +78,7 @@ class Judgement:
 
 @lru_cache(maxsize=4096)
 def plan(rows: int, target: float, confidence: float = 0.95) -> Plan:
-    """The stops for a group.
+    """Compute the stops for a group.
 
     Args:
         rows: of the group.
@@ -90,8 +90,8 @@ def plan(rows: int, target: float, confidence: float = 0.95) -> Plan:
     """
     if not 0 < target < 1 or not 0.5 < confidence < 1:
         raise InputError(
-            f"a target lies between 0 and 1 and a confidence between 0.5 and 1, such as 0.99 and 0.95; "
-            f"these are {target} and {confidence}"
+            f"a target must be between 0 and 1 and a confidence between 0.5 and 1, such as 0.99 and 0.95; "
+            f"got {target} and {confidence}"
         )
     # The errors that are still allowed are rounded down, but 1 % of 300 is 3 whatever floating point says.
     too_many = math.floor(rows * (1.0 - target) + 1e-9) + 1
@@ -100,11 +100,11 @@ def plan(rows: int, target: float, confidence: float = 0.95) -> Plan:
 
 
 def judge(plan: Plan, wrong: Sequence[bool] | npt.NDArray[np.bool_]) -> Judgement:
-    """What the verdicts say, in the order in which the rows were drawn.
+    """Judge a group by its verdicts, given in the order in which the rows were drawn.
 
     Args:
         plan: of the group.
-        wrong: whether each verified row is wrong, or nobody could say that it is right.
+        wrong: whether each verified row is wrong or could not be confirmed as right.
 
     Raises:
         InputError: there are more verdicts than rows.
@@ -127,8 +127,8 @@ def judge(plan: Plan, wrong: Sequence[bool] | npt.NDArray[np.bool_]) -> Judgemen
 
 @lru_cache(maxsize=4096)
 def single_bound(rows: int, verified: int, errors: int, confidence: float = 0.95) -> float:
-    """Share of right rows in a group at least, from one look at so many verdicts (Clopper and Pearson, finite)."""
-    low, high = errors, rows - verified + errors  # errors there may be in all
+    """Return the lower limit of the share of right rows from a single look (Clopper and Pearson, finite)."""
+    low, high = errors, rows - verified + errors  # possible numbers of errors in all
     while low < high:
         middle = (low + high + 1) // 2
         few = sum(_hypergeometric(rows, middle, verified, np.arange(errors + 1)))
@@ -137,7 +137,7 @@ def single_bound(rows: int, verified: int, errors: int, confidence: float = 0.95
 
 
 def chances(plan: Plan, errors: int) -> tuple[float, float]:
-    """Chance that a group with so many errors is accepted, and the verdicts that it takes on average."""
+    """Return the chance that a group with `errors` errors is accepted, and the mean number of verdicts."""
     stopped = _stopping(plan.rows, errors, plan.stops)
     accepted = float(sum(stopped))
     early = sum(share * stop for share, stop in zip(stopped, plan.stops, strict=True))
@@ -188,7 +188,7 @@ def _start() -> Floats:
 
 
 def _draws_until(chance: float, left: int, wrong: int, allowed: float) -> int:
-    """Draws, one at least, until a draw of no further error is unlikely enough; `left` where it never is."""
+    """Draws, one at least, until a draw of no further error is unlikely enough; `left` if it never is."""
     low, high = 1, left
     while low < high:
         middle = (low + high) // 2
@@ -198,7 +198,7 @@ def _draws_until(chance: float, left: int, wrong: int, allowed: float) -> int:
 
 
 def _drawn(chance: Floats, left: int, wrong: int, draws: int) -> Floats:
-    """Chance of each number of errors found after further draws from what is left. Higher numbers are let go."""
+    """Chance of each number of errors found after further draws from the rest. Higher numbers are discarded."""
     after = np.zeros_like(chance)
     for found in np.flatnonzero(chance):
         if found <= wrong:

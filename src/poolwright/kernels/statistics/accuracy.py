@@ -2,7 +2,7 @@
 
 Points are those of Horvitz and Thompson (1952): every answered row stands for N_h / n_h rows of its stratum. Precision
 is the share of positives among the kept rows, recall that of the kept rows among the positives, prevalence that of the
-positives in the pool. Intervals are those of `kernels.meld`. No files and no clock: numbers in, numbers out.
+positives in the pool. Intervals are those of `melded_intervals`. No files and no clock: numbers in, numbers out.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Bools = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Answers:
-    """How many rows of one stratum people called positive, negative, and could not decide."""
+    """Numbers of rows of one stratum that people judged positive, negative, and could not decide."""
 
     positive: int = 0
     negative: int = 0
@@ -33,6 +33,7 @@ class Answers:
 
     @property
     def total(self) -> int:
+        """Number of rows with an answer, unsure ones included."""
         return self.positive + self.negative + self.unsure
 
 
@@ -41,10 +42,10 @@ class Estimate:
     """One measure on the pool, 0 to 1.
 
     Attributes:
-        value: point estimate without the unsure rows; None where nothing says anything about it.
-        low, high: interval without the unsure rows, as if they were left out by chance.
-        lowest, highest: limits where all unsure rows are taken against or for the filter: the interval holds
-            whatever they are. Equal to low and high where no row is unsure.
+        value: point estimate without the unsure rows; None if there is no evidence about it.
+        low, high: interval without the unsure rows, as if these were missing at random.
+        lowest, highest: limits with all unsure rows counted against or for the filter: the interval is valid
+            whatever they are. Equal to low and high if no row is unsure.
     """
 
     value: float | None
@@ -72,7 +73,7 @@ class StratumEstimate:
 
 @dataclass(frozen=True)
 class Estimates:
-    """What a sample says about a pool. `notes` are sentences on what to keep in mind."""
+    """Estimates for a pool from a sample. `notes` are caveats, in sentences."""
 
     precision: Estimate
     recall: Estimate
@@ -83,7 +84,7 @@ class Estimates:
 
     @property
     def answered(self) -> int:
-        """Rows with an answer."""
+        """Number of rows with an answer."""
         return sum(one.answers.total for one in self.strata)
 
 
@@ -100,7 +101,7 @@ def estimate(
         strata: as `strata.design` gives them, ascending in the decision value.
         answers: one for each stratum.
         confidence: of each interval by itself, two-sided.
-        draws: Monte Carlo draws, see `meld.DRAWS`.
+        draws: Monte Carlo draws, see `melded_intervals.DRAWS`.
 
     Raises:
         InputError: the numbers of strata and answers differ, or a stratum has more answers than rows.
@@ -111,17 +112,17 @@ def estimate(
     table = np.array([(answer.positive, answer.negative, answer.unsure) for answer in answers], np.float64)
     positive, negative, unsure = table.T
     values = _points(rows, kept, _rates(kept, positive, negative))
-    # One by one: what is drawn for one case does not depend on whether there are others.
+    # One by one: the draws for one case do not depend on whether there are others.
     cases = [meld(rows, kept, *case, confidence, draws) for case in _cases(kept, positive, negative, unsure)]
     precision, recall, prevalence = (_measure(name, values[name], cases) for name in MEASURES)
     limits = strata_limits(rows, positive, negative, confidence, draws)
-    found = tuple(_stratum(place, *pair, limits) for place, pair in enumerate(zip(strata, answers, strict=True)))
+    found = tuple(_stratum(number, *pair, limits) for number, pair in enumerate(zip(strata, answers, strict=True)))
     return Estimates(precision, recall, prevalence, found, confidence, _notes(strata, answers))
 
 
 def _check(strata: Sequence[Stratum], answers: Sequence[Answers], confidence: float) -> None:
     if not 0 < confidence < 1:
-        raise InputError(f"a confidence lies between 0 and 1, such as 0.95, not at {confidence}")
+        raise InputError(f"a confidence must be between 0 and 1, such as 0.95, not {confidence}")
     if not strata or len(strata) != len(answers):
         raise InputError(f"{len(strata)} strata and answers for {len(answers)}; give one for each stratum")
     for number, (stratum, answer) in enumerate(zip(strata, answers, strict=True), start=1):
@@ -146,13 +147,13 @@ def _measure(name: str, value: float | None, cases: Sequence[Melded]) -> Estimat
     limits = [getattr(case, name) for case in cases]
     worst, best = ((3, 4) if name == "prevalence" else (1, 2)) if len(cases) > 1 else (0, 0)
     point = [] if value is None else [value]
-    # A point outside its own limits, which the neighbour of an empty stratum can bring about, widens them.
+    # A point outside its own limits, as the neighbour of an empty stratum can cause, widens them.
     low, high = min([float(limits[0][0][0]), *point]), max([float(limits[0][1][0]), *point])
     return Estimate(value, low, high, min(low, float(limits[worst][0][0])), max(high, float(limits[best][1][0])))
 
 
 def _points(rows: npt.NDArray[np.int64], kept: Bools, rates: Floats) -> dict[str, float | None]:
-    """NaN rates stand for a side that has no answers at all."""
+    """Return the points by measure; NaN rates stand for a side without any answers."""
     found, missed = float((rows * rates)[kept].sum()), float((rows * rates)[~kept].sum())
     passed, both = int(rows[kept].sum()), found + missed
     values = {
@@ -167,18 +168,18 @@ def _rates(kept: Bools, positive: Floats, negative: Floats) -> Floats:
     """Positive rates, with that of the nearest answered stratum on the same side where there are no answers."""
     answered = positive + negative > 0
     rates = np.divide(positive, positive + negative, out=np.full_like(positive, np.nan), where=answered)
-    for place in np.flatnonzero(~answered):
-        near = np.flatnonzero(answered & (kept == kept[place]))
+    for empty in np.flatnonzero(~answered):
+        near = np.flatnonzero(answered & (kept == kept[empty]))
         if len(near):
-            # Of two as near, the one towards the threshold, which has the better known rate.
-            towards = near < place if kept[place] else near > place
-            rates[place] = rates[near[np.lexsort((~towards, np.abs(near - place)))[0]]]
+            # Of two equally near, the one towards the threshold, whose rate is better known.
+            towards = near < empty if kept[empty] else near > empty
+            rates[empty] = rates[near[np.lexsort((~towards, np.abs(near - empty)))[0]]]
     return rates
 
 
-def _stratum(place: int, stratum: Stratum, answers: Answers, limits: Limits) -> StratumEstimate:
+def _stratum(number: int, stratum: Stratum, answers: Answers, limits: Limits) -> StratumEstimate:
     sure = answers.positive + answers.negative
-    low, high = (float(limit[0, place]) for limit in limits)
+    low, high = (float(limit[0, number]) for limit in limits)
     return StratumEstimate(stratum, answers, answers.positive / sure if sure else None, low, high)
 
 
@@ -187,7 +188,7 @@ def _notes(strata: Sequence[Stratum], answers: Sequence[Answers]) -> tuple[str, 
     unsure = sum(answer.unsure for answer in answers)
     if unsure:
         rows = "1 unsure row is" if unsure == 1 else f"{unsure} unsure rows are"
-        notes.append(f"{rows} left out of the points and intervals; lowest and highest say what they could change.")
+        notes.append(f"{rows} left out of the points and intervals; lowest and highest bound their effect.")
     for number, (stratum, answer) in enumerate(zip(strata, answers, strict=True), start=1):
         if stratum.rows and answer.total == answer.unsure:
             notes.append(

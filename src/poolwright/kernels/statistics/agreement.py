@@ -1,6 +1,6 @@
-"""How far people who rated the same items agree: pairs, Krippendorff's alpha, and each person against the others.
+"""Measure the agreement of raters: pairwise, Krippendorff's alpha, and each person against the others.
 
-Ratings come as three int64 arrays (r,): the item, the person and the category of each; one rating a person and item.
+Ratings come as three int64 arrays (r,): the item, the person and the category of each; one rating per person and item.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Ratings:
-    """Who put what into which category.
+    """Ratings of items by people.
 
     Attributes:
         item: int64 (r,) from 0.
@@ -29,20 +29,21 @@ class Ratings:
     category: Integers
 
     def counts(self) -> Integers:
-        """Ratings of each item by category: int64 (items, categories)."""
+        """Count the ratings of each item by category: int64 (items, categories)."""
         items, width = self.item.max(initial=-1) + 1, self.category.max(initial=0) + 1
         return np.bincount(self.item * width + self.category, minlength=items * width).reshape(items, width)
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """How far all people agree.
+    """Agreement of all people.
 
     Attributes:
         items: items that two people or more rated.
-        pairwise: share of equal ones among the pairs of ratings of an item, items weighed alike; None without items.
-        alpha: Krippendorff's alpha for categories: 1 is perfect, 0 what chance would do; None without items. It is 1
-            where only one category was ever given.
+        pairwise: share of equal pairs among the pairs of ratings of an item, each item with the same weight; None
+            without items.
+        alpha: Krippendorff's alpha for categories: 1 is perfect, 0 that of chance; None without items. It is 1
+            if only one category was ever given.
     """
 
     items: int
@@ -57,10 +58,10 @@ class People:
     Attributes:
         rated: items the person rated.
         compared: those of them that somebody else rated.
-        agreement: share of the others who gave the same, mean over these items; NaN where there are none.
-        kappa: the same beyond chance, by Cohen; who always gives the commonest answer has 0. NaN where nothing could be
-            compared, or where person and others gave one and the same category throughout.
-        outlier: who hardly agrees with the others, see `without_outliers`.
+        agreement: share of the others who gave the same category, mean over these items; NaN if there are none.
+        kappa: the same beyond chance, by Cohen; always giving the commonest answer scores 0. NaN if nothing could be
+            compared, or if person and others gave one and the same category throughout.
+        outlier: whether the person hardly agrees with the others, see `without_outliers`.
     """
 
     rated: Integers
@@ -71,7 +72,7 @@ class People:
 
 
 def agreement(ratings: Ratings) -> Agreement:
-    """Agreement of all people over the items that at least two of them rated.
+    """Compute the agreement of all people over the items that at least two of them rated.
 
     Source: K. Krippendorff, Content Analysis, 4th edition, chapter 12: nominal data, ratings may be missing.
     """
@@ -80,7 +81,7 @@ def agreement(ratings: Ratings) -> Agreement:
     if not len(counts):
         return Agreement(0, None, None)
     given, totals = counts.sum(axis=1), counts.sum(axis=0)
-    unequal = given**2 - (counts**2).sum(axis=1)  # ordered pairs of one item
+    unequal = given**2 - (counts**2).sum(axis=1)  # ordered pairs of the same item
     pairwise = 1.0 - float((unequal / (given * (given - 1))).mean())
     whole = int(totals.sum())
     expected = float(whole**2 - (totals**2).sum()) / (whole - 1)
@@ -88,7 +89,7 @@ def agreement(ratings: Ratings) -> Agreement:
 
 
 def against_others(ratings: Ratings, people: int) -> People:
-    """How far each of so many people agrees with the others."""
+    """Compare each of `people` people with the others."""
     if not len(ratings.item):
         nothing, unknown = np.zeros(people, np.int64), np.full(people, np.nan)
         return People(nothing, nothing, unknown, unknown, np.zeros(people, bool))
@@ -110,10 +111,10 @@ def against_others(ratings: Ratings, people: int) -> People:
 
 
 def without_outliers(ratings: Ratings, people: int, below: float, least: int) -> People:
-    """Each person against those of the others who are no outliers.
+    """Compare each person with those of the others who are not outliers.
 
-    Who has the lowest kappa, if it is less than `below` over at least so many items, is an outlier; then all are
-    compared anew without them, and so on. For one who answers at random drags down the agreement of everybody.
+    The person with the lowest kappa, if it is below `below` over at least `least` items, is an outlier; then all are
+    compared again without them, and so on, as one person who answers at random lowers the agreement of everybody.
     """
     found = against_others(ratings, people)
     while True:

@@ -1,4 +1,4 @@
-"""Sharing out a sample over strata, so that what is estimated from it has the least variance."""
+"""Allocate a sample to strata so that the estimate from it has the least variance."""
 
 from __future__ import annotations
 
@@ -18,16 +18,17 @@ def allocate(total: int, least: Ints, most: Ints, spread: Floats, unseen: Floats
 
     With `unseen` 0 this is Neyman's allocation, n_h in proportion to the root of `spread` (Neyman 1934, On the two
     different aspects of the representative method; Cochran 1977, section 5.5), with bounds. The second term is what
-    one positive more than was seen would weigh: it keeps strata in which nothing is expected from being left out.
+    one more positive than was seen would weigh: it keeps strata in which nothing is expected from being left out.
 
     Args:
-        total: what is shared out; brought to between the sums of `least` and `most`.
+        total: sample size to allocate; clipped to the sums of `least` and `most`.
         least, most: (k,) bounds.
-        spread: (k,) at least 0: N_h^2 p_h (1 - p_h), times what the stratum matters.
-        unseen: (k,) at least 0: N_h^2, times what the stratum matters.
+        spread: (k,) at least 0: N_h^2 p_h (1 - p_h), times the stratum's importance.
+        unseen: (k,) at least 0: N_h^2, times the stratum's importance.
 
     Returns:
-        int64 (k,). Strata where both terms are 0 stay at `least`; what cannot be placed elsewhere is not placed.
+        int64 (k,). Strata where both terms are 0 stay at `least`; the part of the total that fits in no other stratum
+        is dropped.
     """
     matters = (spread > 0) | (unseen > 0)
     most = np.where(matters, most, least)
@@ -60,7 +61,7 @@ def _sizes(multiplier: float, spread: Floats, unseen: Floats) -> Floats:
 
 
 def _rounded(sizes: Floats, total: int, most: Ints) -> Ints:
-    """Down, and one more each to the largest remainders, the first of equal ones, until the total is met."""
+    """Round down, then add one each to the largest remainders, the first of equal ones, until the total is met."""
     whole = np.floor(sizes + 1e-9).astype(np.int64)
     while (left := total - int(whole.sum())) > 0:
         open_ = np.flatnonzero(whole < most)

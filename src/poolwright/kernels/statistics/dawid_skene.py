@@ -1,4 +1,4 @@
-"""Dawid-Skene: true categories and error rates of raters, estimated together by expectation maximisation.
+"""Estimate true categories and raters' error rates together by expectation maximisation (Dawid-Skene).
 
 Source: A. P. Dawid, A. M. Skene, Maximum likelihood estimation of observer error-rates using the EM algorithm, Journal
 of the Royal Statistical Society C 28 (1979) 20-28.
@@ -47,17 +47,18 @@ def dawid_skene(
 ) -> DawidSkene:
     """Fit the model of Dawid and Skene.
 
-    It begins with the vote shares of each item. Each iteration estimates priors and confusion from these probabilities,
-    and probabilities from the estimates. It stops when the log-likelihood per rating gains less than `tolerance`. The
-    result is a function of the arrays: nothing is drawn, and sums are taken in the order of the ratings.
+    The fit begins with the vote shares of each item. Each iteration estimates priors and confusion from these
+    probabilities, and probabilities from the estimates. It stops when the log-likelihood per rating gains less than
+    `tolerance`. The result is a function of the arrays: nothing is drawn, and sums are taken in the order of the
+    ratings.
 
-    People who share no items are no obstacle: their confusion is found from the items that they rated. A category that
-    nobody gave is impossible. With one rating per item, nothing contradicts anybody, and the ratings are returned.
+    People need not share items: their confusion is estimated from the items that they rated. A category that
+    nobody gave is impossible. With one rating per item, no two ratings conflict, and the ratings are returned.
 
     Args:
-        ratings: of a person and an item usually one; several count each.
+        ratings: usually one per person and item; of several, each counts.
         items, people, categories: their numbers; each id in `ratings` is below.
-        iterations: at most.
+        iterations: maximum number of iterations.
         tolerance: of the mean log-likelihood (nats) of a rating.
 
     Returns:

@@ -1,16 +1,16 @@
-"""Confidence intervals of precision, recall and prevalence from a stratified sample, that hold at low counts.
+"""Confidence intervals of precision, recall and prevalence from a stratified sample, valid at low counts.
 
 One stratum: for x positives among n sampled of N rows, the limits of Clopper and Pearson (1934), in their form for
 finite populations, are the quantiles of x + Binomial(N - n, p) with p from Beta(x + 1, n - x) for the upper and from
-Beta(x, n - x + 1) for the lower limit: a sampled row is a mark among the others, and p the place of the next mark.
+Beta(x, n - x + 1) for the lower limit: a sampled row is a mark among the others, and p the stratum of the next mark.
 
-Several strata: sums of such draws, weighed as they come. To shift every stratum by a whole positive would be
+Several strata: sums of such draws with their weights. To shift every stratum by a whole positive would be
 far too cautious. Fay and Feuer (1997, Confidence intervals for directly standardized rates) found that one shift, in
 the stratum whose sampled rows weigh most, is enough for a sum of rare counts; so it is done here, for the kept and
 for the rejected rows each. The other strata are at the mid-point Beta(x + 1/2, n - x + 1/2) (Jeffreys; Brown, Cai,
 DasGupta 2001, Interval estimation for a binomial proportion), with the limits 0 at x = 0 and 1 at x = n as they
-advise; but for the lower limit of the rejected ones, where positives are rare and a half in each stratum would be much
-beside what was seen, at Beta(x, n - x + 1).
+advise; except for the lower limit of the rejected ones, where positives are rare and a half in each stratum would be
+large compared with the sample, at Beta(x, n - x + 1).
 
 Recall joins kept and rejected rows as melded intervals do (Fay, Proschan, Brittain 2015, Combining one-sample
 confidence procedures for inference in the two-sample case): its lower limit is the quantile of TP / (TP + FN) with TP
@@ -27,7 +27,7 @@ import numpy.typing as npt
 from poolwright.kernels.selection.hashing import hash_key
 
 DRAWS = 20_000
-"""Draws a limit. At 95 % a limit then stands at its quantile give or take 0.1 % of probability."""
+"""Draws per limit. At 95 % a limit is then within 0.1 % of probability of its quantile."""
 
 Floats = npt.NDArray[np.float64]
 Limits = tuple[Floats, Floats]
@@ -50,17 +50,17 @@ def meld(
     confidence: float = 0.95,
     draws: int = DRAWS,
 ) -> Melded:
-    """Limits of r independent repetitions at once. One draw stream a stratum and side, from a fixed key.
+    """Compute limits of r independent repetitions at once, with one stream of draws per stratum and side.
 
-    The streams are `np.random.default_rng(hash_key(0, "poolwright.kernels.meld", side, str(place)))`, side "low" or
-    "high", place that of the stratum: the same counts give the same limits.
+    The streams are `np.random.default_rng(hash_key(0, "poolwright.kernels.meld", side, str(stratum)))`, side "low" or
+    "high", stratum its index: the same counts give the same limits.
 
     Args:
         rows: (k,) N_h.
         kept: bool (k,).
-        positive, negative: (r, k) answers; fractions are taken as well. A stratum without answers may have any rate.
+        positive, negative: (r, k) answers; fractions are allowed. A stratum without answers may have any rate.
         confidence: of each two-sided interval.
-        draws: Monte Carlo draws a limit.
+        draws: Monte Carlo draws per limit.
     """
     sizes, keeps = np.asarray(rows, np.int64), np.asarray(kept, bool)
     seen, others = np.atleast_2d(np.asarray(positive, np.float64)), np.atleast_2d(np.asarray(negative, np.float64))
@@ -84,7 +84,7 @@ def strata_limits(
     confidence: float = 0.95,
     draws: int = DRAWS,
 ) -> Limits:
-    """Limits of the positive rate of each stratum by itself: Clopper and Pearson's, (r, k) each."""
+    """Return Clopper and Pearson's limits of the positive rate of each stratum by itself, (r, k) each."""
     sizes = np.asarray(rows, np.int64)
     seen, others = np.atleast_2d(np.asarray(positive, np.float64)), np.atleast_2d(np.asarray(negative, np.float64))
     tail, most = (1.0 - confidence) / 2, np.maximum(sizes, 1)
@@ -105,21 +105,21 @@ def _from_beta(
     side: str, rows: npt.NDArray[np.int64], seen: Floats, others: Floats, first: Floats, second: Floats, draws: int
 ) -> Floats:
     drawn = np.empty((draws, *seen.shape))
-    for place, size in enumerate(rows):
-        stream = np.random.default_rng(hash_key(0, "poolwright.kernels.meld", side, str(place)))
-        a, b = first[:, place], second[:, place]
+    for stratum, size in enumerate(rows):
+        stream = np.random.default_rng(hash_key(0, "poolwright.kernels.meld", side, str(stratum)))
+        a, b = first[:, stratum], second[:, stratum]
         shape = (draws, len(a))
         rates = stream.beta(np.where(a > 0, a, 1.0), np.where(b > 0, b, 1.0), shape)
         rates = np.where(a <= 0, 0.0, np.where(b <= 0, 1.0, rates))
-        unseen = np.maximum(np.rint(size - seen[:, place] - others[:, place]), 0).astype(np.int64)
-        drawn[:, :, place] = seen[:, place] + stream.binomial(np.broadcast_to(unseen, shape), rates)
+        unseen = np.maximum(np.rint(size - seen[:, stratum] - others[:, stratum]), 0).astype(np.int64)
+        drawn[:, :, stratum] = seen[:, stratum] + stream.binomial(np.broadcast_to(unseen, shape), rates)
     return drawn
 
 
 def _shapes(
     side: str, rows: npt.NDArray[np.int64], kept: npt.NDArray[np.bool_], seen: Floats, others: Floats
 ) -> Limits:
-    """Parameters of the Beta distributions, see the page's head: (r, k) each."""
+    """Return the parameters of the Beta distributions, see the module's docstring: (r, k) each."""
     first, second = seen + 0.5, others + 0.5
     if side == "low":
         first = np.where(seen == 0, 0.0, np.where(kept, first, seen))
@@ -135,7 +135,7 @@ def _shapes(
 
 
 def _heaviest(rows: npt.NDArray[np.int64], part: npt.NDArray[np.bool_], answers: Floats) -> npt.NDArray[np.bool_]:
-    """Where, of a part of the strata, a sampled row stands for the most rows: bool (r, k), at most one a repetition."""
+    """Mark, in a part of the strata, that whose sampled rows weigh most: bool (r, k), at most one per repetition."""
     weights = np.where(part & (answers > 0), rows / np.maximum(answers, 1e-300), 0.0)
     weights = np.where(rows > answers, weights, np.minimum(weights, 0.0))  # a census weighs nothing
     best = np.zeros(answers.shape, bool)
@@ -158,7 +158,7 @@ def _limits(draws: tuple[Floats, Floats], tail: float, size: int) -> Limits:
 
 
 def _quantile(draws: Floats, share: float) -> Floats:
-    """Of the draws themselves, outwards, so that counts stay counts."""
+    """Return a quantile that is one of the draws, rounded outwards, so that counts stay integers."""
     if share < 0.5:
         return np.asarray(np.quantile(draws, share, axis=0, method="lower"))
     return np.asarray(np.quantile(draws, share, axis=0, method="higher"))

@@ -1,4 +1,4 @@
-"""How many more verdicts an interval of a wanted width needs, and in which strata."""
+"""Compute how many more verdicts an interval of a wanted width needs, and in which strata."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class MoreVerdicts:
-    """A plan.
+    """A plan of further verdicts.
 
     Attributes:
-        strata: verdicts more in each stratum.
-        half_widths: what is expected of all three measures afterwards.
+        strata: further verdicts in each stratum.
+        half_widths: expected half-widths of all three measures afterwards.
     """
 
     strata: tuple[int, ...]
@@ -35,14 +35,15 @@ class MoreVerdicts:
 
     @property
     def total(self) -> int:
+        """Further verdicts in all strata together."""
         return sum(self.strata)
 
 
 def parse_wanted(pairs: Iterable[str]) -> dict[str, float]:
-    """Half-widths by measure, from `recall=5%` or `recall=0.05`.
+    """Parse half-widths by measure, from `recall=5%` or `recall=0.05`.
 
     Raises:
-        InputError: one is no such pair.
+        InputError: an entry is not such a pair.
     """
     wanted = {}
     for pair in pairs:
@@ -50,17 +51,18 @@ def parse_wanted(pairs: Iterable[str]) -> dict[str, float]:
         try:
             wanted[measure] = parse_share(share)
         except ValueError:
-            raise InputError(f"'{pair}' is no half-width; write MEASURE=SHARE, such as recall=5%") from None
+            raise InputError(f"'{pair}' is not a half-width; write MEASURE=SHARE, such as recall=5%") from None
     return wanted
 
 
 def how_many_more(estimates: Estimates, wanted: Mapping[str, float]) -> MoreVerdicts:
-    """Verdicts more, in each stratum, until the intervals have the wanted half-widths.
+    """Plan the further verdicts in each stratum that give the intervals the wanted half-widths.
 
     The intervals are computed as `estimate` does, with answers as they are expected to come: at the rates seen so far,
     with one verdict's worth of the rate guessed before. They are shared out over strata by what each adds to the
     variances, relative to the half-widths wanted (`allocate`), and the total is searched for to 2 %. Unsure answers
-    come at the rate so far, and are allowed for. What comes is chance: after the new verdicts, estimate and ask again.
+    come at the rate so far, and are allowed for. The outcome is random: after the new verdicts, estimate and plan
+    again.
 
     Args:
         estimates: of the answers so far, perhaps none. Their confidence is used.
@@ -96,7 +98,7 @@ def _check(wanted: Mapping[str, float]) -> None:
 
 
 class _Plan:
-    """The strata with their answers, and what more of them would bring."""
+    """The strata with their answers, and the expected effect of more answers."""
 
     def __init__(self, estimates: Estimates, wanted: Mapping[str, float]) -> None:
         self.wanted, self.confidence = wanted, estimates.confidence
@@ -111,7 +113,7 @@ class _Plan:
         self.matters = self._matters()
 
     def _matters(self) -> Floats:
-        """What the variance of a stratum's positives adds to the variances of the measures, in wanted half-widths."""
+        """Return each stratum's weight: what its variance adds to those of the measures, in wanted half-widths."""
         expected = self.rows * self.rates
         found, missed = float(expected[self.kept].sum()), float(expected[~self.kept].sum())
         passed, both = max(int(self.rows[self.kept].sum()), 1), max(found + missed, 1.0)
@@ -124,7 +126,7 @@ class _Plan:
         return np.asarray(np.sum(squares, axis=0))
 
     def sizes(self, total: int) -> Ints:
-        """Answers in each stratum, those so far among them, when there are `total`."""
+        """Return the answers in each stratum, including those so far, when there are `total`."""
         weights = self.matters * self.rows.astype(np.float64) ** 2
         most = np.maximum(self.rows - self.unsure, self.answered)
         return allocate(total, self.answered, most, weights * self.rates * (1.0 - self.rates), weights)

@@ -1,11 +1,11 @@
-"""Strata over the decision value of a filter: where to look when its accuracy on a whole pool is wanted.
+"""Stratify a pool by the decision value of a filter, to estimate the filter's accuracy on the whole pool.
 
 At low prevalence a plain random sample shows next to none of the rows that decide: those just above and just below the
 threshold, and the few positives among the millions rejected. The histogram of the decision value over all rows, kept
-and rejected, says how many rows there are in every range of it. So the pool is cut into strata, each is sampled by
+and rejected, gives the number of rows in every range of it. So the pool is cut into strata, each is sampled by
 itself, and the strata are weighed by their exact sizes (Cochran, Sampling Techniques, 3rd ed. 1977, chapter 5).
 
-Rows are kept where their decision value is at least the threshold. For a filter that keeps values strictly above it,
+Rows are kept if their decision value is at least the threshold. For a filter that keeps values strictly above it,
 give `np.nextafter(threshold, np.inf)`.
 """
 
@@ -24,7 +24,7 @@ KEPT_SHARE = 0.4
 """Share of a sample that goes to the kept rows. Precision depends on them alone, recall mostly on the others."""
 
 LEAST = 10
-"""Rows sampled from every stratum at least, so that a wrong guess about it comes to light."""
+"""Least rows sampled from every stratum, so that a wrong guess about it becomes visible."""
 
 _KEPT_RATES = (0.6, 0.95)  # positive rate guessed near the threshold and far above it
 _MISSED_SHARE = 0.12  # positives guessed among the rejected rows, as a share of those among the kept rows
@@ -42,8 +42,8 @@ class Stratum:
     Attributes:
         low, high: bounds of the decision value; the outermost may be infinite.
         kept: whether the filter keeps these rows.
-        rows: how many rows of the pool there are, exactly (N_h).
-        sample: how many of them are to get a verdict (n_h <= N_h).
+        rows: exact number of rows of the pool in it (N_h).
+        sample: number of them that are to get a verdict (n_h <= N_h).
         guess: positive rate expected beforehand, 0 to 1. It steers allocations and never enters an estimate.
     """
 
@@ -79,17 +79,18 @@ def design(
         edges: (b + 1,) ascending bounds of the bins of the decision value; the outermost may be infinite.
         counts: (b,) rows of the pool in each bin, low <= value < high.
         threshold: rows with this decision value or a higher one are kept. Must be one of the edges.
-        n: verdicts wanted. Where the pool has fewer rows, all are taken.
-        probabilities: (b,) calibrated probability of being positive in each bin, where known.
-        kept_strata, rejected_strata: how many at most; bins are not cut, so coarse histograms give fewer.
+        n: verdicts wanted. If the pool has fewer rows, all are taken.
+        probabilities: (b,) calibrated probability of being positive in each bin, if known.
+        kept_strata, rejected_strata: maximum numbers; bins are not cut, so coarse histograms give fewer.
         kept_share: share of the verdicts for kept rows, 0 to 1.
-        least: verdicts a stratum at least, or fewer where `n` or the stratum is too small.
+        least: minimum verdicts per stratum, or fewer if `n` or the stratum is too small.
 
     Returns:
         Strata that are not empty, in ascending order of the decision value.
 
     Raises:
-        InputError: the histogram is malformed, the threshold is no edge of it, or `n` is below the number of strata.
+        InputError: the histogram is malformed, the threshold is not one of its edges, or `n` is below the number of
+            strata.
     """
     bounds, rows = _checked(edges, counts, threshold)
     middle = int(np.searchsorted(bounds, threshold))
@@ -97,22 +98,22 @@ def design(
     rejected = rows[:middle][::-1]
     above = middle + _cuts(kept, _kept_targets(int(kept.sum()), kept_strata))
     below = middle - _cuts(rejected, _rejected_targets(int(kept.sum()), int(rejected.sum()), rejected_strata))
-    places = np.unique(np.concatenate([below, above]))
-    sizes = np.add.reduceat(np.append(rows, 0), places[:-1]) if len(places) > 1 else np.empty(0, np.int64)
-    is_kept = places[:-1] >= middle
-    guesses = _guesses(sizes, is_kept) if probabilities is None else _means(probabilities, rows, places)
+    cuts = np.unique(np.concatenate([below, above]))
+    sizes = np.add.reduceat(np.append(rows, 0), cuts[:-1]) if len(cuts) > 1 else np.empty(0, np.int64)
+    is_kept = cuts[:-1] >= middle
+    guesses = _guesses(sizes, is_kept) if probabilities is None else _means(probabilities, rows, cuts)
     samples = _samples(sizes, is_kept, guesses, n, kept_share, least)
     return tuple(
         Stratum(float(bounds[low]), float(bounds[high]), bool(keeps), int(size), int(sample), float(guess))
         for low, high, keeps, size, sample, guess in zip(
-            places[:-1], places[1:], is_kept, sizes, samples, guesses, strict=True
+            cuts[:-1], cuts[1:], is_kept, sizes, samples, guesses, strict=True
         )
         if size
     )
 
 
 def strata_of(strata: Sequence[Stratum], decisions: npt.ArrayLike) -> Ints:
-    """The stratum of every row by its decision value (n,): int64 (n,), -1 where it is in none, as for NaN."""
+    """Return the stratum of every row by its decision value (n,): int64 (n,), -1 if it is in none, as for NaN."""
     values = np.asarray(decisions, np.float64)
     found = np.searchsorted([stratum.low for stratum in strata], values, side="right") - 1
     highs = np.array([stratum.high for stratum in strata])
@@ -122,19 +123,19 @@ def strata_of(strata: Sequence[Stratum], decisions: npt.ArrayLike) -> Ints:
 
 
 def draw(ids: npt.ArrayLike, hashes: npt.NDArray[np.uint64], sizes: npt.ArrayLike) -> Ints:
-    """A simple random sample without replacement from every stratum: the rows of the smallest hashes.
+    """Draw a simple random sample without replacement from every stratum: the rows with the smallest hashes.
 
     The sample of a union is the sample of the samples. So a stream is drawn from batch by batch, by strata or by
-    finer bins, and what is left at the end does not depend on the order or cut of the batches. A smaller sample is
+    finer bins, and the final sample does not depend on the order or size of the batches. A smaller sample is
     part of a larger one.
 
     Args:
         ids: (n,) stratum of each row; rows with a negative one are never drawn.
-        hashes: (n,) uint64 hash of the uid, see `kernels.hashing.hash64`.
+        hashes: (n,) uint64 hash of the uid, see `hashing.hash64`.
         sizes: (k,) rows to draw from each stratum.
 
     Returns:
-        int64 places of the drawn rows, by stratum and then by hash.
+        int64 indices of the drawn rows, by stratum and then by hash.
     """
     groups, most = np.asarray(ids, np.int64), np.asarray(sizes, np.int64)
     order = np.lexsort((hashes, groups))
@@ -144,7 +145,7 @@ def draw(ids: npt.ArrayLike, hashes: npt.NDArray[np.uint64], sizes: npt.ArrayLik
 
 
 def sheet_order(ids: npt.ArrayLike, hashes: npt.NDArray[np.uint64]) -> Ints:
-    """Order of sampled rows on a labelling sheet: strata mixed in proportion, each in the order of its hashes.
+    """Order sampled rows for a labelling sheet: strata mixed in proportion, each in the order of its hashes.
 
     Whoever stops after any row has labelled a random sample of every stratum, in about the designed shares.
 
@@ -153,7 +154,7 @@ def sheet_order(ids: npt.ArrayLike, hashes: npt.NDArray[np.uint64]) -> Ints:
         hashes: (n,) uint64, those the sample was drawn by.
 
     Returns:
-        int64 (n,) places of the rows in the order of the sheet.
+        int64 (n,) indices of the rows in the order of the sheet.
     """
     groups = np.asarray(ids, np.int64)
     order = np.lexsort((hashes, groups))
@@ -174,36 +175,36 @@ def _checked(edges: npt.ArrayLike, counts: npt.ArrayLike, threshold: float) -> t
     if threshold not in bounds:
         near = bounds[np.argmin(np.abs(bounds - threshold))]
         raise InputError(
-            f"the threshold {threshold} lies inside a bin of the histogram (nearest edge {near}); "
+            f"the threshold {threshold} is inside a bin of the histogram (nearest edge {near}); "
             "count with the threshold as one of the edges, so that no bin has both kept and rejected rows"
         )
     return bounds, rows
 
 
 def _kept_targets(kept: int, strata: int) -> list[float]:
-    return [kept * 2.0 ** (place + 1 - strata) for place in range(strata - 1)]
+    return [kept * 2.0 ** (number + 1 - strata) for number in range(strata - 1)]
 
 
 def _rejected_targets(kept: int, rejected: int, strata: int) -> list[float]:
     widest = rejected / 4.0 ** (strata - 1)
     first = min(kept / 2, widest) if kept else widest
-    return [first * 4.0**place for place in range(strata - 1)]
+    return [first * 4.0**number for number in range(strata - 1)]
 
 
 def _cuts(rows: Ints, targets: Sequence[float]) -> Ints:
-    """Places between bins, outwards from the threshold, at which about so many rows lie behind."""
+    """Return cuts between bins, outwards from the threshold, at which about `targets` rows are behind."""
     totals = np.concatenate([[0], np.cumsum(rows)])
     nearest = [int(np.abs(totals - target).argmin()) for target in targets]
-    # A bin with more rows than a target stays whole, but is no part of the threshold itself.
-    return np.unique([0, *(max(place, min(1, len(rows))) for place in nearest), len(rows)])
+    # A bin with more rows than a target stays whole, but does not cross the threshold.
+    return np.unique([0, *(max(cut, min(1, len(rows))) for cut in nearest), len(rows)])
 
 
-def _means(probabilities: npt.ArrayLike, rows: Ints, places: Ints) -> Floats:
+def _means(probabilities: npt.ArrayLike, rows: Ints, cuts: Ints) -> Floats:
     rates = np.asarray(probabilities, np.float64)
     if rates.shape != rows.shape or not ((rates >= 0) & (rates <= 1) | (rows == 0)).all():
         raise InputError(f"probabilities need one number of 0 to 1 for each of the {len(rows)} bins")
-    expected = np.add.reduceat(np.append(np.where(rows > 0, rates * rows, 0.0), 0.0), places[:-1])
-    sizes = np.add.reduceat(np.append(rows, 0), places[:-1])
+    expected = np.add.reduceat(np.append(np.where(rows > 0, rates * rows, 0.0), 0.0), cuts[:-1])
+    sizes = np.add.reduceat(np.append(rows, 0), cuts[:-1])
     return np.asarray(expected / np.maximum(sizes, 1))
 
 

@@ -1,7 +1,7 @@
-"""Probabilities from decision values, fitted on decisions of rows the classifier was not fitted on.
+"""Calibrate decision values to probabilities, on rows that the classifier was not fitted on.
 
 - platt: 1 / (1 + exp(-(a decision + b))) with the targets of Platt (1999), found by Newton's method with
-  backtracking as in Lin, Lin and Weng (2007). Arrays a and b, one number a class (one for two classes).
+  backtracking as in Lin, Lin and Weng (2007). Arrays a and b, one number per class (one for two classes).
 - isotonic: the best step-free increasing function (Zadrozny and Elkan 2002). Arrays x_0 and y_0, x_1, ...: knots
   with straight lines between them, flat outside.
 
@@ -28,7 +28,7 @@ _BINS = 10
 
 @dataclass(frozen=True)
 class Calibration:
-    """Decision values to probabilities.
+    """A map from decision values to probabilities.
 
     Attributes:
         method: 'platt' or 'isotonic'.
@@ -41,7 +41,7 @@ class Calibration:
     shift: float = 0.0
 
     def probabilities(self, scores: Float64) -> Float64:
-        """Of class 1 (n,) for decisions (n,); of every class (n, k), sums of 1, for scores (n, k)."""
+        """Return probabilities of class 1 (n,) for decisions (n,), or of all classes (n, k) for scores (n, k)."""
         if scores.ndim == 1:
             return shifted(self._one(scores, 0), self.shift)
         found = np.stack([self._one(scores[:, one], one) for one in range(scores.shape[1])], axis=1)
@@ -58,7 +58,7 @@ def calibrate(scores: Float64, classes: Integers, method: Method, prevalence: fl
     """Fit on scores (n,) or (n, k) of rows with class indices (n,) that the classifier did not see.
 
     Args:
-        prevalence: share of class 1 to expect where the probabilities will be used; None as in these rows.
+        prevalence: share of class 1 to expect where the probabilities will be used; None for that of these rows.
     """
     columns = scores[:, None] if scores.ndim == 1 else scores
     truths = [classes == (1 if scores.ndim == 1 else one) for one in range(columns.shape[1])]
@@ -91,7 +91,7 @@ def platt(scores: Float64, positive: npt.NDArray[np.bool_]) -> tuple[float, floa
                 break
             length /= 2
         else:
-            break  # no step is downhill any more: this is the minimum, to the last digits
+            break  # no step decreases the loss any more: this is the minimum, to the last digits
         moved, point, loss = loss - found, trial, found
         if moved < 1e-12 * max(loss, 1.0):
             break
@@ -131,19 +131,19 @@ def log_loss(probabilities: Float64, classes: Integers) -> float:
 def calibration_error(probabilities: Float64, classes: Integers) -> float:
     """Expected calibration error over ten bins of equal width (Naeini, Cooper and Hauskrecht 2015).
 
-    Of two classes of the probability of class 1, of several of that of the predicted class.
+    For two classes that of the probability of class 1, for more that of the probability of the predicted class.
     """
     if probabilities.ndim == 1:
         said, right = probabilities, (classes == 1).astype(np.float64)
     else:
         said, right = probabilities.max(axis=1), (probabilities.argmax(axis=1) == classes).astype(np.float64)
-    places = np.minimum((said * _BINS).astype(np.int64), _BINS - 1)
-    gaps = np.bincount(places, said - right, minlength=_BINS)
+    bins = np.minimum((said * _BINS).astype(np.int64), _BINS - 1)
+    gaps = np.bincount(bins, said - right, minlength=_BINS)
     return float(np.abs(gaps).sum() / len(said))
 
 
 def _newton(point: Float64, scores: Float64, target: Float64) -> tuple[Float64, float]:
-    """The step, and the slope of the loss along it."""
+    """Return the Newton step, and the slope of the loss along it."""
     found = _logistic(point[0] * scores + point[1])
     error, weight = found - target, found * (1 - found)
     gradient = np.array([(error * scores).sum(), error.sum()])

@@ -9,9 +9,9 @@
 | mlp        | MLPClassifier, 3 x 256 units, ReLU, Adam     | alpha: 0.0001, 0.01                              |
 | knn        | KNeighborsClassifier, cosine, equal votes    | k: 3, 7, 15, 31                                  |
 
-The grids are for vectors of unit length, whose cosines lie close together, so weights want to be large. gamma need
+The grids are for vectors of unit length, whose cosines are close together, so weights must be large. gamma need
 not be searched: (gamma x.y + coef0)^3 is gamma^3 (x.y + coef0 / gamma)^3, which C and coef0 reach. Of equally good
-parameters the first of the grid is taken, which is the plainest.
+parameters the first of the grid is used, which is the simplest.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Floating = npt.NDArray[np.floating[Any]]
 Integers = npt.NDArray[np.int64]
 Parameters = Mapping[str, float | int]
 Score = Callable[[npt.NDArray[np.float64], Integers], float]
-"""How good scores (n,) or (n, k) are for class indices (n,)."""
+"""Return a figure of merit of scores (n,) or (n, k) for class indices (n,)."""
 
 GRIDS: Mapping[str, Mapping[str, tuple[float | int, ...]]] = {
     "mean": {},
@@ -50,7 +50,7 @@ HIDDEN = (256, 256, 256)
 
 @dataclass(frozen=True)
 class Searched:
-    """What the search found: the parameters, and the mean score and its deviation over the folds where it searched."""
+    """The result of a search: the parameters, and, if it searched, the mean score and its deviation over the folds."""
 
     parameters: Parameters
     score: float | None = None
@@ -58,7 +58,7 @@ class Searched:
 
 
 def estimator(kind: str, parameters: Parameters, key: int, kernel: str = "poly") -> Any:
-    """An estimator of scikit-learn, not fitted; `key` seeds the two kinds that draw numbers."""
+    """Return an unfitted scikit-learn estimator; `key` seeds the two kinds that draw numbers."""
     seed = key % 2**32
     if kind == "mean":
         from sklearn.neighbors import NearestCentroid
@@ -88,7 +88,7 @@ def estimator(kind: str, parameters: Parameters, key: int, kernel: str = "poly")
 def fit(
     kind: str, parameters: Parameters, matrix: Floating, classes: Integers, names: Sequence[str], key: int
 ) -> tuple[Classifier, bool]:
-    """A classifier fitted on all rows (n, d), and whether its optimiser converged."""
+    """Return a classifier fitted on all rows (n, d), and whether its optimiser converged."""
     fitted, converged = _quietly(estimator(kind, parameters, key), _typed(kind, matrix), classes)
     return from_sklearn(fitted, names), converged
 
@@ -102,7 +102,7 @@ def search(
     score: Score,
     key: int,
 ) -> Searched:
-    """The parameters of the grid with the best mean score over the folds.
+    """Find the parameters of the grid with the best mean score over the folds.
 
     Args:
         grid: values to try by parameter; with one combination nothing is searched.
@@ -120,17 +120,17 @@ def search(
 
 
 def points(grid: Mapping[str, Sequence[float | int]]) -> list[dict[str, float | int]]:
-    """All combinations, in the order of the grid."""
+    """Return all combinations, in the order of the grid."""
     return [dict(zip(grid, values, strict=True)) for values in product(*grid.values())]
 
 
 def stratified_folds(
     uids: Sequence[str] | npt.NDArray[Any], classes: Integers, groups: Integers, number: int, key: int
 ) -> Integers:
-    """Fold of each row (n,): groups of each class take the folds in turn, by the hash of their first uid.
+    """Assign each row to a fold, (n,): groups of each class take the folds in turn, by the hash of their first uid.
 
     Args:
-        groups: (n,) place of the first row of the group a row belongs to; a group stays in one fold.
+        groups: (n,) index of the first row of the group that a row belongs to; a group stays in one fold.
     """
     heads = np.unique(groups)
     hashes = hash64(pa.array([str(uids[head]) for head in heads], pa.string()), key)
@@ -154,11 +154,11 @@ def _scores_of(
     """Scores (parameters, folds)."""
     rows, numbers = _typed(kind, matrix), np.unique(folds)
     values = np.empty((len(tried), len(numbers)))
-    for place, fold in enumerate(numbers):
+    for column, fold in enumerate(numbers):
         out = folds == fold
         for at, parameters in enumerate(tried):
             fitted, _ = _quietly(estimator(kind, parameters, key), rows[~out], classes[~out])
-            values[at, place] = score(_soft(fitted, rows[out]), classes[out])
+            values[at, column] = score(_soft(fitted, rows[out]), classes[out])
     return values
 
 
@@ -171,7 +171,7 @@ def _svm_scores(
     score: Score,
     key: int,
 ) -> npt.NDArray[np.float64]:
-    """As `_scores_of`, with one product of all rows for all parameters: over ten times as fast."""
+    """Compute the same as `_scores_of`, with one product of all rows for all parameters: over ten times as fast."""
     rows, numbers = _typed(kind, matrix), np.unique(folds)
     products = rows @ rows.T
     values = np.empty((len(tried), len(numbers)))
@@ -180,11 +180,11 @@ def _svm_scores(
         for at, point in enumerate(tried):
             if (point["gamma"], point["coef0"]) != shape:
                 continue
-            for place, fold in enumerate(numbers):
+            for column, fold in enumerate(numbers):
                 ours, out = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
                 model = estimator(kind, {"C": point["C"]}, key, "precomputed")
                 fitted, _ = _quietly(model, kernel[np.ix_(ours, ours)], classes[ours])
-                values[at, place] = score(_soft(fitted, kernel[np.ix_(out, ours)]), classes[out])
+                values[at, column] = score(_soft(fitted, kernel[np.ix_(out, ours)]), classes[out])
     return values
 
 
@@ -192,7 +192,7 @@ _TRIALS = {"svm": _svm_scores}
 
 
 def _quietly(model: Any, rows: Floating, classes: Integers) -> tuple[Any, bool]:
-    """The fitted model, and whether it converged: the comparison tells that, not a warning."""
+    """Return the fitted model, and whether it converged: the comparison reports that, not a warning."""
     from sklearn.exceptions import ConvergenceWarning
 
     with warnings.catch_warnings(record=True) as caught:

@@ -1,10 +1,10 @@
-"""How good a classifier is on validation rows, each figure with a 95 % interval.
+"""Measure classifiers on validation rows, each figure with a 95 % interval.
 
 | figure                                  | interval                                                              |
 | --------------------------------------- | --------------------------------------------------------------------- |
 | accuracy; precision, recall of a class  | Wilson's score interval: they are shares of independent rows          |
 | roc_auc, average_precision              | 2.5 and 97.5 % quantiles of a bootstrap, stratified by class          |
-| macro precision and recall              | the same bootstrap: means over classes are no share of rows           |
+| macro precision and recall              | the same bootstrap: means over classes are not shares of rows         |
 
 The bootstrap draws the same rows for every candidate. Of several classes roc_auc and average_precision are means
 over the classes, each against the rest.
@@ -33,7 +33,7 @@ Integers = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class IntervalEstimate:
-    """A value and the ends of its 95 % interval; None where it is not defined, such as precision of nothing found."""
+    """A value and the ends of its 95 % interval; None if undefined, such as precision without positives."""
 
     value: float | None
     low: float | None = None
@@ -42,15 +42,15 @@ class IntervalEstimate:
 
 @dataclass(frozen=True)
 class Candidate:
-    """One row of the comparison: a fitted classifier and what it does on the validation rows.
+    """One row of the comparison: a fitted classifier and its results on the validation rows.
 
     Attributes:
         features: 'image', 'text' or 'image+text'.
         parameters: hyper-parameters.
-        search: mean score over the folds of the search and its deviation, where there was one.
+        search: mean score over the folds of the search and its deviation, if there was one.
         converged: whether the optimiser reached its tolerance.
-        decisions: (n,) or (n, k) of the validation rows, as `kernels.classifiers.decisions` has them.
-        predicted: (n,) class indices, two classes parted at 0.
+        decisions: (n,) or (n, k) of the validation rows, as `kernels.classifiers.parameters.decisions` defines them.
+        predicted: (n,) class indices, two classes separated at 0.
         figures: by name of `METRICS`.
     """
 
@@ -65,7 +65,7 @@ class Candidate:
 
 
 def wilson(hits: float, rows: int) -> IntervalEstimate:
-    """A share of rows with Wilson's score interval (Wilson 1927), 95 %."""
+    """Return a share of rows with Wilson's score interval (Wilson 1927), 95 %."""
     if not rows:
         return IntervalEstimate(None)
     share, square = hits / rows, Z * Z
@@ -75,9 +75,9 @@ def wilson(hits: float, rows: int) -> IntervalEstimate:
 
 
 def against_rest(kind: str, decisions: Float64) -> Float64:
-    """Scores of each class against the rest (n, k): for softmax models the log-odds, else the decisions.
+    """Return scores of each class against the rest (n, k): for softmax models the log-odds, else the decisions.
 
-    What goes into a softmax may be shifted row by row, so rows could not be ranked by it.
+    The inputs of a softmax may be shifted row by row, so rows cannot be ranked by them.
     """
     if kind not in ("logistic", "mlp") or decisions.ndim == 1:
         return decisions
@@ -96,7 +96,7 @@ def against_rest(kind: str, decisions: Float64) -> Float64:
 def measured(
     kind: str, decisions: Float64, predicted: Integers, classes: Integers, draws: int, key: int
 ) -> dict[str, IntervalEstimate]:
-    """All figures of `METRICS`.
+    """Compute all figures of `METRICS`.
 
     Args:
         decisions: (n,) for two classes, (n, k) for more.
@@ -122,7 +122,7 @@ def metric(name: str, scores: Float64, classes: Integers) -> float:
 
 
 def operations(classifier: Classifier) -> int:
-    """Multiplications of one decision, which order equally good candidates by what they cost."""
+    """Count the multiplications of one decision, which order equally good candidates by cost."""
     if classifier.kind == "mlp":
         return sum(array.size for name, array in classifier.arrays.items() if name.startswith("weight_"))
     name = {"mean": "centres", "svm": "support", "knn": "vectors"}.get(classifier.kind, "coef")
@@ -130,7 +130,7 @@ def operations(classifier: Classifier) -> int:
 
 
 def size(classifier: Classifier) -> tuple[int, str]:
-    """How large a classifier is, and in what: support vectors, vectors or parameters."""
+    """Return the size of a classifier, and its unit: support vectors, vectors or parameters."""
     if classifier.kind == "svm":
         return len(classifier.arrays["support"]), "support vectors"
     if classifier.kind == "knn":
@@ -139,26 +139,26 @@ def size(classifier: Classifier) -> tuple[int, str]:
 
 
 def choose(candidates: Sequence[Candidate], by: str, ties: str, classes: Integers, draws: int, key: int) -> int:
-    """Place of the best candidate.
+    """Return the index of the best candidate.
 
     Args:
         by: a name of `METRICS`.
         ties: 'exact': of equal values the one with the fewest `operations`. 'interval': the one with the fewest of
-            all that cannot be told from the best: 0 lies in the 95 % interval of the difference, by the bootstrap.
+            all that cannot be distinguished from the best: 0 is in the bootstrap's 95 % interval of the difference.
         classes: (n,) true class indices of the validation rows.
     """
     values = [-1.0 if (value := one.figures[by].value) is None else value for one in candidates]
     costs = [operations(one.classifier) for one in candidates]
-    best = max(range(len(values)), key=lambda place: (values[place], -costs[place], -place))
+    best = max(range(len(values)), key=lambda index: (values[index], -costs[index], -index))
     if ties == "exact":
         return best
     drawn = [_drawn(one, by, classes, draws, key) for one in candidates]
-    good = [place for place in range(len(values)) if np.quantile(drawn[best] - drawn[place], _TAILS[0]) <= 0]
-    return min(good, key=lambda place: (costs[place], -values[place], place))
+    good = [index for index in range(len(values)) if np.quantile(drawn[best] - drawn[index], _TAILS[0]) <= 0]
+    return min(good, key=lambda index: (costs[index], -values[index], index))
 
 
 def table(candidates: Sequence[Candidate], chosen: int) -> pa.Table:
-    """The comparison, one row a candidate, the chosen one marked."""
+    """Return the comparison, one row per candidate, with the chosen one marked."""
     import json
 
     sizes = [size(one.classifier) for one in candidates]
@@ -180,7 +180,7 @@ def table(candidates: Sequence[Candidate], chosen: int) -> pa.Table:
         "size_in": pa.array([unit for _, unit in sizes]),
         "operations": pa.array([operations(one.classifier) for one in candidates], pa.int64()),
         "converged": pa.array([one.converged for one in candidates]),
-        "chosen": pa.array([place == chosen for place in range(len(candidates))]),
+        "chosen": pa.array([index == chosen for index in range(len(candidates))]),
     }
     return pa.table(columns)
 

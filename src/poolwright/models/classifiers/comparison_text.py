@@ -1,4 +1,4 @@
-"""What the state of a `classify` step tells of its candidates, in words and cells for cards and reports."""
+"""Describe the candidates of a `classify` step from its state, as sentences and cells for cards and reports."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from poolwright.core.table import Table
 from poolwright.models.classifiers.comparison import METRICS
 
 KIND = "classifier"
-"""Name of the form of states that hold a comparison of candidates."""
+"""Name of the format of states that hold a comparison of candidates."""
 
 _SHOWN = {
     "accuracy": "accuracy",
@@ -28,9 +28,9 @@ class Compared:
 
     Attributes:
         head: names of the columns.
-        lines: one a candidate: its name, then each figure with its 95 % interval; the chosen one first in `chosen`.
-        chosen: place of the chosen candidate in `lines`.
-        words: how it was chosen, where its threshold lies, and what it learned from, in sentences.
+        lines: one per candidate: its name, then each figure with its 95 % interval; the chosen one first in `chosen`.
+        chosen: index of the chosen candidate in `lines`.
+        words: sentences on how it was chosen, its threshold and its training rows.
     """
 
     head: tuple[str, ...]
@@ -40,10 +40,10 @@ class Compared:
 
 
 def compared(table: Table, paced: bool = False) -> Iterator[Compared]:
-    """The comparisons of candidates of all steps of a table that chose a classifier, in order.
+    """Yield the comparisons of candidates of all steps of a table that chose a classifier, in order.
 
     Args:
-        paced: also tell the rows a second of each candidate, which differ from run to run.
+        paced: include the rows per second of each candidate, which differ from run to run.
     """
     fits = table.timings().get("fits", {}) if paced else {}
     for step in table.record.steps:
@@ -59,7 +59,7 @@ def _compared(state: State, pace: Mapping[str, float] | None) -> Compared:
     if pace:
         head.append("rows/s, one core")
         lines = [(*line, _pace(row, pace)) for line, row in zip(lines, rows, strict=True)]
-    chosen = next(place for place, row in enumerate(rows) if row["chosen"])
+    chosen = next(index for index, row in enumerate(rows) if row["chosen"])
     return Compared(tuple(head), tuple(lines), chosen, tuple(_words(state, rows[chosen])))
 
 
@@ -85,13 +85,13 @@ def _words(state: State, chosen: Mapping[str, Any]) -> Iterator[str]:
     yield f"Learned from {train}; compared on {validation} (split {made['split']})."
     removed = state.tables["duplicates"].num_rows
     if removed:
-        told = "1 training row was" if removed == 1 else f"{removed:,} training rows were"
-        yield f"{told} left out as near-duplicates of validation rows."
+        rows = "1 training row was" if removed == 1 else f"{removed:,} training rows were"
+        yield f"{rows} left out as near-duplicates of validation rows."
     target = made["target"]
     goal = target["goal"] if target["value"] is None else f"{target['goal']} {target['value']:.0%}"
     threshold = f"threshold {state.values['threshold']:.4f} ({goal})"
     yield f"Chosen by {made['choose_by'].replace('_', ' ')}: {_name(chosen)}, {threshold}."
-    yield "These figures are about validation examples. Verdicts on a sample of the pool tell how good it is there."
+    yield "These figures describe the validation examples. Verdicts on a sample of the pool measure its quality there."
 
 
 def _counted(rows: Mapping[str, int]) -> str:

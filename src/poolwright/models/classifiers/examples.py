@@ -32,7 +32,7 @@ class Examples:
         vectors: (n, d) image embeddings of unit length, finite.
         labels: (n,) strings.
         split: (n,) 'train' or 'validation'; None to let `train` split.
-        text: (n, t) what the captions say: embeddings, or 0/1 columns of keywords; zeros where there is no caption.
+        text: (n, t) features of the captions: embeddings, or 0/1 columns of keywords; zeros where there is no caption.
         sha256: (n,) hashes of the image files, '' where unknown.
     """
 
@@ -46,21 +46,21 @@ class Examples:
     def __len__(self) -> int:
         return len(self.uids)
 
-    def take(self, places: Integers | npt.NDArray[np.bool_]) -> Examples:
-        """The rows at these places, or where true."""
+    def take(self, rows: Integers | npt.NDArray[np.bool_]) -> Examples:
+        """Return the rows at these indices, or where the mask is true."""
 
         def some(values: Any) -> Any:
-            return None if values is None else np.asarray(values)[places]
+            return None if values is None else np.asarray(values)[rows]
 
         return Examples(*(some(getattr(self, name)) for name in self.__dataclass_fields__))
 
     def matrix(self, features: str) -> Floating:
-        """What a classifier of these features sees; see `feature_matrix`."""
+        """Return the input of a classifier of these features; see `feature_matrix`."""
         return feature_matrix(features, self.vectors, self.text)
 
 
 def joined(parts: Sequence[Examples]) -> Examples:
-    """The rows of all; where several have a uid, those of the last of them.
+    """Join the rows of all parts; if several have the same uid, the last part's row is used.
 
     Raises:
         InputError: the widths of their vectors differ.
@@ -75,30 +75,30 @@ def joined(parts: Sequence[Examples]) -> Examples:
 
     def together(name: str) -> Any:
         values = [getattr(part, name) for part in kept]
-        # What one table does not know, such as hashes, is not known of all.
+        # Values that one table lacks, such as hashes, are unknown for all.
         return None if any(value is None for value in values) else np.concatenate(values)
 
     return Examples(*(together(name) for name in Examples.__dataclass_fields__))
 
 
 def feature_matrix(features: str, vectors: Floating, text: Floating | None) -> Floating:
-    """Rows (n, w) a classifier of 'image', 'text' or 'image+text' decides on, side by side.
+    """Return the rows (n, w) that a classifier of 'image', 'text' or 'image+text' decides on, concatenated.
 
-    Text alone gets one more column of ones: a row without a caption or any keyword has no direction else.
+    Text alone gets one more column of ones: otherwise a row without a caption or any keyword has no direction.
     """
     if features == "image":
         return vectors
     if text is None:
-        raise ValueError(f"features '{features}' need text beside the vectors")
+        raise ValueError(f"features '{features}' need text in addition to the vectors")
     text = np.asarray(text, vectors.dtype)
     return np.hstack([vectors, text] if features == "image+text" else [text, np.ones((len(text), 1), text.dtype)])
 
 
 def in_order(examples: Examples) -> Examples:
-    """The examples sorted by uid, then split, so that the order they came in cannot matter; checked.
+    """Sort examples by uid, then by split, so that their input order does not matter, and check them.
 
     Raises:
-        InputError: lengths differ, values are not finite, a uid is there twice, or a split has another name.
+        InputError: lengths differ, values are not finite, a uid occurs twice, or a split has another name.
     """
     _check_lengths(examples)
     split = None if examples.split is None else np.asarray(examples.split, dtype=np.str_)
@@ -118,13 +118,13 @@ def in_order(examples: Examples) -> Examples:
 
 
 def class_indices(labels: Strings, positive: str | None) -> tuple[tuple[str, ...], Integers]:
-    """Class names, and the class index of each row.
+    """Return the class names, and the class index of each row.
 
-    With `positive` there are two classes, (negative, positive); labels beside two are one class 'not <positive>'.
+    With `positive` there are two classes, (negative, positive); all other labels are one class 'not <positive>'.
 
     Raises:
         InputError: there is one class only.
-        RecipeError: no row has the positive class, or of two classes it is not said which is positive.
+        RecipeError: no row has the positive class, or there are two classes and `positive` is None.
     """
     names, index = np.unique(labels, return_inverse=True)
     known = tuple(str(name) for name in names)
@@ -132,7 +132,7 @@ def class_indices(labels: Strings, positive: str | None) -> tuple[tuple[str, ...
         raise InputError(f"examples: all {len(labels):,} rows are of class '{known[0]}'; give rows of another class")
     if positive is None:
         if len(known) == 2:
-            raise RecipeError(f"examples: of the classes '{known[0]}' and '{known[1]}', say which is 'positive'")
+            raise RecipeError(f"examples: of the classes '{known[0]}' and '{known[1]}', set which is 'positive'")
         return known, np.asarray(index, np.int64)
     if positive not in known:
         raise RecipeError(f"examples: no row has the positive class '{positive}'; {did_you_mean(positive, known)}")
@@ -142,18 +142,18 @@ def class_indices(labels: Strings, positive: str | None) -> tuple[tuple[str, ...
 
 
 def split_by_hash(examples: Examples, classes: Integers, share: float, key: int) -> Strings:
-    """'train' or 'validation' (n,): of every class the `share` of rows with the lowest hash of the uid validates."""
+    """Return 'train' or 'validation' (n,): in every class the `share` of rows with the lowest uid hashes validates."""
     hashes = hash64(pa.array(examples.uids, pa.string()), key)
     split = np.full(len(classes), TRAIN, dtype="<U10")
     for one in np.unique(classes):
-        places = np.flatnonzero(classes == one)
-        number = min(max(1, round(share * len(places))), len(places) - 1)
-        split[places[np.argsort(hashes[places], kind="stable")[:number]]] = VALIDATION
+        members = np.flatnonzero(classes == one)
+        number = min(max(1, round(share * len(members))), len(members) - 1)
+        split[members[np.argsort(hashes[members], kind="stable")[:number]]] = VALIDATION
     return split
 
 
 def duplicates_of(train: Examples, validation: Examples, least: float | None) -> pa.Table:
-    """Rows of `train` that are in `validation` too, by uid, by SHA-256 or by a cosine of at least `least`.
+    """Find rows of `train` that are in `validation` too, by uid, by SHA-256 or by a cosine of at least `least`.
 
     Returns:
         columns uid, duplicate_of (uid), by, cosine (float32), in the order of `train`.
@@ -166,10 +166,10 @@ def duplicates_of(train: Examples, validation: Examples, least: float | None) ->
         ("sha256", train.sha256, validation.sha256),
         ("uid", train.uids, validation.uids),
     ):
-        places = {str(value): place for place, value in enumerate(theirs) if value} if theirs is not None else {}
+        known = {str(value): index for index, value in enumerate(theirs) if value} if theirs is not None else {}
         for row, value in enumerate(ours if ours is not None else ()):
-            if str(value) in places:
-                by[row], of[row] = name, places[str(value)]
+            if str(value) in known:
+                by[row], of[row] = name, known[str(value)]
     found = np.flatnonzero(by != "")
     exact = _cosines(train.vectors[found], validation.vectors[of[found]])
     columns = {"uid": np.asarray(train.uids)[found], "duplicate_of": np.asarray(validation.uids)[of[found]]}
@@ -183,7 +183,7 @@ def duplicates_of(train: Examples, validation: Examples, least: float | None) ->
 
 
 def conflicts_in(examples: Examples) -> pa.Table:
-    """Rows with the very same vector and different labels: columns uid, label, same_as (uid), its_label."""
+    """Find rows with the same vector and different labels: columns uid, label, same_as (uid), its_label."""
     first: dict[bytes, int] = {}
     found: list[tuple[int, int]] = []
     for row, vector in enumerate(np.ascontiguousarray(examples.vectors)):

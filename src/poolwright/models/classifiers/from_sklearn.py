@@ -1,4 +1,4 @@
-"""scikit-learn's fitted estimators as plain numbers, with the same decisions."""
+"""Convert fitted scikit-learn estimators to plain arrays with the same decisions."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ Array = npt.NDArray[Any]
 
 
 def from_sklearn(estimator: Any, classes: Sequence[str] | None = None) -> Classifier:
-    """A `Classifier` that decides as a fitted estimator does.
+    """Return a `Classifier` that decides as a fitted estimator does.
 
-    Known are NearestCentroid, LogisticRegression, LinearSVC, MLPClassifier, SVC and KNeighborsClassifier, and a
+    Supported are NearestCentroid, LogisticRegression, LinearSVC, MLPClassifier, SVC and KNeighborsClassifier, and a
     Pipeline of StandardScaler and one that has weights for it to be folded into: LogisticRegression, LinearSVC, MLP.
 
     Args:
@@ -25,17 +25,17 @@ def from_sklearn(estimator: Any, classes: Sequence[str] | None = None) -> Classi
         classes: names of `estimator.classes_`, in that order; default these as strings.
 
     Raises:
-        InputError: the estimator, or how it is set, has no exact counterpart.
+        InputError: the estimator or its parameters have no exact counterpart.
     """
     if type(estimator).__name__ == "Pipeline":
         return _pipeline(estimator, classes)
     rule = _RULES.get(type(estimator).__name__)
     if rule is None:
-        raise InputError(f"{_name(estimator)} cannot be converted; known: {', '.join(_RULES)}")
+        raise InputError(f"{_name(estimator)} cannot be converted; supported: {', '.join(_RULES)}")
     kind, values, arrays = rule(estimator)
     names = tuple(str(name) for name in (estimator.classes_ if classes is None else classes))
     if len(names) != len(estimator.classes_):
-        raise InputError(f"{_name(estimator)} has {len(estimator.classes_)} classes, and {len(names)} names are given")
+        raise InputError(f"{_name(estimator)} has {len(estimator.classes_)} classes, but {len(names)} names are given")
     return Classifier(kind, names, values, {name: _narrow(array) for name, array in arrays.items()})
 
 
@@ -119,7 +119,7 @@ def _folded(found: Classifier, mean: Array, scale: Array) -> dict[str, Array]:
     if found.kind in ("logistic", "linear_svm"):
         coef = arrays["coef"].astype(np.float64) / scale
         return arrays | {"coef": coef, "intercept": arrays["intercept"] - coef @ mean}
-    raise InputError(f"StandardScaler cannot be folded into a {found.kind}; scale the vectors yourself, or not at all")
+    raise InputError(f"StandardScaler cannot be folded into a {found.kind}; scale the vectors before, or not at all")
 
 
 def _intercept(estimator: Any) -> Array:
@@ -134,7 +134,7 @@ def _demand(estimator: Any, **wanted: Any) -> None:
 
 
 def _narrow(array: Array) -> Array:
-    """As float32 where that loses nothing, as with support vectors taken from float32 rows."""
+    """Return the array as float32 if that is exact, as with support vectors taken from float32 rows."""
     array = np.ascontiguousarray(array)
     if array.dtype != np.float64:
         return array

@@ -1,4 +1,4 @@
-"""How classifiers are trained, compared and chosen."""
+"""Options of training, comparing and choosing classifiers."""
 
 from __future__ import annotations
 
@@ -19,28 +19,29 @@ SEARCH_METRICS = ("accuracy", "roc_auc", "average_precision")
 
 @dataclass(frozen=True)
 class ClassifierOptions:
-    """How to train. Shares are in 0 .. 1.
+    """Options of training. Shares are in 0 .. 1.
 
     Attributes:
         positive: the wanted class; needed for two classes. Of more classes, all others become one.
-        candidates: kinds of classifier to compare, see `models.candidates`.
-        features: what to train on where the examples have text; default all of `FEATURES`.
-        grids: values to search by kind and parameter, in place of those of `models.candidates.GRIDS`.
-        folds: of the cross-validation.
-        search_rows: the search looks at no more training rows than these, the same share of every class; the chosen
+        candidates: kinds of classifier to compare, see `candidates.GRIDS`.
+        features: features to train on if the examples have text; default all of `FEATURES`.
+        grids: values to search by kind and parameter, instead of those of `candidates.GRIDS`.
+        folds: number of folds of the cross-validation.
+        search_rows: most training rows that the search uses, the same share of every class; the chosen
             parameters are then fitted on all rows.
-        search_by: what the search maximises: accuracy, roc_auc or average_precision. Default average_precision for
-            two classes, accuracy for more.
-        choose_by: what the choice among candidates maximises on validation rows, one of `METRICS`; same defaults.
-        ties: 'exact': of equal candidates the one with the fewest operations a row. 'interval': the one with the
-            fewest of all that the validation rows cannot tell from the best.
+        search_by: metric that the search maximises: accuracy, roc_auc or average_precision. Default average_precision
+            for two classes, accuracy for more.
+        choose_by: metric that the choice among candidates maximises on validation rows, one of `METRICS`; same
+            defaults.
+        ties: 'exact': of equal candidates the one with the fewest operations per row. 'interval': the one with the
+            fewest of all that the validation rows cannot distinguish from the best.
         near_duplicates: training rows whose cosine with a validation row is at least this are removed; None keeps
-            all but those of the same uid or SHA-256.
-        validation_share: of every class, where the examples come without a split.
-        threshold: what the threshold of the chosen one is set for; two classes only.
+            all except those with the same uid or SHA-256.
+        validation_share: share of every class that validates, if the examples have no split.
+        threshold: target of the chosen classifier's threshold; two classes only.
         prevalence: share of positives to expect in the pool, for the threshold and the probabilities.
         calibration: 'platt' or 'isotonic'.
-        draws: of the bootstrap.
+        draws: number of draws of the bootstrap.
     """
 
     positive: str | None = None

@@ -1,7 +1,7 @@
-"""The decision value above which a row is kept, set on validation rows.
+"""Set the decision value above which a row is kept, on validation rows.
 
-Thresholds lie half-way between two decisions that were seen, so that no seen row is near one. With `prevalence`,
-rows are weighed as if positives had that share: false positives of a balanced validation set count as many
+Thresholds are half-way between two decisions that were seen, so that no seen row is near one. With `prevalence`,
+rows are weighted as if positives had that share: false positives of a balanced validation set count as many
 times as there are more negatives in the pool.
 """
 
@@ -24,10 +24,10 @@ Bools = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Target:
-    """What a threshold is set for.
+    """Target of a threshold.
 
     Attributes:
-        goal: 'natural': 0, where the classifier itself draws the line. 'accuracy': the best accuracy. 'precision':
+        goal: 'natural': 0, the classifier's own threshold. 'accuracy': the best accuracy. 'precision':
             the lowest threshold that reaches `value`. 'recall': the highest threshold that reaches `value`.
         value: share in (0, 1], for precision and recall.
     """
@@ -40,12 +40,12 @@ class Target:
         if wants and (self.value is None or not 0 < self.value <= 1):
             raise ValueError(f"a threshold by {self.goal} needs a share above 0 % and up to 100 %, not {self.value}")
         if not wants and self.value is not None:
-            raise ValueError(f"a threshold by {self.goal} takes no value; precision and recall do")
+            raise ValueError(f"a threshold by {self.goal} takes no value; remove it, or choose precision or recall")
 
 
 @dataclass(frozen=True)
 class OperatingPoints:
-    """All thresholds that tell seen rows apart, from keeping all rows to keeping none, and what each keeps.
+    """All thresholds that separate seen rows, from keeping all rows to keeping none, and the rows each keeps.
 
     Attributes:
         thresholds: (c,) ascending; the first keeps all rows, the last none.
@@ -60,25 +60,25 @@ class OperatingPoints:
 
     @classmethod
     def of(cls, decisions: Float64, positive: Bools) -> OperatingPoints:
-        """Cuts between decisions (n,) of rows that are positive or not (n,)."""
-        values, place = np.unique(decisions, return_inverse=True)
+        """Return the cuts between decisions (n,) of rows that are positive or not (n,)."""
+        values, number = np.unique(decisions, return_inverse=True)
         middles = values[:-1] + (values[1:] - values[:-1]) / 2
-        # Two neighbours among the floats have no middle: the lower one parts them, as a row is kept above it.
+        # Two adjacent floats have no middle: the lower one separates them, as a row is kept above it.
         middles = np.where((middles >= values[:-1]) & (middles < values[1:]), middles, values[:-1])
         # The outer two are clear of the rounding of decisions to float32.
         low, high = np.float32(values[0]), np.float32(values[-1])
         outer = np.nextafter(low, np.float32(-np.inf)), np.nextafter(high, np.float32(np.inf))
         thresholds = np.concatenate([[float(outer[0])], middles, [float(outer[1])]])
-        true, false = (_above(np.bincount(place[kind], minlength=len(values))) for kind in (positive, ~positive))
+        true, false = (_above(np.bincount(number[kind], minlength=len(values))) for kind in (positive, ~positive))
         return cls(thresholds, true, false, int(positive.sum()), int((~positive).sum()))
 
     def shares(self, prevalence: float | None) -> tuple[float, float]:
-        """Share of positives and negatives, as they are or as they are expected."""
+        """Return the shares of positives and negatives, as seen or as expected at `prevalence`."""
         share = self.positives / (self.positives + self.negatives) if prevalence is None else prevalence
         return share, 1 - share
 
     def precision(self, prevalence: float | None) -> Float64:
-        """(c,), 0 where nothing is kept."""
+        """Return the precision at each cut, (c,); 0 where nothing is kept."""
         if prevalence is None:
             return np.asarray(self.true / np.maximum(self.true + self.false, 1))
         share, rest = self.shares(prevalence)
@@ -86,17 +86,18 @@ class OperatingPoints:
         return np.asarray(np.divide(good, good + bad, out=np.zeros(len(good)), where=good > 0))
 
     def accuracy(self, prevalence: float | None) -> Float64:
+        """Return the accuracy at each cut, (c,)."""
         share, rest = self.shares(prevalence)
         return np.asarray(share * self.true / self.positives + rest * (1 - self.false / self.negatives))
 
 
 def set_threshold(decisions: Float64, positive: Bools, target: Target, prevalence: float | None = None) -> float:
-    """The threshold that meets the target; a row is kept when its decision is above it.
+    """Return the threshold that meets the target; a row is kept if its decision is above it.
 
     Args:
         decisions: (n,) of validation rows.
         positive: bool (n,), with rows of both kinds.
-        prevalence: share of positives to expect where the classifier will be used; None as in these rows.
+        prevalence: share of positives to expect where the classifier will be used; None for that of these rows.
 
     Raises:
         RecipeError: no threshold reaches the precision.
@@ -121,9 +122,9 @@ def set_threshold(decisions: Float64, positive: Bools, target: Target, prevalenc
 def at_threshold(
     decisions: Float64, positive: Bools, threshold: float, prevalence: float | None = None
 ) -> dict[str, IntervalEstimate]:
-    """Accuracy, precision and recall with 95 % intervals when rows above the threshold are kept.
+    """Compute accuracy, precision and recall with 95 % intervals if rows above the threshold are kept.
 
-    The intervals are Wilson's. Where precision and accuracy are for another prevalence, their ends are those of
+    The intervals are Wilson's. If precision and accuracy are for another prevalence, their ends are those of
     recall and of the false-positive rate together, so they are on the wide side.
     """
     kept, rows = decisions > threshold, len(decisions)
@@ -138,7 +139,7 @@ def at_threshold(
 
 
 def _above(counts: npt.NDArray[np.int64]) -> Float64:
-    """Rows above each cut, from counts of rows by value."""
+    """Count the rows above each cut, from counts of rows by value."""
     return np.concatenate([np.cumsum(counts[::-1])[::-1], [0]]).astype(np.float64)
 
 
@@ -161,5 +162,5 @@ def _unreached(cuts: OperatingPoints, precision: Float64, wanted: float, prevale
     return (
         f"threshold: no threshold reaches a precision of {wanted:.2%}{where} on the {cuts.positives:,} positive and "
         f"{cuts.negatives:,} negative validation rows; the best is {precision[best]:.2%}, at a recall of "
-        f"{cuts.true[best] / cuts.positives:.2%}. Ask for less, or give more examples"
+        f"{cuts.true[best] / cuts.positives:.2%}. Ask for a lower precision, or give more examples"
     )

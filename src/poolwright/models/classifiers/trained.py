@@ -1,4 +1,4 @@
-"""What training gives: the chosen classifier with its threshold, probabilities and comparison, as plain data."""
+"""The result of training: the chosen classifier with its threshold, probabilities and comparison, as plain data."""
 
 from __future__ import annotations
 
@@ -27,14 +27,15 @@ class TrainedClassifier:
 
     Attributes:
         classifier: as plain numbers.
-        features: what it decides on: 'image', 'text' or 'image+text'; see `models.examples.feature_matrix`.
-        threshold: a row is positive when its decision is above this; 0 and without a meaning for several classes.
-        calibration: decisions to probabilities.
-        comparison: one row a candidate; columns as `models.comparison.table` has them.
+        features: its input: 'image', 'text' or 'image+text'; see `examples.feature_matrix`.
+        threshold: a row is positive when its decision is above this; 0 and meaningless for several classes.
+        calibration: from decisions to probabilities.
+        comparison: one row per candidate; columns as in `comparison.table`.
         duplicates: training rows that were removed: uid, duplicate_of, by, cosine.
-        conflicts: rows of one vector and different labels: uid, label, same_as, its_label.
+        conflicts: rows with the same vector and different labels: uid, label, same_as, its_label.
         values: counts, figures of the chosen one and how it was made, as JSON values.
-        speeds: rows a second on one core, by 'kind features'. Differs from run to run, so no part of the state.
+        speeds: rows per second on one core, by 'kind features'. Differs from run to run, so it is not part of the
+            state.
     """
 
     classifier: Classifier
@@ -48,12 +49,12 @@ class TrainedClassifier:
     speeds: Mapping[str, float] = field(default_factory=dict, compare=False)
 
     def probabilities(self, decisions: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """Calibrated: of classes[1] (n,) for decisions (n,), of each class (n, k) for decisions (n, k)."""
+        """Return calibrated probabilities: of classes[1] (n,) for decisions (n,), of each class (n, k) for (n, k)."""
         return self.calibration.probabilities(against_rest(self.classifier.kind, decisions))
 
     @property
     def timed(self) -> pa.Table:
-        """The comparison with a column rows_per_second, for people to read."""
+        """Return the comparison with a column rows_per_second, for display."""
         names = zip(*(self.comparison.column(name).to_pylist() for name in ("candidate", "features")), strict=True)
         speeds = [self.speeds.get(f"{kind} {features}") for kind, features in names]
         return self.comparison.append_column("rows_per_second", pa.array(speeds, pa.float64()))
@@ -64,7 +65,7 @@ class TrainedClassifier:
         return classifier_digest(self.classifier)
 
     def to_state(self) -> State:
-        """As JSON values and Arrow tables, one table for each array."""
+        """Return it as JSON values and Arrow tables, one table per array."""
         tables = {"comparison": self.comparison, "duplicates": self.duplicates, "conflicts": self.conflicts}
         for prefix, arrays in ((_CLASSIFIER, self.classifier.arrays), (_CALIBRATION, self.calibration.arrays)):
             tables |= {f"{prefix}-{name}": _table(array) for name, array in arrays.items()}
@@ -84,7 +85,7 @@ class TrainedClassifier:
 
     @classmethod
     def from_state(cls, state: State) -> TrainedClassifier:
-        """What `to_state` gave, saved and loaded or not."""
+        """Rebuild it from the state of `to_state`, whether saved and loaded or not."""
         calibration = state.values["calibration"]
         return cls(
             classifier=classifier_of(state),

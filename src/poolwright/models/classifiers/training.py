@@ -1,4 +1,4 @@
-"""Train, compare and choose a classifier on embeddings: `train` is one pure function of rows, options and a key."""
+"""Train, compare and choose a classifier on embeddings: `train` is a pure function of rows, options and a key."""
 
 from __future__ import annotations
 
@@ -57,15 +57,15 @@ def train(examples: Examples, options: ClassifierOptions, key: int) -> TrainedCl
     """Train every candidate, compare them on validation rows, choose one, set its threshold and calibrate it.
 
     The result does not depend on the order of the rows or on the number of cores; only `TrainedClassifier.speeds` is
-    measured by a clock, and it is no part of what `to_state` gives.
+    measured by a clock, and it is not part of `to_state`.
 
     Args:
         examples: labelled rows.
-        options: how.
-        key: seed of the splits, the folds, the bootstrap and the MLP; see `kernels.hashing.hash_key`.
+        options: options of training.
+        key: seed of the splits, the folds, the bootstrap and the MLP; see `kernels.selection.hashing.hash_key`.
 
     Raises:
-        InputError: the examples are broken, or too few of a class for the folds or for validation.
+        InputError: the examples are invalid, or a class has too few for the folds or for validation.
         RecipeError: the positive class is not among the labels, or no threshold reaches the wanted precision.
     """
     with _one_thread():
@@ -76,7 +76,7 @@ def _train(examples: Examples, options: ClassifierOptions, key: int) -> TrainedC
     names, classes = class_indices(np.asarray(examples.labels), options.positive)
     if len(names) > 2 and (options.threshold.goal != "natural" or options.prevalence is not None):
         raise RecipeError(
-            f"examples: {len(names)} classes have no threshold or prevalence; say which one is 'positive'"
+            f"examples: {len(names)} classes have no threshold or prevalence; set which one is 'positive'"
         )
     split = examples.split
     if split is None:
@@ -128,7 +128,7 @@ def _train(examples: Examples, options: ClassifierOptions, key: int) -> TrainedC
 def _parted(
     examples: Examples, classes: Integers, split: npt.NDArray[Any], least: float | None
 ) -> tuple[_Rows, _Rows, pa.Table]:
-    """Training rows that are no duplicates of validation rows, validation rows, and the duplicates."""
+    """Return training rows without duplicates of validation rows, validation rows, and the duplicates."""
     out = split == VALIDATION
     if out.all() or not out.any():
         raise InputError(
@@ -142,7 +142,7 @@ def _parted(
 
 
 def _groups(examples: Examples, least: float | None) -> Integers:
-    """Near-duplicates go into one fold, else the search would reward learning by heart."""
+    """Group near-duplicates, which go into one fold, as the search would otherwise reward memorisation."""
     return np.arange(len(examples)) if least is None else similar_groups(examples.vectors, least)
 
 
@@ -207,31 +207,31 @@ def _score(name: str, scores: Float64, classes: Integers) -> float:
 
 
 def _decided(classifier: Classifier, matrix: Floating) -> tuple[Float64, Integers]:
-    """Decisions as a pool's rows will get them, and class indices (n,). Without a screen, which settles no value."""
+    """Return decisions as a pool's rows will get, and class indices (n,); without a screen, as it only estimates."""
     ready = Prepared(classifier, exact=ExactSvm(classifier)) if classifier.kind == "svm" else prepare(classifier)
     found = decide(ready, matrix, precise="all")
     return found.decision.astype(np.float64), found.predicted.astype(np.int64)
 
 
 def _some_rows(rows: _Rows, most: int, key: int) -> Integers:
-    """Places of no more than about `most` rows, the same share of each class, by hash of the uid."""
+    """Return the indices of about `most` rows at most, the same share of each class, by hash of the uid."""
     number = len(rows.classes)
     if number <= most:
         return np.arange(number)
     hashes = hash64(pa.array([str(uid) for uid in rows.examples.uids], pa.string()), hash_key(key, "search"))
     taken = []
     for one in np.unique(rows.classes):
-        places = np.flatnonzero(rows.classes == one)
+        members = np.flatnonzero(rows.classes == one)
         # A rare class keeps enough rows for every fold to have some.
-        many = min(len(places), max(round(most * len(places) / number), 100))
-        taken.append(places[np.argsort(hashes[places], kind="stable")[:many]])
+        many = min(len(members), max(round(most * len(members) / number), 100))
+        taken.append(members[np.argsort(hashes[members], kind="stable")[:many]])
     return np.sort(np.concatenate(taken))
 
 
 def _calibrated(
     best: Candidate, names: tuple[str, ...], rows: _Rows, folds: Integers, options: ClassifierOptions, key: int
 ) -> Calibration:
-    """Fitted on the decisions of each fold by a classifier of the other folds."""
+    """Fit the calibration on the decisions of each fold by a classifier of the other folds."""
     kind, matrix = best.classifier.kind, rows.examples.matrix(best.features)
     values = np.empty((len(rows.classes), *best.decisions.shape[1:]))
     for fold in range(options.folds):
@@ -250,7 +250,7 @@ def _threshold(best: Candidate, validation: _Rows, options: ClassifierOptions) -
 def _validated(
     best: Candidate, threshold: float, calibration: Calibration, validation: _Rows, prevalence: float | None
 ) -> dict[str, Any]:
-    """What the chosen one does on validation rows: at its threshold, and how true its probabilities are there."""
+    """Measure the chosen classifier on validation rows: at its threshold, and the quality of its probabilities."""
     scores, classes = against_rest(best.classifier.kind, best.decisions), validation.classes
     # Validation rows have the prevalence of the examples, so the probabilities are judged without the shift.
     said = replace(calibration, shift=0.0).probabilities(scores)
@@ -282,9 +282,9 @@ def _row_name(one: Candidate) -> str:
 
 
 def _rows_per_second(one: Candidate, rows: _Rows) -> float:
-    """Rows a second on one core, as a pool will be decided: over validation rows again and again.
+    """Measure rows per second on one core, deciding as for a pool: over validation rows repeatedly.
 
-    Of two classes over the negative ones, as most of a pool is: positive rows are dearer.
+    For two classes over the negative rows, as most of a pool is negative: positive rows take longer.
     """
     matrix = rows.examples.matrix(one.features)
     matrix = matrix[rows.classes == 0] if one.classifier.binary else matrix
@@ -300,7 +300,7 @@ def _rows_per_second(one: Candidate, rows: _Rows) -> float:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """With more threads the last bits of a product depend on how it was cut. Only loaded libraries can be told."""
+    """Limit BLAS to one thread, as with more the last bits of a product can differ; affects loaded libraries only."""
     import sklearn.neural_network
     import sklearn.svm  # noqa: F401
     from threadpoolctl import threadpool_limits

@@ -1,4 +1,4 @@
-"""Feed: image files decoded ahead of the forward pass, in groups of fixed size."""
+"""Decode image files ahead of the forward pass, in groups of fixed size."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class Group:
     """Some consecutive files, decoded.
 
     Attributes:
-        start: place of the first among the files.
-        slot: pixels; zeros where there is no image, and behind the last file.
+        start: index of the first among the files.
+        slot: pixels; zeros where there is no image, and after the last file.
         reasons: per file None, or why there is no image.
     """
 
@@ -38,21 +38,21 @@ class Group:
 
     @property
     def good(self) -> np.ndarray:
-        """Places within the group that have an image."""
-        return np.array([place for place, reason in enumerate(self.reasons) if reason is None], np.int64)
+        """Indices within the group that have an image."""
+        return np.array([index for index, reason in enumerate(self.reasons) if reason is None], np.int64)
 
 
 @dataclass(frozen=True)
 class Feed:
-    """How files are decoded.
+    """Decodes files in groups.
 
     Attributes:
-        preparation: from file to pixels.
-        size: images a group.
+        preparation: from image to pixels.
+        size: images per group.
         new_slot: makes the memory of a group.
-        workers: threads that decode ahead; None decodes when a group is asked for.
-        ahead: groups in memory at most, the one in use not counted.
-        grain: files that one thread decodes at a go.
+        workers: threads that decode ahead; None decodes when a group is requested.
+        ahead: most groups in memory, without the one in use.
+        grain: files that a thread decodes per task.
     """
 
     preparation: Preparation
@@ -63,7 +63,7 @@ class Feed:
     grain: int = 8
 
     def groups(self, files: Sequence[bytes | None], limits: Limits) -> Iterator[Group]:
-        """All files, in order."""
+        """Yield all files as groups, in order."""
         waiting: deque[_Decoding] = deque()
         try:
             for start in range(0, len(files), self.size):
@@ -88,19 +88,19 @@ class Feed:
 
 @dataclass(frozen=True)
 class _Task:
-    """Decodes some files of a group into their places."""
+    """Decode some files of a group into their rows of the slot."""
 
     files: Sequence[bytes | None]
     group: Group
-    places: range
+    indices: range
     preparation: Preparation
     limits: Limits
 
     def __call__(self) -> None:
-        for place in self.places:
-            at = place - self.group.start
+        for index in self.indices:
+            at = index - self.group.start
             out = self.group.slot.pixels[at]
-            self.group.reasons[at] = self.preparation.decode(self.files[place], self.limits, out)
+            self.group.reasons[at] = self.preparation.decode(self.files[index], self.limits, out)
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ class _Decoding:
     tasks: list[tuple[_Task, Future[None] | None]]
 
     def finish(self) -> Group:
-        """Wait; what no thread has begun yet is done here, so that few threads never hold the caller up."""
+        """Wait for the group; the caller runs tasks that no thread has begun, so that few threads never delay it."""
         for task, future in self.tasks:
             if future is None or future.cancel():
                 task()

@@ -1,4 +1,4 @@
-"""The contract of a kind of encoder."""
+"""Define the contract of a kind of encoder."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from poolwright.models.encoders.vectors import ImageEncoder, Peek
 
 
 class EncoderKind(ABC):
-    """A kind of encoder: what stands before the colon of `KIND:PLACE` in a recipe. One object serves a process.
+    """A kind of encoder, which a recipe names before the colon of `KIND:PLACE`. One object serves the process.
 
     Its module is imported when a recipe names the kind, so heavy libraries are imported in its methods.
     """
 
     kind: ClassVar[str]
     example: ClassVar[str]
-    """How a recipe writes one: 'onnx:models/clip'."""
+    """Example of a recipe's entry, such as 'onnx:models/clip'."""
     on_gpu: ClassVar[bool] = False
-    """Whether it runs on a GPU, if PyTorch finds one and the recipe lets it."""
+    """Whether it runs on a GPU, if PyTorch finds one and the recipe allows it."""
     fixed: ClassVar[str] = ""
-    """Why a recipe cannot set `resize` and `crop`, and what to do instead; empty if it can."""
+    """Reason why a recipe cannot set `resize` and `crop`, and what to do instead; empty if it can."""
 
     def resolve(self, place: str, folder: str) -> str:
-        """The place with the path in it, if there is one, made absolute.
+        """Return the place with its path, if it has one, made absolute.
 
         Args:
-            place: what follows the colon.
-            folder: what relative paths are relative to.
+            place: text after the colon.
+            folder: folder that relative paths are relative to.
         """
         return place
 
@@ -37,21 +37,21 @@ class EncoderKind(ABC):
         """Check a spec without loading weights: its files, its libraries.
 
         Raises:
-            RecipeError: something is wrong.
+            RecipeError: the spec, a file or an option is not valid.
             MissingExtra: a library is not installed.
         """
 
     @abstractmethod
     def peek(self, spec: EncoderSpec) -> Peek:
-        """Name, width and weight digest, without loading the weights if that is possible.
+        """Return name, width and weight digest, without loading the weights if possible.
 
         Raises:
-            RecipeError: the model is not there, or not valid.
+            RecipeError: the model does not exist, or is not valid.
         """
 
     @abstractmethod
     def load(self, spec: EncoderSpec) -> ImageEncoder:
-        """The encoder, which may be called from several threads.
+        """Return the encoder, which may be called from several threads.
 
         Raises:
             RecipeError: the model cannot be loaded.

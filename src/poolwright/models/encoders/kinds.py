@@ -1,4 +1,4 @@
-"""The kinds of encoders: our own, and those of installed packages. Their libraries are imported when they are used."""
+"""Register the kinds of encoders, built-in and of installed packages. Their libraries are imported on use."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from poolwright.models.encoders.kind import EncoderKind
 from poolwright.models.encoders.vectors import ImageEncoder, Peek
 from poolwright.models.encoders.weight_files import absolute, resolve_weights
 
-_AS_TRAINED = "it sees images as it was trained; leave it out"
+_AS_TRAINED = "it takes images as it was trained on them; leave it out"
 
 
 class _Own(EncoderKind):
-    """A kind whose functions `check`, `peek` and `load` are a module of ours."""
+    """A kind whose functions `check`, `peek` and `load` are in a module of this package."""
 
     @abstractmethod
     def module(self) -> Any:
-        """The module, imported when it is asked for."""
+        """Import and return the module."""
 
     def check(self, spec: EncoderSpec) -> None:
         self.module().check(spec)

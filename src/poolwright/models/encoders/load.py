@@ -1,4 +1,4 @@
-"""Encoders by their spec: checked, peeked at, and loaded once a process."""
+"""Check, inspect and load encoders by their spec, each loaded once per process."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _guard = threading.Lock()
 
 
 def load_encoder(spec: EncoderSpec) -> ImageEncoder:
-    """The encoder of a spec; its weights are loaded at the first call in a process.
+    """Return the encoder of a spec; its weights are loaded at the first call in a process.
 
     Raises:
         RecipeError: unknown kind, or the model cannot be loaded.
@@ -36,17 +36,17 @@ def check_encoder(spec: EncoderSpec) -> None:
     """Check a spec without loading weights: its files, its manifest, its libraries.
 
     Raises:
-        RecipeError: something is wrong.
+        RecipeError: the spec, a file or an option is not valid.
         MissingExtra: a library is not installed.
     """
     _kind(spec).check(spec)
 
 
 def peek(spec: EncoderSpec) -> Peek:
-    """Name, width and weight digest of an encoder, without loading it where that can be.
+    """Return name, width and weight digest of an encoder, without loading it if possible.
 
     Raises:
-        RecipeError: the model is not there, or not valid.
+        RecipeError: the model does not exist, or is not valid.
         MissingExtra: the library that runs it is not installed.
     """
     found = _kind(spec).peek(spec)
@@ -63,7 +63,7 @@ def uses_gpu(spec: EncoderSpec) -> bool:
 
 
 def forget_encoders() -> None:
-    """Let go of all loaded encoders and their memory."""
+    """Release all loaded encoders and their memory."""
     with _guard:
         _loaded.clear()
         _loading.clear()
@@ -71,7 +71,7 @@ def forget_encoders() -> None:
 
 def _kind(spec: EncoderSpec) -> EncoderKind:
     if not spec.place:
-        raise RecipeError(f"'{spec.model}' is no model; write KIND:PLACE, such as onnx:models/clip")
+        raise RecipeError(f"'{spec.model}' is not a model; write KIND:PLACE, such as onnx:models/clip")
     if spec.kind not in ENCODERS.names():
         raise RecipeError(
             f"no kind of model '{spec.kind}' in '{spec.model}'; {did_you_mean(spec.kind, ENCODERS.names())}"

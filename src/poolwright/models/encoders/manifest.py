@@ -1,4 +1,4 @@
-"""Manifest: what an ONNX file does not say: how images and texts are prepared for it.
+"""Read manifests of ONNX encoders, which define how images and texts are prepared.
 
 {
   "name": "my-clip",
@@ -33,9 +33,9 @@ class _Entry(BaseModel):
 
 
 class ImageEntry(_Entry):
-    """How an image becomes a vector."""
+    """The image encoder: its graph, and the preparation of images."""
 
-    file: str = Field(default="", description="ONNX file beside the manifest")
+    file: str = Field(default="", description="ONNX file next to the manifest")
     input: str = Field(default="", description="name of the input, float (n, 3, h, w); the first one")
     output: str = Field(default="", description="name of the output, float (n, width); the first one")
     resize: int = Field(ge=1, description="edge in pixels")
@@ -54,6 +54,7 @@ class ImageEntry(_Entry):
 
     @property
     def preparation(self) -> Preparation:
+        """Return the preparation of images that the manifest defines."""
         return Preparation(
             self.resize,
             self.crop or self.resize,
@@ -66,10 +67,10 @@ class ImageEntry(_Entry):
 
 
 class TokenizerEntry(_Entry):
-    """How a text becomes token ids."""
+    """The tokenizer, from texts to token ids."""
 
     kind: Literal["words", "huggingface", "clip"]
-    file: str | None = Field(default=None, description="vocabulary.txt, tokenizer.json; clip brings its own")
+    file: str | None = Field(default=None, description="vocabulary.txt or tokenizer.json; clip has its own")
 
     @model_validator(mode="after")
     def _has_file(self) -> Self:
@@ -79,18 +80,18 @@ class TokenizerEntry(_Entry):
 
 
 class TextEntry(_Entry):
-    """How a text becomes a vector."""
+    """The text encoder: its graph, and the tokenizer of texts."""
 
     file: str
     input: str = Field(default="", description="name of the input of token ids, int (n, context); the first one")
     mask: str | None = Field(default=None, description="name of the input that is 1 where there is a token")
     output: str = Field(default="", description="name of the output, float (n, width); the first one")
-    context: int = Field(ge=1, description="tokens a text; longer ones are cut")
+    context: int = Field(ge=1, description="tokens per text; longer texts are cut")
     tokenizer: TokenizerEntry
 
 
 class OnnxManifest(_Entry):
-    """Everything about an ONNX encoder that its graphs do not say."""
+    """Everything about an ONNX encoder that its graphs do not specify."""
 
     name: str = ""
     width: int | None = Field(default=None, ge=1)
@@ -100,7 +101,7 @@ class OnnxManifest(_Entry):
 
 @dataclass(frozen=True)
 class Described:
-    """A manifest, and the folder that its files lie in."""
+    """A manifest, and the folder of its files."""
 
     manifest: OnnxManifest
     folder: Path
@@ -110,10 +111,10 @@ class Described:
         return self.manifest.name or Path(self.manifest.image.file).stem
 
     def file(self, name: str) -> Path:
-        """Path of a file that the manifest names.
+        """Return the path of a file that the manifest names.
 
         Raises:
-            RecipeError: it is not there.
+            RecipeError: the file does not exist.
         """
         path = self.folder / name
         if not path.is_file():
@@ -122,31 +123,31 @@ class Described:
 
 
 def described(spec: EncoderSpec) -> Described:
-    """The manifest of `onnx:PATH`: given with the spec, the file itself, in the folder, or beside the .onnx file.
+    """Read the manifest of `onnx:PATH`: given with the spec, the file itself, in the folder, or next to the .onnx file.
 
     Raises:
-        RecipeError: there is none, or it is not valid.
+        RecipeError: the manifest is missing or not valid.
     """
-    place = Path(spec.place).expanduser()
-    if not place.exists():
-        raise RecipeError(f"{spec.model}: no such file or folder: {place}; check the path")
-    graph = place.name if place.suffix == ".onnx" else ""
-    folder = place if place.is_dir() else place.parent
+    path = Path(spec.place).expanduser()
+    if not path.exists():
+        raise RecipeError(f"{spec.model}: no such file or folder: {path}; check the path")
+    graph = path.name if path.suffix == ".onnx" else ""
+    folder = path if path.is_dir() else path.parent
     if spec.manifest is not None:
         return _checked(_parsed(spec.manifest, spec.model), f"manifest of {spec.model}", folder, graph)
-    path = _manifest_file(place)
-    return _checked(_parsed(path.read_text(encoding="utf-8"), str(path)), str(path), folder, graph)
+    file = _manifest_file(path)
+    return _checked(_parsed(file.read_text(encoding="utf-8"), str(file)), str(file), folder, graph)
 
 
-def _manifest_file(place: Path) -> Path:
-    if place.suffix in _SUFFIXES:
-        return place
-    beside = [place / name for name in NAMES] if place.is_dir() else [place.with_suffix(end) for end in _SUFFIXES]
-    for path in beside:
-        if path.is_file():
-            return path
+def _manifest_file(path: Path) -> Path:
+    if path.suffix in _SUFFIXES:
+        return path
+    candidates = [path / name for name in NAMES] if path.is_dir() else [path.with_suffix(end) for end in _SUFFIXES]
+    for candidate in candidates:
+        if candidate.is_file():
+            return candidate
     raise RecipeError(
-        f"onnx:{place}: no manifest says how images are prepared for it; write {beside[0]}, or give in the recipe "
+        f"onnx:{path}: no manifest defines how images are prepared for it; write {candidates[0]}, or set in the recipe "
         "'manifest: {image: {resize: 256, crop: 224, mean: [...], std: [...]}}'"
     )
 
@@ -166,7 +167,7 @@ def _checked(data: Any, where: str, folder: Path, graph: str) -> Described:
     try:
         manifest = OnnxManifest.model_validate(data)
     except ValidationError as error:
-        raise RecipeError(f"{where}: {_words(error)}") from None
+        raise RecipeError(f"{where}: {_describe(error)}") from None
     if not manifest.image.file:
         if not graph:
             raise RecipeError(f"{where}: image.file is missing; name the ONNX file of the image encoder")
@@ -174,14 +175,14 @@ def _checked(data: Any, where: str, folder: Path, graph: str) -> Described:
     return Described(manifest, folder)
 
 
-def _words(error: ValidationError) -> str:
-    """The first thing that is wrong, in words."""
+def _describe(error: ValidationError) -> str:
+    """Describe the first error."""
     first = error.errors()[0]
-    place = ".".join(str(part) for part in first["loc"])
+    key = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         fields = _fields(first["loc"][:-1])
-        return f"unknown key '{place}'; {did_you_mean(str(first['loc'][-1]), fields)}"
-    return f"{place}: {first['msg']}" if place else first["msg"]
+        return f"unknown key '{key}'; {did_you_mean(str(first['loc'][-1]), fields)}"
+    return f"{key}: {first['msg']}" if key else first["msg"]
 
 
 def _fields(parents: tuple[int | str, ...]) -> list[str]:

@@ -23,8 +23,8 @@ from poolwright.models.encoders.prepare import normalised
 from poolwright.models.encoders.tokens import Tokenizer, clip_tokenizer, huggingface_tokenizer, words_tokenizer
 from poolwright.models.encoders.vectors import EVERYTHING, Peek, encode_unique, file_digest, identity_digest
 
-# One image a pass on a CPU: cores work on different units, activations stay in cache (SqueezeNet: 25 ms an
-# image alone, 38 ms in a batch of 32), and nothing but the image itself can touch the bits of its vector.
+# One image per pass on a CPU: cores work on different units, activations stay in cache (SqueezeNet: 25 ms per
+# image alone, 38 ms in a batch of 32), and only the image itself can affect the bits of its vector.
 CPU_BATCH = 1
 CPU_GROUP = 8
 _TOKENIZERS = {"huggingface": "tokenizers", "clip": "open_clip"}
@@ -43,7 +43,7 @@ class _Half:
 
     @property
     def batch(self) -> int | None:
-        """Images or texts a pass, where the graph fixes it."""
+        """Images or texts per pass, if the graph fixes it."""
         shape = self.graph.inputs[self.input]
         return shape[0] if shape else None
 
@@ -53,16 +53,16 @@ class _Half:
 
 
 def check(spec: EncoderSpec) -> None:
-    """Check everything that can be wrong, without loading weights.
+    """Check files, manifest, graphs and libraries, without loading weights.
 
     Raises:
-        RecipeError: a file is missing, the manifest is not valid, or the graph is not what it says.
+        RecipeError: a file is missing, the manifest is not valid, or the graph does not match it.
         MissingExtra: the tokenizer needs a library that is not installed.
     """
     found = described(spec)
     peek(spec)
     if spec.device == "cuda" and "CUDAExecutionProvider" not in _providers():
-        raise RecipeError(f"{spec.model}: device 'cuda' needs onnxruntime-gpu; install it, or say 'device: auto'")
+        raise RecipeError(f"{spec.model}: device 'cuda' needs onnxruntime-gpu; install it, or set 'device: auto'")
     text = found.manifest.text
     library = _TOKENIZERS.get(text.tokenizer.kind) if text is not None else None
     if library and importlib.util.find_spec(library) is None:
@@ -70,7 +70,7 @@ def check(spec: EncoderSpec) -> None:
 
 
 def peek(spec: EncoderSpec) -> Peek:
-    """Name, width and weight digest, from the manifest, the header of the graphs and the files' digests."""
+    """Return name, width and weight digest, from the manifest, the header of the graphs and the files' digests."""
     found = described(spec)
     halves = _halves(found)
     return Peek(found.name, _width(found, halves[0]), _weights(found, halves), len(halves) > 1)
@@ -82,7 +82,7 @@ def load(spec: EncoderSpec) -> OnnxEncoder:
 
 
 class OnnxEncoder:
-    """An image encoder and perhaps a text encoder, by onnxruntime. One thread a call: units run on all cores.
+    """An image encoder and possibly a text encoder, by onnxruntime. One thread per call: units run on all cores.
 
     May be called from several threads at once.
     """
@@ -181,7 +181,7 @@ def _half(found: Described, file: str, input: str, output: str, mask: str | None
     graph = read_graph(path)
     for name in graph.external:
         if not (path.parent / name).is_file():
-            raise RecipeError(f"{path}: its weights lie in {name}, which is not beside it; copy both")
+            raise RecipeError(f"{path}: its weights are in {name}, which is not next to it; copy both")
     given = _known(input, graph.inputs, path, "input")
     if mask is not None:
         _known(mask, graph.inputs, path, "input")
@@ -208,14 +208,14 @@ def _width(found: Described, image: _Half) -> int:
     width = said or of_graph
     if width is None:
         raise RecipeError(
-            f"model '{found.name}': {image.path.name} does not say how wide output '{image.output}' is; "
+            f"model '{found.name}': {image.path.name} does not give the width of output '{image.output}'; "
             "add 'width' to its manifest"
         )
     return width
 
 
 def _weights(found: Described, halves: list[_Half]) -> str:
-    """Digest of the files and of how inputs are prepared; names and places of files do not matter."""
+    """Return the digest of the files and of the preparation of inputs; names and paths of files do not matter."""
     image, text = found.manifest.image, found.manifest.text
     identity: dict[str, Any] = {
         "files": [[file_digest(path) for path in half.files] for half in halves],
@@ -253,7 +253,7 @@ def _providers() -> list[str]:
 def _device(spec: EncoderSpec) -> str:
     there = "CUDAExecutionProvider" in _providers()
     if spec.device == "cuda" and not there:
-        raise RecipeError(f"{spec.model}: device 'cuda' needs onnxruntime-gpu; install it, or say 'device: auto'")
+        raise RecipeError(f"{spec.model}: device 'cuda' needs onnxruntime-gpu; install it, or set 'device: auto'")
     return "cuda" if there and spec.device != "cpu" else "cpu"
 
 

@@ -1,4 +1,4 @@
-"""Graph: what an ONNX file says of its inputs and outputs, read without loading its weights.
+"""Read the inputs and outputs of an ONNX file without loading its weights.
 
 Follows the protobuf encoding of onnx.proto; the numbers are those of its fields.
 """
@@ -22,7 +22,7 @@ Shape = tuple[int | None, ...]
 
 @dataclass
 class Graph:
-    """Inputs and outputs by name with their shapes (None where free), and files that weights lie in besides."""
+    """Inputs and outputs by name with their shapes (None where free), and external files of weights."""
 
     inputs: dict[str, Shape] = field(default_factory=dict)
     outputs: dict[str, Shape] = field(default_factory=dict)
@@ -30,7 +30,7 @@ class Graph:
 
 
 def read_graph(path: Path) -> Graph:
-    """The graph of an ONNX file.
+    """Read the graph of an ONNX file.
 
     Raises:
         RecipeError: the file is not ONNX.
@@ -59,7 +59,7 @@ def _read(data: mmap.mmap, span: range, graph: Graph) -> None:
 
 
 def _value(data: mmap.mmap, span: int | range) -> tuple[str, Shape]:
-    """Name and shape of a ValueInfoProto: type -> tensor_type (1) -> shape (2) -> dim (1) -> dim_value (1)."""
+    """Return name and shape of a ValueInfoProto: type -> tensor_type (1) -> shape (2) -> dim (1) -> dim_value (1)."""
     name, shape = "", []
     for number, value in _inside(data, span):
         if number == _VALUE_NAME:
@@ -78,7 +78,7 @@ def _value(data: mmap.mmap, span: int | range) -> tuple[str, Shape]:
 
 
 def _locations(data: mmap.mmap, span: int | range) -> Iterator[str]:
-    """File names among the external data of a TensorProto, which are pairs of key (1) and value (2)."""
+    """Yield file names among the external data of a TensorProto, which are pairs of key (1) and value (2)."""
     for number, value in _inside(data, span):
         if number == _TENSOR_EXTERNAL:
             pair = {key: _text(data, text) for key, text in _inside(data, value)}
@@ -97,7 +97,7 @@ def _text(data: mmap.mmap, span: int | range) -> str:
 
 
 def _fields(data: mmap.mmap, at: int, end: int) -> Iterator[tuple[int, int | range]]:
-    """(field number, integer or span of bytes) of a protobuf message."""
+    """Yield (field number, integer or span of bytes) of a protobuf message."""
     while at < end:
         key, at = _varint(data, at)
         number, wire = key >> 3, key & 7

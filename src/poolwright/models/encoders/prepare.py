@@ -1,4 +1,4 @@
-"""Preparation: from an upright RGB image to the pixels that a model sees.
+"""Prepare an upright RGB image as the pixels that a model takes.
 
 Resizing and cropping follow torchvision's `Resize`, `CenterCrop` and open_clip's transforms to the pixel.
 """
@@ -19,20 +19,20 @@ ResizeMode = Literal["shortest", "longest", "squash"]
 Interpolation = Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"]
 
 LONGEST_STRIP = 16
-"""An image longer than so many times its short edge loses its ends before it is resized, lest it grow huge."""
+"""An image longer than this many times its short edge is cropped before it is resized, to bound memory."""
 
 
 @dataclass(frozen=True)
 class Preparation:
-    """How one image becomes the input of a model.
+    """Steps from an image to the input of a model.
 
     Attributes:
         resize: edge in pixels that the shorter or longer edge, or both, are resized to.
         resize_mode: 'shortest' and crop the middle, 'longest' and pad, or 'squash' to a square.
-        crop: edge in pixels of the square that the model sees.
+        crop: edge in pixels of the square that the model takes.
         interpolation: filter of the resizing.
-        mean: per channel, of values 0 to 1; taken off.
-        std: per channel; divided by.
+        mean: per channel, of values 0 to 1; subtracted.
+        std: per channel; divisor.
         fill: grey level of the padding, 0 to 255.
     """
 
@@ -45,7 +45,7 @@ class Preparation:
     fill: int = 0
 
     def identity(self) -> dict[str, Any]:
-        """What of it, and of the decoding before it, vectors depend on; JSON values."""
+        """Return the settings, including decoding, that vectors depend on, as JSON values."""
         return {
             "decoding": DECODING,
             "resize": self.resize,
@@ -58,7 +58,7 @@ class Preparation:
         }
 
     def decode(self, data: bytes | None, limits: Limits, out: np.ndarray) -> str | None:
-        """Decode one image file into `out`, uint8 (crop, crop, 3); gives a reason where that fails."""
+        """Decode one image file into `out`, uint8 (crop, crop, 3); return a reason if that fails."""
         image = open_image(data, limits, wanted=self.resize)
         if isinstance(image, str):
             return image
@@ -66,7 +66,7 @@ class Preparation:
         return None
 
     def fit(self, image: Image.Image) -> Image.Image:
-        """The (crop, crop) square of an RGB image."""
+        """Return the (crop, crop) square of an RGB image."""
         from PIL.Image import Resampling
 
         image = _without_ends(image) if self.resize_mode == "shortest" else image
@@ -76,7 +76,7 @@ class Preparation:
         return _centre(image, self.crop, self.fill)
 
     def _size(self, width: int, height: int) -> tuple[int, int]:
-        """(width, height) after resizing."""
+        """Return (width, height) after resizing."""
         if self.resize_mode == "squash":
             return self.resize, self.resize
         if self.resize_mode == "longest":  # open_clip's ResizeKeepRatio rounds
@@ -97,7 +97,7 @@ def _without_ends(image: Image.Image) -> Image.Image:
 
 
 def _centre(image: Image.Image, edge: int, fill: int) -> Image.Image:
-    """The middle square of `edge` pixels, padded where the image is smaller."""
+    """Return the middle square of `edge` pixels, padded if the image is smaller."""
     from PIL import Image
 
     if image.size == (edge, edge):
@@ -112,7 +112,7 @@ def _centre(image: Image.Image, edge: int, fill: int) -> Image.Image:
 
 
 def normalised(pixels: np.ndarray, preparation: Preparation) -> np.ndarray:
-    """uint8 (n, h, w, 3) as float32 (n, 3, h, w), each operation in torchvision's order, so with its bits."""
+    """Normalise uint8 (n, h, w, 3) to float32 (n, 3, h, w), in torchvision's order of operations, so with its bits."""
     values = np.ascontiguousarray(pixels.transpose(0, 3, 1, 2), dtype=np.float32)
     values /= np.float32(255)
     values -= np.array(preparation.mean, np.float32)[:, None, None]

@@ -1,4 +1,4 @@
-"""Encoders as recipes name them: `squeezenet`, `onnx:models/clip`, or a mapping with options."""
+"""Parse encoders as recipes name them: `squeezenet`, `onnx:models/clip`, or a mapping with options."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ DEVICES = ("auto", "cpu", "cuda")
 
 
 def model_spec(data: Any, context: Mapping[str, Any] | None = None) -> EncoderSpec:
-    """The encoder that a recipe means.
+    """Return the spec of the encoder that a recipe names.
 
     Args:
         data: the name of an entry of `models:`, 'KIND:PLACE', a mapping with the fields of `EncoderSpec`
             (`manifest` may be a mapping too), or a spec.
-        context: `models`, the named specs; `folder`, what relative paths are relative to.
+        context: `models`, the named specs; `folder`, the folder that relative paths are relative to.
 
     Raises:
-        RecipeError: no such name or kind, or a field that is not one.
+        RecipeError: no such name or kind, or an unknown field.
     """
     context = context or {}
     if isinstance(data, EncoderSpec):
@@ -32,7 +32,7 @@ def model_spec(data: Any, context: Mapping[str, Any] | None = None) -> EncoderSp
     if isinstance(data, str):
         return _named(data, context)
     if not isinstance(data, Mapping):
-        raise RecipeError("a model is a name out of 'models:', 'KIND:PLACE', or a mapping with 'model: KIND:PLACE'")
+        raise RecipeError("a model is a name in 'models:', 'KIND:PLACE', or a mapping with 'model: KIND:PLACE'")
     return _described(data, context)
 
 
@@ -61,7 +61,7 @@ def _described(data: Mapping[str, Any], context: Mapping[str, Any]) -> EncoderSp
 
 
 def _resolved(model: str, context: Mapping[str, Any]) -> str:
-    """The model with its path, if it has one, made absolute."""
+    """Return the model with its path, if it has one, made absolute."""
     kind, _, place = model.partition(":")
     if kind not in ENCODERS.names():
         raise RecipeError(f"no kind of model '{kind}' in '{model}'; {did_you_mean(kind, ENCODERS.names())}")

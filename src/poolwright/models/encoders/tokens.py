@@ -1,4 +1,4 @@
-"""Tokenizers: text -> token ids of a fixed length."""
+"""Tokenize texts to token ids of a fixed length."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _UNKNOWN = 1
 
 
 def words_tokenizer(file: Path, context: int) -> Tokenizer:
-    """Lower-case words by their line in a vocabulary; line 0 is the padding, line 1 any unknown word."""
+    """Build a tokenizer of lower-case words by vocabulary line; line 0 is padding, line 1 any unknown word."""
     lines = file.read_text(encoding="utf-8").split("\n")
     ids = {word.rstrip("\r"): line for line, word in enumerate(lines) if word.strip()}
     if len(ids) < 3:
-        raise RecipeError(f"{file}: a vocabulary has one word a line, after '<pad>' and '<unk>'")
+        raise RecipeError(f"{file}: a vocabulary has one word per line, after '<pad>' and '<unk>'")
 
     def tokenize(texts: Sequence[str]) -> Tokens:
         tokens = np.zeros((len(texts), context), np.int64)
@@ -40,11 +40,11 @@ def words_tokenizer(file: Path, context: int) -> Tokenizer:
 
 
 def huggingface_tokenizer(file: Path, context: int) -> Tokenizer:
-    """A `tokenizer.json` of the tokenizers library, cut and padded to `context`.
+    """Build the tokenizer of a `tokenizer.json` of the tokenizers library, cut and padded to `context`.
 
     Raises:
         MissingExtra: tokenizers is not installed.
-        RecipeError: the file is not one.
+        RecipeError: the file is not a tokenizer.json.
     """
     try:
         import tokenizers
@@ -70,12 +70,12 @@ def huggingface_tokenizer(file: Path, context: int) -> Tokenizer:
 
 
 def clip_tokenizer(file: Path | None, context: int) -> Tokenizer:
-    """OpenAI's byte-pair encoding of CLIP, by open_clip."""
+    """Build OpenAI's byte-pair tokenizer of CLIP, by open_clip."""
     from poolwright.models.encoders.networks.openclip import import_open_clip
 
     open_clip = import_open_clip("the CLIP tokenizer")
-    places = {} if file is None else {"bpe_path": str(file)}
-    tokenizer = open_clip.SimpleTokenizer(context_length=context, **places)
+    options = {} if file is None else {"bpe_path": str(file)}
+    tokenizer = open_clip.SimpleTokenizer(context_length=context, **options)
 
     def tokenize(texts: Sequence[str]) -> Tokens:
         tokens = np.asarray(tokenizer(list(texts)), np.int64).reshape(len(texts), context)

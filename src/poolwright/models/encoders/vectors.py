@@ -1,4 +1,4 @@
-"""Vectors: what all encoders do alike with what their models give."""
+"""Shared parts of all encoders: vectors of texts, and digests."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ EVERYTHING = Limits()
 
 @dataclass(frozen=True)
 class Peek:
-    """What is known of an encoder without loading its weights.
+    """Properties of an encoder known without loading its weights.
 
     Attributes:
         name: as `Encoder.name`.
         width: as `Encoder.width`.
-        weights: as `Encoder.weights`; empty where only loading (and first downloading) tells.
+        weights: as `Encoder.weights`; empty if only loading them (and first downloading) gives it.
         texts: whether it has a text encoder.
     """
 
@@ -38,7 +38,7 @@ class Peek:
 
 
 class ImageEncoder(Encoder, Protocol):
-    """An encoder as `load_encoder` gives it: `images` takes limits."""
+    """An encoder as `load_encoder` returns it: `images` takes limits."""
 
     def images(
         self, files: Sequence[bytes | None], limits: Limits = EVERYTHING
@@ -46,22 +46,22 @@ class ImageEncoder(Encoder, Protocol):
 
 
 def encode_unique(texts: Sequence[str], encode: Callable[[list[str]], np.ndarray], width: int) -> np.ndarray:
-    """Vectors of texts, each different text encoded once."""
-    places: dict[str, int] = {}
-    index = [places.setdefault(text, len(places)) for text in texts]
-    if not places:
+    """Return vectors of texts, each distinct text encoded once."""
+    numbers: dict[str, int] = {}
+    index = [numbers.setdefault(text, len(numbers)) for text in texts]
+    if not numbers:
         return np.zeros((0, width), np.float32)
-    return unit_rows(encode(list(places)), zero=np.nan)[index]
+    return unit_rows(encode(list(numbers)), zero=np.nan)[index]
 
 
 def identity_digest(identity: Mapping[str, Any]) -> str:
-    """SHA-256 of a description in canonical JSON."""
+    """Return the SHA-256 of a description in canonical JSON."""
     text = json.dumps(identity, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def file_digest(path: Path) -> str:
-    """SHA-256 of a file, remembered while its size and time of change stay the same."""
+    """Return the SHA-256 of a file, cached while its size and modification time stay the same."""
     status = path.stat()
     return _digest(str(path.resolve()), status.st_size, status.st_mtime_ns)
 

@@ -1,7 +1,7 @@
-"""Borders of countries, from installed packages and without a network.
+"""Look up the countries of coordinates, from installed packages and without a network.
 
-tzfpy ships the boundaries of time zones, which are cut at the borders of countries; tzdata says which country each zone
-belongs to. See docs/decisions/0008-countries.md.
+tzfpy ships the boundaries of time zones, which are cut at the borders of countries; tzdata gives the country that each
+zone belongs to. See docs/decisions/0008-countries.md.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from poolwright.models.texts.package_files import package_file
 from poolwright.reference.m49 import read_countries
 
 AT_SEA = "Etc/"
-"""Time zones of international waters begin so."""
+"""Prefix of time zones of international waters."""
 
 
 @cache
 def read_zones(purpose: str) -> tuple[pa.Table, Mapping[str, str]]:
-    """Every time zone with the country it lies in, by the Time Zone Database.
+    """Read every time zone with its country, by the Time Zone Database.
 
     zone.tab names each zone with one country, unlike zone1970.tab, which merges zones of several.
 
     Returns:
-        Columns `zone`, `country_code` (alpha-3), sorted; then where this and the boundaries are from.
+        Columns `zone`, `country_code` (alpha-3), sorted; then the sources of these and of the boundaries.
 
     Raises:
         MissingExtra: tzfpy or tzdata is not installed.
-        RecipeError: the boundaries have a zone that zone.tab has not.
+        RecipeError: the boundaries have a zone that zone.tab lacks.
     """
     finder = _finder(purpose)
     countries = read_countries().select(["alpha_2", COUNTRY_CODE]).to_pylist()
@@ -51,12 +51,12 @@ def read_zones(purpose: str) -> tuple[pa.Table, Mapping[str, str]]:
 
 
 def boundaries_version(purpose: str) -> str:
-    """Name and release of the boundaries that are installed, such as 'timezone-boundary-builder 2026c'."""
+    """Return name and release of the installed boundaries, such as 'timezone-boundary-builder 2026c'."""
     return f"timezone-boundary-builder {_finder(purpose).data_version()}"
 
 
 def zones_at(latitude: float, longitude: float, purpose: str) -> list[str]:
-    """The time zones whose boundaries hold the point: several where claims overlap, 'Etc/...' at sea, in any order.
+    """Return the time zones whose boundaries contain the point: several if claims overlap, 'Etc/...' at sea; unordered.
 
     Args:
         latitude: degrees, -90 to 90, WGS 84.

@@ -1,6 +1,6 @@
-"""Class names and templates that installed libraries bring, read without importing the libraries.
+"""Read class names and templates of installed libraries without importing the libraries.
 
-Importing open_clip or timm takes seconds, and needs a torch and torchvision that fit together.
+Importing open_clip or timm takes seconds, and needs compatible versions of torch and torchvision.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from poolwright.core.errors import MissingExtra, RecipeError
 
 @cache
 def clip_metadata(purpose: str) -> ModuleType:
-    """open_clip's file of ImageNet class names and templates.
+    """Load open_clip's file of ImageNet class names and templates.
 
     Args:
         purpose: what needs it, for the error.
@@ -26,14 +26,14 @@ def clip_metadata(purpose: str) -> ModuleType:
     path = package_file("open_clip", purpose, "zero_shot_metadata.py")
     spec = importlib.util.spec_from_file_location("_poolwright_zero_shot_metadata", path)
     if spec is None or spec.loader is None:
-        raise RecipeError(f"{purpose}: {path} cannot be loaded; install open_clip_torch anew")
+        raise RecipeError(f"{purpose}: {path} cannot be loaded; reinstall open_clip_torch")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
 def imagenet21k_synsets(purpose: str) -> list[tuple[str, str, str]]:
-    """Google's 21,843 ImageNet-21K synsets out of timm: (WordNet id, lemmas, definition), by class index.
+    """Read Google's 21,843 ImageNet-21K synsets from timm: (WordNet id, lemmas, definition), by class index.
 
     Raises:
         MissingExtra: timm is not installed.
@@ -50,7 +50,7 @@ def _by_synset(path: Path) -> dict[str, str]:
 
 
 def package_file(package: str, purpose: str, name: str) -> Path:
-    """A file of an installed package, without importing the package.
+    """Return the path of a file of an installed package, without importing the package.
 
     Raises:
         MissingExtra: the package is not installed.
@@ -61,5 +61,5 @@ def package_file(package: str, purpose: str, name: str) -> Path:
         raise MissingExtra(package, purpose)
     path = Path(spec.submodule_search_locations[0]) / name
     if not path.is_file():
-        raise RecipeError(f"{purpose} needs {name}, which the installed {package} has not; update {package}")
+        raise RecipeError(f"{purpose} needs {name}, which the installed {package} lacks; update {package}")
     return path

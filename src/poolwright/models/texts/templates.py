@@ -1,4 +1,4 @@
-"""Templates: the sentences a class name is put into before it is encoded."""
+"""Fill class names into templates, the sentences that are encoded."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ TemplateSource = Annotated[
 
 
 def read_templates(source: str | Sequence[str]) -> tuple[str, ...]:
-    """The templates of a set's name, one text, or a list of texts.
+    """Return the templates of a set's name, one text, or a list of texts.
 
     Raises:
         MissingExtra: open_clip, which has the named sets, is not installed.
@@ -58,10 +58,10 @@ def read_templates(source: str | Sequence[str]) -> tuple[str, ...]:
 
 
 def placeholders(template: str) -> list[str]:
-    """What a template asks for: '' or 'name' is the class name, others are texts of the class such as 'definition'.
+    """Return the fields of a template: '' or 'name' is the class name, others are its texts such as 'definition'.
 
     Raises:
-        RecipeError: braces that do not match, or formatting that templates have not.
+        RecipeError: braces that do not match, or formatting that templates do not support.
     """
     try:
         parts = list(Formatter().parse(template))
@@ -78,10 +78,10 @@ def placeholders(template: str) -> list[str]:
 
 
 def check_fields(templates: Sequence[str], classes: Sequence[Class]) -> None:
-    """Check that every class has the texts that the templates ask for.
+    """Check that every class has the texts that the templates use.
 
     Raises:
-        RecipeError: with the template, the class and what it has.
+        RecipeError: a class lacks a text; names the template, the class and its texts.
     """
     asked = {key: template for template in templates for key in placeholders(template) if key not in NAME_FIELDS}
     for key, template in asked.items():
@@ -92,7 +92,7 @@ def check_fields(templates: Sequence[str], classes: Sequence[Class]) -> None:
 
 
 def prompts_of(one: Class, templates: Sequence[str], synonyms: bool = True) -> list[str]:
-    """All texts that stand for a class: its own prompts, or every template with its name and every synonym.
+    """Return all texts that stand for a class: its own prompts, or every template with its name and every synonym.
 
     Args:
         synonyms: whether the templates are filled with the synonyms too.
@@ -104,7 +104,7 @@ def prompts_of(one: Class, templates: Sequence[str], synonyms: bool = True) -> l
 
 
 def _fill(template: str, name: str, one: Class) -> str:
-    # Not str.format: it would follow attributes of what it is given.
+    # Not str.format: it would follow attributes of its arguments.
     text = ""
     for literal, key, _, _ in Formatter().parse(template):
         text += literal

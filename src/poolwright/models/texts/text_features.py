@@ -1,4 +1,4 @@
-"""Text features: one unit vector a class, encoded from prompts or read from a file."""
+"""Make text features, one unit vector per class, encoded from prompts or read from a file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ KIND, VOCABULARY, NAME, FEATURE = "classes", "vocabulary", "name", "feature"
 
 
 def encode_classes(encoder: Encoder, names: Sequence[str], prompts: Sequence[Sequence[str]]) -> np.ndarray:
-    """One feature a class: the normalised mean of the normalised features of its prompts, as CLIP ensembles them.
+    """Return one feature per class: the normalised mean of the normalised features of its prompts, as in CLIP.
 
     Args:
         names: the names of the classes, for errors.
@@ -42,17 +42,17 @@ def _ensemble(encoder: Encoder, prompts: Sequence[Sequence[str]]) -> np.ndarray:
 
 
 def _blocks(counts: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Runs of classes with about TEXTS_A_CALL texts, so that 21,843 x 80 prompts never lie in memory at once."""
+    """Yield runs of classes with about TEXTS_A_CALL texts, so that 21,843 x 80 prompts are never in memory at once."""
     start = texts = 0
-    for place, count in enumerate(counts):
+    for index, count in enumerate(counts):
         texts += count
-        if texts >= TEXTS_A_CALL or place + 1 == len(counts):
-            yield start, place + 1
-            start, texts = place + 1, 0
+        if texts >= TEXTS_A_CALL or index + 1 == len(counts):
+            yield start, index + 1
+            start, texts = index + 1, 0
 
 
 def read_features(path: str, names: Sequence[str], width: int, axis: int | None = None) -> np.ndarray:
-    """Ready text features out of a `.npy` file, of any length.
+    """Read precomputed text features from a `.npy` file, of any length.
 
     Args:
         names: the names of the classes; class i has row or column i.
@@ -71,13 +71,13 @@ def read_features(path: str, names: Sequence[str], width: int, axis: int | None 
 
 
 def features_axis(path: str, classes: int, width: int, axis: int | None = None) -> int:
-    """Which axis of a `.npy` file counts the classes. Reads its header only.
+    """Return the axis of a `.npy` file that counts the classes, from its header.
 
     Args:
-        axis: 0 where a row is a class (classes, width), 1 where a column is (width, classes); None goes by the shape.
+        axis: 0 if a row is a class (classes, width), 1 if a column is (width, classes); None decides by the shape.
 
     Raises:
-        RecipeError: no such file, another shape, or a square one and `axis` does not say.
+        RecipeError: no such file, another shape, or a square one without `axis`.
     """
     shape = _open(path).shape
     shapes = {0: (classes, width), 1: (width, classes)}
@@ -86,7 +86,7 @@ def features_axis(path: str, classes: int, width: int, axis: int | None = None) 
         return fitting[0]
     if fitting:
         raise RecipeError(
-            f"{path}: {classes} classes of {width} dimensions; say with features_axis which axis counts the classes: "
+            f"{path}: {classes} classes of {width} dimensions; set features_axis to the axis that counts the classes: "
             "0 (a row is a class) or 1 (a column is)"
         )
     wanted_shape = " or ".join(str(wanted) for at, wanted in shapes.items() if axis in (None, at))
@@ -97,7 +97,7 @@ def features_axis(path: str, classes: int, width: int, axis: int | None = None) 
 
 
 def _open(path: str) -> np.ndarray:
-    """The array of a file, not read yet; one vector (d,) as (1, d)."""
+    """Open the array of a file without reading it; one vector (d,) as (1, d)."""
     if not Path(path).is_file():
         raise RecipeError(f"{path}: no such file of text features; check the path")
     try:

@@ -1,4 +1,4 @@
-"""Vocabularies: the classes that zero-shot labelling chooses from, in the order of their indices."""
+"""Read vocabularies, the classes that zero-shot labelling chooses from, in the order of their indices."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Class:
     """One class of a vocabulary.
 
     Attributes:
-        name: what a row is labelled with; need not be unique, the index is.
+        name: label of rows; need not be unique, as the index is.
         prompts: whole texts that stand for the class; they replace the template.
         synonyms: further names; the template is filled with each, and all are averaged.
         about: other texts of the class (id, definition, ...), which a template may name as `{definition}`.
@@ -45,7 +45,7 @@ class Vocabulary:
     """Classes by index.
 
     Attributes:
-        source: name for people and records, without folders: 'imagenet21k', 'animals.txt', 'inline'.
+        source: name for display and records, without folders: 'imagenet21k', 'animals.txt', 'inline'.
         classes: class i has `label_index` i.
     """
 
@@ -57,6 +57,7 @@ class Vocabulary:
 
     @property
     def names(self) -> tuple[str, ...]:
+        """Names of the classes, by index."""
         return tuple(one.name for one in self.classes)
 
     @property
@@ -66,7 +67,7 @@ class Vocabulary:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of all classes in order, hex; the file they came from does not matter."""
+        """SHA-256 of all classes in order, hex, independent of the file they came from."""
         plain = [[one.name, one.prompts, one.synonyms, dict(one.about)] for one in self.classes]
         text = json.dumps(plain, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode("utf-8")).hexdigest()
@@ -94,15 +95,15 @@ VocabularySource = Annotated[
 
 
 def read_vocabulary(source: str | Sequence[str | Mapping[str, Any]]) -> Vocabulary:
-    """The vocabulary of a name, a file or a list.
+    """Read the vocabulary of a name, a file or a list.
 
     Args:
         source: 'imagenet1k' (OpenAI's curated names, 1,000), 'imagenet21k' (Google's 21,843 synsets), a path to
-            .txt (a name a line), .json or .yaml (list of names or objects, or object by name) or .csv (column
+            .txt (one name per line), .json or .yaml (list of names or objects, or object by name) or .csv (column
             `name`), or the same as a JSON list.
 
     Raises:
-        RecipeError: no such file, or it is not a vocabulary; with the line and what to do.
+        RecipeError: no such file, or it is not a vocabulary; names the line.
         MissingExtra: the library that has the named vocabulary is not installed.
     """
     if not isinstance(source, str):
@@ -121,7 +122,7 @@ def read_vocabulary(source: str | Sequence[str | Mapping[str, Any]]) -> Vocabula
 
 @lru_cache(maxsize=16)
 def _read_file(path: Path, mtime_ns: int, size: int) -> Vocabulary:
-    # Time and size are only there to read a changed file again.
+    # Time and size are cache keys, so that a changed file is read again.
     readers = {".txt": _of_lines, ".json": _of_json, ".yaml": _of_yaml, ".yml": _of_yaml, ".csv": _of_csv}
     reader = readers.get(path.suffix.lower())
     if reader is None:
@@ -140,12 +141,12 @@ def _of_lines(text: str, where: str) -> tuple[Class, ...]:
     # Not splitlines(): that also cuts at form feeds and Unicode separators, and line numbers would be off.
     lines = text.replace("\r\n", "\n").rstrip().split("\n")
     if lines == [""]:
-        raise RecipeError(f"{where}: the vocabulary is empty; write one name a line")
+        raise RecipeError(f"{where}: the vocabulary is empty; write one name per line")
     classes = []
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             raise RecipeError(
-                f"{where}:{number}: empty line; every line is a class and its place the class's index: remove the line"
+                f"{where}:{number}: empty line; every line is a class, its number the index: remove the line"
             )
         classes.append(Class(line.strip()))
     return tuple(classes)
@@ -188,8 +189,8 @@ def _of_data(data: Any, where: str) -> tuple[Class, ...]:
 def _object(pairs: list[tuple[str, Any]], where: str) -> dict[str, Any]:
     made = dict(pairs)
     if len(made) < len(pairs):
-        twice = next(key for place, (key, _) in enumerate(pairs) if key in [name for name, _ in pairs[:place]])
-        raise RecipeError(f"{where}: '{twice}' stands there twice; to have two classes of one name, write a list")
+        twice = next(key for index, (key, _) in enumerate(pairs) if key in [name for name, _ in pairs[:index]])
+        raise RecipeError(f"{where}: '{twice}' occurs twice; for two classes with the same name, write a list")
     return made
 
 
@@ -206,7 +207,7 @@ def _named(name: str, value: Any, where: str) -> dict[str, Any]:
 def _of_list(items: Sequence[Any], where: str) -> tuple[Class, ...]:
     if not items:
         raise RecipeError(f"{where}: the vocabulary is empty; give at least one name")
-    return tuple(_of_item(item, f"{where}: class {place} (counted from 0)") for place, item in enumerate(items))
+    return tuple(_of_item(item, f"{where}: class {index} (counted from 0)") for index, item in enumerate(items))
 
 
 def _of_item(item: Any, where: str) -> Class:
@@ -256,14 +257,14 @@ def _of_csv(text: str, where: str) -> tuple[Class, ...]:
     except csv.Error as error:
         raise RecipeError(f"{where}:{reader.line_num}: not valid CSV: {error}") from None
     if not classes:
-        raise RecipeError(f"{where}: the vocabulary is empty; write a header line with 'name', then one class a line")
+        raise RecipeError(f"{where}: the vocabulary is empty; write a header line with 'name', then one class per line")
     return tuple(classes)
 
 
 def _header(cells: list[str], where: str) -> list[str]:
     header = [cell.strip() for cell in cells]
     if "name" not in header:
-        raise RecipeError(f"{where}:1: no column 'name' (columns: {', '.join(header)}); name one so")
+        raise RecipeError(f"{where}:1: no column 'name' (columns: {', '.join(header)}); name one of them 'name'")
     for name in header:
         if header.count(name) > 1:
             raise RecipeError(f"{where}:1: two columns '{name}'; rename or remove one")
@@ -293,7 +294,7 @@ def _imagenet21k() -> Vocabulary:
 
 
 def _of_synset(synset: str, lemmas: str, definition: str) -> Class:
-    """A WordNet synset, named by its first lemma; the others are its synonyms."""
+    """Return the class of a WordNet synset, named by its first lemma; the others are its synonyms."""
     first, *others = (lemma.strip() for lemma in lemmas.split(","))
     synonyms = tuple(dict.fromkeys(lemma for lemma in others if lemma and lemma != first))
     return Class(first, synonyms=synonyms, about={"id": synset, "lemmas": lemmas, "definition": definition})

@@ -1,4 +1,4 @@
-"""The protocol of an engine, and engines by their name."""
+"""Defines the protocol of engines, and makes engines by name."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ ONE_CPU = Resources()
 class Engine(Protocol):
     """Runs a function over units of work.
 
-    What a function returns or raises for a unit depends on the unit alone, so no result depends on the engine, the
+    The result or error of a function for a unit depends on the unit alone, so no result depends on the engine, the
     number of workers or the order in which units finish. Several engines, and several calls of one, may run at once
     in a process.
 
     Attributes:
         name: 'local' or 'ray'.
-        workers: units that run at once, as far as that is known.
+        workers: units that run at a time, as far as that is known.
     """
 
     name: str
@@ -34,16 +34,16 @@ class Engine(Protocol):
     def map(
         self, function: Callable[[int], R], units: Sequence[int], resources: Resources = ONE_CPU
     ) -> Generator[tuple[int, R], None, None]:
-        """Call `function` with every unit; yields (unit, result) as units are done, in any order.
+        """Call `function` with every unit; yield (unit, result) as units finish, in any order.
 
-        Closing the generator stops the units that have not begun, and waits for those that have; only an interrupt
-        such as Ctrl-C does not wait.
+        Closing the generator cancels the units that have not begun and waits for those that have, except on an
+        interrupt such as Ctrl-C, which does not wait.
 
         Args:
-            resources: what one unit occupies while it runs.
+            resources: the resources that one unit occupies while it runs.
 
         Raises:
-            Exception: what the function raised, with its type.
+            Exception: the error that the function raised, with its type.
         """
         ...
 
@@ -67,22 +67,23 @@ class Engine(Protocol):
             resources: as in `map`.
 
         Raises:
-            Exception: what a function raised, with its type.
+            Exception: the error that a function raised, with its type.
         """
         ...
 
 
 def make_engine(name: str = "local", workers: int | None = None, address: str | None = None) -> Engine:
-    """An engine by its name.
+    """Make an engine by its name.
 
     Args:
         name: 'local' (threads of this process) or 'ray'.
-        workers: units that run at once. Default: one per core that this process may use, or what the cluster can take.
-        address: of a Ray cluster, such as 'ray://head:10001'. Default: the one that Ray finds, else a local one that
-            it starts.
+        workers: units that run at a time. Default: one per core that this process may use, or as many as the cluster
+            can take.
+        address: address of a Ray cluster, such as 'ray://head:10001'. Default: the one that Ray finds, else a local
+            one that it starts.
 
     Raises:
-        RecipeError: unknown name, fewer than one worker, or an address for an engine that has none.
+        RecipeError: unknown name, fewer than one worker, or an address for an engine that takes none.
         MissingExtra: Ray is not installed.
     """
     if name == "native":

@@ -1,4 +1,4 @@
-"""Errors of units: they keep their type across threads and nodes."""
+"""Carries errors of units across threads and nodes with their type."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ E = TypeVar("E", bound=BaseException)
 
 
 def noted(error: E) -> E:
-    """The error of a unit. One that is not meant for people gets the end of its traceback as a note."""
+    """Return the error of a unit; one that is not meant for people gets the end of its traceback as a note."""
     if not isinstance(error, PoolwrightError | OSError):
         error.add_note("".join(traceback.format_exception(error)[-6:]))
     return error
 
 
 def pickled_error(error: BaseException) -> bytes:
-    """An error as bytes; one that cannot travel is replaced by its words."""
+    """Pickle an error; one that cannot be pickled is replaced by its message."""
     import cloudpickle
 
     try:
@@ -30,7 +30,7 @@ def pickled_error(error: BaseException) -> bytes:
 
 
 def loaded_error(pickled: bytes) -> BaseException:
-    """The error of `pickled_error`."""
+    """Return the error that `pickled_error` pickled."""
     import cloudpickle
 
     error: BaseException = cloudpickle.loads(pickled)

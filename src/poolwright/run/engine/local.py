@@ -1,8 +1,7 @@
-"""The local engine: a pool of threads in this process.
+"""Runs units on a pool of threads in this process: the local engine.
 
-NumPy, PyArrow, PyTorch and ONNX Runtime release the interpreter lock where the time goes. The threads are daemons of
-their own and not those of `concurrent.futures`, which the interpreter joins at its end: after Ctrl-C nothing waits for
-a long unit.
+NumPy, PyArrow, PyTorch and ONNX Runtime release the interpreter lock while they work. The threads are daemons rather
+than those of `concurrent.futures`, which the interpreter joins on exit: after Ctrl-C nothing waits for a long unit.
 """
 
 from __future__ import annotations
@@ -27,10 +26,10 @@ _WAITING = 4
 
 
 class LocalEngine:
-    """Runs units on threads; see `Engine`. Resources are not looked at: the threads share the machine.
+    """Runs units on threads; see `Engine`. Resources are ignored: the threads share the machine.
 
     Args:
-        workers: threads at once. Default: one per core that this process may use.
+        workers: number of threads. Default: one per core that this process may use.
     """
 
     name = "local"
@@ -80,7 +79,7 @@ class LocalEngine:
 
 
 class _Call:
-    """The threads of one call of `map`, and what they have made."""
+    """The threads of one call of `map`, and their results."""
 
     def __init__(self, function: Callable[[int], Any], units: Sequence[int], workers: int) -> None:
         self._function, self._todo, self._lock = function, iter(units), threading.Lock()
@@ -94,7 +93,7 @@ class _Call:
             thread.start()
 
     def next(self) -> tuple[int, Any]:
-        """The next unit that is done, and its result; raises what it raised."""
+        """Return the next unit that is done and its result, or raise its error."""
         unit, error, result = self._results.get()
         self._room.release()
         if error is not None:
@@ -102,7 +101,7 @@ class _Call:
         return unit, result
 
     def stop(self, wait: bool) -> None:
-        """Begin no more units. Those that run are waited for, or left to end by themselves."""
+        """Begin no more units. Those that run are waited for, or left to finish by themselves."""
         self._stopped = True
         self._room.release(len(self._threads))
         if not wait:
@@ -133,6 +132,6 @@ _left: WeakSet[threading.Thread] = WeakSet()
 
 
 def wait_for_interrupted_units() -> None:
-    """Wait until no unit of an interrupted call runs in this process any more, so that none writes into a new run."""
+    """Wait until no unit of an interrupted call is running in this process, so that none writes into a new run."""
     for thread in list(_left):
         thread.join()

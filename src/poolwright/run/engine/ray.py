@@ -1,7 +1,7 @@
-"""The Ray engine: one task per unit, on the nodes of a cluster.
+"""Runs units on the nodes of a Ray cluster, one task per unit: the Ray engine.
 
-Functions are put into the object store once per call, results travel through it, and summaries are merged by tasks of
-their own that take them from there. A unit whose node dies is run again, and so is one whose result died with it.
+Functions are put into the object store once per call, results pass through it, and summaries are merged by separate
+tasks that take them from it. A unit whose node dies is run again, and so is one whose result was lost with the node.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ class RayEngine:
     """Runs units as Ray tasks; see `Engine`.
 
     Args:
-        workers: units in flight at once. Default: two per CPU of the cluster, which runs as many as it has room for.
-        address: of the cluster. A process that is connected to one already stays with that.
+        workers: units in flight at a time. Default: two per CPU of the cluster, which runs as many as it has room for.
+        address: address of the cluster. A process that is already connected to one stays with it.
 
     Raises:
         MissingExtra: Ray is not installed.
@@ -58,7 +58,7 @@ class RayEngine:
 
     @property
     def most(self) -> int:
-        """Units in flight at once, as large as the cluster is now."""
+        """Return the most units in flight at a time, for the current size of the cluster."""
         return self._workers or _PER_CPU * self.workers
 
     def map(
@@ -108,7 +108,7 @@ class _Call:
     """The tasks of one call of an engine.
 
     Attributes:
-        flying: what each task in flight is for, and the reference to its result, by the reference to its failure.
+        flying: purpose of each task in flight, and the reference to its result, by the reference to its failure.
     """
 
     def __init__(self, engine: RayEngine, resources: Resources) -> None:
@@ -136,13 +136,13 @@ class _Call:
             self._ray.wait(left, num_returns=len(left))
 
     def put(self, function: Callable[..., Any]) -> Any:
-        """A reference to a function that every node can have."""
+        """Put a function into the object store; return the reference, which every node can use."""
         import cloudpickle
 
         return self._ray.put(cloudpickle.dumps(function))
 
     def filling(self, todo: Iterator[int]) -> Iterator[int]:
-        """As many units as there is room for in flight."""
+        """Yield units while there is room in flight."""
         return islice(todo, max(0, self._engine.most - len(self.flying)))
 
     def send(self, purpose: Any, function: Any, *arguments: Any) -> None:
@@ -151,7 +151,7 @@ class _Call:
         self.flying[failure_of] = (purpose, result)
 
     def next(self) -> tuple[Any, Any]:
-        """What the next task that is done was for, and the reference to its result; raises what it raised."""
+        """Return the purpose of the next task that is done and the reference to its result, or raise its error."""
         (ready, *_), _ = self._ray.wait(list(self.flying))
         failed = self._get(ready)
         purpose, result = self.flying.pop(ready)
@@ -160,7 +160,7 @@ class _Call:
         return purpose, result
 
     def fetch(self, result: Any) -> Any:
-        """The result behind a reference."""
+        """Return the result behind a reference."""
         import cloudpickle
 
         return cloudpickle.loads(self._get(result))
@@ -173,15 +173,15 @@ class _Call:
             raise error.cause from error
         except errors.RayError as error:
             self.flying.pop(reference, None)
-            words = str(error).strip().partition("\n")[0]
+            message = str(error).strip().partition("\n")[0]
             raise PoolwrightError(
-                f"Ray could not run a unit, {RETRIES} retries included: {type(error).__name__}: {words}\n"
+                f"Ray could not run a unit, {RETRIES} retries included: {type(error).__name__}: {message}\n"
                 "Finished units are kept: the same command continues"
             ) from error
 
 
 def _connected(address: str | None) -> Any:
-    """The ray module, connected to a cluster."""
+    """Return the ray module, connected to a cluster."""
     silence()
     # Ray would warn once per run that it keeps accelerators visible to tasks that asked for none.
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
@@ -196,7 +196,7 @@ def _connected(address: str | None) -> Any:
 
 
 def _run(function: bytes, *arguments: Any) -> tuple[bytes, bytes]:
-    """On a worker: call a pickled function.
+    """Call a pickled function, on a worker.
 
     Args:
         arguments: a unit, or summaries as bytes.
@@ -216,7 +216,7 @@ def _run(function: bytes, *arguments: Any) -> tuple[bytes, bytes]:
 
 @lru_cache(maxsize=4)
 def _function(pickled: bytes) -> Callable[..., Any]:
-    """A function, loaded once per process: what it caches serves all units there."""
+    """Load a function once per process, so that its caches serve all units of the process."""
     import cloudpickle
 
     loaded: Callable[..., Any] = cloudpickle.loads(pickled)

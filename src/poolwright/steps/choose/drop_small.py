@@ -18,7 +18,7 @@ from poolwright.steps.choose.reasons import NO_GROUP
 class DropSmall(KeepingStep):
     """Drop the groups whose share of the rows is less than `below`, or that have fewer than `count` rows.
 
-    The share is of all live rows, those without a group among them. It is compared exactly: 4% of 25 rows is one row.
+    The share is of all live rows, including those without a group. It is compared exactly: 4% of 25 rows is one row.
     """
 
     verb: ClassVar[str] = "drop_small"

@@ -25,7 +25,7 @@ GROUPS = "groups"
 
 
 class KeepingStep(Step):
-    """Keeps some groups whole and drops the others; subclasses say which.
+    """Keep some groups whole and drop the others; subclasses decide which.
 
     The first reason is that of rows without a group, the second that of a group that is not kept or was
     not there at the fit. State: a table of groups with `rows` and `drop` (0 keeps, i is `reasons[i - 1]`).
@@ -37,7 +37,7 @@ class KeepingStep(Step):
     group: Columns
 
     def drops(self, counted: Counted, context: Context) -> np.ndarray:
-        """What becomes of each group: integers (k,), as in the state."""
+        """Return the drop code of each group, integers (k,): 0 keeps it, i drops it with `reasons[i - 1]`."""
         raise NotImplementedError
 
     def needs(self) -> tuple[str, ...]:
@@ -63,26 +63,26 @@ class KeepingStep(Step):
             return f"no value in {' and '.join(self.group)}"
         table = state.tables[GROUPS]
         groups = groups_of(table)
-        place = groups.place(row)
-        if place < 0:
+        index = groups.index_of(row)
+        if index < 0:
             return "a group that was not there when the groups were chosen: dropped"
-        drop = table.column("drop")[place].as_py()
+        drop = table.column("drop")[index].as_py()
         verdict = self.reasons[drop - 1].words if drop else "kept"
-        return f"{groups.names()[place]} has {in_rows(table.column('rows')[place].as_py())}: {verdict}"
+        return f"{groups.names()[index]} has {in_rows(table.column('rows')[index].as_py())}: {verdict}"
 
     def learned(self, state: State) -> str:
         table = state.tables[GROUPS]
         kept = pc.equal(table.column("drop"), 0).to_numpy()
         rows = table.column("rows").to_numpy()
-        words = (
+        text = (
             f"{int(kept.sum()):,} of {in_groups(len(kept))} of {', '.join(self.group)} kept, "
             f"{int(rows[kept].sum()):,} of {in_rows(int(rows.sum()))}"
         )
         if kept.all() or not len(kept):
-            return words
+            return text
         largest = np.flatnonzero(~kept)[np.argsort(-rows[~kept], kind="stable")]
         names = groups_of(table).names()
-        return f"{words}; dropped: {some([f'{names[place]} ({rows[place]:,})' for place in largest], 5)}"
+        return f"{text}; dropped: {some([f'{names[index]} ({rows[index]:,})' for index in largest], 5)}"
 
 
 def _drop_of(table: pa.Table) -> np.ndarray:

@@ -64,11 +64,11 @@ class Licenses(Step):
         coded = rows.column(self.column)
         coded = coded if pa.types.is_dictionary(coded.type) else coded.dictionary_encode()
         verdicts = [self._verdict(text) for text in coded.dictionary.to_pylist()]
-        places = coded.indices.cast(pa.int64()).fill_null(len(verdicts)).to_numpy(zero_copy_only=False)
-        return Outcome(drop=np.array([*verdicts, 1], dtype=np.uint8)[places])
+        indices = coded.indices.cast(pa.int64()).fill_null(len(verdicts)).to_numpy(zero_copy_only=False)
+        return Outcome(drop=np.array([*verdicts, 1], dtype=np.uint8)[indices])
 
     def _verdict(self, text: str | None) -> int:
-        """0 for a licence that is allowed, else the place of the reason, from 1."""
+        """Return 0 for a licence that is allowed, else the number of the reason, from 1."""
         if text is None or not text.strip():
             return 1
         if f"={text}" in self.allow:

@@ -1,4 +1,4 @@
-"""Reasons that several steps of this room drop rows for."""
+"""Reasons for dropping rows that several steps share."""
 
 from poolwright.core.step import Reason
 

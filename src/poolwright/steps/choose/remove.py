@@ -35,9 +35,9 @@ def _as_texts(value: Any) -> Any:
 class Remove(Step):
     """Drop the rows whose uid, URL or hash is on a list: opt-outs, takedowns, leaked test images.
 
-    The list stands in the recipe (`ids`) or in a file: text with one entry a line, csv, parquet, or npy
+    The list is in the recipe (`ids`) or in a file: text with one entry per line, csv, parquet, or npy
     (strings, integers, or DataComp's uids of two uint64). Hashes are compared in lower case. The list is the state,
-    so that a release says which rows may not come back.
+    so that a release records which rows may not come back.
     """
 
     verb: ClassVar[str] = "remove"
@@ -50,7 +50,9 @@ class Remove(Step):
     )
     file: Place | None = Field(default=None, description="file with the entries: txt, csv, parquet or npy")
     by: Column = Field(default=UID, description="column that is compared: uid, url, sha256, phash or another")
-    column: Column | None = Field(default=None, description="column of a csv or parquet file; default: as `by`")
+    column: Column | None = Field(
+        default=None, description="column of a csv or parquet file; default: the name in `by`"
+    )
 
     @model_validator(mode="after")
     def _one_list(self) -> Remove:

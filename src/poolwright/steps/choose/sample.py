@@ -15,7 +15,7 @@ from poolwright.steps.choose.sampling import SamplingStep
 class Sample(SamplingStep):
     """Keep exactly `n` rows, or the share `fraction` rounded half up; with `group`, of each group.
 
-    Drawn by the hash of (seed, step, uid): a larger n keeps all rows that a smaller one keeps.
+    Rows are drawn by the hash of (seed, step, uid): a larger n keeps all rows that a smaller one keeps.
     """
 
     verb: ClassVar[str] = "sample"
@@ -24,7 +24,7 @@ class Sample(SamplingStep):
 
     n: Count | None = Field(default=None, description="rows to keep")
     fraction: Share | None = Field(default=None, description="share of the rows to keep, such as 10%")
-    group: Columns | None = Field(default=None, description="keep so many of each group")
+    group: Columns | None = Field(default=None, description="keep this many of each group")
 
     @model_validator(mode="after")
     def _one_amount(self) -> Sample:

@@ -28,7 +28,7 @@ NOT_DRAWN = Reason("not_drawn", "not drawn into the sample")
 
 
 class SamplingStep(Step):
-    """Keeps of each group the rows with the lowest hash ranks; subclasses say how many.
+    """Keep the rows of each group with the lowest hash ranks; subclasses decide how many.
 
     State: the key of the hash ranks, and a table of groups with `rows`, `kept` and `rank`, the greatest
     hash rank that is kept (-1 for none). A row of a group that is not in the table is kept.
@@ -39,15 +39,15 @@ class SamplingStep(Step):
     reasons: ClassVar[tuple[Reason, ...]] = (NO_GROUP, NOT_DRAWN)
 
     def by(self) -> tuple[str, ...]:
-        """The group columns."""
+        """Return the group columns; none for one draw from all rows."""
         raise NotImplementedError
 
     def wanted(self, groups: Groups, counts: np.ndarray) -> np.ndarray:
-        """Rows to keep of each group: int64 (k,), of `counts` rows."""
+        """Return the rows to keep of each group, int64 (k,), given its rows `counts`, int64 (k,)."""
         raise NotImplementedError
 
     def key(self, context: Context) -> int:
-        """The key of the hash ranks."""
+        """Return the key of the hash ranks."""
         return context.key
 
     def needs(self) -> tuple[str, ...]:
@@ -84,11 +84,11 @@ class SamplingStep(Step):
             return f"no value in {' and '.join(self.by())}"
         table = state.tables[GROUPS]
         groups = groups_of(table)
-        place = groups.place(row)
-        if place < 0:
+        index = groups.index_of(row)
+        if index < 0:
             return "a group that was not there when the sample was drawn: kept"
-        kept, rows = (table.column(name)[place].as_py() for name in ("kept", "rows"))
-        return f"{kept:,} of the {in_rows(rows)} of {groups.names()[place]} drawn by hash"
+        kept, rows = (table.column(name)[index].as_py() for name in ("kept", "rows"))
+        return f"{kept:,} of the {in_rows(rows)} of {groups.names()[index]} drawn by hash"
 
     def learned(self, state: State) -> str:
         table = state.tables[GROUPS]

@@ -1,4 +1,4 @@
-"""Files that list rows to remove."""
+"""Read files that list rows to remove."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ import pyarrow as pa
 from poolwright.core.errors import InputError, did_you_mean
 
 
-def read_tombstones(place: str, column: str) -> pa.Array:
-    """The entries of a file as strings: (n,), with nulls where the file has them.
+def read_tombstones(path: str, column: str) -> pa.Array:
+    """Read the entries of a file as strings (n,), with nulls where the file has them.
 
     Args:
-        place: path or fsspec URL ending in .txt, .csv, .parquet or .npy.
-        column: of a csv or parquet file; one that has a single column needs none of that name.
+        path: path or fsspec URL ending in .txt, .csv, .parquet or .npy.
+        column: column of a csv or parquet file; a file with a single column may name it differently.
 
     Raises:
         InputError: the file cannot be read, is of another kind, or has no such column.
     """
-    kind = place.rpartition(".")[2].lower()
+    kind = path.rpartition(".")[2].lower()
     if kind not in _READERS:
-        raise InputError(f"{place}: lists of rows to remove are .txt, .csv, .parquet or .npy files")
+        raise InputError(f"{path}: lists of rows to remove are .txt, .csv, .parquet or .npy files")
     try:
-        return _READERS[kind](_content(place), column).cast(pa.string())
+        return _READERS[kind](_content(path), column).cast(pa.string())
     except InputError as error:
-        raise InputError(f"{place}: {error}") from None
+        raise InputError(f"{path}: {error}") from None
     except (OSError, ValueError, pa.ArrowException) as error:
-        raise InputError(f"{place}: cannot be read: {error}") from error
+        raise InputError(f"{path}: cannot be read: {error}") from error
 
 
-def _content(place: str) -> bytes:
+def _content(path: str) -> bytes:
     import fsspec
 
-    with fsspec.open(place, "rb") as file:
+    with fsspec.open(path, "rb") as file:
         return bytes(file.read())
 
 

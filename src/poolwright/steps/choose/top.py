@@ -33,8 +33,8 @@ GROUPS = "groups"
 class Top(Step):
     """Keep the `n` rows, or the share `fraction`, with the highest (or lowest) values of a column.
 
-    Exactly so many are kept: where several rows have the value at the threshold, the hash of (seed, step,
-    uid) says which. Infinite values count; rows whose value is null or NaN are dropped. With `group`, so
+    Exactly this many are kept: if several rows have the value at the threshold, the hash of (seed, step,
+    uid) decides among them. Infinite values count; rows whose value is null or NaN are dropped. With `group`, this
     many of each group are kept; groups with fewer rows are kept whole.
 
     State: the key of the hash ranks, and a table of groups with `rows`, `kept`, the threshold `value`, its
@@ -50,7 +50,7 @@ class Top(Step):
     by: Column = Field(description="column the rows are ranked by: numbers or times")
     n: Count | None = Field(default=None, description="rows to keep")
     fraction: Share | None = Field(default=None, description="share of the rows with a value to keep, such as 10%")
-    group: Columns | None = Field(default=None, description="keep so many of each group")
+    group: Columns | None = Field(default=None, description="keep this many of each group")
     lowest: bool = Field(default=False, description="keep the lowest values instead of the highest")
 
     @model_validator(mode="after")
@@ -106,11 +106,11 @@ class Top(Step):
         if value is None or value != value:
             return f"no value in {self.by}"
         groups = groups_of(table)
-        place = groups.place(row)
-        if place < 0:
+        index = groups.index_of(row)
+        if index < 0:
             return "a group that was not there when the threshold was found: kept"
-        group = table.slice(place, 1).to_pylist()[0]
-        of = f" of {groups.names()[place]}" if self._columns else ""
+        group = table.slice(index, 1).to_pylist()[0]
+        of = f" of {groups.names()[index]}" if self._columns else ""
         return f"{self.by} = {number(value)}; {self._threshold(group)}{of}"
 
     def _threshold(self, group: Mapping[str, Any]) -> str:

@@ -24,7 +24,7 @@ from poolwright.core.step import Kind, Outcome, Reason, Step
 from poolwright.core.wording import number, some
 from poolwright.core.wording import rows as in_rows
 from poolwright.kernels.selection.counters import Counters
-from poolwright.kernels.selection.quantiles import Extent, at_places, extent
+from poolwright.kernels.selection.quantiles import Extent, at_positions, extent
 from poolwright.kernels.selection.ranks import Ranking, check_orderable
 from poolwright.kernels.selection.timestamps import Moment, is_time, keys_of, moments_of, written
 from poolwright.reference.calendar import Unit, begins, name
@@ -38,16 +38,16 @@ EARLIEST = datetime.datetime(1990, 1, 1, tzinfo=datetime.UTC)
 class Bucket(Step):
     """Cut rows into buckets by a column of times or numbers, the earliest bucket 0.
 
-    - `n`: so many buckets with equally many rows. Bucket i begins with the value of row number i x rows / n (rounded
-      down, counted from 0) in ascending order, and rows of equal value are never torn apart: those with the value a
+    - `n`: this many buckets with equally many rows. Bucket i begins with the value of row number i x rows / n (rounded
+      down, counted from 0) in ascending order, and rows of equal value are never separated: those with the value a
       bucket begins with are all in it.
     - `unit`: decade, year, half, quarter, month, week (from Monday) or day, in UTC, from the first that has a row;
       units without rows count too.
     - `edges`: ascending; a bucket is from one edge, which belongs to it, to the next, which does not; the last bucket
       has its right edge too.
 
-    Rows without a possible time are dropped. What lies in the future is for `latest` to say: when the source was made.
-    No clock is asked, so that the same recipe gives the same rows on every day.
+    Rows without a possible time are dropped. `latest` sets what counts as the future: the time the source was made.
+    No clock is read, so that the same recipe gives the same rows on every day.
 
     State: the buckets with their begin, end, name and rows.
     """
@@ -73,10 +73,10 @@ class Bucket(Step):
     earliest: Moment | None = Field(
         default=None, description="earlier values are impossible; 1990-01-01 for times unless `edges` are given"
     )
-    latest: Moment | None = Field(default=None, description="later values are impossible: they lie in the future")
+    latest: Moment | None = Field(default=None, description="later values are impossible: they are in the future")
     ordered: bool = Field(
         default=True,
-        description=f"drop rows taken after they were uploaded, where `by` is {TAKEN_AT} or {UPLOADED_AT} and both are "
+        description=f"drop rows taken after they were uploaded, if `by` is {TAKEN_AT} or {UPLOADED_AT} and both are "
         "there",
     )
     into: str = Field(default=BUCKET, min_length=1, description="column of the bucket's number")
@@ -98,7 +98,7 @@ class Bucket(Step):
 
     @property
     def _pair(self) -> tuple[str, ...]:
-        """The column to hold `by` against, for rows taken after they were uploaded."""
+        """Return the column to compare `by` with, for rows taken after they were uploaded."""
         other = {TAKEN_AT: UPLOADED_AT, UPLOADED_AT: TAKEN_AT}.get(self.by)
         return (other,) if other and self.ordered else ()
 
@@ -139,7 +139,7 @@ class Bucket(Step):
         values = Ranking(self.by, True, 0).value(edges, dtype)
         table = {"bucket": pa.array(np.arange(len(names), dtype=np.int32)), "name": pa.array(names, pa.string())}
         table |= {"begin": values[:-1], "end": values[1:], "rows": pa.array(counts)}
-        # Equal buckets are open at both ends, so that rows which come later have one too.
+        # Equal buckets are open at both ends, so that rows added later have one too.
         return State({"open": self.n is not None, "last_in": last_in}, {BUCKETS: pa.table(table)})
 
     def _edges(
@@ -151,8 +151,8 @@ class Bucket(Step):
         if not found.rows:
             return np.empty(0, np.int64)
         if self.n is not None:
-            places = np.arange(1, self.n, dtype=np.int64) * found.rows // self.n
-            inner = at_places(frame, columns, possible, found, places)
+            positions = np.arange(1, self.n, dtype=np.int64) * found.rows // self.n
+            inner = at_positions(frame, columns, possible, found, positions)
             return np.concatenate([[found.least], inner, [found.greatest]]).astype(np.int64)
         first, last = moments_of(np.array([found.least, found.greatest]), dtype)
         edges = begins(self.unit or "year", first, last)
@@ -166,14 +166,14 @@ class Bucket(Step):
     def _bucket_names(self, edges: np.ndarray, dtype: pa.DataType) -> list[str]:
         if self.unit:
             return [name(self.unit, begin) for begin in moments_of(edges[:-1], dtype)]
-        texts = [_told(value) for value in Ranking(self.by, True, 0).value(edges, dtype).to_pylist()]
+        texts = [_text(value) for value in Ranking(self.by, True, 0).value(edges, dtype).to_pylist()]
         return [f"{begin} .. {end}" for begin, end in pairwise(texts)]
 
     def apply(self, rows: Rows, state: State) -> Outcome:
         table = state.tables[BUCKETS]
         dtype = table.schema.field("begin").type
         keys, valid = Ranking(self.by, True, 0).keys(rows, dtype)
-        bucket = _place(keys, once("edges", table, _edges_of), state.values["open"], state.values["last_in"])
+        bucket = _bucket_of(keys, once("edges", table, _edges_of), state.values["open"], state.values["last_in"])
         drop = _Possible(self.by, self._pair, dtype, *self._bounds(dtype)).reasons(rows, keys, valid)
         outside = (bucket < 0) & (drop == 0)
         drop[outside] = OUTSIDE
@@ -184,29 +184,29 @@ class Bucket(Step):
         if value is None:
             return f"no value in {self.by}"
         if bucket is None:
-            return f"{self.by} = {_told(value)}"
+            return f"{self.by} = {_text(value)}"
         one = state.tables[BUCKETS].slice(bucket, 1).to_pylist()[0]
-        return f"{self.by} = {_told(value)} is in bucket {bucket} ({one['name']}, {in_rows(one['rows'])})"
+        return f"{self.by} = {_text(value)} is in bucket {bucket} ({one['name']}, {in_rows(one['rows'])})"
 
     def learned(self, state: State) -> str:
         table = state.tables[BUCKETS]
         counts = table.column("rows").to_numpy()
-        told = [
+        described = [
             f"{bucket}: {name} ({count:,})"
             for bucket, (name, count) in enumerate(zip(table.column("name").to_pylist(), counts, strict=True))
         ]
         empty = int((counts == 0).sum())
         lacking = f"; {empty:,} without rows" if empty else ""
-        return f"{len(counts):,} buckets of {self.by}{lacking}: {some(told, 12)}"
+        return f"{len(counts):,} buckets of {self.by}{lacking}: {some(described, 12)}"
 
 
-def _told(value: Any) -> str:
+def _text(value: Any) -> str:
     return written(value) if isinstance(value, datetime.datetime) else number(value)
 
 
 @dataclass(frozen=True)
 class _Possible:
-    """Which rows have a possible value; called, it gives the keys of those."""
+    """Decide which rows have a possible value; a call returns the keys of those."""
 
     by: str
     pair: tuple[str, ...]
@@ -219,7 +219,7 @@ class _Possible:
         return np.asarray(keys[self.reasons(rows, keys, valid) == 0])
 
     def reasons(self, rows: Rows, keys: np.ndarray, valid: np.ndarray) -> np.ndarray:
-        """uint8 (n,): 0 where the value is possible."""
+        """Return the reason of each row, uint8 (n,): 0 where the value is possible."""
         drop = np.zeros(len(rows), np.uint8)
         if self.pair and self.pair[0] in rows.schema.names:
             drop[_taken_after_upload(rows)] = ORDER
@@ -251,27 +251,27 @@ class _AddCounts:
     last_in: bool
 
     def __call__(self, bins: Counters, rows: Rows) -> Counters:
-        bucket = _place(self.possible(rows), self.edges, False, self.last_in)
+        bucket = _bucket_of(self.possible(rows), self.edges, False, self.last_in)
         bins.add(bucket[bucket >= 0])
         return bins
 
 
-def _place(keys: np.ndarray, edges: np.ndarray, open_ends: bool, last_in: bool) -> np.ndarray:
-    """The bucket of each key: int64 (n,), -1 outside.
+def _bucket_of(keys: np.ndarray, edges: np.ndarray, open_ends: bool, last_in: bool) -> np.ndarray:
+    """Return the bucket of each key: int64 (n,), -1 outside.
 
     Args:
-        edges: int64 (buckets + 1,), ascending; equal ones have no rows between them. None where there is no bucket.
-        open_ends: the first and last bucket have what lies outside too.
+        edges: int64 (buckets + 1,), ascending; equal ones have no rows between them. Empty without buckets.
+        open_ends: the first and last bucket also take what is outside the edges.
         last_in: the last edge belongs to the last bucket.
     """
     if not len(edges):
         return np.full(len(keys), -1)
-    place = np.searchsorted(edges[:-1], keys, side="right") - 1
+    bucket = np.searchsorted(edges[:-1], keys, side="right") - 1
     if open_ends:
-        return np.asarray(np.maximum(place, 0))
+        return np.asarray(np.maximum(bucket, 0))
     outside = keys > edges[-1] if last_in else keys >= edges[-1]
-    place[outside] = -1
-    return np.asarray(np.minimum(place, len(edges) - 2))
+    bucket[outside] = -1
+    return np.asarray(np.minimum(bucket, len(edges) - 2))
 
 
 def _edges_of(table: pa.Table) -> np.ndarray:

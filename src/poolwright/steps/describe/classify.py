@@ -1,4 +1,4 @@
-"""classify: a classifier trained on labelled examples, chosen among several, and what it says of every row."""
+"""classify: a classifier trained on labelled examples, chosen among several, and its decision on every row."""
 
 from __future__ import annotations
 
@@ -62,10 +62,11 @@ class Classify(Step):
     """Train classifiers on labelled examples, choose the best, and decide on every row.
 
     The examples are a table of the same recipe, with vectors of the same model. All candidates are compared on the
-    examples' validation rows; the table of it is part of the state, as is the chosen classifier, in plain numbers.
-    Rows get `decision` (above the threshold means positive), a calibrated `probability`, and `predicted`: those that
-    scikit-learn would give. The decisions over all rows, also those that are dropped, are counted in a histogram: what
-    accuracy on the pool is sampled by. With `keep`, decisions of dropped rows are quick estimates with a proven bound.
+    examples' validation rows; the comparison table is part of the state, as is the chosen classifier, as plain arrays.
+    Rows get `decision` (above the threshold means positive), a calibrated `probability`, and `predicted`, as
+    scikit-learn would compute them. The decisions of all rows, including dropped ones, are counted in a histogram, by
+    which accuracy on the pool is sampled. With `keep`, decisions of dropped rows are quick estimates with a proven
+    bound.
     """
 
     model_config = ConfigDict(populate_by_name=True)
@@ -80,19 +81,22 @@ class Classify(Step):
 
     with_: str = Field(alias="with", description="column with the vectors")
     examples: Columns = Field(
-        description="table of labelled examples, or several; where two have a row, the later one counts"
+        description="table of labelled examples, or several; if a row is in two, the later table counts"
     )
     vectors: str | None = Field(default=None, description="column with the examples' vectors, if not named as `with`")
     class_: str = Field(default="class", alias="class", description="column with the examples' classes")
     split: str | None = Field(
         default=None, description="column of the examples with 'train' and 'validation'; default: drawn by hash"
     )
-    positive: str | None = Field(default=None, description="the wanted class; all others become one. Needed for two")
+    positive: str | None = Field(
+        default=None, description="the wanted class; all others become one. Required for two classes"
+    )
     candidates: tuple[Literal["mean", "logistic", "linear_svm", "mlp", "svm", "knn"], ...] = Field(
         default=("mean", "logistic", "mlp", "svm"), min_length=1, description=f"kinds to compare: {', '.join(KINDS)}"
     )
     choose_by: Literal["accuracy", "precision", "recall", "roc_auc", "average_precision"] | None = Field(
-        default=None, description="what decides among them; default average_precision, of several classes accuracy"
+        default=None,
+        description="metric that decides among them; default average_precision, accuracy for several classes",
     )
     threshold: Threshold = Field(
         default=("natural", None),
@@ -105,7 +109,9 @@ class Classify(Step):
         default=0.98, gt=0, le=1, description="cosine from which a training row counts as a copy of a validation row"
     )
     folds: int = Field(default=5, ge=2, description="folds of the cross-validation")
-    text: str | None = Field(default=None, description="column with caption vectors, to compare beside the image's")
+    text: str | None = Field(
+        default=None, description="column with caption vectors, compared in addition to the image's"
+    )
     text_vectors: str | None = Field(default=None, description="the examples' caption vectors, if not named as `text`")
     caption: str | None = Field(default=None, description="column with captions, in rows and examples, for `keywords`")
     keywords: dict[str, tuple[Annotated[str, Field(min_length=1)], ...]] = Field(
@@ -130,8 +136,8 @@ class Classify(Step):
 
     def check_tables(self, schemas: Mapping[str, pa.Schema]) -> None:
         require_module("sklearn", f"the step '{self.verb}'")
-        for place, name in enumerate(self.examples):
-            self._check_table(name, schemas[name], self.split if place == 0 else None)
+        for number, name in enumerate(self.examples):
+            self._check_table(name, schemas[name], self.split if number == 0 else None)
 
     def _check_table(self, table: str, schema: pa.Schema, split: str | None) -> None:
         wanted = [self._example_vectors, self.class_, split, self._example_text, self.caption]
@@ -142,7 +148,7 @@ class Classify(Step):
                 )
         vector_column(schema, self._example_vectors, self.verb)
         if not is_groupable(schema.field(self.class_).type):
-            raise StepError(f"classify: '{self.class_}' is {schema.field(self.class_).type}; classes are texts")
+            raise StepError(f"classify: '{self.class_}' is {schema.field(self.class_).type}; classes are strings")
 
     @property
     def _example_vectors(self) -> str:
@@ -157,7 +163,7 @@ class Classify(Step):
         if self.text:
             vector_column(given, self.text, self.verb)
         if self.caption and not is_text(given.field(self.caption).type):
-            raise StepError(f"classify: '{self.caption}' is {given.field(self.caption).type}; captions are texts")
+            raise StepError(f"classify: '{self.caption}' is {given.field(self.caption).type}; captions are strings")
         floats = [pa.field(name, pa.float32()) for name in ("decision", "probability")]
         return [*floats, pa.field("predicted", pa.string())]
 
@@ -189,7 +195,7 @@ class Classify(Step):
         )
 
     def _splits(self, rows: Rows) -> npt.NDArray[Any] | None:
-        """Train and validation; further tables without the column, such as corrected mistakes, are all trained on."""
+        """Return train or validation per row; rows of further tables without the column are all for training."""
         if self.split is None:
             return None
         return np.array(rows.strings(self.split) if self.split in rows.schema.names else [TRAIN] * len(rows))
@@ -206,7 +212,7 @@ class Classify(Step):
         )
 
     def _text(self, rows: Rows, vectors: str | None) -> npt.NDArray[np.float32] | None:
-        """What captions say (n, t): their vectors and which keywords they have; None where nothing is asked for."""
+        """Return caption features (n, t), their vectors and which keywords they contain; None if not configured."""
         parts = []
         if vectors:
             parts.append(np.nan_to_num(rows.vectors(vectors).astype(np.float32)))
@@ -219,7 +225,7 @@ class Classify(Step):
         features, threshold = state.values["features"], float(state.values["threshold"])
         vectors = rows.vectors(self.with_)
         text = None if features == "image" else self._text(rows, self.text)
-        # Where the rest is dropped, rows clearly below the threshold need no more than a proven estimate.
+        # If the rest is dropped, rows clearly below the threshold need no more than a proven estimate.
         found = decide(
             held.prepared,
             feature_matrix(features, vectors, text),
@@ -247,21 +253,21 @@ class Classify(Step):
         decision = row.get("decision")
         if decision is None:
             return ""
-        told = f"decision {decision:.4f}, probability {row['probability']:.4f}: {row['predicted']}"
-        return told if self.positive is None else f"{told}; the threshold is {state.values['threshold']:.4f}"
+        text = f"decision {decision:.4f}, probability {row['probability']:.4f}: {row['predicted']}"
+        return text if self.positive is None else f"{text}; the threshold is {state.values['threshold']:.4f}"
 
     def learned(self, state: State) -> str:
         made = state.values["training"]
         model = state.values["classifier"]
         text = "" if state.values["features"] == "image" else f" on {state.values['features']}"
-        told = f"{model['kind']}{text}, chosen by {made['choose_by']} among {state.tables['comparison'].num_rows}"
-        return f"{told}; threshold {state.values['threshold']:.4f}; {model['digest'][:12]}"
+        text = f"{model['kind']}{text}, chosen by {made['choose_by']} among {state.tables['comparison'].num_rows}"
+        return f"{text}; threshold {state.values['threshold']:.4f}; {model['digest'][:12]}"
 
 
 def _edges(trained: TrainedClassifier) -> list[float]:
     """Edges of the histogram, around the decisions that were seen; bin i has edges[i - 1] < decision <= edges[i].
 
-    The threshold is one of them, so that the bins above it hold the positive rows, neither more nor less.
+    The threshold is one of them, so that the bins above it hold exactly the positive rows.
     """
     if not trained.classifier.binary:
         return []
@@ -275,7 +281,7 @@ def _edges(trained: TrainedClassifier) -> list[float]:
 
 
 def _of_predicted(values: npt.NDArray[Any], predicted: npt.NDArray[np.int32]) -> npt.NDArray[Any]:
-    """Of two classes the values themselves; of more, that of the predicted class."""
+    """Return the values as they are for two classes, that of the predicted class for more."""
     return values if values.ndim == 1 else np.take_along_axis(values, np.maximum(predicted, 0)[:, None], axis=1)[:, 0]
 
 

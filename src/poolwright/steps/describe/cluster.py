@@ -1,4 +1,4 @@
-"""cluster: K-means inside each group of rows, and the attributes it makes."""
+"""cluster: K-means within each group of rows, and attributes from its clusters."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class Cluster(Step):
     The clusters of a class are its pretext attributes. A row gets the number of the nearest centroid of its own group,
     its distance from it, and the attribute: the number, after neighbours in the order of size are merged by `merge`.
     The same rows give the same clusters, whatever their order, their cut and the number of workers. A group with
-    fewer distinct rows than clusters has as many clusters as distinct rows.
+    fewer distinct rows than `k` has as many clusters as distinct rows.
     """
 
     verb: ClassVar[str] = "cluster"
@@ -105,12 +105,16 @@ class Cluster(Step):
     k: Numbers = Field(
         default=6,
         validate_default=True,
-        description="clusters of a group; {choose: [2, 8]} takes for each group the number of highest mean silhouette",
+        description="clusters per group; {choose: [2, 8]} takes the number with each group's highest mean silhouette",
     )
-    metric: Metric = Field(default="euclidean", description="euclidean, or cosine: directions are clustered")
-    restarts: int = Field(default=10, ge=1, description="runs from other seeds; the one of lowest inertia counts")
-    merge: int = Field(default=1, ge=1, description="so many neighbours in the order of size are one attribute")
-    at_most: int = Field(default=50_000, ge=1, description="rows of a group to learn from, drawn by hash from larger")
+    metric: Metric = Field(default="euclidean", description="euclidean, or cosine, which clusters directions")
+    restarts: int = Field(
+        default=10, ge=1, description="runs from different seeds; the one with the lowest inertia is used"
+    )
+    merge: int = Field(default=1, ge=1, description="number of neighbours in the order of size that make one attribute")
+    at_most: int = Field(
+        default=50_000, ge=1, description="most rows of a group to learn from; drawn by hash from a larger group"
+    )
     into: Column = Field(default=ATTRIBUTE, description="column of the attribute; others are named after it")
 
     @model_validator(mode="after")
@@ -126,11 +130,11 @@ class Cluster(Step):
         return self
 
     def by(self) -> tuple[str, ...]:
-        """The group columns."""
+        """Return the group columns."""
         return self.group or ()
 
     def _names(self) -> tuple[str, str, str]:
-        """Columns of the attribute, the cluster and the distance."""
+        """Return the columns of the attribute, the cluster and the distance."""
         if self.into == ATTRIBUTE:
             return ATTRIBUTE, CLUSTER, CLUSTER_DISTANCE
         return self.into, f"{self.into}_{CLUSTER}", f"{self.into}_distance"
@@ -178,11 +182,11 @@ class Cluster(Step):
     def _centroids(
         self, field: pa.Field, groups: pa.Table, numbers: npt.NDArray[np.int64], there: list[Clusters]
     ) -> pa.Table:
-        """One row a cluster: the group, its number by size, the attribute, rows, mean distance, centroid."""
-        place = np.repeat(np.arange(len(numbers)), numbers)
-        cluster = np.arange(len(place)) - np.repeat(np.cumsum(numbers) - numbers, numbers)
+        """Return one row per cluster: the group, its number by size, the attribute, rows, mean distance, centroid."""
+        group = np.repeat(np.arange(len(numbers)), numbers)
+        cluster = np.arange(len(group)) - np.repeat(np.cumsum(numbers) - numbers, numbers)
         names = [name for name in groups.column_names if name.startswith("group.")]
-        table = groups.select(names).take(pa.array(place)) if names else pa.table({"group": np.zeros(len(place), int)})
+        table = groups.select(names).take(pa.array(group)) if names else pa.table({"group": np.zeros(len(group), int)})
         width = field.type.list_size
         vectors = np.concatenate([np.empty((0, width), np.float32), *(one.centroids for one in there)])
         means = [np.bincount(one.labels, one.distances, len(one.rows)) / one.rows for one in there]
@@ -217,12 +221,12 @@ class Cluster(Step):
             return ""
         table = state.tables[GROUPS]
         groups = groups_of(table)
-        place = groups.place(row)
-        if place < 0:
+        group = groups.index_of(row)
+        if group < 0:
             return ""
-        first = int(pc.sum(table.column("clusters").slice(0, place)).as_py() or 0)
+        first = int(pc.sum(table.column("clusters").slice(0, group)).as_py() or 0)
         rows = state.tables[CENTROIDS].column("rows")[first + int(cluster)].as_py()
-        of = f"{table.column('clusters')[place].as_py()} of {groups.names()[place]}"
+        of = f"{table.column('clusters')[group].as_py()} of {groups.names()[group]}"
         return f"cluster {cluster} of {of} ({in_rows(rows)}), attribute {attribute}; {distance:.4f} from its centroid"
 
     def learned(self, state: State) -> str:
@@ -231,13 +235,13 @@ class Cluster(Step):
         if not numbers.sum():
             return "no rows, no clusters"
         where = f"{in_groups(int((numbers > 0).sum()))} of {', '.join(self.by())}" if self.by() else "all rows"
-        told = [f"{numbers.sum():,} clusters in {where}", *self._chosen(numbers), *self._fewer(table, numbers)]
+        parts = [f"{numbers.sum():,} clusters in {where}", *self._chosen(numbers), *self._fewer(table, numbers)]
         seen, rows = (int(pc.sum(table.column(name)).as_py()) for name in ("learned_from", "rows"))
         inertia = pc.sum(table.column("inertia")).as_py() / seen
-        told.append(f"{'cosine' if self.metric == 'cosine' else 'squared'} distance {inertia:.4g} on the mean")
+        parts.append(f"{'cosine' if self.metric == 'cosine' else 'squared'} distance {inertia:.4g} on the mean")
         if self.at_most < table.column("rows").to_numpy().max():
-            told.append(f"learned from {seen:,} of {in_rows(rows)}")
-        return "; ".join(told)
+            parts.append(f"learned from {seen:,} of {in_rows(rows)}")
+        return "; ".join(parts)
 
     def _chosen(self, numbers: npt.NDArray[np.int64]) -> list[str]:
         if self.k[0] == self.k[1]:
@@ -246,14 +250,14 @@ class Cluster(Step):
         return ["chosen by silhouette: " + some([f"{k} in {groups:,}" for k, groups in counts])]
 
     def _fewer(self, table: pa.Table, numbers: npt.NDArray[np.int64]) -> list[str]:
-        """Groups that have fewer clusters than asked for."""
+        """Describe the groups that have fewer clusters than asked for."""
         fewer = np.flatnonzero(numbers < self.k[0])
         if not len(fewer):
             return []
         if not self.by():
             return [f"fewer than {self.k[0]}, as fewer rows differ"]
         names = groups_of(table).names()
-        named = some([f"{names[place]} {numbers[place]}" for place in fewer], _FEWER_NAMED)
+        named = some([f"{names[group]} {numbers[group]}" for group in fewer], _FEWER_NAMED)
         return [f"{in_groups(len(fewer))} with fewer than {self.k[0]}, as fewer rows differ: {named}"]
 
 
@@ -263,19 +267,19 @@ _TYPES = (pa.int32(), pa.int32(), pa.float32())
 def _clustered(
     vectors: GroupVectors, keys: npt.NDArray[np.uint64], options: KMeansOptions
 ) -> Iterator[tuple[int, Clusters]]:
-    """(group, its clusters) of all groups that have vectors."""
+    """Yield (group, its clusters) for all groups that have vectors."""
     counts = vectors.counts
     here = [int(group) for group in np.flatnonzero(counts)]
     sizes, own_keys = [int(counts[group]) for group in here], [int(keys[group]) for group in here]
 
-    def load(place: int) -> npt.NDArray[np.floating]:
-        return vectors.of(here[place])
+    def load(group: int) -> npt.NDArray[np.floating]:
+        return vectors.of(here[group])
 
     yield from zip(here, kmeans_groups(load, sizes, vectors.width, own_keys, options), strict=True)
 
 
 def _held(state: State) -> Centroids:
-    """The centroids of a state, made ready once a process."""
+    """Return the centroids of a state, built once per process."""
     counts = state.tables[GROUPS].column("clusters").to_numpy()
     vectors = vectors_of(one_array(state.tables[CENTROIDS].column("centroid")))
     return Centroids(vectors, np.cumsum(counts) - counts, counts, state.values["metric"])

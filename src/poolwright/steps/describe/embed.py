@@ -27,7 +27,7 @@ NAN_VECTOR = Reason("nan_vector", "the encoder gave no finite vector", bad=True)
 
 
 def _with_options(model: EncoderSpec, info: ValidationInfo) -> EncoderSpec:
-    """The encoder with this step's own device and batch, so that `model` alone says what runs."""
+    """Return the encoder with this step's own device and batch, so that `model` alone defines what runs."""
     options = {name: info.data.get(name) for name in ("device", "batch")}
     return model.model_copy(update={name: value for name, value in options.items() if value is not None})
 
@@ -48,11 +48,13 @@ class Embed(EncodingStep):
     image: str | None = Field(default=None, description="name for the vectors of the images")
     text: str | None = Field(default=None, description="name for the vectors of the texts")
     text_from: str = Field(default=TEXT, description="column of the texts")
-    device: Literal["auto", "cpu", "cuda"] | None = Field(default=None, description="where it runs; as the model says")
-    batch: int | None = Field(default=None, ge=1, description="images a pass on a GPU; as the model says")
+    device: Literal["auto", "cpu", "cuda"] | None = Field(
+        default=None, description="device to run on; default: that of the model"
+    )
+    batch: int | None = Field(default=None, ge=1, description="images per batch on a GPU; default: that of the model")
     max_bytes: int = Field(default=Limits.max_bytes, ge=1, description="largest image file, in bytes")
     max_pixels: int = Field(default=Limits.max_pixels, ge=1, description="largest image, width times height")
-    model: Annotated[Model, AfterValidator(_with_options)]  # last: it takes device and batch up
+    model: Annotated[Model, AfterValidator(_with_options)]  # last: its validator reads device and batch
 
     @model_validator(mode="after")
     def _gives_something(self) -> Self:
@@ -127,26 +129,26 @@ class Embed(EncodingStep):
         vectors[there] = found
         why: list[str | None] = list(unread(rows))
         finite = np.isfinite(found).all(axis=1)
-        for place, reason, good in zip(there, reasons, finite, strict=True):
-            why[place] = reason or (None if good else NAN_VECTOR.name)
-        return _halves(vectors), drop_codes(why, (NAN_VECTOR.name,))
+        for index, reason, good in zip(there, reasons, finite, strict=True):
+            why[index] = reason or (None if good else NAN_VECTOR.name)
+        return _as_float16(vectors), drop_codes(why, (NAN_VECTOR.name,))
 
     def _texts(self, rows: Rows, encoder: ImageEncoder) -> pa.Array:
         texts = rows.strings(self.text_from)
-        there = [place for place, text in enumerate(texts) if text is not None]
+        with_text = [index for index, text in enumerate(texts) if text is not None]
         vectors = np.full((len(rows), encoder.width), np.nan, np.float32)
-        if there:
-            vectors[there] = encoder.texts([texts[place] or "" for place in there])
-        return _halves(vectors)
+        if with_text:
+            vectors[with_text] = encoder.texts([texts[index] or "" for index in with_text])
+        return _as_float16(vectors)
 
 
-def _halves(vectors: np.ndarray) -> pa.Array:
-    """Stored vectors; a row that is not finite is null."""
+def _as_float16(vectors: np.ndarray) -> pa.Array:
+    """Return the vectors as they are stored; a row that is not finite is null."""
     return vector_array(vectors.astype(np.float16), np.isfinite(vectors).all(axis=1))
 
 
 class _Files(Sequence[bytes | None]):
-    """A binary column as image files, copied out one by one when they are decoded."""
+    """View a binary column as image files, each copied only when it is decoded."""
 
     def __init__(self, array: pa.Array) -> None:
         self.array = array
@@ -155,27 +157,27 @@ class _Files(Sequence[bytes | None]):
     def valid(self) -> np.ndarray:
         return np.asarray(pc.is_valid(self.array).to_numpy(zero_copy_only=False), bool)
 
-    def take(self, places: np.ndarray) -> _Files:
-        """Those files; the same bytes in memory where all are asked for."""
-        return self if len(places) == len(self) else _Picked(self.array, places)
+    def take(self, rows: np.ndarray) -> _Files:
+        """Return the files at these rows; this same object if all are asked for."""
+        return self if len(rows) == len(self) else _Picked(self.array, rows)
 
     def __len__(self) -> int:
         return len(self.array)
 
-    def __getitem__(self, place: int) -> bytes | None:  # type: ignore[override]
-        value: bytes | None = self.array[place].as_py()
+    def __getitem__(self, index: int) -> bytes | None:  # type: ignore[override]
+        value: bytes | None = self.array[index].as_py()
         return value
 
 
 class _Picked(_Files):
-    """Some files of a column, by their places."""
+    """View some files of a column, by their rows."""
 
-    def __init__(self, array: pa.Array, places: np.ndarray) -> None:
+    def __init__(self, array: pa.Array, rows: np.ndarray) -> None:
         super().__init__(array)
-        self.places = places
+        self.rows = rows
 
     def __len__(self) -> int:
-        return len(self.places)
+        return len(self.rows)
 
-    def __getitem__(self, place: int) -> bytes | None:  # type: ignore[override]
-        return super().__getitem__(int(self.places[place]))
+    def __getitem__(self, index: int) -> bytes | None:  # type: ignore[override]
+        return super().__getitem__(int(self.rows[index]))

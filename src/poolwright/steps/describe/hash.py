@@ -40,7 +40,7 @@ class Hash(Step):
     costly: ClassVar[bool] = True
 
     kinds: Annotated[tuple[HashKind, ...], BeforeValidator(_one_or_more)] = Field(
-        default=("sha256", "phash"), min_length=1, description="which hashes"
+        default=("sha256", "phash"), min_length=1, description="hashes to compute"
     )
     max_bytes: int = Field(default=Limits.max_bytes, ge=1, description="largest image file, in bytes")
     max_pixels: int = Field(default=Limits.max_pixels, ge=1, description="largest image, width times height")
@@ -68,7 +68,7 @@ class Hash(Step):
         return Outcome(columns, drop_codes([found if isinstance(found, str) else None for found in hashed]))
 
     def _hash(self, data: bytes, limits: Limits) -> dict[str, str] | str:
-        """Hashes by kind, or a reason."""
+        """Return the hashes by kind, or the reason why there are none."""
         reason = refused(data, limits)
         if reason:
             return reason
@@ -82,7 +82,7 @@ class Hash(Step):
 
 
 def _phash(image: Image.Image) -> str:
-    """16 hex digits."""
+    """Return the perceptual hash as 16 hex digits."""
     try:
         import imagehash
     except ModuleNotFoundError:

@@ -1,4 +1,4 @@
-"""label: zero-shot labels, the class of a vocabulary whose text is nearest to the image."""
+"""label: zero-shot labels: the class of a vocabulary whose text is nearest to the image."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ TYPES = (pa.string(), pa.int32(), pa.float32())
 class Label(Step):
     """Label every image with the class whose text feature is nearest to its vector.
 
-    The class with the highest cosine wins; of equal ones, the one with the smallest index. Classes may
+    The class with the highest cosine wins; of equal ones, the class with the smallest index. Classes may
     share a name (ImageNet-21K's do): `label_index` is the identity of a class, `label` its name.
     """
 
@@ -72,15 +72,15 @@ class Label(Step):
     )
     about: dict[str, str] = Field(
         default_factory=dict,
-        description="further texts of the class to write, by column: {wnid: id, definition: definition}",
+        description="further texts of the class, by the column to write them to: {wnid: id, definition: definition}",
     )
     model: Model | None = Field(default=None, description="encoder of the texts: the one that made the vectors")
-    features: Place | None = Field(default=None, description=".npy of ready text features, instead of a model")
+    features: Place | None = Field(default=None, description=".npy of precomputed text features, instead of a model")
     features_axis: Literal[0, 1] | None = Field(
-        default=None, description="axis of `features` that counts the classes; needed where the file is square"
+        default=None, description="axis of `features` that counts the classes; required if the file is square"
     )
     features_model: str | None = Field(default=None, description="name of the model that made `features`")
-    top_k: int = Field(default=1, ge=1, description="how many nearest classes to write")
+    top_k: int = Field(default=1, ge=1, description="number of nearest classes to write")
     into: str = Field(default=LABEL, min_length=1, description="column of the label; others are named after it")
 
     @model_validator(mode="after")
@@ -88,9 +88,9 @@ class Label(Step):
         if (self.model is None) == (self.features is None):
             raise ValueError("give either 'model' (encodes the texts) or 'features' (a .npy of them)")
         if self.features is None and (self.features_axis is not None or self.features_model):
-            raise ValueError("features_axis and features_model say something of 'features', which is not given")
+            raise ValueError("features_axis and features_model describe 'features', which is not given; remove them")
         if self.features is not None and "template" in self.model_fields_set:
-            raise ValueError("'template' has no effect on ready 'features'; remove one of them")
+            raise ValueError("'template' has no effect on precomputed 'features'; remove one of them")
         taken = {UID, self.with_, *self._names(), *self._top_names()} & set(self.about)
         if taken:
             raise ValueError(f"'about' cannot write '{min(taken)}'; name another column")
@@ -100,7 +100,7 @@ class Label(Step):
         return (self.with_,)
 
     def files(self) -> tuple[str, ...]:
-        """Files beside the pool whose content decides what the labels are."""
+        """Return the files besides the pool whose content decides the labels."""
         named = isinstance(self.vocabulary, str) and self.vocabulary not in NAMES
         return (*([str(self.vocabulary)] if named else []), *([self.features] if self.features else []))
 
@@ -120,15 +120,15 @@ class Label(Step):
         return best + [pa.field(name, pa.list_(kind)) for name, kind in zip(self._top_names(), TYPES, strict=True)]
 
     def _names(self) -> tuple[str, str, str]:
-        """Columns of the nearest class: name, index, similarity."""
+        """Return the columns of the nearest class: name, index, similarity."""
         return self.into, f"{self.into}_index", SIMILARITY if self.into == LABEL else f"{self.into}_similarity"
 
     def _top_names(self) -> tuple[str, str, str]:
-        """Columns of the `top_k` nearest classes, best first: names, indices, similarities."""
+        """Return the columns of the `top_k` nearest classes, best first: names, indices, similarities."""
         return f"{self.into}_top", f"{self.into}_top_index", f"{self.into}_top_similarity"
 
     def classes(self) -> Vocabulary:
-        """The vocabulary, checked against `template`, `about` and `top_k`.
+        """Read the vocabulary and check it against `template`, `about` and `top_k`.
 
         Raises:
             RecipeError: it cannot be read, or does not go with `template`, `about` or `top_k`.
@@ -145,7 +145,7 @@ class Label(Step):
         return vocabulary
 
     def warm_up(self) -> None:
-        """PyTorch takes seconds to import."""
+        """Import PyTorch ahead of the first batch, as this takes seconds."""
         if len(self.classes()) > FEW:
             has_torch()
 
@@ -158,17 +158,17 @@ class Label(Step):
             "classes": len(vocabulary),
         }
         matrix, origin = self._text_features(vocabulary, field, context)
-        # A class with the feature of an earlier one loses every tie against it: people should know.
+        # A class with the feature of an earlier one loses every tie against it; `learned` reports how many do.
         values["never_nearest"] = len(matrix) - len({feature.tobytes() for feature in matrix})
         state = State(values | origin, {VOCABULARY: _table(vocabulary, matrix, origin)})
-        # Made ready while the state is being saved.
+        # Prepared in the background while the state is being saved.
         threading.Thread(target=_text_index, args=(state,), daemon=True).start()
         return state
 
     def _text_features(
         self, vocabulary: Vocabulary, field: pa.Field, context: Context
     ) -> tuple[np.ndarray, dict[str, Any]]:
-        """Text features (m, d), and for the record where they are from."""
+        """Return text features (m, d), and their origin for the record."""
         if self.model is None:
             path = self.features or ""
             check_features(field, self.features_model, path)
@@ -217,13 +217,13 @@ class Label(Step):
 def _columns(
     names: pa.Array, index: np.ndarray, similarity: np.ndarray, missing: np.ndarray
 ) -> tuple[pa.Array, pa.Array, pa.Array]:
-    """Label, index and similarity (n,) each, null where missing."""
+    """Return label, index and similarity, (n,) each, null where missing."""
     indices = pa.array(index, mask=missing)
     return names.take(indices), indices, pa.array(similarity, mask=missing)
 
 
 def _table(vocabulary: Vocabulary, features: np.ndarray, origin: Mapping[str, Any]) -> pa.Table:
-    """The classes with their text features: index, name, other texts, feature."""
+    """Return the classes with their text features: index, name, other texts, feature."""
     columns = {INDEX: pa.array(np.arange(len(vocabulary), dtype=np.int32)), "name": pa.array(vocabulary.names)}
     for key in vocabulary.about:
         if key not in (*columns, FEATURE):
@@ -236,7 +236,7 @@ def _table(vocabulary: Vocabulary, features: np.ndarray, origin: Mapping[str, An
 
 
 def _text_index(state: State) -> TextIndex:
-    """The text features of a state, made ready for `nearest` once a process."""
+    """Return the text features of a state, prepared for `nearest` once per process."""
 
     def made(state: State) -> TextIndex:
         return index_texts(vectors_of(one_array(state.tables[VOCABULARY].column(FEATURE))))

@@ -31,7 +31,7 @@ from poolwright.kernels.similarity.near_duplicates import link_hashes, link_simi
 
 MEMBERS = "members"
 MOST_BYTES = 2_000_000_000
-"""Vectors that are compared with each other lie in memory: so much at most, 2 million rows of 512 float16 values."""
+"""Most bytes of vectors compared with each other, which are held in memory: 2 million rows of 512 float16 values."""
 
 _UNITS = {"second": 1, "minute": 60, "hour": 3_600, "day": 86_400}
 _SHORT = {"s": "second", "sec": "second", "min": "minute", "m": "minute", "h": "hour", "d": "day"}
@@ -39,18 +39,18 @@ _TIME = pa.timestamp("us", tz="UTC")
 
 
 def parse_span(value: Any) -> int:
-    """A span of time in microseconds: '1 minute', '30 s', or a number of seconds.
+    """Return a span of time in microseconds: '1 minute', '30 s', or a number of seconds.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the value is not a span of time.
     """
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*", str(value).lower())
     if isinstance(value, bool) or not found:
-        raise ValueError(f"{value!r} is no span of time such as '1 minute', '30 seconds' or '2 hours'")
+        raise ValueError(f"{value!r} is not a span of time; write '1 minute', '30 seconds' or '2 hours'")
     unit = found[2].removesuffix("s") or "second"
     unit = _SHORT.get(unit, unit)
     if unit not in _UNITS:
-        raise ValueError(f"'{found[2]}' is no unit of time; use seconds, minutes, hours or days")
+        raise ValueError(f"'{found[2]}' is not a unit of time; use seconds, minutes, hours or days")
     return round(float(found[1]) * _UNITS[unit] * 1_000_000)
 
 
@@ -64,11 +64,11 @@ Span = Annotated[
 class NearDuplicates(Step):
     """Group rows that show nearly the same, so that `split: {group: duplicate_group}` keeps them on one side.
 
-    Rows are linked where one of these holds, and groups are what links hold together:
+    Rows are linked if one of these holds, and the connected components of the links are the groups:
 
-    - `same`: equal values in all these columns. With `within`, one of them is a time, and times at most so far apart
-      are as good as equal: {same: [author, taken_at], within: 1 minute}.
-    - `vectors`: the cosine is `above` or more. All pairs are compared, exactly; they lie in memory for it.
+    - `same`: equal values in all these columns. With `within`, one of them is a time, and times at most that far apart
+      count as equal: {same: [author, taken_at], within: 1 minute}.
+    - `vectors`: the cosine is `above` or more. All pairs are compared, exactly, which holds the vectors in memory.
     - `phash`: 64-bit hashes, as `hash` gives them, that differ in at most `distance` bits.
 
     A group is named by its smallest uid, and a row without near-duplicates by its own, whatever the order of the rows.
@@ -86,20 +86,20 @@ class NearDuplicates(Step):
 
     same: Columns | None = Field(default=None, description="columns whose equal values link rows")
     within: Span | None = Field(
-        default=None, description="how far apart times in `same` may be, such as 1 minute; a number means seconds"
+        default=None, description="largest difference of times in `same`, such as 1 minute; a number means seconds"
     )
     vectors: Column | None = Field(default=None, description="column of vectors that are compared")
     above: float = Field(default=0.95, gt=0, le=1, description="least cosine that links two rows")
     phash: Column | None = Field(default=None, description="column of 64-bit hashes in 16 hex digits")
     distance: int = Field(default=4, ge=0, le=16, description="most bits in which linked hashes differ")
-    keep: Literal["all", "first", "best"] = Field(default="all", description="which rows of a group stay")
+    keep: Literal["all", "first", "best"] = Field(default="all", description="rows of a group that stay")
     by: Column | None = Field(default=None, description="keep: best: column of numbers or times, the highest is kept")
     into: Column = Field(default="duplicate_group", description="column to give")
 
     @model_validator(mode="after")
     def _fitting(self) -> NearDuplicates:
         if not (self.same or self.vectors or self.phash):
-            raise ValueError("needs same, vectors or phash")
+            raise ValueError("needs same, vectors or phash: give at least one")
         if self.within is not None and not self.same:
             raise ValueError("within is about a time in `same`")
         if (self.keep == "best") != (self.by is not None):
@@ -168,7 +168,7 @@ class NearDuplicates(Step):
         link_times(links, group, pc.fill_null(column, 0).to_numpy(), self.within or 0)
 
     def _state(self, table: pa.Table, first: np.ndarray) -> State:
-        """The groups of two and more. Rows come in order of their uid, so the first of a group is its name."""
+        """Return the groups of two and more. Rows come in order of their uid, so the first of a group is its name."""
         sizes = np.bincount(first, minlength=len(table))[first]
         members = np.flatnonzero(sizes > 1)
         drop = np.zeros(len(table), np.uint8)
@@ -186,27 +186,27 @@ class NearDuplicates(Step):
     def apply(self, rows: Rows, state: State) -> Outcome:
         table = state.tables[MEMBERS]
         uids = rows.column(UID).cast(pa.string())
-        places = once("lookup", table, _lookup_of).find(uids)
-        groups = one_array(table.column("group")).take(pa.array(places, mask=places < 0))
-        drop = np.append(table.column("drop").to_numpy(), np.uint8(0))[places]
+        indices = once("lookup", table, _lookup_of).find(uids)
+        groups = one_array(table.column("group")).take(pa.array(indices, mask=indices < 0))
+        drop = np.append(table.column("drop").to_numpy(), np.uint8(0))[indices]
         return Outcome({self.into: pc.coalesce(groups, uids)}, drop if self.keep != "all" else None)
 
     def explain(self, row: Mapping[str, Any], state: State) -> str:
         table = state.tables[MEMBERS]
         count = pc.sum(pc.equal(table.column("group"), pa.scalar(row.get(self.into), pa.string()))).as_py() or 0
-        return f"one of {in_rows(count)} that are nearly the same" if count else "nothing is nearly the same"
+        return f"one of {in_rows(count)} that are near-duplicates" if count else "no near-duplicates"
 
     def learned(self, state: State) -> str:
         values = state.values
         members = f"{in_rows(values['members'])} of {values['rows']:,}"
-        words = f"{members} are in {in_groups(values['groups'])} of near-duplicates"
-        words += f", the largest of {in_rows(values['largest'])}" if values["largest"] else ""
-        return f"{words}; one of each kept" if self.keep != "all" else words
+        text = f"{members} are in {in_groups(values['groups'])} of near-duplicates"
+        text += f", the largest of {in_rows(values['largest'])}" if values["largest"] else ""
+        return f"{text}; one of each kept" if self.keep != "all" else text
 
 
 @dataclass
 class _Collected:
-    """Rows, their vectors apart."""
+    """Collected rows, with their vectors kept separately."""
 
     tables: list[pa.Table] = field(default_factory=list)
     vectors: list[np.ndarray] = field(default_factory=list)
@@ -219,7 +219,7 @@ class _Collected:
 
 @dataclass(frozen=True)
 class _Add:
-    """Adds a batch to what was collected."""
+    """Add a batch to the collected rows."""
 
     step: NearDuplicates
 
@@ -233,7 +233,7 @@ class _Add:
 
 @dataclass(frozen=True)
 class _Joined:
-    """All rows in order of their uid: the columns but vectors, and the vectors (n, d)."""
+    """All rows in order of their uid: the columns other than vectors, and the vectors (n, d)."""
 
     table: pa.Table
     vectors: np.ndarray
@@ -248,20 +248,20 @@ def _joined(found: _Collected, schema: pa.Schema, step: NearDuplicates) -> _Join
 
 
 def _in_order(batches: list[np.ndarray], order: np.ndarray) -> np.ndarray:
-    """The vectors of all batches in one matrix, the rows in that order. Takes the batches away as it goes."""
-    place = np.empty(len(order), np.int64)
-    place[order] = np.arange(len(order))
+    """Return the vectors of all batches in one matrix, its rows in that order; empties `batches` to save memory."""
+    row = np.empty(len(order), np.int64)
+    row[order] = np.arange(len(order))
     first = batches[0] if batches else np.empty((0, 0), np.float16)
     vectors, at = np.empty((len(order), first.shape[1]), first.dtype), 0
     for number, matrix in enumerate(batches):
-        vectors[place[at : at + len(matrix)]] = matrix
+        vectors[row[at : at + len(matrix)]] = matrix
         at += len(matrix)
         batches[number] = matrix[:0]
     return vectors
 
 
 def _decoded(table: pa.Table) -> pa.Table:
-    """Text of whatever coding as one type; uids and texts then sort and join."""
+    """Return texts of any encoding as one type, so that uids and texts sort and join."""
     fields = [pa.field(one.name, pa.large_string() if is_text(one.type) else one.type) for one in table.schema]
     columns = [
         as_array(column).cast(pa.string()).cast(pa.large_string()) if is_text(one.type) else column
@@ -271,28 +271,30 @@ def _decoded(table: pa.Table) -> pa.Table:
 
 
 def _plain(column: pa.Array) -> pa.Array:
-    """Times as the numbers they are, for grouping."""
+    """Return times as integers, for grouping."""
     if not pa.types.is_temporal(column.type):
         return column
     return column.cast(pa.int32()).cast(pa.int64()) if column.type.bit_width == 32 else column.cast(pa.int64())
 
 
 def _hashes(column: pa.ChunkedArray, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Hashes as uint64 (n,), and which rows have one.
+    """Return hashes as uint64 (n,), and which rows have one.
 
     Raises:
-        StepError: a value is no hash of 16 hex digits.
+        StepError: a value is not a hash of 16 hex digits.
     """
     texts = column.to_pylist()
     bad = next((text for text in texts if text is not None and not re.fullmatch(r"[0-9a-fA-F]{16}", text)), None)
     if bad is not None:
-        raise StepError(f"near_duplicates: '{bad}' in '{name}' is no 64-bit hash of 16 hex digits; `hash` gives such")
+        raise StepError(
+            f"near_duplicates: '{bad}' in '{name}' is not a 64-bit hash of 16 hex digits; compute them with `hash`"
+        )
     numbers = np.array([int(text, 16) if text else 0 for text in texts], np.uint64)
     return numbers, np.array([text is not None for text in texts], bool)
 
 
 def _best(first: np.ndarray, order: Ranking, rows: Rows) -> np.ndarray:
-    """Of each row the best row of its group; of equally good ones that with the smallest uid."""
+    """Return the best row of each row's group; of equally good ones that with the smallest uid."""
     keys, valid = order.keys(rows)
     ranked = np.lexsort((np.arange(len(first)), np.where(valid, keys, ALL), first))
     begins = np.append(True, np.diff(first[ranked]) > 0)[: len(first)]

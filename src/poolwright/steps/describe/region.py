@@ -35,7 +35,7 @@ def _two(columns: tuple[str, str]) -> tuple[str, str]:
 
 
 class Region(Step):
-    """Find the country of each row, by its name or code or by latitude and longitude, and where that lies.
+    """Find the country of each row, by its name or code or by latitude and longitude, with its region.
 
     Nothing is guessed: a text must be a name or code of one country of today, in any case, spelling of accents
     or word order. 'New Mexico', 'Soviet Union' and 'Congo' are dropped, each for its reason; `names` decides what
@@ -43,7 +43,7 @@ class Region(Step):
     ('GM' is Gambia, not Germany), so set `codes: none` where a column may hold them.
 
     By coordinates, a point belongs to the country, with its territorial waters, that the Time Zone Database says of its
-    zone; boundaries are OpenStreetMap's, simplified by up to about 100 m. The database has no Kosovo (Serbia).
+    zone; boundaries are OpenStreetMap's, simplified by up to about 100 m. The database counts Kosovo as Serbia.
     """
 
     verb: ClassVar[str] = "region"
@@ -54,11 +54,11 @@ class Region(Step):
         Reason("no_country", "no country is given"),
         Reason("unknown_country", "its country is not known"),
         Reason("ambiguous_country", "its country may be one of several"),
-        Reason("historic_country", "its country is no more, or has another name now"),
+        Reason("historic_country", "its country no longer exists, or has another name now"),
         Reason("no_coordinates", "no latitude or longitude is given"),
         Reason("bad_coordinates", "its latitude or longitude is out of range"),
-        Reason("at_sea", "it lies in the waters of no country"),
-        Reason("disputed", "several countries claim where it lies"),
+        Reason("at_sea", "it is in the waters of no country"),
+        Reason("disputed", "several countries claim its location"),
     )
 
     country: Column | None = Field(default=None, description="column with names or codes; 'country' if not given")
@@ -74,7 +74,8 @@ class Region(Step):
         default="two", description="two: North America and South America; one: Americas"
     )
     names: dict[Annotated[str, Field(min_length=1)], str] = Field(
-        default={}, description="what texts stand for, before all else, such as {Scotland: GB, Yugoslavia: Serbia}"
+        default={},
+        description="country that a text stands for, applied first, such as {Scotland: GB, Yugoslavia: Serbia}",
     )
 
     @model_validator(mode="after")
@@ -108,16 +109,16 @@ class Region(Step):
         if whole and self.codes != "numeric":
             raise StepError(
                 f"region: '{self._column}' is {dtype}; set codes: numeric if these are numbers of ISO 3166-1, "
-                "or name a column of texts"
+                "or name a column of strings"
             )
         if not whole and not is_text(dtype):
             raise StepError(f"region: '{self._column}' is {dtype}; a country is a text, a name or a code")
 
     def _decided(self) -> dict[str, str]:
-        """`names`, with the alpha-3 code of each country.
+        """Return `names` with the alpha-3 code of each country.
 
         Raises:
-            StepError: a country is not known, or two texts that are read alike stand for two.
+            StepError: a country is unknown, or two texts that are read alike stand for different countries.
         """
         if not self.names:
             return {}
@@ -129,9 +130,11 @@ class Region(Step):
             found = finder.find(country)
             if found.code is None:
                 advice = found.words or did_you_mean(country, table[COUNTRY].to_pylist())
-                raise StepError(f"region: names: '{text}' stands for '{country}', which is no one country; {advice}")
+                raise StepError(
+                    f"region: names: '{text}' stands for '{country}', which is not exactly one country; {advice}"
+                )
             if folded.setdefault(words_of(text) or frozenset([text]), found.code) != found.code:
-                raise StepError(f"region: names: '{text}' is there in two spellings, for two countries; keep one")
+                raise StepError(f"region: names: '{text}' is given in two spellings, for two countries; keep one")
             decided[text] = found.code
         return decided
 
@@ -147,15 +150,15 @@ class Region(Step):
     def apply(self, rows: Rows, state: State) -> Outcome:
         atlas = _atlas(state)
         if self.at:
-            places = _places_at(rows.numbers(self.at[0]), rows.numbers(self.at[1]), atlas)
+            found_rows = _rows_of_points(rows.numbers(self.at[0]), rows.numbers(self.at[1]), atlas)
         else:
-            places = _places_named(rows.column(self._column), atlas)
-        dropped = places < 0
-        columns = {name: atlas.column(name).take(pa.array(places, mask=dropped)) for name in GIVES}
+            found_rows = _rows_of_texts(rows.column(self._column), atlas)
+        dropped = found_rows < 0
+        columns = {name: atlas.column(name).take(pa.array(found_rows, mask=dropped)) for name in GIVES}
         if self.at is None and self._column == COUNTRY:
             # A dropped row keeps its text, which `why` would not know otherwise.
             columns[COUNTRY] = pc.if_else(pa.array(dropped), rows.column(COUNTRY).cast(pa.string()), columns[COUNTRY])
-        return Outcome(columns, np.where(dropped, -places, 0).astype(np.uint8))
+        return Outcome(columns, np.where(dropped, -found_rows, 0).astype(np.uint8))
 
     def explain(self, row: Mapping[str, Any], state: State) -> str:
         if self.at:
@@ -165,7 +168,7 @@ class Region(Step):
             return ""
         atlas = _atlas(state)
         found = atlas.countries.find(str(text))
-        return f"{self._column} '{text}': {atlas.told(found.code, found.words)}"
+        return f"{self._column} '{text}': {atlas.describe(found.code, found.words)}"
 
     def learned(self, state: State) -> str:
         known = f"{state.tables[COUNTRIES].num_rows} countries of {state.values['countries']}"
@@ -177,7 +180,7 @@ class Region(Step):
         return f"{known}; {codes}" + (f"; decided: {decided}" if decided else "")
 
 
-_CODE_OF = {reason.name: place for place, reason in enumerate(Region.reasons, start=1)}
+_CODE_OF = {reason.name: code for code, reason in enumerate(Region.reasons, start=1)}
 
 
 def _check_number(name: str, dtype: pa.DataType) -> None:
@@ -196,11 +199,11 @@ def _with_americas(table: pa.Table, americas: str) -> pa.Table:
 
 
 class _Atlas:
-    """A state made ready: where in its table of countries a text or a time zone leads."""
+    """Find the row of a text or a time zone in the table of countries of a state."""
 
     def __init__(self, state: State) -> None:
         self._table = state.tables[COUNTRIES]
-        self.place = {code: place for place, code in enumerate(self._table[COUNTRY_CODE].to_pylist())}
+        self.row_of = {code: row for row, code in enumerate(self._table[COUNTRY_CODE].to_pylist())}
         if ZONES in state.tables:
             zones = state.tables[ZONES].to_pydict()
             self.zones = dict(zip(zones["zone"], zones[COUNTRY_CODE], strict=True))
@@ -214,32 +217,32 @@ class _Atlas:
         return one_array(self._table[name])
 
     def claims(self, latitude: float, longitude: float) -> list[str]:
-        """Codes of the countries that a point lies in, sorted; none at sea."""
+        """Return the codes of the countries that contain a point, sorted; none at sea."""
         zones = zones_at(latitude, longitude, Region.verb)
         return sorted({self.zones[zone] for zone in zones if not zone.startswith(AT_SEA)})
 
-    def told(self, code: str | None, words: str) -> str:
+    def describe(self, code: str | None, text: str) -> str:
         if code is None:
-            return words or "no name or code of a country"
-        country, region, continent = (self.column(name)[self.place[code]] for name in (COUNTRY, REGION, CONTINENT))
-        return f"{country} ({code}{', ' + words if words else ''}), {region}, {continent}"
+            return text or "no name or code of a country"
+        country, region, continent = (self.column(name)[self.row_of[code]] for name in (COUNTRY, REGION, CONTINENT))
+        return f"{country} ({code}{', ' + text if text else ''}), {region}, {continent}"
 
 
 def _atlas(state: State) -> _Atlas:
     return once("atlas", state, _Atlas)
 
 
-def _places_named(column: pa.Array, atlas: _Atlas) -> np.ndarray:
-    """Row in the table of countries, int64 (n,), or minus the code of the reason."""
+def _rows_of_texts(column: pa.Array, atlas: _Atlas) -> np.ndarray:
+    """Return each text's row in the table of countries, int64 (n,), or minus the code of the reason."""
     coded = column.cast(pa.string()).dictionary_encode()
     found = [atlas.countries.find(text) for text in (*coded.dictionary.to_pylist(), None)]
-    places = np.array([atlas.place[one.code] if one.code else -_CODE_OF[one.why] for one in found], np.int64)
-    chosen: np.ndarray = places[coded.indices.fill_null(len(found) - 1).to_numpy(zero_copy_only=False)]
+    found_rows = np.array([atlas.row_of[one.code] if one.code else -_CODE_OF[one.why] for one in found], np.int64)
+    chosen: np.ndarray = found_rows[coded.indices.fill_null(len(found) - 1).to_numpy(zero_copy_only=False)]
     return chosen
 
 
-def _places_at(latitude: np.ndarray, longitude: np.ndarray, atlas: _Atlas) -> np.ndarray:
-    """As `_places_named`, of coordinates in degrees, float64 (n,).
+def _rows_of_points(latitude: np.ndarray, longitude: np.ndarray, atlas: _Atlas) -> np.ndarray:
+    """Return the same as `_rows_of_texts` for coordinates in degrees, float64 (n,).
 
     Raises:
         ChangedError: the installed boundaries are not those of the state.
@@ -247,16 +250,16 @@ def _places_at(latitude: np.ndarray, longitude: np.ndarray, atlas: _Atlas) -> np
     _check_boundaries(atlas)
     lacking = np.isnan(latitude) | np.isnan(longitude)
     within = (np.abs(latitude) <= 90) & (np.abs(longitude) <= 180)
-    places = np.where(lacking, -_CODE_OF["no_coordinates"], -_CODE_OF["bad_coordinates"])
+    found_rows = np.where(lacking, -_CODE_OF["no_coordinates"], -_CODE_OF["bad_coordinates"])
     points, inverse = np.unique(latitude[within] + 1j * longitude[within], return_inverse=True)
-    found = [_place_of(atlas.claims(float(point.real), float(point.imag)), atlas) for point in points]
-    places[within] = np.array(found, np.int64)[inverse]
-    return places
+    found = [_row_of_claims(atlas.claims(float(point.real), float(point.imag)), atlas) for point in points]
+    found_rows[within] = np.array(found, np.int64)[inverse]
+    return found_rows
 
 
-def _place_of(claims: list[str], atlas: _Atlas) -> int:
+def _row_of_claims(claims: list[str], atlas: _Atlas) -> int:
     if len(claims) == 1:
-        return atlas.place[claims[0]]
+        return atlas.row_of[claims[0]]
     return -_CODE_OF["disputed" if claims else "at_sea"]
 
 
@@ -275,5 +278,7 @@ def _explain_point(columns: tuple[str, str], values: list[Any], atlas: _Atlas) -
     if not (abs(latitude) <= 90 and abs(longitude) <= 180):
         return point
     claims = atlas.claims(latitude, longitude)
-    told = atlas.told(claims[0], "") if len(claims) == 1 else f"claimed by {' and '.join(claims) or 'no country'}"
-    return f"{point}: {told}"
+    described = (
+        atlas.describe(claims[0], "") if len(claims) == 1 else f"claimed by {' and '.join(claims) or 'no country'}"
+    )
+    return f"{point}: {described}"

@@ -54,15 +54,15 @@ class Retrieve(Step):
     has several). An image that several classes found goes to the one it is nearest to, of equally near ones to the
     first. Each class keeps the `n` nearest of the images it was given. Images of equal cosine are ordered by the hash
     of (seed, table, step, uid). `background` adds a class BACKGROUND: of the images that are farthest from a class,
-    found and given in the same way, so many that they are that share of `n`, none of them kept for a class.
+    found and given in the same way, as many as that share of `n`, none of them kept for a class.
 
     With `overlap: true` every class keeps the `n` images it finds, whatever the others find: `label` is then the
-    nearest of an image's classes, and all of them stand in `label_all` and `label_all_index`.
+    nearest of an image's classes, and all of them are in `label_all` and `label_all_index`.
 
     Classes may share a name, as ImageNet's do: `label_index` is the identity of a class, `label` its name.
 
     State: the prompts with their features, the buckets with their rows, and per bucket and class how many images were
-    given and kept and the last of them: the score and hash rank that `apply` holds a row against.
+    given and kept and the last of them: the score and hash rank that `apply` compares a row with.
     """
 
     model_config = ConfigDict(populate_by_name=True)
@@ -89,9 +89,11 @@ class Retrieve(Step):
     )
     prefix: str = Field(default="", description="put before every prompt, such as 'a photo of '")
     model: Model | None = Field(default=None, description="encoder of the prompts: the one that made the vectors")
-    features: Place | None = Field(default=None, description=".npy of one ready feature a prompt, instead of a model")
+    features: Place | None = Field(
+        default=None, description=".npy with one precomputed feature per prompt, instead of a model"
+    )
     features_axis: Literal[0, 1] | None = Field(
-        default=None, description="axis of `features` that counts the prompts; needed where the file is square"
+        default=None, description="axis of `features` that counts the prompts; required if the file is square"
     )
     features_model: str | None = Field(default=None, description="name of the model that made `features`")
     bucket: Columns | None = Field(
@@ -102,7 +104,7 @@ class Retrieve(Step):
     overlap: bool = Field(default=False, description="whether an image may belong to several classes")
     background: Share = Field(default=0.0, description="images of the class BACKGROUND for each class, as a share of n")
     short: Literal["fail", "take"] = Field(
-        default="fail", description="where a class has fewer than n images in a bucket: fail, or take what is there"
+        default="fail", description="if a class has fewer than n images in a bucket: fail, or take those that there are"
     )
     into: str = Field(default=LABEL, min_length=1, description="column of the label; others are named after it")
 
@@ -111,9 +113,9 @@ class Retrieve(Step):
         if (self.model is None) == (self.features is None):
             raise ValueError("give either 'model' (encodes the prompts) or 'features' (a .npy of them)")
         if self.features is None and (self.features_axis is not None or self.features_model):
-            raise ValueError("features_axis and features_model say something of 'features', which is not given")
+            raise ValueError("features_axis and features_model describe 'features', which is not given; remove them")
         if self.features is not None and self.prefix:
-            raise ValueError("'prefix' has no effect on ready 'features'; remove one of them")
+            raise ValueError("'prefix' has no effect on precomputed 'features'; remove one of them")
         if self.overlap and self.query is not None:
             raise ValueError("'query' has no effect with overlap: every class keeps the n images it finds; remove it")
         if not self.overlap and self.query is None:
@@ -130,7 +132,7 @@ class Retrieve(Step):
         return tuple(dict.fromkeys((self.with_, *(self.bucket or ()), UID)))
 
     def files(self) -> tuple[str, ...]:
-        """Files beside the pool whose content decides what is retrieved."""
+        """Return the files besides the pool whose content decides what is retrieved."""
         named = isinstance(self.prompts, str) and self.prompts not in NAMES
         return (*([str(self.prompts)] if named else []), *([self.features] if self.features else []))
 
@@ -155,24 +157,24 @@ class Retrieve(Step):
         return fields
 
     def _names(self) -> tuple[str, str, str, str]:
-        """Columns of the class: name, index, similarity, prompt."""
+        """Return the columns of the class: name, index, similarity, prompt."""
         if self.into == LABEL:
             return LABEL, f"{LABEL}_index", SIMILARITY, PROMPT
         return self.into, f"{self.into}_index", f"{self.into}_similarity", f"{self.into}_prompt"
 
     def _all_names(self) -> tuple[str, str]:
-        """Columns of all classes of a row: names and indices."""
+        """Return the columns of all classes of a row: names and indices."""
         return f"{self.into}_all", f"{self.into}_all_index"
 
     def classes(self) -> Vocabulary:
-        """The classes with their prompts.
+        """Read the classes with their prompts.
 
         Raises:
             RecipeError: they cannot be read, or one is named as the background.
         """
         vocabulary = read_vocabulary(self.prompts)
         if self.background and BACKGROUND in vocabulary.names:
-            raise RecipeError(f"retrieve: a class is named {BACKGROUND}, as that of the background; name it otherwise")
+            raise RecipeError(f"retrieve: a class has the name of the background, {BACKGROUND}; rename it")
         return vocabulary
 
     def fit(self, frame: Frame, context: Context) -> State:
@@ -194,13 +196,11 @@ class Retrieve(Step):
         state = State(values, tables)
         short = self._short(state)
         if short and self.short == "fail":
-            raise StepError(
-                f"retrieve: {short}; lower n, raise query, or write short: take to go on with what is there"
-            )
+            raise StepError(f"retrieve: {short}; lower n, raise query, or write short: take to continue with fewer")
         return state
 
     def _features(self, texts: Sequence[str], field: pa.Field, context: Context) -> tuple[np.ndarray, dict[str, Any]]:
-        """Prompt features (p, d) on their grid, and for the record where they are from."""
+        """Return prompt features (p, d) on their grid, and their origin for the record."""
         if self.model is None:
             path = self.features or ""
             check_features(field, self.features_model, path)
@@ -257,11 +257,11 @@ class Retrieve(Step):
             return f"similarity {similarity:.4f} to '{prompt}': one of the farthest in its bucket"
         near = f"similarity {similarity:.4f} to '{prompt}' of '{label}'"
         groups = groups_of(state.tables[BUCKETS])
-        place = groups.place(row) if all(row.get(name) is not None for name in self.bucket or ()) else -1
-        if place < 0:
+        group = groups.index_of(row) if all(row.get(name) is not None for name in self.bucket or ()) else -1
+        if group < 0:
             return f"{near}; nothing was retrieved from its bucket"
-        cut = state.tables[CUTS].slice(place * len(state.values["classes"]) + index, 1).to_pylist()[0]
-        in_bucket = f" in bucket {groups.names()[place]}" if self.bucket else ""
+        cut = state.tables[CUTS].slice(group * len(state.values["classes"]) + index, 1).to_pylist()[0]
+        in_bucket = f" in bucket {groups.names()[group]}" if self.bucket else ""
         return f"{near}{in_bucket}; found {_bound(cut['query_score'])}, kept {_bound(cut['keep_score'])}"
 
     def learned(self, state: State) -> str:
@@ -275,7 +275,7 @@ class Retrieve(Step):
         return f"{kept:,} kept for {classes:,} classes{within}{more}{by}{f'; short: {short}' if short else ''}"
 
     def _short(self, state: State) -> str:
-        """Which classes have fewer images than wanted in which buckets, in words; empty where none has."""
+        """Describe which classes have fewer images than wanted in which buckets; empty if none has."""
         cuts, classes = state.tables[CUTS], state.values["classes"]
         names = groups_of(state.tables[BUCKETS]).names()
         wanted = self._wanted
@@ -301,9 +301,9 @@ def _bound(score: float) -> str:
 
 
 def _texts(vocabulary: Vocabulary, prefix: str) -> list[tuple[str, int]]:
-    """The prompts of all classes with their class: those of a class, or its name and synonyms."""
+    """Return (prompt, class) of all classes: their prompts, or name and synonyms if a class has none."""
     return [
-        (prefix + text, place)
-        for place, one in enumerate(vocabulary.classes)
+        (prefix + text, index)
+        for index, one in enumerate(vocabulary.classes)
         for text in one.prompts or (one.name, *one.synonyms)
     ]

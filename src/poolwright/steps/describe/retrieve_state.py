@@ -1,4 +1,4 @@
-"""The tables that `retrieve` learns, and what it makes ready from them."""
+"""Make the tables that `retrieve` learns, and read its prompts and cuts from them."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ _CUTS = ("query", "keep", "low_query", "low_keep")
 
 
 def prompt_table(vocabulary: Vocabulary, texts: Sequence[tuple[str, int]], features: np.ndarray) -> pa.Table:
-    """The prompts with their classes and features.
+    """Return the prompts with their classes and features.
 
     Args:
         texts: (prompt, class) each.
         features: float32 (p, d).
     """
-    of_class = [place for _, place in texts]
+    of_class = [index for _, index in texts]
     columns = {
         "text": pa.array([text for text, _ in texts], pa.string()),
         "class": pa.array(of_class, pa.int32()),
-        "name": pa.array([vocabulary.names[place] for place in of_class], pa.string()),
+        "name": pa.array([vocabulary.names[index] for index in of_class], pa.string()),
         _FEATURE: vector_array(features),
     }
     return pa.table(columns)
 
 
 def cut_table(found: Sequence[Retrieved], classes: int) -> pa.Table:
-    """One row a bucket and class, bucket after bucket: rows given, kept and of the background, and the cuts."""
+    """Return one row per bucket and class, by bucket: rows given, kept and of the background, and the cuts."""
 
     def joined(parts: Sequence[np.ndarray], kind: Any) -> pa.Array:
         return pa.array(np.concatenate([np.empty(0, kind), *parts]).astype(kind))
@@ -58,7 +58,7 @@ def cut_table(found: Sequence[Retrieved], classes: int) -> pa.Table:
 
 
 def prompts_of(state: State) -> Prompts:
-    """The prompts with their features."""
+    """Return the prompts of a state with their features, built once per process."""
 
     def made(state: State) -> Prompts:
         table = state.tables[PROMPTS]
@@ -68,7 +68,7 @@ def prompts_of(state: State) -> Prompts:
 
 
 def cuts_of(state: State) -> BucketCuts:
-    """The cuts of all buckets; at the end those of id -1, no bucket, which hold no row."""
+    """Return the cuts of all buckets; at the end those of id -1, no bucket, which keep no row."""
 
     def made(state: State) -> BucketCuts:
         table, classes = state.tables[CUTS], len(state.values["classes"])
@@ -84,12 +84,12 @@ def cuts_of(state: State) -> BucketCuts:
 
 
 def class_names(state: State) -> pa.Array:
-    """Names of the classes by index, that of the background last."""
+    """Return the names of the classes by index, that of the background last."""
     return pa.array([*state.values["classes"], BACKGROUND], pa.string())
 
 
 def list_columns(member: np.ndarray, names: pa.Array) -> tuple[pa.Array, pa.Array]:
-    """Names and indices of all classes of each row, as lists.
+    """Return the names and indices of all classes of each row, as lists.
 
     Args:
         member: bool (m, n): whether row j is of class i.

@@ -32,10 +32,10 @@ FEATURE = "feature"
 
 
 class Similarity(Step):
-    """Write the cosine of a row's vector and another vector of the row, or one that all rows are held against.
+    """Write the cosine of a row's vector and another vector of the row, or one vector that all rows are compared with.
 
     A row without a usable vector is dropped as bad, as `label` does: a null similarity would be dropped
-    by the next threshold without anyone learning why.
+    by the next threshold without a reason that says so.
     """
 
     verb: ClassVar[str] = "similarity"
@@ -50,7 +50,9 @@ class Similarity(Step):
         default=None, description="text, or several whose features are averaged as templates are; needs `model`"
     )
     model: Model | None = Field(default=None, description="encoder of the prompt: the one that made the vectors")
-    features: Place | None = Field(default=None, description=".npy with one ready text feature, instead of a prompt")
+    features: Place | None = Field(
+        default=None, description=".npy with one precomputed text feature, instead of a prompt"
+    )
     features_model: str | None = Field(default=None, description="name of the model that made `features`")
     into: str = Field(default=SIMILARITY, min_length=1, description="column of the similarity")
 
@@ -63,14 +65,14 @@ class Similarity(Step):
         if self.prompt is not None and not all(text.strip() for text in self._prompts() or [""]):
             raise ValueError("a prompt is empty; write a text such as 'a photo of a map.'")
         if self.features_model and self.features is None:
-            raise ValueError("features_model says something of 'features', which is not given")
+            raise ValueError("features_model describes 'features', which is not given; remove it")
         return self
 
     def needs(self) -> tuple[str, ...]:
         return (self.of,) if self.to is None else (self.of, self.to)
 
     def files(self) -> tuple[str, ...]:
-        """Files beside the pool whose content decides what the similarities are."""
+        """Return the files besides the pool whose content decides the similarities."""
         return (self.features,) if self.features else ()
 
     def check_files(self, given: pa.Schema) -> None:
@@ -93,7 +95,7 @@ class Similarity(Step):
         return State(origin, {PROMPT: pa.table({FEATURE: vector_array(feature)})})
 
     def _feature(self, field: pa.Field, context: Context) -> tuple[np.ndarray, dict[str, Any]]:
-        """The one vector (1, d) that all rows are held against, and for the record where it is from."""
+        """Return the one vector (1, d) that all rows are compared with, and its origin for the record."""
         if self.model is None:
             path = self.features or ""
             check_features(field, self.features_model, path)

@@ -20,7 +20,7 @@ _GIVEN = (BYTES, WIDTH, HEIGHT, ASPECT)
 class Size(Step):
     """Measure image files: bytes, and width, height and aspect of the upright image.
 
-    Only headers are read, so a file that is cut off behind its header keeps its row; steps that decode drop it.
+    Only headers are read, so the row of a file that is truncated after its header stays; steps that decode drop it.
     """
 
     verb: ClassVar[str] = "size"

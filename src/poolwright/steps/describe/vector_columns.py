@@ -1,4 +1,4 @@
-"""What the steps that compare vectors ask of a vector column, and of the model behind it."""
+"""Check vector columns, and the models that made them, for the steps that compare vectors."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ NO_VECTOR = Reason("no_vector", "no usable vector: null, not finite or zero", ba
 
 
 def vector_column(given: pa.Schema, name: str, verb: str) -> pa.Field:
-    """The field of a vector column.
+    """Return the field of a vector column.
 
     Raises:
-        StepError: there is no such column, or it holds no vectors of one width.
+        StepError: there is no such column, or it does not hold vectors of one width.
     """
     if name not in given.names:
         vectors = [field.name for field in given if is_vector(field.type)]
@@ -37,10 +37,10 @@ def check_encoder(field: pa.Field, of: str, encoder: Encoder) -> None:
     """Check that what an encoder makes may be compared with a column.
 
     Args:
-        of: what the encoder makes, for the error: 'label texts'.
+        of: the encoder's inputs for the error, such as 'label texts'.
 
     Raises:
-        StepError: another width, or the column is known to be of another model or other weights.
+        StepError: the widths differ, or the column is known to be of another model or other weights.
     """
     made_by = vector_model(field)
     # A source may name the model of its vectors and know nothing of the weights.
@@ -49,7 +49,7 @@ def check_encoder(field: pa.Field, of: str, encoder: Encoder) -> None:
 
 
 def check_features(field: pa.Field, model: str | None, path: str) -> None:
-    """Check that ready text features are of the model that made a column, where both are known.
+    """Check that precomputed text features are of the model that made a column, if both are known.
 
     Raises:
         StepError: they are not.
@@ -63,12 +63,12 @@ def check_features(field: pa.Field, model: str | None, path: str) -> None:
 
 
 def features_record(path: str) -> dict[str, str]:
-    """What a state says of the file its features were read from."""
+    """Return the record of a features file for a state: its name and SHA-256."""
     return {"features": Path(path).name, "features_sha256": sha256_file(path)}
 
 
 def without_direction(similarity: np.ndarray, *vectors: np.ndarray) -> np.ndarray:
-    """Rows that have no similarity to anything: a vector is NaN, infinite or all zeros.
+    """Find rows without a similarity to anything: one of their vectors is NaN, infinite or all zeros.
 
     Args:
         similarity: (n,), NaN where a vector is not finite.
@@ -78,7 +78,7 @@ def without_direction(similarity: np.ndarray, *vectors: np.ndarray) -> np.ndarra
         bool (n,).
     """
     missing = np.isnan(similarity)
-    # An inner product of exactly 0 is rare, so few rows are looked at twice.
+    # An inner product of exactly 0 is rare, so few rows are checked again.
     zero = np.flatnonzero(similarity == 0)
     for matrix in vectors:
         missing[zero] |= ~matrix[zero].any(axis=1)

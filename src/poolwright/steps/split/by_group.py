@@ -1,4 +1,4 @@
-"""Splits in which rows of one group stay together."""
+"""Make splits in which the rows of a group stay together."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _COMPACT_AT = 2_000_000
 
 
 def group_ranks(column: pa.Array, key: int) -> np.ndarray:
-    """Hash ranks of the values of a group column: int64 (n,), of no meaning where it is null."""
+    """Return hash ranks of the values of a group column: int64 (n,), undefined where it is null."""
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
     return hash_ranks(plain(column).cast(pa.string()), key)
@@ -32,12 +32,12 @@ def group_ranks(column: pa.Array, key: int) -> np.ndarray:
 class Members:
     """Groups, known by the hash rank of their value, and the split of each.
 
-    Two groups of one rank (2^63 are possible) would come into one split.
+    Two groups with the same rank (of 2^63 possible) would be in the same split.
 
     Attributes:
         rank: int64 (g,), ascending.
         rows: int64 (g,), rows of each.
-        split: int64 (g,), place of its split; past the end for none.
+        split: int64 (g,), index of its split; past the end for none.
     """
 
     rank: np.ndarray
@@ -52,34 +52,34 @@ class Members:
         return pa.table({"rank": self.rank, "rows": self.rows, "split": self.split.astype(np.uint16)})
 
     def totals(self, splits: int) -> np.ndarray:
-        """Rows of each of so many splits: int64 (m,)."""
-        return np.array([self.rows[self.split == place].sum() for place in range(splits)], dtype=np.int64)
+        """Return the rows of each of `splits` splits: int64 (m,)."""
+        return np.array([self.rows[self.split == split].sum() for split in range(splits)], dtype=np.int64)
 
     def ends(self, splits: int) -> np.ndarray:
-        """Greatest rank of each split, where splits follow each other in the order of ranks: int64 (m,).
+        """Return the greatest rank of each split, int64 (m,), of splits that are consecutive in the order of ranks.
 
         ALL for the split that takes the last group, so that groups yet to come have a split too.
         """
         ends = np.full(splits, -1, dtype=np.int64)
-        for place in range(splits):
-            inside = self.rank[self.split <= place]
-            ends[place] = ALL if len(inside) == len(self.rank) else inside.max(initial=-1)
+        for split in range(splits):
+            inside = self.rank[self.split <= split]
+            ends[split] = ALL if len(inside) == len(self.rank) else inside.max(initial=-1)
         return ends
 
-    def places(self, ranks: np.ndarray, nominal: np.ndarray) -> np.ndarray:
-        """Split of each row by the rank of its group: int64 (n,); by `nominal` (m,) for a new group."""
-        place: np.ndarray = (ranks[:, None] > nominal[None, :]).sum(axis=1)
+    def splits_of(self, ranks: np.ndarray, nominal: np.ndarray) -> np.ndarray:
+        """Return the split of each row by the rank of its group, int64 (n,); by `nominal` (m,) for a new group."""
+        split: np.ndarray = (ranks[:, None] > nominal[None, :]).sum(axis=1)
         if not len(self.rank):
-            return place
+            return split
         at = np.minimum(np.searchsorted(self.rank, ranks), len(self.rank) - 1)
-        return np.where(self.rank[at] == ranks, self.split[at], place)
+        return np.where(self.rank[at] == ranks, self.split[at], split)
 
 
 def fit_members(frame: Frame, group: str, strata: Sequence[str], key: int, sizes: Sizes) -> Members:
-    """Give every group a split, stratum by stratum.
+    """Assign every group to a split, stratum by stratum.
 
-    Within a stratum the groups stand in a row by their ranks; each goes to the split in whose share of the
-    row the middle of its rows falls.
+    Within a stratum the groups are lined up by their ranks; each goes to the split in whose share of the
+    line the middle of its rows falls.
     """
     groups = count_groups(frame, strata).groups if strata else Groups([], ())
     names = list(dict.fromkeys([group, *strata]))
@@ -107,7 +107,7 @@ class _Count:
     pending: int = 0
 
     def add(self, part: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
-        """Add rows, and sum them all once they may be many."""
+        """Add rows; sum all of them once there may be many."""
         self.parts.append(part)
         self.pending += len(part[0])
         if self.pending > max(_COMPACT_AT, 2 * len(self.parts[0][0])):
@@ -142,7 +142,7 @@ class _AddMembers:
 
 
 def _summed(parts: Sequence[tuple[np.ndarray, ...]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The rows summed by (rank, stratum), ascending."""
+    """Sum the rows by (rank, stratum), ascending."""
     none = np.empty(0, dtype=np.int64)
     rank, stratum, rows = (np.concatenate([none, *(part[kind] for part in parts)]) for kind in range(3))
     order = np.lexsort((stratum, rank))
@@ -152,7 +152,7 @@ def _summed(parts: Sequence[tuple[np.ndarray, ...]]) -> tuple[np.ndarray, np.nda
 
 
 def _in_one_stratum(rank: np.ndarray, stratum: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, ...]:
-    """One entry a group: its stratum is that with most of its rows, the first of equal ones."""
+    """Return one entry per group: its stratum is that with most of its rows, the first of equal ones."""
     order = np.lexsort((stratum, -rows, rank))
     rank, stratum, rows = rank[order], stratum[order], rows[order]
     first = np.flatnonzero(np.append(True, rank[1:] != rank[:-1])[: len(rank)])

@@ -1,4 +1,4 @@
-"""How large classes are, from the largest on: a shipped list, lists from files, and rules with an imbalance factor."""
+"""Give class sizes, the largest first: a shipped list, lists from files, and rules with an imbalance factor."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _LISTS = (".pt", ".pth", ".pytorch")
 
 
 class Profile(BaseModel):
-    """Class sizes that fall by a rule."""
+    """Class sizes that decrease by a rule."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -37,25 +37,25 @@ class Profile(BaseModel):
     def _some_rows(self) -> Profile:
         if self.largest < self.imbalance:
             raise ValueError(
-                f"the smallest class would have {self.largest / self.imbalance:.2g} rows; none has below 1"
+                f"the smallest class would have {self.largest / self.imbalance:.2g} rows; none can have less than 1"
             )
         return self
 
     def sizes(self, classes: int) -> list[int]:
-        """The sizes of so many classes, rounded down."""
+        """Return the sizes of this many classes, rounded down."""
         smallest = Fraction(self.largest) / exact(self.imbalance)
         if self.shape == "step":
             steps = [Fraction(self.largest), Fraction(self.largest, 2), smallest]
             # A fifth, another fifth, the rest; half of the largest is never below the smallest.
-            places = [min(5 * number // max(classes, 1), 2) for number in range(classes)]
-            return [int(max(steps[place], smallest)) for place in places]
+            parts = [min(5 * number // max(classes, 1), 2) for number in range(classes)]
+            return [int(max(steps[part], smallest)) for part in parts]
         # In decimals, which are the same on every machine.
         ratio, last = Decimal(repr(self.imbalance)), max(classes - 1, 1)
         return [int(self.largest / ratio ** (Decimal(number) / last)) for number in range(classes)]
 
 
 def sizes_for(sizes: ImageNetGlt | Profile | tuple[int, ...], file: str | None, classes: int) -> list[int]:
-    """The sizes of so many classes, by name, rule, list or file.
+    """Return the sizes of this many classes, by name, rule, list or file.
 
     Raises:
         StepError: the list is for another number of classes, or the file cannot be used.
@@ -73,7 +73,7 @@ def sizes_for(sizes: ImageNetGlt | Profile | tuple[int, ...], file: str | None, 
 
 
 def shipped_sizes(classes: int) -> list[int]:
-    """Class sizes of ImageNet-GLT: for 1,000 classes the list itself, for others classes evenly spread over it."""
+    """Return class sizes of ImageNet-GLT: the list for 1,000 classes, else entries evenly spread over it."""
     text = (files(__package__) / _SHIPPED).read_text(encoding="utf-8")
     sizes = [int(line) for line in text.splitlines() if not line.startswith("#")]
     last = max(classes - 1, 1)
@@ -81,7 +81,7 @@ def shipped_sizes(classes: int) -> list[int]:
 
 
 def read_sizes(path: str) -> list[int]:
-    """A list of sizes from a file: text with a number a line, JSON, or a list saved by torch.
+    """Read a list of sizes from a file: text with one number per line, JSON, or a list saved by torch.
 
     Raises:
         StepError: the file cannot be read, or does not hold whole numbers.
@@ -110,17 +110,17 @@ def read_sizes(path: str) -> list[int]:
 
 
 def check_sizes(sizes: Sequence[int]) -> None:
-    """Check that sizes are given from the largest on.
+    """Check that sizes are given with the largest first.
 
     Raises:
         ValueError: one is larger than the one before, or below 1.
     """
     for number, size in enumerate(sizes):
         if size < 1:
-            raise ValueError(f"class {number} of the class sizes has {size} rows; every class needs one at least")
+            raise ValueError(f"class {number} of the class sizes has {size} rows; every class needs at least one")
         if number and size > sizes[number - 1]:
             raise ValueError(
-                f"the class sizes go from the largest on, and class {number} with {size:,} rows is larger than the one "
+                f"list class sizes from the largest on; class {number} with {size:,} rows is larger than the one "
                 f"before with {sizes[number - 1]:,}"
             )
 

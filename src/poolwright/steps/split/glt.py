@@ -35,7 +35,7 @@ _NUMBER, _FREQUENCY, _ROWS = "class", "frequency", "rows."
 
 
 def _as_bound(value: Any) -> Any:
-    """A number of classes, or a share of them: 400 or '40%'."""
+    """Parse a number of classes, or a share of them: 400 or '40%'."""
     if isinstance(value, int) and not isinstance(value, bool) and value != 0:
         return value
     return parse_share(value)
@@ -49,9 +49,9 @@ _SETS = RowSets(
     attributes=ATTRIBUTE,
     groups=FREQUENCY,
     group_names=GROUPS,
-    remarks="An attribute is a cluster of a class, 0 the largest; clusters of one number in two classes have nothing "
-    "else in common. The sets Test-CBL and Test-GBL are the same in both columns. No image of a test set is in another "
-    "set; Train-GLT and Train-CBL, and their vals, share images.",
+    remarks="An attribute is a cluster of a class, 0 the largest; clusters of the same number in two classes "
+    "have nothing else in common. The sets Test-CBL and Test-GBL are the same in both columns. No image of a test set "
+    "is in another set; Train-GLT and Train-CBL, and their vals, share images.",
 )
 
 
@@ -64,21 +64,21 @@ class Glt(Step):
     - `test_bbl` (Test-GBL): of each class and attribute 20 rows, or a quarter of the class's smallest attribute if that
       is less: classes and attributes are balanced.
     - `test_bl` (Test-CBL): 60 of each class, 7:2:1 over the attributes: classes are balanced.
-    - the long-tailed rest: a number of each class from a falling list, 7:2:1, cut to what is there.
+    - the long-tailed rest: a number of each class from a decreasing list, 7:2:1, cut to the rows that there are.
       From it come, at random, `test_lt` (Test-GLT, 60 x classes) and `val` (30 x classes); `train` (Train-GLT) is what
       remains.
-    - the class-balanced rest: 145 of each class, 7:2:1, cut to what is there, without the rows of Test-GLT. `val` takes
-      30 of each class, 7:2:1; `train` (Train-CBL) is what remains.
+    - the class-balanced rest: 145 of each class, 7:2:1, cut to the rows that there are, without the rows of Test-GLT.
+      `val` takes 30 of each class, 7:2:1; `train` (Train-CBL) is what remains.
 
     Two columns name the set of each row: `split_glt` and `split_cbl`; the balanced tests are in both. A row can be in
     train or val of both, but no row of a test is in any other set. `class_index` is the number of the class,
-    `frequency` its group: 0 many, 1 medium, 2 few; the attribute is given as `attribute`, however its column is called.
-    Three protocols are meant: class-wise LT (train of GLT, test_bl), attribute-wise LT (train of CBL, test_bbl),
+    `frequency` its group: 0 many, 1 medium, 2 few; the attribute is written as `attribute`, whatever its column is
+    named. Three protocols use them: class-wise LT (train of GLT, test_bl), attribute-wise LT (train of CBL, test_bbl),
     generalized LT (train of GLT, test_bbl).
 
     The default numbers are those of ImageNet-GLT. For smaller data, `scale` multiplies every number of rows. `auto`
     takes the rows of the largest class over 1,300, those of ImageNet's, at most 1, times the largest whole percentage
-    at which every class has what is asked of it. What a class does not have is refused with its numbers.
+    at which every class has the rows that are asked of it. If a class lacks rows, the error gives its numbers.
 
     State: per class and attribute the greatest hash ranks of the sets, and their rows.
     """
@@ -99,7 +99,8 @@ class Glt(Step):
     )
     test_bbl: Count = Field(default=20, description="rows of each class and attribute in Test-GBL")
     smallest: Share = Field(
-        default=0.25, description="most that Test-GBL takes of each attribute, as share of the smallest of the class"
+        default=0.25,
+        description="most that Test-GBL takes of each attribute, as a share of the smallest attribute of the class",
     )
     test_bl: Count = Field(default=60, description="rows of each class in Test-CBL")
     test_lt: Count = Field(default=60, description="rows in Test-GLT, times the number of classes")
@@ -111,7 +112,8 @@ class Glt(Step):
         "(1,500 down to 18), a list, or a rule such as {shape: exponential, largest: 500, imbalance: 100}",
     )
     sizes_file: Place | None = Field(
-        default=None, description="file with that list: a number a line, JSON, or saved by torch; instead of `sizes`"
+        default=None,
+        description="file with that list: one number per line, JSON, or saved by torch; instead of `sizes`",
     )
     frequency: tuple[Bound, Bound] = Field(
         default=(0.4, 0.85),
@@ -119,7 +121,7 @@ class Glt(Step):
     )
     scale: Weight | Literal["auto"] = Field(
         default=1.0,
-        description="multiplies every number of rows above; auto: as the classes are smaller than ImageNet's",
+        description="multiplies every number of rows above; auto: by how much the classes are smaller than ImageNet's",
     )
 
     @model_validator(mode="after")
@@ -127,13 +129,13 @@ class Glt(Step):
         if self.label == self.attribute:
             raise ValueError("'label' and 'attribute' are one column; an attribute is a part of a class")
         if list(self.ratio) != sorted(self.ratio, reverse=True):
-            raise ValueError("attribute 0 is the largest, so the ratio falls: [7, 2, 1]")
+            raise ValueError("attribute 0 is the largest, so the ratio must not increase: [7, 2, 1]")
         if isinstance(self.sizes, tuple):
             check_sizes(self.sizes)
         if self.sizes_file is not None and "sizes" in self.model_fields_set:
             raise ValueError("takes sizes or sizes_file, not both")
         if self.scale == 0:
-            raise ValueError("a scale is above 0")
+            raise ValueError("scale must be above 0")
         low, high = self.frequency
         if isinstance(low, int) == isinstance(high, int) and high < low:
             raise ValueError("the few classes begin after the medium ones: [40%, 85%]")
@@ -192,10 +194,10 @@ class Glt(Step):
         return cuts.table({**about, **sizes})
 
     def _classes(self, cells: Groups, there: Counts) -> tuple[list[str], Counts, Counts]:
-        """Names of the classes by number, and number and attribute of each cell.
+        """Return the names of the classes by number, and number and attribute of each cell.
 
         Raises:
-            StepError: an attribute is none of those of the ratio.
+            StepError: an attribute is not one of those of the ratio.
         """
         labels, attributes = (column.to_pylist() for column in cells.values)
         for label, attribute, rows in zip(labels, attributes, there.tolist(), strict=True):
@@ -206,17 +208,17 @@ class Glt(Step):
                     "ratio with as many parts as there are attributes"
                 )
         # Cells are sorted by the values of their class, so classes come in that order, and equal sizes stay in it.
-        known = {label: place for place, label in enumerate(dict.fromkeys(labels))}
+        known = {label: index for index, label in enumerate(dict.fromkeys(labels))}
         of = np.array([known[label] for label in labels], np.int64)
         sizes = np.bincount(of, weights=there).astype(np.int64)
         order = np.argsort(-sizes, kind="stable")
         number = np.empty(len(order), np.int64)
         number[order] = np.arange(len(order))
         names = [str(label) for label in known]
-        return [names[place] for place in order], number[of], np.array(attributes, np.int64)
+        return [names[index] for index in order], number[of], np.array(attributes, np.int64)
 
     def _wanted(self, there: Counts, names: list[str]) -> tuple[SetSizes, Fraction]:
-        """What is asked for, scaled, and the scale."""
+        """Return the sizes asked for, scaled, and the scale."""
         wanted = SetSizes(
             ratio=self.ratio,
             sizes=np.array(sizes_for(self.sizes, self.sizes_file, len(names)), np.int64),
@@ -238,7 +240,7 @@ class Glt(Step):
     def apply(self, rows: Rows, state: State) -> Outcome:
         table = state.tables[CELLS]
         ids = groups_of(table).ids(rows)
-        glt, cbl = once(CELLS, state, _cuts_of).places(ids, rows.column(UID))
+        glt, cbl = once(CELLS, state, _cuts_of).sets_of(ids, rows.column(UID))
         names = pa.array([*SETS, None], pa.string())
         columns = {SPLIT_GLT: names.take(pa.array(glt)), SPLIT_CBL: names.take(pa.array(cbl))}
         for column, figure in ((CLASS_INDEX, _NUMBER), (FREQUENCY, _FREQUENCY)):
@@ -252,8 +254,8 @@ class Glt(Step):
         if row.get(self.label) is None or row.get(self.attribute) is None:
             return f"{self.label} = {row.get(self.label)}, {self.attribute} = {row.get(self.attribute)}"
         cell = f"{self.label} = {row[self.label]}, {self.attribute} = {row[self.attribute]}"
-        told = [f"{name} = {row.get(name) or 'none'}" for name in (SPLIT_GLT, SPLIT_CBL)]
-        return f"{', '.join(told)}, by the hash of its uid, {cell}"
+        sets = [f"{name} = {row.get(name) or 'none'}" for name in (SPLIT_GLT, SPLIT_CBL)]
+        return f"{', '.join(sets)}, by the hash of its uid, {cell}"
 
     def learned(self, state: State) -> str:
         table = state.tables[CELLS]
@@ -261,16 +263,18 @@ class Glt(Step):
             return "no classes"
         rows = {name: pc.sum(table.column(_ROWS + name)).as_py() for name in SIZES}
 
-        def told(*names: str) -> str:
+        def figures(*names: str) -> str:
             return ", ".join(f"{name.rpartition('.')[2]} {rows[name]:,}" for name in names)
 
-        words = f"{len(pc.unique(table.column(_NUMBER))):,} classes; GLT: {told('glt.train', 'glt.val', 'glt.test_lt')}"
-        words += f"; CBL: {told('cbl.train', 'cbl.val')}; both: {told('test_bl', 'test_bbl')}"
-        return "; ".join([words, *_notes(table, state, rows)])
+        text = (
+            f"{len(pc.unique(table.column(_NUMBER))):,} classes; GLT: {figures('glt.train', 'glt.val', 'glt.test_lt')}"
+        )
+        text += f"; CBL: {figures('cbl.train', 'cbl.val')}; both: {figures('test_bl', 'test_bbl')}"
+        return "; ".join([text, *_notes(table, state, rows)])
 
 
 def _notes(table: pa.Table, state: State, rows: Mapping[str, int]) -> list[str]:
-    """What is not as it was asked for, in words."""
+    """Describe how the result differs from what was asked for."""
     notes = []
     scale = Fraction(state.values["scale"])
     if scale != 1:

@@ -1,6 +1,6 @@
-"""Thresholds of hash ranks by which rows go into the sets of the two GLT protocols, and the rows that they take.
+"""Find the thresholds of hash ranks by which rows go into the sets of the two GLT protocols.
 
-Rows of one class and attribute, a cell, stand in a row by a first hash rank: Test-GBL is its beginning, Test-CBL
+Rows of one class and attribute, a cell, are ordered by a first hash rank: Test-GBL is the beginning, Test-CBL
 follows, then the long-tailed rest. Of all rows of that rest, Test-GLT are the first by a second hash rank, and the val
 of GLT follows. The class-balanced rest and its val begin, in each cell, after Test-CBL, and skip the rows of Test-GLT.
 """
@@ -27,12 +27,12 @@ from poolwright.steps.split.glt_draws import Counts, Draws, draw_balanced
 
 NOWHERE = len(SETS)
 SIZES = ("test_bbl", "test_bl", "glt.test_lt", "glt.val", "glt.train", "cbl.val", "cbl.train")
-"""What the rows of the sets are called in the state; the balanced tests are those of both protocols."""
+"""Names of the sets in the state; the balanced tests are those of both protocols."""
 _GLT_SETS = (SETS.index(TEST_LT), SETS.index(VAL))
 _CUTS = ("test_bbl", "test_bl", "rest", "balanced_val", "balanced_rest")
 
-Places = npt.NDArray[np.int64]
-"""The set of each row, as place in `SETS`; NOWHERE for none."""
+SetIndices = npt.NDArray[np.int64]
+"""The set of each row, as index in `SETS`; NOWHERE for none."""
 
 
 @dataclass(frozen=True)
@@ -59,11 +59,11 @@ class SetCuts:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Columns that are read, with the uid."""
+        """Return the columns that are read, with the uid."""
         return self.cells.columns
 
     def table(self, figures: dict[str, np.ndarray]) -> pa.Table:
-        """The cells with their cuts and other figures, for a state."""
+        """Return the cells with their cuts and other figures, for a state."""
         return self.cells.table({**{f"cut.{name}": getattr(self, name) for name in _CUTS}, **figures})
 
     @classmethod
@@ -71,8 +71,8 @@ class SetCuts:
         cuts = {name: table.column(f"cut.{name}").to_numpy() for name in _CUTS}
         return cls(key=key, cells=cells, test_lt=test_lt, val=val, **cuts)
 
-    def places(self, ids: np.ndarray, uids: pa.Array) -> tuple[Places, Places]:
-        """The set of each row in GLT and in CBL, given its cell (-1 for none)."""
+    def sets_of(self, ids: np.ndarray, uids: pa.Array) -> tuple[SetIndices, SetIndices]:
+        """Return the set of each row in GLT and in CBL, given its cell (-1 for none)."""
         rank, second = hash_ranks(uids, self.key), hash_ranks(uids, _second(self.key))
 
         def within(cut: Counts) -> npt.NDArray[np.bool_]:
@@ -91,13 +91,13 @@ class SetCuts:
 def fit_cuts(
     frame: Frame, cells: Groups, flat: tuple[np.ndarray, np.ndarray], draws: Draws, key: int
 ) -> tuple[SetCuts, dict[str, Counts]]:
-    """The cuts of all sets, and the rows of each set in every cell.
+    """Return the cuts of all sets, and the rows of each set in every cell.
 
     Args:
         flat: class and attribute of each cell, by which it is found in `draws`.
 
     Raises:
-        StepError: what Test-GLT leaves is too little for CBL.
+        StepError: Test-GLT leaves too few rows for CBL.
     """
     cuts = _cut_long_tailed(frame, cells, flat, draws, key)
     test_lt, val = _count_drawn(frame, cuts)
@@ -119,7 +119,7 @@ def fit_cuts(
 
 
 def no_cuts(cells: Groups) -> tuple[SetCuts, dict[str, Counts]]:
-    """Those of no rows."""
+    """Return the cuts and counts of a table without rows."""
     none = np.empty(0, np.int64)
     return SetCuts(0, cells, none, none, none, -1, -1, none, none), dict.fromkeys(SIZES, none)
 
@@ -127,7 +127,7 @@ def no_cuts(cells: Groups) -> tuple[SetCuts, dict[str, Counts]]:
 def _cut_long_tailed(
     frame: Frame, cells: Groups, flat: tuple[np.ndarray, np.ndarray], draws: Draws, key: int
 ) -> SetCuts:
-    """The cuts of the tests, the rest and the sets of GLT; those of CBL take nothing yet."""
+    """Return the cuts of the tests, the rest and the sets of GLT; those of CBL take nothing yet."""
     there, bbl, bl, rest = (counts[flat] for counts in (draws.there, draws.test_bbl, draws.test_bl, draws.rest))
     ranks = cut_ranks(frame, cells, there, key, np.cumsum([bbl, bl, rest], axis=0))
     in_rest = _InRest(cells, key, ranks[1], ranks[2])
@@ -139,7 +139,7 @@ def _cut_long_tailed(
 
 
 def _count_drawn(frame: Frame, cuts: SetCuts) -> Counts:
-    """Rows of Test-GLT and of the val of GLT in every cell: int64 (2, k)."""
+    """Count the rows of Test-GLT and of the val of GLT in every cell: int64 (2, k)."""
     size = len(cuts.cells)
     drawn = frame.fold([*cuts.columns, UID], _Start(len(_GLT_SETS) * size), _AddDrawn(cuts), Counters.merge)
     return drawn.counts.reshape(len(_GLT_SETS), size)
@@ -151,7 +151,7 @@ def _second(key: int) -> int:
 
 @dataclass(frozen=True)
 class _InRest:
-    """Limits a draw to the long-tailed rest."""
+    """Limit a draw to the long-tailed rest."""
 
     cells: Groups
     key: int
@@ -170,7 +170,7 @@ class _InRest:
 
 @dataclass(frozen=True)
 class _NotInTestLt:
-    """Leaves the rows of Test-GLT out of a draw."""
+    """Leave the rows of Test-GLT out of a draw."""
 
     cuts: SetCuts
 
@@ -179,7 +179,7 @@ class _NotInTestLt:
         return self.cuts.columns
 
     def __call__(self, rows: Rows, ids: np.ndarray) -> np.ndarray:
-        return np.asarray(self.cuts.places(ids, rows.column(UID))[0] != SETS.index(TEST_LT))
+        return np.asarray(self.cuts.sets_of(ids, rows.column(UID))[0] != SETS.index(TEST_LT))
 
 
 @dataclass(frozen=True)
@@ -196,7 +196,7 @@ class _AddDrawn:
 
     def __call__(self, bins: Counters, rows: Rows) -> Counters:
         ids = self.cuts.cells.ids(rows)
-        glt, _ = self.cuts.places(ids, rows.column(UID))
-        for line, place in enumerate(_GLT_SETS):
-            bins.add(line * len(self.cuts.cells) + ids[glt == place])
+        glt, _ = self.cuts.sets_of(ids, rows.column(UID))
+        for line, index in enumerate(_GLT_SETS):
+            bins.add(line * len(self.cuts.cells) + ids[glt == index])
         return bins

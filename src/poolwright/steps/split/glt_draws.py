@@ -1,4 +1,4 @@
-"""How many rows of every class and attribute go into each set of the two GLT protocols, in the order they are drawn.
+"""Compute how many rows of every class and attribute go into each set of the two GLT protocols, in drawing order.
 
 After the generation script of ImageNet-GLT (Tang et al., "Invariant Feature Learning for Generalized Long-Tailed
 Classification", arXiv 2207.09504; _ImageNetGeneration/imagenet_glt_generation.py). In both protocols Test-GBL is drawn
@@ -26,15 +26,15 @@ Counts = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class SetSizes:
-    """The sizes that a step asks for.
+    """Sizes that a step asks for.
 
     Attributes:
         ratio: of the attributes within a class, such as 7, 2, 1.
         sizes: of the classes in the long-tailed rest, the largest first.
         balanced: of each class in the class-balanced rest.
         test_bbl: rows of each class and attribute; smallest: most share of the class's smallest attribute.
-        test_bl, test_lt, val: rows a class; of test_lt and the long-tailed val on average.
-        hint: what else errors advise.
+        test_bl, test_lt, val: rows per class; on average for test_lt and the long-tailed val.
+        hint: further advice for errors.
     """
 
     ratio: tuple[int, ...]
@@ -48,13 +48,13 @@ class SetSizes:
     hint: str = ""
 
     def scaled(self, factor: Fraction) -> SetSizes:
-        """Every number of rows times the factor, rounded half up, but such that no set and no class vanishes."""
+        """Return every number of rows times the factor, rounded half up, but so that no set and no class vanishes."""
 
         def times(number: int) -> int:
             scaled = factor * number + Fraction(1, 2)
             return max(scaled.numerator // scaled.denominator, min(number, 1))
 
-        # So many rows are needed for the ratio to give the largest attribute one.
+        # This many rows are needed for the ratio to give the largest attribute one.
         least = -(-sum(self.ratio) // max(self.ratio))
         sizes = [max(times(int(size)), min(int(size), least)) for size in self.sizes]
         return replace(
@@ -68,11 +68,11 @@ class SetSizes:
         )
 
     def by_attribute(self, number: int) -> Counts:
-        """That many rows in the ratio, by largest remainders: 60 as 42, 12, 6."""
+        """Return this many rows in the ratio, by largest remainders: 60 as 42, 12, 6."""
         return np.array(apportion(number, [Fraction(part) for part in self.ratio]), np.int64)
 
     def rounded_down(self, numbers: Counts) -> Counts:
-        """So many rows of classes (c,) in the ratio, each attribute rounded down, as the script does: (c, a)."""
+        """Return rows of classes (c,) in the ratio, each attribute rounded down, as the script does: (c, a)."""
         return numbers[:, None] * np.array(self.ratio, np.int64) // sum(self.ratio)
 
 
@@ -82,7 +82,7 @@ class Draws:
 
     Attributes:
         names: of the classes, in order of their numbers, the largest first.
-        wanted: what was asked for.
+        wanted: the sizes asked for.
         there: all rows.
         test_bbl, test_bl: of Test-GBL and Test-CBL.
         rest: of the long-tailed rest, from which Test-GLT, the val and the train of GLT come.
@@ -101,14 +101,14 @@ class Draws:
 
 
 def draw(there: Counts, names: Sequence[str], wanted: SetSizes) -> Draws:
-    """The first draws: the two balanced tests, and the long-tailed rest.
+    """Make the first draws: the two balanced tests, and the long-tailed rest.
 
     Args:
         there: rows of every class and attribute, (c, a), the largest class first.
         names: of the classes, for errors.
 
     Raises:
-        StepError: a class cannot give what is asked of it, or the rest is too small.
+        StepError: a class has fewer rows than asked for, or the rest is too small.
     """
     _check_attributes(there, names)
     most = there.min(axis=1) * wanted.smallest.numerator // wanted.smallest.denominator
@@ -118,7 +118,7 @@ def draw(there: Counts, names: Sequence[str], wanted: SetSizes) -> Draws:
         attribute = int(there[number].argmin())
         raise StepError(
             f"glt: Test-GBL takes of every attribute of a class at most {float(wanted.smallest):.0%} of the smallest; "
-            f"that is no row in class '{names[number]}', whose attribute {attribute} has "
+            f"that is less than one row in class '{names[number]}', whose attribute {attribute} has "
             f"{there[number, attribute]} rows; {_advice(each == 0, 'smallest', wanted)}"
         )
     test_bbl = np.repeat(each[:, None], there.shape[1], axis=1)
@@ -132,13 +132,13 @@ def draw(there: Counts, names: Sequence[str], wanted: SetSizes) -> Draws:
 
 
 def draw_balanced(draws: Draws, taken: Counts) -> tuple[Counts, Counts]:
-    """The class-balanced rest and its val, (c, a) each; the rest has the rows of the val too.
+    """Return the class-balanced rest and its val, (c, a) each; the rest includes the rows of the val.
 
     Args:
         taken: rows of Test-GLT, which are in neither.
 
     Raises:
-        StepError: a class cannot give the val and a row to train on.
+        StepError: a class has too few rows for the val and a row to train on.
     """
     rest = np.minimum(_balanced(draws), draws.there - draws.tests - taken)
     val = np.broadcast_to(draws.wanted.by_attribute(draws.wanted.val), rest.shape)
@@ -153,13 +153,13 @@ def draw_balanced(draws: Draws, taken: Counts) -> tuple[Counts, Counts]:
 
 
 def find_scale(there: Counts, names: Sequence[str], wanted: SetSizes) -> Fraction:
-    """The factor of `scale: auto`.
+    """Return the factor of `scale: auto`.
 
     The largest class over ImageNet's, at most 1; times the largest whole percentage at which nothing is refused and
     the class-balanced rest is, all but surely, cut in no class.
 
     Raises:
-        StepError: there is none.
+        StepError: no scale fits.
     """
     largest = int(there.sum(axis=1).max(initial=0))
     whole = min(Fraction(largest, LARGEST_IMAGENET_CLASS), Fraction(1))
@@ -185,7 +185,7 @@ def _is_whole(there: Counts, names: Sequence[str], wanted: SetSizes) -> bool:
 
 
 def _balanced(draws: Draws) -> Counts:
-    """What the class-balanced rest asks for."""
+    """Return the rows that the class-balanced rest asks for."""
     return draws.wanted.rounded_down(np.minimum(draws.wanted.balanced, (draws.there - draws.tests).sum(axis=1)))
 
 
@@ -205,7 +205,7 @@ def _check(what: str, asked: Counts, left: Counts, names: Sequence[str], paramet
     short = asked > left
     if not short.any():
         return
-    number, attribute = (int(place) for place in np.argwhere(short)[0])
+    number, attribute = (int(index) for index in np.argwhere(short)[0])
     raise StepError(
         f"glt: {what} asks for {in_rows(int(asked[number, attribute]))} of attribute {attribute} in class "
         f"'{names[number]}', and {left[number, attribute]:,} are left; "

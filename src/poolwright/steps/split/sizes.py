@@ -1,4 +1,4 @@
-"""Sizes of splits: shares or numbers of rows, one of them perhaps 'rest'."""
+"""Compute the sizes of splits from shares or numbers of rows, one of them possibly 'rest'."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ REST = "rest"
 
 @dataclass(frozen=True)
 class Sizes:
-    """What a split step asks for.
+    """Sizes that a split step asks for.
 
     Attributes:
         names: the splits, in order.
-        shares: share of each, exactly; None where rows are counted.
-        rows: rows of each, None for the rest; () where shares are asked.
+        shares: share of each, exactly; None if rows are counted.
+        rows: rows of each, None for the rest; () if shares are given.
     """
 
     names: tuple[str, ...]
@@ -33,14 +33,14 @@ class Sizes:
 
     @classmethod
     def of(cls, ratios: Mapping[str, float | str] | None, counts: Mapping[str, int | str] | None) -> Sizes:
-        """The sizes of a step's `ratios` or `counts`.
+        """Return the sizes of a step's `ratios` or `counts`.
 
         Raises:
             ValueError: none or both are given.
         """
         if (ratios is None) == (counts is None):
             raise ValueError("give the sizes of the splits as ratios or as counts")
-        # By name: the order in which a recipe happens to list the splits decides nothing.
+        # By name: the order in which a recipe lists the splits does not matter.
         if counts is not None:
             names = tuple(sorted(counts))
             rows = tuple(None if counts[name] == REST else int(counts[name]) for name in names)
@@ -52,7 +52,7 @@ class Sizes:
         return cls(names, tuple(left if share is None else share for share in given), (), given.count(None))
 
     def check(self) -> None:
-        """Raise ValueError where the sizes make no sense."""
+        """Raise ValueError if the sizes are inconsistent."""
         if not self.names or "" in self.names:
             raise ValueError("name at least one split")
         if self.rests > 1:
@@ -65,7 +65,7 @@ class Sizes:
             raise ValueError(f"the ratios sum to {float(stated):g}, not 1; give one of them as 'rest'")
 
     def in_strata(self, counts: np.ndarray) -> np.ndarray:
-        """Rows of every split in every stratum.
+        """Return the rows of every split in every stratum.
 
         Args:
             counts: int64 (k,) rows of the strata.
@@ -82,11 +82,11 @@ class Sizes:
         self._check_enough(int(counts.sum()))
         left = counts.astype(np.int64)
         sizes = np.zeros((len(self.names), len(counts)), dtype=np.int64)
-        for place, wanted in enumerate(self.rows):
+        for split, wanted in enumerate(self.rows):
             if wanted is not None:
                 share = min(wanted, int(left.sum()))
-                sizes[place] = apportion(share, [Fraction(int(count)) for count in left])
-                left = left - sizes[place]
+                sizes[split] = apportion(share, [Fraction(int(count)) for count in left])
+                left = left - sizes[split]
         if None in self.rows:
             sizes[self.rows.index(None)] = left
         return sizes
@@ -95,16 +95,16 @@ class Sizes:
         asked = sum(size for size in self.rows if size is not None)
         if there and asked > there:
             raise StepError(
-                f"split: the counts ask for {asked:,} rows, and {there:,} are there; ask for fewer, or ratios"
+                f"split: the counts ask for {asked:,} rows, but there are {there:,}; ask for fewer, or use ratios"
             )
 
     def nominal(self) -> np.ndarray:
-        """Greatest hash ranks of the splits, int64 (m,), for rows whose stratum or group was not there at the fit.
+        """Return the greatest hash ranks of the splits, int64 (m,), for rows of a stratum or group unseen at the fit.
 
         Shares split the range of ranks; of counts only the rest can take such a row.
         """
         if self.shares is None:
             rest = self.rows.index(None) if None in self.rows else len(self.rows)
-            return np.array([ALL if place >= rest else -1 for place in range(len(self.rows))], dtype=np.int64)
-        ends = [sum(self.shares[: place + 1], Fraction(0)) for place in range(len(self.shares))]
+            return np.array([ALL if split >= rest else -1 for split in range(len(self.rows))], dtype=np.int64)
+        ends = [sum(self.shares[: split + 1], Fraction(0)) for split in range(len(self.shares))]
         return np.array([min(int(end * 2**63), ALL) for end in ends], dtype=np.int64)

@@ -33,7 +33,7 @@ _CUT, _ROWS = "cut.", "rows."
 
 
 class Split(Step):
-    """Name the split of every row, in a new column.
+    """Assign every row to a split, named in a new column.
 
     The sizes are `ratios` (that sum to 1) or `counts` of rows; one of them may be 'rest'. Rows beyond the
     counts are in no split and dropped.
@@ -41,13 +41,13 @@ class Split(Step):
     - Alone, the sizes are exact: rows are ranked by the hash of (seed, step, uid), and each split takes its
       number of them, rounded by largest remainders.
     - With `stratify`, this is done within every stratum. Counts are spread over the strata by their sizes.
-    - With `group`, rows with the same value in that column come into one split. Groups are put in a row by
+    - With `group`, rows with the same value in that column are in the same split. Groups are lined up by
       the hash of their value, and a group goes where the middle of its rows falls: each border is off by at
       most half a group. So a group's split depends on the other groups' sizes, not on any order.
     - With both, a group counts to the stratum that holds most of its rows.
-    - With `seeds`, all this is done so many times, each time by hashes of another key: columns split_0, split_1, ...
+    - With `seeds`, all this is done this many times, each time by hashes of another key: columns split_0, split_1, ...
 
-    State: per stratum the greatest hash rank of every split, or per group its split where both are asked.
+    State: per stratum the greatest hash rank of every split, or per group its split if `group` is given.
     """
 
     verb: ClassVar[str] = "split"
@@ -69,7 +69,7 @@ class Split(Step):
     group: Column | None = Field(default=None, description="column whose equal values stay in one split")
     into: Annotated[str, Field(min_length=1)] = Field(default=SPLIT, description="column to give")
     seeds: Annotated[int, Field(ge=1, le=1_000)] | None = Field(
-        default=None, description="draw so many times, each with its own seed, into columns such as split_0, split_1"
+        default=None, description="draw this many times, each with its own seed, into columns such as split_0, split_1"
     )
 
     @model_validator(mode="after")
@@ -80,6 +80,7 @@ class Split(Step):
         return self
 
     def sizes(self) -> Sizes:
+        """Return the sizes that the step asks for."""
         return Sizes.of(self.ratios, self.counts)
 
     @property
@@ -109,7 +110,7 @@ class Split(Step):
         return State({"draws": [dict(draw.values) for draw in draws]}, tables)
 
     def _draws(self, state: State) -> list[State]:
-        """The state of each draw, as that of a single one."""
+        """Return the state of each draw, as that of a single one."""
         if self.seeds is None:
             return [state]
         names = (STRATA, MEMBERS)
@@ -144,29 +145,29 @@ class Split(Step):
         missing = lacks_value(rows, self._grouping)
         nowhere, columns = np.ones(len(rows), dtype=bool), {}
         for name, draw in zip(self._given, self._draws(state), strict=True):
-            place = self._places(rows, draw)
-            place[missing] = len(names) - 1
-            columns[name] = names.take(pa.array(place))
-            nowhere &= place == len(names) - 1
+            index = self._split_indices(rows, draw)
+            index[missing] = len(names) - 1
+            columns[name] = names.take(pa.array(index))
+            nowhere &= index == len(names) - 1
         drop = np.where(nowhere, 2, 0).astype(np.uint8)
         drop[missing] = 1
         return Outcome(columns, drop)
 
-    def _places(self, rows: Rows, state: State) -> np.ndarray:
-        """Place of each row's split in one draw: int64 (n,), past the end for none."""
+    def _split_indices(self, rows: Rows, state: State) -> np.ndarray:
+        """Return the index of each row's split in one draw: int64 (n,), past the end for none."""
         key = int(state.values["key"])
         ranks = group_ranks(rows.column(self.group), key) if self.group else hash_ranks(rows.column(UID), key)
         nominal = self.sizes().nominal()
         if MEMBERS in state.tables:
             members: Members = once("members", state.tables[MEMBERS], Members.of)
-            return members.places(ranks, nominal)
+            return members.splits_of(ranks, nominal)
         table = state.tables[STRATA]
         ids = groups_of(table).ids(rows)
         cuts = once("cuts", table, _cuts_of)
-        place = np.zeros(len(rows), dtype=np.int64)
+        index = np.zeros(len(rows), dtype=np.int64)
         for number, cut in enumerate(cuts):
-            place += ranks > np.append(cut, nominal[number])[ids]
-        return place
+            index += ranks > np.append(cut, nominal[number])[ids]
+        return index
 
     def explain(self, row: Mapping[str, Any], state: State) -> str:
         if any(row.get(name) is None for name in self._grouping):
@@ -183,13 +184,13 @@ class Split(Step):
     def _learned(self, state: State) -> str:
         totals = self._totals(state)
         sizes = ", ".join(f"{name} {count:,}" for name, count in totals.items())
-        words = f"{sizes}: {in_rows(sum(totals.values()))}"
+        text = f"{sizes}: {in_rows(sum(totals.values()))}"
         if self.group:
-            words += f"; rows of one {self.group} together"
+            text += f"; rows of one {self.group} together"
         if not self._columns:
-            return words
+            return text
         strata = f" ({in_groups(len(state.tables[STRATA]))})" if STRATA in state.tables else ""
-        return f"{words}; stratified by {', '.join(self._columns)}{strata}"
+        return f"{text}; stratified by {', '.join(self._columns)}{strata}"
 
     def _totals(self, state: State) -> dict[str, int]:
         if MEMBERS in state.tables:

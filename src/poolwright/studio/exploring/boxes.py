@@ -1,4 +1,4 @@
-"""Facets, histograms and the threshold of a search, as a page of rows shows them."""
+"""Build facets, histograms and the threshold of a search for a page of rows."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from poolwright.studio.exploring.views import SearchedView
 FACET_VALUES = 10
 MOST_FACET_VALUES = 200
 FINE = 24
-"""Integers of more different values are shown as a histogram."""
+"""Integer columns with more distinct values are shown as histograms."""
 
 _FIRST = (DROPPED_BY, LABEL, SPLIT, "domain", "bucket", "cluster", "continent", "region", "country", "license")
 _OPEN_FACETS, _OPEN_NUMBERS = 4, 2
@@ -37,7 +37,7 @@ class ValueLink:
 
 @dataclass(frozen=True)
 class FacetBox:
-    """A facet on the page; `values` is None where it is closed and not counted yet."""
+    """A facet on the page; `values` is None as long as it is closed and not counted."""
 
     name: str
     url: str
@@ -48,7 +48,7 @@ class FacetBox:
 
 @dataclass(frozen=True)
 class NumberBox:
-    """A column of numbers on the page, with the range that was chosen."""
+    """A numeric column on the page, with the chosen range."""
 
     name: str
     url: str
@@ -60,13 +60,13 @@ class NumberBox:
 
 
 def facet_order(view: View) -> list[str]:
-    """Facets as people want them: the well-known first, no fine numbers."""
+    """Return the facets in order of interest: well-known columns first, without fine-grained numbers."""
     coarse = [name for name in view.facets if not _is_fine(view, name)]
     return sorted(coarse, key=lambda name: _FIRST.index(name) if name in _FIRST else len(_FIRST))
 
 
 def facet_boxes(view: View, asked: PageState, base: str) -> list[FacetBox]:
-    """Facets: the well-known first; the first ones and those with a choice are counted, others when they open."""
+    """Return the facets, well-known ones first; the first and those with a choice are counted, others on opening."""
     order = facet_order(view)
     chosen = {clause.column for clause in asked.filter.clauses if isinstance(clause, Among)}
     counted = [name for name in order if len(view.column(name).names) > 1 or name in chosen][:_OPEN_FACETS]
@@ -88,7 +88,7 @@ def _is_fine(view: View, name: str) -> bool:
 
 
 def facet_box(view: View, asked: PageState, base: str, name: str, most: int = FACET_VALUES, like: str = "") -> FacetBox:
-    """One facet, counted. Of a search with a threshold, rows above it and rows in all."""
+    """Count one facet. With the threshold of a search, values have the rows above it and all rows."""
     facet = view.facet(name, _cut(view, asked), most, like)
     of = facet if asked.cut is None else view.facet(name, _cut(view, replace(asked, cut=None)), MOST_FACET_VALUES)
     totals = {value.name: value.rows for value in of.values}
@@ -106,6 +106,7 @@ def facet_box(view: View, asked: PageState, base: str, name: str, most: int = FA
 
 
 def no_value(name: str) -> str:
+    """Return the text for a missing value of a column."""
     return "kept" if name == DROPPED_BY else "no value"
 
 
@@ -115,21 +116,21 @@ def _cut(view: View, asked: PageState) -> Filter:
 
 
 def number_boxes(view: View, asked: PageState, base: str) -> list[NumberBox]:
-    """Columns of numbers: the first ones and those with a range are drawn, others when they open."""
+    """Return the numeric columns; the first and those with a range are drawn, others on opening."""
     varied = [name for name in view.numbers if name != SCORE and view.column(name).low != view.column(name).high]
     fine = [name for name in varied if not view.column(name).facet or _is_fine(view, name)]
     order = sorted(fine, key=lambda name: (name != SIMILARITY, not pa.types.is_floating(view.column(name).type)))
     chosen = {clause.column for clause in asked.filter.clauses if isinstance(clause, Between)}
     return [
         number_box(view, asked, base, name)
-        if place < _OPEN_NUMBERS or name in chosen
+        if index < _OPEN_NUMBERS or name in chosen
         else NumberBox(name, f"{base}/number?{asked.query(('name', name))}")
-        for place, name in enumerate(order)
+        for index, name in enumerate(order)
     ]
 
 
 def number_box(view: View, asked: PageState, base: str, name: str) -> NumberBox:
-    """One column of numbers, drawn: rows of the rest of the filter."""
+    """Draw one numeric column, over the rows that pass the rest of the filter."""
     mine = [one for one in asked.filter.clauses if isinstance(one, Between) and one.column == name]
     rest = asked.ranged(name)
     histogram = view.histogram(name, _cut(view, rest))
@@ -146,7 +147,7 @@ def number_box(view: View, asked: PageState, base: str, name: str) -> NumberBox:
 
 
 def bars(histogram: Histogram) -> tuple[tuple[float, float], ...]:
-    """(height of kept rows, height of all rows) of each bin, as shares of the highest bin."""
+    """Return (kept rows, all rows) of each bin, in percent of the highest bin."""
     sums = [kept + dropped for kept, dropped in zip(histogram.kept, histogram.dropped, strict=True)]
     most = max([1, *sums])
     return tuple(
@@ -157,7 +158,7 @@ def bars(histogram: Histogram) -> tuple[tuple[float, float], ...]:
 
 @dataclass(frozen=True)
 class Panel:
-    """What a search shows above its rows."""
+    """The panel of a search above its rows."""
 
     words: str
     column: str
@@ -169,6 +170,7 @@ class Panel:
 
 
 def panel_of(view: View, asked: PageState, search: SearchedView) -> Panel:
+    """Return the panel of a search, with the histogram of its scores."""
     column = view.column(SCORE)
     low, high = column.low or 0.0, column.high or 0.0
     histogram = view.histogram(SCORE, asked.filter, bins=96, ends=(low, high))

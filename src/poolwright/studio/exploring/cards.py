@@ -1,4 +1,4 @@
-"""Rows as a page shows them, and what they are filtered and sorted by."""
+"""Build rows for a page, with their filter and order."""
 
 from __future__ import annotations
 
@@ -49,19 +49,19 @@ class RowCard:
 
 
 def base_of(name: str) -> str:
-    """Where the pages of a table lie."""
+    """Return the base URL of the pages of a table."""
     return f"/explore/{quote(name, safe='')}"
 
 
 def filter_of(asked: PageState, search: SearchedView | None) -> Filter:
-    """The whole filter, with the threshold of a search. A search shows only rows that have a score."""
+    """Return the whole filter, with the threshold of a search. A search shows only rows that have a score."""
     if search is None:
         return asked.filter
     return asked.filter & Between(SCORE, asked.cut)
 
 
 def order_of(asked: PageState, search: SearchedView | None) -> tuple[str | None, bool]:
-    """What rows are sorted by, and whether the greatest come first: scores do unless asked otherwise."""
+    """Return the column to sort by, and whether the order is descending; by default the highest scores come first."""
     if asked.sort or search is None:
         return asked.sort or None, asked.descending
     return SCORE, not asked.descending
@@ -70,7 +70,7 @@ def order_of(asked: PageState, search: SearchedView | None) -> tuple[str | None,
 def cards_of(
     view: View, asked: PageState, search: SearchedView | None, start: int
 ) -> tuple[Counts, list[RowCard], int | None]:
-    """Counts of the filter but for the outcome, one page of its rows, and where the next page begins."""
+    """Return the counts of the filter without the outcome, one page of rows, and the start of the next page or None."""
     chosen = filter_of(asked, search)
     sort, descending = order_of(asked, search)
     found = view.page(chosen, sort, descending, start, PAGE)
@@ -105,23 +105,24 @@ def _tag(view: View, name: str, row: dict[str, Any]) -> str:
 
 
 def table_columns(view: View) -> list[str]:
-    """Columns of a table of rows: the well-known first, places of images last."""
+    """Return the columns of a table of rows: well-known ones first, paths and URLs of images last."""
     names = [column.name for column in view.columns if column.name not in (UID, DROPPED_BY)]
     return sorted(names, key=lambda name: _FIRST.index(name) if name in _FIRST else len(_FIRST) + (name in _LAST))
 
 
 def sorts_of(view: View) -> list[str]:
+    """List the columns that rows can be sorted by."""
     return [name for name in view.numbers if name != SCORE]
 
 
 def steps_of(view: View, asked: PageState, search: SearchedView | None, n: int | None = None) -> str:
-    """The filter and the search as steps of a recipe; what was kept or picked by hand is no step.
+    """Return the filter and the search as steps of a recipe; outcomes and selections by hand are no steps.
 
     Args:
         view: the rows.
-        asked: what the page shows.
-        search: what it searched for.
-        n: the `n` best of a search, instead of those above its threshold.
+        asked: state of the page.
+        search: search of the page.
+        n: keep the `n` best of a search instead of those above its threshold.
     """
     said = f"- where: {_yaml(text)}\n" if (text := asked.filter.sql(view)) else ""
     if search is None:

@@ -1,4 +1,4 @@
-"""Two groups of rows side by side: pictures of both, and the columns in which they differ."""
+"""Compare two groups of rows side by side: pictures of both, and the columns in which they differ."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Side:
 
 @dataclass(frozen=True)
 class ValueShares:
-    """A value with its share of each group in per cent, and the lengths of their bars."""
+    """A value with its share of each group in percent, and the lengths of the bars."""
 
     words: str
     first: float
@@ -58,7 +58,7 @@ class ValueShares:
 
 @dataclass(frozen=True)
 class Chart:
-    """A column as it differs."""
+    """The distributions of a column in both groups."""
 
     column: str
     distance: float
@@ -75,16 +75,16 @@ def compare_page(
     name: str,
     side: Annotated[str, Query(pattern="^[ab]?$")] = "",
 ) -> Response:
-    """Two groups of rows."""
+    """Show two groups of rows."""
     view = open_view(request, views, name)
     if isinstance(view, Response):
         return view
     pairs = request.query_params.multi_items()
     if side:
-        return RedirectResponse(f"{base_of(name)}/compare?{urlencode(_beside(view, pairs))}", 303)
+        return RedirectResponse(f"{base_of(name)}/compare?{urlencode(_opposed(view, pairs))}", 303)
     asked = [_side(view, pairs, letter) for letter in SIDES]
     found = [_found(views, view, one) for one in asked]
-    trouble, filters = next((words for _, words in found if words), ""), [chosen for chosen, _ in found]
+    trouble, filters = next((error for _, error in found if error), ""), [chosen for chosen, _ in found]
     sides = [_shown(name, view, letter, asked, chosen) for letter, chosen in zip(SIDES, filters, strict=True)]
     different = differences(view, filters[0], filters[1]) if all(one.count.rows for one in sides) else []
     return page(
@@ -103,8 +103,8 @@ def compare_page(
     )
 
 
-def _beside(view: View, pairs: Pairs) -> Pairs:
-    """These rows as the first group, and those it is natural to hold them against as the second."""
+def _opposed(view: View, pairs: Pairs) -> Pairs:
+    """Return these rows as the first group, and the natural comparison as the second."""
     asked = read_asked(view, pairs)
     other = PageState().outcome(not asked.kept) if asked.kept is not None else PageState()
     if asked.filter.clauses and asked.kept is not None:
@@ -123,7 +123,7 @@ def _side(view: View, pairs: Pairs, letter: str) -> PageState:
         if column in view.facets:
             asked = asked.toggled(column, value)
     if not any(name.startswith(("a.", "b.")) for name, _ in pairs):
-        return PageState().outcome(letter == "a")  # the kept rows beside the dropped ones
+        return PageState().outcome(letter == "a")  # by default kept rows are compared with dropped ones
     return asked
 
 
@@ -136,7 +136,7 @@ def _added(text: str) -> tuple[str, str | None]:
 
 
 def _found(views: Views, view: View, asked: PageState) -> tuple[Filter, str]:
-    """The filter of a group; of a search with a threshold the rows above it."""
+    """Return the filter of a group, and an error or ''; a search with a threshold gives the rows above it."""
     if not asked.searches:
         return asked.filter, ""
     try:
@@ -167,13 +167,13 @@ def _shown(name: str, view: View, letter: str, asked: Sequence[PageState], chose
 
 
 def _pictures(view: View, chosen: Filter) -> tuple[tuple[int, str], ...]:
-    """Position and uid of some rows."""
+    """Return position and uid of some rows."""
     positions = view.page(chosen, SHUFFLED, size=_PICTURES).positions
     return tuple(zip(positions, (row[UID] or "" for row in view.read(positions, [UID])), strict=True))
 
 
 def _choices(view: View) -> list[tuple[str, list[tuple[str, str]]]]:
-    """Values that can be added to a group, by facet."""
+    """Return the values that can be added to a group, by facet."""
     found = []
     for name in facet_order(view)[:_CHOICE_FACETS]:
         values = view.facet(name, most=_CHOICES).values
@@ -194,10 +194,10 @@ def _chart(view: View, one: Difference) -> Chart:
 
 
 def _shape(shares: Sequence[float], most: float) -> str:
-    """The outline of a histogram in a box of 100 by 100, as the points of a polygon."""
+    """Return the outline of a histogram in a box of 100 by 100 as the points of a polygon."""
     width = 100 / len(shares)
     points = ["0,100"]
-    for place, share in enumerate(shares):
+    for index, share in enumerate(shares):
         high = f"{100 - 96 * share / most:.1f}"
-        points += [f"{place * width:.2f},{high}", f"{(place + 1) * width:.2f},{high}"]
+        points += [f"{index * width:.2f},{high}", f"{(index + 1) * width:.2f},{high}"]
     return " ".join([*points, "100,100"])

@@ -1,4 +1,4 @@
-"""The map of a table: its points, their colours, and what a lasso took."""
+"""Serve the map of a table: its points, their colours, and selections by lasso."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def map_page(
     method: MethodOf = "pca",
     by: Annotated[str, Query(max_length=500)] = "",
 ) -> Response:
-    """The map."""
+    """Show the map."""
     view = open_view(request, views, name)
     if isinstance(view, Response):
         return view
@@ -88,20 +88,20 @@ def _projection(views: Views, view: View, vec: str, method: str) -> Projection |
         return made
     found = known_projection(view, vec, cast(Method, method))
     if found is None:
-        raise InputError("the map was made anew while it was looked at; reload the page")
+        raise InputError("the map was made again meanwhile; reload the page")
     return found
 
 
 @router.get("/explore/{name}/map/points")
 def points(views: ViewsOf, name: str, vec: Annotated[str, Query(max_length=500)], method: MethodOf = "pca") -> Response:
-    """Places of the points: their number (uint32), the rows they were drawn of (uint32), x and y of each (float32),
-    and the position of each (uint32); little-endian. While the map is being made: 202."""
+    """Return the points: their number (uint32), the number of rows they are a sample of (uint32), x and y of each
+    (float32), and the position of each row (uint32); little-endian. Status 202 while the map is being made."""
     view = ready(views, name)
     found = _projection(views, view, vec, method)
     if isinstance(found, Work):
         return JSONResponse({"making": method}, 202)
     head = np.array([len(found.positions), found.of], "<u4").tobytes()
-    body = found.places.astype("<f4").tobytes() + found.positions.astype("<u4").tobytes()
+    body = found.coordinates.astype("<f4").tobytes() + found.positions.astype("<u4").tobytes()
     return Response(head + body, media_type="application/octet-stream")
 
 
@@ -114,13 +114,13 @@ def point_colours(
     by: Annotated[str, Query(max_length=500)],
     method: MethodOf = "pca",
 ) -> Response:
-    """Colours of the points, and which of them the filter finds."""
+    """Return the colours of the points, and which of them pass the filter."""
     view, asked, search = read_again(request, views, name)
     found = _projection(views, view, vec, method)
     if isinstance(found, Work):
         return JSONResponse({"making": method}, 202)
     chosen = filter_of(asked, search)
-    there = view.rows_of(chosen)[found.positions] if chosen.clauses else np.ones(len(found.positions), bool)
+    matches = view.rows_of(chosen)[found.positions] if chosen.clauses else np.ones(len(found.positions), bool)
     made = colours(view, by, found.positions)
     return JSONResponse(
         {
@@ -129,8 +129,8 @@ def point_colours(
                 {"code": hue.code, "words": _hue(view, by, hue.words, hue.code), "rows": hue.rows} for hue in made.hues
             ],
             "codes": base64.b64encode(made.codes.tobytes()).decode(),
-            "found": base64.b64encode(np.packbits(there, bitorder="little").tobytes()).decode(),
-            "points": int(there.sum()),
+            "found": base64.b64encode(np.packbits(matches, bitorder="little").tobytes()).decode(),
+            "points": int(matches.sum()),
         }
     )
 
@@ -144,22 +144,22 @@ def _hue(view: View, by: str, text: str | None, code: int) -> str:
 
 @router.get("/explore/{name}/brief")
 def brief_row(views: ViewsOf, name: str, at: At, of: Of) -> Response:
-    """A few words about one row, for the point under the pointer."""
+    """Return a short description of one row, for the point under the pointer."""
     view = same(views, name, of)
-    view.place(at)
+    view.locate(at)
     known = {column.name for column in view.columns}
     names = [UID, DROPPED_BY, *(one for one in (LABEL, TITLE, TEXT) if one in known)]
     row = view.read([at], names)[0]
-    told = [brief(row[one], 90) for one in names[2:] if row[one] is not None]
-    return JSONResponse({"uid": row[UID], "words": told[:2], "lost": row[DROPPED_BY]})
+    texts = [brief(row[one], 90) for one in names[2:] if row[one] is not None]
+    return JSONResponse({"uid": row[UID], "words": texts[:2], "lost": row[DROPPED_BY]})
 
 
 class Lasso(BaseModel):
-    """Points of a map that someone drew around.
+    """Points of a map selected by a lasso.
 
     Attributes:
         vec, method: of the map.
-        bits: a bit a point, least first, in base64.
+        bits: one bit per point, least significant first, in base64.
     """
 
     vec: str = Field(max_length=500)
@@ -169,7 +169,7 @@ class Lasso(BaseModel):
 
 @router.post("/explore/{name}/map/selection")
 def select(views: ViewsOf, name: str, lasso: Lasso) -> Response:
-    """Keep what a lasso took, under a name that filters know."""
+    """Save the selection of a lasso under a name that filters know."""
     view = ready(views, name)
     found = _projection(views, view, lasso.vec, lasso.method)
     if isinstance(found, Work):
@@ -185,7 +185,7 @@ def select(views: ViewsOf, name: str, lasso: Lasso) -> Response:
 
 @dataclass(frozen=True)
 class PickedValue:
-    """A value with its rows in a selection, and in the whole table."""
+    """A value with its number of rows in a selection, and in the whole table."""
 
     words: str
     rows: int
@@ -200,7 +200,7 @@ def picked(
     sel: Annotated[str, Query(pattern="^[0-9a-f]{16}$")],
     by: Annotated[str, Query(max_length=500)] = "",
 ) -> Response:
-    """What a selection holds."""
+    """Show the rows of a selection."""
     view = ready(views, name)
     chosen = Filter((Picked(sel),))
     asked = PageState(filter=chosen)

@@ -1,4 +1,4 @@
-"""What a page of rows was asked for, as its address says it: filter, search, threshold, order."""
+"""Read and write the state of a page in its URL: filter, search, threshold, order."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ Pairs = list[tuple[str, str]]
 
 @dataclass(frozen=True)
 class PageState:
-    """What a page shows.
+    """The state of a page.
 
     Attributes:
-        filter: which rows; the threshold of a search is not among its clauses.
-        vectors: column that is searched by; empty where nothing is.
-        text: words that are searched for.
-        like: uid of the row that others shall be like.
-        cut: least score of a search.
-        sort: column, `SHUFFLED`, or empty for the order of the table; a search sorts by its score.
-        descending: greatest first.
+        filter: filter of the rows; the threshold of a search is not among its clauses.
+        vectors: column of vectors to search by; '' for no search.
+        text: text to search for.
+        like: uid of the row to search similar ones of.
+        cut: minimum score of a search.
+        sort: column, `SHUFFLED`, or '' for the order of the table; a search sorts by its score.
+        descending: whether the greatest come first.
         layout: one of LAYOUTS.
     """
 
@@ -59,15 +59,16 @@ class PageState:
 
     @property
     def searches(self) -> bool:
+        """Whether the page shows a search."""
         return bool(self.text or self.like)
 
     @property
     def chosen(self) -> tuple[Clause, ...]:
-        """The clauses but for the outcome, which pages show in another way."""
+        """The clauses except the outcome, which pages show in another way."""
         return tuple(clause for clause in self.filter.clauses if not isinstance(clause, HasOutcome))
 
     def pairs(self) -> Pairs:
-        """Name and value of all that is not as it would be anyway."""
+        """Return name and value of everything that differs from the default."""
         found = [pair for clause in self.filter.clauses for pair in _pairs(clause)]
         plain = (("vec", self.vectors), ("q", self.text), ("like", self.like), ("sort", self.sort))
         found += [(name, value) for name, value in plain if value]
@@ -80,37 +81,42 @@ class PageState:
         return found
 
     def query(self, *more: tuple[str, str]) -> str:
+        """Return the state as a query string."""
         return urlencode([*self.pairs(), *more])
 
     def toggled(self, column: str, value: str | None) -> PageState:
-        """With a value of a facet chosen, or no longer chosen."""
+        """Return the state with the choice of a value of a facet toggled."""
         mine = [one for one in self.filter.clauses if isinstance(one, Among) and one.column == column]
         values = {entry for clause in mine for entry in clause.values} ^ {value}
         rest = self.filter.without(lambda clause: clause in mine)
         return replace(self, filter=rest & among(column, values) if values else rest)
 
     def without(self, clause: Clause) -> PageState:
+        """Return the state without a clause."""
         return replace(self, filter=self.filter.without(lambda one: one == clause))
 
     def ranged(self, column: str) -> PageState:
-        """Without a range of a column, so that another can be chosen."""
+        """Return the state without the range of a column, so that another can be chosen."""
         mine = [one for one in self.filter.clauses if isinstance(one, Between) and one.column == column]
         return replace(self, filter=self.filter.without(lambda clause: clause in mine))
 
     def outcome(self, kept: bool | None) -> PageState:
+        """Return the state for kept rows, dropped rows, or all (None)."""
         rest = self.filter.without(lambda clause: isinstance(clause, HasOutcome))
         return replace(self, filter=rest if kept is None else rest & HasOutcome(kept))
 
     def unsearched(self) -> PageState:
+        """Return the state without the search."""
         return replace(self, text="", like="", cut=None, vectors="")
 
     @property
     def kept(self) -> bool | None:
+        """Whether kept or dropped rows are shown; None for all."""
         return next((clause.kept for clause in self.filter.clauses if isinstance(clause, HasOutcome)), None)
 
 
 def among(column: str, values: Iterable[str | None]) -> Among:
-    """A choice of values, in one order."""
+    """Return a choice of values in canonical order."""
     return Among(column, tuple(sorted(values, key=lambda value: (value is not None, value or ""))))
 
 
@@ -132,14 +138,14 @@ def _pairs(clause: Clause) -> Iterator[tuple[str, str]]:
 
 
 def read_asked(view: View, pairs: Iterable[tuple[str, str]]) -> PageState:
-    """What an address asks of a view. Names it does not know are left out.
+    """Read the state of a page from a query string. Unknown names are ignored.
 
     Raises:
-        InputError: a column is not there, a number is none, or it is too much.
+        InputError: a column does not exist, a number is not valid, or a value is too long.
     """
     given = [(name, value) for name, value in pairs if value][: 4 * MOST_CLAUSES]
     if any(len(value) > LONGEST for _, value in given):
-        raise InputError(f"a part of this address is longer than {LONGEST:,} signs")
+        raise InputError(f"a part of this address is longer than {LONGEST:,} characters")
     single = dict(given)
     asked = PageState(
         filter=Filter(tuple(_clauses(view, given))[:MOST_CLAUSES]),
@@ -182,10 +188,10 @@ def _clauses(view: View, pairs: Pairs) -> Iterator[Clause]:
 
 
 def number(column: StoredColumn | None, text: str) -> float:
-    """A number, or of a column of times a date or time of ISO 8601, in the unit of the column.
+    """Parse a number, or for a column of times a date or time in ISO 8601, in the unit of the column.
 
     Raises:
-        InputError: it is neither, or no time that there can be.
+        InputError: it is neither, or out of range.
     """
     times = column if column is not None and pa.types.is_temporal(column.type) else None
     try:
@@ -194,7 +200,7 @@ def number(column: StoredColumn | None, text: str) -> float:
             return value
     except (ValueError, OverflowError, pa.ArrowException):
         pass
-    raise InputError(f"'{text[:80]}' is no {'number' if times is None else 'time'}")
+    raise InputError(f"'{text[:80]}' is not a {'number' if times is None else 'time'}")
 
 
 def _is_number(text: str) -> bool:
@@ -215,7 +221,7 @@ def _time(value: datetime, column: StoredColumn) -> float:
 
 
 def _value(column: StoredColumn, value: float) -> Any:
-    """The time that a number of a column stands for."""
+    """Return the time that a number of a column stands for."""
     return pa.scalar(int(value), _whole(column.type)).cast(column.type).as_py()
 
 
@@ -224,7 +230,7 @@ def _whole(dtype: pa.DataType) -> pa.DataType:
 
 
 def shown(column: StoredColumn, value: float | None) -> str:
-    """A number of a column for people: times as dates."""
+    """Format a number of a column for display: times as dates."""
     if value is None:
         return ""
     if pa.types.is_temporal(column.type):
@@ -236,7 +242,7 @@ def shown(column: StoredColumn, value: float | None) -> str:
 
 
 def words(view: View, clause: Clause) -> str:
-    """A clause for people."""
+    """Describe a clause for display."""
     match clause:
         case HasOutcome(kept):
             return "kept" if kept else "dropped"
@@ -267,7 +273,7 @@ def _picked(view: View, selection: str) -> str:
 
 
 def brief(value: Any, most: int = 160) -> str:
-    """A value of a row for people, of bounded length."""
+    """Format a value of a row for display, with bounded length."""
     if value is None:
         return "–"
     if isinstance(value, float):

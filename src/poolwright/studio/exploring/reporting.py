@@ -1,7 +1,7 @@
-"""The report of a run, as `poolwright report` draws it, within the studio.
+"""Serve the report of a run, as `poolwright report` writes it, within the studio.
 
-It is a page with a script and styles of its own, so it is shown in a frame that is sandboxed: it has no origin, sees
-neither cookies nor the studio, and only the script that this version of poolwright writes runs in it.
+It is a page with a script and styles of its own, so it is shown in a sandboxed frame: it has no origin, sees neither
+cookies nor the studio, and only the script that this version of poolwright writes runs in it.
 """
 
 from __future__ import annotations
@@ -26,12 +26,13 @@ router = APIRouter()
 
 
 def script_digest() -> str:
-    """SHA-256 of the script of reports, as content security policies name it."""
+    """Return the SHA-256 of the script of reports in the form of content security policies."""
     script = files("poolwright.report").joinpath("templates", "script.js").read_bytes()
     return "sha256-" + base64.b64encode(hashlib.sha256(script).digest()).decode()
 
 
 def report_policy() -> str:
+    """Return the content security policy of a report."""
     return (
         f"default-src 'none'; script-src '{script_digest()}'; style-src 'unsafe-inline'; img-src data:; "
         "base-uri 'none'; form-action 'none'; frame-ancestors 'self'; sandbox allow-scripts"
@@ -39,7 +40,7 @@ def report_policy() -> str:
 
 
 def up_to_date(opened: OpenedRun) -> Path | None:
-    """The report in the run folder, where this version drew it and no table is newer."""
+    """Return the report in the run folder if this version wrote it and no table is newer, otherwise None."""
     path = opened.folder / "report.html"
     if not path.exists() or not opened.table_names():
         return None
@@ -51,7 +52,7 @@ def up_to_date(opened: OpenedRun) -> Path | None:
 
 
 def drawn(studio: StudioOf, views: ViewsOf) -> Path | Work:
-    """The report, or the work on it."""
+    """Return the report, or the work on it."""
     return up_to_date(studio.opened) or views.report(studio.opened.folder)
 
 
@@ -60,7 +61,7 @@ DrawnReport = Annotated[Path | Work, Depends(drawn)]
 
 @router.get("/report")
 def report_page(request: Request, found: DrawnReport) -> Response:
-    """The report in its frame."""
+    """Show the report in its frame."""
     if isinstance(found, Work):
         return page(request, "explore_wait.html.j2", table="Report", work=found, what="drawing it")
     answer = page(request, "explore_report.html.j2", version_of=found.stat().st_mtime_ns)
@@ -70,7 +71,7 @@ def report_page(request: Request, found: DrawnReport) -> Response:
 
 @router.get("/report/page")
 def report_itself(found: DrawnReport) -> Response:
-    """The report itself."""
+    """Serve the report itself."""
     if isinstance(found, Work):
         return Response("the report is being drawn", 503, media_type="text/plain")
     headers = {"content-security-policy": report_policy(), "x-frame-options": "SAMEORIGIN", "cache-control": "no-cache"}

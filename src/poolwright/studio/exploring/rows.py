@@ -1,4 +1,4 @@
-"""Exploring: the rows of a table by facets, ranges and words, as pictures or as a table, and one row with its story."""
+"""Explore the rows of a table by facets, ranges and words, as pictures or as a table, and one row with its story."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ from poolwright.studio.pictures import nearest_edge
 router = APIRouter()
 
 LAZY_ROWS = 1_000_000
-"""Past so many rows facets come after the page."""
+"""Number of rows above which facets are loaded after the page."""
 
 
 _FIRST = threading.Lock()
 
 
 def views_of(request: Request, studio: StudioOf) -> Views:
-    """The views of this studio, made at the first question."""
+    """Return the views of this studio, created on first use."""
     state = request.app.state
     with _FIRST:
         if not hasattr(state, "explore"):
@@ -65,7 +65,7 @@ ViewsOf = Annotated[Views, Depends(views_of)]
 
 
 def open_view(request: Request, views: Views, name: str) -> View | Response:
-    """The view of a table, or the page that tells how far its index is."""
+    """Return the view of a table, or the page that shows the progress of its index."""
     found = views.get(name)
     if isinstance(found, Work):
         return page(request, "explore_wait.html.j2", table=name, work=found, what="reading its rows once")
@@ -74,7 +74,7 @@ def open_view(request: Request, views: Views, name: str) -> View | Response:
 
 @router.get("/explore")
 def explore(studio: StudioOf) -> Response:
-    """The last table."""
+    """Redirect to the last table."""
     names = studio.opened.table_names()
     if not names:
         raise InputError("no table of this run is finished yet; run the recipe first")
@@ -83,7 +83,7 @@ def explore(studio: StudioOf) -> Response:
 
 @router.get("/explore/{name}")
 def rows_page(request: Request, studio: StudioOf, views: ViewsOf, name: str) -> Response:
-    """Rows of a table, filtered and sorted."""
+    """Show the rows of a table, filtered and sorted."""
     view = open_view(request, views, name)
     if isinstance(view, Response):
         return view
@@ -139,7 +139,7 @@ def _searched(views: Views, view: View, asked: PageState) -> tuple[View, Searche
 
 
 def _speaks(view: View) -> dict[str, Any]:
-    """Per column of vectors, whether words can be searched for, or else which classes."""
+    """Return by column of vectors whether text can be searched for, or else which classes."""
     found: dict[str, Any] = {}
     for column in vector_columns(view):
         encodes = text_encoder(view.run, view.table.schema.field(column)) is not None
@@ -151,7 +151,7 @@ def _speaks(view: View) -> dict[str, Any]:
 def more_rows(
     request: Request, views: ViewsOf, name: str, start: Annotated[int, Query(ge=0, le=1 << 40)] = 0
 ) -> Response:
-    """The next rows of a page."""
+    """Return the next rows of a page."""
     view, asked, search = read_again(request, views, name)
     _, cards, following = cards_of(view, asked, search, start)
     base = base_of(name)
@@ -162,7 +162,7 @@ def more_rows(
 
 @router.get("/explore/{name}/facets")
 def all_facets(request: Request, views: ViewsOf, name: str) -> Response:
-    """The facets of a page, where they come after it."""
+    """Return the facets of a page that loads them after its rows."""
     view, asked, _ = read_again(request, views, name)
     base = base_of(name)
     facets, numbers = facet_boxes(view, asked, base), number_boxes(view, asked, base)
@@ -178,7 +178,7 @@ def one_facet(
     find: Annotated[str, Query(max_length=200)] = "",
     most: Annotated[int, Query(ge=1, le=MOST_FACET_VALUES)] = FACET_VALUES,
 ) -> Response:
-    """The values of one facet."""
+    """Return the values of one facet."""
     view, asked, _ = read_again(request, views, name)
     box = facet_box(view, asked, base_of(name), facet, most, find)
     return page(request, "explore_values.html.j2", box=box)
@@ -188,14 +188,14 @@ def one_facet(
 def one_number(
     request: Request, views: ViewsOf, name: str, column: Annotated[str, Query(alias="name", max_length=500)]
 ) -> Response:
-    """The histogram of one column."""
+    """Return the histogram of one column."""
     view, asked, _ = read_again(request, views, name)
     box = number_box(view, asked, base_of(name), column)
     return page(request, "explore_number.html.j2", box=box)
 
 
 def read_again(request: Request, views: Views, name: str) -> tuple[View, PageState, SearchedView | None]:
-    """What a piece of a page is about."""
+    """Return view, state and search of a part of a page."""
     view = ready(views, name)
     asked = read_asked(view, request.query_params.multi_items())
     search = views.searched(view, asked) if asked.searches else None
@@ -203,7 +203,7 @@ def read_again(request: Request, views: Views, name: str) -> tuple[View, PageSta
 
 
 def ready(views: Views, name: str) -> View:
-    """A view whose index is there.
+    """Return a view whose index is complete.
 
     Raises:
         InputError: it is still being made.
@@ -216,18 +216,18 @@ def ready(views: Views, name: str) -> View:
 
 At = Annotated[int, Query(ge=0)]
 Of = Annotated[str, Query(max_length=16)]
-"""Digest of the table that positions on a page are of: once it is made anew, they are those of other rows."""
+"""Digest of the table that positions on a page refer to: once it is made again, they are those of other rows."""
 
 
 def same(views: Views, name: str, of: str) -> View:
-    """A view, as long as the table is the one that a page was drawn of.
+    """Return a view if its table is still the one that the page shows.
 
     Raises:
-        InputError: it was made anew.
+        InputError: the table was made again.
     """
     view = ready(views, name)
     if of != view.digest:
-        raise InputError(f"table '{name}' was made anew; reload the page")
+        raise InputError(f"table '{name}' was made again; reload the page")
     return view
 
 
@@ -240,7 +240,7 @@ def one_row(
     of: Of = "",
     uid: Annotated[str, Query(max_length=2000)] = "",
 ) -> Response:
-    """One row, by its position on a page or its uid: picture, outcome, values."""
+    """Show one row, by its position on a page or its uid: picture, outcome, values."""
     view = ready(views, name) if uid else same(views, name, of)
     at = view.position_of(uid) if uid else at
     values = values_of(view, at)
@@ -261,7 +261,7 @@ def one_row(
 
 @router.get("/explore/{name}/story")
 def story(request: Request, studio: StudioOf, name: str, uid: Annotated[str, Query(max_length=2000)]) -> Response:
-    """What happened to a row, from its pool on."""
+    """Show the history of a row, from its pool on."""
     stories = why(studio.opened.run, uid)
     return page(request, "explore_story.html.j2", stories=stories, table=name, brief=brief)
 
@@ -270,7 +270,7 @@ def story(request: Request, studio: StudioOf, name: str, uid: Annotated[str, Que
 def row_picture(
     views: ViewsOf, name: str, at: At, of: Of, edge: Annotated[int, Query(ge=1, le=10_000)] = 320
 ) -> Response:
-    """The picture of a row by its position, drawn anew."""
+    """Serve the picture of a row by its position, re-encoded."""
     found = views.picture(same(views, name, of), at, nearest_edge(edge))
     if isinstance(found, str):
         return Response(found, 404, {"cache-control": "no-store"}, "text/plain")
@@ -279,10 +279,10 @@ def row_picture(
 
 @router.get("/explore/{name}/uids")
 def uids(request: Request, views: ViewsOf, name: str) -> Response:
-    """The uids that a filter finds, one a line: a list that the step `remove` reads."""
+    """Download the uids that pass a filter, one per line: a list that the step `remove` reads."""
     view, asked, search = read_again(request, views, name)
     chosen = filter_of(asked, search)
-    view.count(chosen)  # what is wrong with the filter is told before the answer begins
+    view.count(chosen)  # errors of the filter must be reported before the response begins
     lines = (f"{uid}\n" for uid in view.uids(chosen) if uid is not None and "\n" not in uid)
     headers = {"content-disposition": 'attachment; filename="uids.txt"'}
     return StreamingResponse(_in_blocks(lines), headers=headers, media_type="text/plain; charset=utf-8")

@@ -1,4 +1,4 @@
-"""The views that the pages of the studio share: opened once, indexed in the background where that takes long."""
+"""Open the views that the pages of the studio share, once each; large ones are indexed in the background."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ from poolwright.studio.opened import OpenedRun, PictureCache
 from poolwright.studio.pictures import reduced
 
 AT_ONCE = 300_000
-"""Rows that are indexed while a page waits; more are indexed in the background."""
+"""Maximum number of rows that are indexed while a page waits; more are indexed in the background."""
 
 _SEARCHES = 6
-"""Searches that are remembered: four bytes a row each."""
+"""Number of searches in the cache; each needs four bytes per row."""
 
 
 @dataclass
 class Work:
-    """Something that goes on in the background.
+    """Work in the background.
 
     Attributes:
-        done, all: how far it is; `all` is 0 where nobody knows.
-        failed: why it went wrong.
+        done, all: progress; `all` is 0 if it is not known.
+        failed: the error, or ''.
     """
 
     done: int = 0
@@ -48,15 +48,17 @@ class Work:
 
     @property
     def share(self) -> float:
+        """Share of the work that is done."""
         return self.done / self.all if self.all else 0.0
 
     @property
     def going(self) -> bool:
+        """Whether the work is running."""
         return self.thread is not None and self.thread.is_alive()
 
 
 class SearchedView(NamedTuple):
-    """What a search found, and the view with the column `SCORE`."""
+    """The result of a search, and the view with the column `SCORE`."""
 
     view: View
     result: SearchResult
@@ -79,7 +81,7 @@ class Views:
         self._building = threading.Lock()
 
     def get(self, name: str) -> View | Work:
-        """The view of a finished table, or how far the work on its index is.
+        """Return the view of a finished table, or the work on its index.
 
         Raises:
             InputError: there is no such table, or it could not be indexed.
@@ -107,7 +109,7 @@ class Views:
         build_index(self.opened.run, name, progress)
 
     def _begin(self, key: tuple[str, ...], function: Callable[[Work], object]) -> Work:
-        """Begin some work in the background, once."""
+        """Start work in the background, once."""
         with self._lock:
             if key not in self._work:
                 work = Work()
@@ -117,7 +119,7 @@ class Views:
             return self._work[key]
 
     def _ended(self, key: tuple[str, ...], work: Work) -> bool:
-        """Whether it is over. What went wrong is told once; then it may be begun again."""
+        """Return whether the work has ended. An error is raised once; then the work may be started again."""
         if work.going:
             return False
         with self._lock:
@@ -127,15 +129,15 @@ class Views:
         return True
 
     def searched(self, view: View, asked: PageState) -> SearchedView:
-        """The scores of what was asked for, computed once.
+        """Return the scores of a search, computed once.
 
         Raises:
             InputError: there are no vectors, no encoder, or no such row.
         """
         columns = vector_columns(view)
         column = asked.vectors if asked.vectors in columns or not columns else columns[0]
-        what = asked.like or asked.text
-        key = (view.name, view.digest, column, f"{bool(asked.like)} {what}")
+        target = asked.like or asked.text
+        key = (view.name, view.digest, column, f"{bool(asked.like)} {target}")
         with self._lock:
             if key in self._searches:
                 self._searches.move_to_end(key)
@@ -150,7 +152,7 @@ class Views:
         return found
 
     def projected(self, view: View, column: str, method: Method) -> bool | Work:
-        """Whether a map is there, or the work on it."""
+        """Return True if the map exists, or the work on it."""
         if known_projection(view, column, method) is not None:
             return True
         key = ("map", view.name, view.digest, column, method)
@@ -160,12 +162,12 @@ class Views:
         return self._ended(key, work) or work
 
     def kept_search(self, view: View, search: SearchedView, chosen: Filter) -> Picked:
-        """What a filter finds of a search, as a selection, which views without the search know."""
+        """Save the rows of a search that pass a filter as a selection, which views without the search know."""
         positions = np.flatnonzero(search.view.rows_of(chosen))
         return Picked(save_selection(view.folder, positions, view.rows))
 
     def report(self, folder: Path) -> Path | Work:
-        """Draw the report of the run: its file, or how far it is."""
+        """Write the report of the run; returns its path, or the work on it."""
         from poolwright.api import report
 
         key = ("report", str(folder))
@@ -175,7 +177,7 @@ class Views:
         return folder / "report.html" if self._ended(key, work) else work
 
     def picture(self, view: View, position: int, edge: int) -> bytes | str:
-        """The picture of a row drawn anew, or why there is none."""
+        """Return the picture of a row re-encoded, or a reason why there is none."""
 
         def draw() -> bytes | str:
             data = image_of(view, position)

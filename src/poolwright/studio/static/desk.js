@@ -1,4 +1,4 @@
-// A queue as one person works on it: pictures ahead, verdicts on their way, and how far the group is.
+// A queue as one person works on it: prefetched pictures, verdicts being sent, and the progress of the group.
 
 import { post, say } from "./studio.js";
 
@@ -10,7 +10,7 @@ export const owner = "owner" in el.dataset;
 export const key = () => (crypto.randomUUID ? crypto.randomUUID() : Array.from(crypto.getRandomValues(new Uint8Array(16)), (b) => b.toString(16).padStart(2, "0")).join(""));
 export const picture = (uid, edge) => "/picture?" + new URLSearchParams({ table: el.dataset.table, uid, edge });
 
-/** A picture that is loaded before it is wanted. */
+/** A picture that is loaded before it is shown. */
 export function preload(uid, edge) {
   const image = new Image();
   image.src = picture(uid, edge);
@@ -24,7 +24,7 @@ export class Desk {
     this.edge = edge;
     this.cards = []; // shown or ahead, the first one now
     this.images = new Map(); // keeps pictures ahead in the browser's memory
-    this.outbox = JSON.parse(localStorage.getItem(shelf) ?? "[]"); // verdicts that are not known to be kept
+    this.outbox = JSON.parse(localStorage.getItem(shelf) ?? "[]"); // verdicts that are not confirmed yet
     this.sending = null;
     this.filling = null;
     this.empty = false;
@@ -63,7 +63,7 @@ export class Desk {
     }
   }
 
-  /** Give verdicts at once: [{uid, verdict, seconds}]. They are sent until the studio says that they are kept. */
+  /** Give verdicts at once: [{uid, verdict, seconds}]. They are sent until the studio confirms them. */
   give(answers) {
     const act = key();
     this.outbox.push({ act, group: this.group, answers: answers.map((one) => ({ ...one, key: key() })) });
@@ -93,13 +93,13 @@ export class Desk {
         wait = 500;
         this.onstate(state);
       } catch (error) {
-        if (error.status === 400 || error.status === 422) { // it will never be kept
-          say(`not kept: ${error.message}`, true);
+        if (error.status === 400 || error.status === 422) { // it will never be accepted
+          say(`not saved: ${error.message}`, true);
           this.outbox.shift();
           this.#shelve();
           continue;
         }
-        say(error.status ? `not kept yet: ${error.message}` : "the studio does not answer; verdicts wait here and are sent again", true);
+        say(error.status ? `not saved yet: ${error.message}` : "the studio does not respond; verdicts are kept in this browser and sent again", true);
         await new Promise((done) => setTimeout(done, wait));
         wait = Math.min(2 * wait, 8000);
       }
@@ -112,11 +112,11 @@ export class Desk {
     else localStorage.removeItem(shelf);
   }
 
-  /** Take back what was given last; the rows are shown again. */
+  /** Take back the last act; its rows are shown again. */
   async undo() {
     await this.send();
     const { cards, state } = await post(`${base}/undo`, { key: key(), group: this.group });
-    if (!cards.length) { say("there is nothing to take back"); return cards; }
+    if (!cards.length) { say("there is nothing to undo"); return cards; }
     for (const card of cards) { this.drop(card.uid); this.images.set(card.uid, preload(card.uid, this.edge)); }
     this.cards.unshift(...cards);
     this.empty = false;
@@ -148,32 +148,32 @@ export class Desk {
     }).then((answer) => say(answer.ok ? "a gold question now" : "not made gold", !answer.ok));
   }
 
-  known(uid, place) {
+  known(uid, target) {
     return fetch(`${base}/row?${new URLSearchParams({ uid })}`)
       .then((answer) => answer.text())
-      .then((html) => { place.innerHTML = html; }); // escaped by the studio's template
+      .then((html) => { target.innerHTML = html; }); // escaped by the studio's template
   }
 }
 
 const number = (value) => value.toLocaleString("en");
 
-/** The column beside the pictures: how far the group is, and a word when it is done. */
+/** The column next to the pictures: the progress of the group, and a message when it is done. */
 export class Side {
   constructor(desk, { again, undone }) {
     this.desk = desk;
     this.dialog = document.getElementById("done");
     this.again = again;
-    this.told = new Set(); // groups whose end was told
+    this.announced = new Set(); // groups that were announced as done
     desk.onstate = (state) => this.show(state);
     desk.onsaving = (left) => {
       const saved = document.getElementById("saved");
-      saved.textContent = left ? `saving ${left}…` : this.mine ? `${number(this.mine)} by you, kept` : "";
+      saved.textContent = left ? `saving ${left}…` : this.mine ? `${number(this.mine)} by you, saved` : "";
       saved.classList.toggle("unsure", left > 3);
     };
     document.getElementById("done-next").addEventListener("click", () => this.next());
-    document.getElementById("done-undo").addEventListener("click", () => { this.dialog.close(); this.told.delete(desk.group); undone(); });
+    document.getElementById("done-undo").addEventListener("click", () => { this.dialog.close(); this.announced.delete(desk.group); undone(); });
     this.dialog.addEventListener("keydown", (event) => {
-      event.stopPropagation(); // keys of the page mean nothing here
+      event.stopPropagation(); // keys of the page have no effect here
       if (event.key === "z") { event.preventDefault(); document.getElementById("done-undo").click(); }
     });
   }
@@ -190,12 +190,12 @@ export class Side {
     document.getElementById("words").textContent = state.words;
     document.getElementById("words").classList.toggle("good", state.done);
     this.desk.onsaving(this.desk.outbox.length);
-    if (!state.done) this.told.delete(state.group);
-    if (state.done && state.group === this.desk.group && !this.told.has(state.group)) this.finish(state);
+    if (!state.done) this.announced.delete(state.group);
+    if (state.done && state.group === this.desk.group && !this.announced.has(state.group)) this.finish(state);
   }
 
   finish(state) {
-    this.told.add(state.group);
+    this.announced.add(state.group);
     document.getElementById("done-title").textContent = state.group ? `${state.group} is done` : "All rows are done";
     document.getElementById("done-words").textContent = state.words;
     document.getElementById("done-next").hidden = !state.next;
@@ -221,8 +221,8 @@ export class Side {
 for (const [name, id] of [["i", "guide"], ["m", "about"]]) {
   document.addEventListener("keydown", (event) => {
     if (event.key === name && !event.ctrlKey && !event.metaKey && !event.altKey) {
-      const place = document.getElementById(id);
-      place.open = !place.open;
+      const details = document.getElementById(id);
+      details.open = !details.open;
     }
   });
 }

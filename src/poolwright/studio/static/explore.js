@@ -1,10 +1,10 @@
-// A page of rows: pieces exchanged without loading it anew, the threshold, ranges, keys, copying.
+// A page of rows: parts exchanged without reloading it, the threshold, ranges, keys, copying.
 import { say, typing } from "./studio.js";
 
 const SIZES = ["", "small-shots", "large-shots"];
 const root = () => document.getElementById("explore");
 
-/** Show another state of the page: the whole of it, or only what lies below the search. */
+/** Show another state of the page: the whole of it, or only the part below the search. */
 async function go(url, { only = null, push = true } = {}) {
   const before = root();
   before.classList.add("busy");
@@ -13,12 +13,12 @@ async function go(url, { only = null, push = true } = {}) {
   try {
     answer = await fetch(url, { headers: { Accept: "text/html" } });
   } catch {
-    say("the studio does not answer", true);
+    say("the studio does not respond", true);
     before.classList.remove("busy");
     return;
   }
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-  if (turn !== go.turn) return; // somebody asked for something else meanwhile
+  if (turn !== go.turn) return; // another state was requested meanwhile
   const here = document.getElementById(only || "explore");
   const next = page.getElementById(only || "explore");
   if (!next) { location.assign(url); return; }
@@ -90,9 +90,9 @@ const panel = () => document.getElementById("panel");
 const decimals = (value) => Number(value.toFixed(4));
 
 function setCut() {
-  const place = panel();
-  if (!place) return;
-  const { low, high, cut } = { low: +place.dataset.low, high: +place.dataset.high, cut: +place.dataset.cut };
+  const box = panel();
+  if (!box) return;
+  const { low, high, cut } = { low: +box.dataset.low, high: +box.dataset.high, cut: +box.dataset.cut };
   document.getElementById("cut").value = high > low ? Math.round((1000 * (cut - low)) / (high - low)) : 0;
   shade(cut);
 }
@@ -229,7 +229,7 @@ document.addEventListener("click", async (event) => {
     await navigator.clipboard.writeText(button.dataset.copy);
     say("copied");
   } catch {
-    say("this browser lets no page copy; mark the text instead", true);
+    say("this browser does not allow copying; select the text instead", true);
   }
 });
 

@@ -1,4 +1,4 @@
-// The map: points that can be moved, zoomed, looked at and drawn around.
+// The map: points that can be panned, zoomed, inspected and selected with a lasso.
 import { post, say, typing } from "./studio.js";
 import { pointsOn } from "./explore_points.js";
 
@@ -9,7 +9,7 @@ const RAMP = ["#3b2e6e", "#35608d", "#218f8d", "#4dbb6d", "#c8d845", "#fdd835"];
 const OTHER = 250, NOTHING = 251;
 
 const see = { x: 0, y: 0, zoom: 1 };
-const now = { places: null, rows: null, codes: null, marks: null, found: null, picked: null, hidden: new Set(), legend: [] };
+const now = { coordinates: null, rows: null, codes: null, marks: null, found: null, picked: null, hidden: new Set(), legend: [] };
 let drawer = null, dirty = false, index = null;
 
 const rgb = (hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
@@ -29,10 +29,10 @@ function palette(shades) {
 function ramp(share) {
   const at = share * (RAMP.length - 1), low = Math.min(RAMP.length - 2, Math.floor(at));
   const [one, other] = [rgb(RAMP[low]), rgb(RAMP[low + 1])];
-  return one.map((value, place) => Math.round(value + (other[place] - value) * (at - low)));
+  return one.map((value, channel) => Math.round(value + (other[channel] - value) * (at - low)));
 }
 
-// What is drawn.
+// Drawing.
 
 function fit() {
   const ratio = Math.min(2, devicePixelRatio || 1);
@@ -43,7 +43,7 @@ function fit() {
   paint();
 }
 
-/** Units of the canvas (from -1 to 1) for a unit of the map. */
+/** Units of the canvas (from -1 to 1) per unit of the map. */
 function scale() {
   const { clientWidth: wide, clientHeight: high } = map;
   const least = Math.min(wide, high) * 0.94 * see.zoom;
@@ -64,7 +64,7 @@ function paint() {
   });
 }
 
-/** Place on the map of a place on the page, and back. */
+/** Map coordinates of a point on the page, and back. */
 const toMap = (x, y) => {
   const [sx, sy] = scale();
   return [((2 * x) / map.clientWidth - 1) / sx + see.x, (1 - (2 * y) / map.clientHeight) / sy + see.y];
@@ -74,14 +74,14 @@ const toPage = (x, y) => {
   return [(((x - see.x) * sx + 1) * map.clientWidth) / 2, ((1 - (y - see.y) * sy) * map.clientHeight) / 2];
 };
 
-// What there is.
+// Data.
 
 async function ask(path) {
   for (;;) {
     const answer = await fetch(`${base}/map/${path}`);
     if (!answer.ok) throw new Error((await answer.text()).replace(/<[^>]*>/g, " ").trim().slice(-300));
     if (answer.status !== 202) return answer;
-    document.getElementById("map-wait").textContent = "finding places: this is done once, and takes minutes for many rows …";
+    document.getElementById("map-wait").textContent = "computing the map: this is done once, and takes minutes for many rows …";
     await new Promise((wait) => setTimeout(wait, 1000));
   }
 }
@@ -91,15 +91,15 @@ async function load() {
   const answer = await ask(`points?${new URLSearchParams({ vec, method })}`);
   const buffer = await answer.arrayBuffer();
   const [count, of] = new Uint32Array(buffer, 0, 2);
-  now.places = new Float32Array(buffer, 8, 2 * count);
+  now.coordinates = new Float32Array(buffer, 8, 2 * count);
   now.rows = new Uint32Array(buffer, 8 + 8 * count, count);
   now.picked = new Uint8Array(count);
-  index = indexed(now.places);
+  index = indexed(now.coordinates);
   drawer = pointsOn(document.getElementById("points"));
   map.dataset.renderer = drawer.kind;
   document.getElementById("map-count").textContent =
-    count < of ? `${count.toLocaleString("en")} of ${of.toLocaleString("en")} rows, drawn by hash` : `${count.toLocaleString("en")} rows`;
-  drawer.set({ places: now.places });
+    count < of ? `${count.toLocaleString("en")} of ${of.toLocaleString("en")} rows, sampled by hash` : `${count.toLocaleString("en")} rows`;
+  drawer.set({ coordinates: now.coordinates });
   await colour(map.dataset.by);
   document.getElementById("map-wait").hidden = true;
   fit();
@@ -117,7 +117,7 @@ async function colour(by) {
   legend();
 }
 
-/** Marks of the points, as PASSES tells them. */
+/** Marks of the points, see PASSES. */
 function mark() {
   now.marks = new Uint8Array(now.rows.length);
   for (let i = 0; i < now.marks.length; i++) {
@@ -129,8 +129,8 @@ function mark() {
 }
 
 function legend() {
-  const place = document.getElementById("legend");
-  place.replaceChildren();
+  const list = document.getElementById("legend");
+  list.replaceChildren();
   const colours = palette(now.shades);
   const tone = (code) => `rgb(${colours[4 * code]} ${colours[4 * code + 1]} ${colours[4 * code + 2]})`;
   if (now.shades) {
@@ -139,7 +139,7 @@ function legend() {
     for (let code = 0; code < 64; code++) { context.fillStyle = tone(code); context.fillRect(code, 0, 1, 1); }
     const ends = Object.assign(document.createElement("div"), { className: "ends small soft" });
     for (const hue of now.legend.filter((one) => one.code < 64)) ends.append(Object.assign(document.createElement("span"), { textContent: hue.words }));
-    place.append(bar, ends);
+    list.append(bar, ends);
     return;
   }
   for (const hue of now.legend) {
@@ -153,11 +153,11 @@ function legend() {
     line.append(dot, name, rows);
     line.addEventListener("click", () => only(hue.code));
     line.setAttribute("aria-pressed", String(now.hidden.size > 0 && !now.hidden.has(hue.code)));
-    place.append(line);
+    list.append(line);
   }
 }
 
-/** Show one value alone, or with those that are shown already; all again once all are. */
+/** Show one value alone, or with those that are shown already; all again once all are shown. */
 function only(code) {
   const all = now.legend.map((hue) => hue.code);
   if (!now.hidden.size) now.hidden = new Set(all.filter((one) => one !== code));
@@ -173,9 +173,9 @@ function only(code) {
 const CELLS = 200;
 const cell = (value) => Math.min(CELLS - 1, Math.max(0, Math.floor(((value + 1) / 2) * CELLS)));
 
-function indexed(places) {
-  const starts = new Uint32Array(CELLS * CELLS + 1), items = new Uint32Array(places.length / 2);
-  const of = (i) => cell(places[2 * i + 1]) * CELLS + cell(places[2 * i]);
+function indexed(coordinates) {
+  const starts = new Uint32Array(CELLS * CELLS + 1), items = new Uint32Array(coordinates.length / 2);
+  const of = (i) => cell(coordinates[2 * i + 1]) * CELLS + cell(coordinates[2 * i]);
   for (let i = 0; i < items.length; i++) starts[of(i) + 1]++;
   for (let at = 0; at < CELLS * CELLS; at++) starts[at + 1] += starts[at];
   const next = starts.slice();
@@ -193,7 +193,7 @@ function nearest(x, y, pixels) {
       for (let k = index.starts[at]; k < index.starts[at + 1]; k++) {
         const i = index.items[k];
         if (!now.marks[i]) continue;
-        const far = (now.places[2 * i] - mx) ** 2 + (now.places[2 * i + 1] - my) ** 2;
+        const far = (now.coordinates[2 * i] - mx) ** 2 + (now.coordinates[2 * i + 1] - my) ** 2;
         if (far < least) { least = far; best = i; }
       }
     }
@@ -231,7 +231,7 @@ async function tell(i) {
   tip.querySelector("span").textContent = row.lost || row.words[1] || row.uid;
 }
 
-// Moving, zooming, drawing around.
+// Panning, zooming, the lasso.
 
 let held = null, rope = null, lassoing = false;
 const over = document.getElementById("over");
@@ -258,7 +258,7 @@ function drawLasso() {
   const ratio = over.width / map.clientWidth;
   context.setTransform(ratio, 0, 0, ratio, 0, 0);
   context.beginPath();
-  rope.forEach((place, at) => context[at ? "lineTo" : "moveTo"](...toPage(...place)));
+  rope.forEach((corner, at) => context[at ? "lineTo" : "moveTo"](...toPage(...corner)));
   context.closePath();
   context.fillStyle = "rgb(90 167 216 / 0.15)";
   context.strokeStyle = "rgb(60 130 180)";
@@ -268,7 +268,7 @@ function drawLasso() {
   context.setTransform(1, 0, 0, 1, 0, 0);
 }
 
-/** Whether a place lies within a closed line, by the number of crossings. */
+/** Whether a point is within a closed line, by the number of crossings. */
 function within(x, y, line) {
   let inside = false;
   for (let i = 0, j = line.length - 1; i < line.length; j = i++) {
@@ -279,19 +279,19 @@ function within(x, y, line) {
 }
 
 async function pick(line) {
-  const [xs, ys] = [line.map((place) => place[0]), line.map((place) => place[1])];
+  const [xs, ys] = [line.map((corner) => corner[0]), line.map((corner) => corner[1])];
   const box = [Math.min(...xs), Math.max(...xs), Math.min(...ys), Math.max(...ys)];
   const bits = new Uint8Array(Math.ceil(now.rows.length / 8));
   let count = 0;
   now.picked.fill(0);
   mark();
   for (let i = 0; i < now.rows.length; i++) {
-    const x = now.places[2 * i], y = now.places[2 * i + 1];
+    const x = now.coordinates[2 * i], y = now.coordinates[2 * i + 1];
     now.picked[i] = now.marks[i] && x >= box[0] && x <= box[1] && y >= box[2] && y <= box[3] && within(x, y, line) ? 1 : 0;
     if (now.picked[i]) { bits[i >> 3] |= 1 << (i & 7); count++; }
   }
   mark();
-  if (!count) { say("no point lies within"); return; }
+  if (!count) { say("no points selected"); return; }
   const { vec, method, by } = map.dataset;
   let text = "";
   for (let at = 0; at < bits.length; at += 8192) text += String.fromCharCode(...bits.subarray(at, at + 8192));
@@ -363,9 +363,9 @@ function whole() {
 }
 
 function fail(error) {
-  const place = document.getElementById("map-wait");
-  place.hidden = false;
-  place.textContent = error.message;
+  const wait = document.getElementById("map-wait");
+  wait.hidden = false;
+  wait.textContent = error.message;
 }
 
 document.addEventListener("change", (event) => {
@@ -374,5 +374,5 @@ document.addEventListener("change", (event) => {
 document.addEventListener("click", async (event) => {
   const button = event.target.closest("[data-copy]");
   if (!button) return;
-  await navigator.clipboard.writeText(button.dataset.copy).then(() => say("copied"), () => say("this browser lets no page copy", true));
+  await navigator.clipboard.writeText(button.dataset.copy).then(() => say("copied"), () => say("this browser does not allow copying", true));
 });

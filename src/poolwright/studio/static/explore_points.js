@@ -1,14 +1,14 @@
-// Drawing many points: WebGL where there is a graphics card, else pixel by pixel on a plain canvas.
+// Draws many points: with WebGL if there is a graphics card, otherwise pixel by pixel on a plain canvas.
 
 /** Marks of points, which are drawn in this order: left out, without a value of their own, shown, picked. */
 export const PASSES = [0, 1, 2, 3];
 
 const VERTEX = `#version 300 es
-in vec2 place; in float code; in float mark;
+in vec2 position; in float code; in float mark;
 uniform vec2 scale, middle; uniform float size; uniform float pass; uniform sampler2D palette;
 out vec4 colour;
 void main() {
-  gl_Position = mark == pass ? vec4((place - middle) * scale, 0.0, 1.0) : vec4(2.0, 2.0, 2.0, 1.0);
+  gl_Position = mark == pass ? vec4((position - middle) * scale, 0.0, 1.0) : vec4(2.0, 2.0, 2.0, 1.0);
   gl_PointSize = size * (pass == 3.0 ? 1.5 : pass == 0.0 ? 0.8 : 1.0);
   vec4 tone = texelFetch(palette, ivec2(int(code), 0), 0);
   colour = pass > 0.5 ? tone : vec4(0.5, 0.5, 0.5, 0.16);
@@ -22,14 +22,14 @@ void main() {
   ink = vec4(colour.rgb * alpha, alpha);
 }`;
 
-/** A drawer of points on a canvas: `set` what they are, then `draw` from where one looks. */
+/** Draws points on a canvas: `set` their data, then `draw` a view. */
 export function pointsOn(canvas) {
   return hasCard() ? new WebGl(canvas.getContext("webgl2", OPTIONS)) : new Plain(canvas);
 }
 
 const OPTIONS = { antialias: false, premultipliedAlpha: true, failIfMajorPerformanceCaveat: true };
 
-/** Whether WebGL is drawn by a graphics card: where the processor plays one, pixel by pixel is five times as quick. */
+/** Whether a graphics card renders WebGL: with software rendering, pixel by pixel is five times as fast. */
 function hasCard() {
   const gl = document.createElement("canvas").getContext("webgl2", OPTIONS);
   const info = gl?.getExtension("WEBGL_debug_renderer_info");
@@ -59,12 +59,12 @@ class WebGl {
     for (const name of [gl.TEXTURE_MIN_FILTER, gl.TEXTURE_MAG_FILTER]) gl.texParameteri(gl.TEXTURE_2D, name, gl.NEAREST);
   }
 
-  /** places: Float32Array (2n); codes, marks: Uint8Array (n); palette: Uint8Array (4 x 256). Any may be left out. */
-  set({ places, codes, marks, palette }) {
+  /** coordinates: Float32Array (2n); codes, marks: Uint8Array (n); palette: Uint8Array (4 x 256). Any may be left out. */
+  set({ coordinates, codes, marks, palette }) {
     const gl = this.gl;
-    if (places) {
-      this.count = places.length / 2;
-      this.#put("place", places, 2, gl.FLOAT);
+    if (coordinates) {
+      this.count = coordinates.length / 2;
+      this.#put("position", coordinates, 2, gl.FLOAT);
     }
     if (codes) this.#put("code", codes, 1, gl.UNSIGNED_BYTE);
     if (marks) this.#put("mark", marks, 1, gl.UNSIGNED_BYTE);
@@ -81,7 +81,7 @@ class WebGl {
     gl.vertexAttribPointer(at, width, type, false, 0, 0);
   }
 
-  /** scale: [x, y] clip units a unit of the map; middle: [x, y] of the map at the middle; size in device pixels. */
+  /** scale: [x, y] clip units per unit of the map; middle: [x, y] of the map at the middle; size in device pixels. */
   draw({ scale, middle, size }) {
     const gl = this.gl;
     const at = (name) => gl.getUniformLocation(this.program, name);
@@ -115,8 +115,8 @@ class Plain {
 
   draw({ scale, middle, size }) {
     const { width, height } = this.canvas;
-    const { places, codes, marks, palette } = this.now;
-    if (!places || !codes || !marks || !palette || !width || !height) return;
+    const { coordinates, codes, marks, palette } = this.now;
+    if (!coordinates || !codes || !marks || !palette || !width || !height) return;
     if (this.image?.width !== width || this.image?.height !== height) this.image = this.context.createImageData(width, height);
     const pixels = new Uint32Array(this.image.data.buffer).fill(0);
     const tones = new Uint32Array(palette.buffer);
@@ -125,8 +125,8 @@ class Plain {
     const [ox, oy] = [width / 2 - middle[0] * sx, height / 2 + middle[1] * sy];
     for (const i of this.order) {
       const { edge, inner, rim } = stamps[marks[i]];
-      const x = (places[2 * i] * sx + ox - edge / 2 + 0.5) | 0;
-      const y = (oy - places[2 * i + 1] * sy - edge / 2 + 0.5) | 0;
+      const x = (coordinates[2 * i] * sx + ox - edge / 2 + 0.5) | 0;
+      const y = (oy - coordinates[2 * i + 1] * sy - edge / 2 + 0.5) | 0;
       if (x < 0 || y < 0 || x + edge > width || y + edge > height) continue;
       const tone = marks[i] ? tones[codes[i]] : 0x28808080;
       const first = y * width + x;
@@ -141,7 +141,7 @@ class Plain {
   }
 }
 
-/** Pixels of a disc in a box of `edge`, from its first one: those within, and those of its rim with their share of 256. */
+/** Offsets of the pixels of a disc in a box of `edge`: inner ones, and those of its rim with their share of 256. */
 function stamp(size, width) {
   const edge = Math.ceil(size), inner = [], rim = [];
   for (let y = 0; y < edge; y++) {

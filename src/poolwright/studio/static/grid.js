@@ -1,4 +1,4 @@
-// The pictures of a group in a grid: the wrong ones are marked, Enter says that the others are right.
+// The pictures of a group in a grid: people mark the wrong ones, and Enter accepts the others.
 
 import { say, typing } from "./studio.js";
 import { Desk, Side, picture, preload } from "./desk.js";
@@ -27,16 +27,16 @@ grid.style.gridTemplateRows = `repeat(${rows}, minmax(0, 1fr))`;
 function draw() {
   page = desk.cards.slice(0, number);
   grid.setAttribute("aria-busy", "false");
-  grid.replaceChildren(...page.map((card, place) => {
+  grid.replaceChildren(...page.map((card, index) => {
     const button = document.createElement("button");
     button.type = "button";
     button.className = "cell";
     button.tabIndex = -1;
-    button.dataset.place = place;
+    button.dataset.index = index;
     button.title = card.text;
     const image = document.createElement("img");
     image.src = picture(card.uid, edge);
-    image.alt = `picture ${place + 1}`;
+    image.alt = `picture ${index + 1}`;
     image.addEventListener("error", () => button.classList.add("broken"));
     const mark = document.createElement("span");
     button.append(image, mark);
@@ -50,8 +50,8 @@ function draw() {
 
 function refresh() {
   for (const button of grid.children) {
-    const mark = marks.get(page[button.dataset.place].uid) ?? "";
-    button.classList.toggle("here", Number(button.dataset.place) === at);
+    const mark = marks.get(page[button.dataset.index].uid) ?? "";
+    button.classList.toggle("here", Number(button.dataset.index) === at);
     button.dataset.mark = mark;
     button.lastChild.textContent = words[mark] ?? "";
   }
@@ -60,8 +60,8 @@ function refresh() {
   if (!look.hidden && page[at]) look.firstElementChild.src = picture(page[at].uid, 1280);
 }
 
-function mark(verdict, place = at) {
-  const card = page[place];
+function mark(verdict, index = at) {
+  const card = page[index];
   if (!card) return;
   if (marks.get(card.uid) === verdict) marks.delete(card.uid);
   else marks.set(card.uid, verdict);
@@ -82,7 +82,7 @@ async function send() {
     .map((card) => ({ uid: card.uid, verdict: marks.get(card.uid) ?? "positive", seconds }));
   marks = new Map();
   at = 0;
-  page = []; // Enter again says nothing before there are other pictures
+  page = []; // Enter has no effect until there are other pictures
   grid.setAttribute("aria-busy", "true");
   look.hidden = true;
   if (skipped.length) await desk.skip(skipped);
@@ -97,7 +97,7 @@ async function turn() {
   ahead();
 }
 
-/** The next page is loaded while this one is looked at. */
+/** The next page is loaded while this one is shown. */
 async function ahead() {
   desk.ahead = 2 * number;
   await desk.fill();
@@ -111,8 +111,8 @@ async function undo() {
     if (!back.length) return;
     marks = new Map();
     draw();
-    say(`${back.length} taken back`);
-  } catch (error) { say(`not taken back: ${error.message}`, true); }
+    say(`${back.length} undone`);
+  } catch (error) { say(`not undone: ${error.message}`, true); }
 }
 
 function resize(by) {
@@ -140,7 +140,7 @@ document.addEventListener("keydown", (event) => {
 grid.addEventListener("click", (event) => {
   const button = event.target.closest(".cell");
   if (!button) return;
-  at = Number(button.dataset.place);
+  at = Number(button.dataset.index);
   mark("negative");
 });
 look.addEventListener("click", () => { look.hidden = true; });

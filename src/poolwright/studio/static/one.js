@@ -1,4 +1,4 @@
-// One picture at a time, the next ones ready.
+// One picture at a time, the next ones prefetched.
 
 import { say, typing } from "./studio.js";
 import { Desk, Side, owner, picture, preload } from "./desk.js";
@@ -61,7 +61,7 @@ async function undo() {
     const cards = await desk.undo();
     if (cards.length) strip.firstChild?.remove();
     show();
-  } catch (error) { say(`not taken back: ${error.message}`, true); }
+  } catch (error) { say(`not undone: ${error.message}`, true); }
 }
 
 async function skip() {
@@ -88,7 +88,7 @@ function move(event) {
 }
 frame.addEventListener("click", closer);
 frame.addEventListener("pointermove", move);
-image.addEventListener("error", () => { if (shown) say("this picture cannot be shown; skip it, or say unsure", true); });
+image.addEventListener("error", () => { if (shown) say("this picture cannot be shown; skip it, or answer unsure", true); });
 
 const keys = {
   ArrowRight: () => give("positive"), y: () => give("positive"),

@@ -1,14 +1,14 @@
-// What all pages share: the theme, small messages, entering by link, keys that are no text.
+// Shared by all pages: the theme, short messages, entering by link, keys outside of fields.
 
 export const csrf = () => document.querySelector('meta[name="csrf"]').content;
 
-/** What an answer that is an error says, without the page around it. */
+/** The message of an error response, without the page around it. */
 function words(text) {
   const said = text.startsWith("<!doctype") ? new DOMParser().parseFromString(text, "text/html").querySelector("main p") : null;
   return (said?.textContent ?? text).trim().slice(0, 400);
 }
 
-/** Post JSON; resolves to what came back, rejects with words for people. */
+/** Post JSON; resolves to the response, rejects with a message for people. */
 export async function post(path, data) {
   const answer = await fetch(path, {
     method: "POST",
@@ -21,14 +21,14 @@ export async function post(path, data) {
 
 let hiding = 0;
 
-/** Say something at the foot of the page, for a moment. */
+/** Show a message at the foot of the page, for a moment. */
 export function say(words, wrong = false) {
-  const place = document.getElementById("say");
-  place.textContent = words;
-  place.classList.toggle("wrong", wrong);
-  place.hidden = false;
+  const box = document.getElementById("say");
+  box.textContent = words;
+  box.classList.toggle("wrong", wrong);
+  box.hidden = false;
   clearTimeout(hiding);
-  hiding = setTimeout(() => { place.hidden = true; }, wrong ? 8000 : 2500);
+  hiding = setTimeout(() => { box.hidden = true; }, wrong ? 8000 : 2500);
 }
 
 /** Whether a key is typed into a field rather than meant for the page. */
@@ -48,7 +48,7 @@ document.addEventListener("keydown", (event) => { if (event.key === "t" && !typi
 document.body.addEventListener("htmx:responseError", (event) => {
   say(words(event.detail.xhr.responseText), true);
 });
-document.body.addEventListener("htmx:sendError", () => say("the studio does not answer", true));
+document.body.addEventListener("htmx:sendError", () => say("the studio does not respond", true));
 
 // A link carries the token behind '#', which is sent to nobody.
 function fromLink() {

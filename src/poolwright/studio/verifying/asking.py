@@ -1,4 +1,4 @@
-"""The pages with pictures, and the requests they send."""
+"""Serve the pages with pictures, and the requests they send."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fastapi.responses import RedirectResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
-from poolwright.annotation.certificate import told
+from poolwright.annotation.certificate import describe_conclusion
 from poolwright.core.columns import is_vector
 from poolwright.core.errors import InputError
 from poolwright.studio.pages import SessionOf, StudioOf, page
@@ -40,7 +40,7 @@ class _Request(BaseModel):
 
 
 class Take(_Request):
-    """Rows that somebody wants to be asked about."""
+    """A request for rows to be asked about."""
 
     number: int = Field(ge=1, le=MOST_AT_ONCE)
     group: str = Field("", max_length=1000)
@@ -48,7 +48,7 @@ class Take(_Request):
 
 
 class Answered(_Request):
-    """What somebody says of a row."""
+    """The verdict of a person on a row."""
 
     uid: _Uid
     verdict: Literal["positive", "negative", "unsure"]
@@ -66,14 +66,14 @@ class Say(_Request):
 
 
 class Undo(_Request):
-    """A wish to take back what was said last."""
+    """A request to take back the last act."""
 
     key: _Key
     group: str = Field("", max_length=1000)
 
 
 class NamedRows(_Request):
-    """Rows that are skipped or given back; `key` is that of the skip, the same when it is sent again."""
+    """Rows that are skipped or given back; `key` identifies a skip, and is the same when it is sent again."""
 
     uids: list[_Uid] = Field(max_length=2 * MOST_AT_ONCE)
     key: str = Field("", max_length=80)
@@ -83,7 +83,7 @@ class NamedRows(_Request):
 def one(
     request: Request, studio: StudioOf, session: SessionOf, live: LiveOf, group: Annotated[str, Query()] = ""
 ) -> Response:
-    """One picture, large."""
+    """Show one large picture at a time."""
     return _page(request, studio, session, live, group, "one.html.j2")
 
 
@@ -91,16 +91,16 @@ def one(
 def grid(
     request: Request, studio: StudioOf, session: SessionOf, live: LiveOf, group: Annotated[str, Query()] = ""
 ) -> Response:
-    """The pictures of a group, of which the wrong ones are marked."""
+    """Show the pictures of a group in a grid, in which people mark the wrong ones."""
     return _page(request, studio, session, live, group, "grid.html.j2")
 
 
 def _page(
     request: Request, studio: StudioOf, session: SessionOf, live: LiveQueue, group: str, template: str
 ) -> Response:
-    here = f"{request.url.path}?group={quote(group)}" if group else request.url.path
+    url = f"{request.url.path}?group={quote(group)}" if group else request.url.path
     if not session.name:
-        return RedirectResponse(f"/enter?next={quote(here)}", 303)
+        return RedirectResponse(f"/enter?next={quote(url)}", 303)
     queue = live.queue
     if group and group not in queue.groups:
         raise HTTPException(404, f"the queue has no group '{group}'")
@@ -116,36 +116,36 @@ def _page(
 
 
 def guide_of(live: LiveQueue) -> Guide | None:
-    """The page of instructions of a queue, if it has one."""
+    """Return the page of instructions of a queue, or None."""
     path = live.queue.instructions
     return read_guide(path, live.queue.name) if path else None
 
 
 @router.post("/take")
 def take(live: LiveOf, session: SessionOf, asked: Take) -> dict[str, Any]:
-    """The next rows."""
+    """Return the next rows."""
     cards = live.take(_name(session), asked.number, asked.group, asked.have)
     return {"cards": [_card(card) for card in cards], "state": state_of(live, session.name, asked.group)}
 
 
 @router.post("/say")
 def say(live: LiveOf, session: SessionOf, said: Say) -> dict[str, Any]:
-    """Keep verdicts; they are on the disk when this answers."""
+    """Store verdicts; they are on disk before the response."""
     answers = [SentVerdict(one.uid, one.verdict, one.key, one.seconds, one.comment) for one in said.answers]
     kept = live.say(_name(session), answers, said.act)
     return {"kept": [one.key for one in kept], "state": state_of(live, session.name, said.group)}
 
 
 @router.post("/undo")
-def undo(live: LiveOf, session: SessionOf, wish: Undo) -> dict[str, Any]:
-    """Take back what this person said last."""
-    cards = live.undo(_name(session), wish.key)
-    return {"cards": [_card(card) for card in cards], "state": state_of(live, session.name, wish.group)}
+def undo(live: LiveOf, session: SessionOf, request: Undo) -> dict[str, Any]:
+    """Take back the last act of this person."""
+    cards = live.undo(_name(session), request.key)
+    return {"cards": [_card(card) for card in cards], "state": state_of(live, session.name, request.group)}
 
 
 @router.post("/skip")
 def skip(live: LiveOf, session: SessionOf, about: NamedRows) -> dict[str, Any]:
-    """Pass over rows."""
+    """Skip rows."""
     for uid in about.uids:
         live.skip(_name(session), uid, f"{about.key} {uid}" if about.key else "")
     return {"skipped": about.uids}
@@ -160,8 +160,8 @@ def leave(live: LiveOf, session: SessionOf, about: NamedRows) -> dict[str, Any]:
 
 @router.get("/row")
 def row(request: Request, studio: StudioOf, live: LiveOf, uid: Annotated[str, Query(max_length=2000)]) -> Response:
-    """What is known of a row."""
-    found = studio.opened.row(live.queue.settings.table, uid) if uid in live.queue.place else None
+    """Show the values of a row."""
+    found = studio.opened.row(live.queue.settings.table, uid) if uid in live.queue.row_of else None
     if found is None:
         raise HTTPException(404, "there is no such row")
     values = [(field.name, found.column(field.name)[0].as_py()) for field in found.schema if not is_vector(field.type)]
@@ -170,7 +170,7 @@ def row(request: Request, studio: StudioOf, live: LiveOf, uid: Annotated[str, Qu
 
 @router.get("/shown/{number}")
 def shown(live: LiveOf, number: int) -> Response:
-    """A picture of the instructions, drawn anew."""
+    """Serve a picture of the instructions, re-encoded."""
     from poolwright.core.images.image import read_bytes
     from poolwright.studio.pictures import reduced
 
@@ -185,7 +185,7 @@ def shown(live: LiveOf, number: int) -> Response:
 
 
 def state_of(live: LiveQueue, annotator: str, group: str) -> dict[str, Any]:
-    """How far a group is, as the pages show it."""
+    """Return the progress of a group, as the pages show it."""
     found = live.progress(group)
     if len(found) != 1:
         mine = live.mine(annotator)
@@ -201,7 +201,7 @@ def state_of(live: LiveQueue, annotator: str, group: str) -> dict[str, Any]:
         "left": one.judgement.left,
         "done": one.done,
         "conclusion": one.judgement.conclusion,
-        "words": told(live.queue, one),
+        "words": describe_conclusion(live.queue, one),
         "next": next((other.name for other in live.progress() if not other.done), ""),
         "mine": live.mine(annotator),
     }
@@ -213,5 +213,5 @@ def _card(card: QuestionCard) -> dict[str, Any]:
 
 def _name(session: SessionOf) -> str:
     if not session.name:
-        raise HTTPException(401, "say who you are first")
+        raise HTTPException(401, "enter your name first")
     return session.name

@@ -1,4 +1,4 @@
-"""Precision, recall and prevalence of a filter on its pool, while verdicts come in; and how many more it takes."""
+"""Estimate precision, recall and prevalence of a filter while verdicts arrive, and the number of verdicts needed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _Width = Annotated[str, Query(max_length=12)]
 def estimates(
     request: Request, live: LiveOf, precision: _Width = "", recall: _Width = "", prevalence: _Width = ""
 ) -> Response:
-    """The page."""
+    """Show the page of estimates."""
     wanted = {"precision": precision, "recall": recall, "prevalence": prevalence}
     return page(request, "estimates.html.j2", wanted=wanted, **_found(live, wanted))
 
@@ -35,14 +35,14 @@ def estimates(
 def state(
     request: Request, live: LiveOf, precision: _Width = "", recall: _Width = "", prevalence: _Width = ""
 ) -> Response:
-    """The same without the page around it, for a page that is open."""
+    """Return the estimates alone, to update an open page."""
     wanted = {"precision": precision, "recall": recall, "prevalence": prevalence}
     return page(request, "estimates_state.html.j2", wanted=wanted, **_found(live, wanted))
 
 
 def _found(live: LiveQueue, wanted: dict[str, str]) -> dict[str, Any]:
     if live.queue.sample is None:
-        raise HTTPException(404, "this queue is no sample of a filter's decisions")
+        raise HTTPException(404, "this queue is not a sample of a filter's decisions")
     found = _estimates(live, live.version)
     more, wrong = None, ""
     asked = tuple(f"{measure}={width}" for measure, width in wanted.items() if width.strip())
@@ -57,7 +57,7 @@ def _found(live: LiveQueue, wanted: dict[str, str]) -> dict[str, Any]:
 
 @lru_cache(maxsize=8)
 def _estimates(live: LiveQueue, version: tuple[int, int]) -> Estimates:
-    """One computation for all who look, until something more is said."""
+    """Compute estimates once for all browsers, until the next verdict."""
     assert live.queue.sample is not None
     said = [one.as_verdict() for one in live.snapshot().counted]
     return accuracy(live.queue.sample, said, confidence=live.queue.settings.confidence)

@@ -1,4 +1,4 @@
-"""The page of instructions beside the pictures: Markdown as HTML, its pictures served by number."""
+"""Render the page of instructions next to the pictures: Markdown as HTML, its pictures served by number."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ MOST_BYTES = 400_000
 
 @dataclass(frozen=True)
 class Guide:
-    """A page that was read.
+    """A page of instructions.
 
     Attributes:
-        general: what is said before the first class, as HTML.
-        classes: what is said of each class, by its heading in lower case.
+        general: the text before the first class, as HTML.
+        classes: the section of each class, by its heading in lower case.
         images: the pictures of the page, relative to its folder; they are served by their number.
     """
 
@@ -26,7 +26,7 @@ class Guide:
     images: tuple[str, ...]
 
     def of(self, name: str) -> Markup:
-        """What is said of a class."""
+        """Return the section of a class, or ''."""
         return self.classes.get(name.strip().casefold(), Markup(""))
 
 

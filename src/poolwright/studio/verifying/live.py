@@ -1,4 +1,4 @@
-"""A queue at work: who is asked what next, what was said, and what follows. One lock per queue; many people at once."""
+"""Run a queue for many people at once: next questions, verdicts, progress. There is one lock per queue."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class QuestionCard:
 
 @dataclass(frozen=True)
 class SentVerdict:
-    """What somebody sends about a row; `key` is theirs, and the same when it is sent again."""
+    """A verdict as a browser sends it; `key` identifies it, and is the same when it is sent again."""
 
     uid: str
     verdict: str
@@ -50,9 +50,9 @@ class LiveQueue:
     """A queue with its history, its tally and its leases.
 
     Args:
-        queue: what people are asked.
-        store: the history; what it holds of this queue is counted.
-        in_files: what people say in files, if a step waits that reads them.
+        queue: the queue.
+        store: the history of verdicts.
+        in_files: verdicts in files, if a waiting step reads them.
     """
 
     def __init__(self, queue: Queue, store: VerdictStore, in_files: Sequence[Verdict] = ()) -> None:
@@ -72,16 +72,16 @@ class LiveQueue:
         self._acts = Acts(history)
         self.tally = Tally.of(self.queue, self.store, self._in_files)
 
-    # What comes next
+    # Next questions
 
     def take(self, annotator: str, number: int, group: str = "", have: Iterable[str] = ()) -> list[QuestionCard]:
-        """Rows to ask somebody about next; they are kept from others for a while.
+        """Return the rows to ask somebody about next; they are withheld from others for a while.
 
         Args:
-            annotator: who.
-            number: of rows at most.
-            group: only of this one; '' takes the first group that is not done.
-            have: uids that they hold already.
+            annotator: name of the person.
+            number: maximum number of rows.
+            group: take rows of this group only; '' takes the first group that is not done.
+            have: uids that they have already.
         """
         with self._lock:
             held = set(have)
@@ -97,7 +97,7 @@ class LiveQueue:
             return []
         rows: list[int] = []
         for row in self._free(annotator, name, held):
-            if row in rows:  # it came as a gold question
+            if row in rows:  # taken as a gold question already
                 continue
             gold = self._gold_due(annotator, name, held | {self.queue.uids[one] for one in (*rows, row)})
             rows += [one for one in (gold, row) if one is not None]
@@ -108,7 +108,7 @@ class LiveQueue:
         return [self.card(row) for row in rows]
 
     def _free(self, annotator: str, name: str, held: set[str]) -> Iterator[int]:
-        """Rows of a group that this person may be asked about, in order; those that they skipped come last."""
+        """Iterate over the rows of a group that this person may be asked about; those that they skipped come last."""
         lacking = self.queue.groups[name][self.tally.group(name).lacking]
         if self.queue.asked is not None:
             lacking = lacking[self.queue.asked[lacking]]
@@ -129,7 +129,7 @@ class LiveQueue:
         return len(votes) + others < self.queue.terms.annotators
 
     def _gold_due(self, annotator: str, name: str, held: set[str]) -> int | None:
-        """A gold row, at times that nobody can foresee, as often as the settings say."""
+        """Return a gold row, or None; at unpredictable times, as often as the settings say."""
         share = self.queue.settings.gold_share
         if not share or not self.tally.gold:
             return None
@@ -139,7 +139,7 @@ class LiveQueue:
             return None
         asked = self._gold_asked[annotator]
         for uid in self.tally.gold:
-            row = self.queue.place.get(uid)
+            row = self.queue.row_of.get(uid)
             known = uid in asked or uid in held or annotator in self.tally.votes.get(uid, {})
             if row is not None and not known and self.queue.names[row] == name:
                 asked.add(uid)
@@ -147,22 +147,23 @@ class LiveQueue:
         return None
 
     def card(self, row: int) -> QuestionCard:
+        """Return the question about a row."""
         queue = self.queue
         return QuestionCard(queue.uids[row], queue.names[row], queue.question(row), queue.texts[row])
 
     def give_back(self, annotator: str, uids: Iterable[str]) -> None:
-        """Rows that somebody was shown and leaves without a word."""
+        """End the leases of rows that were shown and not answered."""
         with self._lock:
             for uid in uids:
-                self._leases.free(annotator, self.queue.place.get(uid, -1))
+                self._leases.free(annotator, self.queue.row_of.get(uid, -1))
 
-    # What is said
+    # Verdicts
 
     def skip(self, annotator: str, uid: str, key: str = "") -> None:
-        """Pass over a row: others are asked about it, and the same person at the end. It is on the disk.
+        """Skip a row: others are asked about it, and the same person at the end. The skip is on disk on return.
 
         Args:
-            key: of this skip, the same when it is sent again; '' makes one.
+            key: key of this skip, the same when it is sent again; '' creates one.
         """
         with self._lock:
             row = self._row(uid)
@@ -172,10 +173,10 @@ class LiveQueue:
                 self._keep([Said(self.queue.name, uid, annotator, SKIPPED, key or uuid.uuid4().hex, about=about)])
 
     def say(self, annotator: str, answers: Sequence[SentVerdict], act: str = "") -> list[Said]:
-        """Keep verdicts, all or none. When this returns they are on the disk.
+        """Store verdicts, all or none. They are on disk on return.
 
         Raises:
-            InputError: a row is not of this queue, or a verdict is none.
+            InputError: a row is not in this queue, or a verdict is not valid.
         """
         classes = [self.queue.classes[self._row(answer.uid)] for answer in answers]
         name = self.queue.name
@@ -189,18 +190,18 @@ class LiveQueue:
     def _keep(self, said: Sequence[Said]) -> list[Said]:
         kept = self.store.add(said)
         for one in kept:
-            if one.id > self._last:  # what was sent again is counted already
+            if one.id > self._last:  # a repeated request is counted already
                 self._acts.note(one)
                 self.tally.put(one)
                 self._last = one.id
-            self._leases.free(one.annotator, self.queue.place.get(one.uid, -1))
+            self._leases.free(one.annotator, self.queue.row_of.get(one.uid, -1))
         return kept
 
     def undo(self, annotator: str, key: str) -> list[QuestionCard]:
-        """Take back what somebody said last. Rows have then what they said of them before, if anything.
+        """Take back the last act of somebody. Their earlier verdicts on the rows, if any, count again.
 
         Args:
-            key: of the wish to undo; the same when it is sent again.
+            key: key of this request, the same when it is sent again.
         """
         with self._lock:
             back, new = self._acts.take_back(annotator, key)
@@ -212,43 +213,43 @@ class LiveQueue:
             return [self.card(row) for row in rows]
 
     def _row(self, uid: str) -> int:
-        row = self.queue.place.get(uid)
+        row = self.queue.row_of.get(uid)
         if row is None:
-            raise InputError(f"'{uid[:60]}' is no row of the queue '{self.queue.name}'")
+            raise InputError(f"'{uid[:60]}' is not a row of the queue '{self.queue.name}'")
         return row
 
-    # What the owner does
+    # Actions of the owner
 
     def take_in(self, found: Sequence[Verdict]) -> None:
-        """Keep verdicts of a file; the same ones again are kept once."""
+        """Store verdicts of a file; the same ones again are stored once."""
         with self._lock:
             self.store.add(as_said(found, self.queue))
             self._load()
 
     def ask_again(self, annotator: str, by: str) -> None:
-        """Set aside what somebody said so far: their rows are asked again, of anybody."""
+        """Set aside the verdicts of somebody so far: anybody may be asked about their rows again."""
         with self._lock:
             self.store.set_aside(self.queue.name, annotator, by)
             self._load()
 
     def let_count(self, annotator: str, by: str) -> None:
-        """Let what was set aside count again."""
+        """Let verdicts that were set aside count again."""
         with self._lock:
             self.store.let_count(self.queue.name, annotator, by)
             self._load()
 
     def make_gold(self, answers: Sequence[tuple[str, str]], by: str) -> None:
-        """Rows whose answer is known, which everybody is asked about now and then."""
+        """Make rows gold: their answer is known, and everybody is asked about them now and then."""
         for uid, _ in answers:
             self._row(uid)
         with self._lock:
             self.store.add_gold(self.queue.name, answers, by)
             self._load()
 
-    # What it says
+    # Progress
 
     def progress(self, group: str = "") -> list[JudgedGroup]:
-        """All groups, or one."""
+        """Return all judged groups, or one."""
         with self._lock:
             if group:
                 return [self.tally.group(group)] if group in self.queue.groups else []
@@ -256,21 +257,21 @@ class LiveQueue:
 
     @property
     def version(self) -> tuple[int, int]:
-        """Another one whenever what counts may be another."""
+        """Version of the verdicts that count: changes whenever they may have changed."""
         return self._loads, self._last
 
     def snapshot(self) -> Snapshot:
-        """All of it, as it is now."""
+        """Return a consistent copy of the tally."""
         with self._lock:
             return self.tally.snapshot()
 
     def mine(self, annotator: str) -> int:
-        """Verdicts of somebody that count."""
+        """Count the verdicts of somebody that count."""
         with self._lock:
             return self.tally.given[annotator]
 
     def write(self) -> None:
-        """Write the certificate, and the answers where a step waits for them, if anything was said since."""
+        """Write the certificate, and the answers if a step waits for them, unless nothing changed since."""
         with self._lock:
             if self._written == self.version:
                 return

@@ -1,4 +1,4 @@
-"""The queues of a run, and new ones: rows of a finished table by class, or the sample of an audit."""
+"""List the queues of a run, and make new ones: rows of a finished table by class, or the sample of an audit."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _MOST_ROWS = 5_000_000
 
 @router.get("")
 def queues(request: Request, studio: StudioOf, session: SessionOf) -> Response:
-    """All queues, and the form for a new one."""
+    """Show all queues, and the form for a new one."""
     lives = [studio.queues.queue(name) for name in studio.queues.names()]
     tables = [studio.opened.table(name) for name in studio.opened.table_names()]
     return page(
@@ -40,7 +40,7 @@ def queues(request: Request, studio: StudioOf, session: SessionOf) -> Response:
 
 
 def _columns(table: Table) -> list[str]:
-    """Columns that may name a class, the likeliest first."""
+    """Return the columns that may name a class, the most likely first."""
     kinds = (pa.types.is_string, pa.types.is_large_string, pa.types.is_integer, pa.types.is_dictionary)
     names = [field.name for field in table.schema if any(kind(field.type) for kind in kinds)]
     names = [name for name in names if name not in _NO_CLASSES]
@@ -65,7 +65,7 @@ def make(
     confidence: Annotated[str, Form(max_length=20)] = "95%",
     overlap: Annotated[int, Form(ge=1, le=20)] = 1,
 ) -> Response:
-    """A queue of a finished table's rows, by class."""
+    """Make a queue of a finished table's rows, by class."""
     only_owner(session)
     found = studio.opened.table(table)
     settings = Settings(
@@ -84,7 +84,7 @@ def sample(
     number: Annotated[int, Form(ge=1, le=100_000)] = 400,
     overlap: Annotated[int, Form(ge=1, le=20)] = 1,
 ) -> Response:
-    """A queue of the rows of an audit: kept and dropped by a classifier, for estimates of its accuracy."""
+    """Make a queue of the rows of an audit, kept and dropped by a classifier, to estimate its accuracy."""
     from poolwright.inspect.audit_sample import draw_sample
 
     only_owner(session)
@@ -103,7 +103,7 @@ def _made(studio: Studio, name: str, settings: Settings, rows: pa.Table, drawn: 
 def _file_name(name: str) -> str:
     plain = "-".join(name.split())
     if not plain.replace("-", "").replace("_", "").replace(".", "").isalnum() or plain.startswith((".", "-")):
-        raise RecipeError(f"'{name}' is no name for a queue; use letters, digits, '-', '_' and '.'")
+        raise RecipeError(f"'{name}' is not a valid name for a queue; use letters, digits, '-', '_' and '.'")
     return plain
 
 
@@ -128,4 +128,4 @@ def _share(text: str) -> float:
     try:
         return parse_share(text)
     except ValueError:
-        raise RecipeError(f"'{text}' is no share; write 99% or 0.99") from None
+        raise RecipeError(f"'{text}' is not a share; write 99% or 0.99") from None

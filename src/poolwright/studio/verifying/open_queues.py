@@ -1,4 +1,4 @@
-"""The queues of a run, each opened once, and written out a moment after anything was said."""
+"""Open each queue of a run once, and write its results shortly after each verdict."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from poolwright.studio.verifying.live import LiveQueue
 _WRITE_SECONDS = 2.0
 
 Stamp = tuple[tuple[str, int, int], ...]
-"""Name, time and size of the files that a queue is made from."""
+"""Name, time and size of the files that a queue is read from."""
 
 
 def _stamp(folder: Path) -> Stamp:
-    """The stamp of the folder of a queue."""
+    """Return the stamp of the folder of a queue."""
     asked = folder / ASKED
     if not asked.is_file():
         return _stamp_of([folder / SETTINGS])
@@ -36,7 +36,7 @@ def _stamp_of(files: Iterable[Path]) -> Stamp:
 
 
 def _elsewhere(queue: Queue) -> list[Path]:
-    """Files of answers that the recipe names."""
+    """List the files of answers that the recipe names."""
     return [Path(path) for path in queue.step.understanding.files] if queue.step else []
 
 
@@ -55,10 +55,11 @@ class OpenQueues:
         self._stopping = threading.Event()
 
     def names(self) -> list[str]:
+        """List the names of the queues."""
         return list_queues(self.folder)
 
     def queue(self, name: str) -> LiveQueue:
-        """A queue; opened anew where a step asks about other rows than before.
+        """Return a queue; it is opened again if a step asks about other rows than before.
 
         Raises:
             InputError: there is none of this name, or it is damaged.
@@ -76,7 +77,7 @@ class OpenQueues:
             return known[1]
 
     def keep_writing(self) -> None:
-        """Write certificates and answers, a moment after what they are about, until `stop`."""
+        """Write certificates and answers shortly after each verdict, until `stop`."""
         wait = _WRITE_SECONDS
         while not self._stopping.wait(wait):
             begun = time.monotonic()
@@ -84,14 +85,14 @@ class OpenQueues:
             wait = max(_WRITE_SECONDS, 20 * (time.monotonic() - begun))
 
     def write(self) -> None:
-        """Write what is not written yet."""
+        """Write the results that are not written yet."""
         with self._lock:
             lives = [live for _, live in self._live.values()]
         for live in lives:
             live.write()
 
     def stop(self) -> None:
-        """Write what is left, and close the history."""
+        """Write the remaining results, and close the history."""
         self._stopping.set()
         self.write()
         self.store.close()

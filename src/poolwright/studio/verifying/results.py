@@ -1,4 +1,4 @@
-"""What a queue has come to: groups, people, certificate, import and export."""
+"""Serve the results of a queue: groups, people, certificate, import and export."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fastapi.responses import RedirectResponse, Response
 from starlette.exceptions import HTTPException
 
 from poolwright.annotation.annotators import people_of, reliability
-from poolwright.annotation.certificate import agreement_of, certificate, in_json, told
+from poolwright.annotation.certificate import agreement_of, certificate, describe_conclusion, in_json
 from poolwright.annotation.exchange.import_export import FORMS, exported, imported
 from poolwright.core.errors import PoolwrightError
 from poolwright.studio.pages import SessionOf, StudioOf, only_owner, page
@@ -21,24 +21,24 @@ from poolwright.studio.verifying.live import LiveQueue
 router = APIRouter(prefix="/verify/{queue}")
 
 MOST_IMPORTED = 32_000_000
-"""Bytes of a file that is imported at most."""
+"""Maximum size of an imported file in bytes."""
 
 
 @router.get("")
 def overview(request: Request, live: LiveOf) -> Response:
-    """Groups and people of a queue."""
+    """Show the groups and people of a queue."""
     return page(request, "queue.html.j2", guide=guide_of(live), forms=FORMS, **_found(live))
 
 
 @router.get("/progress")
 def progress(request: Request, live: LiveOf) -> Response:
-    """The same without the page around it, for a page that is open."""
+    """Return the groups and people alone, to update an open page."""
     return page(request, "queue_state.html.j2", **_found(live))
 
 
 @router.get("/reliability")
 def reliable(request: Request, live: LiveOf) -> Response:
-    """How far each annotator can be relied on, by the model of Dawid and Skene; it takes a while."""
+    """Estimate the reliability of each annotator by the model of Dawid and Skene; it takes a while."""
     return page(request, "reliability.html.j2", found=sorted(_reliability(live, live.version).items()))
 
 
@@ -52,7 +52,7 @@ def _found(live: LiveQueue) -> dict[str, Any]:
     return {
         "queue": now.queue,
         "groups": now.groups,
-        "told": {group.name: told(now.queue, group) for group in now.groups},
+        "conclusions": {group.name: describe_conclusion(now.queue, group) for group in now.groups},
         "done": sum(group.done for group in now.groups),
         "verified": sum(group.verified for group in now.groups),
         "people": people_of(now, live.store.aside(now.queue.name)),
@@ -63,16 +63,16 @@ def _found(live: LiveQueue) -> dict[str, Any]:
 
 @router.get("/certificate.json")
 def certified(live: LiveOf) -> Response:
-    """The certificate, as it goes with a release."""
+    """Download the certificate, as a release includes it."""
     data = in_json(certificate(live.snapshot()))
     return _file(data, "application/json", f"certificate-{live.queue.name}.json")
 
 
 @router.get("/export/{form}")
 def export(live: LiveOf, form: str) -> Response:
-    """All verdicts that count, as a file."""
+    """Download all verdicts that count, as a file."""
     if form not in FORMS:
-        raise HTTPException(404, f"no form '{form}'; there are {', '.join(FORMS)}")
+        raise HTTPException(404, f"no format '{form}'; there are {', '.join(FORMS)}")
     ending, kind = FORMS[form]
     return _file(exported(live.snapshot(), form), kind, f"verdicts-{live.queue.name}{ending}")
 
@@ -86,13 +86,13 @@ async def take_in(
     file: Annotated[UploadFile, File()],
     gold: Annotated[bool, Form()] = False,
 ) -> Response:
-    """Verdicts from a file: of those who are named there, or as gold."""
+    """Import verdicts from a file, as those of the people named in it, or as gold."""
     from starlette.concurrency import run_in_threadpool
 
     only_owner(session)
     data = await file.read(MOST_IMPORTED + 1)
     if len(data) > MOST_IMPORTED:
-        raise HTTPException(413, f"a file of verdicts has {MOST_IMPORTED:,} bytes at most")
+        raise HTTPException(413, f"a file of verdicts may have {MOST_IMPORTED:,} bytes at most")
     name = Path(file.filename or "import.csv").name
     try:
         found = await run_in_threadpool(imported, data, name, live.queue)
@@ -108,7 +108,7 @@ async def take_in(
 
 @router.post("/again")
 def ask_again(session: SessionOf, live: LiveOf, annotator: Annotated[str, Form(max_length=200)]) -> Response:
-    """Set aside what somebody said, so that it is asked again."""
+    """Set aside the verdicts of somebody, so that their rows are asked about again."""
     only_owner(session)
     live.ask_again(annotator, session.name or "owner")
     return RedirectResponse(f"/verify/{live.queue.name}/progress", 303)
@@ -116,7 +116,7 @@ def ask_again(session: SessionOf, live: LiveOf, annotator: Annotated[str, Form(m
 
 @router.post("/count")
 def let_count(session: SessionOf, live: LiveOf, annotator: Annotated[str, Form(max_length=200)]) -> Response:
-    """Let it count after all."""
+    """Let verdicts that were set aside count again."""
     only_owner(session)
     live.let_count(annotator, session.name or "owner")
     return RedirectResponse(f"/verify/{live.queue.name}/progress", 303)
@@ -126,10 +126,10 @@ def let_count(session: SessionOf, live: LiveOf, annotator: Annotated[str, Form(m
 def gold(
     session: SessionOf, live: LiveOf, uid: Annotated[str, Form(max_length=2000)], verdict: Annotated[str, Form()]
 ) -> Response:
-    """Make a row gold, or no gold any more."""
+    """Make a row gold, or no longer gold."""
     only_owner(session)
     live.make_gold([(uid, verdict)], session.name or "owner")
-    return Response("gold" if verdict != "withdrawn" else "no gold any more", media_type="text/plain")
+    return Response("gold" if verdict != "withdrawn" else "no longer gold", media_type="text/plain")
 
 
 def _file(data: bytes, kind: str, name: str) -> Response:

@@ -1,4 +1,4 @@
-"""Undo: which acts of a person can be taken back, and what taking them back says."""
+"""Undo acts of a person: keeps the acts that can be taken back, and makes the entries that do so."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _UNDO = "undo "
 
 
 class Acts:
-    """What was said in a queue, by person and act. Skips are no acts: the row comes back by itself.
+    """The entries of a queue by person and act. Skips are no acts: the row comes back by itself.
 
     Args:
-        history: so far.
+        history: entries so far.
     """
 
     def __init__(self, history: Iterable[Said]) -> None:
@@ -28,7 +28,7 @@ class Acts:
             self.note(said)
 
     def note(self, said: Said) -> None:
-        """Remember what was said."""
+        """Add an entry."""
         if said.verdict == SKIPPED:
             return
         acts, act = self._left[said.annotator], (said.annotator, said.act)
@@ -41,10 +41,10 @@ class Acts:
         self._said[said.uid, said.annotator].append(said)
 
     def take_back(self, annotator: str, key: str) -> tuple[list[Said], bool]:
-        """What takes back the last act of somebody, and whether it is to be kept; it is not if it was already.
+        """Return the entries that take back the last act of somebody, and whether they are new.
 
         Args:
-            key: of the wish to undo; the same when it is sent again.
+            key: key of the request, the same when it is sent again.
         """
         act = f"{_UNDO}{key}"
         if (annotator, act) in self._of_act:
@@ -55,7 +55,7 @@ class Acts:
         return [self._before(said, act, f"{key} {number}") for number, said in enumerate(undone)], True
 
     def _before(self, said: Said, act: str, key: str) -> Said:
-        """What somebody said of a row before, as a new line of the history."""
+        """Return the earlier verdict of somebody on a row as a new entry."""
         earlier = [one for one in self._said[said.uid, said.annotator] if one.id < said.id]
         verdict, about = (earlier[-1].verdict, earlier[-1].about) if earlier else (WITHDRAWN, said.about)
         return replace(said, verdict=verdict, about=about, key=key, act=act, seconds=None, time="", id=0)

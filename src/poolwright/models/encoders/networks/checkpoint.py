@@ -1,4 +1,4 @@
-"""Checkpoints: files of tensors by name, read without running anything that a pickle could hold."""
+"""Read checkpoints, files of tensors by name, without running code that a pickle could hold."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ Tensors = dict[str, Any]
 """Tensors of torch by name."""
 
 WRAPPERS = ("_orig_mod.", "module.")
-"""What torch.compile and DataParallel write before every name."""
+"""Prefixes that torch.compile and DataParallel write before every name."""
 
 _SHOWN = 4
 _NEEDS = re.compile(r"Unsupported global: GLOBAL (\S+)|Unsupported class (\S+)")
 
 
 def read_checkpoint(path: Path, model: str) -> Any:
-    """What a checkpoint holds: tensors, and plain containers and numbers around them.
+    """Read the content of a checkpoint: tensors, and plain containers and numbers around them.
 
     Args:
-        path: .safetensors, or whatever `torch.save` wrote.
+        path: a .safetensors file, or one that `torch.save` wrote.
         model: of the recipe, for errors.
 
     Raises:
-        RecipeError: there is no such file, it is none, or it needs code of its own to be read.
+        RecipeError: there is no such file, it is not a checkpoint, or reading it needs code of its own.
         MissingExtra: the library that reads it is not installed.
     """
     if not path.is_file():
@@ -46,7 +46,7 @@ def _safetensors(path: Path, model: str) -> Tensors:
     try:
         return dict(load_file(str(path)))
     except (SafetensorError, OSError) as error:
-        raise RecipeError(f"{model}: {path.name} is not a file of safetensors: {error}") from None
+        raise RecipeError(f"{model}: {path.name} is not a safetensors file: {error}") from None
 
 
 def _pickled(path: Path, model: str) -> Any:
@@ -58,8 +58,8 @@ def _pickled(path: Path, model: str) -> Any:
         if needed:
             raise RecipeError(
                 f"{model}: {path.name} holds more than tensors ({needed.group(1) or needed.group(2)}), and reading "
-                "that could run any code; where you trust it, load it with torch.load(path, weights_only=False) and "
-                "save what counts: torch.save({'arch': ..., 'state_dict': ...}, path)"
+                "that could run any code; if you trust it, load it with torch.load(path, weights_only=False) and "
+                "save only the weights: torch.save({'arch': ..., 'state_dict': ...}, path)"
             ) from None
         raise RecipeError(f"{model}: {path.name} is not a checkpoint of torch") from None
     except Exception as error:  # torch raises RuntimeError, EOFError, ValueError, ... on damaged files
@@ -71,10 +71,10 @@ def _first_line(error: Exception) -> str:
 
 
 def tensors_of(checkpoint: Any, path: Path, model: str) -> Tensors:
-    """The tensors of a network: the checkpoint itself, or what lies under `state_dict` or `model` in it.
+    """Return the tensors of a network: the checkpoint itself, or its entry `state_dict` or `model`.
 
     Raises:
-        RecipeError: there are none.
+        RecipeError: the checkpoint has no tensors.
     """
     found = checkpoint
     for key in ("state_dict", "model"):
@@ -115,7 +115,7 @@ def load_strictly(network: Any, tensors: Tensors, path: Path, model: str) -> Any
             f"{model}: {path.name} is not of this architecture: {name} is {tuple(tensors[name].shape)}, "
             f"not {tuple(there[name])}"
         )
-    network.load_state_dict(tensors, strict=False)  # but for the counters, which old checkpoints lack
+    network.load_state_dict(tensors, strict=False)  # except for the counters, which old checkpoints lack
     return network
 
 
@@ -126,7 +126,7 @@ def _some(names: Iterable[str]) -> str:
 
 
 def tensors_digest(tensors: Mapping[str, Any]) -> str:
-    """SHA-256 of tensors by name: of names, types, shapes and bytes, whatever file they came in."""
+    """Return the SHA-256 of tensors by name, type, shape and bytes, independent of their file."""
     import hashlib
 
     import numpy as np

@@ -4,10 +4,10 @@ The network is an autoencoder of plain convolutions. Its codes, over all images,
 maximum mean discrepancy (Zhao, Song and Ermon 2017, InfoVAE, arXiv:1706.02262, with the deterministic encoder of their
 public code).
 
-A vector is what the first convolution finds in each sixteenth of the image, then the code. Coates, Ng and Lee 2011 (An
-analysis of single-layer networks in unsupervised feature learning, AISTATS) have shown how much one dense layer, pooled
-over parts of the image and standardised, tells of classes. A code by itself serves the reconstruction, mostly of large
-areas of colour, and tells no more of them than pixels do.
+A vector is the mean of the first convolution in each sixteenth of the image, then the code. Coates, Ng and Lee 2011 (An
+analysis of single-layer networks in unsupervised feature learning, AISTATS) showed how well one dense layer, pooled
+over parts of the image and standardised, separates classes. A code by itself serves the reconstruction, mostly of large
+areas of colour, and separates them no better than pixels do.
 
 manifest.json     name, architecture, preparation, digests of weights and images, settings: see `MmdVaeManifest`
 weights.safetensors
@@ -43,16 +43,16 @@ _FIRST = 3
 """Modules of the encoder up to its first convolution's activations."""
 
 _LEAST_VARIANCE = 1e-3
-"""Added to variances: what was all but constant over the training images must not outweigh everything in another."""
+"""Added to variances, so that features almost constant over the training images do not dominate other images."""
 
 
 class Architecture(BaseModel):
     """Shape of the network.
 
     Attributes:
-        size: edge in pixels of the square images it takes: 8, 16, 32, ... 512.
+        size: edge in pixels of its square images: 8, 16, 32, ... 512.
         latent: dimensions of a code.
-        channels: of the first convolution; twice as many after every halving, eight times at most.
+        channels: of the first convolution; twice as many after every halving, at most eight times.
         vector: 'pooled', the first convolution over parts of the image and the code; or 'code' alone.
     """
 
@@ -71,7 +71,7 @@ class Architecture(BaseModel):
 
     @property
     def widths(self) -> list[int]:
-        """Channels after the first convolution and after every halving."""
+        """Number of channels after the first convolution and after every halving."""
         return [self.channels * min(2**level, 8) for level in range((self.size // SMALLEST).bit_length())]
 
     @property
@@ -81,20 +81,20 @@ class Architecture(BaseModel):
 
     @property
     def preparation(self) -> Preparation:
-        """Images as the network sees them: the middle square, values -1 to 1."""
+        """Preparation of images: the middle square, values -1 to 1."""
         return Preparation(
             resize=self.size, crop=self.size, interpolation="bicubic", mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)
         )
 
 
 class MmdVaeManifest(BaseModel):
-    """What `manifest.json` says beside the weights.
+    """Content of `manifest.json`, next to the weights.
 
     Attributes:
         weights: SHA-256 of `weights.safetensors`.
         preparation: as `Preparation.identity`.
-        images, data: how many images it was trained on, and the digest of their uids and bytes.
-        training: all settings, the seed among them.
+        images, data: number of images it was trained on, and the digest of their uids and bytes.
+        training: all settings, including the seed.
         result: losses of the first and the last epoch.
         versions: of the libraries that trained it.
     """
@@ -118,13 +118,13 @@ def check(spec: EncoderSpec) -> None:
     """Check manifest and file, without torch.
 
     Raises:
-        RecipeError: they are not there, or do not belong together.
+        RecipeError: a file is missing, or they do not belong together.
     """
     peek(spec)
 
 
 def peek(spec: EncoderSpec) -> Peek:
-    """Name, width and weight digest, from the manifest and the file's digest."""
+    """Return name, width and weight digest, from the manifest and the file's digest."""
     manifest, path = _opened(spec)
     identity = {"architecture": manifest.architecture.model_dump(), "file": file_digest(path)}
     weights = identity_digest({"mmd_vae": {**identity, "image": manifest.architecture.preparation.identity()}})
@@ -142,24 +142,24 @@ def load(spec: EncoderSpec) -> NetworkEncoder:
 
 
 def _opened(spec: EncoderSpec) -> tuple[MmdVaeManifest, Path]:
-    """The manifest, and the file of the weights that it is about."""
-    place = Path(spec.place).expanduser()
-    path = place / WEIGHTS if place.is_dir() else place
-    beside = path.parent / MANIFEST
+    """Return the manifest, and the file of its weights."""
+    given = Path(spec.place).expanduser()
+    path = given / WEIGHTS if given.is_dir() else given
+    manifest_path = path.parent / MANIFEST
     if not path.is_file():
         raise RecipeError(f"{spec.model}: no weights file {path}; check the path")
-    if not beside.is_file():
-        raise RecipeError(f"{spec.model}: no {MANIFEST} beside {path.name}; copy both")
+    if not manifest_path.is_file():
+        raise RecipeError(f"{spec.model}: no {MANIFEST} next to {path.name}; copy both")
     try:
-        manifest = MmdVaeManifest.model_validate_json(beside.read_text(encoding="utf-8"))
+        manifest = MmdVaeManifest.model_validate_json(manifest_path.read_text(encoding="utf-8"))
     except (ValidationError, ValueError) as error:
-        raise RecipeError(f"{beside}: not the manifest of an MMD-VAE: {_words(error)}") from None
+        raise RecipeError(f"{manifest_path}: not the manifest of an MMD-VAE: {_describe(error)}") from None
     if manifest.weights != file_digest(path):
-        raise RecipeError(f"{spec.model}: {path.name} is not the file that {MANIFEST} is about; copy both anew")
+        raise RecipeError(f"{spec.model}: {path.name} is not the file that {MANIFEST} describes; copy both again")
     return manifest, path
 
 
-def _words(error: ValueError) -> str:
+def _describe(error: ValueError) -> str:
     if isinstance(error, ValidationError):
         first = error.errors()[0]
         return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
@@ -167,15 +167,16 @@ def _words(error: ValueError) -> str:
 
 
 def manifest_text(manifest: MmdVaeManifest) -> str:
-    """The manifest as it lies in its file."""
+    """Return the manifest as the text of its file."""
     return json.dumps(manifest.model_dump(), indent=2, ensure_ascii=False) + "\n"
 
 
 def autoencoder(architecture: Architecture) -> Any:
-    """A module with `encoder`: images (n, 3, size, size) to codes (n, latent), and `decoder`: the way back.
+    """Build a module with `encoder`, from images (n, 3, size, size) to codes (n, latent), and `decoder`, the reverse.
 
-    Its `scale` takes off means and divides by deviations of a vector (n, width); `set_scale` fills it in.
-    Group normalisation, so that an image never sees its batch. The weights are drawn from torch's generator.
+    Its `scale` subtracts means and divides by deviations of a vector (n, width); `set_scale` fills it in.
+    Group normalisation makes the result of an image independent of its batch. The weights are drawn from torch's
+    generator.
     """
     nn = import_torch().nn
     widths = architecture.widths
@@ -194,7 +195,7 @@ def autoencoder(architecture: Architecture) -> Any:
 
 
 def unscaled(network: Any, architecture: Architecture, images: Any) -> Any:
-    """Vectors (n, width) of images (n, 3, size, size) before they are standardised."""
+    """Return vectors (n, width) of images (n, 3, size, size) before they are standardised."""
     torch = import_torch()
     found = network["encoder"][:_FIRST](images)
     codes = network["encoder"][_FIRST:](found)
@@ -205,13 +206,13 @@ def unscaled(network: Any, architecture: Architecture, images: Any) -> Any:
 
 
 def set_scale(network: Any, mean: Any, variance: Any) -> None:
-    """Let `scale` standardise by these, both (width,)."""
+    """Set the means and variances that `scale` standardises by, both (width,)."""
     network["scale"].running_mean.copy_(mean)
     network["scale"].running_var.copy_(variance)
 
 
 def describer(network: Any, architecture: Architecture) -> Any:
-    """A module from images (n, 3, size, size) to standardised vectors (n, width)."""
+    """Build a module from images (n, 3, size, size) to standardised vectors (n, width)."""
     nn = import_torch().nn
 
     class Describer(nn.Module):  # type: ignore[name-defined,misc]

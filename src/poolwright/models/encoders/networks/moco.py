@@ -4,7 +4,7 @@ v1, v2  https://github.com/facebookresearch/moco: {'arch', 'state_dict': {'modul
 v3      https://github.com/facebookresearch/moco-v3: {'arch', 'state_dict': {'module.base_encoder.*'}}, head `fc` of a
         ResNet, `head` of a ViT
 
-and what `poolwright train-encoder moco` writes, which also says how images are prepared.
+and those that `poolwright train-encoder moco` writes, which also record how images are prepared.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from poolwright.models.encoders.vectors import Peek, file_digest, identity_diges
 
 DEFAULT = "resnet50"
 PREPARATION = "poolwright"
-"""Key of a checkpoint of ours: {'resize', 'crop'} of the images."""
+"""Key of poolwright's own checkpoints: {'resize', 'crop'} of the images."""
 
 # How the public code evaluates: Resize(256), CenterCrop(224), ImageNet's mean and deviation.
 EVALUATED = Preparation(
@@ -35,7 +35,7 @@ EVALUATED = Preparation(
 _ENCODERS = ("encoder_q.", "base_encoder.")
 _HEADS = ("fc.", "head.")
 _OTHERS = ("encoder_k.", "momentum_encoder.", "predictor.", "queue")
-"""What else training needs: the other encoder, the predictor of v3, the memory bank."""
+"""Prefixes of tensors that only training needs: the other encoder, the predictor of v3, the memory bank."""
 
 _VITS: dict[str, tuple[str, dict[str, Any]]] = {
     "vit_small": ("vit_small_patch16_224", {"num_heads": 12}),  # MoCo v3 gives it twice the usual heads
@@ -45,10 +45,10 @@ _VITS: dict[str, tuple[str, dict[str, Any]]] = {
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """An encoder out of a MoCo checkpoint.
+    """An encoder from a MoCo checkpoint.
 
     Attributes:
-        architecture: as the checkpoint names it.
+        architecture: its name in the checkpoint.
         tensors: of the encoder, without head.
         preparation: of images.
     """
@@ -69,7 +69,7 @@ def check(spec: EncoderSpec) -> None:
 
 
 def peek(spec: EncoderSpec) -> Peek:
-    """Name, width and weight digest, from the file."""
+    """Return name, width and weight digest, from the file."""
     path = _path(spec)
     status = path.stat()
     architecture, width, preparation = _looked_at(spec.model, path, status.st_size, status.st_mtime_ns)
@@ -86,22 +86,22 @@ def load(spec: EncoderSpec) -> NetworkEncoder:
 
 
 def read_moco(path: Path, model: str) -> Checkpoint:
-    """The query (v1, v2) or base encoder (v3) of a checkpoint.
+    """Read the query (v1, v2) or base encoder (v3) of a checkpoint.
 
     Raises:
-        RecipeError: it is no checkpoint of MoCo.
+        RecipeError: it is not a checkpoint of MoCo.
     """
     checkpoint = read_checkpoint(path, model)
     tensors = tensors_of(checkpoint, path, model)
     prefix = next((prefix for prefix in _ENCODERS if any(name.startswith(prefix) for name in tensors)), None)
     if prefix is None:
         raise RecipeError(
-            f"{model}: {path.name} is no checkpoint of MoCo: none of its names begins with module.encoder_q. or "
+            f"{model}: {path.name} is not a checkpoint of MoCo: none of its names begins with module.encoder_q. or "
             f"module.base_encoder. ({next(iter(tensors))}, ...); other checkpoints are for timm: or torchvision:"
         )
     strange = [name for name in tensors if not name.startswith((prefix, *_OTHERS))]
     if strange:
-        raise RecipeError(f"{model}: {path.name} is no checkpoint of MoCo: it has {', '.join(strange[:4])}")
+        raise RecipeError(f"{model}: {path.name} is not a checkpoint of MoCo: it has {', '.join(strange[:4])}")
     encoder = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
     said = checkpoint if isinstance(checkpoint, Mapping) else {}
     return Checkpoint(
@@ -123,7 +123,7 @@ def _preparation(said: Any, path: Path, model: str) -> Preparation:
 
 
 def backbone(architecture: str, model: str) -> Any:
-    """The network without head and without weights; ResNets have torchvision's names in timm too.
+    """Build the network without head and without weights; ResNets have torchvision's names in timm too.
 
     Raises:
         RecipeError: no such architecture.
@@ -138,7 +138,7 @@ def backbone(architecture: str, model: str) -> Any:
 
 @lru_cache(maxsize=16)
 def _looked_at(model: str, path: Path, size: int, changed: int) -> tuple[str, int, Preparation]:
-    """(architecture, width, preparation). Size and time of change are only there to look at a changed file again."""
+    """Return (architecture, width, preparation). Size and time of change are cache keys for changed files."""
     found, torch = read_moco(path, model), import_torch()
     with torch.device("meta"), torch.inference_mode():
         network = load_strictly(backbone(found.architecture, model), _shapes(found.tensors), path, model).eval()
@@ -147,7 +147,7 @@ def _looked_at(model: str, path: Path, size: int, changed: int) -> tuple[str, in
 
 
 def _shapes(tensors: Tensors) -> Tensors:
-    """The tensors without their memory."""
+    """Return the tensors without their memory."""
     return {name: value.to("meta") for name, value in tensors.items()}
 
 
@@ -159,6 +159,6 @@ def _path(spec: EncoderSpec) -> Path:
 
 
 def _digest(architecture: str, path: Path, preparation: Preparation) -> str:
-    """Digest of the file and of everything else that vectors come from."""
+    """Return the digest of the file and of everything else that vectors depend on."""
     identity = {"architecture": architecture, "file": file_digest(path), "image": preparation.identity()}
     return identity_digest({"moco": identity})

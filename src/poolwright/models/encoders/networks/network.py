@@ -1,4 +1,4 @@
-"""Networks of torch over images: decoded ahead, in batches of one size, so that a vector is its own image's alone."""
+"""Run torch networks over images decoded ahead, in batches of one size, so that a vector depends on its image alone."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ AHEAD = {"cpu": 2, "cuda": 4}
 class Network:
     """A forward pass over image files. May be called from several threads at once.
 
-    Every pass takes as many images, the last one padded with black, so that the arithmetic of an image does not
-    depend on how many others there are.
+    Every pass takes the same number of images, the last one padded with black, so that the arithmetic of an image does
+    not depend on the number of others.
 
     Attributes:
         device: 'cpu' or 'cuda'.
-        batch: images a pass.
+        batch: images per pass.
         half: whether the network takes float16.
     """
 
@@ -57,7 +57,7 @@ class Network:
         with torch.inference_mode():
             for group in self._feed.groups(files, limits):
                 reasons += group.reasons
-                # Not waited for: a GPU works on while the next group is fetched.
+                # Not waited for: a GPU continues while the next group is fetched.
                 parts.append(self._forward(self._input(group.slot))[: len(group.reasons)])
             if not parts:
                 return np.zeros((0, self.width), np.float32), []
@@ -67,7 +67,7 @@ class Network:
         return vectors, reasons
 
     def _input(self, slot: Slot) -> Any:
-        """Pixels of a group as the model takes them. Bytes travel to a GPU, and become floats there."""
+        """Return the pixels of a group as the model takes them. Bytes are copied to a GPU and become floats there."""
         torch = import_torch()
 
         if self.device == "cpu":
@@ -93,7 +93,7 @@ class Network:
         self._std = torch.tensor(self._preparation.std, device=self.device)[:, None, None]
 
         def pinned() -> Slot:
-            # torch hands the memory out again only when the copy from it has ended
+            # torch reuses the memory only after the copy from it has ended
             tensor = torch.zeros(shape, dtype=torch.uint8, pin_memory=True)
             return Slot(tensor.numpy(), tensor)
 
@@ -108,11 +108,11 @@ class Network:
 
 
 class NetworkEncoder:
-    """An encoder of images alone, by a network without its head. float32 everywhere.
+    """An encoder of images only, by a network without its head; float32 throughout.
 
     Attributes:
         name, width, weights: as `Encoder`.
-        preparation: from an image to what the network sees.
+        preparation: from an image to the network's input.
     """
 
     def __init__(
@@ -130,24 +130,24 @@ class NetworkEncoder:
         return self._network.images(files, limits)
 
     def texts(self, texts: Sequence[str]) -> np.ndarray:
-        """Refused: there is no text encoder."""
+        """Raise an error, as there is no text encoder."""
         raise RecipeError(f"model '{self.name}' has no text encoder")
 
 
 def device_of(spec: EncoderSpec, torch: Any) -> str:
-    """'cuda' where there is a GPU and the spec lets it be used, else 'cpu'.
+    """Return 'cuda' if there is a GPU and the spec allows it, else 'cpu'.
 
     Raises:
-        RecipeError: 'cuda' is asked for and there is none.
+        RecipeError: the spec asks for 'cuda', but there is no GPU.
     """
     there = bool(torch.cuda.is_available())
     if spec.device == "cuda" and not there:
-        raise RecipeError(f"{spec.model}: device 'cuda', but torch finds no GPU; say 'device: auto' or 'cpu'")
+        raise RecipeError(f"{spec.model}: device 'cuda', but torch finds no GPU; set 'device: auto' or 'cpu'")
     return "cuda" if there and spec.device != "cpu" else "cpu"
 
 
 def resized(preparation: Preparation, spec: EncoderSpec) -> Preparation:
-    """A preparation with the spec's own `resize` and `crop`. Where only the crop is said, the resize keeps pace.
+    """Return a preparation with the spec's `resize` and `crop`. If only the crop is given, the resize scales with it.
 
     Raises:
         RecipeError: the square to crop is larger than the resized image.
@@ -158,17 +158,17 @@ def resized(preparation: Preparation, spec: EncoderSpec) -> Preparation:
     resize = spec.resize or preparation.resize * crop // preparation.crop
     if resize < crop:
         raise RecipeError(
-            f"{spec.model}: images are resized to {resize} pixels, too few to crop {crop}; say 'resize' and 'crop'"
+            f"{spec.model}: images are resized to {resize} pixels, too few to crop {crop}; set 'resize' and 'crop'"
         )
     return replace(preparation, resize=resize, crop=crop)
 
 
 def import_library(name: str, purpose: str) -> Any:
-    """A library over torch: open_clip, timm, torchvision.
+    """Import a library that uses torch: open_clip, timm, torchvision.
 
     Raises:
         MissingExtra: it is not installed.
-        RecipeError: it is, but torch or torchvision do not fit.
+        RecipeError: it is installed, but not compatible with torch or torchvision.
     """
     from importlib import import_module
 
@@ -180,5 +180,5 @@ def import_library(name: str, purpose: str) -> Any:
     except (ImportError, RuntimeError) as error:
         raise RecipeError(
             f"{purpose}: {name} is installed but cannot be imported: {error}; "
-            "install a torch and a torchvision that belong together"
+            "install compatible versions of torch and torchvision"
         ) from None

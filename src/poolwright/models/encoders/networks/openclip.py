@@ -13,7 +13,7 @@ from poolwright.core.errors import RecipeError
 from poolwright.core.images.image import Limits
 from poolwright.core.runtime.threads import import_torch
 from poolwright.models.encoders.networks.network import Network, device_of, import_library
-from poolwright.models.encoders.networks.openclip_lookup import OpenClipModel, place_of
+from poolwright.models.encoders.networks.openclip_lookup import OpenClipModel, find_model
 from poolwright.models.encoders.prepare import Preparation
 from poolwright.models.encoders.vectors import EVERYTHING, Peek, encode_unique, file_digest, identity_digest
 
@@ -25,14 +25,14 @@ def check(spec: EncoderSpec) -> None:
         MissingExtra: open_clip is not installed.
         RecipeError: no such architecture, tag or file.
     """
-    place_of(spec)
+    find_model(spec)
 
 
 def peek(spec: EncoderSpec) -> Peek:
-    """Name and width from the architecture; the weight digest where the weights are a local file."""
-    place = place_of(spec)
-    weights = "" if place.checkpoint is None else _weights(place, place.preparation, place.quick_gelu, place.checkpoint)
-    return Peek(place.name, place.width, weights, True)
+    """Return name and width from the architecture; the weight digest if the weights are a local file."""
+    info = find_model(spec)
+    weights = "" if info.checkpoint is None else _weights(info, info.preparation, info.quick_gelu, info.checkpoint)
+    return Peek(info.name, info.width, weights, True)
 
 
 def load(spec: EncoderSpec) -> OpenClipEncoder:
@@ -47,13 +47,13 @@ class OpenClipEncoder:
         open_clip = import_open_clip(f"the model {spec.model}")
         torch = import_torch()
 
-        place = place_of(spec)
-        self.name, self.width = place.name, place.width
+        info = find_model(spec)
+        self.name, self.width = info.name, info.width
         device = device_of(spec, torch)
-        self._model, quick_gelu, checkpoint = _model(open_clip, place, device)
+        self._model, quick_gelu, checkpoint = _model(open_clip, info, device)
         preparation = _preparation(self._model.visual.preprocess_cfg, spec)
-        self.weights = _weights(place, preparation, quick_gelu, checkpoint)
-        self._tokenize = _tokenizer(open_clip, place)
+        self.weights = _weights(info, preparation, quick_gelu, checkpoint)
+        self._tokenize = _tokenizer(open_clip, info)
         half = device == "cuda"
         self._network = Network(self._model.encode_image, preparation, self.width, device, spec.batch, half)
 
@@ -78,34 +78,34 @@ class OpenClipEncoder:
 
 
 def import_open_clip(purpose: str) -> Any:
-    """The library.
+    """Import open_clip.
 
     Raises:
         MissingExtra: it is not installed.
-        RecipeError: it is, but torch or torchvision do not fit.
+        RecipeError: it is installed, but not compatible with torch or torchvision.
     """
     return import_library("open_clip", purpose)
 
 
-def _model(open_clip: Any, place: OpenClipModel, device: str) -> tuple[Any, bool, Path]:
-    """The model, whether it uses QuickGELU, and the file its weights came from."""
-    quick_gelu, checkpoint = place.quick_gelu, place.checkpoint
+def _model(open_clip: Any, info: OpenClipModel, device: str) -> tuple[Any, bool, Path]:
+    """Return the model, whether it uses QuickGELU, and the file of its weights."""
+    quick_gelu, checkpoint = info.quick_gelu, info.checkpoint
     try:
         if checkpoint is None:
-            wanted = open_clip.get_pretrained_cfg(place.architecture, place.tag)
-            # Weights of OpenAI need it; open_clip only warns where the name of the model does not say so.
+            wanted = open_clip.get_pretrained_cfg(info.architecture, info.tag)
+            # OpenAI's weights need it; open_clip only warns if the name of the model does not include it.
             quick_gelu = quick_gelu or bool(wanted.get("quick_gelu", False))
             checkpoint = Path(open_clip.download_pretrained(wanted))
         model = open_clip.create_model(
-            place.model_name,
-            pretrained=place.tag or (str(checkpoint) if not place.folder else None),
+            info.model_name,
+            pretrained=info.tag or (str(checkpoint) if not info.folder else None),
             precision="fp16" if device == "cuda" else "fp32",
             device=device,
             force_quick_gelu=quick_gelu,
         )
-    except Exception as error:  # those of torch, pickle, safetensors and the hub have no common base
+    except Exception as error:  # errors of torch, pickle, safetensors and the hub have no common base
         first = (str(error).splitlines() or [type(error).__name__])[0]
-        raise RecipeError(f"open_clip:{place.text}: cannot be loaded: {first}") from None
+        raise RecipeError(f"open_clip:{info.text}: cannot be loaded: {first}") from None
     return model.eval().requires_grad_(False), quick_gelu, checkpoint
 
 
@@ -126,11 +126,11 @@ def _preparation(config: dict[str, Any], spec: EncoderSpec) -> Preparation:
     )
 
 
-def _weights(place: OpenClipModel, preparation: Preparation, quick_gelu: bool, checkpoint: Path) -> str:
-    """Digest of the weight file and of everything else that vectors come from."""
+def _weights(info: OpenClipModel, preparation: Preparation, quick_gelu: bool, checkpoint: Path) -> str:
+    """Return the digest of the weight file and of everything else that vectors depend on."""
     return identity_digest(
         {
-            "architecture": place.architecture,
+            "architecture": info.architecture,
             "quick_gelu": quick_gelu,
             "file": file_digest(checkpoint),
             "image": preparation.identity(),
@@ -138,8 +138,8 @@ def _weights(place: OpenClipModel, preparation: Preparation, quick_gelu: bool, c
     )
 
 
-def _tokenizer(open_clip: Any, place: OpenClipModel) -> Any:
+def _tokenizer(open_clip: Any, info: OpenClipModel) -> Any:
     try:
-        return open_clip.get_tokenizer(place.model_name)
+        return open_clip.get_tokenizer(info.model_name)
     except ImportError as error:
-        raise RecipeError(f"open_clip:{place.text}: its tokenizer needs {error.name}; install it") from None
+        raise RecipeError(f"open_clip:{info.text}: its tokenizer needs {error.name}; install it") from None

@@ -1,4 +1,4 @@
-"""Places of open_clip models, looked up in the installed package without importing it (which takes seconds)."""
+"""Look up open_clip models in the installed package without importing it, which takes seconds."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from poolwright.core.errors import MissingExtra, RecipeError, did_you_mean
 from poolwright.models.encoders.prepare import Preparation
 from poolwright.models.encoders.weight_files import is_weight_file
 
-# open_clip's constants OPENAI_DATASET_MEAN and _STD, which its models use where they do not say otherwise.
+# open_clip's constants OPENAI_DATASET_MEAN and _STD, which its models use unless they set others.
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
 
@@ -35,17 +35,17 @@ _CHECKPOINTS = (
 
 @dataclass(frozen=True)
 class OpenClipModel:
-    """What `open_clip:...` names.
+    """A model that `open_clip:...` names.
 
     Attributes:
         text: as in the recipe, without the kind.
-        model_name: what open_clip calls the model: 'ViT-B-32', or 'local-dir:...'.
+        model_name: name of the model in open_clip: 'ViT-B-32', or 'local-dir:...'.
         architecture: name of the architecture, without paths.
         tag: pretrained tag, empty for a file.
         checkpoint: local file of the weights; None for a tag.
         folder: whether it is a folder with its own configuration.
         config: the architecture.
-        preparation: of images; of a tag, only as far as the architecture says.
+        preparation: of images; for a tag, only as far as the architecture defines it.
     """
 
     text: str
@@ -59,7 +59,7 @@ class OpenClipModel:
 
     @property
     def name(self) -> str:
-        """For people, without local folders."""
+        """Name for display, without local folders."""
         if self.folder or self.checkpoint is None:
             return f"{self.architecture}/{self.tag}" if self.tag else self.architecture
         return f"{self.architecture}/{self.checkpoint.name}"
@@ -73,8 +73,8 @@ class OpenClipModel:
         return bool(self.config.get("quick_gelu", False))
 
 
-def place_of(spec: EncoderSpec) -> OpenClipModel:
-    """The place of a spec.
+def find_model(spec: EncoderSpec) -> OpenClipModel:
+    """Find the model of a spec.
 
     Raises:
         MissingExtra: open_clip is not installed.
@@ -85,14 +85,14 @@ def place_of(spec: EncoderSpec) -> OpenClipModel:
     if spec.place.startswith("hf-hub:"):
         raise RecipeError(
             f"{spec.model}: download the repository, and name its folder: open_clip:local-dir:FOLDER; "
-            "so a run depends on nothing that can change"
+            "so that a run depends on nothing that can change"
         )
     if spec.place.startswith(_LOCAL):
         return _local_folder(spec, Path(spec.place.removeprefix(_LOCAL)))
     architecture, _, weights = spec.place.partition("/")
     config = _config(spec, architecture)
     if not weights:
-        raise RecipeError(f"{spec.model}: which weights? Write open_clip:{architecture}/TAG or /path/to/weights")
+        raise RecipeError(f"{spec.model}: no weights are given; write open_clip:{architecture}/TAG or /path/to/weights")
     preparation = _preparation(config, {})
     if is_weight_file(weights):
         path = Path(weights).expanduser()
@@ -118,12 +118,12 @@ def _local_folder(spec: EncoderSpec, folder: Path) -> OpenClipModel:
         raise RecipeError(f"{path}: not a configuration of open_clip: {error}") from None
     found = [folder / name for name in _CHECKPOINTS if (folder / name).is_file()]
     if not found:
-        raise RecipeError(f"{spec.model}: no weights in {folder}; one of {', '.join(_CHECKPOINTS[:3])} belongs there")
+        raise RecipeError(f"{spec.model}: no weights in {folder}; put one of {', '.join(_CHECKPOINTS[:3])} there")
     return OpenClipModel(spec.place, spec.place, folder.name, "", found[0], True, config, preparation)
 
 
 def _preparation(config: dict[str, Any], said: dict[str, Any]) -> Preparation:
-    """As open_clip prepares where a pretrained tag does not say otherwise."""
+    """Return open_clip's preparation, which a pretrained tag may override."""
     size = config["vision_cfg"].get("image_size", 224)
     edge = size if isinstance(size, int) else size[0]
     return Preparation(
@@ -139,7 +139,7 @@ def _preparation(config: dict[str, Any], said: dict[str, Any]) -> Preparation:
 
 def _config(spec: EncoderSpec, architecture: str) -> dict[str, Any]:
     imported = sys.modules.get("open_clip")
-    if imported is not None and hasattr(imported, "get_model_config"):  # may know more than its folder does
+    if imported is not None and hasattr(imported, "get_model_config"):  # may have more than those of its folder
         config = imported.get_model_config(architecture)
         known = imported.list_models()
     else:
@@ -153,7 +153,7 @@ def _config(spec: EncoderSpec, architecture: str) -> dict[str, Any]:
 
 @cache
 def _tags() -> dict[str, list[str]]:
-    """Pretrained tags by architecture, out of open_clip's source; empty where that is not as expected."""
+    """Return pretrained tags by architecture, from open_clip's source; empty if that is not as expected."""
     try:
         tree = ast.parse((_package() / "pretrained.py").read_text(encoding="utf-8"))
     except (OSError, SyntaxError):

@@ -20,18 +20,18 @@ from poolwright.models.encoders.weight_files import is_weight_file
 
 _MODES: dict[str, ResizeMode] = {"center": "shortest", "squash": "squash"}
 _HEADS = ("fc", "head", "head_dist", "classifier")
-"""What heads are called in checkpoints of timm and of the papers' authors."""
+"""Names of heads in checkpoints of timm and of the papers' authors."""
 
 
 @dataclass(frozen=True)
 class TimmModel:
-    """What `timm:...` names.
+    """A model that `timm:...` names.
 
     Attributes:
         architecture: without tag: 'resnet50'.
         tag: of the published weights; empty for a file.
-        path: of the weights, where they are a file.
-        config: timm's configuration of the weights, or of the architecture's first ones for a file.
+        path: of the weights, if they are a file.
+        config: timm's configuration of the weights; for a file, of the architecture's default weights.
     """
 
     architecture: str
@@ -41,7 +41,7 @@ class TimmModel:
 
     @property
     def name(self) -> str:
-        """For people, without local folders."""
+        """Name for display, without local folders."""
         return f"{self.architecture}/{self.path.name}" if self.path else f"{self.architecture}.{self.tag}"
 
 
@@ -56,25 +56,25 @@ def check(spec: EncoderSpec) -> None:
 
 
 def peek(spec: EncoderSpec) -> Peek:
-    """Name and width from the architecture; the weight digest where the weights are a local file."""
-    place = place_of(spec)
-    preparation = _preparation(place, spec)
-    weights = _digest(place, preparation, file_digest(place.path)) if place.path else ""
-    return Peek(place.name, _width(place.architecture, preparation.crop, _fixed(place)), weights, False)
+    """Return name and width from the architecture; the weight digest if the weights are a local file."""
+    info = find_model(spec)
+    preparation = _preparation(info, spec)
+    weights = _digest(info, preparation, file_digest(info.path)) if info.path else ""
+    return Peek(info.name, _width(info.architecture, preparation.crop, _fixed(info)), weights, False)
 
 
 def load(spec: EncoderSpec) -> NetworkEncoder:
     """Load the weights, downloading those that timm publishes."""
-    place = place_of(spec)
-    preparation = _preparation(place, spec)
-    model = _loaded(spec, place, preparation)
-    tensors = file_digest(place.path) if place.path else tensors_digest(model.state_dict())
-    width = _width(place.architecture, preparation.crop, _fixed(place))
-    return NetworkEncoder(spec, place.name, width, _digest(place, preparation, tensors), preparation, model)
+    info = find_model(spec)
+    preparation = _preparation(info, spec)
+    model = _loaded(spec, info, preparation)
+    tensors = file_digest(info.path) if info.path else tensors_digest(model.state_dict())
+    width = _width(info.architecture, preparation.crop, _fixed(info))
+    return NetworkEncoder(spec, info.name, width, _digest(info, preparation, tensors), preparation, model)
 
 
-def place_of(spec: EncoderSpec) -> TimmModel:
-    """The place of a spec.
+def find_model(spec: EncoderSpec) -> TimmModel:
+    """Find the model of a spec.
 
     Raises:
         MissingExtra: timm is not installed.
@@ -85,22 +85,22 @@ def place_of(spec: EncoderSpec) -> TimmModel:
     if spec.place.startswith(("hf-hub:", "hf_hub:", "local-dir:")):
         raise RecipeError(
             f"{spec.model}: download the weights, and name the architecture and the file: timm:MODEL/path/to/weights; "
-            "so a run depends on nothing that can change"
+            "so that a run depends on nothing that can change"
         )
     name, slash, weights = spec.place.partition("/")
     path = Path(weights).expanduser() if slash else None
     if slash and not is_weight_file(weights):
-        raise RecipeError(f"{spec.model}: '{weights}' is no weights file; a published tag is written timm:MODEL.TAG")
+        raise RecipeError(f"{spec.model}: '{weights}' is not a weights file; a published tag is written timm:MODEL.TAG")
     if path is not None and not path.is_file():
         raise RecipeError(f"{spec.model}: no weights file {path}; check the path")
     timm = import_library("timm", f"the model {spec.model}")
     architecture, _, tag = name.partition(".")
     if not timm.is_model(architecture):
         raise RecipeError(f"{spec.model}: timm has no model '{architecture}'; {_meant(architecture, timm)}")
-    return _place(spec, timm, architecture, tag, path)
+    return _model_of(spec, timm, architecture, tag, path)
 
 
-def _place(spec: EncoderSpec, timm: Any, architecture: str, tag: str, path: Path | None) -> TimmModel:
+def _model_of(spec: EncoderSpec, timm: Any, architecture: str, tag: str, path: Path | None) -> TimmModel:
     tags = [name.partition(".")[2] for name in timm.list_pretrained(f"{architecture}.*")]
     if tag and tag not in tags:
         raise RecipeError(f"{spec.model}: timm has no weights '{tag}' of {architecture}; {did_you_mean(tag, tags)}")
@@ -115,73 +115,73 @@ def _meant(architecture: str, timm: Any) -> str:
     return listed if listed.startswith("did you") else "see timm.list_models()"
 
 
-def _fixed(place: TimmModel) -> bool:
+def _fixed(info: TimmModel) -> bool:
     """Whether the architecture is built for images of one size."""
-    return bool(place.config.get("fixed_input_size", False))
+    return bool(info.config.get("fixed_input_size", False))
 
 
-def _preparation(place: TimmModel, spec: EncoderSpec) -> Preparation:
-    """As timm prepares images to evaluate these weights."""
-    channels, height, width = place.config["input_size"]
-    mode = place.config.get("crop_mode", "center")
+def _preparation(info: TimmModel, spec: EncoderSpec) -> Preparation:
+    """Return timm's preparation of images to evaluate these weights."""
+    channels, height, width = info.config["input_size"]
+    mode = info.config.get("crop_mode", "center")
     if channels != 3 or height != width or mode not in _MODES:
         raise RecipeError(
             f"{spec.model}: takes images of {channels} x {height} x {width}, crop mode '{mode}'; only RGB squares, "
             f"{' or '.join(_MODES)}, are supported"
         )
     crop = spec.crop or width
-    resize = spec.resize or math.floor(crop / place.config["crop_pct"])
+    resize = spec.resize or math.floor(crop / info.config["crop_pct"])
     if resize < crop:
         raise RecipeError(
-            f"{spec.model}: images are resized to {resize} pixels, too few to crop {crop}; say 'resize' and 'crop'"
+            f"{spec.model}: images are resized to {resize} pixels, too few to crop {crop}; set 'resize' and 'crop'"
         )
     return Preparation(
         resize=resize,
         crop=crop,
         resize_mode=_MODES[mode],
-        interpolation=place.config["interpolation"],
-        mean=tuple(place.config["mean"]),
-        std=tuple(place.config["std"]),
+        interpolation=info.config["interpolation"],
+        mean=tuple(info.config["mean"]),
+        std=tuple(info.config["std"]),
     )
 
 
 @lru_cache(maxsize=64)
 def _width(architecture: str, edge: int, fixed: bool) -> int:
-    """Dimensions of a vector, from a pass without arithmetic."""
+    """Return the dimensions of a vector, from a pass on the meta device."""
     timm, torch = import_library("timm", f"the model timm:{architecture}"), import_torch()
     with torch.device("meta"), torch.inference_mode():
         model = timm.create_model(architecture, num_classes=0, **({"img_size": edge} if fixed else {})).eval()
         return int(model(torch.empty(1, 3, edge, edge)).shape[1])
 
 
-def _loaded(spec: EncoderSpec, place: TimmModel, preparation: Preparation) -> Any:
-    """The model without its head, with its weights. Files are loaded strictly; of a name timm sees to it."""
+def _loaded(spec: EncoderSpec, info: TimmModel, preparation: Preparation) -> Any:
+    """Load the model without its head. Weights of a file are loaded strictly; for published ones timm does so."""
     timm = import_library("timm", f"the model {spec.model}")
-    options: dict[str, Any] = {"img_size": preparation.crop} if _fixed(place) else {}
-    name = place.architecture
-    if place.path is not None:
-        tensors = _headless(tensors_of(read_checkpoint(place.path, spec.model), place.path, spec.model), place)
+    options: dict[str, Any] = {"img_size": preparation.crop} if _fixed(info) else {}
+    name = info.architecture
+    if info.path is not None:
+        tensors = _headless(tensors_of(read_checkpoint(info.path, spec.model), info.path, spec.model), info)
         # With as many classes as the model has, timm loads strictly.
         options["pretrained_cfg_overlay"] = {"state_dict": tensors, "num_classes": 0, "label_offset": 0}
     else:
-        name = f"{place.architecture}.{place.tag}" if place.tag else place.architecture
+        name = f"{info.architecture}.{info.tag}" if info.tag else info.architecture
     try:
         return timm.create_model(name, pretrained=True, num_classes=0, **options)
-    except Exception as error:  # those of torch, safetensors, the network and the hub have no common base
+    except Exception as error:  # errors of torch, safetensors, the network and the hub have no common base
         first = " ".join(str(error).split())[:300] or type(error).__name__
-        advice = "" if place.path else f"; without network, name a file: timm:{place.architecture}/path/to/weights"
+        advice = "" if info.path else f"; without network, name a file: timm:{info.architecture}/path/to/weights"
         raise RecipeError(f"{spec.model}: cannot be loaded: {first}{advice}") from None
 
 
-def _headless(tensors: Tensors, place: TimmModel) -> Tensors:
-    """The tensors without those of the classifier."""
-    said = place.config.get("classifier") or ()
+def _headless(tensors: Tensors, info: TimmModel) -> Tensors:
+    """Return the tensors without those of the classifier."""
+    said = info.config.get("classifier") or ()
     heads = {*_HEADS, *((said,) if isinstance(said, str) else said)}
     ends = {f"{head}.{part}" for head in heads for part in ("weight", "bias")}
     return {name: value for name, value in tensors.items() if name not in ends}
 
 
-def _digest(place: TimmModel, preparation: Preparation, tensors: str) -> str:
-    """Digest of the weights and of everything else that vectors come from."""
-    identity = {"architecture": place.architecture, "weights": tensors, "image": preparation.identity()}
+def _digest(info: TimmModel, preparation: Preparation, tensors: str) -> str:
+    """Return the digest of the weights and of everything else that vectors depend on."""
+    identity = {"architecture": info.architecture, "weights": tensors, "image": preparation.identity()}
     return identity_digest({"timm": identity})

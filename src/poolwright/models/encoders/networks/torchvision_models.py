@@ -1,6 +1,6 @@
 """torchvision encoders: `torchvision:MODEL`, `torchvision:MODEL/NAME-OF-WEIGHTS` or `torchvision:MODEL/path`.
 
-Classification models without their head: the last linear layer, and nothing else, is taken off.
+Classification models without their head: only the last linear layer is removed.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from poolwright.models.encoders.vectors import Peek, file_digest, identity_diges
 from poolwright.models.encoders.weight_files import is_weight_file
 
 _HEADS = ("fc", "classifier", "heads", "head")
-"""Where torchvision's classification models have their last linear layer."""
+"""Attributes that hold the last linear layer in torchvision's classification models."""
 
 _FILTERS: dict[str, Interpolation] = {"bilinear": "bilinear", "bicubic": "bicubic", "nearest": "nearest"}
 
 
 @dataclass(frozen=True)
 class TorchvisionModel:
-    """What `torchvision:...` names.
+    """A model that `torchvision:...` names.
 
     Attributes:
         architecture: 'resnet50'.
-        path: of the weights, where they are a file.
-        published: torchvision's entry of the weights. Of a file with the name under which torchvision publishes
-            weights it is theirs; of any other file that of the architecture's first ones.
+        path: of the weights, if they are a file.
+        published: torchvision's entry of the weights. For a file with the name under which torchvision publishes
+            weights it is their entry; for any other file that of the architecture's first weights.
     """
 
     architecture: str
@@ -43,7 +43,7 @@ class TorchvisionModel:
 
     @property
     def name(self) -> str:
-        """For people, without local folders."""
+        """Name for display, without local folders."""
         return f"{self.architecture}/{self.path.name if self.path else self.published.name}"
 
 
@@ -58,25 +58,25 @@ def check(spec: EncoderSpec) -> None:
 
 
 def peek(spec: EncoderSpec) -> Peek:
-    """Name and width from the architecture; the weight digest where the weights lie on this machine."""
-    place = place_of(spec)
-    file = place.path or _kept(place)
-    weights = _digest(place, _preparation(place, spec), file) if file.is_file() else ""
-    return Peek(place.name, _width(place.architecture), weights, False)
+    """Return name and width from the architecture; the weight digest if the weights are on this machine."""
+    info = find_model(spec)
+    file = info.path or _kept(info)
+    weights = _digest(info, _preparation(info, spec), file) if file.is_file() else ""
+    return Peek(info.name, _width(info.architecture), weights, False)
 
 
 def load(spec: EncoderSpec) -> NetworkEncoder:
     """Load the weights, downloading those that torchvision publishes."""
-    place = place_of(spec)
-    preparation, width = _preparation(place, spec), _width(place.architecture)
-    path = place.path or _downloaded(place, spec)
+    info = find_model(spec)
+    preparation, width = _preparation(info, spec), _width(info.architecture)
+    path = info.path or _downloaded(info, spec)
     tensors = tensors_of(read_checkpoint(path, spec.model), path, spec.model)
-    model = headless(load_strictly(_empty(place.architecture), tensors, path, spec.model), place.architecture)
-    return NetworkEncoder(spec, place.name, width, _digest(place, preparation, path), preparation, model)
+    model = headless(load_strictly(_empty(info.architecture), tensors, path, spec.model), info.architecture)
+    return NetworkEncoder(spec, info.name, width, _digest(info, preparation, path), preparation, model)
 
 
-def place_of(spec: EncoderSpec) -> TorchvisionModel:
-    """The place of a spec.
+def find_model(spec: EncoderSpec) -> TorchvisionModel:
+    """Find the model of a spec.
 
     Raises:
         MissingExtra: torchvision is not installed.
@@ -109,30 +109,30 @@ def _file_name(published: Any) -> str:
     return str(published.url).rpartition("/")[2]
 
 
-def _kept(place: TorchvisionModel) -> Path:
-    """Where torch.hub keeps published weights that were downloaded."""
-    return Path(import_torch().hub.get_dir()) / "checkpoints" / _file_name(place.published)
+def _kept(info: TorchvisionModel) -> Path:
+    """Return torch.hub's path of published weights that were downloaded."""
+    return Path(import_torch().hub.get_dir()) / "checkpoints" / _file_name(info.published)
 
 
-def _downloaded(place: TorchvisionModel, spec: EncoderSpec) -> Path:
-    torch, path = import_torch(), _kept(place)
+def _downloaded(info: TorchvisionModel, spec: EncoderSpec) -> Path:
+    torch, path = import_torch(), _kept(info)
     if path.is_file():
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
-    digits = path.stem.rpartition("-")[2]  # of the SHA-256 of the file, as torchvision names them
+    digits = path.stem.rpartition("-")[2]  # of the file's SHA-256, which torchvision puts in its name
     try:
-        torch.hub.download_url_to_file(place.published.url, str(path), hash_prefix=digits, progress=False)
+        torch.hub.download_url_to_file(info.published.url, str(path), hash_prefix=digits, progress=False)
     except (OSError, RuntimeError) as error:
         raise RecipeError(
-            f"{spec.model}: {place.published.url} cannot be downloaded: {error}; without network, name a file: "
-            f"torchvision:{place.architecture}/path/to/{path.name}"
+            f"{spec.model}: {info.published.url} cannot be downloaded: {error}; without network, name a file: "
+            f"torchvision:{info.architecture}/path/to/{path.name}"
         ) from None
     return path
 
 
-def _preparation(place: TorchvisionModel, spec: EncoderSpec) -> Preparation:
-    """As torchvision prepares images to evaluate these weights."""
-    said = place.published.transforms()
+def _preparation(info: TorchvisionModel, spec: EncoderSpec) -> Preparation:
+    """Return torchvision's preparation of images to evaluate these weights."""
+    said = info.published.transforms()
     return resized(
         Preparation(
             resize=said.resize_size[0],
@@ -146,24 +146,24 @@ def _preparation(place: TorchvisionModel, spec: EncoderSpec) -> Preparation:
 
 
 def _empty(architecture: str) -> Any:
-    """The network without weights."""
+    """Build the network without weights."""
     models = import_library("torchvision", f"the model torchvision:{architecture}").models
     more = {}
-    if architecture in ("googlenet", "inception_v3"):  # as torchvision builds them where it loads weights itself
+    if architecture in ("googlenet", "inception_v3"):  # as torchvision builds them when it loads weights itself
         more = {"init_weights": False, "transform_input": True}
     return models.get_model(architecture, weights=None, **more)
 
 
 @lru_cache(maxsize=64)
 def _width(architecture: str) -> int:
-    """Dimensions of a vector: what the last linear layer takes."""
+    """Return the dimensions of a vector, the inputs of the last linear layer."""
     torch = import_torch()
     with torch.device("meta"):
         return int(_last_linear(_empty(architecture), architecture)[2].in_features)
 
 
 def headless(model: Any, architecture: str) -> Any:
-    """The model with its last linear layer replaced by nothing."""
+    """Replace the last linear layer of a model by the identity."""
     torch = import_torch()
     parent, name, _ = _last_linear(model, architecture)
     setattr(parent, name, torch.nn.Identity())
@@ -171,7 +171,7 @@ def headless(model: Any, architecture: str) -> Any:
 
 
 def _last_linear(model: Any, architecture: str) -> tuple[Any, str, Any]:
-    """(module that holds it, its name there, the layer)."""
+    """Find the last linear layer: (module that holds it, its name there, the layer)."""
     torch = import_torch()
     for head in _HEADS:
         if not hasattr(model, head):
@@ -181,13 +181,13 @@ def _last_linear(model: Any, architecture: str) -> tuple[Any, str, Any]:
         inside = [(name, one) for name, one in getattr(model, head).named_children()]
         if inside and isinstance(inside[-1][1], torch.nn.Linear):
             return getattr(model, head), *inside[-1]
-    raise RecipeError(f"torchvision:{architecture}: has no linear layer at its end to take off; choose another model")
+    raise RecipeError(f"torchvision:{architecture}: has no linear layer at its end to remove; choose another model")
 
 
-def _digest(place: TorchvisionModel, preparation: Preparation, file: Path) -> str:
-    """Digest of the weight file and of everything else that vectors come from."""
+def _digest(info: TorchvisionModel, preparation: Preparation, file: Path) -> str:
+    """Return the digest of the weight file and of everything else that vectors depend on."""
     identity = {
-        "architecture": place.architecture,
+        "architecture": info.architecture,
         "file": file_digest(file),
         "image": preparation.identity(),
     }

@@ -1,4 +1,4 @@
-"""What a training of an encoder leaves beside the weights: its settings and its losses, in `training.json`."""
+"""Record the training of an encoder next to its weights: settings and losses, in `training.json`."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ class TrainingRecord(BaseModel):
 
     Attributes:
         kind: 'mmd-vae' or 'moco'.
-        name: of the encoder, for people.
-        model: how a recipe names it, with a path relative to the folder it lies in.
-        settings: all that the weights depend on, the seed among them.
-        images, data: how many images, and the digest of their uids and bytes.
-        left_out: rows that are no images for training, by reason.
-        epoch_steps: steps an epoch.
+        name: display name of the encoder.
+        model: its name in a recipe, with a path relative to its folder.
+        settings: everything that the weights depend on, including the seed.
+        images, data: number of images, and the digest of their uids and bytes.
+        left_out: rows without an image for training, by reason.
+        epoch_steps: steps per epoch.
         epochs: mean of each loss over every epoch.
-        curves: each loss over all steps, in `CURVE_POINTS` means at most.
+        curves: each loss over all steps, in at most `CURVE_POINTS` means.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -49,7 +49,7 @@ class TrainingRecord(BaseModel):
         write_text(folder / RECORD, self.model_dump_json(indent=2) + "\n")
 
     def ends(self) -> dict[str, dict[str, float]]:
-        """Every loss in the first and in the last epoch."""
+        """Return every loss in the first and in the last epoch."""
         return {
             name: {"first epoch": round(means[0], 6), "last epoch": round(means[-1], 6)}
             for name, means in self.epochs.items()
@@ -57,6 +57,6 @@ class TrainingRecord(BaseModel):
 
 
 def curve_of(values: Sequence[float]) -> list[float]:
-    """Means of consecutive runs of values, `CURVE_POINTS` at most."""
+    """Return means of consecutive runs of values, at most `CURVE_POINTS`."""
     parts = np.array_split(np.asarray(values, np.float64), min(CURVE_POINTS, len(values)))
     return [float(f"{part.mean():.6g}") for part in parts]

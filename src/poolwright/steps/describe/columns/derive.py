@@ -21,7 +21,7 @@ def _checked(text: str) -> str:
 
 
 class Derive(Step):
-    """Give new columns, each a SQL expression over the columns before this step: `derive: {name: expression}`.
+    """Add columns, each a SQL expression over the columns before this step: `derive: {name: expression}`.
 
     Expressions are DuckDB's SQL over one row, as those of `where`; NaN counts as null.
     """

@@ -1,4 +1,4 @@
-"""keep_columns: leave all other columns behind."""
+"""keep_columns: drop all other columns."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from poolwright.core.step import Kind, Outcome, Step
 
 
 class KeepColumns(Step):
-    """Keep only the columns named, and 'uid'. Later steps see no other."""
+    """Keep only the listed columns and 'uid'; later steps see no others."""
 
     verb: ClassVar[str] = "keep_columns"
     kind: ClassVar[Kind] = "describe"

@@ -34,11 +34,11 @@ class Rename(Step):
     def _names_fit(self) -> Rename:
         new = list(self.columns.values())
         if UID in self.columns or UID in new:
-            raise ValueError("'uid' names the rows; it cannot be renamed, nor another column become it")
+            raise ValueError("'uid' names the rows; it cannot be renamed, and no column can be renamed to it")
         if len(set(new)) < len(new):
-            raise ValueError("two columns would get one name")
+            raise ValueError("two columns would get the same name; give each its own")
         if "" in new:
-            raise ValueError("a column has a name")
+            raise ValueError("a column's new name is empty; write one")
         return self
 
     def needs(self) -> tuple[str, ...]:
@@ -48,7 +48,7 @@ class Rename(Step):
         for old, new in self.columns.items():
             if new in given.names and new not in self.columns:
                 raise StepError(
-                    f"rename: '{old}' cannot become '{new}', there is such a column; rename or leave that too"
+                    f"rename: '{old}' cannot become '{new}', a column already; rename that too, or use another name"
                 )
         return [given.field(old).with_name(new) for old, new in self.columns.items()]
 

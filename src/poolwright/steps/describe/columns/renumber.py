@@ -1,4 +1,4 @@
-"""renumber: number the values that a column has, from 0."""
+"""renumber: number the values of a column from 0, without gaps."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ VALUES = "values"
 class Renumber(Step):
     """Number the values of a column that have rows 0 to n-1, in their order (strings by their UTF-8 bytes).
 
-    So a vocabulary loses the classes that no row has, as class indices of a dataset must be without gaps; the
-    column itself stays, and the state has both numbers. Rows without a value get none.
+    Classes of a vocabulary that no row has are left out, as class indices of a dataset must be without gaps; the
+    column itself stays, and the state maps its values to the numbers. Rows without a value get null.
     """
 
     verb: ClassVar[str] = "renumber"
@@ -56,16 +56,16 @@ class Renumber(Step):
         return State(tables={VALUES: counted.groups.table({"number": numbers, "rows": counted.counts})})
 
     def apply(self, rows: Rows, state: State) -> Outcome:
-        # The group table is sorted, so a group's place in it is its number.
-        places = groups_of(state.tables[VALUES]).ids(rows)
-        return Outcome({self.into: pa.array(places.astype(np.int32), mask=places < 0)})
+        # The group table is sorted, so a group's row in it is its number.
+        numbers = groups_of(state.tables[VALUES]).ids(rows)
+        return Outcome({self.into: pa.array(numbers.astype(np.int32), mask=numbers < 0)})
 
     def explain(self, row: Mapping[str, Any], state: State) -> str:
         if row.get(self.into) is None:
             return f"no number for {row.get(self.column)!r}"
-        place = int(row[self.into])
+        number = int(row[self.into])
         table = state.tables[VALUES]
-        return f"value {place} of {table.num_rows:,} by order; {in_rows(table.column('rows')[place].as_py())} have it"
+        return f"value {number} of {table.num_rows:,} by order; {in_rows(table.column('rows')[number].as_py())} have it"
 
     def learned(self, state: State) -> str:
         count = state.tables[VALUES].num_rows
