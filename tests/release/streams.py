@@ -42,8 +42,8 @@ def stream_rows(count: int) -> pa.Table:
     }
     for name, values in made.items():
         values = values if isinstance(values, pa.Array) else pa.array(values)
-        place = rows.schema.get_field_index(name)
-        rows = rows.append_column(name, values) if place < 0 else rows.set_column(place, name, values)
+        index = rows.schema.get_field_index(name)
+        rows = rows.append_column(name, values) if index < 0 else rows.set_column(index, name, values)
     moco = draw.normal(size=(count, 5)).astype(np.float16)
     return rows.append_column(vector_field("moco", 5, "timm:resnet50", WEIGHTS), vector_array(moco))
 
@@ -81,7 +81,7 @@ def read_list(path: Path) -> Samples:
 
 
 def benchmark_of_images(root: Path, split: str, seed: int | None = None) -> list[Samples]:
-    """What CLEAR gives Avalanche for images: (path, target) lists, one a bucket, every image of which opens."""
+    """What CLEAR gives Avalanche for images: (path, target) lists, one per bucket, every image of which opens."""
     training = root / "training_folder"
     buckets = json.loads((training / "bucket_indices.json").read_text())
     folder = training / "filelists" if split == "all" else training / "testset_ratio_0.3" / f"split_{seed}"
@@ -94,7 +94,7 @@ def benchmark_of_images(root: Path, split: str, seed: int | None = None) -> list
 
 
 def benchmark_of_tensors(root: Path, feature: str, split: str, seed: int | None = None) -> list[tuple[Any, list[int]]]:
-    """What CLEAR gives Avalanche for features: (tensors, targets), one a bucket."""
+    """What CLEAR gives Avalanche for features: (tensors, targets), one per bucket."""
     import torch
 
     training = root / "training_folder"
@@ -105,7 +105,7 @@ def benchmark_of_tensors(root: Path, feature: str, split: str, seed: int | None 
         if split != "all":
             of_split = training / "testset_ratio_0.3" / f"split_{seed}" / str(bucket) / f"{split}_indices.json"
             chosen = json.loads(of_split.read_text())
-            tensors, targets = torch.stack([tensors[place] for place in chosen]), [targets[place] for place in chosen]
+            tensors, targets = torch.stack([tensors[index] for index in chosen]), [targets[index] for index in chosen]
         found.append((tensors, targets))
     return found
 

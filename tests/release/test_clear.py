@@ -37,7 +37,7 @@ ORDER = sorted(CLASSES)
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Table, Path]:
-    """A stream of three buckets and its release with the whole stream beside; do not change it."""
+    """A stream of three buckets and its release with the whole stream; do not change it."""
     root = tmp_path_factory.mktemp("clear")
     table = stream_table(root)
     whole_stream(root, table)
@@ -188,7 +188,7 @@ def test_it_verifies_and_others_read_it(made: tuple[Table, Path], tmp_path: Path
 def test_the_card_shows_classes_by_bucket_in_the_order_of_time(made: tuple[Table, Path]) -> None:
     text = (made[1] / "README.md").read_text(encoding="utf-8")
     assert "| class | 1 | 2 | 10 | rows |" in text
-    assert "`training_folder` has what Avalanche makes benchmarks of" in text
+    assert "Avalanche makes benchmarks from `training_folder`" in text
     assert "3 domains" in text
 
 
@@ -281,8 +281,8 @@ def test_rows_that_have_no_place_are_refused(tmp_path: Path, column: str, values
 
 def test_white_space_in_a_path_of_the_pool_is_refused(tmp_path: Path) -> None:
     def spaced(rows: pa.Table) -> pa.Table:
-        place = rows.schema.get_field_index("image_path")
-        return rows.set_column(place, "image_path", pa.array(["a/1.jpg", "my photos/2.jpg"]))
+        index = rows.schema.get_field_index("image_path")
+        return rows.set_column(index, "image_path", pa.array(["a/1.jpg", "my photos/2.jpg"]))
 
     table = stream_table(tmp_path, 2, spaced)
     with pytest.raises(ReleaseError, match=r"'my photos/2\.jpg' of uid 'row-0001' has white space.*images: copy"):
@@ -300,9 +300,9 @@ def test_what_cannot_be_a_stream_is_found_before_anything_runs(
         Clear(domain="buckets").check(schema)
     with pytest.raises(StepError, match=r"'features' names 'label', which has type dictionary.*features are vectors"):
         Clear(features={"x": "label"}).check(schema)
-    with pytest.raises(StepError, match="'splits' names 'bucket', which has type int32; it is a text"):
+    with pytest.raises(StepError, match="'splits' names 'bucket', which has type int32; it must be text"):
         Clear(splits=("bucket",)).check(schema)
-    with pytest.raises(StepError, match="'class_id', and the table has one"):
+    with pytest.raises(StepError, match="'class_id', which the table already has"):
         Avalanche().check(schema.append(pa.field("class_id", pa.int64())))
     with pytest.raises(StepError, match="has a key 'ID' of its own"):
         Clear().check(schema.append(pa.field("ID", pa.int64())))
@@ -317,12 +317,12 @@ def test_what_cannot_be_a_stream_is_found_before_anything_runs(
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
-        ("class", "all.txt' is not as the metadata says: line 1 is 'labeled_images"),
-        ("gone", "train.txt' is not as the metadata says"),
+        ("class", "all.txt' differs from the metadata: line 1 is 'labeled_images"),
+        ("gone", "train.txt' differs from the metadata"),
         ("indices", "test_indices.json' does not have the rows of 'test'"),
         ("names", "'class_names.txt' does not have the 3 names"),
         ("buckets", "bucket_indices.json' does not name the buckets 1, 2, 10"),
-        ("image", "is not there"),
+        ("image", "is missing"),
         ("metadata", "'labeled_metadata/2/laptop.json' does not have the"),
         ("tensor", "all.pth' does not have the"),
     ],

@@ -35,8 +35,8 @@ def _table(folder: Path, count: int = 48, splits: bool = True, **columns: Any) -
         **{name: pa.array(values) for name, values in columns.items()},
     }
     for name, values in made.items():
-        place = rows.schema.get_field_index(name)
-        rows = rows.append_column(name, values) if place < 0 else rows.set_column(place, name, values)
+        index = rows.schema.get_field_index(name)
+        rows = rows.append_column(name, values) if index < 0 else rows.set_column(index, name, values)
     rows = rows if splits else rows.drop_columns(["split"])
     pictures(folder / "images", toy_rows(count).column("image_path").to_pylist())
     return write_table(folder / "tables" / "toy", rows, cuts=(20,) if count > 20 else (), image_root=folder / "images")
@@ -219,7 +219,7 @@ def test_what_cannot_be_lists_is_found_before_anything_runs(made: tuple[Table, P
         DomainNet(domain="continents").check(schema)
     with pytest.raises(StepError, match="a column of integers"):
         DomainNet(index="label").check(schema)
-    with pytest.raises(StepError, match="'class_id', and the table has one"):
+    with pytest.raises(StepError, match="'class_id', which the table already has"):
         DomainNet().check(schema.append(pa.field("class_id", pa.int64())))
     without = schema.remove(schema.get_field_index("image_path"))
     with pytest.raises(StepError, match="neither 'image' nor 'image_path'"):

@@ -91,11 +91,11 @@ def test_the_card_tells_classes_by_domain(tmp_path: Path, classes: int) -> None:
     statistics = json.loads((tmp_path / "out" / "statistics.json").read_text())["classes_by_domain"]
     assert statistics["domains"][0] == "Asia"
     assert sum(sum(item["rows"]) for item in statistics["classes"]) == 3_000
-    told = section((tmp_path / "out" / "README.md").read_text(encoding="utf-8"), "### Classes by domain")
-    assert "| crane (2) |" in told
-    assert "| crane (3) |" in told
-    assert "domain_by_class.csv" in told
-    assert ("more, " in told) == (classes > 60)
+    text = section((tmp_path / "out" / "README.md").read_text(encoding="utf-8"), "### Classes by domain")
+    assert "| crane (2) |" in text
+    assert "| crane (3) |" in text
+    assert "domain_by_class.csv" in text
+    assert ("more, " in text) == (classes > 60)
     assert "domain_by_class.csv" in (tmp_path / "out" / "SHA256SUMS").read_text()
     with Image.open(tmp_path / "out" / "figures" / "domains.png") as picture:
         assert picture.width == 1152
@@ -136,16 +136,16 @@ def test_the_card_tells_what_was_measured(tmp_path: Path) -> None:
     table = table_of(tmp_path, rows_of(200, 5))
     layout, again = HuggingFace(images="none"), Measured(**{**dict(MATRIX), "name": "domain gap 3"})
     layout.write(table, tmp_path / "out", About(), measured=[NUMBER, MATRIX, again])
-    told = section((tmp_path / "out" / "README.md").read_text(encoding="utf-8"), "## Measured")
-    assert "| probe | 0.655 | Accuracy of a probe. |" in told
-    assert "### Domain gap: 3 \\| €" in told
-    assert "Accuracy of a linear probe." in told
-    assert "| trained on ↓, tested on → | Africa | a\\|b \\<i\\> | rows |" in told
-    assert "| Africa | **0.912** | 0.500 | 20,000 |" in told
-    assert "| a\\|b \\<i\\> | 0.400 | **0.800** | 30 |" in told
-    assert "In-domain mean **0.856**, cross-domain mean **0.450**, gap **0.406**." in told
+    text = section((tmp_path / "out" / "README.md").read_text(encoding="utf-8"), "## Measured")
+    assert "| probe | 0.655 | Accuracy of a probe. |" in text
+    assert "### Domain gap: 3 \\| €" in text
+    assert "Accuracy of a linear probe." in text
+    assert "| trained on ↓, tested on → | Africa | a\\|b \\<i\\> | rows |" in text
+    assert "| Africa | **0.912** | 0.500 | 20,000 |" in text
+    assert "| a\\|b \\<i\\> | 0.400 | **0.800** | 30 |" in text
+    assert "In-domain mean **0.856**, cross-domain mean **0.450**, gap **0.406**." in text
     for name in ("domain-gap-3", "domain-gap-3-2"):
-        assert f"(figures/{name}.png)" in told
+        assert f"(figures/{name}.png)" in text
         assert (tmp_path / "out" / "figures" / f"{name}.png").stat().st_size > 5_000
     assert verify(tmp_path / "out").ok
     assert not layout.write(table, tmp_path / "out", About(), measured=[NUMBER, MATRIX, again]).fresh

@@ -45,7 +45,7 @@ VOCABULARY = {
 
 
 def _rows(count: int, **columns: Any) -> pa.Table:
-    places = [COUNTRIES[at % 3] for at in range(count)]
+    countries = [COUNTRIES[at % 3] for at in range(count)]
     kinds = [(at * 7) % 4 for at in range(count)]
     made: dict[str, Any] = {
         "uid": [f"{at:05d}" for at in range(count)],
@@ -54,9 +54,9 @@ def _rows(count: int, **columns: Any) -> pa.Table:
         "label_index": pa.array([VOCABULARY[kind][0] for kind in kinds], pa.int32()),
         "wnid": pa.array([VOCABULARY[kind][1] for kind in kinds]).dictionary_encode(),
         "label": [VOCABULARY[kind][2] for kind in kinds],
-        "country": pa.array([place[0] for place in places]).dictionary_encode(),
-        "region": [place[1] for place in places],
-        "continent": pa.array([place[2] for place in places]).dictionary_encode(),
+        "country": pa.array([country[0] for country in countries]).dictionary_encode(),
+        "region": [country[1] for country in countries],
+        "continent": pa.array([country[2] for country in countries]).dictionary_encode(),
         "is_train": [at % 5 > 0 for at in range(count)],
         "image_path": [f"{at}.jpg" for at in range(count)],
         "yfcc_metadata": [f"{at}\tZo\u00eb+{at}" for at in range(count)],
@@ -228,7 +228,7 @@ def test_a_missing_column_is_told_with_what_to_do(made: tuple[Table, Path]) -> N
     schema = made[0].schema
     GeoYfccLayout(subsets="three").check(schema)
     with pytest.raises(
-        StepError, match=r"'yfcc_row_id' is made from 'yfcc_row_id'.*`columns: \{yfcc_row_id: COLUMN\}`"
+        StepError, match=r"'yfcc_row_id' is made from 'yfcc_row_id'.*with `columns: \{yfcc_row_id: COLUMN\}`"
     ):
         GeoYfccLayout().check(schema.remove(schema.get_field_index("yfcc_row_id")))
     with pytest.raises(StepError, match="'country_id' is made from 'land', which"):
@@ -250,7 +250,7 @@ def test_a_missing_column_is_told_with_what_to_do(made: tuple[Table, Path]) -> N
         ),
         ({"class_index": [0, 1, None]}, "'class_index' of uid '00002' is null"),
         ({"class_index": [0, 3, 1]}, "no row has class 2 in 'class_index', and 3 classes.*renumber"),
-        ({"yfcc_row_id": ["1", "x1", "3"]}, "'yfcc_row_id' of uid '00001' is 'x1', which is no integer"),
+        ({"yfcc_row_id": ["1", "x1", "3"]}, "'yfcc_row_id' of uid '00001' is 'x1', which is not a 64-bit integer"),
         ({"class_index": [0, 1, 0]}, "class 0 has two values of 'label_index'"),
     ],
 )
@@ -270,7 +270,7 @@ def test_subsets_of_equal_size_are_named_by_the_recipe(tmp_path: Path) -> None:
     GeoYfccLayout(subsets={4: "one", "4b": "other"}, figures=False).write(base, tmp_path / "out", About())
     assert np.load(tmp_path / "out" / "4b_sample_indices.npy").tolist() == list(range(10, 30))
     assert verify(tmp_path / "out").ok
-    with pytest.raises(ValidationError, match="begins the name of a file"):
+    with pytest.raises(ValidationError, match="the names of files begin with"):
         GeoYfccLayout(subsets={"../4": "one"})
 
 
@@ -278,7 +278,7 @@ def test_rows_that_are_not_in_the_table_are_refused(tmp_path: Path) -> None:
     rows = _rows(40)
     base = _base(tmp_path, rows.slice(0, 30))
     _subset(tmp_path, "half", rows.slice(20, 20))
-    with pytest.raises(ReleaseError, match=r"'half' has 10 rows that 'base' has not, such as uid '00030'"):
+    with pytest.raises(ReleaseError, match=r"'half' has 10 rows that 'base' does not have, such as uid '00030'"):
         GeoYfccLayout(subsets="half", figures=False).write(base, tmp_path / "out", About())
     with pytest.raises(InputError, match="no finished table in this folder"):
         GeoYfccLayout(subsets="gone", figures=False).write(base, tmp_path / "out", About())
@@ -317,15 +317,15 @@ def test_a_recipe_names_tables_that_come_from_the_released_one(tmp_path: Path) -
 def test_verify_finds_subsets_that_do_not_agree(made: tuple[Table, Path], tmp_path: Path, damage: str) -> None:
     GeoYfccLayout(subsets=("three",), figures=False).write(made[0], tmp_path / "out", About())
     path = tmp_path / "out" / "3_sample_indices.npy"
-    places = np.load(path)
+    rows = np.load(path)
     if damage == "type":
-        np.save(path, places.astype(np.int32))
+        np.save(path, rows.astype(np.int32))
     elif damage == "range":
-        np.save(path, np.append(places[:-1], 400))
+        np.save(path, np.append(rows[:-1], 400))
     elif damage == "order":
-        np.save(path, places[::-1])
+        np.save(path, rows[::-1])
     elif damage == "rows":
-        np.save(path, places[1:])
+        np.save(path, rows[1:])
     elif damage == "wnids":
         names = path.with_name("3_label_wnids.csv")
         names.write_text("wnid\n" + "".join(f"{line}\n" for line in names.read_text().split()[:0:-1]))

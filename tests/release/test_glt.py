@@ -85,13 +85,13 @@ def test_the_published_loader_reads_classes_frequencies_and_attributes(made: tup
         for phase in SETS:
             loaded = ImageNetLT(folder / name, phase)
             assert Counter(loaded.paths) == Counter(path for path, row in rows.items() if row[column] == phase)
-            for place, path in enumerate(loaded.paths):
+            for index, path in enumerate(loaded.paths):
                 row = rows[path]
-                assert loaded.labels[place] == row["class_index"]
-                assert loaded.id2cat[str(loaded.labels[place])] == row["label"]
-                assert loaded.frequencies[place] == row["frequency"]
+                assert loaded.labels[index] == row["class_index"]
+                assert loaded.id2cat[str(loaded.labels[index])] == row["label"]
+                assert loaded.frequencies[index] == row["frequency"]
                 if loaded.attributes is not None:
-                    assert loaded.attributes[place] == row["attribute"]
+                    assert loaded.attributes[index] == row["attribute"]
             assert loaded.cat2id == {label: number for number, label in loaded.id2cat.items()}
             assert len(loaded.id2cat) == len(CELLS)
 
@@ -153,16 +153,16 @@ def _lose_a_name(folder: Path) -> None:
 def _train_on_a_test(folder: Path) -> None:
     rows = pq.read_table(folder / "metadata.parquet")
     sets = ["train" if name == "test_bbl" else name for name in rows.column("split_cbl").to_pylist()]
-    place = rows.schema.get_field_index("split_cbl")
-    pq.write_table(rows.set_column(place, rows.schema.field(place), pa.array(sets)), folder / "metadata.parquet")
+    index = rows.schema.get_field_index("split_cbl")
+    pq.write_table(rows.set_column(index, rows.schema.field(index), pa.array(sets)), folder / "metadata.parquet")
 
 
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (_swap_a_label, "'label' of val is not that of the 25 rows of the table"),
+        (_swap_a_label, "'label' of val differs from the 25 rows of the table"),
         (_lose_a_name, "do not have the 5 classes"),
-        (_train_on_a_test, "54 images of tests are in other sets too: "),
+        (_train_on_a_test, "54 test images are in other sets too: "),
     ],
 )
 def test_what_does_not_agree_is_found(
@@ -181,7 +181,7 @@ def test_paths_get_a_root_and_files_a_name(made: tuple[Table, Path], tmp_path: P
     assert all(path.startswith("/data/imagenet/train/") and "//" not in path for path in found.paths)
     assert "Paths begin with `/data/imagenet/train/`" in (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
     assert verify(tmp_path / "out").ok
-    with pytest.raises(ValidationError, match="begins the names of files"):
+    with pytest.raises(ValidationError, match="the names of files begin with"):
         GltLayout(name="../up")
 
 
@@ -209,11 +209,11 @@ def test_rows_that_cannot_be_released(tmp_path: Path, change: Callable[[pa.Table
 
 def test_columns_that_are_missing_or_have_another_type() -> None:
     schema = drawn().schema
-    with pytest.raises(StepError, match="what the step `glt` draws, and there is no column 'split_cbl'"):
+    with pytest.raises(StepError, match="what the step `glt` draws, but there is no column 'split_cbl'"):
         GltLayout().needs(schema.remove(schema.get_field_index("split_cbl")))
-    with pytest.raises(StepError, match="a path is a text"):
+    with pytest.raises(StepError, match="paths are text"):
         GltLayout(path="frequency").needs(schema)
-    with pytest.raises(StepError, match="'label' names the column 'name', which the table has not"):
+    with pytest.raises(StepError, match="'label' names the column 'name', which the table does not have"):
         GltLayout(label="name").needs(schema)
     with pytest.raises(StepError, match="'more' names 'uid', which this layout has"):
         GltLayout(more=("uid",)).needs(schema)

@@ -135,7 +135,7 @@ def test_a_damaged_release_is_not_taken_for_the_wanted_one(toy: Table, released:
     folder = tmp_path / "toy"
     shutil.copytree(released, folder)
     (folder / "README.md").write_text("changed")
-    with pytest.raises(ReleaseError, match=r"'README\.md' is changed"):
+    with pytest.raises(ReleaseError, match=r"'README\.md' has changed"):
         HuggingFace(class_label="label", shard_bytes=60_000).write(toy, folder, ABOUT)
 
 
@@ -200,7 +200,7 @@ def test_urls_only_keeps_urls_and_no_bytes(toy: Table, tmp_path: Path) -> None:
     table = pq.read_table(tmp_path / "out" / "data")
     assert table.column_names == ["uid", "label", "url", "clip"]
     assert table.num_rows == 130
-    assert "Images are named by URL" in (tmp_path / "out" / "README.md").read_text()
+    assert "Images are given by URL" in (tmp_path / "out" / "README.md").read_text()
     assert verify(tmp_path / "out").ok
     assert _load(tmp_path / "out", tmp_path)["train"].num_rows == 87
 

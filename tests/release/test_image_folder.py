@@ -41,8 +41,8 @@ STRANGE = [
 
 def _table(folder: Path, labels: list[str | None], uids: list[str] | None = None, split: bool = False) -> Table:
     rows = toy_rows(len(labels))
-    place = rows.schema.get_field_index("label")
-    rows = rows.set_column(place, "label", pa.array(labels, pa.string()))
+    index = rows.schema.get_field_index("label")
+    rows = rows.set_column(index, "label", pa.array(labels, pa.string()))
     rows = rows if split else rows.drop_columns(["split"])
     if uids:
         rows = rows.set_column(0, "uid", pa.array(uids))

@@ -138,7 +138,7 @@ def test_what_is_missing_is_told_before_anything_is_written(maps: Table, tmp_pat
         MapPool(columns={"l14_img": "text"}).needs(maps.schema)
     with pytest.raises(StepError, match="'more' names 'url'"):
         MapPool(more=("url",)).needs(maps.schema)
-    with pytest.raises(ValidationError, match="no published column"):
+    with pytest.raises(ValidationError, match="is not a published column"):
         MapPool(columns={"l14": "text"})
     with pytest.raises(ValidationError, match="'uid' is the uid"):
         MapPool(columns={"uid": "url"})

@@ -49,8 +49,8 @@ def toy(folder: Path, field: pa.Field, array: pa.Array, cuts: tuple[int, ...] = 
     rows = toy_rows(COUNT)
     rows = rows.set_column(rows.schema.get_field_index("clip"), field, array)
     for name, values in columns.items():
-        place = rows.schema.get_field_index(name)
-        rows = rows.append_column(name, values) if place < 0 else rows.set_column(place, name, values)
+        index = rows.schema.get_field_index(name)
+        rows = rows.append_column(name, values) if index < 0 else rows.set_column(index, name, values)
     pictures(folder / "images", rows["image_path"].to_pylist())
     return write_table(folder / "tables" / "toy", rows, cuts=cuts, image_root=folder / "images")
 
@@ -88,7 +88,7 @@ def test_missing_vectors_are_null_in_plain_lists(name: str, nan: bool, tmp_path:
     assert metadata is None or metadata[b"poolwright.model"] == b"open_clip:ViT-B-32/openai"
     columns = {one["name"]: one for one in json.loads((tmp_path / "out" / "release.json").read_text())["columns"]}
     assert columns["clip"]["type"] == "float16[]"
-    assert columns["clip"]["meaning"].endswith("; null where a row has none")
+    assert columns["clip"]["meaning"].endswith("; null if a row has none")
 
 
 @pytest.mark.parametrize("name", ["huggingface", "image_folder"])

@@ -68,8 +68,8 @@ def test_a_changed_image_is_found_though_checksums_were_made_anew(folder: Path) 
     def swap(table: pa.Table) -> pa.Table:
         images = table["image"].to_pylist()
         images[3] = images[4]
-        place = table.schema.get_field_index("image")
-        return table.set_column(place, table.schema.field("image"), pa.array(images, table.schema.field("image").type))
+        index = table.schema.get_field_index("image")
+        return table.set_column(index, table.schema.field("image"), pa.array(images, table.schema.field("image").type))
 
     _rewrite(_shard(folder), swap)
     write_sums(folder, {})

@@ -67,7 +67,7 @@ def make_table(
     dropped = sum(count for *_, count in lost)
     outputs = []
     for part in range(parts):
-        cut = [rows.num_rows * place // parts for place in (part, part + 1)]
+        cut = [rows.num_rows * index // parts for index in (part, part + 1)]
         pq.write_table(rows.slice(cut[0], cut[1] - cut[0]), folder / f"part-{part:05d}.parquet", row_group_size=1024)
         gone = dropped if part == 0 else 0
         codes = np.repeat(np.arange(1, len(lost) + 1), [count for *_, count in lost])[:gone]
@@ -85,11 +85,11 @@ def make_table(
         )
     live = rows.num_rows + dropped
     funnel = []
-    for place in range(-1, len(steps)):
-        here = {reason: count for at, reason, _, _, count in lost if at == place}
-        kept = live - sum(here.values())
-        verb = steps[place].verb if place >= 0 else "read"
-        funnel.append(FunnelRow(step=place, verb=verb, rows_in=live, kept=kept, dropped=here))
+    for index in range(-1, len(steps)):
+        reasons_of_step = {reason: count for at, reason, _, _, count in lost if at == index}
+        kept = live - sum(reasons_of_step.values())
+        verb = steps[index].verb if index >= 0 else "read"
+        funnel.append(FunnelRow(step=index, verb=verb, rows_in=live, kept=kept, dropped=reasons_of_step))
         live = kept
     fields: dict[str, Any] = {
         "recipe_text": "recipe: 1\nname: world\n# a comment\n",
@@ -119,8 +119,8 @@ def make_table(
         parts=tuple(outputs),
         **(fields | more),
     )
-    for place, state in (states or {}).items():
-        state.save(folder / "states", steps[place].state_name)
+    for index, state in (states or {}).items():
+        state.save(folder / "states", steps[index].state_name)
     if timings is not None:
         (folder / "timings.json").write_text(json.dumps(dict(timings)), encoding="utf-8")
     (folder / "table.json").write_text(record.model_dump_json(indent=1), encoding="utf-8")
@@ -138,17 +138,19 @@ def picture(red: int, size: tuple[int, int] = (90, 60)) -> bytes:
 
 def photos(number: int, classes: int = 6, **more: Any) -> pa.Table:
     """Rows as of a pool of photographs; the same for the same numbers."""
-    places = np.arange(number)
+    numbers = np.arange(number)
     continents = np.array(["Africa", "Asia", "Europe", "North America", "Oceania"])
     columns: dict[str, Any] = {
-        "uid": [f"u{place:07d}" for place in places],
-        "text": [f"a photo of thing {place}" for place in places],
-        "label": [f"class {place * place % 7919 % classes:05d}" for place in places],
-        "similarity": (0.2 + 0.15 * np.abs(np.sin(places))).astype(np.float32),
-        "width": (100 + places * 37 % 900).astype(np.int32),
-        "continent": continents[places * 31 % 5],
-        "taken_at": pa.array(1_100_000_000 + places * 86_400 % 300_000_000, pa.timestamp("s")).cast(pa.timestamp("us")),
-        "latitude": places * 7.7 % 180 - 90,
-        "longitude": places * 13.3 % 360 - 180,
+        "uid": [f"u{row:07d}" for row in numbers],
+        "text": [f"a photo of thing {row}" for row in numbers],
+        "label": [f"class {row * row % 7919 % classes:05d}" for row in numbers],
+        "similarity": (0.2 + 0.15 * np.abs(np.sin(numbers))).astype(np.float32),
+        "width": (100 + numbers * 37 % 900).astype(np.int32),
+        "continent": continents[numbers * 31 % 5],
+        "taken_at": pa.array(1_100_000_000 + numbers * 86_400 % 300_000_000, pa.timestamp("s")).cast(
+            pa.timestamp("us")
+        ),
+        "latitude": numbers * 7.7 % 180 - 90,
+        "longitude": numbers * 13.3 % 360 - 180,
     }
     return Rows.of(columns | more).table

@@ -38,7 +38,7 @@ def pool(sizes: dict[str, int]) -> pa.Table:
     order = draw.permutation(len(names))
     return pa.table(
         {
-            "uid": [f"row-{place:03d}" for place in range(len(names))],
+            "uid": [f"row-{row:03d}" for row in range(len(names))],
             "class": names[order],
             "clip": vector_array((vectors + draw.normal(size=vectors.shape))[order].astype(np.float16)),
             "image": pa.array([picture(int(kind) * 90) for kind in kinds[order]], pa.binary()),
@@ -80,7 +80,7 @@ def test_the_nearest_and_the_farthest_rows_of_each_cluster_are_shown(tmp_path: P
             assert [members[card.uid] for card in cluster.farthest] == distances[PER_SIDE:][-PER_SIDE:]
         by_uid = {row["uid"]: row["cluster"] for row in own}
         assert sorted(drawn.members) == sorted(by_uid.values())
-        assert drawn.places.shape == (len(own), 2)
+        assert drawn.points.shape == (len(own), 2)
 
 
 def test_the_page_has_maps_and_contact_sheets(tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_one_group_of_all_rows_and_many_clusters(tmp_path: Path) -> None:
     table = run(tmp_path, {"bee": 60}, group=None, k=14, into="style")
     (drawn,) = class_maps(TableView(table), BUDGET)
     assert (drawn.name, drawn.attribute, len(drawn.clusters), drawn.more) == ("all rows", "style", 10, 4)
-    assert "14 clusters, the largest shown" in api.report(tmp_path / "run").read_text("utf-8")
+    assert "14 clusters, only the largest shown" in api.report(tmp_path / "run").read_text("utf-8")
 
 
 def test_small_classes_have_no_map_and_other_tables_no_section(tmp_path: Path) -> None:
@@ -169,19 +169,19 @@ def test_near_vectors_are_near_on_the_map() -> None:
     draw = np.random.default_rng(0)
     kinds = np.repeat([0, 1], 30)
     vectors = (8 * kinds[:, None] + draw.normal(size=(60, 20))).astype(np.float32)
-    places = map_of(vectors)
-    assert places is not None
-    assert places.min() >= 0
-    assert places.max() <= 1
-    centres = np.stack([places[kinds == kind].mean(axis=0) for kind in (0, 1)])
-    far = np.linalg.norm(places[:, None] - centres, axis=2)
+    points = map_of(vectors)
+    assert points is not None
+    assert points.min() >= 0
+    assert points.max() <= 1
+    centres = np.stack([points[kinds == kind].mean(axis=0) for kind in (0, 1)])
+    far = np.linalg.norm(points[:, None] - centres, axis=2)
     np.testing.assert_array_equal(far.argmin(axis=1), kinds)
-    np.testing.assert_array_equal(map_of(vectors), places)
+    np.testing.assert_array_equal(map_of(vectors), points)
 
 
 @pytest.mark.parametrize("vectors", [np.ones((9, 3)), np.arange(10.0)[:, None], np.repeat(np.eye(2), 5, axis=0)])
 def test_odd_vectors_have_a_map_too(vectors: np.ndarray) -> None:
-    places = map_of(vectors.astype(np.float32))
-    assert places is not None
-    assert np.isfinite(places).all()
+    points = map_of(vectors.astype(np.float32))
+    assert points is not None
+    assert np.isfinite(points).all()
     assert map_of(vectors[:7].astype(np.float32)) is None

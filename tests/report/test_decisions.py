@@ -28,9 +28,9 @@ def test_every_counted_row_is_drawn_once(tmp_path: Path) -> None:
     )
     (plot,) = decision_plots(table)
     assert sum(int(rows.replace(",", "")) for _, rows in plot.numbers) == sum(counts)
-    above = sum(count for place, count in enumerate(counts) if place > edges.index(0.1234))
+    above = sum(count for index, count in enumerate(counts) if index > edges.index(0.1234))
     assert f"{above:,} rows above the threshold" in plot.facts
-    assert math.isclose(plot.lines[0].place, 100 * 2.1234 / 5, abs_tol=0.01)
+    assert math.isclose(plot.lines[0].position, 100 * 2.1234 / 5, abs_tol=0.01)
 
 
 def test_shares_of_time() -> None:
@@ -43,4 +43,4 @@ def test_the_demo_shows_decisions_and_pace(made_demo: MadeDemo) -> None:
     assert section
     assert "rows/s, one core" in section[0]
     assert "Decisions of step 2, classify" in section[0]
-    assert "time went to" in page
+    assert "time spent on" in page

@@ -51,8 +51,8 @@ def coloured(rows: Rows) -> list[bytes | None]:
 
 
 def some_dropped(code: int, limit: int) -> Rows:
-    uids = [f"gone{code}-{place:02d}" for place in range(limit)]
-    images = [picture(place * 9) if place % 3 else b"not a picture" for place in range(limit)]
+    uids = [f"gone{code}-{number:02d}" for number in range(limit)]
+    images = [picture(number * 9) if number % 3 else b"not a picture" for number in range(limit)]
     widths = list(range(limit))
     return Rows.of({"uid": uids, "text": ["dropped"] * limit, "width": widths, "image": images})
 
@@ -156,7 +156,7 @@ def test_pictures_and_reasons_of_dropped_rows(view: TableView, tmp_path: Path) -
 
 
 def test_hostile_text_stays_text(tmp_path: Path) -> None:
-    rows = photos(40, uid=[f'"><img src=x onerror=alert({place})>' for place in range(40)], text=[EVIL] * 40)
+    rows = photos(40, uid=[f'"><img src=x onerror=alert({number})>' for number in range(40)], text=[EVIL] * 40)
     rows = rows.set_column(rows.schema.get_field_index("label"), "label", pa.array([EVIL, "b'\"&{{ 7*7 }}"] * 20))
     rows = rows.append_column(EVIL, pa.array(range(40)))
     table = make_table(
@@ -228,7 +228,7 @@ def test_any_column_can_be_shown(values: pa.Array, tmp_path: Path) -> None:
 
 def test_unicode_and_control_characters(tmp_path: Path) -> None:
     words = ["猫と犬", "مرحبا", "a\x00b\x1f\u202e", "👩‍👩‍👧 e\u0301"] * 5
-    rows = photos(20, uid=[f"ü{place}" for place in range(20)], text=words, label=words)
+    rows = photos(20, uid=[f"ü{number}" for number in range(20)], text=words, label=words)
     page = page_of(tmp_path, TableView(make_table(tmp_path / "t", rows), coloured), title="Каталог 猫")
     for word in ("猫と犬", "مرحبا", "👩‍👩‍👧 e\u0301", "Каталог 猫"):
         assert word in page.text
@@ -239,7 +239,7 @@ def test_unicode_and_control_characters(tmp_path: Path) -> None:
 def test_many_classes_and_noisy_pictures_stay_small(tmp_path: Path) -> None:
     generator = np.random.default_rng(0)
     noise = [generator.bytes(20) for _ in range(2)]
-    labels = [f"class with quite a long name indeed number {place % 20_000}" for place in range(40_000)]
+    labels = [f"class with quite a long name indeed number {number % 20_000}" for number in range(40_000)]
     table = make_table(tmp_path / "t", photos(40_000, label=labels, text=["words " * 500] * 40_000))
     views = [TableView(table, noisy(noise), some_dropped)] * 2
     path = write_report(views, tmp_path / "report.html", "many")
@@ -251,13 +251,13 @@ def test_many_classes_and_noisy_pictures_stay_small(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("tables", [1, 4])
 def test_page_stays_small_with_many_tables_and_reasons(tables: int, tmp_path: Path) -> None:
-    lost = [(0, f"reason{place}", f"reason {place}", False, 5) for place in range(200 // tables)]
+    lost = [(0, f"reason{number}", f"reason {number}", False, 5) for number in range(200 // tables)]
     table = make_table(tmp_path / "t", photos(500), steps=STEPS[:1], lost=lost)
     image_bytes = noisy([b"some seed"])
 
     def dropped(code: int, limit: int) -> Rows:
         images = image_bytes(Rows.of({"uid": ["a"] * limit}))
-        return Rows.of({"uid": [f"{code}-{place}" for place in range(limit)], "image": images})
+        return Rows.of({"uid": [f"{code}-{number}" for number in range(limit)], "image": images})
 
     path = write_report([TableView(table, image_bytes, dropped)] * tables, tmp_path / "report.html", "many")
     assert path.stat().st_size < 8_000_000
@@ -304,7 +304,7 @@ def test_rows_of_the_source_are_laid_behind(tmp_path: Path) -> None:
 
 
 def test_quarantined_parts_are_named(tmp_path: Path) -> None:
-    parts = [InputPart(name=f"shard-{place}", files=(0,), rows=9) for place in range(5_000)]
+    parts = [InputPart(name=f"shard-{number}", files=(0,), rows=9) for number in range(5_000)]
     parts[4_990] = InputPart(name="shard-4990", files=(), rows=None, quarantined="the file ends early")
     page = page_of(tmp_path, TableView(make_table(tmp_path / "t", photos(9), inputs=tuple(parts))))
     assert "quarantined: the file ends early" in page.text

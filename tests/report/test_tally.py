@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from poolwright.report.charts.charts import nice_top, rank_curve, tick_values
 from poolwright.report.charts.distributions import nice_bins
-from poolwright.report.charts.tally import BinnedCounts, MonthTally, NumberTally, PairTally, PlaceTally, ValueTally
+from poolwright.report.charts.tally import BinnedCounts, CoordinateTally, MonthTally, NumberTally, PairTally, ValueTally
 from poolwright.report.charts.words import cut, duration, percent, short
 
 floats = st.lists(st.floats(allow_nan=True, allow_infinity=True), max_size=60)
@@ -57,7 +57,7 @@ def test_far_values_do_not_flatten_the_histogram() -> None:
 
 
 def test_values_are_counted_whatever_the_batches() -> None:
-    words = [f"w{place * place % 37}" for place in range(500)] + [None]
+    words = [f"w{number * number % 37}" for number in range(500)] + [None]
     whole, pieces = ValueTally(1000), ValueTally(1000)
     whole.add(pa.array(words))
     for start in range(0, len(words), 100):
@@ -69,7 +69,7 @@ def test_values_are_counted_whatever_the_batches() -> None:
 
 def test_too_many_values_are_given_up() -> None:
     tally = ValueTally(10)
-    tally.add(pa.array([str(place) for place in range(50)]))
+    tally.add(pa.array([str(number) for number in range(50)]))
     assert tally.counts() == []
     assert tally.overflowed
 
@@ -88,7 +88,7 @@ def test_pairs() -> None:
 
 
 def test_places_at_the_edges_of_the_world() -> None:
-    tally = PlaceTally(3)
+    tally = CoordinateTally(3)
     tally.add(np.array([90, -90, 0, 91, np.nan]), np.array([-180, 180, 0, 0, 0.0]))
     assert tally.rows == 3
     assert tally.cells[0, 0] == tally.cells[-1, -1] == tally.cells[30, 60] == 1

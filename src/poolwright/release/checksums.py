@@ -1,4 +1,4 @@
-"""SHA256SUMS: a checksum of every file of a release, in the form that `sha256sum -c` reads."""
+"""Write and check SHA256SUMS: the checksum of every file of a release, in the format of `sha256sum -c`."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from poolwright.core.files import sha256_file
 
 SUMS = "SHA256SUMS"
 _FLUSH_EACH = 1_000
-# What version control, downloaders and desktops leave in a folder; a release has no hidden files of its own.
+# Left in a folder by version control, downloaders and desktops; a release has no hidden files of its own.
 _FOREIGN = frozenset((".git", ".gitattributes", ".gitignore", ".cache", ".DS_Store"))
 
 
 def files_of(folder: Path) -> list[str]:
-    """Every file below `folder` but SHA256SUMS itself, as sorted paths with '/'."""
+    """Return the sorted paths, with '/', of all files below `folder` except SHA256SUMS itself."""
     found = []
     for path in folder.rglob("*"):
         relative = path.relative_to(folder)
@@ -25,41 +25,41 @@ def files_of(folder: Path) -> list[str]:
 
 
 def write_sums(folder: Path, known: Mapping[str, str]) -> None:
-    """Write SHA256SUMS over every file that is there now; `known` spares reading large files again."""
+    """Write SHA256SUMS for all files below `folder`; files whose digest is in `known` are not read again."""
     with (folder / SUMS).open("w", encoding="utf-8", newline="\n") as out:
         for name in files_of(folder):
             out.write(_line(known.get(name) or sha256_file(folder / name), name))
 
 
 def read_sums(folder: Path) -> dict[str, str]:
-    """Checksums by file name.
+    """Read the checksums, by file name.
 
     Raises:
         FileNotFoundError: there is no SHA256SUMS.
-        ValueError: a line of it is damaged.
+        ValueError: a line is damaged.
     """
     return dict(_parse((folder / SUMS).read_text(encoding="utf-8")))
 
 
 def check_sums(folder: Path) -> list[str]:
-    """What is wrong with the files of a release, in words; empty where every file is as it was written."""
+    """Return the problems with the files of a release, as text; empty if every file is as it was written."""
     try:
         wanted = read_sums(folder)
     except FileNotFoundError:
         return [f"{SUMS} is missing"]
     except (OSError, ValueError) as error:
         return [f"{SUMS} is damaged: {error}"]
-    there = set(files_of(folder))
-    wrong = [f"'{name}' is missing" for name in sorted(wanted.keys() - there)]
+    present = set(files_of(folder))
+    wrong = [f"'{name}' is missing" for name in sorted(wanted.keys() - present)]
     wrong += [
-        f"'{name}' is changed" for name in sorted(wanted.keys() & there) if not _same(folder / name, wanted[name])
+        f"'{name}' has changed" for name in sorted(wanted.keys() & present) if not _same(folder / name, wanted[name])
     ]
-    wrong += [f"'{name}' is not in {SUMS}" for name in sorted(there - wanted.keys())]
+    wrong += [f"'{name}' is not in {SUMS}" for name in sorted(present - wanted.keys())]
     return wrong
 
 
 def flush(folder: Path) -> None:
-    """Flush a finished folder to disk; many small files all at once, as one flush each takes hours."""
+    """Flush a finished folder to disk. Many small files are flushed at once, as one flush per file takes hours."""
     from poolwright.core.files import sync_folder
 
     names = files_of(folder)
@@ -81,7 +81,7 @@ def _same(path: Path, digest: str) -> bool:
 
 
 def _line(digest: str, name: str) -> str:
-    # sha256sum escapes names with a backslash or a newline, and says so by a backslash before the digest.
+    # sha256sum escapes names with a backslash or a newline, and marks them by a backslash before the digest.
     escaped = name.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
     return f"{'' if escaped == name else chr(92)}{digest}  {escaped}\n"
 

@@ -1,4 +1,4 @@
-"""Classes by domain: how many rows each class has in each domain, such as each continent."""
+"""Count the rows of each class in each domain, such as each continent."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _INDICES = (CLASS_INDEX, LABEL_INDEX)
 _NAMES = (LABEL, "class")
 
 Kind = tuple[int | None, str | None]
-"""A class: its index and its name, as far as the table has them. Two classes of one name have two indices."""
+"""A class: its index and its name, as far as the table has them. Two classes of the same name have two indices."""
 Cell = tuple[str | None, tuple[int | None, ...], str | None]
 
 
@@ -29,11 +29,11 @@ class DomainCounts:
     """Rows of each class in each domain.
 
     Attributes:
-        column: of the domains.
-        index, name: columns that tell the classes; None where there is no such column.
-        domains: largest first, or by number where all are numbers; None for rows without one.
+        column: column of the domains.
+        index, name: columns that identify the classes; None if there is no such column.
+        domains: largest first, or in numeric order if all are numbers; None for rows without one.
         classes: largest first.
-        counts: a line for each class with a number for each domain.
+        counts: rows by class and domain.
         unclassed: rows without a class, by domain.
     """
 
@@ -52,24 +52,25 @@ class DomainCounts:
 
     @property
     def domain_rows(self) -> tuple[int, ...]:
-        """Rows of each domain, with those that have no class."""
-        classed = [sum(line[place] for line in self.counts) for place in range(len(self.domains))]
+        """Rows of each domain, including those without a class."""
+        classed = [sum(line[position] for line in self.counts) for position in range(len(self.domains))]
         return tuple(map(sum, zip(classed, self.unclassed, strict=True)))
 
     def domain_names(self) -> list[str]:
+        """Return a name for each domain."""
         return [NO_DOMAIN if domain is None else domain for domain in self.domains]
 
     def class_names(self) -> list[str]:
-        """A name for each class; those of one name have their index behind it."""
+        """Return a name for each class; classes of the same name are followed by their index."""
         names = [str(index) if name is None else name for index, name in self.classes]
-        often = Counter(names)
+        counts = Counter(names)
         return [
-            name if often[name] == 1 else f"{name} ({index})"
+            name if counts[name] == 1 else f"{name} ({index})"
             for name, (index, _) in zip(names, self.classes, strict=True)
         ]
 
     def document(self) -> dict[str, Any]:
-        """For `statistics.json`."""
+        """Return the counts for `statistics.json`."""
         return {
             "column": self.column,
             "class_columns": [name for name in (self.index, self.name) if name],
@@ -86,14 +87,14 @@ class DomainCounts:
         }
 
     def to_csv(self) -> str:
-        """A line for each class: index, name, rows, rows in each domain."""
+        """Return CSV with a line per class: index, name, rows, rows in each domain."""
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
         columns = [name for name in (self.index, self.name) if name]
         writer.writerow([*columns, "rows", *self.domain_names()])
         for kind, line, rows in zip(self.classes, self.counts, self.class_rows, strict=True):
-            told = [value for value, column in zip(kind, (self.index, self.name), strict=True) if column]
-            writer.writerow([*told, rows, *line])
+            values = [value for value, column in zip(kind, (self.index, self.name), strict=True) if column]
+            writer.writerow([*values, rows, *line])
         return out.getvalue()
 
 
@@ -101,14 +102,14 @@ def check_domain(schema: pa.Schema, domain: str, named: str | None) -> None:
     """Check that classes can be counted by domain.
 
     Args:
-        named: column of the class names, where the layout names one.
+        named: column of the class names, if the layout names one.
 
     Raises:
-        StepError: the column of the domains is missing or has another type, or there is no column of classes.
+        StepError: the domain column is missing or has an unsuitable type, or there is no class column.
     """
     if domain not in schema.names:
         raise StepError(
-            f"'domain' names the column '{domain}', which the table has not; {did_you_mean(domain, schema.names)}"
+            f"'domain' names the column '{domain}', which the table does not have; {did_you_mean(domain, schema.names)}"
         )
     if not is_groupable(schema.field(domain).type):
         raise StepError(
@@ -122,20 +123,22 @@ def check_domain(schema: pa.Schema, domain: str, named: str | None) -> None:
 
 
 def count_domains(table: Table, domain: str, named: str | None = None) -> DomainCounts:
-    """Count the rows of each class in each domain: one pass over narrow columns.
+    """Count the rows of each class in each domain, in one pass over narrow columns.
 
-    A class is told by its index and its name. The index is that column of `class_index` and `label_index` whose
-    values have one name each: where labels were predicted, the true `class_index` is not the index of `label`.
+    A class is identified by its index and its name. The index is the column, `class_index` or `label_index`, whose
+    values have one name each: if labels were predicted, the true `class_index` is not the index of `label`.
     """
     indices, name = _class_columns(table.schema, named)
     cells: Counter[Cell] = Counter()
     for rows in table.batches(list(dict.fromkeys([domain, *indices, *([name] if name else [])]))):
         cells.update(_cells(rows.table, domain, indices, name))
-    place = next((place for place in range(len(indices)) if name is None or _one_name_each(cells, place)), None)
+    position = next(
+        (position for position in range(len(indices)) if name is None or _one_name_each(cells, position)), None
+    )
     kinds: Counter[tuple[str | None, Kind]] = Counter()
-    for (where, numbers, text), count in cells.items():
-        kinds[where, (None if place is None else numbers[place], text)] += count
-    return _table_of(kinds, domain, None if place is None else indices[place], name)
+    for (in_domain, numbers, text), count in cells.items():
+        kinds[in_domain, (None if position is None else numbers[position], text)] += count
+    return _table_of(kinds, domain, None if position is None else indices[position], name)
 
 
 def _class_columns(schema: pa.Schema, named: str | None) -> tuple[tuple[str, ...], str | None]:
@@ -146,18 +149,18 @@ def _class_columns(schema: pa.Schema, named: str | None) -> tuple[tuple[str, ...
 
 def _cells(rows: pa.Table, domain: str, indices: Sequence[str], name: str | None) -> dict[Cell, int]:
     columns = {"domain": rows.column(domain).cast(pa.string())}
-    columns |= {f"index{place}": rows.column(index).cast(pa.int64()) for place, index in enumerate(indices)}
+    columns |= {f"index{position}": rows.column(index).cast(pa.int64()) for position, index in enumerate(indices)}
     columns |= {"name": rows.column(name).cast(pa.string())} if name else {}
     counted = pa.table(columns).group_by(list(columns)).aggregate([([], "count_all")]).to_pydict()
     nothing = [None] * len(counted["count_all"])
-    numbers = zip(*(counted[f"index{place}"] for place in range(len(indices))), strict=True) if indices else None
+    numbers = zip(*(counted[f"index{position}"] for position in range(len(indices))), strict=True) if indices else None
     keys = zip(counted["domain"], numbers or [()] * len(nothing), counted.get("name", nothing), strict=True)
     return dict(zip(keys, counted["count_all"], strict=True))
 
 
-def _one_name_each(cells: Counter[Cell], place: int) -> bool:
+def _one_name_each(cells: Counter[Cell], position: int) -> bool:
     name_of: dict[int | None, str | None] = {}
-    return all(name_of.setdefault(numbers[place], name) == name for _, numbers, name in cells)
+    return all(name_of.setdefault(numbers[position], name) == name for _, numbers, name in cells)
 
 
 def _table_of(
@@ -165,8 +168,8 @@ def _table_of(
 ) -> DomainCounts:
     by_domain: Counter[str | None] = Counter()
     by_class: Counter[Kind] = Counter()
-    for (where, kind), count in kinds.items():
-        by_domain[where] += count
+    for (in_domain, kind), count in kinds.items():
+        by_domain[in_domain] += count
         if kind != (None, None):
             by_class[kind] += count
     domains = sorted(by_domain, key=lambda value: (-by_domain[value], value is None, str(value)))
@@ -179,6 +182,6 @@ def _table_of(
         name=name,
         domains=tuple(domains),
         classes=tuple(classes),
-        counts=tuple(tuple(kinds[where, kind] for where in domains) for kind in classes),
-        unclassed=tuple(kinds[where, (None, None)] for where in domains),
+        counts=tuple(tuple(kinds[in_domain, kind] for in_domain in domains) for kind in classes),
+        unclassed=tuple(kinds[in_domain, (None, None)] for in_domain in domains),
     )

@@ -1,4 +1,4 @@
-"""The folder of a release: found there already, or put in place at once when it is whole."""
+"""Find an existing release folder, or put a complete one in place atomically."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from poolwright.release.record import RELEASE, ReleaseRecord
 
 @dataclass(frozen=True)
 class Written:
-    """A release that is there now.
+    """A release on disk.
 
     Attributes:
-        folder: of the release.
+        folder: folder of the release.
         layout: name of its layout.
-        rows: rows in it.
+        rows: number of rows.
         files: number of files in the folder.
-        bytes: size of those files together.
+        bytes: total size of those files.
         fresh: False if the same release was there already and verified.
     """
 
@@ -34,7 +34,7 @@ class Written:
 
     @property
     def words(self) -> str:
-        """One line for people: rows, files, size."""
+        """One line of text: rows, files, size."""
         size = f"{self.rows:,} rows, {self.files:,} files, {human_bytes(self.bytes)}"
         return size if self.fresh else f"unchanged and verified; {size}"
 
@@ -46,7 +46,7 @@ def written(folder: Path, record: ReleaseRecord, fresh: bool) -> Written:
 
 
 def find_release(folder: Path, made_from: str, overwrite: bool) -> Written | None:
-    """The release that is there, if it is the wanted one and whole; None if it is to be written.
+    """Return the release in `folder` if it is the wanted one and complete; None if it is to be written.
 
     Args:
         made_from: digest of what the wanted release is made from, as in its record.
@@ -62,20 +62,20 @@ def find_release(folder: Path, made_from: str, overwrite: bool) -> Written | Non
     except (OSError, ValueError):
         if overwrite and (folder / RELEASE).is_file():
             return None
-        raise ReleaseError(f"{folder}: something that is not a release lies there; choose another folder") from None
+        raise ReleaseError(f"{folder}: the folder holds what is not a release; choose another") from None
     wrong = check_sums(folder) if record.made_from == made_from else ["it was made from another table, card or layout"]
     if not wrong:
         return written(folder, record, fresh=False)
     if overwrite:
         return None
     raise ReleaseError(
-        f"{folder}: a release of '{record.table}' lies there, and {wrong[0]}; "
+        f"{folder}: the folder already holds a release of '{record.table}', and {wrong[0]}; "
         "remove it, release to another folder, or replace it with --overwrite"
     )
 
 
 def put_in_place(partial: Path, folder: Path) -> None:
-    """Flush to disk, then rename; what was there before is gone only when the new release has its name."""
+    """Flush to disk, then rename; a previous release is removed only after the new one has its name."""
     flush(partial)
     old = folder.with_name(f".{folder.name}.old")
     remove(old)

@@ -1,4 +1,4 @@
-"""Lineage: a table and the tables it comes from, and their records without this machine's paths."""
+"""Trace a table back to the tables it comes from, with their records free of local paths."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from poolwright.core.errors import InputError
 from poolwright.core.table import RECORD, Table, TableRecord
 
-# An absolute path inside a text. What stands before it must not make it part of a URL or a relative path.
+# An absolute path inside a text. The characters before it must not make it part of a URL or a relative path.
 _ABSOLUTE = re.compile(
     r"(?<![\w:/\\.~-])(?:file://)?(?:/|[A-Za-z]:[\\/]|\\\\)(?:[^\s'\"<>|:;,/\\]+[/\\])+([^\s'\"<>|:;,/\\]+)"
 )
@@ -20,10 +20,10 @@ _ABSOLUTE = re.compile(
 
 @dataclass(frozen=True)
 class Lineage:
-    """A table with its forebears.
+    """A table with its ancestors.
 
     Attributes:
-        tables: from the first table over a pool down to the released one.
+        tables: from the first table, made from a pool, to the released one.
         records: their records, with file names in place of local paths.
     """
 
@@ -32,15 +32,17 @@ class Lineage:
 
     @property
     def table(self) -> Table:
+        """The released table."""
         return self.tables[-1]
 
     @property
     def record(self) -> TableRecord:
+        """Record of the released table."""
         return self.records[-1]
 
 
 def lineage(table: Table) -> Lineage:
-    """The table and those it comes from, as far as they lie beside it."""
+    """Return the table and those it comes from, as far as they are in the same run folder."""
     tables = [table]
     while tables[0].record.source.startswith("tables."):
         first = tables[0]
@@ -48,7 +50,7 @@ def lineage(table: Table) -> Lineage:
             parent = Table(first.folder.parent / first.record.source.removeprefix("tables."))
         except (InputError, ValueError):
             break
-        # A table that was made anew since is not the one these rows come from.
+        # A table that has been made anew since then is not the one these rows come from.
         if parent.record.rows_kept != first.record.rows_in or parent.folder in [known.folder for known in tables]:
             break
         tables.insert(0, parent)
@@ -56,23 +58,23 @@ def lineage(table: Table) -> Lineage:
 
 
 def between(other: Table, base: Table) -> Iterator[Table]:
-    """The tables that lead to another one: those after the base, or all where it does not come from the base."""
+    """Yield the tables that lead to `other`: those after `base`, or all if it does not come from `base`."""
     chain = lineage(other).tables
     names = [table.name for table in chain]
     yield from chain[names.index(base.name) + 1 :] if base.name in names else chain
 
 
 def save_lineage(folder: Path, other: Table, base: Table) -> None:
-    """Write what a release of `base` tells of how another table came about, as far as its own lineage does not."""
+    """Write the records of the tables that lead to `other`, unless they are in the lineage of `base` already."""
     own = {table.name for table in lineage(base).tables}
     for ancestor in between(other, base):
-        place = folder / "lineage" / ancestor.name
-        if ancestor.name not in own and not place.exists():
-            save_record(place, ancestor, without_paths(ancestor.record))
+        target = folder / "lineage" / ancestor.name
+        if ancestor.name not in own and not target.exists():
+            save_record(target, ancestor, without_paths(ancestor.record))
 
 
 def save_record(folder: Path, table: Table, clean: TableRecord) -> None:
-    """Write what a release tells of a table: its record without paths, and its states."""
+    """Write what a release keeps of a table: its record without paths, and its states."""
     folder.mkdir(parents=True, exist_ok=True)
     text = clean.model_dump_json(indent=1) + "\n"
     (folder / RECORD).write_text(text, encoding="utf-8", newline="\n")
@@ -82,7 +84,7 @@ def save_record(folder: Path, table: Table, clean: TableRecord) -> None:
 
 
 def without_paths(record: TableRecord) -> TableRecord:
-    """The record with file names in place of absolute local paths; the user's recipe stays as written."""
+    """Return the record with file names instead of absolute local paths; the user's recipe stays as written."""
     clean = _cleaner(record)
     data = record.model_dump(mode="json", exclude={"recipe_text"})
     data["image_root"] = record.image_root if record.image_root and _is_url(record.image_root) else None

@@ -1,4 +1,4 @@
-"""Origin of a release: a digest of all that its bytes depend on, so that an unchanged one is not written again."""
+"""Compute a digest of everything that a release depends on, so that an unchanged one is not written again."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ def origin_of(
     measured: Sequence[Measured],
     versions: Mapping[str, str],
 ) -> str:
-    """SHA-256 of what a release is made from, hex.
+    """Return the SHA-256, hex, of everything that a release is made from.
 
     Args:
-        layout: its name and its parameters.
+        layout: name and parameters of the layout.
         others: further tables that the layout reads.
-        versions: of the installed package that provides the layout, by its name.
+        versions: version of the installed package that provides the layout, by package name.
     """
     records = [record.model_dump(mode="json") for record in family.records]
     parts = [RELEASE_FORMAT, *layout, about.model_dump(mode="json"), records]

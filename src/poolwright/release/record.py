@@ -1,4 +1,4 @@
-"""Release record: what a release says of itself, in `release.json`."""
+"""Define the record that every release carries as `release.json`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class ReleasedColumn(_Record):
 
 
 class ReleasedFile(_Record):
-    """One data file, Parquet or CSV: its rows are rows of the release, those of one split."""
+    """One data file, Parquet or CSV, with rows of one split."""
 
     path: str
     split: str
@@ -44,7 +44,7 @@ class ReleasedFile(_Record):
 
 
 class ReleasedImages(_Record):
-    """The images that lie in a release. `formats` counts them by file format."""
+    """The images in a release. `formats` counts them by file format."""
 
     count: int
     bytes: int
@@ -60,7 +60,7 @@ class OtherFile(_Record):
 
 
 class ReleasedSubset(_Record):
-    """Rows of the release that another table of the same run has too; `name` starts the names of its files."""
+    """Rows of the release that another table of the same run also has; the names of its files start with `name`."""
 
     name: str
     table: str
@@ -69,26 +69,26 @@ class ReleasedSubset(_Record):
 
 
 class ReleaseRecord(_Record):
-    """What `release.json` says.
+    """The content of `release.json`.
 
     Attributes:
         format: version of this record.
         layout: name of the layout.
-        parameters: of the layout, as JSON; the release is read back with them.
+        parameters: parameters of the layout, as JSON; the release is read back with them.
         table: name of the released table.
         rows: rows in all data files.
-        columns: of the data files, in order.
+        columns: columns of the data files, in order.
         files: the data files, split by split.
         images: the images in the release; None if it has none.
         made_from: digest of the table's record, the layout's parameters and the card data.
         splits: rows by split, in order of name.
         split_names: the value of the column `split` that each split stands for.
-        classes: class names by index, where the column `class_column` holds indices.
-        domains: value of each domain by the folder it has, in layouts that have such folders.
-        configs: value of each config by its name, which is its folder in `data/`, in releases that have several.
-        subsets: subsets that are told by row numbers.
+        classes: class names by index, if the column `class_column` holds indices.
+        domains: value of each domain by its folder, in layouts with such folders.
+        configs: value of each config by its name, which is its folder in `data/`, in releases with several configs.
+        subsets: subsets that are given by row numbers.
         others: further files of the layout.
-        versions: of the installed package that provides the layout, by its name, if it is not poolwright's own.
+        versions: version of the installed package that provides the layout, by package name; empty for our own.
     """
 
     format: int
@@ -111,18 +111,18 @@ class ReleaseRecord(_Record):
     versions: dict[str, str] = {}
 
     def has(self, column: str) -> bool:
-        """Whether the release has a column of that name."""
+        """Whether the release has the column."""
         return any(known.name == column for known in self.columns)
 
     def files_of(self, config: str) -> tuple[ReleasedFile, ...]:
-        """The files of one config."""
+        """Return the data files of one config."""
         return tuple(file for file in self.files if PurePosixPath(file.path).parts[1] == config)
 
     def check_files(self, kept: int) -> None:
-        """Check what a layout says of the files that it wrote.
+        """Check the files that a layout claims to have written.
 
         Args:
-            kept: rows of the table.
+            kept: number of rows of the table.
 
         Raises:
             ReleaseError: rows are lost or gained, or a data file is neither Parquet nor CSV.
@@ -142,7 +142,7 @@ class ReleaseRecord(_Record):
 
     def save(self, folder: Path) -> None:
         """Write `release.json` into the folder of a release."""
-        # What only some layouts have is in the records of those alone.
+        # Fields that only some layouts use are left out of the records of the others.
         empty = {name for name in ("domains", "configs", "subsets", "others", "versions") if not getattr(self, name)}
         text = self.model_dump_json(indent=1, exclude=empty)
         (folder / RELEASE).write_text(text + "\n", encoding="utf-8", newline="\n")
@@ -152,20 +152,20 @@ class ReleaseRecord(_Record):
         """Read the record of a release.
 
         Raises:
-            FileNotFoundError: there is none.
-            ValueError: it is damaged.
+            FileNotFoundError: there is no record.
+            ValueError: the record is damaged.
         """
         return cls.model_validate_json((folder / RELEASE).read_text(encoding="utf-8"))
 
 
 def digest_of(*values: Any) -> str:
-    """SHA-256 of JSON values, whatever the order of their keys."""
+    """Return the SHA-256 of JSON values, independent of the order of their keys."""
     text = json.dumps(values, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def type_words(dtype: pa.DataType) -> str:
-    """An Arrow type as text, without the names of list items, which parquet writers change."""
+    """Return an Arrow type as text, without the names of list items, which Parquet writers change."""
     if pa.types.is_fixed_size_list(dtype):
         return f"{type_words(dtype.value_type)}[{dtype.list_size}]"
     if pa.types.is_list(dtype) or pa.types.is_large_list(dtype):

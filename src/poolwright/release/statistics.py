@@ -1,4 +1,4 @@
-"""Statistics of a released table: sizes of classes, splits and groups, and how numbers are spread."""
+"""Count a released table: sizes of classes, splits and groups, and histograms of its numbers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from poolwright.core.rows import Rows
 from poolwright.core.table import Table
 
 MOST_VALUES = 60
-"""A column with at most so many values is a grouping that is worth showing."""
+"""A column with at most this many values is shown as a grouping."""
 BINS = 40
 
 _ALWAYS = (names.LABEL, names.SPLIT, names.LICENSE)
@@ -44,12 +44,12 @@ Value = str | int | bool | None
 
 @dataclass(frozen=True)
 class Spread:
-    """How a column of numbers is spread.
+    """Range and histogram of a column of numbers.
 
     Attributes:
-        missing: rows where it is null, NaN or infinite.
-        low, high: least and greatest finite value; None where there is none.
-        counts: rows in each of `BINS` equal bins from low to high; empty where low equals high.
+        missing: rows in which it is null, NaN or infinite.
+        low, high: least and greatest finite value; None if there is none.
+        counts: rows in each of `BINS` equal bins from low to high; empty if low equals high.
     """
 
     missing: int
@@ -67,23 +67,23 @@ class Detail(Protocol):
 
     @property
     def name(self) -> str:
-        """Name of the figure's file, without ending."""
+        """Name of the figure's file, without extension."""
 
     @property
     def columns(self) -> Sequence[str]:
-        """Columns that are counted here and therefore not on their own."""
+        """Columns that are counted here and therefore not individually."""
 
     def document(self) -> Any:
-        """The counts as JSON."""
+        """Return the counts as JSON."""
 
     def files(self) -> Mapping[str, str]:
-        """Texts of further files of the release, by their name."""
+        """Return the text of further files of the release, by name."""
 
     def section(self, picture: str) -> str:
-        """The counts as Markdown; `picture` is that of the figure, '' if there is none."""
+        """Return the counts as Markdown; `picture` is the Markdown of the figure, '' if there is none."""
 
     def figure(self) -> tuple[Any, str] | None:
-        """A matplotlib figure and what it shows; None if there is nothing to draw."""
+        """Return a matplotlib figure and its caption; None if there is nothing to draw."""
 
 
 @dataclass(frozen=True)
@@ -91,9 +91,9 @@ class Statistics:
     """Counts of a table.
 
     Attributes:
-        rows: rows of the table.
+        rows: number of rows of the table.
         groups: rows by value, largest group first, of every column that groups rows.
-        spreads: of every column of floats, and of image sizes.
+        spreads: range and histogram of every column of floats, and of image sizes.
         details: counts over several columns together, such as classes by domain.
     """
 
@@ -103,11 +103,11 @@ class Statistics:
     details: tuple[Detail, ...] = ()
 
     def counts(self, column: str) -> list[tuple[Value, int]]:
-        """Rows by value of `column`, largest first; empty if the table does not have the column."""
+        """Return the rows by value of `column`, largest first; empty if the table does not have the column."""
         return self.groups.get(column, [])
 
     def to_json(self) -> str:
-        """The text of `statistics.json`."""
+        """Return the text of `statistics.json`."""
         document: dict[str, Any] = {
             "rows": self.rows,
             "groups": {
@@ -124,10 +124,10 @@ class Statistics:
 
 
 def gather(table: Table, details: Sequence[Detail] = ()) -> Statistics:
-    """Count a table: a few passes over its narrow columns, in bounded memory but for the class counts.
+    """Count a table in a few passes over its narrow columns, in bounded memory except for the class counts.
 
     Args:
-        details: counts over several columns together, as they were made.
+        details: counts over several columns together, already made.
     """
     schema = table.schema
     grouped = [name for name in schema.names if name not in _NEVER and is_groupable(schema.field(name).type)]
@@ -151,7 +151,7 @@ def _is_measure(column: pa.Field) -> bool:
 
 
 def _count(counter: Counter[Value] | None, column: pa.ChunkedArray, always: bool) -> Counter[Value] | None:
-    """The counter with a batch counted; None once a column has too many values to be a grouping."""
+    """Return the counter with a batch added; None once a column has too many values to be a grouping."""
     if counter is None:
         return None
     if pa.types.is_dictionary(column.type):

@@ -1,7 +1,7 @@
-"""Verify a release: is everything there, is it what was written, and do its parts agree with each other?
+"""Verify a release: every file is present and unchanged, and its parts agree with each other.
 
-The generic checks know no layout: record, checksums, schema, counts, card, Croissant. Reading images back and checking
-lists, arrays and the like is up to the layout that the record names.
+The generic checks do not depend on the layout: record, checksums, schema, counts, card, Croissant. The layout that the
+record names reads images back and checks its own lists, arrays and the like.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ def verify(folder: Path | str, find_layout: Callable[[str], type[Layout]], full:
     """Check a release.
 
     Args:
-        folder: of the release.
-        find_layout: gives the class of a layout by its name; raises PoolwrightError if there is none. The release is
-            then checked as far as that is possible without its layout.
-        full: compare the SHA-256 of every image with its column; otherwise of a sample spread over all files.
+        folder: folder of the release.
+        find_layout: returns the class of a layout by its name; raises PoolwrightError if there is none. The release
+            is then checked as far as that is possible without its layout.
+        full: compare the SHA-256 of every image with its column; otherwise that of a sample from all files.
     """
     folder = Path(folder)
     if not folder.is_dir():
-        return Verification(folder, (Check("folder", False, "there is no folder of this name"),))
+        return Verification(folder, (Check("folder", False, "there is no such folder"),))
     return Verification(folder, tuple(_checks(folder, find_layout, full)))
 
 
@@ -43,7 +43,7 @@ def _checks(folder: Path, find_layout: Callable[[str], type[Layout]], full: bool
     yield run_check("checksums", lambda: _sums(folder))
     release, table = loaded.get(RELEASE), loaded.get(RECORD)
     if not isinstance(release, ReleaseRecord) or not isinstance(table, TableRecord):
-        yield Check("contents", None, f"not looked at: {RELEASE} or {RECORD} cannot be read")
+        yield Check("contents", None, f"not checked: {RELEASE} or {RECORD} cannot be read")
         return
     yield run_check("schema", lambda: check_schema(folder, release))
     yield run_check("counts", lambda: check_rows(folder, release, table))
@@ -61,17 +61,17 @@ def _checks(folder: Path, find_layout: Callable[[str], type[Layout]], full: bool
 
 
 def layout_of(release: ReleaseRecord, find_layout: Callable[[str], type[Layout]]) -> Layout:
-    """The layout that a release was written with, with the parameters that its record keeps.
+    """Return the layout that a release was written with, with the parameters in its record.
 
     Raises:
-        Skip: no layout of that name is installed; the text says which package brings it, as far as the record knows.
+        Skip: no layout of that name is installed; the message names the package that provides it, if it is recorded.
         ValueError: the layout does not take the parameters of the record.
     """
     try:
         known = find_layout(release.layout)
     except PoolwrightError:
         packages = [f"'{name}' (version {version} wrote it)" for name, version in release.versions.items()]
-        needed = f"install {' and '.join(packages) or 'the package that brings it'}"
+        needed = f"install {' and '.join(packages) or 'the package that provides it'}"
         raise Skip(
             f"no layout '{release.layout}' is installed, so images and the layout's own files were not read; {needed}"
         ) from None
@@ -79,9 +79,9 @@ def layout_of(release: ReleaseRecord, find_layout: Callable[[str], type[Layout]]
         return known.model_validate(release.parameters)
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "parameters"
+        location = ".".join(map(str, first["loc"])) or "parameters"
         raise ValueError(
-            f"'{RELEASE}' has parameters that layout '{release.layout}' does not take: {place}: {first['msg']}"
+            f"'{RELEASE}' has parameters that layout '{release.layout}' does not take: {location}: {first['msg']}"
         ) from None
 
 

@@ -1,1 +1,1 @@
-"""report: one HTML file that shows what a run kept, what it dropped and why."""
+"""Write reports: one HTML file that shows what a run kept, what it dropped and why."""

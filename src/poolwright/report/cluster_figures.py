@@ -1,4 +1,4 @@
-"""Figures of clusters as files: for each class its map and contact sheet, as PNG and SVG."""
+"""Draw clusters as files: the map and contact sheet of each class, as PNG and SVG."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _INK, _SOFT = "#1f2a37", "#64707d"
 _FONTS = ("DejaVu Sans", "Noto Sans CJK JP", "Noto Sans CJK SC", "Noto Sans")
 _BUDGET = Budget(pictures=800, bytes_each=9_000)
 _CELL, _MAP, _NAME, _GAP, _HEAD = 0.8, 3.6, 1.25, 0.16, 0.7
-"""Inches: of a picture, the map, a cluster's name, the gap between near and far, the title."""
+"""Sizes in inches: a picture, the map, a cluster's name, the gap between near and far, the title."""
 
 
 def write_cluster_figures(views: Sequence[TableView], folder: Path, classes: Sequence[str] = ()) -> list[Path]:
@@ -43,7 +43,7 @@ def write_cluster_figures(views: Sequence[TableView], folder: Path, classes: Seq
 
     Raises:
         InputError: no table was clustered.
-        RecipeError: a class that is wanted is not there.
+        RecipeError: a requested class does not exist.
         MissingExtra: matplotlib is not installed.
     """
     try:
@@ -61,7 +61,7 @@ def write_cluster_figures(views: Sequence[TableView], folder: Path, classes: Seq
             taken[name] += 1
             written += _save(_figure(drawn), folder / (name if taken[name] == 1 else f"{name}-{taken[name]}"))
     if not written:
-        raise InputError("no table has clusters to draw; the step 'cluster' makes them")
+        raise InputError("no table has clusters to draw; add the step 'cluster' to the recipe")
     return written
 
 
@@ -93,15 +93,15 @@ def _figure(drawn: ClassMap) -> Any:
     page = _Page(figure, width, height)
     count = len(drawn.clusters) + drawn.more
     page.text(0.15, 0.28, cut(drawn.name, 80), size=12, weight="bold")
-    told = [in_rows(drawn.rows), f"{count} cluster" if count == 1 else f"{count} clusters"]
-    page.text(0.15, 0.52, "; ".join([", ".join(told), *([drawn.problem] if drawn.problem else [])]), colour=_SOFT)
+    texts = [in_rows(drawn.rows), f"{count} cluster" if count == 1 else f"{count} clusters"]
+    page.text(0.15, 0.52, "; ".join([", ".join(texts), *([drawn.problem] if drawn.problem else [])]), colour=_SOFT)
     if mapped:
-        page.dots(0.15, _HEAD + 0.2, drawn.places, drawn.members)
+        page.dots(0.15, _HEAD + 0.2, drawn.points, drawn.members)
     near = left + _NAME
     page.text(near, _HEAD + 0.12, "nearest to the centroid", colour=_SOFT)
     page.text(near + PER_SIDE * _CELL + _GAP, _HEAD + 0.12, "farthest", colour=_SOFT)
-    for place, cluster in enumerate(drawn.clusters):
-        top = _HEAD + 0.3 + place * _CELL
+    for row, cluster in enumerate(drawn.clusters):
+        top = _HEAD + 0.3 + row * _CELL
         page.square(left, top + 0.26, COLOURS[cluster.number % 10])
         page.text(left + 0.2, top + 0.33, str(cluster.number), weight="bold")
         page.text(left + 0.38, top + 0.33, in_rows(cluster.rows), colour=_SOFT)
@@ -112,7 +112,7 @@ def _figure(drawn: ClassMap) -> Any:
 
 
 class _Page:
-    """A figure in inches from its upper left corner."""
+    """A figure with coordinates in inches from its upper left corner."""
 
     def __init__(self, figure: Any, width: float, height: float) -> None:
         self.figure, self.width, self.height = figure, width, height
@@ -133,16 +133,16 @@ class _Page:
         axes.fill([0, 1, 1, 0], [0, 0, 1, 1], color=colour, linewidth=0)
         axes.set(xlim=(0, 1), ylim=(0, 1))
 
-    def dots(self, x: float, y: float, places: npt.NDArray[np.float64], members: npt.NDArray[np.int64]) -> None:
+    def dots(self, x: float, y: float, points: npt.NDArray[np.float64], members: npt.NDArray[np.int64]) -> None:
         axes = self.axes(x, y, _MAP, _MAP)
         for cluster in np.unique(members):
-            here = places[members == cluster]
-            axes.scatter(here[:, 0], here[:, 1], s=13, color=COLOURS[cluster % 10], alpha=0.8, linewidths=0)
+            own = points[members == cluster]
+            axes.scatter(own[:, 0], own[:, 1], s=13, color=COLOURS[cluster % 10], alpha=0.8, linewidths=0)
         axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
 
     def pictures(self, x: float, y: float, cards: Sequence[SheetCard]) -> None:
-        for place, card in enumerate(cards):
-            axes = self.axes(x + place * _CELL, y, _CELL * 0.95, _CELL * 0.95)
+        for index, card in enumerate(cards):
+            axes = self.axes(x + index * _CELL, y, _CELL * 0.95, _CELL * 0.95)
             if card.picture:
                 axes.imshow(_pixels(card.picture), interpolation="lanczos")
             else:
@@ -161,5 +161,5 @@ def _pixels(picture: Thumbnail) -> npt.NDArray[np.uint8]:
 def _fonts() -> list[str]:
     from matplotlib.font_manager import fontManager
 
-    there = set(fontManager.get_font_names())
-    return [name for name in _FONTS if name in there] or ["sans-serif"]
+    installed = set(fontManager.get_font_names())
+    return [name for name in _FONTS if name in installed] or ["sans-serif"]

@@ -1,4 +1,4 @@
-"""Clusters of a table: of some classes a map, and of each of their clusters the nearest and farthest rows."""
+"""Show the clusters of a table: a map of each of some classes, and the nearest and farthest rows of each cluster."""
 
 from __future__ import annotations
 
@@ -43,14 +43,15 @@ class ClassMap:
     """The clusters of one class.
 
     Attributes:
-        name: the class; 'all rows' where there are no groups.
+        name: the class; 'all rows' if there are no groups.
         attribute: column of the attribute.
         rows: kept rows.
         clusters: the largest ones.
         more: clusters that are not shown.
-        places: (n, 2) within 0 .. 1, rows drawn by hash on the map; of `members` (n,), clusters.
-        problem: why there is no map, in words.
-        failed: why there are no pictures.
+        points: (n, 2) within 0 .. 1, positions on the map of rows sampled by hash.
+        members: (n,), clusters of those rows.
+        problem: reason for a missing map.
+        failed: reason for missing pictures.
     """
 
     name: str
@@ -58,7 +59,7 @@ class ClassMap:
     rows: int
     clusters: tuple[ClusterOfClass, ...]
     more: int = 0
-    places: npt.NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 2)))
+    points: npt.NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 2)))
     members: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     problem: str = ""
     failed: str = ""
@@ -72,15 +73,15 @@ class _Members:
 
     @property
     def order(self) -> npt.NDArray[np.int64]:
-        """Places by distance; equal ones by hash rank."""
+        """Indices by distance; equal distances by hash rank."""
         _, _, _, distance, rank = self.columns
         return np.lexsort((rank, distance))
 
 
 def class_maps(view: TableView, budget: Budget, wanted: Sequence[str] = ()) -> list[ClassMap]:
-    """Maps and contact sheets of the classes with most rows, or of those wanted that are there.
+    """Return maps and contact sheets of the classes with most rows, or of the wanted classes.
 
-    None where nothing was clustered.
+    The list is empty if nothing was clustered.
     """
     step = clustering(view.table)
     if step is None or not view.table.record.rows_kept:
@@ -89,18 +90,20 @@ def class_maps(view: TableView, budget: Budget, wanted: Sequence[str] = ()) -> l
     groups = groups_of(table.state(step.index).tables[GROUPS])
     picked = _picked(table, step, groups, wanted)
     members = _read(table, step, groups, picked)
-    there = [(groups.names()[group], rows) for group, rows in zip(picked, members, strict=True) if len(rows.columns[0])]
-    return _drawn(view, step, there, budget)
+    classes = [
+        (groups.names()[group], rows) for group, rows in zip(picked, members, strict=True) if len(rows.columns[0])
+    ]
+    return _drawn(view, step, classes, budget)
 
 
 def class_names(table: Table) -> list[str]:
-    """The classes that were clustered; none where nothing was."""
+    """Return the classes that were clustered; none if the table has no clusters."""
     step = clustering(table)
     return groups_of(table.state(step.index).tables[GROUPS]).names() if step else []
 
 
 def clustering(table: Table) -> StepRecord | None:
-    """The last step of a table that clusters and whose columns are all still there."""
+    """Return the last clustering step of a table whose columns all still exist; None if there is none."""
     names = set(table.schema.names)
     steps = [step for step in table.record.steps if step.state_kind == KIND and step.gives]
     steps = [step for step in steps if {*step.gives, *_group_columns(step)} <= names]
@@ -113,12 +116,12 @@ def _group_columns(step: StepRecord) -> list[str]:
 
 
 def _picked(table: Table, step: StepRecord, groups: Groups, wanted: Sequence[str]) -> list[int]:
-    """Places of the groups that are shown."""
+    """Return the indices of the groups that are shown."""
     if wanted:
         names = groups.names()
         return [names.index(name) for name in dict.fromkeys(wanted) if name in names]
     rows = one_array(table.state(step.index).tables[GROUPS].column("rows")).to_numpy()
-    return [int(place) for place in np.argsort(-rows, kind="stable")[:CLASSES]]
+    return [int(index) for index in np.argsort(-rows, kind="stable")[:CLASSES]]
 
 
 def _read(table: Table, step: StepRecord, groups: Groups, picked: Sequence[int]) -> list[_Members]:
@@ -130,20 +133,20 @@ def _read(table: Table, step: StepRecord, groups: Groups, picked: Sequence[int])
         ids, ranks = groups.ids(rows), hash_ranks(rows.column(UID), key)
         numbers = [pc.fill_null(rows.column(name), -1).to_numpy() for name in (cluster, attribute)]
         values = (np.arange(start, start + len(rows)), *numbers, rows.numbers(distance), ranks)
-        for place, group in enumerate(picked):
-            here = (ids == group) & (numbers[0] >= 0)
-            found[place].append(tuple(column[here] for column in values))
+        for index, group in enumerate(picked):
+            selected = (ids == group) & (numbers[0] >= 0)
+            found[index].append(tuple(column[selected] for column in values))
         start += len(rows)
     return [_Members(tuple(np.concatenate(column) for column in zip(*parts, strict=True))) for parts in found]
 
 
-def _drawn(view: TableView, step: StepRecord, there: list[tuple[str, _Members]], budget: Budget) -> list[ClassMap]:
-    number = sum(len(_largest(members)) for _, members in there)
+def _drawn(view: TableView, step: StepRecord, classes: list[tuple[str, _Members]], budget: Budget) -> list[ClassMap]:
+    number = sum(len(_largest(members)) for _, members in classes)
     each = max(1, min(PER_SIDE, budget.pictures // (4 * max(1, number))))
-    sides = [side for _, members in there for cluster in _largest(members) for side in _sides(members, cluster, each)]
+    sides = [side for _, members in classes for cluster in _largest(members) for side in _sides(members, cluster, each)]
     sheets = iter(sheets_of(view, [""] * len(sides), [0] * len(sides), sides, budget, [step.gives[2]]))
     maps = []
-    for name, members in there:
+    for name, members in classes:
         clusters, failed = [], ""
         _, labels, attributes, *_ = members.columns
         for cluster in _largest(members):
@@ -152,19 +155,19 @@ def _drawn(view: TableView, step: StepRecord, there: list[tuple[str, _Members]],
             first = int(np.flatnonzero(labels == cluster)[0])
             rows = int((labels == cluster).sum())
             clusters.append(ClusterOfClass(cluster, int(attributes[first]), rows, near.cards, far.cards))
-        places, shown, problem = _map(view.table, step, members)
+        points, shown, problem = _map(view.table, step, members)
         more = len(np.unique(labels)) - len(clusters)
-        maps.append(ClassMap(name, step.gives[0], len(labels), tuple(clusters), more, places, shown, problem, failed))
+        maps.append(ClassMap(name, step.gives[0], len(labels), tuple(clusters), more, points, shown, problem, failed))
     return maps
 
 
 def _largest(members: _Members) -> list[int]:
-    """Clusters that are shown, in their order."""
+    """Return the clusters that are shown, in order."""
     return [int(cluster) for cluster in np.unique(members.columns[1])[:CLUSTERS]]
 
 
 def _sides(members: _Members, cluster: int, each: int) -> tuple[list[int], list[int]]:
-    """Row numbers of the nearest rows of a cluster, and of the farthest of the others, the farthest last."""
+    """Return the row numbers of the nearest rows of a cluster, and of the farthest others, the farthest last."""
     rows, labels, *_ = members.columns
     order = members.order
     own = rows[order[labels[order] == cluster]]
@@ -175,7 +178,7 @@ def _sides(members: _Members, cluster: int, each: int) -> tuple[list[int], list[
 def _map(
     table: Table, step: StepRecord, members: _Members
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64], str]:
-    """Places on the map of rows drawn by hash, their clusters, and why there are none."""
+    """Return the positions of rows sampled by hash, their clusters, and the reason if there is no map."""
     nothing = np.empty((0, 2)), np.empty(0, np.int64)
     of = str(step.parameters["of"])
     if of not in table.schema.names or not is_vector(table.schema.field(of).type):
@@ -186,9 +189,9 @@ def _map(
     if step.parameters.get("metric") == "cosine":
         vectors = unit_rows(vectors)
     try:
-        places = map_of(vectors)
+        points = map_of(vectors)
     except MissingExtra as missing:
         return *nothing, f"no map: {missing}"
-    if places is None:
+    if points is None:
         return *nothing, "no map: too few rows"
-    return places, labels[drawn].astype(np.int64), ""
+    return points, labels[drawn].astype(np.int64), ""

@@ -1,4 +1,4 @@
-"""What classifiers decided over all rows they met, kept or not: a histogram to a logarithmic scale."""
+"""Plot the decisions of classifiers over all rows they saw, kept or not, on a logarithmic scale."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _BINS = 60
 
 
 def decision_plots(table: Table) -> Iterator[Plot]:
-    """A plot for each step that counted its decisions between two classes."""
+    """Yield a plot for each step that counted its decisions between two classes."""
     for step in table.record.steps:
         counts = table.record.tallies.get(f"{step.state_name}.{DECISIONS}")
         if counts is not None and any(counts):
@@ -41,7 +41,7 @@ def _plot(table: Table, step: StepRecord, counts: np.ndarray) -> Plot:
     title = f"Decisions of step {step.index + 1}, {step.verb}"
     return Plot(
         title=title,
-        meaning="All rows that the step met, the dropped ones too, to a logarithmic scale.",
+        meaning="All rows that the step saw, including dropped ones, on a logarithmic scale.",
         facts=facts,
         svg=columns(
             [math.log10(1 + count) for count in drawn.tolist()],

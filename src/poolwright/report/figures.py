@@ -1,4 +1,4 @@
-"""The figures of a table: its distributions as charts, ready for the template."""
+"""Turn the distributions of a table into charts, ready for the template."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class BarChart:
-    """Rows by value. `smallest` and `curve` are for many values; `more` says what is not shown."""
+    """Rows by value. `smallest` and `curve` are for many values; `more` describes what is not shown."""
 
     title: str
     meaning: str
@@ -54,7 +54,7 @@ class BarChart:
 
 @dataclass(frozen=True)
 class Plot:
-    """A drawing with axes. `numbers` are its figures as a table: (what, rows)."""
+    """A drawing with axes. `numbers` are its data as a table: (description, rows)."""
 
     title: str
     meaning: str
@@ -69,7 +69,7 @@ class Plot:
 
 @dataclass(frozen=True)
 class HeatMap:
-    """Rows of two columns at once: (value, cells of (rows, shade 0 to 1)) a line."""
+    """Rows by the values of two columns: (value, cells of (rows, shade 0 to 1)) per line."""
 
     down: str
     across: str
@@ -88,7 +88,7 @@ class GlobeMap:
 
 
 def bar_charts(found: Distributions) -> list[BarChart]:
-    """A chart for every group column, the class first."""
+    """Return a chart for every group column, the class first."""
     charts = [_bar_chart(name, counts, found) for name, counts in found.values.items() if counts]
     label = found.chosen.label
     return sorted(charts, key=lambda chart: chart.title != label)
@@ -107,7 +107,7 @@ def _bar_chart(name: str, counts: list[tuple[str, int]], found: Distributions) -
     if rest:
         facts += [f"largest {sizes[0]:,}", f"median {middle:,}", f"smallest {sizes[-1]:,}"]
     if nulls:
-        facts.append(f"{in_rows(nulls)} without one")
+        facts.append(f"{in_rows(nulls)} without a value")
     return BarChart(
         title=name,
         meaning=found.meanings.get(name, ""),
@@ -146,11 +146,11 @@ def number_plots(
     source_name: str,
     limits: Mapping[str, Sequence[Limit]],
 ) -> list[Plot]:
-    """A histogram for every numeric column.
+    """Return a histogram for every numeric column.
 
     Args:
-        source: of the table these rows come from; laid behind where it has the column in the same bins.
-        limits: by column, what steps held it against.
+        source: distributions of the source table; drawn behind if it has the column in the same bins.
+        limits: by column, the limits that steps compared it with.
     """
     plots = []
     for name, numbers in found.numbers.items():
@@ -165,9 +165,9 @@ def _number_plot(
     name: str, numbers: Numbers, behind: Sequence[int] | None, source_name: str, limits: Sequence[Limit]
 ) -> Plot:
     bins, counts = numbers.bins, numbers.counts
-    outline, told = _behind(counts, behind, source_name)
+    outline, legend = _behind(counts, behind, source_name)
     top = nice_top(max([*counts, *outline, 1]))
-    ranges = [_range(numbers, place) for place in range(bins.number)]
+    ranges = [_range(numbers, index) for index in range(bins.number)]
     titles = [f"{name} {words}: {in_rows(count)}" for words, count in zip(ranges, counts, strict=True)]
     if behind:
         titles = [f"{title}, of {count:,} in {source_name}" for title, count in zip(titles, behind, strict=True)]
@@ -190,13 +190,13 @@ def _number_plot(
         ),
         up=count_ticks(top),
         lines=tuple(lines),
-        behind=told,
+        behind=legend,
         numbers=tuple((words, f"{count:,}") for words, count in zip(ranges, counts, strict=True) if count),
     )
 
 
 def _behind(counts: Sequence[int], behind: Sequence[int] | None, name: str) -> tuple[list[float], str]:
-    """The outline of the source, in the scale of the kept rows where these are few among them."""
+    """Return the outline of the source and its legend, scaled down if few of its rows were kept."""
     if not behind or not any(counts) or list(behind) == list(counts):
         return [], ""
     if sum(counts) >= _SMALL_SHARE * sum(behind):
@@ -205,13 +205,13 @@ def _behind(counts: Sequence[int], behind: Sequence[int] | None, name: str) -> t
     return [count * scale for count in behind], f"all rows of {name}, drawn 1 : {round(1 / scale):,}"
 
 
-def _range(numbers: Numbers, place: int) -> str:
+def _range(numbers: Numbers, index: int) -> str:
     bins = numbers.bins
     if bins.whole:
-        return figure(bins.edge(place) + 0.5)
+        return figure(bins.edge(index) + 0.5)
     if bins.number == 1:
         return figure(numbers.tally.low)
-    return f"{figure(bins.edge(place), bins.width)} to {figure(bins.edge(place + 1), bins.width)}"
+    return f"{figure(bins.edge(index), bins.width)} to {figure(bins.edge(index + 1), bins.width)}"
 
 
 def _number_facts(numbers: Numbers) -> str:
@@ -221,9 +221,9 @@ def _number_facts(numbers: Numbers) -> str:
     if tally.high > tally.low:
         facts.append(f"median {_rounded(tally.quantile(0.5))}")
     if numbers.below:
-        facts.append(f"{in_rows(numbers.below)} below what is drawn")
+        facts.append(f"{in_rows(numbers.below)} below the range shown")
     if numbers.above:
-        facts.append(f"{in_rows(numbers.above)} above what is drawn")
+        facts.append(f"{in_rows(numbers.above)} above the range shown")
     if tally.infinite:
         facts.append(f"{in_rows(tally.infinite)} infinite")
     if tally.missing:
@@ -232,19 +232,19 @@ def _number_facts(numbers: Numbers) -> str:
 
 
 def _rounded(value: float) -> str:
-    """Three digits: what a quantile from float32 bits can tell."""
+    """Round to three digits, the precision of a quantile from float32 bits."""
     return f"{float(f'{value:.3g}'):,.6g}"
 
 
 def heat_maps(found: Distributions) -> list[HeatMap]:
-    """Tables of two group columns, shaded by the square root of the rows."""
+    """Return tables of two group columns, shaded by the square root of the rows."""
     maps = []
     for (down, across), tally in found.pairs.items():
         counts = tally.counts
         most = max((count for line in counts for count in line), default=0) or 1
         whole = sum(rows for _, rows in found.values[down])
         inside = sum(map(sum, counts))
-        shown = "" if inside == whole else f"{in_rows(inside)} of {whole:,}: the largest values of each"
+        shown = "" if inside == whole else f"{in_rows(inside)} of {whole:,}: only the largest values of each column"
         lines = tuple(
             (cut(name, 40), tuple((f"{count:,}", round((count / most) ** 0.5, 3)) for count in line))
             for name, line in zip(tally.down, counts, strict=True)
@@ -254,10 +254,12 @@ def heat_maps(found: Distributions) -> list[HeatMap]:
 
 
 def globe_map(found: Distributions) -> GlobeMap | None:
-    """Where on earth the rows are; None where they do not say."""
-    if found.places is None:
+    """Return a map of the rows by latitude and longitude; None if the table has no coordinates."""
+    if found.coordinates is None:
         return None
-    degrees = found.places.degrees
-    svg, shades = globe(found.places.cells, f"Map of {in_rows(found.places.rows)} by {LATITUDE} and {LONGITUDE}")
+    degrees = found.coordinates.degrees
+    svg, shades = globe(
+        found.coordinates.cells, f"Map of {in_rows(found.coordinates.rows)} by {LATITUDE} and {LONGITUDE}"
+    )
     legend = tuple(f"{least:,}" if least == most else f"{least:,}–{most:,}" for least, most in shades)
-    return GlobeMap(svg, legend, f"{in_rows(found.places.rows)} in cells of {degrees} by {degrees} degrees")
+    return GlobeMap(svg, legend, f"{in_rows(found.coordinates.rows)} in cells of {degrees} by {degrees} degrees")

@@ -1,4 +1,4 @@
-"""What a table was made from: parts and files with sizes and digests, the quarantined ones first."""
+"""Describe the inputs of a table: parts and files with sizes and digests, the quarantined ones first."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class PartWords:
 
 @dataclass(frozen=True)
 class InputSummary:
-    """Parts of the input: the quarantined, and the first of the others."""
+    """Parts of the input: the quarantined ones, and the first of the others."""
 
     facts: str
     quarantined: tuple[PartWords, ...]
@@ -33,7 +33,7 @@ class InputSummary:
 
 
 def describe_inputs(record: TableRecord) -> InputSummary:
-    """What the rows came from, with sizes and digests."""
+    """Describe the inputs of a table, with sizes and digests."""
     bad = [part for part in record.inputs if part.quarantined]
     good = [part for part in record.inputs if not part.quarantined]
     size = sum(file.size for file in record.files)
@@ -43,15 +43,15 @@ def describe_inputs(record: TableRecord) -> InputSummary:
         f"{facts}; {counted(len(bad), 'part')} quarantined" if bad else facts,
         tuple(_part(part, record.files) for part in bad[:_MOST_PARTS]),
         tuple(_part(part, record.files) for part in good[:_MOST_PARTS]),
-        f"and {counted(hidden, 'more part')}; table.json has all of them" if hidden else "",
+        f"and {counted(hidden, 'more part')}; all are in table.json" if hidden else "",
     )
 
 
 def _part(part: InputPart, files: tuple[InputFile, ...]) -> PartWords:
     shown = tuple(
-        (cut(files[place].path, 160), human_bytes(files[place].size), files[place].digest)
-        for place in part.files[:_MOST_FILES]
-        if place < len(files)
+        (cut(files[index].path, 160), human_bytes(files[index].size), files[index].digest)
+        for index in part.files[:_MOST_FILES]
+        if index < len(files)
     )
     hidden = len(part.files) - _MOST_FILES
     return PartWords(

@@ -1,4 +1,4 @@
-"""What was measured on a table: numbers, and matrices as shaded tables."""
+"""Show the measured figures of a table: numbers, and matrices as shaded tables."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class MatrixTable:
-    """A matrix as a table: (name, cells, rows) a line; `rows` are those of the columns, if they have any."""
+    """A matrix as a table: (name, cells, rows) per line; `rows` are those of the columns, if known."""
 
     name: str
     words: str
@@ -43,7 +43,7 @@ class MatrixTable:
 
 
 def values(measured: Sequence[Measured]) -> list[MeasuredValue]:
-    """The figures that are one number."""
+    """Return the figures that are one number."""
     return [
         MeasuredValue(cut(found.name, 80), found.number, found.words)
         for found in measured
@@ -52,7 +52,7 @@ def values(measured: Sequence[Measured]) -> list[MeasuredValue]:
 
 
 def matrices(measured: Sequence[Measured]) -> list[MatrixTable]:
-    """The figures that are matrices."""
+    """Return the figures that are matrices."""
     return [_matrix(found, found.value) for found in measured if isinstance(found.value, Matrix)]
 
 

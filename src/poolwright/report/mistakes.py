@@ -1,4 +1,4 @@
-"""The worst mistakes of a table whose truth is known: rows that were predicted wrongly, the surest first."""
+"""Show the worst mistakes of a table with known truth: wrongly predicted rows, the most confident first."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from poolwright.report.view import TableView
 
 KINDS, PER_KIND = 6, 16
 _SURENESS = ("decision", "probability", SIMILARITY)
-"""Columns by which a mistake is the worse, the further from zero they are; the first that is there."""
+"""Columns that measure confidence: the further from zero, the worse a mistake. The first that exists is used."""
 
 
 @dataclass
 class _Found:
-    """The worst of each kind of mistake so far: heaps of (how sure, rank by hash, row number)."""
+    """The worst of each kind of mistake so far: heaps of (confidence, rank by hash, row number)."""
 
     counts: Counter[tuple[str, str]] = field(default_factory=Counter)
     worst: dict[tuple[str, str], list[tuple[float, int, int]]] = field(default_factory=dict)
 
 
 def mistake_sheets(view: TableView, predicted: str, truth: str, budget: Budget) -> list[Sheet]:
-    """A sheet for each of the most frequent kinds of mistakes; none where a column is not there or all is right.
+    """Return a sheet for each of the most frequent kinds of mistakes; none if a column is missing or all is right.
 
     Args:
-        predicted, truth: columns that a figure `accuracy` of the recipe compares.
+        predicted, truth: columns that an `accuracy` figure of the recipe compares.
     """
     table, names = view.table, view.table.schema.names
     if not {predicted, truth} <= set(names) or not table.record.rows_kept:
@@ -46,8 +46,8 @@ def mistake_sheets(view: TableView, predicted: str, truth: str, budget: Budget) 
     each = max(1, min(PER_KIND, budget.pictures // (2 * max(1, len(kinds)))))
     picked = [[row for *_, row in sorted(found.worst[kind], reverse=True)[:each]] for kind in kinds]
     titles = [f"taken for {said}, is {true}" for said, true in kinds]
-    told = [name for name in (by, predicted, truth) if name]
-    return sheets_of(view, titles, [found.counts[kind] for kind in kinds], picked, budget, told)
+    shown = [name for name in (by, predicted, truth) if name]
+    return sheets_of(view, titles, [found.counts[kind] for kind in kinds], picked, budget, shown)
 
 
 def _look(found: _Found, rows: Rows, start: int, columns: tuple[str, str, str | None], key: int) -> None:

@@ -1,4 +1,4 @@
-"""The page: one HTML file with everything in it, which opens anywhere and asks the network for nothing."""
+"""Write the report page: one self-contained HTML file that makes no network requests."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Chapter:
 
 @dataclass(frozen=True)
 class Mosaic:
-    """A picture of each of the largest groups of one table, for the first page."""
+    """A picture of each of the largest groups of one table, for the overview."""
 
     table: str
     pictures: list[tuple[str, Thumbnail]]
@@ -76,12 +76,12 @@ class Mosaic:
 def write_report(views: Sequence[TableView], path: Path, title: str) -> Path:
     """Write the report of a run as one HTML file.
 
-    Reads the columns it shows of every table, twice, and a few hundred pictures; the file stays below
-    about 8 MB whatever the tables hold. The same tables give the same bytes, but for the timings.
+    Reads the shown columns of every table twice, and a few hundred pictures; the file stays below about 8 MB
+    whatever the tables hold. The same tables give the same bytes, except for the timings.
 
     Args:
-        views: the tables, in the order they were made.
-        path: the file; its folder is made.
+        views: the tables, in the order in which they were made.
+        path: path of the file; its folder is created.
         title: name of the run.
 
     Returns:
@@ -122,11 +122,11 @@ def _chapter(view: TableView, anchor: str, found: dict[str, Distributions], budg
     source_name = record.source.removeprefix("tables.")
     source = found.get(source_name) if record.source.startswith("tables.") else None
     given = {name for step in record.steps for name in step.gives}
-    here = read_distributions(table, lambda name, bins: _bins(name, bins, None if name in given else source))
-    found[record.name] = here
-    label = here.chosen.label
-    by = label if label and here.values.get(label) else next((name for name in here.values if here.values[name]), None)
-    classes = len(here.values.get(label, ())) if label else None
+    own = read_distributions(table, lambda name, bins: _bins(name, bins, None if name in given else source))
+    found[record.name] = own
+    label = own.chosen.label
+    by = label if label and own.values.get(label) else next((name for name in own.values if own.values[name]), None)
+    classes = len(own.values.get(label, ())) if label else None
     return Chapter(
         anchor=anchor,
         table=table,
@@ -135,12 +135,12 @@ def _chapter(view: TableView, anchor: str, found: dict[str, Distributions], budg
         balance=story.reconcile(record),
         funnel=story.funnel(record),
         steps=story.steps_in_words(record),
-        bars=figures.bar_charts(here),
-        overflowed=here.overflowed,
-        heats=figures.heat_maps(here),
-        numbers=figures.number_plots(here, source, source_name, table.record.limits()),
-        times=times.time_plots(here),
-        globe=figures.globe_map(here),
+        bars=figures.bar_charts(own),
+        overflowed=own.overflowed,
+        heats=figures.heat_maps(own),
+        numbers=figures.number_plots(own, source, source_name, table.record.limits()),
+        times=times.time_plots(own),
+        globe=figures.globe_map(own),
         sets=set_charts(table),
         values=measured.values(view.measured),
         matrices=measured.matrices(view.measured),
@@ -149,14 +149,14 @@ def _chapter(view: TableView, anchor: str, found: dict[str, Distributions], budg
         mistakes=[sheet for pair in view.compared for sheet in mistake_sheets(view, *pair, budget)],
         attributes=class_maps(view, budget),
         label=by,
-        kept=kept_sheets(view, by, here.values[by] if by else [], budget),
+        kept=kept_sheets(view, by, own.values[by] if by else [], budget),
         dropped=dropped_sheets(view, budget),
         inputs=describe_inputs(record),
     )
 
 
 def _bins(name: str, own: Bins, source: Distributions | None) -> Bins:
-    """The bins of the table these rows come from, unless the rows take but a corner of them."""
+    """Return the bins of the source table, unless the rows cover only a small part of their range."""
     theirs = source.numbers.get(name) if source else None
     if theirs is None or own.high - own.low < (theirs.bins.high - theirs.bins.low) / _WORTH_COMPARING:
         return own
@@ -164,7 +164,7 @@ def _bins(name: str, own: Bins, source: Distributions | None) -> Bins:
 
 
 def _recipes(chapters: Sequence[Chapter]) -> list[tuple[str, list[str]]]:
-    """Recipe texts, each once: (tables made with it, lines)."""
+    """Return the distinct recipe texts: (tables made with it, lines)."""
     names: dict[str, list[str]] = {}
     for chapter in chapters:
         names.setdefault(chapter.table.record.recipe_text, []).append(chapter.table.name)
@@ -175,7 +175,7 @@ def _recipes(chapters: Sequence[Chapter]) -> list[tuple[str, list[str]]]:
 
 
 def _mosaic(chapters: Sequence[Chapter]) -> Mosaic:
-    """Of the last table that has pictures."""
+    """Return the mosaic of the last table that has pictures."""
     for chapter in reversed(chapters):
         firsts = [(sheet.title, card.picture) for sheet in chapter.kept for card in sheet.cards[:1] if card.picture]
         if firsts:
@@ -184,34 +184,34 @@ def _mosaic(chapters: Sequence[Chapter]) -> Mosaic:
 
 
 def _sections(chapter: Chapter) -> list[tuple[str, str, bool]]:
-    """(end of the anchor, words, whether it is there) of the sections of a table."""
+    """Return (suffix of the anchor, title, whether it exists) of the sections of a table."""
     return [
-        ("funnel", "Kept by each step", True),
-        ("steps", "What steps learned", True),
+        ("funnel", "Rows kept by each step", True),
+        ("steps", "Steps", True),
         ("rows", "Distributions", bool(chapter.bars or chapter.numbers or chapter.times or chapter.globe)),
         ("sets", "Long-tailed sets", chapter.sets is not None),
-        ("measured", "Measured", bool(chapter.values or chapter.matrices)),
+        ("measured", "Measured figures", bool(chapter.values or chapter.matrices)),
         ("classifier", "Classifier", bool(chapter.compared)),
         ("mistakes", "Worst mistakes", bool(chapter.mistakes)),
         ("attributes", "Clusters inside classes", bool(chapter.attributes)),
         ("kept", "Kept rows", bool(chapter.kept)),
         ("dropped", "Dropped rows", bool(chapter.dropped)),
-        ("lineage", "Where it comes from", True),
+        ("lineage", "Lineage", True),
     ]
 
 
 def resource(name: str) -> str:
-    """A file beside the templates, as text."""
+    """Return the text of a file next to the templates."""
     return files("poolwright.report").joinpath(_TEMPLATES, name).read_text(encoding="utf-8")
 
 
 def _plain(value: Any) -> Any:
-    """What a template writes: text without control characters. Markup stays as it is."""
+    """Remove control characters from the text that a template writes; markup stays as it is."""
     return clean(value) if type(value) is str else value
 
 
 def template(name: str = "page.html.j2") -> Any:
-    """A template of the page, with everything it writes escaped.
+    """Return a template of the page, which escapes everything it writes.
 
     Raises:
         MissingExtra: jinja2 is not installed.

@@ -1,4 +1,4 @@
-"""The page of a search: the nearest images, how deep they stay right, neighbours, and two prompts in competition."""
+"""Write the page of a search: nearest images, images at deeper ranks, neighbours, and a comparison of two prompts."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _POINTS = 1_000
 
 @dataclass(frozen=True)
 class ContestWords:
-    """A competition of two prompts, for the page: who has what, the drawing, and the closest cases."""
+    """A comparison of two prompts, for the page: rows of each, the drawing, and the closest cases."""
 
     one: str
     other: str
@@ -40,8 +40,8 @@ def write_search(view: TableView, found: SearchResult, folder: Path, name: str) 
     """Write the page `<name>.html` and the contact sheet `<name>.jpg`.
 
     Args:
-        view: of the table that was searched.
-        folder: where the files go.
+        view: view of the table that was searched.
+        folder: folder of the files.
 
     Raises:
         MissingExtra: jinja2 is not installed.
@@ -76,18 +76,18 @@ def _sheet(view: TableView, ranked: Ranked, title: str) -> Sheet:
     return Sheet(title, "", len(cards), _noted(cards, notes), failed=failed)
 
 
-def _cards(view: TableView, places: Sequence[int]) -> tuple[list[SheetCard], str]:
-    told = [name for name in (LABEL, "class") if name in view.table.schema.names][:1]
-    return cards_of(view, places, Budget(len(places), _BYTES_EACH), told)
+def _cards(view: TableView, rows: Sequence[int]) -> tuple[list[SheetCard], str]:
+    shown = [name for name in (LABEL, "class") if name in view.table.schema.names][:1]
+    return cards_of(view, rows, Budget(len(rows), _BYTES_EACH), shown)
 
 
 def _noted(cards: Sequence[SheetCard], notes: Sequence[tuple[tuple[str, str], ...]]) -> tuple[SheetCard, ...]:
-    """The cards with further notes before their own."""
+    """Return the cards with further notes before their own."""
     return tuple(replace(card, notes=(*note, *card.notes)) for card, note in zip(cards, notes, strict=True))
 
 
 def _histogram(found: SearchResult) -> Plot:
-    """The cosines of all rows searched, and where the ranks shown lie in them."""
+    """Plot the cosines of all searched rows, with the cosines of the ranks shown as lines."""
     scores = found.all_scores
     low, high = _span(scores)
     counts = np.histogram(scores, bins=_BINS, range=(low, high))[0].tolist()
@@ -121,10 +121,14 @@ def _span(scores: np.ndarray) -> tuple[float, float]:
 def _contest(view: TableView, prompt: str, contest: Contest) -> ContestWords:
     rows, alone, won = sum(contest.everywhere), contest.alone, contest.won
     facts = (
-        ("of all rows, nearer to it", percent(contest.everywhere[0], rows), percent(contest.everywhere[1], rows)),
-        ("near to it alone", f"{alone[0]:,}", f"{alone[1]:,}"),
+        (
+            "of all rows, nearer to this prompt",
+            percent(contest.everywhere[0], rows),
+            percent(contest.everywhere[1], rows),
+        ),
+        ("near to this prompt only", f"{alone[0]:,}", f"{alone[1]:,}"),
         (f"won of the {contest.both:,} near to both", f"{won[0]:,}", f"{won[1]:,}"),
-        ("together", f"{alone[0] + won[0]:,}", f"{alone[1] + won[1]:,}"),
+        ("total", f"{alone[0] + won[0]:,}", f"{alone[1] + won[1]:,}"),
     )
     cards, failed = _cards(view, contest.positions[:_CONTESTED])
     notes = [
@@ -136,7 +140,7 @@ def _contest(view: TableView, prompt: str, contest: Contest) -> ContestWords:
 
 
 def _cloud(prompt: str, contest: Contest) -> Plot:
-    """Rows by their cosines to both prompts; above the diagonal the second has them."""
+    """Plot rows by their cosines to both prompts; rows above the diagonal go to the second."""
     points = np.array(contest.scores[:_POINTS])
     low, high = _span(points)
     styles = ["kept" if one >= other else "lost0" for one, other in points]
@@ -145,8 +149,8 @@ def _cloud(prompt: str, contest: Contest) -> Plot:
     shown = f"{len(points):,} rows" if len(points) == len(contest.scores) else f"the closest {len(points):,} rows"
     return Plot(
         title="Cosines to both",
-        meaning=f"Across '{cut(prompt, 60)}', up '{cut(contest.other, 60)}'; on the line both are equally near.",
-        facts=f"{shown} that either has among its nearest",
+        meaning=f"Horizontal: '{cut(prompt, 60)}'; vertical: '{cut(contest.other, 60)}'. On the line both are equal.",
+        facts=f"{shown} among the nearest of either prompt",
         svg=scatter((points - low) / (high - low), styles, titles, "Cosines to both prompts"),
         across=tuple(ticks),
         up=tuple(ticks),

@@ -1,4 +1,4 @@
-"""Draw the sets of rows that a step drew: classes and attributes of each, ready for the template."""
+"""Draw the classes and attributes of each set of rows that a step drew, ready for the template."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class SetCharts:
 
 
 def set_charts(table: Table) -> SetCharts | None:
-    """The charts of a table's sets; None if no step drew any."""
+    """Return the charts of a table's sets; None if no step drew any."""
     described = row_sets(table.schema)
     if described is None or not table.record.rows_kept:
         return None
@@ -37,7 +37,7 @@ def set_charts(table: Table) -> SetCharts | None:
 
 
 def _classes(found: SetCounts, title: str) -> Plot:
-    """Rows of the classes by number; of several classes together where there are many."""
+    """Plot rows of the classes by number, averaged over several classes if there are many."""
     sizes = np.array(found.by_class(title), np.float64)
     edges = np.linspace(0, len(sizes), min(len(sizes), _MOST_BARS) + 1).round().astype(np.int64)
     sums = np.add.reduceat(sizes, edges[:-1])
@@ -59,7 +59,7 @@ def _classes(found: SetCounts, title: str) -> Plot:
 
 
 def _borders(found: SetCounts) -> tuple[Line, ...]:
-    """Where the frequency groups after the first begin."""
+    """Return lines at the starts of the frequency groups after the first."""
     starts = list(accumulate(found.groups))[:-1]
     return tuple(
         Line(round(100 * start / found.classes, 2), name)

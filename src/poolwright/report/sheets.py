@@ -1,4 +1,4 @@
-"""Contact sheets: some kept rows of each of the largest classes, and some dropped rows of every reason."""
+"""Make contact sheets: some kept rows of each of the largest classes, and some dropped rows for every reason."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from poolwright.report.view import TableView
 
 CLASSES, PER_CLASS, PER_REASON = 12, 8, 16
 _FEWEST_PER_REASON = 4
-_PROBLEMS = {reason.name: reason.words for reason in REASONS} | {NO_ROOM: "too detailed to be shown this small"}
+_PROBLEMS = {reason.name: reason.words for reason in REASONS} | {NO_ROOM: "too detailed for a thumbnail"}
 _CAPTION = 140
 
 
@@ -35,11 +35,11 @@ class SheetCard:
     """One row on a sheet.
 
     Attributes:
-        uid: of the row.
-        caption: its text, cut.
-        picture: its thumbnail; None where there is none.
-        problem: why there is no picture, in words; empty where nothing is wrong.
-        notes: (column, value) pairs that say something of the row.
+        uid: uid of the row.
+        caption: its text, shortened.
+        picture: its thumbnail; None if there is none.
+        problem: reason for a missing picture; empty if nothing is wrong.
+        notes: (column, value) pairs that describe the row.
     """
 
     uid: str
@@ -63,23 +63,23 @@ class Sheet:
 
 @dataclass(frozen=True)
 class Budget:
-    """What the pictures of one table may take: how many, and the bytes of each."""
+    """Limits for the pictures of one table: their number, and the bytes of each."""
 
     pictures: int
     bytes_each: int
 
 
 def share_budget(tables: int, most_pictures: int, most_bytes: int) -> Budget:
-    """An equal share for each table, so that the page stays within its size whatever the run."""
+    """Return an equal share for each table, so that the page stays within its size whatever the run."""
     pictures = max(12, min(288, most_pictures // max(1, tables)))
     return Budget(pictures, min(9_000, most_bytes * 3 // 4 // (pictures * max(1, tables))))
 
 
 def kept_sheets(view: TableView, column: str | None, counts: Sequence[tuple[str, int]], budget: Budget) -> list[Sheet]:
-    """Rows of the largest groups, chosen by a hash of the uid.
+    """Return sheets of rows of the largest groups, chosen by a hash of the uid.
 
     Args:
-        column: names the group of a row; None puts some rows of the table on one sheet.
+        column: column of the groups; None puts some rows of the table on one sheet.
         counts: (group, rows), largest first.
     """
     table = view.table
@@ -99,37 +99,37 @@ def sheets_of(
     counts: Sequence[int],
     picked: list[list[int]],
     budget: Budget,
-    told: Sequence[str] = (SIMILARITY,),
+    shown: Sequence[str] = (SIMILARITY,),
 ) -> list[Sheet]:
-    """A sheet for each title, of the rows with these numbers in the table; `told` are columns shown with each."""
-    cards, failed = cards_of(view, [place for places in picked for place in places], budget, told)
+    """Return a sheet for each title, of the rows with these numbers in the table; `shown` are columns to show."""
+    cards, failed = cards_of(view, [row for numbers in picked for row in numbers], budget, shown)
     sheets, start = [], 0
-    for title, count, places in zip(titles, counts, picked, strict=True):
-        sheets.append(Sheet(cut(title, 80), "", count, tuple(cards[start : start + len(places)]), failed=failed))
-        start += len(places)
+    for title, count, numbers in zip(titles, counts, picked, strict=True):
+        sheets.append(Sheet(cut(title, 80), "", count, tuple(cards[start : start + len(numbers)]), failed=failed))
+        start += len(numbers)
     return sheets
 
 
 def cards_of(
-    view: TableView, places: Sequence[int], budget: Budget, told: Sequence[str] = ()
+    view: TableView, numbers: Sequence[int], budget: Budget, shown: Sequence[str] = ()
 ) -> tuple[list[SheetCard], str]:
-    """Cards of the rows with these numbers in the table, and why there are no pictures on them; empty where there are.
+    """Return cards of the rows with these numbers in the table, and the reason if the pictures cannot be read, else ''.
 
     Args:
-        told: columns shown with each.
+        shown: columns to show on each card.
     """
-    rows = fetch(view.table, places)
+    rows = fetch(view.table, numbers)
     try:
         images = view.image_bytes(rows)
         failed = ""
     except (PoolwrightError, OSError) as error:
         images, failed = [None] * len(rows), f"the pictures cannot be read: {error}"
     pictured = {IMAGE, IMAGE_PATH} & set(rows.schema.names) and not failed
-    return _cards(rows, images, budget, told, bool(pictured)), failed
+    return _cards(rows, images, budget, shown, bool(pictured)), failed
 
 
 def _pick(table: Table, column: str | None, groups: Sequence[str], each: int) -> list[list[int]]:
-    """Row numbers in the table, `each` a group: those whose uid has the smallest hash."""
+    """Return row numbers in the table, `each` per group: those whose uid has the smallest hash."""
     key = hash_key(table.record.seed, table.name, "report")
     values = pa.array(groups, pa.large_string())
     best: list[list[tuple[int, int]]] = [[] for _ in groups] or [[]]
@@ -137,18 +137,18 @@ def _pick(table: Table, column: str | None, groups: Sequence[str], each: int) ->
     for rows in table.batches([UID, column] if column else [UID], BATCH_ROWS):
         members = _members(rows, column, values)
         hashes = hash64(rows.column(UID), key)
-        for place, picked in enumerate(best):
-            here = np.flatnonzero(members == place)
-            if len(here) > each:
-                here = here[np.argpartition(hashes[here], each - 1)[:each]]
-            picked += [(int(hashes[row]), start + int(row)) for row in here]
-            best[place] = sorted(picked)[:each]
+        for group, picked in enumerate(best):
+            rows_in_group = np.flatnonzero(members == group)
+            if len(rows_in_group) > each:
+                rows_in_group = rows_in_group[np.argpartition(hashes[rows_in_group], each - 1)[:each]]
+            picked += [(int(hashes[row]), start + int(row)) for row in rows_in_group]
+            best[group] = sorted(picked)[:each]
         start += len(rows)
     return [[row for _, row in picked] for picked in best]
 
 
 def _members(rows: Rows, column: str | None, values: pa.Array) -> np.ndarray:
-    """Index of each row's group in `values`, -1 for others; 0 for all where there is no column."""
+    """Return the index of each row's group in `values`, -1 for others; 0 for all if there is no column."""
     if column is None:
         return np.zeros(len(rows), np.int64)
     array = rows.column(column)
@@ -159,7 +159,7 @@ def _members(rows: Rows, column: str | None, values: pa.Array) -> np.ndarray:
 
 
 def fetch(table: Table, wanted: Sequence[int], columns: Sequence[str] | None = None) -> Rows:
-    """Some rows by their number, in the order asked for; by default with all columns but vectors and nested ones.
+    """Read some rows by their number, in the given order; by default all columns except vectors and nested ones.
 
     Reads only the row groups that hold them.
     """
@@ -167,27 +167,27 @@ def fetch(table: Table, wanted: Sequence[int], columns: Sequence[str] | None = N
     order = np.argsort(np.asarray(wanted, np.int64), kind="stable")
     found: list[pa.Table] = []
     start, at = 0, 0
-    places = [int(wanted[place]) for place in order]
+    numbers = [int(wanted[row]) for row in order]
     for part in table.record.parts:
-        if at == len(places):
+        if at == len(numbers):
             break
-        if places[at] >= start + part.rows:
+        if numbers[at] >= start + part.rows:
             start += part.rows
             continue
         with pq.ParquetFile(table.folder / part.file) as file:
             for group in range(file.num_row_groups):
                 end = start + file.metadata.row_group(group).num_rows
-                here = [place - start for place in places[at:] if place < end]
-                if here:
-                    found.append(file.read_row_group(group, columns=list(columns)).take(here))
-                    at += len(here)
+                in_group = [row - start for row in numbers[at:] if row < end]
+                if in_group:
+                    found.append(file.read_row_group(group, columns=list(columns)).take(in_group))
+                    at += len(in_group)
                 start = end
     together = pa.concat_tables(found) if found else table.schema.empty_table().select(list(columns))
     return Rows(together.take(np.argsort(order, kind="stable")))
 
 
 def dropped_sheets(view: TableView, budget: Budget) -> list[Sheet]:
-    """Some rows of every reason that dropped any, in the order of the steps, until half the pictures are used."""
+    """Return some rows for every reason that dropped any, in the order of the steps, with half the pictures at most."""
     record = view.table.record
     by_step = {row.step: row.dropped for row in record.funnel}
     reasons = [(reason, by_step.get(reason.step, {}).get(reason.name, 0)) for reason in record.reasons]
@@ -214,13 +214,13 @@ def _dropped_sheet(view: TableView, reason: ReasonRecord, count: int, limit: int
         return Sheet(reason.words, about, count, (), reason.bad, f"the rows cannot be read: {error}")
     names = set(rows.schema.names)
     images = rows.column(IMAGE).to_pylist() if IMAGE in names else [None] * len(rows)
-    told = _mentioned(step.parameters if step else {}, rows.schema)
-    cards = _cards(rows, images, budget, told, bool({IMAGE, IMAGE_PATH} & names))
+    shown = _mentioned(step.parameters if step else {}, rows.schema)
+    cards = _cards(rows, images, budget, shown, bool({IMAGE, IMAGE_PATH} & names))
     return Sheet(reason.words, about, count, tuple(cards[:limit]), reason.bad)
 
 
 def _mentioned(parameters: Any, schema: pa.Schema) -> list[str]:
-    """Columns that the parameters of a step speak of: what the decision hung on."""
+    """Return the columns that the parameters of a step mention, on which its decision depended."""
     words = dict.fromkeys(re.findall(r"\w+", _flat(parameters)))
     fields = {field.name: field for field in schema if not pa.types.is_nested(field.type)}
     return [word for word in words if word in fields and word not in (UID, TEXT, IMAGE)][:4]
@@ -235,13 +235,13 @@ def _flat(value: Any) -> str:
 
 
 def _cards(
-    rows: Rows, images: Sequence[bytes | None], budget: Budget, told: Sequence[str], pictured: bool
+    rows: Rows, images: Sequence[bytes | None], budget: Budget, shown: Sequence[str], pictured: bool
 ) -> list[SheetCard]:
     names = rows.schema.names
     uids = _texts(rows, UID)
     captions = _texts(rows, TEXT if TEXT in names else TITLE)
     errors = rows.strings(IMAGE_ERROR) if IMAGE_ERROR in names else [None] * len(rows)
-    notes = [(name, rows.table.column(name).to_pylist()) for name in told if name in names]
+    notes = [(name, rows.table.column(name).to_pylist()) for name in shown if name in names]
     return [
         _card(
             cut(uids[row], 80),
@@ -258,7 +258,7 @@ def _cards(
 def _card(
     uid: str, caption: str, image: bytes | None, error: str, notes: tuple[tuple[str, str], ...], most_bytes: int
 ) -> SheetCard:
-    """`error` is what is wrong where there are no bytes; empty where no picture is expected."""
+    """Make a card; `error` is the reason if there are no bytes, empty if no picture is expected."""
     made: Thumbnail | str = thumbnail(image, most_bytes) if image is not None else error
     if isinstance(made, Thumbnail):
         return SheetCard(uid, caption, made, "", notes)

@@ -1,4 +1,4 @@
-"""What a table's record says, in words and figures: headline, funnel, steps, inputs, models."""
+"""Describe the record of a table in text and figures: headline, funnel, steps, inputs, models."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class FunnelLine:
 
 @dataclass(frozen=True)
 class StepWords:
-    """One step as it was asked for and what it learned."""
+    """One step: its parameters, and what it learned."""
 
     number: int
     verb: str
@@ -66,7 +66,7 @@ class StepWords:
 
 @dataclass(frozen=True)
 class Reconciliation:
-    """Whether the counts reconcile, and the sentence that says so."""
+    """Whether the counts reconcile, and a sentence about it."""
 
     good: bool
     words: str
@@ -87,7 +87,7 @@ class Origin:
 
 
 def lede(records: Sequence[TableRecord]) -> str:
-    """A run in two sentences."""
+    """Summarize a run in two sentences."""
     entered = {record.source: record.rows_in for record in records if not record.source.startswith("tables.")}
     sources = {record.source for record in records}
     ends = [record for record in records if f"tables.{record.name}" not in sources]
@@ -98,7 +98,7 @@ def lede(records: Sequence[TableRecord]) -> str:
 
 
 def run_facts(tables: Sequence[tuple[TableRecord, Mapping[str, Any]]]) -> list[Fact]:
-    """The figures of all tables together."""
+    """Return the figures of all tables together."""
     records = [record for record, _ in tables]
     entered = sum(record.rows_in for record in records if not record.source.startswith("tables."))
     bad = sum(_bad_rows(record) for record in records)
@@ -124,7 +124,7 @@ def _bad_rows(record: TableRecord) -> int:
 
 
 def headline(record: TableRecord, timings: Mapping[str, Any], classes: int | None) -> list[Fact]:
-    """The figures that matter most. Times are left out where they are not known."""
+    """Return the most important figures. Times are left out if they are not known."""
     kept = f"{percent(record.rows_kept, record.rows_in)} of rows in"
     facts = [
         Fact("rows in", f"{record.rows_in:,}", f"from {record.source}"),
@@ -140,9 +140,9 @@ def headline(record: TableRecord, timings: Mapping[str, Any], classes: int | Non
 
 
 def circumstances(record: TableRecord, timings: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """When, where and from what, as (name, value)."""
+    """Return recipe, source, times and machine, as (name, value)."""
     machine = timings.get("machine")
-    told = [
+    pairs = [
         ("recipe", record.recipe),
         ("source", record.source),
         ("seed", str(record.seed)),
@@ -150,23 +150,23 @@ def circumstances(record: TableRecord, timings: Mapping[str, Any]) -> list[tuple
     ]
     for name in ("started", "finished"):
         if timings.get(name):
-            told.append((name, str(timings[name]).replace("T", " ")))
+            pairs.append((name, str(timings[name]).replace("T", " ")))
     if timings.get("spent"):
-        told.append(("time went to", shares_of_time(timings["spent"])))
+        pairs.append(("time spent on", shares_of_time(timings["spent"])))
     if isinstance(machine, Mapping):
-        told += [(str(name), str(value)) for name, value in machine.items() if value not in (None, "")]
-    return [(name, cut(value, 200)) for name, value in told]
+        pairs += [(str(name), str(value)) for name, value in machine.items() if value not in (None, "")]
+    return [(name, cut(value, 200)) for name, value in pairs]
 
 
 def shares_of_time(spent: Mapping[str, float]) -> str:
-    """Where the time of the units went, the most first: '01-embed 76 %, write 17 %, read 7 %'."""
+    """Return how the time of the units was spent, the most first: '01-embed 76%, write 17%, read 7%'."""
     whole = sum(spent.values()) or 1.0
     parts = sorted(spent.items(), key=lambda part: (-part[1], part[0]))
     return ", ".join(f"{name} {share / whole:.0%}" for name, share in parts)
 
 
 def reconcile(record: TableRecord) -> Reconciliation:
-    """Whether rows in = kept + dropped, for the table, step by step and in its files."""
+    """Check that rows in = kept + dropped, for the table, step by step and in its files."""
     live, good = record.rows_in, True
     for row in record.funnel:
         good = good and row.rows_in == live and row.kept == live - sum(row.dropped.values())
@@ -180,7 +180,7 @@ def reconcile(record: TableRecord) -> Reconciliation:
 
 
 def funnel(record: TableRecord) -> list[FunnelLine]:
-    """Rows kept and dropped by each step, for each reason."""
+    """Return the rows kept and dropped by each step, for each reason."""
     steps = {step.index: step for step in record.steps}
     return [_funnel_line(record, row, steps.get(row.step)) for row in record.funnel if row.step >= 0 or row.dropped]
 
@@ -189,12 +189,12 @@ def _funnel_line(record: TableRecord, row: FunnelRow, step: StepRecord | None) -
     words = {reason.name: reason for reason in record.reasons if reason.step == row.step}
     losses, segments = [], [BarSegment(row.kept, "kept", f"kept: {in_rows(row.kept)}")]
     ranked = sorted(row.dropped.items(), key=lambda item: (-item[1], item[0]))
-    for place, (name, rows) in enumerate((name, rows) for name, rows in ranked if rows):
+    for rank, (name, rows) in enumerate((name, rows) for name, rows in ranked if rows):
         reason = words.get(name)
-        told, bad = (reason.words, reason.bad) if reason else (name, False)
-        style = "bad" if bad else f"lost{min(place, _SHADES - 1)}"
-        losses.append(Loss(cut(told, 120), f"{rows:,}", percent(rows, row.rows_in), bad, style))
-        segments.append(BarSegment(rows, style, f"{cut(told, 120)}: {in_rows(rows)}"))
+        text, bad = (reason.words, reason.bad) if reason else (name, False)
+        style = "bad" if bad else f"lost{min(rank, _SHADES - 1)}"
+        losses.append(Loss(cut(text, 120), f"{rows:,}", percent(rows, row.rows_in), bad, style))
+        segments.append(BarSegment(rows, style, f"{cut(text, 120)}: {in_rows(rows)}"))
     gone = sum(row.dropped.values())
     return FunnelLine(
         number=str(row.step + 1) if row.step >= 0 else "",
@@ -216,7 +216,7 @@ def _brief(step: StepRecord) -> str:
 
 
 def steps_in_words(record: TableRecord) -> list[StepWords]:
-    """Every step with its parameters as the recipe has them, and what it learned."""
+    """Return every step with its parameters as in the recipe, and what it learned."""
     return [
         StepWords(
             number=step.index + 1,
@@ -232,7 +232,7 @@ def steps_in_words(record: TableRecord) -> list[StepWords]:
 
 
 def origins(tables: list[tuple[Table, str]]) -> list[Origin]:
-    """The tables of a run, each with what it comes from; bars are to the scale of the largest."""
+    """Return the tables of a run, each with its source; bars are drawn to the scale of the largest."""
     most = max((table.record.rows_in for table, _ in tables), default=0)
     depths: dict[str, int] = {}
     found = []
@@ -260,5 +260,5 @@ def origins(tables: list[tuple[Table, str]]) -> list[Origin]:
 
 
 def short_digest(digest: str) -> str:
-    """The beginning of a digest, enough to tell two apart by eye."""
+    """Return the beginning of a digest, enough to distinguish two by eye."""
     return digest[:_SHORT]

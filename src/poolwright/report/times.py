@@ -1,4 +1,4 @@
-"""Figures of time: rows by month, year or decade."""
+"""Plot rows by month, year or decade."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PER = {1: "by month", 12: "by year", 120: "by decade"}
 
 
 def time_plots(found: Distributions) -> list[Plot]:
-    """Rows by month or year, for every column of times."""
+    """Return a plot of rows by month, year or decade for every column of times."""
     return [
         replace(_time_plot(name, counts, found.nulls.get(name, 0)), meaning=found.meanings.get(name, ""))
         for name, counts in found.months.items()
@@ -35,11 +35,11 @@ def _time_plot(name: str, months: list[tuple[int, int]], nulls: int) -> Plot:
             counts[month // per - start] += rows
         else:
             outside += rows
-    words = [_month(place * per, per) for place in range(start, start + len(counts))]
+    words = [_month(period * per, per) for period in range(start, start + len(counts))]
     top = nice_top(max(counts))
     facts = [f"{_month(months[0][0], 1)} to {_month(months[-1][0], 1)}", _PER[per]]
     if outside:
-        facts.append(f"{in_rows(outside)} outside what is drawn")
+        facts.append(f"{in_rows(outside)} outside the range shown")
     if nulls:
         facts.append(f"{in_rows(nulls)} without a value")
     titles = [f"{word}: {in_rows(count)}" for word, count in zip(words, counts, strict=True)]
@@ -50,7 +50,7 @@ def _time_plot(name: str, months: list[tuple[int, int]], nulls: int) -> Plot:
         facts=" · ".join(facts),
         svg=columns(counts, titles, f"Rows by {name}: {facts[0]}", top),
         across=tuple(
-            Tick(round(100 * (place + 0.5) / len(counts), 2), words[place]) for place in range(0, len(counts), every)
+            Tick(round(100 * (period + 0.5) / len(counts), 2), words[period]) for period in range(0, len(counts), every)
         ),
         up=count_ticks(top),
         numbers=tuple((word, f"{count:,}") for word, count in zip(words, counts, strict=True) if count),
@@ -58,7 +58,7 @@ def _time_plot(name: str, months: list[tuple[int, int]], nulls: int) -> Plot:
 
 
 def _shown_months(months: list[tuple[int, int]]) -> tuple[int, int]:
-    """The first and last month to draw: all, unless a few rows lie years away from the rest."""
+    """Return the first and last month to draw: all, unless a few rows are years away from the rest."""
     reached = np.cumsum([rows for _, rows in months])
     near = months[int(np.searchsorted(reached, reached[-1] * 0.001))][0]
     far = months[int(np.searchsorted(reached, reached[-1] * 0.999))][0]

@@ -1,4 +1,4 @@
-"""The report of a training: losses, reconstructions, and what the encoder finds alike."""
+"""Write the report of a training: losses, reconstructions, and images that the encoder finds similar."""
 
 from __future__ import annotations
 
@@ -20,11 +20,10 @@ from poolwright.report.page import resource, template
 
 _MOST_BYTES = 6_000
 _MEANINGS = {
-    "reconstruction error": "Mean squared difference of a value of the image, -1 to 1, and what the decoder makes of "
-    "its code.",
-    "discrepancy": "Maximum mean discrepancy of the codes of a batch and a standard normal, squared.",
-    "contrastive loss": "Cross-entropy of telling the other view of an image from the codes of earlier images.",
-    "told apart": "Share of images whose other view is nearer than all codes of earlier images.",
+    "reconstruction error": "Mean squared difference between values of the image, -1 to 1, and of its reconstruction.",
+    "discrepancy": "Squared maximum mean discrepancy between the codes of a batch and a standard normal distribution.",
+    "contrastive loss": "Cross-entropy of identifying the other view of an image among the codes of earlier images.",
+    "told apart": "Share of images whose other view is nearer than the codes of all earlier images.",
 }
 
 
@@ -38,7 +37,7 @@ class Alike:
 
 @dataclass(frozen=True)
 class _Row:
-    """A row of pictures with a title; under each picture a word."""
+    """A row of pictures with a title and a short text under each picture."""
 
     title: str
     pictures: list[tuple[Thumbnail, str]]
@@ -54,11 +53,11 @@ def write_training_report(
     """Write one self-contained HTML file.
 
     Args:
-        record: of the training.
+        record: record of the training.
         strips: rows of images (n, h, w, 3) by their titles, one below the other.
-        alike: some images with their nearest.
-        seconds: that the training took, where that is known.
-        path: the file.
+        alike: some images with their nearest images.
+        seconds: duration of the training, if known.
+        path: path of the file.
 
     Raises:
         MissingExtra: jinja2 is not installed.
@@ -81,7 +80,7 @@ def write_training_report(
 
 
 def _facts(record: TrainingRecord, seconds: float | None) -> list[tuple[str, str, str]]:
-    """(what, figure, more) of the headline."""
+    """Return (name, figure, more) of the headline."""
     left_out = sum(record.left_out.values())
     more = f"{counted(left_out, 'row')} left out" if left_out else ""
     facts = [("images", f"{record.images:,}", more)]
@@ -122,7 +121,7 @@ def _alike(found: Alike) -> _Row:
 
 
 def _of_pixels(pixels: npt.NDArray[np.uint8]) -> Thumbnail:
-    """A picture of a few pixels, as it is."""
+    """Return a picture of a few pixels, unscaled."""
     import base64
 
     from PIL import Image

@@ -1,4 +1,4 @@
-"""What a report is made of: a finished table, and ways to look at its pictures and at what it dropped."""
+"""Define the input of a report: a finished table, and access to its pictures and dropped rows."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from poolwright.core.table import Table
 
 
 def no_images(rows: Rows) -> list[bytes | None]:
-    """The pictures of a table that has none."""
+    """Return no picture for any row, for a table without pictures."""
     return [None] * len(rows)
 
 
 def no_rows(code: int, limit: int) -> Rows:
-    """Dropped rows where the source cannot be read."""
+    """Return no dropped rows, for a source that cannot be read."""
     return Rows.of({})
 
 
@@ -26,13 +26,13 @@ class TableView:
 
     Attributes:
         table: the finished table.
-        image_bytes: encoded files of some kept rows, one a row, None where there is none. It gets every
-            stored column but vectors.
-        dropped_sample: (ledger code, limit) -> at most so many rows of the source that were dropped with
-            this code, the same ones each time. Columns as the source has them, 'image' among them where
+        image_bytes: returns the encoded image files of some kept rows, one per row, None for a missing one. It
+            receives every stored column except vectors.
+        dropped_sample: (ledger code, limit) -> at most that many rows of the source that were dropped with
+            this code, the same ones each time. Columns are those of the source, including 'image' if
             there are pictures.
         measured: figures of the recipe that were measured on the table.
-        compared: (predicted, truth) columns that its figures `accuracy` compare.
+        compared: (predicted, truth) columns that its `accuracy` figures compare.
     """
 
     table: Table

@@ -1,4 +1,4 @@
-"""About: what people say of a dataset on its card."""
+"""Define what a recipe says about a dataset for its card."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ Words = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidat
 
 
 class About(BaseModel):
-    """What a dataset card says beside what the tables know. `card:` in a recipe; nothing is required."""
+    """Statements for the dataset card that the tables do not hold: `card:` in a recipe. Nothing is required."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    title: str | None = Field(default=None, min_length=1, description="title; else the name of the table")
+    title: str | None = Field(default=None, min_length=1, description="title; default the name of the table")
     description: str | None = Field(default=None, description="what the dataset is, in Markdown")
     license: str | None = Field(
-        default=None, description="licence of the dataset: an SPDX id such as CC-BY-4.0, or words"
+        default=None, description="licence of the dataset: an SPDX id such as CC-BY-4.0, or free text"
     )
-    license_url: str | None = Field(default=None, description="where the text of the licence is")
+    license_url: str | None = Field(default=None, description="URL of the text of the licence")
     homepage: str | None = Field(default=None, description="URL of the dataset's page")
-    citation: str | None = Field(default=None, description="how to cite it, best as BibTeX")
+    citation: str | None = Field(default=None, description="how to cite it, preferably as BibTeX")
     authors: Words = Field(default=(), description="who made it")
     language: Words = Field(default=(), description="languages of the texts, as ISO 639-1 codes such as en")
     tags: Words = Field(default=(), description="tags for finding it")
@@ -42,7 +42,7 @@ class About(BaseModel):
 
 SPDX_URL = "https://spdx.org/licenses/"
 
-# Short names that the Hugging Face hub knows; others go under `license: other` with a name.
+# Short names that the Hugging Face Hub knows; other licences are written as `license: other` with a name.
 _HUB_LICENSES = frozenset(
     """
     apache-2.0 mit afl-3.0 bsd bsd-2-clause bsd-3-clause bsl-1.0 cc cc0-1.0 cc-by-2.0 cc-by-2.5 cc-by-3.0
@@ -55,7 +55,7 @@ _HUB_LICENSES = frozenset(
 
 
 def hub_license(about: About, per_image: bool) -> dict[str, str]:
-    """The licence keys of a card's YAML header.
+    """Return the licence keys of a card's YAML header.
 
     Args:
         per_image: whether each row names its licence.
@@ -74,8 +74,8 @@ def hub_license(about: About, per_image: bool) -> dict[str, str]:
     return {**keys, "license_link": about.license_url} if about.license_url else keys
 
 
-def license_place(about: About, per_image: bool) -> str:
-    """The licence for Croissant: a URL where there is one, else words."""
+def croissant_license(about: About, per_image: bool) -> str:
+    """Return the licence for Croissant: a URL if there is one, else text."""
     if about.license_url:
         return about.license_url
     if about.license is None:

@@ -1,4 +1,4 @@
-"""Dataset card: README.md with the YAML header that the Hugging Face hub reads."""
+"""Write the dataset card: README.md with the YAML header that the Hugging Face Hub reads."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ _MOST_FILES = 20
 
 @dataclass(frozen=True)
 class DatasetCard:
-    """Writes a card.
+    """The content of a dataset card.
 
     Attributes:
-        release: the record of the release.
+        release: record of the release.
         family: the table with those it comes from.
-        about: what people say of the dataset.
+        about: what the recipe says about the dataset.
         statistics: counts of the table.
-        presentation: what the layout says of the release.
-        figures: file name -> what it shows.
+        presentation: what the layout says about the release.
+        figures: file name -> caption.
         sizes: bytes of each data file.
         attribution: name of the attribution file, if there is one.
         measured: figures of the recipe that were measured on the table.
-        matrices: names of the figures of those that are matrices, in order.
+        matrices: names of the figures of measured matrices, in order.
         shown: folders with documents of the steps -> what they hold.
     """
 
@@ -57,7 +57,7 @@ class DatasetCard:
     shown: Mapping[str, str] = field(default_factory=dict)
 
     def to_markdown(self) -> str:
-        """The text of README.md."""
+        """Return the text of README.md."""
         parts = [
             header(self.release, self.about, self.title, self.sizes, self.presentation),
             self._title(),
@@ -75,7 +75,7 @@ class DatasetCard:
 
     @property
     def title(self) -> str:
-        """The title that people gave it, else the name of the table."""
+        """The title from the recipe, else the name of the table."""
         return self.about.title or self.release.table
 
     @property
@@ -104,7 +104,7 @@ class DatasetCard:
         if release.images:
             formats = ", ".join(f"{count:,} {name}" for name, count in release.images.formats.items())
             facts.append(
-                f"images embedded as they were found ({human_bytes(release.images.bytes)}: {formats})"
+                f"images embedded unchanged ({human_bytes(release.images.bytes)}: {formats})"
                 if release.has(IMAGE)
                 else f"{human_bytes(release.images.bytes)} of images ({formats})"
             )
@@ -114,7 +114,7 @@ class DatasetCard:
         return " · ".join(facts)
 
     def _figure(self, name: str) -> str:
-        found = [(file, words) for file, words in self.figures.items() if PurePosixPath(file).stem == name]
+        found = [(file, caption) for file, caption in self.figures.items() if PurePosixPath(file).stem == name]
         return f"![{found[0][1]}]({found[0][0]})" if found else ""
 
     def _columns(self) -> str:
@@ -130,7 +130,7 @@ class DatasetCard:
         versions = ", ".join(f"{name} {version}" for name, version in sorted(self.record.versions.items()))
         parts = [
             f"## How it was made\n\nWith poolwright, by this recipe, seed {self.record.seed}. "
-            "`table.json` records inputs, digests and counts, `states/` what each step learned.",
+            "`table.json` records inputs, digests and counts; `states/` holds what each step learned.",
             recipe,
         ]
         parts += ["### What was kept and dropped", self._figure(FUNNEL)]
@@ -185,9 +185,9 @@ class DatasetCard:
             ]
             words.append("The images keep their own licences:\n\n" + grid(("licence", "images", "share"), rows, (1, 2)))
         else:
-            words.append("The table has no licence per image; images keep the rights of their owners.")
+            words.append("The table has no licence per image; the rights to the images remain with their owners.")
         if self.attribution:
-            words.append(f"`{self.attribution}` names author, licence and source of every image.")
+            words.append(f"`{self.attribution}` lists the author, licence and source of every image.")
         return "\n\n".join(words)
 
     def _limits(self) -> str:
@@ -195,18 +195,18 @@ class DatasetCard:
         return "## Known limits\n\n" + ("\n".join(lines) if lines else "None were stated.")
 
     def _found_limits(self) -> Iterator[str]:
-        """Limits that the record itself shows."""
+        """Yield the limits that follow from the record."""
         bad = sum(count for record in self.family.records for count in bad_rows(record).values())
         if bad:
-            yield f"{counted(bad, 'row')} of the pool unreadable or malformed, so missing here."
+            yield f"{counted(bad, 'row')} of the pool unreadable or malformed, and therefore missing."
         lost = sum(len(record.quarantined) for record in self.family.records)
         if lost:
-            yield f"{counted(lost, 'input part')} could not be read; the rows in there are missing here."
+            yield f"{counted(lost, 'input part')} could not be read; their rows are missing."
         if self.release.images is None and self._has("url"):
-            yield "Images are named by URL, not contained: when they are fetched, some will be gone or be other images."
+            yield "Images are given by URL, not contained: when they are fetched, some will be gone or have changed."
         labelled_by = {step.labelled_by for record in self.family.records for step in record.steps}
         if self._has(LABEL) and "model" in labelled_by and "people" not in labelled_by:
-            yield "Labels were given by a model, not by people; their accuracy on this data was not measured here."
+            yield "Labels were given by a model, not by people; their accuracy on this data was not measured."
 
     def _citation(self) -> str:
         words = ["## Citation"]
@@ -229,7 +229,7 @@ class DatasetCard:
 
 
 def funnel(record: TableRecord, named: bool) -> str:
-    """Rows before and after every step of a table, with the reasons in words."""
+    """Return a Markdown table of the rows before and after every step, with the reasons for dropping them."""
     words = {(reason.step, reason.name): reason.words for reason in record.reasons}
     rows = [
         (_step_name(row), f"{row.rows_in:,}", _reasons(row, words), f"{row.kept:,}")
@@ -243,7 +243,7 @@ def funnel(record: TableRecord, named: bool) -> str:
 
 
 def bad_rows(record: TableRecord) -> dict[str, int]:
-    """Broken rows by reason in words."""
+    """Count the broken rows by reason, as text."""
     bad = {(reason.step, reason.name): reason.words for reason in record.reasons if reason.bad}
     found: dict[str, int] = {}
     for row in record.funnel:
@@ -258,16 +258,16 @@ def _step_name(row: FunnelRow) -> str:
 
 
 def _reasons(row: FunnelRow, words: Mapping[tuple[int, str], str]) -> str:
-    told = [f"{count:,}: {plain(words.get((row.step, name), name))}" for name, count in row.dropped.items() if count]
-    return "<br>".join(told) if told else "–"
+    texts = [f"{count:,}: {plain(words.get((row.step, name), name))}" for name, count in row.dropped.items() if count]
+    return "<br>".join(texts) if texts else "–"
 
 
 def learned(family: Lineage) -> str:
-    """What every step learned, in words."""
+    """Return a Markdown list of what every step learned."""
     named = len(family.records) > 1
     lines = []
     for record in family.records:
         for step in record.steps:
-            told = step.learned or (f"gives {', '.join(step.gives)}" if step.gives else "nothing to learn")
-            lines.append(f"- {f'{record.name}: ' if named else ''}{step.index + 1}. `{step.verb}`: {plain(told)}")
+            text = step.learned or (f"gives {', '.join(step.gives)}" if step.gives else "nothing to learn")
+            lines.append(f"- {f'{record.name}: ' if named else ''}{step.index + 1}. `{step.verb}`: {plain(text)}")
     return "\n".join(lines) if lines else "The table has no steps: every row of its source is in it."

@@ -1,6 +1,6 @@
-"""Details: counts over several columns together, each with a section and a figure of its own on the card.
+"""Count several columns together; each such detail has its own section and figure on the card.
 
-A table has them by its columns, whatever the layout. A layout adds its own by `Layout.details`.
+The details depend on the columns of the table, not on the layout. A layout adds its own by `Layout.details`.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from poolwright.release.statistics import Detail
 
 
 def details_of(table: Table, domain: str | None, class_name: str | None) -> list[Detail]:
-    """Count what there is to count.
+    """Count the details that the columns of a table allow.
 
     Args:
-        domain: column of the domains, if classes are to be counted by domain.
+        domain: domain column, if classes are to be counted by domain.
         class_name: column of the class names, if the layout names one.
     """
     found: list[Detail] = []
@@ -45,19 +45,19 @@ class DomainDetail:
     columns: ClassVar[tuple[str, ...]] = ()
 
     def document(self) -> Any:
-        """The counts, for `statistics.json`."""
+        """Return the counts for `statistics.json`."""
         return self.counts.document()
 
     def files(self) -> Mapping[str, str]:
-        """`domain_by_class.csv`."""
+        """Return `domain_by_class.csv`."""
         return {COUNTS: self.counts.to_csv()}
 
     def section(self, picture: str) -> str:
-        """Classes by domain, Markdown."""
+        """Return the classes by domain as Markdown."""
         return domains_section(self.counts, picture)
 
     def figure(self) -> tuple[Any, str] | None:
-        """The heatmap of classes and domains."""
+        """Draw the heatmap of classes and domains."""
         if not self.counts.classes:
             return None
         return draw_domains(self.counts), f"Rows of each class by {self.counts.column}"
@@ -77,17 +77,17 @@ class SetsDetail:
         return self.counts.described.columns
 
     def document(self) -> Any:
-        """The counts, for `statistics.json`."""
+        """Return the counts for `statistics.json`."""
         return self.counts.document()
 
     def files(self) -> Mapping[str, str]:
-        """None."""
+        """Return no files."""
         return {}
 
     def section(self, picture: str) -> str:
-        """Rows of each set, of its classes, and of its attributes, Markdown."""
+        """Return the rows of each set, of its classes and of its attributes as Markdown."""
         return sets_section(self.counts, picture)
 
     def figure(self) -> tuple[Any, str] | None:
-        """Bars of the classes and attributes of each set."""
+        """Draw bars of the classes and attributes of each set."""
         return (draw_sets(self.counts), "Classes and attributes of each set") if self.counts.classes else None

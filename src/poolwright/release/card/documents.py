@@ -1,4 +1,4 @@
-"""Everything of a release beside its data: record, card, statistics, figures, recipe, states, documents, checksums."""
+"""Write all of a release except its data: record, card, statistics, figures, recipe, states, documents, checksums."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ def write_documents(
     presentation: Presentation,
     measured: Sequence[Measured] = (),
 ) -> None:
-    """Write the documents of a release whose data files are in `folder`; checksums last, over all.
+    """Write the documents of a release whose data files are in `folder`; the checksums of all files last.
 
     Args:
-        presentation: what the layout says of the release.
+        presentation: what the layout says about the release.
         measured: figures of the recipe that were measured on the table.
 
     Raises:
-        MissingExtra: figures are asked for and matplotlib is not installed.
+        MissingExtra: figures are requested and matplotlib is not installed.
     """
     record.save(folder)
     _text(folder / RECIPE, family.record.recipe_text)
@@ -85,10 +85,10 @@ def _text(path: Path, text: str) -> None:
 
 
 def _show(folder: Path, family: Lineage) -> dict[str, str]:
-    """Copy the documents of all steps; returns what each folder holds, in words.
+    """Copy the documents of all steps; return a description of each folder.
 
     Raises:
-        InputError: one is missing or changed since.
+        InputError: a document is missing or has changed.
     """
     shown: dict[str, str] = {}
     for table in family.tables:
@@ -102,11 +102,11 @@ def _show(folder: Path, family: Lineage) -> dict[str, str]:
 
 
 def _attribution(folder: Path, table: Table) -> str | None:
-    """Author, licence and source of every row, where the table knows any of author and licence."""
-    there = {name for name in table.schema.names if is_text(table.schema.field(name).type)}
-    if not there & {AUTHOR, LICENSE}:
+    """Write author, licence and source of every row, if the table has an author or licence column."""
+    present = {name for name in table.schema.names if is_text(table.schema.field(name).type)}
+    if not present & {AUTHOR, LICENSE}:
         return None
-    names = [name for name in (UID, TITLE, AUTHOR, LICENSE, URL, ATTRIBUTION_LINE) if name in there]
+    names = [name for name in (UID, TITLE, AUTHOR, LICENSE, URL, ATTRIBUTION_LINE) if name in present]
     with (folder / ATTRIBUTION).open("w", encoding="utf-8", newline="") as out:
         writer = csv.writer(out, lineterminator="\n")
         writer.writerow(names)

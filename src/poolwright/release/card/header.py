@@ -1,4 +1,4 @@
-"""The YAML header of a dataset card, which the Hugging Face hub and `datasets` read."""
+"""Write the YAML header of a dataset card, which the Hugging Face Hub and `datasets` read."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ _SIZES = (
 def header(
     release: ReleaseRecord, about: About, title: str, sizes: Mapping[str, int], presentation: Presentation
 ) -> str:
-    """The header between its fences.
+    """Return the header between its fences.
 
     Args:
         sizes: bytes of each data file.
-        presentation: names the data files and the tasks.
+        presentation: gives the data files and the tasks.
     """
     keys: dict[str, object] = {**hub_license(about, release.has(LICENSE))}
     if about.language:
@@ -49,7 +49,7 @@ def header(
 
 
 def usual_tasks(release: ReleaseRecord) -> list[str]:
-    """What a dataset with these columns is for, in the words of the Hub."""
+    """Return the Hub's task categories for a dataset with these columns."""
     if release.has(LABEL):
         return ["image-classification"]
     return ["text-to-image", "image-to-text"] if release.has(TEXT) else ["image-feature-extraction"]
@@ -61,7 +61,7 @@ def _config(name: str | None, files: Sequence[tuple[str, str]]) -> dict[str, obj
 
 
 def _info(release: ReleaseRecord, sizes: Mapping[str, int], config: str | None = None) -> dict[str, object]:
-    """Rows and bytes of the splits, of one config where there are several."""
+    """Return the rows and bytes of the splits, or of one config if there are several."""
     files = release.files if config is None else release.files_of(config)
     rows: Counter[str] = Counter() if config else Counter(dict.fromkeys(release.splits, 0))
     weights: Counter[str] = Counter()
@@ -78,5 +78,5 @@ def _info(release: ReleaseRecord, sizes: Mapping[str, int], config: str | None =
 
 
 def size_category(rows: int) -> str:
-    """The hub's word for so many rows."""
-    return next((words for limit, words in _SIZES if rows < limit), "n>1T")
+    """Return the Hub's size category for a number of rows."""
+    return next((name for limit, name in _SIZES if rows < limit), "n>1T")

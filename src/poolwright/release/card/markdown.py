@@ -1,4 +1,4 @@
-"""Small pieces of Markdown."""
+"""Format small pieces of Markdown."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ _SPECIAL = re.compile(r"([\\`*_\[\]<>|~])")
 
 
 def plain(text: object) -> str:
-    """Text that Markdown shows as it is, on one line."""
+    """Escape text so that Markdown shows it unchanged, on one line."""
     return _SPECIAL.sub(r"\\\1", re.sub(r"\s+", " ", str(text)).strip())
 
 
 def code(text: object) -> str:
-    """Text as inline code that may stand in a table."""
+    """Format text as inline code that is valid inside a table."""
     shown = re.sub(r"\s+", " ", str(text)).replace("|", "\\|")
     ticks = "`" * (1 + max((len(run) for run in re.findall(r"`+", shown)), default=0))
     pad = " " if "`" in shown or not shown else ""
@@ -22,19 +22,19 @@ def code(text: object) -> str:
 
 
 def fenced(text: str, language: str) -> str:
-    """A code block whose fence is longer than any in the text."""
+    """Format a code block whose fence is longer than any in the text."""
     fence = "`" * max(3, 1 + max((len(run) for run in re.findall(r"`+", text)), default=0))
     return f"{fence}{language}\n{text.rstrip()}\n{fence}"
 
 
 def grid(head: Sequence[str], rows: Iterable[Sequence[str]], right: Sequence[int] = ()) -> str:
-    """A table; columns in `right` hold numbers."""
-    rule = ["---:" if place in right else "---" for place in range(len(head))]
+    """Format a table; the columns in `right` are right-aligned."""
+    rule = ["---:" if index in right else "---" for index in range(len(head))]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, rule, *rows))
 
 
 def share(part: int, whole: int) -> str:
-    """A share as a percentage with sensible digits: '3.4%'."""
+    """Format a share as a percentage: '3.4%'."""
     value = 100 * part / whole if whole else 0.0
     if part and value < 0.1:
         return "< 0.1%"
@@ -44,10 +44,10 @@ def share(part: int, whole: int) -> str:
 
 
 def counted(count: int, noun: str) -> str:
-    """'1 row', '2 rows'."""
+    """Format a count with its noun: '1 row', '2 rows'."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def number(value: float | None) -> str:
-    """A measured number with four digits."""
+    """Format a measured number with four significant digits; '' for None."""
     return "" if value is None else f"{value:,.0f}" if abs(value) >= 1_000 else f"{value:.4g}"

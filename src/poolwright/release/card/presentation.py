@@ -1,4 +1,4 @@
-"""Presentation: what a layout says of its release on the card and in the Croissant document."""
+"""Define what a layout contributes to the card and to the Croissant document."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Presentation:
-    """The part of the documents that only a layout knows.
+    """The parts of the documents that depend on the layout.
 
     Attributes:
         figures: whether the card has figures.
         load_snippet: how to load the release, Markdown.
         sections: further sections of the card, Markdown.
-        task_categories: as the Hugging Face Hub calls them.
+        task_categories: task categories of the Hugging Face Hub.
         data_files: (split, glob) pairs of the data files, by config; under None if there is only one.
         file_sets: file sets of the Croissant document.
-        record_sets: its record sets, but for splits, classes and rows.
+        record_sets: its record sets, except splits, classes and rows.
     """
 
     figures: bool

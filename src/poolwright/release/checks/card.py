@@ -1,4 +1,4 @@
-"""Checks of a dataset card: does its header parse, and does it say the numbers of the release?"""
+"""Check that the header of a dataset card parses and that the card gives the numbers of the release."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PARTS = ("How to load it", "Columns", "How it was made", "Statistics", "Licence
 
 
 def check_card(folder: Path, release: ReleaseRecord) -> Findings:
-    """Whether README.md has its sections and figures, and says the numbers of the release."""
+    """Check that README.md has its sections and figures, and gives the numbers of the release."""
     path = folder / CARD
     if not path.exists():
         return [f"'{CARD}' is missing"], ""
@@ -29,7 +29,7 @@ def check_card(folder: Path, release: ReleaseRecord) -> Findings:
     wrong = [f"the header has no '{key}'" for key in _KEYS if not header.get(key)]
     wrong += [f"the section '{part}' is missing" for part in _PARTS if f"## {part}" not in body]
     if f"**{counted(release.rows, 'row')}**" not in body:
-        wrong.append(f"the text does not say the {counted(release.rows, 'row')} of the release")
+        wrong.append(f"the text does not mention the {counted(release.rows, 'row')} of the release")
     wrong += _header_counts(header, release)
     wrong += [f"the figure '{name}' is missing" for name in _linked(body) if not (folder / name).is_file()]
     return wrong, f"the header parses and says {release.rows:,} rows, as the release does"
@@ -62,7 +62,7 @@ def _header_counts(header: dict[str, Any], release: ReleaseRecord) -> list[str]:
 
 
 def _counts(info: dict[str, Any] | list[dict[str, Any]]) -> dict[str, int]:
-    """Rows by split, of all configs together."""
+    """Sum the rows by split over all configs."""
     counts: Counter[str] = Counter()
     for config in info if isinstance(info, list) else [info]:
         counts.update({part["name"]: part["num_examples"] for part in config["splits"]})

@@ -1,4 +1,4 @@
-"""Checks of croissant.json: by its structure always, by `mlcroissant` if that is installed."""
+"""Check the structure of croissant.json, and read it with `mlcroissant` if that is installed."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _KEYS = ("@context", "name", "description", "conformsTo", "license", "version", 
 
 
 def check_croissant(folder: Path, release: ReleaseRecord, sums: Mapping[str, str]) -> Findings:
-    """Whether croissant.json describes the files, columns and splits of the release as they are.
+    """Check that croissant.json describes the files, columns and splits of the release as they are.
 
     Args:
-        sums: the checksums of the release by file; empty if they cannot be read.
+        sums: checksums of the release by file; empty if they cannot be read.
     """
     path = folder / CROISSANT
     if not path.exists():
@@ -42,10 +42,10 @@ def _file_problems(
         if node is None:
             yield f"'{path}' is not described"
         elif sums and node.get("sha256") != sums.get(path):
-            yield f"the SHA-256 of '{path}' is not the one of SHA256SUMS"
+            yield f"the SHA-256 of '{path}' differs from SHA256SUMS"
     for name, node in objects.items():
         if not (folder / unquote(node["contentUrl"])).is_file():
-            yield f"'{name}' is described and not there"
+            yield f"'{name}' is described but missing"
 
 
 def _field_problems(document: dict[str, Any], release: ReleaseRecord) -> Iterator[str]:
@@ -63,14 +63,14 @@ def _field_problems(document: dict[str, Any], release: ReleaseRecord) -> Iterato
     yield from (f"the field '{name}' is not a column of the release" for name in sorted(columns - known))
     counted = {row["splits/name"]: row["splits/rows"] for row in sets.get("splits", {}).get("data", ())}
     if counted != release.splits:
-        yield f"it counts {counted}, the release {release.splits}"
+        yield f"it counts {counted}, the release has {release.splits}"
 
 
 def check_with_mlcroissant(folder: Path) -> Findings:
-    """Whether `mlcroissant` reads croissant.json.
+    """Check that `mlcroissant` reads croissant.json.
 
     Raises:
-        Skip: it is not installed.
+        Skip: `mlcroissant` is not installed.
     """
     try:
         import mlcroissant

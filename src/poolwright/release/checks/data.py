@@ -1,4 +1,4 @@
-"""Checks of the data files of a release: schema, counts, image bytes."""
+"""Check the data files of a release: schema, counts, image bytes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from poolwright.release.record import ReleasedFile, ReleaseRecord, type_words
 
 
 def check_schema(folder: Path, release: ReleaseRecord) -> Findings:
-    """Whether every data file has the columns that release.json says."""
+    """Check that every data file has the columns of release.json."""
     wanted = [(column.name, column.type) for column in release.columns]
     wrong = []
     for file in release.files:
@@ -33,7 +33,7 @@ def check_schema(folder: Path, release: ReleaseRecord) -> Findings:
 
 
 def check_rows(folder: Path, release: ReleaseRecord, table: TableRecord) -> Findings:
-    """Whether files, release.json, table.json and statistics.json count the same rows."""
+    """Check that files, release.json, table.json and statistics.json count the same rows."""
     wrong, total = [], 0
     for file in release.files:
         rows = _rows(folder, file)
@@ -60,10 +60,10 @@ def check_rows(folder: Path, release: ReleaseRecord, table: TableRecord) -> Find
 
 
 def check_images(images: Iterable[StoredImage], release: ReleaseRecord, full: bool) -> Findings:
-    """Whether image bytes have the SHA-256 that their row says.
+    """Check that image bytes have the SHA-256 that is stored in their row.
 
     Args:
-        images: as the layout reads them back; a sample of them, or all if `full`.
+        images: images as the layout reads them back: all if `full`, else a sample.
     """
     wrong, seen = [], 0
     for image in images:
@@ -71,9 +71,9 @@ def check_images(images: Iterable[StoredImage], release: ReleaseRecord, full: bo
         if image.data is None:
             wrong.append(f"the image of uid {image.uid!r} is missing: '{image.path}'")
         elif hashlib.sha256(image.data).hexdigest() != image.sha256:
-            wrong.append(f"the image of uid {image.uid!r} has other bytes than its SHA-256 says: '{image.path}'")
+            wrong.append(f"the bytes of the image of uid {image.uid!r} do not match its SHA-256: '{image.path}'")
     if full and seen != release.rows:
-        wrong.append(f"{seen:,} images were read back, and the release has {release.rows:,} rows")
+        wrong.append(f"{seen:,} images were read back, but the release has {release.rows:,} rows")
     of = "" if full or seen == release.rows else f" of {release.rows:,}, sampled over all files"
     return wrong, f"{seen:,} images{of} have the bytes their SHA-256 says"
 

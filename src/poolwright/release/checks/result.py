@@ -1,6 +1,6 @@
-"""Checks of a release: how one is named, run and reported.
+"""Run the checks of a release and collect their results.
 
-A broken release is reported, never raised: every check has a name, whether it holds, and words.
+A broken release is reported, never raised: every result has a name, an outcome and a text.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from pathlib import Path
 _MOST_NAMED = 5
 
 Findings = tuple[list[str], str]
-"""Problems, each in words, and the words for when there are none."""
+"""The problems found, and the text for a check without problems."""
 
 
 class Skip(Exception):
-    """A check that cannot be made here. Its text says why."""
+    """Raised if a check cannot be made. Its text gives the reason."""
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,8 @@ class Check:
 
     Attributes:
         name: short name.
-        ok: whether it holds; None if it was skipped.
-        words: what was found.
+        ok: whether the check passed; None if it was skipped.
+        words: result as text.
     """
 
     name: str
@@ -39,8 +39,8 @@ class Verification:
     """The results of all checks of a release.
 
     Attributes:
-        folder: of the release.
-        checks: in the order in which they were made.
+        folder: folder of the release.
+        checks: results, in the order in which the checks were made.
     """
 
     folder: Path
@@ -48,29 +48,29 @@ class Verification:
 
     @property
     def ok(self) -> bool:
-        """Whether no check failed, and any was made."""
+        """Whether any check was made and none failed."""
         return bool(self.checks) and all(check.ok is not False for check in self.checks)
 
     @property
     def failed(self) -> tuple[Check, ...]:
-        """The checks that do not hold."""
+        """The checks that failed."""
         return tuple(check for check in self.checks if check.ok is False)
 
     @property
     def words(self) -> str:
-        """One line: how many checks hold, or what is wrong."""
+        """One line: the number of checks that passed, or the problems."""
         if self.ok:
             return f"{self.folder}: whole; {sum(check.ok is True for check in self.checks)} checks hold"
         return f"{self.folder}: broken: " + "; ".join(f"{check.name}: {check.words}" for check in self.failed)
 
 
 def run_check(name: str, look: Callable[[], Findings]) -> Check:
-    """Make one check, whatever it raises."""
+    """Make one check; an exception becomes a failed check."""
     try:
         wrong, words = look()
     except Skip as skipped:
         return Check(name, None, f"skipped: {skipped}")
-    except Exception as error:  # a broken file may fail in any way in any reader; the user learns which
+    except Exception as error:  # a broken file may fail in any way in any reader; the result names it
         return Check(name, False, f"cannot be checked: {type(error).__name__}: {error}")
     if not wrong:
         return Check(name, True, words)

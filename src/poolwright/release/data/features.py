@@ -1,4 +1,4 @@
-"""Schema of released parquet shards, with the features that Hugging Face `datasets` reads from it."""
+"""Build the schema of released Parquet shards, with the features that Hugging Face `datasets` reads from it."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from poolwright.release.record import ReleasedColumn, ReleaseRecord, type_words
 from poolwright.release.statistics import Statistics
 
 IMAGE_TYPE = pa.struct([pa.field("bytes", pa.binary()), pa.field("path", pa.string())])
-"""How `datasets` stores an Image feature."""
+"""Type in which `datasets` stores an Image feature."""
 FILE_NAME = "file_name"
 CLASS_ID = "class_id"
 _METADATA_KEY = b"huggingface"
 
 
 def plain_field(field: pa.Field) -> pa.Field:
-    """The field as it is released: nullable, and without dictionary coding, which few readers expect."""
+    """Return the field as it is released: nullable, and without dictionary encoding, which few readers expect."""
     dtype = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
     return pa.field(field.name, dtype, metadata=field.metadata)
 
 
 def released_schema(table: pa.Schema, columns: list[str], embedded: bool, class_column: str | None) -> pa.Schema:
-    """Fields of a shard: those columns, the image after the uid, and the hash of its bytes."""
+    """Return the schema of a shard: the columns, the image after the uid, and the hash of its bytes."""
     fields = [plain_field(table.field(name)) for name in columns]
     if class_column:
         fields = [pa.field(field.name, pa.int64()) if field.name == class_column else field for field in fields]
     if embedded:
-        at = next((place + 1 for place, field in enumerate(fields) if field.name == UID), 0)
+        at = next((index + 1 for index, field in enumerate(fields) if field.name == UID), 0)
         fields.insert(at, pa.field(IMAGE, IMAGE_TYPE))
         fields = [pa.field(SHA256, pa.string()) if field.name == SHA256 else field for field in fields]
         if SHA256 not in columns:
@@ -43,7 +43,7 @@ def released_schema(table: pa.Schema, columns: list[str], embedded: bool, class_
 
 
 def with_features(schema: pa.Schema, class_column: str | None, classes: tuple[str, ...]) -> pa.Schema:
-    """The schema with the metadata by which `datasets` sees images and class labels.
+    """Return the schema with the metadata from which `datasets` learns of images and class labels.
 
     Lists and structs are left to be inferred: their spelling differs between versions of `datasets`.
     """
@@ -64,7 +64,7 @@ def _dtype(dtype: pa.DataType) -> str:
 
 
 def class_names(table: Table, column: str, statistics: Statistics) -> tuple[str, ...]:
-    """Class names by index: as `label_index` says where it numbers them 0 .. n-1, else by the alphabet."""
+    """Return class names by index: that of `label_index` if it numbers them 0 to n-1, else in alphabetical order."""
     found = sorted(text for text in distinct(table, column, statistics) if text is not None)
     if LABEL_INDEX in table.schema.names:
         pairs = {
@@ -79,13 +79,13 @@ def class_names(table: Table, column: str, statistics: Statistics) -> tuple[str,
 
 
 def released_columns(schema: pa.Schema, table: Table, class_column: str | None) -> tuple[ReleasedColumn, ...]:
-    """Name, type and meaning of every column."""
+    """Return name, type and meaning of every column."""
     given = {name: step for step in table.record.steps for name in step.gives}
     columns = []
     for field in schema:
         meaning = _meaning(field)
         if field.name == class_column:
-            meaning = f"{meaning or 'Class'}, as index into the class names"
+            meaning = f"{meaning or 'Class'}, as an index into the class names"
         elif not meaning and field.name in given:
             step = given[field.name]
             meaning = f"Given by step {step.index + 1}, {step.verb}"
@@ -96,7 +96,7 @@ def released_columns(schema: pa.Schema, table: Table, class_column: str | None) 
 
 
 def with_meanings(release: ReleaseRecord, meanings: Mapping[str, str]) -> ReleaseRecord:
-    """The record with what some columns mean in its layout."""
+    """Return the record with the meanings that some columns have in its layout."""
     columns = [
         column.model_copy(update={"meaning": meanings.get(column.name, column.meaning)}) for column in release.columns
     ]
@@ -105,29 +105,27 @@ def with_meanings(release: ReleaseRecord, meanings: Mapping[str, str]) -> Releas
 
 def _meaning(field: pa.Field) -> str:
     if field.name == IMAGE:
-        return "The image file, as it was found"
+        return "The image file, unchanged"
     if field.name == FILE_NAME:
-        return "The image file, below the folder of the split"
+        return "Path of the image file in the folder of the split"
     meaning = meaning_of(field)
     if meaning:
         return meaning
     model = vector_model(field)
     if not model:
         return ""
-    return (
-        f"Embedding, unit length, by {model[0]}{'; null where a row has none' if pa.types.is_list(field.type) else ''}"
-    )
+    return f"Embedding, unit length, by {model[0]}{'; null if a row has none' if pa.types.is_list(field.type) else ''}"
 
 
 def require_folders(layout: str, domain: str, by: str, schema: pa.Schema) -> None:
-    """Check that images can lie in folders by the columns `domain` and `by`, and that names of columns are free.
+    """Check that the columns `domain` and `by` can name folders, and that the layout's own column names are free.
 
     Raises:
-        StepError: a column is missing, of a type that names no folder, or has a name that the layout gives.
+        StepError: a column is missing, has a type that cannot name a folder, or has a name that the layout uses.
     """
     for name in (FILE_NAME, CLASS_ID):
         if name in schema.names:
-            raise StepError(f"layout '{layout}' writes a column '{name}', and the table has one; rename it")
+            raise StepError(f"layout '{layout}' writes a column '{name}', which the table already has; rename it")
     for name, what in ((domain, "domain"), (by, "by")):
         require(name, schema, f"'{what}'")
         if not is_groupable(schema.field(name).type):
@@ -136,13 +134,13 @@ def require_folders(layout: str, domain: str, by: str, schema: pa.Schema) -> Non
 
 
 def require_more(more: Sequence[str] | None, schema: pa.Schema, taken: Collection[str]) -> tuple[str, ...]:
-    """The further columns that a release names, if they are there and have names of their own.
+    """Return the further columns that a release names, after checking that they exist and have names of their own.
 
     Args:
-        taken: names of columns that the layout gives.
+        taken: names of columns that the layout writes.
 
     Raises:
-        StepError: one is missing, or its name is taken.
+        StepError: a column is missing, or its name is taken.
     """
     for name in more or ():
         require(name, schema, "'more'")
@@ -155,16 +153,16 @@ def require_published(name: str, column: str, schema: pa.Schema, fits: Callable[
     """Check that a published column can be made from a column of the table.
 
     Args:
-        fits: whether a type can be the published one.
+        fits: tells whether the published column can have a type.
 
     Raises:
         StepError: the table lacks the column, or it has another type.
     """
     if column not in schema.names:
         raise StepError(
-            f"the published column '{name}' is made from '{column}', which the table has not; "
-            f"{did_you_mean(column, schema.names)} Name another one by `columns: {{{name}: COLUMN}}`, or leave it out "
-            f"by `columns: {{{name}: null}}`"
+            f"the published column '{name}' is made from '{column}', which the table does not have; "
+            f"{did_you_mean(column, schema.names)} Name another one with `columns: {{{name}: COLUMN}}`, or leave it "
+            f"out with `columns: {{{name}: null}}`"
         )
     dtype = schema.field(column).type
     if not fits(dtype):
@@ -172,12 +170,15 @@ def require_published(name: str, column: str, schema: pa.Schema, fits: Callable[
 
 
 def require(name: str, schema: pa.Schema, what: str) -> None:
-    """Check that a column which a release names is there.
+    """Check that a table has a column.
+
+    Args:
+        what: what names the column, for the message.
 
     Raises:
-        StepError: it is not.
+        StepError: the column is missing.
     """
     if name not in schema.names:
         raise StepError(
-            f"{what} names the column '{name}', which the table has not; {did_you_mean(name, schema.names)}"
+            f"{what} names the column '{name}', which the table does not have; {did_you_mean(name, schema.names)}"
         )

@@ -1,4 +1,4 @@
-"""Image files in folders, and the metadata files beside them: what the layouts of folders share."""
+"""Write image files into folders, with metadata files next to them, for all layouts of folders."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from poolwright.core.rows import RowGroups, Rows
 from poolwright.release.data.images import EXTENSIONS, extension
 
 GROUP_ROWS = 10_000
-"""Rows in a row group of metadata."""
+"""Rows per row group of metadata."""
 
 
 def image_stem(uid: str) -> str:
-    """The uid without the extension of an image file: the file gets the one of its bytes."""
+    """Return the uid without an image extension: the extension of the file is chosen by its bytes."""
     stem, dot, suffix = uid.rpartition(".")
     return stem if dot and stem and suffix.lower() in EXTENSIONS else uid
 
 
 def write_image(root: Path, folder: str, stem: str, data: bytes) -> str:
-    """Write one image file; returns its path below `root`.
+    """Write one image file; return its path relative to `root`.
 
     Raises:
-        ReleaseError: a file of that name is there already.
+        ReleaseError: a file of that name exists already.
     """
     relative = f"{folder}/{stem}.{extension(data)}"
     path = root / relative
@@ -43,7 +43,7 @@ def write_image(root: Path, folder: str, stem: str, data: bytes) -> str:
 
 
 def released_rows(rows: Rows, schema: pa.Schema, given: Mapping[str, pa.Array]) -> pa.Table:
-    """Rows with the columns of `schema`: those that are given, the others as the table has them."""
+    """Return rows with the columns of `schema`, from `given` if it has them, else from the table."""
     arrays = [given[field.name] if field.name in given else rows.column(field.name) for field in schema]
     typed = [
         values if values.type == field.type else values.cast(field.type)
@@ -53,7 +53,7 @@ def released_rows(rows: Rows, schema: pa.Schema, given: Mapping[str, pa.Array]) 
 
 
 class MetadataFile:
-    """A metadata file, parquet or csv by its extension, rows in the order in which they are written."""
+    """A metadata file, Parquet or CSV by its extension, with rows in the order in which they are written."""
 
     def __init__(self, path: Path, schema: pa.Schema, group_rows: int = GROUP_ROWS) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -63,10 +63,12 @@ class MetadataFile:
         self._writer: Any = pacsv.CSVWriter(name, schema) if path.suffix == ".csv" else parquet_writer(name, schema)
 
     def write(self, rows: pa.Table) -> None:
+        """Add rows."""
         for group in self._groups.add(rows):
             self._flush(group)
 
     def close(self) -> None:
+        """Write the remaining rows and close the file."""
         rest = self._groups.rest()
         if rest is not None:
             self._flush(rest)

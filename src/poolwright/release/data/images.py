@@ -1,4 +1,4 @@
-"""Images of released rows: read again, checked, told apart by their bytes."""
+"""Read the images of released rows again, check them, and determine their format from their bytes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from poolwright.release.record import ReleasedImages
 BATCH_ROWS = 64
 _READERS = 8
 _WORDS = {reason.name: reason.words for reason in REASONS}
-# The rows passed whatever limits their recipe set; this one only keeps a single parquet value readable.
+# The rows passed the limits of their recipe; this one only keeps a single Parquet value readable.
 _LARGE = Limits(max_bytes=1_000_000_000)
 
 _MAGIC = (
@@ -39,7 +39,7 @@ EXTENSIONS = frozenset({"jpg", "jpeg", "png", "gif", "bmp", "tif", "tiff", "webp
 
 
 def extension(data: bytes, path: str | None = None) -> str:
-    """Extension of an image file by its first bytes, else the one of its path, else 'bin'."""
+    """Return the extension of an image file by its first bytes, else that of its path, else 'bin'."""
     for magic, name in _MAGIC:
         if data.startswith(magic):
             return name
@@ -52,22 +52,22 @@ def extension(data: bytes, path: str | None = None) -> str:
 
 
 def image_columns(schema: pa.Schema, layout: str) -> tuple[str, ...]:
-    """Columns that the images of a table are read through: bytes in the table, or a path.
+    """Return the column that the images of a table are read from: bytes in the table, or paths.
 
     Raises:
-        StepError: there are none, or `sha256` cannot be compared.
+        StepError: there is no such column, or `sha256` cannot be compared.
     """
     if SHA256 in schema.names and not is_text(schema.field(SHA256).type):
         raise StepError(
-            f"layout '{layout}' writes 'sha256' as hex strings, and it is {schema.field(SHA256).type} here; "
-            "rename it by a step before"
+            f"layout '{layout}' writes 'sha256' as hex strings, but the column has type {schema.field(SHA256).type}; "
+            "rename it in a step"
         )
     for name in (IMAGE, IMAGE_PATH):
         if name in schema.names:
             return (name,)
     raise StepError(
         f"layout '{layout}' needs the images, and the table has neither 'image' nor 'image_path'; "
-        f"there are: {', '.join(schema.names)}"
+        f"its columns are: {', '.join(schema.names)}"
     )
 
 
@@ -83,13 +83,14 @@ class ImageReader:
 
     @classmethod
     def of(cls, table: Table, layout: str) -> ImageReader:
+        """Read from the image column of a table; raises StepError if there is none."""
         return cls(table, image_columns(table.schema, layout)[0])
 
     def batches(self, columns: Sequence[str]) -> Iterator[tuple[Rows, list[bytes], list[str]]]:
-        """Rows in small batches with the bytes of their images and the SHA-256 of those, hex.
+        """Yield rows in small batches, with the bytes of their images and the SHA-256 of those, hex.
 
         Raises:
-            ReleaseError: an image cannot be read, or is not the one that the table saw.
+            ReleaseError: an image cannot be read, or has changed since the table was made.
         """
         wanted = tuple(dict.fromkeys([*columns, UID, self.column]))
         with ThreadPoolExecutor(_READERS) as threads:
@@ -102,6 +103,7 @@ class ImageReader:
                 yield rows, images, digests
 
     def summary(self) -> ReleasedImages:
+        """Return number, size and formats of the images read so far."""
         return ReleasedImages(count=self.count, bytes=self.size, formats=dict(sorted(self.formats.items())))
 
     def _stored(self, rows: Rows) -> list[bytes | str]:
@@ -117,27 +119,27 @@ class ImageReader:
         images = [data for data in found if isinstance(data, bytes)]
         if len(images) == len(found):
             return images
-        at = next(place for place, data in enumerate(found) if isinstance(data, str))
+        at = next(row for row, data in enumerate(found) if isinstance(data, str))
         reason = str(found[at])
         raise ReleaseError(
-            f"table '{self.table.name}': the image of uid {rows.strings(UID)[at]!r}{self._place(rows, at)} cannot be "
-            f"released: {_WORDS.get(reason, reason)}. Every row of a release has its image: bring the file back, "
-            "or drop the row by a step"
+            f"table '{self.table.name}': the image of uid {rows.strings(UID)[at]!r}{self._location(rows, at)} cannot "
+            f"be released: {_WORDS.get(reason, reason)}. Every row of a release has its image: bring the file back, "
+            "or drop the row in a step"
         )
 
     def _same(self, rows: Rows, digests: Sequence[str]) -> None:
-        """Check that the bytes are those whose SHA-256 the table holds."""
+        """Check the bytes against the SHA-256 in the table."""
         if SHA256 not in rows.schema.names:
             return
         for at, (was, now) in enumerate(zip(rows.strings(SHA256), digests, strict=True)):
             if was is not None and was.lower() != now:
                 raise ReleaseError(
-                    f"table '{self.table.name}': the image of uid {rows.strings(UID)[at]!r}{self._place(rows, at)} "
+                    f"table '{self.table.name}': the image of uid {rows.strings(UID)[at]!r}{self._location(rows, at)} "
                     f"is not the one the table knows: its SHA-256 is {now[:12]}..., 'sha256' says {was[:12]}... "
                     "Bring the file back, or rename the column if it means other bytes"
                 )
 
-    def _place(self, rows: Rows, at: int) -> str:
+    def _location(self, rows: Rows, at: int) -> str:
         return f" ({rows.strings(IMAGE_PATH)[at]})" if self.column == IMAGE_PATH else ""
 
     def _note(self, images: Sequence[bytes]) -> None:
@@ -158,7 +160,7 @@ def _sha256(data: bytes) -> str:
 
 
 def original_name(path: str | None, uid: str, data: bytes) -> str:
-    """What an embedded image file is called: its relative path, or a name made of the uid."""
+    """Return the name of an embedded image file: its relative path, or a name made from the uid."""
     if path and "://" not in path and not path.startswith(("/", "\\")) and path[1:3] not in (":\\", ":/"):
         return path
     return f"{uid}.{extension(data, path)}"

@@ -1,8 +1,8 @@
-"""Released columns of vectors: lists of fixed size, or plain lists if some vectors are missing.
+"""Choose the type of released vectors: lists of fixed size, or plain lists if some vectors are missing.
 
 PyArrow before 26 cannot read null lists of fixed size from Parquet, and reports "Expected all lists to be of size=512
-but index 1 had size=0" (apache/arrow issue 35692). `datasets` and pandas read through it, and users of a release have
-the version they have. Plain lists with nulls are read by all.
+but index 1 had size=0" (apache/arrow issue 35692). `datasets` and pandas read through it, and users of a release may
+have any version. All versions read plain lists with nulls.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ _WRITES_NULLS = 26
 
 
 def readable_schema(schema: pa.Schema, table: Table, columns: Mapping[str, str] | None = None) -> pa.Schema:
-    """The schema of released rows with plain lists for vectors that are missing in some row of the table.
+    """Return the schema of released rows with plain lists for vectors that are missing in some row of the table.
 
     Args:
-        schema: of the released rows.
-        table: that they come from.
-        columns: column of the table by released column, if the names differ; also of fields of structs.
+        schema: schema of the released rows.
+        table: the table that they come from.
+        columns: column of the table by released column, if the names differ; also for fields of structs.
     """
     columns = columns or {}
     sources = {columns.get(name, name) for name in _vector_names(schema)}
@@ -36,7 +36,7 @@ def readable_schema(schema: pa.Schema, table: Table, columns: Mapping[str, str] 
 
 
 def missing_vectors(table: Table, columns: Iterable[str]) -> frozenset[str]:
-    """Those among some columns of vectors in which a vector is missing, null or NaN throughout."""
+    """Return the columns in which some vector is missing: null, or NaN throughout."""
     schema = table.schema
     vectors = [name for name in columns if is_vector(schema.field(name).type)]
     files = [table.folder / part.file for part in table.record.parts]
@@ -44,7 +44,9 @@ def missing_vectors(table: Table, columns: Iterable[str]) -> frozenset[str]:
     by_footer = [name for name in vectors if counted and schema.field(name).type.list_size > 1]
     metadata = [pq.read_metadata(file) for file in files] if by_footer else []
     found = {
-        name for name in by_footer if any(_null_lists(one, name, schema.field(name).type.list_size) for one in metadata)
+        name
+        for name in by_footer
+        if any(_null_lists(footer, name, schema.field(name).type.list_size) for footer in metadata)
     }
     return frozenset(found | _seen_missing(table, [name for name in vectors if name not in by_footer]))
 

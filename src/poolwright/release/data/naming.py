@@ -1,4 +1,4 @@
-"""Names that are safe on every file system, and split names that every reader takes."""
+"""Make names that are safe on every file system, and split names that every reader accepts."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|
 # 'all' stands for every split together in readers; the others are folders of a release.
 _TAKEN = frozenset(("", "all", "data", "figures", "lineage", "states"))
 _SPACES = re.compile(r"\s+")
-_LONGEST = 120  # bytes; with a hash and an extension well within the 255 that file systems take
+_LONGEST = 120  # bytes; with a hash and an extension well within the 255 that file systems allow
 
 
 def safe_name(name: str) -> str:
-    """The name as one part of a path: nothing in it leads elsewhere or is refused by Windows, macOS or Linux."""
+    """Return the name as one part of a path, which Windows, macOS and Linux accept and which leads nowhere else."""
     name = _FORBIDDEN.sub("_", unicodedata.normalize("NFC", name).encode("utf-8", "replace").decode("utf-8"))
     name = _shortened(name).strip(" ").rstrip(". ")
     name = f"_{name[1:]}" if name.startswith((".", "-", "~")) else name
@@ -27,14 +27,14 @@ def safe_name(name: str) -> str:
 
 
 def safe_names(names: Iterable[str], shown: Callable[[str], str] = str, taken: Iterable[str] = ()) -> dict[str, str]:
-    """A safe name for each name, no two equal even where case does not count.
+    """Return a safe name for each name, no two equal even if case is ignored.
 
-    Names that would fall together get a short hash of the name they come from, but for one that is
-    safe as it is. The answer does not depend on the order of `names`.
+    Names that would collide get a short hash of the original name, except one that is safe as it is. The result does
+    not depend on the order of `names`.
 
     Args:
-        shown: the part of a name to show.
-        taken: safe names that something else has.
+        shown: returns the part of a name to show.
+        taken: safe names that are in use already.
     """
     alike: dict[str, list[str]] = defaultdict(list)
     for name in sorted(set(names)):
@@ -55,12 +55,12 @@ def _folded(name: str) -> str:
 
 
 def unspaced(text: str) -> str:
-    """The text with '_' for white space, at which readers of lists of paths split a line."""
+    """Return the text with '_' for white space, at which readers of lists of paths split a line."""
     return _SPACES.sub("_", text.strip())
 
 
 def split_names(values: Iterable[str | None]) -> dict[str | None, str]:
-    """A split name for each value of the column `split`: letters, digits and '_', as readers ask for."""
+    """Return a split name for each value of the column `split`: letters, digits and '_', as readers require."""
     wanted: dict[str | None, str] = {}
     for value in values:
         plain = re.sub(r"\W+", "_", unicodedata.normalize("NFC", value or "")).strip("_")
@@ -78,7 +78,7 @@ def split_names(values: Iterable[str | None]) -> dict[str | None, str]:
 
 
 def split_order(name: str) -> tuple[int, list[tuple[int, str]]]:
-    """Sorts training before validation before test before others, and 2 before 10."""
+    """Sort key: training before validation before test before others, and 2 before 10."""
     rank = {"train": 0, "validation": 1, "val": 1, "valid": 1, "dev": 1, "test": 2}.get(name.casefold(), 3)
     return rank, natural_order(name)
 

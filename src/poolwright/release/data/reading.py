@@ -1,4 +1,4 @@
-"""Rows and images of a release, read back from its folder."""
+"""Read rows and images of a release back from its folder."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class StoredImage:
     """The image of one row, read back.
 
     Attributes:
-        uid: of its row.
-        path: file that holds it, below the folder of the release.
+        uid: uid of its row.
+        path: file that holds it, relative to the folder of the release.
         data: bytes of the image file; None if it is missing.
-        sha256: hex digest of the bytes as its row has it; None if the row has none.
+        sha256: hex digest of the bytes, as stored in its row; None if the row has none.
     """
 
     uid: str
@@ -37,9 +37,9 @@ class StoredImage:
 
 
 def read_rows(folder: Path, release: ReleaseRecord) -> Iterator[pa.Table]:
-    """All rows of a release, one data file after the other, with all of their columns.
+    """Yield all rows of a release, one data file after the other, with all columns.
 
-    Values of CSV files have the types of release.json as far as those are text; other types are inferred.
+    Columns of CSV files are text if release.json says so; other types are inferred.
     """
     for file in release.files:
         path = folder / file.path
@@ -52,11 +52,11 @@ def read_rows(folder: Path, release: ReleaseRecord) -> Iterator[pa.Table]:
 
 
 def read_csv(path: Path, columns: Sequence[str] | None = None, text: Sequence[str] = ()) -> pa.Table:
-    """A CSV file of a release.
+    """Read a CSV file of a release.
 
     Args:
         columns: names of the columns to read; default all.
-        text: columns that are text, whatever their values look like.
+        text: columns to read as text, whatever their values look like.
     """
     options = pacsv.ConvertOptions(
         include_columns=columns,
@@ -69,10 +69,10 @@ def read_csv(path: Path, columns: Sequence[str] | None = None, text: Sequence[st
 
 
 def embedded_images(folder: Path, release: ReleaseRecord, full: bool) -> Iterator[StoredImage]:
-    """Images that are in the rows, in the column `image` as `datasets` stores it.
+    """Yield the images of the column `image`, as `datasets` stores it.
 
     Args:
-        full: all of them; otherwise whole row groups spread over every data file.
+        full: all images; otherwise those of whole row groups spread over every data file.
     """
     for file in release.files:
         for batch in _batches(folder / file.path, [UID, SHA256, IMAGE], full):
@@ -83,11 +83,11 @@ def embedded_images(folder: Path, release: ReleaseRecord, full: bool) -> Iterato
 def image_files(
     folder: Path, release: ReleaseRecord, root: Callable[[ReleasedFile], str], full: bool
 ) -> Iterator[StoredImage]:
-    """Images in files of their own, whose paths are in the column `file_name`.
+    """Yield images in files of their own, whose paths are in the column `file_name`.
 
     Args:
-        root: folder, below that of the release, from which the paths in a data file start; '' if from the release.
-        full: all of them; otherwise the first of every data file.
+        root: returns the folder in the release that the paths in a data file are relative to; '' for the release.
+        full: all images; otherwise the first of every data file.
     """
     for file in release.files:
         inner = root(file)
@@ -99,7 +99,7 @@ def image_files(
 
 
 def _batches(path: Path, columns: Sequence[str], full: bool, first: bool = False) -> Iterator[pa.RecordBatch]:
-    """Rows of a data file, or a sample of them: its first ones, or row groups spread over it."""
+    """Yield the rows of a data file, or a sample: its first rows, or row groups spread over it."""
     if path.suffix == ".csv":
         table = read_csv(path, columns, text=columns)
         yield from (table if full else table.slice(0, _SAMPLED_ROWS)).to_batches()

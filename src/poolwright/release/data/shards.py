@@ -1,4 +1,4 @@
-"""Shards: rows of a split as a few large parquet files with small row groups."""
+"""Write the rows of a split as a few large Parquet files, the shards, with small row groups."""
 
 from __future__ import annotations
 
@@ -14,35 +14,35 @@ from poolwright.core.rows import RowGroups
 from poolwright.release.record import ReleasedFile
 
 IMAGE_GROUP_ROWS = 100
-"""Rows in a row group with images: viewers and random access read one whole."""
+"""Rows per row group with images: viewers and random access read whole row groups."""
 GROUP_BYTES = 64 << 20
 GROUP_ROWS = 50_000
 
 
 def group_rows(schema: pa.Schema, embedded: bool) -> int:
-    """Rows in a row group: about 16 MB of vectors, or a hundred images."""
+    """Return the rows per row group: about 16 MB of vectors, or a hundred images."""
     if embedded:
         return IMAGE_GROUP_ROWS
     return row_group_rows(schema, 16 << 20, 1_000, GROUP_ROWS)
 
 
 class Shards:
-    """Writes the shards of one split. Where a row goes depends on the rows before it alone.
+    """Writer of the shards of one split. The shard of a row depends only on the rows before it.
 
     Args:
-        folder: of the release; shards go to `data/`.
+        folder: folder of the release; the shards are written to `data/`.
         split: name of the split.
-        schema: of the rows.
+        schema: schema of the rows.
         shard_bytes: a shard is full when it is larger than this.
         embedded: whether the rows hold images.
-        config: a folder of their own within `data/`, for datasets of several configs.
+        config: folder within `data/`, for datasets with several configs.
     """
 
     def __init__(
         self, folder: Path, split: str, schema: pa.Schema, shard_bytes: int, embedded: bool, config: str = ""
     ) -> None:
-        self.place = f"data/{config}" if config else "data"
-        self.folder, self.split, self.schema, self.shard_bytes = folder / self.place, split, schema, shard_bytes
+        self.location = f"data/{config}" if config else "data"
+        self.folder, self.split, self.schema, self.shard_bytes = folder / self.location, split, schema, shard_bytes
         self._groups = RowGroups(group_rows(schema, embedded), GROUP_BYTES)
         self._sink: Any = None
         self._writer: Any = None
@@ -50,12 +50,12 @@ class Shards:
         self.arrow_bytes = 0
 
     def add(self, rows: pa.Table, sizes: Sequence[int]) -> None:
-        """Add rows; `sizes` are the bytes of their images, by which row groups are kept small."""
+        """Add rows; `sizes` are the bytes of their images, which limit the row groups."""
         for group in self._groups.add(rows, sizes):
             self._write(group)
 
     def finish(self) -> list[ReleasedFile]:
-        """Write what waits, and give the shards their names."""
+        """Write the remaining rows, and give the shards their names."""
         rest = self._groups.rest()
         if rest is not None:
             self._write(rest)
@@ -64,11 +64,11 @@ class Shards:
         for number, rows in enumerate(self._counts):
             name = f"{self.split}-{number:05d}-of-{total:05d}.parquet"
             os.replace(self._path(number), self.folder / name)
-            files.append(ReleasedFile(path=f"{self.place}/{name}", split=self.split, rows=rows))
+            files.append(ReleasedFile(path=f"{self.location}/{name}", split=self.split, rows=rows))
         return files
 
     def abandon(self) -> None:
-        """Let go of open files, so that the folder can be removed on every platform."""
+        """Close open files, so that the folder can be removed on every platform."""
         if self._sink is not None:
             self._sink.close()
 

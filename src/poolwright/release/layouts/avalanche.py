@@ -1,4 +1,4 @@
-"""Avalanche layout: the lists and tensors of which Avalanche makes benchmarks over a stream of time buckets.
+"""Avalanche layout: the lists and tensors from which Avalanche makes benchmarks over a stream of time buckets.
 
 class_names.txt, labeled_images/<bucket>/<class>/<uid>.jpg
 training_folder/...        see `training_folder`
@@ -18,10 +18,10 @@ class Avalanche(StreamLayout):
     layout: ClassVar[str] = "avalanche"
     example: ClassVar[str] = "{table: best, layout: avalanche, splits: [split_0], images: none, to: out/best-lists}"
     tree: ClassVar[str] = """\
-class_names.txt                     names of the classes by index, by the alphabet
+class_names.txt                     names of the classes by index, in alphabetical order
 labeled_images/3/laptop/<uid>.jpg   image files by bucket and class; left out by `images: none`
 training_folder/bucket_indices.json                             the buckets, in order
-training_folder/filelists/3/all.txt                             a line an image: path and class index
+training_folder/filelists/3/all.txt                             one line per image: path and class index
 training_folder/testset_ratio_0.3/split_0/3/train.txt           the lines to train on; test.txt
 training_folder/testset_ratio_0.3/split_0/3/train_indices.json  their numbers in all.txt; test_indices.json
 training_folder/features/clip/3/all.pth                         (tensor, class indices), in the order of all.txt

@@ -1,6 +1,6 @@
 """CLEAR layout: a stream of time buckets as CLEAR-10 and CLEAR-100 were published.
 
-class_names.txt                                  line i is the name of class i, by the alphabet
+class_names.txt                                  line i is the name of class i, in alphabetical order
 labeled_images/<bucket>/<class>/<uid>.jpg        the image files
 labeled_metadata.json                            {bucket: {class: path}}
 labeled_metadata/<bucket>/<class>.json           {id: metadata}
@@ -10,7 +10,7 @@ features/<name>/<bucket>/<class>.pth             {id: tensor}
 training_folder/...                              see `training_folder`
 metadata/<bucket>.parquet                        the labelled rows of each bucket, in the order of its list
 
-Form of https://github.com/linzhiqiu/continual-learning (Lin et al., The CLEAR Benchmark, arXiv 2201.06289).
+Format of https://github.com/linzhiqiu/continual-learning (Lin et al., The CLEAR Benchmark, arXiv 2201.06289).
 """
 
 from __future__ import annotations
@@ -50,27 +50,27 @@ class Clear(StreamLayout):
     layout: ClassVar[str] = "clear"
     example: ClassVar[str] = "{table: best, layout: clear, domain: bucket, unlabelled: labelled, to: out/best-clear}"
     tree: ClassVar[str] = """\
-class_names.txt                     names of the classes by index, by the alphabet
+class_names.txt                     names of the classes by index, in alphabetical order
 labeled_images/3/laptop/<uid>.jpg   image files by bucket and class
 labeled_metadata.json               {bucket: {class: path}}
-labeled_metadata/3/laptop.json      {uid: metadata}, under CLEAR's names of the fields of YFCC100M
-all_metadata/3.json                 the same of all images of the stream, by `unlabelled`; all_metadata.json: the paths
+labeled_metadata/3/laptop.json      {uid: metadata}, with CLEAR's names for the fields of YFCC100M
+all_metadata/3.json                 the same for all images of the stream, with `unlabelled`; all_metadata.json: paths
 features/clip/3/laptop.pth          {uid: tensor}; features/clip/features.json: {bucket: {class: path}}
-training_folder/                    as of `avalanche`
+training_folder/                    as in `avalanche`
 metadata/3.parquet                  all columns, rows in the order of the lists"""
 
     unlabelled: Column | None = Field(
         default=None,
         description="table of the whole stream, with the same column of buckets: the metadata of all its rows is "
-        "released by bucket, also of buckets without labels, such as one to pre-train on",
+        "released by bucket, including buckets without labels, such as one for pre-training",
     )
 
     def tables(self) -> tuple[str, ...]:
-        """The table of the whole stream."""
+        """Return the table of the whole stream."""
         return (self.unlabelled,) if self.unlabelled else ()
 
     def needs(self, schema: pa.Schema) -> tuple[str, ...]:
-        """As other layouts of streams; no two keys of the metadata may be one."""
+        """Return the columns of a stream; also check that the keys of the metadata are distinct."""
         MetadataEntries(schema)
         return super().needs(schema)
 
@@ -85,11 +85,11 @@ metadata/3.parquet                  all columns, rows in the order of the lists"
             MetadataEntries(schema)
 
     def further(self, table: Table, folder: Path, stream: Stream) -> FurtherFiles:
-        """The metadata and features of each class."""
+        """Return the writer of the metadata and features of each class."""
         return _Labeled(table.schema, folder, stream, self.images == "copy")
 
     def write_data(self, table: Table, folder: Path, statistics: Statistics) -> ReleaseRecord:
-        """As other layouts of streams, and the metadata of the whole stream."""
+        """Write the files of a stream, and the metadata of the whole stream."""
         record = super().write_data(table, folder, statistics)
         others = [*record.others]
         for other in self.others(table):
@@ -98,7 +98,7 @@ metadata/3.parquet                  all columns, rows in the order of the lists"
         return record.model_copy(update={"others": tuple(others)})
 
     def check_bucket(self, folder: Path, release: ReleaseRecord, bucket: str, rows: pa.Table) -> Iterator[str]:
-        """The JSON files of the labelled images must have the images of the metadata."""
+        """Check that the JSON files of the labelled images list the images of the metadata."""
         index = _read_json(folder / f"{LABELED}.json")[release.domains[f"{IMAGES}/{bucket}"]]
         wanted: dict[int, dict[str, str]] = defaultdict(dict)
         for row in rows.select([UID, FILE_NAME, CLASS_ID]).to_pylist():
@@ -109,22 +109,22 @@ metadata/3.parquet                  all columns, rows in the order of the lists"
                 yield f"'{index[name]}' does not have the {len(wanted[number]):,} images of '{name}' in bucket {bucket}"
 
     def load_snippet(self, release: ReleaseRecord) -> str:
-        """The lists, the metadata, and the buckets without labels."""
-        words = "`labeled_metadata/<bucket>/<class>.json` has the metadata of the labelled images by id, under the "
-        words += "names that CLEAR gave the fields of YFCC100M; texts are decoded, numbers are numbers, and what is "
-        words += "not known is null."
+        """Show how to read the lists, the metadata, and the buckets without labels."""
+        words = "`labeled_metadata/<bucket>/<class>.json` has the metadata of the labelled images by id, with the "
+        words += "names that CLEAR gives the fields of YFCC100M; texts are decoded, numbers are numbers, and unknown "
+        words += "values are null."
         parts = [super().load_snippet(release), words]
         listed = [f"- `{other.path}`: {other.words}" for other in release.others if other.path.startswith(f"{ALL}/")]
         if listed:
             parts += [
-                "`all_metadata` has the metadata of all images of the stream, a line an image:",
+                "`all_metadata` has the metadata of all images of the stream, one line per image:",
                 "\n".join(listed),
             ]
         return "\n\n".join(parts)
 
 
 class _Labeled:
-    """Metadata and features of the labelled rows, a file a bucket and class."""
+    """Metadata and features of the labelled rows, one file per bucket and class."""
 
     def __init__(self, schema: pa.Schema, folder: Path, stream: Stream, copied: bool) -> None:
         kept = [field for field in schema if field.name != IMAGE and not is_vector(field.type)]
@@ -147,7 +147,7 @@ class _Labeled:
         # A class without rows in a bucket has an empty file: readers look for every class.
         for bucket in range(len(self._stream.folders)):
             rows = self._stream.listed(bucket)
-            for kind in self._kinds():
+            for kind in self._class_indices():
                 self._objects.add(self._path(LABELED, (bucket, kind), "json"), [])
                 of_class, ids = rows[self._stream.class_of[rows] == kind], self._ids[bucket, kind]
                 for name in features.names:
@@ -163,7 +163,7 @@ class _Labeled:
     def _extension(self, file: str) -> dict[str, str]:
         return {EXT: file.rpartition(".")[2]} if self._copied else {}
 
-    def _kinds(self) -> range:
+    def _class_indices(self) -> range:
         return range(len(self._stream.classes))
 
     def _path(self, top: str, cell: tuple[int, int], suffix: str) -> str:
@@ -172,7 +172,9 @@ class _Labeled:
     def _write_index(self, path: str, top: str, suffix: str, words: str) -> OtherFile:
         """Write {bucket: {class: path}}."""
         index: dict[str, Any] = {
-            value: {self._stream.classes[kind]: self._path(top, (bucket, kind), suffix) for kind in self._kinds()}
+            value: {
+                self._stream.classes[kind]: self._path(top, (bucket, kind), suffix) for kind in self._class_indices()
+            }
             for bucket, value in enumerate(self._stream.buckets)
         }
         (self._folder / path).write_text(json.dumps(index, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -180,7 +182,7 @@ class _Labeled:
 
 
 def write_all_metadata(folder: Path, table: Table, bucket: str) -> list[OtherFile]:
-    """Write the metadata of all rows of a table by bucket, a batch of rows at a time.
+    """Write the metadata of all rows of a table by bucket, in batches.
 
     Raises:
         ReleaseError: a row has no bucket.
@@ -191,7 +193,7 @@ def write_all_metadata(folder: Path, table: Table, bucket: str) -> list[OtherFil
         for value in rows.column(bucket).unique().cast(pa.string()).to_pylist():
             if value is None:
                 raise ReleaseError(
-                    f"table '{table.name}', which 'unlabelled' names, has rows without '{bucket}'; drop them by a "
+                    f"table '{table.name}', which 'unlabelled' names, has rows without '{bucket}'; drop them in a "
                     f"step: `where: {bucket} is not null`"
                 )
             paths[value] = ""
@@ -200,8 +202,8 @@ def write_all_metadata(folder: Path, table: Table, bucket: str) -> list[OtherFil
     for rows in table.batches(list(dict.fromkeys([*entries.columns, bucket])), _BATCH_ROWS):
         values = np.array(rows.strings(bucket))
         for value in np.unique(values).tolist():
-            here = Rows(rows.table.take(pa.array(np.flatnonzero(values == value))))
-            objects.add(paths[value], entries.of(here))
+            members = Rows(rows.table.take(pa.array(np.flatnonzero(values == value))))
+            objects.add(paths[value], entries.of(members))
     counts = objects.finish()
     ordered = {value: paths[value] for value in sorted(paths, key=natural_order)}
     (folder / f"{ALL}.json").write_text(json.dumps(ordered, indent=1) + "\n", encoding="utf-8", newline="\n")

@@ -1,7 +1,7 @@
-"""DomainNet layout: images by domain and class, with the lists that loaders of DomainNet read.
+"""DomainNet layout: images by domain and class, with the lists that DomainNet loaders read.
 
 <domain>/<class>/<uid>.jpg     images; domain and class in lower case, without spaces
-<domain>_train.txt             lines `path index`, one space, such as `africa/zebra/123.jpg 4`
+<domain>_train.txt             lines `path index`, separated by one space, such as `africa/zebra/123.jpg 4`
 <domain>_test.txt
 class_names.txt, domains.txt   line i is the name of class i; folders of the domains
 metadata/<split>.parquet       the rows of each split, in the order of the table
@@ -53,13 +53,13 @@ from poolwright.release.statistics import Statistics
 
 
 class DomainNet(Layout):
-    """Lists of paths and class indices by domain and split, as DomainNet has them, with the images."""
+    """Lists of paths and class indices by domain and split, as in DomainNet, with the images."""
 
     layout: ClassVar[str] = "domainnet"
     example: ClassVar[str] = "{table: best, layout: domainnet, domain: continent, to: out/best-domainnet}"
     tree: ClassVar[str] = """\
 africa/zebra/<uid>.jpg              image files by domain and class; left out by `images: none`
-africa_train.txt, africa_test.txt   a line an image: `africa/zebra/<uid>.jpg 4`, path and class index
+africa_train.txt, africa_test.txt   one line per image: `africa/zebra/<uid>.jpg 4`, path and class index
 class_names.txt, domains.txt        names of the classes by index; folders of the domains
 metadata/train.parquet              all columns, rows in the order of the lists"""
 
@@ -67,21 +67,22 @@ metadata/train.parquet              all columns, rows in the order of the lists"
     by: Column = Field(default=LABEL, description="column of the class names")
     index: Column | None = Field(
         default=None,
-        description="column of integers that tells classes of one name apart; default label_index, where 'by' is "
+        description="column of integers that distinguishes classes of the same name; default label_index, if 'by' is "
         "label and the table has it",
     )
     images: Literal["copy", "none"] = Field(
         default="copy",
-        description="copy the image files, or hand out lists of their image_path alone, for those who have them",
+        description="copy the image files, or write only lists of their image_path, for users who have the images",
     )
 
     def needs(self, schema: pa.Schema) -> tuple[str, ...]:
-        """Columns that are read by name: uid, domain, class, and where the images are."""
+        """Return the columns read by name: uid, domain, class, and the images or their paths."""
         require_folders(self.layout, self.domain, self.by, schema)
         images = listed_columns(schema, self.layout, self.images == "copy")
         return tuple(dict.fromkeys([UID, self.domain, self.by, *self._index(schema), *images]))
 
     def class_name(self) -> str | None:
+        """Return the column `by`."""
         return self.by
 
     def write_data(self, table: Table, folder: Path, statistics: Statistics) -> ReleaseRecord:
@@ -98,9 +99,9 @@ metadata/train.parquet              all columns, rows in the order of the lists"
         lists = _Lists(folder, [folders.list_name(domain, split) for domain, split in folders.lists()])
         writers = {name: MetadataFile(folder / "metadata" / f"{name}.parquet", schema) for name in splits.values()}
         try:
-            for rows, there, given in self._batches(table, folder, folders, reader, schema):
+            for rows, cells, given in self._batches(table, folder, folders, reader, schema):
                 files = given[FILE_NAME].to_pylist()
-                lists.add(there, files, folders, splits, split_values(rows))
+                lists.add(cells, files, folders, splits, split_values(rows))
                 released = released_rows(rows, schema, given)
                 for name, part, _ in by_split(released, [0] * len(files), split_values(rows), splits):
                     writers[name].write(part)
@@ -117,8 +118,8 @@ metadata/train.parquet              all columns, rows in the order of the lists"
         return with_meanings(record, listed_meanings(copied))
 
     def load_snippet(self, release: ReleaseRecord) -> str:
-        """The lists, and what reads them."""
-        start = "this folder" if self.images == "copy" else "your folder of images: the release has none"
+        """Show how to read the lists."""
+        start = "this folder" if self.images == "copy" else "your folder of images, which are not in the release"
         code = (
             f'for line in open("{release.others[0].path}", encoding="utf-8"):\n'
             f"    path, index = line.split()  # path below {start}\n\n"
@@ -131,11 +132,11 @@ metadata/train.parquet              all columns, rows in the order of the lists"
         return f"{words}\n\n{fenced(code, 'python')}\n\n{more}"
 
     def image_folders(self, release: ReleaseRecord) -> Sequence[str]:
-        """The folders of the domains."""
+        """Return the folders of the domains."""
         return list(release.domains)
 
     def checks(self, folder: Path, release: ReleaseRecord) -> Iterator[LayoutCheck]:
-        """Do lists, class names and metadata agree?"""
+        """Check that lists, class names and metadata agree."""
         yield "lists", lambda: check_lists(folder, release, self.domain)
 
     def _index(self, schema: pa.Schema) -> list[str]:
@@ -144,35 +145,35 @@ metadata/train.parquet              all columns, rows in the order of the lists"
         require(self.index, schema, "'index'")
         if not pa.types.is_integer(schema.field(self.index).type):
             raise StepError(
-                f"'index: {self.index}' has type {schema.field(self.index).type}; it is a column of integers"
+                f"'index: {self.index}' has type {schema.field(self.index).type}; it must be a column of integers"
             )
         return [self.index]
 
     def _batches(
         self, table: Table, folder: Path, folders: DomainFolders, reader: ImageReader | None, schema: pa.Schema
     ) -> Iterator[tuple[Rows, list[DomainClass], dict[str, pa.Array]]]:
-        """Rows, where they belong, and the columns that the release adds."""
+        """Yield rows, their domains and classes, and the columns that the release adds."""
         names = [name for name in schema.names if name in table.schema.names]
         wanted = with_split(list(dict.fromkeys([*names, *self.needs(table.schema)])), table.schema)
         if reader is None:
             for rows in table.batches([name for name in wanted if name != IMAGE], LIST_BATCH_ROWS):
-                there = list(folders.of(rows))
-                yield rows, there, _given(there, rows.strings(IMAGE_PATH), folders)
+                cells = list(folders.of(rows))
+                yield rows, cells, _given(cells, rows.strings(IMAGE_PATH), folders)
             return
         for rows, images, digests in reader.batches([name for name in wanted if name not in (IMAGE, IMAGE_PATH)]):
-            there = list(folders.of(rows))
-            named = zip(folders.files(rows, there), images, strict=True)
+            cells = list(folders.of(rows))
+            named = zip(folders.files(rows, cells), images, strict=True)
             files: list[str | None] = [write_image(folder, inner, stem, data) for (inner, stem), data in named]
-            yield rows, there, {**_given(there, files, folders), SHA256: pa.array(digests, pa.string())}
+            yield rows, cells, {**_given(cells, files, folders), SHA256: pa.array(digests, pa.string())}
 
 
-def _given(there: Sequence[DomainClass], files: Sequence[str | None], folders: DomainFolders) -> dict[str, pa.Array]:
-    ids = [folders.class_ids[kind] for _, kind in there]
+def _given(cells: Sequence[DomainClass], files: Sequence[str | None], folders: DomainFolders) -> dict[str, pa.Array]:
+    ids = [folders.class_ids[kind] for _, kind in cells]
     return {FILE_NAME: pa.array(files, pa.string()), CLASS_ID: pa.array(ids, pa.int64())}
 
 
 class _Lists:
-    """The lists of all domains and splits; those without rows are there too."""
+    """The lists of all domains and splits, including those without rows."""
 
     def __init__(self, folder: Path, names: Sequence[str]) -> None:
         self.folder = folder
@@ -182,16 +183,16 @@ class _Lists:
 
     def add(
         self,
-        there: Sequence[DomainClass],
+        cells: Sequence[DomainClass],
         files: Sequence[str],
         folders: DomainFolders,
         splits: dict[str | None, str],
         values: Sequence[str | None],
     ) -> None:
         lines: dict[str, list[str]] = defaultdict(list)
-        for (domain, kind), file, value in zip(there, files, values, strict=True):
+        for (domain, kind), file, value in zip(cells, files, values, strict=True):
             lines[folders.list_name(domain, splits[value])].append(f"{file} {folders.class_ids[kind]}\n")
-        # Opened anew for each batch: there may be more lists than a process may hold open.
+        # Opened anew for each batch, as there may be more lists than a process may hold open.
         for name, found in lines.items():
             self.counts[name] += len(found)
             with (self.folder / name).open("a", encoding="utf-8", newline="\n") as out:
@@ -207,7 +208,7 @@ class _Lists:
 def _names(folder: Path, folders: DomainFolders) -> list[OtherFile]:
     made = {
         CLASS_NAMES: (folders.classes, "Names of the classes by index"),
-        DOMAINS: (tuple(folders.domains.values()), "Folders of the domains, which begin the names of the lists"),
+        DOMAINS: (tuple(folders.domains.values()), "Folders of the domains, with which the names of the lists begin"),
     }
     for name, (lines, _) in made.items():
         (folder / name).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8", newline="\n")

@@ -2,9 +2,9 @@
 
 metadata.parquet         the published columns, rows in the order of the table
 metadata.pkl             the same as a pandas DataFrame (`pickle: true`)
-350_sample_indices.npy   rows of a subset, as row numbers; 350_label_wnids.csv: its classes
+350_sample_indices.npy   row numbers of a subset; 350_label_wnids.csv: its classes
 
-As CLIP-GeoYFCC was published, https://github.com/lilyjiayi/CLIP-GeoYFCC.
+Format in which CLIP-GeoYFCC was published: https://github.com/lilyjiayi/CLIP-GeoYFCC.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class GeoYfccLayout(Layout):
         "{table: best, layout: geoyfcc, columns: {yfcc_metadata: null}, pickle: true, to: out/best}"
     )
     tree: ClassVar[str] = """\
-metadata.parquet                    one row an image, in the published columns
+metadata.parquet                    one row per image, in the published columns
 metadata.pkl                        the same as a pandas DataFrame, with `pickle: true`
 350_sample_indices.npy              a subset of 350 classes: row numbers in the metadata, int64
 350_label_wnids.csv                 its classes: one column `wnid`, by class number
@@ -90,8 +90,8 @@ classes.csv                         all classes: number, index in the vocabulary
     more: Columns | None = Field(default=None, description="further columns to release, such as similarity")
     subsets: Subsets = Field(
         default=(),
-        description="tables that come from this one, whose rows are told by index arrays; files are named by the "
-        "number of classes, or as a mapping says: {350: TABLE}",
+        description="tables that come from this one, whose rows are given as index arrays; files are named by the "
+        "number of classes, or by the keys of a mapping: {350: TABLE}",
     )
     wnid: Column = Field(default=WNID, description="column of the WordNet ids of the classes; subsets need it")
     pickle: bool = Field(default=False, description="write metadata.pkl too, a pandas DataFrame (needs pandas)")
@@ -101,33 +101,33 @@ classes.csv                         all classes: number, index in the vocabulary
     def _names_fit(cls, subsets: Any) -> Any:
         for name in subsets if isinstance(subsets, Mapping) else ():
             if not _NAME.match(name):
-                raise ValueError(f"'{name}' begins the name of a file; use letters, digits, '.', '_' and '-'")
+                raise ValueError(f"the names of files begin with '{name}'; use letters, digits, '.', '_' and '-'")
         tables = list(subsets.values()) if isinstance(subsets, Mapping) else list(subsets)
         if len(set(tables)) < len(tables):
             raise ValueError("a table is named twice")
         return subsets
 
     def tables(self) -> tuple[str, ...]:
-        """The tables of the subsets."""
+        """Return the tables of the subsets."""
         return tuple(self.subsets.values()) if isinstance(self.subsets, Mapping) else self.subsets
 
     def check(self, schema: pa.Schema) -> None:
-        """As other layouts; `pickle` needs pandas."""
+        """Check the columns, and that pandas is installed if `pickle` is set."""
         super().check(schema)
         if self.pickle and find_spec("pandas") is None:
             raise MissingExtra("pandas", "'pickle: true' of layout 'geoyfcc'")
 
     def needs(self, schema: pa.Schema) -> tuple[str, ...]:
-        """Columns that are read by name: the sources of the published ones, `more`, and the WordNet id."""
+        """Return the columns read by name: the sources of the published ones, `more`, and the WordNet id."""
         sources = self.columns.sources(schema)
         names = [UID, *(column for columns in sources.values() for column in columns)]
         names += require_more(self.more, schema, sources)
         if self.subsets:
             require(self.wnid, schema, "'wnid'")
             if not is_text(schema.field(self.wnid).type):
-                raise StepError(f"'wnid: {self.wnid}' has type {schema.field(self.wnid).type}; it is a text")
+                raise StepError(f"'wnid: {self.wnid}' has type {schema.field(self.wnid).type}; it must be text")
             if CLASS not in sources:
-                raise StepError(f"subsets are named by their classes, and 'columns' leaves '{CLASS}' out")
+                raise StepError(f"subsets are named by their classes, but 'columns' leaves '{CLASS}' out")
             names.append(self.wnid)
         return tuple(dict.fromkeys(names))
 
@@ -151,7 +151,7 @@ classes.csv                         all classes: number, index in the vocabulary
         return with_meanings(record, MEANINGS)
 
     def load_snippet(self, release: ReleaseRecord) -> str:
-        """The metadata and its subsets."""
+        """Show how to load the metadata and its subsets."""
         lines = ["import numpy as np", "import pandas as pd", "", f'metadata = pd.read_parquet("{PARQUET}")']
         if release.subsets:
             name = release.subsets[0].name
@@ -160,12 +160,12 @@ classes.csv                         all classes: number, index in the vocabulary
         words = fenced("\n".join(lines), "python")
         if self.pickle:
             words += f'\n\n`{PICKLE}` holds the same: `pd.read_pickle("{PICKLE}")`. '
-            words += "A pickle can run code when it is read; read it only from those you trust."
+            words += "A pickle can run code when it is read; read it only if you trust its source."
         listed = [f"`{other.path}`: {other.words}." for other in release.others if other.path == CLASSES]
         return "\n\n".join([words, *listed])
 
     def sections(self, release: ReleaseRecord, table: Table) -> Sequence[str]:
-        """The subsets, and how they were made."""
+        """Return a section on the subsets and how they were made."""
         if not release.subsets:
             return []
         rows = [
@@ -178,16 +178,16 @@ classes.csv                         all classes: number, index in the vocabulary
         return [words, *funnels, "Their records and states are in `lineage/`."]
 
     def task_categories(self, release: ReleaseRecord) -> list[str]:
-        """Classification, unless the classes are left out."""
+        """Return classification, unless the classes are left out."""
         return ["image-classification"] if release.has(CLASS) else super().task_categories(release)
 
     def checks(self, folder: Path, release: ReleaseRecord) -> Iterator[LayoutCheck]:
-        """Do classes.csv and the subsets agree with the metadata? Pickles are not opened."""
+        """Check that classes.csv and the subsets agree with the metadata. Pickles are not opened."""
         if any(other.path == CLASSES for other in release.others):
             yield "subsets", lambda: check_subsets(folder, release)
 
     def _about(self, schema: pa.Schema, sources: Mapping[str, Sequence[str]]) -> dict[str, str]:
-        """What classes.csv tells of a class -> the column it is read from."""
+        """Return the columns of classes.csv -> the columns that they are read from."""
         about = {VOCABULARY: sources[VOCABULARY][0]} if VOCABULARY in sources else {}
         about |= {WNID: self.wnid} if self.wnid in schema.names else {}
         return about | ({"name": LABEL} if LABEL in schema.names else {})
@@ -195,7 +195,7 @@ classes.csv                         all classes: number, index in the vocabulary
     def _write_metadata(
         self, table: Table, folder: Path, published: Published, classes: Classes, schema: pa.Schema
     ) -> np.ndarray:
-        """Write metadata.parquet; returns the class numbers of all rows."""
+        """Write metadata.parquet; return the class numbers of all rows."""
         wanted = tuple(dict.fromkeys([*published.columns, *classes.columns.values()]))
         numbers = []
         writer = MetadataFile(folder / PARQUET, schema, _GROUP_ROWS)
@@ -228,16 +228,16 @@ classes.csv                         all classes: number, index in the vocabulary
         return subsets, files
 
     def _names(self, base: str, found: Mapping[str, np.ndarray], numbers: np.ndarray) -> dict[str, str]:
-        """The beginning of each subset's file names, by its table."""
+        """Return the prefix of each subset's file names, by its table."""
         if isinstance(self.subsets, Mapping):
             return {table: name for name, table in self.subsets.items()}
-        names = {table: str(len(np.unique(numbers[places]))) for table, places in found.items()}
+        names = {table: str(len(np.unique(numbers[positions]))) for table, positions in found.items()}
         count, times = Counter(names.values()).most_common(1)[0]
         if times > 1:
             one, other, *_ = (table for table, name in names.items() if name == count)
             raise ReleaseError(
                 f"table '{base}': the subsets '{one}' and '{other}' both have {count} classes, by which their files "
-                f"are named; name them: `subsets: {{{count}a: {one}, {count}b: {other}}}`"
+                f"are named; give them names: `subsets: {{{count}a: {one}, {count}b: {other}}}`"
             )
         return names
 
@@ -247,7 +247,7 @@ def _undictionary(values: pa.Array) -> pa.Array:
 
 
 def _write_pickle(folder: Path) -> OtherFile:
-    """Write the metadata as a DataFrame of numbers and objects, which old and new versions of pandas read alike."""
+    """Write the metadata as a DataFrame of numbers and objects, which old and new versions of pandas can read."""
     import pickle
 
     import pandas as pd

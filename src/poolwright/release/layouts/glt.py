@@ -2,7 +2,7 @@
 
 imagenet_sup_intra_lt_inter_lt.json   Train-GLT, its val and Test-GLT, Test-CBL, Test-GBL
 imagenet_sup_intra_lt_inter_bl.json   Train-CBL and its val, Test-CBL, Test-GBL
-metadata.parquet                      the same as one table: a row an image, with its set in either
+metadata.parquet                      the same as one table: one row per image, with its set in either file
 
 {"cat2id": {class: "0"}, "id2cat": {"0": class}, "train": {"label": {path: "0"}, "frequency": {path: 0},
 "attribute": {path: 0}}, "val": ..., "test_lt": ..., "test_bl": ..., "test_bbl": ...}; numbers of classes are strings,
@@ -72,34 +72,35 @@ imagenet_sup_intra_lt_inter_lt.json   Train-GLT, its val and Test-GLT, Test-CBL,
 imagenet_sup_intra_lt_inter_bl.json   Train-CBL and its val, Test-CBL, Test-GBL
                                       {"cat2id", "id2cat", "train", "val", "test_lt", "test_bl", "test_bbl"}; each set
                                       {"label": {path: "0"}, "frequency": {path: 0}, "attribute": {path: 0}}
-metadata.parquet                      one row an image: path, class, attribute, frequency, and its set in either"""
+metadata.parquet                      one row per image: path, class, attribute, frequency, set in either file"""
 
     label: Column = Field(default=LABEL, description="column of the class names")
     path: Column = Field(default=IMAGE_PATH, description="column of the paths")
-    root: str = Field(default="", description="folder to put before every path, such as /data/imagenet/train")
-    name: str = Field(default="imagenet_sup", description="begins the names of the two files")
+    root: str = Field(default="", description="folder prepended to every path, such as /data/imagenet/train")
+    name: str = Field(default="imagenet_sup", description="prefix of the names of the two files")
     more: Columns | None = Field(default=None, description="further columns for the table")
 
     @field_validator("name")
     @classmethod
     def _fits_a_file(cls, name: str) -> str:
         if not _NAME.match(name):
-            raise ValueError(f"'{name}' begins the names of files; use letters, digits, '.', '_' and '-'")
+            raise ValueError(f"the names of files begin with '{name}'; use letters, digits, '.', '_' and '-'")
         return name
 
     def needs(self, schema: pa.Schema) -> tuple[str, ...]:
-        """Columns that are read by name: those of the step `glt`, class and path, and `more`."""
+        """Return the columns read by name: those of the step `glt`, class and path, and `more`."""
         for name in COLUMNS:
             if name not in schema.names:
-                raise StepError(f"layout 'glt' writes what the step `glt` draws, and there is no column '{name}'")
+                raise StepError(f"layout 'glt' writes what the step `glt` draws, but there is no column '{name}'")
         for name, what in ((self.label, "label"), (self.path, "path")):
             require(name, schema, f"'{what}'")
         if not is_text(schema.field(self.path).type):
-            raise StepError(f"'path: {self.path}' has type {schema.field(self.path).type}; a path is a text")
+            raise StepError(f"'path: {self.path}' has type {schema.field(self.path).type}; paths are text")
         more = require_more(self.more, schema, {UID, PATH, LABEL, *COLUMNS})
         return tuple(dict.fromkeys([UID, self.path, self.label, *COLUMNS, *more]))
 
     def class_name(self) -> str | None:
+        """Return the column `label`."""
         return self.label
 
     def write_data(self, table: Table, folder: Path, statistics: Statistics) -> ReleaseRecord:
@@ -118,7 +119,7 @@ metadata.parquet                      one row an image: path, class, attribute, 
         return with_meanings(record.model_copy(update={"others": tuple(others)}), _MEANINGS)
 
     def load_snippet(self, release: ReleaseRecord) -> str:
-        """The files, which protocol reads which, and the table."""
+        """Show how to read the files, the sets of each protocol, and the table."""
         lt, bl = (code(pattern.format(self.name)) for pattern in FILES.values())
         protocols = [
             ("class-wise long tail", f"Train-GLT: {code('train')} of {lt}", f"Test-CBL: {code('test_bl')}"),
@@ -136,12 +137,12 @@ metadata.parquet                      one row an image: path, class, attribute, 
             '    attribute = train["attribute"][path]  # 0 the largest of its class; not to be used in training',
         ]
         paths = f"Paths begin with `{self.root}`." if self.root else "Paths are relative to the folder of the images."
-        words = f"{paths} `root` of the release puts your folder before them. Code that reads the published files "
+        words = f"{paths} The parameter `root` of the release prepends your folder. Code for the published files also "
         words += f"reads these. `{PARQUET}` has the same rows: `split_glt` and `split_cbl` are their sets."
         return "\n\n".join([fenced("\n".join(lines), "python"), grid(("protocol", "train", "test"), protocols), words])
 
     def checks(self, folder: Path, release: ReleaseRecord) -> Iterator[LayoutCheck]:
-        """Do the two JSON files and the table agree, and are the test sets apart?"""
+        """Check that the two JSON files agree with the table, and that the test sets are disjoint from the others."""
         yield "sets", lambda: self._check_sets(folder, release)
 
     def _check_sets(self, folder: Path, release: ReleaseRecord) -> Findings:
@@ -155,7 +156,7 @@ metadata.parquet                      one row an image: path, class, attribute, 
         return wrong, f"{' and '.join(counts)} agree with the table; no image of a test is in another set"
 
     def _rows(self, table: Table) -> pa.Table:
-        """The rows of the table in the columns of the release, ordered."""
+        """Return the rows of the table in the columns of the release, ordered."""
         found = table.read(self.needs(table.schema))
         for name, what in ((self.label, "class"), (self.path, "path"), *((name, name) for name in KINDS.values())):
             if found.column(name).null_count:
@@ -171,7 +172,7 @@ metadata.parquet                      one row an image: path, class, attribute, 
         return rows
 
     def _columns(self) -> dict[str, str]:
-        """Columns of the release, and those of the table that they are made from."""
+        """Return the columns of the release -> the columns of the table that they are made from."""
         names = {UID: UID, PATH: self.path, LABEL: self.label}
         same = (CLASS_INDEX, ATTRIBUTE, FREQUENCY, SPLIT_GLT, SPLIT_CBL, *(self.more or ()))
         return names | {name: name for name in same}
@@ -198,7 +199,7 @@ def _write_set(out: TextIO, name: str, rows: pa.Table) -> None:
 
 
 def _differences(found: dict[str, Any], column: str, rows: pa.Table, classes: Sequence[str]) -> Iterator[str]:
-    """In what a file is not as the sets in a column of the table."""
+    """Yield the differences between a file and the sets in a column of the table."""
     names = {str(number): name for number, name in enumerate(classes)}
     if found["id2cat"] != names or found["cat2id"] != {name: number for number, name in names.items()}:
         yield f"cat2id and id2cat do not have the {len(names):,} classes of release.json"
@@ -212,16 +213,16 @@ def _differences(found: dict[str, Any], column: str, rows: pa.Table, classes: Se
                 wanted[name][path] = str(value) if kind == "label" else value
         for name in SETS:
             if found[name][kind] != wanted[name]:
-                yield f"'{kind}' of {name} is not that of the {len(wanted[name]):,} rows of the table"
+                yield f"'{kind}' of {name} differs from the {len(wanted[name]):,} rows of the table"
 
 
 def _overlaps(rows: pa.Table) -> Iterator[str]:
-    """Images of a test that are in another set of the other file; in one file each image has one set."""
+    """Report test images that are in another set of the other file; within a file each image has one set."""
     sets = zip(*(rows.column(name).to_pylist() for name in (PATH, SPLIT_GLT, SPLIT_CBL)), strict=True)
     found = [(path, *both) for path, *both in sets if None not in both and len({*both}) > 1 and {*both} & {*_TESTS}]
     if found:
         path, one, other = found[0]
-        yield f"{len(found):,} images of tests are in other sets too: '{path}' is in {one} of GLT and in {other} of CBL"
+        yield f"{len(found):,} test images are in other sets too: '{path}' is in {one} of GLT and in {other} of CBL"
 
 
 def _check_paths(rows: pa.Table, table: str) -> None:
@@ -230,13 +231,13 @@ def _check_paths(rows: pa.Table, table: str) -> None:
     if len(twice):
         times, path = twice[0]["counts"].as_py(), twice[0]["values"].as_py()
         raise ReleaseError(
-            f"table '{table}': {times:,} rows have the path {path!r}, which names an image in the files; is 'path' the "
+            f"table '{table}': {times:,} rows have the path {path!r}, which must identify one image; is 'path' the "
             "right column?"
         )
 
 
 def _classes(rows: pa.Table, table: str) -> tuple[str, ...]:
-    """Names of the classes by number.
+    """Return the names of the classes by number.
 
     Raises:
         ReleaseError: a number has two names, a name two numbers, or a number has no row.
@@ -246,10 +247,10 @@ def _classes(rows: pa.Table, table: str) -> tuple[str, ...]:
     names = [str(name) for _, name in pairs]
     if numbers != list(range(len(numbers))) or len(set(names)) < len(names):
         wrong = next((pair for number, pair in enumerate(pairs) if pair[0] != number), None)
-        told = f"{wrong[1]!r} has number {wrong[0]}" if wrong else "a name has two numbers"
+        problem = f"{wrong[1]!r} has number {wrong[0]}" if wrong else "a name has two numbers"
         raise ReleaseError(
-            f"table '{table}': '{CLASS_INDEX}' does not number the classes of 'label' from 0, each once: {told}; "
-            "release the table in which the step `glt` stands, with the column of its classes"
+            f"table '{table}': '{CLASS_INDEX}' does not number the classes of 'label' from 0, each once: {problem}; "
+            "release the table that has the step `glt`, with the column of its classes"
         )
     return tuple(names)
 

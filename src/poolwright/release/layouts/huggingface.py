@@ -1,6 +1,6 @@
-"""Hugging Face layout: a few large parquet shards that `datasets.load_dataset` reads as they are.
+"""Hugging Face layout: a few large Parquet shards that `datasets.load_dataset` reads as they are.
 
-data/<split>-00000-of-00002.parquet    rows with their images; data/<config>/... where there are several configs
+data/<split>-00000-of-00002.parquet    rows with their images; data/<config>/... if there are several configs
 README.md, croissant.json, SHA256SUMS, release.json, table.json, recipe.yaml, states/, ...
 """
 
@@ -36,7 +36,7 @@ _BATCH_ROWS = 8_192
 
 ConfigSplit = tuple[str | None, str | None]
 """Config and split of a row, as the table has them."""
-# Released rows, the bytes of their images, and where they belong.
+# Released rows, the sizes of their images in bytes, and their configs and splits.
 _Batch = tuple[pa.Table, list[int], list[ConfigSplit]]
 
 
@@ -45,14 +45,14 @@ class HuggingFace(Layout):
 
     layout: ClassVar[str] = "huggingface"
     example: ClassVar[str] = "{table: best, layout: huggingface, class_label: label, to: out/best}"
-    tree: ClassVar[str] = "data/train-00000-of-00002.parquet   rows with their images, a few large shards a split"
+    tree: ClassVar[str] = "data/train-00000-of-00002.parquet   rows with their images, a few large shards per split"
 
     images: Literal["embed", "urls", "none"] = Field(
-        default="embed", description="embed the image files, hand out only their urls, or neither"
+        default="embed", description="embed the image files, release only their URLs, or neither"
     )
-    columns: Columns | None = Field(default=None, description="columns to release; default all; uid always goes along")
+    columns: Columns | None = Field(default=None, description="columns to release; default all; uid is always included")
     class_label: Column | None = Field(
-        default=None, description="column to store as class index with the names in the schema (ClassLabel)"
+        default=None, description="column to store as a class index, with the names in the schema (ClassLabel)"
     )
     configs: Column | None = Field(
         default=None,
@@ -63,7 +63,7 @@ class HuggingFace(Layout):
     )
 
     def needs(self, schema: pa.Schema) -> tuple[str, ...]:
-        """Columns that are read by name: uid, those of the images, those the recipe names."""
+        """Return the columns read by name: uid, those of the images, those that the recipe names."""
         names = [UID]
         if self.images == "embed":
             names += image_columns(schema, self.layout)
@@ -93,6 +93,7 @@ class HuggingFace(Layout):
         return tuple(dict.fromkeys(names))
 
     def class_name(self) -> str | None:
+        """Return the column `class_label`."""
         return self.class_label
 
     def write_data(self, table: Table, folder: Path, statistics: Statistics) -> ReleaseRecord:
@@ -128,23 +129,23 @@ class HuggingFace(Layout):
         return record.model_copy(update={"configs": {name: by_name[name] for name in sorted(by_name, key=split_order)}})
 
     def read_images(self, folder: Path, release: ReleaseRecord, full: bool = True) -> Iterator[StoredImage]:
-        """The images in the rows."""
+        """Yield the images in the rows."""
         return embedded_images(folder, release, full)
 
     def data_files(self, release: ReleaseRecord, config: str | None = None) -> list[tuple[str, str]]:
-        """The shards of each split, or of each split of a config."""
+        """Return the shards of each split, or of each split of a config."""
         if config is None:
             return [(split, f"data/{split}-*") for split in release.splits]
-        there = {file.split for file in release.files_of(config)}
-        return [(split, f"data/{config}/{split}-*") for split in release.splits if split in there]
+        present = {file.split for file in release.files_of(config)}
+        return [(split, f"data/{config}/{split}-*") for split in release.splits if split in present]
 
     def file_sets(self, release: ReleaseRecord) -> list[dict[str, Any]]:
-        """All shards; images are in their rows."""
+        """Return one file set of all shards, whose rows hold the images."""
         names = [f"{name}/*" for name in release.configs] or [f"{split}-*" for split in release.splits]
         return [rows_file_set(release, "All shards", [f"data/{name}.parquet" for name in names])]
 
     def _columns(self, schema: pa.Schema) -> list[str]:
-        """Released columns out of the table's, in their order there or as named."""
+        """Return the released columns, in the order of the table or as named."""
         left_out = {IMAGE} | ({IMAGE_PATH} if self.images == "embed" else set())
         named = [name for name in self.columns or () if name != IMAGE]
         if self.columns is None:
@@ -157,7 +158,7 @@ class HuggingFace(Layout):
             yield released, [0] * len(rows), self._keys(rows)
 
     def _wanted(self, names: Sequence[str], schema: pa.Schema) -> list[str]:
-        """Columns to read: those, and what tells config and split."""
+        """Return the columns to read: those, and the ones of config and split."""
         return with_split(list(dict.fromkeys([*names, *([self.configs] if self.configs else [])])), schema)
 
     def _keys(self, rows: Rows) -> list[ConfigSplit]:
@@ -167,8 +168,8 @@ class HuggingFace(Layout):
     def _with_images(
         self, table: Table, schema: pa.Schema, reader: ImageReader, classes: tuple[str, ...]
     ) -> Iterator[_Batch]:
-        there = [name for name in schema.names if name in table.schema.names and name != IMAGE]
-        for rows, images, digests in reader.batches(self._wanted(there, table.schema)):
+        kept = [name for name in schema.names if name in table.schema.names and name != IMAGE]
+        for rows, images, digests in reader.batches(self._wanted(kept, table.schema)):
             paths = rows.strings(IMAGE_PATH) if IMAGE_PATH in rows.schema.names else [None] * len(rows)
             uids = rows.strings(UID)
             names = [original_name(path, str(uid), data) for path, uid, data in zip(paths, uids, images, strict=True)]

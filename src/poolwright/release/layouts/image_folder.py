@@ -40,20 +40,22 @@ class ImageFolderLayout(Layout):
     layout: ClassVar[str] = "image_folder"
     example: ClassVar[str] = "{table: best, layout: image_folder, by: label, to: out/best-images}"
     tree: ClassVar[str] = """\
-train/cat/<uid>.jpg                 image files as they were found, by split and class
+train/cat/<uid>.jpg                 unchanged image files, by split and class
 train/metadata.parquet              the other columns; `file_name` joins rows and files"""
 
     by: Column | None = Field(
-        default=None, description="column whose values are the class folders; default label, where it is there"
+        default=None, description="column whose values are the class folders; default label, if the table has it"
     )
     metadata: Literal["parquet", "csv"] = Field(
-        default="parquet", description="format of the metadata; csv keeps no types and leaves vectors and lists out"
+        default="parquet", description="format of the metadata; CSV keeps no types and leaves out vectors and lists"
     )
 
     def needs(self, schema: pa.Schema) -> tuple[str, ...]:
-        """Columns that are read by name: uid, those of the images, the class."""
+        """Return the columns read by name: uid, those of the images, the class."""
         if FILE_NAME in schema.names:
-            raise StepError(f"layout '{self.layout}' writes a column '{FILE_NAME}', and the table has one; rename it")
+            raise StepError(
+                f"layout '{self.layout}' writes a column '{FILE_NAME}', which the table already has; rename it"
+            )
         names = [UID, *image_columns(schema, self.layout)]
         by = self._by(schema)
         if by:
@@ -64,20 +66,21 @@ train/metadata.parquet              the other columns; `file_name` joins rows an
         return tuple(dict.fromkeys(names))
 
     def class_name(self) -> str | None:
+        """Return the column `by`."""
         return self.by
 
     def write_data(self, table: Table, folder: Path, statistics: Statistics) -> ReleaseRecord:
-        """Write the image files, and the rows of each split beside them."""
+        """Write the image files, and next to them the rows of each split."""
         splits = table_splits(table, statistics)
         by = self._by(table.schema)
         paths = _ImagePaths(table, splits, by)
         schema = readable_schema(self._schema(table.schema), table)
         reader = ImageReader.of(table, self.layout)
-        there = [name for name in schema.names if name in table.schema.names]
+        kept = [name for name in schema.names if name in table.schema.names]
         extra = [name for name in (SPLIT, by) if name and name in table.schema.names]
         writers = {name: MetadataFile(folder / name / f"metadata.{self.metadata}", schema) for name in splits.values()}
         try:
-            for rows, images, digests in reader.batches([*there, *extra]):
+            for rows, images, digests in reader.batches([*kept, *extra]):
                 files = [_write(folder, *path, data) for path, data in zip(paths.of(rows), images, strict=True)]
                 released = released_rows(
                     rows, schema, {FILE_NAME: pa.array(files, pa.string()), SHA256: pa.array(digests)}
@@ -94,15 +97,15 @@ train/metadata.parquet              the other columns; `file_name` joins rows an
         return self.record(table, schema, written, splits, reader)
 
     def image_root(self, file: ReleasedFile) -> str:
-        """The folder of the split."""
+        """Return the folder of the split."""
         return file.path.rpartition("/")[0]
 
     def image_folders(self, release: ReleaseRecord) -> Sequence[str]:
-        """The folders of the splits."""
+        """Return the folders of the splits."""
         return list(release.splits)
 
     def data_files(self, release: ReleaseRecord, config: str | None = None) -> list[tuple[str, str]]:
-        """Everything in the folder of a split, as `datasets` reads image folders."""
+        """Return everything in the folder of a split, as `datasets` reads image folders."""
         return [(split, f"{split}/**") for split in release.splits]
 
     def _by(self, schema: pa.Schema) -> str | None:
@@ -126,7 +129,7 @@ def _is_bytes(dtype: pa.DataType) -> bool:
 class _ImagePaths:
     """Path of the image of each row: folder of the split, folder of the class, name without extension.
 
-    Holds every uid in memory, as names that would fall together must be known before the first is written.
+    Holds every uid in memory, as names that would collide must be known before the first is written.
     """
 
     def __init__(self, table: Table, splits: dict[str | None, str], by: str | None) -> None:
@@ -135,7 +138,7 @@ class _ImagePaths:
         for rows in table.batches([UID, *(name for name in (SPLIT, by) if name and name in table.schema.names)]):
             for key, uid in zip(self._keys(rows), rows.strings(UID), strict=True):
                 members[key].append(str(uid))
-        # What else stands in the folder of a split; rows without a class go to a folder of their own.
+        # Other names in the folder of a split; rows without a class go to a folder of their own.
         taken = ("metadata.parquet", "metadata.csv", NO_CLASS)
         classes = safe_names({value for _, value in members if value is not None}, taken=taken)
         self.folders = {
@@ -154,6 +157,6 @@ class _ImagePaths:
 
 
 def _write(folder: Path, split: str, class_folder: str, stem: str, data: bytes) -> str:
-    """Write one image file; returns its path below the folder of the split."""
+    """Write one image file; return its path relative to the folder of the split."""
     inner = f"{split}/{class_folder}" if class_folder else split
     return write_image(folder, inner, stem, data).removeprefix(f"{split}/")

@@ -1,7 +1,8 @@
-"""Layout: a form that users know, in which a table is handed out.
+"""Define the base class of release layouts.
 
-A layout is one class in one file: it writes its data files, reads their images back, checks what is its own, and says
-how the release is loaded. Record, card, statistics, Croissant and checksums are the same for all. An example:
+A layout is the form in which a table is released, such as one that users know from a published dataset. It is one class
+in one file: it writes its data files, reads their images back, checks its own files, and shows how to load the
+release. Record, card, statistics, Croissant and checksums are the same for all layouts. An example:
 
     class Lists(Layout):
         layout: ClassVar[str] = "lists"
@@ -9,7 +10,7 @@ how the release is loaded. Record, card, statistics, Croissant and checksums are
         def needs(self, schema): return (UID, LABEL)
 
         def write_data(self, table, folder, statistics):
-            ...                                     # Parquet or CSV files with the rows, and files of its own
+            ...                                     # write Parquet or CSV files with the rows, and other files
             return self.record(table, schema, files, splits, None)
 
         def checks(self, folder, release):
@@ -46,74 +47,74 @@ if TYPE_CHECKING:
 __all__ = ["About", "Layout", "LayoutCheck", "Written"]
 
 LayoutCheck = tuple[str, Callable[[], Findings]]
-"""Name of a check, and the function that makes it. What it raises is reported as a check that does not hold."""
+"""Name of a check, and the function that makes it. An exception is reported as a failed check."""
 
 
 class Layout(BaseModel):
-    """A release layout, with its parameters as fields; `layout:` in a recipe names it.
+    """Base of release layouts, with the parameters as fields; a recipe names a layout by `layout:`.
 
-    Subclasses write the data and read it back. The same table gives the same bytes.
+    Subclasses write the data and read it back. The same table must give the same bytes.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     layout: ClassVar[str]
     example: ClassVar[str]
-    """How a recipe writes the release, in YAML: '{table: best, layout: huggingface, to: out}'."""
+    """The entry of a recipe that writes the release, in YAML: '{table: best, layout: huggingface, to: out}'."""
     tree: ClassVar[str]
-    """The files of the layout, for its reference: a path and what it holds in each line."""
+    """The files of the layout, for its reference: a path and its content per line."""
     nested: ClassVar[bool] = False
-    """Whether the rows of `tables` must be rows of the released one, so that they come from it."""
+    """Whether the rows of `tables` must be rows of the released table."""
 
     figures: bool = Field(default=True, description="whether the card has figures (needs matplotlib)")
     domain: Column | None = Field(
-        default=None, description="column of the domains, such as continent: the card shows classes by domain"
+        default=None, description="column of the domains, such as continent; the card shows classes by domain"
     )
 
     # Writing
 
     @abstractmethod
     def needs(self, schema: pa.Schema) -> tuple[str, ...]:
-        """Columns of the table that this layout reads by name.
+        """Return the columns of the table that this layout reads by name.
 
         Raises:
-            StepError: a column is missing, or of a type that this layout cannot write.
+            StepError: a column is missing, or has a type that this layout cannot write.
         """
 
     @abstractmethod
     def write_data(self, table: Table, folder: Path, statistics: Statistics) -> ReleaseRecord:
         """Write the files of this layout into `folder` and describe them; `made_from` is filled in later.
 
-        `files` of the record are Parquet or CSV and have every row of the table once; all else is in `others`, or is
-        an image file.
+        `files` of the record are Parquet or CSV and have every row of the table once; all other files are in `others`,
+        or are images.
 
         Raises:
-            ReleaseError: an image cannot be read any more.
+            ReleaseError: an image can no longer be read.
         """
 
     def tables(self) -> tuple[str, ...]:
-        """Other tables of the same run that this layout reads."""
+        """Return the names of other tables of the same run that this layout reads."""
         return ()
 
     def check_tables(self, schemas: Mapping[str, pa.Schema]) -> None:
-        """Check that those tables have the columns that will be read; raises StepError."""
+        """Check the columns of the tables that `tables` names; raise StepError if one is missing."""
 
     def others(self, table: Table) -> tuple[Table, ...]:
-        """Those tables, from the folder of the run that the released one is in.
+        """Return the tables that `tables` names, from the run of the released table.
 
         Raises:
-            InputError: one is not finished.
+            InputError: a table is not finished.
         """
         from poolwright.core.table import Table as Finished
 
         return tuple(Finished(table.folder.parent / name) for name in self.tables())
 
     def class_name(self) -> str | None:
-        """Column of the class names, if a parameter names one."""
+        """Return the column of the class names, if a parameter names one."""
         return None
 
     def details(self, table: Table) -> list[Detail]:
-        """Counts over several columns together that statistics and card show, such as classes by domain."""
+        """Count several columns together for statistics and card, such as classes by domain."""
         from poolwright.release.card.details import details_of
 
         return details_of(table, self.domain, self.class_name())
@@ -121,9 +122,9 @@ class Layout(BaseModel):
     # Reading back
 
     def read_images(self, folder: Path, release: ReleaseRecord, full: bool = True) -> Iterator[StoredImage]:
-        """The image of every row of a release, read back from its folder; asked only if the record counts images.
+        """Yield the image of every row, read back from a release; called only if the record counts images.
 
-        By default the column `file_name` of the data files has paths that start from `image_root`, and `sha256` the
+        By default the column `file_name` of the data files has paths relative to `image_root`, and `sha256` has the
         digests.
 
         Args:
@@ -134,64 +135,64 @@ class Layout(BaseModel):
         return image_files(folder, release, self.image_root, full)
 
     def image_root(self, file: ReleasedFile) -> str:
-        """Folder, below that of the release, from which paths in the column `file_name` of a data file start."""
+        """Return the folder in the release that paths in the column `file_name` of a data file are relative to."""
         return ""
 
     def image_folders(self, release: ReleaseRecord) -> Sequence[str]:
-        """Folders below which the image files are; none if there are no image files."""
+        """Return the folders with the image files; none if there are no image files."""
         return ()
 
     def checks(self, folder: Path, release: ReleaseRecord) -> Iterator[LayoutCheck]:
-        """Checks of what only this layout has, such as lists that agree with the rows; made after the generic ones."""
+        """Yield the checks of this layout's own files, such as lists of rows; made after the generic checks."""
         yield from ()
 
     # Card and Croissant
 
     def load_snippet(self, release: ReleaseRecord) -> str:
-        """How to load the release, as Markdown for its card; by default with `load_dataset`."""
+        """Show how to load the release, as Markdown for its card; by default with `load_dataset`."""
         from poolwright.release.card.sections.loading import load_with_datasets
 
         return load_with_datasets(release)
 
     def sections(self, release: ReleaseRecord, table: Table) -> Sequence[str]:
-        """Further sections of the card, as Markdown; they follow the one on loading."""
+        """Return further sections of the card, as Markdown; they follow the section on loading."""
         return ()
 
     def task_categories(self, release: ReleaseRecord) -> list[str]:
-        """What the dataset is for, in the words of the Hugging Face Hub."""
+        """Return the task categories of the Hugging Face Hub that the dataset serves."""
         from poolwright.release.card.header import usual_tasks
 
         return usual_tasks(release)
 
     def data_files(self, release: ReleaseRecord, config: str | None = None) -> list[tuple[str, str]]:
-        """(split, glob) pairs by which the Hub and `datasets` find the data files, of one config if there are several.
+        """Return (split, glob) pairs of the data files for the Hub and `datasets`, of one config if there are several.
 
         Splits are in the order of the record.
         """
         return [(file.split, file.path) for file in release.files]
 
     def file_sets(self, release: ReleaseRecord) -> list[dict[str, Any]]:
-        """File sets of the Croissant document; the first one has the id 'rows_set' and the data files."""
+        """Return the file sets of the Croissant document; the first has the id 'rows_set' and the data files."""
         from poolwright.release.card.croissant.nodes import image_file_sets, rows_file_set
 
         rows = rows_file_set(release, "Metadata of all splits", [file.path for file in release.files])
         return [rows, *image_file_sets(release, self.image_folders(release))]
 
     def record_sets(self, release: ReleaseRecord) -> list[dict[str, Any]]:
-        """Further record sets of the Croissant document; splits, classes and rows are there already."""
+        """Return further record sets of the Croissant document, besides splits, classes and rows."""
         from poolwright.release.card.croissant.nodes import image_record_sets
 
         below = "the folder of the split" if self.image_root(release.files[0]) else "the release"
         return image_record_sets(release, self.image_folders(release), below)
 
-    # What is the same for all
+    # Common to all layouts
 
     def check(self, schema: pa.Schema) -> None:
-        """Find what is wrong before anything runs.
+        """Check parameters and columns before anything runs.
 
         Raises:
-            StepError: as `needs`.
-            MissingExtra: figures are asked for and matplotlib is not installed.
+            StepError: as in `needs`.
+            MissingExtra: figures are requested and matplotlib is not installed.
         """
         from importlib.util import find_spec
 
@@ -217,12 +218,12 @@ class Layout(BaseModel):
         classes: tuple[str, ...] = (),
         class_column: str | None = None,
     ) -> ReleaseRecord:
-        """The record of data files that were written; `made_from` is left empty.
+        """Return the record of the written data files; `made_from` is left empty.
 
         Args:
-            schema: of the data files.
+            schema: schema of the data files.
             splits: name of each split by its value in the table.
-            reader: of the images that were written; None if there are none.
+            reader: reader of the images that were written; None if there are none.
             classes: names of the classes by index, if `class_column` holds indices.
         """
         from poolwright.release.data.features import released_columns
@@ -256,20 +257,21 @@ class Layout(BaseModel):
         measured: Sequence[Measured] = (),
         versions: Mapping[str, str] | None = None,
     ) -> Written:
-        """Write a release, or find it there already.
+        """Write a release, or find an identical one in its folder.
 
-        It appears under its name when it is whole; a kill before that leaves what was there.
+        The release appears under its name when it is complete; if the process is killed before that, a previous
+        release remains.
 
         Args:
             table: a finished table.
-            folder: where the release goes; its parent is made.
-            about: what the card says.
+            folder: folder of the release; its parent is created.
+            about: the recipe's statements for the card.
             overwrite: whether a release of something else, or a damaged one, may be replaced.
             measured: figures of the recipe that were measured on the table; the card shows them.
-            versions: of the installed package that provides this layout, by its name; none for poolwright's own.
+            versions: version of the installed package that provides this layout, by name; none for poolwright's own.
 
         Raises:
-            ReleaseError: the table has no rows, an image cannot be read any more, or the folder holds something else.
+            ReleaseError: the table has no rows, an image can no longer be read, or the folder holds something else.
             StepError: the table lacks a column that this layout needs.
         """
         from poolwright.release.folder import find_release
@@ -281,13 +283,13 @@ class Layout(BaseModel):
         if not table.record.rows_kept:
             raise ReleaseError(
                 f"table '{table.name}' has no rows, so there is nothing to release; "
-                "`poolwright show` tells which step dropped them"
+                "`poolwright show` lists what each step dropped"
             )
         family, versions = lineage(table), dict(versions or {})
         itself = self.layout, self.model_dump(mode="json")
         made_from = origin_of(itself, family, about, self.others(table), measured, versions)
-        there = find_release(folder, made_from, overwrite)
-        return there or self._write(family, folder, about, {"made_from": made_from, "versions": versions}, measured)
+        existing = find_release(folder, made_from, overwrite)
+        return existing or self._write(family, folder, about, {"made_from": made_from, "versions": versions}, measured)
 
     def _write(
         self, family: Lineage, folder: Path, about: About, origin: Mapping[str, Any], measured: Sequence[Measured]

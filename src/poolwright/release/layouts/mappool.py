@@ -1,9 +1,9 @@
-"""MapPool layout: rows of a web-scale pool with their URLs and vectors, in the columns in which MapPool was published.
+"""MapPool layout: rows of a web-scale pool with their URLs and vectors, in the columns of the published MapPool.
 
 data/<split>-00000-of-00002.parquet    uid, url, text, original_width, original_height, sha256, l14_img, l14_txt,
-                                       clip_l14_similarity_score, and what `more` names; vectors float16
+                                       clip_l14_similarity_score, and those of `more`; vectors float16
 
-Images are not contained: the card has the command lines that fetch and verify them.
+Images are not contained: the card has command lines that fetch and verify them.
 https://huggingface.co/datasets/sraimund/MapPool
 """
 
@@ -41,7 +41,7 @@ from poolwright.release.statistics import Statistics
 
 MEANINGS = {
     "uid": "Id of the row in the pool",
-    "url": "Where the image was found",
+    "url": "URL at which the image was found",
     "text": "Caption of the image",
     "original_width": "Width of the image when it was found, pixels",
     "original_height": "Height of the image when it was found, pixels",
@@ -50,10 +50,10 @@ MEANINGS = {
     "l14_txt": "CLIP ViT-L/14 vector of the caption",
     "clip_l14_similarity_score": "Cosine of l14_img and l14_txt",
 }
-"""What the published columns mean, in their order."""
+"""Meanings of the published columns, in their order."""
 
 _INSTEAD = {"original_width": WIDTH, "original_height": HEIGHT}
-"""What pools call some of them."""
+"""Names of some of them in pools."""
 _VECTORS = ("l14_img", "l14_txt")
 _BATCH_ROWS = 8_192
 
@@ -61,7 +61,7 @@ _BATCH_ROWS = 8_192
 def _known(value: Any) -> Any:
     for name in value if isinstance(value, Mapping) else ():
         if name not in MEANINGS:
-            raise ValueError(f"'{name}' is no published column; {did_you_mean(str(name), MEANINGS)}")
+            raise ValueError(f"'{name}' is not a published column; {did_you_mean(str(name), MEANINGS)}")
     return value
 
 
@@ -79,17 +79,17 @@ Sources = Annotated[
 
 
 class MapPool(Layout):
-    """URLs, captions and vectors in Parquet shards, in the columns in which MapPool was published."""
+    """URLs, captions and vectors in Parquet shards, in the columns of the published MapPool."""
 
     layout: ClassVar[str] = "mappool"
     example: ClassVar[str] = "{table: best, layout: mappool, columns: {l14_txt: null}, more: [decision], to: out/best}"
     tree: ClassVar[str] = (
-        "data/train-00000-of-00002.parquet   one row an image, in the published columns; vectors float16, images by URL"
+        "data/train-00000-of-00002.parquet   one row per image, published columns; vectors float16, images by URL"
     )
 
     columns: Sources = Field(
         default_factory=dict,
-        description="column of the table by published column, where the names differ, such as {l14_img: clip}; null "
+        description="column of the table by published column, if the names differ, such as {l14_img: clip}; null "
         "leaves one out",
     )
     more: Columns | None = Field(default=None, description="further columns to release, such as decision, probability")
@@ -105,10 +105,10 @@ class MapPool(Layout):
         return columns
 
     def sources(self, schema: pa.Schema) -> dict[str, str]:
-        """Column of the table by published column, in the published order.
+        """Return the column of the table by published column, in the published order.
 
         Raises:
-            StepError: the table lacks one, or its type cannot be the published one.
+            StepError: the table lacks a column, or its type does not fit.
         """
         found = {}
         for name in MEANINGS:
@@ -120,7 +120,7 @@ class MapPool(Layout):
         return found
 
     def needs(self, schema: pa.Schema) -> tuple[str, ...]:
-        """Columns that are read by name: the sources of the published ones, and `more`."""
+        """Return the columns read by name: the sources of the published ones, and `more`."""
         sources = self.sources(schema)
         more = require_more(self.more, schema, sources)
         return tuple(dict.fromkeys([*sources.values(), *more]))
@@ -143,7 +143,7 @@ class MapPool(Layout):
         return with_meanings(self.record(table, schema, files, splits, None), MEANINGS)
 
     def load_snippet(self, release: ReleaseRecord) -> str:
-        """Rows by `load_dataset` or any reader of Parquet."""
+        """Show how to load the rows with `load_dataset` or any reader of Parquet."""
         lines = ["from datasets import load_dataset", "", f'dataset = load_dataset("{FOLDER_WORDS}")']
         lines.append(f'row = dataset["{next(iter(release.splits))}"][0]')
         if release.has("l14_img"):
@@ -153,17 +153,17 @@ class MapPool(Layout):
         return f"{fenced(text, 'python')}\n\n{words}"
 
     def sections(self, release: ReleaseRecord, table: Table) -> Sequence[str]:
-        """How to get the images, by their URLs."""
+        """Return a section on fetching the images by their URLs."""
         names = [column.name for column in release.columns]
         return ["## How to get the images", _fetching(names)] if URL in names else []
 
     def data_files(self, release: ReleaseRecord, config: str | None = None) -> list[tuple[str, str]]:
-        """The shards of each split."""
+        """Return the shards of each split."""
         return [(split, f"data/{split}-*") for split in release.splits]
 
 
 def _field(name: str, field: pa.Field) -> pa.Field:
-    """Vectors are released as float16, whatever the table has."""
+    """Return the released field: vectors are float16, whatever their type in the table."""
     dtype = vector_type(field.type.list_size) if name in _VECTORS else plain_field(field).type
     return pa.field(name, dtype, metadata=field.metadata)
 
@@ -192,7 +192,7 @@ def _fits(name: str, dtype: pa.DataType) -> bool:
 
 
 def _fetching(names: list[str]) -> str:
-    """Command lines that fetch the images as they are, and verify them where their hashes are known."""
+    """Return command lines that fetch the unchanged images, and verify them if their hashes are known."""
     carried = ", ".join(f'"{name}"' for name in (UID,) if name in names)
     lines = [
         "img2dataset --url_list data --input_format parquet --output_folder images --output_format webdataset",
@@ -200,9 +200,9 @@ def _fetching(names: list[str]) -> str:
         f"--save_additional_columns '[{carried}]' --disable_all_reencoding True",
         "--compute_hash sha256" + (""" --verify_hash '["sha256","sha256"]'""" if SHA256 in names else ""),
     ]
-    own = "poolwright rebuild . images      # as above, guarded, with what was recovered and what is lost"
-    words = "Images are named by URL. With [img2dataset](https://github.com/rom1504/img2dataset), not resized"
+    own = "poolwright rebuild . images      # the same, guarded, with a report of what was recovered and lost"
+    words = "Images are given by URL. With [img2dataset](https://github.com/rom1504/img2dataset), not resized"
     words += ", and with their hashes verified:" if SHA256 in names else ":"
     command = fenced(" \\\n  ".join(lines), "sh")
-    or_own = "Or with poolwright, which refuses private addresses and counts every loss:"
+    or_own = "Or with poolwright, which refuses private addresses and counts all losses:"
     return "\n\n".join([words, command, or_own, fenced(own, "sh")])

@@ -1,7 +1,7 @@
-"""Charts as inline SVG: small pure functions of numbers. Text stays outside, in HTML, so that it never shrinks.
+"""Draw charts as inline SVG, by small pure functions of numbers. Text stays outside, in HTML, so that it never shrinks.
 
-Marks are drawn in their own units and stretched to the width of the page; every mark says its numbers in a
-`<title>`, colours come from the page's style.
+Marks are drawn in their own units and stretched to the width of the page; every mark has its numbers in a `<title>`,
+and colours come from the page's style.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _ENDS = (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10)
 
 
 class Markup(str):
-    """Markup that a template may write as it is."""
+    """Markup that a template writes without escaping."""
 
     __slots__ = ()
 
@@ -32,7 +32,7 @@ class Markup(str):
 
 @dataclass(frozen=True)
 class BarSegment:
-    """A part of a bar: its length, its class in the page's style, and what it says."""
+    """A part of a bar: its length, its class in the page's style, and its text."""
 
     length: float
     style: str
@@ -41,22 +41,22 @@ class BarSegment:
 
 @dataclass(frozen=True)
 class Tick:
-    """A label beside a chart, `place` per cent from its left or bottom end."""
+    """A label next to a chart, `position` per cent from its left or bottom end."""
 
-    place: float
+    position: float
     text: str
 
 
 @dataclass(frozen=True)
 class Line:
-    """A limit drawn through a histogram, `place` per cent from the left."""
+    """A limit drawn through a histogram, `position` per cent from the left."""
 
-    place: float
+    position: float
     text: str
 
 
 def bar(segments: Sequence[BarSegment], whole: float) -> Markup:
-    """A horizontal stacked bar; `whole` is the length that fills its width. Its numbers stand beside it as text."""
+    """Draw a horizontal stacked bar; `whole` is the length that fills its width. Its numbers are text next to it."""
     marks, start = [], 0.0
     for part in segments:
         width = 1000 * part.length / whole if whole else 0.0
@@ -74,19 +74,19 @@ def bar(segments: Sequence[BarSegment], whole: float) -> Markup:
 def columns(
     counts: Sequence[float], titles: Sequence[str], label: str, top: float, behind: Sequence[float] = ()
 ) -> Markup:
-    """A histogram. `behind` is the outline of another one, in the same bins and to the same `top`."""
+    """Draw a histogram. `behind` is the outline of another one, in the same bins and with the same `top`."""
     wide = _BIN * len(counts)
     marks = [_outline(behind, top)] if behind else []
-    for place, (count, title) in enumerate(zip(counts, titles, strict=True)):
+    for index, (count, title) in enumerate(zip(counts, titles, strict=True)):
         height = max(_TALL * count / top, 4.0) if count and top else 0.0
         filled = (
-            f'<rect class="kept" x="{_number(place * _BIN + 0.4)}" y="{_number(_TALL - height)}" '
+            f'<rect class="kept" x="{_number(index * _BIN + 0.4)}" y="{_number(_TALL - height)}" '
             f'width="{_BIN - 0.8:g}" height="{_number(height)}"/>'
             if count
             else ""
         )
         marks.append(
-            f'<g>{filled}<rect class="hit" x="{place * _BIN}" width="{_BIN}" height="{_TALL}"/>'
+            f'<g>{filled}<rect class="hit" x="{index * _BIN}" width="{_BIN}" height="{_TALL}"/>'
             f"<title>{_text(title)}</title></g>"
         )
     return _svg(wide, _TALL, "".join(marks), label, "columns")
@@ -100,7 +100,7 @@ def _outline(counts: Sequence[float], top: float) -> str:
 
 @dataclass(frozen=True)
 class Curve:
-    """Sizes by rank: the drawing, the scale it is drawn to, and ticks for both axes."""
+    """Sizes by rank: the drawing, its scale, and ticks for both axes."""
 
     svg: Markup
     logarithmic: bool
@@ -109,10 +109,10 @@ class Curve:
 
 
 def rank_curve(sizes: Sequence[int], label: str, points: int = 320) -> Curve:
-    """The long tail: sizes, largest first, against their rank. Logarithmic where they differ twentyfold.
+    """Draw a long tail: sizes, largest first, by their rank. The scale is logarithmic if they differ twentyfold.
 
     Args:
-        points: ranks that are drawn at most.
+        points: largest number of ranks to draw.
     """
     logarithmic = sizes[0] > 20 * sizes[-1]
     values = np.asarray(sizes, np.float64)
@@ -135,18 +135,18 @@ def rank_curve(sizes: Sequence[int], label: str, points: int = 320) -> Curve:
         _svg(_TALL, _TALL, marks, label, "curve"),
         logarithmic,
         tuple(Tick(round(100 * (rank - 0.5) / len(values), 2), short(rank)) for rank in _rank_ticks(len(values))),
-        tuple(Tick(round(100 * place, 2), short(value)) for place, value in up),
+        tuple(Tick(round(100 * share, 2), short(value)) for share, value in up),
     )
 
 
 def _decade(value: float) -> float:
-    """The next 1, 2 or 5 times a power of ten."""
+    """Return the next 1, 2 or 5 times a power of ten."""
     power = 10.0 ** math.floor(math.log10(value))
     return next(factor * power for factor in (1.0, 2.0, 5.0, 10.0) if factor * power >= value)
 
 
 def _decades(low: float, top: float) -> list[tuple[float, float]]:
-    """(share of the height, value) of the powers of ten, at most about six."""
+    """Return (share of the height, value) of the powers of ten, at most about six."""
     first, last = round(math.log10(low)), math.floor(math.log10(top) + 1e-9)
     every = max(1, math.ceil((last - first) / 5))
     values = [10.0**power for power in range(first, last + 1, every)]
@@ -165,9 +165,9 @@ def _rank_ticks(number: int) -> list[int]:
 
 
 def trace(values: Sequence[float], top: float, label: str) -> Markup:
-    """Values from left to right as a line, drawn from 0 to `top`."""
+    """Draw values from left to right as a line, on a scale from 0 to `top`."""
     across = _TALL / max(len(values) - 1, 1)
-    points = [(place * across, _TALL * (1 - min(value, top) / top)) for place, value in enumerate(values)]
+    points = [(index * across, _TALL * (1 - min(value, top) / top)) for index, value in enumerate(values)]
     points += [(float(_TALL), points[0][1])] if len(points) == 1 else []
     line = "L".join(f"{_number(x)} {_number(y)}" for x, y in points)
     marks = f'<path class="area" d="M0 {_TALL}L{line}V{_TALL}z"/><path class="line" d="M{line}"/>'
@@ -175,15 +175,15 @@ def trace(values: Sequence[float], top: float, label: str) -> Markup:
 
 
 def globe(cells: np.ndarray, label: str) -> tuple[Markup, tuple[tuple[int, int], ...]]:
-    """Rows on an equirectangular map, by cells (rows from 90 degrees north, columns from 180 degrees west).
+    """Draw rows on an equirectangular map, by cells (rows from 90 degrees north, columns from 180 degrees west).
 
     Returns:
-        The drawing, and the (least, most) rows of each of its shades, `shade1` being the faintest.
+        The drawing, and the (least, most) rows of each of its shades; `shade1` is the faintest.
     """
     height, width = cells.shape
     shades = _shades(int(cells.max()))
-    lines = "".join(f"M{width * place / 12:g} 0V{height}" for place in range(1, 12))
-    lines += "".join(f"M0 {height * place / 6:g}H{width}" for place in range(1, 6))
+    lines = "".join(f"M{width * line / 12:g} 0V{height}" for line in range(1, 12))
+    lines += "".join(f"M0 {height * line / 6:g}H{width}" for line in range(1, 6))
     marks = [f'<path class="grid" d="{lines}"/>']
     for number, (least, most) in enumerate(shades, start=1):
         down, across = np.nonzero((cells >= least) & (cells <= most))
@@ -193,10 +193,10 @@ def globe(cells: np.ndarray, label: str) -> tuple[Markup, tuple[tuple[int, int],
     return drawing, tuple(shades)
 
 
-def dots(places: np.ndarray, members: np.ndarray, label: str) -> Markup:
-    """Points (n, 2) within 0 .. 1, each in the colour of its group: style `cluster0` and so on, in ten colours."""
-    low, high = places.min(axis=0), places.max(axis=0)
-    corner = (40 + 920 * np.column_stack([places[:, 0], high[1] - places[:, 1]])).round().astype(int)
+def dots(points: np.ndarray, members: np.ndarray, label: str) -> Markup:
+    """Draw points (n, 2) within 0 .. 1 in the colours of their groups: styles `cluster0` to `cluster9`."""
+    low, high = points.min(axis=0), points.max(axis=0)
+    corner = (40 + 920 * np.column_stack([points[:, 0], high[1] - points[:, 1]])).round().astype(int)
     marks = []
     for group in np.unique(members):
         path = "".join(f"M{x} {y}h0" for x, y in corner[members == group].tolist())
@@ -205,33 +205,33 @@ def dots(places: np.ndarray, members: np.ndarray, label: str) -> Markup:
 
 
 def _shades(most: int) -> list[tuple[int, int]]:
-    """About five ranges of counts, each a constant factor wider than the last."""
-    edges = sorted({max(1, math.ceil(most ** (place / 5))) for place in range(6)})
+    """Return about five ranges of counts, each wider than the last by a constant factor."""
+    edges = sorted({max(1, math.ceil(most ** (index / 5))) for index in range(6)})
     if len(edges) == 1:
         return [(1, max(1, most))]
     return [
-        (low if place == 0 else low + 1, high)
-        for place, (low, high) in enumerate(pairwise(edges))
-        if high >= (low if place == 0 else low + 1)
+        (low if index == 0 else low + 1, high)
+        for index, (low, high) in enumerate(pairwise(edges))
+        if high >= (low if index == 0 else low + 1)
     ]
 
 
 def scatter(points: np.ndarray, styles: Sequence[str], titles: Sequence[str], label: str) -> Markup:
-    """Points of a square, with its diagonal.
+    """Draw points in a square, with its diagonal.
 
     Args:
         points: float (n, 2) in 0..1, across and up.
-        styles: class of each in the page's style.
+        styles: class of each point in the page's style.
     """
     marks = [f'<path class="diagonal" d="M0 {_TALL}L{_TALL} 0"/>']
     for (across, up), style, title in zip(points.tolist(), styles, titles, strict=True):
-        place = f'cx="{_number(_TALL * across)}" cy="{_number(_TALL * (1 - up))}"'
-        marks.append(f'<circle class="{style}" {place} r="7"><title>{_text(title)}</title></circle>')
+        centre = f'cx="{_number(_TALL * across)}" cy="{_number(_TALL * (1 - up))}"'
+        marks.append(f'<circle class="{style}" {centre} r="7"><title>{_text(title)}</title></circle>')
     return _svg(_TALL, _TALL, "".join(marks), label, "scatter", stretch=False)
 
 
 def nice_top(value: float) -> float:
-    """A round number at least as large, where an axis may end."""
+    """Return a round number at least as large as `value`, at which an axis may end."""
     if value <= 0:
         return 1.0
     power = 10.0 ** math.floor(math.log10(value))
@@ -239,18 +239,18 @@ def nice_top(value: float) -> float:
 
 
 def tick_values(low: float, high: float, about: int) -> list[float]:
-    """Round values from `low` to `high`, about so many."""
+    """Return about `about` round values from `low` to `high`."""
     if not high > low:
         return [low]
     rough = (high - low) / about
     power = 10.0 ** math.floor(math.log10(rough))
     step = min((factor * power for factor in (1, 2, 2.5, 5, 10)), key=lambda size: abs(size - rough))
     first = math.ceil(low / step - 1e-9)
-    return [round(place * step, 12) for place in range(first, math.floor(high / step + 1e-9) + 1)]
+    return [round(index * step, 12) for index in range(first, math.floor(high / step + 1e-9) + 1)]
 
 
 def count_ticks(top: float) -> tuple[Tick, ...]:
-    """Ticks of an axis that counts rows from 0 to `top`."""
+    """Return ticks of an axis that counts rows from 0 to `top`."""
     values = [value for value in tick_values(0, top, 3) if value == int(value)]
     return tuple(Tick(round(100 * value / top, 2), short(value)) for value in values)
 

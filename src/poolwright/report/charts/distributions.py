@@ -1,4 +1,4 @@
-"""Distributions of the kept rows: two passes over the columns that are shown, in bounded memory."""
+"""Read the distributions of the kept rows: two passes over the shown columns, in bounded memory."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from poolwright.core.table import Table
 from poolwright.report.charts.tally import (
     BinnedCounts,
     Bins,
+    CoordinateTally,
     MonthTally,
     NumberTally,
     PairTally,
-    PlaceTally,
     ValueTally,
     floats,
 )
@@ -35,7 +35,7 @@ _PAIRED = ("domain", "continent", "bucket", "attribute", "split")
 
 @dataclass(frozen=True)
 class Numbers:
-    """One numeric column: its figures, and the rows in each bin."""
+    """One numeric column: its range and quantiles, and the rows in each bin."""
 
     tally: NumberTally
     bins: Bins
@@ -46,18 +46,18 @@ class Numbers:
 
 @dataclass(frozen=True)
 class Distributions:
-    """What the kept rows are like.
+    """Distributions of the kept rows.
 
     Attributes:
-        chosen: which columns were looked at.
+        chosen: the columns that were read.
         values: rows by value, most first, of every group column.
         nulls: rows without a value, by column.
         overflowed: group columns with too many values to count.
         numbers: histograms by column.
         months: rows by months since January 1970, by column.
-        pairs: rows of two group columns at once, by their names.
-        places: rows on the globe.
-        meanings: what each column holds, in words.
+        pairs: rows by the values of two group columns, by their names.
+        coordinates: rows by latitude and longitude.
+        meanings: meaning of each column.
     """
 
     chosen: Chosen = field(default_factory=Chosen)
@@ -67,7 +67,7 @@ class Distributions:
     numbers: Mapping[str, Numbers] = field(default_factory=dict)
     months: Mapping[str, list[tuple[int, int]]] = field(default_factory=dict)
     pairs: Mapping[tuple[str, str], PairTally] = field(default_factory=dict)
-    places: PlaceTally | None = None
+    coordinates: CoordinateTally | None = None
     meanings: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -75,7 +75,7 @@ def read_distributions(table: Table, bins_of: Callable[[str, Bins], Bins] | None
     """Count the columns of a table.
 
     Args:
-        bins_of: may replace the bins of a numeric column, so that two tables can be laid over each other.
+        bins_of: may replace the bins of a numeric column, so that two tables can be compared.
     """
     if not table.record.rows_kept:
         return Distributions()
@@ -99,7 +99,7 @@ def read_distributions(table: Table, bins_of: Callable[[str, Bins], Bins] | None
         numbers={name: _numbers(first.numbers[name], made) for name, made in second.histograms.items()},
         months={name: tally.counts() for name, tally in first.times.items()},
         pairs=second.pairs,
-        places=first.places if first.places and first.places.rows else None,
+        coordinates=first.coordinates if first.coordinates and first.coordinates.rows else None,
     )
 
 
@@ -108,7 +108,7 @@ def _numbers(tally: NumberTally, made: BinnedCounts) -> Numbers:
 
 
 class _FirstPass:
-    """Values of groups, ranges of numbers, months, places."""
+    """Values of groups, ranges of numbers, months, coordinates."""
 
     def __init__(self, chosen: Chosen) -> None:
         self.chosen = chosen
@@ -116,7 +116,7 @@ class _FirstPass:
         self.groups |= {name: ValueTally(_FEW_VALUES) for name in chosen.maybe}
         self.numbers = {name: NumberTally() for name in chosen.numbers}
         self.times = {name: MonthTally() for name in chosen.times}
-        self.places = PlaceTally(_CELL_DEGREES) if chosen.places else None
+        self.coordinates = CoordinateTally(_CELL_DEGREES) if chosen.coordinates else None
 
     def add(self, rows: Rows) -> None:
         for name, tally in self.groups.items():
@@ -126,11 +126,11 @@ class _FirstPass:
             numbers.add(floats(rows.column(name)))
         for name, months in self.times.items():
             months.add(rows.column(name))
-        if self.places:
-            self.places.add(floats(rows.column(LATITUDE)), floats(rows.column(LONGITUDE)))
+        if self.coordinates:
+            self.coordinates.add(floats(rows.column(LATITUDE)), floats(rows.column(LONGITUDE)))
 
     def values(self) -> dict[str, list[tuple[str, int]]]:
-        """Counts of the columns whose values make groups: not those of ids, names and other free text."""
+        """Return the counts of columns whose values make groups, unlike those of ids, names and other free text."""
         found = {name: tally.counts() for name, tally in self.groups.items()}
         return {name: counts for name, counts in found.items() if name in self.chosen.groups or _repeats(counts)}
 
@@ -148,7 +148,7 @@ def _repeats(counts: list[tuple[str, int]]) -> bool:
 
 
 class _SecondPass:
-    """Histograms in bins that suit, and pairs of groups."""
+    """Histograms in suitable bins, and pairs of groups."""
 
     def __init__(self, chosen: Chosen, values: Mapping[str, list[tuple[str, int]]], bins: Mapping[str, Bins]) -> None:
         self.histograms = {name: BinnedCounts(of) for name, of in bins.items()}
@@ -169,13 +169,13 @@ class _SecondPass:
 
 
 def _worth_pairing(chosen: Chosen, values: Mapping[str, list[tuple[str, int]]]) -> list[tuple[str, str]]:
-    """The class by what it is spread over, at most two such columns; without classes, the first two groups."""
-    there = [name for name in values if len(values[name]) > 1]
-    narrow = [name for name in there if len(values[name]) <= _MOST_ACROSS and name != chosen.label]
-    if chosen.label in there:
+    """Return the class paired with at most two domain-like columns; without classes, the first two groups."""
+    several = [name for name in values if len(values[name]) > 1]
+    narrow = [name for name in several if len(values[name]) <= _MOST_ACROSS and name != chosen.label]
+    if chosen.label in several:
         liked = [name for name in _PAIRED if name in narrow] or narrow[:1]
         return [(str(chosen.label), name) for name in liked[:2]]
-    return [(there[0], name) for name in narrow if name != there[0]][:1] if there else []
+    return [(several[0], name) for name in narrow if name != several[0]][:1] if several else []
 
 
 def _largest(counts: list[tuple[str, int]], most: int) -> list[str]:
@@ -184,13 +184,13 @@ def _largest(counts: list[tuple[str, int]], most: int) -> list[str]:
 
 
 def in_order(values: Iterable[str]) -> list[str]:
-    """Integers by size, where all are; else as they came."""
+    """Return the values in numeric order if all are integers, else unchanged."""
     kept = list(values)
     return sorted(kept, key=int) if all(value.lstrip("-").isdecimal() for value in kept) else kept
 
 
 def nice_bins(tally: NumberTally, integers: bool) -> Bins:
-    """Thirty to eighty bins with round edges over what is there; a thin, far tail is left to `below` and `above`."""
+    """Return thirty to eighty bins with round edges; a thin, far tail is left to `below` and `above`."""
     low, high = _shown_range(tally)
     if integers and high - low < _WHOLE_BINS:
         low = math.floor(low)
@@ -214,6 +214,6 @@ def _shown_range(tally: NumberTally) -> tuple[float, float]:
 
 
 def nice_step(step: float) -> float:
-    """The 1, 2 or 5 times a power of ten that is nearest, by ratio."""
+    """Return the 1, 2 or 5 times a power of ten that is nearest, by ratio."""
     power = 10.0 ** math.floor(math.log10(step))
     return min((factor * power for factor in (1, 2, 5, 10)), key=lambda size: abs(math.log(size / step)))

@@ -1,4 +1,4 @@
-"""Maps of vectors in two dimensions by t-SNE, the same for the same vectors."""
+"""Map vectors to two dimensions by t-SNE, reproducibly."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy.typing as npt
 from poolwright.core.errors import MissingExtra
 
 ROWS = 400
-"""Rows of a map: they take one to two seconds."""
+"""Rows of a map, which takes one to two seconds."""
 
 _FEWEST = 8
 _COMPONENTS = 50
@@ -16,7 +16,7 @@ _PERPLEXITY = 30
 
 
 def map_of(vectors: npt.NDArray[np.floating]) -> npt.NDArray[np.float64] | None:
-    """Places (n, 2) within 0 .. 1 of some vectors (n, d), near ones near; None for fewer than eight rows.
+    """Return points (n, 2) within 0 .. 1 for vectors (n, d), similar ones close; None for fewer than eight rows.
 
     Raises:
         MissingExtra: openTSNE is not installed.
@@ -40,14 +40,14 @@ def map_of(vectors: npt.NDArray[np.floating]) -> npt.NDArray[np.float64] | None:
             n_jobs=1,
             random_state=0,
         )
-        places = np.asarray(embed.fit(parts), np.float64)
-    low, high = places.min(axis=0), places.max(axis=0)
+        points = np.asarray(embed.fit(parts), np.float64)
+    low, high = points.min(axis=0), points.max(axis=0)
     middle, size = (low + high) / 2, float((high - low).max()) or 1.0
-    return np.asarray((places - middle) / size + 0.5)
+    return np.asarray((points - middle) / size + 0.5)
 
 
 def _components(vectors: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """The first principal components, each with the sign that makes its largest entry positive."""
+    """Return the first principal components, each with the sign that makes its largest entry positive."""
     left, lengths, _ = np.linalg.svd(vectors - vectors.mean(axis=0), full_matrices=False)
     parts = left * lengths
     if parts.shape[1] < 2:

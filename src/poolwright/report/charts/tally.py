@@ -1,4 +1,4 @@
-"""Counts of a column in bounded memory: feed batches, read the counts. Neither order nor cut of the batches matters."""
+"""Count columns batch by batch in bounded memory. Neither the order nor the size of the batches matters."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class ValueTally:
     """Rows of every value of a text or boolean column.
 
     Args:
-        most: distinct values that are counted; with more, `overflowed` is set and the counts are gone.
+        most: largest number of distinct values; with more, `overflowed` is set and the counts are dropped.
     """
 
     def __init__(self, most: int) -> None:
@@ -50,7 +50,7 @@ class ValueTally:
         return table
 
     def counts(self) -> list[tuple[str, int]]:
-        """(value, rows), most rows first, then by value; empty where there were too many values."""
+        """Return (value, rows), most rows first, then by value; empty if there were too many values."""
         table = self._compact()
         if self.overflowed:
             return []
@@ -69,10 +69,12 @@ class Bins:
 
     @property
     def high(self) -> float:
+        """Upper edge of the last bin."""
         return self.low + self.width * self.number
 
-    def edge(self, place: int) -> float:
-        return self.low + self.width * place
+    def edge(self, index: int) -> float:
+        """Return the lower edge of a bin."""
+        return self.low + self.width * index
 
 
 @dataclass
@@ -90,7 +92,7 @@ class NumberTally:
     cells: np.ndarray = field(default_factory=lambda: np.zeros(_CELLS, np.int64))
 
     def add(self, values: np.ndarray) -> None:
-        """Count float64 (n,), NaN for null."""
+        """Count values, float64 (n,), NaN for null."""
         self.rows += len(values)
         missing, infinite = int(np.isnan(values).sum()), int(np.isinf(values).sum())
         self.missing += missing
@@ -108,33 +110,34 @@ class NumberTally:
 
     @property
     def finite(self) -> int:
+        """Number of finite values."""
         return self.rows - self.missing - self.infinite
 
     def quantile(self, share: float) -> float:
-        """The value that `share` (0 to 1) of the finite values do not exceed; NaN where there are none."""
+        """Return the value that `share` (0 to 1) of the finite values do not exceed; NaN if there are none."""
         if not self.finite:
             return float("nan")
-        place = int(np.searchsorted(np.cumsum(self.cells), max(1, share * self.finite)))
-        order = (place << _SHIFT) + (1 << (_SHIFT - 1))
+        cell = int(np.searchsorted(np.cumsum(self.cells), max(1, share * self.finite)))
+        order = (cell << _SHIFT) + (1 << (_SHIFT - 1))
         bits = order & 0x7FFFFFFF if order >> 31 else ~order & 0xFFFFFFFF
         value = float(np.array([bits], np.uint32).view(np.float32)[0])
         return min(max(value, self.low), self.high)
 
 
 class BinnedCounts:
-    """Rows in each of some bins, and beside them. The last bin holds its upper edge."""
+    """Rows in each bin, below and above the bins. The last bin includes its upper edge."""
 
     def __init__(self, bins: Bins) -> None:
         self.bins = bins
         self._counts = np.zeros(bins.number + 2, np.int64)
 
     def add(self, values: np.ndarray) -> None:
-        """Count float64 (n,); NaN and infinite values are left out."""
+        """Count values, float64 (n,); NaN and infinite values are left out."""
         bins = self.bins
         values = values[np.isfinite(values)]
-        places = np.clip(np.floor((values - bins.low) / bins.width), -1, bins.number)
-        places[values == bins.high] = bins.number - 1
-        self._counts += np.bincount(places.astype(np.int64) + 1, minlength=bins.number + 2)
+        indices = np.clip(np.floor((values - bins.low) / bins.width), -1, bins.number)
+        indices[values == bins.high] = bins.number - 1
+        self._counts += np.bincount(indices.astype(np.int64) + 1, minlength=bins.number + 2)
 
     @property
     def counts(self) -> list[int]:
@@ -168,7 +171,7 @@ class MonthTally:
             self._months[int(month)] = self._months.get(int(month), 0) + int(count)
 
     def counts(self) -> list[tuple[int, int]]:
-        """(months since January 1970, rows), in order."""
+        """Return (months since January 1970, rows), in order."""
         return sorted(self._months.items())
 
 
@@ -181,19 +184,19 @@ class PairTally:
         self._counts = np.zeros(len(down) * len(across), np.int64)
 
     def add(self, down: pa.Array, across: pa.Array) -> None:
-        one, other = _places(down, self._down), _places(across, self._across)
+        one, other = _indices(down, self._down), _indices(across, self._across)
         both = (one >= 0) & (other >= 0)
         cells = one[both] * len(self.across) + other[both]
         self._counts += np.bincount(cells, minlength=len(self._counts))
 
     @property
     def counts(self) -> list[list[int]]:
-        """[down][across]."""
+        """Rows as [down][across]."""
         return [[int(count) for count in row] for row in self._counts.reshape(len(self.down), len(self.across))]
 
 
-class PlaceTally:
-    """Rows in cells of latitude and longitude, `degrees` wide; places off the globe are left out."""
+class CoordinateTally:
+    """Rows in cells of latitude and longitude, `degrees` wide; invalid coordinates are left out."""
 
     def __init__(self, degrees: int) -> None:
         self.degrees, self.rows = degrees, 0
@@ -209,12 +212,12 @@ class PlaceTally:
 
 
 def floats(column: pa.Array) -> np.ndarray:
-    """A numeric column as float64 (n,), NaN for null. Integers beyond 2^53 are rounded."""
+    """Return a numeric column as float64 (n,), NaN for null. Integers beyond 2^53 are rounded."""
     return np.asarray(column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False))
 
 
-def _places(column: pa.Array, values: pa.Array) -> np.ndarray:
-    """Index of each value in `values`, int64 (n,); -1 where it is not there."""
+def _indices(column: pa.Array, values: pa.Array) -> np.ndarray:
+    """Return the index of each value in `values`, int64 (n,); -1 if it is not among them."""
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
     found = pc.index_in(column.cast(pa.large_string()), value_set=values)

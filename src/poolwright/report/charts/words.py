@@ -1,4 +1,4 @@
-"""Figures and texts as people read them."""
+"""Format figures and texts for readers."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffe\uffff]")
 
 
 def clean(text: str) -> str:
-    """Text without control characters, which HTML may not hold."""
+    """Replace control characters, which HTML does not allow."""
     return _CONTROL.sub("\ufffd", text)
 
 
 def cut(text: str, most: int) -> str:
-    """At most `most` characters of a text, on one line."""
+    """Shorten a text to at most `most` characters, on one line."""
     line = clean(" ".join(text.split()))
     return line if len(line) <= most else f"{line[: most - 1].rstrip()}…"
 
 
 def percent(part: float, whole: float) -> str:
-    """A share: '41.2%', '0.03%', '100%'. Never '0%' for something or '100%' for less than all."""
+    """Format a share: '41.2%', '0.03%', '100%'. Never '0%' for more than nothing or '100%' for less than all."""
     if not whole:
         return "–"
     share = 100 * part / whole
@@ -39,7 +39,7 @@ def percent(part: float, whole: float) -> str:
 
 
 def short(value: float) -> str:
-    """A number for an axis: '1,500', '12k', '1.5M', '0.25', '2e-05'."""
+    """Format a number for an axis: '1,500', '12k', '1.5M', '0.25', '2e-05'."""
     size = abs(value)
     for limit, unit in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
         if limit <= size < 1e12:
@@ -48,7 +48,7 @@ def short(value: float) -> str:
 
 
 def figure(value: float, step: float = 0.0) -> str:
-    """A number of a column, with as many decimals as bins of width `step` tell apart."""
+    """Format a number of a column, with the decimals that distinguish bins of width `step`."""
     if not math.isfinite(value):
         return "–"
     if step > 1e-6 and abs(value) < 1e12:
@@ -58,7 +58,7 @@ def figure(value: float, step: float = 0.0) -> str:
 
 
 def duration(seconds: float) -> str:
-    """'0.8 s', '3 min 12 s', '2 h 5 min'."""
+    """Format a duration: '0.8 s', '3 min 12 s', '2 h 5 min'."""
     if seconds < 60:
         return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
     minutes, rest = divmod(round(seconds), 60)
@@ -68,7 +68,7 @@ def duration(seconds: float) -> str:
 
 
 def written(value: Any) -> str:
-    """A parameter as it could stand in the recipe: 'top', '[domain, class]', '{train: 0.8}'."""
+    """Format a parameter as in a recipe: 'top', '[domain, class]', '{train: 0.8}'."""
     if isinstance(value, str):
         return value if re.fullmatch(r"[\w./*:@ <>=()'+%-]+", value) else json.dumps(value, ensure_ascii=False)
     if isinstance(value, Mapping):
@@ -81,5 +81,5 @@ def written(value: Any) -> str:
 
 
 def counted(number: int, noun: str) -> str:
-    """'1 part', '2,000 parts'."""
+    """Format a count with its noun: '1 part', '2,000 parts'."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -1,4 +1,4 @@
-"""A contact sheet: thumbnails in rows with a line of text below each, as one JPEG."""
+"""Write a contact sheet: thumbnails in rows, each with a line of text below, as one JPEG."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def write_contact_sheet(cards: Sequence[SheetCard], lines: Sequence[str], title:
     """Write the cards' pictures, each with its line below, under a title.
 
     Args:
-        cards: those without a picture are blank, with their problem or uid.
-        lines: one a card.
-        title: one line.
-        path: ends in .jpg.
+        cards: cards to show; those without a picture are blank, with their problem or uid.
+        lines: text below each card.
+        title: title, one line.
+        path: path of the file, with the extension .jpg.
     """
     from PIL import Image, ImageDraw, ImageFont, ImageOps
 
@@ -37,9 +37,9 @@ def write_contact_sheet(cards: Sequence[SheetCard], lines: Sequence[str], title:
     draw = ImageDraw.Draw(sheet)
     head, small = ImageFont.load_default(20), ImageFont.load_default(13)
     draw.text((_GAP, 12), _fitting(title, head, size[0] - 2 * _GAP), _INK, head)
-    for place, (card, line) in enumerate(zip(cards, lines, strict=True)):
-        left = _GAP + place % across * (_CELL + _GAP)
-        top = _HEAD + place // across * (_CELL + _LINE + _GAP)
+    for index, (card, line) in enumerate(zip(cards, lines, strict=True)):
+        left = _GAP + index % across * (_CELL + _GAP)
+        top = _HEAD + index // across * (_CELL + _LINE + _GAP)
         picture = _picture(card)
         if picture is None:
             draw.rectangle((left, top, left + _CELL, top + _CELL), _BLANK)
@@ -64,7 +64,7 @@ def _picture(card: SheetCard) -> Image.Image | None:
 
 
 def _fitting(text: str, font: object, width: int) -> str:
-    """The beginning of a text that is no wider."""
+    """Shorten a text to a width in pixels."""
     length = font.getlength  # type: ignore[attr-defined]
     if length(text) <= width:
         return text

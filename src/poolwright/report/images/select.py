@@ -1,4 +1,4 @@
-"""Which columns of a table are shown, and how."""
+"""Choose the columns of a table that a report shows."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from poolwright.core.columns import (
 )
 
 CLASS = (LABEL, "class")
-"""Columns that name the class of a row, the first that is there being the one."""
+"""Columns that name the class of a row; the first that exists is used."""
 
 _GROUPS = (*CLASS, SPLIT, "domain", CONTINENT, REGION, COUNTRY, LICENSE)
 _CODED = ("bucket", "cluster", "attribute", "frequency", "fold")
@@ -48,23 +48,29 @@ class Chosen:
     """Columns by the way they are counted.
 
     Attributes:
-        groups: well-known columns whose values make groups, in the order they are shown.
-        maybe: other text columns, shown where they turn out to have few values.
+        groups: well-known columns whose values make groups, in the order in which they are shown.
+        maybe: other text columns, shown if they turn out to have few values.
         numbers: numeric columns.
         times: columns of times and dates.
-        places: whether there are latitude and longitude.
+        coordinates: whether there are latitude and longitude.
     """
 
     groups: tuple[str, ...] = ()
     maybe: tuple[str, ...] = ()
     numbers: tuple[str, ...] = ()
     times: tuple[str, ...] = ()
-    places: bool = False
+    coordinates: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:
         """All columns to read."""
-        return (*self.groups, *self.maybe, *self.numbers, *self.times, *((LATITUDE, LONGITUDE) if self.places else ()))
+        return (
+            *self.groups,
+            *self.maybe,
+            *self.numbers,
+            *self.times,
+            *((LATITUDE, LONGITUDE) if self.coordinates else ()),
+        )
 
     @property
     def label(self) -> str | None:
@@ -73,19 +79,19 @@ class Chosen:
 
 
 def choose(schema: pa.Schema) -> Chosen:
-    """The columns of a table that a report shows: at most 16 of a kind, well-known ones first."""
+    """Choose the columns of a table that a report shows: at most 16 of a kind, well-known ones first."""
     left = [field for field in schema if field.name not in _NEVER]
     groups = [field.name for field in left if _is_group(field)]
     maybe = [field.name for field in left if is_text(field.type) and field.name not in groups]
     numbers = [field.name for field in left if _is_number(field.type) and field.name not in groups]
     times = [field.name for field in left if pa.types.is_timestamp(field.type) or pa.types.is_date(field.type)]
-    coordinates = [name for name in (LATITUDE, LONGITUDE) if schema.get_field_index(name) >= 0]
+    degrees = [name for name in (LATITUDE, LONGITUDE) if schema.get_field_index(name) >= 0]
     return Chosen(
         groups=_ordered(groups, _GROUPS),
         maybe=tuple(maybe[:_MOST]),
         numbers=_ordered(sorted(numbers, key=lambda name: "similarity" not in name), _FIRST_NUMBERS),
         times=tuple(times[:_MOST]),
-        places=len(coordinates) == 2 and all(_is_number(schema.field(name).type) for name in coordinates),
+        coordinates=len(degrees) == 2 and all(_is_number(schema.field(name).type) for name in degrees),
     )
 
 

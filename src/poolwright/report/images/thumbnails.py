@@ -1,4 +1,4 @@
-"""Thumbnails: pictures small enough that hundreds of them fit into a page."""
+"""Make thumbnails small enough that hundreds of them fit into a page."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SIZES = ((208, 78), (176, 68), (144, 56), (112, 44), (88, 32), (64, 20))
 """Longer edge in pixels and WebP quality, tried in turn until the picture is small enough."""
 
 NO_ROOM = "no_room"
-"""Why there is no thumbnail of a picture that does not get small enough."""
+"""Reason for a missing thumbnail: the picture does not get small enough."""
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,11 @@ class Thumbnail:
 
 
 def thumbnail(data: bytes, most_bytes: int) -> Thumbnail | str:
-    """A small WebP of an image file, or why there is none: `NO_ROOM`, or the name of one of `core.image.REASONS`.
+    """Return a small WebP of an image file, or the reason for none: `NO_ROOM` or one of `core.images.image.REASONS`.
 
     Args:
-        data: the encoded file.
-        most_bytes: size of the WebP at most; pixels and quality are lowered until it fits.
+        data: encoded image file.
+        most_bytes: largest size of the WebP; pixels and quality are lowered until it fits.
     """
     picture = open_image(data, wanted=_SIZES[0][0])
     if isinstance(picture, str):

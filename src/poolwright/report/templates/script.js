@@ -25,7 +25,7 @@
 
   function words(mark) { return mark && mark.getAttribute("data-tip"); }
 
-  function place(event) {
+  function moveTip(event) {
     var mark = event.target.closest ? event.target.closest("[data-tip]") : null;
     if (!words(mark)) { tip.hidden = true; return; }
     tip.textContent = words(mark);
@@ -41,8 +41,8 @@
     title.parentNode.setAttribute("data-tip", title.textContent);
     title.remove();
   });
-  document.addEventListener("pointermove", place);
-  document.addEventListener("pointerdown", place);
+  document.addEventListener("pointermove", moveTip);
+  document.addEventListener("pointerdown", moveTip);
   document.addEventListener("scroll", function () { tip.hidden = true; }, { passive: true });
   window.addEventListener("hashchange", show);
   window.addEventListener("beforeprint", function () {

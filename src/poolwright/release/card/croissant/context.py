@@ -1,4 +1,4 @@
-"""The JSON-LD context of a Croissant document, as version 1.0 of the format gives it."""
+"""Define the JSON-LD context of a Croissant document, as in version 1.0 of the format."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Croissant: metadata of a release that dataset search engines and `mlcroissant` read.
+"""Write the Croissant metadata of a release, which dataset search engines and `mlcroissant` read.
 
-Written by hand to version 1.0 of the format (https://docs.mlcommons.org/croissant/docs/croissant-spec.html),
-which all readers know, with the RAI extension for limits and preparation.
+The document follows version 1.0 of the format (https://docs.mlcommons.org/croissant/docs/croissant-spec.html),
+which all readers support, with the RAI extension for limits and preparation.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from poolwright.core.columns import IMAGE, LICENSE, UID
-from poolwright.release.card.about import About, license_place
+from poolwright.release.card.about import About, croissant_license
 from poolwright.release.card.croissant.context import CONTEXT
 from poolwright.release.card.croissant.nodes import ROWS, column_fields, constant, file_type
 from poolwright.release.card.presentation import Presentation
@@ -41,7 +41,7 @@ def croissant(
     presentation: Presentation,
     digests: Mapping[str, str],
 ) -> str:
-    """The text of `croissant.json` for a release whose data files are in `folder`.
+    """Return the text of `croissant.json` for a release whose data files are in `folder`.
 
     Args:
         presentation: file sets and record sets of the layout.
@@ -55,7 +55,7 @@ def croissant(
         "description": about.description
         or f"Table {release.table} of the recipe {family.record.recipe}: {release.rows:,} rows.",
         "conformsTo": ["http://mlcommons.org/croissant/1.0", "http://mlcommons.org/croissant/RAI/1.0"],
-        "license": license_place(about, per_image),
+        "license": croissant_license(about, per_image),
         "version": about.version,
         "citeAs": about.citation,
         "creator": [{"@type": "sc:Person", "name": name} for name in about.authors],
@@ -107,7 +107,7 @@ def _record_sets(folder: Path, release: ReleaseRecord) -> Iterator[dict[str, Any
         "@type": "cr:RecordSet",
         "@id": ROWS,
         "name": ROWS,
-        "description": "One record a row" + (", with its image" if release.images and release.has(IMAGE) else ""),
+        "description": "One record per row" + (", with its image" if release.images and release.has(IMAGE) else ""),
         **({"key": {"@id": f"{ROWS}/{UID}"}} if UID in meanings else {}),
         "field": [made for field in schema for made in column_fields(field, meanings.get(field.name, ""))],
     }
@@ -131,7 +131,7 @@ def _splits(release: ReleaseRecord) -> dict[str, Any]:
     ]
     if any("splits/url" in row for row in data):
         data = [{**row, "splits/url": row.get("splits/url")} for row in data]
-        fields.append(constant("splits/url", "sc:URL", "What the split is for"))
+        fields.append(constant("splits/url", "sc:URL", "Purpose of the split"))
     return {
         "@type": "cr:RecordSet",
         "@id": "splits",

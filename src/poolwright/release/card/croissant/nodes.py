@@ -1,4 +1,4 @@
-"""Nodes of a Croissant document: file sets, record sets and fields, and how Croissant calls their types."""
+"""Build the nodes of a Croissant document: file sets, record sets and fields, with Croissant's data types."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from poolwright.release.record import ReleaseRecord
 ROWS = "rows"
 """Id of the record set of all rows."""
 ROWS_SET = "rows_set"
-"""Id of the file set that those are read from."""
+"""Id of the file set that the rows are read from."""
 FORMATS = {
     "jpg": "image/jpeg",
     "png": "image/png",
@@ -27,30 +27,30 @@ FORMATS = {
     "jp2": "image/jp2",
 }
 _FILE_TYPES = {".parquet": "application/x-parquet", ".csv": "text/csv"}
-# Images of these formats are listed as records: readers decode them.
+# Formats whose images are listed as records, because readers decode them.
 _READ = ("jpg", "png")
 
 
 def file_type(path: str) -> str:
-    """Media type of a data file, by its ending."""
+    """Return the media type of a data file by its extension."""
     return _FILE_TYPES[Path(path).suffix]
 
 
 def rows_file_set(release: ReleaseRecord, words: str, includes: Sequence[str]) -> dict[str, Any]:
-    """The file set of all data files, which the record set of the rows is read from.
+    """Return the file set of all data files, which the record set of the rows is read from.
 
     Args:
-        words: what the files are.
+        words: description of the files.
         includes: their paths, or globs.
     """
     return _file_set(ROWS_SET, words, file_type(release.files[0].path), includes)
 
 
 def image_file_sets(release: ReleaseRecord, folders: Sequence[str]) -> list[dict[str, Any]]:
-    """A file set for each format of the image files.
+    """Return a file set for each format of the image files.
 
     Args:
-        folders: below which the image files are; none if there are no image files.
+        folders: folders with the image files; none if there are no image files.
     """
     made = []
     for kind in release.images.formats if release.images and folders else ():
@@ -61,11 +61,11 @@ def image_file_sets(release: ReleaseRecord, folders: Sequence[str]) -> list[dict
 
 
 def image_record_sets(release: ReleaseRecord, folders: Sequence[str], below: str) -> list[dict[str, Any]]:
-    """A record set for each format of the image files that readers decode.
+    """Return a record set for each format of the image files that readers decode.
 
     Args:
         folders: as in `image_file_sets`.
-        below: what the paths in the column `file_name` start from, in words.
+        below: folder that the paths in the column `file_name` are relative to, as text.
     """
     kinds = release.images.formats if release.images and folders else ()
     return [_image_set(kind, below) for kind in kinds if kind in _READ]
@@ -103,7 +103,7 @@ def _image_set(kind: str, below: str) -> dict[str, Any]:
 
 
 def constant(name: str, data_type: str, words: str) -> dict[str, Any]:
-    """A field whose values are in the document itself."""
+    """Return a field whose values are in the document itself."""
     return {
         "@type": "cr:Field",
         "@id": name,
@@ -114,7 +114,7 @@ def constant(name: str, data_type: str, words: str) -> dict[str, Any]:
 
 
 def column_fields(field: pa.Field, meaning: str) -> Iterator[dict[str, Any]]:
-    """The Croissant field of a column; none for types that Croissant 1.0 has no word for."""
+    """Yield the Croissant field of a column; none for types that Croissant 1.0 does not have."""
     dtype, repeated = field.type, False
     source: dict[str, Any] = {"fileSet": {"@id": ROWS_SET}, "extract": {"column": field.name}}
     if field.name == IMAGE and pa.types.is_struct(dtype):
@@ -138,7 +138,7 @@ def column_fields(field: pa.Field, meaning: str) -> Iterator[dict[str, Any]]:
 
 
 def data_type(dtype: pa.DataType) -> str | None:
-    """Croissant's word for an Arrow type; None where it has none."""
+    """Return the Croissant type of an Arrow type; None if there is none."""
     if pa.types.is_dictionary(dtype):
         dtype = dtype.value_type
     if pa.types.is_string(dtype) or pa.types.is_large_string(dtype):
@@ -150,6 +150,6 @@ def data_type(dtype: pa.DataType) -> str | None:
     if pa.types.is_timestamp(dtype):
         return "sc:DateTime"
     if pa.types.is_integer(dtype) or pa.types.is_floating(dtype):
-        # In 1.0 these are the types that every reader knows; widths came with later versions of readers.
+        # In 1.0 every reader knows these types; types with a width came with later versions of readers.
         return "sc:Integer" if pa.types.is_integer(dtype) else "sc:Float"
     return None

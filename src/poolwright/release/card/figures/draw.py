@@ -1,4 +1,4 @@
-"""Figures of a dataset card: PNG files with the same bytes for the same numbers."""
+"""Draw the figures of a dataset card as PNG files, with the same bytes for the same numbers."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ from poolwright.release.statistics import Spread, Statistics, Value
 
 FOLDER = "figures"
 FUNNEL, CLASSES, SIMILARITIES = FIGURES = ("funnel", "classes", "similarity")
-"""Names of the figures that any release can have, without ending."""
+"""Names of the figures that any release can have, without extension."""
 _MOST_BARS = 30
 
 
 def draw_figures(
     folder: Path, family: Lineage, statistics: Statistics, matrices: Mapping[str, Measured]
 ) -> dict[str, str]:
-    """Draw what there is to draw.
+    """Draw the figures that the statistics allow.
 
     Args:
-        matrices: measured matrices by the name of their file, without ending.
+        matrices: measured matrices by the name of their file, without extension.
 
     Returns:
-        File name in the release -> what the figure shows.
+        File name in the release -> caption of the figure.
 
     Raises:
         MissingExtra: matplotlib is not installed.
@@ -78,15 +78,15 @@ def _funnel(family: Lineage) -> Any:
         kept.append(row.kept)
         gone.append(row.rows_in - row.kept)
     figure, axes = axes_of(1.1 + 0.36 * len(names), "Rows kept and dropped by each step")
-    places = range(len(names))
-    axes.barh(places, kept, height=0.72, color=[SOFT, *[KEPT] * len(rows)])
-    axes.barh(places, gone, left=kept, height=0.72, color=GONE)
+    positions = range(len(names))
+    axes.barh(positions, kept, height=0.72, color=[SOFT, *[KEPT] * len(rows)])
+    axes.barh(positions, gone, left=kept, height=0.72, color=GONE)
     top, limit = max(kept[0], 1), 1.0
-    for place, (here, lost) in enumerate(zip(kept, gone, strict=True)):
-        told = f"{here:,}" + (f"   − {lost:,}" if lost else "")
-        axes.text(here + lost + top * 0.012, place, told, va="center", color=INK, fontsize=9, family=fonts())
+    for row_index, (size, lost) in enumerate(zip(kept, gone, strict=True)):
+        text = f"{size:,}" + (f"   − {lost:,}" if lost else "")
+        axes.text(size + lost + top * 0.012, row_index, text, va="center", color=INK, fontsize=9, family=fonts())
         # A character takes about 1.4% of the axes' width.
-        limit = max(limit, (here + lost + top * 0.02) / (1 - 0.014 * len(told)))
+        limit = max(limit, (size + lost + top * 0.02) / (1 - 0.014 * len(text)))
     name_rows(axes, names)
     axes.set_xlim(0, limit)
     axes.set_xticks([])
@@ -109,8 +109,8 @@ def _classes(classes: list[tuple[Value, int]]) -> Any:
     axes.set_xlim(1, len(sizes))
     axes.grid(axis="y", color=RULE, linewidth=0.8)
     middle = sizes[len(sizes) // 2]
-    told = f"largest {sizes[0]:,}   median {middle:,}   smallest {sizes[-1]:,}"
-    axes.text(0.99, 0.95, told, transform=axes.transAxes, ha="right", va="top", color=INK, fontsize=9)
+    text = f"largest {sizes[0]:,}   median {middle:,}   smallest {sizes[-1]:,}"
+    axes.text(0.99, 0.95, text, transform=axes.transAxes, ha="right", va="top", color=INK, fontsize=9)
     axes.set_xlabel("class, by size", color=SOFT, fontsize=9)
     axes.set_ylabel("images", color=SOFT, fontsize=9)
     axes.yaxis.set_major_formatter(thousands())
@@ -121,8 +121,8 @@ def _classes(classes: list[tuple[Value, int]]) -> Any:
 def _class_bars(names: list[str], sizes: list[int]) -> Any:
     figure, axes = axes_of(1.1 + 0.27 * len(names), f"Sizes of the {len(names):,} classes")
     axes.barh(range(len(names)), sizes, height=0.72, color=KEPT)
-    for place, size in enumerate(sizes):
-        axes.text(size + sizes[0] * 0.012, place, f"{size:,}", va="center", color=INK, fontsize=9)
+    for index, size in enumerate(sizes):
+        axes.text(size + sizes[0] * 0.012, index, f"{size:,}", va="center", color=INK, fontsize=9)
     name_rows(axes, names)
     axes.set_xlim(0, sizes[0] * 1.12)
     axes.set_xticks([])
@@ -133,7 +133,7 @@ def _histogram(spread: Spread) -> Any:
     low, high = float(spread.low or 0.0), float(spread.high or 0.0)
     width = (high - low) / len(spread.counts)
     figure, axes = axes_of(3.2, "Similarity")
-    lefts = [low + place * width for place in range(len(spread.counts))]
+    lefts = [low + index * width for index in range(len(spread.counts))]
     axes.bar(lefts, spread.counts, width=width * 0.92, align="edge", color=KEPT)
     axes.set_xlim(low, high)
     axes.grid(axis="y", color=RULE, linewidth=0.8)

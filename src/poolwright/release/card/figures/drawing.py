@@ -1,4 +1,4 @@
-"""What all figures of a card share: colours, fonts, axes, and a PNG with the same bytes for the same numbers."""
+"""Set up the figures of a card: colours, fonts, axes, and PNG files with the same bytes for the same numbers."""
 
 from __future__ import annotations
 
@@ -10,28 +10,31 @@ from typing import Any
 INK, SOFT, RULE = "#1f2a37", "#64707d", "#dde2e8"
 KEPT, GONE = "#2b6f9e", "#d9dee4"
 WIDTH = 8.0
-"""Inches of a figure; 144 dots an inch."""
-# After the first, which has Latin, Greek and Cyrillic: whatever there is for other scripts.
+"""Width of a figure in inches, at 144 dots per inch."""
+# The first has Latin, Greek and Cyrillic; the others, if installed, cover other scripts.
 _FONTS = ("DejaVu Sans", "Noto Sans CJK JP", "Noto Sans CJK SC", "Hiragino Sans", "Microsoft YaHei", "Noto Sans")
 _LONGEST_NAME = 36
 
 
 def save(figure: Any, path: Path) -> None:
+    """Write a figure as PNG."""
     with warnings.catch_warnings():
-        # A script that none of the fonts has is drawn as boxes; the card's tables have the names.
+        # Characters that no font has are drawn as boxes; the card's tables have the names.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         figure.savefig(path, format="png", dpi=144, metadata={"Software": None}, facecolor="white")
 
 
 @cache
 def fonts() -> list[str]:
+    """Return the installed font families, in order of preference."""
     from matplotlib.font_manager import fontManager
 
-    there = set(fontManager.get_font_names())
-    return [name for name in _FONTS if name in there] or ["sans-serif"]
+    installed = set(fontManager.get_font_names())
+    return [name for name in _FONTS if name in installed] or ["sans-serif"]
 
 
 def axes_of(height: float, title: str) -> tuple[Any, Any]:
+    """Return a figure of a height in inches and its axes."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -47,18 +50,20 @@ def axes_of(height: float, title: str) -> tuple[Any, Any]:
 
 
 def name_rows(axes: Any, names: list[str]) -> None:
+    """Label the rows of a chart from top to bottom."""
     axes.set_yticks(range(len(names)), [shown(name) for name in names], family=fonts(), color=INK)
     axes.invert_yaxis()
 
 
 def shown(name: str, longest: int = _LONGEST_NAME) -> str:
-    """A name for an axis: not too long."""
+    """Shorten and escape a name for an axis."""
     cut = name if len(name) <= longest else f"{name[: longest - 1]}…"
     # A dollar sign would start a formula.
     return cut.replace("$", r"\$")
 
 
 def thousands() -> Any:
+    """Return a tick formatter with thousands separators."""
     from matplotlib.ticker import FuncFormatter
 
     return FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 1 or value == 0 else f"{value:g}")

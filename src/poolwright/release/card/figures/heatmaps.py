@@ -1,4 +1,4 @@
-"""Heatmaps of a dataset card: classes by domain, and matrices that were measured."""
+"""Draw the heatmaps of a dataset card: classes by domain, and measured matrices."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ _MOST_DOMAINS = 24
 _MOST_WRITTEN = 10
 _MOST_COLUMNS = 400
 _SHADES = ("#e3edf4", KEPT, "#0f3350")
-_LETTER = 0.075  # inches of a letter of 9 points
+_LETTER = 0.075  # width of a letter at 9 points, inches
 _LONGEST_HEAD = 24
 
 Grid = npt.NDArray[np.float64]
-Place = tuple[int, int]
+Cell = tuple[int, int]
 
 
 def draw_domains(found: DomainCounts) -> Any:
-    """Rows of each class in each domain on a logarithmic scale: a cell each, or a strip a domain for many classes."""
+    """Draw the rows of each class and domain on a logarithmic scale: cells, or strips if there are many classes."""
     names = found.domain_names()[:_MOST_DOMAINS]
     grid = np.array(found.counts, np.float64).reshape(len(found.classes), -1)[:, :_MOST_DOMAINS]
     title = f"Rows of the {len(found.classes):,} classes by {found.column}"
@@ -35,7 +35,7 @@ def draw_domains(found: DomainCounts) -> Any:
 
 
 def draw_matrix(name: str, matrix: Matrix) -> Any:
-    """The numbers of a matrix; those of a group with itself are framed."""
+    """Draw the numbers of a matrix; those of a group with itself are framed."""
     grid = np.array(matrix.values, np.float64)
     figure, axes = axes_of(1.2 + _head(matrix) + 0.42 * len(matrix.rows), name)
     low, high = matrix.limits()
@@ -76,8 +76,8 @@ def _class_strips(title: str, grid: Grid, domains: Sequence[str]) -> Any:
         grid = np.add.reduceat(grid, edges[:-1], axis=1) / np.diff(edges)
     image = _log_image(axes, grid, (0.5, number + 0.5, -0.5, len(domains) - 0.5))
     name_rows(axes, list(domains))
-    for place in range(1, len(domains)):
-        axes.axhline(place - 0.5, color="white", linewidth=2)
+    for border in range(1, len(domains)):
+        axes.axhline(border - 0.5, color="white", linewidth=2)
     axes.set_xlabel("class, by size in all", color=SOFT, fontsize=9)
     axes.xaxis.set_major_formatter(thousands())
     _scale(figure, image, f"{words}, logarithmic; white is none")
@@ -96,7 +96,7 @@ def _log_image(axes: Any, grid: Grid, extent: tuple[float, float, float, float] 
     counts = np.ma.masked_equal(grid, 0)
     low, high = (float(counts.min()), float(counts.max())) if counts.count() else (1.0, 1.0)
     scale = LogNorm(low, max(high, low * 1.01))
-    # From below, as the names are: the axes are turned over when they are named.
+    # From below, as `name_rows` inverts the axes.
     shape = {"aspect": "auto", "interpolation": "nearest", "origin": "lower", "extent": extent}
     return axes.imshow(counts, cmap=_colours(), norm=scale, **shape)
 
@@ -110,8 +110,8 @@ def _scale(figure: Any, image: Any, words: str) -> None:
     bar.set_label(words, color=SOFT, fontsize=8)
 
 
-def _write(axes: Any, image: Any, texts: Sequence[Sequence[str]], bold: Collection[Place] = ()) -> None:
-    """The number of each cell, white where the cell is dark."""
+def _write(axes: Any, image: Any, texts: Sequence[Sequence[str]], bold: Collection[Cell] = ()) -> None:
+    """Write the number of each cell, in white if the cell is dark."""
     values = image.get_array()
     for down, line in enumerate(texts):
         for across, text in enumerate(line):
@@ -120,16 +120,16 @@ def _write(axes: Any, image: Any, texts: Sequence[Sequence[str]], bold: Collecti
             weight = "bold" if (down, across) in bold else "normal"
             colour = "white" if dark else INK
             axes.text(across, down, text, ha="center", va="center", color=colour, fontsize=9, fontweight=weight)
-    for place in range(1, len(texts)):
-        axes.axhline(place - 0.5, color="white", linewidth=1)
-    for place in range(1, len(texts[0]) if texts else 0):
-        axes.axvline(place - 0.5, color="white", linewidth=1)
+    for border in range(1, len(texts)):
+        axes.axhline(border - 0.5, color="white", linewidth=1)
+    for border in range(1, len(texts[0]) if texts else 0):
+        axes.axvline(border - 0.5, color="white", linewidth=1)
 
 
-def _frame(axes: Any, places: Collection[Place]) -> None:
+def _frame(axes: Any, cells: Collection[Cell]) -> None:
     from matplotlib.patches import Rectangle
 
-    for down, across in sorted(places):
+    for down, across in sorted(cells):
         corner = (across - 0.5, down - 0.5)
         axes.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor=INK, linewidth=1.4, clip_on=False, zorder=3))
 
@@ -144,7 +144,7 @@ def _name_columns(axes: Any, names: Sequence[str], down: Sequence[str]) -> None:
 
 
 def _turned(names: Sequence[str], down: Sequence[str]) -> bool:
-    """Whether names over the columns are too long to stand side by side."""
+    """Whether the names of the columns are too long to fit side by side."""
     left = 0.6 + _LETTER * max((min(len(name), 36) for name in down), default=0)
     return _LETTER * (_longest(names) + 1.5) > (WIDTH - left) / max(1, len(names))
 

@@ -1,4 +1,4 @@
-"""Draw the sets of a table: classes and attributes of each."""
+"""Draw the classes and attributes of each set of a table."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from poolwright.kernels.selection.row_sets import SetCounts
 from poolwright.release.card.figures.drawing import INK, KEPT, RULE, SOFT, WIDTH, fonts, thousands
 
 _COLOURS = ("#0f3350", KEPT, "#7fb0d0")
-"""Of the frequency groups."""
-_ROW = 1.05  # inches of a set
+"""Colours of the frequency groups."""
+_ROW = 1.05  # height of a set, inches
 
 
 def draw_sets(found: SetCounts) -> Any:
-    """For each set a line: rows of the classes by number, coloured by frequency group, and rows of the attributes."""
+    """Draw a row per set: rows of the classes by number, coloured by frequency group, and rows of the attributes."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

@@ -1,4 +1,4 @@
-"""The section of a dataset card on the classifiers that chose its rows."""
+"""Write the section of a dataset card on the classifiers that chose its rows."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from poolwright.release.card.markdown import grid, plain
 
 
 def classifier_section(table: Table) -> str:
-    """What the candidates of a table's `classify` steps did on validation rows; '' where there is no such step."""
+    """Compare the candidates of a table's `classify` steps on validation rows; '' if there is no such step."""
     found = list(compared(table))
-    return "\n\n".join(["## Classifier", *(_one(table, one) for one in found)]) if found else ""
+    return "\n\n".join(["## Classifier", *(_comparison(table, comparison) for comparison in found)]) if found else ""
 
 
-def _one(table: Table, one: Compared) -> str:
+def _comparison(table: Table, comparison: Compared) -> str:
     lines = [
-        [f"**{plain(cell)}**" if place == one.chosen else plain(cell) for cell in line]
-        for place, line in enumerate(one.lines)
+        [f"**{plain(cell)}**" if index == comparison.chosen else plain(cell) for cell in line]
+        for index, line in enumerate(comparison.lines)
     ]
-    words = " ".join(plain(sentence) for sentence in one.words)
-    return f"Table `{table.name}`. {words}\n\n{grid(one.head, lines, range(1, len(one.head)))}"
+    words = " ".join(plain(sentence) for sentence in comparison.words)
+    return f"Table `{table.name}`. {words}\n\n{grid(comparison.head, lines, range(1, len(comparison.head)))}"

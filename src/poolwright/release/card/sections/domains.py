@@ -1,4 +1,4 @@
-"""The section of a dataset card on classes by domain."""
+"""Write the section of a dataset card on classes by domain."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _MOST_DOMAINS = 12
 
 
 def domains_section(found: DomainCounts, picture: str) -> str:
-    """Classes by domain: each domain with its classes, then the rows of each class in each domain."""
+    """Return the classes of each domain, then the rows of each class in each domain, as Markdown."""
     words = f"Domains are the values of {code(found.column)}. "
     words += f"All counts: `{COUNTS}`, and `classes_by_domain` in `statistics.json`."
     parts = ["### Classes by domain", words, _domain_table(found), picture, _class_table(found)]
@@ -22,17 +22,17 @@ def domains_section(found: DomainCounts, picture: str) -> str:
 def _domain_table(found: DomainCounts) -> str:
     rows = sum(found.domain_rows)
     lines = []
-    for place, (name, size) in enumerate(zip(found.domain_names(), found.domain_rows, strict=True)):
-        sizes = [line[place] for line in found.counts]
-        there = [count for count in sizes if count]
+    for position, (name, size) in enumerate(zip(found.domain_names(), found.domain_rows, strict=True)):
+        sizes = [line[position] for line in found.counts]
+        nonzero = [count for count in sizes if count]
         lines.append(
             (
                 plain(name),
                 f"{size:,}",
                 share(size, rows),
-                f"{len(there):,} of {len(sizes):,}",
-                _class_size(found, place, max(there)) if there else "–",
-                _class_size(found, place, min(there)) if there else "–",
+                f"{len(nonzero):,} of {len(sizes):,}",
+                _class_size(found, position, max(nonzero)) if nonzero else "–",
+                _class_size(found, position, min(nonzero)) if nonzero else "–",
             )
         )
     head = (plain(found.column), "rows", "share", "classes", "largest class", "smallest class")
@@ -40,7 +40,7 @@ def _domain_table(found: DomainCounts) -> str:
 
 
 def _class_size(found: DomainCounts, domain: int, size: int) -> str:
-    """The class of that size in a domain, and how many more have it."""
+    """Return the class of that size in a domain, and the number of other classes of the same size."""
     names = [name for name, line in zip(found.class_names(), found.counts, strict=True) if line[domain] == size]
     more = f" and {len(names) - 1:,} more" if len(names) > 1 else ""
     return f"{plain(names[0])}{more}: {size:,}"
@@ -55,7 +55,7 @@ def _class_table(found: DomainCounts) -> str:
     ]
     rest = counts[number:]
     if rest:
-        sums = [sum(line[place] for line in rest) for place in range(len(domains) + 1)]
+        sums = [sum(line[position] for line in rest) for position in range(len(domains) + 1)]
         lines.append(
             [f"*{len(rest):,} more, {rest[-1][-1]:,} to {rest[0][-1]:,} rows each*", *(f"{count:,}" for count in sums)]
         )

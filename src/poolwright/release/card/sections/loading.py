@@ -1,4 +1,4 @@
-"""How to load a release with `datasets`, as Markdown for its card."""
+"""Show how to load a release with `datasets`, as Markdown for its card."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ FOLDER_WORDS = "path/or/name/of/this/folder"
 
 
 def load_with_datasets(release: ReleaseRecord) -> str:
-    """`load_dataset` over the folder, of the first config if there are several, and any reader of Parquet."""
+    """Return code that loads the folder, or its first config if there are several, and a hint on other readers."""
     config = next(iter(release.configs), None)
     split = release.files_of(config)[0].split if config else next(iter(release.splits))
     named = f', "{config}"' if config else ""
     lines = ["from datasets import load_dataset", "", f'dataset = load_dataset("{FOLDER_WORDS}"{named})']
     lines.append(f'row = dataset["{split}"][0]')
     if release.images:
-        lines.append(f'row["{IMAGE}"]  # a PIL image, decoded when it is asked for')
+        lines.append(f'row["{IMAGE}"]  # a PIL image, decoded on access')
     words = fenced("\n".join(lines), "python")
     if config:
         words += f"\n\nThe values of `{release.parameters['configs']}` are configs: "
         words += ", ".join(code(name) for name in release.configs) + "."
     first = release.files[0].path
     if first.endswith(".parquet"):
-        words += f'\n\nAny reader of parquet works too: `pyarrow.parquet.read_table("{first}")`. '
+        words += f'\n\nAny reader of Parquet works too: `pyarrow.parquet.read_table("{first}")`. '
         words += "`croissant.json` describes the same files for Croissant readers."
     return words

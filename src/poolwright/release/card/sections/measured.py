@@ -1,4 +1,4 @@
-"""The section of a dataset card on what was measured."""
+"""Write the section of a dataset card on its measured figures."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from poolwright.release.card.markdown import grid, plain
 
 
 def matrix_files(measured: Sequence[Measured], taken: Collection[str]) -> dict[str, Measured]:
-    """The measured matrices by the name of their figure's file, without ending; no two equal, none of `taken`."""
+    """Return the measured matrices by the unique name of their figure's file, without extension, none of `taken`."""
     files: dict[str, Measured] = {}
     for found in measured:
         if isinstance(found.value, Matrix):
@@ -21,10 +21,10 @@ def matrix_files(measured: Sequence[Measured], taken: Collection[str]) -> dict[s
 
 
 def measured_section(measured: Sequence[Measured], pictures: Sequence[str]) -> str:
-    """Numbers and matrices.
+    """Return the numbers and matrices as Markdown.
 
     Args:
-        pictures: Markdown of the figure of each matrix, in order; '' where there is none.
+        pictures: Markdown of the figure of each matrix, in order; '' if there is none.
     """
     if not measured:
         return ""
@@ -34,10 +34,10 @@ def measured_section(measured: Sequence[Measured], pictures: Sequence[str]) -> s
         if not isinstance(found.value, Matrix)
     ]
     matrices = [(found, found.value) for found in measured if isinstance(found.value, Matrix)]
-    parts = ["## Measured", grid(("figure", "value", "what it is"), numbers, (1,)) if numbers else ""]
+    parts = ["## Measured", grid(("figure", "value", "meaning"), numbers, (1,)) if numbers else ""]
     for (found, matrix), picture in zip(matrices, pictures, strict=True):
-        told = ", ".join(f"{plain(name)} **{value:.3f}**" for name, value in matrix.summary.items())
-        parts += [f"### {plain(found.name)}", plain(found.words), f"{told[:1].upper()}{told[1:]}."]
+        summary = ", ".join(f"{plain(name)} **{value:.3f}**" for name, value in matrix.summary.items())
+        parts += [f"### {plain(found.name)}", plain(found.words), f"{summary[:1].upper()}{summary[1:]}."]
         parts += [_matrix_table(matrix), picture]
     return "\n\n".join(part for part in parts if part)
 

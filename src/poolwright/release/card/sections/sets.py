@@ -7,7 +7,7 @@ from poolwright.release.card.markdown import code, grid, share
 
 
 def sets_section(found: SetCounts, picture: str) -> str:
-    """Rows of each set, of its classes, and of its attributes."""
+    """Return the rows of each set, of its classes and of its attributes as Markdown."""
     ranks = range(found.attributes)
     lines = []
     for title, (column, name) in found.described.sets.items():

@@ -1,4 +1,4 @@
-"""The statistics section of a dataset card."""
+"""Write the statistics section of a dataset card."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _TOP = 20
 
 
 def statistics_section(release: ReleaseRecord, statistics: Statistics, picture: Callable[[str], str]) -> str:
-    """Splits, classes, details, groups and numbers; the full counts are in statistics.json.
+    """Return splits, classes, details, groups and numbers as Markdown; the full counts are in statistics.json.
 
     Args:
-        picture: gives the Markdown of a figure by its name; '' if there is none.
+        picture: returns the Markdown of a figure by its name; '' if there is none.
     """
     parts = [
         "## Statistics",
@@ -66,7 +66,7 @@ def _groups(release: ReleaseRecord, statistics: Statistics) -> list[str]:
 
 
 def _table(counts: Sequence[tuple[Value, int]], name: str, total: int) -> str:
-    # One more row costs no more than the line that sums it up.
+    # A single remaining value takes no more room than the line that would sum it up.
     shown = counts if len(counts) <= _TOP + 1 else counts[:_TOP]
     rows = [(plain(as_text(value)) if value is not None else "*none*", f"{n:,}", share(n, total)) for value, n in shown]
     rest = counts[len(shown) :]

@@ -1,4 +1,4 @@
-"""Check of lists by domain and split: do they, class names and metadata agree?"""
+"""Check that lists by domain and split agree with class names and metadata."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _BATCH_ROWS = 65_536
 
 
 def check_lists(folder: Path, release: ReleaseRecord, domain_column: str) -> Findings:
-    """Whether lists and class names agree with the metadata.
+    """Check that lists and class names agree with the metadata.
 
     A list has the rows of its domain and split in the order of the metadata, so the two are read side by side.
     """
@@ -36,7 +36,7 @@ def check_lists(folder: Path, release: ReleaseRecord, domain_column: str) -> Fin
             wrong += found
             total += lines
     if total != release.rows:
-        wrong.append(f"the lists have {total:,} lines, release.json says {release.rows:,} rows")
+        wrong.append(f"the lists have {total:,} lines, but release.json has {release.rows:,} rows")
     count = len(release.files) * len(release.domains)
     return wrong, f"{total:,} lines in {count:,} lists have path and class of their rows"
 
@@ -49,7 +49,7 @@ def _names(folder: Path, name: str, wanted: tuple[str, ...]) -> Iterator[str]:
 
 
 def _list(folder: Path, release: ReleaseRecord, rows: Iterator[tuple[str, int]], name: str) -> tuple[int, list[str]]:
-    """Lines of one list, and the first thing that is wrong with it."""
+    """Return the number of lines of one list, and its first problem."""
     if not (folder / name).is_file():
         return 0, [f"'{name}' is missing"]
     number = 0
@@ -66,16 +66,16 @@ def _problem(folder: Path, release: ReleaseRecord, line: str | None, row: tuple[
         return "the metadata has no more rows of this domain and split"
     wanted = f"{row[0]} {row[1]}"
     if line is None:
-        return f"the list ends, and '{wanted}' should follow"
+        return f"the list ends, but '{wanted}' should follow"
     if line != f"{wanted}\n":
-        return f"it is {line!r}, and the metadata says '{wanted}'"
+        return f"it is {line!r}, but the metadata says '{wanted}'"
     if not 0 <= row[1] < len(release.classes):
         return f"there is no class {row[1]}"
-    return f"'{row[0]}' is not there" if release.images and not (folder / row[0]).is_file() else ""
+    return f"'{row[0]}' is missing" if release.images and not (folder / row[0]).is_file() else ""
 
 
 def _rows(rows: pa.Table, column: str, domain: str) -> Iterator[tuple[str, int]]:
-    """Path and class of the rows of a domain."""
+    """Yield path and class of the rows of a domain."""
     part = rows.filter(pc.equal(rows.column(column).cast(pa.string()), domain))
     for batch in part.to_batches(_BATCH_ROWS):
         yield from zip(batch.column(FILE_NAME).to_pylist(), batch.column(CLASS_ID).to_pylist(), strict=True)

@@ -1,4 +1,4 @@
-"""Domains and classes of a table, and the folders and lists that their rows go to."""
+"""Map the domains and classes of a table to the folders and lists of their rows."""
 
 from __future__ import annotations
 
@@ -15,34 +15,34 @@ from poolwright.release.data.naming import safe_names, split_order, unspaced
 
 MOST_DOMAINS = 1_000
 _SPACES = re.compile(r"\s+")
-# What else stands in the folder of such a release.
+# Other names in the folder of such a release.
 _TAKEN = """data figures lineage metadata states ATTRIBUTION.csv README.md SHA256SUMS class_names.txt croissant.json
 domain_by_class.csv domains.txt recipe.yaml release.json statistics.json table.json""".split()  # noqa: SIM905
 
 NamedClass = tuple[str, int | None]
-"""A class: its name, and the integer that tells it from others of the name."""
+"""A class: its name, and the integer that distinguishes it from classes of the same name."""
 DomainClass = tuple[str, NamedClass]
 """Domain and class of a row."""
 
 
 class DomainFolders:
-    """Folders, files and lists of the rows of a table, looked up before anything is written.
+    """Folders, files and lists of the rows of a table, determined before anything is written.
 
-    Holds every uid in memory where images are copied: names that would fall together must be known before.
+    Holds every uid in memory if images are copied, as names that would collide must be known beforehand.
 
     Args:
         table: a finished table.
         splits: name of each split by the value of the column `split`.
-        domain, by, index: columns of the domain, of the class name, and of the integer that tells classes apart.
+        domain, by, index: columns of the domain, of the class name, and of the integer that distinguishes classes.
         paths: column of the paths that the lists hold; None if images are copied and get paths of their own.
 
     Attributes:
         domains: folder of each domain, in order of the domains.
         class_ids: index of each class, in order of the names.
-        classes: name of each class by index; those of one name have their integer behind it.
+        classes: name of each class by index; classes of the same name are followed by their integer.
 
     Raises:
-        ReleaseError: a row has no domain, no class or no path, or two lists would have one name.
+        ReleaseError: a row has no domain, no class or no path, or two lists would have the same name.
     """
 
     def __init__(
@@ -74,24 +74,26 @@ class DomainFolders:
         self._check_lists(table.name)
 
     def of(self, rows: Rows) -> Iterator[DomainClass]:
-        """Domain and class of each row."""
+        """Yield domain and class of each row."""
         numbers = rows.column(self.index).to_pylist() if self.index else [None] * len(rows)
         for domain, name, number in zip(rows.strings(self.domain), rows.strings(self.by), numbers, strict=True):
             yield str(domain), (str(name), number)
 
-    def files(self, rows: Rows, there: list[DomainClass]) -> Iterator[tuple[str, str]]:
-        """Folder and name without extension of the image of each row."""
-        for (domain, kind), uid in zip(there, rows.strings(UID), strict=True):
+    def files(self, rows: Rows, cells: list[DomainClass]) -> Iterator[tuple[str, str]]:
+        """Yield folder and name without extension of the image of each row."""
+        for (domain, kind), uid in zip(cells, rows.strings(UID), strict=True):
             yield f"{self.domains[domain]}/{self._folders[kind]}", self._stems[domain, kind][str(uid)]
 
     def lists(self) -> Iterator[tuple[str, str]]:
-        """Every pair of domain and split name."""
+        """Yield every pair of domain and split name."""
         return ((domain, split) for domain in self.domains for split in self.splits)
 
     def list_name(self, domain: str, split: str) -> str:
+        """Return the name of the list of a domain's rows in a split."""
         return list_name(self.domains[domain], split)
 
     def domains_by_folder(self) -> dict[str, str]:
+        """Return the domains by folder."""
         return {folder: domain for domain, folder in self.domains.items()}
 
     def _check(self, table: str, rows: Rows, paths: str | None) -> None:
@@ -100,14 +102,14 @@ class DomainFolders:
                 at = rows.strings(name).index(None)
                 raise ReleaseError(
                     f"table '{table}': the row of uid {rows.strings(UID)[at]!r} has no {what}, as '{name}' is null; "
-                    f"drop such rows by a step: `where: {name} is not null`"
+                    f"drop such rows in a step: `where: {name} is not null`"
                 )
         for at, path in enumerate(rows.strings(paths) if paths else ()):
             if path and not _SPACES.search(path):
                 continue
             raise ReleaseError(
                 f"table '{table}': the path {path!r} of uid {rows.strings(UID)[at]!r} "
-                f"{'has white space' if path else 'is empty'}, and loaders of DomainNet split a line there; "
+                f"{'has white space' if path else 'is empty'}, and DomainNet loaders split lines at white space; "
                 "`images: copy` gives the files new names"
             )
 
@@ -132,17 +134,17 @@ class DomainFolders:
 
 
 def list_name(folder: str, split: str) -> str:
-    """Name of the list of a domain's rows in a split."""
+    """Return the name of the list of a domain's rows in a split."""
     return f"{folder}_{split}.txt"
 
 
 def folder_words(text: str) -> str:
-    """The text as DomainNet names folders: lower case, '_' for white space."""
+    """Return the text in the style of DomainNet's folders: lower case, '_' for white space."""
     return unspaced(text).lower()
 
 
 def shown_names(kinds: list[NamedClass]) -> tuple[str, ...]:
-    """A name on one line for each class, no two equal: those of one name have their integer behind it."""
+    """Return a unique name on one line for each class: classes of the same name are followed by their integer."""
     plain = [" ".join(name.split()) for name, _ in kinds]
     counts = Counter(plain)
     return tuple(
@@ -154,13 +156,13 @@ def shown_names(kinds: list[NamedClass]) -> tuple[str, ...]:
 def _domain_folders(table: str, column: str, domains: set[str]) -> dict[str, str]:
     if len(domains) > MOST_DOMAINS:
         raise ReleaseError(
-            f"table '{table}': '{column}' has {len(domains):,} values, and a dataset has {MOST_DOMAINS:,} domains at "
-            "most; is it the column you mean?"
+            f"table '{table}': '{column}' has {len(domains):,} values, and a dataset has at most {MOST_DOMAINS:,} "
+            "domains; is it the column you mean?"
         )
     folders = safe_names(domains, folder_words, _TAKEN)
     return {domain: folders[domain] for domain in sorted(domains)}
 
 
 def file_stem(uid: str) -> str:
-    """What an image file is called, by the uid of its row."""
+    """Return the name of an image file, without extension, for the uid of its row."""
     return _SPACES.sub("_", image_stem(uid))

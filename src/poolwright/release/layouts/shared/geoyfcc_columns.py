@@ -1,4 +1,4 @@
-"""The columns in which CLIP-GeoYFCC was published, and where a table has them."""
+"""Make the columns in which CLIP-GeoYFCC was published from those of a table."""
 
 from __future__ import annotations
 
@@ -39,22 +39,22 @@ MEANINGS = {
     VOCABULARY: "Index of the class in ImageNet-21K",
     "continent": "Domain: continent of the country",
     "region": "Region of the country, such as Western Africa",
-    "country": "Country the image is from",
+    "country": "Country of the image",
     COUNTRY_ID: "Number of the country",
-    IS_TRAIN: "Whether the image is to train on",
+    IS_TRAIN: "Whether the image is for training",
     "file_name": "Image file",
     METADATA: "Metadata of the image in YFCC100M",
 }
-"""What the published columns mean, in their order."""
+"""Meanings of the published columns, in their order."""
 
 
 class PublishedColumns(BaseModel):
-    """Columns of the table that the published ones are made from; null leaves one out."""
+    """Columns of the table that the published columns are made from; null leaves one out."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    yfcc_row_id: Column | None = Field(default=ROW_ID, description="row in YFCC100M; integers, or text of them")
-    label_ids: Column | None = Field(default="class_index", description="class, numbered 0 to n-1, see renumber")
+    yfcc_row_id: Column | None = Field(default=ROW_ID, description="row in YFCC100M, as integers or text")
+    label_ids: Column | None = Field(default="class_index", description="class, numbered 0 to n-1; see renumber")
     in_imagenet21k_label_indices: Column | None = Field(
         default=names.LABEL_INDEX, description="index of the class in its vocabulary"
     )
@@ -62,21 +62,21 @@ class PublishedColumns(BaseModel):
     region: Column | None = Field(default=names.REGION, description="region of the country")
     country: Column | None = Field(default=names.COUNTRY, description="name of the country")
     country_id: Column | None = Field(
-        default=COUNTRY_ID, description="number of the country; where the table has none, by order of the names"
+        default=COUNTRY_ID, description="number of the country; if the table has none, by order of the names"
     )
-    is_train: Column | None = Field(default=IS_TRAIN, description="booleans, or text that says 'train'")
+    is_train: Column | None = Field(default=IS_TRAIN, description="booleans, or text with the value 'train'")
     file_name: Column | None = Field(default=names.IMAGE_PATH, description="image file")
     yfcc_metadata: Columns | None = Field(
         default=(METADATA,),
-        description="one column to copy, or several to put together; where the table has no yfcc_metadata, all "
-        "columns of YFCC100M that it has",
+        description="one column to copy, or several to combine; if the table has no yfcc_metadata, all columns of "
+        "YFCC100M that it has",
     )
 
     def sources(self, schema: pa.Schema) -> dict[str, tuple[str, ...]]:
-        """Columns of the table by published column, in the published order; () where the countries are numbered.
+        """Return the table columns by published column, in published order; () if countries have to be numbered.
 
         Raises:
-            StepError: the table lacks one, or its type cannot be the published one.
+            StepError: the table lacks a column, or its type does not fit.
         """
         found: dict[str, tuple[str, ...]] = {}
         for name in MEANINGS:
@@ -95,7 +95,7 @@ class PublishedColumns(BaseModel):
         return found
 
     def _instead(self, name: str, columns: tuple[str, ...], schema: pa.Schema) -> tuple[str, ...]:
-        """What a column that the table lacks is made from without being told."""
+        """Return the default sources of a published column that the table lacks."""
         if name == METADATA:
             return tuple(column for column in _YFCC if column in schema.names) or columns
         if name == COUNTRY_ID and self.country in schema.names:
@@ -113,12 +113,12 @@ def _fits(name: str, dtype: pa.DataType) -> bool:
 
 
 class Published:
-    """Makes the published columns of a table's rows.
+    """Maker of the published columns of a table's rows.
 
     Args:
         table: a finished table.
-        sources: what `PublishedColumns.sources` gave.
-        more: further columns, as they are.
+        sources: result of `PublishedColumns.sources`.
+        more: further columns, unchanged.
     """
 
     def __init__(self, table: Table, sources: Mapping[str, tuple[str, ...]], more: tuple[str, ...]) -> None:
@@ -130,10 +130,10 @@ class Published:
         self.schema = pa.schema(pa.field(name, array.type) for name, array in self.of(empty).items())
 
     def of(self, rows: Rows) -> dict[str, pa.Array]:
-        """Published columns of some rows.
+        """Return the published columns of some rows.
 
         Raises:
-            ReleaseError: a value is missing where the published column has integers or booleans, or is no integer.
+            ReleaseError: a value of a column of integers or booleans is missing, or is not an integer.
         """
         made = {name: self._one(name, columns, rows) for name, columns in self.sources.items()}
         return {**made, **{name: _plain(rows.column(name)) for name in self.more}}
@@ -161,7 +161,7 @@ class Published:
             at = next(at for at, value in enumerate(values.to_pylist()) if value is not None and not _is_whole(value))
             raise ReleaseError(
                 f"table '{self.table.name}': '{column}' of uid {rows.strings(UID)[at]!r} is {values[at].as_py()!r}, "
-                "which is no integer of 64 bits; name another column by 'columns'"
+                "which is not a 64-bit integer; name another column with 'columns'"
             ) from None
 
     def _whole(self, name: str, column: str, values: pa.Array, rows: Rows) -> pa.Array:
@@ -169,12 +169,12 @@ class Published:
             at = pc.index(values.is_null(), True).as_py()
             raise ReleaseError(
                 f"table '{self.table.name}': '{column}' of uid {rows.strings(UID)[at]!r} is null, and the published "
-                f"column '{name}' has a value in every row; drop such rows by a step: `where: {column} is not null`"
+                f"column '{name}' has a value in every row; drop such rows in a step: `where: {column} is not null`"
             )
         return values
 
     def _countries(self) -> pa.Array:
-        """The countries of the table in order of their names."""
+        """Return the countries of the table in order of their names."""
         found: set[str] = set()
         column = self.sources["country"][0]
         for rows in self.table.batches([column]):
@@ -186,7 +186,7 @@ def _metadata(columns: tuple[str, ...], rows: Rows) -> pa.Array:
     if len(columns) == 1:
         return _plain(rows.column(columns[0]))
     arrays = [_plain(rows.column(name)) for name in columns]
-    # Times as text: in the dictionaries of a pickle they would be objects of the library that made them.
+    # Times become text, as in the dictionaries of a pickle they would be objects of the library that made them.
     arrays = [array.cast(pa.string()) if pa.types.is_temporal(array.type) else array for array in arrays]
     return pa.StructArray.from_arrays(arrays, list(columns))
 

@@ -1,6 +1,4 @@
-"""Lists of image paths and class indices: what layouts share that hand out images, or the paths of images that the
-user has.
-"""
+"""Describe lists of image paths and class indices, for layouts with images or with paths of the user's images."""
 
 from __future__ import annotations
 
@@ -12,14 +10,14 @@ from poolwright.release.data.features import CLASS_ID, FILE_NAME, plain_field, r
 from poolwright.release.data.images import image_columns
 
 LIST_BATCH_ROWS = 8_192
-"""Rows in a batch if no images are read."""
+"""Rows per batch if no images are read."""
 
 
 def listed_columns(schema: pa.Schema, layout: str, copied: bool) -> tuple[str, ...]:
-    """Columns that the images are read from if they are copied; else the one of the paths that are listed.
+    """Return the column that images are read from if they are copied, else the column of the listed paths.
 
     Raises:
-        StepError: there is none, or it has another type.
+        StepError: there is no such column, or it has another type.
     """
     if copied:
         return image_columns(schema, layout)
@@ -30,10 +28,10 @@ def listed_columns(schema: pa.Schema, layout: str, copied: bool) -> tuple[str, .
 
 
 def listed_schema(table: pa.Schema, left_out: tuple[str, ...], copied: bool) -> pa.Schema:
-    """Fields of the metadata: path, uid and class index, then the columns of the table.
+    """Return the schema of the metadata: path, uid and class index, then the columns of the table.
 
     Args:
-        left_out: columns that go elsewhere, such as vectors.
+        left_out: columns that are released elsewhere, such as vectors.
         copied: whether images are copied, so that their SHA-256 is known.
     """
     gone = {UID, IMAGE, IMAGE_PATH, *left_out}
@@ -47,6 +45,9 @@ def listed_schema(table: pa.Schema, left_out: tuple[str, ...], copied: bool) -> 
 
 
 def listed_meanings(copied: bool) -> dict[str, str]:
-    """What the columns of the lists mean."""
-    start = "below the folder of the release" if copied else "below a folder of images that the user has"
-    return {FILE_NAME: f"The image file, {start}", CLASS_ID: "Class of the row, as index into the class names"}
+    """Return the meanings of the columns of the lists."""
+    start = "in the folder of the release" if copied else "in the user's folder of images"
+    return {
+        FILE_NAME: f"Path of the image file {start}",
+        CLASS_ID: "Class of the row, as an index into the class names",
+    }

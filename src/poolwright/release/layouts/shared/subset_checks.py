@@ -1,4 +1,4 @@
-"""Check of subsets: do index arrays, class lists and metadata agree?"""
+"""Check that the index arrays and class lists of subsets agree with the metadata."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from poolwright.release.record import ReleasedSubset, ReleaseRecord
 
 
 def check_subsets(folder: Path, release: ReleaseRecord) -> Findings:
-    """Whether classes.csv and the subsets agree with the metadata. Pickles are not opened."""
+    """Check that classes.csv and the subsets agree with the metadata. Pickles are not opened."""
     columns = [name for name in (CLASS, VOCABULARY) if any(name == column.name for column in release.columns)]
     metadata = pq.read_table(folder / release.files[0].path, columns=columns)
     numbers = metadata.column(CLASS).to_numpy()
@@ -34,13 +34,13 @@ def _classes(classes: list[dict[str, str]], numbers: np.ndarray, vocabulary: np.
     found, first, counts = np.unique(numbers, return_index=True, return_counts=True)
     listed = [int(row["label_id"]) for row in classes]
     if listed != found.tolist() or listed != list(range(len(listed))):
-        yield f"'{CLASSES}' lists {len(listed):,} classes, the metadata has {len(found):,}, or not 0 to n-1"
+        yield f"'{CLASSES}' lists {len(listed):,} classes, but the metadata has {len(found):,}, or not 0 to n-1"
     elif [int(row["rows"]) for row in classes] != counts.tolist():
-        yield f"'{CLASSES}' counts other rows than the metadata has"
+        yield f"'{CLASSES}' has other row counts than the metadata"
     elif vocabulary is not None:
         wanted = np.array([int(row[VOCABULARY]) for row in classes])
         if not np.array_equal(wanted[numbers], vocabulary) or not np.array_equal(vocabulary[first], wanted):
-            yield f"'{CLASSES}' says other {VOCABULARY} than the metadata"
+            yield f"'{CLASSES}' has other values of {VOCABULARY} than the metadata"
 
 
 def _subset(folder: Path, subset: ReleasedSubset, numbers: np.ndarray, classes: list[dict[str, str]]) -> Iterator[str]:
@@ -50,7 +50,7 @@ def _subset(folder: Path, subset: ReleasedSubset, numbers: np.ndarray, classes: 
         yield f"'{name}' holds {rows.dtype} of shape {rows.shape}, not a list of int64"
         return
     if len(rows) != subset.rows:
-        yield f"'{name}' has {len(rows):,} row numbers, release.json says {subset.rows:,}"
+        yield f"'{name}' has {len(rows):,} row numbers, but release.json has {subset.rows:,}"
     if len(rows) and (rows.min() < 0 or rows.max() >= len(numbers)):
         yield f"'{name}' has row numbers that are not in 0 to {len(numbers) - 1:,}"
         return

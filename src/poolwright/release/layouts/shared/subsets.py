@@ -1,10 +1,10 @@
-"""Subsets of a release: the rows that other tables of the run have, as row numbers in its metadata.
+"""Write subsets of a release: the rows that other tables of the run have, as row numbers in its metadata.
 
 <n>_sample_indices.npy   row numbers, int64 (rows,), ascending; n is the number of classes
 <n>_label_wnids.csv      one column `wnid`: the classes, by class number
 classes.csv              all classes: number, index in the vocabulary, WordNet id, name, rows
 
-Names and form as published at https://github.com/lilyjiayi/CLIP-GeoYFCC; classes.csv is ours.
+Names and formats as published at https://github.com/lilyjiayi/CLIP-GeoYFCC; classes.csv is our own.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ WNIDS = "{}_label_wnids.csv"
 
 
 class Classes:
-    """The classes of a table, told by their numbers. Add the rows batch by batch.
+    """The classes of a table, identified by their numbers. The rows are added batch by batch.
 
     Args:
         table: name of the table, for errors.
-        columns: what is known of a class by its name in classes.csv -> column of the table, for errors.
+        columns: column of classes.csv that describes a class -> column of the table, for errors.
     """
 
     def __init__(self, table: str, columns: Mapping[str, str]) -> None:
@@ -43,14 +43,14 @@ class Classes:
         self.rows: dict[int, int] = {}
 
     def add(self, numbers: pa.Array, about: Sequence[pa.Array]) -> None:
-        """Add rows: their class numbers, and the columns that tell of the class."""
-        keys = [f"k{place}" for place in range(len(about) + 1)]
+        """Add rows: their class numbers, and the columns that describe the class."""
+        keys = [f"k{index}" for index in range(len(about) + 1)]
         counted = pa.table([numbers, *about], names=keys).group_by(keys).aggregate([([], "count_all")])
         for row in zip(*(counted.column(name).to_pylist() for name in (*keys, "count_all")), strict=True):
-            number, told, rows = row[0], row[1:-1], row[-1]
-            was = self.known.setdefault(number, told)
-            if was != told:
-                self._conflict(number, was, told)
+            number, values, rows = row[0], row[1:-1], row[-1]
+            was = self.known.setdefault(number, values)
+            if was != values:
+                self._conflict(number, was, values)
             self.rows[number] = self.rows.get(number, 0) + rows
 
     def check(self, column: str) -> None:
@@ -63,17 +63,17 @@ class Classes:
         if gap is not None:
             raise ReleaseError(
                 f"table '{self.table}': no row has class {gap} in '{column}', and {len(self.known):,} classes are "
-                f"numbered 0 to {len(self.known) - 1:,}; number them by `renumber` in this table"
+                f"numbered 0 to {len(self.known) - 1:,}; number them with `renumber` in this table"
             )
 
     def wnids(self, numbers: Sequence[int]) -> list[str]:
-        """WordNet ids of classes.
+        """Return the WordNet ids of classes.
 
         Raises:
-            ReleaseError: a class has none.
+            ReleaseError: a class has no id.
         """
-        place = list(self.columns).index(WNID)
-        found = [self.known[number][place] for number in numbers]
+        index = list(self.columns).index(WNID)
+        found = [self.known[number][index] for number in numbers]
         if None in found:
             raise ReleaseError(
                 f"table '{self.table}': '{self.columns[WNID]}' is null for class {numbers[found.index(None)]}; "
@@ -90,9 +90,9 @@ class Classes:
             writer.writerows(lines)
         return OtherFile(path=CLASSES, type="text/csv", words=f"the {len(lines):,} classes by number")
 
-    def _conflict(self, number: int, was: Sequence[Any], told: Sequence[Any]) -> None:
+    def _conflict(self, number: int, was: Sequence[Any], values: Sequence[Any]) -> None:
         name, one, other = next(
-            (name, one, other) for name, one, other in zip(self.columns, was, told, strict=True) if one != other
+            (name, one, other) for name, one, other in zip(self.columns, was, values, strict=True) if one != other
         )
         raise ReleaseError(
             f"table '{self.table}': class {number} has two values of '{self.columns[name]}', {one!r} and {other!r}; "
@@ -101,51 +101,51 @@ class Classes:
 
 
 def positions(subset: Table, uids: pa.ChunkedArray, base: str) -> np.ndarray:
-    """Row numbers of a subset's rows in the base table, ascending, int64.
+    """Return the row numbers of a subset's rows in the base table, ascending, int64.
 
     Args:
-        subset: the table of the subset.
+        subset: table of the subset.
         uids: uids of the base table, strings, in order.
-        base: its name.
+        base: name of the base table.
 
     Raises:
-        ReleaseError: a row is not in the base table, or stands for two.
+        ReleaseError: a row is not in the base table, or a uid occurs twice.
     """
     wanted = subset.read([UID]).column(UID).cast(pa.string())
     found = pc.index_in(wanted, value_set=uids.combine_chunks())
     if found.null_count:
         uid = wanted[pc.index(found.is_null(), True).as_py()].as_py()
         raise ReleaseError(
-            f"table '{subset.name}' has {found.null_count:,} rows that '{base}' has not, such as uid {uid!r}; "
-            f"a subset comes from '{base}' and has rows of it alone"
+            f"table '{subset.name}' has {found.null_count:,} rows that '{base}' does not have, such as uid {uid!r}; "
+            f"a subset comes from '{base}' and has only rows of it"
         )
-    places = np.sort(found.to_numpy().astype(np.int64))
-    twice = np.flatnonzero(np.diff(places) == 0)
+    rows = np.sort(found.to_numpy().astype(np.int64))
+    twice = np.flatnonzero(np.diff(rows) == 0)
     if len(twice):
-        raise ReleaseError(f"table '{subset.name}' has uid {uids[int(places[twice[0]])].as_py()!r} twice")
-    return places
+        raise ReleaseError(f"table '{subset.name}' has uid {uids[int(rows[twice[0]])].as_py()!r} twice")
+    return rows
 
 
 def write_subset(
-    folder: Path, name: str, table: str, places: np.ndarray, numbers: np.ndarray, classes: Classes
+    folder: Path, name: str, table: str, rows: np.ndarray, numbers: np.ndarray, classes: Classes
 ) -> tuple[ReleasedSubset, list[OtherFile]]:
     """Write the two files of a subset.
 
     Args:
-        folder: of the release.
-        name: begins the names of the files.
+        folder: folder of the release.
+        name: prefix of the names of the files.
         table: name of the subset's table.
-        places: row numbers, ascending.
+        rows: row numbers, ascending.
         numbers: class of every row of the base table.
-        classes: of the base table.
+        classes: classes of the base table.
     """
-    found = np.unique(numbers[places]).tolist()
+    found = np.unique(numbers[rows]).tolist()
     indices, wnids = INDICES.format(name), WNIDS.format(name)
-    np.save(folder / indices, places, allow_pickle=False)
+    np.save(folder / indices, rows, allow_pickle=False)
     text = "".join(f"{wnid}\n" for wnid in [WNID, *classes.wnids(found)])
     (folder / wnids).write_text(text, encoding="utf-8", newline="\n")
     files = [
         OtherFile(path=indices, type="application/octet-stream", words=f"Row numbers of {table}, int64, from 0"),
         OtherFile(path=wnids, type="text/csv", words=f"WordNet ids of the classes of {table}, by class number"),
     ]
-    return ReleasedSubset(name=name, table=table, rows=len(places), classes=len(found)), files
+    return ReleasedSubset(name=name, table=table, rows=len(rows), classes=len(found)), files

@@ -1,4 +1,4 @@
-"""JSON objects of any size, written entry by entry, and what a row is in one."""
+"""Write JSON objects of any size entry by entry, and turn rows into such entries."""
 
 from __future__ import annotations
 
@@ -43,16 +43,16 @@ PUBLISHED = {
     "hash": "HASH_VALUE",
     "exif": "EXIF",
 }
-"""What CLEAR calls columns of YFCC100M. Others keep their names."""
+"""CLEAR's names of columns of YFCC100M. Other columns keep their names."""
 EXT, IMG_PATH, IMG_DIR = "EXT", "IMG_PATH", "IMG_DIR"
 
 _MEDIA = {"photo": 0, "video": 1}
 
 
 class JsonObjects:
-    """Files below a folder, each one JSON object. An entry is a line, so that files of any size can be read by lines.
+    """Files in a folder, each one JSON object, with one entry per line, so that files of any size can be read by lines.
 
-    Files are opened anew for each batch: there may be more than a process may hold open.
+    Files are opened anew for each batch, as there may be more than a process may hold open.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -61,20 +61,20 @@ class JsonObjects:
 
     def add(self, path: str, entries: Iterable[tuple[str, str]]) -> None:
         """Add entries, (key, JSON text of the value), to the object at a path."""
-        place = self.folder / path
+        file = self.folder / path
         lines = [f"{json.dumps(key, ensure_ascii=False)}: {text}" for key, text in entries]
         if path not in self.counts:
-            place.parent.mkdir(parents=True, exist_ok=True)
+            file.parent.mkdir(parents=True, exist_ok=True)
             self.counts[path] = 0
-            place.write_text("{", encoding="utf-8", newline="\n")
+            file.write_text("{", encoding="utf-8", newline="\n")
         if lines:
             lead = ",\n" if self.counts[path] else "\n"
-            with place.open("a", encoding="utf-8", newline="\n") as out:
+            with file.open("a", encoding="utf-8", newline="\n") as out:
                 out.write(lead + ",\n".join(lines))
             self.counts[path] += len(lines)
 
     def finish(self) -> dict[str, int]:
-        """End the objects; returns the entries of each by its path."""
+        """Close the objects; return the number of entries of each by its path."""
         for path in self.counts:
             with (self.folder / path).open("a", encoding="utf-8", newline="\n") as out:
                 out.write("\n}\n")
@@ -82,12 +82,12 @@ class JsonObjects:
 
 
 class MetadataEntries:
-    """Rows as entries of JSON objects: id, and all columns but images, vectors and other bytes.
+    """Rows as entries of JSON objects: id, and all columns except images, vectors and other bytes.
 
-    Columns of YFCC100M have the names that CLEAR gives them; null stays null, and what is not finite is null.
+    Columns of YFCC100M have CLEAR's names; null stays null, and numbers that are not finite become null.
 
     Raises:
-        StepError: two columns would have one name.
+        StepError: two columns would have the same name.
     """
 
     def __init__(self, schema: pa.Schema) -> None:
@@ -95,15 +95,15 @@ class MetadataEntries:
         self.names = [PUBLISHED.get(name, name) for name in self.columns]
         for name in self.names:
             if self.names.count(name) > 1 or name in (IMG_PATH, IMG_DIR):
-                raise StepError(f"the metadata of CLEAR has a key '{name}' of its own; rename that column by a step")
+                raise StepError(f"the metadata of CLEAR has a key '{name}' of its own; rename that column in a step")
 
     def of(self, rows: Rows, more: Sequence[Mapping[str, Any]] | None = None) -> Iterator[tuple[str, str]]:
-        """(id, JSON text) of each row.
+        """Yield (id, JSON text) of each row.
 
         Args:
-            more: further keys of each row; they go before its columns of the same name.
+            more: further keys of each row; they override its columns of the same name.
         """
-        table = pa.table([_told(name, rows.column(name)) for name in self.columns], names=self.names)
+        table = pa.table([_json_values(name, rows.column(name)) for name in self.columns], names=self.names)
         dump = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(", ", ": "), default=str).encode
         ids = rows.strings(UID)
         for number, values in enumerate(table.to_pylist()):
@@ -115,8 +115,8 @@ def _is_bulk(dtype: pa.DataType) -> bool:
     return is_vector(dtype) or bool(is_bytes)
 
 
-def _told(name: str, values: pa.Array) -> pa.Array:
-    """The values as JSON knows them."""
+def _json_values(name: str, values: pa.Array) -> pa.Array:
+    """Return the values in types that JSON has."""
     if pa.types.is_dictionary(values.type):
         values = values.dictionary_decode()
     if name == "media" and pa.types.is_string(values.type):

@@ -1,4 +1,4 @@
-"""Stream: the rows of a table by time bucket and class, in the order in which layouts of streams list them."""
+"""Order the rows of a table by time bucket and class, as the layouts of streams list them."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ Numbers = npt.NDArray[np.int64]
 class Stream:
     """The rows of a table of n rows by bucket and class.
 
-    They are listed bucket by bucket, in a bucket class by class, in a class as in the table.
+    They are listed by bucket, then by class, then in the order of the table.
 
     Attributes:
-        buckets: folder of each bucket by its value, in order: by number where there are numbers in it.
-        classes: name of each class by index, in the order of the alphabet.
+        buckets: folder of each bucket by its value, in natural order: numbers in it count as numbers.
+        classes: name of each class by index, in alphabetical order.
         class_folders: folder of each class by index.
-        bucket_of, class_of: of each row of the table, as index: int64 (n,).
-        position: in the list, of each row of the table: int64 (n,), from 0.
+        bucket_of, class_of: bucket and class of each row of the table, as index: int64 (n,).
+        position: position in the list of each row of the table: int64 (n,), from 0.
         sides: side of each row of the table, as index into SIDES, by column of a split: int64 (n,).
-        stems: what the image file of each row of the table is called, without extension.
+        stems: name of the image file of each row of the table, without extension.
     """
 
     buckets: dict[str, str]
@@ -55,7 +55,7 @@ class Stream:
 
     @classmethod
     def of(cls, table: Table, bucket: str, by: str, splits: Sequence[str]) -> Stream:
-        """Read what places the rows of a table. Holds every uid in memory.
+        """Read the buckets, classes and splits of a table. Holds every uid in memory.
 
         Raises:
             ReleaseError: a row has no bucket, no class, or is on neither side of a split.
@@ -63,7 +63,7 @@ class Stream:
         names = list(dict.fromkeys([UID, bucket, by, *splits]))
         rows = Rows(table.read(names))
         for column, what in ((bucket, "bucket"), (by, "class")):
-            _check_there(table.name, rows, column, what)
+            _check_present(table.name, rows, column, what)
         buckets, bucket_of = _coded(rows.strings(bucket))
         kinds, class_of = _coded(rows.strings(by), plainly=True)
         sides = {name: _sides(table.name, rows, name) for name in splits}
@@ -87,7 +87,7 @@ class Stream:
         return len(self.position)
 
     def listed(self, bucket: int) -> Numbers:
-        """Rows of a bucket as they are listed: row numbers of the table."""
+        """Return the row numbers of a bucket's rows, in the order of the list."""
         rows = np.flatnonzero(self.bucket_of == bucket)
         return np.asarray(rows[np.argsort(self.position[rows])])
 
@@ -97,63 +97,63 @@ class Stream:
         return tuple(self.buckets.values())
 
     def image_folder(self, row: int) -> str:
-        """Folder of the image of a row, below the release."""
+        """Return the folder of a row's image in the release."""
         return f"{IMAGES}/{self.folders[self.bucket_of[row]]}/{self.class_folders[self.class_of[row]]}"
 
 
 def bucket_folders(table: str, column: str, values: Sequence[str]) -> dict[str, str]:
-    """A folder for each bucket, in order.
+    """Return a folder for each bucket, in order.
 
     Raises:
         ReleaseError: there are too many buckets.
     """
     if len(values) > MOST_BUCKETS:
         raise ReleaseError(
-            f"table '{table}': '{column}' has {len(values):,} values, and a stream has {MOST_BUCKETS:,} buckets at "
-            "most; is it the column you mean?"
+            f"table '{table}': '{column}' has {len(values):,} values, and a stream has at most {MOST_BUCKETS:,} "
+            "buckets; is it the column you mean?"
         )
     folders = safe_names(values, unspaced)
     return {value: folders[value] for value in sorted(values, key=natural_order)}
 
 
 def write_names(folder: Path, name: str, names: Sequence[str]) -> None:
-    """Write names, one a line. No line end follows the last: readers of CLEAR split the text at line ends."""
+    """Write names, one per line. No line end follows the last, as readers of CLEAR split the text at line ends."""
     (folder / name).write_text("\n".join(names), encoding="utf-8", newline="\n")
 
 
-def _check_there(table: str, rows: Rows, column: str, what: str) -> None:
+def _check_present(table: str, rows: Rows, column: str, what: str) -> None:
     if rows.table.column(column).null_count:
         at = rows.strings(column).index(None)
         raise ReleaseError(
             f"table '{table}': the row of uid {rows.strings(UID)[at]!r} has no {what}, as '{column}' is null; "
-            f"drop such rows by a step: `where: {column} is not null`"
+            f"drop such rows in a step: `where: {column} is not null`"
         )
 
 
 def _coded(values: Sequence[str | None], plainly: bool = False) -> tuple[list[str], Numbers]:
-    """The values there are, sorted, and the index of each row's among them."""
+    """Return the sorted distinct values, and the index of each row's value among them."""
     coded = pa.array(values, pa.string()).dictionary_encode()
-    there: list[str] = coded.dictionary.to_pylist()
-    ordered = sorted(there) if plainly else sorted(there, key=natural_order)
+    distinct: list[str] = coded.dictionary.to_pylist()
+    ordered = sorted(distinct) if plainly else sorted(distinct, key=natural_order)
     number_of = {value: number for number, value in enumerate(ordered)}
-    numbers = np.array([number_of[value] for value in there], np.int64)
+    numbers = np.array([number_of[value] for value in distinct], np.int64)
     return ordered, numbers[coded.indices.to_numpy()]
 
 
 def _sides(table: str, rows: Rows, column: str) -> Numbers:
-    _check_there(table, rows, column, "side")
+    _check_present(table, rows, column, "side")
     side = pc.index_in(pa.array(rows.strings(column), pa.string()), value_set=pa.array(SIDES))
     if side.null_count:
         at = pc.index(side.is_null(), True).as_py()
         raise ReleaseError(
             f"table '{table}': '{column}' is {rows.strings(column)[at]!r} for uid {rows.strings(UID)[at]!r}; layouts "
-            f"of streams know the splits {' and '.join(SIDES)}. `splits` names other columns, [] none"
+            f"of streams know the splits {' and '.join(SIDES)}. `splits` selects other columns, [] none"
         )
     return np.asarray(side.to_numpy().astype(np.int64))
 
 
 def _stems(uids: Sequence[str | None], cells: Numbers) -> list[str]:
-    """A name for each row, unlike the others of its bucket and class."""
+    """Return a name for each row, unique in its bucket and class."""
     members: dict[int, list[str]] = defaultdict(list)
     for cell, uid in zip(cells.tolist(), uids, strict=True):
         members[cell].append(str(uid))

@@ -1,4 +1,4 @@
-"""What the layouts of streams share: rows by time bucket and class, images, lists, tensors."""
+"""Define the base class of the layouts of streams: rows by time bucket and class, images, lists, tensors."""
 
 from __future__ import annotations
 
@@ -85,13 +85,13 @@ Splits = Annotated[
 
 
 class FurtherFiles(Protocol):
-    """What a layout writes of each row in addition to images, lists and tensors."""
+    """Writer of a layout's files in addition to images, lists and tensors."""
 
     def add(self, rows: Rows, start: int, files: Sequence[str]) -> None:
-        """Take rows, the first of which has number `start` in the table, and the paths of their images."""
+        """Add rows, the first of which has number `start` in the table, and the paths of their images."""
 
     def finish(self, features: Features) -> list[OtherFile]:
-        """End what was written."""
+        """Close the files and return them."""
 
 
 class StreamLayout(Layout):
@@ -101,27 +101,29 @@ class StreamLayout(Layout):
     by: Column = Field(default=LABEL, description="column of the class names")
     splits: Splits | None = Field(
         default=None,
-        description="columns with the values train and test, one a split; default split_0, split_1 ... as `split` "
-        "gives them by `seeds`, else split",
+        description="columns with the values train and test, one per split; default split_0, split_1 ... as written by "
+        "`split` with `seeds`, else split",
     )
-    testset_ratio: Share = Field(default=0.3, description="share of test rows; it names the folder of the splits")
+    testset_ratio: Share = Field(
+        default=0.3, description="share of test rows; the folder of the splits is named after it"
+    )
     features: FeatureColumns | None = Field(
         default=None,
-        description="columns of vectors to release as tensors, by the name of their encoder, such as {moco_b0: moco}; "
+        description="columns of vectors to release as tensors, by encoder name, such as {moco_b0: moco}; "
         "default all, [] none (needs torch)",
     )
     images: Literal["copy", "none"] = Field(
-        default="copy", description="copy the image files, or list their image_path alone, for those who have them"
+        default="copy", description="copy the image files, or list only their image_path, for users who have the images"
     )
 
     def needs(self, schema: pa.Schema) -> tuple[str, ...]:
-        """Columns that are read by name: uid, bucket, class, splits, features, and where the images are."""
+        """Return the columns read by name: uid, bucket, class, splits, features, and the images or their paths."""
         require_folders(self.layout, self.domain, self.by, schema)
         split = self.split_columns(schema)
         for name in split:
             require(name, schema, "'splits'")
             if not is_text(schema.field(name).type):
-                raise StepError(f"'splits' names '{name}', which has type {schema.field(name).type}; it is a text")
+                raise StepError(f"'splits' names '{name}', which has type {schema.field(name).type}; it must be text")
         vectors = self.feature_columns(schema).values()
         for name in vectors:
             require(name, schema, "'features'")
@@ -136,26 +138,27 @@ class StreamLayout(Layout):
         return self.images == "copy"
 
     def check(self, schema: pa.Schema) -> None:
-        """As other layouts; features need torch."""
+        """Check the columns, and that torch is installed if there are features."""
         super().check(schema)
         if self.feature_columns(schema) and find_spec("torch") is None:
             raise MissingExtra("torch", f"features as tensors in layout '{self.layout}' (features: [] leaves them out)")
 
     def class_name(self) -> str | None:
+        """Return the column `by`."""
         return self.by
 
     def split_columns(self, schema: pa.Schema) -> tuple[str, ...]:
-        """The columns of the splits."""
+        """Return the columns of the splits."""
         return split_columns(schema.names, self.splits)
 
     def feature_columns(self, schema: pa.Schema) -> dict[str, str]:
-        """Column of each of the features, by the name of their folder."""
+        """Return the column of each of the features, by the name of its folder."""
         if self.features is not None:
             return {safe_name(unspaced(name)): column for name, column in self.features.items()}
         return {safe_name(unspaced(field.name)): field.name for field in schema if is_vector(field.type)}
 
     def further(self, table: Table, folder: Path, stream: Stream) -> FurtherFiles | None:
-        """What else this layout writes of each row."""
+        """Return the writer of this layout's further files; None if it has none."""
         return None
 
     def write_data(self, table: Table, folder: Path, statistics: Statistics) -> ReleaseRecord:
@@ -167,7 +170,7 @@ class StreamLayout(Layout):
         reader = ImageReader.of(table, self.layout) if self._copied else None
         further = self.further(table, folder, stream)
         write_names(folder, CLASS_NAMES, stream.classes)
-        others = [OtherFile(path=CLASS_NAMES, type="text/plain", words="Names of the classes by index, one a line")]
+        others = [OtherFile(path=CLASS_NAMES, type="text/plain", words="Names of the classes by index, one per line")]
         files = self._write_rows(table, folder, stream, schema, reader, further)
         with ordered_features(table, stream, self.feature_columns(table.schema), folder) as features:
             others += write_training_folder(folder, stream, files, self.testset_ratio, features)
@@ -183,9 +186,9 @@ class StreamLayout(Layout):
         return with_meanings(record, listed_meanings(self._copied))
 
     def load_snippet(self, release: ReleaseRecord) -> str:
-        """The lists, and what reads them."""
+        """Show how to read the lists and tensors."""
         bucket = next(iter(release.domains)).removeprefix(f"{IMAGES}/")
-        start = "this folder" if self.images == "copy" else "your folder of images: the release has none"
+        start = "this folder" if self.images == "copy" else "your folder of images, which are not in the release"
         lines = [
             f'for line in open("{list_path(bucket)}", encoding="utf-8"):',
             f"    path, index = line.split()  # path below {start}",
@@ -195,26 +198,26 @@ class StreamLayout(Layout):
         tensors = next((other.path for other in release.others if other.path.startswith(FEATURES)), None)
         if tensors:
             lines += ["", "import torch", "", f'vectors, indices = torch.load("{tensors}")  # in the order of all.txt']
-        words = "`training_folder` has what Avalanche makes benchmarks of: lists of paths and class indices as in "
+        words = "Avalanche makes benchmarks from `training_folder`, which has lists of paths and class indices as in "
         words += "Caffe, and tensors. Its CLEAR benchmark reads this folder as `clear10_neurips2021`."
         rows = f'load_dataset("{FOLDER_WORDS}", split="{next(iter(release.splits))}")'
         more = f"`metadata/` has all columns of the rows, in the order of the lists; `{rows}` of `datasets` reads it."
         return "\n\n".join([words, fenced("\n".join(lines), "python"), more])
 
     def image_folders(self, release: ReleaseRecord) -> Sequence[str]:
-        """The folders of the buckets."""
+        """Return the folders of the buckets."""
         return list(release.domains)
 
     def checks(self, folder: Path, release: ReleaseRecord) -> Iterator[LayoutCheck]:
-        """Do class names, lists, splits, further files and tensors agree with the metadata?"""
+        """Check that class names, lists, splits, further files and tensors agree with the metadata."""
         yield "stream", lambda: self._check_stream(folder, release)
 
     def check_bucket(self, folder: Path, release: ReleaseRecord, bucket: str, rows: pa.Table) -> Iterator[str]:
-        """What is wrong with further files of a bucket.
+        """Yield the problems with further files of a bucket.
 
         Args:
-            bucket: its folder.
-            rows: its metadata: uid, file_name, class_id and the splits.
+            bucket: folder of the bucket.
+            rows: metadata of the bucket: uid, file_name, class_id and the splits.
         """
         yield from ()
 
@@ -229,14 +232,14 @@ class StreamLayout(Layout):
             rows = pq.read_table(folder / file.path, columns=[UID, FILE_NAME, CLASS_ID, *splits])
             wrong += check_lists(folder, bucket, rows, splits, self.testset_ratio)
             missing = [path for path in rows.column(FILE_NAME).to_pylist() if not (folder / path).is_file()]
-            wrong += [f"'{path}' is not there" for path in missing[:1] if release.images]
+            wrong += [f"'{path}' is missing" for path in missing[:1] if release.images]
             wrong += check_tensors(folder, bucket, rows) if find_spec("torch") else []
             wrong += self.check_bucket(folder, release, bucket, rows)
         tensors = "" if find_spec("torch") else "; tensors were not read, as torch is not installed"
         return wrong, f"lists of {len(buckets)} buckets in {len(splits)} splits agree with the metadata{tensors}"
 
     def _names(self, stream: Stream) -> dict[str | None, str]:
-        """A split name for each bucket: what `load_dataset` calls its rows."""
+        """Return a split name for each bucket, under which `load_dataset` finds its rows."""
         return split_names([f"{self.domain}_{value}" for value in stream.buckets])
 
     def _write_rows(
@@ -248,20 +251,20 @@ class StreamLayout(Layout):
         reader: ImageReader | None,
         further: FurtherFiles | None,
     ) -> list[str]:
-        """Write images and metadata in the order of the table; returns the path of each row's image."""
+        """Write images and metadata in the order of the table; return the path of each row's image."""
         files: list[str] = []
         writers = [MetadataFile(folder / _unsorted(bucket), schema) for bucket in stream.folders]
         try:
             for rows, given in self._batches(table, folder, stream, reader):
-                start, here = len(files), given[FILE_NAME].to_pylist()
-                files += here
+                start, paths = len(files), given[FILE_NAME].to_pylist()
+                files += paths
                 buckets = stream.bucket_of[start : len(files)]
                 kinds = pa.array(stream.class_of[start : len(files)])
                 released = released_rows(rows, schema, {**given, CLASS_ID: kinds})
                 for bucket in np.unique(buckets).tolist():
                     writers[bucket].write(released.take(pa.array(np.flatnonzero(buckets == bucket))))
                 if further:
-                    further.add(rows, start, here)
+                    further.add(rows, start, paths)
         finally:
             for writer in writers:
                 writer.close()
@@ -270,7 +273,7 @@ class StreamLayout(Layout):
     def _batches(
         self, table: Table, folder: Path, stream: Stream, reader: ImageReader | None
     ) -> Iterator[tuple[Rows, Mapping[str, pa.Array]]]:
-        """Rows but for their vectors, with the columns that are given."""
+        """Yield rows without their vectors, with the columns that the release adds."""
         gone = {IMAGE, *self.feature_columns(table.schema).values()}
         wanted = [name for name in table.schema.names if name not in gone]
         if reader is None:
@@ -289,12 +292,12 @@ class StreamLayout(Layout):
             yield rows, {FILE_NAME: pa.array(files, pa.string()), SHA256: pa.array(digests, pa.string())}
 
 
-def split_columns(there: Sequence[str], named: Sequence[str] | None) -> tuple[str, ...]:
-    """The columns of the splits: those named, else split_0, split_1 ... or split, as far as they are there."""
+def split_columns(columns: Sequence[str], named: Sequence[str] | None) -> tuple[str, ...]:
+    """Return the columns of the splits: those named, else split_0, split_1 ... or split, if they exist."""
     if named is not None:
         return tuple(named)
-    drawn = [name for name in there if name.startswith(f"{SPLIT}_") and name[len(SPLIT) + 1 :].isdecimal()]
-    return tuple(sorted(drawn, key=natural_order)) or ((SPLIT,) if SPLIT in there else ())
+    drawn = [name for name in columns if name.startswith(f"{SPLIT}_") and name[len(SPLIT) + 1 :].isdecimal()]
+    return tuple(sorted(drawn, key=natural_order)) or ((SPLIT,) if SPLIT in columns else ())
 
 
 def _unsorted(bucket: str) -> str:
@@ -302,7 +305,7 @@ def _unsorted(bucket: str) -> str:
 
 
 def _sort(folder: Path, stream: Stream, number: int, bucket: str) -> int:
-    """Put the metadata of a bucket into the order of the lists; returns its rows."""
+    """Sort the metadata of a bucket into the order of the lists; return the number of rows."""
     source = folder / _unsorted(bucket)
     rows = pq.read_table(source)
     source.unlink()
@@ -318,5 +321,5 @@ def _check_paths(table: str, rows: Rows) -> None:
         if not path or path != unspaced(path):
             raise ReleaseError(
                 f"table '{table}': the path {path!r} of uid {uid!r} {'has white space' if path else 'is empty'}, and "
-                "readers of the lists split a line there; `images: copy` gives the files new names"
+                "readers of the lists split lines at white space;  `images: copy` gives the files new names"
             )

@@ -1,4 +1,4 @@
-"""Features of a stream as torch tensors, in files that `torch.load(weights_only=True)` reads."""
+"""Write features of a stream as torch tensors, in files that `torch.load(weights_only=True)` reads."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from poolwright.release.layouts.streams.stream import Stream
 
 
 class Features:
-    """Vectors of a table in the order of its stream, float32, on disk: one bucket at a time is in memory.
+    """Vectors of a table in the order of its stream, float32, on disk; one bucket at a time is in memory.
 
     Args:
         stream: positions of the rows.
-        vectors: (n, d) by the name of their encoder, in the order of the stream.
+        vectors: (n, d) by encoder name, in the order of the stream.
     """
 
     def __init__(self, stream: Stream, vectors: Mapping[str, np.ndarray]) -> None:
@@ -29,10 +29,11 @@ class Features:
 
     @property
     def names(self) -> tuple[str, ...]:
+        """Encoder names."""
         return tuple(self._vectors)
 
     def save_pair(self, path: Path, name: str, bucket: int) -> None:
-        """Write (tensor (n, d), list of n class indices) of the rows of a bucket."""
+        """Write (tensor (n, d), list of n class indices) for the rows of a bucket."""
         import torch
 
         rows = self._stream.listed(bucket)
@@ -40,7 +41,7 @@ class Features:
         _save(path, (tensor, self._stream.class_of[rows].tolist()))
 
     def save_mapping(self, path: Path, name: str, rows: np.ndarray, keys: list[str]) -> None:
-        """Write {key: tensor (d,)} of some rows of the table, given as they are listed."""
+        """Write {key: tensor (d,)} for some rows of the table, in the order of the list."""
         import torch
 
         _save(path, dict(zip(keys, torch.from_numpy(self._of(name, rows)), strict=True)))
@@ -51,10 +52,10 @@ class Features:
 
 @contextmanager
 def ordered_features(table: Table, stream: Stream, columns: Mapping[str, str], near: Path) -> Iterator[Features]:
-    """The vectors of some columns of a table, by name, ordered as the stream is.
+    """Provide the vectors of some columns of a table, by name, in the order of the stream.
 
     Args:
-        near: folder next to which they are kept meanwhile.
+        near: folder next to which a temporary folder holds them.
     """
     with TemporaryDirectory(dir=near.parent, prefix=f".{near.name}-") as scratch:
         vectors: dict[str, Any] = {}
@@ -77,7 +78,7 @@ def _put(vectors: Mapping[str, np.ndarray], columns: Mapping[str, str], rows: Ro
 def _save(path: Path, value: object) -> None:
     import torch
 
-    # Through memory, as torch writes the name of the file into it.
+    # Through memory, as torch would write the name of the file into the file.
     out = io.BytesIO()
     torch.save(value, out)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""The training folder of a stream: lists and tensors from which Avalanche makes benchmarks.
+"""Write and check the training folder of a stream: lists and tensors from which Avalanche makes benchmarks.
 
 training_folder/bucket_indices.json                              ["1", "2", ...]: the buckets, in order
 training_folder/filelists/<bucket>/all.txt                       lines `path class_index`, as in Caffe
@@ -6,7 +6,7 @@ training_folder/testset_ratio_0.3/split_0/<bucket>/train.txt     the lines of on
 training_folder/testset_ratio_0.3/split_0/<bucket>/train_indices.json    their line numbers in all.txt, from 0
 training_folder/features/<name>/<bucket>/all.pth                 (tensor (n, d), list of n class indices), as in all.txt
 
-Form of https://github.com/linzhiqiu/continual-learning, prepare_training_folder.py; Avalanche reads it as
+Format of https://github.com/linzhiqiu/continual-learning, prepare_training_folder.py; Avalanche reads it as
 `CLEAR(data_name="clear10_neurips2021")`.
 """
 
@@ -30,21 +30,21 @@ FOLDER = "training_folder"
 BUCKETS = f"{FOLDER}/bucket_indices.json"
 FEATURES = f"{FOLDER}/features/"
 _TOLERANCE = 0.05
-"""How far the share of test rows may be from the one that names the folder."""
+"""Largest difference between the share of test rows and the ratio in the name of the folder."""
 
 
 def list_path(bucket: str) -> str:
-    """The list of all rows of a bucket."""
+    """Return the path of the list of all rows of a bucket."""
     return f"{FOLDER}/filelists/{bucket}/all.txt"
 
 
 def split_path(ratio: float, split: int, bucket: str) -> str:
-    """The folder of one split of a bucket."""
+    """Return the folder of one split of a bucket."""
     return f"{FOLDER}/testset_ratio_{ratio:g}/split_{split}/{bucket}"
 
 
 def tensors_path(name: str, bucket: str) -> str:
-    """The features of a bucket, by the name of their encoder."""
+    """Return the path of an encoder's features of a bucket."""
     return f"{FEATURES}{name}/{bucket}/all.pth"
 
 
@@ -54,12 +54,12 @@ def write_training_folder(
     """Write the training folder.
 
     Args:
-        folder: of the release.
+        folder: folder of the release.
         files: path of the image of each row of the table.
-        ratio: share of test rows, which names a folder.
+        ratio: share of test rows, after which a folder is named.
 
     Raises:
-        ReleaseError: a split has quite another share of test rows.
+        ReleaseError: the share of test rows of a split differs from `ratio` by more than 0.05.
     """
     for column, side in stream.sides.items():
         _check_ratio(column, float(side.mean()) if len(side) else ratio, ratio)
@@ -82,25 +82,25 @@ def write_training_folder(
 
 
 def check_buckets(folder: Path, buckets: Sequence[str]) -> Iterator[str]:
-    """What is wrong with the list of buckets.
+    """Yield the problems with the list of buckets.
 
     Args:
-        folder: of the release.
-        buckets: their folders, in order.
+        folder: folder of the release.
+        buckets: folders of the buckets, in order.
     """
     if _read_json(folder / BUCKETS) != list(buckets):
         yield f"'{BUCKETS}' does not name the buckets {', '.join(buckets)}"
 
 
 def check_lists(folder: Path, bucket: str, rows: pa.Table, splits: Sequence[str], ratio: float) -> Iterator[str]:
-    """What is wrong with the lists of a bucket and its splits.
+    """Yield the problems with the lists of a bucket and its splits.
 
     Args:
-        folder: of the release.
-        bucket: its folder.
-        rows: its metadata: file_name, class_id and the splits.
+        folder: folder of the release.
+        bucket: folder of the bucket.
+        rows: metadata of the bucket: file_name, class_id and the splits.
         splits: columns of the splits.
-        ratio: share of test rows, which names a folder.
+        ratio: share of test rows, after which a folder is named.
     """
     lines = [f"{row[FILE_NAME]} {row[CLASS_ID]}" for row in rows.select([FILE_NAME, CLASS_ID]).to_pylist()]
     yield from _same(folder, list_path(bucket), lines)
@@ -115,12 +115,12 @@ def check_lists(folder: Path, bucket: str, rows: pa.Table, splits: Sequence[str]
 
 
 def check_tensors(folder: Path, bucket: str, rows: pa.Table) -> Iterator[str]:
-    """What is wrong with the tensors of a bucket, of every encoder.
+    """Yield the problems with the tensors of a bucket, of every encoder.
 
     Args:
-        folder: of the release.
-        bucket: its folder.
-        rows: its metadata, with class_id.
+        folder: folder of the release.
+        bucket: folder of the bucket.
+        rows: metadata of the bucket, with class_id.
     """
     import torch
 
@@ -136,7 +136,7 @@ def _same(folder: Path, path: str, lines: Sequence[str]) -> Iterator[str]:
     if found != lines:
         at = next((at for at, pair in enumerate(zip(found, lines, strict=False)) if pair[0] != pair[1]), None)
         first = f"line {at + 1:,} is {found[at]!r}" if at is not None else f"it has {len(found):,} lines"
-        yield f"'{path}' is not as the metadata says: {first}"
+        yield f"'{path}' differs from the metadata: {first}"
 
 
 def _write_sides(folder: Path, lines: Sequence[str], side: np.ndarray) -> None:
@@ -149,8 +149,8 @@ def _write_sides(folder: Path, lines: Sequence[str], side: np.ndarray) -> None:
 def _check_ratio(column: str, share: float, ratio: float) -> None:
     if abs(share - ratio) > _TOLERANCE:
         raise ReleaseError(
-            f"{share:.1%} of the rows are 'test' in '{column}', and the folder would be called "
-            f"testset_ratio_{ratio:g}; say `testset_ratio: {share:.2g}`"
+            f"{share:.1%} of the rows are 'test' in '{column}', but the folder would be called "
+            f"testset_ratio_{ratio:g}; set `testset_ratio: {share:.2g}`"
         )
 
 
