@@ -268,7 +268,7 @@ def test_selections_are_kept_and_are_lists_for_remove(world: World, view: View, 
     for wrong in ("../../secret", "0" * 16):
         with pytest.raises(InputError, match="select again"):
             view.count(Filter((Picked(wrong),)))
-    with pytest.raises(InputError, match="not here"):
+    with pytest.raises(InputError, match="do not exist"):
         save_selection(view.folder, [3000], view.rows)
     with pytest.raises(InputError, match="nothing is selected"):
         save_selection(view.folder, [], view.rows)
