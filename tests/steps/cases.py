@@ -114,7 +114,7 @@ CASES: dict[str, list[StepCase]] = {
     ],
     "hash": [StepCase({}), StepCase({"kinds": ["sha256"]})],
     "derive": [
-        StepCase({"double": "small * 2", "name": "upper(country)", "of": "'source'"}, keeps=everything),
+        StepCase({"double": "small::int * 2", "name": "upper(country)", "of": "'source'"}, keeps=everything),
         StepCase({"score": "coalesce(score, 0) + half", "late": "taken_at > date '2001-01-01'"}, keeps=everything),
     ],
     "renumber": [

@@ -28,11 +28,11 @@ class Derive(Step):
 
     verb: ClassVar[str] = "derive"
     kind: ClassVar[Kind] = "describe"
-    example: ClassVar[str] = "derive: {year: extract(year from taken_at), wide: width > 2 * height}"
+    example: ClassVar[str] = "derive: {year: extract(year from taken_at), wide: width / height > 2}"
     shorthand: ClassVar[str | None] = "columns"
 
     columns: dict[Annotated[str, Field(min_length=1)], Annotated[str, AfterValidator(_checked)]] = Field(
-        min_length=1, description='SQL by the name of the new column, such as {pixels: "width * height"}'
+        min_length=1, description='SQL by the name of the new column, such as {pixels: "width::bigint * height"}'
     )
 
     @model_validator(mode="before")
