@@ -69,6 +69,7 @@ def missing_extras() -> Iterator[tuple[str, ast.expr]]:
 
 
 VARIABLE = {
+    "core/errors.py": {"sklearn"},  # `require_module`, by `classify` and the figure `probe`
     "demo/needs.py": set(),  # names the extra itself
     "jobs/train.py": {"torch", "torchvision", "timm", "lightly", "safetensors"},
     "models/encoders/networks/network.py": {"torch", "torchvision", "open_clip", "timm"},

@@ -473,7 +473,7 @@ def test_instructions_are_shown_and_released(tmp_path: Path) -> None:
     assert names == {"instructions.md", "instructions.html", *pictures}
     assert (released / "instructions.md").read_bytes() == (tmp_path / "instructions.md").read_bytes()
     card = (tmp_path / "out/README.md").read_text()
-    assert "[`instructions/`](instructions): what the people who verified the rows were shown" in card
+    assert "[`instructions/`](instructions): the page shown to the people who verified the rows" in card
     assert "Labels were given by a model" not in card
     assert api.verify(tmp_path / "out").ok
     (tmp_path / "pictures/cat positive.png").write_bytes((tmp_path / "pictures/dog positive.png").read_bytes())

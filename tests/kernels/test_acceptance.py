@@ -135,7 +135,7 @@ def test_any_size(rows: int) -> None:
 
 
 def test_shares_outside_their_limits_are_told() -> None:
-    with pytest.raises(InputError, match=r"such as 0\.99 and 0\.95; these are 1 and 0\.95"):
+    with pytest.raises(InputError, match=r"such as 0\.99 and 0\.95; got 1 and 0\.95"):
         plan(10, 1, 0.95)
     with pytest.raises(InputError, match="11 verdicts on a group of 10 rows"):
         judge(plan(10, 0.9), [False] * 11)

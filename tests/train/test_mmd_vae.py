@@ -107,7 +107,7 @@ def test_what_lies_in_the_folder(trained: Path, photos: Path) -> None:
     ]  # fmt: skip
     assert sorted(path.name for path in (trained / "work").iterdir()) == ["images.parquet", "run.lock"]
     page = (trained / "report.html").read_text()
-    for words in ("reconstruction error", "discrepancy", "after 1 epoch", "after 3 epochs", "finds alike", "40"):
+    for words in ("reconstruction error", "discrepancy", "after 1 epoch", "after 3 epochs", "Nearest images", "40"):
         assert words in page
     assert "http" not in page.replace("http-equiv", "")
 
@@ -147,11 +147,16 @@ def test_the_encoder_gives_the_standardised_vectors_of_the_network(trained: Path
 
 
 def test_the_same_call_again_finds_that_all_is_done(trained: Path, photos: Path) -> None:
-    before = {path: path.stat().st_mtime_ns for path in trained.rglob("*") if path.name != "run.lock"}
+    def times() -> dict[Path, int]:
+        return {
+            path: path.stat().st_mtime_ns for path in trained.rglob("*") if path.is_file() and path.name != "run.lock"
+        }
+
+    before = times()
     again = train_encoder("mmd_vae", [photos], trained, {**SMALL, "workers": 0})
     assert not again.fresh
     assert again.model == f"mmd_vae:{trained}"
-    assert {path: path.stat().st_mtime_ns for path in trained.rglob("*") if path.name != "run.lock"} == before
+    assert times() == before
 
 
 @pytest.mark.parametrize("change", ["epochs", "kind", "images"])
@@ -309,13 +314,13 @@ def test_a_broken_folder_of_an_encoder_is_named(trained: Path, tmp_path: Path) -
     shutil.copytree(trained, tmp_path / "vae")
     spec = EncoderSpec(model=f"mmd_vae:{tmp_path / 'vae'}")
     (tmp_path / "vae" / "weights.safetensors").write_bytes(weights(trained)[:-1] + b"x")
-    with pytest.raises(RecipeError, match=r"is not the file that manifest\.json is about"):
+    with pytest.raises(RecipeError, match=r"is not the file that manifest\.json describes"):
         check_encoder(spec)
     (tmp_path / "vae" / "manifest.json").write_text('{"format": 2}')
     with pytest.raises(RecipeError, match="not the manifest of an MMD-VAE"):
         check_encoder(spec)
     (tmp_path / "vae" / "manifest.json").unlink()
-    with pytest.raises(RecipeError, match=r"no manifest.json beside weights.safetensors"):
+    with pytest.raises(RecipeError, match=r"no manifest.json next to weights.safetensors"):
         check_encoder(spec)
     with pytest.raises(RecipeError, match="no weights file"):
         check_encoder(EncoderSpec(model=f"mmd_vae:{tmp_path}"))

@@ -53,7 +53,7 @@ def test_sizes_are_exact(pool: pa.Table) -> None:
 def test_counts_and_what_is_in_no_split(pool: pa.Table) -> None:
     assert Counter(split(pool, counts={"test": 1_000, "train": "rest"})) == {"test": 1_000, "train": 3_000}
     assert Counter(split(pool, counts={"test": 10, "train": 20})) == {"test": 10, "train": 20, None: ROWS - 30}
-    with pytest.raises(StepError, match="ask for 4,001 rows, and 4,000 are there"):
+    with pytest.raises(StepError, match="ask for 4,001 rows, but there are 4,000"):
         split(pool, counts={"test": 4_001})
 
 
