@@ -115,5 +115,5 @@ def test_what_cannot_be_configs_is_refused(
     with pytest.raises(StepError, match="'configs: similarity' has type float; configs are strings or integers"):
         HuggingFace(configs="similarity").check(schema)
     monkeypatch.setattr(splits, "MOST_CONFIGS", 3)
-    with pytest.raises(ReleaseError, match="column 'bucket', which has 4 values; a release has 3 configs at most"):
+    with pytest.raises(ReleaseError, match="column 'bucket', which has 4 values; a release has at most 3 configs"):
         LAYOUT.write(made[0], tmp_path / "out", About())
