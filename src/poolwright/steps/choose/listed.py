@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic_core import PydanticCustomError
 
 from poolwright.core.columns import PHASH, SHA256, UID, is_text
 from poolwright.core.errors import InputError, StepError
@@ -33,21 +34,18 @@ _ENTRY = {"type": ["string", "integer"]}
 
 
 def _as_entries(value: Any) -> Any:
-    value = [value] if isinstance(value, str | int | float) else value
-    if not isinstance(value, list | tuple):
-        return value
-    wrong = [entry for entry in value if not isinstance(entry, str) and type(entry) is not int]
-    if wrong:
-        raise ValueError(f"{some([_yaml(entry) for entry in wrong])}: not text; write ids in quotes, such as 'no'")
-    return tuple(value)
+    return (value,) if isinstance(value, str | int | float) else value
 
 
-def _yaml(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+def _as_entry(value: Any) -> Any:
+    if not isinstance(value, str) and type(value) is not int:
+        raise PydanticCustomError("string_type", "an entry is a text or an integer")
+    return value
 
 
+Entry = Annotated[str | int, BeforeValidator(_as_entry)]
 Entries = Annotated[
-    tuple[str | int, ...],
+    tuple[Entry, ...],
     BeforeValidator(_as_entries),
     WithJsonSchema(
         {"anyOf": [{"type": ["string", "integer"]}, {"type": "array", "items": {"type": ["string", "integer"]}}]}
