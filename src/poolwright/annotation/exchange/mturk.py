@@ -143,7 +143,7 @@ def record_of_assignment(line: Mapping[str, str], field: str = NAME) -> dict[str
     }
     names = [name for one in (field, NAME) for name in (f"answer.{one}.label", f"answer.{one}", one) if name in line]
     if rejected:
-        return {**record, NAME: None}
+        return {**record, NAME: None} if names or "answer.taskanswers" in line else record
     if names:
         return {**record, NAME: next((line[name] for name in names if line[name]), None)}
     if "answer.taskanswers" in line:
