@@ -14,9 +14,13 @@ class Remove(ListedStep):
     """Drop the rows whose uid, URL or hash is on a list: opt-outs, takedowns, leaked test images.
 
     The list is in the recipe (`ids`) or in a file: text with one entry per line, csv or tsv, JSON, parquet, or npy
-    (strings, integers, or DataComp's uids of two uint64). Spellings that differ only in white space, in the case of
-    hexadecimal digits, or in the scheme and host's case of a URL are equal; see docs/steps.md. Entries that no row has
-    are counted and named. The list is the state, so that a release records which rows may not come back.
+    (strings, integers, or DataComp's uids of two uint64).
+
+    White space and quotation marks around an entry do not count, nor do the case and the 0x of hexadecimal numbers of
+    16 and more digits; raw bytes are hexadecimal. With an integer column, 007 and 7.0 are 7. Of a URL, the scheme, the
+    case of the host, the standard port, the fragment, and a query after the name of a picture file (a.jpg?w=90) do not
+    count, and Flickr's static hosts are one. Entries that no row has are counted and named. The list is the state, so
+    that a release records which rows may not come back.
     """
 
     verb: ClassVar[str] = "remove"
