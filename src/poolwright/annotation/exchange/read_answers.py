@@ -113,7 +113,7 @@ def answer_file(path: Path, field: str = VERDICT) -> AnswerFile[WrittenAnswer]:
 def _read(path: Path, make: Callable[[WrittenAnswer], T | None], field: str) -> AnswerFile[T]:
     """Apply `make` to every answer; None is left out, and a ValueError is reported with its line."""
     read, text = _reader(path), _text(path)
-    names = Names(path)
+    names = NamelessPeople(path)
     found, bad, people, fields = [], [], set(), dict[str, None]()
     tasks = rejected = 0
     understood, last = False, ""
@@ -152,7 +152,7 @@ def join_errors(bad: list[str]) -> str:
     return f"{'; '.join(bad[:_SHOWN])}{more}"
 
 
-class Names:
+class NamelessPeople:
     """Names for people without one: the file's for the first on a row, and with a number for further ones.
 
     Annotations with numbers of their own are of different people, unless they say otherwise.
@@ -171,7 +171,7 @@ class Names:
         return f"{self._stem} {at + 1}" if at else self._stem
 
 
-def _answer(record: Record, names: Names, where: str) -> WrittenAnswer:
+def _answer(record: Record, names: NamelessPeople, where: str) -> WrittenAnswer:
     uid = _cell(record.get("uid"))
     if not uid.strip():
         raise ValueError("a verdict without uid")
