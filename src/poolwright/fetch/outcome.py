@@ -46,6 +46,7 @@ CLASSES: dict[str, ErrorClass] = {
     "read_timeout": ErrorClass("the server went silent", retried=True, unreachable=True),
     "total_timeout": ErrorClass("took too long in total"),
     "connection_lost": ErrorClass("the connection broke before the end", retried=True),
+    "incomplete_body": ErrorClass("the compressed body ended too early", retried=True),
     "bad_response": ErrorClass("not understood as HTTP", retried=True),
     "bad_encoding": ErrorClass("a content encoding that was not asked for"),
     "bad_redirect": ErrorClass("redirected to nowhere"),
