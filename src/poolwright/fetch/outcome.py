@@ -60,8 +60,8 @@ CLASSES: dict[str, ErrorClass] = {
     "empty": ErrorClass("no bytes"),
     "not_an_image": ErrorClass("something other than an image, such as a web page"),
     "broken_image": ErrorClass("an image that cannot be read"),
-    "bad_sha256": ErrorClass("the expected SHA-256 is malformed"),
-    "hash_mismatch": ErrorClass("bytes do not match the expected SHA-256", status=HASH_MISMATCH),
+    "bad_sha256": ErrorClass("the expected digest is malformed"),
+    "hash_mismatch": ErrorClass("bytes do not match the expected digest", status=HASH_MISMATCH),
     "placeholder": ErrorClass("a known placeholder image", status=PLACEHOLDER),
     "opted_out": ErrorClass("an X-Robots-Tag opts out", status=OPTED_OUT),
 }

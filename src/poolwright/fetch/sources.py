@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,12 @@ import pyarrow as pa
 import pyarrow.csv as pc_csv
 import pyarrow.parquet as pq
 
+from poolwright.core.class_labels import class_labels, names_of_labels
 from poolwright.core.columns import is_text, is_vector
 from poolwright.core.errors import InputError, RecipeError, did_you_mean
 from poolwright.core.rows import in_row_groups
 from poolwright.core.table import RECORD, Table
+from poolwright.fetch.http.digests import common_algorithm, read_digest
 from poolwright.fetch.options import FetchOptions
 from poolwright.fetch.records import CAPTION, EXPECTED, OUTCOME_FIELDS, URL
 
@@ -35,6 +38,8 @@ class FetchSource:
         schema: schema of `shards`: url, caption and expected_sha256 if present, then the carried columns.
         names: column of the files that each column of `schema` is read from.
         rows: number of rows, if it is known before reading.
+        labels: class names by index, of the columns that hold an index of a class (ClassLabel).
+        algorithm: of the expected digests: 'sha256', 'md5', ...
     """
 
     files: tuple[Path, ...]
@@ -42,6 +47,8 @@ class FetchSource:
     schema: pa.Schema
     names: tuple[str, ...]
     rows: int | None
+    labels: Mapping[str, tuple[str, ...]]
+    algorithm: str = "sha256"
 
     def shards(self, rows: int) -> Iterator[pa.Table]:
         """Yield all rows in order, in tables of `rows` rows; the last may have fewer.
@@ -53,16 +60,44 @@ class FetchSource:
             yield table.combine_chunks()
 
     def _batches(self) -> Iterator[pa.Table]:
-        read = {"parquet": _read_parquet, "csv": _read_csv, "tsv": _read_csv, "jsonl": _read_lines}[self.kind]
         for file in self.files:
-            try:
-                for table in read(file, self.names):
-                    yield pa.Table.from_arrays(
-                        [column.cast(kind) for column, kind in zip(table.columns, self.schema.types, strict=True)],
-                        schema=self.schema,
-                    )
-            except (pa.ArrowException, OSError, ValueError) as error:
-                raise InputError(f"{file}: {error}") from None
+            with _reading(file):
+                for table in _READERS[self.kind](file, self.names):
+                    columns = [
+                        _converted(column, field, self.labels.get(name, ()))
+                        for column, field, name in zip(table.columns, self.schema, self.names, strict=True)
+                    ]
+                    yield pa.Table.from_arrays(columns, schema=self.schema)
+
+    def expected(self) -> Iterator[str | bytes | None]:
+        """Yield the expected digests as they are stored; nothing if there is no such column."""
+        names = [name for field, name in zip(self.schema, self.names, strict=True) if field.name == EXPECTED]
+        for file in self.files if names else ():
+            with _reading(file):
+                for table in _READERS[self.kind](file, names):
+                    yield from table.column(0).to_pylist()
+
+
+@contextmanager
+def _reading(file: Path) -> Iterator[None]:
+    try:
+        yield
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise InputError(f"{file}: {error}") from None
+
+
+def _converted(column: pa.ChunkedArray, field: pa.Field, names: tuple[str, ...]) -> pa.ChunkedArray:
+    """Return a column of a file in the type of its field: digests as hex, if they are some, and classes by name."""
+    if field.name == EXPECTED:
+        return pa.chunked_array([pa.array(map(_hex, column.to_pylist()), pa.string())])
+    return names_of_labels(column, names) if names else column.cast(field.type)
+
+
+def _hex(value: str | bytes | None) -> str | None:
+    try:
+        return read_digest(value)
+    except ValueError:
+        return value.hex() if isinstance(value, bytes) else value
 
 
 def open_source(source: str | Path | Sequence[str | Path], options: FetchOptions) -> FetchSource:
@@ -83,10 +118,12 @@ def open_source(source: str | Path | Sequence[str | Path], options: FetchOptions
         other = _schema_of([file], kind)
         if other.names != schema.names:
             raise InputError(f"{file}: has other columns than {files[0]}; fetch them one after the other")
-    pairs = _columns(schema, options, files[0])
+    labels = class_labels(schema)
+    pairs = _columns(schema, options, files[0], labels)
     rows = sum(pq.read_metadata(file).num_rows for file in files) if kind == "parquet" else None
     fields = [field for field, _ in pairs]
-    return FetchSource(tuple(files), kind, pa.schema(fields), tuple(name for _, name in pairs), rows)
+    source = FetchSource(tuple(files), kind, pa.schema(fields), tuple(name for _, name in pairs), rows, labels)
+    return replace(source, algorithm=common_algorithm(f"{files[0]}: column '{options.sha256}'", source.expected()))
 
 
 def _files_of(source: str | Path | Sequence[str | Path]) -> list[Path]:
@@ -144,21 +181,25 @@ def _schema_of(files: Sequence[Path], kind: str) -> pa.Schema:
     return pa.schema([(name, pa.string()) for name in names])
 
 
-def _columns(schema: pa.Schema, options: FetchOptions, file: Path) -> list[tuple[pa.Field, str]]:
+def _columns(
+    schema: pa.Schema, options: FetchOptions, file: Path, labels: Mapping[str, object]
+) -> list[tuple[pa.Field, str]]:
     """Return the output field and input name of every column that is read."""
     pairs = []
     for wanted, name, option in ((URL, options.url, "url"), (CAPTION, options.caption, "caption"),
                                  (EXPECTED, options.sha256, "sha256")):  # fmt: skip
         if name in schema.names:
             kind = schema.field(name).type
-            if not is_text(kind) and not pa.types.is_null(kind):
-                raise RecipeError(f"{file}: column '{name}' holds {kind}, not text")
+            if not (is_text(kind) or pa.types.is_null(kind) or (option == "sha256" and _is_bytes(kind))):
+                wanted_kind = "text or bytes" if option == "sha256" else "text"
+                raise RecipeError(f"{file}: column '{name}' holds {kind}, not {wanted_kind}; name another for {option}")
             pairs.append((pa.field(wanted, pa.string()), name))
-        elif option == "url" or option in options.model_fields_set:
+        elif option == "url" or (option in options.model_fields_set and name):
             raise RecipeError(f"{file}: no column '{name}' for {option}; {did_you_mean(name, schema.names)}")
     taken = {name for _, name in pairs}
     for name in _carried(schema, options, file, taken):
-        pairs.append((pa.field(carried_name(name), _plain(schema.field(name).type)), name))
+        kind = pa.string() if name in labels else _plain(schema.field(name).type)
+        pairs.append((pa.field(carried_name(name), kind), name))
     return pairs
 
 
@@ -174,11 +215,13 @@ def _carried(schema: pa.Schema, options: FetchOptions, file: Path, taken: set[st
     return [name for name in dict.fromkeys(wanted) if name not in taken]
 
 
+def _is_bytes(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind))
+
+
 def _carryable(kind: pa.DataType) -> bool:
     """Whether a column is small enough to be carried along by default."""
-    return not (
-        is_vector(kind) or pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
-    )
+    return not (is_vector(kind) or pa.types.is_nested(kind) or _is_bytes(kind))
 
 
 def _plain(kind: pa.DataType) -> pa.DataType:
@@ -248,3 +291,6 @@ def _text_table(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> pa.Tabl
         return value if value is None or isinstance(value, str) else json.dumps(value, sort_keys=True)
 
     return pa.table({name: pa.array([text(row.get(name)) for row in rows], pa.string()) for name in names})
+
+
+_READERS = {"parquet": _read_parquet, "csv": _read_csv, "tsv": _read_csv, "jsonl": _read_lines}

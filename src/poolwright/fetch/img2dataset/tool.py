@@ -133,7 +133,7 @@ def arguments(source: FetchSource, rows: Path, to: Path, options: FetchOptions) 
         "disable_all_reencoding": True,
         "extract_exif": options.exif,
         "compute_hash": "sha256",
-        "verify_hash": ["sha256", "sha256"] if EXPECTED in names else None,
+        "verify_hash": ["sha256", source.algorithm] if EXPECTED in names else None,
         "user_agent_token": options.user_agent,
         "disallowed_header_directives": list(options.robots),
         "enable_wandb": False,
