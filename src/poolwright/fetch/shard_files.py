@@ -114,7 +114,7 @@ class ShardFiles:
             yield self._image_name(outcome), image(outcome)
             if caption is not None:
                 yield f"{key}.txt", caption
-            yield f"{key}.json", metadata(row)
+            yield f"{key}.json", metadata(row, table.schema)
 
     def _write_tar(self, entries: Iterator[Entry]) -> None:
         def write(out: BinaryIO) -> None:
