@@ -14,12 +14,12 @@ import pyarrow.parquet as pq
 from poolwright.core.errors import CountError, PoolwrightError
 from poolwright.core.runtime.progress import Listener, TableProgress
 from poolwright.fetch.fetcher import Fetcher, run_async
-from poolwright.fetch.folder import FetchFolder
 from poolwright.fetch.http.network import Resolve, SystemResolver, import_httpcore, proxy_url
 from poolwright.fetch.options import FetchOptions
 from poolwright.fetch.outcome import SUCCESS, FetchOutcome
 from poolwright.fetch.repeats import Repeated, repeated
-from poolwright.fetch.shard_files import shard_name
+from poolwright.fetch.shards.folder import FetchFolder
+from poolwright.fetch.shards.shard_files import shard_name
 from poolwright.fetch.sources import FetchSource, open_source
 
 SourceLike = str | Path | Sequence[str | Path]

@@ -11,18 +11,18 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-from poolwright.fetch.finish_shard import finish_shard, rows_to_refetch
-from poolwright.fetch.folder import FetchFolder
 from poolwright.fetch.http.contents import Inspector
 from poolwright.fetch.http.digests import read_digest
 from poolwright.fetch.http.network import Resolve, open_connections
 from poolwright.fetch.http.request import Reply, Requests
 from poolwright.fetch.http.urls import RequestTarget, parse_url
-from poolwright.fetch.journal import Journal
 from poolwright.fetch.options import FetchOptions
 from poolwright.fetch.outcome import SUCCESS, Failure, FetchOutcome
 from poolwright.fetch.queues import HostQueues
-from poolwright.fetch.records import EXPECTED, URL
+from poolwright.fetch.shards.finish_shard import finish_shard, rows_to_refetch
+from poolwright.fetch.shards.folder import FetchFolder
+from poolwright.fetch.shards.journal import Journal
+from poolwright.fetch.shards.records import EXPECTED, URL
 from poolwright.fetch.sharing import Answer, SharedRequests
 from poolwright.kernels.selection.hashing import hash_key
 

@@ -19,7 +19,7 @@ from poolwright.core.images.formats import extension_of
 from poolwright.core.pool import Part, Pool
 from poolwright.core.table import Table
 from poolwright.fetch.outcome import SUCCESS
-from poolwright.fetch.shard_files import shard_name
+from poolwright.fetch.shards.shard_files import shard_name
 
 FETCH_ERROR = "fetch_error"
 """Column with the error class of a row whose image could not be fetched; null if it could."""

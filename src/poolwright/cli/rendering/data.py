@@ -58,8 +58,8 @@ def print_fetched(fetched: Fetched) -> None:
     if fetched.failed_before:
         out.print(
             Text(
-                f"{fetched.failed_before:,} rows failed in an earlier call; this one did not fetch them again, whatever "
-                f"its options (--allow-private, ...); {_AGAIN}"
+                f"{fetched.failed_before:,} rows failed in an earlier call and were not fetched again: other options, "
+                f"such as --allow-private, do not do that; {_AGAIN}"
             )
         )
     elif any(FETCH_ERRORS[name].retried or name == "host_down" for name in fetched.errors if name in FETCH_ERRORS):

@@ -20,12 +20,12 @@ from poolwright.core.errors import PoolwrightError, RecipeError
 from poolwright.core.files import write_atomically
 from poolwright.core.parquet import parquet_writer
 from poolwright.fetch.fetch import Fetched, SourceLike
-from poolwright.fetch.folder import WORK, FetchFolder
 from poolwright.fetch.img2dataset.launcher import TOOL, Launcher, find_launcher
 from poolwright.fetch.options import FetchOptions
 from poolwright.fetch.outcome import SUCCESS
-from poolwright.fetch.records import CAPTION, EXPECTED, URL
 from poolwright.fetch.repeats import repeated
+from poolwright.fetch.shards.folder import WORK, FetchFolder
+from poolwright.fetch.shards.records import CAPTION, EXPECTED, URL
 from poolwright.fetch.sources import FetchSource, open_source
 
 OWN_ONLY = (

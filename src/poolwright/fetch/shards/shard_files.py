@@ -20,7 +20,7 @@ from poolwright.core.files import PARTIAL, remove, sync_folder, write_atomically
 from poolwright.core.images.formats import extension_of
 from poolwright.core.parquet import write_parquet
 from poolwright.fetch.outcome import SUCCESS, FetchOutcome
-from poolwright.fetch.records import caption_of, make_key, metadata, records, statistics
+from poolwright.fetch.shards.records import caption_of, make_key, metadata, records, statistics
 
 ReadImage = Callable[[FetchOutcome], bytes]
 """Returns the image of a row that has one."""

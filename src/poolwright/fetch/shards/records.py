@@ -76,8 +76,8 @@ def read_outcomes(file: Path) -> list[FetchOutcome]:
 def metadata(row: Mapping[str, Any], schema: pa.Schema) -> bytes:
     """Return a row of `records` as the JSON that is written next to its image.
 
-    No value is null: `datasets` takes the types of a tar from its first five samples, and cannot read a text where those
-    have null. A null is '', or left out of the JSON if its column holds numbers or lists.
+    No value is null: `datasets` takes the types of a tar from its first five samples, and cannot read a text where
+    those have null. A null is '', or left out if its column holds numbers or lists.
     """
     typed = {name: "" if value is None and _is_plain_text(schema.field(name).type) else value
              for name, value in row.items()}  # fmt: skip
