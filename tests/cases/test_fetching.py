@@ -100,8 +100,8 @@ def test_a_repaired_header_still_counts(tmp_path: Path) -> None:
 
 
 def test_rules_of_robots_with_values(tmp_path: Path) -> None:
-    no = ["none", "max-snippet: 50, noai", "noimageai, max-video-preview:-1", "somebot: all, poolwright: noindex",
-          "unavailable_after: 1 May 2020 10:00, noai", "*: noai", "max-snippet:9 noimageindex", "mybot: noai"]  # fmt: skip
+    no = ["none", "max-snippet: 50, noai", "noimageai, max-video-preview:-1", "somebot: all, poolwright: noindex"]
+    no += ["unavailable_after: 1 May 2020 10:00, noai", "*: noai", "max-snippet:9 noimageindex", "mybot: noai"]
     yes = ["somebot: noai, noindex", "max-image-preview: none", "unavailable_after: Fri, 01 May 2099 10:00:00 GMT"]
     sent = {f"/{at}": response(PHOTO, b"X-Robots-Tag: " + said.encode()) for at, said in enumerate(no + yes)}
     sent["/several"] = response(PHOTO, b"X-Robots-Tag: somebot: nofollow", b"X-Robots-Tag: noai")
