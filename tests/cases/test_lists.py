@@ -9,7 +9,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tests.calling import Called, call
 
 from poolwright.core.errors import InputError, RecipeError
 from poolwright.core.frame import Context, MemoryFrame
@@ -18,6 +17,7 @@ from poolwright.core.runtime.yaml_text import load
 from poolwright.steps.choose.keep import Keep
 from poolwright.steps.choose.listed import ListedStep
 from poolwright.steps.choose.remove import Remove
+from tests.calling import Called, call
 
 HEX = [f"{number:032x}" for number in range(0xA0, 0xA4)]
 
