@@ -287,16 +287,17 @@ def _release(index: int, data: Any, body: RecipeBody, source: RecipeSource, cont
     for needed in ("table", "layout", "to"):
         if needed not in data:
             raise source.error(key, f"'{needed}' is missing; a release is {{table: NAME, layout: NAME, to: FOLDER}}")
-        if not isinstance(data[needed], str):
-            raise source.not_text((*key, needed), data[needed])
+    wrong = [source.not_text((*key, one), data[one]) for one in ("table", "layout", "to") if type(data[one]) is not str]
+    source.mistakes.extend(wrong)
     with source.collecting():
-        _known_table(data["table"], (*key, "table"), source, body)
+        if isinstance(data["table"], str):
+            _known_table(data["table"], (*key, "table"), source, body)
     try:
-        cls = layout_class(data["layout"])
+        cls = layout_class(str(data["layout"]))
     except RecipeError as error:
         raise source.error((*key, "layout"), str(error)) from None
     rest = {name: value for name, value in data.items() if name not in ("table", "layout", "to", "card")}
     layout = validate(cls, rest, key, source, context)
     card = {**body.card.model_dump(exclude_unset=True), **(data.get("card") or {})}
     about = validate(About, card, (*key, "card"), source, context)
-    return ReleaseSpec(data["table"], layout, source.folder / data["to"], about, key)
+    return ReleaseSpec(str(data["table"]), layout, source.folder / str(data["to"]), about, key)
