@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from poolwright.core.frame import Frame
 from poolwright.core.rows import Rows
 from poolwright.kernels.selection.group_counts import count_groups
+from poolwright.kernels.selection.controlled_rounding import hash_order
 from poolwright.kernels.selection.groups import Groups
 from poolwright.kernels.selection.lookup import plain
 from poolwright.kernels.selection.ranks import ALL, hash_ranks
@@ -79,7 +80,8 @@ def fit_members(frame: Frame, group: str, strata: Sequence[str], key: int, sizes
     """Assign every group to a split, stratum by stratum.
 
     Within a stratum the groups are lined up by their ranks; each goes to the split in whose share of the
-    line the middle of its rows falls.
+    line the middle of its rows falls. The rows that a split lacks, or has in excess, in one stratum are added to its
+    share of the next, so that they do not sum up over many small strata.
     """
     groups = count_groups(frame, strata).groups if strata else Groups([], ())
     names = list(dict.fromkeys([group, *strata]))
@@ -88,15 +90,25 @@ def fit_members(frame: Frame, group: str, strata: Sequence[str], key: int, sizes
     rank, stratum, rows = _in_one_stratum(rank, stratum, rows)
     in_strata = np.zeros(len(groups), dtype=np.int64)
     np.add.at(in_strata, stratum, rows)
-    borders = np.cumsum(sizes.in_strata(in_strata), axis=0)
-    # Ranks ascend within each stratum; the rows before a group are those of its stratum only.
+    strata_order = hash_order(groups, key)
+    wanted = sizes.in_strata(in_strata, strata_order)
     order = np.lexsort((rank, stratum))
-    before = np.cumsum(rows[order]) - rows[order]
-    before -= (np.cumsum(in_strata) - in_strata)[stratum[order]]
-    middle = np.empty_like(rows)
-    middle[order] = 2 * before + rows[order]
-    split = (middle[None, :] >= 2 * borders[:, stratum]).sum(axis=0)
+    ends = np.cumsum(np.bincount(stratum, minlength=len(groups)))
+    split, owed = np.empty_like(rows), np.zeros(len(wanted), np.int64)
+    for number in strata_order.tolist():
+        inside = order[ends[number - 1] if number else 0 : ends[number]]
+        share = wanted[:, number] + owed
+        split[inside] = _by_middle(rows[inside], share)
+        given = np.bincount(split[inside], weights=rows[inside], minlength=len(wanted) + 1)[: len(wanted)]
+        owed = share - given.astype(np.int64)
     return Members(rank, rows, split)
+
+
+def _by_middle(rows: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """Return the split in whose share of the line, `share` (m,) rows long each, the middle of each group falls."""
+    borders = np.maximum.accumulate(np.clip(np.cumsum(share), 0, rows.sum()))
+    middle = 2 * np.cumsum(rows) - rows
+    return np.asarray(np.searchsorted(2 * borders, middle, side="right"), np.int64)
 
 
 @dataclass

@@ -19,6 +19,7 @@ from poolwright.core.state import State
 from poolwright.core.step import Kind, Outcome, Reason, Step
 from poolwright.core.wording import groups as in_groups
 from poolwright.core.wording import rows as in_rows
+from poolwright.kernels.selection.controlled_rounding import hash_order
 from poolwright.kernels.selection.group_counts import count_groups
 from poolwright.kernels.selection.groups import Groups, check_groupable, groups_of, lacks_value
 from poolwright.kernels.selection.hashing import hash_key
@@ -40,11 +41,14 @@ class Split(Step):
 
     - Alone, the sizes are exact: rows are ranked by the hash of (seed, step, uid), and each split takes its
       number of them, rounded by largest remainders.
-    - With `stratify`, this is done within every stratum. Counts are spread over the strata by their sizes.
+    - With `stratify`, this is done within every stratum. Counts are spread over the strata by their sizes. What rounding
+      leaves in one stratum is carried over to the next, in hash order (controlled rounding): the size of a split is
+      within a row of its share in every stratum and in total, however small the strata and whatever the splits' names.
     - With `group`, rows with the same value in that column are in the same split. Groups are lined up by
       the hash of their value, and a group goes where the middle of its rows falls: each border is off by at
       most half a group. So a group's split depends on the other groups' sizes, not on any order.
-    - With both, a group counts to the stratum that holds most of its rows.
+    - With both, a group counts to the stratum that holds most of its rows, and what a split lacks in one stratum is
+      made up for in the next.
     - With `seeds`, all this is done this many times, each time by hashes of another key: columns split_0, split_1, ...
 
     State: per stratum the greatest hash rank of every split, or per group its split if `group` is given.
@@ -131,7 +135,7 @@ class Split(Step):
             ranks = members.ends(len(sizes.names))
             return State(values, {STRATA: self._table(Groups([], ()), ranks[:, None], totals[:, None])})
         counted = count_groups(frame, self._columns)
-        wanted = sizes.in_strata(counted.counts)
+        wanted = sizes.in_strata(counted.counts, hash_order(counted.groups, key))
         ranks = cut_ranks(frame, counted.groups, counted.counts, key, np.cumsum(wanted, axis=0))
         return State(values, {STRATA: self._table(counted.groups, ranks, wanted)})
 
@@ -185,12 +189,19 @@ class Split(Step):
         totals = self._totals(state)
         sizes = ", ".join(f"{name} {count:,}" for name, count in totals.items())
         text = f"{sizes}: {in_rows(sum(totals.values()))}"
+        empty = [name for name, count in totals.items() if not count]
+        text += f"; no row is in {' or '.join(empty)}" if empty else ""
         if self.group:
             text += f"; rows of one {self.group} together"
         if not self._columns:
             return text
-        strata = f" ({in_groups(len(state.tables[STRATA]))})" if STRATA in state.tables else ""
+        strata = f" ({in_groups(len(table))}{self._lacking(table)})" if (table := state.tables.get(STRATA)) else ""
         return f"{text}; stratified by {', '.join(self._columns)}{strata}"
+
+    def _lacking(self, table: pa.Table) -> str:
+        """Say how many strata have no row of a split that has rows: ', 120 without test', or ''."""
+        empty = {name: pc.sum(pc.equal(table.column(_ROWS + name), 0)).as_py() or 0 for name in self.sizes().names}
+        return "".join(f", {count:,} without {name}" for name, count in empty.items() if 0 < count < len(table))
 
     def _totals(self, state: State) -> dict[str, int]:
         if MEMBERS in state.tables:
