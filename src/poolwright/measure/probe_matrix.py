@@ -89,7 +89,7 @@ def probe_matrix(figure: Figure, table: Table, workers: int | None = None) -> Pr
         groups=drawn.groups,
         trained=tuple(len(sets["train", group]) for group in groups),
         tested=tuple(len(sets["test", group]) for group in groups),
-        words=tuple(_words(figure, drawn, len(shared))),
+        words=tuple(_words(figure, drawn, len(shared), sum(map(len, drawn.sets.values())) - sum(map(len, sets.values())))),
     )
 
 
@@ -108,12 +108,12 @@ def _shared_classes(figure: Figure, drawn: Drawn) -> Numbers:
     return shared
 
 
-def _words(figure: Figure, drawn: Drawn, shared: int) -> list[str]:
+def _words(figure: Figure, drawn: Drawn, shared: int, others: int) -> list[str]:
     sentences = [
         f"Accuracy of a linear probe (logistic regression with C = {INVERSE_PENALTY:g} on {figure.vectors} at unit "
         f"length) that predicts {figure.truth}, trained on the split train of one {figure.groups} and tested on the "
         f"split test of each; at most {in_rows(figure.rows)} of each, drawn by a hash of the uid.",
-        _classes_in_words(figure, shared, len(drawn.classes)),
+        _classes_in_words(figure, shared, len(drawn.classes), others),
     ]
     if drawn.unusable:
         sentences.append(f"{in_rows(drawn.unusable)} left out: the vector is missing, zero or not finite.")
@@ -122,10 +122,10 @@ def _words(figure: Figure, drawn: Drawn, shared: int) -> list[str]:
     return sentences
 
 
-def _classes_in_words(figure: Figure, shared: int, all_classes: int) -> str:
+def _classes_in_words(figure: Figure, shared: int, all_classes: int, others: int) -> str:
     if shared == all_classes:
         return f"All {shared:,} classes take part."
     return (
         f"{shared:,} of {all_classes:,} classes take part, in training and in testing: those that every "
-        f"{figure.groups} has among its rows to train on."
+        f"{figure.groups} has among its rows to train on; {in_rows(others)} of the others left out."
     )

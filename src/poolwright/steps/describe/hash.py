@@ -98,4 +98,4 @@ def _phash(image: Image.Image) -> str | None:
         raise MissingExtra("imagehash", "hash: phash") from None
     small = image.convert("L").resize((32, 32), Resampling.LANCZOS)  # what it is computed from
     low, high = small.getextrema()
-    return None if high - low < _FLAT else str(imagehash.phash(image))
+    return None if high - low < _FLAT else str(imagehash.phash(small))

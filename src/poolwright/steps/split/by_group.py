@@ -85,8 +85,8 @@ def fit_members(frame: Frame, group: str, strata: Sequence[str], key: int, sizes
     """
     groups = count_groups(frame, strata).groups if strata else Groups([], ())
     names = list(dict.fromkeys([group, *strata]))
-    count = frame.fold(names, _Count, _AddMembers(group, groups, key), _Count.merge)
-    rank, stratum, rows = _summed(count.parts)
+    count = frame.fold(names, Tally, _AddMembers(group, groups, key), Tally.merge)
+    rank, stratum, rows = summed(count.parts)
     rank, stratum, rows = _in_one_stratum(rank, stratum, rows)
     in_strata = np.zeros(len(groups), dtype=np.int64)
     np.add.at(in_strata, stratum, rows)
@@ -112,8 +112,8 @@ def _by_middle(rows: np.ndarray, share: np.ndarray) -> np.ndarray:
 
 
 @dataclass
-class _Count:
-    """Rows by group and stratum: (rank, stratum, rows), int64 each."""
+class Tally:
+    """Numbers of rows by a rank and another number, such as a stratum: (rank, number, rows), int64 each."""
 
     parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = field(default_factory=list)
     pending: int = 0
@@ -125,13 +125,13 @@ class _Count:
         if self.pending > max(_COMPACT_AT, 2 * len(self.parts[0][0])):
             self.compact()
 
-    def merge(self, other: _Count) -> _Count:
+    def merge(self, other: Tally) -> Tally:
         for part in other.parts:
             self.add(part)
         return self
 
     def compact(self) -> None:
-        self.parts, self.pending = [_summed(self.parts)], 0
+        self.parts, self.pending = [summed(self.parts)], 0
 
     def __getstate__(self) -> dict[str, Any]:
         self.compact()
@@ -144,17 +144,17 @@ class _AddMembers:
     strata: Groups
     key: int
 
-    def __call__(self, count: _Count, rows: Rows) -> _Count:
+    def __call__(self, count: Tally, rows: Rows) -> Tally:
         column = rows.column(self.group)
         stratum = self.strata.ids(rows)
         keep = (stratum >= 0) & pc.is_valid(plain(column)).to_numpy(zero_copy_only=False)
         rank = group_ranks(column, self.key)[keep]
-        count.add(_summed([(rank, stratum[keep], np.ones(len(rank), dtype=np.int64))]))
+        count.add(summed([(rank, stratum[keep], np.ones(len(rank), dtype=np.int64))]))
         return count
 
 
-def _summed(parts: Sequence[tuple[np.ndarray, ...]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Sum the rows by (rank, stratum), ascending."""
+def summed(parts: Sequence[tuple[np.ndarray, ...]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Sum the rows by (rank, number), ascending."""
     none = np.empty(0, dtype=np.int64)
     rank, stratum, rows = (np.concatenate([none, *(part[kind] for part in parts)]) for kind in range(3))
     order = np.lexsort((stratum, rank))
