@@ -81,6 +81,8 @@ def measure(figure: Figure, table: Table, workers: int | None = None) -> tuple[M
     with threadpool_limits(1):
         if figure.measure == "long_tail":
             return tuple(long_tail(figure, table, workers))
+        if figure.measure == "probe":
+            return (_probe(figure, table),)
         value, words = _value(figure, table, workers)
     return (Measured(name=figure.name, table=table.name, measure=figure.measure, value=value, words=words),)
 
@@ -94,10 +96,8 @@ def _value(figure: Figure, table: Table, workers: int | None) -> tuple[float | M
         return agreement(figure, table)
     if figure.measure == "accuracy":
         return _accuracy(figure, table), f"Share of rows whose {figure.predicted} is their {figure.truth}."
-    if figure.measure == "balance":
-        groups = " and ".join(figure.group)
-        return _balance(figure, table), f"Rows of the smallest group by {groups} over rows of the largest; 1 is even."
-    return _probe(figure, table)
+    groups = " and ".join(figure.group)
+    return _balance(figure, table), f"Rows of the smallest group by {groups} over rows of the largest; 1 is even."
 
 
 def _accuracy(figure: Figure, table: Table) -> float:
@@ -116,8 +116,8 @@ def _balance(figure: Figure, table: Table) -> float:
     return min(groups.values()) / max(groups.values())
 
 
-def _probe(figure: Figure, table: Table) -> tuple[float, str]:
-    """Return the accuracy, on the test rows of classes that there are training rows of, and how it was measured."""
+def _probe(figure: Figure, table: Table) -> Measured:
+    """Measure the accuracy on the test rows of classes that there are training rows of."""
     from sklearn.linear_model import LogisticRegression
 
     rows = Rows(table.read(figure.columns()))
@@ -137,13 +137,21 @@ def _probe(figure: Figure, table: Table) -> tuple[float, str]:
     if len(np.unique(classes[train])) < 2:
         raise RecipeError(f"figure '{figure.name}': the rows to train on are of one class; a probe needs two")
     probe = LogisticRegression(C=10.0, max_iter=2000).fit(vectors[train], classes[train])
-    predicted = probe.predict(vectors[test])
-    return float((predicted == classes[test]).mean()), " ".join([
+    predicted, unusable = probe.predict(vectors[test]), int((drawn & ~usable).sum())
+    words = [
         f"Accuracy on the split test of a linear classifier from {figure.vectors} to {figure.truth}, trained on the "
         "split train.",
-        *_left_out(classes, unseen, int((drawn & ~usable).sum())),
-        *_without_rows(set(classes[train]), set(classes[test]), set(predicted)),
-    ])  # fmt: skip
+        *_left_out(classes, unseen, unusable),
+        *_without_rows(set(classes[train].tolist()), set(classes[test].tolist()), set(predicted.tolist())),
+    ]
+    return Measured(
+        name=figure.name,
+        table=table.name,
+        measure=figure.measure,
+        value=float((predicted == classes[test]).mean()),
+        words=" ".join(words),
+        left_out=int(unseen.sum()) + unusable,
+    )
 
 
 def _left_out(classes: np.ndarray, unseen: np.ndarray, unusable: int) -> Iterator[str]:
