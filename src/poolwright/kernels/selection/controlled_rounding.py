@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +25,7 @@ def hash_order(groups: Groups, key: int) -> Integers:
     """Return the groups in order of the hash of their values: int64 (k,)."""
     if not groups.columns:
         return np.zeros(1, np.int64)
-    return np.argsort(hash_ranks(groups.tokens(), key), kind="stable")
+    return np.asarray(np.argsort(hash_ranks(groups.tokens(), key), kind="stable"))
 
 
 def share_by_group(groups: Groups, counts: Integers, share: Fraction, key: int) -> Integers:
@@ -60,7 +61,10 @@ def controlled_rounding(counts: Integers, shares: Sequence[Fraction], order: Int
     for stratum in order.tolist():
         count = int(counts[stratum])
         if count not in quotas:
-            quotas[count] = ([count * weight // unit for weight in weights], [count * weight % unit for weight in weights])
+            quotas[count] = (
+                [count * weight // unit for weight in weights],
+                [count * weight % unit for weight in weights],
+            )
         floors, rests = quotas[count]
         sizes[:, stratum], may[:, stratum] = floors, [rest > 0 for rest in rests]
         surplus = [before - rest for before, rest in zip(surplus, rests, strict=True)]
@@ -80,7 +84,7 @@ def _even_out(up: Flags, may: Flags, surplus: list[int], unit: int, order: Integ
         path = _path(movable, surplus, unit)
         if not path:
             return
-        for giver, taker in zip(path, path[1:], strict=False):
+        for giver, taker in pairwise(path):
             stratum = order[np.flatnonzero((up[giver] & down[taker])[order])[0]]
             up[giver, stratum], up[taker, stratum] = False, True
         surplus[path[0]] -= unit

@@ -6,6 +6,7 @@ import hashlib
 import importlib.util
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
+import numpy as np
 import pyarrow as pa
 from pydantic import BeforeValidator, Field
 
@@ -97,5 +98,5 @@ def _phash(image: Image.Image) -> str | None:
     except ModuleNotFoundError:
         raise MissingExtra("imagehash", "hash: phash") from None
     small = image.convert("L").resize((32, 32), Resampling.LANCZOS)  # what it is computed from
-    low, high = small.getextrema()
-    return None if high - low < _FLAT else str(imagehash.phash(small))
+    grey = np.asarray(small)
+    return None if grey.max() - grey.min() < _FLAT else str(imagehash.phash(small))

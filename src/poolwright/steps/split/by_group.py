@@ -12,8 +12,8 @@ import pyarrow.compute as pc
 
 from poolwright.core.frame import Frame
 from poolwright.core.rows import Rows
-from poolwright.kernels.selection.group_counts import count_groups
 from poolwright.kernels.selection.controlled_rounding import hash_order
+from poolwright.kernels.selection.group_counts import count_groups
 from poolwright.kernels.selection.groups import Groups
 from poolwright.kernels.selection.lookup import plain
 from poolwright.kernels.selection.ranks import ALL, hash_ranks

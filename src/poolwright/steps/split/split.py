@@ -43,9 +43,9 @@ class Split(Step):
 
     - Alone, the sizes are exact: rows are ranked by the hash of (seed, step, uid), and each split takes its
       number of them, rounded by largest remainders.
-    - With `stratify`, this is done within every stratum. Counts are spread over the strata by their sizes. What rounding
-      leaves in one stratum is carried over to the next, in hash order (controlled rounding): the size of a split is
-      within a row of its share in every stratum and in total, however small the strata and whatever the splits' names.
+    - With `stratify`, this is done within every stratum. Counts are spread over the strata by their sizes. What
+      rounding leaves in one stratum is carried over to the next, in hash order (controlled rounding): the size of a
+      split is within a row of its share in every stratum and in total, however small the strata.
     - With `group`, rows with the same value in that column are in the same split. Groups are lined up by
       the hash of their value, and a group goes where the middle of its rows falls: each border is off by at
       most half a group. So a group's split depends on the other groups' sizes, not on any order.
@@ -53,8 +53,8 @@ class Split(Step):
       made up for in the next.
     - With `seeds`, all this is done this many times, each time by hashes of another key: columns split_0, split_1, ...
 
-    If the table has a column `sha256`, files whose copies are in several splits are counted; group: sha256, or the groups
-    of `near_duplicates`, keeps them together.
+    If the table has a column `sha256`, files whose copies are in several splits are counted; group: sha256, or the
+    groups of `near_duplicates`, keeps them together.
 
     State: per stratum the greatest hash rank of every split, or per group its split if `group` is given.
     """
@@ -119,7 +119,9 @@ class Split(Step):
         draws = [self._fit(frame, hash_key(context.key, str(draw))) for draw in range(self.seeds)]
         tables = {f"{name}-{at}": table for at, draw in enumerate(draws) for name, table in draw.tables.items()}
         copies = self._copies(frame, draws[0], self._totals(draws[0]))
-        return State({"draws": [{**draw.values, **copies} for draw in draws[:1]] + [dict(d.values) for d in draws[1:]]}, tables)
+        return State(
+            {"draws": [{**draw.values, **copies} for draw in draws[:1]] + [dict(d.values) for d in draws[1:]]}, tables
+        )
 
     def optional(self) -> tuple[str, ...]:
         return () if self.group == SHA256 else (SHA256,)
