@@ -30,6 +30,9 @@ from poolwright.kernels.similarity.connected_components import Links
 from poolwright.kernels.similarity.near_duplicates import link_hashes, link_similar, link_times
 
 MEMBERS = "members"
+_FLAT = np.array([0, 1 << 63, (1 << 64) - 1], np.uint64)
+"""Perceptual hashes of pictures without structure: no coefficient, or the mean alone, is above the median."""
+
 MOST_BYTES = 2_000_000_000
 """Most bytes of vectors compared with each other, which are held in memory: 2 million rows of 512 float16 values."""
 
@@ -69,9 +72,9 @@ class NearDuplicates(Step):
     - `same`: equal values in all these columns. With `within`, one of them is a time, and times at most that far apart
       count as equal: {same: [author, taken_at], within: 1 minute}.
     - `vectors`: the cosine is `above` or more. All pairs are compared, exactly, which holds the vectors in memory.
-    - `phash`: 64-bit hashes, as `hash` gives them, that differ in at most `distance` bits. A hash of at most one bit 0
-      or 1 says nothing, as it is that of any flat picture: such rows, and those without a hash, are linked by an equal
-      `sha256` alone, if the table has it.
+    - `phash`: 64-bit hashes, as `hash` gives them, that differ in at most `distance` bits. A hash of zeros alone (or
+      ones, or of which the first bit alone is 1) says nothing, as it is that of any flat picture: such rows, and those
+      without a hash, are linked by an equal `sha256` alone, if the table has it.
 
     A group is named by its smallest uid, and a row without near-duplicates by its own, whatever the order of the rows.
     Rows that lack a value are not linked by it. With `keep`, one row of each group stays: that with the smallest uid
@@ -303,8 +306,7 @@ def _hashes(column: pa.ChunkedArray, name: str) -> tuple[np.ndarray, np.ndarray]
             f"near_duplicates: '{bad}' in '{name}' is not a 64-bit hash of 16 hex digits; compute them with `hash`"
         )
     numbers = np.array([int(text, 16) if text else 0 for text in texts], np.uint64)
-    ones = np.bitwise_count(numbers)
-    return numbers, np.array([text is not None for text in texts], bool) & (ones > 1) & (ones < 63)
+    return numbers, np.array([text is not None for text in texts], bool) & ~np.isin(numbers, _FLAT)
 
 
 def _best(first: np.ndarray, order: Ranking, rows: Rows) -> np.ndarray:
