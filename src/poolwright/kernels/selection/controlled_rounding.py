@@ -25,7 +25,8 @@ def hash_order(groups: Groups, key: int) -> Integers:
     """Return the groups in order of the hash of their values: int64 (k,)."""
     if not groups.columns:
         return np.zeros(1, np.int64)
-    return np.asarray(np.argsort(hash_ranks(groups.tokens(), key), kind="stable"))
+    order: Integers = np.argsort(hash_ranks(groups.tokens(), key), kind="stable")
+    return order
 
 
 def share_by_group(groups: Groups, counts: Integers, share: Fraction, key: int) -> Integers:
