@@ -25,13 +25,13 @@ def hash_order(groups: Groups, key: int) -> Integers:
     """Return the groups in order of the hash of their values: int64 (k,)."""
     if not groups.columns:
         return np.zeros(1, np.int64)
-    order: Integers = np.argsort(hash_ranks(groups.tokens(), key), kind="stable")
-    return order
+    return np.argsort(hash_ranks(groups.tokens(), key), kind="stable")
 
 
 def share_by_group(groups: Groups, counts: Integers, share: Fraction, key: int) -> Integers:
     """Return that share, 0 to 1, of the rows of each group: int64 (k,), within a row of it in each and in total."""
-    return controlled_rounding(counts, (share, 1 - share), hash_order(groups, key))[0]
+    kept: Integers = controlled_rounding(counts, (share, 1 - share), hash_order(groups, key))[0]
+    return kept
 
 
 def controlled_rounding(counts: Integers, shares: Sequence[Fraction], order: Integers) -> Integers:

@@ -85,7 +85,7 @@ def fit_members(frame: Frame, group: str, strata: Sequence[str], key: int, sizes
     """
     groups = count_groups(frame, strata).groups if strata else Groups([], ())
     names = list(dict.fromkeys([group, *strata]))
-    count = frame.fold(names, Tally, _AddMembers(group, groups, key), Tally.merge)
+    count = frame.fold(names, SummedRows, _AddMembers(group, groups, key), SummedRows.merge)
     rank, stratum, rows = summed(count.parts)
     rank, stratum, rows = _in_one_stratum(rank, stratum, rows)
     in_strata = np.zeros(len(groups), dtype=np.int64)
@@ -112,7 +112,7 @@ def _by_middle(rows: np.ndarray, share: np.ndarray) -> np.ndarray:
 
 
 @dataclass
-class Tally:
+class SummedRows:
     """Numbers of rows by a rank and another number, such as a stratum: (rank, number, rows), int64 each."""
 
     parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = field(default_factory=list)
@@ -125,7 +125,7 @@ class Tally:
         if self.pending > max(_COMPACT_AT, 2 * len(self.parts[0][0])):
             self.compact()
 
-    def merge(self, other: Tally) -> Tally:
+    def merge(self, other: SummedRows) -> SummedRows:
         for part in other.parts:
             self.add(part)
         return self
@@ -144,7 +144,7 @@ class _AddMembers:
     strata: Groups
     key: int
 
-    def __call__(self, count: Tally, rows: Rows) -> Tally:
+    def __call__(self, count: SummedRows, rows: Rows) -> SummedRows:
         column = rows.column(self.group)
         stratum = self.strata.ids(rows)
         keep = (stratum >= 0) & pc.is_valid(plain(column)).to_numpy(zero_copy_only=False)

@@ -14,7 +14,7 @@ from poolwright.core.frame import Frame
 from poolwright.core.rows import Rows
 from poolwright.kernels.selection.lookup import plain
 from poolwright.kernels.selection.ranks import ALL, hash_ranks
-from poolwright.steps.split.by_group import Tally, summed
+from poolwright.steps.split.by_group import SummedRows, summed
 
 MOST_ROWS = 20_000_000
 """Rows about whose files are remembered; of more rows, the files of a share are looked at, drawn by hash."""
@@ -34,7 +34,7 @@ def count_copies(frame: Frame, columns: list[str], split_of: SplitOf, nowhere: i
     share = min(1.0, MOST_ROWS / max(rows, 1))
     most = ALL if share == 1 else int(share * ALL)
     names = list(dict.fromkeys([*columns, SHA256]))
-    rank, _, _ = summed(frame.fold(names, Tally, _AddCopies(split_of, nowhere, most), Tally.merge).parts)
+    rank, _, _ = summed(frame.fold(names, SummedRows, _AddCopies(split_of, nowhere, most), SummedRows.merge).parts)
     again = np.append(False, rank[1:] == rank[:-1])
     return round(len(np.unique(rank[again[: len(rank)]])) / share)
 
@@ -45,7 +45,7 @@ class _AddCopies:
     nowhere: int
     most: int
 
-    def __call__(self, tally: Tally, rows: Rows) -> Tally:
+    def __call__(self, tally: SummedRows, rows: Rows) -> SummedRows:
         digests = plain(rows.column(SHA256)).cast(pa.string())
         split, rank = self.split_of(rows), hash_ranks(digests, 0)
         keep = pc.is_valid(digests).to_numpy(zero_copy_only=False) & (split < self.nowhere) & (rank <= self.most)
