@@ -171,10 +171,12 @@ class Run:
 
     def _check_tables(self, spec: TableSpec, plans: Mapping[str, TablePlan]) -> None:
         """Check the tables that steps learn from."""
-        for placed in spec.steps:
+        for placed, planned in zip(spec.steps, plans[spec.name].steps, strict=True):
             try:
                 if not placed.learned and set(placed.step.tables()) <= plans.keys():
-                    placed.step.check_tables({name: plans[name].schema for name in placed.step.tables()})
+                    schemas = {name: plans[name].schema for name in placed.step.tables()}
+                    placed.step.check_tables(schemas)
+                    placed.step.check_against(planned.before, schemas)
             except PoolwrightError as error:
                 raise self.recipe.source.error(placed.key, str(error)) from None
 
