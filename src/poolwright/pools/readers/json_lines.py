@@ -1,4 +1,4 @@
-"""Read JSON Lines files, one object per line, as a stream. The first lines decide names and types."""
+"""Read JSON Lines files, one object per line, as a stream. A line that does not fit is an error of that row alone."""
 
 from __future__ import annotations
 
@@ -8,51 +8,83 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.json as pajson
 
-from poolwright.pools.columns.captions import as_text
+from poolwright.core.columns import ROW_ERROR
+from poolwright.pools.columns.captions import as_text, whole_text
+from poolwright.pools.readers.inference import EXACT
 from poolwright.pools.readers.paths import Unreadable, first_line, open_text
+from poolwright.pools.readers.samples import pieces_of
 
-FIRST_ROWS = 1_000
 _BLOCK = 1 << 24  # maximal bytes of a batch
 
 
-def first_rows(path: str, types: Mapping[str, pa.DataType]) -> pa.Table:
-    """Read the first 1,000 rows, with the types found in them, or those in `types`.
+class BadLine(ValueError):
+    """A line that is no JSON object, or a value that does not fit its column."""
 
-    Texts are strings even if they look like times. A key without any value becomes strings.
+
+def sample_json_lines(path: str, size: int) -> list[dict[str, Any]]:
+    """Read objects from the beginning, middle and end of a file, three pieces of `size` bytes; bad lines are skipped.
 
     Raises:
-        Unreadable: a line is not a JSON object, or values of one key differ in type.
-        OSError: the file cannot be opened.
+        Unreadable: the file is damaged, or is one JSON list.
+        InputError: the file cannot be opened.
     """
-    for number, lines in _blocks(path, FIRST_ROWS):
-        schema = _inferred(path, number, lines)
-        fields = [pa.field(name, types.get(name, _settled(schema.field(name).type))) for name in schema.names]
-        fields += [pa.field(name, dtype) for name, dtype in types.items() if name not in schema.names]
-        settled = pa.schema(fields)
-        return _table(path, number, lines, settled, ())
-    return pa.schema(list(types.items())).empty_table()
+    found = []
+    pieces = pieces_of(path, size)
+    _check_no_list(path, pieces[0])
+    for piece in pieces:
+        for line in piece.split(b"\n"):
+            if line.strip():
+                try:
+                    found.append(load_line(line))
+                except BadLine:
+                    continue
+    return found
 
 
 def read_json_lines(
-    path: str, types: Mapping[str, pa.DataType], columns: Sequence[str], batch_rows: int, lenient: Collection[str] = ()
+    path: str,
+    types: Mapping[str, pa.DataType],
+    columns: Sequence[str],
+    batch_rows: int,
+    checked: Collection[str] | None = None,
+    closed: bool = True,
 ) -> Iterator[pa.Table]:
     """Read rows in order, in batches of at most `batch_rows`. Keys that a line lacks are null.
+
+    A line that is no JSON object has nulls alone, and a value that does not fit is null. Half of a surrogate pair
+    becomes U+FFFD.
 
     Args:
         types: type of every column.
         columns: only these are converted, in this order.
-        lenient: columns in which a value of another type is null.
+        checked: columns whose values have to fit. The tables then have a further column, `row_error`, with what is
+            wrong in a row.
+        closed: whether keys without a type are errors as well.
 
     Raises:
-        Unreadable: a line is not a JSON object, or a value of another column has the wrong type; the message names
-            the line.
+        Unreadable: the file is one JSON list.
         OSError: the file cannot be opened.
     """
     schema = pa.schema([(name, types[name]) for name in columns])
+    if checked is not None:
+        schema = pa.schema(
+            list(types.items()) if closed else [(name, types[name]) for name in dict.fromkeys([*columns, *checked])]
+        )
     for number, lines in _blocks(path, batch_rows):
-        yield _table(path, number, lines, schema, lenient)
+        found = _parsed(lines, schema, closed and checked is not None)
+        errors: list[str | None] = [None] * len(lines)
+        if found is None:
+            found, errors = _by_value(number, lines, schema, checked or (), types if closed else None)
+        found = found.select(list(columns))
+        yield found if checked is None else found.append_column(ROW_ERROR, pa.array(errors, pa.string()))
+
+
+def _check_no_list(path: str, start: bytes) -> None:
+    if start.lstrip().startswith(b"["):
+        raise Unreadable(path, "line 1: begins with '['; write one JSON object per line, not one list")
 
 
 def _blocks(path: str, rows: int) -> Iterator[tuple[list[int], list[bytes]]]:
@@ -64,8 +96,7 @@ def _blocks(path: str, rows: int) -> Iterator[tuple[list[int], list[bytes]]]:
         for number, line in enumerate(file, start=1):
             if number == 1:
                 line = line.removeprefix(b"\xef\xbb\xbf")
-                if line.lstrip().startswith(b"["):
-                    raise Unreadable(path, "line 1: begins with '['; write one JSON object per line, not one list")
+                _check_no_list(path, line)
             if not line.strip():
                 continue
             numbers.append(number)
@@ -78,103 +109,138 @@ def _blocks(path: str, rows: int) -> Iterator[tuple[list[int], list[bytes]]]:
         yield numbers, lines
 
 
-def _inferred(path: str, numbers: Sequence[int], lines: Sequence[bytes]) -> pa.Schema:
-    try:
-        found = _parse(lines, None)
-        if len(found) == len(lines):
-            return found.schema
-        raise pa.ArrowInvalid("a line holds more or less than one object")
-    except pa.ArrowException as error:
-        for number, line in zip(numbers, lines, strict=True):
-            _loaded(path, number, line)
-        raise Unreadable(path, f"{first_line(error)}; name the column's type under 'types'") from None
-
-
-def _parse(lines: Sequence[bytes], schema: pa.Schema | None) -> pa.Table:
-    data = b"".join(line if line.endswith(b"\n") else line + b"\n" for line in lines)
-    return pajson.read_json(
-        io.BytesIO(data),
-        read_options=pajson.ReadOptions(use_threads=False, block_size=len(data) + 1),
-        parse_options=pajson.ParseOptions(
-            explicit_schema=schema, unexpected_field_behavior="infer" if schema is None else "ignore"
-        ),
-    )
-
-
-def _table(
-    path: str, numbers: Sequence[int], lines: Sequence[bytes], schema: pa.Schema, lenient: Collection[str]
-) -> pa.Table:
+def _parsed(lines: Sequence[bytes], schema: pa.Schema, closed: bool) -> pa.Table | None:
+    """Parse lines at once; None if any of them needs a closer look."""
     if not schema.names:
-        for number, line in zip(numbers, lines, strict=True):
-            _loaded(path, number, line)
-        return pa.table({"": pa.nulls(len(lines))}).select([])
+        return None
+    data = b"".join(line if line.endswith(b"\n") else line + b"\n" for line in lines)
     try:
-        found = _parse(lines, schema).select(schema.names)
-    except pa.ArrowException:
-        found = None
-    if found is not None and len(found) == len(lines):
-        return found
-    return _table_by_value(path, numbers, lines, schema, lenient)
+        data.decode()  # pyarrow would pass on what is not UTF-8
+        found = pajson.read_json(
+            io.BytesIO(data),
+            read_options=pajson.ReadOptions(use_threads=False, block_size=len(data) + 1),
+            parse_options=pajson.ParseOptions(
+                explicit_schema=schema, unexpected_field_behavior="error" if closed else "ignore"
+            ),
+        ).select(schema.names)
+    except (pa.ArrowException, UnicodeDecodeError):
+        return None
+    if len(found) != len(lines) or any(_rounded(column) for column in found.columns):
+        return None
+    return found
 
 
-def _table_by_value(
-    path: str, numbers: Sequence[int], lines: Sequence[bytes], schema: pa.Schema, lenient: Collection[str]
-) -> pa.Table:
-    """Like `_table`, line by line: to find the bad line, or to skip a value that may be bad."""
-    rows = [_loaded(path, number, line) for number, line in zip(numbers, lines, strict=True)]
-    arrays = []
-    for field in schema:
-        values = [_value(row.get(field.name), field.type) for row in rows]
-        for at, value in enumerate(values):
-            if not _fits(value, field.type):
-                if field.name not in lenient:
-                    raise Unreadable(path, _misfit(numbers[at], field, value))
-                values[at] = None
-        arrays.append(pa.array(values, field.type))
-    return pa.Table.from_arrays(arrays, schema=schema)
-
-
-def _value(value: Any, dtype: pa.DataType) -> Any:
-    """Convert numbers and objects to their JSON text if strings are expected."""
-    return as_text(value) if pa.types.is_string(dtype) else value
-
-
-def _fits(value: Any, dtype: pa.DataType) -> bool:
-    if value is None or pa.types.is_string(dtype):
-        return True
-    if pa.types.is_integer(dtype) or pa.types.is_floating(dtype):
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            return False
-        if pa.types.is_integer(dtype) and isinstance(value, float) and not value.is_integer():
-            return False  # pyarrow would truncate it
-    try:
-        pa.array([value], dtype)
-    except (pa.ArrowException, TypeError, ValueError, OverflowError):
+def _rounded(values: pa.ChunkedArray) -> bool:
+    """Whether a column has floats so large that they may have been other integers."""
+    if not pa.types.is_float64(values.type):
         return False
-    return True
+    return bool(pc.any(pc.greater(pc.abs(values), EXACT)).as_py())
 
 
-def _misfit(number: int, field: pa.Field, value: Any) -> str:
-    shown = json.dumps(value, ensure_ascii=False)[:80]
-    return f"line {number}: '{field.name}' is {shown}, not {field.type}; name the column's type under 'types'"
+def _by_value(
+    numbers: Sequence[int],
+    lines: Sequence[bytes],
+    schema: pa.Schema,
+    checked: Collection[str],
+    known: Mapping[str, pa.DataType] | None,
+) -> tuple[pa.Table, list[str | None]]:
+    """Convert lines value by value, and return what is wrong with each."""
+    errors: list[str | None] = []
+    columns: dict[str, list[Any]] = {name: [] for name in schema.names}
+    for number, line in zip(numbers, lines, strict=True):
+        try:
+            row, error = load_line(line), None
+        except BadLine as bad:
+            row, error = {}, str(bad)
+        for field in schema:
+            try:
+                value = fitted(row.get(field.name), field.type)
+            except BadLine as bad:
+                value = None
+                if field.name in checked:
+                    error = error or f"'{field.name}' {bad}; name the column's type under 'types'"
+            columns[field.name].append(value)
+        if known is not None and error is None:
+            error = _unknown(row, pa.struct(list(known.items())))
+        errors.append(None if error is None else f"line {number}: {error}")
+    if not schema.names:
+        return pa.table({"": pa.nulls(len(lines))}).select([]), errors
+    return pa.table({name: pa.array(values, schema.field(name).type) for name, values in columns.items()}), errors
 
 
-def _loaded(path: str, number: int, line: bytes) -> dict[str, Any]:
+def load_line(line: bytes) -> dict[str, Any]:
+    """Parse a line.
+
+    Raises:
+        BadLine: it is no JSON object, or has a key twice.
+    """
     try:
-        value = json.loads(line)
+        value = json.loads(line, object_pairs_hook=_object)
+    except BadLine:
+        raise
     except (ValueError, RecursionError) as error:
-        raise Unreadable(path, f"line {number}: no JSON ({first_line(error)})") from None
+        raise BadLine(f"no JSON ({first_line(error)})") from None
     if not isinstance(value, dict):
-        raise Unreadable(path, f"line {number}: no JSON object but {line[:40].decode('utf-8', 'replace').strip()!r}")
+        raise BadLine(f"no JSON object but {line[:40].decode('utf-8', 'replace').strip()!r}")
     return value
 
 
-def _settled(dtype: pa.DataType) -> pa.DataType:
-    """Return the type with strings for times, which pyarrow finds in texts, and for nulls."""
-    if pa.types.is_null(dtype) or pa.types.is_timestamp(dtype):
-        return pa.string()
-    if pa.types.is_list(dtype):
-        return pa.list_(_settled(dtype.value_type))
-    if pa.types.is_struct(dtype):
-        return pa.struct([pa.field(field.name, _settled(field.type)) for field in dtype])
-    return dtype
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise BadLine(f"the key '{next(key for key in keys if keys.count(key) > 1)}' occurs twice in an object")
+    return found
+
+
+def fitted(value: Any, dtype: pa.DataType) -> Any:
+    """Return a JSON value as one that pyarrow takes as `dtype`. Anything becomes JSON text if strings are expected.
+
+    Raises:
+        BadLine: it does not fit.
+    """
+    if value is None:
+        return None
+    if pa.types.is_string(dtype):
+        return as_text(value)
+    if pa.types.is_struct(dtype) and isinstance(value, dict):
+        return {field.name: fitted(value.get(field.name), field.type) for field in dtype}
+    if (pa.types.is_list(dtype) or pa.types.is_fixed_size_list(dtype)) and isinstance(value, list):
+        return [fitted(item, dtype.value_type) for item in value]
+    try:
+        return _simple(value, dtype)
+    except (pa.ArrowException, TypeError, ValueError, OverflowError):
+        shown = whole_text(json.dumps(value, ensure_ascii=False))[:80]
+        raise BadLine(f"is {shown}, not {dtype}") from None
+
+
+def _simple(value: Any, dtype: pa.DataType) -> Any:
+    number = pa.types.is_integer(dtype) or pa.types.is_floating(dtype)
+    if number and (isinstance(value, bool) or not isinstance(value, int | float)):
+        raise TypeError
+    if pa.types.is_integer(dtype):
+        if value != int(value):
+            raise ValueError
+        return pa.scalar(int(value), dtype).as_py()
+    if pa.types.is_floating(dtype):
+        if isinstance(value, int) and pa.types.is_float64(dtype) and int(float(value)) != value:
+            raise ValueError  # it would be rounded
+        return float(value)
+    if isinstance(value, str) and pa.types.is_temporal(dtype):
+        return pa.scalar(value, pa.string()).cast(dtype).as_py()
+    return pa.scalar(value, dtype).as_py()
+
+
+def _unknown(value: Any, dtype: pa.DataType) -> str | None:
+    """Say which key has no type, at any depth; None if all have one."""
+    if isinstance(value, list) and pa.types.is_list(dtype):
+        return next(filter(None, (_unknown(item, dtype.value_type) for item in value)), None)
+    if not isinstance(value, dict) or not pa.types.is_struct(dtype):
+        return None
+    for key, item in value.items():
+        at = dtype.get_field_index(key)
+        if at < 0:
+            return f"the key '{whole_text(key)}' is in no line of the sample; name its type under 'types'"
+        if found := _unknown(item, dtype.field(at).type):
+            return found
+    return None

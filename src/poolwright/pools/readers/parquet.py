@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from poolwright.pools.readers.paths import DAMAGE, first_line, is_url, open_file, raise_if_unreachable
@@ -102,6 +103,38 @@ def read_parquet(
             rows = _fewer(file.metadata, groups, set(columns), batch_rows)
             for batch in file.iter_batches(rows, row_groups=groups, columns=names, use_threads=False):
                 yield pa.Table.from_batches([batch]).select(names)
+
+
+def first_values(path: str, column: str, rows: int) -> pa.ChunkedArray | None:
+    """Read the first `rows` values of a column from where it has any; None if there is no value in the file.
+
+    Empty lists are no values. Row groups that have nulls alone, by their statistics, are not read.
+
+    Raises:
+        OSError, pyarrow.ArrowException: the file cannot be opened or is damaged.
+    """
+    with _open(path) as file:
+        if column not in file.schema_arrow.names:
+            return None
+        groups = [group for group in range(file.metadata.num_row_groups) if _has_values(file.metadata, group, column)]
+        for batch in file.iter_batches(rows, row_groups=groups, columns=[column], use_threads=False):
+            values = pa.chunked_array([batch.column(0)])
+            lists = pa.types.is_list(values.type) or pa.types.is_large_list(values.type)
+            found = pc.greater(pc.list_value_length(values), 0) if lists else values.is_valid()
+            if pc.any(found).as_py():
+                return values
+    return None
+
+
+def _has_values(metadata: Any, group: int, column: str) -> bool:
+    chunks = (metadata.row_group(group).column(index) for index in range(metadata.num_columns))
+    known = [chunk for chunk in chunks if chunk.path_in_schema.split(".")[0] == column]
+    return not all(
+        chunk.statistics is not None
+        and chunk.statistics.has_null_count
+        and chunk.statistics.null_count == chunk.num_values
+        for chunk in known
+    )
 
 
 def _fewer(metadata: Any, groups: Sequence[int], columns: set[str], batch_rows: int) -> int:
