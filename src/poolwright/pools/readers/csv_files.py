@@ -250,7 +250,7 @@ def _changed(texts: pa.Array, numbers: pa.Array) -> pa.Array:
     """Tell which texts are codes that begin with a zero, or integers that float64 rounds."""
     found = pc.fill_null(pc.match_substring_regex(texts, r"^[+-]?0\d"), False)
     if pa.types.is_floating(numbers.type):
-        large = pc.fill_null(pc.greater(pc.abs(numbers), EXACT), False)
+        large = pc.fill_null(pc.greater_equal(pc.abs(numbers), EXACT), False)
         if pc.any(large).as_py():
             pairs = zip(texts.to_pylist(), large.to_pylist(), strict=True)
             rounded = [is_large and re.fullmatch(r"-?\d+", text) is not None for text, is_large in pairs]

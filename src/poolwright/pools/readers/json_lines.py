@@ -134,7 +134,7 @@ def _rounded(values: pa.ChunkedArray) -> bool:
     """Whether a column has floats so large that they may have been other integers."""
     if not pa.types.is_float64(values.type):
         return False
-    return bool(pc.any(pc.greater(pc.abs(values), EXACT)).as_py())
+    return bool(pc.any(pc.greater_equal(pc.abs(values), EXACT)).as_py())
 
 
 def _by_value(

@@ -7,7 +7,7 @@ from typing import BinaryIO
 
 from poolwright.pools.readers.paths import DAMAGE, Unreadable, first_line, is_packed, open_text, raise_if_unreachable
 
-TOTAL_BYTES = 1 << 23
+TOTAL_BYTES = 3 << 20
 """Bytes that the samples of all files of a pool may have together; each has at least some lines of every file."""
 
 _LEAST_BYTES = 1 << 11
