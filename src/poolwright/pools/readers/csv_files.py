@@ -26,6 +26,14 @@ from poolwright.pools.readers.samples import pieces_of
 
 DELIMITERS = {"csv": ",", "tsv": "\t"}
 _BLOCK = 1 << 22  # bytes; a row must fit
+_LOOKS = (
+    (pa.types.is_integer, r"^-?\d{1,20}$"),
+    (pa.types.is_floating, r"(?i)^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$|^[+-]?(inf|infinity|nan)$"),
+    (pa.types.is_boolean, r"(?i)^(true|false|0|1)$"),
+    (pa.types.is_date, r"^\d{4}-\d\d-\d\d$"),
+    (pa.types.is_timestamp, r"^\d{4}-\d\d-\d\d"),
+)
+"""How the texts of a type look, before they are parsed."""
 _NULLS = pa.array(sorted(NULLS))
 
 
@@ -76,15 +84,20 @@ def sample_csv(path: str, dialect: Dialect, size: int) -> CsvSample:
     names = dialect.names
     if not names:
         names = tuple(rows.pop(0))
-        if any("\udc80" <= sign <= "\udcff" for name in names for sign in name):
+        if any(map(_is_damaged, names)):
             raise Unreadable(path, "the names of the columns are not UTF-8; convert the file to UTF-8")
     for piece in others:
         mark = dialect.delimiter.encode()
         # Within a value of several lines, a piece could be misread.
         if not dialect.quoted or not any(is_open(line, mark) for line in piece.splitlines() if b'"' in line):
             rows += _rows(piece, dialect)
-    # The header of a file that was joined to this one is no value.
-    return CsvSample(names, tuple(tuple(row) for row in rows if len(row) == len(names) and tuple(row) != names))
+    # The header of a file that was joined to this one is no row, and what is not UTF-8 fits no column.
+    fitting = (tuple(row) for row in rows if len(row) == len(names) and not any(map(_is_damaged, row)))
+    return CsvSample(names, tuple(row for row in fitting if row != names))
+
+
+def _is_damaged(cell: str) -> bool:
+    return not cell.isascii() and any("\udc80" <= sign <= "\udcff" for sign in cell)
 
 
 def _rows(data: bytes, dialect: Dialect) -> Iterator[list[str]]:
@@ -233,12 +246,26 @@ def converted(cells: pa.ChunkedArray | pa.Array, dtype: pa.DataType, exact: bool
         return pc.if_else(pc.equal(texts, ""), None, texts), _flags(wrong)
     trimmed = pc.utf8_trim_whitespace(texts)
     trimmed = pc.if_else(pc.is_in(trimmed, value_set=_NULLS), None, trimmed)
-    values = cast_or_null(trimmed, dtype)
+    values = _cast(trimmed, dtype)
     misfit = pc.and_(trimmed.is_valid(), values.is_null())
     if exact and (pa.types.is_integer(dtype) or pa.types.is_floating(dtype)):
         changed = _changed(trimmed, values)
         values, misfit = pc.if_else(changed, None, values), pc.or_(misfit, changed)
     return values, _flags(pc.or_(wrong, misfit))
+
+
+def _cast(texts: pa.Array, dtype: pa.DataType) -> pa.Array:
+    """Cast texts; null for what does not fit. Most of that is found at once, the rest by `cast_or_null`."""
+    pattern = next((pattern for is_kind, pattern in _LOOKS if is_kind(dtype)), None)
+    if pattern is not None:
+        texts = pc.if_else(pc.match_substring_regex(texts, pattern), texts, None)
+    if pa.types.is_integer(dtype) and not pa.types.is_uint64(dtype):
+        whole = cast_or_null(texts, pa.int64())
+        bits, signed = dtype.bit_width, pa.types.is_signed_integer(dtype)
+        low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)
+        inside = pc.and_(pc.greater_equal(whole, low), pc.less_equal(whole, high))
+        return pc.if_else(inside, whole, None).cast(dtype)
+    return cast_or_null(texts, dtype)
 
 
 def _flags(values: Any) -> np.ndarray:
