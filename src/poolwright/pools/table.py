@@ -29,12 +29,12 @@ from poolwright.pools.columns.table_plan import (
     parquet_parts,
     text_parts,
 )
-from poolwright.pools.columns.text_plan import text_columns
 from poolwright.pools.columns.vectors import fewer_rows
-from poolwright.pools.readers.csv_files import DELIMITERS, Dialect, read_csv
-from poolwright.pools.readers.json_lines import read_json_lines
 from poolwright.pools.readers.parquet import Footer, read_footer, read_parquet
 from poolwright.pools.readers.paths import Places, find_files, is_url, map_files, reading, stem
+from poolwright.pools.text.csv_files import DELIMITERS, Dialect, read_csv
+from poolwright.pools.text.json_lines import read_json_lines
+from poolwright.pools.text.text_plan import text_columns
 
 __all__ = ["TablePool", "TableVectors", "read_parquet"]
 

@@ -15,8 +15,8 @@ from poolwright.core.errors import RecipeError, did_you_mean
 from poolwright.core.rows import one_array
 from poolwright.pools.columns import vectors
 from poolwright.pools.columns.casting import as_given, check_values, given_type, plain, plain_type
-from poolwright.pools.columns.class_labels import class_names, classes_of
 from poolwright.pools.columns.vectors import MadeBy
+from poolwright.pools.readers.parquet import classes_of
 
 ROW = "row"
 """Instead of a column of uids: number the rows."""
@@ -72,7 +72,7 @@ class Given:
         if self.how == "vector":
             return vectors.vectors_of_lists(plain(array), self.field.type.list_size)
         if self.how == "class":
-            return class_names(array, self.classes)
+            return _class_names(array, self.classes)
         return as_given(array, self.field.name, self.field.type)
 
 
@@ -170,6 +170,12 @@ def _with_classes(given: Given, schema: pa.Schema) -> Given:
     if names is None or given.how != "value" or is_index or given.field.name == UID:
         return given
     return Given(pa.field(given.field.name, pa.string()), given.source, "class", names)
+
+
+def _class_names(indices: pa.Array, names: Sequence[str]) -> pa.Array:
+    """Return the names of classes by index; null for an index that has none, such as -1."""
+    inside = pc.and_(pc.greater_equal(indices, 0), pc.less(indices, len(names)))
+    return pa.array(names, pa.string()).take(pc.if_else(inside, indices, None))
 
 
 def _is_image_struct(dtype: pa.DataType) -> bool:

@@ -15,8 +15,8 @@ from poolwright.core.columns import WELL_KNOWN
 from poolwright.core.errors import RecipeError
 from poolwright.pools.columns.casting import as_given
 from poolwright.pools.columns.path_pattern import Pattern
-from poolwright.pools.readers.inference import Inference
 from poolwright.pools.readers.paths import base_name, stem
+from poolwright.pools.text.inference import Inference
 
 FILE_NAME = "file_name"
 """Column of the image file in files of metadata that Hugging Face's ImageFolder reads."""

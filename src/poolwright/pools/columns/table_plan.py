@@ -13,9 +13,9 @@ from poolwright.core.errors import InputError, RecipeError
 from poolwright.core.pool import Part
 from poolwright.pools.columns.mapping import ColumnRequest, Given, check_classes, check_same, map_columns
 from poolwright.pools.columns.sidecar_vectors import VectorFiles
-from poolwright.pools.columns.text_plan import TextLayout
 from poolwright.pools.readers.parquet import Footer, first_values, runs
 from poolwright.pools.readers.paths import base_name, damage_of, suffix
+from poolwright.pools.text.text_plan import TextLayout
 
 Format = Literal["parquet", "csv", "tsv", "jsonl"]
 

@@ -13,9 +13,9 @@ import pyarrow.json as pajson
 
 from poolwright.core.columns import ROW_ERROR
 from poolwright.pools.columns.captions import as_text, whole_text
-from poolwright.pools.readers.inference import EXACT
 from poolwright.pools.readers.paths import Unreadable, first_line, open_text
-from poolwright.pools.readers.samples import pieces_of
+from poolwright.pools.text.inference import EXACT
+from poolwright.pools.text.samples import pieces_of
 
 _BLOCK = 1 << 24  # maximal bytes of a batch
 

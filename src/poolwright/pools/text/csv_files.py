@@ -19,10 +19,10 @@ import pyarrow.csv as pacsv
 from poolwright.core.columns import ROW_ERROR
 from poolwright.core.errors import did_you_mean
 from poolwright.pools.columns.casting import cast_or_null
-from poolwright.pools.readers.csv_quotes import QuoteWatch, check_quotes, is_open
-from poolwright.pools.readers.inference import EXACT, NULLS
 from poolwright.pools.readers.paths import Unreadable, open_text
-from poolwright.pools.readers.samples import pieces_of
+from poolwright.pools.text.csv_quotes import QuoteWatch, check_quotes, is_open
+from poolwright.pools.text.inference import EXACT, NULLS
+from poolwright.pools.text.samples import pieces_of
 
 DELIMITERS = {"csv": ",", "tsv": "\t"}
 _BLOCK = 1 << 22  # bytes; a row must fit

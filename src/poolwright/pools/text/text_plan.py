@@ -12,11 +12,11 @@ import pyarrow as pa
 from poolwright.core.columns import WELL_KNOWN
 from poolwright.core.errors import InputError, RecipeError, did_you_mean
 from poolwright.pools.columns.mapping import ColumnRequest, Given, map_columns, sources_of
-from poolwright.pools.readers.csv_files import CsvSample, Dialect, converted, sample_csv
-from poolwright.pools.readers.inference import Inference
-from poolwright.pools.readers.json_lines import BadLine, fitted, sample_json_lines
 from poolwright.pools.readers.paths import Unreadable, base_name
-from poolwright.pools.readers.samples import bytes_of_each
+from poolwright.pools.text.csv_files import CsvSample, Dialect, converted, sample_csv
+from poolwright.pools.text.inference import Inference
+from poolwright.pools.text.json_lines import BadLine, fitted, sample_json_lines
+from poolwright.pools.text.samples import bytes_of_each
 
 _URL = re.compile(r"(?:https?:)?//\S+", re.IGNORECASE)
 _IMAGE = re.compile(r".*\.(?:jpe?g|png|webp|gif|bmp|tiff?)", re.IGNORECASE)
