@@ -64,7 +64,7 @@ def test_every_leaf_of_every_nesting_has_its_options(tmp_path: Path) -> None:
 
 def of_the_demo(made_demo: MadeDemo) -> list[Path]:
     """Parquet files of the pool, the run (tables, ledgers, states, caches) and the releases."""
-    return sorted(path for path in made_demo.folder.rglob("*.parquet") if path.is_file())
+    return sorted(path for path in (made_demo.folder / "demo").rglob("*.parquet") if path.is_file())
 
 
 def test_files_of_the_demo_are_compressed_throughout(made_demo: MadeDemo) -> None:
