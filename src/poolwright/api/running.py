@@ -20,6 +20,7 @@ from poolwright.recipe.recipe import Recipe as _Recipe
 from poolwright.recipe.recipe import ReleaseSpec
 from poolwright.recipe.tables import StepSpec
 from poolwright.registry import packages_of
+from poolwright.release.folder import released_table
 from poolwright.run.batches import BATCH_ROWS
 from poolwright.run.engine.engine import make_engine
 from poolwright.run.plan import TablePlan
@@ -101,7 +102,7 @@ def run(
         folder: the run folder; default `runs/<name>` next to the recipe.
         sets: overrides `a.b=value`, if `recipe` is a path.
         tables: only these tables and those they come from; nothing is released or measured then.
-        fresh: tables to start over.
+        fresh: tables to start over, with the tables that come from them and the releases of all of them.
         engine: 'local' (threads of this process) or 'ray'.
         workers: units at a time; default one per core, or as many as the Ray cluster can take.
         address: address of the Ray cluster; default the one that Ray finds, else a local Ray.
@@ -135,7 +136,10 @@ def _release(work: Run, spec: ReleaseSpec, overwrite: bool, measured: Sequence[M
     work.listener.note(f"releasing {spec.table} as {spec.layout.layout} to {spec.to}")
     here = [found for found in measured if found.table == spec.table]
     versions = packages_of(layouts=[spec.layout.layout])
-    return spec.layout.write(work.table(spec.table), spec.to, spec.about, overwrite, here, versions)
+    anew = overwrite or (
+        not work.started_over.isdisjoint([spec.table, *spec.layout.tables()]) and released_table(spec.to) == spec.table
+    )
+    return spec.layout.write(work.table(spec.table), spec.to, spec.about, anew, here, versions)
 
 
 def plan(recipe: RecipeLike, folder: str | Path | None = None, sets: Sequence[str] = ()) -> list[TableOutlook]:

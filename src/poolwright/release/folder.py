@@ -45,6 +45,14 @@ def written(folder: Path, record: ReleaseRecord, fresh: bool) -> Written:
     return Written(folder, record.layout, record.rows, len(sizes), sum(sizes), fresh)
 
 
+def released_table(folder: Path) -> str | None:
+    """Return the name of the table whose release is in a folder; None if it holds none."""
+    try:
+        return ReleaseRecord.load(folder).table
+    except (OSError, ValueError):
+        return None
+
+
 def find_release(folder: Path, made_from: str, overwrite: bool) -> Written | None:
     """Return the release in `folder` if it is the wanted one and complete; None if it is to be written.
 

@@ -128,6 +128,12 @@ def read_bytes(root: str | None, path: str, limits: Limits = Limits()) -> bytes 
     return _read_local(os.path.join(root, inside), limits)
 
 
+def local_image(root: str, path: str) -> str | None:
+    """Return the file that `read_bytes` reads for a path below a local folder; None if it leads out of it."""
+    inside = _inside(path)
+    return None if inside is None else os.path.join(root, inside)
+
+
 def _inside(path: str) -> str | None:
     """Return the path with '.' and '..' resolved; None if it leads out of the folder it is relative to."""
     if "://" in path or path.startswith(("/", "\\")) or re.match(r"[A-Za-z]:[\\/]", path):

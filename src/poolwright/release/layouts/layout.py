@@ -300,6 +300,8 @@ class Layout(BaseModel):
         from poolwright.release.statistics import gather
 
         table = family.table
+        for one in (table, *self.others(table)):
+            one.check_files()
         folder.parent.mkdir(parents=True, exist_ok=True)
         partial = folder.with_name(f".{folder.name}.partial")
         remove(partial)

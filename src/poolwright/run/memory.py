@@ -1,0 +1,70 @@
+"""Remember in the run folder which recipe it was last run with, for `show`, `why`, `report` and the studio."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from poolwright.core.errors import InputError, PoolwrightError
+from poolwright.core.files import write_text
+from poolwright.recipe.recipe import Recipe
+
+MEMORY = "run.json"
+
+
+def remember(recipe: Recipe, folder: Path) -> None:
+    """Keep the recipe in the run folder: as written, and as data with the names of its variables."""
+    source = recipe.source
+    memory = {"folder": str(source.folder), "name": source.name, "data": source.written}
+    if (source.folder / source.name).is_file():
+        memory["file"] = _relative(source.folder / source.name, folder)
+    write_text(folder / "recipe.yaml", source.text)
+    write_text(folder / MEMORY, json.dumps(memory, indent=1, ensure_ascii=False, default=str) + "\n")
+
+
+def recall(folder: Path) -> Recipe:
+    """Return the recipe that a run folder was last run with.
+
+    Raises:
+        InputError: the folder is not a run folder, or its memory is damaged.
+    """
+    path = folder / MEMORY
+    try:
+        memory = json.loads(path.read_text(encoding="utf-8"))
+        data, of = memory["data"], memory["folder"]
+    except FileNotFoundError:
+        raise InputError(f"{folder}: no run in this folder ({MEMORY} is missing); give the folder of a run") from None
+    except (ValueError, TypeError, KeyError):
+        raise InputError(f"{path}: the file is damaged; run the recipe again, and it is written anew") from None
+    return Recipe.from_data(data, of, unset=True)
+
+
+def check_same_recipe(recipe: Recipe, folder: Path) -> None:
+    """Check that a run folder is not that of another recipe file, which is still there.
+
+    A recipe that was renamed, and a project that was moved or copied, go on as before.
+
+    Raises:
+        PoolwrightError: it is; the message says what to do.
+    """
+    try:
+        before = json.loads((folder / MEMORY).read_text(encoding="utf-8")).get("file")
+    except (OSError, ValueError, AttributeError):
+        return
+    now = recipe.source.folder / recipe.source.name
+    if not before or not now.is_file():
+        return
+    known = Path(os.path.normpath(folder / before))
+    if known.is_file() and not known.samefile(now):
+        raise PoolwrightError(
+            f"{folder} holds a run of another recipe, {known}, and {now.name} has the same name: '{recipe.name}'. "
+            "Nothing was touched; give this recipe another name, or a folder of its own with --run"
+        )
+
+
+def _relative(path: Path, folder: Path) -> str:
+    try:
+        return Path(os.path.relpath(path, folder)).as_posix()
+    except ValueError:  # another drive
+        return path.as_posix()
