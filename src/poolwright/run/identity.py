@@ -60,6 +60,14 @@ def claim(folder: Path, identity: Mapping[str, Any]) -> None:
         write_text(folder / IDENTITY, json.dumps(identity, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
 
 
+def known_models(folder: Path) -> dict[str, str]:
+    """Return the digests of the models that a table was made with; none if they are not known."""
+    try:
+        return dict(json.loads((folder / IDENTITY).read_text(encoding="utf-8"))["models"])
+    except (OSError, ValueError, TypeError, KeyError):
+        return {}
+
+
 def differences(folder: Path, identity: Mapping[str, Any], changed_files: set[str]) -> list[str]:
     """List what differs between what an existing table was made from, and what it would be made from now.
 

@@ -64,10 +64,11 @@ class Inputs:
         cache: the file that remembers digests from run to run.
         hide: puts names of variables in place of their values, in the names of files that are kept.
         trusted: whether a remembered digest is taken for a file that looks the same; else every file is read.
+        saved: whether new digests are remembered.
     """
 
-    def __init__(self, cache: Path, hide: Callable[[str], str] = str, trusted: bool = True) -> None:
-        self.cache, self.hide, self.trusted = cache, hide, trusted
+    def __init__(self, cache: Path, hide: Callable[[str], str] = str, trusted: bool = True, saved: bool = True) -> None:
+        self.cache, self.hide, self.trusted, self.saved = cache, hide, trusted, saved
         self.known = _load(cache)
         self.changed: set[str] = set()
         self.seen: dict[str, Seen] = {}
@@ -92,7 +93,7 @@ class Inputs:
             if key in self.known and self.known[key].digest != seen.digest:
                 self.changed.add(key)
             self.known[key] = seen
-        if stale:
+        if stale and self.saved:
             _save(self.cache, self.known)
         found = {file: self.known[self.hide(file)] for file in files}
         self.seen |= found

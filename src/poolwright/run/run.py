@@ -22,7 +22,7 @@ from poolwright.recipe.tables import StepSpec, TableSpec
 from poolwright.run.batches import BATCH_ROWS
 from poolwright.run.engine.local import LocalEngine, wait_for_interrupted_units
 from poolwright.run.engine.protocol import Engine
-from poolwright.run.identity import IDENTITY, refusal
+from poolwright.run.identity import IDENTITY, known_models, refusal
 from poolwright.run.inputs import CACHE, Inputs, inputs_of
 from poolwright.run.lock import run_lock
 from poolwright.run.memory import check_same_recipe, recall, remember
@@ -99,6 +99,16 @@ class Run:
         if changed:
             asked = list(dict.fromkeys([*fresh, *changed]))
             raise refusal(self.folder / "tables", changed, asked, self._followers(asked), touched=False)
+
+    def changed(self, name: str) -> list[str]:
+        """List what differs between what a finished table was made from, and what it would be made from now.
+
+        Nothing is written. Encoders are not compared.
+        """
+        try:
+            return self._table_run(name, look_only=True).differences()
+        except PoolwrightError as error:
+            return [str(error)]
 
     def _ancestors(self, name: str) -> set[str]:
         """Return the tables that a table comes from, or learns from, over any number of others."""
@@ -219,12 +229,12 @@ class Run:
                 self.table(name).check_files()
                 self._whole.add(name)
 
-    def _table_run(self, name: str) -> TableRun:
+    def _table_run(self, name: str, look_only: bool = False) -> TableRun:
         spec, source = self.recipe.tables[name], self.source(name)
         # Before the plan: a model whose weights are only known once it is loaded also knows its columns only then.
-        weights = _weights(spec.steps)
+        weights = known_models(self.table_folder(name)) if look_only else _weights(spec.steps)
         plan = plan_table(spec, source, self.recipe.source)
-        looked = Inputs(self.folder / CACHE, self.recipe.source.hide, trusted=name not in self.started_over)
+        looked = Inputs(self.folder / CACHE, self.recipe.source.hide, name not in self.started_over, not look_only)
         table = None if source.pool else self.table(spec.source)
         reads_images = any(IMAGE in placed.reads for placed in plan.steps)
         inputs = inputs_of(source, table, looked, self._map, self.recipe.folder, reads_images)
