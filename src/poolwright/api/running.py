@@ -23,6 +23,7 @@ from poolwright.registry import packages_of
 from poolwright.release.folder import released_table
 from poolwright.run.batches import BATCH_ROWS
 from poolwright.run.engine.engine import make_engine
+from poolwright.run.memory import in_words
 from poolwright.run.plan import TablePlan
 from poolwright.run.run import Run, open_run
 
@@ -54,6 +55,11 @@ def check(recipe: RecipeLike, sets: Sequence[str] = ()) -> dict[str, TablePlan]:
         RecipeError: unknown names, wrong types, missing columns, files or extras.
     """
     loaded = _load(recipe, sets)
+    with in_words(loaded, loaded.default_run):
+        return _check(loaded)
+
+
+def _check(loaded: _Recipe) -> dict[str, TablePlan]:
     plans = Run(loaded, loaded.default_run).plans()
     for spec in loaded.tables.values():
         for placed in spec.steps:
@@ -126,9 +132,10 @@ def run(
     made = work.run(tables, fresh)
     if tables is not None:
         return RunResult(work.folder, made, (), ())
-    # Before the releases, whose cards show the figures.
-    measured = measure_all(loaded.figures, made, work.folder, work.listener, workers)
-    written = tuple(_release(work, spec, overwrite, measured) for spec in loaded.releases) if release else ()
+    with in_words(loaded, work.folder):
+        # Before the releases, whose cards show the figures.
+        measured = measure_all(loaded.figures, made, work.folder, work.listener, workers)
+        written = tuple(_release(work, spec, overwrite, measured) for spec in loaded.releases) if release else ()
     return RunResult(work.folder, made, written, measured)
 
 

@@ -1,9 +1,12 @@
-"""Remember in the run folder which recipe it was last run with, for `show`, `why`, `report` and the studio."""
+"""Remember in the run folder which recipe it was last run with, and report what went wrong in it."""
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from poolwright.core.errors import InputError, PoolwrightError
@@ -68,3 +71,27 @@ def _relative(path: Path, folder: Path) -> str:
         return Path(os.path.relpath(path, folder)).as_posix()
     except ValueError:  # another drive
         return path.as_posix()
+
+
+@contextmanager
+def in_words(recipe: Recipe, folder: Path) -> Iterator[None]:
+    """Report errors of the file system in one line, and keep values of environment variables out of all errors.
+
+    Raises:
+        PoolwrightError: in place of an OSError, or as it was raised.
+    """
+    try:
+        yield
+    except PermissionError as error:
+        text = f"{error.filename}: no permission; the run folder {folder} must be writable, inputs readable"
+        raise PoolwrightError(recipe.source.hide(text)) from None
+    except OSError as error:
+        text = f"{error.filename or folder}: {error.strerror or error}; run the same command again to continue"
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            text = (
+                f"{error.filename or folder}: the disk is full; make room and run the same command again: it continues"
+            )
+        raise PoolwrightError(recipe.source.hide(text)) from None
+    except PoolwrightError as error:
+        error.args = tuple(recipe.source.hide(list(error.args)))
+        raise

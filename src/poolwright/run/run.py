@@ -25,7 +25,7 @@ from poolwright.run.engine.protocol import Engine
 from poolwright.run.identity import IDENTITY, known_models, refusal
 from poolwright.run.inputs import CACHE, Inputs, inputs_of
 from poolwright.run.lock import run_lock
-from poolwright.run.memory import check_same_recipe, recall, remember
+from poolwright.run.memory import check_same_recipe, in_words, recall, remember
 from poolwright.run.plan import TablePlan, plan_table
 from poolwright.run.source import Source, planned_source, pool_source, table_source
 from poolwright.run.table_run import TableRun, note_pace, numbered_by_verb, start_over, worklist_of
@@ -67,22 +67,15 @@ class Run:
         wanted = self.wanted(tables)
         self._check_table_names(fresh)
         self.started_over = set(fresh)
-        try:
-            with run_lock(self.folder):
-                wait_for_interrupted_units()
-                check_same_recipe(self.recipe, self.folder)
-                self._check_unchanged(wanted, fresh)
-                for name in fresh:
-                    start_over(self.table_folder(name))
-                remember(self.recipe, self.folder)
-                remove_partials(self.folder, deep=False)
-                return {name: self._run_table(name) for name in wanted}
-        except PermissionError as error:
-            raise PoolwrightError(
-                f"{error.filename}: no permission; the run folder {self.folder} must be writable, inputs readable"
-            ) from None
-        except OSError as error:
-            raise PoolwrightError(_disk_words(error, self.folder)) from None
+        with in_words(self.recipe, self.folder), run_lock(self.folder):
+            wait_for_interrupted_units()
+            check_same_recipe(self.recipe, self.folder)
+            self._check_unchanged(wanted, fresh)
+            for name in fresh:
+                start_over(self.table_folder(name))
+            remember(self.recipe, self.folder)
+            remove_partials(self.folder, deep=False)
+            return {name: self._run_table(name) for name in wanted}
 
     def _check_unchanged(self, wanted: Sequence[str], fresh: Sequence[str]) -> None:
         """Compare the tables that exist with what they would be made from now, before anything is touched."""
@@ -314,11 +307,3 @@ def open_run(folder: str | Path) -> Run:
     """
     folder = Path(folder).resolve()
     return Run(recall(folder), folder)
-
-
-def _disk_words(error: OSError, folder: Path) -> str:
-    import errno
-
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"{folder}: the disk is full; make room and run the same command again: it continues"
-    return f"{error.filename or folder}: {error.strerror or error}; run the same command again to continue"

@@ -145,7 +145,8 @@ def write_answers(queue: Queue, said: Sequence[Said]) -> None:
         line["verdict"] = word.replace("{class}", line["class"])
     text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
     path = queue.folder / STUDIO_ANSWERS
-    if not path.exists() or path.read_text(encoding="utf-8") != text:
+    before = path.read_text(encoding="utf-8") if path.exists() else ""
+    if before != text:
         write_text(path, text)
 
 
