@@ -133,7 +133,7 @@ def inputs_of(
     else:
         seen = looked.look(sorted({file for part in source.parts for file in part.files}), run)
         found = [input_files(part, seen, folder) for part in source.parts]
-    if images and source.virtual_image and source.image_root is not None and local(source.image_root):
+    if images and source.virtual_image and local(source.image_root or ""):
         listed = {file for part in source.parts for file in part.files}
         named = [_images_of(source, part, listed) for part in source.parts]
         seen = looked.look(sorted({file for part in named for file in part.files}), run)
@@ -152,9 +152,7 @@ def _images_of(source: Source, part: Part, listed: set[str]) -> Part:
     found: dict[str, None] = {}
     with suppress(BadPart):  # the run finds the part again, and quarantines it
         for table in source.read(part, [IMAGE_PATH], 65_536):
-            paths = (
-                local_image(source.image_root or "", path) for path in table.column(IMAGE_PATH).to_pylist() if path
-            )
+            paths = (local_image(source.image_root, path) for path in table.column(IMAGE_PATH).to_pylist() if path)
             found |= dict.fromkeys(path for path in paths if path and path not in listed and os.path.isfile(path))
     return part.model_copy(update={"name": f"{part.name}: images", "files": tuple(found)})
 

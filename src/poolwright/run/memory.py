@@ -88,9 +88,8 @@ def in_words(recipe: Recipe, folder: Path) -> Iterator[None]:
     except OSError as error:
         text = f"{error.filename or folder}: {error.strerror or error}; run the same command again to continue"
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            text = (
-                f"{error.filename or folder}: the disk is full; make room and run the same command again: it continues"
-            )
+            where = error.filename or folder
+            text = f"{where}: the disk is full; make room and run the same command again: it continues"
         raise PoolwrightError(recipe.source.hide(text)) from None
     except PoolwrightError as error:
         error.args = tuple(recipe.source.hide(list(error.args)))

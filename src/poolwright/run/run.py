@@ -199,7 +199,8 @@ class Run:
     def _run_table(self, name: str) -> Table:
         spec, folder = self.recipe.tables[name], self.table_folder(name)
         self._prepare(spec)
-        if not (folder / RECORD).exists():
+        finished = (folder / RECORD).exists()
+        if not finished:
             self._check_whole(spec.reads)
         threading.Thread(target=_warm_up, args=(spec.steps,), daemon=True).start()
         known = self._ready.pop(name, None)
@@ -212,7 +213,7 @@ class Run:
             start_over(folder)
             self.started_over.add(name)
         table = work.run()
-        self._whole.add(name)
+        self._whole |= set() if finished else {name}
         return table
 
     def _check_whole(self, names: Iterable[str]) -> None:

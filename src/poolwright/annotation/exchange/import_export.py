@@ -20,7 +20,7 @@ from poolwright.annotation.queue.store import STORE, Said, VerdictStore
 from poolwright.annotation.queue.tally import Snapshot, Tally
 from poolwright.annotation.verdicts import SKIPPED, Verdict, check_known
 from poolwright.core.errors import InputError
-from poolwright.core.files import write_text
+from poolwright.core.files import PARTIAL, write_text
 
 FORMS: Mapping[str, tuple[str, str]] = {
     "csv": (".csv", "text/csv; charset=utf-8"),
@@ -147,6 +147,8 @@ def write_answers(queue: Queue, said: Sequence[Said]) -> None:
     path = queue.folder / STUDIO_ANSWERS
     before = path.read_text(encoding="utf-8") if path.exists() else ""
     if before != text:
+        for left in path.parent.glob(f"{path.name}.*{PARTIAL}"):
+            left.unlink(missing_ok=True)  # by a writer that was killed
         write_text(path, text)
 
 

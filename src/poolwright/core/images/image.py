@@ -128,8 +128,10 @@ def read_bytes(root: str | None, path: str, limits: Limits = Limits()) -> bytes 
     return _read_local(os.path.join(root, inside), limits)
 
 
-def local_image(root: str, path: str) -> str | None:
-    """Return the file that `read_bytes` reads for a path below a local folder; None if it leads out of it."""
+def local_image(root: str | None, path: str) -> str | None:
+    """Return the local file that `read_bytes` reads; None if the path is a URL, or leads out of `root`."""
+    if root is None:
+        return None if "://" in path else path
     inside = _inside(path)
     return None if inside is None else os.path.join(root, inside)
 
