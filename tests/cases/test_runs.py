@@ -17,6 +17,7 @@ from poolwright.core.errors import ChangedError, InputError, PoolwrightError, Re
 from poolwright.core.table import Table
 from poolwright.release.folder import find_release, release_lock
 from poolwright.run.inputs import Inputs
+from poolwright.run.write import done_mark, done_units
 from poolwright.studio.opened import PictureCache
 from tests.calling import call
 
@@ -210,3 +211,11 @@ def test_the_demo_keeps_off_the_files_of_others(tmp_path: Path) -> None:
     assert called.code == 2
     assert "holds other files" in called.err
     assert [path.name for path in tmp_path.iterdir()] == ["recipe.yaml"]
+
+
+def test_a_damaged_done_mark_is_a_unit_that_is_made_again(tmp_path: Path) -> None:
+    mark = done_mark(tmp_path, 0)
+    mark.parent.mkdir(parents=True)
+    for text in ("", "{}", '{"unit": 0', "[]"):
+        mark.write_text(text)
+        assert done_units(tmp_path, 1) == {}
