@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from poolwright.core.columns import IMAGE_ERROR
+from poolwright.core.images.formats import IMAGE_FORMATS
 from poolwright.core.images.headers import claimed_size, cut_short, unfinished
 from poolwright.core.images.pixels import to_rgb, upright
 from poolwright.core.rows import Rows
@@ -28,8 +29,10 @@ from poolwright.core.step import Reason
 if TYPE_CHECKING:
     from PIL import Image, ImageFile
 
+MISSING_FILE = Reason("missing_file", "the image file is not there", bad=True)
+
 REASONS: tuple[Reason, ...] = (
-    Reason("missing_file", "the image file is not there", bad=True),
+    MISSING_FILE,
     Reason("unreadable_file", "the image file cannot be read", bad=True),
     Reason("outside_root", "the image path leads out of the image folder", bad=True),
     Reason("empty_file", "the image file is empty", bad=True),
@@ -41,7 +44,7 @@ REASONS: tuple[Reason, ...] = (
 )
 """Reasons why there is no image; shared by all steps that read image files, and first in their list of reasons."""
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "AVIF", "BMP", "TIFF", "JPEG2000", "PPM")
+FORMATS = tuple(IMAGE_FORMATS)
 """Formats that are opened. Pillow knows more, some of which start other programs (EPS) or are not pictures."""
 
 DECODING = 1
