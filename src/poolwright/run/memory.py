@@ -19,7 +19,7 @@ MEMORY = "run.json"
 def remember(recipe: Recipe, folder: Path) -> None:
     """Keep the recipe in the run folder: as written, and as data with the names of its variables."""
     source = recipe.source
-    memory = {"folder": str(source.folder), "name": source.name, "data": source.written}
+    memory = {"folder": str(source.folder), "name": source.name, "data": source.unfilled}
     if (source.folder / source.name).is_file():
         memory["file"] = _relative(source.folder / source.name, folder)
     write_text(folder / "recipe.yaml", source.text)
