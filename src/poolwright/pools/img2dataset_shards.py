@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from poolwright.core.errors import RecipeError
+from poolwright.core.images.formats import IMAGE_EXTENSIONS, UNKNOWN_EXTENSION
 from poolwright.pools.columns.shards import is_file, numeric_order
 from poolwright.pools.readers.parquet import Footer, read_footer
 from poolwright.pools.readers.paths import (
@@ -25,7 +26,7 @@ from poolwright.pools.readers.paths import (
     map_files,
     open_file,
 )
-from poolwright.pools.readers.tar_images import EXTENSIONS, cut_off
+from poolwright.pools.readers.tar_images import cut_off
 
 _UNFINISHED = "it is still being written, or was only copied in part"
 
@@ -152,5 +153,6 @@ def _count(stats: str) -> int | None:
 
 
 def is_image(name: str) -> bool:
-    """Whether a file has the extension of an image."""
-    return posixpath.splitext(name)[1][1:].lower() in EXTENSIONS
+    """Whether a file has the extension of an image, or the one that `fetch` gives to bytes it was not to look at."""
+    extension = posixpath.splitext(name)[1][1:].lower()
+    return extension in IMAGE_EXTENSIONS or extension == UNKNOWN_EXTENSION

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from poolwright.core.columns import IMAGE_ERROR
+from poolwright.core.images.formats import IMAGE_FORMATS
 from poolwright.core.images.headers import claimed_size, cut_short, unfinished
 from poolwright.core.images.pixels import to_rgb, upright
 from poolwright.core.rows import Rows
@@ -41,7 +42,7 @@ REASONS: tuple[Reason, ...] = (
 )
 """Reasons why there is no image; shared by all steps that read image files, and first in their list of reasons."""
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "AVIF", "BMP", "TIFF", "JPEG2000", "PPM")
+FORMATS = tuple(IMAGE_FORMATS)
 """Formats that are opened. Pillow knows more, some of which start other programs (EPS) or are not pictures."""
 
 DECODING = 1

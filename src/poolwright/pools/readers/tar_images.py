@@ -10,10 +10,10 @@ import tarfile
 from types import TracebackType
 from typing import BinaryIO
 
+from poolwright.core.images.formats import IMAGE_EXTENSIONS
 from poolwright.core.images.image import Limits
 from poolwright.pools.readers.paths import Unreadable, base_name, open_file
 
-EXTENSIONS = ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "avif")
 _BLOCK = 512
 
 
@@ -95,7 +95,7 @@ class TarImages:
             self._at_end = True
         elif member.isreg() and not member.issparse():
             key, extension = key_of(member.name)
-            if extension in EXTENSIONS:
+            if extension in IMAGE_EXTENSIONS:
                 self._members.setdefault(key, (member.offset_data, member.size))
 
     def _check_end(self, offset: int) -> None:

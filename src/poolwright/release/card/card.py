@@ -239,7 +239,8 @@ def funnel(record: TableRecord, named: bool) -> str:
     rows.append(("**all**", f"**{record.rows_in:,}**", f"{record.rows_dropped:,} dropped", f"**{record.rows_kept:,}**"))
     source = record.source.replace("pools.", "pool ").replace("tables.", "table ")
     head = f"Table `{record.name}`, from {source}:\n\n" if named else ""
-    return head + grid(("step", "rows in", "dropped, and why", "kept"), rows, (1, 3))
+    remarks = "".join(f"\n- {plain(remark)}" for remark in record.remarks)
+    return head + grid(("step", "rows in", "dropped, and why", "kept"), rows, (1, 3)) + (remarks and f"\n{remarks}")
 
 
 def bad_rows(record: TableRecord) -> dict[str, int]:
