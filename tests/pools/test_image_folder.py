@@ -16,9 +16,9 @@ from pydantic import ValidationError
 
 from poolwright.core.errors import InputError, RecipeError
 from poolwright.pools import image_folder
-from poolwright.pools.values.exif import read_exif
 from poolwright.pools.columns.path_pattern import Pattern
 from poolwright.pools.image_folder import ImageFolder
+from poolwright.pools.values.exif import read_exif
 from tests.pools.reading import column, read_all
 
 

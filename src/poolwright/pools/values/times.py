@@ -82,7 +82,7 @@ def _times_of_numbers(numbers: pa.Array) -> pa.Array:
 
     Years and months (2010, 201003) are no times; milliseconds are beyond the year 9999.
     """
-    values = np.nan_to_num(numbers.to_numpy(zero_copy_only=False), nan=np.inf)
+    values = np.nan_to_num(numbers.to_numpy(zero_copy_only=False), nan=1e300, posinf=1e300, neginf=-1e300)
     inside = (values >= _FIRST) & (values <= _LAST)
     for low, high in (_DAYS, _MONTHS, _YEARS):
         inside &= (values < low) | (values >= high)
