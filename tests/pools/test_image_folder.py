@@ -191,7 +191,7 @@ def test_broken_exif_is_null(tmp_path: Path) -> None:
 
 def test_an_empty_folder_says_what_was_sought(tmp_path: Path) -> None:
     make(tmp_path, "a/readme.txt")
-    with pytest.raises(RecipeError, match="no images here; looked for jpg, jpeg, jpe, .*ppm"):
+    with pytest.raises(RecipeError, match=r"no images here; looked for jpg, jpeg, jpe, .*ppm"):
         ImageFolder(path=str(tmp_path)).arrow_schema()
     with pytest.raises(RecipeError, match="no such folder"):
         ImageFolder(path=str(tmp_path / "b")).arrow_schema()

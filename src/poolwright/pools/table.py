@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import posixpath
 from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
@@ -133,7 +134,9 @@ commonpool:
             row = part.start
             for table in self._source_rows(plan, part, sources, batch_rows):
                 found = {name: vectors.take(name, row, len(table)) for name in sidecars}
-                found.update((name, _column(column, table, part.files[0], row)) for name, column in given.items())
+                found.update(
+                    (name, _column(column, table, part.files[0], row, self.images)) for name, column in given.items()
+                )
                 yield table_of([found[name] for name in columns], [fields[name] for name in columns], len(table))
                 row += len(table)
             vectors.finish(row)
@@ -221,7 +224,7 @@ commonpool:
                 )
 
 
-def _column(given: Given, table: pa.Table, file: str, row: int) -> pa.Array:
+def _column(given: Given, table: pa.Table, file: str, row: int, images: str | None) -> pa.Array:
     if given.source is None:
         return row_uids(file, row, len(table))
-    return given.values(table.column(given.source))
+    return given.values(table.column(given.source), images or posixpath.dirname(file) or ".")

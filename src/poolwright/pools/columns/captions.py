@@ -12,11 +12,10 @@ from typing import Any
 from poolwright.core.columns import TEXT
 from poolwright.core.runtime.noting import note
 from poolwright.pools.readers.paths import join, map_files, open_file
+from poolwright.pools.values.texts import SEVERAL
 
 DEFAULT_KEYS = ("text", "caption")
 """Keys of a JSON file under which a caption is looked for."""
-
-SEVERAL = "rows have several captions, of which 'text' is the first"
 
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),

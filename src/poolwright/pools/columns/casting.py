@@ -12,10 +12,12 @@ from collections.abc import Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from poolwright.core.columns import IMAGE, LATITUDE, LONGITUDE, PHASH, SHA256, UID, WELL_KNOWN
+from poolwright.core.columns import IMAGE, LATITUDE, LONGITUDE, PHASH, SHA256, TEXT, UID, WELL_KNOWN
 from poolwright.core.errors import RecipeError
 from poolwright.core.rows import cast_or_null
 from poolwright.core.runtime.noting import note_unread
+from poolwright.pools.values.images import check_base64, images_of_texts
+from poolwright.pools.values.texts import first_texts, is_texts
 from poolwright.pools.values.times import times_of
 
 _HEX = (UID, SHA256, PHASH)
@@ -73,10 +75,12 @@ def given_type(name: str, source: pa.DataType, where: str) -> pa.DataType:
 def _can_be(name: str, source: pa.DataType, wanted: pa.DataType) -> bool:
     is_number = pa.types.is_integer(source) or pa.types.is_floating(source) or pa.types.is_decimal(source)
     if pa.types.is_binary(wanted):
-        return bool(pa.types.is_fixed_size_binary(source))
+        return bool(pa.types.is_fixed_size_binary(source) or pa.types.is_string(source))
     if pa.types.is_string(wanted):
         if name in _HEX:
             return bool(pa.types.is_integer(source) or _is_bytes(source))
+        if name == TEXT and is_texts(source):
+            return True
         return bool(is_number or pa.types.is_boolean(source) or pa.types.is_temporal(source))
     if pa.types.is_timestamp(wanted):
         return bool(
@@ -93,7 +97,7 @@ def as_given(values: pa.Array, name: str, wanted: pa.DataType) -> pa.Array:
     """Convert source values to the column `name` of type `wanted`; a value that does not fit is null, and noted."""
     values = plain(values)
     found = _converted(values, name, wanted)
-    if found.null_count > values.null_count:
+    if found.null_count > values.null_count and not pa.types.is_nested(values.type):
         _note(values, found, name)
     return found
 
@@ -123,6 +127,10 @@ def _cast(values: pa.Array, name: str, wanted: pa.DataType) -> pa.Array:
         return values.cast(wanted)
     if name in _HEX and _is_bytes(values.type):
         return pa.array([None if value is None else value.hex() for value in values.to_pylist()], pa.string())
+    if name == IMAGE and pa.types.is_string(values.type):
+        return images_of_texts(values)
+    if name == TEXT and is_texts(values.type):
+        return first_texts(values)
     if pa.types.is_timestamp(wanted):
         return times_of(_trimmed(values) if pa.types.is_string(values.type) else values)
     if pa.types.is_string(values.type):
@@ -138,14 +146,16 @@ def check_values(values: pa.Array, name: str, where: str) -> None:
     Raises:
         RecipeError: none of them can; the message shows the first.
     """
-    if name not in WELL_KNOWN or name == IMAGE:
-        return
+    if name not in WELL_KNOWN:
+        return None
     wanted = WELL_KNOWN[name].type
     known = plain(values).drop_null()
     if pa.types.is_string(known.type):
         known = known.filter(pc.not_equal(known, ""))
+    if name == IMAGE:
+        return check_base64(known, where) if pa.types.is_string(known.type) else None
     if not len(known) or as_given(known, name, wanted).null_count < len(known):
-        return
+        return None
     kind = "ISO 8601 times or Unix seconds" if pa.types.is_timestamp(wanted) else f"numbers ({wanted})"
     raise RecipeError(
         f"{where}: the values of '{name}' are {kind}, but none of the first {len(known)} is one, such as "
