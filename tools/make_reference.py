@@ -25,6 +25,9 @@ from poolwright.recipe.jsonschema import recipe_schema, schema_text
 from poolwright.registry import LAYOUTS, POOLS, STEPS, layout_class, pool_class, step_class
 from poolwright.release.card.about import About
 
+VALUES = Path(__file__).with_name("values.md")
+"""The forms in which sources write values, for docs/pools.md."""
+
 NOTE = "<!-- Made from the code by `make docs`; change the docstrings and fields there. -->\n"
 
 
@@ -132,6 +135,7 @@ def pools_page() -> str:
             ("column", "type", "unit", "meaning"),
             [(f"`{column.name}`", f"`{column.type}`", column.unit, column.meaning) for column in WELL_KNOWN.values()],
         ),
+        VALUES.read_text(encoding="utf-8").strip(),
     ]
     return _page(parts)
 

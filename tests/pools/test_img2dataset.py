@@ -369,3 +369,26 @@ def test_the_digest_of_other_bytes_has_another_name(tmp_path: Path, form: str, m
     assert "re-encoded" in found.remarks()[0]
     with pytest.raises(RecipeError, match="did you mean 'source_sha256'"):
         pool(tmp_path, keep=["sha256"]).arrow_schema()
+
+
+def test_a_tar_that_was_packed_again_from_a_folder(tmp_path: Path) -> None:
+    def repack(names: dict[str, bytes]) -> None:
+        with tarfile.open(tmp_path / "00000.tar", "w") as tar:
+            for name, data in names.items():
+                info = tarfile.TarInfo(name)
+                info.size = len(data)
+                tar.addfile(info, io.BytesIO(data))
+
+    write_shard(tmp_path, 0)
+    data = {row: picture(0, row) for row in range(8)}
+    repack({f"./shard/00000{row:04d}.jpg": data[row] for row in range(8)})
+    assert column(pool(tmp_path), "image")[0] == data[1]
+    repack({f"{folder}/000000001.jpg": data[row] for row, folder in enumerate("ab")})  # which of the two?
+    assert column(pool(tmp_path), "image_error")[0] == "missing_file"
+
+
+def test_shards_of_other_writers(tmp_path: Path) -> None:
+    write_shard(tmp_path, 0)
+    (tmp_path / "00000.parquet").unlink()
+    with pytest.raises(RecipeError, match=r"other writers .* unpack them .* image_folder"):
+        pool(tmp_path, stats=False).arrow_schema()

@@ -18,7 +18,7 @@ from poolwright.core.images.formats import (
     extension_of_bytes,
     extension_of_name,
 )
-from poolwright.core.images.image import REASONS, Limits, read_bytes
+from poolwright.core.images.image import REASONS, Limits, is_turned, read_bytes
 from poolwright.core.rows import Rows
 from poolwright.core.table import Table
 from poolwright.release.record import ReleasedImages
@@ -64,6 +64,7 @@ class ImageReader:
     column: str
     count: int = 0
     size: int = 0
+    turned: int = 0
     formats: Counter[str] = field(default_factory=Counter)
 
     @classmethod
@@ -89,7 +90,9 @@ class ImageReader:
 
     def summary(self) -> ReleasedImages:
         """Return number, size and formats of the images read so far."""
-        return ReleasedImages(count=self.count, bytes=self.size, formats=dict(sorted(self.formats.items())))
+        return ReleasedImages(
+            count=self.count, bytes=self.size, formats=dict(sorted(self.formats.items())), turned=self.turned
+        )
 
     def _stored(self, rows: Rows) -> list[bytes | str]:
         values = rows.column(IMAGE).to_pylist()
@@ -130,6 +133,7 @@ class ImageReader:
     def _note(self, images: Sequence[bytes]) -> None:
         self.count += len(images)
         self.size += sum(map(len, images))
+        self.turned += sum(map(is_turned, images))
         self.formats.update(extension(data) for data in images)
 
 
