@@ -147,6 +147,9 @@ def layouts_page() -> str:
         "A release is a table written in a layout its users know. Whatever the layout, it holds the card "
         "(`README.md`), `croissant.json`, the record, states and recipe it was made from, and `SHA256SUMS`; "
         "`poolwright verify` checks all of it. The same table gives the same bytes.",
+        "Image files are released as they were found. `width`, `height`, hashes and what people saw are of the upright "
+        "picture; if EXIF says to turn an image, the card counts it and names the readers that do (`datasets`, OpenCV) "
+        "and do not (torchvision, webdataset, TensorFlow, mlcroissant).",
         _table(
             ("layout", "what it writes"),
             [(f"[`{name}`](#{name})", _first_line(layout_class(name))) for name in LAYOUTS],

@@ -207,8 +207,8 @@ class DatasetCard:
         turned = self.release.images.turned if self.release.images else 0
         if turned:
             yield (
-                f"{counted(turned, 'image')} with an EXIF orientation, stored as found: width, height and hashes are of "
-                "the upright picture. `datasets` and OpenCV turn such images when they read them; torchvision, "
+                f"{counted(turned, 'image')} with an EXIF orientation, stored as found: width, height and hashes are "
+                "of the upright picture. `datasets` and OpenCV turn such images when they read them; torchvision, "
                 "webdataset, TensorFlow and mlcroissant do not, so turn them with `PIL.ImageOps.exif_transpose`."
             )
         labelled_by = {step.labelled_by for record in self.family.records for step in record.steps}
