@@ -94,7 +94,7 @@ def check_yaml(block: Block, folder: Path, where: str) -> None:
     whole = isinstance(data, dict) and "recipe" in data
     data = data if whole else completed({"steps": data} if isinstance(data, list) else data)
     try:
-        jsonschema.validate(json.loads(json.dumps(data, default=str)), SCHEMA)
+        SCHEMA.validate(json.loads(json.dumps(data, default=str)))
         build(parse_source(block.text if whole else yaml.safe_dump(data, sort_keys=False), where, folder))
     except Exception as error:
         pytest.fail(f"{where}: {str(error).splitlines()[0]}")
@@ -175,4 +175,6 @@ def check_with_real_data(words: list[str], where: str) -> None:
     assert called.code == 0, f"{where}: {called.err}"
 
 
-SCHEMA = json.loads((files("poolwright.recipe") / "recipe.schema.json").read_text(encoding="utf-8"))
+SCHEMA = jsonschema.Draft202012Validator(
+    json.loads((files("poolwright.recipe") / "recipe.schema.json").read_text(encoding="utf-8"))
+)

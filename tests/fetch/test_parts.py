@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from poolwright.fetch.http.contents import exif_json
-from poolwright.fetch.http.request import opted_out, retry_after
+from poolwright.fetch.http.headers import opted_out, retry_after
 from poolwright.fetch.queues import HostQueues
-from poolwright.fetch.records import make_key
 from poolwright.fetch.repeats import frequent
+from poolwright.fetch.shards.records import make_key
 
 
 def test_hosts_take_turns() -> None:

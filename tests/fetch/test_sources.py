@@ -41,14 +41,12 @@ def test_parquet_files_are_cut_into_shards(tmp_path: Path) -> None:
     assert read(opened([tmp_path / "0.parquet", tmp_path / "1.parquet"])) == read(source)[:14]
 
 
-@pytest.mark.parametrize("name", ["rows.csv", "rows.tsv", "rows.csv.gz"])
+@pytest.mark.parametrize("name", ["rows.csv", "rows.csv.gz"])
 def test_csv(tmp_path: Path, name: str) -> None:
-    gap = "\t" if "tsv" in name else ","
-    text = f'uid{gap}url{gap}text{gap}n\n007{gap}http://x/1{gap}"one{gap} ""quoted""\nline"{gap}1\nb{gap}{gap}{gap}x\n'
-    data = text.encode()
+    data = b'uid,url,text,n\n007,http://x/1,"one, ""quoted""\nline",1\nb,,,x\n'
     (tmp_path / name).write_bytes(gzip.compress(data) if name.endswith("gz") else data)
     assert read(opened(tmp_path / name)) == [
-        {"url": "http://x/1", "caption": f'one{gap} "quoted"\nline', "uid": "007", "n": "1"},
+        {"url": "http://x/1", "caption": 'one, "quoted"\nline', "uid": "007", "n": "1"},
         {"url": "", "caption": "", "uid": "b", "n": "x"},
     ]
 
@@ -76,10 +74,10 @@ def test_vectors_and_bytes_stay_behind_unless_asked_for(tmp_path: Path) -> None:
 
 
 def test_columns_by_other_names(tmp_path: Path) -> None:
-    rows = {"URL": ["u"], "url": ["other"], "TEXT": ["t"], "hash": ["h"], "key": ["k"], "sha256": ["s"]}
+    rows = {"URL": ["u"], "url": ["other"], "TEXT": ["t"], "hash": ["AB" * 32], "key": ["k"], "sha256": ["s"]}
     pq.write_table(pa.table(rows), tmp_path / "rows.parquet")
     (row,) = read(opened(tmp_path / "rows.parquet", url="URL", caption="TEXT", sha256="hash"))
-    assert row == {"url": "u", "caption": "t", "expected_sha256": "h", "input_url": "other", "input_key": "k",
+    assert row == {"url": "u", "caption": "t", "expected_sha256": "ab" * 32, "input_url": "other", "input_key": "k",
                    "input_sha256": "s"}  # fmt: skip
 
 
@@ -149,3 +147,50 @@ def test_sizes(text: object, value: int) -> None:
 def test_no_sizes(text: str) -> None:
     with pytest.raises(ValueError, match="not a size"):
         parse_bytes(text)
+
+
+def test_quotes_in_tsv_are_characters(tmp_path: Path) -> None:
+    (tmp_path / "rows.tsv").write_text('text\turl\n"so" he said\ta\n"begun\tb\nit\'s 5" wide\tc\n')
+    assert [row["caption"] for row in read(opened(tmp_path / "rows.tsv"))] == [
+        '"so" he said',
+        '"begun',
+        "it's 5\" wide",
+    ]
+
+
+def test_a_list_without_names(tmp_path: Path) -> None:
+    (tmp_path / "rows.tsv").write_text("a cat\thttp://example.org/1.jpg\na dog\thttp://example.org/2.jpg\n")
+    with pytest.raises(RecipeError, match=r"first line is data.*column 2 is 'http://example\.org/1\.jpg'"):
+        opened(tmp_path / "rows.tsv")
+
+
+def test_half_of_a_surrogate_pair(tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text('{"url": "a", "text": "cut \\ud83d"}\n')
+    assert read(opened(tmp_path / "rows.jsonl")) == [{"url": "a", "caption": "cut \ufffd"}]
+
+
+@pytest.mark.parametrize("name", ["rows.csv.gz", "rows.jsonl.gz"])
+def test_a_compressed_list_that_is_cut_off(tmp_path: Path, name: str) -> None:
+    lines = "".join(f'{{"url": "{number * 7919 % 10007}"}}\n' for number in range(2000))
+    packed = gzip.compress(lines.encode() if "json" in name else b"url\n" + lines.replace('"', "").encode())
+    (tmp_path / name).write_bytes(packed[:-100])
+    with pytest.raises(InputError, match=name):
+        read(opened(tmp_path / name), 10_000)
+
+
+def test_no_column_of_digests(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"url": ["a"], "sha256": ["none of these"]}), tmp_path / "rows.parquet")
+    with pytest.raises(RecipeError, match="not a digest"):
+        opened(tmp_path / "rows.parquet")
+    (row,) = read(opened(tmp_path / "rows.parquet", sha256=""))
+    assert row == {"url": "a", "input_sha256": "none of these"}
+
+
+def test_files_with_other_names_of_classes(tmp_path: Path) -> None:
+    for number, names in enumerate((["a", "b"], ["b", "a"])):
+        features = {"info": {"features": {"label": {"names": names, "_type": "ClassLabel"}}}}
+        table = pa.table({"url": ["u"], "label": [0]}).replace_schema_metadata({"huggingface": json.dumps(features)})
+        pq.write_table(table, tmp_path / f"{number}.parquet")
+    assert read(opened(tmp_path / "1.parquet")) == [{"url": "u", "label": "b"}]
+    with pytest.raises(InputError, match="other names of classes"):
+        opened(tmp_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import json
 from importlib.resources import files
 from typing import Any
@@ -17,21 +18,26 @@ from poolwright.recipe.shipped import shipped
 from tests.conftest import REPOSITORY
 
 
+@functools.cache
+def schema() -> jsonschema.Draft202012Validator:
+    """The validator of recipes. `jsonschema.validate` would check the schema itself each time: a second."""
+    return jsonschema.Draft202012Validator(recipe_schema())
+
+
 def test_the_shipped_schema_is_that_of_the_code() -> None:
     text = (files("poolwright.recipe") / "recipe.schema.json").read_text(encoding="utf-8")
     assert text == schema_text(), "run `make docs`"
+    jsonschema.Draft202012Validator.check_schema(json.loads(text))
 
 
 @pytest.mark.parametrize("recipe", shipped(), ids=lambda recipe: recipe.name)
 def test_shipped_recipes_are_valid(recipe) -> None:  # type: ignore[no-untyped-def]
-    schema = recipe_schema()
-    jsonschema.Draft202012Validator.check_schema(schema)
     data = yaml.safe_load(recipe.text)
-    jsonschema.validate(data, schema)
+    schema().validate(data)
     wrong = copy.deepcopy(data)
     next(iter(wrong["tables"].values()))["steps"].append({"topp": {}})
     with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate(json.loads(json.dumps(wrong)), schema)
+        schema().validate(json.loads(json.dumps(wrong)))
 
 
 RIGHT: list[dict[str, Any]] = [
@@ -54,7 +60,7 @@ def whole(piece: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("piece", RIGHT, ids=lambda piece: str(piece)[:60])
 def test_what_recipes_may_say_in_short_is_valid(piece: dict[str, Any]) -> None:
-    jsonschema.validate(whole(piece), recipe_schema())
+    schema().validate(whole(piece))
     Recipe.from_data(whole(piece))
 
 
@@ -62,7 +68,7 @@ def test_what_recipes_may_say_in_short_is_valid(piece: dict[str, Any]) -> None:
     "place", ["examples/imagenet_zero_shot.yaml", "examples/pacs.yaml", "src/poolwright/demo/recipe.yaml"]
 )
 def test_examples_are_valid(place: str) -> None:
-    jsonschema.validate(yaml.safe_load((REPOSITORY / place).read_text(encoding="utf-8")), recipe_schema())
+    schema().validate(yaml.safe_load((REPOSITORY / place).read_text(encoding="utf-8")))
 
 
 @pytest.mark.parametrize(
@@ -80,4 +86,4 @@ def test_examples_are_valid(place: str) -> None:
 )
 def test_mistakes_are_not_valid(piece: dict[str, Any]) -> None:
     with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate(whole(piece), recipe_schema())
+        schema().validate(whole(piece))

@@ -14,12 +14,12 @@ import pyarrow.parquet as pq
 from poolwright.core.errors import CountError, PoolwrightError
 from poolwright.core.runtime.progress import Listener, TableProgress
 from poolwright.fetch.fetcher import Fetcher, run_async
-from poolwright.fetch.folder import FetchFolder
 from poolwright.fetch.http.network import Resolve, SystemResolver, import_httpcore, proxy_url
 from poolwright.fetch.options import FetchOptions
 from poolwright.fetch.outcome import SUCCESS, FetchOutcome
 from poolwright.fetch.repeats import Repeated, repeated
-from poolwright.fetch.shard_files import shard_name
+from poolwright.fetch.shards.folder import FetchFolder
+from poolwright.fetch.shards.shard_files import shard_name
 from poolwright.fetch.sources import FetchSource, open_source
 
 SourceLike = str | Path | Sequence[str | Path]
@@ -66,6 +66,7 @@ class Fetched:
         bytes: size of all images together.
         repeated: bytes that came from many URLs, perhaps placeholders.
         rows_now: number of rows that this call fetched.
+        failed_before: number of rows that failed in an earlier call, and were not fetched again.
     """
 
     folder: Path
@@ -76,6 +77,7 @@ class Fetched:
     bytes: int
     repeated: tuple[Repeated, ...]
     rows_now: int = 0
+    failed_before: int = 0
 
     @property
     def succeeded(self) -> int:
@@ -121,7 +123,7 @@ def fetch_images(
         ) from None
     finally:
         system.close()
-    return summarize(folder, shards.rows, counting.rows)
+    return summarize(folder, shards.rows, counting.rows, counting.failed.total())
 
 
 class _Shards:
@@ -165,8 +167,8 @@ class _Counting:
             )
 
 
-def summarize(folder: FetchFolder, rows: int, rows_now: int) -> Fetched:
-    """Count the outcomes in a folder.
+def summarize(folder: FetchFolder, rows: int, rows_now: int, failed_now: int) -> Fetched:
+    """Count the outcomes in a folder, of `rows` rows; this call fetched `rows_now`, of which `failed_now` failed.
 
     Raises:
         CountError: not every row of the source has one outcome.
@@ -191,7 +193,8 @@ def summarize(folder: FetchFolder, rows: int, rows_now: int) -> Fetched:
             f"{len(files)} shards (to {shard_name(max(finished, default=0))}); this is a bug, please report it"
         )
     found = repeated(files, folder.options.repeat_alarm)
-    return Fetched(folder.folder, rows, _most(statuses), _most(errors), len(files), size, found, rows_now)
+    before = max(0, errors.total() - failed_now)
+    return Fetched(folder.folder, rows, _most(statuses), _most(errors), len(files), size, found, rows_now, before)
 
 
 def _most(counts: Counter[str]) -> dict[str, int]:

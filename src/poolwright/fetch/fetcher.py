@@ -5,23 +5,25 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine, Iterator
 from contextlib import aclosing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import monotonic, time
 from typing import Any, Protocol
 
 import pyarrow as pa
 
-from poolwright.fetch.finish_shard import finish_shard, rows_to_refetch
-from poolwright.fetch.folder import FetchFolder
 from poolwright.fetch.http.contents import Inspector
+from poolwright.fetch.http.digests import read_digest
 from poolwright.fetch.http.network import Resolve, open_connections
 from poolwright.fetch.http.request import Reply, Requests
 from poolwright.fetch.http.urls import RequestTarget, parse_url
-from poolwright.fetch.journal import Journal
-from poolwright.fetch.options import FetchOptions, is_sha256
+from poolwright.fetch.options import FetchOptions
 from poolwright.fetch.outcome import SUCCESS, Failure, FetchOutcome
 from poolwright.fetch.queues import HostQueues
-from poolwright.fetch.records import EXPECTED, URL
+from poolwright.fetch.shards.finish_shard import finish_shard, rows_to_refetch
+from poolwright.fetch.shards.folder import FetchFolder
+from poolwright.fetch.shards.journal import Journal
+from poolwright.fetch.shards.records import EXPECTED, URL
+from poolwright.fetch.sharing import Answer, SharedRequests
 from poolwright.kernels.selection.hashing import hash_key
 
 
@@ -57,11 +59,11 @@ class _Shard:
 
 @dataclass
 class _Job:
-    """A row that is being fetched: its next target, and its outcome so far."""
+    """A row that is being fetched: the target of its URL, its next one, and its outcome so far."""
 
     shard: _Shard
     outcome: FetchOutcome
-    url: str
+    asked: RequestTarget
     target: RequestTarget
     expected: str | None
     hops: int = 0
@@ -80,6 +82,7 @@ class Fetcher:
     def __init__(self, folder: FetchFolder, options: FetchOptions, resolve: Resolve, listener: FetchListener) -> None:
         self.folder, self.options, self.resolve, self.listener = folder, options, resolve, listener
         self._queues: HostQueues[_Job] = HostQueues(options.per_host, options.host_delay, options.host_failures)
+        self._shared: SharedRequests[_Job] = SharedRequests()
         self._inspect = Inspector(options)
         self._open = self._running = 0
 
@@ -128,18 +131,20 @@ class Fetcher:
         return True
 
     def _enter(self, shard: _Shard, row: int, url: str | None, expected: str | None, group: asyncio.TaskGroup) -> None:
-        """Queue a row, or finish it at once if it cannot be requested."""
+        """Queue a row, or finish it at once if it cannot be requested, or its URL was just answered."""
         outcome = FetchOutcome(row)
-        wanted = expected.strip().lower() if expected and expected.strip() else None
         try:
-            if wanted and not is_sha256(wanted):
-                raise Failure("bad_sha256", f"expected SHA-256 {expected!r} is not 64 hex digits")
             target = parse_url(url)
+            job = _Job(shard, outcome, target, target, _wanted(expected))
         except Failure as failure:
             outcome.fail(failure.error_class, failure.message)
             self._finish(shard, outcome, None, group)
             return
-        self._queues.put(target.host, _Job(shard, outcome, str(url), target, wanted))
+        known = self._shared.answer(target)
+        if known:
+            self._settle(job, known, group)
+        elif self._shared.begin(target, job):
+            self._queues.put(target.host, job)
 
     def _send(self, group: asyncio.TaskGroup) -> None:
         while self._running < self.options.concurrency:
@@ -195,10 +200,24 @@ class Fetcher:
         async with self._looking:
             data = reply.read()
             if self.options.check == "decode":
-                await asyncio.to_thread(self._inspect, data, outcome, job.expected)
+                await asyncio.to_thread(self._inspect.look, data, outcome)
             else:
-                self._inspect(data, outcome, job.expected)
-            self._finish(job.shard, outcome, data if outcome.status == SUCCESS else None, group)
+                self._inspect.look(data, outcome)
+            self._answer(job, data, group)
+
+    def _answer(self, job: _Job, data: bytes | None, group: asyncio.TaskGroup) -> None:
+        """Finish a row, and all rows that waited for the same URL."""
+        answer = Answer(job.outcome, data)
+        for one in [job, *self._shared.end(job.asked, answer)]:
+            self._settle(one, answer, group)
+
+    def _settle(self, job: _Job, answer: Answer, group: asyncio.TaskGroup) -> None:
+        """Finish a row with an answer; attempts and seconds are those of the row that asked."""
+        own = job.outcome
+        outcome = replace(answer.outcome, row=own.row, attempts=own.attempts, seconds=own.seconds)
+        if answer.data is not None:
+            self._inspect.compare(answer.data, outcome, job.expected)
+        self._finish(job.shard, outcome, answer.data if outcome.status == SUCCESS else None, group)
 
     def _failed(self, job: _Job, failure: Failure, group: asyncio.TaskGroup) -> None:
         """Try again if that may help and there is time; otherwise the row has failed."""
@@ -208,16 +227,16 @@ class Fetcher:
             wait = min(self._backoff(job) if failure.wait is None else failure.wait, options.max_wait)
             if failure.error_class == "too_many_requests":
                 self._queues.hold(job.target.host, monotonic() + wait)
-            job.target, job.hops = parse_url(job.url), 0
+            job.target, job.hops = job.asked, 0
             self._queues.put(job.target.host, job, monotonic() + wait)
             return
         outcome.final_url = job.target.url
         outcome.fail(failure.error_class, failure.message)
-        self._finish(job.shard, outcome, None, group)
+        self._answer(job, None, group)
 
     def _backoff(self, job: _Job) -> float:
         """Return the seconds before the next try: doubling, with a jitter of 0.5 to 1.5 from the hash of the URL."""
-        scatter = hash_key(0, "fetch", job.url, str(job.outcome.attempts)) / 2**64
+        scatter = hash_key(0, "fetch", job.asked.url, str(job.outcome.attempts)) / 2**64
         return float(self.options.backoff * 2 ** (job.outcome.attempts - 1) * (0.5 + scatter))
 
     def _finish(self, shard: _Shard, outcome: FetchOutcome, data: bytes | None, group: asyncio.TaskGroup) -> None:
@@ -244,6 +263,18 @@ class Fetcher:
                     self.listener.shard_finished()
                     continue
             yield _Shard(number, rows, Journal(self.folder.work, number, pending))
+
+
+def _wanted(expected: str | None) -> str | None:
+    """Return the digest that a row expects, in hex.
+
+    Raises:
+        Failure: bad_sha256.
+    """
+    try:
+        return read_digest(expected)
+    except ValueError as error:
+        raise Failure("bad_sha256", str(error)) from None
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

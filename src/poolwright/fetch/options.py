@@ -55,7 +55,10 @@ class FetchOptions(BaseModel):
 
     url: str = Field(default="url", description="column of the URL")
     caption: str = Field(default="text", description="column of the caption; a missing one is no error by default")
-    sha256: str = Field(default="sha256", description="column of the expected SHA-256, if there is one")
+    sha256: str = Field(
+        default="sha256",
+        description="column of the expected SHA-256 (or MD5, SHA-1, SHA-512), if there is one; empty for none",
+    )
     uid: str = Field(default="uid", description="column of the id, if there is one")
     columns: Words | None = Field(
         default=None, description="further columns to carry along; default all but vectors, bytes and nested ones"

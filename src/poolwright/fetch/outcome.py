@@ -46,6 +46,7 @@ CLASSES: dict[str, ErrorClass] = {
     "read_timeout": ErrorClass("the server went silent", retried=True, unreachable=True),
     "total_timeout": ErrorClass("took too long in total"),
     "connection_lost": ErrorClass("the connection broke before the end", retried=True),
+    "incomplete_body": ErrorClass("the compressed body ended too early", retried=True),
     "bad_response": ErrorClass("not understood as HTTP", retried=True),
     "bad_encoding": ErrorClass("a content encoding that was not asked for"),
     "bad_redirect": ErrorClass("redirected to nowhere"),
@@ -59,8 +60,8 @@ CLASSES: dict[str, ErrorClass] = {
     "empty": ErrorClass("no bytes"),
     "not_an_image": ErrorClass("something other than an image, such as a web page"),
     "broken_image": ErrorClass("an image that cannot be read"),
-    "bad_sha256": ErrorClass("the expected SHA-256 is malformed"),
-    "hash_mismatch": ErrorClass("bytes do not match the expected SHA-256", status=HASH_MISMATCH),
+    "bad_sha256": ErrorClass("the expected digest is malformed"),
+    "hash_mismatch": ErrorClass("bytes do not match the expected digest", status=HASH_MISMATCH),
     "placeholder": ErrorClass("a known placeholder image", status=PLACEHOLDER),
     "opted_out": ErrorClass("an X-Robots-Tag opts out", status=OPTED_OUT),
 }

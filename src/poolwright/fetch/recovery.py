@@ -17,9 +17,9 @@ from poolwright.core.columns import LABEL
 from poolwright.core.errors import RecipeError, did_you_mean
 from poolwright.core.files import write_text
 from poolwright.fetch.fetch import Fetched, SourceLike
-from poolwright.fetch.folder import FetchFolder
 from poolwright.fetch.options import FetchOptions
 from poolwright.fetch.outcome import SUCCESS
+from poolwright.fetch.shards.folder import FetchFolder
 from poolwright.fetch.sources import open_source
 
 JSON, CSV = "recovery.json", "recovery.csv"

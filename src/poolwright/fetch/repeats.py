@@ -13,7 +13,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from poolwright.fetch.outcome import SUCCESS
-from poolwright.fetch.records import URL
+from poolwright.fetch.shards.records import URL
 
 _COUNTERS = 50_000
 _REPORTED = 100

@@ -15,11 +15,11 @@ from pydantic import Field
 
 from poolwright.core.columns import BYTES, HEIGHT, IMAGE_PATH, SHA256, UID, WELL_KNOWN, WIDTH
 from poolwright.core.errors import BadPart
+from poolwright.core.images.formats import extension_of
 from poolwright.core.pool import Part, Pool
 from poolwright.core.table import Table
-from poolwright.fetch.http.contents import EXTENSIONS, UNKNOWN
 from poolwright.fetch.outcome import SUCCESS
-from poolwright.fetch.shard_files import shard_name
+from poolwright.fetch.shards.shard_files import shard_name
 
 FETCH_ERROR = "fetch_error"
 """Column with the error class of a row whose image could not be fetched; null if it could."""
@@ -95,7 +95,7 @@ class FetchedRows(Pool):
 def _read_shard(file: str, time: int) -> pa.Table:
     """Read the columns of a shard, cached by its modification time: most batches are in the shard of the last one."""
     rows = pq.read_table(file, columns=_RECORDED)
-    extensions = pa.array([EXTENSIONS.get(kind or "", UNKNOWN) for kind in rows.column("format").to_pylist()])
+    extensions = pa.array([extension_of(kind) for kind in rows.column("format").to_pylist()])
     names = pc.binary_join_element_wise(rows.column("key"), extensions, ".")
     paths = pc.binary_join_element_wise(pa.scalar(Path(file).stem), names, "/")
     succeeded = pc.equal(rows.column("status"), SUCCESS)

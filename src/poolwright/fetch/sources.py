@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import gzip
-import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
-import pyarrow.csv as pc_csv
 import pyarrow.parquet as pq
 
+from poolwright.core.class_labels import class_labels, names_of_labels
 from poolwright.core.columns import is_text, is_vector
 from poolwright.core.errors import InputError, RecipeError, did_you_mean
 from poolwright.core.rows import in_row_groups
 from poolwright.core.table import RECORD, Table
+from poolwright.fetch.http.digests import common_algorithm, read_digest
 from poolwright.fetch.options import FetchOptions
-from poolwright.fetch.records import CAPTION, EXPECTED, OUTCOME_FIELDS, URL
+from poolwright.fetch.shards.records import CAPTION, EXPECTED, OUTCOME_FIELDS, URL
+from poolwright.fetch.source_files import SOURCE_READERS, csv_header, json_rows, reading_source
 
 _KINDS = {".parquet": "parquet", ".pq": "parquet", ".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
-_BATCH = 16_384
 _RELEASE = "release.json"
 
 
@@ -35,6 +33,8 @@ class FetchSource:
         schema: schema of `shards`: url, caption and expected_sha256 if present, then the carried columns.
         names: column of the files that each column of `schema` is read from.
         rows: number of rows, if it is known before reading.
+        labels: class names by index, of the columns that hold an index of a class (ClassLabel).
+        algorithm: of the expected digests: 'sha256', 'md5', ...
     """
 
     files: tuple[Path, ...]
@@ -42,6 +42,8 @@ class FetchSource:
     schema: pa.Schema
     names: tuple[str, ...]
     rows: int | None
+    labels: Mapping[str, tuple[str, ...]]
+    algorithm: str = "sha256"
 
     def shards(self, rows: int) -> Iterator[pa.Table]:
         """Yield all rows in order, in tables of `rows` rows; the last may have fewer.
@@ -53,16 +55,36 @@ class FetchSource:
             yield table.combine_chunks()
 
     def _batches(self) -> Iterator[pa.Table]:
-        read = {"parquet": _read_parquet, "csv": _read_csv, "tsv": _read_csv, "jsonl": _read_lines}[self.kind]
         for file in self.files:
-            try:
-                for table in read(file, self.names):
-                    yield pa.Table.from_arrays(
-                        [column.cast(kind) for column, kind in zip(table.columns, self.schema.types, strict=True)],
-                        schema=self.schema,
-                    )
-            except (pa.ArrowException, OSError, ValueError) as error:
-                raise InputError(f"{file}: {error}") from None
+            with reading_source(file):
+                for table in SOURCE_READERS[self.kind](file, self.names):
+                    columns = [
+                        _converted(column, field, self.labels.get(name, ()))
+                        for column, field, name in zip(table.columns, self.schema, self.names, strict=True)
+                    ]
+                    yield pa.Table.from_arrays(columns, schema=self.schema)
+
+    def expected(self) -> Iterator[str | bytes | None]:
+        """Yield the expected digests as they are stored; nothing if there is no such column."""
+        names = [name for field, name in zip(self.schema, self.names, strict=True) if field.name == EXPECTED]
+        for file in self.files if names else ():
+            with reading_source(file):
+                for table in SOURCE_READERS[self.kind](file, names):
+                    yield from table.column(0).to_pylist()
+
+
+def _converted(column: pa.ChunkedArray, field: pa.Field, names: tuple[str, ...]) -> pa.ChunkedArray:
+    """Return a column of a file in the type of its field: digests as hex, if they are some, and classes by name."""
+    if field.name == EXPECTED:
+        return pa.chunked_array([pa.array(map(_hex, column.to_pylist()), pa.string())])
+    return names_of_labels(column, names) if names else column.cast(field.type)
+
+
+def _hex(value: str | bytes | None) -> str | None:
+    try:
+        return read_digest(value)
+    except ValueError:
+        return value.hex() if isinstance(value, bytes) else value
 
 
 def open_source(source: str | Path | Sequence[str | Path], options: FetchOptions) -> FetchSource:
@@ -79,14 +101,17 @@ def open_source(source: str | Path | Sequence[str | Path], options: FetchOptions
     files = _files_of(source)
     kind = _kind_of(files)
     schema = _schema_of(files, kind)
+    labels = class_labels(schema)
     for file in files[1:] if kind != "jsonl" else ():
         other = _schema_of([file], kind)
-        if other.names != schema.names:
-            raise InputError(f"{file}: has other columns than {files[0]}; fetch them one after the other")
-    pairs = _columns(schema, options, files[0])
+        if other.names != schema.names or class_labels(other) != labels:
+            what = "columns" if other.names != schema.names else "names of classes"
+            raise InputError(f"{file}: has other {what} than {files[0]}; fetch them one after the other")
+    pairs = _columns(schema, options, files[0], labels)
     rows = sum(pq.read_metadata(file).num_rows for file in files) if kind == "parquet" else None
     fields = [field for field, _ in pairs]
-    return FetchSource(tuple(files), kind, pa.schema(fields), tuple(name for _, name in pairs), rows)
+    opened = FetchSource(tuple(files), kind, pa.schema(fields), tuple(name for _, name in pairs), rows, labels)
+    return replace(opened, algorithm=common_algorithm(f"{files[0]}: column '{options.sha256}'", opened.expected()))
 
 
 def _files_of(source: str | Path | Sequence[str | Path]) -> list[Path]:
@@ -132,34 +157,46 @@ def _kind_of(files: Sequence[Path]) -> str:
 
 
 def _schema_of(files: Sequence[Path], kind: str) -> pa.Schema:
-    try:
+    with reading_source(files[0]):
         if kind == "parquet":
             return pq.read_schema(files[0])
         if kind == "jsonl":
-            names = dict.fromkeys(name for file in files for row in _json_rows(file) for name in row)
+            names = dict.fromkeys(name for file in files for row in json_rows(file) for name in row)
         else:
-            names = dict.fromkeys(_header(files[0]))
-    except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{files[0]}: {error}") from None
+            names = dict.fromkeys(csv_header(files[0]))
     return pa.schema([(name, pa.string()) for name in names])
 
 
-def _columns(schema: pa.Schema, options: FetchOptions, file: Path) -> list[tuple[pa.Field, str]]:
+def _columns(
+    schema: pa.Schema, options: FetchOptions, file: Path, labels: Mapping[str, object]
+) -> list[tuple[pa.Field, str]]:
     """Return the output field and input name of every column that is read."""
     pairs = []
     for wanted, name, option in ((URL, options.url, "url"), (CAPTION, options.caption, "caption"),
                                  (EXPECTED, options.sha256, "sha256")):  # fmt: skip
         if name in schema.names:
             kind = schema.field(name).type
-            if not is_text(kind) and not pa.types.is_null(kind):
-                raise RecipeError(f"{file}: column '{name}' holds {kind}, not text")
+            if not (is_text(kind) or pa.types.is_null(kind) or (option == "sha256" and _is_bytes(kind))):
+                wanted_kind = "text or bytes" if option == "sha256" else "text"
+                raise RecipeError(f"{file}: column '{name}' holds {kind}, not {wanted_kind}; name another for {option}")
             pairs.append((pa.field(wanted, pa.string()), name))
-        elif option == "url" or option in options.model_fields_set:
+        elif option == "url" or (option in options.model_fields_set and name):
+            _check_has_names(schema.names, file)
             raise RecipeError(f"{file}: no column '{name}' for {option}; {did_you_mean(name, schema.names)}")
     taken = {name for _, name in pairs}
     for name in _carried(schema, options, file, taken):
-        pairs.append((pa.field(carried_name(name), _plain(schema.field(name).type)), name))
+        kind = pa.string() if name in labels else _plain(schema.field(name).type)
+        pairs.append((pa.field(carried_name(name), kind), name))
     return pairs
+
+
+def _check_has_names(names: Sequence[str], file: Path) -> None:
+    at = next((at for at, name in enumerate(names, start=1) if "://" in name), None)
+    if at:
+        raise RecipeError(
+            f"{file}: its first line is data, not the names of columns: column {at} is {names[at - 1][:80]!r}; "
+            "write a first line of names, such as 'caption' and 'url', separated as the other lines are"
+        )
 
 
 def _carried(schema: pa.Schema, options: FetchOptions, file: Path, taken: set[str]) -> list[str]:
@@ -174,11 +211,13 @@ def _carried(schema: pa.Schema, options: FetchOptions, file: Path, taken: set[st
     return [name for name in dict.fromkeys(wanted) if name not in taken]
 
 
+def _is_bytes(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind))
+
+
 def _carryable(kind: pa.DataType) -> bool:
     """Whether a column is small enough to be carried along by default."""
-    return not (
-        is_vector(kind) or pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
-    )
+    return not (is_vector(kind) or pa.types.is_nested(kind) or _is_bytes(kind))
 
 
 def _plain(kind: pa.DataType) -> pa.DataType:
@@ -189,62 +228,3 @@ def carried_name(name: str) -> str:
     """Return the output name of a carried column: its own, or `input_...` if fetching has a column of that name."""
     reserved = {URL, CAPTION, EXPECTED, *OUTCOME_FIELDS}
     return f"input_{name}" if name in reserved else name
-
-
-def _read_parquet(file: Path, names: Sequence[str]) -> Iterator[pa.Table]:
-    with pq.ParquetFile(file, pre_buffer=False) as parquet:
-        for batch in parquet.iter_batches(batch_size=_BATCH, columns=list(dict.fromkeys(names)), use_threads=False):
-            yield pa.Table.from_batches([batch]).select(list(names))
-
-
-def _separator(file: Path) -> str:
-    return "\t" if ".tsv" in file.suffixes else ","
-
-
-def _header(file: Path) -> list[str]:
-    with pc_csv.open_csv(file, parse_options=pc_csv.ParseOptions(delimiter=_separator(file))) as reader:
-        return list(reader.schema.names)
-
-
-def _read_csv(file: Path, names: Sequence[str]) -> Iterator[pa.Table]:
-    """Read every value as text, unchanged."""
-    parse = pc_csv.ParseOptions(delimiter=_separator(file), newlines_in_values=True)
-    convert = pc_csv.ConvertOptions(
-        column_types=dict.fromkeys(_header(file), pa.string()), include_columns=list(names), strings_can_be_null=False
-    )
-    with pc_csv.open_csv(file, parse_options=parse, convert_options=convert) as reader:
-        for batch in reader:
-            yield pa.Table.from_batches([batch])
-
-
-def _json_rows(file: Path) -> Iterator[dict[str, Any]]:
-    with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as lines:
-        for number, line in enumerate(lines, start=1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-            except ValueError as error:
-                raise InputError(f"{file}, line {number}: {error}") from None
-            if not isinstance(row, dict):
-                raise InputError(f"{file}, line {number}: not an object with a URL in it")
-            yield row
-
-
-def _read_lines(file: Path, names: Sequence[str]) -> Iterator[pa.Table]:
-    """Read JSON Lines; values that are not text become their JSON text."""
-    rows: list[dict[str, Any]] = []
-    for row in _json_rows(file):
-        rows.append(row)
-        if len(rows) == _BATCH:
-            yield _text_table(rows, names)
-            rows = []
-    if rows:
-        yield _text_table(rows, names)
-
-
-def _text_table(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> pa.Table:
-    def text(value: Any) -> str | None:
-        return value if value is None or isinstance(value, str) else json.dumps(value, sort_keys=True)
-
-    return pa.table({name: pa.array([text(row.get(name)) for row in rows], pa.string()) for name in names})

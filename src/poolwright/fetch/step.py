@@ -64,6 +64,11 @@ class Fetch(FetchOptions, SourceStep):
             ) from None
         seconds = perf_counter() - begun
         listener.note(f"{name}: {fetched.succeeded:,} images of {fetched.rows:,} rows")
+        if fetched.failed_before:
+            listener.note(
+                f"{name}: {fetched.failed_before:,} rows failed in an earlier run and were not fetched again; "
+                "'retry: all' in the step does"
+            )
         return {"seconds": round(seconds, 3), "rows_per_second": round(fetched.rows_now / seconds, 3)}
 
     def rows(self, source: Table, folder: Path) -> FetchedRows:

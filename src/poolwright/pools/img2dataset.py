@@ -59,7 +59,8 @@ class Img2dataset(Pool):
     A shard is `00000.parquet` and `00000_stats.json`, with the images in `00000.tar` (`output_format` webdataset), in
     a folder `00000/` (files), or in the Parquet itself. Rows are in the order of the Parquet files, with all columns;
     `caption` becomes `text`. Rows that could not be downloaded have no image: `status` and `error_message` say
-    why, and a step that needs the image drops them as missing files. Tars give `image`, read only when a step asks
+    why, and a step that needs the image drops them as missing files, which count towards `max_bad`: drop them before
+    it with `where: status = 'success'`. Tars give `image`, read only when a step asks
     for it, and `image_error`; files give `image_path`. Images are found by the `key` of their row. A shard without
     its stats is not finished, and one whose tar is cut off, or whose number of rows differs from the stats, is
     damaged: they are quarantined.

@@ -15,6 +15,7 @@ import numpy as np
 
 from poolwright.core.columns import is_vector, vector_model
 from poolwright.core.errors import CountError, TooManyBad
+from poolwright.core.images.image import MISSING_FILE
 from poolwright.core.state import State
 from poolwright.core.table import (
     TABLE_FORMAT,
@@ -213,7 +214,11 @@ def check_counts(record: TableRecord) -> None:
         )
 
 
-def check_bad(name: str, rows: int, dropped: Mapping[str, int], max_bad: float) -> None:
+_STATUS = "status"
+"""Column with the outcome of the download, as img2dataset and `poolwright fetch` name it."""
+
+
+def check_bad(name: str, rows: int, dropped: Mapping[str, int], max_bad: float, columns: Collection[str] = ()) -> None:
     """Check that no more rows are bad than the recipe allows.
 
     Args:
@@ -221,6 +226,7 @@ def check_bad(name: str, rows: int, dropped: Mapping[str, int], max_bad: float) 
         rows: rows that the share refers to.
         dropped: bad rows by reason, as people read it.
         max_bad: the share that is allowed.
+        columns: columns of the source, which may say why rows have no image.
 
     Raises:
         TooManyBad: there are more.
@@ -228,9 +234,12 @@ def check_bad(name: str, rows: int, dropped: Mapping[str, int], max_bad: float) 
     total = sum(dropped.values())
     if rows and total / rows > max_bad:
         reasons = "; ".join(f"{count:,} {words}" for words, count in dropped.items() if count)
+        first = ""
+        if dropped.get(MISSING_FILE.words) and _STATUS in columns:
+            first = f"Rows whose download failed have no image: drop them first with `where: {_STATUS} = 'success'`. "
         raise TooManyBad(
             f"table '{name}': {total:,} of {rows:,} rows are bad ({total / rows:.2%}), "
-            f"max_bad is {max_bad:.2%}: {reasons}. Repair the input, or raise max_bad and run again; "
+            f"max_bad is {max_bad:.2%}: {reasons}. {first}Repair the input, or raise max_bad and run again; "
             "finished units are kept"
         )
 

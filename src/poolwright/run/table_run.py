@@ -245,7 +245,7 @@ class TableRun:
         for result in results.values():
             for code in codes.keys() & result.dropped.keys():
                 dropped[codes[code]] += result.dropped[code]
-        check_bad(self.plan.name, rows, dropped, self.max_bad)
+        check_bad(self.plan.name, rows, dropped, self.max_bad, self.plan.source.schema.names)
 
     def _quarantined(self) -> dict[int, str]:
         path = self.folder / QUARANTINE

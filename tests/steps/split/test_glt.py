@@ -104,6 +104,14 @@ def test_the_scale_multiplies_every_number() -> None:
     assert "all numbers of rows times 0.1" in step.learned(state)
 
 
+def test_a_card_says_that_the_shipped_sizes_are_not_the_published_ones(tmp_path: Path) -> None:
+    own = tmp_path / "own.txt"
+    own.write_text("900\n")
+    for parameters, shipped in (({}, True), ({"sizes": [900]}, False), ({"sizes_file": str(own)}, False)):
+        _, state, step = glt(rows_of({"a": (900, 300, 100)}), scale="auto", **parameters)
+        assert ("class sizes near those of the published list" in step.learned(state)) == shipped
+
+
 @pytest.mark.parametrize("size", [40, 130, 600])
 def test_the_automatic_scale_fits_small_classes(size: int) -> None:
     draw = np.random.default_rng(size)

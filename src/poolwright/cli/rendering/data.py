@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from poolwright.api import Converted, Fetched, Recovery, TrainedEncoder
 
 _CLASSES_SHOWN = 30
+_AGAIN = "fetch failed rows again with: --retry CLASS, or --retry all"
 
 
 def print_converted(to: Path, converted: Converted) -> None:
@@ -54,8 +55,15 @@ def print_fetched(fetched: Fetched) -> None:
     _print_errors(fetched)
     for one in fetched.repeated:
         out.print(Text(f"the same bytes from {one.urls:,} URLs, a placeholder? {one.sha256} such as {one.example}"))
-    if any(FETCH_ERRORS[name].retried or name == "host_down" for name in fetched.errors if name in FETCH_ERRORS):
-        out.print(Text("fetch failed rows again with: --retry CLASS, or --retry all"))
+    if fetched.failed_before:
+        out.print(
+            Text(
+                f"{fetched.failed_before:,} rows failed in an earlier call and were not fetched again: other options, "
+                f"such as --allow-private, do not do that; {_AGAIN}"
+            )
+        )
+    elif any(FETCH_ERRORS[name].retried or name == "host_down" for name in fetched.errors if name in FETCH_ERRORS):
+        out.print(Text(_AGAIN))
 
 
 def _print_errors(fetched: Fetched) -> None:

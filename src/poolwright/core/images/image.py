@@ -29,8 +29,10 @@ from poolwright.core.step import Reason
 if TYPE_CHECKING:
     from PIL import Image, ImageFile
 
+MISSING_FILE = Reason("missing_file", "the image file is not there", bad=True)
+
 REASONS: tuple[Reason, ...] = (
-    Reason("missing_file", "the image file is not there", bad=True),
+    MISSING_FILE,
     Reason("unreadable_file", "the image file cannot be read", bad=True),
     Reason("outside_root", "the image path leads out of the image folder", bad=True),
     Reason("empty_file", "the image file is empty", bad=True),

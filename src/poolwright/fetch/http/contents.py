@@ -6,15 +6,9 @@ import json
 from dataclasses import dataclass
 
 from poolwright.core.images.image import Limits, Probe, open_image, probe
+from poolwright.fetch.http.digests import matches
 from poolwright.fetch.options import FetchOptions
 from poolwright.fetch.outcome import Failure, FetchOutcome
-
-EXTENSIONS = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp", "GIF": "gif", "AVIF": "avif", "BMP": "bmp", "TIFF": "tif",
-              "JPEG2000": "jp2", "PPM": "ppm"}  # fmt: skip
-"""File extension by format, as Pillow names it."""
-
-UNKNOWN = "bin"
-"""Extension if nothing was checked and the format is not known."""
 
 _EXIF = b"Exif\0\0"
 _TAG_CHARACTERS = 500
@@ -31,22 +25,30 @@ class Inspector:
 
     options: FetchOptions
 
-    def __call__(self, data: bytes, outcome: FetchOutcome, expected: str | None) -> None:
-        """Fill in format, size and EXIF. The outcome fails if the bytes are not the wanted image.
+    def look(self, data: bytes, outcome: FetchOutcome) -> None:
+        """Fill in format, size and EXIF. The outcome fails if the bytes are not an image.
 
         Args:
             data: bytes of the file.
             outcome: with `sha256` and `content_type` filled in.
-            expected: SHA-256 in lower-case hex, if one is known.
         """
         try:
-            if outcome.sha256 in self.options.placeholders:
-                raise Failure("placeholder", f"the placeholder {outcome.sha256}")
-            if expected and expected != outcome.sha256:
-                raise Failure("hash_mismatch", f"expected {expected}")
             self._look(data, outcome)
         except Failure as failure:
             outcome.fail(failure.error_class, failure.message)
+
+    def compare(self, data: bytes, outcome: FetchOutcome, expected: str | None) -> None:
+        """Fail an outcome whose bytes are a placeholder, or not those that were expected.
+
+        Args:
+            data: bytes of the file.
+            outcome: after `look`.
+            expected: digest from `read_digest`, if one is known.
+        """
+        if outcome.sha256 in self.options.placeholders:
+            outcome.fail("placeholder", f"the placeholder {outcome.sha256}")
+        elif expected and not matches(data, outcome.sha256, expected):
+            outcome.fail("hash_mismatch", f"expected {expected}")
 
     def _look(self, data: bytes, outcome: FetchOutcome) -> None:
         limits = Limits(max_bytes=max(self.options.max_bytes, len(data)))

@@ -20,6 +20,7 @@ from typing import Any
 
 from poolwright.core.errors import MissingExtra, RecipeError
 from poolwright.fetch.http.addresses import AddressGuard
+from poolwright.fetch.http.heads import CleanHeads
 from poolwright.fetch.options import FetchOptions
 from poolwright.fetch.outcome import Failure
 
@@ -214,7 +215,11 @@ def open_connections(options: FetchOptions, resolve: Resolve) -> Any:
     client = import_httpcore()
     tls = _tls(client, options.verify_tls)
     return client.AsyncConnectionPool(
-        ssl_context=tls, proxy=client.Proxy(proxy), max_connections=options.concurrency, keepalive_expiry=_KEPT_SECONDS
+        ssl_context=tls,
+        proxy=client.Proxy(proxy),
+        max_connections=options.concurrency,
+        keepalive_expiry=_KEPT_SECONDS,
+        network_backend=_backend(client, None),
     )
 
 
@@ -240,8 +245,13 @@ def _tls(client: Any, verify: bool) -> Any:
     return context
 
 
-def _backend(client: Any, names: Names) -> Any:
-    """Make a network backend that connects to checked addresses only. Its base class is imported lazily."""
+def _backend(client: Any, names: Names | None) -> Any:
+    """Make a network backend that connects to checked addresses only, or to a proxy. Its base class is imported lazily.
+
+    Args:
+        client: the HTTP client.
+        names: checked addresses; None to connect to the proxy, whatever its address.
+    """
 
     class Guarded(client.AsyncNetworkBackend):  # type: ignore[misc]
         """Connects by TCP to the first address that answers."""
@@ -250,13 +260,16 @@ def _backend(client: Any, names: Names) -> Any:
             self._plain = client.AnyIOBackend()
 
         async def connect_tcp(self, host: str, port: int, timeout: float | None = None, **more: Any) -> Any:
-            addresses = (await names.addresses(host, port))[:_TRIED]
+            addresses = (await names.addresses(host, port))[:_TRIED] if names else [host]
             for address in addresses[:-1]:
                 try:
-                    return await self._plain.connect_tcp(address, port, (timeout or 0) / len(addresses) or None, **more)
+                    return await self._connect(address, port, (timeout or 0) / len(addresses) or None, **more)
                 except (client.ConnectError, client.ConnectTimeout):
                     continue
-            return await self._plain.connect_tcp(addresses[-1], port, timeout, **more)
+            return await self._connect(addresses[-1], port, timeout, **more)
+
+        async def _connect(self, address: str, port: int, timeout: float | None, **more: Any) -> Any:
+            return CleanHeads(await self._plain.connect_tcp(address, port, timeout, **more))
 
         async def connect_unix_socket(self, *_: Any, **__: Any) -> Any:
             raise client.UnsupportedProtocol("no Unix sockets")

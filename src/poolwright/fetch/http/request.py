@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-import email.utils
 import hashlib
+import re
 import ssl
 import tempfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any, BinaryIO, cast
 
 from poolwright.fetch.http.addresses import AddressGuard
 from poolwright.fetch.http.contents import looks_foreign
+from poolwright.fetch.http.encodings import decoder
+from poolwright.fetch.http.headers import Headers, opted_out, retry_after
 from poolwright.fetch.http.network import import_httpcore, literal_address
 from poolwright.fetch.http.urls import RequestTarget, redirected
 from poolwright.fetch.options import FetchOptions
 from poolwright.fetch.outcome import Failure
 
 USER_AGENT = f"poolwright/{version('poolwright')} (+https://pypi.org/project/poolwright/)"
+
+_WITH_IMAGE = (200, 202, 203)
+"""Statuses that may come with an image: whether one did, its bytes say."""
 
 _REDIRECTS = (301, 302, 303, 307, 308)
 _STATUS_CLASSES = {401: "forbidden", 403: "forbidden", 451: "forbidden", 404: "not_found", 410: "not_found",
@@ -56,23 +60,6 @@ class Reply:
             return file.read()
 
 
-class Headers:
-    """Response headers by lower-case name; a header may come several times."""
-
-    def __init__(self, raw: Iterator[tuple[bytes, bytes]] | list[tuple[bytes, bytes]]) -> None:
-        self._all: dict[str, list[str]] = {}
-        for name, value in raw:
-            self._all.setdefault(name.decode("latin-1").lower(), []).append(value.decode("latin-1").strip())
-
-    def first(self, name: str) -> str | None:
-        """Return the first value of a header, or None."""
-        return self._all.get(name, [None])[0]
-
-    def every(self, name: str) -> list[str]:
-        """Return all values of a header."""
-        return self._all.get(name, [])
-
-
 class Requests:
     """Makes requests over connections that are kept open."""
 
@@ -80,7 +67,8 @@ class Requests:
         self.connections, self.options = connections, options
         self._client = import_httpcore()
         self._guard = AddressGuard.of(options.allow_private, options.allow_networks) if options.proxy else None
-        self._agent = (options.user_agent or USER_AGENT).encode("latin-1", "replace")
+        agent = options.user_agent or USER_AGENT
+        self._agent, self._names = agent.encode("latin-1", "replace"), ("poolwright", re.split("[/ ]", agent)[0])
 
     async def get(self, target: RequestTarget, seconds: float) -> Reply:
         """Return the response of a target.
@@ -128,48 +116,27 @@ class Requests:
     async def _read(self, target: RequestTarget, response: Any) -> Reply:
         headers, status = Headers(response.headers), int(response.status)
         if status in _REDIRECTS:
-            return Reply(status, target, redirected(target, headers.first("location") or ""))
-        if status != 200:
+            return Reply(status, target, redirected(target, headers.location()))
+        if status not in _WITH_IMAGE:
             raise status_failure(status, headers)
-        self._check_headers(headers)
-        kind = headers.first("content-type")
-        digest, size = hashlib.sha256(), 0
-        file = cast(BinaryIO, tempfile.SpooledTemporaryFile(_IN_MEMORY))  # noqa: SIM115 - passed on
+        self._check_headers(headers, status)
+        body = _Body(self.options, headers, status)
         try:
-            head = b""
-            decode = decoder(headers.first("content-encoding"))
             async for raw in response.aiter_stream():
-                for chunk in decode(raw, self.options.max_bytes + 1):
-                    size += len(chunk)
-                    if size > self.options.max_bytes:
-                        raise Failure("too_large", f"more than {self.options.max_bytes:,} bytes", status)
-                    digest.update(chunk)
-                    file.write(chunk)
-                    if len(head) < _HEAD <= size:
-                        file.seek(0)
-                        head = file.read(_HEAD)
-                        file.seek(0, 2)
-                        self._check_head(head, kind)
-            if not size:
-                raise Failure("empty", "no bytes received", status)
-            file.seek(0)
-            return Reply(status, target, None, file, size, digest.hexdigest(), kind)
+                body.add(body.decoder.feed(raw))
+            body.add(body.decoder.close())
+            return body.reply(target)
         except BaseException:
-            file.close()
+            body.file.close()
             raise
 
-    def _check_headers(self, headers: Headers) -> None:
-        no = opted_out(headers.every("x-robots-tag"), self.options.robots)
+    def _check_headers(self, headers: Headers, status: int) -> None:
+        no = opted_out(headers.every("x-robots-tag"), self.options.robots, self._names)
         if no:
-            raise Failure("opted_out", f"X-Robots-Tag: {no}", 200)
+            raise Failure("opted_out", f"X-Robots-Tag: {no}", status)
         length = headers.first("content-length") or ""
         if length.isdecimal() and int(length) > self.options.max_bytes:
-            raise Failure("too_large", f"{int(length):,} bytes; {self.options.max_bytes:,} are allowed", 200)
-
-    def _check_head(self, head: bytes, kind: str | None) -> None:
-        """Stop early if the first bytes are not from an image."""
-        if self.options.check != "none" and looks_foreign(head):
-            raise Failure("not_an_image", f"{kind or 'no content type'}, begins with {head[:24]!r}", 200)
+            raise Failure("too_large", f"{int(length):,} bytes; {self.options.max_bytes:,} are allowed", status)
 
     def _failure(self, error: Exception) -> Failure:
         """Return the failure that an error of the client stands for."""
@@ -191,6 +158,47 @@ class Requests:
             if isinstance(error, kind):
                 return Failure(error_class, message)
         return Failure("bad_response", f"{type(error).__name__}: {message}")
+
+
+class _Body:
+    """The body of a response, decoded and kept within limits."""
+
+    def __init__(self, options: FetchOptions, headers: Headers, status: int) -> None:
+        self.options, self.status, self.kind = options, status, headers.first("content-type")
+        self.decoder = decoder(headers.every("content-encoding"), options.max_bytes)
+        self.file = cast(BinaryIO, tempfile.SpooledTemporaryFile(_IN_MEMORY))  # noqa: SIM115 - passed on
+        self.size, self._digest, self._head_seen = 0, hashlib.sha256(), False
+
+    def add(self, pieces: Iterator[bytes]) -> None:
+        """Keep the next pieces.
+
+        Raises:
+            Failure: they are too many, or not from an image.
+        """
+        for piece in pieces:
+            self.size += len(piece)
+            if self.size > self.options.max_bytes:
+                raise Failure("too_large", f"more than {self.options.max_bytes:,} bytes", self.status)
+            self._digest.update(piece)
+            self.file.write(piece)
+            if self.size >= _HEAD and not self._head_seen:
+                self._head_seen = True
+                self._check_head()
+
+    def _check_head(self) -> None:
+        """Stop early if the first bytes are not from an image."""
+        self.file.seek(0)
+        head = self.file.read(_HEAD)
+        self.file.seek(0, 2)
+        if self.options.check != "none" and looks_foreign(head):
+            raise Failure("not_an_image", f"{self.kind or 'no content type'}, begins with {head[:24]!r}", self.status)
+
+    def reply(self, target: RequestTarget) -> Reply:
+        """Return the whole body as a reply."""
+        if not self.size:
+            raise Failure("empty", "no bytes received", self.status)
+        self.file.seek(0)
+        return Reply(self.status, target, None, self.file, self.size, self._digest.hexdigest(), self.kind)
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
@@ -222,54 +230,3 @@ def status_failure(status: int, headers: Headers) -> Failure:
     kind = _STATUS_CLASSES.get(status) or ("server_error" if 500 <= status < 600 else "client_error")
     wait = retry_after(headers.first("retry-after")) if status in (429, 503) else None
     return Failure(kind, f"HTTP {status}", status, wait)
-
-
-def retry_after(value: str | None) -> float | None:
-    """Return the seconds of a Retry-After header: a number, or an HTTP date."""
-    if not value:
-        return None
-    if value.isdecimal() and len(value) < 10:
-        return float(value)
-    try:
-        when = email.utils.parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    when = when if when.tzinfo else when.replace(tzinfo=UTC)
-    return max(0.0, (when - datetime.now(UTC)).total_seconds())
-
-
-def opted_out(values: list[str], directives: tuple[str, ...]) -> str | None:
-    """Return the X-Robots-Tag that opts out for everyone or for this agent; None if there is none.
-
-    Read as by img2dataset: 'noai, noindex' is for all, 'agent: noai' for one agent.
-    """
-    for value in values:
-        agent, colon, rest = value.partition(":")
-        if colon and agent.strip().lower() != "poolwright":
-            continue
-        said = {word.strip().lower() for word in (rest if colon else value).split(",")}
-        if said & {word.lower() for word in directives}:
-            return value
-    return None
-
-
-def decoder(encoding: str | None) -> Any:
-    """Return a function (bytes, most) -> pieces that decodes a content encoding, about `most` bytes at a time at most.
-
-    Raises:
-        Failure: bad_encoding, if the standard library does not support it.
-    """
-    name = (encoding or "identity").strip().lower()
-    if name in ("identity", "none", "", "utf-8"):
-        return lambda data, most: (data,)
-    if name not in ("gzip", "x-gzip", "deflate"):
-        raise Failure("bad_encoding", f"content encoding '{name}', but none was asked for", 200)
-    unzip = zlib.decompressobj(47 if "gzip" in name else 15)
-
-    def pieces(data: bytes, most: int) -> Iterator[bytes]:
-        del most
-        while data and not unzip.eof:
-            yield unzip.decompress(data, 1 << 20)
-            data = unzip.unconsumed_tail
-
-    return pieces

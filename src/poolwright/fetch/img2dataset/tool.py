@@ -20,12 +20,12 @@ from poolwright.core.errors import PoolwrightError, RecipeError
 from poolwright.core.files import write_atomically
 from poolwright.core.parquet import parquet_writer
 from poolwright.fetch.fetch import Fetched, SourceLike
-from poolwright.fetch.folder import WORK, FetchFolder
 from poolwright.fetch.img2dataset.launcher import TOOL, Launcher, find_launcher
 from poolwright.fetch.options import FetchOptions
 from poolwright.fetch.outcome import SUCCESS
-from poolwright.fetch.records import CAPTION, EXPECTED, URL
 from poolwright.fetch.repeats import repeated
+from poolwright.fetch.shards.folder import WORK, FetchFolder
+from poolwright.fetch.shards.records import CAPTION, EXPECTED, URL
 from poolwright.fetch.sources import FetchSource, open_source
 
 OWN_ONLY = (
@@ -133,7 +133,7 @@ def arguments(source: FetchSource, rows: Path, to: Path, options: FetchOptions) 
         "disable_all_reencoding": True,
         "extract_exif": options.exif,
         "compute_hash": "sha256",
-        "verify_hash": ["sha256", "sha256"] if EXPECTED in names else None,
+        "verify_hash": ["sha256", source.algorithm] if EXPECTED in names else None,
         "user_agent_token": options.user_agent,
         "disallowed_header_directives": list(options.robots),
         "enable_wandb": False,

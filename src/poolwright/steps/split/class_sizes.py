@@ -17,6 +17,8 @@ from poolwright.core.params import Count, exact
 
 ImageNetGlt = Literal["imagenet-glt"]
 IMAGENET_GLT: ImageNetGlt = "imagenet-glt"
+SHIPPED_SIZES_ARE = "class sizes near those of the published list, not equal to them"
+"""How the shipped sizes differ from the authors' list, whose licence allows no copy; the docs have the figures."""
 _SHIPPED = "imagenet_glt_sizes.txt"
 _LISTS = (".pt", ".pth", ".pytorch")
 

@@ -25,7 +25,14 @@ from poolwright.kernels.selection.group_counts import count_groups
 from poolwright.kernels.selection.groups import Groups, check_groupable, groups_of, lacks_value
 from poolwright.kernels.selection.row_sets import RowSets
 from poolwright.reference.glt_sets import FREQUENCY, GROUPS, SETS, SPLIT_CBL, SPLIT_GLT, TITLES
-from poolwright.steps.split.class_sizes import IMAGENET_GLT, ImageNetGlt, Profile, check_sizes, sizes_for
+from poolwright.steps.split.class_sizes import (
+    IMAGENET_GLT,
+    SHIPPED_SIZES_ARE,
+    ImageNetGlt,
+    Profile,
+    check_sizes,
+    sizes_for,
+)
 from poolwright.steps.split.glt_cuts import NOWHERE, SIZES, SetCuts, fit_cuts, no_cuts
 from poolwright.steps.split.glt_draws import Counts, SetSizes, draw, find_scale
 
@@ -109,11 +116,13 @@ class Glt(Step):
     sizes: ImageNetGlt | Profile | tuple[Count, ...] = Field(
         default=IMAGENET_GLT,
         description="rows of each class in train, val and test_lt of GLT together, the largest first: imagenet-glt "
-        "(1,500 down to 18), a list, or a rule such as {shape: exponential, largest: 500, imbalance: 100}",
+        "(1,500 down to 18, near the published list, not equal to it: see sizes_file), a list, or a rule such as "
+        "{shape: exponential, largest: 500, imbalance: 100}",
     )
     sizes_file: Place | None = Field(
         default=None,
-        description="file with that list: one number per line, JSON, or saved by torch; instead of `sizes`",
+        description="file with that list: one number per line, JSON, or saved by torch, as the authors' "
+        "long-tail-distribution.pytorch; instead of `sizes`",
     )
     frequency: tuple[Bound, Bound] = Field(
         default=(0.4, 0.85),
@@ -270,6 +279,8 @@ class Glt(Step):
             f"{len(pc.unique(table.column(_NUMBER))):,} classes; GLT: {figures('glt.train', 'glt.val', 'glt.test_lt')}"
         )
         text += f"; CBL: {figures('cbl.train', 'cbl.val')}; both: {figures('test_bl', 'test_bbl')}"
+        if self.sizes_file is None and self.sizes == IMAGENET_GLT:
+            text += f"; {SHIPPED_SIZES_ARE}"
         return "; ".join([text, *_notes(table, state, rows)])
 
 

@@ -17,13 +17,17 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 
 from poolwright.core.files import PARTIAL, remove, sync_folder, write_atomically, write_text
+from poolwright.core.images.formats import extension_of
 from poolwright.core.parquet import write_parquet
-from poolwright.fetch.http.contents import EXTENSIONS, UNKNOWN
 from poolwright.fetch.outcome import SUCCESS, FetchOutcome
-from poolwright.fetch.records import caption_of, make_key, metadata, records, statistics
+from poolwright.fetch.shards.records import caption_of, make_key, metadata, records, statistics
 
 ReadImage = Callable[[FetchOutcome], bytes]
 """Returns the image of a row that has one."""
+
+_IN_TAR = "jpg"
+"""Extension of every image in a tar, as in img2dataset: `datasets` makes a column of each extension, of those of the
+first five samples alone. Readers know the format by the bytes."""
 
 Entry = tuple[str, bytes]
 
@@ -78,25 +82,28 @@ class ShardFiles:
         """Return a function that reads images of the shard from disk."""
         if self.layout == "files":
             return lambda outcome: (self.data / self._image_name(outcome)).read_bytes()
-        members = self._members()
+        images = self._images()
 
         def read(outcome: FetchOutcome) -> bytes:
-            at, size = members[self._image_name(outcome)]
+            at, size = images[self._key(outcome)]
             with self.data.open("rb") as tar:
                 tar.seek(at)
                 return tar.read(size)
 
         return read
 
-    def _members(self) -> dict[str, tuple[int, int]]:
+    def _images(self) -> dict[str, tuple[int, int]]:
+        """Return offset and size of the images of a tar by key, whatever their extension."""
         with tarfile.open(self.data) as tar:
-            return {member.name: (member.offset_data, member.size) for member in tar}
+            found = {member.name.partition("."): (member.offset_data, member.size) for member in tar}
+        return {key: place for (key, _, extension), place in found.items() if extension not in ("txt", "json")}
 
     def _key(self, outcome: FetchOutcome) -> str:
         return make_key(self.shard, outcome.row, self.shard_rows)
 
     def _image_name(self, outcome: FetchOutcome) -> str:
-        return f"{self._key(outcome)}.{EXTENSIONS.get(outcome.format or '', UNKNOWN)}"
+        extension = extension_of(outcome.format) if self.layout == "files" else _IN_TAR
+        return f"{self._key(outcome)}.{extension}"
 
     def _entries(self, table: pa.Table, outcomes: list[FetchOutcome], image: ReadImage) -> Iterator[Entry]:
         for outcome in outcomes:
@@ -107,7 +114,7 @@ class ShardFiles:
             yield self._image_name(outcome), image(outcome)
             if caption is not None:
                 yield f"{key}.txt", caption
-            yield f"{key}.json", metadata(row)
+            yield f"{key}.json", metadata(row, table.schema)
 
     def _write_tar(self, entries: Iterator[Entry]) -> None:
         def write(out: BinaryIO) -> None:

@@ -15,9 +15,9 @@ from typing import Any
 
 from poolwright.core.errors import ChangedError, RecipeError
 from poolwright.core.files import PARTIAL, digest_file, remove_partials, write_text
-from poolwright.fetch.journal import journal_begun, remove_leftovers
 from poolwright.fetch.options import FetchOptions
-from poolwright.fetch.shard_files import ShardFiles, shard_name
+from poolwright.fetch.shards.journal import journal_begun, remove_leftovers
+from poolwright.fetch.shards.shard_files import ShardFiles, shard_name
 from poolwright.fetch.sources import FetchSource
 
 WORK = ".fetch"

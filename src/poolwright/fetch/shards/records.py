@@ -73,9 +73,22 @@ def read_outcomes(file: Path) -> list[FetchOutcome]:
     return [FetchOutcome(row=index, **row) for index, row in enumerate(rows)]
 
 
-def metadata(row: Mapping[str, Any]) -> bytes:
-    """Return a row of `records` as the JSON that is written next to its image."""
-    return json.dumps(dict(row), default=str, ensure_ascii=False).encode("utf-8", "replace")
+def metadata(row: Mapping[str, Any], schema: pa.Schema) -> bytes:
+    """Return a row of `records` as the JSON that is written next to its image.
+
+    No value is null: `datasets` takes the types of a tar from its first five samples, and cannot read a text where
+    those have null. A null is '', or left out if its column holds numbers or lists.
+    """
+    typed = {name: "" if value is None and _is_plain_text(schema.field(name).type) else value
+             for name, value in row.items()}  # fmt: skip
+    given = {name: value for name, value in typed.items() if value is not None and value not in ([], {})}
+    return json.dumps(given, default=str, ensure_ascii=False).encode("utf-8", "replace")
+
+
+def _is_plain_text(kind: pa.DataType) -> bool:
+    """Whether the JSON of a value is text: that of neither a number nor a list."""
+    numbers = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
+    return not (numbers or pa.types.is_nested(kind))
 
 
 def caption_of(row: Mapping[str, Any]) -> bytes | None:

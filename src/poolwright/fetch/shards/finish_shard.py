@@ -6,11 +6,11 @@ from time import time
 
 import pyarrow as pa
 
-from poolwright.fetch.folder import FetchFolder
-from poolwright.fetch.journal import Journal
 from poolwright.fetch.options import ALL_FAILED, FetchOptions
 from poolwright.fetch.outcome import SUCCESS, FetchOutcome
-from poolwright.fetch.records import read_outcomes
+from poolwright.fetch.shards.folder import FetchFolder
+from poolwright.fetch.shards.journal import Journal
+from poolwright.fetch.shards.records import read_outcomes
 
 
 def rows_to_refetch(folder: FetchFolder, shard: int, options: FetchOptions) -> list[int] | None:

@@ -1,0 +1,113 @@
+"""Read the files of a list of URLs: Parquet as it is stored, everything else as text."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv as pc_csv
+import pyarrow.parquet as pq
+
+from poolwright.core.errors import InputError
+
+_BATCH = 16_384
+_HALF_PAIR = re.compile("[\ud800-\udfff]")
+
+
+@contextmanager
+def reading_source(file: Path) -> Iterator[None]:
+    """Turn what readers raise of a file that is damaged or cut off into an InputError."""
+    try:
+        yield
+    except (pa.ArrowException, OSError, ValueError, EOFError, zlib.error) as error:
+        raise InputError(f"{file}: {error}") from None
+
+
+def _read_parquet(file: Path, names: Sequence[str]) -> Iterator[pa.Table]:
+    with pq.ParquetFile(file, pre_buffer=False) as parquet:
+        for batch in parquet.iter_batches(batch_size=_BATCH, columns=list(dict.fromkeys(names)), use_threads=False):
+            yield pa.Table.from_batches([batch]).select(list(names))
+
+
+def _parsing(file: Path) -> pc_csv.ParseOptions:
+    """Return how lines are read; in TSV, as of CC3M and CC12M, quotes are characters like any other."""
+    if ".tsv" in file.suffixes:
+        return pc_csv.ParseOptions(delimiter="\t", quote_char=False)
+    return pc_csv.ParseOptions(newlines_in_values=True)
+
+
+def csv_header(file: Path) -> list[str]:
+    """Return the names in the first line of a CSV or TSV file."""
+    with pc_csv.open_csv(file, parse_options=_parsing(file)) as reader:
+        return list(reader.schema.names)
+
+
+def _read_csv(file: Path, names: Sequence[str]) -> Iterator[pa.Table]:
+    """Read every value as text, unchanged."""
+    convert = pc_csv.ConvertOptions(
+        column_types=dict.fromkeys(csv_header(file), pa.string()),
+        include_columns=list(names),
+        strings_can_be_null=False,
+    )
+    with pc_csv.open_csv(file, parse_options=_parsing(file), convert_options=convert) as reader:
+        for batch in reader:
+            yield pa.Table.from_batches([batch])
+
+
+def json_rows(file: Path) -> Iterator[dict[str, Any]]:
+    """Yield the objects of a file of JSON Lines.
+
+    Raises:
+        InputError: a line is not an object.
+    """
+    with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as lines:
+        for number, line in enumerate(lines, start=1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+            except RecursionError:
+                raise InputError(f"{file}, line {number}: nested too deeply") from None
+            except ValueError as error:
+                raise InputError(f"{file}, line {number}: {error}") from None
+            if not isinstance(row, dict):
+                raise InputError(f"{file}, line {number}: not an object with a URL in it")
+            yield row
+
+
+def _read_lines(file: Path, names: Sequence[str]) -> Iterator[pa.Table]:
+    """Read JSON Lines; values that are not text become their JSON text."""
+    rows: list[dict[str, Any]] = []
+    for row in json_rows(file):
+        rows.append(row)
+        if len(rows) == _BATCH:
+            yield _text_table(rows, names)
+            rows = []
+    if rows:
+        yield _text_table(rows, names)
+
+
+def _text_table(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> pa.Table:
+    def text(value: Any) -> str | None:
+        if value is None:
+            return None
+        said = value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+        return said if said.isascii() else _HALF_PAIR.sub("\ufffd", said)  # a caption cut within an emoji
+
+    return pa.table({name: pa.array([text(row.get(name)) for row in rows], pa.string()) for name in names})
+
+
+SOURCE_READERS: Mapping[str, Callable[[Path, Sequence[str]], Iterator[pa.Table]]] = {
+    "parquet": _read_parquet,
+    "csv": _read_csv,
+    "tsv": _read_csv,
+    "jsonl": _read_lines,
+}
+"""Functions (file, names of columns) -> tables, by kind of file."""
