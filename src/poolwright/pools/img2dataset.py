@@ -143,7 +143,7 @@ class Img2dataset(Pool):
         if not shards:
             first = self._found()[0]
             raise RecipeError(
-                f"{first.tar}: has no {base_name(first.table)} with its rows: if img2dataset wrote it, it was only copied "
+                f"{first.tar}: has no {base_name(first.table)} with its rows: if img2dataset wrote it, it was copied "
                 "in part. WebDataset shards of other writers are not read by this pool: unpack them into folders and "
                 "use 'read: image_folder', which takes the texts and JSON with 'captions: auto'"
             )
