@@ -49,6 +49,7 @@ def test_a_whole_release_holds(released: Path) -> None:
         "checksums",
         "schema",
         "counts",
+        "copies",
         "card",
         "croissant",
         "mlcroissant",

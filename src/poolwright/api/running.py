@@ -16,8 +16,10 @@ from poolwright.inspect.why import Story
 from poolwright.measure.measure import check_figure
 from poolwright.measure.store import measure_all
 from poolwright.models.encoders.load import check_encoder
+from poolwright.recipe.figures import Figure
 from poolwright.recipe.recipe import Recipe as _Recipe
-from poolwright.recipe.recipe import ReleaseSpec
+from poolwright.recipe.recipe import ReleaseSpec, build_partly
+from poolwright.recipe.source import read_source
 from poolwright.recipe.tables import StepSpec
 from poolwright.registry import packages_of
 from poolwright.run.batches import BATCH_ROWS
@@ -50,25 +52,40 @@ def check(recipe: RecipeLike, sets: Sequence[str] = ()) -> dict[str, TablePlan]:
         The plan of every table: steps, columns, ledger codes.
 
     Raises:
-        RecipeError: unknown names, wrong types, missing columns, files or extras.
+        RecipeError: unknown names, wrong types, missing columns, files or extras; `Mistakes` if there are several.
     """
-    loaded = _load(recipe, sets)
-    plans = Run(loaded, loaded.default_run).plans()
+    loaded = recipe if isinstance(recipe, _Recipe) else build_partly(read_source(Path(recipe), sets), Recipe)
+    source = loaded.source
+    plans = Run(loaded, loaded.default_run).plans_partly()
     for spec in loaded.tables.values():
         for placed in spec.steps:
-            _check_models(loaded, placed)
+            with source.collecting():
+                _check_models(loaded, placed)
     for release in loaded.releases:
-        try:
-            release.layout.check(plans[release.table].schema)
-            release.layout.check_tables({name: plans[name].schema for name in release.layout.tables()})
-        except PoolwrightError as error:
-            raise loaded.source.error(release.key, str(error)) from None
+        if {release.table, *release.layout.tables()} <= plans.keys():
+            with source.collecting():
+                _check_release(loaded, release, plans)
     for index, figure in enumerate(loaded.figures):
-        try:
-            check_figure(figure, plans[figure.table].schema)
-        except PoolwrightError as error:
-            raise loaded.source.error(("figures", index), str(error)) from None
+        if figure.table in plans:
+            with source.collecting():
+                _check_figure(loaded, index, figure, plans)
+    source.raise_mistakes()
     return plans
+
+
+def _check_release(recipe: _Recipe, release: ReleaseSpec, plans: Mapping[str, TablePlan]) -> None:
+    try:
+        release.layout.check(plans[release.table].schema)
+        release.layout.check_tables({name: plans[name].schema for name in release.layout.tables()})
+    except PoolwrightError as error:
+        raise recipe.source.error(release.key, str(error)) from None
+
+
+def _check_figure(recipe: _Recipe, index: int, figure: Figure, plans: Mapping[str, TablePlan]) -> None:
+    try:
+        check_figure(figure, plans[figure.table].schema)
+    except PoolwrightError as error:
+        raise recipe.source.error(("figures", index), str(error)) from None
 
 
 def _check_models(recipe: _Recipe, placed: StepSpec) -> None:

@@ -16,6 +16,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
 from poolwright.core.errors import RecipeError, did_you_mean
+from poolwright.core.wording import some
 from poolwright.recipe.shipped import shipped_text
 from poolwright.recipe.source import Key, RecipeSource
 from poolwright.recipe.validation import validate
@@ -163,6 +164,14 @@ def _bucket(config: ClearConfig, edges: Sequence[str] | None) -> str:
 def _names(group: Sequence[str], short: Any, source: RecipeSource) -> list[str]:
     if not isinstance(short, Mapping) or not all(isinstance(name, str) for name in short.values()):
         raise RecipeError("the label map is not a JSON object of short names by prompt")
+    strange = [f"'{prompt}'" for prompt in short if prompt not in group]
+    if strange:
+        without = [f"'{prompt}'" for prompt in group if prompt not in short]
+        raise source.error(
+            ("GROUP",),
+            f"{len(strange)} of {len(short)} keys of the label map are no prompts: {some(strange)}; prompts without a "
+            f"short name: {some(without) or 'none'}; correct or remove these keys",
+        )
     names = [short.get(prompt, prompt) for prompt in group]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:

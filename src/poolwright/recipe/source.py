@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from poolwright.core.errors import RecipeError, did_you_mean
+from poolwright.core.errors import Mistakes, PoolwrightError, RecipeError, did_you_mean
+from poolwright.core.runtime.yaml_text import compose, load, scalar
 
 Key = tuple[str | int, ...]
 
+_KINDS = {bool: "a truth value", int: "a number", float: "a number", date: "a date"}
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 
 
@@ -28,6 +32,9 @@ class RecipeSource:
         text: the YAML text, with overrides appended as comments.
         data: the parsed document, overrides and variables applied.
         lines: line (from 1) of every key path; overridden ones are missing.
+        written: numbers, dates and truth values as they are written, by key path.
+        mistakes: errors found so far, see `collecting`.
+        incomplete: tables whose steps are not all valid.
     """
 
     name: str
@@ -36,6 +43,26 @@ class RecipeSource:
     data: dict[str, Any]
     lines: dict[Key, int] = field(default_factory=dict)
     overridden: set[Key] = field(default_factory=set)
+    written: dict[Key, str] = field(default_factory=dict)
+    mistakes: list[PoolwrightError] = field(default_factory=list)
+    incomplete: set[str] = field(default_factory=set)
+
+    @contextmanager
+    def collecting(self) -> Iterator[None]:
+        """Keep an error for `raise_mistakes` and go on after the block."""
+        try:
+            yield
+        except Mistakes as several:
+            self.mistakes.extend(several.errors)
+        except PoolwrightError as error:
+            self.mistakes.append(error)
+
+    def raise_mistakes(self) -> None:
+        """Raise the errors that were collected, if any: one as it is, several as `Mistakes`."""
+        found = list({str(error): error for error in self.mistakes}.values())
+        self.mistakes.clear()
+        if found:
+            raise found[0] if len(found) == 1 else Mistakes(found)
 
     def where(self, key: Key) -> str:
         """Return the position of a key for an error: 'recipe.yaml:12', or '--set' for an override."""
@@ -51,12 +78,20 @@ class RecipeSource:
         path = dotted(key)
         return RecipeError(f"{self.where(key)}: {path}: {message}" if path else f"{self.where(key)}: {message}")
 
+    def not_text(self, key: Key, value: Any) -> RecipeError:
+        """Make an error about a value that is not text, with the way to make it text if it is a single value."""
+        if not isinstance(value, bool | int | float | date):
+            return self.error(key, "a text is expected")
+        written = self.written.get(key) if key not in self.overridden else None
+        text, kind = written or str(value), _KINDS.get(type(value), "a time")
+        return self.error(key, f"{text} is {kind} in YAML, and a text is expected; write it in quotes: '{text}'")
+
 
 def dotted(key: Key) -> str:
     """Format a key path as people write it: tables.a.steps[0].top.n."""
     text = ""
     for item in key:
-        text += f"[{item}]" if isinstance(item, int) else (f".{item}" if text else str(item))
+        text += f"[{item}]" if type(item) is int else (f".{item}" if text else str(item))
     return text
 
 
@@ -81,13 +116,7 @@ def read_source(path: Path, sets: Sequence[str] = ()) -> RecipeSource:
 
 def parse_source(text: str, name: str, folder: Path, sets: Sequence[str] = ()) -> RecipeSource:
     """Parse the text of a recipe, as `read_source` does with a file."""
-    try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise RecipeError(f"{name}:{line}: not valid YAML: {error.problem or error.context}") from None
-    except yaml.YAMLError as error:
-        raise RecipeError(f"{name}: not valid YAML: {error}") from None
+    node = compose(text, name)
     source = RecipeSource(name, folder, text, {})
     data = _construct(node, (), source) if node is not None else None
     if not isinstance(data, dict):
@@ -112,24 +141,31 @@ def _construct(node: yaml.Node, key: Key, source: RecipeSource) -> Any:
     if isinstance(node, yaml.MappingNode):
         result: dict[Any, Any] = {}
         for key_node, value_node in node.value:
-            name = _scalar(key_node)
+            name = _scalar(key_node, key, source)
             if name in result:
                 line = key_node.start_mark.line + 1
-                raise RecipeError(f"{source.name}:{line}: {dotted((*key, name))}: the key is given twice")
+                path = dotted((*key, name))
+                source.mistakes.append(RecipeError(f"{source.name}:{line}: {path}: the key is given twice"))
+                continue
             source.lines[(*key, name)] = key_node.start_mark.line + 1
             result[name] = _construct(value_node, (*key, name), source)
         return result
     if isinstance(node, yaml.SequenceNode):
         return [_construct(item, (*key, index), source) for index, item in enumerate(node.value)]
-    return _scalar(node)
+    value = _scalar(node, key, source)
+    if not isinstance(value, str):
+        source.written[key] = node.value
+    return value
 
 
-def _scalar(node: yaml.Node) -> Any:
-    constructor = yaml.constructor.SafeConstructor()
+def _scalar(node: yaml.Node, key: Key, source: RecipeSource) -> Any:
     try:
-        return constructor.construct_object(node, deep=True)
-    except yaml.constructor.ConstructorError as error:
-        raise RecipeError(f"line {node.start_mark.line + 1}: {error.problem}") from None
+        return scalar(node)
+    except ValueError as error:
+        line, path = node.start_mark.line + 1, dotted(key)
+        where = f"{source.name}:{line}: {path}" if path else f"{source.name}:{line}"
+        source.mistakes.append(RecipeError(f"{where}: {error}"))
+        return node.value if isinstance(node.value, str) else str(id(node))
 
 
 def parse_parameters(sets: Sequence[str]) -> dict[str, Any]:
@@ -155,9 +191,10 @@ def _split_set(text: str) -> tuple[list[str], Any]:
     if not equals or not path:
         raise RecipeError(f"--set {text}: write it as key.path=value")
     try:
-        value = yaml.safe_load(value_text) if value_text else ""
-    except yaml.YAMLError:
-        value = value_text
+        node = compose(value_text, "--set") if value_text else ""
+    except RecipeError:
+        node = value_text  # not YAML, so text
+    value = node if isinstance(node, str) or node is None else load(value_text, f"--set {text}")
     return path.strip().split("."), value
 
 
@@ -218,7 +255,8 @@ def _fill_in(value: str, key: Key, source: RecipeSource) -> str:
             message = (
                 f"'{name}' is neither in 'variables' nor in the environment; set it, or write ${{{name}:-default}}"
             )
-            raise source.error(key, message)
+            source.mistakes.append(source.error(key, message))
+            return match.group(0)
         return str(found)
 
     return _VARIABLE.sub(lookup, value)

@@ -48,6 +48,7 @@ class Run:
     engine: Engine = field(default_factory=LocalEngine)
     listener: Listener = field(default_factory=Silent)
     batch_rows: int = BATCH_ROWS
+    _listed: dict[str, Source] = field(default_factory=dict, init=False, repr=False)
 
     def run(self, tables: Sequence[str] | None = None, fresh: Sequence[str] = ()) -> dict[str, Table]:
         """Make the tables, or the part of them that is still missing.
@@ -135,37 +136,57 @@ class Run:
         """Make the plans of all tables, checked from pool to last table, before anything runs.
 
         Raises:
-            RecipeError: a step cannot work on the columns it will find.
+            RecipeError: a step cannot work on the columns it will find; `Mistakes` if several cannot.
         """
+        plans = self.plans_partly()
+        self.recipe.source.raise_mistakes()
+        return plans
+
+    def plans_partly(self) -> dict[str, TablePlan]:
+        """Make the plans of the tables that can be planned, and keep errors in `recipe.source.mistakes`."""
         plans: dict[str, TablePlan] = {}
         for name in self.recipe.order:
-            spec = self.recipe.tables[name]
-            if spec.source in self.recipe.pools:
-                source = self.pools[spec.source]
-            else:
-                parent = plans[spec.source]
-                source = planned_source(spec.source, parent.schema, parent.source.image_root)
-                if spec.source_step:
-                    root = str(self.prepared_folder(name, spec.source_step))
-                    source = planned_source(spec.source, spec.source_step.rows_schema(parent.schema), root)
-            plans[name] = plan_table(spec, source, self.recipe.source)
-            self._check_tables(spec, plans)
+            before = len(self.recipe.source.mistakes)
+            with self.recipe.source.collecting():
+                spec = self.recipe.tables[name]
+                source = self._planned_source(spec, plans)
+                if source is not None:
+                    plan = plan_table(spec, source, self.recipe.source)
+                    self._check_tables(spec, {**plans, name: plan})
+                    if len(self.recipe.source.mistakes) == before and name not in self.recipe.source.incomplete:
+                        plans[name] = plan
         return plans
+
+    def _planned_source(self, spec: TableSpec, plans: Mapping[str, TablePlan]) -> Source | None:
+        """Return what a table will be read from; None if a mistake is in the way, which is known by then."""
+        if spec.source in self.recipe.pools:
+            return self._pool(spec.source)
+        if spec.source not in plans:
+            return None
+        parent = plans[spec.source]
+        if spec.source_step:
+            root = str(self.prepared_folder(spec.name, spec.source_step))
+            return planned_source(spec.source, spec.source_step.rows_schema(parent.schema), root)
+        return planned_source(spec.source, parent.schema, parent.source.image_root)
 
     def _check_tables(self, spec: TableSpec, plans: Mapping[str, TablePlan]) -> None:
         """Check the tables that steps learn from."""
-        for placed in spec.steps:
+        for placed, planned in zip(spec.steps, plans[spec.name].steps, strict=True):
             try:
-                if not placed.learned:
-                    placed.step.check_tables({name: plans[name].schema for name in placed.step.tables()})
+                if not placed.learned and set(placed.step.tables()) <= plans.keys():
+                    schemas = {name: plans[name].schema for name in placed.step.tables()}
+                    placed.step.check_tables(schemas)
+                    placed.step.check_against(planned.before, schemas)
             except PoolwrightError as error:
                 raise self.recipe.source.error(placed.key, str(error)) from None
 
     def _pool(self, name: str) -> Source:
-        try:
-            return pool_source(name, self.recipe.pools[name])
-        except RecipeError as error:
-            raise self.recipe.source.error(("pools", name), str(error)) from None
+        if name not in self._listed:
+            try:
+                self._listed[name] = pool_source(name, self.recipe.pools[name])
+            except RecipeError as error:
+                raise self.recipe.source.error(("pools", name), str(error)) from None
+        return self._listed[name]
 
     def _run_table(self, name: str) -> Table:
         spec = self.recipe.tables[name]

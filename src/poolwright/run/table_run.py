@@ -267,7 +267,7 @@ class TableRun:
 
     def _check_quarantine(self, known: Mapping[int, str], bad: BadPart) -> None:
         parts = self.plan.source.parts
-        lost = _share_of_parts(parts, known)
+        lost = _share_of_parts(parts, [sum(file.size for file in files) for files in self.inputs], known)
         if lost > self.max_bad or len(known) == len(parts):
             raise TooManyBad(
                 f"table '{self.plan.name}': {bad.name}: {bad.reason}\n"
@@ -322,9 +322,10 @@ def start_over(folder: Path) -> None:
     remove(folder)
 
 
-def _share_of_parts(parts: Sequence[Any], known: Mapping[int, str]) -> float:
-    """Return the share of the rows in quarantined parts; a part of unknown length counts as an average one."""
-    counted = [part.rows for part in parts if part.rows is not None]
-    average = sum(counted) / len(counted) if counted else 1.0
-    rows = [part.rows if part.rows is not None else average for part in parts]
+def _share_of_parts(parts: Sequence[Any], sizes: Sequence[int], known: Mapping[int, str]) -> float:
+    """Return the share of the rows in quarantined parts; those of a part of unknown length go by its bytes."""
+    counted = [part.index for part in parts if part.rows is not None]
+    rows_there, bytes_there = sum(parts[at].rows for at in counted), sum(sizes[at] for at in counted)
+    density = rows_there / bytes_there if rows_there and bytes_there else 1.0
+    rows = [size * density if part.rows is None else part.rows for part, size in zip(parts, sizes, strict=True)]
     return sum(rows[part] for part in known) / max(sum(rows), 1)

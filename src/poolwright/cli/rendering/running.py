@@ -100,13 +100,13 @@ def print_run(result: RunResult) -> None:
         if isinstance(found.value, Matrix):
             _print_matrix(out, found, found.value)
         else:
-            out.print(Text(f"{found.name} {found.number}"))
+            out.print(Text(f"{found.name} {found.number}{found.remark}"))
 
 
 def _print_matrix(out: Console, figure: Measured, matrix: Matrix) -> None:
     """A figure for each pair of groups, with the rows behind it."""
     summary = ", ".join(f"{name} {value:.3f}" for name, value in matrix.summary.items())
-    out.print(Text(f"{figure.name} of {figure.table}: {summary}", style="bold"))
+    out.print(Text(f"{figure.name} of {figure.table}: {summary}{figure.remark}", style="bold"))
     head = f"{matrix.down}, {matrix.across}"
     table = grid(head, *matrix.columns, matrix.counted, numbers=(*matrix.columns, matrix.counted))
     for name, values, rows in zip(matrix.rows, matrix.values, matrix.row_counts, strict=True):

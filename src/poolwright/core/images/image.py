@@ -209,7 +209,9 @@ def is_turned(data: bytes) -> bool:
         return False
 
 
-def open_image(data: bytes | None, limits: Limits = Limits(), wanted: int | None = None) -> Image.Image | str:
+def open_image(
+    data: bytes | None, limits: Limits = Limits(), wanted: int | None = None, contrast: bool = False
+) -> Image.Image | str:
     """Decode the first picture of an image file, or return a reason.
 
     Upright by its EXIF orientation, RGB uint8: transparency on white, 16-bit grey scaled by 1/257, CMYK
@@ -221,13 +223,14 @@ def open_image(data: bytes | None, limits: Limits = Limits(), wanted: int | None
         limits: checked against the header, before any pixel is decoded.
         wanted: edge in pixels that the image will be shrunk to; a JPEG several times larger is decoded
             at a fraction of its size, which is exact to about one grey level after shrinking.
+        contrast: as in `to_rgb`.
     """
     try:
         image, source = _open(data, limits)
         if wanted is not None and image.format in ("JPEG", "MPO"):
             image.draft(None, (DRAFT_MARGIN * wanted, DRAFT_MARGIN * wanted))
         _load(image, source, limits)
-        return upright(to_rgb(image), _orientation(image))
+        return upright(to_rgb(image, contrast), _orientation(image))
     except _Refused as refusal:
         return refusal.reason
     except ValueError:  # a mode that cannot be converted
