@@ -151,7 +151,7 @@ class Bucket(Step):
         if not found.rows:
             return np.empty(0, np.int64)
         if self.n is not None:
-            # The first buckets have the rows that are left over, as CLEAR's code has it: the last ones are the short ones.
+            # The first buckets have the rows that are left over: the last ones are the short ones, as in CLEAR's code.
             size, left = divmod(found.rows, self.n)
             begun = np.arange(1, self.n, dtype=np.int64)
             positions = begun * size + np.minimum(begun, left)
