@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,13 +48,32 @@ def _key(method: int, record: str, parameters: dict[str, Any]) -> str:
     return json.dumps([method, record, parameters], sort_keys=True)
 
 
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+def _hidden(parameters: dict[str, Any], hide: Callable[[Any], Any]) -> dict[str, Any]:
+    """Return parameters without values of the environment; a digest notices when one of these changes."""
+    shown: dict[str, Any] = hide(parameters)
+    if shown == parameters:
+        return parameters
+    text = json.dumps(parameters, sort_keys=True)
+    return {**shown, "environment": hashlib.sha256(text.encode()).hexdigest()[:8]}
+
+
 def measure_all(
-    figures: Sequence[Figure], tables: Mapping[str, Table], folder: Path, listener: Listener, workers: int | None = None
+    figures: Sequence[Figure],
+    tables: Mapping[str, Table],
+    folder: Path,
+    listener: Listener,
+    workers: int | None = None,
+    hide: Callable[[Any], Any] = _as_it_is,
 ) -> tuple[Measured, ...]:
     """Measure figures in order, or reuse stored values; each is saved in the run folder once measured.
 
     Args:
         workers: as for `measure`.
+        hide: puts names of environment variables in place of their values, in data.
 
     Raises:
         RecipeError: as `measure`.
@@ -70,15 +90,16 @@ def measure_all(
                 listener.note(why)
                 continue
             parameters["files"] = verdicts.digests(figure)
+        parameters, name = _hidden(parameters, hide), hide(figure.name)
         earlier = known.get(_key(METHOD, record, parameters))
         if earlier:
-            measured = earlier.named(figure.name)
+            measured = earlier.named(name)
         else:
-            listener.note(f"measuring {figure.name} on {figure.table}")
-            measured = _measured(figure, table, workers)
-        entries.append(
-            _Entry(method=METHOD, record=record, parameters=parameters, figure=figure.name, measured=measured)
-        )
+            listener.note(f"measuring {name} on {figure.table}")
+            measured = tuple(
+                Measured.model_validate(hide(found.model_dump())) for found in _measured(figure, table, workers)
+            )
+        entries.append(_Entry(method=METHOD, record=record, parameters=parameters, figure=name, measured=measured))
         if not earlier:
             _save(folder, [*before, *entries])
     if entries != before:
