@@ -18,7 +18,7 @@ def absolute(folder: str, path: str) -> str:
 
 
 def resolve_weights(name_or_path: str, folder: str) -> str:
-    """Return the text after the colon of `KIND:MODEL/weights` or `KIND:local-dir:FOLDER` with its path, if any, made absolute."""
+    """Return the text after the colon, `MODEL/weights` or `local-dir:FOLDER`, with its path, if any, made absolute."""
     if name_or_path.startswith("local-dir:"):
         return f"local-dir:{absolute(folder, name_or_path.removeprefix('local-dir:'))}"
     architecture, slash, weights = name_or_path.partition("/")
