@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -20,11 +19,10 @@ def import_clear(
 ) -> None:
     """Turn a configuration of CLEAR into a recipe."""
     from poolwright.api import import_clear as write_recipe
-    from poolwright.recipe.clear_config import without_short_name
+    from poolwright.cli.progress import console_listener
 
-    path = write_recipe(config, to, label_map, times)
-    if without := without_short_name(path.read_text(encoding="utf-8")):
-        print(without, file=sys.stderr)
+    with console_listener() as listener:
+        path = write_recipe(config, to, label_map, times, listener)
     print(f"wrote {path}; edit its paths, then: poolwright check {path}")
 
 
