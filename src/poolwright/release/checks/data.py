@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from poolwright.core.table import TableRecord
-from poolwright.release.checks.result import Findings
+from poolwright.release.checks.result import Findings, Skip
 from poolwright.release.data.reading import StoredImage, read_csv
 from poolwright.release.record import ReleasedFile, ReleaseRecord, type_words
 
@@ -30,6 +30,28 @@ def check_schema(folder: Path, release: ReleaseRecord) -> Findings:
         missing = {name for name, _ in wanted} - {name for name, _ in found}
         wrong += [f"'{file.path}': column {name} is missing" for name in sorted(missing)]
     return wrong, f"{len(release.files):,} files have the {len(wanted)} columns of release.json"
+
+
+def check_features(folder: Path, release: ReleaseRecord) -> Findings:
+    """Check that `datasets` understands the schema of every Parquet file.
+
+    Raises:
+        Skip: `datasets` is not installed, or the release has no Parquet files.
+    """
+    files = [file.path for file in release.files if file.path.endswith(".parquet")]
+    if not files:
+        raise Skip("the release has no Parquet files")
+    try:
+        from datasets import Features
+    except ImportError:
+        raise Skip("pip install datasets") from None
+    wrong = []
+    for name in files:
+        try:
+            Features.from_arrow_schema(pq.read_schema(folder / name))
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            wrong.append(f"'{name}': {str(error).splitlines()[0]}")
+    return wrong, f"`datasets` knows the types of all columns in {len(files):,} files"
 
 
 def check_rows(folder: Path, release: ReleaseRecord, table: TableRecord) -> Findings:
