@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-from poolwright.core.columns import IMAGE, LABEL, LICENSE
+from poolwright.core.columns import IMAGE, IMAGE_PATH, LABEL, LICENSE
 from poolwright.core.files import human_bytes
 from poolwright.core.results.measured import Measured
 from poolwright.core.table import FunnelRow, TableRecord
@@ -199,6 +199,8 @@ class DatasetCard:
         bad = sum(count for record in self.family.records for count in bad_rows(record).values())
         if bad:
             yield f"{counted(bad, 'row')} of the pool unreadable or malformed, and therefore missing."
+        if IMAGE_PATH in self.family.table.schema.names and self.family.table.image_root is None:
+            yield "Image paths and URLs were followed wherever they lead, as the recipe says `outside: true`."
         lost = sum(len(record.quarantined) for record in self.family.records)
         if lost:
             yield f"{counted(lost, 'input part')} could not be read; their rows are missing."
