@@ -42,6 +42,7 @@ class Stream:
         bucket_of, class_of: bucket and class of each row of the table, as index: int64 (n,).
         position: position in the list of each row of the table: int64 (n,), from 0.
         sides: side of each row of the table, as index into SIDES, by column of a split: int64 (n,).
+        uids: uid of each row of the table.
         stems: name of the image file of each row of the table, without extension.
     """
 
@@ -52,6 +53,7 @@ class Stream:
     class_of: Numbers
     position: Numbers
     sides: dict[str, Numbers]
+    uids: list[str]
     stems: list[str]
 
     @classmethod
@@ -83,6 +85,7 @@ class Stream:
             class_of=class_of,
             position=position,
             sides=sides,
+            uids=[str(uid) for uid in rows.strings(UID)],
             stems=_stems(rows.strings(UID), bucket_of * len(classes) + class_of),
         )
 
