@@ -182,7 +182,8 @@ class Layout(BaseModel):
         """Return further record sets of the Croissant document, besides splits, classes and rows."""
         from poolwright.release.card.croissant.nodes import image_record_sets
 
-        below = "the folder of the split" if self.image_root(release.files[0]) else "the release"
+        roots = {self.image_root(file) for file in release.files}
+        below = "the folder of the split" if len(roots) > 1 else next(iter(roots)) or "the release"
         return image_record_sets(release, self.image_folders(release), below)
 
     # Common to all layouts

@@ -16,9 +16,6 @@ from poolwright.release.data.naming import safe_names, split_order, unspaced
 
 MOST_DOMAINS = 1_000
 _SPACES = re.compile(r"\s+")
-# Other names in the folder of such a release.
-_TAKEN = """data figures lineage metadata states ATTRIBUTION.csv README.md SHA256SUMS class_names.txt croissant.json
-domain_by_class.csv domains.txt recipe.yaml release.json statistics.json table.json""".split()  # noqa: SIM905
 
 DomainClass = tuple[str, str]
 """Domain and unique class name of a row."""
@@ -113,7 +110,7 @@ class DomainFolders:
 
     def _check_lists(self, table: str) -> None:
         names = [self.list_name(domain, split).casefold() for domain, split in self.lists()]
-        taken = {*(name.casefold() for name in _TAKEN), *(folder.casefold() for folder in self.domains.values())}
+        taken = {folder.casefold() for folder in self.domains.values()}
         wrong = [name for name, count in Counter(names).items() if count > 1 or name in taken]
         if wrong:
             raise ReleaseError(
@@ -145,7 +142,7 @@ def _domain_folders(table: str, column: str, domains: set[str]) -> dict[str, str
             f"table '{table}': '{column}' has {len(domains):,} values, and a dataset has at most {MOST_DOMAINS:,} "
             "domains; is it the column you mean?"
         )
-    folders = safe_names(domains, folder_words, _TAKEN)
+    folders = safe_names(domains, folder_words)
     return {domain: folders[domain] for domain in sorted(domains)}
 
 

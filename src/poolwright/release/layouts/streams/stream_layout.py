@@ -189,7 +189,7 @@ class StreamLayout(Layout):
         record = self.record(table, schema, parts, {name: name for name in names}, reader, stream.classes, CLASS_ID)
         folders = {f"{IMAGES}/{bucket}": value for value, bucket in stream.buckets.items()}
         record = record.model_copy(update={"domains": folders, "others": tuple(others)})
-        return with_meanings(record, listed_meanings(self._copied))
+        return with_meanings(record, listed_meanings("in the folder of the release" if self._copied else None))
 
     def load_snippet(self, release: ReleaseRecord) -> str:
         """Show how to read the lists and tensors."""
