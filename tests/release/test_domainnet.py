@@ -84,12 +84,18 @@ def test_paths_are_in_lower_case_and_name_domain_class_and_uid(made: tuple[Table
     _, folder = made
     first = (folder / "domain_net/north_america_train.txt").read_text(encoding="utf-8").splitlines()[0]
     assert first == "north_america/aircraft_carrier/row-0003.jpg 0"
-    assert (folder / "domain_net/north_america_test.txt").read_bytes().startswith(b"north_america/zebra/row-0000.jpg 3\n")
+    assert (
+        (folder / "domain_net/north_america_test.txt").read_bytes().startswith(b"north_america/zebra/row-0000.jpg 3\n")
+    )
 
 
 def test_the_folder_that_loaders_are_pointed_to_has_the_domains_alone(made: tuple[Table, Path]) -> None:
     _, folder = made
-    assert {path.name for path in (folder / "domain_net").iterdir() if path.is_dir()} == {"africa", "asia", "north_america"}
+    assert {path.name for path in (folder / "domain_net").iterdir() if path.is_dir()} == {
+        "africa",
+        "asia",
+        "north_america",
+    }
     assert "`domain_net`" in (folder / "README.md").read_text()
 
 

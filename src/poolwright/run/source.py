@@ -161,7 +161,7 @@ def _image_root(pool: Pool, parts: Sequence[Part]) -> str | None:
     if root is not None or not folders:
         return root
     if any("://" in folder for folder in folders):
-        return os.path.commonprefix([f"{folder}/" for folder in folders]).rpartition("/")[0]
+        return os.path.commonprefix([f"{folder}/" for folder in folders]).rpartition("/")[0]  # noqa: RUF071
     return os.path.commonpath([os.path.abspath(folder) for folder in folders])
 
 

@@ -12,7 +12,6 @@ from tempfile import TemporaryDirectory
 
 from poolwright.annotation.answers import meanings_of
 from poolwright.annotation.exchange.read_answers import read_answers, read_verdicts
-from poolwright.annotation.exchange.spreadsheet_cells import guarded
 from poolwright.annotation.exchange.worklist import STUDIO_ANSWERS, answer_files, read_asked
 from poolwright.annotation.interpreting import understood
 from poolwright.annotation.queue.queue import Queue, list_queues, read_queue
@@ -21,6 +20,7 @@ from poolwright.annotation.queue.tally import Snapshot, Tally
 from poolwright.annotation.verdicts import SKIPPED, Verdict, check_known
 from poolwright.core.errors import InputError
 from poolwright.core.files import write_text
+from poolwright.core.wording import guarded
 
 FORMS: Mapping[str, tuple[str, str]] = {
     "csv": (".csv", "text/csv; charset=utf-8"),

@@ -21,9 +21,9 @@ from typing import Any, TypeVar
 from poolwright.annotation.answers import WrittenAnswer
 from poolwright.annotation.exchange.label_studio import records_of_task
 from poolwright.annotation.exchange.mturk import is_batch, record_of_assignment
-from poolwright.annotation.exchange.spreadsheet_cells import unguarded
 from poolwright.annotation.verdicts import Verdict, Words
 from poolwright.core.errors import InputError, did_you_mean
+from poolwright.core.wording import unguarded
 
 T = TypeVar("T")
 

@@ -34,7 +34,11 @@ MISSING_FILE = Reason("missing_file", "the image file is not there", bad=True)
 REASONS: tuple[Reason, ...] = (
     MISSING_FILE,
     Reason("unreadable_file", "the image file cannot be read", bad=True),
-    Reason("outside_root", "the image path leads out of the image folder, which `outside: true` in the pool allows", bad=True),
+    Reason(
+        "outside_root",
+        "the image path leads out of the image folder; see `outside` of the pool",
+        bad=True,
+    ),
     Reason("empty_file", "the image file is empty", bad=True),
     Reason("too_many_bytes", "the image file is larger than allowed", bad=True),
     Reason("too_many_pixels", "the image has more pixels than allowed", bad=True),

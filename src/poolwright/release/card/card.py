@@ -18,6 +18,7 @@ from poolwright.release.card.presentation import Presentation
 from poolwright.release.card.sections.classifier import classifier_section
 from poolwright.release.card.sections.measured import measured_section
 from poolwright.release.card.sections.statistics import statistics_section
+from poolwright.release.data.class_names import class_notes
 from poolwright.release.lineage import Lineage
 from poolwright.release.record import ReleaseRecord
 from poolwright.release.statistics import Statistics
@@ -201,6 +202,14 @@ class DatasetCard:
             yield f"{counted(bad, 'row')} of the pool unreadable or malformed, and therefore missing."
         if IMAGE_PATH in self.family.table.schema.names and self.family.table.image_root is None:
             yield "Image paths and URLs were followed wherever they lead, as the recipe says `outside: true`."
+        yield from class_notes(self.release, self.statistics, None)
+        files = [self.attribution or "", *(name for detail in self.statistics.details for name in detail.files())]
+        files += [file.path for file in self.release.files] + [other.path for other in self.release.others]
+        if any(name.endswith(".csv") for name in files):
+            yield (
+                "In CSV files, texts that begin with `=`, `+`, `-` or `@` follow an apostrophe, so that no spreadsheet "
+                "evaluates them as formulas."
+            )
         lost = sum(len(record.quarantined) for record in self.family.records)
         if lost:
             yield f"{counted(lost, 'input part')} could not be read; their rows are missing."

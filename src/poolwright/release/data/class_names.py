@@ -14,10 +14,13 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from poolwright.core.columns import LABEL, LABEL_INDEX, UID, is_text
+from poolwright.core.columns import LABEL, LABEL_INDEX, is_text
 from poolwright.core.errors import ReleaseError
 from poolwright.core.rows import Rows
 from poolwright.core.table import Table
+from poolwright.core.wording import some
+from poolwright.release.record import ReleaseRecord
+from poolwright.release.statistics import Statistics
 
 WNID = "wnid"
 _WHOLE = re.compile(r"0|-?[1-9]\d*")
@@ -64,7 +67,7 @@ class ClassNames:
         usable = [key for key in keys if index or not _two_names(column, key, found)]
         key = next((key for key in usable if _ambiguous(column, key, found)), None)
         if key is None:
-            names = in_order({row[column] for row in found if row[column] is not None})
+            names = in_order({str(row[column]) for row in found if row[column] is not None})
             names = _numbered(column, names, found) if by_index and LABEL_INDEX in more else names
             return cls(column, None, tuple(names), {(name, None): name for name in names})
         kinds = _kinds(table.name, column, key, found)
@@ -100,6 +103,20 @@ def look_alikes(names: Iterable[str]) -> list[tuple[str, ...]]:
     return sorted(tuple(sorted(group)) for group in alike.values() if len(group) > 1)
 
 
+def class_notes(release: ReleaseRecord, statistics: Statistics, column: str | None) -> list[str]:
+    """Return what a user should know about the names of the classes, in sentences.
+
+    Args:
+        column: column of the names, if the layout names one; used if the release has no list of names.
+    """
+    names = release.classes or [str(value) for value, _ in statistics.counts(column or LABEL) if value is not None]
+    alike = look_alikes(names)
+    if not alike:
+        return []
+    shown = some([" and ".join(map(repr, group)) for group in alike], 5)
+    return [f"Some classes have names that differ by white space, case or Unicode form alone: {shown}."]
+
+
 def _keys(column: str) -> list[str]:
     return [f"{column}_index", *([WNID] if column == LABEL else [])]
 
@@ -126,7 +143,8 @@ def _two_names(column: str, key: str, found: list[dict[str, Key]]) -> tuple[Key,
         if row[key] is not None and row[column] is not None:
             first = names.setdefault(row[key], row[column])
             if first != row[column]:
-                return (row[key], *sorted((str(first), str(row[column]))))
+                one, other = sorted((str(first), str(row[column])))
+                return row[key], one, other
     return None
 
 

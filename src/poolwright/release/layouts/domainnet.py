@@ -61,7 +61,7 @@ class DomainNet(Layout):
     example: ClassVar[str] = "{table: best, layout: domainnet, domain: continent, to: out/best-domainnet}"
     tree: ClassVar[str] = """\
 domain_net/africa/zebra/<uid>.jpg   image files by domain and class; left out by `images: none`
-domain_net/africa_train.txt         one line per image: `africa/zebra/<uid>.jpg 4`, path and class index; africa_test.txt
+domain_net/africa_train.txt         one line per image: `africa/zebra/<uid>.jpg 4`, path and class index
 class_names.txt, domains.txt        names of the classes by index; folders of the domains
 metadata/train.parquet              all columns, rows in the order of the lists"""
 

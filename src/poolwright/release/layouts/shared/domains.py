@@ -54,7 +54,8 @@ class DomainFolders:
         self.splits = sorted(splits.values(), key=split_order)
         self._named = ClassNames.of(table, by, index)
         members: dict[DomainClass, list[str]] = defaultdict(list)
-        for rows in table.batches(list(dict.fromkeys([UID, *(name for name in (domain, *self._named.columns, index, paths) if name)]))):
+        read = [UID, *(name for name in (domain, *self._named.columns, index, paths) if name)]
+        for rows in table.batches(list(dict.fromkeys(read))):
             self._check(table.name, rows, paths)
             for key, uid in zip(self.of(rows), rows.strings(UID), strict=True):
                 uids = members[key]
