@@ -147,25 +147,22 @@ class MapPool(Layout):
 
     def notes(self, schema: pa.Schema) -> Sequence[str]:
         """Return the published columns of vectors that another encoder than the published one made."""
-        models = {name: vector_model(schema.field(column)) for name, column in self._vectors(schema).items()}
         return [
-            f"'{name}' of the published MapPool has vectors of CLIP ViT-L/14; here "
-            + (f"they are of {model[0]}, which the card names" if model else "the encoder is unknown")
-            for name, model in models.items()
-            if model is None or not _L14.search(model[0])
+            f"'{name}' of the published MapPool has vectors of CLIP ViT-L/14; here they are by {model}"
+            for name, model in self._encoders(schema).items()
+            if not _L14.search(model)
         ]
 
-    def _vectors(self, schema: pa.Schema) -> dict[str, str]:
-        return {name: column for name, column in self.sources(schema).items() if name in _VECTORS}
+    def _encoders(self, schema: pa.Schema) -> dict[str, str]:
+        """Return the encoder of each published column of vectors."""
+        models = {name: vector_model(schema.field(at)) for name, at in self.sources(schema).items() if name in _VECTORS}
+        return {
+            name: model[0] if model else "an encoder that the table does not name" for name, model in models.items()
+        }
 
     def _meanings(self, schema: pa.Schema) -> dict[str, str]:
-        """Return the meanings of the columns, with the encoders of the vectors."""
-        models = {name: vector_model(schema.field(column)) for name, column in self._vectors(schema).items()}
-        made = {
-            name: f", by {model[0] if model else 'an encoder that the table does not name'}"
-            for name, model in models.items()
-        }
-        return {name: f"{words}{made.get(name, '')}" for name, words in MEANINGS.items()}
+        made = self._encoders(schema)
+        return {name: f"{words}, by {made[name]}" if name in made else words for name, words in MEANINGS.items()}
 
     def load_snippet(self, release: ReleaseRecord) -> str:
         """Show how to load the rows with `load_dataset` or any reader of Parquet."""
