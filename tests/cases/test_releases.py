@@ -37,7 +37,7 @@ def released(folder: Path, rows: dict[str, Any], layouts: Sequence[str], pool: s
 
 
 def features(shard: Path) -> dict[str, Any]:
-    (file,) = shard.glob("data/*.parquet")
+    file = next(shard.glob("data/*.parquet"))
     found: dict[str, Any] = json.loads(pq.read_schema(file).metadata[b"huggingface"])["info"]["features"]
     return found
 
