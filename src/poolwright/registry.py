@@ -57,6 +57,7 @@ STEPS = {
     "sample": "poolwright.steps.choose.sample:Sample",
     "balance": "poolwright.steps.choose.balance:Balance",
     "licenses": "poolwright.steps.choose.licenses:Licenses",
+    "keep": "poolwright.steps.choose.keep:Keep",
     "remove": "poolwright.steps.choose.remove:Remove",
     "verdicts": "poolwright.annotation.verdicts_step:Verdicts",
     "verify": "poolwright.annotation.verify_step:Verify",

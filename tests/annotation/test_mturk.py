@@ -15,7 +15,7 @@ from tests.annotation.test_verify import desk, honest, reasons, run, waits
 
 from poolwright import api
 from poolwright.annotation.exchange.mturk import MOST_BYTES, hit_csv, hit_page
-from poolwright.annotation.exchange.read_answers import read_answers, read_verdicts
+from poolwright.annotation.exchange.read_answers import answer_file, read_verdicts
 from poolwright.core.errors import InputError, RecipeError
 
 
@@ -157,7 +157,7 @@ def test_the_forms_of_an_answer(tmp_path: Path, column: str, value: str, word: s
         column: value,
     }
     write(tmp_path / "results.csv", [line])
-    found = read_answers(tmp_path / "results.csv")
+    found = answer_file(tmp_path / "results.csv").answers
     assert [(one.uid, one.word, one.annotator, one.about) for one in found] == (
         [("=1", word, "A1", "cat")] if word else []
     )
@@ -170,4 +170,4 @@ def test_answers_that_cannot_be_read_are_reported_with_their_line(tmp_path: Path
     line = {"WorkerId": "A1", "AssignmentStatus": "Submitted", "Input.uid": "a", "Answer.taskAnswers": value}
     write(tmp_path / "results.csv", [line])
     with pytest.raises(InputError, match=r"results\.csv: line 2: no answer 'verdict' in Answer\.taskAnswers"):
-        read_answers(tmp_path / "results.csv")
+        answer_file(tmp_path / "results.csv")

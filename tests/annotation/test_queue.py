@@ -196,7 +196,7 @@ def test_files_out_and_in(tmp_path: Path, form: str) -> None:
     data = exported(Tally(made, {}, said).snapshot(), form)
     if form == "csv":
         assert b"\n=" not in data.replace(b"\r\n", b"\n")
-    found = imported(data, f"verdicts{FORMS[form][0]}", made)
+    found = imported(data, f"verdicts{FORMS[form][0]}", made).answers
     assert {(one.uid, one.annotator, one.verdict, one.comment) for one in found} == {
         (one.uid, one.annotator, one.verdict, one.comment) for one in said
     }
@@ -227,7 +227,8 @@ def test_the_desk_of_a_step_is_a_queue(tmp_path: Path, answer: str, words: list[
     assert made.settings == Settings("pets", "all", "Does it show: {class}?", overlap=2, unanimous=True)
     said = says(made, "Anna", {"a": "positive", "b": "negative", "c": "unsure"})
     write_answers(made, Tally(made, {}, said).written())
-    assert [(one.uid, one.word) for one in answers(made.folder)] == [("a", words[0]), ("b", words[1]), ("c", "unsure")]
+    given = [(one.uid, one.word) for file in answers(made.folder) for one in file.answers]
+    assert given == [("a", words[0]), ("b", words[1]), ("c", "unsure")]
     assert not Tally(made, {}, said).group("cat").done
     assert Tally(made, {}, [*said, *says(made, "Ben", {"a": "positive", "b": "negative"}, 9)]).group("cat").done
 

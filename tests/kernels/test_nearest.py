@@ -176,7 +176,8 @@ def test_exact_similarity_is_within_the_stated_errors(
     tile = Space(20, 30, 1).tile(20, made.dtype, made.chunk)
     screened = made.screen(rows, tile)
     estimate = screened.offset[:, None] + screened.unit[:, None] * tile.chunks[0][:, :30]
-    exact = np.stack([exact_similarity(rows, np.broadcast_to(t, rows.shape)) for t in texts], axis=1)
+    cosines = np.stack([exact_similarity(rows, np.broadcast_to(t, rows.shape)) for t in texts], axis=1)
+    exact = cosines * np.linalg.norm(rows.astype(np.float64), axis=1, keepdims=True)
     assert (np.abs(exact - estimate) <= screened.row_errors @ made.text_errors.T).all()
 
 
@@ -184,9 +185,26 @@ def test_exact_similarity_is_the_rounded_tree_sum() -> None:
     rows = np.array([[1, 2, 3, 4, 5]], np.float16)
     texts = np.array([[0.1, 0.2, 0.3, 0.4, 0.5]], np.float32)
     a, b, c, d, e = (float(x) * float(y) for x, y in zip(rows[0], texts[0], strict=True))
-    assert exact_similarity(rows, texts)[0] == np.float32(((a + c) + e) + (b + d))
+    assert exact_similarity(rows, texts)[0] == np.float32((((a + c) + e) + (b + d)) / np.sqrt(55.0))
     assert np.isnan(exact_similarity(rows * np.float16(np.nan), texts)).all()
     assert exact_similarity(np.zeros((3, 0), np.float32), np.zeros((3, 0), np.float32)).tolist() == [0, 0, 0]
+
+
+def test_the_length_of_a_row_changes_no_cosine() -> None:
+    rng = np.random.default_rng(5)
+    rows, texts = random_units(rng, 40, 64).astype(np.float16), random_units(rng, 30, 64)
+    stretched = rows.astype(np.float32) * rng.uniform(0.1, 8, size=(40, 1)).astype(np.float32)
+    for one, other in zip(nearest(rows, texts, k=5), nearest(stretched, texts, k=5), strict=True):
+        np.testing.assert_allclose(one, other, atol=3e-7)
+    both = exact_similarity(rows, 3 * texts[:1].repeat(40, axis=0), unit_texts=False)
+    np.testing.assert_allclose(both, exact_similarity(stretched, texts[:1].repeat(40, axis=0)), atol=3e-7)
+
+
+def test_a_row_of_length_one_keeps_its_inner_product_to_the_bit() -> None:
+    rows = np.array([[0.5, 0.5, -0.5, 0.5], [0, -1, 0, 0]], np.float16)
+    texts = random_units(np.random.default_rng(6), 2, 4)
+    products = (rows.astype(np.float64) * texts).sum(axis=1).astype(np.float32)
+    np.testing.assert_array_equal(exact_similarity(rows, texts), products)
 
 
 def test_hadamard_is_orthogonal_and_norms_are_upper_bounds() -> None:

@@ -50,6 +50,7 @@ def test_a_whole_release_holds(released: Path) -> None:
         "schema",
         "datasets",
         "counts",
+        "copies",
         "card",
         "croissant",
         "mlcroissant",

@@ -176,6 +176,10 @@ CASES: dict[str, list[StepCase]] = {
         StepCase({"allow": "open"}),
         StepCase({"allow": ["cc-by", "=what?"]}),
     ],
+    "keep": [
+        StepCase({"ids": ["https://example.org/3", "nowhere"], "by": "url"}),
+        StepCase({"file": "tombstones.parquet", "by": "year"}),
+    ],
     "remove": [
         StepCase({"ids": ["https://example.org/3", "nowhere"], "by": "url"}),
         StepCase({"file": "tombstones.txt"}),

@@ -201,7 +201,7 @@ class Session:
         uids = self.draw.sample(self.live.queue.uids, min(3, len(self.live.queue)))
         lines = [f"{uid},{self.says(uid)},{self.draw.choice(PEOPLE)}" for uid in uids]
         data = "\n".join(["uid,verdict,annotator", *lines]).encode()
-        self.live.take_in(imported(data, "more.csv", self.live.queue))
+        self.live.take_in(imported(data, "more.csv", self.live.queue).answers)
 
     def rerun(self) -> None:
         """The step runs again, perhaps over rows of which some have another class now."""
@@ -267,7 +267,7 @@ class Session:
         """What is exported and imported elsewhere says the same, skips too."""
         form, name = self.draw.choice([("csv", "a.csv"), ("jsonl", "a.jsonl"), ("label_studio", "a.json")])
         snapshot, queue = self.live.snapshot(), read_queue(self.worklist)
-        said = as_said(imported(exported(snapshot, form), name, queue), queue)
+        said = as_said(imported(exported(snapshot, form), name, queue).answers, queue)
         again = Tally(queue, {}, said)
         assert [group_document(one) for one in again.groups()] == [group_document(one) for one in self.live.progress()]
 

@@ -64,6 +64,7 @@ class RoundResult:
         agreement, people: how far people agree.
         left_out: number of answers on rows that are no longer candidates, or had another class then.
         digests: of the files of answers.
+        read: what was found in each of them, see `AnswerFile.found`.
     """
 
     votes: Votes
@@ -73,6 +74,7 @@ class RoundResult:
     people: People
     left_out: int
     digests: tuple[str, ...]
+    read: tuple[str, ...] = ()
 
     @cached_property
     def states(self) -> npt.NDArray[np.uint8]:
@@ -93,7 +95,8 @@ def look(one: Round, asked: AskedRows) -> RoundResult:
     """
     # Before reading: a file that changes while it is read counts as changed since.
     seen = digests(one.worklist, one.files, asked)
-    given = answers(one.worklist, one.files, asked)
+    read = answers(one.worklist, one.files, asked, one.understanding.field)
+    given = [answer for file in read for answer in file.answers]
     meanings = one.understanding.meanings(one.candidates.classes)
     verdicts = understood(given, one.class_of, asked.pairs, meanings, ignore_unknown=one.ignore_unknown)
     votes = Votes.of(verdicts, one.candidates.uids)
@@ -108,4 +111,5 @@ def look(one: Round, asked: AskedRows) -> RoundResult:
         people=without_outliers(ratings, len(votes.people), CARELESS, COMPARED),
         left_out=len(given) - len(verdicts),
         digests=tuple(sorted(seen.values())),
+        read=tuple(file.found for file in read),
     )

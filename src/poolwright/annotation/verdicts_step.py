@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
-from poolwright.annotation.exchange.read_answers import read_verdicts
+from poolwright.annotation.exchange.read_answers import verdict_file
 from poolwright.annotation.verdicts import MEANINGS, Verdict, Words, merge
 from poolwright.core.columns import UID
 from poolwright.core.errors import InputError, StepError
@@ -22,6 +22,7 @@ from poolwright.core.rows import Rows, one_array
 from poolwright.core.runtime.cached import once
 from poolwright.core.state import State
 from poolwright.core.step import Kind, Outcome, Reason, Step
+from poolwright.core.wording import some
 from poolwright.kernels.selection.lookup import ValueIndex
 
 VERDICT = "verdict"
@@ -62,6 +63,12 @@ class Verdicts(Step):
     words: dict[str, str] = Field(
         default_factory=dict, description="meanings of further words, such as {map: positive, other: negative}"
     )
+    field: str = Field(
+        default=VERDICT,
+        min_length=1,
+        description="name of the field that has the verdicts: a column, a key, a control of Label Studio, an answer of "
+        "Mechanical Turk",
+    )
     only: tuple[str, ...] = Field(default=MEANINGS, min_length=1, description="verdicts of the rows to keep")
 
     def needs(self) -> tuple[str, ...]:
@@ -86,12 +93,14 @@ class Verdicts(Step):
         return [pa.field(VERDICT, pa.string())]
 
     def fit(self, frame: Frame, context: Context) -> State:
-        given: list[Verdict] = [one for path in self.path for one in read_verdicts(Path(path), self.words)]
+        read = [verdict_file(Path(path), self.words, field=self.field) for path in self.path]
+        given: list[Verdict] = [one for file in read for one in file.answers]
         merged = merge(given)
         table = pa.table({UID: pa.array(list(merged), pa.string()), VERDICT: pa.array(merged.values(), pa.string())})
         counts = {meaning: list(merged.values()).count(meaning) for meaning in MEANINGS}
         annotators = len({verdict.annotator for verdict in given})
-        return State({"rows": len(merged), "verdicts": len(given), "annotators": annotators, **counts}, {JUDGED: table})
+        values = {"rows": len(merged), "verdicts": len(given), "annotators": annotators, **counts}
+        return State({**values, "read": [file.found for file in read]}, {JUDGED: table})
 
     def apply(self, rows: Rows, state: State) -> Outcome:
         judged = state.tables[JUDGED]
@@ -108,9 +117,9 @@ class Verdicts(Step):
     def learned(self, state: State) -> str:
         counts = ", ".join(f"{state.values[meaning]:,} {meaning}" for meaning in MEANINGS if state.values[meaning])
         people = state.values["annotators"]
-        return (
-            f"{state.values['rows']:,} rows by {people:,} {'person' if people == 1 else 'people'}: {counts or 'none'}"
-        )
+        read = f" (read {some(state.values['read'], 5)})" if state.values.get("read") else ""
+        by = "1 person" if people == 1 else f"{people:,} people"
+        return f"{state.values['rows']:,} rows by {by}: {counts or 'none'}{read}"
 
 
 def _lookup_of(judged: pa.Table) -> ValueIndex:

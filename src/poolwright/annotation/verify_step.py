@@ -115,6 +115,7 @@ class Verify(AnnotationStep):
     words: dict[str, str] = Field(
         default_factory=dict, description="meanings of further words, such as {right: positive, wrong: negative}"
     )
+    field: str = Field(default="verdict", min_length=1, description="name of the field that has the answers in files")
     annotators: int = Field(default=1, ge=1, description="number of people who must have answered about a row")
     rule: Rule = Field(default="agree", description="how their answers are combined")
     probability: Share = Field(
@@ -244,7 +245,7 @@ class Verify(AnnotationStep):
             Round(
                 candidates=candidates,
                 worklist=context.worklist,
-                understanding=Understanding(self.answer, self.words, self.verdicts),
+                understanding=Understanding(self.answer, self.words, self.verdicts, self.field),
                 form=form,
                 at_once=self.at_once,
                 ignore_unknown=self.unknown == "ignore",

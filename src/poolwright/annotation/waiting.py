@@ -23,6 +23,7 @@ from poolwright.core.wording import rows as in_rows
 from poolwright.core.wording import some
 
 _CLASSES = 10  # number of classes that a message names
+_FILES = 5
 
 
 def go_on(one: Round) -> RoundResult:
@@ -106,6 +107,7 @@ def _message(one: Round, asked: AskedRows, found: RoundResult, waiting: Waiting)
     if len(given) and given.sum():
         people = len(found.votes.people)
         lines.append(f"  so far: {int(given.sum()):,} verdicts by {people:,} {'person' if people == 1 else 'people'}")
+    lines += [f"  read: {some(found.read, _FILES)}"] if found.read else []
     gone = len(set(asked.pairs) - set(one.candidates.pairs))
     if gone:
         lost = "1 answer is" if found.left_out == 1 else f"{found.left_out:,} answers are"

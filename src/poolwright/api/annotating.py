@@ -59,7 +59,10 @@ def more_verdicts(estimates: Estimates, wanted: Mapping[str, float] | Sequence[s
 
 
 def accuracy(
-    sheet: str | Path, verdicts: Sequence[str | Path] = (), words: Mapping[str, str] | None = None
+    sheet: str | Path,
+    verdicts: Sequence[str | Path] = (),
+    words: Mapping[str, str] | None = None,
+    field: str = "verdict",
 ) -> Estimates:
     """Estimate precision, recall and prevalence on the pool, from verdicts on a sheet that `audit` wrote.
 
@@ -67,6 +70,7 @@ def accuracy(
         sheet: the sheet that was written, with its sample next to it.
         verdicts: filled-in sheets or exports, of one or several people; default the sheet itself.
         words: meanings of words other than positive, negative and unsure.
+        field: name of the field of the files that has the verdicts.
 
     Raises:
         InputError: a file cannot be read, or verdicts are about rows that are not on the sheet.
@@ -75,5 +79,5 @@ def accuracy(
     from poolwright.annotation.sample import accuracy as estimate
     from poolwright.annotation.sample import read_sample, sample_beside
 
-    given = [verdict for path in verdicts or (sheet,) for verdict in read_verdicts(Path(path), words)]
+    given = [verdict for path in verdicts or (sheet,) for verdict in read_verdicts(Path(path), words, field=field)]
     return estimate(read_sample(sample_beside(Path(sheet))), given)

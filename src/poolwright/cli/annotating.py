@@ -41,6 +41,9 @@ def accuracy(
         Optional[list[str]],  # noqa: UP045
         typer.Option("--word", help="Meaning of a word: map=positive; may be repeated.", metavar="WORD=MEANING"),
     ] = None,
+    field: Annotated[
+        str, typer.Option("--field", help="Name of the field that has the verdicts.", metavar="NAME")
+    ] = "verdict",
     want: Annotated[
         Optional[list[str]],  # noqa: UP045
         typer.Option("--want", help="Half-width wanted: recall=5%; may be repeated.", metavar="MEASURE=SHARE"),
@@ -55,7 +58,7 @@ def accuracy(
     from poolwright.cli.rendering.annotating import print_accuracy, print_more
 
     words = {name: meaning for name, _, meaning in (pair.partition("=") for pair in word or ())}
-    estimates = estimate(sheet, verdicts or (), words)
+    estimates = estimate(sheet, verdicts or (), words, field)
     print_accuracy(estimates)
     if want:
         print_more(more_verdicts(estimates, want), estimates)

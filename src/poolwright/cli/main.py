@@ -24,7 +24,7 @@ _INTERRUPTED = 130  # what typer exits with after Ctrl-C
 
 def main() -> None:
     """Run the command; expected errors are printed without a traceback."""
-    from poolwright.core.errors import PoolwrightError, WaitingForPeople
+    from poolwright.core.errors import Mistakes, PoolwrightError, WaitingForPeople
     from poolwright.core.runtime.quiet import silence
 
     silence()
@@ -38,7 +38,8 @@ def main() -> None:
         print(f"{waiting}\n  {_again(sys.argv[1:])}", file=sys.stderr)
         sys.exit(waiting.exit_code)
     except PoolwrightError as error:
-        print(f"error: {error}", file=sys.stderr)
+        for one in error.errors if isinstance(error, Mistakes) else (error,):
+            print(f"error: {one}", file=sys.stderr)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         _stop()

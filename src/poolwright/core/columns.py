@@ -157,12 +157,13 @@ def same_space(one: pa.Field, other: pa.Field) -> None:
     Raises:
         StepError: the widths differ, or both name their model and the names or weights differ.
     """
-    if one.type.list_size != other.type.list_size:
-        raise StepError(
-            f"'{one.name}' has width {one.type.list_size} and '{other.name}' has width {other.type.list_size}; "
-            "vectors of one similarity must come from one model"
-        )
     left, right = vector_model(one), vector_model(other)
+    if one.type.list_size != other.type.list_size:
+        of, of_other = (f", of {made_by[0]}," if made_by else "" for made_by in (left, right))
+        raise StepError(
+            f"'{one.name}'{of} has width {one.type.list_size} and '{other.name}'{of_other} has width "
+            f"{other.type.list_size}; vectors of one similarity must come from one model"
+        )
     if left and right and not _same_model(left, right):
         raise StepError(
             f"'{one.name}' was made by {left[0]} ({left[1][:12]}) and '{other.name}' by {right[0]} ({right[1][:12]}); "

@@ -2,6 +2,7 @@
 
     PoolwrightError          exit status 1: the run failed
     ├── RecipeError          2: the recipe or the call is wrong; nothing was run
+    │   ├── Mistakes         2: several of these, found at once
     │   ├── MissingExtra     2: an optional library is not installed
     │   └── StepError        2: a step cannot work on the columns it is given
     ├── InputError           1: an input cannot be read
@@ -18,7 +19,7 @@ A message says where, what, and what to do.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 EXTRAS = {
     "sklearn": "classify",
@@ -61,6 +62,21 @@ class RecipeError(PoolwrightError):
     """The recipe or the call is wrong. Found before anything runs."""
 
     exit_code = 2
+
+
+class Mistakes(RecipeError):
+    """Several mistakes of a recipe, one on each line of the message.
+
+    Attributes:
+        errors: the mistakes, in the order in which they were found.
+    """
+
+    def __init__(self, errors: Sequence[PoolwrightError]) -> None:
+        super().__init__("\n".join(map(str, errors)))
+        self.errors = tuple(errors)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (Mistakes, (self.errors,))
 
 
 class MissingExtra(RecipeError):

@@ -123,6 +123,13 @@ class Step(BaseModel):
             StepError: a column is missing, or has a type this step cannot work on.
         """
 
+    def check_against(self, given: pa.Schema, schemas: Mapping[str, pa.Schema]) -> None:
+        """Check the live columns before this step against those of the tables of `tables`.
+
+        Raises:
+            StepError: they do not go together, such as vectors of two models.
+        """
+
     def gives(self, given: pa.Schema) -> list[pa.Field]:
         """Return the columns that `apply` adds or replaces.
 

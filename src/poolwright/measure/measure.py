@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +14,10 @@ from poolwright.core.errors import RecipeError, did_you_mean, require_module
 from poolwright.core.results.measured import Matrix, Measured
 from poolwright.core.rows import Rows
 from poolwright.core.table import Table
+from poolwright.core.wording import rows as in_rows
+from poolwright.core.wording import some
 from poolwright.kernels.selection.groups import check_groupable
+from poolwright.kernels.similarity.unit_length import has_direction
 from poolwright.measure.clusterings import agreement
 from poolwright.measure.domain_gap import domain_gap
 from poolwright.measure.forward_transfer import stream
@@ -77,6 +81,8 @@ def measure(figure: Figure, table: Table, workers: int | None = None) -> tuple[M
     with threadpool_limits(1):
         if figure.measure == "long_tail":
             return tuple(long_tail(figure, table, workers))
+        if figure.measure == "probe":
+            return (_probe(figure, table),)
         value, words = _value(figure, table, workers)
     return (Measured(name=figure.name, table=table.name, measure=figure.measure, value=value, words=words),)
 
@@ -90,11 +96,8 @@ def _value(figure: Figure, table: Table, workers: int | None) -> tuple[float | M
         return agreement(figure, table)
     if figure.measure == "accuracy":
         return _accuracy(figure, table), f"Share of rows whose {figure.predicted} is their {figure.truth}."
-    if figure.measure == "balance":
-        groups = " and ".join(figure.group)
-        return _balance(figure, table), f"Rows of the smallest group by {groups} over rows of the largest; 1 is even."
-    words = f"Accuracy on the split test of a linear classifier from {figure.vectors} to {figure.truth}, "
-    return _probe(figure, table), words + "trained on the split train."
+    groups = " and ".join(figure.group)
+    return _balance(figure, table), f"Rows of the smallest group by {groups} over rows of the largest; 1 is even."
 
 
 def _accuracy(figure: Figure, table: Table) -> float:
@@ -113,15 +116,58 @@ def _balance(figure: Figure, table: Table) -> float:
     return min(groups.values()) / max(groups.values())
 
 
-def _probe(figure: Figure, table: Table) -> float:
+def _probe(figure: Figure, table: Table) -> Measured:
+    """Measure the accuracy on the test rows of classes that there are training rows of."""
     from sklearn.linear_model import LogisticRegression
 
     rows = Rows(table.read(figure.columns()))
     vectors = rows.vectors(str(figure.vectors)).astype(np.float32)
+    named = np.array([value is not None for value in rows.column(str(figure.truth)).to_pylist()], bool)
     classes = np.array([str(value) for value in rows.column(str(figure.truth)).to_pylist()])
     splits = np.array([str(value) for value in rows.column(figure.split).to_pylist()])
-    train, test = splits == "train", splits == "test"
+    drawn, usable = np.isin(splits, ("train", "test")), has_direction(vectors) & named
+    train, test = usable & (splits == "train"), usable & (splits == "test")
+    known = np.isin(classes, classes[train])
+    unseen, test = test & ~known, test & known
     if not train.any() or not test.any():
-        raise RecipeError(f"figure '{figure.name}': column '{figure.split}' has no rows 'train' and 'test'")
+        raise RecipeError(
+            f"figure '{figure.name}': column '{figure.split}' has no rows 'train' and 'test' that have a vector and a "
+            f"class of '{figure.truth}' in common"
+        )
+    if len(np.unique(classes[train])) < 2:
+        raise RecipeError(f"figure '{figure.name}': the rows to train on are of one class; a probe needs two")
     probe = LogisticRegression(C=10.0, max_iter=2000).fit(vectors[train], classes[train])
-    return float((probe.predict(vectors[test]) == classes[test]).mean())
+    predicted, unusable = probe.predict(vectors[test]), int((drawn & ~usable).sum())
+    words = [
+        f"Accuracy on the split test of a linear classifier from {figure.vectors} to {figure.truth}, trained on the "
+        "split train.",
+        *_left_out(classes, unseen, unusable),
+        *_without_rows(set(classes[train].tolist()), set(classes[test].tolist()), set(predicted.tolist())),
+    ]
+    return Measured(
+        name=figure.name,
+        table=table.name,
+        measure=figure.measure,
+        value=float((predicted == classes[test]).mean()),
+        words=" ".join(words),
+        left_out=int(unseen.sum()) + unusable,
+    )
+
+
+def _left_out(classes: np.ndarray, unseen: np.ndarray, unusable: int) -> Iterator[str]:
+    if unseen.any():
+        number = _classes(len(np.unique(classes[unseen])))
+        yield f"{in_rows(int(unseen.sum()))} to test on left out: no row of their {number} is there to train on."
+    if unusable:
+        yield f"{in_rows(unusable)} left out: there is no usable vector or no class."
+
+
+def _without_rows(trained: set[str], tested: set[str], predicted: set[str]) -> Iterator[str]:
+    if missing := sorted(trained - tested):
+        yield f"{_classes(len(missing))} without rows to test on: {some(missing)}."
+    if never := sorted(tested - predicted):
+        yield f"{_classes(len(never))} never predicted: {some(never)}."
+
+
+def _classes(number: int) -> str:
+    return "1 class" if number == 1 else f"{number:,} classes"

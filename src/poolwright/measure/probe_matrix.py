@@ -33,6 +33,7 @@ class ProbeMatrix:
         groups: names of the groups.
         trained, tested: numbers of rows of each.
         words: sentences that describe how it was measured.
+        left_out: rows that were drawn and take no part.
     """
 
     values: Floats
@@ -40,6 +41,7 @@ class ProbeMatrix:
     trained: tuple[int, ...]
     tested: tuple[int, ...]
     words: tuple[str, ...]
+    left_out: int = 0
 
     def matrix(self, summary: Mapping[str, float]) -> Matrix:
         """Make the matrix of a figure, with numbers about it."""
@@ -52,6 +54,7 @@ class ProbeMatrix:
             row_counts=self.trained,
             column_counts=self.tested,
             summary={name: round(value, 4) for name, value in summary.items()},
+            left_out=self.left_out,
         )
 
 
@@ -73,6 +76,7 @@ def probe_matrix(figure: Figure, table: Table, workers: int | None = None) -> Pr
     number_of[shared] = np.arange(len(shared))
     classes = number_of[drawn.class_of]
     sets = {key: rows[classes[rows] >= 0] for key, rows in drawn.sets.items()}
+    others = sum(map(len, drawn.sets.values())) - sum(map(len, sets.values()))
     check_rows(figure, drawn.groups, sets, " of the classes that all have")
     groups = range(len(drawn.groups))
 
@@ -89,7 +93,8 @@ def probe_matrix(figure: Figure, table: Table, workers: int | None = None) -> Pr
         groups=drawn.groups,
         trained=tuple(len(sets["train", group]) for group in groups),
         tested=tuple(len(sets["test", group]) for group in groups),
-        words=tuple(_words(figure, drawn, len(shared))),
+        words=tuple(_words(figure, drawn, len(shared), others)),
+        left_out=others + drawn.unusable + drawn.nameless,
     )
 
 
@@ -108,12 +113,12 @@ def _shared_classes(figure: Figure, drawn: Drawn) -> Numbers:
     return shared
 
 
-def _words(figure: Figure, drawn: Drawn, shared: int) -> list[str]:
+def _words(figure: Figure, drawn: Drawn, shared: int, others: int) -> list[str]:
     sentences = [
         f"Accuracy of a linear probe (logistic regression with C = {INVERSE_PENALTY:g} on {figure.vectors} at unit "
         f"length) that predicts {figure.truth}, trained on the split train of one {figure.groups} and tested on the "
         f"split test of each; at most {in_rows(figure.rows)} of each, drawn by a hash of the uid.",
-        _classes_in_words(figure, shared, len(drawn.classes)),
+        _classes_in_words(figure, shared, len(drawn.classes), others),
     ]
     if drawn.unusable:
         sentences.append(f"{in_rows(drawn.unusable)} left out: the vector is missing, zero or not finite.")
@@ -122,10 +127,10 @@ def _words(figure: Figure, drawn: Drawn, shared: int) -> list[str]:
     return sentences
 
 
-def _classes_in_words(figure: Figure, shared: int, all_classes: int) -> str:
+def _classes_in_words(figure: Figure, shared: int, all_classes: int, others: int) -> str:
     if shared == all_classes:
         return f"All {shared:,} classes take part."
     return (
         f"{shared:,} of {all_classes:,} classes take part, in training and in testing: those that every "
-        f"{figure.groups} has among its rows to train on."
+        f"{figure.groups} has among its rows to train on; {in_rows(others)} of the others left out."
     )

@@ -70,6 +70,6 @@ def _estimates(figure: Figure) -> Estimates:
     given = [
         verdict
         for path in figure.verdicts or (str(sheet),)
-        for verdict in read_verdicts(Path(path), dict(figure.words))
+        for verdict in read_verdicts(Path(path), dict(figure.words), field=figure.field)
     ]
     return accuracy(read_sample(sample_beside(sheet)), given)

@@ -16,6 +16,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
 from poolwright.core.errors import RecipeError, did_you_mean
+from poolwright.core.wording import some
 from poolwright.recipe.shipped import shipped_text
 from poolwright.recipe.source import Key, RecipeSource
 from poolwright.recipe.validation import validate
@@ -131,14 +132,14 @@ def _rules(path: str) -> tuple[str, str]:
         shown = f"BUCKET_DICT_PATH {path!r} implies no rules" if path else "no BUCKET_DICT_PATH"
         rules = f"      # {shown}: these are CLEAR's.\n"
         rules += "      - where: bytes > 10 and width >= 120 and height >= 120 and aspect <= 2"
-        return "media = 'photo' and taken_at <= uploaded_at", rules
+        return "media = 'photo' and taken_at < uploaded_at", rules
     tests = [f"bytes > {found['bytes'] or 0}"]
     if found["edge"]:
         tests += [f"width >= {found['edge']}", f"height >= {found['edge']}"]
     if found["ratio"]:
         tests.append(f"aspect <= {float(found['ratio']):g}")
     rules = f"      # BUCKET_DICT_PATH: {folder}\n      - where: {' and '.join(tests)}"
-    return "media = 'photo'" + (" and taken_at <= uploaded_at" if found["valid"] else ""), rules
+    return "media = 'photo'" + (" and taken_at < uploaded_at" if found["valid"] else ""), rules
 
 
 def _bucket(config: ClearConfig, edges: Sequence[str] | None) -> str:
@@ -163,6 +164,14 @@ def _bucket(config: ClearConfig, edges: Sequence[str] | None) -> str:
 def _names(group: Sequence[str], short: Any, source: RecipeSource) -> list[str]:
     if not isinstance(short, Mapping) or not all(isinstance(name, str) for name in short.values()):
         raise RecipeError("the label map is not a JSON object of short names by prompt")
+    strange = [f"'{prompt}'" for prompt in short if prompt not in group]
+    if strange:
+        without = [f"'{prompt}'" for prompt in group if prompt not in short]
+        raise source.error(
+            ("GROUP",),
+            f"{len(strange)} of {len(short)} keys of the label map are no prompts: {some(strange)}; prompts without a "
+            f"short name: {some(without) or 'none'}; correct or remove these keys",
+        )
     names = [short.get(prompt, prompt) for prompt in group]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:

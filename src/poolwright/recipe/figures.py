@@ -86,6 +86,8 @@ class Figure(BaseModel):
         default_factory=dict, description="verdicts: meanings of other words, such as {map: positive, other: negative}"
     )
 
+    field: str = Field(default="verdict", description="verdicts: name of the field of the files that has the verdicts")
+
     @model_validator(mode="after")
     def _complete(self) -> Figure:
         missing = [name for name in _NEEDED[self.measure] if not getattr(self, name)]

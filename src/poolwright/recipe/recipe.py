@@ -83,9 +83,15 @@ class Recipe:
         return build(read_source(Path(path), sets), cls)
 
     @classmethod
-    def from_data(cls, data: Mapping[str, Any], folder: str | Path = ".") -> Self:
-        """Make a recipe from Python data; relative paths are resolved against `folder`."""
-        return build(from_data(data, Path(folder).resolve()), cls)
+    def from_data(cls, data: Mapping[str, Any], folder: str | Path = ".", unset: bool = False) -> Self:
+        """Make a recipe from Python data.
+
+        Args:
+            data: the recipe.
+            folder: relative paths are resolved against it.
+            unset: whether variables that are not set stay as written, rather than being an error.
+        """
+        return build(from_data(data, Path(folder).resolve(), unset), cls)
 
     @property
     def folder(self) -> Path:
@@ -120,54 +126,111 @@ R = TypeVar("R", bound=Recipe)
 
 
 def build(source: RecipeSource, cls: type[R] = Recipe) -> R:  # type: ignore[assignment]
-    """Validate a recipe that was read, as a recipe of class `cls`."""
-    body = validate(RecipeBody, source.data, (), source, {})
-    if not _NAME.match(body.name):
-        raise source.error(("name",), f"'{body.name}' is not a valid name; use letters, digits, '.', '_' and '-'")
-    context = {"folder": str(source.folder), "models": {}}
-    for name, data in body.models.items():
-        context["models"][name] = _model(name, data, source, context)  # type: ignore[index]
-    pools = {name: _pool(name, data, source, context) for name, data in body.pools.items()}
-    tables = {name: make_table(name, table, body.max_bad, source, context) for name, table in body.tables.items()}
-    releases = tuple(_release(index, data, body, source, context) for index, data in enumerate(body.releases))
-    _check_names(source, body, releases)
-    for table in tables.values():
-        if table.source_step and table.source in body.pools:
-            raise source.error(
-                table.steps[0].key,
-                f"'{table.source_step.verb}' takes the rows of a table, and '{table.source}' is a pool; make a table "
-                f"of those rows first, and write from: that table",
-            )
-        for placed in table.steps:
-            for name in placed.learns_from:
-                _known_table(name, placed.key, source, body)
-    figures = tuple(figure.below(source.folder) for figure in body.figures)
-    recipe = cls(body.name, body.seed, pools, tables, releases, figures, source)
-    _ = recipe.order
+    """Validate a recipe that was read, as a recipe of class `cls`.
+
+    Raises:
+        RecipeError: the recipe is wrong; `Mistakes` if it is in several places.
+    """
+    recipe = build_partly(source, cls)
+    source.raise_mistakes()
     return recipe
+
+
+def build_partly(source: RecipeSource, cls: type[R] = Recipe) -> R:  # type: ignore[assignment]
+    """Validate as `build`, but leave out what is wrong, and keep the errors in `source.mistakes`.
+
+    A table ends before its first wrong step, and is among `source.incomplete`.
+    """
+    body = _body(source)
+    if not _NAME.match(body.name):
+        error = source.error(("name",), f"'{body.name}' is not a valid name; use letters, digits, '.', '_' and '-'")
+        source.mistakes.append(error)
+    context: dict[str, Any] = {"folder": str(source.folder), "models": {}}
+    for name, data in body.models.items():
+        with source.collecting():
+            context["models"][name] = _model(name, data, source, context)
+    pools, tables, releases = {}, {}, []
+    for name, data in body.pools.items():
+        with source.collecting():
+            pools[name] = _pool(name, data, source, context)
+    for name, table in body.tables.items():
+        with source.collecting():
+            tables[name] = make_table(name, table, body.max_bad, source, context)
+    for index, data in enumerate(body.releases):
+        with source.collecting():
+            releases.append(_release(index, data, body, source, context))
+    _check_names(source, body, releases)
+    for spec in tables.values():
+        with source.collecting():
+            _check_tables_of(spec, source, body)
+    figures = tuple(figure.below(source.folder) for figure in body.figures)
+    recipe = cls(body.name, body.seed, pools, tables, tuple(releases), figures, source)
+    with source.collecting():
+        _ = recipe.order
+    return recipe
+
+
+def _body(source: RecipeSource) -> RecipeBody:
+    """Validate the top level; what is wrong there is left out if a recipe remains.
+
+    Raises:
+        RecipeError: none does.
+    """
+    try:
+        return RecipeBody.model_validate(source.data)
+    except (PoolwrightError, ValidationError) as error:
+        with source.collecting():
+            raise as_recipe_error(error, (), source, RecipeBody) from None
+    known = {name: value for name, value in source.data.items() if name in RecipeBody.model_fields}
+    rows = {name: known.get(name) for name in ("pools", "tables")}
+    for data in (known, {**rows, "recipe": RECIPE_VERSION, "name": "recipe"}):
+        try:
+            return RecipeBody.model_validate(data)
+        except (PoolwrightError, ValidationError):
+            continue
+    source.raise_mistakes()
+    raise AssertionError("a body that cannot be validated has mistakes")
+
+
+def _check_tables_of(spec: TableSpec, source: RecipeSource, body: RecipeBody) -> None:
+    """Check that the tables that a table reads can be read by its steps."""
+    if spec.source_step and spec.source in body.pools:
+        raise source.error(
+            spec.steps[0].key,
+            f"'{spec.source_step.verb}' takes the rows of a table, and '{spec.source}' is a pool; make a table "
+            f"of those rows first, and write from: that table",
+        )
+    for placed in spec.steps:
+        for name in placed.learns_from:
+            _known_table(name, placed.key, source, body)
 
 
 def _check_names(source: RecipeSource, body: RecipeBody, releases: Sequence[ReleaseSpec]) -> None:
     for name in (*body.pools, *body.tables):
-        if not _NAME.match(name):
-            kind = "pools" if name in body.pools else "tables"
-            raise source.error((kind, name), "names consist of letters, digits, '.', '_' and '-'")
-        if name in body.pools and name in body.tables:
-            raise source.error(("tables", name), "a pool has this name already; choose another")
+        with source.collecting():
+            _check_name(name, source, body)
     for name, table in body.tables.items():
         if table.from_ not in body.pools and table.from_ not in body.tables:
             known = {*body.pools, *body.tables} - {name}
-            raise source.error(
-                ("tables", name, "from"), f"no pool or table '{table.from_}'; {did_you_mean(table.from_, known)}"
-            )
+            error = f"no pool or table '{table.from_}'; {did_you_mean(table.from_, known)}"
+            source.mistakes.append(source.error(("tables", name, "from"), error))
     for release in releases:
-        _known_table(release.table, (*release.key, "table"), source, body)
         for name in release.layout.tables():
-            _known_table(name, release.key, source, body)
-            if release.layout.nested:
-                _check_comes_from(name, release, source, body)
+            with source.collecting():
+                _known_table(name, release.key, source, body)
+                if release.layout.nested and release.table in body.tables:
+                    _check_comes_from(name, release, source, body)
     for index, figure in enumerate(body.figures):
-        _known_table(figure.table, ("figures", index, "table"), source, body)
+        with source.collecting():
+            _known_table(figure.table, ("figures", index, "table"), source, body)
+
+
+def _check_name(name: str, source: RecipeSource, body: RecipeBody) -> None:
+    if not _NAME.match(name):
+        kind = "pools" if name in body.pools else "tables"
+        raise source.error((kind, name), "names consist of letters, digits, '.', '_' and '-'")
+    if name in body.pools and name in body.tables:
+        raise source.error(("tables", name), "a pool has this name already; choose another")
 
 
 def _check_comes_from(name: str, release: ReleaseSpec, source: RecipeSource, body: RecipeBody) -> None:
@@ -230,6 +293,11 @@ def _release(index: int, data: Any, body: RecipeBody, source: RecipeSource, cont
     for needed in ("table", "layout", "to"):
         if needed not in data:
             raise source.error(key, f"'{needed}' is missing; a release is {{table: NAME, layout: NAME, to: FOLDER}}")
+    wrong = [source.not_text((*key, one), data[one]) for one in ("table", "layout", "to") if type(data[one]) is not str]
+    source.mistakes.extend(wrong)
+    with source.collecting():
+        if isinstance(data["table"], str):
+            _known_table(data["table"], (*key, "table"), source, body)
     try:
         cls = layout_class(str(data["layout"]))
     except RecipeError as error:
@@ -237,5 +305,15 @@ def _release(index: int, data: Any, body: RecipeBody, source: RecipeSource, cont
     rest = {name: value for name, value in data.items() if name not in ("table", "layout", "to", "card")}
     layout = validate(cls, rest, key, source, context)
     card = {**body.card.model_dump(exclude_unset=True), **(data.get("card") or {})}
-    about = validate(About, card, (*key, "card"), source, context)
-    return ReleaseSpec(str(data["table"]), layout, source.folder / str(data["to"]), about, key)
+    about = validate(About, source.hide(card), (*key, "card"), source, context)
+    return ReleaseSpec(str(data["table"]), layout, _target(str(data["to"]), (*key, "to"), source), about, key)
+
+
+def _target(to: str, key: Key, source: RecipeSource) -> Path:
+    """Return the folder of a release, as given in the recipe: relative to it, '~' is the home folder."""
+    if "://" in to:
+        raise source.error(key, f"'{to}' is a URL; a release is written to a local folder, and uploaded from there")
+    try:
+        return source.folder / Path(to).expanduser()
+    except RuntimeError:
+        raise source.error(key, f"'{to}': there is no such user; write the whole path") from None

@@ -148,7 +148,7 @@ def _recipe(folder: Path) -> dict[str, Any]:
     """Return the release's recipe as written; empty if it cannot be read, as only models are looked up in it."""
     try:
         data = yaml.safe_load((folder / _RECIPE).read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError):
+    except (OSError, yaml.YAMLError, ValueError, TypeError, RecursionError):
         return {}
     return data if isinstance(data, dict) else {}
 

@@ -120,15 +120,21 @@ class TableSpec:
 def make_table(
     name: str, table: TableBody, max_bad: float, source: RecipeSource, context: Mapping[str, Any]
 ) -> TableSpec:
-    """Validate one table of a recipe."""
+    """Validate one table of a recipe; it ends before its first wrong step, whose error `source` collects."""
     steps = _applied(table.apply, ("tables", name, "apply"), source) if table.apply else []
+    applied, before = len(steps), len(source.mistakes)
     for index, data in enumerate(table.steps):
-        steps.append(make_step(data, ("tables", name, "steps", index), source, context))
-        if isinstance(steps[-1].step, SourceStep) and len(steps) > 1:
-            verb = steps[-1].step.verb
-            raise source.error(
-                steps[-1].key, f"'{verb}' must be the first step of its table: it makes the rows that are read"
-            )
+        with source.collecting():
+            placed = make_step(data, ("tables", name, "steps", index), source, context)
+            if isinstance(placed.step, SourceStep) and (index or applied):
+                verb = placed.step.verb
+                raise source.error(
+                    placed.key, f"'{verb}' must be the first step of its table: it makes the rows that are read"
+                )
+            if len(source.mistakes) == before:
+                steps.append(placed)
+    if len(source.mistakes) > before:
+        source.incomplete.add(name)
     max_bad = table.max_bad if table.max_bad is not None else max_bad
     return TableSpec(name, table.from_, tuple(steps), max_bad, table.ledger == "full")
 

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import date
+from difflib import get_close_matches
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from poolwright.core.errors import PoolwrightError, RecipeError, did_you_mean
+from poolwright.core.errors import Mistakes, PoolwrightError, RecipeError, did_you_mean
 from poolwright.recipe.source import Key, RecipeSource
 
 M = TypeVar("M", bound=BaseModel)
 
 
 def validate(cls: type[M], data: Any, key: Key, source: RecipeSource, context: Mapping[str, Any]) -> M:
-    """Validate data of a recipe with a pydantic model; raises RecipeError."""
+    """Validate data of a recipe with a pydantic model; raises RecipeError, `Mistakes` if there are several."""
     try:
         return cls.model_validate(data, context=dict(context))
     except (PoolwrightError, ValidationError) as error:
@@ -26,20 +28,41 @@ def as_recipe_error(error: Exception, key: Key, source: RecipeSource, cls: type[
     """Convert an error of pydantic, or of a validator, to a RecipeError about the key it concerns."""
     if not isinstance(error, ValidationError):
         return source.error(key, str(error))
-    errors = error.errors(include_url=False)
-    # A misspelt key is reported before the missing one it was meant to be.
-    first = next((item for item in errors if item["type"] == "extra_forbidden"), errors[0])
-    location = tuple(first["loc"])
-    full = _existing((*key, *location), source)
-    if first["type"] == "extra_forbidden":
-        name = str(location[-1])
-        return source.error((*key, *location), f"unknown key; {did_you_mean(name, _fields_at(cls, location[:-1]))}")
-    if first["type"] == "missing":
+    # Members of a union report one wrong value several times: the first is shown.
+    found: dict[Key, RecipeError] = {}
+    for item in _in_order(error.errors(include_url=False), cls):
+        place = _existing((*key, *item["loc"]), source)
+        missing = (*key, *item["loc"]) if item["type"] in ("missing", "extra_forbidden") else place
+        found.setdefault(missing, _as_error(item, key, source, cls))
+    return next(iter(found.values())) if len(found) == 1 else Mistakes(tuple(found.values()))
+
+
+def _in_order(errors: Sequence[Any], cls: type[BaseModel]) -> list[Any]:
+    """Return the errors, misspelt keys first, without the missing keys that these were meant to be."""
+    unknown = [item for item in errors if item["type"] == "extra_forbidden"]
+    others = [item for item in errors if item["type"] != "extra_forbidden"]
+    meant = {
+        (*item["loc"][:-1], close)
+        for item in unknown
+        for close in get_close_matches(str(item["loc"][-1]), _fields_at(cls, item["loc"][:-1]), n=1)
+    }
+    return unknown + [item for item in others if item["type"] != "missing" or tuple(item["loc"]) not in meant]
+
+
+def _as_error(item: Any, key: Key, source: RecipeSource, cls: type[BaseModel]) -> RecipeError:
+    location = tuple(item["loc"])
+    if item["type"] == "extra_forbidden":
+        known = _fields_at(cls, location[:-1])
+        return source.error((*key, *location), f"unknown key; {did_you_mean(str(location[-1]), known)}")
+    if item["type"] == "missing":
         return source.error((*key, *location[:-1]), f"'{location[-1]}' is missing")
-    message = first["msg"].removeprefix("Value error, ")
-    given = first.get("input")
+    place = _existing((*key, *location), source)
+    given = item.get("input")
+    if item["type"] == "string_type" and isinstance(given, bool | int | float | date):
+        return source.not_text(place, given)
+    message = item["msg"].removeprefix("Value error, ")
     shown = json.dumps(given, ensure_ascii=False, default=str)
-    return source.error(full, f"{message} (given: {shown[:80]})" if len(shown) < 200 else message)
+    return source.error(place, f"{message} (given: {shown[:80]})" if len(shown) < 200 else message)
 
 
 def _existing(key: Key, source: RecipeSource) -> Key:

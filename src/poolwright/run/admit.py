@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from operator import iadd
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -16,6 +17,8 @@ from poolwright.core.table import LEDGER_SCHEMA
 from poolwright.kernels.selection.hashing import hash64
 from poolwright.run.batches import Flow
 from poolwright.run.phase import Phase
+
+Integers = npt.NDArray[np.int64]
 
 _HASH_KEY = 0x706F6F6C  # any fixed key: these hashes only find candidates
 _HASHES_AT_ONCE = 200_000_000
@@ -31,7 +34,7 @@ def admit(flow: Flow, phase: Phase) -> State:
     """
     rows = sum(part.rows or 0 for part in flow.plan.source.parts)
     slices = max(1, -(-rows // _HASHES_AT_ONCE))
-    refused: list[tuple[int, int, int]] = []
+    refused: list[Integers] = []
     repeated: list[np.ndarray] = []
     for index in range(slices if flow.units else 0):
         found = phase.reduce(UidHashes(flow, index, slices), Admitted.merge)
@@ -41,31 +44,34 @@ def admit(flow: Flow, phase: Phase) -> State:
         repeated.append(np.unique(hashes[1:][hashes[1:] == hashes[:-1]]))
         if index == 0:
             refused = found.refused
-    again = np.concatenate([np.empty(0, np.uint64), *repeated])
-    duplicates = _duplicates(flow, phase, again) if len(again) else []
-    return _state(refused + [(part, row, 2) for part, row in duplicates])
+    again = np.sort(np.concatenate([np.empty(0, np.uint64), *repeated]))
+    if len(again):
+        refused = [*refused, _duplicates(flow, phase, again)]
+    return _state(np.concatenate([np.empty((3, 0), np.int64), *refused], axis=1))
 
 
-def _state(refused: list[tuple[int, int, int]]) -> State:
-    codes = [code for *_, code in refused]
-    values = {"missing": codes.count(1), "duplicate": codes.count(2), "unreadable": codes.count(3)}
-    if not refused:
+def _state(refused: Integers) -> State:
+    """Return the state for rows refused: (part, row, code) of each, (3, n)."""
+    codes = np.bincount(refused[2], minlength=4).tolist()
+    values = {"missing": codes[1], "duplicate": codes[2], "unreadable": codes[3]}
+    if not refused.size:
         return State(values)
-    columns = zip(*sorted(refused), strict=True)
-    arrays = [pa.array(column, field.type) for column, field in zip(columns, LEDGER_SCHEMA, strict=True)]
+    columns = refused[:, np.lexsort((refused[1], refused[0]))]
+    arrays = [pa.array(column).cast(field.type) for column, field in zip(columns, LEDGER_SCHEMA, strict=True)]
     return State(values, {"refused": pa.table(arrays, schema=LEDGER_SCHEMA)})
 
 
-def _duplicates(flow: Flow, phase: Phase, again: np.ndarray) -> list[tuple[int, int]]:
-    """Return (part, row) of every row whose uid an earlier row has."""
+def _duplicates(flow: Flow, phase: Phase, again: np.ndarray) -> Integers:
+    """Return (part, row, 2) of every row whose uid an earlier row has: (3, n)."""
     repeats = phase.reduce(UidsOfHashes(flow, again), iadd)
-    seen: set[str] = set()
-    found = []
-    for part, row, uid in sorted(repeats):
-        if uid in seen:
-            found.append((part, row))
-        seen.add(uid)
-    return found
+    places = np.concatenate([np.empty((2, 0), np.int64), *(where for where, _ in repeats)], axis=1)
+    order = np.lexsort((places[1], places[0]))
+    uids = pa.chunked_array([uids for _, uids in repeats], pa.large_string()).take(pa.array(order))
+    codes = uids.combine_chunks().dictionary_encode().indices.to_numpy()
+    later = np.ones(len(order), bool)
+    later[np.unique(codes, return_index=True)[1]] = False
+    found = places[:, order[later]]
+    return np.vstack([found, np.full(found.shape[1], 2)])
 
 
 @dataclass
@@ -74,11 +80,11 @@ class Admitted:
 
     Attributes:
         hashes: of the uids within one slice of the range, batch by batch.
-        refused: (part, row, code) of the rows that have no uid or could not be read.
+        refused: (part, row, code) of the rows that have no uid or could not be read, (3, n) batch by batch.
     """
 
     hashes: list[np.ndarray] = field(default_factory=list)
-    refused: list[tuple[int, int, int]] = field(default_factory=list)
+    refused: list[Integers] = field(default_factory=list)
 
     def merge(self, other: Admitted) -> Admitted:
         """Add the findings of later units."""
@@ -99,7 +105,9 @@ class UidHashes:
         admitted = Admitted()
         for batch in self.flow.batches(unit, 0, _columns(self.flow)):
             codes = _codes(batch.rows)
-            admitted.refused += [(batch.part, batch.start + int(row), int(codes[row])) for row in np.flatnonzero(codes)]
+            rows = np.flatnonzero(codes)
+            if len(rows):
+                admitted.refused.append(np.vstack([np.full(len(rows), batch.part), batch.start + rows, codes[rows]]))
             found = hash64(batch.rows.column(UID), _HASH_KEY)[codes == 0]
             if self.slices > 1:
                 found = found[found % np.uint64(self.slices) == self.slice]
@@ -109,17 +117,21 @@ class UidHashes:
 
 @dataclass(frozen=True)
 class UidsOfHashes:
-    """The function that a unit runs: (part, row, uid) of rows whose uid has one of some hashes."""
+    """The function that a unit runs: (part, row), (2, n), and uids of rows whose uid has one of some hashes, sorted."""
 
     flow: Flow
     hashes: np.ndarray
 
-    def __call__(self, unit: int) -> list[tuple[int, int, str]]:
+    def __call__(self, unit: int) -> list[tuple[Integers, pa.Array]]:
         found = []
         for batch in self.flow.batches(unit, 0, _columns(self.flow)):
             uids = batch.rows.column(UID)
-            rows = np.flatnonzero(np.isin(hash64(uids, _HASH_KEY), self.hashes) & (_codes(batch.rows) == 0))
-            found += [(batch.part, batch.start + int(row), uids[int(row)].as_py()) for row in rows]
+            hashes = hash64(uids, _HASH_KEY)
+            nearest = np.minimum(np.searchsorted(self.hashes, hashes), len(self.hashes) - 1)
+            rows = np.flatnonzero((self.hashes[nearest] == hashes) & (_codes(batch.rows) == 0))
+            if len(rows):
+                picked = uids.take(pa.array(rows)).cast(pa.string()).cast(pa.large_string())
+                found.append((np.vstack([np.full(len(rows), batch.part), batch.start + rows]), picked))
         return found
 
 

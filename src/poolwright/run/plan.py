@@ -10,7 +10,7 @@ from operator import or_
 import pyarrow as pa
 
 from poolwright.core.columns import ROW_ERROR, UID, is_vector, same_space, vector_field
-from poolwright.core.errors import PoolwrightError, StepError
+from poolwright.core.errors import Mistakes, PoolwrightError, RecipeError, StepError
 from poolwright.core.step import Reason, Resources, Step
 from poolwright.core.table import ReasonRecord
 from poolwright.recipe.source import RecipeSource
@@ -104,27 +104,40 @@ def plan_table(spec: TableSpec, source: Source, recipe: RecipeSource) -> TablePl
     """
     reasons = [_record(code, -1, "read", reason) for code, reason in enumerate(ADMISSION, 1)]
     plans: list[StepPlan] = []
+    errors: list[RecipeError] = []
     live = source.schema
     for index, placed in enumerate(spec.steps):
         step = placed.step
-        _require(placed, live, recipe)
         try:
-            if placed.learned:
-                _check_vectors(placed, live)
-            else:
-                step.check_files(live)
-            gives = {field.name: field for field in step.gives(live)}
-            takes = step.takes(live)
-        except PoolwrightError as error:
-            raise recipe.error(placed.key, placed.words(error)) from None
-        reads = _reads(step, live)
+            gives, takes = _columns_of(placed, live, recipe)
+        except RecipeError as error:
+            errors.append(error)
+            if step.kind == "choose" and not step.labelled_by:
+                continue  # it gives no columns, so later steps can be checked, too
+            break
         name = f"{index + 1:02d}-{step.verb}"
-        plans.append(StepPlan(index, step, name, live, gives, takes, reads, len(reasons) + 1))
+        plans.append(StepPlan(index, step, name, live, gives, takes, _reads(step, live), len(reasons) + 1))
         reasons += [_record(len(reasons) + 1 + at, index, step.verb, reason) for at, reason in enumerate(step.reasons)]
         live = plans[-1].after
+    if errors:
+        raise errors[0] if len(errors) == 1 else Mistakes(errors)
     if live.get_field_index(UID) < 0:
         raise recipe.error(("tables", spec.name), "the column 'uid' is gone at the end; every table needs it")
     return TablePlan(spec.name, source, tuple(plans), tuple(reasons))
+
+
+def _columns_of(placed: StepSpec, live: pa.Schema, recipe: RecipeSource) -> tuple[dict[str, pa.Field], tuple[str, ...]]:
+    """Check a step against the live columns, and return the columns that it gives and takes."""
+    step = placed.step
+    _require(placed, live, recipe)
+    try:
+        if placed.learned:
+            _check_vectors(placed, live)
+        else:
+            step.check_files(live)
+        return {field.name: field for field in step.gives(live)}, step.takes(live)
+    except PoolwrightError as error:
+        raise recipe.error(placed.key, placed.words(error)) from None
 
 
 def _require(placed: StepSpec, live: pa.Schema, recipe: RecipeSource) -> None:

@@ -26,7 +26,7 @@ def rows(count: int = 150, seed: int = 0) -> pa.Table:
     draw = np.random.default_rng(seed)
     vectors = draw.normal(size=(count, 6)).astype(np.float16)
     vectors[draw.random(count) < 0.1] = 0
-    hashes = draw.integers(0, 4, count).astype(np.uint64) * np.uint64(0x0F0F_0000_1111_0001) ^ (
+    hashes = draw.integers(1, 5, count).astype(np.uint64) * np.uint64(0x0F0F_0000_1111_0001) ^ (
         np.uint64(1) << draw.integers(0, 64, count).astype(np.uint64)
     )
     times = draw.integers(0, 200, count) * 20_000_000

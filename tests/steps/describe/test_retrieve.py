@@ -54,6 +54,7 @@ def plain(table: pa.Table, features: Path) -> tuple[np.ndarray, np.ndarray]:
     texts = np.load(features)
     texts /= np.linalg.norm(texts, axis=1, keepdims=True)
     vectors = table["clip"].combine_chunks().values.to_numpy().reshape(-1, WIDTH).astype(np.float64)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     return vectors @ texts.T, (hash64(table["uid"], KEY) >> np.uint64(1)).astype(np.int64)
 
 

@@ -58,7 +58,8 @@ def two(left: Any, right: Any) -> pa.Table:
 def test_two_columns(dtypes: tuple[type, type]) -> None:
     left, right = vectors(50, 1, dtypes[0]), vectors(50, 2, dtypes[1])
     values, drop, _ = run(two(left, right), of="image", to="text")
-    expected = (left.astype(np.float64) * right.astype(np.float64)).sum(axis=1)
+    one, other = left.astype(np.float64), right.astype(np.float64)
+    expected = (one * other).sum(axis=1) / (np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1))
     np.testing.assert_allclose(np.array(values, float), expected, atol=1e-6)
     assert drop == [0] * 50
 

@@ -35,11 +35,13 @@ class Understanding:
         answer: kind of answer asked for: "yes_no" or "class".
         words: meanings of words besides the usual ones.
         files: files with answers besides those in the worklist.
+        field: name of the field of these that has the answers.
     """
 
     answer: str = "yes_no"
     words: Mapping[str, str] = field(default_factory=dict)
     files: tuple[str, ...] = ()
+    field: str = "verdict"
 
     def meanings(self, classes: list[str]) -> YesNo | ClassName:
         """Return the interpretation of words if these classes are asked about."""
@@ -95,7 +97,9 @@ def read_candidates(worklist: Path) -> CandidateFile | None:
             rows = file.read(use_threads=file.metadata.num_rows > _MANY)
         about = json.loads(rows.schema.metadata[_KEY])
         terms = Terms(**about["terms"])
-        understanding = Understanding(about["answer"], about["words"], tuple(about["files"]))
+        understanding = Understanding(
+            about["answer"], about["words"], tuple(about["files"]), about.get("field", "verdict")
+        )
     except (OSError, pa.ArrowException, KeyError, TypeError, ValueError):
         raise InputError(f"{path} is damaged, or of another version; run the recipe again to write it anew") from None
     return CandidateFile(rows, terms, understanding)

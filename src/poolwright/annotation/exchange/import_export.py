@@ -11,7 +11,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from poolwright.annotation.answers import meanings_of
-from poolwright.annotation.exchange.read_answers import read_answers, read_verdicts
+from poolwright.annotation.exchange.label_studio import VERDICT
+from poolwright.annotation.exchange.read_answers import AnswerFile, answer_file, verdict_file
 from poolwright.annotation.exchange.worklist import STUDIO_ANSWERS, answer_files, read_asked
 from poolwright.annotation.interpreting import understood
 from poolwright.annotation.queue.queue import Queue, list_queues, read_queue
@@ -19,7 +20,7 @@ from poolwright.annotation.queue.store import STORE, Said, VerdictStore
 from poolwright.annotation.queue.tally import Snapshot, Tally
 from poolwright.annotation.verdicts import SKIPPED, Verdict, check_known
 from poolwright.core.errors import InputError
-from poolwright.core.files import write_text
+from poolwright.core.files import PARTIAL, write_text
 from poolwright.core.wording import guarded
 
 FORMS: Mapping[str, tuple[str, str]] = {
@@ -83,8 +84,11 @@ def _record(queue: Queue, said: Said) -> dict[str, str]:
     return dict(zip(_COLUMNS, values, strict=True))
 
 
-def imported(data: bytes, name: str, queue: Queue) -> list[Verdict]:
+def imported(data: bytes, name: str, queue: Queue, field: str = "") -> AnswerFile[Verdict]:
     """Read the verdicts in an uploaded file about rows of this queue.
+
+    Args:
+        field: name of the field that has the verdicts; '' is that of the step, see `verdict_file`.
 
     Raises:
         InputError: the file cannot be read, or is about other rows.
@@ -93,11 +97,15 @@ def imported(data: bytes, name: str, queue: Queue) -> list[Verdict]:
         path = Path(scratch) / name
         path.write_bytes(data)
         try:
-            found = read_verdicts(path, skips=True)
+            found = verdict_file(path, skips=True, field=field or _field(queue))
         except InputError as error:
             raise InputError(str(error).replace(f"{scratch}/", "")) from None
-    check_known(found, queue.uids, f"the queue '{queue.name}'")
+    check_known(found.answers, queue.uids, f"the queue '{queue.name}'")
     return found
+
+
+def _field(queue: Queue) -> str:
+    return queue.step.understanding.field if queue.step else VERDICT
 
 
 def as_said(found: Sequence[Verdict], queue: Queue) -> list[Said]:
@@ -128,7 +136,7 @@ def verdicts_in_files(queue: Queue) -> list[Verdict]:
         answer
         for path in answer_files(queue.folder, files, asked)
         if path != queue.folder / STUDIO_ANSWERS
-        for answer in read_answers(path)
+        for answer in answer_file(path, _field(queue)).answers
     ]
     return understood(given, class_of, asked.pairs, meanings, ignore_bad=True)
 
@@ -145,7 +153,10 @@ def write_answers(queue: Queue, said: Sequence[Said]) -> None:
         line["verdict"] = word.replace("{class}", line["class"])
     text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
     path = queue.folder / STUDIO_ANSWERS
-    if not path.exists() or path.read_text(encoding="utf-8") != text:
+    before = path.read_text(encoding="utf-8") if path.exists() else ""
+    if before != text:
+        for left in path.parent.glob(f"{path.name}.*{PARTIAL}"):
+            left.unlink(missing_ok=True)  # by a writer that was killed
         write_text(path, text)
 
 

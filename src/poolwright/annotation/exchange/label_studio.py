@@ -9,20 +9,37 @@ from poolwright.annotation.verdicts import SKIPPED
 
 Task = Mapping[str, Any]
 
+VERDICT = "verdict"
+"""Name of the field that has the verdicts, unless another is named."""
 
-def records_of_task(task: Task) -> list[dict[str, Any]]:
-    """Return uid, class, verdict, annotator, time and comment of every annotation of a task.
+FIELDS = "\0fields"
+"""Key of a record that has the names of the fields it was looked for in."""
+
+
+def records_of_task(task: Task, field: str = VERDICT) -> list[dict[str, Any]]:
+    """Return uid, class, verdict, annotator, annotation_id, time and comment of every annotation of a task.
+
+    Args:
+        task: a task of JSON or JSON-MIN, or an object as in a sheet of JSON lines.
+        field: name of the control that has the verdicts; 'verdict' is read if there is none.
+
+    Returns:
+        Records; those of annotations have the names of their controls as FIELDS. There is no key 'verdict' if neither
+        name is there.
 
     Raises:
         ValueError: the task has no uid among its data, or an annotation is malformed or has several choices.
     """
-    if "data" not in task:
-        return [_short(task)]
-    data = task["data"]
+    if not isinstance(task.get("data"), dict) and not {"annotations", "completions"} & task.keys():
+        return [_short(task, field)]
+    data = task.get("data")
     if not isinstance(data, dict) or not data.get("uid"):
         raise ValueError("no uid among the data; import the tasks into Label Studio unchanged")
     asked = {"uid": str(data["uid"]), "class": data.get("class")}
-    return [{**asked, **_of_annotation(annotation)} for annotation in _annotations(task)]
+    return [
+        {**asked, "annotation_id": f"{task.get('id')}/{number}", **_of_annotation(annotation, field)}
+        for number, annotation in enumerate(_annotations(task))
+    ]
 
 
 def _annotations(task: Task) -> list[Any]:
@@ -32,27 +49,33 @@ def _annotations(task: Task) -> list[Any]:
     return annotations
 
 
-def _short(task: Task) -> dict[str, Any]:
+def _short(task: Task, field: str) -> dict[str, Any]:
     """A task of JSON-MIN, or an object as in a sheet of JSON lines."""
     time = task.get("time") or task.get("updated_at") or task.get("created_at")
-    return {**task, "verdict": _one(task.get("verdict")), "annotator": _name(task.get("annotator")), "time": time,
-            "comment": _joined(task.get("comment"))}  # fmt: skip
+    record = {**task, "annotator": _name(task.get("annotator")), "time": time, "comment": _joined(task.get("comment"))}
+    name = field if field in task else VERDICT
+    return {**record, VERDICT: _one(task[name]), FIELDS: ()} if name in task else {**record, FIELDS: tuple(task)}
 
 
-def _of_annotation(annotation: Any) -> dict[str, Any]:
+def _of_annotation(annotation: Any, field: str) -> dict[str, Any]:
     if not isinstance(annotation, dict) or not isinstance(annotation.get("result", []), list):
         raise ValueError("an annotation without result")
     results = [part for part in annotation.get("result", []) if isinstance(part, dict)]
-    verdict = [choice for part in results for choice in _values(part, "choices", "verdict")]
+    names = [str(part.get("from_name")) for part in results]
+    name = field if field in names else VERDICT
+    verdict = [choice for part in results for choice in _values(part, "choices", name)]
     comment = [text for part in results for text in _values(part, "text", "comment")]
-    if annotation.get("was_cancelled"):
-        verdict = [SKIPPED]
-    return {
-        "verdict": _one(verdict),
+    record = {
         "annotator": _name(annotation.get("completed_by")),
         "time": annotation.get("updated_at") or annotation.get("created_at"),
         "comment": _joined(comment),
+        FIELDS: [one for one in names if one != "comment"],
     }
+    if annotation.get("id") is not None:
+        record["annotation_id"] = str(annotation["id"])
+    if annotation.get("was_cancelled"):
+        return {**record, VERDICT: SKIPPED}
+    return {**record, VERDICT: _one(verdict)} if name in names else record
 
 
 def _values(part: Mapping[str, Any], kind: str, name: str) -> list[Any]:

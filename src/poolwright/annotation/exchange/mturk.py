@@ -16,13 +16,17 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from poolwright.annotation.exchange.label_studio import FIELDS, VERDICT
 from poolwright.core.errors import InputError
 from poolwright.core.wording import guarded
 
 MOST_BYTES = 65_535
 """Maximum size of a HIT's page in bytes (HTMLQuestion, API reference)."""
 
-NAME = "verdict"
+NAME = VERDICT
+
+REJECTED = "\0rejected"
+"""Key of a record that says whether its assignment was rejected."""
 _URL = ":/?#[]@!$&'()*+,;=%-._~"  # characters of URLs that need no escape; quotes and the brackets of tags do
 _UID, _CLASS, _WORKER, _STATUS = "input.uid", "input.class", "workerid", "assignmentstatus"
 
@@ -117,35 +121,53 @@ def is_batch(names: Collection[str]) -> bool:
     return _WORKER in names and _UID in names
 
 
-def record_of_assignment(line: Mapping[str, str]) -> dict[str, Any]:
+def record_of_assignment(line: Mapping[str, str], field: str = NAME) -> dict[str, Any]:
     """Return uid, class, verdict, annotator, time and comment of an assignment. Rejected ones have no verdict.
+
+    Args:
+        line: cells by the names of their columns, in lower case.
+        field: name of the answer that has the verdicts, in lower case.
 
     Raises:
         ValueError: the answers cannot be read.
     """
-    rejected = line.get(_STATUS, "").strip().casefold() == "rejected"
-    return {
+    rejected = _is_rejected(line)
+    record = {
         "uid": line.get(_UID),
         "class": line.get(_CLASS),
-        "verdict": None if rejected else _verdict(line),
         "annotator": line.get(_WORKER),
         "time": line.get("submittime"),
         "comment": line.get("answer.comment"),
+        REJECTED: rejected,
+        FIELDS: [name for name in line if name.startswith("answer.") and name != "answer.comment"],
     }
+    names = [name for one in (field, NAME) for name in (f"answer.{one}.label", f"answer.{one}", one) if name in line]
+    if rejected:
+        return {**record, NAME: None} if names or "answer.taskanswers" in line else record
+    if names:
+        return {**record, NAME: next((line[name] for name in names if line[name]), None)}
+    if "answer.taskanswers" in line:
+        return {**record, NAME: _of_answers(line["answer.taskanswers"], field)}
+    return record
 
 
-def _verdict(line: Mapping[str, str]) -> Any:
-    for name in (f"answer.{NAME}.label", f"answer.{NAME}"):
-        if line.get(name):
-            return line[name]
-    if not line.get("answer.taskanswers"):
+def _is_rejected(line: Mapping[str, str]) -> bool:
+    """Whether an assignment was rejected, or is marked to be: with a reason in the column Reject."""
+    marks = (line.get("rejectiontime", ""), line.get("reject", ""))
+    return line.get(_STATUS, "").strip().casefold().startswith("reject") or any(mark.strip() for mark in marks)
+
+
+def _of_answers(text: str, field: str) -> Any:
+    if not text:
         return None
     try:
-        (answers,) = json.loads(line["answer.taskanswers"])
-        found = answers.get(NAME, answers.get(f"{NAME}.label"))
+        (answers,) = json.loads(text)
+        plain = {name.casefold(): answer for name, answer in answers.items()}
+        names = [name for one in (field, NAME) for name in (one, f"{one}.label") if name in plain]
+        found = plain[names[0]]
         word = found["label"] if isinstance(found, dict) else found
-    except (ValueError, TypeError, AttributeError, KeyError):
+    except (ValueError, TypeError, AttributeError, KeyError, IndexError):
         word = None
     if not isinstance(word, str):
-        raise ValueError(f"no answer '{NAME}' in Answer.taskAnswers: {line['answer.taskanswers'][:80]}")
+        raise ValueError(f"no answer '{field}' in Answer.taskAnswers: {text[:80]}")
     return word

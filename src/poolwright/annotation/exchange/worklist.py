@@ -23,9 +23,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from poolwright.annotation.answers import WrittenAnswer
-from poolwright.annotation.exchange.read_answers import SUFFIXES, read_answers
+from poolwright.annotation.exchange.label_studio import VERDICT
+from poolwright.annotation.exchange.read_answers import SUFFIXES, AnswerFile, answer_file
 from poolwright.core.errors import InputError
-from poolwright.core.files import digest_file
+from poolwright.core.files import PARTIAL, digest_file
 from poolwright.core.parquet import write_parquet
 
 ASKED = "asked.parquet"
@@ -95,18 +96,21 @@ def write_asked(worklist: Path, asked: AskedRows) -> None:
     write_parquet(worklist / ASKED, table)
 
 
-def answers(worklist: Path | None, files: Sequence[Path] = (), asked: AskedRows | None = None) -> list[WrittenAnswer]:
-    """Read all answers so far, in the order of the files' names and within them.
+def answers(
+    worklist: Path | None, files: Sequence[Path] = (), asked: AskedRows | None = None, field: str = VERDICT
+) -> list[AnswerFile[WrittenAnswer]]:
+    """Read the files of all answers so far, in the order in which they count.
 
     Args:
         worklist: None reads only `files`.
         files: further files with answers; those that do not exist yet are skipped.
         asked: the questions asked so far, if they were read already.
+        field: name of the field that has the answers, see `answer_file`.
 
     Raises:
         InputError: a file cannot be read, or has bad lines.
     """
-    return [answer for path in answer_files(worklist, files, asked) for answer in read_answers(path)]
+    return [answer_file(path, field) for path in answer_files(worklist, files, asked)]
 
 
 def answer_files(worklist: Path | None, files: Sequence[Path] = (), asked: AskedRows | None = None) -> list[Path]:
@@ -120,8 +124,8 @@ def answer_files(worklist: Path | None, files: Sequence[Path] = (), asked: Asked
         return found
     studio = worklist / STUDIO_ANSWERS
     for path in sorted((worklist / VERDICTS).glob("*")):
-        if path.name.startswith((".", "~")) or not path.is_file() or path == studio:
-            continue  # left by editors and file managers, or added last below
+        if path.name.startswith((".", "~")) or path.suffix == PARTIAL or not path.is_file() or path == studio:
+            continue  # left by editors, file managers and writers that were killed, or added last below
         if path.suffix.lower() not in SUFFIXES:
             raise InputError(
                 f"{path}: verdicts are read from {', '.join(SUFFIXES)}; save it as one of these, or remove it"

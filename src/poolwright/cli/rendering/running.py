@@ -37,6 +37,8 @@ def print_check(recipe: Path, plans: Mapping[str, TablePlan]) -> None:
         out.print(Text(f"{name}  from {plan.source.name}", style="bold"))
         out.print(Text(f"  steps    {', '.join(step.step.verb for step in plan.steps) or 'none'}"))
         out.print(Text(f"  columns  {', '.join(plan.schema.names)}"))
+        for remark in plan.source.remarks():
+            out.print(Text(f"  note     {remark}"))
     out.print(Text(f"{recipe}: nothing wrong; run it with: poolwright run {recipe}"))
 
 
@@ -75,7 +77,7 @@ def print_funnel(record: TableRecord) -> None:
     share = f"{record.rows_kept / record.rows_in:.1%}" if record.rows_in else "none"
     out.print(Text(f"{record.name}: {record.rows_kept:,} of {record.rows_in:,} rows kept ({share})", style="bold"))
     words = {(reason.step, reason.name): reason.words for reason in record.reasons}
-    learned = {step.index: step.learned for step in record.steps}
+    learned = {-1: "\n".join(record.remarks), **{step.index: step.learned for step in record.steps}}
     table = grid("step", "rows in", "dropped", "kept", "because", "learned", numbers=("rows in", "dropped", "kept"))
     for row in record.funnel:
         because = "\n".join(f"{count:,} {words[(row.step, name)]}" for name, count in row.dropped.items())
@@ -101,13 +103,13 @@ def print_run(result: RunResult) -> None:
             _print_matrix(out, found, found.value)
         else:
             why = f": {found.words}" if found.value is None else ""
-            out.print(Text(f"{found.name} {found.number}{why}"))
+            out.print(Text(f"{found.name} {found.number}{found.remark}{why}"))
 
 
 def _print_matrix(out: Console, figure: Measured, matrix: Matrix) -> None:
     """A figure for each pair of groups, with the rows behind it."""
     summary = ", ".join(f"{name} {value:.3f}" for name, value in matrix.summary.items())
-    out.print(Text(f"{figure.name} of {figure.table}: {summary}", style="bold"))
+    out.print(Text(f"{figure.name} of {figure.table}: {summary}{figure.remark}", style="bold"))
     head = f"{matrix.down}, {matrix.across}"
     table = grid(head, *matrix.columns, matrix.counted, numbers=(*matrix.columns, matrix.counted))
     for name, values, rows in zip(matrix.rows, matrix.values, matrix.row_counts, strict=True):

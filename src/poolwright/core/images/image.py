@@ -151,6 +151,14 @@ def _is_below(root: str, path: str) -> bool:
         return True
 
 
+def local_image(root: str | None, path: str) -> str | None:
+    """Return the local file that `read_bytes` reads; None if the path is a URL, or leads out of `root`."""
+    if root is None:
+        return None if "://" in path else path
+    inside = _inside(path)
+    return None if inside is None else os.path.join(root, inside)
+
+
 def _inside(path: str) -> str | None:
     """Return the path with '.' and '..' resolved; None if it leads out of the folder it is relative to."""
     if "://" in path or path.startswith(("/", "\\")) or re.match(r"[A-Za-z]:[\\/]", path):
@@ -221,7 +229,17 @@ def probe(data: bytes | None, limits: Limits = Limits()) -> Probe | str:
     return Probe(_name(image), width, height, _frames(image))
 
 
-def open_image(data: bytes | None, limits: Limits = Limits(), wanted: int | None = None) -> Image.Image | str:
+def is_turned(data: bytes) -> bool:
+    """Whether the EXIF of an image file says to turn or flip its pixels before they are shown."""
+    try:
+        return _orientation(_open(data, Limits(max_bytes=len(data)))[0]) != 1
+    except _Refused:
+        return False
+
+
+def open_image(
+    data: bytes | None, limits: Limits = Limits(), wanted: int | None = None, contrast: bool = False
+) -> Image.Image | str:
     """Decode the first picture of an image file, or return a reason.
 
     Upright by its EXIF orientation, RGB uint8: transparency on white, 16-bit grey scaled by 1/257, CMYK
@@ -233,13 +251,14 @@ def open_image(data: bytes | None, limits: Limits = Limits(), wanted: int | None
         limits: checked against the header, before any pixel is decoded.
         wanted: edge in pixels that the image will be shrunk to; a JPEG several times larger is decoded
             at a fraction of its size, which is exact to about one grey level after shrinking.
+        contrast: as in `to_rgb`.
     """
     try:
         image, source = _open(data, limits)
         if wanted is not None and image.format in ("JPEG", "MPO"):
             image.draft(None, (DRAFT_MARGIN * wanted, DRAFT_MARGIN * wanted))
         _load(image, source, limits)
-        return upright(to_rgb(image), _orientation(image))
+        return upright(to_rgb(image, contrast), _orientation(image))
     except _Refused as refusal:
         return refusal.reason
     except ValueError:  # a mode that cannot be converted

@@ -5,9 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 if TYPE_CHECKING:
     from PIL import Image
+
+_LIGHT = 191
+"""Grey level above which a drawing is light: white is less than a quarter of the scale away."""
 
 
 def upright(image: Image.Image, orientation: int) -> Image.Image:
@@ -26,8 +30,11 @@ def upright(image: Image.Image, orientation: int) -> Image.Image:
     return image.transpose(turns[orientation]) if orientation in turns else image
 
 
-def to_rgb(image: Image.Image) -> Image.Image:
+def to_rgb(image: Image.Image, contrast: bool = False) -> Image.Image:
     """Convert a decoded image of any mode to RGB uint8, transparency on white.
+
+    Args:
+        contrast: lay transparency on black if what is visible is light, as a white drawing on white is nothing.
 
     Raises:
         ValueError: a mode that Pillow cannot convert, such as LAB in a TIFF.
@@ -35,23 +42,32 @@ def to_rgb(image: Image.Image) -> Image.Image:
     if image.mode == "RGB" and "transparency" not in image.info:
         return image
     if image.mode[0] in "IF":
-        return _grey(image).convert("RGB")
+        return _grey(image, contrast).convert("RGB")
     if image.mode == "CMYK":
         return _ink(image).convert("RGB")
     if image.has_transparency_data:
-        return _on_white(image.convert("RGBA"))
+        return _on_ground(image.convert("RGBA"), contrast)
     return image.convert("RGB")
 
 
-def _on_white(image: Image.Image) -> Image.Image:
+def _on_ground(image: Image.Image, contrast: bool) -> Image.Image:
     from PIL import Image
 
-    page = Image.new("RGB", image.size, (255, 255, 255))
-    page.paste(image, mask=image.getchannel("A"))
+    opacity = image.getchannel("A")
+    ground = _ground(np.asarray(image.convert("L")), np.asarray(opacity)) if contrast else 255
+    page = Image.new("RGB", image.size, (ground, ground, ground))
+    page.paste(image, mask=opacity)
     return page
 
 
-def _grey(image: Image.Image) -> Image.Image:
+def _ground(grey: npt.NDArray[np.uint8], opacity: npt.NDArray[np.uint8]) -> int:
+    """Return 0 (black) if the visible pixels are light on the mean, weighted by their opacity; else 255 (white)."""
+    weight = int(opacity.sum(dtype=np.int64))
+    light = int(np.vdot(grey.astype(np.int64), opacity.astype(np.int64)))
+    return 0 if light > _LIGHT * weight else 255
+
+
+def _grey(image: Image.Image, contrast: bool) -> Image.Image:
     """Convert grey of more than 8 bits to 'L'. 16-bit values are divided by 257, floats are taken as 0 to 1."""
     from PIL import Image
 
@@ -62,7 +78,8 @@ def _grey(image: Image.Image) -> Image.Image:
         grey = (np.clip(values, 0, 65_535).astype(np.uint32) + 128) // 257
     transparent = image.info.get("transparency")
     if isinstance(transparent, int):
-        grey = np.where(values == transparent, 255, grey)
+        seen = np.asarray(values != transparent, np.uint8)
+        grey = np.where(seen, grey, _ground(grey.astype(np.uint8), seen) if contrast else 255)
     return Image.fromarray(grey.astype(np.uint8))
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict
 
+from poolwright.core.wording import rows as in_rows
+
 _LEAST_SPAN = 0.25
 """Least distance between two numbers that the faintest and the strongest colour stand for."""
 
@@ -23,6 +25,7 @@ class Matrix(_Record):
             across stands for other rows in each line.
         summary: numbers about the matrix by name, such as the mean of its diagonal.
         counted: what `row_counts` count.
+        left_out: rows that could not take part, such as those of classes without a row to train on.
     """
 
     down: str
@@ -34,6 +37,7 @@ class Matrix(_Record):
     column_counts: tuple[int, ...]
     summary: dict[str, float]
     counted: str = "rows"
+    left_out: int = 0
 
     def limits(self) -> tuple[float, float]:
         """Return the numbers that the faintest and the strongest colour stand for.
@@ -55,6 +59,7 @@ class Measured(_Record):
         value: one number, or a matrix; None if it could not be measured.
         low, high: interval of the number, if it is an estimate.
         words: a description of how it was measured, or why it could not be, in sentences.
+        left_out: as in `Matrix`, for one number.
     """
 
     name: str
@@ -64,6 +69,13 @@ class Measured(_Record):
     words: str
     low: float | None = None
     high: float | None = None
+    left_out: int = 0
+
+    @property
+    def remark(self) -> str:
+        """How many rows were left out: ' (60 rows left out)', or ''."""
+        number = self.value.left_out if isinstance(self.value, Matrix) else self.left_out
+        return f" ({in_rows(number)} left out)" if number else ""
 
     @property
     def number(self) -> str:

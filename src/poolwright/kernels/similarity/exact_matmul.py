@@ -1,9 +1,10 @@
-"""Compute similarities of all rows and all prompts by BLAS, exact to the last bit in any order of additions.
+"""Compute cosines of all rows and all prompts by BLAS, exact to the last bit in any order of additions.
 
 Rows are multiples of 2^-24 (every float16 number is one) and shorter than 2, prompts are multiples of 2^-28 and of
-unit length. So all products and all their sums, in any order, are multiples of 2^-52 and at most 2: float64 holds
-them exactly. The one rounding, to float32, comes last. A score therefore depends on its row and its prompt alone,
-not on the batch, threads, BLAS or the processor, and is `exact_similarity` of the two.
+unit length. So all products, the squares of rows, and all their sums, in any order, are multiples of 2^-52 and at most
+4: float64 holds them exactly. The root, the division by it and the rounding to float32 come last. A score therefore
+depends on its row and its prompt alone, not on the batch, threads, BLAS or the processor, and is `exact_similarity` of
+the two.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ def prompts_on_grid(features: npt.NDArray[np.floating]) -> Float32:
 
 
 def grid_products(rows: npt.NDArray[np.floating], prompts: Float64) -> tuple[Float32, npt.NDArray[np.bool_]]:
-    """Inner products of every prompt and every row.
+    """Cosines of every prompt and every row.
 
     float32 rows are rounded to multiples of 2^-24 first, and so are rows far from unit length once a power of two
     has brought them near it: that changes a cosine by less than 1e-6.
@@ -35,7 +36,7 @@ def grid_products(rows: npt.NDArray[np.floating], prompts: Float64) -> tuple[Flo
         prompts: (p, d) as `prompts_on_grid` gives them, in float64.
 
     Returns:
-        (p, n) float32, and bool (n,): rows that have a direction. The products of others are undefined.
+        (p, n) float32, and bool (n,): rows that have a direction. The cosines of others are 0.
     """
     products = np.empty((len(prompts), len(rows)), np.float32)
     usable = np.ones(len(rows), bool)
@@ -46,32 +47,30 @@ def grid_products(rows: npt.NDArray[np.floating], prompts: Float64) -> tuple[Flo
 
 
 def _of_tile(rows: npt.NDArray[np.floating], prompts: Float64) -> tuple[Float64, npt.NDArray[np.bool_]]:
-    floats = widen(rows)
-    with np.errstate(over="ignore", invalid="ignore"):
-        squares = np.vecdot(floats, floats)
-    odd = np.flatnonzero(~((squares > _SHORT) & (squares < _LONG)))
-    doubles = floats.astype(np.float64)
+    doubles = widen(rows).astype(np.float64)
     if rows.dtype != np.float16:
         doubles = _rounded(doubles)
+    squares = np.vecdot(doubles, doubles)
     usable = np.ones(len(rows), bool)
-    if not len(odd):
-        return prompts @ doubles.T + 0.0, usable  # + 0.0 turns -0.0 into 0.0
-    doubles[odd], exponent, usable[odd] = _near_unit(rows[odd])
-    products = prompts @ doubles.T + 0.0
-    products[:, odd] = np.ldexp(products[:, odd], exponent)
-    usable[odd] &= (np.abs(products[:, odd]) <= np.finfo(np.float32).max).all(axis=0)
-    products[:, ~usable] = 0.0
+    odd = np.flatnonzero(~((squares > _SHORT) & (squares < _LONG)))
+    if len(odd):
+        doubles[odd], usable[odd] = _near_unit(rows[odd])
+        squares[odd] = np.vecdot(doubles[odd], doubles[odd])
+        squares[~usable] = 1.0
+    products = prompts @ doubles.T
+    products /= np.sqrt(squares)
+    products += 0.0  # turns -0.0 into 0.0
     return products, usable
 
 
-def _near_unit(rows: npt.NDArray[np.floating]) -> tuple[Float64, npt.NDArray[np.int32], npt.NDArray[np.bool_]]:
-    """Rows of any length on the grid, the powers of two they were divided by, and which have a direction."""
+def _near_unit(rows: npt.NDArray[np.floating]) -> tuple[Float64, npt.NDArray[np.bool_]]:
+    """Rows of any length on the grid, divided by powers of two, and which have a direction; the others are zeros."""
     doubles = rows.astype(np.float64)
     lengths = np.sqrt(np.square(doubles).sum(axis=1))
     usable = np.isfinite(lengths) & (lengths > 0)
     doubles[~usable] = 0.0
-    exponent = np.where(usable, np.frexp(np.where(usable, lengths, 1.0))[1], 0).astype(np.int32)
-    return _rounded(np.ldexp(doubles, -exponent[:, None])), exponent, usable
+    exponent = np.frexp(np.where(usable, lengths, 1.0))[1]
+    return _rounded(np.ldexp(doubles, -exponent[:, None])), usable
 
 
 def _rounded(doubles: Float64) -> Float64:

@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from poolwright.core.encoder import EncoderSpec
 from poolwright.core.errors import RecipeError, did_you_mean
+from poolwright.core.runtime.yaml_text import load
 from poolwright.models.encoders.prepare import Interpolation, Preparation, ResizeMode
 
 NAMES = ("manifest.json", "manifest.yaml", "manifest.yml")
@@ -153,14 +154,12 @@ def _manifest_file(path: Path) -> Path:
 
 
 def _parsed(text: str, where: str) -> Any:
-    import yaml
-
+    if not text.lstrip().startswith("{"):
+        return load(text, where)
     try:
-        return json.loads(text) if text.lstrip().startswith("{") else yaml.safe_load(text)
-    except ValueError as error:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
         raise RecipeError(f"{where}: not JSON: {error}") from None
-    except yaml.YAMLError as error:
-        raise RecipeError(f"{where}: not YAML: {error}") from None
 
 
 def _checked(data: Any, where: str, folder: Path, graph: str) -> Described:

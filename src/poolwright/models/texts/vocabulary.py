@@ -16,6 +16,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field, ValidationInfo
 
 from poolwright.core.errors import RecipeError, did_you_mean
+from poolwright.core.runtime.yaml_text import load
 from poolwright.models.texts.package_files import clip_metadata, imagenet21k_synsets
 
 FORMATS = (".txt", ".json", ".yaml", ".yml", ".csv")
@@ -161,19 +162,7 @@ def _of_json(text: str, where: str) -> tuple[Class, ...]:
 
 
 def _of_yaml(text: str, where: str) -> tuple[Class, ...]:
-    import yaml
-
-    try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        data = yaml.safe_load(text)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise RecipeError(f"{where}:{line}: not valid YAML: {error.problem or error.context}") from None
-    except yaml.YAMLError as error:
-        raise RecipeError(f"{where}: not valid YAML: {error}") from None
-    if isinstance(node, yaml.MappingNode):
-        _object([(key.value, None) for key, _ in node.value], where)
-    return _of_data(data, where)
+    return _of_data(load(text, where), where)
 
 
 def _of_data(data: Any, where: str) -> tuple[Class, ...]:

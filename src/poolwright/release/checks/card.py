@@ -41,7 +41,7 @@ def _parts(text: str) -> tuple[dict[str, Any] | None, str]:
     head, _, body = text[4:].partition("\n---\n")
     try:
         header = yaml.safe_load(head)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError):
         return None, body
     return (header if isinstance(header, dict) else None), body
 

@@ -68,7 +68,7 @@ class Balance(SamplingStep):
     def by(self) -> tuple[str, ...]:
         return self.group
 
-    def wanted(self, groups: Groups, counts: np.ndarray) -> np.ndarray:
+    def wanted(self, groups: Groups, counts: np.ndarray, key: int) -> np.ndarray:
         if self.proportions is not None:
             return self._in_proportion(groups, counts)
         smallest = int(counts.min()) if len(counts) else 0

@@ -34,5 +34,5 @@ class Cap(SamplingStep):
     def key(self, context: Context) -> int:
         return context.key if self.redraw else hash_key(context.shared_key, *self.group)
 
-    def wanted(self, groups: Groups, counts: np.ndarray) -> np.ndarray:
+    def wanted(self, groups: Groups, counts: np.ndarray, key: int) -> np.ndarray:
         return np.full(len(counts), self.n)

@@ -42,8 +42,8 @@ class SamplingStep(Step):
         """Return the group columns; none for one draw from all rows."""
         raise NotImplementedError
 
-    def wanted(self, groups: Groups, counts: np.ndarray) -> np.ndarray:
-        """Return the rows to keep of each group, int64 (k,), given its rows `counts`, int64 (k,)."""
+    def wanted(self, groups: Groups, counts: np.ndarray, key: int) -> np.ndarray:
+        """Return the rows to keep of each group, int64 (k,), given its rows `counts`, int64 (k,), and the key."""
         raise NotImplementedError
 
     def key(self, context: Context) -> int:
@@ -60,8 +60,8 @@ class SamplingStep(Step):
     def fit(self, frame: Frame, context: Context) -> State:
         counted = count_groups(frame, self.by())
         groups, counts = counted.groups, counted.counts
-        kept = np.minimum(self.wanted(groups, counts), counts)
         key = self.key(context)
+        kept = np.minimum(self.wanted(groups, counts, key), counts)
         ranks = cut_ranks(frame, groups, counts, key, kept[None, :])[0]
         return State({"key": str(key)}, {GROUPS: groups.table({"rows": counts, "kept": kept, "rank": ranks})})
 
@@ -97,7 +97,14 @@ class SamplingStep(Step):
         if not self.by():
             return f"{whole} drawn by hash"
         cut = pc.sum(pc.less(table.column("kept"), table.column("rows"))).as_py() or 0
-        return f"{whole} kept; {cut:,} of {in_groups(table.num_rows)} of {', '.join(self.by())} were cut"
+        text = f"{whole} kept; {cut:,} of {in_groups(table.num_rows)} of {', '.join(self.by())} were cut"
+        return text + without_rows(table)
+
+
+def without_rows(table: pa.Table) -> str:
+    """Say how many groups of a state's table keep no row: '; 3 groups keep none', or ''."""
+    empty = pc.sum(pc.equal(table.column("kept"), 0)).as_py() or 0
+    return f"; {in_groups(empty)} {'keeps' if empty == 1 else 'keep'} none" if empty else ""
 
 
 def _cut_of(table: pa.Table) -> np.ndarray:

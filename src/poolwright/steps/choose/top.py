@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 
 from poolwright.core.columns import UID
 from poolwright.core.frame import Context, Frame
-from poolwright.core.params import Column, Columns, Count, Share, exactly_one, share_of
+from poolwright.core.params import Column, Columns, Count, Share, exact, exactly_one
 from poolwright.core.rows import Rows
 from poolwright.core.runtime.cached import once
 from poolwright.core.state import State
@@ -22,10 +22,12 @@ from poolwright.core.table import Limit
 from poolwright.core.wording import groups as in_groups
 from poolwright.core.wording import number
 from poolwright.core.wording import rows as in_rows
-from poolwright.kernels.selection.groups import check_groupable, groups_of, lacks_value
+from poolwright.kernels.selection.controlled_rounding import share_by_group
+from poolwright.kernels.selection.groups import Groups, check_groupable, groups_of, lacks_value
 from poolwright.kernels.selection.ranks import ALL, NONE, RankCuts, Ranking, check_orderable
 from poolwright.kernels.selection.thresholds import cut, survey
 from poolwright.steps.choose.reasons import NO_GROUP, NO_VALUE
+from poolwright.steps.choose.sampling import without_rows
 
 GROUPS = "groups"
 
@@ -35,7 +37,8 @@ class Top(Step):
 
     Exactly this many are kept: if several rows have the value at the threshold, the hash of (seed, step,
     uid) decides among them. Infinite values count; rows whose value is null or NaN are dropped. With `group`, this
-    many of each group are kept; groups with fewer rows are kept whole.
+    many of each group are kept; groups with fewer rows are kept whole. A fraction of groups is rounded as by `sample`:
+    each group and the total are within a row of it.
 
     State: the key of the hash ranks, and a table of groups with `rows`, `kept`, the threshold `value`, its
     sort `key` and the greatest hash `rank` that is kept among rows with that value.
@@ -76,16 +79,16 @@ class Top(Step):
     def fit(self, frame: Frame, context: Context) -> State:
         order = self._order(context.key)
         ranked = survey(frame, self._columns, order)
-        kept = np.minimum(self._wanted(ranked.counts), ranked.counts)
+        kept = np.minimum(self._wanted(ranked.groups, ranked.counts, context.key), ranked.counts)
         cuts = cut(frame, ranked, order, kept)
         value = order.value(cuts.key, frame.schema.field(self.by).type)
         figures = {"rows": ranked.counts, "kept": kept, "value": value, "key": cuts.key, "rank": cuts.rank}
         return State({"key": str(context.key)}, {GROUPS: ranked.groups.table(figures)})
 
-    def _wanted(self, counts: np.ndarray) -> np.ndarray:
+    def _wanted(self, groups: Groups, counts: np.ndarray, key: int) -> np.ndarray:
         if self.n is not None:
             return np.full(len(counts), self.n, dtype=np.int64)
-        return np.array([share_of(self.fraction or 0.0, int(count)) for count in counts], dtype=np.int64)
+        return share_by_group(groups, counts, exact(self.fraction or 0.0), key)
 
     def apply(self, rows: Rows, state: State) -> Outcome:
         table = state.tables[GROUPS]
@@ -135,7 +138,8 @@ class Top(Step):
         kept, rows = (pc.sum(table.column(name)).as_py() or 0 for name in ("kept", "rows"))
         best = "lowest" if self.lowest else "highest"
         names = ", ".join(self._columns)
-        return f"{kept:,} of {in_rows(rows)} kept: the {best} {self.by} of {in_groups(len(table))} of {names}"
+        text = f"{kept:,} of {in_rows(rows)} kept: the {best} {self.by} of {in_groups(len(table))} of {names}"
+        return text + without_rows(table)
 
 
 def _cuts_of(table: pa.Table) -> RankCuts:

@@ -150,6 +150,25 @@ class Classify(Step):
         if not is_groupable(schema.field(self.class_).type):
             raise StepError(f"classify: '{self.class_}' is {schema.field(self.class_).type}; classes are strings")
 
+    def check_against(self, given: pa.Schema, schemas: Mapping[str, pa.Schema]) -> None:
+        for name in self.examples:
+            self._check_spaces(name, given, schemas[name])
+
+    def _check_spaces(self, table: str, given: pa.Schema, examples: pa.Schema) -> None:
+        """Check that rows and examples have vectors of one model, those of images and those of captions.
+
+        Raises:
+            StepError: they have not; names both models.
+        """
+        pairs = [(self.with_, self._example_vectors)]
+        if self.text and self._example_text:
+            pairs.append((self.text, self._example_text))
+        for name, of_examples in pairs:
+            try:
+                same_space(given.field(name), examples.field(of_examples))
+            except StepError as error:
+                raise StepError(f"classify: the rows and their examples in '{table}' differ: {error}") from None
+
     @property
     def _example_vectors(self) -> str:
         return self.vectors or self.with_
@@ -176,7 +195,7 @@ class Classify(Step):
     def _read(self, table: Table, schema: pa.Schema) -> Examples:
         if not table.record.rows_kept:
             raise InputError(f"classify: the table '{table.name}' kept no rows to learn from")
-        same_space(schema.field(self.with_), table.schema.field(self._example_vectors))
+        self._check_spaces(table.name, schema, table.schema)
         wanted = {UID, self._example_vectors, self.class_, self._example_text, self.caption}
         wanted |= {SHA256, self.split} & set(table.schema.names)
         return self._examples(Rows(table.read(sorted(name for name in wanted if name))))

@@ -6,6 +6,7 @@ import hashlib
 import importlib.util
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
+import numpy as np
 import pyarrow as pa
 from pydantic import BeforeValidator, Field
 
@@ -28,6 +29,9 @@ def _one_or_more(value: object) -> object:
 
 class Hash(Step):
     """Hash image files: `sha256` of the bytes, `phash` of the upright picture (64-bit DCT hash of imagehash).
+
+    A picture of one shade of grey has no perceptual hash: null, as all such pictures would have the same. Transparency
+    is laid on white, or on black if what is visible is light, so that white drawings have a hash of their own.
 
     A row whose file is missing, empty or too large is dropped; with `phash`, also one that does not decode.
     """
@@ -67,24 +71,32 @@ class Hash(Step):
         }
         return Outcome(columns, drop_codes([found if isinstance(found, str) else None for found in hashed]))
 
-    def _hash(self, data: bytes, limits: Limits) -> dict[str, str] | str:
+    def _hash(self, data: bytes, limits: Limits) -> dict[str, str | None] | str:
         """Return the hashes by kind, or the reason why there are none."""
         reason = refused(data, limits)
         if reason:
             return reason
-        found: dict[str, str] = {SHA256: hashlib.sha256(data).hexdigest()} if SHA256 in self.kinds else {}
+        found: dict[str, str | None] = {SHA256: hashlib.sha256(data).hexdigest()} if SHA256 in self.kinds else {}
         if PHASH in self.kinds:
-            image = open_image(data, limits)  # at full size, so that imagehash itself gives the same
+            image = open_image(data, limits, contrast=True)  # at full size, so that imagehash itself gives the same
             if isinstance(image, str):
                 return image
             found[PHASH] = _phash(image)
         return found
 
 
-def _phash(image: Image.Image) -> str:
-    """Return the perceptual hash as 16 hex digits."""
+_FLAT = 4
+"""Grey levels between the darkest and the lightest pixel, as `phash` shrinks a picture, that are noise alone."""
+
+
+def _phash(image: Image.Image) -> str | None:
+    """Return the perceptual hash as 16 hex digits; None for a picture without structure."""
+    from PIL.Image import Resampling
+
     try:
         import imagehash
     except ModuleNotFoundError:
         raise MissingExtra("imagehash", "hash: phash") from None
-    return str(imagehash.phash(image))
+    small = image.convert("L").resize((32, 32), Resampling.LANCZOS)  # what it is computed from
+    grey = np.asarray(small)
+    return None if grey.max() - grey.min() < _FLAT else str(imagehash.phash(small))

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
-from poolwright.core.columns import UID, is_groupable, is_text, is_vector
+from poolwright.core.columns import SHA256, UID, is_groupable, is_text, is_vector
 from poolwright.core.errors import StepError
 from poolwright.core.frame import Context, Frame
 from poolwright.core.params import Column, Columns
@@ -30,6 +30,9 @@ from poolwright.kernels.similarity.connected_components import Links
 from poolwright.kernels.similarity.near_duplicates import link_hashes, link_similar, link_times
 
 MEMBERS = "members"
+_FLAT = np.array([0, 1 << 63, (1 << 64) - 1], np.uint64)
+"""Perceptual hashes of pictures without structure: no coefficient, or the mean alone, is above the median."""
+
 MOST_BYTES = 2_000_000_000
 """Most bytes of vectors compared with each other, which are held in memory: 2 million rows of 512 float16 values."""
 
@@ -69,7 +72,9 @@ class NearDuplicates(Step):
     - `same`: equal values in all these columns. With `within`, one of them is a time, and times at most that far apart
       count as equal: {same: [author, taken_at], within: 1 minute}.
     - `vectors`: the cosine is `above` or more. All pairs are compared, exactly, which holds the vectors in memory.
-    - `phash`: 64-bit hashes, as `hash` gives them, that differ in at most `distance` bits.
+    - `phash`: 64-bit hashes, as `hash` gives them, that differ in at most `distance` bits. A hash of zeros alone (or
+      ones, or of which the first bit alone is 1) says nothing, as it is that of any flat picture: such rows, and those
+      without a hash, are linked by an equal `sha256` alone, if the table has it.
 
     A group is named by its smallest uid, and a row without near-duplicates by its own, whatever the order of the rows.
     Rows that lack a value are not linked by it. With `keep`, one row of each group stays: that with the smallest uid
@@ -112,6 +117,9 @@ class NearDuplicates(Step):
         named = (*(self.same or ()), self.vectors, self.phash, self.by, UID)
         return tuple(dict.fromkeys(name for name in named if name))
 
+    def optional(self) -> tuple[str, ...]:
+        return (SHA256,) if self.phash else ()
+
     def gives(self, given: pa.Schema) -> list[pa.Field]:
         for name in self.same or ():
             dtype = given.field(name).type
@@ -132,16 +140,22 @@ class NearDuplicates(Step):
 
     def fit(self, frame: Frame, context: Context) -> State:
         self._check_size(frame)
-        found = frame.fold(list(self.needs()), _Collected, _Add(self), _Collected.merge)
-        rows = _joined(found, frame.schema, self)
-        links = Links(len(rows.table))
+        names = list(dict.fromkeys([*self.needs(), *(name for name in self.optional() if name in frame.schema.names)]))
+        found = frame.fold(names, _Collected, _Add(self), _Collected.merge)
+        rows = _joined(found, frame.schema, [name for name in names if name != self.vectors])
+        links, unhashed = Links(len(rows.table)), 0
         if self.same:
             self._link_same(links, rows.table)
         if self.vectors and len(rows.table):
             link_similar(links, rows.vectors, self.above)
         if self.phash:
-            link_hashes(links, *_hashes(rows.table.column(self.phash), self.phash), self.distance)
-        return self._state(rows.table, links.first())
+            hashes, valid = _hashes(rows.table.column(self.phash), self.phash)
+            link_hashes(links, hashes, valid, self.distance)
+            unhashed = int((~valid).sum())
+            if SHA256 in names and unhashed:
+                digests = pc.if_else(pa.array(valid), None, one_array(rows.table.column(SHA256)))
+                links.chain(local_groups([digests])[0])
+        return self._state(rows.table, links.first(), unhashed)
 
     def _check_size(self, frame: Frame) -> None:
         if not self.vectors:
@@ -167,7 +181,7 @@ class NearDuplicates(Step):
         group = np.where(pc.is_valid(column).to_numpy(zero_copy_only=False), group, -1)
         link_times(links, group, pc.fill_null(column, 0).to_numpy(), self.within or 0)
 
-    def _state(self, table: pa.Table, first: np.ndarray) -> State:
+    def _state(self, table: pa.Table, first: np.ndarray, unhashed: int) -> State:
         """Return the groups of two and more. Rows come in order of their uid, so the first of a group is its name."""
         sizes = np.bincount(first, minlength=len(table))[first]
         members = np.flatnonzero(sizes > 1)
@@ -181,6 +195,7 @@ class NearDuplicates(Step):
         largest = int(sizes.max()) if len(members) else 0
         count = len(np.unique(first[members]))
         values = {"rows": len(table), "members": len(members), "groups": count, "largest": largest}
+        values["unhashed"] = unhashed
         return State({**values, "dropped": int(drop.sum())}, {MEMBERS: pa.table(columns)})
 
     def apply(self, rows: Rows, state: State) -> Outcome:
@@ -201,6 +216,8 @@ class NearDuplicates(Step):
         members = f"{in_rows(values['members'])} of {values['rows']:,}"
         text = f"{members} are in {in_groups(values['groups'])} of near-duplicates"
         text += f", the largest of {in_rows(values['largest'])}" if values["largest"] else ""
+        if values.get("unhashed"):
+            text += f"; {in_rows(values['unhashed'])} without a hash that says something"
         return f"{text}; one of each kept" if self.keep != "all" else text
 
 
@@ -239,8 +256,7 @@ class _Joined:
     vectors: np.ndarray
 
 
-def _joined(found: _Collected, schema: pa.Schema, step: NearDuplicates) -> _Joined:
-    names = [name for name in step.needs() if name != step.vectors]
+def _joined(found: _Collected, schema: pa.Schema, names: list[str]) -> _Joined:
     empty = _decoded(pa.schema([schema.field(name) for name in names]).empty_table())
     table = pa.concat_tables([empty, *(one.select(names) for one in found.tables)])
     order = pc.sort_indices(table.column(UID))
@@ -278,7 +294,7 @@ def _plain(column: pa.Array) -> pa.Array:
 
 
 def _hashes(column: pa.ChunkedArray, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return hashes as uint64 (n,), and which rows have one.
+    """Return hashes as uint64 (n,), and which rows have one that says something about the picture.
 
     Raises:
         StepError: a value is not a hash of 16 hex digits.
@@ -290,7 +306,7 @@ def _hashes(column: pa.ChunkedArray, name: str) -> tuple[np.ndarray, np.ndarray]
             f"near_duplicates: '{bad}' in '{name}' is not a 64-bit hash of 16 hex digits; compute them with `hash`"
         )
     numbers = np.array([int(text, 16) if text else 0 for text in texts], np.uint64)
-    return numbers, np.array([text is not None for text in texts], bool)
+    return numbers, np.array([text is not None for text in texts], bool) & ~np.isin(numbers, _FLAT)
 
 
 def _best(first: np.ndarray, order: Ranking, rows: Rows) -> np.ndarray:

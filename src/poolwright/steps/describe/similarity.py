@@ -114,7 +114,7 @@ class Similarity(Step):
         vectors = rows.vectors(self.of)
         if self.to is not None:
             others = rows.vectors(self.to)
-            similarity = exact_similarity(vectors, others)
+            similarity = exact_similarity(vectors, others, unit_texts=False)
             missing = without_direction(similarity, vectors, others)
         else:
             feature = vectors_of(one_array(state.tables[PROMPT].column(FEATURE)))

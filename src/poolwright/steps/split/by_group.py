@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from poolwright.core.frame import Frame
 from poolwright.core.rows import Rows
+from poolwright.kernels.selection.controlled_rounding import hash_order
 from poolwright.kernels.selection.group_counts import count_groups
 from poolwright.kernels.selection.groups import Groups
 from poolwright.kernels.selection.lookup import plain
@@ -79,29 +80,40 @@ def fit_members(frame: Frame, group: str, strata: Sequence[str], key: int, sizes
     """Assign every group to a split, stratum by stratum.
 
     Within a stratum the groups are lined up by their ranks; each goes to the split in whose share of the
-    line the middle of its rows falls.
+    line the middle of its rows falls. The rows that a split lacks, or has in excess, in one stratum are added to its
+    share of the next, so that they do not sum up over many small strata.
     """
     groups = count_groups(frame, strata).groups if strata else Groups([], ())
     names = list(dict.fromkeys([group, *strata]))
-    count = frame.fold(names, _Count, _AddMembers(group, groups, key), _Count.merge)
-    rank, stratum, rows = _summed(count.parts)
+    count = frame.fold(names, SummedRows, _AddMembers(group, groups, key), SummedRows.merge)
+    rank, stratum, rows = summed(count.parts)
     rank, stratum, rows = _in_one_stratum(rank, stratum, rows)
     in_strata = np.zeros(len(groups), dtype=np.int64)
     np.add.at(in_strata, stratum, rows)
-    borders = np.cumsum(sizes.in_strata(in_strata), axis=0)
-    # Ranks ascend within each stratum; the rows before a group are those of its stratum only.
+    strata_order = hash_order(groups, key)
+    wanted = sizes.in_strata(in_strata, strata_order)
     order = np.lexsort((rank, stratum))
-    before = np.cumsum(rows[order]) - rows[order]
-    before -= (np.cumsum(in_strata) - in_strata)[stratum[order]]
-    middle = np.empty_like(rows)
-    middle[order] = 2 * before + rows[order]
-    split = (middle[None, :] >= 2 * borders[:, stratum]).sum(axis=0)
+    ends = np.cumsum(np.bincount(stratum, minlength=len(groups)))
+    split, owed = np.empty_like(rows), np.zeros(len(wanted), np.int64)
+    for number in strata_order.tolist():
+        inside = order[ends[number - 1] if number else 0 : ends[number]]
+        share = wanted[:, number] + owed
+        split[inside] = _by_middle(rows[inside], share)
+        given = np.bincount(split[inside], weights=rows[inside], minlength=len(wanted) + 1)[: len(wanted)]
+        owed = share - given.astype(np.int64)
     return Members(rank, rows, split)
 
 
+def _by_middle(rows: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """Return the split in whose share of the line, `share` (m,) rows long each, the middle of each group falls."""
+    borders = np.maximum.accumulate(np.clip(np.cumsum(share), 0, rows.sum()))
+    middle = 2 * np.cumsum(rows) - rows
+    return np.asarray(np.searchsorted(2 * borders, middle, side="right"), np.int64)
+
+
 @dataclass
-class _Count:
-    """Rows by group and stratum: (rank, stratum, rows), int64 each."""
+class SummedRows:
+    """Numbers of rows by a rank and another number, such as a stratum: (rank, number, rows), int64 each."""
 
     parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = field(default_factory=list)
     pending: int = 0
@@ -113,13 +125,13 @@ class _Count:
         if self.pending > max(_COMPACT_AT, 2 * len(self.parts[0][0])):
             self.compact()
 
-    def merge(self, other: _Count) -> _Count:
+    def merge(self, other: SummedRows) -> SummedRows:
         for part in other.parts:
             self.add(part)
         return self
 
     def compact(self) -> None:
-        self.parts, self.pending = [_summed(self.parts)], 0
+        self.parts, self.pending = [summed(self.parts)], 0
 
     def __getstate__(self) -> dict[str, Any]:
         self.compact()
@@ -132,17 +144,17 @@ class _AddMembers:
     strata: Groups
     key: int
 
-    def __call__(self, count: _Count, rows: Rows) -> _Count:
+    def __call__(self, count: SummedRows, rows: Rows) -> SummedRows:
         column = rows.column(self.group)
         stratum = self.strata.ids(rows)
         keep = (stratum >= 0) & pc.is_valid(plain(column)).to_numpy(zero_copy_only=False)
         rank = group_ranks(column, self.key)[keep]
-        count.add(_summed([(rank, stratum[keep], np.ones(len(rank), dtype=np.int64))]))
+        count.add(summed([(rank, stratum[keep], np.ones(len(rank), dtype=np.int64))]))
         return count
 
 
-def _summed(parts: Sequence[tuple[np.ndarray, ...]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Sum the rows by (rank, stratum), ascending."""
+def summed(parts: Sequence[tuple[np.ndarray, ...]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Sum the rows by (rank, number), ascending."""
     none = np.empty(0, dtype=np.int64)
     rank, stratum, rows = (np.concatenate([none, *(part[kind] for part in parts)]) for kind in range(3))
     order = np.lexsort((stratum, rank))

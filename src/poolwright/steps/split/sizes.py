@@ -10,7 +10,7 @@ import numpy as np
 
 from poolwright.core.errors import StepError
 from poolwright.core.params import exact
-from poolwright.kernels.selection.apportion import apportion
+from poolwright.kernels.selection.controlled_rounding import controlled_rounding
 from poolwright.kernels.selection.ranks import ALL
 
 REST = "rest"
@@ -64,32 +64,30 @@ class Sizes:
             stated = whole - min(self.shares) if min(self.shares) < 0 else whole
             raise ValueError(f"the ratios sum to {float(stated):g}, not 1; give one of them as 'rest'")
 
-    def in_strata(self, counts: np.ndarray) -> np.ndarray:
-        """Return the rows of every split in every stratum.
+    def in_strata(self, counts: np.ndarray, order: np.ndarray) -> np.ndarray:
+        """Return the rows of every split in every stratum, by controlled rounding.
 
         Args:
             counts: int64 (k,) rows of the strata.
+            order: int64 (k,), the strata in the order in which remainders are carried over.
 
         Returns:
-            int64 (m, k).
+            int64 (m, k). Every size is within a row of its quota, in each stratum and in total; counts are exact in
+            total.
 
         Raises:
             StepError: more rows are asked for than there are.
         """
         if self.shares is not None:
-            parts = [apportion(int(count), self.shares) for count in counts]
-            return np.array(parts, dtype=np.int64).reshape(len(counts), len(self.names)).T
-        self._check_enough(int(counts.sum()))
-        left = counts.astype(np.int64)
-        sizes = np.zeros((len(self.names), len(counts)), dtype=np.int64)
-        for split, wanted in enumerate(self.rows):
-            if wanted is not None:
-                share = min(wanted, int(left.sum()))
-                sizes[split] = apportion(share, [Fraction(int(count)) for count in left])
-                left = left - sizes[split]
-        if None in self.rows:
-            sizes[self.rows.index(None)] = left
-        return sizes
+            return controlled_rounding(counts, self.shares, order)
+        there = int(counts.sum())
+        self._check_enough(there)
+        asked = [size or 0 for size in self.rows]
+        left = max(there - sum(asked), 0)
+        shares = [Fraction(left if size is None else size) for size in self.rows]
+        if None not in self.rows:
+            shares.append(Fraction(left))  # of the rows in no split
+        return controlled_rounding(counts, shares, order)[: len(self.names)]
 
     def _check_enough(self, there: int) -> None:
         asked = sum(size for size in self.rows if size is not None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
@@ -10,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field, model_validator
 
-from poolwright.core.columns import SPLIT, UID
+from poolwright.core.columns import SHA256, SPLIT, UID, is_text
 from poolwright.core.frame import Context, Frame
 from poolwright.core.params import Column, Columns, Count, Share
 from poolwright.core.rows import Rows
@@ -19,12 +20,14 @@ from poolwright.core.state import State
 from poolwright.core.step import Kind, Outcome, Reason, Step
 from poolwright.core.wording import groups as in_groups
 from poolwright.core.wording import rows as in_rows
+from poolwright.kernels.selection.controlled_rounding import hash_order
 from poolwright.kernels.selection.group_counts import count_groups
 from poolwright.kernels.selection.groups import Groups, check_groupable, groups_of, lacks_value
 from poolwright.kernels.selection.hashing import hash_key
 from poolwright.kernels.selection.ranks import hash_ranks
 from poolwright.kernels.selection.sampling import cut_ranks
 from poolwright.steps.split.by_group import Members, fit_members, group_ranks
+from poolwright.steps.split.copies import count_copies
 from poolwright.steps.split.sizes import Sizes
 
 Rest = Literal["rest"]
@@ -40,12 +43,18 @@ class Split(Step):
 
     - Alone, the sizes are exact: rows are ranked by the hash of (seed, step, uid), and each split takes its
       number of them, rounded by largest remainders.
-    - With `stratify`, this is done within every stratum. Counts are spread over the strata by their sizes.
+    - With `stratify`, this is done within every stratum. Counts are spread over the strata by their sizes. What
+      rounding leaves in one stratum is carried over to the next, in hash order (controlled rounding): the size of a
+      split is within a row of its share in every stratum and in total, however small the strata.
     - With `group`, rows with the same value in that column are in the same split. Groups are lined up by
       the hash of their value, and a group goes where the middle of its rows falls: each border is off by at
       most half a group. So a group's split depends on the other groups' sizes, not on any order.
-    - With both, a group counts to the stratum that holds most of its rows.
+    - With both, a group counts to the stratum that holds most of its rows, and what a split lacks in one stratum is
+      made up for in the next.
     - With `seeds`, all this is done this many times, each time by hashes of another key: columns split_0, split_1, ...
+
+    If the table has a column `sha256`, files whose copies are in several splits are counted; group: sha256, or the
+    groups of `near_duplicates`, keeps them together.
 
     State: per stratum the greatest hash rank of every split, or per group its split if `group` is given.
     """
@@ -104,10 +113,25 @@ class Split(Step):
 
     def fit(self, frame: Frame, context: Context) -> State:
         if self.seeds is None:
-            return self._fit(frame, context.key)
+            state = self._fit(frame, context.key)
+            copies = self._copies(frame, state, self._totals(state))
+            return State({**state.values, **copies}, state.tables)
         draws = [self._fit(frame, hash_key(context.key, str(draw))) for draw in range(self.seeds)]
         tables = {f"{name}-{at}": table for at, draw in enumerate(draws) for name, table in draw.tables.items()}
-        return State({"draws": [dict(draw.values) for draw in draws]}, tables)
+        copies = self._copies(frame, draws[0], self._totals(draws[0]))
+        return State(
+            {"draws": [{**draw.values, **copies} for draw in draws[:1]] + [dict(d.values) for d in draws[1:]]}, tables
+        )
+
+    def optional(self) -> tuple[str, ...]:
+        return () if self.group == SHA256 else (SHA256,)
+
+    def _copies(self, frame: Frame, state: State, totals: Mapping[str, int]) -> dict[str, int]:
+        """Return the number of files whose copies are in several splits, to be added to the state; {} if unknown."""
+        if SHA256 not in frame.schema.names or self.group == SHA256 or not is_text(frame.schema.field(SHA256).type):
+            return {}
+        names, rows = [*self._grouping, UID], sum(totals.values())
+        return {"copies": count_copies(frame, names, _SplitOf(self, state), len(totals), rows)}
 
     def _draws(self, state: State) -> list[State]:
         """Return the state of each draw, as that of a single one."""
@@ -131,7 +155,7 @@ class Split(Step):
             ranks = members.ends(len(sizes.names))
             return State(values, {STRATA: self._table(Groups([], ()), ranks[:, None], totals[:, None])})
         counted = count_groups(frame, self._columns)
-        wanted = sizes.in_strata(counted.counts)
+        wanted = sizes.in_strata(counted.counts, hash_order(counted.groups, key))
         ranks = cut_ranks(frame, counted.groups, counted.counts, key, np.cumsum(wanted, axis=0))
         return State(values, {STRATA: self._table(counted.groups, ranks, wanted)})
 
@@ -145,16 +169,20 @@ class Split(Step):
         missing = lacks_value(rows, self._grouping)
         nowhere, columns = np.ones(len(rows), dtype=bool), {}
         for name, draw in zip(self._given, self._draws(state), strict=True):
-            index = self._split_indices(rows, draw)
-            index[missing] = len(names) - 1
+            index = self.split_indices(rows, draw)
             columns[name] = names.take(pa.array(index))
             nowhere &= index == len(names) - 1
         drop = np.where(nowhere, 2, 0).astype(np.uint8)
         drop[missing] = 1
         return Outcome(columns, drop)
 
-    def _split_indices(self, rows: Rows, state: State) -> np.ndarray:
+    def split_indices(self, rows: Rows, state: State) -> np.ndarray:
         """Return the index of each row's split in one draw: int64 (n,), past the end for none."""
+        index = self._by_rank(rows, state)
+        index[lacks_value(rows, self._grouping)] = len(self.sizes().names)
+        return index
+
+    def _by_rank(self, rows: Rows, state: State) -> np.ndarray:
         key = int(state.values["key"])
         ranks = group_ranks(rows.column(self.group), key) if self.group else hash_ranks(rows.column(UID), key)
         nominal = self.sizes().nominal()
@@ -185,18 +213,44 @@ class Split(Step):
         totals = self._totals(state)
         sizes = ", ".join(f"{name} {count:,}" for name, count in totals.items())
         text = f"{sizes}: {in_rows(sum(totals.values()))}"
+        empty = [name for name, count in totals.items() if not count]
+        text += f"; no row is in {' or '.join(empty)}" if empty else ""
         if self.group:
             text += f"; rows of one {self.group} together"
+        text += _copies_in_words(state.values.get("copies", 0))
         if not self._columns:
             return text
-        strata = f" ({in_groups(len(state.tables[STRATA]))})" if STRATA in state.tables else ""
+        strata = f" ({in_groups(len(table))}{self._lacking(table)})" if (table := state.tables.get(STRATA)) else ""
         return f"{text}; stratified by {', '.join(self._columns)}{strata}"
+
+    def _lacking(self, table: pa.Table) -> str:
+        """Say how many strata have no row of a split that has rows: ', 120 without test', or ''."""
+        empty = {name: pc.sum(pc.equal(table.column(_ROWS + name), 0)).as_py() or 0 for name in self.sizes().names}
+        return "".join(f", {count:,} without {name}" for name, count in empty.items() if 0 < count < len(table))
 
     def _totals(self, state: State) -> dict[str, int]:
         if MEMBERS in state.tables:
             return {name: state.values["rows"][name] for name in self.sizes().names}
         table = state.tables[STRATA]
         return {name: pc.sum(table.column(_ROWS + name)).as_py() or 0 for name in self.sizes().names}
+
+
+@dataclass(frozen=True)
+class _SplitOf:
+    """The split of each row by a fitted state, as a callable that can be pickled."""
+
+    step: Split
+    state: State
+
+    def __call__(self, rows: Rows) -> np.ndarray:
+        return self.step.split_indices(rows, self.state)
+
+
+def _copies_in_words(files: int) -> str:
+    if not files:
+        return ""
+    many = "1 file has copies" if files == 1 else f"{files:,} files have copies"
+    return f"; {many} (equal sha256) in several splits, which group: {SHA256} keeps together"
 
 
 def _cuts_of(table: pa.Table) -> list[np.ndarray]:

@@ -85,6 +85,7 @@ async def take_in(
     live: LiveOf,
     file: Annotated[UploadFile, File()],
     gold: Annotated[bool, Form()] = False,
+    field: Annotated[str, Form(max_length=200)] = "",
 ) -> Response:
     """Import verdicts from a file, as those of the people named in it, or as gold."""
     from starlette.concurrency import run_in_threadpool
@@ -95,12 +96,12 @@ async def take_in(
         raise HTTPException(413, f"a file of verdicts may have {MOST_IMPORTED:,} bytes at most")
     name = Path(file.filename or "import.csv").name
     try:
-        found = await run_in_threadpool(imported, data, name, live.queue)
+        found = await run_in_threadpool(imported, data, name, live.queue, field.strip())
         if gold:
-            sure = [(one.uid, one.verdict) for one in found if one.verdict != "unsure"]
+            sure = [(one.uid, one.verdict) for one in found.answers if one.verdict != "unsure"]
             live.make_gold(sure, session.name or "owner")
         else:
-            live.take_in(found)
+            live.take_in(found.answers)
     except PoolwrightError as error:
         return page(request, "error.html.j2", 400, title="Not imported", words=str(error))
     return Response(headers={"hx-redirect": f"/verify/{live.queue.name}"})

@@ -1,0 +1,190 @@
+"""Steps that compare rows with a list of ids, URLs or hashes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from operator import or_
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic_core import PydanticCustomError
+
+from poolwright.core.columns import PHASH, SHA256, UID, is_text
+from poolwright.core.errors import InputError, StepError
+from poolwright.core.frame import Context, Frame
+from poolwright.core.params import Column, exactly_one
+from poolwright.core.pool import Place
+from poolwright.core.rows import Rows
+from poolwright.core.runtime.cached import once
+from poolwright.core.state import State
+from poolwright.core.step import Kind, Outcome, Step
+from poolwright.core.wording import some
+from poolwright.kernels.selection.lookup import ValueIndex
+from poolwright.kernels.selection.spelling import as_spelled
+from poolwright.steps.choose.read_list import KINDS, ListFile, read_list
+
+LIST = "list"
+_NAMED = 5  # entries that a message names
+_ENTRY = {"type": ["string", "integer"]}
+
+
+def _as_entries(value: Any) -> Any:
+    return (value,) if isinstance(value, str | int | float) else value
+
+
+def _as_entry(value: Any) -> Any:
+    if not isinstance(value, str) and type(value) is not int:
+        raise PydanticCustomError("string_type", "an entry is a text or an integer")
+    return value
+
+
+Entry = Annotated[str | int, BeforeValidator(_as_entry)]
+Entries = Annotated[
+    tuple[Entry, ...],
+    BeforeValidator(_as_entries),
+    WithJsonSchema(
+        {"anyOf": [{"type": ["string", "integer"]}, {"type": "array", "items": {"type": ["string", "integer"]}}]}
+    ),
+]
+
+
+class ListedStep(Step):
+    """Compare the uid, URL, hash or another column of each row with a list, in the recipe or in a file."""
+
+    kind: ClassVar[Kind] = "choose"
+    fits_rows: ClassVar[bool] = True
+
+    ids: Entries | None = Field(default=None, description="the entries themselves, texts in quotes")
+    file: Place | None = Field(default=None, description=f"file with the entries: {KINDS}, also compressed (.gz)")
+    by: Column = Field(default=UID, description="column that is compared: uid, url, sha256, phash or another")
+    column: Column | None = Field(
+        default=None, description="column of the file, if it has columns; default: the name in `by`"
+    )
+    strict: bool = Field(default=False, description="whether an entry that no row has is an error")
+
+    @model_validator(mode="after")
+    def _one_list(self) -> ListedStep:
+        exactly_one(self, "ids", "file")
+        return self
+
+    def drops(self, on_list: np.ndarray) -> np.ndarray:
+        """Return `Outcome.drop` of rows: uint8 (n,), from whether they are on the list: bool (n,)."""
+        raise NotImplementedError
+
+    def needs(self) -> tuple[str, ...]:
+        return (self.by,)
+
+    def files(self) -> tuple[str, ...]:
+        return (self.file,) if self.file else ()
+
+    def check_files(self, given: pa.Schema) -> None:
+        if self.file is not None and "://" not in self.file and not os.path.isfile(self.file):
+            raise StepError(f"{self.verb}: there is no file {self.file}; name a {KINDS} file")
+
+    def gives(self, given: pa.Schema) -> list[pa.Field]:
+        dtype = given.field(self.by).type
+        if pa.types.is_integer(dtype):
+            return []
+        if not is_text(dtype):
+            raise StepError(f"{self.verb}: '{self.by}' is {dtype}; entries are strings or integers")
+        numbers = [str(entry) for entry in self.ids or () if isinstance(entry, int)]
+        if numbers:
+            raise StepError(
+                f"{self.verb}: '{self.by}' is text, and {some(numbers)} no text; write ids in quotes: '{numbers[0]}'"
+            )
+        return []
+
+    def fit(self, frame: Frame, context: Context) -> State:
+        listed = self._listed()
+        integers = pa.types.is_integer(frame.schema.field(self.by).type)
+        entries = _distinct(_spelled(listed.entries, self.by, integers))
+        head = _distinct(_spelled(pa.array([listed.other], pa.string()), self.by, integers))
+        head = head.filter(pc.invert(pc.is_in(head, value_set=entries)))
+        # The only column has another name: if rows have that name, too, it is the first entry of a file without header.
+        table = pa.table({self.by: pa.concat_arrays([head, entries])})
+        met: np.ndarray = frame.fold([self.by], _Start(table.num_rows), _Meet(table, self.by), or_)
+        if listed.other and len(entries) and not met.any():
+            raise InputError(
+                f"{self.file}: has no column '{self.column or self.by}', and no entry of its only column "
+                f"'{listed.other}' is the {self.by} of a row; name the column of the entries: column: NAME"
+            )
+        first = len(head) if len(head) and not met[0] else 0
+        return self._state(table.slice(first), met[first:])
+
+    def _listed(self) -> ListFile:
+        if self.ids is not None:
+            return ListFile(pa.array([str(entry) for entry in self.ids], pa.string()))
+        return read_list(str(self.file), self.column or self.by)
+
+    def _state(self, entries: pa.Table, met: np.ndarray) -> State:
+        unmet = [f"'{text}'" for text in entries.column(0).filter(pa.array(~met))[:_NAMED].to_pylist()]
+        count = int((~met).sum())
+        more = ", ..." if count > len(unmet) else ""
+        words = f"{count:,} of {len(met):,} entries met no row: {', '.join(unmet)}{more}" if count else ""
+        if words and self.strict:
+            raise InputError(f"{self.verb}: {words}; correct the list, or leave out strict: true")
+        values = {"by": self.by, "entries": len(met), "unmet": count, "words": words}
+        return State(values, {LIST: entries.combine_chunks()})
+
+    def apply(self, rows: Rows, state: State) -> Outcome:
+        return Outcome(drop=self.drops(_find(rows, self.by, state.tables[LIST]) >= 0))
+
+    def explain(self, row: Mapping[str, Any], state: State) -> str:
+        value = row.get(self.by)
+        text = pa.array([None if value is None else str(value)], pa.string())
+        there = _find(Rows(pa.table({self.by: text})), self.by, state.tables[LIST])[0] >= 0
+        return f"{self.by} = {value}: {'on' if there else 'not on'} the list of {state.values['entries']:,}"
+
+    def learned(self, state: State) -> str:
+        count = state.values["entries"]
+        words = f"a list of {count:,} {'entry' if count == 1 else 'entries'} of {self.by}"
+        return f"{words}; {state.values['words']}" if state.values["words"] else words
+
+
+@dataclass(frozen=True)
+class _Start:
+    """Makes a mask of the entries that rows were met for."""
+
+    entries: int
+
+    def __call__(self) -> np.ndarray:
+        return np.zeros(self.entries, dtype=bool)
+
+
+@dataclass(frozen=True)
+class _Meet:
+    """Notes which entries are met by a batch of rows."""
+
+    table: pa.Table
+    by: str
+
+    def __call__(self, met: np.ndarray, rows: Rows) -> np.ndarray:
+        found = _find(rows, self.by, self.table)
+        met[found[found >= 0]] = True
+        return met
+
+
+def _find(rows: Rows, by: str, table: pa.Table) -> np.ndarray:
+    """Return the index of each row's entry: int64 (n,), -1 for rows that are not on the list."""
+    values = rows.column(by)
+    return once("lookup", table, _lookup_of).find(_spelled(values, by, pa.types.is_integer(values.type)))
+
+
+def _spelled(values: pa.Array, by: str, integers: bool) -> pa.Array:
+    texts = as_spelled(values, integers)
+    return pc.utf8_lower(texts) if by in (SHA256, PHASH) else texts
+
+
+def _distinct(texts: pa.Array) -> pa.Array:
+    """Return the distinct entries, in order."""
+    entries = pc.unique(texts.filter(pc.fill_null(pc.not_equal(texts, ""), False)))
+    return entries.take(pc.sort_indices(entries))
+
+
+def _lookup_of(table: pa.Table) -> ValueIndex:
+    return ValueIndex(table.column(0).combine_chunks())

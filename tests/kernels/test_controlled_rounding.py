@@ -1,0 +1,33 @@
+"""Controlled rounding: every size and every total is its quota, rounded down or up."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from poolwright.kernels.selection.apportion import apportion
+from poolwright.kernels.selection.controlled_rounding import controlled_rounding
+
+SHARES = st.lists(st.integers(0, 100), min_size=1, max_size=6).filter(any)
+
+
+@given(counts=st.lists(st.integers(0, 40), min_size=1, max_size=30), weights=SHARES, seed=st.integers(0, 99))
+@settings(max_examples=150, deadline=None)
+def test_sizes_and_totals_are_within_one_of_their_quota(counts: list[int], weights: list[int], seed: int) -> None:
+    order = np.random.default_rng(seed).permutation(len(counts))
+    sizes = controlled_rounding(np.array(counts), [Fraction(weight, 100) for weight in weights], order)
+    assert sizes.sum(axis=0).tolist() == counts
+    for weight, row in zip(weights, sizes, strict=True):
+        share = Fraction(weight, sum(weights))
+        assert abs(int(row.sum()) - share * sum(counts)) < 1
+        assert all(abs(int(size) - share * count) < 1 for size, count in zip(row, counts, strict=True))
+
+
+def test_one_stratum_has_largest_remainders() -> None:
+    shares = [Fraction(1, 2), Fraction(1, 3), Fraction(1, 6)]
+    for count in range(20):
+        sizes = controlled_rounding(np.array([count]), shares, np.zeros(1, np.int64))
+        assert sizes[:, 0].tolist() == apportion(count, shares)
