@@ -146,6 +146,7 @@ class TestYfcc100m(PoolSuite):
 
 class TestYfcc100mDatabase(PoolSuite):
     pool = Yfcc100m
+    path = "metadata"
     rows = 7
 
     def write(self, folder: Path) -> dict[str, Any]:

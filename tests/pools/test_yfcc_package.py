@@ -94,7 +94,7 @@ def test_few_zips_are_open_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_wrong_folders_and_files_are_named(tmp_path: Path) -> None:
     lines = yfcc.write(tmp_path / "yfcc100m_dataset", LINES)
     (tmp_path / "photos").mkdir()
-    with pytest.raises(RecipeError, match=r"photos: has no zip file of the package yfcc100m, .* image_path:"):
+    with pytest.raises(RecipeError, match=r"photos: 'images' needs 'image_path', .* has the zip files"):
         Yfcc100m(path=(str(lines),), images=str(tmp_path / "photos")).arrow_schema()
     with pytest.raises(RecipeError, match="is no database of SQLite; name files of lines with 'path'"):
         Yfcc100m(metadata=(str(lines),)).arrow_schema()

@@ -65,7 +65,7 @@ def check_source(
         _check_zips(list(given), where)
         given.update((field.name, field.type) for field in IMAGE_FIELDS)
     elif images is not None:
-        _check_images(list(given), source, where, template)
+        _check_images(list(given), template)
         given[IMAGE_PATH] = WELL_KNOWN[IMAGE_PATH].type
     return pa.schema({**given, ROW_ERROR: WELL_KNOWN[ROW_ERROR].type})
 
@@ -92,12 +92,8 @@ def _check_zips(names: Sequence[str], where: str) -> None:
         )
 
 
-def _check_images(names: Sequence[str], source: pa.Schema, where: str, template: str | None) -> None:
-    if template is None:
-        if IMAGE_PATH not in source.names:
-            raise RecipeError(f"{where}: 'images' needs 'image_path', such as image_path: '{{photo_id}}.jpg'")
-        return
-    for name in image_paths.columns(template):
+def _check_images(names: Sequence[str], template: str | None) -> None:
+    for name in image_paths.columns(template) if template is not None else ():
         if name not in names:
             raise RecipeError(f"image_path '{template}': no column '{name}'; {did_you_mean(name, names)}")
 

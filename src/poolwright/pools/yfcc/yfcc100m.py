@@ -46,10 +46,10 @@ class Yfcc100m(Pool):
 
     `taken_at` is the wall time of the camera read as UTC, since its zone is unknown; `taken` is its text.
 
-    The package `yfcc100m` (https://pypi.org/project/yfcc100m/) keeps metadata in a SQLite database, read with `metadata:`
-    in the order of its rows, and images in up to 4,096 zip files named by the first three digits of the hash, read with
-    `images:` and no `image_path`. They give `image`, read out of the zips only when a step asks for it, and
-    `image_error`: an image that no zip has is a missing file, one in a damaged zip an unreadable file, and the zip is named.
+    The package `yfcc100m` (https://pypi.org/project/yfcc100m/) keeps metadata in a SQLite database, read with
+    `metadata:`, and images in up to 4,096 zip files named by the first three digits of the hash, read with `images:`
+    and no `image_path`. They give `image`, read out of the zips only when a step asks for it, and `image_error`: an
+    image that no zip has is a missing file, one in a damaged zip an unreadable file, and the zip is named.
     """
 
     kind: ClassVar[str] = "yfcc100m"

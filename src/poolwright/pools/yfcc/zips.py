@@ -60,8 +60,8 @@ def find_zips(folder: str) -> dict[str, tuple[str, ...]]:
             found[name[1]].append(file)
     if not found:
         raise RecipeError(
-            f"{folder}: has no zip file of the package yfcc100m, such as 0a1.zip; if it has image files, name that of "
-            "each row with image_path: '{photo_id}.jpg'"
+            f"{folder}: 'images' needs 'image_path', such as image_path: '{{photo_id}}.jpg', unless the folder has the "
+            "zip files of the package yfcc100m, such as 0a1.zip"
         )
     return {digits: tuple(files) for digits, files in found.items()}
 
