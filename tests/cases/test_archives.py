@@ -31,5 +31,5 @@ def test_photos_and_metadata_of_the_package_yfcc100m(tmp_path: Path) -> None:
     table = pq.read_table(sorted((tmp_path / "runs/r/tables/t").glob("part-*.parquet")))
     assert table["photo_id"].to_pylist() == [40, 41, 42], said
     assert cut.name in said
-    ledger = pq.read_table(sorted((tmp_path / "runs/r/tables/t").glob("ledger*"))).to_pylist()
+    ledger = pq.read_table(sorted((tmp_path / "runs/r/tables/t").glob("dropped/*.parquet"))).to_pylist()
     assert sorted(row["reason"] for row in ledger) == ["missing_file", "unreadable_file"]
