@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from poolwright.pools.yfcc.yfcc100m import Yfcc100m
 from tests.calling import call
 from tests.models.making import encoded, picture
 from tests.pools import yfcc
+from tests.pools.reading import column
 
 RECIPE = """\
 recipe: 1
@@ -31,5 +33,9 @@ def test_photos_and_metadata_of_the_package_yfcc100m(tmp_path: Path) -> None:
     table = pq.read_table(sorted((tmp_path / "runs/r/tables/t").glob("part-*.parquet")))
     assert table["photo_id"].to_pylist() == [40, 41, 42], said
     assert cut.name in said
-    ledger = pq.read_table(sorted((tmp_path / "runs/r/tables/t").glob("dropped/*.parquet"))).to_pylist()
-    assert sorted(row["reason"] for row in ledger) == ["missing_file", "unreadable_file"]
+    dropped = pq.read_table(sorted((tmp_path / "runs/r/tables/t").glob("dropped/*.parquet")))
+    assert dropped["row"].to_pylist() == [3, 4]
+    assert len(set(dropped["code"].to_pylist())) == 2
+    assert column(
+        Yfcc100m(metadata=(str(tmp_path / "yfcc100m_dataset.sql"),), images=str(tmp_path / "zips")), "image_error"
+    ) == [None, None, None, "unreadable_file", "missing_file"]

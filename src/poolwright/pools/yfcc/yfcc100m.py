@@ -61,13 +61,13 @@ flickr:
   images: data/images
   image_path: "{hash[0:3]}/{hash[3:6]}/{hash}.jpg\""""
 
-    path: Places = Field(
-        default=(),
+    path: Places | None = Field(
+        default=None,
         description="file, glob, folder (all its files called yfcc100m_dataset...), fsspec URL, or a list of these; "
         ".gz and .bz2 files are unpacked each time they are read: unpacking them once saves time",
     )
-    metadata: Places = Field(
-        default=(),
+    metadata: Places | None = Field(
+        default=None,
         description="instead of 'path': the SQLite database that the package yfcc100m downloads as "
         "yfcc100m_dataset.sql, under any name",
     )
@@ -108,7 +108,7 @@ flickr:
     def _check_images(self) -> Yfcc100m:
         if self.image_path is not None and self.images is None:
             raise ValueError("'image_path' needs 'images', the folder or URL that it is relative to")
-        if bool(self.path) == bool(self.metadata):
+        if (self.path is None) == (self.metadata is None):
             raise ValueError("give 'path', the files of lines, or 'metadata', the SQLite database: one of the two")
         return self
 
@@ -193,7 +193,9 @@ flickr:
         return found
 
     def _listed(self) -> list[str]:
-        return self._files.get(lambda: find_databases(self.metadata) if self.metadata else find_datasets(self.path))
+        return self._files.get(
+            lambda: find_databases(self.metadata) if self.metadata else find_datasets(self.path or ())
+        )
 
     def _make_schema(self) -> pa.Schema:
         fields = {UID: _known(UID), ROW_ERROR: _known(ROW_ERROR), **yfcc_lines.FIELDS}
@@ -212,7 +214,7 @@ flickr:
             return pa.schema(list(fields.values()))
         for name in self.keep:
             if name not in fields:
-                where = (self.path or self.metadata)[0]
+                where = (self.path or self.metadata or ("",))[0]
                 raise RecipeError(f"{where}: 'keep' names '{name}', which does not exist; {_there(name, fields)}")
         keep = [UID, ROW_ERROR, *self.keep, *([IMAGE_ERROR] if IMAGE in self.keep else [])]
         return pa.schema([field for name, field in fields.items() if name in keep])
