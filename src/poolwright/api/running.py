@@ -159,6 +159,8 @@ def run(
 def _release(work: Run, spec: ReleaseSpec, overwrite: bool, measured: Sequence[Measured]) -> Written:
     to = work.recipe.source.hide(str(spec.to))
     work.listener.note(f"releasing {spec.table} as {spec.layout.layout} to {to}")
+    for note in spec.layout.notes(work.table(spec.table).schema):
+        work.listener.note(f"{to}: {note}")
     here = [found for found in measured if found.table == spec.table]
     versions = packages_of(layouts=[spec.layout.layout])
     anew = overwrite or (
