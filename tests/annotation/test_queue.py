@@ -203,6 +203,9 @@ def test_files_out_and_in(tmp_path: Path, form: str) -> None:
     assert [one.key for one in as_said(found, made)] == [one.key for one in as_said(found, made)]
     with pytest.raises(InputError, match="1 verdicts are about rows that are not in the queue"):
         imported(b"uid,verdict\nd,yes\n", "x.csv", made)
+    several = b"uid,verdict\nc,perhaps\nc,perhaps\nc,dunno\nc,yes\n"
+    with pytest.raises(InputError, match=r"; 3 of 4 answers have unknown values: 'perhaps' \(2\), 'dunno' \(1\)$"):
+        imported(several, "x.csv", made)
     with pytest.raises(InputError, match=r"^x\.csv: line 2: verdict 'perhaps' is not known"):
         imported(b"uid,verdict\nc,perhaps\n", "x.csv", made)
 

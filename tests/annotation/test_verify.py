@@ -123,7 +123,7 @@ def test_rows_behind_enough_verified_ones_need_no_verdict(tmp_path: Path) -> Non
     assert asked < len(truth)
     assert reasons(table)["not_needed"] >= len(truth) - asked
     assert "no_verdict" not in reasons(table)
-    whole = recipe(tmp_path, "whole.yaml", bucket="bucket", by="similarity", keep=2)
+    whole = recipe(tmp_path, bucket="bucket", by="similarity", keep=2)
     waits(whole, tmp_path, "whole")
     (desk(tmp_path, "whole") / "verdicts" / "ada.csv").write_text(
         "uid,verdict\n" + "".join(f"{uid},{word}\n" for uid, word in honest(tmp_path, truth).items())
@@ -156,7 +156,7 @@ def test_half_of_the_answers_are_not_enough_but_for_partial(tmp_path: Path) -> N
     assert "42 verdicts on 42 rows" in message
     assert "so far: 30 verdicts by 1 person" in message
     assert "sheet-1.csv (42 rows)" in message
-    partial = recipe(tmp_path, "partial.yaml", by="similarity", partial=True)
+    partial = recipe(tmp_path, by="similarity", partial=True)
     with pytest.raises(ChangedError, match=r"step 1 \(verify\).partial: false -> true"):
         run(partial, tmp_path)
     table = run(partial, tmp_path, fresh=["good"])
@@ -241,7 +241,7 @@ def test_unknown_rows_and_words_are_errors(tmp_path: Path) -> None:
     (desk(tmp_path) / "verdicts" / "ada.xlsx").write_bytes(b"PK")
     with pytest.raises(InputError, match=r"ada\.xlsx: verdicts are read from"):
         run(made, tmp_path)
-    ignoring = recipe(tmp_path, "ignoring.yaml", unknown="ignore", partial=True)
+    ignoring = recipe(tmp_path, unknown="ignore", partial=True)
     (desk(tmp_path) / "verdicts" / "ada.xlsx").unlink()
     give(tmp_path, "ada", {"r001": "yes", "elsewhere": "yes"})
     assert run(ignoring, tmp_path, fresh=["good"]).state(0).values["left_out"] == 1
@@ -356,7 +356,7 @@ def test_another_form_of_sheets_asks_anew_for_what_is_lacking(tmp_path: Path) ->
     truth = write_pool(tmp_path)
     waits(recipe(tmp_path), tmp_path)
     give(tmp_path, "ada", dict(list(honest(tmp_path, truth).items())[:10]))
-    other = recipe(tmp_path, "other.yaml", format="jsonl")
+    other = recipe(tmp_path, format="jsonl")
     with pytest.raises(WaitingForPeople, match=r"62 verdicts on 62 rows(.|\n)*sheet-2\.jsonl \(62 rows\)"):
         run(other, tmp_path, fresh=["good"])
     assert "sheet-2.jsonl (62 rows)" in waits(other, tmp_path)

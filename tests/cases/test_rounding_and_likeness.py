@@ -13,9 +13,17 @@ import pytest
 import yaml
 from PIL import Image, ImageDraw
 
+from poolwright.core.frame import Context, MemoryFrame
 from poolwright.core.rows import Rows, vector_array
 from poolwright.core.state import State
+from poolwright.kernels.similarity import cosine
+from poolwright.kernels.similarity.unit_length import unit_rows
+from poolwright.models.classifiers.examples import Examples
+from poolwright.models.classifiers.options import ClassifierOptions
+from poolwright.models.classifiers.training import train
+from poolwright.steps.describe.classify import Classify
 from poolwright.steps.describe.hash import Hash
+from poolwright.steps.split.split import Split
 from tests.calling import call
 
 
@@ -182,3 +190,50 @@ def test_a_decimal_has_the_precision_of_its_column(tmp_path: Path) -> None:
     kept, _ = run(tmp_path, rows, {"where": "score >= 0.3 and score <= 0.7"}, {"derive": {"high": "score >= 0.7"}})
     assert kept["uid"].to_pylist() == ["a", "c"]
     assert kept["high"].to_pylist() == [False, True]
+
+
+def test_strata_without_rows_of_a_split_are_counted_with_groups_too() -> None:
+    rows = [("a", album) for album in range(8)] + [("b", 100), ("c", 101)]
+    table = pa.table(
+        {"uid": [str(at) for at in range(10)], "kind": [k for k, _ in rows], "album": [g for _, g in rows]}
+    )
+    step = Split.model_validate({"ratios": {"x": 0.5, "y": 0.5}, "stratify": ["kind"], "group": "album"})
+    state = step.fit(MemoryFrame(table), Context(5))
+    names = step.apply(Rows(table), state).columns["split"].to_pylist()
+    lone = [names[8], names[9]]  # kinds of one album have rows of one split alone
+    for name, other in (("x", "y"), ("y", "x")):
+        assert (f"{lone.count(other)} without {name}" in step.learned(state)) == (other in lone)
+
+
+def test_classes_that_no_validation_row_is_predicted_to_be_of_are_named() -> None:
+    draw = np.random.default_rng(0)
+    far, near = np.eye(8)[0], np.eye(8)[1]
+    labels = np.repeat(["elm", "ash"], [60, 60])
+    # On validation rows all look like elms.
+    centres = np.where((np.arange(120) % 2 == 0)[:, None] | (labels == "elm")[:, None], far, near)
+    centres[:60:2] = far
+    train_rows = np.where((labels == "elm")[:, None], far, near)
+    valid = np.arange(120) % 2 == 0
+    vectors = np.where(valid[:, None], centres, train_rows) + 0.1 * draw.normal(size=(120, 8))
+    examples = Examples(
+        uids=np.array([str(at) for at in range(120)]),
+        vectors=unit_rows(vectors.astype(np.float32)),
+        labels=labels,
+        split=np.where(valid, "validation", "train"),
+    )
+    trained = train(examples, ClassifierOptions(candidates=("mean",), positive="ash", near_duplicates=None), 3)
+    assert trained.values["never_predicted"] == ["ash"]
+    step = Classify.model_validate({"with": "clip", "examples": "e", "positive": "ash"})
+    assert "never predicted on validation rows: ash" in step.learned(trained.to_state())
+
+
+def test_lengths_are_computed_once_per_row_and_give_the_same_cosines(monkeypatch: pytest.MonkeyPatch) -> None:
+    draw = np.random.default_rng(0)
+    rows, texts = (draw.normal(size=(many, 40)).astype(np.float32) for many in (300, 7))
+    i, j = np.repeat(np.arange(300), 7), np.tile(np.arange(7), 300)
+    measured: list[int] = []
+    lengths = cosine._lengths
+    monkeypatch.setattr(cosine, "_lengths", lambda block: measured.append(len(block)) or lengths(block))
+    pairs = cosine.exact_pairs(rows, texts, i, j)
+    assert sum(measured) == len(rows)
+    np.testing.assert_array_equal(pairs, cosine.exact_similarity(rows[i], texts[j]))

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import re
+import shutil
+import sys
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -15,8 +20,11 @@ from poolwright import api
 from poolwright.annotation.exchange.worklist import answer_files
 from poolwright.core.errors import ChangedError, InputError, PoolwrightError, RecipeError
 from poolwright.core.table import Table
+from poolwright.measure.store import _hidden
 from poolwright.release.folder import find_release, release_lock
+from poolwright.run.batches import Flow, stage_folder
 from poolwright.run.inputs import Inputs
+from poolwright.run.run import Run
 from poolwright.run.write import done_mark, done_units
 from poolwright.studio.opened import PictureCache
 from tests.calling import call
@@ -219,3 +227,108 @@ def test_a_damaged_done_mark_is_a_unit_that_is_made_again(tmp_path: Path) -> Non
     for text in ("", "{}", '{"unit": 0', "[]"):
         mark.write_text(text)
         assert done_units(tmp_path, 1) == {}
+
+
+def test_what_killed_writers_left_is_swept_from_a_run_folder(project: Path) -> None:
+    asked = RECIPE.replace("{sample: {n: 3}}", "{verify: {precision: 90%}}")
+    (project / "herbs.yaml").write_text(asked.split("releases")[0])
+    assert call("run", "herbs.yaml", folder=project).code == 3
+    worklist = project / "runs" / "herbarium" / "verify" / "few"
+    left = [worklist / "people.csv.00.partial", worklist / "sheets" / "s.csv.00.partial"]
+    left += [project / "runs" / "herbarium" / "figures.json.00.partial", worklist / "verdicts" / "old.csv.00.partial"]
+    writing = worklist / "verdicts" / "new.csv.00.partial"  # the studio may be writing this one
+    for path in (*left, writing):
+        path.write_text("half")
+    os.utime(left[-1], (0, 0))
+    assert call("run", "herbs.yaml", folder=project).code == 3
+    assert [path.name for path in left if path.exists()] == []
+    assert writing.exists()
+
+
+@pytest.mark.parametrize("complete", [False, True])
+def test_a_kill_between_the_renames_of_overwrite_leaves_a_release_that_the_next_run_finds(
+    project: Path, complete: bool
+) -> None:
+    written = api.run(project / "herbs.yaml").releases[0].folder
+    old = written.with_name(f".{written.name}.old")
+    os.replace(written, old)
+    if complete:
+        shutil.copytree(old, written)
+    assert not api.run(project / "herbs.yaml").releases[0].fresh
+    assert written.is_dir()
+    assert not old.exists()
+
+
+@pytest.mark.parametrize("suffix", ["arrow", "codes.npy", "tallies.json"])
+def test_a_damaged_stage_is_one_line(tmp_path: Path, suffix: str) -> None:
+    folder = tmp_path / "tables" / "leaves"
+    stage = folder / stage_folder(1)
+    stage.mkdir(parents=True)
+    with pa.ipc.new_file(str(stage / "unit-00000.arrow"), pa.schema([("a", pa.int8())])) as writer:
+        writer.write_table(pa.table({"a": pa.array([1], pa.int8())}))
+    np.save(stage / "unit-00000.codes.npy", np.array([0, 2], np.uint16))
+    (stage / "unit-00000.tallies.json").write_text("{}")
+    flow = Flow(None, folder, ())  # type: ignore[arg-type]
+    assert len(flow._read_stage(stage, 0)[0]) == 1
+    damaged = stage / f"unit-00000.{suffix}"
+    damaged.write_bytes(damaged.read_bytes()[:-1] if suffix == "tallies.json" else damaged.read_bytes()[:20])
+    with pytest.raises(InputError, match=r"unit 0 are damaged.*--fresh leaves"):
+        flow._read_stage(stage, 0)
+    damaged.unlink()
+    with pytest.raises(InputError, match="--fresh leaves"):
+        flow._read_stage(stage, 0)
+
+
+def test_values_of_the_environment_are_not_in_figures(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KIND", "a-secret-kind")
+    figure = 'figures: [{name: "even by ${KIND}", measure: balance, group: [uid], table: large}]\n'
+    (project / "herbs.yaml").write_text(RECIPE.split("releases")[0] + figure)
+    api.run(project / "herbs.yaml")
+    stored = project / "runs" / "herbarium" / "figures.json"
+    assert "a-secret-kind" not in stored.read_text()
+    assert "${KIND}" in stored.read_text()
+
+    def hide(value: str) -> str:
+        return re.sub(r"/(old|new)/", "${DIR}", value)
+
+    old, new = (
+        _hidden({"files": f"/{name}/a"}, lambda data: {"files": hide(data["files"])}) for name in ("old", "new")
+    )
+    assert (old["files"], new["files"]) == ("${DIR}a", "${DIR}a")
+    assert old != new  # a changed value is a figure to be measured again
+
+
+def test_values_of_the_environment_are_refused_where_others_read_them(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOKEN", "a-secret-token")
+    shown = RECIPE.replace("figures: false", 'about_images: "${TOKEN}"')
+    asked = RECIPE.replace("{sample: {n: 3}}", '{verify: {images: "https://shelf.example/${TOKEN}"}}')
+    for text, where in ((shown, "the release"), (asked, "the sheets for people")):
+        (project / "herbs.yaml").write_text(text)
+        with pytest.raises(RecipeError, match=rf"herbs.yaml:\d+.*{where}.*TOKEN") as raised:
+            api.check(project / "herbs.yaml")
+        assert "a-secret-token" not in str(raised.value)
+
+
+def test_an_error_in_a_pipe_is_one_line_and_lists_only_some_names(project: Path) -> None:
+    table = {f"column_{number:03}": [1] for number in range(300)}
+    pq.write_table(pa.table({"uid": ["a"], **table}), project / "plates.parquet")
+    called = call("run", "herbs.yaml", folder=project)
+    assert called.code == 2
+    assert called.err.count("\n") == 1
+    assert len(called.err) < 700
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(project / "runs"))
+
+    monkeypatch.setattr(sys.modules[Run.__module__], "remember", refuse)
+    called = call("run", "herbs.yaml", folder=project)
+    assert called.code == 1
+    assert called.err.splitlines()[-1].startswith(f"error: {project / 'runs'}: the file system is read-only")
+    assert "Traceback" not in called.err
+    monkeypatch.setattr(api, "check", refuse)
+    called = call("check", "herbs.yaml", folder=project)
+    assert (called.code, called.err) == (1, f"error: {project / 'runs'}: {os.strerror(errno.EROFS)}\n")

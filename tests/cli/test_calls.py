@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import signal
 import subprocess
 import sys
 from importlib.machinery import ModuleSpec
@@ -235,8 +236,11 @@ def test_how_commands_end(
 
     monkeypatch.setattr(api, "check", fail)
     monkeypatch.setattr(os, "_exit", sys.exit)  # it would end the tests
+    handled: list[object] = []
+    monkeypatch.setattr(signal, "signal", lambda _, handler: handled.append(handler))
     called = call("check", "small.yaml", folder=small)
     assert (called.code, called.out, called.err) == (code, "", words)
+    assert (handled == [signal.SIG_IGN]) == isinstance(error, KeyboardInterrupt)  # another Ctrl-C changes nothing
 
 
 def test_as_a_process_of_its_own(small: Path) -> None:

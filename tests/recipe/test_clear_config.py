@@ -156,3 +156,13 @@ def test_the_command(tmp_path: Path) -> None:
     assert "broken.json:1: not valid JSON" in broken.err
     missing = call("import-clear", "nowhere.json", folder=tmp_path)
     assert "nowhere.json: no such file" in missing.err
+
+
+def test_prompts_without_a_short_name_are_named(tmp_path: Path) -> None:
+    short = {prompt: f"a {prompt}" for prompt in CONFIG["GROUP"] if prompt not in ("bus", "racing")}
+    (tmp_path / "config.json").write_text(json.dumps(CONFIG))
+    (tmp_path / "short.json").write_text(json.dumps(short))
+    called = call("import-clear", "config.json", "--label-map", "short.json", "--to", "r.yaml", folder=tmp_path)
+    assert (called.code, called.err) == (0, "prompts without a short name: 'bus', 'racing'\n")
+    assert "# GROUP; prompts without a short name: 'bus', 'racing'\n" in (tmp_path / "r.yaml").read_text()
+    assert call("import-clear", "config.json", "--to", "plain.yaml", folder=tmp_path).err == ""

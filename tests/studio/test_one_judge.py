@@ -201,7 +201,7 @@ class Session:
         uids = self.draw.sample(self.live.queue.uids, min(3, len(self.live.queue)))
         lines = [f"{uid},{self.says(uid)},{self.draw.choice(PEOPLE)}" for uid in uids]
         data = "\n".join(["uid,verdict,annotator", *lines]).encode()
-        self.live.take_in(imported(data, "more.csv", self.live.queue).answers)
+        self.live.take_in(imported(data, "more.csv", self.live.queue))
 
     def rerun(self) -> None:
         """The step runs again, perhaps over rows of which some have another class now."""

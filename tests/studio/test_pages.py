@@ -72,6 +72,7 @@ def test_files_out_and_in_again(anna: Browser, run: Path) -> None:
     ask(run, "again", rule="all")
     for name, form in (("a.csv", "csv"), ("a.jsonl", "jsonl"), ("a.json", "label_studio"), ("a.csv", "csv")):
         assert upload(anna, "again", name, data[form])[1]["hx-redirect"] == "/verify/again"
+    assert b"imported a.csv: 10 rows, 10 answers by 1 person" in anna.get("/verify/again")[2]
     certificate = json.loads(anna.get("/verify/again/certificate.json")[2])
     assert certificate["verdicts"] == 10, "the same verdicts, whatever the file"
     status, _, body = upload(anna, "again", "a.csv", b"uid,verdict\nelsewhere,yes\n")

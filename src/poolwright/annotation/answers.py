@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from poolwright.annotation.verdicts import NEGATIVE, NO_VERDICTS, POSITIVE, UNSURE, WORDS, Words
+from poolwright.annotation.verdicts import NEGATIVE, NO_VERDICTS, POSITIVE, UNSURE, WORDS, UnknownWord, Words
 
 NONE_OF_THEM = "none of them"
 YES_NO = ("yes", "no", UNSURE)
@@ -72,7 +72,7 @@ class ClassName:
         if plain in self._classes:
             return POSITIVE if plain == asked.strip().casefold() else NEGATIVE
         if plain not in self._words:
-            raise ValueError(f"'{word}' is not one of the classes asked about, '{NONE_OF_THEM}' or unsure")
+            raise UnknownWord(f"'{word}' is not one of the classes asked about, '{NONE_OF_THEM}' or unsure")
         return self._words[plain]
 
 

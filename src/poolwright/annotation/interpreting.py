@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from poolwright.annotation.answers import ClassName, WrittenAnswer, YesNo
-from poolwright.annotation.exchange.read_answers import join_errors
-from poolwright.annotation.verdicts import Verdict, check_uids
+from poolwright.annotation.exchange.read_answers import join_errors, unknown_values
+from poolwright.annotation.verdicts import UnknownWord, Verdict, check_uids
 from poolwright.core.errors import InputError
 
 
@@ -40,6 +41,7 @@ def understood(
         check_uids([answer.uid for answer in given], class_of.keys() | before.keys(), where)
     verdicts: list[Verdict] = []
     bad: list[str] = []
+    unknown = Counter[str]()
     for answer in given:
         try:
             now = class_of.get(answer.uid)
@@ -47,9 +49,10 @@ def understood(
                 meaning = meanings.meaning(answer.word, now)
                 verdicts.append(Verdict(answer.uid, meaning, answer.annotator, answer.time, answer.comment))
         except ValueError as error:
+            unknown.update([answer.word.strip()] if isinstance(error, UnknownWord) else ())
             bad.append(f"{answer.where}: {error}")
     if bad and not ignore_bad:
-        raise InputError(join_errors(bad))
+        raise InputError(join_errors(bad) + unknown_values(unknown, len(verdicts)))
     return verdicts
 
 

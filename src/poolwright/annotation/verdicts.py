@@ -46,6 +46,10 @@ class Verdict:
     comment: str = ""
 
 
+class UnknownWord(ValueError):
+    """A verdict that has no meaning."""
+
+
 class Words:
     """The words for verdicts, in any case, and their meanings."""
 
@@ -75,13 +79,13 @@ class Words:
         """Return the meaning of a word, or None if it is blank: not labelled yet.
 
         Raises:
-            ValueError: the word is not known; the message lists the words that are.
+            UnknownWord: the word is not known; the message lists the words that are.
         """
         plain = _plain(word)
         if not plain:
             return None
         if plain not in self._words:
-            raise ValueError(f"verdict '{word}' is not known; use {', '.join(self._shown)}")
+            raise UnknownWord(f"verdict '{word}' is not known; use {', '.join(self._shown)}")
         return self._words[plain]
 
 

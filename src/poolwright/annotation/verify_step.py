@@ -18,7 +18,7 @@ from poolwright.annotation.exchange.candidate_file import Understanding
 from poolwright.annotation.exchange.import_export import write_studio_answers
 from poolwright.annotation.exchange.instructions import Instructions, read_instructions
 from poolwright.annotation.exchange.sheets import QUESTION
-from poolwright.annotation.exchange.worklist import ASKED, late
+from poolwright.annotation.exchange.worklist import ASKED, late, sweep
 from poolwright.annotation.exchange.write_sheets import Form, Format
 from poolwright.annotation.judging import Terms
 from poolwright.annotation.outcome import decided, describe_row, learned, measured
@@ -85,6 +85,7 @@ class Verify(AnnotationStep):
     )
     labelled_by: ClassVar[Literal["", "model", "people"]] = "people"
     fits_rows: ClassVar[bool] = True
+    shown_to_people: ClassVar[tuple[str, ...]] = ("question", "images", "hosted")
     reasons: ClassVar[tuple[Reason, ...]] = (
         Reason("no_group", "no value in the class or bucket column"),
         Reason("rejected", "people say that it is not of its class"),
@@ -194,6 +195,9 @@ class Verify(AnnotationStep):
 
     def collect_answers(self, worklist: Path) -> None:
         write_studio_answers(worklist)
+
+    def sweep(self, worklist: Path) -> None:
+        sweep(worklist)
 
     def asks(self, worklist: Path) -> bool:
         return (worklist / ASKED).exists()

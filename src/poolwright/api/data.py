@@ -51,6 +51,7 @@ def import_clear(
     to: str | Path | None = None,
     label_map: str | Path | None = None,
     times: str | Path | None = None,
+    listener: Listener | None = None,
 ) -> Path:
     """Write a recipe from a configuration of CLEAR's curation code, such as clear_10_config.json.
 
@@ -59,6 +60,7 @@ def import_clear(
         to: the recipe; default `<name>.yaml` in the working directory, from NAME in the configuration.
         label_map: JSON of short class names by prompt.
         times: JSON list of {start, end}, if the buckets were cut by times.
+        listener: receives a note on the prompts without a short name.
 
     Returns:
         The path of the recipe, which is valid.
@@ -67,7 +69,7 @@ def import_clear(
         RecipeError: a key is unknown, a value has no counterpart, or there is a file at `to`.
     """
     from poolwright.core.files import write_text
-    from poolwright.recipe.clear_config import recipe_of_config
+    from poolwright.recipe.clear_config import recipe_of_config, without_short_name
     from poolwright.recipe.recipe import build
     from poolwright.recipe.source import parse_source
 
@@ -78,6 +80,8 @@ def import_clear(
         raise RecipeError(f"{path} exists already; name another file with --to")
     build(parse_source(text, path.name, path.resolve().parent))
     write_text(path, text)
+    if listener and (without := without_short_name(text)):
+        listener.note(without)
     return path
 
 

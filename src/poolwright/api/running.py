@@ -151,15 +151,16 @@ def run(
         return RunResult(work.folder, made, (), ())
     with in_words(loaded, work.folder):
         # Before the releases, whose cards show the figures.
-        measured = measure_all(loaded.figures, made, work.folder, work.listener, workers)
+        measured = measure_all(loaded.figures, made, work.folder, work.listener, workers, loaded.source.hide)
         written = tuple(_release(work, spec, overwrite, measured) for spec in loaded.releases) if release else ()
     return RunResult(work.folder, made, written, measured)
 
 
 def _release(work: Run, spec: ReleaseSpec, overwrite: bool, measured: Sequence[Measured]) -> Written:
-    work.listener.note(f"releasing {spec.table} as {spec.layout.layout} to {spec.to}")
+    to = work.recipe.source.hide(str(spec.to))
+    work.listener.note(f"releasing {spec.table} as {spec.layout.layout} to {to}")
     for note in spec.layout.notes(work.table(spec.table).schema):
-        work.listener.note(f"{spec.to}: {note}")
+        work.listener.note(f"{to}: {note}")
     here = [found for found in measured if found.table == spec.table]
     versions = packages_of(layouts=[spec.layout.layout])
     anew = overwrite or (
@@ -209,7 +210,8 @@ def dry_run(
     loaded = _load(recipe, sets)
     check(loaded)
     with TemporaryDirectory(prefix="poolwright-", ignore_cleanup_errors=True) as scratch:
-        return _dry_run(loaded, Path(scratch), parts, make_engine("local", workers), listener or Silent())
+        with in_words(loaded, Path(scratch)):
+            return _dry_run(loaded, Path(scratch), parts, make_engine("local", workers), listener or Silent())
 
 
 def apply(

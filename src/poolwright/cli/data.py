@@ -19,8 +19,10 @@ def import_clear(
 ) -> None:
     """Turn a configuration of CLEAR into a recipe."""
     from poolwright.api import import_clear as write_recipe
+    from poolwright.cli.progress import console_listener
 
-    path = write_recipe(config, to, label_map, times)
+    with console_listener() as listener:
+        path = write_recipe(config, to, label_map, times, listener)
     print(f"wrote {path}; edit its paths, then: poolwright check {path}")
 
 

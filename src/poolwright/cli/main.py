@@ -6,6 +6,7 @@ Exit status 0: done, 1: failed, 2: wrong call, 3: waiting for people, 130: stopp
 from __future__ import annotations
 
 import atexit
+import errno
 import os
 import signal
 import sys
@@ -19,6 +20,7 @@ from poolwright.cli import running, inspecting, annotating, data, listing  # noq
 from poolwright.cli.app import app
 
 # isort: on
+_OF_THE_DISK = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
 _INTERRUPTED = 130  # what typer exits with after Ctrl-C
 
 
@@ -39,7 +41,7 @@ def main() -> None:
         sys.exit(waiting.exit_code)
     except PoolwrightError as error:
         for one in error.errors if isinstance(error, Mistakes) else (error,):
-            print(f"error: {one}", file=sys.stderr)
+            print(f"error: {_in_one_line(str(one))}", file=sys.stderr)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         _stop()
@@ -49,19 +51,34 @@ def main() -> None:
         raise
     except BrokenPipeError:
         sys.exit(1)
+    except OSError as error:
+        if error.errno not in _OF_THE_DISK or not error.filename:
+            raise
+        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
+        sys.exit(1)
 
 
 def _stop() -> NoReturn:
-    """End at once after Ctrl-C.
+    """End at once after Ctrl-C; another one changes nothing.
 
     Units may still run in other threads. The interpreter would shut down around them, which ends in an abort if one of
     them is inside a library; files that they write appear under their names only once they are complete.
     """
-    print("stopped; the same command continues", file=sys.stderr)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with suppress(OSError, ValueError):
+        print("stopped; the same command continues", file=sys.stderr)
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):  # the reader is gone, or the stream is closed
             stream.flush()
     os._exit(_INTERRUPTED)
+
+
+def _in_one_line(message: str) -> str:
+    """Return a message in one line if it goes to a pipe or a file, where programs read line by line."""
+    if sys.stderr.isatty():
+        return message
+    lines = [line.strip() for line in message.splitlines()]
+    return " ".join(line for line in lines if line and line != "^")
 
 
 def _again(arguments: list[str]) -> str:

@@ -21,6 +21,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 
+from poolwright.core.wording import some
+
 EXTRAS = {
     "sklearn": "classify",
     "torch": "torch",
@@ -172,4 +174,4 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(name, choices, n=1, cutoff=0.6)
     if close:
         return f"did you mean '{close[0]}'?"
-    return f"known: {', '.join(choices)}" if choices else "none are known"
+    return f"known: {some(choices, 30)}" if choices else "none are known"

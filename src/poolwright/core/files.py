@@ -6,7 +6,9 @@ import hashlib
 import io
 import os
 import shutil
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from secrets import token_hex
 from typing import Any, BinaryIO, cast
@@ -116,16 +118,18 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def remove_partials(folder: Path, deep: bool = True) -> None:
-    """Remove what killed writers left below a folder. Call it only while no other writer can be active.
+def remove_partials(folder: Path, deep: bool = True, min_age: float = 0.0) -> None:
+    """Remove what killed writers left below a folder.
 
     Args:
         folder: the folder; there need not be one.
         deep: whether folders within it are searched too.
+        min_age: seconds since a file was last written to; 0 only while no other writer can be active.
     """
     for path in folder.rglob(f"*{PARTIAL}") if deep else folder.glob(f"*{PARTIAL}"):
-        if path.is_file():
-            path.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):  # another process has removed or renamed it
+            if path.is_file() and (not min_age or time.time() - path.stat().st_mtime > min_age):
+                path.unlink()
 
 
 def human_bytes(count: float) -> str:

@@ -58,8 +58,14 @@ class SourceStep(Step):
 class AnnotationStep(Step):
     """A step whose `fit` asks people questions and waits for answers, in a folder that they share with the run."""
 
+    shown_to_people: ClassVar[tuple[str, ...]] = ()
+    """Parameters that are written to sheets and pages as they are."""
+
     def collect_answers(self, worklist: Path) -> None:
         """Write the answers given in the studio to files, before `fit` reads them."""
+
+    def sweep(self, worklist: Path) -> None:
+        """Remove what was left of files that only a run writes, when one was killed; called before `fit`."""
 
     def asks(self, worklist: Path) -> bool:
         """Whether people have been asked."""

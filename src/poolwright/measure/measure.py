@@ -39,7 +39,7 @@ def check_figure(figure: Figure, schema: pa.Schema) -> None:
         if name not in schema.names:
             raise RecipeError(
                 f"figure '{figure.name}': table '{figure.table}' has no column '{name}'; "
-                f"{did_you_mean(name, schema.names)}; there are: {', '.join(schema.names)}"
+                f"{did_you_mean(name, schema.names)}; there are: {some(schema.names, 30)}"
             )
     if figure.measure == "probe":
         require_module("sklearn", f"figure '{figure.name}'")

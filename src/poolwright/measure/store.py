@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,8 +50,26 @@ def _key(method: int, record: str, parameters: dict[str, Any]) -> str:
     return json.dumps([method, record, parameters], sort_keys=True)
 
 
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+def _hidden(parameters: dict[str, Any], hide: Callable[[Any], Any]) -> dict[str, Any]:
+    """Return parameters without values of the environment; a digest notices when one of these changes."""
+    shown: dict[str, Any] = hide(parameters)
+    if shown == parameters:
+        return parameters
+    text = json.dumps(parameters, sort_keys=True)
+    return {**shown, "environment": hashlib.sha256(text.encode()).hexdigest()[:8]}
+
+
 def measure_all(
-    figures: Sequence[Figure], tables: Mapping[str, Table], folder: Path, listener: Listener, workers: int | None = None
+    figures: Sequence[Figure],
+    tables: Mapping[str, Table],
+    folder: Path,
+    listener: Listener,
+    workers: int | None = None,
+    hide: Callable[[Any], Any] = _as_it_is,
 ) -> tuple[Measured, ...]:
     """Measure figures in order, or reuse stored values; each is saved in the run folder once measured.
 
@@ -58,6 +77,7 @@ def measure_all(
 
     Args:
         workers: as for `measure`.
+        hide: puts names of environment variables in place of their values, in data.
     """
     before = _load(folder)
     known = {entry.key: entry for entry in before}
@@ -72,19 +92,20 @@ def measure_all(
                 listener.note(why)
                 continue
             parameters["files"] = verdicts.digests(figure)
+        parameters, name = _hidden(parameters, hide), hide(figure.name)
         earlier = known.get(_key(METHOD, record, parameters))
         if earlier:
-            measured = earlier.named(figure.name)
+            measured = earlier.named(name)
         else:
-            listener.note(f"measuring {figure.name} on {figure.table}")
+            listener.note(f"measuring {name} on {figure.table}")
             try:
-                measured = _measured(figure, table, workers)
+                measured = tuple(
+                    Measured.model_validate(hide(found.model_dump())) for found in _measured(figure, table, workers)
+                )
             except PoolwrightError as error:
-                failed[len(entries)].append(_not_measured(figure, error))
+                failed[len(entries)].append(Measured.model_validate(hide(_not_measured(figure, error).model_dump())))
                 continue
-        entries.append(
-            _Entry(method=METHOD, record=record, parameters=parameters, figure=figure.name, measured=measured)
-        )
+        entries.append(_Entry(method=METHOD, record=record, parameters=parameters, figure=name, measured=measured))
         if not earlier:
             _save(folder, [*before, *entries])
     if entries != before:

@@ -15,6 +15,7 @@ from poolwright.core.columns import IMAGE, IMAGE_PATH, ROW_ERROR, UID
 from poolwright.core.errors import InputError, RecipeError
 from poolwright.core.pool import Part, Place, Pool
 from poolwright.core.rows import one_array
+from poolwright.core.wording import some
 from poolwright.pools.columns.cached import Once
 from poolwright.pools.columns.casting import table_of
 from poolwright.pools.columns.mapping import ROW, ColumnRequest, Given, row_uids
@@ -243,7 +244,7 @@ commonpool:
         if IMAGE_PATH not in names:
             raise RecipeError(
                 f"{self.path[0]}: 'images' needs a column '{IMAGE_PATH}'; map one with 'columns: {{image_path: NAME}}' "
-                f"(there are: {', '.join(names)})"
+                f"(there are: {some(names, 30)})"
             )
         if not is_url(self.images) and not os.path.isdir(self.images):
             raise RecipeError(f"{self.images}: no such folder of images")

@@ -35,6 +35,9 @@ _RULES = re.compile(
 )
 
 
+_UNNAMED = "prompts without a short name"
+
+
 class ClearConfig(BaseModel):
     """One configuration, by its keys."""
 
@@ -73,13 +76,21 @@ def recipe_of_config(path: Path, label_map: Path | None = None, times: Path | No
         raise source.error(
             ("CLIP_MODEL",), f"no encoder '{config.CLIP_MODEL}'; {did_you_mean(config.CLIP_MODEL, MODELS)}"
         )
-    names = _names(config.GROUP, _json(label_map) if label_map else {}, source)
+    short = _json(label_map) if label_map else {}
+    names = _names(config.GROUP, short, source)
     edges = _edges(times) if times else None
     name = re.sub(r"[^a-z0-9._-]+", "-", config.NAME.lower()).strip("-._") or "clear"
-    return name, _text(path.name, name, config, names, edges)
+    return name, _text(path.name, name, config, names, short, edges)
 
 
-def _text(file: str, name: str, config: ClearConfig, names: Sequence[str], edges: Sequence[str] | None) -> str:
+def _text(
+    file: str,
+    name: str,
+    config: ClearConfig,
+    names: Sequence[str],
+    short: Mapping[str, str],
+    edges: Sequence[str] | None,
+) -> str:
     text = shipped_text("clear10")
     text = f"# {config.NAME}: made from {file} by `poolwright import-clear`.\n" + text[text.index("recipe: 1\n") :]
     where, rules = _rules(config.BUCKET_DICT_PATH)
@@ -90,7 +101,7 @@ def _text(file: str, name: str, config: ClearConfig, names: Sequence[str], edges
         r"      - where: media = 'photo' and .*": f"      - where: {where}",
         r"      - where: bytes > 10 and .*": rules,
         r"      # Equally many photos(.|\n)*?      - bucket: .*": f"      - bucket: {_bucket(config, edges)}",
-        r"          prompts: \[laptop, .*": _prompts(config.GROUP, names),
+        r"          prompts: \[laptop, .*": _prompts(config.GROUP, names, short),
         r"          prefix: \"\"": f"          prefix: {_scalar(config.PREFIX)} # PREFIX",
         r"          query: .*": _query(config),
         r"          # 600 by README .*\n          n: 600": f"          n: {config.NUM_OF_IMAGES_PER_CLASS_PER_BUCKET} "
@@ -104,8 +115,16 @@ def _text(file: str, name: str, config: ClearConfig, names: Sequence[str], edges
     return text.replace("clear10", name)
 
 
-def _prompts(group: Sequence[str], names: Sequence[str]) -> str:
-    lines = ["          prompts: # GROUP"]
+def without_short_name(text: str) -> str:
+    """Return which prompts of a recipe that was made here have no short name, as its text says; '' if all have."""
+    found = re.search(rf" # GROUP; {_UNNAMED}: (.*)", text)
+    return f"{_UNNAMED}: {found[1]}" if found else ""
+
+
+def _prompts(group: Sequence[str], names: Sequence[str], short: Mapping[str, str]) -> str:
+    without = [f"'{prompt}'" for prompt in group if prompt not in short] if short else []
+    said = f"; {_UNNAMED}: {some(without)}" if without else ""
+    lines = [f"          prompts: # GROUP{said}"]
     for prompt, name in zip(group, names, strict=True):
         lines.append(f"            - {_scalar(prompt if prompt == name else {'name': name, 'prompts': [prompt]})}")
     return "\n".join(lines)

@@ -303,6 +303,7 @@ def _release(index: int, data: Any, body: RecipeBody, source: RecipeSource, cont
     except RecipeError as error:
         raise source.error((*key, "layout"), str(error)) from None
     rest = {name: value for name, value in data.items() if name not in ("table", "layout", "to", "card")}
+    source.check_shown(rest, rest, key, "the release")
     layout = validate(cls, rest, key, source, context)
     card = {**body.card.model_dump(exclude_unset=True), **(data.get("card") or {})}
     about = validate(About, source.hide(card), (*key, "card"), source, context)

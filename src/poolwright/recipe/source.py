@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
@@ -68,6 +68,24 @@ class RecipeSource:
         return _map_strings(
             value, (), lambda text, _: found.sub(lambda match: f"${{{values[match.group()]}}}", text), names=True
         )
+
+    def check_shown(self, data: Mapping[str, Any], names: Iterable[str], key: Key, where: str) -> None:
+        """Check that no value of the environment is in parameters that are shown to others.
+
+        Args:
+            names: of the parameters.
+            where: they are shown.
+
+        Raises:
+            RecipeError: one is.
+        """
+        for name in names:
+            if name in data and (hidden := self.hide(data[name])) != data[name]:
+                raise self.error(
+                    (*key, name),
+                    f"'{name}' is written to {where}, which values of the environment never enter: {hidden}; "
+                    "write it out, or give the value in 'variables'",
+                )
 
     def marks(self) -> dict[str, str]:
         """Return a short digest of each value that is compared, by the name of its variable."""

@@ -11,7 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from poolwright.core.encoder import EncoderSpec
 from poolwright.core.errors import PoolwrightError, RecipeError
 from poolwright.core.params import Share
-from poolwright.core.roles import EncodingStep, SourceStep
+from poolwright.core.roles import AnnotationStep, EncodingStep, SourceStep
 from poolwright.core.step import Step
 from poolwright.models.encoders.spec import model_spec
 from poolwright.recipe.released import LearnedState, Released, ReleasedStep, read_released
@@ -156,6 +156,8 @@ def make_step(data: Any, key: Key, source: RecipeSource, context: Mapping[str, A
         parameters = {cls.shorthand: parameters}
     if not isinstance(parameters, dict):
         raise source.error(key, f"'{verb}' takes parameters by name: {', '.join(sorted(cls.model_fields))}")
+    if issubclass(cls, AnnotationStep):
+        source.check_shown(parameters, cls.shown_to_people, key, "the sheets for people")
     step = validate(cls, parameters, key, source, context)
     return StepSpec(step, parameters, key)
 

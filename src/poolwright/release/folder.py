@@ -94,22 +94,31 @@ def find_release(folder: Path, made_from: str, overwrite: bool) -> Written | Non
 
 @contextmanager
 def release_lock(folder: Path) -> Iterator[None]:
-    """Hold the lock of a release while it is written.
+    """Hold the lock of a release while it is written; put back the one that was being replaced when a process ended.
 
     Raises:
         PoolwrightError: another process holds it.
     """
     file = folder.with_name(f".{folder.name}.lock")
     with hold_or_refuse(file, folder):
+        old = replaced(folder)
+        if old.exists() and not folder.exists():
+            os.replace(old, folder)
+        remove(old)
         yield
         with suppress(OSError):
             file.unlink()
 
 
+def replaced(folder: Path) -> Path:
+    """Return the name that a release has while another takes its place."""
+    return folder.with_name(f".{folder.name}.old")
+
+
 def put_in_place(partial: Path, folder: Path) -> None:
     """Flush to disk, then rename; a previous release is removed only after the new one has its name."""
     flush(partial)
-    old = folder.with_name(f".{folder.name}.old")
+    old = replaced(folder)
     remove(old)
     if folder.exists():
         os.replace(folder, old)

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from poolwright.core.columns import UID
+from poolwright.core.errors import InputError
 from poolwright.core.rows import Rows
 from poolwright.core.state import State
 from poolwright.run.plan import StepPlan, TablePlan, wrong_step
@@ -112,21 +113,37 @@ class Flow:
 
     def _from_stage(self, unit: int, stage: int, columns: Sequence[str]) -> Iterator[Batch]:
         folder = self.folder / stage_folder(stage)
+        given, all_codes, tallies = self._read_stage(folder, unit)
         derived = [name for name in self.plan.derived(stage) if name in columns]
         stored = [name for name in columns if name not in derived] or [UID]
-        all_codes = np.load(folder / f"unit-{unit:05d}.codes.npy")
-        tallies = read_tallies(folder, unit)
-        with pa.memory_map(str(folder / f"unit-{unit:05d}.arrow")) as file:
-            given = pa.ipc.open_file(file).read_all().select(derived)
-            at = taken = 0
-            for part, start, table in self._read(unit, stored):
-                codes = all_codes[at : at + table.num_rows].copy()
-                live = table.filter(pa.array(codes == 0))
-                count = int((codes == 0).sum())
-                for name in derived:
-                    live = live.append_column(given.field(name), given.column(name).slice(taken, count))
-                yield Batch(part, start, codes, Rows(live), tallies)
-                at, taken, tallies = at + table.num_rows, taken + count, {}
+        at = taken = 0
+        for part, start, table in self._read(unit, stored):
+            codes = all_codes[at : at + table.num_rows].copy()
+            live = table.filter(pa.array(codes == 0))
+            count = int((codes == 0).sum())
+            for name in derived:
+                live = live.append_column(given.field(name), given.column(name).slice(taken, count))
+            yield Batch(part, start, codes, Rows(live), tallies)
+            at, taken, tallies = at + table.num_rows, taken + count, {}
+
+    def _read_stage(self, folder: Path, unit: int) -> tuple[pa.Table, np.ndarray, dict[str, np.ndarray]]:
+        """Return the saved columns of a unit, the codes of its rows and its tallies.
+
+        Raises:
+            InputError: a file is missing or damaged.
+        """
+        try:
+            codes, tallies = np.load(folder / f"unit-{unit:05d}.codes.npy"), read_tallies(folder, unit)
+            with pa.memory_map(str(folder / f"unit-{unit:05d}.arrow")) as file:
+                given = pa.ipc.open_file(file).read_all()
+            if len(given) != np.count_nonzero(codes == 0):
+                raise ValueError("its files differ in their number of rows")
+        except (FileNotFoundError, EOFError, ValueError, AttributeError, TypeError, pa.ArrowException) as error:
+            raise InputError(
+                f"{folder}: the saved columns of unit {unit} are damaged: {error}; start the table over: "
+                f"--fresh {self.folder.name}"
+            ) from None
+        return given, codes, tallies
 
 
 def stage_folder(stage: int) -> str:

@@ -89,6 +89,8 @@ def in_words(recipe: Recipe, folder: Path) -> Iterator[None]:
         raise PoolwrightError(recipe.source.hide(text)) from None
     except OSError as error:
         text = f"{error.filename or folder}: {error.strerror or error}; run the same command again to continue"
+        if error.errno == errno.EROFS:
+            text = f"{error.filename or folder}: the file system is read-only; the run folder {folder} must be writable"
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             where = error.filename or folder
             text = f"{where}: the disk is full; make room and run the same command again: it continues"

@@ -13,6 +13,7 @@ from poolwright.core.columns import ROW_ERROR, UID, is_vector, same_space, vecto
 from poolwright.core.errors import Mistakes, PoolwrightError, RecipeError, StepError
 from poolwright.core.step import Reason, Resources, Step
 from poolwright.core.table import ReasonRecord
+from poolwright.core.wording import some
 from poolwright.recipe.source import RecipeSource
 from poolwright.recipe.tables import StepSpec, TableSpec
 from poolwright.run.source import VIRTUAL, Source
@@ -144,7 +145,7 @@ def _require(placed: StepSpec, live: pa.Schema, recipe: RecipeSource) -> None:
     step = placed.step
     for name in step.needs():
         if live.get_field_index(name) < 0:
-            text = f"'{step.verb}' needs the column '{name}', which nobody gives; there are: {', '.join(live.names)}"
+            text = f"'{step.verb}' needs the column '{name}', which nobody gives; there are: {some(live.names, 30)}"
             if placed.learned:
                 known = any(vector.column == name for vector in placed.learned.vectors)
                 text += f". Name the encoder that gives it: models: {{{name}: onnx:PATH}}" if known else ""

@@ -75,8 +75,17 @@ class Run:
             for name in fresh:
                 start_over(self.table_folder(name))
             remember(self.recipe, self.folder)
-            remove_partials(self.folder, deep=False)
+            self._sweep()
             return {name: self._run_table(name) for name in wanted}
+
+    def _sweep(self) -> None:
+        """Remove what killed writers left; the studio, which may be writing, is given an hour."""
+        remove_partials(self.folder, deep=False)
+        remove_partials(self.folder / "verify", min_age=3600)
+        for name in self.recipe.order:
+            for number, placed in numbered_by_verb([one.step for one in self.recipe.tables[name].steps]):
+                if isinstance(placed, AnnotationStep):
+                    placed.sweep(worklist_of(self.table_folder(name), number))
 
     def _check_unchanged(self, wanted: Sequence[str], fresh: Sequence[str]) -> None:
         """Compare the tables that exist with what they would be made from now, before anything is touched."""

@@ -15,6 +15,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,7 @@ from typing import Any, Generic, TypeVar
 from poolwright.annotation.answers import WrittenAnswer
 from poolwright.annotation.exchange.label_studio import FIELDS, VERDICT, records_of_task
 from poolwright.annotation.exchange.mturk import REJECTED, is_batch, record_of_assignment
-from poolwright.annotation.verdicts import Verdict, Words
+from poolwright.annotation.verdicts import UnknownWord, Verdict, Words
 from poolwright.core.errors import InputError, did_you_mean
 from poolwright.core.wording import rows as in_rows
 from poolwright.core.wording import some, unguarded
@@ -115,6 +116,7 @@ def _read(path: Path, make: Callable[[WrittenAnswer], T | None], field: str) -> 
     names = NamelessPeople(path)
     found, bad, people, fields = [], [], set(), dict[str, None]()
     tasks = rejected = 0
+    unknown = Counter[str]()
     understood, last = False, ""
     for line, record in read(path, text, field):
         tasks += line != last  # annotations of one task have its line
@@ -129,13 +131,16 @@ def _read(path: Path, make: Callable[[WrittenAnswer], T | None], field: str) -> 
                 continue
             said = _answer(record, names, f"{path}: {line}")
             made = make(said)
+        except UnknownWord as error:
+            bad.append(f"{line}: {error}")
+            unknown[said.word.strip()] += 1
         except ValueError as error:
             bad.append(f"{line}: {error}")
         else:
             found.extend([made] if made is not None else [])
             people.add(said.annotator)
     if bad:
-        raise InputError(f"{path}: {join_errors(bad)}")
+        raise InputError(f"{path}: {join_errors(bad)}{unknown_values(unknown, len(found))}")
     if fields and not understood:
         shown = some([f"'{name}'" for name in fields if name not in _KEPT] or ["none"])
         raise InputError(
@@ -143,6 +148,14 @@ def _read(path: Path, make: Callable[[WrittenAnswer], T | None], field: str) -> 
             "verdicts: field: NAME"
         )
     return AnswerFile(path, found, tasks, len(people), rejected)
+
+
+def unknown_values(unknown: Counter[str], known: int) -> str:
+    """Return how many answers have unknown values, and which, as the end of an error; '' for one, which was shown."""
+    if unknown.total() < 2:
+        return ""
+    words = some([f"'{word}' ({count:,})" for word, count in unknown.most_common()])
+    return f"; {unknown.total():,} of {unknown.total() + known:,} answers have unknown values: {words}"
 
 
 def join_errors(bad: list[str]) -> str:

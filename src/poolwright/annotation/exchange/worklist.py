@@ -26,7 +26,7 @@ from poolwright.annotation.answers import WrittenAnswer
 from poolwright.annotation.exchange.label_studio import VERDICT
 from poolwright.annotation.exchange.read_answers import SUFFIXES, AnswerFile, answer_file
 from poolwright.core.errors import InputError
-from poolwright.core.files import PARTIAL, digest_file
+from poolwright.core.files import PARTIAL, digest_file, remove_partials
 from poolwright.core.parquet import write_parquet
 
 ASKED = "asked.parquet"
@@ -111,6 +111,13 @@ def answers(
         InputError: a file cannot be read, or has bad lines.
     """
     return [answer_file(path, field) for path in answer_files(worklist, files, asked)]
+
+
+def sweep(worklist: Path) -> None:
+    """Remove what a killed run left of the files that only runs write; those in `verdicts/` are passed over."""
+    remove_partials(worklist, deep=False)
+    for name in (SHEETS, INSTRUCTIONS):
+        remove_partials(worklist / name)
 
 
 def answer_files(worklist: Path | None, files: Sequence[Path] = (), asked: AskedRows | None = None) -> list[Path]:

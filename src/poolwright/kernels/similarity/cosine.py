@@ -74,10 +74,21 @@ def exact_pairs(rows: Float32, texts: Float32 | Float64, i: Integers, j: Integer
     """
     out = np.empty(len(i), np.float32)
     in_order = len(i) == len(rows) and bool((i == np.arange(len(rows))).all())
+    lengths = None if in_order else _lengths_of_rows(rows)
     for start in range(0, len(i), _PAIRS_AT_ONCE):
         block = slice(start, start + _PAIRS_AT_ONCE)
         left = (rows[block] if in_order else rows[i[block]]).astype(np.float64)
-        out[block] = _similarity_of_block(left, texts[j[block]].astype(np.float64, copy=False), _lengths(left))
+        of_left = _lengths(left) if lengths is None else lengths[i[block]]
+        out[block] = _similarity_of_block(left, texts[j[block]].astype(np.float64, copy=False), of_left)
+    return out
+
+
+def _lengths_of_rows(rows: Float32) -> Float64:
+    """`_lengths` of all rows, a block at a time; a row has several pairs."""
+    out = np.empty(len(rows), np.float64)
+    for start in range(0, len(rows), _PAIRS_AT_ONCE):
+        block = slice(start, start + _PAIRS_AT_ONCE)
+        out[block] = _lengths(rows[block].astype(np.float64))
     return out
 
 

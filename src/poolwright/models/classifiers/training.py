@@ -109,6 +109,7 @@ def _train(examples: Examples, options: ClassifierOptions, key: int) -> TrainedC
         values={
             **_counts(names, train_rows, validation),
             **_validated(best, threshold, calibration, validation, options.prevalence),
+            **_never_predicted(best, threshold, names),
             "parameters": dict(best.parameters),
             "choose_by": options.choose_by or _default_metric(names),
             "search_by": options.search_by or _default_metric(names),
@@ -264,6 +265,13 @@ def _validated(
         figures = at_threshold(best.decisions, classes == 1, threshold, prevalence)
         found["at_threshold"] = {name: asdict(figure) for name, figure in figures.items()}
     return found
+
+
+def _never_predicted(best: Candidate, threshold: float, names: Sequence[str]) -> dict[str, list[str]]:
+    """Return the classes that no validation row is predicted to be of; {} if there are none."""
+    predicted = (best.decisions > threshold).astype(np.int64) if best.classifier.binary else best.predicted
+    never = [name for one, name in enumerate(names) if not (predicted == one).any()]
+    return {"never_predicted": never} if never else {}
 
 
 def _counts(names: Sequence[str], rows: _Rows, validation: _Rows) -> dict[str, Any]:

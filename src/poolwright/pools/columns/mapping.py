@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from poolwright.core.columns import IMAGE, IMAGE_PATH, UID, WELL_KNOWN
 from poolwright.core.errors import RecipeError, did_you_mean
 from poolwright.core.rows import one_array
+from poolwright.core.wording import some
 from poolwright.pools.columns import vectors
 from poolwright.pools.columns.casting import as_given, check_values, given_type, plain, plain_type
 from poolwright.pools.columns.vectors import MadeBy
@@ -117,7 +118,7 @@ def _uid_source(names: Sequence[str], wanted: ColumnRequest, where: str) -> str 
     if source is None:
         raise RecipeError(
             f"{where}: no column 'uid'; name one with 'uid: COLUMN', or number the rows with 'uid: row' "
-            f"(there are: {', '.join(names)})"
+            f"(there are: {some(names, 30)})"
         )
     if source not in names:
         raise RecipeError(f"{where}: no column '{source}' for the uid; {_there(source, names)}")
@@ -125,7 +126,7 @@ def _uid_source(names: Sequence[str], wanted: ColumnRequest, where: str) -> str 
 
 
 def _there(name: str, names: Sequence[str]) -> str:
-    return f"{did_you_mean(name, names)} (there are: {', '.join(names)})"
+    return f"{did_you_mean(name, names)} (there are: {some(names, 30)})"
 
 
 def row_uids(prefix: str, row: int, count: int) -> pa.Array:

@@ -21,6 +21,7 @@ from poolwright.core.images.formats import (
 from poolwright.core.images.image import REASONS, Limits, is_turned, read_bytes
 from poolwright.core.rows import Rows
 from poolwright.core.table import Table
+from poolwright.core.wording import some
 from poolwright.release.record import ReleasedImages
 
 BATCH_ROWS = 64
@@ -52,7 +53,7 @@ def image_columns(schema: pa.Schema, layout: str) -> tuple[str, ...]:
             return (name,)
     raise StepError(
         f"layout '{layout}' needs the images, and the table has neither 'image' nor 'image_path'; "
-        f"its columns are: {', '.join(schema.names)}"
+        f"its columns are: {some(schema.names, 30)}"
     )
 
 

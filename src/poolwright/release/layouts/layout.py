@@ -280,7 +280,7 @@ class Layout(BaseModel):
             ReleaseError: the table has no rows, an image can no longer be read, or the folder holds something else.
             StepError: the table lacks a column that this layout needs.
         """
-        from poolwright.release.folder import find_release, release_lock
+        from poolwright.release.folder import find_release, release_lock, replaced
         from poolwright.release.lineage import lineage
         from poolwright.release.origin import origin_of
 
@@ -294,7 +294,7 @@ class Layout(BaseModel):
         family, versions = lineage(table), dict(versions or {})
         itself = self.layout, self.model_dump(mode="json")
         made_from = origin_of(itself, family, about, self.others(table), measured, versions)
-        if existing := find_release(folder, made_from, overwrite):
+        if not replaced(folder).exists() and (existing := find_release(folder, made_from, overwrite)):
             return existing
         with release_lock(folder):
             if existing := find_release(folder, made_from, overwrite):

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from poolwright.core.errors import InputError, did_you_mean
+from poolwright.core.wording import some
 
 KINDS = "txt, csv, tsv, jsonl, json, parquet or npy"
 
@@ -142,7 +143,7 @@ def _name(names: list[str], column: str) -> tuple[str, str]:
     if same:
         return same[0], ""
     if len(names) != 1:
-        found = f"its columns (its first line) are {', '.join(names)}" if names else "it is empty"
+        found = f"its columns (its first line) are {some(names, 30)}" if names else "it is empty"
         raise InputError(f"has no column '{column}'; {found}; name one: column: NAME ({did_you_mean(column, names)})")
     return names[0], names[0]
 

@@ -19,6 +19,7 @@ from poolwright.core.runtime.cached import once
 from poolwright.core.state import State
 from poolwright.core.step import Kind, Outcome, Reason, Step
 from poolwright.core.table import DECISIONS, Table
+from poolwright.core.wording import some
 from poolwright.kernels.classifiers.parameters import KINDS
 from poolwright.kernels.classifiers.predict import Prepared, decide, prepare
 from poolwright.kernels.similarity.unit_length import has_direction, unit_rows
@@ -280,7 +281,9 @@ class Classify(Step):
         model = state.values["classifier"]
         text = "" if state.values["features"] == "image" else f" on {state.values['features']}"
         text = f"{model['kind']}{text}, chosen by {made['choose_by']} among {state.tables['comparison'].num_rows}"
-        return f"{text}; threshold {state.values['threshold']:.4f}; {model['digest'][:12]}"
+        never = made.get("never_predicted", ())
+        said = f"; never predicted on validation rows: {some(never)}" if never else ""
+        return f"{text}; threshold {state.values['threshold']:.4f}{said}; {model['digest'][:12]}"
 
 
 def _edges(trained: TrainedClassifier) -> list[float]:

@@ -39,6 +39,7 @@ class Members:
         rank: int64 (g,), ascending.
         rows: int64 (g,), rows of each.
         split: int64 (g,), index of its split; past the end for none.
+        without: number of strata that have no row of each split, of those that have rows.
     """
 
     rank: np.ndarray
@@ -48,6 +49,8 @@ class Members:
     @classmethod
     def of(cls, table: pa.Table) -> Members:
         return cls(*(table.column(name).to_numpy().astype(np.int64) for name in ("rank", "rows", "split")))
+
+    without: tuple[int, ...] = ()
 
     def table(self) -> pa.Table:
         return pa.table({"rank": self.rank, "rows": self.rows, "split": self.split.astype(np.uint16)})
@@ -95,13 +98,15 @@ def fit_members(frame: Frame, group: str, strata: Sequence[str], key: int, sizes
     order = np.lexsort((rank, stratum))
     ends = np.cumsum(np.bincount(stratum, minlength=len(groups)))
     split, owed = np.empty_like(rows), np.zeros(len(wanted), np.int64)
+    without = np.zeros(len(wanted), np.int64)
     for number in strata_order.tolist():
         inside = order[ends[number - 1] if number else 0 : ends[number]]
         share = wanted[:, number] + owed
         split[inside] = _by_middle(rows[inside], share)
         given = np.bincount(split[inside], weights=rows[inside], minlength=len(wanted) + 1)[: len(wanted)]
+        without += (given == 0) & bool(len(inside))
         owed = share - given.astype(np.int64)
-    return Members(rank, rows, split)
+    return Members(rank, rows, split, tuple(without.tolist()))
 
 
 def _by_middle(rows: np.ndarray, share: np.ndarray) -> np.ndarray:

@@ -151,7 +151,8 @@ class Split(Step):
             totals = members.totals(len(sizes.names))
             if self._columns:
                 rows = dict(zip(sizes.names, totals.tolist(), strict=True))
-                return State({**values, "rows": rows}, {MEMBERS: members.table()})
+                without = dict(zip(sizes.names, members.without, strict=True))
+                return State({**values, "rows": rows, "without": without}, {MEMBERS: members.table()})
             ranks = members.ends(len(sizes.names))
             return State(values, {STRATA: self._table(Groups([], ()), ranks[:, None], totals[:, None])})
         counted = count_groups(frame, self._columns)
@@ -220,13 +221,16 @@ class Split(Step):
         text += _copies_in_words(state.values.get("copies", 0))
         if not self._columns:
             return text
-        strata = f" ({in_groups(len(table))}{self._lacking(table)})" if (table := state.tables.get(STRATA)) else ""
-        return f"{text}; stratified by {', '.join(self._columns)}{strata}"
+        parts = [in_groups(len(table))] if (table := state.tables.get(STRATA)) else []
+        parts += [f"{count:,} without {name}" for name, count in self._lacking(state).items() if count and totals[name]]
+        return f"{text}; stratified by {', '.join(self._columns)}" + (f" ({', '.join(parts)})" if parts else "")
 
-    def _lacking(self, table: pa.Table) -> str:
-        """Say how many strata have no row of a split that has rows: ', 120 without test', or ''."""
-        empty = {name: pc.sum(pc.equal(table.column(_ROWS + name), 0)).as_py() or 0 for name in self.sizes().names}
-        return "".join(f", {count:,} without {name}" for name, count in empty.items() if 0 < count < len(table))
+    def _lacking(self, state: State) -> Mapping[str, int]:
+        """Return how many strata have no row of each split."""
+        if table := state.tables.get(STRATA):
+            return {name: pc.sum(pc.equal(table.column(_ROWS + name), 0)).as_py() or 0 for name in self.sizes().names}
+        found: Mapping[str, int] = state.values.get("without", {})
+        return found
 
     def _totals(self, state: State) -> dict[str, int]:
         if MEMBERS in state.tables:

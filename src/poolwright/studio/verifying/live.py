@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from poolwright.annotation.certificate import certificate, write_certificate
 from poolwright.annotation.exchange.import_export import as_said, write_answers
+from poolwright.annotation.exchange.read_answers import AnswerFile
 from poolwright.annotation.judging import JudgedGroup
 from poolwright.annotation.queue.queue import Queue
 from poolwright.annotation.queue.store import Said, VerdictStore
@@ -62,6 +63,7 @@ class LiveQueue:
         self._asked: dict[str, int] = defaultdict(int)
         self._gold_asked: dict[str, set[str]] = defaultdict(set)
         self._loads = 0
+        self.imported = ""  # what was found in the last file, for the owner
         self._load()
 
     def _load(self) -> None:
@@ -220,10 +222,11 @@ class LiveQueue:
 
     # Actions of the owner
 
-    def take_in(self, found: Sequence[Verdict]) -> None:
-        """Store verdicts of a file; the same ones again are stored once."""
+    def take_in(self, found: AnswerFile[Verdict]) -> None:
+        """Store the verdicts of a file; the same ones again are stored once."""
         with self._lock:
-            self.store.add(as_said(found, self.queue))
+            self.store.add(as_said(found.answers, self.queue))
+            self.imported = found.found
             self._load()
 
     def ask_again(self, annotator: str, by: str) -> None:

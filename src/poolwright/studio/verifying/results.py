@@ -27,7 +27,7 @@ MOST_IMPORTED = 32_000_000
 @router.get("")
 def overview(request: Request, live: LiveOf) -> Response:
     """Show the groups and people of a queue."""
-    return page(request, "queue.html.j2", guide=guide_of(live), forms=FORMS, **_found(live))
+    return page(request, "queue.html.j2", guide=guide_of(live), forms=FORMS, imported=live.imported, **_found(live))
 
 
 @router.get("/progress")
@@ -100,8 +100,9 @@ async def take_in(
         if gold:
             sure = [(one.uid, one.verdict) for one in found.answers if one.verdict != "unsure"]
             live.make_gold(sure, session.name or "owner")
+            live.imported = found.found
         else:
-            live.take_in(found.answers)
+            live.take_in(found)
     except PoolwrightError as error:
         return page(request, "error.html.j2", 400, title="Not imported", words=str(error))
     return Response(headers={"hx-redirect": f"/verify/{live.queue.name}"})
