@@ -1,0 +1,54 @@
+"""A kill, or a power cut, at any change of the disk: the same command ends with the files of an undisturbed run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from poolwright import api
+from poolwright.run import source
+from tests.run.disk import Disk, Tree
+from tests.run.pools import STEPS, make_recipe, make_rows, write_pool
+
+RELEASE = {"table": "chosen", "layout": "huggingface", "images": "none", "figures": False, "to": "disk/release"}
+
+
+def lasting(tree: Tree) -> dict[str, bytes | None]:
+    """What must be the same from run to run."""
+    varying = ("timings.json", "inputs.parquet")
+    return {name: content for name, content in tree.items() if not name.endswith(varying)}
+
+
+@pytest.fixture
+def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> api.Recipe:
+    """A table of two units with a stage, and a release, below `disk`."""
+    monkeypatch.setattr(source, "UNIT_ROWS", 64 * 30)
+    write_pool(tmp_path, make_rows(60), parts=2)
+    (tmp_path / "disk" / "run").mkdir(parents=True)
+    return make_recipe(tmp_path, steps=STEPS[:3], releases=[RELEASE])
+
+
+def test_a_crash_at_any_change_of_the_disk_changes_no_byte(
+    recipe: api.Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patches:
+        disk = Disk(tmp_path / "disk", patches)
+        api.run(recipe, tmp_path / "disk" / "run", workers=1)
+    expected = lasting(disk.now())
+    assert {"run/tables/chosen/part-00001.parquet", "run/tables/chosen/table.json", "release/SHA256SUMS"} <= set(expected)
+    print(len(disk.killed), len(disk.cut))
+    for tree in [*disk.killed, *disk.cut]:
+        disk.put_back(tree)
+        api.run(recipe, tmp_path / "disk" / "run", workers=1)
+        assert lasting(disk.now()) == expected
+
+
+def test_what_a_run_says_is_done_outlives_a_power_cut(
+    recipe: api.Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = Disk(tmp_path / "disk", monkeypatch)
+    api.run(recipe, tmp_path / "disk" / "run", workers=1)
+    durable = disk.durable()
+    lost = {name for name, content in lasting(disk.now()).items() if durable.get(name, b"gone") != content}
+    assert not lost
