@@ -22,8 +22,10 @@ from poolwright.recipe.recipe import ReleaseSpec, build_partly
 from poolwright.recipe.source import read_source
 from poolwright.recipe.tables import StepSpec
 from poolwright.registry import packages_of
+from poolwright.release.folder import released_table
 from poolwright.run.batches import BATCH_ROWS
 from poolwright.run.engine.engine import make_engine
+from poolwright.run.memory import in_words
 from poolwright.run.plan import TablePlan
 from poolwright.run.run import Run, open_run
 
@@ -55,6 +57,11 @@ def check(recipe: RecipeLike, sets: Sequence[str] = ()) -> dict[str, TablePlan]:
         RecipeError: unknown names, wrong types, missing columns, files or extras; `Mistakes` if there are several.
     """
     loaded = recipe if isinstance(recipe, _Recipe) else build_partly(read_source(Path(recipe), sets), Recipe)
+    with in_words(loaded, loaded.default_run):
+        return _check(loaded)
+
+
+def _check(loaded: _Recipe) -> dict[str, TablePlan]:
     source = loaded.source
     plans = Run(loaded, loaded.default_run).plans_partly()
     for spec in loaded.tables.values():
@@ -118,7 +125,7 @@ def run(
         folder: the run folder; default `runs/<name>` next to the recipe.
         sets: overrides `a.b=value`, if `recipe` is a path.
         tables: only these tables and those they come from; nothing is released or measured then.
-        fresh: tables to start over.
+        fresh: tables to start over, with the tables that come from them and the releases of all of them.
         engine: 'local' (threads of this process) or 'ray'.
         workers: units at a time; default one per core, or as many as the Ray cluster can take.
         address: address of the Ray cluster; default the one that Ray finds, else a local Ray.
@@ -142,9 +149,10 @@ def run(
     made = work.run(tables, fresh)
     if tables is not None:
         return RunResult(work.folder, made, (), ())
-    # Before the releases, whose cards show the figures.
-    measured = measure_all(loaded.figures, made, work.folder, work.listener, workers)
-    written = tuple(_release(work, spec, overwrite, measured) for spec in loaded.releases) if release else ()
+    with in_words(loaded, work.folder):
+        # Before the releases, whose cards show the figures.
+        measured = measure_all(loaded.figures, made, work.folder, work.listener, workers)
+        written = tuple(_release(work, spec, overwrite, measured) for spec in loaded.releases) if release else ()
     return RunResult(work.folder, made, written, measured)
 
 
@@ -152,7 +160,10 @@ def _release(work: Run, spec: ReleaseSpec, overwrite: bool, measured: Sequence[M
     work.listener.note(f"releasing {spec.table} as {spec.layout.layout} to {spec.to}")
     here = [found for found in measured if found.table == spec.table]
     versions = packages_of(layouts=[spec.layout.layout])
-    return spec.layout.write(work.table(spec.table), spec.to, spec.about, overwrite, here, versions)
+    anew = overwrite or (
+        not work.started_over.isdisjoint([spec.table, *spec.layout.tables()]) and released_table(spec.to) == spec.table
+    )
+    return spec.layout.write(work.table(spec.table), spec.to, spec.about, anew, here, versions)
 
 
 def plan(recipe: RecipeLike, folder: str | Path | None = None, sets: Sequence[str] = ()) -> list[TableOutlook]:

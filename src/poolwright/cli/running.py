@@ -91,7 +91,9 @@ def run(
     sets: Sets = None,
     run_folder: Folder = None,
     table: Annotated[Optional[list[str]], typer.Option(help="Only this table and those it comes from.")] = None,  # noqa: UP045
-    fresh: Annotated[Optional[list[str]], typer.Option(help="Start this table over.", metavar="TABLE")] = None,  # noqa: UP045
+    fresh: Annotated[
+        list[str] | None, typer.Option(help="Start over: this table, those from it, releases.", metavar="TABLE")
+    ] = None,
     engine: Annotated[str, typer.Option(help="local or ray.")] = "local",
     address: Annotated[Optional[str], typer.Option(help="Ray cluster, such as ray://head:10001.")] = None,  # noqa: UP045
     workers: Annotated[Optional[int], typer.Option(help="Units at a time; default one per core.", min=1)] = None,  # noqa: UP045

@@ -116,11 +116,16 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def remove_partials(folder: Path) -> None:
-    """Remove what killed writers left below a folder. Call it only while no other writer can be active."""
-    for path in folder.rglob(f"*{PARTIAL}"):
+def remove_partials(folder: Path, deep: bool = True) -> None:
+    """Remove what killed writers left below a folder. Call it only while no other writer can be active.
+
+    Args:
+        folder: the folder; there need not be one.
+        deep: whether folders within it are searched too.
+    """
+    for path in folder.rglob(f"*{PARTIAL}") if deep else folder.glob(f"*{PARTIAL}"):
         if path.is_file():
-            path.unlink()
+            path.unlink(missing_ok=True)
 
 
 def human_bytes(count: float) -> str:

@@ -12,15 +12,18 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from poolwright.core.errors import InputError
+from poolwright.core.files import digest_file, sha256_file
 from poolwright.core.rows import Rows, with_missing_as_null
 from poolwright.core.state import State
 
@@ -29,6 +32,8 @@ RECORD = "table.json"
 TIMINGS = "timings.json"
 DECISIONS = "decisions"
 """Tally of a step that decides between two classes: rows by decision value, in the bins of its state's `edges`."""
+
+_VARIABLE = re.compile(r"\$\{(\w+)\}")
 
 LEDGER_SCHEMA = pa.schema(
     [
@@ -197,6 +202,17 @@ class TableRecord(_Record):
         return tuple(part for part in self.inputs if part.quarantined)
 
 
+def _digests(part: OutputPart) -> tuple[tuple[str, str], ...]:
+    return (part.file, part.digest), (part.ledger, part.ledger_digest)
+
+
+def _digest(path: Path, of: Callable[[Path], str] = digest_file) -> str | None:
+    try:
+        return of(path)
+    except OSError:
+        return None
+
+
 class Table:
     """A finished table, read from its folder.
 
@@ -212,7 +228,15 @@ class Table:
             raise InputError(
                 f"{folder}: no finished table in this folder ({RECORD} is missing); run the recipe first"
             ) from None
-        self.record = TableRecord.model_validate_json(text)
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"{folder / RECORD}: cannot be read: {error}") from None
+        try:
+            self.record = TableRecord.model_validate_json(text)
+        except ValidationError:
+            raise InputError(
+                f"{folder / RECORD}: the file is damaged, or of another version; make the table anew with: "
+                f"--fresh {folder.name}"
+            ) from None
 
     @property
     def name(self) -> str:
@@ -223,12 +247,33 @@ class Table:
     def image_root(self) -> str | None:
         """Folder or URL that values of `image_path` are relative to."""
         root = self.record.image_root
+        root = None if root is None else _VARIABLE.sub(lambda name: os.environ.get(name[1], name[0]), root)
         return root if root is None or "://" in root else os.path.normpath(self.folder.resolve() / root)
 
     @property
     def schema(self) -> pa.Schema:
         """Columns of the kept rows, with the encoder of each vector column in its field metadata."""
         return pq.read_schema(self.folder / self.record.parts[0].file)
+
+    def check_files(self) -> None:
+        """Check that kept rows, ledger and states are as they were written, by their digests.
+
+        Raises:
+            InputError: a file is damaged or gone; the message says which, and what to do.
+        """
+        known = {name: digest for part in self.record.parts for name, digest in _digests(part)}
+        with ThreadPoolExecutor(4) as threads:
+            found = threads.map(lambda name: _digest(self.folder / name), known)
+            damaged = [name for name, digest in zip(known, found, strict=True) if digest != known[name]]
+        for step in self.record.steps:
+            if _digest(self.folder / "states" / f"{step.state_name}.json", sha256_file) != step.state:
+                damaged.append(f"states/{step.state_name}.json")
+        if damaged:
+            more = f" (and {len(damaged) - 1} more files)" if len(damaged) > 1 else ""
+            raise InputError(
+                f"{self.folder / damaged[0]}{more}: the file is damaged or gone: it is not as table '{self.name}' "
+                f"was written; make the table anew with: --fresh {self.name}"
+            )
 
     def batches(self, columns: Sequence[str] | None = None, batch_rows: int = 65_536) -> Iterator[Rows]:
         """Yield the kept rows, in order, in batches."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from collections.abc import Mapping
@@ -16,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from poolwright.api import Recipe, RunResult, report, run
-from poolwright.core.errors import WaitingForPeople
+from poolwright.core.errors import RecipeError, WaitingForPeople
 from poolwright.core.files import write_text
 from poolwright.core.runtime.progress import Listener, Silent
 from poolwright.core.table import Table
@@ -35,6 +36,9 @@ _LEAST = {"query": 8, "n": 4, "keep": 3}
 
 
 _SMALLEST_SHELF = 300
+
+MARK = "demo.json"
+"""File that marks a folder as that of a demo."""
 
 
 @dataclass(frozen=True)
@@ -58,17 +62,20 @@ def run_demo(folder: Path, images: int = 6000, seed: int = 2024, listener: Liste
     """Run poolwright's main job end to end on a drawn world.
 
     Args:
-        folder: folder for the world, the run, the release and the report; an existing one is continued.
+        folder: folder for the world, the run, the release and the report: a new or an empty one, or that of an
+            earlier demo, which is continued.
         images: number of pictures to draw.
         seed: seed of the drawn world.
         listener: receives progress.
 
     Raises:
         MissingExtra: a library of `poolwright[demo]` is not installed. Nothing was drawn.
+        RecipeError: the folder holds other files. Nothing was written.
     """
     check_needs()
     listener = listener or Silent()
     folder = folder.resolve()
+    _claim(folder, images, seed)
     listener.note(f"drawing {images:,} pictures into {folder / 'world'}")
     draw_world(folder / "world", images, seed)
     draw_shelf(folder, max(_SMALLEST_SHELF, images // 4), seed)
@@ -89,6 +96,16 @@ def run_demo(folder: Path, images: int = 6000, seed: int = 2024, listener: Liste
         *maps_against_truth(folder, result.tables["maps"], sheet),
     )
     return DemoOutcome(result, figures, result.releases[0].folder, report(folder / "run"))
+
+
+def _claim(folder: Path, images: int, seed: int) -> None:
+    """Mark a folder as that of a demo, unless it holds files of somebody else."""
+    mark, earlier = folder / MARK, folder / "world" / "truth.parquet"
+    if folder.exists() and not folder.is_dir():
+        raise RecipeError(f"{folder} is a file; name a folder for the demo with --to")
+    if folder.exists() and any(folder.iterdir()) and not mark.exists() and not earlier.exists():
+        raise RecipeError(f"{folder} holds other files, which the demo would overwrite; name a new folder with --to")
+    write_text(mark, json.dumps({"images": images, "seed": seed}) + "\n")
 
 
 def clip_folder() -> Path:

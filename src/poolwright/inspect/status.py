@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from poolwright.run.plan import TablePlan
 from poolwright.run.run import Run
 from poolwright.run.source import units_of
 from poolwright.run.table_run import numbered_by_verb, worklist_of
-from poolwright.run.write import done_mark
+from poolwright.run.write import read_mark
 
 
 def outlook(run: Run, plans: Mapping[str, TablePlan]) -> list[dict[str, Any]]:
@@ -36,8 +35,7 @@ def outlook(run: Run, plans: Mapping[str, TablePlan]) -> list[dict[str, Any]]:
         source = run.source(name)
         reads_images = any(IMAGE in step.reads for step in plan.steps)
         units = len(units_of(source, reads_images))
-        marks = [done_mark(folder, unit) for unit in range(units)]
-        seconds = [json.loads(mark.read_text())["seconds"] for mark in marks if mark.exists()]
+        seconds = [mark.seconds for unit in range(units) if (mark := read_mark(folder, unit))]
         counts = [part.rows for part in source.parts]
         rows = sum(count for count in counts if count is not None) if None not in counts else None
         left = sum(seconds) / len(seconds) * (units - len(seconds)) / run.engine.workers if seconds else None

@@ -12,9 +12,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from poolwright.core.columns import ROW_ERROR, UID, is_vector
-from poolwright.core.errors import InputError
+from poolwright.core.errors import InputError, PoolwrightError
 from poolwright.core.rows import Rows
-from poolwright.core.table import Table
+from poolwright.core.table import RECORD, Table
 from poolwright.run.batches import ADMIT, Flow, apply_step, columns_to_read, refused_rows
 from poolwright.run.plan import TablePlan, plan_table
 from poolwright.run.run import Run
@@ -42,12 +42,17 @@ class StepStory:
 
 @dataclass(frozen=True)
 class Story:
-    """The story of one row in one table: `kept` is its outcome, `origin` its part and row in the source."""
+    """The story of one row in one table: `kept` is its outcome, `origin` its part and row in the source.
+
+    `changed` lists what differs from what the table was made from. If anything does, the steps are not applied again:
+    the chapters hold what the finished table knows.
+    """
 
     table: str
     uid: str
     origin: str
     chapters: tuple[StepStory, ...]
+    changed: tuple[str, ...] = ()
 
     @property
     def kept(self) -> bool:
@@ -73,7 +78,11 @@ def why(run: Run, uid: str) -> list[Story]:
         if story is None or not story.kept:
             gone_in.add(name)
     if not stories:
-        raise InputError(f"no finished table of {run.folder} has read a row with uid '{uid}'")
+        changed = [
+            name for name in run.recipe.order if (run.table_folder(name) / RECORD).exists() and run.changed(name)
+        ]
+        since = f", as far as is known: what {', '.join(changed)} was made from has changed since" if changed else ""
+        raise InputError(f"no finished table of {run.folder} has read a row with uid '{uid}'{since}")
     return stories
 
 
@@ -89,6 +98,9 @@ def every_story(run: Run, name: str) -> Iterator[Story]:
 
 
 def _story(run: Run, name: str, uid: str) -> Story | None:
+    changed = run.changed(name)
+    if changed:
+        return _recorded(run, name, uid, changed)
     source = run.source(name)
     spec = run.recipe.tables[name]
     plan = plan_table(spec, source, run.recipe.source)
@@ -97,6 +109,35 @@ def _story(run: Run, name: str, uid: str) -> Story | None:
     stories = [_trace(plan, table, uid, part, row) for part, row in _find(source, uid, skipped)]
     kept = [story for story in stories if story.kept]
     return kept[0] if kept else (stories[0] if stories else None)
+
+
+def _recorded(run: Run, name: str, uid: str, changed: list[str]) -> Story | None:
+    """Return what a finished table knows of a row: whether it kept it, or what its ledger says of its place."""
+    table = run.table(name)
+    for rows in table.batches([UID]):
+        if pc.any(pc.equal(rows.column(UID), uid)).as_py():
+            return Story(name, uid, f"the kept rows of table '{name}'", (), tuple(changed))
+    inputs = table.record.inputs
+    reasons = {reason.code: reason for reason in table.record.reasons}
+    skipped = {index for index, part in enumerate(inputs) if part.quarantined}
+    for part, row in _places(run, name, uid, skipped):
+        ledger = table.ledger()
+        here = pc.and_(pc.equal(ledger["part"], part), pc.equal(ledger["row"], row))
+        for code in ledger.filter(here)["code"].to_pylist():
+            reason = reasons[code]
+            words = f"{reason.words}, if it was the row at this place when the table was made"
+            origin = f"{inputs[part].name}, row {inputs[part].start + row}, as the source is now"
+            return Story(name, uid, origin, (StepStory(reason.verb, {}, words, "", ""),), tuple(changed))
+    return None
+
+
+def _places(run: Run, name: str, uid: str, skipped: set[int]) -> list[tuple[int, int]]:
+    """Return the places of a row in a source that has changed; none if it cannot be read any more."""
+    known = len(run.table(name).record.inputs)
+    try:
+        return [(part, row) for part, row in _find(run.source(name), uid, skipped) if part < known]
+    except PoolwrightError:
+        return []
 
 
 def _find(source: Source, uid: str, skipped: set[int]) -> Iterator[tuple[int, int]]:

@@ -15,10 +15,11 @@ from poolwright.core.pool import Part, Pool
 from poolwright.pools.columns.array_columns import ArrayGiven, damage_of, given_of, headers_of, read_whole
 from poolwright.pools.columns.cached import Once
 from poolwright.pools.columns.casting import table_of
-from poolwright.pools.columns.mapping import ROW, check_stems, row_uids
+from poolwright.pools.columns.mapping import ROW, row_uids
+from poolwright.pools.columns.path_columns import row_prefixes
 from poolwright.pools.columns.vectors import MadeBy, fewer_rows
 from poolwright.pools.readers.numpy_files import SUFFIXES, ArrayReader, NoArray
-from poolwright.pools.readers.paths import Places, Unreadable, base_name, find_files, reading, suffix
+from poolwright.pools.readers.paths import Places, Unreadable, base_name, find_files, reading, stem, suffix
 
 PART_ROWS = 65_536
 
@@ -122,7 +123,9 @@ imagenet:
                 count = min(batch_rows, end - row)
                 rows = {array: reader.rows(row, count) for array, reader in readers.items()}
                 found = [
-                    row_uids(file, row, count) if given.array is None else given.column(rows[given.array], values)
+                    row_uids(part.detail.get("prefix", stem(file)), row, count)
+                    if given.array is None
+                    else given.column(rows[given.array], values)
                     for given in wanted
                 ]
                 yield table_of(found, [given.field for given in wanted], count)
@@ -138,7 +141,7 @@ imagenet:
             if suffix(file) == "npy" and (len(self.columns) > 1 or self.lookup or self.uid != ROW):
                 raise RecipeError(f"{file}: an .npy holds one array, so it gives one column, with 'uid: row'")
         if self.uid == ROW:
-            check_stems(files)
+            row_prefixes(files)
         return files
 
     def _columns(self) -> tuple[ArrayGiven, ...]:
@@ -160,7 +163,8 @@ imagenet:
     def _make_parts(self) -> list[Part]:
         given = self._columns()
         parts: list[Part] = []
-        for file in self._listed():
+        files = self._listed()
+        for file, prefix in zip(files, row_prefixes(files) if self.uid == ROW else map(stem, files), strict=True):
             try:
                 headers = headers_of(file, given)
                 damage = damage_of(headers, given)
@@ -174,5 +178,6 @@ imagenet:
                 count = min(PART_ROWS, rows - start)
                 cut = f" rows {start}-{start + count - 1}" if rows > PART_ROWS else ""
                 name = base_name(file) + cut
-                parts.append(Part(index=len(parts), name=name, files=(file,), start=start, rows=count))
+                detail = {"prefix": prefix} if prefix != stem(file) else {}
+                parts.append(Part(index=len(parts), name=name, files=(file,), start=start, rows=count, detail=detail))
         return parts

@@ -134,7 +134,7 @@ class ClipRetrieval(Pool):
         kept = {kind: kind for kind in kinds if self.keep is None or kind in self.keep}
         made_by = MadeBy(model=self.model, weights=self.weights)
         sidecars = find_arrays(shards, kept, dict.fromkeys(kept, made_by)) if kept else {}
-        return ReadPlan("parquet", tuple(given), sidecars, {})
+        return ReadPlan("parquet", tuple(given), sidecars)
 
     def _make_parts(self) -> list[Part]:
         sidecars, found, whole = self._planned().sidecars, self._listed(), self._whole()

@@ -141,7 +141,7 @@ class CommonPool(Pool):
         given = parquet_columns(files, footers, wanted)
         made_by = {name: MadeBy(model=model) for name, model in MODELS.items()}
         sidecars = find_arrays(shards, {name: name for name in arrays}, made_by) if arrays else {}
-        return ReadPlan("parquet", tuple(given), sidecars, {})
+        return ReadPlan("parquet", tuple(given), sidecars)
 
     def _arrays(self, shards: Sequence[Shard]) -> list[str]:
         """Return the arrays to give, after checking that every shard has its file of arrays."""

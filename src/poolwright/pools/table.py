@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import pyarrow as pa
-from pydantic import Field, PrivateAttr, field_validator
+import pyarrow.compute as pc
+from pydantic import AfterValidator, Field, PrivateAttr, field_validator
 
-from poolwright.core.columns import IMAGE, IMAGE_PATH, WELL_KNOWN
+from poolwright.core.columns import IMAGE, IMAGE_PATH, ROW_ERROR, UID
 from poolwright.core.errors import InputError, RecipeError
 from poolwright.core.pool import Part, Place, Pool
+from poolwright.core.rows import one_array
 from poolwright.pools.columns.cached import Once
 from poolwright.pools.columns.casting import table_of
-from poolwright.pools.columns.mapping import ROW, ColumnRequest, Given, check_stems, row_uids
+from poolwright.pools.columns.mapping import ROW, ColumnRequest, Given, row_uids
+from poolwright.pools.columns.path_columns import FILE_NAME, FolderColumns, below, folder_values, root_of, row_prefixes
+from poolwright.pools.columns.path_pattern import Pattern
 from poolwright.pools.columns.sidecar_vectors import TableVectors, VectorReader, find_vectors
 from poolwright.pools.columns.table_plan import (
     SUFFIXES,
@@ -23,15 +27,21 @@ from poolwright.pools.columns.table_plan import (
     format_of,
     parquet_columns,
     parquet_parts,
-    text_columns,
     text_parts,
 )
 from poolwright.pools.columns.vectors import fewer_rows
-from poolwright.pools.readers import csv_files, json_lines
 from poolwright.pools.readers.parquet import Footer, read_footer, read_parquet
-from poolwright.pools.readers.paths import Places, find_files, is_url, map_files, reading
+from poolwright.pools.readers.paths import Places, find_files, is_url, map_files, reading, stem
+from poolwright.pools.text.csv_files import DELIMITERS, Dialect, read_csv
+from poolwright.pools.text.json_lines import read_json_lines
+from poolwright.pools.text.text_plan import text_columns
 
 __all__ = ["TablePool", "TableVectors", "read_parquet"]
+
+
+def _check_pattern(pattern: str) -> str:
+    Pattern.parse(pattern)
+    return pattern
 
 
 class TablePool(Pool):
@@ -39,7 +49,16 @@ class TablePool(Pool):
 
     Columns keep their names unless `columns` renames them. Well-known columns get their types; a value that does not
     fit becomes null. Lists of 16 or more floats, all of one length, are taken as embeddings: float16 of unit length;
-    a vector with NaN, infinity, no length or another width is null.
+    a vector with NaN, infinity, no length or another width is null. Indices of classes that Hugging Face describes in
+    Parquet (`ClassLabel`) become the names of the classes, except in a column of indices such as `label_index`.
+
+    CSV, TSV and JSON Lines have no types. They are inferred from the first, middle and last lines of every file, as
+    the type that holds all values there unchanged, else as text; `types` has the last word. A row with a value that
+    does not fit later, with a key that no sampled line has, or with more or fewer values than there are columns, is
+    dropped at admission, counted as bad, with its line in `row_error`.
+
+    Folders called 'name=value', as Hive and Spark write them, are columns, unless the files have these columns.
+    `file_name` in files called `metadata`, as Hugging Face's ImageFolder has them, is relative to the file's folder.
     """
 
     kind: ClassVar[str] = "table"
@@ -69,7 +88,7 @@ commonpool:
     uid: str | None = Field(
         default=None,
         description="source column with the id of each row; integers become decimal, bytes hexadecimal; 'row' numbers "
-        "the rows as '<file stem>:<row>'; default: the column 'uid'",
+        "the rows as '<file stem>:<row>', with the path if two files have one stem; default: the column 'uid'",
     )
     vectors: dict[str, TableVectors] = Field(
         default_factory=dict,
@@ -78,11 +97,19 @@ commonpool:
     images: Place | None = Field(default=None, description="folder or URL that 'image_path' is relative to")
     types: dict[str, str] = Field(
         default_factory=dict,
-        description="Arrow type by source column of CSV, TSV and JSON Lines files, such as {score: float32}, if the "
-        "first rows mislead",
+        description="Arrow type by source column of CSV, TSV and JSON Lines files, such as {score: float32}; it "
+        "replaces the inferred type",
     )
     delimiter: str | None = Field(
         default=None, min_length=1, max_length=1, description="character between the values of CSV or TSV files"
+    )
+    names: list[str] | None = Field(
+        default=None, min_length=1, description="names of the columns of CSV or TSV files without a header line"
+    )
+    pattern: Annotated[str, AfterValidator(_check_pattern)] | None = Field(
+        default=None,
+        description="columns from the path of each file, such as '{config}/*', matched against its path below 'path' "
+        "without the extension",
     )
 
     _plan: Once[ReadPlan] = PrivateAttr(default_factory=lambda: Once(travels=True))
@@ -129,27 +156,39 @@ commonpool:
         sources = sorted({column.source for column in given.values() if column.source is not None})
         sidecars = {name: files for name, files in plan.sidecars.items() if name in columns}
         batch_rows = fewer_rows(batch_rows, [files.field for files in sidecars.values()])
+        checks = ROW_ERROR in columns
         with reading(part), VectorReader(part, sidecars) as vectors:
             row = part.start
-            for table in self._source_rows(plan, part, sources, batch_rows):
+            for table in self._source_rows(plan, part, sources, batch_rows, checks):
                 found = {name: vectors.take(name, row, len(table)) for name in sidecars}
-                found.update((name, _column(column, table, part.files[0], row)) for name, column in given.items())
+                found.update((name, _column(column, table, part, row)) for name, column in given.items())
+                for field in plan.folders:
+                    found[field.name] = folder_values(field, part.detail["folders"][field.name], len(table))
+                if checks and plan.text is not None:
+                    found[ROW_ERROR] = _errors(found.get(ROW_ERROR), table)
                 yield table_of([found[name] for name in columns], [fields[name] for name in columns], len(table))
                 row += len(table)
             vectors.finish(row)
 
-    def _source_rows(self, plan: ReadPlan, part: Part, sources: list[str], batch_rows: int) -> Iterator[pa.Table]:
-        file = part.files[0]
-        if plan.format == "parquet":
+    def _source_rows(
+        self, plan: ReadPlan, part: Part, sources: list[str], batch_rows: int, checks: bool
+    ) -> Iterator[pa.Table]:
+        file, text = part.files[0], plan.text
+        if text is None:
             yield from read_parquet(file, part.detail["groups"], sources, batch_rows)
-        elif plan.format == "jsonl":
-            lenient = {str(column.source) for column in plan.given if column.field.name in WELL_KNOWN}
-            yield from json_lines.read_json_lines(file, plan.types, sources, batch_rows, lenient)
+            return
+        checked = text.checked if checks else None
+        if text.dialect is None:
+            yield from read_json_lines(file, text.types, sources, batch_rows, checked, text.closed)
         else:
-            yield from csv_files.read_csv(file, self._delimiter(plan.format), plan.types, sources, batch_rows)
+            yield from read_csv(file, text.dialect, text.types, sources, batch_rows, text.inferred, checked)
 
-    def _delimiter(self, kind: Format) -> str:
-        return self.delimiter or csv_files.DELIMITERS.get(kind, "")
+    def _dialect(self, kind: Format) -> Dialect | None:
+        if kind == "jsonl" and (self.names or self.delimiter):
+            raise RecipeError(f"{self.path[0]}: JSON Lines have names; leave out 'names' and 'delimiter'")
+        if kind == "jsonl":
+            return None
+        return Dialect(self.delimiter or DELIMITERS[kind], kind == "csv", tuple(self.names or ()))
 
     def _planned(self) -> ReadPlan:
         return self._plan.get(self._make_plan)
@@ -161,7 +200,7 @@ commonpool:
         wanted = [name for name, kind in SUFFIXES.items() if self.format in (None, kind)]
         files = find_files(self.path, wanted)
         if self.uid == ROW:
-            check_stems(files)
+            row_prefixes(files)
         return files
 
     def _wanted(self) -> ColumnRequest:
@@ -172,22 +211,30 @@ commonpool:
             keep=self.keep,
             vectors={name: spec for name, spec in self.vectors.items() if spec.file is None},
             sidecars=[name for name, spec in self.vectors.items() if spec.file is not None],
+            folders=self._folders().names,
         )
+
+    def _folders(self) -> FolderColumns:
+        return FolderColumns.of(self.path, self._listed(), self.pattern)
 
     def _make_plan(self) -> ReadPlan:
         wanted, files = self._wanted(), self._listed()
         kind = self.format or format_of(self.path[0], files)
         types = {name: pa.type_for_alias(dtype) for name, dtype in self.types.items()}
         if kind == "parquet":
-            if types or self.delimiter:
-                raise RecipeError(f"{self.path[0]}: Parquet files have types; leave out 'types' and 'delimiter'")
-            given = parquet_columns(files, self._read_footers(), wanted)
+            if types or self.delimiter or self.names:
+                raise RecipeError(
+                    f"{self.path[0]}: Parquet files have types and names; leave out 'types', 'names' and 'delimiter'"
+                )
+            given, text = parquet_columns(files, self._read_footers(), wanted), None
         else:
-            given, types = text_columns(files, kind, wanted, types, self._delimiter(kind))
-        self._check_images([column.field.name for column in given])
+            given, text = text_columns(files, wanted, types, self._dialect(kind))
         kept = [name for name in wanted.sidecars if self.keep is None or name in self.keep]
         sidecars = {name: find_vectors(name, self.vectors[name], files) for name in kept}
-        return ReadPlan(kind, tuple(given), sidecars, types)
+        names = [column.field.name for column in given]
+        folders = self._folders().kept([*names, *kept], self.keep)
+        self._check_images([*names, *(field.name for field in folders)])
+        return ReadPlan(kind, tuple(given), sidecars, text, folders)
 
     def _check_images(self, names: list[str]) -> None:
         if self.images is None:
@@ -205,12 +252,29 @@ commonpool:
 
     def _make_parts(self) -> list[Part]:
         plan, files = self._planned(), self._listed()
-        if plan.format != "parquet":
+        if plan.text is not None:
             self._check_one_for_all(plan, known=len(files) == 1)
-            return text_parts(files, plan.sidecars)
-        footers = self._read_footers()
-        self._check_one_for_all(plan, known=len(files) == 1 or all(footer.schema is not None for footer in footers))
-        return parquet_parts(files, footers, plan.sidecars)
+            parts = text_parts(files, plan.sidecars)
+        else:
+            footers = self._read_footers()
+            known = len(files) == 1 or all(footer.schema is not None for footer in footers)
+            self._check_one_for_all(plan, known)
+            parts = parquet_parts(files, footers, plan.sidecars)
+        more = dict(zip(files, self._details(plan, files), strict=True))
+        return [part.model_copy(update={"detail": {**part.detail, **more[part.files[0]]}}) for part in parts]
+
+    def _details(self, plan: ReadPlan, files: Sequence[str]) -> Iterator[dict[str, object]]:
+        """Yield what the rows of each file have from its path."""
+        root = self.images if self.images and files[0].startswith(f"{self.images}/") else root_of(self.path, files)
+        texts = self._folders().texts if plan.folders else {}
+        prefixes = row_prefixes(files) if self.uid == ROW else map(stem, files)
+        for file, prefix in zip(files, prefixes, strict=True):
+            found: dict[str, object] = {"folders": texts[file]} if plan.folders else {}
+            if prefix != stem(file):
+                found["prefix"] = prefix
+            if folder := below(file, root):
+                found["below"] = folder
+            yield found
 
     def _check_one_for_all(self, plan: ReadPlan, known: bool) -> None:
         for name, vectors in plan.sidecars.items():
@@ -221,7 +285,16 @@ commonpool:
                 )
 
 
-def _column(given: Given, table: pa.Table, file: str, row: int) -> pa.Array:
+def _column(given: Given, table: pa.Table, part: Part, row: int) -> pa.Array:
     if given.source is None:
-        return row_uids(file, row, len(table))
-    return given.values(table.column(given.source))
+        return row_uids(part.detail.get("prefix", stem(part.files[0])), row, len(table))
+    values = given.values(table.column(given.source))
+    if part.detail.get("below") and given.source == FILE_NAME and given.field.name in (UID, IMAGE_PATH):
+        return pc.binary_join_element_wise(part.detail["below"], values, "/")
+    return values
+
+
+def _errors(given: pa.Array | None, table: pa.Table) -> pa.Array:
+    """Return what is wrong with each row: as the reader found it, else as the source itself says."""
+    found = one_array(table.column(ROW_ERROR))
+    return found if given is None else pc.coalesce(found, given)

@@ -83,9 +83,15 @@ class Recipe:
         return build(read_source(Path(path), sets), cls)
 
     @classmethod
-    def from_data(cls, data: Mapping[str, Any], folder: str | Path = ".") -> Self:
-        """Make a recipe from Python data; relative paths are resolved against `folder`."""
-        return build(from_data(data, Path(folder).resolve()), cls)
+    def from_data(cls, data: Mapping[str, Any], folder: str | Path = ".", unset: bool = False) -> Self:
+        """Make a recipe from Python data.
+
+        Args:
+            data: the recipe.
+            folder: relative paths are resolved against it.
+            unset: whether variables that are not set stay as written, rather than being an error.
+        """
+        return build(from_data(data, Path(folder).resolve(), unset), cls)
 
     @property
     def folder(self) -> Path:
@@ -299,5 +305,15 @@ def _release(index: int, data: Any, body: RecipeBody, source: RecipeSource, cont
     rest = {name: value for name, value in data.items() if name not in ("table", "layout", "to", "card")}
     layout = validate(cls, rest, key, source, context)
     card = {**body.card.model_dump(exclude_unset=True), **(data.get("card") or {})}
-    about = validate(About, card, (*key, "card"), source, context)
-    return ReleaseSpec(str(data["table"]), layout, source.folder / str(data["to"]), about, key)
+    about = validate(About, source.hide(card), (*key, "card"), source, context)
+    return ReleaseSpec(str(data["table"]), layout, _target(str(data["to"]), (*key, "to"), source), about, key)
+
+
+def _target(to: str, key: Key, source: RecipeSource) -> Path:
+    """Return the folder of a release, as given in the recipe: relative to it, '~' is the home folder."""
+    if "://" in to:
+        raise source.error(key, f"'{to}' is a URL; a release is written to a local folder, and uploaded from there")
+    try:
+        return source.folder / Path(to).expanduser()
+    except RuntimeError:
+        raise source.error(key, f"'{to}': there is no such user; write the whole path") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -10,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import yaml
 
@@ -20,6 +22,8 @@ Key = tuple[str | int, ...]
 
 _KINDS = {bool: "a truth value", int: "a number", float: "a number", date: "a date"}
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+_SHORTEST_HIDDEN = 5
+"""Length from which a value of the environment is searched for in texts: '1' would be found everywhere."""
 
 
 @dataclass
@@ -32,6 +36,10 @@ class RecipeSource:
         text: the YAML text, with overrides appended as comments.
         data: the parsed document, overrides and variables applied.
         lines: line (from 1) of every key path; overridden ones are missing.
+        unfilled: the document before variables were filled in.
+        environment: values that came from the environment, by the name of their variable. They are never written:
+            see `hide`.
+        compared: names of those that a table depends on; a signature in a URL may change from run to run.
         written: numbers, dates and truth values as they are written, by key path.
         mistakes: errors found so far, see `collecting`.
         incomplete: tables whose steps are not all valid.
@@ -43,9 +51,28 @@ class RecipeSource:
     data: dict[str, Any]
     lines: dict[Key, int] = field(default_factory=dict)
     overridden: set[Key] = field(default_factory=set)
+    unfilled: dict[str, Any] = field(default_factory=dict)
+    environment: dict[str, str] = field(default_factory=dict)
+    compared: set[str] = field(default_factory=set)
     written: dict[Key, str] = field(default_factory=dict)
     mistakes: list[PoolwrightError] = field(default_factory=list)
     incomplete: set[str] = field(default_factory=set)
+
+    def hide(self, value: Any) -> Any:
+        """Return texts, or data with texts, with the names of variables in place of values of the environment."""
+        values = {text: name for name, text in self.environment.items() if len(text) >= _SHORTEST_HIDDEN}
+        values |= {quote(text, safe=""): name for text, name in values.items()}
+        if not values:
+            return value
+        found = re.compile("|".join(re.escape(text) for text in sorted(values, key=len, reverse=True)))
+        return _map_strings(
+            value, (), lambda text, _: found.sub(lambda match: f"${{{values[match.group()]}}}", text), names=True
+        )
+
+    def marks(self) -> dict[str, str]:
+        """Return a short digest of each value that is compared, by the name of its variable."""
+        values = {name: self.environment[name].encode() for name in sorted(self.compared)}
+        return {name: hashlib.sha256(value).hexdigest()[:8] for name, value in values.items()}
 
     @contextmanager
     def collecting(self) -> Iterator[None]:
@@ -114,7 +141,7 @@ def read_source(path: Path, sets: Sequence[str] = ()) -> RecipeSource:
     return parse_source(text, path.name, path.resolve().parent, sets)
 
 
-def parse_source(text: str, name: str, folder: Path, sets: Sequence[str] = ()) -> RecipeSource:
+def parse_source(text: str, name: str, folder: Path, sets: Sequence[str] = (), unset: bool = False) -> RecipeSource:
     """Parse the text of a recipe, as `read_source` does with a file."""
     node = compose(text, name)
     source = RecipeSource(name, folder, text, {})
@@ -124,16 +151,17 @@ def parse_source(text: str, name: str, folder: Path, sets: Sequence[str] = ()) -
     source.data = data
     for override in sets:
         _override(source, override)
-    source.data = _map_strings(source.data, (), lambda value, key: _fill_in(value, key, source))
+    source.unfilled = source.data
+    source.data = _map_strings(source.data, (), lambda value, key: _fill_in(value, key, source, unset))
     if sets:
         source.text = text.rstrip("\n") + "\n" + "".join(f"# --set {override}\n" for override in sets)
     return source
 
 
-def from_data(data: Mapping[str, Any], folder: Path) -> RecipeSource:
-    """Make the source of a recipe from Python data."""
+def from_data(data: Mapping[str, Any], folder: Path, unset: bool = False) -> RecipeSource:
+    """Make the source of a recipe from Python data; with `unset`, variables that are not set stay as written."""
     text = yaml.safe_dump(dict(data), sort_keys=False, allow_unicode=True)
-    return parse_source(text, "recipe", folder)
+    return parse_source(text, "recipe", folder, unset=unset)
 
 
 def _construct(node: yaml.Node, key: Key, source: RecipeSource) -> Any:
@@ -234,23 +262,35 @@ def _find(part: Any, name: str, done: Key, text: str) -> str | int:
     raise RecipeError(f"--set {text}: {dotted(done)} is a single value; it has no '{name}'")
 
 
-def _map_strings(value: Any, key: Key, change: Callable[[str, Key], Any]) -> Any:
+def _map_strings(value: Any, key: Key, change: Callable[[str, Key], Any], names: bool = False) -> Any:
+    """Return data with all its texts changed; keys of mappings only with `names`."""
     if isinstance(value, str):
         return change(value, key)
     if isinstance(value, dict):
-        return {name: _map_strings(item, (*key, name), change) for name, item in value.items()}
-    if isinstance(value, list):
-        return [_map_strings(item, (*key, index), change) for index, item in enumerate(value)]
+        return {
+            change(name, key) if names and isinstance(name, str) else name: _map_strings(
+                item, (*key, name), change, names
+            )
+            for name, item in value.items()
+        }
+    if isinstance(value, list | tuple):
+        return [_map_strings(item, (*key, index), change, names) for index, item in enumerate(value)]
     return value
 
 
-def _fill_in(value: str, key: Key, source: RecipeSource) -> str:
+def _fill_in(value: str, key: Key, source: RecipeSource, unset: bool) -> str:
     variables = source.data.get("variables")
     variables = variables if isinstance(variables, dict) and key[:1] != ("variables",) else {}
 
     def lookup(match: re.Match[str]) -> str:
         name, default = match.group(1), match.group(2)
+        if name not in variables and name in os.environ:
+            source.environment[name] = os.environ[name]
+            if "://" not in value:
+                source.compared.add(name)
         found = variables.get(name, os.environ.get(name, default))
+        if found is None and unset:
+            return match.group()
         if found is None:
             message = (
                 f"'{name}' is neither in 'variables' nor in the environment; set it, or write ${{{name}:-default}}"

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from poolwright.core.errors import ReleaseError
 from poolwright.core.files import human_bytes, remove, sync_folder
+from poolwright.core.runtime.locks import hold_or_refuse
 from poolwright.release.checksums import check_sums, flush
 from poolwright.release.record import RELEASE, ReleaseRecord
 
@@ -45,6 +48,14 @@ def written(folder: Path, record: ReleaseRecord, fresh: bool) -> Written:
     return Written(folder, record.layout, record.rows, len(sizes), sum(sizes), fresh)
 
 
+def released_table(folder: Path) -> str | None:
+    """Return the name of the table whose release is in a folder; None if it holds none."""
+    try:
+        return ReleaseRecord.load(folder).table
+    except (OSError, ValueError):
+        return None
+
+
 def find_release(folder: Path, made_from: str, overwrite: bool) -> Written | None:
     """Return the release in `folder` if it is the wanted one and complete; None if it is to be written.
 
@@ -55,6 +66,11 @@ def find_release(folder: Path, made_from: str, overwrite: bool) -> Written | Non
     Raises:
         ReleaseError: the folder holds something else.
     """
+    if folder.is_symlink() and not folder.exists():
+        raise ReleaseError(f"{folder}: a link to a folder that does not exist; make the folder, or remove the link")
+    for above in folder.parents:
+        if (above / RELEASE).is_file():
+            raise ReleaseError(f"{folder}: this is inside the release {above}, which would not verify; choose another")
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return None
     try:
@@ -72,6 +88,20 @@ def find_release(folder: Path, made_from: str, overwrite: bool) -> Written | Non
         f"{folder}: the folder already holds a release of '{record.table}', and {wrong[0]}; "
         "remove it, release to another folder, or replace it with --overwrite"
     )
+
+
+@contextmanager
+def release_lock(folder: Path) -> Iterator[None]:
+    """Hold the lock of a release while it is written.
+
+    Raises:
+        PoolwrightError: another process holds it.
+    """
+    file = folder.with_name(f".{folder.name}.lock")
+    with hold_or_refuse(file, folder):
+        yield
+        with suppress(OSError):
+            file.unlink()
 
 
 def put_in_place(partial: Path, folder: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -54,33 +54,62 @@ def identity_digest(identity: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(identity, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 
-def claim(folder: Path, identity: Mapping[str, Any], table: str, changed_files: set[str]) -> None:
-    """Record the identity of a new table, or check that an existing one has the same.
+def claim(folder: Path, identity: Mapping[str, Any]) -> None:
+    """Record the identity of a new table."""
+    if not (folder / IDENTITY).exists():
+        write_text(folder / IDENTITY, json.dumps(identity, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+
+
+def known_models(folder: Path) -> dict[str, str]:
+    """Return the digests of the models that a table was made with; none if they are not known."""
+    try:
+        return dict(json.loads((folder / IDENTITY).read_text(encoding="utf-8"))["models"])
+    except (OSError, ValueError, TypeError, KeyError):
+        return {}
+
+
+def differences(folder: Path, identity: Mapping[str, Any], changed_files: set[str]) -> list[str]:
+    """List what differs between what an existing table was made from, and what it would be made from now.
 
     Args:
         folder: the table's folder.
         identity: `format`, `seed`, `source`, `inputs`, `steps`, `models`, `quarantine`; `packages` if
             installed packages provide code that makes it.
-        table: its name, for the error.
-        changed_files: inputs whose content differs from the last look, to be named in the error.
-
-    Raises:
-        ChangedError: something differs; the message lists it, and how to start over.
+        changed_files: inputs whose content differs from the last look, to be named.
     """
     path = folder / IDENTITY
     if not path.exists():
-        write_text(path, json.dumps(identity, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
-        return
-    before = json.loads(path.read_text(encoding="utf-8"))
-    now = json.loads(json.dumps(identity))
-    differences = _differences(before, now, changed_files)
-    if differences:
-        listed = "\n".join(f"  - {difference}" for difference in differences[:12])
-        more = f"\n  - and {len(differences) - 12} more" if len(differences) > 12 else ""
-        raise ChangedError(
-            f"table '{table}' in {folder} was made from something else:\n{listed}{more}\n"
-            f"nothing was touched. Undo the change, or start the table over with: --fresh {table}"
-        )
+        return []
+    try:
+        before = json.loads(path.read_text(encoding="utf-8"))
+        return _differences(before, json.loads(json.dumps(identity)), changed_files)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return [f"{IDENTITY}: the file is damaged, so that nobody knows what it was made from"]
+
+
+def refusal(
+    folder: Path, changed: Mapping[str, Sequence[str]], fresh: Sequence[str], followers: Sequence[str], touched: bool
+) -> ChangedError:
+    """Make the error about tables that were made from something else, with the command that makes all anew.
+
+    Args:
+        folder: the folder of the tables.
+        changed: what differs, by table.
+        fresh: the tables to start over.
+        followers: tables that come from those.
+        touched: whether something was made before the difference was found.
+    """
+    blocks = []
+    for table, found in changed.items():
+        more = [f"and {len(found) - 12} more"] if len(found) > 12 else []
+        listed = "\n".join(f"  - {difference}" for difference in [*found[:12], *more])
+        blocks.append(f"table '{table}' in {folder / table} was made from something else:\n{listed}")
+    first = "what was finished before is kept" if touched else "nothing was touched"
+    command = " ".join(f"--fresh {table}" for table in fresh)
+    them = "the table" if len(fresh) == 1 else "the tables"
+    too = f", with {', '.join(map(repr, followers))} and their releases," if followers else ""
+    blocks.append(f"{first}. Undo the change, or start {them} over{too} with: {command}")
+    return ChangedError("\n".join(blocks))
 
 
 def _differences(before: dict[str, Any], now: dict[str, Any], changed_files: set[str]) -> list[str]:
@@ -92,6 +121,7 @@ def _differences(before: dict[str, Any], now: dict[str, Any], changed_files: set
     found += _changed_values("source", before["source"], now["source"])
     found += _changed_inputs(before["inputs"], now["inputs"], changed_files)
     found += _changed_steps(before["steps"], now["steps"])
+    found += _changed_values("environment", before.get("environment", {}), now.get("environment", {}))
     found += _changed_values("ledger", before.get("ledger", "full"), now.get("ledger", "full"))
     if before.get("released", {}) != now.get("released", {}):
         found.append("what its steps learned in the release that they come from: it is another release")

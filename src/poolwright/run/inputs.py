@@ -1,6 +1,6 @@
 """Identifies inputs: size, mtime and a content hash of every file that a run reads, cached in the run folder.
 
-A file whose size and mtime are as cached is trusted; any other is hashed again. Only contents count, so a
+A file whose size, times and inode are as cached is trusted; any other is hashed again. Only contents count, so a
 touched but unchanged file is not a change.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,22 +16,31 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from poolwright.core.errors import InputError
+from poolwright.core.columns import IMAGE_PATH
+from poolwright.core.errors import BadPart, InputError
 from poolwright.core.files import digest_file
+from poolwright.core.images.image import local_image
 from poolwright.core.parquet import write_parquet
 from poolwright.core.pool import Part
-from poolwright.core.table import InputFile
-from poolwright.run.source import local, path_of
+from poolwright.core.table import InputFile, OutputPart, Table
+from poolwright.run.source import Source, local, path_of
 
 CACHE = "inputs.parquet"
 _CHUNK = 256
 _FEW = 4
 """A part of more files than this is a single entry in the record."""
 
+Mapped = Callable[[Callable[[int], Any], Sequence[int]], Mapping[int, Any]]
+"""Runs a function over units on the engine."""
+
 
 @dataclass(frozen=True)
 class Seen:
-    """One file as it was seen: `mtime` in nanoseconds, or a text such as an ETag for remote files."""
+    """One file as it was seen.
+
+    `mtime` is its times of content and of status in nanoseconds and its inode, since a program can set back the first;
+    for remote files a text such as an ETag.
+    """
 
     size: int
     mtime: str
@@ -48,16 +58,22 @@ class HashFiles:
 
 
 class Inputs:
-    """The files of a run's pools, as they are now."""
+    """The files of a run's pools, as they are now.
 
-    def __init__(self, cache: Path) -> None:
-        self.cache = cache
+    Args:
+        cache: the file that remembers digests from run to run.
+        hide: puts names of variables in place of their values, in the names of files that are kept.
+        trusted: whether a remembered digest is taken for a file that looks the same; else every file is read.
+        saved: whether new digests are remembered.
+    """
+
+    def __init__(self, cache: Path, hide: Callable[[str], str] = str, trusted: bool = True, saved: bool = True) -> None:
+        self.cache, self.hide, self.trusted, self.saved = cache, hide, trusted, saved
         self.known = _load(cache)
         self.changed: set[str] = set()
+        self.seen: dict[str, Seen] = {}
 
-    def look(
-        self, files: Sequence[str], run: Callable[[Callable[[int], Any], Sequence[int]], Mapping[int, Any]]
-    ) -> dict[str, Seen]:
+    def look(self, files: Sequence[str], run: Mapped) -> dict[str, Seen]:
         """Return the state of `files` now. Files that differ from an earlier look are remembered in `changed`.
 
         Args:
@@ -68,22 +84,77 @@ class Inputs:
             InputError: a file is gone or may not be read.
         """
         stats = {file: _stat(file) for file in files}
-        stale = tuple(
-            file
-            for file, (size, mtime) in stats.items()
-            if file not in self.known or (self.known[file].size, self.known[file].mtime) != (size, mtime)
-        )
+        stale = tuple(file for file, now in stats.items() if not self._trusts(file, now))
         hashed: dict[str, str] = {}
         for part in run(HashFiles(stale), range(-(-len(stale) // _CHUNK))).values():
             hashed.update(part)
         for file in stale:
-            seen = Seen(*stats[file], hashed[file])
-            if file in self.known and self.known[file].digest != seen.digest:
-                self.changed.add(file)
-            self.known[file] = seen
-        if stale:
+            seen, key = Seen(*stats[file], hashed[file]), self.hide(file)
+            if key in self.known and self.known[key].digest != seen.digest:
+                self.changed.add(key)
+            self.known[key] = seen
+        if stale and self.saved:
             _save(self.cache, self.known)
-        return {file: self.known[file] for file in files}
+        found = {file: self.known[self.hide(file)] for file in files}
+        self.seen |= found
+        return found
+
+    def _trusts(self, file: str, now: tuple[int, str]) -> bool:
+        known = self.seen.get(file) or (self.known.get(self.hide(file)) if self.trusted else None)
+        return known is not None and (known.size, known.mtime) == now
+
+    def changed_since(self) -> list[str]:
+        """List the files whose content is no longer what `look` saw, or that are gone."""
+        return [file for file, seen in self.seen.items() if not _unchanged(file, seen)]
+
+
+def _unchanged(file: str, seen: Seen) -> bool:
+    try:
+        return _stat(file) == (seen.size, seen.mtime) or _hash(file) == seen.digest
+    except (InputError, OSError):
+        return False
+
+
+def inputs_of(
+    source: Source, table: Table | None, looked: Inputs, run: Mapped, folder: Path, images: bool
+) -> list[list[InputFile]]:
+    """Return the files that each part of a source comes from, as the record shows them.
+
+    Args:
+        source: the rows that a table is made from.
+        table: the finished table that they are, if it is one: its files are known.
+        looked: looks at the files.
+        run: runs a function over units.
+        folder: folder of the recipe.
+        images: whether image files that rows name are read, so that they are inputs too.
+    """
+    if table is not None:
+        found = [[_part_of(table, part)] for part in table.record.parts]
+    else:
+        seen = looked.look(sorted({file for part in source.parts for file in part.files}), run)
+        found = [input_files(part, seen, folder) for part in source.parts]
+    if images and source.virtual_image and local(source.image_root or ""):
+        listed = {file for part in source.parts for file in part.files}
+        named = [_images_of(source, part, listed) for part in source.parts]
+        seen = looked.look(sorted({file for part in named for file in part.files}), run)
+        for files, part in zip(found, named, strict=True):
+            files += input_files(part, seen, folder)
+    return found
+
+
+def _part_of(table: Table, part: OutputPart) -> InputFile:
+    size = (table.folder / part.file).stat().st_size
+    return InputFile(path=f"{table.name}/{part.file}", size=size, digest=part.digest)
+
+
+def _images_of(source: Source, part: Part, listed: set[str]) -> Part:
+    """Return the local image files that a part's rows name, as a part of these files; those listed are left out."""
+    found: dict[str, None] = {}
+    with suppress(BadPart):  # the run finds the part again, and quarantines it
+        for table in source.read(part, [IMAGE_PATH], 65_536):
+            paths = (local_image(source.image_root, path) for path in table.column(IMAGE_PATH).to_pylist() if path)
+            found |= dict.fromkeys(path for path in paths if path and path not in listed and os.path.isfile(path))
+    return part.model_copy(update={"name": f"{part.name}: images", "files": tuple(found)})
 
 
 def input_files(part: Part, seen: Mapping[str, Seen], folder: Path) -> list[InputFile]:
@@ -111,7 +182,7 @@ def _stat(file: str) -> tuple[int, str]:
     try:
         if local(file):
             found = os.stat(path_of(file))
-            return found.st_size, str(found.st_mtime_ns)
+            return found.st_size, f"{found.st_mtime_ns} {found.st_ctime_ns} {found.st_ino}"
         import fsspec
 
         system, path = fsspec.core.url_to_fs(file)

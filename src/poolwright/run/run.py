@@ -2,33 +2,33 @@
 
 from __future__ import annotations
 
-import json
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from poolwright.core.errors import InputError, PoolwrightError, RecipeError, did_you_mean
-from poolwright.core.files import digest_file, write_text
+from poolwright.core.columns import IMAGE
+from poolwright.core.errors import PoolwrightError, RecipeError, did_you_mean
+from poolwright.core.files import digest_file, remove_partials
 from poolwright.core.roles import AnnotationStep, SourceStep
 from poolwright.core.runtime.progress import Listener, Silent
-from poolwright.core.table import RECORD, InputFile, Table
+from poolwright.core.table import RECORD, Table
 from poolwright.models.encoders.load import load_encoder, peek
 from poolwright.recipe.recipe import Recipe
 from poolwright.recipe.tables import StepSpec, TableSpec
 from poolwright.run.batches import BATCH_ROWS
 from poolwright.run.engine.local import LocalEngine, wait_for_interrupted_units
 from poolwright.run.engine.protocol import Engine
-from poolwright.run.inputs import CACHE, Inputs, input_files
+from poolwright.run.identity import IDENTITY, known_models, refusal
+from poolwright.run.inputs import CACHE, Inputs, inputs_of
 from poolwright.run.lock import run_lock
+from poolwright.run.memory import check_same_recipe, in_words, recall, remember
 from poolwright.run.plan import TablePlan, plan_table
 from poolwright.run.source import Source, planned_source, pool_source, table_source
 from poolwright.run.table_run import TableRun, note_pace, numbered_by_verb, start_over, worklist_of
-
-MEMORY = "run.json"
 
 
 @dataclass
@@ -41,6 +41,7 @@ class Run:
         engine: the engine that runs units.
         listener: receives progress.
         batch_rows: rows per batch; changes no result.
+        started_over: tables that `run` made anew: those asked for, and those that come from them.
     """
 
     recipe: Recipe
@@ -48,6 +49,9 @@ class Run:
     engine: Engine = field(default_factory=LocalEngine)
     listener: Listener = field(default_factory=Silent)
     batch_rows: int = BATCH_ROWS
+    started_over: set[str] = field(default_factory=set, init=False)
+    _ready: dict[str, TableRun] = field(default_factory=dict, init=False, repr=False)
+    _whole: set[str] = field(default_factory=set, init=False, repr=False)
     _listed: dict[str, Source] = field(default_factory=dict, init=False, repr=False)
 
     def run(self, tables: Sequence[str] | None = None, fresh: Sequence[str] = ()) -> dict[str, Table]:
@@ -55,33 +59,58 @@ class Run:
 
         Args:
             tables: only these and those they come from; default all.
-            fresh: tables to start over.
+            fresh: tables to start over, and with them those that come from them.
 
         Raises:
+            ChangedError: an existing table was made from something else; nothing was touched.
             PoolwrightError: see `TableRun.run`; finished units and tables are kept.
         """
         wanted = self.wanted(tables)
         self._check_table_names(fresh)
-        try:
-            with run_lock(self.folder):
-                wait_for_interrupted_units()
-                for name in fresh:
-                    start_over(self.table_folder(name))
-                self._remember()
-                return {name: self._run_table(name) for name in wanted}
-        except PermissionError as error:
-            raise PoolwrightError(
-                f"{error.filename}: no permission; the run folder {self.folder} must be writable, inputs readable"
-            ) from None
-        except OSError as error:
-            raise PoolwrightError(_disk_words(error, self.folder)) from None
+        self.started_over = set(fresh)
+        with in_words(self.recipe, self.folder), run_lock(self.folder):
+            wait_for_interrupted_units()
+            check_same_recipe(self.recipe, self.folder)
+            self._check_unchanged(wanted, fresh)
+            for name in fresh:
+                start_over(self.table_folder(name))
+            remember(self.recipe, self.folder)
+            remove_partials(self.folder, deep=False)
+            return {name: self._run_table(name) for name in wanted}
 
-    def _remember(self) -> None:
-        """Keep the recipe in the run folder: as written, and as it was read, for `show`, `why` and `report`."""
-        source = self.recipe.source
-        write_text(self.folder / "recipe.yaml", source.text)
-        memory = {"folder": str(source.folder), "name": source.name, "data": source.data}
-        write_text(self.folder / MEMORY, json.dumps(memory, indent=1, ensure_ascii=False, default=str) + "\n")
+    def _check_unchanged(self, wanted: Sequence[str], fresh: Sequence[str]) -> None:
+        """Compare the tables that exist with what they would be made from now, before anything is touched."""
+        changed: dict[str, list[str]] = {}
+        for name in wanted:
+            reads = set(self.recipe.tables[name].reads) & set(self.recipe.tables)
+            void = {*fresh, *changed} & {name, *reads, *self._ancestors(name)}
+            unfinished = [other for other in reads if not (self.table_folder(other) / RECORD).exists()]
+            if void or unfinished or not (self.table_folder(name) / IDENTITY).exists():
+                continue
+            self._ready[name] = self._table_run(name)
+            if found := self._ready[name].differences():
+                changed[name] = found
+        if changed:
+            asked = list(dict.fromkeys([*fresh, *changed]))
+            raise refusal(self.folder / "tables", changed, asked, self._followers(asked), touched=False)
+
+    def changed(self, name: str) -> list[str]:
+        """List what differs between what a finished table was made from, and what it would be made from now.
+
+        Nothing is written. Encoders are not compared.
+        """
+        try:
+            return self._table_run(name, look_only=True).differences()
+        except PoolwrightError as error:
+            return [str(error)]
+
+    def _ancestors(self, name: str) -> set[str]:
+        """Return the tables that a table comes from, or learns from, over any number of others."""
+        return set(self.wanted([name])) - {name}
+
+    def _followers(self, names: Iterable[str]) -> list[str]:
+        """Return the tables that come from others, in the order in which they are made."""
+        return [name for name in self.recipe.order if name not in names and self._ancestors(name) & set(names)]
 
     def wanted(self, tables: Sequence[str] | None) -> list[str]:
         """Return the names of the tables to make, each after the one it comes from."""
@@ -189,15 +218,41 @@ class Run:
         return self._listed[name]
 
     def _run_table(self, name: str) -> Table:
-        spec = self.recipe.tables[name]
+        spec, folder = self.recipe.tables[name], self.table_folder(name)
         self._prepare(spec)
-        source = self.source(name)
+        finished = (folder / RECORD).exists()
+        if not finished:
+            self._check_whole(spec.reads)
         threading.Thread(target=_warm_up, args=(spec.steps,), daemon=True).start()
+        known = self._ready.pop(name, None)
+        work = known or self._table_run(name)
+        if not known and (found := work.differences()):
+            before = [other for other in spec.reads if other in self.started_over]
+            if not before:
+                raise refusal(folder.parent, {name: found}, [name], self._followers([name]), touched=True)
+            self.listener.note(f"{name}: made anew, since it comes from '{before[0]}'")
+            start_over(folder)
+            self.started_over.add(name)
+        table = work.run()
+        self._whole |= set() if finished else {name}
+        return table
+
+    def _check_whole(self, names: Iterable[str]) -> None:
+        """Check once that the files of finished tables are as they were written."""
+        for name in names:
+            if name in self.recipe.tables and name not in self._whole:
+                self.table(name).check_files()
+                self._whole.add(name)
+
+    def _table_run(self, name: str, look_only: bool = False) -> TableRun:
+        spec, source = self.recipe.tables[name], self.source(name)
         # Before the plan: a model whose weights are only known once it is loaded also knows its columns only then.
-        weights = _weights(spec.steps)
+        weights = known_models(self.table_folder(name)) if look_only else _weights(spec.steps)
         plan = plan_table(spec, source, self.recipe.source)
-        looked = Inputs(self.folder / CACHE)
-        inputs = self._inputs(source, looked)
+        looked = Inputs(self.folder / CACHE, self.recipe.source.hide, name not in self.started_over, not look_only)
+        table = None if source.pool else self.table(spec.source)
+        reads_images = any(IMAGE in placed.reads for placed in plan.steps)
+        inputs = inputs_of(source, table, looked, self._map, self.recipe.folder, reads_images)
         fitted = [placed.step for placed in spec.steps if not placed.learned]
         step_files = looked.look(sorted({file for step in fitted for file in step.files()}), self._map)
         return TableRun(
@@ -215,12 +270,14 @@ class Run:
             step_files={file: seen.digest for file, seen in step_files.items()},
             recipe_folder=self.recipe.folder,
             source_identity=self._source_identity(source),
-            changed_files=looked.changed,
+            looked=looked,
+            hide=self.recipe.source.hide,
+            environment=self.recipe.source.marks(),
             batch_rows=self.batch_rows,
             full_ledger=spec.full_ledger,
             open_table=self.table,
             learned={index: placed.learned for index, placed in enumerate(spec.steps) if placed.learned},
-        ).run()
+        )
 
     def _prepare(self, spec: TableSpec) -> None:
         """Prepare a table before its rows are read: run its source step, and collect answers given in the studio."""
@@ -239,19 +296,6 @@ class Run:
             return {"pool": source.pool.kind, **source.pool.model_dump(mode="json", by_alias=True)}
         name = source.name.removeprefix("tables.")
         return {"table": name, "record": digest_file(self.table_folder(name) / RECORD)}
-
-    def _inputs(self, source: Source, looked: Inputs) -> list[list[InputFile]]:
-        if source.pool is None:
-            folder = self.table_folder(source.name.removeprefix("tables."))
-            outputs = Table(folder).record.parts
-            sizes = [(folder / part.file).stat().st_size for part in outputs]
-            return [
-                [InputFile(path=f"{folder.name}/{part.file}", size=size, digest=part.digest)]
-                for part, size in zip(outputs, sizes, strict=True)
-            ]
-        files = sorted({file for part in source.parts for file in part.files})
-        seen = looked.look(files, self._map)
-        return [input_files(part, seen, self.recipe.folder) for part in source.parts]
 
     def _map(self, function: Callable[[int], Any], units: Sequence[int]) -> dict[int, Any]:
         if len(units) > 4:
@@ -284,16 +328,4 @@ def open_run(folder: str | Path) -> Run:
         InputError: the folder is not a run folder.
     """
     folder = Path(folder).resolve()
-    try:
-        memory = json.loads((folder / MEMORY).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{folder}: no run in this folder ({MEMORY} is missing); give the folder of a run") from None
-    return Run(Recipe.from_data(memory["data"], memory["folder"]), folder)
-
-
-def _disk_words(error: OSError, folder: Path) -> str:
-    import errno
-
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"{folder}: the disk is full; make room and run the same command again: it continues"
-    return f"{error.filename or folder}: {error.strerror or error}; run the same command again to continue"
+    return Run(recall(folder), folder)

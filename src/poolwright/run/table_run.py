@@ -16,7 +16,7 @@ from typing import Any
 
 from poolwright.core.columns import IMAGE
 from poolwright.core.documents import FOLDER as DOCUMENTS
-from poolwright.core.errors import BadPart, TooManyBad
+from poolwright.core.errors import BadPart, ChangedError, TooManyBad
 from poolwright.core.files import digest_file, remove, remove_partials, write_text
 from poolwright.core.frame import Context, open_no_table
 from poolwright.core.roles import AnnotationStep
@@ -31,7 +31,8 @@ from poolwright.run.admit import admit
 from poolwright.run.batches import ADMIT, BATCH_ROWS, Flow, keep_fitted, stage_folder
 from poolwright.run.engine.protocol import Engine
 from poolwright.run.fit_frame import RunFrame
-from poolwright.run.identity import IDENTITY, claim, identity_digest, packages, portable
+from poolwright.run.identity import IDENTITY, claim, differences, identity_digest, packages, portable
+from poolwright.run.inputs import Inputs
 from poolwright.run.phase import Phase
 from poolwright.run.plan import StepPlan, TablePlan
 from poolwright.run.record import check_bad, check_counts, make_record, timings_text
@@ -59,7 +60,9 @@ class TableRun:
         weights: digest of every encoder that a step uses.
         recipe_folder: the folder that recorded paths are relative to.
         source_identity: identity of the source, besides the content of its files.
-        changed_files: inputs whose content differs from the last look.
+        looked: the files of its inputs, as they were when they were looked at.
+        hide: puts names of environment variables in place of their values, in texts and data.
+        environment: what tells a changed value of such a variable, by its name.
         batch_rows: rows per batch.
         full_ledger: whether every dropped row is listed.
         open_table: opens a finished table of the run.
@@ -80,7 +83,9 @@ class TableRun:
     weights: Mapping[str, str]
     recipe_folder: Path
     source_identity: Mapping[str, Any]
-    changed_files: set[str]
+    looked: Inputs
+    hide: Callable[[Any], Any]
+    environment: Mapping[str, str]
     batch_rows: int = BATCH_ROWS
     full_ledger: bool = True
     open_table: Callable[[str], Table] = open_no_table
@@ -90,11 +95,11 @@ class TableRun:
         """Make the table, or the part of it that is still missing.
 
         Raises:
-            ChangedError: the existing table was made from something else.
+            ChangedError: an input changed while the table was made.
             TooManyBad: more bad rows than `max_bad` allows.
             CountError: counts do not reconcile.
         """
-        claim(self.folder, self._identity(), self.plan.name, self.changed_files)
+        claim(self.folder, self._identity())
         if (self.folder / RECORD).exists():
             remove(self.folder / "work")  # left by a kill between writing the record and removing it
             table = Table(self.folder)
@@ -106,6 +111,10 @@ class TableRun:
                 return self._attempt()
             except BadPart as bad:
                 self._quarantine(bad)
+
+    def differences(self) -> list[str]:
+        """List what differs from what the existing table was made from; empty if there is none."""
+        return differences(self.folder, self._identity(), self.looked.changed)
 
     def _attempt(self) -> Table:
         begun, started = perf_counter(), datetime.now(UTC)
@@ -124,6 +133,7 @@ class TableRun:
         record = self._record(results)
         check_counts(record)
         self._check_bad(record.rows_in, results)
+        self._check_inputs()
         seconds = perf_counter() - begun
         timings = timings_text(record.rows_in, results, self._fits(), seconds, started, self.engine)
         write_text(self.folder / TIMINGS, timings)
@@ -131,6 +141,16 @@ class TableRun:
         remove(self.folder / "work")
         self.listener.table_done(record, fresh=True)
         return Table(self.folder)
+
+    def _check_inputs(self) -> None:
+        """Check that the record names what was read: that no input was replaced since its digest was taken."""
+        if changed := self.looked.changed_since():
+            start_over(self.folder)
+            named = ", ".join(changed[:5]) + (f" and {len(changed) - 5:,} more" if len(changed) > 5 else "")
+            raise ChangedError(
+                f"table '{self.plan.name}': an input changed while it was read: {self.hide(named)}. Rows of the old "
+                "and the new content may be mixed, so the table was removed; run again once the input is complete"
+            )
 
     def _identity(self) -> dict[str, Any]:
         identity = {
@@ -147,6 +167,8 @@ class TableRun:
         }
         if used := packages(self.plan, self.weights):
             identity["packages"] = used
+        if self.environment:
+            identity["environment"] = dict(self.environment)
         if not self.full_ledger:
             identity["ledger"] = "counts"
         if self.learned:
@@ -156,7 +178,7 @@ class TableRun:
         if learned_from:
             records = {name: digest_file(self.open_table(name).folder / RECORD) for name in sorted(learned_from)}
             identity["tables"] = records
-        return {name: portable(value, self.recipe_folder) for name, value in identity.items()}
+        return {name: self.hide(portable(value, self.recipe_folder)) for name, value in identity.items()}
 
     def _note_unread_answers(self, table: Table) -> None:
         """Note that people answered after the table was finished, since it is not made again."""
@@ -256,18 +278,18 @@ class TableRun:
         known = self._quarantined()
         if bad.part in known:
             raise bad
-        known[bad.part] = bad.reason
+        known[bad.part] = self.hide(bad.reason)
         self._check_quarantine(known, bad)
         for name in ("states", "work", "dropped"):
             remove(self.folder / name)
         for path in self.folder.glob("part-*.parquet"):
             remove(path)
         write_text(self.folder / QUARANTINE, json.dumps(known, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
-        self.listener.note(f"{self.plan.name}: quarantined {bad.name}: {bad.reason}")
+        self.listener.note(self.hide(f"{self.plan.name}: quarantined {bad.name}: {bad.reason}"))
 
     def _check_quarantine(self, known: Mapping[int, str], bad: BadPart) -> None:
         parts = self.plan.source.parts
-        lost = _share_of_parts(parts, known)
+        lost = _share_of_parts(parts, [sum(file.size for file in files) for files in self.inputs], known)
         if lost > self.max_bad or len(known) == len(parts):
             raise TooManyBad(
                 f"table '{self.plan.name}': {bad.name}: {bad.reason}\n"
@@ -276,7 +298,7 @@ class TableRun:
             )
 
     def _record(self, results: Mapping[int, UnitResult]) -> TableRecord:
-        return make_record(
+        record = make_record(
             self.plan,
             results,
             folder=self.folder,
@@ -291,6 +313,8 @@ class TableRun:
             released=self.learned.keys(),
             packages=packages(self.plan, self.weights),
         )
+        data = self.hide(record.model_dump(mode="json", exclude={"recipe_text"}))
+        return TableRecord.model_validate({**data, "recipe_text": record.recipe_text})
 
 
 def note_pace(folder: Path, name: str, pace: Mapping[str, Any]) -> None:
@@ -322,9 +346,10 @@ def start_over(folder: Path) -> None:
     remove(folder)
 
 
-def _share_of_parts(parts: Sequence[Any], known: Mapping[int, str]) -> float:
-    """Return the share of the rows in quarantined parts; a part of unknown length counts as an average one."""
-    counted = [part.rows for part in parts if part.rows is not None]
-    average = sum(counted) / len(counted) if counted else 1.0
-    rows = [part.rows if part.rows is not None else average for part in parts]
+def _share_of_parts(parts: Sequence[Any], sizes: Sequence[int], known: Mapping[int, str]) -> float:
+    """Return the share of the rows in quarantined parts; those of a part of unknown length go by its bytes."""
+    counted = [part.index for part in parts if part.rows is not None]
+    rows_there, bytes_there = sum(parts[at].rows for at in counted), sum(sizes[at] for at in counted)
+    density = rows_there / bytes_there if rows_there and bytes_there else 1.0
+    rows = [size * density if part.rows is None else part.rows for part, size in zip(parts, sizes, strict=True)]
     return sum(rows[part] for part in known) / max(sum(rows), 1)

@@ -74,13 +74,19 @@ def done_mark(folder: Path, unit: int) -> Path:
     return folder / "work" / "done" / f"unit-{unit:05d}.json"
 
 
+def read_mark(folder: Path, unit: int) -> UnitResult | None:
+    """Return what the done-mark of a unit says; None if there is none, or it is damaged: the unit is made again."""
+    try:
+        return UnitResult.from_json(done_mark(folder, unit).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError):
+        return None
+
+
 def done_units(folder: Path, units: int) -> dict[int, UnitResult]:
     """Return the units that are done: their mark exists, and both files match it."""
     done = {}
     for unit in range(units):
-        mark = done_mark(folder, unit)
-        if mark.exists():
-            result = UnitResult.from_json(mark.read_text(encoding="utf-8"))
+        if result := read_mark(folder, unit):
             files = {part_file(unit): result.digest, ledger_file(unit): result.ledger_digest}
             if all(_same(folder / name, digest) for name, digest in files.items()):
                 done[unit] = result

@@ -12,7 +12,7 @@ from poolwright.core.errors import PoolwrightError
 from poolwright.studio.access import OWNER, Session, check_name
 from poolwright.studio.guard import cookie_header
 from poolwright.studio.pages import SessionOf, StudioOf, page
-from poolwright.studio.pictures import nearest_edge
+from poolwright.studio.pictures import KEPT_BY_BROWSERS, nearest_edge
 
 router = APIRouter()
 
@@ -37,7 +37,7 @@ def picture(
     found = studio.opened.picture(table, uid, nearest_edge(edge))
     if isinstance(found, str):
         return Response(found, 404, {"cache-control": "no-store"}, "text/plain")
-    return Response(found, 200, {"cache-control": "private, max-age=3600"}, "image/jpeg")
+    return Response(found, 200, KEPT_BY_BROWSERS, "image/jpeg")
 
 
 @router.get("/enter")

@@ -20,7 +20,8 @@ from poolwright.core.pool import Part
 from poolwright.core.rows import one_array
 from poolwright.core.table import RECORD, Table
 from poolwright.kernels.selection.lookup import ValueIndex
-from poolwright.run.run import MEMORY, Run, open_run
+from poolwright.run.memory import MEMORY
+from poolwright.run.run import Run, open_run
 from poolwright.run.source import Piece, Source, table_source
 from poolwright.studio.pictures import MOST_CACHED, reduced
 
@@ -109,11 +110,7 @@ class OpenedRun:
 
     def picture(self, name: str, uid: str, edge: int) -> bytes | str:
         """Return the picture of a row as a JPEG, its longer edge at most `edge` pixels; or why there is none."""
-        return self._pictures.get((name, uid, edge), lambda: self._reduced(name, uid, edge))
-
-    def _reduced(self, name: str, uid: str, edge: int) -> bytes | str:
-        data = self.image(name, uid)
-        return data if isinstance(data, str) else reduced(data, edge)
+        return self._pictures.get(lambda: self.image(name, uid), edge)
 
     def _sources_of(self, name: str) -> list[SourceRows]:
         """Return the sources to search for a table's rows: the table itself first, then its source."""
@@ -198,18 +195,34 @@ def _list(source: Source, parts: Sequence[Part]) -> _Index:
 
 
 class PictureCache:
-    """Recently encoded pictures, up to a number of bytes. One thread encodes each; others wait for it."""
+    """Recently encoded pictures, up to a number of bytes. One thread encodes each; others wait for it.
+
+    A picture is known by the content of its image file, which is read each time: a file that was replaced, or that is
+    there now, is shown as it is.
+    """
 
     def __init__(self, most_bytes: int = MOST_CACHED) -> None:
         self.most_bytes, self.bytes = most_bytes, 0
-        self._kept: OrderedDict[tuple[str, str, int], bytes | str] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, int], bytes | str] = OrderedDict()
         self._lock = threading.Lock()
-        self._drawing: dict[tuple[str, str, int], threading.Lock] = {}
+        self._drawing: dict[tuple[str, int], threading.Lock] = {}
         # Prefetched pictures may wait, verdicts may not: one core is reserved for them.
         self._cores = threading.Semaphore(max((os.cpu_count() or 1) - 1, 1))
 
-    def get(self, key: tuple[str, str, int], draw: Callable[[], bytes | str]) -> bytes | str:
-        """Return a picture from the cache, or draw it."""
+    def get(self, image: Callable[[], bytes | str], edge: int) -> bytes | str:
+        """Return the picture of an image from the cache, or draw it; or the reason why there is none.
+
+        Args:
+            image: reads the image file, or returns a reason of `core.images.image`, which is not remembered.
+            edge: maximum longer edge of the picture, in pixels.
+        """
+        from xxhash import xxh3_128
+
+        with self._cores:
+            data = image()
+        if isinstance(data, str):
+            return data
+        key = (xxh3_128(data).hexdigest(), edge)
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)
@@ -220,13 +233,13 @@ class PictureCache:
                 if key in self._kept:
                     return self._kept[key]
             with self._cores:
-                picture = draw()
+                picture = reduced(data, edge)
             with self._lock:
                 self._keep(key, picture)
                 self._drawing.pop(key, None)
         return picture
 
-    def _keep(self, key: tuple[str, str, int], picture: bytes | str) -> None:
+    def _keep(self, key: tuple[str, int], picture: bytes | str) -> None:
         self._kept[key] = picture
         self.bytes += len(picture)
         while self.bytes > self.most_bytes and len(self._kept) > 1:

@@ -46,6 +46,7 @@ def page(request: Request, template: str, status: int = 200, **values: Any) -> H
         "path": request.url.path,
         "me": session,
         "open": studio.access.open,
+        "unwritten": studio.queues.unwritten,
         "csrf": studio.access.csrf(session),
         "version": __version__,
     }

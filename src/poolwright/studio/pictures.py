@@ -12,6 +12,9 @@ EDGES = (160, 320, 640, 1280, 2560)
 MOST_CACHED = 192_000_000
 """Maximum size of the picture cache in bytes."""
 
+KEPT_BY_BROWSERS = {"cache-control": "private, max-age=60"}
+"""Header of a picture: long enough for pictures that a page loads ahead, short enough for files that are replaced."""
+
 LIMITS = Limits(max_bytes=50_000_000, max_pixels=60_000_000)
 """Limits of a file; a decompression bomb is refused by its header, before any pixel is decoded."""
 

@@ -21,7 +21,7 @@ from poolwright.annotation.queue.store import STORE, Said, VerdictStore
 from poolwright.annotation.queue.tally import Snapshot, Tally
 from poolwright.annotation.verdicts import SKIPPED, Verdict, check_known
 from poolwright.core.errors import InputError
-from poolwright.core.files import write_text
+from poolwright.core.files import PARTIAL, write_text
 
 FORMS: Mapping[str, tuple[str, str]] = {
     "csv": (".csv", "text/csv; charset=utf-8"),
@@ -153,7 +153,10 @@ def write_answers(queue: Queue, said: Sequence[Said]) -> None:
         line["verdict"] = word.replace("{class}", line["class"])
     text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
     path = queue.folder / STUDIO_ANSWERS
-    if not path.exists() or path.read_text(encoding="utf-8") != text:
+    before = path.read_text(encoding="utf-8") if path.exists() else ""
+    if before != text:
+        for left in path.parent.glob(f"{path.name}.*{PARTIAL}"):
+            left.unlink(missing_ok=True)  # by a writer that was killed
         write_text(path, text)
 
 

@@ -26,7 +26,7 @@ from poolwright.annotation.answers import WrittenAnswer
 from poolwright.annotation.exchange.label_studio import VERDICT
 from poolwright.annotation.exchange.read_answers import SUFFIXES, AnswerFile, answer_file
 from poolwright.core.errors import InputError
-from poolwright.core.files import digest_file
+from poolwright.core.files import PARTIAL, digest_file
 from poolwright.core.parquet import write_parquet
 
 ASKED = "asked.parquet"
@@ -124,8 +124,8 @@ def answer_files(worklist: Path | None, files: Sequence[Path] = (), asked: Asked
         return found
     studio = worklist / STUDIO_ANSWERS
     for path in sorted((worklist / VERDICTS).glob("*")):
-        if path.name.startswith((".", "~")) or not path.is_file() or path == studio:
-            continue  # left by editors and file managers, or added last below
+        if path.name.startswith((".", "~")) or path.suffix == PARTIAL or not path.is_file() or path == studio:
+            continue  # left by editors, file managers and writers that were killed, or added last below
         if path.suffix.lower() not in SUFFIXES:
             raise InputError(
                 f"{path}: verdicts are read from {', '.join(SUFFIXES)}; save it as one of these, or remove it"

@@ -23,6 +23,10 @@ def print_story(story: Story) -> None:
     out = console()
     out.print(Text(f"{story.table}: {story.uid} was {'kept' if story.kept else 'dropped'}", style="bold"))
     out.print(Text(f"  from {story.origin}"))
+    if story.changed:
+        out.print(Text("  the table was made from something else than what is there now; what it recorded is shown:"))
+        for line in story.changed:
+            out.print(Text(f"    - {line}"))
     for chapter in story.chapters:
         values = ", ".join(f"{name}={_brief(value)}" for name, value in chapter.values.items() if name != "uid")
         outcome = f"dropped: {chapter.dropped}" if chapter.dropped else "went on"

@@ -131,6 +131,14 @@ def read_bytes(root: str | None, path: str, limits: Limits = Limits()) -> bytes 
     return _read_local(os.path.join(root, inside), limits)
 
 
+def local_image(root: str | None, path: str) -> str | None:
+    """Return the local file that `read_bytes` reads; None if the path is a URL, or leads out of `root`."""
+    if root is None:
+        return None if "://" in path else path
+    inside = _inside(path)
+    return None if inside is None else os.path.join(root, inside)
+
+
 def _inside(path: str) -> str | None:
     """Return the path with '.' and '..' resolved; None if it leads out of the folder it is relative to."""
     if "://" in path or path.startswith(("/", "\\")) or re.match(r"[A-Za-z]:[\\/]", path):

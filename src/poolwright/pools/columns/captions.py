@@ -75,15 +75,17 @@ def read_json(path: str) -> Mapping[str, Any]:
 
 
 def as_text(value: Any) -> str | None:
-    """Return a JSON value as text: a string as it is, anything else as JSON; None for null and lone surrogates."""
+    """Return a JSON value as text: a string as it is, anything else as JSON; None for null."""
     if value is None:
         return None
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return None
-    return text
+    return whole_text(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+
+
+def whole_text(text: str) -> str:
+    """Return a text in which U+FFFD stands for each half of a surrogate pair, such as an emoji that was cut."""
+    if text.isascii():
+        return text
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _caption(values: Mapping[str, Any], keys: Sequence[str]) -> str | None:

@@ -14,9 +14,9 @@ from poolwright.core.columns import IMAGE, IMAGE_PATH, UID, WELL_KNOWN
 from poolwright.core.errors import RecipeError, did_you_mean
 from poolwright.core.rows import one_array
 from poolwright.pools.columns import vectors
-from poolwright.pools.columns.casting import as_given, check_values, given_type, plain_type
+from poolwright.pools.columns.casting import as_given, check_values, given_type, plain, plain_type
 from poolwright.pools.columns.vectors import MadeBy
-from poolwright.pools.readers.paths import stem
+from poolwright.pools.readers.parquet import classes_of
 
 ROW = "row"
 """Instead of a column of uids: number the rows."""
@@ -34,6 +34,7 @@ class ColumnRequest:
         keep: given columns to keep; None for all.
         vectors: encoder by given vector column of the source.
         sidecars: names of vector columns that come from files next to the source.
+        folders: names of columns that come from the paths of files.
     """
 
     columns: Mapping[str, str]
@@ -41,6 +42,7 @@ class ColumnRequest:
     keep: Sequence[str] | None
     vectors: Mapping[str, MadeBy]
     sidecars: Sequence[str]
+    folders: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -51,20 +53,26 @@ class Given:
         field: its name, type and metadata.
         source: source column; None for row numbers.
         how: 'value' of the source column; 'bytes' or 'path' of a struct as Hugging Face writes images;
-            'vector' of a list; 'row' number.
+            'vector' of a list; 'class' name of an index; 'row' number.
+        classes: the names, for 'class'.
     """
 
     field: pa.Field
     source: str | None
-    how: Literal["value", "bytes", "path", "vector", "row"]
+    how: Literal["value", "bytes", "path", "vector", "class", "row"]
+    classes: tuple[str, ...] = ()
 
     def values(self, column: pa.ChunkedArray) -> pa.Array:
         """Make the column from its source column."""
         array = one_array(column)
         if self.how in ("bytes", "path"):
             array = array.flatten()[array.type.get_field_index(self.how)]
+        if pa.types.is_null(array.type):
+            return pa.nulls(len(array), self.field.type)
         if self.how == "vector":
-            return vectors.vectors_of_lists(array, self.field.type.list_size)
+            return vectors.vectors_of_lists(plain(array), self.field.type.list_size)
+        if self.how == "class":
+            return _class_names(array, self.classes)
         return as_given(array, self.field.name, self.field.type)
 
 
@@ -112,25 +120,10 @@ def _there(name: str, names: Sequence[str]) -> str:
     return f"{did_you_mean(name, names)} (there are: {', '.join(names)})"
 
 
-def row_uids(file: str, row: int, count: int) -> pa.Array:
-    """Return the uids '<file stem>:<row>' of `count` rows from `row` on."""
+def row_uids(prefix: str, row: int, count: int) -> pa.Array:
+    """Return the uids '<prefix>:<row>' of `count` rows from `row` on."""
     numbers = pa.array(range(row, row + count), pa.int64()).cast(pa.string())
-    return pc.binary_join_element_wise(pa.scalar(stem(file)), numbers, pa.scalar(":"))
-
-
-def check_stems(files: Sequence[str]) -> None:
-    """Check that rows numbered by file get different uids.
-
-    Raises:
-        RecipeError: two files have one stem.
-    """
-    seen: dict[str, str] = {}
-    for file in files:
-        other = seen.setdefault(stem(file), file)
-        if other != file:
-            raise RecipeError(
-                f"{file} and {other} have one stem, so 'uid: row' would number two rows alike; rename one"
-            )
+    return pc.binary_join_element_wise(pa.scalar(prefix), numbers, pa.scalar(":"))
 
 
 def map_columns(
@@ -142,7 +135,7 @@ def map_columns(
         schema: of the source.
         wanted: the columns that the recipe asks for.
         where: the source, for errors.
-        first: reads the first rows of these source columns.
+        first: reads the first rows of these source columns; one without any value may be left out.
 
     Raises:
         RecipeError: a column is missing, cannot be what its name says, or has no vectors.
@@ -154,7 +147,7 @@ def map_columns(
             found.append(Given(pa.field(UID, WELL_KNOWN[UID].type), None, "row"))
         else:
             found += _given(name, schema.field(source), sources, where)
-    found = _only(found, wanted, where)
+    found = [_with_classes(given, schema) for given in _only(found, wanted, where)]
     looked = {str(given.source) for given in found if _needs_look(given, schema, wanted)}
     rows = first(sorted(looked)) if looked else pa.table({})
     return [_looked_at(given, rows, wanted, schema, where) if given.source in looked else given for given in found]
@@ -168,6 +161,21 @@ def _given(name: str, field: pa.Field, sources: Mapping[str, str | None], where:
         return found
     dtype = given_type(name, field.type, f"{where}: column '{field.name}'")
     return [Given(pa.field(name, dtype), field.name, "value")]
+
+
+def _with_classes(given: Given, schema: pa.Schema) -> Given:
+    """Return the column with the names of classes, unless it is to be an index."""
+    names = classes_of(schema).get(given.source or "")
+    is_index = given.field.name in WELL_KNOWN and not pa.types.is_string(given.field.type)
+    if names is None or given.how != "value" or is_index or given.field.name == UID:
+        return given
+    return Given(pa.field(given.field.name, pa.string()), given.source, "class", names)
+
+
+def _class_names(indices: pa.Array, names: Sequence[str]) -> pa.Array:
+    """Return the names of classes by index; null for an index that has none, such as -1."""
+    inside = pc.and_(pc.greater_equal(indices, 0), pc.less(indices, len(names)))
+    return pa.array(names, pa.string()).take(pc.if_else(inside, indices, None))
 
 
 def _is_image_struct(dtype: pa.DataType) -> bool:
@@ -184,7 +192,7 @@ def _only(found: list[Given], wanted: ColumnRequest, where: str) -> list[Given]:
     if wanted.keep is None:
         return found
     for name in wanted.keep:
-        if name not in names and name not in wanted.sidecars:
+        if name not in (*names, *wanted.sidecars, *wanted.folders):
             raise RecipeError(f"{where}: 'keep' names '{name}', which does not exist; {_there(name, names)}")
     return [given for given in found if given.field.name in (UID, *wanted.keep)]
 
@@ -193,9 +201,12 @@ def _needs_look(given: Given, schema: pa.Schema, wanted: ColumnRequest) -> bool:
     """Whether the types alone do not show what the column is."""
     if given.how != "value":
         return False
-    name, source = given.field.name, plain_type(schema.field(given.source).type)
+    name, dtype = given.field.name, schema.field(given.source).type
+    source = plain_type(dtype)
     if name in WELL_KNOWN:
         return source != given.field.type and not pa.types.is_string(given.field.type)
+    if isinstance(dtype, pa.FixedShapeTensorType) and len(dtype.shape) != 1:
+        return False
     return name in wanted.vectors or vectors.is_list_of_floats(source)
 
 
@@ -205,10 +216,12 @@ def _looked_at(given: Given, rows: pa.Table, wanted: ColumnRequest, schema: pa.S
         return given
     name, source = given.field.name, str(given.source)
     at = f"{where}: column '{source}'"
+    values = plain(one_array(rows.column(source))) if source in rows.column_names else pa.array([])
     if name in WELL_KNOWN:
-        check_values(one_array(rows.column(source)), name, at)
+        check_values(values, name, at)
         return given
-    width = vectors.width_of(rows.column(source)) if vectors.is_list_of_floats(given.field.type) else None
+    is_list = vectors.is_list_of_floats(given.field.type) and len(values)
+    width = vectors.width_of(values) if is_list else None
     if name in wanted.vectors and not width:
         raise RecipeError(f"{at}: is {given.field.type}, whose first rows are not vectors of one width")
     if not width or (name not in wanted.vectors and width < vectors.LEAST_WIDTH):
@@ -249,12 +262,30 @@ def check_same(
             raise RecipeError(f"{where}: only the second has the column '{min(more)}'{advice}")
 
 
+def check_classes(given: Sequence[Given], other: pa.Schema, files: tuple[str, str]) -> None:
+    """Check that another file of a pool has the same names of classes, if it has any.
+
+    Raises:
+        RecipeError: with both files and the column.
+    """
+    known = classes_of(other)
+    for column in given:
+        if column.how == "class" and known.get(str(column.source), column.classes) != column.classes:
+            raise RecipeError(
+                f"{files[0]} and {files[1]} differ: the classes of '{column.source}' have other names in the second; "
+                "read the files as two pools"
+            )
+
+
 def _alike(column: Given, one: pa.DataType, two: pa.DataType, where: str) -> bool:
     if one == two or pa.types.is_null(two):
         return True
     if column.how == "vector":
+        two = plain_type(two)
         fixed = pa.types.is_fixed_size_list(two)
         return bool(vectors.is_list_of_floats(two) and (not fixed or two.list_size == column.field.type.list_size))
     if column.how in ("bytes", "path"):
         return _is_image_struct(two)
+    if column.how == "class":
+        return bool(pa.types.is_integer(plain_type(two)))
     return bool(given_type(column.field.name, two, where) == column.field.type)

@@ -8,14 +8,14 @@ from typing import Literal
 
 import pyarrow as pa
 
-from poolwright.core.columns import WELL_KNOWN
-from poolwright.core.errors import InputError, RecipeError, did_you_mean
+from poolwright.core.columns import ROW_ERROR
+from poolwright.core.errors import InputError, RecipeError
 from poolwright.core.pool import Part
-from poolwright.pools.columns.mapping import ColumnRequest, Given, check_same, map_columns, sources_of
+from poolwright.pools.columns.mapping import ColumnRequest, Given, check_classes, check_same, map_columns
 from poolwright.pools.columns.sidecar_vectors import VectorFiles
-from poolwright.pools.readers import csv_files, json_lines
-from poolwright.pools.readers.parquet import Footer, read_parquet, runs
-from poolwright.pools.readers.paths import Unreadable, base_name, suffix
+from poolwright.pools.readers.parquet import Footer, first_values, runs
+from poolwright.pools.readers.paths import base_name, damage_of, suffix
+from poolwright.pools.text.text_plan import TextLayout
 
 Format = Literal["parquet", "csv", "tsv", "jsonl"]
 
@@ -40,17 +40,22 @@ class ReadPlan:
         format: of all files.
         given: columns of the source.
         sidecars: vector columns from files, by name.
-        types: of all source columns, if the files do not have them (CSV, JSON Lines).
+        folders: columns from the path of the file; a part has their values.
+        text: what reading CSV, TSV and JSON Lines needs besides.
     """
 
     format: Format
     given: tuple[Given, ...]
     sidecars: Mapping[str, VectorFiles]
-    types: Mapping[str, pa.DataType]
+    text: TextLayout | None = None
+    folders: tuple[pa.Field, ...] = ()
 
     def fields(self) -> list[pa.Field]:
         """Return the fields of all columns."""
-        return [given.field for given in self.given] + [files.field for files in self.sidecars.values()]
+        found = [given.field for given in self.given] + [files.field for files in self.sidecars.values()]
+        names = {field.name for field in found}
+        errors = [pa.field(ROW_ERROR, pa.string())] if self.text is not None and ROW_ERROR not in names else []
+        return [*found, *self.folders, *errors]
 
 
 def format_of(path: str, files: Sequence[str]) -> Format:
@@ -77,62 +82,32 @@ def parquet_columns(files: Sequence[str], footers: Sequence[Footer], wanted: Col
         RecipeError: a column is missing, or two files differ in a column.
         InputError: no footer can be read.
     """
-    good = [(file, footer.rows, footer.schema) for file, footer in zip(files, footers, strict=True) if footer.schema]
+    good = [(file, footer.schema) for file, footer in zip(files, footers, strict=True) if footer.schema]
     if not good:
         raise InputError(f"{files[0]}: {footers[0].damage}; no file of the pool can be read")
-    first, schema = good[0][0], _without_nulls([schema for _, _, schema in good])
-    full = next((file for file, rows, _ in good if rows), first)
-    given = map_columns(schema, wanted, first, lambda names: _first_rows(full, names, schema))
-    for file, _, other in good[1:]:
+    first, schema = good[0][0], _without_nulls([schema for _, schema in good])
+    given = map_columns(schema, wanted, first, lambda names: _first_rows([file for file, _ in good], names, schema))
+    for file, other in good[1:]:
         if not other.equals(schema):
             check_same(given, schema, other, wanted, (first, base_name(file)))
+        check_classes(given, other, (first, base_name(file)))
     return given
 
 
-def text_columns(
-    files: Sequence[str], kind: Format, wanted: ColumnRequest, types: Mapping[str, pa.DataType], delimiter: str
-) -> tuple[list[Given], dict[str, pa.DataType]]:
-    """Return the columns of CSV, TSV or JSON Lines files, and the types of the source columns.
-
-    Raises:
-        RecipeError: a column is missing.
-        InputError: no file can be read.
-    """
-    damage: Unreadable | None = None
+def _first_rows(files: Sequence[str], names: list[str], schema: pa.Schema) -> pa.Table:
+    """Read the first rows of each of these columns from where it has values, in whichever file."""
+    found: dict[str, pa.ChunkedArray] = {}
     for file in files:
-        try:
-            rows = _first_text_rows(file, kind, wanted, types, delimiter)
-        except Unreadable as error:
-            damage = damage or error
-            continue
-        given = map_columns(rows.schema, wanted, file, rows.select)
-        return given, {field.name: field.type for field in rows.schema}
-    raise damage or InputError("no file of the pool can be read")
-
-
-def _first_text_rows(
-    file: str, kind: Format, wanted: ColumnRequest, types: Mapping[str, pa.DataType], delimiter: str
-) -> pa.Table:
-    if kind == "jsonl":
-        return json_lines.first_rows(file, types)
-    rows = csv_files.first_rows(file, delimiter, types)
-    unknown = set(types) - set(rows.column_names)
-    if unknown:
-        name = min(unknown)
-        raise RecipeError(f"{file}: no column '{name}' of 'types'; {did_you_mean(name, rows.column_names)}")
-    # As texts, ids and labels keep their leading zeros, and one odd number does not spoil a file.
-    sources = sources_of(rows.column_names, wanted, file)
-    texts = {source: pa.string() for name, source in sources.items() if source is not None and name in WELL_KNOWN}
-    return csv_files.first_rows(file, delimiter, {**texts, **types})
-
-
-def _first_rows(file: str, names: list[str], schema: pa.Schema) -> pa.Table:
-    try:
-        for table in read_parquet(file, None, names, FIRST_ROWS):
-            return table
-    except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{file}: its first rows cannot be read: {error}") from None
-    return pa.schema([schema.field(name) for name in names]).empty_table()
+        for name in [name for name in names if name not in found]:
+            try:
+                values = first_values(file, name, FIRST_ROWS)
+            except (pa.ArrowException, OSError) as error:
+                raise InputError(f"{file}: its first rows cannot be read: {damage_of(error)}") from None
+            if values is not None:
+                found[name] = values
+        if len(found) == len(names):
+            break
+    return pa.table(found)
 
 
 def _without_nulls(schemas: Sequence[pa.Schema]) -> pa.Schema:
@@ -143,7 +118,7 @@ def _without_nulls(schemas: Sequence[pa.Schema]) -> pa.Schema:
             types = [schema.field(field.name).type for schema in schemas if schema.get_field_index(field.name) >= 0]
             field = field.with_type(next((dtype for dtype in types if not pa.types.is_null(dtype)), pa.string()))
         fields.append(field)
-    return pa.schema(fields)
+    return pa.schema(fields, metadata=schemas[0].metadata)
 
 
 def parquet_parts(files: Sequence[str], footers: Sequence[Footer], sidecars: Mapping[str, VectorFiles]) -> list[Part]:

@@ -62,11 +62,12 @@ def is_list_of_floats(dtype: pa.DataType) -> bool:
     return bool(is_list and pa.types.is_floating(dtype.value_type))
 
 
-def width_of(values: pa.ChunkedArray) -> int | None:
-    """Return the width of lists; None if they differ or there are none."""
+def width_of(values: pa.Array) -> int | None:
+    """Return the width of lists; None if they differ or there are none but empty ones."""
     if pa.types.is_fixed_size_list(values.type):
         return int(values.type.list_size)
     lengths = pc.unique(pc.list_value_length(values).drop_null())
+    lengths = lengths.filter(pc.greater(lengths, 0))
     return int(lengths[0].as_py()) if len(lengths) == 1 else None
 
 

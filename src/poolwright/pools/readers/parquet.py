@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from poolwright.pools.columns.casting import plain_type
 from poolwright.pools.readers.paths import DAMAGE, first_line, is_url, open_file, raise_if_unreachable
 
 PART_ROWS = 131_072
@@ -102,6 +105,49 @@ def read_parquet(
             rows = _fewer(file.metadata, groups, set(columns), batch_rows)
             for batch in file.iter_batches(rows, row_groups=groups, columns=names, use_threads=False):
                 yield pa.Table.from_batches([batch]).select(names)
+
+
+def first_values(path: str, column: str, rows: int) -> pa.ChunkedArray | None:
+    """Read the first `rows` values of a column from where it has any; None if there is no value in the file.
+
+    Empty lists are no values. Row groups that have nulls alone, by their statistics, are not read.
+
+    Raises:
+        OSError, pyarrow.ArrowException: the file cannot be opened or is damaged.
+    """
+    with _open(path) as file:
+        if column not in file.schema_arrow.names:
+            return None
+        groups = [group for group in range(file.metadata.num_row_groups) if _has_values(file.metadata, group, column)]
+        for batch in file.iter_batches(rows, row_groups=groups, columns=[column], use_threads=False):
+            values = pa.chunked_array([batch.column(0)])
+            lists = pa.types.is_list(values.type) or pa.types.is_large_list(values.type)
+            found = pc.greater(pc.list_value_length(values), 0) if lists else values.is_valid()
+            if pc.any(found).as_py():
+                return values
+    return None
+
+
+def _has_values(metadata: Any, group: int, column: str) -> bool:
+    chunks = (metadata.row_group(group).column(index) for index in range(metadata.num_columns))
+    known = [chunk for chunk in chunks if chunk.path_in_schema.split(".")[0] == column]
+    return not all(
+        chunk.statistics is not None
+        and chunk.statistics.has_null_count
+        and chunk.statistics.null_count == chunk.num_values
+        for chunk in known
+    )
+
+
+def classes_of(schema: pa.Schema) -> dict[str, tuple[str, ...]]:
+    """Return the names of the classes by column, from the `ClassLabel` features that Hugging Face writes to Parquet."""
+    try:
+        features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
+        labels = {name: feature["names"] for name, feature in features.items() if feature.get("_type") == "ClassLabel"}
+        integers = {field.name for field in schema if pa.types.is_integer(plain_type(field.type))}
+        return {name: tuple(map(str, names)) for name, names in labels.items() if names and name in integers}
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return {}
 
 
 def _fewer(metadata: Any, groups: Sequence[int], columns: set[str], batch_rows: int) -> int:

@@ -159,7 +159,7 @@ def reading(part: Part) -> Iterator[None]:
         raise BadPart(part.index, part.name, error.reason) from None
     except DAMAGE as error:
         raise_if_unreachable(error, part.name)
-        raise BadPart(part.index, part.name, f"cannot be read: {first_line(error)}") from None
+        raise BadPart(part.index, part.name, f"cannot be read: {damage_of(error)}") from None
 
 
 def raise_if_unreachable(error: BaseException, path: str) -> None:
@@ -176,6 +176,14 @@ def first_line(error: BaseException) -> str:
     """Return the first line of an error message."""
     lines = str(error).strip().splitlines()
     return lines[0][:300] if lines else type(error).__name__
+
+
+def damage_of(error: BaseException) -> str:
+    """Return the first line of a reader's message, with what to do about a list that pyarrow cannot read."""
+    text = first_line(error)
+    if "Expected all lists to be of size" in text:
+        return f"{text}; PyArrow before 26 cannot read null among lists of fixed size: update it, or write plain lists"
+    return text
 
 
 def find_files(paths: Collection[str], suffixes: Collection[str]) -> list[str]:

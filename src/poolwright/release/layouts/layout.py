@@ -271,10 +271,11 @@ class Layout(BaseModel):
             versions: version of the installed package that provides this layout, by name; none for poolwright's own.
 
         Raises:
+            PoolwrightError: another process writes this release.
             ReleaseError: the table has no rows, an image can no longer be read, or the folder holds something else.
             StepError: the table lacks a column that this layout needs.
         """
-        from poolwright.release.folder import find_release
+        from poolwright.release.folder import find_release, release_lock
         from poolwright.release.lineage import lineage
         from poolwright.release.origin import origin_of
 
@@ -288,8 +289,12 @@ class Layout(BaseModel):
         family, versions = lineage(table), dict(versions or {})
         itself = self.layout, self.model_dump(mode="json")
         made_from = origin_of(itself, family, about, self.others(table), measured, versions)
-        existing = find_release(folder, made_from, overwrite)
-        return existing or self._write(family, folder, about, {"made_from": made_from, "versions": versions}, measured)
+        if existing := find_release(folder, made_from, overwrite):
+            return existing
+        with release_lock(folder):
+            if existing := find_release(folder, made_from, overwrite):
+                return existing
+            return self._write(family, folder, about, {"made_from": made_from, "versions": versions}, measured)
 
     def _write(
         self, family: Lineage, folder: Path, about: About, origin: Mapping[str, Any], measured: Sequence[Measured]
@@ -300,6 +305,8 @@ class Layout(BaseModel):
         from poolwright.release.statistics import gather
 
         table = family.table
+        for one in (table, *self.others(table)):
+            one.check_files()
         folder.parent.mkdir(parents=True, exist_ok=True)
         partial = folder.with_name(f".{folder.name}.partial")
         remove(partial)

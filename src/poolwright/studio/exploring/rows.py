@@ -41,7 +41,7 @@ from poolwright.studio.exploring.cards import (
 from poolwright.studio.exploring.query_state import PageState, brief, read_asked, words
 from poolwright.studio.exploring.views import SearchedView, Views, Work
 from poolwright.studio.pages import StudioOf, page
-from poolwright.studio.pictures import nearest_edge
+from poolwright.studio.pictures import KEPT_BY_BROWSERS, nearest_edge
 
 router = APIRouter()
 
@@ -274,7 +274,7 @@ def row_picture(
     found = views.picture(same(views, name, of), at, nearest_edge(edge))
     if isinstance(found, str):
         return Response(found, 404, {"cache-control": "no-store"}, "text/plain")
-    return Response(found, 200, {"cache-control": "private, max-age=3600"}, "image/jpeg")
+    return Response(found, 200, KEPT_BY_BROWSERS, "image/jpeg")
 
 
 @router.get("/explore/{name}/uids")

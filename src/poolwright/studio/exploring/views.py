@@ -23,7 +23,6 @@ from poolwright.inspect.views.vectors import vector_columns
 from poolwright.inspect.views.view import View
 from poolwright.studio.exploring.query_state import PageState
 from poolwright.studio.opened import OpenedRun, PictureCache
-from poolwright.studio.pictures import reduced
 
 AT_ONCE = 300_000
 """Maximum number of rows that are indexed while a page waits; more are indexed in the background."""
@@ -178,12 +177,7 @@ class Views:
 
     def picture(self, view: View, position: int, edge: int) -> bytes | str:
         """Return the picture of a row re-encoded, or a reason why there is none."""
-
-        def draw() -> bytes | str:
-            data = image_of(view, position)
-            return data if isinstance(data, str) else reduced(data, edge)
-
-        return self._pictures.get((f"{view.name}/{view.digest}", str(position), edge), draw)
+        return self._pictures.get(lambda: image_of(view, position), edge)
 
 
 def _guarded(function: Callable[[Work], object], work: Work) -> None:

@@ -275,7 +275,9 @@ class LiveQueue:
         with self._lock:
             if self._written == self.version:
                 return
-            self._written, now, said = self.version, self.tally.snapshot(), self.tally.written()
+            version, now, said = self.version, self.tally.snapshot(), self.tally.written()
         write_certificate(self.queue, certificate(now))
         if self.queue.waiting:
             write_answers(self.queue, said)
+        with self._lock:
+            self._written = version

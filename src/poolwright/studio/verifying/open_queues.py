@@ -7,12 +7,14 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
+import pyarrow as pa
+
 from poolwright.annotation.exchange.candidate_file import CANDIDATES
 from poolwright.annotation.exchange.import_export import verdicts_in_files
 from poolwright.annotation.exchange.worklist import ASKED, STUDIO_ANSWERS
 from poolwright.annotation.queue.queue import SETTINGS, Queue, list_queues, read_queue
 from poolwright.annotation.queue.store import STORE, VerdictStore
-from poolwright.core.errors import InputError
+from poolwright.core.errors import InputError, PoolwrightError
 from poolwright.studio.verifying.live import LiveQueue
 
 _WRITE_SECONDS = 2.0
@@ -53,6 +55,7 @@ class OpenQueues:
         self._live: dict[str, tuple[Stamp, LiveQueue]] = {}
         self._lock = threading.Lock()
         self._stopping = threading.Event()
+        self.unwritten = ""
 
     def names(self) -> list[str]:
         """List the names of the queues."""
@@ -77,22 +80,41 @@ class OpenQueues:
             return known[1]
 
     def keep_writing(self) -> None:
-        """Write certificates and answers shortly after each verdict, until `stop`."""
+        """Write certificates and answers shortly after each verdict, until `stop`.
+
+        After an error, such as a full disk, it tries again; `unwritten` says meanwhile what is wrong.
+        """
         wait = _WRITE_SECONDS
         while not self._stopping.wait(wait):
             begun = time.monotonic()
-            self.write()
+            try:
+                self.write()
+                self.unwritten = ""
+            except (OSError, PoolwrightError, pa.ArrowException) as error:
+                self.unwritten = str(error)
             wait = max(_WRITE_SECONDS, 20 * (time.monotonic() - begun))
 
     def write(self) -> None:
-        """Write the results that are not written yet."""
+        """Write the results that are not written yet.
+
+        Raises:
+            OSError, PoolwrightError, ArrowException: one could not be written; it is written next time.
+        """
         with self._lock:
             lives = [live for _, live in self._live.values()]
+        failed: Exception | None = None
         for live in lives:
-            live.write()
+            try:
+                live.write()
+            except (OSError, PoolwrightError, pa.ArrowException) as error:
+                failed = error  # the other queues are written all the same
+        if failed:
+            raise failed
 
     def stop(self) -> None:
         """Write the remaining results, and close the history."""
         self._stopping.set()
-        self.write()
-        self.store.close()
+        try:
+            self.write()
+        finally:
+            self.store.close()

@@ -1,0 +1,285 @@
+"""Read CSV and TSV files as a stream. A row or value that does not fit is an error of that row alone."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import count
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pacsv
+
+from poolwright.core.columns import ROW_ERROR
+from poolwright.core.errors import did_you_mean
+from poolwright.pools.columns.casting import cast_or_null
+from poolwright.pools.readers.paths import Unreadable, open_text
+from poolwright.pools.text.csv_quotes import QuoteWatch, check_quotes, is_open
+from poolwright.pools.text.inference import EXACT, NULLS
+from poolwright.pools.text.samples import pieces_of
+
+DELIMITERS = {"csv": ",", "tsv": "\t"}
+_BLOCK = 1 << 22  # bytes; a row must fit
+_LOOKS = (
+    (pa.types.is_integer, r"^-?\d{1,20}$"),
+    (pa.types.is_floating, r"(?i)^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$|^[+-]?(inf|infinity|nan)$"),
+    (pa.types.is_boolean, r"(?i)^(true|false|0|1)$"),
+    (pa.types.is_date, r"^\d{4}-\d\d-\d\d$"),
+    (pa.types.is_timestamp, r"^\d{4}-\d\d-\d\d"),
+)
+"""How the texts of a type look, before they are parsed."""
+_NULLS = pa.array(sorted(NULLS))
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How rows are written.
+
+    Attributes:
+        delimiter: one character.
+        quoted: whether quote marks enclose values, as in CSV; in TSV they are plain characters.
+        names: columns of files without a header line; empty if the first line has the names.
+    """
+
+    delimiter: str
+    quoted: bool
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class CsvSample:
+    """Rows from the beginning, middle and end of a file.
+
+    Attributes:
+        names: columns of the file.
+        rows: cells of rows that have one for each column.
+    """
+
+    names: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+    def texts(self, name: str) -> list[str]:
+        """Return the cells of a column."""
+        at = self.names.index(name)
+        return [row[at] for row in self.rows]
+
+
+def sample_csv(path: str, dialect: Dialect, size: int) -> CsvSample:
+    """Read a sample of a file, three pieces of `size` bytes.
+
+    Raises:
+        Unreadable: the file is empty or damaged, or its names are not UTF-8.
+        InputError: the file cannot be opened.
+    """
+    first, *others = pieces_of(path, size)
+    if not first.strip():
+        raise Unreadable(path, "Empty CSV file")
+    rows = list(_rows(first, dialect))
+    names = dialect.names
+    if not names:
+        names = tuple(rows.pop(0))
+        if any(map(_is_damaged, names)):
+            raise Unreadable(path, "the names of the columns are not UTF-8; convert the file to UTF-8")
+    for piece in others:
+        mark = dialect.delimiter.encode()
+        # Within a value of several lines, a piece could be misread.
+        if not dialect.quoted or not any(is_open(line, mark) for line in piece.splitlines() if b'"' in line):
+            rows += _rows(piece, dialect)
+    # The header of a file that was joined to this one is no row, and what is not UTF-8 fits no column.
+    fitting = (tuple(row) for row in rows if len(row) == len(names) and not any(map(_is_damaged, row)))
+    return CsvSample(names, tuple(row for row in fitting if row != names))
+
+
+def _is_damaged(cell: str) -> bool:
+    return not cell.isascii() and any("\udc80" <= sign <= "\udcff" for sign in cell)
+
+
+def _rows(data: bytes, dialect: Dialect) -> Iterator[list[str]]:
+    text = io.StringIO(data.decode("utf-8", "surrogateescape"), newline="")
+    rows = csv.reader(
+        text, delimiter=dialect.delimiter, quoting=csv.QUOTE_MINIMAL if dialect.quoted else csv.QUOTE_NONE
+    )
+    try:
+        yield from (row for row in rows if row)
+    except csv.Error:  # a value of more than 128 kB, such as one that is never closed
+        return
+
+
+def read_csv(
+    path: str,
+    dialect: Dialect,
+    types: Mapping[str, pa.DataType],
+    columns: Sequence[str],
+    batch_rows: int,
+    inferred: Collection[str] = (),
+    checked: Collection[str] | None = None,
+) -> Iterator[pa.Table]:
+    """Read rows in order, in batches of at most `batch_rows`. Empty strings are nulls.
+
+    A row with more or fewer cells than there are columns has nulls alone, and a value that does not fit is null.
+
+    Args:
+        types: type of every column.
+        columns: only these are converted, in this order.
+        inferred: columns whose types are only inferred: they hold no number that would change as one, such as '007'.
+        checked: columns whose values have to fit. The tables then have a further column, `row_error`, with what is
+            wrong in a row.
+
+    Raises:
+        Unreadable: a column is missing, or a quoted value is never closed.
+        OSError, pyarrow.ArrowException: the file cannot be opened, unpacked or parsed.
+    """
+    wanted = list(dict.fromkeys([*columns, *(checked or ())]))
+    exact = frozenset(inferred)
+    for texts, errors, first in _batches(path, dialect, wanted or list(types)[:1]):
+        for at in range(0, len(errors), batch_rows):
+            piece = texts.slice(at, batch_rows)
+            found = dict(enumerate(errors[at : at + batch_rows]))
+            arrays = {}
+            for name in wanted:
+                values, wrong = converted(piece.column(name), types[name], name in exact)
+                arrays[name] = values
+                for row in np.flatnonzero(wrong) if checked is not None and name in checked else ():
+                    shown = piece.column(name)[int(row)].as_py().decode("utf-8", "replace")[:80]
+                    found[int(row)] = found[int(row)] or _misfit(first + at + int(row), name, shown, types[name])
+            table = pa.table({name: arrays[name] for name in columns}) if columns else _no_columns(len(piece))
+            if checked is not None:
+                table = table.append_column(ROW_ERROR, pa.array(found.values(), pa.string()))
+            yield table
+
+
+def _no_columns(rows: int) -> pa.Table:
+    return pa.table({"": pa.nulls(rows)}).select([])
+
+
+def _misfit(row: int, name: str, shown: str, dtype: pa.DataType) -> str:
+    wrong = "not UTF-8" if "\ufffd" in shown else f"not {dtype} as in the rest of the file"
+    return f"row {row}: '{name}' is {shown!r}, {wrong}; name the column's type under 'types' if it should be another"
+
+
+def _batches(path: str, dialect: Dialect, names: Sequence[str]) -> Iterator[tuple[pa.Table, list[str | None], int]]:
+    """Yield columns of bytes, the error of each row, and the number of the first row; row 1 is the header."""
+    bad: dict[int, str] = {}
+    names_there = dialect.names or sample_csv(path, dialect, 1 << 14).names
+    lost = [name for name in names if name not in names_there]
+    if lost:
+        raise Unreadable(
+            path, f"has no column '{lost[0]}', which others have; {did_you_mean(lost[0], list(names_there))}"
+        )
+
+    def skipped(row: Any) -> str:
+        bad[int(row.number)] = f"row {row.number}: {row.actual_columns} values for {row.expected_columns} columns"
+        return "skip"
+
+    number = 1 if dialect.names else 2
+    with open_text(path) as opened:
+        file = QuoteWatch(opened, dialect.delimiter) if dialect.quoted else opened
+        with _reader(file, dialect, names, skipped) as reader:
+            for batch in reader:
+                table, errors = _with_bad_rows(pa.Table.from_batches([batch]), number, bad)
+                yield table, errors, number
+                number += len(errors)
+        if isinstance(file, QuoteWatch) and file.doubtful:
+            check_quotes(path, dialect.delimiter)
+    if bad:
+        table, errors = _with_bad_rows(pa.table({name: pa.array([], pa.binary()) for name in names}), number, bad)
+        yield table, errors, number
+
+
+def _with_bad_rows(rows: pa.Table, number: int, bad: dict[int, str]) -> tuple[pa.Table, list[str | None]]:
+    """Insert rows of nulls where rows were skipped; they are taken out of `bad`."""
+    if not bad:
+        return rows, [None] * len(rows)
+    positions: list[int | None] = []
+    errors: list[str | None] = []
+    left = iter(range(len(rows)))
+    for at in count(number):
+        if at in bad:
+            positions.append(None)
+            errors.append(bad.pop(at))
+        elif (position := next(left, None)) is not None:
+            positions.append(position)
+            errors.append(None)
+        else:
+            return rows.take(pa.array(positions, pa.int64())), errors
+    raise AssertionError
+
+
+@contextmanager
+def _reader(file: Any, dialect: Dialect, columns: Sequence[str], skipped: Any) -> Iterator[Any]:
+    with pacsv.open_csv(
+        file,
+        read_options=pacsv.ReadOptions(block_size=_BLOCK, use_threads=False, column_names=list(dialect.names) or None),
+        parse_options=pacsv.ParseOptions(
+            delimiter=dialect.delimiter,
+            quote_char='"' if dialect.quoted else False,
+            newlines_in_values=dialect.quoted,
+            invalid_row_handler=skipped,
+        ),
+        convert_options=pacsv.ConvertOptions(
+            column_types=dict.fromkeys(columns, pa.binary()), include_columns=list(columns)
+        ),
+    ) as reader:
+        yield reader
+
+
+def converted(cells: pa.ChunkedArray | pa.Array, dtype: pa.DataType, exact: bool) -> tuple[pa.Array, np.ndarray]:
+    """Convert cells of a file to a type.
+
+    Args:
+        cells: bytes (n,).
+        exact: whether numbers that would change, such as '007', do not fit.
+
+    Returns:
+        The values (n,), null for empty cells, for 'NA' and the like unless they are to be strings, and for what does
+        not fit; and which do not fit, bool (n,).
+    """
+    texts = cast_or_null(cells.combine_chunks() if isinstance(cells, pa.ChunkedArray) else cells, pa.string())
+    wrong = pc.and_(cells.is_valid(), texts.is_null())
+    if pa.types.is_string(dtype):
+        return pc.if_else(pc.equal(texts, ""), None, texts), _flags(wrong)
+    trimmed = pc.utf8_trim_whitespace(texts)
+    trimmed = pc.if_else(pc.is_in(trimmed, value_set=_NULLS), None, trimmed)
+    values = _cast(trimmed, dtype)
+    misfit = pc.and_(trimmed.is_valid(), values.is_null())
+    if exact and (pa.types.is_integer(dtype) or pa.types.is_floating(dtype)):
+        changed = _changed(trimmed, values)
+        values, misfit = pc.if_else(changed, None, values), pc.or_(misfit, changed)
+    return values, _flags(pc.or_(wrong, misfit))
+
+
+def _cast(texts: pa.Array, dtype: pa.DataType) -> pa.Array:
+    """Cast texts; null for what does not fit. Most of that is found at once, the rest by `cast_or_null`."""
+    pattern = next((pattern for is_kind, pattern in _LOOKS if is_kind(dtype)), None)
+    if pattern is not None:
+        texts = pc.if_else(pc.match_substring_regex(texts, pattern), texts, None)
+    if pa.types.is_integer(dtype) and not pa.types.is_uint64(dtype):
+        whole = cast_or_null(texts, pa.int64())
+        bits, signed = dtype.bit_width, pa.types.is_signed_integer(dtype)
+        low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)
+        inside = pc.and_(pc.greater_equal(whole, low), pc.less_equal(whole, high))
+        return pc.if_else(inside, whole, None).cast(dtype)
+    return cast_or_null(texts, dtype)
+
+
+def _flags(values: Any) -> np.ndarray:
+    whole = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
+    return np.asarray(pc.fill_null(whole, False).to_numpy(zero_copy_only=False))
+
+
+def _changed(texts: pa.Array, numbers: pa.Array) -> pa.Array:
+    """Tell which texts are codes that begin with a zero, or integers that float64 rounds."""
+    found = pc.fill_null(pc.match_substring_regex(texts, r"^[+-]?0\d"), False)
+    if pa.types.is_floating(numbers.type):
+        large = pc.fill_null(pc.greater_equal(pc.abs(numbers), EXACT), False)
+        if pc.any(large).as_py():
+            pairs = zip(texts.to_pylist(), large.to_pylist(), strict=True)
+            rounded = [is_large and re.fullmatch(r"-?\d+", text) is not None for text, is_large in pairs]
+            found = pc.or_(found, pa.array(rounded, pa.bool_()))
+    return found

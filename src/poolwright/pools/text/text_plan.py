@@ -1,0 +1,197 @@
+"""Plan how CSV, TSV and JSON Lines files are read: names and types of columns, from a sample of every file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from poolwright.core.columns import WELL_KNOWN
+from poolwright.core.errors import InputError, RecipeError, did_you_mean
+from poolwright.pools.columns.mapping import ColumnRequest, Given, map_columns, sources_of
+from poolwright.pools.readers.paths import Unreadable, base_name
+from poolwright.pools.text.csv_files import CsvSample, Dialect, converted, sample_csv
+from poolwright.pools.text.inference import Inference
+from poolwright.pools.text.json_lines import BadLine, fitted, sample_json_lines
+from poolwright.pools.text.samples import bytes_of_each
+
+_URL = re.compile(r"(?:https?:)?//\S+", re.IGNORECASE)
+_IMAGE = re.compile(r".*\.(?:jpe?g|png|webp|gif|bmp|tiff?)", re.IGNORECASE)
+_NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
+
+
+@dataclass(frozen=True)
+class TextLayout:
+    """All that reading text files needs, once their samples have been read.
+
+    Attributes:
+        types: of all source columns.
+        checked: source columns in which a value that does not fit is an error of its row.
+        inferred: source columns whose type was not declared.
+        closed: whether a key without a type is an error of its row.
+        dialect: of CSV and TSV; None for JSON Lines.
+    """
+
+    types: Mapping[str, pa.DataType]
+    checked: tuple[str, ...]
+    inferred: frozenset[str]
+    closed: bool
+    dialect: Dialect | None
+
+
+def text_columns(
+    files: Sequence[str], wanted: ColumnRequest, declared: Mapping[str, pa.DataType], dialect: Dialect | None
+) -> tuple[list[Given], TextLayout]:
+    """Return the columns of CSV, TSV or JSON Lines files, and how to read them.
+
+    Args:
+        files: all of one format.
+        wanted: the columns that the recipe asks for.
+        declared: types that the recipe names, by source column.
+        dialect: of CSV and TSV; None for JSON Lines.
+
+    Raises:
+        RecipeError: a column is missing, a file has columns of its own, or the first line looks like data.
+        InputError: no file can be read.
+    """
+    sample = _json_sample(files, declared) if dialect is None else _csv_sample(files, wanted, declared, dialect)
+    given = map_columns(pa.schema(list(sample.types.items())), wanted, sample.file, sample.table)
+    checked = {str(column.source) for column in given if column.source is not None and _is_checked(column)}
+    layout = TextLayout(
+        sample.types, tuple(sorted(checked)), frozenset(sample.types) - set(declared), wanted.keep is None, dialect
+    )
+    return given, layout
+
+
+def _is_checked(column: Given) -> bool:
+    """Whether a value that does not fit is an error; in well-known columns of numbers and times it is null."""
+    name = column.field.name
+    return name not in WELL_KNOWN or pa.types.is_string(WELL_KNOWN[name].type)
+
+
+@dataclass(frozen=True)
+class _Sample:
+    file: str
+    types: dict[str, pa.DataType]
+    arrays: Any  # of a column, by its name
+
+    def table(self, names: list[str]) -> pa.Table:
+        return pa.table({name: self.arrays(name) for name in names})
+
+
+def _json_sample(files: Sequence[str], declared: Mapping[str, pa.DataType]) -> _Sample:
+    size = bytes_of_each(len(files))
+    samples = _readable(files, lambda file: sample_json_lines(file, size))
+    seen = Inference()
+    rows = [row for sample in samples.values() for row in sample]
+    for row in rows:
+        seen.see_object(row)
+    types = {name: declared[name] if name in declared else found.type() for name, found in seen.fields.items()}
+    types.update({name: dtype for name, dtype in declared.items() if name not in types})
+
+    def arrays(name: str) -> pa.Array:
+        return pa.array([_fitted_or_null(row.get(name), types[name]) for row in rows], types[name])
+
+    return _Sample(next(iter(samples)), types, arrays)
+
+
+def _fitted_or_null(value: Any, dtype: pa.DataType) -> Any:
+    try:
+        return fitted(value, dtype)
+    except BadLine:
+        return None
+
+
+def _csv_sample(
+    files: Sequence[str], wanted: ColumnRequest, declared: Mapping[str, pa.DataType], dialect: Dialect
+) -> _Sample:
+    size = bytes_of_each(len(files))
+    samples = _readable(files, lambda file: sample_csv(file, dialect, size))
+    file, first = next(iter(samples.items()))
+    _check_names(file, first, wanted, declared, dialect)
+    if wanted.keep is None:
+        _check_no_more(file, first.names, samples)
+    sources = sources_of(first.names, wanted, file)
+    # As texts, ids and labels keep their leading zeros, and one odd number does not spoil a file.
+    known = {source for name, source in sources.items() if name in WELL_KNOWN}
+    rows = {name: [sample for sample in samples.values() if name in sample.names] for name in first.names}
+    texts = {name: [text for sample in found for text in sample.texts(name)] for name, found in rows.items()}
+    types = {
+        name: declared[name] if name in declared else pa.string() if name in known else _type_of(texts[name])
+        for name in first.names
+    }
+
+    def arrays(name: str) -> pa.Array:
+        cells = pa.array([text.encode("utf-8", "surrogateescape") for text in texts[name]], pa.binary())
+        return converted(cells, types[name], name not in declared)[0]
+
+    return _Sample(file, types, arrays)
+
+
+def _type_of(texts: Iterable[str]) -> pa.DataType:
+    seen = Inference()
+    seen.see_texts(texts)
+    return seen.type()
+
+
+def _readable(files: Sequence[str], read: Any) -> dict[str, Any]:
+    """Return the samples of the files that can be read."""
+    found: dict[str, Any] = {}
+    damage: Unreadable | None = None
+    for file in files:
+        try:
+            found[file] = read(file)
+        except Unreadable as error:
+            damage = damage or error
+    if not found:
+        raise damage or InputError("no file of the pool can be read")
+    return found
+
+
+def _check_names(
+    file: str, sample: CsvSample, wanted: ColumnRequest, declared: Mapping[str, pa.DataType], dialect: Dialect
+) -> None:
+    unknown = set(declared) - set(sample.names)
+    if unknown:
+        name = min(unknown)
+        raise RecipeError(f"{file}: no column '{name}' of 'types'; {did_you_mean(name, sample.names)}")
+    if dialect.names:
+        return
+    named = {*wanted.columns.values(), *(wanted.keep or ()), wanted.uid, *declared}
+    for at, name in enumerate(sample.names):
+        if name not in named and _is_data(name, sample):
+            shown = ", ".join(_suggested(name) for name in sample.names)
+            raise RecipeError(
+                f"{file}: the first line looks like data, not like the names of columns ({name!r} in column {at + 1}); "
+                f"name the columns of a file without a header line, such as 'names: [{shown}]'"
+            )
+
+
+def _is_data(name: str, sample: CsvSample) -> bool:
+    """Whether a name must be a value: a URL, an image file, or a number that its own column has again."""
+    if _URL.fullmatch(name) or _IMAGE.fullmatch(name):
+        return True
+    numbers = [other for other in sample.names if _NUMBER.fullmatch(other)]
+    counted = len(numbers) > 1 and numbers in ([str(at + start) for at in range(len(numbers))] for start in (0, 1))
+    return name in numbers and not counted and name in sample.texts(name)
+
+
+def _suggested(value: str) -> str:
+    if _URL.fullmatch(value):
+        return "url"
+    if _IMAGE.fullmatch(value):
+        return "image_path"
+    return "label_index" if _NUMBER.fullmatch(value) else "text"
+
+
+def _check_no_more(first: str, names: Sequence[str], samples: Mapping[str, CsvSample]) -> None:
+    for file, sample in samples.items():
+        more = set(sample.names) - set(names)
+        if more and set(names) <= set(sample.names):
+            raise RecipeError(
+                f"{first} and {base_name(file)} differ: only the second has the column '{min(more)}'; name the columns "
+                "to 'keep', or read the files as two pools"
+            )
