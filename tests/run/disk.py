@@ -1,8 +1,8 @@
 """A disk that remembers what a kill, or a power cut, at every change of it would leave.
 
 A kill leaves all that was written, the file that was being written only in part. A power cut leaves only what was
-synced before: contents by an fsync of the file, names by one of the folder. No process is killed: the states are
-recorded while a program runs undisturbed, and put back afterwards, one at a time.
+synced before: contents by an fsync of the file, names by one of the folder. No process is killed and nothing is really synced:
+the states are recorded while a program runs undisturbed, and put back afterwards, one at a time.
 """
 
 from __future__ import annotations
@@ -32,16 +32,21 @@ class Disk:
         self.root, self.killed, self.cut = root, list[Tree](), list[Tree]()
         self._contents: dict[int, bytes] = {}
         self._names: dict[int, dict[str, int]] = {}
+        self._held: dict[int, int] = {}  # open, so that no other file is given the same inode
         for path in [root, *root.rglob("*")]:
             self._synced(path)
         for name in ("replace", "rename", "unlink", "remove", "rmdir"):
             monkeypatch.setattr(os, name, self._before(getattr(os, name)))
-        self._fsync = os.fsync
         monkeypatch.setattr(os, "fsync", self._sync)
+
+    def close(self) -> None:
+        """Forget the files."""
+        for handle in self._held.values():
+            os.close(handle)
 
     def now(self) -> Tree:
         """What is there."""
-        paths = (path for path in sorted(self.root.rglob("*")) if not path.name.startswith("run.lock"))
+        paths = (path for path in sorted(self.root.rglob("*")) if ".lock" not in path.name)
         return {path.relative_to(self.root).as_posix(): None if path.is_dir() else path.read_bytes() for path in paths}
 
     def durable(self) -> Tree:
@@ -84,7 +89,6 @@ class Disk:
         if path is not None and not stat.S_ISDIR(found.st_mode):
             half = path.read_bytes()[: found.st_size // 2]
             _add(self.killed, {**self.now(), path.relative_to(self.root).as_posix(): half})
-        self._fsync(handle)
         if path is not None:
             self._synced(path)
             if path.is_dir():
@@ -92,9 +96,17 @@ class Disk:
 
     def _synced(self, path: Path) -> None:
         if path.is_dir():
-            self._names[path.stat().st_ino] = {inner.name: inner.stat().st_ino for inner in path.iterdir()}
+            self._names[self._inode(path)] = {inner.name: self._inode(inner) for inner in path.iterdir()}
+            for inner in filter(Path.is_dir, path.iterdir()):
+                self._names.setdefault(self._inode(inner), {})
         else:
-            self._contents[path.stat().st_ino] = path.read_bytes()
+            self._contents[self._inode(path)] = path.read_bytes()
+
+    def _inode(self, path: Path) -> int:
+        inode = path.stat().st_ino
+        if inode not in self._held:
+            self._held[inode] = os.open(path, os.O_RDONLY)
+        return inode
 
 
 def _add(states: list[Tree], tree: Tree) -> None:
