@@ -14,6 +14,7 @@ from poolwright import api
 from poolwright.core.errors import ChangedError, InputError, PoolwrightError, TooManyBad
 from poolwright.demo.demo import clip_folder
 from poolwright.demo.world import draw_world
+from poolwright.run import source
 from tests.run.pools import STEPS, final_files, make_recipe, make_rows, write_pool
 
 
@@ -61,7 +62,11 @@ def test_what_a_kill_left_beside_a_finished_table_is_removed(pool: Path) -> None
 
 
 @pytest.mark.parametrize("options", [{"workers": 1}, {"batch_rows": 97}, {"batch_rows": 1}])
-def test_workers_and_batches_change_no_byte(pool: Path, options: dict[str, int]) -> None:
+def test_workers_and_batches_change_no_byte(
+    pool: Path, options: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(source, "UNIT_ROWS", 64 * 100)
+    write_pool(pool, make_rows(600))
     api.run(make_recipe(pool), pool / "one")
     api.run(make_recipe(pool), pool / "two", **options)
     assert final_files(pool / "one") == final_files(pool / "two")
