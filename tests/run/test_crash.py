@@ -59,3 +59,7 @@ def test_what_a_run_says_is_done_outlives_a_power_cut(
     durable = disk.durable()
     lost = {name for name, content in lasting(disk.now()).items() if durable.get(name, b"gone") != content}
     assert not lost
+    stage = "run/tables/chosen/work/stage-02"
+    begun = [tree for tree in disk.cut if stage in tree]
+    assert begun
+    assert all(f"{stage}/unit-0000{unit}.arrow" in tree for tree in begun for unit in (0, 1))
