@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -26,7 +28,7 @@ def load_tool() -> ModuleType:
 MUTANTS = load_tool()
 
 
-def tests_of(path: Path) -> set[str]:
+def functions_of(path: Path) -> set[str]:
     return {node.name for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.FunctionDef)}
 
 
@@ -42,23 +44,25 @@ def test_a_mutant_fits_the_code_and_names_its_tests(mutant: ModuleType) -> None:
     for test in mutant.tests:
         file, _, name = test.partition("::")
         assert (REPOSITORY / file).is_file()
-        assert not name or name in tests_of(REPOSITORY / file), test
+        assert not name or name in functions_of(REPOSITORY / file), test
 
 
-def test_a_mutant_that_no_test_notices_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    notices, passes = tmp_path / "test_notices.py", tmp_path / "test_passes.py"
-    notices.write_text(
-        "from pathlib import Path\nimport os\n\n\n"
-        "def test_it():\n    text = (Path(os.environ['PYTHONPATH']) / 'poolwright/core/errors.py').read_text()\n"
-        "    assert 'class PoolwrightError(Exception)' in text\n"
-    )
-    passes.write_text("def test_it():\n    pass\n")
-    break_ = ("core/errors.py", "class PoolwrightError(Exception)", "class PoolwrightError(ValueError)")
-    sources = tmp_path / "src"
-    (sources / "poolwright" / "core").mkdir(parents=True)
+@pytest.mark.parametrize(("status", "survived"), [(1, False), (0, True), (4, True), (5, True)])
+def test_only_a_failed_test_kills_a_mutant(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int, survived: bool
+) -> None:
+    module = tmp_path / "poolwright" / "core" / "errors.py"
+    module.parent.mkdir(parents=True)
     whole = (MUTANTS.SOURCES / "poolwright" / "core" / "errors.py").read_text("utf-8")
-    (sources / "poolwright" / "core" / "errors.py").write_text(whole, "utf-8")
-    for test, survived in ((notices, False), (passes, True), (tmp_path / "test_gone.py", True)):
-        mutant = MUTANTS.Mutant("one", "a promise", "README.md", *break_, (str(test),))
-        assert bool(MUTANTS.survives(mutant, sources)) == survived
-        assert (sources / "poolwright" / "core" / "errors.py").read_text("utf-8") == whole
+    module.write_text(whole, "utf-8")
+    mutant = MUTANTS.Mutant("one", "a promise", "README.md", "core/errors.py", "(Exception)", "(OSError)", ("a", "b"))
+
+    def run(command: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
+        assert command[-2:] == ["a", "b"]
+        assert options["env"]["PYTHONPATH"] == str(tmp_path)
+        assert "class PoolwrightError(OSError)" in module.read_text("utf-8")
+        return subprocess.CompletedProcess(command, status, "1 passed", "")
+
+    monkeypatch.setattr(MUTANTS.subprocess, "run", run)
+    assert bool(MUTANTS.survives(mutant, tmp_path)) == survived
+    assert module.read_text("utf-8") == whole
