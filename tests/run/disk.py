@@ -26,10 +26,11 @@ class Disk:
     Attributes:
         killed: what a kill would leave before each rename and removal, and within each write.
         cut: what a power cut would leave after each sync of a folder.
+        written: the files whose content was synced, by the names they had then.
     """
 
     def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.root, self.killed, self.cut = root, list[Tree](), list[Tree]()
+        self.root, self.killed, self.cut, self.written = root, list[Tree](), list[Tree](), list[str]()
         self._contents: dict[int, bytes] = {}
         self._names: dict[int, dict[str, int]] = {}
         self._held: dict[int, int] = {}  # open, so that no other file is given the same inode
@@ -87,8 +88,8 @@ class Disk:
         paths = [self.root, *self.root.rglob("*")]
         path = next((path for path in paths if path.stat().st_ino == found.st_ino), None)
         if path is not None and not stat.S_ISDIR(found.st_mode):
-            half = path.read_bytes()[: found.st_size // 2]
-            _add(self.killed, {**self.now(), path.relative_to(self.root).as_posix(): half})
+            self.written.append(path.relative_to(self.root).as_posix())
+            _add(self.killed, {**self.now(), self.written[-1]: path.read_bytes()[: found.st_size // 2]})
         if path is not None:
             self._synced(path)
             if path.is_dir():

@@ -56,6 +56,8 @@ def test_what_a_run_says_is_done_outlives_a_power_cut(
 ) -> None:
     with closing(Disk(tmp_path / "disk", monkeypatch)) as disk:
         api.run(recipe, tmp_path / "disk" / "run", workers=1)
+    assert len(disk.written) > 30
+    assert all(".partial" in name for name in disk.written), "a file had its name before it was whole"
     durable = disk.durable()
     lost = {name for name, content in lasting(disk.now()).items() if durable.get(name, b"gone") != content}
     assert not lost
