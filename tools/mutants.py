@@ -81,9 +81,7 @@ def survives(mutant: Mutant, sources: Path) -> str:
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *mutant.tests]
     environment = {**os.environ, "PYTHONPATH": str(sources), "PYTHONDONTWRITEBYTECODE": "1"}
     try:
-        done = subprocess.run(
-            command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=SECONDS
-        )
+        done = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=SECONDS)
     except subprocess.TimeoutExpired:
         return ""  # a run that hangs does not pass
     finally:
@@ -104,7 +102,10 @@ def main(words: list[str]) -> int:
             if said:
                 left.append(mutant.name)
                 print("\n".join(f"          {line}" for line in said.splitlines()[-5:]))
-    print(f"{len(chosen) - len(left)} of {len(chosen)} mutants killed" + (f"; survived: {', '.join(left)}" if left else ""))
+    print(
+        f"{len(chosen) - len(left)} of {len(chosen)} mutants killed"
+        + (f"; survived: {', '.join(left)}" if left else "")
+    )
     return int(bool(left) or not chosen)
 
 

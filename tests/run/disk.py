@@ -1,7 +1,7 @@
 """A disk that remembers what a kill, or a power cut, at every change of it would leave.
 
 A kill leaves all that was written, the file that was being written only in part. A power cut leaves only what was
-synced before: contents by an fsync of the file, names by one of the folder. No process is killed and nothing is really synced:
+synced before: contents by an fsync of the file, names by one of the folder. No process is killed and nothing is synced:
 the states are recorded while a program runs undisturbed, and put back afterwards, one at a time.
 """
 

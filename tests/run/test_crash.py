@@ -23,6 +23,7 @@ def lasting(tree: Tree) -> dict[str, bytes | None]:
     varying = ("timings.json", "inputs.parquet")
     return {name: content for name, content in tree.items() if not name.endswith(varying)}
 
+
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="files are told apart by their inodes")
 
 

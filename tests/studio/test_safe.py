@@ -190,7 +190,9 @@ def test_gold_and_agreement_are_the_owners(guarded: tuple[int, Access]) -> None:
             assert (b"gold" in body, b"agrees" in body) == (seen, seen)
 
 
-@pytest.mark.parametrize("name", ["..", "", "a\\b.csv", "x" * 300 + ".csv", "nul%00.csv", "写真/\t🌍.csv", ".csv", "CON"])
+@pytest.mark.parametrize(
+    "name", ["..", "", "a\\b.csv", "x" * 300 + ".csv", "nul%00.csv", "写真/\t🌍.csv", ".csv", "CON"]
+)
 def test_files_of_odd_names_are_imported_or_refused(port: int, name: str) -> None:
     browser = Browser(port, "Ben")
     body = (
@@ -214,7 +216,9 @@ def test_verdicts_wait_for_no_picture(run: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(OpenedRun, "picture", slow)
     with serving(run) as (port, _):
         browser = Browser(port, "Cleo")
-        askers = [threading.Thread(target=Browser(port).get, args=("/picture?table=kept&uid=u0001",)) for _ in range(60)]
+        askers = [
+            threading.Thread(target=Browser(port).get, args=("/picture?table=kept&uid=u0001",)) for _ in range(60)
+        ]
         try:
             for asker in askers:
                 asker.start()
