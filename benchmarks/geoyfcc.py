@@ -46,8 +46,7 @@ create table classes as select class_index, count(*) as size from placed group b
 create table large as select * from placed where class_index in (select class_index from classes)
   qualify row_number() over (partition by class_index order by cap_rank) <= 2000;
 copy large to '{out}-350.parquet';
-copy (select * from large where class_index in (
-  select class_index from classes order by size desc, class_index limit 45)) to '{out}-45.parquet';
+copy (select * from large where wnid in {tuple(geoyfcc.published_45())}) to '{out}-45.parquet';
 ''')
 """
 

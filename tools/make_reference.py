@@ -25,6 +25,9 @@ from poolwright.recipe.jsonschema import recipe_schema, schema_text
 from poolwright.registry import LAYOUTS, POOLS, STEPS, layout_class, pool_class, step_class
 from poolwright.release.card.about import About
 
+VALUES = Path(__file__).with_name("values.md")
+"""The forms in which sources write values, for docs/pools.md."""
+
 NOTE = "<!-- Made from the code by `make docs`; change the docstrings and fields there. -->\n"
 
 
@@ -132,6 +135,7 @@ def pools_page() -> str:
             ("column", "type", "unit", "meaning"),
             [(f"`{column.name}`", f"`{column.type}`", column.unit, column.meaning) for column in WELL_KNOWN.values()],
         ),
+        VALUES.read_text(encoding="utf-8").strip(),
     ]
     return _page(parts)
 
@@ -143,6 +147,9 @@ def layouts_page() -> str:
         "A release is a table written in a layout its users know. Whatever the layout, it holds the card "
         "(`README.md`), `croissant.json`, the record, states and recipe it was made from, and `SHA256SUMS`; "
         "`poolwright verify` checks all of it. The same table gives the same bytes.",
+        "Image files are released as they were found. `width`, `height`, hashes and what people saw are of the upright "
+        "picture; if EXIF says to turn an image, the card counts it and names the readers that do (`datasets`, OpenCV) "
+        "and do not (torchvision, webdataset, TensorFlow, mlcroissant).",
         _table(
             ("layout", "what it writes"),
             [(f"[`{name}`](#{name})", _first_line(layout_class(name))) for name in LAYOUTS],

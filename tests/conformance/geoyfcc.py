@@ -19,6 +19,8 @@ import yaml
 from poolwright.recipe.shipped import shipped_text
 
 ROWS, CLASSES, VOCABULARY = 1_146_768, 18_814, 21_843
+LARGEST = 56
+"""The published 45 classes are among this many of the largest."""
 
 CONTINENTS = {
     "Africa": "Egypt Ghana Kenya Morocco Tanzania Uganda|South Africa",
@@ -55,9 +57,12 @@ def write(folder: Path, rows: int = ROWS, classes: int = CLASSES, files: int = 1
     vocabulary = np.sort(generator.choice(VOCABULARY, classes, replace=False))
     # The largest classes lie anywhere in the vocabulary.
     vocabulary = vocabulary[generator.permutation(classes)]
+    wnids = np.char.add("n", np.char.zfill(np.arange(VOCABULARY).astype(str), 8))
+    published = published_45()
+    wnids[vocabulary[np.sort(generator.choice(LARGEST, len(published), replace=False))]] = published
     edges = np.linspace(0, rows, files + 1).astype(int)
     for file, (start, stop) in enumerate(pairwise(edges.tolist())):
-        table = _table(start, vocabulary[of_class[start:stop]], generator)
+        table = _table(start, vocabulary[of_class[start:stop]], wnids, generator)
         pq.write_table(table, folder / f"part-{file:02d}.parquet", row_group_size=50_000)
     (folder / "done").touch()
 
@@ -73,7 +78,7 @@ def _sizes(rows: int, classes: int) -> np.ndarray:
     return np.asarray(sizes)
 
 
-def _table(start: int, label_index: np.ndarray, generator: np.random.Generator) -> pa.Table:
+def _table(start: int, label_index: np.ndarray, wnids: np.ndarray, generator: np.random.Generator) -> pa.Table:
     count = len(label_index)
     names = sorted(countries())
     country = generator.choice(len(names), count, p=_country_shares(len(names)))
@@ -99,7 +104,7 @@ def _table(start: int, label_index: np.ndarray, generator: np.random.Generator) 
             "label": pc.binary_join_element_wise("class", index.cast(pa.string()), " "),
             "label_index": index,
             "similarity": pa.array(similarity.astype(np.float32)),
-            "wnid": pc.binary_join_element_wise("n", pc.utf8_lpad(index.cast(pa.string()), 8, "0"), ""),
+            "wnid": pa.array(wnids).take(index),
         }
     )
 
@@ -122,12 +127,18 @@ def _lines(photo: pa.Array, row: pa.Array) -> pa.Array:
     )  # fmt: skip
 
 
+def published_45() -> list[str]:
+    """The WordNet ids of the 45 classes, as the shipped recipe lists them."""
+    steps = yaml.safe_load(shipped_text("clip-geoyfcc"))["tables"]["clip-geoyfcc-45"]["steps"]
+    return [str(wnid) for wnid in steps[0]["keep"]["ids"]]
+
+
 def recipe(rows: Path, out: Path, redraw: bool = False, random: bool = False) -> str:
     """The shipped recipe over generated rows: what comes before it, and needs images, is left out.
 
     Args:
         redraw: whether the cap of the 45 classes is drawn anew.
-        random: whether the 45 classes are drawn instead of the largest.
+        random: whether 45 classes are drawn instead of the published ones.
     """
     data: dict[str, Any] = yaml.safe_load(shipped_text("clip-geoyfcc"))
     data["pools"] = {"geoyfcc": {"read": "table", "path": str(rows)}}
@@ -136,7 +147,7 @@ def recipe(rows: Path, out: Path, redraw: bool = False, random: bool = False) ->
     first["steps"] = [step for step in first["steps"] if not {"embed", "label"} & set(step)]
     choose, cap, *rest = small["steps"]
     if random:
-        choose = {"sample_groups": choose["largest"]}
+        choose = {"sample_groups": {"group": "class_index", "n": 45}}
     cap["cap"]["redraw"] = redraw
     small["steps"] = [choose, cap, *rest]
     data["releases"] = [_without_images(release, out) for release in data["releases"]]

@@ -91,7 +91,8 @@ def recipe(folder: Path, model: Any, label: dict[str, Any], numbers: dict[str, A
         del labels[name]
     parameters["clip-geoyfcc-classes", "top"]["n"] = numbers["top"]
     parameters["clip-geoyfcc-classes", "largest"].update(n=numbers["classes"], at_least=numbers["at_least"])
-    parameters["clip-geoyfcc-45", "largest"]["n"] = numbers["few"]
+    # The published classes are of another vocabulary.
+    steps["clip-geoyfcc-45"][0] = {"largest": {"group": "class_index", "n": numbers["few"]}}
     for name in ("clip-geoyfcc-350", "clip-geoyfcc-45"):
         parameters[name, "cap"]["n"] = numbers["cap"]
     path = folder / "clip-geoyfcc.yaml"

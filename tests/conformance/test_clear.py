@@ -251,7 +251,7 @@ def test_real_lines_go_through_buckets_and_layouts_and_lose_nothing(real_data: P
             "stream": {
                 "from": "lines",
                 "steps": [
-                    {"where": "media = 'photo' and taken_at <= uploaded_at"},
+                    {"where": "media = 'photo' and taken_at < uploaded_at"},
                     {"bucket": {"by": "uploaded_at", "n": 4}},
                 ],
             },

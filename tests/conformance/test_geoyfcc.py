@@ -33,8 +33,7 @@ create table kept as select * from placed where class_index in (select class_ind
 create table subset_350 as
   select * from kept qualify row_number() over (partition by class_index order by cap_rank) <= 2000;
 create table subset_45 as
-  select * from subset_350 where class_index in (
-    select class_index from classes order by size desc, class_index limit 45);
+  select * from subset_350 where wnid in (from published);
 create table random_45 as
   select * from subset_350 where class_index in (
     select class_index from classes join draws using (class_index) order by draw limit 45);
@@ -88,7 +87,9 @@ def rules(made: tuple[Path, RunResult]) -> duckdb.DuckDBPyConnection:
         dict(zip(("country", "continent"), zip(*geoyfcc.countries().items(), strict=True), strict=True))
     )
     connection = duckdb.connect()
-    for name, table in (("rows", rows), ("draws", draws), ("continents", continents)):
+    published = pa.table({"wnid": geoyfcc.published_45()})
+    tables = {"rows": rows, "draws": draws, "continents": continents, "published": published}
+    for name, table in tables.items():
         connection.register(name, table)
     connection.execute(RULES)
     return connection

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from poolwright.core.columns import WELL_KNOWN
 from poolwright.core.errors import RecipeError
+from poolwright.core.runtime.noting import watching
 from poolwright.pools.columns.casting import as_given, check_values, given_type
 
 
@@ -101,7 +103,7 @@ def test_texts() -> None:
         ("text", pa.binary()),
         ("width", pa.list_(pa.int64())),
         ("taken_at", pa.bool_()),
-        ("image", pa.string()),
+        ("image", pa.float32()),
         ("sha256", pa.float32()),
     ],
 )
@@ -127,3 +129,67 @@ def test_a_value_does_not_depend_on_its_neighbours(values: list[str | None], cut
     array = pa.array(values, pa.string())
     for name in ("width", "uploaded_at", "latitude"):
         assert repr(cast(name, array)) == repr(cast(name, array[:cut]) + cast(name, array[cut:]))
+
+
+def test_images_in_base64() -> None:
+    png = b"\x89PNG\r\n\x1a\n" + bytes(range(250, 256))
+    text = base64.b64encode(png).decode()
+    texts = pa.array([text, f"data:image/png;base64,{text}", base64.urlsafe_b64encode(png).decode().rstrip("="), "?"])
+    assert cast("image", texts) == [png, png, png, None]
+    check_values(texts, "image", "a.jsonl")
+    with pytest.raises(RecipeError, match=r"such as 'a\.jpg'; map paths with 'columns: \{image_path: NAME\}'"):
+        check_values(pa.array(["a.jpg", None, "b.jpg"]), "image", "a.jsonl")
+
+
+def test_the_first_of_several_captions() -> None:
+    lists = pa.array([["a dog", "a wet dog"], [" ", "one"], [], None])
+    with watching() as noted:
+        assert cast("text", lists) == ["a dog", "one", None, None]
+        noted.settle(0, 4)
+    assert noted.found == {"rows have several captions, of which 'text' is the first": (1, "'a dog'")}
+
+
+@pytest.mark.parametrize(
+    ("text", "time"),
+    [
+        ("2014-01-02 12:00:00 +0200", AT),
+        ("2014-01-02 12:00:00 +02", AT),
+        ("2014-01-02T05:00:00-5:00", AT),
+        ("2014-01-02 10:00:00 GMT", AT),
+        ("2014-01-02t10:00:00z", AT),
+        ("2014-01-02 10:00:00,0", AT),
+        ("2014:01:02 10:00:00", AT),
+        ("2014/01/02 10:00", AT),
+        ("20140102T100000Z", AT),
+        ("20140102100000", AT),
+        ("Thu, 02 Jan 2014 12:00:00 +0200", AT),
+        ("Thu Jan 02 12:00:00 +0200 2014", AT),
+        ("20140102", AT.replace(hour=0)),
+        ("20140231", None),
+        ("201401", None),
+        ("02/01/2014", None),
+        ("2014-01-02 10:00:00 +99:00", None),
+        ("2014-01-02 25:00:00", None),
+    ],
+)
+def test_other_forms_of_times(text: str, time: datetime | None) -> None:
+    assert cast("taken_at", pa.array([text, "2020-05-05"])) == [time, datetime(2020, 5, 5, tzinfo=UTC)]
+
+
+def test_digits_that_are_a_date_are_no_seconds() -> None:
+    numbers = [20_140_102, 20_140_231, 201_401, 20_140_102_100_000, 20_140_102_250_000, 17_000_000]
+    day, before = AT.replace(hour=0), datetime(1970, 7, 16, 18, 13, 20, tzinfo=UTC)
+    assert cast("taken_at", pa.array(numbers)) == [day, None, None, AT, None, before]
+    assert cast("taken_at", pa.array([20_140_102.0, float("nan")])) == [day, None]
+
+
+def test_values_that_cannot_be_read_are_noted() -> None:
+    with watching() as noted:
+        cast("width", pa.array(["640", "wide", "", None, "tall"]))
+        noted.settle(0, 3)  # the rows of one unit
+        cast("latitude", pa.array([91.0, float("nan"), -90.0, None]))
+        noted.settle(0, 4)
+    assert noted.found == {
+        "values of 'width' could not be read": (1, "'wide'"),
+        "values of 'latitude' could not be read": (1, "91.0"),
+    }

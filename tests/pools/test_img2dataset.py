@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import pickle
@@ -56,7 +57,7 @@ def rows_of(shard: int, rows: int) -> list[dict[str, Any]]:
                 "original_width": 400 + row if good else None,
                 "original_height": 300 if good else None,
                 "exif": "{}" if good else None,
-                "sha256": f"{shard * 100 + row:064x}" if good else None,
+                "sha256": hashlib.sha256(picture(shard, row)).hexdigest() if good else None,
             }
         )
     return found
@@ -231,7 +232,7 @@ def test_images_in_parquet(tmp_path: Path) -> None:
 def test_columns_and_uids(tmp_path: Path) -> None:
     write_shard(tmp_path, 0)
     assert pool(tmp_path, uid="sha256").arrow_schema().names[:3] == ["uid", "url", "text"]
-    assert column(pool(tmp_path, uid="sha256"), "uid")[0] == f"{1:064x}"
+    assert column(pool(tmp_path, uid="sha256"), "uid")[0] == hashlib.sha256(picture(0, 1)).hexdigest()
     assert pool(tmp_path, keep=["text", "image"]).arrow_schema().names == ["uid", "text", "image", "image_error"]
     assert not pool(tmp_path, keep=["text"]).known_images()
     with pytest.raises(RecipeError, match="'keep' names 'caption', which does not exist"):
@@ -354,3 +355,40 @@ def test_real_tars_and_urls(real_data: Path, tmp_path: Path) -> None:
     found = read_all(pool(tmp_path), ["key", "image", "text"]).to_pylist()
     assert len(found) >= 7
     assert all(row["image"] == pictures[row["key"]] for row in found)
+
+
+@pytest.mark.parametrize("form", ["webdataset", "files", "parquet"])
+def test_the_digest_of_other_bytes_has_another_name(tmp_path: Path, form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = rows_of(0, 8)
+    served = [{**row, "sha256": row["sha256"] and hashlib.sha256(row["sha256"].encode()).hexdigest()} for row in real]
+    monkeypatch.setattr(f"{__name__}.rows_of", lambda shard, rows: served)
+    write_shard(tmp_path, 0, form=form)
+    found = pool(tmp_path)
+    assert {"sha256", "source_sha256"} & set(found.arrow_schema().names) == {"source_sha256"}
+    assert column(found, "source_sha256")[0] == served[1]["sha256"]
+    assert "re-encoded" in found.remarks()[0]
+    with pytest.raises(RecipeError, match="did you mean 'source_sha256'"):
+        pool(tmp_path, keep=["sha256"]).arrow_schema()
+
+
+def test_a_tar_that_was_packed_again_from_a_folder(tmp_path: Path) -> None:
+    def repack(names: dict[str, bytes]) -> None:
+        with tarfile.open(tmp_path / "00000.tar", "w") as tar:
+            for name, data in names.items():
+                info = tarfile.TarInfo(name)
+                info.size = len(data)
+                tar.addfile(info, io.BytesIO(data))
+
+    write_shard(tmp_path, 0)
+    data = {row: picture(0, row) for row in range(8)}
+    repack({f"./shard/00000{row:04d}.jpg": data[row] for row in range(8)})
+    assert column(pool(tmp_path), "image")[0] == data[1]
+    repack({f"{folder}/000000001.jpg": data[row] for row, folder in enumerate("ab")})  # which of the two?
+    assert column(pool(tmp_path), "image_error")[0] == "missing_file"
+
+
+def test_shards_of_other_writers(tmp_path: Path) -> None:
+    write_shard(tmp_path, 0)
+    (tmp_path / "00000.parquet").unlink()
+    with pytest.raises(RecipeError, match=r"other writers .* unpack them .* image_folder"):
+        pool(tmp_path, stats=False).arrow_schema()

@@ -591,3 +591,17 @@ def test_read_parquet_keeps_dictionaries_where_asked(tmp_path: Path) -> None:
     (table,) = read_parquet(str(tmp_path / "a.parquet"), None, ["label", "uid"], 10, dictionary=["label"])
     assert table.schema.types == [pa.dictionary(pa.int32(), pa.string()), pa.string()]
     assert table["label"].to_pylist() == ["x", "y", "x", "x"]
+
+
+def test_images_named_by_a_struct_are_read_below_the_folder_alone(tmp_path: Path) -> None:
+    (tmp_path / "pictures").mkdir()
+    for name in ("pictures/a.png", "outside.png"):
+        (tmp_path / name).write_bytes(name.encode())
+    full = str(tmp_path / "pictures/a.png")
+    paths = ["a.png", full, str(tmp_path / "outside.png"), "../outside.png", None, "b.png"]
+    images = [{"bytes": None, "path": path} for path in paths] + [{"bytes": b"own", "path": "a.png"}]
+    write(tmp_path / "t.parquet", {"image": images})
+    found = TablePool(path=str(tmp_path / "t.parquet"), uid="row", images=str(tmp_path / "pictures"))
+    assert column(found, "image") == [b"pictures/a.png", b"pictures/a.png", None, None, None, None, b"own"]
+    write(tmp_path / "pictures/t.parquet", {"image": images[:1]})
+    assert column(TablePool(path=str(tmp_path / "pictures/t.parquet"), uid="row"), "image") == [b"pictures/a.png"]

@@ -82,6 +82,13 @@ class Pool(BaseModel):
         """
         raise NotImplementedError
 
+    def remarks(self) -> Sequence[str]:
+        """Return sentences on what this pool leaves out of its source or reads otherwise than one may expect.
+
+        They are shown by `check`, with the rows read, and on cards.
+        """
+        return ()
+
     def image_root(self) -> str | None:
         """Return the folder or URL that values of `image_path` are relative to, or None."""
         return None

@@ -100,6 +100,17 @@ def as_array(values: Any) -> pa.Array:
     return pa.array(values)
 
 
+def cast_or_null(values: pa.Array, wanted: pa.DataType) -> pa.Array:
+    """Cast; if something does not fit, cast halves, until only what does not fit is null."""
+    try:
+        return values.cast(wanted)
+    except pa.ArrowInvalid:
+        if len(values) == 1:
+            return pa.nulls(1, wanted)
+    half = len(values) // 2
+    return pa.concat_arrays([cast_or_null(values[:half], wanted), cast_or_null(values[half:], wanted)])
+
+
 def one_array(chunked: pa.ChunkedArray) -> pa.Array:
     """Return all chunks of a column as one array, without a copy if there is only one."""
     if chunked.num_chunks == 1:

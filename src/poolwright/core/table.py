@@ -161,7 +161,8 @@ class TableRecord(_Record):
 
     `image_root` is relative to the table's folder if the images are below the recipe's folder, so that a
     project can be moved; paths of `files` are relative to the recipe's folder if they can be. `tallies` are
-    counts of steps over all rows that reached them, by '<state name>.<tally>'.
+    counts of steps over all rows that reached them, by '<state name>.<tally>'; `remarks` say what could not be read
+    of the source, or was left out.
     """
 
     format: int
@@ -183,6 +184,7 @@ class TableRecord(_Record):
     funnel: tuple[FunnelRow, ...]
     parts: tuple[OutputPart, ...]
     tallies: dict[str, tuple[int, ...]] = {}
+    remarks: tuple[str, ...] = ()
 
     def limits(self) -> dict[str, list[Limit]]:
         """Return the values that steps compared numeric columns with, by column."""

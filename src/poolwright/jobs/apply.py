@@ -12,10 +12,10 @@ import pyarrow as pa
 
 from poolwright.core.columns import IMAGE, IMAGE_PATH, UID
 from poolwright.core.errors import PoolwrightError, RecipeError
+from poolwright.core.images.formats import is_image_name
 from poolwright.core.parquet import write_parquet
 from poolwright.core.roles import Encoded, EncodingStep
 from poolwright.pools.columns.table_plan import SUFFIXES
-from poolwright.pools.image_folder import EXTENSIONS
 from poolwright.recipe.recipe import Recipe
 from poolwright.recipe.released import Released, read_released
 from poolwright.recipe.tables import StepSpec, TableSpec
@@ -67,7 +67,7 @@ def application(
         RecipeError: no such release or input, or the rows lack what a step needs.
     """
     released = read_released(release.resolve())
-    pictures = kind is None and all(_suffix(path) in EXTENSIONS for path in inputs)
+    pictures = kind is None and all(is_image_name(path) for path in inputs)
     pool = _pictures(inputs, folder, released) if pictures else _pool(inputs, kind)
     applied: dict[str, Any] = {"release": str(released.folder), "skip": list(skip), "models": dict(models or {})}
     data: dict[str, Any] = {
@@ -156,7 +156,7 @@ def kind_of_folder(path: str) -> str:
     stems = {os.path.splitext(name)[0] for name in names if name.endswith(".parquet")}
     if any(os.path.splitext(name)[0] in stems for name in names if name.endswith(".npz")):
         return "commonpool"
-    pictures = any(_suffix(name) in EXTENSIONS for name in names)
+    pictures = any(is_image_name(name) for name in names)
     return "table" if not pictures and any(name.endswith(tuple(SUFFIXES)) for name in names) else "image_folder"
 
 
@@ -172,10 +172,6 @@ def _known_encoders(released: Released, schema: pa.Schema) -> dict[str, Any]:
         if column not in given and column not in schema.names and model and "${" not in str(model):
             found[column] = model
     return found
-
-
-def _suffix(path: str) -> str:
-    return os.path.splitext(path)[1].lower().removeprefix(".")
 
 
 def _absolute(path: str) -> str:

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import posixpath
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar, Literal
 
 import pyarrow as pa
-from pydantic import Field, PrivateAttr, model_validator
+from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from poolwright.core.columns import IMAGE, IMAGE_PATH, LATITUDE, LONGITUDE, TAKEN_AT, TEXT, UID, WELL_KNOWN
 from poolwright.core.errors import RecipeError
+from poolwright.core.images.formats import IMAGE_FORMATS, is_image_name
 from poolwright.core.pool import Part, Place, Pool
 from poolwright.pools.columns.cached import Once
 from poolwright.pools.columns.captions import DEFAULT_KEYS, CaptionFiles, caption_columns, caption_files
 from poolwright.pools.columns.casting import as_given, given_type, table_of
-from poolwright.pools.columns.exif import exif_columns
 from poolwright.pools.columns.path_pattern import Pattern
 from poolwright.pools.readers.paths import file_system, files_below, is_url, join, reading
+from poolwright.pools.values.exif import exif_columns
 
-EXTENSIONS = ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff")
 PART_FILES = 512
 
 
@@ -39,8 +41,7 @@ class ImageFolder(Pool):
     unique: ClassVar[bool] = True
 
     path: Place = Field(
-        description="folder, or fsspec URL of one; images at any depth ending in jpg, jpeg, png, webp, gif, bmp, tif "
-        "or tiff, in any case"
+        description="folder, or fsspec URL of one; images at any depth, by the extensions of the formats that are read"
     )
     pattern: str | None = Field(
         default=None,
@@ -63,13 +64,25 @@ class ImageFolder(Pool):
         description="further columns from the '.json' files, as column: key; well-known columns get their types, "
         "all others are strings",
     )
+    encoding: str = Field(
+        default="utf-8",
+        description="encoding of caption files without a byte order mark, such as cp1252, latin-1 or shift_jis",
+    )
     exif: bool = Field(
         default=False,
         description="give taken_at (UTC if EXIF names no offset), latitude and longitude from EXIF; null if it is "
         "absent or broken",
     )
 
-    _listing: Once[list[Part]] = PrivateAttr(default_factory=Once)
+    _listing: Once[tuple[list[Part], Counter[str]]] = PrivateAttr(default_factory=Once)
+
+    @field_validator("encoding")
+    @classmethod
+    def _check_encoding(cls, encoding: str) -> str:
+        try:
+            return codecs.lookup(encoding).name
+        except LookupError:
+            raise ValueError(f"'{encoding}' is no encoding; use utf-8, cp1252, latin-1, utf-16 or shift_jis") from None
 
     @model_validator(mode="after")
     def _check(self) -> ImageFolder:
@@ -114,8 +127,8 @@ class ImageFolder(Pool):
         elif not os.path.isdir(self.path):
             what = "is a file, not a folder" if os.path.exists(self.path) else "no such folder"
             raise RecipeError(f"{self.path}: {what}")
-        if next(files_below(self.path, _is_image), None) is None:
-            raise RecipeError(f"{self.path}: no images here; looked for {', '.join(EXTENSIONS)} at any depth")
+        if next(files_below(self.path, is_image_name), None) is None:
+            raise RecipeError(f"{self.path}: no images here; looked for {', '.join(_shown())} at any depth")
 
     def parts(self) -> list[Part]:
         """Return parts of `PART_FILES` images. The folder is listed once per pool object.
@@ -124,18 +137,37 @@ class ImageFolder(Pool):
             RecipeError: no images, or the pattern does not match files and `unmatched` is 'error'.
             InputError: a folder cannot be listed, a link leads nowhere, a name is not UTF-8.
         """
-        return list(self._listing.get(self._list))
+        return list(self._listing.get(self._list)[0])
 
-    def _list(self) -> list[Part]:
+    def remarks(self) -> list[str]:
+        passed = self._listing.get(self._list)[1]
+        if not passed:
+            return []
+        kinds = ", ".join(f"{count:,} {kind}" for kind, count in passed.most_common(10))
+        more = f" and {len(passed) - 10:,} other kinds" if len(passed) > 10 else ""
+        return [f"{passed.total():,} other files of the folder are not read: {kinds}{more}"]
+
+    def _list(self) -> tuple[list[Part], Counter[str]]:
+        """Return the parts, and the number of files that are passed over, by extension."""
         self._look()
-        found = list(files_below(self.path, lambda name: _is_image(name) or _extension(name) in self._caption_kinds()))
-        images = self._matched(sorted(name for name in found if _is_image(name)))
+        kinds, passed = self._caption_kinds(), Counter[str]()
+
+        def wanted(name: str) -> bool:
+            extension = _extension(name)
+            is_wanted = is_image_name(name) or extension in kinds
+            if not is_wanted:
+                passed[f".{extension}" if extension else "without extension"] += 1
+            return is_wanted
+
+        found = list(files_below(self.path, wanted))
+        images = self._matched(sorted(name for name in found if is_image_name(name)))
         captions: dict[str, list[str]] = {}
         for name in found:
-            if not _is_image(name):
+            if not is_image_name(name):
                 captions.setdefault(_stem(name), []).append(name)
         starts = range(0, max(len(images), 1), PART_FILES)
-        return [self._part(index, images[at : at + PART_FILES], captions) for index, at in enumerate(starts)]
+        parts = [self._part(index, images[at : at + PART_FILES], captions) for index, at in enumerate(starts)]
+        return parts, passed
 
     def _part(self, index: int, images: Sequence[str], captions: Mapping[str, Sequence[str]]) -> Part:
         caption_names = sorted({name for image in images for name in captions.get(_stem(image), ())})
@@ -188,7 +220,7 @@ class ImageFolder(Pool):
             texts.update(zip(pattern.names, zip(*rows, strict=True), strict=True))
         if (self.captions and TEXT in wanted) or wanted.intersection(self.json_keys):
             keys = (self.text_key,) if self.text_key else DEFAULT_KEYS
-            texts.update(caption_columns(self.path, images, captions, keys, self.json_keys))
+            texts.update(caption_columns(self.path, images, captions, keys, self.json_keys, self.encoding))
         found = {name: pa.array(values, pa.string()) for name, values in texts.items()}
         if self.exif and wanted & {TAKEN_AT, LATITUDE, LONGITUDE}:
             found.update(exif_columns(self.path, images))
@@ -202,8 +234,8 @@ def _extension(name: str) -> str:
     return posixpath.splitext(name)[1][1:].lower()
 
 
-def _is_image(name: str) -> bool:
-    return _extension(name) in EXTENSIONS
+def _shown() -> list[str]:
+    return [extension for extensions in IMAGE_FORMATS.values() for extension in extensions]
 
 
 def _stem(name: str) -> str:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field, PrivateAttr
 
-from poolwright.core.columns import IMAGE, IMAGE_ERROR, IMAGE_PATH, TEXT, UID, WELL_KNOWN
+from poolwright.core.columns import IMAGE, IMAGE_ERROR, IMAGE_PATH, SHA256, TEXT, UID, WELL_KNOWN
 from poolwright.core.errors import RecipeError
 from poolwright.core.pool import Part, Pool
 from poolwright.core.rows import one_array
@@ -20,6 +20,7 @@ from poolwright.pools.columns.casting import plain, plain_type, table_of
 from poolwright.pools.columns.mapping import ColumnRequest, Given
 from poolwright.pools.columns.shards import renamed, source_names
 from poolwright.pools.columns.table_plan import parquet_columns
+from poolwright.pools.img2dataset_digests import REMARK, SOURCE_SHA256, stores_other_bytes
 from poolwright.pools.img2dataset_shards import Download, find_downloads, is_image
 from poolwright.pools.readers.parquet import read_parquet
 from poolwright.pools.readers.paths import Places, base_name, map_files, reading, stem
@@ -44,6 +45,7 @@ class _Plan:
     image_columns: tuple[str, ...]
     form: Form
     has_status: bool
+    reencoded: bool = False
 
     def fields(self) -> list[pa.Field]:
         return [given.field for given in self.given] + [
@@ -62,6 +64,10 @@ class Img2dataset(Pool):
     for it, and `image_error`; files give `image_path`. Images are found by the `key` of their row. A shard without
     its stats is not finished, and one whose tar is cut off, or whose number of rows differs from the stats, is
     damaged: they are quarantined.
+
+    img2dataset re-encodes images by default, and its `sha256` is then not that of the stored image: it is given as
+    `source_sha256`. To have the bytes that were served, run img2dataset with `--disable_all_reencoding`; to have the
+    digest of what is stored, use the step `hash`.
     """
 
     kind: ClassVar[str] = "img2dataset"
@@ -106,6 +112,9 @@ class Img2dataset(Pool):
             return None
         return self._root.get(self._find_root)
 
+    def remarks(self) -> list[str]:
+        return [REMARK] if self._planned().reencoded else []
+
     def known_images(self) -> bool:
         return IMAGE in self.arrow_schema().names
 
@@ -133,15 +142,20 @@ class Img2dataset(Pool):
         shards = [shard for shard in self._found() if shard.has_table]
         if not shards:
             first = self._found()[0]
-            raise RecipeError(f"{first.tar}: {first.damage(False, False)}")
+            raise RecipeError(
+                f"{first.tar}: has no {base_name(first.table)} with its rows: if img2dataset wrote it, it was copied "
+                "in part. WebDataset shards of other writers are not read by this pool: unpack them into folders and "
+                "use 'read: image_folder', which takes the texts and JSON with 'captions: auto'"
+            )
         footers = [shard.footer for shard in shards]
         names = source_names(footers)
         form = _form(self._found(), footers)
         if names and KEY not in names and form in _IMAGE_COLUMNS:
             raise RecipeError(f"{shards[0].table}: no column '{KEY}', by which img2dataset names its images")
         encoded = next((name for name in _ENCODED if name in names), "") if form == "parquet" else ""
+        reencoded = SOURCE_SHA256 not in names and stores_other_bytes(shards, names, encoded)
         wanted = ColumnRequest(
-            columns=renamed(names, {TEXT: "caption", IMAGE: encoded}),
+            columns=renamed(names, {TEXT: "caption", IMAGE: encoded}) | ({SOURCE_SHA256: SHA256} if reencoded else {}),
             uid=self.uid or (UID if UID in names else KEY),
             keep=self.keep,
             vectors={},
@@ -151,7 +165,7 @@ class Img2dataset(Pool):
         image_columns = [name for name in wanted.sidecars if self.keep is None or name in self.keep]
         if IMAGE in image_columns and IMAGE_ERROR not in image_columns:
             image_columns.append(IMAGE_ERROR)
-        return _Plan(tuple(given), tuple(image_columns), form, STATUS in names)
+        return _Plan(tuple(given), tuple(image_columns), form, STATUS in names, reencoded)
 
     def _make_parts(self) -> list[Part]:
         form, root, shards = self._planned().form, self._root.get(self._find_root), self._found()

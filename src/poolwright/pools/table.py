@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import posixpath
 from collections.abc import Iterator, Sequence
 from typing import Annotated, ClassVar
 
@@ -161,7 +162,7 @@ commonpool:
             row = part.start
             for table in self._source_rows(plan, part, sources, batch_rows, checks):
                 found = {name: vectors.take(name, row, len(table)) for name in sidecars}
-                found.update((name, _column(column, table, part, row)) for name, column in given.items())
+                found.update((name, _column(column, table, part, row, self.images)) for name, column in given.items())
                 for field in plan.folders:
                     found[field.name] = folder_values(field, part.detail["folders"][field.name], len(table))
                 if checks and plan.text is not None:
@@ -285,10 +286,10 @@ commonpool:
                 )
 
 
-def _column(given: Given, table: pa.Table, part: Part, row: int) -> pa.Array:
+def _column(given: Given, table: pa.Table, part: Part, row: int, images: str | None) -> pa.Array:
     if given.source is None:
         return row_uids(part.detail.get("prefix", stem(part.files[0])), row, len(table))
-    values = given.values(table.column(given.source))
+    values = given.values(table.column(given.source), images or posixpath.dirname(part.files[0]) or ".")
     if part.detail.get("below") and given.source == FILE_NAME and given.field.name in (UID, IMAGE_PATH):
         return pc.binary_join_element_wise(part.detail["below"], values, "/")
     return values

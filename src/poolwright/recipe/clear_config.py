@@ -132,14 +132,14 @@ def _rules(path: str) -> tuple[str, str]:
         shown = f"BUCKET_DICT_PATH {path!r} implies no rules" if path else "no BUCKET_DICT_PATH"
         rules = f"      # {shown}: these are CLEAR's.\n"
         rules += "      - where: bytes > 10 and width >= 120 and height >= 120 and aspect <= 2"
-        return "media = 'photo' and taken_at <= uploaded_at", rules
+        return "media = 'photo' and taken_at < uploaded_at", rules
     tests = [f"bytes > {found['bytes'] or 0}"]
     if found["edge"]:
         tests += [f"width >= {found['edge']}", f"height >= {found['edge']}"]
     if found["ratio"]:
         tests.append(f"aspect <= {float(found['ratio']):g}")
     rules = f"      # BUCKET_DICT_PATH: {folder}\n      - where: {' and '.join(tests)}"
-    return "media = 'photo'" + (" and taken_at <= uploaded_at" if found["valid"] else ""), rules
+    return "media = 'photo'" + (" and taken_at < uploaded_at" if found["valid"] else ""), rules
 
 
 def _bucket(config: ClearConfig, edges: Sequence[str] | None) -> str:

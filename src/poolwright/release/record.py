@@ -44,11 +44,15 @@ class ReleasedFile(_Record):
 
 
 class ReleasedImages(_Record):
-    """The images in a release. `formats` counts them by file format."""
+    """The images in a release.
+
+    `formats` counts them by file format; `turned` counts those that EXIF says to turn or flip before they are shown.
+    """
 
     count: int
     bytes: int
     formats: dict[str, int]
+    turned: int = 0
 
 
 class OtherFile(_Record):

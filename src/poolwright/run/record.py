@@ -80,6 +80,7 @@ def make_record(
         funnel=tuple(_funnel(plan, rows_in, dropped)),
         parts=tuple(_outputs(results)),
         tallies=_tallies(results),
+        remarks=(*plan.source.remarks(), *_noted(results, rows_in)),
     )
 
 
@@ -170,6 +171,17 @@ def _tallies(results: Mapping[int, UnitResult]) -> dict[str, tuple[int, ...]]:
     for result in results.values():
         add_tallies(total, {name: np.array(counts, np.int64) for name, counts in result.tallies.items()})
     return {name: tuple(counts.tolist()) for name, counts in sorted(total.items())}
+
+
+def _noted(results: Mapping[int, UnitResult], rows: int) -> Iterator[str]:
+    """Yield a sentence on everything that pools noted of the rows."""
+    found: dict[str, tuple[int, str]] = {}
+    for _, result in sorted(results.items()):
+        for words, (count, example) in result.noted.items():
+            known, first = found.get(words, (0, example))
+            found[words] = known + count, first
+    for words, (count, example) in found.items():
+        yield f"{count:,} of {rows:,} {words}, such as {example}"
 
 
 def _outputs(results: Mapping[int, UnitResult]) -> list[OutputPart]:

@@ -15,6 +15,7 @@ from poolwright.core.errors import InputError
 from poolwright.core.images.image import read_bytes
 from poolwright.core.pool import Part, Pool
 from poolwright.core.rows import Rows, with_missing_as_null
+from poolwright.core.runtime.noting import settle
 from poolwright.core.table import Table
 from poolwright.pools.readers.parquet import read_parquet
 
@@ -74,6 +75,7 @@ class Source:
             first = max(piece.start - at, 0)
             last = table.num_rows if piece.stop is None else min(piece.stop - at, table.num_rows)
             at += table.num_rows
+            settle(min(first, last), last)
             if first < last:
                 yield self.with_images(table.slice(first, last - first), columns).table
             if piece.stop is not None and at >= piece.stop:
@@ -102,6 +104,10 @@ class Source:
         if not self.virtual_image or not {IMAGE, IMAGE_ERROR} & set(columns):
             return list(columns)
         return list(dict.fromkeys([*(name for name in columns if name not in VIRTUAL), IMAGE_PATH]))
+
+    def remarks(self) -> tuple[str, ...]:
+        """Return what its pool leaves out of the source or reads otherwise than expected."""
+        return tuple(self.pool.remarks()) if self.pool is not None else ()
 
     def _stored(self, part: Part, columns: Sequence[str], batch_rows: int) -> Iterator[pa.Table]:
         if self.pool is not None:

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from poolwright.core.files import digest_file, write_atomically, write_text
 from poolwright.core.parquet import parquet_options, parquet_writer, row_group_rows
 from poolwright.core.rows import Rows, in_row_groups, with_missing_as_null
+from poolwright.core.runtime.noting import watching
 from poolwright.core.table import LEDGER_SCHEMA
 from poolwright.run.batches import Batch, Flow, add_tallies, stage_folder, tallies_file
 from poolwright.run.timing import Spent
@@ -36,6 +37,7 @@ class UnitResult:
         seconds: wall time of the unit.
         tallies: counts of steps over its rows, by '<step name>.<tally>'.
         spent: seconds by what they were spent on: 'read', names of steps, 'write'.
+        noted: number of rows and an example, by what pools noted of them.
     """
 
     unit: int
@@ -47,6 +49,7 @@ class UnitResult:
     seconds: float
     tallies: dict[str, list[int]] = field(default_factory=dict)
     spent: dict[str, float] = field(default_factory=dict)
+    noted: dict[str, tuple[int, str]] = field(default_factory=dict)
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), sort_keys=True)
@@ -116,9 +119,10 @@ class WriteUnit:
         spent = Spent()
         batches = ledger.watch(flow.batches(unit, len(flow.plan.steps), schema.names, spent))
         kept = [0]
-        digest = write_atomically(
-            folder / part_file(unit), lambda out: _write_rows((batch.rows for batch in batches), schema, out, kept)
-        )
+        with watching() as noted:
+            digest = write_atomically(
+                folder / part_file(unit), lambda out: _write_rows((batch.rows for batch in batches), schema, out, kept)
+            )
         ledger_digest = write_atomically(folder / ledger_file(unit), lambda out: ledger.write(out))
         tallies = {name: counts.tolist() for name, counts in sorted(ledger.tallies.items())}
         seconds = perf_counter() - begun
@@ -132,6 +136,7 @@ class WriteUnit:
             round(seconds, 3),
             tallies,
             spent.closed(seconds),
+            noted.found,
         )
         write_text(done_mark(folder, unit), result.to_json())
         return result

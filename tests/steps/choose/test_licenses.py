@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import csv
+
 import pyarrow as pa
 import pytest
 from pydantic import ValidationError
 
 from poolwright.core.rows import Rows
 from poolwright.core.state import State
-from poolwright.reference.license_codes import code_of
+from poolwright.reference.license_codes import SPDX_FILE, code_of
 from poolwright.steps.choose.licenses import Licenses
 
 
@@ -63,3 +65,57 @@ def test_families_and_versions() -> None:
 def test_a_name_that_is_none_is_refused() -> None:
     with pytest.raises(ValidationError, match="did you mean 'open'"):
         Licenses(allow=("opne",))
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("CC-BY-NC-SA-3.0-IGO", "cc-by-nc-sa-3.0-igo"),
+        ("http://creativecommons.org/licenses/by/3.0/igo/deed.es", "cc-by-3.0-igo"),
+        ("https://creativecommons.org/licenses/by-sa/2.1/jp/", "cc-by-sa-2.1-jp"),
+        ("Creative Commons Attribution 3.0 IGO", "cc-by-3.0-igo"),
+        ("cc-pdm-1.0", "pdm-1.0"),
+        ("CC_BY_NC_4_0", "cc-by-nc-4.0"),
+        ("CC0_1_0", "cc0-1.0"),
+        ("CC0 1.0 Universal (CC0 1.0) Public Domain Dedication", "cc0-1.0"),
+        ("Attribution-NonCommercial 4.0 International Deed", "cc-by-nc-4.0"),
+        ("Attribution-ShareAlike 4.0 International (CC BY-SA 4.0)", "cc-by-sa-4.0"),
+        ("by-nd", "cc-by-nd"),
+        ("flickr.com/commons/usage", "no-known-restrictions"),
+        ("https://spdx.org/licenses/GFDL-1.3-only.html", "gfdl-1.3-only"),
+        ("Apache License, Version 2.0", "apache-2.0"),
+        ("CC0 2.0", None),  # there is only 1.0
+        ("CC BY 4.1", None),
+        ("CC BY-SA 4.0 DE", None),  # version 4.0 was not ported
+        ("5", None),
+    ],
+)
+def test_spellings_of_spdx_and_creative_commons(text: str, code: str | None) -> None:
+    assert code_of(text) == code
+
+
+def test_every_identifier_and_name_of_spdx_is_known() -> None:
+    lines = [line for line in SPDX_FILE.read_text("utf-8").splitlines() if not line.startswith("#")]
+    for row in csv.DictReader(lines):
+        code = row["id"].lower().replace("cc-pdm", "pdm")
+        assert code_of(row["id"]) == code
+        assert code_of(row["id"].replace("-", "_")) == code
+        if not row["deprecated"]:
+            assert code_of(row["name"]) is not None, row["name"]
+
+
+def test_a_version_allows_its_ports() -> None:
+    texts = ["CC-BY-3.0-IGO", "CC BY 3.0 US", "CC-BY-4.0"]
+    assert verdicts(["cc-by-3.0"], texts) == ["kept", "kept", "license_not_allowed"]
+    assert verdicts(["cc-by-3.0-igo"], texts) == ["kept", *["license_not_allowed"] * 2]
+
+
+def test_numbers_need_their_source() -> None:
+    assert verdicts("open", ["4", "7"]) == ["numbered_license"] * 2
+    step = Licenses.model_validate({"allow": "open", "numbers": "flickr"})
+    for values in (pa.array(["4", "2", "99"]), pa.array([4, 2, 99])):
+        drop = step.apply(Rows.of({"license": values}), State()).drop
+        assert drop is not None
+        assert [step.reasons[code - 1].name if code else "kept" for code in drop] == [
+            "kept", "license_not_allowed", "numbered_license",
+        ]  # fmt: skip

@@ -37,6 +37,8 @@ def print_check(recipe: Path, plans: Mapping[str, TablePlan]) -> None:
         out.print(Text(f"{name}  from {plan.source.name}", style="bold"))
         out.print(Text(f"  steps    {', '.join(step.step.verb for step in plan.steps) or 'none'}"))
         out.print(Text(f"  columns  {', '.join(plan.schema.names)}"))
+        for remark in plan.source.remarks():
+            out.print(Text(f"  note     {remark}"))
     out.print(Text(f"{recipe}: nothing wrong; run it with: poolwright run {recipe}"))
 
 
@@ -75,7 +77,7 @@ def print_funnel(record: TableRecord) -> None:
     share = f"{record.rows_kept / record.rows_in:.1%}" if record.rows_in else "none"
     out.print(Text(f"{record.name}: {record.rows_kept:,} of {record.rows_in:,} rows kept ({share})", style="bold"))
     words = {(reason.step, reason.name): reason.words for reason in record.reasons}
-    learned = {step.index: step.learned for step in record.steps}
+    learned = {-1: "\n".join(record.remarks), **{step.index: step.learned for step in record.steps}}
     table = grid("step", "rows in", "dropped", "kept", "because", "learned", numbers=("rows in", "dropped", "kept"))
     for row in record.funnel:
         because = "\n".join(f"{count:,} {words[(row.step, name)]}" for name, count in row.dropped.items())

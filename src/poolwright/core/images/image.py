@@ -209,6 +209,14 @@ def probe(data: bytes | None, limits: Limits = Limits()) -> Probe | str:
     return Probe(_name(image), width, height, _frames(image))
 
 
+def is_turned(data: bytes) -> bool:
+    """Whether the EXIF of an image file says to turn or flip its pixels before they are shown."""
+    try:
+        return _orientation(_open(data, Limits(max_bytes=len(data)))[0]) != 1
+    except _Refused:
+        return False
+
+
 def open_image(
     data: bytes | None, limits: Limits = Limits(), wanted: int | None = None, contrast: bool = False
 ) -> Image.Image | str:

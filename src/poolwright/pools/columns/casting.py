@@ -12,12 +12,16 @@ from collections.abc import Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from poolwright.core.columns import IMAGE, PHASH, SHA256, UID, WELL_KNOWN
+from poolwright.core.columns import IMAGE, LATITUDE, LONGITUDE, PHASH, SHA256, TEXT, UID, WELL_KNOWN
 from poolwright.core.errors import RecipeError
+from poolwright.core.rows import cast_or_null
+from poolwright.core.runtime.noting import note_unread
+from poolwright.pools.values.images import check_base64, images_of_texts
+from poolwright.pools.values.texts import first_texts, is_texts
+from poolwright.pools.values.times import times_of
 
 _HEX = (UID, SHA256, PHASH)
-_TIME = pa.timestamp("us", tz="UTC")
-_FIRST, _LAST = -62_135_596_800, 253_402_300_799  # years 1 to 9999, in Unix seconds
+_MOST = {LATITUDE: 90.0, LONGITUDE: 180.0}
 
 
 def plain_type(dtype: pa.DataType) -> pa.DataType:
@@ -71,10 +75,12 @@ def given_type(name: str, source: pa.DataType, where: str) -> pa.DataType:
 def _can_be(name: str, source: pa.DataType, wanted: pa.DataType) -> bool:
     is_number = pa.types.is_integer(source) or pa.types.is_floating(source) or pa.types.is_decimal(source)
     if pa.types.is_binary(wanted):
-        return bool(pa.types.is_fixed_size_binary(source))
+        return bool(pa.types.is_fixed_size_binary(source) or pa.types.is_string(source))
     if pa.types.is_string(wanted):
         if name in _HEX:
             return bool(pa.types.is_integer(source) or _is_bytes(source))
+        if name == TEXT and is_texts(source):
+            return True
         return bool(is_number or pa.types.is_boolean(source) or pa.types.is_temporal(source))
     if pa.types.is_timestamp(wanted):
         return bool(
@@ -88,16 +94,45 @@ def _is_bytes(dtype: pa.DataType) -> bool:
 
 
 def as_given(values: pa.Array, name: str, wanted: pa.DataType) -> pa.Array:
-    """Convert source values to the column `name` of type `wanted`; a value that does not fit becomes null."""
+    """Convert source values to the column `name` of type `wanted`; a value that does not fit is null, and noted."""
     values = plain(values)
+    found = _converted(values, name, wanted)
+    if found.null_count > values.null_count and not pa.types.is_nested(values.type):
+        _note(values, found, name)
+    return found
+
+
+def _note(values: pa.Array, found: pa.Array, name: str) -> None:
+    unread = pc.and_(values.is_valid(), found.is_null())
+    if pa.types.is_string(values.type):
+        unread = pc.and_(unread, pc.not_equal(pc.utf8_trim_whitespace(values), ""))
+    elif pa.types.is_floating(values.type):
+        unread = pc.and_(unread, pc.invert(pc.is_nan(values)))
+    unread = pc.fill_null(unread, False)
+    if pc.any(unread).as_py():
+        note_unread(name, unread.to_numpy(zero_copy_only=False), repr(values.filter(unread)[0].as_py())[:60])
+
+
+def _converted(values: pa.Array, name: str, wanted: pa.DataType) -> pa.Array:
+    if name in _MOST:
+        degrees = _cast(values, name, wanted)
+        return pc.if_else(pc.less_equal(pc.abs(degrees), _MOST[name]), degrees, None)
+    return _cast(values, name, wanted)
+
+
+def _cast(values: pa.Array, name: str, wanted: pa.DataType) -> pa.Array:
     if values.type == wanted:
         return values
     if name not in WELL_KNOWN or pa.types.is_null(values.type):
         return values.cast(wanted)
     if name in _HEX and _is_bytes(values.type):
         return pa.array([None if value is None else value.hex() for value in values.to_pylist()], pa.string())
+    if name == IMAGE and pa.types.is_string(values.type):
+        return images_of_texts(values)
+    if name == TEXT and is_texts(values.type):
+        return first_texts(values)
     if pa.types.is_timestamp(wanted):
-        return _times(values)
+        return times_of(_trimmed(values) if pa.types.is_string(values.type) else values)
     if pa.types.is_string(values.type):
         values = _trimmed(values)
     elif pa.types.is_floating(values.type) and pa.types.is_integer(wanted):
@@ -111,14 +146,16 @@ def check_values(values: pa.Array, name: str, where: str) -> None:
     Raises:
         RecipeError: none of them can; the message shows the first.
     """
-    if name not in WELL_KNOWN or name == IMAGE:
-        return
+    if name not in WELL_KNOWN:
+        return None
     wanted = WELL_KNOWN[name].type
     known = plain(values).drop_null()
     if pa.types.is_string(known.type):
         known = known.filter(pc.not_equal(known, ""))
+    if name == IMAGE:
+        return check_base64(known, where) if pa.types.is_string(known.type) else None
     if not len(known) or as_given(known, name, wanted).null_count < len(known):
-        return
+        return None
     kind = "ISO 8601 times or Unix seconds" if pa.types.is_timestamp(wanted) else f"numbers ({wanted})"
     raise RecipeError(
         f"{where}: the values of '{name}' are {kind}, but none of the first {len(known)} is one, such as "
@@ -129,54 +166,3 @@ def check_values(values: pa.Array, name: str, where: str) -> None:
 def _trimmed(texts: pa.Array) -> pa.Array:
     trimmed = pc.utf8_trim_whitespace(texts)
     return pc.if_else(pc.equal(trimmed, ""), None, trimmed)
-
-
-def cast_or_null(values: pa.Array, wanted: pa.DataType) -> pa.Array:
-    """Cast; if something does not fit, cast halves, until only what does not fit is null."""
-    try:
-        return values.cast(wanted)
-    except pa.ArrowInvalid:
-        if len(values) == 1:
-            return pa.nulls(1, wanted)
-    half = len(values) // 2
-    return pa.concat_arrays([cast_or_null(values[:half], wanted), cast_or_null(values[half:], wanted)])
-
-
-def _times(values: pa.Array) -> pa.Array:
-    """Convert ISO 8601 texts, Unix seconds, dates and timestamps to times. Without a zone they are taken as UTC."""
-    if pa.types.is_timestamp(values.type):
-        return _zoned(cast_or_null(values, pa.timestamp("us", tz=values.type.tz)))
-    if pa.types.is_date(values.type):
-        return _zoned(cast_or_null(values, pa.timestamp("us")))
-    if pa.types.is_string(values.type):
-        return _times_of_text(_trimmed(values))
-    return _times_of_seconds(values)
-
-
-def _zoned(times: pa.Array) -> pa.Array:
-    return times.cast(_TIME) if times.type.tz else pc.assume_timezone(times, "UTC")
-
-
-def _times_of_seconds(values: pa.Array) -> pa.Array:
-    """Convert Unix seconds. 1000 to 9999 are years in the wrong column; milliseconds are beyond the year 9999."""
-    seconds = cast_or_null(values, pa.float64())
-    year = pc.and_(pc.greater_equal(seconds, 1000), pc.less(seconds, 10_000))
-    inside = pc.and_(pc.greater_equal(seconds, _FIRST), pc.less_equal(seconds, _LAST))
-    seconds = pc.if_else(pc.and_(inside, pc.invert(year)), seconds, None)  # false for NaN
-    # Whole seconds and the rest apart: a product of 1e6 would round to more than a microsecond.
-    whole = pc.floor(seconds)
-    rest = pc.round(pc.multiply(pc.subtract(seconds, whole), 1e6)).cast(pa.int64())
-    return pc.add(pc.multiply(whole.cast(pa.int64()), 1_000_000), rest).cast(pa.timestamp("us")).cast(_TIME)
-
-
-def _times_of_text(texts: pa.Array) -> pa.Array:
-    texts = pc.replace_substring_regex(texts, r" ?UTC$", "Z")
-    texts = pc.replace_substring_regex(texts, r"(\.\d{6})\d+", r"\1")
-    number = pc.match_substring_regex(texts, r"^-?\d{5,}(\.\d*)?$")
-    zone = pc.match_substring_regex(texts, r":\d\d.*(Z|[+-]\d\d(:?\d\d)?)$")
-    local = pc.if_else(pc.or_(number, zone), None, texts)
-    return pc.coalesce(
-        _zoned(cast_or_null(local, pa.timestamp("us"))),
-        cast_or_null(pc.if_else(zone, texts, None), _TIME),
-        _times_of_seconds(pc.if_else(number, texts, None)),
-    )

@@ -17,6 +17,7 @@ from poolwright.pools.columns import vectors
 from poolwright.pools.columns.casting import as_given, check_values, given_type, plain, plain_type
 from poolwright.pools.columns.vectors import MadeBy
 from poolwright.pools.readers.parquet import classes_of
+from poolwright.pools.values.images import images_of_structs
 
 ROW = "row"
 """Instead of a column of uids: number the rows."""
@@ -62,9 +63,16 @@ class Given:
     how: Literal["value", "bytes", "path", "vector", "class", "row"]
     classes: tuple[str, ...] = ()
 
-    def values(self, column: pa.ChunkedArray) -> pa.Array:
-        """Make the column from its source column."""
+    def values(self, column: pa.ChunkedArray, root: str = "") -> pa.Array:
+        """Make the column from its source column.
+
+        Args:
+            column: the source column.
+            root: folder of the files that a struct of an image names; empty if they are not read.
+        """
         array = one_array(column)
+        if self.how == "bytes" and root:
+            return as_given(images_of_structs(array, root), self.field.name, self.field.type)
         if self.how in ("bytes", "path"):
             array = array.flatten()[array.type.get_field_index(self.how)]
         if pa.types.is_null(array.type):
@@ -181,7 +189,7 @@ def _class_names(indices: pa.Array, names: Sequence[str]) -> pa.Array:
 def _is_image_struct(dtype: pa.DataType) -> bool:
     if not pa.types.is_struct(dtype) or dtype.get_field_index("bytes") < 0:
         return False
-    return bool(plain_type(dtype.field(dtype.get_field_index("bytes")).type) == pa.binary())
+    return plain_type(dtype.field(dtype.get_field_index("bytes")).type) in (pa.binary(), pa.null())
 
 
 def _only(found: list[Given], wanted: ColumnRequest, where: str) -> list[Given]:

@@ -9,8 +9,9 @@ import pyarrow.compute as pc
 
 from poolwright.core.columns import COUNTRY, IMAGE, IMAGE_ERROR, IMAGE_PATH, ROW_ERROR, UID, WELL_KNOWN
 from poolwright.core.errors import RecipeError, did_you_mean
+from poolwright.core.rows import cast_or_null
 from poolwright.pools.columns import image_paths
-from poolwright.pools.columns.casting import as_given, cast_or_null, given_type, plain, plain_type
+from poolwright.pools.columns.casting import as_given, given_type, plain, plain_type
 from poolwright.pools.geoyfcc.frame import LABELS, METADATA, ROW_ID, fields_of
 from poolwright.pools.yfcc import lines as yfcc_lines
 

@@ -7,6 +7,7 @@ are one sample (https://github.com/webdataset/webdataset).
 from __future__ import annotations
 
 import tarfile
+from collections import Counter
 from types import TracebackType
 from typing import BinaryIO
 
@@ -42,7 +43,7 @@ class TarImages:
     """Reads the images of one tar. A context manager.
 
     The tar is scanned once, no further than needed, and the offsets of its members are kept: rows in any order are
-    read in one pass.
+    read in one pass. A tar that was packed again from a folder has its name before every key; it is not needed.
 
     Raises:
         OSError: the file cannot be opened.
@@ -54,6 +55,7 @@ class TarImages:
         self._file: BinaryIO = open_file(path)
         self._archive: tarfile.TarFile | None = None
         self._at_end = False
+        self._bare: dict[str, tuple[int, int]] | None = None
 
     def __enter__(self) -> TarImages:
         return self
@@ -71,9 +73,10 @@ class TarImages:
         """
         while key not in self._members and not self._at_end:
             self._next()
-        if key not in self._members:
+        found = self._members.get(key) or self._below_folders().get(key)
+        if found is None:
             return "missing_file"
-        offset, size = self._members[key]
+        offset, size = found
         if size > Limits.max_bytes:
             return "too_many_bytes"
         self._file.seek(offset)
@@ -81,6 +84,15 @@ class TarImages:
         if len(data) < size:
             raise Unreadable(self._path, f"{base_name(self._path)} is cut off within the image of '{key}'")
         return data
+
+    def _below_folders(self) -> dict[str, tuple[int, int]]:
+        """Return the members of a whole tar by key without its folder, if that is the key of one member alone."""
+        if self._bare is None:
+            bare = Counter(key.rpartition("/")[2] for key in self._members)
+            self._bare = {
+                name: place for key, place in self._members.items() if bare[name := key.rpartition("/")[2]] == 1
+            }
+        return self._bare
 
     def _next(self) -> None:
         try:

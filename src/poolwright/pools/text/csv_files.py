@@ -18,7 +18,7 @@ import pyarrow.csv as pacsv
 
 from poolwright.core.columns import ROW_ERROR
 from poolwright.core.errors import did_you_mean
-from poolwright.pools.columns.casting import cast_or_null
+from poolwright.core.rows import cast_or_null
 from poolwright.pools.readers.paths import Unreadable, open_text
 from poolwright.pools.text.csv_quotes import QuoteWatch, check_quotes, is_open
 from poolwright.pools.text.inference import EXACT, NULLS

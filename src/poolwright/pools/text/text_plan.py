@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from poolwright.core.columns import WELL_KNOWN
 from poolwright.core.errors import InputError, RecipeError, did_you_mean
+from poolwright.core.images.formats import is_image_name
 from poolwright.pools.columns.mapping import ColumnRequest, Given, map_columns, sources_of
 from poolwright.pools.readers.paths import Unreadable, base_name
 from poolwright.pools.text.csv_files import CsvSample, Dialect, converted, sample_csv
@@ -19,7 +20,6 @@ from poolwright.pools.text.json_lines import BadLine, fitted, sample_json_lines
 from poolwright.pools.text.samples import bytes_of_each
 
 _URL = re.compile(r"(?:https?:)?//\S+", re.IGNORECASE)
-_IMAGE = re.compile(r".*\.(?:jpe?g|png|webp|gif|bmp|tiff?)", re.IGNORECASE)
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 
 
@@ -172,7 +172,7 @@ def _check_names(
 
 def _is_data(name: str, sample: CsvSample) -> bool:
     """Whether a name must be a value: a URL, an image file, or a number that its own column has again."""
-    if _URL.fullmatch(name) or _IMAGE.fullmatch(name):
+    if _URL.fullmatch(name) or is_image_name(name):
         return True
     numbers = [other for other in sample.names if _NUMBER.fullmatch(other)]
     counted = len(numbers) > 1 and numbers in ([str(at + start) for at in range(len(numbers))] for start in (0, 1))
@@ -182,7 +182,7 @@ def _is_data(name: str, sample: CsvSample) -> bool:
 def _suggested(value: str) -> str:
     if _URL.fullmatch(value):
         return "url"
-    if _IMAGE.fullmatch(value):
+    if is_image_name(value):
         return "image_path"
     return "label_index" if _NUMBER.fullmatch(value) else "text"
 

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from poolwright.core.columns import COUNTRY, WELL_KNOWN
-from poolwright.pools.columns.casting import cast_or_null
+from poolwright.core.rows import cast_or_null
 from poolwright.pools.columns.url_text import decode
 from poolwright.pools.readers.line_index import LineIndex, open_index
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from poolwright.pools.columns.casting import cast_or_null
+from poolwright.core.rows import cast_or_null
 from poolwright.pools.columns.url_text import decode
 from poolwright.pools.yfcc.fields import Fields
 from poolwright.reference.license_codes import code_of

@@ -204,6 +204,13 @@ class DatasetCard:
             yield f"{counted(lost, 'input part')} could not be read; their rows are missing."
         if self.release.images is None and self._has("url"):
             yield "Images are given by URL, not contained: when they are fetched, some will be gone or have changed."
+        turned = self.release.images.turned if self.release.images else 0
+        if turned:
+            yield (
+                f"{counted(turned, 'image')} with an EXIF orientation, stored as found: width, height and hashes are "
+                "of the upright picture. `datasets` and OpenCV turn such images when they read them; torchvision, "
+                "webdataset, TensorFlow and mlcroissant do not, so turn them with `PIL.ImageOps.exif_transpose`."
+            )
         labelled_by = {step.labelled_by for record in self.family.records for step in record.steps}
         if self._has(LABEL) and "model" in labelled_by and "people" not in labelled_by:
             yield "Labels were given by a model, not by people; their accuracy on this data was not measured."
@@ -239,7 +246,8 @@ def funnel(record: TableRecord, named: bool) -> str:
     rows.append(("**all**", f"**{record.rows_in:,}**", f"{record.rows_dropped:,} dropped", f"**{record.rows_kept:,}**"))
     source = record.source.replace("pools.", "pool ").replace("tables.", "table ")
     head = f"Table `{record.name}`, from {source}:\n\n" if named else ""
-    return head + grid(("step", "rows in", "dropped, and why", "kept"), rows, (1, 3))
+    remarks = "".join(f"\n- {plain(remark)}" for remark in record.remarks)
+    return head + grid(("step", "rows in", "dropped, and why", "kept"), rows, (1, 3)) + (remarks and f"\n{remarks}")
 
 
 def bad_rows(record: TableRecord) -> dict[str, int]:

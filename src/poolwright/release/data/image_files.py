@@ -11,9 +11,10 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 
 from poolwright.core.errors import ReleaseError
+from poolwright.core.images.formats import IMAGE_EXTENSIONS
 from poolwright.core.parquet import parquet_writer
 from poolwright.core.rows import RowGroups, Rows
-from poolwright.release.data.images import EXTENSIONS, extension
+from poolwright.release.data.images import extension
 
 GROUP_ROWS = 10_000
 """Rows per row group of metadata."""
@@ -22,7 +23,7 @@ GROUP_ROWS = 10_000
 def image_stem(uid: str) -> str:
     """Return the uid without an image extension: the extension of the file is chosen by its bytes."""
     stem, dot, suffix = uid.rpartition(".")
-    return stem if dot and stem and suffix.lower() in EXTENSIONS else uid
+    return stem if dot and stem and suffix.lower() in IMAGE_EXTENSIONS else uid
 
 
 def write_image(root: Path, folder: str, stem: str, data: bytes) -> str:

@@ -7,13 +7,18 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
 
 import pyarrow as pa
 
 from poolwright.core.columns import IMAGE, IMAGE_PATH, SHA256, UID, is_text
 from poolwright.core.errors import ReleaseError, StepError
-from poolwright.core.images.image import REASONS, Limits, read_bytes
+from poolwright.core.images.formats import (
+    IMAGE_EXTENSIONS,
+    UNKNOWN_EXTENSION,
+    extension_of_bytes,
+    extension_of_name,
+)
+from poolwright.core.images.image import REASONS, Limits, is_turned, read_bytes
 from poolwright.core.rows import Rows
 from poolwright.core.table import Table
 from poolwright.release.record import ReleasedImages
@@ -24,31 +29,11 @@ _WORDS = {reason.name: reason.words for reason in REASONS}
 # The rows passed the limits of their recipe; this one only keeps a single Parquet value readable.
 _LARGE = Limits(max_bytes=1_000_000_000)
 
-_MAGIC = (
-    (b"\xff\xd8\xff", "jpg"),
-    (b"\x89PNG\r\n\x1a\n", "png"),
-    (b"GIF8", "gif"),
-    (b"BM", "bmp"),
-    (b"II*\x00", "tif"),
-    (b"MM\x00*", "tif"),
-    (b"\x00\x00\x00\x0cjP  ", "jp2"),
-    (b"P5", "pgm"),
-    (b"P6", "ppm"),
-)
-EXTENSIONS = frozenset({"jpg", "jpeg", "png", "gif", "bmp", "tif", "tiff", "webp", "avif", "jp2", "pgm", "ppm"})
-
 
 def extension(data: bytes, path: str | None = None) -> str:
     """Return the extension of an image file by its first bytes, else that of its path, else 'bin'."""
-    for magic, name in _MAGIC:
-        if data.startswith(magic):
-            return name
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return "webp"
-    if data[4:12] in (b"ftypavif", b"ftypavis"):
-        return "avif"
-    suffix = PurePosixPath(path or "").suffix.lstrip(".").lower()
-    return suffix if suffix in EXTENSIONS else "bin"
+    suffix = extension_of_name(path or "")
+    return extension_of_bytes(data) or (suffix if suffix in IMAGE_EXTENSIONS else UNKNOWN_EXTENSION)
 
 
 def image_columns(schema: pa.Schema, layout: str) -> tuple[str, ...]:
@@ -79,6 +64,7 @@ class ImageReader:
     column: str
     count: int = 0
     size: int = 0
+    turned: int = 0
     formats: Counter[str] = field(default_factory=Counter)
 
     @classmethod
@@ -104,7 +90,9 @@ class ImageReader:
 
     def summary(self) -> ReleasedImages:
         """Return number, size and formats of the images read so far."""
-        return ReleasedImages(count=self.count, bytes=self.size, formats=dict(sorted(self.formats.items())))
+        return ReleasedImages(
+            count=self.count, bytes=self.size, formats=dict(sorted(self.formats.items())), turned=self.turned
+        )
 
     def _stored(self, rows: Rows) -> list[bytes | str]:
         values = rows.column(IMAGE).to_pylist()
@@ -145,6 +133,7 @@ class ImageReader:
     def _note(self, images: Sequence[bytes]) -> None:
         self.count += len(images)
         self.size += sum(map(len, images))
+        self.turned += sum(map(is_turned, images))
         self.formats.update(extension(data) for data in images)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +15,7 @@ from poolwright.core.params import Column
 from poolwright.core.rows import Rows
 from poolwright.core.state import State
 from poolwright.core.step import Kind, Outcome, Reason, Step
-from poolwright.reference.license_codes import NAMED, allowed, check_code, code_of
+from poolwright.reference.license_codes import NAMED, allowed, check_code, code_of, code_of_flickr
 
 
 def _as_list(value: Any) -> Any:
@@ -31,9 +31,10 @@ def _checked(codes: tuple[str, ...]) -> tuple[str, ...]:
 class Licenses(Step):
     """Keep the rows whose licence is among those allowed.
 
-    Licences are recognised as SPDX codes, as the usual names ("CC BY-SA 2.0", "Attribution-ShareAlike
+    Licences are recognised as SPDX codes and names, as the usual names ("CC BY-SA 2.0", "Attribution-ShareAlike
     License") and as the URLs of Creative Commons, in any case. A licence without a version allows all its
-    versions: 'cc-by' allows 'CC-BY-2.0' and 'CC-BY-4.0', not 'CC-BY-SA-4.0'.
+    versions: 'cc-by' allows 'CC-BY-2.0' and 'CC-BY-3.0-IGO', not 'CC-BY-SA-4.0'. A number alone means nothing
+    without its source: `numbers: flickr` reads it as Flickr's.
     """
 
     verb: ClassVar[str] = "licenses"
@@ -42,6 +43,7 @@ class Licenses(Step):
     shorthand: ClassVar[str | None] = "allow"
     reasons: ClassVar[tuple[Reason, ...]] = (
         Reason("no_license", "no licence is given"),
+        Reason("numbered_license", "its licence is a number; 'numbers: flickr' reads those of Flickr"),
         Reason("unknown_license", "its licence is not known"),
         Reason("license_not_allowed", "its licence is not allowed"),
     )
@@ -51,17 +53,23 @@ class Licenses(Step):
     )
     column: Column = Field(default=LICENSE, description="column with the licence")
 
+    numbers: Literal["flickr"] | None = Field(
+        default=None, description="whose numbers of licences the column has: those of the API of Flickr, 0 to 10"
+    )
+
     def needs(self) -> tuple[str, ...]:
         return (self.column,)
 
     def gives(self, given: pa.Schema) -> list[pa.Field]:
         dtype = given.field(self.column).type
-        if not is_text(dtype):
-            raise StepError(f"licenses: '{self.column}' is {dtype}; a licence is a code, a name or a URL")
+        if not is_text(dtype) and not (self.numbers and pa.types.is_integer(dtype)):
+            hint = "; 'numbers: flickr' reads the numbers of Flickr" if pa.types.is_integer(dtype) else ""
+            raise StepError(f"licenses: '{self.column}' is {dtype}; a licence is a code, a name or a URL{hint}")
         return []
 
     def apply(self, rows: Rows, state: State) -> Outcome:
         coded = rows.column(self.column)
+        coded = coded if is_text(coded.type) else coded.cast(pa.string())
         coded = coded if pa.types.is_dictionary(coded.type) else coded.dictionary_encode()
         verdicts = [self._verdict(text) for text in coded.dictionary.to_pylist()]
         indices = coded.indices.cast(pa.int64()).fill_null(len(verdicts)).to_numpy(zero_copy_only=False)
@@ -73,14 +81,18 @@ class Licenses(Step):
             return 1
         if f"={text}" in self.allow:
             return 0
-        code = code_of(text)
+        code = self._code(text)
         if code is None:
-            return 2
-        return 0 if any(allowed(code, entry) for entry in self.allow) else 3
+            return 2 if text.strip().isdigit() else 3
+        return 0 if any(allowed(code, entry) for entry in self.allow) else 4
+
+    def _code(self, text: str) -> str | None:
+        return code_of_flickr(text) if self.numbers and text.strip().isdigit() else code_of(text)
 
     def explain(self, row: Mapping[str, Any], state: State) -> str:
-        text = row.get(self.column)
-        code = code_of(text) if text else None
+        value = row.get(self.column)
+        text = None if value is None else str(value)
+        code = self._code(text) if text else None
         read = f", read as {code}" if code and code != text else ""
         return f"{self.column} = {text}{read}; allowed: {', '.join(self.allow)}"
 

@@ -38,9 +38,9 @@ EARLIEST = datetime.datetime(1990, 1, 1, tzinfo=datetime.UTC)
 class Bucket(Step):
     """Cut rows into buckets by a column of times or numbers, the earliest bucket 0.
 
-    - `n`: this many buckets with equally many rows. Bucket i begins with the value of row number i x rows / n (rounded
-      down, counted from 0) in ascending order, and rows of equal value are never separated: those with the value a
-      bucket begins with are all in it.
+    - `n`: this many buckets of consecutive rows in ascending order, with rows / n each; what is left over goes to the
+      first buckets, one row each, so that the last ones are the short ones, as in CLEAR's code and `numpy.array_split`.
+      Rows of equal value are never separated: those with the value that a bucket begins with are all in it.
     - `unit`: decade, year, half, quarter, month, week (from Monday) or day, in UTC, from the first that has a row;
       units without rows count too.
     - `edges`: ascending; a bucket is from one edge, which belongs to it, to the next, which does not; the last bucket
@@ -151,7 +151,10 @@ class Bucket(Step):
         if not found.rows:
             return np.empty(0, np.int64)
         if self.n is not None:
-            positions = np.arange(1, self.n, dtype=np.int64) * found.rows // self.n
+            # The first buckets have the rows that are left over: the last ones are the short ones, as in CLEAR's code.
+            size, left = divmod(found.rows, self.n)
+            begun = np.arange(1, self.n, dtype=np.int64)
+            positions = begun * size + np.minimum(begun, left)
             inner = at_positions(frame, columns, possible, found, positions)
             return np.concatenate([[found.least], inner, [found.greatest]]).astype(np.int64)
         first, last = moments_of(np.array([found.least, found.greatest]), dtype)

@@ -10,22 +10,13 @@ from urllib.parse import quote
 import pyarrow as pa
 
 from poolwright.core.columns import IMAGE, URL
+from poolwright.core.images.formats import MEDIA_TYPES
 from poolwright.release.record import ReleaseRecord
 
 ROWS = "rows"
 """Id of the record set of all rows."""
 ROWS_SET = "rows_set"
 """Id of the file set that the rows are read from."""
-FORMATS = {
-    "jpg": "image/jpeg",
-    "png": "image/png",
-    "gif": "image/gif",
-    "webp": "image/webp",
-    "bmp": "image/bmp",
-    "tif": "image/tiff",
-    "avif": "image/avif",
-    "jp2": "image/jp2",
-}
 _FILE_TYPES = {".parquet": "application/x-parquet", ".csv": "text/csv"}
 # Formats whose images are listed as records, because readers decode them.
 _READ = ("jpg", "png")
@@ -54,7 +45,7 @@ def image_file_sets(release: ReleaseRecord, folders: Sequence[str]) -> list[dict
     """
     made = []
     for kind in release.images.formats if release.images and folders else ():
-        name, encoding = f"{kind}_files", FORMATS.get(kind, "application/octet-stream")
+        name, encoding = f"{kind}_files", MEDIA_TYPES.get(kind, "application/octet-stream")
         patterns = [f"{folder}/*.{kind}" for folder in folders]
         made.append(_file_set(name, f"Image files, {kind}", encoding, patterns))
     return made
