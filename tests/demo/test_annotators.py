@@ -9,7 +9,7 @@ import pytest
 from tests.annotation.asking import CLASSES, recipe, write_pool
 from tests.annotation.test_verify import desk, run, waits
 
-from poolwright.annotation.exchange.read_answers import read_answers
+from poolwright.annotation.exchange.read_answers import answer_file
 from poolwright.annotation.exchange.worklist import read_asked
 from poolwright.core.table import Table
 from poolwright.demo.annotators import Annotator, answer_worklist
@@ -50,7 +50,7 @@ def test_every_row_has_as_many_people_as_are_asked_for(tmp_path: Path) -> None:
     waits(recipe(tmp_path, annotators=2), tmp_path)
     people = [Annotator(name) for name in ("ada", "bo", "cy")]
     files = answer_worklist(desk(tmp_path), people, truth)
-    counts = Counter(answer.uid for path in files for answer in read_answers(path))
+    counts = Counter(answer.uid for path in files for answer in answer_file(path).answers)
     assert counts == dict.fromkeys((uid for uid, _ in read_asked(desk(tmp_path)).pairs), 2)
     before = [path.read_bytes() for path in files]
     answer_worklist(desk(tmp_path), people, truth)

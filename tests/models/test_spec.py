@@ -35,11 +35,11 @@ def test_names_kinds_and_mappings(tmp_path: Path) -> None:
 def test_open_clip_weights_are_tags_or_paths(tmp_path: Path) -> None:
     (tmp_path / "weights").write_bytes(b"")
     context = {"folder": str(tmp_path)}
-    assert model_spec("open_clip:ViT-B-32/laion2b_e16", context).place == "ViT-B-32/laion2b_e16"
+    assert model_spec("open_clip:ViT-B-32/laion2b_e16", context).name_or_path == "ViT-B-32/laion2b_e16"
     for weights in ("w.pt", "deep/down/model", "weights"):
-        assert model_spec(f"open_clip:ViT-B-32/{weights}", context).place == f"ViT-B-32/{tmp_path}/{weights}"
-    assert model_spec("open_clip:ViT-B-32//abs/w.pt", context).place == "ViT-B-32//abs/w.pt"
-    assert model_spec("open_clip:local-dir:m", context).place == f"local-dir:{tmp_path}/m"
+        assert model_spec(f"open_clip:ViT-B-32/{weights}", context).name_or_path == f"ViT-B-32/{tmp_path}/{weights}"
+    assert model_spec("open_clip:ViT-B-32//abs/w.pt", context).name_or_path == "ViT-B-32//abs/w.pt"
+    assert model_spec("open_clip:local-dir:m", context).name_or_path == f"local-dir:{tmp_path}/m"
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_open_clip_weights_are_tags_or_paths(tmp_path: Path) -> None:
         ("onx:a", "did you mean 'onnx'?"),
         ({"model": "onnx:a", "devise": "cpu"}, "did you mean 'device'?"),
         ({"model": "onnx:a", "device": "gpu"}, "no device 'gpu'"),
-        ({"device": "cpu"}, "needs 'model: KIND:PLACE'"),
+        ({"device": "cpu"}, "needs 'model: KIND:MODEL'"),
         (7, "a model is"),
     ],
 )

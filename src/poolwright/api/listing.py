@@ -78,7 +78,7 @@ def layouts() -> dict[str, Entry]:
 
 
 def encoders() -> dict[str, Entry]:
-    """List all kinds of encoders: the part before the colon of `KIND:PLACE`."""
+    """List all kinds of encoders: the part before the colon of `KIND:MODEL`."""
     from poolwright.core.encoder import EncoderSpec
 
     found = _entries(encoder_registry())

@@ -46,7 +46,7 @@ def search(
     like: Annotated[Optional[str], typer.Option(help="Neighbours of this image too.", metavar="UID")] = None,  # noqa: UP045
     against: Annotated[Optional[str], typer.Option(help="A second prompt to compete.", metavar="PROMPT")] = None,  # noqa: UP045
     vectors: Annotated[Optional[str], typer.Option("--with", help="Column of the vectors.", metavar="COLUMN")] = None,  # noqa: UP045
-    model: Annotated[str | None, typer.Option(help="Encoder, if the run names none.", metavar="KIND:PLACE")] = None,
+    model: Annotated[str | None, typer.Option(help="Encoder, if the run names none.", metavar="KIND:MODEL")] = None,
     features: Annotated[Optional[Path], typer.Option(help=".npy of ready text features.")] = None,  # noqa: UP045
     to: Annotated[Path, typer.Option(help="Folder of the page and the contact sheet.", metavar="DIR")] = Path(),
 ) -> None:

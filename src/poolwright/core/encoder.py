@@ -23,7 +23,7 @@ class EncoderSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    model: str = Field(description="KIND:PLACE, or a name from 'models'")
+    model: str = Field(description="KIND:MODEL, or a name from 'models'")
     manifest: str | None = Field(
         default=None, description="how images are prepared, if the model has no manifest file next to it; onnx only"
     )
@@ -42,7 +42,7 @@ class EncoderSpec(BaseModel):
         return self.model.partition(":")[0]
 
     @property
-    def place(self) -> str:
+    def name_or_path(self) -> str:
         """The part of `model` after the colon: a path, or the name of a model."""
         return self.model.partition(":")[2]
 

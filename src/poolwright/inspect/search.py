@@ -133,7 +133,7 @@ def _of_class(rows: VectorRows, column: str, text: str) -> Float32:
     if classes:
         text += f", and its {len(classes):,} classes have no '{text}': search for the name of a class"
     raise RecipeError(
-        f"{text}; name an encoder with --model KIND:PLACE, give ready text features with --features FILE.npy, or look "
+        f"{text}; name an encoder with --model KIND:MODEL, give ready text features with --features FILE.npy, or look "
         "for more like a row"
     )
 

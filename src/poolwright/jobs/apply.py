@@ -179,7 +179,7 @@ def _absolute(path: str) -> str:
 
 
 def parse_models(pairs: Iterable[str]) -> dict[str, str]:
-    """Parse `COLUMN=KIND:PLACE` pairs; paths are made absolute by the recipe they go into.
+    """Parse `COLUMN=KIND:MODEL` pairs; paths are made absolute by the recipe they go into.
 
     Raises:
         RecipeError: one is not such a pair.
@@ -188,6 +188,6 @@ def parse_models(pairs: Iterable[str]) -> dict[str, str]:
     for pair in pairs:
         column, equals, model = pair.partition("=")
         if not column or not equals or ":" not in model:
-            raise RecipeError(f"'{pair}' names no encoder; write COLUMN=KIND:PLACE, such as clip=onnx:models/clip")
+            raise RecipeError(f"'{pair}' names no encoder; write COLUMN=KIND:MODEL, such as clip=onnx:models/clip")
         found[column] = model
     return found

@@ -102,13 +102,13 @@ def _loosen(field: dict[str, Any]) -> None:
 
 
 def _encoder(kinds: Iterable[str], definitions: dict[str, Any]) -> dict[str, Any]:
-    """Return the schema of an encoder: a name, KIND:PLACE, or a mapping whose manifest may be a mapping too."""
+    """Return the schema of an encoder: a name, KIND:MODEL, or a mapping whose manifest may be a mapping too."""
     mapping = _of(EncoderSpec, definitions)
     mapping["properties"]["manifest"] = {
         "type": ["object", "string", "null"],
         "description": "how images and texts are prepared, if there is no manifest next to the model",
     }
-    words = f"a name from 'models', or KIND:PLACE such as onnx:PATH; kinds: {', '.join(kinds)}"
+    words = f"a name from 'models', or KIND:MODEL such as onnx:PATH; kinds: {', '.join(kinds)}"
     return {"anyOf": [{"type": "string", "description": words}, mapping]}
 
 

@@ -43,7 +43,7 @@ def packages(plan: TablePlan, models: Iterable[str]) -> dict[str, str]:
 
     Args:
         plan: the plan of the table, with its pool and its steps.
-        models: encoders that its steps use, as 'KIND:PLACE'.
+        models: encoders that its steps use, as 'KIND:MODEL'.
     """
     pools = [plan.source.pool.kind] if plan.source.pool is not None else []
     return packages_of([step.step.verb for step in plan.steps], pools, [model.partition(":")[0] for model in models])

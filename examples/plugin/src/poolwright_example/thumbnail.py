@@ -24,19 +24,19 @@ class Thumbnail(EncoderKind):
 
     def check(self, spec: EncoderSpec) -> None:
         """Check that the edge is a number from 1 to 64."""
-        if not spec.place.isdecimal() or not 1 <= int(spec.place) <= 64:
+        if not spec.name_or_path.isdecimal() or not 1 <= int(spec.name_or_path) <= 64:
             raise RecipeError(f"{spec.model}: an edge is a number from 1 to 64, as in thumbnail:8")
 
     def peek(self, spec: EncoderSpec) -> Peek:
         """Return name, width and digest, which are known without loading."""
         self.check(spec)
-        encoder = ThumbnailEncoder(int(spec.place))
+        encoder = ThumbnailEncoder(int(spec.name_or_path))
         return Peek(encoder.name, encoder.width, encoder.weights, texts=False)
 
     def load(self, spec: EncoderSpec) -> ThumbnailEncoder:
         """Return the encoder, which has no file to load."""
         self.check(spec)
-        return ThumbnailEncoder(int(spec.place))
+        return ThumbnailEncoder(int(spec.name_or_path))
 
 
 class ThumbnailEncoder:

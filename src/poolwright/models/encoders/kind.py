@@ -10,7 +10,7 @@ from poolwright.models.encoders.vectors import ImageEncoder, Peek
 
 
 class EncoderKind(ABC):
-    """A kind of encoder, which a recipe names before the colon of `KIND:PLACE`. One object serves the process.
+    """A kind of encoder, which a recipe names before the colon of `KIND:MODEL`. One object serves the process.
 
     Its module is imported when a recipe names the kind, so heavy libraries are imported in its methods.
     """
@@ -23,14 +23,14 @@ class EncoderKind(ABC):
     fixed: ClassVar[str] = ""
     """Reason why a recipe cannot set `resize` and `crop`, and what to do instead; empty if it can."""
 
-    def resolve(self, place: str, folder: str) -> str:
-        """Return the place with its path, if it has one, made absolute.
+    def resolve(self, name_or_path: str, folder: str) -> str:
+        """Return the text after the colon with its path, if it has one, made absolute.
 
         Args:
-            place: text after the colon.
+            name_or_path: text after the colon.
             folder: folder that relative paths are relative to.
         """
-        return place
+        return name_or_path
 
     @abstractmethod
     def check(self, spec: EncoderSpec) -> None:

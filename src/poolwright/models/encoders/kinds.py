@@ -34,17 +34,17 @@ class _Own(EncoderKind):
 
 
 class _File(_Own):
-    """A kind whose place is a path."""
+    """A kind that is named by a path."""
 
-    def resolve(self, place: str, folder: str) -> str:
-        return absolute(folder, place)
+    def resolve(self, name_or_path: str, folder: str) -> str:
+        return absolute(folder, name_or_path)
 
 
 class _Architecture(_Own):
-    """A kind whose place is the name of a model, and a tag or file of its weights."""
+    """A kind that is named by a model, and a tag or file of its weights."""
 
-    def resolve(self, place: str, folder: str) -> str:
-        return resolve_weights(place, folder)
+    def resolve(self, name_or_path: str, folder: str) -> str:
+        return resolve_weights(name_or_path, folder)
 
 
 class Onnx(_File):

@@ -70,8 +70,8 @@ def forget_encoders() -> None:
 
 
 def _kind(spec: EncoderSpec) -> EncoderKind:
-    if not spec.place:
-        raise RecipeError(f"'{spec.model}' is not a model; write KIND:PLACE, such as onnx:models/clip")
+    if not spec.name_or_path:
+        raise RecipeError(f"'{spec.model}' is not a model; write KIND:MODEL, such as onnx:models/clip")
     if spec.kind not in ENCODERS.names():
         raise RecipeError(
             f"no kind of model '{spec.kind}' in '{spec.model}'; {did_you_mean(spec.kind, ENCODERS.names())}"

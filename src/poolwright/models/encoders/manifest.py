@@ -129,7 +129,7 @@ def described(spec: EncoderSpec) -> Described:
     Raises:
         RecipeError: the manifest is missing or not valid.
     """
-    path = Path(spec.place).expanduser()
+    path = Path(spec.name_or_path).expanduser()
     if not path.exists():
         raise RecipeError(f"{spec.model}: no such file or folder: {path}; check the path")
     graph = path.name if path.suffix == ".onnx" else ""

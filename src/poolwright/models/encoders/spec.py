@@ -19,7 +19,7 @@ def model_spec(data: Any, context: Mapping[str, Any] | None = None) -> EncoderSp
     """Return the spec of the encoder that a recipe names.
 
     Args:
-        data: the name of an entry of `models:`, 'KIND:PLACE', a mapping with the fields of `EncoderSpec`
+        data: the name of an entry of `models:`, 'KIND:MODEL', a mapping with the fields of `EncoderSpec`
             (`manifest` may be a mapping too), or a spec.
         context: `models`, the named specs; `folder`, the folder that relative paths are relative to.
 
@@ -32,7 +32,7 @@ def model_spec(data: Any, context: Mapping[str, Any] | None = None) -> EncoderSp
     if isinstance(data, str):
         return _named(data, context)
     if not isinstance(data, Mapping):
-        raise RecipeError("a model is a name in 'models:', 'KIND:PLACE', or a mapping with 'model: KIND:PLACE'")
+        raise RecipeError("a model is a name in 'models:', 'KIND:MODEL', or a mapping with 'model: KIND:MODEL'")
     return _described(data, context)
 
 
@@ -50,7 +50,7 @@ def _described(data: Mapping[str, Any], context: Mapping[str, Any]) -> EncoderSp
         if key not in EncoderSpec.model_fields:
             raise RecipeError(f"a model has no '{key}'; {did_you_mean(str(key), EncoderSpec.model_fields)}")
     if not isinstance(data.get("model"), str):
-        raise RecipeError("a model needs 'model: KIND:PLACE', such as onnx:models/clip")
+        raise RecipeError("a model needs 'model: KIND:MODEL', such as onnx:models/clip")
     if data.get("device", "auto") not in DEVICES:
         raise RecipeError(f"no device '{data['device']}'; {did_you_mean(str(data['device']), DEVICES)}")
     base = _named(data["model"], context)
@@ -62,11 +62,11 @@ def _described(data: Mapping[str, Any], context: Mapping[str, Any]) -> EncoderSp
 
 def _resolved(model: str, context: Mapping[str, Any]) -> str:
     """Return the model with its path, if it has one, made absolute."""
-    kind, _, place = model.partition(":")
+    kind, _, name_or_path = model.partition(":")
     if kind not in ENCODERS.names():
         raise RecipeError(f"no kind of model '{kind}' in '{model}'; {did_you_mean(kind, ENCODERS.names())}")
     folder = context.get("folder")
-    return model if folder is None else f"{kind}:{ENCODERS.get(kind)().resolve(place, folder)}"
+    return model if folder is None else f"{kind}:{ENCODERS.get(kind)().resolve(name_or_path, folder)}"
 
 
 def _validated(value: Any, info: ValidationInfo) -> EncoderSpec:
@@ -76,5 +76,5 @@ def _validated(value: Any, info: ValidationInfo) -> EncoderSpec:
         raise ValueError(str(error)) from None
 
 
-Model = Annotated[EncoderSpec, BeforeValidator(_validated), Field(description="encoder: a name, or KIND:PLACE")]
+Model = Annotated[EncoderSpec, BeforeValidator(_validated), Field(description="encoder: a name, or KIND:MODEL")]
 """An encoder as a field of a step; names and paths are resolved by the validation context."""

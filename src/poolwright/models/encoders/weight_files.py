@@ -17,11 +17,11 @@ def absolute(folder: str, path: str) -> str:
     return os.path.normpath(os.path.join(folder, os.path.expanduser(path)))
 
 
-def resolve_weights(place: str, folder: str) -> str:
-    """Return the place in `KIND:MODEL/weights` or `KIND:local-dir:FOLDER` with its path, if any, made absolute."""
-    if place.startswith("local-dir:"):
-        return f"local-dir:{absolute(folder, place.removeprefix('local-dir:'))}"
-    architecture, slash, weights = place.partition("/")
-    if place.startswith("hf-hub:") or not is_weight_file(weights, folder):
-        return place
+def resolve_weights(name_or_path: str, folder: str) -> str:
+    """Return the text after the colon, `MODEL/weights` or `local-dir:FOLDER`, with its path, if any, made absolute."""
+    if name_or_path.startswith("local-dir:"):
+        return f"local-dir:{absolute(folder, name_or_path.removeprefix('local-dir:'))}"
+    architecture, slash, weights = name_or_path.partition("/")
+    if name_or_path.startswith("hf-hub:") or not is_weight_file(weights, folder):
+        return name_or_path
     return f"{architecture}{slash}{absolute(folder, weights)}"

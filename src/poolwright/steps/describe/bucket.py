@@ -154,7 +154,7 @@ class Bucket(Step):
             # The first buckets have the rows that are left over: the last ones are the short ones, as in CLEAR's code.
             size, left = divmod(found.rows, self.n)
             begun = np.arange(1, self.n, dtype=np.int64)
-            positions = begun * size + np.minimum(begun, left)
+            positions = np.minimum(begun * size + np.minimum(begun, left), found.rows - 1)
             inner = at_positions(frame, columns, possible, found, positions)
             return np.concatenate([[found.least], inner, [found.greatest]]).astype(np.int64)
         first, last = moments_of(np.array([found.least, found.greatest]), dtype)

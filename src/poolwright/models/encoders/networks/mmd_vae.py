@@ -143,7 +143,7 @@ def load(spec: EncoderSpec) -> NetworkEncoder:
 
 def _opened(spec: EncoderSpec) -> tuple[MmdVaeManifest, Path]:
     """Return the manifest, and the file of its weights."""
-    given = Path(spec.place).expanduser()
+    given = Path(spec.name_or_path).expanduser()
     path = given / WEIGHTS if given.is_dir() else given
     manifest_path = path.parent / MANIFEST
     if not path.is_file():

@@ -152,7 +152,7 @@ def _shapes(tensors: Tensors) -> Tensors:
 
 
 def _path(spec: EncoderSpec) -> Path:
-    path = Path(spec.place).expanduser()
+    path = Path(spec.name_or_path).expanduser()
     if not path.is_file():
         raise RecipeError(f"{spec.model}: no such file; check the path")
     return path

@@ -82,14 +82,14 @@ def find_model(spec: EncoderSpec) -> OpenClipModel:
     """
     if importlib.util.find_spec("open_clip") is None:
         raise MissingExtra("open_clip", f"the model {spec.model}")
-    if spec.place.startswith("hf-hub:"):
+    if spec.name_or_path.startswith("hf-hub:"):
         raise RecipeError(
             f"{spec.model}: download the repository, and name its folder: open_clip:local-dir:FOLDER; "
             "so that a run depends on nothing that can change"
         )
-    if spec.place.startswith(_LOCAL):
-        return _local_folder(spec, Path(spec.place.removeprefix(_LOCAL)))
-    architecture, _, weights = spec.place.partition("/")
+    if spec.name_or_path.startswith(_LOCAL):
+        return _local_folder(spec, Path(spec.name_or_path.removeprefix(_LOCAL)))
+    architecture, _, weights = spec.name_or_path.partition("/")
     config = _config(spec, architecture)
     if not weights:
         raise RecipeError(f"{spec.model}: no weights are given; write open_clip:{architecture}/TAG or /path/to/weights")
@@ -98,12 +98,12 @@ def find_model(spec: EncoderSpec) -> OpenClipModel:
         path = Path(weights).expanduser()
         if not path.is_file():
             raise RecipeError(f"{spec.model}: no weights file {path}; check the path")
-        return OpenClipModel(spec.place, architecture, architecture, "", path, False, config, preparation)
+        return OpenClipModel(spec.name_or_path, architecture, architecture, "", path, False, config, preparation)
     known = _tags().get(architecture, ())
     tag = weights.lower().replace("-", "_")
     if known and tag not in known:
         raise RecipeError(f"{spec.model}: no pretrained tag or file '{weights}'; {did_you_mean(tag, known)}")
-    return OpenClipModel(spec.place, architecture, architecture, tag, None, False, config, preparation)
+    return OpenClipModel(spec.name_or_path, architecture, architecture, tag, None, False, config, preparation)
 
 
 def _local_folder(spec: EncoderSpec, folder: Path) -> OpenClipModel:
@@ -119,7 +119,7 @@ def _local_folder(spec: EncoderSpec, folder: Path) -> OpenClipModel:
     found = [folder / name for name in _CHECKPOINTS if (folder / name).is_file()]
     if not found:
         raise RecipeError(f"{spec.model}: no weights in {folder}; put one of {', '.join(_CHECKPOINTS[:3])} there")
-    return OpenClipModel(spec.place, spec.place, folder.name, "", found[0], True, config, preparation)
+    return OpenClipModel(spec.name_or_path, spec.name_or_path, folder.name, "", found[0], True, config, preparation)
 
 
 def _preparation(config: dict[str, Any], said: dict[str, Any]) -> Preparation:

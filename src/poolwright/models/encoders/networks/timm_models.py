@@ -82,12 +82,12 @@ def find_model(spec: EncoderSpec) -> TimmModel:
     """
     if importlib.util.find_spec("timm") is None:
         raise MissingExtra("timm", f"the model {spec.model}")
-    if spec.place.startswith(("hf-hub:", "hf_hub:", "local-dir:")):
+    if spec.name_or_path.startswith(("hf-hub:", "hf_hub:", "local-dir:")):
         raise RecipeError(
             f"{spec.model}: download the weights, and name the architecture and the file: timm:MODEL/path/to/weights; "
             "so that a run depends on nothing that can change"
         )
-    name, slash, weights = spec.place.partition("/")
+    name, slash, weights = spec.name_or_path.partition("/")
     path = Path(weights).expanduser() if slash else None
     if slash and not is_weight_file(weights):
         raise RecipeError(f"{spec.model}: '{weights}' is not a weights file; a published tag is written timm:MODEL.TAG")

@@ -84,7 +84,7 @@ def find_model(spec: EncoderSpec) -> TorchvisionModel:
     """
     if importlib.util.find_spec("torchvision") is None:
         raise MissingExtra("torchvision", f"the model {spec.model}")
-    architecture, slash, weights = spec.place.partition("/")
+    architecture, slash, weights = spec.name_or_path.partition("/")
     path = Path(weights).expanduser() if slash and is_weight_file(weights) else None
     if path is not None and not path.is_file():
         raise RecipeError(f"{spec.model}: no weights file {path}; check the path")
