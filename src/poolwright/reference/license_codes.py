@@ -110,7 +110,7 @@ def code_of_flickr(number: str) -> str | None:
 
 
 def _named(text: str) -> str | None:
-    return _NAMES.get(text) or _spdx().get(_folded(text))
+    return text if text in _OTHER else _NAMES.get(text) or _spdx().get(_folded(text))
 
 
 @lru_cache(maxsize=1)
