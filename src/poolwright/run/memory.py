@@ -44,13 +44,15 @@ def recall(folder: Path) -> Recipe:
 
 
 def check_same_recipe(recipe: Recipe, folder: Path) -> None:
-    """Check that a run folder is not that of another recipe file, which is still there.
+    """Check that the default run folder of a recipe is not in use by another recipe file, which is still there.
 
-    A recipe that was renamed, and a project that was moved or copied, go on as before.
+    A recipe that was renamed, and a project that was moved or copied, go on as before; so does a folder that was named.
 
     Raises:
         PoolwrightError: it is; the message says what to do.
     """
+    if folder != recipe.default_run:
+        return
     try:
         before = json.loads((folder / MEMORY).read_text(encoding="utf-8")).get("file")
     except (OSError, ValueError, AttributeError):
