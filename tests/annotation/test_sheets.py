@@ -16,8 +16,8 @@ from tests.annotation.people import annotation, fill_csv, fill_json_lines, fill_
 
 from poolwright.annotation.exchange.read_answers import read_verdicts
 from poolwright.annotation.exchange.sheets import SheetRow, write_sheet
-from poolwright.annotation.exchange.spreadsheet_cells import guarded, unguarded
 from poolwright.core.errors import InputError, RecipeError
+from poolwright.core.wording import guarded, unguarded
 
 ROWS = [
     SheetRow("a1", "https://example.org/1.jpg", 'A "map", of; Taiwan\nand more', 1.5),

@@ -144,6 +144,22 @@ class TestYfcc100m(PoolSuite):
         return {"path": "data"}
 
 
+class TestYfcc100mDatabase(PoolSuite):
+    pool = Yfcc100m
+    path = "metadata"
+    rows = 7
+
+    def write(self, folder: Path) -> dict[str, Any]:
+        lines = [yfcc.line(photo_id=number, url=f"http://a/{number}.jpg") for number in range(7)]
+        yfcc.write_database(folder / "yfcc.db", lines)
+        yfcc.write_zips(folder / "zips", {f"http://a/{number}.jpg": encoded(picture(number)) for number in range(5)})
+        return {"metadata": "yfcc.db", "images": "zips"}
+
+    def write_empty(self, folder: Path) -> dict[str, Any]:
+        yfcc.write_database(folder / "yfcc.db", [])
+        return {"metadata": "yfcc.db"}
+
+
 class TestGeoYfccPickle(PoolSuite):
     pool = GeoYfccPool
     rows = 3

@@ -167,9 +167,10 @@ def test_a_template_must_name_columns_that_are_there(tmp_path: Path, template: s
 
 
 def test_images_and_their_paths_go_together(tmp_path: Path) -> None:
-    for half in ({"images": "x"}, {"image_path": "{uid}.jpg"}):
-        with pytest.raises(ValidationError, match="go together"):
-            pool_of(tmp_path, **half)
+    with pytest.raises(ValidationError, match="'image_path' needs 'images'"):
+        pool_of(tmp_path, image_path="{uid}.jpg")
+    with pytest.raises(RecipeError, match="'images' needs 'image_path'"):
+        pool_of(write(tmp_path / NAME, lines(1)), images=str(tmp_path)).arrow_schema()
 
 
 # --- bad lines ---

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
+import zipfile
+from collections.abc import Mapping
+from hashlib import md5
 from pathlib import Path
 
 HASH = "d41d8cd98f00b204e9800998ecf8427e"
@@ -51,3 +55,40 @@ def write(path: Path, rows: list[str], end: str = "\n") -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes("".join(row + end for row in rows).encode())
     return path
+
+
+COLUMNS = (
+    "photoid", "uid", "unickname", "datetaken", "dateuploaded", "capturedevice", "title", "description", "usertags",
+    "machinetags", "longitude", "latitude", "accuracy", "pageurl", "downloadurl", "licensename", "licenseurl",
+    "serverid", "farmid", "secret", "secretoriginal", "ext", "marker",
+)  # fmt: skip
+"""Columns of the SQLite database that the package yfcc100m downloads."""
+
+
+def write_database(path: Path, rows: list[str]) -> Path:
+    """Lines with number and hash as the SQLite database of the package has them."""
+    types = {"photoid": "INTEGER", "marker": "INTEGER"}
+    columns = ", ".join(f"{name} {types.get(name, 'TEXT')}" for name in COLUMNS)
+    database = sqlite3.connect(path)
+    database.execute(f"CREATE TABLE yfcc100m_dataset ({columns})")
+    values = [(fields[1], *fields[3:]) for fields in (row.split("\t") for row in rows)]
+    database.executemany(f"INSERT INTO yfcc100m_dataset VALUES ({','.join('?' * len(COLUMNS))})", values)
+    database.commit()
+    database.close()
+    return path
+
+
+def hash_of(url: str) -> str:
+    """The package's name of a photo: MD5 of its URL, without the leading zero of each byte."""
+    digits = md5(url.encode()).hexdigest()
+    return "".join(digits[at : at + 2].removeprefix("0") for at in range(0, 32, 2))
+
+
+def write_zips(folder: Path, images: Mapping[str, bytes], extension: str = "jpg", suffix: str = "") -> Path:
+    """Images by URL, in the zip files of the package."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for url, data in images.items():
+        key = hash_of(url)
+        with zipfile.ZipFile(folder / f"{key[:3]}{suffix}.zip", "a") as archive:
+            archive.writestr(f"data/images/{key[:3]}/{key[3:6]}/{key}.{extension}", data)
+    return folder

@@ -69,6 +69,14 @@ def test_the_folder_has_exactly_these_files(made: tuple[Table, Path]) -> None:
         wanted |= {f"{ratio.format(split)}/{name}" for split in (0, 1) for name in sides}
         wanted.add(f"metadata/{bucket}.parquet")
     wanted |= {f"features/{of}/features.json" for of in ("clip", "moco")}
+    for side in ("train", "test"):
+        wanted |= {f"{side}/class_names.txt", f"{side}/labeled_metadata.json"}
+        wanted |= {f"{side}/features/{of}/features.json" for of in ("clip", "moco")}
+        wanted |= {
+            f"{side}/{name}"
+            for name in wanted
+            if name.startswith(("labeled_metadata/", "features/")) and name.count("/") > 1
+        }
     every_release = {"README.md", "croissant.json", "recipe.yaml", "release.json", "statistics.json", "table.json"}
     every_release |= {"ATTRIBUTION.csv", "domain_by_class.csv"}
     found = {name for name in files_of(folder) if not name.startswith(("states/", "figures/", "lineage/"))}
@@ -204,7 +212,7 @@ def test_avalanche_stands_alone(made: tuple[Table, Path], tmp_path: Path) -> Non
     Avalanche(features={"moco_b0": "moco"}).write(table, tmp_path / "out", ABOUT)
     out = tmp_path / "out"
     tops = {name.partition("/")[0] for name in files_of(out) if not name.startswith(("figures", "states"))}
-    data = {"class_names.txt", "labeled_images", "training_folder", "metadata"}
+    data = {"class_names.txt", "labeled_images", "training_folder", "metadata", "train", "test"}
     assert data <= tops
     assert not {"labeled_metadata", "all_metadata", "features"} & tops
     assert benchmark_of_images(out, "train", 0) == benchmark_of_images(folder, "train", 0)

@@ -55,7 +55,7 @@ def _domainnet(root: Path, domains: list[str], split: str) -> list[tuple[str, in
     """Image path, class and domain of each item, read as loaders of DomainNet do."""
     items = []
     for number, domain in enumerate(domains):
-        for line in (root / f"{domain}_{split}.txt").open():
+        for line in (root / "domain_net" / f"{domain}_{split}.txt").open():
             path, label = line.split()
             items.append((path, int(label), number))
     return items
@@ -70,7 +70,7 @@ def test_a_loader_of_domainnet_reads_images_classes_and_domains(made: tuple[Tabl
     found = {}
     for split in ("train", "test"):
         for path, label, domain in _domainnet(folder, domains, split):
-            found[hashlib.sha256((folder / path).read_bytes()).hexdigest()] = (label, domain, split)
+            found[hashlib.sha256((folder / "domain_net" / path).read_bytes()).hexdigest()] = (label, domain, split)
     assert len(found) == len(rows)
     order = sorted(set(CLASSES))
     for row in rows:
@@ -82,15 +82,27 @@ def test_a_loader_of_domainnet_reads_images_classes_and_domains(made: tuple[Tabl
 
 def test_paths_are_in_lower_case_and_name_domain_class_and_uid(made: tuple[Table, Path]) -> None:
     _, folder = made
-    first = (folder / "north_america_train.txt").read_text(encoding="utf-8").splitlines()[0]
+    first = (folder / "domain_net/north_america_train.txt").read_text(encoding="utf-8").splitlines()[0]
     assert first == "north_america/aircraft_carrier/row-0003.jpg 0"
-    assert (folder / "north_america_test.txt").read_bytes().startswith(b"north_america/zebra/row-0000.jpg 3\n")
+    assert (
+        (folder / "domain_net/north_america_test.txt").read_bytes().startswith(b"north_america/zebra/row-0000.jpg 3\n")
+    )
+
+
+def test_the_folder_that_loaders_are_pointed_to_has_the_domains_alone(made: tuple[Table, Path]) -> None:
+    _, folder = made
+    assert {path.name for path in (folder / "domain_net").iterdir() if path.is_dir()} == {
+        "africa",
+        "asia",
+        "north_america",
+    }
+    assert "`domain_net`" in (folder / "README.md").read_text()
 
 
 def test_two_classes_of_one_name_stay_two(made: tuple[Table, Path]) -> None:
     _, folder = made
     assert (folder / "class_names.txt").read_text() == "aircraft carrier\ncrane (3)\ncrane (9)\nzebra\n"
-    assert {path.name for path in (folder / "asia").iterdir()} == {
+    assert {path.name for path in (folder / "domain_net/asia").iterdir()} == {
         "aircraft_carrier",
         "crane_(3)",
         "crane_(9)",
@@ -110,7 +122,7 @@ def test_the_release_verifies_and_load_dataset_reads_its_rows(made: tuple[Table,
     features = dataset["train"].features
     assert features["class_id"].names == ["aircraft carrier", "crane (3)", "crane (9)", "zebra"]
     row = dataset["train"][0]
-    assert hashlib.sha256((folder / row["file_name"]).read_bytes()).hexdigest() == row["sha256"]
+    assert hashlib.sha256((folder / "domain_net" / row["file_name"]).read_bytes()).hexdigest() == row["sha256"]
     assert {"uid", "url", "clip", "label_index"} <= set(features)
 
 
@@ -138,7 +150,7 @@ def test_without_images_the_lists_have_the_paths_of_the_pool(made: tuple[Table, 
     table, _ = made
     layout = DomainNet(images="none", figures=False, index="label_index")
     layout.write(table, tmp_path / "out", About())
-    lines = (tmp_path / "out" / "africa_train.txt").read_text().splitlines()
+    lines = (tmp_path / "out" / "domain_net/africa_train.txt").read_text().splitlines()
     assert lines[0] == "0/1.jpg 1"
     assert not list(tmp_path.rglob("*.jpg"))
     assert json.loads((tmp_path / "out" / "release.json").read_text())["images"] is None
@@ -171,7 +183,7 @@ def test_no_path_has_white_space_or_leads_elsewhere(tmp_path: Path) -> None:
     assert len({path.casefold() for path, _, _ in items}) == 8
     assert sorted(label for _, label, _ in items) == list(range(8))
     for path, _, _ in items:
-        assert (tmp_path / "out" / path).resolve().is_relative_to((tmp_path / "out").resolve())
+        assert (tmp_path / "out/domain_net" / path).resolve().is_relative_to((tmp_path / "out/domain_net").resolve())
         assert path.count("/") == 2
     found = verify(tmp_path / "out", full=True)
     assert found.ok, found.words
@@ -180,8 +192,7 @@ def test_no_path_has_white_space_or_leads_elsewhere(tmp_path: Path) -> None:
 def test_every_domain_has_a_list_in_every_split(tmp_path: Path) -> None:
     table = _table(tmp_path, 6, split=["train", "train", "val", "train", "train", "val"])
     DomainNet(figures=False).write(table, tmp_path / "out", About())
-    lists = {path.name: len(path.read_text().splitlines()) for path in (tmp_path / "out").glob("*_*.txt")}
-    del lists["class_names.txt"]
+    lists = {path.name: len(path.read_text().splitlines()) for path in (tmp_path / "out/domain_net").glob("*_*.txt")}
     assert lists == {
         "africa_train.txt": 2,
         "africa_val.txt": 0,
@@ -195,10 +206,9 @@ def test_every_domain_has_a_list_in_every_split(tmp_path: Path) -> None:
 
 def test_a_table_without_splits_is_all_train(tmp_path: Path) -> None:
     DomainNet(figures=False).write(_table(tmp_path, 6, splits=False), tmp_path / "out", About())
-    assert sorted(path.name for path in (tmp_path / "out").glob("*_*.txt")) == [
+    assert sorted(path.name for path in (tmp_path / "out/domain_net").glob("*_*.txt")) == [
         "africa_train.txt",
         "asia_train.txt",
-        "class_names.txt",
         "north_america_train.txt",
     ]
 
@@ -237,7 +247,7 @@ def test_a_class_number_with_two_names_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("damage", ["class", "gone", "twice", "order", "image", "names"])
 def test_verify_finds_lists_that_do_not_agree(made: tuple[Table, Path], tmp_path: Path, damage: str) -> None:
     DomainNet(figures=False).write(made[0], tmp_path / "out", About())
-    path = tmp_path / "out" / "africa_train.txt"
+    path = tmp_path / "out" / "domain_net/africa_train.txt"
     lines = path.read_text().splitlines(keepends=True)
     if damage == "class":
         lines[2] = lines[2].replace(lines[2].split()[1], "9")
@@ -248,7 +258,7 @@ def test_verify_finds_lists_that_do_not_agree(made: tuple[Table, Path], tmp_path
     elif damage == "order":
         lines[0], lines[1] = lines[1], lines[0]
     elif damage == "image":
-        (tmp_path / "out" / lines[0].split()[0]).unlink()
+        (tmp_path / "out/domain_net" / lines[0].split()[0]).unlink()
     else:
         (tmp_path / "out" / "class_names.txt").write_text("a\nb\nc\nd\n")
     path.write_text("".join(lines))

@@ -115,6 +115,7 @@ def test_the_arguments_of_the_command_are_img2datasets_own() -> None:
 
     class Source:
         schema = pa.schema([("url", pa.string()), ("caption", pa.string()), ("expected_sha256", pa.string())])
+        algorithm = "sha256"
 
     known = set(arguments(Source(), Path("rows"), Path("to"), FetchOptions()))  # type: ignore[arg-type]
     used = set(re.findall(r"--(\w+)", _fetching(PUBLISHED)))

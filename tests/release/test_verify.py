@@ -48,6 +48,7 @@ def test_a_whole_release_holds(released: Path) -> None:
         "record",
         "checksums",
         "schema",
+        "datasets",
         "counts",
         "copies",
         "card",

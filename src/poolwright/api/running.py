@@ -158,6 +158,8 @@ def run(
 
 def _release(work: Run, spec: ReleaseSpec, overwrite: bool, measured: Sequence[Measured]) -> Written:
     work.listener.note(f"releasing {spec.table} as {spec.layout.layout} to {spec.to}")
+    for note in spec.layout.notes(work.table(spec.table).schema):
+        work.listener.note(f"{spec.to}: {note}")
     here = [found for found in measured if found.table == spec.table]
     versions = packages_of(layouts=[spec.layout.layout])
     anew = overwrite or (

@@ -59,6 +59,12 @@ class Pool(BaseModel):
     unique: ClassVar[bool] = False
     """Whether uids cannot repeat, by how the pool makes them."""
 
+    outside: bool = Field(
+        default=False,
+        description="read images that 'image_path' or a symbolic link names outside the folder of the images, or by "
+        "URL; false reads none of them",
+    )
+
     def arrow_schema(self) -> pa.Schema:
         """Return the columns that this pool gives, found without reading rows.
 
@@ -90,7 +96,7 @@ class Pool(BaseModel):
         return ()
 
     def image_root(self) -> str | None:
-        """Return the folder or URL that values of `image_path` are relative to, or None."""
+        """Return the folder or URL that values of `image_path` are relative to; None for that of the rows."""
         return None
 
     def known_images(self) -> bool:

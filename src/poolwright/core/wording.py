@@ -1,4 +1,4 @@
-"""Formats numbers, counts and names for messages, reports and cards."""
+"""Formats numbers, counts, names and cells for messages, reports, cards and sheets."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import datetime
 import re
 from collections.abc import Sequence
 from typing import Any
+
+_RISKY = re.compile(r"'*[=+\-@\t\r\n]")
+_GUARDED = re.compile(r"'+[=+\-@\t\r\n]")
 
 
 def number(value: Any) -> str:
@@ -42,3 +45,17 @@ def some(names: Sequence[str], most: int = 8) -> str:
 def natural_order(text: str) -> list[tuple[int, str]]:
     """Return a sort key that orders the numbers in texts by value: 2 before 10."""
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", text)]
+
+
+def guarded(text: str) -> str:
+    """Escape a text for a cell of a sheet or CSV file, so that no spreadsheet evaluates it as a formula.
+
+    A caption from the web can begin with '=' and would be evaluated when the file is opened. Such texts get a leading
+    apostrophe (OWASP, CSV injection), which `unguarded` removes: every text is restored unchanged.
+    """
+    return f"'{text}" if _RISKY.match(text) else text
+
+
+def unguarded(cell: str) -> str:
+    """Unescape a cell: the inverse of `guarded`."""
+    return cell[1:] if _GUARDED.match(cell) else cell

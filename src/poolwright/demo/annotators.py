@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from poolwright.annotation.exchange.spreadsheet_cells import guarded
 from poolwright.annotation.exchange.worklist import VERDICTS, AskedRows, read_asked
 from poolwright.core.files import write_text
+from poolwright.core.wording import guarded
 from poolwright.kernels.selection.hashing import hash64, hash_key
 
 

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from poolwright.core.columns import LABEL
 from poolwright.core.errors import RecipeError, did_you_mean
 from poolwright.core.files import write_text
+from poolwright.core.wording import guarded
 from poolwright.fetch.fetch import Fetched, SourceLike
 from poolwright.fetch.options import FetchOptions
 from poolwright.fetch.outcome import SUCCESS
@@ -133,5 +134,12 @@ def _csv(classes: Sequence[ClassRecovery], errors: Sequence[str]) -> str:
     lines = csv.writer(out, lineterminator="\n")
     lines.writerow(["class", "rows", "recovered", "share", *errors])
     for one in classes:
-        lines.writerow([one.name, one.rows, one.recovered, f"{one.share:.4f}", *(one.errors.get(e, 0) for e in errors)])
+        cells = [
+            guarded(one.name),
+            one.rows,
+            one.recovered,
+            f"{one.share:.4f}",
+            *(one.errors.get(e, 0) for e in errors),
+        ]
+        lines.writerow(cells)
     return out.getvalue()

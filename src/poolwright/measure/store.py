@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from poolwright.core.errors import PoolwrightError
 from poolwright.core.files import digest_file, write_text
 from poolwright.core.results.measured import Measured
 from poolwright.core.runtime.progress import Listener
@@ -52,15 +54,15 @@ def measure_all(
 ) -> tuple[Measured, ...]:
     """Measure figures in order, or reuse stored values; each is saved in the run folder once measured.
 
+    One that cannot be measured has no value, and its words say why; it is tried again next time.
+
     Args:
         workers: as for `measure`.
-
-    Raises:
-        RecipeError: as `measure`.
     """
     before = _load(folder)
     known = {entry.key: entry for entry in before}
     entries: list[_Entry] = []
+    failed: dict[int, list[Measured]] = defaultdict(list)
     for figure in figures:
         table = tables[figure.table]
         record = digest_file(table.folder / RECORD)
@@ -75,7 +77,11 @@ def measure_all(
             measured = earlier.named(figure.name)
         else:
             listener.note(f"measuring {figure.name} on {figure.table}")
-            measured = _measured(figure, table, workers)
+            try:
+                measured = _measured(figure, table, workers)
+            except PoolwrightError as error:
+                failed[len(entries)].append(_not_measured(figure, error))
+                continue
         entries.append(
             _Entry(method=METHOD, record=record, parameters=parameters, figure=figure.name, measured=measured)
         )
@@ -83,7 +89,13 @@ def measure_all(
             _save(folder, [*before, *entries])
     if entries != before:
         _save(folder, entries)
-    return tuple(found for entry in entries for found in entry.measured)
+    found = [[*failed[at], *entry.measured] for at, entry in enumerate(entries)]
+    return tuple(one for some in [*found, failed[len(entries)]] for one in some)
+
+
+def _not_measured(figure: Figure, error: PoolwrightError) -> Measured:
+    words = f"It could not be measured: {error}"
+    return Measured(name=figure.name, table=figure.table, measure=figure.measure, value=None, words=words)
 
 
 def _measured(figure: Figure, table: Table, workers: int | None) -> tuple[Measured, ...]:

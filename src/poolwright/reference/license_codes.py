@@ -110,7 +110,9 @@ def code_of_flickr(number: str) -> str | None:
 
 
 def _named(text: str) -> str | None:
-    return text if text in _OTHER else _NAMES.get(text) or _spdx().get(_folded(text))
+    folded = _folded(text)
+    code = folded if folded in _OTHER else None
+    return code or _NAMES.get(text) or _NAMES.get(folded.replace("-", " ")) or _spdx().get(folded)
 
 
 @lru_cache(maxsize=1)

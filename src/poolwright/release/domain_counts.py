@@ -14,6 +14,7 @@ import pyarrow as pa
 from poolwright.core.columns import CLASS_INDEX, LABEL, LABEL_INDEX, is_groupable
 from poolwright.core.errors import StepError, did_you_mean
 from poolwright.core.table import Table
+from poolwright.core.wording import guarded
 
 NO_DOMAIN = "no domain"
 _INDICES = (CLASS_INDEX, LABEL_INDEX)
@@ -91,9 +92,10 @@ class DomainCounts:
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
         columns = [name for name in (self.index, self.name) if name]
-        writer.writerow([*columns, "rows", *self.domain_names()])
+        writer.writerow([*columns, "rows", *map(guarded, self.domain_names())])
         for kind, line, rows in zip(self.classes, self.counts, self.class_rows, strict=True):
-            values = [value for value, column in zip(kind, (self.index, self.name), strict=True) if column]
+            cells = (kind[0], guarded(kind[1] or ""))
+            values = [value for value, column in zip(cells, (self.index, self.name), strict=True) if column]
             writer.writerow([*values, rows, *line])
         return out.getvalue()
 

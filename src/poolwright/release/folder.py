@@ -26,6 +26,7 @@ class Written:
         files: number of files in the folder.
         bytes: total size of those files.
         fresh: False if the same release was there already and verified.
+        notes: what a user should know about it, in sentences.
     """
 
     folder: Path
@@ -34,6 +35,7 @@ class Written:
     files: int
     bytes: int
     fresh: bool
+    notes: tuple[str, ...] = ()
 
     @property
     def words(self) -> str:
@@ -42,10 +44,10 @@ class Written:
         return size if self.fresh else f"unchanged and verified; {size}"
 
 
-def written(folder: Path, record: ReleaseRecord, fresh: bool) -> Written:
+def written(folder: Path, record: ReleaseRecord, fresh: bool, notes: tuple[str, ...] = ()) -> Written:
     """Describe the release in `folder`."""
     sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
-    return Written(folder, record.layout, record.rows, len(sizes), sum(sizes), fresh)
+    return Written(folder, record.layout, record.rows, len(sizes), sum(sizes), fresh, notes)
 
 
 def released_table(folder: Path) -> str | None:

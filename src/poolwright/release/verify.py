@@ -15,7 +15,7 @@ from poolwright.core.errors import PoolwrightError
 from poolwright.core.table import RECORD, TableRecord
 from poolwright.release.checks.card import check_card
 from poolwright.release.checks.croissant import check_croissant, check_with_mlcroissant
-from poolwright.release.checks.data import check_copies, check_images, check_rows, check_schema
+from poolwright.release.checks.data import check_copies, check_features, check_images, check_rows, check_schema
 from poolwright.release.checks.result import Check, Findings, Skip, Verification, run_check
 from poolwright.release.checksums import SUMS, check_sums, files_of, read_sums
 from poolwright.release.layouts.layout import Layout
@@ -46,6 +46,7 @@ def _checks(folder: Path, find_layout: Callable[[str], type[Layout]], full: bool
         yield Check("contents", None, f"not checked: {RELEASE} or {RECORD} cannot be read")
         return
     yield run_check("schema", lambda: check_schema(folder, release))
+    yield run_check("datasets", lambda: check_features(folder, release))
     yield run_check("counts", lambda: check_rows(folder, release, table))
     yield run_check("copies", lambda: check_copies(folder, release))
     yield run_check("card", lambda: check_card(folder, release))

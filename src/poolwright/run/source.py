@@ -47,7 +47,7 @@ class Source:
         name: 'pools.NAME' or 'tables.NAME'.
         schema: all columns, with `image` if there is an image path to read it through.
         parts: the parts, in order.
-        image_root: the folder or URL that image paths are relative to.
+        image_root: the folder or URL that image paths are relative to; None if they may lead anywhere.
         unique: whether uids are known to be present and unique.
         pool: the pool that rows are read from; None for a table.
         virtual_image: whether `image` is read through `image_path` rather than stored in the source.
@@ -111,9 +111,18 @@ class Source:
 
     def _stored(self, part: Part, columns: Sequence[str], batch_rows: int) -> Iterator[pa.Table]:
         if self.pool is not None:
-            yield from self.pool.read(part, columns, batch_rows)
+            for table in self.pool.read(part, columns, batch_rows):
+                yield self._with_whole_paths(table) if self.pool.outside else table
         else:
             yield from _read_table_part(part, columns, batch_rows)
+
+    def _with_whole_paths(self, table: pa.Table) -> pa.Table:
+        """Return rows whose image paths are absolute or URLs, as they may lead anywhere."""
+        if self.pool is None or IMAGE_PATH not in table.schema.names:
+            return table
+        root, at = _image_root(self.pool, self.parts) or "", table.schema.get_field_index(IMAGE_PATH)
+        paths = [_joined(root, path) for path in table.column(IMAGE_PATH).to_pylist()]
+        return table.set_column(at, table.schema.field(at), pa.array(paths, table.schema.field(at).type))
 
     def _images(self, paths: Sequence[str | None]) -> list[bytes | str]:
         """Read the bytes of image files, or return the reasons why there are none."""
@@ -124,6 +133,12 @@ class Source:
 
     def _image(self, path: str | None) -> bytes | str:
         return read_bytes(self.image_root, path) if path is not None else "missing_file"
+
+
+def _joined(root: str, path: str | None) -> str | None:
+    if path is None or "://" in path:
+        return path
+    return f"{root.rstrip('/')}/{path}" if "://" in root else os.path.abspath(os.path.join(root, path))
 
 
 def _read_table_part(part: Part, columns: Sequence[str], batch_rows: int) -> Iterator[pa.Table]:
@@ -139,7 +154,21 @@ def _read_table_part(part: Part, columns: Sequence[str], batch_rows: int) -> Ite
 def pool_source(name: str, pool: Pool) -> Source:
     """Make a source of the rows of a pool."""
     schema, virtual = _with_image(pool.arrow_schema())
-    return Source(f"pools.{name}", schema, tuple(pool.parts()), pool.image_root(), pool.unique, pool, virtual)
+    parts = tuple(pool.parts())
+    root = None if pool.outside else _image_root(pool, parts)
+    return Source(f"pools.{name}", schema, parts, root, pool.unique, pool, virtual)
+
+
+def _image_root(pool: Pool, parts: Sequence[Part]) -> str | None:
+    """Return what image paths are relative to: what the pool says, else the folder of its files."""
+    root = pool.image_root()
+    files = {file for part in parts for file in part.files}
+    folders = {file.rpartition("/")[0] if "://" in file else os.path.dirname(file) for file in files}
+    if root is not None or not folders:
+        return root
+    if any("://" in folder for folder in folders):
+        return os.path.commonprefix([f"{folder}/" for folder in folders]).rpartition("/")[0]  # noqa: RUF071
+    return os.path.commonpath([os.path.abspath(folder) for folder in folders])
 
 
 def _with_image(schema: pa.Schema) -> tuple[pa.Schema, bool]:

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from poolwright.core.rows import Rows
 from poolwright.core.state import State
-from poolwright.reference.license_codes import SPDX_FILE, code_of
+from poolwright.reference.license_codes import FLICKR, SPDX_FILE, code_of
 from poolwright.steps.choose.licenses import Licenses
 
 
@@ -102,6 +102,12 @@ def test_every_identifier_and_name_of_spdx_is_known() -> None:
         assert code_of(row["id"].replace("-", "_")) == code
         if not row["deprecated"]:
             assert code_of(row["name"]) is not None, row["name"]
+
+
+@pytest.mark.parametrize("code", [*FLICKR, "us-gov", "public-domain-work", "cc-by", "cc-by-3.0-igo", "pdm"])
+def test_codes_are_spellings_of_themselves(code: str) -> None:
+    spellings = (code, code.upper(), code.replace("-", "_"), code.replace("-", " "))
+    assert {code_of(text) for text in spellings} == {code}
 
 
 def test_a_version_allows_its_ports() -> None:

@@ -14,7 +14,6 @@ from tempfile import TemporaryDirectory
 from poolwright.annotation.answers import meanings_of
 from poolwright.annotation.exchange.label_studio import VERDICT
 from poolwright.annotation.exchange.read_answers import AnswerFile, answer_file, verdict_file
-from poolwright.annotation.exchange.spreadsheet_cells import guarded
 from poolwright.annotation.exchange.worklist import STUDIO_ANSWERS, answer_files, read_asked
 from poolwright.annotation.interpreting import understood
 from poolwright.annotation.queue.queue import Queue, list_queues, read_queue
@@ -23,6 +22,7 @@ from poolwright.annotation.queue.tally import Snapshot, Tally
 from poolwright.annotation.verdicts import SKIPPED, Verdict, check_known
 from poolwright.core.errors import InputError
 from poolwright.core.files import PARTIAL, write_text
+from poolwright.core.wording import guarded
 
 FORMS: Mapping[str, tuple[str, str]] = {
     "csv": (".csv", "text/csv; charset=utf-8"),

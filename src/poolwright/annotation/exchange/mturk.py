@@ -17,8 +17,8 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from poolwright.annotation.exchange.label_studio import FIELDS, VERDICT
-from poolwright.annotation.exchange.spreadsheet_cells import guarded
 from poolwright.core.errors import InputError
+from poolwright.core.wording import guarded
 
 MOST_BYTES = 65_535
 """Maximum size of a HIT's page in bytes (HTMLQuestion, API reference)."""

@@ -23,11 +23,10 @@ from typing import Any, Generic, TypeVar
 from poolwright.annotation.answers import WrittenAnswer
 from poolwright.annotation.exchange.label_studio import FIELDS, VERDICT, records_of_task
 from poolwright.annotation.exchange.mturk import REJECTED, is_batch, record_of_assignment
-from poolwright.annotation.exchange.spreadsheet_cells import unguarded
 from poolwright.annotation.verdicts import Verdict, Words
 from poolwright.core.errors import InputError, did_you_mean
 from poolwright.core.wording import rows as in_rows
-from poolwright.core.wording import some
+from poolwright.core.wording import some, unguarded
 
 T = TypeVar("T")
 

@@ -21,10 +21,10 @@ from pathlib import Path
 from urllib.parse import quote, urlsplit
 from xml.sax.saxutils import quoteattr
 
-from poolwright.annotation.exchange.spreadsheet_cells import guarded
 from poolwright.annotation.verdicts import NEGATIVE, POSITIVE, UNSURE
 from poolwright.core.errors import InputError, RecipeError, did_you_mean
 from poolwright.core.files import write_text
+from poolwright.core.wording import guarded
 
 FORMATS = ("csv", "jsonl", "label_studio")
 QUESTION = "Is this what the filter looks for?"

@@ -19,11 +19,11 @@ from poolwright.annotation.candidates import Candidates
 from poolwright.annotation.exchange.instructions import PAGE, Instructions
 from poolwright.annotation.exchange.mturk import hit_csv, hit_page
 from poolwright.annotation.exchange.sheets import SheetRow, write_sheet
-from poolwright.annotation.exchange.spreadsheet_cells import guarded
 from poolwright.annotation.exchange.worklist import INSTRUCTIONS, PEOPLE, SHEETS, VERDICTS, AskedRows, write_asked
 from poolwright.annotation.judging import Terms
 from poolwright.core.columns import IMAGE_PATH, TEXT, URL
 from poolwright.core.files import digest_file, remove, write_atomically, write_text
+from poolwright.core.wording import guarded
 from poolwright.kernels.statistics.agreement import People
 
 Format = Literal["csv", "jsonl", "label_studio", "mturk"]

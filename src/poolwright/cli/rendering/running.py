@@ -95,12 +95,15 @@ def print_run(result: RunResult) -> None:
         print_funnel(table.record)
     for written in result.releases:
         out.print(Text(f"released {written.folder} ({written.words})"))
+        for note in written.notes:
+            out.print(Text(f"  {note}"))
     out.print(Text(f"look at it with: poolwright report {result.folder}"))
     for found in result.figures:
         if isinstance(found.value, Matrix):
             _print_matrix(out, found, found.value)
         else:
-            out.print(Text(f"{found.name} {found.number}{found.remark}"))
+            why = f": {found.words}" if found.value is None else ""
+            out.print(Text(f"{found.name} {found.number}{found.remark}{why}"))
 
 
 def _print_matrix(out: Console, figure: Measured, matrix: Matrix) -> None:

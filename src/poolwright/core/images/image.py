@@ -34,7 +34,11 @@ MISSING_FILE = Reason("missing_file", "the image file is not there", bad=True)
 REASONS: tuple[Reason, ...] = (
     MISSING_FILE,
     Reason("unreadable_file", "the image file cannot be read", bad=True),
-    Reason("outside_root", "the image path leads out of the image folder", bad=True),
+    Reason(
+        "outside_root",
+        "the image path leads out of the image folder; see `outside` of the pool",
+        bad=True,
+    ),
     Reason("empty_file", "the image file is empty", bad=True),
     Reason("too_many_bytes", "the image file is larger than allowed", bad=True),
     Reason("too_many_pixels", "the image has more pixels than allowed", bad=True),
@@ -116,19 +120,35 @@ def read_bytes(root: str | None, path: str, limits: Limits = Limits()) -> bytes 
     """Read the bytes of an image file, or return a reason.
 
     Args:
-        root: folder or fsspec URL that `path` is relative to. A path that leaves it, by '..', as an
-            absolute path or as a URL, is refused: paths come from the pool, the root comes from the user.
+        root: folder or fsspec URL that `path` is relative to. A path that leaves it, by '..', by a symbolic link, as
+            an absolute path or as a URL, is refused: paths come from the pool, the root comes from the user.
         path: file below `root`; any local path or URL if there is no root.
         limits: more than `max_bytes` is never read.
     """
     if root is None:
         return _read_url(path, limits) if "://" in path else _read_local(path, limits)
-    inside = _inside(path)
+    inside = _inside(_relative(root, path))
     if inside is None:
         return "outside_root"
     if "://" in root:
         return _read_url(f"{root.rstrip('/')}/{inside}", limits)
-    return _read_local(os.path.join(root, inside), limits)
+    file = os.path.join(root, inside)
+    return _read_local(file, limits) if _is_below(root, file) else "outside_root"
+
+
+def _relative(root: str, path: str) -> str:
+    """Return an absolute path or URL below a root as a relative one; any other unchanged."""
+    top = root if "://" in root else os.path.abspath(root)
+    return path.removeprefix(top.rstrip("/") + "/") if path.startswith(("/", top)) else path
+
+
+def _is_below(root: str, path: str) -> bool:
+    """Whether a file is below a local root once symbolic links are resolved."""
+    try:
+        top = os.path.realpath(root)
+        return os.path.commonpath([top, os.path.realpath(path)]) == top
+    except (OSError, ValueError):  # ValueError: a NUL in the path, which cannot be opened either
+        return True
 
 
 def local_image(root: str | None, path: str) -> str | None:

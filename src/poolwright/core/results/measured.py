@@ -56,16 +56,16 @@ class Measured(_Record):
         name: of the figure.
         table: whose kept rows were measured.
         measure: what was measured, as the recipe names it.
-        value: one number, or a matrix.
+        value: one number, or a matrix; None if it could not be measured.
         low, high: interval of the number, if it is an estimate.
-        words: a description of how it was measured, in sentences.
+        words: a description of how it was measured, or why it could not be, in sentences.
         left_out: as in `Matrix`, for one number.
     """
 
     name: str
     table: str
     measure: str
-    value: float | Matrix
+    value: float | Matrix | None
     words: str
     low: float | None = None
     high: float | None = None
@@ -82,6 +82,8 @@ class Measured(_Record):
         """The value, if it is one number, formatted with its interval."""
         if isinstance(self.value, Matrix):
             raise TypeError(f"'{self.name}' is a matrix")
+        if self.value is None:
+            return "not measured"
         if self.low is None or self.high is None:
             return f"{self.value:.3f}"
         return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})"

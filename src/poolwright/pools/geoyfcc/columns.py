@@ -12,8 +12,10 @@ from poolwright.core.errors import RecipeError, did_you_mean
 from poolwright.core.rows import cast_or_null
 from poolwright.pools.columns import image_paths
 from poolwright.pools.columns.casting import as_given, given_type, plain, plain_type
-from poolwright.pools.geoyfcc.frame import LABELS, METADATA, ROW_ID, fields_of
+from poolwright.pools.geoyfcc.frame import LABELS, METADATA, ROW_ID
 from poolwright.pools.yfcc import lines as yfcc_lines
+from poolwright.pools.yfcc.fields import fields_of
+from poolwright.pools.yfcc.zips import IMAGE_FIELDS
 
 METADATA_ERROR = "metadata_error"
 _MISSING = "no yfcc_metadata"
@@ -35,7 +37,9 @@ _MADE = (UID, ROW_ERROR, IMAGE, IMAGE_ERROR)
 """Never taken from the source."""
 
 
-def check_source(source: pa.Schema, where: str, images: str | None, template: str | None) -> pa.Schema:
+def check_source(
+    source: pa.Schema, where: str, images: str | None, template: str | None, zips: bool = False
+) -> pa.Schema:
     """Return the columns to give from a source.
 
     A field of the metadata that the source has as a column, as converted Parquet does, is that column.
@@ -57,8 +61,11 @@ def check_source(source: pa.Schema, where: str, images: str | None, template: st
     for field in source:
         if field.name not in (*given, *_MADE, IMAGE_PATH):
             given[field.name] = _other_type(field, where)
-    if images is not None:
-        _check_images(list(given), source, where, template)
+    if zips:
+        _check_zips(list(given), where)
+        given.update((field.name, field.type) for field in IMAGE_FIELDS)
+    elif images is not None:
+        _check_images(list(given), template)
         given[IMAGE_PATH] = WELL_KNOWN[IMAGE_PATH].type
     return pa.schema({**given, ROW_ERROR: WELL_KNOWN[ROW_ERROR].type})
 
@@ -78,21 +85,32 @@ def _other_type(field: pa.Field, where: str) -> pa.DataType:
     return given_type(field.name, field.type, f"{where}: column '{field.name}'")
 
 
-def _check_images(names: Sequence[str], source: pa.Schema, where: str, template: str | None) -> None:
-    if template is None:
-        if IMAGE_PATH not in source.names:
-            raise RecipeError(f"{where}: 'images' needs 'image_path', such as image_path: '{{photo_id}}.jpg'")
-        return
-    for name in image_paths.columns(template):
+def _check_zips(names: Sequence[str], where: str) -> None:
+    if not zip_keys(names):
+        raise RecipeError(
+            f"{where}: zip files of images have members by hash, and there is neither 'hash' nor 'url' nor '{METADATA}'"
+        )
+
+
+def _check_images(names: Sequence[str], template: str | None) -> None:
+    for name in image_paths.columns(template) if template is not None else ():
         if name not in names:
             raise RecipeError(f"image_path '{template}': no column '{name}'; {did_you_mean(name, names)}")
 
 
-def own_columns(names: Sequence[str], template: str | None) -> list[str]:
-    """Return the columns to make for `names`: instead of the image path, those that it is made of."""
+def own_columns(names: Sequence[str], template: str | None, given: Sequence[str], zips: bool = False) -> list[str]:
+    """Return the columns to make for `names`: instead of the image path or the image, those that it is found by."""
+    made = {field.name for field in IMAGE_FIELDS} if zips else set()
+    if made & set(names):
+        return list(dict.fromkeys([*(name for name in names if name not in made), *zip_keys(given)]))
     if IMAGE_PATH not in names or template is None:
         return list(names)
     return list(dict.fromkeys([*(name for name in names if name != IMAGE_PATH), *image_paths.columns(template)]))
+
+
+def zip_keys(given: Sequence[str]) -> list[str]:
+    """Return the columns that images in zip files are found by."""
+    return [name for name in ("hash", "url") if name in given]
 
 
 def sources_of(names: Sequence[str], source: pa.Schema) -> list[str]:

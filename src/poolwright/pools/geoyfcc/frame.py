@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ import pyarrow as pa
 from poolwright.pools.columns.casting import plain as plain_array
 from poolwright.pools.readers.pandas_frame import PandasFrame, Values, chunks_of, plain, read_frame
 from poolwright.pools.readers.paths import is_url
+from poolwright.pools.yfcc.fields import fields_of
 
 PART_ROWS = 65_536
 
@@ -22,17 +23,6 @@ METADATA = "yfcc_metadata"
 LABELS = pa.list_(pa.int64())
 FIELD_LIST = pa.list_(pa.string())
 """Type of metadata that is not one text: a list of its fields; a list of one is the text of a line."""
-
-_ALIASES = (
-    ("photoid", "id"), ("hash", "photohash"), ("uid", "usernsid", "nsid", "userid"),
-    ("unickname", "usernickname", "nickname", "author"), ("datetaken", "taken"), ("dateuploaded", "uploaded"),
-    ("capturedevice", "device"), ("title",), ("description",), ("usertags", "tags"), ("machinetags",), ("longitude",),
-    ("latitude",), ("accuracy", "longlatacc"), ("pageurl",), ("downloadurl", "url"), ("licensename", "license"),
-    ("licenseurl",), ("serverid", "serveridentifier", "server"), ("farmid", "farmidentifier", "farm"), ("secret",),
-    ("secretoriginal", "originalsecret"), ("ext", "extension", "extensionoriginal", "originalextension"),
-    ("marker", "media", "video"),
-)  # fmt: skip
-"""Names in use for the fields of a line without its number, in order, without '_' and spaces."""
 
 
 class _Loaded:
@@ -144,13 +134,6 @@ def _fields(value: Any) -> list[str] | None:
     if isinstance(value, dict):
         return fields_of(value)
     return ["" if item is None else str(_text(item)) for item in value] if isinstance(value, list) else [str(value)]
-
-
-def fields_of(record: Mapping[str, Any]) -> list[str]:
-    """Return the fields of a line, without its number, from a record by field; a missing field is empty."""
-    named = {name.lower().replace("_", "").replace(" ", ""): value for name, value in record.items()}
-    found = (next((named[alias] for alias in aliases if named.get(alias) is not None), "") for aliases in _ALIASES)
-    return [str(value) for value in found]
 
 
 _MAKERS: dict[str, Callable[[Values], pa.Array]] = {

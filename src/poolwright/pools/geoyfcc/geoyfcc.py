@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import pyarrow as pa
 from pydantic import Field, PrivateAttr, model_validator
 
-from poolwright.core.columns import IMAGE_PATH
+from poolwright.core.columns import IMAGE, IMAGE_ERROR, IMAGE_PATH
 from poolwright.core.errors import InputError, RecipeError
 from poolwright.core.pool import Part, Place, Pool
 from poolwright.core.rows import one_array
@@ -24,6 +24,7 @@ from poolwright.pools.geoyfcc.frame import PART_ROWS, pickled_columns
 from poolwright.pools.readers.parquet import Footer, read_footer, read_parquet, runs
 from poolwright.pools.readers.paths import Places, base_name, find_files, is_url, map_files, reading, suffix
 from poolwright.pools.readers.pickle_files import SUFFIXES
+from poolwright.pools.yfcc.zips import IMAGE_ROWS, ZipImages, find_zips, with_zips
 
 _PARQUET = ("parquet", "pq")
 _PANDAS_INDEX = re.compile(r"__index_level_\d+__")
@@ -31,10 +32,11 @@ _PANDAS_INDEX = re.compile(r"__index_level_\d+__")
 
 @dataclass(frozen=True)
 class _Plan:
-    """Columns of the source, and the columns made from them."""
+    """Columns of the source, the columns made from them, and the zip files of images, if they are in such."""
 
     source: pa.Schema
     given: pa.Schema
+    zips: Mapping[str, Sequence[str]]
 
 
 class GeoYfccPool(Pool):
@@ -47,6 +49,8 @@ class GeoYfccPool(Pool):
     The pickle is read without running anything in it, and without pandas; nothing but plain columns is accepted.
     It is held in memory while it is read, so convert it to Parquet once: `poolwright convert geoyfcc GeoYFCC.pkl
     GeoYFCC.parquet`.
+
+    With `images:` and no `image_path`, images come out of the zip files of the package `yfcc100m`, as in that pool.
     """
 
     kind: ClassVar[str] = "geoyfcc"
@@ -61,7 +65,11 @@ geoyfcc:
         description="the pickle, which may be packed (gz, bz2, xz, tar, zip), or Parquet made from it: file, glob, "
         "folder or a list of these"
     )
-    images: Place | None = Field(default=None, description="folder or URL that 'image_path' is relative to")
+    images: Place | None = Field(
+        default=None,
+        description="folder or URL that 'image_path' is relative to; without 'image_path', the folder of zip files "
+        "that the package yfcc100m wrote",
+    )
     image_path: ImagePath | None = Field(
         default=None, description="image file of a row below 'images', such as '{photo_id}.jpg'; names columns"
     )
@@ -88,23 +96,32 @@ geoyfcc:
     def parts(self) -> list[Part]:
         """Return runs of row groups of about 131,072 rows for Parquet; parts of 65,536 rows for a pickle."""
         files = self._listed()
-        return self._parquet_parts(files) if _is_parquet(files) else _pickle_parts(files[0])
+        parts = self._parquet_parts(files) if _is_parquet(files) else _pickle_parts(files[0])
+        return with_zips(parts, self._planned().zips)
 
     def image_root(self) -> str | None:
-        return self.images
+        return None if self._planned().zips else self.images
+
+    def known_images(self) -> bool:
+        return bool(self._planned().zips)
 
     def read(self, part: Part, columns: Sequence[str], batch_rows: int) -> Iterator[pa.Table]:
         plan = self._planned()
         fields = [plan.given.field(name) for name in columns]
-        own = own_columns(columns, self.image_path)
+        zips = plan.zips
+        own = own_columns(columns, self.image_path, plan.given.names, bool(zips))
         sources = sources_of(own, plan.source)
         row = part.start
-        with reading(part):
+        batch_rows = min(batch_rows, IMAGE_ROWS) if zips and IMAGE in columns else batch_rows
+        with reading(part), ZipImages(zips) as images:
             for table in self._source_rows(part, sources, batch_rows):
                 arrays = {name: one_array(table.column(name)) for name in sources}
                 found = make_columns(own, arrays, plan.given, row, len(table))
                 if IMAGE_PATH in columns and self.image_path is not None:
                     found[IMAGE_PATH] = image_paths.fill(self.image_path, found, len(table))
+                if zips and (IMAGE in columns or IMAGE_ERROR in columns):
+                    nothing = pa.nulls(len(table), pa.string())
+                    found.update(images.of(found.get("hash", nothing), found.get("url", nothing)))
                 yield table_of([found[name] for name in columns], fields, len(table))
                 row += len(table)
 
@@ -144,7 +161,9 @@ geoyfcc:
             source = _parquet_schema(files, self._read_footers())
         else:
             source = pa.schema({name: column.type for name, column in pickled_columns(files[0]).items()})
-        return _Plan(source, check_source(source, files[0], self.images, self.image_path))
+        in_zips = self.images is not None and self.image_path is None and IMAGE_PATH not in source.names
+        zips = find_zips(str(self.images)) if in_zips else {}
+        return _Plan(source, check_source(source, files[0], self.images, self.image_path, in_zips), zips)
 
     def _parquet_parts(self, files: Sequence[str]) -> list[Part]:
         parts: list[Part] = []

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -32,10 +35,33 @@ TAIL = (
 )
 """The fields at the end of every line, after the photo id and perhaps a line number and a hash."""
 
+ALIASES = (
+    ("photoid", "id"), ("hash", "photohash", "key"), ("uid", "usernsid", "nsid", "userid"),
+    ("unickname", "usernickname", "nickname", "author"), ("datetaken", "taken"), ("dateuploaded", "uploaded"),
+    ("capturedevice", "device"), ("title",), ("description",), ("usertags", "tags"), ("machinetags",), ("longitude",),
+    ("latitude",), ("accuracy", "longlatacc"), ("pageurl",), ("downloadurl", "url"), ("licensename", "license"),
+    ("licenseurl",), ("serverid", "serveridentifier", "server"), ("farmid", "farmidentifier", "farm"), ("secret",),
+    ("secretoriginal", "originalsecret"), ("ext", "extension", "extensionoriginal", "originalextension"),
+    ("marker", "media", "video"),
+)  # fmt: skip
+"""Names in use for the fields of a line without its number, in order, as `plain_name` gives them."""
+
 _LEAST, _MOST = len(TAIL) + 1, len(TAIL) + 3
 _HASH = r"^[0-9a-fA-F]{1,32}$"
 _MOST_DIGITS = 18
 """Digits of a photo id. A hash of digits alone has more, except for one in 10^15."""
+
+
+def plain_name(name: str) -> str:
+    """Return the name of a field in lower case, without '_' and spaces."""
+    return name.lower().replace("_", "").replace(" ", "")
+
+
+def fields_of(record: Mapping[str, Any]) -> list[str]:
+    """Return the fields of a line, without its number, from a record by field; a missing field is empty."""
+    named = {plain_name(name): value for name, value in record.items()}
+    found = (next((named[alias] for alias in aliases if named.get(alias) is not None), "") for aliases in ALIASES)
+    return [str(value) for value in found]
 
 
 def split_lines(texts: pa.Array) -> tuple[Fields, np.ndarray, dict[int, str]]:

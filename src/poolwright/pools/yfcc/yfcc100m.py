@@ -2,47 +2,38 @@
 
 from __future__ import annotations
 
-import glob
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import chain
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field, PrivateAttr, model_validator
 
-from poolwright.core.columns import IMAGE_PATH, ROW_ERROR, UID, WELL_KNOWN
+from poolwright.core.columns import IMAGE, IMAGE_ERROR, IMAGE_PATH, ROW_ERROR, UID, URL, WELL_KNOWN
 from poolwright.core.errors import RecipeError, did_you_mean
 from poolwright.core.pool import Part, Place, Pool
 from poolwright.pools.columns import image_paths
 from poolwright.pools.columns.cached import Once
 from poolwright.pools.columns.casting import table_of
 from poolwright.pools.columns.image_paths import ImagePath
-from poolwright.pools.readers.line_blocks import line_blocks
 from poolwright.pools.readers.line_index_build import check_first_lines
-from poolwright.pools.readers.line_ranges import cuts
 from poolwright.pools.readers.paths import (
-    DAMAGE,
     Places,
-    base_name,
     find_files,
-    is_packed,
     is_url,
-    open_text,
-    raise_if_unreachable,
     reading,
     stem,
 )
 from poolwright.pools.yfcc import companions as yfcc_companions
 from poolwright.pools.yfcc import lines as yfcc_lines
 from poolwright.pools.yfcc.companions import AUTOTAGS, EXIF, HASH, PLACES, Companions
+from poolwright.pools.yfcc.database import cut_database, find_databases
+from poolwright.pools.yfcc.line_files import SUFFIXES, check_lines, cut_lines, find_datasets, numbered_lines
+from poolwright.pools.yfcc.zips import IMAGE_FIELDS, IMAGE_ROWS, ZipImages, find_zips, with_zips
 
-_SUFFIXES = ("", "tsv", "txt")
-_NAME = "yfcc100m_"
-_DATASET = "yfcc100m_dataset"
-_FIRST_LINES = 100
 _PHOTO = "photo_id"
 
 
@@ -54,6 +45,11 @@ class Yfcc100m(Pool):
     id. A malformed line is dropped at admission, with the uid '<file stem>:<line>', counted from 1.
 
     `taken_at` is the wall time of the camera read as UTC, since its zone is unknown; `taken` is its text.
+
+    The package `yfcc100m` (https://pypi.org/project/yfcc100m/) keeps metadata in a SQLite database, read with
+    `metadata:`, and images in up to 4,096 zip files named by the first three digits of the hash, read with `images:`
+    and no `image_path`. They give `image`, read out of the zips only when a step asks for it, and `image_error`: an
+    image that no zip has is a missing file, one in a damaged zip an unreadable file, and the zip is named.
     """
 
     kind: ClassVar[str] = "yfcc100m"
@@ -65,14 +61,24 @@ flickr:
   images: data/images
   image_path: "{hash[0:3]}/{hash[3:6]}/{hash}.jpg\""""
 
-    path: Places = Field(
+    path: Places | None = Field(
+        default=None,
         description="file, glob, folder (all its files called yfcc100m_dataset...), fsspec URL, or a list of these; "
-        ".gz and .bz2 files are unpacked each time they are read: unpacking them once saves time"
+        ".gz and .bz2 files are unpacked each time they are read: unpacking them once saves time",
+    )
+    metadata: Places | None = Field(
+        default=None,
+        description="instead of 'path': the SQLite database that the package yfcc100m downloads as "
+        "yfcc100m_dataset.sql, under any name",
     )
     keep: list[str] | None = Field(
         default=None, description="the only columns to give; 'uid' is always given; only these are decoded"
     )
-    images: Place | None = Field(default=None, description="folder or URL of the images")
+    images: Place | None = Field(
+        default=None,
+        description="folder or URL of the images; without 'image_path', the folder of zip files that the package "
+        "yfcc100m wrote",
+    )
     image_path: ImagePath | None = Field(
         default=None,
         description="image file of a row below 'images', such as '{photo_id}.jpg' or "
@@ -95,12 +101,15 @@ flickr:
     _packs: Once[dict[str, list[str]]] = PrivateAttr(default_factory=lambda: Once(travels=True))
     _companions: Once[Companions] = PrivateAttr(default_factory=Once)
     _parts: Once[list[Part]] = PrivateAttr(default_factory=Once)
+    _zips: Once[dict[str, tuple[str, ...]]] = PrivateAttr(default_factory=lambda: Once(travels=True))
     _schema: Once[pa.Schema] = PrivateAttr(default_factory=lambda: Once(travels=True))
 
     @model_validator(mode="after")
     def _check_images(self) -> Yfcc100m:
-        if (self.images is None) != (self.image_path is None):
-            raise ValueError("'images' and 'image_path' go together: the folder, and each row's file in it")
+        if self.image_path is not None and self.images is None:
+            raise ValueError("'image_path' needs 'images', the folder or URL that it is relative to")
+        if (self.path is None) == (self.metadata is None):
+            raise ValueError("give 'path', the files of lines, or 'metadata', the SQLite database: one of the two")
         return self
 
     def arrow_schema(self) -> pa.Schema:
@@ -119,25 +128,34 @@ flickr:
         return list(self._parts.get(self._make_parts))
 
     def image_root(self) -> str | None:
-        return self.images
+        return None if self._found_zips() else self.images
+
+    def known_images(self) -> bool:
+        return IMAGE in self.arrow_schema().names
 
     def read(self, part: Part, columns: Sequence[str], batch_rows: int) -> Iterator[pa.Table]:
         fields = [self.arrow_schema().field(name) for name in columns]
         needed = self._needed(columns)
         companions = self._companions_for(needed)
-        file, line = part.files[0], part.start + 1
-        with reading(part):
-            for block in line_blocks(file, part.detail.get("begin", 0), part.detail.get("end")):
-                for at in range(0, len(block), batch_rows):
-                    lines = block.slice(at, batch_rows)
-                    found = self._columns(lines, needed, companions, (stem(file), line))
-                    yield table_of([found[name] for name in columns], fields, len(lines))
-                    line += len(lines)
+        batch_rows = min(batch_rows, IMAGE_ROWS) if self._in_zips and IMAGE in columns else batch_rows
+        with reading(part), ZipImages(self._found_zips()) as images:
+            for numbers, lines in numbered_lines(part, batch_rows, HASH in needed):
+                found = self._columns(lines, needed, companions, (stem(part.files[0]), numbers))
+                if self._in_zips and (IMAGE in columns or IMAGE_ERROR in columns):
+                    found.update(images.of(found[HASH], found[URL]))
+                yield table_of([found[name] for name in columns], fields, len(lines))
+
+    @property
+    def _in_zips(self) -> bool:
+        return self.images is not None and self.image_path is None
+
+    def _found_zips(self) -> dict[str, tuple[str, ...]]:
+        return self._zips.get(lambda: find_zips(str(self.images)) if self._in_zips else {})
 
     def _columns(
-        self, lines: pa.Array, needed: Sequence[str], companions: Companions | None, at: tuple[str, int]
+        self, lines: pa.Array, needed: Sequence[str], companions: Companions | None, at: tuple[str, np.ndarray]
     ) -> dict[str, pa.Array]:
-        """Make the columns of lines; `at` is the stem of their file and the number of the first."""
+        """Make the columns of lines; `at` is the stem of their file and the number of each."""
         written = [name for name in needed if name in yfcc_lines.FIELDS]
         found, errors = yfcc_lines.parse(lines, written)
         if companions is not None:
@@ -153,7 +171,8 @@ flickr:
     def _needed(self, columns: Sequence[str]) -> list[str]:
         """Return the columns that are needed to make `columns`."""
         of_path = image_paths.columns(self.image_path) if self.image_path and IMAGE_PATH in columns else []
-        return list(dict.fromkeys([_PHOTO, *columns, *of_path]))
+        by_hash = [HASH, URL] if self._in_zips and {IMAGE, IMAGE_ERROR} & set(columns) else []
+        return list(dict.fromkeys([_PHOTO, *columns, *of_path, *by_hash]))
 
     def _companions_for(self, needed: Sequence[str]) -> Companions | None:
         given = {field.name for pack in self._found_packs() for field in yfcc_companions.FIELDS[pack]}
@@ -167,21 +186,27 @@ flickr:
 
     def _find_packs(self) -> dict[str, list[str]]:
         named = {PLACES: self.places, AUTOTAGS: self.autotags, EXIF: self.exif, HASH: self.hashes}
-        found = {pack: find_files(paths, _SUFFIXES) for pack, paths in named.items() if paths is not None}
+        found = {pack: find_files(paths, SUFFIXES) for pack, paths in named.items() if paths is not None}
         for file in chain(*found.values()):
             if is_url(file) and self.index is None:
                 raise RecipeError(f"{file}: is indexed before it is read; name a local folder with 'index: FOLDER'")
         return found
 
     def _listed(self) -> list[str]:
-        return self._files.get(lambda: _datasets(self.path))
+        return self._files.get(
+            lambda: find_databases(self.metadata) if self.metadata else find_datasets(self.path or ())
+        )
 
     def _make_schema(self) -> pa.Schema:
         fields = {UID: _known(UID), ROW_ERROR: _known(ROW_ERROR), **yfcc_lines.FIELDS}
         for pack, files in self._found_packs().items():
             fields.update((field.name, field) for field in yfcc_companions.FIELDS[pack])
             check_first_lines(files[0])
-        _check_lines(self._listed())
+        files = self._listed()
+        if not self.metadata:
+            check_lines(files)
+        if self._found_zips():
+            fields.update((field.name, field) for field in IMAGE_FIELDS)
         if self.image_path is not None:
             self._check_image_path(fields)
             fields[IMAGE_PATH] = _known(IMAGE_PATH)
@@ -189,10 +214,10 @@ flickr:
             return pa.schema(list(fields.values()))
         for name in self.keep:
             if name not in fields:
-                raise RecipeError(
-                    f"{self.path[0]}: 'keep' names '{name}', which does not exist; {_there(name, fields)}"
-                )
-        return pa.schema([field for name, field in fields.items() if name in (UID, ROW_ERROR, *self.keep)])
+                where = (self.path or self.metadata or ("",))[0]
+                raise RecipeError(f"{where}: 'keep' names '{name}', which does not exist; {_there(name, fields)}")
+        keep = [UID, ROW_ERROR, *self.keep, *([IMAGE_ERROR] if IMAGE in self.keep else [])]
+        return pa.schema([field for name, field in fields.items() if name in keep])
 
     def _check_image_path(self, fields: Mapping[str, pa.Field]) -> None:
         if self.images is not None and not is_url(self.images) and not os.path.isdir(self.images):
@@ -208,9 +233,9 @@ flickr:
         packs = list(chain(*self._found_packs().values()))
         parts: list[Part] = []
         for file in self._listed():
-            for name, some in _cut(file, self.index):
+            for name, some in cut_database(file) if self.metadata else cut_lines(file, self.index):
                 parts.append(Part(index=len(parts), name=name, files=(file, *packs), **some))
-        return parts
+        return with_zips(parts, self._found_zips()) if self.known_images() else parts
 
 
 def _known(name: str) -> pa.Field:
@@ -221,77 +246,19 @@ def _there(name: str, fields: Collection[str]) -> str:
     return f"{did_you_mean(name, fields)} (there are: {', '.join(fields)})"
 
 
-def _datasets(paths: Sequence[str]) -> list[str]:
-    """Find the files of metadata: of a folder those with the name of the dataset, else all but expansion packs."""
-    found: list[str] = []
-    for path in paths:
-        files = find_files([path], _SUFFIXES)
-        if files != [path] and not glob.has_magic(path):
-            named = [file for file in files if base_name(file).startswith(_DATASET)]
-            files = named or [file for file in files if not base_name(file).startswith(_NAME)]
-            if not files:
-                raise RecipeError(f"{path}: no file here is called {_DATASET}; name the files of metadata")
-        found += files
-    return find_files(found, _SUFFIXES)  # reports a file that is named twice
-
-
-def _cut(file: str, folder: str | None) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the name and the position of each part of a file."""
-    if is_url(file) or is_packed(file):
-        yield base_name(file), {}
-        return
-    try:
-        cut = cuts(file, folder)
-    except OSError as error:
-        raise_if_unreachable(error, file)
-        raise
-    for some in cut:
-        shown = f" lines {some.before + 1}-{some.before + some.lines}" if len(cut) > 1 else ""
-        detail = {"begin": some.begin, "end": some.end}
-        yield base_name(file) + shown, {"start": some.before, "rows": some.lines, "detail": detail}
-
-
-def _check_lines(files: Sequence[str]) -> None:
-    """Check that the first lines of one file are of this format, so that a wrong file is reported before a run.
-
-    Raises:
-        RecipeError: none of them is.
-        InputError: a file may not be read.
-    """
-    for file in files:
-        try:
-            with open_text(file) as source:
-                lines = [source.readline(1 << 20).rstrip(b"\r\n") for _ in range(_FIRST_LINES)]
-        except DAMAGE as error:
-            raise_if_unreachable(error, file)
-            continue  # the run quarantines it
-        lines = [line for line in lines if line]
-        _, errors = yfcc_lines.parse(pa.array(lines, pa.binary()), [])
-        if lines and errors.null_count == 0:
-            raise RecipeError(
-                f"{file}: holds no metadata of YFCC100M: none of the first {len(lines)} lines is of its format "
-                f"(the first: {errors[0]})"
-            )
-        return
-
-
-def _uids(photos: pa.Array, errors: pa.Array, at: tuple[str, int]) -> pa.Array:
+def _uids(photos: pa.Array, errors: pa.Array, at: tuple[str, np.ndarray]) -> pa.Array:
     """Return the photo ids; '<file stem>:<line>' for bad lines."""
     uids = photos.cast(pa.string())
     if errors.null_count == len(errors):
         return uids
-    return pc.coalesce(uids, _joined(at[0], ":", _numbers(len(errors), at[1])))
+    return pc.coalesce(uids, _joined(at[0], ":", pa.array(at[1]).cast(pa.string())))
 
 
-def _located(errors: pa.Array, first: int) -> pa.Array:
+def _located(errors: pa.Array, numbers: np.ndarray) -> pa.Array:
     """Append the number of the line to the errors."""
     if errors.null_count == len(errors):
         return errors
-    return _joined(errors, "; line ", _numbers(len(errors), first))
-
-
-def _numbers(count: int, first: int) -> pa.Array:
-    return pa.array(np.arange(first, first + count)).cast(pa.string())
+    return _joined(errors, "; line ", pa.array(numbers).cast(pa.string()))
 
 
 def _joined(*pieces: pa.Array | str) -> pa.Array:

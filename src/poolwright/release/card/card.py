@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-from poolwright.core.columns import IMAGE, LABEL, LICENSE
+from poolwright.core.columns import IMAGE, IMAGE_PATH, LABEL, LICENSE
 from poolwright.core.files import human_bytes
 from poolwright.core.results.measured import Measured
 from poolwright.core.table import FunnelRow, TableRecord
@@ -18,6 +18,7 @@ from poolwright.release.card.presentation import Presentation
 from poolwright.release.card.sections.classifier import classifier_section
 from poolwright.release.card.sections.measured import measured_section
 from poolwright.release.card.sections.statistics import statistics_section
+from poolwright.release.data.class_names import class_notes
 from poolwright.release.lineage import Lineage
 from poolwright.release.record import ReleaseRecord
 from poolwright.release.statistics import Statistics
@@ -199,6 +200,16 @@ class DatasetCard:
         bad = sum(count for record in self.family.records for count in bad_rows(record).values())
         if bad:
             yield f"{counted(bad, 'row')} of the pool unreadable or malformed, and therefore missing."
+        if IMAGE_PATH in self.family.table.schema.names and self.family.table.image_root is None:
+            yield "Image paths and URLs were followed wherever they lead, as the recipe says `outside: true`."
+        yield from class_notes(self.release, self.statistics, None)
+        files = [self.attribution or "", *(name for detail in self.statistics.details for name in detail.files())]
+        files += [file.path for file in self.release.files] + [other.path for other in self.release.others]
+        if any(name.endswith(".csv") for name in files):
+            yield (
+                "In CSV files, texts that begin with `=`, `+`, `-` or `@` follow an apostrophe, so that no spreadsheet "
+                "evaluates them as formulas."
+            )
         lost = sum(len(record.quarantined) for record in self.family.records)
         if lost:
             yield f"{counted(lost, 'input part')} could not be read; their rows are missing."

@@ -13,6 +13,7 @@ from poolwright.core.documents import documents_of
 from poolwright.core.files import sha256_file
 from poolwright.core.results.measured import Measured
 from poolwright.core.table import Table
+from poolwright.core.wording import guarded
 from poolwright.release.card.about import About
 from poolwright.release.card.card import CARD, DatasetCard
 from poolwright.release.card.croissant.document import CROISSANT, croissant
@@ -117,4 +118,4 @@ def _attribution(folder: Path, table: Table) -> str | None:
 
 def _lines(columns: list[list[str | None]]) -> Iterable[list[str]]:
     for values in zip(*columns, strict=True):
-        yield [value or "" for value in values]
+        yield [guarded(value or "") for value in values]

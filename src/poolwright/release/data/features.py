@@ -8,12 +8,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from poolwright.core.columns import IMAGE, LABEL_INDEX, SHA256, UID, is_groupable, meaning_of, vector_model
+from poolwright.core.columns import IMAGE, SHA256, UID, is_groupable, meaning_of, vector_model
 from poolwright.core.errors import StepError, did_you_mean
 from poolwright.core.table import Table
-from poolwright.release.data.splits import distinct
 from poolwright.release.record import ReleasedColumn, ReleaseRecord, type_words
-from poolwright.release.statistics import Statistics
 
 IMAGE_TYPE = pa.struct([pa.field("bytes", pa.binary()), pa.field("path", pa.string())])
 """Type in which `datasets` stores an Image feature."""
@@ -23,9 +21,30 @@ _METADATA_KEY = b"huggingface"
 
 
 def plain_field(field: pa.Field) -> pa.Field:
-    """Return the field as it is released: nullable, and without dictionary encoding, which few readers expect."""
-    dtype = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
-    return pa.field(field.name, dtype, metadata=field.metadata)
+    """Return the field as it is released: nullable, and of a type that `datasets` and most readers of Parquet know."""
+    return pa.field(field.name, _plain_type(field.type), metadata=field.metadata)
+
+
+def _plain_type(dtype: pa.DataType) -> pa.DataType:
+    """Return a type without dictionaries, extensions, views and narrow decimals, which few readers expect."""
+    kinds = pa.types
+    if isinstance(dtype, pa.BaseExtensionType):
+        return _plain_type(dtype.storage_type)
+    if kinds.is_dictionary(dtype) or kinds.is_run_end_encoded(dtype):
+        return _plain_type(dtype.value_type)
+    if kinds.is_decimal(dtype) and dtype.bit_width < 128:
+        return pa.decimal128(dtype.precision, dtype.scale)
+    if kinds.is_map(dtype):
+        return pa.list_(pa.struct([("key", _plain_type(dtype.key_type)), ("value", _plain_type(dtype.item_type))]))
+    if kinds.is_struct(dtype):
+        return pa.struct([plain_field(field) for field in dtype])
+    if kinds.is_fixed_size_list(dtype):
+        return pa.list_(_plain_type(dtype.value_type), dtype.list_size)
+    if kinds.is_large_list(dtype):
+        return pa.large_list(_plain_type(dtype.value_type))
+    if kinds.is_list(dtype) or kinds.is_list_view(dtype) or kinds.is_large_list_view(dtype):
+        return pa.list_(_plain_type(dtype.value_type))
+    return {"string_view": pa.string(), "binary_view": pa.binary()}.get(str(dtype), dtype)
 
 
 def released_schema(table: pa.Schema, columns: list[str], embedded: bool, class_column: str | None) -> pa.Schema:
@@ -60,22 +79,9 @@ def with_features(schema: pa.Schema, class_column: str | None, classes: tuple[st
 
 
 def _dtype(dtype: pa.DataType) -> str:
-    return {"halffloat": "float16", "float": "float32", "double": "float64"}.get(str(dtype), str(dtype))
-
-
-def class_names(table: Table, column: str, statistics: Statistics) -> tuple[str, ...]:
-    """Return class names by index: that of `label_index` if it numbers them 0 to n-1, else in alphabetical order."""
-    found = sorted(text for text in distinct(table, column, statistics) if text is not None)
-    if LABEL_INDEX in table.schema.names:
-        pairs = {
-            pair
-            for rows in table.batches([column, LABEL_INDEX])
-            for pair in zip(rows.strings(column), rows.column(LABEL_INDEX).to_pylist(), strict=True)
-            if pair[0] is not None
-        }
-        if len(pairs) == len(found) and {index for _, index in pairs} == set(range(len(found))):
-            return tuple(str(name) for name, _ in sorted(pairs, key=lambda pair: pair[1]))
-    return tuple(found)
+    """Return a type in the spelling of `datasets`, which is PyArrow's except for these."""
+    spelling = {"halffloat": "float16", "float": "float32", "double": "float64"}
+    return (spelling | {"date32[day]": "date32", "date64[ms]": "date64"}).get(str(dtype), str(dtype))
 
 
 def released_columns(schema: pa.Schema, table: Table, class_column: str | None) -> tuple[ReleasedColumn, ...]:

@@ -10,10 +10,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
+from poolwright.core.columns import is_text
 from poolwright.core.errors import ReleaseError
 from poolwright.core.images.formats import IMAGE_EXTENSIONS
 from poolwright.core.parquet import parquet_writer
 from poolwright.core.rows import RowGroups, Rows
+from poolwright.core.wording import guarded
 from poolwright.release.data.images import extension
 
 GROUP_ROWS = 10_000
@@ -61,7 +63,8 @@ class MetadataFile:
         self.rows = 0
         self._groups = RowGroups(group_rows)
         name = os.fspath(path)
-        self._writer: Any = pacsv.CSVWriter(name, schema) if path.suffix == ".csv" else parquet_writer(name, schema)
+        self._sheet = path.suffix == ".csv"
+        self._writer: Any = pacsv.CSVWriter(name, schema) if self._sheet else parquet_writer(name, schema)
 
     def write(self, rows: pa.Table) -> None:
         """Add rows."""
@@ -76,5 +79,14 @@ class MetadataFile:
         self._writer.close()
 
     def _flush(self, rows: pa.Table) -> None:
-        self._writer.write_table(rows)
+        self._writer.write_table(_guarded_texts(rows) if self._sheet else rows)
         self.rows += len(rows)
+
+
+def _guarded_texts(rows: pa.Table) -> pa.Table:
+    """Return rows whose texts no spreadsheet evaluates as formulas."""
+    for at, field in enumerate(rows.schema):
+        if is_text(field.type):
+            texts = [None if text is None else guarded(text) for text in rows.column(at).to_pylist()]
+            rows = rows.set_column(at, field, pa.array(texts, field.type))
+    return rows

@@ -22,7 +22,7 @@ def safe_name(name: str) -> str:
     """Return the name as one part of a path, which Windows, macOS and Linux accept and which leads nowhere else."""
     name = _FORBIDDEN.sub("_", unicodedata.normalize("NFC", name).encode("utf-8", "replace").decode("utf-8"))
     name = _shortened(name).strip(" ").rstrip(". ")
-    name = f"_{name[1:]}" if name.startswith((".", "-", "~")) else name
+    name = f"_{name[1:]}" if name.startswith((".", "-", "~", "=", "+", "@")) else name
     return f"_{name}" if not name or _RESERVED.match(name) else name
 
 

@@ -11,6 +11,7 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from poolwright.core.columns import IMAGE, SHA256, UID
+from poolwright.core.wording import unguarded
 from poolwright.release.data.features import FILE_NAME
 from poolwright.release.record import ReleasedFile, ReleaseRecord
 
@@ -57,6 +58,9 @@ def read_csv(path: Path, columns: Sequence[str] | None = None, text: Sequence[st
     Args:
         columns: names of the columns to read; default all.
         text: columns to read as text, whatever their values look like.
+
+    Returns:
+        The rows, with the texts as they were before they were guarded against spreadsheets.
     """
     options = pacsv.ConvertOptions(
         include_columns=columns,
@@ -65,7 +69,12 @@ def read_csv(path: Path, columns: Sequence[str] | None = None, text: Sequence[st
         quoted_strings_can_be_null=False,
         null_values=[""],
     )
-    return pacsv.read_csv(path, convert_options=options, parse_options=pacsv.ParseOptions(newlines_in_values=True))
+    rows = pacsv.read_csv(path, convert_options=options, parse_options=pacsv.ParseOptions(newlines_in_values=True))
+    for at, field in enumerate(rows.schema):
+        if pa.types.is_string(field.type):
+            texts = [None if cell is None else unguarded(cell) for cell in rows.column(at).to_pylist()]
+            rows = rows.set_column(at, field, pa.array(texts, field.type))
+    return rows
 
 
 def embedded_images(folder: Path, release: ReleaseRecord, full: bool) -> Iterator[StoredImage]:

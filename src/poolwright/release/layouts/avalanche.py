@@ -25,4 +25,7 @@ training_folder/filelists/3/all.txt                             one line per ima
 training_folder/testset_ratio_0.3/split_0/3/train.txt           the lines to train on; test.txt
 training_folder/testset_ratio_0.3/split_0/3/train_indices.json  their numbers in all.txt; test_indices.json
 training_folder/features/clip/3/all.pth                         (tensor, class indices), in the order of all.txt
+train/labeled_metadata.json, test/...                           {bucket: {class: path}}, buckets numbered from 0
+train/labeled_metadata/3/laptop.json, test/...                  {uid: {"ID", "IMG_PATH": path seen from train}}
+train/features/moco_b0/3/laptop.pth, test/...                   {uid: tensor}; features.json: {bucket: {class: path}}
 metadata/3.parquet                  all columns, rows in the order of the lists"""

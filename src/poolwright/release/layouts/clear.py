@@ -57,6 +57,7 @@ labeled_metadata/3/laptop.json      {uid: metadata}, with CLEAR's names for the 
 all_metadata/3.json                 the same for all images of the stream, with `unlabelled`; all_metadata.json: paths
 features/clip/3/laptop.pth          {uid: tensor}; features/clip/features.json: {bucket: {class: path}}
 training_folder/                    as in `avalanche`
+train/, test/                       as in `avalanche`
 metadata/3.parquet                  all columns, rows in the order of the lists"""
 
     unlabelled: Column | None = Field(

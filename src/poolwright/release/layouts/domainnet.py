@@ -1,10 +1,12 @@
 """DomainNet layout: images by domain and class, with the lists that DomainNet loaders read.
 
-<domain>/<class>/<uid>.jpg     images; domain and class in lower case, without spaces
-<domain>_train.txt             lines `path index`, separated by one space, such as `africa/zebra/123.jpg 4`
-<domain>_test.txt
-class_names.txt, domains.txt   line i is the name of class i; folders of the domains
-metadata/<split>.parquet       the rows of each split, in the order of the table
+domain_net/<domain>/<class>/<uid>.jpg   images; domain and class in lower case, without spaces
+domain_net/<domain>_train.txt           lines `path index`, separated by one space, such as `africa/zebra/123.jpg 4`
+domain_net/<domain>_test.txt
+class_names.txt, domains.txt            line i is the name of class i; folders of the domains
+metadata/<split>.parquet                the rows of each split, in the order of the table
+
+DomainBed takes every folder of `domain_net`, which is the name it looks for, for a domain.
 
 Format of the lists: http://ai.bu.edu/M3SDA/. Its loaders split a line at white space, so no path has any.
 """
@@ -40,7 +42,7 @@ from poolwright.release.data.missing_vectors import readable_schema
 from poolwright.release.data.naming import split_order
 from poolwright.release.data.splits import by_split, split_values, table_splits, with_split
 from poolwright.release.layouts.layout import Layout, LayoutCheck
-from poolwright.release.layouts.shared.domain_lists import CLASS_NAMES, DOMAINS, check_lists
+from poolwright.release.layouts.shared.domain_lists import CLASS_NAMES, DOMAINS, ROOT, check_lists
 from poolwright.release.layouts.shared.domains import DomainClass, DomainFolders
 from poolwright.release.layouts.shared.listed_images import (
     LIST_BATCH_ROWS,
@@ -58,8 +60,8 @@ class DomainNet(Layout):
     layout: ClassVar[str] = "domainnet"
     example: ClassVar[str] = "{table: best, layout: domainnet, domain: continent, to: out/best-domainnet}"
     tree: ClassVar[str] = """\
-africa/zebra/<uid>.jpg              image files by domain and class; left out by `images: none`
-africa_train.txt, africa_test.txt   one line per image: `africa/zebra/<uid>.jpg 4`, path and class index
+domain_net/africa/zebra/<uid>.jpg   image files by domain and class; left out by `images: none`
+domain_net/africa_train.txt         one line per image: `africa/zebra/<uid>.jpg 4`, path and class index
 class_names.txt, domains.txt        names of the classes by index; folders of the domains
 metadata/train.parquet              all columns, rows in the order of the lists"""
 
@@ -96,7 +98,7 @@ metadata/train.parquet              all columns, rows in the order of the lists"
             readable_schema(listed_schema(table.schema, (), copied), table), CLASS_ID, folders.classes
         )
         reader = ImageReader.of(table, self.layout) if copied else None
-        lists = _Lists(folder, [folders.list_name(domain, split) for domain, split in folders.lists()])
+        lists = _Lists(folder / ROOT, [folders.list_name(domain, split) for domain, split in folders.lists()])
         writers = {name: MetadataFile(folder / "metadata" / f"{name}.parquet", schema) for name in splits.values()}
         try:
             for rows, cells, given in self._batches(table, folder, folders, reader, schema):
@@ -115,25 +117,31 @@ metadata/train.parquet              all columns, rows in the order of the lists"
         ]
         record = self.record(table, schema, files, splits, reader, folders.classes, CLASS_ID)
         record = record.model_copy(update={"domains": folders.domains_by_folder(), "others": tuple(others)})
-        return with_meanings(record, listed_meanings(copied))
+        return with_meanings(record, listed_meanings(f"in `{ROOT}`" if copied else None))
 
     def load_snippet(self, release: ReleaseRecord) -> str:
         """Show how to read the lists."""
-        start = "this folder" if self.images == "copy" else "your folder of images, which are not in the release"
+        start = f"`{ROOT}`" if self.images == "copy" else "your folder of images, which are not in the release"
         code = (
             f'for line in open("{release.others[0].path}", encoding="utf-8"):\n'
             f"    path, index = line.split()  # path below {start}\n\n"
             'names = open("class_names.txt", encoding="utf-8").read().splitlines()  # names[int(index)]'
         )
         words = "The lists are those of DomainNet, `<domain>_<split>.txt` with lines `path class_index`: code that "
-        words += "reads DomainNet reads them. `domains.txt` names the domains and `class_names.txt` the classes."
+        words += "reads DomainNet reads them. `domains.txt` names the domains and `class_names.txt` the classes. "
+        words += f"The folder `{ROOT}` has the domains and lists alone: it is the one to name to loaders. DomainBed, "
+        words += "which takes every folder in it for a domain, finds it with `--data_dir` set to the folder above."
         rows = f'load_dataset("{FOLDER_WORDS}")'
         more = f"`metadata/` has all columns of the rows, in the order of the lists; `{rows}` of `datasets` reads it."
         return f"{words}\n\n{fenced(code, 'python')}\n\n{more}"
 
     def image_folders(self, release: ReleaseRecord) -> Sequence[str]:
         """Return the folders of the domains."""
-        return list(release.domains)
+        return [f"{ROOT}/{domain}" for domain in release.domains]
+
+    def image_root(self, file: ReleasedFile) -> str:
+        """Return the folder of the domains."""
+        return ROOT
 
     def checks(self, folder: Path, release: ReleaseRecord) -> Iterator[LayoutCheck]:
         """Check that lists, class names and metadata agree."""
@@ -163,7 +171,7 @@ metadata/train.parquet              all columns, rows in the order of the lists"
         for rows, images, digests in reader.batches([name for name in wanted if name not in (IMAGE, IMAGE_PATH)]):
             cells = list(folders.of(rows))
             named = zip(folders.files(rows, cells), images, strict=True)
-            files: list[str | None] = [write_image(folder, inner, stem, data) for (inner, stem), data in named]
+            files: list[str | None] = [write_image(folder / ROOT, inner, stem, data) for (inner, stem), data in named]
             yield rows, cells, {**_given(cells, files, folders), SHA256: pa.array(digests, pa.string())}
 
 
@@ -178,6 +186,7 @@ class _Lists:
     def __init__(self, folder: Path, names: Sequence[str]) -> None:
         self.folder = folder
         self.counts = dict.fromkeys(names, 0)
+        folder.mkdir()
         for name in names:
             (folder / name).touch()
 
@@ -200,7 +209,7 @@ class _Lists:
 
     def files(self) -> list[OtherFile]:
         return [
-            OtherFile(path=name, type="text/plain", words=f"{rows:,} lines of path and class index")
+            OtherFile(path=f"{ROOT}/{name}", type="text/plain", words=f"{rows:,} lines of path and class index")
             for name, rows in self.counts.items()
         ]
 

@@ -21,7 +21,8 @@ from poolwright.core.params import Column, Columns
 from poolwright.core.rows import Rows
 from poolwright.core.table import Table
 from poolwright.release.card.croissant.nodes import rows_file_set
-from poolwright.release.data.features import class_names, released_schema, require, with_features
+from poolwright.release.data.class_names import ClassNames
+from poolwright.release.data.features import released_schema, require, with_features
 from poolwright.release.data.images import ImageReader, image_columns, original_name
 from poolwright.release.data.missing_vectors import readable_schema
 from poolwright.release.data.naming import split_order
@@ -99,7 +100,8 @@ class HuggingFace(Layout):
     def write_data(self, table: Table, folder: Path, statistics: Statistics) -> ReleaseRecord:
         """Write the shards, split by split, rows in the order of the table."""
         embedded = self.images == "embed"
-        classes = class_names(table, self.class_label, statistics) if self.class_label else ()
+        found = ClassNames.of(table, self.class_label, by_index=True) if self.class_label else None
+        classes = found.names if found else ()
         schema = released_schema(table.schema, self._columns(table.schema), embedded, self.class_label)
         schema = with_features(readable_schema(schema, table), self.class_label, classes)
         splits = table_splits(table, statistics)
@@ -108,7 +110,7 @@ class HuggingFace(Layout):
             configs = table_configs(table, self.configs, statistics)
         names = {(config, split): f"{configs[config]}/{splits[split]}" for config, split in product(configs, splits)}
         reader = ImageReader.of(table, self.layout) if embedded else None
-        batches = self._with_images(table, schema, reader, classes) if reader else self._plain(table, schema, classes)
+        batches = self._with_images(table, schema, reader, found) if reader else self._plain(table, schema, found)
         shards: dict[str, Shards] = {}
         try:
             for rows, sizes, keys in batches:
@@ -152,40 +154,40 @@ class HuggingFace(Layout):
             named = [name for name in schema.names if name not in left_out]
         return [UID, *(name for name in named if name != UID)]
 
-    def _plain(self, table: Table, schema: pa.Schema, classes: tuple[str, ...]) -> Iterator[_Batch]:
-        for rows in table.batches(self._wanted(schema.names, table.schema), _BATCH_ROWS):
-            released = _select(rows, schema, {}, self.class_label, classes)
+    def _plain(self, table: Table, schema: pa.Schema, classes: ClassNames | None) -> Iterator[_Batch]:
+        for rows in table.batches(self._wanted(schema.names, table.schema, classes), _BATCH_ROWS):
+            released = _select(rows, schema, {}, classes)
             yield released, [0] * len(rows), self._keys(rows)
 
-    def _wanted(self, names: Sequence[str], schema: pa.Schema) -> list[str]:
-        """Return the columns to read: those, and the ones of config and split."""
-        return with_split(list(dict.fromkeys([*names, *([self.configs] if self.configs else [])])), schema)
+    def _wanted(self, names: Sequence[str], schema: pa.Schema, classes: ClassNames | None) -> list[str]:
+        """Return the columns to read: those, and the ones of class, config and split."""
+        more = [*(classes.columns if classes else ()), *([self.configs] if self.configs else ())]
+        return with_split(list(dict.fromkeys([*names, *more])), schema)
 
     def _keys(self, rows: Rows) -> list[ConfigSplit]:
         configs: list[str | None] = rows.strings(self.configs) if self.configs else [None] * len(rows)
         return list(zip(configs, split_values(rows), strict=True))
 
     def _with_images(
-        self, table: Table, schema: pa.Schema, reader: ImageReader, classes: tuple[str, ...]
+        self, table: Table, schema: pa.Schema, reader: ImageReader, classes: ClassNames | None
     ) -> Iterator[_Batch]:
         kept = [name for name in schema.names if name in table.schema.names and name != IMAGE]
-        for rows, images, digests in reader.batches(self._wanted(kept, table.schema)):
+        for rows, images, digests in reader.batches(self._wanted(kept, table.schema, classes)):
             paths = rows.strings(IMAGE_PATH) if IMAGE_PATH in rows.schema.names else [None] * len(rows)
             uids = rows.strings(UID)
             names = [original_name(path, str(uid), data) for path, uid, data in zip(paths, uids, images, strict=True)]
             values = [pa.array(images, pa.binary()), pa.array(names, pa.string())]
             given = {IMAGE: pa.StructArray.from_arrays(values, ["bytes", "path"]), SHA256: pa.array(digests)}
-            released = _select(rows, schema, given, self.class_label, classes)
+            released = _select(rows, schema, given, classes)
             yield released, [len(data) for data in images], self._keys(rows)
 
 
-def _select(
-    rows: Rows, schema: pa.Schema, given: dict[str, pa.Array], class_column: str | None, classes: tuple[str, ...]
-) -> pa.Table:
+def _select(rows: Rows, schema: pa.Schema, given: dict[str, pa.Array], classes: ClassNames | None) -> pa.Table:
     arrays = []
     for field in schema:
         values = given[field.name] if field.name in given else rows.column(field.name)
-        if field.name == class_column:
-            values = pc.index_in(values.cast(pa.string()), value_set=pa.array(classes, pa.string()))
+        if classes and field.name == classes.column:
+            found = pa.array(classes.of_rows(rows), pa.string())
+            values = pc.index_in(found, value_set=pa.array(classes.names, pa.string()), skip_nulls=True)
         arrays.append(values if values.type == field.type else values.cast(field.type))
     return pa.table(arrays, schema=schema)

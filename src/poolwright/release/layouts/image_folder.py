@@ -14,17 +14,18 @@ from typing import ClassVar, Literal
 import pyarrow as pa
 from pydantic import Field
 
-from poolwright.core.columns import IMAGE, IMAGE_PATH, LABEL, SHA256, SPLIT, UID, is_groupable
+from poolwright.core.columns import IMAGE, IMAGE_PATH, LABEL, SHA256, UID, is_groupable
 from poolwright.core.errors import StepError
 from poolwright.core.params import Column
 from poolwright.core.rows import Rows
 from poolwright.core.table import Table
+from poolwright.release.data.class_names import ClassNames
 from poolwright.release.data.features import FILE_NAME, released_schema, require
 from poolwright.release.data.image_files import MetadataFile, image_stem, released_rows, write_image
 from poolwright.release.data.images import ImageReader, image_columns
 from poolwright.release.data.missing_vectors import readable_schema
 from poolwright.release.data.naming import safe_names, split_order
-from poolwright.release.data.splits import by_split, split_values, table_splits
+from poolwright.release.data.splits import by_split, split_values, table_splits, with_split
 from poolwright.release.layouts.layout import Layout
 from poolwright.release.record import ReleasedFile, ReleaseRecord
 from poolwright.release.statistics import Statistics
@@ -73,11 +74,12 @@ train/metadata.parquet              the other columns; `file_name` joins rows an
         """Write the image files, and next to them the rows of each split."""
         splits = table_splits(table, statistics)
         by = self._by(table.schema)
-        paths = _ImagePaths(table, splits, by)
+        classes = ClassNames.of(table, by) if by else None
+        paths = _ImagePaths(table, splits, classes)
         schema = readable_schema(self._schema(table.schema), table)
         reader = ImageReader.of(table, self.layout)
         kept = [name for name in schema.names if name in table.schema.names]
-        extra = [name for name in (SPLIT, by) if name and name in table.schema.names]
+        extra = with_split(classes.columns if classes else [], table.schema)
         writers = {name: MetadataFile(folder / name / f"metadata.{self.metadata}", schema) for name in splits.values()}
         try:
             for rows, images, digests in reader.batches([*kept, *extra]):
@@ -132,17 +134,17 @@ class _ImagePaths:
     Holds every uid in memory, as names that would collide must be known before the first is written.
     """
 
-    def __init__(self, table: Table, splits: dict[str | None, str], by: str | None) -> None:
-        self.table, self.splits, self.by = table, splits, by
+    def __init__(self, table: Table, splits: dict[str | None, str], classes: ClassNames | None) -> None:
+        self.classes = classes
         members: dict[SplitClass, list[str]] = defaultdict(list)
-        for rows in table.batches([UID, *(name for name in (SPLIT, by) if name and name in table.schema.names)]):
+        for rows in table.batches(with_split([UID, *(classes.columns if classes else ())], table.schema)):
             for key, uid in zip(self._keys(rows), rows.strings(UID), strict=True):
                 members[key].append(str(uid))
         # Other names in the folder of a split; rows without a class go to a folder of their own.
         taken = ("metadata.parquet", "metadata.csv", NO_CLASS)
-        classes = safe_names({value for _, value in members if value is not None}, taken=taken)
+        inner = safe_names(classes.names if classes else (), taken=taken)
         self.folders = {
-            (split, value): (splits[split], classes[value] if value is not None else NO_CLASS if by else "")
+            (split, value): (splits[split], inner[value] if value is not None else NO_CLASS if classes else "")
             for split, value in members
         }
         self.stems = {key: safe_names(uids, image_stem) for key, uids in members.items()}
@@ -152,7 +154,7 @@ class _ImagePaths:
             yield (*self.folders[key], self.stems[key][str(uid)])
 
     def _keys(self, rows: Rows) -> Iterator[SplitClass]:
-        values: list[str | None] = rows.strings(self.by) if self.by else [None] * len(rows)
+        values: list[str | None] = self.classes.of_rows(rows) if self.classes else [None] * len(rows)
         return zip(split_values(rows), values, strict=True)
 
 

@@ -92,6 +92,10 @@ class Layout(BaseModel):
             ReleaseError: an image can no longer be read.
         """
 
+    def notes(self, schema: pa.Schema) -> Sequence[str]:
+        """Return what a user should know before the release is written; `check` and a run show it."""
+        return ()
+
     def tables(self) -> tuple[str, ...]:
         """Return the names of other tables of the same run that this layout reads."""
         return ()
@@ -182,7 +186,8 @@ class Layout(BaseModel):
         """Return further record sets of the Croissant document, besides splits, classes and rows."""
         from poolwright.release.card.croissant.nodes import image_record_sets
 
-        below = "the folder of the split" if self.image_root(release.files[0]) else "the release"
+        roots = {self.image_root(file) for file in release.files}
+        below = "the folder of the split" if len(roots) > 1 else next(iter(roots)) or "the release"
         return image_record_sets(release, self.image_folders(release), below)
 
     # Common to all layouts
@@ -301,6 +306,7 @@ class Layout(BaseModel):
     ) -> Written:
         from poolwright.core.files import remove
         from poolwright.release.card.documents import write_documents
+        from poolwright.release.data.class_names import class_notes
         from poolwright.release.folder import put_in_place, written
         from poolwright.release.statistics import gather
 
@@ -315,12 +321,13 @@ class Layout(BaseModel):
             statistics = gather(table, self.details(table))
             record = self.write_data(table, partial, statistics).model_copy(update=origin)
             record.check_files(table.record.rows_kept)
+            notes = tuple(class_notes(record, statistics, self.class_name()))
             write_documents(partial, record, family, about, statistics, self._presentation(record, table), measured)
             put_in_place(partial, folder)
         except BaseException:
             remove(partial)
             raise
-        return written(folder, record, fresh=True)
+        return written(folder, record, fresh=True, notes=notes)
 
     def _presentation(self, release: ReleaseRecord, table: Table) -> Presentation:
         from poolwright.release.card.presentation import Presentation

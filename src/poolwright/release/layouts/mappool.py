@@ -9,6 +9,7 @@ https://huggingface.co/datasets/sraimund/MapPool
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Annotated, Any, ClassVar
@@ -17,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator
 
-from poolwright.core.columns import HEIGHT, SHA256, TEXT, UID, URL, WIDTH, is_text, is_vector, vector_type
+from poolwright.core.columns import HEIGHT, SHA256, TEXT, UID, URL, WIDTH, is_text, is_vector, vector_model, vector_type
 from poolwright.core.errors import did_you_mean
 from poolwright.core.params import Column, Columns
 from poolwright.core.rows import Rows, is_valid, vector_array
@@ -46,8 +47,8 @@ MEANINGS = {
     "original_width": "Width of the image when it was found, pixels",
     "original_height": "Height of the image when it was found, pixels",
     "sha256": "SHA-256 of the image file when it was found, hex",
-    "l14_img": "CLIP ViT-L/14 vector of the image",
-    "l14_txt": "CLIP ViT-L/14 vector of the caption",
+    "l14_img": "Vector of the image",
+    "l14_txt": "Vector of the caption",
     "clip_l14_similarity_score": "Cosine of l14_img and l14_txt",
 }
 """Meanings of the published columns, in their order."""
@@ -55,6 +56,8 @@ MEANINGS = {
 _INSTEAD = {"original_width": WIDTH, "original_height": HEIGHT}
 """Names of some of them in pools."""
 _VECTORS = ("l14_img", "l14_txt")
+_L14 = re.compile(r"vit[-_ ]?l[-_/ ]?14(?![-@_]?336)", re.IGNORECASE)
+"""Names of the encoder of the published vectors."""
 _BATCH_ROWS = 8_192
 
 
@@ -140,7 +143,26 @@ class MapPool(Layout):
         finally:
             for shard in shards.values():
                 shard.abandon()
-        return with_meanings(self.record(table, schema, files, splits, None), MEANINGS)
+        return with_meanings(self.record(table, schema, files, splits, None), self._meanings(table.schema))
+
+    def notes(self, schema: pa.Schema) -> Sequence[str]:
+        """Return the published columns of vectors that another encoder than the published one made."""
+        return [
+            f"'{name}' of the published MapPool has vectors of CLIP ViT-L/14; here they are by {model}"
+            for name, model in self._encoders(schema).items()
+            if not _L14.search(model)
+        ]
+
+    def _encoders(self, schema: pa.Schema) -> dict[str, str]:
+        """Return the encoder of each published column of vectors."""
+        models = {name: vector_model(schema.field(at)) for name, at in self.sources(schema).items() if name in _VECTORS}
+        return {
+            name: model[0] if model else "an encoder that the table does not name" for name, model in models.items()
+        }
+
+    def _meanings(self, schema: pa.Schema) -> dict[str, str]:
+        made = self._encoders(schema)
+        return {name: f"{words}, by {made[name]}" if name in made else words for name, words in MEANINGS.items()}
 
     def load_snippet(self, release: ReleaseRecord) -> str:
         """Show how to load the rows with `load_dataset` or any reader of Parquet."""

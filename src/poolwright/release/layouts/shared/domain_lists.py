@@ -17,6 +17,8 @@ from poolwright.release.record import ReleaseRecord
 
 CLASS_NAMES = "class_names.txt"
 DOMAINS = "domains.txt"
+ROOT = "domain_net"
+"""Folder of the domains and lists; the name that DomainBed gives it."""
 _BATCH_ROWS = 65_536
 
 
@@ -31,7 +33,7 @@ def check_lists(folder: Path, release: ReleaseRecord, domain_column: str) -> Fin
     for file in release.files:
         rows = pq.read_table(folder / file.path, columns=columns)
         for inner, value in release.domains.items():
-            name = list_name(inner, file.split)
+            name = f"{ROOT}/{list_name(inner, file.split)}"
             lines, found = _list(folder, release, _rows(rows, domain_column, value), name)
             wrong += found
             total += lines
@@ -71,7 +73,7 @@ def _problem(folder: Path, release: ReleaseRecord, line: str | None, row: tuple[
         return f"it is {line!r}, but the metadata says '{wanted}'"
     if not 0 <= row[1] < len(release.classes):
         return f"there is no class {row[1]}"
-    return f"'{row[0]}' is missing" if release.images and not (folder / row[0]).is_file() else ""
+    return f"'{row[0]}' is missing" if release.images and not (folder / ROOT / row[0]).is_file() else ""
 
 
 def _rows(rows: pa.Table, column: str, domain: str) -> Iterator[tuple[str, int]]:

@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from poolwright.core.columns import SPLIT, UID
 from poolwright.core.errors import ReleaseError
 from poolwright.core.rows import Rows
 from poolwright.core.table import Table
+from poolwright.release.data.class_names import ClassNames
 from poolwright.release.data.image_files import image_stem
 from poolwright.release.data.naming import safe_names, split_order, unspaced
 
 MOST_DOMAINS = 1_000
 _SPACES = re.compile(r"\s+")
-# Other names in the folder of such a release.
-_TAKEN = """data figures lineage metadata states ATTRIBUTION.csv README.md SHA256SUMS class_names.txt croissant.json
-domain_by_class.csv domains.txt recipe.yaml release.json statistics.json table.json""".split()  # noqa: SIM905
 
-NamedClass = tuple[str, int | None]
-"""A class: its name, and the integer that distinguishes it from classes of the same name."""
-DomainClass = tuple[str, NamedClass]
-"""Domain and class of a row."""
+DomainClass = tuple[str, str]
+"""Domain and unique class name of a row."""
 
 
 class DomainFolders:
@@ -39,7 +35,7 @@ class DomainFolders:
     Attributes:
         domains: folder of each domain, in order of the domains.
         class_ids: index of each class, in order of the names.
-        classes: name of each class by index; classes of the same name are followed by their integer.
+        classes: name of each class by index; see `ClassNames`.
 
     Raises:
         ReleaseError: a row has no domain, no class or no path, or two lists would have the same name.
@@ -56,16 +52,17 @@ class DomainFolders:
     ) -> None:
         self.domain, self.by, self.index = domain, by, index
         self.splits = sorted(splits.values(), key=split_order)
+        self._named = ClassNames.of(table, by, index)
         members: dict[DomainClass, list[str]] = defaultdict(list)
-        for rows in table.batches(list(dict.fromkeys([UID, *(name for name in (domain, by, index, paths) if name)]))):
+        read = [UID, *(name for name in (domain, *self._named.columns, index, paths) if name)]
+        for rows in table.batches(list(dict.fromkeys(read))):
             self._check(table.name, rows, paths)
             for key, uid in zip(self.of(rows), rows.strings(UID), strict=True):
                 uids = members[key]
                 if paths is None:
                     uids.append(str(uid))
         self.domains = _domain_folders(table.name, domain, {value for value, _ in members})
-        kinds = sorted({kind for _, kind in members}, key=lambda kind: (kind[0], kind[1] or 0))
-        self._check_names(table.name, kinds)
+        kinds = self._named.names
         self.class_ids = {kind: number for number, kind in enumerate(kinds)}
         self.classes = shown_names(kinds)
         folders = safe_names(self.classes, folder_words)
@@ -75,9 +72,8 @@ class DomainFolders:
 
     def of(self, rows: Rows) -> Iterator[DomainClass]:
         """Yield domain and class of each row."""
-        numbers = rows.column(self.index).to_pylist() if self.index else [None] * len(rows)
-        for domain, name, number in zip(rows.strings(self.domain), rows.strings(self.by), numbers, strict=True):
-            yield str(domain), (str(name), number)
+        for domain, name in zip(rows.strings(self.domain), self._named.of_rows(rows), strict=True):
+            yield str(domain), str(name)
 
     def files(self, rows: Rows, cells: list[DomainClass]) -> Iterator[tuple[str, str]]:
         """Yield folder and name without extension of the image of each row."""
@@ -113,18 +109,9 @@ class DomainFolders:
                 "`images: copy` gives the files new names"
             )
 
-    def _check_names(self, table: str, kinds: list[NamedClass]) -> None:
-        names: dict[int, str] = {}
-        for name, number in kinds:
-            if number is not None and names.setdefault(number, name) != name:
-                raise ReleaseError(
-                    f"table '{table}': class {number} of '{self.index}' has two names in '{self.by}', "
-                    f"{names[number]!r} and {name!r}; 'index' must name a column that numbers the classes"
-                )
-
     def _check_lists(self, table: str) -> None:
         names = [self.list_name(domain, split).casefold() for domain, split in self.lists()]
-        taken = {*(name.casefold() for name in _TAKEN), *(folder.casefold() for folder in self.domains.values())}
+        taken = {folder.casefold() for folder in self.domains.values()}
         wrong = [name for name, count in Counter(names).items() if count > 1 or name in taken]
         if wrong:
             raise ReleaseError(
@@ -143,14 +130,11 @@ def folder_words(text: str) -> str:
     return unspaced(text).lower()
 
 
-def shown_names(kinds: list[NamedClass]) -> tuple[str, ...]:
-    """Return a unique name on one line for each class: classes of the same name are followed by their integer."""
-    plain = [" ".join(name.split()) for name, _ in kinds]
+def shown_names(names: Sequence[str]) -> tuple[str, ...]:
+    """Return each class name on one line; names that would become equal are followed by their index."""
+    plain = [" ".join(name.split()) for name in names]
     counts = Counter(plain)
-    return tuple(
-        name if counts[name] == 1 else f"{name} ({at if number is None else number})"
-        for at, (name, (_, number)) in enumerate(zip(plain, kinds, strict=True))
-    )
+    return tuple(name if counts[name] == 1 else f"{name} ({at})" for at, name in enumerate(plain))
 
 
 def _domain_folders(table: str, column: str, domains: set[str]) -> dict[str, str]:
@@ -159,7 +143,7 @@ def _domain_folders(table: str, column: str, domains: set[str]) -> dict[str, str
             f"table '{table}': '{column}' has {len(domains):,} values, and a dataset has at most {MOST_DOMAINS:,} "
             "domains; is it the column you mean?"
         )
-    folders = safe_names(domains, folder_words, _TAKEN)
+    folders = safe_names(domains, folder_words)
     return {domain: folders[domain] for domain in sorted(domains)}
 
 

@@ -44,9 +44,14 @@ def listed_schema(table: pa.Schema, left_out: tuple[str, ...], copied: bool) -> 
     return pa.schema([*front, *fields])
 
 
-def listed_meanings(copied: bool) -> dict[str, str]:
-    """Return the meanings of the columns of the lists."""
-    start = "in the folder of the release" if copied else "in the user's folder of images"
+def listed_meanings(folder: str | None) -> dict[str, str]:
+    """Return the meanings of the columns of the lists.
+
+    Args:
+        folder: which folder the paths are relative to, such as 'in the folder of the release'; None if the images are
+            not copied.
+    """
+    start = folder or "in the user's folder of images"
     return {
         FILE_NAME: f"Path of the image file {start}",
         CLASS_ID: "Class of the row, as an index into the class names",

@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 from poolwright.core.columns import UID
 from poolwright.core.errors import ReleaseError
 from poolwright.core.table import Table
+from poolwright.core.wording import guarded
 from poolwright.release.record import OtherFile, ReleasedSubset
 
 CLASSES = "classes.csv"
@@ -87,7 +88,7 @@ class Classes:
         with (folder / CLASSES).open("w", encoding="utf-8", newline="") as out:
             writer = csv.writer(out, lineterminator="\n")
             writer.writerow(["label_id", *self.columns, "rows"])
-            writer.writerows(lines)
+            writer.writerows([guarded(cell) if isinstance(cell, str) else cell for cell in line] for line in lines)
         return OtherFile(path=CLASSES, type="text/csv", words=f"the {len(lines):,} classes by number")
 
     def _conflict(self, number: int, was: Sequence[Any], values: Sequence[Any]) -> None:
@@ -142,7 +143,7 @@ def write_subset(
     found = np.unique(numbers[rows]).tolist()
     indices, wnids = INDICES.format(name), WNIDS.format(name)
     np.save(folder / indices, rows, allow_pickle=False)
-    text = "".join(f"{wnid}\n" for wnid in [WNID, *classes.wnids(found)])
+    text = "".join(f"{guarded(wnid)}\n" for wnid in [WNID, *classes.wnids(found)])
     (folder / wnids).write_text(text, encoding="utf-8", newline="\n")
     files = [
         OtherFile(path=indices, type="application/octet-stream", words=f"Row numbers of {table}, int64, from 0"),

@@ -18,6 +18,7 @@ from poolwright.core.errors import ReleaseError
 from poolwright.core.rows import Rows
 from poolwright.core.table import Table
 from poolwright.core.wording import natural_order
+from poolwright.release.data.class_names import ClassNames
 from poolwright.release.data.naming import safe_names, unspaced
 from poolwright.release.layouts.shared.domains import file_stem, shown_names
 
@@ -41,6 +42,7 @@ class Stream:
         bucket_of, class_of: bucket and class of each row of the table, as index: int64 (n,).
         position: position in the list of each row of the table: int64 (n,), from 0.
         sides: side of each row of the table, as index into SIDES, by column of a split: int64 (n,).
+        uids: uid of each row of the table.
         stems: name of the image file of each row of the table, without extension.
     """
 
@@ -51,6 +53,7 @@ class Stream:
     class_of: Numbers
     position: Numbers
     sides: dict[str, Numbers]
+    uids: list[str]
     stems: list[str]
 
     @classmethod
@@ -60,17 +63,19 @@ class Stream:
         Raises:
             ReleaseError: a row has no bucket, no class, or is on neither side of a split.
         """
-        names = list(dict.fromkeys([UID, bucket, by, *splits]))
+        named = ClassNames.of(table, by)
+        names = list(dict.fromkeys([UID, bucket, *named.columns, *splits]))
         rows = Rows(table.read(names))
         for column, what in ((bucket, "bucket"), (by, "class")):
             _check_present(table.name, rows, column, what)
         buckets, bucket_of = _coded(rows.strings(bucket))
-        kinds, class_of = _coded(rows.strings(by), plainly=True)
+        number_of = {name: number for number, name in enumerate(named.names)}
+        class_of = np.array([number_of[str(name)] for name in named.of_rows(rows)], np.int64)
         sides = {name: _sides(table.name, rows, name) for name in splits}
         order = np.lexsort((class_of, bucket_of))
         position = np.empty(len(rows), np.int64)
         position[order] = np.arange(len(rows))
-        classes = shown_names([(name, None) for name in kinds])
+        classes = shown_names(named.names)
         folders = safe_names(classes, unspaced)
         return cls(
             buckets=bucket_folders(table.name, bucket, buckets),
@@ -80,6 +85,7 @@ class Stream:
             class_of=class_of,
             position=position,
             sides=sides,
+            uids=[str(uid) for uid in rows.strings(UID)],
             stems=_stems(rows.strings(UID), bucket_of * len(classes) + class_of),
         )
 
@@ -130,11 +136,11 @@ def _check_present(table: str, rows: Rows, column: str, what: str) -> None:
         )
 
 
-def _coded(values: Sequence[str | None], plainly: bool = False) -> tuple[list[str], Numbers]:
-    """Return the sorted distinct values, and the index of each row's value among them."""
+def _coded(values: Sequence[str | None]) -> tuple[list[str], Numbers]:
+    """Return the distinct values in natural order, and the index of each row's value among them."""
     coded = pa.array(values, pa.string()).dictionary_encode()
     distinct: list[str] = coded.dictionary.to_pylist()
-    ordered = sorted(distinct) if plainly else sorted(distinct, key=natural_order)
+    ordered = sorted(distinct, key=natural_order)
     number_of = {value: number for number, value in enumerate(ordered)}
     numbers = np.array([number_of[value] for value in distinct], np.int64)
     return ordered, numbers[coded.indices.to_numpy()]

@@ -40,6 +40,7 @@ from poolwright.release.layouts.shared.listed_images import (
     listed_meanings,
     listed_schema,
 )
+from poolwright.release.layouts.streams.sides import check_sides, write_sides
 from poolwright.release.layouts.streams.stream import IMAGES, Stream, write_names
 from poolwright.release.layouts.streams.tensors import Features, ordered_features
 from poolwright.release.layouts.streams.training_folder import (
@@ -110,7 +111,7 @@ class StreamLayout(Layout):
     features: FeatureColumns | None = Field(
         default=None,
         description="columns of vectors to release as tensors, by encoder name, such as {moco_b0: moco}; "
-        "default all, [] none (needs torch)",
+        "default all, [] none (needs torch). Avalanche loads those of the name moco_b0 alone from train and test",
     )
     images: Literal["copy", "none"] = Field(
         default="copy", description="copy the image files, or list only their image_path, for users who have the images"
@@ -151,6 +152,10 @@ class StreamLayout(Layout):
         """Return the columns of the splits."""
         return split_columns(schema.names, self.splits)
 
+    def split_columns_of(self, release: ReleaseRecord) -> tuple[str, ...]:
+        """Return the columns of the splits of a release."""
+        return split_columns([column.name for column in release.columns], self.splits)
+
     def feature_columns(self, schema: pa.Schema) -> dict[str, str]:
         """Return the column of each of the features, by the name of its folder."""
         if self.features is not None:
@@ -174,6 +179,7 @@ class StreamLayout(Layout):
         files = self._write_rows(table, folder, stream, schema, reader, further)
         with ordered_features(table, stream, self.feature_columns(table.schema), folder) as features:
             others += write_training_folder(folder, stream, files, self.testset_ratio, features)
+            others += write_sides(folder, stream, files, features) if self._copied else []
             others += further.finish(features) if further else []
         names = list(self._names(stream).values())
         parts = [
@@ -183,7 +189,7 @@ class StreamLayout(Layout):
         record = self.record(table, schema, parts, {name: name for name in names}, reader, stream.classes, CLASS_ID)
         folders = {f"{IMAGES}/{bucket}": value for value, bucket in stream.buckets.items()}
         record = record.model_copy(update={"domains": folders, "others": tuple(others)})
-        return with_meanings(record, listed_meanings(self._copied))
+        return with_meanings(record, listed_meanings("in the folder of the release" if self._copied else None))
 
     def load_snippet(self, release: ReleaseRecord) -> str:
         """Show how to read the lists and tensors."""
@@ -199,7 +205,11 @@ class StreamLayout(Layout):
         if tensors:
             lines += ["", "import torch", "", f'vectors, indices = torch.load("{tensors}")  # in the order of all.txt']
         words = "Avalanche makes benchmarks from `training_folder`, which has lists of paths and class indices as in "
-        words += "Caffe, and tensors. Its CLEAR benchmark reads this folder as `clear10_neurips2021`."
+        words += "Caffe, and tensors. Its CLEAR benchmark reads this folder as `clear10_neurips2021`"
+        if release.images and self.split_columns_of(release):
+            words += ", and by the folders `train` and `test` as `clear10`, its default. Of features, it loads "
+            words += "those of the name `moco_b0` alone"
+        words += "."
         rows = f'load_dataset("{FOLDER_WORDS}", split="{next(iter(release.splits))}")'
         more = f"`metadata/` has all columns of the rows, in the order of the lists; `{rows}` of `datasets` reads it."
         return "\n\n".join([words, fenced("\n".join(lines), "python"), more])
@@ -223,17 +233,18 @@ class StreamLayout(Layout):
 
     def _check_stream(self, folder: Path, release: ReleaseRecord) -> Findings:
         buckets = [name.removeprefix(f"{IMAGES}/") for name in release.domains]
-        splits = split_columns([column.name for column in release.columns], self.splits)
-        wrong = []
+        splits = self.split_columns_of(release)
+        wrong: list[str] = []
         if (folder / CLASS_NAMES).read_text(encoding="utf-8") != "\n".join(release.classes):
             wrong.append(f"'{CLASS_NAMES}' does not have the {len(release.classes):,} names of release.json")
         wrong += check_buckets(folder, buckets)
-        for bucket, file in zip(buckets, release.files, strict=True):
+        for number, (bucket, file) in enumerate(zip(buckets, release.files, strict=True)):
             rows = pq.read_table(folder / file.path, columns=[UID, FILE_NAME, CLASS_ID, *splits])
             wrong += check_lists(folder, bucket, rows, splits, self.testset_ratio)
             missing = [path for path in rows.column(FILE_NAME).to_pylist() if not (folder / path).is_file()]
             wrong += [f"'{path}' is missing" for path in missing[:1] if release.images]
             wrong += check_tensors(folder, bucket, rows) if find_spec("torch") else []
+            wrong += check_sides(folder, number, rows, splits[0], release.classes) if splits and release.images else []
             wrong += self.check_bucket(folder, release, bucket, rows)
         tensors = "" if find_spec("torch") else "; tensors were not read, as torch is not installed"
         return wrong, f"lists of {len(buckets)} buckets in {len(splits)} splits agree with the metadata{tensors}"
