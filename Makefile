@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 # PyTorch is pinned: newer builds bring gigabytes of CUDA to machines without a GPU.
 CONSTRAINTS := -c constraints.txt
 
-.PHONY: demo test check bench docs clean
+.PHONY: demo test check mutants bench docs clean
 
 demo: $(VENV)/.demo
 	$(BIN)/poolwright demo --to demo
@@ -22,6 +22,10 @@ check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Breaks the code on purpose, one promise after another, and sees whether the tests notice.
+mutants: $(VENV)/.dev
+	$(BIN)/python tools/mutants.py $(NAME)
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks $(NAME)

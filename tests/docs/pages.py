@@ -5,10 +5,10 @@ yaml              a recipe: it is parsed, and checked against the JSON Schema. W
                   piece of one, by its top-level keys, or a list of steps; it is completed first
 yaml title="x.yaml"   the same, and written to that file
 console           `$ poolwright ...` runs; what it prints must be as shown, where `...` stands for anything, how
-                  many spaces there are does not matter, and numbers may be a little off: the last bits of
+                  many spaces there are does not matter, and decimals may be a little off: the last bits of
                   vectors differ between processors. `$` and another command only reads well.
 
-Commands that name /path/to/data are checked, not run, and only where the real data lies.
+Commands that name /path/to/data are checked, not run, and only if the real data is there; else they are counted.
 """
 
 from __future__ import annotations
@@ -63,10 +63,10 @@ def blocks(page: Path) -> list[Block]:
     return found
 
 
-def run_page(page: Path, folder: Path) -> int:
-    """Run every block of a page in a folder; returns how many there were."""
+def run_page(page: Path, folder: Path) -> tuple[int, int]:
+    """Run every block of a page in a folder; returns how many there were, and how many commands lack real data."""
     names: dict[str, Any] = {"__name__": page.stem}
-    done = 0
+    done = unchecked = 0
     for block in blocks(page):
         where = f"{page.relative_to(REPOSITORY)}:{block.line}"
         if block.language == "python":
@@ -74,11 +74,11 @@ def run_page(page: Path, folder: Path) -> int:
         elif block.language == "yaml":
             check_yaml(block, folder, where)
         elif block.language == "console":
-            run_console(block, folder, where)
+            unchecked += run_console(block, folder, where)
         else:
             continue
         done += 1
-    return done
+    return done, unchecked
 
 
 def run_python(block: Block, names: dict[str, Any], folder: Path, where: str) -> None:
@@ -115,14 +115,15 @@ def completed(piece: dict[str, Any]) -> dict[str, Any]:
     return data
 
 
-def run_console(block: Block, folder: Path, where: str) -> None:
+def run_console(block: Block, folder: Path, where: str) -> int:
+    unchecked = 0
     for line, expected in _commands(block.text):
         command, _, file = line.partition(" > ")
         words = shlex.split(command, comments=True)
         if words[0] != "poolwright":
             continue
         if any(_DATA in word for word in words):
-            check_with_real_data(words, where)
+            unchecked += not check_with_real_data(words, where)
             continue
         called = call(*words[1:], folder=folder)
         if called.code != (3 if "waiting for" in expected else 0) and "error:" not in expected:
@@ -132,6 +133,7 @@ def run_console(block: Block, folder: Path, where: str) -> None:
         printed = called.out + (called.err if called.code else "")
         if expected.strip() and not as_shown(expected, printed):
             pytest.fail(f"{where}: {command}\nshown:\n{expected}\nprinted:\n{printed}")
+    return unchecked
 
 
 def as_shown(expected: str, printed: str) -> bool:
@@ -153,7 +155,9 @@ def _pattern_of(piece: str) -> str:
 
 def _near(one: str, other: str) -> bool:
     left, right = (float(text.replace(",", "")) for text in (one, other))
-    return abs(left - right) <= max(3 if left.is_integer() else 0.01, 0.03 * abs(left))
+    if "." not in one + other:
+        return left == right
+    return abs(left - right) <= max(0.01, 0.03 * abs(left))
 
 
 def _commands(text: str) -> list[tuple[str, str]]:
@@ -166,13 +170,15 @@ def _commands(text: str) -> list[tuple[str, str]]:
     return [(command, "".join(lines)) for command, lines in found]
 
 
-def check_with_real_data(words: list[str], where: str) -> None:
+def check_with_real_data(words: list[str], where: str) -> bool:
+    """Check a recipe over real data; returns whether there is any."""
     data = real_data_folder()
     if not data.is_dir():
-        return
+        return False
     words = [word.replace(_DATA, str(data)) for word in words]
     called = call("check", *words[2:], folder=REPOSITORY)
     assert called.code == 0, f"{where}: {called.err}"
+    return True
 
 
 SCHEMA = jsonschema.Draft202012Validator(

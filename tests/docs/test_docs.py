@@ -32,8 +32,10 @@ _HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(REPOSITORY).as_posix())
 def test_every_block_runs(page: Path, made_demo: MadeDemo) -> None:
-    ran = run_page(page, made_demo.folder)
+    ran, unchecked = run_page(page, made_demo.folder)
     assert ran > 0 or page.relative_to(REPOSITORY).as_posix() not in WITH_BLOCKS
+    if unchecked:
+        pytest.skip(f"all else ran; {unchecked} commands need real data: set POOLWRIGHT_REAL_DATA")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(REPOSITORY).as_posix())
@@ -51,7 +53,8 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 @pytest.mark.parametrize(
     ("expected", "printed", "same"),
     [
-        ("596 of 600 rows", "597  of 600 rows\n", True),
+        ("596 of 600 rows", "596  of 600 rows\n", True),
+        ("596 of 600 rows", "597 of 600 rows", False),
         ("596 of 600 rows", "96 of 600 rows", False),
         ("kept 0.7558 ...", "kept 0.7559 (306 of 322)", True),
         ("kept 0.7558 ...", "kept 0.6558 (306 of 322)", False),

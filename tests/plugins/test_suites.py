@@ -59,7 +59,8 @@ class Marked(Step):
             lengths = lengths[:-1]
         if self.fault == "state":
             state.values["seen"] = len(rows)
-        return Outcome({"length": pa.array(lengths, pa.int64())}, drop)
+        values = pa.array(lengths, pa.int64())
+        return Outcome({"length": values.cast(pa.string()) if self.fault == "type" else values}, drop)
 
 
 class Marks(StepSuite):
@@ -71,6 +72,7 @@ class Marks(StepSuite):
     [
         ("gives", "test_no_row_is_lost_and_gives_is_honest"),
         ("codes", "test_no_row_is_lost_and_gives_is_honest"),
+        ("type", "test_no_row_is_lost_and_gives_is_honest"),
         ("lost", "test_no_row_is_lost_and_gives_is_honest"),
         ("cuts", "test_order_cuts_batches_and_coding_change_nothing"),
         ("row-wise", "test_apply_is_row_wise"),

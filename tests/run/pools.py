@@ -81,9 +81,10 @@ def make_recipe(folder: Path, steps: list[dict[str, Any]] | None = None, **more:
 
 
 def final_files(run_folder: Path) -> dict[str, bytes]:
-    """Every file of the finished tables that must be the same from run to run."""
+    """Every file of a run folder that must be the same from run to run, leftovers of writers and workers included."""
+    varying = ("timings.json", "inputs.parquet", "run.lock", "run.lock.holder", "run.json")
     return {
         path.relative_to(run_folder).as_posix(): path.read_bytes()
-        for path in sorted(run_folder.glob("tables/**/*"))
-        if path.is_file() and path.name != "timings.json"
+        for path in sorted(run_folder.rglob("*"))
+        if path.is_file() and path.name not in varying
     }

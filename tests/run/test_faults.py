@@ -6,8 +6,10 @@ import errno
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from shutil import which
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,11 +19,11 @@ import yaml
 from PIL import Image
 
 from poolwright import api
-from poolwright.core.errors import ChangedError, InputError, PoolwrightError, RecipeError, TooManyBad
+from poolwright.core.errors import ChangedError, CountError, InputError, PoolwrightError, RecipeError, TooManyBad
 from poolwright.core.rows import vector_array
 from poolwright.demo.demo import clip_folder
 from poolwright.models.encoders.load import forget_encoders
-from poolwright.run import write
+from poolwright.run import source, table_run, write
 from tests.run.pools import STEPS, final_files, make_recipe, make_rows, recipe_data, write_pool
 
 
@@ -174,16 +176,62 @@ def test_an_input_that_is_gone(pool: Path) -> None:
         api.run(make_recipe(pool), pool / "run")
 
 
-def test_a_damaged_output_part_is_made_again(pool: Path) -> None:
-    recipe = make_recipe(pool)
-    table = api.run(recipe, pool / "run").tables["chosen"]
-    expected = final_files(pool / "run")
-    # As after a kill: no record, a done-mark, and a part whose bytes are not what the mark says.
-    (table.folder / "table.json").unlink()
-    part = table.folder / "part-00000.parquet"
-    part.write_bytes(part.read_bytes()[:-1])
+def cut(data: bytes) -> bytes:
+    return data[:-1]
+
+
+def flip(data: bytes) -> bytes:
+    return data[:20] + bytes([data[20] ^ 1]) + data[21:]
+
+
+@pytest.mark.parametrize("damage", [cut, flip])
+@pytest.mark.parametrize("file", ["part-00001.parquet", "dropped/part-00001.parquet"])
+def test_a_damaged_output_part_is_made_again_and_no_other(
+    pool: Path, monkeypatch: pytest.MonkeyPatch, file: str, damage: Callable[[bytes], bytes]
+) -> None:
+    monkeypatch.setattr(source, "UNIT_ROWS", 64 * 1000)
+    recipe = make_recipe(pool, steps=STEPS[:3])
+    api.run(recipe, pool / "undisturbed")
+    with monkeypatch.context() as patches:
+        patches.setattr(table_run, "check_counts", interrupt)
+        with pytest.raises(KeyboardInterrupt):  # all units are done, and their marks are there
+            api.run(recipe, pool / "run")
+    folder = pool / "run" / "tables" / "chosen"
+    (folder / file).write_bytes(damage((folder / file).read_bytes()))
+    inodes = {path: path.stat().st_ino for path in folder.glob("part-*.parquet")}
+    assert len(inodes) == 4
     api.run(recipe, pool / "run")
-    assert final_files(pool / "run") == expected
+    assert final_files(pool / "run") == final_files(pool / "undisturbed")
+    assert [path.name for path in sorted(inodes) if path.stat().st_ino != inodes[path]] == ["part-00001.parquet"]
+
+
+def interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_unit_that_loses_a_row_makes_no_table(pool: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = write.regroup
+
+    def lossy(batches: Any, schema: pa.Schema) -> Iterator[pa.Table]:
+        for table in whole(batches, schema):
+            yield table.slice(1)
+
+    monkeypatch.setattr(write, "regroup", lossy)
+    with pytest.raises(CountError, match=r"4000 rows in, \d+ kept, \d+ dropped.*the counts do not reconcile"):
+        api.run(make_recipe(pool), pool / "run")
+    assert not (pool / "run" / "tables" / "chosen" / "table.json").exists()
+
+
+def test_a_ledger_that_loses_a_row_makes_no_table(pool: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    note = write.Ledger._note
+
+    def lossy(self: write.Ledger, batch: Any) -> None:
+        note(self, batch)
+        self.dropped = {code: count - 1 for code, count in self.dropped.items()}
+
+    monkeypatch.setattr(write.Ledger, "_note", lossy)
+    with pytest.raises(CountError, match="the counts do not reconcile"):
+        api.run(make_recipe(pool), pool / "run")
 
 
 def test_unicode_everywhere(tmp_path: Path) -> None:

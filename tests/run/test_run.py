@@ -14,6 +14,7 @@ from poolwright import api
 from poolwright.core.errors import ChangedError, InputError, PoolwrightError, TooManyBad
 from poolwright.demo.demo import clip_folder
 from poolwright.demo.world import draw_world
+from poolwright.run import source
 from tests.run.pools import STEPS, final_files, make_recipe, make_rows, write_pool
 
 
@@ -61,7 +62,11 @@ def test_what_a_kill_left_beside_a_finished_table_is_removed(pool: Path) -> None
 
 
 @pytest.mark.parametrize("options", [{"workers": 1}, {"batch_rows": 97}, {"batch_rows": 1}])
-def test_workers_and_batches_change_no_byte(pool: Path, options: dict[str, int]) -> None:
+def test_workers_and_batches_change_no_byte(
+    pool: Path, options: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(source, "UNIT_ROWS", 64 * 100)
+    write_pool(pool, make_rows(600))
     api.run(make_recipe(pool), pool / "one")
     api.run(make_recipe(pool), pool / "two", **options)
     assert final_files(pool / "one") == final_files(pool / "two")
@@ -123,16 +128,20 @@ def test_a_truncated_shard_is_quarantined_and_named(pool: Path) -> None:
 def test_a_shard_broken_in_the_middle_leaves_nothing_of_itself(pool: Path) -> None:
     path = pool / "rows" / "003.parquet"
     data = bytearray(path.read_bytes())
-    data[len(data) // 2 : len(data) // 2 + 4000] = bytes(4000)
+    group = pq.ParquetFile(path).metadata.row_group(0)
+    (vectors,) = (group.column(at) for at in range(group.num_columns) if "embedding" in group.column(at).path_in_schema)
+    begin = vectors.dictionary_page_offset or vectors.data_page_offset
+    data[begin : begin + 8] = b"\xff" * 8  # the head of a page: what follows cannot be told
     path.write_bytes(data)
-    recipe = make_recipe(pool, steps=[*STEPS[:3]], max_bad="20%")
-    table = api.run(recipe, pool / "run").tables["chosen"]
-    if table.record.quarantined:  # the damage may hit values that any bytes are valid for
-        clean = pool / "clean"
-        write_pool(clean, make_rows(6000))
-        (clean / "rows" / "003.parquet").unlink()
-        other = api.run(make_recipe(clean, steps=[*STEPS[:3]]), clean / "run").tables["chosen"]
-        assert kept_rows(table).equals(kept_rows(other))
+    steps = [{"top": {"by": "width", "fraction": 0.8}}, STEPS[0]]  # the first is fitted before the vectors are read
+    table = api.run(make_recipe(pool, steps=steps, max_bad="20%"), pool / "run").tables["chosen"]
+    (bad,) = table.record.quarantined
+    assert "003.parquet" in bad.name
+    clean = pool / "clean"
+    write_pool(clean, make_rows(6000))
+    (clean / "rows" / "003.parquet").unlink()
+    other = api.run(make_recipe(clean, steps=steps), clean / "run").tables["chosen"]
+    assert kept_rows(table).equals(kept_rows(other))
 
 
 def change_input(pool: Path) -> None:

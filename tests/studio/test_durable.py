@@ -21,6 +21,9 @@ from poolwright.annotation.queue.queue import read_queue
 from poolwright.annotation.queue.store import STORE, VerdictStore
 from tests.studio.made import Browser, ask, make_run, new_key
 
+PEOPLE, AT_ONCE = 4, 5
+"""People who work at once, and rows that each takes at a time."""
+
 
 class Killed:
     """A studio in a process of its own, which is killed and started again on the same port."""
@@ -56,7 +59,7 @@ def work(port: int, who: str, verdicts: int, kept: dict[str, tuple[str, str]], r
             browser = browser or Browser(port, who)
             if pending is None:
                 if not queue:
-                    queue = [card["uid"] for card in browser.take("kept", 20)]
+                    queue = [card["uid"] for card in browser.take("kept", AT_ONCE)]
                 pending = (queue.pop(0), draw.choice(["positive", "negative"]), new_key())
             uid, verdict, key = pending
             answer = {"uid": uid, "verdict": verdict, "key": key}
@@ -76,9 +79,11 @@ def session(folder: Path, kills: int, verdicts: int) -> None:
     run = make_run(folder, verdicts + 200, ("all",))
     ask(run, rule="all")
     studio = Killed(run)
-    kept: list[dict[str, tuple[str, str]]] = [{} for _ in range(4)]
+    kept: list[dict[str, tuple[str, str]]] = [{} for _ in range(PEOPLE)]
     people = [
-        threading.Thread(target=work, args=(studio.port, f"person {number}", verdicts // 4, mine, number), daemon=True)
+        threading.Thread(
+            target=work, args=(studio.port, f"person {number}", verdicts // PEOPLE, mine, number), daemon=True
+        )
         for number, mine in enumerate(kept)
     ]
     try:
@@ -111,7 +116,8 @@ def session(folder: Path, kills: int, verdicts: int) -> None:
     counted = Counter(said.uid for said in history)
     assert len(read_queue(run / "verify" / "kept")) == verdicts + 200
     # Leases go with a killed studio, so that a row can be asked of two people then; never of one twice.
-    assert sum(count > 1 for count in counted.values()) <= 20 * kills * 4
+    assert PEOPLE * AT_ONCE * kills < verdicts / 2, "the bound below says something"
+    assert sum(count > 1 for count in counted.values()) <= PEOPLE * AT_ONCE * kills
     assert len({(said.uid, said.annotator) for said in history}) == len(history)
 
 

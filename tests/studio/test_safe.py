@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import struct
+import threading
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from PIL import Image
 
 from poolwright.core.errors import RecipeError
 from poolwright.studio.access import Access, Session, check_name, read_key
+from poolwright.studio.opened import OpenedRun
 from tests.studio.made import Browser, ask, make_run, new_key, picture, serving
 
 
@@ -170,6 +172,65 @@ def test_what_only_the_owner_may(guarded: tuple[int, Access]) -> None:
     ):
         assert anna.post(path, form=form)[0] == 403
     assert owner.post("/verify/kept/gold", form={"uid": "u0001", "verdict": "withdrawn"})[0] == 200
+    for path in ("certificate.json", "export/csv", "reliability"):
+        assert anna.get(f"/verify/kept/{path}")[0] == 403
+        assert owner.get(f"/verify/kept/{path}")[0] == 200
+
+
+def test_gold_and_agreement_are_the_owners(guarded: tuple[int, Access]) -> None:
+    port, access = guarded
+    anna, owner = Browser(port, token=access.token("Anna")), Browser(port, token=access.token("owner"))
+    key = new_key()
+    anna.ask("/verify/kept/say", {"act": key, "answers": [{"uid": "u0005", "verdict": "positive", "key": key}]})
+    for path in ("/verify/kept", "/verify/kept/progress"):
+        for browser, seen in ((anna, False), (owner, True)):
+            status, _, body = browser.get(path)
+            assert status == 200
+            assert b"Anna" in body
+            assert (b"gold" in body, b"agrees" in body) == (seen, seen)
+
+
+@pytest.mark.parametrize(
+    "name", ["..", "", "a\\b.csv", "x" * 300 + ".csv", "nul%00.csv", "写真/\t🌍.csv", ".csv", "CON"]
+)
+def test_files_of_odd_names_are_imported_or_refused(port: int, name: str) -> None:
+    browser = Browser(port, "Ben")
+    body = (
+        f'--b\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n'
+        "Content-Type: text/csv\r\n\r\nuid,verdict\r\nu0006,positive\r\n\r\n--b--\r\n"
+    ).encode()
+    headers = {"Content-Type": "multipart/form-data; boundary=b", "X-CSRF-Token": browser.csrf}
+    status, _, page = browser.request("POST", "/verify/kept/import", body, headers)
+    assert status in (200, 400, 422), page[:300]
+    assert (status == 200) == (not name or name.endswith(".csv")) or name == ".csv"
+
+
+def test_verdicts_wait_for_no_picture(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done, begun = threading.Event(), threading.Semaphore(0)
+
+    def slow(*_: object) -> str:
+        begun.release()
+        done.wait(30)
+        return "missing_file"
+
+    monkeypatch.setattr(OpenedRun, "picture", slow)
+    with serving(run) as (port, _):
+        browser = Browser(port, "Cleo")
+        askers = [
+            threading.Thread(target=Browser(port).get, args=("/picture?table=kept&uid=u0001",)) for _ in range(60)
+        ]
+        try:
+            for asker in askers:
+                asker.start()
+            assert begun.acquire(timeout=20)
+            key = new_key()
+            answer = {"uid": "u0007", "verdict": "positive", "key": key}
+            assert browser.ask("/verify/kept/say", {"act": key, "answers": [answer]})["kept"] == [key]
+            assert not done.is_set()
+        finally:
+            done.set()
+            for asker in askers:
+                asker.join()
 
 
 @pytest.mark.parametrize(

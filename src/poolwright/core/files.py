@@ -29,7 +29,7 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> str:
     Raises:
         OSError: the disk is full or the folder not writable; the temporary file is removed.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     # Several threads, processes and nodes may write the same file at once; the last to finish wins.
     partial = path.with_name(f"{path.name}.{token_hex(4)}{PARTIAL}")
     try:
@@ -77,6 +77,14 @@ class _Digesting(io.BufferedIOBase):
 def write_text(path: Path, text: str) -> str:
     """Write a text in UTF-8, as `write_atomically` does."""
     return write_atomically(path, lambda out: out.write(text.encode("utf-8")))
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it that are missing, flushed to disk as the files in it will be."""
+    missing = [place for place in (folder, *folder.parents) if not place.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for place in reversed(missing):
+        sync_folder(place.parent)
 
 
 def sync_folder(folder: Path) -> None:

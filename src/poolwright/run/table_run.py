@@ -17,7 +17,7 @@ from typing import Any
 from poolwright.core.columns import IMAGE
 from poolwright.core.documents import FOLDER as DOCUMENTS
 from poolwright.core.errors import BadPart, ChangedError, TooManyBad
-from poolwright.core.files import digest_file, remove, remove_partials, write_text
+from poolwright.core.files import digest_file, make_folder, remove, remove_partials, sync_folder, write_text
 from poolwright.core.frame import Context, open_no_table
 from poolwright.core.roles import AnnotationStep
 from poolwright.core.runtime.progress import Listener, TableProgress
@@ -231,8 +231,9 @@ class TableRun:
         final = self.folder / stage_folder(stage)
         if not final.exists():
             partial = final.with_name(final.name + ".partial")
-            partial.mkdir(parents=True, exist_ok=True)
+            make_folder(partial)
             deque(self._phase(flow, "describe").map(WriteStage(flow, stage)), maxlen=0)
+            sync_folder(partial)
             os.replace(partial, final)
 
     def _phase(self, flow: Flow, name: str) -> Phase:

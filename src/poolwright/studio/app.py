@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from importlib.resources import files
 from pathlib import Path
 
+from anyio import CapacityLimiter
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
@@ -32,6 +33,9 @@ ROUTERS = (
     *(rows.router, mapping.router, comparing.router, reporting.router),
 )
 
+DRAWN_AT_ONCE = 16
+"""Requests for pictures that are worked on at once; the others wait, and nothing waits for them."""
+
 LIMITS = {"/verify/*/import": results.MOST_IMPORTED + 10_000, "/verify/*/take": 600_000, "/verify/*/leave": 600_000}
 """Maximum size of a POST in bytes by path, for paths that allow more than others; '*' matches any text."""
 
@@ -54,6 +58,7 @@ def create_app(folder: Path, access: Access) -> FastAPI:
         writer.join()
 
     app = FastAPI(title="poolwright studio", openapi_url=None, docs_url=None, redoc_url=None, lifespan=lifespan)
+    app.state.drawing = CapacityLimiter(DRAWN_AT_ONCE)
     app.state.studio = Studio(opened, access, queues, NAV)
     for router in ROUTERS:
         app.include_router(router)

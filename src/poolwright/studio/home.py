@@ -11,7 +11,7 @@ from fastapi.responses import Response
 from poolwright.core.errors import PoolwrightError
 from poolwright.studio.access import OWNER, Session, check_name
 from poolwright.studio.guard import cookie_header
-from poolwright.studio.pages import SessionOf, StudioOf, page
+from poolwright.studio.pages import SessionOf, StudioOf, drawn, page
 from poolwright.studio.pictures import KEPT_BY_BROWSERS, nearest_edge
 
 router = APIRouter()
@@ -27,17 +27,15 @@ def first(request: Request, studio: StudioOf) -> Response:
 
 
 @router.get("/picture")
-def picture(
+async def picture(
+    request: Request,
     studio: StudioOf,
     table: Annotated[str, Query(max_length=200)],
     uid: Annotated[str, Query(max_length=2000)],
     edge: Annotated[int, Query(ge=1, le=10_000)] = 640,
 ) -> Response:
     """Serve the picture of a row, re-encoded."""
-    found = studio.opened.picture(table, uid, nearest_edge(edge))
-    if isinstance(found, str):
-        return Response(found, 404, {"cache-control": "no-store"}, "text/plain")
-    return Response(found, 200, KEPT_BY_BROWSERS, "image/jpeg")
+    return await drawn(request, lambda: studio.opened.picture(table, uid, nearest_edge(edge)), KEPT_BY_BROWSERS)
 
 
 @router.get("/enter")

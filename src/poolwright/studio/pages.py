@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, cast
 from urllib.parse import urlencode
 
 from fastapi import Depends, Request
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.exceptions import HTTPException
 
@@ -35,6 +36,19 @@ def only_owner(session: Session) -> None:
     """Refuse everybody except the person who started the studio."""
     if not session.owner:
         raise HTTPException(403, "only the person who started the studio may do this")
+
+
+async def drawn(request: Request, draw: Callable[[], bytes | str], headers: Mapping[str, str]) -> Response:
+    """Return the response with a picture, or with the reason why there is none.
+
+    Pictures are drawn on threads of their own: however many are asked for, no verdict and no page waits for them.
+    """
+    from anyio import to_thread
+
+    picture = await to_thread.run_sync(draw, limiter=request.app.state.drawing)
+    if isinstance(picture, str):
+        return Response(picture, 404, {"cache-control": "no-store"}, "text/plain")
+    return Response(picture, 200, headers, "image/jpeg")
 
 
 def page(request: Request, template: str, status: int = 200, **values: Any) -> HTMLResponse:

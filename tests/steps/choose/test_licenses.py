@@ -125,3 +125,10 @@ def test_numbers_need_their_source() -> None:
         assert [step.reasons[code - 1].name if code else "kept" for code in drop] == [
             "kept", "license_not_allowed", "numbered_license",
         ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "code", ["cc0", "pdm", "us-gov", "public-domain-work", "no-known-restrictions", "all-rights-reserved"]
+)
+def test_codes_stand_for_themselves(code: str) -> None:
+    assert code_of(code) == code

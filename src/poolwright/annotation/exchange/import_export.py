@@ -6,6 +6,7 @@ import csv
 import hashlib
 import io
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -31,6 +32,7 @@ FORMS: Mapping[str, tuple[str, str]] = {
 """File suffix and media type of each format."""
 
 _IMPORTED = "import "
+_LONGEST_NAME = 60  # characters, of up to four bytes; names of files have 255 at most
 _COLUMNS = ("uid", "class", "verdict", "annotator", "time", "comment")
 
 
@@ -94,7 +96,7 @@ def imported(data: bytes, name: str, queue: Queue, field: str = "") -> AnswerFil
         InputError: the file cannot be read, or is about other rows.
     """
     with TemporaryDirectory(prefix="poolwright-") as scratch:
-        path = Path(scratch) / name
+        path = Path(scratch) / _plain(name)
         path.write_bytes(data)
         try:
             found = verdict_file(path, skips=True, field=field or _field(queue))
@@ -102,6 +104,11 @@ def imported(data: bytes, name: str, queue: Queue, field: str = "") -> AnswerFil
             raise InputError(str(error).replace(f"{scratch}/", "")) from None
     check_known(found.answers, queue.uids, f"the queue '{queue.name}'")
     return found
+
+
+def _plain(name: str) -> str:
+    """Return the name of an upload as one that every file system takes; its end, which says the format, stays."""
+    return re.sub(r"[^\w .+-]", "_", name)[-_LONGEST_NAME:].strip(". ") or "answers"
 
 
 def _field(queue: Queue) -> str:

@@ -40,7 +40,7 @@ from poolwright.studio.exploring.cards import (
 )
 from poolwright.studio.exploring.query_state import PageState, brief, read_asked, words
 from poolwright.studio.exploring.views import SearchedView, Views, Work
-from poolwright.studio.pages import StudioOf, page
+from poolwright.studio.pages import StudioOf, drawn, page
 from poolwright.studio.pictures import KEPT_BY_BROWSERS, nearest_edge
 
 router = APIRouter()
@@ -267,14 +267,11 @@ def story(request: Request, studio: StudioOf, name: str, uid: Annotated[str, Que
 
 
 @router.get("/explore/{name}/picture")
-def row_picture(
-    views: ViewsOf, name: str, at: At, of: Of, edge: Annotated[int, Query(ge=1, le=10_000)] = 320
+async def row_picture(
+    request: Request, views: ViewsOf, name: str, at: At, of: Of, edge: Annotated[int, Query(ge=1, le=10_000)] = 320
 ) -> Response:
     """Serve the picture of a row by its position, re-encoded."""
-    found = views.picture(same(views, name, of), at, nearest_edge(edge))
-    if isinstance(found, str):
-        return Response(found, 404, {"cache-control": "no-store"}, "text/plain")
-    return Response(found, 200, KEPT_BY_BROWSERS, "image/jpeg")
+    return await drawn(request, lambda: views.picture(same(views, name, of), at, nearest_edge(edge)), KEPT_BY_BROWSERS)
 
 
 @router.get("/explore/{name}/uids")

@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from poolwright.annotation.certificate import describe_conclusion
 from poolwright.core.columns import is_vector
 from poolwright.core.errors import InputError
-from poolwright.studio.pages import SessionOf, StudioOf, page
+from poolwright.studio.pages import SessionOf, StudioOf, drawn, page
 from poolwright.studio.verifying.guide import Guide, read_guide
 from poolwright.studio.verifying.live import MOST_AT_ONCE, LiveQueue, QuestionCard, SentVerdict
 
@@ -169,7 +169,7 @@ def row(request: Request, studio: StudioOf, live: LiveOf, uid: Annotated[str, Qu
 
 
 @router.get("/shown/{number}")
-def shown(live: LiveOf, number: int) -> Response:
+async def shown(request: Request, live: LiveOf, number: int) -> Response:
     """Serve a picture of the instructions, re-encoded."""
     from poolwright.core.images.image import read_bytes
     from poolwright.studio.pictures import reduced
@@ -177,11 +177,13 @@ def shown(live: LiveOf, number: int) -> Response:
     guide, path = guide_of(live), live.queue.instructions
     if guide is None or path is None or not 0 <= number < len(guide.images):
         raise HTTPException(404, "there is no such picture")
-    data = read_bytes(str(path.parent), guide.images[number])
-    picture = data if isinstance(data, str) else reduced(data, 640)
-    if isinstance(picture, str):
-        raise HTTPException(404, picture)
-    return Response(picture, 200, {"cache-control": "private, max-age=600"}, "image/jpeg")
+    root, image = str(path.parent), guide.images[number]
+
+    def draw() -> bytes | str:
+        data = read_bytes(root, image)
+        return data if isinstance(data, str) else reduced(data, 640)
+
+    return await drawn(request, draw, {"cache-control": "private, max-age=600"})
 
 
 def state_of(live: LiveQueue, annotator: str, group: str) -> dict[str, Any]:

@@ -37,8 +37,9 @@ def progress(request: Request, live: LiveOf) -> Response:
 
 
 @router.get("/reliability")
-def reliable(request: Request, live: LiveOf) -> Response:
+def reliable(request: Request, session: SessionOf, live: LiveOf) -> Response:
     """Estimate the reliability of each annotator by the model of Dawid and Skene; it takes a while."""
+    only_owner(session)
     return page(request, "reliability.html.j2", found=sorted(_reliability(live, live.version).items()))
 
 
@@ -62,15 +63,17 @@ def _found(live: LiveQueue) -> dict[str, Any]:
 
 
 @router.get("/certificate.json")
-def certified(live: LiveOf) -> Response:
+def certified(session: SessionOf, live: LiveOf) -> Response:
     """Download the certificate, as a release includes it."""
+    only_owner(session)
     data = in_json(certificate(live.snapshot()))
     return _file(data, "application/json", f"certificate-{live.queue.name}.json")
 
 
 @router.get("/export/{form}")
-def export(live: LiveOf, form: str) -> Response:
+def export(session: SessionOf, live: LiveOf, form: str) -> Response:
     """Download all verdicts that count, as a file."""
+    only_owner(session)
     if form not in FORMS:
         raise HTTPException(404, f"no format '{form}'; there are {', '.join(FORMS)}")
     ending, kind = FORMS[form]
