@@ -348,9 +348,15 @@ def start_over(folder: Path) -> None:
 
 
 def _share_of_parts(parts: Sequence[Any], sizes: Sequence[int], known: Mapping[int, str]) -> float:
-    """Return the share of the rows in quarantined parts; those of a part of unknown length go by its bytes."""
+    """Return the share of the rows in quarantined parts.
+
+    A part of unknown length is estimated by its bytes, and as no shorter than the others are on average: it may be cut.
+    """
     counted = [part.index for part in parts if part.rows is not None]
     rows_there, bytes_there = sum(parts[at].rows for at in counted), sum(sizes[at] for at in counted)
     density = rows_there / bytes_there if rows_there and bytes_there else 1.0
-    rows = [size * density if part.rows is None else part.rows for part, size in zip(parts, sizes, strict=True)]
+    usual = rows_there / max(len(counted), 1)
+    rows = [
+        max(size * density, usual) if part.rows is None else part.rows for part, size in zip(parts, sizes, strict=True)
+    ]
     return sum(rows[part] for part in known) / max(sum(rows), 1)
