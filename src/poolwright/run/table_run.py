@@ -359,4 +359,4 @@ def _share_of_parts(parts: Sequence[Any], sizes: Sequence[int], known: Mapping[i
     rows = [
         max(size * density, usual) if part.rows is None else part.rows for part, size in zip(parts, sizes, strict=True)
     ]
-    return sum(rows[part] for part in known) / max(sum(rows), 1)
+    return float(sum(rows[part] for part in known) / max(sum(rows), 1))
