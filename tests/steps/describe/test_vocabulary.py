@@ -91,7 +91,7 @@ class TestFiles:
             ("v.json", '{"0": ["n01", "tench"]}', "v.json:", "the keys are numbers"),
             ("v.json", '{"cat": "a cat"}', "v.json:", "'cat' must have a list of prompts"),
             ("v.yaml", "- cat\n- [dog\n", "v.yaml:3", "not valid YAML"),
-            ("v.yaml", "cat: [a cat]\ncat: [cats]\n", "v.yaml", "'cat' occurs twice"),
+            ("v.yaml", "cat: [a cat]\ncat: [cats]\n", "v.yaml", "cat: the key is given twice"),
             ("v.yml", "3\n", "v.yml", "a list of names, or an object by name"),
             ("v.csv", "id,title\n1,cat\n", "v.csv:1:", "no column 'name' (columns: id, title)"),
             ("v.csv", "name,name\na,b\n", "v.csv:1:", "two columns 'name'"),
