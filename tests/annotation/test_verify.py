@@ -253,9 +253,9 @@ def test_a_finished_table_says_that_it_looks_at_no_more_verdicts(tmp_path: Path)
     assert call("run", "recipe.yaml", "--run", "run", folder=tmp_path).code == 3
     give(tmp_path, "ada", honest(tmp_path, truth))
     assert call("run", "recipe.yaml", "--run", "run", folder=tmp_path).code == 0
-    before = final_files(tmp_path / "run")
     assert "not read" not in call("run", "recipe.yaml", "--run", "run", folder=tmp_path).err
     give(tmp_path, "ben", dict.fromkeys(honest(tmp_path, truth), "no"))
+    before = final_files(tmp_path / "run")
     again = call("run", "recipe.yaml", "--run", "run", folder=tmp_path)
     assert "good: finished with earlier verdicts; not read: ben.csv." in again.err
     assert final_files(tmp_path / "run") == before
