@@ -15,7 +15,7 @@ import pytest
 from pydantic import Field
 
 from poolwright import BadPart, Outcome, Part, Pool, Reason, RecipeError, Rows, State, Step
-from poolwright.core.pool import Place
+from poolwright.core.pool import PathOrUrl
 from poolwright.testing import PoolSuite, StepCase, StepSuite
 from tests.conftest import REPOSITORY
 from tests.docs.pages import blocks
@@ -91,7 +91,7 @@ class Words(Pool):
     kind: ClassVar[str] = "words"
     example: ClassVar[str] = "some: {read: words, path: data}"
 
-    path: Place = Field(description="folder of the files")
+    path: PathOrUrl = Field(description="folder of the files")
     fault: str = Field(default="", description="what is wrong with it")
 
     def arrow_schema(self) -> pa.Schema:

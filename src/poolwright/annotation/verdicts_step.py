@@ -17,7 +17,7 @@ from poolwright.annotation.verdicts import MEANINGS, Verdict, Words, merge
 from poolwright.core.columns import UID
 from poolwright.core.errors import InputError, StepError
 from poolwright.core.frame import Context, Frame
-from poolwright.core.pool import Place
+from poolwright.core.pool import PathOrUrl
 from poolwright.core.rows import Rows, one_array
 from poolwright.core.runtime.cached import once
 from poolwright.core.state import State
@@ -34,7 +34,7 @@ def _as_files(value: Any) -> Any:
 
 
 Files = Annotated[
-    tuple[Place, ...],
+    tuple[PathOrUrl, ...],
     BeforeValidator(_as_files),
     Field(min_length=1),
     WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}),

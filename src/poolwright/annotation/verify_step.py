@@ -32,7 +32,7 @@ from poolwright.core.documents import DOCUMENTS, keep_documents
 from poolwright.core.errors import InputError, StepError
 from poolwright.core.frame import Context, Frame
 from poolwright.core.params import Column, Share
-from poolwright.core.pool import Place
+from poolwright.core.pool import PathOrUrl
 from poolwright.core.roles import AnnotationStep
 from poolwright.core.rows import Rows, one_array
 from poolwright.core.runtime.cached import once
@@ -51,7 +51,7 @@ def _as_files(value: Any) -> Any:
 
 
 Files = Annotated[
-    tuple[Place, ...],
+    tuple[PathOrUrl, ...],
     BeforeValidator(_as_files),
     WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
 ]
@@ -129,7 +129,7 @@ class Verify(AnnotationStep):
     images: str | None = Field(
         default=None, description="URL or folder that `image_path` is relative to for people; default the column url"
     )
-    instructions: Place | None = Field(
+    instructions: PathOrUrl | None = Field(
         default=None, description="Markdown page with positive and negative pictures of each class; shown and released"
     )
     hosted: str | None = Field(default=None, description="URL of the folder of the instructions, for workers of mturk")

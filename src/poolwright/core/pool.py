@@ -18,7 +18,7 @@ def _resolve(value: str, info: ValidationInfo) -> str:
     return os.path.normpath(os.path.join(folder, os.path.expanduser(value)))
 
 
-Place = Annotated[str, AfterValidator(_resolve), Field(description="path, relative to the recipe's folder, or URL")]
+PathOrUrl = Annotated[str, AfterValidator(_resolve), Field(description="path, relative to the recipe's folder, or URL")]
 """A path or fsspec URL in a recipe; relative paths are resolved against the recipe's folder."""
 
 

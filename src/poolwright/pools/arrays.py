@@ -19,7 +19,7 @@ from poolwright.pools.columns.mapping import ROW, row_uids
 from poolwright.pools.columns.path_columns import row_prefixes
 from poolwright.pools.columns.vectors import MadeBy, fewer_rows
 from poolwright.pools.readers.numpy_files import SUFFIXES, ArrayReader, NoArray
-from poolwright.pools.readers.paths import Places, Unreadable, base_name, find_files, reading, stem, suffix
+from poolwright.pools.readers.paths import PathsOrUrls, Unreadable, base_name, find_files, reading, stem, suffix
 
 PART_ROWS = 65_536
 
@@ -65,7 +65,7 @@ imagenet:
   lookup:
     label: {values: class_names, by: train_label}"""
 
-    path: Places = Field(description=".npz or .npy file, glob, folder, fsspec URL, or a list of these")
+    path: PathsOrUrls = Field(description=".npz or .npy file, glob, folder, fsspec URL, or a list of these")
     columns: Annotated[dict[str, ArrayColumn], BeforeValidator(_as_columns)] = Field(
         min_length=1,
         description="array for each column, such as {label_index: train_label, clip: {array: train_emb, "

@@ -13,7 +13,7 @@ from pydantic import Field, PrivateAttr
 
 from poolwright.core.columns import TEXT, UID
 from poolwright.core.errors import RecipeError
-from poolwright.core.pool import Part, Place, Pool
+from poolwright.core.pool import Part, PathOrUrl, Pool
 from poolwright.pools.columns.cached import Once
 from poolwright.pools.columns.mapping import ROW, ColumnRequest
 from poolwright.pools.columns.shards import Shard, find_arrays, read_shard, renamed, shard_parts, source_names
@@ -57,7 +57,7 @@ class ClipRetrieval(Pool):
     kind: ClassVar[str] = "clip_retrieval"
     example: ClassVar[str] = "photos: {read: clip_retrieval, path: data/embeddings, model: ViT-B-32/openai}"
 
-    path: Place = Field(description="the output folder, or fsspec URL of it; it holds img_emb/ and metadata/")
+    path: PathOrUrl = Field(description="the output folder, or fsspec URL of it; it holds img_emb/ and metadata/")
     model: str | None = Field(
         default=None,
         description="name of the encoder that made the vectors, such as ViT-B-32/openai; columns that name different "
@@ -72,7 +72,7 @@ class ClipRetrieval(Pool):
     keep: list[str] | None = Field(
         default=None, description="the only columns to give, by the names they have in this pool; 'uid' is always given"
     )
-    images: Place | None = Field(default=None, description="folder or URL that 'image_path' is relative to")
+    images: PathOrUrl | None = Field(default=None, description="folder or URL that 'image_path' is relative to")
 
     _plan: Once[ReadPlan] = PrivateAttr(default_factory=lambda: Once(travels=True))
     _files: Once[_Found] = PrivateAttr(default_factory=Once)

@@ -14,7 +14,7 @@ from pydantic import Field, PrivateAttr
 
 from poolwright.core.columns import HEIGHT, UID, WIDTH
 from poolwright.core.errors import InputError, RecipeError
-from poolwright.core.pool import Part, Place, Pool
+from poolwright.core.pool import Part, PathOrUrl, Pool
 from poolwright.core.rows import one_array
 from poolwright.pools.columns.cached import Once
 from poolwright.pools.columns.mapping import ColumnRequest
@@ -34,7 +34,7 @@ from poolwright.pools.columns.uid_pairs import Subset, UidArray, pairs_of_hex
 from poolwright.pools.columns.vectors import MadeBy
 from poolwright.pools.readers.numpy_files import read_headers
 from poolwright.pools.readers.parquet import read_footer
-from poolwright.pools.readers.paths import Places, Unreadable, base_name, map_files, reading
+from poolwright.pools.readers.paths import PathsOrUrls, Unreadable, base_name, map_files, reading
 
 MODELS = {
     "b32_img": "ViT-B-32/openai",
@@ -61,7 +61,7 @@ class CommonPool(Pool):
     kind: ClassVar[str] = "commonpool"
     example: ClassVar[str] = "pool: {read: commonpool, path: data/commonpool, vectors: [l14_img]}"
 
-    path: Places = Field(
+    path: PathsOrUrls = Field(
         description="folder (all .parquet files in it, at any depth), glob, .parquet file, fsspec URL, or a list of "
         "these; shard 2 comes before shard 10"
     )
@@ -72,7 +72,7 @@ class CommonPool(Pool):
     keep: list[str] | None = Field(
         default=None, description="the only columns to give, by the names they have in this pool; 'uid' is always given"
     )
-    subset: Place | None = Field(
+    subset: PathOrUrl | None = Field(
         default=None,
         description="sorted .npy of uids as DataComp writes its subsets (dtype u8,u8); only these rows belong to "
         "the pool: others are neither read as rows nor counted as dropped; a uid that is not 32 hex digits is in no "

@@ -15,7 +15,7 @@ from pydantic import Field, PrivateAttr, field_validator, model_validator
 from poolwright.core.columns import IMAGE, IMAGE_PATH, LATITUDE, LONGITUDE, TAKEN_AT, TEXT, UID, WELL_KNOWN
 from poolwright.core.errors import RecipeError
 from poolwright.core.images.formats import IMAGE_FORMATS, is_image_name
-from poolwright.core.pool import Part, Place, Pool
+from poolwright.core.pool import Part, PathOrUrl, Pool
 from poolwright.pools.columns.cached import Once
 from poolwright.pools.columns.captions import DEFAULT_KEYS, CaptionFiles, caption_columns, caption_files
 from poolwright.pools.columns.casting import as_given, given_type, table_of
@@ -40,7 +40,7 @@ class ImageFolder(Pool):
     )
     unique: ClassVar[bool] = True
 
-    path: Place = Field(
+    path: PathOrUrl = Field(
         description="folder, or fsspec URL of one; images at any depth, by the extensions of the formats that are read"
     )
     pattern: str | None = Field(

@@ -23,7 +23,7 @@ from poolwright.pools.columns.table_plan import parquet_columns
 from poolwright.pools.img2dataset_digests import REMARK, SOURCE_SHA256, stores_other_bytes
 from poolwright.pools.img2dataset_shards import Download, find_downloads, is_image
 from poolwright.pools.readers.parquet import read_parquet
-from poolwright.pools.readers.paths import Places, base_name, map_files, reading, stem
+from poolwright.pools.readers.paths import PathsOrUrls, base_name, map_files, reading, stem
 from poolwright.pools.readers.tar_images import TarImages
 
 KEY, STATUS, SUCCESS = "key", "status", "success"
@@ -73,7 +73,7 @@ class Img2dataset(Pool):
     kind: ClassVar[str] = "img2dataset"
     example: ClassVar[str] = "downloaded: {read: img2dataset, path: data/shards, keep: [url, text, sha256, image]}"
 
-    path: Places = Field(
+    path: PathsOrUrls = Field(
         description="output folder (all shards in it, at any depth), glob of .parquet or .tar files, fsspec URL, or a "
         "list of these; shard 2 comes before shard 10"
     )

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, Field, PrivateAttr, field_validator
 
 from poolwright.core.columns import IMAGE, IMAGE_PATH, ROW_ERROR, UID
 from poolwright.core.errors import InputError, RecipeError
-from poolwright.core.pool import Part, Place, Pool
+from poolwright.core.pool import Part, PathOrUrl, Pool
 from poolwright.core.rows import one_array
 from poolwright.core.wording import some
 from poolwright.pools.columns.cached import Once
@@ -33,7 +33,7 @@ from poolwright.pools.columns.table_plan import (
 )
 from poolwright.pools.columns.vectors import fewer_rows
 from poolwright.pools.readers.parquet import Footer, read_footer, read_parquet
-from poolwright.pools.readers.paths import Places, find_files, is_url, map_files, reading, stem
+from poolwright.pools.readers.paths import PathsOrUrls, find_files, is_url, map_files, reading, stem
 from poolwright.pools.text.csv_files import DELIMITERS, Dialect, read_csv
 from poolwright.pools.text.json_lines import read_json_lines
 from poolwright.pools.text.text_plan import text_columns
@@ -72,7 +72,7 @@ commonpool:
   vectors:
     clip: {file: "{stem}.npz", key: l14_img, model: OpenAI ViT-L/14}"""
 
-    path: Places = Field(
+    path: PathsOrUrls = Field(
         description="file, glob, folder (all files of the one format in it, at any depth), fsspec URL, or a list of "
         "these; .gz files are unpacked, except Parquet"
     )
@@ -96,7 +96,7 @@ commonpool:
         default_factory=dict,
         description="vector columns: from files next to the table, or source columns with their encoder",
     )
-    images: Place | None = Field(default=None, description="folder or URL that 'image_path' is relative to")
+    images: PathOrUrl | None = Field(default=None, description="folder or URL that 'image_path' is relative to")
     types: dict[str, str] = Field(
         default_factory=dict,
         description="Arrow type by source column of CSV, TSV and JSON Lines files, such as {score: float32}; it "

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from poolwright import BadPart, InputError, Part, Pool, RecipeError
 from poolwright.core.columns import IMAGE_PATH, ROW_ERROR, TEXT, UID
-from poolwright.core.pool import Place
+from poolwright.core.pool import PathOrUrl
 
 SCHEMA = pa.schema([(name, pa.string()) for name in (UID, IMAGE_PATH, TEXT, ROW_ERROR)])
 
@@ -26,7 +26,7 @@ class CaptionedList(Pool):
     kind: ClassVar[str] = "captioned_list"
     example: ClassVar[str] = "pictures: {read: captioned_list, path: lists}"
 
-    path: Place = Field(description="folder of the lists, which end in .tsv")
+    path: PathOrUrl = Field(description="folder of the lists, which end in .tsv")
 
     def arrow_schema(self) -> pa.Schema:
         """Return uid, image_path, text and row_error, all texts."""

@@ -13,7 +13,7 @@ import pyarrow as pa
 from pydantic import Field, StringConstraints, model_validator
 
 from poolwright.core.errors import RecipeError
-from poolwright.core.pool import Part, Place
+from poolwright.core.pool import Part, PathOrUrl
 from poolwright.pools.columns.vectors import MadeBy, field_of, unit_vectors
 from poolwright.pools.readers.numpy_files import SUFFIXES, ArrayReader, NoArray, read_headers
 from poolwright.pools.readers.paths import Unreadable, base_name, find_files, is_url, stem, suffix
@@ -24,7 +24,7 @@ STEM = "{stem}"
 class TableVectors(MadeBy):
     """Source of the vectors of one column, and the encoder that made them."""
 
-    file: Annotated[str, StringConstraints(pattern=r"^[^/\\]*\{stem\}[^/\\]*$")] | Place | None = Field(
+    file: Annotated[str, StringConstraints(pattern=r"^[^/\\]*\{stem\}[^/\\]*$")] | PathOrUrl | None = Field(
         default=None,
         union_mode="left_to_right",
         description=".npy or .npz file, glob or folder, in the row order of the table: one for each table file, in the "

@@ -13,7 +13,7 @@ from pydantic import Field, PrivateAttr, model_validator
 
 from poolwright.core.columns import IMAGE, IMAGE_ERROR, IMAGE_PATH
 from poolwright.core.errors import InputError, RecipeError
-from poolwright.core.pool import Part, Place, Pool
+from poolwright.core.pool import Part, PathOrUrl, Pool
 from poolwright.core.rows import one_array
 from poolwright.pools.columns import image_paths
 from poolwright.pools.columns.cached import Once
@@ -22,7 +22,7 @@ from poolwright.pools.columns.image_paths import ImagePath
 from poolwright.pools.geoyfcc.columns import check_source, make_columns, own_columns, sources_of
 from poolwright.pools.geoyfcc.frame import PART_ROWS, pickled_columns
 from poolwright.pools.readers.parquet import Footer, read_footer, read_parquet, runs
-from poolwright.pools.readers.paths import Places, base_name, find_files, is_url, map_files, reading, suffix
+from poolwright.pools.readers.paths import PathsOrUrls, base_name, find_files, is_url, map_files, reading, suffix
 from poolwright.pools.readers.pickle_files import SUFFIXES
 from poolwright.pools.yfcc.zips import IMAGE_ROWS, ZipImages, find_zips, with_zips
 
@@ -61,11 +61,11 @@ geoyfcc:
   images: data/images
   image_path: "{photo_id}.jpg\""""
 
-    path: Places = Field(
+    path: PathsOrUrls = Field(
         description="the pickle, which may be packed (gz, bz2, xz, tar, zip), or Parquet made from it: file, glob, "
         "folder or a list of these"
     )
-    images: Place | None = Field(
+    images: PathOrUrl | None = Field(
         default=None,
         description="folder or URL that 'image_path' is relative to; without 'image_path', the folder of zip files "
         "that the package yfcc100m wrote",

@@ -18,7 +18,7 @@ import pyarrow as pa
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from poolwright.core.errors import BadPart, InputError, RecipeError, did_you_mean
-from poolwright.core.pool import Part, Place
+from poolwright.core.pool import Part, PathOrUrl
 
 T = TypeVar("T")
 
@@ -27,8 +27,8 @@ def _as_paths(value: Any) -> Any:
     return (value,) if isinstance(value, str) else value
 
 
-Places = Annotated[
-    tuple[Place, ...],
+PathsOrUrls = Annotated[
+    tuple[PathOrUrl, ...],
     BeforeValidator(_as_paths),
     Field(min_length=1),
     WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}),

@@ -14,14 +14,14 @@ from pydantic import Field, PrivateAttr, model_validator
 
 from poolwright.core.columns import IMAGE, IMAGE_ERROR, IMAGE_PATH, ROW_ERROR, UID, URL, WELL_KNOWN
 from poolwright.core.errors import RecipeError, did_you_mean
-from poolwright.core.pool import Part, Place, Pool
+from poolwright.core.pool import Part, PathOrUrl, Pool
 from poolwright.pools.columns import image_paths
 from poolwright.pools.columns.cached import Once
 from poolwright.pools.columns.casting import table_of
 from poolwright.pools.columns.image_paths import ImagePath
 from poolwright.pools.readers.line_index_build import check_first_lines
 from poolwright.pools.readers.paths import (
-    Places,
+    PathsOrUrls,
     find_files,
     is_url,
     reading,
@@ -61,12 +61,12 @@ flickr:
   images: data/images
   image_path: "{hash[0:3]}/{hash[3:6]}/{hash}.jpg\""""
 
-    path: Places | None = Field(
+    path: PathsOrUrls | None = Field(
         default=None,
         description="file, glob, folder (all its files called yfcc100m_dataset...), fsspec URL, or a list of these; "
         ".gz and .bz2 files are unpacked each time they are read: unpacking them once saves time",
     )
-    metadata: Places | None = Field(
+    metadata: PathsOrUrls | None = Field(
         default=None,
         description="instead of 'path': the SQLite database that the package yfcc100m downloads as "
         "yfcc100m_dataset.sql, under any name",
@@ -74,7 +74,7 @@ flickr:
     keep: list[str] | None = Field(
         default=None, description="the only columns to give; 'uid' is always given; only these are decoded"
     )
-    images: Place | None = Field(
+    images: PathOrUrl | None = Field(
         default=None,
         description="folder or URL of the images; without 'image_path', the folder of zip files that the package "
         "yfcc100m wrote",
@@ -84,15 +84,15 @@ flickr:
         description="image file of a row below 'images', such as '{photo_id}.jpg' or "
         "'{hash[0:3]}/{hash[3:6]}/{hash}.jpg'; names columns",
     )
-    places: Places | None = Field(
+    places: PathsOrUrls | None = Field(
         default=None, description="expansion pack yfcc100m_places: gives 'places' and 'country'"
     )
-    autotags: Places | None = Field(default=None, description="expansion pack yfcc100m_autotags: gives 'autotags'")
-    exif: Places | None = Field(default=None, description="expansion pack yfcc100m_exif: gives 'exif'")
-    hashes: Places | None = Field(
+    autotags: PathsOrUrls | None = Field(default=None, description="expansion pack yfcc100m_autotags: gives 'autotags'")
+    exif: PathsOrUrls | None = Field(default=None, description="expansion pack yfcc100m_exif: gives 'exif'")
+    hashes: PathsOrUrls | None = Field(
         default=None, description="expansion pack yfcc100m_hash: gives 'hash' if lines have none"
     )
-    index: Place | None = Field(
+    index: PathOrUrl | None = Field(
         default=None,
         description="folder for the indexes of large files and expansion packs, made once; default: next to each file",
     )

@@ -18,7 +18,7 @@ from poolwright.core.columns import PHASH, SHA256, UID, is_text
 from poolwright.core.errors import InputError, StepError
 from poolwright.core.frame import Context, Frame
 from poolwright.core.params import Column, exactly_one
-from poolwright.core.pool import Place
+from poolwright.core.pool import PathOrUrl
 from poolwright.core.rows import Rows
 from poolwright.core.runtime.cached import once
 from poolwright.core.state import State
@@ -60,7 +60,7 @@ class ListedStep(Step):
     fits_rows: ClassVar[bool] = True
 
     ids: Entries | None = Field(default=None, description="the entries themselves, texts in quotes")
-    file: Place | None = Field(default=None, description=f"file with the entries: {KINDS}, also compressed (.gz)")
+    file: PathOrUrl | None = Field(default=None, description=f"file with the entries: {KINDS}, also compressed (.gz)")
     by: Column = Field(default=UID, description="column that is compared: uid, url, sha256, phash or another")
     column: Column | None = Field(
         default=None, description="column of the file, if it has columns; default: the name in `by`"

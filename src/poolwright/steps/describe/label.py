@@ -13,7 +13,7 @@ from pydantic import ConfigDict, Field, model_validator
 from poolwright.core.columns import LABEL, MODEL_KEY, SIMILARITY, UID, WEIGHTS_KEY
 from poolwright.core.errors import RecipeError, did_you_mean
 from poolwright.core.frame import Context, Frame
-from poolwright.core.pool import Place
+from poolwright.core.pool import PathOrUrl
 from poolwright.core.rows import Rows, one_array, vector_array, vectors_of
 from poolwright.core.runtime.cached import once
 from poolwright.core.state import State
@@ -75,7 +75,9 @@ class Label(Step):
         description="further texts of the class, by the column to write them to: {wnid: id, definition: definition}",
     )
     model: Model | None = Field(default=None, description="encoder of the texts: the one that made the vectors")
-    features: Place | None = Field(default=None, description=".npy of precomputed text features, instead of a model")
+    features: PathOrUrl | None = Field(
+        default=None, description=".npy of precomputed text features, instead of a model"
+    )
     features_axis: Literal[0, 1] | None = Field(
         default=None, description="axis of `features` that counts the classes; required if the file is square"
     )

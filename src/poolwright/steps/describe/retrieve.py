@@ -13,7 +13,7 @@ from poolwright.core.columns import LABEL, PROMPT, SIMILARITY, UID
 from poolwright.core.errors import RecipeError, StepError, did_you_mean
 from poolwright.core.frame import Context, Frame
 from poolwright.core.params import Columns, Share, share_of
-from poolwright.core.pool import Place
+from poolwright.core.pool import PathOrUrl
 from poolwright.core.rows import Rows, one_array
 from poolwright.core.state import State
 from poolwright.core.step import Kind, Outcome, Reason, Step
@@ -89,7 +89,7 @@ class Retrieve(Step):
     )
     prefix: str = Field(default="", description="put before every prompt, such as 'a photo of '")
     model: Model | None = Field(default=None, description="encoder of the prompts: the one that made the vectors")
-    features: Place | None = Field(
+    features: PathOrUrl | None = Field(
         default=None, description=".npy with one precomputed feature per prompt, instead of a model"
     )
     features_axis: Literal[0, 1] | None = Field(

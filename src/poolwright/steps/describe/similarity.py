@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from poolwright.core.columns import SIMILARITY, same_space
 from poolwright.core.frame import Context, Frame
-from poolwright.core.pool import Place
+from poolwright.core.pool import PathOrUrl
 from poolwright.core.rows import Rows, one_array, vector_array, vectors_of
 from poolwright.core.state import State
 from poolwright.core.step import Kind, Outcome, Reason, Step
@@ -50,7 +50,7 @@ class Similarity(Step):
         default=None, description="text, or several whose features are averaged as templates are; needs `model`"
     )
     model: Model | None = Field(default=None, description="encoder of the prompt: the one that made the vectors")
-    features: Place | None = Field(
+    features: PathOrUrl | None = Field(
         default=None, description=".npy with one precomputed text feature, instead of a prompt"
     )
     features_model: str | None = Field(default=None, description="name of the model that made `features`")

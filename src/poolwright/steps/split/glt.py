@@ -16,7 +16,7 @@ from poolwright.core.columns import ATTRIBUTE, CLASS_INDEX, LABEL, UID, describe
 from poolwright.core.errors import StepError
 from poolwright.core.frame import Context, Frame
 from poolwright.core.params import Column, Count, Share, Weight, exact, parse_share, share_of
-from poolwright.core.pool import Place
+from poolwright.core.pool import PathOrUrl
 from poolwright.core.rows import Rows
 from poolwright.core.runtime.cached import once
 from poolwright.core.state import State
@@ -119,7 +119,7 @@ class Glt(Step):
         "(1,500 down to 18, near the published list, not equal to it: see sizes_file), a list, or a rule such as "
         "{shape: exponential, largest: 500, imbalance: 100}",
     )
-    sizes_file: Place | None = Field(
+    sizes_file: PathOrUrl | None = Field(
         default=None,
         description="file with that list: one number per line, JSON, or saved by torch, as the authors' "
         "long-tail-distribution.pytorch; instead of `sizes`",
