@@ -59,10 +59,12 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def plain(folder: Path, features: str) -> tuple[np.ndarray, np.ndarray]:
     """Cosines (p, n) of the features with all rows, NaN if there is no vector; and the buckets."""
     rows = api.show(folder / "run")[0].read(["clip", "bucket"])
-    vectors = rows["clip"].combine_chunks().values.to_numpy(zero_copy_only=False).reshape(-1, WIDTH)
+    stored = rows["clip"].combine_chunks().values.to_numpy(zero_copy_only=False).reshape(-1, WIDTH)
+    vectors = stored.astype(np.float64)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)  # float16 leaves lengths off
     texts = np.atleast_2d(np.load(folder / features))
     texts /= np.linalg.norm(texts, axis=1, keepdims=True)
-    return texts @ vectors.astype(np.float64).T, rows["bucket"].to_numpy()
+    return texts @ vectors.T, rows["bucket"].to_numpy()
 
 
 def test_the_nearest_rows_of_a_bucket(searched: Path) -> None:

@@ -101,13 +101,15 @@ def release_lock(folder: Path) -> Iterator[None]:
     """
     file = folder.with_name(f".{folder.name}.lock")
     with hold_or_refuse(file, folder):
-        old = replaced(folder)
-        if old.exists() and not folder.exists():
-            os.replace(old, folder)
-        remove(old)
-        yield
-        with suppress(OSError):
-            file.unlink()
+        try:
+            old = replaced(folder)
+            if old.exists() and not folder.exists():
+                os.replace(old, folder)
+            remove(old)
+            yield
+        finally:
+            with suppress(OSError):
+                file.unlink()
 
 
 def replaced(folder: Path) -> Path:
