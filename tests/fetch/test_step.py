@@ -57,7 +57,7 @@ def test_images_are_fetched_and_seen_by_the_steps_that_follow(server: BadServer,
         number = int(row["uid"].removeprefix("row-"))
         assert row["sha256"] == sha256(picture(number))
         assert (row["width"], row["height"], row["bytes"]) == (40 + number % 5, 30, len(picture(number)))
-        assert row["phash"]
+        assert row["phash"] is None  # of one colour: there is nothing to compare
         assert (Path(str(pictures.image_root)) / row["image_path"]).read_bytes() == picture(number)
     assert tables["described"].record.rows_kept == len(kept)
     assert pictures.timings()["fits"]["fetch"]["seconds"] > 0

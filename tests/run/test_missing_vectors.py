@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from poolwright import api
 from poolwright.core.columns import is_vector
+from poolwright.core.files import digest_file
 from poolwright.core.results.search_result import Query
 from poolwright.core.rows import vector_array
 from poolwright.core.table import Table
@@ -74,6 +75,7 @@ def wanted(rows: int = ROWS, missing: tuple[int, ...] = MISSING) -> dict[str, An
 
 def as_before(table: Table) -> None:
     """Turn the files of a table into those of a version that wrote NaN for a missing vector."""
+    parts = []
     for part in table.record.parts:
         rows = pq.read_table(table.folder / part.file)
         for index, field in enumerate(rows.schema):
@@ -81,7 +83,9 @@ def as_before(table: Table) -> None:
                 matrix = np.array([row or [np.nan] * field.type.list_size for row in rows.column(index).to_pylist()])
                 rows = rows.set_column(index, field, vector_array(matrix.astype(np.float16)))
         pq.write_table(rows, table.folder / part.file)
-    record = table.record.model_copy(update={"versions": {**table.record.versions, "pyarrow": "25.0.1"}})
+        parts.append(part.model_copy(update={"digest": digest_file(table.folder / part.file)}))
+    versions = {**table.record.versions, "pyarrow": "25.0.1"}
+    record = table.record.model_copy(update={"versions": versions, "parts": tuple(parts)})
     (table.folder / "table.json").write_text(record.model_dump_json(indent=1) + "\n", encoding="utf-8")
 
 

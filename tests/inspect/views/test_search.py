@@ -30,6 +30,7 @@ from poolwright.kernels.clusters.pca import principal_components
 
 def truth(world: World, feature: np.ndarray) -> np.ndarray:
     vectors = np.array(world.rows["embedding"].combine_chunks().values, np.float64).reshape(world.rows.num_rows, -1)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)  # float16 leaves lengths off
     return vectors @ feature.astype(np.float64)
 
 
