@@ -99,13 +99,14 @@ def test_the_same_images_in_the_same_order(pool: tuple[pa.Table, np.ndarray], pr
 
 
 def plain_scores(table: pa.Table, features: np.ndarray) -> np.ndarray:
-    """Cosines (n, m): float64 products of the stored vectors and the features, these rounded to 2^-28."""
+    """Cosines (n, m): float64 products of the stored vectors and the features, these rounded to 2^-28, over lengths."""
     exact = features.astype(np.float64)
     exact /= np.linalg.norm(exact, axis=1, keepdims=True)
     exact = np.round(exact.astype(np.float32).astype(np.float64) * 2**28) / 2**28
     vectors = table["clip"].combine_chunks().values.to_numpy().reshape(ROWS, WIDTH)
-    blocks = [vectors[start : start + 8192].astype(np.float64) @ exact.T for start in range(0, ROWS, 8192)]
-    return np.concatenate(blocks).astype(np.float32)
+    blocks = (vectors[start : start + 8192].astype(np.float64) for start in range(0, ROWS, 8192))
+    cosines = [block @ exact.T / np.sqrt(np.square(block).sum(axis=1, keepdims=True)) for block in blocks]
+    return np.concatenate(cosines).astype(np.float32)
 
 
 def by_bucket(table: pa.Table, step: Retrieve, state: State) -> dict[tuple[int, str], list[int]]:
