@@ -18,7 +18,7 @@ from poolwright.kernels.similarity.nearest import nearest
 from poolwright.models.texts.vocabulary import read_vocabulary
 from poolwright.steps.describe import label
 
-ROWS, WIDTH, CLASSES, FILES = 200_000, 1_280, 21_843, 8
+ROWS, WIDTH, CLASSES, FILES = 100_000, 1_280, 21_843, 4
 
 
 class Stops(Silent):

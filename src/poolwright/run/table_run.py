@@ -130,6 +130,7 @@ class TableRun:
                 self._make_stage(flow, plan.index)
             self._fit_once(plan.name, f"fit {plan.name}", partial(self._fit, flow, plan), flow)
         results = self._write_units(flow)
+        remove_partials(self.folder)  # of units whose node died
         record = self._record(results)
         check_counts(record)
         self._check_bad(record.rows_in, results)
