@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import re
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,9 +15,9 @@ import pyarrow.csv as pc_csv
 import pyarrow.parquet as pq
 
 from poolwright.core.errors import InputError
+from poolwright.core.runtime.text_files import load_json, whole_text
 
 _BATCH = 16_384
-_HALF_PAIR = re.compile("[\ud800-\udfff]")
 
 
 @contextmanager
@@ -72,9 +71,7 @@ def json_rows(file: Path) -> Iterator[dict[str, Any]]:
             if not line.strip():
                 continue
             try:
-                row = json.loads(line)
-            except RecursionError:
-                raise InputError(f"{file}, line {number}: nested too deeply") from None
+                row = load_json(line)
             except ValueError as error:
                 raise InputError(f"{file}, line {number}: {error}") from None
             if not isinstance(row, dict):
@@ -98,8 +95,7 @@ def _text_table(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> pa.Tabl
     def text(value: Any) -> str | None:
         if value is None:
             return None
-        said = value if isinstance(value, str) else json.dumps(value, sort_keys=True)
-        return said if said.isascii() else _HALF_PAIR.sub("\ufffd", said)  # a caption cut within an emoji
+        return whole_text(value if isinstance(value, str) else json.dumps(value, sort_keys=True))
 
     return pa.table({name: pa.array([text(row.get(name)) for row in rows], pa.string()) for name in names})
 

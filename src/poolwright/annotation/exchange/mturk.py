@@ -18,6 +18,7 @@ from urllib.parse import quote, urlsplit
 
 from poolwright.annotation.exchange.label_studio import FIELDS, VERDICT
 from poolwright.core.errors import InputError
+from poolwright.core.runtime.text_files import load_json
 from poolwright.core.wording import guarded
 
 MOST_BYTES = 65_535
@@ -161,7 +162,7 @@ def _of_answers(text: str, field: str) -> Any:
     if not text:
         return None
     try:
-        (answers,) = json.loads(text)
+        (answers,) = load_json(text)
         plain = {name.casefold(): answer for name, answer in answers.items()}
         names = [name for one in (field, NAME) for name in (one, f"{one}.label") if name in plain]
         found = plain[names[0]]

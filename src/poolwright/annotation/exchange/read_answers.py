@@ -26,6 +26,7 @@ from poolwright.annotation.exchange.label_studio import FIELDS, VERDICT, records
 from poolwright.annotation.exchange.mturk import REJECTED, is_batch, record_of_assignment
 from poolwright.annotation.verdicts import UnknownWord, Verdict, Words
 from poolwright.core.errors import InputError, did_you_mean
+from poolwright.core.runtime.text_files import decode, delimiter_of, load_json
 from poolwright.core.wording import rows as in_rows
 from poolwright.core.wording import some, unguarded
 
@@ -212,9 +213,8 @@ def _text(path: Path) -> str:
         data = path.read_bytes()
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from None
-    encoding = "utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
     try:
-        return data.decode(encoding)
+        return decode(data)
     except UnicodeDecodeError:
         raise InputError(f"{path} is not UTF-8; save it as 'CSV UTF-8'") from None
 
@@ -224,7 +224,7 @@ def _csv(path: Path, text: str, field: str) -> Iterator[tuple[str, Record | str]
     before = 1 if skipped else 0
     text = text[skipped:]
     csv.field_size_limit(_CELL)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text))
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter_of(text))
     try:
         names: list[str] = []
         shown: dict[str, str] = {}
@@ -276,12 +276,6 @@ def _names(path: Path, cells: list[str], field: str) -> list[str]:
     return names
 
 
-def _delimiter(text: str) -> str:
-    """Return the most frequent delimiter of the header: spreadsheets write ';' if the comma is the decimal sign."""
-    first = next((line for line in text.splitlines() if line.strip(" ,;\t")), "")
-    return max(",;\t", key=first.count)
-
-
 def _json_lines(path: Path, text: str, field: str) -> Iterator[tuple[str, Record | str]]:
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
@@ -290,11 +284,9 @@ def _json_lines(path: Path, text: str, field: str) -> Iterator[tuple[str, Record
 
 def _object(line: str) -> Any:
     try:
-        return json.loads(line)
+        return load_json(line)
     except json.JSONDecodeError as error:
         return f"not valid JSON: {error.msg}"
-    except RecursionError:
-        return "not valid JSON: nested too deeply"
 
 
 def _records(where: str, task: Any, field: str) -> Iterator[tuple[str, Record | str]]:
@@ -311,11 +303,9 @@ def _records(where: str, task: Any, field: str) -> Iterator[tuple[str, Record | 
 
 def _json(path: Path, text: str, field: str) -> Iterator[tuple[str, Record | str]]:
     try:
-        tasks = json.loads(text)
+        tasks = load_json(text)
     except json.JSONDecodeError as error:
         raise InputError(f"{path}: line {error.lineno}: not valid JSON: {error.msg}") from None
-    except RecursionError:
-        raise InputError(f"{path}: not valid JSON: nested too deeply") from None
     if not isinstance(tasks, list):
         raise InputError(f"{path}: a list is expected; export from Label Studio as JSON or JSON-MIN")
     for number, task in enumerate(tasks, start=1):

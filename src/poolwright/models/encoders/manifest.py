@@ -13,7 +13,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -22,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from poolwright.core.encoder import EncoderSpec
 from poolwright.core.errors import RecipeError, did_you_mean
+from poolwright.core.runtime.text_files import load_json
 from poolwright.core.runtime.yaml_text import load
 from poolwright.models.encoders.prepare import Interpolation, Preparation, ResizeMode
 
@@ -157,8 +157,8 @@ def _parsed(text: str, where: str) -> Any:
     if not text.lstrip().startswith("{"):
         return load(text, where)
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
+        return load_json(text)
+    except ValueError as error:
         raise RecipeError(f"{where}: not JSON: {error}") from None
 
 

@@ -16,6 +16,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field, ValidationInfo
 
 from poolwright.core.errors import RecipeError, did_you_mean
+from poolwright.core.runtime.text_files import load_json
 from poolwright.core.runtime.yaml_text import load
 from poolwright.models.texts.package_files import clip_metadata, imagenet21k_synsets
 
@@ -155,7 +156,7 @@ def _of_lines(text: str, where: str) -> tuple[Class, ...]:
 
 def _of_json(text: str, where: str) -> tuple[Class, ...]:
     try:
-        data = json.loads(text, object_pairs_hook=lambda pairs: _object(pairs, where))
+        data = load_json(text, lambda pairs: _object(pairs, where))
     except json.JSONDecodeError as error:
         raise RecipeError(f"{where}:{error.lineno}: not valid JSON: {error.msg}") from None
     return _of_data(data, where)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import json
 import posixpath
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,19 +10,12 @@ from typing import Any
 
 from poolwright.core.columns import TEXT
 from poolwright.core.runtime.noting import note
+from poolwright.core.runtime.text_files import decode, load_json, whole_text
 from poolwright.pools.readers.paths import join, map_files, open_file
 from poolwright.pools.values.texts import SEVERAL
 
 DEFAULT_KEYS = ("text", "caption")
 """Keys of a JSON file under which a caption is looked for."""
-
-_MARKS = (
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
 
 CaptionFiles = Mapping[str, Mapping[str, str]]
 """Relative path without extension -> extension -> caption file."""
@@ -106,17 +98,16 @@ def read_json(path: str, encoding: str = "utf-8") -> Mapping[str, Any] | None:
 def json_object(text: str | None) -> Mapping[str, Any] | None:
     """Return the JSON object that a text is; None if it is none."""
     try:
-        value = json.loads(text or "")
-    except (ValueError, RecursionError):
+        value = load_json(text or "")
+    except ValueError:
         return None
     return value if isinstance(value, dict) else None
 
 
 def decoded(data: bytes, encoding: str) -> str | None:
     """Return bytes as text: by their byte order mark, else in an encoding; None if they are not valid in it."""
-    marked = next((name for mark, name in _MARKS if data.startswith(mark)), encoding)
     try:
-        return data.decode(marked)
+        return decode(data, encoding)
     except UnicodeDecodeError:
         return None
 
@@ -126,13 +117,6 @@ def as_text(value: Any) -> str | None:
     if value is None:
         return None
     return whole_text(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
-
-
-def whole_text(text: str) -> str:
-    """Return a text in which U+FFFD stands for each half of a surrogate pair, such as an emoji that was cut."""
-    if text.isascii():
-        return text
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def caption_of(values: Mapping[str, Any], keys: Sequence[str]) -> tuple[str | None, int]:

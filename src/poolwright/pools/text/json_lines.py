@@ -12,7 +12,8 @@ import pyarrow.compute as pc
 import pyarrow.json as pajson
 
 from poolwright.core.columns import ROW_ERROR
-from poolwright.pools.columns.captions import as_text, whole_text
+from poolwright.core.runtime.text_files import load_json, whole_text
+from poolwright.pools.columns.captions import as_text
 from poolwright.pools.readers.paths import Unreadable, first_line, open_text
 from poolwright.pools.text.inference import EXACT
 from poolwright.pools.text.samples import pieces_of
@@ -175,10 +176,10 @@ def load_line(line: bytes) -> dict[str, Any]:
         BadLine: it is no JSON object, or has a key twice.
     """
     try:
-        value = json.loads(line, object_pairs_hook=_object)
+        value = load_json(line, _object)
     except BadLine:
         raise
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise BadLine(f"no JSON ({first_line(error)})") from None
     if not isinstance(value, dict):
         raise BadLine(f"no JSON object but {line[:40].decode('utf-8', 'replace').strip()!r}")

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from poolwright.core.errors import InputError, did_you_mean
+from poolwright.core.runtime.text_files import decode, delimiter_of, load_json
 from poolwright.core.wording import some
 
 KINDS = "txt, csv, tsv, jsonl, json, parquet or npy"
@@ -62,21 +63,16 @@ def _content(path: str) -> bytes:
         return bytes(file.read())
 
 
-def _text(content: bytes) -> str:
-    return content.decode("utf-16" if content.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig")
-
-
 def _lines(content: bytes, column: str) -> ListFile:
-    return ListFile(pa.array([line for line in _text(content).split("\n") if line.strip()], pa.string()))
+    return ListFile(pa.array([line for line in decode(content).split("\n") if line.strip()], pa.string()))
 
 
 def _csv(content: bytes, column: str) -> ListFile:
     from pyarrow import csv
 
-    text = _text(content)
+    text = decode(content)
     header = next((line for line in text.splitlines() if line.strip()), "")
-    # Spreadsheets write ';' where the comma is the decimal sign.
-    parse = csv.ParseOptions(delimiter=max(",;\t", key=header.count), newlines_in_values=True)
+    parse = csv.ParseOptions(delimiter=delimiter_of(header), newlines_in_values=True)
     names = csv.read_csv(io.BytesIO((header + "\n").encode()), parse_options=parse).column_names if header else []
     # Everything is read as text: a uid such as 007 is not a number, and NA is not nothing.
     options = csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), null_values=[])
@@ -86,17 +82,17 @@ def _csv(content: bytes, column: str) -> ListFile:
 
 def _json_lines(content: bytes, column: str) -> ListFile:
     found = []
-    for number, line in enumerate(_text(content).split("\n"), start=1):
+    for number, line in enumerate(decode(content).split("\n"), start=1):
         if line.strip():
             try:
-                found.append(json.loads(line))
+                found.append(load_json(line))
             except ValueError:
                 raise InputError(f"line {number} is not valid JSON") from None
     return _of_objects(found, column)
 
 
 def _json(content: bytes, column: str) -> ListFile:
-    found = json.loads(_text(content))
+    found = load_json(decode(content))
     if isinstance(found, dict):
         found = found.get(column)
     if not isinstance(found, list):
