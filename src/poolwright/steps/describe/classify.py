@@ -8,12 +8,12 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from poolwright.core.columns import SHA256, UID, is_groupable, is_text, same_space
 from poolwright.core.errors import InputError, MissingExtra, StepError, did_you_mean, require_module
 from poolwright.core.frame import Context, Frame
-from poolwright.core.params import Columns, Share, exactly_one, parse_share
+from poolwright.core.params import Columns, Share, exactly_one
 from poolwright.core.pool import PathOrUrl
 from poolwright.core.rows import Rows
 from poolwright.core.runtime.cached import once
@@ -28,37 +28,13 @@ from poolwright.models.classifiers.comparison_text import KIND
 from poolwright.models.classifiers.examples import TRAIN, Examples, feature_matrix, joined
 from poolwright.models.classifiers.options import ClassifierOptions
 from poolwright.models.classifiers.ready import ReadyClassifier
-from poolwright.models.classifiers.thresholds import Target
+from poolwright.models.classifiers.thresholds import Target, TargetSetting
 from poolwright.models.classifiers.training import train
 from poolwright.reference.keywords import keyword_columns
 from poolwright.steps.describe.vector_columns import NO_VECTOR, vector_column
 
 WITH_MODEL = {"with_", "model", "classes", "positive", "keep"}
 """Fields that go together with a trained model; all others are about training."""
-
-
-def _target(value: Any) -> Any:
-    """'accuracy', 'natural', or {precision: 95%}, as (goal, value)."""
-    if isinstance(value, str):
-        return value, None
-    if isinstance(value, Mapping) and len(value) == 1:
-        goal, share = next(iter(value.items()))
-        return goal, parse_share(share)
-    return value
-
-
-Threshold = Annotated[
-    tuple[Literal["natural", "accuracy", "precision", "recall"], float | None],
-    BeforeValidator(_target),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"enum": ["natural", "accuracy"]},
-                {"type": "object", "properties": {"precision": {}, "recall": {}}, "maxProperties": 1},
-            ]
-        }
-    ),
-]
 
 
 class Classify(Step):
@@ -71,10 +47,10 @@ class Classify(Step):
     which accuracy on the pool is sampled. With `keep`, decisions of dropped rows are quick estimates with a proven
     bound.
 
-    With `model`, a classifier that was trained elsewhere decides, and no examples are needed: an ONNX file, a classifier
-    of scikit-learn saved by skops (or pickled, if the file holds nothing but types of scikit-learn and NumPy), or the
-    `.json` of a state that this step saved in another run. It gets the vectors as they are stored, and decides as the
-    library that made it does; `probability` is null if it gives none.
+    With `model`, a classifier that was trained elsewhere decides, and no examples are needed: an ONNX file, a
+    classifier of scikit-learn saved by skops (or pickled, if the file holds nothing but types of scikit-learn and
+    NumPy), or the `.json` of a state that this step saved in another run. It gets the vectors as they are stored, and
+    decides as the library that made it does; `probability` is null if it gives none.
     """
 
     model_config = ConfigDict(populate_by_name=True)
@@ -112,7 +88,7 @@ class Classify(Step):
         default=None,
         description="metric that decides among them; default average_precision, accuracy for several classes",
     )
-    threshold: Threshold = Field(
+    threshold: TargetSetting = Field(
         default=("natural", None),
         description="natural (0), accuracy (the best), {precision: 95%} or {recall: 90%} on validation rows",
     )
