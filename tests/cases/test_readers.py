@@ -13,6 +13,7 @@ import pytest
 
 from poolwright import api
 from poolwright.core.errors import BadPart, InputError, RecipeError
+from poolwright.pools.geoyfcc.geoyfcc import GeoYfccPool
 from poolwright.pools.table import TablePool
 from tests.calling import call
 from tests.pools.reading import column, read_all
@@ -223,6 +224,35 @@ def test_class_names_of_hugging_face_are_labels(tmp_path: Path) -> None:
     pq.write_table(table.replace_schema_metadata({"huggingface": other}), tmp_path / "1.parquet")
     with pytest.raises(RecipeError, match="the classes of 'label' have other names in the second"):
         pool(tmp_path).arrow_schema()
+
+
+NAMED = {"names": ["owl", "emu", "rook"], "_type": "ClassLabel"}
+
+
+@pytest.mark.parametrize(
+    "feature", [{"feature": NAMED, "_type": "List"}, {"feature": NAMED, "_type": "Sequence"}, [NAMED]]
+)
+def test_lists_of_class_names_of_hugging_face_are_lists_of_names(tmp_path: Path, feature: object) -> None:
+    features = json.dumps({"info": {"features": {"birds": feature, "pair": feature, "country": NAMED}}})
+    rows = {
+        "yfcc_row_id": [4, 5, 6, 7],
+        "birds": pa.array([[2, 0], [], None, [1, None, -1, 3]], pa.large_list(pa.int64())),
+        "pair": pa.array([[2, 0], [1, 1], None, [0, 7]], pa.list_(pa.int8(), 2)),
+        "country": pa.array([1, 2, 0, -1], pa.int32()),
+    }
+    table = pa.table(rows, metadata=None).replace_schema_metadata({"huggingface": features})
+    pq.write_table(table, tmp_path / "0.parquet")
+    birds = [["rook", "owl"], [], None, ["emu", None, None, None]]
+    geoyfcc = GeoYfccPool.model_validate({"path": str(tmp_path)})
+    for found in (pool(tmp_path, uid="yfcc_row_id"), geoyfcc):
+        assert column(found, "birds") == birds
+        assert column(found, "pair") == [["rook", "owl"], ["emu", "emu"], None, ["owl", None]]
+        assert column(found, "country") == ["emu", "rook", "owl", None]
+    changed = table.replace_schema_metadata({"huggingface": features.replace("emu", "jay")})
+    pq.write_table(changed, tmp_path / "1.parquet")
+    for other in (pool(tmp_path, uid="yfcc_row_id"), GeoYfccPool.model_validate({"path": str(tmp_path)})):
+        with pytest.raises(RecipeError, match="names"):
+            other.arrow_schema()
 
 
 def test_metadata_of_each_split_names_files_of_its_folder(tmp_path: Path) -> None:

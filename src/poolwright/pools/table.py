@@ -52,7 +52,8 @@ class TablePool(Pool):
     Columns keep their names unless `columns` renames them. Well-known columns get their types; a value that does not
     fit becomes null. Lists of 16 or more floats, all of one length, are taken as embeddings: float16 of unit length;
     a vector with NaN, infinity, no length or another width is null. Indices of classes that Hugging Face describes in
-    Parquet (`ClassLabel`) become the names of the classes, except in a column of indices such as `label_index`.
+    Parquet (`ClassLabel`), and lists of them, become the names of the classes, except in a column of indices such as
+    `label_index`.
 
     CSV, TSV and JSON Lines have no types. They are inferred from the first, middle and last lines of every file, as
     the type that holds all values there unchanged, else as text; `types` has the last word. A row with a value that
