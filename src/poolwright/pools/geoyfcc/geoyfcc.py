@@ -209,11 +209,10 @@ def _parquet_schema(files: Sequence[str], footers: Sequence[Footer]) -> tuple[pa
         raise InputError(f"{files[0]}: {footers[0].damage}; no file of the pool can be read")
     first = _plain_schema(good[0][1])
     for file, schema in good[1:]:
-        if _plain_schema(schema) != first:
-            raise RecipeError(
-                f"{file}: its columns, or their names of classes, differ from those of {base_name(good[0][0])}; name "
-                "files that agree"
-            )
+        other = _plain_schema(schema)
+        if other != first:
+            what = "names of classes" if other[0] == first[0] else "columns"
+            raise RecipeError(f"{file}: its {what} differ from those of {base_name(good[0][0])}; name files that agree")
     return first
 
 
