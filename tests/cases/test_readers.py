@@ -226,6 +226,17 @@ def test_class_names_of_hugging_face_are_labels(tmp_path: Path) -> None:
         pool(tmp_path).arrow_schema()
 
 
+def test_a_row_of_another_length_that_is_not_utf_8_costs_itself_alone(tmp_path: Path) -> None:
+    rows = [b"uid,text,width", "1,caf\u00e9 \ufffd,10".encode(), b"2,caf\xe9,11", b"3,caf\xe9,extra,12", b"4,plain,13"]
+    (tmp_path / "a.csv").write_bytes(b"\n".join(rows) + b"\n")
+    found = read_all(pool(tmp_path)).to_pylist()
+    assert [row["text"] for row in found] == ["caf\u00e9 \ufffd", None, None, "plain"]
+    assert [row["width"] for row in found] == [10, 11, None, 13]
+    assert [row["row_error"] is None for row in found] == [True, False, False, True]
+    assert "row 3: 'text' is 'caf\ufffd', not UTF-8" in found[1]["row_error"]
+    assert found[2]["row_error"] == "row 4: 4 values for 3 columns"
+
+
 NAMED = {"names": ["owl", "emu", "rook"], "_type": "ClassLabel"}
 
 
