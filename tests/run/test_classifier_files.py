@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -214,7 +215,7 @@ class Opener:
     ("file", "model", "options", "words"),
     [
         ("absent.onnx", None, {}, "there is no file .*absent.onnx"),
-        ("model.joblib", b"", {}, r"a classifier is a file \.onnx, \.skops, \.pkl, \.json"),
+        ("model.joblib", b"", {}, r"a classifier is a file \.onnx, \.skops, \.pkl, "),
         ("model.onnx", b"PK", {}, "model.onnx: not an ONNX model"),
         ("model.json", b"[]", {}, "is no state of 'classify'"),
         ("model.pkl", b"\x80", {}, "model.pkl cannot be read as pickle"),
@@ -246,6 +247,15 @@ def test_graphs_that_are_no_classifiers_of_these_vectors_are_refused(folder: Pat
     linear(folder, estimator, width=WIDTH - 1)
     with pytest.raises(RecipeError, match=f"has {WIDTH} dimensions, but .*model.onnx takes {WIDTH - 1}"):
         api.check(recipe(folder, "model.onnx"))
+
+
+def test_skops_that_is_not_installed_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "model.skops").write_bytes(b"")
+    monkeypatch.setitem(sys.modules, "skops", None)
+    with pytest.raises(
+        RecipeError, match=r"model.skops needs skops; install it with: pip install 'poolwright\[skops\]'"
+    ):
+        api.check(recipe(folder, "model.skops"))
 
 
 def test_strange_types_of_skops_are_named(folder: Path) -> None:

@@ -125,5 +125,6 @@ _KINDS: Mapping[str, Callable[[Path, Sequence[str] | None], State]] = {
     ".onnx": _onnx,
     ".skops": _from_sklearn(read_skops),
     ".pkl": _from_sklearn(read_pickle),
+    ".pickle": _from_sklearn(read_pickle),
     ".json": _ours,
 }
