@@ -13,9 +13,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from onnx import TensorProto, helper, numpy_helper
-from sklearn.linear_model import LogisticRegression
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.linear_model import LogisticRegression, Perceptron, RidgeClassifier, SGDClassifier
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from poolwright import api
@@ -23,6 +26,9 @@ from poolwright.api import Recipe
 from poolwright.core.errors import ChangedError, RecipeError
 from poolwright.core.rows import vector_array
 from poolwright.core.table import Table
+from poolwright.kernels.classifiers.parameters import predictions
+from poolwright.models.classifiers.classifier_file import read_classifier
+from poolwright.models.classifiers.trained import classifier_of
 
 WIDTH, ROWS = 6, 400
 
@@ -138,6 +144,29 @@ def test_an_estimator_decides_as_scikit_learn_does(folder: Path, estimator: Any,
         assert set(column(table, "probability")) == {None}
 
 
+@pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
+@pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        RidgeClassifier(),
+        SGDClassifier(),
+        Perceptron(),
+        LinearDiscriminantAnalysis(),
+        MLPClassifier(hidden_layer_sizes=(3,), max_iter=5),
+        make_pipeline(StandardScaler(), LogisticRegression()),
+    ],
+    ids=lambda one: type(one).__name__,
+)
+def test_a_pickle_of_numbers_is_read(folder: Path, estimator: Any, classes: int) -> None:
+    save(folder, estimator.fit(*drawn(3, classes)), "model.pkl")
+    classifier = classifier_of(read_classifier(str(folder / "model.pkl")))
+    vectors, _ = drawn(2)
+    assert (
+        np.array(classifier.classes)[predictions(classifier, vectors)].tolist() == estimator.predict(vectors).tolist()
+    )
+
+
 @pytest.mark.parametrize("file", ["model.pkl", "model.onnx"])
 @pytest.mark.parametrize("positive", ["engraving", "photo"])
 def test_either_class_may_be_kept_and_ties_stay_as_they_are(folder: Path, positive: str, file: str) -> None:
@@ -221,6 +250,9 @@ class Opener:
         ("model.pkl", b"\x80", {}, "model.pkl cannot be read as pickle"),
         ("model.pkl", Opener(), {}, r"asks for builtins\.exec, which is not allowed; save the classifier with skops"),
         ("model.pkl", LogisticRegression(), {}, "LogisticRegression is not fitted"),
+        ("model.pkl", make_pipeline(StandardScaler(), SVC()), {}, "is not fitted"),
+        ("model.pkl", {"classes_": [1, 2]}, {}, "dict cannot be converted"),
+        ("model.pkl", LogisticRegression().fit(*drawn(3)), {"classes": ["a", "a"]}, "two classes are called 'a'"),
         ("model.pkl", LogisticRegression().fit(*drawn(3)), {"classes": ["a", "b", "c"]}, "2 classes, but 3 names"),
         ("model.pkl", LogisticRegression().fit(*drawn(3)), {"positive": "foto"}, "did you mean 'photo'"),
         ("model.pkl", LogisticRegression().fit(drawn(3)[0][:, 1:], drawn(3)[1]), {}, "has 6 dimensions, but .* 5"),
@@ -252,9 +284,7 @@ def test_graphs_that_are_no_classifiers_of_these_vectors_are_refused(folder: Pat
 def test_skops_that_is_not_installed_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / "model.skops").write_bytes(b"")
     monkeypatch.setitem(sys.modules, "skops", None)
-    with pytest.raises(
-        RecipeError, match=r"model.skops needs skops; install it with: pip install 'poolwright\[skops\]'"
-    ):
+    with pytest.raises(RecipeError, match=r"needs skops; install it with: pip install 'poolwright\[skops\]'"):
         api.check(recipe(folder, "model.skops"))
 
 

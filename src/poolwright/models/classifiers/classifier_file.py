@@ -46,6 +46,9 @@ def read_classifier(path: str, classes: Sequence[str] | None = None, positive: s
         raise InputError(f"there is no file {path}")
     state = take(file, classes)
     names = state.values["classifier"]["classes"]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise InputError(f"{path}: two classes are called '{twice}'; name each by 'classes'")
     if positive is not None and positive not in names:
         raise InputError(
             f"{path} knows no class '{positive}'; its {len(names)} are {', '.join(names[:20])}; "
@@ -90,6 +93,10 @@ def _from_sklearn(read: Callable[[bytes, str], Any]) -> Callable[[Path, Sequence
             classifier = from_sklearn(estimator, classes)
         except InputError as error:
             raise InputError(f"{file.name}: {error}; or export it as ONNX, with skl2onnx") from None
+        except (AttributeError, TypeError, ValueError, KeyError, IndexError) as error:
+            raise InputError(
+                f"{file.name}: its {type(estimator).__name__} is not fitted, or damaged: {error}"
+            ) from None
         scores = 1 if classifier.binary else len(classifier.classes)
         logistic = Calibration("platt", {"a": np.ones(scores), "b": np.zeros(scores)})
         calibration = logistic if classifier.kind in ("logistic", "mlp") else None
@@ -102,7 +109,8 @@ def _from_sklearn(read: Callable[[bytes, str], Any]) -> Callable[[Path, Sequence
 def _ours(file: Path, classes: Sequence[str] | None) -> State:
     try:
         document = json.loads(file.read_bytes())
-        digests, model = document["tables"], document["values"]["classifier"]
+        digests, values = document["tables"], document["values"]
+        model = {name: values[name] for name in ("features", "threshold", "calibration", "classifier")}["classifier"]
         damaged = [key for key, digest in digests.items() if _digest(file, key) != digest]
     except (ValueError, KeyError, TypeError, AttributeError):
         raise InputError(f"{file} is no state of 'classify', as in RUN/tables/TABLE/states") from None

@@ -54,7 +54,7 @@ def _logistic(estimator: Any) -> Parts:
 
 
 def _linear_svm(estimator: Any) -> Parts:
-    return "linear_svm", {}, {"coef": estimator.coef_, "intercept": _intercept(estimator)}
+    return "linear_svm", {}, {"coef": np.atleast_2d(estimator.coef_), "intercept": _intercept(estimator)}
 
 
 def _mlp(estimator: Any) -> Parts:
@@ -129,7 +129,7 @@ def _folded(found: Classifier, mean: Array, scale: Array) -> dict[str, Array]:
 
 
 def _intercept(estimator: Any) -> Array:
-    return np.broadcast_to(estimator.intercept_, (len(estimator.coef_),)).astype(np.float64)
+    return np.broadcast_to(estimator.intercept_, (len(np.atleast_2d(estimator.coef_)),)).astype(np.float64)
 
 
 def _demand(estimator: Any, **wanted: Any) -> None:

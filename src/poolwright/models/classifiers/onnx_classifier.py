@@ -55,7 +55,7 @@ class OnnxClassifier:
         while graph.makers.get(made, ("", ""))[0] in _KEEPS_VALUES:
             made = graph.makers[made][1]
         self._sigmoid = graph.makers.get(made, ("", ""))[0] == "Sigmoid"
-        scores, _ = self._run(np.full((1, self.width), self.width**-0.5))
+        scores, labels = self._run(np.full((1, self.width), 1.0))
         self._single, count = scores.shape[1] == 1, max(scores.shape[1], 2)
         self.classes = tuple(classes or graph.labels or map(str, range(count)))
         if len(self.classes) != count or len(set(self.classes)) != count:
@@ -65,7 +65,8 @@ class OnnxClassifier:
             )
         # Labels are numbers or names; those in the graph count alone if it has any.
         known = [graph.labels] if graph.labels else [map(str, range(count)), self.classes]
-        self._index = {label: at for labels in known for at, label in enumerate(labels)}
+        self._index = {label: at for names in known for at, label in enumerate(names)}
+        self._indices(labels or [])
 
     def decide(self, vectors: Floating) -> tuple[Float64, Float64, Integers]:
         """Return scores and probabilities (n, classes) and class indices (n,); NaN and -1 without a direction.

@@ -20,6 +20,7 @@ _PICKLE_TRUSTED: dict[str, frozenset[str]] = {
     "sklearn.linear_model._ridge": frozenset({"RidgeClassifier"}),
     "sklearn.linear_model._stochastic_gradient": frozenset({"SGDClassifier"}),
     "sklearn.linear_model._perceptron": frozenset({"Perceptron"}),
+    "sklearn.linear_model._sgd_fast": frozenset({"Hinge", "SquaredHinge", "ModifiedHuber"}),
     "sklearn.discriminant_analysis": frozenset({"LinearDiscriminantAnalysis"}),
     "sklearn.svm._classes": frozenset({"SVC", "LinearSVC"}),
     "sklearn.neural_network._multilayer_perceptron": frozenset({"MLPClassifier"}),
@@ -34,6 +35,7 @@ _PICKLE_TRUSTED: dict[str, frozenset[str]] = {
     **{f"{core}.numeric": frozenset({"_frombuffer"}) for core in ("numpy.core", "numpy._core")},
     "numpy.random._pickle": frozenset({"__randomstate_ctor", "__bit_generator_ctor"}),
     "numpy.random._mt19937": frozenset({"MT19937"}),
+    "numpy.random.bit_generator": frozenset({"SeedSequence", "__pyx_unpickle_SeedSequence"}),
 }
 """Names by module that a pickle may ask for: the estimators that have plain arrays, and what they are made of."""
 
@@ -53,8 +55,7 @@ def read_skops(content: bytes, name: str) -> Any:
         if not strangers:
             return loads(content, trusted=list(_SKOPS_TRUSTED))
     raise InputError(
-        f"{name} holds types that are not trusted: {', '.join(strangers)}; save a classifier of scikit-learn alone, "
-        "or export it as ONNX"
+        f"{name} holds types that are not trusted: {', '.join(strangers)}; export the classifier as ONNX instead"
     )
 
 
