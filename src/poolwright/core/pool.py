@@ -22,6 +22,10 @@ PathOrUrl = Annotated[str, AfterValidator(_resolve), Field(description="path, re
 """A path or fsspec URL in a recipe; relative paths are resolved against the recipe's folder."""
 
 
+FOLLOWED = "image paths, URLs and links are followed wherever they lead, as the recipe says 'outside: true'"
+"""The remark on a pool that reads outside of its folders; the cards of releases repeat it among the limits."""
+
+
 class Part(BaseModel):
     """A fixed run of consecutive rows of a pool: the smallest thing that is read, quarantined or named in a ledger.
 
@@ -62,7 +66,7 @@ class Pool(BaseModel):
     outside: bool = Field(
         default=False,
         description="read images that 'image_path' or a symbolic link names outside the folder of the images, or by "
-        "URL; false reads none of them",
+        "URL, and other files that links in a folder lead to outside it; false reads none of them",
     )
 
     def arrow_schema(self) -> pa.Schema:
