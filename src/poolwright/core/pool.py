@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Annotated, Any, ClassVar
 
 import pyarrow as pa
@@ -98,6 +98,10 @@ class Pool(BaseModel):
         They are shown by `check`, with the rows read, and on cards.
         """
         return ()
+
+    def class_names(self) -> Mapping[str, Collection[str]]:
+        """Return the names of classes by column, for the columns whose names are known without reading rows."""
+        return {}
 
     def image_root(self) -> str | None:
         """Return the folder or URL that values of `image_path` are relative to; None for that of the rows."""

@@ -12,7 +12,7 @@ from typing import ClassVar, Literal
 import pyarrow as pa
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
-from poolwright.core.columns import IMAGE, IMAGE_PATH, LATITUDE, LONGITUDE, TAKEN_AT, TEXT, UID, WELL_KNOWN
+from poolwright.core.columns import IMAGE, IMAGE_PATH, LABEL, LATITUDE, LONGITUDE, TAKEN_AT, TEXT, UID, WELL_KNOWN
 from poolwright.core.errors import RecipeError
 from poolwright.core.files import leading_out
 from poolwright.core.images.formats import IMAGE_FORMATS, is_image_name
@@ -25,6 +25,8 @@ from poolwright.pools.readers.paths import file_system, files_below, is_url, joi
 from poolwright.pools.values.exif import exif_columns
 
 PART_FILES = 512
+_CLASSES = (LABEL, "class")
+"""Fields of a pattern that name classes."""
 
 
 class ImageFolder(Pool):
@@ -231,6 +233,13 @@ class ImageFolder(Pool):
         if self.exif and wanted & {TAKEN_AT, LATITUDE, LONGITUDE}:
             found.update(exif_columns(self.path, images, self._leading_out(images)))
         return found
+
+    def class_names(self) -> dict[str, set[str]]:
+        pattern = self._pattern()
+        names = [file[len(join(self.path, "")) :] for part in self.parts() for file in part.files[: part.rows]]
+        rows = [pattern.fields(_stem(name)) or () for name in names] if pattern else []
+        found = zip(pattern.names if pattern else (), map(set, zip(*rows, strict=True)), strict=False)
+        return {column: values for column, values in found if column in _CLASSES}
 
     def image_root(self) -> str | None:
         return self.path
