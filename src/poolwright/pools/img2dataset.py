@@ -66,7 +66,8 @@ class Img2dataset(Pool):
     damaged: they are quarantined.
 
     img2dataset re-encodes images by default, and its `sha256` is then not that of the stored image: it is given as
-    `source_sha256`. To have the bytes that were served, run img2dataset with `--disable_all_reencoding`; to have the
+    `source_sha256`. Pictures that EXIF says to turn are then stored as they lie, without the tag, which the column
+    `exif` alone has. To have the bytes that were served, run img2dataset with `--disable_all_reencoding`; to have the
     digest of what is stored, use the step `hash`.
     """
 
