@@ -182,6 +182,11 @@ def _with_classes(given: Given, schema: pa.Schema) -> Given:
     return Given(pa.field(given.field.name, kind), given.source, "class", names)
 
 
+def class_names(columns: Sequence[Given]) -> dict[str, tuple[str, ...]]:
+    """Return the names of classes that the source declares, by column."""
+    return {given.field.name: given.classes for given in columns if given.how == "class"}
+
+
 def _is_image_struct(dtype: pa.DataType) -> bool:
     if not pa.types.is_struct(dtype) or dtype.get_field_index("bytes") < 0:
         return False
