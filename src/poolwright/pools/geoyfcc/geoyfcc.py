@@ -114,6 +114,9 @@ geoyfcc:
     def known_images(self) -> bool:
         return bool(self._planned().zips)
 
+    def class_names(self) -> Mapping[str, tuple[str, ...]]:
+        return self._planned().classes
+
     def read(self, part: Part, columns: Sequence[str], batch_rows: int) -> Iterator[pa.Table]:
         plan = self._planned()
         fields = [plan.given.field(name) for name in columns]
