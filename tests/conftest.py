@@ -95,8 +95,11 @@ def made_demo(tmp_path_factory: pytest.TempPathFactory) -> MadeDemo:
             partial = tmp_path_factory.mktemp("made")
             called = call("demo", "--images", "600", "--to", "demo", folder=partial)
             assert called.code == 0, called.err
-            (partial / "said.json").write_text(json.dumps([called.out, called.err]))
+            (partial / "said.json").write_text(json.dumps([called.out, called.err, str(partial)]))
             partial.rename(made)
     folder = tmp_path_factory.mktemp("demo")
     shutil.copytree(made, folder, dirs_exist_ok=True)
-    return MadeDemo(folder, *json.loads((folder / "said.json").read_text()))
+    out, err, before = json.loads((folder / "said.json").read_text())
+    record = folder / "demo" / "run" / "run.json"
+    record.write_text(record.read_text().replace(before, str(folder)))  # it says where the recipe is
+    return MadeDemo(folder, out, err)
