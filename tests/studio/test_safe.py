@@ -6,16 +6,20 @@ import io
 import os
 import struct
 import threading
+import time
 import zlib
 from collections.abc import Iterator
+from html import escape
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from PIL import Image
 
 from poolwright.core.errors import RecipeError
 from poolwright.studio.access import Access, Session, check_name, read_key
+from poolwright.studio.exploring import views
 from poolwright.studio.opened import OpenedRun
 from tests.studio.made import Browser, ask, make_run, new_key, picture, serving
 
@@ -188,6 +192,29 @@ def test_gold_and_agreement_are_the_owners(guarded: tuple[int, Access]) -> None:
             assert status == 200
             assert b"Anna" in body
             assert (b"gold" in body, b"agrees" in body) == (seen, seen)
+
+
+def test_expressions_are_the_owners(guarded: tuple[int, Access]) -> None:
+    port, access = guarded
+    anna, owner = Browser(port, token=access.token("Anna")), Browser(port, token=access.token("owner"))
+    for path in ("?where=", "/rows?where=", "/uids?where=", "/map?where=", "/compare?a.where=", "/compare?b.where="):
+        assert owner.get(f"/explore/kept{path}width+%3E+3")[0] == 200
+        assert anna.get(f"/explore/kept{path}width+%3E+3")[0] == 403
+    assert b'name="where"' in owner.get("/explore/kept")[2]
+    assert b'name="where"' not in anna.get("/explore/kept?min.width=3")[2]
+
+
+def test_a_filter_that_takes_too_long_is_interrupted(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(views, "FILTER_SECONDS", 0.2)
+    slow = "levenshtein(repeat(uid, 9000), repeat(uid, 9001)) > 3"
+    with serving(run) as (port, _):
+        begun = time.monotonic()
+        status, _, body = Browser(port).get("/explore/kept?" + urlencode({"where": slow}))
+        assert time.monotonic() - begun < 5
+        assert status == 200
+        assert b"took more than 0.2 seconds and was interrupted" in body
+        assert escape(f'value="{slow}"', quote=False).encode() in body, "the text can be mended"
+        assert Browser(port).get("/explore/kept?where=width+%3E+3")[2].count(b'class="pic') == 60
 
 
 @pytest.mark.parametrize(
