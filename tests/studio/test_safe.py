@@ -194,6 +194,35 @@ def test_gold_and_agreement_are_the_owners(guarded: tuple[int, Access]) -> None:
             assert (b"gold" in body, b"agrees" in body) == (seen, seen)
 
 
+def test_nothing_that_an_annotator_gets_depends_on_gold(tmp_path: Path) -> None:
+    run = make_run(tmp_path, 24)
+    ask(run)
+    with serving(run, "0.0.0.0") as (port, access):
+        anna, owner = Browser(port, token=access.token("Anna")), Browser(port, token=access.token("owner"))
+        uids = [card["uid"] for card in owner.take("kept", 12, "cat")]
+        owner.say("kept", dict.fromkeys(uids[:3], "positive"))
+        owner.ask("/verify/kept/leave", {"uids": uids})
+        for uid in uids[:3]:  # verified by the owner, and gold
+            assert owner.post("/verify/kept/gold", form={"uid": uid, "verdict": "positive"})[0] == 200
+        paths = ("/", "/verify", "/verify/kept", "/verify/kept/progress", "/explore/kept", "/verify/kept/one?group=cat")
+
+        def seen(browser: Browser, uid: str, verdict: str) -> list[Any]:
+            key = new_key()
+            answer = {"uid": uid, "verdict": verdict, "key": key}
+            said = browser.ask("/verify/kept/say", {"act": key, "group": "cat", "answers": [answer]})
+            pages = [browser.get(path)[2] for path in paths]
+            undone = browser.ask("/verify/kept/undo", {"key": new_key(), "group": "cat"})
+            (card,) = undone["cards"]
+            assert card.keys() == {"uid", "group", "question", "text"}
+            return [said["state"], *pages, undone["state"]]
+
+        for verdict in ("positive", "negative", "unsure"):
+            assert seen(anna, uids[0], verdict) == seen(anna, uids[5], verdict)
+            assert seen(owner, uids[0], verdict) != seen(owner, uids[5], verdict), "the owner sees rows"
+        for path in ("estimates", "estimates/state"):
+            assert anna.get(f"/verify/kept/{path}")[0] == 403
+
+
 def test_expressions_are_the_owners(guarded: tuple[int, Access]) -> None:
     port, access = guarded
     anna, owner = Browser(port, token=access.token("Anna")), Browser(port, token=access.token("owner"))

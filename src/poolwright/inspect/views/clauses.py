@@ -30,7 +30,7 @@ _LONGEST = 36
 """Digits of a decimal literal in DuckDB."""
 
 _FIRST_ROWS, _GROWTH, _SECONDS = 64, 16, 0.2
-"""Rows of the first evaluation of an expression, the factor by which the next ones may grow, and how long they may take.
+"""Rows of the first evaluation of an expression, the factor by which the next may have more, and their seconds.
 
 An expensive expression is evaluated on few rows at a time: DuckDB is interrupted between vectors of rows only, and does
 not count texts that functions such as `repeat` make towards its memory limit.
@@ -141,7 +141,7 @@ class Satisfies:
         columns = pa.table({name: view.column(name).chunk(chunk) for name in expression.columns})
         if not columns.num_columns:
             raise InputError(f"'{self.expression}' names no column; write something such as: width >= 120")
-        found, first, rows = [], 0, _FIRST_ROWS
+        found, first, rows = list[Bools](), 0, _FIRST_ROWS
         while not found or first < columns.num_rows:
             begun = time.monotonic()
             values = expression.values(Rows(columns.slice(first, rows)))

@@ -67,7 +67,8 @@ class View:
     """
 
     def __init__(self, run: Run, name: str, progress: Progress = lambda done, rows: None) -> None:
-        self.run, self.table, self.seconds = run, run.table(name), None
+        self.run, self.table = run, run.table(name)
+        self.seconds: float | None = None
         folder = index_folder(self.table)
         if read_index(folder) is None:
             build_index(run, name, progress)

@@ -43,6 +43,7 @@ from poolwright.studio.exploring.views import SearchedView, Views, Work
 from poolwright.studio.pages import SessionOf, StudioOf, drawn, only_owner, page
 from poolwright.studio.pictures import KEPT_BY_BROWSERS, nearest_edge
 
+
 def filters_of_owner(request: Request, session: SessionOf) -> None:
     """Refuse expressions of everybody except the person who started the studio: one can take long and much memory."""
     if any(request.query_params.get(name) for name in ("where", "a.where", "b.where")):
