@@ -62,9 +62,8 @@ class LiveQueue:
         self._lock = threading.RLock()
         self._leases = Leases(store, queue.name)
         self._secret = secrets.randbits(64)  # decides where gold questions come
-        self._gold_shown: dict[str, dict[int, int]] = defaultdict(
-            dict
-        )  # by annotator: gold row, the row it came before
+        self._gold_shown: dict[str, dict[int, int]] = defaultdict(dict)
+        """By annotator: the gold rows that were shown, each with the row that it came before."""
         self._loads = 0
         self.imported = ""  # what was found in the last file, for the owner
         self._load()
