@@ -88,9 +88,10 @@ def test_placeholders_are_named_again_after_an_interruption(
     rows, out = {"url": [server.url(f"ok/{row}") for row in range(2)]}, tmp_path / "out"
     known = (sha256(picture(0)),)
     fetch_rows(rows, out, format=layout)
-    with monkeypatch.context() as patches, pytest.raises(PoolwrightError, match="No space left"):
-        patches.setattr(shard_files, "write_parquet", full)
+    monkeypatch.setattr(shard_files, "write_parquet", full)
+    with pytest.raises(PoolwrightError, match="No space left"):
         fetch_rows(rows, out, format=layout, placeholders=known)
+    monkeypatch.undo()
     with pytest.raises(PoolwrightError, match=r"row 0 is missing: a call with other `placeholders`.* repeat that call"):
         fetch_rows(rows, out, format=layout)
     assert fetch_rows(rows, out, format=layout, placeholders=known).statuses["success"] == 1

@@ -50,6 +50,11 @@ class Disk:
 
         monkeypatch.setattr(kind, name, called)
 
+    def synced(self, *paths: Path) -> None:
+        """Note that these files and folders were synced by other means than `os.fsync`, as a database does."""
+        for path in paths:
+            self._synced(path)
+
     def close(self) -> None:
         """Forget the files."""
         for handle in self._held.values():

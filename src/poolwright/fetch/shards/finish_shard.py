@@ -55,8 +55,8 @@ def finish_shard(folder: FetchFolder, shard: int, rows: pa.Table, journal: Journ
             return old(outcome)
         except (KeyError, FileNotFoundError):
             raise PoolwrightError(
-                f"{files.data}: the image of row {outcome.row} is missing: a call with other `placeholders`, which left "
-                "it out, was interrupted; repeat that call"
+                f"{files.data}: the image of row {outcome.row} is missing: a call with other `placeholders`, which "
+                "left it out, was interrupted; repeat that call"
             ) from None
 
     files.write(rows, outcomes, image, begun, time())
