@@ -23,7 +23,7 @@ from tests.fetch.conftest import QUICK, fetch_rows, outcomes
 from tests.fetch.server import BadServer, picture, sha256
 from tests.fetch.test_shards import members
 from tests.run.disk import Disk
-from tests.run.test_crash import EVERY
+from tests.run.test_crash import SELDOM
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="files are told apart by their inodes")
 
@@ -75,7 +75,7 @@ def test_a_crash_at_any_change_of_the_disk_loses_no_image(
     assert len(disk.cut) > 12
     monkeypatch.setattr(os, "fsync", lambda handle: None)
     for of_first, of_both in zip(first, (disk.killed, disk.cut), strict=True):
-        for number in range(0, len(of_both), EVERY):
+        for number in range(0, len(of_both), SELDOM):
             disk.put_back(of_both[number])
             fetch(*([options, known] if number < len(of_first) else [known]))
             assert found(out) == expected

@@ -20,7 +20,7 @@ from poolwright.core.errors import WaitingForPeople
 from poolwright.studio.verifying.live import LiveQueue, SentVerdict
 from poolwright.studio.verifying.open_queues import OpenQueues
 from tests.run.disk import Disk, Tree
-from tests.run.test_crash import EVERY, lasting
+from tests.run.test_crash import SELDOM, lasting
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="files are told apart by their inodes")
 
@@ -114,7 +114,7 @@ def test_a_crash_while_people_verify_loses_nothing(tmp_path: Path, monkeypatch: 
     assert len(said) == 7
     assert len(states) > 100
     monkeypatch.setattr(os, "fsync", lambda handle: None)
-    for tree, confirmed in states[:: 2 * EVERY if EVERY > 1 else 1]:
+    for tree, confirmed in states[::SELDOM]:
         disk.put_back(tree)
         if (run / STORE).exists():
             assert set(desk.confirmed[:confirmed]) <= {one.key for one in history(run)}
