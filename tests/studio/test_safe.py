@@ -18,9 +18,11 @@ import pytest
 from PIL import Image
 
 from poolwright.core.errors import RecipeError
+from poolwright.studio import opened
 from poolwright.studio.access import Access, Session, check_name, read_key
 from poolwright.studio.exploring import views
-from poolwright.studio.opened import OpenedRun
+from poolwright.studio.opened import OpenedRun, PictureCache
+from poolwright.studio.pictures import reduced
 from tests.studio.made import Browser, ask, make_run, new_key, picture, serving
 
 
@@ -337,6 +339,28 @@ def test_pictures_are_drawn_anew(port: int) -> None:
     assert browser.get("/picture?table=kept&uid=u0002")[::2] == (404, b"too_many_pixels")
     assert browser.get("/picture?table=kept&uid=u0003")[::2] == (404, b"not_an_image")
     assert browser.get("/picture?table=kept&uid=u0001&edge=100000")[0] == 422
+
+
+def test_the_picture_cache_is_bounded_and_keeps_the_last_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[int] = []
+
+    def noted(data: bytes, edge: int) -> bytes | str:
+        drawn.append(edge)
+        return reduced(data, edge)
+
+    monkeypatch.setattr(opened, "reduced", noted)
+    pictures = [picture(row, (40, 40)) for row in range(30)]
+    cache = PictureCache(most_bytes=6_000)
+    for data in (*pictures, *pictures[-3:], b"no picture"):
+        cache.get(lambda data=data: data, 160)  # type: ignore[misc]
+    assert len(drawn) == 31, "the last three were kept"
+    assert 0 < cache.bytes <= 6_000
+    assert cache.bytes == sum(map(len, cache._kept.values()))
+    cache.get(lambda: pictures[0], 160)
+    assert len(drawn) == 32, "the first was forgotten"
+    cache.get(lambda: picture(1, (900, 900)), 1280)
+    assert len(cache._kept) == 1, "one that is larger than all is kept alone"
+    assert not cache._drawing
 
 
 def test_texts_of_the_pool_are_escaped(port: int) -> None:
