@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from secrets import token_hex
 
+import numpy as np
 import pytest
+from filelock import FileLock
+from xxhash import xxh3_128_hexdigest
+
+from poolwright.models.classifiers import training
+from poolwright.models.encoders.onnx import OnnxEncoder
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -17,6 +27,12 @@ def real_data_folder() -> Path:
     return Path(named) if named else REPOSITORY.parent / "shared" / "data"
 
 
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of temporary files that all workers of pytest-xdist share."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """The folder of real data; the test is skipped if there is none."""
@@ -24,6 +40,39 @@ def real_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real data at {folder}; set POOLWRIGHT_REAL_DATA")
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_speed_figures() -> Iterator[None]:
+    """Classifiers measure their speed, a figure of the report, for no longer than it takes to have one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "_TIMED_SECONDS", 0.001)
+        yield
+
+
+@pytest.fixture(scope="session")
+def embedded_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """ONNX image encoders compute the vector of a prepared picture once in all tests that use this fixture.
+
+    Several tests embed the same real pictures with the same network, which takes minutes. All workers of pytest-xdist
+    share the vectors.
+    """
+    folder = shared_folder(tmp_path_factory) / "embedded"
+    folder.mkdir(exist_ok=True)
+    forward = OnnxEncoder._forward
+
+    def remembered(self: OnnxEncoder, pixels: np.ndarray) -> np.ndarray:
+        paths = [folder / f"{self.weights}-{xxh3_128_hexdigest(one.tobytes())}.npy" for one in pixels]
+        new = [place for place, path in enumerate(paths) if not path.exists()]
+        for place, vector in zip(new, forward(self, pixels[new]) if new else (), strict=True):
+            partial = folder / f"{token_hex(8)}.npy"
+            np.save(partial, vector)
+            partial.rename(paths[place])
+        return np.stack([np.load(path) for path in paths])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(OnnxEncoder, "_forward", remembered)
+        yield
 
 
 @dataclass(frozen=True)
@@ -40,7 +89,14 @@ def made_demo(tmp_path_factory: pytest.TempPathFactory) -> MadeDemo:
     """`poolwright demo --images 600`, run once. Tests read it, and write next to it under their own names."""
     from tests.calling import call
 
+    made = shared_folder(tmp_path_factory) / "demo"
+    with FileLock(f"{made}.lock"):
+        if not made.exists():
+            partial = tmp_path_factory.mktemp("made")
+            called = call("demo", "--images", "600", "--to", "demo", folder=partial)
+            assert called.code == 0, called.err
+            (partial / "said.json").write_text(json.dumps([called.out, called.err]))
+            partial.rename(made)
     folder = tmp_path_factory.mktemp("demo")
-    called = call("demo", "--images", "600", "--to", "demo", folder=folder)
-    assert called.code == 0, called.err
-    return MadeDemo(folder, called.out, called.err)
+    shutil.copytree(made, folder, dirs_exist_ok=True)
+    return MadeDemo(folder, *json.loads((folder / "said.json").read_text()))

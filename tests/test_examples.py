@@ -62,6 +62,7 @@ def test_imagenet_zero_shot(tmp_path: Path, real_data: Path) -> None:
 
 @pytest.mark.real
 @pytest.mark.slow
+@pytest.mark.usefixtures("embedded_once")
 def test_pacs(tmp_path: Path, real_data: Path) -> None:
     recipe = copied("pacs.yaml", tmp_path)
     called = call("run", str(recipe), "--set", f"variables.data={real_data.resolve()}")
@@ -86,6 +87,7 @@ def test_pacs(tmp_path: Path, real_data: Path) -> None:
 
 @pytest.mark.real
 @pytest.mark.slow
+@pytest.mark.usefixtures("embedded_once")
 def test_attributes(tmp_path: Path, real_data: Path) -> None:
     """Inside each class of PACS the clusters are the four domains, as well as scikit-learn finds them."""
     recipe = copied("attributes.yaml", tmp_path)

@@ -305,6 +305,7 @@ def test_real_lines_go_through_buckets_and_layouts_and_lose_nothing(real_data: P
 
 
 @pytest.mark.real
+@pytest.mark.usefixtures("embedded_once")
 def test_taiwan_pictures_by_year_become_a_stream(real_data: Path, tmp_path: Path) -> None:
     manifest = {
         "name": "squeezenet1_0",

@@ -33,7 +33,14 @@ PACS_COUNTRIES = {
 
 MANIFEST = {
     "name": "squeezenet1_0",
-    "image": {"input": "image", "output": "embedding", "resize": 256, "resize_mode": "shortest", "crop": 227},
+    "image": {
+        "input": "image",
+        "output": "embedding",
+        "resize": 256,
+        "resize_mode": "shortest",
+        "crop": 227,
+        "interpolation": "bilinear",
+    },
 }
 
 
@@ -188,6 +195,7 @@ def test_why_tells_of_every_way_out(world: tuple[Path, dict[str, Table], dict[st
 
 @pytest.mark.real
 @pytest.mark.slow
+@pytest.mark.usefixtures("embedded_once")
 def test_pacs_in_invented_countries(tmp_path: Path, real_data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pictures = pacs(real_data)
     write(tmp_path, pictures)

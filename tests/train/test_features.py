@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +30,7 @@ def accuracy(rows: np.ndarray, labels: list[str]) -> float:
     """Of a linear probe: five folds, at its best regularisation."""
     probe = make_pipeline(StandardScaler(), RidgeClassifier())
     folds = StratifiedKFold(5, shuffle=True, random_state=0)
-    found = GridSearchCV(probe, {"ridgeclassifier__alpha": 10.0 ** np.arange(1, 6)}, cv=folds).fit(rows, labels)
+    found = GridSearchCV(probe, {"ridgeclassifier__alpha": 10.0 ** np.arange(1, 6, 2)}, cv=folds).fit(rows, labels)
     return float(found.best_score_)
 
 
@@ -44,6 +46,14 @@ def against_pixels(trained: TrainedEncoder, files: list[Path], labels: list[str]
     return accuracy(vectors, labels), accuracy(pixels.reshape(len(pixels), -1) / 255.0, labels)
 
 
+def every(step: int, files: Sequence[Path], folder: Path) -> Path:
+    """Copy every so many files into a new folder: enough to learn from, and quick."""
+    folder.mkdir()
+    for number, path in enumerate(files[::step]):
+        shutil.copy(path, folder / f"{number}{path.suffix}")
+    return folder
+
+
 def halved(trained: TrainedEncoder) -> bool:
     errors = trained.record.epochs["reconstruction error"]
     return errors[-1] <= errors[0] / 2
@@ -52,9 +62,8 @@ def halved(trained: TrainedEncoder) -> bool:
 @pytest.mark.real
 @pytest.mark.slow
 def test_on_cifar(real_data: Path, tmp_path: Path) -> None:
-    folder = real_data / "cifar10"
-    trained = train_encoder("mmd-vae", [folder], tmp_path / "vae", SETTINGS)
-    files = sorted(folder.glob("*/*.jpg"))
+    files = sorted((real_data / "cifar10").glob("*/*.jpg"))
+    trained = train_encoder("mmd-vae", [every(3, files, tmp_path / "some")], tmp_path / "vae", SETTINGS)
     vectors, pixels = against_pixels(trained, files, [path.parent.name for path in files])
     print(f"CIFAR: vectors {vectors:.3f}, pixels {pixels:.3f}", trained.record.ends())
     assert halved(trained)
@@ -64,12 +73,12 @@ def test_on_cifar(real_data: Path, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_on_the_demo_world(made_demo: Any, tmp_path: Path) -> None:
     world = made_demo.folder / "demo" / "world"
-    trained = train_encoder("mmd-vae", [world / "images"], tmp_path / "vae", SETTINGS)
     rows = pq.read_table(world / "truth.parquet").to_pylist()
     kinds = {row["uid"]: row["kind"] for row in rows if not row["corrupt"] and row["duplicate_of"] is None}
     often = {kind for kind, count in Counter(kinds.values()).items() if count >= 5}  # one a fold
     files = [path for path in sorted(world.glob("images/**/*.*")) if kinds.get(path.stem) in often]
     assert len(files) > 500
+    trained = train_encoder("mmd-vae", [every(2, files, tmp_path / "some")], tmp_path / "vae", SETTINGS)
     vectors, pixels = against_pixels(trained, files, [kinds[path.stem] for path in files])
     print(f"demo world: vectors {vectors:.3f}, pixels {pixels:.3f}", trained.record.ends())
     assert halved(trained)

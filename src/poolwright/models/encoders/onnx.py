@@ -16,7 +16,7 @@ from poolwright.core.encoder import EncoderSpec
 from poolwright.core.errors import MissingExtra, RecipeError, did_you_mean
 from poolwright.core.images.image import Limits
 from poolwright.kernels.similarity.unit_length import unit_rows
-from poolwright.models.encoders.decode_ahead import Feed, Group, Slot
+from poolwright.models.encoders.decode_ahead import Feed, Slot
 from poolwright.models.encoders.manifest import Described, described
 from poolwright.models.encoders.onnx_graph import Graph, Shape, read_graph
 from poolwright.models.encoders.prepare import normalised
@@ -112,7 +112,7 @@ class OnnxEncoder:
             good = group.good
             for first in range(0, len(good), self._batch):
                 some = good[first : first + self._batch]
-                vectors[group.start + some] = self._forward(group, some)
+                vectors[group.start + some] = self._forward(group.slot.pixels[some])
         return vectors, reasons
 
     def texts(self, texts: Sequence[str]) -> np.ndarray:
@@ -134,14 +134,14 @@ class OnnxEncoder:
             grain=group if self.device == "cpu" else max(1, group // cores),
         )
 
-    def _forward(self, group: Group, some: np.ndarray) -> np.ndarray:
-        pixels = group.slot.pixels[some]
-        if len(some) < self._batch:
-            pixels = np.concatenate([pixels, np.zeros((self._batch - len(some), *pixels.shape[1:]), np.uint8)])
+    def _forward(self, pixels: np.ndarray) -> np.ndarray:
+        rows = len(pixels)
+        if rows < self._batch:
+            pixels = np.concatenate([pixels, np.zeros((self._batch - rows, *pixels.shape[1:]), np.uint8)])
         values = normalised(pixels, self._preparation).astype(self._dtype, copy=False)
         half = self._image_half
         (found,) = self._image.run([half.output], {half.input: values})
-        return self._rows(found, half)[: len(some)]
+        return self._rows(found, half)[:rows]
 
     def _text_vectors(self, texts: list[str]) -> np.ndarray:
         batches = [texts[at : at + self._text_batch] for at in range(0, len(texts), self._text_batch)]
