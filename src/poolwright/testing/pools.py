@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 import pyarrow as pa
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from poolwright import api
@@ -42,7 +42,8 @@ _FILES = 4
 def _generated(test: Callable[..., None]) -> Callable[..., None]:
     """Apply the settings that all properties share: reproducible, and fast enough to run always."""
     quiet = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.differing_executors]
-    return settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=quiet)(test)
+    phases = [Phase.explicit, Phase.generate, Phase.shrink]  # to explain a fault takes longer than to find it
+    return settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=quiet, phases=phases)(test)
 
 
 class PoolSuite:

@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from poolwright.core.columns import IMAGE
@@ -95,7 +95,8 @@ def _generated(test: Callable[..., None]) -> Callable[..., None]:
         HealthCheck.data_too_large,
         HealthCheck.differing_executors,
     ]
-    return settings(max_examples=8, deadline=None, derandomize=True, suppress_health_check=quiet)(test)
+    phases = [Phase.explicit, Phase.generate, Phase.shrink]  # to explain a fault takes longer than to find it
+    return settings(max_examples=8, deadline=None, derandomize=True, suppress_health_check=quiet, phases=phases)(test)
 
 
 class Trial:
