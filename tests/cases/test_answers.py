@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from poolwright.annotation.exchange.read_answers import verdict_file
-from poolwright.annotation.verdicts import Verdict, merge
+from poolwright.annotation.verdicts import Verdict, check_known, merge
 from poolwright.core.errors import InputError, RecipeError
 from poolwright.recipe.clear_config import recipe_of_config
 
@@ -42,6 +42,38 @@ def test_the_field_of_the_verdicts_is_named_or_the_file_refused(tmp_path: Path, 
     assert [(one.uid, one.verdict) for one in read.answers] == [("a", "positive")]
     rejected = "; 1 rejected" if name == "batch.csv" else ""
     assert read.found == f"{name}: 2 rows, 1 answer by 1 person{rejected}"
+
+
+ODD = {
+    "full.json": (
+        json.dumps([task(uid, annotation("verdict", word)) for uid, word in (["a", "no"], ["b", "nah"])]),
+        "task 2",
+    ),
+    "short.json": (
+        json.dumps([{"uid": "a", "verdict": "no"}, {"uid": "b", "verdict": "nah"}]),
+        "task 2",
+    ),
+    "lines.jsonl": ('{"uid": "a", "verdict": "no"}\n\n{"uid": "b", "verdict": ["nah"]}\n', "line 3"),
+    "batch.csv": (BATCH.replace("kind", "verdict") + '"W1","","a","no",""\n"W2","","b","nah",""\n', "line 3"),
+    "sheet.tsv": ('uid\tverdict\tcomment\na\tno\t"two\nlines"\nb\tnah\t\n', "line 4"),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_words_and_rows_that_are_not_known_are_errors_with_their_line(tmp_path: Path, name: str) -> None:
+    path, (text, line) = tmp_path / name, ODD[name]
+    path.write_text(text)
+    with pytest.raises(InputError, match=f"{name}: {line}: verdict 'nah' is not known"):
+        verdict_file(path)
+    read = verdict_file(path, {"nah": "negative"}).answers
+    with pytest.raises(InputError, match=rf"1 verdicts are about .* the sheet: 'b' \(.*{name}: {line}\)"):
+        check_known(read, ["a"])
+
+
+def test_a_verdict_that_is_no_choice_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "x.jsonl").write_text('{"uid": "a", "verdict": "no"}\n{"uid": "b", "verdict": {"rating": 4}}\n')
+    with pytest.raises(InputError, match=r"x\.jsonl: line 2: a verdict that is no choice: \{'rating': 4\}"):
+        verdict_file(tmp_path / "x.jsonl")
 
 
 def test_a_file_of_the_usual_name_needs_no_field(tmp_path: Path) -> None:

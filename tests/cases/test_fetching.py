@@ -109,6 +109,26 @@ def test_rules_of_robots_with_values(tmp_path: Path) -> None:
     assert found == ["opted_out"] * len(no) + [None] * len(yes) + ["opted_out"]
 
 
+def test_dates_after_which_a_picture_is_not_to_be_used(tmp_path: Path) -> None:
+    over = ["Tue, 04 May 2021 08:00:00 GMT", "4 May 21 08:00 +0100", "Tuesday, 04-May-21 08:00:00 GMT", "04-May-2021"]
+    over += ["2021-05-04", "2021-05-04T08:00:00+01:00", "20210504T080000Z", "2021-05-04 08:00 UTC", "4 May 2021"]
+    over += ["Tue May  4 08:00:00 2021", "4 May 2021 08:00:00 PST, nofollow"]
+    ahead = ["Sat, 04 May 2097 08:00:00 GMT", "Saturday, 04-May-68 08:00:00 GMT", "2097-05-04T08:00Z", "one fine day"]
+    sent = {
+        f"/{at}": response(PHOTO, f"X-Robots-Tag: max-snippet: 3, unavailable_after: {date}".encode())
+        for at, date in enumerate(over + ahead)
+    }
+    assert list(outcomes(sent, tmp_path / "out").values()) == ["opted_out"] * len(over) + [None] * len(ahead)
+
+
+def test_rules_of_robots_on_a_redirect_count(tmp_path: Path) -> None:
+    def moved(*lines: bytes) -> bytes:
+        return b"\r\n".join([b"HTTP/1.1 302 Found", b"Location: /photo", b"Content-Length: 0", *lines, b"", b""])
+
+    sent = {"/photo": response(PHOTO), "/no": moved(b"X-Robots-Tag: noimageai"), "/yes": moved(b"X-Robots-Tag: all")}
+    assert outcomes(sent, tmp_path / "out") == {"/photo": None, "/no": "opted_out", "/yes": None}
+
+
 def test_digests_in_other_forms(tmp_path: Path) -> None:
     digest = hashlib.sha256(PHOTO).digest()
     forms = [digest.hex().upper(), base64.b64encode(digest).decode(), f"sha256:{digest.hex()}", "NaN", None,

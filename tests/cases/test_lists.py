@@ -81,6 +81,20 @@ def test_urls_differ_in_their_spelling_alone() -> None:
     assert words.endswith("1 of 3 entries met no row: '//e.org/c?id=2'")
 
 
+def test_rows_that_come_close_to_an_entry_without_a_row_are_named() -> None:
+    uids = ["pond/0042.jpg", "Stra\u00dfe 1", "17", "x"]
+    ids = ["0042", " stra\u00dfe-1", "0017", "y"]
+    assert listed(Keep(ids=ids), pa.array(uids))[1].endswith(
+        "4 of 4 entries met no row: '0017' (a row has '17'), '0042' (a row has 'pond/0042.jpg'), "
+        "'stra\u00dfe-1' (a row has 'Stra\u00dfe 1'), 'y'"
+    )
+    table = pa.table({"uid": ["17", "18"], "url": ["http://a.org/p/c.png", None]})
+    state = Remove(ids=["https://b.org/p/c.png", "18"], by="url").fit(MemoryFrame(table, cuts=(1,)), Context())
+    assert state.values["words"] == (
+        "2 of 2 entries met no row: '//b.org/p/c.png' (a row has 'http://a.org/p/c.png'), '18' (a uid, not a url)"
+    )
+
+
 def test_entries_without_rows_are_errors_if_the_list_is_strict() -> None:
     with pytest.raises(InputError, match=r"keep: 1 of 2 entries met no row: 'q'; correct the list"):
         listed(Keep(ids=["p", "q"], strict=True), pa.array(["p"]))

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from poolwright.core.table import Table
 from tests.calling import Called, call
 
 
@@ -216,6 +217,50 @@ def test_image_paths_stay_below_the_folder_of_the_table(tmp_path: Path, how: str
     assert call("run", "r.yaml", "--fresh", "t", "--overwrite", folder=project).code == 0
     assert pq.read_table(project / "out/data").column("uid").to_pylist() == ["own", "whole", "other"]
     assert "`outside: true`" in (project / "out/README.md").read_text()
+
+
+def test_captions_and_tables_behind_links_stay_outside(tmp_path: Path) -> None:
+    project, elsewhere = tmp_path / "project", tmp_path / "elsewhere"
+    for folder in (project / "photos", project / "tables", elsewhere):
+        folder.mkdir(parents=True)
+    picture = Image.new("RGB", (8, 8), (9, 80, 7))
+    taken = Image.Exif()
+    taken.get_ifd(0x8769)[0x9003] = "2014:05:06 07:08:09"
+    picture.save(elsewhere / "lake.jpg", exif=taken)
+    picture.save(project / "photos/own.jpg", exif=taken)
+    (elsewhere / "note.txt").write_text("a key that nobody may see")
+    (project / "photos/own.txt").symlink_to(elsewhere / "note.txt")
+    (project / "photos/lake.jpg").symlink_to(elsewhere / "lake.jpg")
+    (project / "photos/lake.txt").write_text("a lake")
+    text = (
+        "recipe: 1\nname: r\npools: {p: {read: image_folder, path: photos, captions: txt, exif: true%s}}\n"
+        "tables: {t: {from: p, steps: []}}\n"
+    )
+    (project / "r.yaml").write_text(text % "")
+    called = call("run", "r.yaml", folder=project)
+    assert called.code == 0, called.err
+    assert {"own.txt", "lake.jpg"} <= set(called.out.replace(";", " ").split())
+    table = Table(project / "runs/r/tables/t").read().to_pylist()
+    assert [(row["uid"], row["text"], row["taken_at"] is None) for row in table] == [
+        ("lake.jpg", "a lake", True),
+        ("own.jpg", None, False),
+    ]
+    (project / "r.yaml").write_text(text % ", outside: true")
+    called = call("run", "r.yaml", "--fresh", "t", folder=project)
+    assert "'outside: true'" in called.out
+    assert Table(project / "runs/r/tables/t").read()["text"].to_pylist() == ["a lake", "a key that nobody may see"]
+
+    pq.write_table(pa.table({"uid": ["a"]}), project / "tables/a.parquet")
+    pq.write_table(pa.table({"uid": ["b"]}), elsewhere / "b.parquet")
+    (project / "tables/b.parquet").symlink_to(elsewhere / "b.parquet")
+    text = "recipe: 1\nname: s\npools: {p: {read: table, path: %s}}\ntables: {t: {from: p, steps: []}}\n"
+    for path in ("tables", '"tables/*.parquet"'):
+        (project / "s.yaml").write_text(text % path)
+        called = call("check", "s.yaml", folder=project)
+        assert "b.parquet: a link that leads out of its folder" in " ".join(called.err.split())
+    for path in ("tables, outside: true", "[tables/a.parquet, tables/b.parquet]"):
+        (project / "s.yaml").write_text(text % path)
+        assert call("check", "s.yaml", folder=project).code == 0, path
 
 
 def test_a_figure_that_cannot_be_measured_stops_no_release(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import json
 import tarfile
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -139,3 +140,34 @@ def test_img2dataset_whose_digest_is_of_other_bytes_can_be_released(tmp_path: Pa
     said = run(tmp_path, "{read: img2dataset, path: shards, stats: false}", "[size]", release)
     assert ("source_sha256" in said) == reencoded
     assert call("verify", "out", folder=tmp_path).code == 0
+
+
+def test_names_that_look_alike_are_pointed_out_at_check(tmp_path: Path) -> None:
+    for name in ("Oak", "oak", "elm"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        Image.new("RGB", (4, 4)).save(tmp_path / "photos" / name / "1.png")
+    feature = {"names": ["caf\u00e9", "cafe\u0301", "bar"], "_type": "ClassLabel"}
+    document = json.dumps({"info": {"features": {"place": feature}}})
+    table = pa.table({"uid": ["a"], "place": pa.array([0])}).replace_schema_metadata({"huggingface": document})
+    pq.write_table(table, tmp_path / "hub.parquet")
+    np.save(tmp_path / "f.npy", np.eye(3, 8))
+    np.savez(tmp_path / "bits.npz", at=np.array([0]), names=np.array(["red fox", "red_fox"]), clip=np.eye(1, 8))
+    (tmp_path / "r.yaml").write_text(
+        "recipe: 1\nname: r\npools:\n"
+        "  a: {read: image_folder, path: photos, pattern: '{class}/{name}'}\n  b: {read: table, path: hub.parquet}\n"
+        "  c: {read: arrays, path: bits.npz, columns: {clip: {array: clip, model: m}}, "
+        "lookup: {kind: {values: names, by: at}}}\n"
+        "tables:\n  t: {from: a, steps: []}\n  u: {from: b, steps: []}\n  v: {from: c, steps: [{label: "
+        "{with: clip, vocabulary: [bear, Bear, fox], features: f.npy}}]}\n"
+    )
+    called = call("check", "r.yaml", folder=tmp_path)
+    assert called.code == 0, called.err
+    words = " ".join(called.out.split())
+    alike = "have names that differ by white space, case or Unicode form alone: "
+    for column, pair in {
+        "class": "'Oak' and 'oak'",
+        "place": "'cafe\u0301' and 'caf\u00e9'",
+        "kind": "'red fox' and 'red_fox'",
+        "label": "'Bear' and 'bear'",
+    }.items():
+        assert f"classes of '{column}' {alike}{pair}" in words

@@ -105,7 +105,8 @@ def test_retry_after_a_date() -> None:
     ("values", "no"),
     [(["noai"], "noai"), (["nofollow, NoImageAI "], "nofollow, NoImageAI "), (["nofollow", "noindex"], "noindex"),
      (["googlebot: noai"], None), (["PoolWright: noai"], "PoolWright: noai"), ([], None),
-     (["unavailable_after: 25 Jun 2010 15:00:00 PST"], None)],
+     (["unavailable_after: 25 Jun 2010 15:00:00 PST"], "unavailable_after: 25 Jun 2010 15:00:00 PST"),
+     (["googlebot: unavailable_after: 2010-06-25"], None), (["unavailable_after: when it rains"], None)],
 )  # fmt: skip
 def test_robots_tags(values: list[str], no: str | None) -> None:
     assert opted_out(values, ("noai", "noimageai", "noindex", "noimageindex")) == no

@@ -38,7 +38,7 @@ def understood(
         before.setdefault(uid, {})[name] = None
     if not (ignore_unknown or ignore_bad):
         where = "among the rows that people were asked about"
-        check_uids([answer.uid for answer in given], class_of.keys() | before.keys(), where)
+        check_uids([(answer.uid, answer.where) for answer in given], class_of.keys() | before.keys(), where)
     verdicts: list[Verdict] = []
     bad: list[str] = []
     unknown = Counter[str]()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from poolwright.core.errors import InputError, did_you_mean
+from poolwright.core.wording import some
 
 POSITIVE, NEGATIVE, UNSURE = "positive", "negative", "unsure"
 MEANINGS = (POSITIVE, NEGATIVE, UNSURE)
@@ -37,6 +38,7 @@ class Verdict:
         annotator: name of the person, as in the file.
         time: time of the answer, in ISO 8601 if the tool writes that; empty if it is not known.
         comment: free text.
+        where: file and line, for error messages.
     """
 
     uid: str
@@ -44,6 +46,7 @@ class Verdict:
     annotator: str = ""
     time: str = ""
     comment: str = ""
+    where: str = field(default="", compare=False)
 
 
 class UnknownWord(ValueError):
@@ -150,22 +153,27 @@ def check_known(verdicts: Sequence[Verdict], uids: Iterable[str], where: str = "
     Raises:
         InputError: some are not; the message names their uids.
     """
-    check_uids([verdict.uid for verdict in verdicts], uids, f"in {where}")
+    check_uids([(verdict.uid, verdict.where) for verdict in verdicts], uids, f"in {where}")
 
 
-def check_uids(given: Iterable[str], uids: Iterable[str], where: str) -> None:
+def check_uids(given: Iterable[tuple[str, str]], uids: Iterable[str], where: str) -> None:
     """Check that uids of verdicts are known.
 
+    Args:
+        given: each uid, with the file and line of its verdict, '' if it has none.
+        uids: those that are known.
+        where: the set of these.
+
     Raises:
-        InputError: some are not; `where` names the set that lacks them.
+        InputError: some are not.
     """
-    known, asked = set(uids), list(given)
-    strange = [uid for uid in asked if uid not in known]
-    unknown = sorted(set(strange))
+    known = set(uids)
+    strange = [(uid, place) for uid, place in given if uid not in known]
+    unknown = sorted({uid: f"'{uid}'" + (place and f" ({place})") for uid, place in reversed(strange)}.items())
     if unknown:
-        shown = ", ".join(f"'{uid}'" for uid in unknown[:5]) + (", ..." if len(unknown) > 5 else "")
+        shown = some([words for _, words in unknown], 5)
         raise InputError(
-            f"{len(strange)} verdicts are about rows that are not {where}: {shown}; {_closest(unknown[0], known)}"
+            f"{len(strange)} verdicts are about rows that are not {where}: {shown}; {_closest(unknown[0][0], known)}"
             "spreadsheets change long numbers, so import the column uid as text"
         )
 

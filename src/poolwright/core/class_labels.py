@@ -1,11 +1,17 @@
-"""Read the class names that Hugging Face `datasets` keeps in the schema of a Parquet file (ClassLabel)."""
+"""Read the class names that Hugging Face `datasets` keeps in the schema of a Parquet file (ClassLabel), and compare."""
 
 from __future__ import annotations
 
 import json
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable
 
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from poolwright.core.wording import some
 
 _METADATA_KEY = b"huggingface"
 
@@ -40,3 +46,16 @@ def names_of_labels(indices: pa.Array | pa.ChunkedArray, names: tuple[str, ...])
     """
     known = pc.and_(pc.greater_equal(indices, 0), pc.less(indices, len(names)))
     return pc.take(pa.array(names, pa.string()), pc.if_else(known, indices, pa.scalar(None, indices.type)))
+
+
+def look_alikes(names: Iterable[str]) -> list[str]:
+    """Return a note, to follow 'names that', on names that differ by white space, case, '_', '-' or Unicode form alone.
+
+    Empty if there are none.
+    """
+    alike: dict[str, list[str]] = defaultdict(list)
+    for name in sorted(set(names)):
+        plain = re.sub(r"[\s_-]+", " ", unicodedata.normalize("NFKC", name)).strip().casefold()
+        alike[unicodedata.normalize("NFKC", plain)].append(name)
+    groups = sorted(" and ".join(map(repr, group)) for group in alike.values() if len(group) > 1)
+    return [f"differ by white space, case or Unicode form alone: {some(groups, 5)}"] if groups else []

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import io
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from pathlib import Path
 from secrets import token_hex
@@ -116,6 +117,25 @@ def sha256_file(path: Path | str) -> str:
     """Return the SHA-256 of a local file, hex."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def is_below(folder: str, path: str) -> bool:
+    """Whether a path is below a local folder once symbolic links are resolved."""
+    try:
+        top = os.path.realpath(folder)
+        return os.path.commonpath([top, os.path.realpath(path)]) == top
+    except (OSError, ValueError):  # ValueError: a NUL in the path, which cannot be opened either
+        return True
+
+
+def leading_out(folders: Collection[str], files: Iterable[str]) -> list[str]:
+    """Return those of local files that are below none of some folders once symbolic links are resolved."""
+
+    @functools.cache
+    def leads_out(path: str) -> bool:
+        return not any(is_below(folder, path) for folder in folders)
+
+    return [file for file in files if leads_out(file if os.path.islink(file) else os.path.dirname(file))]
 
 
 def remove(path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Annotated, Any, ClassVar
 
 import pyarrow as pa
@@ -20,6 +20,10 @@ def _resolve(value: str, info: ValidationInfo) -> str:
 
 PathOrUrl = Annotated[str, AfterValidator(_resolve), Field(description="path, relative to the recipe's folder, or URL")]
 """A path or fsspec URL in a recipe; relative paths are resolved against the recipe's folder."""
+
+
+FOLLOWED = "image paths, URLs and links are followed wherever they lead, as the recipe says 'outside: true'"
+"""The remark on a pool that reads outside of its folders; the cards of releases repeat it among the limits."""
 
 
 class Part(BaseModel):
@@ -62,7 +66,7 @@ class Pool(BaseModel):
     outside: bool = Field(
         default=False,
         description="read images that 'image_path' or a symbolic link names outside the folder of the images, or by "
-        "URL; false reads none of them",
+        "URL, and other files that links in a folder lead to outside it; false reads none of them",
     )
 
     def arrow_schema(self) -> pa.Schema:
@@ -94,6 +98,10 @@ class Pool(BaseModel):
         They are shown by `check`, with the rows read, and on cards.
         """
         return ()
+
+    def class_names(self) -> Mapping[str, Collection[str]]:
+        """Return the names of classes by column, for the columns whose names are known without reading rows."""
+        return {}
 
     def image_root(self) -> str | None:
         """Return the folder or URL that values of `image_path` are relative to; None for that of the rows."""

@@ -141,6 +141,10 @@ class Step(BaseModel):
         """
         return []
 
+    def class_names(self) -> tuple[str, ...]:
+        """Return the names of the classes that this step may give, if they are known before `fit`."""
+        return ()
+
     def takes(self, given: pa.Schema) -> tuple[str, ...]:
         """Return the columns of `given` that this step removes."""
         return ()

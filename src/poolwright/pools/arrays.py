@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Annotated, Any, ClassVar
 
+import numpy as np
 import pyarrow as pa
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, model_validator
 
@@ -107,6 +108,16 @@ imagenet:
     def parts(self) -> list[Part]:
         """Return parts of 65,536 rows."""
         return list(self._parts.get(self._make_parts))
+
+    def class_names(self) -> dict[str, list[str]]:
+        found = {}
+        for given in self._columns():
+            if given.values and pa.types.is_string(given.field.type):
+                file = self._listed()[0]
+                with suppress(Unreadable):  # reported when the file is read
+                    names = read_whole(file, headers_of(file, [given])[given.values])
+                    found[given.field.name] = given.column(np.arange(len(names)), {given.values: names}).to_pylist()
+        return found
 
     def read(self, part: Part, columns: Sequence[str], batch_rows: int) -> Iterator[pa.Table]:
         file = part.files[0]

@@ -15,7 +15,7 @@ from poolwright.core.columns import TEXT, UID
 from poolwright.core.errors import RecipeError
 from poolwright.core.pool import Part, PathOrUrl, Pool
 from poolwright.pools.columns.cached import Once
-from poolwright.pools.columns.mapping import ROW, ColumnRequest
+from poolwright.pools.columns.mapping import ROW, ColumnRequest, class_names
 from poolwright.pools.columns.shards import Shard, find_arrays, read_shard, renamed, shard_parts, source_names
 from poolwright.pools.columns.sidecar_vectors import VectorFiles
 from poolwright.pools.columns.table_plan import ReadPlan, parquet_columns
@@ -91,6 +91,9 @@ class ClipRetrieval(Pool):
     def parts(self) -> list[Part]:
         """Return one part per partition; large ones are cut into runs of row groups of about 131,072 rows."""
         return list(self._parts.get(self._make_parts))
+
+    def class_names(self) -> dict[str, tuple[str, ...]]:
+        return class_names(self._planned().given)
 
     def image_root(self) -> str | None:
         return self.images

@@ -6,14 +6,15 @@ import codecs
 import os
 import posixpath
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import ClassVar, Literal
 
 import pyarrow as pa
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
-from poolwright.core.columns import IMAGE, IMAGE_PATH, LATITUDE, LONGITUDE, TAKEN_AT, TEXT, UID, WELL_KNOWN
+from poolwright.core.columns import IMAGE, IMAGE_PATH, LABEL, LATITUDE, LONGITUDE, TAKEN_AT, TEXT, UID, WELL_KNOWN
 from poolwright.core.errors import RecipeError
+from poolwright.core.files import leading_out
 from poolwright.core.images.formats import IMAGE_FORMATS, is_image_name
 from poolwright.core.pool import Part, PathOrUrl, Pool
 from poolwright.pools.columns.cached import Once
@@ -24,6 +25,8 @@ from poolwright.pools.readers.paths import file_system, files_below, is_url, joi
 from poolwright.pools.values.exif import exif_columns
 
 PART_FILES = 512
+_CLASSES = (LABEL, "class")
+"""Fields of a pattern that name classes."""
 
 
 class ImageFolder(Pool):
@@ -31,7 +34,8 @@ class ImageFolder(Pool):
 
     `uid` and `image_path` are the path relative to the folder, with '/' and the extension, so neither changes when
     files are added. Rows are in the order of these paths. Files and folders whose names begin with '.' are
-    left out; linked folders are followed.
+    left out; linked folders are followed. Of files that links lead out of the folder, nothing is read unless the pool
+    says `outside: true`: such images are dropped by the steps that read them, and have no caption and no EXIF.
     """
 
     kind: ClassVar[str] = "image_folder"
@@ -74,7 +78,7 @@ class ImageFolder(Pool):
         "absent or broken",
     )
 
-    _listing: Once[tuple[list[Part], Counter[str]]] = PrivateAttr(default_factory=Once)
+    _listing: Once[tuple[list[Part], list[str]]] = PrivateAttr(default_factory=Once)
 
     @field_validator("encoding")
     @classmethod
@@ -140,15 +144,10 @@ class ImageFolder(Pool):
         return list(self._listing.get(self._list)[0])
 
     def remarks(self) -> list[str]:
-        passed = self._listing.get(self._list)[1]
-        if not passed:
-            return []
-        kinds = ", ".join(f"{count:,} {kind}" for kind, count in passed.most_common(10))
-        more = f" and {len(passed) - 10:,} other kinds" if len(passed) > 10 else ""
-        return [f"{passed.total():,} other files of the folder are not read: {kinds}{more}"]
+        return list(self._listing.get(self._list)[1])
 
-    def _list(self) -> tuple[list[Part], Counter[str]]:
-        """Return the parts, and the number of files that are passed over, by extension."""
+    def _list(self) -> tuple[list[Part], list[str]]:
+        """Return the parts, and what to say of files that are not read."""
         self._look()
         kinds, passed = self._caption_kinds(), Counter[str]()
 
@@ -162,12 +161,21 @@ class ImageFolder(Pool):
         found = list(files_below(self.path, wanted))
         images = self._matched(sorted(name for name in found if is_image_name(name)))
         captions: dict[str, list[str]] = {}
-        for name in found:
-            if not is_image_name(name):
+        beside = [name for name in found if not is_image_name(name)]
+        out = self._leading_out(beside)
+        for name in beside:
+            if name not in out:
                 captions.setdefault(_stem(name), []).append(name)
         starts = range(0, max(len(images), 1), PART_FILES)
         parts = [self._part(index, images[at : at + PART_FILES], captions) for index, at in enumerate(starts)]
-        return parts, passed
+        return parts, [*_passed_over(passed), *_led_out(out)]
+
+    def _leading_out(self, names: Sequence[str]) -> set[str]:
+        """Return those of the files that symbolic links lead out of the folder, and that are not to be read."""
+        if self.outside or is_url(self.path):
+            return set()
+        files = dict(zip((join(self.path, name) for name in names), names, strict=True))
+        return {files[file] for file in leading_out([self.path], files)}
 
     def _part(self, index: int, images: Sequence[str], captions: Mapping[str, Sequence[str]]) -> Part:
         caption_names = sorted({name for image in images for name in captions.get(_stem(image), ())})
@@ -223,11 +231,33 @@ class ImageFolder(Pool):
             texts.update(caption_columns(self.path, images, captions, keys, self.json_keys, self.encoding))
         found = {name: pa.array(values, pa.string()) for name, values in texts.items()}
         if self.exif and wanted & {TAKEN_AT, LATITUDE, LONGITUDE}:
-            found.update(exif_columns(self.path, images))
+            found.update(exif_columns(self.path, images, self._leading_out(images)))
         return found
+
+    def class_names(self) -> dict[str, set[str]]:
+        pattern = self._pattern()
+        names = [file[len(join(self.path, "")) :] for part in self.parts() for file in part.files[: part.rows]]
+        rows = [pattern.fields(_stem(name)) or () for name in names] if pattern else []
+        found = zip(pattern.names if pattern else (), map(set, zip(*rows, strict=True)), strict=False)
+        return {column: values for column, values in found if column in _CLASSES}
 
     def image_root(self) -> str | None:
         return self.path
+
+
+def _passed_over(kinds: Counter[str]) -> Iterator[str]:
+    if kinds:
+        shown = ", ".join(f"{count:,} {kind}" for kind, count in kinds.most_common(10))
+        more = f" and {len(kinds) - 10:,} other kinds" if len(kinds) > 10 else ""
+        yield f"{kinds.total():,} other files of the folder are not read: {shown}{more}"
+
+
+def _led_out(names: Collection[str]) -> Iterator[str]:
+    if names:
+        yield (
+            f"caption files not read, as links lead out of the folder: {len(names):,}, such as {min(names)}; "
+            "see 'outside' of the pool"
+        )
 
 
 def _extension(name: str) -> str:

@@ -17,7 +17,7 @@ from poolwright.core.pool import Part, Pool
 from poolwright.core.rows import one_array
 from poolwright.pools.columns.cached import Once
 from poolwright.pools.columns.casting import plain, plain_type, table_of
-from poolwright.pools.columns.mapping import ColumnRequest, Given
+from poolwright.pools.columns.mapping import ColumnRequest, Given, class_names
 from poolwright.pools.columns.shards import renamed, source_names
 from poolwright.pools.columns.table_plan import parquet_columns
 from poolwright.pools.img2dataset_digests import REMARK, SOURCE_SHA256, stores_other_bytes
@@ -66,7 +66,8 @@ class Img2dataset(Pool):
     damaged: they are quarantined.
 
     img2dataset re-encodes images by default, and its `sha256` is then not that of the stored image: it is given as
-    `source_sha256`. To have the bytes that were served, run img2dataset with `--disable_all_reencoding`; to have the
+    `source_sha256`. Pictures that EXIF says to turn are then stored as they lie, without the tag, which the column
+    `exif` alone has. To have the bytes that were served, run img2dataset with `--disable_all_reencoding`; to have the
     digest of what is stored, use the step `hash`.
     """
 
@@ -106,6 +107,9 @@ class Img2dataset(Pool):
     def parts(self) -> list[Part]:
         """Return one part per shard. Image files are listed, and the ends of tars are checked."""
         return list(self._parts.get(self._make_parts))
+
+    def class_names(self) -> dict[str, tuple[str, ...]]:
+        return class_names(self._planned().given)
 
     def image_root(self) -> str | None:
         if self._planned().form != "files":

@@ -18,7 +18,7 @@ from poolwright.core.rows import one_array
 from poolwright.core.wording import some
 from poolwright.pools.columns.cached import Once
 from poolwright.pools.columns.casting import table_of
-from poolwright.pools.columns.mapping import ROW, ColumnRequest, Given, row_uids
+from poolwright.pools.columns.mapping import ROW, ColumnRequest, Given, class_names, row_uids
 from poolwright.pools.columns.path_columns import FILE_NAME, FolderColumns, below, folder_values, root_of, row_prefixes
 from poolwright.pools.columns.path_pattern import Pattern
 from poolwright.pools.columns.sidecar_vectors import TableVectors, VectorReader, find_vectors
@@ -144,6 +144,9 @@ commonpool:
     def parts(self) -> list[Part]:
         """Return runs of about 131,072 rows for Parquet; for other formats one part per file, of unknown length."""
         return list(self._parts.get(self._make_parts))
+
+    def class_names(self) -> dict[str, tuple[str, ...]]:
+        return class_names(self._planned().given)
 
     def image_root(self) -> str | None:
         return self.images

@@ -9,6 +9,7 @@ from operator import or_
 
 import pyarrow as pa
 
+from poolwright.core.class_labels import look_alikes
 from poolwright.core.columns import ROW_ERROR, UID, is_vector, same_space, vector_field
 from poolwright.core.errors import Mistakes, PoolwrightError, RecipeError, StepError
 from poolwright.core.step import Reason, Resources, Step
@@ -86,6 +87,14 @@ class TablePlan:
                 costly = False
             costly = costly or plan.step.costly
         return tuple(found)
+
+    def remarks(self) -> list[str]:
+        """Return what the pool leaves out or reads otherwise than expected, and classes whose names look alike."""
+        pool = self.source.pool
+        known = {f"classes of '{column}'": names for column, names in (pool.class_names() if pool else {}).items()}
+        known |= {f"classes of '{plan.step.verb}'": plan.step.class_names() for plan in self.steps}
+        alike = [f"{what} have names that {note}" for what, names in known.items() for note in look_alikes(names)]
+        return [*self.source.remarks(), *alike]
 
     def derived(self, upto: int) -> list[str]:
         """Return the live columns before step `upto` that steps gave, in order of the schema."""

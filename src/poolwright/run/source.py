@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
 from poolwright.core.columns import IMAGE, IMAGE_ERROR, IMAGE_PATH, WELL_KNOWN
-from poolwright.core.errors import InputError
+from poolwright.core.errors import InputError, RecipeError
+from poolwright.core.files import leading_out
+from poolwright.core.images.formats import is_image_name
 from poolwright.core.images.image import read_bytes
-from poolwright.core.pool import Part, Pool
+from poolwright.core.pool import FOLLOWED, Part, Pool
 from poolwright.core.rows import Rows, with_missing_as_null
 from poolwright.core.runtime.noting import settle
 from poolwright.core.table import Table
@@ -21,6 +26,8 @@ from poolwright.pools.readers.parquet import read_parquet
 
 VIRTUAL = (IMAGE, IMAGE_ERROR)
 """Columns that are read through `image_path` when a step needs them, and never stored."""
+
+_GLOB = re.compile(r"[*?\[{]")
 
 IMAGE_BATCH = 256
 """Rows per batch if image bytes are read: memory is (units in flight) x (a batch)."""
@@ -107,7 +114,9 @@ class Source:
 
     def remarks(self) -> tuple[str, ...]:
         """Return what its pool leaves out of the source or reads otherwise than expected."""
-        return tuple(self.pool.remarks()) if self.pool is not None else ()
+        if self.pool is None:
+            return ()
+        return (*self.pool.remarks(), *([FOLLOWED] if self.pool.outside else []))
 
     def _stored(self, part: Part, columns: Sequence[str], batch_rows: int) -> Iterator[pa.Table]:
         if self.pool is not None:
@@ -155,8 +164,40 @@ def pool_source(name: str, pool: Pool) -> Source:
     """Make a source of the rows of a pool."""
     schema, virtual = _with_image(pool.arrow_schema())
     parts = tuple(pool.parts())
+    if not pool.outside:
+        _check_links(name, pool, parts)
     root = None if pool.outside else _image_root(pool, parts)
     return Source(f"pools.{name}", schema, parts, root, pool.unique, pool, virtual)
+
+
+def _check_links(name: str, pool: Pool, parts: Sequence[Part]) -> None:
+    """Refuse files that were found in a folder, and that links lead out of it. Images are refused one by one.
+
+    Files that the recipe names itself may be links.
+    """
+    named = set(_texts(pool.model_dump()))
+    folders = [_GLOB.split(text, maxsplit=1)[0].rpartition("/")[0] if _GLOB.search(text) else text for text in named]
+    folders = [folder for folder in folders if folder and os.path.isdir(folder)]
+    files = {file for part in parts for file in part.files if "://" not in file and not is_image_name(file)} - named
+    within = {folder.rstrip("/") + "/" for folder in folders}
+    beside = {os.path.dirname(file) or "." for file in files if not any(file.startswith(top) for top in within)}
+    out = sorted(leading_out({*folders, *beside}, files))
+    if out:
+        more = f" and {len(out) - 1:,} more" if len(out) > 1 else ""
+        raise RecipeError(
+            f"pools.{name}: {out[0]}{more}: a link that leads out of its folder; name the file itself, or follow such "
+            "links with 'outside: true'"
+        )
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Yield the strings in nested values."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        yield from chain.from_iterable(map(_texts, value.values()))
+    elif isinstance(value, list | tuple):
+        yield from chain.from_iterable(map(_texts, value))
 
 
 def _image_root(pool: Pool, parts: Sequence[Part]) -> str | None:

@@ -88,7 +88,9 @@ def _values(part: Mapping[str, Any], kind: str, name: str) -> list[Any]:
 
 def _one(choices: Any) -> Any:
     if isinstance(choices, dict):
-        choices = choices.get("choices", [])
+        if "choices" not in choices:
+            raise ValueError(f"a verdict that is no choice: {str(choices)[:80]}")
+        choices = choices["choices"]
     if not isinstance(choices, list):
         return choices
     if len(choices) > 1:

@@ -96,8 +96,9 @@ def verdict_file(
     known = Words.with_skips(words) if skips else Words(words)
 
     def verdict(said: WrittenAnswer) -> Verdict | None:
-        meaning = known.meaning(said.word)
-        return None if meaning is None else Verdict(said.uid, meaning, said.annotator, said.time, said.comment)
+        if (meaning := known.meaning(said.word)) is None:
+            return None
+        return Verdict(said.uid, meaning, said.annotator, said.time, said.comment, said.where)
 
     return _read(path, verdict, field)
 

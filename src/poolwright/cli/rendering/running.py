@@ -37,7 +37,7 @@ def print_check(recipe: Path, plans: Mapping[str, TablePlan]) -> None:
         out.print(Text(f"{name}  from {plan.source.name}", style="bold"))
         out.print(Text(f"  steps    {', '.join(step.step.verb for step in plan.steps) or 'none'}"))
         out.print(Text(f"  columns  {', '.join(plan.schema.names)}"))
-        for remark in plan.source.remarks():
+        for remark in plan.remarks():
             out.print(Text(f"  note     {remark}"))
     out.print(Text(f"{recipe}: nothing wrong; run it with: poolwright run {recipe}"))
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from poolwright.core.columns import IMAGE_ERROR
+from poolwright.core.files import is_below
 from poolwright.core.images.formats import IMAGE_FORMATS
 from poolwright.core.images.headers import claimed_size, cut_short, unfinished
 from poolwright.core.images.pixels import to_rgb, upright
@@ -133,22 +134,13 @@ def read_bytes(root: str | None, path: str, limits: Limits = Limits()) -> bytes 
     if "://" in root:
         return _read_url(f"{root.rstrip('/')}/{inside}", limits)
     file = os.path.join(root, inside)
-    return _read_local(file, limits) if _is_below(root, file) else "outside_root"
+    return _read_local(file, limits) if is_below(root, file) else "outside_root"
 
 
 def _relative(root: str, path: str) -> str:
     """Return an absolute path or URL below a root as a relative one; any other unchanged."""
     top = root if "://" in root else os.path.abspath(root)
     return path.removeprefix(top.rstrip("/") + "/") if path.startswith(("/", top)) else path
-
-
-def _is_below(root: str, path: str) -> bool:
-    """Whether a file is below a local root once symbolic links are resolved."""
-    try:
-        top = os.path.realpath(root)
-        return os.path.commonpath([top, os.path.realpath(path)]) == top
-    except (OSError, ValueError):  # ValueError: a NUL in the path, which cannot be opened either
-        return True
 
 
 def local_image(root: str | None, path: str) -> str | None:

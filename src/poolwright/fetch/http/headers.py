@@ -5,11 +5,16 @@ from __future__ import annotations
 import email.utils
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import UTC, datetime
 
 _AGENT = re.compile(r"\s*([a-z*][\w*./+-]*)\s*:(.*)", re.DOTALL)
 _VALUED = ("unavailable_after", "max-")
 """Rules with a value, or how their names begin: max-snippet, max-image-preview, max-video-preview."""
+
+_UNAVAILABLE = re.compile(r"unavailable_after\s*:\s*((?:(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*\s*,)?[^,;]*)", re.I)
+_DASHES = re.compile(r"(?<=\d)-(?=[a-z])|(?<=[a-z])-(?=\d)", re.I)  # of RFC 850: 01-May-20
+_ZONE = re.compile(r" ?[a-z]{2,5}$", re.I)  # a name after a date of ISO 8601; taken as UTC
 
 _EVERYONE = ("*", "robots")
 
@@ -64,7 +69,8 @@ def opted_out(values: Iterable[str], directives: Iterable[str], agents: Iterable
     """Return the X-Robots-Tag that opts out for everyone or for one of these agents; None if there is none.
 
     A value is a list of rules. 'agent: rule' starts the rules of that agent, which go on to the end of the value or to
-    the next agent; a rule such as 'max-snippet: 20' has a value instead. 'none' stands for 'noindex, nofollow'.
+    the next agent; a rule such as 'max-snippet: 20' has a value instead. 'none' stands for 'noindex, nofollow', and
+    'unavailable_after: DATE' for 'noindex' from that date on, in the form of RFC 822, RFC 850, asctime or ISO 8601.
     Source: developers.google.com/search/docs/crawling-indexing/robots-meta-tag.
 
     Args:
@@ -83,6 +89,7 @@ def _asked_of(value: str, rules: set[str], mine: set[str]) -> set[str]:
     """Return all words of a value that are asked of these agents."""
     found: set[str] = set()
     applies = True
+    value = _UNAVAILABLE.sub(lambda rule: "noindex" if _is_past(rule[1]) else rule[0], value)
     for part in re.split("[,;]", value.lower()):
         words = part
         named = _AGENT.fullmatch(part)
@@ -97,3 +104,16 @@ def _asked_of(value: str, rules: set[str], mine: set[str]) -> set[str]:
         if applies:
             found.update(words.split())
     return found
+
+
+def _is_past(date: str) -> bool:
+    """Whether a date is over, UTC if it names no zone; False if it cannot be read."""
+    text = " ".join(date.split())
+    for read, form in (
+        (datetime.fromisoformat, _ZONE.sub("", text)),
+        (email.utils.parsedate_to_datetime, f"{_DASHES.sub(' ', text)}{'' if ':' in text else ' 00:00'}"),
+    ):
+        with suppress(ValueError, OverflowError):
+            when = read(form)
+            return (when if when.tzinfo else when.replace(tzinfo=UTC)) <= datetime.now(UTC)
+    return False

@@ -115,6 +115,8 @@ class Requests:
 
     async def _read(self, target: RequestTarget, response: Any) -> Reply:
         headers, status = Headers(response.headers), int(response.status)
+        if status in (*_REDIRECTS, *_WITH_IMAGE):
+            self._check_robots(headers, status)
         if status in _REDIRECTS:
             return Reply(status, target, redirected(target, headers.location()))
         if status not in _WITH_IMAGE:
@@ -130,10 +132,12 @@ class Requests:
             body.file.close()
             raise
 
-    def _check_headers(self, headers: Headers, status: int) -> None:
+    def _check_robots(self, headers: Headers, status: int) -> None:
         no = opted_out(headers.every("x-robots-tag"), self.options.robots, self._names)
         if no:
             raise Failure("opted_out", f"X-Robots-Tag: {no}", status)
+
+    def _check_headers(self, headers: Headers, status: int) -> None:
         length = headers.first("content-length") or ""
         if length.isdecimal() and int(length) > self.options.max_bytes:
             raise Failure("too_large", f"{int(length):,} bytes; {self.options.max_bytes:,} are allowed", status)

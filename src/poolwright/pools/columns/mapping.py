@@ -181,6 +181,11 @@ def _with_classes(given: Given, schema: pa.Schema) -> Given:
     return Given(pa.field(given.field.name, pa.string()), given.source, "class", names)
 
 
+def class_names(columns: Sequence[Given]) -> dict[str, tuple[str, ...]]:
+    """Return the names of classes that the source declares, by column."""
+    return {given.field.name: given.classes for given in columns if given.how == "class"}
+
+
 def _class_names(indices: pa.Array, names: Sequence[str]) -> pa.Array:
     """Return the names of classes by index; null for an index that has none, such as -1."""
     inside = pc.and_(pc.greater_equal(indices, 0), pc.less(indices, len(names)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, BinaryIO
@@ -37,9 +37,18 @@ class Taken:
     unread: Mapping[str, str] = field(default_factory=dict)
 
 
-def exif_columns(root: str, images: Sequence[str]) -> dict[str, pa.Array]:
-    """Return taken_at, latitude and longitude of image files below a folder or URL."""
-    found = map_files(_read, [join(root, image) for image in images], root)
+_CLOSED = Taken(unread=dict.fromkeys((TAKEN_AT, LATITUDE), "a link that leads out of the folder, and so no EXIF,"))
+
+
+def exif_columns(root: str, images: Sequence[str], closed: Collection[str] = ()) -> dict[str, pa.Array]:
+    """Return taken_at, latitude and longitude of image files below a folder or URL.
+
+    Args:
+        root: the folder or URL.
+        images: paths below it.
+        closed: those that are not to be read, as links lead out of the folder.
+    """
+    found = map_files(lambda image: _CLOSED if image in closed else _read(join(root, image)), images, root)
     for column in (TAKEN_AT, LATITUDE):
         odd = [taken.unread.get(column, "") for taken in found]
         if any(odd):

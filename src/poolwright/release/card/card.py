@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-from poolwright.core.columns import IMAGE, IMAGE_PATH, LABEL, LICENSE
+from poolwright.core.columns import IMAGE, LABEL, LICENSE
 from poolwright.core.files import human_bytes
+from poolwright.core.pool import FOLLOWED
 from poolwright.core.results.measured import Measured
 from poolwright.core.table import FunnelRow, TableRecord
 from poolwright.release.card.about import About
@@ -200,8 +201,8 @@ class DatasetCard:
         bad = sum(count for record in self.family.records for count in bad_rows(record).values())
         if bad:
             yield f"{counted(bad, 'row')} of the pool unreadable or malformed, and therefore missing."
-        if IMAGE_PATH in self.family.table.schema.names and self.family.table.image_root is None:
-            yield "Image paths and URLs were followed wherever they lead, as the recipe says `outside: true`."
+        if any(FOLLOWED in record.remarks for record in self.family.records):
+            yield "Image paths, URLs and links were followed wherever they lead, as the recipe says `outside: true`."
         yield from class_notes(self.release, self.statistics, None)
         files = [self.attribution or "", *(name for detail in self.statistics.details for name in detail.files())]
         files += [file.path for file in self.release.files] + [other.path for other in self.release.others]

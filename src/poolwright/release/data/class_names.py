@@ -7,18 +7,17 @@ classes of one name stay two: their names are followed by the WordNet id, else b
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import pyarrow as pa
 
+from poolwright.core.class_labels import look_alikes
 from poolwright.core.columns import LABEL, LABEL_INDEX, is_text
 from poolwright.core.errors import ReleaseError
 from poolwright.core.rows import Rows
 from poolwright.core.table import Table
-from poolwright.core.wording import some
 from poolwright.release.record import ReleaseRecord
 from poolwright.release.statistics import Statistics
 
@@ -94,15 +93,6 @@ def in_order(names: Iterable[str]) -> list[str]:
     return sorted(listed, key=int) if all(map(_WHOLE.fullmatch, listed)) else sorted(listed)
 
 
-def look_alikes(names: Iterable[str]) -> list[tuple[str, ...]]:
-    """Return the names that differ by white space, case, '_', '-' or Unicode form alone, each group sorted."""
-    alike: dict[str, list[str]] = defaultdict(list)
-    for name in names:
-        plain = re.sub(r"[\s_-]+", " ", unicodedata.normalize("NFKC", name)).strip().casefold()
-        alike[unicodedata.normalize("NFKC", plain)].append(name)
-    return sorted(tuple(sorted(group)) for group in alike.values() if len(group) > 1)
-
-
 def class_notes(release: ReleaseRecord, statistics: Statistics, column: str | None) -> list[str]:
     """Return what a user should know about the names of the classes, in sentences.
 
@@ -110,11 +100,7 @@ def class_notes(release: ReleaseRecord, statistics: Statistics, column: str | No
         column: column of the names, if the layout names one; used if the release has no list of names.
     """
     names = release.classes or [str(value) for value, _ in statistics.counts(column or LABEL) if value is not None]
-    alike = look_alikes(names)
-    if not alike:
-        return []
-    shown = some([" and ".join(map(repr, group)) for group in alike], 5)
-    return [f"Some classes have names that differ by white space, case or Unicode form alone: {shown}."]
+    return [f"Some classes have names that {note}." for note in look_alikes(names)]
 
 
 def _keys(column: str) -> list[str]:

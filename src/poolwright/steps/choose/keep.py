@@ -13,7 +13,7 @@ from poolwright.steps.choose.listed import ListedStep
 class Keep(ListedStep):
     """Keep the rows whose uid, URL or hash is on a list, such as a published subset; drop all others.
 
-    Lists are read and compared as by `remove`. Entries that no row has are counted and named.
+    Lists are read and compared as by `remove`. Entries that no row has are counted, the first named.
     """
 
     verb: ClassVar[str] = "keep"

@@ -54,7 +54,7 @@ class Licenses(Step):
     column: Column = Field(default=LICENSE, description="column with the licence")
 
     numbers: Literal["flickr"] | None = Field(
-        default=None, description="whose numbers of licences the column has: those of the API of Flickr, 0 to 10"
+        default=None, description="whose numbers of licences the column has: those of the API of Flickr, 0 to 16"
     )
 
     def needs(self) -> tuple[str, ...]:
@@ -83,7 +83,7 @@ class Licenses(Step):
             return 0
         code = self._code(text)
         if code is None:
-            return 2 if text.strip().isdigit() else 3
+            return 2 if text.strip().isdigit() and not self.numbers else 3
         return 0 if any(allowed(code, entry) for entry in self.allow) else 4
 
     def _code(self, text: str) -> str | None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from operator import or_
 from typing import Annotated, Any, ClassVar
 
@@ -30,7 +31,8 @@ from poolwright.steps.choose.read_list import KINDS, ListFile, read_list
 
 LIST = "list"
 _NAMED = 5  # entries that a message names
-_ENTRY = {"type": ["string", "integer"]}
+_NONE = (0, "")
+Close = dict[str, tuple[int, str]]
 
 
 def _as_entries(value: Any) -> Any:
@@ -114,15 +116,18 @@ class ListedStep(Step):
                 f"'{listed.other}' is the {self.by} of a row; name the column of the entries: column: NAME"
             )
         first = len(head) if len(head) and not met[0] else 0
-        return self._state(table.slice(first), met[first:])
+        table, met = table.slice(first), met[first:]
+        named = table.column(0).filter(pa.array(~met)).slice(0, _NAMED).combine_chunks()
+        columns = [self.by, *({UID} & set(frame.schema.names) - {self.by})]
+        found: Close = frame.fold(columns, dict, _ComeClose(named, self.by), _best) if len(named) else {}
+        return self._state(table, met, [f"'{text}'{found.get(text, _NONE)[1]}" for text in named.to_pylist()])
 
     def _listed(self) -> ListFile:
         if self.ids is not None:
             return ListFile(pa.array([str(entry) for entry in self.ids], pa.string()))
         return read_list(str(self.file), self.column or self.by)
 
-    def _state(self, entries: pa.Table, met: np.ndarray) -> State:
-        unmet = [f"'{text}'" for text in entries.column(0).filter(pa.array(~met))[:_NAMED].to_pylist()]
+    def _state(self, entries: pa.Table, met: np.ndarray, unmet: Sequence[str]) -> State:
         count = int((~met).sum())
         more = ", ..." if count > len(unmet) else ""
         words = f"{count:,} of {len(met):,} entries met no row: {', '.join(unmet)}{more}" if count else ""
@@ -167,6 +172,39 @@ class _Meet:
         found = _find(rows, self.by, self.table)
         met[found[found >= 0]] = True
         return met
+
+
+@dataclass(frozen=True)
+class _ComeClose:
+    """Finds, for entries that no row has, what to say of a row that comes close: the best by its rank and words."""
+
+    entries: pa.Array
+    by: str
+
+    def __call__(self, found: Close, rows: Rows) -> Close:
+        return reduce(_best, ({text: close} for text, close in self._close(rows)), found)
+
+    def _close(self, rows: Rows) -> Iterator[tuple[str, tuple[int, str]]]:
+        if self.by != UID and UID in rows.schema.names:
+            for text in self.entries.filter(pc.is_in(self.entries, value_set=rows.column(UID))).to_pylist():
+                yield text, (0, f" (a uid, not a {self.by})")
+        values = rows.column(self.by)
+        texts = _spelled(values, self.by, pa.types.is_integer(values.type))
+        for rank, (keys, wanted) in enumerate(zip(_loose(texts), _loose(self.entries), strict=True), start=1):
+            here = pc.and_(pc.is_in(keys, value_set=wanted), pc.greater(pc.utf8_length(keys), 0))
+            for key, value in zip(keys.filter(here).to_pylist(), values.filter(here).to_pylist(), strict=True):
+                yield self.entries[wanted.index(key).as_py()].as_py(), (rank, f" (a row has '{value}')")
+
+
+def _best(one: Close, other: Close) -> Close:
+    return one | {text: min(close, one.get(text, close)) for text, close in other.items()}
+
+
+def _loose(texts: pa.Array) -> list[pa.Array]:
+    """Return texts without case, marks, zeros in front, scheme and host; and so their last part without extension."""
+    plain = pc.replace_substring_regex(pc.utf8_lower(pc.utf8_normalize(texts, "NFKC")), r"^[a-z]*:?//[^/]*", "")
+    last = pc.replace_substring_regex(plain, r"^.*/|\.[a-z0-9]{2,4}$", "")
+    return [pc.replace_substring_regex(some, r"^[^\pL1-9]+|[^\pL\pN]", "") for some in (plain, last)]
 
 
 def _find(rows: Rows, by: str, table: pa.Table) -> np.ndarray:

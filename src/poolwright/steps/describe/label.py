@@ -129,6 +129,9 @@ class Label(Step):
         """Return the columns of the `top_k` nearest classes, best first: names, indices, similarities."""
         return f"{self.into}_top", f"{self.into}_top_index", f"{self.into}_top_similarity"
 
+    def class_names(self) -> tuple[str, ...]:
+        return self.classes().names
+
     def classes(self) -> Vocabulary:
         """Read the vocabulary and check it against `template`, `about` and `top_k`.
 

@@ -166,6 +166,9 @@ class Retrieve(Step):
         """Return the columns of all classes of a row: names and indices."""
         return f"{self.into}_all", f"{self.into}_all_index"
 
+    def class_names(self) -> tuple[str, ...]:
+        return self.classes().names
+
     def classes(self) -> Vocabulary:
         """Read the classes with their prompts.
 
