@@ -219,6 +219,26 @@ def test_image_paths_stay_below_the_folder_of_the_table(tmp_path: Path, how: str
     assert "`outside: true`" in (project / "out/README.md").read_text()
 
 
+def test_a_snapshot_of_the_hubs_cache_has_its_files_next_to_it(tmp_path: Path) -> None:
+    repository = tmp_path / "datasets--some--photos"
+    snapshot = repository / "snapshots" / "0a1b"
+    for folder in (repository / "blobs", snapshot / "data"):
+        folder.mkdir(parents=True)
+    pq.write_table(pa.table({"uid": ["a"]}), repository / "blobs" / "9f")
+    Image.new("RGB", (8, 8), (9, 80, 7)).save(repository / "blobs" / "7c", "PNG")
+    (snapshot / "data" / "train.parquet").symlink_to("../../../blobs/9f")
+    (snapshot / "data" / "lake.png").symlink_to("../../../blobs/7c")
+    text = (
+        f"recipe: 1\nname: r\npools:\n  rows: {{read: table, path: {snapshot}/data/*.parquet}}\n"
+        f"  photos: {{read: image_folder, path: {snapshot}/data}}\n"
+        "tables:\n  t: {from: rows, steps: []}\n  u: {from: photos, steps: [hash]}\n"
+    )
+    (tmp_path / "r.yaml").write_text(text)
+    called = call("run", "r.yaml", folder=tmp_path)
+    assert called.code == 0, called.err
+    assert [Table(tmp_path / "runs/r/tables" / name).record.rows_kept for name in "tu"] == [1, 1]
+
+
 def test_captions_and_tables_behind_links_stay_outside(tmp_path: Path) -> None:
     project, elsewhere = tmp_path / "project", tmp_path / "elsewhere"
     for folder in (project / "photos", project / "tables", elsewhere):

@@ -6,6 +6,7 @@ import functools
 import hashlib
 import io
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable, Collection, Iterable
@@ -119,10 +120,19 @@ def sha256_file(path: Path | str) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+_SNAPSHOT = re.compile(r"(.*/(?:datasets|models)--[^/]+)/snapshots/[^/]+(?:/.*)?")
+"""A folder in the cache of the Hugging Face Hub, whose files are links to `blobs` of the same repository."""
+
+
 def is_below(folder: str, path: str) -> bool:
-    """Whether a path is below a local folder once symbolic links are resolved."""
+    """Whether a path is below a local folder once symbolic links are resolved.
+
+    Files of a snapshot in the cache of the Hugging Face Hub are below it: their contents are next to the snapshots.
+    """
     try:
         top = os.path.realpath(folder)
+        if snapshot := _SNAPSHOT.fullmatch(top):
+            top = snapshot[1]
         return os.path.commonpath([top, os.path.realpath(path)]) == top
     except (OSError, ValueError):  # ValueError: a NUL in the path, which cannot be opened either
         return True
