@@ -40,6 +40,21 @@ class Disk:
             monkeypatch.setattr(os, name, self._before(getattr(os, name)))
         monkeypatch.setattr(os, "fsync", self._sync)
 
+    def watch(self, monkeypatch: pytest.MonkeyPatch, kind: type, name: str) -> None:
+        """Record what a kill would leave before a method is called, too, which writes to an open file."""
+        method = getattr(kind, name)
+
+        def called(*args: Any, **options: Any) -> Any:
+            _add(self.killed, self.now())
+            return method(*args, **options)
+
+        monkeypatch.setattr(kind, name, called)
+
+    def synced(self, *paths: Path) -> None:
+        """Note that these files and folders were synced by other means than `os.fsync`, as a database does."""
+        for path in paths:
+            self._synced(path)
+
     def close(self) -> None:
         """Forget the files."""
         for handle in self._held.values():

@@ -16,6 +16,8 @@ from tests.run.pools import STEPS, make_recipe, make_rows, write_pool
 RELEASE = {"table": "chosen", "layout": "huggingface", "images": "none", "figures": False, "to": "disk/release"}
 EVERY = int(os.environ.get("POOLWRIGHT_CRASH_EVERY", "5"))
 """Only every n-th state is continued; set it to 1 for all of them."""
+SELDOM = EVERY if EVERY == 1 else 2 * EVERY
+"""The same for programs with many states."""
 
 
 def lasting(tree: Tree) -> dict[str, bytes | None]:

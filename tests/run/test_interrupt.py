@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
+from poolwright.cli import main
 from tests.run.pools import STEPS, final_files, make_rows, recipe_data, write_pool
 
 RUN = "from poolwright.cli.main import main; main()"
@@ -35,10 +38,12 @@ def start(code: str, folder: Path, run: str, *options: str) -> subprocess.Popen[
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
 
-def interrupt(process: subprocess.Popen[str]) -> tuple[int, str, float]:
+def interrupt(process: subprocess.Popen[str], times: int = 1) -> tuple[int, str, float]:
     """Send Ctrl-C; exit status, what was printed, and the seconds until the end."""
     begun = time.monotonic()
-    process.send_signal(signal.SIGINT)
+    for _ in range(times):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.002 * (times > 1))
     try:
         _, errors = process.communicate(timeout=60)
     finally:
@@ -55,6 +60,32 @@ def folder(tmp_path: Path) -> Path:
     }
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump({**recipe_data(), "tables": tables}))
     return tmp_path
+
+
+def test_a_second_ctrl_c_while_the_first_is_handled(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before, change, again = signal.getsignal(signal.SIGINT), signal.signal, [1, 2]
+
+    def late(number: int, handler: Any) -> Any:
+        if handler == signal.SIG_IGN and again:
+            again.pop()
+            signal.raise_signal(signal.SIGINT)
+        return change(number, handler)
+
+    def end(status: int) -> None:
+        raise SystemError(status)
+
+    monkeypatch.setattr(signal, "signal", late)
+    monkeypatch.setattr(os, "_exit", end)
+    monkeypatch.setattr(main, "app", lambda: signal.raise_signal(signal.SIGINT))
+    try:
+        with pytest.raises(SystemError, match="130"):
+            main.main()
+    finally:
+        change(signal.SIGINT, before)
+    assert not again
+    assert capsys.readouterr().err == "stopped; the same command continues\n"
 
 
 @pytest.mark.slow
@@ -92,7 +123,7 @@ def test_a_long_unit_does_not_keep_the_process_alive(folder: Path) -> None:
     deadline = time.monotonic() + 100
     while not done.exists() and time.monotonic() < deadline:
         time.sleep(0.05)
-    status, errors, took = interrupt(process)
+    status, errors, took = interrupt(process, times=4)
     assert (status, took < AT_ONCE) == (130, True), errors
     assert not any(word in errors for word in NOISE), errors
     process = start(RUN, folder, "long")

@@ -195,17 +195,23 @@ main()
 """
 
 
-def test_ctrl_c_ends_at_once(nodes: TwoNodes, folder: Path) -> None:  # noqa: F811
+def begun(nodes: TwoNodes, folder: Path, to: str) -> tuple[subprocess.Popen[str], list[str]]:  # noqa: F811
+    """Start a run of which only the first unit gets done; the process, and the command that continues it."""
     nodes.restore()
     (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe_data(), sort_keys=False))
-    options = ["run", "recipe.yaml", "--run", "stopped", "--engine", "ray", "--address", nodes.address]
+    options = ["run", "recipe.yaml", "--run", to, "--engine", "ray", "--address", nodes.address]
     command = [sys.executable, "-c", SLOW_UNITS.format(slow=True), *options]
     process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    done = folder / "stopped" / "tables" / "chosen" / "work" / "done" / "unit-00000.json"
+    done = folder / to / "tables" / "chosen" / "work" / "done" / "unit-00000.json"
     deadline = time.monotonic() + 100
     while not done.exists() and time.monotonic() < deadline and process.poll() is None:
         time.sleep(0.1)
-    begun = time.monotonic()
+    return process, [*command[:2], SLOW_UNITS.format(slow=False), *options]
+
+
+def test_ctrl_c_ends_at_once(nodes: TwoNodes, folder: Path) -> None:  # noqa: F811
+    process, command = begun(nodes, folder, "stopped")
+    interrupted = time.monotonic()
     process.send_signal(signal.SIGINT)
     try:
         _, errors = process.communicate(timeout=60)
@@ -214,8 +220,18 @@ def test_ctrl_c_ends_at_once(nodes: TwoNodes, folder: Path) -> None:  # noqa: F8
     assert process.returncode == 130, errors
     assert errors.endswith("stopped; the same command continues\n")
     assert "Traceback" not in errors
-    assert time.monotonic() - begun < 15
-    command[2] = SLOW_UNITS.format(slow=False)
+    assert time.monotonic() - interrupted < 15
     again = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=200)
     assert again.returncode == 0, again.stderr
     assert final_files(folder / "stopped") == final_files(folder / "local")
+
+
+def test_a_run_whose_driver_was_killed_goes_on(nodes: TwoNodes, folder: Path) -> None:  # noqa: F811
+    process, _ = begun(nodes, folder, "killed")
+    process.kill()
+    process.communicate(timeout=60)
+    assert not (folder / "killed" / "tables" / "chosen" / "table.json").exists()
+    before = (folder / "killed" / "tables" / "chosen" / "part-00000.parquet").stat().st_mtime_ns
+    api.run(make_recipe(folder), folder / "killed", engine="ray", address=nodes.address)
+    assert final_files(folder / "killed") == final_files(folder / "local")
+    assert (folder / "killed" / "tables" / "chosen" / "part-00000.parquet").stat().st_mtime_ns == before

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from poolwright import api
-from poolwright.core.errors import ChangedError, InputError, PoolwrightError, TooManyBad
+from poolwright.core.errors import BadPart, ChangedError, InputError, PoolwrightError, TooManyBad
 from poolwright.demo.demo import clip_folder
 from poolwright.demo.world import draw_world
 from poolwright.run import admit, source
+from poolwright.run.table_run import TableRun
+from poolwright.run.write import UnitResult, WriteUnit
 from tests.run.pools import STEPS, final_files, make_recipe, make_rows, write_pool
 
 
@@ -135,6 +138,43 @@ def test_a_truncated_shard_is_quarantined_and_named(pool: Path) -> None:
     assert record.rows_in == 5000
     with pytest.raises(TooManyBad, match=r"003\.parquet"):
         api.run(make_recipe(pool), pool / "strict")
+
+
+def test_no_unit_from_before_a_quarantine_is_taken_as_done(pool: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write, quarantine, running, found = WriteUnit.__call__, TableRun._quarantine, set[int](), list[int]()
+
+    def slow(self: WriteUnit, unit: int) -> UnitResult:
+        if unit == 3 and not self.flow.quarantined:
+            raise BadPart(3, "003.parquet", "it was cut short")
+        running.add(unit)
+        time.sleep(0.1)
+        result = write(self, unit)
+        running.remove(unit)
+        return result
+
+    def noted(self: TableRun, bad: BadPart) -> None:
+        assert not running, "units are written while others are removed"
+        files = {path: path.read_bytes() for path in self.folder.rglob("*") if path.is_file()}
+        written = {path: data for path, data in files.items() if "unit-" in path.name or "part-" in path.name}
+        found.append(len(written))
+        quarantine(self, bad)
+        for path, data in written.items():  # a worker of another node was still writing
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+
+    monkeypatch.setattr(source, "UNIT_ROWS", 64 * 500)
+    monkeypatch.setattr(WriteUnit, "__call__", slow)
+    monkeypatch.setattr(TableRun, "_quarantine", noted)
+    steps = [{"top": {"by": "width", "fraction": 0.8}}]
+    table = api.run(make_recipe(pool, steps=steps, max_bad="20%"), pool / "run", workers=4).tables["chosen"]
+    assert found[0] >= 3 * 3, "mark, rows and ledger of units that ran while the part was found bad"
+    assert [part.name.endswith("003.parquet") for part in table.record.quarantined] == [True]
+    monkeypatch.undo()
+    clean = pool / "clean"
+    write_pool(clean, make_rows(6000))
+    (clean / "rows" / "003.parquet").unlink()
+    other = api.run(make_recipe(clean, steps=steps), clean / "run").tables["chosen"]
+    assert kept_rows(table).equals(kept_rows(other))
 
 
 def test_a_shard_broken_in_the_middle_leaves_nothing_of_itself(pool: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -56,12 +57,35 @@ def test_two_people_get_different_rows(tmp_path: Path, store: VerdictStore) -> N
 def test_leases_end(tmp_path: Path, store: VerdictStore, monkeypatch: pytest.MonkeyPatch) -> None:
     live = queue(tmp_path, store)
     anna = take(live, "Anna")
-    now = module.time.monotonic()
-    monkeypatch.setattr(module.time, "monotonic", lambda: now + module.LEASE_SECONDS + 1)
+    now = module.time.time()
+    monkeypatch.setattr(module.time, "time", lambda: now + module.LEASE_SECONDS + 1)
     assert take(live, "Ben") == anna
     live.say("Anna", answers(anna))  # she is late, and her verdicts count all the same
     live.say("Ben", answers(anna, "negative"))
     assert {live.tally.outcome(live.queue.row_of[uid]) for uid in anna} == {"unsure"}
+
+
+def test_leases_outlive_the_studio(tmp_path: Path, store: VerdictStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    live = queue(tmp_path, store, 12, 1)
+    answered, given_back, *held = take(live, "Anna", 6)
+    live.say("Anna", answers([answered]))
+    live.give_back("Anna", [given_back])
+    live.undo("Anna", "undo")
+    live.skip("Anna", held.pop())
+    killed = sqlite3.connect(store.path)
+    other = sqlite3.connect(tmp_path / "killed.sqlite")
+    killed.backup(other)
+    killed.close()
+    other.close()
+    again = LiveQueue(live.queue, VerdictStore(tmp_path / "killed.sqlite"))
+    ben = take(again, "Ben", 12)
+    assert not {answered, *held} & set(ben)
+    assert len(ben) == 12 - len(held) - 1
+    assert {answered, *held} <= set(take(again, "Anna", 12)), "they are hers, and she may go on"
+    now = module.time.time()
+    monkeypatch.setattr(module.time, "time", lambda: now - 9e6)
+    assert set(held) <= set(take(again, "Chris", 12)), "the clock was put back"
+    again.store.close()
 
 
 def test_overlap_is_met_and_not_passed(tmp_path: Path, store: VerdictStore) -> None:
@@ -175,6 +199,7 @@ def test_skips_are_kept_and_a_row_is_given_up_in_the_end(tmp_path: Path, store: 
 
 def test_gold_questions_are_mixed_in(tmp_path: Path, store: VerdictStore) -> None:
     live = queue(tmp_path, store, 400, 1, gold_share=0.2)
+    live._secret = 7
     gold = dict.fromkeys(live.queue.uids[300:340], "negative")
     live.make_gold(list(gold.items()), "owner")
     for who in ("Anna", "Ben"):
@@ -189,6 +214,31 @@ def test_gold_questions_are_mixed_in(tmp_path: Path, store: VerdictStore) -> Non
     assert len(rows) == len(set(rows))
     again = LiveQueue(live.queue, store)
     assert again.snapshot().on_gold == right
+
+
+def test_gold_questions_come_as_all_others(tmp_path: Path, store: VerdictStore) -> None:
+    live = queue(tmp_path, store, 60, 1, gold_share=0.5)
+    live._secret = 7
+    gold = live.queue.uids[30:50]
+    live.say("owner", answers(gold))  # verified already, and asked all the same
+    live.make_gold([(uid, "positive") for uid in gold], "owner")
+    first = take(live, "Anna", 20)
+    assert len(first) == 20, "as many as were asked for"
+    asked = [uid for uid in first if uid in gold]
+    assert 4 <= len(asked) <= 16
+    assert take(live, "Anna", 20) == first, "the same again, in the same places, when the page is loaded anew"
+    live.give_back("Anna", first)
+    assert take(live, "Anna", 20) == first
+    live.say("Anna", answers([uid for uid in first if uid not in (first[3], asked[-1])]))
+    assert take(live, "Anna", 2) == sorted([first[3], asked[-1]], key=first.index), "what is open comes first"
+    for uid in (first[3], asked[-1]):
+        live.skip("Anna", uid)
+    rest: list[str] = []
+    while uids := take(live, "Anna", 7, have=(first[3], asked[-1])):
+        live.say("Anna", answers(uids))
+        rest += uids
+    assert len(rest) == len(set(rest))
+    assert take(live, "Anna", 7) == sorted([first[3], asked[-1]], key=first.index), "what was skipped comes last"
 
 
 def test_whoever_was_careless_is_asked_again(tmp_path: Path, store: VerdictStore) -> None:

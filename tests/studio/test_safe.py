@@ -6,17 +6,23 @@ import io
 import os
 import struct
 import threading
+import time
 import zlib
 from collections.abc import Iterator
+from html import escape
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from PIL import Image
 
 from poolwright.core.errors import RecipeError
+from poolwright.studio import opened
 from poolwright.studio.access import Access, Session, check_name, read_key
-from poolwright.studio.opened import OpenedRun
+from poolwright.studio.exploring import views
+from poolwright.studio.opened import OpenedRun, PictureCache
+from poolwright.studio.pictures import reduced
 from tests.studio.made import Browser, ask, make_run, new_key, picture, serving
 
 
@@ -190,6 +196,58 @@ def test_gold_and_agreement_are_the_owners(guarded: tuple[int, Access]) -> None:
             assert (b"gold" in body, b"agrees" in body) == (seen, seen)
 
 
+def test_nothing_that_an_annotator_gets_depends_on_gold(tmp_path: Path) -> None:
+    run = make_run(tmp_path, 24)
+    ask(run)
+    with serving(run, "0.0.0.0") as (port, access):
+        anna, owner = Browser(port, token=access.token("Anna")), Browser(port, token=access.token("owner"))
+        uids = [card["uid"] for card in owner.take("kept", 12, "cat")]
+        owner.say("kept", dict.fromkeys(uids[:3], "positive"))
+        owner.ask("/verify/kept/leave", {"uids": uids})
+        for uid in uids[:3]:  # verified by the owner, and gold
+            assert owner.post("/verify/kept/gold", form={"uid": uid, "verdict": "positive"})[0] == 200
+        paths = ("/", "/verify", "/verify/kept", "/verify/kept/progress", "/explore/kept", "/verify/kept/one?group=cat")
+
+        def seen(browser: Browser, uid: str, verdict: str) -> list[Any]:
+            key = new_key()
+            answer = {"uid": uid, "verdict": verdict, "key": key}
+            said = browser.ask("/verify/kept/say", {"act": key, "group": "cat", "answers": [answer]})
+            pages = [browser.get(path)[2] for path in paths]
+            undone = browser.ask("/verify/kept/undo", {"key": new_key(), "group": "cat"})
+            (card,) = undone["cards"]
+            assert card.keys() == {"uid", "group", "question", "text"}
+            return [said["state"], *pages, undone["state"]]
+
+        for verdict in ("positive", "negative", "unsure"):
+            assert seen(anna, uids[0], verdict) == seen(anna, uids[5], verdict)
+            assert seen(owner, uids[0], verdict) != seen(owner, uids[5], verdict), "the owner sees rows"
+        for path in ("estimates", "estimates/state"):
+            assert anna.get(f"/verify/kept/{path}")[0] == 403
+
+
+def test_expressions_are_the_owners(guarded: tuple[int, Access]) -> None:
+    port, access = guarded
+    anna, owner = Browser(port, token=access.token("Anna")), Browser(port, token=access.token("owner"))
+    for path in ("?where=", "/rows?where=", "/uids?where=", "/map?where=", "/compare?a.where=", "/compare?b.where="):
+        assert owner.get(f"/explore/kept{path}width+%3E+3")[0] == 200
+        assert anna.get(f"/explore/kept{path}width+%3E+3")[0] == 403
+    assert b'name="where"' in owner.get("/explore/kept")[2]
+    assert b'name="where"' not in anna.get("/explore/kept?min.width=3")[2]
+
+
+def test_a_filter_that_takes_too_long_is_interrupted(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(views, "FILTER_SECONDS", 0.2)
+    slow = "levenshtein(repeat(uid, 9000), repeat(uid, 9001)) > 3"
+    with serving(run) as (port, _):
+        begun = time.monotonic()
+        status, _, body = Browser(port).get("/explore/kept?" + urlencode({"where": slow}))
+        assert time.monotonic() - begun < 5
+        assert status == 200
+        assert b"took more than 0.2 seconds and was interrupted" in body
+        assert escape(f'value="{slow}"', quote=False).encode() in body, "the text can be mended"
+        assert Browser(port).get("/explore/kept?where=width+%3E+3")[2].count(b'class="pic') == 60
+
+
 @pytest.mark.parametrize(
     "name", ["..", "", "a\\b.csv", "x" * 300 + ".csv", "nul%00.csv", "写真/\t🌍.csv", ".csv", "CON"]
 )
@@ -281,6 +339,28 @@ def test_pictures_are_drawn_anew(port: int) -> None:
     assert browser.get("/picture?table=kept&uid=u0002")[::2] == (404, b"too_many_pixels")
     assert browser.get("/picture?table=kept&uid=u0003")[::2] == (404, b"not_an_image")
     assert browser.get("/picture?table=kept&uid=u0001&edge=100000")[0] == 422
+
+
+def test_the_picture_cache_is_bounded_and_keeps_the_last_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[int] = []
+
+    def noted(data: bytes, edge: int) -> bytes | str:
+        drawn.append(edge)
+        return reduced(data, edge)
+
+    monkeypatch.setattr(opened, "reduced", noted)
+    pictures = [picture(row, (40, 40)) for row in range(30)]
+    cache = PictureCache(most_bytes=6_000)
+    for data in (*pictures, *pictures[-3:], b"no picture"):
+        cache.get(lambda data=data: data, 160)  # type: ignore[misc]
+    assert len(drawn) == 31, "the last three were kept"
+    assert 0 < cache.bytes <= 6_000
+    assert cache.bytes == sum(map(len, cache._kept.values()))
+    cache.get(lambda: pictures[0], 160)
+    assert len(drawn) == 32, "the first was forgotten"
+    cache.get(lambda: picture(1, (900, 900)), 1280)
+    assert len(cache._kept) == 1, "one that is larger than all is kept alone"
+    assert not cache._drawing
 
 
 def test_texts_of_the_pool_are_escaped(port: int) -> None:

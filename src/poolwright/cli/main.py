@@ -30,6 +30,8 @@ def main() -> None:
     from poolwright.core.runtime.quiet import silence
 
     silence()
+    with suppress(ValueError):  # outside the main thread
+        signal.signal(signal.SIGINT, _interrupt)
     # The work is done by then: Ctrl-C while the interpreter exits must change nothing.
     atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
     # Pillow warns about broken EXIF in pictures that it reads nevertheless.
@@ -58,6 +60,12 @@ def main() -> None:
         sys.exit(1)
 
 
+def _interrupt(*_: object) -> NoReturn:
+    """Raise the first Ctrl-C. Another one waits for nothing, and raises nothing into the handling of the first."""
+    signal.signal(signal.SIGINT, lambda *_: _stop())
+    raise KeyboardInterrupt
+
+
 def _stop() -> NoReturn:
     """End at once after Ctrl-C; another one changes nothing.
 
@@ -65,10 +73,10 @@ def _stop() -> NoReturn:
     them is inside a library; files that they write appear under their names only once they are complete.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    with suppress(OSError, ValueError):
+    with suppress(OSError, ValueError, RuntimeError):  # the second one may come while something is printed
         print("stopped; the same command continues", file=sys.stderr)
     for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError):  # the reader is gone, or the stream is closed
+        with suppress(OSError, ValueError, RuntimeError):  # the reader is gone, or the stream is closed
             stream.flush()
     os._exit(_INTERRUPTED)
 

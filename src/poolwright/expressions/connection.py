@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
+
+from poolwright.core.errors import StepError
 
 _MEMORY = "4GB"
 """Bound on the memory of all expressions of a process together."""
@@ -80,15 +84,59 @@ _SESSIONS = _Sessions()
 _INHERITED: list[_Sessions] = []
 
 
+_LIMIT: ContextVar[tuple[float, float] | None] = ContextVar("limit", default=None)
+"""Seconds that the evaluations of this thread may take together, and the time at which they end."""
+
+
+@contextmanager
+def time_limit(seconds: float | None) -> Iterator[None]:
+    """Interrupt the evaluations in this context, all together, after some seconds; never if it is None."""
+    before = _LIMIT.set(None if seconds is None else (seconds, time.monotonic() + seconds))
+    try:
+        yield
+    finally:
+        _LIMIT.reset(before)
+
+
 @contextmanager
 def session() -> Iterator[ExpressionSession]:
-    """Give exclusive use of a session."""
+    """Give exclusive use of a session.
+
+    Raises:
+        StepError: the time limit of this context has passed, before or during the evaluation.
+    """
     sessions = _SESSIONS
     taken = sessions.taken()
     try:
-        yield taken
+        with _interrupted(taken):
+            yield taken
     finally:
         sessions.free.append(taken)
+
+
+@contextmanager
+def _interrupted(taken: ExpressionSession) -> Iterator[None]:
+    import duckdb
+
+    limit = _LIMIT.get()
+    if limit is None:
+        yield
+        return
+    seconds, until = limit
+    too_slow = StepError(f"it took more than {seconds:g} seconds and was interrupted")
+    left = until - time.monotonic()
+    if left <= 0:
+        raise too_slow
+    timer = threading.Timer(left, taken.cursor.interrupt)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    except duckdb.InterruptException:
+        raise too_slow from None
+    finally:
+        timer.cancel()
+        timer.join()  # a late interrupt must not meet the next evaluation
 
 
 def answers(query: str, *parameters: object) -> list[tuple[Any, ...]]:

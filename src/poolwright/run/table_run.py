@@ -241,7 +241,7 @@ class TableRun:
         return Phase(self.engine, self.listener, self.plan.name, name, len(flow.units), self.plan.resources)
 
     def _write_units(self, flow: Flow) -> dict[int, UnitResult]:
-        results = done_units(self.folder, len(flow.units))
+        results = done_units(self.folder, len(flow.units), flow.quarantined)
         left = [unit for unit in range(len(flow.units)) if unit not in results]
         words = {reason.code: reason.words for reason in self.plan.reasons}
         total = sum(part.rows or 0 for part in self.plan.source.parts)

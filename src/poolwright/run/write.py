@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from time import perf_counter
@@ -38,6 +38,7 @@ class UnitResult:
         tallies: counts of steps over its rows, by '<step name>.<tally>'.
         spent: seconds by what they were spent on: 'read', names of steps, 'write'.
         noted: number of rows and an example, by what pools noted of them.
+        quarantined: parts that were left out of what the steps were fitted with.
     """
 
     unit: int
@@ -50,6 +51,7 @@ class UnitResult:
     tallies: dict[str, list[int]] = field(default_factory=dict)
     spent: dict[str, float] = field(default_factory=dict)
     noted: dict[str, tuple[int, str]] = field(default_factory=dict)
+    quarantined: list[int] = field(default_factory=list)
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), sort_keys=True)
@@ -85,11 +87,15 @@ def read_mark(folder: Path, unit: int) -> UnitResult | None:
         return None
 
 
-def done_units(folder: Path, units: int) -> dict[int, UnitResult]:
-    """Return the units that are done: their mark exists, and both files match it."""
+def done_units(folder: Path, units: int, quarantined: Collection[int] = ()) -> dict[int, UnitResult]:
+    """Return the units that are done: their mark exists, and both files match it.
+
+    Args:
+        quarantined: parts that are left out; a unit from before one of them was is made again, whoever wrote it since.
+    """
     done = {}
     for unit in range(units):
-        if result := read_mark(folder, unit):
+        if (result := read_mark(folder, unit)) and result.quarantined == sorted(quarantined):
             files = {part_file(unit): result.digest, ledger_file(unit): result.ledger_digest}
             if all(_same(folder / name, digest) for name, digest in files.items()):
                 done[unit] = result
@@ -137,6 +143,7 @@ class WriteUnit:
             tallies,
             spent.closed(seconds),
             noted.found,
+            sorted(flow.quarantined),
         )
         write_text(done_mark(folder, unit), result.to_json())
         return result

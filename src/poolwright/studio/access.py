@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from poolwright.core.errors import RecipeError
+from poolwright.core.files import make_folder, sync_folder
 
 if TYPE_CHECKING:
     from itsdangerous import URLSafeSerializer, URLSafeTimedSerializer
@@ -134,7 +135,7 @@ class Access:
 def read_key(folder: Path) -> bytes:
     """Read the key of a run, or create it. Only the owner of the file can read it."""
     path = folder / FOLDER / "key"
-    path.parent.mkdir(exist_ok=True)
+    make_folder(path.parent)
     try:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
@@ -149,6 +150,7 @@ def read_key(folder: Path) -> bytes:
         file.write(key.hex() + "\n")
         file.flush()
         os.fsync(file.fileno())
+    sync_folder(path.parent)
     return key
 
 

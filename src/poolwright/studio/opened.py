@@ -203,7 +203,7 @@ class PictureCache:
 
     def __init__(self, most_bytes: int = MOST_CACHED) -> None:
         self.most_bytes, self.bytes = most_bytes, 0
-        self._kept: OrderedDict[tuple[str, int], bytes | str] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, int], bytes] = OrderedDict()
         self._lock = threading.Lock()
         self._drawing: dict[tuple[str, int], threading.Lock] = {}
         # Prefetched pictures may wait, verdicts may not: one core is reserved for them.
@@ -232,14 +232,18 @@ class PictureCache:
             with self._lock:
                 if key in self._kept:
                     return self._kept[key]
-            with self._cores:
-                picture = reduced(data, edge)
-            with self._lock:
-                self._keep(key, picture)
-                self._drawing.pop(key, None)
+            try:
+                with self._cores:
+                    picture = reduced(data, edge)
+                if isinstance(picture, bytes):
+                    with self._lock:
+                        self._keep(key, picture)
+            finally:
+                with self._lock:
+                    self._drawing.pop(key, None)
         return picture
 
-    def _keep(self, key: tuple[str, int], picture: bytes | str) -> None:
+    def _keep(self, key: tuple[str, int], picture: bytes) -> None:
         self._kept[key] = picture
         self.bytes += len(picture)
         while self.bytes > self.most_bytes and len(self._kept) > 1:

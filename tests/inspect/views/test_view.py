@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections import Counter
 from datetime import date, datetime
 from pathlib import Path
@@ -15,7 +16,9 @@ from tests.inspect.views.world import World, make_world, pool_rows
 from tests.run.pools import class_features, make_recipe, write_pool
 
 from poolwright import api
-from poolwright.core.errors import InputError, PoolwrightError, RecipeError
+from poolwright.core.errors import InputError, PoolwrightError, RecipeError, StepError
+from poolwright.core.rows import Rows
+from poolwright.expressions.expression import Expression
 from poolwright.inspect.views import build
 from poolwright.inspect.views.answers import facet_of
 from poolwright.inspect.views.build import DROPPED_BY
@@ -291,6 +294,29 @@ def test_selections_are_kept_and_are_lists_for_remove(world: World, view: View, 
 def test_errors_say_what_to_do(chosen: Filter, words: str, view: View) -> None:
     with pytest.raises(PoolwrightError, match=words):
         view.count(chosen)
+
+
+def test_an_expensive_expression_sees_few_rows_at_a_time(view: View, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen, values, seconds_per_row = list[int](), Expression.values, 0.0
+
+    def noted(self: Expression, rows: Rows) -> pa.Array:
+        seen.append(len(rows))
+        time.sleep(seconds_per_row * len(rows))
+        return values(self, rows)
+
+    monkeypatch.setattr(Expression, "values", noted)
+    assert 0 < view.count(Filter((Satisfies("width >= 3"),))).rows <= sum(seen) == view.rows
+    assert max(seen) > 64
+    seen.clear()
+    seconds_per_row, view.seconds = 0.005, 0.5
+    try:
+        with pytest.raises(StepError, match=r"took more than 0\.5 seconds and was interrupted"):
+            view.count(Filter((Satisfies("width >= 4"),)))
+    finally:
+        view.seconds = None
+    assert seen[0] == 64
+    assert max(seen[1:]) < 64
+    assert sum(seen) < view.rows
 
 
 def test_a_table_that_is_made_anew_is_read_anew(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from poolwright.annotation.exchange.sheets import SheetRow, write_sheet
 from poolwright.annotation.exchange.worklist import INSTRUCTIONS, PEOPLE, SHEETS, VERDICTS, AskedRows, write_asked
 from poolwright.annotation.judging import Terms
 from poolwright.core.columns import IMAGE_PATH, TEXT, URL
-from poolwright.core.files import digest_file, remove, write_atomically, write_text
+from poolwright.core.files import digest_file, make_folder, remove, sync_folder, write_atomically, write_text
 from poolwright.core.wording import guarded
 from poolwright.kernels.statistics.agreement import People
 
@@ -79,7 +79,7 @@ def ask(worklist: Path, candidates: Candidates, rows: Sequence[int], asked: Aske
     Raises:
         InputError: the rows cannot be asked about in this format.
     """
-    (worklist / VERDICTS).mkdir(parents=True, exist_ok=True)
+    make_folder(worklist / VERDICTS)
     if form.instructions:
         show(worklist, form.instructions)
     sheets, tables = asked.sheets, [asked.rows]
@@ -148,7 +148,9 @@ def _write(folder: Path, sheet: Sequence[SheetRow], form: Form, before: Collecti
         path, trial = folder / form.file(name), folder / form.file(f".{name}")
         files = _written(trial, sheet, form)
         if name not in before and (not path.exists() or digest_file(path) == digest_file(trial)):
-            return name, [_renamed(file) for file in files]
+            renamed = [_renamed(file) for file in files]
+            sync_folder(folder)
+            return name, renamed
         # Somebody filled in a sheet that a kill left unrecorded: it stays, and counts once it is put into verdicts/.
         for file in files:
             remove(file)

@@ -152,7 +152,7 @@ class VerdictStore:
             InputError: a verdict is not valid, or a key belongs to another entry.
         """
         now = timestamp()
-        with self._transaction():
+        with self.transaction():
             return [self._keep(one, now) for one in said]
 
     def _keep(self, said: Said, now: str) -> Said:
@@ -190,7 +190,7 @@ class VerdictStore:
 
     def set_aside(self, queue: str, annotator: str, by: str) -> SetAside:
         """Set aside the verdicts of an annotator in a queue so far, so that their rows are asked about again."""
-        with self._transaction():
+        with self.transaction():
             # -1 for annotators whose verdicts are in files only.
             (last,) = self._base.execute(
                 "SELECT COALESCE(MAX(id), -1) FROM verdicts WHERE queue = ? AND annotator = ?", (queue, annotator)
@@ -199,7 +199,7 @@ class VerdictStore:
 
     def let_count(self, queue: str, annotator: str, by: str) -> SetAside:
         """Let all verdicts of an annotator in a queue count again."""
-        with self._transaction():
+        with self.transaction():
             return self._put_aside(SetAside(queue, annotator, 0, by, timestamp()))
 
     def _put_aside(self, aside: SetAside) -> SetAside:
@@ -229,7 +229,7 @@ class VerdictStore:
             InputError: an answer is none of these.
         """
         now = timestamp()
-        with self._transaction():
+        with self.transaction():
             for uid, verdict in answers:
                 if verdict not in (*MEANINGS[:2], WITHDRAWN):
                     raise InputError(
@@ -246,11 +246,12 @@ class VerdictStore:
         return {uid: verdict for uid, verdict in known.items() if verdict != WITHDRAWN}
 
     @contextmanager
-    def _transaction(self) -> Iterator[None]:
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Give exclusive use of the database; all of it is on disk at the end, or nothing after an error."""
         with self._lock:
             self._base.execute("BEGIN IMMEDIATE")
             try:
-                yield
+                yield self._base
             except BaseException:
                 self._base.execute("ROLLBACK")
                 raise

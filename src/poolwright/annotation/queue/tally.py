@@ -196,6 +196,10 @@ class Tally:
             self._groups[name] = judge_group(self.queue.terms, name, self._codes(rows), given, self._skipped[rows])
         return self._groups[name]
 
+    def answers(self, name: str) -> int:
+        """Count the verdicts on the rows of a group."""
+        return int(self._counts[self.queue.groups[name]].sum())
+
     def groups(self) -> list[JudgedGroup]:
         """Judge all groups."""
         return [self.group(name) for name in self.queue.groups]

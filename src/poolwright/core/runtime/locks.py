@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from poolwright.core.errors import PoolwrightError
+from poolwright.core.files import make_folder
 
 _HOLDER = ".holder"
 
@@ -27,7 +28,7 @@ def hold_or_refuse(file: Path, where: Path) -> Iterator[None]:
     """
     from filelock import FileLock, Timeout
 
-    file.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(file.parent)
     lock = FileLock(file, timeout=0, thread_local=False)
     try:
         lock.acquire()

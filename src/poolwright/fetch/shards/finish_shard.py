@@ -6,6 +6,7 @@ from time import time
 
 import pyarrow as pa
 
+from poolwright.core.errors import PoolwrightError
 from poolwright.fetch.options import ALL_FAILED, FetchOptions
 from poolwright.fetch.outcome import SUCCESS, FetchOutcome
 from poolwright.fetch.shards.folder import FetchFolder
@@ -32,12 +33,14 @@ def finish_shard(folder: FetchFolder, shard: int, rows: pa.Table, journal: Journ
     """Write the files of a shard whose rows all have an outcome. A call after a kill has the same result.
 
     Raises:
+        PoolwrightError: a call with other placeholders was interrupted while it wrote the files.
         OSError: a file cannot be written, for example on a full disk; the journal stays.
     """
     files = folder.files(shard)
     files.recover()
     before: list[FetchOutcome] = []
     if journal.pending is not None:
+        journal.sync()  # from here on the old files do not match their mark
         before = read_outcomes(files.parquet)
     old = files.reader() if any(outcome.status == SUCCESS for outcome in before) else None
     outcomes = [journal.outcomes.get(row) or before[row] for row in range(len(rows))]
@@ -48,7 +51,13 @@ def finish_shard(folder: FetchFolder, shard: int, rows: pa.Table, journal: Journ
     def image(outcome: FetchOutcome) -> bytes:
         if journal.has_image(outcome.row) or old is None:
             return journal.read(outcome.row)
-        return old(outcome)
+        try:
+            return old(outcome)
+        except (KeyError, FileNotFoundError):
+            raise PoolwrightError(
+                f"{files.data}: the image of row {outcome.row} is missing: a call with other `placeholders`, which "
+                "left it out, was interrupted; repeat that call"
+            ) from None
 
     files.write(rows, outcomes, image, begun, time())
     folder.finish(shard, len(rows))

@@ -49,6 +49,7 @@ class FetchFolder:
                 raise RecipeError(
                     f"{self.folder}: is not empty, and nothing that was fetched here; name another folder"
                 )
+            self._tidy()
             write_text(path, json.dumps(identity, indent=1) + "\n")
             return
         before = json.loads(path.read_text(encoding="utf-8"))

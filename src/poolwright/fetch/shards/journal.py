@@ -12,10 +12,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from poolwright.core.files import sync_folder
 from poolwright.fetch.outcome import FetchOutcome
 
 
@@ -94,6 +96,12 @@ class Journal:
         """Whether the journal has the image of a row."""
         return row in self._ranges
 
+    def sync(self) -> None:
+        """Flush the files to disk, so that the machine itself may crash."""
+        for file in (self._bytes, self._lines):
+            os.fsync(file.fileno())
+        sync_folder(self._lines_path.parent)
+
     def close(self) -> None:
         """Close the files."""
         self._lines.close()
@@ -126,9 +134,9 @@ def journal_begun(folder: Path, shard: int) -> bool:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove images whose journal is gone, as their shard was finished just before a kill."""
-    for path in folder.glob("[0-9]*.bytes"):
-        if not path.with_suffix(".jsonl").exists():
+    """Remove what is left of journals without their first line: of shards that were finished, or not begun."""
+    for path in (*folder.glob("[0-9]*.bytes"), *folder.glob("[0-9]*.jsonl")):
+        if not journal_begun(folder, int(path.stem)):
             path.unlink()
 
 

@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import tarfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -28,6 +31,8 @@ ReadImage = Callable[[FetchOutcome], bytes]
 _IN_TAR = "jpg"
 """Extension of every image in a tar, as in img2dataset: `datasets` makes a column of each extension, of those of the
 first five samples alone. Readers know the format by the bytes."""
+
+_SYNCED_AT_ONCE = 8
 
 Entry = tuple[str, bytes]
 
@@ -132,8 +137,9 @@ class ShardFiles:
         old = self.data.with_name(f"{self.data.name}.old{PARTIAL}")
         remove(fresh)
         fresh.mkdir(parents=True)
-        for name, data in entries:
-            (fresh / name).write_bytes(data)
+        with ThreadPoolExecutor(_SYNCED_AT_ONCE) as threads:  # a disk syncs many files at once as fast as one
+            while some := list(islice(entries, 64)):
+                list(threads.map(lambda entry: _write_synced(fresh / entry[0], entry[1]), some))
         sync_folder(fresh)
         if self.data.exists():
             remove(old)
@@ -149,3 +155,10 @@ class ShardFiles:
             old.rename(self.data)
         remove(old)
         remove(self.data.with_name(f"{self.data.name}{PARTIAL}"))
+
+
+def _write_synced(path: Path, data: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
@@ -27,6 +28,13 @@ _SPECIAL = re.compile(r"[\\.^$|?*+()\[\]{}]")
 
 _LONGEST = 36
 """Digits of a decimal literal in DuckDB."""
+
+_FIRST_ROWS, _GROWTH, _SECONDS = 64, 16, 0.2
+"""Rows of the first evaluation of an expression, the factor by which the next may have more, and their seconds.
+
+An expensive expression is evaluated on few rows at a time: DuckDB is interrupted between vectors of rows only, and does
+not count texts that functions such as `repeat` make towards its memory limit.
+"""
 
 
 class Chunks(Protocol):
@@ -130,13 +138,21 @@ class Satisfies:
 
     def mask(self, view: Chunks, chunk: int) -> Bools:
         expression = parse(self.expression)
-        columns = {name: view.column(name).chunk(chunk) for name in expression.columns}
-        if not columns:
+        columns = pa.table({name: view.column(name).chunk(chunk) for name in expression.columns})
+        if not columns.num_columns:
             raise InputError(f"'{self.expression}' names no column; write something such as: width >= 120")
-        values = expression.values(Rows(pa.table(columns)))
-        if not pa.types.is_boolean(values.type):
-            raise InputError(f"'{self.expression}' gives {values.type}, not true or false; compare it with something")
-        return np.asarray(pc.fill_null(values, False).to_numpy(zero_copy_only=False))
+        found, first, rows = list[Bools](), 0, _FIRST_ROWS
+        while not found or first < columns.num_rows:
+            begun = time.monotonic()
+            values = expression.values(Rows(columns.slice(first, rows)))
+            if not pa.types.is_boolean(values.type):
+                raise InputError(
+                    f"'{self.expression}' gives {values.type}, not true or false; compare it with something"
+                )
+            found.append(pc.fill_null(values, False).to_numpy(zero_copy_only=False))
+            first += rows
+            rows = max(1, int(rows * min(_GROWTH, _SECONDS / max(time.monotonic() - begun, 1e-6))))
+        return np.concatenate(found)
 
     def sql(self, view: Chunks) -> str | None:
         return f"({self.expression})"

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from poolwright.core.columns import UID, is_text
 from poolwright.core.errors import InputError
+from poolwright.expressions.connection import time_limit
 from poolwright.inspect.views.answers import Counts, Facet, Histogram, Page, facet_of
 from poolwright.inspect.views.build import (
     PLACE,
@@ -54,6 +55,7 @@ class View:
         kept_in_all, dropped_in_all: rows of the table.
         unknown: columns that have no values for dropped rows, as only costly steps give them.
         segments: the segments that rows are read from.
+        seconds: time after which the evaluation of an expression is interrupted; None for no limit.
 
     Args:
         run: the run.
@@ -66,6 +68,7 @@ class View:
 
     def __init__(self, run: Run, name: str, progress: Progress = lambda done, rows: None) -> None:
         self.run, self.table = run, run.table(name)
+        self.seconds: float | None = None
         folder = index_folder(self.table)
         if read_index(folder) is None:
             build_index(run, name, progress)
@@ -184,7 +187,8 @@ class View:
         return np.asarray(bits.view(np.bool_))
 
     def _packed(self, clause: Clause) -> npt.NDArray[np.uint8]:
-        pieces = [np.packbits(clause.mask(self, chunk)) for chunk in range(self.chunks)]
+        with time_limit(self.seconds):
+            pieces = [np.packbits(clause.mask(self, chunk)) for chunk in range(self.chunks)]
         return np.concatenate([np.empty(0, np.uint8), *pieces])
 
     def _all_of(self, clauses: Sequence[Clause], chunk: int) -> Bools:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Annotated
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
 from poolwright.core.columns import UID
@@ -20,11 +20,11 @@ from poolwright.inspect.views.view import SHUFFLED, View
 from poolwright.studio.exploring.boxes import facet_order, no_value
 from poolwright.studio.exploring.cards import base_of, filter_of
 from poolwright.studio.exploring.query_state import PageState, Pairs, read_asked, shown, words
-from poolwright.studio.exploring.rows import ViewsOf, open_view
+from poolwright.studio.exploring.rows import ViewsOf, filters_of_owner, open_view
 from poolwright.studio.exploring.views import Views
 from poolwright.studio.pages import StudioOf, page
 
-router = APIRouter()
+router = APIRouter(dependencies=[Depends(filters_of_owner)])
 
 SIDES = ("a", "b")
 _PICTURES = 40

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from typing import Annotated, Any, cast
 
 import numpy as np
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, Field
 
@@ -26,11 +26,11 @@ from poolwright.inspect.views.view import SHUFFLED, View
 from poolwright.studio.exploring.boxes import facet_order, no_value
 from poolwright.studio.exploring.cards import base_of, filter_of
 from poolwright.studio.exploring.query_state import PageState, brief, number, read_asked, shown, words
-from poolwright.studio.exploring.rows import At, Of, ViewsOf, open_view, read_again, ready, same
+from poolwright.studio.exploring.rows import At, Of, ViewsOf, filters_of_owner, open_view, read_again, ready, same
 from poolwright.studio.exploring.views import Views, Work
 from poolwright.studio.pages import StudioOf, page
 
-router = APIRouter()
+router = APIRouter(dependencies=[Depends(filters_of_owner)])
 
 _SAMPLE = 24
 _COLOUR_FIRST = (LABEL, "domain", "cluster", "bucket", "continent", "split", DROPPED_BY)

@@ -40,10 +40,17 @@ from poolwright.studio.exploring.cards import (
 )
 from poolwright.studio.exploring.query_state import PageState, brief, read_asked, words
 from poolwright.studio.exploring.views import SearchedView, Views, Work
-from poolwright.studio.pages import StudioOf, drawn, page
+from poolwright.studio.pages import SessionOf, StudioOf, drawn, only_owner, page
 from poolwright.studio.pictures import KEPT_BY_BROWSERS, nearest_edge
 
-router = APIRouter()
+
+def filters_of_owner(request: Request, session: SessionOf) -> None:
+    """Refuse expressions of everybody except the person who started the studio: one can take long and much memory."""
+    if any(request.query_params.get(name) for name in ("where", "a.where", "b.where")):
+        only_owner(session)
+
+
+router = APIRouter(dependencies=[Depends(filters_of_owner)])
 
 LAZY_ROWS = 1_000_000
 """Number of rows above which facets are loaded after the page."""
@@ -87,12 +94,13 @@ def rows_page(request: Request, studio: StudioOf, views: ViewsOf, name: str) -> 
     view = open_view(request, views, name)
     if isinstance(view, Response):
         return view
-    base = base_of(name)
+    base, typed = base_of(name), ""
     try:
         asked = read_asked(view, request.query_params.multi_items())
         found, search, trouble = _searched(views, view, asked)
         count, cards, following = cards_of(found, asked, search, 0)
     except PoolwrightError as error:
+        typed = request.query_params.get("where", "")
         asked, found, search, trouble = PageState(layout="grid"), view, None, str(error)
         count, cards, following = cards_of(view, asked, None, 0)
     lazy = view.rows > LAZY_ROWS
@@ -107,6 +115,7 @@ def rows_page(request: Request, studio: StudioOf, views: ViewsOf, name: str) -> 
         asked=asked,
         search=search,
         trouble=trouble,
+        typed=typed,
         count=count,
         rows=count.rows if asked.kept is None else count.kept if asked.kept else count.dropped,
         downward=order_of(asked, search)[1],

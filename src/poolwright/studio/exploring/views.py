@@ -27,6 +27,9 @@ from poolwright.studio.opened import OpenedRun, PictureCache
 AT_ONCE = 300_000
 """Maximum number of rows that are indexed while a page waits; more are indexed in the background."""
 
+FILTER_SECONDS: float | None = 20.0
+"""Time after which the evaluation of a filter is interrupted."""
+
 _SEARCHES = 6
 """Number of searches in the cache; each needs four bytes per row."""
 
@@ -99,6 +102,7 @@ class Views:
             known = self._views.get(name)
             if known is None or known.folder != folder:
                 self._views[name] = known = View(self.opened.run, name)
+                known.seconds = FILTER_SECONDS
             return known
 
     def _index(self, name: str, work: Work) -> None:

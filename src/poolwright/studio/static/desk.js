@@ -183,9 +183,9 @@ export class Side {
     this.state = state;
     document.getElementById("group").textContent = state.group || "all rows";
     const bar = document.getElementById("bar");
-    bar.max = Math.max(state.rows, 1);
-    bar.value = state.verified;
-    document.getElementById("counts").textContent = state.wrong === undefined ? "" :
+    bar.max = Math.max(state.wanted ?? state.rows, 1); // annotators get the number of answers, not of verified rows
+    bar.value = state.answers ?? state.verified;
+    document.getElementById("counts").textContent = state.answers !== undefined ? `${number(state.answers)} answers about ${number(state.rows)} rows` : state.wrong === undefined ? "" :
       `${number(state.verified)} of ${number(state.rows)} verified, ${number(state.wrong)} wrong` + (state.unsure ? `, ${number(state.unsure)} unsure` : "") + (state.skipped ? `, ${number(state.skipped)} skipped` : "");
     document.getElementById("words").textContent = state.words;
     document.getElementById("words").classList.toggle("good", state.done);

@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from poolwright.annotation.certificate import describe_conclusion
 from poolwright.core.columns import is_vector
 from poolwright.core.errors import InputError
+from poolwright.studio.access import Session
 from poolwright.studio.pages import SessionOf, StudioOf, drawn, page
 from poolwright.studio.verifying.guide import Guide, read_guide
 from poolwright.studio.verifying.live import MOST_AT_ONCE, LiveQueue, QuestionCard, SentVerdict
@@ -111,7 +112,7 @@ def _page(
     name = queue.classes[int(queue.groups[group][0])] if queue.groups else ""
     return page(
         request, template, queue=queue, group=group, sets=sets, guide=guide, shown=guide.of(name) if guide else "",
-        state=state_of(live, session.name, group),
+        state=state_of(live, session, group),
     )  # fmt: skip
 
 
@@ -125,7 +126,7 @@ def guide_of(live: LiveQueue) -> Guide | None:
 def take(live: LiveOf, session: SessionOf, asked: Take) -> dict[str, Any]:
     """Return the next rows."""
     cards = live.take(_name(session), asked.number, asked.group, asked.have)
-    return {"cards": [_card(card) for card in cards], "state": state_of(live, session.name, asked.group)}
+    return {"cards": [_card(card) for card in cards], "state": state_of(live, session, asked.group)}
 
 
 @router.post("/say")
@@ -133,14 +134,14 @@ def say(live: LiveOf, session: SessionOf, said: Say) -> dict[str, Any]:
     """Store verdicts; they are on disk before the response."""
     answers = [SentVerdict(one.uid, one.verdict, one.key, one.seconds, one.comment) for one in said.answers]
     kept = live.say(_name(session), answers, said.act)
-    return {"kept": [one.key for one in kept], "state": state_of(live, session.name, said.group)}
+    return {"kept": [one.key for one in kept], "state": state_of(live, session, said.group)}
 
 
 @router.post("/undo")
 def undo(live: LiveOf, session: SessionOf, request: Undo) -> dict[str, Any]:
     """Take back the last act of this person."""
     cards = live.undo(_name(session), request.key)
-    return {"cards": [_card(card) for card in cards], "state": state_of(live, session.name, request.group)}
+    return {"cards": [_card(card) for card in cards], "state": state_of(live, session, request.group)}
 
 
 @router.post("/skip")
@@ -186,26 +187,29 @@ async def shown(request: Request, live: LiveOf, number: int) -> Response:
     return await drawn(request, draw, {"cache-control": "private, max-age=600"})
 
 
-def state_of(live: LiveQueue, annotator: str, group: str) -> dict[str, Any]:
-    """Return the progress of a group, as the pages show it."""
+def state_of(live: LiveQueue, session: Session, group: str) -> dict[str, Any]:
+    """Return the progress of a group, as the pages show it.
+
+    Annotators get the number of all answers, not of rows: whether a row that they answered was verified already, such
+    as a gold question, would show in that.
+    """
+    mine = live.mine(session.name)
     found = live.progress(group)
     if len(found) != 1:
-        mine = live.mine(annotator)
         return {"group": "", "rows": len(live.queue), "verified": 0, "words": "", "done": False, "mine": mine}
     (one,) = found
-    return {
-        "group": group,
-        "rows": one.rows,
+    following = next((other.name for other in live.progress() if not other.done), "")
+    state = {"group": group, "rows": one.rows, "done": one.done, "next": following, "mine": mine, "words": ""}
+    if not session.owner:
+        return state | {"answers": live.answers(group), "wanted": one.rows * live.queue.terms.annotators}
+    return state | {
         "verified": one.verified,
         "wrong": one.wrong,
         "unsure": one.unsure,
         "skipped": one.skipped,
         "left": one.judgement.left,
-        "done": one.done,
         "conclusion": one.judgement.conclusion,
         "words": describe_conclusion(live.queue, one),
-        "next": next((other.name for other in live.progress() if not other.done), ""),
-        "mine": live.mine(annotator),
     }
 
 

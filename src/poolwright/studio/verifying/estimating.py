@@ -13,7 +13,7 @@ from poolwright.annotation.sample import accuracy
 from poolwright.core.errors import PoolwrightError
 from poolwright.kernels.statistics.accuracy import MEASURES, Estimates
 from poolwright.kernels.statistics.sample_size import MoreVerdicts, how_many_more, parse_wanted
-from poolwright.studio.pages import page
+from poolwright.studio.pages import SessionOf, only_owner, page
 from poolwright.studio.verifying.asking import LiveOf
 from poolwright.studio.verifying.live import LiveQueue
 
@@ -24,18 +24,30 @@ _Width = Annotated[str, Query(max_length=12)]
 
 @router.get("/estimates")
 def estimates(
-    request: Request, live: LiveOf, precision: _Width = "", recall: _Width = "", prevalence: _Width = ""
+    request: Request,
+    session: SessionOf,
+    live: LiveOf,
+    precision: _Width = "",
+    recall: _Width = "",
+    prevalence: _Width = "",
 ) -> Response:
     """Show the page of estimates."""
+    only_owner(session)
     wanted = {"precision": precision, "recall": recall, "prevalence": prevalence}
     return page(request, "estimates.html.j2", wanted=wanted, **_found(live, wanted))
 
 
 @router.get("/estimates/state")
 def state(
-    request: Request, live: LiveOf, precision: _Width = "", recall: _Width = "", prevalence: _Width = ""
+    request: Request,
+    session: SessionOf,
+    live: LiveOf,
+    precision: _Width = "",
+    recall: _Width = "",
+    prevalence: _Width = "",
 ) -> Response:
     """Return the estimates alone, to update an open page."""
+    only_owner(session)
     wanted = {"precision": precision, "recall": recall, "prevalence": prevalence}
     return page(request, "estimates_state.html.j2", wanted=wanted, **_found(live, wanted))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 import uuid
 from collections import defaultdict
@@ -59,9 +60,10 @@ class LiveQueue:
     def __init__(self, queue: Queue, store: VerdictStore, in_files: Sequence[Verdict] = ()) -> None:
         self.queue, self.store, self._in_files = queue, store, in_files
         self._lock = threading.RLock()
-        self._leases = Leases()
-        self._asked: dict[str, int] = defaultdict(int)
-        self._gold_asked: dict[str, set[str]] = defaultdict(set)
+        self._leases = Leases(store, queue.name)
+        self._secret = secrets.randbits(64)  # decides where gold questions come
+        self._gold_shown: dict[str, dict[int, int]] = defaultdict(dict)
+        """By annotator: the gold rows that were shown, each with the row that it came before."""
         self._loads = 0
         self.imported = ""  # what was found in the last file, for the owner
         self._load()
@@ -98,54 +100,66 @@ class LiveQueue:
         if name not in self.queue.groups or self.tally.group(name).done:
             return []
         rows: list[int] = []
-        for row in self._free(annotator, name, held):
-            if row in rows:  # taken as a gold question already
-                continue
-            gold = self._gold_due(annotator, name, held | {self.queue.uids[one] for one in (*rows, row)})
-            rows += [one for one in (gold, row) if one is not None]
-            self._asked[annotator] += 1
+        for row in self._mixed(annotator, name, held):
+            if row not in rows:  # it may have been taken as a gold question already
+                rows.append(row)
             if len(rows) >= number:
                 break
-        self._leases.hold(annotator, rows)
+        self._leases.hold(annotator, [self.queue.uids[row] for row in rows])
         return [self.card(row) for row in rows]
 
+    def _mixed(self, annotator: str, name: str, held: set[str]) -> Iterator[int]:
+        """Iterate over the rows of a group that this person may be asked about, gold questions among them.
+
+        Those that they skipped come last. A gold row that was shown and not answered comes again in the place where it
+        was, as other rows do, so that nobody can tell them apart by asking twice.
+        """
+        shown = self._gold_shown[annotator]
+        again, gold = list[tuple[int, int]](), list[tuple[int, int]]()
+        for row, place in shown.items():
+            if self.queue.names[row] == name and self._unanswered(annotator, row, held):
+                (again if annotator in self.tally.skipped_by(row) else gold).append((place, row))
+        gold.sort()
+        places = set(shown.values())
+        for row in self._free(annotator, name, held):
+            if annotator in self.tally.skipped_by(row):
+                again.append((row, row))
+                continue
+            while gold and gold[0][0] <= row:
+                yield gold.pop(0)[1]
+            if row not in places and (drawn := self._gold_before(annotator, name, row, held)) is not None:
+                shown[drawn] = row
+                yield drawn
+            yield row
+        yield from (row for _, row in (*gold, *sorted(again)))
+
     def _free(self, annotator: str, name: str, held: set[str]) -> Iterator[int]:
-        """Iterate over the rows of a group that this person may be asked about; those that they skipped come last."""
+        """Iterate over the rows of a group that lack verdicts and that this person may be asked about."""
         lacking = self.queue.groups[name][self.tally.group(name).lacking]
         if self.queue.asked is not None:
             lacking = lacking[self.queue.asked[lacking]]
-        skipped: list[int] = []
         for row in map(int, lacking):
-            if self._may(annotator, row, held):
-                if annotator in self.tally.skipped_by(row):
-                    skipped.append(row)
-                else:
+            if self._unanswered(annotator, row, held):
+                votes = self.tally.votes_on(row)
+                others = self._leases.others(annotator, self.queue.uids[row], votes)
+                if len(votes) + others < self.queue.terms.annotators:
                     yield row
-        yield from skipped
 
-    def _may(self, annotator: str, row: int, held: set[str]) -> bool:
-        votes = self.tally.votes_on(row)
-        if annotator in votes or self.queue.uids[row] in held:
-            return False
-        others = self._leases.others(annotator, row, votes)
-        return len(votes) + others < self.queue.terms.annotators
+    def _unanswered(self, annotator: str, row: int, held: set[str]) -> bool:
+        return annotator not in self.tally.votes_on(row) and self.queue.uids[row] not in held
 
-    def _gold_due(self, annotator: str, name: str, held: set[str]) -> int | None:
-        """Return a gold row, or None; at unpredictable times, as often as the settings say."""
+    def _gold_before(self, annotator: str, name: str, row: int, held: set[str]) -> int | None:
+        """Return a gold row to be asked before a row, or None; by chance, as often as the settings say."""
         share = self.queue.settings.gold_share
         if not share or not self.tally.gold:
             return None
-        number = self._asked[annotator]
-        drawn = int(hash64(pa.array([f"{annotator} {self.queue.name} {number}"]), 0)[0]) / 2.0**64
-        if drawn >= share:
+        if int(hash64(pa.array([f"{annotator} {self.queue.uids[row]}"]), self._secret)[0]) / 2.0**64 >= share:
             return None
-        asked = self._gold_asked[annotator]
-        for uid in self.tally.gold:
-            row = self.queue.row_of.get(uid)
-            known = uid in asked or uid in held or annotator in self.tally.votes.get(uid, {})
-            if row is not None and not known and self.queue.names[row] == name:
-                asked.add(uid)
-                return row
+        rows = (self.queue.row_of[uid] for uid in self.tally.gold if uid in self.queue.row_of)
+        for gold in rows:
+            known = gold in self._gold_shown[annotator] or annotator in self.tally.skipped_by(gold)
+            if not known and self.queue.names[gold] == name and self._unanswered(annotator, gold, held):
+                return gold
         return None
 
     def card(self, row: int) -> QuestionCard:
@@ -156,8 +170,7 @@ class LiveQueue:
     def give_back(self, annotator: str, uids: Iterable[str]) -> None:
         """End the leases of rows that were shown and not answered."""
         with self._lock:
-            for uid in uids:
-                self._leases.free(annotator, self.queue.row_of.get(uid, -1))
+            self._leases.free(annotator, list(uids))
 
     # Verdicts
 
@@ -169,7 +182,7 @@ class LiveQueue:
         """
         with self._lock:
             row = self._row(uid)
-            self._leases.free(annotator, row)
+            self._leases.free(annotator, [uid])
             if annotator not in self.tally.votes_on(row):
                 about = self.queue.classes[row]
                 self._keep([Said(self.queue.name, uid, annotator, SKIPPED, key or uuid.uuid4().hex, about=about)])
@@ -196,7 +209,7 @@ class LiveQueue:
                 self._acts.note(one)
                 self.tally.put(one)
                 self._last = one.id
-            self._leases.free(one.annotator, self.queue.row_of.get(one.uid, -1))
+            self._leases.answered(one.annotator, [one.uid])
         return kept
 
     def undo(self, annotator: str, key: str) -> list[QuestionCard]:
@@ -211,7 +224,7 @@ class LiveQueue:
                 self._keep(back)
             rows = [self._row(said.uid) for said in back]
             if new:
-                self._leases.hold(annotator, rows)
+                self._leases.hold(annotator, [self.queue.uids[row] for row in rows])
             return [self.card(row) for row in rows]
 
     def _row(self, uid: str) -> int:
@@ -272,6 +285,11 @@ class LiveQueue:
         """Count the verdicts of somebody that count."""
         with self._lock:
             return self.tally.given[annotator]
+
+    def answers(self, group: str) -> int:
+        """Count the verdicts on a group that count, several on a row among them."""
+        with self._lock:
+            return self.tally.answers(group)
 
     def write(self) -> None:
         """Write the certificate, and the answers if a step waits for them, unless nothing changed since."""
