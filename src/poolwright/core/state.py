@@ -49,10 +49,27 @@ class State:
 
     @classmethod
     def load(cls, folder: Path, name: str) -> State:
-        """Read a state that `save` wrote."""
-        document = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
-        tables = {key: pq.read_table(folder / f"{name}.{key}.parquet") for key in document["tables"]}
-        return cls(document["values"], tables)
+        """Read a state that `save` wrote.
+
+        Raises:
+            InputError: one of its files is damaged or gone.
+        """
+        path = folder / f"{name}.json"
+        try:
+            document = json.loads(path.read_text(encoding="utf-8"))
+            values, digests = document["values"], document["tables"]
+            tables = {}
+            for key, digest in digests.items():
+                path = folder / f"{name}.{key}.parquet"
+                if digest_file(path) != digest:
+                    raise ValueError
+                tables[key] = pq.read_table(path)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            raise InputError(
+                f"{path}: the file is damaged or gone: it is not as it was written; make the table anew with "
+                f"`--fresh {folder.parent.name}`, or get the release again if it belongs to one"
+            ) from None
+        return cls(values, tables)
 
     @staticmethod
     def copy(folder: Path, name: str, to: Path, new_name: str) -> str:

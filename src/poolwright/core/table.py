@@ -15,6 +15,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -230,8 +231,10 @@ class Table:
             raise InputError(
                 f"{folder}: no finished table in this folder ({RECORD} is missing); run the recipe first"
             ) from None
-        except (OSError, UnicodeDecodeError) as error:
+        except OSError as error:
             raise InputError(f"{folder / RECORD}: cannot be read: {error}") from None
+        except UnicodeDecodeError:
+            text = ""
         try:
             self.record = TableRecord.model_validate_json(text)
         except ValidationError:
@@ -255,7 +258,26 @@ class Table:
     @property
     def schema(self) -> pa.Schema:
         """Columns of the kept rows, with the encoder of each vector column in its field metadata."""
-        return pq.read_schema(self.folder / self.record.parts[0].file)
+        with self.reading(self.record.parts[0].file) as path:
+            return pq.read_schema(path)
+
+    @contextmanager
+    def reading(self, name: str) -> Iterator[Path]:
+        """Give the path of one of the table's files; that it is damaged becomes an error that says what to do.
+
+        Raises:
+            InputError: it is damaged or gone.
+        """
+        try:
+            yield self.folder / name
+        except (OSError, pa.ArrowInvalid):
+            raise self._damaged(name) from None
+
+    def _damaged(self, name: str, more: str = "") -> InputError:
+        return InputError(
+            f"{self.folder / name}{more}: the file is damaged or gone: it is not as table '{self.name}' was written; "
+            f"make the table anew with: --fresh {self.name}"
+        )
 
     def check_files(self) -> None:
         """Check that kept rows, ledger and states are as they were written, by their digests.
@@ -272,35 +294,41 @@ class Table:
                 damaged.append(f"states/{step.state_name}.json")
         if damaged:
             more = f" (and {len(damaged) - 1} more files)" if len(damaged) > 1 else ""
-            raise InputError(
-                f"{self.folder / damaged[0]}{more}: the file is damaged or gone: it is not as table '{self.name}' "
-                f"was written; make the table anew with: --fresh {self.name}"
-            )
+            raise self._damaged(damaged[0], more)
+        for step in range(len(self.record.steps)):
+            self.state(step)
 
     def batches(self, columns: Sequence[str] | None = None, batch_rows: int = 65_536) -> Iterator[Rows]:
         """Yield the kept rows, in order, in batches."""
         names = list(columns) if columns is not None else None
         for part in self.record.parts:
             # Without pre_buffer, only a batch and the pages around it are in memory.
-            with pq.ParquetFile(self.folder / part.file, pre_buffer=False, buffer_size=1 << 18) as file:
+            with self.reading(part.file) as path, pq.ParquetFile(path, pre_buffer=False, buffer_size=1 << 18) as file:
                 for batch in file.iter_batches(batch_size=batch_rows, columns=names, use_threads=False):
                     yield Rows(with_missing_as_null(pa.Table.from_batches([batch])))
 
     def read(self, columns: Sequence[str] | None = None) -> pa.Table:
         """Read all kept rows into memory; name the columns you need."""
         names = list(columns) if columns is not None else None
-        tables = [pq.read_table(self.folder / part.file, columns=names) for part in self.record.parts]
+        tables = [self.read_file(part.file, names) for part in self.record.parts]
         return with_missing_as_null(pa.concat_tables(tables))
+
+    def read_file(self, name: str, columns: list[str] | None = None) -> pa.Table:
+        """Read one of the table's Parquet files into memory."""
+        with self.reading(name) as path:
+            return pq.read_table(path, columns=columns)
 
     def ledger(self) -> pa.Table:
         """Read every dropped row into memory: `part`, `row`, `code` (see `record.reasons`)."""
-        return pa.concat_tables([pq.read_table(self.folder / part.ledger) for part in self.record.parts])
+        return pa.concat_tables([self.read_file(part.ledger) for part in self.record.parts])
 
     def state(self, step: int) -> State:
         """Load what step number `step` (from 0) learned."""
         return State.load(self.folder / "states", self.record.steps[step].state_name)
 
     def timings(self) -> dict[str, Any]:
-        """Read machine, seconds and rows per second of the run; empty if the file is gone."""
-        path = self.folder / TIMINGS
-        return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
+        """Read machine, seconds and rows per second of the run; empty if the file is damaged or gone."""
+        try:
+            return dict(json.loads((self.folder / TIMINGS).read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
+            return {}

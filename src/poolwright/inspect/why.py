@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from poolwright.core.columns import ROW_ERROR, UID, is_vector
 from poolwright.core.errors import InputError, PoolwrightError
@@ -243,7 +242,7 @@ def _spread(table: Table, code: int, limit: int) -> list[tuple[int, list[int]]]:
     left = limit
     for number, part in enumerate(with_code):
         share = -(-left // (len(with_code) - number))
-        ledger = pq.read_table(table.folder / part.ledger)
+        ledger = table.read_file(part.ledger)
         hits = np.flatnonzero(ledger.column("code").to_numpy() == code)
         chosen = hits[np.linspace(0, len(hits) - 1, min(share, len(hits))).astype(int)] if len(hits) else hits
         for index in chosen:

@@ -174,7 +174,7 @@ def fetch(table: Table, wanted: Sequence[int], columns: Sequence[str] | None = N
         if numbers[at] >= start + part.rows:
             start += part.rows
             continue
-        with pq.ParquetFile(table.folder / part.file) as file:
+        with table.reading(part.file) as path, pq.ParquetFile(path) as file:
             for group in range(file.num_row_groups):
                 end = start + file.metadata.row_group(group).num_rows
                 in_group = [row - start for row in numbers[at:] if row < end]

@@ -143,7 +143,8 @@ def inputs_of(
 
 
 def _part_of(table: Table, part: OutputPart) -> InputFile:
-    size = (table.folder / part.file).stat().st_size
+    with table.reading(part.file) as path:
+        size = path.stat().st_size
     return InputFile(path=f"{table.name}/{part.file}", size=size, digest=part.digest)
 
 

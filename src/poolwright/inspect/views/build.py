@@ -158,7 +158,9 @@ class _Build:
             if not self.kept_parts[part]:
                 continue
             start = self.at
-            with pq.ParquetFile(self.table.folder / record.file, pre_buffer=False, buffer_size=1 << 18) as file:
+            with self.table.reading(record.file) as path:
+                opened = pq.ParquetFile(path, pre_buffer=False, buffer_size=1 << 18)
+            with opened as file:
                 for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=names, use_threads=False):
                     rows = np.arange(self.at - start, self.at - start + batch.num_rows)
                     self._add(pa.Table.from_batches([batch]), rows, np.zeros(batch.num_rows, np.int64))

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from poolwright.core.columns import IMAGE, IMAGE_ERROR, is_vector
 from poolwright.core.errors import PoolwrightError
@@ -40,7 +39,7 @@ def fallen(table: Table) -> Iterator[Fallen]:
     for record in table.record.parts:
         if not record.dropped:
             continue
-        ledger = pq.read_table(table.folder / record.ledger)
+        ledger = table.read_file(record.ledger)
         parts = ledger.column("part").to_numpy()
         for at in np.unique(parts):
             if at != part and rows:

@@ -52,7 +52,7 @@ def _one_row(view: View, position: int, columns: list[str]) -> dict[str, Any]:
     if segment.dropped:
         (table,) = view.run.source(view.name).read_piece(Piece(segment.part, row, row + 1), columns, 8_192)
         return dict(table.to_pylist()[0])
-    with pq.ParquetFile(view.table.folder / view.table.record.parts[segment.part].file) as file:
+    with view.table.reading(view.table.record.parts[segment.part].file) as path, pq.ParquetFile(path) as file:
         for group in range(file.num_row_groups):
             rows = file.metadata.row_group(group).num_rows
             if row < rows:
