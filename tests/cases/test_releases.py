@@ -189,6 +189,21 @@ def test_texts_in_released_csv_files_are_no_formulas(tmp_path: Path) -> None:
     assert call("verify", tmp_path / "out/0").code == 0
 
 
+def test_csv_whose_types_differ_by_split_is_loaded_by_what_the_card_names(tmp_path: Path) -> None:
+    import datasets
+
+    datasets.disable_progress_bars()
+    rows = classes_in(tmp_path, [0, 0, 1, 1], label=["owl", "owl", "fox", "fox"], size=[1, 2, None, 4])
+    released(tmp_path, rows, ["layout: image_folder, metadata: csv"], ", images: d")
+    card = (tmp_path / "out/0/README.md").read_text()
+    code = card.split("```python\n")[1].split("```")[0].replace("path/or/name/of/this/folder", str(tmp_path / "out/0"))
+    found: dict[str, Any] = {}
+    exec(code, found)
+    assert len(found["dataset"]) == 2
+    assert found["row"]["label"] in ("owl", "fox")
+    assert "CSV has no types" in card
+
+
 @pytest.mark.parametrize("how", ["absolute", "parent", "link", "url"])
 def test_image_paths_stay_below_the_folder_of_the_table(tmp_path: Path, how: str) -> None:
     picture(tmp_path / "elsewhere/secret.png")

@@ -161,6 +161,49 @@ def test_a_damaged_record_is_one_line(project: Path, name: str) -> None:
     assert api.run(project / "herbs.yaml", fresh=["large"]).tables["large"].record.rows_kept == 8
 
 
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [("part-00000.parquet", "run"), ("part-00000.parquet", "report"), ("states/01-where.json", "why")],
+)  # fmt: skip
+def test_a_damaged_file_of_a_finished_table_is_one_line_for_every_reader(
+    project: Path, name: str, command: str
+) -> None:
+    api.run(project / "herbs.yaml", release=False)
+    (project / "runs/herbarium/tables/large" / name).write_bytes(b"\xffhalf")
+    given = {"run": ["herbs.yaml"], "report": ["runs/herbarium"], "why": ["runs/herbarium", "p7"]}[command]
+    called = call(command, *given, folder=project)
+    assert called.code == 1
+    assert re.search(rf"error: .*{name}: the file is damaged.*--fresh large", called.err)
+
+
+def test_a_damaged_table_of_a_state_is_in_no_later_table(project: Path) -> None:
+    text = RECIPE.replace("{where: height >= 4}", "{top: {by: height, n: 8}}")
+    (project / "herbs.yaml").write_text(text)
+    made = api.run(project / "herbs.yaml", tables=["large"]).tables["large"]
+    state = next((made.folder / "states").glob("*.parquet"))
+    state.write_bytes(state.read_bytes()[:-1] + b"\0")
+    with pytest.raises(InputError, match=rf"{state.name}: the file is damaged .*--fresh large"):
+        api.run(project / "herbs.yaml")
+
+
+def test_damaged_timings_and_ledgers_cost_a_report_only_what_they_hold(project: Path) -> None:
+    made = api.run(project / "herbs.yaml", release=False).tables["large"]
+    (made.folder / "timings.json").write_text("nul")
+    (made.folder / "dropped" / "part-00000.parquet").write_bytes(b"half")
+    assert made.timings() == {}
+    assert call("report", "runs/herbarium", folder=project).code == 0
+    assert "the rows cannot be read: " in (project / "runs/herbarium/report.html").read_text()
+
+
+def test_pairs_of_escapes_are_characters_and_halves_are_refused(project: Path) -> None:
+    (project / "herbs.yaml").write_text(RECIPE.replace("height >= 4", "\"uid = '\\ud83d\\ude00'\""))
+    assert api.Recipe.load(project / "herbs.yaml").tables["large"].steps[0].step.expression == "uid = '\U0001f600'"
+    (project / "herbs.yaml").write_text(RECIPE.replace("height >= 4", "\"uid = '\\ud83d'\""))
+    called = call("check", "herbs.yaml", folder=project)
+    assert called.code == 2
+    assert "herbs.yaml:5: tables.large.steps[0].where: an escape such as" in called.err
+
+
 def test_one_process_writes_a_release_at_a_time(tmp_path: Path) -> None:
     with release_lock(tmp_path / "out"):
         with pytest.raises(PoolwrightError, match="another process is using it"), release_lock(tmp_path / "out"):

@@ -211,7 +211,7 @@ def _scalar(node: yaml.Node, key: Key, source: RecipeSource) -> Any:
         line, path = node.start_mark.line + 1, dotted(key)
         where = f"{source.name}:{line}: {path}" if path else f"{source.name}:{line}"
         source.mistakes.append(RecipeError(f"{where}: {error}"))
-        return node.value if isinstance(node.value, str) else str(id(node))
+        return node.value.encode(errors="replace").decode() if isinstance(node.value, str) else str(id(node))
 
 
 def parse_parameters(sets: Sequence[str]) -> dict[str, Any]:

@@ -111,6 +111,11 @@ def scalar(node: yaml.Node) -> Any:
         raise ValueError(
             f"{node.value[:80]} is not a valid {kind} of YAML; correct it, or write text in quotes"
         ) from None
+    if isinstance(value, str) and not value.isascii():
+        try:
+            return value.encode("utf-16", "surrogatepass").decode("utf-16")  # JSON escapes some characters as pairs
+        except UnicodeDecodeError:
+            raise ValueError("an escape such as \\ud83d is half of a character; write the character itself") from None
     if node.style is None and isinstance(value, int | float) and _OTHER_BASE.fullmatch(node.value):
         raise ValueError(f"{node.value} is the number {value} in YAML; write text in quotes, '{node.value}'")
     return value

@@ -14,11 +14,19 @@ def load_with_datasets(release: ReleaseRecord) -> str:
     config = next(iter(release.configs), None)
     split = release.files_of(config)[0].split if config else next(iter(release.splits))
     named = f', "{config}"' if config else ""
-    lines = ["from datasets import load_dataset", "", f'dataset = load_dataset("{FOLDER_WORDS}"{named})']
-    lines.append(f'row = dataset["{split}"][0]')
+    apart = release.files[0].path.endswith(".csv") and len(release.splits) > 1
+    given = f'"imagefolder", data_dir="{FOLDER_WORDS}/{split}", split="train"' if apart else f'"{FOLDER_WORDS}"{named}'
+    lines = ["from datasets import load_dataset", "", f"dataset = load_dataset({given})"]
+    lines.append("row = dataset[0]" if apart else f'row = dataset["{split}"][0]')
     if release.images:
         lines.append(f'row["{IMAGE}"]  # a PIL image, decoded on access')
     words = fenced("\n".join(lines), "python")
+    if apart:
+        words += (
+            "\n\nThis loads one split, which `datasets` calls `train` whatever it is. CSV has no types, so `datasets` "
+            "guesses them from each file, and refuses splits together whose types differ, for instance because one has "
+            "missing values. `metadata: parquet` has types."
+        )
     if config:
         words += f"\n\nThe values of `{release.parameters['configs']}` are configs: "
         words += ", ".join(code(name) for name in release.configs) + "."
