@@ -186,6 +186,35 @@ def test_a_damaged_table_of_a_state_is_in_no_later_table(project: Path) -> None:
         api.run(project / "herbs.yaml")
 
 
+def test_a_changed_list_is_named(project: Path) -> None:
+    (project / "gone.txt").write_text("p5\n")
+    (project / "herbs.yaml").write_text(RECIPE.replace("{where: height >= 4}", "{remove: {file: gone.txt}}"))
+    api.run(project / "herbs.yaml", release=False)
+    (project / "gone.txt").write_text("p6\n")
+    with pytest.raises(ChangedError, match=r"gone.txt: content changed"):
+        api.run(project / "herbs.yaml", release=False)
+
+
+def test_a_changed_variable_is_named(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (project / "herbs.yaml").write_text(RECIPE.replace("{where: height >= 4}", '{where: "height >= ${LEAST}"}'))
+    monkeypatch.setenv("LEAST", "4")
+    api.run(project / "herbs.yaml", release=False)
+    monkeypatch.setenv("LEAST", "5")
+    with pytest.raises(ChangedError, match="LEAST"):
+        api.run(project / "herbs.yaml", release=False)
+
+
+def test_another_version_of_a_package_is_named(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for version in ("1.0", "1.1"):
+        monkeypatch.setattr(
+            sys.modules["poolwright.run.table_run"], "packages", lambda *_, now=version: {"herb-steps": now}
+        )
+        if version == "1.0":
+            api.run(project / "herbs.yaml", release=False)
+    with pytest.raises(ChangedError, match=r"herb-steps.*1\.0.*1\.1"):
+        api.run(project / "herbs.yaml", release=False)
+
+
 def test_damaged_timings_and_ledgers_cost_a_report_only_what_they_hold(project: Path) -> None:
     made = api.run(project / "herbs.yaml", release=False).tables["large"]
     (made.folder / "timings.json").write_text("nul")
