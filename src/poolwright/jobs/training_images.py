@@ -253,7 +253,7 @@ def _seen(rows: pa.Table, sources: Sequence[Source]) -> str:
     for number, path in zip(rows["root"].to_pylist(), rows["path"].to_pylist(), strict=True):
         if number >= 0:
             root = sources[number].image_root
-            file = path if root is None else f"{root.rstrip('/')}/{path}"
+            file = local_image(root, path) or path
             digest.update(f"{file}\0{_outside(file)}\n".encode())
     return digest.hexdigest()
 
