@@ -19,6 +19,7 @@ from poolwright.core.errors import BadPart, InputError, RecipeError
 from poolwright.core.rows import vector_array
 from poolwright.pools.readers import parquet
 from poolwright.pools.table import TablePool, read_parquet
+from poolwright.recipe.recipe import make_pool
 from tests.pools.reading import column, read_all
 
 RANDOM = np.random.default_rng(0)
@@ -605,3 +606,21 @@ def test_images_named_by_a_struct_are_read_below_the_folder_alone(tmp_path: Path
     assert column(found, "image") == [b"pictures/a.png", b"pictures/a.png", None, None, None, None, b"own"]
     write(tmp_path / "pictures/t.parquet", {"image": images[:1]})
     assert column(TablePool(path=str(tmp_path / "pictures/t.parquet"), uid="row"), "image") == [b"pictures/a.png"]
+
+
+def test_files_whose_types_drift_have_the_widest_type(tmp_path: Path) -> None:
+    first = {"uid": ["1"], "x": pa.array([1]), "s": pa.nulls(1), "m": [{"a": 1}], "t": ["7"]}
+    second = {"uid": ["2"], "x": [0.5], "s": ["text"], "m": [{"a": 2, "b": "more"}], "t": ["n/a"]}
+    pq.write_table(pa.table(first), tmp_path / "0.parquet")
+    pq.write_table(pa.table(second), tmp_path / "1.parquet")
+    pool = make_pool("table", {"path": ".", "types": {"t": "int32"}}, tmp_path)
+    assert read_all(pool).to_pylist() == [
+        {"uid": "1", "x": 1.0, "s": None, "m": {"a": 1, "b": None}, "t": 7},
+        {"uid": "2", "x": 0.5, "s": "text", "m": {"a": 2, "b": "more"}, "t": None},
+    ]
+    assert "'x' is double: int64 in 0.parquet" in pool.remarks()
+    assert "'t' is int32: string in 0.parquet, 1.parquet" in pool.remarks()
+    with pytest.raises(RecipeError, match="no column 'y' of 'types'"):
+        make_pool("table", {"path": ".", "types": {"y": "int32"}}, tmp_path).arrow_schema()
+    with pytest.raises(RecipeError, match=r"'m' is struct<.*cannot become int32"):
+        make_pool("table", {"path": ".", "types": {"m": "int32"}}, tmp_path).arrow_schema()

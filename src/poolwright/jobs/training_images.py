@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from poolwright.core.columns import IMAGE, IMAGE_PATH, ROW_ERROR, UID
 from poolwright.core.errors import BadPart, RecipeError
 from poolwright.core.files import remove
-from poolwright.core.images.image import REASONS, Limits, open_image, unread
+from poolwright.core.images.image import REASONS, Limits, local_image, open_image, unread
 from poolwright.core.parquet import write_parquet
 from poolwright.core.rows import Rows
 from poolwright.core.table import RECORD, Table
