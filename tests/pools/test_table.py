@@ -108,7 +108,8 @@ def test_ids(tmp_path: Path) -> None:
         ({"uid": "url", "vectors": {"clip": {"model": "x"}}}, "no column 'clip' with vectors"),
         ({"uid": "url", "vectors": {"n": {"model": "x"}}}, "int64, whose first rows are not vectors"),
         ({"uid": "url", "columns": {"taken_at": "n"}}, "'taken_at' are ISO 8601 times or Unix seconds, but none"),
-        ({"uid": "url", "types": {"n": "int32"}}, "Parquet files have types"),
+        ({"uid": "url", "types": {"m": "int32"}}, "no column 'm' of 'types'"),
+        ({"uid": "url", "names": ["n"]}, "Parquet files have names"),
     ],
 )
 def test_what_is_wrong_with_columns_is_reported(tmp_path: Path, parameters: dict[str, object], message: str) -> None:
@@ -209,8 +210,8 @@ def test_files_must_give_the_same_columns(tmp_path: Path) -> None:
         "width": [1, 2, 7, 3],
         "t": [None, None, "x", "y"],
     }
-    shard(tmp_path, "d", 1, n=[1.5], width=[1], t=["x"])
-    with pytest.raises(RecipeError, match=r"a.parquet and d.parquet differ: column 'n' is int32 .* and double"):
+    shard(tmp_path, "d", 1, n=["1.5"], width=[1], t=["x"])
+    with pytest.raises(RecipeError, match=r"a.parquet and d.parquet differ: column 'n' is int32 .* and string"):
         TablePool(path=str(tmp_path)).arrow_schema()
     assert TablePool(path=str(tmp_path), keep=["width"]).arrow_schema().names == ["uid", "width"]
     shard(tmp_path, "d", 1, n=pa.array([1], pa.int32()), width=[1])

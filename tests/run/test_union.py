@@ -18,7 +18,7 @@ from PIL import Image
 from poolwright import api
 from poolwright.api import Recipe
 from poolwright.core.columns import vector_field
-from poolwright.core.errors import RecipeError, TooManyBad
+from poolwright.core.errors import ChangedError, RecipeError, TooManyBad
 from poolwright.core.pool import Part, Pool
 from poolwright.core.table import Table
 from poolwright.recipe.tables import UnionBody
@@ -143,9 +143,7 @@ def test_a_union_is_what_concat_tables_promotes_to(drawn: list[tuple[dict[str, p
 
 def test_dictionaries_become_their_values_and_declared_types_win() -> None:
     coded = pa.array(["1", "2", None]).dictionary_encode()
-    sources = held(
-        a=pa.table({"uid": ["1", "2", "3"], "x": coded}), b=pa.table({"uid": ["4"], "x": pa.array(["3"])})
-    )
+    sources = held(a=pa.table({"uid": ["1", "2", "3"], "x": coded}), b=pa.table({"uid": ["4"], "x": pa.array(["3"])}))
     assert united(sources).schema.field("x").type == pa.string()
     declared = united(sources, columns={"x": "double"})
     assert rows_of(declared, ["x"]).column("x").to_pylist() == [1.0, 2.0, None, 3.0]
@@ -158,9 +156,7 @@ def test_dictionaries_become_their_values_and_declared_types_win() -> None:
 
 
 def test_values_that_do_not_fit_make_bad_rows() -> None:
-    sources = held(
-        a=pa.table({"uid": ["1", "2"], "x": [2**53 + 1, 5]}), b=pa.table({"uid": ["3"], "x": [0.5]})
-    )
+    sources = held(a=pa.table({"uid": ["1", "2"], "x": [2**53 + 1, 5]}), b=pa.table({"uid": ["3"], "x": [0.5]}))
     source = united(sources)
     assert not source.unique
     assert rows_of(source, ["row_error"]).column(0).to_pylist() == ["x: 9007199254740993 is no double", None, None]
@@ -186,7 +182,9 @@ def test_vectors_of_two_encoders_are_refused(one: tuple[Any, ...], other: tuple[
 
 def test_vectors_keep_the_encoder_that_is_known() -> None:
     field = vector_field("clip", 4, "ViT-B", "aa")
-    known = pa.table([pa.array(["1"]), pa.array([[1.0] * 4], field.type)], schema=pa.schema([("uid", pa.string()), field]))
+    known = pa.table(
+        [pa.array(["1"]), pa.array([[1.0] * 4], field.type)], schema=pa.schema([("uid", pa.string()), field])
+    )
     wide = pa.table({"uid": ["2"], "clip": pa.array([[0.5] * 4], pa.list_(pa.float32(), 4))})
     found = united(held(a=wide, b=known)).schema.field("clip")
     assert found.type == pa.list_(pa.float32(), 4)
@@ -275,7 +273,7 @@ def test_a_changed_union_is_named_and_a_bad_part_says_its_source(tmp_path: Path)
     record = recipe.run(tmp_path / "run").tables["all"].record
     assert [part.name for part in record.quarantined] == ["b: 1.parquet"]
     assert record.sources == {"pools.a": 2, "pools.b": 2}
-    with pytest.raises(api.PoolwrightError, match=r"source.uid_prefix: false -> true"):
+    with pytest.raises(ChangedError, match=r"source.uid_prefix: false -> true"):
         parquet_recipe(tmp_path, all={"from": {"union": ["a", "b"], "uid_prefix": True}}).run(tmp_path / "run")
 
 
@@ -326,7 +324,8 @@ def test_images_are_read_from_their_own_source(tmp_path: Path) -> None:
     files = [tmp_path / "one/photos/cat/1.png", tmp_path / "other/sketches/cat/1.png"]
     assert [image["bytes"] for image in images] == [file.read_bytes() for file in files]
     card = (tmp_path / "released/README.md").read_text()
-    assert "from pool photos" in card and "from pool sketches" in card
+    assert "from pool photos" in card
+    assert "from pool sketches" in card
     assert str(tmp_path) not in card + (tmp_path / "released/lineage/hashed/table.json").read_text()
     assert call("verify", "released", folder=tmp_path).code == 0
 
@@ -350,7 +349,7 @@ def test_the_recipe_is_checked(tmp_path: Path) -> None:
     for wrong, words in (
         (["a", "c"], "no pool or table 'c'"),
         (["a", "a"], "'a' is named twice"),
-        ([], "union"),
+        ([], "name the pools and tables that the rows come from"),
         ({"union": ["a", "b"], "colums": {}}, "unknown key; did you mean 'columns'"),
         ({"union": ["a"], "columns": {"x": "number"}}, "'number' of column 'x' is no type"),
         ({"union": ["a"], "columns": {"width": "double"}}, "'width' is int32 in every table"),

@@ -169,9 +169,15 @@ def _parts_of(found: _Found, number: str, shard: Shard | None, sidecars: Mapping
 
 def _find_all(roots: Sequence[str]) -> _Found:
     """Find the partitions of all folders; those of several are named after what the folders differ in."""
-    each = {f"{name}/": _find(root) for name, root in folder_names(roots).items()} if len(roots) > 1 else {"": _find(roots[0])}
+    each = (
+        {f"{name}/": _find(root) for name, root in folder_names(roots).items()}
+        if len(roots) > 1
+        else {"": _find(roots[0])}
+    )
     partitions = {name + number: files for name, found in each.items() for number, files in found.partitions.items()}
-    return _Found(partitions, tuple(kind for kind in (IMAGES, TEXTS) if any(kind in one.kinds for one in each.values())))
+    return _Found(
+        partitions, tuple(kind for kind in (IMAGES, TEXTS) if any(kind in one.kinds for one in each.values()))
+    )
 
 
 def _find(root: str) -> _Found:

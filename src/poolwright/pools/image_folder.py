@@ -227,8 +227,8 @@ class ImageFolder(Pool):
             others = [name for name in images if name not in kept]
             shown = ", ".join(f"'{name}'" for name in others[:3]) + (", ..." if len(others) > 3 else "")
             raise RecipeError(
-                f"{self._folder}: the pattern '{pattern.text}' does not match {len(others):,} of {len(images):,} images: "
-                f"{shown}; change the pattern, or leave them out with 'unmatched: drop'"
+                f"{self._folder}: the pattern '{pattern.text}' does not match {len(others):,} of {len(images):,} "
+                f"images: {shown}; change the pattern, or leave them out with 'unmatched: drop'"
             )
         return matched
 

@@ -55,9 +55,10 @@ class UnionBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    union: tuple[str, ...] = Field(min_length=1, description="pools and tables, in order")
+    union: tuple[str, ...] = Field(description="pools and tables, in order")
     uid_prefix: bool = Field(
-        default=False, description="put the name of the source before each uid, 'NAME/UID', so that none repeats another"
+        default=False,
+        description="put the name of the source before each uid, 'NAME/UID', so that none repeats another",
     )
     source: str | None = Field(
         default=SOURCE, description="column with the name of the pool or table that a row comes from; null for none"
@@ -70,6 +71,8 @@ class UnionBody(BaseModel):
     @field_validator("union")
     @classmethod
     def _check_union(cls, union: tuple[str, ...]) -> tuple[str, ...]:
+        if not union:
+            raise ValueError("name the pools and tables that the rows come from")
         twice = next((name for name in union if union.count(name) > 1), None)
         if twice is not None:
             raise ValueError(f"'{twice}' is named twice; each source is read once")

@@ -254,7 +254,9 @@ def check_bad(
         if dropped.get(MISSING_FILE.words) and _STATUS in columns:
             first = f"Rows whose download failed have no image: drop them first with `where: {_STATUS} = 'success'`. "
         if sources and dropped.get(DUPLICATE_UID.words):
-            first += f"Tell uids of two sources apart with 'from: {{union: [{', '.join(sources)}], uid_prefix: true}}'. "
+            first += (
+                f"Tell uids of two sources apart with 'from: {{union: [{', '.join(sources)}], uid_prefix: true}}'. "
+            )
         raise TooManyBad(
             f"table '{name}': {total:,} of {rows:,} rows are bad ({total / rows:.2%}), "
             f"max_bad is {max_bad:.2%}: {reasons}. {first}Repair the input, or raise max_bad and run again; "

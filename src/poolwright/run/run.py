@@ -28,8 +28,8 @@ from poolwright.run.lock import run_lock
 from poolwright.run.memory import check_same_recipe, in_words, recall, remember
 from poolwright.run.plan import TablePlan, plan_table
 from poolwright.run.source import Source, planned_source, pool_source, table_source
-from poolwright.run.union import UnionSource, union_source
 from poolwright.run.table_run import TableRun, note_pace, numbered_by_verb, start_over, worklist_of
+from poolwright.run.union import UnionSource, union_source
 
 
 @dataclass

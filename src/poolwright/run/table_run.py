@@ -271,7 +271,9 @@ class TableRun:
             for code in codes.keys() & result.dropped.keys():
                 dropped[codes[code]] += result.dropped[code]
         source = self.plan.source
-        names = [one.name for one in source.members] if isinstance(source, UnionSource) and not source.uid_prefix else []
+        names = (
+            [one.name for one in source.members] if isinstance(source, UnionSource) and not source.uid_prefix else []
+        )
         check_bad(self.plan.name, rows, dropped, self.max_bad, source.schema.names, names)
 
     def _quarantined(self) -> dict[int, str]:

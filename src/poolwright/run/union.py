@@ -24,7 +24,7 @@ from poolwright.core.columns import (
 )
 from poolwright.core.errors import BadPart, RecipeError, did_you_mean
 from poolwright.core.files import ImageRoot
-from poolwright.core.pool import FOLLOWED
+from poolwright.core.pool import FOLLOWED, Part
 from poolwright.core.rows import cast_or_null, one_array
 from poolwright.core.wording import some
 from poolwright.recipe.tables import UnionBody
@@ -185,7 +185,7 @@ def union_source(union: UnionBody, sources: Mapping[str, Source]) -> UnionSource
     if union.source is not None:
         fields.append(described(pa.field(union.source, pa.string()), "Pool or table that the row comes from"))
     schema, virtual_image = with_image(pa.schema(fields)) if virtual else (pa.schema(fields), False)
-    members, parts = [], []
+    members, parts = list[Member](), list[Part]()
     for name, source in sources.items():
         members.append(Member(name, source, len(parts), changed[name], checked[name]))
         parts += [part.model_copy(update={"name": f"{name}: {part.name}"}) for part in source.parts]
@@ -230,7 +230,7 @@ def _columns_of(union: UnionBody, sources: Mapping[str, Source]) -> tuple[dict[s
                 f"'{name}' is left out: a number may be one class in {some(list(found.pop(name)), 5)} each. Number the "
                 f"names of the classes with 'renumber', or keep the numbers with columns: {{{name}: int32}}"
             )
-    return {name: fields for name, fields in found.items()}, words
+    return dict(found), words
 
 
 def _united(union: UnionBody, name: str, found: Found) -> pa.Field:
@@ -239,7 +239,7 @@ def _united(union: UnionBody, name: str, found: Found) -> pa.Field:
     try:
         return united_field(found)
     except RecipeError as error:
-        vectors = any(is_vector(field.type) for field in found.values())
+        vectors = all(is_vector(field.type) for field in found.values())
         advice = "leave it out of all but one" if vectors else f"declare its type, such as columns: {{{name}: string}}"
         raise RecipeError(f"{error}; {advice}") from None
 
@@ -276,7 +276,7 @@ def _always_fits(one: pa.DataType, other: pa.DataType) -> bool:
         return True
     texts = (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary, pa.types.is_large_binary)
     if all(any(kind(dtype) for kind in texts) for dtype in (one, other)):
-        return one != pa.binary() or other == pa.large_binary()
+        return bool(one != pa.binary() or other == pa.large_binary())
     if is_vector(one) and is_vector(other):
         return True
     if pa.types.is_floating(other):
@@ -317,7 +317,9 @@ def _remarks(
     stored = [name for name, one in sources.items() if IMAGE in one.schema.names and not one.virtual_image]
     copied = [name for name, one in sources.items() if one.virtual_image] if stored else []
     if copied:
-        words.append(f"image files of {some(copied)} are copied into the table, as {some(stored)} has images in its rows")
+        words.append(
+            f"image files of {some(copied)} are copied into the table, as {some(stored)} has images in its rows"
+        )
     silent = {*VIRTUAL, ROW_ERROR}
     for source, one in sources.items():
         missing = [f"'{name}'" for name in columns if name not in {*one.schema.names, *silent}]

@@ -31,10 +31,14 @@ def folder_names(folders: Sequence[str]) -> dict[str, str]:
         RecipeError: a folder is named twice, or holds another.
     """
     paths = [[part for part in folder.split("/") if not part.endswith(":")] for folder in folders]
-    common = next((at for at, parts in enumerate(zip(*paths, strict=False)) if len(set(parts)) > 1), len(min(paths, key=len)))
+    common = next(
+        (at for at, parts in enumerate(zip(*paths, strict=False)) if len(set(parts)) > 1), len(min(paths, key=len))
+    )
     found = {"/".join(filter(None, path[common:])): folder for path, folder in zip(paths, folders, strict=True)}
     for name, folder in found.items():
-        inner = next((one for other, one in found.items() if one != folder and f"{other}/".startswith(f"{name}/")), None)
+        inner = next(
+            (one for other, one in found.items() if one != folder and f"{other}/".startswith(f"{name}/")), None
+        )
         if not name or inner or len(found) < len(folders):
             raise RecipeError(f"{folder}: is named twice, or holds another folder of 'path'; name each folder once")
     return found
