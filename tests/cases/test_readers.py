@@ -13,6 +13,7 @@ import pytest
 
 from poolwright import api
 from poolwright.core.errors import BadPart, InputError, RecipeError
+from poolwright.pools.geoyfcc.geoyfcc import GeoYfccPool
 from poolwright.pools.table import TablePool
 from tests.calling import call
 from tests.pools.reading import column, read_all
@@ -223,6 +224,46 @@ def test_class_names_of_hugging_face_are_labels(tmp_path: Path) -> None:
     pq.write_table(table.replace_schema_metadata({"huggingface": other}), tmp_path / "1.parquet")
     with pytest.raises(RecipeError, match="the classes of 'label' have other names in the second"):
         pool(tmp_path).arrow_schema()
+
+
+def test_a_row_of_another_length_that_is_not_utf_8_costs_itself_alone(tmp_path: Path) -> None:
+    rows = [b"uid,text,width", "1,caf\u00e9 \ufffd,10".encode(), b"2,caf\xe9,11", b"3,caf\xe9,extra,12", b"4,plain,13"]
+    (tmp_path / "a.csv").write_bytes(b"\n".join(rows) + b"\n")
+    found = read_all(pool(tmp_path)).to_pylist()
+    assert [row["text"] for row in found] == ["caf\u00e9 \ufffd", None, None, "plain"]
+    assert [row["width"] for row in found] == [10, 11, None, 13]
+    assert [row["row_error"] is None for row in found] == [True, False, False, True]
+    assert "row 3: 'text' is 'caf\ufffd', not UTF-8" in found[1]["row_error"]
+    assert found[2]["row_error"] == "row 4: 4 values for 3 columns"
+
+
+NAMED = {"names": ["owl", "emu", "rook"], "_type": "ClassLabel"}
+
+
+@pytest.mark.parametrize(
+    "feature", [{"feature": NAMED, "_type": "List"}, {"feature": NAMED, "_type": "Sequence"}, [NAMED]]
+)
+def test_lists_of_class_names_of_hugging_face_are_lists_of_names(tmp_path: Path, feature: object) -> None:
+    features = json.dumps({"info": {"features": {"birds": feature, "pair": feature, "country": NAMED}}})
+    rows = {
+        "yfcc_row_id": [4, 5, 6, 7],
+        "birds": pa.array([[2, 0], [], None, [1, None, -1, 3]], pa.large_list(pa.int64())),
+        "pair": pa.array([[2, 0], [1, 1], None, [0, 7]], pa.list_(pa.int8(), 2)),
+        "country": pa.array([1, 2, 0, -1], pa.int32()),
+    }
+    table = pa.table(rows, metadata=None).replace_schema_metadata({"huggingface": features})
+    pq.write_table(table, tmp_path / "0.parquet")
+    birds = [["rook", "owl"], [], None, ["emu", None, None, None]]
+    geoyfcc = GeoYfccPool.model_validate({"path": str(tmp_path)})
+    for found in (pool(tmp_path, uid="yfcc_row_id"), geoyfcc):
+        assert column(found, "birds") == birds
+        assert column(found, "pair") == [["rook", "owl"], ["emu", "emu"], None, ["owl", None]]
+        assert column(found, "country") == ["emu", "rook", "owl", None]
+    changed = table.replace_schema_metadata({"huggingface": features.replace("emu", "jay")})
+    pq.write_table(changed, tmp_path / "1.parquet")
+    for other in (pool(tmp_path, uid="yfcc_row_id"), GeoYfccPool.model_validate({"path": str(tmp_path)})):
+        with pytest.raises(RecipeError, match="names"):
+            other.arrow_schema()
 
 
 def test_metadata_of_each_split_names_files_of_its_folder(tmp_path: Path) -> None:

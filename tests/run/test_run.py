@@ -15,7 +15,7 @@ from poolwright import api
 from poolwright.core.errors import BadPart, ChangedError, InputError, PoolwrightError, TooManyBad
 from poolwright.demo.demo import clip_folder
 from poolwright.demo.world import draw_world
-from poolwright.run import source
+from poolwright.run import admit, source
 from poolwright.run.table_run import TableRun
 from poolwright.run.write import UnitResult, WriteUnit
 from tests.run.pools import STEPS, final_files, make_recipe, make_rows, write_pool
@@ -107,6 +107,18 @@ def test_a_row_without_uid_and_a_repeated_uid_are_dropped_and_told(pool: Path) -
     assert record.rows_kept == 2997
     (story,) = api.why(pool / "run", uids[19])
     assert story.kept
+
+
+@pytest.mark.parametrize("most", [1 << 28, 2])
+def test_of_rows_with_one_uid_the_first_is_kept(pool: Path, monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+    monkeypatch.setattr(admit, "_MOST_SIEVE", most)
+    numbers = np.random.default_rng(3).integers(0, 1200, 6000)
+    numbers[::50] = 10_000 + np.arange(120)
+    uids = [f"photo-{number}" for number in numbers]
+    write_pool(pool, make_rows(6000).set_column(0, "uid", pa.array(uids)))
+    table = api.run(make_recipe(pool, steps=[], max_bad="100%"), pool / "run").tables["chosen"]
+    assert table.read(["uid"])["uid"].to_pylist() == list(dict.fromkeys(uids))
+    assert table.ledger().num_rows == 6000 - len(set(uids))
 
 
 def test_too_many_bad_rows_stop_the_run(pool: Path) -> None:

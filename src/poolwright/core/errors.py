@@ -25,6 +25,7 @@ from poolwright.core.wording import some
 
 EXTRAS = {
     "sklearn": "classify",
+    "skops": "skops",
     "torch": "torch",
     "open_clip": "open-clip",
     "timm": "timm",

@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from poolwright.core.class_labels import class_labels, names_of_labels
+from poolwright.core.class_labels import class_labels, named_type, names_of_labels
 from poolwright.core.columns import is_text, is_vector
 from poolwright.core.errors import InputError, RecipeError, did_you_mean
 from poolwright.core.rows import in_row_groups
@@ -185,7 +185,7 @@ def _columns(
             raise RecipeError(f"{file}: no column '{name}' for {option}; {did_you_mean(name, schema.names)}")
     taken = {name for _, name in pairs}
     for name in _carried(schema, options, file, taken):
-        kind = pa.string() if name in labels else _plain(schema.field(name).type)
+        kind = named_type(schema.field(name).type) if name in labels else _plain(schema.field(name).type)
         pairs.append((pa.field(carried_name(name), kind), name))
     return pairs
 

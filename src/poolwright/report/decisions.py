@@ -29,7 +29,10 @@ def decision_plots(table: Table) -> Iterator[Plot]:
 def _plot(table: Table, step: StepRecord, counts: np.ndarray) -> Plot:
     values = table.state(step.index).values
     edges, threshold = np.array(values["edges"], np.float64), float(values["threshold"])
-    low, high = float(edges[0]), float(edges[-1])
+    seen = np.flatnonzero(counts)
+    low = float(min(edges[max(seen[0] - 1, 0)], threshold))
+    high = float(max(edges[min(seen[-1], len(edges) - 1)], threshold))
+    low, high = (low, high) if low < high else (low - 1, high + 1)
     ends = np.linspace(low, high, _BINS + 1)
     drawn = np.zeros(_BINS, np.int64)
     middles = np.concatenate([edges[:1], (edges[1:] + edges[:-1]) / 2, edges[-1:]])

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from poolwright.core.columns import ROW_ERROR, UID
 from poolwright.core.rows import Rows
+from poolwright.core.runtime.cached import once
 from poolwright.core.state import State
 from poolwright.core.table import LEDGER_SCHEMA
 from poolwright.kernels.selection.hashing import hash64
@@ -23,6 +24,9 @@ Integers = npt.NDArray[np.int64]
 _HASH_KEY = 0x706F6F6C  # any fixed key: these hashes only find candidates
 _HASHES_AT_ONCE = 200_000_000
 """Hashes compared at a time: eight bytes each, in the memory of the driving process."""
+
+_SPARSE, _MOST_SIEVE = 16, 1 << 28
+"""Entries of the sieve for each hash, and entries at most."""
 
 
 def admit(flow: Flow, phase: Phase) -> State:
@@ -41,7 +45,9 @@ def admit(flow: Flow, phase: Phase) -> State:
         hashes = np.concatenate([np.empty(0, np.uint64), *found.hashes])
         found.hashes.clear()
         hashes.sort()
-        repeated.append(np.unique(hashes[1:][hashes[1:] == hashes[:-1]]))
+        same = hashes[1:] == hashes[:-1]
+        same[1:] &= ~same[:-1]  # the first of each run of equal hashes
+        repeated.append(hashes[1:][same])
         if index == 0:
             refused = found.refused
     again = np.sort(np.concatenate([np.empty(0, np.uint64), *repeated]))
@@ -65,12 +71,17 @@ def _duplicates(flow: Flow, phase: Phase, again: np.ndarray) -> Integers:
     """Return (part, row, 2) of every row whose uid an earlier row has: (3, n)."""
     repeats = phase.reduce(UidsOfHashes(flow, again), iadd)
     places = np.concatenate([np.empty((2, 0), np.int64), *(where for where, _ in repeats)], axis=1)
-    order = np.lexsort((places[1], places[0]))
-    uids = pa.chunked_array([uids for _, uids in repeats], pa.large_string()).take(pa.array(order))
+    uids = pa.chunked_array([uids for _, uids in repeats], pa.large_string())
+    repeats.clear()
+    part, row = places
+    if not ((part[1:] > part[:-1]) | ((part[1:] == part[:-1]) & (row[1:] > row[:-1]))).all():
+        order = np.lexsort((row, part))
+        places, uids = places[:, order], uids.take(pa.array(order))
     codes = uids.combine_chunks().dictionary_encode().indices.to_numpy()
-    later = np.ones(len(order), bool)
-    later[np.unique(codes, return_index=True)[1]] = False
-    found = places[:, order[later]]
+    # Codes count upwards as new uids appear, so a code that is none above all before it is of an earlier row.
+    later = np.zeros(len(codes), bool)
+    later[1:] = codes[1:] <= np.maximum.accumulate(codes)[:-1]
+    found = places[:, later]
     return np.vstack([found, np.full(found.shape[1], 2)])
 
 
@@ -117,22 +128,39 @@ class UidHashes:
 
 @dataclass(frozen=True)
 class UidsOfHashes:
-    """The function that a unit runs: (part, row), (2, n), and uids of rows whose uid has one of some hashes, sorted."""
+    """The function that a unit runs: (part, row), (2, n), and uids of rows whose uid has one of some hashes, sorted.
+
+    A few others are among them, whose hashes begin with the same bits.
+    """
 
     flow: Flow
     hashes: np.ndarray
 
     def __call__(self, unit: int) -> list[tuple[Integers, pa.Array]]:
         found = []
+        sieve = once("sieve", self.hashes, _sieve)
         for batch in self.flow.batches(unit, 0, _columns(self.flow)):
             uids = batch.rows.column(UID)
             hashes = hash64(uids, _HASH_KEY)
-            nearest = np.minimum(np.searchsorted(self.hashes, hashes), len(self.hashes) - 1)
-            rows = np.flatnonzero((self.hashes[nearest] == hashes) & (_codes(batch.rows) == 0))
+            rows = np.flatnonzero(sieve[_first_bits(hashes, len(sieve))] & (_codes(batch.rows) == 0))
+            if len(self.hashes) * _SPARSE > len(sieve):
+                nearest = np.minimum(np.searchsorted(self.hashes, hashes[rows]), len(self.hashes) - 1)
+                rows = rows[self.hashes[nearest] == hashes[rows]]
             if len(rows):
                 picked = uids.take(pa.array(rows)).cast(pa.string()).cast(pa.large_string())
                 found.append((np.vstack([np.full(len(rows), batch.part), batch.start + rows]), picked))
         return found
+
+
+def _sieve(hashes: np.ndarray) -> np.ndarray:
+    """Return whether any of some hashes begins with these bits, bool (2^bits,): far quicker than a binary search."""
+    sieve = np.zeros(min(1 << (len(hashes) * _SPARSE).bit_length(), _MOST_SIEVE), bool)
+    sieve[_first_bits(hashes, len(sieve))] = True
+    return sieve
+
+
+def _first_bits(hashes: np.ndarray, size: int) -> np.ndarray:
+    return hashes >> np.uint64(64 - (size.bit_length() - 1))
 
 
 def _columns(flow: Flow) -> list[str]:

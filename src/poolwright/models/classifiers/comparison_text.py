@@ -13,6 +13,8 @@ from poolwright.models.classifiers.comparison import METRICS
 KIND = "classifier"
 """Name of the format of states that hold a comparison of candidates."""
 
+_FIGURES_ELSEWHERE = "No examples measure it here. Verdicts on a sample of the pool measure its quality there."
+
 _SHOWN = {
     "accuracy": "accuracy",
     "precision": "precision",
@@ -53,6 +55,13 @@ def compared(table: Table, paced: bool = False) -> Iterator[Compared]:
 
 
 def _compared(state: State, pace: Mapping[str, float] | None) -> Compared:
+    if "comparison" not in state.tables:
+        source = state.values["source"]
+        model = state.values["classifier"]
+        line = (source["file"], source["type"], ", ".join(model["classes"][:20]), str(len(model["classes"])))
+        return Compared(
+            ("model", "type", "classes", "number of classes"), (line,), 0, (_taken(source), _FIGURES_ELSEWHERE)
+        )
     rows = state.tables["comparison"].to_pylist()
     lines = [(_name(row), *(_figure(row, metric) for metric in METRICS)) for row in rows]
     head = ["candidate", *(_SHOWN.get(metric, metric) for metric in METRICS)]
@@ -80,6 +89,8 @@ def _figure(row: Mapping[str, Any], metric: str) -> str:
 
 
 def _words(state: State, chosen: Mapping[str, Any]) -> Iterator[str]:
+    if "source" in state.values:
+        yield _taken(state.values["source"])
     made = state.values["training"]
     train, validation = (_counted(made[name]) for name in ("train_rows", "validation_rows"))
     yield f"Learned from {train}; compared on {validation} (split {made['split']})."
@@ -92,6 +103,10 @@ def _words(state: State, chosen: Mapping[str, Any]) -> Iterator[str]:
     threshold = f"threshold {state.values['threshold']:.4f} ({goal})"
     yield f"Chosen by {made['choose_by'].replace('_', ' ')}: {_name(chosen)}, {threshold}."
     yield "These figures describe the validation examples. Verdicts on a sample of the pool measure its quality there."
+
+
+def _taken(source: Mapping[str, Any]) -> str:
+    return f"Taken from {source['file']} (SHA-256 {source['sha256']}), not trained here."
 
 
 def _counted(rows: Mapping[str, int]) -> str:

@@ -17,8 +17,8 @@ Array = npt.NDArray[Any]
 def from_sklearn(estimator: Any, classes: Sequence[str] | None = None) -> Classifier:
     """Return a `Classifier` that decides as a fitted estimator does.
 
-    Supported are NearestCentroid, LogisticRegression, LinearSVC, MLPClassifier, SVC and KNeighborsClassifier, and a
-    Pipeline of StandardScaler and one that has weights for it to be folded into: LogisticRegression, LinearSVC, MLP.
+    Supported are NearestCentroid, LogisticRegression, LinearSVC and other linear ones, MLPClassifier, SVC and
+    KNeighborsClassifier, and a Pipeline of StandardScaler and one that has weights for it to be folded into.
 
     Args:
         estimator: fitted; its `classes_` are sorted, so of two classes the second is positive.
@@ -30,6 +30,8 @@ def from_sklearn(estimator: Any, classes: Sequence[str] | None = None) -> Classi
     if type(estimator).__name__ == "Pipeline":
         return _pipeline(estimator, classes)
     rule = _RULES.get(type(estimator).__name__)
+    if rule and not hasattr(estimator, "classes_"):
+        raise InputError(f"{_name(estimator)} is not fitted")
     if rule is None:
         raise InputError(f"{_name(estimator)} cannot be converted; supported: {', '.join(_RULES)}")
     kind, values, arrays = rule(estimator)
@@ -52,7 +54,7 @@ def _logistic(estimator: Any) -> Parts:
 
 
 def _linear_svm(estimator: Any) -> Parts:
-    return "linear_svm", {}, {"coef": estimator.coef_, "intercept": _intercept(estimator)}
+    return "linear_svm", {}, {"coef": np.atleast_2d(estimator.coef_), "intercept": _intercept(estimator)}
 
 
 def _mlp(estimator: Any) -> Parts:
@@ -92,6 +94,10 @@ _RULES: Mapping[str, Callable[[Any], Parts]] = {
     "NearestCentroid": _centroid,
     "LogisticRegression": _logistic,
     "LinearSVC": _linear_svm,
+    "RidgeClassifier": _linear_svm,
+    "SGDClassifier": _linear_svm,
+    "Perceptron": _linear_svm,
+    "LinearDiscriminantAnalysis": _linear_svm,
     "MLPClassifier": _mlp,
     "SVC": _svm,
     "KNeighborsClassifier": _knn,
@@ -123,7 +129,7 @@ def _folded(found: Classifier, mean: Array, scale: Array) -> dict[str, Array]:
 
 
 def _intercept(estimator: Any) -> Array:
-    return np.broadcast_to(estimator.intercept_, (len(estimator.coef_),)).astype(np.float64)
+    return np.broadcast_to(estimator.intercept_, (len(np.atleast_2d(estimator.coef_)),)).astype(np.float64)
 
 
 def _demand(estimator: Any, **wanted: Any) -> None:

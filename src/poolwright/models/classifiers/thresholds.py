@@ -7,16 +7,44 @@ times as there are more negatives in the pool.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import BeforeValidator, WithJsonSchema
 
 from poolwright.core.errors import RecipeError
+from poolwright.core.params import parse_share
 from poolwright.models.classifiers.comparison import IntervalEstimate, wilson
 
 Goal = Literal["natural", "accuracy", "precision", "recall"]
+
+
+def _target(value: Any) -> Any:
+    """'accuracy', 'natural', or {precision: 95%}, as (goal, value)."""
+    if isinstance(value, str):
+        return value, None
+    if isinstance(value, Mapping) and len(value) == 1:
+        goal, share = next(iter(value.items()))
+        return goal, parse_share(share)
+    return value
+
+
+TargetSetting = Annotated[
+    tuple[Goal, float | None],
+    BeforeValidator(_target),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"enum": ["natural", "accuracy"]},
+                {"type": "object", "properties": {"precision": {}, "recall": {}}, "maxProperties": 1},
+            ]
+        }
+    ),
+]
+"""A target in a recipe, as (goal, value)."""
 
 Float64 = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]

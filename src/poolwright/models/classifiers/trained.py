@@ -19,6 +19,7 @@ from poolwright.models.classifiers.calibration import Calibration
 from poolwright.models.classifiers.comparison import against_rest
 
 _CLASSIFIER, _CALIBRATION = "classifier", "calibration"
+_BINS = 200
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,21 @@ class TrainedClassifier:
         speeds = [self.speeds.get(f"{kind} {features}") for kind, features in names]
         return self.comparison.append_column("rows_per_second", pa.array(speeds, pa.float64()))
 
+    def edges(self) -> list[float]:
+        """Edges of a histogram around the decisions that were seen; bin i has edges[i - 1] < decision <= edges[i].
+
+        The threshold is one of them, so that the bins above it hold exactly the positive rows. [] for several classes.
+        """
+        if not self.classifier.binary:
+            return []
+        low, high = self.values["decisions"]
+        pad = 0.25 * (high - low) or 1.0
+        threshold = np.float32(self.threshold)
+        if threshold > self.threshold:
+            threshold = np.nextafter(threshold, np.float32(-np.inf))
+        edges = np.append(np.linspace(low - pad, high + pad, _BINS - 1, dtype=np.float32), threshold)
+        return [float(edge) for edge in np.unique(edges)]
+
     @property
     def digest(self) -> str:
         """SHA-256, hex, of the classifier: its kind, classes, scalars and arrays, bit by bit."""
@@ -67,36 +83,51 @@ class TrainedClassifier:
     def to_state(self) -> State:
         """Return it as JSON values and Arrow tables, one table per array."""
         tables = {"comparison": self.comparison, "duplicates": self.duplicates, "conflicts": self.conflicts}
-        for prefix, arrays in ((_CLASSIFIER, self.classifier.arrays), (_CALIBRATION, self.calibration.arrays)):
-            tables |= {f"{prefix}-{name}": _table(array) for name, array in arrays.items()}
-        values = {
-            "classifier": {
-                "kind": self.classifier.kind,
-                "classes": list(self.classifier.classes),
-                "values": dict(self.classifier.values),
-                "digest": self.digest,
-            },
-            "features": self.features,
-            "threshold": self.threshold,
-            "calibration": {"method": self.calibration.method, "shift": self.calibration.shift},
-            "training": dict(self.values),
-        }
-        return State(values, tables, {"rows_per_second": dict(self.speeds)} if self.speeds else {})
+        plain = classifier_state(self.classifier, self.calibration, self.features, self.threshold)
+        values = {**plain.values, "training": dict(self.values)}
+        speeds = {"rows_per_second": dict(self.speeds)} if self.speeds else {}
+        return State(values, {**tables, **plain.tables}, speeds)
 
     @classmethod
     def from_state(cls, state: State) -> TrainedClassifier:
         """Rebuild it from the state of `to_state`, whether saved and loaded or not."""
-        calibration = state.values["calibration"]
+        calibration = calibration_of(state)
+        if calibration is None:
+            raise ValueError("this classifier was not trained here: its state has no calibration")
         return cls(
             classifier=classifier_of(state),
             features=state.values["features"],
             threshold=float(state.values["threshold"]),
-            calibration=Calibration(calibration["method"], _arrays(state, _CALIBRATION), calibration["shift"]),
+            calibration=calibration,
             comparison=state.tables["comparison"],
             duplicates=state.tables["duplicates"],
             conflicts=state.tables["conflicts"],
             values=state.values["training"],
         )
+
+
+def classifier_state(classifier: Classifier, calibration: Calibration | None, features: str, threshold: float) -> State:
+    """What a state needs to decide on rows: classifier, calibration (None if it has no probabilities), threshold."""
+    parts = {_CLASSIFIER: classifier.arrays, _CALIBRATION: calibration.arrays if calibration else {}}
+    values = {
+        "classifier": {
+            "kind": classifier.kind,
+            "classes": list(classifier.classes),
+            "values": dict(classifier.values),
+            "digest": classifier_digest(classifier),
+        },
+        "features": features,
+        "threshold": threshold,
+        "calibration": calibration and {"method": calibration.method, "shift": calibration.shift},
+    }
+    tables = {f"{prefix}-{name}": _table(array) for prefix, part in parts.items() for name, array in part.items()}
+    return State(values, tables)
+
+
+def calibration_of(state: State) -> Calibration | None:
+    """The calibration of a state; None if its classifier gives no probabilities."""
+    found = state.values["calibration"]
+    return Calibration(found["method"], _arrays(state, _CALIBRATION), found["shift"]) if found else None
 
 
 def classifier_of(state: State) -> Classifier:

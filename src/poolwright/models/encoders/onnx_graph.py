@@ -1,4 +1,4 @@
-"""Read the inputs and outputs of an ONNX file without loading its weights.
+"""Read the inputs, outputs and class labels of an ONNX file without loading its weights.
 
 Follows the protobuf encoding of onnx.proto; the numbers are those of its fields.
 """
@@ -13,20 +13,33 @@ from pathlib import Path
 from poolwright.core.errors import RecipeError
 
 _MODEL_GRAPH = 7
-_GRAPH_WEIGHTS, _GRAPH_INPUT, _GRAPH_OUTPUT = 5, 11, 12
+_GRAPH_NODE, _GRAPH_WEIGHTS, _GRAPH_INPUT, _GRAPH_OUTPUT = 1, 5, 11, 12
+_NODE_INPUT, _NODE_OUTPUT, _NODE_OPERATOR, _NODE_ATTRIBUTE = 1, 2, 4, 5
+_ATTRIBUTE_NAME, _ATTRIBUTE_INTEGERS, _ATTRIBUTE_STRINGS = 1, 8, 9
 _VALUE_NAME, _VALUE_TYPE = 1, 2
 _TENSOR_EXTERNAL = 13
 
 Shape = tuple[int | None, ...]
+Bytes = bytes | mmap.mmap
 
 
 @dataclass
 class Graph:
-    """Inputs and outputs by name with their shapes (None where free), and external files of weights."""
+    """What an ONNX file says of its graph.
+
+    Attributes:
+        inputs: shapes by name, None where free.
+        outputs: likewise.
+        external: files of weights.
+        labels: of a classifier's operators (`classlabels_*` of ai.onnx.ml), in the order of its scores.
+        makers: operator and first input of each value.
+    """
 
     inputs: dict[str, Shape] = field(default_factory=dict)
     outputs: dict[str, Shape] = field(default_factory=dict)
     external: set[str] = field(default_factory=set)
+    labels: list[str] = field(default_factory=list)
+    makers: dict[str, tuple[str, str]] = field(default_factory=dict)
 
 
 def read_graph(path: Path) -> Graph:
@@ -35,20 +48,32 @@ def read_graph(path: Path) -> Graph:
     Raises:
         RecipeError: the file is not ONNX.
     """
-    graph = Graph()
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            for number, value in _fields(data, 0, len(data)):
-                if number == _MODEL_GRAPH and isinstance(value, range):
-                    _read(data, value, graph)
-    except (OSError, ValueError, IndexError) as error:
+            return parse_graph(data, str(path))
+    except (OSError, ValueError) as error:
         raise RecipeError(f"{path}: not an ONNX model that can be read: {error}") from None
+
+
+def parse_graph(data: Bytes, name: str) -> Graph:
+    """Read the graph of the content of an ONNX file.
+
+    Raises:
+        RecipeError: the content is not ONNX; names `name`.
+    """
+    graph = Graph()
+    try:
+        for number, value in _fields(data, 0, len(data)):
+            if number == _MODEL_GRAPH and isinstance(value, range):
+                _read(data, value, graph)
+    except (ValueError, IndexError) as error:
+        raise RecipeError(f"{name}: not an ONNX model that can be read: {error}") from None
     if not graph.inputs or not graph.outputs:
-        raise RecipeError(f"{path}: not an ONNX model: it has no inputs and outputs")
+        raise RecipeError(f"{name}: not an ONNX model: it has no inputs and outputs")
     return graph
 
 
-def _read(data: mmap.mmap, span: range, graph: Graph) -> None:
+def _read(data: Bytes, span: range, graph: Graph) -> None:
     for number, value in _fields(data, span.start, span.stop):
         if number == _GRAPH_INPUT:
             graph.inputs.update([_value(data, value)])
@@ -56,9 +81,44 @@ def _read(data: mmap.mmap, span: range, graph: Graph) -> None:
             graph.outputs.update([_value(data, value)])
         elif number == _GRAPH_WEIGHTS:
             graph.external.update(_locations(data, value))
+        elif number == _GRAPH_NODE:
+            _read_node(data, value, graph)
 
 
-def _value(data: mmap.mmap, span: int | range) -> tuple[str, Shape]:
+def _read_node(data: Bytes, span: int | range, graph: Graph) -> None:
+    values = list(_inside(data, span))
+    first = {number: _text(data, value) for number, value in reversed(values) if number != _NODE_ATTRIBUTE}
+    for number, value in values:
+        if number == _NODE_OUTPUT:
+            graph.makers[_text(data, value)] = first.get(_NODE_OPERATOR, ""), first.get(_NODE_INPUT, "")
+        elif number == _NODE_ATTRIBUTE:
+            graph.labels = _labels(data, value) or graph.labels
+
+
+def _labels(data: Bytes, span: int | range) -> list[str]:
+    """Return the class labels of an AttributeProto; [] if it is another one."""
+    values = list(_inside(data, span))
+    name = next((_text(data, value) for number, value in values if number == _ATTRIBUTE_NAME), "")
+    if not name.startswith("classlabels_"):
+        return []
+    found = []
+    for number, value in values:
+        if number == _ATTRIBUTE_STRINGS:
+            found.append(_text(data, value))
+        elif number == _ATTRIBUTE_INTEGERS:
+            whole = _packed(data, value) if isinstance(value, range) else [value]
+            found += [str(label - (label >> 63 << 64)) for label in whole]  # varints hold negative numbers modulo 2^64
+    return found
+
+
+def _packed(data: Bytes, span: range) -> Iterator[int]:
+    at = span.start
+    while at < span.stop:
+        value, at = _varint(data, at)
+        yield value
+
+
+def _value(data: Bytes, span: int | range) -> tuple[str, Shape]:
     """Return name and shape of a ValueInfoProto: type -> tensor_type (1) -> shape (2) -> dim (1) -> dim_value (1)."""
     name, shape = "", []
     for number, value in _inside(data, span):
@@ -77,7 +137,7 @@ def _value(data: mmap.mmap, span: int | range) -> tuple[str, Shape]:
     return name, tuple(shape)
 
 
-def _locations(data: mmap.mmap, span: int | range) -> Iterator[str]:
+def _locations(data: Bytes, span: int | range) -> Iterator[str]:
     """Yield file names among the external data of a TensorProto, which are pairs of key (1) and value (2)."""
     for number, value in _inside(data, span):
         if number == _TENSOR_EXTERNAL:
@@ -86,17 +146,17 @@ def _locations(data: mmap.mmap, span: int | range) -> Iterator[str]:
                 yield pair.get(2, "")
 
 
-def _inside(data: mmap.mmap, span: int | range) -> Iterator[tuple[int, int | range]]:
+def _inside(data: Bytes, span: int | range) -> Iterator[tuple[int, int | range]]:
     if not isinstance(span, range):
         raise ValueError("a message is missing")
     return _fields(data, span.start, span.stop)
 
 
-def _text(data: mmap.mmap, span: int | range) -> str:
+def _text(data: Bytes, span: int | range) -> str:
     return data[span.start : span.stop].decode() if isinstance(span, range) else ""
 
 
-def _fields(data: mmap.mmap, at: int, end: int) -> Iterator[tuple[int, int | range]]:
+def _fields(data: Bytes, at: int, end: int) -> Iterator[tuple[int, int | range]]:
     """Yield (field number, integer or span of bytes) of a protobuf message."""
     while at < end:
         key, at = _varint(data, at)
@@ -116,7 +176,7 @@ def _fields(data: mmap.mmap, at: int, end: int) -> Iterator[tuple[int, int | ran
             raise ValueError("not protobuf")
 
 
-def _varint(data: mmap.mmap, at: int) -> tuple[int, int]:
+def _varint(data: Bytes, at: int) -> tuple[int, int]:
     value = shift = 0
     while True:
         byte = data[at]

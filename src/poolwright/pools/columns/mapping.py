@@ -10,6 +10,7 @@ from typing import Literal
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from poolwright.core.class_labels import class_labels, named_type, names_of_labels
 from poolwright.core.columns import IMAGE, IMAGE_PATH, UID, WELL_KNOWN, wider_type
 from poolwright.core.errors import RecipeError, did_you_mean
 from poolwright.core.rows import one_array
@@ -17,7 +18,6 @@ from poolwright.core.wording import some
 from poolwright.pools.columns import vectors
 from poolwright.pools.columns.casting import as_given, check_values, given_type, plain, plain_type
 from poolwright.pools.columns.vectors import MadeBy
-from poolwright.pools.readers.parquet import classes_of
 from poolwright.pools.values.images import images_of_structs
 
 ROW = "row"
@@ -58,7 +58,7 @@ class Given:
         field: its name, type and metadata.
         source: source column; None for row numbers.
         how: 'value' of the source column; 'bytes' or 'path' of a struct as Hugging Face writes images;
-            'vector' of a list; 'class' name of an index; 'row' number.
+            'vector' of a list; 'class' name of an index, or names of a list of them; 'row' number.
         classes: the names, for 'class'.
     """
 
@@ -84,7 +84,7 @@ class Given:
         if self.how == "vector":
             return vectors.vectors_of_lists(plain(array), self.field.type.list_size)
         if self.how == "class":
-            return _class_names(array, self.classes)
+            return names_of_labels(plain(array), self.classes)
         return as_given(array, self.field.name, self.field.type)
 
 
@@ -177,22 +177,17 @@ def _given(name: str, field: pa.Field, sources: Mapping[str, str | None], where:
 
 def _with_classes(given: Given, schema: pa.Schema) -> Given:
     """Return the column with the names of classes, unless it is to be an index."""
-    names = classes_of(schema).get(given.source or "")
+    names = class_labels(schema).get(given.source or "")
     is_index = given.field.name in WELL_KNOWN and not pa.types.is_string(given.field.type)
     if names is None or given.how != "value" or is_index or given.field.name == UID:
         return given
-    return Given(pa.field(given.field.name, pa.string()), given.source, "class", names)
+    kind = named_type(plain_type(schema.field(given.source).type))
+    return Given(pa.field(given.field.name, kind), given.source, "class", names)
 
 
 def class_names(columns: Sequence[Given]) -> dict[str, tuple[str, ...]]:
     """Return the names of classes that the source declares, by column."""
     return {given.field.name: given.classes for given in columns if given.how == "class"}
-
-
-def _class_names(indices: pa.Array, names: Sequence[str]) -> pa.Array:
-    """Return the names of classes by index; null for an index that has none, such as -1."""
-    inside = pc.and_(pc.greater_equal(indices, 0), pc.less(indices, len(names)))
-    return pa.array(names, pa.string()).take(pc.if_else(inside, indices, None))
 
 
 def _is_image_struct(dtype: pa.DataType) -> bool:
@@ -290,7 +285,7 @@ def check_classes(given: Sequence[Given], other: pa.Schema, files: tuple[str, st
     Raises:
         RecipeError: with both files and the column.
     """
-    known = classes_of(other)
+    known = class_labels(other)
     for column in given:
         if column.how == "class" and known.get(str(column.source), column.classes) != column.classes:
             raise RecipeError(
@@ -309,7 +304,7 @@ def _alike(column: Given, one: pa.DataType, two: pa.DataType, where: str) -> boo
     if column.how in ("bytes", "path"):
         return _is_image_struct(two)
     if column.how == "class":
-        return bool(pa.types.is_integer(plain_type(two)))
+        return bool(named_type(plain_type(two)) == column.field.type)
     if column.field.name not in WELL_KNOWN and wider_type(plain_type(one), plain_type(two)) == column.field.type:
         return True
     return bool(given_type(column.field.name, two, where) == column.field.type)

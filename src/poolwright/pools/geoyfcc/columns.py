@@ -37,6 +37,12 @@ _MADE = (UID, ROW_ERROR, IMAGE, IMAGE_ERROR)
 """Never taken from the source."""
 
 
+def is_named(name: str) -> bool:
+    """Whether a column of indices of classes is given by their names, unlike `label_ids` and other numbers."""
+    own = _OWN.get(name) or (yfcc_lines.FIELDS[name].type if name in yfcc_lines.FIELDS else pa.string())
+    return name not in _MADE and pa.types.is_string(own)
+
+
 def check_source(
     source: pa.Schema, where: str, images: str | None, template: str | None, zips: bool = False
 ) -> pa.Schema:

@@ -11,6 +11,7 @@ from typing import ClassVar
 import pyarrow as pa
 from pydantic import Field, PrivateAttr, model_validator
 
+from poolwright.core.class_labels import class_labels, named_type, names_of_labels
 from poolwright.core.columns import IMAGE, IMAGE_ERROR, IMAGE_PATH
 from poolwright.core.errors import InputError, RecipeError
 from poolwright.core.pool import Part, PathOrUrl, Pool
@@ -19,7 +20,7 @@ from poolwright.pools.columns import image_paths
 from poolwright.pools.columns.cached import Once
 from poolwright.pools.columns.casting import plain_type, table_of
 from poolwright.pools.columns.image_paths import ImagePath
-from poolwright.pools.geoyfcc.columns import check_source, make_columns, own_columns, sources_of
+from poolwright.pools.geoyfcc.columns import check_source, is_named, make_columns, own_columns, sources_of
 from poolwright.pools.geoyfcc.frame import PART_ROWS, pickled_columns
 from poolwright.pools.readers.parquet import Footer, read_footer, read_parquet, runs
 from poolwright.pools.readers.paths import PathsOrUrls, base_name, find_files, is_url, map_files, reading, suffix
@@ -32,9 +33,17 @@ _PANDAS_INDEX = re.compile(r"__index_level_\d+__")
 
 @dataclass(frozen=True)
 class _Plan:
-    """Columns of the source, the columns made from them, and the zip files of images, if they are in such."""
+    """What to read and make.
+
+    Attributes:
+        source: columns of the source, those of indices of classes as the names.
+        classes: their names by index.
+        given: columns made from these.
+        zips: zip files of images, if they are in such.
+    """
 
     source: pa.Schema
+    classes: Mapping[str, tuple[str, ...]]
     given: pa.Schema
     zips: Mapping[str, Sequence[str]]
 
@@ -105,6 +114,9 @@ geoyfcc:
     def known_images(self) -> bool:
         return bool(self._planned().zips)
 
+    def class_names(self) -> Mapping[str, tuple[str, ...]]:
+        return self._planned().classes
+
     def read(self, part: Part, columns: Sequence[str], batch_rows: int) -> Iterator[pa.Table]:
         plan = self._planned()
         fields = [plan.given.field(name) for name in columns]
@@ -116,6 +128,9 @@ geoyfcc:
         with reading(part), ZipImages(zips) as images:
             for table in self._source_rows(part, sources, batch_rows):
                 arrays = {name: one_array(table.column(name)) for name in sources}
+                arrays |= {
+                    name: names_of_labels(arrays[name], plan.classes[name]) for name in plan.classes if name in arrays
+                }
                 found = make_columns(own, arrays, plan.given, row, len(table))
                 if IMAGE_PATH in columns and self.image_path is not None:
                     found[IMAGE_PATH] = image_paths.fill(self.image_path, found, len(table))
@@ -158,12 +173,13 @@ geoyfcc:
             raise RecipeError(f"{self.images}: no such folder of images")
         files = self._listed()
         if _is_parquet(files):
-            source = _parquet_schema(files, self._read_footers())
+            source, classes = _parquet_schema(files, self._read_footers())
         else:
+            classes = {}
             source = pa.schema({name: column.type for name, column in pickled_columns(files[0]).items()})
         in_zips = self.images is not None and self.image_path is None and IMAGE_PATH not in source.names
         zips = find_zips(str(self.images)) if in_zips else {}
-        return _Plan(source, check_source(source, files[0], self.images, self.image_path, in_zips), zips)
+        return _Plan(source, classes, check_source(source, files[0], self.images, self.image_path, in_zips), zips)
 
     def _parquet_parts(self, files: Sequence[str]) -> list[Part]:
         parts: list[Part] = []
@@ -184,8 +200,8 @@ def _is_parquet(files: Sequence[str]) -> bool:
     return all(suffix(file) in _PARQUET for file in files)
 
 
-def _parquet_schema(files: Sequence[str], footers: Sequence[Footer]) -> pa.Schema:
-    """Return the columns that all files have.
+def _parquet_schema(files: Sequence[str], footers: Sequence[Footer]) -> tuple[pa.Schema, dict[str, tuple[str, ...]]]:
+    """Return the columns that all files have, and the names of classes of those that hold indices of them.
 
     Raises:
         InputError: no footer can be read.
@@ -196,17 +212,17 @@ def _parquet_schema(files: Sequence[str], footers: Sequence[Footer]) -> pa.Schem
         raise InputError(f"{files[0]}: {footers[0].damage}; no file of the pool can be read")
     first = _plain_schema(good[0][1])
     for file, schema in good[1:]:
-        if not _plain_schema(schema).equals(first):
-            raise RecipeError(
-                f"{file}: its columns differ from those of {base_name(good[0][0])}; name files that agree"
-            )
+        other = _plain_schema(schema)
+        if other != first:
+            what = "names of classes" if other[0] == first[0] else "columns"
+            raise RecipeError(f"{file}: its {what} differ from those of {base_name(good[0][0])}; name files that agree")
     return first
 
 
-def _plain_schema(schema: pa.Schema) -> pa.Schema:
-    return pa.schema(
-        {field.name: plain_type(field.type) for field in schema if not _PANDAS_INDEX.fullmatch(field.name)}
-    )
+def _plain_schema(schema: pa.Schema) -> tuple[pa.Schema, dict[str, tuple[str, ...]]]:
+    classes = {name: names for name, names in class_labels(schema).items() if is_named(name)}
+    types = {field.name: plain_type(field.type) for field in schema if not _PANDAS_INDEX.fullmatch(field.name)}
+    return pa.schema(types | {name: named_type(types[name]) for name in classes}), classes
 
 
 def _pickle_parts(file: str) -> list[Part]:

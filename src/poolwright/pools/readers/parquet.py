@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +11,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from poolwright.pools.columns.casting import plain_type
 from poolwright.pools.readers.paths import DAMAGE, first_line, is_url, open_file, raise_if_unreachable
 
 PART_ROWS = 131_072
@@ -137,17 +135,6 @@ def _has_values(metadata: Any, group: int, column: str) -> bool:
         and chunk.statistics.null_count == chunk.num_values
         for chunk in known
     )
-
-
-def classes_of(schema: pa.Schema) -> dict[str, tuple[str, ...]]:
-    """Return the names of the classes by column, from the `ClassLabel` features that Hugging Face writes to Parquet."""
-    try:
-        features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
-        labels = {name: feature["names"] for name, feature in features.items() if feature.get("_type") == "ClassLabel"}
-        integers = {field.name for field in schema if pa.types.is_integer(plain_type(field.type))}
-        return {name: tuple(map(str, names)) for name, names in labels.items() if names and name in integers}
-    except (KeyError, TypeError, ValueError, AttributeError):
-        return {}
 
 
 def _fewer(metadata: Any, groups: Sequence[int], columns: set[str], batch_rows: int) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,28 +12,17 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
 from poolwright.core.columns import ROW_ERROR
 from poolwright.core.errors import did_you_mean
-from poolwright.core.rows import cast_or_null
 from poolwright.pools.readers.paths import Unreadable, open_text
 from poolwright.pools.text.csv_quotes import QuoteWatch, check_quotes, is_open
-from poolwright.pools.text.inference import EXACT, NULLS
+from poolwright.pools.text.csv_values import DAMAGED, ValidUtf8, converted
 from poolwright.pools.text.samples import pieces_of
 
 DELIMITERS = {"csv": ",", "tsv": "\t"}
 _BLOCK = 1 << 22  # bytes; a row must fit
-_LOOKS = (
-    (pa.types.is_integer, r"^-?\d{1,20}$"),
-    (pa.types.is_floating, r"(?i)^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$|^[+-]?(inf|infinity|nan)$"),
-    (pa.types.is_boolean, r"(?i)^(true|false|0|1)$"),
-    (pa.types.is_date, r"^\d{4}-\d\d-\d\d$"),
-    (pa.types.is_timestamp, r"^\d{4}-\d\d-\d\d"),
-)
-"""How the texts of a type look, before they are parsed."""
-_NULLS = pa.array(sorted(NULLS))
 
 
 @dataclass(frozen=True)
@@ -140,17 +128,17 @@ def read_csv(
     for texts, errors, first in _batches(path, dialect, wanted or list(types)[:1]):
         for at in range(0, len(errors), batch_rows):
             piece = texts.slice(at, batch_rows)
-            found = dict(enumerate(errors[at : at + batch_rows]))
+            found = errors[at : at + batch_rows]
             arrays = {}
             for name in wanted:
                 values, wrong = converted(piece.column(name), types[name], name in exact)
                 arrays[name] = values
                 for row in np.flatnonzero(wrong) if checked is not None and name in checked else ():
-                    shown = piece.column(name)[int(row)].as_py().decode("utf-8", "replace")[:80]
+                    shown = piece.column(name)[int(row)].as_py()[:80].replace(DAMAGED, "\ufffd")
                     found[int(row)] = found[int(row)] or _misfit(first + at + int(row), name, shown, types[name])
             table = pa.table({name: arrays[name] for name in columns}) if columns else _no_columns(len(piece))
             if checked is not None:
-                table = table.append_column(ROW_ERROR, pa.array(found.values(), pa.string()))
+                table = table.append_column(ROW_ERROR, pa.array(found, pa.string()))
             yield table
 
 
@@ -164,7 +152,7 @@ def _misfit(row: int, name: str, shown: str, dtype: pa.DataType) -> str:
 
 
 def _batches(path: str, dialect: Dialect, names: Sequence[str]) -> Iterator[tuple[pa.Table, list[str | None], int]]:
-    """Yield columns of bytes, the error of each row, and the number of the first row; row 1 is the header."""
+    """Yield columns of texts, the error of each row, and the number of the first row; row 1 is the header."""
     bad: dict[int, str] = {}
     names_there = dialect.names or sample_csv(path, dialect, 1 << 14).names
     lost = [name for name in names if name not in names_there]
@@ -179,7 +167,8 @@ def _batches(path: str, dialect: Dialect, names: Sequence[str]) -> Iterator[tupl
 
     number = 1 if dialect.names else 2
     with open_text(path) as opened:
-        file = QuoteWatch(opened, dialect.delimiter) if dialect.quoted else opened
+        whole = ValidUtf8(opened)
+        file = QuoteWatch(whole, dialect.delimiter) if dialect.quoted else whole
         with _reader(file, dialect, names, skipped) as reader:
             for batch in reader:
                 table, errors = _with_bad_rows(pa.Table.from_batches([batch]), number, bad)
@@ -188,7 +177,7 @@ def _batches(path: str, dialect: Dialect, names: Sequence[str]) -> Iterator[tupl
         if isinstance(file, QuoteWatch) and file.doubtful:
             check_quotes(path, dialect.delimiter)
     if bad:
-        table, errors = _with_bad_rows(pa.table({name: pa.array([], pa.binary()) for name in names}), number, bad)
+        table, errors = _with_bad_rows(pa.table({name: pa.array([], pa.string()) for name in names}), number, bad)
         yield table, errors, number
 
 
@@ -223,63 +212,7 @@ def _reader(file: Any, dialect: Dialect, columns: Sequence[str], skipped: Any) -
             invalid_row_handler=skipped,
         ),
         convert_options=pacsv.ConvertOptions(
-            column_types=dict.fromkeys(columns, pa.binary()), include_columns=list(columns)
+            column_types=dict.fromkeys(columns, pa.string()), include_columns=list(columns), check_utf8=False
         ),
     ) as reader:
         yield reader
-
-
-def converted(cells: pa.ChunkedArray | pa.Array, dtype: pa.DataType, exact: bool) -> tuple[pa.Array, np.ndarray]:
-    """Convert cells of a file to a type.
-
-    Args:
-        cells: bytes (n,).
-        exact: whether numbers that would change, such as '007', do not fit.
-
-    Returns:
-        The values (n,), null for empty cells, for 'NA' and the like unless they are to be strings, and for what does
-        not fit; and which do not fit, bool (n,).
-    """
-    texts = cast_or_null(cells.combine_chunks() if isinstance(cells, pa.ChunkedArray) else cells, pa.string())
-    wrong = pc.and_(cells.is_valid(), texts.is_null())
-    if pa.types.is_string(dtype):
-        return pc.if_else(pc.equal(texts, ""), None, texts), _flags(wrong)
-    trimmed = pc.utf8_trim_whitespace(texts)
-    trimmed = pc.if_else(pc.is_in(trimmed, value_set=_NULLS), None, trimmed)
-    values = _cast(trimmed, dtype)
-    misfit = pc.and_(trimmed.is_valid(), values.is_null())
-    if exact and (pa.types.is_integer(dtype) or pa.types.is_floating(dtype)):
-        changed = _changed(trimmed, values)
-        values, misfit = pc.if_else(changed, None, values), pc.or_(misfit, changed)
-    return values, _flags(pc.or_(wrong, misfit))
-
-
-def _cast(texts: pa.Array, dtype: pa.DataType) -> pa.Array:
-    """Cast texts; null for what does not fit. Most of that is found at once, the rest by `cast_or_null`."""
-    pattern = next((pattern for is_kind, pattern in _LOOKS if is_kind(dtype)), None)
-    if pattern is not None:
-        texts = pc.if_else(pc.match_substring_regex(texts, pattern), texts, None)
-    if pa.types.is_integer(dtype) and not pa.types.is_uint64(dtype):
-        whole = cast_or_null(texts, pa.int64())
-        bits, signed = dtype.bit_width, pa.types.is_signed_integer(dtype)
-        low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)
-        inside = pc.and_(pc.greater_equal(whole, low), pc.less_equal(whole, high))
-        return pc.if_else(inside, whole, None).cast(dtype)
-    return cast_or_null(texts, dtype)
-
-
-def _flags(values: Any) -> np.ndarray:
-    whole = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
-    return np.asarray(pc.fill_null(whole, False).to_numpy(zero_copy_only=False))
-
-
-def _changed(texts: pa.Array, numbers: pa.Array) -> pa.Array:
-    """Tell which texts are codes that begin with a zero, or integers that float64 rounds."""
-    found = pc.fill_null(pc.match_substring_regex(texts, r"^[+-]?0\d"), False)
-    if pa.types.is_floating(numbers.type):
-        large = pc.fill_null(pc.greater_equal(pc.abs(numbers), EXACT), False)
-        if pc.any(large).as_py():
-            pairs = zip(texts.to_pylist(), large.to_pylist(), strict=True)
-            rounded = [is_large and re.fullmatch(r"-?\d+", text) is not None for text, is_large in pairs]
-            found = pc.or_(found, pa.array(rounded, pa.bool_()))
-    return found

@@ -14,7 +14,8 @@ from poolwright.core.errors import InputError, RecipeError, did_you_mean
 from poolwright.core.images.formats import is_image_name
 from poolwright.pools.columns.mapping import TWO_POOLS, ColumnRequest, Given, map_columns, sources_of
 from poolwright.pools.readers.paths import Unreadable, base_name
-from poolwright.pools.text.csv_files import CsvSample, Dialect, converted, sample_csv
+from poolwright.pools.text.csv_files import CsvSample, Dialect, sample_csv
+from poolwright.pools.text.csv_values import converted
 from poolwright.pools.text.inference import Inference
 from poolwright.pools.text.json_lines import BadLine, fitted, sample_json_lines
 from poolwright.pools.text.samples import bytes_of_each
@@ -125,8 +126,7 @@ def _csv_sample(
     }
 
     def arrays(name: str) -> pa.Array:
-        cells = pa.array([text.encode("utf-8", "surrogateescape") for text in texts[name]], pa.binary())
-        return converted(cells, types[name], name not in declared)[0]
+        return converted(pa.array(texts[name], pa.string()), types[name], name not in declared)[0]
 
     return _Sample(file, types, arrays)
 

@@ -110,6 +110,10 @@ def _of_digits(day: np.ndarray, clock: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 def _times_of_texts(texts: pa.Array) -> pa.Array:
     """Convert texts: what Arrow reads as a whole, the rest one by one."""
+    try:
+        return _zoned(texts.cast(pa.timestamp("us")))
+    except pa.ArrowInvalid:
+        pass
     plain = pc.replace_substring_regex(texts, r" ?UTC$", "Z")
     plain = pc.replace_substring_regex(plain, r"(\.\d{6})\d+", r"\1")
     plain = pc.replace_substring_regex(plain, r"(:\d\d(?:\.\d+)?) +([+-]\d\d)", r"\1\2")

@@ -8,12 +8,13 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from poolwright.core.columns import SHA256, UID, is_groupable, is_text, same_space
-from poolwright.core.errors import InputError, StepError, did_you_mean, require_module
+from poolwright.core.errors import InputError, MissingExtra, StepError, did_you_mean, require_module
 from poolwright.core.frame import Context, Frame
-from poolwright.core.params import Columns, Share, parse_share
+from poolwright.core.params import Columns, Share, exactly_one
+from poolwright.core.pool import PathOrUrl
 from poolwright.core.rows import Rows
 from poolwright.core.runtime.cached import once
 from poolwright.core.state import State
@@ -21,42 +22,19 @@ from poolwright.core.step import Kind, Outcome, Reason, Step
 from poolwright.core.table import DECISIONS, Table
 from poolwright.core.wording import some
 from poolwright.kernels.classifiers.parameters import KINDS
-from poolwright.kernels.classifiers.predict import Prepared, decide, prepare
 from poolwright.kernels.similarity.unit_length import has_direction, unit_rows
+from poolwright.models.classifiers.classifier_file import read_classifier, width_of
 from poolwright.models.classifiers.comparison_text import KIND
 from poolwright.models.classifiers.examples import TRAIN, Examples, feature_matrix, joined
 from poolwright.models.classifiers.options import ClassifierOptions
-from poolwright.models.classifiers.thresholds import Target
-from poolwright.models.classifiers.trained import TrainedClassifier
+from poolwright.models.classifiers.ready import ReadyClassifier
+from poolwright.models.classifiers.thresholds import Target, TargetSetting
 from poolwright.models.classifiers.training import train
 from poolwright.reference.keywords import keyword_columns
 from poolwright.steps.describe.vector_columns import NO_VECTOR, vector_column
 
-BINS = 200
-
-
-def _target(value: Any) -> Any:
-    """'accuracy', 'natural', or {precision: 95%}, as (goal, value)."""
-    if isinstance(value, str):
-        return value, None
-    if isinstance(value, Mapping) and len(value) == 1:
-        goal, share = next(iter(value.items()))
-        return goal, parse_share(share)
-    return value
-
-
-Threshold = Annotated[
-    tuple[Literal["natural", "accuracy", "precision", "recall"], float | None],
-    BeforeValidator(_target),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"enum": ["natural", "accuracy"]},
-                {"type": "object", "properties": {"precision": {}, "recall": {}}, "maxProperties": 1},
-            ]
-        }
-    ),
-]
+WITH_MODEL = {"with_", "model", "classes", "positive", "keep"}
+"""Fields that go together with a trained model; all others are about training."""
 
 
 class Classify(Step):
@@ -68,6 +46,11 @@ class Classify(Step):
     scikit-learn would compute them. The decisions of all rows, including dropped ones, are counted in a histogram, by
     which accuracy on the pool is sampled. With `keep`, decisions of dropped rows are quick estimates with a proven
     bound.
+
+    With `model`, a classifier that was trained elsewhere decides, and no examples are needed: an ONNX file, a
+    classifier of scikit-learn saved by skops (or pickled, if the file holds nothing but types of scikit-learn and
+    NumPy), or the `.json` of a state that this step saved in another run. It gets the vectors as they are stored, and
+    decides as the library that made it does; `probability` is null if it gives none.
     """
 
     model_config = ConfigDict(populate_by_name=True)
@@ -81,8 +64,14 @@ class Classify(Step):
     reasons: ClassVar[tuple[Reason, ...]] = (NO_VECTOR, Reason("not_wanted", "it is not of a wanted class"))
 
     with_: str = Field(alias="with", description="column with the vectors")
-    examples: Columns = Field(
-        description="table of labelled examples, or several; if a row is in two, the later table counts"
+    examples: Columns | None = Field(
+        default=None, description="table of labelled examples, or several; if a row is in two, the later table counts"
+    )
+    model: PathOrUrl | None = Field(
+        default=None, description="file of a trained classifier instead of examples: .onnx, .skops, .pkl or our .json"
+    )
+    classes: tuple[str, ...] | None = Field(
+        default=None, min_length=2, description="names of the classes of `model`, in its order; default its own"
     )
     vectors: str | None = Field(default=None, description="column with the examples' vectors, if not named as `with`")
     class_: str = Field(default="class", alias="class", description="column with the examples' classes")
@@ -99,7 +88,7 @@ class Classify(Step):
         default=None,
         description="metric that decides among them; default average_precision, accuracy for several classes",
     )
-    threshold: Threshold = Field(
+    threshold: TargetSetting = Field(
         default=("natural", None),
         description="natural (0), accuracy (the best), {precision: 95%} or {recall: 90%} on validation rows",
     )
@@ -122,6 +111,14 @@ class Classify(Step):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Classify:
+        exactly_one(self, "examples", "model")
+        if self.model is None and self.classes is not None:
+            raise ValueError("'classes' names the classes of a 'model'; examples name theirs themselves")
+        training = sorted(self.model_fields_set - WITH_MODEL) if self.model else []
+        if training:
+            raise ValueError(
+                f"'{training[0].rstrip('_')}' is about training, but 'model' is trained; remove one of them"
+            )
         if (self.caption is None) != (not self.keywords):
             raise ValueError("'caption' and 'keywords' go together: the column, and the words to look for")
         if self.keep and self.positive is None:
@@ -132,12 +129,36 @@ class Classify(Step):
     def needs(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(name for name in (self.with_, self.text, self.caption) if name))
 
+    def files(self) -> tuple[str, ...]:
+        """Return the file of the trained model, whose content decides what every row is."""
+        return (self.model,) if self.model else ()
+
+    def check_files(self, given: pa.Schema) -> None:
+        self._read_model(given)
+
+    def _read_model(self, given: pa.Schema) -> State | None:
+        """Return the state of the trained model; None if there is none."""
+        if self.model is None:
+            return None
+        try:
+            state = read_classifier(self.model, self.classes, self.positive)
+        except (InputError, MissingExtra) as error:
+            raise StepError(f"classify: {error}") from None
+        width = vector_column(given, self.with_, self.verb).type.list_size
+        if width != width_of(state):
+            raise StepError(
+                f"classify: '{self.with_}' has {width} dimensions, but {self.model} takes {width_of(state)}; name the "
+                "column with the vectors it was trained on"
+            )
+        return state
+
     def tables(self) -> tuple[str, ...]:
-        return self.examples
+        return self.examples or ()
 
     def check_tables(self, schemas: Mapping[str, pa.Schema]) -> None:
-        require_module("sklearn", f"the step '{self.verb}'")
-        for number, name in enumerate(self.examples):
+        if self.examples:
+            require_module("sklearn", f"the step '{self.verb}'")
+        for number, name in enumerate(self.tables()):
             self._check_table(name, schemas[name], self.split if number == 0 else None)
 
     def _check_table(self, table: str, schema: pa.Schema, split: str | None) -> None:
@@ -152,7 +173,7 @@ class Classify(Step):
             raise StepError(f"classify: '{self.class_}' is {schema.field(self.class_).type}; classes are strings")
 
     def check_against(self, given: pa.Schema, schemas: Mapping[str, pa.Schema]) -> None:
-        for name in self.examples:
+        for name in self.tables():
             self._check_spaces(name, given, schemas[name])
 
     def _check_spaces(self, table: str, given: pa.Schema, examples: pa.Schema) -> None:
@@ -188,10 +209,13 @@ class Classify(Step):
         return [*floats, pa.field("predicted", pa.string())]
 
     def fit(self, frame: Frame, context: Context) -> State:
-        parts = [self._read(context.table(name), frame.schema) for name in self.examples]
+        taken = self._read_model(frame.schema)
+        if taken is not None:
+            return taken
+        parts = [self._read(context.table(name), frame.schema) for name in self.tables()]
         trained = train(joined(parts), self._options(), context.key)
         state = trained.to_state()
-        return State({**state.values, "edges": _edges(trained)}, state.tables, state.speeds)
+        return State({**state.values, "edges": trained.edges()}, state.tables, state.speeds)
 
     def _read(self, table: Table, schema: pa.Schema) -> Examples:
         if not table.record.rows_kept:
@@ -241,79 +265,44 @@ class Classify(Step):
         return np.hstack(parts) if parts else None
 
     def apply(self, rows: Rows, state: State) -> Outcome:
-        held = once("classifier", state, _Held)
-        features, threshold = state.values["features"], float(state.values["threshold"])
-        vectors = rows.vectors(self.with_)
+        ready = once("classifier", state, ReadyClassifier)
+        features, vectors = state.values["features"], rows.vectors(self.with_)
         text = None if features == "image" else self._text(rows, self.text)
         # If the rest is dropped, rows clearly below the threshold need no more than a proven estimate.
-        found = decide(
-            held.prepared,
-            feature_matrix(features, vectors, text),
-            threshold,
-            precise="kept" if self.keep else "all",
-        )
+        precise: Literal["kept", "all"] = "kept" if self.keep else "all"
+        found = ready.decide(feature_matrix(features, vectors, text), precise)
         missing = found.predicted < 0
-        best = _of_predicted(found.decision, found.predicted)
-        probability = _of_predicted(held.probabilities(found.decision), found.predicted)
         columns = {
-            "decision": pa.array(best, mask=missing),
-            "probability": pa.array(probability.astype(np.float32), mask=missing),
-            "predicted": held.names.take(pa.array(found.predicted, mask=missing)),
+            "decision": pa.array(found.decision, mask=missing),
+            "probability": pa.array(found.probability.astype(np.float32), mask=np.isnan(found.probability)),
+            "predicted": pa.array(ready.classes).take(pa.array(found.predicted, mask=missing)),
         }
         drop = missing.astype(np.uint8)
-        if self.keep:
-            drop[~missing & ~found.positive] = 2
-        if found.decision.ndim > 1:
+        if self.positive is not None and self.keep:
+            drop[~missing & (found.predicted != ready.classes.index(self.positive))] = 2
+        if len(ready.classes) > 2:
             return Outcome(columns, drop)
         edges = np.asarray(state.values["edges"], np.float32)
-        counts = np.bincount(np.searchsorted(edges, best[~missing]), minlength=len(edges) + 1)
+        counts = np.bincount(np.searchsorted(edges, found.decision[~missing]), minlength=len(edges) + 1)
         return Outcome(columns, drop, {DECISIONS: counts})
 
     def explain(self, row: Mapping[str, Any], state: State) -> str:
         decision = row.get("decision")
         if decision is None:
             return ""
-        text = f"decision {decision:.4f}, probability {row['probability']:.4f}: {row['predicted']}"
-        return text if self.positive is None else f"{text}; the threshold is {state.values['threshold']:.4f}"
+        probability = "" if row["probability"] is None else f", probability {row['probability']:.4f}"
+        text = f"decision {decision:.4f}{probability}: {row['predicted']}"
+        two = len(state.values["classifier"]["classes"]) == 2
+        return f"{text}; the threshold is {state.values['threshold']:.4f}" if two else text
 
     def learned(self, state: State) -> str:
+        model, source = state.values["classifier"], state.values.get("source")
+        if source:
+            what = source.get("type", model["kind"])
+            return f"{what} of {source['file']}, {len(model['classes'])} classes; {model['digest'][:12]}"
         made = state.values["training"]
-        model = state.values["classifier"]
         text = "" if state.values["features"] == "image" else f" on {state.values['features']}"
         text = f"{model['kind']}{text}, chosen by {made['choose_by']} among {state.tables['comparison'].num_rows}"
         never = made.get("never_predicted", ())
         said = f"; never predicted on validation rows: {some(never)}" if never else ""
         return f"{text}; threshold {state.values['threshold']:.4f}{said}; {model['digest'][:12]}"
-
-
-def _edges(trained: TrainedClassifier) -> list[float]:
-    """Edges of the histogram, around the decisions that were seen; bin i has edges[i - 1] < decision <= edges[i].
-
-    The threshold is one of them, so that the bins above it hold exactly the positive rows.
-    """
-    if not trained.classifier.binary:
-        return []
-    low, high = trained.values["decisions"]
-    pad = 0.25 * (high - low) or 1.0
-    threshold = np.float32(trained.threshold)
-    if threshold > trained.threshold:
-        threshold = np.nextafter(threshold, np.float32(-np.inf))
-    edges = np.append(np.linspace(low - pad, high + pad, BINS - 1, dtype=np.float32), threshold)
-    return [float(edge) for edge in np.unique(edges)]
-
-
-def _of_predicted(values: npt.NDArray[Any], predicted: npt.NDArray[np.int32]) -> npt.NDArray[Any]:
-    """Return the values as they are for two classes, that of the predicted class for more."""
-    return values if values.ndim == 1 else np.take_along_axis(values, np.maximum(predicted, 0)[:, None], axis=1)[:, 0]
-
-
-class _Held:
-    """A state's classifier, made ready."""
-
-    def __init__(self, state: State) -> None:
-        self.trained = TrainedClassifier.from_state(state)
-        self.prepared: Prepared = prepare(self.trained.classifier)
-        self.names = pa.array(self.trained.classifier.classes)
-
-    def probabilities(self, decisions: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-        return self.trained.probabilities(decisions.astype(np.float64))
