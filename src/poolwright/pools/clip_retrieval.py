@@ -15,7 +15,7 @@ from poolwright.core.columns import TEXT, UID
 from poolwright.core.errors import RecipeError
 from poolwright.core.pool import Part, PathOrUrl, Pool
 from poolwright.pools.columns.cached import Once
-from poolwright.pools.columns.mapping import ROW, ColumnRequest, class_names
+from poolwright.pools.columns.mapping import ROW, ColumnRequest, class_names, drifts
 from poolwright.pools.columns.path_columns import folder_names
 from poolwright.pools.columns.shards import Shard, find_arrays, read_shard, renamed, shard_parts, source_names
 from poolwright.pools.columns.sidecar_vectors import VectorFiles
@@ -98,6 +98,9 @@ class ClipRetrieval(Pool):
 
     def class_names(self) -> dict[str, tuple[str, ...]]:
         return class_names(self._planned().given)
+
+    def remarks(self) -> list[str]:
+        return drifts(self._planned().given)
 
     def image_root(self) -> str | None:
         return self.images

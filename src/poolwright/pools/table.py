@@ -18,7 +18,7 @@ from poolwright.core.rows import one_array
 from poolwright.core.wording import some
 from poolwright.pools.columns.cached import Once
 from poolwright.pools.columns.casting import table_of
-from poolwright.pools.columns.mapping import ROW, ColumnRequest, Given, class_names, row_uids
+from poolwright.pools.columns.mapping import ROW, ColumnRequest, Given, class_names, drifts, row_uids
 from poolwright.pools.columns.path_columns import FILE_NAME, FolderColumns, below, folder_values, root_of, row_prefixes
 from poolwright.pools.columns.path_pattern import Pattern
 from poolwright.pools.columns.sidecar_vectors import TableVectors, VectorReader, find_vectors
@@ -30,7 +30,6 @@ from poolwright.pools.columns.table_plan import (
     parquet_columns,
     parquet_parts,
     text_parts,
-    widened,
 )
 from poolwright.pools.columns.vectors import fewer_rows
 from poolwright.pools.readers.parquet import Footer, read_footer, read_parquet
@@ -148,8 +147,7 @@ commonpool:
         return class_names(self._planned().given)
 
     def remarks(self) -> list[str]:
-        plan = self._planned()
-        return [] if plan.text is not None else list(widened(self._listed(), self._read_footers(), plan.given))
+        return drifts(self._planned().given)
 
     def image_root(self) -> str | None:
         return self.images

@@ -60,12 +60,14 @@ class Given:
         how: 'value' of the source column; 'bytes' or 'path' of a struct as Hugging Face writes images;
             'vector' of a list; 'class' name of an index, or names of a list of them; 'row' number.
         classes: the names, for 'class'.
+        drift: what to say if its type differs between files; '' if it does not.
     """
 
     field: pa.Field
     source: str | None
     how: Literal["value", "bytes", "path", "vector", "class", "row"]
     classes: tuple[str, ...] = ()
+    drift: str = ""
 
     def values(self, column: pa.ChunkedArray, root: str = "") -> pa.Array:
         """Make the column from its source column.
@@ -183,6 +185,11 @@ def _with_classes(given: Given, schema: pa.Schema) -> Given:
         return given
     kind = named_type(plain_type(schema.field(given.source).type))
     return Given(pa.field(given.field.name, kind), given.source, "class", names)
+
+
+def drifts(columns: Sequence[Given]) -> list[str]:
+    """Return a sentence on every column whose type differs between the files of a pool."""
+    return [column.drift for column in columns if column.drift]
 
 
 def class_names(columns: Sequence[Given]) -> dict[str, tuple[str, ...]]:

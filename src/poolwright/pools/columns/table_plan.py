@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import pyarrow as pa
@@ -103,7 +103,7 @@ def parquet_columns(
         if not other.equals(schema):
             check_same(given, (good[0][1], schema), other, wanted, (first, base_name(file)))
         check_classes(given, other, (first, base_name(file)))
-    return given
+    return [replace(column, drift=_drift(column, good)) for column in given]
 
 
 def _first_rows(files: Sequence[str], names: list[str], schema: pa.Schema) -> pa.Table:
@@ -159,19 +159,17 @@ def _castable(name: str, types: Collection[pa.DataType], wanted: pa.DataType, wh
     return wanted
 
 
-def widened(files: Sequence[str], footers: Sequence[Footer], given: Sequence[Given]) -> Iterator[str]:
-    """Yield a sentence on every column whose type is wider than in some of the Parquet files."""
-    for column in given:
-        if column.how != "value" or column.field.name in WELL_KNOWN:
-            continue
-        found: dict[str, list[str]] = {}
-        for file, footer in zip(files, footers, strict=True):
-            own = footer.schema.field(column.source).type if footer.schema else column.field.type
-            if plain_type(own) != column.field.type:
-                found.setdefault(str(own), []).append(base_name(file))
-        if found:
-            types = ", ".join(f"{dtype} in {some(names, 2)}" for dtype, names in found.items())
-            yield f"'{column.source}' is {column.field.type}: {types}"
+def _drift(column: Given, files: Sequence[tuple[str, pa.Schema]]) -> str:
+    """Return a sentence on a column whose type is wider than in some of the files; '' if it is not."""
+    if column.how != "value" or column.field.name in WELL_KNOWN:
+        return ""
+    found: dict[str, list[str]] = {}
+    for file, schema in files:
+        dtype = plain_type(schema.field(column.source).type)
+        if dtype != column.field.type:
+            found.setdefault(str(dtype), []).append(base_name(file))
+    types = ", ".join(f"{dtype} in {some(names, 2)}" for dtype, names in found.items())
+    return f"'{column.source}' is {column.field.type}: {types}" if found else ""
 
 
 def parquet_parts(files: Sequence[str], footers: Sequence[Footer], sidecars: Mapping[str, VectorFiles]) -> list[Part]:
