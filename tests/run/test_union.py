@@ -22,8 +22,10 @@ from poolwright.core.errors import ChangedError, RecipeError, TooManyBad
 from poolwright.core.pool import Part, Pool
 from poolwright.core.table import Table
 from poolwright.recipe.tables import UnionBody
+from poolwright.run.run import open_run
 from poolwright.run.source import Source, pool_source
 from poolwright.run.union import UnionSource, union_source
+from poolwright.studio.opened import SourceRows
 from tests.calling import call
 
 
@@ -377,3 +379,38 @@ def test_a_dry_run_of_all_parts_is_exact(tmp_path: Path) -> None:
     few = {one.table: one for one in api.dry_run(recipe, parts=2)}
     assert few["all"].kept == pytest.approx(12)
     assert (few["all"].parts, few["all"].sampled, few["all"].rows) == (8, 4, 16)
+
+
+def test_unions_of_unions_and_of_tables_of_one_pool_find_their_images(tmp_path: Path) -> None:
+    for name, color in (("a/1.png", "red"), ("b/1.png", "green"), ("c/1.png", "blue"), ("c/2.png", "black")):
+        picture(tmp_path / name, color)
+    tables = {
+        "ab": {"from": {"union": ["a", "b"], "uid_prefix": True}},
+        "all": {"from": {"union": ["ab", "c"], "uid_prefix": True, "source": "from"}, "steps": ["hash"]},
+        "first": {"from": "c", "steps": [{"where": "uid = '1.png'"}]},
+        "second": {"from": "c", "steps": [{"where": "uid <> '1.png'"}]},
+        "again": {"from": ["second", "first"], "steps": ["hash"]},
+        "end": {"from": "all", "steps": ["size"]},
+    }
+    pools = {name: {"read": "image_folder", "path": name} for name in "abc"}
+    recipe = Recipe.from_data({"recipe": 1, "name": "u", "pools": pools, "tables": tables}, tmp_path)
+    made = recipe.run(tmp_path / "run").tables
+    assert made["end"].read(["uid", "image_path", "source", "from", "width"]).to_pylist() == [
+        {"uid": "ab/a/1.png", "image_path": "ab/a/1.png", "source": "a", "from": "ab", "width": 20},
+        {"uid": "ab/b/1.png", "image_path": "ab/b/1.png", "source": "b", "from": "ab", "width": 20},
+        {"uid": "c/1.png", "image_path": "c/1.png", "source": None, "from": "c", "width": 20},
+        {"uid": "c/2.png", "image_path": "c/2.png", "source": None, "from": "c", "width": 20},
+    ]
+    assert made["again"].read(["uid", "image_path", "source"]).to_pylist() == [
+        {"uid": "2.png", "image_path": "2.png", "source": "second"},
+        {"uid": "1.png", "image_path": "1.png", "source": "first"},
+    ]
+    assert made["again"].image_root == str(tmp_path / "c")
+    rows = SourceRows(open_run(tmp_path / "run").source("all"), None)
+    assert rows.image("ab/b/1.png") == (tmp_path / "b/1.png").read_bytes()
+    names = {"a": "ab/a/1.png", "b": "ab/b/1.png", "c": "c/1.png"}
+    inputs = [file.path for file in made["all"].record.files]
+    assert {f"{name}/1.png" for name in names} <= set(inputs)
+    (tmp_path / "b/1.png").write_bytes((tmp_path / "a/1.png").read_bytes())
+    with pytest.raises(ChangedError, match=r"input .*b/1.png: content changed"):
+        recipe.run(tmp_path / "run")
