@@ -312,8 +312,8 @@ class Table:
         if damaged:
             more = f" (and {len(damaged) - 1} more files)" if len(damaged) > 1 else ""
             raise self._damaged(damaged[0], more)
-        for step in range(len(self.record.steps)):
-            self.state(step)
+        for number in range(len(self.record.steps)):
+            self.state(number)
 
     def batches(self, columns: Sequence[str] | None = None, batch_rows: int = 65_536) -> Iterator[Rows]:
         """Yield the kept rows, in order, in batches."""
