@@ -16,13 +16,14 @@ from poolwright.core.errors import RecipeError, did_you_mean
 from poolwright.core.rows import one_array
 from poolwright.core.wording import some
 from poolwright.pools.columns import vectors
-from poolwright.pools.columns.casting import as_given, check_values, given_type, plain, plain_type
+from poolwright.pools.columns.casting import as_given, check_values, common_type, given_type, plain, plain_type
 from poolwright.pools.columns.vectors import MadeBy
 from poolwright.pools.values.images import images_of_structs
 
 ROW = "row"
 """Instead of a column of uids: number the rows."""
 
+UNNAMED = "unnamed"
 _PANDAS_INDEX = re.compile(r"__index_level_\d+__")
 
 
@@ -88,7 +89,8 @@ class Given:
 def sources_of(names: Sequence[str], wanted: ColumnRequest, where: str) -> dict[str, str | None]:
     """Return the source column by given name, `uid` first, then in source order; None for numbered rows.
 
-    A source column whose name is given to another one is left out, unless it is mapped itself.
+    A source column whose name is given to another one is left out, unless it is mapped itself. One without a name, such
+    as the index that pandas writes to CSV, is called `unnamed`.
 
     Raises:
         RecipeError: the recipe names a column that does not exist, or there is no uid.
@@ -107,7 +109,7 @@ def sources_of(names: Sequence[str], wanted: ColumnRequest, where: str) -> dict[
         if name in by_source:
             found.update((given, name) for given in by_source[name] if given != UID)
         elif name not in wanted.columns and name not in (UID, *wanted.sidecars) and not _PANDAS_INDEX.fullmatch(name):
-            found[name] = name
+            found[name or UNNAMED] = name
     return found
 
 
@@ -190,7 +192,7 @@ def class_names(columns: Sequence[Given]) -> dict[str, tuple[str, ...]]:
 def _is_image_struct(dtype: pa.DataType) -> bool:
     if not pa.types.is_struct(dtype) or dtype.get_field_index("bytes") < 0:
         return False
-    return plain_type(dtype.field(dtype.get_field_index("bytes")).type) in (pa.binary(), pa.null())
+    return plain_type(dtype.field(dtype.get_field_index("bytes")).type) in (pa.binary(), pa.string(), pa.null())
 
 
 def _only(found: list[Given], wanted: ColumnRequest, where: str) -> list[Given]:
@@ -287,7 +289,7 @@ def check_classes(given: Sequence[Given], other: pa.Schema, files: tuple[str, st
 
 
 def _alike(column: Given, one: pa.DataType, two: pa.DataType, where: str) -> bool:
-    if one == two or pa.types.is_null(two):
+    if one == two or common_type([two, one]) == one:
         return True
     if column.how == "vector":
         two = plain_type(two)

@@ -11,6 +11,7 @@ import pyarrow as pa
 from poolwright.core.columns import ROW_ERROR
 from poolwright.core.errors import InputError, RecipeError
 from poolwright.core.pool import Part
+from poolwright.pools.columns.casting import common_type
 from poolwright.pools.columns.mapping import ColumnRequest, Given, check_classes, check_same, map_columns
 from poolwright.pools.columns.sidecar_vectors import VectorFiles
 from poolwright.pools.readers.parquet import Footer, first_values, runs
@@ -111,13 +112,11 @@ def _first_rows(files: Sequence[str], names: list[str], schema: pa.Schema) -> pa
 
 
 def _without_nulls(schemas: Sequence[pa.Schema]) -> pa.Schema:
-    """Return the first schema; a column without a type there has the type it has in another file."""
+    """Return the first schema; what has no type there has the type it has in another file."""
     fields = []
     for field in schemas[0]:
-        if pa.types.is_null(field.type):
-            types = [schema.field(field.name).type for schema in schemas if schema.get_field_index(field.name) >= 0]
-            field = field.with_type(next((dtype for dtype in types if not pa.types.is_null(dtype)), pa.string()))
-        fields.append(field)
+        types = [schema.field(field.name).type for schema in schemas if schema.get_field_index(field.name) >= 0]
+        fields.append(field.with_type(common_type(types)))
     return pa.schema(fields, metadata=schemas[0].metadata)
 
 
