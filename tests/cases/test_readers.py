@@ -392,3 +392,13 @@ def test_structs_of_an_image_hold_base64_or_a_path_alone(tmp_path: Path, kind: s
         path = tmp_path / f"{name}.{kind}"
         lines(path, rows) if kind == "jsonl" else pq.write_table(pa.Table.from_pylist(rows), path)
         assert column(pool(path), "image") == [PNG, None][: len(images)]
+
+
+def test_columns_with_the_names_that_the_pool_gives_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("uid,row_error\na,x\n")
+    with pytest.raises(RecipeError, match=r"a\.csv: the pool itself gives 'row_error'.*under 'columns'"):
+        read_all(pool(tmp_path / "a.csv"))
+    assert column(pool(tmp_path / "a.csv", columns={"was_bad": "row_error"}), "was_bad") == ["x"]
+    (tmp_path / "b.csv").write_text(",uid,unnamed\n0,a,x\n")
+    with pytest.raises(RecipeError, match="two columns are called 'unnamed'"):
+        read_all(pool(tmp_path / "b.csv"))

@@ -95,7 +95,8 @@ def sources_of(names: Sequence[str], wanted: ColumnRequest, where: str) -> dict[
     Raises:
         RecipeError: the recipe names a column that does not exist, or there is no uid.
     """
-    twice = {name for name in names if names.count(name) > 1} if len(set(names)) < len(names) else set()
+    given_names = [name or UNNAMED for name in names]
+    twice = {name for name in given_names if given_names.count(name) > 1} if len(set(given_names)) < len(names) else ()
     if twice:
         raise RecipeError(f"{where}: two columns are called '{min(twice)}'; rename one of them")
     for given, source in wanted.columns.items():
