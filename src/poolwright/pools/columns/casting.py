@@ -51,26 +51,6 @@ def plain(values: pa.Array) -> pa.Array:
     return values if values.type == wanted else values.cast(wanted)
 
 
-def common_type(types: Sequence[pa.DataType]) -> pa.DataType:
-    """Return the first of these types, with the types that others have where it has null, at any depth, or string."""
-    known = [dtype for dtype in types if not pa.types.is_null(dtype)]
-    if not known:
-        return pa.string()
-    first = known[0]
-    if pa.types.is_list(first):
-        inner = common_type([dtype.value_type for dtype in known if pa.types.is_list(dtype)])
-        return pa.list_(first.value_field.with_type(inner))
-    if not pa.types.is_struct(first):
-        return first
-    others = [{field.name: field.type for field in dtype} for dtype in known if pa.types.is_struct(dtype)]
-    return pa.struct(
-        [
-            field.with_type(common_type([other[field.name] for other in others if field.name in other]))
-            for field in first
-        ]
-    )
-
-
 def table_of(arrays: Sequence[pa.Array], fields: Sequence[pa.Field], rows: int) -> pa.Table:
     """Make a table of these columns; it has `rows` rows even without any column."""
     if not fields:

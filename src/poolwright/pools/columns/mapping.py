@@ -16,20 +16,19 @@ from poolwright.core.errors import RecipeError, did_you_mean
 from poolwright.core.rows import one_array
 from poolwright.core.wording import some
 from poolwright.pools.columns import vectors
-from poolwright.pools.columns.casting import as_given, check_values, common_type, given_type, plain, plain_type
+from poolwright.pools.columns.casting import as_given, check_values, given_type, plain, plain_type
 from poolwright.pools.columns.vectors import MadeBy
 from poolwright.pools.values.images import images_of_structs
 
 ROW = "row"
 """Instead of a column of uids: number the rows."""
 
-<<<<<<< HEAD
 UNNAMED = "unnamed"
-=======
+"""Name of a column without one."""
+
 TWO_POOLS = "read the files as two pools, and unite these in a table with 'from: [ONE, OTHER]'"
 """What to do with files whose columns differ."""
 
->>>>>>> main
 _PANDAS_INDEX = re.compile(r"__index_level_\d+__")
 
 
@@ -103,8 +102,8 @@ def sources_of(names: Sequence[str], wanted: ColumnRequest, where: str) -> dict[
     Raises:
         RecipeError: the recipe names a column that does not exist, or there is no uid.
     """
-    given_names = [name or UNNAMED for name in names]
-    twice = {name for name in given_names if given_names.count(name) > 1} if len(set(given_names)) < len(names) else ()
+    called = [name or ("" if "" in wanted.columns.values() else UNNAMED) for name in names]
+    twice = {name for name in called if called.count(name) > 1} if len(set(called)) < len(names) else set()
     if twice:
         raise RecipeError(f"{where}: two columns are called '{min(twice)}'; rename one of them")
     for given, source in wanted.columns.items():
@@ -308,7 +307,7 @@ def check_classes(given: Sequence[Given], other: pa.Schema, files: tuple[str, st
 
 
 def _alike(column: Given, one: pa.DataType, two: pa.DataType, where: str) -> bool:
-    if one == two or common_type([two, one]) == one:
+    if one == two or pa.types.is_null(two):
         return True
     if column.how == "vector":
         two = plain_type(two)

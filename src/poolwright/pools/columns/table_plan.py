@@ -11,12 +11,8 @@ import pyarrow as pa
 from poolwright.core.columns import ROW_ERROR, WELL_KNOWN, wider_type
 from poolwright.core.errors import InputError, RecipeError, did_you_mean
 from poolwright.core.pool import Part
-<<<<<<< HEAD
-from poolwright.pools.columns.casting import common_type
-=======
 from poolwright.core.wording import some
 from poolwright.pools.columns.casting import plain_type
->>>>>>> main
 from poolwright.pools.columns.mapping import ColumnRequest, Given, check_classes, check_same, map_columns
 from poolwright.pools.columns.sidecar_vectors import VectorFiles
 from poolwright.pools.readers.parquet import Footer, first_values, runs
@@ -126,14 +122,6 @@ def _first_rows(files: Sequence[str], names: list[str], schema: pa.Schema) -> pa
     return pa.table(found)
 
 
-<<<<<<< HEAD
-def _without_nulls(schemas: Sequence[pa.Schema]) -> pa.Schema:
-    """Return the first schema; what has no type there has the type it has in another file."""
-    fields = []
-    for field in schemas[0]:
-        types = [schema.field(field.name).type for schema in schemas if schema.get_field_index(field.name) >= 0]
-        fields.append(field.with_type(common_type(types)))
-=======
 def _widest(schemas: Sequence[pa.Schema], declared: Mapping[str, pa.DataType], where: str) -> pa.Schema:
     """Return the first schema, with the declared or the widest type of each column; the own type if there is none."""
     unknown = next((name for name in declared if name not in schemas[0].names), None)
@@ -149,7 +137,6 @@ def _widest(schemas: Sequence[pa.Schema], declared: Mapping[str, pa.DataType], w
         elif pa.types.is_null(field.type):
             field = field.with_type(pa.string())
         fields.append(field)
->>>>>>> main
     return pa.schema(fields, metadata=schemas[0].metadata)
 
 

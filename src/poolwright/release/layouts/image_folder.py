@@ -38,7 +38,7 @@ SplitClass = tuple[str | None, str | None]
 class ImageFolderLayout(Layout):
     """Image files in folders by split and class, for tools that read folders.
 
-    Columns of unsigned 64-bit integers are written as text, since `datasets` reads no integers beyond int64 from folders.
+    Unsigned 64-bit integers are written as text, since `datasets` reads no integers beyond int64 from folders.
     """
 
     layout: ClassVar[str] = "image_folder"
