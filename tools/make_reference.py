@@ -24,6 +24,7 @@ from poolwright.models.encoders.spec import model_spec
 from poolwright.recipe.jsonschema import recipe_schema, schema_text
 from poolwright.registry import LAYOUTS, POOLS, STEPS, layout_class, pool_class, step_class
 from poolwright.release.card.about import About
+from poolwright.testing.fixtures import knowing
 
 VALUES = Path(__file__).with_name("values.md")
 """The forms in which sources write values, for docs/pools.md."""
@@ -90,7 +91,7 @@ def _example_step(verb: str) -> Step:
     if cls.shorthand and not isinstance(parameters, dict):
         parameters = {cls.shorthand: parameters}
     models = {"clip": model_spec(f"onnx:{clip_folder()}")}
-    return cls.model_validate(parameters, context={"models": models, "folder": "."})
+    return knowing(cls.model_validate(parameters, context={"models": models, "folder": "."}))
 
 
 def _reads_and_gives(step: Step) -> str:

@@ -15,6 +15,7 @@ from poolwright import api
 from poolwright.api import Recipe
 from poolwright.core.columns import is_vector
 from poolwright.core.errors import PoolwrightError
+from poolwright.core.roles import JoiningStep
 from poolwright.core.rows import one_array, vector_array, vectors_of
 from poolwright.core.table import Table
 from poolwright.testing.fixtures import files, labelled_part
@@ -49,7 +50,9 @@ def recipe_of(case: Case) -> dict[str, Any]:
         "models": {"clip": "onnx:clip"},
         "tables": {"made": {"from": "rows", "steps": [{case.verb: case.parameters}]}},
     }
-    for name in case.trial.step.tables():
+    step = case.trial.step
+    joined = step.other() if isinstance(step, JoiningStep) else None
+    for name in (*step.tables(), *([joined] if isinstance(joined, str) else [])):
         for key, part in labelled_part(name).items():
             data[key].update(part)
     return data

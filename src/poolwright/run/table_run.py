@@ -56,6 +56,8 @@ class TableRun:
         recipe_name, recipe_text, seed, max_bad: of the recipe.
         parameters: of each step, as written in the recipe.
         inputs: per part of the source, the files it comes from.
+        joined: the files of the rows that steps join.
+        joined_identity: identity of those rows besides the content of their files, by the index of the step.
         step_files: digest of every file that a step reads besides the rows.
         weights: digest of every encoder that a step uses.
         recipe_folder: the folder that recorded paths are relative to.
@@ -79,6 +81,8 @@ class TableRun:
     max_bad: float
     parameters: Sequence[Mapping[str, Any]]
     inputs: Sequence[Sequence[InputFile]]
+    joined: Sequence[InputFile]
+    joined_identity: Mapping[str, Any]
     step_files: Mapping[str, str]
     weights: Mapping[str, str]
     recipe_folder: Path
@@ -158,7 +162,7 @@ class TableRun:
             "format": TABLE_FORMAT,
             "seed": self.seed,
             "source": dict(self.source_identity),
-            "inputs": [[file.path, file.digest] for part in self.inputs for file in part]
+            "inputs": [[file.path, file.digest] for part in (*self.inputs, self.joined) for file in part]
             + [[file, digest] for file, digest in sorted(self.step_files.items())],
             "steps": [
                 {"verb": plan.step.verb, "parameters": plan.step.model_dump(mode="json", by_alias=True)}
@@ -168,6 +172,8 @@ class TableRun:
         }
         if used := packages(self.plan, self.weights):
             identity["packages"] = used
+        if self.joined_identity:
+            identity["joined"] = dict(self.joined_identity)
         if self.environment:
             identity["environment"] = dict(self.environment)
         if not self.full_ledger:
@@ -225,7 +231,16 @@ class TableRun:
     def _fit(self, flow: Flow, plan: StepPlan, phase: Phase) -> State:
         use = (plan.step.verb, str(self._number(plan)))
         key, shared_key = (hash_key(self.seed, table, *use) for table in (self.plan.name, ""))
-        context = Context(key, load_encoder, shared_key, self.open_table, self._worklist(plan), self.folder / DOCUMENTS)
+        context = Context(
+            key,
+            load_encoder,
+            shared_key,
+            self.open_table,
+            self._worklist(plan),
+            self.folder / DOCUMENTS,
+            partial(self.plan.others.__getitem__, plan.index),
+            self.folder / "work",
+        )
         return plan.step.fit(RunFrame(flow, plan.index, phase), context)
 
     def _make_stage(self, flow: Flow, stage: int) -> None:
@@ -311,6 +326,7 @@ class TableRun:
             identity=identity_digest(self._identity()),
             parameters=self.parameters,
             input_files=self.inputs,
+            joined_files=self.joined,
             quarantined=self._quarantined(),
             released=self.learned.keys(),
             packages=packages(self.plan, self.weights),
