@@ -76,7 +76,9 @@ def test_rows_without_a_match_are_dropped_with_a_reason_and_explained(folder: Pa
 def test_a_key_with_two_values_is_an_error_that_names_their_places(folder: Path) -> None:
     with (folder / "sheet.csv").open("a") as file:
         file.write("99,hawk,1\n")
-    with pytest.raises(InputError, match=r"1 row of sheet\.csv repeats a key with other values: image_id '99' with ") as caught:
+    with pytest.raises(
+        InputError, match=r"1 row of sheet\.csv repeats a key with other values: image_id '99' with "
+    ) as caught:
         run(folder, JOIN)
     assert "species 'owl' (sheet.csv, row 4) and 'hawk' (sheet.csv, row 6)" in str(caught.value)
     assert run(folder, {**JOIN, "columns": ["weight"]}).record.rows_kept == 5
@@ -110,7 +112,9 @@ def test_classes_come_by_name(folder: Path) -> None:
 def test_mistakes_are_found_before_anything_runs(folder: Path) -> None:
     assert "have label already" in error(folder, {**JOIN, "columns": {"label": "species"}})
     assert "no column 'specis' to join; did you mean 'species'" in error(folder, {**JOIN, "columns": ["specis"]})
-    assert "no pool, table or file 'sheets'; did you mean" in error(folder, {**JOIN, "with": "sheets"}, sheet={"from": "rows"})
+    assert "no pool, table or file 'sheets'; did you mean" in error(
+        folder, {**JOIN, "with": "sheets"}, sheet={"from": "rows"}
+    )
     assert "no column 'uid'" in error(folder, {"with": "sheet.csv", "columns": ["species"]})
     assert "no such file" in error(folder, {**JOIN, "with": "lost.csv"})
     typed = {**JOIN, "types": {"image_id": "int64"}}

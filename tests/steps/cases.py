@@ -111,7 +111,9 @@ CASES: dict[str, list[StepCase]] = {
         StepCase({"with": "annotations", "columns": {"class": "label", "vector": "embedding"}}, keeps=everything),
         StepCase({"with": "annotations", "on": ["uid", "year"], "columns": "score", "replace": "score"}),
         StepCase({"with": "labelled", "on": {"label": "kind"}, "columns": ["class"], "missing": "drop"}),
-        StepCase({"with": "tombstones.parquet", "on": {"whole": "year"}, "columns": {"note": "other"}}, keeps=everything),
+        StepCase(
+            {"with": "tombstones.parquet", "on": {"whole": "year"}, "columns": {"note": "other"}}, keeps=everything
+        ),
     ],
     "near_duplicates": [
         StepCase({"same": ["country", "taken_at"], "within": "1 minute"}, keeps=everything),

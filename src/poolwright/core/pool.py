@@ -19,7 +19,9 @@ def resolve_path(value: str, info: ValidationInfo) -> str:
     return os.path.normpath(os.path.join(folder, os.path.expanduser(value)))
 
 
-PathOrUrl = Annotated[str, AfterValidator(resolve_path), Field(description="path, relative to the recipe's folder, or URL")]
+PathOrUrl = Annotated[
+    str, AfterValidator(resolve_path), Field(description="path, relative to the recipe's folder, or URL")
+]
 """A path or fsspec URL in a recipe; relative paths are resolved against the recipe's folder."""
 
 

@@ -217,7 +217,8 @@ class TableRun:
         state = fit(self._phase(flow, phase))
         note_pace(self.folder, name, {"seconds": round(perf_counter() - begun, 3), **state.speeds})
         digest = state.save(self.folder / "states", name)
-        keep_fitted(self.folder / "states", name, digest, state)
+        if not state.mapped:  # these are mapped from a file without a name: from now on, they are from the saved one
+            keep_fitted(self.folder / "states", name, digest, state)
 
     def _fits(self) -> dict[str, dict[str, Any]]:
         found = sorted((self.folder / FITS).glob("*.json"))

@@ -1,7 +1,7 @@
 """Provides files, a model and tables that parameters of steps may name when a suite runs them.
 
 clip                    in `models`: a tiny CLIP, with vectors of the width of those in the suite's tables; needs `onnx`
-annotations             a table to join: rows of the suite's tables with `label`, `score`, `year` and vectors in `embedding`
+annotations             a table to join: uids of the suite's tables, and others, `label`, `score`, `year`, `embedding`
 labelled, examples ...  any other table: labelled vectors (`class`, `kind`, `embedding`, and the same as `clip`)
 features.npy            text features for three names, float32 (3, 16)
 sheet.csv               verdicts of people on rows of the suite's tables

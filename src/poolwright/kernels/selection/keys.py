@@ -18,7 +18,7 @@ _FACTORS = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
 
 
 def key_kind(dtype: pa.DataType) -> str | None:
-    """Return 'text', 'an integer' or 'true or false': keys of one kind are compared; None for types that are no keys."""
+    """Return the kind of a key, 'text', 'an integer' or 'true or false'; None for types that are no keys."""
     dtype = plain(pa.nulls(0, dtype)).type
     if pa.types.is_integer(dtype):
         return "an integer"

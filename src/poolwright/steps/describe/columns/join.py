@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -21,26 +21,26 @@ from pydantic import (
     model_validator,
 )
 
-from poolwright.core.columns import IMAGE, IMAGE_ERROR, ROW_ERROR, UID, WELL_KNOWN
-from poolwright.core.errors import BadPart, InputError, StepError, did_you_mean
+from poolwright.core.columns import UID
+from poolwright.core.errors import InputError, StepError
 from poolwright.core.frame import Context, Frame, OtherRows
 from poolwright.core.params import Column, Columns
 from poolwright.core.pool import resolve_path
 from poolwright.core.roles import JoiningStep
-from poolwright.core.rows import Rows, one_array
+from poolwright.core.rows import Rows
 from poolwright.core.runtime.cached import once
 from poolwright.core.state import State
 from poolwright.core.step import Kind, Outcome, Reason
 from poolwright.core.wording import rows as in_rows
 from poolwright.core.wording import some
-from poolwright.kernels.selection.keys import KeyIndex, key_hashes, key_kind, take_or_null, with_key
+from poolwright.kernels.selection.keys import KeyIndex, key_kind, take_or_null
 from poolwright.kernels.selection.lookup import as_plain, plain
-from poolwright.steps.describe.columns.sorted_rows import HASH, KEY, PART, ROW, VALUE, Repeats, sort_rows
+from poolwright.steps.describe.columns.other_rows import OtherColumns, OtherReader
+from poolwright.steps.describe.columns.sorted_rows import HASH, KEY, VALUE, sort_rows
 
 ROWS = "rows"
 _FILES = (".parquet", ".csv", ".tsv", ".jsonl", ".ndjson")
 _PACKED = (".gz", ".bz2", ".xz", ".zst")
-_BATCH_ROWS = 131_072
 
 
 def _pairs(value: Any) -> Any:
@@ -131,6 +131,8 @@ class Join(JoiningStep):
             raise ValueError(f"'types' are about a file; give those of '{self.with_}' to the pool itself")
         if UID in self.columns:
             raise ValueError("'uid' names the rows; give the column another name: {other_uid: uid}")
+        if len(set(self.on.values())) < len(self.on):
+            raise ValueError("'on' compares two columns with one; name each column there once")
         unused = sorted(set(self.replace or ()) - set(self.columns))
         if unused:
             raise ValueError(f"'replace' names '{unused[0]}', which is not among 'columns'")
@@ -142,23 +144,15 @@ class Join(JoiningStep):
     def other(self) -> str | Mapping[str, Any]:
         if not _is_file(self.with_):
             return self.with_
-        numbered = {} if UID in self._there else {UID: "row"}
+        numbered = {} if UID in self._wanted.names else {UID: "row"}
         return {"read": "table", "path": self.with_, **({"types": self.types} if self.types else {}), **numbered}
 
     @property
-    def _there(self) -> list[str]:
-        """The columns of the other rows that are read."""
-        return list(dict.fromkeys((*self.on.values(), *self.columns.values())))
+    def _wanted(self) -> OtherColumns:
+        return OtherColumns(self._name, tuple(self.on.values()), self.columns)
 
     def knowing(self, other: OtherRows) -> Self:
-        schema, name = other.schema, self._name
-        for column in self._there:
-            if column not in schema.names or column in (IMAGE, IMAGE_ERROR):
-                text = f"join: {name} has no column '{column}' to join; {did_you_mean(column, schema.names)}"
-                raise StepError(f"{text} (there are: {some(schema.names, 30)})")
-        keys = [pa.field(KEY + there, _key_type(schema.field(there))) for there in self.on.values()]
-        values = [_field(schema.field(there), here) for here, there in self.columns.items()]
-        return self._with(pa.schema([*keys, *values]))
+        return self._with(self._wanted.types(other.schema))
 
     def recalling(self, state: State) -> Self:
         return self._with(pa.schema([one for one in state.mapped[ROWS].schema if one.name != HASH]))
@@ -181,8 +175,8 @@ class Join(JoiningStep):
         taken = [name for name in self.columns if name in given.names and name not in (self.replace or ())]
         if taken:
             raise StepError(
-                f"join: the rows have {some(taken)} already; give the joined columns other names, "
-                f"columns: {{their_{taken[0]}: {self.columns[taken[0]]}}}, or say that they replace: [{', '.join(taken)}]"
+                f"join: the rows have {some(taken)} already; bring them under other names, columns: "
+                f"{{their_{taken[0]}: {self.columns[taken[0]]}}}, or say that they replace: [{', '.join(taken)}]"
             )
         values = [one for one in self._known if one.name.startswith(VALUE)]
         return [one.with_name(one.name.removeprefix(VALUE)) for one in values]
@@ -202,28 +196,14 @@ class Join(JoiningStep):
 
     def fit(self, frame: Frame, context: Context) -> State:
         other = context.other()
-        step = self.knowing(other)
-        reader = _Reader(step, other)
+        reader = OtherReader(self._wanted, other)
         table, repeats = sort_rows(reader.tables(), reader.schema, context.work)
         if repeats.differing:
-            raise InputError(self._differing(repeats, other))
+            raise InputError(reader.differing(repeats))
         met = frame.fold(list(self.on), _Start(len(table)), _Meet(self, table), _Met.merge)
         values = {"with": self._name, "on": self.on, "missing": self.missing, "rows": met.rows, "matched": met.matched}
         values |= {"other_rows": reader.rows, "without_key": reader.without_key, "repeated": repeats.equal}
         return State({**values, "unmet": int((~met.there).sum())}, mapped={ROWS: table})
-
-    def _differing(self, repeats: Repeats, other: OtherRows) -> str:
-        shown = []
-        for one, again in repeats.shown:
-            key = ", ".join(f"{there} {one[KEY + there]!r}" for there in self.on.values())
-            here = next(name for name in self.columns if repr(one[VALUE + name]) != repr(again[VALUE + name]))
-            values = [f"{row[VALUE + here]!r} ({_place(other, row)})" for row in (one, again)]
-            shown.append(f"{key} with {self.columns[here]} {values[0]} and {values[1]}")
-        count = f"{in_rows(repeats.differing)} of {self._name} repeat{'s' if repeats.differing == 1 else ''}"
-        return (
-            f"join: {count} a key with other values: {'; '.join(shown)}. A row gets the values of one: correct them, "
-            "keep one row of each key in a table of the recipe and join that, or join on more columns"
-        )
 
     def apply(self, rows: Rows, state: State) -> Outcome:
         table = state.mapped[ROWS]
@@ -234,9 +214,7 @@ class Join(JoiningStep):
 
     def explain(self, row: Mapping[str, Any], state: State) -> str:
         table = state.mapped[ROWS]
-        keys = {
-            here: _key_of(row.get(here), table.schema.field(KEY + there).type) for here, there in self.on.items()
-        }
+        keys = {here: _key_of(row.get(here), table.schema.field(KEY + there).type) for here, there in self.on.items()}
         shown = ", ".join(f"{here} = {row.get(here)}" for here in self.on)
         if _find(self, Rows(pa.table(keys)), table)[0] >= 0:
             return f"{shown}: in {state.values['with']}"
@@ -252,100 +230,6 @@ class Join(JoiningStep):
         text += f"; {values['unmet']:,} of its {in_rows(values['other_rows'])} met none"
         text += f", {values['repeated']:,} repeat a key with the same values" if values["repeated"] else ""
         return text + (f", {values['without_key']:,} have no key" if values["without_key"] else "")
-
-
-def _key_type(field: pa.Field) -> pa.DataType:
-    return plain(pa.nulls(0, field.type)).type
-
-
-def _field(there: pa.Field, name: str) -> pa.Field:
-    """Return the field of a joined column.
-
-    Raises:
-        StepError: a well-known column cannot have its values.
-    """
-    dtype = there.type.value_type if pa.types.is_dictionary(there.type) else there.type
-    if name in WELL_KNOWN and dtype != WELL_KNOWN[name].type:
-        wanted = WELL_KNOWN[name].type
-        try:
-            pa.nulls(0, dtype).cast(wanted)
-        except pa.ArrowException:
-            raise StepError(
-                f"join: '{there.name}' is {dtype}, and '{name}' is {wanted} in every table; choose another name"
-            ) from None
-        dtype = wanted
-    return pa.field(VALUE + name, dtype, metadata=there.metadata)
-
-
-def _place(other: OtherRows, row: Mapping[str, Any]) -> str:
-    part = other.parts[row[PART]]
-    return f"{part.name}, row {part.start + row[ROW]}"
-
-
-@dataclass
-class _Reader:
-    """Reads the other rows, with the hash of their key and their place.
-
-    Attributes:
-        rows: rows read so far.
-        without_key: those that have a null in their key, and match nothing.
-    """
-
-    step: Join
-    other: OtherRows
-    rows: int = 0
-    without_key: int = 0
-
-    @property
-    def schema(self) -> pa.Schema:
-        known = self.step._known or pa.schema([])
-        place = [pa.field(PART, pa.int32()), pa.field(ROW, pa.int64())]
-        return pa.schema([pa.field(HASH, pa.uint64()), *known, *place])
-
-    def tables(self) -> Iterator[pa.Table]:
-        there = self.step._there
-        columns = [*there, *({ROW_ERROR} & set(self.other.schema.names) - set(there))]
-        for part in self.other.parts:
-            start = 0
-            try:
-                for table in self.other.read(part, columns, _BATCH_ROWS):
-                    yield self._keyed(table, part.index, start)
-                    start += len(table)
-            except BadPart as error:
-                raise InputError(f"join: {error}; mend or remove the file") from None
-
-    def _keyed(self, table: pa.Table, part: int, start: int) -> pa.Table:
-        self._check_errors(table, part, start)
-        keys = [plain(one_array(table.column(there))) for there in self.step.on.values()]
-        values = [self._values(table, here, there) for here, there in self.step.columns.items()]
-        place = [pa.array(np.full(len(table), part, np.int32)), pa.array(np.arange(start, start + len(table)))]
-        found = pa.table([pa.array(key_hashes(keys)), *keys, *values, *place], schema=self.schema)
-        keyed = with_key(keys)
-        self.rows += len(keyed)
-        self.without_key += int((~keyed).sum())
-        return found.filter(pa.array(keyed))
-
-    def _values(self, table: pa.Table, here: str, there: str) -> pa.Array:
-        values, wanted = one_array(table.column(there)), self.schema.field(VALUE + here).type
-        try:
-            return values if values.type == wanted else values.cast(wanted)
-        except pa.ArrowInvalid as error:
-            raise InputError(
-                f"join: '{there}' of {self.step._name} cannot be '{here}', which is {wanted}: {error}; correct the "
-                "values, or choose another name"
-            ) from None
-
-    def _check_errors(self, table: pa.Table, part: int, start: int) -> None:
-        if ROW_ERROR not in table.column_names:
-            return
-        errors = table.column(ROW_ERROR)
-        if errors.null_count < len(errors):
-            at = int(np.flatnonzero(errors.is_valid().to_numpy())[0])
-            place = _place(self.other, {PART: part, ROW: start + at})
-            raise InputError(
-                f"join: {place} cannot be read: {errors[at].as_py()}; correct it, or join a table of the recipe made "
-                "from these rows, which counts and drops those that cannot be read"
-            )
 
 
 @dataclass

@@ -107,8 +107,7 @@ def _in_chunks(tables: Iterable[pa.Table], schema: pa.Schema) -> Iterator[pa.Tab
 def _ordered(table: pa.Table) -> pa.Table:
     """Return rows by their hash; by their key too, if two keys have one hash."""
     table = table.take(pa.array(np.argsort(table.column(HASH).to_numpy(), kind="stable")))
-    before = np.arange(len(table) - 1)
-    if (_same(table, (HASH,), before) & ~_same(table, (KEY,), before)).any():
+    if not _same(table, KEY, _equal_hashes(table)).all():
         names = [name for name in table.column_names if name == HASH or name.startswith(KEY)]
         table = table.sort_by([(name, "ascending") for name in (*names, PART, ROW)])
     return table
@@ -116,9 +115,9 @@ def _ordered(table: pa.Table) -> pa.Table:
 
 def _distinct(table: pa.Table, repeats: Repeats) -> pa.Table:
     """Return the first row of each key, without its place; note the others."""
-    before = np.flatnonzero(_same(table, (HASH,), np.arange(len(table) - 1)))
-    before = before[_same(table, (KEY,), before)]
-    equal = _same(table, (VALUE,), before)
+    before = _equal_hashes(table)
+    before = before[_same(table, KEY, before)]
+    equal = _same(table, VALUE, before)
     repeats.equal += int(equal.sum())
     repeats.differing += int((~equal).sum())
     for at in before[~equal][: _SHOWN - len(repeats.shown)].tolist():
@@ -129,15 +128,17 @@ def _distinct(table: pa.Table, repeats: Repeats) -> pa.Table:
     return table.drop_columns([PART, ROW]).filter(pa.array(keep))
 
 
-def _same(table: pa.Table, prefixes: tuple[str, ...], before: np.ndarray) -> np.ndarray:
-    """Return whether rows have the same values as the row after them: bool (n,), for rows of indices `before`.
+def _equal_hashes(table: pa.Table) -> np.ndarray:
+    """Return the indices of the rows whose hash is that of the row after them."""
+    hashes = table.column(HASH).to_numpy()
+    return np.flatnonzero(hashes[1:] == hashes[:-1])
 
-    Args:
-        prefixes: of the names of the columns that are compared.
-    """
+
+def _same(table: pa.Table, prefix: str, before: np.ndarray) -> np.ndarray:
+    """Return whether the rows of indices `before` have the same keys or values as the row after them: bool (n,)."""
     same = np.ones(len(before), bool)
     for name in table.column_names:
-        if name.startswith(prefixes):
+        if name.startswith(prefix):
             column = table.column(name)
             same &= _equal(column.take(pa.array(before)), column.take(pa.array(before + 1)))
     return same
