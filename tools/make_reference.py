@@ -18,6 +18,7 @@ import yaml
 from pydantic import BaseModel
 
 from poolwright.core.columns import WELL_KNOWN, vector_type
+from poolwright.core.runtime.yaml_text import load
 from poolwright.core.step import Step
 from poolwright.demo.demo import clip_folder
 from poolwright.models.encoders.spec import model_spec
@@ -85,7 +86,7 @@ def _step_parts(verb: str) -> list[str]:
 
 def _example_step(verb: str) -> Step:
     """The step of an example, built as a recipe builds it."""
-    data = yaml.safe_load(step_class(verb).example)
+    data = load(step_class(verb).example, verb)
     parameters = data[verb] if isinstance(data, dict) else {}
     cls = step_class(verb)
     if cls.shorthand and not isinstance(parameters, dict):

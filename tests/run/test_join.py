@@ -52,7 +52,7 @@ def error(folder: Path, *joins: dict[str, Any], **more: Any) -> str:
 
 def test_rows_get_the_values_of_a_file_and_what_has_no_match_is_counted(folder: Path) -> None:
     table = run(folder, JOIN)
-    assert table.read(["class"]).column(0).to_pylist() == [None, "crow", "gull", "", None]
+    assert table.read(["class"]).column(0).to_pylist() == [None, "crow", "gull", None, None]
     assert table.record.steps[0].learned == (
         "3 of 5 rows found in sheet.csv by uid, 2 not: kept with nulls; 1 of its 6 rows met none, "
         "1 repeat a key with the same values, 1 have no key"
@@ -67,7 +67,7 @@ def test_rows_without_a_match_are_dropped_with_a_reason_and_explained(folder: Pa
     table = run(folder, {**JOIN, "missing": "drop"})
     assert table.read(["uid"]).column(0).to_pylist() == ["007", "8", "9"]
     assert table.record.funnel[-1].dropped == {"no_match": 2}
-    words = {uid: api.why(folder / "run", uid)[0].steps[0] for uid in ("7", "8")}
+    words = {uid: api.why(folder / "run", uid)[0].chapters[0] for uid in ("7", "8")}
     assert words["7"].dropped == "no row that is joined has its key"
     assert words["7"].explanation == "uid = 7: not in sheet.csv"
     assert words["8"].explanation == "uid = 8: in sheet.csv"
@@ -81,7 +81,8 @@ def test_a_key_with_two_values_is_an_error_that_names_their_places(folder: Path)
     ) as caught:
         run(folder, JOIN)
     assert "species 'owl' (sheet.csv, row 4) and 'hawk' (sheet.csv, row 6)" in str(caught.value)
-    assert run(folder, {**JOIN, "columns": ["weight"]}).record.rows_kept == 5
+    other = {**JOIN, "columns": ["weight"]}
+    assert api.run(recipe(folder, other), folder / "other", release=False).tables["joined"].record.rows_kept == 5
 
 
 def test_pools_and_tables_of_the_recipe_are_joined_on_several_keys(folder: Path) -> None:
@@ -142,11 +143,15 @@ def test_a_release_joins_new_rows_without_the_file(folder: Path) -> None:
     api.run(recipe(folder, {**JOIN, "missing": "drop"}), folder / "run")
     pq.write_table(pa.table({"uid": ["99", "new"]}), folder / "new.parquet")
     (folder / "sheet.csv").unlink()
-    applied = api.apply(folder / "out", [folder / "new.parquet"], folder / "again")
-    assert applied.table.read(["uid", "class"]).to_pylist() == [{"uid": "99", "class": "owl"}]
+    api.apply(folder / "out", [folder / "new.parquet"], folder / "again")
+    assert api.show(folder / "again")[0].read(["uid", "class"]).to_pylist() == [{"uid": "99", "class": "owl"}]
 
 
-def test_the_command_line_describes_it(folder: Path) -> None:
-    said = call("steps", "join").out
-    assert "with: annotations" in said
-    assert "missing" in said
+def test_the_command_line_reads_on_as_a_text_and_describes_the_step(folder: Path) -> None:
+    steps = "[{join: {with: sheet.csv, on: {uid: image_id}, columns: [species]}}]"
+    text = "recipe: 1\nname: a\npools: {rows: {read: table, path: rows.parquet}}\n"
+    text += f"tables: {{a: {{from: rows, steps: {steps}}}}}"
+    (folder / "a.yaml").write_text(text)
+    assert call("check", "a.yaml", folder=folder).code == 0
+    assert "3 of 5 rows found in sheet.csv" in call("run", "a.yaml", folder=folder).out
+    assert "on: uid" in call("steps", "join").out

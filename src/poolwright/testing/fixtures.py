@@ -62,11 +62,11 @@ def labelled_rows() -> pa.Table:
 
 def annotated_rows() -> pa.Table:
     """Make rows for steps that join: some have the uid of a row of the suite's tables."""
-    rows = make(7, 60, "plain", [], False)
+    rows = make(7, 60, "plain", [], False).select(["uid", "label", "similarity", "year", "small", "embedding"])
     named = pa.table({"uid": [*(f"{number:x}" for number in range(9)), "é1é", "🙂2🙂", "/3/"]})
     some = rows.slice(0, len(named)).set_column(0, "uid", named.column("uid"))
     known = pc.invert(pc.is_in(rows.column("uid"), value_set=named.column("uid")))
-    return pa.concat_tables([some, rows.filter(known)]).select(["uid", "label", "score", "year", "small", "embedding"])
+    return pa.concat_tables([some, rows.filter(known)]).rename_columns({"similarity": "score"})
 
 
 def other_rows(step: JoiningStep) -> OtherRows:

@@ -17,7 +17,6 @@ from typing import Any, ClassVar
 import numpy as np
 import pyarrow as pa
 import pytest
-import yaml
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
@@ -26,6 +25,7 @@ from poolwright.core.errors import StepError, WaitingForPeople
 from poolwright.core.frame import Context, MemoryFrame, OtherRows
 from poolwright.core.roles import JoiningStep
 from poolwright.core.rows import Rows
+from poolwright.core.runtime.yaml_text import load
 from poolwright.core.state import State
 from poolwright.core.step import Outcome, Step
 from poolwright.models.encoders.load import load_encoder
@@ -325,7 +325,7 @@ def step_of(cls: type[Step], parameters: Any) -> Step:
 def parameters_of(cls: type[Step], parameters: Any) -> dict[str, Any]:
     """Return parameters by name; None takes those of the `example`, and a single value is that of the shorthand."""
     if parameters is None:
-        data = yaml.safe_load(cls.example)
+        data = load(cls.example, cls.verb)
         parameters = data[cls.verb] if isinstance(data, dict) else {}
     if cls.shorthand and not isinstance(parameters, Mapping):
         return {cls.shorthand: parameters}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -56,14 +57,33 @@ def sort_rows(tables: Iterable[pa.Table], schema: pa.Schema, folder: Path | None
         folder.mkdir(parents=True, exist_ok=True)
     work, repeats = Path(mkdtemp(dir=folder, prefix="join-")), Repeats()
     try:
-        _deal_out(tables, schema, work)
         kept = pa.schema(list(schema)[:-2])
+        distinct = (_distinct(_ordered(table), repeats) for table in _partitioned(iter(tables), schema, work))
         with pa.ipc.new_file(str(work / "sorted"), kept) as writer:
-            for table in _in_chunks(_sorted_partitions(work, repeats), kept):
+            for table in _in_chunks(distinct, kept):
                 writer.write_table(table)
         return read_mapped(work / "sorted"), repeats
     finally:
         remove(work)
+
+
+def _partitioned(tables: Iterator[pa.Table], schema: pa.Schema, work: Path) -> Iterator[pa.Table]:
+    """Yield rows by ranges of their hash: all at once if they are few, else by way of files."""
+    first, size = [schema.empty_table()], 0
+    for table in tables:
+        first.append(table)
+        size += table.nbytes
+        if size > _CHUNK_BYTES:
+            _deal_out(chain(first, tables), schema, work)
+            break
+    else:
+        yield pa.concat_tables(first).combine_chunks()
+        return
+    for path in _partitions(work):
+        with pa.memory_map(str(path)) as file:
+            table = pa.ipc.open_stream(file).read_all().combine_chunks()
+        if len(table):
+            yield table
 
 
 def _deal_out(tables: Iterable[pa.Table], schema: pa.Schema, work: Path) -> None:
@@ -83,14 +103,6 @@ def _deal_out(tables: Iterable[pa.Table], schema: pa.Schema, work: Path) -> None
 
 def _partitions(work: Path) -> list[Path]:
     return [work / f"{number:02d}" for number in range(_PARTITIONS)]
-
-
-def _sorted_partitions(work: Path, repeats: Repeats) -> Iterator[pa.Table]:
-    for path in _partitions(work):
-        with pa.memory_map(str(path)) as file:
-            table = pa.ipc.open_stream(file).read_all().combine_chunks()
-        if len(table):
-            yield _distinct(_ordered(table), repeats)
 
 
 def _in_chunks(tables: Iterable[pa.Table], schema: pa.Schema) -> Iterator[pa.Table]:
