@@ -57,8 +57,8 @@ def run(work: Path) -> float:
     recipe.write_text(RECIPE)
     out = work / "duckdb.parquet"
     used = in_turn({"duckdb": python(DUCKDB, work, out), "poolwright": python(OURS, recipe, work / "run")}, work)
-    ours = duckdb.sql(SUMMARY.format(work / "run" / "tables" / "labelled" / "part-*.parquet")).fetchone()
-    theirs = duckdb.sql(SUMMARY.format(out)).fetchone()
+    ours = duckdb.sql(SUMMARY.format(work / "run" / "tables" / "labelled" / "part-*.parquet")).fetchall()
+    theirs = duckdb.sql(SUMMARY.format(out)).fetchall()
     for name, usage in used.items():
         print(f"  {name}: {usage.seconds:.2f} s, peak {usage.peak / 1e9:.2f} GB")
     print(f"  rows and labels: {ours} and {theirs}")

@@ -11,9 +11,11 @@ import pyarrow.compute as pc
 
 from poolwright.core.columns import is_text
 from poolwright.kernels.selection.hashing import hash64
-from poolwright.kernels.selection.lookup import equal_values, find_sorted, plain
+from poolwright.kernels.selection.lookup import equal_values, plain
 
 _STEP = np.uint64(0x9E3779B97F4A7C15)
+_FINE, _MOST_BUCKETS = 16, 1 << 28
+"""Bits of a sieve for each row, and bits at most."""
 _FACTORS = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
 
 
@@ -74,11 +76,11 @@ class KeyIndex:
 
     def __init__(self, hashes: pa.ChunkedArray, keys: Sequence[pa.ChunkedArray]) -> None:
         self.types = [column.type for column in keys]
-        self._hashes = [chunk.to_numpy() for chunk in hashes.chunks if len(chunk)]
-        columns = [[chunk for chunk in column.chunks if len(chunk)] for column in keys]
-        self._keys = list(zip(*columns, strict=True))
-        self._starts = np.cumsum([0, *map(len, self._hashes)])
-        self._least = np.array([chunk[0] for chunk in self._hashes], np.uint64)
+        chunks = zip(hashes.chunks, *(column.chunks for column in keys), strict=True)
+        chunks = [chunk for chunk in chunks if len(chunk[0])]
+        most = _MOST_BUCKETS // max(len(chunks), 1)
+        self._chunks = [_Chunk(known.to_numpy(), columns, most) for known, *columns in chunks]
+        self._starts = np.cumsum([0, *(len(chunk.known) for chunk in self._chunks)])
 
     def find(self, keys: Sequence[pa.Array]) -> npt.NDArray[np.int64]:
         """Return the row of each key: int64 (n,), -1 for a key that no row has, and for one with a null.
@@ -86,25 +88,74 @@ class KeyIndex:
         Args:
             keys: (n,) each, of `types`.
         """
-        hashes = key_hashes(keys)
-        rows = np.flatnonzero(with_key(keys))
-        if len(self._hashes) < 2:
-            return self._find_in(0, hashes, rows, keys) if self._hashes else np.full(len(hashes), -1, np.int64)
+        hashes, valid = key_hashes(keys), with_key(keys)
         found = np.full(len(hashes), -1, dtype=np.int64)
-        chunk = np.searchsorted(self._least, hashes[rows], side="right") - 1
-        for number in np.unique(chunk[chunk >= 0]).tolist():
-            at = self._find_in(number, hashes, rows[chunk == number], keys)
-            found = np.where(at >= 0, at + self._starts[number], found)
+        for chunk, start in zip(self._chunks, self._starts, strict=False):
+            rows, at = chunk.find(hashes, valid, keys)
+            found[rows] = at + start
         return found
 
-    def _find_in(
-        self, number: int, hashes: npt.NDArray[np.uint64], rows: npt.NDArray[np.int64], keys: Sequence[pa.Array]
-    ) -> npt.NDArray[np.int64]:
-        def same(at: np.ndarray, rows: np.ndarray) -> np.ndarray:
-            pairs = zip(self._keys[number], keys, strict=True)
-            return np.logical_and.reduce([equal_values(one, at, other, rows) for one, other in pairs])
 
-        return find_sorted(self._hashes[number], hashes, rows, same)
+class _Chunk:
+    """Some rows, whose hashes lie next to each other.
+
+    They are in buckets by the first bits of the distance of their hash to the least. A sieve, one bit for each of many
+    more and finer buckets, is small enough for the caches, and stops most keys that no row has.
+
+    Args:
+        known: their hashes, sorted, at least one.
+        keys: their keys.
+        most: number of fine buckets at most.
+    """
+
+    def __init__(self, known: npt.NDArray[np.uint64], keys: Sequence[pa.Array], most: int) -> None:
+        self.known, self.keys, self.least = known, keys, known[0]
+        self.span = known[-1] - known[0]
+        fine, coarse = min(len(known) * _FINE, most), min(len(known), most)
+        self.fine, self.coarse = (
+            np.uint64(max(int(self.span).bit_length() - n.bit_length(), 0)) for n in (fine, coarse)
+        )
+        passed = np.zeros(int(self.span >> self.fine) + 1, bool)
+        passed[self._places(known, self.fine)] = True
+        self.sieve = np.packbits(passed, bitorder="little")
+        counts = np.bincount(self._places(known, self.coarse), minlength=int(self.span >> self.coarse) + 1)
+        self.edges = np.append(0, np.cumsum(counts)).astype(np.int32)
+
+    def _places(self, hashes: npt.NDArray[np.uint64], shift: np.uint64) -> npt.NDArray[np.int64]:
+        return ((hashes - self.least) >> shift).view(np.int64)
+
+    def find(
+        self, hashes: npt.NDArray[np.uint64], valid: npt.NDArray[np.bool_], keys: Sequence[pa.Array]
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Return the keys that rows have: their indices, and those of the rows."""
+        rows = np.flatnonzero(((hashes - self.least) <= self.span) & valid)
+        places = self._places(hashes[rows], self.fine)
+        bits = self.sieve[places >> 3] >> (places & 7).astype(np.uint8)
+        rows = rows[np.flatnonzero(bits & 1)]
+        wanted = hashes[rows]
+        at = self._first(wanted)
+        found = [(rows[:0], rows[:0])]
+        # Keys whose hashes collide are adjacent: continue until all candidates were compared.
+        while len(rows):
+            left = np.flatnonzero(self.known[np.minimum(at, len(self.known) - 1)] == wanted)
+            left = left[at[left] < len(self.known)]
+            rows, wanted, at = rows[left], wanted[left], at[left]
+            pairs = zip(self.keys, keys, strict=True)
+            same = np.logical_and.reduce([equal_values(one, at, other, rows) for one, other in pairs])
+            found.append((rows[same], at[same]))
+            rows, wanted, at = rows[~same], wanted[~same], at[~same] + 1
+        return tuple(np.concatenate(part) for part in zip(*found, strict=True))
+
+    def _first(self, wanted: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
+        """Return the index of the first hash that is not below each wanted one, as `searchsorted` does."""
+        buckets = self._places(wanted, self.coarse)
+        at, stop = self.edges[buckets].astype(np.int64), self.edges[buckets + 1]
+        left = np.flatnonzero(at < stop)
+        while len(left):
+            left = left[self.known[at[left]] < wanted[left]]
+            at[left] += 1
+            left = left[at[left] < stop[left]]
+        return at
 
 
 def take_or_null(column: pa.ChunkedArray, indices: npt.NDArray[np.int64]) -> pa.Array:

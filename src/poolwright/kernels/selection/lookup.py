@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -50,14 +48,20 @@ class ValueIndex:
 
     def _find_by_hash(self, array: pa.Array) -> np.ndarray:
         order, known = self._sorted_hashes()
-
-        def same(at: np.ndarray, rows: np.ndarray) -> np.ndarray:
-            return equal_values(self.values, order[at], array, rows)
-
-        rows = np.flatnonzero(pc.is_valid(array).to_numpy(zero_copy_only=False))
-        at = find_sorted(known, _hashes(array), rows, same)
+        hashes = _hashes(array)
         found = np.full(len(array), -1, dtype=np.int64)
-        found[at >= 0] = order[at[at >= 0]]
+        rows = np.flatnonzero(pc.is_valid(array).to_numpy(zero_copy_only=False))
+        rows = rows[np.argsort(hashes[rows])]  # neighbours are found in the same lines of the cache
+        at = np.searchsorted(known, hashes[rows])
+        # Values whose hashes collide are adjacent: continue until all candidates were compared.
+        while len(rows):
+            inside = at < len(known)
+            rows, at = rows[inside], at[inside]
+            candidate = known[at] == hashes[rows]
+            rows, at = rows[candidate], at[candidate]
+            same = equal_values(self.values, order[at], array, rows)
+            found[rows[same]] = order[at[same]]
+            rows, at = rows[~same], at[~same] + 1
         return found
 
     def _sorted_hashes(self) -> tuple[np.ndarray, np.ndarray]:
@@ -67,35 +71,6 @@ class ValueIndex:
             order = np.argsort(hashes, kind="stable")
             self._index = (order, hashes[order])  # in one assignment, as threads share a lookup
         return self._index
-
-
-def find_sorted(
-    known: np.ndarray, hashes: np.ndarray, rows: np.ndarray, same: Callable[[np.ndarray, np.ndarray], np.ndarray]
-) -> np.ndarray:
-    """Find values by their hashes.
-
-    Args:
-        known: (m,) uint64, sorted.
-        hashes: (n,) uint64.
-        rows: the rows of `hashes` to look up, (k,) integers.
-        same: whether the values of some indices of `known`, and those of as many rows, are equal: bool.
-
-    Returns:
-        The index in `known` of each row's value, int64 (n,); -1 if it has none, and for rows that are not looked up.
-    """
-    found = np.full(len(hashes), -1, dtype=np.int64)
-    rows = rows[np.argsort(hashes[rows])]  # neighbours are then found in the same pages and lines of the cache
-    at = np.searchsorted(known, hashes[rows])
-    # Values whose hashes collide are adjacent: continue until all candidates were compared.
-    while len(rows):
-        inside = at < len(known)
-        rows, at = rows[inside], at[inside]
-        candidate = known[at] == hashes[rows]
-        rows, at = rows[candidate], at[candidate]
-        equal = same(at, rows)
-        found[rows[equal]] = at[equal]
-        rows, at = rows[~equal], at[~equal] + 1
-    return found
 
 
 def equal_values(one: pa.Array, at: np.ndarray, other: pa.Array, rows: np.ndarray) -> np.ndarray:
