@@ -39,8 +39,11 @@ class JoinedRows:
         Raises:
             RecipeError: they cannot be read.
         """
-        joining = {index: one for index, one in enumerate(spec.steps) if isinstance(one.step, JoiningStep)}
-        return {index: self._open(one, one.step, table) for index, one in joining.items() if not one.learned}
+        return {
+            index: self._open(one, one.step, table)
+            for index, one in enumerate(spec.steps)
+            if isinstance(one.step, JoiningStep) and not one.learned
+        }
 
     def _open(self, placed: StepSpec, step: JoiningStep, table: Opened) -> Source:
         other = step.other()

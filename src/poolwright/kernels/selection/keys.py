@@ -76,8 +76,8 @@ class KeyIndex:
 
     def __init__(self, hashes: pa.ChunkedArray, keys: Sequence[pa.ChunkedArray]) -> None:
         self.types = [column.type for column in keys]
-        chunks = zip(hashes.chunks, *(column.chunks for column in keys), strict=True)
-        chunks = [chunk for chunk in chunks if len(chunk[0])]
+        columns = [column.chunks for column in (hashes, *keys)]
+        chunks = [chunk for chunk in zip(*columns, strict=True) if len(chunk[0])]
         most = _MOST_BUCKETS // max(len(chunks), 1)
         self._chunks = [_Chunk(known.to_numpy(), columns, most) for known, *columns in chunks]
         self._starts = np.cumsum([0, *(len(chunk.known) for chunk in self._chunks)])
@@ -122,7 +122,7 @@ class _Chunk:
         self.edges = np.append(0, np.cumsum(counts)).astype(np.int32)
 
     def _places(self, hashes: npt.NDArray[np.uint64], shift: np.uint64) -> npt.NDArray[np.int64]:
-        return ((hashes - self.least) >> shift).view(np.int64)
+        return np.asarray((hashes - self.least) >> shift).view(np.int64)
 
     def find(
         self, hashes: npt.NDArray[np.uint64], valid: npt.NDArray[np.bool_], keys: Sequence[pa.Array]
@@ -144,7 +144,7 @@ class _Chunk:
             same = np.logical_and.reduce([equal_values(one, at, other, rows) for one, other in pairs])
             found.append((rows[same], at[same]))
             rows, wanted, at = rows[~same], wanted[~same], at[~same] + 1
-        return tuple(np.concatenate(part) for part in zip(*found, strict=True))
+        return np.concatenate([rows for rows, _ in found]), np.concatenate([at for _, at in found])
 
     def _first(self, wanted: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
         """Return the index of the first hash that is not below each wanted one, as `searchsorted` does."""
