@@ -31,7 +31,7 @@ OPTIONAL: dict[str, list[str]] = PROJECT["optional-dependencies"]
 FOR_DEVELOPERS = {"dev", "testing"}
 """Extras that users have no need of, if they are there."""
 
-NO_METADATA = {"mlcroissant": "Apache-2.0"}
+NO_METADATA = {"mlcroissant": "Apache-2.0", "skops": "MIT"}
 """Licences of distributions whose metadata says nothing, as their repositories say."""
 
 

@@ -91,6 +91,16 @@ def test_why_of_a_source_that_changed_tells_what_the_table_recorded(project: Pat
     assert api.why(project / "runs" / "herbarium", "p7")[0].kept
 
 
+def test_why_of_a_project_that_was_moved_or_copied_reads_its_own_files(project: Path) -> None:
+    api.run(project / "herbs.yaml", release=False)
+    copy = shutil.copytree(project, project.with_name("copy"))
+    pq.write_table(pa.table({"uid": ["p1"], "height": [99.0]}), project / "plates.parquet")
+    story, *_ = api.why(copy / "runs" / "herbarium", "p1")
+    assert (story.kept, story.changed) == (False, ())
+    shutil.rmtree(project)
+    assert api.why(copy / "runs" / "herbarium", "p7")[0].kept
+
+
 def test_an_input_that_is_replaced_while_it_is_read_is_no_finished_table(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

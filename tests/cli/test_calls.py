@@ -240,7 +240,7 @@ def test_how_commands_end(
     monkeypatch.setattr(signal, "signal", lambda _, handler: handled.append(handler))
     called = call("check", "small.yaml", folder=small)
     assert (called.code, called.out, called.err) == (code, "", words)
-    assert (handled == [signal.SIG_IGN]) == isinstance(error, KeyboardInterrupt)  # another Ctrl-C changes nothing
+    assert (signal.SIG_IGN in handled) == isinstance(error, KeyboardInterrupt)  # another Ctrl-C changes nothing
 
 
 def test_as_a_process_of_its_own(small: Path) -> None:

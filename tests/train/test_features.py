@@ -63,7 +63,7 @@ def halved(trained: TrainedEncoder) -> bool:
 @pytest.mark.slow
 def test_on_cifar(real_data: Path, tmp_path: Path) -> None:
     files = sorted((real_data / "cifar10").glob("*/*.jpg"))
-    trained = train_encoder("mmd-vae", [every(3, files, tmp_path / "some")], tmp_path / "vae", SETTINGS)
+    trained = train_encoder("mmd-vae", [every(5, files, tmp_path / "some")], tmp_path / "vae", SETTINGS)
     vectors, pixels = against_pixels(trained, files, [path.parent.name for path in files])
     print(f"CIFAR: vectors {vectors:.3f}, pixels {pixels:.3f}", trained.record.ends())
     assert halved(trained)
@@ -78,7 +78,7 @@ def test_on_the_demo_world(made_demo: Any, tmp_path: Path) -> None:
     often = {kind for kind, count in Counter(kinds.values()).items() if count >= 5}  # one a fold
     files = [path for path in sorted(world.glob("images/**/*.*")) if kinds.get(path.stem) in often]
     assert len(files) > 500
-    trained = train_encoder("mmd-vae", [every(2, files, tmp_path / "some")], tmp_path / "vae", SETTINGS)
+    trained = train_encoder("mmd-vae", [every(3, files, tmp_path / "some")], tmp_path / "vae", SETTINGS)
     vectors, pixels = against_pixels(trained, files, [kinds[path.stem] for path in files])
     print(f"demo world: vectors {vectors:.3f}, pixels {pixels:.3f}", trained.record.ends())
     assert halved(trained)

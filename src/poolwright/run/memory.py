@@ -29,6 +29,8 @@ def remember(recipe: Recipe, folder: Path) -> None:
 def recall(folder: Path) -> Recipe:
     """Return the recipe that a run folder was last run with.
 
+    Paths in it are relative to the folder of the recipe file, also after that was moved or copied with the run.
+
     Raises:
         InputError: the folder is not a run folder, or its memory is damaged.
     """
@@ -36,6 +38,8 @@ def recall(folder: Path) -> Recipe:
     try:
         memory = json.loads(path.read_text(encoding="utf-8"))
         data, of = memory["data"], memory["folder"]
+        file = folder / memory.get("file", "")
+        of = str(file.resolve().parent) if file.is_file() else of
     except FileNotFoundError:
         raise InputError(f"{folder}: no run in this folder ({MEMORY} is missing); give the folder of a run") from None
     except (ValueError, TypeError, KeyError):

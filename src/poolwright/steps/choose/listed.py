@@ -119,7 +119,8 @@ class ListedStep(Step):
         table, met = table.slice(first), met[first:]
         named = table.column(0).filter(pa.array(~met)).slice(0, _NAMED).combine_chunks()
         columns = [self.by, *({UID} & set(frame.schema.names) - {self.by})]
-        found: Close = frame.fold(columns, dict, _ComeClose(named, self.by), _best) if len(named) else {}
+        close = _ComeClose(named, tuple(_loose(named)), self.by)
+        found: Close = frame.fold(columns, dict, close, _best) if len(named) else {}
         return self._state(table, met, [f"'{text}'{found.get(text, _NONE)[1]}" for text in named.to_pylist()])
 
     def _listed(self) -> ListFile:
@@ -179,6 +180,7 @@ class _ComeClose:
     """Finds, for entries that no row has, what to say of a row that comes close: the best by its rank and words."""
 
     entries: pa.Array
+    loose: tuple[pa.Array, ...]
     by: str
 
     def __call__(self, found: Close, rows: Rows) -> Close:
@@ -190,7 +192,7 @@ class _ComeClose:
                 yield text, (0, f" (a uid, not a {self.by})")
         values = rows.column(self.by)
         texts = _spelled(values, self.by, pa.types.is_integer(values.type))
-        for rank, (keys, wanted) in enumerate(zip(_loose(texts), _loose(self.entries), strict=True), start=1):
+        for rank, (keys, wanted) in enumerate(zip(_loose(texts), self.loose, strict=True), start=1):
             here = pc.and_(pc.is_in(keys, value_set=wanted), pc.greater(pc.utf8_length(keys), 0))
             for key, value in zip(keys.filter(here).to_pylist(), values.filter(here).to_pylist(), strict=True):
                 yield self.entries[wanted.index(key).as_py()].as_py(), (rank, f" (a row has '{value}')")
