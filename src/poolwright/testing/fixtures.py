@@ -87,7 +87,7 @@ def knowing(step: Step) -> Step:
 def finished_table(name: str) -> Table:
     """Make a finished table with the labelled rows, or those to join."""
     data = {"recipe": 1, "name": "labelled", **labelled_part(name)}
-    return api.run(api.Recipe.from_data(data, files()), files() / "run" / name).tables[name]
+    return api.run(api.Recipe.from_data(data, files()), files() / "finished" / name).tables[name]
 
 
 def labelled_part(name: str) -> dict[str, Any]:
