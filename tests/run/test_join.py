@@ -102,6 +102,12 @@ def test_pools_and_tables_of_the_recipe_are_joined_on_several_keys(folder: Path)
     assert [file.path for file in table.record.files] == ["rows.parquet", "scores.parquet", "best/part-00000.parquet"]
 
 
+def test_a_column_called_image_of_a_file_is_a_name(folder: Path) -> None:
+    (folder / "names.csv").write_text("image,by\n7,ann\n007,ben\n")
+    table = run(folder, {"with": "names.csv", "on": {"uid": "image"}, "columns": ["by"], "types": {"image": "string"}})
+    assert table.read(["by"]).column(0).to_pylist() == ["ann", "ben", None, None, None]
+
+
 def test_classes_come_by_name(folder: Path) -> None:
     features = {"info": {"features": {"kind": {"names": ["cat", "dog"], "_type": "ClassLabel"}}}}
     named = pa.table({"uid": ["7", "8"], "kind": [1, 0]}).replace_schema_metadata({"huggingface": json.dumps(features)})
@@ -112,7 +118,7 @@ def test_classes_come_by_name(folder: Path) -> None:
 
 def test_mistakes_are_found_before_anything_runs(folder: Path) -> None:
     assert "have label already" in error(folder, {**JOIN, "columns": {"label": "species"}})
-    assert "no column 'specis' to join; did you mean 'species'" in error(folder, {**JOIN, "columns": ["specis"]})
+    assert "no column 'specis' for 'specis'; did you mean 'species'" in error(folder, {**JOIN, "columns": ["specis"]})
     assert "no pool, table or file 'sheets'; did you mean" in error(
         folder, {**JOIN, "with": "sheets"}, sheet={"from": "rows"}
     )

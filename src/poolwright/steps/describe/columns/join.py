@@ -21,7 +21,7 @@ from pydantic import (
     model_validator,
 )
 
-from poolwright.core.columns import UID
+from poolwright.core.columns import IMAGE, UID
 from poolwright.core.errors import InputError, StepError
 from poolwright.core.frame import Context, Frame, OtherRows
 from poolwright.core.params import Column, Columns
@@ -40,6 +40,8 @@ from poolwright.steps.describe.columns.sorted_rows import HASH, KEY, VALUE, sort
 
 ROWS = "rows"
 _FILES = (".parquet", ".csv", ".tsv", ".jsonl", ".ndjson")
+_IMAGE = "image name"
+"""Name of the column `image` of a file: there it is no picture but the name of one."""
 _PACKED = (".gz", ".bz2", ".xz", ".zst")
 
 
@@ -144,12 +146,21 @@ class Join(JoiningStep):
     def other(self) -> str | Mapping[str, Any]:
         if not _is_file(self.with_):
             return self.with_
-        numbered = {} if UID in self._wanted.names else {UID: "row"}
-        return {"read": "table", "path": self.with_, **({"types": self.types} if self.types else {}), **numbered}
+        names = self._wanted.names
+        columns = {name: IMAGE if name == _IMAGE else name for name in names if name != UID}
+        parameters: dict[str, Any] = {"read": "table", "path": self.with_, "columns": columns, "keep": list(columns)}
+        if UID not in names:
+            parameters[UID] = "row"
+        return {**parameters, "types": self.types} if self.types else parameters
 
     @property
     def _wanted(self) -> OtherColumns:
-        return OtherColumns(self._name, tuple(self.on.values()), self.columns)
+        return OtherColumns(self._name, tuple(self._there(self.on).values()), self._there(self.columns))
+
+    def _there(self, pairs: Mapping[str, str]) -> dict[str, str]:
+        """Return pairs with the names that the other rows have as they are read."""
+        image = _IMAGE if _is_file(self.with_) else IMAGE
+        return {here: image if there == IMAGE else there for here, there in pairs.items()}
 
     def knowing(self, other: OtherRows) -> Self:
         return self._with(self._wanted.types(other.schema))
@@ -170,7 +181,7 @@ class Join(JoiningStep):
     def gives(self, given: pa.Schema) -> list[pa.Field]:
         if self._known is None:
             raise StepError(f"join: the columns of {self._name} are not known here")
-        for here, there in self.on.items():
+        for here, there in self._there(self.on).items():
             self._check_kinds(given.field(here), self._known.field(KEY + there), there)
         taken = [name for name in self.columns if name in given.names and name not in (self.replace or ())]
         if taken:
@@ -214,7 +225,10 @@ class Join(JoiningStep):
 
     def explain(self, row: Mapping[str, Any], state: State) -> str:
         table = state.mapped[ROWS]
-        keys = {here: _key_of(row.get(here), table.schema.field(KEY + there).type) for here, there in self.on.items()}
+        keys = {
+            here: _key_of(row.get(here), table.schema.field(KEY + there).type)
+            for here, there in self._there(self.on).items()
+        }
         shown = ", ".join(f"{here} = {row.get(here)}" for here in self.on)
         if _find(self, Rows(pa.table(keys)), table)[0] >= 0:
             return f"{shown}: in {state.values['with']}"
