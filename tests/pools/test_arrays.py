@@ -216,3 +216,16 @@ def test_batches_and_columns_change_nothing(
     whole = read_all(pool)
     assert whole["name"].to_pylist() == names.tolist()
     assert read_all(pool, asked[:count], batch_rows).equals(whole.select(asked[:count]))
+
+
+def test_arrays_whose_types_drift_have_the_widest_type(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", n=np.array([1, 2]), name=np.array(["x", "y"]))
+    np.savez(tmp_path / "b.npz", n=np.array([0.5]), name=np.array(["z"]))
+    np.savez(tmp_path / "c.npz", n=np.array(["text"]), name=np.array(["w"]))
+    columns = {"n": "n", "name": "name"}
+    pool = Arrays.model_validate({"path": str(tmp_path / "[ab].npz"), "columns": columns})
+    assert column(pool, "n") == [1.0, 2.0, 0.5]
+    assert pool.remarks() == ["'n' is double: int64 in earlier files"]
+    pool = Arrays.model_validate({"path": str(tmp_path), "columns": columns})
+    with pytest.raises(BadPart, match=r"'n' is <U4 of shape \(1,\), which does not fit 'n' \(double\)"):
+        read_all(pool)

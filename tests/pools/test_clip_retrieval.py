@@ -186,3 +186,18 @@ def test_real_embeddings(real_data: Path, tmp_path: Path) -> None:
     assert found.column("image_path").to_pylist() == names
     assert found.column("img_emb").null_count == 0
     assert all((Path(str(given.image_root())) / name).is_file() for name in names)
+
+
+def test_several_folders_are_one_pool(tmp_path: Path) -> None:
+    write(tmp_path / "runs" / "one", 0, 2)
+    write(tmp_path / "runs" / "two", 0, 1)
+    write(tmp_path / "runs" / "two", 1, 1)
+    paths = [str(tmp_path / "runs" / name) for name in ("one", "two")]
+    given = ClipRetrieval.model_validate({"path": paths})
+    assert column(given, "uid") == ["one/0:0", "one/0:1", "two/0:0", "two/1:0"]
+    assert column(given, "text") == ["caption 0 0", "caption 0 1", "caption 0 0", "caption 1 0"]
+    (tmp_path / "runs/two/img_emb/img_emb_1.npy").unlink()
+    bad = ClipRetrieval.model_validate({"path": paths}).parts()[-1]
+    with pytest.raises(BadPart, match="has no img_emb_1, which other partitions have"):
+        read_all(ClipRetrieval.model_validate({"path": paths}))
+    assert bad.index == 2

@@ -19,6 +19,7 @@ from poolwright.pools import image_folder
 from poolwright.pools.columns.path_pattern import Pattern
 from poolwright.pools.image_folder import ImageFolder
 from poolwright.pools.values.exif import read_exif
+from poolwright.recipe.recipe import make_pool
 from tests.pools.reading import column, read_all
 
 
@@ -285,3 +286,22 @@ def test_a_folder_is_listed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     pool.parts()
     monkeypatch.setattr(image_folder, "files_below", None)
     pool.parts()
+
+
+def test_several_folders_are_one_pool(tmp_path: Path) -> None:
+    for name in ("train/cat/1.png", "val/cat/1.png", "val/dog/2.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(name.encode())
+    pool = make_pool("image_folder", {"path": ["train", "val"], "pattern": "{class}/{name}"}, tmp_path)
+    assert isinstance(pool, ImageFolder)
+    columns = ["uid", "image_path", "class"]
+    rows = [tuple(row.values()) for part in pool.parts() for t in pool.read(part, columns, 10) for row in t.to_pylist()]
+    names = ["train/cat/1.png", "val/cat/1.png", "val/dog/2.png"]
+    assert rows == [(name, name, name.split("/")[1]) for name in names]
+    assert pool.image_root() == {"train": str(tmp_path / "train"), "val": str(tmp_path / "val")}
+    assert pool.class_names() == {"class": {"cat", "dog"}}
+    assert [part.index for part in pool.parts()] == [0, 1]
+    alone = make_pool("image_folder", {"path": ["train"]}, tmp_path)
+    assert alone.model_dump()["path"] == str(tmp_path / "train")
+    with pytest.raises(RecipeError, match="named twice, or holds another folder"):
+        make_pool("image_folder", {"path": ["train", "train/cat"]}, tmp_path).parts()

@@ -19,6 +19,7 @@ from poolwright.core.errors import BadPart, InputError, RecipeError
 from poolwright.core.rows import vector_array
 from poolwright.pools.readers import parquet
 from poolwright.pools.table import TablePool, read_parquet
+from poolwright.recipe.recipe import make_pool
 from tests.pools.reading import column, read_all
 
 RANDOM = np.random.default_rng(0)
@@ -107,7 +108,8 @@ def test_ids(tmp_path: Path) -> None:
         ({"uid": "url", "vectors": {"clip": {"model": "x"}}}, "no column 'clip' with vectors"),
         ({"uid": "url", "vectors": {"n": {"model": "x"}}}, "int64, whose first rows are not vectors"),
         ({"uid": "url", "columns": {"taken_at": "n"}}, "'taken_at' are ISO 8601 times or Unix seconds, but none"),
-        ({"uid": "url", "types": {"n": "int32"}}, "Parquet files have types"),
+        ({"uid": "url", "types": {"m": "int32"}}, "no column 'm' of 'types'"),
+        ({"uid": "url", "names": ["n"]}, "Parquet files have names"),
     ],
 )
 def test_what_is_wrong_with_columns_is_reported(tmp_path: Path, parameters: dict[str, object], message: str) -> None:
@@ -208,8 +210,8 @@ def test_files_must_give_the_same_columns(tmp_path: Path) -> None:
         "width": [1, 2, 7, 3],
         "t": [None, None, "x", "y"],
     }
-    shard(tmp_path, "d", 1, n=[1.5], width=[1], t=["x"])
-    with pytest.raises(RecipeError, match=r"a.parquet and d.parquet differ: column 'n' is int32 .* and double"):
+    shard(tmp_path, "d", 1, n=["1.5"], width=[1], t=["x"])
+    with pytest.raises(RecipeError, match=r"a.parquet and d.parquet differ: column 'n' is int32 .* and string"):
         TablePool(path=str(tmp_path)).arrow_schema()
     assert TablePool(path=str(tmp_path), keep=["width"]).arrow_schema().names == ["uid", "width"]
     shard(tmp_path, "d", 1, n=pa.array([1], pa.int32()), width=[1])
@@ -605,3 +607,21 @@ def test_images_named_by_a_struct_are_read_below_the_folder_alone(tmp_path: Path
     assert column(found, "image") == [b"pictures/a.png", b"pictures/a.png", None, None, None, None, b"own"]
     write(tmp_path / "pictures/t.parquet", {"image": images[:1]})
     assert column(TablePool(path=str(tmp_path / "pictures/t.parquet"), uid="row"), "image") == [b"pictures/a.png"]
+
+
+def test_files_whose_types_drift_have_the_widest_type(tmp_path: Path) -> None:
+    first = {"uid": ["1"], "x": pa.array([1]), "s": pa.nulls(1), "m": [{"a": 1}], "t": ["7"]}
+    second = {"uid": ["2"], "x": [0.5], "s": ["text"], "m": [{"a": 2, "b": "more"}], "t": ["n/a"]}
+    pq.write_table(pa.table(first), tmp_path / "0.parquet")
+    pq.write_table(pa.table(second), tmp_path / "1.parquet")
+    pool = make_pool("table", {"path": ".", "types": {"t": "int32"}}, tmp_path)
+    assert read_all(pool).to_pylist() == [
+        {"uid": "1", "x": 1.0, "s": None, "m": {"a": 1, "b": None}, "t": 7},
+        {"uid": "2", "x": 0.5, "s": "text", "m": {"a": 2, "b": "more"}, "t": None},
+    ]
+    assert "'x' is double: int64 in 0.parquet" in pool.remarks()
+    assert "'t' is int32: string in 0.parquet, 1.parquet" in pool.remarks()
+    with pytest.raises(RecipeError, match="no column 'y' of 'types'"):
+        make_pool("table", {"path": ".", "types": {"y": "int32"}}, tmp_path).arrow_schema()
+    with pytest.raises(RecipeError, match=r"'m' is struct<.*cannot become int32"):
+        make_pool("table", {"path": ".", "types": {"m": "int32"}}, tmp_path).arrow_schema()

@@ -5,11 +5,12 @@ Steps and pools name these by constant. Other columns may exist as well; they ar
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pyarrow as pa
 
-from poolwright.core.errors import StepError
+from poolwright.core.errors import RecipeError, StepError
 
 UID = "uid"
 URL = "url"
@@ -173,6 +174,74 @@ def same_space(one: pa.Field, other: pa.Field) -> None:
 
 def _same_model(left: tuple[str, str], right: tuple[str, str]) -> bool:
     return left[0] == right[0] and (left[1] == right[1] or not left[1] or not right[1])
+
+
+def united_field(fields: Mapping[str, pa.Field]) -> pa.Field:
+    """Return the field that holds the values of a column of several sources: of the widest of their types.
+
+    Types are promoted as by `pyarrow.concat_tables(promote_options="permissive")`, and dictionaries to their values.
+    Vectors keep the encoder that made them.
+
+    Args:
+        fields: of the column, by the name of the source.
+
+    Raises:
+        RecipeError: no type holds the values of all, or vectors differ in width or encoder; with two of the sources.
+    """
+    known = {name: field for name, field in fields.items() if not pa.types.is_null(field.type)} or dict(fields)
+    first, field = next(iter(known.items()))
+    metadata = dict(field.metadata or {})
+    for name, other in known.items():
+        if is_vector(field.type) and is_vector(other.type):
+            _check_vectors(first, field.with_metadata(metadata), name, other)
+        if MODEL_KEY not in metadata and vector_model(other):
+            first, metadata = name, {**metadata, **other.metadata}
+        dtype = wider_type(field.type, other.type)
+        if dtype is None:
+            types = ", ".join(f"{field.type} in {name}" for name, field in known.items())
+            raise RecipeError(f"column '{field.name}' is {types}; no type holds them all")
+        field = field.with_type(dtype)
+    return pa.field(field.name, field.type, metadata=metadata or None)
+
+
+def _check_vectors(first: str, one: pa.Field, second: str, other: pa.Field) -> None:
+    try:
+        same_space(one, other)
+    except StepError:
+        words = [
+            f"{field.type.list_size} values" + (f" by {made[0]} ({made[1][:12]})" if made else "")
+            for field, made in ((one, vector_model(one)), (other, vector_model(other)))
+        ]
+        raise RecipeError(
+            f"the vectors '{one.name}' of {first} ({words[0]}) and of {second} ({words[1]}) are not of one encoder"
+        ) from None
+
+
+def wider_type(one: pa.DataType, other: pa.DataType) -> pa.DataType | None:
+    """Return the type that both can be cast to; None if there is none."""
+    if one == other:
+        return one
+    plain = [dtype.value_type if pa.types.is_dictionary(dtype) else dtype for dtype in (one, other)]
+    try:
+        schemas = [pa.schema([pa.field("", dtype)]) for dtype in plain]
+        return pa.unify_schemas(schemas, promote_options="permissive").field(0).type
+    except (pa.ArrowTypeError, pa.ArrowInvalid):
+        return None
+
+
+def declared_type(name: str, alias: str) -> pa.DataType:
+    """Return the Arrow type that a recipe declares for a column.
+
+    Raises:
+        ValueError: no type has that name.
+    """
+    try:
+        return pa.type_for_alias(alias)
+    except ValueError:
+        raise ValueError(
+            f"'{alias}' of column '{name}' is no type; use string, bool, int32, int64, float32, float64, "
+            "date32 or timestamp[us]"
+        ) from None
 
 
 def is_vector(dtype: pa.DataType) -> bool:

@@ -9,13 +9,20 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from secrets import token_hex
 from typing import Any, BinaryIO, cast
 
 PARTIAL = ".partial"
+
+ImageRoot = str | Mapping[str, str | None] | None
+"""Folder or URL that image paths are relative to; None if they may lead anywhere.
+
+If rows come from several sources, the root of each by the name that its paths begin with: `{photos: /data/photos}`
+for 'photos/cat/1.jpg'.
+"""
 
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> str:

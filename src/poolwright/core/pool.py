@@ -8,6 +8,8 @@ from typing import Annotated, Any, ClassVar
 import pyarrow as pa
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
 
+from poolwright.core.files import ImageRoot
+
 
 def resolve_path(value: str, info: ValidationInfo) -> str:
     """Return a path that is relative to the recipe's folder as it is from here; URLs are as they were."""
@@ -106,8 +108,8 @@ class Pool(BaseModel):
         """Return the names of classes by column, for the columns whose names are known without reading rows."""
         return {}
 
-    def image_root(self) -> str | None:
-        """Return the folder or URL that values of `image_path` are relative to; None for that of the rows."""
+    def image_root(self) -> ImageRoot:
+        """Return what values of `image_path` are relative to: a folder or URL; None for that of the rows."""
         return None
 
     def known_images(self) -> bool:

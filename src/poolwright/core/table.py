@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from poolwright.core.errors import InputError
-from poolwright.core.files import digest_file, sha256_file
+from poolwright.core.files import ImageRoot, digest_file, sha256_file
 from poolwright.core.rows import Rows, with_missing_as_null
 from poolwright.core.state import State
 
@@ -162,7 +162,8 @@ class TableRecord(_Record):
     `image_root` is relative to the table's folder if the images are below the recipe's folder, so that a
     project can be moved; paths of `files` are relative to the recipe's folder if they can be. `tallies` are
     counts of steps over all rows that reached them, by '<state name>.<tally>'; `remarks` say what could not be read
-    of the source, or was left out.
+    of the source, or was left out. `source` is 'pools.NAME' or 'tables.NAME', or several of these with commas between
+    them; `sources` are then the rows that were read of each.
     """
 
     format: int
@@ -173,7 +174,7 @@ class TableRecord(_Record):
     seed: int
     plan: str
     versions: dict[str, str]
-    image_root: str | None
+    image_root: str | dict[str, str | None] | None
     files: tuple[InputFile, ...]
     inputs: tuple[InputPart, ...]
     steps: tuple[StepRecord, ...]
@@ -185,6 +186,17 @@ class TableRecord(_Record):
     parts: tuple[OutputPart, ...]
     tallies: dict[str, tuple[int, ...]] = {}
     remarks: tuple[str, ...] = ()
+    sources: dict[str, int] = {}
+
+    @property
+    def rows_by_source(self) -> dict[str, int]:
+        """Rows that were read, by 'pools.NAME' or 'tables.NAME'."""
+        return self.sources or {self.source: self.rows_in}
+
+    @property
+    def parents(self) -> tuple[str, ...]:
+        """Names of the tables that its rows come from."""
+        return tuple(name.removeprefix("tables.") for name in self.rows_by_source if name.startswith("tables."))
 
     def limits(self) -> dict[str, list[Limit]]:
         """Return the values that steps compared numeric columns with, by column."""
@@ -246,9 +258,14 @@ class Table:
         return self.record.name
 
     @property
-    def image_root(self) -> str | None:
-        """Folder or URL that values of `image_path` are relative to."""
+    def image_root(self) -> ImageRoot:
+        """Folder or URL that values of `image_path` are relative to; by source if rows come from several."""
         root = self.record.image_root
+        if isinstance(root, dict):
+            return {name: self._whole_path(one) for name, one in root.items()}
+        return self._whole_path(root)
+
+    def _whole_path(self, root: str | None) -> str | None:
         root = None if root is None else _VARIABLE.sub(lambda name: os.environ.get(name[1], name[0]), root)
         return root if root is None or "://" in root else os.path.normpath(self.folder.resolve() / root)
 

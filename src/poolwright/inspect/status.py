@@ -28,8 +28,8 @@ def outlook(run: Run, plans: Mapping[str, TablePlan]) -> list[dict[str, Any]]:
             rows_kept[name] = record.rows_kept
             entries.append(_entry(plan, "done", record.rows_in, len(record.parts), len(record.parts), 0.0))
             continue
-        parent = run.recipe.tables[name].source
-        if parent in run.recipe.tables and parent not in rows_kept:
+        parents = [one for one in run.recipe.tables[name].sources if one in run.recipe.tables]
+        if any(parent not in rows_kept for parent in parents):
             entries.append(_entry(plan, "waits", None, 0, 0, None))
             continue
         source = run.source(name)

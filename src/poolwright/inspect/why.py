@@ -15,6 +15,7 @@ from poolwright.core.columns import ROW_ERROR, UID, is_vector
 from poolwright.core.errors import InputError, PoolwrightError
 from poolwright.core.rows import Rows
 from poolwright.core.table import RECORD, Table
+from poolwright.recipe.recipe import Recipe
 from poolwright.run.batches import ADMIT, Flow, apply_step, columns_to_read, refused_rows
 from poolwright.run.plan import TablePlan
 from poolwright.run.run import Run
@@ -68,11 +69,13 @@ def why(run: Run, uid: str) -> list[Story]:
     """
     stories: list[Story] = []
     gone_in: set[str] = set()
+    uids = _uids(run.recipe, uid)
     for name in run.recipe.order:
-        if not (run.table_folder(name) / "table.json").exists() or run.recipe.tables[name].source in gone_in:
+        sources = run.recipe.tables[name].sources
+        if not (run.table_folder(name) / "table.json").exists() or gone_in.issuperset(sources):
             gone_in.add(name)
             continue
-        story = _story(run, name, uid)
+        story = next(filter(None, (_story(run, name, one) for one in uids[name])), None)
         if story is not None:
             stories.append(story)
         if story is None or not story.kept:
@@ -84,6 +87,24 @@ def why(run: Run, uid: str) -> list[Story]:
         since = f", as far as is known: what {', '.join(changed)} was made from has changed since" if changed else ""
         raise InputError(f"no finished table of {run.folder} has read a row with uid '{uid}'{since}")
     return stories
+
+
+def _uids(recipe: Recipe, uid: str) -> dict[str, list[str]]:
+    """Return what a row may be called in each pool and table, as a union may put names of sources before uids."""
+    found = {name: [uid] for name in (*recipe.pools, *recipe.tables)}
+    prefixed = [spec for spec in map(recipe.tables.__getitem__, recipe.order) if spec.source.uid_prefix]
+    for name in reversed(recipe.order):
+        spec = recipe.tables[name]
+        for source in spec.sources:
+            prefix = f"{source}/" if spec.source.uid_prefix else ""
+            found[source] += [one.removeprefix(prefix) for one in found[name] if one.startswith(prefix)]
+    if not any(uid.startswith(f"{source}/") for spec in prefixed for source in spec.sources):
+        for name in recipe.order:
+            spec = recipe.tables[name]
+            for source in spec.sources:
+                prefix = f"{source}/" if spec.source.uid_prefix else ""
+                found[name] += [prefix + one for one in found[source]]
+    return {name: list(dict.fromkeys(uids)) for name, uids in found.items()}
 
 
 def every_story(run: Run, name: str) -> Iterator[Story]:

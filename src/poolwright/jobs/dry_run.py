@@ -22,6 +22,7 @@ from poolwright.core.runtime.progress import Listener
 from poolwright.core.table import RECORD, Table
 from poolwright.kernels.selection.hashing import hash64, hash_key
 from poolwright.recipe.recipe import Recipe
+from poolwright.recipe.tables import TableSpec
 from poolwright.run.engine.protocol import Engine
 from poolwright.run.plan import TablePlan
 from poolwright.run.run import Run
@@ -69,7 +70,7 @@ def dry_run(recipe: Recipe, folder: Path, parts: int, engine: Engine, listener: 
     """
     if parts < 2:
         raise RecipeError(f"{parts} parts do not show how parts differ; take 2 or more")
-    run = Run(recipe, folder, engine, listener)
+    run = _SampleRun(recipe, folder, engine, listener)
     whole = dict(run.pools)
     plans = run.plans()
     in_full = _learned_from(recipe)
@@ -79,12 +80,18 @@ def dry_run(recipe: Recipe, folder: Path, parts: int, engine: Engine, listener: 
     }
     run.__dict__["pools"] = sampled  # what the cached property gives from now on
     tables = _made(run)
-    found = []
-    for name, table in tables.items():
-        pool = _pool_of(recipe, name)
-        if pool not in in_full:
-            found.append(_predict(recipe, table, whole[pool], sampled[pool], plans, tables))
-    return found
+    found: dict[str, Prediction] = {}
+    for name in tables:
+        if not _pools_of(recipe, name) <= in_full:
+            found[name] = _Sample(recipe, whole, sampled, tables, found).predict(name, plans)
+    return list(found.values())
+
+
+class _SampleRun(Run):
+    """A run on a sample, whose unions have an output for each part too."""
+
+    def _united(self, spec: TableSpec, sources: Mapping[str, Source]) -> Source:
+        return super()._united(spec, {name: replace(source, part_units=True) for name, source in sources.items()})
 
 
 def _made(run: Run) -> dict[str, Table]:
@@ -100,13 +107,13 @@ def _learned_from(recipe: Recipe) -> set[str]:
     """Return the pools of the tables that steps are fitted on, and those that they join."""
     steps = [placed for spec in recipe.tables.values() for placed in spec.steps]
     tables = {name for placed in steps for name in (*placed.learns_from, *placed.joins)}
-    return {_pool_of(recipe, name) for name in tables}
+    return {pool for name in tables for pool in _pools_of(recipe, name)}
 
 
-def _pool_of(recipe: Recipe, table: str) -> str:
-    while table in recipe.tables:
-        table = recipe.tables[table].source
-    return table
+def _pools_of(recipe: Recipe, table: str) -> set[str]:
+    if table not in recipe.tables:
+        return {table}
+    return {pool for source in recipe.tables[table].sources for pool in _pools_of(recipe, source)}
 
 
 def _sample(source: Source, parts: int, key: int) -> Source:
@@ -118,39 +125,102 @@ def _sample(source: Source, parts: int, key: int) -> Source:
     return replace(source, parts=again, part_units=True)
 
 
-def _predict(
-    recipe: Recipe,
-    table: Table,
-    whole: Source,
-    sample: Source,
-    plans: Mapping[str, TablePlan],
-    tables: Mapping[str, Table],
-) -> Prediction:
-    """Scale up by the share of the pool's rows that is in the sample."""
-    chain = _chain(recipe, table.name)
-    read = np.array([part.rows or 0 for part in tables[chain[0]].record.inputs], np.float64)
-    counted = [part.rows for part in whole.parts]
-    rows = sum(count for count in counted if count is not None) if None not in counted else None
-    total = float(rows) if rows is not None else float(read.mean()) * len(whole.parts)
-    scale = total / max(read.sum(), 1.0)
-    spread = _spread([tables[name] for name in chain], read, len(whole.parts))
-    kept = table.record.rows_kept * scale
-    size = sum(path.stat().st_size for path in table.folder.rglob("*.parquet") if "states" not in path.parts)
-    seconds = sum(table.timings().get("unit_seconds", [])) / max(1, _workers(table))
-    seconds += _prepared(recipe, table)
-    looks = tuple(step.step.verb for name in chain for step in plans[name].steps if step.step.fits_rows)
-    return Prediction(
-        table=table.name,
-        parts=len(whole.parts),
-        sampled=len(sample.parts),
-        rows=rows,
-        kept=kept,
-        low=max(0.0, kept - spread * total),
-        high=min(total, kept + spread * total),
-        bytes=size * scale,
-        seconds=seconds * scale,
-        whole=looks,
-    )
+@dataclass(frozen=True)
+class _Stratum:
+    """The rows of one source of a table.
+
+    Attributes:
+        read: rows of the sample by part, float64 (n,).
+        kept: those of them that the table kept.
+        total: rows of the whole source.
+        parts: parts of the whole source.
+        doubt: half-width of the interval of `total`.
+    """
+
+    read: np.ndarray
+    kept: np.ndarray
+    total: float
+    parts: int
+    doubt: float = 0.0
+
+    @property
+    def rate(self) -> float:
+        return float(self.kept.sum() / max(self.read.sum(), 1.0))
+
+    @property
+    def half_width(self) -> float:
+        """Half-width of the interval of the kept rows, from how the kept shares of sampled parts differ."""
+        from scipy.stats import t
+
+        n = len(self.read)
+        if n >= self.parts or n < 2:
+            return self.doubt * self.rate
+        square = float(((self.kept - self.rate * self.read) ** 2).sum())
+        error = sqrt(square / (n * (n - 1)) * (1 - n / self.parts))
+        return float(t.ppf(0.975, n - 1)) * error / max(float(self.read.mean()), 1.0) * self.total
+
+
+@dataclass(frozen=True)
+class _Sample:
+    """The tables of a sample, and the whole pools."""
+
+    recipe: Recipe
+    whole: Mapping[str, Source]
+    sampled: Mapping[str, Source]
+    tables: Mapping[str, Table]
+    found: Mapping[str, Prediction]
+
+    def predict(self, name: str, plans: Mapping[str, TablePlan]) -> Prediction:
+        """Scale up by the share of each source that is in the sample."""
+        table, chain = self.tables[name], _chain(self.recipe, name)
+        strata = self._strata(chain)
+        total = sum(stratum.total for stratum in strata)
+        scale = total / max(sum(stratum.read.sum() for stratum in strata), 1.0)
+        kept = sum(stratum.rate * stratum.total for stratum in strata)
+        spread = sqrt(sum(stratum.half_width**2 for stratum in strata))
+        size = sum(path.stat().st_size for path in table.folder.rglob("*.parquet") if "states" not in path.parts)
+        seconds = sum(table.timings().get("unit_seconds", [])) / max(1, _workers(table))
+        seconds += _prepared(self.recipe, table)
+        pools = [self.whole[pool] for pool in sorted(_pools_of(self.recipe, name))]
+        rows = [_rows(pool) for pool in pools]
+        return Prediction(
+            table=name,
+            parts=sum(len(pool.parts) for pool in pools),
+            sampled=sum(len(self.sampled[pool].parts) for pool in _pools_of(self.recipe, name)),
+            rows=sum(count for count in rows if count is not None) if None not in rows else None,
+            kept=kept,
+            low=max(0.0, kept - spread),
+            high=min(total, kept + spread),
+            bytes=size * scale,
+            seconds=seconds * scale,
+            whole=tuple(step.step.verb for one in chain for step in plans[one].steps if step.step.fits_rows),
+        )
+
+    def _strata(self, chain: Sequence[str]) -> list[_Stratum]:
+        tables = [self.tables[name] for name in chain]
+        read = np.array([part.rows or 0 for part in tables[0].record.inputs], np.float64)
+        kept, at, strata = _kept_by_part(tables), 0, []
+        for source in self.recipe.tables[chain[0]].sources:
+            is_pool = source in self.sampled
+            count = len(self.sampled[source].parts if is_pool else self.tables[source].record.parts)
+            here = slice(at, at + count)
+            strata.append(self._stratum(source, read[here], kept[here]))
+            at += count
+        return strata
+
+    def _stratum(self, source: str, read: np.ndarray, kept: np.ndarray) -> _Stratum:
+        if source in self.whole:
+            rows, parts = _rows(self.whole[source]), len(self.whole[source].parts)
+            return _Stratum(read, kept, float(rows) if rows is not None else float(read.mean()) * parts, parts)
+        if source not in self.found:
+            return _Stratum(read, kept, float(read.sum()), len(read))
+        above = self.found[source]
+        return _Stratum(read, kept, above.kept, len(read), (above.high - above.low) / 2)
+
+
+def _rows(source: Source) -> int | None:
+    counted = [part.rows for part in source.parts]
+    return sum(count for count in counted if count is not None) if None not in counted else None
 
 
 def _prepared(recipe: Recipe, table: Table) -> float:
@@ -160,24 +230,11 @@ def _prepared(recipe: Recipe, table: Table) -> float:
 
 
 def _chain(recipe: Recipe, name: str) -> list[str]:
-    """Return the tables from the one that reads a pool down to this one."""
+    """Return the tables from the one that reads a pool, or a union, down to this one."""
     chain = [name]
-    while (source := recipe.tables[chain[0]].source) in recipe.tables:
-        chain.insert(0, source)
+    while (spec := recipe.tables[chain[0]]).source.is_plain and spec.sources[0] in recipe.tables:
+        chain.insert(0, spec.sources[0])
     return chain
-
-
-def _spread(chain: Sequence[Table], read: np.ndarray, parts: int) -> float:
-    """Return the half-width of the interval of the kept share, from how the kept shares of sampled parts differ."""
-    from scipy.stats import t
-
-    n = len(read)
-    if n >= parts or n < 2:
-        return 0.0
-    kept = _kept_by_part(chain)
-    rate = kept.sum() / max(read.sum(), 1.0)
-    error = sqrt(float(((kept - rate * read) ** 2).sum()) / (n * (n - 1)) * (1 - n / parts))
-    return float(t.ppf(0.975, n - 1)) * error / max(float(read.mean()), 1.0)
 
 
 def _kept_by_part(chain: Sequence[Table]) -> np.ndarray:

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from poolwright.core.columns import IMAGE, IMAGE_PATH, ROW_ERROR, UID
 from poolwright.core.errors import BadPart, RecipeError
 from poolwright.core.files import remove
-from poolwright.core.images.image import REASONS, Limits, open_image, unread
+from poolwright.core.images.image import REASONS, Limits, local_image, open_image, unread
 from poolwright.core.parquet import write_parquet
 from poolwright.core.rows import Rows
 from poolwright.core.table import RECORD, Table
@@ -253,7 +253,7 @@ def _seen(rows: pa.Table, sources: Sequence[Source]) -> str:
     for number, path in zip(rows["root"].to_pylist(), rows["path"].to_pylist(), strict=True):
         if number >= 0:
             root = sources[number].image_root
-            file = path if root is None else f"{root.rstrip('/')}/{path}"
+            file = local_image(root, path) or path
             digest.update(f"{file}\0{_outside(file)}\n".encode())
     return digest.hexdigest()
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr,
 from poolwright.core.columns import UID
 from poolwright.core.errors import InputError, RecipeError
 from poolwright.core.pool import Part, Pool
-from poolwright.pools.columns.array_columns import ArrayGiven, damage_of, given_of, headers_of, read_whole
+from poolwright.pools.columns.array_columns import ArrayGiven, damage_of, given_of, headers_of, read_whole, widened
 from poolwright.pools.columns.cached import Once
 from poolwright.pools.columns.casting import table_of
 from poolwright.pools.columns.mapping import ROW, row_uids
@@ -97,7 +97,7 @@ imagenet:
         return self
 
     def arrow_schema(self) -> pa.Schema:
-        """Return the columns of this pool, from the first file that can be read.
+        """Return the columns of this pool: those of the first file that can be read, of the widest type of all files.
 
         Raises:
             RecipeError: an array is missing, or its length, shape or type does not fit.
@@ -118,6 +118,9 @@ imagenet:
                     names = read_whole(file, headers_of(file, [given])[given.values])
                     found[given.field.name] = given.column(np.arange(len(names)), {given.values: names}).to_pylist()
         return found
+
+    def remarks(self) -> list[str]:
+        return [column.drift for column in self._columns() if column.drift]
 
     def read(self, part: Part, columns: Sequence[str], batch_rows: int) -> Iterator[pa.Table]:
         file = part.files[0]
@@ -162,13 +165,20 @@ imagenet:
         arrays = {name: column.array for name, column in self.columns.items()}
         lookups = {name: (found.values, arrays.get(found.by, found.by)) for name, found in self.lookup.items()}
         damage: Unreadable | None = None
-        for file in self._listed():
+        files = self._listed()
+        for number, file in enumerate(files, 1):
             try:
-                return given_of(file, None if self.uid == ROW else self.uid, self.columns, arrays, lookups)
+                found = given_of(file, None if self.uid == ROW else self.uid, self.columns, arrays, lookups)
             except NoArray as error:
                 raise RecipeError(str(error)) from None
             except Unreadable as error:
                 damage = damage or error
+                continue
+            for other in files[number:]:
+                with suppress(Unreadable):  # it is a bad part
+                    headers = headers_of(other, found)
+                    found = tuple(widened(column, other, headers) for column in found)
+            return found
         raise damage or InputError(f"{self.path[0]}: no file")
 
     def _make_parts(self) -> list[Part]:

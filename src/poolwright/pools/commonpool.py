@@ -17,7 +17,7 @@ from poolwright.core.errors import InputError, RecipeError
 from poolwright.core.pool import Part, PathOrUrl, Pool
 from poolwright.core.rows import one_array
 from poolwright.pools.columns.cached import Once
-from poolwright.pools.columns.mapping import ColumnRequest, class_names
+from poolwright.pools.columns.mapping import ColumnRequest, class_names, drifts
 from poolwright.pools.columns.shards import (
     Shard,
     find_arrays,
@@ -103,6 +103,9 @@ class CommonPool(Pool):
 
     def class_names(self) -> dict[str, tuple[str, ...]]:
         return class_names(self._planned().given)
+
+    def remarks(self) -> list[str]:
+        return drifts(self._planned().given)
 
     def read(self, part: Part, columns: Sequence[str], batch_rows: int) -> Iterator[pa.Table]:
         if self.subset is None and "uids" not in part.detail:

@@ -10,18 +10,20 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import ClassVar, Literal
 
 import pyarrow as pa
-from pydantic import Field, PrivateAttr, field_validator, model_validator
+import pyarrow.compute as pc
+from pydantic import Field, PrivateAttr, field_serializer, field_validator, model_validator
 
 from poolwright.core.columns import IMAGE, IMAGE_PATH, LABEL, LATITUDE, LONGITUDE, TAKEN_AT, TEXT, UID, WELL_KNOWN
 from poolwright.core.errors import RecipeError
-from poolwright.core.files import leading_out
+from poolwright.core.files import ImageRoot, leading_out
 from poolwright.core.images.formats import IMAGE_FORMATS, is_image_name
-from poolwright.core.pool import Part, PathOrUrl, Pool
+from poolwright.core.pool import Part, Pool
 from poolwright.pools.columns.cached import Once
 from poolwright.pools.columns.captions import DEFAULT_KEYS, CaptionFiles, caption_columns, caption_files
 from poolwright.pools.columns.casting import as_given, given_type, table_of
+from poolwright.pools.columns.path_columns import folder_names
 from poolwright.pools.columns.path_pattern import Pattern
-from poolwright.pools.readers.paths import file_system, files_below, is_url, join, reading
+from poolwright.pools.readers.paths import PathsOrUrls, file_system, files_below, is_url, join, reading
 from poolwright.pools.values.exif import exif_columns
 
 PART_FILES = 512
@@ -36,6 +38,9 @@ class ImageFolder(Pool):
     files are added. Rows are in the order of these paths. Files and folders whose names begin with '.' are
     left out; linked folders are followed. Of files that links lead out of the folder, nothing is read unless the pool
     says `outside: true`: such images are dropped by the steps that read them, and have no caption and no EXIF.
+
+    With several folders, `uid` and `image_path` begin with what tells the folder from the others, such as 'train/'; the
+    rows of one folder follow those of another, and a pattern is matched against the path within the folder.
     """
 
     kind: ClassVar[str] = "image_folder"
@@ -44,8 +49,9 @@ class ImageFolder(Pool):
     )
     unique: ClassVar[bool] = True
 
-    path: PathOrUrl = Field(
-        description="folder, or fsspec URL of one; images at any depth, by the extensions of the formats that are read"
+    path: PathsOrUrls = Field(
+        description="folder, fsspec URL of one, or a list of these; images at any depth, by the extensions of the "
+        "formats that are read"
     )
     pattern: str | None = Field(
         default=None,
@@ -79,6 +85,24 @@ class ImageFolder(Pool):
     )
 
     _listing: Once[tuple[list[Part], list[str]]] = PrivateAttr(default_factory=Once)
+    _several: Once[dict[str, ImageFolder]] = PrivateAttr(default_factory=lambda: Once(travels=True))
+
+    @field_serializer("path")
+    def _one_or_several(self, path: tuple[str, ...]) -> str | tuple[str, ...]:
+        return path if len(path) > 1 else path[0]
+
+    @property
+    def _folder(self) -> str:
+        """The folder, if it is the only one."""
+        return self.path[0]
+
+    def _folders(self) -> dict[str, ImageFolder]:
+        """Return a pool for each of several folders, by what their paths differ in; none if there is one folder."""
+        return self._several.get(self._split) if len(self.path) > 1 else {}
+
+    def _split(self) -> dict[str, ImageFolder]:
+        names = folder_names(self.path)
+        return {name: type(self)(**{**dict(self), "path": folder}) for name, folder in names.items()}
 
     @field_validator("encoding")
     @classmethod
@@ -111,7 +135,8 @@ class ImageFolder(Pool):
         return names + ([TAKEN_AT, LATITUDE, LONGITUDE] if self.exif else [])
 
     def arrow_schema(self) -> pa.Schema:
-        self._look()
+        for folder in self._folders().values() or (self,):
+            folder._look()
         return self._schema()
 
     def _schema(self) -> pa.Schema:
@@ -120,19 +145,19 @@ class ImageFolder(Pool):
     def _type(self, name: str) -> pa.DataType:
         if name in (TAKEN_AT, LATITUDE, LONGITUDE) and self.exif:
             return WELL_KNOWN[name].type
-        return given_type(name, pa.string(), f"{self.path}: '{name}'")
+        return given_type(name, pa.string(), f"{self._folder}: '{name}'")
 
     def _look(self) -> None:
         """Check that there is at least one image, without listing all."""
-        if is_url(self.path):
-            system, top = file_system(self.path)
+        if is_url(self._folder):
+            system, top = file_system(self._folder)
             if not system.isdir(top):
-                raise RecipeError(f"{self.path}: no such folder")
-        elif not os.path.isdir(self.path):
-            what = "is a file, not a folder" if os.path.exists(self.path) else "no such folder"
-            raise RecipeError(f"{self.path}: {what}")
-        if next(files_below(self.path, is_image_name), None) is None:
-            raise RecipeError(f"{self.path}: no images here; looked for {', '.join(_shown())} at any depth")
+                raise RecipeError(f"{self._folder}: no such folder")
+        elif not os.path.isdir(self._folder):
+            what = "is a file, not a folder" if os.path.exists(self._folder) else "no such folder"
+            raise RecipeError(f"{self._folder}: {what}")
+        if next(files_below(self._folder, is_image_name), None) is None:
+            raise RecipeError(f"{self._folder}: no images here; looked for {', '.join(_shown())} at any depth")
 
     def parts(self) -> list[Part]:
         """Return parts of `PART_FILES` images. The folder is listed once per pool object.
@@ -148,6 +173,8 @@ class ImageFolder(Pool):
 
     def _list(self) -> tuple[list[Part], list[str]]:
         """Return the parts, and what to say of files that are not read."""
+        if folders := self._folders():
+            return _of_all(folders)
         self._look()
         kinds, passed = self._caption_kinds(), Counter[str]()
 
@@ -158,7 +185,7 @@ class ImageFolder(Pool):
                 passed[f".{extension}" if extension else "without extension"] += 1
             return is_wanted
 
-        found = list(files_below(self.path, wanted))
+        found = list(files_below(self._folder, wanted))
         images = self._matched(sorted(name for name in found if is_image_name(name)))
         captions: dict[str, list[str]] = {}
         beside = [name for name in found if not is_image_name(name)]
@@ -172,16 +199,16 @@ class ImageFolder(Pool):
 
     def _leading_out(self, names: Sequence[str]) -> set[str]:
         """Return those of the files that symbolic links lead out of the folder, and that are not to be read."""
-        if self.outside or is_url(self.path):
+        if self.outside or is_url(self._folder):
             return set()
-        files = dict(zip((join(self.path, name) for name in names), names, strict=True))
-        return {files[file] for file in leading_out([self.path], files)}
+        files = dict(zip((join(self._folder, name) for name in names), names, strict=True))
+        return {files[file] for file in leading_out([self._folder], files)}
 
     def _part(self, index: int, images: Sequence[str], captions: Mapping[str, Sequence[str]]) -> Part:
         caption_names = sorted({name for image in images for name in captions.get(_stem(image), ())})
-        files = tuple(join(self.path, name) for name in (*images, *caption_names))
+        files = tuple(join(self._folder, name) for name in (*images, *caption_names))
         name = f"{images[0]} .. {images[-1]}" if len(images) > 1 else "".join(images)
-        return Part(index=index, name=name or self.path, files=files, rows=len(images))
+        return Part(index=index, name=name or self._folder, files=files, rows=len(images))
 
     def _caption_kinds(self) -> tuple[str, ...]:
         if self.captions == "txt":
@@ -200,15 +227,20 @@ class ImageFolder(Pool):
             others = [name for name in images if name not in kept]
             shown = ", ".join(f"'{name}'" for name in others[:3]) + (", ..." if len(others) > 3 else "")
             raise RecipeError(
-                f"{self.path}: the pattern '{pattern.text}' does not match {len(others):,} of {len(images):,} images: "
-                f"{shown}; change the pattern, or leave them out with 'unmatched: drop'"
+                f"{self._folder}: the pattern '{pattern.text}' does not match {len(others):,} of {len(images):,} "
+                f"images: {shown}; change the pattern, or leave them out with 'unmatched: drop'"
             )
         return matched
 
     def read(self, part: Part, columns: Sequence[str], batch_rows: int) -> Iterator[pa.Table]:
         schema = self._schema()
         fields = [schema.field(name) for name in columns]
-        offset = len(join(self.path, ""))
+        if folders := self._folders():
+            name = part.detail["folder"]
+            for table in folders[name].read(part, columns, batch_rows):
+                yield _prefixed(table, f"{name}/")
+            return
+        offset = len(join(self._folder, ""))
         names = [file[offset:] for file in part.files]
         count = part.rows or 0
         captions = caption_files(names[count:])
@@ -228,21 +260,43 @@ class ImageFolder(Pool):
             texts.update(zip(pattern.names, zip(*rows, strict=True), strict=True))
         if (self.captions and TEXT in wanted) or wanted.intersection(self.json_keys):
             keys = (self.text_key,) if self.text_key else DEFAULT_KEYS
-            texts.update(caption_columns(self.path, images, captions, keys, self.json_keys, self.encoding))
+            texts.update(caption_columns(self._folder, images, captions, keys, self.json_keys, self.encoding))
         found = {name: pa.array(values, pa.string()) for name, values in texts.items()}
         if self.exif and wanted & {TAKEN_AT, LATITUDE, LONGITUDE}:
-            found.update(exif_columns(self.path, images, self._leading_out(images)))
+            found.update(exif_columns(self._folder, images, self._leading_out(images)))
         return found
 
     def class_names(self) -> dict[str, set[str]]:
+        if folders := self._folders():
+            each = [folder.class_names() for folder in folders.values()]
+            return {column: set().union(*(names.get(column, ()) for names in each)) for column in each[0]}
         pattern = self._pattern()
-        names = [file[len(join(self.path, "")) :] for part in self.parts() for file in part.files[: part.rows]]
+        names = [file[len(join(self._folder, "")) :] for part in self.parts() for file in part.files[: part.rows]]
         rows = [pattern.fields(_stem(name)) or () for name in names] if pattern else []
         found = zip(pattern.names if pattern else (), map(set, zip(*rows, strict=True)), strict=False)
         return {column: values for column, values in found if column in _CLASSES}
 
-    def image_root(self) -> str | None:
-        return self.path
+    def image_root(self) -> ImageRoot:
+        return {name: folder._folder for name, folder in self._folders().items()} or self._folder
+
+
+def _of_all(folders: Mapping[str, ImageFolder]) -> tuple[list[Part], list[str]]:
+    parts = [
+        part.model_copy(update={"name": f"{name}: {part.name}", "detail": {"folder": name}})
+        for name, folder in folders.items()
+        for part in folder.parts()
+    ]
+    remarks = [f"{name}: {remark}" for name, folder in folders.items() for remark in folder.remarks()]
+    return [part.model_copy(update={"index": index}) for index, part in enumerate(parts)], remarks
+
+
+def _prefixed(table: pa.Table, prefix: str) -> pa.Table:
+    """Return rows whose uids and image paths begin with the folder."""
+    for at, name in enumerate(table.column_names):
+        if name in (UID, IMAGE_PATH):
+            values = pc.binary_join_element_wise(prefix, table.column(at), "")
+            table = table.set_column(at, table.schema.field(at), values)
+    return table
 
 
 def _passed_over(kinds: Counter[str]) -> Iterator[str]:

@@ -17,7 +17,7 @@ from poolwright.core.pool import Part, Pool
 from poolwright.core.rows import one_array
 from poolwright.pools.columns.cached import Once
 from poolwright.pools.columns.casting import plain, plain_type, table_of
-from poolwright.pools.columns.mapping import ColumnRequest, Given, class_names
+from poolwright.pools.columns.mapping import ColumnRequest, Given, class_names, drifts
 from poolwright.pools.columns.shards import renamed, source_names
 from poolwright.pools.columns.table_plan import parquet_columns
 from poolwright.pools.img2dataset_digests import REMARK, SOURCE_SHA256, stores_other_bytes
@@ -117,7 +117,8 @@ class Img2dataset(Pool):
         return self._root.get(self._find_root)
 
     def remarks(self) -> list[str]:
-        return [REMARK] if self._planned().reencoded else []
+        plan = self._planned()
+        return [*drifts(plan.given), *([REMARK] if plan.reencoded else [])]
 
     def known_images(self) -> bool:
         return IMAGE in self.arrow_schema().names

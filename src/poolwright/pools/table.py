@@ -11,14 +11,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import AfterValidator, Field, PrivateAttr, field_validator
 
-from poolwright.core.columns import IMAGE, IMAGE_PATH, ROW_ERROR, UID
+from poolwright.core.columns import IMAGE, IMAGE_PATH, ROW_ERROR, UID, declared_type
 from poolwright.core.errors import InputError, RecipeError
 from poolwright.core.pool import Part, PathOrUrl, Pool
 from poolwright.core.rows import one_array
 from poolwright.core.wording import some
 from poolwright.pools.columns.cached import Once
 from poolwright.pools.columns.casting import table_of
-from poolwright.pools.columns.mapping import ROW, ColumnRequest, Given, class_names, row_uids
+from poolwright.pools.columns.mapping import ROW, ColumnRequest, Given, class_names, drifts, row_uids
 from poolwright.pools.columns.path_columns import FILE_NAME, FolderColumns, below, folder_values, root_of, row_prefixes
 from poolwright.pools.columns.path_pattern import Pattern
 from poolwright.pools.columns.sidecar_vectors import TableVectors, VectorReader, find_vectors
@@ -54,6 +54,9 @@ class TablePool(Pool):
     a vector with NaN, infinity, no length or another width is null. Indices of classes that Hugging Face describes in
     Parquet (`ClassLabel`), and lists of them, become the names of the classes, except in a column of indices such as
     `label_index`.
+
+    A column whose type differs between Parquet files has the widest of these types, such as double for int64 and
+    double, unless `types` names one; a value that does not fit it is null, and counted.
 
     CSV, TSV and JSON Lines have no types. They are inferred from the first, middle and last lines of every file, as
     the type that holds all values there unchanged, else as text; `types` has the last word. A row with a value that
@@ -100,8 +103,8 @@ commonpool:
     images: PathOrUrl | None = Field(default=None, description="folder or URL that 'image_path' is relative to")
     types: dict[str, str] = Field(
         default_factory=dict,
-        description="Arrow type by source column of CSV, TSV and JSON Lines files, such as {score: float32}; it "
-        "replaces the inferred type",
+        description="Arrow type by source column, such as {score: float32}; it replaces the type of Parquet files, and "
+        "the one inferred from others",
     )
     delimiter: str | None = Field(
         default=None, min_length=1, max_length=1, description="character between the values of CSV or TSV files"
@@ -124,13 +127,7 @@ commonpool:
     @classmethod
     def _check_types(cls, types: dict[str, str]) -> dict[str, str]:
         for name, dtype in types.items():
-            try:
-                pa.type_for_alias(dtype)
-            except ValueError:
-                raise ValueError(
-                    f"'{dtype}' of column '{name}' is no type; use string, bool, int32, int64, float32, float64, "
-                    "date32 or timestamp[us]"
-                ) from None
+            declared_type(name, dtype)
         return types
 
     def arrow_schema(self) -> pa.Schema:
@@ -148,6 +145,9 @@ commonpool:
 
     def class_names(self) -> dict[str, tuple[str, ...]]:
         return class_names(self._planned().given)
+
+    def remarks(self) -> list[str]:
+        return drifts(self._planned().given)
 
     def image_root(self) -> str | None:
         return self.images
@@ -228,11 +228,9 @@ commonpool:
         kind = self.format or format_of(self.path[0], files)
         types = {name: pa.type_for_alias(dtype) for name, dtype in self.types.items()}
         if kind == "parquet":
-            if types or self.delimiter or self.names:
-                raise RecipeError(
-                    f"{self.path[0]}: Parquet files have types and names; leave out 'types', 'names' and 'delimiter'"
-                )
-            given, text = parquet_columns(files, self._read_footers(), wanted), None
+            if self.delimiter or self.names:
+                raise RecipeError(f"{self.path[0]}: Parquet files have names; leave out 'names' and 'delimiter'")
+            given, text = parquet_columns(files, self._read_footers(), wanted, types), None
         else:
             given, text = text_columns(files, wanted, types, self._dialect(kind))
         kept = [name for name in wanted.sidecars if self.keep is None or name in self.keep]

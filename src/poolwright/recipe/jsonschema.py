@@ -48,6 +48,7 @@ def recipe_schema(installed: bool = False) -> dict[str, Any]:
     table = _of(TableBody, definitions)
     table["properties"]["steps"]["items"] = {"anyOf": _steps(names(step_registry()), definitions)}
     table["properties"]["apply"]["anyOf"].insert(0, {"type": "string"})
+    table["properties"]["from"] = _any_source(table["properties"]["from"])
     properties = body["properties"]
     properties["recipe"] = {"const": 1, "description": "version of the recipe language"}
     properties["tables"]["additionalProperties"] = table
@@ -99,6 +100,12 @@ def _loosen(field: dict[str, Any]) -> None:
         mapping = {"type": field.pop("type"), "additionalProperties": values, "minProperties": 1}
         field.pop("minProperties", None)
         field["anyOf"] = [{"type": "string"}, mapping]
+
+
+def _any_source(union: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of `from`: a name, a list of names, or the mapping that these stand for."""
+    names = {"type": "array", "items": {"type": "string"}, "minItems": 1}
+    return {"anyOf": [{"type": "string"}, names, {"$ref": union["$ref"]}], "description": union["description"]}
 
 
 def _encoder(kinds: Iterable[str], definitions: dict[str, Any]) -> dict[str, Any]:

@@ -194,10 +194,11 @@ def _body(source: RecipeSource) -> RecipeBody:
 
 def _check_tables_of(spec: TableSpec, source: RecipeSource, body: RecipeBody) -> None:
     """Check that the tables that a table reads can be read by its steps."""
-    if spec.source_step and spec.source in body.pools:
+    if spec.source_step and (spec.sources[0] in body.pools or not spec.source.is_plain):
+        what = f"'{spec.sources[0]}' is a pool" if spec.source.is_plain else "these are those of a union"
         raise source.error(
             spec.steps[0].key,
-            f"'{spec.source_step.verb}' takes the rows of a table, and '{spec.source}' is a pool; make a table "
+            f"'{spec.source_step.verb}' takes the rows of a table, and {what}; make a table "
             f"of those rows first, and write from: that table",
         )
     for placed in spec.steps:
@@ -214,9 +215,9 @@ def _check_names(source: RecipeSource, body: RecipeBody, releases: Sequence[Rele
         with source.collecting():
             _check_name(name, source, body)
     for name, table in body.tables.items():
-        if table.from_ not in body.pools and table.from_ not in body.tables:
-            known = {*body.pools, *body.tables} - {name}
-            error = f"no pool or table '{table.from_}'; {did_you_mean(table.from_, known)}"
+        known = {*body.pools, *body.tables}
+        for wrong in (one for one in table.from_.union if one not in known):
+            error = f"no pool or table '{wrong}'; {did_you_mean(wrong, known - {name})}"
             source.mistakes.append(source.error(("tables", name, "from"), error))
     for release in releases:
         for name in release.layout.tables():
@@ -240,8 +241,8 @@ def _check_name(name: str, source: RecipeSource, body: RecipeBody) -> None:
 def _check_comes_from(name: str, release: ReleaseSpec, source: RecipeSource, body: RecipeBody) -> None:
     """Check that another table that a release reads comes from the released one."""
     trail = [name]
-    while (above := body.tables[trail[-1]].from_) in body.tables and above not in trail:
-        trail.append(above)
+    for below in trail:
+        trail += [above for above in body.tables[below].from_.union if above in body.tables and above not in trail]
     if release.table not in trail[1:]:
         reads = f"the release of '{release.table}' reads '{name}' as a part of it"
         comes = f"'{name}' comes from {' from '.join(repr(table) for table in trail[1:])}" if trail[1:] else f"'{name}'"

@@ -110,9 +110,9 @@ def read_released(folder: Path) -> Released:
 
 
 def _chain(folder: Path) -> list[tuple[Path, TableRecord]]:
-    """Return (folder, record) of the tables from the one that reads a pool down to the released one."""
+    """Return (folder, record) of the tables from the one that reads a pool, or a union, down to the released one."""
     chain = [(folder, _record(folder))]
-    while (source := chain[0][1].source).startswith("tables."):
+    while (source := chain[0][1].source).startswith("tables.") and not chain[0][1].sources:
         lineage = folder / "lineage" / source.removeprefix("tables.")
         if not (lineage / RECORD).exists():
             raise RecipeError(

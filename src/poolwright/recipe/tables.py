@@ -6,8 +6,9 @@ from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
+from poolwright.core.columns import UID, WELL_KNOWN, declared_type
 from poolwright.core.encoder import EncoderSpec
 from poolwright.core.errors import PoolwrightError, RecipeError
 from poolwright.core.params import Share
@@ -40,12 +41,74 @@ class AppliedBody(BaseModel):
 Applied = Annotated[AppliedBody, BeforeValidator(_as_applied)]
 
 
+SOURCE = "source"
+"""Default name of the column with the pool or table that a row of a union comes from."""
+
+
+def _as_union(value: Any) -> Any:
+    if isinstance(value, dict | UnionBody):
+        return value
+    return {"union": value} if isinstance(value, list | tuple) else {"union": (value,), "source": None}
+
+
+class UnionBody(BaseModel):
+    """The rows of several pools and tables, one source after the other: `from: [a, b]`, or a mapping."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    union: tuple[str, ...] = Field(description="pools and tables, in order")
+    uid_prefix: bool = Field(
+        default=False,
+        description="put the name of the source before each uid, 'NAME/UID', so that none repeats another",
+    )
+    source: str | None = Field(
+        default=SOURCE, description="column with the name of the pool or table that a row comes from; null for none"
+    )
+    columns: dict[str, str] = Field(
+        default_factory=dict,
+        description="Arrow type by column, such as {score: double}, in place of the widest type of the sources",
+    )
+
+    @field_validator("union")
+    @classmethod
+    def _check_union(cls, union: tuple[str, ...]) -> tuple[str, ...]:
+        if not union:
+            raise ValueError("name the pools and tables that the rows come from")
+        twice = next((name for name in union if union.count(name) > 1), None)
+        if twice is not None:
+            raise ValueError(f"'{twice}' is named twice; each source is read once")
+        return union
+
+    @field_validator("columns")
+    @classmethod
+    def _check_columns(cls, columns: dict[str, str]) -> dict[str, str]:
+        for name, alias in columns.items():
+            dtype = declared_type(name, alias)
+            if name in WELL_KNOWN and dtype != WELL_KNOWN[name].type:
+                raise ValueError(f"'{name}' is {WELL_KNOWN[name].type} in every table; steps rely on it")
+        return columns
+
+    @field_validator("source")
+    @classmethod
+    def _check_source(cls, source: str | None) -> str | None:
+        if source == UID:
+            raise ValueError("'uid' is the id of a row; name another column for its source")
+        return source
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is one source as it is."""
+        return len(self.union) == 1 and not (self.uid_prefix or self.source or self.columns)
+
+
 class TableBody(BaseModel):
     """One table: the pool or table it comes `from`, and its steps in order."""
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
-    from_: str = Field(alias="from", description="pool or table the rows come from")
+    from_: Annotated[UnionBody, BeforeValidator(_as_union)] = Field(
+        alias="from", description="pool or table the rows come from; a list of these for the rows of all"
+    )
     apply: Applied | None = Field(
         default=None,
         description="release whose steps come first, with what they learned when it was made; see docs/recipes.md",
@@ -104,13 +167,18 @@ class StepSpec:
 
 @dataclass(frozen=True)
 class TableSpec:
-    """A table of a recipe."""
+    """A table of a recipe; `source` is a union of one if its rows are those of one pool or table."""
 
     name: str
-    source: str
+    source: UnionBody
     steps: tuple[StepSpec, ...]
     max_bad: float
     full_ledger: bool = True
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Names of the pools and tables that its rows come from."""
+        return self.source.union
 
     @property
     def source_step(self) -> SourceStep | None:
@@ -120,8 +188,8 @@ class TableSpec:
 
     @property
     def reads(self) -> tuple[str, ...]:
-        """Return what must exist before it: its source, and the tables that its steps learn from."""
-        return (self.source, *(name for placed in self.steps for name in (*placed.learns_from, *placed.joins)))
+        """Return what must exist before it: its sources, and the tables that its steps learn from."""
+        return (*self.sources, *(name for placed in self.steps for name in (*placed.learns_from, *placed.joins)))
 
     def joined_tables(self, pools: Container[str]) -> list[str]:
         """Return the tables whose rows its steps join: what they name, and that is not one of the pools."""

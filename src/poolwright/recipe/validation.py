@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import date
 from difflib import get_close_matches
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -75,8 +75,8 @@ def _existing(key: Key, source: RecipeSource) -> Key:
 
 def _fields_at(cls: type[BaseModel], location: tuple[str | int, ...]) -> list[str]:
     for name in location:
-        field = cls.model_fields.get(str(name))
-        inner = field.annotation if field else None
-        if isinstance(inner, type) and issubclass(inner, BaseModel):
-            cls = inner
+        inner = next((field.annotation for key, field in cls.model_fields.items() if name in (key, field.alias)), None)
+        for one in (inner, *get_args(inner)):
+            if isinstance(one, type) and issubclass(one, BaseModel):
+                cls = one
     return [field.alias or name for name, field in cls.model_fields.items()]

@@ -23,7 +23,7 @@ class Lineage:
     """A table with its ancestors.
 
     Attributes:
-        tables: from the first table, made from a pool, to the released one.
+        tables: from the first table, made from a pool, to the released one; each after those it comes from.
         records: their records, with file names in place of local paths.
     """
 
@@ -43,17 +43,22 @@ class Lineage:
 
 def lineage(table: Table) -> Lineage:
     """Return the table and those it comes from, as far as they are in the same run folder."""
-    tables = [table]
-    while tables[0].record.source.startswith("tables."):
-        first = tables[0]
-        try:
-            parent = Table(first.folder.parent / first.record.source.removeprefix("tables."))
-        except (InputError, ValueError):
-            break
-        # A table that has been made anew since then is not the one these rows come from.
-        if parent.record.rows_kept != first.record.rows_in or parent.folder in [known.folder for known in tables]:
-            break
-        tables.insert(0, parent)
+    tables, seen = [], {table.folder}
+
+    def add(table: Table) -> None:
+        for name in table.record.parents:
+            try:
+                parent = Table(table.folder.parent / name)
+            except (InputError, ValueError):
+                continue
+            # A table that has been made anew since then is not the one these rows come from.
+            same = parent.record.rows_kept == table.record.rows_by_source[f"tables.{name}"]
+            if same and parent.folder not in seen:
+                seen.add(parent.folder)
+                add(parent)
+        tables.append(table)
+
+    add(table)
     return Lineage(tuple(tables), tuple(without_paths(known.record) for known in tables))
 
 
@@ -87,7 +92,8 @@ def without_paths(record: TableRecord) -> TableRecord:
     """Return the record with file names instead of absolute local paths; the user's recipe stays as written."""
     clean = _cleaner(record)
     data = record.model_dump(mode="json", exclude={"recipe_text"})
-    data["image_root"] = record.image_root if record.image_root and _is_url(record.image_root) else None
+    root = record.image_root
+    data["image_root"] = root if isinstance(root, str) and _is_url(root) else None
     return TableRecord.model_validate({**_map(data, clean), "recipe_text": record.recipe_text})
 
 

@@ -120,7 +120,7 @@ def _chapter(view: TableView, anchor: str, found: dict[str, Distributions], budg
     table = view.table
     record, timings = table.record, table.timings()
     source_name = record.source.removeprefix("tables.")
-    source = found.get(source_name) if record.source.startswith("tables.") else None
+    source = found.get(source_name) if record.parents and not record.sources else None
     given = {name for step in record.steps for name in step.gives}
     own = read_distributions(table, lambda name, bins: _bins(name, bins, None if name in given else source))
     found[record.name] = own

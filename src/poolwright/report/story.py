@@ -88,8 +88,8 @@ class Origin:
 
 def lede(records: Sequence[TableRecord]) -> str:
     """Summarize a run in two sentences."""
-    entered = {record.source: record.rows_in for record in records if not record.source.startswith("tables.")}
-    sources = {record.source for record in records}
+    entered = _entered(records)
+    sources = {name for record in records for name in record.rows_by_source}
     ends = [record for record in records if f"tables.{record.name}" not in sources]
     first = "; ".join(f"{in_rows(rows)} of {name} entered" for name, rows in list(entered.items())[:6])
     made = "; ".join(f"{record.name} has {in_rows(record.rows_kept)}" for record in ends[-6:])
@@ -97,10 +97,17 @@ def lede(records: Sequence[TableRecord]) -> str:
     return f"{cut(first, 400)}. {tables}; {cut(made, 400)}." if first else f"{tables}; {cut(made, 400)}."
 
 
+def _entered(records: Sequence[TableRecord]) -> dict[str, int]:
+    """Return the rows read of each pool."""
+    read = {name: rows for record in records for name, rows in record.rows_by_source.items()}
+    return {name: rows for name, rows in read.items() if not name.startswith("tables.")}
+
+
 def run_facts(tables: Sequence[tuple[TableRecord, Mapping[str, Any]]]) -> list[Fact]:
     """Return the figures of all tables together."""
     records = [record for record, _ in tables]
-    entered = sum(record.rows_in for record in records if not record.source.startswith("tables."))
+    read = [item for record in records for item in record.rows_by_source.items()]
+    entered = sum(rows for name, rows in read if not name.startswith("tables."))
     bad = sum(_bad_rows(record) for record in records)
     lost = sum(len(record.quarantined) for record in records)
     facts = [
@@ -182,7 +189,13 @@ def reconcile(record: TableRecord) -> Reconciliation:
 def funnel(record: TableRecord) -> list[FunnelLine]:
     """Return the rows kept and dropped by each step, for each reason."""
     steps = {step.index: step for step in record.steps}
-    return [_funnel_line(record, row, steps.get(row.step)) for row in record.funnel if row.step >= 0 or row.dropped]
+    read = [
+        FunnelLine("", "read", name, f"{rows:,}", f"{rows:,}", "", percent(rows, record.rows_in), (), svg)
+        for name, rows in record.sources.items()
+        for svg in (bar([BarSegment(rows, "kept", f"read: {in_rows(rows)}")], record.rows_in),)
+    ]
+    shown = [row for row in record.funnel if row.step >= 0 or row.dropped]
+    return read + [_funnel_line(record, row, steps.get(row.step)) for row in shown]
 
 
 def _funnel_line(record: TableRecord, row: FunnelRow, step: StepRecord | None) -> FunnelLine:
@@ -238,7 +251,7 @@ def origins(tables: list[tuple[Table, str]]) -> list[Origin]:
     found = []
     for table, anchor in tables:
         record = table.record
-        depth = depths.get(record.source.removeprefix("tables."), -1) + 1 if record.source.startswith("tables.") else 0
+        depth = max((depths.get(parent, -1) + 1 for parent in record.parents), default=0)
         depths[record.name] = depth
         segments = [
             BarSegment(record.rows_kept, "kept", f"kept: {in_rows(record.rows_kept)}"),

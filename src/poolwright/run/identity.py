@@ -45,7 +45,7 @@ def packages(plan: TablePlan, models: Iterable[str]) -> dict[str, str]:
         plan: the plan of the table, with its pool and its steps.
         models: encoders that its steps use, as 'KIND:MODEL'.
     """
-    pools = [plan.source.pool.kind] if plan.source.pool is not None else []
+    pools = plan.source.pool_kinds()
     return packages_of([step.step.verb for step in plan.steps], pools, [model.partition(":")[0] for model in models])
 
 

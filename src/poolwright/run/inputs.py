@@ -19,11 +19,12 @@ import pyarrow.parquet as pq
 from poolwright.core.columns import IMAGE_PATH
 from poolwright.core.errors import BadPart, InputError
 from poolwright.core.files import digest_file
-from poolwright.core.images.image import local_image
+from poolwright.core.images.image import local_image, roots_of
 from poolwright.core.parquet import write_parquet
 from poolwright.core.pool import Part
 from poolwright.core.table import InputFile, OutputPart, Table
 from poolwright.run.source import Source, local, path_of
+from poolwright.run.union import UnionSource
 
 CACHE = "inputs.parquet"
 _CHUNK = 256
@@ -116,24 +117,28 @@ def _unchanged(file: str, seen: Seen) -> bool:
 
 
 def inputs_of(
-    source: Source, table: Table | None, looked: Inputs, run: Mapped, folder: Path, images: bool
+    source: Source, open_table: Callable[[str], Table], looked: Inputs, run: Mapped, folder: Path, images: bool
 ) -> list[list[InputFile]]:
     """Return the files that each part of a source comes from, as the record shows them.
 
     Args:
         source: the rows that a table is made from.
-        table: the finished table that they are, if it is one: its files are known.
+        open_table: opens the finished table that they are, if they are one: its files are known.
         looked: looks at the files.
         run: runs a function over units.
         folder: folder of the recipe.
         images: whether image files that rows name are read, so that they are inputs too.
     """
-    if table is not None:
+    if isinstance(source, UnionSource):
+        each = (inputs_of(one.source, open_table, looked, run, folder, images) for one in source.members)
+        return [files for found in each for files in found]
+    if source.pool is None:
+        table = open_table(source.name.removeprefix("tables."))
         found = [[_part_of(table, part)] for part in table.record.parts]
     else:
         seen = looked.look(sorted({file for part in source.parts for file in part.files}), run)
         found = [input_files(part, seen, folder) for part in source.parts]
-    if images and source.virtual_image and local(source.image_root or ""):
+    if images and source.virtual_image and any(local(root or "") for root in roots_of(source.image_root)):
         listed = {file for part in source.parts for file in part.files}
         named = [_images_of(source, part, listed) for part in source.parts]
         seen = looked.look(sorted({file for part in named for file in part.files}), run)

@@ -92,9 +92,8 @@ class TablePlan:
 
     def remarks(self) -> list[str]:
         """Return what the pool leaves out or reads otherwise than expected, and classes whose names look alike."""
-        pool = self.source.pool
-        known = {f"classes of '{column}'": names for column, names in (pool.class_names() if pool else {}).items()}
-        known |= {f"classes of '{plan.step.verb}'": plan.step.class_names() for plan in self.steps}
+        known = {f"classes of '{column}'": names for column, names in self.source.class_names().items()}
+        known |= {f"classes of '{plan.step.verb}'": set(plan.step.class_names()) for plan in self.steps}
         alike = [f"{what} have names that {note}" for what, names in known.items() for note in look_alikes(names)]
         return [*self.source.remarks(), *self.joined_remarks(), *alike]
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from poolwright.core.columns import is_vector, vector_model
 from poolwright.core.errors import CountError, TooManyBad
+from poolwright.core.files import ImageRoot
 from poolwright.core.images.image import MISSING_FILE
 from poolwright.core.state import State
 from poolwright.core.table import (
@@ -31,7 +32,7 @@ from poolwright.core.table import (
 from poolwright.run.batches import add_tallies
 from poolwright.run.engine.protocol import Engine
 from poolwright.run.identity import versions
-from poolwright.run.plan import StepPlan, TablePlan
+from poolwright.run.plan import DUPLICATE_UID, StepPlan, TablePlan
 from poolwright.run.write import UnitResult, ledger_file, part_file
 
 
@@ -70,7 +71,7 @@ def make_record(
         seed=seed,
         plan=identity,
         versions={**versions(), **packages},
-        image_root=_movable(plan.source.image_root, folder, recipe_folder),
+        image_root=_movable_roots(plan.source.image_root, folder, recipe_folder),
         files=files,
         inputs=tuple(_inputs(plan, part_rows, files, input_files, quarantined)),
         steps=tuple(_steps(plan, folder / "states", parameters, released)),
@@ -82,7 +83,14 @@ def make_record(
         parts=tuple(_outputs(results)),
         tallies=_tallies(results),
         remarks=(*plan.source.remarks(), *plan.joined_remarks(), *_noted(results, rows_in)),
+        sources=plan.source.rows_by_source(part_rows),
     )
+
+
+def _movable_roots(root: ImageRoot, folder: Path, recipe_folder: Path) -> str | dict[str, str | None] | None:
+    if isinstance(root, Mapping):
+        return {name: _movable(one, folder, recipe_folder) for name, one in root.items()}
+    return _movable(root, folder, recipe_folder)
 
 
 def _movable(root: str | None, folder: Path, recipe_folder: Path) -> str | None:
@@ -219,7 +227,14 @@ _STATUS = "status"
 """Column with the outcome of the download, as img2dataset and `poolwright fetch` name it."""
 
 
-def check_bad(name: str, rows: int, dropped: Mapping[str, int], max_bad: float, columns: Collection[str] = ()) -> None:
+def check_bad(
+    name: str,
+    rows: int,
+    dropped: Mapping[str, int],
+    max_bad: float,
+    columns: Collection[str] = (),
+    sources: Collection[str] = (),
+) -> None:
     """Check that no more rows are bad than the recipe allows.
 
     Args:
@@ -228,6 +243,7 @@ def check_bad(name: str, rows: int, dropped: Mapping[str, int], max_bad: float, 
         dropped: bad rows by reason, as people read it.
         max_bad: the share that is allowed.
         columns: columns of the source, which may say why rows have no image.
+        sources: names of the pools and tables that are united, if uids of one may repeat those of another.
 
     Raises:
         TooManyBad: there are more.
@@ -238,6 +254,10 @@ def check_bad(name: str, rows: int, dropped: Mapping[str, int], max_bad: float, 
         first = ""
         if dropped.get(MISSING_FILE.words) and _STATUS in columns:
             first = f"Rows whose download failed have no image: drop them first with `where: {_STATUS} = 'success'`. "
+        if sources and dropped.get(DUPLICATE_UID.words):
+            first += (
+                f"Tell uids of two sources apart with 'from: {{union: [{', '.join(sources)}], uid_prefix: true}}'. "
+            )
         raise TooManyBad(
             f"table '{name}': {total:,} of {rows:,} rows are bad ({total / rows:.2%}), "
             f"max_bad is {max_bad:.2%}: {reasons}. {first}Repair the input, or raise max_bad and run again; "

@@ -30,6 +30,7 @@ from poolwright.run.memory import check_same_recipe, in_words, recall, remember
 from poolwright.run.plan import TablePlan, plan_table
 from poolwright.run.source import Source, planned_source, pool_source, table_source
 from poolwright.run.table_run import TableRun, note_pace, numbered_by_verb, start_over, worklist_of
+from poolwright.run.union import UnionSource, union_source
 
 
 @dataclass
@@ -161,13 +162,22 @@ class Run:
     def source(self, name: str) -> Source:
         """Return the source that a table reads from."""
         spec = self.recipe.tables[name]
-        if spec.source in self.recipe.pools:
-            return self.pools[spec.source]
-        table, step = self.table(spec.source), spec.source_step
+        step = spec.source_step
         if step:
+            table = self.table(spec.sources[0])
             rows = step.rows(table, self.prepared_folder(name, step))
             return replace(pool_source(table.name, rows), name=f"tables.{table.name}")
-        return table_source(table)
+        found = {one: self._source_of(one) for one in spec.sources}
+        return found[spec.sources[0]] if spec.source.is_plain else self._united(spec, found)
+
+    def _source_of(self, name: str) -> Source:
+        return self.pools[name] if name in self.recipe.pools else table_source(self.table(name))
+
+    def _united(self, spec: TableSpec, sources: Mapping[str, Source]) -> Source:
+        try:
+            return union_source(spec.source, sources)
+        except RecipeError as error:
+            raise self.recipe.source.error(("tables", spec.name, "from"), str(error)) from None
 
     @cached_property
     def pools(self) -> Mapping[str, Source]:
@@ -182,10 +192,6 @@ class Run:
 
     def _finished(self, name: str) -> Source:
         return table_source(self.table(name))
-
-    def _as_table(self, source: Source) -> Table | None:
-        """Return the finished table that a source is; None for a pool."""
-        return None if source.pool else self.table(source.name.removeprefix("tables."))
 
     def plans(self) -> dict[str, TablePlan]:
         """Make the plans of all tables, checked from pool to last table, before anything runs.
@@ -215,15 +221,18 @@ class Run:
 
     def _planned_source(self, spec: TableSpec, plans: Mapping[str, TablePlan]) -> Source | None:
         """Return what a table will be read from; None if a mistake is in the way, which is known by then."""
-        if spec.source in self.recipe.pools:
-            return self._pool(spec.source)
-        if spec.source not in plans:
+        if any(name not in self.recipe.pools and name not in plans for name in spec.sources):
             return None
-        parent = plans[spec.source]
         if spec.source_step:
-            root = str(self.prepared_folder(spec.name, spec.source_step))
-            return planned_source(spec.source, spec.source_step.rows_schema(parent.schema), root)
-        return planned_source(spec.source, parent.schema, parent.source.image_root)
+            root, (name,) = str(self.prepared_folder(spec.name, spec.source_step)), spec.sources
+            return planned_source(name, spec.source_step.rows_schema(plans[name].schema), root)
+        found = {
+            name: self._pool(name)
+            if name in self.recipe.pools
+            else planned_source(name, plans[name].schema, plans[name].source.image_root)
+            for name in spec.sources
+        }
+        return found[spec.sources[0]] if spec.source.is_plain else self._united(spec, found)
 
     def _check_tables(self, spec: TableSpec, plans: Mapping[str, TablePlan]) -> None:
         """Check the tables that steps learn from."""
@@ -277,11 +286,10 @@ class Run:
         weights = known_models(self.table_folder(name)) if look_only else _weights(spec.steps)
         plan = self.plan(name)
         looked = Inputs(self.folder / CACHE, self.recipe.source.hide, name not in self.started_over, not look_only)
-        table = self._as_table(source)
         reads_images = any(IMAGE in placed.reads for placed in plan.steps)
-        inputs = inputs_of(source, table, looked, self._map, self.recipe.folder, reads_images)
+        inputs = inputs_of(source, self.table, looked, self._map, self.recipe.folder, reads_images)
         joined = [
-            inputs_of(other, self._as_table(other), looked, self._map, self.recipe.folder, images=False)
+            inputs_of(other, self.table, looked, self._map, self.recipe.folder, images=False)
             for other in plan.others.values()
         ]
         fitted = [placed.step for placed in spec.steps if not placed.learned]
@@ -298,11 +306,11 @@ class Run:
             parameters=[placed.parameters for placed in spec.steps],
             inputs=inputs,
             joined=[file for parts in joined for files in parts for file in files],
-            joined_identity={str(at): self._source_identity(other) for at, other in plan.others.items()},
+            joined_identity={str(at): self._source_identity(other, spec) for at, other in plan.others.items()},
             weights=weights,
             step_files={file: seen.digest for file, seen in step_files.items()},
             recipe_folder=self.recipe.folder,
-            source_identity=self._source_identity(source),
+            source_identity=self._source_identity(source, spec),
             looked=looked,
             hide=self.recipe.source.hide,
             environment=self.recipe.source.marks(),
@@ -321,10 +329,13 @@ class Run:
         if step and not (self.table_folder(spec.name) / RECORD).exists():
             folder = self.prepared_folder(spec.name, step)
             with run_lock(folder / f".{step.verb}"):
-                pace = step.prepare(spec.name, self.table(spec.source), folder, self.listener)
+                pace = step.prepare(spec.name, self.table(spec.sources[0]), folder, self.listener)
             note_pace(self.table_folder(spec.name), step.verb, pace)
 
-    def _source_identity(self, source: Source) -> dict[str, Any]:
+    def _source_identity(self, source: Source, spec: TableSpec) -> dict[str, Any]:
+        if isinstance(source, UnionSource):
+            sources = {one.name: self._source_identity(one.source, spec) for one in source.members}
+            return {**spec.source.model_dump(mode="json"), "sources": sources}
         if source.pool is not None and not source.name.startswith("tables."):
             return {"pool": source.pool.kind, **source.pool.model_dump(mode="json", by_alias=True)}
         name = source.name.removeprefix("tables.")

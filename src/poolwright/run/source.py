@@ -15,9 +15,9 @@ import pyarrow as pa
 
 from poolwright.core.columns import IMAGE, IMAGE_ERROR, IMAGE_PATH, WELL_KNOWN
 from poolwright.core.errors import InputError, RecipeError
-from poolwright.core.files import leading_out
+from poolwright.core.files import ImageRoot, leading_out
 from poolwright.core.images.formats import is_image_name
-from poolwright.core.images.image import read_bytes
+from poolwright.core.images.image import read_bytes, roots_of, split_root
 from poolwright.core.pool import FOLLOWED, Part, Pool
 from poolwright.core.rows import Rows, with_missing_as_null
 from poolwright.core.runtime.noting import settle
@@ -54,7 +54,7 @@ class Source:
         name: 'pools.NAME' or 'tables.NAME'.
         schema: all columns, with `image` if there is an image path to read it through.
         parts: the parts, in order.
-        image_root: the folder or URL that image paths are relative to; None if they may lead anywhere.
+        image_root: what image paths are relative to.
         unique: whether uids are known to be present and unique.
         pool: the pool that rows are read from; None for a table.
         virtual_image: whether `image` is read through `image_path` rather than stored in the source.
@@ -64,7 +64,7 @@ class Source:
     name: str
     schema: pa.Schema
     parts: tuple[Part, ...]
-    image_root: str | None
+    image_root: ImageRoot
     unique: bool
     pool: Pool | None = None
     virtual_image: bool = False
@@ -118,6 +118,22 @@ class Source:
             return ()
         return (*self.pool.remarks(), *([FOLLOWED] if self.pool.outside else []))
 
+    def class_names(self) -> dict[str, set[str]]:
+        """Return the names of classes by column, for the columns whose names are known without reading rows."""
+        return {name: set(names) for name, names in self.pool.class_names().items()} if self.pool else {}
+
+    def pool_kinds(self) -> tuple[str, ...]:
+        """Return the kinds of pools that rows are read from."""
+        return (self.pool.kind,) if self.pool else ()
+
+    def rows_by_source(self, part_rows: Mapping[int, int]) -> dict[str, int]:
+        """Return the rows read of each source of a union; empty if this is no union.
+
+        Args:
+            part_rows: rows read by index of the part.
+        """
+        return {}
+
     def _stored(self, part: Part, columns: Sequence[str], batch_rows: int) -> Iterator[pa.Table]:
         if self.pool is not None:
             for table in self.pool.read(part, columns, batch_rows):
@@ -129,13 +145,13 @@ class Source:
         """Return rows whose image paths are absolute or URLs, as they may lead anywhere."""
         if self.pool is None or IMAGE_PATH not in table.schema.names:
             return table
-        root, at = _image_root(self.pool, self.parts) or "", table.schema.get_field_index(IMAGE_PATH)
+        root, at = _image_root(self.pool, self.parts), table.schema.get_field_index(IMAGE_PATH)
         paths = [_joined(root, path) for path in table.column(IMAGE_PATH).to_pylist()]
         return table.set_column(at, table.schema.field(at), pa.array(paths, table.schema.field(at).type))
 
     def _images(self, paths: Sequence[str | None]) -> list[bytes | str]:
         """Read the bytes of image files, or return the reasons why there are none."""
-        if self.image_root is not None and "://" not in self.image_root:
+        if all(root is not None and "://" not in root for root in roots_of(self.image_root)):
             return [self._image(path) for path in paths]
         with ThreadPoolExecutor(16) as threads:
             return list(threads.map(self._image, paths))
@@ -144,7 +160,11 @@ class Source:
         return read_bytes(self.image_root, path) if path is not None else "missing_file"
 
 
-def _joined(root: str, path: str | None) -> str | None:
+def _joined(root: ImageRoot, path: str | None) -> str | None:
+    if isinstance(root, Mapping):
+        name, path = (None, path) if path is None else split_root(root, path)
+        root = root[name] if name is not None else None
+    root = root or ""
     if path is None or "://" in path:
         return path
     return f"{root.rstrip('/')}/{path}" if "://" in root else os.path.abspath(os.path.join(root, path))
@@ -162,7 +182,7 @@ def _read_table_part(part: Part, columns: Sequence[str], batch_rows: int) -> Ite
 
 def pool_source(name: str, pool: Pool) -> Source:
     """Make a source of the rows of a pool."""
-    schema, virtual = _with_image(pool.arrow_schema())
+    schema, virtual = with_image(pool.arrow_schema())
     parts = tuple(pool.parts())
     if not pool.outside:
         _check_links(name, pool, parts)
@@ -200,7 +220,7 @@ def _texts(value: Any) -> Iterator[str]:
         yield from chain.from_iterable(map(_texts, value))
 
 
-def _image_root(pool: Pool, parts: Sequence[Part]) -> str | None:
+def _image_root(pool: Pool, parts: Sequence[Part]) -> ImageRoot:
     """Return what image paths are relative to: what the pool says, else the folder of its files."""
     root = pool.image_root()
     files = {file for part in parts for file in part.files}
@@ -212,7 +232,7 @@ def _image_root(pool: Pool, parts: Sequence[Part]) -> str | None:
     return os.path.commonpath([os.path.abspath(folder) for folder in folders])
 
 
-def _with_image(schema: pa.Schema) -> tuple[pa.Schema, bool]:
+def with_image(schema: pa.Schema) -> tuple[pa.Schema, bool]:
     """Return the schema with `image` if there is a path to read it through, and whether it was added."""
     if schema.get_field_index(IMAGE_PATH) < 0 or schema.get_field_index(IMAGE) >= 0:
         return schema, False
@@ -231,9 +251,9 @@ def table_source(table: Table, schema: pa.Schema | None = None) -> Source:
     return planned_source(table.name, schema or table.schema, table.image_root, tuple(parts))
 
 
-def planned_source(name: str, schema: pa.Schema, root: str | None, parts: tuple[Part, ...] = ()) -> Source:
+def planned_source(name: str, schema: pa.Schema, root: ImageRoot, parts: tuple[Part, ...] = ()) -> Source:
     """Make a source as `table_source` does, for a table that does not exist yet."""
-    schema, virtual = _with_image(schema)
+    schema, virtual = with_image(schema)
     return Source(f"tables.{name}", schema, parts, root, True, None, virtual)
 
 

@@ -37,6 +37,7 @@ from poolwright.run.phase import Phase
 from poolwright.run.plan import StepPlan, TablePlan
 from poolwright.run.record import check_bad, check_counts, make_record, timings_text
 from poolwright.run.source import units_of
+from poolwright.run.union import UnionSource
 from poolwright.run.write import UnitResult, WriteStage, WriteUnit, done_units
 
 QUARANTINE = "quarantine.json"
@@ -285,7 +286,11 @@ class TableRun:
         for result in results.values():
             for code in codes.keys() & result.dropped.keys():
                 dropped[codes[code]] += result.dropped[code]
-        check_bad(self.plan.name, rows, dropped, self.max_bad, self.plan.source.schema.names)
+        source = self.plan.source
+        names = (
+            [one.name for one in source.members] if isinstance(source, UnionSource) and not source.uid_prefix else []
+        )
+        check_bad(self.plan.name, rows, dropped, self.max_bad, source.schema.names, names)
 
     def _quarantined(self) -> dict[int, str]:
         path = self.folder / QUARANTINE

@@ -119,8 +119,9 @@ class OpenedRun:
             table = self.table(name)
             found.append(self._opened(("kept", name), lambda: table_source(table), table))
         if name in self.run.recipe.tables:
-            run, source = self.run, self.run.recipe.tables[name].source
-            found.append(self._opened(("source", source), lambda: run.source(name), run))
+            run, spec = self.run, self.run.recipe.tables[name]
+            key = spec.sources[0] if spec.source.is_plain else f"union of {name}"
+            found.append(self._opened(("source", key), lambda: run.source(name), run))
         return found
 
     def _opened(self, key: tuple[str, str], source: Callable[[], Source], version: object) -> SourceRows:

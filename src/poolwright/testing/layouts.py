@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 from poolwright.core.columns import IMAGE, IMAGE_PATH, UID, is_text
 from poolwright.core.errors import PoolwrightError, RecipeError, ReleaseError
 from poolwright.core.files import digest_file
+from poolwright.core.images.image import read_bytes
 from poolwright.core.table import Table
 from poolwright.release.card.about import About
 from poolwright.release.checks.result import Verification
@@ -316,7 +317,9 @@ def _source_images(table: Table) -> Iterator[tuple[str, bytes]]:
             yield str(row[UID]), value["bytes"] if isinstance(value, dict) else value
         return
     for row in table.read([UID, IMAGE_PATH]).to_pylist():
-        yield str(row[UID]), (Path(table.image_root or "") / row[IMAGE_PATH]).read_bytes()
+        data = read_bytes(table.image_root, row[IMAGE_PATH])
+        assert isinstance(data, bytes), data
+        yield str(row[UID]), data
 
 
 def _one_more_row(text: str) -> str:

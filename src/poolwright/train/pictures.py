@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from poolwright.core.files import ImageRoot
 from poolwright.core.images.image import read_bytes
 from poolwright.kernels.selection.hashing import hash64, hash_key
 
@@ -20,7 +21,7 @@ class Pictures:
 
     Attributes:
         uids: (n,) string, ascending.
-        roots: folders or URLs that paths are relative to; None for whole paths.
+        roots: what paths are relative to.
         root_of: (n,) index into `roots`; -1 if the bytes are in `packed`.
         paths: (n,) paths of files, null if the bytes are in `packed`.
         starts, lengths: (n,) offsets and sizes in bytes within `packed`.
@@ -30,7 +31,7 @@ class Pictures:
     """
 
     uids: pa.Array
-    roots: tuple[str | None, ...]
+    roots: tuple[ImageRoot, ...]
     root_of: npt.NDArray[np.int64]
     paths: pa.Array
     starts: npt.NDArray[np.int64]

@@ -79,6 +79,8 @@ def print_funnel(record: TableRecord) -> None:
     words = {(reason.step, reason.name): reason.words for reason in record.reasons}
     learned = {-1: "\n".join(record.remarks), **{step.index: step.learned for step in record.steps}}
     table = grid("step", "rows in", "dropped", "kept", "because", "learned", numbers=("rows in", "dropped", "kept"))
+    for name, rows in record.sources.items():
+        table.add_row(name, f"{rows:,}", "0", f"{rows:,}", "", "")
     for row in record.funnel:
         because = "\n".join(f"{count:,} {words[(row.step, name)]}" for name, count in row.dropped.items())
         dropped = f"{row.rows_in - row.kept:,}"

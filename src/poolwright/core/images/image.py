@@ -13,14 +13,14 @@ import io
 import os
 import re
 import stat
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from poolwright.core.columns import IMAGE_ERROR
-from poolwright.core.files import is_below
+from poolwright.core.files import ImageRoot, is_below
 from poolwright.core.images.formats import IMAGE_FORMATS
 from poolwright.core.images.headers import claimed_size, cut_short, unfinished
 from poolwright.core.images.pixels import to_rgb, upright
@@ -117,7 +117,7 @@ def unread(rows: Rows) -> list[str]:
     return [name if name in _CODES else "missing_file" for name in names]
 
 
-def read_bytes(root: str | None, path: str, limits: Limits = Limits()) -> bytes | str:
+def read_bytes(root: ImageRoot, path: str, limits: Limits = Limits()) -> bytes | str:
     """Read the bytes of an image file, or return a reason.
 
     Args:
@@ -126,6 +126,9 @@ def read_bytes(root: str | None, path: str, limits: Limits = Limits()) -> bytes 
         path: file below `root`; any local path or URL if there is no root.
         limits: more than `max_bytes` is never read.
     """
+    if isinstance(root, Mapping):
+        name, path = split_root(root, path)
+        return "outside_root" if name is None else read_bytes(root[name], path, limits)
     if root is None:
         return _read_url(path, limits) if "://" in path else _read_local(path, limits)
     inside = _inside(_relative(root, path))
@@ -143,11 +146,25 @@ def _relative(root: str, path: str) -> str:
     return path.removeprefix(top.rstrip("/") + "/") if path.startswith(("/", top)) else path
 
 
-def local_image(root: str | None, path: str) -> str | None:
-    """Return the local file that `read_bytes` reads; None if the path is a URL, or leads out of `root`."""
+def split_root(roots: Mapping[str, str | None], path: str) -> tuple[str | None, str]:
+    """Return the name of the root that a path begins with, and the path below it."""
+    name = next((name for name in roots if path.startswith(f"{name}/")), None)
+    return name, path if name is None else path[len(name) + 1 :]
+
+
+def roots_of(root: ImageRoot) -> tuple[str | None, ...]:
+    """Return the folders and URLs that image paths are relative to."""
+    return tuple(root.values()) if isinstance(root, Mapping) else (root,)
+
+
+def local_image(root: ImageRoot, path: str) -> str | None:
+    """Return the local file that `read_bytes` reads; None if it is not local, or the path leads out of `root`."""
+    if isinstance(root, Mapping):
+        name, path = split_root(root, path)
+        return None if name is None else local_image(root[name], path)
     if root is None:
         return None if "://" in path else path
-    inside = _inside(path)
+    inside = None if "://" in root else _inside(path)
     return None if inside is None else os.path.join(root, inside)
 
 

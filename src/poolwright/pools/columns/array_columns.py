@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from poolwright.core.columns import UID, WELL_KNOWN, is_vector
+from poolwright.core.columns import UID, WELL_KNOWN, is_vector, wider_type
 from poolwright.core.errors import RecipeError
 from poolwright.pools.columns.casting import as_given, check_values, given_type
 from poolwright.pools.columns.vectors import MadeBy, field_of, unit_vectors
 from poolwright.pools.readers.numpy_files import ArrayHeader, ArrayReader, read_headers
+from poolwright.pools.readers.paths import base_name
 
 _PAIR = np.dtype("u8,u8")
 """A 128-bit id as DataComp writes it: the first 16 hex digits, and the last."""
@@ -29,11 +30,13 @@ class ArrayGiven:
         field: name, type and metadata.
         array: array with one value per row: the column's own, or indices into `values`; None for row numbers.
         values: array of the values that are looked up.
+        drift: what to say if its type differs between files; '' if it does not.
     """
 
     field: pa.Field
     array: str | None
     values: str | None = None
+    drift: str = ""
 
     def column(self, rows: np.ndarray, values: Mapping[str, np.ndarray]) -> pa.Array:
         """Return the column for some rows of its array.
@@ -108,6 +111,25 @@ def headers_by_name(file: str, names: Iterable[str]) -> dict[str, ArrayHeader]:
     return dict.fromkeys(wanted, headers[""]) if "" in headers else headers
 
 
+def widened(given: ArrayGiven, file: str, headers: Mapping[str, ArrayHeader]) -> ArrayGiven:
+    """Return the column with a type that holds the values of a further file too, if there is one."""
+    own = _type_of(given, headers)
+    dtype = given.field.type if own is None else wider_type(given.field.type, own)
+    if dtype is None or dtype == own == given.field.type or own is None:
+        return given
+    narrow = f"{own} in {base_name(file)}" if own != dtype else f"{given.field.type} in earlier files"
+    words = f"'{given.field.name}' is {dtype}: {narrow}"
+    return replace(given, field=given.field.with_type(dtype), drift=words)
+
+
+def _type_of(given: ArrayGiven, headers: Mapping[str, ArrayHeader]) -> pa.DataType | None:
+    """Return the type of a plain column of numbers or strings in a file; None if it is another kind of column."""
+    header = headers.get(given.array or "")
+    if header is None or given.values is not None or given.field.name in WELL_KNOWN or is_vector(given.field.type):
+        return None
+    return None if len(header.shape) != 1 or header.dtype.hasobject else _plain(np.empty(0, header.dtype)).type
+
+
 def damage_of(headers: Mapping[str, ArrayHeader], given: Sequence[ArrayGiven]) -> str:
     """Explain why a further file does not fit the columns of the first; '' if it does."""
     lengths = _lengths(headers, given)
@@ -119,7 +141,8 @@ def damage_of(headers: Mapping[str, ArrayHeader], given: Sequence[ArrayGiven]) -
             continue
         dtype = column.field.type
         wanted = (dtype.list_size,) if is_vector(dtype) else ()
-        if header.shape[1:] != wanted or header.dtype.hasobject:
+        own = _type_of(column, headers)
+        if header.shape[1:] != wanted or header.dtype.hasobject or (own and wider_type(own, dtype) != dtype):
             return f"'{header.name}' is {_shown(header)}, which does not fit '{column.field.name}' ({dtype})"
     return ""
 

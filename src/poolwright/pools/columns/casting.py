@@ -124,7 +124,7 @@ def _cast(values: pa.Array, name: str, wanted: pa.DataType) -> pa.Array:
     if values.type == wanted:
         return values
     if name not in WELL_KNOWN or pa.types.is_null(values.type):
-        return values.cast(wanted)
+        return cast_or_null(values, wanted)
     if name in _HEX and _is_bytes(values.type):
         return pa.array([None if value is None else value.hex() for value in values.to_pylist()], pa.string())
     if name == IMAGE and pa.types.is_string(values.type):

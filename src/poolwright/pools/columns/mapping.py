@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from poolwright.core.class_labels import class_labels, named_type, names_of_labels
-from poolwright.core.columns import IMAGE, IMAGE_PATH, UID, WELL_KNOWN
+from poolwright.core.columns import IMAGE, IMAGE_PATH, UID, WELL_KNOWN, wider_type
 from poolwright.core.errors import RecipeError, did_you_mean
 from poolwright.core.rows import one_array
 from poolwright.core.wording import some
@@ -22,6 +22,9 @@ from poolwright.pools.values.images import images_of_structs
 
 ROW = "row"
 """Instead of a column of uids: number the rows."""
+
+TWO_POOLS = "read the files as two pools, and unite these in a table with 'from: [ONE, OTHER]'"
+"""What to do with files whose columns differ."""
 
 _PANDAS_INDEX = re.compile(r"__index_level_\d+__")
 
@@ -57,12 +60,14 @@ class Given:
         how: 'value' of the source column; 'bytes' or 'path' of a struct as Hugging Face writes images;
             'vector' of a list; 'class' name of an index, or names of a list of them; 'row' number.
         classes: the names, for 'class'.
+        drift: what to say if its type differs between files; '' if it does not.
     """
 
     field: pa.Field
     source: str | None
     how: Literal["value", "bytes", "path", "vector", "class", "row"]
     classes: tuple[str, ...] = ()
+    drift: str = ""
 
     def values(self, column: pa.ChunkedArray, root: str = "") -> pa.Array:
         """Make the column from its source column.
@@ -182,6 +187,11 @@ def _with_classes(given: Given, schema: pa.Schema) -> Given:
     return Given(pa.field(given.field.name, kind), given.source, "class", names)
 
 
+def drifts(columns: Sequence[Given]) -> list[str]:
+    """Return a sentence on every column whose type differs between the files of a pool."""
+    return [column.drift for column in columns if column.drift]
+
+
 def class_names(columns: Sequence[Given]) -> dict[str, tuple[str, ...]]:
     """Return the names of classes that the source declares, by column."""
     return {given.field.name: given.classes for given in columns if given.how == "class"}
@@ -240,13 +250,17 @@ def _looked_at(given: Given, rows: pa.Table, wanted: ColumnRequest, schema: pa.S
 
 
 def check_same(
-    given: Sequence[Given], first: pa.Schema, other: pa.Schema, wanted: ColumnRequest, files: tuple[str, str]
+    given: Sequence[Given],
+    first: tuple[pa.Schema, pa.Schema],
+    other: pa.Schema,
+    wanted: ColumnRequest,
+    files: tuple[str, str],
 ) -> None:
     """Check that another file of a pool gives the same columns.
 
     Args:
         given: columns from the first file.
-        first: schema of the first file.
+        first: schema of the first file, as it is and with the widest types of all files.
         other: schema of the other one.
         files: names of both.
 
@@ -254,14 +268,15 @@ def check_same(
         RecipeError: with both files and the column.
     """
     where = f"{files[0]} and {files[1]} differ"
-    advice = "; name the columns to 'keep', or read the files as two pools"
+    advice = f"; name the columns to 'keep', or {TWO_POOLS}"
     for column in given:
         if column.source is None:
             continue
         if other.get_field_index(column.source) < 0:
             raise RecipeError(f"{where}: the second has no column '{column.source}'{advice}")
-        one, two = first.field(column.source).type, other.field(column.source).type
+        one, two = (schema.field(column.source).type for schema in (first[1], other))
         if not _alike(column, one, two, files[1]):
+            one = first[0].field(column.source).type
             raise RecipeError(
                 f"{where}: column '{column.source}' is {one} in the first and {two} in the second{advice}"
             )
@@ -282,7 +297,7 @@ def check_classes(given: Sequence[Given], other: pa.Schema, files: tuple[str, st
         if column.how == "class" and known.get(str(column.source), column.classes) != column.classes:
             raise RecipeError(
                 f"{files[0]} and {files[1]} differ: the classes of '{column.source}' have other names in the second; "
-                "read the files as two pools"
+                f"{TWO_POOLS}"
             )
 
 
@@ -297,4 +312,6 @@ def _alike(column: Given, one: pa.DataType, two: pa.DataType, where: str) -> boo
         return _is_image_struct(two)
     if column.how == "class":
         return bool(named_type(plain_type(two)) == column.field.type)
+    if column.field.name not in WELL_KNOWN and wider_type(plain_type(one), plain_type(two)) == column.field.type:
+        return True
     return bool(given_type(column.field.name, two, where) == column.field.type)

@@ -24,6 +24,26 @@ FILE_NAME = "file_name"
 _NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
 
 
+def folder_names(folders: Sequence[str]) -> dict[str, str]:
+    """Return folders by what their paths differ in: {'train': '/data/train', 'val': '/data/val'}.
+
+    Raises:
+        RecipeError: a folder is named twice, or holds another.
+    """
+    paths = [[part for part in folder.split("/") if not part.endswith(":")] for folder in folders]
+    common = next(
+        (at for at, parts in enumerate(zip(*paths, strict=False)) if len(set(parts)) > 1), len(min(paths, key=len))
+    )
+    found = {"/".join(filter(None, path[common:])): folder for path, folder in zip(paths, folders, strict=True)}
+    for name, folder in found.items():
+        inner = next(
+            (one for other, one in found.items() if one != folder and f"{other}/".startswith(f"{name}/")), None
+        )
+        if not name or inner or len(found) < len(folders):
+            raise RecipeError(f"{folder}: is named twice, or holds another folder of 'path'; name each folder once")
+    return found
+
+
 def root_of(paths: Sequence[str], files: Sequence[str]) -> str:
     """Return the folder that the paths of files are relative to: the one that a recipe names, or their common one."""
     (path, *others) = paths

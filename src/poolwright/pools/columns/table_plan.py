@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import pyarrow as pa
 
-from poolwright.core.columns import ROW_ERROR
-from poolwright.core.errors import InputError, RecipeError
+from poolwright.core.columns import ROW_ERROR, WELL_KNOWN, wider_type
+from poolwright.core.errors import InputError, RecipeError, did_you_mean
 from poolwright.core.pool import Part
+from poolwright.core.wording import some
+from poolwright.pools.columns.casting import plain_type
 from poolwright.pools.columns.mapping import ColumnRequest, Given, check_classes, check_same, map_columns
 from poolwright.pools.columns.sidecar_vectors import VectorFiles
 from poolwright.pools.readers.parquet import Footer, first_values, runs
@@ -75,23 +77,33 @@ def format_of(path: str, files: Sequence[str]) -> Format:
     return next(iter(found))
 
 
-def parquet_columns(files: Sequence[str], footers: Sequence[Footer], wanted: ColumnRequest) -> list[Given]:
-    """Return the columns of Parquet files.
+def parquet_columns(
+    files: Sequence[str],
+    footers: Sequence[Footer],
+    wanted: ColumnRequest,
+    declared: Mapping[str, pa.DataType] | None = None,
+) -> list[Given]:
+    """Return the columns of Parquet files; one whose type differs between them has the widest type.
+
+    Args:
+        declared: types that the recipe names, by source column; they replace those of the files.
 
     Raises:
-        RecipeError: a column is missing, or two files differ in a column.
+        RecipeError: a column is missing, or two files differ in a column, and no type holds the values of both.
         InputError: no footer can be read.
     """
     good = [(file, footer.schema) for file, footer in zip(files, footers, strict=True) if footer.schema]
     if not good:
         raise InputError(f"{files[0]}: {footers[0].damage}; no file of the pool can be read")
-    first, schema = good[0][0], _without_nulls([schema for _, schema in good])
+    first, schema = good[0][0], _widest([schema for _, schema in good], declared or {}, good[0][0])
+    named = {name: schema.field(name) for name in declared or {}}
     given = map_columns(schema, wanted, first, lambda names: _first_rows([file for file, _ in good], names, schema))
     for file, other in good[1:]:
+        other = pa.schema([named.get(field.name, field) for field in other], metadata=other.metadata)
         if not other.equals(schema):
-            check_same(given, schema, other, wanted, (first, base_name(file)))
+            check_same(given, (good[0][1], schema), other, wanted, (first, base_name(file)))
         check_classes(given, other, (first, base_name(file)))
-    return given
+    return [replace(column, drift=_drift(column, good)) for column in given]
 
 
 def _first_rows(files: Sequence[str], names: list[str], schema: pa.Schema) -> pa.Table:
@@ -110,15 +122,54 @@ def _first_rows(files: Sequence[str], names: list[str], schema: pa.Schema) -> pa
     return pa.table(found)
 
 
-def _without_nulls(schemas: Sequence[pa.Schema]) -> pa.Schema:
-    """Return the first schema; a column without a type there has the type it has in another file."""
-    fields = []
+def _widest(schemas: Sequence[pa.Schema], declared: Mapping[str, pa.DataType], where: str) -> pa.Schema:
+    """Return the first schema, with the declared or the widest type of each column; the own type if there is none."""
+    unknown = next((name for name in declared if name not in schemas[0].names), None)
+    if unknown is not None:
+        raise RecipeError(f"{where}: no column '{unknown}' of 'types'; {did_you_mean(unknown, schemas[0].names)}")
+    fields, distinct = [], list(dict.fromkeys(schemas))
     for field in schemas[0]:
-        if pa.types.is_null(field.type):
-            types = [schema.field(field.name).type for schema in schemas if schema.get_field_index(field.name) >= 0]
-            field = field.with_type(next((dtype for dtype in types if not pa.types.is_null(dtype)), pa.string()))
+        types = {schema.field(field.name).type for schema in distinct if schema.get_field_index(field.name) >= 0}
+        if field.name in declared:
+            field = field.with_type(_castable(field.name, types, declared[field.name], where))
+        elif types - {field.type}:
+            field = field.with_type(_widest_type(field.type, types))
+        elif pa.types.is_null(field.type):
+            field = field.with_type(pa.string())
         fields.append(field)
     return pa.schema(fields, metadata=schemas[0].metadata)
+
+
+def _widest_type(first: pa.DataType, types: Collection[pa.DataType]) -> pa.DataType:
+    found = plain_type(first)
+    for dtype in sorted(types, key=str):
+        wider = wider_type(found, plain_type(dtype))
+        if wider is None:
+            return first
+        found = wider
+    return pa.string() if pa.types.is_null(found) else found
+
+
+def _castable(name: str, types: Collection[pa.DataType], wanted: pa.DataType, where: str) -> pa.DataType:
+    for dtype in types:
+        try:
+            pa.nulls(0, plain_type(dtype)).cast(wanted)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+            raise RecipeError(f"{where}: '{name}' is {dtype}, which cannot become {wanted}, as 'types' says") from None
+    return wanted
+
+
+def _drift(column: Given, files: Sequence[tuple[str, pa.Schema]]) -> str:
+    """Return a sentence on a column whose type is wider than in some of the files; '' if it is not."""
+    if column.how != "value" or column.field.name in WELL_KNOWN:
+        return ""
+    found: dict[str, list[str]] = {}
+    for file, schema in files:
+        dtype = plain_type(schema.field(column.source).type)
+        if dtype != column.field.type:
+            found.setdefault(str(dtype), []).append(base_name(file))
+    types = ", ".join(f"{dtype} in {some(names, 2)}" for dtype, names in found.items())
+    return f"'{column.source}' is {column.field.type}: {types}" if found else ""
 
 
 def parquet_parts(files: Sequence[str], footers: Sequence[Footer], sidecars: Mapping[str, VectorFiles]) -> list[Part]:

@@ -12,7 +12,7 @@ import pyarrow as pa
 from poolwright.core.columns import WELL_KNOWN
 from poolwright.core.errors import InputError, RecipeError, did_you_mean
 from poolwright.core.images.formats import is_image_name
-from poolwright.pools.columns.mapping import ColumnRequest, Given, map_columns, sources_of
+from poolwright.pools.columns.mapping import TWO_POOLS, ColumnRequest, Given, map_columns, sources_of
 from poolwright.pools.readers.paths import Unreadable, base_name
 from poolwright.pools.text.csv_files import CsvSample, Dialect, sample_csv
 from poolwright.pools.text.csv_values import converted
@@ -193,5 +193,5 @@ def _check_no_more(first: str, names: Sequence[str], samples: Mapping[str, CsvSa
         if more and set(names) <= set(sample.names):
             raise RecipeError(
                 f"{first} and {base_name(file)} differ: only the second has the column '{min(more)}'; name the columns "
-                "to 'keep', or read the files as two pools"
+                f"to 'keep', or {TWO_POOLS}"
             )

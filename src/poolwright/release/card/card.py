@@ -153,9 +153,10 @@ class DatasetCard:
         return f"### Models\n\n{grid(('column', 'model', 'digest of its weights'), rows)}"
 
     def _inputs(self) -> str:
-        first = self.family.records[0]
-        rows = [(code(file.path), human_bytes(file.size), code(file.digest)) for file in first.files[:_MOST_FILES]]
-        more = len(first.files) - len(rows)
+        pools = (record for record in self.family.records if len(record.parents) < len(record.rows_by_source))
+        files = list(dict.fromkeys(file for record in pools for file in record.files)) or self.family.records[0].files
+        rows = [(code(file.path), human_bytes(file.size), code(file.digest)) for file in files[:_MOST_FILES]]
+        more = len(files) - len(rows)
         words = f"### Inputs\n\n{grid(('file', 'size', 'XXH3-128'), rows, (1,))}" if rows else ""
         if more > 0:
             words += f"\n\nand {more:,} more, all in `{'table.json' if len(self.family.records) == 1 else 'lineage/'}`."
@@ -255,11 +256,19 @@ def funnel(record: TableRecord, named: bool) -> str:
         for row in record.funnel
         if row.step >= 0 or row.dropped
     ]
+    rows = [(f"from {name}", f"{read:,}", "", f"{read:,}") for name, read in _sources(record.sources)] + rows
     rows.append(("**all**", f"**{record.rows_in:,}**", f"{record.rows_dropped:,} dropped", f"**{record.rows_kept:,}**"))
-    source = record.source.replace("pools.", "pool ").replace("tables.", "table ")
+    source = ", ".join(name for name, _ in _sources(record.rows_by_source))
     head = f"Table `{record.name}`, from {source}:\n\n" if named else ""
     remarks = "".join(f"\n- {plain(remark)}" for remark in record.remarks)
     return head + grid(("step", "rows in", "dropped, and why", "kept"), rows, (1, 3)) + (remarks and f"\n{remarks}")
+
+
+def _sources(read: Mapping[str, int]) -> Iterator[tuple[str, int]]:
+    """Yield the sources of a table in words, with the rows that were read of each."""
+    for name, rows in read.items():
+        kind, _, name = name.partition(".")
+        yield f"{kind.removesuffix('s')} {name}", rows
 
 
 def bad_rows(record: TableRecord) -> dict[str, int]:

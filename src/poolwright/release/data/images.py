@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from poolwright.core.columns import IMAGE, IMAGE_PATH, SHA256, UID, is_text
 from poolwright.core.errors import ReleaseError, StepError
+from poolwright.core.files import ImageRoot
 from poolwright.core.images.formats import (
     IMAGE_EXTENSIONS,
     UNKNOWN_EXTENSION,
@@ -138,7 +139,7 @@ class ImageReader:
         self.formats.update(extension(data) for data in images)
 
 
-def _read_one(root: str | None, path: str | None) -> bytes | str:
+def _read_one(root: ImageRoot, path: str | None) -> bytes | str:
     if path is None:
         return "missing_file"
     found = read_bytes(root, path)

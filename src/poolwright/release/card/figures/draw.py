@@ -70,18 +70,21 @@ def draw_figures(
 
 
 def _funnel(family: Lineage) -> Any:
-    rows = [(record.name, row) for record in family.records for row in record.funnel if row.step >= 0 or row.dropped]
-    first = family.records[0]
-    names, kept, gone = [f"{first.source.removeprefix('pools.')}, rows in"], [first.rows_in], [0]
-    for table, row in rows:
-        names.append(f"{table}: {row.verb}" if len(family.records) > 1 else row.verb)
-        kept.append(row.kept)
-        gone.append(row.rows_in - row.kept)
+    made = {record.name for record in family.records}
+    names, kept, gone, colors = list[str](), list[int](), list[int](), list[str]()
+    for record in family.records:
+        read = {name: rows for name, rows in record.rows_by_source.items() if name.removeprefix("tables.") not in made}
+        names += [f"{name.removeprefix('pools.')}, rows in" for name in read]
+        shown = [row for row in record.funnel if row.step >= 0 or row.dropped]
+        names += [f"{record.name}: {row.verb}" if len(family.records) > 1 else row.verb for row in shown]
+        kept += [*read.values(), *(row.kept for row in shown)]
+        gone += [*(0 for _ in read), *(row.rows_in - row.kept for row in shown)]
+        colors += [*(SOFT for _ in read), *(KEPT for _ in shown)]
     figure, axes = axes_of(1.1 + 0.36 * len(names), "Rows kept and dropped by each step")
     positions = range(len(names))
-    axes.barh(positions, kept, height=0.72, color=[SOFT, *[KEPT] * len(rows)])
+    axes.barh(positions, kept, height=0.72, color=colors)
     axes.barh(positions, gone, left=kept, height=0.72, color=GONE)
-    top, limit = max(kept[0], 1), 1.0
+    top, limit = max(*kept, 1), 1.0
     for row_index, (size, lost) in enumerate(zip(kept, gone, strict=True)):
         text = f"{size:,}" + (f"   − {lost:,}" if lost else "")
         axes.text(size + lost + top * 0.012, row_index, text, va="center", color=INK, fontsize=9, family=fonts())
