@@ -1,8 +1,8 @@
 """One million labels joined to 20 million metadata rows, against one DuckDB query.
 
 Both read the same Parquet files and write all rows, with nulls for those without a label, to Parquet compressed by
-zstd, as our tables are. Ours also checks that uids are unique and that no label contradicts another, counts the rows and
-the labels without a match, and digests what it reads and writes. The labels must be the same.
+zstd, as our tables are. Ours also checks that uids are unique and that no label contradicts another, counts the rows
+and the labels without a match, and digests what it reads and writes. The labels must be the same.
 """
 
 from __future__ import annotations
