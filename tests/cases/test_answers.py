@@ -106,3 +106,21 @@ def test_keys_of_a_label_map_that_are_no_prompts_are_named(tmp_path: Path) -> No
     (tmp_path / "map.json").write_text(json.dumps({"tea": "cup"}))
     with pytest.raises(RecipeError, match=r"1 of 1 keys .* no prompts: 'tea'; .* short name: 'cup of tea', 'ferry'"):
         recipe_of_config(tmp_path / "c.json", tmp_path / "map.json")
+
+
+def test_a_quote_that_is_never_closed_hides_no_answers(tmp_path: Path) -> None:
+    (tmp_path / "sheet.csv").write_text('uid,verdict,why\na,yes,"too dark\nb,no,\nc,no,\n')
+    with pytest.raises(InputError, match=r"sheet\.csv: line 2: a quote mark opens a value that is never closed"):
+        verdict_file(tmp_path / "sheet.csv")
+
+
+def test_a_control_that_is_no_choice_is_an_error(tmp_path: Path) -> None:
+    stars = {"result": [{"from_name": "verdict", "type": "rating", "value": {"rating": 4}}]}
+    (tmp_path / "x.json").write_text(json.dumps([task("a", stars)]))
+    with pytest.raises(InputError, match=r"x\.json: task 1: a verdict that is no choice but rating: \{'rating': 4\}"):
+        verdict_file(tmp_path / "x.json")
+
+
+def test_half_of_a_surrogate_pair_in_an_answer_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "x.jsonl").write_text('{"uid": "a\\ud83e", "verdict": "no"}\n')
+    assert [one.uid for one in verdict_file(tmp_path / "x.jsonl").answers] == ["a\ufffd"]

@@ -174,3 +174,9 @@ def test_check_reports_all_mistakes_at_once(tmp_path: Path) -> None:
     assert [name for name in wanted if not any(name in line for line in lines)] == []
     assert all(line.startswith("error: r.yaml:") for line in lines)
     assert len(lines) == len(wanted)
+
+
+def test_a_quote_that_is_never_closed_hides_no_entries(tmp_path: Path) -> None:
+    (tmp_path / "gone.csv").write_text('uid;why\na;"asked in May\nb;\nc;\n')
+    with pytest.raises(InputError, match=r"gone\.csv: line 2: a quote mark opens a value that is never closed"):
+        listed(Remove(file=str(tmp_path / "gone.csv")), pa.array(["a", "b"]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import json
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 from poolwright import api
 from poolwright.core.errors import BadPart, InputError, RecipeError
+from poolwright.pools.arrays import Arrays
 from poolwright.pools.geoyfcc.geoyfcc import GeoYfccPool
 from poolwright.pools.table import TablePool
 from tests.calling import call
@@ -64,6 +66,7 @@ def test_half_of_a_surrogate_pair_is_replaced(tmp_path: Path, before: int, more:
 
 
 BIG = 2**64 - 5
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(8)
 
 
 def test_integers_of_64_bits_keep_their_digits(tmp_path: Path) -> None:
@@ -318,3 +321,83 @@ def test_a_file_without_rows_of_its_own_form_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_bytes("uid,n\n1,2\n".encode("utf-16"))
     with pytest.raises(InputError, match="not UTF-8"):
         pool(tmp_path / "a.csv").arrow_schema()
+
+
+def test_half_of_a_surrogate_pair_in_a_key_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"uid": "a", "size\\ud83e": 1, "more": {"k\\ud83e": 2}}\n')
+    row = read_all(pool(tmp_path / "a.jsonl")).to_pylist()[0]
+    assert (row["size\ufffd"], row["more"]) == (1, {"k\ufffd": 2})
+
+
+@pytest.mark.parametrize("text", ['{\n "uid": "a"\n}\n', "{'uid': 'a'}\n", '{"uid": "a"},\n', '{"uid": 1, "uid": 2}\n'])
+def test_a_file_without_a_line_of_json_says_what_is_wrong(tmp_path: Path, text: str) -> None:
+    (tmp_path / "a.jsonl").write_text(text)
+    with pytest.raises(InputError, match=r"a\.jsonl: (no JSON|the key 'uid' occurs twice).*write one JSON object per"):
+        read_all(pool(tmp_path / "a.jsonl"))
+
+
+def test_numbers_of_telephones_keep_their_plus(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("uid,phone,shift\na,+491234,+0.5\nb,+49777,-1.5\n")
+    table = read_all(pool(tmp_path / "a.csv"))
+    assert table["phone"].to_pylist() == ["+491234", "+49777"]
+    assert table["shift"].to_pylist() == [0.5, -1.5]
+
+
+def test_a_header_that_cannot_be_read_is_one_error(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("uid," + "x" * 200_000)
+    with pytest.raises(InputError, match="the first line, with the names of the columns, cannot be read"):
+        read_all(pool(tmp_path / "a.csv"))
+
+
+def test_a_column_without_a_name_is_called_unnamed(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(",uid\n7,a\n")
+    lines(tmp_path / "a.jsonl", [{"uid": "a", "": 7}])
+    parquet(tmp_path / "a.parquet", {"uid": ["a"], "": [7]})
+    for kind in ("csv", "jsonl", "parquet"):
+        assert column(pool(tmp_path / f"a.{kind}"), "unnamed") == [7]
+
+
+def test_lists_and_objects_of_nulls_in_one_file_have_the_types_of_another(tmp_path: Path) -> None:
+    empty = {"uid": ["a"], "tags": pa.array([[]], pa.list_(pa.null())), "size": [{"w": None}]}
+    parquet(tmp_path / "p" / "a.parquet", empty)
+    parquet(tmp_path / "p" / "b.parquet", {"uid": ["b"], "tags": [["x"]], "size": [{"w": 3}]})
+    table = read_all(pool(tmp_path / "p"))
+    assert table["tags"].to_pylist() == [[], ["x"]]
+    assert table["size"].to_pylist() == [{"w": None}, {"w": 3}]
+
+
+def test_list_views_are_lists(tmp_path: Path) -> None:
+    views = pa.array([[1, 2], None, [3]], pa.list_view(pa.int32()))
+    parquet(tmp_path / "a.parquet", {"uid": ["a", "b", "c"], "v": views})
+    assert column(pool(tmp_path / "a.parquet"), "v") == [[1, 2], None, [3]]
+
+
+def test_arrays_of_either_byte_order_and_of_odd_texts_are_columns(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", n=np.array([1, 2], ">i4"), b=np.array([b"a", b"\xff"]), u=np.array(["a", "b\ud83e"]))
+    table = read_all(Arrays(path=str(tmp_path / "a.npz"), columns={"n": "n", "b": "b", "u": "u"}))
+    assert [table[name].to_pylist() for name in "nbu"] == [[1, 2], ["a", None], ["a", "b\ufffd"]]
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "parquet"])
+def test_structs_of_an_image_hold_base64_or_a_path_alone(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "a.png").write_bytes(PNG)
+    structs = {
+        "named": [{"bytes": None, "path": "a.png"}],
+        "mixed": [{"bytes": base64.b64encode(PNG).decode(), "path": None}, {"bytes": "?", "path": None}],
+    }
+    for name, images in structs.items():
+        rows = [{"uid": str(n), "image": image} for n, image in enumerate(images)]
+        path = tmp_path / f"{name}.{kind}"
+        lines(path, rows) if kind == "jsonl" else pq.write_table(pa.Table.from_pylist(rows), path)
+        assert column(pool(path), "image") == [PNG, None][: len(images)]
+
+
+def test_columns_with_the_names_that_the_pool_gives_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("uid,row_error\na,x\n")
+    with pytest.raises(RecipeError, match=r"a\.csv: the pool itself gives 'row_error'.*under 'columns'"):
+        read_all(pool(tmp_path / "a.csv"))
+    assert column(pool(tmp_path / "a.csv", columns={"was_bad": "row_error"}), "was_bad") == ["x"]
+    (tmp_path / "b.csv").write_text(",uid,unnamed\n0,a,x\n")
+    with pytest.raises(RecipeError, match="two columns are called 'unnamed'"):
+        read_all(pool(tmp_path / "b.csv"))
+    assert column(pool(tmp_path / "b.csv", columns={"at": ""}), "unnamed") == ["x"]

@@ -295,3 +295,18 @@ def test_a_figure_that_cannot_be_measured_stops_no_release(tmp_path: Path) -> No
     assert called.code == 0, called.err
     assert "pure not measured" in called.out
     assert "not measured" in (tmp_path / "out/README.md").read_text()
+
+
+def test_large_integers_in_an_image_folder_are_texts(tmp_path: Path) -> None:
+    rows = classes_in(tmp_path, [0, 1], code=pa.array([2**64 - 1, None], pa.uint64()))
+    released(tmp_path, rows, ["layout: image_folder", "layout: huggingface"], ", images: d")
+    folders = pq.read_table(tmp_path / "out/0/train/metadata.parquet")
+    assert folders["code"].to_pylist() == [str(2**64 - 1)]
+    assert features(tmp_path / "out/1")["code"]["dtype"] == "uint64"
+
+
+def test_a_class_column_without_a_value_is_released(tmp_path: Path) -> None:
+    rows = classes_in(tmp_path, [0, 1], label=pa.nulls(2, pa.string()))
+    released(tmp_path, rows, ["layout: huggingface, class_label: label"], ", images: d")
+    verified = call("verify", tmp_path / "out/0")
+    assert verified.code == 0, verified.out

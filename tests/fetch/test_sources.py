@@ -194,3 +194,10 @@ def test_files_with_other_names_of_classes(tmp_path: Path) -> None:
     assert read(opened(tmp_path / "1.parquet")) == [{"url": "u", "label": "b"}]
     with pytest.raises(InputError, match="other names of classes"):
         opened(tmp_path)
+
+
+def test_a_quote_that_is_never_closed_hides_no_rows(tmp_path: Path) -> None:
+    text = 'url,text\nhttp://x/1,"an owl\nhttp://x/2,b\nhttp://x/3,c\n'
+    (tmp_path / "rows.csv.gz").write_bytes(gzip.compress(text.encode()))
+    with pytest.raises(InputError, match=r"rows\.csv\.gz: line 2: a quote mark opens a value that is never closed"):
+        read(opened(tmp_path / "rows.csv.gz"))

@@ -8,13 +8,14 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.csv as pc_csv
 import pyarrow.parquet as pq
 
 from poolwright.core.errors import InputError
+from poolwright.core.runtime.csv_quotes import unclosed_quote
 from poolwright.core.runtime.text_files import load_json, whole_text
 
 _BATCH = 16_384
@@ -55,9 +56,21 @@ def _read_csv(file: Path, names: Sequence[str]) -> Iterator[pa.Table]:
         include_columns=list(names),
         strings_can_be_null=False,
     )
+    if ".tsv" not in file.suffixes:
+        _check_quotes(file)
     with pc_csv.open_csv(file, parse_options=_parsing(file), convert_options=convert) as reader:
         for batch in reader:
             yield pa.Table.from_batches([batch])
+
+
+def _check_quotes(file: Path) -> None:
+    with _opened(file) as lines:
+        if unclosed := unclosed_quote(lines, ","):
+            raise InputError(f"{file}: {unclosed}")
+
+
+def _opened(file: Path) -> gzip.GzipFile | BinaryIO:
+    return gzip.open(file) if file.suffix == ".gz" else file.open("rb")
 
 
 def json_rows(file: Path) -> Iterator[dict[str, Any]]:
@@ -66,7 +79,7 @@ def json_rows(file: Path) -> Iterator[dict[str, Any]]:
     Raises:
         InputError: a line is not an object.
     """
-    with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as lines:
+    with _opened(file) as lines:
         for number, line in enumerate(lines, start=1):
             if not line.strip():
                 continue

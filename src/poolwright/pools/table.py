@@ -49,11 +49,11 @@ def _check_pattern(pattern: str) -> str:
 class TablePool(Pool):
     """Rows of one or more files of one format.
 
-    Columns keep their names unless `columns` renames them. Well-known columns get their types; a value that does not
-    fit becomes null. Lists of 16 or more floats, all of one length, are taken as embeddings: float16 of unit length;
-    a vector with NaN, infinity, no length or another width is null. Indices of classes that Hugging Face describes in
-    Parquet (`ClassLabel`), and lists of them, become the names of the classes, except in a column of indices such as
-    `label_index`.
+    Columns keep their names unless `columns` renames them; one without a name, such as the index that pandas writes to
+    CSV, is called `unnamed`. Well-known columns get their types; a value that does not fit becomes null. Lists of 16
+    or more floats, all of one length, are taken as embeddings: float16 of unit length; a vector with NaN, infinity, no
+    length or another width is null. Indices of classes that Hugging Face describes in Parquet (`ClassLabel`), and
+    lists of them, become the names of the classes, except in a column of indices such as `label_index`.
 
     A column whose type differs between Parquet files has the widest of these types, such as double for int64 and
     double, unless `types` names one; a value that does not fit it is null, and counted.

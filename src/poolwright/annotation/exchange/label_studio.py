@@ -64,6 +64,9 @@ def _of_annotation(annotation: Any, field: str) -> dict[str, Any]:
     names = [str(part.get("from_name")) for part in results]
     name = field if field in names else VERDICT
     verdict = [choice for part in results for choice in _values(part, "choices", name)]
+    other = next((part for part in results if part.get("from_name") == name and part.get("type") != "choices"), None)
+    if other is not None and not verdict:
+        raise ValueError(f"a verdict that is no choice but {other.get('type')}: {str(other.get('value'))[:80]}")
     comment = [text for part in results for text in _values(part, "text", "comment")]
     record = {
         "annotator": _name(annotation.get("completed_by")),

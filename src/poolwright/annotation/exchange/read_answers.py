@@ -26,7 +26,8 @@ from poolwright.annotation.exchange.label_studio import FIELDS, VERDICT, records
 from poolwright.annotation.exchange.mturk import REJECTED, is_batch, record_of_assignment
 from poolwright.annotation.verdicts import UnknownWord, Verdict, Words
 from poolwright.core.errors import InputError, did_you_mean
-from poolwright.core.runtime.text_files import decode, delimiter_of, load_json
+from poolwright.core.runtime.csv_quotes import unclosed_quote
+from poolwright.core.runtime.text_files import decode, delimiter_of, load_json, whole_text
 from poolwright.core.wording import rows as in_rows
 from poolwright.core.wording import some, unguarded
 
@@ -199,7 +200,7 @@ def _answer(record: Record, names: NamelessPeople, where: str) -> WrittenAnswer:
 def _cell(value: Any) -> str:
     if value is None:
         return ""
-    return str(value)
+    return whole_text(str(value))
 
 
 def _reader(path: Path) -> Callable[[Path, str, str], Iterator[tuple[str, Record | str]]]:
@@ -225,7 +226,10 @@ def _csv(path: Path, text: str, field: str) -> Iterator[tuple[str, Record | str]
     before = 1 if skipped else 0
     text = text[skipped:]
     csv.field_size_limit(_CELL)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter_of(text))
+    delimiter = delimiter_of(text)
+    if unclosed := unclosed_quote(io.BytesIO(("\n" * before + text).encode()), delimiter):
+        raise InputError(f"{path}: {unclosed}")
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     try:
         names: list[str] = []
         shown: dict[str, str] = {}

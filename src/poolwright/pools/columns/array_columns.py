@@ -11,6 +11,9 @@ import pyarrow as pa
 
 from poolwright.core.columns import UID, WELL_KNOWN, is_vector, wider_type
 from poolwright.core.errors import RecipeError
+from poolwright.core.runtime.noting import note
+from poolwright.core.runtime.text_files import whole_text
+from poolwright.pools.columns.captions import decoded
 from poolwright.pools.columns.casting import as_given, check_values, given_type
 from poolwright.pools.columns.vectors import MadeBy, field_of, unit_vectors
 from poolwright.pools.readers.numpy_files import ArrayHeader, ArrayReader, read_headers
@@ -186,13 +189,21 @@ def _plain(values: np.ndarray) -> pa.Array:
         pairs: list[tuple[int, int]] = values.tolist()
         return pa.array([f"{high:016x}{low:016x}" for high, low in pairs], pa.string())
     if values.dtype.kind == "S":
-        values = np.char.decode(values, "utf-8", "replace")
+        return _decoded(values.tolist())
     if values.dtype.kind == "U":
-        return pa.array(values.tolist(), pa.string())
+        return pa.array(map(whole_text, values.tolist()), pa.string())
     try:
-        return pa.array(values)
+        return pa.array(values.astype(values.dtype.newbyteorder("="), copy=False))
     except (pa.ArrowNotImplementedError, pa.ArrowInvalid, pa.ArrowTypeError):
         raise RecipeError(f"arrays of {values.dtype} cannot be columns; save them as numbers or strings") from None
+
+
+def _decoded(values: list[bytes]) -> pa.Array:
+    texts = [decoded(value, "utf-8") for value in values]
+    if None in texts:
+        wrong = [text is None for text in texts]
+        note("texts of arrays are not UTF-8 and were not read", wrong, repr(values[wrong.index(True)])[:60])
+    return pa.array(texts, pa.string())
 
 
 def _check_first(file: str, column: ArrayGiven, headers: Mapping[str, ArrayHeader]) -> None:

@@ -25,7 +25,7 @@ _MOST = {LATITUDE: 90.0, LONGITUDE: 180.0}
 
 
 def plain_type(dtype: pa.DataType) -> pa.DataType:
-    """Return a type without its encoding: dictionaries, large and view types, extensions."""
+    """Return a type without its encoding: dictionaries, views, large texts, extensions."""
     if isinstance(dtype, pa.BaseExtensionType):
         return plain_type(dtype.storage_type)
     if pa.types.is_dictionary(dtype):
@@ -34,6 +34,8 @@ def plain_type(dtype: pa.DataType) -> pa.DataType:
         return pa.string()
     if pa.types.is_large_binary(dtype) or pa.types.is_binary_view(dtype):
         return pa.binary()
+    if pa.types.is_list_view(dtype) or pa.types.is_large_list_view(dtype):
+        return pa.list_(dtype.value_field)
     return dtype
 
 
@@ -44,6 +46,8 @@ def plain(values: pa.Array) -> pa.Array:
     if pa.types.is_dictionary(values.type):
         return plain(values.dictionary_decode())
     wanted = plain_type(values.type)
+    if pa.types.is_list_view(values.type) or pa.types.is_large_list_view(values.type):
+        return pa.array(values.to_pylist(), wanted)  # PyArrow's cast gives arrays without their last offset
     return values if values.type == wanted else values.cast(wanted)
 
 

@@ -23,6 +23,9 @@ from poolwright.pools.values.images import images_of_structs
 ROW = "row"
 """Instead of a column of uids: number the rows."""
 
+UNNAMED = "unnamed"
+"""Name of a column without one."""
+
 TWO_POOLS = "read the files as two pools, and unite these in a table with 'from: [ONE, OTHER]'"
 """What to do with files whose columns differ."""
 
@@ -93,12 +96,14 @@ class Given:
 def sources_of(names: Sequence[str], wanted: ColumnRequest, where: str) -> dict[str, str | None]:
     """Return the source column by given name, `uid` first, then in source order; None for numbered rows.
 
-    A source column whose name is given to another one is left out, unless it is mapped itself.
+    A source column whose name is given to another one is left out, unless it is mapped itself. One without a name, such
+    as the index that pandas writes to CSV, is called `unnamed`.
 
     Raises:
         RecipeError: the recipe names a column that does not exist, or there is no uid.
     """
-    twice = {name for name in names if names.count(name) > 1} if len(set(names)) < len(names) else set()
+    called = [name or ("" if "" in wanted.columns.values() else UNNAMED) for name in names]
+    twice = {name for name in called if called.count(name) > 1} if len(set(called)) < len(names) else set()
     if twice:
         raise RecipeError(f"{where}: two columns are called '{min(twice)}'; rename one of them")
     for given, source in wanted.columns.items():
@@ -112,7 +117,7 @@ def sources_of(names: Sequence[str], wanted: ColumnRequest, where: str) -> dict[
         if name in by_source:
             found.update((given, name) for given in by_source[name] if given != UID)
         elif name not in wanted.columns and name not in (UID, *wanted.sidecars) and not _PANDAS_INDEX.fullmatch(name):
-            found[name] = name
+            found[name or UNNAMED] = name
     return found
 
 
@@ -200,7 +205,7 @@ def class_names(columns: Sequence[Given]) -> dict[str, tuple[str, ...]]:
 def _is_image_struct(dtype: pa.DataType) -> bool:
     if not pa.types.is_struct(dtype) or dtype.get_field_index("bytes") < 0:
         return False
-    return plain_type(dtype.field(dtype.get_field_index("bytes")).type) in (pa.binary(), pa.null())
+    return plain_type(dtype.field(dtype.get_field_index("bytes")).type) in (pa.binary(), pa.string(), pa.null())
 
 
 def _only(found: list[Given], wanted: ColumnRequest, where: str) -> list[Given]:

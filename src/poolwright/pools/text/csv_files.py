@@ -16,8 +16,9 @@ import pyarrow.csv as pacsv
 
 from poolwright.core.columns import ROW_ERROR
 from poolwright.core.errors import did_you_mean
+from poolwright.core.runtime.csv_quotes import is_open
 from poolwright.pools.readers.paths import Unreadable, open_text
-from poolwright.pools.text.csv_quotes import QuoteWatch, check_quotes, is_open
+from poolwright.pools.text.csv_quotes import QuoteWatch, check_quotes
 from poolwright.pools.text.csv_values import DAMAGED, ValidUtf8, converted
 from poolwright.pools.text.samples import pieces_of
 
@@ -71,6 +72,8 @@ def sample_csv(path: str, dialect: Dialect, size: int) -> CsvSample:
     rows = list(_rows(first, dialect))
     names = dialect.names
     if not names:
+        if not rows:
+            raise Unreadable(path, "the first line, with the names of the columns, cannot be read")
         names = tuple(rows.pop(0))
         if any(map(_is_damaged, names)):
             raise Unreadable(path, "the names of the columns are not UTF-8; convert the file to UTF-8")

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import numpy as np
 
+from poolwright.core.runtime.csv_quotes import unclosed_quote
 from poolwright.pools.readers.paths import Unreadable, open_text
 
 _QUOTE = ord('"')
-_CLOSE = re.compile(rb'(?:[^"]|"")*+"(?!")')
-_BOM = b"\xef\xbb\xbf"
 
 
 class QuoteWatch:
@@ -58,42 +56,7 @@ def check_quotes(path: str, delimiter: str) -> None:
         Unreadable: one is not; the message names the line that it begins on.
         OSError: the file cannot be opened.
     """
-    mark, opened = delimiter.encode(), 0
     with open_text(path) as file:
-        for number, line in enumerate(file, start=1):
-            line = line.removeprefix(_BOM) if number == 1 else line
-            if b'"' not in line:
-                continue
-            start = 0
-            if opened:
-                closed = _CLOSE.match(line)
-                if closed is None:
-                    continue
-                start = closed.end()
-                if line[start : start + 1] not in (mark, b"\r", b"\n", b""):
-                    break
-                opened = 0
-                start = line.find(mark, start) + 1 or len(line)
-            if is_open(line[start:], mark):
-                opened = number
-    if opened:
-        raise Unreadable(
-            path,
-            f"line {opened}: a quote mark opens a value that is never closed, so the lines after it would be part of "
-            "it; close or double the quote mark",
-        )
-
-
-def is_open(line: bytes, delimiter: bytes) -> bool:
-    """Whether a line that begins outside of a quoted value ends within one."""
-    at = 0
-    while at < len(line):
-        if line[at] == _QUOTE:
-            closed = _CLOSE.match(line, at + 1)
-            if closed is None:
-                return True
-            at = closed.end()
-        at = line.find(delimiter, at) + 1
-        if not at:
-            return False
-    return False
+        unclosed = unclosed_quote(file, delimiter)
+    if unclosed:
+        raise Unreadable(path, unclosed)

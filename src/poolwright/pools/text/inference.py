@@ -21,7 +21,7 @@ EXACT = 2**53
 """Above this, float64 does not hold every integer."""
 
 _INTEGER = re.compile(r"-?[1-9]\d*|0")
-_DECIMAL = re.compile(r"[+-]?(?:(?:0|[1-9]\d*)(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?|[+-]?inf", re.IGNORECASE)
+_DECIMAL = re.compile(r"(?!\+\d+$)[+-]?(?:(?:0|[1-9]\d*)(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?|[+-]?inf", re.IGNORECASE)
 _TRUTH = {"true", "True", "TRUE", "false", "False", "FALSE"}
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 _TIME = re.compile(r"(\d{4}-\d\d-\d\d)[T ]\d\d:\d\d(?::\d\d(\.\d{1,6})?)?(Z|[+-]\d\d(?::?\d\d)?)?")

@@ -29,10 +29,11 @@ def sample_json_lines(path: str, size: int) -> list[dict[str, Any]]:
     """Read objects from the beginning, middle and end of a file, three pieces of `size` bytes; bad lines are skipped.
 
     Raises:
-        Unreadable: the file is damaged, or is one JSON list.
+        Unreadable: the file is damaged, is one JSON list, or has no line that is an object.
         InputError: the file cannot be opened.
     """
     found = []
+    first_bad: BadLine | None = None
     pieces = pieces_of(path, size)
     _check_no_list(path, pieces[0])
     for piece in pieces:
@@ -40,8 +41,10 @@ def sample_json_lines(path: str, size: int) -> list[dict[str, Any]]:
             if line.strip():
                 try:
                     found.append(load_line(line))
-                except BadLine:
-                    continue
+                except BadLine as error:
+                    first_bad = first_bad or error
+    if first_bad is not None and not found:
+        raise Unreadable(path, f"{first_bad}; write one JSON object per line")
     return found
 
 
@@ -187,9 +190,9 @@ def load_line(line: bytes) -> dict[str, Any]:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
+    found = {whole_text(key): value for key, value in pairs}
     if len(found) < len(pairs):
-        keys = [key for key, _ in pairs]
+        keys = [whole_text(key) for key, _ in pairs]
         raise BadLine(f"the key '{next(key for key in keys if keys.count(key) > 1)}' occurs twice in an object")
     return found
 

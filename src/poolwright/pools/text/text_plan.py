@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from poolwright.core.columns import WELL_KNOWN
+from poolwright.core.columns import ROW_ERROR, WELL_KNOWN
 from poolwright.core.errors import InputError, RecipeError, did_you_mean
 from poolwright.core.images.formats import is_image_name
 from poolwright.pools.columns.mapping import TWO_POOLS, ColumnRequest, Given, map_columns, sources_of
@@ -60,6 +60,11 @@ def text_columns(
     """
     sample = _json_sample(files, declared) if dialect is None else _csv_sample(files, wanted, declared, dialect)
     given = map_columns(pa.schema(list(sample.types.items())), wanted, sample.file, sample.table)
+    if any(column.field.name == ROW_ERROR for column in given):
+        raise RecipeError(
+            f"{sample.file}: the pool itself gives '{ROW_ERROR}', what is wrong in a row; give the column of the file "
+            f"another name under 'columns', such as {{NAME: {ROW_ERROR}}}"
+        )
     checked = {str(column.source) for column in given if column.source is not None and _is_checked(column)}
     layout = TextLayout(
         sample.types, tuple(sorted(checked)), frozenset(sample.types) - set(declared), wanted.keep is None, dialect

@@ -7,6 +7,7 @@ import binascii
 import os
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from poolwright.core.columns import IMAGE
 from poolwright.core.errors import RecipeError
@@ -49,7 +50,7 @@ def check_base64(texts: pa.Array, where: str) -> None:
 
 
 def images_of_structs(structs: pa.Array, root: str) -> pa.Array:
-    """Return the images of {bytes, path}: the bytes, or the file at the path if there are none.
+    """Return the images of {bytes, path}: the bytes, perhaps in Base64, or the file at the path if there are none.
 
     Args:
         structs: structs with 'bytes', and perhaps 'path'.
@@ -57,6 +58,8 @@ def images_of_structs(structs: pa.Array, root: str) -> pa.Array:
     """
     fields = structs.flatten()
     images = fields[structs.type.get_field_index("bytes")]
+    if not (pa.types.is_null(images.type) or pa.types.is_binary(images.type) or pa.types.is_large_binary(images.type)):
+        images = _decoded(images)
     at = structs.type.get_field_index("path")
     if at < 0 or not images.null_count or fields[at].null_count == len(images):
         return images
@@ -70,6 +73,15 @@ def images_of_structs(structs: pa.Array, root: str) -> pa.Array:
         first = paths[outside.index(True)]
         note_unread(IMAGE, outside, f"{first!r}, which is not in the folder of 'images' or of the table")
     return pa.array([item if isinstance(item, bytes) else None for item in found], pa.binary())
+
+
+def _decoded(texts: pa.Array) -> pa.Array:
+    found = images_of_texts(texts)
+    unread = pc.and_(texts.is_valid(), found.is_null())
+    if pc.any(unread).as_py():
+        example = repr(texts.filter(unread)[0].as_py())[:_SHOWN]
+        note_unread(IMAGE, unread.to_numpy(zero_copy_only=False), example)
+    return found
 
 
 def _inside(path: str, root: str) -> str:

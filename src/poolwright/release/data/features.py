@@ -167,7 +167,7 @@ def require_published(name: str, column: str, schema: pa.Schema, fits: Callable[
     if column not in schema.names:
         raise StepError(
             f"the published column '{name}' is made from '{column}', which the table does not have; "
-            f"{did_you_mean(column, schema.names)} Name another one with `columns: {{{name}: COLUMN}}`, or leave it "
+            f"{did_you_mean(column, schema.names)}; name another one with `columns: {{{name}: COLUMN}}`, or leave it "
             f"out with `columns: {{{name}: null}}`"
         )
     dtype = schema.field(column).type

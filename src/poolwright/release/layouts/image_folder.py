@@ -36,7 +36,10 @@ SplitClass = tuple[str | None, str | None]
 
 
 class ImageFolderLayout(Layout):
-    """Image files in folders by split and class, for tools that read folders."""
+    """Image files in folders by split and class, for tools that read folders.
+
+    Unsigned 64-bit integers are written as text, since `datasets` reads no integers beyond int64 from folders.
+    """
 
     layout: ClassVar[str] = "image_folder"
     example: ClassVar[str] = "{table: best, layout: image_folder, by: label, to: out/best-images}"
@@ -119,6 +122,7 @@ train/metadata.parquet              the other columns; `file_name` joins rows an
         fields = [pa.field(SHA256, pa.string()) if field.name == SHA256 else field for field in fields]
         if SHA256 not in names:
             fields.append(pa.field(SHA256, pa.string()))
+        fields = [field.with_type(pa.string()) if field.type == pa.uint64() else field for field in fields]
         if self.metadata == "csv":
             fields = [field for field in fields if not pa.types.is_nested(field.type) and not _is_bytes(field.type)]
         return pa.schema([pa.field(FILE_NAME, pa.string()), *fields])

@@ -12,7 +12,8 @@ import numpy as np
 import pyarrow as pa
 
 from poolwright.core.errors import InputError, did_you_mean
-from poolwright.core.runtime.text_files import decode, delimiter_of, load_json
+from poolwright.core.runtime.csv_quotes import unclosed_quote
+from poolwright.core.runtime.text_files import decode, delimiter_of, load_json, whole_text
 from poolwright.core.wording import some
 
 KINDS = "txt, csv, tsv, jsonl, json, parquet or npy"
@@ -73,6 +74,8 @@ def _csv(content: bytes, column: str) -> ListFile:
     text = decode(content)
     header = next((line for line in text.splitlines() if line.strip()), "")
     parse = csv.ParseOptions(delimiter=delimiter_of(header), newlines_in_values=True)
+    if unclosed := unclosed_quote(io.BytesIO(text.encode()), parse.delimiter):
+        raise InputError(unclosed)
     names = csv.read_csv(io.BytesIO((header + "\n").encode()), parse_options=parse).column_names if header else []
     # Everything is read as text: a uid such as 007 is not a number, and NA is not nothing.
     options = csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), null_values=[])
@@ -111,7 +114,7 @@ def _of_objects(found: list[Any], column: str) -> ListFile:
     for at, one in enumerate(found, start=1):
         if not isinstance(one, str | int | float | None) or isinstance(one, bool):
             raise InputError(f"entry {at} is {json.dumps(one)[:80]}, neither text nor a number")
-    return ListFile(pa.array([None if one is None else str(one) for one in found], pa.string()), other)
+    return ListFile(pa.array([None if one is None else whole_text(str(one)) for one in found], pa.string()), other)
 
 
 def _parquet(content: bytes, column: str) -> ListFile:

@@ -99,7 +99,7 @@ def _file(folder: Path, path: str, words: str, encoding: str, digests: Mapping[s
 
 def _record_sets(folder: Path, release: ReleaseRecord) -> Iterator[dict[str, Any]]:
     yield _splits(release)
-    if release.class_column:
+    if release.class_column and release.classes:
         yield _classes(release)
     schema = _schema(folder / release.files[0].path)
     meanings = {column.name: column.meaning for column in release.columns}
