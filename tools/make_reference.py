@@ -18,12 +18,14 @@ import yaml
 from pydantic import BaseModel
 
 from poolwright.core.columns import WELL_KNOWN, vector_type
+from poolwright.core.runtime.yaml_text import load
 from poolwright.core.step import Step
 from poolwright.demo.demo import clip_folder
 from poolwright.models.encoders.spec import model_spec
 from poolwright.recipe.jsonschema import recipe_schema, schema_text
 from poolwright.registry import LAYOUTS, POOLS, STEPS, layout_class, pool_class, step_class
 from poolwright.release.card.about import About
+from poolwright.testing.fixtures import knowing
 
 VALUES = Path(__file__).with_name("values.md")
 """The forms in which sources write values, for docs/pools.md."""
@@ -84,13 +86,13 @@ def _step_parts(verb: str) -> list[str]:
 
 def _example_step(verb: str) -> Step:
     """The step of an example, built as a recipe builds it."""
-    data = yaml.safe_load(step_class(verb).example)
+    data = load(step_class(verb).example, verb)
     parameters = data[verb] if isinstance(data, dict) else {}
     cls = step_class(verb)
     if cls.shorthand and not isinstance(parameters, dict):
         parameters = {cls.shorthand: parameters}
     models = {"clip": model_spec(f"onnx:{clip_folder()}")}
-    return cls.model_validate(parameters, context={"models": models, "folder": "."})
+    return knowing(cls.model_validate(parameters, context={"models": models, "folder": "."}))
 
 
 def _reads_and_gives(step: Step) -> str:

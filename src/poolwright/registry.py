@@ -44,6 +44,7 @@ STEPS = {
     "size": "poolwright.steps.describe.size:Size",
     "hash": "poolwright.steps.describe.hash:Hash",
     "derive": "poolwright.steps.describe.columns.derive:Derive",
+    "join": "poolwright.steps.describe.columns.join:Join",
     "near_duplicates": "poolwright.steps.describe.near_duplicates:NearDuplicates",
     "renumber": "poolwright.steps.describe.columns.renumber:Renumber",
     "rename": "poolwright.steps.describe.columns.rename:Rename",

@@ -28,6 +28,7 @@ import jsonschema
 import pytest
 import yaml
 
+from poolwright.core.runtime.yaml_text import load
 from poolwright.recipe.recipe import build
 from poolwright.recipe.source import parse_source
 from tests.calling import call
@@ -40,7 +41,10 @@ _BASE: dict[str, Any] = {
     "recipe": 1,
     "name": "fragment",
     "pools": {"photos": {"read": "image_folder", "path": "photos"}},
-    "tables": {"best": {"from": "labelled", "steps": []}, "labelled": {"from": "photos"}},
+    "tables": {
+        "best": {"from": "labelled", "steps": []},
+        **{name: {"from": "photos"} for name in ("labelled", "annotations", "scores")},
+    },
 }
 
 
@@ -90,7 +94,7 @@ def run_python(block: Block, names: dict[str, Any], folder: Path, where: str) ->
 
 
 def check_yaml(block: Block, folder: Path, where: str) -> None:
-    data = yaml.safe_load(block.text)
+    data = load(block.text, where)
     whole = isinstance(data, dict) and "recipe" in data
     data = data if whole else completed({"steps": data} if isinstance(data, list) else data)
     try:

@@ -107,6 +107,14 @@ CASES: dict[str, list[StepCase]] = {
         StepCase({**READY, "query": 9, "n": 5, "bucket": "year", "short": "take"}, most_rows=60),
     ],
     "size": [StepCase({})],
+    "join": [
+        StepCase({"with": "annotations", "columns": {"class": "label", "vector": "embedding"}}, keeps=everything),
+        StepCase({"with": "annotations", "on": ["uid", "year"], "columns": "score", "replace": "score"}),
+        StepCase({"with": "labelled", "on": {"label": "kind"}, "columns": ["class"], "missing": "drop"}),
+        StepCase(
+            {"with": "tombstones.parquet", "on": {"whole": "year"}, "columns": {"note": "other"}}, keeps=everything
+        ),
+    ],
     "near_duplicates": [
         StepCase({"same": ["country", "taken_at"], "within": "1 minute"}, keeps=everything),
         StepCase({"vectors": "embedding", "above": 0.6, "keep": "first"}),

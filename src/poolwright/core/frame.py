@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeVar
 import pyarrow as pa
 
 from poolwright.core.encoder import Encoder, EncoderSpec
+from poolwright.core.pool import Part
 from poolwright.core.rows import Rows
 from poolwright.core.runtime.merge_tree import merge_all
 from poolwright.core.table import Table
@@ -53,6 +54,33 @@ class Frame(Protocol):
         ...
 
 
+class OtherRows(Protocol):
+    """Rows of a pool or table besides those that a step works on."""
+
+    @property
+    def name(self) -> str:
+        """'pools.NAME', 'tables.NAME', or the path of a file."""
+        ...
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Names, types and metadata of the columns."""
+        ...
+
+    @property
+    def parts(self) -> Sequence[Part]:
+        """The parts, in order."""
+        ...
+
+    def read(self, part: Part, columns: Sequence[str], batch_rows: int) -> Iterator[pa.Table]:
+        """Yield the rows of one part in batches, with exactly `columns`.
+
+        Raises:
+            BadPart: the part cannot be read.
+        """
+        ...
+
+
 def load_no_encoder(spec: EncoderSpec) -> Encoder:
     """Stand in for the encoder loader in a context that has none."""
     raise LookupError(f"no encoder can be loaded here: {spec}")
@@ -61,6 +89,11 @@ def load_no_encoder(spec: EncoderSpec) -> Encoder:
 def open_no_table(name: str) -> Table:
     """Stand in for the table opener in a context that has none."""
     raise LookupError(f"no table can be opened here: {name}")
+
+
+def open_no_rows() -> OtherRows:
+    """Stand in for the opener of other rows in a context that has none."""
+    raise LookupError("no other rows can be opened here")
 
 
 @dataclass(frozen=True)
@@ -74,6 +107,8 @@ class Context:
         encoder: loads the encoder of a spec, once per process.
         worklist: folder of the questions to people about this table, and of their answers; None outside a run.
         documents: folder for what a release shows next to the data of this table, see `documents`; None outside a run.
+        other: opens the rows that a step names as its `other`, see `roles.JoiningStep`.
+        work: folder for files that nobody needs after the fit; None for that of the system.
     """
 
     key: int = 0
@@ -82,6 +117,8 @@ class Context:
     table: Callable[[str], Table] = field(default=open_no_table)
     worklist: Path | None = None
     documents: Path | None = None
+    other: Callable[[], OtherRows] = field(default=open_no_rows)
+    work: Path | None = None
 
 
 class MemoryFrame:

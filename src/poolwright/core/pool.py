@@ -11,7 +11,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInf
 from poolwright.core.files import ImageRoot
 
 
-def _resolve(value: str, info: ValidationInfo) -> str:
+def resolve_path(value: str, info: ValidationInfo) -> str:
+    """Return a path that is relative to the recipe's folder as it is from here; URLs are as they were."""
     folder = (info.context or {}).get("folder")
     if folder is None or "://" in value:
         return value
@@ -20,7 +21,9 @@ def _resolve(value: str, info: ValidationInfo) -> str:
     return os.path.normpath(os.path.join(folder, os.path.expanduser(value)))
 
 
-PathOrUrl = Annotated[str, AfterValidator(_resolve), Field(description="path, relative to the recipe's folder, or URL")]
+PathOrUrl = Annotated[
+    str, AfterValidator(resolve_path), Field(description="path, relative to the recipe's folder, or URL")
+]
 """A path or fsspec URL in a recipe; relative paths are resolved against the recipe's folder."""
 
 

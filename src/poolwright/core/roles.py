@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import pyarrow as pa
 
+from poolwright.core.frame import OtherRows
 from poolwright.core.pool import Pool
 from poolwright.core.runtime.progress import Listener
 from poolwright.core.state import State
@@ -73,6 +74,26 @@ class AnnotationStep(Step):
 
     def unread(self, state: State, worklist: Path) -> list[str]:
         """Return the names of files with answers that `fit` did not see; never raises."""
+        raise NotImplementedError
+
+
+class JoiningStep(Step):
+    """A step whose `fit` reads the rows of another pool, table or file, so that their types decide what it gives."""
+
+    def other(self) -> str | Mapping[str, Any]:
+        """Return the pool or table of the recipe by its name, or a pool of its own by parameters as in a recipe."""
+        raise NotImplementedError
+
+    def knowing(self, other: OtherRows) -> Self:
+        """Return the step with the types of the other rows, which `gives` needs.
+
+        Raises:
+            StepError: a column is missing, or has a type that this step cannot work on.
+        """
+        raise NotImplementedError
+
+    def recalling(self, state: State) -> Self:
+        """Return the step with the types of the other rows, as a fit has left them in its state."""
         raise NotImplementedError
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -25,6 +26,8 @@ class State:
     Attributes:
         values: JSON values by name: thresholds, counts, model names and digests.
         tables: Arrow tables by name: group cuts, text features, centroids.
+        mapped: Arrow tables by name that may be larger than memory: they are saved uncompressed, and mapped into
+            memory when they are loaded.
         speeds: the pace that the fit measured. It differs from run to run, so it goes into timings.json and is
             neither saved nor compared with the rest.
     """
@@ -32,9 +35,10 @@ class State:
     values: Mapping[str, Any] = field(default_factory=dict)
     tables: Mapping[str, pa.Table] = field(default_factory=dict)
     speeds: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    mapped: Mapping[str, pa.Table] = field(default_factory=dict)
 
     def save(self, folder: Path, name: str) -> str:
-        """Write `<name>.json` and `<name>.<table>.parquet` into `folder` and return the digest.
+        """Write `<name>.json`, `<name>.<table>.parquet` and `.arrow` into `folder` and return the digest.
 
         The JSON is written last, so that a state whose JSON exists is whole. The same state gives
         the same bytes.
@@ -43,6 +47,11 @@ class State:
             key: write_parquet(folder / f"{name}.{key}.parquet", table) for key, table in sorted(self.tables.items())
         }
         document = {"values": dict(self.values), "tables": digests}
+        if self.mapped:
+            document["mapped"] = {
+                key: write_atomically(folder / f"{name}.{key}.arrow", partial(_put_table, table))
+                for key, table in sorted(self.mapped.items())
+            }
         text = json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
         write_atomically(folder / f"{name}.json", lambda out: out.write(text.encode()))
         return hashlib.sha256(text.encode()).hexdigest()
@@ -57,19 +66,19 @@ class State:
         path = folder / f"{name}.json"
         try:
             document = json.loads(path.read_text(encoding="utf-8"))
-            values, digests = document["values"], document["tables"]
-            tables = {}
-            for key, digest in digests.items():
-                path = folder / f"{name}.{key}.parquet"
+            values = document["values"]
+            found: dict[str, dict[str, pa.Table]] = {kind: {} for kind in _ENDINGS}
+            for kind, key, digest in _tables(document):
+                path = folder / f"{name}.{key}{_ENDINGS[kind]}"
                 if digest_file(path) != digest:
                     raise ValueError
-                tables[key] = pq.read_table(path)
+                found[kind][key] = pq.read_table(path) if kind == "tables" else read_mapped(path)
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             raise InputError(
                 f"{path}: the file is damaged or gone: it is not as it was written; make the table anew with "
                 f"`--fresh {folder.parent.name}`, or get the release again if it belongs to one"
             ) from None
-        return cls(values, tables)
+        return cls(values, found["tables"], mapped=found["mapped"])
 
     @staticmethod
     def copy(folder: Path, name: str, to: Path, new_name: str) -> str:
@@ -82,12 +91,12 @@ class State:
             InputError: one of its tables is missing or damaged.
         """
         text = (folder / f"{name}.json").read_bytes()
-        for key, digest in json.loads(text)["tables"].items():
-            table = folder / f"{name}.{key}.parquet"
+        for kind, key, digest in _tables(json.loads(text)):
+            ending = f"{key}{_ENDINGS[kind]}"
+            table = folder / f"{name}.{ending}"
             if not table.exists() or digest_file(table) != digest:
                 raise InputError(f"{table} is missing or damaged; get the release again")
-            content = table.read_bytes()
-            write_atomically(to / f"{new_name}.{key}.parquet", partial(_put, content))
+            write_atomically(to / f"{new_name}.{ending}", partial(_put_file, table))
         write_atomically(to / f"{new_name}.json", partial(_put, text))
         return State.digest(to, new_name)
 
@@ -97,5 +106,30 @@ class State:
         return hashlib.sha256((folder / f"{name}.json").read_bytes()).hexdigest()
 
 
+def read_mapped(path: Path) -> pa.Table:
+    """Open an uncompressed Arrow file as a table whose values are read from the file when they are needed."""
+    with pa.memory_map(str(path)) as file:
+        return pa.ipc.open_file(file).read_all()
+
+
+_ENDINGS = {"tables": ".parquet", "mapped": ".arrow"}
+
+
+def _tables(document: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """Yield kind, name and digest of each table of a saved state."""
+    for kind in _ENDINGS:
+        yield from ((kind, key, digest) for key, digest in document.get(kind, {}).items())
+
+
 def _put(content: bytes, out: Any) -> None:
     out.write(content)
+
+
+def _put_file(path: Path, out: Any) -> None:
+    with open(path, "rb") as file:
+        shutil.copyfileobj(file, out)
+
+
+def _put_table(table: pa.Table, out: Any) -> None:
+    with pa.ipc.new_file(out, table.schema) as writer:
+        writer.write_table(table)

@@ -25,7 +25,7 @@ from poolwright.core.table import DECISIONS, RECORD, Table
 from poolwright.kernels.selection.hashing import hash64, hash_key
 from poolwright.kernels.statistics.strata import Stratum, design, draw, sheet_order, strata_of
 from poolwright.run.batches import Flow
-from poolwright.run.plan import StepPlan, plan_table
+from poolwright.run.plan import StepPlan
 from poolwright.run.run import Run
 from poolwright.run.source import units_of
 
@@ -102,8 +102,7 @@ def draw_sample(run: Run, name: str, n: int) -> tuple[AuditSample, list[SheetRow
         CountError: the source has changed since the table was made.
     """
     table = run.table(name)
-    spec, source = run.recipe.tables[name], run.source(name)
-    plan = plan_table(spec, source, run.recipe.source)
+    source, plan = run.source(name), run.plan(name)
     step = _classifier(table)
     strata = strata_of_table(table, step, n)
     skipped = frozenset(index for index, part in enumerate(table.record.inputs) if part.quarantined)

@@ -16,7 +16,7 @@ from poolwright.core.rows import Rows
 from poolwright.core.table import RECORD, Table
 from poolwright.recipe.recipe import Recipe
 from poolwright.run.batches import ADMIT, Flow, apply_step, columns_to_read, refused_rows
-from poolwright.run.plan import TablePlan, plan_table
+from poolwright.run.plan import TablePlan
 from poolwright.run.run import Run
 from poolwright.run.source import Source
 
@@ -109,7 +109,7 @@ def _uids(recipe: Recipe, uid: str) -> dict[str, list[str]]:
 def every_story(run: Run, name: str) -> Iterator[Story]:
     """Trace every row of a finished table's source, in order: for tables of few rows."""
     source = run.source(name)
-    plan = plan_table(run.recipe.tables[name], source, run.recipe.source)
+    plan = run.plan(name)
     table = run.table(name)
     for part in source.parts:
         if table.record.inputs[part.index].quarantined is None:
@@ -122,8 +122,7 @@ def _story(run: Run, name: str, uid: str) -> Story | None:
     if changed:
         return _recorded(run, name, uid, changed)
     source = run.source(name)
-    spec = run.recipe.tables[name]
-    plan = plan_table(spec, source, run.recipe.source)
+    plan = run.plan(name)
     table = run.table(name)
     skipped = {index for index, part in enumerate(table.record.inputs) if part.quarantined}
     stories = [_trace(plan, table, uid, part, row) for part, row in _find(source, uid, skipped)]

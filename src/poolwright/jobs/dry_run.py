@@ -104,8 +104,9 @@ def _made(run: Run) -> dict[str, Table]:
 
 
 def _learned_from(recipe: Recipe) -> set[str]:
-    """Return the pools of the tables that steps are fitted on."""
-    tables = {name for spec in recipe.tables.values() for placed in spec.steps for name in placed.learns_from}
+    """Return the pools of the tables that steps are fitted on, and those that they join."""
+    steps = [placed for spec in recipe.tables.values() for placed in spec.steps]
+    tables = {name for placed in steps for name in (*placed.learns_from, *placed.joins)}
     return {pool for name in tables for pool in _pools_of(recipe, name)}
 
 

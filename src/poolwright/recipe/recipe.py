@@ -204,6 +204,10 @@ def _check_tables_of(spec: TableSpec, source: RecipeSource, body: RecipeBody) ->
     for placed in spec.steps:
         for name in placed.learns_from:
             _known_table(name, placed.key, source, body)
+        for name in placed.joins:
+            known = {*body.pools, *body.tables}
+            if name not in known:
+                raise source.error(placed.key, f"no pool, table or file '{name}'; {did_you_mean(name, known)}")
 
 
 def _check_names(source: RecipeSource, body: RecipeBody, releases: Sequence[ReleaseSpec]) -> None:

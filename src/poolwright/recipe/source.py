@@ -17,6 +17,7 @@ import yaml
 
 from poolwright.core.errors import Mistakes, PoolwrightError, RecipeError, did_you_mean
 from poolwright.core.runtime.yaml_text import compose, load, scalar
+from poolwright.core.runtime.yaml_text import key as key_of
 
 Key = tuple[str | int, ...]
 
@@ -187,7 +188,7 @@ def _construct(node: yaml.Node, key: Key, source: RecipeSource) -> Any:
     if isinstance(node, yaml.MappingNode):
         result: dict[Any, Any] = {}
         for key_node, value_node in node.value:
-            name = _scalar(key_node, key, source)
+            name = _scalar(key_node, key, source, key_of)
             if name in result:
                 line = key_node.start_mark.line + 1
                 path = dotted((*key, name))
@@ -204,9 +205,9 @@ def _construct(node: yaml.Node, key: Key, source: RecipeSource) -> Any:
     return value
 
 
-def _scalar(node: yaml.Node, key: Key, source: RecipeSource) -> Any:
+def _scalar(node: yaml.Node, key: Key, source: RecipeSource, of: Callable[[yaml.Node], Any] = scalar) -> Any:
     try:
-        return scalar(node)
+        return of(node)
     except ValueError as error:
         line, path = node.start_mark.line + 1, dotted(key)
         where = f"{source.name}:{line}: {path}" if path else f"{source.name}:{line}"

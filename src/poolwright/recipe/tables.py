@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -12,7 +12,8 @@ from poolwright.core.columns import UID, WELL_KNOWN, declared_type
 from poolwright.core.encoder import EncoderSpec
 from poolwright.core.errors import PoolwrightError, RecipeError
 from poolwright.core.params import Share
-from poolwright.core.roles import AnnotationStep, EncodingStep, SourceStep
+from poolwright.core.roles import AnnotationStep, EncodingStep, JoiningStep, SourceStep
+from poolwright.core.state import State
 from poolwright.core.step import Step
 from poolwright.models.encoders.spec import model_spec
 from poolwright.recipe.released import LearnedState, Released, ReleasedStep, read_released
@@ -157,6 +158,12 @@ class StepSpec:
         """Return the tables that it is fitted on, besides its own rows."""
         return () if self.learned else self.step.tables()
 
+    @property
+    def joins(self) -> tuple[str, ...]:
+        """Return the pool or table of the recipe whose rows its fit reads, if it does."""
+        other = self.step.other() if isinstance(self.step, JoiningStep) and not self.learned else None
+        return (other,) if isinstance(other, str) else ()
+
 
 @dataclass(frozen=True)
 class TableSpec:
@@ -182,7 +189,11 @@ class TableSpec:
     @property
     def reads(self) -> tuple[str, ...]:
         """Return what must exist before it: its sources, and the tables that its steps learn from."""
-        return (*self.sources, *(name for placed in self.steps for name in placed.learns_from))
+        return (*self.sources, *(name for placed in self.steps for name in (*placed.learns_from, *placed.joins)))
+
+    def joined_tables(self, pools: Container[str]) -> list[str]:
+        """Return the tables whose rows its steps join: what they name, and that is not one of the pools."""
+        return [name for placed in self.steps for name in placed.joins if name not in pools]
 
 
 def make_table(
@@ -263,7 +274,10 @@ def _applied_step(
         if not columns:
             raise
         raise RecipeError(f"{error}; name the encoder: models: {{{columns[0]}: onnx:PATH}}") from None
-    return StepSpec(placed.step, parameters, placed.key, one.learned)
+    step = placed.step
+    if isinstance(step, JoiningStep):
+        step = step.recalling(State.load(one.learned.folder, one.learned.name))
+    return StepSpec(step, parameters, placed.key, one.learned)
 
 
 def _models_of(released: Released) -> dict[str, Any]:

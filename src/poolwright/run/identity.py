@@ -121,6 +121,7 @@ def _differences(before: dict[str, Any], now: dict[str, Any], changed_files: set
     found += _changed_values("source", before["source"], now["source"])
     found += _changed_inputs(before["inputs"], now["inputs"], changed_files)
     found += _changed_steps(before["steps"], now["steps"])
+    found += _changed_values("joined by step", before.get("joined", {}), now.get("joined", {}))
     found += _changed_values("environment", before.get("environment", {}), now.get("environment", {}))
     found += _changed_values("ledger", before.get("ledger", "full"), now.get("ledger", "full"))
     if before.get("released", {}) != now.get("released", {}):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from operator import or_
 
@@ -12,6 +12,7 @@ import pyarrow as pa
 from poolwright.core.class_labels import look_alikes
 from poolwright.core.columns import ROW_ERROR, UID, is_vector, same_space, vector_field
 from poolwright.core.errors import Mistakes, PoolwrightError, RecipeError, StepError
+from poolwright.core.roles import JoiningStep
 from poolwright.core.step import Reason, Resources, Step
 from poolwright.core.table import ReasonRecord
 from poolwright.core.wording import some
@@ -58,12 +59,13 @@ class StepPlan:
 
 @dataclass(frozen=True)
 class TablePlan:
-    """All steps of a table over its source."""
+    """All steps of a table over its source, and the rows that steps join, by the index of the step."""
 
     name: str
     source: Source
     steps: tuple[StepPlan, ...]
     reasons: tuple[ReasonRecord, ...]
+    others: Mapping[int, Source] = field(default_factory=dict)
 
     @property
     def schema(self) -> pa.Schema:
@@ -93,7 +95,11 @@ class TablePlan:
         known = {f"classes of '{column}'": names for column, names in self.source.class_names().items()}
         known |= {f"classes of '{plan.step.verb}'": set(plan.step.class_names()) for plan in self.steps}
         alike = [f"{what} have names that {note}" for what, names in known.items() for note in look_alikes(names)]
-        return [*self.source.remarks(), *alike]
+        return [*self.source.remarks(), *self.joined_remarks(), *alike]
+
+    def joined_remarks(self) -> list[str]:
+        """Return what the pools that steps join leave out."""
+        return [f"{other.name}: {remark}" for other in self.others.values() for remark in other.remarks()]
 
     def derived(self, upto: int) -> list[str]:
         """Return the live columns before step `upto` that steps gave, in order of the schema."""
@@ -104,8 +110,13 @@ class TablePlan:
         return [name for name in schema.names if name in given]
 
 
-def plan_table(spec: TableSpec, source: Source, recipe: RecipeSource) -> TablePlan:
+def plan_table(
+    spec: TableSpec, source: Source, recipe: RecipeSource, others: Mapping[int, Source] | None = None
+) -> TablePlan:
     """Check every step of a table against the columns it will find.
+
+    Args:
+        others: the rows that steps join, by the index of the step.
 
     Raises:
         RecipeError: a needed column is missing or of a wrong type; the message names the step, the column and the
@@ -114,11 +125,12 @@ def plan_table(spec: TableSpec, source: Source, recipe: RecipeSource) -> TablePl
     reasons = [_record(code, -1, "read", reason) for code, reason in enumerate(ADMISSION, 1)]
     plans: list[StepPlan] = []
     errors: list[RecipeError] = []
-    live = source.schema
+    live, others = source.schema, others or {}
     for index, placed in enumerate(spec.steps):
         step = placed.step
         try:
-            gives, takes = _columns_of(placed, live, recipe)
+            step = _knowing(placed, others.get(index), recipe)
+            gives, takes = _columns_of(replace(placed, step=step), live, recipe)
         except RecipeError as error:
             errors.append(error)
             if step.kind == "choose" and not step.labelled_by:
@@ -132,7 +144,15 @@ def plan_table(spec: TableSpec, source: Source, recipe: RecipeSource) -> TablePl
         raise errors[0] if len(errors) == 1 else Mistakes(errors)
     if live.get_field_index(UID) < 0:
         raise recipe.error(("tables", spec.name), "the column 'uid' is gone at the end; every table needs it")
-    return TablePlan(spec.name, source, tuple(plans), tuple(reasons))
+    return TablePlan(spec.name, source, tuple(plans), tuple(reasons), others)
+
+
+def _knowing(placed: StepSpec, other: Source | None, recipe: RecipeSource) -> Step:
+    """Return a step, with the types of the rows that it joins."""
+    try:
+        return placed.step.knowing(other) if isinstance(placed.step, JoiningStep) and other else placed.step
+    except PoolwrightError as error:
+        raise recipe.error(placed.key, str(error)) from None
 
 
 def _columns_of(placed: StepSpec, live: pa.Schema, recipe: RecipeSource) -> tuple[dict[str, pa.Field], tuple[str, ...]]:

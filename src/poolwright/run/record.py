@@ -48,6 +48,7 @@ def make_record(
     identity: str,
     parameters: Sequence[Mapping[str, Any]],
     input_files: Sequence[Sequence[InputFile]],
+    joined_files: Sequence[InputFile],
     quarantined: Mapping[int, str],
     released: Collection[int],
     packages: Mapping[str, str],
@@ -59,7 +60,7 @@ def make_record(
     part_rows: Counter[int] = Counter()
     for result in results.values():
         part_rows.update(result.part_rows)
-    files = tuple(dict.fromkeys(file for part in input_files for file in part))
+    files = tuple(dict.fromkeys(file for part in (*input_files, joined_files) for file in part))
     rows_in = sum(part_rows.values())
     return TableRecord(
         format=TABLE_FORMAT,
@@ -81,7 +82,7 @@ def make_record(
         funnel=tuple(_funnel(plan, rows_in, dropped)),
         parts=tuple(_outputs(results)),
         tallies=_tallies(results),
-        remarks=(*plan.source.remarks(), *_noted(results, rows_in)),
+        remarks=(*plan.source.remarks(), *plan.joined_remarks(), *_noted(results, rows_in)),
         sources=plan.source.rows_by_source(part_rows),
     )
 

@@ -24,6 +24,7 @@ from poolwright.run.engine.local import LocalEngine, wait_for_interrupted_units
 from poolwright.run.engine.protocol import Engine
 from poolwright.run.identity import IDENTITY, known_models, refusal
 from poolwright.run.inputs import CACHE, Inputs, inputs_of
+from poolwright.run.joined import JoinedRows
 from poolwright.run.lock import run_lock
 from poolwright.run.memory import check_same_recipe, in_words, recall, remember
 from poolwright.run.plan import TablePlan, plan_table
@@ -54,6 +55,10 @@ class Run:
     _ready: dict[str, TableRun] = field(default_factory=dict, init=False, repr=False)
     _whole: set[str] = field(default_factory=set, init=False, repr=False)
     _listed: dict[str, Source] = field(default_factory=dict, init=False, repr=False)
+
+    @cached_property
+    def _joined(self) -> JoinedRows:
+        return JoinedRows(self.recipe, self._pool)
 
     def run(self, tables: Sequence[str] | None = None, fresh: Sequence[str] = ()) -> dict[str, Table]:
         """Make the tables, or the part of them that is still missing.
@@ -177,8 +182,16 @@ class Run:
     @cached_property
     def pools(self) -> Mapping[str, Source]:
         """The pools that tables read from; each is listed once per run."""
-        used = {name for table in self.recipe.tables.values() for name in table.sources} & set(self.recipe.pools)
+        used = {name for table in self.recipe.tables.values() for name in table.reads} & set(self.recipe.pools)
         return {name: self._pool(name) for name in sorted(used)}
+
+    def plan(self, name: str) -> TablePlan:
+        """Make the plan of a table whose source, and the tables that it learns from, are finished."""
+        spec = self.recipe.tables[name]
+        return plan_table(spec, self.source(name), self.recipe.source, self._joined.of(spec, self._finished))
+
+    def _finished(self, name: str) -> Source:
+        return table_source(self.table(name))
 
     def plans(self) -> dict[str, TablePlan]:
         """Make the plans of all tables, checked from pool to last table, before anything runs.
@@ -198,8 +211,9 @@ class Run:
             with self.recipe.source.collecting():
                 spec = self.recipe.tables[name]
                 source = self._planned_source(spec, plans)
-                if source is not None:
-                    plan = plan_table(spec, source, self.recipe.source)
+                if source is not None and all(other in plans for other in spec.joined_tables(self.recipe.pools)):
+                    others = self._joined.of(spec, lambda other: planned_source(other, plans[other].schema, None))
+                    plan = plan_table(spec, source, self.recipe.source, others)
                     self._check_tables(spec, {**plans, name: plan})
                     if len(self.recipe.source.mistakes) == before and name not in self.recipe.source.incomplete:
                         plans[name] = plan
@@ -270,10 +284,14 @@ class Run:
         spec, source = self.recipe.tables[name], self.source(name)
         # Before the plan: a model whose weights are only known once it is loaded also knows its columns only then.
         weights = known_models(self.table_folder(name)) if look_only else _weights(spec.steps)
-        plan = plan_table(spec, source, self.recipe.source)
+        plan = self.plan(name)
         looked = Inputs(self.folder / CACHE, self.recipe.source.hide, name not in self.started_over, not look_only)
         reads_images = any(IMAGE in placed.reads for placed in plan.steps)
         inputs = inputs_of(source, self.table, looked, self._map, self.recipe.folder, reads_images)
+        joined = [
+            inputs_of(other, self.table, looked, self._map, self.recipe.folder, images=False)
+            for other in plan.others.values()
+        ]
         fitted = [placed.step for placed in spec.steps if not placed.learned]
         step_files = looked.look(sorted({file for step in fitted for file in step.files()}), self._map)
         return TableRun(
@@ -287,6 +305,8 @@ class Run:
             max_bad=spec.max_bad,
             parameters=[placed.parameters for placed in spec.steps],
             inputs=inputs,
+            joined=[file for parts in joined for files in parts for file in files],
+            joined_identity={str(at): self._source_identity(other, spec) for at, other in plan.others.items()},
             weights=weights,
             step_files={file: seen.digest for file, seen in step_files.items()},
             recipe_folder=self.recipe.folder,

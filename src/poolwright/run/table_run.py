@@ -57,6 +57,8 @@ class TableRun:
         recipe_name, recipe_text, seed, max_bad: of the recipe.
         parameters: of each step, as written in the recipe.
         inputs: per part of the source, the files it comes from.
+        joined: the files of the rows that steps join.
+        joined_identity: identity of those rows besides the content of their files, by the index of the step.
         step_files: digest of every file that a step reads besides the rows.
         weights: digest of every encoder that a step uses.
         recipe_folder: the folder that recorded paths are relative to.
@@ -80,6 +82,8 @@ class TableRun:
     max_bad: float
     parameters: Sequence[Mapping[str, Any]]
     inputs: Sequence[Sequence[InputFile]]
+    joined: Sequence[InputFile]
+    joined_identity: Mapping[str, Any]
     step_files: Mapping[str, str]
     weights: Mapping[str, str]
     recipe_folder: Path
@@ -159,7 +163,7 @@ class TableRun:
             "format": TABLE_FORMAT,
             "seed": self.seed,
             "source": dict(self.source_identity),
-            "inputs": [[file.path, file.digest] for part in self.inputs for file in part]
+            "inputs": [[file.path, file.digest] for part in (*self.inputs, self.joined) for file in part]
             + [[file, digest] for file, digest in sorted(self.step_files.items())],
             "steps": [
                 {"verb": plan.step.verb, "parameters": plan.step.model_dump(mode="json", by_alias=True)}
@@ -169,6 +173,8 @@ class TableRun:
         }
         if used := packages(self.plan, self.weights):
             identity["packages"] = used
+        if self.joined_identity:
+            identity["joined"] = dict(self.joined_identity)
         if self.environment:
             identity["environment"] = dict(self.environment)
         if not self.full_ledger:
@@ -212,7 +218,8 @@ class TableRun:
         state = fit(self._phase(flow, phase))
         note_pace(self.folder, name, {"seconds": round(perf_counter() - begun, 3), **state.speeds})
         digest = state.save(self.folder / "states", name)
-        keep_fitted(self.folder / "states", name, digest, state)
+        if not state.mapped:  # these are mapped from a file without a name: from now on, they are from the saved one
+            keep_fitted(self.folder / "states", name, digest, state)
 
     def _fits(self) -> dict[str, dict[str, Any]]:
         found = sorted((self.folder / FITS).glob("*.json"))
@@ -226,7 +233,16 @@ class TableRun:
     def _fit(self, flow: Flow, plan: StepPlan, phase: Phase) -> State:
         use = (plan.step.verb, str(self._number(plan)))
         key, shared_key = (hash_key(self.seed, table, *use) for table in (self.plan.name, ""))
-        context = Context(key, load_encoder, shared_key, self.open_table, self._worklist(plan), self.folder / DOCUMENTS)
+        context = Context(
+            key,
+            load_encoder,
+            shared_key,
+            self.open_table,
+            self._worklist(plan),
+            self.folder / DOCUMENTS,
+            partial(self.plan.others.__getitem__, plan.index),
+            self.folder / "work",
+        )
         return plan.step.fit(RunFrame(flow, plan.index, phase), context)
 
     def _make_stage(self, flow: Flow, stage: int) -> None:
@@ -316,6 +332,7 @@ class TableRun:
             identity=identity_digest(self._identity()),
             parameters=self.parameters,
             input_files=self.inputs,
+            joined_files=self.joined,
             quarantined=self._quarantined(),
             released=self.learned.keys(),
             packages=packages(self.plan, self.weights),

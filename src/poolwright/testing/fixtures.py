@@ -1,6 +1,7 @@
 """Provides files, a model and tables that parameters of steps may name when a suite runs them.
 
 clip                    in `models`: a tiny CLIP, with vectors of the width of those in the suite's tables; needs `onnx`
+annotations             a table to join: uids of the suite's tables, and others, `label`, `score`, `year`, `embedding`
 labelled, examples ...  any other table: labelled vectors (`class`, `kind`, `embedding`, and the same as `clip`)
 features.npy            text features for three names, float32 (3, 16)
 sheet.csv               verdicts of people on rows of the suite's tables
@@ -17,13 +18,19 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from poolwright import api
 from poolwright.core.encoder import EncoderSpec
+from poolwright.core.frame import OtherRows
+from poolwright.core.roles import JoiningStep
 from poolwright.core.rows import vector_array
+from poolwright.core.step import Step
 from poolwright.core.table import Table
-from poolwright.testing.tables import WIDTH
+from poolwright.recipe.recipe import make_pool
+from poolwright.run.source import pool_source, table_source
+from poolwright.testing.tables import WIDTH, make
 
 NAMES = 3
 """Rows of features.npy."""
@@ -53,16 +60,39 @@ def labelled_rows() -> pa.Table:
     )
 
 
+def annotated_rows() -> pa.Table:
+    """Make rows for steps that join: some have the uid of a row of the suite's tables."""
+    rows = make(7, 60, "plain", [], False).select(["uid", "label", "similarity", "year", "small", "embedding"])
+    named = pa.table({"uid": [*(f"{number:x}" for number in range(9)), "é1é", "🙂2🙂", "/3/"]})
+    some = rows.slice(0, len(named)).set_column(0, "uid", named.column("uid"))
+    known = pc.invert(pc.is_in(rows.column("uid"), value_set=named.column("uid")))
+    return pa.concat_tables([some, rows.filter(known)]).rename_columns({"similarity": "score"})
+
+
+def other_rows(step: JoiningStep) -> OtherRows:
+    """Return the rows that a step joins: those of a table, or of a pool of its own."""
+    other = step.other()
+    if isinstance(other, str):
+        return table_source(finished_table(other))
+    parameters = {name: value for name, value in other.items() if name != "read"}
+    return pool_source(str(other["path"]), make_pool(str(other["read"]), parameters, files()))
+
+
+def knowing(step: Step) -> Step:
+    """Return a step with the types of the rows that it joins, if it does."""
+    return step.knowing(other_rows(step)) if isinstance(step, JoiningStep) else step
+
+
 @cache
 def finished_table(name: str) -> Table:
-    """Make a finished table with the labelled rows."""
+    """Make a finished table with the labelled rows, or those to join."""
     data = {"recipe": 1, "name": "labelled", **labelled_part(name)}
-    return api.run(api.Recipe.from_data(data, files()), files() / "run" / name).tables[name]
+    return api.run(api.Recipe.from_data(data, files()), files() / "finished" / name).tables[name]
 
 
 def labelled_part(name: str) -> dict[str, Any]:
     """Return the pool and the table of labelled rows, as parts of a recipe."""
-    path = str(files() / "labelled.parquet")
+    path = str(files() / ("annotations.parquet" if name == "annotations" else "labelled.parquet"))
     return {"pools": {"labelled_rows": {"read": "table", "path": path}}, "tables": {name: {"from": "labelled_rows"}}}
 
 
@@ -75,6 +105,7 @@ def files() -> Path:
     if find_spec("onnx"):
         write_clip(folder / "clip")
     pq.write_table(labelled_rows(), folder / "labelled.parquet")
+    pq.write_table(annotated_rows(), folder / "annotations.parquet")
     np.save(folder / "features.npy", np.random.default_rng(0).normal(size=(NAMES, WIDTH)).astype(np.float32))
     (folder / "tombstones.txt").write_text("0\né1é\n🙂2🙂\n\n 5 \n", encoding="utf-8")
     pq.write_table(pa.table({"year": [2004, 7, None], "other": ["a", "b", "c"]}), folder / "tombstones.parquet")

@@ -17,18 +17,19 @@ from typing import Any, ClassVar
 import numpy as np
 import pyarrow as pa
 import pytest
-import yaml
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from poolwright.core.columns import IMAGE
 from poolwright.core.errors import StepError, WaitingForPeople
-from poolwright.core.frame import Context, MemoryFrame
+from poolwright.core.frame import Context, MemoryFrame, OtherRows
+from poolwright.core.roles import JoiningStep
 from poolwright.core.rows import Rows
+from poolwright.core.runtime.yaml_text import load
 from poolwright.core.state import State
 from poolwright.core.step import Outcome, Step
 from poolwright.models.encoders.load import load_encoder
-from poolwright.testing.fixtures import context, finished_table
+from poolwright.testing.fixtures import context, finished_table, knowing, other_rows
 from poolwright.testing.tables import CODINGS, make, more_columns, tables
 
 KEY = 0x1234_5678_9ABC_DEF0
@@ -104,7 +105,7 @@ class Trial:
 
     def __init__(self, cls: type[Step], case: StepCase, columns: Mapping[str, pa.DataType]) -> None:
         self.case = case
-        self.step = step_of(cls, case.parameters)
+        self.step = knowing(step_of(cls, case.parameters))
         self.images = IMAGE in self.step.needs()
         self.columns = more_columns(self.step.needs(), columns)
         self.most_rows = case.most_rows or (7 if self.images else 400)
@@ -117,11 +118,15 @@ class Trial:
     def fit(self, frame: MemoryFrame) -> State | str:
         """Fit and return the state, or the message if these rows are refused."""
         try:
-            return self.step.fit(frame, Context(KEY, load_encoder, table=finished_table))
+            return self.step.fit(frame, Context(KEY, load_encoder, table=finished_table, other=self._other))
         except (StepError, WaitingForPeople) as error:
             if not self.case.may_refuse:
                 raise
             return str(error)
+
+    def _other(self) -> OtherRows:
+        assert isinstance(self.step, JoiningStep)
+        return other_rows(self.step)
 
     def seen(self, table: pa.Table) -> Rows:
         """Return the columns that the step receives: those it needs, and the optional ones that exist."""
@@ -320,7 +325,7 @@ def step_of(cls: type[Step], parameters: Any) -> Step:
 def parameters_of(cls: type[Step], parameters: Any) -> dict[str, Any]:
     """Return parameters by name; None takes those of the `example`, and a single value is that of the shorthand."""
     if parameters is None:
-        data = yaml.safe_load(cls.example)
+        data = load(cls.example, cls.verb)
         parameters = data[cls.verb] if isinstance(data, dict) else {}
     if cls.shorthand and not isinstance(parameters, Mapping):
         return {cls.shorthand: parameters}
@@ -342,5 +347,6 @@ def same_state(one: State | str, other: State | str) -> bool:
     """Whether two states, or two refusals, are equal."""
     if isinstance(one, str) or isinstance(other, str):
         return one == other
-    same_tables = set(one.tables) == set(other.tables)
-    return one.values == other.values and same_tables and all(one.tables[n].equals(other.tables[n]) for n in one.tables)
+    tables, others = {**one.tables, **one.mapped}, {**other.tables, **other.mapped}
+    same_tables = set(tables) == set(others)
+    return one.values == other.values and same_tables and all(tables[n].equals(others[n]) for n in tables)

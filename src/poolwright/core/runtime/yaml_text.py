@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import yaml
@@ -121,6 +121,12 @@ def scalar(node: yaml.Node) -> Any:
     return value
 
 
+def key(node: yaml.Node) -> Any:
+    """Return a key, as `scalar` does, but 'on', 'off', 'yes' and 'no' as texts: no key is meant as a truth value."""
+    value = scalar(node)
+    return node.value if isinstance(value, bool) and node.value.lower() not in ("true", "false") else value
+
+
 def load(text: str, name: str) -> Any:
     """Read a document as plain data; None if it is empty.
 
@@ -138,15 +144,15 @@ def _data(node: yaml.Node, name: str) -> Any:
         return _value(node, name)
     found: dict[Any, Any] = {}
     for key_node, value_node in node.value:
-        key = _value(key_node, name)
-        if key in found:
-            raise RecipeError(f"{name}:{key_node.start_mark.line + 1}: {key}: the key is given twice")
-        found[key] = _data(value_node, name)
+        given = _value(key_node, name, key)
+        if given in found:
+            raise RecipeError(f"{name}:{key_node.start_mark.line + 1}: {given}: the key is given twice")
+        found[given] = _data(value_node, name)
     return found
 
 
-def _value(node: yaml.Node, name: str) -> Any:
+def _value(node: yaml.Node, name: str, of: Callable[[yaml.Node], Any] = scalar) -> Any:
     try:
-        return scalar(node)
+        return of(node)
     except ValueError as error:
         raise RecipeError(f"{name}:{node.start_mark.line + 1}: {error}") from None

@@ -26,7 +26,6 @@ from poolwright.core.table import RECORD, Table
 from poolwright.inspect.views.dropped import MOST_WITH_VECTORS, Fallen, fallen, replay_of
 from poolwright.inspect.views.store import CHUNK, ColumnWriter, is_stored, stored_type
 from poolwright.kernels.selection.hashing import hash64, hash_key
-from poolwright.run.plan import plan_table
 from poolwright.run.run import Run
 
 FORMAT = 1
@@ -113,7 +112,7 @@ class _Build:
         self.folder, self.progress, self.chunk_rows = folder, progress, chunk_rows
         self.table = run.table(name)
         record = self.table.record
-        plan = plan_table(run.recipe.tables[name], run.source(name), run.recipe.source)
+        plan = run.plan(name)
         self.gone = [(one.part, len(one.rows)) for one in fallen(self.table)]
         self.replay = replay_of(plan, self.table, sum(rows for _, rows in self.gone) <= MOST_WITH_VECTORS)
         self.key = hash_key(run.recipe.seed, name, "explore")

@@ -21,7 +21,6 @@ from poolwright.core.table import Table
 from poolwright.inspect.views.build import Segment, index_folder
 from poolwright.inspect.views.dropped import Fallen, pick_rows
 from poolwright.kernels.similarity.cosine import exact_similarity
-from poolwright.run.plan import plan_table
 from poolwright.run.run import Run
 
 _BATCH = 8_192
@@ -145,7 +144,7 @@ def read_segment(view: VectorRows, column: str, segment: Segment) -> Iterator[tu
 
 
 def _of_dropped(view: VectorRows, column: str, segment: Segment) -> Iterator[tuple[int, Floats]]:
-    plan = plan_table(view.run.recipe.tables[view.table.name], view.run.source(view.table.name), view.run.recipe.source)
+    plan = view.run.plan(view.table.name)
     rows = view.rows_of_part(segment)
     for first, table in pick_rows(plan, Fallen(segment.part, rows, np.zeros(len(rows), np.int64)), (column,)):
         yield segment.start + first, Rows(table).vectors(column)

@@ -40,7 +40,7 @@ class ValueIndex:
         """Return the index of each value in `values`: int64 (n,), -1 for null and for values not in it."""
         array = plain(array)
         if array.type != self.values.type:
-            array = _as_type(array, self.values.type)
+            array = as_plain(array, self.values.type)
         if len(self.values) > max(_MANY, _RATIO * len(array)) and not pa.types.is_boolean(array.type):
             return self._find_by_hash(array)
         indices = pc.index_in(array, value_set=self.values, skip_nulls=True)
@@ -49,19 +49,19 @@ class ValueIndex:
     def _find_by_hash(self, array: pa.Array) -> np.ndarray:
         order, known = self._sorted_hashes()
         hashes = _hashes(array)
-        at = np.searchsorted(known, hashes)
         found = np.full(len(array), -1, dtype=np.int64)
-        # Values whose hashes collide are adjacent: continue until all candidates were compared.
         rows = np.flatnonzero(pc.is_valid(array).to_numpy(zero_copy_only=False))
+        rows = rows[np.argsort(hashes[rows])]  # neighbours are found in the same lines of the cache
+        at = np.searchsorted(known, hashes[rows])
+        # Values whose hashes collide are adjacent: continue until all candidates were compared.
         while len(rows):
-            rows = rows[at[rows] < len(known)]
-            rows = rows[known[at[rows]] == hashes[rows]]
-            indices = order[at[rows]]
-            equal = pc.equal(self.values.take(pa.array(indices)), array.take(pa.array(rows)))
-            same = equal.to_numpy(zero_copy_only=False).astype(bool)
-            found[rows[same]] = indices[same]
-            rows = rows[~same]
-            at[rows] += 1
+            inside = at < len(known)
+            rows, at = rows[inside], at[inside]
+            candidate = known[at] == hashes[rows]
+            rows, at = rows[candidate], at[candidate]
+            same = equal_values(self.values, order[at], array, rows)
+            found[rows[same]] = order[at[same]]
+            rows, at = rows[~same], at[~same] + 1
         return found
 
     def _sorted_hashes(self) -> tuple[np.ndarray, np.ndarray]:
@@ -73,13 +73,19 @@ class ValueIndex:
         return self._index
 
 
+def equal_values(one: pa.Array, at: np.ndarray, other: pa.Array, rows: np.ndarray) -> np.ndarray:
+    """Return whether values of two arrays of one type, without nulls, are equal, pair by pair: bool (n,)."""
+    equal = pc.equal(one.take(pa.array(at)), other.take(pa.array(rows)))
+    return np.asarray(equal.to_numpy(zero_copy_only=False), bool)
+
+
 def _hashes(values: pa.Array) -> np.ndarray:
     if pa.types.is_integer(values.type):
         return np.asarray(pc.fill_null(values, 0).to_numpy(zero_copy_only=False)).view(np.uint64)
     return hash64(values, 0)
 
 
-def _as_type(array: pa.Array, dtype: pa.DataType) -> pa.Array:
+def as_plain(array: pa.Array, dtype: pa.DataType) -> pa.Array:
     """Return the array as another plain type; values it cannot represent become null."""
     if pa.types.is_string(dtype):
         return array.cast(dtype)
