@@ -237,6 +237,7 @@ def test_text_features_are_made_ready_once_a_state_for_all_threads(monkeypatch: 
     with ThreadPoolExecutor(4) as threads:
         list(threads.map(step.apply, [Rows(rows)] * 16, [state] * 16))
     assert made == [2]
+    gc.collect()  # what other tests have left goes now
     held = len(ready._MADE)
     del state
     gc.collect()

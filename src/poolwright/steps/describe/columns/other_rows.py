@@ -56,7 +56,7 @@ class OtherColumns:
 
 
 def _field(there: pa.Field, name: str) -> pa.Field:
-    dtype = there.type.value_type if pa.types.is_dictionary(there.type) else there.type
+    dtype = _unnamed(there.type.value_type if pa.types.is_dictionary(there.type) else there.type)
     if name in WELL_KNOWN and dtype != WELL_KNOWN[name].type:
         wanted = WELL_KNOWN[name].type
         try:
@@ -67,6 +67,15 @@ def _field(there: pa.Field, name: str) -> pa.Field:
             ) from None
         dtype = wanted
     return pa.field(VALUE + name, dtype, metadata=there.metadata)
+
+
+def _unnamed(dtype: pa.DataType) -> pa.DataType:
+    """Return a type whose lists call their items as PyArrow calls them; Parquet files call them otherwise."""
+    if pa.types.is_struct(dtype):
+        return pa.struct([one.with_type(_unnamed(one.type)) for one in dtype])
+    if pa.types.is_fixed_size_list(dtype):
+        return pa.list_(_unnamed(dtype.value_type), dtype.list_size)
+    return pa.list_(_unnamed(dtype.value_type)) if pa.types.is_list(dtype) else dtype
 
 
 class OtherReader:
@@ -115,7 +124,8 @@ class OtherReader:
     def _values(self, table: pa.Table, here: str, there: str) -> pa.Array:
         values, wanted = one_array(table.column(there)), self.schema.field(VALUE + here).type
         try:
-            return values if values.type == wanted else values.cast(wanted)
+            # Types of lists are equal whatever their items are called.
+            return values if values.type == wanted and not pa.types.is_nested(wanted) else values.cast(wanted)
         except pa.ArrowInvalid as error:
             raise InputError(
                 f"join: '{there}' of {self.wanted.where} cannot be '{here}', which is {wanted}: {error}; correct the "
