@@ -18,9 +18,11 @@ from PIL import Image
 
 from poolwright import api
 from poolwright.annotation.exchange.worklist import answer_files
-from poolwright.core.errors import ChangedError, InputError, PoolwrightError, RecipeError
+from poolwright.core.errors import ChangedError, InputError, PoolwrightError, RecipeError, TooManyBad
+from poolwright.core.pool import Part
 from poolwright.core.table import Table
 from poolwright.measure.store import _hidden
+from poolwright.pools.table import TablePool
 from poolwright.release.folder import find_release, release_lock
 from poolwright.run.batches import Flow, stage_folder
 from poolwright.run.inputs import Inputs
@@ -140,6 +142,34 @@ def test_an_image_that_a_table_names_is_an_input(tmp_path: Path) -> None:
     Image.new("RGB", (9, 5)).save(tmp_path / "1.png")
     with pytest.raises(ChangedError, match=r"1.png: content changed"):
         api.run(tmp_path / "r.yaml")
+
+
+@pytest.mark.parametrize("more", [-3, 3])
+@pytest.mark.parametrize("steps", ["[]", "[{top: {by: x, n: 3}}]", "[{sample: {n: 4}}]", "[{where: x > 3}]"])
+def test_a_part_with_other_rows_than_were_counted_is_quarantined(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: int, steps: str
+) -> None:
+    for name in "ab":
+        table = pa.table({"uid": [f"{name}{row}" for row in range(10)], "x": list(range(10))})
+        pq.write_table(table, tmp_path / f"{name}.parquet")
+    text = (
+        "recipe: 1\nname: r\nmax_bad: %s\npools: {p: {read: table, path: '*.parquet'}}\n"
+        f"tables: {{t: {{from: p, steps: {steps}}}}}\n"
+    )
+    counted = TablePool.parts
+
+    def parts(self: TablePool) -> list[Part]:
+        first, second = counted(self)
+        return [first.model_copy(update={"rows": 10 + more}), second]
+
+    monkeypatch.setattr(TablePool, "parts", parts)
+    (tmp_path / "r.yaml").write_text(text % "1%")
+    with pytest.raises(TooManyBad, match=f"a.parquet: it has 10 rows, and {10 + more} when they were counted"):
+        api.run(tmp_path / "r.yaml")
+    (tmp_path / "r.yaml").write_text(text % "60%")
+    table = api.run(tmp_path / "r.yaml", fresh=["t"]).tables["t"]
+    assert table.record.rows_in == 10
+    assert {uid[0] for uid in table.read(["uid"])["uid"].to_pylist()} == {"b"}
 
 
 def test_a_part_that_rotted_is_in_no_later_table_and_no_release(project: Path) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 
 from poolwright.core.columns import IMAGE, IMAGE_ERROR, IMAGE_PATH, WELL_KNOWN
-from poolwright.core.errors import InputError, RecipeError
+from poolwright.core.errors import BadPart, InputError, RecipeError
 from poolwright.core.files import ImageRoot, leading_out
 from poolwright.core.images.formats import is_image_name
 from poolwright.core.images.image import read_bytes, roots_of, split_root
@@ -74,19 +74,21 @@ class Source:
         """Yield the rows of a piece in batches, with exactly `columns`. Images are opened for these rows alone.
 
         Raises:
-            BadPart: the part cannot be read.
+            BadPart: the part cannot be read, or has more or fewer rows than the pool said.
         """
-        at = 0
+        at, part = 0, self.parts[piece.part]
         batch_rows = min(batch_rows, IMAGE_BATCH) if IMAGE in columns else batch_rows
-        for table in self._stored(self.parts[piece.part], self.stored(columns), batch_rows):
+        for table in self._stored(part, self.stored(columns), batch_rows):
             first = max(piece.start - at, 0)
-            last = table.num_rows if piece.stop is None else min(piece.stop - at, table.num_rows)
+            last = table.num_rows if piece.stop is None else max(min(piece.stop - at, table.num_rows), 0)
             at += table.num_rows
             settle(min(first, last), last)
             if first < last:
                 yield self.with_images(table.slice(first, last - first), columns).table
-            if piece.stop is not None and at >= piece.stop:
+            if piece.stop is not None and at >= piece.stop != part.rows:
                 return
+        if part.rows is not None and at != part.rows:
+            raise BadPart(part.index, part.name, f"it has {at:,} rows, and {part.rows:,} when they were counted")
 
     def read(self, part: Part, columns: Sequence[str], batch_rows: int) -> Iterator[pa.Table]:
         """Yield the rows of one part in batches, with exactly `columns`.
