@@ -32,3 +32,9 @@ def test_no_step_is_known_by_its_verb_or_class(path: Path) -> None:
             classes = {f"{node.module}.{name.name}" for name in node.names} & STEP_CLASSES
             found += [f"line {node.lineno}: imports {sorted(classes)}"] if classes else []
     assert not found
+
+
+def test_no_room_has_more_than_sixteen_files_on_one_floor() -> None:
+    rooms = {path.parent for path in SOURCE.rglob("*.py")}
+    files = {room: [path for path in room.glob("*.py") if path.name != "__init__.py"] for room in rooms}
+    assert {room.relative_to(SOURCE).as_posix(): len(found) for room, found in files.items() if len(found) > 16} == {}

@@ -14,6 +14,7 @@ from poolwright.core.errors import InputError, RecipeError
 from poolwright.core.frame import Context, MemoryFrame
 from poolwright.core.rows import Rows
 from poolwright.core.runtime.yaml_text import load
+from poolwright.steps.choose import listed as listed_step
 from poolwright.steps.choose.keep import Keep
 from poolwright.steps.choose.listed import ListedStep
 from poolwright.steps.choose.remove import Remove
@@ -93,6 +94,11 @@ def test_rows_that_come_close_to_an_entry_without_a_row_are_named() -> None:
     assert state.values["words"] == (
         "2 of 2 entries met no row: '//b.org/p/c.png' (a row has 'http://a.org/p/c.png'), '18' (a uid, not a url)"
     )
+
+
+def test_entries_are_not_compared_with_too_many_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listed_step, "_COMPARED", 1)
+    assert listed(Keep(ids=["0017"]), pa.array(["17", "18"]))[1].endswith("1 of 1 entries met no row: '0017'")
 
 
 def test_entries_without_rows_are_errors_if_the_list_is_strict() -> None:

@@ -25,8 +25,8 @@ from poolwright.measure.store import _hidden
 from poolwright.pools.table import TablePool
 from poolwright.release.folder import find_release, release_lock
 from poolwright.run.batches import Flow, stage_folder
-from poolwright.run.inputs import Inputs
 from poolwright.run.run import Run
+from poolwright.run.sources.inputs import Inputs
 from poolwright.run.write import done_mark, done_units
 from poolwright.studio.opened import PictureCache
 from tests.calling import call
@@ -189,6 +189,21 @@ def test_a_damaged_record_is_one_line(project: Path, name: str) -> None:
     with pytest.raises(PoolwrightError, match=r"damaged(.|\n)*--fresh large"):
         api.run(project / "herbs.yaml")
     assert api.run(project / "herbs.yaml", fresh=["large"]).tables["large"].record.rows_kept == 8
+
+
+def test_a_folder_in_place_of_a_record_is_one_line(project: Path) -> None:
+    made = api.run(project / "herbs.yaml", tables=["large"]).tables["large"]
+    for path, match in (
+        (made.folder.parent.parent / "run.json", "damaged"),
+        (made.folder / "identity.json", "damaged"),
+    ):
+        path.unlink()
+        path.mkdir()
+        with pytest.raises(PoolwrightError, match=match):
+            api.why(project / "runs" / "herbarium", "p1") if path.name == "run.json" else api.run(
+                project / "herbs.yaml"
+            )
+        path.rmdir()
 
 
 @pytest.mark.parametrize(

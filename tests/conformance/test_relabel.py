@@ -16,7 +16,7 @@ from poolwright.core.rows import vector_array
 from poolwright.core.runtime.progress import Silent, TableProgress
 from poolwright.kernels.similarity.nearest import nearest
 from poolwright.models.texts.vocabulary import read_vocabulary
-from poolwright.run import source
+from poolwright.run.sources import source
 from poolwright.steps.describe import label
 
 ROWS, WIDTH, CLASSES, FILES = 24_000, 1_280, 21_843, 6

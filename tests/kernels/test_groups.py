@@ -14,11 +14,11 @@ from poolwright.core.errors import StepError
 from poolwright.core.frame import MemoryFrame
 from poolwright.core.rows import Rows
 from poolwright.kernels.selection import group_counts
-from poolwright.kernels.selection import lookup as lookups
 from poolwright.kernels.selection.apportion import apportion, largest_total
 from poolwright.kernels.selection.group_counts import count_groups
 from poolwright.kernels.selection.groups import Groups, check_groupable, groups_of, lacks_value
-from poolwright.kernels.selection.lookup import ValueIndex
+from poolwright.kernels.selection.lookup import value_index as lookups
+from poolwright.kernels.selection.lookup.value_index import ValueIndex
 
 
 def table(rows: int = 500) -> pa.Table:

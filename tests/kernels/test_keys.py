@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from poolwright.kernels.selection import keys
-from poolwright.kernels.selection.keys import KeyIndex, key_hashes, take_or_null
+from poolwright.kernels.selection.lookup import key_index as keys
+from poolwright.kernels.selection.lookup.key_index import KeyIndex, key_hashes, take_or_null
 from poolwright.steps.describe.columns import sorted_rows
 from poolwright.steps.describe.columns.sorted_rows import sort_rows
 

@@ -23,7 +23,7 @@ from sklearn.svm import SVC
 
 from poolwright import api
 from poolwright.api import Recipe
-from poolwright.core.errors import ChangedError, RecipeError
+from poolwright.core.errors import ChangedError, InputError, RecipeError
 from poolwright.core.rows import vector_array
 from poolwright.core.table import Table
 from poolwright.kernels.classifiers.parameters import predictions
@@ -279,6 +279,14 @@ def test_graphs_that_are_no_classifiers_of_these_vectors_are_refused(folder: Pat
     linear(folder, estimator, width=WIDTH - 1)
     with pytest.raises(RecipeError, match=f"has {WIDTH} dimensions, but .*model.onnx takes {WIDTH - 1}"):
         api.check(recipe(folder, "model.onnx"))
+
+
+def test_values_that_are_not_finite_are_said(folder: Path) -> None:
+    estimator = LogisticRegression().fit(*drawn(3))
+    estimator.coef_[0, 1] = np.nan
+    save(folder, estimator, "model.pkl")
+    with pytest.raises(InputError, match=r"model.pkl: its LogisticRegression has values that are not finite"):
+        read_classifier(str(folder / "model.pkl"))
 
 
 def test_skops_that_is_not_installed_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

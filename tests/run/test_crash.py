@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from poolwright import api
-from poolwright.run import source
+from poolwright.run.sources import source
 from tests.run.disk import Disk, Tree
 from tests.run.pools import STEPS, make_recipe, make_rows, write_pool
 

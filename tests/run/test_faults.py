@@ -23,7 +23,8 @@ from poolwright.core.errors import ChangedError, CountError, InputError, Poolwri
 from poolwright.core.rows import vector_array
 from poolwright.demo.demo import clip_folder
 from poolwright.models.encoders.load import forget_encoders
-from poolwright.run import source, table_run, write
+from poolwright.run import table_run, write
+from poolwright.run.sources import source
 from tests.run.pools import STEPS, final_files, make_recipe, make_rows, recipe_data, write_pool
 
 

@@ -23,7 +23,7 @@ again while it continues."""
 CODE = """
 import os, signal, sys, threading
 from poolwright.cli.main import main
-from poolwright.run import source
+from poolwright.run.sources import source
 
 source.UNIT_ROWS = 64 * 1000
 left, lock, replace = int(sys.argv.pop(1)), threading.Lock(), os.replace

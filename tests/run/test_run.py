@@ -15,7 +15,8 @@ from poolwright import api
 from poolwright.core.errors import BadPart, ChangedError, InputError, PoolwrightError, TooManyBad
 from poolwright.demo.demo import clip_folder
 from poolwright.demo.world import draw_world
-from poolwright.run import admit, source
+from poolwright.run import admit
+from poolwright.run.sources import source
 from poolwright.run.table_run import TableRun
 from poolwright.run.write import UnitResult, WriteUnit
 from tests.run.pools import STEPS, final_files, make_recipe, make_rows, write_pool

@@ -23,8 +23,8 @@ from poolwright.core.pool import Part, Pool
 from poolwright.core.table import Table
 from poolwright.recipe.tables import UnionBody
 from poolwright.run.run import open_run
-from poolwright.run.source import Source, pool_source
-from poolwright.run.union import UnionSource, union_source
+from poolwright.run.sources.source import Source, pool_source
+from poolwright.run.sources.union import UnionSource, union_source
 from poolwright.studio.opened import SourceRows
 from tests.calling import call
 

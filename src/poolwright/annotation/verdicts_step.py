@@ -23,7 +23,7 @@ from poolwright.core.runtime.cached import once
 from poolwright.core.state import State
 from poolwright.core.step import Kind, Outcome, Reason, Step
 from poolwright.core.wording import some
-from poolwright.kernels.selection.lookup import ValueIndex
+from poolwright.kernels.selection.lookup.value_index import ValueIndex
 
 VERDICT = "verdict"
 JUDGED = "judged"

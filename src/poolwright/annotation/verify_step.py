@@ -39,7 +39,7 @@ from poolwright.core.runtime.cached import once
 from poolwright.core.state import State
 from poolwright.core.step import Kind, Outcome, Reason
 from poolwright.kernels.selection.groups import check_groupable, lacks_value
-from poolwright.kernels.selection.lookup import ValueIndex
+from poolwright.kernels.selection.lookup.value_index import ValueIndex
 from poolwright.kernels.selection.ranks import check_orderable
 
 ROWS = "rows"

@@ -214,7 +214,7 @@ def _compared(recipe: Recipe, table: str) -> tuple[tuple[str, str], ...]:
 
 
 def _image_reader(table: Table) -> Callable[[Rows], list[bytes | None]]:
-    from poolwright.run.source import table_source
+    from poolwright.run.sources.source import table_source
 
     source = table_source(table)
 

@@ -27,7 +27,7 @@ from poolwright.kernels.statistics.strata import Stratum, design, draw, sheet_or
 from poolwright.run.batches import Flow
 from poolwright.run.plan import StepPlan
 from poolwright.run.run import Run
-from poolwright.run.source import units_of
+from poolwright.run.sources.source import units_of
 
 _SHOWN = (URL, IMAGE_PATH, TEXT)
 

@@ -11,7 +11,7 @@ from poolwright.core.roles import AnnotationStep
 from poolwright.core.table import RECORD, Table
 from poolwright.run.plan import TablePlan
 from poolwright.run.run import Run
-from poolwright.run.source import units_of
+from poolwright.run.sources.source import units_of
 from poolwright.run.table_run import numbered_by_verb, worklist_of
 from poolwright.run.write import read_mark
 

@@ -18,7 +18,7 @@ from poolwright.recipe.recipe import Recipe
 from poolwright.run.batches import ADMIT, Flow, apply_step, columns_to_read, refused_rows
 from poolwright.run.plan import TablePlan
 from poolwright.run.run import Run
-from poolwright.run.source import Source
+from poolwright.run.sources.source import Source
 
 
 @dataclass(frozen=True)

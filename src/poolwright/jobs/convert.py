@@ -43,9 +43,9 @@ from poolwright.jobs.convert_units import (
 from poolwright.run.engine.local import LocalEngine, wait_for_interrupted_units
 from poolwright.run.engine.protocol import Engine
 from poolwright.run.identity import portable
-from poolwright.run.inputs import CACHE, Inputs
 from poolwright.run.lock import run_lock
-from poolwright.run.source import local, path_of
+from poolwright.run.sources.inputs import CACHE, Inputs
+from poolwright.run.sources.source import local, path_of
 from poolwright.run.write import regroup
 
 _KEY = b"poolwright.convert"

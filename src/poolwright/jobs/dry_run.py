@@ -26,7 +26,7 @@ from poolwright.recipe.tables import TableSpec
 from poolwright.run.engine.protocol import Engine
 from poolwright.run.plan import TablePlan
 from poolwright.run.run import Run
-from poolwright.run.source import Source
+from poolwright.run.sources.source import Source
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from poolwright.models.encoders.prepare import Preparation
 from poolwright.models.encoders.vectors import identity_digest
 from poolwright.report.training import Alike, write_training_report
 from poolwright.run.lock import run_lock
-from poolwright.run.source import Source
+from poolwright.run.sources.source import Source
 from poolwright.train.loop import (
     CHECKPOINT,
     SAVE_SECONDS,

@@ -22,7 +22,7 @@ from poolwright.core.rows import Rows
 from poolwright.core.table import RECORD, Table
 from poolwright.jobs.apply import kind_of_folder
 from poolwright.recipe.recipe import make_pool
-from poolwright.run.source import IMAGE_BATCH, Source, local, path_of, pool_source, table_source
+from poolwright.run.sources.source import IMAGE_BATCH, Source, local, path_of, pool_source, table_source
 from poolwright.train.pictures import Pictures
 
 LIST = "images.parquet"

@@ -136,7 +136,7 @@ def _load(folder: Path) -> list[_Entry]:
     try:
         document = json.loads((folder / FILE).read_text(encoding="utf-8"))
         return [_Entry.model_validate(entry) for entry in document["figures"]]
-    except (FileNotFoundError, ValueError, KeyError, TypeError, ValidationError):
+    except (OSError, ValueError, KeyError, TypeError, ValidationError):
         return []
 
 

@@ -17,7 +17,7 @@ from poolwright.core.errors import InputError
 from poolwright.core.rows import Rows
 from poolwright.core.state import State
 from poolwright.run.plan import StepPlan, TablePlan, wrong_step
-from poolwright.run.source import Unit
+from poolwright.run.sources.source import Unit
 from poolwright.run.timing import READ, Spent
 
 ADMIT = "00-admit"

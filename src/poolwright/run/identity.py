@@ -83,7 +83,7 @@ def differences(folder: Path, identity: Mapping[str, Any], changed_files: set[st
     try:
         before = json.loads(path.read_text(encoding="utf-8"))
         return _differences(before, json.loads(json.dumps(identity)), changed_files)
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return [f"{IDENTITY}: the file is damaged, so that nobody knows what it was made from"]
 
 

@@ -42,7 +42,7 @@ def recall(folder: Path) -> Recipe:
         of = str(file.resolve().parent) if file.is_file() else of
     except FileNotFoundError:
         raise InputError(f"{folder}: no run in this folder ({MEMORY} is missing); give the folder of a run") from None
-    except (ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError):
         raise InputError(f"{path}: the file is damaged; run the recipe again, and it is written anew") from None
     return Recipe.from_data(data, of, unset=True)
 

@@ -18,7 +18,7 @@ from poolwright.core.table import ReasonRecord
 from poolwright.core.wording import some
 from poolwright.recipe.source import RecipeSource
 from poolwright.recipe.tables import StepSpec, TableSpec
-from poolwright.run.source import VIRTUAL, Source
+from poolwright.run.sources.source import VIRTUAL, Source
 
 MISSING_UID = Reason("missing_uid", "no uid", bad=True)
 DUPLICATE_UID = Reason("duplicate_uid", "an earlier row has the same uid", bad=True)

@@ -23,14 +23,14 @@ from poolwright.run.batches import BATCH_ROWS
 from poolwright.run.engine.local import LocalEngine, wait_for_interrupted_units
 from poolwright.run.engine.protocol import Engine
 from poolwright.run.identity import IDENTITY, known_models, refusal
-from poolwright.run.inputs import CACHE, Inputs, inputs_of
-from poolwright.run.joined import JoinedRows
 from poolwright.run.lock import run_lock
 from poolwright.run.memory import check_same_recipe, in_words, recall, remember
 from poolwright.run.plan import TablePlan, plan_table
-from poolwright.run.source import Source, planned_source, pool_source, table_source
+from poolwright.run.sources.inputs import CACHE, Inputs, inputs_of
+from poolwright.run.sources.joined import JoinedRows
+from poolwright.run.sources.source import Source, planned_source, pool_source, table_source
+from poolwright.run.sources.union import UnionSource, union_source
 from poolwright.run.table_run import TableRun, note_pace, numbered_by_verb, start_over, worklist_of
-from poolwright.run.union import UnionSource, union_source
 
 
 @dataclass

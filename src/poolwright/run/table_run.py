@@ -32,12 +32,12 @@ from poolwright.run.batches import ADMIT, BATCH_ROWS, Flow, keep_fitted, stage_f
 from poolwright.run.engine.protocol import Engine
 from poolwright.run.fit_frame import RunFrame
 from poolwright.run.identity import IDENTITY, claim, differences, identity_digest, packages, portable
-from poolwright.run.inputs import Inputs
 from poolwright.run.phase import Phase
 from poolwright.run.plan import StepPlan, TablePlan
 from poolwright.run.record import check_bad, check_counts, make_record, timings_text
-from poolwright.run.source import units_of
-from poolwright.run.union import UnionSource
+from poolwright.run.sources.inputs import Inputs
+from poolwright.run.sources.source import units_of
+from poolwright.run.sources.union import UnionSource
 from poolwright.run.write import UnitResult, WriteStage, WriteUnit, done_units
 
 QUARANTINE = "quarantine.json"

@@ -83,7 +83,7 @@ def read_mark(folder: Path, unit: int) -> UnitResult | None:
     """Return what the done-mark of a unit says; None if there is none, or it is damaged: the unit is made again."""
     try:
         return UnitResult.from_json(done_mark(folder, unit).read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError):
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
 
 

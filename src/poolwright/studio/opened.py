@@ -19,10 +19,10 @@ from poolwright.core.images.image import read_bytes
 from poolwright.core.pool import Part
 from poolwright.core.rows import one_array
 from poolwright.core.table import RECORD, Table
-from poolwright.kernels.selection.lookup import ValueIndex
+from poolwright.kernels.selection.lookup.value_index import ValueIndex
 from poolwright.run.memory import MEMORY
 from poolwright.run.run import Run, open_run
-from poolwright.run.source import Piece, Source, table_source
+from poolwright.run.sources.source import Piece, Source, table_source
 from poolwright.studio.pictures import MOST_CACHED, reduced
 
 if TYPE_CHECKING:

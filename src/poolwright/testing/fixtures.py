@@ -29,7 +29,7 @@ from poolwright.core.rows import vector_array
 from poolwright.core.step import Step
 from poolwright.core.table import Table
 from poolwright.recipe.recipe import make_pool
-from poolwright.run.source import pool_source, table_source
+from poolwright.run.sources.source import pool_source, table_source
 from poolwright.testing.tables import WIDTH, make
 
 NAMES = 3

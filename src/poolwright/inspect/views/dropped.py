@@ -15,7 +15,7 @@ from poolwright.core.rows import Rows
 from poolwright.core.table import Table
 from poolwright.run.batches import Flow, apply_step
 from poolwright.run.plan import StepPlan, TablePlan
-from poolwright.run.source import Piece
+from poolwright.run.sources.source import Piece
 
 BATCH_ROWS = 65_536
 MOST_WITH_VECTORS = 200_000

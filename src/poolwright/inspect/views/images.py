@@ -11,7 +11,7 @@ from poolwright.core.columns import IMAGE, IMAGE_ERROR, IMAGE_PATH, is_vector
 from poolwright.core.images.image import read_bytes
 from poolwright.inspect.views.build import PLACE, RANK
 from poolwright.inspect.views.view import View
-from poolwright.run.source import Piece, Source, table_source
+from poolwright.run.sources.source import Piece, Source, table_source
 
 
 def source_of(view: View, dropped: bool) -> Source:

@@ -19,7 +19,7 @@ from poolwright.core.columns import is_groupable
 from poolwright.core.errors import StepError
 from poolwright.core.rows import Rows
 from poolwright.core.runtime.cached import once
-from poolwright.kernels.selection.lookup import ValueIndex, plain
+from poolwright.kernels.selection.lookup.value_index import ValueIndex, plain
 
 PREFIX = "group."  # prefix of group columns in a state's table, so that none clashes with a column of figures
 

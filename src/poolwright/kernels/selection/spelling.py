@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from poolwright.kernels.selection.lookup import plain
+from poolwright.kernels.selection.lookup.value_index import plain
 
 _AROUND = " \t\r\n\v\f\"'\u00a0\ufeff"
 _HEX = r"^(?:0[xX])?([0-9a-fA-F]{16,}|[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})$"

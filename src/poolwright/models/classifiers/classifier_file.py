@@ -97,6 +97,10 @@ def _from_sklearn(read: Callable[[bytes, str], Any]) -> Callable[[Path, Sequence
             raise InputError(
                 f"{file.name}: its {type(estimator).__name__} is not fitted, or damaged: {error}"
             ) from None
+        if not all(np.isfinite(values).all() for values in classifier.arrays.values()):
+            raise InputError(
+                f"{file.name}: its {type(estimator).__name__} has values that are not finite; train it anew"
+            )
         scores = 1 if classifier.binary else len(classifier.classes)
         logistic = Calibration("platt", {"a": np.ones(scores), "b": np.zeros(scores)})
         calibration = logistic if classifier.kind in ("logistic", "mlp") else None

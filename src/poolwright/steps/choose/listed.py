@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from operator import or_
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
@@ -25,12 +24,15 @@ from poolwright.core.runtime.cached import once
 from poolwright.core.state import State
 from poolwright.core.step import Kind, Outcome, Step
 from poolwright.core.wording import some
-from poolwright.kernels.selection.lookup import ValueIndex
+from poolwright.kernels.selection.lookup.met import Met, NothingMet
+from poolwright.kernels.selection.lookup.value_index import ValueIndex
 from poolwright.kernels.selection.spelling import as_spelled
 from poolwright.steps.choose.read_list import KINDS, ListFile, read_list
 
 LIST = "list"
 _NAMED = 5  # entries that a message names
+_COMPARED = 2_000_000
+"""Rows that unmet entries are compared with at most, since looking for those that come close takes 2 to 4 us per row."""
 _NONE = (0, "")
 Close = dict[str, tuple[int, str]]
 
@@ -109,7 +111,8 @@ class ListedStep(Step):
         head = head.filter(pc.invert(pc.is_in(head, value_set=entries)))
         # The only column has another name: if rows have that name, too, it is the first entry of a file without header.
         table = pa.table({self.by: pa.concat_arrays([head, entries])})
-        met: np.ndarray = frame.fold([self.by], _Start(table.num_rows), _Meet(table, self.by), or_)
+        found = frame.fold([self.by], NothingMet(table.num_rows), _Meet(table, self.by), Met.merge)
+        met = found.there
         if listed.other and len(entries) and not met.any():
             raise InputError(
                 f"{self.file}: has no column '{self.column or self.by}', and no entry of its only column "
@@ -118,10 +121,15 @@ class ListedStep(Step):
         first = len(head) if len(head) and not met[0] else 0
         table, met = table.slice(first), met[first:]
         named = table.column(0).filter(pa.array(~met)).slice(0, _NAMED).combine_chunks()
+        close = self._close(frame, named) if found.rows <= _COMPARED else {}
+        return self._state(table, met, [f"'{text}'{close.get(text, _NONE)[1]}" for text in named.to_pylist()])
+
+    def _close(self, frame: Frame, entries: pa.Array) -> Close:
+        """Return what to say of rows that come close to entries that no row has."""
+        if not len(entries):
+            return {}
         columns = [self.by, *({UID} & set(frame.schema.names) - {self.by})]
-        close = _ComeClose(named, tuple(_loose(named)), self.by)
-        found: Close = frame.fold(columns, dict, close, _best) if len(named) else {}
-        return self._state(table, met, [f"'{text}'{found.get(text, _NONE)[1]}" for text in named.to_pylist()])
+        return frame.fold(columns, dict, _ComeClose(entries, tuple(_loose(entries)), self.by), _best)
 
     def _listed(self) -> ListFile:
         if self.ids is not None:
@@ -153,26 +161,14 @@ class ListedStep(Step):
 
 
 @dataclass(frozen=True)
-class _Start:
-    """Makes a mask of the entries that rows were met for."""
-
-    entries: int
-
-    def __call__(self) -> np.ndarray:
-        return np.zeros(self.entries, dtype=bool)
-
-
-@dataclass(frozen=True)
 class _Meet:
     """Notes which entries are met by a batch of rows."""
 
     table: pa.Table
     by: str
 
-    def __call__(self, met: np.ndarray, rows: Rows) -> np.ndarray:
-        found = _find(rows, self.by, self.table)
-        met[found[found >= 0]] = True
-        return met
+    def __call__(self, met: Met, rows: Rows) -> Met:
+        return met.add(_find(rows, self.by, self.table))
 
 
 @dataclass(frozen=True)

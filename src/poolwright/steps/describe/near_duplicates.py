@@ -24,7 +24,7 @@ from poolwright.core.wording import groups as in_groups
 from poolwright.core.wording import rows as in_rows
 from poolwright.kernels.selection.group_counts import count_rows
 from poolwright.kernels.selection.groups import local_groups
-from poolwright.kernels.selection.lookup import ValueIndex
+from poolwright.kernels.selection.lookup.value_index import ValueIndex
 from poolwright.kernels.selection.ranks import ALL, Ranking, check_orderable
 from poolwright.kernels.similarity.connected_components import Links
 from poolwright.kernels.similarity.near_duplicates import link_hashes, link_similar, link_times

@@ -15,7 +15,7 @@ from poolwright.core.rows import Rows
 from poolwright.kernels.selection.controlled_rounding import hash_order
 from poolwright.kernels.selection.group_counts import count_groups
 from poolwright.kernels.selection.groups import Groups
-from poolwright.kernels.selection.lookup import plain
+from poolwright.kernels.selection.lookup.value_index import plain
 from poolwright.kernels.selection.ranks import ALL, hash_ranks
 from poolwright.steps.split.sizes import Sizes
 

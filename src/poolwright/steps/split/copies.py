@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from poolwright.core.columns import SHA256
 from poolwright.core.frame import Frame
 from poolwright.core.rows import Rows
-from poolwright.kernels.selection.lookup import plain
+from poolwright.kernels.selection.lookup.value_index import plain
 from poolwright.kernels.selection.ranks import ALL, hash_ranks
 from poolwright.steps.split.by_group import SummedRows, summed
 

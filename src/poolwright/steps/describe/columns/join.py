@@ -33,8 +33,9 @@ from poolwright.core.state import State
 from poolwright.core.step import Kind, Outcome, Reason
 from poolwright.core.wording import rows as in_rows
 from poolwright.core.wording import some
-from poolwright.kernels.selection.keys import KeyIndex, key_kind, take_or_null
-from poolwright.kernels.selection.lookup import as_plain, plain
+from poolwright.kernels.selection.lookup.key_index import KeyIndex, key_kind, take_or_null
+from poolwright.kernels.selection.lookup.met import Met, NothingMet
+from poolwright.kernels.selection.lookup.value_index import as_plain, plain
 from poolwright.steps.describe.columns.other_rows import OtherColumns, OtherReader
 from poolwright.steps.describe.columns.sorted_rows import HASH, KEY, VALUE, sort_rows
 
@@ -211,7 +212,7 @@ class Join(JoiningStep):
         table, repeats = sort_rows(reader.tables(), reader.schema, context.work)
         if repeats.differing:
             raise InputError(reader.differing(repeats))
-        met = frame.fold(list(self.on), _Start(len(table)), _Meet(self, table), _Met.merge)
+        met = frame.fold(list(self.on), NothingMet(len(table)), _Meet(self, table), Met.merge)
         values = {"with": self._name, "on": self.on, "missing": self.missing, "rows": met.rows, "matched": met.matched}
         values |= {"other_rows": reader.rows, "without_key": reader.without_key, "repeated": repeats.equal}
         return State({**values, "unmet": int((~met.there).sum())}, mapped={ROWS: table})
@@ -246,28 +247,6 @@ class Join(JoiningStep):
         return text + (f", {values['without_key']:,} have no key" if values["without_key"] else "")
 
 
-@dataclass
-class _Met:
-    """Counts of rows, and which of the other rows they met: bool (m,)."""
-
-    there: npt.NDArray[np.bool_]
-    rows: int = 0
-    matched: int = 0
-
-    def merge(self, other: _Met) -> _Met:
-        return _Met(self.there | other.there, self.rows + other.rows, self.matched + other.matched)
-
-
-@dataclass(frozen=True)
-class _Start:
-    """Makes an empty summary."""
-
-    others: int
-
-    def __call__(self) -> _Met:
-        return _Met(np.zeros(self.others, bool))
-
-
 @dataclass(frozen=True)
 class _Meet:
     """Notes which of the other rows are met by a batch of rows."""
@@ -275,13 +254,8 @@ class _Meet:
     step: Join
     table: pa.Table
 
-    def __call__(self, met: _Met, rows: Rows) -> _Met:
-        found = _find(self.step, rows, self.table)
-        matched = found[found >= 0]
-        met.there[matched] = True
-        met.rows += len(rows)
-        met.matched += len(matched)
-        return met
+    def __call__(self, met: Met, rows: Rows) -> Met:
+        return met.add(_find(self.step, rows, self.table))
 
 
 def _find(step: Join, rows: Rows, table: pa.Table) -> npt.NDArray[np.int64]:

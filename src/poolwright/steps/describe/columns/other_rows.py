@@ -15,8 +15,8 @@ from poolwright.core.frame import OtherRows
 from poolwright.core.rows import one_array
 from poolwright.core.wording import rows as in_rows
 from poolwright.core.wording import some
-from poolwright.kernels.selection.keys import key_hashes, with_key
-from poolwright.kernels.selection.lookup import plain
+from poolwright.kernels.selection.lookup.key_index import key_hashes, with_key
+from poolwright.kernels.selection.lookup.value_index import plain
 from poolwright.steps.describe.columns.sorted_rows import HASH, KEY, PART, ROW, VALUE, Repeats
 
 _BATCH_ROWS = 131_072

@@ -28,7 +28,7 @@ from poolwright.core.pool import FOLLOWED, Part
 from poolwright.core.rows import cast_or_null, one_array
 from poolwright.core.wording import some
 from poolwright.recipe.tables import UnionBody
-from poolwright.run.source import VIRTUAL, Piece, Source, with_image
+from poolwright.run.sources.source import VIRTUAL, Piece, Source, with_image
 
 _NUMBERS = (LABEL_INDEX, CLASS_INDEX)
 """Columns whose numbers mean what a source says: those of two sources are not the same classes."""

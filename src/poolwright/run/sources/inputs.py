@@ -23,8 +23,8 @@ from poolwright.core.images.image import local_image, roots_of
 from poolwright.core.parquet import write_parquet
 from poolwright.core.pool import Part
 from poolwright.core.table import InputFile, OutputPart, Table
-from poolwright.run.source import Source, local, path_of
-from poolwright.run.union import UnionSource
+from poolwright.run.sources.source import Source, local, path_of
+from poolwright.run.sources.union import UnionSource
 
 CACHE = "inputs.parquet"
 _CHUNK = 256

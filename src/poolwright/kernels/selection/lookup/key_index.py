@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from poolwright.core.columns import is_text
 from poolwright.kernels.selection.hashing import hash64
-from poolwright.kernels.selection.lookup import equal_values, plain
+from poolwright.kernels.selection.lookup.value_index import equal_values, plain
 
 _STEP = np.uint64(0x9E3779B97F4A7C15)
 _FINE, _MOST_BUCKETS = 16, 1 << 28

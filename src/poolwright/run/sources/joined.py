@@ -10,7 +10,7 @@ from poolwright.core.errors import PoolwrightError
 from poolwright.core.roles import JoiningStep
 from poolwright.recipe.recipe import Recipe, make_pool
 from poolwright.recipe.tables import StepSpec, TableSpec
-from poolwright.run.source import Source, pool_source
+from poolwright.run.sources.source import Source, pool_source
 
 Opened = Callable[[str], Source]
 """Opens a pool or table by its name."""
