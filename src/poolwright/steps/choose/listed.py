@@ -32,7 +32,7 @@ from poolwright.steps.choose.read_list import KINDS, ListFile, read_list
 LIST = "list"
 _NAMED = 5  # entries that a message names
 _COMPARED = 2_000_000
-"""Rows that unmet entries are compared with at most, since looking for those that come close takes 2 to 4 us per row."""
+"""Rows that unmet entries are compared with at most: looking for those that come close takes 2 to 4 us per row."""
 _NONE = (0, "")
 Close = dict[str, tuple[int, str]]
 

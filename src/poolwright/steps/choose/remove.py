@@ -19,9 +19,9 @@ class Remove(ListedStep):
     White space and quotation marks around an entry do not count, nor do the case and the 0x of hexadecimal numbers of
     16 and more digits; raw bytes are hexadecimal. With an integer column, 007 and 7.0 are 7. Of a URL, the scheme, the
     case of the host, the standard port, the fragment, and a query after the name of a picture file (a.jpg?w=90) do not
-    count, and Flickr's static hosts are one. Entries that no row has are counted; the first
-    are named, among up to 2,000,000 rows each with one that comes close (same without case, marks, zeros in front,
-    scheme and host, folder and extension). The list is the state, so that a release records which rows may not come back.
+    count, and Flickr's static hosts are one. Entries that no row has are counted; the first are named, among up to
+    2,000,000 rows each with one that comes close (same without case, marks, zeros in front, scheme and host, folder and
+    extension). The list is the state, so that a release records which rows may not come back.
     """
 
     verb: ClassVar[str] = "remove"
