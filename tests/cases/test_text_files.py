@@ -89,10 +89,10 @@ def test_a_packed_shard_that_is_cut_off_is_quarantined(tmp_path: Path) -> None:
         (tmp_path / f"{name}.tsv.bz2").write_bytes(pack("bz2", "".join(f"{name}{n}\tx\n" for n in range(50)).encode()))
     (tmp_path / "b.tsv.bz2").write_bytes((tmp_path / "b.tsv.bz2").read_bytes()[:-9])
     (tmp_path / "r.yaml").write_text(
-        "recipe: 1\nname: r\npools: {p: {read: table, path: '*.bz2', format: tsv, header: [uid, text]}}\n"
+        "recipe: 1\nname: r\nmax_bad: 1\npools: {p: {read: table, path: '*.bz2', format: tsv, header: [uid, text]}}\n"
         "tables: {t: {from: p}}\n"
     )
-    ran = call("run", str(tmp_path / "r.yaml"), "--to", str(tmp_path / "run"))
+    ran = call("run", "r.yaml", folder=tmp_path)
     assert ran.code == 0
     assert "b.tsv.bz2" in ran.out
     assert "damaged or cut off after" in ran.out
