@@ -35,7 +35,9 @@ def encoder_versions() -> str:
 
 
 def encode(image: Image.Image, encoding: Encoding, quality: int | None, exif: bytes, profile: bytes) -> bytes:
-    """Return the image file of RGB or RGBA pixels, whose `info` is emptied. The same pixels give the same bytes with one version of Pillow.
+    """Return the image file of RGB or RGBA pixels, whose `info` is emptied.
+
+    The same pixels give the same bytes with one version of Pillow and its libraries.
 
     Args:
         quality: of JPEG and WebP, 1 to 100; None is `QUALITY`.

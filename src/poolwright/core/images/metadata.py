@@ -15,9 +15,10 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 _EXIF = b"Exif\x00\x00"
 _SEGMENTS_KEPT = ((0xE0, b"JFIF"), (0xE2, b"ICC_PROFILE\x00"), (0xEE, b"Adobe"))
 """Markers and first bytes of the JPEG segments that say how to decode pixels and show colours."""
-_CHUNKS_KEPT = (b"tRNS", b"gAMA", b"cHRM", b"sRGB", b"iCCP", b"cICP", b"sBIT", b"bKGD", b"pHYs", b"acTL", b"fcTL", b"fdAT")
+_CHUNKS_KEPT = frozenset(b"tRNS gAMA cHRM sRGB iCCP cICP sBIT bKGD pHYs acTL fcTL fdAT".split())
 """Chunks of PNG that are kept in addition to the critical ones, whose names begin with a capital."""
 _TEXTS = (b"tEXt", b"zTXt", b"iTXt")
+_PROFILES = (b"Raw profile", b"XML:com.adobe.xmp")  # EXIF and XMP in texts, which may be compressed
 
 
 class Malformed(ValueError):
@@ -27,8 +28,8 @@ class Malformed(ValueError):
 def without_metadata(data: bytes, everything: bool) -> bytes:
     """Return a JPEG, PNG or WebP file without positions, or without any metadata; the same bytes if it has none.
 
-    Positions are in the GPS part of EXIF and in XMP; maker notes, and whatever follows the picture in the file, such as a
-    second picture or a film, may hold them as well and are removed too. Colour profiles are always kept.
+    Positions are in the GPS part of EXIF and in XMP; maker notes, and whatever follows the picture in the file, such
+    as a second picture or a film, may hold them as well and are removed too. Colour profiles are always kept.
 
     Args:
         everything: remove EXIF, XMP, IPTC, comments and texts; otherwise what may hold a position.
@@ -93,8 +94,8 @@ def _png(data: bytes, everything: bool) -> Iterator[bytes]:
             chunk = framed + crc32(framed[4:]).to_bytes(4, "big") if content else b""
         elif everything:
             chunk = chunk if name[:1].isupper() or name in _CHUNKS_KEPT else b""
-        elif name in _TEXTS and (b"GPS" in content.upper() or content.startswith((b"Raw profile", b"XML:com.adobe.xmp"))):
-            chunk = b""  # texts that may be compressed, with EXIF or XMP in them
+        elif name in _TEXTS and (b"GPS" in content.upper() or content.startswith(_PROFILES)):
+            chunk = b""
         yield chunk
         if name == b"IEND":
             return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import pyarrow as pa
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
@@ -85,6 +85,12 @@ class ChangedImage:
         return moved if self.turned else turned_box(moved, BACK.get(self.turn, self.turn), stored)
 
 
+def measured(data: bytes) -> ChangedImage | str:
+    """Return an image as it was found, with its size; or a reason of `core.images.image.REASONS`."""
+    found = probe(data, _LIMITS)
+    return found if isinstance(found, str) else ChangedImage(data, found.width, found.height, found)
+
+
 class ImageChanges(BaseModel):
     """What is done to images on their way into a release, as a mapping in a recipe.
 
@@ -108,8 +114,8 @@ class ImageChanges(BaseModel):
     )
     upscale: bool = Field(
         default=False,
-        description="enlarge images that are smaller than `resize`; otherwise they keep their pixels, and `center_crop` "
-        "gives the largest square in them",
+        description="enlarge images that are smaller than `resize`; otherwise they keep their pixels, and "
+        "`center_crop` gives the largest square in them",
     )
     format: Encoding | None = Field(
         default=None,
@@ -224,6 +230,6 @@ class ImageChanges(BaseModel):
         return f"Images were {', '.join(parts)}." if parts else "Images were checked."
 
 
-def as_changes(value: Any) -> ImageChanges | None:
-    """Return the value of a layout's parameter `images` if it is a mapping of changes."""
-    return value if isinstance(value, ImageChanges) else None
+def changed_schema(table: pa.Schema, changes: ImageChanges | None) -> pa.Schema:
+    """Return the columns of a table as they are if its images are changed, or not."""
+    return changes.schema(table) if changes else table
