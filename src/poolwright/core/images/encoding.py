@@ -87,7 +87,7 @@ def exif_of(image: Image.Image, upright: bool, gps: bool, size: tuple[int, int])
     if image.format in _WITH_EXIF:
         try:
             found = image.getexif()
-            inner = found.get_ifd(_EXIF_IFD)
+            inner = _details(found)
             inner.update({tag: length for tag, length in zip((_WIDTH, _HEIGHT), size, strict=True) if tag in inner})
         except Exception:  # EXIF is decoration, and parsing it raises anything
             found = images.Exif()
@@ -96,7 +96,12 @@ def exif_of(image: Image.Image, upright: bool, gps: bool, size: tuple[int, int])
 
 def holds_position(exif: Image.Exif) -> bool:
     """Whether EXIF has a position, or notes of the camera's maker, which may have one."""
-    return _GPS in exif or _MAKER_NOTE in exif.get_ifd(_EXIF_IFD)
+    return _GPS in exif or _MAKER_NOTE in _details(exif)
+
+
+def _details(exif: Image.Exif) -> dict[int, Any]:
+    """Return the inner part of EXIF, with what is about the picture; {} if there is none, which Pillow would add."""
+    return exif.get_ifd(_EXIF_IFD) if _EXIF_IFD in exif else {}
 
 
 def rewritten(exif: Image.Exif, upright: bool, gps: bool) -> bytes:
@@ -108,7 +113,7 @@ def rewritten(exif: Image.Exif, upright: bool, gps: bool) -> bytes:
         if tag in exif:
             del exif[tag]
     if not gps:
-        exif.get_ifd(_EXIF_IFD).pop(_MAKER_NOTE, None)
+        _details(exif).pop(_MAKER_NOTE, None)
     if not len(exif):
         return b""
     try:

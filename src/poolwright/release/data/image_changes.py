@@ -225,8 +225,8 @@ class ImageChanges(BaseModel):
             quality = f" of quality {self.quality or QUALITY}" if self.format != "png" else ""
             parts.append(f"encoded {f'as {self.format}' if self.format else 'in their format'}{quality}")
         parts += ["turned upright"] if self.upright else []
-        parts += ["freed of all metadata except colour profiles"] if "all" in self.strip else []
-        parts += ["freed of positions (GPS)"] if self.strip == ("gps",) else []
+        parts += ["stripped of all metadata except colour profiles"] if "all" in self.strip else []
+        parts += ["stripped of positions (GPS)"] if self.strip == ("gps",) else []
         return f"Images were {', '.join(parts)}." if parts else "Images were checked."
 
 

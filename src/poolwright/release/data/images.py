@@ -173,10 +173,8 @@ class ImageReader:
             f"{ORIGINAL}{SHA256}": digests,
             f"{ORIGINAL}{BYTES}": [len(data) for data in images],
         }
-        described = [WIDTH, HEIGHT, SHA256, BYTES, ASPECT]
-        given = [
-            name for name in values if name in fields and (name in described or name not in self.table.schema.names)
-        ]
+        kept = {name for name in self.table.schema.names if name.startswith(ORIGINAL)}
+        given = [name for name in values if name in fields and name not in kept]
         return rows.give({name: pa.array(values[name], fields[name].type) for name in given}, fields), made, new
 
     def _stored(self, rows: Rows) -> list[bytes | str]:

@@ -11,7 +11,7 @@ _COUNTS = {
     "turned": "of these turned upright, as EXIF said",
     "flattened": "of these with transparency, laid on white",
     "first": "of these the first of several pictures in their file",
-    "stripped": "freed of metadata, with their pixels as they were coded",
+    "stripped": "stripped of metadata, with their pixels as they were coded",
     "kept": "released as they were found",
 }
 
