@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import pyarrow as pa
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    WithJsonSchema,
+    model_validator,
+)
 
 from poolwright.core.columns import ASPECT, BYTES, HEIGHT, SHA256, WELL_KNOWN, WIDTH, described
 from poolwright.core.images.encoding import (
@@ -195,25 +204,6 @@ class ImageChanges(BaseModel):
         turned = found.orientation != 1 and (self.upright or turn == 1)
         return ChangedImage(made, *plan.size, found, plan, turn, turned, flattened)
 
-    def schema(self, table: pa.Schema) -> pa.Schema:
-        """Return the columns of a table whose images are changed: those that describe the found files are added.
-
-        `width`, `height` and `sha256` are of the released file, as are `bytes` and `aspect` if the table has them; the
-        values of the found file are in `original_width` and so on, unless the table has columns of these names.
-        """
-        names = [WIDTH, HEIGHT, SHA256, *(name for name in (BYTES,) if name in table.names)]
-        for name in (WIDTH, HEIGHT, SHA256, BYTES, ASPECT):
-            if name in table.names:
-                at = table.get_field_index(name)
-                table = table.set(at, pa.field(name, WELL_KNOWN[name].type))
-            elif name in names:
-                table = table.append(pa.field(name, WELL_KNOWN[name].type))
-        for name in names:
-            if f"{ORIGINAL}{name}" not in table.names:
-                meaning = f"{WELL_KNOWN[name].meaning}, as it was found"
-                table = table.append(described(pa.field(f"{ORIGINAL}{name}", WELL_KNOWN[name].type), meaning))
-        return table
-
     @property
     def words(self) -> str:
         """What is done, in one sentence for the card."""
@@ -230,6 +220,34 @@ class ImageChanges(BaseModel):
         return f"Images were {', '.join(parts)}." if parts else "Images were checked."
 
 
+def _form(value: object) -> str:
+    """Return which of two forms a parameter `images` has, so that mistakes are reported for that one alone."""
+    return "changes" if isinstance(value, Mapping | ImageChanges) else "word"
+
+
+_Changes = Annotated[ImageChanges, Tag("changes")]
+CopiedImages = Annotated[Annotated[Literal["copy"], Tag("word")] | _Changes, Discriminator(_form)]
+"""Images as they were found, or changed."""
+ListedImages = Annotated[Annotated[Literal["copy", "none"], Tag("word")] | _Changes, Discriminator(_form)]
+"""Images as they were found or changed, or no images."""
+EmbeddedImages = Annotated[Annotated[Literal["embed", "urls", "none"], Tag("word")] | _Changes, Discriminator(_form)]
+"""Images as they were found or changed, their URLs, or neither."""
+
+
 def changed_schema(table: pa.Schema, changes: ImageChanges | None) -> pa.Schema:
-    """Return the columns of a table as they are if its images are changed, or not."""
-    return changes.schema(table) if changes else table
+    """Return the columns of a table; if its images are changed, with those that describe the files of both.
+
+    `width`, `height` and `sha256` are of the released file, as are `bytes` and `aspect` if the table has them; the
+    values of the found file are in `original_width` and so on, unless the table has columns of these names.
+    """
+    if changes is None:
+        return table
+    names = [WIDTH, HEIGHT, SHA256, *(name for name in (BYTES, ASPECT) if name in table.names)]
+    for name in names:
+        field = pa.field(name, WELL_KNOWN[name].type)
+        table = table.set(table.get_field_index(name), field) if name in table.names else table.append(field)
+    for name in names:
+        if name != ASPECT and f"{ORIGINAL}{name}" not in table.names:
+            meaning = f"{WELL_KNOWN[name].meaning}, as it was found"
+            table = table.append(described(pa.field(f"{ORIGINAL}{name}", WELL_KNOWN[name].type), meaning))
+    return table

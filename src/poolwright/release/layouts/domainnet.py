@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import pyarrow as pa
 from pydantic import Field
@@ -36,7 +36,7 @@ from poolwright.release.data.features import (
     with_features,
     with_meanings,
 )
-from poolwright.release.data.image_changes import ImageChanges
+from poolwright.release.data.image_changes import ListedImages
 from poolwright.release.data.image_files import MetadataFile, released_rows, write_image
 from poolwright.release.data.images import ImageReader
 from poolwright.release.data.missing_vectors import readable_schema
@@ -73,7 +73,7 @@ metadata/train.parquet              all columns, rows in the order of the lists"
         description="column of integers that distinguishes classes of the same name; default label_index, if 'by' is "
         "label and the table has it",
     )
-    images: Literal["copy", "none"] | ImageChanges = Field(
+    images: ListedImages = Field(
         default="copy",
         description="copy the image files, or write only lists of their image_path, for users who have the images; a "
         "mapping copies changed images",

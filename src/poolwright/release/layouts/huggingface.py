@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import product
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -23,7 +23,7 @@ from poolwright.core.table import Table
 from poolwright.release.card.croissant.nodes import rows_file_set
 from poolwright.release.data.class_names import ClassNames
 from poolwright.release.data.features import released_schema, require, with_features
-from poolwright.release.data.image_changes import ImageChanges, changed_schema
+from poolwright.release.data.image_changes import EmbeddedImages, changed_schema
 from poolwright.release.data.images import ImageReader, image_columns, original_name
 from poolwright.release.data.missing_vectors import readable_schema
 from poolwright.release.data.naming import split_order
@@ -49,7 +49,7 @@ class HuggingFace(Layout):
     example: ClassVar[str] = "{table: best, layout: huggingface, class_label: label, to: out/best}"
     tree: ClassVar[str] = "data/train-00000-of-00002.parquet   rows with their images, a few large shards per split"
 
-    images: Literal["embed", "urls", "none"] | ImageChanges = Field(
+    images: EmbeddedImages = Field(
         default="embed",
         description="embed the image files, release only their URLs, or neither; a mapping embeds changed images",
     )

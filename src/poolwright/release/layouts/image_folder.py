@@ -21,7 +21,7 @@ from poolwright.core.rows import Rows
 from poolwright.core.table import Table
 from poolwright.release.data.class_names import ClassNames
 from poolwright.release.data.features import FILE_NAME, released_schema, require
-from poolwright.release.data.image_changes import ImageChanges
+from poolwright.release.data.image_changes import CopiedImages
 from poolwright.release.data.image_files import MetadataFile, image_stem, released_rows, write_image
 from poolwright.release.data.images import ImageReader, image_columns
 from poolwright.release.data.missing_vectors import readable_schema
@@ -51,7 +51,7 @@ train/metadata.parquet              the other columns; `file_name` joins rows an
     by: Column | None = Field(
         default=None, description="column whose values are the class folders; default label, if the table has it"
     )
-    images: Literal["copy"] | ImageChanges = Field(
+    images: CopiedImages = Field(
         default="copy", description="copy the image files as they were found; a mapping changes them"
     )
     metadata: Literal["parquet", "csv"] = Field(

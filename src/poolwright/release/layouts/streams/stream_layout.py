@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any, Literal, Protocol
+from typing import Annotated, Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -29,7 +29,7 @@ from poolwright.release.data.features import (
     with_features,
     with_meanings,
 )
-from poolwright.release.data.image_changes import ImageChanges
+from poolwright.release.data.image_changes import ListedImages
 from poolwright.release.data.image_files import MetadataFile, released_rows, write_image
 from poolwright.release.data.images import ImageReader
 from poolwright.release.data.missing_vectors import readable_schema
@@ -114,7 +114,7 @@ class StreamLayout(Layout):
         description="columns of vectors to release as tensors, by encoder name, such as {moco_b0: moco}; "
         "default all, [] none (needs torch). Avalanche loads those of the name moco_b0 alone from train and test",
     )
-    images: Literal["copy", "none"] | ImageChanges = Field(
+    images: ListedImages = Field(
         default="copy",
         description="copy the image files, or list only their image_path, for users who have the images; a mapping "
         "copies changed images",
