@@ -12,7 +12,7 @@ from typing import Any
 
 from poolwright.core.errors import RecipeError, did_you_mean
 from poolwright.core.wording import some
-from poolwright.pools.huggingface.card import DEFAULT, Card, Config, CardFeatures, read_card
+from poolwright.pools.huggingface.card import DEFAULT, Card, CardFeatures, Config, read_card
 from poolwright.pools.huggingface.data_files import inferred, is_of_kind, kind_of, matched
 from poolwright.pools.image_folder import passed_over
 from poolwright.pools.readers.paths import file_system, files_below, is_url, join, open_file

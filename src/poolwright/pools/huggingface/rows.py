@@ -141,9 +141,9 @@ def declared_features(schema: pa.Schema) -> dict[str, str]:
 
 def _kind(feature: object) -> str:
     """Return the kind of a feature, or of the items of a list of media."""
-    if isinstance(feature, list) and len(feature) == 1:
-        return _kind(feature[0])
+    if isinstance(feature, list) and len(feature) == 1:  # how older releases of `datasets` write a list
+        feature = {"feature": feature[0]}
     if not isinstance(feature, dict):
         return "Value"
-    inner = _kind(feature.get("feature")) if "feature" in feature else ""
+    inner = _kind(feature["feature"]) if "feature" in feature else ""
     return _LIST.format(inner) if inner in _MEDIA else str(feature.get("_type", "Value"))
