@@ -1,4 +1,4 @@
-"""Pool `table`: rows of Parquet, CSV, TSV, JSON Lines or text files, with vectors in a column or in NumPy files."""
+"""Pool `table`: rows of Parquet, Arrow, CSV, TSV, JSON Lines or text files, with vectors in a column or in files."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ from poolwright.pools.columns.path_pattern import Pattern
 from poolwright.pools.columns.sidecar_vectors import TableVectors, VectorReader, find_vectors
 from poolwright.pools.columns.table_plan import (
     SUFFIXES,
+    TYPED,
     Format,
     ReadPlan,
     format_of,
@@ -42,7 +43,8 @@ from poolwright.pools.columns.table_plan import (
     text_parts,
 )
 from poolwright.pools.columns.vectors import fewer_rows
-from poolwright.pools.readers.parquet import Footer, read_footer, read_parquet
+from poolwright.pools.readers.columnar import read_footer, read_rows
+from poolwright.pools.readers.parquet import Footer, read_parquet
 from poolwright.pools.readers.paths import PathsOrUrls, find_files, is_url, map_files, reading, stem
 from poolwright.pools.text.dialects import Dialect, Quote, dialect_of
 from poolwright.pools.text.text_plan import read_text, text_columns
@@ -64,8 +66,8 @@ class TablePool(Pool):
     length or another width is null. Indices of classes that Hugging Face describes in Parquet (`ClassLabel`), and
     lists of them, become the names of the classes, except in a column of indices such as `label_index`.
 
-    A column whose type differs between Parquet files has the widest of these types, such as double for int64 and
-    double, unless `types` names one; a value that does not fit it is null, and counted.
+    A column whose type differs between Parquet or Arrow files has the widest of these types, such as double for int64
+    and double, unless `types` names one; a value that does not fit it is null, and counted.
 
     CSV, TSV, JSON Lines and lists (.txt, with white space between values) have no types. They are inferred from the
     first, middle and last lines of every file, as the type that holds all values there unchanged, else as text; `types`
@@ -94,8 +96,8 @@ commonpool:
     )
     format: Format | None = Field(
         default=None,
-        description="parquet, csv, tsv, jsonl or txt, if the extension does not show it; text files of a folder are "
-        "read only if it is named",
+        description="parquet, arrow, csv, tsv, jsonl or txt, if the extension does not show it; text files of a folder "
+        "are read only if it is named",
     )
     columns: dict[str, str] = Field(
         default_factory=dict,
@@ -223,15 +225,15 @@ commonpool:
         self, plan: ReadPlan, part: Part, sources: list[str], batch_rows: int, checks: bool
     ) -> Iterator[pa.Table]:
         if plan.text is None:
-            return read_parquet(part.files[0], part.detail["groups"], sources, batch_rows)
+            return read_rows(part.files[0], part.detail["groups"], sources, batch_rows)
         return read_text(part.files[0], plan.text, sources, batch_rows, checks)
 
     def _dialect(self, kind: Format) -> Dialect | None:
-        if kind in ("jsonl", "parquet"):
-            taken = ("delimiter", "quote", "header", *(["encoding"] if kind == "parquet" else []))
-            named = [name for name in taken if name in self.model_fields_set]
+        if kind in ("jsonl", *TYPED):
+            taken = ("delimiter", "quote", "header", *(["encoding"] if kind in TYPED else []))
+            named = [name for name in taken if getattr(self, name) != TablePool.model_fields[name].default]
             if named:
-                what = "JSON Lines" if kind == "jsonl" else "Parquet files"
+                what = "JSON Lines" if kind == "jsonl" else f"{kind.title()} files"
                 raise RecipeError(f"{self.path[0]}: {what} have names and a form of their own; leave out '{named[0]}'")
             return None
         return dialect_of(kind, self.delimiter, self.quote, self.header, self.encoding, self.path[0])
@@ -273,7 +275,7 @@ commonpool:
         kind = self.format or format_of(self.path[0], files)
         types = {name: pa.type_for_alias(dtype) for name, dtype in self.types.items()}
         dialect = self._dialect(kind)
-        if kind == "parquet":
+        if kind in TYPED:
             given, text = parquet_columns(files, self._read_footers(), wanted, types), None
         else:
             given, text = text_columns(files, wanted, types, self.encoding, dialect)
@@ -334,7 +336,7 @@ def _column(given: Given, table: pa.Table, part: Part, row: int, images: str | N
     if given.source is None:
         return row_uids(part.detail.get("prefix", stem(part.files[0])), row, len(table))
     values = given.values(table.column(given.source), images or posixpath.dirname(part.files[0]) or ".")
-    if part.detail.get("below") and given.source == FILE_NAME and given.field.name in (UID, IMAGE_PATH):
+    if part.detail.get("below") and str(given.source).endswith(FILE_NAME) and given.field.name in (UID, IMAGE_PATH):
         return pc.binary_join_element_wise(part.detail["below"], values, "/")
     return values
 
