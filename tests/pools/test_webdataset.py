@@ -122,7 +122,7 @@ def test_packed_tars(ending: str, installed: bool, tmp_path: Path, monkeypatch: 
         assert read_all(given).equals(read_all(pool(plain)))
     kept = {file.suffix for file in (tmp_path / "kept").iterdir()}
     assert kept == ({".parquet", ".gzi"} if installed else {".parquet"})
-    packed.writeio.BytesIO(packed.readio.BytesIO()[:-900])
+    packed.write_bytes(packed.read_bytes()[:-900])
     with pytest.raises(BadPart, match=f"b{ending}"):
         read_all(given)
 
@@ -143,7 +143,7 @@ def test_paths(tmp_path: Path) -> None:
         pool(f"{tmp_path}/tars/s-{{0..2}}.tar").parts()
     with pytest.raises(RecipeError, match="commands are not run"):
         pool("pipe:cat x.tar").parts()
-    (tmp_path / "tars" / "s-3.tar.zst").writeio.BytesIO(b"")
+    (tmp_path / "tars" / "s-3.tar.zst").write_bytes(b"")
     for path in ("tars", "tars/s-3.tar.zst", "tars/*"):
         with pytest.raises(RecipeError, match=r"s-3\.tar\.zst: tars are read plain or packed by gzip"):
             pool(tmp_path / path).parts()
@@ -261,12 +261,12 @@ def test_tars_as_img2dataset_writes_them(tmp_path: Path) -> None:
 
 
 def test_damaged_tars_are_quarantined(tmp_path: Path) -> None:
-    whole = write_tar(tmp_path / "0.tar", samples(0, 3)).readio.BytesIO()
+    whole = write_tar(tmp_path / "0.tar", samples(0, 3)).read_bytes()
     end = len(whole.rstrip(b"\0"))
-    (tmp_path / "1.tar").writeio.BytesIO(whole[: end // 2])
-    (tmp_path / "2.tar").writeio.BytesIO(whole[: end - end % 512 + 512])  # all files, but no end
-    (tmp_path / "3.tar").writeio.BytesIO(whole + whole)
-    (tmp_path / "4.tar").writeio.BytesIO(b"no tar")
+    (tmp_path / "1.tar").write_bytes(whole[: end // 2])
+    (tmp_path / "2.tar").write_bytes(whole[: end - end % 512 + 512])  # all files, but no end
+    (tmp_path / "3.tar").write_bytes(whole + whole)
+    (tmp_path / "4.tar").write_bytes(b"no tar")
     write_tar(tmp_path / "5.tar", [("README", b"x")])
     record = run(tmp_path, {"path": ".", "uid": "tar/key"}).record
     assert record.rows_kept == 3
