@@ -195,7 +195,7 @@ class ImageFolder(Pool):
                 captions.setdefault(_stem(name), []).append(name)
         starts = range(0, max(len(images), 1), PART_FILES)
         parts = [self._part(index, images[at : at + PART_FILES], captions) for index, at in enumerate(starts)]
-        return parts, [*_passed_over(passed), *_led_out(out)]
+        return parts, [*passed_over(passed), *_led_out(out)]
 
     def _leading_out(self, names: Sequence[str]) -> set[str]:
         """Return those of the files that symbolic links lead out of the folder, and that are not to be read."""
@@ -299,7 +299,8 @@ def _prefixed(table: pa.Table, prefix: str) -> pa.Table:
     return table
 
 
-def _passed_over(kinds: Counter[str]) -> Iterator[str]:
+def passed_over(kinds: Counter[str]) -> Iterator[str]:
+    """Yield a sentence on files that are not read, by ending; none if there are none."""
     if kinds:
         shown = ", ".join(f"{count:,} {kind}" for kind, count in kinds.most_common(10))
         more = f" and {len(kinds) - 10:,} other kinds" if len(kinds) > 10 else ""

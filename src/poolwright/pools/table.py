@@ -1,4 +1,4 @@
-"""Pool `table`: rows of Parquet, CSV, TSV or JSON Lines files, with vectors in a column or in NumPy files."""
+"""Pool `table`: rows of Parquet, Arrow, CSV, TSV or JSON Lines files, with vectors in a column or in NumPy files."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from poolwright.pools.columns.path_pattern import Pattern
 from poolwright.pools.columns.sidecar_vectors import TableVectors, VectorReader, find_vectors
 from poolwright.pools.columns.table_plan import (
     SUFFIXES,
+    TYPED,
     Format,
     ReadPlan,
     format_of,
@@ -32,7 +33,8 @@ from poolwright.pools.columns.table_plan import (
     text_parts,
 )
 from poolwright.pools.columns.vectors import fewer_rows
-from poolwright.pools.readers.parquet import Footer, read_footer, read_parquet
+from poolwright.pools.readers.columnar import read_footer, read_rows
+from poolwright.pools.readers.parquet import Footer, read_parquet
 from poolwright.pools.readers.paths import PathsOrUrls, find_files, is_url, map_files, reading, stem
 from poolwright.pools.text.csv_files import DELIMITERS, Dialect, read_csv
 from poolwright.pools.text.json_lines import read_json_lines
@@ -55,8 +57,8 @@ class TablePool(Pool):
     length or another width is null. Indices of classes that Hugging Face describes in Parquet (`ClassLabel`), and
     lists of them, become the names of the classes, except in a column of indices such as `label_index`.
 
-    A column whose type differs between Parquet files has the widest of these types, such as double for int64 and
-    double, unless `types` names one; a value that does not fit it is null, and counted.
+    A column whose type differs between Parquet or Arrow files has the widest of these types, such as double for int64
+    and double, unless `types` names one; a value that does not fit it is null, and counted.
 
     CSV, TSV and JSON Lines have no types. They are inferred from the first, middle and last lines of every file, as
     the type that holds all values there unchanged, else as text; `types` has the last word. A row with a value that
@@ -81,7 +83,7 @@ commonpool:
         "these; .gz files are unpacked, except Parquet"
     )
     format: Format | None = Field(
-        default=None, description="parquet, csv, tsv or jsonl, if the extension does not show it"
+        default=None, description="parquet, arrow, csv, tsv or jsonl, if the extension does not show it"
     )
     columns: dict[str, str] = Field(
         default_factory=dict,
@@ -181,7 +183,7 @@ commonpool:
     ) -> Iterator[pa.Table]:
         file, text = part.files[0], plan.text
         if text is None:
-            yield from read_parquet(file, part.detail["groups"], sources, batch_rows)
+            yield from read_rows(file, part.detail["groups"], sources, batch_rows)
             return
         checked = text.checked if checks else None
         if text.dialect is None:
@@ -227,9 +229,9 @@ commonpool:
         wanted, files = self._wanted(), self._listed()
         kind = self.format or format_of(self.path[0], files)
         types = {name: pa.type_for_alias(dtype) for name, dtype in self.types.items()}
-        if kind == "parquet":
+        if kind in TYPED:
             if self.delimiter or self.names:
-                raise RecipeError(f"{self.path[0]}: Parquet files have names; leave out 'names' and 'delimiter'")
+                raise RecipeError(f"{self.path[0]}: {kind.title()} files have names; leave out 'names' and 'delimiter'")
             given, text = parquet_columns(files, self._read_footers(), wanted, types), None
         else:
             given, text = text_columns(files, wanted, types, self._dialect(kind))
@@ -293,7 +295,7 @@ def _column(given: Given, table: pa.Table, part: Part, row: int, images: str | N
     if given.source is None:
         return row_uids(part.detail.get("prefix", stem(part.files[0])), row, len(table))
     values = given.values(table.column(given.source), images or posixpath.dirname(part.files[0]) or ".")
-    if part.detail.get("below") and given.source == FILE_NAME and given.field.name in (UID, IMAGE_PATH):
+    if part.detail.get("below") and str(given.source).endswith(FILE_NAME) and given.field.name in (UID, IMAGE_PATH):
         return pc.binary_join_element_wise(part.detail["below"], values, "/")
     return values
 

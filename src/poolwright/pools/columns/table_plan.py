@@ -15,15 +15,20 @@ from poolwright.core.wording import some
 from poolwright.pools.columns.casting import plain_type
 from poolwright.pools.columns.mapping import ColumnRequest, Given, check_classes, check_same, map_columns
 from poolwright.pools.columns.sidecar_vectors import VectorFiles
-from poolwright.pools.readers.parquet import Footer, first_values, runs
+from poolwright.pools.readers.columnar import ARROW, first_values
+from poolwright.pools.readers.parquet import Footer, runs
 from poolwright.pools.readers.paths import base_name, damage_of, suffix
 from poolwright.pools.text.text_plan import TextLayout
 
-Format = Literal["parquet", "csv", "tsv", "jsonl"]
+Format = Literal["parquet", "arrow", "csv", "tsv", "jsonl"]
+
+TYPED: tuple[Format, ...] = ("parquet", "arrow")
+"""Formats whose files have names and types of columns."""
 
 SUFFIXES: dict[str, Format] = {
     "parquet": "parquet",
     "pq": "parquet",
+    **dict.fromkeys(ARROW, "arrow"),
     "csv": "csv",
     "tsv": "tsv",
     "jsonl": "jsonl",
@@ -83,7 +88,7 @@ def parquet_columns(
     wanted: ColumnRequest,
     declared: Mapping[str, pa.DataType] | None = None,
 ) -> list[Given]:
-    """Return the columns of Parquet files; one whose type differs between them has the widest type.
+    """Return the columns of Parquet or Arrow files; one whose type differs between them has the widest type.
 
     Args:
         declared: types that the recipe names, by source column; they replace those of the files.
@@ -102,7 +107,7 @@ def parquet_columns(
         other = pa.schema([named.get(field.name, field) for field in other], metadata=other.metadata)
         if not other.equals(schema):
             check_same(given, (good[0][1], schema), other, wanted, (first, base_name(file)))
-        check_classes(given, other, (first, base_name(file)))
+        check_classes(given, other, wanted, (first, base_name(file)))
     return [replace(column, drift=_drift(column, good)) for column in given]
 
 
