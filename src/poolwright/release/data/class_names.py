@@ -182,7 +182,8 @@ def _kinds(table: str, column: str, key: str, found: list[dict[str, Key]]) -> li
         if None in values and len(values) > 2:
             raise ReleaseError(
                 f"table '{table}': {len(values) - 1:,} classes are called {name!r}, and some of its rows have no "
-                f"'{key}', which distinguishes them; drop such rows in a step: `where: {key} is not null`"
+                f"'{key}', which distinguishes them; drop such rows in a step, `where: {key} is not null`, or, if "
+                f"'{column}' alone names the classes, rename the other column: `rename: {{{key}: other_{key}}}`"
             )
         values.discard(None if len(values) > 1 else object())
     return [(name, value) for name in in_order(keys) for value in sorted(keys[name], key=_by_value)]
