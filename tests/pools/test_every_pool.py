@@ -26,6 +26,7 @@ from poolwright.release.layouts.huggingface import HuggingFace
 from poolwright.testing import PoolSuite
 from poolwright.testing.layouts import ABOUT
 from tests.models.making import encoded, picture
+from tests.packing import pack
 from tests.pools import test_clip_retrieval, test_commonpool, test_geoyfcc, test_img2dataset, yfcc
 from tests.release.build import pictures, toy_rows, write_table
 
@@ -73,6 +74,21 @@ class TestTableCsv(PoolSuite):
     def write_empty(self, folder: Path) -> dict[str, Any]:
         (folder / "empty.csv").write_text("uid,text\n")
         return {"path": "empty.csv"}
+
+
+class TestTableLists(PoolSuite):
+    """Packed lists without a line of names, with columns that are made of others."""
+
+    pool = TablePool
+    rows = 8
+
+    def write(self, folder: Path) -> dict[str, Any]:
+        (folder / "lists").mkdir()
+        for shard, ending in enumerate(["bz2", "zst"]):
+            lines = [f"domain{shard}/class/{row}.jpg {row}" for row in range(3)] + ["too many values"]
+            (folder / "lists" / f"{shard}.txt.{ending}").write_bytes(pack(ending, "\n".join(lines).encode()))
+        made = {"derive": {"half": "number // 2"}, "image_path": "{half:03d}/{uid}"}
+        return {"path": "lists", "format": "txt", "header": ["file", "number"], "uid": "file", **made}
 
 
 class TestTableJsonLines(PoolSuite):

@@ -41,8 +41,10 @@ class ColumnRequest:
         uid: source column of the uid, `ROW`, or None for the one that `columns` or the source calls 'uid'.
         keep: given columns to keep; None for all.
         vectors: encoder by given vector column of the source.
-        sidecars: names of vector columns that come from files next to the source.
+        sidecars: names of columns that do not come from the source, whatever columns it has: vectors from files next
+            to it, and those that are made of other columns.
         folders: names of columns that come from the paths of files.
+        also: given columns that are read besides those to keep, if there are such: others are made of them.
         numbered: whether rows are numbered if no column is called 'uid'.
         classes: names of classes by source column, which replace those of the source.
         without: source columns that are not given, unless they are mapped.
@@ -54,6 +56,7 @@ class ColumnRequest:
     vectors: Mapping[str, MadeBy]
     sidecars: Sequence[str]
     folders: Sequence[str] = ()
+    also: Sequence[str] = ()
     numbered: bool = False
     classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     without: Sequence[str] = ()
@@ -239,7 +242,7 @@ def _only(found: list[Given], wanted: ColumnRequest, where: str) -> list[Given]:
     for name in wanted.keep:
         if name not in (*names, *wanted.sidecars, *wanted.folders):
             raise RecipeError(f"{where}: 'keep' names '{name}', which does not exist; {_there(name, names)}")
-    return [given for given in found if given.field.name in (UID, *wanted.keep)]
+    return [given for given in found if given.field.name in (UID, *wanted.keep, *wanted.also)]
 
 
 def _needs_look(given: Given, schema: pa.Schema, wanted: ColumnRequest) -> bool:
