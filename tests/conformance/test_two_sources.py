@@ -18,7 +18,13 @@ from tests.hub.hub_server import HubServer
 EXAMPLE = Path(__file__).resolve().parent.parent.parent / "examples" / "two_sources.yaml"
 PER_CLASS = 6
 COPIES = 9
-KINDS = {"n02504013": "elephant", "n02504458": "elephant", "n02389026": "horse", "n02676566": "guitar", "n03272010": "guitar"}
+KINDS = {
+    "n02504013": "elephant",
+    "n02504458": "elephant",
+    "n02389026": "horse",
+    "n02676566": "guitar",
+    "n03272010": "guitar",
+}
 
 
 def kind_of(name: str) -> str | None:
@@ -64,7 +70,9 @@ def test_united_joined_deduplicated_published_and_compared(
     with (tmp_path / "labels.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["uid", "label", "animal"])
-        writer.writerows([uid, label, label in ("dog", "elephant", "giraffe", "horse")] for uid, label in labels.items())
+        writer.writerows(
+            [uid, label, label in ("dog", "elephant", "giraffe", "horse")] for uid, label in labels.items()
+        )
     shutil.copy(EXAMPLE, tmp_path / "two.yaml")
     made = call("run", "two.yaml", "--set", f"variables.data={tmp_path / 'data'}", folder=tmp_path)
     assert made.code == 0, made.err
@@ -74,5 +82,7 @@ def test_united_joined_deduplicated_published_and_compared(
     assert {(one.step, one.reason): one.rows for one in everything.reasons} == {
         ("join", "no_match"): 250 + COPIES + 28 * PER_CLASS - len(labels)
     }
-    copies = [row["uid"] for batch in poolwright.ledger(run, "chosen", step="near_duplicates") for row in batch.to_pylist()]
+    copies = [
+        row["uid"] for batch in poolwright.ledger(run, "chosen", step="near_duplicates") for row in batch.to_pylist()
+    ]
     assert sorted(uid.split("/")[0] for uid in copies) == ["photographs"] * COPIES
