@@ -1,4 +1,4 @@
-"""Generate pages from the code: docs/steps.md, docs/pools.md, docs/layouts.md and the JSON Schema of recipes.
+"""Generate from the code: docs/steps.md, docs/pools.md, docs/layouts.md, docs/json.md and the JSON Schemas.
 
     python tools/make_reference.py [ROOT]
 
@@ -7,7 +7,7 @@ ROOT is the folder to write into, laid out as the repository; default: the repos
 
 from __future__ import annotations
 
-import inspect
+import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,16 +27,18 @@ from poolwright.registry import LAYOUTS, POOLS, STEPS, layout_class, pool_class,
 from poolwright.release.card.about import About
 from poolwright.testing.fixtures import knowing
 
+sys.path.insert(0, str(Path(__file__).parent))  # it may be loaded by its path
+from json_reference import json_page, json_schema
+from markdown_parts import doc, page, table
+
 VALUES = Path(__file__).with_name("values.md")
 """The forms in which sources write values, for docs/pools.md."""
-
-NOTE = "<!-- Made from the code by `make docs`; change the docstrings and fields there. -->\n"
 
 
 def main() -> None:
     root = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).resolve().parent.parent
-    for page, text in reference().items():
-        path = root / page
+    for place, text in reference().items():
+        path = root / place
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
 
@@ -47,6 +49,8 @@ def reference() -> dict[str, str]:
         "docs/steps.md": steps_page(),
         "docs/pools.md": pools_page(),
         "docs/layouts.md": layouts_page(),
+        "docs/json.md": json_page(),
+        "docs/json.schema.json": json.dumps(json_schema(), indent=1) + "\n",
         "src/poolwright/recipe/recipe.schema.json": schema_text(),
     }
 
@@ -58,12 +62,12 @@ def steps_page() -> str:
         "A step is one line of a table's `steps`, in the order they run. *Describe* steps give columns, *choose* steps "
         "drop rows, each for a reason in the ledger, *split* steps name the part of the release a row goes to. "
         "`poolwright steps VERB` prints the same.",
-        _table(("step", "kind", "what it does"), [_step_row(verb) for verb in STEPS]),
+        table(("step", "kind", "what it does"), [_step_row(verb) for verb in STEPS]),
         *(part for verb in STEPS for part in _step_parts(verb)),
         "### A rule for `sizes` of glt",
         _fields_of(recipe_schema()["$defs"]["Profile"]),
     ]
-    return _page(parts)
+    return page(parts)
 
 
 def _step_row(verb: str) -> tuple[str, str, str]:
@@ -74,13 +78,13 @@ def _step_row(verb: str) -> tuple[str, str, str]:
 def _step_parts(verb: str) -> list[str]:
     cls = step_class(verb)
     step = _example_step(verb)
-    parts = [f"## {verb}", _doc(cls), _fragment("steps", "- " + step_class(verb).example)]
+    parts = [f"## {verb}", doc(cls), _fragment("steps", "- " + step_class(verb).example)]
     parts += [f"The example {_reads_and_gives(step)}."]
     parts += [_fields(cls, cls.shorthand)] if cls.model_fields else []
     if cls.reasons:
         rows = [(f"`{reason.name}`", reason.words, "yes" if reason.bad else "") for reason in cls.reasons]
         parts += ["Drops rows for these reasons; bad rows count towards `max_bad`:"]
-        parts += [_table(("reason", "in words", "bad row"), rows)]
+        parts += [table(("reason", "in words", "bad row"), rows)]
     return parts
 
 
@@ -118,11 +122,11 @@ def pools_page() -> str:
         "# Pools",
         "A pool is where rows come from; `read` names its kind. Rows are read in place, part by part, and only the "
         "columns that steps ask for. Every row needs a `uid` of its own.",
-        _table(("kind", "what it reads"), [(f"[`{kind}`](#{kind})", _first_line(pool_class(kind))) for kind in POOLS]),
+        table(("kind", "what it reads"), [(f"[`{kind}`](#{kind})", _first_line(pool_class(kind))) for kind in POOLS]),
     ]
     for kind in POOLS:
         cls = pool_class(kind)
-        parts += [f"## {kind}", _doc(cls), _fragment("pools", cls.example), _fields(cls)]
+        parts += [f"## {kind}", doc(cls), _fragment("pools", cls.example), _fields(cls)]
     nested = {
         "TableVectors": "`vectors` of a table pool",
         "ArrayColumn": "`columns` of an arrays pool",
@@ -133,13 +137,13 @@ def pools_page() -> str:
     parts += [
         "## Well-known columns",
         "A column of one of these names has this type and meaning everywhere; other columns travel as they are.",
-        _table(
+        table(
             ("column", "type", "unit", "meaning"),
             [(f"`{column.name}`", f"`{column.type}`", column.unit, column.meaning) for column in WELL_KNOWN.values()],
         ),
         VALUES.read_text(encoding="utf-8").strip(),
     ]
-    return _page(parts)
+    return page(parts)
 
 
 def layouts_page() -> str:
@@ -152,7 +156,7 @@ def layouts_page() -> str:
         "Image files are released as they were found. `width`, `height`, hashes and what people saw are of the upright "
         "picture; if EXIF says to turn an image, the card counts it and names the readers that do (`datasets`, OpenCV) "
         "and do not (torchvision, webdataset, TensorFlow, mlcroissant).",
-        _table(
+        table(
             ("layout", "what it writes"),
             [(f"[`{name}`](#{name})", _first_line(layout_class(name))) for name in LAYOUTS],
         ),
@@ -160,18 +164,14 @@ def layouts_page() -> str:
     for name in LAYOUTS:
         cls = layout_class(name)
         example = _fragment("releases", "- " + cls.example)
-        parts += [f"## {name}", _doc(cls), f"```text\n{cls.tree}\n```", example, _fields(cls)]
+        parts += [f"## {name}", doc(cls), f"```text\n{cls.tree}\n```", example, _fields(cls)]
     parts += ["### `columns` of a geoyfcc release", _fields_of(recipe_schema()["$defs"]["PublishedColumns"])]
     parts += [
         "## The card",
         "`card:` at the top of a recipe is for all releases; `card:` of a release overrides it key by key.",
         _fields(About),
     ]
-    return _page(parts)
-
-
-def _page(parts: list[str]) -> str:
-    return NOTE + "\n" + "\n\n".join(part.strip("\n") for part in parts) + "\n"
+    return page(parts)
 
 
 def _fragment(key: str, text: str) -> str:
@@ -181,11 +181,7 @@ def _fragment(key: str, text: str) -> str:
 
 
 def _first_line(cls: type[BaseModel]) -> str:
-    return _doc(cls).partition("\n")[0]
-
-
-def _doc(cls: type[BaseModel]) -> str:
-    return inspect.cleandoc(cls.__doc__ or "")
+    return doc(cls).partition("\n")[0]
 
 
 def _listed(names: tuple[str, ...] | list[str]) -> str:
@@ -205,7 +201,7 @@ def _fields_of(schema: Mapping[str, Any], shorthand: str | None = None, cls: typ
         meaning = field.get("description", "")
         meaning += f" (may stand alone: `- {verb}: ...`)" if shorthand == name else ""
         rows.append((f"`{name}`", _type(field), default, meaning))
-    return _table(("parameter", "type", "default", "meaning"), rows)
+    return table(("parameter", "type", "default", "meaning"), rows)
 
 
 def _made_default(cls: type[BaseModel] | None, name: str) -> Any:
@@ -263,15 +259,6 @@ def _type(field: Mapping[str, Any]) -> str:
     if kind == "object" and isinstance(field.get("additionalProperties"), Mapping):
         return f"mapping of names to {_type(field['additionalProperties'])}"
     return _PLAIN.get(str(kind), "value")
-
-
-def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    lines = [head, tuple("---" for _ in head), *rows]
-    return "\n".join(f"| {' | '.join(_cell(text) for text in row)} |" for row in lines)
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import typer
 
 def finished_tables(ctx: typer.Context) -> Iterable[str]:
     """Names of the finished tables in the run folder that the command names."""
-    folder = ctx.params.get("run_folder")
+    folder = _first_argument(ctx, "run_folder")
     return sorted(path.parent.name for path in Path(folder).glob("tables/*/table.json")) if folder else ()
 
 
@@ -20,8 +20,14 @@ def tables_of_recipe(ctx: typer.Context) -> Iterable[str]:
     import yaml
 
     with suppress(OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError):
-        return list(yaml.safe_load(Path(ctx.params["recipe"]).read_text(encoding="utf-8"))["tables"])
+        return list(yaml.safe_load(Path(_first_argument(ctx, "recipe")).read_text(encoding="utf-8"))["tables"])
     return ()
+
+
+def _first_argument(ctx: typer.Context, name: str) -> str:
+    """Return the first argument; it is not parsed while the option at the end lacks its value."""
+    found = ctx.params.get(name) or next((word for word in ctx.args if not word.startswith("-")), "")
+    return str(found)
 
 
 def names_of(kind: str) -> Callable[[], list[str]]:
