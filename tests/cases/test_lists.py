@@ -182,6 +182,58 @@ def test_check_reports_all_mistakes_at_once(tmp_path: Path) -> None:
     assert len(lines) == len(wanted)
 
 
+def test_check_goes_on_after_wrong_steps_and_tables(tmp_path: Path) -> None:
+    """Columns that a wrong step would have given are not missed; misspelt ones are found behind it, too."""
+    (tmp_path / "rows.csv").write_text("uid,width,label\na,3,cat\nb,4,dog\n")
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "notes.txt").write_text("mine")
+    (tmp_path / "r.yaml").write_text(
+        """recipe: 1
+name: r
+seed: 1
+pools:
+  rows: {read: table, path: rows.csv}
+tables:
+  one:
+    from: rows
+    steps:
+      - where: widht >= 3
+      - cap: {group: [labell], n: 5}
+      - derive: {area: width * wdth}
+      - where: area > 3
+      - derive: {twice: 2 * width, thrice: 3 *}
+      - where: twice > 3 and lable = 'cat'
+      - where: twice > 3
+  two:
+    from: one
+    steps:
+      - where: widths > 3
+      - where: twice > 3
+releases:
+  - {table: one, layout: parquets, to: out/one}
+  - {table: two, layout: huggingface, images: none, to: taken}
+  - {table: two, layout: huggingface, images: none, to: out/two}
+  - {table: two, layout: huggingface, images: none, to: out/two/more}
+"""
+    )
+    called = call("check", "r.yaml", folder=tmp_path)
+    lines = {int(line.split(":")[2]): line for line in called.err.splitlines()}
+    assert called.code == 2
+    assert sorted(lines) == [10, 11, 12, 14, 15, 20, 23, 24, 26]
+    for number, words in {
+        10: "did you mean 'width'?",
+        11: "did you mean 'label'?",
+        12: "'derive' needs the column 'wdth', which no step before it gives; did you mean 'width'?",
+        15: "'lable', which no step before it gives; did you mean 'label'?",
+        20: "'widths', which no step before it gives; did you mean 'width'?",
+        24: "the folder holds what is not a release",
+        26: "another release is written to",
+    }.items():
+        assert words in lines[number]
+    called = call("run", "r.yaml", "--set", "tables.one.steps=[]", "--set", "tables.two.steps=[]", folder=tmp_path)
+    assert (called.code, (tmp_path / "runs").exists()) == (2, False)
+
+
 def test_a_quote_that_is_never_closed_hides_no_entries(tmp_path: Path) -> None:
     (tmp_path / "gone.csv").write_text('uid;why\na;"asked in May\nb;\nc;\n')
     with pytest.raises(InputError, match=r"gone\.csv: line 2: a quote mark opens a value that is never closed"):

@@ -91,27 +91,28 @@ def test_every_command_has_the_options_and_a_document(command: str) -> None:
 
 
 def test_a_recipe_from_check_to_release(small: Path) -> None:
-    assert told("check", "small.yaml", folder=small)["tables"][0]["columns"]["similarity"] == "double"
+    assert told("check", "small.yaml", folder=small)["tables"][0]["columns"]["similarity"] == "float"
     (before,) = told("plan", "small.yaml", folder=small)["tables"]
     assert (before["state"], before["seconds_left"]) == ("new", None)
     ran = told("run", "small.yaml", folder=small)
     (table,) = ran["tables"]
     where = next(step for step in table["steps"] if step["verb"] == "where")
-    assert where["dropped"] == [{"reason": "not_where", "words": "the condition does not hold", "rows": 1}] or (
-        where["rows_in"],
-        where["kept"],
-        where["dropped"][0]["rows"],
-    ) == (3, 2, 1)
+    assert (where["step"], where["rows_in"], where["kept"], where["dropped"][0]["rows"]) == (1, 3, 2, 1)
     assert Path(ran["releases"][0]["folder"]) == small / "out" / "best"
     assert told("show", "runs/small", folder=small)["tables"] == [table]
     (story,) = told("why", "runs/small", "c", folder=small)["stories"]
     assert (story["kept"], story["steps"][0]["verb"], story["steps"][0]["values"]["width"]) == (False, "where", 5)
+    dropped = told("ledger", "runs/small", "best", folder=small)
+    assert (dropped["rows"], dropped["dropped"][0]["reason"]) == (None, where["dropped"][0]["reason"])
+    (row,) = told("ledger", "runs/small", "best", "--uid", "c", folder=small)["rows"]
+    assert (row["uid"], row["step"], row["width"]) == ("c", 1, 5)
+    written = told("ledger", "runs/small", "best", "--to", "dropped.parquet", folder=small)
+    assert (written["rows"], written["files"]) == (None, ["dropped.parquet"])
+    assert pq.read_table(small / "dropped.parquet")["uid"].to_pylist() == ["c"]
     verified = told("verify", "out/best", folder=small)
     assert verified["ok"] is True
     assert {check["ok"] for check in verified["checks"]} <= {True, None}
-    assert (
-        told("report", "runs/small", folder=small)["files"] == [str(small / "runs" / "small" / "report.html")] or True
-    )
+    assert told("report", "runs/small", folder=small)["files"] == ["runs/small/report.html"]
     assert told("apply", "out/best", "rows.parquet", folder=small)["table"]["rows_in"] == 3
     (prediction,) = told("plan", "small.yaml", "--sample", "2", folder=small)["predictions"]
     assert prediction["table"] == "best"
@@ -127,8 +128,9 @@ def test_the_run_of_the_demo(made_demo: MadeDemo, tmp_path: Path) -> None:
     run = made_demo.folder / "demo" / "run"
     found = told("search", run, "rain", "--n", "5", "--to", tmp_path, folder=tmp_path)
     assert [row["rank"] for row in found["nearest"]] == [1, 2, 3, 4, 5]
-    uids = api.explore(run, found["table"])  # the same rows, named by their uids
-    assert uids is not None
+    (table,) = (one for one in api.show(run) if one.name == found["table"])
+    uids = table.read(["uid"])["uid"].to_pylist()
+    assert [row["uid"] for row in found["nearest"]] == [uids[row["row"]] for row in found["nearest"]]
     assert all(Path(file).exists() for file in found["files"])
     sheet = told("audit", run, "maps", tmp_path / "sheet.csv", "--n", "20", folder=tmp_path)["files"][0]
     text = Path(sheet).read_text(encoding="utf-8")
@@ -192,7 +194,10 @@ def failed(called: Called, code: int) -> Any:
 def test_errors_are_json_too(small: Path) -> None:
     (small / "small.yaml").write_text(RECIPE.replace("top:", "tpo:").replace("width > 10", "widht > 10"))
     error = failed(call("check", "small.yaml", "--json", folder=small), 2)
-    assert error["where"] == {"file": "small.yaml", "line": 10, "key": "tables.best.steps[1]"} or error["errors"]
+    assert error["kind"] == "Mistakes"
+    places = [one["where"] for one in error["errors"]]
+    assert {"file": "small.yaml", "line": 9, "key": "tables.best.steps[0].where"} in places
+    assert {"file": "small.yaml", "line": 10, "key": "tables.best.steps[1].tpo"} in places
     error = failed(call("show", "nowhere", "--json", folder=small), 1)
     assert (error["kind"], "where" in error) == ("InputError", False)
     assert failed(call("run", "--frsh", "--json", folder=small), 2)["kind"] == "NoSuchOption"
@@ -234,17 +239,12 @@ def test_a_log_that_was_asked_for(small: Path) -> None:
     assert (events[-1]["level"], events[-1]["error"]) == ("error", "InputError")
     called = call("recipes", "--log", "no/such/folder.jsonl", folder=small)
     assert called.code == 0
-    assert (
-        called.err == "no/such/folder.jsonl: the log cannot be written: No such file or directory; all else goes on\n"
-    )
+    assert called.err.startswith("no/such/folder.jsonl: the log cannot be written: No such file or directory; ")
 
 
 def test_scripts_for_shells() -> None:
-    for shell, words in {
-        "bash": "complete -o default -F",
-        "zsh": "#compdef poolwright",
-        "fish": "--command poolwright",
-    }.items():
+    expected = {"bash": "complete -o default -F", "zsh": "#compdef poolwright", "fish": "--command poolwright"}
+    for shell, words in expected.items():
         called = call("completion", shell)
         assert (called.code, words in called.out, called.err) == (0, True, "")
     assert "known: bash, fish, zsh" in call("completion", "tcsh").err

@@ -37,6 +37,35 @@ def why(run_folder: RunFolder, uid: Annotated[str, typer.Argument(help="uid of t
 
 
 @app.command()
+def ledger(
+    run_folder: RunFolder,
+    table: Annotated[str, typer.Argument(help="The table.", metavar="TABLE", autocompletion=finished_tables)],
+    reason: Annotated[Optional[str], typer.Option(help="Only rows dropped for this reason.")] = None,  # noqa: UP045
+    step: Annotated[Optional[str], typer.Option(help="Only rows this step dropped: verb or number.")] = None,  # noqa: UP045
+    uid: Annotated[Optional[list[str]], typer.Option(help="Only this row; may be repeated.")] = None,  # noqa: UP045
+    columns: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Columns of the rows; default all but vectors and images.", metavar="NAME,NAME..."),
+    ] = None,
+    format: Annotated[Optional[str], typer.Option(help="csv, parquet or jsonl; default as FILE, or csv.")] = None,  # noqa: UP045
+    to: Annotated[Optional[Path], typer.Option(help="Write the rows to this file.", metavar="FILE")] = None,  # noqa: UP045
+) -> None:
+    """List the rows that a table dropped.
+
+    Without options: how many, by step and reason. With any: the rows with step, reason, place and values, as CSV.
+    """
+    from poolwright.api import ledger as dropped_rows
+    from poolwright.cli.rendering.inspecting import print_dropped, write_dropped
+
+    names = None if columns is None else [name.strip() for name in columns.split(",") if name.strip()]
+    found = dropped_rows(run_folder, table, reason=reason, step=step, uids=uid or (), columns=names)
+    if any(option is not None for option in (reason, step, uid, columns, format, to)):
+        OUTPUT.show(write_dropped, found, to, format)
+    else:
+        OUTPUT.show(print_dropped, found.summary)
+
+
+@app.command()
 def search(
     run_folder: RunFolder,
     prompt: Annotated[str | None, typer.Argument(help="What to look for, such as 'wedding, engagement ring'.")] = None,

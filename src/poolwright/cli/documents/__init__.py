@@ -37,6 +37,7 @@ def documents() -> dict[str, Any]:
         "apply": running.ApplyDocument,
         "show": running.ShowDocument,
         "why": inspecting.WhyDocument,
+        "ledger": inspecting.LedgerDocument,
         "search": inspecting.SearchDocument,
         "report": running.FilesDocument,
         "studio": inspecting.StudioDocument,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from poolwright.api.types import Check
+from poolwright.api.types import Check, DroppedCount, DroppedRows, LedgerSummary
 from poolwright.cli.documents.running import RowStory
+from poolwright.core.errors import RecipeError
 from poolwright.studio.serve import Link
 
 if TYPE_CHECKING:
@@ -30,6 +31,57 @@ class WhyDocument:
     def of(cls, stories: Iterable[Story]) -> Self:
         """Make it from stories."""
         return cls(tuple(map(RowStory.of, stories)))
+
+
+@dataclass(frozen=True)
+class LedgerDocument:
+    """The rows that a table dropped: how many, and with an option which.
+
+    Attributes:
+        table: its name.
+        rows_in: rows that entered it.
+        rows_kept: rows that it has.
+        dropped: rows by step and reason.
+        rows: the rows that were asked for, with their values by column; null without an option, and with `--to`.
+        notes: what is left out of the rows.
+        files: the file that the rows were written to.
+    """
+
+    table: str
+    rows_in: int
+    rows_kept: int
+    dropped: tuple[DroppedCount, ...]
+    rows: tuple[dict[str, Any], ...] | None
+    notes: tuple[str, ...]
+    files: tuple[Path, ...]
+
+    @classmethod
+    def of(cls, found: DroppedRows | LedgerSummary, to: Path | None = None, kind: str | None = None) -> Self:
+        """Make it from a summary, or from rows, which are written to a file if one is named.
+
+        Raises:
+            RecipeError: there are too many rows for one JSON object.
+        """
+        if isinstance(found, LedgerSummary):
+            return cls(found.table, found.rows_in, found.rows_kept, found.dropped, None, (), ())
+        files = () if to is None else (found.write(to, kind),)
+        rows = None if files else tuple(_rows(found))
+        return replace(cls.of(found.summary), rows=rows, notes=found.notes, files=files)
+
+
+_MOST_ROWS = 100_000
+
+
+def _rows(found: DroppedRows) -> Iterator[dict[str, Any]]:
+    count = 0
+    for batch in found:
+        count += batch.num_rows
+        if count > _MOST_ROWS:
+            raise RecipeError(
+                f"more than {_MOST_ROWS:,} rows are too many for one JSON object; write JSON Lines to a file with: "
+                "--to FILE.jsonl"
+            )
+        yield from batch.to_pylist()
 
 
 @dataclass(frozen=True)

@@ -33,17 +33,17 @@ class FilesDocument:
 
 
 @dataclass(frozen=True)
-class DroppedRows:
+class DroppedFor:
     """Rows that a step dropped for one reason.
 
     Attributes:
         reason: name of the reason.
-        words: the reason as people read it.
+        because: the reason as people read it.
         rows: number of rows.
     """
 
     reason: str
-    words: str
+    because: str
     rows: int
 
 
@@ -52,7 +52,7 @@ class FunnelStep:
     """Rows before and after one step.
 
     Attributes:
-        step: number of the step, from 0; -1 for the checks before the first.
+        step: number of the step, from 1; 0 for the checks before the first.
         verb: the step.
         rows_in: rows that reached it.
         kept: rows that it kept.
@@ -64,7 +64,7 @@ class FunnelStep:
     verb: str
     rows_in: int
     kept: int
-    dropped: tuple[DroppedRows, ...]
+    dropped: tuple[DroppedFor, ...]
     learned: str
 
 
@@ -112,8 +112,8 @@ class Funnel:
         learned = {step.index: step.learned for step in record.steps}
         steps = tuple(
             FunnelStep(
-                row.step, row.verb, row.rows_in, row.kept,
-                tuple(DroppedRows(name, words[row.step, name], rows) for name, rows in row.dropped.items()),
+                row.step + 1, row.verb, row.rows_in, row.kept,
+                tuple(DroppedFor(name, words[row.step, name], rows) for name, rows in row.dropped.items()),
                 learned.get(row.step, ""),
             )
             for row in record.funnel
