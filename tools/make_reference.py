@@ -25,11 +25,14 @@ from poolwright.models.encoders.spec import model_spec
 from poolwright.recipe.jsonschema import recipe_schema, schema_text
 from poolwright.registry import LAYOUTS, POOLS, STEPS, layout_class, pool_class, step_class
 from poolwright.release.card.about import About
+from poolwright.release.data.image_changes import ImageChanges
 from poolwright.testing.fixtures import knowing
 
 sys.path.insert(0, str(Path(__file__).parent))  # it may be loaded by its path
 from json_reference import json_page, json_schema
-from markdown_parts import doc, page, table
+from markdown_parts import doc as _doc
+from markdown_parts import page as _page
+from markdown_parts import table as _table
 
 VALUES = Path(__file__).with_name("values.md")
 """The forms in which sources write values, for docs/pools.md."""
@@ -37,8 +40,8 @@ VALUES = Path(__file__).with_name("values.md")
 
 def main() -> None:
     root = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).resolve().parent.parent
-    for place, text in reference().items():
-        path = root / place
+    for page, text in reference().items():
+        path = root / page
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
 
@@ -62,12 +65,12 @@ def steps_page() -> str:
         "A step is one line of a table's `steps`, in the order they run. *Describe* steps give columns, *choose* steps "
         "drop rows, each for a reason in the ledger, *split* steps name the part of the release a row goes to. "
         "`poolwright steps VERB` prints the same.",
-        table(("step", "kind", "what it does"), [_step_row(verb) for verb in STEPS]),
+        _table(("step", "kind", "what it does"), [_step_row(verb) for verb in STEPS]),
         *(part for verb in STEPS for part in _step_parts(verb)),
         "### A rule for `sizes` of glt",
         _fields_of(recipe_schema()["$defs"]["Profile"]),
     ]
-    return page(parts)
+    return _page(parts)
 
 
 def _step_row(verb: str) -> tuple[str, str, str]:
@@ -78,13 +81,13 @@ def _step_row(verb: str) -> tuple[str, str, str]:
 def _step_parts(verb: str) -> list[str]:
     cls = step_class(verb)
     step = _example_step(verb)
-    parts = [f"## {verb}", doc(cls), _fragment("steps", "- " + step_class(verb).example)]
+    parts = [f"## {verb}", _doc(cls), _fragment("steps", "- " + step_class(verb).example)]
     parts += [f"The example {_reads_and_gives(step)}."]
     parts += [_fields(cls, cls.shorthand)] if cls.model_fields else []
     if cls.reasons:
         rows = [(f"`{reason.name}`", reason.words, "yes" if reason.bad else "") for reason in cls.reasons]
         parts += ["Drops rows for these reasons; bad rows count towards `max_bad`:"]
-        parts += [table(("reason", "in words", "bad row"), rows)]
+        parts += [_table(("reason", "in words", "bad row"), rows)]
     return parts
 
 
@@ -122,11 +125,11 @@ def pools_page() -> str:
         "# Pools",
         "A pool is where rows come from; `read` names its kind. Rows are read in place, part by part, and only the "
         "columns that steps ask for. Every row needs a `uid` of its own.",
-        table(("kind", "what it reads"), [(f"[`{kind}`](#{kind})", _first_line(pool_class(kind))) for kind in POOLS]),
+        _table(("kind", "what it reads"), [(f"[`{kind}`](#{kind})", _first_line(pool_class(kind))) for kind in POOLS]),
     ]
     for kind in POOLS:
         cls = pool_class(kind)
-        parts += [f"## {kind}", doc(cls), _fragment("pools", cls.example), _fields(cls)]
+        parts += [f"## {kind}", _doc(cls), _fragment("pools", cls.example), _fields(cls)]
     nested = {
         "TableVectors": "`vectors` of a table pool",
         "ArrayColumn": "`columns` of an arrays pool",
@@ -137,13 +140,13 @@ def pools_page() -> str:
     parts += [
         "## Well-known columns",
         "A column of one of these names has this type and meaning everywhere; other columns travel as they are.",
-        table(
+        _table(
             ("column", "type", "unit", "meaning"),
             [(f"`{column.name}`", f"`{column.type}`", column.unit, column.meaning) for column in WELL_KNOWN.values()],
         ),
         VALUES.read_text(encoding="utf-8").strip(),
     ]
-    return page(parts)
+    return _page(parts)
 
 
 def layouts_page() -> str:
@@ -153,10 +156,11 @@ def layouts_page() -> str:
         "A release is a table written in a layout its users know. Whatever the layout, it holds the card "
         "(`README.md`), `croissant.json`, the record, states and recipe it was made from, and `SHA256SUMS`; "
         "`poolwright verify` checks all of it. The same table gives the same bytes.",
-        "Image files are released as they were found. `width`, `height`, hashes and what people saw are of the upright "
-        "picture; if EXIF says to turn an image, the card counts it and names the readers that do (`datasets`, OpenCV) "
-        "and do not (torchvision, webdataset, TensorFlow, mlcroissant).",
-        table(
+        "Image files are released as they were found, unless `images` is a mapping: see "
+        "[`images` of a release](#images-of-a-release). `width`, `height`, hashes and what people saw are of the "
+        "upright picture; if EXIF says to turn an image that is released as it was found, the card counts it and names "
+        "the readers that do (`datasets`, OpenCV) and do not (torchvision, webdataset, TensorFlow, mlcroissant).",
+        _table(
             ("layout", "what it writes"),
             [(f"[`{name}`](#{name})", _first_line(layout_class(name))) for name in LAYOUTS],
         ),
@@ -164,14 +168,22 @@ def layouts_page() -> str:
     for name in LAYOUTS:
         cls = layout_class(name)
         example = _fragment("releases", "- " + cls.example)
-        parts += [f"## {name}", doc(cls), f"```text\n{cls.tree}\n```", example, _fields(cls)]
+        parts += [f"## {name}", _doc(cls), f"```text\n{cls.tree}\n```", example, _fields(cls)]
+    parts += [
+        "## `images` of a release",
+        _fragment(
+            "releases", "- {table: best, layout: image_folder, images: {resize: 512, format: jpeg}, to: out/best}"
+        ),
+        _doc(ImageChanges),
+        _fields(ImageChanges),
+    ]
     parts += ["### `columns` of a geoyfcc release", _fields_of(recipe_schema()["$defs"]["PublishedColumns"])]
     parts += [
         "## The card",
         "`card:` at the top of a recipe is for all releases; `card:` of a release overrides it key by key.",
         _fields(About),
     ]
-    return page(parts)
+    return _page(parts)
 
 
 def _fragment(key: str, text: str) -> str:
@@ -181,7 +193,7 @@ def _fragment(key: str, text: str) -> str:
 
 
 def _first_line(cls: type[BaseModel]) -> str:
-    return doc(cls).partition("\n")[0]
+    return _doc(cls).partition("\n")[0]
 
 
 def _listed(names: tuple[str, ...] | list[str]) -> str:
@@ -201,7 +213,7 @@ def _fields_of(schema: Mapping[str, Any], shorthand: str | None = None, cls: typ
         meaning = field.get("description", "")
         meaning += f" (may stand alone: `- {verb}: ...`)" if shorthand == name else ""
         rows.append((f"`{name}`", _type(field), default, meaning))
-    return table(("parameter", "type", "default", "meaning"), rows)
+    return _table(("parameter", "type", "default", "meaning"), rows)
 
 
 def _made_default(cls: type[BaseModel] | None, name: str) -> Any:
@@ -229,6 +241,7 @@ _DEFINED = {
     "ArrayColumn": "name, or [column](#columns-of-an-arrays-pool)",
     "Lookup": "[lookup](#lookup-of-an-arrays-pool)",
     "PublishedColumns": "[columns](#columns-of-a-geoyfcc-release)",
+    "ImageChanges": "[changes](#images-of-a-release)",
     "Profile": "[rule](#a-rule-for-sizes-of-glt)",
 }
 
