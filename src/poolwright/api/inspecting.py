@@ -7,7 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from poolwright.core.columns import BUCKET, IMAGE, is_vector
+import numpy as np
+
+from poolwright.core.columns import BUCKET, IMAGE, UID, is_vector
 from poolwright.core.errors import InputError, RecipeError, did_you_mean
 from poolwright.core.rows import Rows
 from poolwright.core.table import RECORD, Table
@@ -173,6 +175,18 @@ def write_search(folder: str | Path, found: SearchResult, to: str | Path = ".") 
     return _write(_view(open_run(folder), table), found, Path(to), f"search-{slug}")
 
 
+def found_uids(folder: str | Path, found: SearchResult) -> dict[int, str]:
+    """Return the uids of the rows that a search result names, by number of the row."""
+    rows = np.array(found.named, np.int64)
+    start = 0
+    uids: dict[int, str] = {}
+    for batch in _searched(show(folder), found.table).batches([UID]):
+        here = rows[(rows >= start) & (rows < start + len(batch))]
+        uids.update(zip(here.tolist(), batch.table.column(UID).take(here - start).to_pylist(), strict=True))
+        start += len(batch)
+    return uids
+
+
 def _searched(tables: Sequence[Table], name: str | None, bucket: str | int | None = None) -> Table:
     """Return the table of that name, or the largest one with vectors, and with buckets if one is named."""
     if name is not None:
@@ -259,16 +273,18 @@ def _image_reader(table: Table) -> Callable[[Rows], list[bytes | None]]:
     return image_bytes
 
 
-def verify(folder: str | Path, full: bool = False) -> Verification:
-    """Check a release: checksums, schema, counts, card, Croissant, and the checks of its layout.
+def verify(folder: str | Path, full: bool = False, load: bool = True) -> Verification:
+    """Check a release: checksums, schema, counts, card, Croissant, and the checks of its layout; then load it.
 
     If the layout that the release names is not installed, its own checks are skipped.
 
     Args:
         folder: the folder of the release.
-        full: check the bytes of every image, not of a sample.
+        full: check the bytes of every image, and load every row, not a sample.
+        load: load the release with the libraries that its card names, as far as they are installed. Each does so in a
+            process of its own, without network.
     """
     from poolwright.registry import layout_class
     from poolwright.release.verify import verify as _verify
 
-    return _verify(folder, layout_class, full)
+    return _verify(folder, layout_class, full, load)
