@@ -8,6 +8,7 @@ from poolwright.api.annotating import accuracy, audit, more_verdicts
 from poolwright.api.data import convert, fetch, fetch_options, import_clear, rebuild, train_encoder
 from poolwright.api.inspecting import cluster_figures, explore, report, search, show, verify, why, write_search
 from poolwright.api.listing import Entry, Parameter, encoders, figures, layouts, pools, recipe_schema, steps
+from poolwright.api.publishing import pull, push
 from poolwright.api.results import Applied, RunResult, TableOutlook
 from poolwright.api.running import Recipe, apply, check, dry_run, new_recipe, plan, recipes, run
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
         MoreVerdicts,
         Package,
         Prediction,
+        Pulled,
+        Pushed,
         Recovery,
         SearchResult,
         Shipped,
@@ -56,6 +59,8 @@ __all__ = [
     "Package",
     "Parameter",
     "Prediction",
+    "Pulled",
+    "Pushed",
     "Recipe",
     "Recovery",
     "RunResult",
@@ -90,6 +95,8 @@ __all__ = [
     "new_recipe",
     "plan",
     "pools",
+    "pull",
+    "push",
     "rebuild",
     "recipe_schema",
     "recipes",

@@ -11,7 +11,7 @@ from rich.text import Text
 from poolwright.cli.rendering.console import console, grid
 
 if TYPE_CHECKING:
-    from poolwright.api import SearchResult, Story, Verification
+    from poolwright.api import Check, SearchResult, Story, Verification
     from poolwright.studio.serve import Link
 
 
@@ -72,9 +72,14 @@ def print_links(links: Sequence[Link]) -> None:
     print("Ctrl-C stops", flush=True)
 
 
+def print_checks(checks: Sequence[Check]) -> None:
+    """One line per check of a release: its outcome, its name, and what was found."""
+    out = console()
+    for item in checks:
+        out.print(Text(f"{_CHECK_WORDS[item.ok]:8}{item.name}: {item.words}"))
+
+
 def print_verification(verification: Verification) -> None:
     """Every check of a release, and the outcome last."""
-    out = console()
-    for item in verification.checks:
-        out.print(Text(f"{_CHECK_WORDS[item.ok]:8}{item.name}: {item.words}"))
-    out.print(Text("the release verifies" if verification.ok else "the release does not verify", style="bold"))
+    print_checks(verification.checks)
+    console().print(Text("the release verifies" if verification.ok else "the release does not verify", style="bold"))
