@@ -1,7 +1,8 @@
 """A stand-in for the Hugging Face Hub on this machine.
 
-It speaks the part of the Hub's HTTP API that `poolwright push`, `pull` and `hf://` paths use, as huggingface_hub 2.4 calls
-it, with plain Git LFS uploads (in one piece or several) instead of Xet. It keeps everything in memory, and fails as asked.
+It speaks the part of the Hub's HTTP API that `poolwright push`, `pull` and `hf://` paths use, as huggingface_hub 2.4
+calls it, with plain Git LFS uploads (in one piece or several) instead of Xet. It keeps everything in memory, and fails
+as asked.
 """
 
 from __future__ import annotations
@@ -60,9 +61,9 @@ class Seen:
 class Fault:
     """What goes wrong with requests that match, as often as `times` says, after `after` of them went well.
 
-    `how` is a status, 'drop' (the connection ends after some bytes were read), 'hang' (until the stand-in ends), 'after'
-    (the request is carried out and the connection ends before the answer), 'cut' (the connection ends in the middle of
-    the answer), or 'wrong' (other bytes are sent).
+    `how` is a status, 'drop' (the connection ends after some bytes were read), 'hang' (for a minute), 'after' (the
+    request is carried out and the connection ends before the answer), 'cut' (the connection ends in the middle of the
+    answer), or 'wrong' (other bytes are sent).
     """
 
     method: str
@@ -281,9 +282,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _create(self, wanted: dict[str, Any]) -> None:
         token = self.headers.get("Authorization", "").removeprefix("Bearer ")
         if token != TOKEN:
-            self._json(
-                {"error": "Invalid token" if token != READER else "No write access"}, 403 if token == READER else 401
-            )
+            reader = token == READER
+            self._json({"error": "No write access" if reader else "Invalid token"}, 403 if reader else 401)
             return
         name = f"{wanted['organization']}/{wanted['name']}"
         page = {"url": f"{self.server.url}/datasets/{name}", "name": name}

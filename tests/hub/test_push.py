@@ -81,25 +81,31 @@ def test_the_token_goes_to_the_hub_alone_and_is_printed_nowhere(squares: Path, h
     assert TOKEN not in str(seen)
 
 
-@pytest.mark.parametrize("part_bytes", [None, 20_000])
-def test_an_interrupted_push_goes_on(
-    squares: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part_bytes: int | None
+def test_an_interrupted_push_goes_on(squares: Path, hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pushing, "_FILES_AT_ONCE", 1)
+    hub.fail("PUT", "^/lfs/", "drop", times=99, after=3)
+    stopped = call("push", squares, ADDRESS)
+    assert stopped.code == 1
+    assert "the Hub cannot be reached" in stopped.err
+    assert "X-Amz" not in stopped.err
+    before = hub.sent()
+    assert len(before) == 3
+    assert on_hub(hub) == {}  # no reader sees half a release
+    hub.faults.clear()
+    assert call("push", squares, ADDRESS).code == 0
+    assert not before.keys() & hub.sent().keys()
+    assert on_hub(hub) == contents(squares)
+
+
+def test_large_files_are_sent_in_the_parts_that_the_hub_asks_for(
+    squares: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with HubServer(part_bytes) as hub:
+    with HubServer(part_bytes=50_000) as hub:
         use_hub(hub, monkeypatch, tmp_path)
-        monkeypatch.setattr(pushing, "_FILES_AT_ONCE", 1)
-        hub.fail("PUT", "^/lfs/", "drop", times=99, after=3)
-        stopped = call("push", squares, ADDRESS)
-        assert stopped.code == 1
-        assert "the Hub cannot be reached" in stopped.err
-        assert "X-Amz" not in stopped.err
-        before = {oid for oid in hub.sent() if oid in hub.blobs}
-        assert before
-        assert on_hub(hub) == {}  # no reader sees half a release
-        hub.faults.clear()
-        assert call("push", squares, ADDRESS).code == 0
-        assert not before & hub.sent().keys()
+        hub.fail("PUT", "^/lfs/.*/part/1", 500)
+        poolwright.push(squares, ADDRESS)
         assert on_hub(hub) == contents(squares)
+        assert max(one.bytes for one in hub.requests("PUT", "^/lfs/")) == 50_000
 
 
 def test_a_killed_push_goes_on_in_a_process_of_its_own(squares: Path, tmp_path: Path) -> None:
@@ -107,7 +113,7 @@ def test_a_killed_push_goes_on_in_a_process_of_its_own(squares: Path, tmp_path: 
         own = {"HF_ENDPOINT": hub.url, "HF_HUB_DISABLE_XET": "1", "HF_TOKEN": TOKEN, "HF_HOME": str(tmp_path)}
         environment = {**os.environ, **own, "HF_HUB_OFFLINE": "0"}
         code = (
-            "import sys; from poolwright.hub import push; push._FILES_AT_ONCE = 1; from poolwright.cli.main import main; "
+            "import sys; from poolwright.hub import push; from poolwright.cli.main import main; push._FILES_AT_ONCE = 1; "
             f"sys.argv = ['poolwright', 'push', {str(squares)!r}, {ADDRESS!r}]; main()"
         )
         hub.fail("PUT", "^/lfs/", "hang", after=2)

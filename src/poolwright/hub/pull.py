@@ -34,9 +34,7 @@ class HubSource:
             self.state: HubState = retrying(lambda: look(self.api, address), listener.note)
         self.files: Mapping[str, HubFile] = {name: file for name, file in self.state.files.items() if not in_git(name)}
         if wrong := [name for name in self.files if leads_out(name)]:
-            raise TransferError(
-                f"{address}: '{wrong[0]}' leads out of the folder it is pulled into; nothing was pulled"
-            )
+            raise TransferError(f"{address}: '{wrong[0]}' leads out of the folder; nothing was pulled")
 
     @property
     def commit(self) -> str | None:

@@ -1,9 +1,9 @@
 """Push a release to the Hugging Face Hub.
 
-What the Hub has by its digest is not sent again. All files of a release appear in one commit, unless they are more than
-`FILES_IN_COMMIT`, which the Hub does not take at once: then the lists, card and checksums come last, and a push that was
-interrupted goes on. Files that are there and not in the release are removed by that last commit; they stay in the
-history of the repository.
+What the Hub has by its digest is not sent again, so a push that was interrupted goes on. All files of a release appear
+in one commit, unless more than `FILES_IN_COMMIT` are new: a larger commit may take the Hub too long. Then the card, the
+record and the checksums come last. Files that are there and not in the release are removed by the last commit; they
+stay in the history of the repository.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from poolwright.release.checksums import SUMS
 from poolwright.release.record import RELEASE
 
 if TYPE_CHECKING:
-    from huggingface_hub import CommitOperationAdd, HfApi
+    from huggingface_hub import CommitOperationAdd
 
 FILES_IN_COMMIT = 256
 _GIT_BYTES = 100 << 20

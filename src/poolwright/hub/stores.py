@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from poolwright.core.errors import EXTRAS, MissingExtra, ReleaseError, TransferError, require_module
-from poolwright.core.files import PARTIAL, sha256_file
+from poolwright.core.files import PARTIAL
 from poolwright.core.runtime.progress import Listener, TableProgress
 from poolwright.core.wording import some
 from poolwright.hub.addresses import leads_out
@@ -170,9 +170,7 @@ class StoreSource(_Store):
         if PROGRESS in sizes:
             raise TransferError(f"{self.url}: a push has not finished; repeat it, then pull")
         if wrong := [name for name in sizes if leads_out(name)]:
-            raise TransferError(
-                f"{self.url}: '{wrong[0]}' leads out of the folder it is pulled into; nothing was pulled"
-            )
+            raise TransferError(f"{self.url}: '{wrong[0]}' leads out of the folder; nothing was pulled")
         return sizes
 
     def download(self, names: list[str], folder: Path, phase: str = "download") -> None:

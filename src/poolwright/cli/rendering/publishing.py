@@ -41,13 +41,11 @@ def print_pulled(pulled: Pulled) -> None:
     out = console()
     commit = f", commit {pulled.commit}" if pulled.commit else ""
     state = "pulled" if pulled.fresh else "was there already"
-    out.print(
-        Text(f"{pulled.folder}: {state}: {pulled.files:,} files, {human_bytes(pulled.bytes)}{commit}", style="bold")
-    )
+    whole = f"{pulled.files:,} files, {human_bytes(pulled.bytes)}{commit}"
+    out.print(Text(f"{pulled.folder}: {state}: {whole}", style="bold"))
     if pulled.left_out:
-        out.print(
-            Text(f"left out {len(pulled.left_out):,} files that the release does not list: {some(pulled.left_out)}")
-        )
+        names = some(pulled.left_out)
+        out.print(Text(f"left out {len(pulled.left_out):,} files that the release does not list: {names}"))
     if pulled.verification is None:
         digests = ", its files as their digests say" if pulled.commit else ""
         out.print(Text(f"not a release of poolwright{digests}"))
