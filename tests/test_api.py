@@ -20,8 +20,8 @@ from tests.run.pools import make_recipe, make_rows, write_pool
 FUNCTIONS = [
     "accuracy", "apply", "audit", "check", "cluster_figures", "convert", "dry_run", "encoders", "explore", "fetch",
     "fetch_options", "figures", "import_clear", "layouts", "more_verdicts", "new_recipe", "plan", "pools", "pull",
-    "push", "rebuild", "recipe_schema", "recipes", "report", "run", "search", "show", "steps", "train_encoder", "verify",
-    "why", "write_search",
+    "push", "rebuild", "recipe_schema", "recipes", "report", "run", "search", "show", "steps", "train_encoder",
+    "verify", "why", "write_search",
 ]  # fmt: skip
 TYPES = [
     "Applied", "Check", "Converted", "Entry", "Estimates", "FetchOptions", "Fetched", "Listener", "Matrix",

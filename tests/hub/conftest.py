@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from poolwright.core.table import Table
+from poolwright.release import verify as verifying
+from poolwright.release.checks.result import Skip
 from poolwright.release.layouts.huggingface import HuggingFace
 from poolwright.release.layouts.layout import About
 from tests.hub.hub_server import TOKEN, HubServer
@@ -30,6 +32,16 @@ def make_release(folder: Path, rows: int, shard_bytes: int = 20_000) -> Path:
 def squares(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A release of 330 pictures; do not change it, copy it."""
     return make_release(tmp_path_factory.mktemp("squares"), 330)
+
+
+@pytest.fixture(autouse=True)
+def _without_mlcroissant(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its check of a release takes four times as long as all others; the tests of releases make it."""
+
+    def skip(folder: Path) -> None:
+        raise Skip("not in these tests")
+
+    monkeypatch.setattr(verifying, "check_with_mlcroissant", skip, raising=False)
 
 
 @pytest.fixture

@@ -68,7 +68,7 @@ class HubPush:
                     f"{self.address}: the dataset holds what is not a release ({some(gone, 3)}), which a push removes; "
                     "push to another name, or replace it with --overwrite"
                 )
-            changed = sorted(different(self.folder, self.files, state), key=lambda name: (name in _LAST, name))
+            changed = sorted(different(self.folder, self.files, state), key=_order)
             batches = list(self._batches(changed)) or ([[]] if gone else [])
             for number, names in enumerate(batches, 1):
                 state = self._commit(names, gone if number == len(batches) else [], state, number, len(batches))
@@ -158,3 +158,7 @@ class HubPush:
             operations += added
             self.listener.progress(TableProgress(title, phase, len(names), len(operations)))
         return operations
+
+
+def _order(name: str) -> tuple[int, str]:
+    return (_LAST.index(name) if name in _LAST else -1), name
