@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from huggingface_hub import constants
 
 import poolwright
 from poolwright.core.errors import ReleaseError, TransferError
@@ -83,7 +84,10 @@ def test_other_bytes_are_found_and_fetched_again(squares: Path, pushed: HubServe
     assert contents(tmp_path / "back") == contents(squares)
 
 
-def test_a_download_that_was_cut_goes_on_where_it_stopped(squares: Path, pushed: HubServer, tmp_path: Path) -> None:
+def test_a_download_that_was_cut_goes_on_where_it_stopped(
+    squares: Path, pushed: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 10_000)
     pushed.fail("GET", "^/cdn/", "cut")
     assert call("pull", ADDRESS, tmp_path / "back").code == 0
     ranges = [one.headers["range"] for one in pushed.requests("GET", "^/cdn/") if "range" in one.headers]

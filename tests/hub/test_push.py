@@ -28,7 +28,8 @@ from poolwright.hub import push
 from poolwright.hub.addresses import hub_address
 from poolwright.release.checksums import read_sums
 push._FILES_AT_ONCE = 1
-push.HubPush(Path(sys.argv[1]), read_sums(Path(sys.argv[1])), hub_address(sys.argv[2]), "half", Silent()).run(False, False)
+folder = Path(sys.argv[1])
+push.HubPush(folder, read_sums(folder), hub_address(sys.argv[2]), "half", Silent()).run(False, False)
 """
 
 

@@ -49,7 +49,7 @@ def hub_address(text: str) -> HubAddress:
     """
     require_module("huggingface_hub", f"{text}")
     from huggingface_hub.errors import HFValidationError
-    from huggingface_hub.utils import validate_repo_id
+    from huggingface_hub.utils._validators import validate_repo_id
 
     path, mark, revision = text.removeprefix(_HUB).rstrip("/").partition("@")
     parts = path.split("/")

@@ -54,7 +54,7 @@ def speaking_to_hub(address: HubAddress, api: HfApi, note: Callable[[str], None]
     Raises:
         TransferError: the Hub refuses, fails or cannot be reached.
     """
-    from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+    from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
     logger, waits = logging.getLogger("huggingface_hub"), _Waits(str(address), note)
     handlers, shown, level = logger.handlers, not are_progress_bars_disabled(), logger.level

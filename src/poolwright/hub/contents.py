@@ -47,12 +47,14 @@ class HubState:
 
 def look(api: HfApi, address: HubAddress) -> HubState:
     """List a dataset at its newest commit, or at the revision of the address."""
+    from huggingface_hub.hf_api import RepoFile
+
     info = api.dataset_info(address.repo, revision=address.revision)
     tree = api.list_repo_tree(address.repo, recursive=True, revision=info.sha, repo_type="dataset")
     files = {
         one.path: HubFile(one.size, one.lfs.sha256 if one.lfs else one.blob_id)
         for one in tree
-        if hasattr(one, "blob_id")
+        if isinstance(one, RepoFile)
     }
     return HubState(str(info.sha), info.private, files)
 

@@ -28,7 +28,7 @@ class HubSource:
     """
 
     def __init__(self, address: HubAddress, listener: Listener) -> None:
-        self.address, self.listener = address, listener
+        self.address, self.name, self.listener = address, address.name, listener
         self.api: HfApi = connect(address, writing=False)
         with speaking_to_hub(address, self.api, listener.note):
             self.state: HubState = retrying(lambda: look(self.api, address), listener.note)
@@ -51,11 +51,11 @@ class HubSource:
         Raises:
             TransferError: the Hub fails, or sends what has another digest than it says.
         """
-        self.listener.table_started(self.address.name, phase, len(names))
+        self.listener.table_started(self.name, phase, len(names))
         with speaking_to_hub(self.address, self.api, self.listener.note), ThreadPoolExecutor(_THREADS) as threads:
             try:
                 for done, _ in enumerate(threads.map(lambda name: self._one(name, folder), names), 1):
-                    self.listener.progress(TableProgress(self.address.name, phase, len(names), done))
+                    self.listener.progress(TableProgress(self.name, phase, len(names), done))
             except BaseException:
                 threads.shutdown(wait=False, cancel_futures=True)
                 raise
