@@ -25,6 +25,7 @@ from poolwright.models.encoders.spec import model_spec
 from poolwright.recipe.jsonschema import recipe_schema, schema_text
 from poolwright.registry import LAYOUTS, POOLS, STEPS, layout_class, pool_class, step_class
 from poolwright.release.card.about import About
+from poolwright.release.data.image_changes import ImageChanges
 from poolwright.testing.fixtures import knowing
 
 VALUES = Path(__file__).with_name("values.md")
@@ -149,9 +150,10 @@ def layouts_page() -> str:
         "A release is a table written in a layout its users know. Whatever the layout, it holds the card "
         "(`README.md`), `croissant.json`, the record, states and recipe it was made from, and `SHA256SUMS`; "
         "`poolwright verify` checks all of it. The same table gives the same bytes.",
-        "Image files are released as they were found. `width`, `height`, hashes and what people saw are of the upright "
-        "picture; if EXIF says to turn an image, the card counts it and names the readers that do (`datasets`, OpenCV) "
-        "and do not (torchvision, webdataset, TensorFlow, mlcroissant).",
+        "Image files are released as they were found, unless `images` is a mapping: see "
+        "[`images` of a release](#images-of-a-release). `width`, `height`, hashes and what people saw are of the "
+        "upright picture; if EXIF says to turn an image that is released as it was found, the card counts it and names "
+        "the readers that do (`datasets`, OpenCV) and do not (torchvision, webdataset, TensorFlow, mlcroissant).",
         _table(
             ("layout", "what it writes"),
             [(f"[`{name}`](#{name})", _first_line(layout_class(name))) for name in LAYOUTS],
@@ -161,6 +163,14 @@ def layouts_page() -> str:
         cls = layout_class(name)
         example = _fragment("releases", "- " + cls.example)
         parts += [f"## {name}", _doc(cls), f"```text\n{cls.tree}\n```", example, _fields(cls)]
+    parts += [
+        "## `images` of a release",
+        _fragment(
+            "releases", "- {table: best, layout: image_folder, images: {resize: 512, format: jpeg}, to: out/best}"
+        ),
+        _doc(ImageChanges),
+        _fields(ImageChanges),
+    ]
     parts += ["### `columns` of a geoyfcc release", _fields_of(recipe_schema()["$defs"]["PublishedColumns"])]
     parts += [
         "## The card",
@@ -233,6 +243,7 @@ _DEFINED = {
     "ArrayColumn": "name, or [column](#columns-of-an-arrays-pool)",
     "Lookup": "[lookup](#lookup-of-an-arrays-pool)",
     "PublishedColumns": "[columns](#columns-of-a-geoyfcc-release)",
+    "ImageChanges": "[changes](#images-of-a-release)",
     "Profile": "[rule](#a-rule-for-sizes-of-glt)",
 }
 

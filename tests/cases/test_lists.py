@@ -19,6 +19,7 @@ from poolwright.steps.choose.keep import Keep
 from poolwright.steps.choose.listed import ListedStep
 from poolwright.steps.choose.remove import Remove
 from tests.calling import Called, call
+from tests.packing import pack
 
 HEX = [f"{number:032x}" for number in range(0xA0, 0xA4)]
 
@@ -52,6 +53,19 @@ def test_a_list_of_another_form_names_the_same_rows(tmp_path: Path, name: str, c
     left, words = listed(Remove(file=str(tmp_path / name)), pa.array(HEX))
     assert left == HEX[2:]
     assert words == "a list of 2 entries of uid"
+
+
+@pytest.mark.parametrize("ending", ["gz", "bz2", "xz", "zst"])
+def test_packed_lists_name_the_same_rows(tmp_path: Path, ending: str) -> None:
+    np.save(tmp_path / "plain.npy", np.array([(0, 0xA0), (0, 0xA1)], dtype="u8,u8"))
+    packed = pack(ending, (tmp_path / "plain.npy").read_bytes())
+    (tmp_path / f"ids.npy.{ending}").write_bytes(packed)
+    (tmp_path / f"ids.json.{ending}").write_bytes(pack(ending, json.dumps(HEX[:2]).encode()))
+    for name in ("npy", "json"):
+        assert listed(Keep(file=str(tmp_path / f"ids.{name}.{ending}")), pa.array(HEX))[0] == HEX[:2]
+    (tmp_path / f"cut.npy.{ending}").write_bytes(packed[: len(packed) // 2])
+    with pytest.raises(InputError, match=rf"cut\.npy\.{ending}: cannot be read: the packed data is damaged or cut off"):
+        listed(Remove(file=str(tmp_path / f"cut.npy.{ending}")), pa.array(HEX))
 
 
 def test_bytes_and_pairs_of_integers_are_hexadecimal_uids(tmp_path: Path) -> None:
@@ -180,6 +194,58 @@ def test_check_reports_all_mistakes_at_once(tmp_path: Path) -> None:
     assert [name for name in wanted if not any(name in line for line in lines)] == []
     assert all(line.startswith("error: r.yaml:") for line in lines)
     assert len(lines) == len(wanted)
+
+
+def test_check_goes_on_after_wrong_steps_and_tables(tmp_path: Path) -> None:
+    """Columns that a wrong step would have given are not missed; misspelt ones are found behind it, too."""
+    (tmp_path / "rows.csv").write_text("uid,width,label\na,3,cat\nb,4,dog\n")
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "notes.txt").write_text("mine")
+    (tmp_path / "r.yaml").write_text(
+        """recipe: 1
+name: r
+seed: 1
+pools:
+  rows: {read: table, path: rows.csv}
+tables:
+  one:
+    from: rows
+    steps:
+      - where: widht >= 3
+      - cap: {group: [labell], n: 5}
+      - derive: {area: width * wdth}
+      - where: area > 3
+      - derive: {twice: 2 * width, thrice: 3 *}
+      - where: twice > 3 and lable = 'cat'
+      - where: twice > 3
+  two:
+    from: one
+    steps:
+      - where: widths > 3
+      - where: twice > 3
+releases:
+  - {table: one, layout: parquets, to: out/one}
+  - {table: two, layout: huggingface, images: none, to: taken}
+  - {table: two, layout: huggingface, images: none, to: out/two}
+  - {table: two, layout: huggingface, images: none, to: out/two/more}
+"""
+    )
+    called = call("check", "r.yaml", folder=tmp_path)
+    lines = {int(line.split(":")[2]): line for line in called.err.splitlines()}
+    assert called.code == 2
+    assert sorted(lines) == [10, 11, 12, 14, 15, 20, 23, 24, 26]
+    for number, words in {
+        10: "did you mean 'width'?",
+        11: "did you mean 'label'?",
+        12: "'derive' needs the column 'wdth', which no step before it gives; did you mean 'width'?",
+        15: "'lable', which no step before it gives; did you mean 'label'?",
+        20: "'widths', which no step before it gives; did you mean 'width'?",
+        24: "the folder holds what is not a release",
+        26: "another release is written to",
+    }.items():
+        assert words in lines[number]
+    called = call("run", "r.yaml", "--set", "tables.one.steps=[]", "--set", "tables.two.steps=[]", folder=tmp_path)
+    assert (called.code, (tmp_path / "runs").exists()) == (2, False)
 
 
 def test_a_quote_that_is_never_closed_hides_no_entries(tmp_path: Path) -> None:

@@ -161,7 +161,7 @@ def test_a_right_recipe(small: Path) -> None:
 def test_a_column_that_nobody_gives(small: Path) -> None:
     error = told(small, ("by: similarity", "by: score"))
     assert error.startswith("error: small.yaml:10: tables.best.steps[1].top: 'top' needs the column 'score'")
-    assert "there are: uid, width, similarity" in error
+    assert "columns: uid, width, similarity" in error
 
 
 def test_a_file_that_is_not_there(small: Path) -> None:
@@ -237,6 +237,7 @@ def test_how_commands_end(
     monkeypatch.setattr(api, "check", fail)
     monkeypatch.setattr(os, "_exit", sys.exit)  # it would end the tests
     handled: list[object] = []
+    monkeypatch.setattr(signal, "getsignal", lambda _: signal.default_int_handler)  # whatever a shell left ignored
     monkeypatch.setattr(signal, "signal", lambda _, handler: handled.append(handler))
     called = call("check", "small.yaml", folder=small)
     assert (called.code, called.out, called.err) == (code, "", words)

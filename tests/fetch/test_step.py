@@ -110,7 +110,7 @@ def test_other_rows_are_not_mixed_with_fetched_images(server: BadServer, tmp_pat
     [
         ([{"where": "width > 0"}, {"fetch": {}}], "candidates", "must be the first step of its table"),
         ([{"fetch": {}}], "pool", "'pool' is a pool; make a table of those rows"),
-        ([{"fetch": {"url": "link"}}], "candidates", "needs the column 'link', which nobody gives"),
+        ([{"fetch": {"url": "link"}}], "candidates", "needs the column 'link', which no step before it gives"),
         ([{"fetch": {"url": "width"}}], "candidates", "needs text in 'width', which holds int32"),
         ([{"fetch": {"format": "webdataset"}}], "candidates", "format"),
         ([{"fetch": {"max_bites": 3}}], "candidates", "did you mean 'max_bytes'"),

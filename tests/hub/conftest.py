@@ -9,7 +9,6 @@ import pytest
 
 from poolwright.core.table import Table
 from poolwright.release import verify as verifying
-from poolwright.release.checks.result import Skip
 from poolwright.release.layouts.huggingface import HuggingFace
 from poolwright.release.layouts.layout import About
 from tests.hub.hub_server import TOKEN, HubServer
@@ -35,13 +34,9 @@ def squares(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _without_mlcroissant(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its check of a release takes four times as long as all others; the tests of releases make it."""
-
-    def skip(folder: Path) -> None:
-        raise Skip("not in these tests")
-
-    monkeypatch.setattr(verifying, "check_with_mlcroissant", skip, raising=False)
+def _loaded_by_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Loading a release takes most of the time that `verify` takes, and has tests of its own."""
+    monkeypatch.setattr(verifying, "_loading", lambda *_: [])
 
 
 @pytest.fixture

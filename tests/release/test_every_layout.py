@@ -17,6 +17,7 @@ from poolwright.core.errors import ReleaseError
 from poolwright.core.table import Table
 from poolwright.registry import LAYOUTS, layout_class
 from poolwright.release.checks.result import Findings
+from poolwright.release.data.image_changes import ImageChanges
 from poolwright.release.layouts.avalanche import Avalanche
 from poolwright.release.layouts.clear import Clear
 from poolwright.release.layouts.domainnet import DomainNet
@@ -71,6 +72,25 @@ class TestImageFolder(_Toy):
 
 class TestImageFolderCsv(LayoutSuite):
     layout = ImageFolderLayout(metadata="csv", figures=False)
+
+
+class TestHuggingFaceChanged(_Toy):
+    layout = HuggingFace(images=ImageChanges(resize=16, format="jpeg", strip=("gps",)), figures=False)
+
+
+class TestImageFolderChanged(_Toy):
+    layout = ImageFolderLayout(images=ImageChanges(resize=20, mode="border", upscale=True), figures=False)
+
+
+class TestDomainNetChanged(_Toy):
+    layout = DomainNet(images=ImageChanges(format="webp", quality=60), figures=False)
+
+
+class TestClearChanged(LayoutSuite):
+    layout = Clear(images=ImageChanges(resize=9, mode="center_crop"), figures=False)
+
+    def build_table(self, folder: Path) -> Table:
+        return stream_table(folder, 36)
 
 
 class TestDomainNet(_Toy):

@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 from poolwright.api.annotating import accuracy, audit, more_verdicts
 from poolwright.api.data import convert, fetch, fetch_options, import_clear, rebuild, train_encoder
-from poolwright.api.inspecting import cluster_figures, explore, report, search, show, verify, why, write_search
+from poolwright.api.inspecting import (
+    cluster_figures,
+    explore,
+    ledger,
+    report,
+    search,
+    show,
+    verify,
+    why,
+    write_search,
+)
 from poolwright.api.listing import Entry, Parameter, encoders, figures, layouts, pools, recipe_schema, steps
 from poolwright.api.publishing import pull, push
 from poolwright.api.results import Applied, RunResult, TableOutlook
@@ -17,9 +27,12 @@ if TYPE_CHECKING:
         FETCH_ERRORS,
         Check,
         Converted,
+        DroppedCount,
+        DroppedRows,
         Estimates,
         Fetched,
         FetchOptions,
+        LedgerSummary,
         Listener,
         Matrix,
         Measured,
@@ -48,10 +61,13 @@ __all__ = [
     "Applied",
     "Check",
     "Converted",
+    "DroppedCount",
+    "DroppedRows",
     "Entry",
     "Estimates",
     "FetchOptions",
     "Fetched",
+    "LedgerSummary",
     "Listener",
     "Matrix",
     "Measured",
@@ -91,6 +107,7 @@ __all__ = [
     "figures",
     "import_clear",
     "layouts",
+    "ledger",
     "more_verdicts",
     "new_recipe",
     "plan",

@@ -19,6 +19,7 @@ from poolwright.run.run import Run, open_run
 
 if TYPE_CHECKING:
     from poolwright.core.results.search_result import SearchResult
+    from poolwright.inspect.ledger import DroppedRows
     from poolwright.inspect.views.view import View
     from poolwright.release.checks.result import Verification
     from poolwright.report.view import TableView
@@ -50,6 +51,37 @@ def why(folder: str | Path, uid: str) -> list[Story]:
         InputError: no finished table has read the row.
     """
     return _why(open_run(folder), uid)
+
+
+def ledger(
+    folder: str | Path,
+    table: str,
+    *,
+    reason: str | None = None,
+    step: str | int | None = None,
+    uids: Sequence[str] = (),
+    columns: Sequence[str] | None = None,
+) -> DroppedRows:
+    """List the rows that a finished table dropped, with step, reason, place in the source, and values.
+
+    Args:
+        folder: the run folder.
+        table: its name.
+        reason: only rows that were dropped for this reason, by its short name; 'quarantined' for parts.
+        step: only rows that this step dropped: its verb, or its number from 1; 0 or 'read' is what comes before.
+        uids: only rows with these uids.
+        columns: columns of the rows, of the source or given by steps; by default all but vectors and images.
+
+    Returns:
+        Rows that are read when they are iterated over, batch by batch, and a summary by step and reason.
+
+    Raises:
+        RecipeError: no such table, reason or step.
+        InputError: the table is not finished.
+    """
+    from poolwright.inspect.ledger import ledger_of
+
+    return ledger_of(open_run(folder), table, reason, step, uids, columns)
 
 
 def explore(folder: str | Path, table: str | None = None) -> View:
@@ -227,16 +259,18 @@ def _image_reader(table: Table) -> Callable[[Rows], list[bytes | None]]:
     return image_bytes
 
 
-def verify(folder: str | Path, full: bool = False) -> Verification:
-    """Check a release: checksums, schema, counts, card, Croissant, and the checks of its layout.
+def verify(folder: str | Path, full: bool = False, load: bool = True) -> Verification:
+    """Check a release: checksums, schema, counts, card, Croissant, and the checks of its layout; then load it.
 
     If the layout that the release names is not installed, its own checks are skipped.
 
     Args:
         folder: the folder of the release.
-        full: check the bytes of every image, not of a sample.
+        full: check the bytes of every image, and load every row, not a sample.
+        load: load the release with the libraries that its card names, as far as they are installed. Each does so in a
+            process of its own, without network.
     """
     from poolwright.registry import layout_class
     from poolwright.release.verify import verify as _verify
 
-    return _verify(folder, layout_class, full)
+    return _verify(folder, layout_class, full, load)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,7 @@ from poolwright.recipe.recipe import ReleaseSpec, build_partly
 from poolwright.recipe.source import read_source
 from poolwright.recipe.tables import StepSpec
 from poolwright.registry import packages_of
-from poolwright.release.folder import released_table
+from poolwright.release.folder import check_target, released_table
 from poolwright.run.batches import BATCH_ROWS
 from poolwright.run.engine.engine import make_engine
 from poolwright.run.memory import in_words
@@ -57,27 +58,49 @@ def check(recipe: RecipeLike, sets: Sequence[str] = ()) -> dict[str, TablePlan]:
         RecipeError: unknown names, wrong types, missing columns, files or extras; `Mistakes` if there are several.
     """
     loaded = recipe if isinstance(recipe, _Recipe) else build_partly(read_source(Path(recipe), sets), Recipe)
+    return _check(loaded)
+
+
+def _check(loaded: _Recipe, targets: bool = True) -> dict[str, TablePlan]:
+    """Check a recipe; `targets` says whether the folders of its releases will be written."""
     with in_words(loaded, loaded.default_run):
-        return _check(loaded)
+        return _check_all(loaded, targets)
 
 
-def _check(loaded: _Recipe) -> dict[str, TablePlan]:
+def _check_all(loaded: _Recipe, targets: bool) -> dict[str, TablePlan]:
     source = loaded.source
     plans = Run(loaded, loaded.default_run).plans_partly()
     for spec in loaded.tables.values():
         for placed in spec.steps:
             with source.collecting():
                 _check_models(loaded, placed)
+    known = {name for name, plan in plans.items() if plan.known}
     for release in loaded.releases:
-        if {release.table, *release.layout.tables()} <= plans.keys():
+        if targets:
+            with source.collecting():
+                _check_target(loaded, release)
+        if {release.table, *release.layout.tables()} <= known:
             with source.collecting():
                 _check_release(loaded, release, plans)
     for index, figure in enumerate(loaded.figures):
-        if figure.table in plans:
+        if figure.table in known:
             with source.collecting():
                 _check_figure(loaded, index, figure, plans)
     source.raise_mistakes()
     return plans
+
+
+def _check_target(recipe: _Recipe, release: ReleaseSpec) -> None:
+    """Check that the folder of a release is free, or holds a release, and is that of no other one."""
+    here = Path(os.path.abspath(release.to))
+    try:
+        check_target(here)
+    except PoolwrightError as error:
+        raise recipe.source.error((*release.key, "to"), str(error)) from None
+    for other in recipe.releases:
+        there = Path(os.path.abspath(other.to))
+        if other.key != release.key and (here.is_relative_to(there) if here != there else other.key < release.key):
+            raise recipe.source.error((*release.key, "to"), f"{here}: another release is written to {there}")
 
 
 def _check_release(recipe: _Recipe, release: ReleaseSpec, plans: Mapping[str, TablePlan]) -> None:
@@ -138,7 +161,7 @@ def run(
         PoolwrightError: see `poolwright.core.errors`; finished work is kept, and the same call continues.
     """
     loaded = _load(recipe, sets)
-    check(loaded)
+    _check(loaded, targets=release and tables is None)
     work = Run(
         loaded,
         _folder(loaded, folder),

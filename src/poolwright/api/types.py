@@ -10,6 +10,7 @@ from poolwright.fetch.options import FetchOptions
 from poolwright.fetch.outcome import CLASSES as FETCH_ERRORS
 from poolwright.fetch.recovery import Recovery
 from poolwright.hub.results import Pulled, Pushed
+from poolwright.inspect.ledger import DroppedCount, DroppedRows, LedgerSummary
 from poolwright.inspect.views.view import View
 from poolwright.inspect.why import StepStory, Story
 from poolwright.jobs.convert import Converted
@@ -26,9 +27,12 @@ __all__ = [
     "FETCH_ERRORS",
     "Check",
     "Converted",
+    "DroppedCount",
+    "DroppedRows",
     "Estimates",
     "FetchOptions",
     "Fetched",
+    "LedgerSummary",
     "Listener",
     "Matrix",
     "Measured",

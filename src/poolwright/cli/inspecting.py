@@ -37,6 +37,35 @@ def why(run_folder: RunFolder, uid: Annotated[str, typer.Argument(help="uid of t
 
 
 @app.command()
+def ledger(
+    run_folder: RunFolder,
+    table: Annotated[str, typer.Argument(help="The table.", metavar="TABLE")],
+    reason: Annotated[Optional[str], typer.Option(help="Only rows dropped for this reason.")] = None,  # noqa: UP045
+    step: Annotated[Optional[str], typer.Option(help="Only rows this step dropped: verb or number.")] = None,  # noqa: UP045
+    uid: Annotated[Optional[list[str]], typer.Option(help="Only this row; may be repeated.")] = None,  # noqa: UP045
+    columns: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Columns of the rows; default all but vectors and images.", metavar="NAME,NAME..."),
+    ] = None,
+    format: Annotated[Optional[str], typer.Option(help="csv, parquet or jsonl; default as FILE, or csv.")] = None,  # noqa: UP045
+    to: Annotated[Optional[Path], typer.Option(help="Write the rows to this file.", metavar="FILE")] = None,  # noqa: UP045
+) -> None:
+    """List the rows that a table dropped.
+
+    Without options: how many, by step and reason. With any: the rows with step, reason, place and values, as CSV.
+    """
+    from poolwright.api import ledger as dropped_rows
+    from poolwright.cli.rendering.inspecting import print_dropped, write_dropped
+
+    names = None if columns is None else [name.strip() for name in columns.split(",") if name.strip()]
+    found = dropped_rows(run_folder, table, reason=reason, step=step, uids=uid or (), columns=names)
+    if any(option is not None for option in (reason, step, uid, columns, format, to)):
+        write_dropped(found, to, format)
+    else:
+        print_dropped(found.summary)
+
+
+@app.command()
 def search(
     run_folder: RunFolder,
     prompt: Annotated[str | None, typer.Argument(help="What to look for, such as 'wedding, engagement ring'.")] = None,
@@ -116,16 +145,16 @@ def studio(
 @app.command()
 def verify(
     release: Annotated[Path, typer.Argument(help="The folder of a release.", metavar="DIR")],
-    full: Annotated[bool, typer.Option("--full", help="Check the bytes of every image, not of a sample.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="Check every image and load every row, not a sample.")] = False,
+    load: Annotated[
+        bool, typer.Option("--load/--no-load", help="Load it with the libraries that its card names.")
+    ] = True,
 ) -> None:
-    """Check a release: checksums, counts, card, Croissant."""
-    import logging
-
+    """Check a release: checksums, counts, card, loading."""
     from poolwright.api import verify as verify_release
     from poolwright.cli.rendering.inspecting import print_verification
 
-    logging.disable(logging.WARNING)  # its check reports what mlcroissant warns of
-    verification = verify_release(release, full)
+    verification = verify_release(release, full, load)
     print_verification(verification)
     if not verification.ok:
         raise typer.Exit(1)

@@ -7,7 +7,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-_RISKY = re.compile(r"'*[=+\-@\t\r\n]")
+RISKY = r"^'*[=+\-@\t\r\n]"
+"""What a text begins with that a spreadsheet evaluates, or that `guarded` has escaped."""
 _GUARDED = re.compile(r"'+[=+\-@\t\r\n]")
 
 
@@ -53,7 +54,7 @@ def guarded(text: str) -> str:
     A caption from the web can begin with '=' and would be evaluated when the file is opened. Such texts get a leading
     apostrophe (OWASP, CSV injection), which `unguarded` removes: every text is restored unchanged.
     """
-    return f"'{text}" if _RISKY.match(text) else text
+    return f"'{text}" if re.match(RISKY, text) else text
 
 
 def unguarded(cell: str) -> str:

@@ -7,9 +7,9 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from poolwright import __version__
 from poolwright.core.errors import PoolwrightError, RecipeError, TransferError
 from poolwright.hub.addresses import HubAddress
 
@@ -41,7 +41,10 @@ def connect(address: HubAddress, writing: bool) -> HfApi:
     if writing and not token:
         raise RecipeError(f"{address}: no token for the Hub; make one with write access at {_TOKENS}, then {_LOG_IN}")
     return HfApi(
-        endpoint=constants.ENDPOINT, token=token or False, library_name="poolwright", library_version=__version__
+        endpoint=constants.ENDPOINT,
+        token=token or False,
+        library_name="poolwright",
+        library_version=version("poolwright"),
     )
 
 

@@ -16,12 +16,12 @@ from poolwright.hub.addresses import check_store, hub_address, is_hub, with_revi
 from poolwright.hub.pull import HubSource
 from poolwright.hub.results import Pulled
 from poolwright.hub.stores import StoreSource
-from poolwright.hub.verifying import verify_quietly
 from poolwright.release.checks.result import Verification
 from poolwright.release.checksums import SUMS, files_of, read_sums
 from poolwright.release.folder import put_in_place, release_lock
 from poolwright.release.layouts.layout import Layout
 from poolwright.release.record import RELEASE, ReleaseRecord
+from poolwright.release.verify import verify
 
 
 class Remote(Protocol):
@@ -93,7 +93,7 @@ class _Pull:
                 )
             self._download(wanted)
             place = self.partial
-        verification = verify_quietly(place, find_layout) if self.sums is not None else None
+        verification = verify(place, find_layout, load=False) if self.sums is not None else None
         if fresh:
             self._check_digests(wanted, verification)
             self.remote.tidy(self.partial)

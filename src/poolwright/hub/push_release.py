@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 
-from poolwright import __version__
 from poolwright.core.errors import RecipeError, ReleaseError
 from poolwright.core.files import sha256_file
 from poolwright.core.runtime.progress import Listener
@@ -16,11 +16,11 @@ from poolwright.hub.push import HubPush
 from poolwright.hub.results import Pushed
 from poolwright.hub.rules import hub_checks
 from poolwright.hub.stores import StorePush
-from poolwright.hub.verifying import verify_quietly
 from poolwright.release.checks.result import Check
 from poolwright.release.checksums import SUMS, read_sums
 from poolwright.release.layouts.layout import Layout
 from poolwright.release.record import ReleaseRecord
+from poolwright.release.verify import verify
 
 
 def push_release(
@@ -37,7 +37,7 @@ def push_release(
 ) -> Pushed:
     """Push a release; see `poolwright.api.push`."""
     address = _address(to, revision, public, message)
-    verification = verify_quietly(folder, find_layout)
+    verification = verify(folder, find_layout)
     words = verification.words.removeprefix(f"{folder}: ")
     checks = [Check("release", verification.ok, words)]
     sizes: dict[str, int] = {}
@@ -83,4 +83,4 @@ def _done(plan: Pushed, sent: list[str], sizes: dict[str, int], removed: list[st
 
 def _message(folder: Path) -> str:
     release = ReleaseRecord.load(folder)
-    return f"Release table '{release.table}' ({rows(release.rows)}, {release.layout}) by poolwright {__version__}"
+    return f"Release table '{release.table}' ({rows(release.rows)}, {release.layout}) by poolwright {version('poolwright')}"

@@ -93,7 +93,7 @@ def application(
 
 
 def _missing(spec: TableSpec, schema: pa.Schema, pictures: bool) -> dict[int, tuple[str, ...]]:
-    """Return the columns that steps of the release need and nobody gives, by the step's position in the release."""
+    """Return the columns that steps of the release need and that are missing, by the step's position in the release."""
     live, missing = schema, {}
     for placed in spec.steps:
         encoded = _encoded(placed)

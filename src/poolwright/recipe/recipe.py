@@ -139,7 +139,7 @@ def build(source: RecipeSource, cls: type[R] = Recipe) -> R:  # type: ignore[ass
 def build_partly(source: RecipeSource, cls: type[R] = Recipe) -> R:  # type: ignore[assignment]
     """Validate as `build`, but leave out what is wrong, and keep the errors in `source.mistakes`.
 
-    A table ends before its first wrong step, and is among `source.incomplete`.
+    A table with wrong steps has the others, and is among `source.incomplete`.
     """
     body = _body(source)
     if not _NAME.match(body.name):

@@ -43,7 +43,8 @@ class RecipeSource:
         compared: names of those that a table depends on; a signature in a URL may change from run to run.
         written: numbers, dates and truth values as they are written, by key path.
         mistakes: errors found so far, see `collecting`.
-        incomplete: tables whose steps are not all valid.
+        incomplete: tables whose steps are not all valid, with the number of valid ones before the first wrong step
+            that may give columns.
     """
 
     name: str
@@ -57,7 +58,7 @@ class RecipeSource:
     compared: set[str] = field(default_factory=set)
     written: dict[Key, str] = field(default_factory=dict)
     mistakes: list[PoolwrightError] = field(default_factory=list)
-    incomplete: set[str] = field(default_factory=set)
+    incomplete: dict[str, int] = field(default_factory=dict)
 
     def hide(self, value: Any) -> Any:
         """Return texts, or data with texts, with the names of variables in place of values of the environment."""

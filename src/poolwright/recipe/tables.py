@@ -199,10 +199,11 @@ class TableSpec:
 def make_table(
     name: str, table: TableBody, max_bad: float, source: RecipeSource, context: Mapping[str, Any]
 ) -> TableSpec:
-    """Validate one table of a recipe; it ends before its first wrong step, whose error `source` collects."""
+    """Validate one table of a recipe; wrong steps are left out, and `source` collects their errors."""
     steps = _applied(table.apply, ("tables", name, "apply"), source) if table.apply else []
-    applied, before = len(steps), len(source.mistakes)
+    applied, before, unsure = len(steps), len(source.mistakes), -1
     for index, data in enumerate(table.steps):
+        mistakes = len(source.mistakes)
         with source.collecting():
             placed = make_step(data, ("tables", name, "steps", index), source, context)
             if isinstance(placed.step, SourceStep) and (index or applied):
@@ -210,12 +211,22 @@ def make_table(
                 raise source.error(
                     placed.key, f"'{verb}' must be the first step of its table: it makes the rows that are read"
                 )
-            if len(source.mistakes) == before:
-                steps.append(placed)
+            steps.append(placed)
+        if len(source.mistakes) > mistakes and unsure < 0 and not _only_chooses(data):
+            unsure = len(steps)
     if len(source.mistakes) > before:
-        source.incomplete.add(name)
+        source.incomplete[name] = unsure if unsure >= 0 else len(steps)
     max_bad = table.max_bad if table.max_bad is not None else max_bad
     return TableSpec(name, table.from_, tuple(steps), max_bad, table.ledger == "full")
+
+
+def _only_chooses(data: Any) -> bool:
+    """Whether a step is known, whatever its parameters, to give no columns."""
+    verb = next(iter(data), "") if isinstance(data, dict) else data
+    try:
+        return step_class(str(verb)).kind == "choose"
+    except RecipeError:
+        return False
 
 
 def make_step(data: Any, key: Key, source: RecipeSource, context: Mapping[str, Any]) -> StepSpec:

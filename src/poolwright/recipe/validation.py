@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from difflib import get_close_matches
 from typing import Any, TypeVar, get_args
@@ -53,7 +53,8 @@ def _as_error(item: Any, key: Key, source: RecipeSource, cls: type[BaseModel]) -
     location = tuple(item["loc"])
     if item["type"] == "extra_forbidden":
         known = _fields_at(cls, location[:-1])
-        return source.error((*key, *location), f"unknown key; {did_you_mean(str(location[-1]), known)}")
+        place = (*_existing((*key, *location[:-1]), source), location[-1])
+        return source.error(place, f"unknown key; {did_you_mean(str(location[-1]), known)}")
     if item["type"] == "missing":
         return source.error((*key, *location[:-1]), f"'{location[-1]}' is missing")
     place = _existing((*key, *location), source)
@@ -73,10 +74,17 @@ def _existing(key: Key, source: RecipeSource) -> Key:
     return key
 
 
+def _models_of(annotation: Any) -> Iterator[Any]:
+    """Yield a type, and those that it is made of."""
+    yield annotation
+    for one in get_args(annotation):
+        yield from _models_of(one)
+
+
 def _fields_at(cls: type[BaseModel], location: tuple[str | int, ...]) -> list[str]:
     for name in location:
         inner = next((field.annotation for key, field in cls.model_fields.items() if name in (key, field.alias)), None)
-        for one in (inner, *get_args(inner)):
+        for one in _models_of(inner):
             if isinstance(one, type) and issubclass(one, BaseModel):
                 cls = one
     return [field.alias or name for name, field in cls.model_fields.items()]

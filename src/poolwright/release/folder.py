@@ -58,6 +58,25 @@ def released_table(folder: Path) -> str | None:
         return None
 
 
+def check_target(folder: Path) -> None:
+    """Check that a release can be written into a folder: that it holds nothing, or a release.
+
+    Raises:
+        ReleaseError: it holds something else, or is inside a release.
+    """
+    if folder.is_symlink() and not folder.exists():
+        raise ReleaseError(f"{folder}: a link to a folder that does not exist; make the folder, or remove the link")
+    for above in folder.parents:
+        if (above / RELEASE).is_file():
+            raise ReleaseError(f"{folder}: this is inside the release {above}, which would not verify; choose another")
+    if not _is_free(folder) and not (folder / RELEASE).is_file():
+        raise ReleaseError(f"{folder}: the folder holds what is not a release; choose another")
+
+
+def _is_free(folder: Path) -> bool:
+    return not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
+
+
 def find_release(folder: Path, made_from: str, overwrite: bool) -> Written | None:
     """Return the release in `folder` if it is the wanted one and complete; None if it is to be written.
 
@@ -68,17 +87,13 @@ def find_release(folder: Path, made_from: str, overwrite: bool) -> Written | Non
     Raises:
         ReleaseError: the folder holds something else.
     """
-    if folder.is_symlink() and not folder.exists():
-        raise ReleaseError(f"{folder}: a link to a folder that does not exist; make the folder, or remove the link")
-    for above in folder.parents:
-        if (above / RELEASE).is_file():
-            raise ReleaseError(f"{folder}: this is inside the release {above}, which would not verify; choose another")
-    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+    check_target(folder)
+    if _is_free(folder):
         return None
     try:
         record = ReleaseRecord.load(folder)
     except (OSError, ValueError):
-        if overwrite and (folder / RELEASE).is_file():
+        if overwrite:
             return None
         raise ReleaseError(f"{folder}: the folder holds what is not a release; choose another") from None
     wrong = check_sums(folder) if record.made_from == made_from else ["it was made from another table, card or layout"]

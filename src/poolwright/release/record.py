@@ -43,16 +43,44 @@ class ReleasedFile(_Record):
         return path
 
 
+class ChangedImages(_Record):
+    """What was done to the images of a release.
+
+    Attributes:
+        words: what was asked for, in a sentence.
+        library: what encoded them, with versions.
+        kept: images whose files are as they were found.
+        stripped: images whose metadata was removed, and whose pixels are coded as they were found.
+        encoded: images that were encoded anew; `turned`, `flattened` (transparency laid on white) and `first` (the
+            first of several pictures in a file) are among them.
+    """
+
+    words: str
+    library: str
+    kept: int = 0
+    stripped: int = 0
+    encoded: int = 0
+    turned: int = 0
+    flattened: int = 0
+    first: int = 0
+
+
 class ReleasedImages(_Record):
     """The images in a release.
 
-    `formats` counts them by file format; `turned` counts those that EXIF says to turn or flip before they are shown.
+    Attributes:
+        count: number of images.
+        bytes: total size of their files.
+        formats: number of images by file format.
+        turned: number of images that EXIF says to turn or flip before they are shown.
+        changes: what was done to them; None if they are released as they were found.
     """
 
     count: int
     bytes: int
     formats: dict[str, int]
     turned: int = 0
+    changes: ChangedImages | None = None
 
 
 class OtherFile(_Record):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,6 +16,7 @@ from poolwright.core import columns as names
 from poolwright.core.columns import is_groupable
 from poolwright.core.rows import Rows
 from poolwright.core.table import Table
+from poolwright.release.record import ReleaseRecord
 
 MOST_VALUES = 60
 """A column with at most this many values is shown as a grouping."""
@@ -142,6 +143,15 @@ def gather(table: Table, details: Sequence[Detail] = ()) -> Statistics:
     groups = {name: _ordered(counter.items()) for name, counter in counters.items() if counter is not None}
     spreads = _histograms(table, bounds)
     return Statistics(table.record.rows_kept, groups, spreads, tuple(details))
+
+
+def of_released(statistics: Statistics, release: ReleaseRecord) -> Statistics:
+    """Return the counts with the sizes of images under the names that they have if a release changed the images."""
+    if release.images is None or release.images.changes is None:
+        return statistics
+    sized = (*_MEASURES, names.ASPECT)
+    spreads = {f"original_{name}" if name in sized else name: spread for name, spread in statistics.spreads.items()}
+    return replace(statistics, spreads=spreads)
 
 
 def _is_measure(column: pa.Field) -> bool:

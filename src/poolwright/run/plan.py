@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from functools import reduce
 from operator import or_
 
@@ -11,7 +12,7 @@ import pyarrow as pa
 
 from poolwright.core.class_labels import look_alikes
 from poolwright.core.columns import ROW_ERROR, UID, is_vector, same_space, vector_field
-from poolwright.core.errors import Mistakes, PoolwrightError, RecipeError, StepError
+from poolwright.core.errors import PoolwrightError, RecipeError, StepError
 from poolwright.core.roles import JoiningStep
 from poolwright.core.step import Reason, Resources, Step
 from poolwright.core.table import ReasonRecord
@@ -59,13 +60,19 @@ class StepPlan:
 
 @dataclass(frozen=True)
 class TablePlan:
-    """All steps of a table over its source, and the rows that steps join, by the index of the step."""
+    """All steps of a table over its source.
+
+    Attributes:
+        others: the rows that steps join, by the index of the step.
+        known: whether all columns are known: no step is wrong that might have given more.
+    """
 
     name: str
     source: Source
     steps: tuple[StepPlan, ...]
     reasons: tuple[ReasonRecord, ...]
     others: Mapping[int, Source] = field(default_factory=dict)
+    known: bool = True
 
     @property
     def schema(self) -> pa.Schema:
@@ -120,31 +127,47 @@ def plan_table(
 
     Raises:
         RecipeError: a needed column is missing or of a wrong type; the message names the step, the column and the
-            columns that exist.
+            columns that exist; `Mistakes` if several steps are wrong.
+    """
+    plan = plan_partly(spec, source, recipe, others or {})
+    recipe.raise_mistakes()
+    return plan
+
+
+def plan_partly(
+    spec: TableSpec, source: Source, recipe: RecipeSource, others: Mapping[int, Source], known: bool = True
+) -> TablePlan:
+    """Plan as `plan_table`, but go on after wrong steps, and keep their errors in `recipe.mistakes`.
+
+    Args:
+        known: whether the source has all of its columns; no step is then wrong for want of a column that may come.
     """
     reasons = [_record(code, -1, "read", reason) for code, reason in enumerate(ADMISSION, 1)]
     plans: list[StepPlan] = []
-    errors: list[RecipeError] = []
-    live, others = source.schema, others or {}
+    live = source.schema
+    unknown = recipe.incomplete.get(spec.name, len(spec.steps)) if known else 0  # first step that may find more
     for index, placed in enumerate(spec.steps):
         step = placed.step
         try:
             step = _knowing(placed, others.get(index), recipe)
+            if index >= unknown and (missing := _not_given(step, live)):
+                _require(placed, live, recipe, but=missing)
+                continue
             gives, takes = _columns_of(replace(placed, step=step), live, recipe)
         except RecipeError as error:
-            errors.append(error)
-            if step.kind == "choose" and not step.labelled_by:
-                continue  # it gives no columns, so later steps can be checked, too
-            break
+            recipe.mistakes.append(error)
+            despite = _gives_anyway(step, live)
+            unknown = unknown if despite is not None else min(unknown, index)
+            live = _after(live, despite or {}, ())
+            continue
         name = f"{index + 1:02d}-{step.verb}"
         plans.append(StepPlan(index, step, name, live, gives, takes, _reads(step, live), len(reasons) + 1))
         reasons += [_record(len(reasons) + 1 + at, index, step.verb, reason) for at, reason in enumerate(step.reasons)]
         live = plans[-1].after
-    if errors:
-        raise errors[0] if len(errors) == 1 else Mistakes(errors)
     if live.get_field_index(UID) < 0:
-        raise recipe.error(("tables", spec.name), "the column 'uid' is gone at the end; every table needs it")
-    return TablePlan(spec.name, source, tuple(plans), tuple(reasons), others)
+        wrong = recipe.error(("tables", spec.name), "the column 'uid' is gone at the end; every table needs it")
+        recipe.mistakes.append(wrong)
+    return TablePlan(spec.name, source, tuple(plans), tuple(reasons), others, unknown >= len(spec.steps))
 
 
 def _knowing(placed: StepSpec, other: Source | None, recipe: RecipeSource) -> Step:
@@ -169,11 +192,29 @@ def _columns_of(placed: StepSpec, live: pa.Schema, recipe: RecipeSource) -> tupl
         raise recipe.error(placed.key, placed.words(error)) from None
 
 
-def _require(placed: StepSpec, live: pa.Schema, recipe: RecipeSource) -> None:
+def _not_given(step: Step, live: pa.Schema) -> set[str]:
+    """Return the missing columns that a wrong step before this one may give: no misspellings of other columns."""
+    return {name for name in step.needs() if not get_close_matches(name, live.names, n=1)}
+
+
+def _gives_anyway(step: Step, live: pa.Schema) -> dict[str, pa.Field] | None:
+    """Return the columns that a wrong step would give, for checking those after it; None if that is unknown."""
+    if step.kind == "choose" and not step.labelled_by:
+        return {}
+    try:
+        return {field.name: field for field in step.gives(live)}
+    except (PoolwrightError, KeyError):
+        return None
+
+
+def _require(placed: StepSpec, live: pa.Schema, recipe: RecipeSource, but: Set[str] = frozenset()) -> None:
     step = placed.step
     for name in step.needs():
-        if live.get_field_index(name) < 0:
-            text = f"'{step.verb}' needs the column '{name}', which nobody gives; there are: {some(live.names, 30)}"
+        if live.get_field_index(name) < 0 and name not in but:
+            close = get_close_matches(name, live.names, n=1)
+            meant = f"did you mean '{close[0]}'? " if close else ""
+            text = f"'{step.verb}' needs the column '{name}', which no step before it gives; {meant}"
+            text += f"columns: {some(live.names, 30)}"
             if placed.learned:
                 known = any(vector.column == name for vector in placed.learned.vectors)
                 text += f". Name the encoder that gives it: models: {{{name}: onnx:PATH}}" if known else ""

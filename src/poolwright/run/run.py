@@ -25,7 +25,7 @@ from poolwright.run.engine.protocol import Engine
 from poolwright.run.identity import IDENTITY, known_models, refusal
 from poolwright.run.lock import run_lock
 from poolwright.run.memory import check_same_recipe, in_words, recall, remember
-from poolwright.run.plan import TablePlan, plan_table
+from poolwright.run.plan import TablePlan, plan_partly, plan_table
 from poolwright.run.sources.inputs import CACHE, Inputs, inputs_of
 from poolwright.run.sources.joined import JoinedRows
 from poolwright.run.sources.source import Source, planned_source, pool_source, table_source
@@ -207,16 +207,14 @@ class Run:
         """Make the plans of the tables that can be planned, and keep errors in `recipe.source.mistakes`."""
         plans: dict[str, TablePlan] = {}
         for name in self.recipe.order:
-            before = len(self.recipe.source.mistakes)
             with self.recipe.source.collecting():
                 spec = self.recipe.tables[name]
                 source = self._planned_source(spec, plans)
                 if source is not None and all(other in plans for other in spec.joined_tables(self.recipe.pools)):
                     others = self._joined.of(spec, lambda other: planned_source(other, plans[other].schema, None))
-                    plan = plan_table(spec, source, self.recipe.source, others)
-                    self._check_tables(spec, {**plans, name: plan})
-                    if len(self.recipe.source.mistakes) == before and name not in self.recipe.source.incomplete:
-                        plans[name] = plan
+                    known = all(plans[other].known for other in spec.reads if other in plans)
+                    plans[name] = plan_partly(spec, source, self.recipe.source, others, known)
+                    self._check_tables(spec, plans)
         return plans
 
     def _planned_source(self, spec: TableSpec, plans: Mapping[str, TablePlan]) -> Source | None:
@@ -236,9 +234,10 @@ class Run:
 
     def _check_tables(self, spec: TableSpec, plans: Mapping[str, TablePlan]) -> None:
         """Check the tables that steps learn from."""
-        for placed, planned in zip(spec.steps, plans[spec.name].steps, strict=True):
+        for planned in plans[spec.name].steps:
+            placed = spec.steps[planned.index]
             try:
-                if not placed.learned and set(placed.step.tables()) <= plans.keys():
+                if not placed.learned and all(name in plans and plans[name].known for name in placed.step.tables()):
                     schemas = {name: plans[name].schema for name in placed.step.tables()}
                     placed.step.check_tables(schemas)
                     placed.step.check_against(planned.before, schemas)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Sequence
-from typing import TextIO, cast
+from typing import BinaryIO, TextIO, cast
 
 from rich import box
 from rich.console import Console
@@ -31,6 +31,25 @@ def console() -> Console:
     if sys.stdout.isatty():
         return Console()
     return Console(file=cast(TextIO, _PlainLines()), width=_NO_EDGE, color_system=None, force_terminal=False)
+
+
+class _Encoded:
+    """Standard output as a binary file, if it has none of its own."""
+
+    def write(self, data: bytes) -> int:
+        sys.stdout.write(bytes(data).decode())
+        return len(data)
+
+    def flush(self) -> None:
+        sys.stdout.flush()
+
+    closed = False
+
+
+def standard_output() -> BinaryIO:
+    """Standard output, for bytes."""
+    sys.stdout.flush()
+    return cast(BinaryIO, getattr(sys.stdout, "buffer", None) or _Encoded())
 
 
 def grid(*columns: str, numbers: Sequence[str] = ()) -> Grid:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
-from poolwright.cli.rendering.console import console, grid
+from poolwright.cli.rendering.console import console, grid, standard_output
+from poolwright.core.errors import RecipeError
+from poolwright.core.results.rows_file import kind_of, write_rows
 
 if TYPE_CHECKING:
-    from poolwright.api import Check, SearchResult, Story, Verification
+    from poolwright.api import Check, DroppedRows, LedgerSummary, SearchResult, Story, Verification
     from poolwright.studio.serve import Link
 
 
@@ -39,6 +42,31 @@ def print_story(story: Story) -> None:
 def _brief(value: Any) -> str:
     text = f"{value:.6g}" if isinstance(value, float) else str(value)
     return text if len(text) <= 80 else text[:77] + "..."
+
+
+def print_dropped(summary: LedgerSummary) -> None:
+    """Print how many rows a table dropped, by step and reason."""
+    out = console()
+    gone = summary.rows_in - summary.rows_kept
+    out.print(Text(f"{summary.table}: {gone:,} of {summary.rows_in:,} rows dropped", style="bold"))
+    table = grid("step", "verb", "reason", "rows", "because", numbers=("step", "rows"))
+    for one in summary.dropped:
+        rows = "?" if one.rows is None else f"{one.rows:,}"
+        table.add_row(str(one.step), one.verb, one.reason, rows, one.because + (" (bad)" if one.bad else ""))
+    out.print(table)
+
+
+def write_dropped(found: DroppedRows, to: Path | None, kind: str | None) -> None:
+    """Write dropped rows to a file, or to standard output."""
+    chosen = kind_of(to, kind)
+    for note in found.notes:
+        print(f"note: {note}", file=sys.stderr)
+    if to is not None:
+        print(f"wrote {found.write(to, chosen)}")
+    elif chosen == "parquet" and sys.stdout.isatty():
+        raise RecipeError("Parquet is no text for a terminal; write it to a file: --to FILE")
+    else:
+        write_rows(found, found.schema, standard_output(), chosen)
 
 
 def print_found(found: SearchResult, written: Sequence[Path]) -> None:

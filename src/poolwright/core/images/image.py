@@ -83,12 +83,14 @@ class Probe:
         width: pixels of the upright image.
         height: pixels of the upright image.
         frames: pictures in the file; for GIF and TIFF, of which counting would read the whole file, 2 means several.
+        orientation: what EXIF says of the pixels in the file, 1 to 8.
     """
 
     format: str
     width: int
     height: int
     frames: int
+    orientation: int = 1
 
 
 class _Refused(Exception):
@@ -233,9 +235,10 @@ def probe(data: bytes | None, limits: Limits = Limits()) -> Probe | str:
     except _Refused as refusal:
         return refusal.reason
     width, height = image.size
-    if image.format != "TIFF" and _orientation(image) >= 5:  # Pillow has turned the size of a TIFF already
+    turn = _orientation(image)
+    if image.format != "TIFF" and turn >= 5:  # Pillow has turned the size of a TIFF already
         width, height = height, width
-    return Probe(_name(image), width, height, _frames(image))
+    return Probe(_name(image), width, height, _frames(image), turn)
 
 
 def is_turned(data: bytes) -> bool:
@@ -262,16 +265,36 @@ def open_image(
             at a fraction of its size, which is exact to about one grey level after shrinking.
         contrast: as in `to_rgb`.
     """
+    image = load_image(data, limits, (wanted, wanted) if wanted is not None else None)
+    if isinstance(image, str):
+        return image
+    try:
+        return upright(to_rgb(image, contrast), _orientation(image))
+    except ValueError:  # a mode that cannot be converted
+        return "broken_image"
+
+
+def load_image(
+    data: bytes | None, limits: Limits = Limits(), wanted: tuple[int, int] | None = None
+) -> ImageFile.ImageFile | str:
+    """Decode the first picture of an image file as it is stored: its own mode, not turned unless it is a TIFF.
+
+    Args:
+        data: as in `open_image`.
+        limits: as in `open_image`.
+        wanted: width and height in pixels that the stored picture will be shrunk to.
+
+    Returns:
+        The picture, or a reason.
+    """
     try:
         image, source = _open(data, limits)
         if wanted is not None and image.format in ("JPEG", "MPO"):
-            image.draft(None, (DRAFT_MARGIN * wanted, DRAFT_MARGIN * wanted))
+            image.draft(None, (DRAFT_MARGIN * wanted[0], DRAFT_MARGIN * wanted[1]))
         _load(image, source, limits)
-        return upright(to_rgb(image, contrast), _orientation(image))
+        return image
     except _Refused as refusal:
         return refusal.reason
-    except ValueError:  # a mode that cannot be converted
-        return "broken_image"
 
 
 class _Source(io.BytesIO):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
 
 _LIGHT = 191
 """Grey level above which a drawing is light: white is less than a quarter of the scale away."""
+
+BACK = {6: 8, 8: 6}
+"""Orientation that turns an image back; every other one is its own."""
 
 
 def upright(image: Image.Image, orientation: int) -> Image.Image:
@@ -30,6 +34,24 @@ def upright(image: Image.Image, orientation: int) -> Image.Image:
     return image.transpose(turns[orientation]) if orientation in turns else image
 
 
+def turned_box(
+    box: Sequence[float], orientation: int, upright_size: tuple[int, int]
+) -> tuple[float, float, float, float]:
+    """Return where a box (left, top, width, height) is once the image is turned as `upright` does.
+
+    Args:
+        upright_size: width and height of the turned image.
+    """
+    left, top, width, height = box
+    if orientation >= 5:
+        left, top, width, height = top, left, height, width
+    if orientation in (2, 3, 6, 7):
+        left = upright_size[0] - left - width
+    if orientation in (3, 4, 7, 8):
+        top = upright_size[1] - top - height
+    return left, top, width, height
+
+
 def to_rgb(image: Image.Image, contrast: bool = False) -> Image.Image:
     """Convert a decoded image of any mode to RGB uint8, transparency on white.
 
@@ -44,7 +66,7 @@ def to_rgb(image: Image.Image, contrast: bool = False) -> Image.Image:
     if image.mode[0] in "IF":
         return _grey(image, contrast).convert("RGB")
     if image.mode == "CMYK":
-        return _ink(image).convert("RGB")
+        return ink(image).convert("RGB")
     if image.has_transparency_data:
         return _on_ground(image.convert("RGBA"), contrast)
     return image.convert("RGB")
@@ -83,7 +105,7 @@ def _grey(image: Image.Image, contrast: bool) -> Image.Image:
     return Image.fromarray(grey.astype(np.uint8))
 
 
-def _ink(image: Image.Image) -> Image.Image:
+def ink(image: Image.Image) -> Image.Image:
     """Return CMYK with 255 for full ink. Pillow takes every CMYK JPEG as inverted; only those with Adobe's mark are."""
     from PIL import ImageChops
 

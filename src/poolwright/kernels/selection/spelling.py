@@ -69,3 +69,13 @@ def _of_urls(texts: pa.Array) -> pa.Array:
     query = pc.if_else(pc.match_substring_regex(path, _PICTURE), "", query)
     path = pc.if_else(pc.equal(path, ""), "/", path)
     return pc.coalesce(pc.binary_join_element_wise("//", host, port, path, query, ""), texts)
+
+
+def loosely(texts: pa.Array) -> list[pa.Array]:
+    """Return texts without case, marks, zeros in front, scheme and host; and so their last part without extension.
+
+    Two values that differ in these alone may be meant to be the same.
+    """
+    plain = pc.replace_substring_regex(pc.utf8_lower(pc.utf8_normalize(texts, "NFKC")), r"^[a-z]*:?//[^/]*", "")
+    last = pc.replace_substring_regex(plain, r"^.*/|\.[a-z0-9]{2,4}$", "")
+    return [pc.replace_substring_regex(some, r"^[^\pL1-9]+|[^\pL\pN]", "") for some in (plain, last)]

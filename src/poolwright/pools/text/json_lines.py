@@ -25,7 +25,7 @@ class BadLine(ValueError):
     """A line that is no JSON object, or a value that does not fit its column."""
 
 
-def sample_json_lines(path: str, size: int) -> list[dict[str, Any]]:
+def sample_json_lines(path: str, size: int, encoding: str = "utf-8") -> list[dict[str, Any]]:
     """Read objects from the beginning, middle and end of a file, three pieces of `size` bytes; bad lines are skipped.
 
     Raises:
@@ -34,7 +34,7 @@ def sample_json_lines(path: str, size: int) -> list[dict[str, Any]]:
     """
     found = []
     first_bad: BadLine | None = None
-    pieces = pieces_of(path, size)
+    pieces = pieces_of(path, size, encoding)
     _check_no_list(path, pieces[0])
     for piece in pieces:
         for line in piece.split(b"\n"):
@@ -55,6 +55,7 @@ def read_json_lines(
     batch_rows: int,
     checked: Collection[str] | None = None,
     closed: bool = True,
+    encoding: str = "utf-8",
 ) -> Iterator[pa.Table]:
     """Read rows in order, in batches of at most `batch_rows`. Keys that a line lacks are null.
 
@@ -67,6 +68,7 @@ def read_json_lines(
         checked: columns whose values have to fit. The tables then have a further column, `row_error`, with what is
             wrong in a row.
         closed: whether keys without a type are errors as well.
+        encoding: of a file without a byte order mark.
 
     Raises:
         Unreadable: the file is one JSON list.
@@ -77,7 +79,7 @@ def read_json_lines(
         schema = pa.schema(
             list(types.items()) if closed else [(name, types[name]) for name in dict.fromkeys([*columns, *checked])]
         )
-    for number, lines in _blocks(path, batch_rows):
+    for number, lines in _blocks(path, batch_rows, encoding):
         found = _parsed(lines, schema, closed and checked is not None)
         errors: list[str | None] = [None] * len(lines)
         if found is None:
@@ -91,12 +93,12 @@ def _check_no_list(path: str, start: bytes) -> None:
         raise Unreadable(path, "line 1: begins with '['; write one JSON object per line, not one list")
 
 
-def _blocks(path: str, rows: int) -> Iterator[tuple[list[int], list[bytes]]]:
+def _blocks(path: str, rows: int, encoding: str) -> Iterator[tuple[list[int], list[bytes]]]:
     """Yield runs of lines with their numbers, from 1. Blank lines are skipped."""
     numbers: list[int] = []
     lines: list[bytes] = []
     size = 0
-    with open_text(path) as file:
+    with open_text(path, encoding) as file:
         for number, line in enumerate(file, start=1):
             if number == 1:
                 line = line.removeprefix(b"\xef\xbb\xbf")

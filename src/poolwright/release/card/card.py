@@ -17,6 +17,7 @@ from poolwright.release.card.header import header
 from poolwright.release.card.markdown import code, counted, fenced, grid, plain, share
 from poolwright.release.card.presentation import Presentation
 from poolwright.release.card.sections.classifier import classifier_section
+from poolwright.release.card.sections.images import images_section
 from poolwright.release.card.sections.measured import measured_section
 from poolwright.release.card.sections.statistics import statistics_section
 from poolwright.release.data.class_names import class_notes
@@ -106,7 +107,8 @@ class DatasetCard:
         if release.images:
             formats = ", ".join(f"{count:,} {name}" for name, count in release.images.formats.items())
             facts.append(
-                f"images embedded unchanged ({human_bytes(release.images.bytes)}: {formats})"
+                f"images embedded{'' if release.images.changes else ' unchanged'} "
+                f"({human_bytes(release.images.bytes)}: {formats})"
                 if release.has(IMAGE)
                 else f"{human_bytes(release.images.bytes)} of images ({formats})"
             )
@@ -139,7 +141,7 @@ class DatasetCard:
         parts += [funnel(record, len(self.family.records) > 1) for record in self.family.records]
         parts += ["### What the steps learned", learned(self.family)]
         parts += [f"[`{name}/`]({name}): {plain(words)}." for name, words in self.shown.items()]
-        parts += [self._models(), self._inputs()]
+        parts += [images_section(self.release), self._models(), self._inputs()]
         parts.append(f"Made with {versions}." if versions else "")
         return "\n\n".join(part for part in parts if part)
 
@@ -242,7 +244,7 @@ class DatasetCard:
 
     def _verifying(self) -> str:
         commands = (
-            "poolwright verify .        # checksums, schema, counts, card, Croissant, image bytes\n"
+            "poolwright verify .        # checksums, schema, counts, card, Croissant, image bytes; loads it as above\n"
             "sha256sum -c SHA256SUMS    # checksums alone"
         )
         return f"## How to verify it\n\n{fenced(commands, 'sh')}"

@@ -11,7 +11,7 @@ import pyarrow as pa
 from poolwright.core.columns import IMAGE, SHA256, UID, is_groupable, meaning_of, vector_model
 from poolwright.core.errors import StepError, did_you_mean
 from poolwright.core.table import Table
-from poolwright.release.record import ReleasedColumn, ReleaseRecord, type_words
+from poolwright.release.record import ReleasedColumn, ReleasedImages, ReleaseRecord, type_words
 
 IMAGE_TYPE = pa.struct([pa.field("bytes", pa.binary()), pa.field("path", pa.string())])
 """Type in which `datasets` stores an Image feature."""
@@ -84,12 +84,15 @@ def _dtype(dtype: pa.DataType) -> str:
     return (spelling | {"date32[day]": "date32", "date64[ms]": "date64"}).get(str(dtype), str(dtype))
 
 
-def released_columns(schema: pa.Schema, table: Table, class_column: str | None) -> tuple[ReleasedColumn, ...]:
+def released_columns(
+    schema: pa.Schema, table: Table, class_column: str | None, images: ReleasedImages | None = None
+) -> tuple[ReleasedColumn, ...]:
     """Return name, type and meaning of every column."""
+    changed = images.changes if images else None
     given = {name: step for step in table.record.steps for name in step.gives}
     columns = []
     for field in schema:
-        meaning = _meaning(field)
+        meaning = f"The image file. {changed.words}" if changed and field.name == IMAGE else _meaning(field)
         if field.name == class_column:
             meaning = f"{meaning or 'Class'}, as an index into the class names"
         elif not meaning and field.name in given:

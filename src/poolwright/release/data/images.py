@@ -7,12 +7,14 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import pyarrow as pa
 
-from poolwright.core.columns import IMAGE, IMAGE_PATH, SHA256, UID, is_text
+from poolwright.core.columns import ASPECT, BYTES, HEIGHT, IMAGE, IMAGE_PATH, SHA256, UID, WIDTH, is_text
 from poolwright.core.errors import ReleaseError, StepError
 from poolwright.core.files import ImageRoot
+from poolwright.core.images.encoding import encoder_versions
 from poolwright.core.images.formats import (
     IMAGE_EXTENSIONS,
     UNKNOWN_EXTENSION,
@@ -23,10 +25,12 @@ from poolwright.core.images.image import REASONS, Limits, is_turned, read_bytes
 from poolwright.core.rows import Rows
 from poolwright.core.table import Table
 from poolwright.core.wording import some
-from poolwright.release.record import ReleasedImages
+from poolwright.release.data.image_changes import ORIGINAL, ChangedImage, ImageChanges, changed_schema, measured
+from poolwright.release.record import ChangedImages, ReleasedImages
 
 BATCH_ROWS = 64
 _READERS = 8
+Found = TypeVar("Found", bytes, ChangedImage)
 _WORDS = {reason.name: reason.words for reason in REASONS}
 # The rows passed the limits of their recipe; this one only keeps a single Parquet value readable.
 _LARGE = Limits(max_bytes=1_000_000_000)
@@ -60,41 +64,118 @@ def image_columns(schema: pa.Schema, layout: str) -> tuple[str, ...]:
 
 @dataclass
 class ImageReader:
-    """Reads the images of a table's rows, in order, and counts them."""
+    """Reads the images of a table's rows, in order, changes them if asked to, and counts them."""
 
     table: Table
     column: str
+    changes: ImageChanges | None = None
     count: int = 0
     size: int = 0
     turned: int = 0
     formats: Counter[str] = field(default_factory=Counter)
+    done: Counter[str] = field(default_factory=Counter)
 
     @classmethod
-    def of(cls, table: Table, layout: str) -> ImageReader:
+    def of(cls, table: Table, layout: str, changes: ImageChanges | None = None) -> ImageReader:
         """Read from the image column of a table; raises StepError if there is none."""
-        return cls(table, image_columns(table.schema, layout)[0])
+        return cls(table, image_columns(table.schema, layout)[0], changes)
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The columns that rows can be read with: those of the table, and those of changed images."""
+        return changed_schema(self.table.schema, self.changes)
 
     def batches(self, columns: Sequence[str]) -> Iterator[tuple[Rows, list[bytes], list[str]]]:
         """Yield rows in small batches, with the bytes of their images and the SHA-256 of those, hex.
 
+        Args:
+            columns: of `schema`; if images are changed, the rows describe the changed ones.
+
         Raises:
             ReleaseError: an image cannot be read, or has changed since the table was made.
         """
-        wanted = tuple(dict.fromkeys([*columns, UID, self.column]))
         with ThreadPoolExecutor(_READERS) as threads:
-            for rows in self.table.batches(wanted, BATCH_ROWS):
-                found = self._stored(rows) if self.column == IMAGE else self._read(rows, threads)
-                images = self._all(rows, found)
-                digests = list(threads.map(_sha256, images))
-                self._same(rows, digests)
+            for rows, images, digests in self._found(columns, threads):
+                if self.changes is not None:
+                    rows, made, digests = self._change(self.changes, rows, images, digests, threads)
+                    images = [image.data for image in made]
                 self._note(images)
                 yield rows, images, digests
 
+    def measured_batches(self, columns: Sequence[str]) -> Iterator[tuple[Rows, list[ChangedImage], list[str]]]:
+        """Yield rows as `batches` does, with their images and the sizes of these.
+
+        Raises:
+            ReleaseError: an image cannot be read, or has changed since the table was made.
+        """
+        with ThreadPoolExecutor(_READERS) as threads:
+            for rows, images, digests in self._found(columns, threads):
+                if self.changes is not None:
+                    rows, made, digests = self._change(self.changes, rows, images, digests, threads)
+                else:
+                    made = self._all(rows, list(threads.map(measured, images)))
+                self._note([image.data for image in made])
+                yield rows, made, digests
+
     def summary(self) -> ReleasedImages:
-        """Return number, size and formats of the images read so far."""
+        """Return number, size and formats of the images read so far, and what was done to them."""
+        changes = None
+        if self.changes:
+            changes = ChangedImages(words=self.changes.words, library=encoder_versions(), **self.done)
         return ReleasedImages(
-            count=self.count, bytes=self.size, formats=dict(sorted(self.formats.items())), turned=self.turned
+            count=self.count,
+            bytes=self.size,
+            formats=dict(sorted(self.formats.items())),
+            turned=self.turned,
+            changes=changes,
         )
+
+    def _found(
+        self, columns: Sequence[str], threads: ThreadPoolExecutor
+    ) -> Iterator[tuple[Rows, list[bytes], list[str]]]:
+        """Yield rows with the bytes of their image files as they are found, and the SHA-256 of those."""
+        known = [name for name in columns if name in self.table.schema.names]
+        wanted = tuple(dict.fromkeys([*known, UID, self.column, *self._hashed()]))
+        for rows in self.table.batches(wanted, BATCH_ROWS):
+            found = self._stored(rows) if self.column == IMAGE else self._read(rows, threads)
+            images = self._all(rows, found)
+            digests = list(threads.map(_sha256, images))
+            self._same(rows, digests)
+            yield rows, images, digests
+
+    def _hashed(self) -> list[str]:
+        """Return the column of digests to read: changed images are compared with it, though another replaces it."""
+        return [SHA256] if self.changes and SHA256 in self.table.schema.names else []
+
+    def _change(
+        self,
+        changes: ImageChanges,
+        rows: Rows,
+        images: Sequence[bytes],
+        digests: Sequence[str],
+        threads: ThreadPoolExecutor,
+    ) -> tuple[Rows, list[ChangedImage], list[str]]:
+        """Return rows that describe the changed images, the images, and the SHA-256 of those."""
+        made = self._all(rows, list(threads.map(changes.apply, images)))
+        new = list(threads.map(_sha256, (image.data for image in made)))
+        for data, image in zip(images, made, strict=True):
+            self.done.update(_work(data, image))
+        fields = {column.name: column for column in self.schema}
+        originals = [image.original for image in made]
+        values = {
+            WIDTH: [image.width for image in made],
+            HEIGHT: [image.height for image in made],
+            SHA256: new,
+            BYTES: [len(image.data) for image in made],
+            ASPECT: [max(image.width, image.height) / min(image.width, image.height) for image in made],
+            f"{ORIGINAL}{WIDTH}": [probe.width for probe in originals],
+            f"{ORIGINAL}{HEIGHT}": [probe.height for probe in originals],
+            f"{ORIGINAL}{SHA256}": digests,
+            f"{ORIGINAL}{BYTES}": [len(data) for data in images],
+        }
+        kept = {name for name in self.table.schema.names if name.startswith(ORIGINAL)}
+        given = [name for name in values if name in fields and name not in kept]
+        return rows.give({name: pa.array(values[name], fields[name].type) for name in given}, fields), made, new
 
     def _stored(self, rows: Rows) -> list[bytes | str]:
         values = rows.column(IMAGE).to_pylist()
@@ -105,8 +186,8 @@ class ImageReader:
         root = self.table.image_root
         return list(threads.map(lambda path: _read_one(root, path), rows.strings(IMAGE_PATH)))
 
-    def _all(self, rows: Rows, found: Sequence[bytes | str]) -> list[bytes]:
-        images = [data for data in found if isinstance(data, bytes)]
+    def _all(self, rows: Rows, found: Sequence[Found | str]) -> list[Found]:
+        images = [data for data in found if not isinstance(data, str)]
         if len(images) == len(found):
             return images
         at = next(row for row, data in enumerate(found) if isinstance(data, str))
@@ -139,6 +220,20 @@ class ImageReader:
         self.formats.update(extension(data) for data in images)
 
 
+def _work(data: bytes, image: ChangedImage) -> Iterator[str]:
+    """Yield the fields of `ChangedImages` that count an image."""
+    if not image.encoded:
+        yield "kept" if image.data == data else "stripped"
+        return
+    yield "encoded"
+    if image.turned:
+        yield "turned"
+    if image.flattened:
+        yield "flattened"
+    if image.original.frames > 1:
+        yield "first"
+
+
 def _read_one(root: ImageRoot, path: str | None) -> bytes | str:
     if path is None:
         return "missing_file"
@@ -150,8 +245,14 @@ def _sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def original_name(path: str | None, uid: str, data: bytes) -> str:
-    """Return the name of an embedded image file: its relative path, or a name made from the uid."""
+def original_name(path: str | None, uid: str, data: bytes, changed: bool = False) -> str:
+    """Return the name of an embedded image file: its relative path, or a name made from the uid.
+
+    Args:
+        changed: the image was changed, so that the extension of its path may be that of another format.
+    """
+    if path and changed and extension_of_name(path) in IMAGE_EXTENSIONS:
+        path = f"{path.rpartition('.')[0]}.{extension(data)}"
     if path and "://" not in path and not path.startswith(("/", "\\")) and path[1:3] not in (":\\", ":/"):
         return path
     return f"{uid}.{extension(data, path)}"

@@ -87,7 +87,7 @@ metadata/3.parquet                  all columns, rows in the order of the lists"
 
     def further(self, table: Table, folder: Path, stream: Stream) -> FurtherFiles:
         """Return the writer of the metadata and features of each class."""
-        return _Labeled(table.schema, folder, stream, self.images == "copy")
+        return _Labeled(table.schema, folder, stream, self._copied)
 
     def write_data(self, table: Table, folder: Path, statistics: Statistics) -> ReleaseRecord:
         """Write the files of a stream, and the metadata of the whole stream."""

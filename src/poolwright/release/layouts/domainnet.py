@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import pyarrow as pa
 from pydantic import Field
@@ -36,6 +36,7 @@ from poolwright.release.data.features import (
     with_features,
     with_meanings,
 )
+from poolwright.release.data.image_changes import ListedImages
 from poolwright.release.data.image_files import MetadataFile, released_rows, write_image
 from poolwright.release.data.images import ImageReader
 from poolwright.release.data.missing_vectors import readable_schema
@@ -72,15 +73,16 @@ metadata/train.parquet              all columns, rows in the order of the lists"
         description="column of integers that distinguishes classes of the same name; default label_index, if 'by' is "
         "label and the table has it",
     )
-    images: Literal["copy", "none"] = Field(
+    images: ListedImages = Field(
         default="copy",
-        description="copy the image files, or write only lists of their image_path, for users who have the images",
+        description="copy the image files, or write only lists of their image_path, for users who have the images; a "
+        "mapping copies changed images",
     )
 
     def needs(self, schema: pa.Schema) -> tuple[str, ...]:
         """Return the columns read by name: uid, domain, class, and the images or their paths."""
         require_folders(self.layout, self.domain, self.by, schema)
-        images = listed_columns(schema, self.layout, self.images == "copy")
+        images = listed_columns(schema, self.layout, self.images != "none")
         return tuple(dict.fromkeys([UID, self.domain, self.by, *self._index(schema), *images]))
 
     def class_name(self) -> str | None:
@@ -93,11 +95,9 @@ metadata/train.parquet              all columns, rows in the order of the lists"
         index = self._index(table.schema)
         paths = IMAGE_PATH if self.images == "none" else None
         folders = DomainFolders(table, splits, self.domain, self.by, index[0] if index else None, paths)
-        copied = self.images == "copy"
-        schema = with_features(
-            readable_schema(listed_schema(table.schema, (), copied), table), CLASS_ID, folders.classes
-        )
-        reader = ImageReader.of(table, self.layout) if copied else None
+        reader = ImageReader.of(table, self.layout, self.changes()) if self.images != "none" else None
+        copied, known = reader is not None, reader.schema if reader else table.schema
+        schema = with_features(readable_schema(listed_schema(known, (), copied), table), CLASS_ID, folders.classes)
         lists = _Lists(folder / ROOT, [folders.list_name(domain, split) for domain, split in folders.lists()])
         writers = {name: MetadataFile(folder / "metadata" / f"{name}.parquet", schema) for name in splits.values()}
         try:
@@ -121,7 +121,7 @@ metadata/train.parquet              all columns, rows in the order of the lists"
 
     def load_snippet(self, release: ReleaseRecord) -> str:
         """Show how to read the lists."""
-        start = f"`{ROOT}`" if self.images == "copy" else "your folder of images, which are not in the release"
+        start = f"`{ROOT}`" if self.images != "none" else "your folder of images, which are not in the release"
         code = (
             f'for line in open("{release.others[0].path}", encoding="utf-8"):\n'
             f"    path, index = line.split()  # path below {start}\n\n"
@@ -161,7 +161,7 @@ metadata/train.parquet              all columns, rows in the order of the lists"
         self, table: Table, folder: Path, folders: DomainFolders, reader: ImageReader | None, schema: pa.Schema
     ) -> Iterator[tuple[Rows, list[DomainClass], dict[str, pa.Array]]]:
         """Yield rows, their domains and classes, and the columns that the release adds."""
-        names = [name for name in schema.names if name in table.schema.names]
+        names = [name for name in schema.names if name in (reader.schema if reader else table.schema).names]
         wanted = with_split(list(dict.fromkeys([*names, *self.needs(table.schema)])), table.schema)
         if reader is None:
             for rows in table.batches([name for name in wanted if name != IMAGE], LIST_BATCH_ROWS):

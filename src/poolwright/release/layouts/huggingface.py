@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import product
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -23,6 +23,7 @@ from poolwright.core.table import Table
 from poolwright.release.card.croissant.nodes import rows_file_set
 from poolwright.release.data.class_names import ClassNames
 from poolwright.release.data.features import released_schema, require, with_features
+from poolwright.release.data.image_changes import EmbeddedImages, changed_schema
 from poolwright.release.data.images import ImageReader, image_columns, original_name
 from poolwright.release.data.missing_vectors import readable_schema
 from poolwright.release.data.naming import split_order
@@ -48,8 +49,9 @@ class HuggingFace(Layout):
     example: ClassVar[str] = "{table: best, layout: huggingface, class_label: label, to: out/best}"
     tree: ClassVar[str] = "data/train-00000-of-00002.parquet   rows with their images, a few large shards per split"
 
-    images: Literal["embed", "urls", "none"] = Field(
-        default="embed", description="embed the image files, release only their URLs, or neither"
+    images: EmbeddedImages = Field(
+        default="embed",
+        description="embed the image files, release only their URLs, or neither; a mapping embeds changed images",
     )
     columns: Columns | None = Field(default=None, description="columns to release; default all; uid is always included")
     class_label: Column | None = Field(
@@ -65,14 +67,15 @@ class HuggingFace(Layout):
 
     def needs(self, schema: pa.Schema) -> tuple[str, ...]:
         """Return the columns read by name: uid, those of the images, those that the recipe names."""
-        names = [UID]
-        if self.images == "embed":
+        names, table = [UID], schema
+        if self._embedded:
             names += image_columns(schema, self.layout)
+            schema = changed_schema(schema, self.changes())
         if self.images == "urls":
             require(URL, schema, "'images: urls'")
             names.append(URL)
         for name in self.columns or ():
-            if name != IMAGE or self.images != "embed":
+            if name != IMAGE or not self._embedded:
                 require(name, schema, "'columns'")
                 names.append(name)
         if self.class_label:
@@ -91,7 +94,11 @@ class HuggingFace(Layout):
                 kind = schema.field(self.configs).type
                 raise StepError(f"'configs: {self.configs}' has type {kind}; configs are strings or integers")
             names.append(self.configs)
-        return tuple(dict.fromkeys(names))
+        return tuple(name for name in dict.fromkeys(names) if name in table.names or name == UID)
+
+    @property
+    def _embedded(self) -> bool:
+        return self.images not in ("urls", "none")
 
     def class_name(self) -> str | None:
         """Return the column `class_label`."""
@@ -99,17 +106,18 @@ class HuggingFace(Layout):
 
     def write_data(self, table: Table, folder: Path, statistics: Statistics) -> ReleaseRecord:
         """Write the shards, split by split, rows in the order of the table."""
-        embedded = self.images == "embed"
+        embedded = self._embedded
+        reader = ImageReader.of(table, self.layout, self.changes()) if embedded else None
+        known = reader.schema if reader else table.schema
         found = ClassNames.of(table, self.class_label, by_index=True) if self.class_label else None
         classes = found.names if found else ()
-        schema = released_schema(table.schema, self._columns(table.schema), embedded, self.class_label)
+        schema = released_schema(known, self._columns(known), embedded, self.class_label)
         schema = with_features(readable_schema(schema, table), self.class_label, classes)
         splits = table_splits(table, statistics)
         configs: dict[str | None, str] = {None: ""}
         if self.configs:
             configs = table_configs(table, self.configs, statistics)
         names = {(config, split): f"{configs[config]}/{splits[split]}" for config, split in product(configs, splits)}
-        reader = ImageReader.of(table, self.layout) if embedded else None
         batches = self._with_images(table, schema, reader, found) if reader else self._plain(table, schema, found)
         shards: dict[str, Shards] = {}
         try:
@@ -148,7 +156,7 @@ class HuggingFace(Layout):
 
     def _columns(self, schema: pa.Schema) -> list[str]:
         """Return the released columns, in the order of the table or as named."""
-        left_out = {IMAGE} | ({IMAGE_PATH} if self.images == "embed" else set())
+        left_out = {IMAGE} | ({IMAGE_PATH} if self._embedded else set())
         named = [name for name in self.columns or () if name != IMAGE]
         if self.columns is None:
             named = [name for name in schema.names if name not in left_out]
@@ -171,11 +179,13 @@ class HuggingFace(Layout):
     def _with_images(
         self, table: Table, schema: pa.Schema, reader: ImageReader, classes: ClassNames | None
     ) -> Iterator[_Batch]:
-        kept = [name for name in schema.names if name in table.schema.names and name != IMAGE]
+        kept = [name for name in schema.names if name in reader.schema.names and name != IMAGE]
+        changed = reader.changes is not None
         for rows, images, digests in reader.batches(self._wanted(kept, table.schema, classes)):
             paths = rows.strings(IMAGE_PATH) if IMAGE_PATH in rows.schema.names else [None] * len(rows)
             uids = rows.strings(UID)
-            names = [original_name(path, str(uid), data) for path, uid, data in zip(paths, uids, images, strict=True)]
+            named = zip(paths, uids, images, strict=True)
+            names = [original_name(path, str(uid), data, changed) for path, uid, data in named]
             values = [pa.array(images, pa.binary()), pa.array(names, pa.string())]
             given = {IMAGE: pa.StructArray.from_arrays(values, ["bytes", "path"]), SHA256: pa.array(digests)}
             released = _select(rows, schema, given, classes)

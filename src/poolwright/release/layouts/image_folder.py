@@ -19,8 +19,11 @@ from poolwright.core.errors import StepError
 from poolwright.core.params import Column
 from poolwright.core.rows import Rows
 from poolwright.core.table import Table
+from poolwright.release.checks.loaders import with_torchvision
+from poolwright.release.checks.loaders.loader import Loader
 from poolwright.release.data.class_names import ClassNames
 from poolwright.release.data.features import FILE_NAME, released_schema, require
+from poolwright.release.data.image_changes import CopiedImages
 from poolwright.release.data.image_files import MetadataFile, image_stem, released_rows, write_image
 from poolwright.release.data.images import ImageReader, image_columns
 from poolwright.release.data.missing_vectors import readable_schema
@@ -44,11 +47,14 @@ class ImageFolderLayout(Layout):
     layout: ClassVar[str] = "image_folder"
     example: ClassVar[str] = "{table: best, layout: image_folder, by: label, to: out/best-images}"
     tree: ClassVar[str] = """\
-train/cat/<uid>.jpg                 unchanged image files, by split and class
+train/cat/<uid>.jpg                 image files, by split and class
 train/metadata.parquet              the other columns; `file_name` joins rows and files"""
 
     by: Column | None = Field(
         default=None, description="column whose values are the class folders; default label, if the table has it"
+    )
+    images: CopiedImages = Field(
+        default="copy", description="copy the image files as they were found; a mapping changes them"
     )
     metadata: Literal["parquet", "csv"] = Field(
         default="parquet", description="format of the metadata; CSV keeps no types and leaves out vectors and lists"
@@ -79,9 +85,9 @@ train/metadata.parquet              the other columns; `file_name` joins rows an
         by = self._by(table.schema)
         classes = ClassNames.of(table, by) if by else None
         paths = _ImagePaths(table, splits, classes)
-        schema = readable_schema(self._schema(table.schema), table)
-        reader = ImageReader.of(table, self.layout)
-        kept = [name for name in schema.names if name in table.schema.names]
+        reader = ImageReader.of(table, self.layout, self.changes())
+        schema = readable_schema(self._schema(reader.schema), table)
+        kept = [name for name in schema.names if name in reader.schema.names]
         extra = with_split(classes.columns if classes else [], table.schema)
         writers = {name: MetadataFile(folder / name / f"metadata.{self.metadata}", schema) for name in splits.values()}
         try:
@@ -112,6 +118,24 @@ train/metadata.parquet              the other columns; `file_name` joins rows an
     def data_files(self, release: ReleaseRecord, config: str | None = None) -> list[tuple[str, str]]:
         """Return everything in the folder of a split, as `datasets` reads image folders."""
         return [(split, f"{split}/**") for split in release.splits]
+
+    def load_snippet(self, release: ReleaseRecord) -> str:
+        """Show how to load the release with `datasets`, and with torchvision if it finds all images."""
+        words = super().load_snippet(release)
+        if self._has_class_folders(release):
+            split = next(iter(release.splits))
+            words += f'\n\n`torchvision.datasets.ImageFolder("{split}")` loads the images of one split by class.'
+        return words
+
+    def loaders(self, release: ReleaseRecord) -> Sequence[Loader]:
+        """Return `datasets`, and torchvision if it finds all images."""
+        torchvision = [Loader("torchvision", with_torchvision.load)] if self._has_class_folders(release) else []
+        return [*super().loaders(release), *torchvision]
+
+    def _has_class_folders(self, release: ReleaseRecord) -> bool:
+        """Whether the images are in folders of classes, in formats that torchvision finds."""
+        by_class = self.by is not None or release.has(LABEL)
+        return by_class and release.images is not None and set(release.images.formats) <= with_torchvision.FORMATS
 
     def _by(self, schema: pa.Schema) -> str | None:
         return self.by or (LABEL if LABEL in schema.names else None)

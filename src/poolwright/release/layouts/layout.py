@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from poolwright.core.results.measured import Measured
     from poolwright.core.table import Table
     from poolwright.release.card.presentation import Presentation
+    from poolwright.release.checks.loaders.loader import Loader
+    from poolwright.release.data.image_changes import ImageChanges
     from poolwright.release.data.images import ImageReader
     from poolwright.release.data.reading import StoredImage
     from poolwright.release.lineage import Lineage
@@ -117,6 +119,13 @@ class Layout(BaseModel):
         """Return the column of the class names, if a parameter names one."""
         return None
 
+    def changes(self) -> ImageChanges | None:
+        """Return what is done to images on their way into the release: the parameter `images`, if it is a mapping."""
+        from poolwright.release.data.image_changes import ImageChanges
+
+        images = getattr(self, "images", None)
+        return images if isinstance(images, ImageChanges) else None
+
     def details(self, table: Table) -> list[Detail]:
         """Count several columns together for statistics and card, such as classes by domain."""
         from poolwright.release.card.details import details_of
@@ -149,6 +158,16 @@ class Layout(BaseModel):
     def checks(self, folder: Path, release: ReleaseRecord) -> Iterator[LayoutCheck]:
         """Yield the checks of this layout's own files, such as lists of rows; made after the generic checks."""
         yield from ()
+
+    def loaders(self, release: ReleaseRecord) -> Sequence[Loader]:
+        """Return the libraries that the card says how to load the release with; `poolwright verify` tries them.
+
+        By default `datasets`, which loads every release by the header of its card. Croissant is tried for all layouts.
+        """
+        from poolwright.release.checks.loaders import with_datasets
+        from poolwright.release.checks.loaders.loader import Loader
+
+        return [Loader("datasets", with_datasets.load)]
 
     # Card and Croissant
 
@@ -234,6 +253,7 @@ class Layout(BaseModel):
         from poolwright.release.data.features import released_columns
         from poolwright.release.data.naming import split_order
 
+        images = reader.summary() if reader else None
         order = sorted(splits.values(), key=split_order)
         counts = {name: sum(file.rows for file in files if file.split == name) for name in order}
         values = {name: value for value, name in splits.items()}
@@ -244,11 +264,11 @@ class Layout(BaseModel):
             table=table.name,
             made_from="",
             rows=sum(counts.values()),
-            columns=released_columns(schema, table, class_column),
+            columns=released_columns(schema, table, class_column, images),
             splits=counts,
             split_names={name: values[name] for name in order},
             files=tuple(files),
-            images=reader.summary() if reader else None,
+            images=images,
             class_column=class_column,
             classes=classes,
         )
@@ -308,7 +328,7 @@ class Layout(BaseModel):
         from poolwright.release.card.documents import write_documents
         from poolwright.release.data.class_names import class_notes
         from poolwright.release.folder import put_in_place, written
-        from poolwright.release.statistics import gather
+        from poolwright.release.statistics import gather, of_released
 
         table = family.table
         for one in (table, *self.others(table)):
@@ -321,6 +341,7 @@ class Layout(BaseModel):
             statistics = gather(table, self.details(table))
             record = self.write_data(table, partial, statistics).model_copy(update=origin)
             record.check_files(table.record.rows_kept)
+            statistics = of_released(statistics, record)
             notes = tuple(class_notes(record, statistics, self.class_name()))
             write_documents(partial, record, family, about, statistics, self._presentation(record, table), measured)
             put_in_place(partial, folder)

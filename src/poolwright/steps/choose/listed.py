@@ -26,7 +26,7 @@ from poolwright.core.step import Kind, Outcome, Step
 from poolwright.core.wording import some
 from poolwright.kernels.selection.lookup.met import Met, NothingMet
 from poolwright.kernels.selection.lookup.value_index import ValueIndex
-from poolwright.kernels.selection.spelling import as_spelled
+from poolwright.kernels.selection.spelling import as_spelled, loosely
 from poolwright.steps.choose.read_list import KINDS, ListFile, read_list
 
 LIST = "list"
@@ -64,7 +64,9 @@ class ListedStep(Step):
     fits_rows: ClassVar[bool] = True
 
     ids: Entries | None = Field(default=None, description="the entries themselves, texts in quotes")
-    file: PathOrUrl | None = Field(default=None, description=f"file with the entries: {KINDS}, also compressed (.gz)")
+    file: PathOrUrl | None = Field(
+        default=None, description=f"file with the entries: {KINDS}, also packed (.gz, .bz2, .xz, .zst)"
+    )
     by: Column = Field(default=UID, description="column that is compared: uid, url, sha256, phash or another")
     column: Column | None = Field(
         default=None, description="column of the file, if it has columns; default: the name in `by`"
@@ -129,7 +131,7 @@ class ListedStep(Step):
         if not len(entries):
             return {}
         columns = [self.by, *({UID} & set(frame.schema.names) - {self.by})]
-        return frame.fold(columns, dict, _ComeClose(entries, tuple(_loose(entries)), self.by), _best)
+        return frame.fold(columns, dict, _ComeClose(entries, tuple(loosely(entries)), self.by), _best)
 
     def _listed(self) -> ListFile:
         if self.ids is not None:
@@ -188,7 +190,7 @@ class _ComeClose:
                 yield text, (0, f" (a uid, not a {self.by})")
         values = rows.column(self.by)
         texts = _spelled(values, self.by, pa.types.is_integer(values.type))
-        for rank, (keys, wanted) in enumerate(zip(_loose(texts), self.loose, strict=True), start=1):
+        for rank, (keys, wanted) in enumerate(zip(loosely(texts), self.loose, strict=True), start=1):
             here = pc.and_(pc.is_in(keys, value_set=wanted), pc.greater(pc.utf8_length(keys), 0))
             for key, value in zip(keys.filter(here).to_pylist(), values.filter(here).to_pylist(), strict=True):
                 yield self.entries[wanted.index(key).as_py()].as_py(), (rank, f" (a row has '{value}')")
@@ -196,13 +198,6 @@ class _ComeClose:
 
 def _best(one: Close, other: Close) -> Close:
     return one | {text: min(close, one.get(text, close)) for text, close in other.items()}
-
-
-def _loose(texts: pa.Array) -> list[pa.Array]:
-    """Return texts without case, marks, zeros in front, scheme and host; and so their last part without extension."""
-    plain = pc.replace_substring_regex(pc.utf8_lower(pc.utf8_normalize(texts, "NFKC")), r"^[a-z]*:?//[^/]*", "")
-    last = pc.replace_substring_regex(plain, r"^.*/|\.[a-z0-9]{2,4}$", "")
-    return [pc.replace_substring_regex(some, r"^[^\pL1-9]+|[^\pL\pN]", "") for some in (plain, last)]
 
 
 def _find(rows: Rows, by: str, table: pa.Table) -> np.ndarray:

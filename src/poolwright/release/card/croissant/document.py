@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from poolwright.core.columns import IMAGE, LICENSE, UID
 from poolwright.release.card.about import About, croissant_license
 from poolwright.release.card.croissant.context import CONTEXT
-from poolwright.release.card.croissant.nodes import ROWS, column_fields, constant, file_type
+from poolwright.release.card.croissant.nodes import ROWS, change_words, column_fields, constant, file_type
 from poolwright.release.card.presentation import Presentation
 from poolwright.release.lineage import Lineage
 from poolwright.release.record import ReleaseRecord
@@ -69,7 +69,8 @@ def croissant(
             for record in family.records
             for step in record.steps
             if step.learned
-        ],
+        ]
+        + [words for words in [change_words(release)] if words],
         "distribution": [*_files(folder, release, digests), *presentation.file_sets],
         "recordSet": [*_record_sets(folder, release), *presentation.record_sets],
     }

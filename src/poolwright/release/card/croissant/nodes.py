@@ -47,7 +47,7 @@ def image_file_sets(release: ReleaseRecord, folders: Sequence[str]) -> list[dict
     for kind in release.images.formats if release.images and folders else ():
         name, encoding = f"{kind}_files", MEDIA_TYPES.get(kind, "application/octet-stream")
         patterns = [f"{folder}/*.{kind}" for folder in folders]
-        made.append(_file_set(name, f"Image files, {kind}", encoding, patterns))
+        made.append(_file_set(name, f"Image files, {kind}", encoding, patterns, change_words(release)))
     return made
 
 
@@ -62,11 +62,18 @@ def image_record_sets(release: ReleaseRecord, folders: Sequence[str], below: str
     return [_image_set(kind, below) for kind in kinds if kind in _READ]
 
 
-def _file_set(name: str, words: str, encoding: str, includes: Sequence[str]) -> dict[str, Any]:
+def change_words(release: ReleaseRecord) -> str:
+    """Return what was done to the images, and with which library; '' if they were released as found."""
+    changes = release.images.changes if release.images else None
+    return f"{changes.words} Made with {changes.library}." if changes else ""
+
+
+def _file_set(name: str, words: str, encoding: str, includes: Sequence[str], more: str = "") -> dict[str, Any]:
     return {
         "@type": "cr:FileSet",
         "@id": name,
         "name": words,
+        **({"description": more} if more else {}),
         "encodingFormat": encoding,
         "includes": list(includes) if len(includes) > 1 else includes[0],
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any, Literal, Protocol
+from typing import Annotated, Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -29,6 +29,7 @@ from poolwright.release.data.features import (
     with_features,
     with_meanings,
 )
+from poolwright.release.data.image_changes import ListedImages
 from poolwright.release.data.image_files import MetadataFile, released_rows, write_image
 from poolwright.release.data.images import ImageReader
 from poolwright.release.data.missing_vectors import readable_schema
@@ -113,8 +114,10 @@ class StreamLayout(Layout):
         description="columns of vectors to release as tensors, by encoder name, such as {moco_b0: moco}; "
         "default all, [] none (needs torch). Avalanche loads those of the name moco_b0 alone from train and test",
     )
-    images: Literal["copy", "none"] = Field(
-        default="copy", description="copy the image files, or list only their image_path, for users who have the images"
+    images: ListedImages = Field(
+        default="copy",
+        description="copy the image files, or list only their image_path, for users who have the images; a mapping "
+        "copies changed images",
     )
 
     def needs(self, schema: pa.Schema) -> tuple[str, ...]:
@@ -136,7 +139,7 @@ class StreamLayout(Layout):
 
     @property
     def _copied(self) -> bool:
-        return self.images == "copy"
+        return self.images != "none"
 
     def check(self, schema: pa.Schema) -> None:
         """Check the columns, and that torch is installed if there are features."""
@@ -170,9 +173,10 @@ class StreamLayout(Layout):
         """Write images, lists and tensors, and the rows of each bucket."""
         stream = Stream.of(table, self.domain, self.by, self.split_columns(table.schema))
         left_out = tuple(self.feature_columns(table.schema).values())
-        listed = readable_schema(listed_schema(table.schema, left_out, self._copied), table)
+        reader = ImageReader.of(table, self.layout, self.changes()) if self._copied else None
+        known = reader.schema if reader else table.schema
+        listed = readable_schema(listed_schema(known, left_out, self._copied), table)
         schema = with_features(listed, CLASS_ID, stream.classes)
-        reader = ImageReader.of(table, self.layout) if self._copied else None
         further = self.further(table, folder, stream)
         write_names(folder, CLASS_NAMES, stream.classes)
         others = [OtherFile(path=CLASS_NAMES, type="text/plain", words="Names of the classes by index, one per line")]
@@ -194,7 +198,7 @@ class StreamLayout(Layout):
     def load_snippet(self, release: ReleaseRecord) -> str:
         """Show how to read the lists and tensors."""
         bucket = next(iter(release.domains)).removeprefix(f"{IMAGES}/")
-        start = "this folder" if self.images == "copy" else "your folder of images, which are not in the release"
+        start = "this folder" if self._copied else "your folder of images, which are not in the release"
         lines = [
             f'for line in open("{list_path(bucket)}", encoding="utf-8"):',
             f"    path, index = line.split()  # path below {start}",
@@ -286,7 +290,7 @@ class StreamLayout(Layout):
     ) -> Iterator[tuple[Rows, Mapping[str, pa.Array]]]:
         """Yield rows without their vectors, with the columns that the release adds."""
         gone = {IMAGE, *self.feature_columns(table.schema).values()}
-        wanted = [name for name in table.schema.names if name not in gone]
+        wanted = [name for name in (reader.schema if reader else table.schema).names if name not in gone]
         if reader is None:
             for rows in table.batches(wanted, LIST_BATCH_ROWS):
                 _check_paths(table.name, rows)
