@@ -39,7 +39,7 @@ def test_the_same_bytes_come_back_and_verify(squares: Path, pushed: HubServer, t
 def test_files_that_the_release_does_not_list_are_left_out_and_named(
     squares: Path, pushed: HubServer, tmp_path: Path
 ) -> None:
-    pushed.put(NAME, {**contents(squares), "extra.bin": b"more", ".hidden": b"more"})
+    pushed.put(NAME, {**contents(squares), "extra.bin": b"more", ".gitignore": b"*.tmp"})
     done = call("pull", f"{ADDRESS}@main", tmp_path / "back")
     assert done.code == 0, done.err
     assert "left out 1 files that the release does not list: extra.bin" in done.out

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from poolwright.core.files import sha256_file
 from poolwright.hub.addresses import HubAddress
+from poolwright.release.checksums import FOREIGN
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -61,7 +62,7 @@ def look(api: HfApi, address: HubAddress) -> HubState:
 
 def in_git(name: str) -> bool:
     """Whether a file is of the repository, such as .gitattributes, rather than of the dataset."""
-    return name.startswith(".")
+    return name.partition("/")[0] in FOREIGN
 
 
 def different(

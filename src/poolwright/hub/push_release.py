@@ -83,4 +83,5 @@ def _done(plan: Pushed, sent: list[str], sizes: dict[str, int], removed: list[st
 
 def _message(folder: Path) -> str:
     release = ReleaseRecord.load(folder)
-    return f"Release table '{release.table}' ({rows(release.rows)}, {release.layout}) by poolwright {version('poolwright')}"
+    what = f"'{release.table}' ({rows(release.rows)}, {release.layout})"
+    return f"Release table {what} by poolwright {version('poolwright')}"

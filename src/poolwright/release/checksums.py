@@ -11,7 +11,7 @@ from poolwright.core.files import sha256_file
 SUMS = "SHA256SUMS"
 _FLUSH_EACH = 1_000
 # Left in a folder by version control, downloaders and desktops; a release has no hidden files of its own.
-_FOREIGN = frozenset((".git", ".gitattributes", ".gitignore", ".cache", ".DS_Store"))
+FOREIGN = frozenset((".git", ".gitattributes", ".gitignore", ".cache", ".DS_Store"))
 
 
 def files_of(folder: Path) -> list[str]:
@@ -19,7 +19,7 @@ def files_of(folder: Path) -> list[str]:
     found = []
     for path in folder.rglob("*"):
         relative = path.relative_to(folder)
-        if relative.parts[0] not in _FOREIGN and (path.is_symlink() or path.is_file()):
+        if relative.parts[0] not in FOREIGN and (path.is_symlink() or path.is_file()):
             found.append(relative.as_posix())
     return sorted(name for name in found if name != SUMS)
 
