@@ -25,13 +25,14 @@ def check_header(folder: Path, files: Mapping[str, Any]) -> Findings:
         folder: the release.
         files: all its files by their paths.
     """
+    import yaml
     from huggingface_hub import DatasetCard
 
     if _CARD not in files:
         return [f"'{_CARD}' is missing"], ""
     try:
         header = DatasetCard.load(folder / _CARD).data.to_dict()
-    except (ValueError, TypeError, OSError) as error:
+    except (yaml.YAMLError, ValueError, TypeError, OSError) as error:
         return [f"the header of '{_CARD}' cannot be read: {str(error).splitlines()[0]}"], ""
     wrong = [*_licenses(header), *_lists(header), *_texts(header), *_configs(header, files), *_info(header)]
     return wrong, "licence, language, size, tasks and configs are as the Hub takes them, and every pattern finds files"
