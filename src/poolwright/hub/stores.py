@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from poolwright.core.errors import EXTRAS, MissingExtra, ReleaseError, TransferError, require_module
+from poolwright.core.errors import RecipeError, ReleaseError, TransferError, require_module
 from poolwright.core.files import PARTIAL
 from poolwright.core.runtime.progress import Listener, TableProgress
 from poolwright.core.wording import some
@@ -196,13 +196,12 @@ class StoreSource(_Store):
 def _file_system(url: str) -> tuple[Any, str]:
     import fsspec
 
-    scheme = url.partition("://")[0]
-    if scheme == "s3":
+    if url.startswith("s3://"):
         require_module("s3fs", url)
     try:
         system, path = fsspec.core.url_to_fs(url)
     except (ImportError, ValueError) as error:
-        raise MissingExtra(scheme, f"{url} ({error})", EXTRAS.get(scheme)) from None
+        raise RecipeError(f"{url}: no file system for this URL ({error})") from None
     return system, str(path)
 
 
