@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from poolwright.api import (
         FETCH_ERRORS,
         Applied,
+        Changes,
         Check,
         Converted,
         DroppedCount,
@@ -65,6 +66,7 @@ if TYPE_CHECKING:
         check,
         cluster_figures,
         convert,
+        diff,
         dry_run,
         encoders,
         explore,
@@ -91,6 +93,7 @@ if TYPE_CHECKING:
         train_encoder,
         verify,
         why,
+        write_diff,
         write_search,
     )
     from poolwright.core.encoder import EncoderSpec
@@ -109,6 +112,7 @@ __all__ = [
     "FETCH_ERRORS",
     "Applied",
     "BadPart",
+    "Changes",
     "Check",
     "Context",
     "Converted",
@@ -167,6 +171,7 @@ __all__ = [
     "check",
     "cluster_figures",
     "convert",
+    "diff",
     "dry_run",
     "encoders",
     "explore",
@@ -193,6 +198,7 @@ __all__ = [
     "train_encoder",
     "verify",
     "why",
+    "write_diff",
     "write_search",
 ]
 
