@@ -31,6 +31,7 @@ POOLS = {
     "commonpool": "poolwright.pools.commonpool:CommonPool",
     "clip_retrieval": "poolwright.pools.clip_retrieval:ClipRetrieval",
     "img2dataset": "poolwright.pools.img2dataset:Img2dataset",
+    "webdataset": "poolwright.pools.webdataset.webdataset:WebDatasetPool",
 }
 
 STEPS = {
