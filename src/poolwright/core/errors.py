@@ -34,6 +34,7 @@ EXTRAS = {
     "matplotlib": "report",
     "jinja2": "report",
     "datasets": "huggingface",
+    "huggingface_hub": "huggingface",
     "mlcroissant": "croissant",
     "imagehash": "hash",
     "tokenizers": "tokenizers",
