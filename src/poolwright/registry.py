@@ -29,6 +29,7 @@ POOLS = {
     "commonpool": "poolwright.pools.commonpool:CommonPool",
     "clip_retrieval": "poolwright.pools.clip_retrieval:ClipRetrieval",
     "img2dataset": "poolwright.pools.img2dataset:Img2dataset",
+    "coco": "poolwright.pools.coco.coco:Coco",
 }
 
 STEPS = {
