@@ -14,6 +14,7 @@ from PIL import Image
 
 from poolwright import api
 from poolwright.core.errors import InputError, RecipeError
+from poolwright.pools.coco import json_stream
 from poolwright.pools.coco.coco import Coco
 from poolwright.pools.coco.crops import corners
 from poolwright.testing import PoolSuite
@@ -196,7 +197,7 @@ def test_a_file_that_is_no_coco_is_one_error(tmp_path: Path, text: str, error: t
 
 
 def test_entries_are_read_over_the_edges_of_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("poolwright.pools.coco.json_stream._CHUNK", 7)
+    monkeypatch.setattr(json_stream, "_CHUNK", 7)
     images = [entry(number, coco_url="ä🙂" * number) for number in range(1, 30)]
     file = tmp_path / "a.json"
     file.write_text(
