@@ -50,6 +50,13 @@ def quick_speed_figures() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True)
+def quick_verification(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`verify` loads releases only in tests that are marked so: each time takes seconds and several processes."""
+    if request.node.get_closest_marker("loads") is None:
+        monkeypatch.setattr("poolwright.release.verify.check_loaders", lambda *_: iter(()))
+
+
 @pytest.fixture(scope="session")
 def embedded_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """ONNX image encoders compute the vector of a prepared picture once in all tests that use this fixture.

@@ -19,6 +19,7 @@ from poolwright.steps.choose.keep import Keep
 from poolwright.steps.choose.listed import ListedStep
 from poolwright.steps.choose.remove import Remove
 from tests.calling import Called, call
+from tests.packing import pack
 
 HEX = [f"{number:032x}" for number in range(0xA0, 0xA4)]
 
@@ -52,6 +53,19 @@ def test_a_list_of_another_form_names_the_same_rows(tmp_path: Path, name: str, c
     left, words = listed(Remove(file=str(tmp_path / name)), pa.array(HEX))
     assert left == HEX[2:]
     assert words == "a list of 2 entries of uid"
+
+
+@pytest.mark.parametrize("ending", ["gz", "bz2", "xz", "zst"])
+def test_packed_lists_name_the_same_rows(tmp_path: Path, ending: str) -> None:
+    np.save(tmp_path / "plain.npy", np.array([(0, 0xA0), (0, 0xA1)], dtype="u8,u8"))
+    packed = pack(ending, (tmp_path / "plain.npy").read_bytes())
+    (tmp_path / f"ids.npy.{ending}").write_bytes(packed)
+    (tmp_path / f"ids.json.{ending}").write_bytes(pack(ending, json.dumps(HEX[:2]).encode()))
+    for name in ("npy", "json"):
+        assert listed(Keep(file=str(tmp_path / f"ids.{name}.{ending}")), pa.array(HEX))[0] == HEX[:2]
+    (tmp_path / f"cut.npy.{ending}").write_bytes(packed[: len(packed) // 2])
+    with pytest.raises(InputError, match=rf"cut\.npy\.{ending}: cannot be read: the packed data is damaged or cut off"):
+        listed(Remove(file=str(tmp_path / f"cut.npy.{ending}")), pa.array(HEX))
 
 
 def test_bytes_and_pairs_of_integers_are_hexadecimal_uids(tmp_path: Path) -> None:

@@ -108,13 +108,13 @@ def test_codes_with_leading_zeros_are_text(tmp_path: Path) -> None:
 def test_a_list_without_a_header_is_named_or_refused(tmp_path: Path) -> None:
     (tmp_path / "list.txt").write_text("val/owl/1.png 3\nval/owl/2.png 3\nval/emu/3.png 4\n")
     plain = {"format": "csv", "delimiter": " ", "uid": "row"}
-    with pytest.raises(RecipeError, match=r"'val/owl/1.png' in column 1\).*'names: \[image_path, label_index\]'"):
+    with pytest.raises(RecipeError, match=r"'val/owl/1.png' in column 1\).*'header: \[image_path, label_index\]'"):
         pool(tmp_path / "list.txt", **plain).arrow_schema()
     table = read_all(pool(tmp_path / "list.txt", **plain, names=["image_path", "label_index"]))
     assert table["image_path"].to_pylist() == ["val/owl/1.png", "val/owl/2.png", "val/emu/3.png"]
     assert table["label_index"].to_pylist() == [3, 3, 4]
     (tmp_path / "cc.tsv").write_text("an owl\thttps://example.org/1\nan emu\thttps://example.org/2\n")
-    with pytest.raises(RecipeError, match=r"in column 2\).*'names: \[text, url\]'"):
+    with pytest.raises(RecipeError, match=r"in column 2\).*'header: \[text, url\]'"):
         pool(tmp_path / "cc.tsv", uid="row").arrow_schema()
     assert column(pool(tmp_path / "cc.tsv", uid="url", names=["text", "url"]), "text") == ["an owl", "an emu"]
     (tmp_path / "wide.csv").write_text("uid,0,1,2\na,0,1,2\n")  # numbered columns, as pandas writes arrays
@@ -319,9 +319,11 @@ def test_a_row_that_does_not_fit_is_in_the_ledger_with_its_line(tmp_path: Path) 
 
 
 def test_a_file_without_rows_of_its_own_form_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_bytes("uid,n\n1,2\n".encode("utf-16"))
-    with pytest.raises(InputError, match="not UTF-8"):
+    (tmp_path / "a.csv").write_bytes("uid,größe\n1,2\n".encode("cp1252"))
+    with pytest.raises(InputError, match=r"names of the columns are not UTF-8; name the encoding"):
         pool(tmp_path / "a.csv").arrow_schema()
+    (tmp_path / "b.csv").write_bytes("uid,n\n1,2\n".encode("utf-16"))  # with a mark that shows it
+    assert column(pool(tmp_path / "b.csv"), "n") == [2]
 
 
 def test_half_of_a_surrogate_pair_in_a_key_is_replaced(tmp_path: Path) -> None:

@@ -24,12 +24,14 @@ WITH_BLOCKS = {
     "docs/retrieval.md",
     "docs/encoders.md",
     "docs/extending.md",
+    "docs/versions.md",
 }
 
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
 
 
+@pytest.mark.loads
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(REPOSITORY).as_posix())
 def test_every_block_runs(page: Path, made_demo: MadeDemo) -> None:
     ran, unchecked = run_page(page, made_demo.folder)

@@ -17,36 +17,8 @@ from poolwright.core.errors import InputError, RecipeError
 from poolwright.pools.coco import json_stream
 from poolwright.pools.coco.coco import Coco
 from poolwright.pools.coco.crops import corners
-from poolwright.testing import PoolSuite
 from poolwright.testing.pools import read_part
 from tests.pools.coco import dataset, document, entry, marked, pixels, save
-
-
-class TestCocoImages(PoolSuite):
-    pool = Coco
-    rows = 9
-
-    def write(self, folder: Path) -> dict[str, Any]:
-        dataset(folder)
-        return {"path": "annotations", "images": "{split}", "segmentation": True}
-
-
-class TestCocoObjects(PoolSuite):
-    pool = Coco
-    rows = 4
-
-    def write(self, folder: Path) -> dict[str, Any]:
-        for number in (1, 2):
-            (folder / "images").mkdir(exist_ok=True)
-            pixels(number).save(folder / "images" / f"{number:04d}.png")
-        boxes = [marked(5, 2), marked(4, 1), marked(3, 1, (0, 0, 0, 4)), marked(2, 8)]
-        save(folder / "objects.json", document([entry(1), entry(2), entry(3)], boxes))
-        return {"path": "objects.json", "images": "images", "rows": "objects"}
-
-    def write_empty(self, folder: Path) -> dict[str, Any]:
-        (folder / "images").mkdir()
-        save(folder / "empty.json", document([], []))
-        return {"path": "empty.json", "images": "images", "rows": "objects"}
 
 
 def opened(folder: Path, **parameters: Any) -> Coco:

@@ -13,16 +13,21 @@ import pyarrow.parquet as pq
 
 from poolwright.pools.arrays import Arrays
 from poolwright.pools.clip_retrieval import ClipRetrieval
+from poolwright.pools.coco.coco import Coco
 from poolwright.pools.commonpool import CommonPool
 from poolwright.pools.geoyfcc.geoyfcc import GeoYfccPool
+from poolwright.pools.huggingface.huggingface import HuggingFacePool
 from poolwright.pools.image_folder import ImageFolder
 from poolwright.pools.img2dataset import Img2dataset
 from poolwright.pools.table import TablePool
+from poolwright.pools.webdataset.webdataset import WebDatasetPool
 from poolwright.pools.yfcc.yfcc100m import Yfcc100m
 from poolwright.registry import POOLS, pool_class
 from poolwright.testing import PoolSuite
 from tests.models.making import encoded, picture
-from tests.pools import test_clip_retrieval, test_commonpool, test_geoyfcc, test_img2dataset, yfcc
+from tests.packing import pack
+from tests.pools import coco, test_clip_retrieval, test_commonpool, test_geoyfcc, test_img2dataset, yfcc
+from tests.pools.tars import jpeg, samples, write_tar
 
 
 def table_rows(first: int, rows: int) -> pa.Table:
@@ -70,6 +75,21 @@ class TestTableCsv(PoolSuite):
         return {"path": "empty.csv"}
 
 
+class TestTableLists(PoolSuite):
+    """Packed lists without a line of names, with columns that are made of others."""
+
+    pool = TablePool
+    rows = 8
+
+    def write(self, folder: Path) -> dict[str, Any]:
+        (folder / "lists").mkdir()
+        for shard, ending in enumerate(["bz2", "zst"]):
+            lines = [f"domain{shard}/class/{row}.jpg {row}" for row in range(3)] + ["too many values"]
+            (folder / "lists" / f"{shard}.txt.{ending}").write_bytes(pack(ending, "\n".join(lines).encode()))
+        made = {"derive": {"half": "number // 2"}, "image_path": "{half:03d}/{uid}"}
+        return {"path": "lists", "format": "txt", "header": ["file", "number"], "uid": "file", **made}
+
+
 class TestTableJsonLines(PoolSuite):
     pool = TablePool
     rows = 16
@@ -84,6 +104,58 @@ class TestTableJsonLines(PoolSuite):
     def write_empty(self, folder: Path) -> dict[str, Any]:
         (folder / "empty.jsonl").write_text("")
         return {"path": "empty.jsonl"}
+
+
+class TestHuggingFace(PoolSuite):
+    pool = HuggingFacePool
+    rows = 12
+
+    def write(self, folder: Path) -> dict[str, Any]:
+        (folder / "birds" / "data").mkdir(parents=True)
+        structs = [{"bytes": encoded(picture(number, 9, 9)), "path": None} for number in range(4)]
+        images = pa.array(structs, pa.struct([("bytes", pa.binary()), ("path", pa.string())]))
+        feature = {"names": ["auk", "owl"], "_type": "ClassLabel"}
+        document = json.dumps({"info": {"features": {"image": {"_type": "Image"}, "label": feature}}})
+        for name in ("train-00000-of-00002", "train-00001-of-00002", "test-00000-of-00001"):
+            table = pa.table({"image": images, "label": [0, 1, None, 1]})
+            table = table.replace_schema_metadata({"huggingface": document})
+            pq.write_table(table, folder / "birds" / "data" / f"{name}.parquet", row_group_size=3)
+        (folder / "birds" / "README.md").write_text("# Birds\n")
+        return {"path": "birds"}
+
+    def write_empty(self, folder: Path) -> dict[str, Any]:
+        (folder / "birds").mkdir()
+        pq.write_table(table_rows(0, 0), folder / "birds" / "train.parquet")
+        return {"path": "birds"}
+
+
+class TestHuggingFaceSaved(PoolSuite):
+    pool = HuggingFacePool
+    rows = 9
+
+    def write(self, folder: Path) -> dict[str, Any]:
+        for split, count in (("train", 7), ("test", 2)):
+            (folder / "saved" / split).mkdir(parents=True)
+            rows = pa.table({"caption": [f"{split} {number}" for number in range(count)]})
+            with pa.OSFile(str(folder / "saved" / split / "data-00000-of-00001.arrow"), "wb") as out:
+                with pa.ipc.new_stream(out, rows.schema) as writer:
+                    writer.write_table(rows, max_chunksize=3)
+            state = {"_data_files": [{"filename": "data-00000-of-00001.arrow"}], "_split": split}
+            (folder / "saved" / split / "state.json").write_text(json.dumps(state))
+        (folder / "saved" / "dataset_dict.json").write_text('{"splits": ["train", "test"]}')
+        return {"path": "saved"}
+
+
+class TestHuggingFaceImages(PoolSuite):
+    pool = HuggingFacePool
+    rows = 8
+
+    def write(self, folder: Path) -> dict[str, Any]:
+        for number in range(8):
+            path = folder / "birds" / ("train", "test")[number % 2] / ("auk", "owl")[number % 3 % 2] / f"{number}.jpg"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(encoded(picture(number, 20, 20)))
+        return {"path": "birds"}
 
 
 class TestImageFolder(PoolSuite):
@@ -210,6 +282,58 @@ class TestImg2dataset(PoolSuite):
         for shard in range(2):
             test_img2dataset.write_shard(folder / "shards", shard)
         return {"path": "shards"}
+
+
+class TestWebDataset(PoolSuite):
+    pool = WebDatasetPool
+    rows = 10
+
+    def write(self, folder: Path) -> dict[str, Any]:
+        for shard in range(2):
+            write_tar(folder / "tars" / f"{shard}.tar", samples(shard, 4))
+        write_tar(folder / "tars" / "2.tar", [("20.JPG", b""), ("21.json", b"[1]"), ("21.jpg", jpeg(21))])
+        return {"path": "tars"}
+
+    def write_empty(self, folder: Path) -> dict[str, Any]:
+        write_tar(folder / "empty.tar", [])
+        return {"path": "empty.tar"}
+
+
+class TestWebDatasetPacked(PoolSuite):
+    pool = WebDatasetPool
+    rows = 6
+
+    def write(self, folder: Path) -> dict[str, Any]:
+        for shard in range(2):
+            write_tar(folder / f"train-{shard:03d}.tar.gz", samples(shard, 3))
+        return {"path": "train-{000..001}.tar.gz"}
+
+
+class TestCocoImages(PoolSuite):
+    pool = Coco
+    rows = 9
+
+    def write(self, folder: Path) -> dict[str, Any]:
+        coco.dataset(folder)
+        return {"path": "annotations", "images": "{split}", "segmentation": True}
+
+
+class TestCocoObjects(PoolSuite):
+    pool = Coco
+    rows = 4
+
+    def write(self, folder: Path) -> dict[str, Any]:
+        for number in (1, 2):
+            (folder / "images").mkdir(exist_ok=True)
+            coco.pixels(number).save(folder / "images" / f"{number:04d}.png")
+        boxes = [coco.marked(5, 2), coco.marked(4, 1), coco.marked(3, 1, (0, 0, 0, 4)), coco.marked(2, 8)]
+        coco.save(folder / "objects.json", coco.document([coco.entry(1), coco.entry(2), coco.entry(3)], boxes))
+        return {"path": "objects.json", "images": "images", "rows": "objects"}
+
+    def write_empty(self, folder: Path) -> dict[str, Any]:
+        (folder / "images").mkdir()
+        coco.save(folder / "empty.json", coco.document([], []))
+        return {"path": "empty.json", "images": "images", "rows": "objects"}
 
 
 def test_every_pool_is_tested() -> None:

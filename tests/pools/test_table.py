@@ -124,7 +124,12 @@ def test_wrong_parameters_are_refused() -> None:
         {"path": []},
         {"path": "a", "vectors": {"clip": {"file": "a.npy", "column": "b"}}},
         {"path": "a", "vectors": {"clip": {"key": "b"}}},
-        {"path": "a", "delimiter": ",,"},
+        {"path": "a", "delimiter": ""},
+        {"path": "a", "quote": "'"},
+        {"path": "a", "encoding": "klingon"},
+        {"path": "a", "header": ["a"], "names": ["a"]},
+        {"path": "a", "image_path": "/{a}.jpg"},
+        {"path": "a", "derive": {"uid": "a"}},
         {"path": "a", "nonsense": 1},
     ):
         with pytest.raises(ValidationError):

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 
@@ -175,6 +177,39 @@ def test_runs_on_two_engines_in_two_threads(nodes: TwoNodes, folder: Path) -> No
     assert not errors
     for to in ("beside-ray", "beside-local", "beside-ray-too"):
         assert final_files(folder / to) == final_files(folder / "local")
+
+
+def test_united_and_joined_rows_are_the_same_bytes(nodes: TwoNodes, tmp_path: Path) -> None:  # noqa: F811
+    numbers = range(3000)
+    (tmp_path / "old").mkdir()
+    for part in range(3):
+        lines = [f"{i},{i % 7}.5" for i in numbers if i % 3 == part]
+        (tmp_path / "old" / f"{part}.csv").write_text("\n".join(["uid,score", *lines]))
+    pq.write_table(pa.table({"uid": list(map(str, numbers)), "score": list(numbers)}), tmp_path / "new.parquet")
+    labels = "\n".join(["key,label", *(f"old/{i},{'cat' if i % 2 else 'dog'}" for i in numbers if i % 5)])
+    (tmp_path / "labels.csv").write_text(labels)
+    steps = [
+        {"join": {"with": "labels", "on": {"uid": "key"}, "columns": ["label"], "missing": "keep"}},
+        {"cap": {"group": ["source"], "n": 2000}},
+    ]
+    data = {
+        "recipe": 1,
+        "name": "united",
+        "seed": 3,
+        "pools": {
+            "old": {"read": "table", "path": "old"},
+            "new": {"read": "table", "path": "new.parquet"},
+            "labels": {"read": "table", "path": "labels.csv", "uid": "row"},
+        },
+        "tables": {"all": {"from": {"union": ["old", "new"], "uid_prefix": True}, "steps": steps}},
+    }
+    nodes.restore()
+    recipe = api.Recipe.from_data(data, tmp_path)
+    table = api.run(recipe, tmp_path / "ray", engine="ray", address=nodes.address).tables["all"]
+    api.run(recipe, tmp_path / "local")
+    assert final_files(tmp_path / "ray") == final_files(tmp_path / "local")
+    assert table.record.rows_kept == 4000
+    assert table.schema.field("score").type == pa.float64()
 
 
 SLOW_UNITS = """

@@ -259,16 +259,18 @@ def _image_reader(table: Table) -> Callable[[Rows], list[bytes | None]]:
     return image_bytes
 
 
-def verify(folder: str | Path, full: bool = False) -> Verification:
-    """Check a release: checksums, schema, counts, card, Croissant, and the checks of its layout.
+def verify(folder: str | Path, full: bool = False, load: bool = True) -> Verification:
+    """Check a release: checksums, schema, counts, card, Croissant, and the checks of its layout; then load it.
 
     If the layout that the release names is not installed, its own checks are skipped.
 
     Args:
         folder: the folder of the release.
-        full: check the bytes of every image, not of a sample.
+        full: check the bytes of every image, and load every row, not a sample.
+        load: load the release with the libraries that its card names, as far as they are installed. Each does so in a
+            process of its own, without network.
     """
     from poolwright.registry import layout_class
     from poolwright.release.verify import verify as _verify
 
-    return _verify(folder, layout_class, full)
+    return _verify(folder, layout_class, full, load)

@@ -1,5 +1,6 @@
 """Types that functions of the API take and return. They are imported on first use, since some are slow to load."""
 
+from poolwright.core.results.changes import Changes
 from poolwright.core.results.measured import Matrix, Measured
 from poolwright.core.results.search_result import SearchResult
 from poolwright.core.runtime.plugins import Package
@@ -24,6 +25,7 @@ from poolwright.run.plan import TablePlan
 
 __all__ = [
     "FETCH_ERRORS",
+    "Changes",
     "Check",
     "Converted",
     "DroppedCount",

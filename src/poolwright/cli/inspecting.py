@@ -145,16 +145,16 @@ def studio(
 @app.command()
 def verify(
     release: Annotated[Path, typer.Argument(help="The folder of a release.", metavar="DIR")],
-    full: Annotated[bool, typer.Option("--full", help="Check the bytes of every image, not of a sample.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="Check every image and load every row, not a sample.")] = False,
+    load: Annotated[
+        bool, typer.Option("--load/--no-load", help="Load it with the libraries that its card names.")
+    ] = True,
 ) -> None:
-    """Check a release: checksums, counts, card, Croissant."""
-    import logging
-
+    """Check a release: checksums, counts, card, loading."""
     from poolwright.api import verify as verify_release
     from poolwright.cli.rendering.inspecting import print_verification
 
-    logging.disable(logging.WARNING)  # its check reports what mlcroissant warns of
-    verification = verify_release(release, full)
+    verification = verify_release(release, full, load)
     print_verification(verification)
     if not verification.ok:
         raise typer.Exit(1)

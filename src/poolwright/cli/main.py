@@ -16,7 +16,7 @@ from typing import NoReturn
 
 # Each adds its commands, in the order of the help.
 # isort: off
-from poolwright.cli import running, inspecting, annotating, data, listing  # noqa: F401
+from poolwright.cli import running, inspecting, comparing, annotating, data, listing  # noqa: F401
 from poolwright.cli.app import app
 
 # isort: on

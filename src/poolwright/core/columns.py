@@ -5,7 +5,8 @@ Steps and pools name these by constant. Other columns may exist as well; they ar
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -113,6 +114,9 @@ MODEL_KEY = b"poolwright.model"
 WEIGHTS_KEY = b"poolwright.weights"
 
 
+# Field metadata of a column of class names: all names, in the order of the indices that its source numbers them by.
+CLASSES_KEY = b"poolwright.classes"
+
 DESCRIPTION_KEY = b"description"
 
 
@@ -130,6 +134,17 @@ def meaning_of(field: pa.Field) -> str:
         return ""
     # A unit that only repeats the name of the column says nothing.
     return f"{known.meaning} ({known.unit})" if known.unit and known.unit.lower() != known.name else known.meaning
+
+
+def with_classes(field: pa.Field, names: Sequence[str]) -> pa.Field:
+    """Return the field of a column of class names that records all of them, in the order of their indices."""
+    return field.with_metadata({**(field.metadata or {}), CLASSES_KEY: json.dumps(list(names), ensure_ascii=False)})
+
+
+def classes_of(field: pa.Field) -> tuple[str, ...]:
+    """Return the names of classes that a column records, in the order of their indices; () if it records none."""
+    known = (field.metadata or {}).get(CLASSES_KEY)
+    return tuple(json.loads(known)) if known else ()
 
 
 def vector_type(width: int) -> pa.DataType:
@@ -180,7 +195,7 @@ def united_field(fields: Mapping[str, pa.Field]) -> pa.Field:
     """Return the field that holds the values of a column of several sources: of the widest of their types.
 
     Types are promoted as by `pyarrow.concat_tables(promote_options="permissive")`, and dictionaries to their values.
-    Vectors keep the encoder that made them.
+    Vectors keep the encoder that made them, and classes their order if no two sources number them differently.
 
     Args:
         fields: of the column, by the name of the source.
@@ -201,6 +216,10 @@ def united_field(fields: Mapping[str, pa.Field]) -> pa.Field:
             types = ", ".join(f"{field.type} in {name}" for name, field in known.items())
             raise RecipeError(f"column '{field.name}' is {types}; no type holds them all")
         field = field.with_type(dtype)
+    orders = {classes_of(field): field.metadata[CLASSES_KEY] for field in known.values() if classes_of(field)}
+    metadata.pop(CLASSES_KEY, None)
+    if len(orders) == 1:
+        metadata[CLASSES_KEY] = next(iter(orders.values()))
     return pa.field(field.name, field.type, metadata=metadata or None)
 
 

@@ -6,7 +6,9 @@ from collections.abc import Iterable
 from fractions import Fraction
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, WithJsonSchema
+
+from poolwright.core.runtime.text_files import checked_encoding
 
 
 def parse_share(value: Any) -> float:
@@ -91,6 +93,9 @@ Column = Annotated[str, Field(min_length=1)]
 
 Weight = Annotated[float, BeforeValidator(parse_weight), WithJsonSchema({"type": ["number", "string"]})]
 """A share of a whole that its neighbours add up to: 7, 0.7 or '70%'."""
+
+Encoding = Annotated[str, AfterValidator(checked_encoding)]
+"""The name of an encoding of texts, such as cp1252."""
 
 Count = Annotated[int, Field(ge=0)]
 """A number of rows or groups."""

@@ -63,6 +63,9 @@ class FetchOptions(BaseModel):
     columns: Words | None = Field(
         default=None, description="further columns to carry along; default all but vectors, bytes and nested ones"
     )
+    header: Words | None = Field(
+        default=None, description="names of the columns of a CSV or TSV file without a line of names"
+    )
     format: Literal["webdataset", "files"] = Field(default="webdataset", description="tar files, or folders of files")
     shard_rows: int = Field(default=10_000, ge=1, le=1_000_000, description="rows per shard")
     exif: bool = Field(default=True, description="write EXIF tags as JSON")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,6 +15,7 @@ import pyarrow.parquet as pq
 
 from poolwright.core.errors import InputError
 from poolwright.core.runtime.csv_quotes import unclosed_quote
+from poolwright.core.runtime.packed import unpacked
 from poolwright.core.runtime.text_files import load_json, whole_text
 
 _BATCH = 16_384
@@ -30,7 +30,7 @@ def reading_source(file: Path) -> Iterator[None]:
         raise InputError(f"{file}: {error}") from None
 
 
-def _read_parquet(file: Path, names: Sequence[str]) -> Iterator[pa.Table]:
+def _read_parquet(file: Path, names: Sequence[str], header: Sequence[str]) -> Iterator[pa.Table]:
     with pq.ParquetFile(file, pre_buffer=False) as parquet:
         for batch in parquet.iter_batches(batch_size=_BATCH, columns=list(dict.fromkeys(names)), use_threads=False):
             yield pa.Table.from_batches([batch]).select(list(names))
@@ -45,20 +45,24 @@ def _parsing(file: Path) -> pc_csv.ParseOptions:
 
 def csv_header(file: Path) -> list[str]:
     """Return the names in the first line of a CSV or TSV file."""
-    with pc_csv.open_csv(file, parse_options=_parsing(file)) as reader:
+    with _opened(file) as lines, pc_csv.open_csv(lines, parse_options=_parsing(file)) as reader:
         return list(reader.schema.names)
 
 
-def _read_csv(file: Path, names: Sequence[str]) -> Iterator[pa.Table]:
+def _read_csv(file: Path, names: Sequence[str], header: Sequence[str]) -> Iterator[pa.Table]:
     """Read every value as text, unchanged."""
+    read = pc_csv.ReadOptions(column_names=list(header) or None)
     convert = pc_csv.ConvertOptions(
-        column_types=dict.fromkeys(csv_header(file), pa.string()),
+        column_types=dict.fromkeys(header or csv_header(file), pa.string()),
         include_columns=list(names),
         strings_can_be_null=False,
     )
     if ".tsv" not in file.suffixes:
         _check_quotes(file)
-    with pc_csv.open_csv(file, parse_options=_parsing(file), convert_options=convert) as reader:
+    with (
+        _opened(file) as lines,
+        pc_csv.open_csv(lines, read_options=read, parse_options=_parsing(file), convert_options=convert) as reader,
+    ):
         for batch in reader:
             yield pa.Table.from_batches([batch])
 
@@ -69,8 +73,8 @@ def _check_quotes(file: Path) -> None:
             raise InputError(f"{file}: {unclosed}")
 
 
-def _opened(file: Path) -> gzip.GzipFile | BinaryIO:
-    return gzip.open(file) if file.suffix == ".gz" else file.open("rb")
+def _opened(file: Path) -> BinaryIO:
+    return unpacked(file.open("rb"), file.name)
 
 
 def json_rows(file: Path) -> Iterator[dict[str, Any]]:
@@ -92,7 +96,7 @@ def json_rows(file: Path) -> Iterator[dict[str, Any]]:
             yield row
 
 
-def _read_lines(file: Path, names: Sequence[str]) -> Iterator[pa.Table]:
+def _read_lines(file: Path, names: Sequence[str], header: Sequence[str]) -> Iterator[pa.Table]:
     """Read JSON Lines; values that are not text become their JSON text."""
     rows: list[dict[str, Any]] = []
     for row in json_rows(file):
@@ -113,10 +117,10 @@ def _text_table(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> pa.Tabl
     return pa.table({name: pa.array([text(row.get(name)) for row in rows], pa.string()) for name in names})
 
 
-SOURCE_READERS: Mapping[str, Callable[[Path, Sequence[str]], Iterator[pa.Table]]] = {
+SOURCE_READERS: Mapping[str, Callable[[Path, Sequence[str], Sequence[str]], Iterator[pa.Table]]] = {
     "parquet": _read_parquet,
     "csv": _read_csv,
     "tsv": _read_csv,
     "jsonl": _read_lines,
 }
-"""Functions (file, names of columns) -> tables, by kind of file."""
+"""Functions (file, columns, names of the columns of CSV without a line of names) -> tables, by kind of file."""

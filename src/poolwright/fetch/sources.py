@@ -13,6 +13,7 @@ from poolwright.core.class_labels import class_labels, named_type, names_of_labe
 from poolwright.core.columns import is_text, is_vector
 from poolwright.core.errors import InputError, RecipeError, did_you_mean
 from poolwright.core.rows import in_row_groups
+from poolwright.core.runtime.packed import unpacked_name
 from poolwright.core.table import RECORD, Table
 from poolwright.fetch.http.digests import common_algorithm, read_digest
 from poolwright.fetch.options import FetchOptions
@@ -35,6 +36,7 @@ class FetchSource:
         rows: number of rows, if it is known before reading.
         labels: class names by index, of the columns that hold an index of a class (ClassLabel).
         algorithm: of the expected digests: 'sha256', 'md5', ...
+        header: names of the columns of CSV and TSV files without a line of names.
     """
 
     files: tuple[Path, ...]
@@ -44,6 +46,7 @@ class FetchSource:
     rows: int | None
     labels: Mapping[str, tuple[str, ...]]
     algorithm: str = "sha256"
+    header: tuple[str, ...] = ()
 
     def shards(self, rows: int) -> Iterator[pa.Table]:
         """Yield all rows in order, in tables of `rows` rows; the last may have fewer.
@@ -57,7 +60,7 @@ class FetchSource:
     def _batches(self) -> Iterator[pa.Table]:
         for file in self.files:
             with reading_source(file):
-                for table in SOURCE_READERS[self.kind](file, self.names):
+                for table in SOURCE_READERS[self.kind](file, self.names, self.header):
                     columns = [
                         _converted(column, field, self.labels.get(name, ()))
                         for column, field, name in zip(table.columns, self.schema, self.names, strict=True)
@@ -69,7 +72,7 @@ class FetchSource:
         names = [name for field, name in zip(self.schema, self.names, strict=True) if field.name == EXPECTED]
         for file in self.files if names else ():
             with reading_source(file):
-                for table in SOURCE_READERS[self.kind](file, names):
+                for table in SOURCE_READERS[self.kind](file, names, self.header):
                     yield from table.column(0).to_pylist()
 
 
@@ -99,10 +102,12 @@ def open_source(source: str | Path | Sequence[str | Path], options: FetchOptions
         RecipeError: a column is missing.
     """
     files = _files_of(source)
-    kind = _kind_of(files)
-    schema = _schema_of(files, kind)
+    kind, header = _kind_of(files), options.header or ()
+    if header and kind not in ("csv", "tsv"):
+        raise RecipeError(f"{files[0]}: has names of its own; leave out 'header'")
+    schema = pa.schema([(name, pa.string()) for name in header]) if header else _schema_of(files, kind)
     labels = class_labels(schema)
-    for file in files[1:] if kind != "jsonl" else ():
+    for file in files[1:] if kind != "jsonl" and not header else ():
         other = _schema_of([file], kind)
         if other.names != schema.names or class_labels(other) != labels:
             what = "columns" if other.names != schema.names else "names of classes"
@@ -110,7 +115,8 @@ def open_source(source: str | Path | Sequence[str | Path], options: FetchOptions
     pairs = _columns(schema, options, files[0], labels)
     rows = sum(pq.read_metadata(file).num_rows for file in files) if kind == "parquet" else None
     fields = [field for field, _ in pairs]
-    opened = FetchSource(tuple(files), kind, pa.schema(fields), tuple(name for _, name in pairs), rows, labels)
+    names = tuple(name for _, name in pairs)
+    opened = FetchSource(tuple(files), kind, pa.schema(fields), names, rows, labels, header=header)
     return replace(opened, algorithm=common_algorithm(f"{files[0]}: column '{options.sha256}'", opened.expected()))
 
 
@@ -137,7 +143,7 @@ def _files_in(folder: Path) -> list[Path]:
         found = [
             path
             for path in sorted(folder.rglob("*"))
-            if path.name.removesuffix(".gz").endswith(endings)
+            if unpacked_name(path.name).endswith(endings)
             and not any(part.startswith((".", "_")) for part in path.relative_to(folder).parts)
             and "states" not in path.relative_to(folder).parts
             and "lineage" not in path.relative_to(folder).parts
@@ -148,7 +154,7 @@ def _files_in(folder: Path) -> list[Path]:
 
 
 def _kind_of(files: Sequence[Path]) -> str:
-    kinds = {_KINDS.get(Path(file.name.removesuffix(".gz")).suffix.lower()) for file in files}
+    kinds = {_KINDS.get(Path(unpacked_name(file.name)).suffix.lower()) for file in files}
     if None in kinds:
         raise InputError(f"{files[0]}: not one of {', '.join(sorted(_KINDS))}; convert the file first")
     if len(kinds) > 1:
@@ -195,7 +201,7 @@ def _check_has_names(names: Sequence[str], file: Path) -> None:
     if at:
         raise RecipeError(
             f"{file}: its first line is data, not the names of columns: column {at} is {names[at - 1][:80]!r}; "
-            "write a first line of names, such as 'caption' and 'url', separated as the other lines are"
+            "name the columns with --set header=NAME,..., such as header=text,url"
         )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import os
 import posixpath
 from collections import Counter
@@ -11,12 +10,13 @@ from typing import ClassVar, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import Field, PrivateAttr, field_serializer, field_validator, model_validator
+from pydantic import Field, PrivateAttr, field_serializer, model_validator
 
 from poolwright.core.columns import IMAGE, IMAGE_PATH, LABEL, LATITUDE, LONGITUDE, TAKEN_AT, TEXT, UID, WELL_KNOWN
 from poolwright.core.errors import RecipeError
 from poolwright.core.files import ImageRoot, leading_out
 from poolwright.core.images.formats import IMAGE_FORMATS, is_image_name
+from poolwright.core.params import Encoding
 from poolwright.core.pool import Part, Pool
 from poolwright.pools.columns.cached import Once
 from poolwright.pools.columns.captions import DEFAULT_KEYS, CaptionFiles, caption_columns, caption_files
@@ -74,7 +74,7 @@ class ImageFolder(Pool):
         description="further columns from the '.json' files, as column: key; well-known columns get their types, "
         "all others are strings",
     )
-    encoding: str = Field(
+    encoding: Encoding = Field(
         default="utf-8",
         description="encoding of caption files without a byte order mark, such as cp1252, latin-1 or shift_jis",
     )
@@ -103,14 +103,6 @@ class ImageFolder(Pool):
     def _split(self) -> dict[str, ImageFolder]:
         names = folder_names(self.path)
         return {name: type(self)(**{**dict(self), "path": folder}) for name, folder in names.items()}
-
-    @field_validator("encoding")
-    @classmethod
-    def _check_encoding(cls, encoding: str) -> str:
-        try:
-            return codecs.lookup(encoding).name
-        except LookupError:
-            raise ValueError(f"'{encoding}' is no encoding; use utf-8, cp1252, latin-1, utf-16 or shift_jis") from None
 
     @model_validator(mode="after")
     def _check(self) -> ImageFolder:
@@ -195,7 +187,7 @@ class ImageFolder(Pool):
                 captions.setdefault(_stem(name), []).append(name)
         starts = range(0, max(len(images), 1), PART_FILES)
         parts = [self._part(index, images[at : at + PART_FILES], captions) for index, at in enumerate(starts)]
-        return parts, [*_passed_over(passed), *_led_out(out)]
+        return parts, [*passed_over(passed), *_led_out(out)]
 
     def _leading_out(self, names: Sequence[str]) -> set[str]:
         """Return those of the files that symbolic links lead out of the folder, and that are not to be read."""
@@ -299,7 +291,8 @@ def _prefixed(table: pa.Table, prefix: str) -> pa.Table:
     return table
 
 
-def _passed_over(kinds: Counter[str]) -> Iterator[str]:
+def passed_over(kinds: Counter[str]) -> Iterator[str]:
+    """Yield a sentence on files that are not read, by ending; none if there are none."""
     if kinds:
         shown = ", ".join(f"{count:,} {kind}" for kind, count in kinds.most_common(10))
         more = f" and {len(kinds) - 10:,} other kinds" if len(kinds) > 10 else ""

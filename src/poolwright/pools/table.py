@@ -1,29 +1,40 @@
-"""Pool `table`: rows of Parquet, CSV, TSV or JSON Lines files, with vectors in a column or in NumPy files."""
+"""Pool `table`: rows of Parquet, Arrow, CSV, TSV, JSON Lines or text files, with vectors in a column or in files."""
 
 from __future__ import annotations
 
 import os
 import posixpath
 from collections.abc import Iterator, Sequence
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import AfterValidator, Field, PrivateAttr, field_validator
+from pydantic import AfterValidator, Field, PrivateAttr, field_validator, model_validator
 
 from poolwright.core.columns import IMAGE, IMAGE_PATH, ROW_ERROR, UID, declared_type
 from poolwright.core.errors import InputError, RecipeError
+from poolwright.core.params import Encoding
 from poolwright.core.pool import Part, PathOrUrl, Pool
 from poolwright.core.rows import one_array
 from poolwright.core.wording import some
 from poolwright.pools.columns.cached import Once
 from poolwright.pools.columns.casting import table_of
+from poolwright.pools.columns.image_paths import ImagePath
+from poolwright.pools.columns.made_columns import Expressions, MadeColumns
 from poolwright.pools.columns.mapping import ROW, ColumnRequest, Given, class_names, drifts, row_uids
-from poolwright.pools.columns.path_columns import FILE_NAME, FolderColumns, below, folder_values, root_of, row_prefixes
+from poolwright.pools.columns.path_columns import (
+    FILE_NAME,
+    FolderColumns,
+    folder_values,
+    path_details,
+    root_of,
+    row_prefixes,
+)
 from poolwright.pools.columns.path_pattern import Pattern
 from poolwright.pools.columns.sidecar_vectors import TableVectors, VectorReader, find_vectors
 from poolwright.pools.columns.table_plan import (
     SUFFIXES,
+    TYPED,
     Format,
     ReadPlan,
     format_of,
@@ -32,11 +43,11 @@ from poolwright.pools.columns.table_plan import (
     text_parts,
 )
 from poolwright.pools.columns.vectors import fewer_rows
-from poolwright.pools.readers.parquet import Footer, read_footer, read_parquet
+from poolwright.pools.readers.columnar import read_footer, read_rows
+from poolwright.pools.readers.parquet import Footer, read_parquet
 from poolwright.pools.readers.paths import PathsOrUrls, find_files, is_url, map_files, reading, stem
-from poolwright.pools.text.csv_files import DELIMITERS, Dialect, read_csv
-from poolwright.pools.text.json_lines import read_json_lines
-from poolwright.pools.text.text_plan import text_columns
+from poolwright.pools.text.dialects import Dialect, Quote, dialect_of
+from poolwright.pools.text.text_plan import read_text, text_columns
 
 __all__ = ["TablePool", "TableVectors", "read_parquet"]
 
@@ -55,13 +66,16 @@ class TablePool(Pool):
     length or another width is null. Indices of classes that Hugging Face describes in Parquet (`ClassLabel`), and
     lists of them, become the names of the classes, except in a column of indices such as `label_index`.
 
-    A column whose type differs between Parquet files has the widest of these types, such as double for int64 and
-    double, unless `types` names one; a value that does not fit it is null, and counted.
+    A column whose type differs between Parquet or Arrow files has the widest of these types, such as double for int64
+    and double, unless `types` names one; a value that does not fit it is null, and counted.
 
-    CSV, TSV and JSON Lines have no types. They are inferred from the first, middle and last lines of every file, as
-    the type that holds all values there unchanged, else as text; `types` has the last word. A row with a value that
-    does not fit later, with a key that no sampled line has, or with more or fewer values than there are columns, is
-    dropped at admission, counted as bad, with its line in `row_error`.
+    CSV, TSV, JSON Lines and lists (.txt, with white space between values) have no types. They are inferred from the
+    first, middle and last lines of every file, as the type that holds all values there unchanged, else as text; `types`
+    has the last word. A row with a value that does not fit later, with a key that no sampled line has, or with more or
+    fewer values than there are columns, is dropped at admission, counted as bad, with its line in `row_error`.
+
+    `image_path` may be a template over the columns of the row; a row without one of its values has none. `derive` makes
+    further columns first, which the template may name.
 
     Folders called 'name=value', as Hive and Spark write them, are columns, unless the files have these columns.
     `file_name` in files called `metadata`, as Hugging Face's ImageFolder has them, is relative to the file's folder.
@@ -78,10 +92,12 @@ commonpool:
 
     path: PathsOrUrls = Field(
         description="file, glob, folder (all files of the one format in it, at any depth), fsspec URL, or a list of "
-        "these; .gz files are unpacked, except Parquet"
+        "these; text files may be packed (.gz, .bz2, .xz, .zst)"
     )
     format: Format | None = Field(
-        default=None, description="parquet, csv, tsv or jsonl, if the extension does not show it"
+        default=None,
+        description="parquet, arrow, csv, tsv, jsonl or txt, if the extension does not show it; text files of a folder "
+        "are read only if it is named",
     )
     columns: dict[str, str] = Field(
         default_factory=dict,
@@ -107,10 +123,29 @@ commonpool:
         "the one inferred from others",
     )
     delimiter: str | None = Field(
-        default=None, min_length=1, max_length=1, description="character between the values of CSV or TSV files"
+        default=None,
+        min_length=1,
+        description="what stands between the values of text files: one or more characters, or 'whitespace' for any "
+        "number of spaces and tabs; default: ',' in .csv, a tab in .tsv, whitespace in .txt, whose lines are one value "
+        "each if 'header' has one name",
     )
-    names: list[str] | None = Field(
-        default=None, min_length=1, description="names of the columns of CSV or TSV files without a header line"
+    quote: Quote | None = Field(
+        default=None,
+        description="'\"' if quote marks enclose values, as in .csv by default; none if they are characters like any "
+        "other, as in .tsv and .txt",
+    )
+    header: list[str] | None = Field(
+        default=None, min_length=1, description="names of the columns of text files without a line of names"
+    )
+    encoding: Encoding = Field(
+        default="utf-8",
+        description="encoding of text files without a byte order mark, such as cp1252, latin-1 or shift_jis",
+    )
+    derive: Expressions = Field(default_factory=dict)
+    image_path: ImagePath | None = Field(
+        default=None,
+        description="image file of a row, such as '{id}.jpg', '{number:08d}.jpg' or '{hash[0:3]}/{hash}.jpg': a "
+        "template over columns of text and whole numbers, with Python's slices and formats",
     )
     pattern: Annotated[str, AfterValidator(_check_pattern)] | None = Field(
         default=None,
@@ -122,6 +157,15 @@ commonpool:
     _files: Once[list[str]] = PrivateAttr(default_factory=Once)
     _footers: Once[list[Footer]] = PrivateAttr(default_factory=Once)
     _parts: Once[list[Part]] = PrivateAttr(default_factory=Once)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _former_name(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or "names" not in data:
+            return data
+        if "header" in data:
+            raise ValueError("'names' is the former name of 'header'; leave it out")
+        return {("header" if name == "names" else name): value for name, value in data.items()}
 
     @field_validator("types")
     @classmethod
@@ -157,10 +201,10 @@ commonpool:
 
     def read(self, part: Part, columns: Sequence[str], batch_rows: int) -> Iterator[pa.Table]:
         plan = self._planned()
-        fields = {field.name: field for field in plan.fields()}
-        given = {column.field.name: column for column in plan.given if column.field.name in columns}
+        fields, needed = plan.every_field(), {*columns, *plan.made.needs(columns)}
+        given = {column.field.name: column for column in plan.given if column.field.name in needed}
         sources = sorted({column.source for column in given.values() if column.source is not None})
-        sidecars = {name: files for name, files in plan.sidecars.items() if name in columns}
+        sidecars = {name: files for name, files in plan.sidecars.items() if name in needed}
         batch_rows = fewer_rows(batch_rows, [files.field for files in sidecars.values()])
         checks = ROW_ERROR in columns
         with reading(part), VectorReader(part, sidecars) as vectors:
@@ -170,6 +214,7 @@ commonpool:
                 found.update((name, _column(column, table, part, row, self.images)) for name, column in given.items())
                 for field in plan.folders:
                     found[field.name] = folder_values(field, part.detail["folders"][field.name], len(table))
+                found.update(plan.made.values(found, columns, fields, len(table)))
                 if checks and plan.text is not None:
                     found[ROW_ERROR] = _errors(found.get(ROW_ERROR), table)
                 yield table_of([found[name] for name in columns], [fields[name] for name in columns], len(table))
@@ -179,22 +224,19 @@ commonpool:
     def _source_rows(
         self, plan: ReadPlan, part: Part, sources: list[str], batch_rows: int, checks: bool
     ) -> Iterator[pa.Table]:
-        file, text = part.files[0], plan.text
-        if text is None:
-            yield from read_parquet(file, part.detail["groups"], sources, batch_rows)
-            return
-        checked = text.checked if checks else None
-        if text.dialect is None:
-            yield from read_json_lines(file, text.types, sources, batch_rows, checked, text.closed)
-        else:
-            yield from read_csv(file, text.dialect, text.types, sources, batch_rows, text.inferred, checked)
+        if plan.text is None:
+            return read_rows(part.files[0], part.detail["groups"], sources, batch_rows)
+        return read_text(part.files[0], plan.text, sources, batch_rows, checks)
 
     def _dialect(self, kind: Format) -> Dialect | None:
-        if kind == "jsonl" and (self.names or self.delimiter):
-            raise RecipeError(f"{self.path[0]}: JSON Lines have names; leave out 'names' and 'delimiter'")
-        if kind == "jsonl":
+        if kind in ("jsonl", *TYPED):
+            taken = ("delimiter", "quote", "header", *(["encoding"] if kind in TYPED else []))
+            named = [name for name in taken if getattr(self, name) != TablePool.model_fields[name].default]
+            if named:
+                what = "JSON Lines" if kind == "jsonl" else f"{kind.title()} files"
+                raise RecipeError(f"{self.path[0]}: {what} have names and a form of their own; leave out '{named[0]}'")
             return None
-        return Dialect(self.delimiter or DELIMITERS[kind], kind == "csv", tuple(self.names or ()))
+        return dialect_of(kind, self.delimiter, self.quote, self.header, self.encoding, self.path[0])
 
     def _planned(self) -> ReadPlan:
         return self._plan.get(self._make_plan)
@@ -203,7 +245,7 @@ commonpool:
         return self._files.get(self._find)
 
     def _find(self) -> list[str]:
-        wanted = [name for name, kind in SUFFIXES.items() if self.format in (None, kind)]
+        wanted = [name for name, kind in SUFFIXES.items() if kind == self.format or (not self.format and kind != "txt")]
         files = find_files(self.path, wanted)
         if self.uid == ROW:
             row_prefixes(files)
@@ -211,14 +253,19 @@ commonpool:
 
     def _wanted(self) -> ColumnRequest:
         named = {name: spec.column for name, spec in self.vectors.items() if spec.column is not None}
+        made = self._made()
         return ColumnRequest(
             columns={**self.columns, **named},
             uid=self.uid,
             keep=self.keep,
             vectors={name: spec for name, spec in self.vectors.items() if spec.file is None},
-            sidecars=[name for name, spec in self.vectors.items() if spec.file is not None],
+            sidecars=[*(name for name, spec in self.vectors.items() if spec.file is not None), *made.names],
             folders=self._folders().names,
+            also=made.needs(made.names if self.keep is None else self.keep),
         )
+
+    def _made(self) -> MadeColumns:
+        return MadeColumns(self.derive, self.image_path)
 
     def _folders(self) -> FolderColumns:
         return FolderColumns.of(self.path, self._listed(), self.pattern)
@@ -227,18 +274,22 @@ commonpool:
         wanted, files = self._wanted(), self._listed()
         kind = self.format or format_of(self.path[0], files)
         types = {name: pa.type_for_alias(dtype) for name, dtype in self.types.items()}
-        if kind == "parquet":
-            if self.delimiter or self.names:
-                raise RecipeError(f"{self.path[0]}: Parquet files have names; leave out 'names' and 'delimiter'")
+        dialect = self._dialect(kind)
+        if kind in TYPED:
             given, text = parquet_columns(files, self._read_footers(), wanted, types), None
         else:
-            given, text = text_columns(files, wanted, types, self._dialect(kind))
-        kept = [name for name in wanted.sidecars if self.keep is None or name in self.keep]
+            given, text = text_columns(files, wanted, types, self.encoding, dialect)
+        files_of = [name for name, spec in self.vectors.items() if spec.file is not None]
+        kept = [name for name in files_of if self.keep is None or name in self.keep]
         sidecars = {name: find_vectors(name, self.vectors[name], files) for name in kept}
         names = [column.field.name for column in given]
-        folders = self._folders().kept([*names, *kept], self.keep)
-        self._check_images([*names, *(field.name for field in folders)])
-        return ReadPlan(kind, tuple(given), sidecars, text, folders)
+        keep = None if self.keep is None else [*self.keep, *wanted.also]
+        folders, made = self._folders().kept([*names, *kept], keep), self._made()
+        plain = [*(column.field for column in given), *folders]
+        fields = made.fields(plain, files[0]) if made.names else []
+        self._check_images([field.name for field in (*plain, *fields)])
+        hidden = frozenset() if self.keep is None else frozenset({*wanted.also, *made.names} - {UID, *self.keep})
+        return ReadPlan(kind, tuple(given), sidecars, text, folders, made, tuple(fields), hidden)
 
     def _check_images(self, names: list[str]) -> None:
         if self.images is None:
@@ -268,17 +319,9 @@ commonpool:
         return [part.model_copy(update={"detail": {**part.detail, **more[part.files[0]]}}) for part in parts]
 
     def _details(self, plan: ReadPlan, files: Sequence[str]) -> Iterator[dict[str, object]]:
-        """Yield what the rows of each file have from its path."""
         root = self.images if self.images and files[0].startswith(f"{self.images}/") else root_of(self.path, files)
         texts = self._folders().texts if plan.folders else {}
-        prefixes = row_prefixes(files) if self.uid == ROW else map(stem, files)
-        for file, prefix in zip(files, prefixes, strict=True):
-            found: dict[str, object] = {"folders": texts[file]} if plan.folders else {}
-            if prefix != stem(file):
-                found["prefix"] = prefix
-            if folder := below(file, root):
-                found["below"] = folder
-            yield found
+        return path_details(files, root, texts, numbered=self.uid == ROW)
 
     def _check_one_for_all(self, plan: ReadPlan, known: bool) -> None:
         for name, vectors in plan.sidecars.items():
@@ -293,7 +336,7 @@ def _column(given: Given, table: pa.Table, part: Part, row: int, images: str | N
     if given.source is None:
         return row_uids(part.detail.get("prefix", stem(part.files[0])), row, len(table))
     values = given.values(table.column(given.source), images or posixpath.dirname(part.files[0]) or ".")
-    if part.detail.get("below") and given.source == FILE_NAME and given.field.name in (UID, IMAGE_PATH):
+    if part.detail.get("below") and str(given.source).endswith(FILE_NAME) and given.field.name in (UID, IMAGE_PATH):
         return pc.binary_join_element_wise(part.detail["below"], values, "/")
     return values
 

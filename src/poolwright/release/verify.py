@@ -1,12 +1,13 @@
 """Verify a release: every file is present and unchanged, and its parts agree with each other.
 
 The generic checks do not depend on the layout: record, checksums, schema, counts, card, Croissant. The layout that the
-record names reads images back and checks its own lists, arrays and the like.
+record names reads images back and checks its own lists, arrays and the like. A release without damage is then loaded by
+the libraries that its card names.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -14,52 +15,72 @@ from pydantic import ValidationError
 from poolwright.core.errors import PoolwrightError
 from poolwright.core.table import RECORD, TableRecord
 from poolwright.release.checks.card import check_card
-from poolwright.release.checks.croissant import check_croissant, check_with_mlcroissant
-from poolwright.release.checks.data import check_copies, check_features, check_images, check_rows, check_schema
+from poolwright.release.checks.croissant import check_croissant
+from poolwright.release.checks.data import check_copies, check_images, check_rows, check_schema
+from poolwright.release.checks.loaders import with_datasets, with_mlcroissant
+from poolwright.release.checks.loaders.loader import Loader, check_loaders
 from poolwright.release.checks.result import Check, Findings, Skip, Verification, run_check
 from poolwright.release.checksums import SUMS, check_sums, files_of, read_sums
 from poolwright.release.layouts.layout import Layout
 from poolwright.release.record import RELEASE, ReleaseRecord
 
 
-def verify(folder: Path | str, find_layout: Callable[[str], type[Layout]], full: bool = False) -> Verification:
+def verify(
+    folder: Path | str, find_layout: Callable[[str], type[Layout]], full: bool = False, load: bool = True
+) -> Verification:
     """Check a release.
 
     Args:
         folder: folder of the release.
         find_layout: returns the class of a layout by its name; raises PoolwrightError if there is none. The release
             is then checked as far as that is possible without its layout.
-        full: compare the SHA-256 of every image with its column; otherwise that of a sample from all files.
+        full: compare the SHA-256 of every image with its column, and load every row; otherwise a sample of each.
+        load: load the release with the libraries that its card names, as far as they are installed.
     """
     folder = Path(folder)
     if not folder.is_dir():
         return Verification(folder, (Check("folder", False, "there is no such folder"),))
-    return Verification(folder, tuple(_checks(folder, find_layout, full)))
-
-
-def _checks(folder: Path, find_layout: Callable[[str], type[Layout]], full: bool) -> Iterator[Check]:
     loaded: dict[str, ReleaseRecord | TableRecord] = {}
-    yield run_check("record", lambda: _load(folder, loaded))
-    yield run_check("checksums", lambda: _sums(folder))
+    checks = [run_check("record", lambda: _load(folder, loaded)), run_check("checksums", lambda: _sums(folder))]
     release, table = loaded.get(RELEASE), loaded.get(RECORD)
     if not isinstance(release, ReleaseRecord) or not isinstance(table, TableRecord):
-        yield Check("contents", None, f"not checked: {RELEASE} or {RECORD} cannot be read")
-        return
+        checks.append(Check("contents", None, f"not checked: {RELEASE} or {RECORD} cannot be read"))
+        return Verification(folder, tuple(checks))
+    checks += _content_checks(folder, release, table)
+    layout = _layout(release, find_layout)
+    checks += [layout] if isinstance(layout, Check) else _layout_checks(folder, release, layout, full)
+    if load:
+        checks += _loading(folder, release, None if isinstance(layout, Check) else layout, full, checks)
+    return Verification(folder, tuple(checks))
+
+
+def _content_checks(folder: Path, release: ReleaseRecord, table: TableRecord) -> Iterator[Check]:
     yield run_check("schema", lambda: check_schema(folder, release))
-    yield run_check("datasets", lambda: check_features(folder, release))
     yield run_check("counts", lambda: check_rows(folder, release, table))
     yield run_check("copies", lambda: check_copies(folder, release))
     yield run_check("card", lambda: check_card(folder, release))
     yield run_check("croissant", lambda: check_croissant(folder, release, _known_sums(folder)))
-    yield run_check("mlcroissant", lambda: check_with_mlcroissant(folder))
+
+
+def _layout(release: ReleaseRecord, find_layout: Callable[[str], type[Layout]]) -> Layout | Check:
+    """Return the layout of a release, or the check that says why there is none."""
     try:
-        layout = layout_of(release, find_layout)
+        return layout_of(release, find_layout)
     except Skip as skipped:
-        yield Check("layout", None, f"skipped: {skipped}")
+        return Check("layout", None, f"skipped: {skipped}")
     except ValueError as error:
-        yield Check("layout", False, str(error))
-    else:
-        yield from _layout_checks(folder, release, layout, full)
+        return Check("layout", False, str(error))
+
+
+def _loading(
+    folder: Path, release: ReleaseRecord, layout: Layout | None, full: bool, before: Sequence[Check]
+) -> Iterator[Check]:
+    """Load a release that has no damage: libraries are not asked to read what is known to be broken."""
+    if any(check.ok is False for check in before):
+        yield Check("loading", None, "not tried, as the release is damaged")
+        return
+    loaders = layout.loaders(release) if layout else [Loader("datasets", with_datasets.load)]
+    yield from check_loaders([*loaders, Loader("mlcroissant", with_mlcroissant.load)], folder, release, full)
 
 
 def layout_of(release: ReleaseRecord, find_layout: Callable[[str], type[Layout]]) -> Layout:

@@ -13,6 +13,7 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from poolwright.core.columns import IMAGE, IMAGE_PATH, UID, is_text
-from poolwright.core.errors import PoolwrightError, RecipeError, ReleaseError
+from poolwright.core.errors import PoolwrightError, RecipeError, ReleaseError, is_installed
 from poolwright.core.files import digest_file
 from poolwright.core.images.image import read_bytes
 from poolwright.core.table import Table
 from poolwright.release.card.about import About
-from poolwright.release.checks.result import Verification
+from poolwright.release.checks.result import Verification, run_check
 from poolwright.release.checksums import SUMS, files_of, write_sums
 from poolwright.release.data.reading import read_rows
 from poolwright.release.layouts.layout import Layout
@@ -93,6 +94,15 @@ class LayoutSuite:
         _hold(found.ok, found.words)
         _hold(self._verify(tmp_path / "written").ok, "a sample of the images does not verify, although all of them do")
         _hold(_digests(table.folder) == before, "the table was changed")
+
+    def test_it_is_loaded_as_its_card_says(self, tmp_path: Path) -> None:
+        """The libraries of its card, as far as they are installed, load the rows of the record."""
+        _, folder = self._released(tmp_path)
+        release = ReleaseRecord.load(folder)
+        for loader in self.layout.loaders(release):
+            if is_installed(loader.module):
+                check = run_check(loader.module, partial(loader.load, folder, release, False))
+                _hold(check.ok is not False, f"{loader.module}: {check.words}")
 
     def test_every_row_is_read_back(self, tmp_path: Path) -> None:
         """Rows have the values of the table, in all columns of the same name."""
@@ -210,7 +220,7 @@ class LayoutSuite:
     def test_without_the_layout_the_generic_checks_hold(self, tmp_path: Path) -> None:
         """On a machine that lacks the layout, verify reports that and checks the rest."""
         _, folder = self._released(tmp_path)
-        found = verify(folder, _unknown)
+        found = verify(folder, _unknown, load=False)
         _hold(found.ok, found.words)
         skipped = [check for check in found.checks if check.name == "layout"]
         _hold(bool(skipped) and skipped[0].ok is None, "verify does not report that the layout is missing")
@@ -226,7 +236,8 @@ class LayoutSuite:
         return _TABLES[made], _copy(made / "out", folder / "out")
 
     def _verify(self, folder: Path, full: bool = False) -> Verification:
-        return verify(folder, lambda name: type(self.layout) if name == self.layout.layout else _unknown(name), full)
+        known = {self.layout.layout: type(self.layout)}
+        return verify(folder, lambda name: known.get(name) or _unknown(name), full, load=False)
 
     def _finds(self, folder: Path, names: Iterable[str], full: bool = False) -> None:
         found = self._verify(folder, full)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -14,6 +14,8 @@ from pydantic import Field
 from poolwright import Layout, Rows, StepError, Table
 from poolwright.core.columns import UID, is_text
 from poolwright.core.params import Columns
+from poolwright.release.checks.loaders import with_pandas
+from poolwright.release.checks.loaders.loader import Loader
 from poolwright.release.data.splits import split_values, table_splits
 from poolwright.release.layouts.layout import LayoutCheck
 from poolwright.release.record import OtherFile, ReleasedFile, ReleaseRecord
@@ -62,6 +64,10 @@ columns.txt    a line for each column"""
         listed = (folder / "columns.txt").read_text(encoding="utf-8").splitlines()
         wrong = listed != [column.name for column in release.columns]
         return ["'columns.txt' has other columns than the files"] if wrong else [], f"{len(listed)} columns"
+
+    def loaders(self, release: ReleaseRecord) -> Sequence[Loader]:
+        """Return pandas, which the card names."""
+        return [*super().loaders(release), Loader("pandas", with_pandas.load)]
 
     def load_snippet(self, release: ReleaseRecord) -> str:
         """Show how pandas reads the files."""

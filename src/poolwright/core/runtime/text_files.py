@@ -22,7 +22,26 @@ def decode(data: bytes, encoding: str = "utf-8") -> str:
     Raises:
         UnicodeDecodeError: they are not valid in it.
     """
-    return data.decode(next((name for mark, name in _MARKS if data.startswith(mark)), encoding))
+    return data.decode(encoding_of(data, encoding))
+
+
+def encoding_of(data: bytes, encoding: str) -> str:
+    """Return the encoding that the byte order mark at the beginning of a text shows; if there is none, `encoding`."""
+    return next((name for mark, name in _MARKS if data.startswith(mark)), encoding)
+
+
+def checked_encoding(encoding: str) -> str:
+    """Return the name that Python has for an encoding of texts.
+
+    Raises:
+        ValueError: it has none.
+    """
+    try:
+        if codecs.lookup(encoding)._is_text_encoding:
+            return codecs.lookup(encoding).name
+    except LookupError:
+        pass
+    raise ValueError(f"'{encoding}' is no encoding; use utf-8, cp1252, latin-1, utf-16 or shift_jis")
 
 
 def delimiter_of(text: str) -> str:

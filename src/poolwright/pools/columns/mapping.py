@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from poolwright.core.class_labels import class_labels, named_type, names_of_labels
-from poolwright.core.columns import IMAGE, IMAGE_PATH, UID, WELL_KNOWN, wider_type
+from poolwright.core.columns import IMAGE, IMAGE_PATH, UID, WELL_KNOWN, wider_type, with_classes
 from poolwright.core.errors import RecipeError, did_you_mean
-from poolwright.core.rows import one_array
+from poolwright.core.rows import cast_or_null, one_array
 from poolwright.core.wording import some
 from poolwright.pools.columns import vectors
 from poolwright.pools.columns.casting import as_given, check_values, given_type, plain, plain_type
@@ -41,8 +41,13 @@ class ColumnRequest:
         uid: source column of the uid, `ROW`, or None for the one that `columns` or the source calls 'uid'.
         keep: given columns to keep; None for all.
         vectors: encoder by given vector column of the source.
-        sidecars: names of vector columns that come from files next to the source.
+        sidecars: names of columns that do not come from the source, whatever columns it has: vectors from files next
+            to it, and those that are made of other columns.
         folders: names of columns that come from the paths of files.
+        also: given columns that are read besides those to keep, if there are such: others are made of them.
+        numbered: whether rows are numbered if no column is called 'uid'.
+        classes: names of classes by source column, which replace those of the source.
+        without: source columns that are not given, unless they are mapped.
     """
 
     columns: Mapping[str, str]
@@ -51,6 +56,10 @@ class ColumnRequest:
     vectors: Mapping[str, MadeBy]
     sidecars: Sequence[str]
     folders: Sequence[str] = ()
+    also: Sequence[str] = ()
+    numbered: bool = False
+    classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    without: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -89,7 +98,7 @@ class Given:
         if self.how == "vector":
             return vectors.vectors_of_lists(plain(array), self.field.type.list_size)
         if self.how == "class":
-            return names_of_labels(plain(array), self.classes)
+            return _named(plain(array), self.classes)
         return as_given(array, self.field.name, self.field.type)
 
 
@@ -116,7 +125,9 @@ def sources_of(names: Sequence[str], wanted: ColumnRequest, where: str) -> dict[
     for name in names:
         if name in by_source:
             found.update((given, name) for given in by_source[name] if given != UID)
-        elif name not in wanted.columns and name not in (UID, *wanted.sidecars) and not _PANDAS_INDEX.fullmatch(name):
+        elif name not in (*wanted.columns, UID, *wanted.sidecars, *wanted.without) and not _PANDAS_INDEX.fullmatch(
+            name
+        ):
             found[name or UNNAMED] = name
     return found
 
@@ -125,6 +136,8 @@ def _uid_source(names: Sequence[str], wanted: ColumnRequest, where: str) -> str 
     if wanted.uid == ROW:
         return None
     source = wanted.uid or wanted.columns.get(UID) or (UID if UID in names else None)
+    if source is None and wanted.numbered:
+        return None
     if source is None:
         raise RecipeError(
             f"{where}: no column 'uid'; name one with 'uid: COLUMN', or number the rows with 'uid: row' "
@@ -166,14 +179,15 @@ def map_columns(
             found.append(Given(pa.field(UID, WELL_KNOWN[UID].type), None, "row"))
         else:
             found += _given(name, schema.field(source), sources, where)
-    found = [_with_classes(given, schema) for given in _only(found, wanted, where)]
+    classes = {**class_labels(schema), **wanted.classes}
+    found = [_with_classes(given, schema, classes) for given in _only(found, wanted, where)]
     looked = {str(given.source) for given in found if _needs_look(given, schema, wanted)}
     rows = first(sorted(looked)) if looked else pa.table({})
     return [_looked_at(given, rows, wanted, schema, where) if given.source in looked else given for given in found]
 
 
 def _given(name: str, field: pa.Field, sources: Mapping[str, str | None], where: str) -> list[Given]:
-    if name == IMAGE and _is_image_struct(field.type):
+    if name == IMAGE and is_image_struct(field.type):
         found = [Given(pa.field(IMAGE, WELL_KNOWN[IMAGE].type), field.name, "bytes")]
         if field.type.get_field_index("path") >= 0 and IMAGE_PATH not in sources:
             found.append(Given(pa.field(IMAGE_PATH, WELL_KNOWN[IMAGE_PATH].type), field.name, "path"))
@@ -182,14 +196,23 @@ def _given(name: str, field: pa.Field, sources: Mapping[str, str | None], where:
     return [Given(pa.field(name, dtype), field.name, "value")]
 
 
-def _with_classes(given: Given, schema: pa.Schema) -> Given:
+def _with_classes(given: Given, schema: pa.Schema, classes: Mapping[str, tuple[str, ...]]) -> Given:
     """Return the column with the names of classes, unless it is to be an index."""
-    names = class_labels(schema).get(given.source or "")
+    names = classes.get(given.source or "")
     is_index = given.field.name in WELL_KNOWN and not pa.types.is_string(given.field.type)
     if names is None or given.how != "value" or is_index or given.field.name == UID:
         return given
-    kind = named_type(plain_type(schema.field(given.source).type))
-    return Given(pa.field(given.field.name, kind), given.source, "class", names)
+    kind = named_type(plain_type(schema.field(given.source).type)) or given.field.type
+    return Given(with_classes(pa.field(given.field.name, kind), names), given.source, "class", names)
+
+
+def _named(labels: pa.Array, classes: tuple[str, ...]) -> pa.Array:
+    """Return the names of indices. A text is a name already, or the digits of an index."""
+    if not pa.types.is_string(labels.type):
+        return names_of_labels(labels, classes)
+    known = pc.is_in(labels, value_set=pa.array(classes, pa.string()))
+    named = names_of_labels(cast_or_null(labels, pa.int64()), classes)
+    return pc.if_else(known, labels, pc.coalesce(named, labels))
 
 
 def drifts(columns: Sequence[Given]) -> list[str]:
@@ -202,7 +225,8 @@ def class_names(columns: Sequence[Given]) -> dict[str, tuple[str, ...]]:
     return {given.field.name: given.classes for given in columns if given.how == "class"}
 
 
-def _is_image_struct(dtype: pa.DataType) -> bool:
+def is_image_struct(dtype: pa.DataType) -> bool:
+    """Whether a column of this type holds image files as `datasets` stores them: bytes, and perhaps a path."""
     if not pa.types.is_struct(dtype) or dtype.get_field_index("bytes") < 0:
         return False
     return plain_type(dtype.field(dtype.get_field_index("bytes")).type) in (pa.binary(), pa.string(), pa.null())
@@ -218,7 +242,7 @@ def _only(found: list[Given], wanted: ColumnRequest, where: str) -> list[Given]:
     for name in wanted.keep:
         if name not in (*names, *wanted.sidecars, *wanted.folders):
             raise RecipeError(f"{where}: 'keep' names '{name}', which does not exist; {_there(name, names)}")
-    return [given for given in found if given.field.name in (UID, *wanted.keep)]
+    return [given for given in found if given.field.name in (UID, *wanted.keep, *wanted.also)]
 
 
 def _needs_look(given: Given, schema: pa.Schema, wanted: ColumnRequest) -> bool:
@@ -291,13 +315,13 @@ def check_same(
             raise RecipeError(f"{where}: only the second has the column '{min(more)}'{advice}")
 
 
-def check_classes(given: Sequence[Given], other: pa.Schema, files: tuple[str, str]) -> None:
+def check_classes(given: Sequence[Given], other: pa.Schema, wanted: ColumnRequest, files: tuple[str, str]) -> None:
     """Check that another file of a pool has the same names of classes, if it has any.
 
     Raises:
         RecipeError: with both files and the column.
     """
-    known = class_labels(other)
+    known = {**class_labels(other), **wanted.classes}
     for column in given:
         if column.how == "class" and known.get(str(column.source), column.classes) != column.classes:
             raise RecipeError(
@@ -314,7 +338,7 @@ def _alike(column: Given, one: pa.DataType, two: pa.DataType, where: str) -> boo
         fixed = pa.types.is_fixed_size_list(two)
         return bool(vectors.is_list_of_floats(two) and (not fixed or two.list_size == column.field.type.list_size))
     if column.how in ("bytes", "path"):
-        return _is_image_struct(two)
+        return is_image_struct(two)
     if column.how == "class":
         return bool(named_type(plain_type(two)) == column.field.type)
     if column.field.name not in WELL_KNOWN and wider_type(plain_type(one), plain_type(two)) == column.field.type:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import posixpath
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import unquote
 
@@ -133,6 +133,26 @@ def below(file: str, root: str) -> str:
     Hugging Face's ImageFolder has it relative to the file of metadata.
     """
     return posixpath.dirname(_relative(file, root)) if stem(file) == "metadata" else ""
+
+
+def path_details(
+    files: Sequence[str], root: str, texts: Mapping[str, Mapping[str, str | None]], numbered: bool
+) -> Iterator[dict[str, object]]:
+    """Yield what the rows of each file have from its path, as the details of a part.
+
+    Args:
+        root: folder that the paths are relative to.
+        texts: values of columns from the path, by file; empty if there are none.
+        numbered: whether the uids of rows are their numbers.
+    """
+    prefixes = row_prefixes(files) if numbered else map(stem, files)
+    for file, prefix in zip(files, prefixes, strict=True):
+        found: dict[str, object] = {"folders": texts[file]} if texts else {}
+        if prefix != stem(file):
+            found["prefix"] = prefix
+        if folder := below(file, root):
+            found["below"] = folder
+        yield found
 
 
 def _matched(pattern: Pattern, file: str, path: str) -> Mapping[str, str | None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import pyarrow as pa
@@ -13,21 +13,28 @@ from poolwright.core.errors import InputError, RecipeError, did_you_mean
 from poolwright.core.pool import Part
 from poolwright.core.wording import some
 from poolwright.pools.columns.casting import plain_type
+from poolwright.pools.columns.made_columns import MadeColumns
 from poolwright.pools.columns.mapping import ColumnRequest, Given, check_classes, check_same, map_columns
 from poolwright.pools.columns.sidecar_vectors import VectorFiles
-from poolwright.pools.readers.parquet import Footer, first_values, runs
+from poolwright.pools.readers.columnar import ARROW, first_values
+from poolwright.pools.readers.parquet import Footer, runs
 from poolwright.pools.readers.paths import base_name, damage_of, suffix
 from poolwright.pools.text.text_plan import TextLayout
 
-Format = Literal["parquet", "csv", "tsv", "jsonl"]
+Format = Literal["parquet", "arrow", "csv", "tsv", "jsonl", "txt"]
+
+TYPED: tuple[Format, ...] = ("parquet", "arrow")
+"""Formats whose files have names and types of columns."""
 
 SUFFIXES: dict[str, Format] = {
     "parquet": "parquet",
     "pq": "parquet",
+    **dict.fromkeys(ARROW, "arrow"),
     "csv": "csv",
     "tsv": "tsv",
     "jsonl": "jsonl",
     "ndjson": "jsonl",
+    "txt": "txt",
 }
 """Format by extension."""
 
@@ -43,7 +50,10 @@ class ReadPlan:
         given: columns of the source.
         sidecars: vector columns from files, by name.
         folders: columns from the path of the file; a part has their values.
-        text: what reading CSV, TSV and JSON Lines needs besides.
+        text: what reading CSV, TSV, JSON Lines and lists needs besides.
+        made: columns that are made of others, and
+        made_fields: their fields.
+        hidden: columns that are only read because others are made of them, and made ones that are not kept.
     """
 
     format: Format
@@ -51,13 +61,20 @@ class ReadPlan:
     sidecars: Mapping[str, VectorFiles]
     text: TextLayout | None = None
     folders: tuple[pa.Field, ...] = ()
+    made: MadeColumns = field(default_factory=lambda: MadeColumns({}, None))
+    made_fields: tuple[pa.Field, ...] = ()
+    hidden: frozenset[str] = frozenset()
 
-    def fields(self) -> list[pa.Field]:
-        """Return the fields of all columns."""
+    def every_field(self) -> dict[str, pa.Field]:
+        """Return the fields of all columns by name, of hidden ones too."""
         found = [given.field for given in self.given] + [files.field for files in self.sidecars.values()]
         names = {field.name for field in found}
         errors = [pa.field(ROW_ERROR, pa.string())] if self.text is not None and ROW_ERROR not in names else []
-        return [*found, *self.folders, *errors]
+        return {field.name: field for field in (*found, *self.folders, *self.made_fields, *errors)}
+
+    def fields(self) -> list[pa.Field]:
+        """Return the fields of the columns that the pool gives."""
+        return [field for name, field in self.every_field().items() if name not in self.hidden]
 
 
 def format_of(path: str, files: Sequence[str]) -> Format:
@@ -83,7 +100,7 @@ def parquet_columns(
     wanted: ColumnRequest,
     declared: Mapping[str, pa.DataType] | None = None,
 ) -> list[Given]:
-    """Return the columns of Parquet files; one whose type differs between them has the widest type.
+    """Return the columns of Parquet or Arrow files; one whose type differs between them has the widest type.
 
     Args:
         declared: types that the recipe names, by source column; they replace those of the files.
@@ -102,7 +119,7 @@ def parquet_columns(
         other = pa.schema([named.get(field.name, field) for field in other], metadata=other.metadata)
         if not other.equals(schema):
             check_same(given, (good[0][1], schema), other, wanted, (first, base_name(file)))
-        check_classes(given, other, (first, base_name(file)))
+        check_classes(given, other, wanted, (first, base_name(file)))
     return [replace(column, drift=_drift(column, good)) for column in given]
 
 
@@ -128,15 +145,15 @@ def _widest(schemas: Sequence[pa.Schema], declared: Mapping[str, pa.DataType], w
     if unknown is not None:
         raise RecipeError(f"{where}: no column '{unknown}' of 'types'; {did_you_mean(unknown, schemas[0].names)}")
     fields, distinct = [], list(dict.fromkeys(schemas))
-    for field in schemas[0]:
-        types = {schema.field(field.name).type for schema in distinct if schema.get_field_index(field.name) >= 0}
-        if field.name in declared:
-            field = field.with_type(_castable(field.name, types, declared[field.name], where))
-        elif types - {field.type}:
-            field = field.with_type(_widest_type(field.type, types))
-        elif pa.types.is_null(field.type):
-            field = field.with_type(pa.string())
-        fields.append(field)
+    for column in schemas[0]:
+        types = {schema.field(column.name).type for schema in distinct if schema.get_field_index(column.name) >= 0}
+        if column.name in declared:
+            column = column.with_type(_castable(column.name, types, declared[column.name], where))
+        elif types - {column.type}:
+            column = column.with_type(_widest_type(column.type, types))
+        elif pa.types.is_null(column.type):
+            column = column.with_type(pa.string())
+        fields.append(column)
     return pa.schema(fields, metadata=schemas[0].metadata)
 
 

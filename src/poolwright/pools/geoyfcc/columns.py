@@ -71,7 +71,8 @@ def check_source(
         _check_zips(list(given), where)
         given.update((field.name, field.type) for field in IMAGE_FIELDS)
     elif images is not None:
-        _check_images(list(given), template)
+        if template is not None:
+            image_paths.check(template, given)
         given[IMAGE_PATH] = WELL_KNOWN[IMAGE_PATH].type
     return pa.schema({**given, ROW_ERROR: WELL_KNOWN[ROW_ERROR].type})
 
@@ -96,12 +97,6 @@ def _check_zips(names: Sequence[str], where: str) -> None:
         raise RecipeError(
             f"{where}: zip files of images have members by hash, and there is neither 'hash' nor 'url' nor '{METADATA}'"
         )
-
-
-def _check_images(names: Sequence[str], template: str | None) -> None:
-    for name in image_paths.columns(template) if template is not None else ():
-        if name not in names:
-            raise RecipeError(f"image_path '{template}': no column '{name}'; {did_you_mean(name, names)}")
 
 
 def own_columns(names: Sequence[str], template: str | None, given: Sequence[str], zips: bool = False) -> list[str]:

@@ -119,11 +119,15 @@ def first_values(path: str, column: str, rows: int) -> pa.ChunkedArray | None:
         groups = [group for group in range(file.metadata.num_row_groups) if _has_values(file.metadata, group, column)]
         for batch in file.iter_batches(rows, row_groups=groups, columns=[column], use_threads=False):
             values = pa.chunked_array([batch.column(0)])
-            lists = pa.types.is_list(values.type) or pa.types.is_large_list(values.type)
-            found = pc.greater(pc.list_value_length(values), 0) if lists else values.is_valid()
-            if pc.any(found).as_py():
+            if pc.any(has_value(values)).as_py():
                 return values
     return None
+
+
+def has_value(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return which values are there; empty lists are not."""
+    lists = pa.types.is_list(values.type) or pa.types.is_large_list(values.type)
+    return pc.greater(pc.list_value_length(values), 0) if lists else values.is_valid()
 
 
 def _has_values(metadata: Any, group: int, column: str) -> bool:

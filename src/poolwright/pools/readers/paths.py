@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import bz2
+import codecs
 import glob
-import gzip
+import io
 import os
 import posixpath
 import zipfile
@@ -19,6 +19,8 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from poolwright.core.errors import BadPart, InputError, RecipeError, did_you_mean
 from poolwright.core.pool import Part, PathOrUrl
+from poolwright.core.runtime.packed import unpacked, unpacked_name
+from poolwright.core.runtime.text_files import encoding_of
 
 T = TypeVar("T")
 
@@ -51,9 +53,6 @@ DAMAGE = (pa.ArrowException, OSError, EOFError, ValueError, zlib.error, zipfile.
 """Exceptions that readers raise on damaged files. pyarrow raises OSError without an errno for damage."""
 
 
-_PACKED = (".gz", ".bz2")
-
-
 def is_url(path: str) -> bool:
     """Whether a path is a URL, such as s3://bucket/key."""
     return "://" in path
@@ -65,25 +64,15 @@ def base_name(path: str) -> str:
 
 
 def suffix(path: str) -> str:
-    """Return the extension in lower case, without the dot and without '.gz' or '.bz2'."""
-    name = _unpacked_name(path).lower()
+    """Return the extension in lower case, without the dot and without that of a packed file, such as '.gz'."""
+    name = unpacked_name(base_name(path)).lower()
     return name.rpartition(".")[2] if "." in name else ""
 
 
 def stem(path: str) -> str:
-    """Return the file name without '.gz' or '.bz2' and without the extension."""
-    name = _unpacked_name(path)
+    """Return the file name without the ending of a packed file, such as '.gz', and without the extension."""
+    name = unpacked_name(base_name(path))
     return name.rpartition(".")[0] or name
-
-
-def is_packed(path: str) -> bool:
-    """Whether `open_text` unpacks the file."""
-    return path.lower().endswith(_PACKED)
-
-
-def _unpacked_name(path: str) -> str:
-    name = base_name(path)
-    return name[: name.rindex(".")] if is_packed(name) else name
 
 
 def open_file(path: str) -> BinaryIO:
@@ -107,28 +96,43 @@ def map_files(function: Callable[[str], T], files: Sequence[str], root: str) -> 
         return list(threads.map(function, files))
 
 
-def open_text(path: str) -> BinaryIO:
-    """Open the text in a file, unpacked if the name ends in '.gz' or '.bz2'. Closing it also closes the packed file."""
-    packed = open_file(path)
-    if not is_packed(path):
-        return packed
-    if path.lower().endswith(".bz2"):
-        return cast(BinaryIO, _Bz2(packed))
-    unpacked = gzip.GzipFile(fileobj=packed)
-    unpacked.myfileobj = cast(Any, packed)  # GzipFile closes this with itself
-    return cast(BinaryIO, unpacked)
+def open_text(path: str, encoding: str | None = None) -> BinaryIO:
+    """Open the text in a file, unpacked if its name shows that it is packed. The caller closes it.
+
+    Args:
+        path: path or URL.
+        encoding: of a text without a byte order mark, which is given in UTF-8; None for the bytes as they are.
+    """
+    file = unpacked(open_file(path), path)
+    if encoding is None:
+        return file
+    buffered = file if isinstance(file, io.BufferedReader) else io.BufferedReader(cast(io.RawIOBase, file))
+    name = encoding_of(buffered.peek(4), encoding)
+    return buffered if name.startswith("utf-8") else io.BufferedReader(_AsUtf8(buffered, name))
 
 
-class _Bz2(bz2.BZ2File):
-    """Closes the packed file with itself."""
+class _AsUtf8(io.RawIOBase):
+    """A text in another encoding as UTF-8. A byte that is not valid stays as it is, and so is not valid UTF-8."""
 
-    def __init__(self, packed: BinaryIO) -> None:
-        super().__init__(packed)
-        self._packed = packed
+    def __init__(self, file: BinaryIO, encoding: str) -> None:
+        self._file, self._left = file, b""
+        self._decoder = codecs.getincrementaldecoder(encoding)("surrogateescape")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = b"begin"
+        while data and not self._left:
+            data = self._file.read(len(buffer))
+            self._left = self._decoder.decode(data, final=not data).encode("utf-8", "surrogateescape")
+        size = min(len(buffer), len(self._left))
+        buffer[:size], self._left = self._left[:size], self._left[size:]
+        return size
 
     def close(self) -> None:
         super().close()
-        self._packed.close()
+        self._file.close()
 
 
 def file_system(url: str) -> tuple[Any, str]:
@@ -191,7 +195,8 @@ def find_files(paths: Collection[str], suffixes: Collection[str]) -> list[str]:
 
     Args:
         paths: paths or URLs.
-        suffixes: extensions looked for in folders, lower case, without dots; '.gz' or '.bz2' may follow.
+        suffixes: extensions looked for in folders, lower case, without dots; that of a packed file, such as '.gz',
+            may follow.
 
     Returns:
         Each path's files in the order of their POSIX paths, one path after another.

@@ -20,25 +20,10 @@ from poolwright.core.runtime.csv_quotes import is_open
 from poolwright.pools.readers.paths import Unreadable, open_text
 from poolwright.pools.text.csv_quotes import QuoteWatch, check_quotes
 from poolwright.pools.text.csv_values import DAMAGED, ValidUtf8, converted
+from poolwright.pools.text.dialects import Dialect
 from poolwright.pools.text.samples import pieces_of
 
-DELIMITERS = {"csv": ",", "tsv": "\t"}
 _BLOCK = 1 << 22  # bytes; a row must fit
-
-
-@dataclass(frozen=True)
-class Dialect:
-    """How rows are written.
-
-    Attributes:
-        delimiter: one character.
-        quoted: whether quote marks enclose values, as in CSV; in TSV they are plain characters.
-        names: columns of files without a header line; empty if the first line has the names.
-    """
-
-    delimiter: str
-    quoted: bool
-    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -66,7 +51,7 @@ def sample_csv(path: str, dialect: Dialect, size: int) -> CsvSample:
         Unreadable: the file is empty or damaged, or its names are not UTF-8.
         InputError: the file cannot be opened.
     """
-    first, *others = pieces_of(path, size)
+    first, *others = pieces_of(path, size, dialect.encoding)
     if not first.strip():
         raise Unreadable(path, "Empty CSV file")
     rows = list(_rows(first, dialect))
@@ -76,7 +61,10 @@ def sample_csv(path: str, dialect: Dialect, size: int) -> CsvSample:
             raise Unreadable(path, "the first line, with the names of the columns, cannot be read")
         names = tuple(rows.pop(0))
         if any(map(_is_damaged, names)):
-            raise Unreadable(path, "the names of the columns are not UTF-8; convert the file to UTF-8")
+            raise Unreadable(
+                path,
+                "the names of the columns are not UTF-8; name the encoding of the file, such as 'encoding: cp1252'",
+            )
     for piece in others:
         mark = dialect.delimiter.encode()
         # Within a value of several lines, a piece could be misread.
@@ -92,7 +80,7 @@ def _is_damaged(cell: str) -> bool:
 
 
 def _rows(data: bytes, dialect: Dialect) -> Iterator[list[str]]:
-    text = io.StringIO(data.decode("utf-8", "surrogateescape"), newline="")
+    text = io.StringIO(dialect.delimited(data).decode("utf-8", "surrogateescape"), newline="")
     rows = csv.reader(
         text, delimiter=dialect.delimiter, quoting=csv.QUOTE_MINIMAL if dialect.quoted else csv.QUOTE_NONE
     )
@@ -150,7 +138,9 @@ def _no_columns(rows: int) -> pa.Table:
 
 
 def _misfit(row: int, name: str, shown: str, dtype: pa.DataType) -> str:
-    wrong = "not UTF-8" if "\ufffd" in shown else f"not {dtype} as in the rest of the file"
+    if "\ufffd" in shown:
+        return f"row {row}: '{name}' is {shown!r}, not UTF-8; name the encoding of the file, such as 'encoding: cp1252'"
+    wrong = f"not {dtype} as in the rest of the file"
     return f"row {row}: '{name}' is {shown!r}, {wrong}; name the column's type under 'types' if it should be another"
 
 
@@ -169,8 +159,8 @@ def _batches(path: str, dialect: Dialect, names: Sequence[str]) -> Iterator[tupl
         return "skip"
 
     number = 1 if dialect.names else 2
-    with open_text(path) as opened:
-        whole = ValidUtf8(opened)
+    with open_text(path, dialect.encoding) as opened:
+        whole = ValidUtf8(dialect.opened(opened))
         file = QuoteWatch(whole, dialect.delimiter) if dialect.quoted else whole
         with _reader(file, dialect, names, skipped) as reader:
             for batch in reader:
@@ -178,7 +168,7 @@ def _batches(path: str, dialect: Dialect, names: Sequence[str]) -> Iterator[tupl
                 yield table, errors, number
                 number += len(errors)
         if isinstance(file, QuoteWatch) and file.doubtful:
-            check_quotes(path, dialect.delimiter)
+            check_quotes(path, dialect.delimiter, dialect.encoding)
     if bad:
         table, errors = _with_bad_rows(pa.table({name: pa.array([], pa.string()) for name in names}), number, bad)
         yield table, errors, number

@@ -49,14 +49,14 @@ class QuoteWatch:
         self._marks += len(marks)
 
 
-def check_quotes(path: str, delimiter: str) -> None:
+def check_quotes(path: str, delimiter: str, encoding: str) -> None:
     """Check that every quoted value of several lines is closed before a delimiter or the end of a line.
 
     Raises:
         Unreadable: one is not; the message names the line that it begins on.
         OSError: the file cannot be opened.
     """
-    with open_text(path) as file:
+    with open_text(path, encoding) as file:
         unclosed = unclosed_quote(file, delimiter)
     if unclosed:
         raise Unreadable(path, unclosed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from typing import BinaryIO
 
-from poolwright.pools.readers.paths import DAMAGE, Unreadable, first_line, is_packed, open_text, raise_if_unreachable
+from poolwright.pools.readers.paths import DAMAGE, Unreadable, first_line, open_text, raise_if_unreachable
 
 TOTAL_BYTES = 3 << 20
 """Bytes that the samples of all files of a pool may have together; each has at least some lines of every file."""
@@ -19,23 +19,23 @@ def bytes_of_each(files: int) -> int:
     return max(_LEAST_BYTES, TOTAL_BYTES // (3 * max(files, 1)))
 
 
-def pieces_of(path: str, size: int) -> list[bytes]:
+def pieces_of(path: str, size: int, encoding: str = "utf-8") -> list[bytes]:
     """Read up to three pieces of about `size` bytes: the first lines, some from the middle, and the last ones.
 
-    A file of at most three pieces comes as one. Of a packed file only the beginning is unpacked, and the pieces are
-    taken from that.
+    A file of at most three pieces comes as one. Of a file that is packed or not in UTF-8, only the beginning is read,
+    and the pieces are taken from that.
 
     Returns:
-        At least one piece; all consist of whole lines, and the first begins with the file. A byte order mark of
-        UTF-8 is left out.
+        At least one piece, in UTF-8; all consist of whole lines, and the first begins with the file. A byte order mark
+        is left out.
 
     Raises:
         Unreadable: the content is damaged.
         InputError: the file cannot be opened.
     """
     try:
-        with open_text(path) as file:
-            source = io.BytesIO(_whole_lines(file, 3 * size * _UNPACKED)) if is_packed(path) else file
+        with open_text(path, encoding) as file:
+            source = file if file.seekable() else io.BytesIO(_whole_lines(file, 3 * size * _UNPACKED))
             found = _pieces(source, size)
     except DAMAGE as error:
         raise_if_unreachable(error, path)

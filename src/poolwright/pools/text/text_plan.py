@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,10 +14,11 @@ from poolwright.core.errors import InputError, RecipeError, did_you_mean
 from poolwright.core.images.formats import is_image_name
 from poolwright.pools.columns.mapping import TWO_POOLS, ColumnRequest, Given, map_columns, sources_of
 from poolwright.pools.readers.paths import Unreadable, base_name
-from poolwright.pools.text.csv_files import CsvSample, Dialect, sample_csv
+from poolwright.pools.text.csv_files import CsvSample, read_csv, sample_csv
 from poolwright.pools.text.csv_values import converted
+from poolwright.pools.text.dialects import Dialect
 from poolwright.pools.text.inference import Inference
-from poolwright.pools.text.json_lines import BadLine, fitted, sample_json_lines
+from poolwright.pools.text.json_lines import BadLine, fitted, read_json_lines, sample_json_lines
 from poolwright.pools.text.samples import bytes_of_each
 
 _URL = re.compile(r"(?:https?:)?//\S+", re.IGNORECASE)
@@ -33,32 +34,62 @@ class TextLayout:
         checked: source columns in which a value that does not fit is an error of its row.
         inferred: source columns whose type was not declared.
         closed: whether a key without a type is an error of its row.
-        dialect: of CSV and TSV; None for JSON Lines.
+        encoding: of files without a byte order mark.
+        dialect: of CSV, TSV and lists; None for JSON Lines.
     """
 
     types: Mapping[str, pa.DataType]
     checked: tuple[str, ...]
     inferred: frozenset[str]
     closed: bool
+    encoding: str
     dialect: Dialect | None
 
 
 def text_columns(
-    files: Sequence[str], wanted: ColumnRequest, declared: Mapping[str, pa.DataType], dialect: Dialect | None
+    files: Sequence[str],
+    wanted: ColumnRequest,
+    declared: Mapping[str, pa.DataType],
+    encoding: str,
+    dialect: Dialect | None,
 ) -> tuple[list[Given], TextLayout]:
-    """Return the columns of CSV, TSV or JSON Lines files, and how to read them.
+    """Return the columns of CSV, TSV, JSON Lines or text files, and how to read them.
 
     Args:
         files: all of one format.
         wanted: the columns that the recipe asks for.
         declared: types that the recipe names, by source column.
-        dialect: of CSV and TSV; None for JSON Lines.
+        encoding: of files without a byte order mark.
+        dialect: of CSV, TSV and lists; None for JSON Lines.
 
     Raises:
         RecipeError: a column is missing, a file has columns of its own, or the first line looks like data.
         InputError: no file can be read.
     """
-    sample = _json_sample(files, declared) if dialect is None else _csv_sample(files, wanted, declared, dialect)
+    sample = (
+        _json_sample(files, declared, encoding) if dialect is None else _csv_sample(files, wanted, declared, dialect)
+    )
+    return _columns(sample, wanted, declared, encoding, dialect)
+
+
+def object_columns(
+    file: str, rows: Sequence[Mapping[str, Any]], wanted: ColumnRequest, declared: Mapping[str, pa.DataType]
+) -> tuple[list[Given], TextLayout]:
+    """Return the columns of JSON objects by a sample of them, as `text_columns` does for files of them.
+
+    Args:
+        file: that the first is from.
+    """
+    return _columns(_sample_of_objects(file, rows, declared), wanted, declared, "utf-8", None)
+
+
+def _columns(
+    sample: _Sample,
+    wanted: ColumnRequest,
+    declared: Mapping[str, pa.DataType],
+    encoding: str,
+    dialect: Dialect | None,
+) -> tuple[list[Given], TextLayout]:
     given = map_columns(pa.schema(list(sample.types.items())), wanted, sample.file, sample.table)
     if any(column.field.name == ROW_ERROR for column in given):
         raise RecipeError(
@@ -66,10 +97,24 @@ def text_columns(
             f"another name under 'columns', such as {{NAME: {ROW_ERROR}}}"
         )
     checked = {str(column.source) for column in given if column.source is not None and _is_checked(column)}
-    layout = TextLayout(
-        sample.types, tuple(sorted(checked)), frozenset(sample.types) - set(declared), wanted.keep is None, dialect
-    )
-    return given, layout
+    inferred = frozenset(sample.types) - set(declared)
+    return given, TextLayout(sample.types, tuple(sorted(checked)), inferred, wanted.keep is None, encoding, dialect)
+
+
+def read_text(file: str, text: TextLayout, sources: Sequence[str], batch_rows: int, checks: bool) -> Iterator[pa.Table]:
+    """Read the rows of a file as `read_csv` or `read_json_lines` does.
+
+    Args:
+        text: how the files are read.
+        sources: columns to read.
+        batch_rows: most rows of a table.
+        checks: whether the tables have the column `row_error`.
+    """
+    checked = text.checked if checks else None
+    if text.dialect is None:
+        yield from read_json_lines(file, text.types, sources, batch_rows, checked, text.closed, text.encoding)
+    else:
+        yield from read_csv(file, text.dialect, text.types, sources, batch_rows, text.inferred, checked)
 
 
 def _is_checked(column: Given) -> bool:
@@ -88,11 +133,14 @@ class _Sample:
         return pa.table({name: self.arrays(name) for name in names})
 
 
-def _json_sample(files: Sequence[str], declared: Mapping[str, pa.DataType]) -> _Sample:
+def _json_sample(files: Sequence[str], declared: Mapping[str, pa.DataType], encoding: str) -> _Sample:
     size = bytes_of_each(len(files))
-    samples = _readable(files, lambda file: sample_json_lines(file, size))
+    samples = _readable(files, lambda file: sample_json_lines(file, size, encoding))
+    return _sample_of_objects(next(iter(samples)), [row for rows in samples.values() for row in rows], declared)
+
+
+def _sample_of_objects(file: str, rows: Sequence[Mapping[str, Any]], declared: Mapping[str, pa.DataType]) -> _Sample:
     seen = Inference()
-    rows = [row for sample in samples.values() for row in sample]
     for row in rows:
         seen.see_object(row)
     types = {name: declared[name] if name in declared else found.type() for name, found in seen.fields.items()}
@@ -101,7 +149,7 @@ def _json_sample(files: Sequence[str], declared: Mapping[str, pa.DataType]) -> _
     def arrays(name: str) -> pa.Array:
         return pa.array([_fitted_or_null(row.get(name), types[name]) for row in rows], types[name])
 
-    return _Sample(next(iter(samples)), types, arrays)
+    return _Sample(file, types, arrays)
 
 
 def _fitted_or_null(value: Any, dtype: pa.DataType) -> Any:
@@ -171,7 +219,7 @@ def _check_names(
             shown = ", ".join(_suggested(name) for name in sample.names)
             raise RecipeError(
                 f"{file}: the first line looks like data, not like the names of columns ({name!r} in column {at + 1}); "
-                f"name the columns of a file without a header line, such as 'names: [{shown}]'"
+                f"name the columns of a file without a header line, such as 'header: [{shown}]'"
             )
 
 

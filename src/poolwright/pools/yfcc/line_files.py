@@ -11,13 +11,13 @@ import pyarrow as pa
 
 from poolwright.core.errors import RecipeError
 from poolwright.core.pool import Part
+from poolwright.core.runtime.packed import is_packed
 from poolwright.pools.readers.line_blocks import line_blocks
 from poolwright.pools.readers.line_ranges import cuts
 from poolwright.pools.readers.paths import (
     DAMAGE,
     base_name,
     find_files,
-    is_packed,
     is_url,
     open_text,
     raise_if_unreachable,

@@ -64,7 +64,7 @@ flickr:
     path: PathsOrUrls | None = Field(
         default=None,
         description="file, glob, folder (all its files called yfcc100m_dataset...), fsspec URL, or a list of these; "
-        ".gz and .bz2 files are unpacked each time they are read: unpacking them once saves time",
+        "packed files (.gz, .bz2, .xz, .zst) are unpacked each time they are read: unpacking them once saves time",
     )
     metadata: PathsOrUrls | None = Field(
         default=None,
@@ -222,12 +222,7 @@ flickr:
     def _check_image_path(self, fields: Mapping[str, pa.Field]) -> None:
         if self.images is not None and not is_url(self.images) and not os.path.isdir(self.images):
             raise RecipeError(f"{self.images}: no such folder of images")
-        for name in image_paths.columns(str(self.image_path)):
-            dtype = fields[name].type if name in fields else None
-            if dtype is None:
-                raise RecipeError(f"'{self.image_path}': no column '{name}'; {_there(name, fields)}")
-            if not (pa.types.is_string(dtype) or pa.types.is_integer(dtype)):
-                raise RecipeError(f"'{self.image_path}': '{name}' is {dtype}; use columns of text or whole numbers")
+        image_paths.check(str(self.image_path), {name: field.type for name, field in fields.items()})
 
     def _make_parts(self) -> list[Part]:
         packs = list(chain(*self._found_packs().values()))

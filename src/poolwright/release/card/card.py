@@ -244,7 +244,7 @@ class DatasetCard:
 
     def _verifying(self) -> str:
         commands = (
-            "poolwright verify .        # checksums, schema, counts, card, Croissant, image bytes\n"
+            "poolwright verify .        # checksums, schema, counts, card, Croissant, image bytes; loads it as above\n"
             "sha256sum -c SHA256SUMS    # checksums alone"
         )
         return f"## How to verify it\n\n{fenced(commands, 'sh')}"

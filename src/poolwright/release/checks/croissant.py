@@ -1,4 +1,4 @@
-"""Check the structure of croissant.json, and read it with `mlcroissant` if that is installed."""
+"""Check the structure of croissant.json."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 from poolwright.release.card.croissant.document import CROISSANT
 from poolwright.release.card.croissant.nodes import ROWS
-from poolwright.release.checks.result import Findings, Skip
+from poolwright.release.checks.result import Findings
 from poolwright.release.record import ReleaseRecord
 
 _KEYS = ("@context", "name", "description", "conformsTo", "license", "version", "distribution", "recordSet")
@@ -64,22 +64,3 @@ def _field_problems(document: dict[str, Any], release: ReleaseRecord) -> Iterato
     counted = {row["splits/name"]: row["splits/rows"] for row in sets.get("splits", {}).get("data", ())}
     if counted != release.splits:
         yield f"it counts {counted}, the release has {release.splits}"
-
-
-def check_with_mlcroissant(folder: Path) -> Findings:
-    """Check that `mlcroissant` reads croissant.json.
-
-    Raises:
-        Skip: `mlcroissant` is not installed.
-    """
-    try:
-        import mlcroissant
-    except ImportError:
-        raise Skip("pip install 'poolwright[croissant]'") from None
-    try:
-        dataset = mlcroissant.Dataset(jsonld=folder / CROISSANT)
-    except mlcroissant.ValidationError as error:
-        return [line.strip() for line in str(error).splitlines() if line.strip().startswith("-")] or [str(error)], ""
-    warnings = sorted(dataset.metadata.ctx.issues.warnings)
-    noted = f", {len(warnings)} warnings: {'; '.join(warnings)}" if warnings else ", without warnings"
-    return [], f"mlcroissant reads it without errors{noted}"

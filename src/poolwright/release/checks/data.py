@@ -36,28 +36,6 @@ def check_schema(folder: Path, release: ReleaseRecord) -> Findings:
     return wrong, f"{len(release.files):,} files have the {len(wanted)} columns of release.json"
 
 
-def check_features(folder: Path, release: ReleaseRecord) -> Findings:
-    """Check that `datasets` understands the schema of every Parquet file.
-
-    Raises:
-        Skip: `datasets` is not installed, or the release has no Parquet files.
-    """
-    files = [file.path for file in release.files if file.path.endswith(".parquet")]
-    if not files:
-        raise Skip("the release has no Parquet files")
-    try:
-        from datasets import Features
-    except ImportError:
-        raise Skip("pip install datasets") from None
-    wrong = []
-    for name in files:
-        try:
-            Features.from_arrow_schema(pq.read_schema(folder / name))
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            wrong.append(f"'{name}': {str(error).splitlines()[0]}")
-    return wrong, f"`datasets` knows the types of all columns in {len(files):,} files"
-
-
 def check_rows(folder: Path, release: ReleaseRecord, table: TableRecord) -> Findings:
     """Check that files, release.json, table.json and statistics.json count the same rows."""
     wrong, total = [], 0

@@ -72,6 +72,11 @@ def run_check(name: str, look: Callable[[], Findings]) -> Check:
         return Check(name, None, f"skipped: {skipped}")
     except Exception as error:  # a broken file may fail in any way in any reader; the result names it
         return Check(name, False, f"cannot be checked: {type(error).__name__}: {error}")
+    return as_check(name, wrong, words)
+
+
+def as_check(name: str, wrong: list[str], words: str) -> Check:
+    """Return findings as the result of a check, which names the first problems."""
     if not wrong:
         return Check(name, True, words)
     more = f"; and {len(wrong) - _MOST_NAMED:,} more" if len(wrong) > _MOST_NAMED else ""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from poolwright.core.class_labels import look_alikes
-from poolwright.core.columns import LABEL, LABEL_INDEX, is_text
+from poolwright.core.columns import LABEL, LABEL_INDEX, classes_of, is_text
 from poolwright.core.errors import ReleaseError
 from poolwright.core.rows import Rows
 from poolwright.core.table import Table
@@ -52,7 +52,8 @@ class ClassNames:
             column: column of the names.
             index: column that distinguishes classes of the same name; default `<column>_index` or, for labels, the
                 WordNet id, if each of its values has one name.
-            by_index: number the classes as `label_index` does, if it numbers them from 0.
+            by_index: number the classes as their source does, including those without rows, or as `label_index` does,
+                if it numbers them from 0.
 
         Raises:
             ReleaseError: a value of `index` has two names, or a name of two classes has no index in some row.
@@ -67,7 +68,10 @@ class ClassNames:
         key = next((key for key in usable if _ambiguous(column, key, found)), None)
         if key is None:
             names = in_order({str(row[column]) for row in found if row[column] is not None})
-            names = _numbered(column, names, found) if by_index and LABEL_INDEX in more else names
+            if by_index and (declared := classes_of(schema.field(column))):
+                names = [*declared, *(name for name in names if name not in declared)]
+            elif by_index and LABEL_INDEX in more:
+                names = _numbered(column, names, found)
             return cls(column, None, tuple(names), {(name, None): name for name in names})
         kinds = _kinds(table.name, column, key, found)
         shown = _shown(kinds, column, key, found if WNID in more else [])
@@ -167,7 +171,8 @@ def _kinds(table: str, column: str, key: str, found: list[dict[str, Key]]) -> li
         if None in values and len(values) > 2:
             raise ReleaseError(
                 f"table '{table}': {len(values) - 1:,} classes are called {name!r}, and some of its rows have no "
-                f"'{key}', which distinguishes them; drop such rows in a step: `where: {key} is not null`"
+                f"'{key}', which distinguishes them; drop such rows in a step, `where: {key} is not null`, or, if "
+                f"'{column}' alone names the classes, rename the other column: `rename: {{{key}: other_{key}}}`"
             )
         values.discard(None if len(values) > 1 else object())
     return [(name, value) for name in in_order(keys) for value in sorted(keys[name], key=_by_value)]

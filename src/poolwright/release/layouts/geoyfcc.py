@@ -26,6 +26,8 @@ from poolwright.core.params import Column, Columns
 from poolwright.core.table import Table
 from poolwright.release.card.card import funnel
 from poolwright.release.card.markdown import code, fenced, grid
+from poolwright.release.checks.loaders import with_pandas
+from poolwright.release.checks.loaders.loader import Loader
 from poolwright.release.data.features import require, require_more, with_meanings
 from poolwright.release.data.image_files import MetadataFile
 from poolwright.release.data.missing_vectors import readable_schema
@@ -163,6 +165,10 @@ classes.csv                         all classes: number, index in the vocabulary
             words += "A pickle can run code when it is read; read it only if you trust its source."
         listed = [f"`{other.path}`: {other.words}." for other in release.others if other.path == CLASSES]
         return "\n\n".join([words, *listed])
+
+    def loaders(self, release: ReleaseRecord) -> Sequence[Loader]:
+        """Return `datasets` and pandas."""
+        return [*super().loaders(release), Loader("pandas", with_pandas.load)]
 
     def sections(self, release: ReleaseRecord, table: Table) -> Sequence[str]:
         """Return a section on the subsets and how they were made."""

@@ -19,6 +19,8 @@ from poolwright.core.errors import StepError
 from poolwright.core.params import Column
 from poolwright.core.rows import Rows
 from poolwright.core.table import Table
+from poolwright.release.checks.loaders import with_torchvision
+from poolwright.release.checks.loaders.loader import Loader
 from poolwright.release.data.class_names import ClassNames
 from poolwright.release.data.features import FILE_NAME, released_schema, require
 from poolwright.release.data.image_changes import CopiedImages
@@ -116,6 +118,24 @@ train/metadata.parquet              the other columns; `file_name` joins rows an
     def data_files(self, release: ReleaseRecord, config: str | None = None) -> list[tuple[str, str]]:
         """Return everything in the folder of a split, as `datasets` reads image folders."""
         return [(split, f"{split}/**") for split in release.splits]
+
+    def load_snippet(self, release: ReleaseRecord) -> str:
+        """Show how to load the release with `datasets`, and with torchvision if it finds all images."""
+        words = super().load_snippet(release)
+        if self._has_class_folders(release):
+            split = next(iter(release.splits))
+            words += f'\n\n`torchvision.datasets.ImageFolder("{split}")` loads the images of one split by class.'
+        return words
+
+    def loaders(self, release: ReleaseRecord) -> Sequence[Loader]:
+        """Return `datasets`, and torchvision if it finds all images."""
+        torchvision = [Loader("torchvision", with_torchvision.load)] if self._has_class_folders(release) else []
+        return [*super().loaders(release), *torchvision]
+
+    def _has_class_folders(self, release: ReleaseRecord) -> bool:
+        """Whether the images are in folders of classes, in formats that torchvision finds."""
+        by_class = self.by is not None or release.has(LABEL)
+        return by_class and release.images is not None and set(release.images.formats) <= with_torchvision.FORMATS
 
     def _by(self, schema: pa.Schema) -> str | None:
         return self.by or (LABEL if LABEL in schema.names else None)

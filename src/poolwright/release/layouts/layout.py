@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from poolwright.core.results.measured import Measured
     from poolwright.core.table import Table
     from poolwright.release.card.presentation import Presentation
+    from poolwright.release.checks.loaders.loader import Loader
     from poolwright.release.data.image_changes import ImageChanges
     from poolwright.release.data.images import ImageReader
     from poolwright.release.data.reading import StoredImage
@@ -157,6 +158,16 @@ class Layout(BaseModel):
     def checks(self, folder: Path, release: ReleaseRecord) -> Iterator[LayoutCheck]:
         """Yield the checks of this layout's own files, such as lists of rows; made after the generic checks."""
         yield from ()
+
+    def loaders(self, release: ReleaseRecord) -> Sequence[Loader]:
+        """Return the libraries that the card says how to load the release with; `poolwright verify` tries them.
+
+        By default `datasets`, which loads every release by the header of its card. Croissant is tried for all layouts.
+        """
+        from poolwright.release.checks.loaders import with_datasets
+        from poolwright.release.checks.loaders.loader import Loader
+
+        return [Loader("datasets", with_datasets.load)]
 
     # Card and Croissant
 

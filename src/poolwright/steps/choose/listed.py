@@ -64,7 +64,9 @@ class ListedStep(Step):
     fits_rows: ClassVar[bool] = True
 
     ids: Entries | None = Field(default=None, description="the entries themselves, texts in quotes")
-    file: PathOrUrl | None = Field(default=None, description=f"file with the entries: {KINDS}, also compressed (.gz)")
+    file: PathOrUrl | None = Field(
+        default=None, description=f"file with the entries: {KINDS}, also packed (.gz, .bz2, .xz, .zst)"
+    )
     by: Column = Field(default=UID, description="column that is compared: uid, url, sha256, phash or another")
     column: Column | None = Field(
         default=None, description="column of the file, if it has columns; default: the name in `by`"

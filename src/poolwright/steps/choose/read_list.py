@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from poolwright.core.errors import InputError, did_you_mean
 from poolwright.core.runtime.csv_quotes import unclosed_quote
+from poolwright.core.runtime.packed import unpacked, unpacked_name
 from poolwright.core.runtime.text_files import decode, delimiter_of, load_json, whole_text
 from poolwright.core.wording import some
 
@@ -37,14 +38,14 @@ def read_list(path: str, column: str) -> ListFile:
     """Read the entries of a file.
 
     Args:
-        path: path or fsspec URL ending in .txt, .csv, .tsv, .jsonl, .ndjson, .json, .parquet or .npy, possibly
-            compressed (.gz).
+        path: path or fsspec URL ending in .txt, .csv, .tsv, .jsonl, .ndjson, .json, .parquet or .npy, possibly packed
+            (.gz, .bz2, .xz, .zst).
         column: column of a file with columns, whatever its case; a single column may have another name.
 
     Raises:
         InputError: the file cannot be read, is of another kind, or has no such column.
     """
-    kind = path.removesuffix(".gz").rpartition(".")[2].lower()
+    kind = unpacked_name(path).rpartition(".")[2].lower()
     if kind not in _READERS:
         raise InputError(f"{path}: lists of rows are {KINDS} files")
     try:
@@ -60,8 +61,8 @@ def read_list(path: str, column: str) -> ListFile:
 def _content(path: str) -> bytes:
     import fsspec
 
-    with fsspec.open(path, "rb", compression="infer") as file:
-        return bytes(file.read())
+    with fsspec.open(path, "rb") as packed, unpacked(packed, path) as file:
+        return file.read()
 
 
 def _lines(content: bytes, column: str) -> ListFile:

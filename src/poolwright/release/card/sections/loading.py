@@ -9,12 +9,17 @@ from poolwright.release.record import ReleaseRecord
 FOLDER_WORDS = "path/or/name/of/this/folder"
 
 
+def is_loaded_by_split(release: ReleaseRecord) -> bool:
+    """Whether each split has to be loaded on its own: `datasets` guesses the types of CSV files one by one."""
+    return bool(release.images) and release.files[0].path.endswith(".csv") and len(release.splits) > 1
+
+
 def load_with_datasets(release: ReleaseRecord) -> str:
     """Return code that loads the folder, or its first config if there are several, and a hint on other readers."""
     config = next(iter(release.configs), None)
     split = release.files_of(config)[0].split if config else next(iter(release.splits))
     named = f', "{config}"' if config else ""
-    apart = release.files[0].path.endswith(".csv") and len(release.splits) > 1
+    apart = is_loaded_by_split(release)
     given = f'"imagefolder", data_dir="{FOLDER_WORDS}/{split}", split="train"' if apart else f'"{FOLDER_WORDS}"{named}'
     lines = ["from datasets import load_dataset", "", f"dataset = load_dataset({given})"]
     lines.append("row = dataset[0]" if apart else f'row = dataset["{split}"][0]')

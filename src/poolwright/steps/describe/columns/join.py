@@ -29,6 +29,7 @@ from poolwright.core.pool import resolve_path
 from poolwright.core.roles import JoiningStep
 from poolwright.core.rows import Rows
 from poolwright.core.runtime.cached import once
+from poolwright.core.runtime.packed import unpacked_name
 from poolwright.core.state import State
 from poolwright.core.step import Kind, Outcome, Reason
 from poolwright.core.wording import rows as in_rows
@@ -43,7 +44,6 @@ ROWS = "rows"
 _FILES = (".parquet", ".csv", ".tsv", ".jsonl", ".ndjson")
 _IMAGE = "image name"
 """Name of the column `image` of a file: there it is no picture but the name of one."""
-_PACKED = (".gz", ".bz2", ".xz", ".zst")
 
 
 def _pairs(value: Any) -> Any:
@@ -73,9 +73,7 @@ Pairs = Annotated[
 
 
 def _is_file(name: str) -> bool:
-    for ending in _PACKED:
-        name = name.removesuffix(ending)
-    return "/" in name or name.lower().endswith(_FILES)
+    return "/" in name or unpacked_name(name).lower().endswith(_FILES)
 
 
 def _resolved(name: str, info: ValidationInfo) -> str:
@@ -111,7 +109,8 @@ class Join(JoiningStep):
     reasons: ClassVar[tuple[Reason, ...]] = (Reason("no_match", "no row that is joined has its key"),)
 
     with_: Annotated[str, AfterValidator(_resolved)] = Field(
-        alias="with", description="pool or table of the recipe, or a file: .parquet, .csv, .tsv or .jsonl"
+        alias="with",
+        description="pool or table of the recipe, or a file: .parquet, .csv, .tsv or .jsonl, text also packed",
     )
     on: Pairs = Field(
         default={UID: UID}, description="key: a column that both have, a list, or {column here: column there}"
