@@ -72,6 +72,7 @@ STEPS = {
 LAYOUTS = {
     "huggingface": "poolwright.release.layouts.huggingface:HuggingFace",
     "image_folder": "poolwright.release.layouts.image_folder:ImageFolderLayout",
+    "coco": "poolwright.release.layouts.coco.coco:CocoLayout",
     "domainnet": "poolwright.release.layouts.domainnet:DomainNet",
     "geoyfcc": "poolwright.release.layouts.geoyfcc:GeoYfccLayout",
     "mappool": "poolwright.release.layouts.mappool:MapPool",

@@ -20,6 +20,7 @@ from poolwright.release.checks.result import Findings
 from poolwright.release.data.image_changes import ImageChanges
 from poolwright.release.layouts.avalanche import Avalanche
 from poolwright.release.layouts.clear import Clear
+from poolwright.release.layouts.coco.coco import CocoLayout
 from poolwright.release.layouts.domainnet import DomainNet
 from poolwright.release.layouts.geoyfcc import GeoYfccLayout
 from poolwright.release.layouts.glt import GltLayout
@@ -91,6 +92,14 @@ class TestClearChanged(LayoutSuite):
 
     def build_table(self, folder: Path) -> Table:
         return stream_table(folder, 36)
+
+
+class TestCoco(LayoutSuite):
+    layout = CocoLayout(figures=False)
+
+
+class TestCocoChanged(_Toy):
+    layout = CocoLayout(images=ImageChanges(resize=16, mode="center_crop"), figures=False)
 
 
 class TestDomainNet(_Toy):

@@ -85,13 +85,18 @@ class ChangedImage:
         """Whether the pixels were encoded anew."""
         return self.fitted is not None
 
+    @property
+    def stored(self) -> tuple[int, int]:
+        """Width and height of the pixels as they are stored, in which EXIF is not followed."""
+        swapped = self.original.orientation >= 5 and not self.turned and self.original.format != "TIFF"
+        return (self.height, self.width) if swapped else (self.width, self.height)
+
     def box(self, box: Sequence[float]) -> tuple[float, float, float, float]:
         """Return a box (left, top, width, height) of the stored pixels as it is in those of the released file."""
         if self.fitted is None:
             return box[0], box[1], box[2], box[3]
         moved = self.fitted.box(turned_box(box, self.turn, self.fitted.source))
-        stored = (self.height, self.width) if self.turn >= 5 else (self.width, self.height)
-        return moved if self.turned else turned_box(moved, BACK.get(self.turn, self.turn), stored)
+        return moved if self.turned else turned_box(moved, BACK.get(self.turn, self.turn), self.stored)
 
 
 def measured(data: bytes) -> ChangedImage | str:
