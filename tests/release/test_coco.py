@@ -92,8 +92,7 @@ def test_objects_that_are_cropped_off_are_left_out_and_counted(tmp_path: Path) -
     out = released(table, tmp_path / "out", images=ImageChanges(resize=30, mode="center_crop"))
     assert pq.read_table(out / "metadata" / "train.parquet").to_pylist()[0]["labels"] == ["dog"]
     assert (
-        "1 objects on 1 image of the split train; of all splits, 1 objects were cropped off"
-        in (out / "README.md").read_text()
+        "1 object on 1 image of the split train; of all splits, 1 object cropped off" in (out / "README.md").read_text()
     )
 
 

@@ -151,8 +151,8 @@ def _object(uid: str | None, label: Any, box: Any, area: Any, iscrowd: Any, segm
 def placed(found: RowObject, image: ChangedImage) -> tuple[Box, float] | None:
     """Return box and area of an object in the pixels of a released file; None if it was cropped off."""
     if found.box is None:
-        width, height = image.stored
-        return (0.0, 0.0, float(width), float(height)), float(width * height)
+        size = image.stored
+        return (0.0, 0.0, float(size[0]), float(size[1])), float(size[0] * size[1])
     if not image.encoded:
         return found.box, found.area if found.area is not None else found.box[2] * found.box[3]
     left, top, width, height = (round(number, 4) for number in image.box(found.box))
