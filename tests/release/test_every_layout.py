@@ -28,6 +28,7 @@ from poolwright.release.layouts.huggingface import HuggingFace
 from poolwright.release.layouts.image_folder import ImageFolderLayout
 from poolwright.release.layouts.layout import Layout, LayoutCheck
 from poolwright.release.layouts.mappool import MapPool
+from poolwright.release.layouts.parquet import ParquetLayout
 from poolwright.release.record import OtherFile, ReleasedFile, ReleaseRecord
 from poolwright.release.statistics import Statistics
 from poolwright.testing.layouts import ABOUT, LayoutSuite
@@ -100,6 +101,14 @@ class TestCoco(LayoutSuite):
 
 class TestCocoChanged(_Toy):
     layout = CocoLayout(images=ImageChanges(resize=16, mode="center_crop"), figures=False)
+
+
+class TestParquet(_Toy):
+    layout = ParquetLayout(figures=False)
+
+
+class TestParquetBytes(_Toy):
+    layout = ParquetLayout(images="bytes", columns=("label", "clip"), shard_bytes=20_000, figures=False)
 
 
 class TestDomainNet(_Toy):

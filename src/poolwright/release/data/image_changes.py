@@ -225,17 +225,17 @@ class ImageChanges(BaseModel):
         return f"Images were {', '.join(parts)}." if parts else "Images were checked."
 
 
-def _form(value: object) -> str:
+def form_of(value: object) -> str:
     """Return which of two forms a parameter `images` has, so that mistakes are reported for that one alone."""
     return "changes" if isinstance(value, Mapping | ImageChanges) else "word"
 
 
 _Changes = Annotated[ImageChanges, Tag("changes")]
-CopiedImages = Annotated[Annotated[Literal["copy"], Tag("word")] | _Changes, Discriminator(_form)]
+CopiedImages = Annotated[Annotated[Literal["copy"], Tag("word")] | _Changes, Discriminator(form_of)]
 """Images as they were found, or changed."""
-ListedImages = Annotated[Annotated[Literal["copy", "none"], Tag("word")] | _Changes, Discriminator(_form)]
+ListedImages = Annotated[Annotated[Literal["copy", "none"], Tag("word")] | _Changes, Discriminator(form_of)]
 """Images as they were found or changed, or no images."""
-EmbeddedImages = Annotated[Annotated[Literal["embed", "urls", "none"], Tag("word")] | _Changes, Discriminator(_form)]
+EmbeddedImages = Annotated[Annotated[Literal["embed", "urls", "none"], Tag("word")] | _Changes, Discriminator(form_of)]
 """Images as they were found or changed, their URLs, or neither."""
 
 
