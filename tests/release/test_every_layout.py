@@ -27,6 +27,7 @@ from poolwright.release.layouts.huggingface import HuggingFace
 from poolwright.release.layouts.image_folder import ImageFolderLayout
 from poolwright.release.layouts.layout import Layout, LayoutCheck
 from poolwright.release.layouts.mappool import MapPool
+from poolwright.release.layouts.webdataset import WebDatasetLayout
 from poolwright.release.record import OtherFile, ReleasedFile, ReleaseRecord
 from poolwright.release.statistics import Statistics
 from poolwright.testing.layouts import ABOUT, LayoutSuite
@@ -146,6 +147,14 @@ class TestAvalanchePaths(LayoutSuite):
 
     def build_table(self, folder: Path) -> Table:
         return stream_table(folder, 36)
+
+
+class TestWebDataset(_Toy):
+    layout = WebDatasetLayout(class_label="label", shard_rows=8, figures=False)
+
+
+class TestWebDatasetOfARun(LayoutSuite):
+    layout = WebDatasetLayout(shard_bytes=20_000, figures=False)
 
 
 class Lists(Layout):
