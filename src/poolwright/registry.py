@@ -24,6 +24,7 @@ POOLS = {
     "image_folder": "poolwright.pools.image_folder:ImageFolder",
     "table": "poolwright.pools.table:TablePool",
     "huggingface": "poolwright.pools.huggingface.huggingface:HuggingFacePool",
+    "release": "poolwright.pools.release:ReleasePool",
     "arrays": "poolwright.pools.arrays:Arrays",
     "yfcc100m": "poolwright.pools.yfcc.yfcc100m:Yfcc100m",
     "geoyfcc": "poolwright.pools.geoyfcc.geoyfcc:GeoYfccPool",
