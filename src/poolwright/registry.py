@@ -79,6 +79,7 @@ LAYOUTS = {
     "clear": "poolwright.release.layouts.clear:Clear",
     "avalanche": "poolwright.release.layouts.avalanche:Avalanche",
     "webdataset": "poolwright.release.layouts.webdataset:WebDatasetLayout",
+    "datacomp": "poolwright.release.layouts.datacomp:DataComp",
 }
 
 

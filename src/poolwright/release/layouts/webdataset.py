@@ -37,7 +37,7 @@ from poolwright.release.data.splits import by_split, split_values, table_splits,
 from poolwright.release.layouts.layout import Layout, LayoutCheck
 from poolwright.release.layouts.shared.tar_checks import check_tars, tar_images, tar_of
 from poolwright.release.layouts.shared.tar_samples import CLS, KEY, NO_CLASS, picture_extension, sample_features
-from poolwright.release.layouts.shared.tar_shards import TarShards
+from poolwright.release.layouts.shared.tar_shards import ShardNames, TarShards
 from poolwright.release.record import ReleaseRecord
 from poolwright.release.statistics import Statistics
 
@@ -112,7 +112,10 @@ train/00000_stats.json              their number, as img2dataset counts them"""
         classes = ClassNames.of(table, self.class_label, by_index=True) if self.class_label else None
         reader = ImageReader.of(table, self.layout, self.changes())
         schema = self._schema(table)
-        shards = {name: TarShards(folder, name, schema, self.shard_rows, self.shard_bytes) for name in splits.values()}
+        shards = {
+            name: TarShards(folder, name, schema, self.shard_rows, self.shard_bytes, self._names)
+            for name in splits.values()
+        }
         pictures = _Pictures(list(shards.values()))
         try:
             for rows, images, digests in reader.batches(self._read(table, reader.schema, classes)):
@@ -146,7 +149,8 @@ train/00000_stats.json              their number, as img2dataset counts them"""
         """Show how to load the release with `datasets` and with `webdataset`."""
         split, ending = next(iter(release.splits)), picture_extension(release.images.formats if release.images else {})
         tars = [tar_of(file) for file in release.files if file.split == split]
-        named = f"{split}/{{00000..{len(tars) - 1:05d}}}.tar" if len(tars) > 1 else tars[0]
+        first, last = self._names.shard(0), self._names.shard(len(tars) - 1)
+        named = f"{split}/{{{first}..{last}}}.tar" if len(tars) > 1 else tars[0]
         more = f', "{CLS}"' if self.class_label else ""
         with_datasets = [
             "from datasets import load_dataset",
@@ -189,6 +193,10 @@ train/00000_stats.json              their number, as img2dataset counts them"""
     def file_sets(self, release: ReleaseRecord) -> list[dict[str, Any]]:
         """Return one file set of the Parquet files."""
         return [rows_file_set(release, "Rows of all splits", [f"{split}/*.parquet" for split in release.splits])]
+
+    @property
+    def _names(self) -> ShardNames:
+        return ShardNames()
 
     def _taken(self) -> tuple[str, ...]:
         return (KEY, CLS) if self.class_label else (KEY,)

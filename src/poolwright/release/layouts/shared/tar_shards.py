@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 import pyarrow as pa
 
+from poolwright.core.columns import UID
 from poolwright.release.data.image_files import MetadataFile
 from poolwright.release.layouts.shared.tar_samples import BLOCK, END, KEY, SampleForm, padded, tar_header
 from poolwright.release.record import OtherFile, ReleasedFile
@@ -16,15 +18,35 @@ from poolwright.release.record import OtherFile, ReleasedFile
 _GROUP_ROWS = 10_000
 
 
-def shard_key(shard: int, row: int, shard_rows: int) -> str:
-    """Return the key of a sample as img2dataset makes it: five digits of the shard, then those of the row."""
-    return f"{shard:05d}{row:0{len(str(shard_rows - 1))}d}"
+@dataclass(frozen=True)
+class ShardNames:
+    """How shards and samples are called.
+
+    Attributes:
+        digits: of the number of a shard.
+        by_uid: whether keys are uids, as DataComp's resharder makes them; else the number of the shard and of the row
+            in it, as img2dataset makes them.
+    """
+
+    digits: int = 5
+    by_uid: bool = False
+
+    def shard(self, number: int) -> str:
+        """Return the name of a shard without an ending."""
+        return f"{number:0{self.digits}d}"
+
+    def key(self, shard: int, row: int, shard_rows: int, uid: str) -> str:
+        """Return the key of a sample."""
+        return f"{uid}-0" if self.by_uid else f"{self.shard(shard)}{row:0{len(str(shard_rows - 1))}d}"
 
 
 def stats_text(rows: int) -> str:
     """Return the content of `_stats.json` of a shard, as far as img2dataset's says something here."""
     counts = {"count": rows, "successes": rows, "failed_to_download": 0, "failed_to_resize": 0}
     return json.dumps(counts, indent=4) + "\n"
+
+
+_IMG2DATASET = ShardNames()
 
 
 class TarShards:
@@ -36,9 +58,19 @@ class TarShards:
         schema: of the released rows, with their keys.
         shard_rows: most samples of a shard.
         shard_bytes: a shard is closed when it is larger than this.
+        names: of shards and samples.
     """
 
-    def __init__(self, folder: Path, split: str, schema: pa.Schema, shard_rows: int, shard_bytes: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        split: str,
+        schema: pa.Schema,
+        shard_rows: int,
+        shard_bytes: int,
+        names: ShardNames = _IMG2DATASET,
+    ) -> None:
+        self._names = names
         self._folder, self._split, self._schema = folder / split, split, schema
         self._shard_rows, self._shard_bytes = shard_rows, shard_bytes
         self._form = SampleForm.of(schema)
@@ -56,11 +88,11 @@ class TarShards:
             extension: of the pictures.
         """
         keys: list[str] = []
-        start = 0
+        start, uids = 0, rows.column(UID).to_pylist()
         for at, (files, image) in enumerate(zip(self._form.files(rows), images, strict=True)):
             if self._tar is None:
                 self._open()
-            keys.append(shard_key(len(self._counts) - 1, self._counts[-1], self._shard_rows))
+            keys.append(self._names.key(len(self._counts) - 1, self._counts[-1], self._shard_rows, str(uids[at])))
             self._write([(extension, image), *files], keys[-1])
             if self._counts[-1] >= self._shard_rows or self._size >= self._shard_bytes:
                 self._put(rows.slice(start, at + 1 - start), keys)
@@ -80,7 +112,9 @@ class TarShards:
         self._close()
         files, others = [], []
         for shard, rows in enumerate(self._counts):
-            names = [f"{self._split}/{shard:05d}{ending}" for ending in (".parquet", ".tar", "_stats.json")]
+            names = [
+                f"{self._split}/{self._names.shard(shard)}{ending}" for ending in (".parquet", ".tar", "_stats.json")
+            ]
             files.append(ReleasedFile(path=names[0], split=self._split, rows=rows))
             others.append(OtherFile(path=names[1], type="application/x-tar", words=f"{rows:,} samples (WebDataset)"))
             others.append(OtherFile(path=names[2], type="application/json", words="Counts, as img2dataset has them"))
@@ -93,7 +127,7 @@ class TarShards:
                 file.close()
 
     def _path(self, shard: int, ending: str) -> Path:
-        return self._folder / f"{shard:05d}{ending}"
+        return self._folder / f"{self._names.shard(shard)}{ending}"
 
     def _open(self) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
