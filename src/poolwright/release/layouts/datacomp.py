@@ -61,6 +61,7 @@ data/train-00000-of-00001.parquet   all columns; with `tars`, train/00000000.par
 
     def needs(self, schema: pa.Schema) -> tuple[str, ...]:
         """Return the columns read by name: uid, with `tars` those of the images, those that the recipe names."""
+        require(UID, schema, f"layout '{self.layout}'")
         if not is_text(schema.field(UID).type):
             raise StepError(f"layout '{self.layout}' writes uids of 32 hexadecimal digits; '{UID}' is no text")
         if self.tars:
