@@ -49,6 +49,7 @@ if TYPE_CHECKING:
         Shipped,
         StepStory,
         Story,
+        Table,
         TableOutlook,
         TablePlan,
         TableProgress,
@@ -96,7 +97,6 @@ if TYPE_CHECKING:
     from poolwright.core.rows import Rows
     from poolwright.core.state import State
     from poolwright.core.step import Outcome, Reason, Step
-    from poolwright.core.table import Table
     from poolwright.models.encoders.kind import EncoderKind
     from poolwright.models.encoders.vectors import Peek
     from poolwright.release.layouts.layout import Layout
@@ -201,7 +201,6 @@ _CONTRACTS = {
     "Outcome": "poolwright.core.step",
     "Reason": "poolwright.core.step",
     "Step": "poolwright.core.step",
-    "Table": "poolwright.core.table",
     "Part": "poolwright.core.pool",
     "Pool": "poolwright.core.pool",
     "EncoderSpec": "poolwright.core.encoder",

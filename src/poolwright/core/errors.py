@@ -38,6 +38,7 @@ EXTRAS = {
     "imagehash": "hash",
     "tokenizers": "tokenizers",
     "pandas": "pandas",
+    "polars": "polars",
     "tzfpy": "geo",
     "tzdata": "geo",
     "httpcore2": "fetch",
