@@ -34,6 +34,9 @@ from markdown_parts import doc as _doc
 from markdown_parts import page as _page
 from markdown_parts import table as _table
 
+CHOICE = Path(__file__).with_name("pools.md")
+"""Which pool reads what, for docs/pools.md."""
+
 VALUES = Path(__file__).with_name("values.md")
 """The forms in which sources write values, for docs/pools.md."""
 
@@ -126,6 +129,7 @@ def pools_page() -> str:
         "A pool is where rows come from; `read` names its kind. Rows are read in place, part by part, and only the "
         "columns that steps ask for. Every row needs a `uid` of its own.",
         _table(("kind", "what it reads"), [(f"[`{kind}`](#{kind})", _first_line(pool_class(kind))) for kind in POOLS]),
+        CHOICE.read_text(encoding="utf-8").strip(),
     ]
     for kind in POOLS:
         cls = pool_class(kind)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from poolwright.api import (
         FETCH_ERRORS,
         Applied,
+        Changes,
         Check,
         Converted,
         DroppedCount,
@@ -64,6 +65,7 @@ if TYPE_CHECKING:
         check,
         cluster_figures,
         convert,
+        diff,
         dry_run,
         encoders,
         explore,
@@ -88,6 +90,7 @@ if TYPE_CHECKING:
         train_encoder,
         verify,
         why,
+        write_diff,
         write_search,
     )
     from poolwright.core.encoder import EncoderSpec
@@ -105,6 +108,7 @@ __all__ = [
     "FETCH_ERRORS",
     "Applied",
     "BadPart",
+    "Changes",
     "Check",
     "Context",
     "Converted",
@@ -161,6 +165,7 @@ __all__ = [
     "check",
     "cluster_figures",
     "convert",
+    "diff",
     "dry_run",
     "encoders",
     "explore",
@@ -185,6 +190,7 @@ __all__ = [
     "train_encoder",
     "verify",
     "why",
+    "write_diff",
     "write_search",
 ]
 

@@ -24,12 +24,14 @@ POOLS = {
     "image_folder": "poolwright.pools.image_folder:ImageFolder",
     "table": "poolwright.pools.table:TablePool",
     "huggingface": "poolwright.pools.huggingface.huggingface:HuggingFacePool",
+    "release": "poolwright.pools.release:ReleasePool",
     "arrays": "poolwright.pools.arrays:Arrays",
     "yfcc100m": "poolwright.pools.yfcc.yfcc100m:Yfcc100m",
     "geoyfcc": "poolwright.pools.geoyfcc.geoyfcc:GeoYfccPool",
     "commonpool": "poolwright.pools.commonpool:CommonPool",
     "clip_retrieval": "poolwright.pools.clip_retrieval:ClipRetrieval",
     "img2dataset": "poolwright.pools.img2dataset:Img2dataset",
+    "webdataset": "poolwright.pools.webdataset.webdataset:WebDatasetPool",
 }
 
 STEPS = {

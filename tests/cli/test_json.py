@@ -109,7 +109,7 @@ def test_a_recipe_from_check_to_release(small: Path) -> None:
     written = told("ledger", "runs/small", "best", "--to", "dropped.parquet", folder=small)
     assert (written["rows"], written["files"]) == (None, ["dropped.parquet"])
     assert pq.read_table(small / "dropped.parquet")["uid"].to_pylist() == ["c"]
-    verified = told("verify", "out/best", folder=small)
+    verified = told("verify", "out/best", "--no-load", folder=small)
     assert verified["ok"] is True
     assert {check["ok"] for check in verified["checks"]} <= {True, None}
     assert told("report", "runs/small", folder=small)["files"] == ["runs/small/report.html"]
@@ -118,8 +118,10 @@ def test_a_recipe_from_check_to_release(small: Path) -> None:
     assert prediction["table"] == "best"
     converted = told("convert", "table", "rows.parquet", "new.parquet", folder=small)
     assert converted["converted"]["rows"] == 3
+    compared = told("diff", "out/best", "runs/small/best", "--html", "diff.html", folder=small)
+    assert (compared["changes"]["same"], compared["changes"]["removed"], compared["files"]) == (2, 0, ["diff.html"])
     (small / "out" / "best" / "README.md").write_text("changed")
-    called = call("verify", "out/best", "--json", folder=small)
+    called = call("verify", "out/best", "--json", "--no-load", folder=small)
     assert called.code == 1
     assert checked(called.out)["ok"] is False
 

@@ -25,6 +25,7 @@ WITH_BLOCKS = {
     "docs/retrieval.md",
     "docs/encoders.md",
     "docs/extending.md",
+    "docs/versions.md",
 }
 
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")

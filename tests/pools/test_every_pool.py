@@ -18,13 +18,19 @@ from poolwright.pools.geoyfcc.geoyfcc import GeoYfccPool
 from poolwright.pools.huggingface.huggingface import HuggingFacePool
 from poolwright.pools.image_folder import ImageFolder
 from poolwright.pools.img2dataset import Img2dataset
+from poolwright.pools.release import ReleasePool
 from poolwright.pools.table import TablePool
+from poolwright.pools.webdataset.webdataset import WebDatasetPool
 from poolwright.pools.yfcc.yfcc100m import Yfcc100m
 from poolwright.registry import POOLS, pool_class
+from poolwright.release.layouts.huggingface import HuggingFace
 from poolwright.testing import PoolSuite
+from poolwright.testing.layouts import ABOUT
 from tests.models.making import encoded, picture
 from tests.packing import pack
 from tests.pools import test_clip_retrieval, test_commonpool, test_geoyfcc, test_img2dataset, yfcc
+from tests.pools.tars import jpeg, samples, write_tar
+from tests.release.build import pictures, toy_rows, write_table
 
 
 def table_rows(first: int, rows: int) -> pa.Table:
@@ -155,6 +161,18 @@ class TestHuggingFaceImages(PoolSuite):
         return {"path": "birds"}
 
 
+class TestRelease(PoolSuite):
+    pool = ReleasePool
+    rows = 12
+
+    def write(self, folder: Path) -> dict[str, Any]:
+        rows = toy_rows(12)
+        pictures(folder / "images", rows.column("image_path").to_pylist())
+        table = write_table(folder / "table", rows, cuts=(5,), image_root=folder / "images")
+        HuggingFace(class_label="label", figures=False).write(table, folder / "out", ABOUT)
+        return {"path": "out"}
+
+
 class TestImageFolder(PoolSuite):
     pool = ImageFolder
     rows = 6
@@ -279,6 +297,31 @@ class TestImg2dataset(PoolSuite):
         for shard in range(2):
             test_img2dataset.write_shard(folder / "shards", shard)
         return {"path": "shards"}
+
+
+class TestWebDataset(PoolSuite):
+    pool = WebDatasetPool
+    rows = 10
+
+    def write(self, folder: Path) -> dict[str, Any]:
+        for shard in range(2):
+            write_tar(folder / "tars" / f"{shard}.tar", samples(shard, 4))
+        write_tar(folder / "tars" / "2.tar", [("20.JPG", b""), ("21.json", b"[1]"), ("21.jpg", jpeg(21))])
+        return {"path": "tars"}
+
+    def write_empty(self, folder: Path) -> dict[str, Any]:
+        write_tar(folder / "empty.tar", [])
+        return {"path": "empty.tar"}
+
+
+class TestWebDatasetPacked(PoolSuite):
+    pool = WebDatasetPool
+    rows = 6
+
+    def write(self, folder: Path) -> dict[str, Any]:
+        for shard in range(2):
+            write_tar(folder / f"train-{shard:03d}.tar.gz", samples(shard, 3))
+        return {"path": "train-{000..001}.tar.gz"}
 
 
 def test_every_pool_is_tested() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from poolwright.api.annotating import accuracy, audit, more_verdicts
+from poolwright.api.comparing import diff, write_diff
 from poolwright.api.data import convert, fetch, fetch_options, import_clear, rebuild, train_encoder
 from poolwright.api.inspecting import (
     cluster_figures,
@@ -24,6 +25,7 @@ from poolwright.api.running import Recipe, apply, check, dry_run, new_recipe, pl
 if TYPE_CHECKING:
     from poolwright.api.types import (
         FETCH_ERRORS,
+        Changes,
         Check,
         Converted,
         DroppedCount,
@@ -56,6 +58,7 @@ if TYPE_CHECKING:
 __all__ = [
     "FETCH_ERRORS",
     "Applied",
+    "Changes",
     "Check",
     "Converted",
     "DroppedCount",
@@ -94,6 +97,7 @@ __all__ = [
     "check",
     "cluster_figures",
     "convert",
+    "diff",
     "dry_run",
     "encoders",
     "explore",
@@ -118,6 +122,7 @@ __all__ = [
     "train_encoder",
     "verify",
     "why",
+    "write_diff",
     "write_search",
 ]
 

@@ -2,6 +2,7 @@
 
 from poolwright.api.search import SearchResult
 from poolwright.api.table import Table
+from poolwright.core.results.changes import Changes
 from poolwright.core.results.measured import Matrix, Measured
 from poolwright.core.runtime.plugins import Package
 from poolwright.core.runtime.progress import Listener, TableProgress
@@ -25,6 +26,7 @@ from poolwright.run.plan import TablePlan
 
 __all__ = [
     "FETCH_ERRORS",
+    "Changes",
     "Check",
     "Converted",
     "DroppedCount",

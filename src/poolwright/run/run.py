@@ -250,7 +250,8 @@ class Run:
     def _pool(self, name: str) -> Source:
         if name not in self._listed:
             try:
-                self._listed[name] = pool_source(name, self.recipe.pools[name])
+                pool = self.recipe.pools[name].keep_in(self.folder / "pools" / name)
+                self._listed[name] = pool_source(name, pool)
             except RecipeError as error:
                 raise self.recipe.source.error(("pools", name), str(error)) from None
         return self._listed[name]

@@ -17,7 +17,8 @@ from poolwright.pools.columns.path_columns import FILE_NAME
 from poolwright.pools.huggingface.data_files import IMAGES, METADATA, TARS
 from poolwright.pools.huggingface.pictures import RepositoryPictures
 from poolwright.pools.huggingface.repository import Repository, open_repository
-from poolwright.pools.huggingface.rows import FileOrigin, RepositoryRows
+from poolwright.pools.huggingface.rows import RepositoryRows
+from poolwright.pools.labelled import FileOrigin
 from poolwright.pools.readers.paths import base_name, join, open_text, suffix
 
 
@@ -150,7 +151,7 @@ class HuggingFacePool(Pool):
             delimiter=delimiter if kind in ("csv", "tsv") else None,
             outside=self.outside,
         )
-        return pool.of(FileOrigin(found.root, found.labels, found.features))
+        return pool.of(FileOrigin(found.root, found.labels, found.features.classes, found.features.images))
 
 
 def _check_lines(file: str, kind: str) -> None:
