@@ -17,13 +17,16 @@ from poolwright import __version__, api
 from poolwright.cli.app import app
 from poolwright.cli.documents import documents
 from poolwright.cli.documents.data import FetchDocument, RebuildDocument, TrainDocument
+from poolwright.cli.documents.publishing import PullDocument
 from poolwright.cli.rendering.json_output import error_fields, json_text
 from poolwright.core.errors import InputError, WaitingForPeople
 from poolwright.fetch.fetch import Fetched
 from poolwright.fetch.recovery import ClassRecovery, Recovery
 from poolwright.fetch.repeats import Repeated
+from poolwright.hub.results import Pulled
 from poolwright.jobs.train import TrainedEncoder
 from poolwright.models.encoders.networks.training_record import TrainingRecord
+from poolwright.release.checks.result import Check, Verification
 from tests.calling import Called, call
 from tests.conftest import REPOSITORY, MadeDemo
 
@@ -169,6 +172,16 @@ def test_what_brings_in_data() -> None:
     trained = TrainedEncoder(Path("enc"), "moco:enc", record, True, None)  # type: ignore[arg-type]
     found = checked(json_text("train-encoder", TrainDocument.of(trained)))
     assert found["losses"]["loss"] == {"first epoch": None, "last epoch": None}
+
+
+def test_what_publishes_releases(small: Path) -> None:
+    assert call("run", "small.yaml", "--quiet", folder=small).code == 0
+    pushed = told("push", "out/best", "hf://datasets/somebody/best", "--dry-run", folder=small)
+    assert (pushed["ok"], pushed["pushed"]["dry_run"], pushed["pushed"]["commit"]) == (True, True, None)
+    verification = Verification(Path("best"), (Check("sums", False, "README.md differs"),))
+    pulled = Pulled("hf://datasets/a/b", Path("best"), "abc", 3, 90, True, (), "best", "huggingface", verification)
+    found = checked(json_text("pull", PullDocument.of(pulled)))
+    assert (found["ok"], found["pulled"]["verification"]["checks"][0]["ok"]) == (False, False)
 
 
 def test_values_of_every_kind() -> None:
