@@ -25,7 +25,7 @@ from poolwright.recipe.recipe import ReleaseSpec, build_partly
 from poolwright.recipe.source import read_source
 from poolwright.recipe.tables import StepSpec
 from poolwright.registry import packages_of
-from poolwright.release.folder import check_target, released_table
+from poolwright.release.folder import check_target, is_release, released_table
 from poolwright.run.batches import BATCH_ROWS
 from poolwright.run.engine.engine import make_engine
 from poolwright.run.memory import in_words
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from poolwright.jobs.dry_run import Prediction
     from poolwright.recipe.shipped import Shipped
     from poolwright.release.layouts.layout import Written
+    from poolwright.release.parent import Parent
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,8 @@ def _check_all(loaded: _Recipe, targets: bool) -> dict[str, TablePlan]:
         if targets:
             with source.collecting():
                 _check_target(loaded, release)
+        with source.collecting():
+            _check_parent(loaded, release)
         if {release.table, *release.layout.tables()} <= known:
             with source.collecting():
                 _check_release(loaded, release, plans)
@@ -103,6 +106,19 @@ def _check_target(recipe: _Recipe, release: ReleaseSpec) -> None:
         there = Path(os.path.abspath(other.to))
         if other.key != release.key and (here.is_relative_to(there) if here != there else other.key < release.key):
             raise recipe.source.error((*release.key, "to"), f"{here}: another release is written to {there}")
+
+
+def _check_parent(recipe: _Recipe, release: ReleaseSpec) -> None:
+    """Check that the release that another one comes after is there, and is not the one that is written."""
+    parent, key = release.parent, (*release.key, "parent")
+    if parent is None or "://" in parent:
+        return
+    here = os.path.abspath(parent)
+    if here == os.path.abspath(release.to):
+        raise recipe.source.error(key, f"{here} is what this release would replace; write it to another folder")
+    earlier = [os.path.abspath(other.to) for other in recipe.releases if other.key < release.key]
+    if here not in earlier and not is_release(Path(parent)):
+        raise recipe.source.error(key, f"{here}: no release in this folder, which has a release.json")
 
 
 def _check_release(recipe: _Recipe, release: ReleaseSpec, plans: Mapping[str, TablePlan]) -> None:
@@ -190,7 +206,14 @@ def _release(work: Run, spec: ReleaseSpec, overwrite: bool, measured: Sequence[M
     anew = overwrite or (
         not work.started_over.isdisjoint([spec.table, *spec.layout.tables()]) and released_table(spec.to) == spec.table
     )
-    return spec.layout.write(work.table(spec.table), spec.to, spec.about, anew, here, versions)
+    parent = _parent(work, spec) if spec.parent else None
+    return spec.layout.write(work.table(spec.table), spec.to, spec.about, anew, here, versions, parent)
+
+
+def _parent(work: Run, spec: ReleaseSpec) -> Parent:
+    from poolwright.inspect.diff.parent import parent_of
+
+    return parent_of(work, spec.table, str(spec.parent))
 
 
 def plan(recipe: RecipeLike, folder: str | Path | None = None, sets: Sequence[str] = ()) -> list[TableOutlook]:
