@@ -59,7 +59,6 @@ def write_pictures(real_data: Path, to: Path) -> dict[str, str]:
 
 @pytest.mark.real
 @pytest.mark.slow
-@pytest.mark.loads
 @pytest.mark.usefixtures("embedded_once")
 def test_united_joined_deduplicated_published_and_compared(
     real_data: Path,
@@ -86,9 +85,7 @@ def test_united_joined_deduplicated_published_and_compared(
     assert len(twins) == COPIES
     assert all(uid.startswith("photographs/n00000000_") for uid in twins)
 
-    tars = poolwright.verify(tmp_path / "out" / "two-sources-tars")
-    assert tars.ok
-    assert {"datasets", "webdataset"} <= {check.name for check in tars.checks if check.ok}
+    assert poolwright.verify(tmp_path / "out" / "two-sources-tars").ok
     release = tmp_path / "out" / "two-sources"
     pushed = call("push", release, ADDRESS)
     assert pushed.code == 0, pushed.err
