@@ -36,6 +36,7 @@ EXTRAS = {
     "datasets": "huggingface",
     "mlcroissant": "croissant",
     "imagehash": "hash",
+    "pi_heif": "heif",
     "tokenizers": "tokenizers",
     "pandas": "pandas",
     "rapidgzip": "rapidgzip",
