@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from poolwright.api.progress import shown
 from poolwright.api.results import Applied, RunResult, TableOutlook
 from poolwright.core.errors import PoolwrightError
 from poolwright.core.results.measured import Measured
+from poolwright.core.runtime.event_log import EventLog
 from poolwright.core.runtime.progress import Listener, Silent
 from poolwright.core.table import Table
 from poolwright.inspect.why import Story
@@ -156,6 +158,7 @@ def run(
     release: bool = True,
     overwrite: bool = False,
     listener: Listener | None = None,
+    progress: bool = False,
     batch_rows: int = BATCH_ROWS,
 ) -> RunResult:
     """Run a recipe, or continue it where an earlier run stopped.
@@ -174,6 +177,7 @@ def run(
         release: whether to write the releases.
         overwrite: whether releases made from something else may be replaced.
         listener: receives progress.
+        progress: whether to show progress, in a terminal or a notebook.
         batch_rows: rows per batch; more is faster and takes more memory. It changes no result.
 
     Raises:
@@ -184,21 +188,18 @@ def run(
         raise RecipeError(f"no way '{extend}' to extend tables; known: frozen{words}")
     loaded = _load(recipe, sets)
     _check(loaded, targets=release and tables is None)
-    work = Run(
-        loaded,
-        _folder(loaded, folder),
-        make_engine(engine, workers, address),
-        listener or Silent(),
-        batch_rows,
-    )
-    made = work.run(tables, fresh, extend is not None)
-    if tables is not None:
-        return RunResult(work.folder, made, (), ())
-    with in_words(loaded, work.folder):
-        # Before the releases, whose cards show the figures.
-        measured = measure_all(loaded.figures, made, work.folder, work.listener, workers, loaded.source.hide)
-        written = tuple(_release(work, spec, overwrite, measured) for spec in loaded.releases) if release else ()
-    return RunResult(work.folder, made, written, measured)
+    with shown(listener, progress) as seen:
+        log = EventLog(seen, hide=loaded.source.hide)
+        work = Run(loaded, _folder(loaded, folder), make_engine(engine, workers, address), log, batch_rows)
+        with log.during("run", recipe=loaded.name, engine=engine, workers=workers, tables=tables, fresh=fresh or None):
+            made = work.run(tables, fresh, extend is not None)
+            if tables is not None:
+                return RunResult(work.folder, made, (), ())
+            with in_words(loaded, work.folder):
+                # Before the releases, whose cards show the figures.
+                measured = measure_all(loaded.figures, made, work.folder, log, workers, loaded.source.hide)
+                written = tuple(_release(work, one, overwrite, measured) for one in loaded.releases) if release else ()
+            return RunResult(work.folder, made, written, measured)
 
 
 def _release(work: Run, spec: ReleaseSpec, overwrite: bool, measured: Sequence[Measured]) -> Written:
@@ -208,10 +209,8 @@ def _release(work: Run, spec: ReleaseSpec, overwrite: bool, measured: Sequence[M
         work.listener.note(f"{to}: {note}")
     here = [found for found in measured if found.table == spec.table]
     versions = packages_of(layouts=[spec.layout.layout])
-    anew = overwrite or (
-        not (work.started_over | work.extended).isdisjoint([spec.table, *spec.layout.tables()])
-        and released_table(spec.to) == spec.table
-    )
+    made_anew = (work.started_over | work.extended) & {spec.table, *spec.layout.tables()}
+    anew = overwrite or (bool(made_anew) and released_table(spec.to) == spec.table)
     parent = _parent(work, spec) if spec.parent else None
     return spec.layout.write(work.table(spec.table), spec.to, spec.about, anew, here, versions, parent)
 
@@ -279,6 +278,7 @@ def apply(
     ledger: str = "full",
     workers: int | None = None,
     listener: Listener | None = None,
+    progress: bool = False,
 ) -> Applied:
     """Apply the steps of a release, with what they learned when it was made, to other rows.
 
@@ -296,6 +296,7 @@ def apply(
         ledger: 'full', or 'counts' if billions of rows are dropped.
         workers: units at a time; default one per core.
         listener: receives progress.
+        progress: whether to show progress.
 
     Raises:
         RecipeError: no such release or input, or the rows lack what a step needs.
@@ -312,7 +313,7 @@ def apply(
         paths = [str(path) for path in inputs]
         encoders = models if isinstance(models, Mapping) else parse_models(models or ())
         planned = application(Path(release), paths, folder, kind, parse_parameters(sets), skip, encoders, ledger)
-        (table,) = run(planned.recipe, folder, workers=workers, listener=listener).tables.values()
+        (table,) = run(planned.recipe, folder, workers=workers, listener=listener, progress=progress).tables.values()
         few = table.record.rows_in <= _TOLD_ROWS
         stories = _stories(folder, table) if few else ()
         return Applied(table.record, folder if to else None, stories, planned.left_out)

@@ -42,6 +42,7 @@ EXTRAS = {
     "tzfpy": "geo",
     "tzdata": "geo",
     "httpcore2": "fetch",
+    "protego": "fetch",
     "lightly": "train",
     "safetensors": "train",
     "openTSNE": "tsne",
