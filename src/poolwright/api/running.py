@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from poolwright.api.progress import shown
 from poolwright.api.results import Applied, RunResult, TableOutlook
-from poolwright.core.errors import PoolwrightError
+from poolwright.core.errors import PoolwrightError, RecipeError
 from poolwright.core.results.measured import Measured
 from poolwright.core.runtime.event_log import EventLog
 from poolwright.core.runtime.progress import Listener, Silent

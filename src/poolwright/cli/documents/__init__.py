@@ -25,7 +25,7 @@ def document_of(command: str) -> Document:
 
 def documents() -> dict[str, Any]:
     """Return the classes of documents by command, in the order of the help."""
-    from poolwright.cli.documents import annotating, data, inspecting, listing, running
+    from poolwright.cli.documents import annotating, comparing, data, inspecting, listing, running
 
     return {
         "demo": running.DemoDocument,
@@ -41,6 +41,7 @@ def documents() -> dict[str, Any]:
         "search": inspecting.SearchDocument,
         "report": running.FilesDocument,
         "studio": inspecting.StudioDocument,
+        "diff": comparing.DiffDocument,
         "verify": inspecting.VerifyDocument,
         "audit": running.FilesDocument,
         "accuracy": annotating.AccuracyDocument,
