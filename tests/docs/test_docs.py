@@ -21,6 +21,7 @@ WITH_BLOCKS = {
     "docs/pools.md",
     "docs/layouts.md",
     "docs/fetching.md",
+    "docs/publishing.md",
     "docs/retrieval.md",
     "docs/encoders.md",
     "docs/extending.md",

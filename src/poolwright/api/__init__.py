@@ -19,6 +19,7 @@ from poolwright.api.inspecting import (
     write_search,
 )
 from poolwright.api.listing import Entry, Parameter, encoders, figures, layouts, pools, recipe_schema, steps
+from poolwright.api.publishing import pull, push
 from poolwright.api.results import Applied, RunResult, TableOutlook
 from poolwright.api.running import Recipe, apply, check, dry_run, new_recipe, plan, recipes, run
 
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
         MoreVerdicts,
         Package,
         Prediction,
+        Pulled,
+        Pushed,
         Recovery,
         SearchResult,
         Shipped,
@@ -75,6 +78,8 @@ __all__ = [
     "Package",
     "Parameter",
     "Prediction",
+    "Pulled",
+    "Pushed",
     "Recipe",
     "Recovery",
     "RunResult",
@@ -111,6 +116,8 @@ __all__ = [
     "new_recipe",
     "plan",
     "pools",
+    "pull",
+    "push",
     "rebuild",
     "recipe_schema",
     "recipes",

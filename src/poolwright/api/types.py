@@ -10,6 +10,7 @@ from poolwright.fetch.fetch import Fetched
 from poolwright.fetch.options import FetchOptions
 from poolwright.fetch.outcome import CLASSES as FETCH_ERRORS
 from poolwright.fetch.recovery import Recovery
+from poolwright.hub.results import Pulled, Pushed
 from poolwright.inspect.ledger import DroppedCount, DroppedRows, LedgerSummary
 from poolwright.inspect.views.view import View
 from poolwright.inspect.why import StepStory, Story
@@ -40,6 +41,8 @@ __all__ = [
     "MoreVerdicts",
     "Package",
     "Prediction",
+    "Pulled",
+    "Pushed",
     "Recovery",
     "SearchResult",
     "Shipped",

@@ -20,7 +20,7 @@ import typer
 
 # Each adds its commands, in the order of the help.
 # isort: off
-from poolwright.cli import running, inspecting, comparing, annotating, data, listing, completion  # noqa: F401
+from poolwright.cli import running, inspecting, comparing, annotating, data, publishing, listing, completion  # noqa: F401
 from poolwright.cli.app import app
 from poolwright.cli.output import OUTPUT
 

@@ -327,7 +327,9 @@ def _parent(named: Any, key: Key, source: RecipeSource) -> str | None:
 def _target(to: str, key: Key, source: RecipeSource) -> Path:
     """Return the folder of a release, as given in the recipe: relative to it, '~' is the home folder."""
     if "://" in to:
-        raise source.error(key, f"'{to}' is a URL; a release is written to a local folder, and uploaded from there")
+        raise source.error(
+            key, f"'{to}' is a URL; a release is written to a local folder, from which `poolwright push` sends it there"
+        )
     try:
         return source.folder / Path(to).expanduser()
     except RuntimeError:

@@ -14,7 +14,7 @@ from poolwright.core.errors import RecipeError
 from poolwright.core.results.rows_file import kind_of, write_rows
 
 if TYPE_CHECKING:
-    from poolwright.api import DroppedRows, LedgerSummary, SearchResult, Story, Verification
+    from poolwright.api import Check, DroppedRows, LedgerSummary, SearchResult, Story, Verification
     from poolwright.studio.serve import Link
 
 
@@ -120,9 +120,14 @@ def print_links(links: Sequence[Link]) -> None:
     print("Ctrl-C stops", flush=True)
 
 
+def print_checks(checks: Sequence[Check]) -> None:
+    """One line per check of a release: its outcome, its name, and what was found."""
+    out = console()
+    for item in checks:
+        out.print(Text(f"{_CHECK_WORDS[item.ok]:8}{item.name}: {item.words}"))
+
+
 def print_verification(verification: Verification) -> None:
     """Every check of a release, and the outcome last."""
-    out = console()
-    for item in verification.checks:
-        out.print(Text(f"{_CHECK_WORDS[item.ok]:8}{item.name}: {item.words}"))
-    out.print(Text("the release verifies" if verification.ok else "the release does not verify", style="bold"))
+    print_checks(verification.checks)
+    console().print(Text("the release verifies" if verification.ok else "the release does not verify", style="bold"))
