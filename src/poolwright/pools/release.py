@@ -101,11 +101,12 @@ class ReleasePool(Pool):
     def remarks(self) -> list[str]:
         found, schema = self._released(), self.arrow_schema()
         words = list(self._rows().remarks())
-        layout = found.record["layout"]
-        if not {IMAGE, IMAGE_PATH} & set(schema.names) and self.keep is None:
+        is_held = IMAGE in schema.names or (IMAGE_PATH in schema.names and bool(found.record["images"]))
+        if not is_held and not self.images and self.keep is None:
             held = "in files that this pool does not read" if found.record["images"] else "not in the release"
-            more = "; 'images' names the folder that 'file_name' is relative to" if FILE_NAME in schema.names else ""
-            words.append(f"the images of layout '{layout}' are {held}{more}")
+            path = next((name for name in (FILE_NAME, IMAGE_PATH) if name in schema.names), None)
+            more = f"; 'images' names the folder that '{path}' is relative to" if path else ""
+            words.append(f"the images of layout '{found.record['layout']}' are {held}{more}")
         return words
 
     def image_root(self) -> str | None:
