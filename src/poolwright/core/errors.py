@@ -42,6 +42,7 @@ EXTRAS = {
     "pi_heif": "heif",
     "tokenizers": "tokenizers",
     "pandas": "pandas",
+    "polars": "polars",
     "rapidgzip": "rapidgzip",
     "tzfpy": "geo",
     "tzdata": "geo",
