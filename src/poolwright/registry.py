@@ -81,6 +81,8 @@ LAYOUTS = {
     "glt": "poolwright.release.layouts.glt:GltLayout",
     "clear": "poolwright.release.layouts.clear:Clear",
     "avalanche": "poolwright.release.layouts.avalanche:Avalanche",
+    "webdataset": "poolwright.release.layouts.webdataset:WebDatasetLayout",
+    "datacomp": "poolwright.release.layouts.datacomp:DataComp",
 }
 
 
