@@ -31,7 +31,8 @@ from poolwright.release.record import ChangedImages, ReleasedImages
 BATCH_ROWS = 64
 _READERS = 8
 _AT_ONCE = 8
-Given, Made = TypeVar("Given"), TypeVar("Made")
+Given = TypeVar("Given")
+Made = TypeVar("Made")
 Found = TypeVar("Found", bytes, ChangedImage)
 _WORDS = {reason.name: reason.words for reason in REASONS}
 # The rows passed the limits of their recipe; this one only keeps a single Parquet value readable.
