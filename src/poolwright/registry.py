@@ -47,6 +47,7 @@ STEPS = {
     "region": "poolwright.steps.describe.region:Region",
     "size": "poolwright.steps.describe.size:Size",
     "hash": "poolwright.steps.describe.hash:Hash",
+    "provenance": "poolwright.steps.describe.provenance:Provenance",
     "derive": "poolwright.steps.describe.columns.derive:Derive",
     "join": "poolwright.steps.describe.columns.join:Join",
     "near_duplicates": "poolwright.steps.describe.near_duplicates:NearDuplicates",

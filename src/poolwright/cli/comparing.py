@@ -35,4 +35,4 @@ def diff_versions(
     changes = diff(before, after, removed=removed, rows=rows)
     if html is not None:
         write_diff(changes, html)
-    OUTPUT.show(print_changes, changes, tuple(path for path in (removed, rows, html) if path is not None))
+    OUTPUT.show(print_changes, changes, [path for path in (removed, rows, html) if path is not None])

@@ -15,7 +15,7 @@ _MOST = 20
 
 
 def print_changes(changes: Changes, files: Sequence[Path] = ()) -> None:
-    """Counts first, then why, where to, by split, class and source, what differs in the recipe, and files to open."""
+    """Counts first, then why, where to, by split, class and source, what differs in the recipe, and files written."""
     out = console()
     before, after = changes.before, changes.after
     head = f"{before.name} ({before.kind}, {before.rows:,} rows) -> {after.name} ({after.kind}, {after.rows:,} rows)"
@@ -40,7 +40,7 @@ def print_changes(changes: Changes, files: Sequence[Path] = ()) -> None:
     for note in changes.notes:
         out.print(Text(f"note: {note}"))
     for path in files:
-        out.print(Text(f"wrote {path}"))
+        print(f"wrote {path}")
 
 
 def _print_reasons(out: Console, what: str, found: Sequence[Because]) -> None:
