@@ -212,3 +212,29 @@ def test_the_release_of_a_grown_table_says_so(tmp_path: Path) -> None:
     card = (tmp_path / "out/README.md").read_text()
     assert "was extended by new parts of its source" in card
     assert call("verify", tmp_path / "out").code == 0
+
+
+def test_a_union_grows_in_its_first_source_and_keeps_the_order_of_what_was_there(tmp_path: Path) -> None:
+    for name, start in (("one", 0), ("two", 100)):
+        (tmp_path / name).mkdir()
+        rows = {"uid": [f"u{start + at}" for at in range(20)], "n": list(range(20))}
+        pq.write_table(pa.table(rows), tmp_path / name / "0.parquet")
+    data = {
+        "recipe": 1,
+        "name": "test",
+        "max_bad": 0.5,
+        "pools": {name: {"read": "table", "path": name} for name in ("one", "two")},
+        "tables": {
+            "both": {"from": {"union": ["one", "two"], "uid_prefix": True}, "steps": [{"top": {"by": "n", "n": 20}}]}
+        },
+    }
+    (tmp_path / "recipe.yaml").write_text(json.dumps(data))
+    before = Recipe.load(tmp_path / "recipe.yaml").run().tables["both"].read().to_pylist()
+    pq.write_table(pa.table({"uid": ["u0", "v1"], "n": [19, 1]}), tmp_path / "one/1.parquet")
+    run = Recipe.load(tmp_path / "recipe.yaml").run(extend="frozen")
+    rows = run.tables["both"].read().to_pylist()
+    assert rows == before  # u0 is repeated, and 1 is below the threshold
+    assert run.tables["both"].record.sources == {"pools.one": 22, "pools.two": 20}
+    gone = api.ledger(run.folder, "both").to_arrow().to_pylist()[-2:]
+    assert [(row["uid"], row["reason"]) for row in gone] == [("one/u0", "duplicate_uid"), ("one/v1", "not_top")]
+    assert api.why(run.folder, "one/v1")[0].chapters[-1].dropped == "not among the best"
