@@ -16,7 +16,8 @@ from poolwright.core.table import Table
 from poolwright.core.wording import guarded
 from poolwright.release.card.about import About
 from poolwright.release.card.card import CARD, DatasetCard
-from poolwright.release.card.croissant.document import CROISSANT, croissant
+from poolwright.release.card.croissant.document import CROISSANT, DESCRIBED, RECIPE, croissant
+from poolwright.release.card.facts.facts import Facts
 from poolwright.release.card.figures.draw import FIGURES, draw_figures
 from poolwright.release.card.presentation import Presentation
 from poolwright.release.card.sections.measured import matrix_files
@@ -26,7 +27,6 @@ from poolwright.release.record import ReleaseRecord
 from poolwright.release.statistics import Statistics
 
 STATISTICS = "statistics.json"
-RECIPE = "recipe.yaml"
 ATTRIBUTION = "ATTRIBUTION.csv"
 
 
@@ -75,9 +75,10 @@ def write_documents(
         shown=shown,
     )
     _text(folder / CARD, card.to_markdown())
-    paths = [file.path for file in record.files] + [other.path for other in record.others]
+    facts = Facts(record, family, about, statistics)
+    paths = [*(file.path for file in record.files), *(other.path for other in record.others), *DESCRIBED]
     digests = {path: sha256_file(folder / path) for path in paths}
-    _text(folder / CROISSANT, croissant(folder, record, family, about, presentation, digests))
+    _text(folder / CROISSANT, croissant(folder, facts, presentation, digests))
     write_sums(folder, digests)
 
 
