@@ -24,6 +24,7 @@ WITH_BLOCKS = {
     "docs/retrieval.md",
     "docs/encoders.md",
     "docs/extending.md",
+    "docs/cards.md",
 }
 
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")

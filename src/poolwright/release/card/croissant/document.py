@@ -23,7 +23,7 @@ from poolwright.release.card.croissant.context import CONTEXT
 from poolwright.release.card.croissant.nodes import ROWS, SPLITS, column_fields, constant, file_type, split_field
 from poolwright.release.card.croissant.provenance import of_column, provenance
 from poolwright.release.card.croissant.responsible import responsible
-from poolwright.release.card.facts.facts import Facts
+from poolwright.release.card.facts.facts import ReleaseFacts
 from poolwright.release.card.presentation import Presentation
 from poolwright.release.record import ReleaseRecord
 
@@ -42,7 +42,7 @@ _PURPOSES = {
 }
 
 
-def croissant(folder: Path, facts: Facts, presentation: Presentation, digests: Mapping[str, str]) -> str:
+def croissant(folder: Path, facts: ReleaseFacts, presentation: Presentation, digests: Mapping[str, str]) -> str:
     """Return the text of `croissant.json` for a release whose data files are in `folder`.
 
     Args:
@@ -76,7 +76,7 @@ def croissant(folder: Path, facts: Facts, presentation: Presentation, digests: M
     return json.dumps(kept, indent=1, ensure_ascii=False) + "\n"
 
 
-def _usage(facts: Facts) -> dict[str, Any] | None:
+def _usage(facts: ReleaseFacts) -> dict[str, Any] | None:
     """Return the licences of the images as conditions of use, if rows have them."""
     counts = facts.statistics.counts(LICENSE)
     if not counts or not facts.release.has(LICENSE):
@@ -111,7 +111,7 @@ def _file(folder: Path, path: str, words: str, encoding: str, digests: Mapping[s
     }
 
 
-def _record_sets(folder: Path, facts: Facts) -> Iterator[dict[str, Any]]:
+def _record_sets(folder: Path, facts: ReleaseFacts) -> Iterator[dict[str, Any]]:
     release = facts.release
     yield _splits(release)
     if release.class_column and release.classes:

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from poolwright.core.table import StepRecord, TableRecord
 from poolwright.core.wording import some
-from poolwright.release.card.facts.facts import Facts
+from poolwright.release.card.facts.facts import ReleaseFacts
 from poolwright.release.card.markdown import counted
 from poolwright.release.lineage import Lineage
 from poolwright.release.record import digest_of
@@ -21,7 +21,7 @@ from poolwright.release.record import digest_of
 _MOST_FILES = 100
 
 
-def provenance(facts: Facts, recipe: str) -> dict[str, Any]:
+def provenance(facts: ReleaseFacts, recipe: str) -> dict[str, Any]:
     """Return the properties of the dataset that state its lineage.
 
     Args:
@@ -50,7 +50,7 @@ def _source(words: str, rows: int) -> dict[str, Any]:
     return {"@type": "prov:Entity", "prov:label": words, "description": f"{counted(rows, 'row')} read"}
 
 
-def _making(record: TableRecord, facts: Facts, recipe: str) -> dict[str, Any]:
+def _making(record: TableRecord, facts: ReleaseFacts, recipe: str) -> dict[str, Any]:
     agents = [_agent(f"{name} {version}") for name, version in sorted(record.versions.items())]
     agents += [_agent(f"{model.name}, weights {model.weights}") for model in record.models]
     agents += [{"@type": "prov:Agent", "prov:label": work.words} for work in facts.people if work.table == record.name]

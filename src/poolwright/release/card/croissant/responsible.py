@@ -8,20 +8,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from poolwright.core.table import TableRecord
-from poolwright.release.card.facts.facts import Facts
+from poolwright.release.card.facts.dropped import dropped_rows
+from poolwright.release.card.facts.facts import ReleaseFacts
 from poolwright.release.card.markdown import counted
 
 
-def responsible(facts: Facts) -> dict[str, Any]:
+def responsible(facts: ReleaseFacts) -> dict[str, Any]:
     """Return the fields with an answer; what only the author knows comes from the recipe."""
     said = facts.about.datasheet
     return {
         "rai:dataCollection": " ".join(_collection(facts)),
         "rai:dataCollectionRawData": ", ".join(f"{name}: {counted(n, 'row')}" for name, n in facts.sources.items()),
         "rai:dataCollectionMissingData": facts.missing_words,
-        "rai:dataPreprocessingProtocol": [words for record in facts.family.records for words in _steps(record)],
-        "rai:dataManipulationProtocol": facts.changed,
+        "rai:dataPreprocessingProtocol": list(_steps(facts)),
         "rai:dataAnnotationProtocol": "; ".join(
             f"{work.step}: {work.question or 'verdicts on rows'} ({work.words})" for work in facts.people
         ),
@@ -41,7 +40,7 @@ def responsible(facts: Facts) -> dict[str, Any]:
     }
 
 
-def _collection(facts: Facts) -> Iterator[str]:
+def _collection(facts: ReleaseFacts) -> Iterator[str]:
     for name, rows in facts.sources.items():
         yield f"{counted(rows, 'row')} were read from {name}."
     lost = sum(len(record.quarantined) for record in facts.family.records)
@@ -51,16 +50,12 @@ def _collection(facts: Facts) -> Iterator[str]:
         yield facts.about.datasheet["collection"]
 
 
-def _steps(record: TableRecord) -> Iterator[str]:
-    """Yield each step with what it learned, and the rows it dropped by reason."""
-    reasons = {(reason.step, reason.name): reason.words for reason in record.reasons}
-    dropped = {
-        row.step: "; ".join(f"{counted(n, 'row')} dropped: {reasons.get((row.step, name), name)}" for name, n in gone)
-        for row in record.funnel
-        if (gone := [(name, count) for name, count in row.dropped.items() if count])
-    }
-    if -1 in dropped:
-        yield f"{record.name}, read: {dropped[-1]}"
-    for step in record.steps:
-        words = "; ".join(part for part in (step.learned, dropped.get(step.index, "")) if part)
-        yield f"{record.name}, {step.index + 1}. {step.verb}{f': {words}' if words else ''}"
+def _steps(facts: ReleaseFacts) -> Iterator[str]:
+    """Yield each step with what it learned, then the rows that were dropped, by step and reason."""
+    for record in facts.family.records:
+        for step in record.steps:
+            yield f"{record.name}, {step.index + 1}. {step.verb}{f': {step.learned}' if step.learned else ''}"
+    for gone in dropped_rows(facts.family):
+        yield f"{gone.table}, {gone.verb}: {counted(gone.rows, 'row')} dropped: {gone.reason}"
+    if facts.changed:
+        yield facts.changed

@@ -28,7 +28,7 @@ _PERSONAL = {
 
 
 @dataclass(frozen=True)
-class Facts:
+class ReleaseFacts:
     """What is known about a release.
 
     Attributes:
@@ -77,14 +77,16 @@ class Facts:
 
     @cached_property
     def missing(self) -> Mapping[str, int]:
-        """Rows without a value by column, for the columns that have such rows; lists and records are not counted."""
-        return {name: count for name, count in missing_values(self.family.table).items() if count}
+        """Rows that are null, NaN or infinite by column, if there are any; lists and records are not counted."""
+        counts = missing_values(self.family.table)
+        counts |= {name: max(spread.missing, counts.get(name, 0)) for name, spread in self.statistics.spreads.items()}
+        return {name: count for name, count in counts.items() if count}
 
     @property
     def changed(self) -> str:
         """What was done to the images on their way into the release, in words; '' if nothing was."""
         changes = self.release.images.changes if self.release.images else None
-        return f"{changes.words} ({changes.library})" if changes else ""
+        return f"{changes.words} Made with {changes.library}." if changes else ""
 
     @property
     def missing_words(self) -> str:

@@ -17,7 +17,7 @@ from poolwright.release.record import ReleaseRecord
 LARGEST = 1_000_000_000
 """Bytes of a data file that is not read any more, since `mlcroissant` reads files whole."""
 RECORDS = 20
-"""Records of each record set that are read of a larger release."""
+"""Records of each record set, and of each split, that are read of a larger release."""
 
 
 def load(folder: Path, release: ReleaseRecord, full: bool) -> Findings:
