@@ -24,12 +24,15 @@ POOLS = {
     "image_folder": "poolwright.pools.image_folder:ImageFolder",
     "table": "poolwright.pools.table:TablePool",
     "huggingface": "poolwright.pools.huggingface.huggingface:HuggingFacePool",
+    "release": "poolwright.pools.release:ReleasePool",
     "arrays": "poolwright.pools.arrays:Arrays",
     "yfcc100m": "poolwright.pools.yfcc.yfcc100m:Yfcc100m",
     "geoyfcc": "poolwright.pools.geoyfcc.geoyfcc:GeoYfccPool",
     "commonpool": "poolwright.pools.commonpool:CommonPool",
     "clip_retrieval": "poolwright.pools.clip_retrieval:ClipRetrieval",
     "img2dataset": "poolwright.pools.img2dataset:Img2dataset",
+    "webdataset": "poolwright.pools.webdataset.webdataset:WebDatasetPool",
+    "coco": "poolwright.pools.coco.coco:Coco",
 }
 
 STEPS = {
@@ -70,6 +73,8 @@ STEPS = {
 LAYOUTS = {
     "huggingface": "poolwright.release.layouts.huggingface:HuggingFace",
     "image_folder": "poolwright.release.layouts.image_folder:ImageFolderLayout",
+    "coco": "poolwright.release.layouts.coco.coco:CocoLayout",
+    "parquet": "poolwright.release.layouts.parquet:ParquetLayout",
     "domainnet": "poolwright.release.layouts.domainnet:DomainNet",
     "geoyfcc": "poolwright.release.layouts.geoyfcc:GeoYfccLayout",
     "mappool": "poolwright.release.layouts.mappool:MapPool",

@@ -21,10 +21,12 @@ WITH_BLOCKS = {
     "docs/pools.md",
     "docs/layouts.md",
     "docs/fetching.md",
+    "docs/publishing.md",
     "docs/retrieval.md",
     "docs/encoders.md",
     "docs/extending.md",
     "docs/cards.md",
+    "docs/versions.md",
 }
 
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")

@@ -13,18 +13,25 @@ import pyarrow.parquet as pq
 
 from poolwright.pools.arrays import Arrays
 from poolwright.pools.clip_retrieval import ClipRetrieval
+from poolwright.pools.coco.coco import Coco
 from poolwright.pools.commonpool import CommonPool
 from poolwright.pools.geoyfcc.geoyfcc import GeoYfccPool
 from poolwright.pools.huggingface.huggingface import HuggingFacePool
 from poolwright.pools.image_folder import ImageFolder
 from poolwright.pools.img2dataset import Img2dataset
+from poolwright.pools.release import ReleasePool
 from poolwright.pools.table import TablePool
+from poolwright.pools.webdataset.webdataset import WebDatasetPool
 from poolwright.pools.yfcc.yfcc100m import Yfcc100m
 from poolwright.registry import POOLS, pool_class
+from poolwright.release.layouts.huggingface import HuggingFace
 from poolwright.testing import PoolSuite
+from poolwright.testing.layouts import ABOUT
 from tests.models.making import encoded, picture
 from tests.packing import pack
-from tests.pools import test_clip_retrieval, test_commonpool, test_geoyfcc, test_img2dataset, yfcc
+from tests.pools import coco, test_clip_retrieval, test_commonpool, test_geoyfcc, test_img2dataset, yfcc
+from tests.pools.tars import jpeg, samples, write_tar
+from tests.release.build import pictures, toy_rows, write_table
 
 
 def table_rows(first: int, rows: int) -> pa.Table:
@@ -155,6 +162,18 @@ class TestHuggingFaceImages(PoolSuite):
         return {"path": "birds"}
 
 
+class TestRelease(PoolSuite):
+    pool = ReleasePool
+    rows = 12
+
+    def write(self, folder: Path) -> dict[str, Any]:
+        rows = toy_rows(12)
+        pictures(folder / "images", rows.column("image_path").to_pylist())
+        table = write_table(folder / "table", rows, cuts=(5,), image_root=folder / "images")
+        HuggingFace(class_label="label", figures=False).write(table, folder / "out", ABOUT)
+        return {"path": "out"}
+
+
 class TestImageFolder(PoolSuite):
     pool = ImageFolder
     rows = 6
@@ -279,6 +298,58 @@ class TestImg2dataset(PoolSuite):
         for shard in range(2):
             test_img2dataset.write_shard(folder / "shards", shard)
         return {"path": "shards"}
+
+
+class TestWebDataset(PoolSuite):
+    pool = WebDatasetPool
+    rows = 10
+
+    def write(self, folder: Path) -> dict[str, Any]:
+        for shard in range(2):
+            write_tar(folder / "tars" / f"{shard}.tar", samples(shard, 4))
+        write_tar(folder / "tars" / "2.tar", [("20.JPG", b""), ("21.json", b"[1]"), ("21.jpg", jpeg(21))])
+        return {"path": "tars"}
+
+    def write_empty(self, folder: Path) -> dict[str, Any]:
+        write_tar(folder / "empty.tar", [])
+        return {"path": "empty.tar"}
+
+
+class TestWebDatasetPacked(PoolSuite):
+    pool = WebDatasetPool
+    rows = 6
+
+    def write(self, folder: Path) -> dict[str, Any]:
+        for shard in range(2):
+            write_tar(folder / f"train-{shard:03d}.tar.gz", samples(shard, 3))
+        return {"path": "train-{000..001}.tar.gz"}
+
+
+class TestCocoImages(PoolSuite):
+    pool = Coco
+    rows = 9
+
+    def write(self, folder: Path) -> dict[str, Any]:
+        coco.dataset(folder)
+        return {"path": "annotations", "images": "{split}", "segmentation": True}
+
+
+class TestCocoObjects(PoolSuite):
+    pool = Coco
+    rows = 4
+
+    def write(self, folder: Path) -> dict[str, Any]:
+        for number in (1, 2):
+            (folder / "images").mkdir(exist_ok=True)
+            coco.pixels(number).save(folder / "images" / f"{number:04d}.png")
+        boxes = [coco.marked(5, 2), coco.marked(4, 1), coco.marked(3, 1, (0, 0, 0, 4)), coco.marked(2, 8)]
+        coco.save(folder / "objects.json", coco.document([coco.entry(1), coco.entry(2), coco.entry(3)], boxes))
+        return {"path": "objects.json", "images": "images", "rows": "objects"}
+
+    def write_empty(self, folder: Path) -> dict[str, Any]:
+        (folder / "images").mkdir()
+        coco.save(folder / "empty.json", coco.document([], []))
+        return {"path": "empty.json", "images": "images", "rows": "objects"}
 
 
 def test_every_pool_is_tested() -> None:

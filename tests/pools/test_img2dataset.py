@@ -390,5 +390,5 @@ def test_a_tar_that_was_packed_again_from_a_folder(tmp_path: Path) -> None:
 def test_shards_of_other_writers(tmp_path: Path) -> None:
     write_shard(tmp_path, 0)
     (tmp_path / "00000.parquet").unlink()
-    with pytest.raises(RecipeError, match=r"other writers .* unpack them .* image_folder"):
+    with pytest.raises(RecipeError, match=r"other writers.* are read with 'read: webdataset'"):
         pool(tmp_path, stats=False).arrow_schema()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from poolwright.api.annotating import accuracy, audit, more_verdicts
+from poolwright.api.comparing import diff, write_diff
 from poolwright.api.data import convert, fetch, fetch_options, import_clear, rebuild, train_encoder
 from poolwright.api.inspecting import (
     cluster_figures,
@@ -18,12 +19,14 @@ from poolwright.api.inspecting import (
     write_search,
 )
 from poolwright.api.listing import Entry, Parameter, encoders, figures, layouts, pools, recipe_schema, steps
+from poolwright.api.publishing import pull, push
 from poolwright.api.results import Applied, RunResult, TableOutlook
 from poolwright.api.running import Recipe, apply, check, dry_run, new_recipe, plan, recipes, run
 
 if TYPE_CHECKING:
     from poolwright.api.types import (
         FETCH_ERRORS,
+        Changes,
         Check,
         Converted,
         DroppedCount,
@@ -38,6 +41,8 @@ if TYPE_CHECKING:
         MoreVerdicts,
         Package,
         Prediction,
+        Pulled,
+        Pushed,
         Recovery,
         SearchResult,
         Shipped,
@@ -56,6 +61,7 @@ if TYPE_CHECKING:
 __all__ = [
     "FETCH_ERRORS",
     "Applied",
+    "Changes",
     "Check",
     "Converted",
     "DroppedCount",
@@ -72,6 +78,8 @@ __all__ = [
     "Package",
     "Parameter",
     "Prediction",
+    "Pulled",
+    "Pushed",
     "Recipe",
     "Recovery",
     "RunResult",
@@ -94,6 +102,7 @@ __all__ = [
     "check",
     "cluster_figures",
     "convert",
+    "diff",
     "dry_run",
     "encoders",
     "explore",
@@ -107,6 +116,8 @@ __all__ = [
     "new_recipe",
     "plan",
     "pools",
+    "pull",
+    "push",
     "rebuild",
     "recipe_schema",
     "recipes",
@@ -118,6 +129,7 @@ __all__ = [
     "train_encoder",
     "verify",
     "why",
+    "write_diff",
     "write_search",
 ]
 

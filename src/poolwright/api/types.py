@@ -1,5 +1,6 @@
 """Types that functions of the API take and return. They are imported on first use, since some are slow to load."""
 
+from poolwright.core.results.changes import Changes
 from poolwright.core.results.measured import Matrix, Measured
 from poolwright.core.results.search_result import SearchResult
 from poolwright.core.runtime.plugins import Package
@@ -9,6 +10,7 @@ from poolwright.fetch.fetch import Fetched
 from poolwright.fetch.options import FetchOptions
 from poolwright.fetch.outcome import CLASSES as FETCH_ERRORS
 from poolwright.fetch.recovery import Recovery
+from poolwright.hub.results import Pulled, Pushed
 from poolwright.inspect.ledger import DroppedCount, DroppedRows, LedgerSummary
 from poolwright.inspect.views.view import View
 from poolwright.inspect.why import StepStory, Story
@@ -24,6 +26,7 @@ from poolwright.run.plan import TablePlan
 
 __all__ = [
     "FETCH_ERRORS",
+    "Changes",
     "Check",
     "Converted",
     "DroppedCount",
@@ -38,6 +41,8 @@ __all__ = [
     "MoreVerdicts",
     "Package",
     "Prediction",
+    "Pulled",
+    "Pushed",
     "Recovery",
     "SearchResult",
     "Shipped",

@@ -11,6 +11,7 @@
     ├── TooManyBad           1: more bad rows than `max_bad` allows
     ├── CountError           1: rows in != rows kept + rows dropped
     ├── ReleaseError         1: a release cannot be written, or does not verify
+    ├── TransferError        1: a hub or object store refuses, fails or cannot be reached
     └── WaitingForPeople     3: the run needs verdicts before it can go on
 
 A message says where, what, and what to do.
@@ -34,13 +35,17 @@ EXTRAS = {
     "matplotlib": "report",
     "jinja2": "report",
     "datasets": "huggingface",
+    "huggingface_hub": "huggingface",
+    "s3fs": "s3",
     "mlcroissant": "croissant",
     "imagehash": "hash",
     "tokenizers": "tokenizers",
     "pandas": "pandas",
+    "rapidgzip": "rapidgzip",
     "tzfpy": "geo",
     "tzdata": "geo",
     "httpcore2": "fetch",
+    "protego": "fetch",
     "lightly": "train",
     "safetensors": "train",
     "openTSNE": "tsne",
@@ -161,6 +166,10 @@ class CountError(PoolwrightError):
 
 class ReleaseError(PoolwrightError):
     """A release cannot be written, or the one in the folder does not verify."""
+
+
+class TransferError(PoolwrightError):
+    """A hub or an object store refuses, fails or cannot be reached."""
 
 
 class WaitingForPeople(PoolwrightError):

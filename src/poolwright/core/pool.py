@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Annotated, Any, ClassVar
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Self
 
 import pyarrow as pa
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
@@ -96,6 +97,10 @@ class Pool(BaseModel):
             BadPart: the part cannot be read; nothing of it is to be used.
         """
         raise NotImplementedError
+
+    def keep_in(self, folder: Path) -> Self:
+        """Return this pool as one that may keep indexes, which save time, in a folder of a run; it need not exist."""
+        return self
 
     def remarks(self) -> Sequence[str]:
         """Return sentences on what this pool leaves out of its source or reads otherwise than one may expect.

@@ -20,6 +20,7 @@ from poolwright.recipe.recipe import Recipe
 from poolwright.recipe.released import Released, read_released
 from poolwright.recipe.tables import StepSpec, TableSpec
 from poolwright.registry import step_class
+from poolwright.release.record import RELEASE
 from poolwright.run.run import Run
 
 POOL = "rows"
@@ -151,7 +152,9 @@ def _pictures(inputs: Sequence[str], folder: Path, released: Released) -> dict[s
 
 
 def kind_of_folder(path: str) -> str:
-    """Return 'commonpool' if shards have an .npz file, 'table' if there are table files, else 'image_folder'."""
+    """Return the kind of pool: 'commonpool' if shards have an .npz file, 'image_folder' if there is nothing else."""
+    if os.path.isfile(os.path.join(path, RELEASE)):
+        return "release"
     names = [name for _, _, files in os.walk(path) for name in files]
     stems = {os.path.splitext(name)[0] for name in names if name.endswith(".parquet")}
     if any(os.path.splitext(name)[0] in stems for name in names if name.endswith(".npz")):

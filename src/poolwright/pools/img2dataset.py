@@ -149,8 +149,7 @@ class Img2dataset(Pool):
             first = self._found()[0]
             raise RecipeError(
                 f"{first.tar}: has no {base_name(first.table)} with its rows: if img2dataset wrote it, it was copied "
-                "in part. WebDataset shards of other writers are not read by this pool: unpack them into folders and "
-                "use 'read: image_folder', which takes the texts and JSON with 'captions: auto'"
+                "in part; tars of other writers, and these without their rows, are read with 'read: webdataset'"
             )
         footers = [shard.footer for shard in shards]
         names = source_names(footers)

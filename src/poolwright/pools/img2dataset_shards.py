@@ -26,7 +26,7 @@ from poolwright.pools.readers.paths import (
     map_files,
     open_file,
 )
-from poolwright.pools.readers.tar_images import cut_off
+from poolwright.pools.readers.tar_members import cut_off
 
 _UNFINISHED = "it is still being written, or was only copied in part"
 

@@ -11,7 +11,7 @@ from poolwright.core.files import sha256_file
 SUMS = "SHA256SUMS"
 _FLUSH_EACH = 1_000
 # Left in a folder by version control, downloaders and desktops; a release has no hidden files of its own.
-_FOREIGN = frozenset((".git", ".gitattributes", ".gitignore", ".cache", ".DS_Store"))
+FOREIGN = frozenset((".git", ".gitattributes", ".gitignore", ".cache", ".DS_Store"))
 
 
 def files_of(folder: Path) -> list[str]:
@@ -19,7 +19,7 @@ def files_of(folder: Path) -> list[str]:
     found = []
     for path in folder.rglob("*"):
         relative = path.relative_to(folder)
-        if relative.parts[0] not in _FOREIGN and (path.is_symlink() or path.is_file()):
+        if relative.parts[0] not in FOREIGN and (path.is_symlink() or path.is_file()):
             found.append(relative.as_posix())
     return sorted(name for name in found if name != SUMS)
 
@@ -38,7 +38,12 @@ def read_sums(folder: Path) -> dict[str, str]:
         FileNotFoundError: there is no SHA256SUMS.
         ValueError: a line is damaged.
     """
-    return dict(_parse((folder / SUMS).read_text(encoding="utf-8")))
+    return dict(parse_sums((folder / SUMS).read_text(encoding="utf-8")))
+
+
+def sums_text(digests: Mapping[str, str]) -> str:
+    """Return SHA-256 by file name as lines of SHA256SUMS."""
+    return "".join(_line(digest, name) for name, digest in digests.items())
 
 
 def check_sums(folder: Path) -> list[str]:
@@ -62,11 +67,11 @@ def flush(folder: Path) -> None:
     """Flush a finished folder to disk. Many small files are flushed at once, as one flush per file takes hours."""
     from poolwright.core.files import sync_folder
 
-    names = files_of(folder)
+    names = [*files_of(folder), *([SUMS] if (folder / SUMS).is_file() else [])]
     if len(names) > _FLUSH_EACH and hasattr(os, "sync"):
         os.sync()
         return
-    for name in [*names, SUMS]:
+    for name in names:
         with (folder / name).open("rb+") as file:
             os.fsync(file.fileno())
     for inner in {(folder / name).parent for name in names} | {folder}:
@@ -86,7 +91,12 @@ def _line(digest: str, name: str) -> str:
     return f"{'' if escaped == name else chr(92)}{digest}  {escaped}\n"
 
 
-def _parse(text: str) -> Iterator[tuple[str, str]]:
+def parse_sums(text: str) -> Iterator[tuple[str, str]]:
+    """Yield (file name, SHA-256) of the lines of SHA256SUMS.
+
+    Raises:
+        ValueError: a line is damaged.
+    """
     for number, line in enumerate(text.split("\n"), 1):
         if not line:
             continue

@@ -63,6 +63,10 @@ class TablePlan:
     """All steps of a table over its source.
 
     Attributes:
+        name: of the table.
+        source: what its rows are read from.
+        steps: its steps, in order.
+        reasons: why rows are dropped, by ledger code.
         others: the rows that steps join, by the index of the step.
         known: whether all columns are known: no step is wrong that might have given more.
     """

@@ -14,6 +14,7 @@ from poolwright.core.columns import IMAGE
 from poolwright.core.errors import PoolwrightError, RecipeError, did_you_mean
 from poolwright.core.files import digest_file, remove_partials
 from poolwright.core.roles import AnnotationStep, SourceStep
+from poolwright.core.runtime.event_log import EventLog
 from poolwright.core.runtime.progress import Listener, Silent
 from poolwright.core.table import RECORD, Table
 from poolwright.models.encoders.load import load_encoder, peek
@@ -81,6 +82,8 @@ class Run:
             for name in fresh:
                 start_over(self.table_folder(name))
             remember(self.recipe, self.folder)
+            if isinstance(self.listener, EventLog):
+                self.listener.keep_in(self.folder)
             self._sweep()
             return {name: self._run_table(name) for name in wanted}
 
@@ -247,7 +250,8 @@ class Run:
     def _pool(self, name: str) -> Source:
         if name not in self._listed:
             try:
-                self._listed[name] = pool_source(name, self.recipe.pools[name])
+                pool = self.recipe.pools[name].keep_in(self.folder / "pools" / name)
+                self._listed[name] = pool_source(name, pool)
             except RecipeError as error:
                 raise self.recipe.source.error(("pools", name), str(error)) from None
         return self._listed[name]

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from poolwright.core.class_labels import class_labels, named_type, names_of_labels
-from poolwright.core.columns import IMAGE, IMAGE_PATH, UID, WELL_KNOWN, wider_type, with_classes
+from poolwright.core.columns import IMAGE, IMAGE_PATH, UID, WELL_KNOWN, vector_model, wider_type, with_classes
 from poolwright.core.errors import RecipeError, did_you_mean
 from poolwright.core.rows import cast_or_null, one_array
 from poolwright.core.wording import some
@@ -200,7 +200,7 @@ def _with_classes(given: Given, schema: pa.Schema, classes: Mapping[str, tuple[s
     """Return the column with the names of classes, unless it is to be an index."""
     names = classes.get(given.source or "")
     is_index = given.field.name in WELL_KNOWN and not pa.types.is_string(given.field.type)
-    if names is None or given.how != "value" or is_index or given.field.name == UID:
+    if not names or given.how != "value" or is_index or given.field.name == UID:
         return given
     kind = named_type(plain_type(schema.field(given.source).type)) or given.field.type
     return Given(with_classes(pa.field(given.field.name, kind), names), given.source, "class", names)
@@ -272,7 +272,8 @@ def _looked_at(given: Given, rows: pa.Table, wanted: ColumnRequest, schema: pa.S
     width = vectors.width_of(values) if is_list else None
     if name in wanted.vectors and not width:
         raise RecipeError(f"{at}: is {given.field.type}, whose first rows are not vectors of one width")
-    if not width or (name not in wanted.vectors and width < vectors.LEAST_WIDTH):
+    known = name in wanted.vectors or vector_model(schema.field(source)) is not None
+    if not width or (not known and width < vectors.LEAST_WIDTH):
         return given
     field = vectors.field_of(name, width, wanted.vectors.get(name), schema.field(source))
     return replace(given, field=field, how="vector")

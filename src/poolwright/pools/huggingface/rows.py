@@ -3,53 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import replace
 
 import pyarrow as pa
-from pydantic import Field, PrivateAttr
+from pydantic import Field
 
 from poolwright.core.columns import IMAGE
 from poolwright.core.errors import RecipeError, did_you_mean
-from poolwright.core.pool import Part
 from poolwright.core.wording import some
 from poolwright.pools.columns.mapping import ColumnRequest, is_image_struct
-from poolwright.pools.columns.path_columns import FolderColumns
-from poolwright.pools.columns.table_plan import ReadPlan
-from poolwright.pools.huggingface.card import CardFeatures
-from poolwright.pools.readers.paths import stem
-from poolwright.pools.table import TablePool
+from poolwright.pools.labelled import LabelledRows
 
 _MEDIA = ("Image", "Audio", "Video", "Pdf", "Nifti", "Mesh")
 _LIST = "List of {}"
 
 
-@dataclass(frozen=True)
-class FileOrigin:
-    """Where the files of a repository belong.
-
-    Attributes:
-        root: folder or URL of the repository.
-        labels: values of `config` and `split` by file.
-        features: what the card says of the columns.
-    """
-
-    root: str = ""
-    labels: Mapping[str, Mapping[str, str | None]] = field(default_factory=dict)
-    features: CardFeatures = field(default_factory=CardFeatures)
-
-
-class RepositoryRows(TablePool):
+class RepositoryRows(LabelledRows):
     """Rows of a repository: those of a table, with `config` and `split`, one picture, and the card's class names."""
 
     picture: str | None = Field(default=None, description="source column of the image")
-
-    _origin: FileOrigin = PrivateAttr(default=FileOrigin())
-
-    def of(self, origin: FileOrigin) -> RepositoryRows:
-        """Return this pool for files of that origin."""
-        self._origin = origin
-        return self
 
     def remarks(self) -> list[str]:
         others = self._others(self._wanted().columns.get(IMAGE, IMAGE))
@@ -57,12 +30,12 @@ class RepositoryRows(TablePool):
         return [*super().remarks(), *(shown if others else [])]
 
     def _wanted(self) -> ColumnRequest:
-        wanted, features = super()._wanted(), self._origin.features
+        wanted = super()._wanted()
         columns = {**wanted.columns}
         if IMAGE not in columns and (picture := self._picture()):
             columns[IMAGE] = picture
         without = self._others(columns.get(IMAGE, IMAGE))
-        return replace(wanted, columns=columns, numbered=True, classes=features.classes, without=without)
+        return replace(wanted, columns=columns, without=without)
 
     def _picture(self) -> str | None:
         """Return the column of the image that the recipe names, or the only one of another name; else None."""
@@ -95,7 +68,7 @@ class RepositoryRows(TablePool):
             if name in features:
                 found = features[name] in kinds
             else:
-                found = name in self._origin.features.images or is_image_struct(schema.field(name).type)
+                found = name in self._origin.images or is_image_struct(schema.field(name).type)
             if found:
                 yield name
 
@@ -104,30 +77,6 @@ class RepositoryRows(TablePool):
         if self.format not in ("parquet", "arrow"):
             return None
         return next((footer.schema for footer in self._read_footers() if footer.schema is not None), None)
-
-    def _folders(self) -> FolderColumns:
-        found, labels = super()._folders(), self._origin.labels
-        own = [pa.field(name, pa.string()) for name in ("config", "split")]
-        names = {field.name for field in own}
-        fields = (*(field for field in found.fields if field.name not in names), *own)
-        return FolderColumns(fields, {file: {**texts, **labels[file]} for file, texts in found.texts.items()}, False)
-
-    def _make_parts(self) -> list[Part]:
-        """Return the parts, named by the paths of their files in the repository: their names alone are often equal."""
-        return [
-            part.model_copy(update={"name": f"{folder_in(part.files[0], self._origin.root)}{part.name}"})
-            for part in super()._make_parts()
-        ]
-
-    def _details(self, plan: ReadPlan, files: Sequence[str]) -> Iterator[dict[str, object]]:
-        for file, found in zip(files, super()._details(plan, files), strict=True):
-            yield {**found, "prefix": folder_in(file, self._origin.root) + stem(file)}
-
-
-def folder_in(file: str, root: str) -> str:
-    """Return the folder of a file in the repository, with a slash at its end; '' if it is that of the repository."""
-    folder, slash, _ = file[len(root) :].lstrip("/").rpartition("/")
-    return folder + slash
 
 
 def declared_features(schema: pa.Schema) -> dict[str, str]:

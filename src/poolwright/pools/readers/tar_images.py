@@ -1,42 +1,15 @@
-"""Find images in a WebDataset tar by key.
-
-A key is the name of a member up to its first dot, as in WebDataset: `000012.jpg`, `000012.txt` and `000012.json`
-are one sample (https://github.com/webdataset/webdataset).
-"""
+"""Find images in a WebDataset tar by key."""
 
 from __future__ import annotations
 
-import tarfile
 from collections import Counter
+from contextlib import ExitStack
 from types import TracebackType
-from typing import BinaryIO
 
 from poolwright.core.images.formats import IMAGE_EXTENSIONS
 from poolwright.core.images.image import Limits
-from poolwright.pools.readers.paths import Unreadable, base_name, open_file
-
-_BLOCK = 512
-
-
-def key_of(name: str) -> tuple[str, str]:
-    """Return the key of a member, and its extension in lower case."""
-    folder, slash, base = name.removeprefix("./").rpartition("/")
-    stem, _, extension = base.partition(".")
-    return f"{folder}{slash}{stem}", extension.lower()
-
-
-def cut_off(path: str) -> bool:
-    """Whether a tar does not end in a block of zeros, as every finished one does.
-
-    Raises:
-        OSError: the file cannot be read.
-    """
-    with open_file(path) as file:
-        size = file.seek(0, 2)
-        if size < 2 * _BLOCK:
-            return True
-        file.seek(size - _BLOCK)
-        return any(file.read(_BLOCK))
+from poolwright.pools.readers.paths import Unreadable, base_name
+from poolwright.pools.readers.tar_members import TarScan, key_of, open_tar
 
 
 class TarImages:
@@ -52,8 +25,9 @@ class TarImages:
     def __init__(self, path: str) -> None:
         self._path = path
         self._members: dict[str, tuple[int, int]] = {}  # offset and size by key
-        self._file: BinaryIO = open_file(path)
-        self._archive: tarfile.TarFile | None = None
+        self._stack = ExitStack()
+        self._file = self._stack.enter_context(open_tar(path))
+        self._scan = TarScan(path, self._file)
         self._at_end = False
         self._bare: dict[str, tuple[int, int]] | None = None
 
@@ -63,7 +37,7 @@ class TarImages:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.close()
+        self._stack.close()
 
     def read(self, key: str) -> bytes | str:
         """Return the bytes of the image of a key, or the name of the reason why there are none.
@@ -95,24 +69,10 @@ class TarImages:
         return self._bare
 
     def _next(self) -> None:
-        try:
-            if self._archive is None:
-                self._archive = tarfile.open(fileobj=self._file, mode="r:")  # noqa: SIM115
-            member = self._archive.next()
-        except (tarfile.TarError, EOFError) as error:
-            raise Unreadable(self._path, f"{base_name(self._path)} is no tar, or cut off: {error}") from None
-        self._archive.members.clear()  # type: ignore[attr-defined]  # tarfile would keep them all
+        member = next(self._scan, None)
         if member is None:
-            self._check_end(self._archive.offset)
             self._at_end = True
-        elif member.isreg() and not member.issparse():
-            key, extension = key_of(member.name)
-            if extension in IMAGE_EXTENSIONS:
-                self._members.setdefault(key, (member.offset_data, member.size))
-
-    def _check_end(self, offset: int) -> None:
-        """Check that the end is a block of zeros: tarfile takes an invalid header for the end."""
-        self._file.seek(offset)
-        block = self._file.read(_BLOCK)
-        if len(block) < _BLOCK or any(block):
-            raise Unreadable(self._path, f"{base_name(self._path)} is damaged or cut off at byte {offset:,}")
+            return
+        key, extension = key_of(member.name)
+        if extension in IMAGE_EXTENSIONS:
+            self._members.setdefault(key, (member.offset, member.size))

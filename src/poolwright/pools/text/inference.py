@@ -7,7 +7,7 @@ A type is chosen only if it holds every value of the sample unchanged; otherwise
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -57,7 +57,7 @@ class Inference:
             for item in value:
                 self.items.see(item)
 
-    def see_object(self, value: dict[str, Any]) -> None:
+    def see_object(self, value: Mapping[str, Any]) -> None:
         """Take the values of an object into account, key by key."""
         for key, item in value.items():
             if key not in self.fields:

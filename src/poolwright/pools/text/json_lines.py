@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -74,18 +74,49 @@ def read_json_lines(
         Unreadable: the file is one JSON list.
         OSError: the file cannot be opened.
     """
+    for numbers, lines in _blocks(path, batch_rows, encoding):
+        yield read_objects(lines, _Lines(numbers), types, columns, checked, closed)
+
+
+class _Lines:
+    """Names lines by their numbers, for errors."""
+
+    def __init__(self, numbers: Sequence[int]) -> None:
+        self._numbers = numbers
+
+    def __call__(self, at: int) -> str:
+        return f"line {self._numbers[at]}"
+
+
+def read_objects(
+    lines: Sequence[bytes],
+    place: Callable[[int], str],
+    types: Mapping[str, pa.DataType],
+    columns: Sequence[str],
+    checked: Collection[str] | None = None,
+    closed: bool = True,
+    sample: str = "line of the sample",
+) -> pa.Table:
+    """Convert JSON objects to rows, as `read_json_lines` does with the lines of a file.
+
+    Args:
+        lines: n objects, each without line breaks in it.
+        place: what the error of the object at an index begins with.
+        types, columns, checked, closed: as there.
+        sample: what an error calls that which the types were inferred from.
+    """
     schema = pa.schema([(name, types[name]) for name in columns])
     if checked is not None:
         schema = pa.schema(
             list(types.items()) if closed else [(name, types[name]) for name in dict.fromkeys([*columns, *checked])]
         )
-    for number, lines in _blocks(path, batch_rows, encoding):
-        found = _parsed(lines, schema, closed and checked is not None)
-        errors: list[str | None] = [None] * len(lines)
-        if found is None:
-            found, errors = _by_value(number, lines, schema, checked or (), types if closed else None)
-        found = found.select(list(columns))
-        yield found if checked is None else found.append_column(ROW_ERROR, pa.array(errors, pa.string()))
+    found = _parsed(lines, schema, closed and checked is not None)
+    errors: list[str | None] = [None] * len(lines)
+    if found is None:
+        found, errors = _by_value(lines, schema, checked or (), types if closed else None, sample)
+        errors = [error and f"{place(at)}: {error}" for at, error in enumerate(errors)]
+    found = found.select(list(columns))
+    return found if checked is None else found.append_column(ROW_ERROR, pa.array(errors, pa.string()))
 
 
 def _check_no_list(path: str, start: bytes) -> None:
@@ -144,16 +175,16 @@ def _rounded(values: pa.ChunkedArray) -> bool:
 
 
 def _by_value(
-    numbers: Sequence[int],
     lines: Sequence[bytes],
     schema: pa.Schema,
     checked: Collection[str],
     known: Mapping[str, pa.DataType] | None,
+    sample: str,
 ) -> tuple[pa.Table, list[str | None]]:
     """Convert lines value by value, and return what is wrong with each."""
     errors: list[str | None] = []
     columns: dict[str, list[Any]] = {name: [] for name in schema.names}
-    for number, line in zip(numbers, lines, strict=True):
+    for line in lines:
         try:
             row, error = load_line(line), None
         except BadLine as bad:
@@ -167,8 +198,8 @@ def _by_value(
                     error = error or f"'{field.name}' {bad}; name the column's type under 'types'"
             columns[field.name].append(value)
         if known is not None and error is None:
-            error = _unknown(row, pa.struct(list(known.items())))
-        errors.append(None if error is None else f"line {number}: {error}")
+            error = _unknown(row, pa.struct(list(known.items())), sample)
+        errors.append(error)
     if not schema.names:
         return pa.table({"": pa.nulls(len(lines))}).select([]), errors
     return pa.table({name: pa.array(values, schema.field(name).type) for name, values in columns.items()}), errors
@@ -237,16 +268,16 @@ def _simple(value: Any, dtype: pa.DataType) -> Any:
     return pa.scalar(value, dtype).as_py()
 
 
-def _unknown(value: Any, dtype: pa.DataType) -> str | None:
+def _unknown(value: Any, dtype: pa.DataType, sample: str) -> str | None:
     """Say which key has no type, at any depth; None if all have one."""
     if isinstance(value, list) and pa.types.is_list(dtype):
-        return next(filter(None, (_unknown(item, dtype.value_type) for item in value)), None)
+        return next(filter(None, (_unknown(item, dtype.value_type, sample) for item in value)), None)
     if not isinstance(value, dict) or not pa.types.is_struct(dtype):
         return None
     for key, item in value.items():
         at = dtype.get_field_index(key)
         if at < 0:
-            return f"the key '{whole_text(key)}' is in no line of the sample; name its type under 'types'"
-        if found := _unknown(item, dtype.field(at).type):
+            return f"the key '{whole_text(key)}' is in no {sample}; name its type under 'types'"
+        if found := _unknown(item, dtype.field(at).type, sample):
             return found
     return None

@@ -69,6 +69,27 @@ def text_columns(
     sample = (
         _json_sample(files, declared, encoding) if dialect is None else _csv_sample(files, wanted, declared, dialect)
     )
+    return _columns(sample, wanted, declared, encoding, dialect)
+
+
+def object_columns(
+    file: str, rows: Sequence[Mapping[str, Any]], wanted: ColumnRequest, declared: Mapping[str, pa.DataType]
+) -> tuple[list[Given], TextLayout]:
+    """Return the columns of JSON objects by a sample of them, as `text_columns` does for files of them.
+
+    Args:
+        file: that the first is from.
+    """
+    return _columns(_sample_of_objects(file, rows, declared), wanted, declared, "utf-8", None)
+
+
+def _columns(
+    sample: _Sample,
+    wanted: ColumnRequest,
+    declared: Mapping[str, pa.DataType],
+    encoding: str,
+    dialect: Dialect | None,
+) -> tuple[list[Given], TextLayout]:
     given = map_columns(pa.schema(list(sample.types.items())), wanted, sample.file, sample.table)
     if any(column.field.name == ROW_ERROR for column in given):
         raise RecipeError(
@@ -115,8 +136,11 @@ class _Sample:
 def _json_sample(files: Sequence[str], declared: Mapping[str, pa.DataType], encoding: str) -> _Sample:
     size = bytes_of_each(len(files))
     samples = _readable(files, lambda file: sample_json_lines(file, size, encoding))
+    return _sample_of_objects(next(iter(samples)), [row for rows in samples.values() for row in rows], declared)
+
+
+def _sample_of_objects(file: str, rows: Sequence[Mapping[str, Any]], declared: Mapping[str, pa.DataType]) -> _Sample:
     seen = Inference()
-    rows = [row for sample in samples.values() for row in sample]
     for row in rows:
         seen.see_object(row)
     types = {name: declared[name] if name in declared else found.type() for name, found in seen.fields.items()}
@@ -125,7 +149,7 @@ def _json_sample(files: Sequence[str], declared: Mapping[str, pa.DataType], enco
     def arrays(name: str) -> pa.Array:
         return pa.array([_fitted_or_null(row.get(name), types[name]) for row in rows], types[name])
 
-    return _Sample(next(iter(samples)), types, arrays)
+    return _Sample(file, types, arrays)
 
 
 def _fitted_or_null(value: Any, dtype: pa.DataType) -> Any:

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from poolwright.core.errors import did_you_mean
+from poolwright.reference.hub_ids import LICENSES
 from poolwright.release.card.datasheet.questions import KEYS
 
 _VERSION = r"^\d+\.\d+\.\d+([-+][0-9A-Za-z.+-]+)?$"
@@ -70,17 +71,6 @@ class About(BaseModel):
 
 SPDX_URL = "https://spdx.org/licenses/"
 
-# Short names that the Hugging Face Hub knows; other licences are written as `license: other` with a name.
-_HUB_LICENSES = frozenset(
-    """
-    apache-2.0 mit afl-3.0 bsd bsd-2-clause bsd-3-clause bsl-1.0 cc cc0-1.0 cc-by-2.0 cc-by-2.5 cc-by-3.0
-    cc-by-4.0 cc-by-sa-3.0 cc-by-sa-4.0 cc-by-nc-2.0 cc-by-nc-3.0 cc-by-nc-4.0 cc-by-nd-4.0 cc-by-nc-nd-3.0
-    cc-by-nc-nd-4.0 cc-by-nc-sa-2.0 cc-by-nc-sa-3.0 cc-by-nc-sa-4.0 cdla-sharing-1.0 cdla-permissive-1.0
-    cdla-permissive-2.0 ecl-2.0 epl-2.0 eupl-1.1 eupl-1.2 etalab-2.0 agpl-3.0 gfdl gpl gpl-2.0 gpl-3.0 lgpl isc
-    mpl-2.0 ms-pl odbl odc-by pddl unlicense wtfpl zlib
-    """.split()  # noqa: SIM905
-)
-
 
 def hub_license(about: About, per_image: bool) -> dict[str, str]:
     """Return the licence keys of a card's YAML header.
@@ -96,7 +86,7 @@ def hub_license(about: About, per_image: bool) -> dict[str, str]:
             else {"license": "unknown"}
         )
     short = re.sub(r"\s+", "-", about.license.strip().lower())
-    if short in _HUB_LICENSES:
+    if short in LICENSES - {"other"}:  # other licences are written as `license: other` with a name
         return {"license": short}
     keys = {"license": "other", "license_name": about.license}
     return {**keys, "license_link": about.license_url} if about.license_url else keys

@@ -8,22 +8,10 @@ from collections.abc import Mapping, Sequence
 import yaml
 
 from poolwright.core.columns import LABEL, LICENSE, TEXT
+from poolwright.reference.hub_ids import SIZES
 from poolwright.release.card.about import About, hub_license
 from poolwright.release.card.presentation import Presentation
 from poolwright.release.record import ReleaseRecord
-
-_SIZES = (
-    (10**3, "n<1K"),
-    (10**4, "1K<n<10K"),
-    (10**5, "10K<n<100K"),
-    (10**6, "100K<n<1M"),
-    (10**7, "1M<n<10M"),
-    (10**8, "10M<n<100M"),
-    (10**9, "100M<n<1B"),
-    (10**10, "1B<n<10B"),
-    (10**11, "10B<n<100B"),
-    (10**12, "100B<n<1T"),
-)
 
 
 def header(
@@ -79,4 +67,4 @@ def _info(release: ReleaseRecord, sizes: Mapping[str, int], config: str | None =
 
 def size_category(rows: int) -> str:
     """Return the Hub's size category for a number of rows."""
-    return next((name for limit, name in _SIZES if rows < limit), "n>1T")
+    return next((name for limit, name in SIZES if rows < limit), "n>1T")

@@ -45,15 +45,25 @@ class ClassNames:
     _name_of: Mapping[NamedClass, str]
 
     @classmethod
-    def of(cls, table: Table, column: str, index: str | None = None, by_index: bool = False) -> ClassNames:
-        """Find the classes of a table, in the order of their names; integers are in the order of their values.
+    def of(
+        cls,
+        table: Table,
+        column: str,
+        index: str | None = None,
+        by_index: bool = False,
+        alphabetical: bool = False,
+    ) -> ClassNames:
+        """Find the classes of a table.
+
+        They are those of its source in their order, if this is known, even those without rows; else those with rows, in
+        the order of their names. Integers are in the order of their values.
 
         Args:
             column: column of the names.
             index: column that distinguishes classes of the same name; default `<column>_index` or, for labels, the
                 WordNet id, if each of its values has one name.
-            by_index: number the classes as their source does, including those without rows, or as `label_index` does,
-                if it numbers them from 0.
+            by_index: number the classes as `label_index` does, if it numbers them from 0 and their source does not.
+            alphabetical: take the classes that have rows, whatever numbers and further classes their source has.
 
         Raises:
             ReleaseError: a value of `index` has two names, or a name of two classes has no index in some row.
@@ -68,8 +78,9 @@ class ClassNames:
         key = next((key for key in usable if _ambiguous(column, key, found)), None)
         if key is None:
             names = in_order({str(row[column]) for row in found if row[column] is not None})
-            if by_index and (declared := classes_of(schema.field(column))):
-                names = [*declared, *(name for name in names if name not in declared)]
+            declared = () if alphabetical else classes_of(schema.field(column))
+            if declared and set(names) <= set(declared):
+                names = list(declared)
             elif by_index and LABEL_INDEX in more:
                 names = _numbered(column, names, found)
             return cls(column, None, tuple(names), {(name, None): name for name in names})

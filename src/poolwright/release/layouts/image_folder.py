@@ -83,7 +83,7 @@ train/metadata.parquet              the other columns; `file_name` joins rows an
         """Write the image files, and next to them the rows of each split."""
         splits = table_splits(table, statistics)
         by = self._by(table.schema)
-        classes = ClassNames.of(table, by) if by else None
+        classes = ClassNames.of(table, by, alphabetical=True) if by else None
         paths = _ImagePaths(table, splits, classes)
         reader = ImageReader.of(table, self.layout, self.changes())
         schema = readable_schema(self._schema(reader.schema), table)

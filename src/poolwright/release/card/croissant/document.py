@@ -25,6 +25,7 @@ from poolwright.release.card.croissant.provenance import of_column, provenance
 from poolwright.release.card.croissant.responsible import responsible
 from poolwright.release.card.facts.facts import ReleaseFacts
 from poolwright.release.card.presentation import Presentation
+from poolwright.release.card.sections.changes import based_on
 from poolwright.release.record import ReleaseRecord
 
 CROISSANT = "croissant.json"
@@ -67,6 +68,7 @@ def croissant(folder: Path, facts: ReleaseFacts, presentation: Presentation, dig
         "inLanguage": list(about.language),
         "keywords": list(about.tags),
         "url": about.homepage,
+        "isBasedOn": based_on(release.parent),
         **provenance(facts, RECIPE),
         **responsible(facts),
         "distribution": [*_files(folder, release, digests), *presentation.file_sets],

@@ -14,7 +14,7 @@ from poolwright.release.card.markdown import code, plain
 
 DATASHEET = "datasheet.md"
 _HEAD = (
-    "The questions are those of [Datasheets for Datasets](https://doi.org/10.1145/3458723), shortened. ReleaseFacts are from "
+    "The questions are those of [Datasheets for Datasets](https://doi.org/10.1145/3458723), shortened. Facts are from "
     "the record of the table and its ledger; what the author wrote follows under 'By the author'."
 )
 _OPEN = (

@@ -12,6 +12,7 @@ from poolwright.core import columns
 from poolwright.core.table import Table
 from poolwright.core.wording import rows as in_rows
 from poolwright.release.card.about import About
+from poolwright.release.card.croissant.nodes import change_words
 from poolwright.release.card.facts.people import HumanWork, work_of_people
 from poolwright.release.lineage import Lineage
 from poolwright.release.record import ReleaseRecord
@@ -85,8 +86,7 @@ class ReleaseFacts:
     @property
     def changed(self) -> str:
         """What was done to the images on their way into the release, in words; '' if nothing was."""
-        changes = self.release.images.changes if self.release.images else None
-        return f"{changes.words} Made with {changes.library}." if changes else ""
+        return change_words(self.release)
 
     @property
     def missing_words(self) -> str:

@@ -63,7 +63,7 @@ class Stream:
         Raises:
             ReleaseError: a row has no bucket, no class, or is on neither side of a split.
         """
-        named = ClassNames.of(table, by)
+        named = ClassNames.of(table, by, alphabetical=True)
         names = list(dict.fromkeys([UID, bucket, *named.columns, *splits]))
         rows = Rows(table.read(names))
         for column, what in ((bucket, "bucket"), (by, "class")):

@@ -1,0 +1,89 @@
+"""Publish releases: push to the Hugging Face Hub or an object store, and pull from there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from poolwright.core.runtime.progress import Listener, Silent
+
+if TYPE_CHECKING:
+    from poolwright.hub.results import Pulled, Pushed
+
+
+def push(
+    release: str | Path,
+    to: str,
+    *,
+    public: bool = False,
+    revision: str | None = None,
+    message: str | None = None,
+    overwrite: bool = False,
+    dry_run: bool = False,
+    listener: Listener | None = None,
+) -> Pushed:
+    """Push a release to the Hugging Face Hub, or to a folder of an object store.
+
+    The release is verified first, and for the Hub its names, sizes, counts and the header of its card are checked
+    against the Hub's rules. What is there already is not sent again, so that repeating the call continues a push that
+    was interrupted. Files that are there and not in the release are removed.
+
+    The token of the Hub comes from HF_TOKEN or from `hf auth login`, the keys of a store from its usual places.
+
+    Args:
+        release: the folder of the release.
+        to: `hf://datasets/USER/NAME`, or `s3://BUCKET/FOLDER`.
+        public: make a dataset that is not on the Hub yet public rather than private.
+        revision: branch to push to, which is made if it is missing; default the default branch.
+        message: of the commit; default the table, its rows and the layout.
+        overwrite: whether something there that is not a release may be replaced.
+        dry_run: check, and send nothing. It needs neither token nor network.
+        listener: receives progress.
+
+    Raises:
+        RecipeError: the address is wrong, or there is no token.
+        MissingExtra: huggingface_hub or s3fs is not installed.
+        ReleaseError: the release does not verify, breaks a rule of the Hub, or something else is there.
+        TransferError: the Hub or store refuses, fails or cannot be reached.
+    """
+    from poolwright.hub.push_release import push_release
+    from poolwright.registry import layout_class
+
+    return push_release(
+        Path(release), to, layout_class, public=public, revision=revision, message=message, overwrite=overwrite,
+        dry_run=dry_run, listener=listener or Silent(),
+    )  # fmt: skip
+
+
+def pull(
+    source: str,
+    to: str | Path | None = None,
+    *,
+    revision: str | None = None,
+    overwrite: bool = False,
+    listener: Listener | None = None,
+) -> Pulled:
+    """Pull a dataset from the Hugging Face Hub, or from a folder of an object store.
+
+    The folder appears once it is complete. A release of poolwright is verified; of it, only files that its SHA256SUMS
+    lists are pulled. Any other dataset is pulled whole, and its files are compared with the digests that the Hub gives.
+    Repeating the call continues a pull that was interrupted.
+
+    Args:
+        source: `hf://datasets/USER/NAME`, with `@REVISION` at its end or without, or `s3://BUCKET/FOLDER`.
+        to: the folder; default one of the dataset's name in the working directory.
+        revision: branch, tag or commit; default the default branch.
+        overwrite: whether a folder that holds something else, or another version, may be replaced.
+        listener: receives progress.
+
+    Raises:
+        RecipeError: the address is wrong.
+        MissingExtra: huggingface_hub or s3fs is not installed.
+        ReleaseError: the folder holds something else.
+        TransferError: the Hub or store refuses, fails, cannot be reached, or sends other bytes than it says.
+    """
+    from poolwright.hub.pull_release import pull_release
+    from poolwright.registry import layout_class
+
+    place = Path(to) if to is not None else None
+    return pull_release(source, place, layout_class, revision, overwrite, listener or Silent())

@@ -1,0 +1,76 @@
+"""Prints the differences between two versions of a dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.text import Text
+
+from poolwright.cli.rendering.console import console, grid
+from poolwright.core.results.changes import Because, Changes, GroupChange, ValueChange
+
+_MOST = 20
+
+
+def print_changes(changes: Changes) -> None:
+    """Counts first, then why, where to, by split, class and source, and what differs in the recipe."""
+    out = console()
+    before, after = changes.before, changes.after
+    head = f"{before.name} ({before.kind}, {before.rows:,} rows) -> {after.name} ({after.kind}, {after.rows:,} rows)"
+    out.print(Text(head, style="bold"))
+    out.print(Text(", ".join(f"{rows:,} {what}" for what, rows in changes.counts.items())))
+    _print_reasons(out, "removed", changes.removed_because)
+    _print_reasons(out, "added", changes.added_because)
+    _print_flows(out, "moved from", changes.splits)
+    _print_flows(out, "relabelled from", changes.classes)
+    if changes.columns:
+        table = grid("column", "rows", "given by", numbers=("rows",))
+        for one in changes.columns:
+            table.add_row(Text(one.column), f"{one.rows:,}", Text(one.by))
+        out.print(table)
+    for words, names in (("new columns", changes.columns_added), ("columns gone", changes.columns_removed)):
+        if names:
+            out.print(Text(f"{words}: {', '.join(names)}"))
+    for name, groups in (("split", changes.by_split), ("class", changes.by_class), ("source", changes.by_source)):
+        _print_groups(out, name, groups)
+    for line in changes.recipe:
+        out.print(Text(f"recipe: {line}"))
+    for note in changes.notes:
+        out.print(Text(f"note: {note}"))
+
+
+def _print_reasons(out: Console, what: str, found: Sequence[Because]) -> None:
+    if found:
+        table = grid(what, "step", "because", numbers=(what,))
+        for one in found:
+            step = f"{one.table}: {one.step}. {one.verb}" if one.verb else ""
+            table.add_row(f"{one.rows:,}", Text(step), Text(one.because))
+        out.print(table)
+
+
+def _print_flows(out: Console, what: str, found: Sequence[ValueChange]) -> None:
+    if found:
+        table = grid("rows", what, "to", numbers=("rows",))
+        for one in found[:_MOST]:
+            table.add_row(f"{one.rows:,}", Text(one.before or "none"), Text(one.after or "none"))
+        out.print(table)
+        _print_more(out, len(found))
+
+
+def _print_groups(out: Console, name: str, groups: Sequence[GroupChange]) -> None:
+    changed = [one for one in groups if one.added or one.removed or one.moved or one.relabelled or one.changed]
+    if not changed:
+        return
+    numbers = ("before", "after", "added", "removed", "moved", "relabelled", "changed")
+    table = grid(name, *numbers, numbers=numbers)
+    for one in changed[:_MOST]:
+        values = (f"{getattr(one, number):,}" if getattr(one, number) else "" for number in numbers)
+        table.add_row(Text(one.value if one.value is not None else "none"), *values)
+    out.print(table)
+    _print_more(out, len(changed))
+
+
+def _print_more(out: Console, count: int) -> None:
+    if count > _MOST:
+        out.print(Text(f"and {count - _MOST:,} more"))
