@@ -21,7 +21,7 @@ import numpy as np
 
 from poolwright.core.columns import IMAGE_ERROR
 from poolwright.core.files import ImageRoot, is_below
-from poolwright.core.images.formats import IMAGE_FORMATS
+from poolwright.core.images.formats import HAS_HEIF, IMAGE_FORMATS
 from poolwright.core.images.headers import claimed_size, cut_short, unfinished
 from poolwright.core.images.pixels import to_rgb, upright
 from poolwright.core.rows import Rows
@@ -385,6 +385,10 @@ def _openers() -> list[tuple[Callable[[bytes], Any], Callable[[Any, str], ImageF
     from PIL import Image
 
     Image.init()
+    if HAS_HEIF:
+        import pi_heif
+
+        pi_heif.register_heif_opener()
     found = [Image.OPEN[name] for name in FORMATS if name in Image.OPEN]
     return [(accept, factory) for factory, accept in found if accept is not None]
 

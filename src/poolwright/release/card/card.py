@@ -142,6 +142,7 @@ class DatasetCard:
         ]
         parts += ["### What was kept and dropped", self._figure(FUNNEL)]
         parts += [funnel(record, len(self.family.records) > 1) for record in self.family.records]
+        parts += [grown(record) for record in self.family.records]
         parts += ["### What the steps learned", learned(self.family)]
         parts += [f"[`{name}/`]({name}): {plain(words)}." for name, words in self.shown.items()]
         parts += [images_section(self.release), self._models(), self._inputs()]
@@ -269,6 +270,21 @@ def funnel(record: TableRecord, named: bool) -> str:
     head = f"Table `{record.name}`, from {source}:\n\n" if named else ""
     remarks = "".join(f"\n- {plain(remark)}" for remark in record.remarks)
     return head + grid(("step", "rows in", "dropped, and why", "kept"), rows, (1, 3)) + (remarks and f"\n{remarks}")
+
+
+def grown(record: TableRecord) -> str:
+    """Return a Markdown table of the generations in which the rows of a table came; '' if it never grew."""
+    if not record.generations:
+        return ""
+    rows = [
+        (str(number), f"{one.parts:,}", f"{one.rows_in:,}", f"{one.rows_kept:,}")
+        for number, one in enumerate(record.generations, 1)
+    ]
+    head = (
+        f"Table `{record.name}` was extended by new parts of its source. Its steps learned from the first generation, "
+        "and decided about the rows of the others by that:"
+    )
+    return f"{head}\n\n{grid(('generation', 'parts', 'rows in', 'kept'), rows, (0, 1, 2, 3))}"
 
 
 def _sources(read: Mapping[str, int]) -> Iterator[tuple[str, int]]:
