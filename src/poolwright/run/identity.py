@@ -18,6 +18,7 @@ from poolwright.registry import packages_of
 from poolwright.run.plan import TablePlan
 
 IDENTITY = "identity.json"
+_INPUT, _NEW = "input ", ": new"
 
 
 def portable(value: Any, folder: Path) -> Any:
@@ -116,7 +117,9 @@ def refusal(
     command = " ".join(f"--fresh {table}" for table in fresh)
     them = "the table" if len(fresh) == 1 else "the tables"
     too = f", with {', '.join(map(repr, followers))} and their releases," if followers else ""
-    blocks.append(f"{first}. Undo the change, or start {them} over{too} with: {command}")
+    only_new = all(line.startswith(_INPUT) and line.endswith(_NEW) for found in changed.values() for line in found)
+    grow = ", add the new files to what was made with: --extend frozen," if only_new else ","
+    blocks.append(f"{first}. Undo the change{grow} or start {them} over{too} with: {command}")
     return ChangedError("\n".join(blocks))
 
 
@@ -155,11 +158,11 @@ def _short(models: Mapping[str, str], name: str) -> str:
 
 def _changed_inputs(before: list[list[str]], now: list[list[str]], changed_files: AbstractSet[str]) -> list[str]:
     old, new = dict(before), dict(now)
-    found = [f"input {file}: content changed" for file in sorted(changed_files)]
+    found = [f"{_INPUT}{file}: content changed" for file in sorted(changed_files)]
     if not found:
-        found += [f"input {name}: content changed" for name in old if name in new and old[name] != new[name]]
-    found += [f"input {name}: gone" for name in old if name not in new]
-    found += [f"input {name}: new" for name in new if name not in old]
+        found += [f"{_INPUT}{name}: content changed" for name in old if name in new and old[name] != new[name]]
+    found += [f"{_INPUT}{name}: gone" for name in old if name not in new]
+    found += [f"{_INPUT}{name}{_NEW}" for name in new if name not in old]
     if changed_files and not (old.items() ^ new.items()):
         return []
     if not found and before != now:
