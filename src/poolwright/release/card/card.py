@@ -12,6 +12,8 @@ from poolwright.core.pool import FOLLOWED
 from poolwright.core.results.measured import Measured
 from poolwright.core.table import FunnelRow, TableRecord
 from poolwright.release.card.about import About
+from poolwright.release.card.citation import CITATION
+from poolwright.release.card.datasheet.datasheet import DATASHEET
 from poolwright.release.card.figures.draw import CLASSES, FUNNEL, SIMILARITIES
 from poolwright.release.card.header import header
 from poolwright.release.card.markdown import code, counted, fenced, grid, plain, share
@@ -134,7 +136,8 @@ class DatasetCard:
         versions = ", ".join(f"{name} {version}" for name, version in sorted(self.record.versions.items()))
         parts = [
             f"## How it was made\n\nWith poolwright, by this recipe, seed {self.record.seed}. "
-            "`table.json` records inputs, digests and counts; `states/` holds what each step learned.",
+            "`table.json` records inputs, digests and counts; `states/` holds what each step learned. "
+            f"[`{DATASHEET}`]({DATASHEET}) answers the questions of Datasheets for Datasets.",
             recipe,
         ]
         parts += ["### What was kept and dropped", self._figure(FUNNEL)]
@@ -240,7 +243,9 @@ class DatasetCard:
         else:
             words.append("No citation was given.")
         if self.about.authors:
-            words.append(f"Authors: {plain(', '.join(self.about.authors))}.")
+            words.append(f"Authors: {plain(', '.join(self.about.authors))}. `{CITATION}` has the same for tools.")
+        else:
+            words.append(f"There is no `{CITATION}`, as the recipe names no authors: `card: {{authors: [...]}}`.")
         return "\n\n".join(words)
 
     def _verifying(self) -> str:
