@@ -35,6 +35,7 @@ def test_rows_are_those_of_pycocotools(tmp_path: Path, capsys: pytest.CaptureFix
     dataset(tmp_path)
     pool = opened(tmp_path, path="annotations", images="{split}")
     rows = {row["uid"]: row for row in rows_of(pool)}
+    assert rows_of(opened(tmp_path, path=".", images="{split}")) == list(rows.values())
     objects = {
         row["uid"]: row for row in rows_of(opened(tmp_path, path="annotations", images="{split}", rows="objects"))
     }

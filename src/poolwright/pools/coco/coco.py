@@ -57,7 +57,8 @@ coco:
   rows: objects"""
 
     path: PathsOrUrls = Field(
-        description="JSON file, folder with such files, glob, URL, or a list of these; .gz and .bz2 are unpacked"
+        description="JSON file, folder with such files or with a folder `annotations`, glob, URL, or a list of these; "
+        ".gz and .bz2 are unpacked"
     )
     images: PathOrUrl | None = Field(
         default=None,
@@ -148,8 +149,14 @@ coco:
     def _splits(self) -> dict[str, list[str]]:
         return self._files.get(self._find)
 
+    @property
+    def _annotated(self) -> tuple[str, ...]:
+        """The paths, with the folder `annotations` in place of that of a whole dataset."""
+        inside = [path if is_url(path) else os.path.join(path, "annotations") for path in self.path]
+        return tuple(one if os.path.isdir(one) else path for one, path in zip(inside, self.path, strict=True))
+
     def _find(self) -> dict[str, list[str]]:
-        splits = splits_of(find_files(self.path, ["json"]))
+        splits = splits_of(find_files(self._annotated, ["json"]))
         roots = {self.images.replace(_BY_SPLIT, name) for name in splits} if self.images else set()
         for root in sorted(roots):
             if not is_url(root) and not os.path.isdir(root):

@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from poolwright.core.files import write_atomically
+from poolwright.core.parquet import write_parquet
 from poolwright.pools.readers.line_index import stamp
 from poolwright.pools.readers.paths import Unreadable, base_name, is_url
 from poolwright.pools.readers.tar_members import TarScan, is_gzip, key_of, open_tar
@@ -63,7 +64,7 @@ def read_index(tar: str, folder: Path | None, last: bool = False) -> pa.Table:
     if path is not None:
         index = index.replace_schema_metadata({**index.schema.metadata, _STAMP: now})
         with suppress(OSError):  # an index only saves time
-            write_atomically(path, lambda out: pq.write_table(index, out, compression="zstd"))
+            write_parquet(path, index)
     return index
 
 
