@@ -1,4 +1,4 @@
-"""Generate pages from the code: docs/steps.md, docs/pools.md, docs/layouts.md and the JSON Schema of recipes.
+"""Generate from the code: docs/steps.md, docs/pools.md, docs/layouts.md, docs/json.md and the JSON Schemas.
 
     python tools/make_reference.py [ROOT]
 
@@ -7,7 +7,7 @@ ROOT is the folder to write into, laid out as the repository; default: the repos
 
 from __future__ import annotations
 
-import inspect
+import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,13 +28,17 @@ from poolwright.release.card.about import About
 from poolwright.release.data.image_changes import ImageChanges
 from poolwright.testing.fixtures import knowing
 
+sys.path.insert(0, str(Path(__file__).parent))  # it may be loaded by its path
+from json_reference import json_page, json_schema
+from markdown_parts import doc as _doc
+from markdown_parts import page as _page
+from markdown_parts import table as _table
+
 CHOICE = Path(__file__).with_name("pools.md")
 """Which pool reads what, for docs/pools.md."""
 
 VALUES = Path(__file__).with_name("values.md")
 """The forms in which sources write values, for docs/pools.md."""
-
-NOTE = "<!-- Made from the code by `make docs`; change the docstrings and fields there. -->\n"
 
 
 def main() -> None:
@@ -51,6 +55,8 @@ def reference() -> dict[str, str]:
         "docs/steps.md": steps_page(),
         "docs/pools.md": pools_page(),
         "docs/layouts.md": layouts_page(),
+        "docs/json.md": json_page(),
+        "docs/json.schema.json": json.dumps(json_schema(), indent=1) + "\n",
         "src/poolwright/recipe/recipe.schema.json": schema_text(),
     }
 
@@ -184,10 +190,6 @@ def layouts_page() -> str:
     return _page(parts)
 
 
-def _page(parts: list[str]) -> str:
-    return NOTE + "\n" + "\n\n".join(part.strip("\n") for part in parts) + "\n"
-
-
 def _fragment(key: str, text: str) -> str:
     """A piece of a recipe under its top-level key."""
     lines = "\n".join("  " + line for line in text.splitlines())
@@ -196,10 +198,6 @@ def _fragment(key: str, text: str) -> str:
 
 def _first_line(cls: type[BaseModel]) -> str:
     return _doc(cls).partition("\n")[0]
-
-
-def _doc(cls: type[BaseModel]) -> str:
-    return inspect.cleandoc(cls.__doc__ or "")
 
 
 def _listed(names: tuple[str, ...] | list[str]) -> str:
@@ -278,15 +276,6 @@ def _type(field: Mapping[str, Any]) -> str:
     if kind == "object" and isinstance(field.get("additionalProperties"), Mapping):
         return f"mapping of names to {_type(field['additionalProperties'])}"
     return _PLAIN.get(str(kind), "value")
-
-
-def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    lines = [head, tuple("---" for _ in head), *rows]
-    return "\n".join(f"| {' | '.join(_cell(text) for text in row)} |" for row in lines)
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
 
 
 if __name__ == "__main__":

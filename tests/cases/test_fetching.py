@@ -26,7 +26,7 @@ def fetched(rows: dict[str, Any], to: Path, **options: Any) -> list[dict[str, An
     """Fetch rows from this machine and return those of the first shard."""
     source = to.with_suffix(".parquet")
     pq.write_table(pa.table(rows), source)
-    fetch_images(source, to, FetchOptions(allow_private=True, retries=0, **options))
+    fetch_images(source, to, FetchOptions(allow_private=True, retries=0, robots_txt=False, tdm=False, **options))
     found: list[dict[str, Any]] = pq.read_table(to / "00000.parquet").to_pylist()
     return found
 

@@ -15,7 +15,14 @@ from poolwright.core.step import Step
 from poolwright.registry import LAYOUTS, POOLS, STEPS, step_registry
 from tests.conftest import REPOSITORY
 
-MADE = ("docs/steps.md", "docs/pools.md", "docs/layouts.md", "src/poolwright/recipe/recipe.schema.json")
+MADE = (
+    "docs/steps.md",
+    "docs/pools.md",
+    "docs/layouts.md",
+    "docs/json.md",
+    "docs/json.schema.json",
+    "src/poolwright/recipe/recipe.schema.json",
+)
 
 
 class Option(BaseModel):

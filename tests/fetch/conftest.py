@@ -16,6 +16,7 @@ from poolwright.fetch.options import FetchOptions
 from tests.fetch.server import BadServer
 
 QUICK: dict[str, Any] = {"timeout": 0.4, "total": 1.0, "retries": 0, "backoff": 0.01, "allow_private": True}
+QUICK |= {"robots_txt": False, "tdm": False}  # so that a test counts the requests for its images alone
 
 
 @pytest.fixture

@@ -44,7 +44,7 @@ class Handler(BaseHTTPRequestHandler):
             self.server.active += 1
             self.server.most = max(self.server.most, self.server.active)
         try:
-            getattr(self, words[0])(*words[1:])
+            getattr(self, words[0], self.missing)(*words[1:])
         except (BrokenPipeError, ConnectionResetError):
             self.close_connection = True
         finally:
@@ -62,6 +62,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def ok(self, number: str, kind: str = "JPEG") -> None:
         self.reply(picture(int(number), kind))
+
+    def missing(self, *words: str) -> None:
+        self.status("404")
 
     def slow(self, number: str) -> None:
         time.sleep(0.05)

@@ -86,5 +86,5 @@ def final_files(run_folder: Path) -> dict[str, bytes]:
     return {
         path.relative_to(run_folder).as_posix(): path.read_bytes()
         for path in sorted(run_folder.rglob("*"))
-        if path.is_file() and path.name not in varying
+        if path.is_file() and path.name not in varying and path.parent != run_folder / "logs"
     }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import pytest
 
 from poolwright import api
 from poolwright.api import Recipe
-from poolwright.core.errors import InputError, RecipeError
+from poolwright.core.errors import InputError, RecipeError, ReleaseError
 from poolwright.core.results.changes import Because, ColumnChange, GroupChange, ValueChange
 from tests.calling import call
 
@@ -30,12 +32,13 @@ def changed_rows() -> list[dict[str, Any]]:
     return [*rows, {"uid": "s0", "label": "cat", "score": 0.9, "split": "train", "words": "new"}]
 
 
-def made(folder: Path, rows: list[dict[str, Any]], least: float, layout: str | None = None) -> Path:
+def made(folder: Path, rows: list[dict[str, Any]], least: float, layout: str | None = None, parent: Any = None) -> Path:
     """A run over some rows, of which those of at least that score are kept, and its release."""
     folder.mkdir(parents=True)
     pq.write_table(pa.Table.from_pylist(rows), folder / "rows.parquet")
     release = {"table": "good", "layout": layout, "to": "out", "figures": False}
     release |= {"class_label": "label", "images": "none"} if layout == "huggingface" else {}
+    release |= {"parent": parent} if parent else {}
     data = {
         "recipe": 1,
         "name": "small",
@@ -43,7 +46,8 @@ def made(folder: Path, rows: list[dict[str, Any]], least: float, layout: str | N
         "tables": {"all": {"from": "rows"}, "good": {"from": "all", "steps": [{"where": f"score >= {least}"}]}},
         "releases": [release] if layout else [],
     }
-    return Recipe.from_data(data, folder).run().folder
+    (folder / "recipe.yaml").write_text(json.dumps(data))
+    return Recipe.load(folder / "recipe.yaml").run().folder
 
 
 def test_a_diff_names_every_row_that_differs_and_what_did_it(tmp_path: Path) -> None:
@@ -136,3 +140,38 @@ def test_what_is_no_version_is_refused(tmp_path: Path) -> None:
         api.diff(run, run / "good")
     with pytest.raises(RecipeError, match=r"\.xls"):
         api.diff(run / "all", run / "good", rows=tmp_path / "d.xls")
+
+
+def test_a_release_names_its_parent_and_its_card_what_changed(tmp_path: Path) -> None:
+    made(tmp_path / "one", BEFORE, 0.1, "huggingface")
+    made(tmp_path / "other", changed_rows(), 0.25, "huggingface", "../one/out")
+    out = tmp_path / "other/out"
+    parent = json.loads((out / "release.json").read_text())["parent"]
+    sums = hashlib.sha256((tmp_path / "one/out/SHA256SUMS").read_bytes()).hexdigest()
+    assert parent == {"name": "out", "url": "", "table": "good", "version": "1.0.0", "rows": 9, "digest": sums}
+    card = (out / "README.md").read_text()
+    assert "## Changes since out 1.0.0" in card
+    assert "3 same, 1 added, 3 removed, 1 moved, 1 relabelled, 1 changed" in card
+    assert "| 2 | good: 1. `where` | the expression is not true |" in card
+    assert "| cat | 5 | 3 | 1 | 2 | 1 | 0 | 1 |" in card
+    assert json.loads((out / "croissant.json").read_text())["isBasedOn"][0]["identifier"] == f"sha256:{sums}"
+    assert json.loads((out / "changes.json").read_text())["relabelled"] == 1
+    assert call("verify", out).code == 0
+    assert str(tmp_path) not in card
+    again = call("run", tmp_path / "other/recipe.yaml")
+    assert "unchanged and verified" in again.out, again.err
+
+
+def test_a_parent_at_a_url_is_fetched_and_checked(tmp_path: Path) -> None:
+    made(tmp_path / "one", BEFORE, 0.1, "huggingface")
+    url = f"file://{tmp_path}/one/out"
+    made(tmp_path / "other", changed_rows(), 0.25, "huggingface", url)
+    record = json.loads((tmp_path / "other/out/release.json").read_text())["parent"]
+    assert (record["url"], record["name"]) == (url, "out")
+    (data,) = (tmp_path / "one/out").rglob("*.parquet")
+    data.write_bytes(data.read_bytes()[:-1] + b"?")
+    with pytest.raises(ReleaseError, match="not what SHA256SUMS says"):
+        made(tmp_path / "third", changed_rows(), 0.25, "huggingface", url)
+    for wrong, words in (("../none", "no release in this folder"), ("out", "would replace"), (7, "7")):
+        with pytest.raises(RecipeError, match=words):
+            made(tmp_path / f"w{wrong}".replace("/", ""), BEFORE, 0.1, "huggingface", wrong)

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from poolwright.api.progress import shown
 from poolwright.core.errors import RecipeError, did_you_mean
-from poolwright.core.runtime.progress import Listener, Silent
+from poolwright.core.runtime.progress import Listener
 from poolwright.run.lock import run_lock
 
 if TYPE_CHECKING:
@@ -19,7 +20,12 @@ if TYPE_CHECKING:
 
 
 def convert(
-    kind: str, source: str, to: str | Path, sets: Sequence[str] = (), listener: Listener | None = None
+    kind: str,
+    source: str,
+    to: str | Path,
+    sets: Sequence[str] = (),
+    listener: Listener | None = None,
+    progress: bool = False,
 ) -> Converted:
     """Write a pool of any kind to Parquet once. Repeating the call continues, or finds that everything is done.
 
@@ -29,6 +35,7 @@ def convert(
         to: a file that ends in '.parquet'; or a folder, in which units of rows are written in parallel on all cores.
         sets: further parameters of the pool, as `key=value`.
         listener: receives progress.
+        progress: whether to show progress.
 
     Returns:
         A summary of what was written. Rows that cannot be read are in a JSON Lines file with their error.
@@ -43,7 +50,8 @@ def convert(
     from poolwright.recipe.source import parse_parameters
 
     parameters = {**parse_parameters(sets), "path": source}
-    return convert_pool(make_pool(kind, parameters, Path.cwd()), Path(to), listener or Silent())
+    with shown(listener, progress) as seen:
+        return convert_pool(make_pool(kind, parameters, Path.cwd()), Path(to), seen)
 
 
 def import_clear(
@@ -119,6 +127,7 @@ def fetch(
     tool: str = "own",
     listener: Listener | None = None,
     executable: str | Path | None = None,
+    progress: bool = False,
 ) -> Fetched:
     """Fetch the images of rows with URLs. Repeating the call continues, or finds that everything is done.
 
@@ -130,6 +139,7 @@ def fetch(
             or `img2dataset` on PATH, or what uvx or pipx install for it.
         listener: receives progress.
         executable: the console script of img2dataset, such as 'i2d/bin/img2dataset'.
+        progress: whether to show progress.
 
     Returns:
         Counts by status and error class. Every row of the source has one outcome.
@@ -147,11 +157,11 @@ def fetch(
         raise RecipeError(f"no tool '{tool}'; {did_you_mean(tool, ('own', 'img2dataset'))}")
     if executable is not None and tool != "img2dataset":
         raise RecipeError("an executable is used by img2dataset only: add --tool img2dataset, or leave it out")
-    options, folder, listener = options or FetchOptions(), Path(to), listener or Silent()
-    with run_lock(folder / ".fetch"):
+    options, folder = options or FetchOptions(), Path(to)
+    with shown(listener, progress) as seen, run_lock(folder / ".fetch"):
         if tool == "img2dataset":
-            return fetch_with_img2dataset(source, folder, options, executable, listener.note)
-        return fetch_images(source, folder, options, fetch_reporter(folder.name, listener))
+            return fetch_with_img2dataset(source, folder, options, executable, seen.note)
+        return fetch_images(source, folder, options, fetch_reporter(folder.name, seen))
 
 
 def rebuild(
@@ -160,6 +170,7 @@ def rebuild(
     options: FetchOptions | None = None,
     class_column: str | None = None,
     listener: Listener | None = None,
+    progress: bool = False,
 ) -> Recovery:
     """Fetch the images of a release again, verify their SHA-256, and report what was recovered.
 
@@ -169,6 +180,7 @@ def rebuild(
         options: as for `fetch`.
         class_column: default `label`, if there is such a column.
         listener: receives progress.
+        progress: whether to show progress.
 
     Raises:
         PoolwrightError: as `fetch`.
@@ -178,7 +190,7 @@ def rebuild(
 
     options = options or FetchOptions()
     column = check_class_column(source, options, class_column)
-    return recovery(fetch(source, to, options, "own", listener), options, column)
+    return recovery(fetch(source, to, options, "own", listener, progress=progress), options, column)
 
 
 def train_encoder(
@@ -193,6 +205,7 @@ def train_encoder(
     pool_sets: Sequence[str] = (),
     fresh: bool = False,
     listener: Listener | None = None,
+    progress: bool = False,
 ) -> TrainedEncoder:
     """Train an encoder on the images of pools. Repeating the call continues, or finds that everything is done.
 
@@ -210,6 +223,7 @@ def train_encoder(
         pool_sets: the same, as `key=value`.
         fresh: start over.
         listener: receives progress.
+        progress: whether to show progress.
 
     Raises:
         RecipeError: no such kind, setting or pool, a value is wrong, or there are too few images.
@@ -223,8 +237,9 @@ def train_encoder(
     from poolwright.train.options import train_options
 
     chosen = {**parse_parameters(sets), **(settings or {})}
-    options, folder, listener = train_options(kind, chosen), Path(to), listener or Silent()
+    options, folder = train_options(kind, chosen), Path(to)
     sources = open_sources(pools, read, {**parse_parameters(pool_sets), **(parameters or {})})
-    trained = train(sources, folder, options, listener.note, teller(folder.name, listener), fresh)
+    with shown(listener, progress) as seen:
+        trained = train(sources, folder, options, seen.note, teller(folder.name, seen), fresh)
     finish(trained)
     return trained

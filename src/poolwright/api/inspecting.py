@@ -7,7 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from poolwright.core.columns import BUCKET, IMAGE, is_vector
+import numpy as np
+
+from poolwright.core.columns import BUCKET, IMAGE, UID, is_vector
 from poolwright.core.errors import InputError, RecipeError, did_you_mean
 from poolwright.core.rows import Rows
 from poolwright.core.table import RECORD, Table
@@ -171,6 +173,18 @@ def write_search(folder: str | Path, found: SearchResult, to: str | Path = ".") 
     slug = "-".join(re.findall(r"\w+", " ".join(words).lower()))[:80] or "prompt"
     Path(to).mkdir(parents=True, exist_ok=True)
     return _write(_view(open_run(folder), table), found, Path(to), f"search-{slug}")
+
+
+def found_uids(folder: str | Path, found: SearchResult) -> dict[int, str]:
+    """Return the uids of the rows that a search result names, by number of the row."""
+    rows = np.array(found.named, np.int64)
+    start = 0
+    uids: dict[int, str] = {}
+    for batch in _searched(show(folder), found.table).batches([UID]):
+        here = rows[(rows >= start) & (rows < start + len(batch))]
+        uids.update(zip(here.tolist(), batch.table.column(UID).take(here - start).to_pylist(), strict=True))
+        start += len(batch)
+    return uids
 
 
 def _searched(tables: Sequence[Table], name: str | None, bucket: str | int | None = None) -> Table:

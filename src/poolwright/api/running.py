@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from poolwright.api.progress import shown
 from poolwright.api.results import Applied, RunResult, TableOutlook
 from poolwright.core.errors import PoolwrightError
 from poolwright.core.results.measured import Measured
+from poolwright.core.runtime.event_log import EventLog
 from poolwright.core.runtime.progress import Listener, Silent
 from poolwright.core.table import Table
 from poolwright.inspect.why import Story
@@ -23,7 +25,7 @@ from poolwright.recipe.recipe import ReleaseSpec, build_partly
 from poolwright.recipe.source import read_source
 from poolwright.recipe.tables import StepSpec
 from poolwright.registry import packages_of
-from poolwright.release.folder import check_target, released_table
+from poolwright.release.folder import check_target, is_release, released_table
 from poolwright.run.batches import BATCH_ROWS
 from poolwright.run.engine.engine import make_engine
 from poolwright.run.memory import in_words
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from poolwright.jobs.dry_run import Prediction
     from poolwright.recipe.shipped import Shipped
     from poolwright.release.layouts.layout import Written
+    from poolwright.release.parent import Parent
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,8 @@ def _check_all(loaded: _Recipe, targets: bool) -> dict[str, TablePlan]:
         if targets:
             with source.collecting():
                 _check_target(loaded, release)
+        with source.collecting():
+            _check_parent(loaded, release)
         if {release.table, *release.layout.tables()} <= known:
             with source.collecting():
                 _check_release(loaded, release, plans)
@@ -101,6 +106,19 @@ def _check_target(recipe: _Recipe, release: ReleaseSpec) -> None:
         there = Path(os.path.abspath(other.to))
         if other.key != release.key and (here.is_relative_to(there) if here != there else other.key < release.key):
             raise recipe.source.error((*release.key, "to"), f"{here}: another release is written to {there}")
+
+
+def _check_parent(recipe: _Recipe, release: ReleaseSpec) -> None:
+    """Check that the release that another one comes after is there, and is not the one that is written."""
+    parent, key = release.parent, (*release.key, "parent")
+    if parent is None or "://" in parent:
+        return
+    here = os.path.abspath(parent)
+    if here == os.path.abspath(release.to):
+        raise recipe.source.error(key, f"{here} is what this release would replace; write it to another folder")
+    earlier = [os.path.abspath(other.to) for other in recipe.releases if other.key < release.key]
+    if here not in earlier and not is_release(Path(parent)):
+        raise recipe.source.error(key, f"{here}: no release in this folder, which has a release.json")
 
 
 def _check_release(recipe: _Recipe, release: ReleaseSpec, plans: Mapping[str, TablePlan]) -> None:
@@ -139,6 +157,7 @@ def run(
     release: bool = True,
     overwrite: bool = False,
     listener: Listener | None = None,
+    progress: bool = False,
     batch_rows: int = BATCH_ROWS,
 ) -> RunResult:
     """Run a recipe, or continue it where an earlier run stopped.
@@ -155,6 +174,7 @@ def run(
         release: whether to write the releases.
         overwrite: whether releases made from something else may be replaced.
         listener: receives progress.
+        progress: whether to show progress, in a terminal or a notebook.
         batch_rows: rows per batch; more is faster and takes more memory. It changes no result.
 
     Raises:
@@ -162,21 +182,18 @@ def run(
     """
     loaded = _load(recipe, sets)
     _check(loaded, targets=release and tables is None)
-    work = Run(
-        loaded,
-        _folder(loaded, folder),
-        make_engine(engine, workers, address),
-        listener or Silent(),
-        batch_rows,
-    )
-    made = work.run(tables, fresh)
-    if tables is not None:
-        return RunResult(work.folder, made, (), ())
-    with in_words(loaded, work.folder):
-        # Before the releases, whose cards show the figures.
-        measured = measure_all(loaded.figures, made, work.folder, work.listener, workers, loaded.source.hide)
-        written = tuple(_release(work, spec, overwrite, measured) for spec in loaded.releases) if release else ()
-    return RunResult(work.folder, made, written, measured)
+    with shown(listener, progress) as seen:
+        log = EventLog(seen, hide=loaded.source.hide)
+        work = Run(loaded, _folder(loaded, folder), make_engine(engine, workers, address), log, batch_rows)
+        with log.during("run", recipe=loaded.name, engine=engine, workers=workers, tables=tables, fresh=fresh or None):
+            made = work.run(tables, fresh)
+            if tables is not None:
+                return RunResult(work.folder, made, (), ())
+            with in_words(loaded, work.folder):
+                # Before the releases, whose cards show the figures.
+                measured = measure_all(loaded.figures, made, work.folder, log, workers, loaded.source.hide)
+                written = tuple(_release(work, one, overwrite, measured) for one in loaded.releases) if release else ()
+            return RunResult(work.folder, made, written, measured)
 
 
 def _release(work: Run, spec: ReleaseSpec, overwrite: bool, measured: Sequence[Measured]) -> Written:
@@ -189,7 +206,14 @@ def _release(work: Run, spec: ReleaseSpec, overwrite: bool, measured: Sequence[M
     anew = overwrite or (
         not work.started_over.isdisjoint([spec.table, *spec.layout.tables()]) and released_table(spec.to) == spec.table
     )
-    return spec.layout.write(work.table(spec.table), spec.to, spec.about, anew, here, versions)
+    parent = _parent(work, spec) if spec.parent else None
+    return spec.layout.write(work.table(spec.table), spec.to, spec.about, anew, here, versions, parent)
+
+
+def _parent(work: Run, spec: ReleaseSpec) -> Parent:
+    from poolwright.inspect.diff.parent import parent_of
+
+    return parent_of(work, spec.table, str(spec.parent))
 
 
 def plan(recipe: RecipeLike, folder: str | Path | None = None, sets: Sequence[str] = ()) -> list[TableOutlook]:
@@ -249,6 +273,7 @@ def apply(
     ledger: str = "full",
     workers: int | None = None,
     listener: Listener | None = None,
+    progress: bool = False,
 ) -> Applied:
     """Apply the steps of a release, with what they learned when it was made, to other rows.
 
@@ -266,6 +291,7 @@ def apply(
         ledger: 'full', or 'counts' if billions of rows are dropped.
         workers: units at a time; default one per core.
         listener: receives progress.
+        progress: whether to show progress.
 
     Raises:
         RecipeError: no such release or input, or the rows lack what a step needs.
@@ -282,7 +308,7 @@ def apply(
         paths = [str(path) for path in inputs]
         encoders = models if isinstance(models, Mapping) else parse_models(models or ())
         planned = application(Path(release), paths, folder, kind, parse_parameters(sets), skip, encoders, ledger)
-        (table,) = run(planned.recipe, folder, workers=workers, listener=listener).tables.values()
+        (table,) = run(planned.recipe, folder, workers=workers, listener=listener, progress=progress).tables.values()
         few = table.record.rows_in <= _TOLD_ROWS
         stories = _stories(folder, table) if few else ()
         return Applied(table.record, folder if to else None, stories, planned.left_out)

@@ -8,12 +8,14 @@ from typing import Annotated, Optional
 import typer
 
 from poolwright.cli.app import RunFolder, app
+from poolwright.cli.completers import finished_tables
+from poolwright.cli.output import OUTPUT
 
 
 @app.command()
 def audit(
     run_folder: RunFolder,
-    table: Annotated[str, typer.Argument(help="A table with a classify step.")],
+    table: Annotated[str, typer.Argument(help="A table with a classify step.", autocompletion=finished_tables)],
     to: Annotated[Path, typer.Argument(help="The sheet to write.", metavar="SHEET")],
     n: Annotated[int, typer.Option("--n", help="Rows on the sheet.", min=1)] = 400,
     format: Annotated[str, typer.Option(help="csv, jsonl or label_studio.")] = "csv",
@@ -24,10 +26,9 @@ def audit(
     Rows kept and dropped by a classifier, sampled to tell most about its precision and recall on the pool.
     """
     from poolwright.api import audit as write_audit
+    from poolwright.cli.rendering.annotating import print_audit
 
-    for path in write_audit(run_folder, table, to, n, format, show_decision):
-        print(f"wrote {path}")
-    print(f"fill in the verdicts (positive, negative, unsure), then: poolwright accuracy {to}")
+    OUTPUT.show(print_audit, write_audit(run_folder, table, to, n, format, show_decision), asked=False)
 
 
 @app.command()
@@ -55,10 +56,8 @@ def accuracy(
     """
     from poolwright.api import accuracy as estimate
     from poolwright.api import more_verdicts
-    from poolwright.cli.rendering.annotating import print_accuracy, print_more
+    from poolwright.cli.rendering.annotating import print_accuracy
 
     words = {name: meaning for name, _, meaning in (pair.partition("=") for pair in word or ())}
     estimates = estimate(sheet, verdicts or (), words, field)
-    print_accuracy(estimates)
-    if want:
-        print_more(more_verdicts(estimates, want), estimates)
+    OUTPUT.show(print_accuracy, estimates, more_verdicts(estimates, want) if want else None)

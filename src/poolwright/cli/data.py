@@ -8,6 +8,8 @@ from typing import Annotated, Optional
 import typer
 
 from poolwright.cli.app import FetchSets, app
+from poolwright.cli.completers import names_of
+from poolwright.cli.output import OUTPUT
 
 
 @app.command("import-clear")
@@ -19,16 +21,19 @@ def import_clear(
 ) -> None:
     """Turn a configuration of CLEAR into a recipe."""
     from poolwright.api import import_clear as write_recipe
-    from poolwright.cli.progress import console_listener
+    from poolwright.cli.rendering.running import print_new
 
-    with console_listener() as listener:
+    with OUTPUT.listening() as listener:
         path = write_recipe(config, to, label_map, times, listener)
-    print(f"wrote {path}; edit its paths, then: poolwright check {path}")
+    OUTPUT.show(print_new, path, asked=False)
 
 
 @app.command()
 def convert(
-    kind: Annotated[str, typer.Argument(help="Kind of the pool: geoyfcc, table, ...", metavar="KIND")],
+    kind: Annotated[
+        str,
+        typer.Argument(help="Kind of the pool: geoyfcc, table, ...", metavar="KIND", autocompletion=names_of("pools")),
+    ],
     source: Annotated[str, typer.Argument(help="Its path: file, folder, glob or URL.", metavar="SOURCE")],
     to: Annotated[Path, typer.Argument(help="A file ending in .parquet, or a folder.", metavar="TO")],
     sets: Annotated[
@@ -38,12 +43,11 @@ def convert(
 ) -> None:
     """Write a pool to Parquet once, to read it faster."""
     from poolwright.api import convert as convert_pool
-    from poolwright.cli.progress import console_listener
     from poolwright.cli.rendering.data import print_converted
 
-    with console_listener() as listener:
+    with OUTPUT.listening() as listener:
         converted = convert_pool(kind, source, to, sets or (), listener)
-    print_converted(to, converted)
+    OUTPUT.show(print_converted, to, converted, asked=False)
 
 
 @app.command()
@@ -77,7 +81,6 @@ def fetch(
     """Fetch images by URL, guarded and resumable."""
     from poolwright.api import fetch as fetch_images
     from poolwright.api import fetch_options
-    from poolwright.cli.progress import console_listener
     from poolwright.cli.rendering.data import print_fetched
 
     options = fetch_options(
@@ -85,9 +88,9 @@ def fetch(
         concurrency=concurrency, per_host=per_host, timeout=timeout, total=total, max_bytes=max_bytes,
         retries=retries, retry=tuple(retry) if retry else None, allow_private=allow_private or None,
     )  # fmt: skip
-    with console_listener() as listener:
+    with OUTPUT.listening() as listener:
         fetched = fetch_images(source, to, options, tool, listener, executable)
-    print_fetched(fetched)
+    OUTPUT.show(print_fetched, fetched, asked=False)
 
 
 @app.command()
@@ -101,13 +104,12 @@ def rebuild(
     """Fetch a release's images again; report how many came."""
     from poolwright.api import fetch_options
     from poolwright.api import rebuild as rebuild_release
-    from poolwright.cli.progress import console_listener
     from poolwright.cli.rendering.data import print_recovery
 
     options = fetch_options(sets or (), allow_private=allow_private or None)
-    with console_listener() as listener:
+    with OUTPUT.listening() as listener:
         found = rebuild_release(source, to, options, class_column, listener)
-    print_recovery(found)
+    OUTPUT.show(print_recovery, found, asked=False)
 
 
 @app.command("train-encoder")
@@ -138,14 +140,13 @@ def train_encoder(
     The same command continues where it was stopped, and ends with the same weights.
     """
     from poolwright.api import train_encoder as train
-    from poolwright.cli.progress import console_listener
     from poolwright.cli.rendering.data import print_trained
 
     given = {"epochs": epochs, "batch": batch, "size": size, "seed": seed, "device": device}
     settings = {name: value for name, value in given.items() if value is not None}
-    with console_listener() as listener:
+    with OUTPUT.listening() as listener:
         trained = train(
             kind, pools, to, settings, sets=sets or (), read=read, pool_sets=pool_sets or (), fresh=fresh,
             listener=listener,
         )  # fmt: skip
-    print_trained(trained)
+    OUTPUT.show(print_trained, trained, asked=False)

@@ -8,6 +8,8 @@ from typing import Annotated, Optional
 import typer
 
 from poolwright.cli.app import RunFolder, app
+from poolwright.cli.completers import finished_tables
+from poolwright.cli.output import OUTPUT
 
 
 @app.command()
@@ -17,10 +19,9 @@ def show(run_folder: RunFolder) -> None:
     Rows that every step kept and dropped, and why.
     """
     from poolwright.api import show as show_run
-    from poolwright.cli.rendering.running import print_funnel
+    from poolwright.cli.rendering.running import print_funnels
 
-    for table in show_run(run_folder):
-        print_funnel(table.record)
+    OUTPUT.show(print_funnels, show_run(run_folder))
 
 
 @app.command()
@@ -30,16 +31,15 @@ def why(run_folder: RunFolder, uid: Annotated[str, typer.Argument(help="uid of t
     Each step's values, and the threshold the row met or missed.
     """
     from poolwright.api import why as explain
-    from poolwright.cli.rendering.inspecting import print_story
+    from poolwright.cli.rendering.inspecting import print_stories
 
-    for story in explain(run_folder, uid):
-        print_story(story)
+    OUTPUT.show(print_stories, explain(run_folder, uid))
 
 
 @app.command()
 def ledger(
     run_folder: RunFolder,
-    table: Annotated[str, typer.Argument(help="The table.", metavar="TABLE")],
+    table: Annotated[str, typer.Argument(help="The table.", metavar="TABLE", autocompletion=finished_tables)],
     reason: Annotated[Optional[str], typer.Option(help="Only rows dropped for this reason.")] = None,  # noqa: UP045
     step: Annotated[Optional[str], typer.Option(help="Only rows this step dropped: verb or number.")] = None,  # noqa: UP045
     uid: Annotated[Optional[list[str]], typer.Option(help="Only this row; may be repeated.")] = None,  # noqa: UP045
@@ -60,16 +60,19 @@ def ledger(
     names = None if columns is None else [name.strip() for name in columns.split(",") if name.strip()]
     found = dropped_rows(run_folder, table, reason=reason, step=step, uids=uid or (), columns=names)
     if any(option is not None for option in (reason, step, uid, columns, format, to)):
-        write_dropped(found, to, format)
+        OUTPUT.show(write_dropped, found, to, format)
     else:
-        print_dropped(found.summary)
+        OUTPUT.show(print_dropped, found.summary)
 
 
 @app.command()
 def search(
     run_folder: RunFolder,
     prompt: Annotated[str | None, typer.Argument(help="What to look for, such as 'wedding, engagement ring'.")] = None,
-    table: Annotated[Optional[str], typer.Option(help="The table; default the largest with vectors.")] = None,  # noqa: UP045
+    table: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="The table; default the largest with vectors.", autocompletion=finished_tables),
+    ] = None,
     bucket: Annotated[Optional[str], typer.Option(help="Only rows of this bucket.")] = None,  # noqa: UP045
     n: Annotated[int, typer.Option("--n", help="Images wanted.", min=1, max=1000)] = 50,
     like: Annotated[Optional[str], typer.Option(help="Neighbours of this image too.", metavar="UID")] = None,  # noqa: UP045
@@ -85,13 +88,14 @@ def search(
     """
     from poolwright.api import search as find
     from poolwright.api import write_search
+    from poolwright.api.inspecting import found_uids
     from poolwright.cli.rendering.inspecting import print_found
 
     found = find(
         run_folder, prompt, table=table, bucket=bucket, n=n, like=like, against=against, vectors=vectors, model=model,
         features=features,
     )  # fmt: skip
-    print_found(found, write_search(run_folder, found, to))
+    OUTPUT.show(print_found, found, write_search(run_folder, found, to), found_uids(run_folder, found))
 
 
 @app.command()
@@ -110,16 +114,16 @@ def report(
     """Draw a run: one HTML file to look at and to show."""
     from poolwright.api import cluster_figures
     from poolwright.api import report as draw
+    from poolwright.cli.rendering.inspecting import print_figure_files, print_report
 
     if figures is None:
         if of:
             from poolwright.core.errors import RecipeError
 
             raise RecipeError("--class goes with --figures DIR, the folder of the files")
-        print(f"open {draw(run_folder, to)}")
+        OUTPUT.show(print_report, draw(run_folder, to), asked=False)
         return
-    for path in cluster_figures(run_folder, figures, of or ()):
-        print(path)
+    OUTPUT.show(print_figure_files, cluster_figures(run_folder, figures, of or ()), asked=False)
 
 
 @app.command()
@@ -139,7 +143,7 @@ def studio(
     from poolwright.cli.rendering.inspecting import print_links
     from poolwright.studio.serve import serve
 
-    serve(run_folder, host, port, annotator or (), name or (), print_links)
+    serve(run_folder, host, port, annotator or (), name or (), lambda links: OUTPUT.show(print_links, links))
 
 
 @app.command()
@@ -155,6 +159,6 @@ def verify(
     from poolwright.cli.rendering.inspecting import print_verification
 
     verification = verify_release(release, full, load)
-    print_verification(verification)
+    OUTPUT.show(print_verification, verification, asked=not verification.ok)
     if not verification.ok:
         raise typer.Exit(1)

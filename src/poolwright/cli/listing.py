@@ -3,34 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
 from poolwright.cli.app import app
+from poolwright.cli.completers import names_of
+from poolwright.cli.output import OUTPUT
 
 if TYPE_CHECKING:
     from poolwright.api import Entry
 
-Name = Annotated[Optional[str], typer.Argument(help="Only this one, with its parameters.")]  # noqa: UP045
+
+def _argument(kind: str, metavar: str = "NAME") -> Any:
+    help = "Only this one, with its parameters."
+    return typer.Argument(help=help, metavar=metavar, autocompletion=names_of(kind))
+
+
+Verb = Annotated[Optional[str], _argument("steps", "VERB")]  # noqa: UP045
+PoolName = Annotated[Optional[str], _argument("pools")]  # noqa: UP045
+LayoutName = Annotated[Optional[str], _argument("layouts")]  # noqa: UP045
+FigureName = Annotated[Optional[str], _argument("figures")]  # noqa: UP045
+EncoderName = Annotated[Optional[str], _argument("encoders")]  # noqa: UP045
 
 
 @app.command()
 def steps(
-    name: Annotated[Optional[str], typer.Argument(help="Only this one.", metavar="VERB")] = None,  # noqa: UP045
+    name: Verb = None,
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of the recipe language.")] = False,
 ) -> None:
     """List the steps, or one step's parameters."""
     from poolwright import api
 
     if schema:
-        print(api.recipe_schema(), end="")
+        OUTPUT.write_text(api.recipe_schema())
     else:
         _show("step", api.steps(), name)
 
 
 @app.command()
-def pools(name: Name = None) -> None:
+def pools(name: PoolName = None) -> None:
     """List the kinds of pools, or the parameters of one."""
     from poolwright import api
 
@@ -38,7 +50,7 @@ def pools(name: Name = None) -> None:
 
 
 @app.command()
-def layouts(name: Name = None) -> None:
+def layouts(name: LayoutName = None) -> None:
     """List the release layouts, or the parameters of one."""
     from poolwright import api
 
@@ -46,7 +58,7 @@ def layouts(name: Name = None) -> None:
 
 
 @app.command()
-def figures(name: Name = None) -> None:
+def figures(name: FigureName = None) -> None:
     """List the figures a recipe can measure, or one's fields."""
     from poolwright import api
 
@@ -54,7 +66,7 @@ def figures(name: Name = None) -> None:
 
 
 @app.command()
-def encoders(name: Name = None) -> None:
+def encoders(name: EncoderName = None) -> None:
     """List the kinds of encoders, or the options of one."""
     from poolwright import api
 
@@ -63,8 +75,13 @@ def encoders(name: Name = None) -> None:
 
 def _show(noun: str, entries: Mapping[str, Entry], name: str | None) -> None:
     from poolwright.cli.rendering.listing import print_entries, print_entry
+    from poolwright.core.errors import RecipeError, did_you_mean
 
     if name is None:
-        print_entries(noun, entries)
-    else:
-        print_entry(noun, entries, name)
+        OUTPUT.show(print_entries, noun, entries)
+        return
+    if name not in entries:
+        raise RecipeError(f"unknown {noun} '{name}'; {did_you_mean(name, entries)}")
+    if entries[name].problem:
+        raise RecipeError(entries[name].problem)
+    OUTPUT.show(print_entry, noun, entries, name)

@@ -10,18 +10,25 @@ import errno
 import os
 import signal
 import sys
+import traceback
 import warnings
+from collections.abc import Mapping
 from contextlib import suppress
-from typing import NoReturn
+from typing import Any, NoReturn
+
+import typer
 
 # Each adds its commands, in the order of the help.
 # isort: off
-from poolwright.cli import running, inspecting, comparing, annotating, data, publishing, listing  # noqa: F401
+from poolwright.cli import running, inspecting, comparing, annotating, data, publishing, listing, completion  # noqa: F401
 from poolwright.cli.app import app
+from poolwright.cli.output import OUTPUT
 
 # isort: on
 _OF_THE_DISK = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
 _INTERRUPTED = 130  # what typer exits with after Ctrl-C
+_WrongCall: Any = typer.BadParameter.__mro__[2]
+"""Base of the errors that typer raises about a call; it has one of its own, or that of click."""
 
 
 def main() -> None:
@@ -36,28 +43,45 @@ def main() -> None:
     atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
     # Pillow warns about broken EXIF in pictures that it reads nevertheless.
     warnings.filterwarnings("ignore", module="PIL")
+    OUTPUT.start(json="--json" in sys.argv[1:])
+    completion.prepare()
     try:
-        app()
+        status = app(standalone_mode=False, complete_var=completion.VARIABLE)
     except WaitingForPeople as waiting:
-        print(f"{waiting}\n  {_again(sys.argv[1:])}", file=sys.stderr)
-        sys.exit(waiting.exit_code)
+        again = _again(sys.argv[1:])
+        print(f"{waiting}\n  {again}", file=sys.stderr)
+        _end(waiting, waiting.exit_code, {"continue": again})
     except PoolwrightError as error:
         for one in error.errors if isinstance(error, Mistakes) else (error,):
             print(f"error: {_in_one_line(str(one))}", file=sys.stderr)
-        sys.exit(error.exit_code)
+        _end(error, error.exit_code)
+    except _WrongCall as error:
+        OUTPUT.command = error.ctx.info_name if error.ctx is not None and error.ctx.parent is not None else ""
+        error.show()
+        _end(error, error.exit_code)
     except KeyboardInterrupt:
         _stop()
-    except SystemExit as end:
-        if end.code == _INTERRUPTED:
-            _stop()
-        raise
     except BrokenPipeError:
         sys.exit(1)
     except OSError as error:
         if error.errno not in _OF_THE_DISK or not error.filename:
             raise
         print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
-        sys.exit(1)
+        _end(error, 1)
+    if status == _INTERRUPTED:
+        _stop()
+    sys.exit(status or 0)
+
+
+def _end(error: BaseException, status: int, more: Mapping[str, object] | None = None) -> NoReturn:
+    """End with an exit status; with `--json`, the error is the object on standard output."""
+    if OUTPUT.verbose:
+        traceback.print_exception(error)
+    if OUTPUT.json:
+        from poolwright.cli.rendering.json_output import error_fields
+
+        OUTPUT.write({"error": {**error_fields(error), **(more or {})}})
+    sys.exit(status)
 
 
 def _interrupt(*_: object) -> NoReturn:

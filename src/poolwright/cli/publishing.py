@@ -8,6 +8,7 @@ from typing import Annotated, Optional
 import typer
 
 from poolwright.cli.app import app
+from poolwright.cli.output import OUTPUT
 
 _ADDRESS = "hf://datasets/USER/NAME or s3://BUCKET/FOLDER."
 
@@ -27,15 +28,14 @@ def push(
     What is there already is not sent again: the same command continues.
     """
     from poolwright.api import push as push_release
-    from poolwright.cli.progress import console_listener
     from poolwright.cli.rendering.publishing import print_pushed
 
-    with console_listener() as listener:
+    with OUTPUT.listening() as listener:
         pushed = push_release(
             release, to, public=public, revision=revision, message=message, overwrite=overwrite, dry_run=dry_run,
             listener=listener,
         )  # fmt: skip
-    print_pushed(pushed)
+    OUTPUT.show(print_pushed, pushed, asked=False)
     if not pushed.ok:
         raise typer.Exit(1)
 
@@ -52,11 +52,10 @@ def pull(
     It is verified. The same command continues a pull that was interrupted.
     """
     from poolwright.api import pull as pull_release
-    from poolwright.cli.progress import console_listener
     from poolwright.cli.rendering.publishing import print_pulled
 
-    with console_listener() as listener:
+    with OUTPUT.listening() as listener:
         pulled = pull_release(source, to, revision=revision, overwrite=overwrite, listener=listener)
-    print_pulled(pulled)
+    OUTPUT.show(print_pulled, pulled, asked=False)
     if not pulled.ok:
         raise typer.Exit(1)

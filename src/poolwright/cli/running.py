@@ -8,6 +8,8 @@ from typing import Annotated, Optional
 import typer
 
 from poolwright.cli.app import Folder, RecipePath, Sets, app
+from poolwright.cli.completers import names_of, one_of, tables_of_recipe
+from poolwright.cli.output import OUTPUT
 
 
 @app.command()
@@ -20,13 +22,12 @@ def demo(
 
     Draws a small world of pictures, runs a recipe over it, and compares with the truth. No network, no GPU.
     """
-    from poolwright.cli.progress import console_listener
     from poolwright.cli.rendering.running import print_demo
     from poolwright.demo.demo import run_demo
 
-    with console_listener() as listener:
+    with OUTPUT.listening() as listener:
         outcome = run_demo(folder, images, seed, listener)
-    print_demo(outcome)
+    OUTPUT.show(print_demo, outcome, asked=False)
 
 
 @app.command()
@@ -35,18 +36,21 @@ def recipes() -> None:
     from poolwright.api import recipes as api_recipes
     from poolwright.cli.rendering.running import print_recipes
 
-    print_recipes(api_recipes())
+    OUTPUT.show(print_recipes, api_recipes())
 
 
 @app.command()
 def new(
-    name: Annotated[str, typer.Argument(help="A shipped recipe; see `poolwright recipes`.")],
+    name: Annotated[
+        str, typer.Argument(help="A shipped recipe; see `poolwright recipes`.", autocompletion=names_of("recipes"))
+    ],
     to: Annotated[Optional[Path], typer.Argument(help="File to write; default NAME.yaml.")] = None,  # noqa: UP045
 ) -> None:
     """Write a shipped recipe to a file, for editing."""
     from poolwright.api import new_recipe
+    from poolwright.cli.rendering.running import print_new
 
-    print(f"wrote {new_recipe(name, to)}; edit its paths, then: poolwright check {to or name + '.yaml'}")
+    OUTPUT.show(print_new, new_recipe(name, to), asked=False)
 
 
 @app.command()
@@ -55,7 +59,7 @@ def check(recipe: RecipePath, sets: Sets = None) -> None:
     from poolwright.api import check as check_recipe
     from poolwright.cli.rendering.running import print_check
 
-    print_check(recipe, check_recipe(recipe, sets or ()))
+    OUTPUT.show(print_check, recipe, check_recipe(recipe, sets or ()), asked=False)
 
 
 @app.command()
@@ -74,15 +78,14 @@ def plan(
     """
     from poolwright.api import dry_run
     from poolwright.api import plan as plan_recipe
-    from poolwright.cli.progress import console_listener
     from poolwright.cli.rendering.running import print_plan, print_predictions
 
     if sample is None:
-        print_plan(plan_recipe(recipe, run_folder, sets or ()))
+        OUTPUT.show(print_plan, plan_recipe(recipe, run_folder, sets or ()))
         return
-    with console_listener() as listener:
+    with OUTPUT.listening() as listener:
         predictions = dry_run(recipe, sample, sets or (), listener=listener)
-    print_predictions(predictions)
+    OUTPUT.show(print_predictions, predictions)
 
 
 @app.command()
@@ -90,11 +93,17 @@ def run(
     recipe: RecipePath,
     sets: Sets = None,
     run_folder: Folder = None,
-    table: Annotated[Optional[list[str]], typer.Option(help="Only this table and those it comes from.")] = None,  # noqa: UP045
-    fresh: Annotated[
-        list[str] | None, typer.Option(help="Start over: this table, those from it, releases.", metavar="TABLE")
+    table: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(help="Only this table and those it comes from.", autocompletion=tables_of_recipe),
     ] = None,
-    engine: Annotated[str, typer.Option(help="local or ray.")] = "local",
+    fresh: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Start over: this table, those from it, releases.", metavar="TABLE", autocompletion=tables_of_recipe
+        ),
+    ] = None,
+    engine: Annotated[str, typer.Option(help="local or ray.", autocompletion=one_of("local", "ray"))] = "local",
     address: Annotated[Optional[str], typer.Option(help="Ray cluster, such as ray://head:10001.")] = None,  # noqa: UP045
     workers: Annotated[Optional[int], typer.Option(help="Units at a time; default one per core.", min=1)] = None,  # noqa: UP045
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace releases made from something else.")] = False,
@@ -102,10 +111,9 @@ def run(
 ) -> None:
     """Run a recipe, or continue it where it stopped."""
     from poolwright.api import run as run_recipe
-    from poolwright.cli.progress import console_listener
     from poolwright.cli.rendering.running import print_run
 
-    with console_listener() as listener:
+    with OUTPUT.listening() as listener:
         result = run_recipe(
             recipe,
             run_folder,
@@ -119,7 +127,7 @@ def run(
             overwrite=overwrite,
             listener=listener,
         )
-    print_run(result)
+    OUTPUT.show(print_run, result, asked=False)
 
 
 @app.command("apply")
@@ -147,10 +155,9 @@ def apply_release(
     With the classifiers, thresholds and labels that were learned when the release was made.
     """
     from poolwright.api import apply
-    from poolwright.cli.progress import console_listener
     from poolwright.cli.rendering.running import print_applied
 
-    with console_listener() as listener:
+    with OUTPUT.listening() as listener:
         applied = apply(
             release,
             inputs,
@@ -163,4 +170,4 @@ def apply_release(
             workers=workers,
             listener=listener,
         )
-    print_applied(applied)
+    OUTPUT.show(print_applied, applied)

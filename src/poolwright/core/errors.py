@@ -45,6 +45,7 @@ EXTRAS = {
     "tzfpy": "geo",
     "tzdata": "geo",
     "httpcore2": "fetch",
+    "protego": "fetch",
     "lightly": "train",
     "safetensors": "train",
     "openTSNE": "tsne",

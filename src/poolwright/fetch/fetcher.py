@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from poolwright.fetch.http.contents import Inspector
 from poolwright.fetch.http.digests import read_digest
+from poolwright.fetch.http.host_rules import KnownHosts
 from poolwright.fetch.http.network import Resolve, open_connections
 from poolwright.fetch.http.request import Reply, Requests
 from poolwright.fetch.http.urls import RequestTarget, parse_url
@@ -101,6 +102,7 @@ class Fetcher:
         try:
             async with aclosing(open_connections(self.options, self.resolve)) as connections:
                 self._requests = Requests(connections, self.options)
+                self._hosts = KnownHosts(self._requests, self.options, self._requests.names)
                 await self._loop(shards)
         except BaseExceptionGroup as group:
             raise _first(group) from None
@@ -169,8 +171,9 @@ class Fetcher:
         try:
             if self._queues.is_down(host):
                 raise Failure("host_down", f"{host} could not be reached {self.options.host_failures} times in a row")
-            if not job.hops:
-                job.outcome.attempts += 1
+            if not await self._may_ask(host, job):
+                return
+            begun = monotonic()
             reply = await self._requests.get(job.target, self.options.total - job.outcome.seconds)
             reached = True
             job.outcome.seconds += monotonic() - begun
@@ -184,6 +187,27 @@ class Fetcher:
             self._running -= 1
             self._queues.done(host, reached)
             self._wake.set()
+
+    async def _may_ask(self, host: str, job: _Job) -> bool:
+        """Whether a row may be requested now; if its host wants pauses, it is queued again.
+
+        Raises:
+            Failure: the host does not allow it, or cannot be reached.
+        """
+        rules = self._hosts.at_hand(job.target)
+        if rules is None:
+            try:
+                rules = await self._hosts.read(job.target)
+            except Failure:
+                job.outcome.attempts += not job.hops
+                raise
+            if rules.delay:
+                self._queues.slow(host, rules.delay)
+                self._queues.put(host, job)
+                return False
+        rules.check(job.target)
+        job.outcome.attempts += not job.hops
+        return True
 
     async def _replied(self, job: _Job, reply: Reply, group: asyncio.TaskGroup) -> None:
         outcome = job.outcome

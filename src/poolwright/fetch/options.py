@@ -99,6 +99,12 @@ class FetchOptions(BaseModel):
     )
     verify_tls: bool = Field(default=True, description="refuse servers without a valid certificate")
     user_agent: str | None = Field(default=None, description="User-Agent; default: poolwright with its version")
+    robots_txt: bool = Field(
+        default=True, description="fetch what robots.txt of a host allows, at the pace that it asks for"
+    )
+    tdm: bool = Field(
+        default=True, description="leave out images whose hosts reserve text and data mining (TDMRep, file or header)"
+    )
     robots: Words = Field(default=ROBOTS, description="directives of X-Robots-Tag that are respected; empty for none")
 
     placeholders: Words = Field(default=(), description="SHA-256 of placeholder images, which replace missing ones")

@@ -1,6 +1,6 @@
 """Define the outcome of a row: its status and error class.
 
-`status` is that of img2dataset if it has one ('success', 'failed_to_download'); three others mark rows that would
+`status` is that of img2dataset if it has one ('success', 'failed_to_download'); the others mark rows that would
 otherwise look like a failed download or, worse, like a success. `error_class` gives the reason in more detail.
 """
 
@@ -13,6 +13,8 @@ FAILED = "failed_to_download"
 HASH_MISMATCH = "hash_mismatch"
 PLACEHOLDER = "placeholder"
 OPTED_OUT = "opted_out"
+ROBOTS = "robots"
+TDM_RESERVED = "tdm_reserved"
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,9 @@ CLASSES: dict[str, ErrorClass] = {
     "bad_sha256": ErrorClass("the expected digest is malformed"),
     "hash_mismatch": ErrorClass("bytes do not match the expected digest", status=HASH_MISMATCH),
     "placeholder": ErrorClass("a known placeholder image", status=PLACEHOLDER),
+    "robots": ErrorClass("robots.txt does not allow it", status=ROBOTS),
+    "robots_unreachable": ErrorClass("robots.txt cannot be read, so nothing is allowed", status=ROBOTS),
+    "tdm_reserved": ErrorClass("text and data mining is reserved (TDMRep)", status=TDM_RESERVED),
     "opted_out": ErrorClass("an X-Robots-Tag opts out", status=OPTED_OUT),
 }
 """Error classes by name, in the order of the stages of a request."""

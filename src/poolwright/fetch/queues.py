@@ -18,6 +18,7 @@ class _Host(Generic[Item]):
     not_before: float = 0.0
     failures: int = 0
     listed: bool = False
+    delay: float = 0.0
 
 
 class HostQueues(Generic[Item]):
@@ -56,7 +57,7 @@ class HostQueues(Generic[Item]):
             host.listed = False
             if host.waiting and host.active < self.per_host and host.not_before <= now:
                 host.active += 1
-                host.not_before = max(host.not_before, now + self.delay)
+                host.not_before = max(host.not_before, now + max(self.delay, host.delay))
                 self.waiting -= 1
                 item = host.waiting.popleft()
                 self._list(name)
@@ -78,13 +79,17 @@ class HostQueues(Generic[Item]):
             if state.failures >= self.failures:
                 self._down.add(host)
         self._list(host)
-        if not (state.waiting or state.active or state.listed or state.failures) and not self.delay:
+        if not (state.waiting or state.active or state.listed or state.failures) and not (self.delay or state.delay):
             del self._hosts[host]
 
     def hold(self, host: str, until: float) -> None:
         """Take no item of a host until `until`."""
         state = self._host(host)
         state.not_before = max(state.not_before, until)
+
+    def slow(self, host: str, delay: float) -> None:
+        """Leave more seconds between two items of a host."""
+        self._host(host).delay = delay
 
     def is_down(self, host: str) -> bool:
         """Whether a host is to be skipped."""

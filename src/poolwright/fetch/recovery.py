@@ -28,7 +28,14 @@ JSON, CSV = "recovery.json", "recovery.csv"
 
 @dataclass(frozen=True)
 class ClassRecovery:
-    """One class: its rows, those with an image again, and the errors of the others."""
+    """One class of a release.
+
+    Attributes:
+        name: of the class.
+        rows: its rows.
+        recovered: rows with an image again.
+        errors: rows without one, by error class.
+    """
 
     name: str
     rows: int

@@ -21,7 +21,13 @@ _REPORTED = 100
 
 @dataclass(frozen=True)
 class Repeated:
-    """Bytes that came from several URLs: their SHA-256, the number of URLs, and the first URL."""
+    """Bytes that came from several URLs.
+
+    Attributes:
+        sha256: of the bytes.
+        urls: number of URLs.
+        example: the first URL.
+    """
 
     sha256: str
     urls: int

@@ -153,6 +153,7 @@ def _release(name: str, definitions: dict[str, Any]) -> dict[str, Any]:
         "table": {"type": "string", "description": "table to release"},
         "layout": {"const": name},
         "to": {"type": "string", "description": "folder, relative to the recipe's folder"},
+        "parent": {"type": "string", "description": "earlier release, a folder or URL: the card lists what changed"},
         "card": {"$ref": "#/$defs/About"},
     }
     return _tagged(schema, tags, required=("table", "layout", "to"))

@@ -48,13 +48,14 @@ class RecipeBody(BaseModel):
 
 @dataclass(frozen=True)
 class ReleaseSpec:
-    """A release of a recipe: which table, in which layout, into which folder."""
+    """A release of a recipe: which table, in which layout, into which folder, after which earlier release."""
 
     table: str
     layout: Layout
     to: Path
     about: About
     key: Key
+    parent: str | None = None
 
 
 @dataclass(frozen=True)
@@ -307,12 +308,20 @@ def _release(index: int, data: Any, body: RecipeBody, source: RecipeSource, cont
         cls = layout_class(str(data["layout"]))
     except RecipeError as error:
         raise source.error((*key, "layout"), str(error)) from None
-    rest = {name: value for name, value in data.items() if name not in ("table", "layout", "to", "card")}
+    rest = {name: value for name, value in data.items() if name not in ("table", "layout", "to", "card", "parent")}
     source.check_shown(rest, rest, key, "the release")
     layout = validate(cls, rest, key, source, context)
     card = {**body.card.model_dump(exclude_unset=True), **(data.get("card") or {})}
     about = validate(About, source.hide(card), (*key, "card"), source, context)
-    return ReleaseSpec(str(data["table"]), layout, _target(str(data["to"]), (*key, "to"), source), about, key)
+    to, parent = _target(str(data["to"]), (*key, "to"), source), _parent(data.get("parent"), (*key, "parent"), source)
+    return ReleaseSpec(str(data["table"]), layout, to, about, key, parent)
+
+
+def _parent(named: Any, key: Key, source: RecipeSource) -> str | None:
+    """Return the path or URL of the release that another one comes after."""
+    if named is not None and type(named) is not str:
+        raise source.not_text(key, named)
+    return named if named is None or "://" in named else str(_target(named, key, source))
 
 
 def _target(to: str, key: Key, source: RecipeSource) -> Path:

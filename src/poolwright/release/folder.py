@@ -77,6 +77,11 @@ def _is_free(folder: Path) -> bool:
     return not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
 
 
+def is_release(folder: Path) -> bool:
+    """Whether a folder holds a release."""
+    return (folder / RELEASE).is_file()
+
+
 def find_release(folder: Path, made_from: str, overwrite: bool) -> Written | None:
     """Return the release in `folder` if it is the wanted one and complete; None if it is to be written.
 

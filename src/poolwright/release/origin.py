@@ -9,7 +9,7 @@ from poolwright.core.results.measured import Measured
 from poolwright.core.table import Table
 from poolwright.release.card.about import About
 from poolwright.release.lineage import Lineage, without_paths
-from poolwright.release.record import RELEASE_FORMAT, digest_of
+from poolwright.release.record import RELEASE_FORMAT, ParentRelease, digest_of
 
 
 def origin_of(
@@ -19,6 +19,7 @@ def origin_of(
     others: Sequence[Table],
     measured: Sequence[Measured],
     versions: Mapping[str, str],
+    parent: ParentRelease | None = None,
 ) -> str:
     """Return the SHA-256, hex, of everything that a release is made from.
 
@@ -26,6 +27,7 @@ def origin_of(
         layout: name and parameters of the layout.
         others: further tables that the layout reads.
         versions: version of the installed package that provides the layout, by package name.
+        parent: the release that it comes after.
     """
     records = [record.model_dump(mode="json") for record in family.records]
     parts = [RELEASE_FORMAT, *layout, about.model_dump(mode="json"), records]
@@ -35,4 +37,6 @@ def origin_of(
         parts.append({"measured": [found.model_dump(mode="json") for found in measured]})
     if versions:
         parts.append({"versions": dict(versions)})
+    if parent:
+        parts.append({"parent": parent.model_dump(mode="json")})
     return digest_of(*parts)

@@ -100,6 +100,24 @@ class ReleasedSubset(_Record):
     classes: int
 
 
+class ParentRelease(_Record):
+    """The release that another one comes after.
+
+    Attributes:
+        name: name of its folder.
+        url: where it is, if the recipe names a URL; '' for a local folder.
+        table, version, rows: the released table, the version on its card, and the number of its rows.
+        digest: SHA-256 of its checksums, hex.
+    """
+
+    name: str
+    url: str = ""
+    table: str
+    version: str
+    rows: int
+    digest: str
+
+
 class ReleaseRecord(_Record):
     """The content of `release.json`.
 
@@ -121,6 +139,7 @@ class ReleaseRecord(_Record):
         subsets: subsets that are given by row numbers.
         others: further files of the layout.
         versions: version of the installed package that provides the layout, by package name; empty for our own.
+        parent: the release that it comes after; None if the recipe names none.
     """
 
     format: int
@@ -141,6 +160,7 @@ class ReleaseRecord(_Record):
     subsets: tuple[ReleasedSubset, ...] = ()
     others: tuple[OtherFile, ...] = ()
     versions: dict[str, str] = {}
+    parent: ParentRelease | None = None
 
     def has(self, column: str) -> bool:
         """Whether the release has the column."""
@@ -175,7 +195,11 @@ class ReleaseRecord(_Record):
     def save(self, folder: Path) -> None:
         """Write `release.json` into the folder of a release."""
         # Fields that only some layouts use are left out of the records of the others.
-        empty = {name for name in ("domains", "configs", "subsets", "others", "versions") if not getattr(self, name)}
+        empty = {
+            name
+            for name in ("domains", "configs", "subsets", "others", "versions", "parent")
+            if not getattr(self, name)
+        }
         text = self.model_dump_json(indent=1, exclude=empty)
         (folder / RELEASE).write_text(text + "\n", encoding="utf-8", newline="\n")
 

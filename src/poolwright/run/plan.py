@@ -63,10 +63,10 @@ class TablePlan:
     """All steps of a table over its source.
 
     Attributes:
-        name: name of the table.
-        source: where its rows come from.
-        steps: the steps, in order.
-        reasons: why rows can be dropped, by ledger code from 1.
+        name: of the table.
+        source: what its rows are read from.
+        steps: its steps, in order.
+        reasons: why rows are dropped, by ledger code.
         others: the rows that steps join, by the index of the step.
         known: whether all columns are known: no step is wrong that might have given more.
     """

@@ -14,6 +14,7 @@ from poolwright.core.columns import IMAGE
 from poolwright.core.errors import PoolwrightError, RecipeError, did_you_mean
 from poolwright.core.files import digest_file, remove_partials
 from poolwright.core.roles import AnnotationStep, SourceStep
+from poolwright.core.runtime.event_log import EventLog
 from poolwright.core.runtime.progress import Listener, Silent
 from poolwright.core.table import RECORD, Table
 from poolwright.models.encoders.load import load_encoder, peek
@@ -81,6 +82,8 @@ class Run:
             for name in fresh:
                 start_over(self.table_folder(name))
             remember(self.recipe, self.folder)
+            if isinstance(self.listener, EventLog):
+                self.listener.keep_in(self.folder)
             self._sweep()
             return {name: self._run_table(name) for name in wanted}
 

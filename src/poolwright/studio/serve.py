@@ -17,7 +17,12 @@ PORT = 8765
 
 @dataclass(frozen=True)
 class Link:
-    """The link by which one person enters; `name` is empty if no token is needed."""
+    """The link by which one person enters.
+
+    Attributes:
+        name: of the person; empty if no token is needed.
+        url: the link.
+    """
 
     name: str
     url: str

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.text import Text
@@ -12,7 +14,14 @@ if TYPE_CHECKING:
     from poolwright.api import Estimates, MoreVerdicts
 
 
-def print_accuracy(estimates: Estimates) -> None:
+def print_audit(files: Sequence[Path]) -> None:
+    """The sheet that was written, and what to do with it."""
+    for path in files:
+        print(f"wrote {path}")
+    print(f"fill in the verdicts (positive, negative, unsure), then: poolwright accuracy {files[0]}")
+
+
+def print_accuracy(estimates: Estimates, more: MoreVerdicts | None = None) -> None:
     """Precision, recall and prevalence with their intervals, the strata behind them, and what to mind."""
     out = console()
     table = grid("on the pool", "estimate", "interval", "whatever 'unsure' means", numbers=("estimate",))
@@ -25,9 +34,11 @@ def print_accuracy(estimates: Estimates) -> None:
     out.print(Text(f"intervals of {estimates.confidence:.0%} confidence"))
     for note in estimates.notes:
         out.print(Text(note))
+    if more is not None:
+        _print_more(more, estimates)
 
 
-def print_more(more: MoreVerdicts, estimates: Estimates) -> None:
+def _print_more(more: MoreVerdicts, estimates: Estimates) -> None:
     """Print how many more verdicts the wanted intervals need, and in which strata."""
     out = console()
     expected = ", ".join(f"{name} ± {width:.1%}" for name, width in more.half_widths.items())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,13 @@ if TYPE_CHECKING:
 _CHECK_WORDS = {True: "ok", False: "BROKEN", None: "skipped"}
 
 
-def print_story(story: Story) -> None:
+def print_stories(stories: Sequence[Story]) -> None:
+    """One row's way through every table that it entered."""
+    for story in stories:
+        _print_story(story)
+
+
+def _print_story(story: Story) -> None:
     """One row's way through one table."""
     out = console()
     out.print(Text(f"{story.table}: {story.uid} was {'kept' if story.kept else 'dropped'}", style="bold"))
@@ -69,7 +75,7 @@ def write_dropped(found: DroppedRows, to: Path | None, kind: str | None) -> None
         write_rows(found, found.schema, standard_output(), chosen)
 
 
-def print_found(found: SearchResult, written: Sequence[Path]) -> None:
+def print_found(found: SearchResult, written: Sequence[Path], uids: Mapping[int, str]) -> None:
     """Print what a search found, in numbers, and the files to open."""
     out = console()
     where = f"{found.table}, {found.within}" if found.within else found.table
@@ -77,16 +83,30 @@ def print_found(found: SearchResult, written: Sequence[Path]) -> None:
     what = f"'{found.prompt}'" if found.prompt else f"like {found.like}"
     text = f"{what}: the nearest {len(nearest.scores):,} of {found.rows:,} rows in {where}"
     out.print(Text(text, style="bold"))
-    table = grid("rank", "cosine", numbers=("rank", "cosine"))
-    ranks = {1: nearest.scores[0], len(nearest.scores): nearest.scores[-1]}
-    for rank, score in {**ranks, **{one.first: one.scores[0] for one in found.deeper}}.items():
-        table.add_row(f"{rank:,}", f"{score:.4f}")
+    table = grid("rank", "cosine", "uid", numbers=("rank", "cosine"))
+    last = len(nearest.scores) - 1
+    ranks = {place + 1: (nearest.scores[place], nearest.positions[place]) for place in (0, last)}
+    for one in found.deeper:
+        ranks[one.first] = one.scores[0], one.positions[0]
+    for rank, (score, row) in ranks.items():
+        table.add_row(f"{rank:,}", f"{score:.4f}", Text(uids[row]))
     out.print(table)
     if found.contest:
         contest = found.contest
         out.print(Text(f"against '{contest.other}': {contest.both:,} are near to both; it wins {contest.won[1]:,}"))
     for path in written:
         out.print(Text(f"wrote {path}"))
+
+
+def print_report(page: Path) -> None:
+    """The page to open."""
+    print(f"open {page}")
+
+
+def print_figure_files(files: Sequence[Path]) -> None:
+    """The figures that were drawn."""
+    for path in files:
+        print(path)
 
 
 def print_links(links: Sequence[Link]) -> None:

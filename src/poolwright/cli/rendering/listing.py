@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from poolwright.cli.rendering.console import console, grid
-from poolwright.core.errors import RecipeError, did_you_mean
 
 if TYPE_CHECKING:
     from poolwright.api import Entry
@@ -29,16 +28,8 @@ def print_entries(noun: str, entries: Mapping[str, Entry]) -> None:
 
 
 def print_entry(noun: str, entries: Mapping[str, Entry], name: str) -> None:
-    """One entry: documentation, parameters, reasons.
-
-    Raises:
-        RecipeError: there is no such entry, or it cannot be used.
-    """
-    if name not in entries:
-        raise RecipeError(f"unknown {noun} '{name}'; {did_you_mean(name, entries)}")
+    """One entry: documentation, parameters, reasons."""
     entry, out = entries[name], console()
-    if entry.problem:
-        raise RecipeError(entry.problem)
     out.print(Text(f"{name} ({entry.kind})" if entry.kind else name, style="bold"))
     if entry.package:
         out.print(Text(f"from the package {entry.package}"))

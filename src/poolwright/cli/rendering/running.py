@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.text import Text
 
-from poolwright.cli.progress import duration
+from poolwright.api.progress import duration
 from poolwright.cli.rendering.console import console, grid
 from poolwright.core.files import human_bytes
 from poolwright.core.results.measured import Matrix, Measured
-from poolwright.core.table import TableRecord
+from poolwright.core.table import Table, TableRecord
 
 if TYPE_CHECKING:
     from poolwright.api import Applied, Prediction, RunResult, Shipped, TableOutlook, TablePlan
@@ -28,6 +28,11 @@ def print_recipes(recipes: Sequence[Shipped]) -> None:
     out = console()
     out.print(table)
     out.print(Text("start one with: poolwright new RECIPE"))
+
+
+def print_new(written: Path) -> None:
+    """A recipe that was written, and what to do with it."""
+    print(f"wrote {written}; edit its paths, then: poolwright check {written}")
 
 
 def print_check(recipe: Path, plans: Mapping[str, TablePlan]) -> None:
@@ -71,6 +76,12 @@ def print_predictions(predictions: Sequence[Prediction]) -> None:
             out.print(Text(f"{one.table}: {steps} look at all rows; a sample does not show what they keep"))
 
 
+def print_funnels(tables: Iterable[Table]) -> None:
+    """The funnels of tables."""
+    for table in tables:
+        print_funnel(table.record)
+
+
 def print_funnel(record: TableRecord) -> None:
     """Rows in, kept and dropped by reason, step by step, and what every step learned."""
     out = console()
@@ -93,8 +104,7 @@ def print_funnel(record: TableRecord) -> None:
 def print_run(result: RunResult) -> None:
     """The funnels, what was released, what comes next, and the figures last."""
     out = console()
-    for table in result.tables.values():
-        print_funnel(table.record)
+    print_funnels(result.tables.values())
     for written in result.releases:
         out.print(Text(f"released {written.folder} ({written.words})"))
         for note in written.notes:

@@ -167,6 +167,11 @@ class SearchResult:
         rows = _order(self.near)[: self.query.neighbours]
         return Ranked(tuple(rows.tolist()), tuple(self.near[rows].tolist()))
 
+    @property
+    def named(self) -> tuple[int, ...]:
+        """Numbers of the rows that `nearest`, `deeper` and `neighbours` name, ascending."""
+        return tuple(sorted({row for one in (self.nearest, *self.deeper, self.neighbours) for row in one.positions}))
+
     @cached_property
     def contest(self) -> Contest | None:
         """How the two prompts compete; None without a second prompt."""

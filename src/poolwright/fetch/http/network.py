@@ -84,7 +84,7 @@ class Names:
         until, task = self._known.get((host, port), (0.0, None))
         if task is None or until < monotonic():
             task = asyncio.create_task(self._look_up(host, port))
-            task.add_done_callback(_seen)
+            task.add_done_callback(seen)
             self._known[host, port] = monotonic() + _SECONDS, task
             self._known.move_to_end((host, port))
             if len(self._known) > _REMEMBERED:
@@ -121,8 +121,8 @@ class Names:
         return found
 
 
-def _seen(task: asyncio.Task[list[str]]) -> None:
-    """Mark the error of a lookup as retrieved, in case nobody waits for it any more."""
+def seen(task: asyncio.Task[Any]) -> None:
+    """Mark the error of a task as retrieved, in case nobody waits for it any more."""
     if not task.cancelled():
         task.exception()
 

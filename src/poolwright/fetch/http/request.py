@@ -17,6 +17,7 @@ from poolwright.fetch.http.addresses import AddressGuard
 from poolwright.fetch.http.contents import looks_foreign
 from poolwright.fetch.http.encodings import decoder
 from poolwright.fetch.http.headers import Headers, opted_out, retry_after
+from poolwright.fetch.http.host_rules import HostPage
 from poolwright.fetch.http.network import import_httpcore, literal_address
 from poolwright.fetch.http.urls import RequestTarget, redirected
 from poolwright.fetch.options import FetchOptions
@@ -68,7 +69,7 @@ class Requests:
         self._client = import_httpcore()
         self._guard = AddressGuard.of(options.allow_private, options.allow_networks) if options.proxy else None
         agent = options.user_agent or USER_AGENT
-        self._agent, self._names = agent.encode("latin-1", "replace"), ("poolwright", re.split("[/ ]", agent)[0])
+        self._agent, self.names = agent.encode("latin-1", "replace"), ("poolwright", re.split("[/ ]", agent)[0])
 
     async def get(self, target: RequestTarget, seconds: float) -> Reply:
         """Return the response of a target.
@@ -90,6 +91,34 @@ class Requests:
         except Exception as error:
             raise self._failure(error) from error
 
+    async def page(self, target: RequestTarget, most: int) -> HostPage:
+        """Return the first bytes of a small text.
+
+        Args:
+            target: target of the request.
+            most: bytes to read.
+
+        Raises:
+            Failure: the host cannot be reached, or breaks off.
+        """
+        try:
+            async with asyncio.timeout(self.options.total), self._response(target, b"*/*") as response:
+                headers, status = Headers(response.headers), int(response.status)
+                if status in _REDIRECTS:
+                    return _moved(status, target, headers)
+                body, unpack = b"", decoder(headers.every("content-encoding"), most)
+                async for raw in response.aiter_stream():
+                    body += b"".join(unpack.feed(raw))
+                    if len(body) >= most:
+                        break
+                return HostPage(status, body[:most])
+        except TimeoutError:
+            raise Failure("total_timeout", f"not done within {self.options.total:g} s") from None
+        except Failure:
+            raise
+        except Exception as error:
+            raise self._failure(error) from error
+
     def _check_proxied(self, target: RequestTarget) -> None:
         """Check what can be checked of a target that the proxy resolves: a literal address in any form."""
         address = literal_address(target.host)
@@ -98,6 +127,11 @@ class Requests:
             raise Failure("refused_address", refusal)
 
     async def _get(self, target: RequestTarget) -> Reply:
+        async with self._response(target, b"image/*,*/*;q=0.5") as response:
+            return await self._read(target, response)
+
+    def _response(self, target: RequestTarget, accept: bytes) -> Any:
+        """Return a context with the response to a request."""
         self._check_proxied(target)
         client, seconds = self._client, self.options.timeout
         url = client.URL(
@@ -106,17 +140,16 @@ class Requests:
         headers = [
             (b"Host", target.authority.encode()),
             (b"User-Agent", self._agent),
-            (b"Accept", b"image/*,*/*;q=0.5"),
+            (b"Accept", accept),
             (b"Accept-Encoding", b"identity"),
         ]
         limits = {"timeout": {"connect": seconds, "read": seconds, "write": seconds}}
-        async with self.connections.stream("GET", url, headers=headers, extensions=limits) as response:
-            return await self._read(target, response)
+        return self.connections.stream("GET", url, headers=headers, extensions=limits)
 
     async def _read(self, target: RequestTarget, response: Any) -> Reply:
         headers, status = Headers(response.headers), int(response.status)
         if status in (*_REDIRECTS, *_WITH_IMAGE):
-            self._check_robots(headers, status)
+            self._check_reservations(headers, status)
         if status in _REDIRECTS:
             return Reply(status, target, redirected(target, headers.location()))
         if status not in _WITH_IMAGE:
@@ -132,10 +165,14 @@ class Requests:
             body.file.close()
             raise
 
-    def _check_robots(self, headers: Headers, status: int) -> None:
-        no = opted_out(headers.every("x-robots-tag"), self.options.robots, self._names)
+    def _check_reservations(self, headers: Headers, status: int) -> None:
+        no = opted_out(headers.every("x-robots-tag"), self.options.robots, self.names)
         if no:
             raise Failure("opted_out", f"X-Robots-Tag: {no}", status)
+        if self.options.tdm and "1" in map(str.strip, ",".join(headers.every("tdm-reservation")).split(",")):
+            policy = headers.first("tdm-policy")
+            more = f", tdm-policy: {policy[:200]}" if policy else ""
+            raise Failure("tdm_reserved", f"tdm-reservation: 1{more}", status)
 
     def _check_headers(self, headers: Headers, status: int) -> None:
         length = headers.first("content-length") or ""
@@ -227,6 +264,13 @@ def _first_message(error: BaseException) -> str:
 def _broke_off(message: str) -> bool:
     """Whether h11 reports that the connection ended, rather than a protocol error."""
     return "peer closed connection" in message or "disconnected" in message
+
+
+def _moved(status: int, target: RequestTarget, headers: Headers) -> HostPage:
+    try:
+        return HostPage(status, location=redirected(target, headers.location()))
+    except Failure as failure:
+        return HostPage(status, lost=failure.message)
 
 
 def status_failure(status: int, headers: Headers) -> Failure:

@@ -80,7 +80,7 @@ def open_version(named: str | Path) -> Version:
 def version_of(run: Run, table: Table, name: str) -> Version:
     """Return a finished table of a run as a version."""
     info = VersionInfo(name, "table", table.name, table.record.rows_kept, table.record.plan)
-    return Version(info, tuple(one.record for one in lineage(table).tables), table.schema, run, table)
+    return Version(info, lineage(table).records, table.schema, run, table)
 
 
 def _release(folder: Path, name: str) -> Version:

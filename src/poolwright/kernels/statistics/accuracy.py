@@ -25,7 +25,12 @@ Bools = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Answers:
-    """Numbers of rows of one stratum that people judged positive, negative, and could not decide."""
+    """Numbers of rows of one stratum that people judged.
+
+    Attributes:
+        positive, negative: rows judged so.
+        unsure: rows that they could not decide.
+    """
 
     positive: int = 0
     negative: int = 0
@@ -62,7 +67,14 @@ class Estimate:
 
 @dataclass(frozen=True)
 class StratumEstimate:
-    """The answers of one stratum, and its positive rate with exact limits; `rate` is None without answers."""
+    """The answers of one stratum, and its positive rate.
+
+    Attributes:
+        stratum: the stratum.
+        answers: what people answered.
+        rate: share of positive rows; None without answers.
+        low, high: exact limits of the rate.
+    """
 
     stratum: Stratum
     answers: Answers
@@ -73,7 +85,14 @@ class StratumEstimate:
 
 @dataclass(frozen=True)
 class Estimates:
-    """Estimates for a pool from a sample. `notes` are caveats, in sentences."""
+    """Estimates for a pool from a sample.
+
+    Attributes:
+        precision, recall, prevalence: the measures.
+        strata: answers and positive rate of every stratum.
+        confidence: of each interval by itself, two-sided.
+        notes: caveats, in sentences.
+    """
 
     precision: Estimate
     recall: Estimate

@@ -22,6 +22,7 @@ from __future__ import annotations
 import os
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from poolwright.release.data.images import ImageReader
     from poolwright.release.data.reading import StoredImage
     from poolwright.release.lineage import Lineage
+    from poolwright.release.parent import Parent
     from poolwright.release.statistics import Detail, Statistics
 
 __all__ = ["About", "Layout", "LayoutCheck", "Written"]
@@ -281,6 +283,7 @@ class Layout(BaseModel):
         overwrite: bool = False,
         measured: Sequence[Measured] = (),
         versions: Mapping[str, str] | None = None,
+        parent: Parent | None = None,
     ) -> Written:
         """Write a release, or find an identical one in its folder.
 
@@ -294,6 +297,7 @@ class Layout(BaseModel):
             overwrite: whether a release of something else, or a damaged one, may be replaced.
             measured: figures of the recipe that were measured on the table; the card shows them.
             versions: version of the installed package that provides this layout, by name; none for poolwright's own.
+            parent: the release that this one comes after.
 
         Raises:
             PoolwrightError: another process writes this release.
@@ -313,19 +317,28 @@ class Layout(BaseModel):
             )
         family, versions = lineage(table), dict(versions or {})
         itself = self.layout, self.model_dump(mode="json")
-        made_from = origin_of(itself, family, about, self.others(table), measured, versions)
+        before = parent.record if parent else None
+        made_from = origin_of(itself, family, about, self.others(table), measured, versions, before)
         if not replaced(folder).exists() and (existing := find_release(folder, made_from, overwrite)):
             return existing
         with release_lock(folder):
             if existing := find_release(folder, made_from, overwrite):
                 return existing
-            return self._write(family, folder, about, {"made_from": made_from, "versions": versions}, measured)
+            origin = {"made_from": made_from, "versions": versions, "parent": before}
+            return self._write(family, folder, about, origin, measured, parent)
 
     def _write(
-        self, family: Lineage, folder: Path, about: About, origin: Mapping[str, Any], measured: Sequence[Measured]
+        self,
+        family: Lineage,
+        folder: Path,
+        about: About,
+        origin: Mapping[str, Any],
+        measured: Sequence[Measured],
+        parent: Parent | None,
     ) -> Written:
-        from poolwright.core.files import remove
+        from poolwright.core.files import remove, write_text
         from poolwright.release.card.documents import write_documents
+        from poolwright.release.card.sections.changes import CHANGES, changes_section, changes_text
         from poolwright.release.data.class_names import class_notes
         from poolwright.release.folder import put_in_place, written
         from poolwright.release.statistics import gather, of_released
@@ -343,7 +356,13 @@ class Layout(BaseModel):
             record.check_files(table.record.rows_kept)
             statistics = of_released(statistics, record)
             notes = tuple(class_notes(record, statistics, self.class_name()))
-            write_documents(partial, record, family, about, statistics, self._presentation(record, table), measured)
+            presentation = self._presentation(record, table)
+            if parent is not None:
+                changes = parent.changes()
+                write_text(partial / CHANGES, changes_text(changes))
+                section = changes_section(parent.record, changes)
+                presentation = replace(presentation, sections=(*presentation.sections, section))
+            write_documents(partial, record, family, about, statistics, presentation, measured)
             put_in_place(partial, folder)
         except BaseException:
             remove(partial)

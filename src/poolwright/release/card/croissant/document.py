@@ -21,6 +21,7 @@ from poolwright.release.card.about import About, croissant_license
 from poolwright.release.card.croissant.context import CONTEXT
 from poolwright.release.card.croissant.nodes import ROWS, change_words, column_fields, constant, file_type
 from poolwright.release.card.presentation import Presentation
+from poolwright.release.card.sections.changes import based_on
 from poolwright.release.lineage import Lineage
 from poolwright.release.record import ReleaseRecord
 
@@ -63,6 +64,7 @@ def croissant(
         "inLanguage": list(about.language),
         "keywords": list(about.tags),
         "url": about.homepage,
+        "isBasedOn": based_on(release.parent),
         "rai:dataLimitations": list(about.known_limits),
         "rai:dataPreprocessingProtocol": [
             f"{record.name}, {step.index + 1}. {step.verb}: {step.learned}"

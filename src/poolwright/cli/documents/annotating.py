@@ -1,0 +1,26 @@
+"""Defines the document of estimates from verdicts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+from poolwright.api.types import Estimates, MoreVerdicts
+
+
+@dataclass(frozen=True)
+class AccuracyDocument:
+    """The accuracy of a filter on its pool.
+
+    Attributes:
+        estimates: precision, recall and prevalence with their intervals, and the strata behind them.
+        more: further verdicts by stratum, and the half-widths expected with them; null without `--want`.
+    """
+
+    estimates: Estimates
+    more: MoreVerdicts | None
+
+    @classmethod
+    def of(cls, estimates: Estimates, more: MoreVerdicts | None = None) -> Self:
+        """Make it from estimates."""
+        return cls(estimates, more)
