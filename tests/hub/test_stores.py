@@ -114,7 +114,7 @@ def test_another_version_replaces_what_changed_and_the_checksums_come_last(
     assert stored(bucket) == contents(other)
 
 
-def test_what_is_refused(squares: Path, bucket: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_refused(squares: Path, bucket: Any, tmp_path: Path) -> None:
     bucket.pipe_file("datasets/theirs/notes.txt", b"theirs")
     with pytest.raises(ReleaseError, match=r"holds what is not a release \(notes\.txt\)"):
         poolwright.push(squares, "s3://datasets/theirs")
@@ -126,12 +126,22 @@ def test_what_is_refused(squares: Path, bucket: Any, tmp_path: Path, monkeypatch
     bucket.pipe_file("datasets/theirs/SHA256SUMS", b"not a checksum\n")
     bucket.pipe_file("datasets/theirs/release.json", b"{}")
     assert "SHA256SUMS is damaged" in call("pull", "s3://datasets/theirs", tmp_path / "x").err
-    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9")
-    type(bucket).clear_instance_cache()
-    failed = call("pull", ADDRESS, tmp_path / "x")
-    type(bucket).clear_instance_cache()
-    assert failed.code == 1
-    assert "cannot be reached (EndpointConnectionError)" in failed.err
+
+
+def test_keys_and_networks_that_fail(bucket: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    errors = pytest.importorskip("botocore.exceptions")
+    for error, words in (
+        (errors.NoCredentialsError(), "there are no keys for the store"),
+        (PermissionError(13, "Access Denied"), "there are no keys for the store"),
+        (errors.EndpointConnectionError(endpoint_url="http://secret"), "cannot be reached (EndpointConnectionError)"),
+    ):
+
+        def fails(self: Any, error: Exception = error) -> None:
+            raise error
+
+        monkeypatch.setattr(stores.StoreSource, "_find", fails)
+        failed = call("pull", ADDRESS, tmp_path / "x")
+        assert (failed.code, words in failed.err, "secret" in failed.err) == (1, True, False)
 
 
 def test_other_bytes_in_a_store_are_found(squares: Path, tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ def document_of(command: str) -> Document:
 
 def documents() -> dict[str, Any]:
     """Return the classes of documents by command, in the order of the help."""
-    from poolwright.cli.documents import annotating, data, inspecting, listing, running
+    from poolwright.cli.documents import annotating, data, inspecting, listing, publishing, running
 
     return {
         "demo": running.DemoDocument,
@@ -49,6 +49,8 @@ def documents() -> dict[str, Any]:
         "fetch": data.FetchDocument,
         "rebuild": data.RebuildDocument,
         "train-encoder": data.TrainDocument,
+        "push": publishing.PushDocument,
+        "pull": publishing.PullDocument,
         **dict.fromkeys(("steps", "pools", "layouts", "figures", "encoders"), listing.EntriesDocument),
         "completion": listing.ScriptDocument,
     }
