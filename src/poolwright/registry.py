@@ -32,6 +32,7 @@ POOLS = {
     "clip_retrieval": "poolwright.pools.clip_retrieval:ClipRetrieval",
     "img2dataset": "poolwright.pools.img2dataset:Img2dataset",
     "webdataset": "poolwright.pools.webdataset.webdataset:WebDatasetPool",
+    "coco": "poolwright.pools.coco.coco:Coco",
 }
 
 STEPS = {
@@ -72,6 +73,8 @@ STEPS = {
 LAYOUTS = {
     "huggingface": "poolwright.release.layouts.huggingface:HuggingFace",
     "image_folder": "poolwright.release.layouts.image_folder:ImageFolderLayout",
+    "coco": "poolwright.release.layouts.coco.coco:CocoLayout",
+    "parquet": "poolwright.release.layouts.parquet:ParquetLayout",
     "domainnet": "poolwright.release.layouts.domainnet:DomainNet",
     "geoyfcc": "poolwright.release.layouts.geoyfcc:GeoYfccLayout",
     "mappool": "poolwright.release.layouts.mappool:MapPool",

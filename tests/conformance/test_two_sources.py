@@ -13,10 +13,11 @@ import poolwright
 from tests.calling import call
 from tests.hub.conftest import hub  # noqa: F401
 from tests.hub.hub_server import HubServer
+from tests.hub.test_push import ADDRESS, contents
 
 EXAMPLE = Path(__file__).resolve().parent.parent.parent / "examples" / "two_sources.yaml"
-PER_CLASS = 6
-COPIES = 9
+PER_CLASS = 4
+COPIES = 5
 KINDS = {
     "n02504013": "elephant",
     "n02504458": "elephant",
@@ -77,11 +78,28 @@ def test_united_joined_deduplicated_published_and_compared(
     assert made.code == 0, made.err
     run = tmp_path / "runs" / "two-sources"
 
-    everything = poolwright.ledger(run, "all")
-    assert {(one.step, one.reason): one.rows for one in everything.reasons} == {
-        ("join", "no_match"): 250 + COPIES + 28 * PER_CLASS - len(labels)
-    }
-    copies = [
-        row["uid"] for batch in poolwright.ledger(run, "chosen", step="near_duplicates") for row in batch.to_pylist()
-    ]
-    assert sorted(uid.split("/")[0] for uid in copies) == ["photographs"] * COPIES
+    unmatched = 250 + COPIES + 28 * PER_CLASS - len(labels)
+    (dropped,) = poolwright.ledger(run, "all").summary.dropped
+    assert (dropped.verb, dropped.reason, dropped.rows) == ("join", "no_match", unmatched)
+    twins = poolwright.ledger(run, "chosen", step="near_duplicates").to_arrow().column("uid").to_pylist()
+    assert len(twins) == COPIES
+    assert all(uid.startswith("photographs/n00000000_") for uid in twins)
+
+    release = tmp_path / "out" / "two-sources"
+    pushed = call("push", release, ADDRESS)
+    assert pushed.code == 0, pushed.err
+    pulled = call("pull", ADDRESS, tmp_path / "pulled")
+    assert pulled.code == 0, pulled.err
+    assert contents(tmp_path / "pulled") == contents(release)
+
+    gone = poolwright.show(run)[-1].read(["uid"]).column("uid").to_pylist()[::11][:10]
+    text = (tmp_path / "two.yaml").read_text().replace("out/", "second/")
+    listed = ", ".join(f'"{uid}"' for uid in gone)
+    text = text.replace("      - drop_small", f"      - remove: {{ids: [{listed}]}}\n      - drop_small")
+    (tmp_path / "two.yaml").write_text(text)
+    again = call("run", "two.yaml", "--run", "again", "--set", f"variables.data={tmp_path / 'data'}", folder=tmp_path)
+    assert again.code == 0, again.err
+    changes = poolwright.diff(tmp_path / "pulled", tmp_path / "again" / "chosen")
+    assert (changes.added, changes.removed, changes.relabelled, changes.changed) == (0, 10, 0, 0)
+    assert [(one.verb, one.rows) for one in changes.removed_because] == [("remove", 10)]
+    assert changes.moved <= 10  # rows that take the places of removed ones in their split

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from poolwright.pools.arrays import Arrays
 from poolwright.pools.clip_retrieval import ClipRetrieval
+from poolwright.pools.coco.coco import Coco
 from poolwright.pools.commonpool import CommonPool
 from poolwright.pools.geoyfcc.geoyfcc import GeoYfccPool
 from poolwright.pools.huggingface.huggingface import HuggingFacePool
@@ -28,7 +29,7 @@ from poolwright.testing import PoolSuite
 from poolwright.testing.layouts import ABOUT
 from tests.models.making import encoded, picture
 from tests.packing import pack
-from tests.pools import test_clip_retrieval, test_commonpool, test_geoyfcc, test_img2dataset, yfcc
+from tests.pools import coco, test_clip_retrieval, test_commonpool, test_geoyfcc, test_img2dataset, yfcc
 from tests.pools.tars import jpeg, samples, write_tar
 from tests.release.build import pictures, toy_rows, write_table
 
@@ -322,6 +323,33 @@ class TestWebDatasetPacked(PoolSuite):
         for shard in range(2):
             write_tar(folder / f"train-{shard:03d}.tar.gz", samples(shard, 3))
         return {"path": "train-{000..001}.tar.gz"}
+
+
+class TestCocoImages(PoolSuite):
+    pool = Coco
+    rows = 9
+
+    def write(self, folder: Path) -> dict[str, Any]:
+        coco.dataset(folder)
+        return {"path": "annotations", "images": "{split}", "segmentation": True}
+
+
+class TestCocoObjects(PoolSuite):
+    pool = Coco
+    rows = 4
+
+    def write(self, folder: Path) -> dict[str, Any]:
+        for number in (1, 2):
+            (folder / "images").mkdir(exist_ok=True)
+            coco.pixels(number).save(folder / "images" / f"{number:04d}.png")
+        boxes = [coco.marked(5, 2), coco.marked(4, 1), coco.marked(3, 1, (0, 0, 0, 4)), coco.marked(2, 8)]
+        coco.save(folder / "objects.json", coco.document([coco.entry(1), coco.entry(2), coco.entry(3)], boxes))
+        return {"path": "objects.json", "images": "images", "rows": "objects"}
+
+    def write_empty(self, folder: Path) -> dict[str, Any]:
+        (folder / "images").mkdir()
+        coco.save(folder / "empty.json", coco.document([], []))
+        return {"path": "empty.json", "images": "images", "rows": "objects"}
 
 
 def test_every_pool_is_tested() -> None:

@@ -20,6 +20,7 @@ from poolwright.release.checks.result import Findings
 from poolwright.release.data.image_changes import ImageChanges
 from poolwright.release.layouts.avalanche import Avalanche
 from poolwright.release.layouts.clear import Clear
+from poolwright.release.layouts.coco.coco import CocoLayout
 from poolwright.release.layouts.domainnet import DomainNet
 from poolwright.release.layouts.geoyfcc import GeoYfccLayout
 from poolwright.release.layouts.glt import GltLayout
@@ -27,6 +28,7 @@ from poolwright.release.layouts.huggingface import HuggingFace
 from poolwright.release.layouts.image_folder import ImageFolderLayout
 from poolwright.release.layouts.layout import Layout, LayoutCheck
 from poolwright.release.layouts.mappool import MapPool
+from poolwright.release.layouts.parquet import ParquetLayout
 from poolwright.release.record import OtherFile, ReleasedFile, ReleaseRecord
 from poolwright.release.statistics import Statistics
 from poolwright.testing.layouts import ABOUT, LayoutSuite
@@ -91,6 +93,22 @@ class TestClearChanged(LayoutSuite):
 
     def build_table(self, folder: Path) -> Table:
         return stream_table(folder, 36)
+
+
+class TestCoco(LayoutSuite):
+    layout = CocoLayout(figures=False)
+
+
+class TestCocoChanged(_Toy):
+    layout = CocoLayout(images=ImageChanges(resize=16, mode="center_crop"), figures=False)
+
+
+class TestParquet(_Toy):
+    layout = ParquetLayout(figures=False)
+
+
+class TestParquetBytes(_Toy):
+    layout = ParquetLayout(images="bytes", columns=("label", "clip"), shard_bytes=20_000, figures=False)
 
 
 class TestDomainNet(_Toy):

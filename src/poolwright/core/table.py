@@ -50,7 +50,11 @@ class _Record(BaseModel):
 
 
 class InputFile(_Record):
-    """One file that input rows came from, or a run of small ones. `digest` is an XXH3-128 of the content, hex."""
+    """One file that input rows came from, or a run of small ones.
+
+    `digest` is an XXH3-128 of the content, hex; for a file of the Hub the digest that it keeps, after 'sha256:' or
+    'git-sha1:', for which the file is not read.
+    """
 
     path: str
     size: int

@@ -15,7 +15,9 @@ from pydantic import Field, PrivateAttr
 
 from poolwright.core.columns import IMAGE, IMAGE_PATH, LABEL, SPLIT, UID
 from poolwright.core.errors import InputError, RecipeError
+from poolwright.core.files import known_digest
 from poolwright.core.pool import Part, PathOrUrl, Pool
+from poolwright.core.runtime.remote import reaching
 from poolwright.core.wording import some, unguarded
 from poolwright.pools.columns.cached import Once
 from poolwright.pools.columns.path_columns import FILE_NAME
@@ -222,7 +224,7 @@ def _open(path: str) -> _Released:
 
 def _text(root: str, name: str) -> str:
     try:
-        with open_file(join(root, name)) as file:
+        with reaching(root), open_file(join(root, name)) as file:
             return file.read().decode("utf-8")
     except (FileNotFoundError, NotADirectoryError):
         raise RecipeError(f"{root}: no release here ({name} is missing); {RECORD} marks one") from None
@@ -292,10 +294,10 @@ def _digest(file: str) -> str | None:
     try:
         if is_url(file):
             system, path = file_system(file)
-            known = system.info(path).get("lfs")
-            if known is not None:
-                return str(known["sha256"])
-        with open_file(file) as source:
+            known = known_digest(system.info(path)) or ""
+            if known.startswith("sha256:"):
+                return known.removeprefix("sha256:")
+        with reaching(file), open_file(file) as source:
             return hashlib.file_digest(source, "sha256").hexdigest()  # type: ignore[arg-type]
     except FileNotFoundError:
         return None

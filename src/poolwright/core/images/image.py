@@ -25,6 +25,7 @@ from poolwright.core.images.formats import IMAGE_FORMATS
 from poolwright.core.images.headers import claimed_size, cut_short, unfinished
 from poolwright.core.images.pixels import to_rgb, upright
 from poolwright.core.rows import Rows
+from poolwright.core.runtime.remote import reaching, status_of
 from poolwright.core.step import Reason
 
 if TYPE_CHECKING:
@@ -207,16 +208,26 @@ def _open_without_waiting(path: str, flags: int) -> int:
 
 
 def _read_url(url: str, limits: Limits) -> bytes | str:
+    try:
+        with reaching(url):
+            return _fetched(url, limits)
+    except FileNotFoundError:
+        return "missing_file"
+    except (OSError, ValueError):
+        return "unreadable_file"
+
+
+def _fetched(url: str, limits: Limits) -> bytes | str:
     import fsspec
 
     try:
         files, path = fsspec.core.url_to_fs(url)
         data: bytes = files.cat_file(path, start=0, end=limits.max_bytes + 1)
-        return refused(data, limits) or data
-    except FileNotFoundError:
-        return "missing_file"
-    except (OSError, ValueError):
-        return "unreadable_file"
+    except Exception as error:
+        if 400 <= (status_of(error) or 0) < 500 and status_of(error) not in (408, 429):  # of this file alone
+            return "unreadable_file"
+        raise
+    return refused(data, limits) or data
 
 
 def refused(data: bytes | None, limits: Limits) -> str | None:

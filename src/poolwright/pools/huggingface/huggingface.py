@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import ClassVar
+from pathlib import Path
+from typing import ClassVar, Self
 
 import pyarrow as pa
 from pydantic import Field, PrivateAttr, field_validator
@@ -12,14 +13,17 @@ from poolwright.core.columns import IMAGE, IMAGE_PATH, declared_type
 from poolwright.core.errors import RecipeError
 from poolwright.core.files import ImageRoot
 from poolwright.core.pool import Part, PathOrUrl, Pool
+from poolwright.core.runtime.remote import reaching
 from poolwright.pools.columns.cached import Once
 from poolwright.pools.columns.path_columns import FILE_NAME
 from poolwright.pools.huggingface.data_files import IMAGES, METADATA, TARS
 from poolwright.pools.huggingface.pictures import RepositoryPictures
 from poolwright.pools.huggingface.repository import Repository, open_repository
 from poolwright.pools.huggingface.rows import RepositoryRows
+from poolwright.pools.huggingface.tars import RepositoryTars
 from poolwright.pools.labelled import FileOrigin
 from poolwright.pools.readers.paths import base_name, join, open_text, suffix
+from poolwright.pools.webdataset.webdataset import WebDatasetPool
 
 
 class HuggingFacePool(Pool):
@@ -34,7 +38,8 @@ class HuggingFacePool(Pool):
     Every row has its `config` and `split`, unless the rows have columns of these names. Indices of classes become their
     names, those of the card before those of the files. The column of images, or the file that `file_name` names, is the
     picture of the row; if there are several, `image` chooses, and `check` names those that are not read. `uid` is the
-    column of that name, else the path of the image file, else '<path in the repository>:<row>'.
+    column of that name, else the path of the image file, the key of a sample in a tar, or
+    '<path in the repository>:<row>'.
     """
 
     kind: ClassVar[str] = "huggingface"
@@ -46,7 +51,7 @@ class HuggingFacePool(Pool):
     image: str | None = Field(
         default=None,
         description="column of the image, such as mask; for image files, mask stands for 'mask_file_name' of the "
-        "metadata; default: 'image', or the only one",
+        "metadata, and for tars it is the extension; default: 'image', or the only one",
     )
     uid: str | None = Field(
         default=None,
@@ -70,12 +75,20 @@ class HuggingFacePool(Pool):
     _found: Once[Repository] = PrivateAttr(default_factory=Once)
     _inner: Once[Pool] = PrivateAttr(default_factory=lambda: Once(travels=True))
 
+    _folder: Once[Path | None] = PrivateAttr(default_factory=lambda: Once(travels=True))
+
     @field_validator("types")
     @classmethod
     def _check_types(cls, types: dict[str, str]) -> dict[str, str]:
         for name, dtype in types.items():
             declared_type(name, dtype)
         return types
+
+    def keep_in(self, folder: Path) -> Self:
+        kept = self.model_copy()
+        kept._inner, kept._folder = Once(travels=True), Once(travels=True)
+        kept._folder.get(lambda: folder)
+        return kept
 
     def arrow_schema(self) -> pa.Schema:
         """Return the columns of this pool; lists the files, and reads the card and all footers.
@@ -105,7 +118,8 @@ class HuggingFacePool(Pool):
         return self._pool().known_images()
 
     def _repository(self) -> Repository:
-        return self._found.get(lambda: open_repository(self.path, self.configs, self.splits))
+        with reaching(self.path):
+            return self._found.get(lambda: open_repository(self.path, self.configs, self.splits))
 
     def _pool(self) -> Pool:
         """Return the pool of the data files."""
@@ -114,13 +128,25 @@ class HuggingFacePool(Pool):
     def _open(self) -> Pool:
         found = self._repository()
         if found.kind == TARS:
-            raise RecipeError(
-                f"{self.path}: the data are WebDataset tars; read them with 'read: webdataset, path: {self.path}'"
-            )
+            return self._tars(found)
         if found.kind != IMAGES:
             return self._rows(found, [name for one in found.splits for name in one.files])
         metadata = [name for one in found.splits for name in one.files if base_name(name) in METADATA]
         return self._rows(found, metadata) if metadata else self._pictures(found)
+
+    def _tars(self, found: Repository) -> Pool:
+        origin = FileOrigin(found.root, found.labels, found.features.classes)
+        samples = WebDatasetPool(
+            path=tuple(origin.labels),
+            image=self.image or "",
+            uid=self.uid,
+            columns=self.columns,
+            keep=None if self.keep is None else [name for name in self.keep if name not in ("config", "split")],
+            types=self.types,
+            outside=self.outside,
+        )
+        folder = self._folder.get(lambda: None)
+        return RepositoryTars.of(samples if folder is None else samples.keep_in(folder), self.keep, origin)
 
     def _pictures(self, found: Repository) -> Pool:
         given = {"image": self.image, "columns": self.columns, "uid": self.uid, "types": self.types}

@@ -15,7 +15,7 @@ from poolwright.core.wording import some
 from poolwright.pools.huggingface.card import DEFAULT, Card, CardFeatures, Config, read_card
 from poolwright.pools.huggingface.data_files import inferred, is_of_kind, kind_of, matched
 from poolwright.pools.image_folder import passed_over
-from poolwright.pools.readers.paths import file_system, files_below, is_url, join, open_file
+from poolwright.pools.readers.paths import file_system, files_below, first_line, is_url, join, open_file
 
 CARD, SAVED, SAVED_SPLITS = "README.md", "state.json", "dataset_dict.json"
 _NOT_DATA = (CARD, SAVED, SAVED_SPLITS, "dataset_info.json", "dataset_infos.json")
@@ -97,7 +97,11 @@ def open_repository(path: str, configs: Sequence[str] | None, splits: Sequence[s
     found = [one for one in found if one.split in wanted and one.files]
     _check_once(path, found)
     _check_pointers(root, found)
-    remarks = [*_unread(names, all_splits, kind, partly=configs is not None), *_unfollowed(card, chosen)]
+    remarks = [
+        *_commit(path),
+        *_unread(names, all_splits, kind, partly=configs is not None),
+        *_unfollowed(card, chosen),
+    ]
     options = {key: value for config in card.configs if config.name in chosen for key, value in config.options.items()}
     return Repository(root, kind, tuple(found), _features(path, card, chosen), options, tuple(remarks))
 
@@ -105,8 +109,12 @@ def open_repository(path: str, configs: Sequence[str] | None, splits: Sequence[s
 def _root_of(path: str) -> str:
     """Return the folder of the files: that of the newest snapshot if it is a repository in the Hub's cache."""
     if is_url(path):
-        system, inner = file_system(path)
-        if not system.isdir(inner):
+        try:
+            system, inner = file_system(path)
+            is_there = system.isdir(inner)
+        except ValueError as error:
+            raise RecipeError(f"{path}: {first_line(error)}; write hf://datasets/USER/NAME") from None
+        if not is_there:
             raise RecipeError(f"{path}: no such dataset, or it needs a token: log in with `hf auth login`")
         return path.rstrip("/")
     if not os.path.isdir(path):
@@ -117,6 +125,22 @@ def _root_of(path: str) -> str:
         with open(main, encoding="utf-8") as file:
             return os.path.join(path, "snapshots", file.read().strip())
     return path
+
+
+def _commit(path: str) -> list[str]:
+    """Return a sentence on the commit of the Hub that a path is of now."""
+    if not path.startswith("hf://"):
+        return []
+    from huggingface_hub import HfApi
+
+    system, inner = file_system(path)
+    found = system.resolve_path(inner)
+    if not hasattr(found, "repo_id"):  # a bucket, which has no commits
+        return []
+    info = HfApi(system.endpoint, system.token).repo_info(
+        found.repo_id, repo_type=found.repo_type, revision=found.revision
+    )
+    return [f"{path} is read at commit {info.sha}"]
 
 
 def _text(path: str) -> str:

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from poolwright.core.runtime.remote import reaching
 from poolwright.pools.readers.paths import DAMAGE, first_line, is_url, open_file, raise_if_unreachable
 
 PART_ROWS = 131_072
@@ -48,7 +49,7 @@ def read_footer(path: str) -> Footer:
         InputError: the file cannot be opened.
     """
     try:
-        with _open(path) as file:
+        with reaching(path), _open(path) as file:
             metadata = file.metadata
             groups = tuple(metadata.row_group(index).num_rows for index in range(metadata.num_row_groups))
             return Footer(file.schema_arrow, groups)

@@ -17,9 +17,10 @@ from typing import Annotated, Any, BinaryIO, TypeVar, cast
 import pyarrow as pa
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
-from poolwright.core.errors import BadPart, InputError, RecipeError, did_you_mean
+from poolwright.core.errors import BadPart, InputError, MissingExtra, RecipeError, did_you_mean
 from poolwright.core.pool import Part, PathOrUrl
 from poolwright.core.runtime.packed import unpacked, unpacked_name
+from poolwright.core.runtime.remote import reaching
 from poolwright.core.runtime.text_files import encoding_of
 
 T = TypeVar("T")
@@ -141,7 +142,11 @@ def file_system(url: str) -> tuple[Any, str]:
 
     try:
         system, path = fsspec.core.url_to_fs(url)
-    except (ImportError, ValueError) as error:
+    except ImportError as error:
+        if url.startswith("hf://"):
+            raise MissingExtra("huggingface_hub", "datasets of the Hugging Face Hub") from None
+        raise RecipeError(f"{url}: no file system for this URL ({error})") from None
+    except ValueError as error:
         raise RecipeError(f"{url}: no file system for this URL ({error})") from None
     return system, str(path)
 
@@ -158,7 +163,8 @@ def reading(part: Part) -> Iterator[None]:
     if "damage" in part.detail:
         raise BadPart(part.index, part.name, part.detail["damage"])
     try:
-        yield
+        with reaching(part.name):
+            yield
     except Unreadable as error:
         raise BadPart(part.index, part.name, error.reason) from None
     except DAMAGE as error:

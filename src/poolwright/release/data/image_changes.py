@@ -85,13 +85,18 @@ class ChangedImage:
         """Whether the pixels were encoded anew."""
         return self.fitted is not None
 
+    @property
+    def stored(self) -> tuple[int, int]:
+        """Width and height of the pixels as they are stored, in which EXIF is not followed."""
+        swapped = self.original.orientation >= 5 and not self.turned and self.original.format != "TIFF"
+        return (self.height, self.width) if swapped else (self.width, self.height)
+
     def box(self, box: Sequence[float]) -> tuple[float, float, float, float]:
         """Return a box (left, top, width, height) of the stored pixels as it is in those of the released file."""
         if self.fitted is None:
             return box[0], box[1], box[2], box[3]
         moved = self.fitted.box(turned_box(box, self.turn, self.fitted.source))
-        stored = (self.height, self.width) if self.turn >= 5 else (self.width, self.height)
-        return moved if self.turned else turned_box(moved, BACK.get(self.turn, self.turn), stored)
+        return moved if self.turned else turned_box(moved, BACK.get(self.turn, self.turn), self.stored)
 
 
 def measured(data: bytes) -> ChangedImage | str:
@@ -220,17 +225,17 @@ class ImageChanges(BaseModel):
         return f"Images were {', '.join(parts)}." if parts else "Images were checked."
 
 
-def _form(value: object) -> str:
+def form_of(value: object) -> str:
     """Return which of two forms a parameter `images` has, so that mistakes are reported for that one alone."""
     return "changes" if isinstance(value, Mapping | ImageChanges) else "word"
 
 
 _Changes = Annotated[ImageChanges, Tag("changes")]
-CopiedImages = Annotated[Annotated[Literal["copy"], Tag("word")] | _Changes, Discriminator(_form)]
+CopiedImages = Annotated[Annotated[Literal["copy"], Tag("word")] | _Changes, Discriminator(form_of)]
 """Images as they were found, or changed."""
-ListedImages = Annotated[Annotated[Literal["copy", "none"], Tag("word")] | _Changes, Discriminator(_form)]
+ListedImages = Annotated[Annotated[Literal["copy", "none"], Tag("word")] | _Changes, Discriminator(form_of)]
 """Images as they were found or changed, or no images."""
-EmbeddedImages = Annotated[Annotated[Literal["embed", "urls", "none"], Tag("word")] | _Changes, Discriminator(_form)]
+EmbeddedImages = Annotated[Annotated[Literal["embed", "urls", "none"], Tag("word")] | _Changes, Discriminator(form_of)]
 """Images as they were found or changed, their URLs, or neither."""
 
 

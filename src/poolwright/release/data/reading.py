@@ -78,7 +78,7 @@ def read_csv(path: Path, columns: Sequence[str] | None = None, text: Sequence[st
 
 
 def embedded_images(folder: Path, release: ReleaseRecord, full: bool) -> Iterator[StoredImage]:
-    """Yield the images of the column `image`, as `datasets` stores it.
+    """Yield the images of the column `image`: bytes, or the structs in which `datasets` stores them.
 
     Args:
         full: all images; otherwise those of whole row groups spread over every data file.
@@ -86,7 +86,8 @@ def embedded_images(folder: Path, release: ReleaseRecord, full: bool) -> Iterato
     for file in release.files:
         for batch in _batches(folder / file.path, [UID, SHA256, IMAGE], full):
             for row in batch.to_pylist():
-                yield StoredImage(str(row[UID]), file.path, (row[IMAGE] or {}).get("bytes"), row[SHA256])
+                image = row[IMAGE]["bytes"] if isinstance(row[IMAGE], dict) else row[IMAGE]
+                yield StoredImage(str(row[UID]), file.path, image, row[SHA256])
 
 
 def image_files(

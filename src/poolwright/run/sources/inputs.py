@@ -18,10 +18,11 @@ import pyarrow.parquet as pq
 
 from poolwright.core.columns import IMAGE_PATH
 from poolwright.core.errors import BadPart, InputError
-from poolwright.core.files import digest_file
+from poolwright.core.files import digest_file, known_digest
 from poolwright.core.images.image import local_image, roots_of
 from poolwright.core.parquet import write_parquet
 from poolwright.core.pool import Part
+from poolwright.core.runtime.remote import reaching
 from poolwright.core.table import InputFile, OutputPart, Table
 from poolwright.run.sources.source import Source, local, path_of
 from poolwright.run.sources.union import UnionSource
@@ -106,7 +107,17 @@ class Inputs:
 
     def changed_since(self) -> list[str]:
         """List the files whose content is no longer what `look` saw, or that are gone."""
+        _forget([file for file in self.seen if not local(file)])
         return [file for file, seen in self.seen.items() if not _unchanged(file, seen)]
+
+
+def _forget(urls: Sequence[str]) -> None:
+    """Let file systems list anew what they remember of these files."""
+    if urls:
+        import fsspec
+
+        for url in {url.partition("://")[0]: url for url in urls}.values():
+            fsspec.core.url_to_fs(url)[0].invalidate_cache()
 
 
 def _unchanged(file: str, seen: Seen) -> bool:
@@ -191,13 +202,16 @@ def _stat(file: str) -> tuple[int, str]:
             return found.st_size, f"{found.st_mtime_ns} {found.st_ctime_ns} {found.st_ino}"
         import fsspec
 
-        system, path = fsspec.core.url_to_fs(file)
-        info = system.info(path)
+        with reaching(file):
+            system, path = fsspec.core.url_to_fs(file)
+            info = system.info(path)
     except FileNotFoundError:
         raise InputError(f"{file}: the file is gone; put it back, or change the pool's path") from None
     except PermissionError:
         raise InputError(f"{file}: no permission to read it; change its mode or run as its owner") from None
-    return int(info.get("size") or 0), str(info.get("ETag") or info.get("mtime") or info.get("LastModified") or "")
+    return int(info.get("size") or 0), str(
+        known_digest(info) or info.get("ETag") or info.get("mtime") or info.get("LastModified") or ""
+    )
 
 
 def _hash(file: str) -> str:
@@ -207,10 +221,14 @@ def _hash(file: str) -> str:
         import fsspec
         from xxhash import xxh3_128
 
-        digest = xxh3_128()
-        with fsspec.open(file, "rb") as source:
-            while block := source.read(1 << 20):
-                digest.update(block)
+        with reaching(file):
+            system, path = fsspec.core.url_to_fs(file)
+            if known := known_digest(system.info(path)):
+                return known
+            digest = xxh3_128()
+            with system.open(path, "rb") as source:
+                while block := source.read(1 << 20):
+                    digest.update(block)
     except PermissionError:
         raise InputError(f"{file}: no permission to read it; change its mode or run as its owner") from None
     return str(digest.hexdigest())

@@ -1,0 +1,214 @@
+"""Write images, JSON files and metadata of the layout `coco`, split by split."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from poolwright.core.columns import LICENSE, SHA256, UID, URL
+from poolwright.core.rows import Rows
+from poolwright.core.table import Table
+from poolwright.release.card.markdown import counted
+from poolwright.release.data.features import FILE_NAME
+from poolwright.release.data.image_changes import ChangedImage
+from poolwright.release.data.image_files import MetadataFile, image_stem, released_rows, write_image
+from poolwright.release.data.naming import safe_names
+from poolwright.release.data.splits import by_split, split_values, with_split
+from poolwright.release.layouts.coco.documents import CocoDocument
+from poolwright.release.layouts.coco.objects import NO_CLASS, Box, ObjectColumns, RowObject, placed
+from poolwright.release.record import OtherFile
+
+FOLDER = "annotations"
+_WORDS = {"instances": "object", "captions": "caption"}
+_LARGEST_ID = 2**53
+"""Numbers from here on are not exact in every reader of JSON."""
+
+
+@dataclass
+class _Names:
+    """Number and file name of each row's image. Holds every uid in memory: names that collide must be known first."""
+
+    stems: dict[str | None, dict[str, str]]
+    by_uid: bool
+
+    @classmethod
+    def of(cls, table: Table) -> _Names:
+        members: dict[str | None, list[str]] = defaultdict(list)
+        for rows in table.batches(with_split([UID], table.schema)):
+            for split, uid in zip(split_values(rows), rows.strings(UID), strict=True):
+                members[split].append(str(uid))
+        by_uid = all(_is_number(uid) for uids in members.values() for uid in uids)
+        return cls({split: safe_names(uids, image_stem) for split, uids in members.items()}, by_uid)
+
+    def number(self, uid: str, row: int) -> int:
+        return int(uid) if self.by_uid else row
+
+
+def _is_number(uid: str) -> bool:
+    return uid.isascii() and uid.isdecimal() and str(int(uid)) == uid and int(uid) < _LARGEST_ID
+
+
+@dataclass
+class CocoWriter:
+    """Writes images, JSON files and metadata of all splits."""
+
+    folder: Path
+    table: Table
+    splits: dict[str | None, str]
+    columns: ObjectColumns
+    classes: Sequence[str]
+    schema: pa.Schema
+    metadata: dict[str, MetadataFile] = field(init=False)
+    documents: dict[tuple[str, str], CocoDocument] = field(init=False)
+    licenses: dict[str, int] = field(default_factory=dict)
+    cropped: int = 0
+    _row: int = 0
+    _next: int = 1
+
+    def __post_init__(self) -> None:
+        self.names = _Names.of(self.table)
+        self.category = {name: number for number, name in enumerate(self.classes, start=1)}
+        kinds = ["instances"] if self.columns.has_objects else []
+        kinds += ["captions"] if self.columns.captions is not None else []
+        names = self.splits.values()
+        self.metadata = {
+            name: MetadataFile(self.folder / "metadata" / f"{name}.parquet", self.schema) for name in names
+        }
+        header = {"info": {"description": f"Table {self.table.name}, by poolwright"}}
+        categories = [{"id": number, "name": name} for name, number in self.category.items()]
+        self.documents = {
+            (kind, name): CocoDocument(
+                self.folder / FOLDER / f"{kind}_{name}.json",
+                header | ({"categories": categories} if kind == "instances" else {}),
+            )
+            for kind in kinds
+            for name in names
+        }
+
+    def add(self, rows: Rows, images: Sequence[ChangedImage], digests: Sequence[str]) -> None:
+        """Write some rows with their images."""
+        objects = list(self.columns.objects(rows)) if self.columns.has_objects else [[]] * len(rows)
+        captions = list(self.columns.texts(rows)) or [[]] * len(rows)
+        entries, files = list(self._entries(rows, images)), []
+        moved: list[list[tuple[RowObject, tuple[Box, float]]]] = []
+        for split, entry, image, found, texts in zip(
+            split_values(rows), entries, images, objects, captions, strict=True
+        ):
+            name, stem = self.splits[split], self.names.stems[split][entry["uid"]]
+            entry["file_name"] = write_image(self.folder, name, stem, image.data).removeprefix(f"{name}/")
+            files.append(entry["file_name"])
+            for kind in ("instances", "captions"):
+                if (kind, name) in self.documents:
+                    self.documents[kind, name].add_image(entry)
+            moved.append(self._annotate(name, entry["id"], image, found))
+            for text in texts:
+                self.documents["captions", name].add_annotation(
+                    {"id": self._number(), "image_id": entry["id"], "caption": text}
+                )
+        given = {FILE_NAME: pa.array(files, pa.string()), SHA256: pa.array(digests, pa.string())}
+        if any(image.encoded for image in images):
+            given |= _moved(moved, self.columns, rows.schema)
+        released = released_rows(rows, self.schema, given)
+        for name, part, _ in by_split(released, [0] * len(files), split_values(rows), self.splits):
+            self.metadata[name].write(part)
+
+    def _annotate(
+        self, split: str, number: int, image: ChangedImage, objects: Sequence[RowObject]
+    ) -> list[tuple[RowObject, tuple[Box, float]]]:
+        """Write the objects of an image; return those that are left, with their boxes and areas."""
+        kept = []
+        for found in objects:
+            place = placed(found, image)
+            if place is None:
+                self.cropped += 1
+                continue
+            box, area = place
+            kept.append((found, place))
+            self.documents["instances", split].add_annotation(
+                {
+                    "id": self._number(),
+                    "image_id": number,
+                    "category_id": self.category[found.label if found.label is not None else NO_CLASS],
+                    "bbox": list(box),
+                    "area": area,
+                    "iscrowd": int(found.iscrowd),
+                    **({"segmentation": found.segmentation} if found.segmentation is not None else {}),
+                }
+            )
+        return kept
+
+    def _entries(self, rows: Rows, images: Sequence[ChangedImage]) -> Iterator[dict[str, Any]]:
+        nothing = [None] * len(rows)
+        urls, licenses, dates = (
+            rows.strings(name) if name in rows.schema.names else nothing for name in (URL, LICENSE, "date_captured")
+        )
+        for uid, image, url, license, date in zip(rows.strings(UID), images, urls, licenses, dates, strict=True):
+            self._row += 1
+            width, height = image.stored
+            more = {"coco_url": url, "date_captured": date}
+            if license is not None:
+                more["license"] = self.licenses.setdefault(license, len(self.licenses) + 1)  # type: ignore[assignment]
+            yield {
+                "id": self.names.number(str(uid), self._row),
+                "file_name": "",
+                "width": width,
+                "height": height,
+                **{key: value for key, value in more.items() if value is not None},
+                "uid": str(uid),
+            }
+
+    def _number(self) -> int:
+        self._next += 1
+        return self._next - 1
+
+    def finish(self) -> list[OtherFile]:
+        """Complete the JSON files and return them."""
+        licenses = [
+            {"id": number, "name": name, **({"url": name} if "://" in name else {})}
+            for name, number in self.licenses.items()
+        ]
+        others = []
+        for (kind, split), document in self.documents.items():
+            document.finish({"licenses": licenses})
+            entries, images = counted(document.annotations, _WORDS[kind]), counted(document.images, "image")
+            words = f"{entries} on {images} of the split {split}"
+            if kind == "instances" and self.cropped:
+                words += f"; of all splits, {counted(self.cropped, 'object')} cropped off"
+            path = document.path.relative_to(self.folder).as_posix()
+            others.append(OtherFile(path=path, type="application/json", words=words))
+        return others
+
+    def close(self) -> None:
+        """Close all files."""
+        for document in self.documents.values():
+            document.abandon()
+        for file in self.metadata.values():
+            file.close()
+
+
+def _moved(
+    rows: Sequence[Sequence[tuple[RowObject, tuple[Box, float]]]], columns: ObjectColumns, schema: pa.Schema
+) -> Mapping[str, pa.Array]:
+    """Return the columns of boxes and areas, and of lists that lose entries, as they are in the released pixels."""
+    if columns.boxes is None:
+        return {}
+    area, crowd, _ = columns.more
+    values: dict[str, list[list[Any]]] = {
+        columns.boxes: [[list(box) for _, (box, _) in row] for row in rows],
+        area: [[size for _, (_, size) in row] for row in rows],
+    }
+    if columns.several and columns.label is not None:
+        values[columns.label] = [[found.label for found, _ in row] for row in rows]
+    if columns.several:
+        values[crowd] = [[found.iscrowd for found, _ in row] for row in rows]
+    single = not columns.several
+    return {
+        name: pa.array([(row[0] if row else None) if single else row for row in found], schema.field(name).type)
+        for name, found in values.items()
+        if name in schema.names
+    }
