@@ -10,6 +10,8 @@ import poolwright
 
 SHARED = {
     "Recipe": "the public one is the validated recipe with `run`, which only the API can carry",
+    "SearchResult": "the public one has the rows that were found, whose pictures rooms below the API cannot read",
+    "Table": "the public one reads its rows into Python, pictures among them",
 }
 """Names that two classes may have, and why."""
 

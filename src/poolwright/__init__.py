@@ -52,6 +52,7 @@ if TYPE_CHECKING:
         Shipped,
         StepStory,
         Story,
+        Table,
         TableOutlook,
         TablePlan,
         TableProgress,
@@ -103,7 +104,6 @@ if TYPE_CHECKING:
     from poolwright.core.rows import Rows
     from poolwright.core.state import State
     from poolwright.core.step import Outcome, Reason, Step
-    from poolwright.core.table import Table
     from poolwright.models.encoders.kind import EncoderKind
     from poolwright.models.encoders.vectors import Peek
     from poolwright.release.layouts.layout import Layout
@@ -215,7 +215,6 @@ _CONTRACTS = {
     "Outcome": "poolwright.core.step",
     "Reason": "poolwright.core.step",
     "Step": "poolwright.core.step",
-    "Table": "poolwright.core.table",
     "Part": "poolwright.core.pool",
     "Pool": "poolwright.core.pool",
     "EncoderSpec": "poolwright.core.encoder",

@@ -47,6 +47,7 @@ STEPS = {
     "region": "poolwright.steps.describe.region:Region",
     "size": "poolwright.steps.describe.size:Size",
     "hash": "poolwright.steps.describe.hash:Hash",
+    "provenance": "poolwright.steps.describe.provenance:Provenance",
     "derive": "poolwright.steps.describe.columns.derive:Derive",
     "join": "poolwright.steps.describe.columns.join:Join",
     "near_duplicates": "poolwright.steps.describe.near_duplicates:NearDuplicates",
@@ -81,6 +82,8 @@ LAYOUTS = {
     "glt": "poolwright.release.layouts.glt:GltLayout",
     "clear": "poolwright.release.layouts.clear:Clear",
     "avalanche": "poolwright.release.layouts.avalanche:Avalanche",
+    "webdataset": "poolwright.release.layouts.webdataset:WebDatasetLayout",
+    "datacomp": "poolwright.release.layouts.datacomp:DataComp",
 }
 
 

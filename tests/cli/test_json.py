@@ -17,13 +17,16 @@ from poolwright import __version__, api
 from poolwright.cli.app import app
 from poolwright.cli.documents import documents
 from poolwright.cli.documents.data import FetchDocument, RebuildDocument, TrainDocument
+from poolwright.cli.documents.publishing import PullDocument
 from poolwright.cli.rendering.json_output import error_fields, json_text
 from poolwright.core.errors import InputError, WaitingForPeople
 from poolwright.fetch.fetch import Fetched
 from poolwright.fetch.recovery import ClassRecovery, Recovery
 from poolwright.fetch.repeats import Repeated
+from poolwright.hub.results import Pulled
 from poolwright.jobs.train import TrainedEncoder
 from poolwright.models.encoders.networks.training_record import TrainingRecord
+from poolwright.release.checks.result import Check, Verification
 from tests.calling import Called, call
 from tests.conftest import REPOSITORY, MadeDemo
 
@@ -109,7 +112,7 @@ def test_a_recipe_from_check_to_release(small: Path) -> None:
     written = told("ledger", "runs/small", "best", "--to", "dropped.parquet", folder=small)
     assert (written["rows"], written["files"]) == (None, ["dropped.parquet"])
     assert pq.read_table(small / "dropped.parquet")["uid"].to_pylist() == ["c"]
-    verified = told("verify", "out/best", folder=small)
+    verified = told("verify", "out/best", "--no-load", folder=small)
     assert verified["ok"] is True
     assert {check["ok"] for check in verified["checks"]} <= {True, None}
     assert told("report", "runs/small", folder=small)["files"] == ["runs/small/report.html"]
@@ -118,8 +121,10 @@ def test_a_recipe_from_check_to_release(small: Path) -> None:
     assert prediction["table"] == "best"
     converted = told("convert", "table", "rows.parquet", "new.parquet", folder=small)
     assert converted["converted"]["rows"] == 3
+    compared = told("diff", "out/best", "runs/small/best", "--html", "diff.html", folder=small)
+    assert (compared["changes"]["same"], compared["changes"]["removed"], compared["files"]) == (2, 0, ["diff.html"])
     (small / "out" / "best" / "README.md").write_text("changed")
-    called = call("verify", "out/best", "--json", folder=small)
+    called = call("verify", "out/best", "--json", "--no-load", folder=small)
     assert called.code == 1
     assert checked(called.out)["ok"] is False
 
@@ -167,6 +172,16 @@ def test_what_brings_in_data() -> None:
     trained = TrainedEncoder(Path("enc"), "moco:enc", record, True, None)  # type: ignore[arg-type]
     found = checked(json_text("train-encoder", TrainDocument.of(trained)))
     assert found["losses"]["loss"] == {"first epoch": None, "last epoch": None}
+
+
+def test_what_publishes_releases(small: Path) -> None:
+    assert call("run", "small.yaml", "--quiet", folder=small).code == 0
+    pushed = told("push", "out/best", "hf://datasets/somebody/best", "--dry-run", folder=small)
+    assert (pushed["ok"], pushed["pushed"]["dry_run"], pushed["pushed"]["commit"]) == (True, True, None)
+    verification = Verification(Path("best"), (Check("sums", False, "README.md differs"),))
+    pulled = Pulled("hf://datasets/a/b", Path("best"), "abc", 3, 90, True, (), "best", "huggingface", verification)
+    found = checked(json_text("pull", PullDocument.of(pulled)))
+    assert (found["ok"], found["pulled"]["verification"]["checks"][0]["ok"]) == (False, False)
 
 
 def test_values_of_every_kind() -> None:

@@ -14,6 +14,7 @@ PAGES = [REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md", *sorted((REPO
 WITH_BLOCKS = {
     "README.md",
     "docs/commands.md",
+    "docs/python.md",
     "docs/tutorial.md",
     "docs/recipes.md",
     "docs/formats.md",

@@ -21,6 +21,7 @@ from poolwright.release.data.image_changes import ImageChanges
 from poolwright.release.layouts.avalanche import Avalanche
 from poolwright.release.layouts.clear import Clear
 from poolwright.release.layouts.coco.coco import CocoLayout
+from poolwright.release.layouts.datacomp import DataComp
 from poolwright.release.layouts.domainnet import DomainNet
 from poolwright.release.layouts.geoyfcc import GeoYfccLayout
 from poolwright.release.layouts.glt import GltLayout
@@ -29,6 +30,7 @@ from poolwright.release.layouts.image_folder import ImageFolderLayout
 from poolwright.release.layouts.layout import Layout, LayoutCheck
 from poolwright.release.layouts.mappool import MapPool
 from poolwright.release.layouts.parquet import ParquetLayout
+from poolwright.release.layouts.webdataset import WebDatasetLayout
 from poolwright.release.record import OtherFile, ReleasedFile, ReleaseRecord
 from poolwright.release.statistics import Statistics
 from poolwright.testing.layouts import ABOUT, LayoutSuite
@@ -164,6 +166,33 @@ class TestAvalanchePaths(LayoutSuite):
 
     def build_table(self, folder: Path) -> Table:
         return stream_table(folder, 36)
+
+
+class TestWebDataset(_Toy):
+    layout = WebDatasetLayout(class_label="label", shard_rows=8, figures=False)
+
+
+class TestWebDatasetOfARun(LayoutSuite):
+    layout = WebDatasetLayout(shard_bytes=20_000, figures=False)
+
+
+class _HexUids(_Toy):
+    """Rows whose uids are those of DataComp."""
+
+    def build_table(self, folder: Path) -> Table:
+        rows = toy_rows(45)
+        rows = rows.set_column(0, "uid", pa.array([f"{number * 0x9E3779B97F4A7C15F39CC0605CEDC834:064x}"[-32:]
+                                                   for number in range(45)]))  # fmt: skip
+        pictures(folder / "images", rows.column("image_path").to_pylist())
+        return write_table(folder / "run" / "tables" / "toy", rows, cuts=(20,), image_root=folder / "images")
+
+
+class TestDataComp(_HexUids):
+    layout = DataComp(figures=False)
+
+
+class TestDataCompTars(_HexUids):
+    layout = DataComp(tars=True, shard_rows=20, figures=False)
 
 
 class Lists(Layout):

@@ -107,6 +107,7 @@ CASES: dict[str, list[StepCase]] = {
         StepCase({**READY, "query": 9, "n": 5, "bucket": "year", "short": "take"}, most_rows=60),
     ],
     "size": [StepCase({})],
+    "provenance": [StepCase({})],
     "join": [
         StepCase({"with": "annotations", "columns": {"class": "label", "vector": "embedding"}}, keeps=everything),
         StepCase({"with": "annotations", "on": ["uid", "year"], "columns": "score", "replace": "score"}),

@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from poolwright.core.columns import BUCKET, IMAGE, UID, is_vector
+from poolwright.api.search import SearchResult
+from poolwright.api.table import Table
+from poolwright.core.columns import BUCKET, IMAGE, is_vector
 from poolwright.core.errors import InputError, RecipeError, did_you_mean
 from poolwright.core.rows import Rows
-from poolwright.core.table import RECORD, Table
+from poolwright.core.table import RECORD
 from poolwright.inspect.why import Story, dropped_rows
 from poolwright.inspect.why import why as _why
 from poolwright.measure.store import measured_of
@@ -20,7 +20,6 @@ from poolwright.recipe.recipe import Recipe
 from poolwright.run.run import Run, open_run
 
 if TYPE_CHECKING:
-    from poolwright.core.results.search_result import SearchResult
     from poolwright.inspect.ledger import DroppedRows
     from poolwright.inspect.views.view import View
     from poolwright.release.checks.result import Verification
@@ -152,7 +151,8 @@ def search(
         n,
         _NEIGHBOURS,
     )
-    return _search(TableRows(open_run(folder), _searched(show(folder), table, bucket)), query)
+    searched = _searched(show(folder), table, bucket)
+    return SearchResult.of(_search(TableRows(open_run(folder), searched), query), searched)
 
 
 def write_search(folder: str | Path, found: SearchResult, to: str | Path = ".") -> tuple[Path, Path]:
@@ -173,18 +173,6 @@ def write_search(folder: str | Path, found: SearchResult, to: str | Path = ".") 
     slug = "-".join(re.findall(r"\w+", " ".join(words).lower()))[:80] or "prompt"
     Path(to).mkdir(parents=True, exist_ok=True)
     return _write(_view(open_run(folder), table), found, Path(to), f"search-{slug}")
-
-
-def found_uids(folder: str | Path, found: SearchResult) -> dict[int, str]:
-    """Return the uids of the rows that a search result names, by number of the row."""
-    rows = np.array(found.named, np.int64)
-    start = 0
-    uids: dict[int, str] = {}
-    for batch in _searched(show(folder), found.table).batches([UID]):
-        here = rows[(rows >= start) & (rows < start + len(batch))]
-        uids.update(zip(here.tolist(), batch.table.column(UID).take(here - start).to_pylist(), strict=True))
-        start += len(batch)
-    return uids
 
 
 def _searched(tables: Sequence[Table], name: str | None, bucket: str | int | None = None) -> Table:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from poolwright.api.table import Table
 from poolwright.core.results.measured import Measured
-from poolwright.core.table import Table, TableRecord
+from poolwright.core.table import TableRecord
 from poolwright.inspect.why import Story
 
 if TYPE_CHECKING:
@@ -30,6 +31,15 @@ class RunResult:
     tables: Mapping[str, Table]
     releases: tuple[Written, ...]
     figures: tuple[Measured, ...]
+
+    def __repr__(self) -> str:
+        kept = ", ".join(f"{name}: {table.record.rows_kept:,} rows" for name, table in self.tables.items())
+        return f"<run in {self.folder}: {kept}; releases: {len(self.releases)}, figures: {len(self.figures)}>"
+
+    def _repr_html_(self) -> str:
+        from poolwright.api.display import run_html
+
+        return run_html(self)
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from poolwright.api.progress import shown
 from poolwright.api.results import Applied, RunResult, TableOutlook
+from poolwright.api.table import Table, public_tables
 from poolwright.core.errors import PoolwrightError
 from poolwright.core.results.measured import Measured
 from poolwright.core.runtime.event_log import EventLog
 from poolwright.core.runtime.progress import Listener, Silent
-from poolwright.core.table import Table
 from poolwright.inspect.why import Story
 from poolwright.measure.measure import check_figure
 from poolwright.measure.store import measure_all
@@ -46,6 +46,14 @@ class Recipe(_Recipe):
     def run(self, folder: str | Path | None = None, **options: Any) -> RunResult:
         """Run or continue this recipe; see `poolwright.run`, which takes the same options."""
         return run(self, folder, **options)
+
+    def __repr__(self) -> str:
+        return f"<recipe '{self.name}': pools {', '.join(self.pools)}; tables {', '.join(self.tables)}>"
+
+    def _repr_html_(self) -> str:
+        from poolwright.api.display import recipe_html
+
+        return recipe_html(self)
 
 
 RecipeLike = _Recipe | str | Path
@@ -188,12 +196,12 @@ def run(
         with log.during("run", recipe=loaded.name, engine=engine, workers=workers, tables=tables, fresh=fresh or None):
             made = work.run(tables, fresh)
             if tables is not None:
-                return RunResult(work.folder, made, (), ())
+                return RunResult(work.folder, public_tables(made), (), ())
             with in_words(loaded, work.folder):
                 # Before the releases, whose cards show the figures.
                 measured = measure_all(loaded.figures, made, work.folder, log, workers, loaded.source.hide)
                 written = tuple(_release(work, one, overwrite, measured) for one in loaded.releases) if release else ()
-            return RunResult(work.folder, made, written, measured)
+            return RunResult(work.folder, public_tables(made), written, measured)
 
 
 def _release(work: Run, spec: ReleaseSpec, overwrite: bool, measured: Sequence[Measured]) -> Written:

@@ -1,11 +1,12 @@
 """Types that functions of the API take and return. They are imported on first use, since some are slow to load."""
 
+from poolwright.api.search import SearchResult
+from poolwright.api.table import Table
 from poolwright.core.results.changes import Changes
 from poolwright.core.results.measured import Matrix, Measured
-from poolwright.core.results.search_result import SearchResult
 from poolwright.core.runtime.plugins import Package
 from poolwright.core.runtime.progress import Listener, TableProgress
-from poolwright.core.table import Table, TableRecord
+from poolwright.core.table import TableRecord
 from poolwright.fetch.fetch import Fetched
 from poolwright.fetch.options import FetchOptions
 from poolwright.fetch.outcome import CLASSES as FETCH_ERRORS

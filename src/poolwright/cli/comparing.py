@@ -8,6 +8,7 @@ from typing import Annotated, Optional
 import typer
 
 from poolwright.cli.app import app
+from poolwright.cli.output import OUTPUT
 
 
 @app.command("diff")
@@ -32,8 +33,6 @@ def diff_versions(
     from poolwright.cli.rendering.comparing import print_changes
 
     changes = diff(before, after, removed=removed, rows=rows)
-    print_changes(changes)
     if html is not None:
         write_diff(changes, html)
-    for path in filter(None, (removed, rows, html)):
-        print(f"wrote {path}")
+    OUTPUT.show(print_changes, changes, [path for path in (removed, rows, html) if path is not None])

@@ -88,14 +88,13 @@ def search(
     """
     from poolwright.api import search as find
     from poolwright.api import write_search
-    from poolwright.api.inspecting import found_uids
     from poolwright.cli.rendering.inspecting import print_found
 
     found = find(
         run_folder, prompt, table=table, bucket=bucket, n=n, like=like, against=against, vectors=vectors, model=model,
         features=features,
     )  # fmt: skip
-    OUTPUT.show(print_found, found, write_search(run_folder, found, to), found_uids(run_folder, found))
+    OUTPUT.show(print_found, found, write_search(run_folder, found, to), found.uids())
 
 
 @app.command()

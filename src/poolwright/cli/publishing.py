@@ -35,7 +35,11 @@ def push(
             release, to, public=public, revision=revision, message=message, overwrite=overwrite, dry_run=dry_run,
             listener=listener,
         )  # fmt: skip
+<<<<<<< HEAD
     OUTPUT.show(print_pushed, pushed, asked=dry_run)
+=======
+    OUTPUT.show(print_pushed, pushed, asked=not pushed.ok)
+>>>>>>> main
     if not pushed.ok:
         raise typer.Exit(1)
 
@@ -56,6 +60,6 @@ def pull(
 
     with OUTPUT.listening() as listener:
         pulled = pull_release(source, to, revision=revision, overwrite=overwrite, listener=listener)
-    OUTPUT.show(print_pulled, pulled, asked=False)
+    OUTPUT.show(print_pulled, pulled, asked=not pulled.ok)
     if not pulled.ok:
         raise typer.Exit(1)

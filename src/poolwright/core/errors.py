@@ -41,6 +41,7 @@ EXTRAS = {
     "imagehash": "hash",
     "tokenizers": "tokenizers",
     "pandas": "pandas",
+    "polars": "polars",
     "rapidgzip": "rapidgzip",
     "tzfpy": "geo",
     "tzdata": "geo",

@@ -47,6 +47,7 @@ from poolwright.pools.readers.columnar import read_footer, read_rows
 from poolwright.pools.readers.parquet import Footer, read_parquet
 from poolwright.pools.readers.paths import PathsOrUrls, find_files, is_url, map_files, reading, stem
 from poolwright.pools.text.dialects import Dialect, Quote, dialect_of
+from poolwright.pools.text.row_cuts import RowCut, one_worker
 from poolwright.pools.text.text_plan import read_text, text_columns
 
 __all__ = ["TablePool", "TableVectors", "read_parquet"]
@@ -147,6 +148,11 @@ commonpool:
         description="image file of a row, such as '{id}.jpg', '{number:08d}.jpg' or '{hash[0:3]}/{hash}.jpg': a "
         "template over columns of text and whole numbers, with Python's slices and formats",
     )
+    index: PathOrUrl | None = Field(
+        default=None,
+        description="folder for the places where large text files are cut, so that several workers read them; default: "
+        "next to each file",
+    )
     pattern: Annotated[str, AfterValidator(_check_pattern)] | None = Field(
         default=None,
         description="columns from the path of each file, such as '{config}/*', matched against its path below 'path' "
@@ -191,7 +197,8 @@ commonpool:
         return class_names(self._planned().given)
 
     def remarks(self) -> list[str]:
-        return drifts(self._planned().given)
+        plan = self._planned()
+        return [*drifts(plan.given), *(one_worker(self._listed()) if plan.text is not None else ())]
 
     def image_root(self) -> str | None:
         return self.images
@@ -226,7 +233,8 @@ commonpool:
     ) -> Iterator[pa.Table]:
         if plan.text is None:
             return read_rows(part.files[0], part.detail["groups"], sources, batch_rows)
-        return read_text(part.files[0], plan.text, sources, batch_rows, checks)
+        cut = RowCut(**part.detail["cut"]) if "cut" in part.detail else None
+        return read_text(part.files[0], plan.text, sources, batch_rows, checks, cut)
 
     def _dialect(self, kind: Format) -> Dialect | None:
         if kind in ("jsonl", *TYPED):
@@ -309,7 +317,7 @@ commonpool:
         plan, files = self._planned(), self._listed()
         if plan.text is not None:
             self._check_one_for_all(plan, known=len(files) == 1)
-            parts = text_parts(files, plan.sidecars)
+            parts = text_parts(files, plan.sidecars, plan.text, self.index)
         else:
             footers = self._read_footers()
             known = len(files) == 1 or all(footer.schema is not None for footer in footers)

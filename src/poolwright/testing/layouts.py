@@ -197,7 +197,7 @@ class LayoutSuite:
         """If an image file has the bytes of another one and its checksum is right, verify names its row."""
         _, folder = self._released(tmp_path)
         release = ReleaseRecord.load(folder)
-        files = [file.path for file in release.files]
+        files = [*(file.path for file in release.files), *(other.path for other in release.others)]
         images = list(self.layout.read_images(folder, release)) if release.images else []
         single = [image for image in images if image.path not in files]
         if len(single) > 1:

@@ -39,6 +39,7 @@ def documents() -> dict[str, Any]:
         "why": inspecting.WhyDocument,
         "ledger": inspecting.LedgerDocument,
         "search": inspecting.SearchDocument,
+        "diff": inspecting.DiffDocument,
         "report": running.FilesDocument,
         "studio": inspecting.StudioDocument,
         "verify": inspecting.VerifyDocument,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from poolwright.api.types import Check, DroppedCount, DroppedRows, LedgerSummary
+from poolwright.api.types import Changes, Check, DroppedCount, DroppedRows, LedgerSummary
 from poolwright.cli.documents.running import RowStory
 from poolwright.core.errors import RecipeError
 from poolwright.studio.serve import Link
@@ -150,6 +150,24 @@ class SearchDocument:
             contest.won if contest else None, found.within, found.rows, named(found.nearest), named(*found.deeper),
             named(found.neighbours), tuple(files),
         )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class DiffDocument:
+    """The differences between two versions of a dataset.
+
+    Attributes:
+        changes: counts of rows by what happened to them, why, and by split, class and source.
+        files: the files that were written.
+    """
+
+    changes: Changes
+    files: tuple[Path, ...]
+
+    @classmethod
+    def of(cls, changes: Changes, files: Iterable[Path] = ()) -> Self:
+        """Make it from changes."""
+        return cls(changes, tuple(files))
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,11 @@ from poolwright.api.types import Pulled, Pushed
 
 @dataclass(frozen=True)
 class PushDocument:
+<<<<<<< HEAD
     """A release that was pushed, or checked by a dry run. The exit status is 1 if a check failed.
+=======
+    """A release that was pushed, or would be. The exit status is 1 if a check failed.
+>>>>>>> main
 
     Attributes:
         ok: whether no check failed.
@@ -22,7 +26,11 @@ class PushDocument:
 
     @classmethod
     def of(cls, pushed: Pushed) -> Self:
+<<<<<<< HEAD
         """Make it from a push."""
+=======
+        """Make it from what `push` returns."""
+>>>>>>> main
         return cls(pushed.ok, pushed)
 
 
@@ -32,7 +40,11 @@ class PullDocument:
 
     Attributes:
         ok: whether it is no release, or one that verifies.
+<<<<<<< HEAD
         pulled: what came, and what it is.
+=======
+        pulled: what came, and where it is.
+>>>>>>> main
     """
 
     ok: bool
@@ -40,5 +52,9 @@ class PullDocument:
 
     @classmethod
     def of(cls, pulled: Pulled) -> Self:
+<<<<<<< HEAD
         """Make it from a pull."""
+=======
+        """Make it from what `pull` returns."""
+>>>>>>> main
         return cls(pulled.ok, pulled)

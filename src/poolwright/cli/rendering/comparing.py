@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
@@ -13,8 +14,8 @@ from poolwright.core.results.changes import Because, Changes, GroupChange, Value
 _MOST = 20
 
 
-def print_changes(changes: Changes) -> None:
-    """Counts first, then why, where to, by split, class and source, and what differs in the recipe."""
+def print_changes(changes: Changes, files: Sequence[Path] = ()) -> None:
+    """Counts first, then why, where to, by split, class and source, what differs in the recipe, and files written."""
     out = console()
     before, after = changes.before, changes.after
     head = f"{before.name} ({before.kind}, {before.rows:,} rows) -> {after.name} ({after.kind}, {after.rows:,} rows)"
@@ -38,6 +39,8 @@ def print_changes(changes: Changes) -> None:
         out.print(Text(f"recipe: {line}"))
     for note in changes.notes:
         out.print(Text(f"note: {note}"))
+    for path in files:
+        print(f"wrote {path}")
 
 
 def _print_reasons(out: Console, what: str, found: Sequence[Because]) -> None:

@@ -50,7 +50,12 @@ class Because:
 
 @dataclass(frozen=True)
 class ValueChange:
-    """Rows of both versions whose split, or whose class, is `before` in the first and `after` in the second."""
+    """Rows of both versions whose split, or whose class, differs.
+
+    Attributes:
+        before, after: the value in the first and in the second version.
+        rows: how many.
+    """
 
     before: str | None
     after: str | None
@@ -59,7 +64,13 @@ class ValueChange:
 
 @dataclass(frozen=True)
 class ColumnChange:
-    """Rows of both versions in which a column has other values, and which step gives the column."""
+    """Rows of both versions in which a column has other values.
+
+    Attributes:
+        column: its name.
+        rows: how many.
+        by: the step that gives it.
+    """
 
     column: str
     rows: int

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Literal
 
 import pyarrow as pa
@@ -19,6 +19,7 @@ from poolwright.pools.columns.sidecar_vectors import VectorFiles
 from poolwright.pools.readers.columnar import ARROW, first_values
 from poolwright.pools.readers.parquet import Footer, runs
 from poolwright.pools.readers.paths import base_name, damage_of, suffix
+from poolwright.pools.text.row_cuts import RowCut, row_cuts
 from poolwright.pools.text.text_plan import TextLayout
 
 Format = Literal["parquet", "arrow", "csv", "tsv", "jsonl", "txt"]
@@ -216,14 +217,29 @@ def _parts_of_file(index: int, file: str, footer: Footer, vectors: dict[str, dic
     return found
 
 
-def text_parts(files: Sequence[str], sidecars: Mapping[str, VectorFiles]) -> list[Part]:
-    """Return one part per file, of unknown length."""
-    parts = []
-    for index, file in enumerate(files):
-        vectors = {name: found.detail(index, 0, None, None) for name, found in sidecars.items()}
-        part = Part(index=index, name=base_name(file), files=_with_vectors(file, vectors), detail={"vectors": vectors})
-        parts.append(part)
+def text_parts(
+    files: Sequence[str], sidecars: Mapping[str, VectorFiles], text: TextLayout, index: str | None
+) -> list[Part]:
+    """Return one part for each file, or for each cut of a large one, of unknown length.
+
+    Args:
+        text: how the files are read.
+        index: folder of the cuts; None for next to each file.
+    """
+    parts: list[Part] = []
+    for at, file in enumerate(files):
+        vectors = {name: found.detail(at, 0, None, None) for name, found in sidecars.items()}
+        whole = Part(
+            index=len(parts), name=base_name(file), files=_with_vectors(file, vectors), detail={"vectors": vectors}
+        )
+        cuts = [] if vectors else row_cuts(file, text.dialect, text.encoding, index)
+        parts += [_cut_part(whole, cut, number) for number, cut in enumerate(cuts)] or [whole]
     return parts
+
+
+def _cut_part(whole: Part, cut: RowCut, number: int) -> Part:
+    changes = {"index": whole.index + number, "name": f"{whole.name} from row {cut.rows}", "start": cut.rows}
+    return whole.model_copy(update={**changes, "detail": {**whole.detail, "cut": asdict(cut)}})
 
 
 def _with_vectors(file: str, vectors: Mapping[str, Mapping[str, object]]) -> tuple[str, ...]:

@@ -236,6 +236,7 @@ def _find_local(path: str, suffixes: Collection[str]) -> list[str]:
 
 def _find_url(path: str, suffixes: Collection[str]) -> list[str]:
     system, inner = file_system(path)
+    system.invalidate_cache()  # of an earlier run in this process
     if "*" in path:
         found = sorted(str(file) for file in system.glob(inner) if system.isfile(file))
         if not found:

@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any
 
@@ -17,10 +17,11 @@ import pyarrow.csv as pacsv
 from poolwright.core.columns import ROW_ERROR
 from poolwright.core.errors import did_you_mean
 from poolwright.core.runtime.csv_quotes import is_open
-from poolwright.pools.readers.paths import Unreadable, open_text
+from poolwright.pools.readers.paths import Unreadable
 from poolwright.pools.text.csv_quotes import QuoteWatch, check_quotes
 from poolwright.pools.text.csv_values import DAMAGED, ValidUtf8, converted
 from poolwright.pools.text.dialects import Dialect
+from poolwright.pools.text.row_cuts import RowCut, open_rows
 from poolwright.pools.text.samples import pieces_of
 
 _BLOCK = 1 << 22  # bytes; a row must fit
@@ -98,6 +99,7 @@ def read_csv(
     batch_rows: int,
     inferred: Collection[str] = (),
     checked: Collection[str] | None = None,
+    cut: RowCut | None = None,
 ) -> Iterator[pa.Table]:
     """Read rows in order, in batches of at most `batch_rows`. Empty strings are nulls.
 
@@ -109,6 +111,7 @@ def read_csv(
         inferred: columns whose types are only inferred: they hold no number that would change as one, such as '007'.
         checked: columns whose values have to fit. The tables then have a further column, `row_error`, with what is
             wrong in a row.
+        cut: the rows to read; None for all.
 
     Raises:
         Unreadable: a column is missing, or a quoted value is never closed.
@@ -116,7 +119,7 @@ def read_csv(
     """
     wanted = list(dict.fromkeys([*columns, *(checked or ())]))
     exact = frozenset(inferred)
-    for texts, errors, first in _batches(path, dialect, wanted or list(types)[:1]):
+    for texts, errors, first in _batches(path, dialect, wanted or list(types)[:1], cut):
         for at in range(0, len(errors), batch_rows):
             piece = texts.slice(at, batch_rows)
             found = errors[at : at + batch_rows]
@@ -144,7 +147,9 @@ def _misfit(row: int, name: str, shown: str, dtype: pa.DataType) -> str:
     return f"row {row}: '{name}' is {shown!r}, {wrong}; name the column's type under 'types' if it should be another"
 
 
-def _batches(path: str, dialect: Dialect, names: Sequence[str]) -> Iterator[tuple[pa.Table, list[str | None], int]]:
+def _batches(
+    path: str, dialect: Dialect, names: Sequence[str], cut: RowCut | None
+) -> Iterator[tuple[pa.Table, list[str | None], int]]:
     """Yield columns of texts, the error of each row, and the number of the first row; row 1 is the header."""
     bad: dict[int, str] = {}
     names_there = dialect.names or sample_csv(path, dialect, 1 << 14).names
@@ -154,12 +159,17 @@ def _batches(path: str, dialect: Dialect, names: Sequence[str]) -> Iterator[tupl
             path, f"has no column '{lost[0]}', which others have; {did_you_mean(lost[0], list(names_there))}"
         )
 
+    number = (1 if dialect.names else 2) + (cut.rows if cut else 0)
+    if cut and cut.begin:
+        dialect = replace(dialect, names=tuple(names_there))
+    before = number - (1 if dialect.names else 2)
+
     def skipped(row: Any) -> str:
-        bad[int(row.number)] = f"row {row.number}: {row.actual_columns} values for {row.expected_columns} columns"
+        at = int(row.number) + before
+        bad[at] = f"row {at}: {row.actual_columns} values for {row.expected_columns} columns"
         return "skip"
 
-    number = 1 if dialect.names else 2
-    with open_text(path, dialect.encoding) as opened:
+    with open_rows(path, dialect.encoding, cut) as opened:
         whole = ValidUtf8(dialect.opened(opened))
         file = QuoteWatch(whole, dialect.delimiter) if dialect.quoted else whole
         with _reader(file, dialect, names, skipped) as reader:

@@ -14,8 +14,9 @@ import pyarrow.json as pajson
 from poolwright.core.columns import ROW_ERROR
 from poolwright.core.runtime.text_files import load_json, whole_text
 from poolwright.pools.columns.captions import as_text
-from poolwright.pools.readers.paths import Unreadable, first_line, open_text
+from poolwright.pools.readers.paths import Unreadable, first_line
 from poolwright.pools.text.inference import EXACT
+from poolwright.pools.text.row_cuts import RowCut, open_rows
 from poolwright.pools.text.samples import pieces_of
 
 _BLOCK = 1 << 24  # maximal bytes of a batch
@@ -56,6 +57,7 @@ def read_json_lines(
     checked: Collection[str] | None = None,
     closed: bool = True,
     encoding: str = "utf-8",
+    cut: RowCut | None = None,
 ) -> Iterator[pa.Table]:
     """Read rows in order, in batches of at most `batch_rows`. Keys that a line lacks are null.
 
@@ -69,12 +71,13 @@ def read_json_lines(
             wrong in a row.
         closed: whether keys without a type are errors as well.
         encoding: of a file without a byte order mark.
+        cut: the rows to read; None for all.
 
     Raises:
         Unreadable: the file is one JSON list.
         OSError: the file cannot be opened.
     """
-    for numbers, lines in _blocks(path, batch_rows, encoding):
+    for numbers, lines in _blocks(path, batch_rows, encoding, cut):
         yield read_objects(lines, _Lines(numbers), types, columns, checked, closed)
 
 
@@ -124,13 +127,13 @@ def _check_no_list(path: str, start: bytes) -> None:
         raise Unreadable(path, "line 1: begins with '['; write one JSON object per line, not one list")
 
 
-def _blocks(path: str, rows: int, encoding: str) -> Iterator[tuple[list[int], list[bytes]]]:
+def _blocks(path: str, rows: int, encoding: str, cut: RowCut | None) -> Iterator[tuple[list[int], list[bytes]]]:
     """Yield runs of lines with their numbers, from 1. Blank lines are skipped."""
     numbers: list[int] = []
     lines: list[bytes] = []
     size = 0
-    with open_text(path, encoding) as file:
-        for number, line in enumerate(file, start=1):
+    with open_rows(path, encoding, cut) as file:
+        for number, line in enumerate(file, start=1 + (cut.lines if cut else 0)):
             if number == 1:
                 line = line.removeprefix(b"\xef\xbb\xbf")
                 _check_no_list(path, line)

@@ -19,6 +19,7 @@ from poolwright.pools.text.csv_values import converted
 from poolwright.pools.text.dialects import Dialect
 from poolwright.pools.text.inference import Inference
 from poolwright.pools.text.json_lines import BadLine, fitted, read_json_lines, sample_json_lines
+from poolwright.pools.text.row_cuts import RowCut
 from poolwright.pools.text.samples import bytes_of_each
 
 _URL = re.compile(r"(?:https?:)?//\S+", re.IGNORECASE)
@@ -101,7 +102,9 @@ def _columns(
     return given, TextLayout(sample.types, tuple(sorted(checked)), inferred, wanted.keep is None, encoding, dialect)
 
 
-def read_text(file: str, text: TextLayout, sources: Sequence[str], batch_rows: int, checks: bool) -> Iterator[pa.Table]:
+def read_text(
+    file: str, text: TextLayout, sources: Sequence[str], batch_rows: int, checks: bool, cut: RowCut | None = None
+) -> Iterator[pa.Table]:
     """Read the rows of a file as `read_csv` or `read_json_lines` does.
 
     Args:
@@ -109,12 +112,13 @@ def read_text(file: str, text: TextLayout, sources: Sequence[str], batch_rows: i
         sources: columns to read.
         batch_rows: most rows of a table.
         checks: whether the tables have the column `row_error`.
+        cut: the rows to read; None for all.
     """
     checked = text.checked if checks else None
     if text.dialect is None:
-        yield from read_json_lines(file, text.types, sources, batch_rows, checked, text.closed, text.encoding)
+        yield from read_json_lines(file, text.types, sources, batch_rows, checked, text.closed, text.encoding, cut)
     else:
-        yield from read_csv(file, text.dialect, text.types, sources, batch_rows, text.inferred, checked)
+        yield from read_csv(file, text.dialect, text.types, sources, batch_rows, text.inferred, checked, cut)
 
 
 def _is_checked(column: Given) -> bool:

@@ -52,7 +52,8 @@ class WebDatasetPool(Pool):
 
     - The picture is `image`, read only when a step asks for it, with `image_error`. Its file has the extension of an
       image format; a sample with two of these is bad unless `image` names one, and one without any has no image.
-    - The values of the JSON object `.json` are columns, with the types that `table` infers for JSON Lines.
+    - The values of the JSON object `.json` are columns, with the types that `table` infers for JSON Lines. An empty
+      text is null.
     - `.txt` is `text`; without it `caption` of the JSON is. `.cls` and the like are whole numbers, if all are.
       Other texts, `.npy` arrays of numbers and JSON such as `.boxes.json` have the extension as their name.
     - All other files, pickles among them, are not read, and counted.
@@ -209,6 +210,8 @@ class WebDatasetPool(Pool):
 
 def _column(given: Given, values: pa.Table, part: Part) -> pa.Array:
     found = given.values(values.column(given.source))
+    if pa.types.is_string(found.type):
+        found = pc.if_else(pc.equal(found, ""), None, found)
     if given.field.name == UID and "prefix" in part.detail:
         return pc.binary_join_element_wise(part.detail["prefix"], found, "/")
     return found

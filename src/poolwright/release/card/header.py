@@ -33,6 +33,8 @@ def header(
     configs = release.configs
     keys["configs"] = [_config(name, files) for name, files in presentation.data_files.items()]
     keys["dataset_info"] = [_info(release, sizes, name) for name in configs] if configs else _info(release, sizes)
+    if presentation.features and not configs:
+        keys["dataset_info"] = {"features": list(presentation.features), **_info(release, sizes)}
     return f"---\n{yaml.safe_dump(keys, sort_keys=False, allow_unicode=True, width=100)}---"
 
 

@@ -17,6 +17,7 @@ class Presentation:
         sections: further sections of the card, Markdown.
         task_categories: task categories of the Hugging Face Hub.
         data_files: (split, glob) pairs of the data files, by config; under None if there is only one.
+        features: features of the data files for `datasets`; none if it finds them itself.
         file_sets: file sets of the Croissant document.
         record_sets: its record sets, except splits, classes and rows.
     """
@@ -26,5 +27,6 @@ class Presentation:
     sections: tuple[str, ...]
     task_categories: tuple[str, ...]
     data_files: Mapping[str | None, Sequence[tuple[str, str]]]
+    features: Sequence[Mapping[str, Any]]
     file_sets: Sequence[Mapping[str, Any]]
     record_sets: Sequence[Mapping[str, Any]]

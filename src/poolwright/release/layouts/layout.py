@@ -196,6 +196,10 @@ class Layout(BaseModel):
         """
         return [(file.split, file.path) for file in release.files]
 
+    def declared_features(self, release: ReleaseRecord, table: Table) -> list[dict[str, Any]]:
+        """Return the features of the data files for the header of the card, which `datasets` then does not infer."""
+        return []
+
     def file_sets(self, release: ReleaseRecord) -> list[dict[str, Any]]:
         """Return the file sets of the Croissant document; the first has the id 'rows_set' and the data files."""
         from poolwright.release.card.croissant.nodes import image_file_sets, rows_file_set
@@ -378,6 +382,7 @@ class Layout(BaseModel):
             sections=tuple(self.sections(release, table)),
             task_categories=tuple(self.task_categories(release)),
             data_files={config: self.data_files(release, config) for config in release.configs or [None]},
+            features=tuple(self.declared_features(release, table)),
             file_sets=self.file_sets(release),
             record_sets=self.record_sets(release),
         )

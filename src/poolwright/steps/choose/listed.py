@@ -73,6 +73,13 @@ class ListedStep(Step):
     )
     strict: bool = Field(default=False, description="whether an entry that no row has is an error")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _path_as_file(cls, data: Any) -> Any:
+        if isinstance(data, dict) and "path" in data and "file" not in data:
+            return {("file" if name == "path" else name): value for name, value in data.items()}
+        return data
+
     @model_validator(mode="after")
     def _one_list(self) -> ListedStep:
         exactly_one(self, "ids", "file")

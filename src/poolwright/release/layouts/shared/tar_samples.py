@@ -1,0 +1,174 @@
+"""Make the files of a WebDataset sample from a released row, and their headers in a tar. The same row, the same bytes.
+
+The JSON has no null: `datasets` takes the types of a tar from its first five samples, and cannot read a text where
+those have null. A null text is '', other nulls, empty lists and numbers that are not finite are left out. Vectors and
+bytes are in the Parquet files alone.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from poolwright.core.columns import TEXT, is_text, is_vector
+
+KEY, CLS = "key", "cls"
+"""Columns that the layout adds: the key of the sample, and the index of its class; -1 if it has none."""
+
+BLOCK = 512
+END = bytes(2 * BLOCK)
+NO_CLASS = -1
+_NAMED = ("jpg", "png", "webp")
+_OTHERS = "jpg"
+_HEADER = b"0000444\x00" + 2 * b"0000000\x00"  # mode, user and group
+_TIME = b"00000000000\0"
+_REST = (b"0" + bytes(100) + b"ustar\x00" + b"00").ljust(BLOCK - 156, b"\x00")
+_SUM = sum(_HEADER) + sum(_TIME) + sum(_REST) + 8 * ord(" ")
+
+
+def picture_extension(formats: Mapping[str, int]) -> str:
+    """Return the extension that all pictures of a release have: that of their format, if it is one that readers know.
+
+    Several formats are called 'jpg', as by img2dataset: readers know a format by the bytes, some want one extension.
+    """
+    (first, *others) = formats or (_OTHERS,)
+    return first if not others and first in _NAMED else _OTHERS
+
+
+@dataclass(frozen=True)
+class SampleForm:
+    """The files of every sample besides its picture.
+
+    Attributes:
+        columns: in the JSON.
+        texts: those of them that are texts, or written as such.
+        has_text: whether there is a '.txt'.
+        has_class: whether there is a '.cls'.
+    """
+
+    columns: tuple[str, ...]
+    texts: frozenset[str]
+    has_text: bool
+    has_class: bool
+
+    @classmethod
+    def of(cls, schema: pa.Schema) -> SampleForm:
+        """Return the files of samples of released rows."""
+        columns = [field for field in schema if field.name not in (KEY, CLS) and _is_in_json(field.type)]
+        texts = frozenset(field.name for field in columns if _is_written_as_text(field.type))
+        has_text = TEXT in schema.names and is_text(schema.field(TEXT).type)
+        return cls(tuple(field.name for field in columns), texts, has_text, CLS in schema.names)
+
+    @property
+    def count(self) -> int:
+        """The number of files of a sample besides its picture."""
+        return 1 + self.has_text + self.has_class
+
+    def files(self, rows: pa.Table) -> Iterator[list[tuple[str, bytes]]]:
+        """Yield the extension and content of the files of each row, without its picture."""
+        wanted = [*self.columns, *([CLS] if self.has_class else [])]
+        for row in rows.select(wanted).to_pylist():
+            found = []
+            if self.has_text:
+                found.append(("txt", (row[TEXT] or "").encode("utf-8", "replace")))
+            if self.has_class:
+                found.append(("cls", str(row[CLS]).encode()))
+            values = ((name, self._value(name, row[name])) for name in self.columns)
+            document = {name: value for name, value in values if value is not None}
+            found.append(("json", json.dumps(document, ensure_ascii=False).encode("utf-8", "replace")))
+            yield found
+
+    def _value(self, name: str, value: Any) -> Any:
+        if value is None and name in self.texts:
+            return ""
+        return _json_value(value)
+
+
+def _json_value(value: Any) -> Any:
+    """Return a value as JSON has it; None if it is to be left out."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, str | int):
+        return value
+    if isinstance(value, list):
+        return [_json_value(item) for item in value] or None
+    if isinstance(value, dict):
+        return {name: _json_value(item) for name, item in value.items()}
+    return value.isoformat() if isinstance(value, datetime.date | datetime.time) else str(value)
+
+
+def _is_in_json(dtype: pa.DataType) -> bool:
+    kinds = pa.types
+    if kinds.is_nested(dtype) and not kinds.is_struct(dtype):
+        is_list = kinds.is_list(dtype) or kinds.is_large_list(dtype) or kinds.is_fixed_size_list(dtype)
+        return is_list and not _is_vectors(dtype) and _is_in_json(dtype.value_type)
+    if kinds.is_struct(dtype):
+        return all(_is_in_json(field.type) for field in dtype)
+    return not (kinds.is_binary(dtype) or kinds.is_large_binary(dtype) or kinds.is_fixed_size_binary(dtype))
+
+
+def _is_vectors(dtype: pa.DataType) -> bool:
+    """Whether a column holds vectors; those of which some are missing are released as plain lists."""
+    return is_vector(dtype) or bool(pa.types.is_float16(dtype.value_type))
+
+
+def _is_written_as_text(dtype: pa.DataType) -> bool:
+    number = pa.types.is_integer(dtype) or pa.types.is_floating(dtype) or pa.types.is_boolean(dtype)
+    return not (number or pa.types.is_nested(dtype))
+
+
+def tar_header(name: str, size: int) -> bytes:
+    """Return the header of a file in a tar (POSIX ustar), without times and owners.
+
+    Args:
+        name: at most 100 bytes of ASCII.
+        size: below 8 GiB.
+    """
+    label, length = name.encode("ascii"), b"%011o\0" % size
+    checksum = b"%06o\0 " % (sum(label) + sum(length) + _SUM)
+    return label.ljust(100, b"\0") + _HEADER + length + _TIME + checksum + _REST
+
+
+def padded(data: bytes) -> bytes:
+    """Return the content of a file filled up to whole blocks."""
+    return data + bytes(-len(data) % BLOCK)
+
+
+def sample_features(schema: pa.Schema, extension: str, classes: tuple[str, ...]) -> list[dict[str, Any]]:
+    """Return the features of a release in the form of the header of a card, for `datasets`.
+
+    Args:
+        schema: of the released rows.
+        extension: of the pictures.
+        classes: names by index.
+    """
+    form = SampleForm.of(schema)
+    found: list[dict[str, Any]] = [{"name": name, "dtype": "string"} for name in ("__key__", "__url__")]
+    found.append({"name": extension, "dtype": "image"})
+    if form.has_text:
+        found.append({"name": "txt", "dtype": "string"})
+    if form.has_class:
+        names = {str(index): name for index, name in enumerate(classes)}
+        found.append({"name": CLS, "dtype": {"class_label": {"names": names}}})
+    return [*found, {"name": "json", "struct": [_feature(schema.field(name)) for name in form.columns]}]
+
+
+def _feature(field: pa.Field) -> dict[str, Any]:
+    return {"name": field.name, **_feature_type(field.type)}
+
+
+def _feature_type(dtype: pa.DataType) -> dict[str, Any]:
+    if pa.types.is_struct(dtype):
+        return {"struct": [_feature(field) for field in dtype]}
+    if pa.types.is_nested(dtype):
+        inner = _feature_type(dtype.value_type)
+        return {"list": inner.get("dtype", inner.get("struct", inner))}
+    if _is_written_as_text(dtype):
+        return {"dtype": "string"}
+    return {"dtype": {"halffloat": "float32", "float": "float32", "double": "float64"}.get(str(dtype), str(dtype))}
