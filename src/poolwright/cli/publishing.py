@@ -35,11 +35,7 @@ def push(
             release, to, public=public, revision=revision, message=message, overwrite=overwrite, dry_run=dry_run,
             listener=listener,
         )  # fmt: skip
-<<<<<<< HEAD
-    OUTPUT.show(print_pushed, pushed, asked=dry_run)
-=======
-    OUTPUT.show(print_pushed, pushed, asked=not pushed.ok)
->>>>>>> main
+    OUTPUT.show(print_pushed, pushed, asked=dry_run or not pushed.ok)
     if not pushed.ok:
         raise typer.Exit(1)
 

@@ -10,11 +10,7 @@ from poolwright.api.types import Pulled, Pushed
 
 @dataclass(frozen=True)
 class PushDocument:
-<<<<<<< HEAD
-    """A release that was pushed, or checked by a dry run. The exit status is 1 if a check failed.
-=======
     """A release that was pushed, or would be. The exit status is 1 if a check failed.
->>>>>>> main
 
     Attributes:
         ok: whether no check failed.
@@ -26,11 +22,7 @@ class PushDocument:
 
     @classmethod
     def of(cls, pushed: Pushed) -> Self:
-<<<<<<< HEAD
-        """Make it from a push."""
-=======
         """Make it from what `push` returns."""
->>>>>>> main
         return cls(pushed.ok, pushed)
 
 
@@ -40,11 +32,7 @@ class PullDocument:
 
     Attributes:
         ok: whether it is no release, or one that verifies.
-<<<<<<< HEAD
-        pulled: what came, and what it is.
-=======
         pulled: what came, and where it is.
->>>>>>> main
     """
 
     ok: bool
@@ -52,9 +40,5 @@ class PullDocument:
 
     @classmethod
     def of(cls, pulled: Pulled) -> Self:
-<<<<<<< HEAD
-        """Make it from a pull."""
-=======
         """Make it from what `pull` returns."""
->>>>>>> main
         return cls(pulled.ok, pulled)
