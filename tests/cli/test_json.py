@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from poolwright.cli.app import app
 from poolwright.cli.documents import documents
 from poolwright.cli.documents.data import FetchDocument, RebuildDocument, TrainDocument
 from poolwright.cli.documents.publishing import PullDocument
+from poolwright.cli.main import main
 from poolwright.cli.rendering.json_output import error_fields, json_text
 from poolwright.core.errors import InputError, WaitingForPeople
 from poolwright.fetch.fetch import Fetched
@@ -231,6 +233,17 @@ def test_errors_as_fields(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(api, "show", wait)
     assert failed(call("show", "run", "--json"), 3)["continue"] == "poolwright show run --json"
+
+
+def test_a_fault_of_the_program(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def fail(*arguments: object) -> None:
+        raise ZeroDivisionError("a fault")
+
+    monkeypatch.setattr(api, "show", fail)
+    monkeypatch.setattr(sys, "argv", ["poolwright", "show", "run", "--json"])
+    with pytest.raises(ZeroDivisionError):
+        main()
+    assert checked(capsys.readouterr().out)["error"] == {"kind": "ZeroDivisionError", "message": "a fault"}
 
 
 def test_quiet_and_verbose(small: Path) -> None:

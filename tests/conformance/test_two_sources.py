@@ -85,6 +85,7 @@ def test_united_joined_deduplicated_published_and_compared(
     assert len(twins) == COPIES
     assert all(uid.startswith("photographs/n00000000_") for uid in twins)
 
+    assert poolwright.verify(tmp_path / "out" / "two-sources-tars").ok
     release = tmp_path / "out" / "two-sources"
     pushed = call("push", release, ADDRESS)
     assert pushed.code == 0, pushed.err

@@ -26,6 +26,7 @@ WITH_BLOCKS = {
     "docs/retrieval.md",
     "docs/encoders.md",
     "docs/extending.md",
+    "docs/cards.md",
     "docs/versions.md",
 }
 

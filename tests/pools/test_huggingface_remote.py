@@ -17,19 +17,19 @@ from poolwright.core.errors import RecipeError
 from poolwright.pools.huggingface.huggingface import HuggingFacePool
 from poolwright.pools.release import ReleasePool
 from tests.calling import call
+from tests.hub.conftest import make_release, use_hub
+from tests.hub.hub_server import HubServer
 from tests.models.making import encoded, picture
 from tests.pools.reading import column, read_all
 from tests.pools.tars import jpeg, write_tar
 
 pytest.importorskip("huggingface_hub")
-stand_in = pytest.importorskip("tests.hub.conftest")
-HubServer = pytest.importorskip("tests.hub.hub_server").HubServer
 
 
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[HubServer]:
     with HubServer() as server:
-        stand_in.use_hub(server, monkeypatch, tmp_path)
+        use_hub(server, monkeypatch, tmp_path)
         yield server
 
 
@@ -146,7 +146,7 @@ def test_what_is_not_there_is_named(hub: HubServer) -> None:
 
 
 def test_a_release_is_read_and_its_large_files_are_not_read_for_their_digests(hub: HubServer, tmp_path: Path) -> None:
-    folder = stand_in.make_release(tmp_path, 40)
+    folder = make_release(tmp_path, 40)
     hub.put("me/squares", files_of(folder))
     pool = ReleasePool(path="hf://datasets/me/squares")
     pool.parts()

@@ -77,7 +77,16 @@ def test_the_folder_has_exactly_these_files(made: tuple[Table, Path]) -> None:
             for name in wanted
             if name.startswith(("labeled_metadata/", "features/")) and name.count("/") > 1
         }
-    every_release = {"README.md", "croissant.json", "recipe.yaml", "release.json", "statistics.json", "table.json"}
+    every_release = {
+        "README.md",
+        "CITATION.cff",
+        "croissant.json",
+        "datasheet.md",
+        "recipe.yaml",
+        "release.json",
+        "statistics.json",
+        "table.json",
+    }
     every_release |= {"ATTRIBUTION.csv", "domain_by_class.csv"}
     found = {name for name in files_of(folder) if not name.startswith(("states/", "figures/", "lineage/"))}
     assert found == wanted | every_release

@@ -144,7 +144,7 @@ def test_a_large_release_is_streamed(released: Path, monkeypatch: pytest.MonkeyP
 def test_records_of_large_files_are_read_only_if_all_are(released: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     release = ReleaseRecord.load(released)
     monkeypatch.setattr(with_mlcroissant, "SMALL", 0)
-    assert "first records: 2 of splits, 3 of classes, 20 of rows" in with_mlcroissant.load(released, release, False)[1]
+    assert "first records: 2 of splits, 3 of classes, 40 of rows" in with_mlcroissant.load(released, release, False)[1]
     monkeypatch.setattr(with_mlcroissant, "LARGEST", 0)
     assert "only with --full" in with_mlcroissant.load(released, release, False)[1]
     assert "130 of rows" in with_mlcroissant.load(released, release, True)[1]

@@ -106,6 +106,8 @@ def test_removed_uids_are_a_list_that_remove_reads_and_rows_a_file(tmp_path: Pat
         assert left.column("uid").to_pylist() == ["r0", *(f"r{at}" for at in range(3, 9))]
     assert "3 same, 1 added, 3 removed, 1 moved, 1 relabelled, 1 changed" in called.out
     assert (tmp_path / "d.csv").read_text().count("\n") == 1 + 7
+    found = json.loads(call("diff", one / "good", other / "good", "--json").out)
+    assert found["changes"]["removed_because"][0]["verb"] == "where"
     page = (tmp_path / "d.html").read_text()
     assert "the expression is not true" in page
     assert "good: 1. where" in page

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from poolwright.api.progress import shown
 from poolwright.api.results import Applied, RunResult, TableOutlook
 from poolwright.api.table import Table, public_tables
-from poolwright.core.errors import PoolwrightError
+from poolwright.core.errors import PoolwrightError, RecipeError
 from poolwright.core.results.measured import Measured
 from poolwright.core.runtime.event_log import EventLog
 from poolwright.core.runtime.progress import Listener, Silent
@@ -159,6 +159,7 @@ def run(
     sets: Sequence[str] = (),
     tables: Sequence[str] | None = None,
     fresh: Sequence[str] = (),
+    extend: str | None = None,
     engine: str = "local",
     workers: int | None = None,
     address: str | None = None,
@@ -176,6 +177,8 @@ def run(
         sets: overrides `a.b=value`, if `recipe` is a path.
         tables: only these tables and those they come from; nothing is released or measured then.
         fresh: tables to start over, with the tables that come from them and the releases of all of them.
+        extend: 'frozen' extends finished tables by new parts of their sources: what was made is kept, and the steps
+            decide about new rows by what they have learned. Their releases are written anew.
         engine: 'local' (threads of this process) or 'ray'.
         workers: units at a time; default one per core, or as many as the Ray cluster can take.
         address: address of the Ray cluster; default the one that Ray finds, else a local Ray.
@@ -188,13 +191,16 @@ def run(
     Raises:
         PoolwrightError: see `poolwright.core.errors`; finished work is kept, and the same call continues.
     """
+    if extend not in (None, "frozen"):
+        words = "; to learn from all rows, run in another folder and compare the two" if extend == "refit" else ""
+        raise RecipeError(f"no way '{extend}' to extend tables; known: frozen{words}")
     loaded = _load(recipe, sets)
     _check(loaded, targets=release and tables is None)
     with shown(listener, progress) as seen:
         log = EventLog(seen, hide=loaded.source.hide)
         work = Run(loaded, _folder(loaded, folder), make_engine(engine, workers, address), log, batch_rows)
         with log.during("run", recipe=loaded.name, engine=engine, workers=workers, tables=tables, fresh=fresh or None):
-            made = work.run(tables, fresh)
+            made = work.run(tables, fresh, extend is not None)
             if tables is not None:
                 return RunResult(work.folder, public_tables(made), (), ())
             with in_words(loaded, work.folder):
@@ -211,9 +217,8 @@ def _release(work: Run, spec: ReleaseSpec, overwrite: bool, measured: Sequence[M
         work.listener.note(f"{to}: {note}")
     here = [found for found in measured if found.table == spec.table]
     versions = packages_of(layouts=[spec.layout.layout])
-    anew = overwrite or (
-        not work.started_over.isdisjoint([spec.table, *spec.layout.tables()]) and released_table(spec.to) == spec.table
-    )
+    made_anew = (work.started_over | work.extended) & {spec.table, *spec.layout.tables()}
+    anew = overwrite or (bool(made_anew) and released_table(spec.to) == spec.table)
     parent = _parent(work, spec) if spec.parent else None
     return spec.layout.write(work.table(spec.table), spec.to, spec.about, anew, here, versions, parent)
 

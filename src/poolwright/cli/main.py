@@ -68,6 +68,10 @@ def main() -> None:
             raise
         print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
         _end(error, 1)
+    except Exception as error:
+        if OUTPUT.json:
+            OUTPUT.write({"error": {"kind": type(error).__name__, "message": str(error)}})
+        raise
     if status == _INTERRUPTED:
         _stop()
     sys.exit(status or 0)

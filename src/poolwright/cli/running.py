@@ -103,6 +103,10 @@ def run(
             help="Start over: this table, those from it, releases.", metavar="TABLE", autocompletion=tables_of_recipe
         ),
     ] = None,
+    extend: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Add new shards to finished tables; frozen: by what steps learned.", metavar="HOW"),
+    ] = None,
     engine: Annotated[str, typer.Option(help="local or ray.", autocompletion=one_of("local", "ray"))] = "local",
     address: Annotated[Optional[str], typer.Option(help="Ray cluster, such as ray://head:10001.")] = None,  # noqa: UP045
     workers: Annotated[Optional[int], typer.Option(help="Units at a time; default one per core.", min=1)] = None,  # noqa: UP045
@@ -120,6 +124,7 @@ def run(
             sets=sets or (),
             tables=table,
             fresh=fresh or (),
+            extend=extend,
             engine=engine,
             workers=workers,
             address=address,

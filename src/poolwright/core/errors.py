@@ -39,6 +39,7 @@ EXTRAS = {
     "s3fs": "s3",
     "mlcroissant": "croissant",
     "imagehash": "hash",
+    "pi_heif": "heif",
     "tokenizers": "tokenizers",
     "pandas": "pandas",
     "polars": "polars",

@@ -155,12 +155,26 @@ def is_below(folder: str, path: str) -> bool:
     Files of a snapshot in the cache of the Hugging Face Hub are below it: their contents are next to the snapshots.
     """
     try:
-        top = os.path.realpath(folder)
+        top = _real_folder(folder)
         if snapshot := _SNAPSHOT.fullmatch(top):
             top = snapshot[1]
         return os.path.commonpath([top, os.path.realpath(path)]) == top
     except (OSError, ValueError):  # ValueError: a NUL in the path, which cannot be opened either
         return True
+
+
+def _real_folder(folder: str) -> str:
+    try:
+        found = os.stat(folder)
+    except OSError:
+        return os.path.realpath(folder)
+    return _resolved(folder, found.st_dev, found.st_ino)
+
+
+@functools.lru_cache(maxsize=256)
+def _resolved(folder: str, device: int, inode: int) -> str:
+    """Resolve the links to a folder, once for as long as its path leads to the same one."""
+    return os.path.realpath(folder)
 
 
 def leading_out(folders: Collection[str], files: Iterable[str]) -> list[str]:

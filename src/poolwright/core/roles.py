@@ -27,6 +27,8 @@ class SourceStep(Step):
     wrote are an input of the table, identified by their content.
     """
 
+    needs_refit: ClassVar[str] = "it prepares the rows of the whole table before they are read"
+
     folder_name: ClassVar[str]
     """Folder of the run that holds what `prepare` makes, in a folder for each table."""
 
@@ -58,6 +60,8 @@ class SourceStep(Step):
 
 class AnnotationStep(Step):
     """A step whose `fit` asks people questions and waits for answers, in a folder that they share with the run."""
+
+    needs_refit: ClassVar[str] = "people were asked about the earlier rows alone"
 
     shown_to_people: ClassVar[tuple[str, ...]] = ()
     """Parameters that are written to sheets and pages as they are."""

@@ -93,6 +93,9 @@ class Step(BaseModel):
     costly: ClassVar[bool] = False
     """Whether `apply` is expensive, so that a run saves its columns before a later step fits on them."""
 
+    needs_refit: ClassVar[str] = ""
+    """Why what the step learned cannot decide about rows that come later; empty if it can."""
+
     def needs(self) -> tuple[str, ...]:
         """Return the columns that `fit` and `apply` read."""
         raise NotImplementedError

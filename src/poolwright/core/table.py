@@ -161,6 +161,23 @@ class ModelRecord(_Record):
     weights: str
 
 
+class Generation(_Record):
+    """Parts that a table was extended by, or those that it was made from first.
+
+    Attributes:
+        plan: digest of what the table was made from, with these parts.
+        parts: parts of the source.
+        units: units, each with a file of kept rows and one of the ledger.
+        rows_in, rows_kept: rows of these parts that were read and kept.
+    """
+
+    plan: str
+    parts: int
+    units: int
+    rows_in: int
+    rows_kept: int
+
+
 class TableRecord(_Record):
     """The content of `table.json`.
 
@@ -168,7 +185,8 @@ class TableRecord(_Record):
     project can be moved; paths of `files` are relative to the recipe's folder if they can be. `tallies` are
     counts of steps over all rows that reached them, by '<state name>.<tally>'; `remarks` say what could not be read
     of the source, or was left out. `source` is 'pools.NAME' or 'tables.NAME', or several of these with commas between
-    them; `sources` are then the rows that were read of each.
+    them; `sources` are then the rows that were read of each. `generations` are there if the table was
+    extended by new rows: steps learned from those of the first, and decided about the others by that.
     """
 
     format: int
@@ -192,6 +210,7 @@ class TableRecord(_Record):
     tallies: dict[str, tuple[int, ...]] = {}
     remarks: tuple[str, ...] = ()
     sources: dict[str, int] = {}
+    generations: tuple[Generation, ...] = ()
 
     @property
     def rows_by_source(self) -> dict[str, int]:

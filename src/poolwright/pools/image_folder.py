@@ -15,7 +15,7 @@ from pydantic import Field, PrivateAttr, field_serializer, model_validator
 from poolwright.core.columns import IMAGE, IMAGE_PATH, LABEL, LATITUDE, LONGITUDE, TAKEN_AT, TEXT, UID, WELL_KNOWN
 from poolwright.core.errors import RecipeError
 from poolwright.core.files import ImageRoot, leading_out
-from poolwright.core.images.formats import IMAGE_FORMATS, is_image_name
+from poolwright.core.images.formats import HAS_HEIF, HEIF_EXTENSIONS, IMAGE_FORMATS, is_image_name
 from poolwright.core.params import Encoding
 from poolwright.core.pool import Part, Pool
 from poolwright.pools.columns.cached import Once
@@ -296,7 +296,9 @@ def passed_over(kinds: Counter[str]) -> Iterator[str]:
     if kinds:
         shown = ", ".join(f"{count:,} {kind}" for kind, count in kinds.most_common(10))
         more = f" and {len(kinds) - 10:,} other kinds" if len(kinds) > 10 else ""
-        yield f"{kinds.total():,} other files of the folder are not read: {shown}{more}"
+        heif = not HAS_HEIF and any(kinds[f".{extension}"] for extension in HEIF_EXTENSIONS)
+        hint = "; those of HEIF are after pip install 'poolwright[heif]'" if heif else ""
+        yield f"{kinds.total():,} other files of the folder are not read: {shown}{more}{hint}"
 
 
 def _led_out(names: Collection[str]) -> Iterator[str]:

@@ -2,92 +2,28 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import posixpath
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import pyarrow as pa
 from pydantic import Field, PrivateAttr
 
-from poolwright.core.columns import IMAGE, IMAGE_PATH, LABEL, SPLIT, UID
+from poolwright.core.columns import IMAGE, IMAGE_ERROR, IMAGE_PATH, SPLIT, UID, WELL_KNOWN
 from poolwright.core.errors import InputError, RecipeError
-from poolwright.core.files import known_digest
 from poolwright.core.pool import Part, PathOrUrl, Pool
-from poolwright.core.runtime.remote import reaching
 from poolwright.core.wording import some, unguarded
 from poolwright.pools.columns.cached import Once
 from poolwright.pools.columns.path_columns import FILE_NAME
 from poolwright.pools.labelled import FileOrigin, LabelledRows
-from poolwright.pools.readers.paths import file_system, is_url, join, open_file
+from poolwright.pools.readers.paths import join, reading
+from poolwright.pools.readers.tar_images import TarImages
+from poolwright.pools.release_files import KEY, RECORD, SUMS, ReleaseFolder, check_files, open_release
 
-RECORD, SUMS = "release.json", "SHA256SUMS"
 CLASS_ID = "class_id"
 """Column of class indices that layouts with lists of images add."""
 
-_FORMAT = 1
-_TYPES = (
-    "string",
-    "bool",
-    "int8",
-    "int16",
-    "int32",
-    "int64",
-    "uint8",
-    "uint16",
-    "uint32",
-    "float32",
-    "float64",
-    "date32",
-)
-
-
-@dataclass(frozen=True)
-class _Released:
-    """What the record and the checksums of a release say.
-
-    Attributes:
-        root: folder or URL.
-        record: the content of release.json.
-        sums: SHA-256 by file.
-    """
-
-    root: str
-    record: Mapping[str, Any]
-    sums: Mapping[str, str]
-
-    @property
-    def files(self) -> dict[str, str]:
-        """The data files, with the value of the column `split` that they stand for."""
-        names = self.record["split_names"]
-        return {file["path"]: names.get(file["split"], file["split"]) for file in self.record["files"]}
-
-    @property
-    def columns(self) -> dict[str, str]:
-        """The types of the columns, as text."""
-        return {column["name"]: column["type"] for column in self.record["columns"]}
-
-    @property
-    def classes(self) -> dict[str, tuple[str, ...]]:
-        """Names of the classes by column: of the column of names if there is one, which then keeps their order."""
-        column, names = self.record.get("class_column"), tuple(self.record.get("classes") or ())
-        named = self.record["parameters"].get("by") or LABEL
-        if not column or not names:
-            return {}
-        return (
-            {column: (), named: names} if named != column and self.columns.get(named) == "string" else {column: names}
-        )
-
-    @property
-    def types(self) -> dict[str, str]:
-        """The types of the columns as Arrow spells them, as far as CSV files can have them."""
-        spelled = {"date32[day]": "date32"}
-        return {
-            name: spelled.get(kind, kind) for name, kind in self.columns.items() if spelled.get(kind, kind) in _TYPES
-        }
+_TAR_ROWS = 256
 
 
 class ReleasePool(Pool):
@@ -120,7 +56,7 @@ class ReleasePool(Pool):
     )
     check: bool = Field(default=True, description="compare the data files with their SHA-256 first; false trusts them")
 
-    _found: Once[_Released] = PrivateAttr(default_factory=Once)
+    _found: Once[ReleaseFolder] = PrivateAttr(default_factory=Once)
     _inner: Once[Pool] = PrivateAttr(default_factory=lambda: Once(travels=True))
     _parts: Once[list[Part]] = PrivateAttr(default_factory=Once)
 
@@ -131,7 +67,10 @@ class ReleasePool(Pool):
             RecipeError: there is no release, its record cannot be read, or a column is missing.
             InputError: a data file is missing.
         """
-        return self._rows().arrow_schema()
+        schema = self._rows().arrow_schema()
+        known = (IMAGE, IMAGE_ERROR) if self._released().tars else ()
+        more = [name for name in known if self.keep is None or IMAGE in self.keep]
+        return pa.schema([*schema, *(pa.field(name, WELL_KNOWN[name].type) for name in more)])
 
     def parts(self) -> list[Part]:
         """Return the parts of the data files, after a comparison of these with the checksums.
@@ -142,8 +81,19 @@ class ReleasePool(Pool):
         return list(self._parts.get(self._make_parts))
 
     def read(self, part: Part, columns: Sequence[str], batch_rows: int) -> Iterator[pa.Table]:
-        for table in self._rows().read(part, columns, batch_rows):
-            yield _unguarded(table) if part.files[0].endswith(".csv") else table
+        tar = next((file for file in part.files if file.endswith(".tar")), None)
+        if tar is None or not {IMAGE, IMAGE_ERROR} & set(columns):
+            for table in self._rows().read(part, columns, batch_rows):
+                yield _unguarded(table) if part.files[0].endswith(".csv") else table
+            return
+        names = [*(name for name in columns if name not in (IMAGE, IMAGE_ERROR, KEY)), KEY]
+        with reading(part), TarImages(tar) as images:
+            for table in self._rows().read(part, names, min(batch_rows, _TAR_ROWS)):
+                found = [images.read(str(key)) for key in table.column(KEY).to_pylist()]
+                for name, kind in ((IMAGE, bytes), (IMAGE_ERROR, str)):
+                    values = [item if isinstance(item, kind) else None for item in found]
+                    table = table.append_column(name, pa.array(values, WELL_KNOWN[name].type))
+                yield table.select(list(columns))
 
     def class_names(self) -> Mapping[str, Any]:
         return self._rows().class_names()
@@ -151,11 +101,12 @@ class ReleasePool(Pool):
     def remarks(self) -> list[str]:
         found, schema = self._released(), self.arrow_schema()
         words = list(self._rows().remarks())
-        layout = found.record["layout"]
-        if not {IMAGE, IMAGE_PATH} & set(schema.names) and self.keep is None:
+        is_held = IMAGE in schema.names or (IMAGE_PATH in schema.names and bool(found.record["images"]))
+        if not is_held and not self.images and self.keep is None:
             held = "in files that this pool does not read" if found.record["images"] else "not in the release"
-            more = "; 'images' names the folder that 'file_name' is relative to" if FILE_NAME in schema.names else ""
-            words.append(f"the images of layout '{layout}' are {held}{more}")
+            path = next((name for name in (FILE_NAME, IMAGE_PATH) if name in schema.names), None)
+            more = f"; 'images' names the folder that '{path}' is relative to" if path else ""
+            words.append(f"the images of layout '{found.record['layout']}' are {held}{more}")
         return words
 
     def image_root(self) -> str | None:
@@ -164,8 +115,8 @@ class ReleasePool(Pool):
     def known_images(self) -> bool:
         return IMAGE in self.arrow_schema().names
 
-    def _released(self) -> _Released:
-        return self._found.get(lambda: _open(self.path))
+    def _released(self) -> ReleaseFolder:
+        return self._found.get(lambda: open_release(self.path))
 
     def _rows(self) -> Pool:
         return self._inner.get(self._make_rows)
@@ -185,7 +136,7 @@ class ReleasePool(Pool):
         pool = LabelledRows(
             path=tuple(join(found.root, name) for name in found.files),
             columns=columns,
-            keep=self.keep,
+            keep=self._kept(found),
             uid=self.uid,
             images=self.images or (found.root if IMAGE_PATH in columns else None),
             types=found.types if csv else {},
@@ -197,55 +148,25 @@ class ReleasePool(Pool):
         without = tuple(name for name in found.classes if name == CLASS_ID and not found.classes[name])
         return pool.of(FileOrigin(found.root, labels, found.classes, without=without, below=whole))
 
+    def _kept(self, found: ReleaseFolder) -> list[str] | None:
+        """Return the columns of the data files to give; images in tars need the keys."""
+        if self.keep is None or not found.tars:
+            return self.keep
+        return list(dict.fromkeys([*(name for name in self.keep if name not in (IMAGE, IMAGE_ERROR)), KEY]))
+
     def _make_parts(self) -> list[Part]:
         found = self._released()
         if self.check:
-            _check(found)
+            check_files(found)
         known = tuple(join(found.root, name) for name in (RECORD, SUMS))
-        return [part.model_copy(update={"files": (*part.files, *known)}) for part in self._rows().parts()]
+        tars = {join(found.root, name): (join(found.root, tar),) for name, tar in found.tars.items()}
+        return [
+            part.model_copy(update={"files": (*part.files, *tars.get(part.files[0], ()), *known)})
+            for part in self._rows().parts()
+        ]
 
 
-def _open(path: str) -> _Released:
-    root = path.rstrip("/")
-    record, sums = (_text(root, name) for name in (RECORD, SUMS))
-    try:
-        data = json.loads(record)
-        if data["format"] != _FORMAT:
-            raise RecipeError(f"{join(root, RECORD)}: is of another version of poolwright; release the table again")
-        found = _Released(root, data, _sums(sums))
-        missing = next((name for name in found.files if name not in found.sums), None)
-        _ = found.types, found.classes, data["layout"], data["images"]
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise RecipeError(f"{path}: {RECORD} or {SUMS} is damaged; check the release with: poolwright verify") from None
-    if missing:
-        raise RecipeError(f"{path}: '{missing}' is not in {SUMS}; check the release with: poolwright verify")
-    return found
-
-
-def _text(root: str, name: str) -> str:
-    try:
-        with reaching(root), open_file(join(root, name)) as file:
-            return file.read().decode("utf-8")
-    except (FileNotFoundError, NotADirectoryError):
-        raise RecipeError(f"{root}: no release here ({name} is missing); {RECORD} marks one") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{join(root, name)}: cannot be read: {error}") from None
-
-
-def _sums(text: str) -> dict[str, str]:
-    """Return the SHA-256 of each file; names with a backslash or line end have it escaped, as in `sha256sum`."""
-    found = {}
-    for line in text.split("\n"):
-        digest, mark, name = line.removeprefix("\\").partition("  ")
-        if line.startswith("\\"):
-            name = name.replace("\\\\", "\0").replace("\\n", "\n").replace("\\r", "\r").replace("\0", "\\")
-        if line and (not mark or len(digest) != 64):
-            raise ValueError(line)
-        found[name] = digest
-    return found
-
-
-def _below(found: _Released) -> dict[str, str]:
+def _below(found: ReleaseFolder) -> dict[str, str]:
     """Return the folder that the column `file_name` of each data file is relative to; empty if no image is there."""
     folders: dict[str, str] = {}
     for name in found.files:
@@ -269,38 +190,6 @@ def _first_names(file: str) -> list[str]:
     except InputError:
         pass
     return []
-
-
-def _check(found: _Released) -> None:
-    """Compare the data files with their checksums.
-
-    Raises:
-        InputError: one is missing or differs.
-    """
-    with ThreadPoolExecutor(4) as threads:
-        digests = list(threads.map(lambda name: _digest(join(found.root, name)), found.files))
-    wrong = [name for name, digest in zip(found.files, digests, strict=True) if digest != found.sums[name]]
-    if wrong:
-        more = f" (and {len(wrong) - 1} more files)" if len(wrong) > 1 else ""
-        what = "is missing" if digests[list(found.files).index(wrong[0])] is None else "is not as it was released"
-        raise InputError(
-            f"{join(found.root, wrong[0])}{more}: the release is damaged: the file {what}, by its SHA-256 in {SUMS}; "
-            "bring back the file, or the whole release"
-        )
-
-
-def _digest(file: str) -> str | None:
-    """Return the SHA-256 of a file, of large files of the Hub without reading them; None if there is none."""
-    try:
-        if is_url(file):
-            system, path = file_system(file)
-            known = known_digest(system.info(path)) or ""
-            if known.startswith("sha256:"):
-                return known.removeprefix("sha256:")
-        with reaching(file), open_file(file) as source:
-            return hashlib.file_digest(source, "sha256").hexdigest()  # type: ignore[arg-type]
-    except FileNotFoundError:
-        return None
 
 
 def _unguarded(table: pa.Table) -> pa.Table:

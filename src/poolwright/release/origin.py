@@ -30,7 +30,8 @@ def origin_of(
         parent: the release that it comes after.
     """
     records = [record.model_dump(mode="json") for record in family.records]
-    parts = [RELEASE_FORMAT, *layout, about.model_dump(mode="json"), records]
+    said = about.model_dump(mode="json", exclude=None if about.datasheet else {"datasheet"})
+    parts = [RELEASE_FORMAT, *layout, said, records]
     if others:
         parts.append([without_paths(other.record).model_dump(mode="json") for other in others])
     if measured:

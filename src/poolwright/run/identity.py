@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from poolwright.registry import packages_of
 from poolwright.run.plan import TablePlan
 
 IDENTITY = "identity.json"
+_INPUT, _NEW = "input ", ": new"
 
 
 def portable(value: Any, folder: Path) -> Any:
@@ -68,7 +70,7 @@ def known_models(folder: Path) -> dict[str, str]:
         return {}
 
 
-def differences(folder: Path, identity: Mapping[str, Any], changed_files: set[str]) -> list[str]:
+def differences(folder: Path, identity: Mapping[str, Any], changed_files: AbstractSet[str]) -> list[str]:
     """List what differs between what an existing table was made from, and what it would be made from now.
 
     Args:
@@ -82,9 +84,16 @@ def differences(folder: Path, identity: Mapping[str, Any], changed_files: set[st
         return []
     try:
         before = json.loads(path.read_text(encoding="utf-8"))
-        return _differences(before, json.loads(json.dumps(identity)), changed_files)
+        return differences_between(before, identity, changed_files)
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return [f"{IDENTITY}: the file is damaged, so that nobody knows what it was made from"]
+
+
+def differences_between(
+    before: dict[str, Any], identity: Mapping[str, Any], changed_files: AbstractSet[str] = frozenset()
+) -> list[str]:
+    """List what differs between an identity that was recorded and another one."""
+    return _differences(before, json.loads(json.dumps(identity)), changed_files)
 
 
 def refusal(
@@ -108,11 +117,13 @@ def refusal(
     command = " ".join(f"--fresh {table}" for table in fresh)
     them = "the table" if len(fresh) == 1 else "the tables"
     too = f", with {', '.join(map(repr, followers))} and their releases," if followers else ""
-    blocks.append(f"{first}. Undo the change, or start {them} over{too} with: {command}")
+    only_new = all(line.startswith(_INPUT) and line.endswith(_NEW) for found in changed.values() for line in found)
+    grow = ", add the new files to what was made with: --extend frozen," if only_new else ","
+    blocks.append(f"{first}. Undo the change{grow} or start {them} over{too} with: {command}")
     return ChangedError("\n".join(blocks))
 
 
-def _differences(before: dict[str, Any], now: dict[str, Any], changed_files: set[str]) -> list[str]:
+def _differences(before: dict[str, Any], now: dict[str, Any], changed_files: AbstractSet[str]) -> list[str]:
     found: list[str] = []
     if before.get("format", TABLE_FORMAT) != now["format"]:
         found.append(f"format: {before.get('format')} -> {now['format']} (made by another version of poolwright)")
@@ -124,6 +135,8 @@ def _differences(before: dict[str, Any], now: dict[str, Any], changed_files: set
     found += _changed_values("joined by step", before.get("joined", {}), now.get("joined", {}))
     found += _changed_values("environment", before.get("environment", {}), now.get("environment", {}))
     found += _changed_values("ledger", before.get("ledger", "full"), now.get("ledger", "full"))
+    if before.get("grown", []) != now.get("grown", []):
+        found.append("the generations in which its parts came")
     if before.get("released", {}) != now.get("released", {}):
         found.append("what its steps learned in the release that they come from: it is another release")
     old, new = before.get("packages", {}), now.get("packages", {})
@@ -143,13 +156,13 @@ def _short(models: Mapping[str, str], name: str) -> str:
     return models.get(name, "none")[:12]
 
 
-def _changed_inputs(before: list[list[str]], now: list[list[str]], changed_files: set[str]) -> list[str]:
+def _changed_inputs(before: list[list[str]], now: list[list[str]], changed_files: AbstractSet[str]) -> list[str]:
     old, new = dict(before), dict(now)
-    found = [f"input {file}: content changed" for file in sorted(changed_files)]
+    found = [f"{_INPUT}{file}: content changed" for file in sorted(changed_files)]
     if not found:
-        found += [f"input {name}: content changed" for name in old if name in new and old[name] != new[name]]
-    found += [f"input {name}: gone" for name in old if name not in new]
-    found += [f"input {name}: new" for name in new if name not in old]
+        found += [f"{_INPUT}{name}: content changed" for name in old if name in new and old[name] != new[name]]
+    found += [f"{_INPUT}{name}: gone" for name in old if name not in new]
+    found += [f"{_INPUT}{name}{_NEW}" for name in new if name not in old]
     if changed_files and not (old.items() ^ new.items()):
         return []
     if not found and before != now:

@@ -23,11 +23,13 @@ from poolwright.recipe.tables import StepSpec, TableSpec
 from poolwright.run.batches import BATCH_ROWS
 from poolwright.run.engine.local import LocalEngine, wait_for_interrupted_units
 from poolwright.run.engine.protocol import Engine
+from poolwright.run.growth import extending_folder, finish_extending, put_in_place
 from poolwright.run.identity import IDENTITY, known_models, refusal
 from poolwright.run.lock import run_lock
 from poolwright.run.memory import check_same_recipe, in_words, recall, remember
 from poolwright.run.plan import TablePlan, plan_partly, plan_table
-from poolwright.run.sources.inputs import CACHE, Inputs, inputs_of
+from poolwright.run.sources.grown import GrownSource, in_order_of
+from poolwright.run.sources.inputs import CACHE, Inputs, first_files, inputs_of
 from poolwright.run.sources.joined import JoinedRows
 from poolwright.run.sources.source import Source, planned_source, pool_source, table_source
 from poolwright.run.sources.union import UnionSource, union_source
@@ -45,6 +47,7 @@ class Run:
         listener: receives progress.
         batch_rows: rows per batch; changes no result.
         started_over: tables that `run` made anew: those asked for, and those that come from them.
+        extended: tables that grew by new parts of their source, if `run` was asked to extend them.
     """
 
     recipe: Recipe
@@ -53,6 +56,8 @@ class Run:
     listener: Listener = field(default_factory=Silent)
     batch_rows: int = BATCH_ROWS
     started_over: set[str] = field(default_factory=set, init=False)
+    extended: set[str] = field(default_factory=set, init=False)
+    _extends: bool = field(default=False, init=False, repr=False)
     _ready: dict[str, TableRun] = field(default_factory=dict, init=False, repr=False)
     _whole: set[str] = field(default_factory=set, init=False, repr=False)
     _listed: dict[str, Source] = field(default_factory=dict, init=False, repr=False)
@@ -61,12 +66,15 @@ class Run:
     def _joined(self) -> JoinedRows:
         return JoinedRows(self.recipe, self._pool)
 
-    def run(self, tables: Sequence[str] | None = None, fresh: Sequence[str] = ()) -> dict[str, Table]:
+    def run(
+        self, tables: Sequence[str] | None = None, fresh: Sequence[str] = (), extend: bool = False
+    ) -> dict[str, Table]:
         """Make the tables, or the part of them that is still missing.
 
         Args:
             tables: only these and those they come from; default all.
             fresh: tables to start over, and with them those that come from them.
+            extend: extend finished tables by new parts of their sources, with what their steps have learned.
 
         Raises:
             ChangedError: an existing table was made from something else; nothing was touched.
@@ -74,10 +82,11 @@ class Run:
         """
         wanted = self.wanted(tables)
         self._check_table_names(fresh)
-        self.started_over = set(fresh)
+        self.started_over, self._extends = set(fresh), extend
         with in_words(self.recipe, self.folder), run_lock(self.folder):
             wait_for_interrupted_units()
             check_same_recipe(self.recipe, self.folder)
+            finish_extending(self.folder)
             self._check_unchanged(wanted, fresh)
             for name in fresh:
                 start_over(self.table_folder(name))
@@ -99,14 +108,21 @@ class Run:
     def _check_unchanged(self, wanted: Sequence[str], fresh: Sequence[str]) -> None:
         """Compare the tables that exist with what they would be made from now, before anything is touched."""
         changed: dict[str, list[str]] = {}
+        growing: set[str] = set()
         for name in wanted:
             reads = set(self.recipe.tables[name].reads) & set(self.recipe.tables)
-            void = {*fresh, *changed} & {name, *reads, *self._ancestors(name)}
+            void = {*fresh, *changed, *growing} & {name, *reads, *self._ancestors(name)}
             unfinished = [other for other in reads if not (self.table_folder(other) / RECORD).exists()]
             if void or unfinished or not (self.table_folder(name) / IDENTITY).exists():
                 continue
             self._ready[name] = self._table_run(name)
-            if found := self._ready[name].differences():
+            if not (found := self._ready[name].differences()):
+                continue
+            if self._extends and (self.table_folder(name) / RECORD).exists():
+                del self._ready[name]
+                growing.add(name)
+                self._extending(name)
+            else:
                 changed[name] = found
         if changed:
             asked = list(dict.fromkeys([*fresh, *changed]))
@@ -163,7 +179,16 @@ class Run:
         return Table(self.table_folder(name))
 
     def source(self, name: str) -> Source:
-        """Return the source that a table reads from."""
+        """Return the source that a table reads from; parts that it was extended by follow the others."""
+        source, folder = self._source_now(name), self.table_folder(name)
+        if (folder / RECORD).exists():
+            record = Table(folder).record
+            if record.generations or self._extends:
+                files = [self.recipe.source.hide(file) for file in first_files(source, self.recipe.folder)]
+                return in_order_of(source, record, files) or source
+        return source
+
+    def _source_now(self, name: str) -> Source:
         spec = self.recipe.tables[name]
         step = spec.source_step
         if step:
@@ -267,6 +292,8 @@ class Run:
         work = known or self._table_run(name)
         if not known and (found := work.differences()):
             before = [other for other in spec.reads if other in self.started_over]
+            if not before and self._extends and finished:
+                return self._extend(name)
             if not before:
                 raise refusal(folder.parent, {name: found}, [name], self._followers([name]), touched=True)
             self.listener.note(f"{name}: made anew, since it comes from '{before[0]}'")
@@ -274,7 +301,27 @@ class Run:
             self.started_over.add(name)
         table = work.run()
         self._whole |= set() if finished else {name}
+        if self._extends and table.record.generations:
+            self.extended.add(name)
         return table
+
+    def _extending(self, name: str) -> TableRun:
+        """Return what extends a finished table.
+
+        Raises:
+            ChangedError: something besides new parts of its source differs, or a step has to see all rows.
+        """
+        return self._table_run(name).extending(extending_folder(self.folder, name))
+
+    def _extend(self, name: str) -> Table:
+        self._check_whole(self.recipe.tables[name].reads)
+        work = self._extending(name)
+        new = len(work.inputs) - work.growth.parts if work.growth else 0
+        self.listener.note(f"{name}: extended by {new:,} new parts, with what its steps have learned")
+        work.run()
+        put_in_place(self.folder, name)
+        self.extended.add(name)
+        return self.table(name)
 
     def _check_whole(self, names: Iterable[str]) -> None:
         """Check once that the files of finished tables are as they were written."""
@@ -285,6 +332,7 @@ class Run:
 
     def _table_run(self, name: str, look_only: bool = False) -> TableRun:
         spec, source = self.recipe.tables[name], self.source(name)
+        finished = (self.table_folder(name) / RECORD).exists()
         # Before the plan: a model whose weights are only known once it is loaded also knows its columns only then.
         weights = known_models(self.table_folder(name)) if look_only else _weights(spec.steps)
         plan = self.plan(name)
@@ -320,6 +368,7 @@ class Run:
             batch_rows=self.batch_rows,
             full_ledger=spec.full_ledger,
             open_table=self.table,
+            earlier=self.table(name).record.generations[:-1] if finished else (),
             learned={index: placed.learned for index, placed in enumerate(spec.steps) if placed.learned},
         )
 
@@ -336,6 +385,8 @@ class Run:
             note_pace(self.table_folder(spec.name), step.verb, pace)
 
     def _source_identity(self, source: Source, spec: TableSpec) -> dict[str, Any]:
+        if isinstance(source, GrownSource):
+            return self._source_identity(source.now, spec)
         if isinstance(source, UnionSource):
             sources = {one.name: self._source_identity(one.source, spec) for one in source.members}
             return {**spec.source.model_dump(mode="json"), "sources": sources}

@@ -7,7 +7,7 @@ import os
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -23,7 +23,7 @@ from poolwright.core.roles import AnnotationStep
 from poolwright.core.runtime.progress import Listener, TableProgress
 from poolwright.core.state import State
 from poolwright.core.step import Step
-from poolwright.core.table import RECORD, TABLE_FORMAT, TIMINGS, InputFile, Table, TableRecord
+from poolwright.core.table import RECORD, TABLE_FORMAT, TIMINGS, Generation, InputFile, Table, TableRecord
 from poolwright.kernels.selection.hashing import hash_key
 from poolwright.models.encoders.load import load_encoder
 from poolwright.recipe.released import LearnedState
@@ -31,6 +31,7 @@ from poolwright.run.admit import admit
 from poolwright.run.batches import ADMIT, BATCH_ROWS, Flow, keep_fitted, stage_folder
 from poolwright.run.engine.protocol import Engine
 from poolwright.run.fit_frame import RunFrame
+from poolwright.run.growth import Growth
 from poolwright.run.identity import IDENTITY, claim, differences, identity_digest, packages, portable
 from poolwright.run.phase import Phase
 from poolwright.run.plan import StepPlan, TablePlan
@@ -70,6 +71,8 @@ class TableRun:
         full_ledger: whether every dropped row is listed.
         open_table: opens a finished table of the run.
         learned: what steps learned when a release was made, by their index; those are not fitted.
+        earlier: the generations before the last one, if the table was extended.
+        growth: the finished table that is extended, in `folder`; no step is fitted then.
     """
 
     plan: TablePlan
@@ -95,6 +98,8 @@ class TableRun:
     full_ledger: bool = True
     open_table: Callable[[str], Table] = open_no_table
     learned: Mapping[int, LearnedState] = field(default_factory=dict)
+    earlier: tuple[Generation, ...] = ()
+    growth: Growth | None = None
 
     def run(self) -> Table:
         """Make the table, or the part of it that is still missing.
@@ -121,13 +126,30 @@ class TableRun:
         """List what differs from what the existing table was made from; empty if there is none."""
         return differences(self.folder, self._identity(), self.looked.changed)
 
+    def extending(self, folder: Path) -> TableRun:
+        """Return the run that extends the finished table by new parts of its source, in another folder.
+
+        Raises:
+            ChangedError: something besides new parts differs, or a step has to see all rows.
+        """
+        growth = Growth(Table(self.folder))
+        old = replace(self, inputs=self.inputs[: growth.parts], earlier=growth.earlier[:-1])
+        growth.check(self.plan, old._identity())
+        growth.table.check_files()
+        work = replace(self, folder=folder, earlier=growth.earlier, growth=growth)
+        if differences(folder, work._identity(), set()):
+            start_over(folder)
+        return work
+
     def _attempt(self) -> Table:
         begun, started = perf_counter(), datetime.now(UTC)
         remove_partials(self.folder)
+        if self.growth:
+            self.growth.carry_over(self.folder, self._quarantined())
         flow = self._flow()
         if not self.plan.source.unique:
             self._fit_once(ADMIT, "read", partial(admit, flow), flow)
-        for plan in self.plan.steps:
+        for plan in () if self.growth else self.plan.steps:
             if plan.index in self.learned:
                 self._take_learned(plan)
                 continue
@@ -183,6 +205,8 @@ class TableRun:
             identity["released"] = {str(index): state.digest for index, state in self.learned.items()}
         fitted = [plan for plan in self.plan.steps if plan.index not in self.learned]
         learned_from = {name for plan in fitted for name in plan.step.tables()}
+        if self.earlier:
+            identity["grown"] = [[generation.plan, generation.parts] for generation in self.earlier]
         if learned_from:
             records = {name: digest_file(self.open_table(name).folder / RECORD) for name in sorted(learned_from)}
             identity["tables"] = records
@@ -294,12 +318,14 @@ class TableRun:
 
     def _quarantined(self) -> dict[int, str]:
         path = self.folder / QUARANTINE
+        if self.growth and not path.exists():
+            return self.growth.quarantined()
         return {int(part): reason for part, reason in json.loads(path.read_text()).items()} if path.exists() else {}
 
     def _quarantine(self, bad: BadPart) -> None:
         """Leave a shard out, and start the table over: anything fitted with half of it is void."""
         known = self._quarantined()
-        if bad.part in known:
+        if bad.part in known or (self.growth and bad.part < self.growth.parts):
             raise bad
         known[bad.part] = self.hide(bad.reason)
         self._check_quarantine(known, bad)
@@ -337,6 +363,7 @@ class TableRun:
             released=self.learned.keys(),
             packages=packages(self.plan, self.weights),
         )
+        record = self.growth.extended(record) if self.growth else record
         data = self.hide(record.model_dump(mode="json", exclude={"recipe_text"}))
         return TableRecord.model_validate({**data, "recipe_text": record.recipe_text})
 

@@ -97,6 +97,8 @@ def print_funnel(record: TableRecord) -> None:
         dropped = f"{row.rows_in - row.kept:,}"
         table.add_row(row.verb, f"{row.rows_in:,}", dropped, f"{row.kept:,}", because, learned.get(row.step, ""))
     out.print(table)
+    for number, one in enumerate(record.generations, 1):
+        out.print(Text(f"generation {number}: {one.rows_kept:,} of {one.rows_in:,} rows kept, {one.parts:,} parts"))
     for part in record.quarantined:
         out.print(Text(f"quarantined: {part.name}: {part.quarantined}", style="red"))
 

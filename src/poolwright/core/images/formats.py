@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
+from importlib.util import find_spec
 
 IMAGE_FORMATS: dict[str, tuple[str, ...]] = {
     "JPEG": ("jpg", "jpeg", "jpe", "jfif", "jif", "pjpeg", "pjp", "mpo"),
@@ -18,6 +19,12 @@ IMAGE_FORMATS: dict[str, tuple[str, ...]] = {
 }
 """Extensions by format, as Pillow names it; files are written with the first."""
 
+HEIF_EXTENSIONS = ("heic", "heif", "hif")
+HAS_HEIF = find_spec("pi_heif") is not None
+"""Whether the plugin of Pillow is installed that decodes HEIF; it comes with the extra `heif`."""
+if HAS_HEIF:
+    IMAGE_FORMATS["HEIF"] = HEIF_EXTENSIONS
+
 MEDIA_TYPES: dict[str, str] = {
     "jpg": "image/jpeg",
     "png": "image/png",
@@ -30,6 +37,7 @@ MEDIA_TYPES: dict[str, str] = {
     "ppm": "image/x-portable-pixmap",
     "pgm": "image/x-portable-graymap",
     "pbm": "image/x-portable-bitmap",
+    "heic": "image/heic",
 }
 """Media type by extension, for the extensions that files are written with."""
 
@@ -56,6 +64,7 @@ _MAGIC = (
     (b"P3", "ppm"),
     (b"P6", "ppm"),
 )
+_HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"hevm", b"hevs", b"mif1", b"msf1")
 _SIZES = re.compile(r"[_:!-](?:large|orig|medium|small|thumb|tiny|\d+x\d+)$")  # photo.jpg_large, photo.jpg:orig
 
 
@@ -80,4 +89,6 @@ def extension_of_bytes(data: bytes) -> str | None:
         return "webp"
     if data[4:12] in (b"ftypavif", b"ftypavis"):
         return "avif"
+    if HAS_HEIF and data[4:8] == b"ftyp" and data[8:12] in _HEIF_BRANDS:
+        return "heic"
     return next((name for magic, name in _MAGIC if data.startswith(magic)), None)

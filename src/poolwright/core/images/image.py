@@ -21,7 +21,7 @@ import numpy as np
 
 from poolwright.core.columns import IMAGE_ERROR
 from poolwright.core.files import ImageRoot, is_below
-from poolwright.core.images.formats import IMAGE_FORMATS
+from poolwright.core.images.formats import HAS_HEIF, IMAGE_FORMATS
 from poolwright.core.images.headers import claimed_size, cut_short, unfinished
 from poolwright.core.images.pixels import to_rgb, upright
 from poolwright.core.rows import Rows
@@ -55,6 +55,8 @@ FORMATS = tuple(IMAGE_FORMATS)
 
 DECODING = 1
 """Version of the decoding rules below; part of the digest of whatever is computed from pixels."""
+
+_JPEG = b"\xff\xd8\xff"
 
 DRAFT_MARGIN = 2
 """A JPEG is decoded at 1/2, 1/4 or 1/8 if that leaves this many times the wanted size on both edges."""
@@ -194,7 +196,9 @@ def _read_local(path: str, limits: Limits) -> bytes | str:
                 return "unreadable_file"
             if status.st_size > limits.max_bytes:
                 return "too_many_bytes"
-            data = file.read(limits.max_bytes + 1)
+            data = file.read(status.st_size + 1)
+            if len(data) > status.st_size:  # it has grown, or is of a file system that knows no sizes
+                data += file.read(limits.max_bytes + 1 - len(data))
             return refused(data, limits) or data
     except (FileNotFoundError, NotADirectoryError):
         return "missing_file"
@@ -254,6 +258,8 @@ def probe(data: bytes | None, limits: Limits = Limits()) -> Probe | str:
 
 def is_turned(data: bytes) -> bool:
     """Whether the EXIF of an image file says to turn or flip its pixels before they are shown."""
+    if data.startswith(_JPEG) and b"Exif" not in data and b"Orientation" not in data:
+        return False  # neither EXIF nor XMP, which Pillow would parse all headers to find out
     try:
         return _orientation(_open(data, Limits(max_bytes=len(data)))[0]) != 1
     except _Refused:
@@ -385,6 +391,10 @@ def _openers() -> list[tuple[Callable[[bytes], Any], Callable[[Any, str], ImageF
     from PIL import Image
 
     Image.init()
+    if HAS_HEIF:
+        import pi_heif
+
+        pi_heif.register_heif_opener()
     found = [Image.OPEN[name] for name in FORMATS if name in Image.OPEN]
     return [(accept, factory) for factory, accept in found if accept is not None]
 

@@ -52,18 +52,30 @@ def read_index(tar: str, folder: Path | None, last: bool = False) -> pa.Table:
         Unreadable: the tar is damaged or cut off, or has files but no sample.
         OSError: it cannot be read.
     """
-    now = _stamp(tar) + (b"-last" if last else b"")
+    now = _stamp_of(tar, last)
     path = None if folder is None else folder / f"{_name(tar)}.parquet"
     if path is not None and path.is_file():
         with suppress(OSError, pa.ArrowException):  # of a process that was killed, or another version
-            if (pq.read_metadata(path).metadata or {}).get(_STAMP) == now:
-                return pq.read_table(path)
+            with pq.ParquetFile(path) as kept:
+                if (kept.metadata.metadata or {}).get(_STAMP) == now:
+                    return kept.read(use_threads=False)
     index = _scanned(tar, folder, last)
     if path is not None:
         index = index.replace_schema_metadata({**index.schema.metadata, _STAMP: now})
         with suppress(OSError):  # an index only saves time
             write_atomically(path, lambda out: pq.write_table(index, out, compression="zstd"))
     return index
+
+
+def count_samples(tar: str, folder: Path | None, last: bool = False) -> int:
+    """Return the number of samples of a tar: of its index, if that is kept; else as `read_index` finds them."""
+    with suppress(OSError, pa.ArrowException):
+        path = None if folder is None else folder / f"{_name(tar)}.parquet"
+        if path is not None and path.is_file():
+            kept = pq.read_metadata(path)
+            if (kept.metadata or {}).get(_STAMP) == _stamp_of(tar, last):
+                return int(kept.num_rows)
+    return len(read_index(tar, folder, last))
 
 
 def files_of_none(index: pa.Table) -> tuple[int, str]:
@@ -126,6 +138,10 @@ def _keep_seek_points(file: Any, path: str) -> None:
         file.export_index(points)
         with suppress(OSError):
             write_atomically(Path(path), lambda out: out.write(points.getvalue()))
+
+
+def _stamp_of(tar: str, last: bool) -> bytes:
+    return _stamp(tar) + (b"-last" if last else b"")
 
 
 def _stamp(tar: str) -> bytes:

@@ -19,7 +19,7 @@ from poolwright.pools.columns.mapping import Given
 from poolwright.pools.columns.path_columns import FolderColumns, folder_values, row_prefixes
 from poolwright.pools.columns.path_pattern import Pattern
 from poolwright.pools.readers.paths import PathsOrUrls, base_name, reading
-from poolwright.pools.readers.tar_index import files_of_none, read_index, seek_points
+from poolwright.pools.readers.tar_index import count_samples, files_of_none, read_index, seek_points
 from poolwright.pools.readers.tar_members import open_tar
 from poolwright.pools.text.json_lines import read_objects
 from poolwright.pools.webdataset.batches import SampleBatch
@@ -156,6 +156,10 @@ class WebDatasetPool(Pool):
         fields = {field.name: field for field in plan.fields()}
         most = min(batch_rows, _IMAGE_ROWS if IMAGE in columns else _VALUE_ROWS)
         with reading(part):
+            if not columns:
+                count = count_samples(tar, folder, plan.wanted.last)
+                yield from (table_of([], [], min(batch_rows, count - at)) for at in range(0, count, batch_rows))
+                return
             index = read_index(tar, folder, plan.wanted.last)
             others = files_of_none(index)
             with open_tar(tar, seek_points(tar, folder)) as file:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import datetime
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
+from poolwright.core.errors import did_you_mean
 from poolwright.reference.hub_ids import LICENSES
+from poolwright.release.card.datasheet.questions import KEYS
 
 _VERSION = r"^\d+\.\d+\.\d+([-+][0-9A-Za-z.+-]+)?$"
 
@@ -16,6 +19,26 @@ _VERSION = r"^\d+\.\d+\.\d+([-+][0-9A-Za-z.+-]+)?$"
 def _as_list(value: Any) -> Any:
     return (value,) if isinstance(value, str) else value
 
+
+def _known_questions(value: Any) -> Any:
+    for key in value if isinstance(value, Mapping) else ():
+        if key not in KEYS:
+            raise ValueError(f"'{key}' is no question of a datasheet; {did_you_mean(str(key), KEYS)}")
+    return value
+
+
+Answers = Annotated[
+    dict[str, Annotated[str, Field(min_length=1)]],
+    BeforeValidator(_known_questions),
+    WithJsonSchema(
+        {
+            "type": "object",
+            "properties": {key: {"type": "string", "description": text} for key, text in KEYS.items()},
+            "additionalProperties": False,
+        }
+    ),
+]
+"""Answers to questions of a datasheet, by the keys of the questions."""
 
 Words = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(_as_list)]
 """One text or a list of them, as a tuple."""
@@ -40,6 +63,10 @@ class About(BaseModel):
     known_limits: Words = Field(default=(), description="what a user must know before trusting it")
     version: str = Field(default="1.0.0", pattern=_VERSION, description="version: MAJOR.MINOR.PATCH")
     published: datetime.date | None = Field(default=None, description="day of publication")
+    datasheet: Answers = Field(
+        default_factory=dict,
+        description="answers to questions of datasheet.md in Markdown, such as {funding: ...}; the file lists the keys",
+    )
 
 
 SPDX_URL = "https://spdx.org/licenses/"

@@ -12,6 +12,8 @@ from poolwright.core.pool import FOLLOWED
 from poolwright.core.results.measured import Measured
 from poolwright.core.table import FunnelRow, TableRecord
 from poolwright.release.card.about import About
+from poolwright.release.card.citation import CITATION
+from poolwright.release.card.datasheet.datasheet import DATASHEET
 from poolwright.release.card.figures.draw import CLASSES, FUNNEL, SIMILARITIES
 from poolwright.release.card.header import header
 from poolwright.release.card.markdown import code, counted, fenced, grid, plain, share
@@ -134,11 +136,13 @@ class DatasetCard:
         versions = ", ".join(f"{name} {version}" for name, version in sorted(self.record.versions.items()))
         parts = [
             f"## How it was made\n\nWith poolwright, by this recipe, seed {self.record.seed}. "
-            "`table.json` records inputs, digests and counts; `states/` holds what each step learned.",
+            "`table.json` records inputs, digests and counts; `states/` holds what each step learned. "
+            f"[`{DATASHEET}`]({DATASHEET}) answers the questions of Datasheets for Datasets.",
             recipe,
         ]
         parts += ["### What was kept and dropped", self._figure(FUNNEL)]
         parts += [funnel(record, len(self.family.records) > 1) for record in self.family.records]
+        parts += [grown(record) for record in self.family.records]
         parts += ["### What the steps learned", learned(self.family)]
         parts += [f"[`{name}/`]({name}): {plain(words)}." for name, words in self.shown.items()]
         parts += [images_section(self.release), self._models(), self._inputs()]
@@ -239,7 +243,9 @@ class DatasetCard:
         else:
             words.append("No citation was given.")
         if self.about.authors:
-            words.append(f"Authors: {plain(', '.join(self.about.authors))}.")
+            words.append(f"Authors: {plain(', '.join(self.about.authors))}. `{CITATION}` has the same for tools.")
+        else:
+            words.append(f"There is no `{CITATION}`, as the recipe names no authors: `card: {{authors: [...]}}`.")
         return "\n\n".join(words)
 
     def _verifying(self) -> str:
@@ -264,6 +270,21 @@ def funnel(record: TableRecord, named: bool) -> str:
     head = f"Table `{record.name}`, from {source}:\n\n" if named else ""
     remarks = "".join(f"\n- {plain(remark)}" for remark in record.remarks)
     return head + grid(("step", "rows in", "dropped, and why", "kept"), rows, (1, 3)) + (remarks and f"\n{remarks}")
+
+
+def grown(record: TableRecord) -> str:
+    """Return a Markdown table of the generations in which the rows of a table came; '' if it never grew."""
+    if not record.generations:
+        return ""
+    rows = [
+        (str(number), f"{one.parts:,}", f"{one.rows_in:,}", f"{one.rows_kept:,}")
+        for number, one in enumerate(record.generations, 1)
+    ]
+    head = (
+        f"Table `{record.name}` was extended by new parts of its source. Its steps learned from the first generation, "
+        "and decided about the rows of the others by that:"
+    )
+    return f"{head}\n\n{grid(('generation', 'parts', 'rows in', 'kept'), rows, (0, 1, 2, 3))}"
 
 
 def _sources(read: Mapping[str, int]) -> Iterator[tuple[str, int]]:

@@ -16,7 +16,10 @@ from poolwright.core.table import Table
 from poolwright.core.wording import guarded
 from poolwright.release.card.about import About
 from poolwright.release.card.card import CARD, DatasetCard
-from poolwright.release.card.croissant.document import CROISSANT, croissant
+from poolwright.release.card.citation import CITATION, citation
+from poolwright.release.card.croissant.document import CROISSANT, DESCRIBED, RECIPE, croissant
+from poolwright.release.card.datasheet.datasheet import DATASHEET, datasheet
+from poolwright.release.card.facts.facts import ReleaseFacts
 from poolwright.release.card.figures.draw import FIGURES, draw_figures
 from poolwright.release.card.presentation import Presentation
 from poolwright.release.card.sections.measured import matrix_files
@@ -26,7 +29,6 @@ from poolwright.release.record import ReleaseRecord
 from poolwright.release.statistics import Statistics
 
 STATISTICS = "statistics.json"
-RECIPE = "recipe.yaml"
 ATTRIBUTION = "ATTRIBUTION.csv"
 
 
@@ -60,6 +62,11 @@ def write_documents(
         _text(folder / name, text)
     matrices = matrix_files(measured, {*FIGURES, *(detail.name for detail in statistics.details)})
     drawn = draw_figures(folder, family, statistics, matrices) if presentation.figures else {}
+    facts = ReleaseFacts(record, family, about, statistics)
+    _text(folder / DATASHEET, datasheet(facts))
+    cited = citation(about, about.title or record.table)
+    if cited:
+        _text(folder / CITATION, cited)
     sizes = {file.path: (folder / file.path).stat().st_size for file in record.files}
     card = DatasetCard(
         release=record,
@@ -75,9 +82,9 @@ def write_documents(
         shown=shown,
     )
     _text(folder / CARD, card.to_markdown())
-    paths = [file.path for file in record.files] + [other.path for other in record.others]
+    paths = [*(file.path for file in record.files), *(other.path for other in record.others), *DESCRIBED]
     digests = {path: sha256_file(folder / path) for path in paths}
-    _text(folder / CROISSANT, croissant(folder, record, family, about, presentation, digests))
+    _text(folder / CROISSANT, croissant(folder, facts, presentation, digests))
     write_sums(folder, digests)
 
 

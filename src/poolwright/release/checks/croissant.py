@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -54,13 +54,20 @@ def _field_problems(document: dict[str, Any], release: ReleaseRecord) -> Iterato
     if ROWS not in sets:
         yield f"the record set '{ROWS}' is missing"
         return
-    fields = [field for node in sets.values() for field in node["field"] if "source" in field]
+    fields = [field for node in sets.values() for field in _leaves(node["field"]) if "source" in field]
     for field in fields:
         if field["source"]["fileSet"]["@id"] not in sources:
             yield f"the field '{field['@id']}' has a source that is not described"
-    columns = {field["source"]["extract"]["column"] for field in sets[ROWS]["field"]}
+    extracts = [field["source"]["extract"] for field in _leaves(sets[ROWS]["field"])]
+    columns = {extract["column"] for extract in extracts if "column" in extract}
     known = {column.name for column in release.columns}
     yield from (f"the field '{name}' is not a column of the release" for name in sorted(columns - known))
     counted = {row["splits/name"]: row["splits/rows"] for row in sets.get("splits", {}).get("data", ())}
     if counted != release.splits:
         yield f"it counts {counted}, the release has {release.splits}"
+
+
+def _leaves(fields: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Yield fields, and in place of a field with parts the parts."""
+    for field in fields:
+        yield from _leaves(field["subField"]) if "subField" in field else [field]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -30,6 +30,9 @@ from poolwright.release.record import ChangedImages, ReleasedImages
 
 BATCH_ROWS = 64
 _READERS = 8
+_AT_ONCE = 8
+Given = TypeVar("Given")
+Made = TypeVar("Made")
 Found = TypeVar("Found", bytes, ChangedImage)
 _WORDS = {reason.name: reason.words for reason in REASONS}
 # The rows passed the limits of their recipe; this one only keeps a single Parquet value readable.
@@ -139,7 +142,7 @@ class ImageReader:
         for rows in self.table.batches(wanted, BATCH_ROWS):
             found = self._stored(rows) if self.column == IMAGE else self._read(rows, threads)
             images = self._all(rows, found)
-            digests = list(threads.map(_sha256, images))
+            digests = _mapped(threads, _sha256, images)
             self._same(rows, digests)
             yield rows, images, digests
 
@@ -184,7 +187,7 @@ class ImageReader:
 
     def _read(self, rows: Rows, threads: ThreadPoolExecutor) -> list[bytes | str]:
         root = self.table.image_root
-        return list(threads.map(lambda path: _read_one(root, path), rows.strings(IMAGE_PATH)))
+        return _mapped(threads, lambda path: _read_one(root, path), rows.strings(IMAGE_PATH))
 
     def _all(self, rows: Rows, found: Sequence[Found | str]) -> list[Found]:
         images = [data for data in found if not isinstance(data, str)]
@@ -239,6 +242,12 @@ def _read_one(root: ImageRoot, path: str | None) -> bytes | str:
         return "missing_file"
     found = read_bytes(root, path)
     return read_bytes(root, path, _LARGE) if found == "too_many_bytes" else found
+
+
+def _mapped(threads: ThreadPoolExecutor, function: Callable[[Given], Made], items: Sequence[Given]) -> list[Made]:
+    """Call a function with each item, a few in each task: a task costs more than to read a small file."""
+    tasks = [items[at : at + _AT_ONCE] for at in range(0, len(items), _AT_ONCE)]
+    return [made for some in threads.map(lambda task: [function(item) for item in task], tasks) for made in some]
 
 
 def _sha256(data: bytes) -> str:

@@ -24,6 +24,7 @@ from poolwright.core.parquet import write_parquet
 from poolwright.core.pool import Part
 from poolwright.core.runtime.remote import reaching
 from poolwright.core.table import InputFile, OutputPart, Table
+from poolwright.run.sources.grown import GrownSource
 from poolwright.run.sources.source import Source, local, path_of
 from poolwright.run.sources.union import UnionSource
 
@@ -141,6 +142,9 @@ def inputs_of(
         folder: folder of the recipe.
         images: whether image files that rows name are read, so that they are inputs too.
     """
+    if isinstance(source, GrownSource):
+        all_files = inputs_of(source.now, open_table, looked, run, folder, images)
+        return [all_files[at] for at in source.order]
     if isinstance(source, UnionSource):
         each = (inputs_of(one.source, open_table, looked, run, folder, images) for one in source.members)
         return [files for found in each for files in found]
@@ -157,6 +161,19 @@ def inputs_of(
         for files, part in zip(found, named, strict=True):
             files += input_files(part, seen, folder)
     return found
+
+
+def first_files(source: Source, folder: Path) -> list[str]:
+    """Return for each part the first of its files as the record shows it, or its name if it is a run of small files."""
+    if isinstance(source, GrownSource):
+        now = first_files(source.now, folder)
+        return [now[at] for at in source.order]
+    if isinstance(source, UnionSource):
+        return [file for one in source.members for file in first_files(one.source, folder)]
+    single = source.pool is not None
+    return [
+        _shown(part.files[0], folder) if single and 0 < len(part.files) <= _FEW else part.name for part in source.parts
+    ]
 
 
 def _part_of(table: Table, part: OutputPart) -> InputFile:

@@ -114,6 +114,10 @@ class Source:
             return list(columns)
         return list(dict.fromkeys([*(name for name in columns if name not in VIRTUAL), IMAGE_PATH]))
 
+    def generations(self) -> tuple[tuple[Part, ...], ...]:
+        """Return the parts by when they came: all at once, unless a table was extended."""
+        return (self.parts,)
+
     def remarks(self) -> tuple[str, ...]:
         """Return what its pool leaves out of the source or reads otherwise than expected."""
         if self.pool is None:
@@ -268,16 +272,20 @@ def units_of(source: Source, reads_images: bool) -> tuple[Unit, ...]:
 
     If image files are read, a part of many rows is cut into pieces, since opening an image costs more than
     skipping rows. The units depend on the source and the steps alone, so that output files do not depend on the
-    machine.
+    machine. Those of parts that came later follow, so that units that are done stay as they are.
     """
+    return tuple(unit for parts in source.generations() for unit in _units(source, parts, reads_images))
+
+
+def _units(source: Source, parts: Sequence[Part], reads_images: bool) -> list[Unit]:
     most = IMAGE_UNIT_ROWS if reads_images else UNIT_ROWS
-    total = sum(part.rows or 0 for part in source.parts)
+    total = sum(part.rows or 0 for part in parts)
     wanted = 1 if source.part_units else min(most, max(most // 64, -(-total // 32)))
     units: list[Unit] = []
     current: list[Piece] = []
     rows = 0
     cut = reads_images and source.virtual_image and not source.part_units
-    for piece in _pieces(source.parts, wanted if cut else None):
+    for piece in _pieces(parts, wanted if cut else None):
         current.append(piece)
         rows += wanted if piece.stop is None else piece.stop - piece.start
         if rows >= wanted:
@@ -285,7 +293,7 @@ def units_of(source: Source, reads_images: bool) -> tuple[Unit, ...]:
             current, rows = [], 0
     if current or not units:
         units.append(tuple(current))
-    return tuple(units)
+    return units
 
 
 def _pieces(parts: Sequence[Part], most: int | None) -> Iterator[Piece]:

@@ -87,6 +87,7 @@ class NearDuplicates(Step):
     kind: ClassVar[Kind] = "describe"
     example: ClassVar[str] = "near_duplicates: {same: [author, taken_at], within: 1 minute, vectors: clip, above: 0.95}"
     fits_rows: ClassVar[bool] = True
+    needs_refit: ClassVar[str] = "new rows were not compared with any other"
     reasons: ClassVar[tuple[Reason, ...]] = (Reason("near_duplicate", "a near-duplicate of it is kept"),)
 
     same: Columns | None = Field(default=None, description="columns whose equal values link rows")

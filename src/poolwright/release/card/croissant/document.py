@@ -1,7 +1,7 @@
 """Write the Croissant metadata of a release, which dataset search engines and `mlcroissant` read.
 
-The document follows version 1.0 of the format (https://docs.mlcommons.org/croissant/docs/croissant-spec.html),
-which all readers support, with the RAI extension for limits and preparation.
+The document follows version 1.1 of the format (https://docs.mlcommons.org/croissant/docs/croissant-spec-1.1.html), with
+terms of PROV for lineage, and the RAI extension as far as the record answers it.
 """
 
 from __future__ import annotations
@@ -17,15 +17,24 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from poolwright.core.columns import IMAGE, LICENSE, UID
-from poolwright.release.card.about import About, croissant_license
+from poolwright.core.table import RECORD
+from poolwright.release.card.about import croissant_license
 from poolwright.release.card.croissant.context import CONTEXT
-from poolwright.release.card.croissant.nodes import ROWS, change_words, column_fields, constant, file_type
+from poolwright.release.card.croissant.nodes import ROWS, SPLITS, column_fields, constant, file_type, split_field
+from poolwright.release.card.croissant.provenance import of_column, provenance
+from poolwright.release.card.croissant.responsible import responsible
+from poolwright.release.card.facts.facts import ReleaseFacts
 from poolwright.release.card.presentation import Presentation
 from poolwright.release.card.sections.changes import based_on
-from poolwright.release.lineage import Lineage
 from poolwright.release.record import ReleaseRecord
 
 CROISSANT = "croissant.json"
+RECIPE = "recipe.yaml"
+DESCRIBED = {
+    RECIPE: ("The recipe that made the dataset", "application/yaml"),
+    RECORD: ("Record of the table: inputs, steps, rows dropped by reason, digests", "application/json"),
+}
+"""Words and media type of the documents of a release that are described as files."""
 _PURPOSES = {
     "train": "cr:TrainingSplit",
     "validation": "cr:ValidationSplit",
@@ -34,29 +43,24 @@ _PURPOSES = {
 }
 
 
-def croissant(
-    folder: Path,
-    release: ReleaseRecord,
-    family: Lineage,
-    about: About,
-    presentation: Presentation,
-    digests: Mapping[str, str],
-) -> str:
+def croissant(folder: Path, facts: ReleaseFacts, presentation: Presentation, digests: Mapping[str, str]) -> str:
     """Return the text of `croissant.json` for a release whose data files are in `folder`.
 
     Args:
+        facts: what is known about the release.
         presentation: file sets and record sets of the layout.
-        digests: SHA-256 of each data file.
+        digests: SHA-256 of each file that is described.
     """
-    per_image = any(column.name == LICENSE for column in release.columns)
+    release, about = facts.release, facts.about
     document: dict[str, Any] = {
         "@context": CONTEXT,
         "@type": "sc:Dataset",
         "name": about.title or release.table,
         "description": about.description
-        or f"Table {release.table} of the recipe {family.record.recipe}: {release.rows:,} rows.",
-        "conformsTo": ["http://mlcommons.org/croissant/1.0", "http://mlcommons.org/croissant/RAI/1.0"],
-        "license": croissant_license(about, per_image),
+        or f"Table {release.table} of the recipe {facts.family.record.recipe}: {release.rows:,} rows.",
+        "conformsTo": ["http://mlcommons.org/croissant/1.1", "http://mlcommons.org/croissant/RAI/1.0"],
+        "license": croissant_license(about, release.has(LICENSE)),
+        "usageInfo": _usage(facts),
         "version": about.version,
         "citeAs": about.citation,
         "creator": [{"@type": "sc:Person", "name": name} for name in about.authors],
@@ -65,19 +69,26 @@ def croissant(
         "keywords": list(about.tags),
         "url": about.homepage,
         "isBasedOn": based_on(release.parent),
-        "rai:dataLimitations": list(about.known_limits),
-        "rai:dataPreprocessingProtocol": [
-            f"{record.name}, {step.index + 1}. {step.verb}: {step.learned}"
-            for record in family.records
-            for step in record.steps
-            if step.learned
-        ]
-        + [words for words in [change_words(release)] if words],
+        **provenance(facts, RECIPE),
+        **responsible(facts),
         "distribution": [*_files(folder, release, digests), *presentation.file_sets],
-        "recordSet": [*_record_sets(folder, release), *presentation.record_sets],
+        "recordSet": [*_record_sets(folder, facts), *presentation.record_sets],
     }
     kept = {key: value for key, value in document.items() if value not in (None, [], "")}
     return json.dumps(kept, indent=1, ensure_ascii=False) + "\n"
+
+
+def _usage(facts: ReleaseFacts) -> dict[str, Any] | None:
+    """Return the licences of the images as conditions of use, if rows have them."""
+    counts = facts.statistics.counts(LICENSE)
+    if not counts or not facts.release.has(LICENSE):
+        return None
+    words = ", ".join(f"{value if value is not None else 'not stated'} ({rows:,})" for value, rows in counts[:50])
+    return {
+        "@type": "sc:CreativeWork",
+        "name": "Licences of the images",
+        "description": f"Each image has the licence in the field '{LICENSE}': {words}",
+    }
 
 
 def _files(folder: Path, release: ReleaseRecord, digests: Mapping[str, str]) -> Iterator[dict[str, Any]]:
@@ -85,6 +96,8 @@ def _files(folder: Path, release: ReleaseRecord, digests: Mapping[str, str]) -> 
         yield _file(folder, file.path, f"{file.rows:,} rows of the split {file.split}", file_type(file.path), digests)
     for other in release.others:
         yield _file(folder, other.path, other.words, other.type, digests)
+    for path, (words, encoding) in DESCRIBED.items():
+        yield _file(folder, path, words, encoding, digests)
 
 
 def _file(folder: Path, path: str, words: str, encoding: str, digests: Mapping[str, str]) -> dict[str, Any]:
@@ -100,19 +113,29 @@ def _file(folder: Path, path: str, words: str, encoding: str, digests: Mapping[s
     }
 
 
-def _record_sets(folder: Path, release: ReleaseRecord) -> Iterator[dict[str, Any]]:
+def _record_sets(folder: Path, facts: ReleaseFacts) -> Iterator[dict[str, Any]]:
+    release = facts.release
     yield _splits(release)
     if release.class_column and release.classes:
         yield _classes(release)
-    schema = _schema(folder / release.files[0].path)
     meanings = {column.name: column.meaning for column in release.columns}
+    fields: list[dict[str, Any]] = []
+    unknown = []
+    for field in _schema(folder / release.files[0].path):
+        made = [*column_fields(field, meanings.get(field.name, ""), of_column(field.name, facts.family))]
+        fields += made
+        unknown += [] if made else [field.name]
+    words = "One record per row" + (", with its image" if release.images and release.has(IMAGE) else "")
+    if unknown:
+        words += f"; without {', '.join(unknown)}, as Croissant does not have their types"
+    split = split_field(release, f"{SPLITS}/name")
     yield {
         "@type": "cr:RecordSet",
         "@id": ROWS,
         "name": ROWS,
-        "description": "One record per row" + (", with its image" if release.images and release.has(IMAGE) else ""),
+        "description": words,
         **({"key": {"@id": f"{ROWS}/{UID}"}} if UID in meanings else {}),
-        "field": [made for field in schema for made in column_fields(field, meanings.get(field.name, ""))],
+        "field": [*fields, *([split] if split else [])],
     }
 
 

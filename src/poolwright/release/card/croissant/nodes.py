@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pyarrow as pa
 
-from poolwright.core.columns import IMAGE, URL
+from poolwright.core.columns import IMAGE, LABEL, URL
 from poolwright.core.images.formats import MEDIA_TYPES
 from poolwright.release.record import ReleaseRecord
 
 ROWS = "rows"
 """Id of the record set of all rows."""
+SPLITS = "splits"
+"""Id of the record set of the splits."""
 ROWS_SET = "rows_set"
 """Id of the file set that the rows are read from."""
+IN_SPLIT = "in_split"
+"""Name of the field that says which split a record is in."""
 _FILE_TYPES = {".parquet": "application/x-parquet", ".csv": "text/csv"}
 # Formats whose images are listed as records, because readers decode them.
 _READ = ("jpg", "png")
@@ -111,28 +116,52 @@ def constant(name: str, data_type: str, words: str) -> dict[str, Any]:
     }
 
 
-def column_fields(field: pa.Field, meaning: str) -> Iterator[dict[str, Any]]:
-    """Yield the Croissant field of a column; none for types that Croissant 1.0 does not have."""
-    dtype, repeated = field.type, False
+def column_fields(field: pa.Field, meaning: str, more: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the Croissant field of a column; none for types that Croissant does not have.
+
+    Args:
+        more: further properties of the field, such as its provenance.
+    """
     source: dict[str, Any] = {"fileSet": {"@id": ROWS_SET}, "extract": {"column": field.name}}
-    if field.name == IMAGE and pa.types.is_struct(dtype):
-        kind: str | None = "sc:ImageObject"
-        source["transform"] = {"jsonPath": "bytes"}
-    else:
-        if pa.types.is_list(dtype) or pa.types.is_large_list(dtype) or pa.types.is_fixed_size_list(dtype):
-            dtype, repeated = dtype.value_type, True
-        kind = "sc:URL" if field.name == URL else data_type(dtype)
-    if kind is None:
-        return
     made = {
         "@type": "cr:Field",
         "@id": f"{ROWS}/{quote(field.name, safe='')}",
         "name": field.name,
         "description": meaning,
-        "dataType": kind,
-        "source": source,
+        **more,
     }
-    yield {**made, "repeated": True} if repeated else made
+    if field.name == IMAGE and pa.types.is_struct(field.type):
+        yield {**made, "dataType": "sc:ImageObject", "source": {**source, "transform": {"jsonPath": "bytes"}}}
+    elif pa.types.is_struct(field.type):
+        inner = [_sub_field(made["@id"], part, source) for part in field.type if data_type(part.type)]
+        if inner:
+            yield {**made, "subField": inner}
+    else:
+        dtype, shape = _items(field.type)
+        kind = "sc:URL" if field.name == URL else data_type(dtype)
+        if kind:
+            label = ["cr:Label"] if field.name == LABEL else []
+            array = {"isArray": True, "arrayShape": shape} if shape else {}
+            yield {**made, "dataType": [kind, *label] if label else kind, "source": source, **array}
+
+
+def _items(dtype: pa.DataType) -> tuple[pa.DataType, str]:
+    """Return the type of the items of a list and its shape, such as '512', or the type itself and ''."""
+    if pa.types.is_fixed_size_list(dtype):
+        return dtype.value_type, str(dtype.list_size)
+    if pa.types.is_list(dtype) or pa.types.is_large_list(dtype):
+        return dtype.value_type, "-1"
+    return dtype, ""
+
+
+def _sub_field(parent: str, part: pa.Field, source: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "@type": "cr:Field",
+        "@id": f"{parent}/{quote(part.name, safe='')}",
+        "name": part.name,
+        "dataType": data_type(part.type),
+        "source": {**source, "transform": {"jsonPath": part.name}},
+    }
 
 
 def data_type(dtype: pa.DataType) -> str | None:
@@ -147,7 +176,41 @@ def data_type(dtype: pa.DataType) -> str | None:
         return "sc:Date"
     if pa.types.is_timestamp(dtype):
         return "sc:DateTime"
-    if pa.types.is_integer(dtype) or pa.types.is_floating(dtype):
-        # In 1.0 every reader knows these types; types with a width came with later versions of readers.
-        return "sc:Integer" if pa.types.is_integer(dtype) else "sc:Float"
-    return None
+    if pa.types.is_time(dtype):
+        return "sc:Time"
+    if pa.types.is_integer(dtype):
+        return "sc:Integer"
+    return "sc:Float" if pa.types.is_floating(dtype) or pa.types.is_decimal(dtype) else None
+
+
+def split_field(release: ReleaseRecord, references: str) -> dict[str, Any] | None:
+    """Return the field that says which split a record is in, by the path of its file.
+
+    None if there is one split, or if paths do not name the splits. `mlcroissant` streams the records of one split by
+    this field; it joins it with the record set of the splits, and applies the expression to the bare name again.
+
+    Args:
+        references: id of the field with the names of the splits.
+    """
+    parts = [re.fullmatch(rf"((?:.*/)?){re.escape(file.split)}([-./].*)", file.path) for file in release.files]
+    if len(release.splits) < 2 or not all(parts):
+        return None
+    starts, ends = ({part[side] for part in parts if part} for side in (1, 2))
+    start = re.escape(min(starts)) if len(starts) == 1 else ".+/"
+    end = re.escape(min(ends)) if len(ends) == 1 else rf"[-./].*\{Path(release.files[0].path).suffix}"
+    names = "|".join(re.escape(name) for name in sorted(release.splits, key=lambda name: (-len(name), name)))
+    regex = rf"{f'(?:{start})?' if start else ''}({names})(?:{end})?"
+    if any((found := re.match(regex, file.path)) is None or found[1] != file.split for file in release.files):
+        return None
+    name = IN_SPLIT
+    while release.has(name):
+        name += "_"
+    return {
+        **constant(f"{ROWS}/{name}", "sc:Text", "Split of the row"),
+        "references": {"field": {"@id": references}},
+        "source": {
+            "fileSet": {"@id": ROWS_SET},
+            "extract": {"fileProperty": "fullpath"},
+            "transform": {"regex": regex},
+        },
+    }
