@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -30,9 +31,10 @@ def test_the_same_bytes_come_back_and_verify(squares: Path, pushed: HubServer, t
     assert "checks hold" in done.out
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".squares")] == []
     pushed.seen.clear()
-    again = call("pull", ADDRESS, folder=tmp_path)
+    again = call("pull", ADDRESS, "--json", folder=tmp_path)
     assert again.code == 0
-    assert "was there already" in again.out
+    found = json.loads(again.out)
+    assert (found["ok"], found["pulled"]["fresh"], found["pulled"]["layout"]) == (True, False, "huggingface")
     assert not pushed.requests("GET", "parquet|/cdn/")
 
 

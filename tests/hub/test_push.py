@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -278,6 +279,9 @@ def test_a_dry_run_needs_neither_token_nor_network(
     refused = call("push", bad, ADDRESS, "--dry-run")
     assert refused.code == 1
     assert "BROKEN  card: license: no licence 'cc-by-4' on the Hub; did you mean 'cc-by-4.0'?" in refused.out
+    found = json.loads(call("push", bad, ADDRESS, "--dry-run", "--json").out)
+    assert (found["ok"], found["pushed"]["dry_run"]) == (False, True)
+    assert [check["ok"] for check in found["pushed"]["checks"]] == [True, True, True, True, False]
     assert not hub.seen
 
 

@@ -35,7 +35,7 @@ def push(
             release, to, public=public, revision=revision, message=message, overwrite=overwrite, dry_run=dry_run,
             listener=listener,
         )  # fmt: skip
-    OUTPUT.show(print_pushed, pushed, asked=not pushed.ok)
+    OUTPUT.show(print_pushed, pushed, asked=dry_run or not pushed.ok)
     if not pushed.ok:
         raise typer.Exit(1)
 

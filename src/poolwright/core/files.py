@@ -121,6 +121,10 @@ def digest_file(path: Path | str) -> str:
     return digest.hexdigest()
 
 
+KEPT_DIGESTS = ("sha256:", "git-sha1:")
+"""How a digest begins that a remote file system keeps."""
+
+
 def known_digest(info: Mapping[str, Any]) -> str | None:
     """Return the digest of a remote file that its file system itself keeps, such as the Hub; None if it keeps none.
 

@@ -11,6 +11,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from poolwright.core.errors import PoolwrightError, RecipeError, TransferError
+from poolwright.core.runtime.remote import status_of
 from poolwright.hub.addresses import HubAddress
 
 if TYPE_CHECKING:
@@ -116,10 +117,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def _status(error: BaseException) -> int | None:
-    for one in _causes(error):
-        if (status := getattr(getattr(one, "response", None), "status_code", None)) is not None:
-            return int(status)
-    return None
+    return next((status for one in _causes(error) if (status := status_of(one)) is not None), None)
 
 
 def _asked(error: BaseException) -> float:

@@ -7,7 +7,9 @@ object is written, and written last. Until then `PROGRESS` lists what has been w
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,10 @@ from poolwright.release.record import RELEASE
 
 PROGRESS = f"{SUMS}{PARTIAL}"
 _SAVE_SECONDS = 10.0
+_LARGE = 16 << 20
+_THREADS = 4
+_S3_OPTIONS = {"chunksize": 16 << 20, "max_concurrency": 4}
+"""Bytes and number of the pieces of a file that are in memory at once."""
 
 
 class _Store:
@@ -30,18 +36,42 @@ class _Store:
         self.url, self.listener = url, listener
         self.system, self.root = _file_system(url)
         self.name = url.rpartition("/")[2]
+        self.options = _S3_OPTIONS if url.startswith("s3://") else {}
 
     def sizes(self) -> dict[str, int]:
-        """Return the bytes of every file by its path."""
-        found = self.guarded(lambda: self.system.find(self.root, detail=True))
+        """Return the bytes of every file by its path; none if there is no such folder."""
+        found = self.guarded(self._find)
         top = len(self.root.rstrip("/")) + 1
         return {str(path)[top:]: int(info["size"]) for path, info in found.items()}
+
+    def _find(self) -> dict[str, Any]:
+        try:
+            return dict(self.system.find(self.root, detail=True))
+        except FileNotFoundError:
+            if self.url.startswith("s3://"):  # there is no such bucket: folders exist by what is in them
+                raise
+            return {}
 
     def path(self, name: str) -> str:
         return f"{self.root.rstrip('/')}/{name}"
 
     def read(self, name: str) -> str:
         return str(self.guarded(lambda: self.system.cat_file(self.path(name))).decode("utf-8"))
+
+    def remove(self, name: str) -> None:
+        self.guarded(lambda: self.system.rm_file(self.path(name)))
+
+    def each(self, phase: str, names: Sequence[str], call: Callable[[str], None]) -> Iterator[str]:
+        """Call with every name, several at once, and yield those that are done, in their order."""
+        self.listener.table_started(self.name, phase, len(names))
+        with ThreadPoolExecutor(_THREADS) as threads:
+            try:
+                for done, (name, _) in enumerate(zip(names, threads.map(call, names), strict=True), 1):
+                    yield name
+                    self.listener.progress(TableProgress(self.name, phase, len(names), done))
+            except BaseException:
+                threads.shutdown(wait=False, cancel_futures=True)
+                raise
 
     def guarded(self, call: Callable[[], Any]) -> Any:
         """Call, and turn errors of the store into one line without addresses that are signed.
@@ -54,12 +84,12 @@ class _Store:
             return call()
         except FileNotFoundError:
             raise TransferError(f"{self.url}: no such bucket or folder; mind the spelling") from None
-        except PermissionError:
-            raise TransferError(
-                f"{self.url}: the store refuses the keys, or they may not do this; set AWS_PROFILE, or "
-                "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-            ) from None
         except Exception as error:
+            if isinstance(error, PermissionError) or "Credentials" in type(error).__name__:
+                raise TransferError(
+                    f"{self.url}: there are no keys for the store, or they may not do this; set AWS_PROFILE, or "
+                    "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+                ) from None
             if not isinstance(error, OSError) and type(error).__module__.split(".")[0] not in _CLIENTS:
                 raise
             said = type(error).__name__
@@ -106,13 +136,13 @@ class StorePush(_Store):
             return
         self._save(there)
         if SUMS in sizes:
-            self.guarded(lambda: self.system.rm_file(self.path(SUMS)))
+            self.remove(SUMS)
         self._send(todo, there)
         for name in gone:
-            self.guarded(lambda name=name: self.system.rm_file(self.path(name)))  # type: ignore[misc]
+            self.remove(name)
         self._put(SUMS)
         self._check()
-        self.guarded(lambda: self.system.rm_file(self.path(PROGRESS)))
+        self.remove(PROGRESS)
         self.sent, self.removed = [*todo, SUMS], gone
 
     def _there(self, sizes: Mapping[str, int]) -> dict[str, str]:
@@ -131,22 +161,24 @@ class StorePush(_Store):
         }
 
     def _send(self, names: list[str], there: dict[str, str]) -> None:
-        title, saved = self.folder.name, time.monotonic()
-        self.listener.table_started(title, "upload", len(names))
-        for done, name in enumerate(names, 1):
-            self._put(name)
-            there[name] = self.files[name]
-            if time.monotonic() - saved > _SAVE_SECONDS:
+        saved = time.monotonic()
+        try:
+            for name in self.each("upload", names, self._put):
+                there[name] = self.files[name]
+                if time.monotonic() - saved > _SAVE_SECONDS or (self.folder / name).stat().st_size > _LARGE:
+                    self._save(there)
+                    saved = time.monotonic()
+        except BaseException:
+            with suppress(TransferError):
                 self._save(there)
-                saved = time.monotonic()
-            self.listener.progress(TableProgress(title, "upload", len(names), done))
+            raise
 
     def _save(self, there: Mapping[str, str]) -> None:
         text = sums_text({name: digest for name, digest in there.items() if name != SUMS})
         self.guarded(lambda: self.system.pipe_file(self.path(PROGRESS), text.encode("utf-8")))
 
     def _put(self, name: str) -> None:
-        self.guarded(lambda: self.system.put_file(str(self.folder / name), self.path(name)))
+        self.guarded(lambda: self.system.put_file(str(self.folder / name), self.path(name), **self.options))
 
     def _check(self) -> None:
         sizes = self.sizes()
@@ -175,15 +207,17 @@ class StoreSource(_Store):
 
     def download(self, names: list[str], folder: Path, phase: str = "download") -> None:
         """Download files into a folder; those that are there whole are left."""
-        self.listener.table_started(self.name, phase, len(names))
-        for done, name in enumerate(names, 1):
+
+        def get(name: str) -> None:
             path = folder / name
             if not path.is_file():
                 path.parent.mkdir(parents=True, exist_ok=True)
                 partial = path.with_name(path.name + PARTIAL)
-                self.guarded(lambda name=name, partial=partial: self.system.get_file(self.path(name), str(partial)))  # type: ignore[misc]
+                self.guarded(lambda: self.system.get_file(self.path(name), str(partial)))
                 partial.replace(path)
-            self.listener.progress(TableProgress(self.name, phase, len(names), done))
+
+        for _ in self.each(phase, names, get):
+            pass
 
     def is_same(self, name: str, path: Path, sha256: str | None = None) -> bool:
         """Whether a local file has the size of the one in the store, which knows no digest."""

@@ -235,7 +235,16 @@ def _find_local(path: str, suffixes: Collection[str]) -> list[str]:
 
 
 def _find_url(path: str, suffixes: Collection[str]) -> list[str]:
+    try:
+        with reaching(path):
+            return _find_remote(path, suffixes)
+    except FileNotFoundError:
+        raise RecipeError(f"{path}: no such dataset or bucket, or it is not visible without a token or keys") from None
+
+
+def _find_remote(path: str, suffixes: Collection[str]) -> list[str]:
     system, inner = file_system(path)
+    system.invalidate_cache()  # of an earlier run in this process
     if "*" in path:
         found = sorted(str(file) for file in system.glob(inner) if system.isfile(file))
         if not found:

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from poolwright.core.columns import IMAGE_PATH
 from poolwright.core.errors import BadPart, InputError
-from poolwright.core.files import digest_file, known_digest
+from poolwright.core.files import KEPT_DIGESTS, digest_file, known_digest
 from poolwright.core.images.image import local_image, roots_of
 from poolwright.core.parquet import write_parquet
 from poolwright.core.pool import Part
@@ -88,8 +88,9 @@ class Inputs:
         """
         stats = {file: _stat(file) for file in files}
         stale = tuple(file for file, now in stats.items() if not self._trusts(file, now))
-        hashed: dict[str, str] = {}
-        for part in run(HashFiles(stale), range(-(-len(stale) // _CHUNK))).values():
+        hashed = {file: stats[file][1] for file in stale if stats[file][1].startswith(KEPT_DIGESTS)}
+        unknown = tuple(file for file in stale if file not in hashed)
+        for part in run(HashFiles(unknown), range(-(-len(unknown) // _CHUNK))).values():
             hashed.update(part)
         for file in stale:
             seen, key = Seen(*stats[file], hashed[file]), self.hide(file)

@@ -1,0 +1,158 @@
+"""Releases in object stores: S3 as moto's server speaks it, and fsspec's memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import pytest
+
+import poolwright
+from poolwright.core.errors import ReleaseError, TransferError
+from poolwright.hub import stores
+from tests.calling import call
+from tests.hub.test_push import alter, contents, copy
+
+ADDRESS = "s3://datasets/atlas/squares"
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[str]:
+    """The URL of a server that speaks S3."""
+    moto = pytest.importorskip("moto.server")
+    pytest.importorskip("s3fs")
+    server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def bucket(service: str, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """An empty bucket, as a file system."""
+    for name, text in {"ACCESS_KEY_ID": "k", "SECRET_ACCESS_KEY": "s", "DEFAULT_REGION": "us-east-1"}.items():
+        monkeypatch.setenv(f"AWS_{name}", text)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", service)
+    system = fsspec.filesystem("s3")
+    if system.exists("datasets"):
+        system.rm("datasets", recursive=True)
+    system.mkdir("datasets")
+    system.invalidate_cache()
+    return system
+
+
+def stored(system: Any, root: str = "datasets/atlas/squares") -> dict[str, bytes]:
+    system.invalidate_cache()
+    return {str(path).partition(f"{root}/")[2]: data for path, data in system.cat(system.find(root)).items()}
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the files that are sent, in their order."""
+    names: list[str] = []
+    put = stores.StorePush._put
+
+    def noted(self: stores.StorePush, name: str) -> None:
+        names.append(name)
+        put(self, name)
+
+    monkeypatch.setattr(stores, "_THREADS", 1)
+    monkeypatch.setattr(stores.StorePush, "_put", noted)
+    return names
+
+
+def test_a_release_goes_to_s3_and_comes_back(squares: Path, bucket: Any, tmp_path: Path) -> None:
+    pushed = call("push", squares, ADDRESS)
+    assert pushed.code == 0, pushed.err
+    assert stored(bucket) == contents(squares)
+    again = call("push", squares, ADDRESS)
+    assert "unchanged: everything was there already" in again.out
+    done = call("pull", ADDRESS, tmp_path / "back")
+    assert done.code == 0, done.err
+    assert "a release of poolwright: table 'squares'" in done.out
+    assert contents(tmp_path / "back") == contents(squares)
+
+
+def test_an_interrupted_push_goes_on(
+    squares: Path, bucket: Any, sent: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = stores.StorePush.path
+
+    def gone(self: stores.StorePush, name: str) -> str:
+        if len(sent) > 5:
+            raise OSError(5, "the network is gone")
+        return path(self, name)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stores, "_SAVE_SECONDS", 0.0)
+        patch.setattr(stores.StorePush, "path", gone)
+        failed = call("push", squares, ADDRESS)
+    assert failed.code == 1
+    assert "the same command continues where it stopped" in failed.err
+    with pytest.raises(TransferError, match="a push has not finished"):
+        poolwright.pull(ADDRESS, tmp_path / "back")
+    first = {*sent[:4]}
+    sent.clear()
+    assert call("push", squares, ADDRESS).code == 0
+    assert not first & {*sent}
+    assert stored(bucket) == contents(squares)
+
+
+def test_another_version_replaces_what_changed_and_the_checksums_come_last(
+    squares: Path, bucket: Any, sent: list[str], tmp_path: Path
+) -> None:
+    poolwright.push(squares, ADDRESS)
+    other = copy(squares, tmp_path)
+    alter(other)
+    sent.clear()
+    pushed = poolwright.push(other, ADDRESS)
+    assert pushed.removed == ("ATTRIBUTION.csv",)
+    assert sent == ["README.md", "notes.txt", "SHA256SUMS"]
+    assert stored(bucket) == contents(other)
+
+
+def test_what_is_refused(squares: Path, bucket: Any, tmp_path: Path) -> None:
+    bucket.pipe_file("datasets/theirs/notes.txt", b"theirs")
+    with pytest.raises(ReleaseError, match=r"holds what is not a release \(notes\.txt\)"):
+        poolwright.push(squares, "s3://datasets/theirs")
+    assert "no such bucket or folder" in call("push", squares, "s3://nowhere-at-all/x").err
+    assert "there are no files" in call("pull", "s3://datasets/none", tmp_path / "x").err
+    for option in ("--public", "--revision=v1"):
+        refused = call("push", squares, ADDRESS, option)
+        assert (refused.code, "an object store has no" in refused.err) == (2, True)
+    bucket.pipe_file("datasets/theirs/SHA256SUMS", b"not a checksum\n")
+    bucket.pipe_file("datasets/theirs/release.json", b"{}")
+    assert "SHA256SUMS is damaged" in call("pull", "s3://datasets/theirs", tmp_path / "x").err
+
+
+def test_keys_and_networks_that_fail(bucket: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    errors = pytest.importorskip("botocore.exceptions")
+    for error, words in (
+        (errors.NoCredentialsError(), "there are no keys for the store"),
+        (PermissionError(13, "Access Denied"), "there are no keys for the store"),
+        (errors.EndpointConnectionError(endpoint_url="http://secret"), "cannot be reached (EndpointConnectionError)"),
+    ):
+
+        def fails(self: Any, error: Exception = error) -> None:
+            raise error
+
+        monkeypatch.setattr(stores.StoreSource, "_find", fails)
+        failed = call("pull", ADDRESS, tmp_path / "x")
+        assert (failed.code, words in failed.err, "secret" in failed.err) == (1, True, False)
+
+
+def test_other_bytes_in_a_store_are_found(squares: Path, tmp_path: Path) -> None:
+    memory = fsspec.filesystem("memory")
+    poolwright.push(squares, "memory://shelf/squares")
+    assert stored(memory, "/shelf/squares") == contents(squares)
+    size = memory.size("/shelf/squares/table.json")
+    memory.pipe_file("/shelf/squares/table.json", bytes(size))
+    failed = call("pull", "memory://shelf/squares", tmp_path / "back")
+    assert failed.code == 1
+    assert "table.json came with other bytes than their digests say" in failed.err
+    memory.put_file(str(squares / "table.json"), "/shelf/squares/table.json")
+    assert call("pull", "memory://shelf/squares", tmp_path / "back").code == 0
+    assert contents(tmp_path / "back") == contents(squares)
