@@ -77,12 +77,12 @@ def test_files_of_all_formats_and_those_passed_over(tmp_path: Path) -> None:
     forms = {"a.JFIF": "JPEG", "b.jpg_orig": "JPEG", "c.pnm": "PPM", "d.j2k": "JPEG2000", "e.apng": "PNG"}
     for name, form in forms.items():
         (tmp_path / "d" / name).write_bytes(picture(form=form))
-    for name in ("f.heic", "g.heic", "h"):
+    for name in ("f.cr2", "g.cr2", "h"):
         (tmp_path / "d" / name).write_bytes(b"?")
     said = run(tmp_path, "{read: image_folder, path: d}", "[size]")
     assert len(rows(tmp_path, "uid")) == len(forms)
-    assert "3 other files of the folder are not read: 2 .heic, 1 without extension" in said
-    assert "2 .heic" in call("check", "r.yaml", folder=tmp_path).out
+    assert "3 other files of the folder are not read: 2 .cr2, 1 without extension" in said
+    assert "2 .cr2" in call("check", "r.yaml", folder=tmp_path).out
 
 
 def test_images_by_path_and_in_base64(tmp_path: Path) -> None:

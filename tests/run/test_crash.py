@@ -23,7 +23,11 @@ SELDOM = EVERY if EVERY == 1 else 2 * EVERY
 def lasting(tree: Tree) -> dict[str, bytes | None]:
     """What must be the same from run to run."""
     varying = ("timings.json", "inputs.parquet")
-    return {name: content for name, content in tree.items() if not name.endswith(varying)}
+    return {
+        name: content
+        for name, content in tree.items()
+        if not name.endswith(varying) and not name.startswith("run/logs")
+    }
 
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="files are told apart by their inodes")

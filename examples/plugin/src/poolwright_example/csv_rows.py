@@ -11,9 +11,10 @@ import pyarrow.compute
 import pyarrow.csv
 from pydantic import Field
 
-from poolwright import Layout, Rows, StepError, Table
+from poolwright import Layout, Rows, StepError
 from poolwright.core.columns import UID, is_text
 from poolwright.core.params import Columns
+from poolwright.core.table import Table
 from poolwright.release.checks.loaders import with_pandas
 from poolwright.release.checks.loaders.loader import Loader
 from poolwright.release.data.splits import split_values, table_splits
