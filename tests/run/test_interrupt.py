@@ -78,7 +78,7 @@ def test_a_second_ctrl_c_while_the_first_is_handled(
 
     monkeypatch.setattr(signal, "signal", late)
     monkeypatch.setattr(os, "_exit", end)
-    monkeypatch.setattr(main, "app", lambda: signal.raise_signal(signal.SIGINT))
+    monkeypatch.setattr(main, "app", lambda **_: signal.raise_signal(signal.SIGINT))
     try:
         with pytest.raises(SystemError, match="130"):
             main.main()
