@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -86,9 +86,15 @@ def test_an_interrupted_push_goes_on(
             raise OSError(5, "the network is gone")
         return path(self, name)
 
+    def one_by_one(self: stores.StorePush, phase: str, names: Sequence[str], call: Callable[[str], None]) -> Any:
+        for name in names:
+            call(name)
+            yield name  # what was sent is noted before the next one
+
     with monkeypatch.context() as patch:
         patch.setattr(stores, "_SAVE_SECONDS", 0.0)
         patch.setattr(stores.StorePush, "path", gone)
+        patch.setattr(stores.StorePush, "each", one_by_one)
         failed = call("push", squares, ADDRESS)
     assert failed.code == 1
     assert "the same command continues where it stopped" in failed.err
