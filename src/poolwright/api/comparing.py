@@ -16,7 +16,7 @@ def diff(
         before, after: the folder of a release, or a finished table as RUN/TABLE.
         removed: file for the uids of the rows that `after` does not have: .txt, .csv, .parquet or .jsonl. A recipe
             reads it with `remove: {file: FILE}`.
-        rows: file for all differences, one a row: .csv, .parquet or .jsonl.
+        rows: file for all differences, one per row: .csv, .parquet or .jsonl.
 
     Returns:
         Counts of rows that were added, removed, moved to another split, relabelled or changed otherwise, why, and by

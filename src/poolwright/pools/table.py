@@ -5,20 +5,20 @@ from __future__ import annotations
 import os
 import posixpath
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import AfterValidator, Field, PrivateAttr, field_validator, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 
-from poolwright.core.columns import IMAGE, IMAGE_PATH, ROW_ERROR, UID, declared_type
+from poolwright.core.columns import IMAGE, IMAGE_PATH, ROW_ERROR, UID
 from poolwright.core.errors import InputError, RecipeError
 from poolwright.core.params import Encoding
 from poolwright.core.pool import Part, PathOrUrl, Pool
 from poolwright.core.rows import one_array
 from poolwright.core.wording import some
 from poolwright.pools.columns.cached import Once
-from poolwright.pools.columns.casting import table_of
+from poolwright.pools.columns.casting import DeclaredTypes, table_of
 from poolwright.pools.columns.image_paths import ImagePath
 from poolwright.pools.columns.made_columns import Expressions, MadeColumns
 from poolwright.pools.columns.mapping import ROW, ColumnRequest, Given, class_names, drifts, row_uids
@@ -30,7 +30,7 @@ from poolwright.pools.columns.path_columns import (
     root_of,
     row_prefixes,
 )
-from poolwright.pools.columns.path_pattern import Pattern
+from poolwright.pools.columns.path_pattern import PatternText
 from poolwright.pools.columns.sidecar_vectors import TableVectors, VectorReader, find_vectors
 from poolwright.pools.columns.table_plan import (
     SUFFIXES,
@@ -51,11 +51,6 @@ from poolwright.pools.text.row_cuts import RowCut, one_worker
 from poolwright.pools.text.text_plan import read_text, text_columns
 
 __all__ = ["TablePool", "TableVectors", "read_parquet"]
-
-
-def _check_pattern(pattern: str) -> str:
-    Pattern.parse(pattern)
-    return pattern
 
 
 class TablePool(Pool):
@@ -118,7 +113,7 @@ commonpool:
         description="vector columns: from files next to the table, or source columns with their encoder",
     )
     images: PathOrUrl | None = Field(default=None, description="folder or URL that 'image_path' is relative to")
-    types: dict[str, str] = Field(
+    types: DeclaredTypes = Field(
         default_factory=dict,
         description="Arrow type by source column, such as {score: float32}; it replaces the type of Parquet files, and "
         "the one inferred from others",
@@ -153,7 +148,7 @@ commonpool:
         description="folder for the places where large text files are cut, so that several workers read them; default: "
         "next to each file",
     )
-    pattern: Annotated[str, AfterValidator(_check_pattern)] | None = Field(
+    pattern: PatternText | None = Field(
         default=None,
         description="columns from the path of each file, such as '{config}/*', matched against its path below 'path' "
         "without the extension",
@@ -172,13 +167,6 @@ commonpool:
         if "header" in data:
             raise ValueError("'names' is the former name of 'header'; leave it out")
         return {("header" if name == "names" else name): value for name, value in data.items()}
-
-    @field_validator("types")
-    @classmethod
-    def _check_types(cls, types: dict[str, str]) -> dict[str, str]:
-        for name, dtype in types.items():
-            declared_type(name, dtype)
-        return types
 
     def arrow_schema(self) -> pa.Schema:
         """Return the columns of this pool; reads all Parquet footers, or the first rows of one file of other formats.

@@ -55,7 +55,7 @@ class EventLog:
         inner: the listener that events are passed on to.
         path: the file, which is appended to; None until `keep_in` names it. Events until then are kept back.
         hide: takes secrets out of a text; see `RecipeSource.hide`.
-        complain: is told why the log cannot be written; by default `inner` is.
+        complain: called with the reason if the log cannot be written; default: a note to `inner`.
     """
 
     def __init__(

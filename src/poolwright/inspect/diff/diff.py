@@ -25,9 +25,9 @@ class DiffFiles:
     """Files to write while two versions are compared.
 
     Attributes:
-        removed: list of the uids of removed rows, one a line, or one a row of CSV or Parquet; a recipe reads it with
+        removed: list of the uids of removed rows, one per line, or per row of CSV or Parquet; a recipe reads it with
             `remove: {file: FILE}`.
-        rows: every difference, one a row: CSV, Parquet or JSON Lines.
+        rows: every difference, one per row: CSV, Parquet or JSON Lines.
     """
 
     removed: Path | None = None

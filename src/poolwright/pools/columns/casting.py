@@ -8,11 +8,13 @@ source fits, the column is not what its name says, and `check_values` reports it
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from pydantic import AfterValidator
 
-from poolwright.core.columns import IMAGE, LATITUDE, LONGITUDE, PHASH, SHA256, TEXT, UID, WELL_KNOWN
+from poolwright.core.columns import IMAGE, LATITUDE, LONGITUDE, PHASH, SHA256, TEXT, UID, WELL_KNOWN, declared_type
 from poolwright.core.errors import RecipeError
 from poolwright.core.rows import cast_or_null
 from poolwright.core.runtime.noting import note_unread
@@ -170,3 +172,13 @@ def check_values(values: pa.Array, name: str, where: str) -> None:
 def _trimmed(texts: pa.Array) -> pa.Array:
     trimmed = pc.utf8_trim_whitespace(texts)
     return pc.if_else(pc.equal(trimmed, ""), None, trimmed)
+
+
+def _check_types(types: dict[str, str]) -> dict[str, str]:
+    for name, alias in types.items():
+        declared_type(name, alias)
+    return types
+
+
+DeclaredTypes = Annotated[dict[str, str], AfterValidator(_check_types)]
+"""Names of Arrow types by column, as a parameter of a pool."""

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import AfterValidator
 
 _TOKEN = re.compile(r"\{([^{}]*)\}|(\*\*/?)|(\*)")
 REST = "rest"
@@ -72,3 +75,12 @@ def _piece(token: re.Match[str], text: str, names: list[str]) -> str:
         raise ValueError(f"pattern '{text}': the field '{name}' occurs twice")
     names.append(name)
     return "(.+?)" if name == REST else "([^/]+?)"
+
+
+def _check(text: str) -> str:
+    Pattern.parse(text)
+    return text
+
+
+PatternText = Annotated[str, AfterValidator(_check)]
+"""A pattern as a parameter of a pool, checked and kept as it is written."""

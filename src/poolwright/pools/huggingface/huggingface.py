@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import ClassVar, Self
 
 import pyarrow as pa
-from pydantic import Field, PrivateAttr, field_validator
+from pydantic import Field, PrivateAttr
 
-from poolwright.core.columns import IMAGE, IMAGE_PATH, declared_type
+from poolwright.core.columns import IMAGE, IMAGE_PATH
 from poolwright.core.errors import RecipeError
 from poolwright.core.files import ImageRoot
 from poolwright.core.pool import Part, PathOrUrl, Pool
 from poolwright.core.runtime.remote import reaching
 from poolwright.pools.columns.cached import Once
+from poolwright.pools.columns.casting import DeclaredTypes
 from poolwright.pools.columns.path_columns import FILE_NAME
 from poolwright.pools.huggingface.data_files import IMAGES, METADATA, TARS
 from poolwright.pools.huggingface.pictures import RepositoryPictures
@@ -65,7 +66,7 @@ class HuggingFacePool(Pool):
     keep: list[str] | None = Field(
         default=None, description="the only columns to give, by the names they have in this pool; 'uid' is always given"
     )
-    types: dict[str, str] = Field(
+    types: DeclaredTypes = Field(
         default_factory=dict, description="Arrow type by source column, as in the pool `table`"
     )
     images: PathOrUrl | None = Field(
@@ -76,13 +77,6 @@ class HuggingFacePool(Pool):
     _inner: Once[Pool] = PrivateAttr(default_factory=lambda: Once(travels=True))
 
     _folder: Once[Path | None] = PrivateAttr(default_factory=lambda: Once(travels=True))
-
-    @field_validator("types")
-    @classmethod
-    def _check_types(cls, types: dict[str, str]) -> dict[str, str]:
-        for name, dtype in types.items():
-            declared_type(name, dtype)
-        return types
 
     def keep_in(self, folder: Path) -> Self:
         kept = self.model_copy()

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import AfterValidator, Field, PrivateAttr, field_validator
+from pydantic import Field, PrivateAttr, field_validator
 
-from poolwright.core.columns import IMAGE, IMAGE_ERROR, ROW_ERROR, UID, declared_type
+from poolwright.core.columns import IMAGE, IMAGE_ERROR, ROW_ERROR, UID
 from poolwright.core.pool import Part, Pool
 from poolwright.core.rows import one_array
 from poolwright.pools.columns.cached import Once
-from poolwright.pools.columns.casting import table_of
+from poolwright.pools.columns.casting import DeclaredTypes, table_of
 from poolwright.pools.columns.mapping import Given
 from poolwright.pools.columns.path_columns import FolderColumns, folder_values, row_prefixes
-from poolwright.pools.columns.path_pattern import Pattern
+from poolwright.pools.columns.path_pattern import PatternText
 from poolwright.pools.readers.paths import PathsOrUrls, base_name, reading
 from poolwright.pools.readers.tar_index import count_samples, files_of_none, read_index, seek_points
 from poolwright.pools.readers.tar_members import open_tar
@@ -37,11 +37,6 @@ from poolwright.pools.webdataset.tars import expand_braces, find_tars
 _IMAGE_ROWS = 256
 _VALUE_ROWS = 8_192
 _SAMPLED = "file of the first samples"
-
-
-def _check_pattern(pattern: str) -> str:
-    Pattern.parse(pattern)
-    return pattern
 
 
 class WebDatasetPool(Pool):
@@ -91,10 +86,10 @@ class WebDatasetPool(Pool):
     keep: list[str] | None = Field(
         default=None, description="the only columns to give, by the names they have in this pool; 'uid' is always given"
     )
-    types: dict[str, str] = Field(
+    types: DeclaredTypes = Field(
         default_factory=dict, description="Arrow type by value, such as {score: float32}, instead of the inferred one"
     )
-    pattern: Annotated[str, AfterValidator(_check_pattern)] | None = Field(
+    pattern: PatternText | None = Field(
         default=None,
         description="columns from the path of each tar, such as '{split}/*', matched against its path below 'path' "
         "without the extension",
@@ -104,13 +99,6 @@ class WebDatasetPool(Pool):
     _tars: Once[list[str]] = PrivateAttr(default_factory=Once)
     _heads: Once[list[Head]] = PrivateAttr(default_factory=Once)
     _folder: Once[Path | None] = PrivateAttr(default_factory=lambda: Once(travels=True))
-
-    @field_validator("types")
-    @classmethod
-    def _check_types(cls, types: dict[str, str]) -> dict[str, str]:
-        for name, dtype in types.items():
-            declared_type(name, dtype)
-        return types
 
     @field_validator("image")
     @classmethod
