@@ -45,7 +45,7 @@ class DroppedCount:
         reason: short name, as in the ledger.
         because: the reason as people read it.
         bad: whether the rows are broken rather than unwanted.
-        rows: how many; None if nobody knows how many rows a quarantined part has.
+        rows: how many; None if the number of rows of a quarantined part is unknown.
     """
 
     step: int
