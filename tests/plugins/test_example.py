@@ -31,7 +31,7 @@ class Installed:
 
     def call(self, *arguments: str, ok: bool = True) -> subprocess.CompletedProcess[str]:
         """Run Python in the folder."""
-        clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+        clean = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTEST_ADDOPTS")}
         command = [str(self.python), *arguments]
         done = subprocess.run(command, cwd=self.folder, env=clean, capture_output=True, text=True, check=False)
         assert (done.returncode == 0) == ok, done.stdout + done.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -177,6 +178,7 @@ def test_the_classes_of_the_documentation_pass_their_suites(tmp_path: Path) -> N
     module = tmp_path / "test_extending.py"
     module.write_text("\n".join(block.text for block in blocks(page) if block.language == "python"), encoding="utf-8")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(tmp_path), str(module)]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    clean = {name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"}
+    done = subprocess.run(command, cwd=tmp_path, env=clean, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-3000:]
     assert " passed" in done.stdout
