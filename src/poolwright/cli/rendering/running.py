@@ -106,6 +106,10 @@ def print_funnel(record: TableRecord) -> None:
 def print_run(result: RunResult) -> None:
     """The funnels, what was released, what comes next, and the figures last."""
     out = console()
+    if result.differences and not result.accepted:
+        words = f"nothing was replaced: the new tables are in {result.folder / 'refitting'}; the same command with --yes"
+        out.print(Text(f"{words} puts them in place"))
+        return
     print_funnels(result.tables.values())
     for written in result.releases:
         out.print(Text(f"released {written.folder} ({written.words})"))
