@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,7 @@ from poolwright.registry import packages_of
 from poolwright.release.folder import check_target, is_release, released_table
 from poolwright.run.batches import BATCH_ROWS
 from poolwright.run.engine.engine import make_engine
+from poolwright.run.foreseen import foreseen
 from poolwright.run.memory import in_words
 from poolwright.run.plan import TablePlan
 from poolwright.run.run import Run, open_run
@@ -70,7 +71,8 @@ def check(recipe: RecipeLike, sets: Sequence[str] = ()) -> dict[str, TablePlan]:
         RecipeError: unknown names, wrong types, missing columns, files or extras; `Mistakes` if there are several.
     """
     loaded = recipe if isinstance(recipe, _Recipe) else build_partly(read_source(Path(recipe), sets), Recipe)
-    return _check(loaded)
+    plans = _check(loaded)
+    return {name: replace(plan, foreseen=tuple(foreseen(plan))) for name, plan in plans.items()}
 
 
 def _check(loaded: _Recipe, targets: bool = True) -> dict[str, TablePlan]:
@@ -200,7 +202,7 @@ def run(
     if extend not in (None, "frozen", "refit"):
         raise RecipeError(f"no way '{extend}' to extend tables; {did_you_mean(extend, ('frozen', 'refit'))}")
     if extend == "refit" and fresh:
-        raise RecipeError("'fresh' makes tables anew in their place, so that there is nothing to refit; give one of them")
+        raise RecipeError("'fresh' makes tables anew in their place, and 'refit' next to them; give one of the two")
     loaded = _load(recipe, sets)
     _check(loaded, targets=release and tables is None)
     with shown(listener, progress) as seen:
@@ -265,7 +267,7 @@ def plan(recipe: RecipeLike, folder: str | Path | None = None, sets: Sequence[st
     from poolwright.inspect.status import outlook
 
     loaded = _load(recipe, sets)
-    plans = check(loaded)
+    plans = _check(loaded)
     return [TableOutlook(**values) for values in outlook(Run(loaded, _folder(loaded, folder)), plans)]
 
 
@@ -295,7 +297,7 @@ def dry_run(
     from poolwright.jobs.dry_run import dry_run as _dry_run
 
     loaded = _load(recipe, sets)
-    check(loaded)
+    _check(loaded)
     with TemporaryDirectory(prefix="poolwright-", ignore_cleanup_errors=True) as scratch:
         with in_words(loaded, Path(scratch)):
             return _dry_run(loaded, Path(scratch), parts, make_engine("local", workers), listener or Silent())

@@ -114,14 +114,11 @@ def fetch_images(
     opened = open_source(source, options)
     folder = FetchFolder(to, options)
     folder.claim(opened)
-    try:
-        first = first_rows(folder.work, opened.batches((URL, EXPECTED)), options.shard_rows)
-    except OSError as error:
-        raise PoolwrightError(f"{error.filename or to}: {error.strerror or error}; the same command continues") from None
     counting = _Counting(progress, opened.rows, options.shard_rows)
     system = SystemResolver(min(64, options.concurrency))
     shards = _Shards(opened, options.shard_rows)
     try:
+        first = first_rows(folder.work, opened.batches((URL, EXPECTED)), options.shard_rows)
         run_async(Fetcher(folder, options, first, resolve or system, counting).run(shards.tables()))
     except OSError as error:
         raise PoolwrightError(

@@ -232,9 +232,9 @@ def _partly_known(plan: StepPlan, state: State, rows: Rows, known: np.ndarray, v
     place[known] = np.arange(len(values))
     place[~known] = len(values) + np.arange(len(known) - len(values))
     columns = {}
-    for name, field in plan.gives.items():
-        computed = rest.columns[name].cast(field.type)
-        columns[name] = pa.concat_arrays([one_array(values.column(name)).cast(field.type), computed]).take(place)
+    for name, given in plan.gives.items():
+        arrays = [one_array(values.column(name)), rest.columns[name]]
+        columns[name] = pa.concat_arrays([array.cast(given.type) for array in arrays]).take(pa.array(place))
     drop = None
     if rest.drop is not None:
         drop = np.zeros(len(known), rest.drop.dtype)

@@ -107,8 +107,10 @@ def print_run(result: RunResult) -> None:
     """The funnels, what was released, what comes next, and the figures last."""
     out = console()
     if result.differences and not result.accepted:
-        words = f"nothing was replaced: the new tables are in {result.folder / 'refitting'}; the same command with --yes"
-        out.print(Text(f"{words} puts them in place"))
+        folder = result.folder / "refitting"
+        out.print(
+            Text(f"nothing was replaced; the same command with --yes takes the new tables, which are in {folder}")
+        )
         return
     print_funnels(result.tables.values())
     for written in result.releases:

@@ -129,12 +129,12 @@ def _asked(url: str | None, expected: str | None) -> str | None:
 def _save(base: Any, query: str, path: Path) -> None:
     """Write the numbers of a query as an array of int64, batch by batch."""
     columns = len(base.execute(f"describe {query}").fetchall())
-    rows = base.execute(f"select count(*) from ({query})").fetchone()[0]
+    rows = base.execute(f"select count(*) from ({query})").fetchall()[0][0]
     partial = path.with_name(path.name + PARTIAL)
     with partial.open("wb") as out:
         shape = (rows, columns) if columns > 1 else (rows,)
         np.lib.format.write_array_header_1_0(out, {"descr": "<i8", "fortran_order": False, "shape": shape})
-        for batch in base.sql(query).to_arrow_reader(65_536):
+        for batch in base.cursor().sql(query).to_arrow_reader(65_536):
             np.stack([column.to_numpy() for column in batch], axis=1).astype("<i8").tofile(out)
         out.flush()
         os.fsync(out.fileno())

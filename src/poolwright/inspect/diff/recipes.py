@@ -22,7 +22,9 @@ def recipe_changes(before: Sequence[TableRecord], after: Sequence[TableRecord]) 
             yield f"table {name}: only in the second version"
             continue
         yield from _of_table(old[name], record)
-    yield from (f"table {name}: only in the first version" for name in old if name not in new and name != before[-1].name)
+    yield from (
+        f"table {name}: only in the first version" for name in old if name not in new and name != before[-1].name
+    )
 
 
 def _of_table(old: TableRecord, new: TableRecord) -> Iterator[str]:
