@@ -172,10 +172,8 @@ def few_keys(other: OtherRows, names: Sequence[str]) -> dict[tuple[Any, ...], No
     files = {file for part in other.parts for file in part.files}
     if not files or not all(os.path.isfile(file) for file in files):
         return None
-    rows = [part.rows for part in other.parts]
-    if sum(os.path.getsize(file) for file in files) > _FEW_BYTES and (
-        None in rows or sum(filter(None, rows)) > _FEW_ROWS
-    ):
+    counted = sum(_FEW_ROWS + 1 if part.rows is None else part.rows for part in other.parts)
+    if counted > _FEW_ROWS and sum(map(os.path.getsize, files)) > _FEW_BYTES:
         return None
     found: dict[tuple[Any, ...], None] = {}
     for part in other.parts:
