@@ -53,6 +53,7 @@ def test_keys_that_meet_and_those_that_never_do(tmp_path: Path) -> None:
 
 def test_what_is_large_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(other_rows, "_FEW_BYTES", 10)
+    monkeypatch.setattr(other_rows, "_FEW_ROWS", 10)
     (note,) = api.check(recipe(tmp_path, join(**TEXT)))["all"].foreseen
     assert note.endswith("what they are looked up in is large, remote or not made yet, and not read for a check")
 

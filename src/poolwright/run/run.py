@@ -113,7 +113,7 @@ class Run:
         """
         with self._locked():
             self.refitted.clear()
-            made = {}
+            made: dict[str, Table] = {}
             for name in self.wanted(tables):
                 reads = set(self.recipe.tables[name].reads) & set(self.recipe.tables)
                 if all((self.table_folder(one) / RECORD).exists() for one in {name, *reads}):

@@ -36,9 +36,9 @@ def print_changes(changes: Changes, files: Sequence[Path] = ()) -> None:
         for one in changes.columns:
             table.add_row(Text(one.column), f"{one.rows:,}", Text(one.by))
         out.print(table)
-    for one, names in (("second", changes.columns_added), ("first", changes.columns_removed)):
+    for version, names in (("second", changes.columns_added), ("first", changes.columns_removed)):
         if names:
-            out.print(Text(f"columns only in the {one} version: {', '.join(names)}"))
+            out.print(Text(f"columns only in the {version} version: {', '.join(names)}"))
     for name, groups in (("split", changes.by_split), ("class", changes.by_class), ("source", changes.by_source)):
         _print_groups(out, name, groups)
     for line in changes.recipe:

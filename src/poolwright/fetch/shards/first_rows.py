@@ -147,4 +147,5 @@ def _mapped(path: Path) -> np.ndarray:
     with path.open("rb") as file:
         np.lib.format.read_magic(file)
         shape, _, _ = np.lib.format.read_array_header_1_0(file)
-    return np.load(path, mmap_mode="r" if shape[0] else None)
+    found: np.ndarray = np.load(path, mmap_mode="r" if shape[0] else None)
+    return found
