@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 from collections.abc import Callable
@@ -217,3 +218,22 @@ def test_a_kill_between_the_names_of_two_tables_is_made_up_for(
         with pytest.raises(Killed):
             load(tmp_path, TABLES).run(extend="refit", accept=True)
     assert tables_of(load(tmp_path, TABLES).run().folder) == wanted
+
+
+@pytest.mark.parametrize("answer", ["y", "n"])
+def test_on_a_terminal_there_is_a_question(
+    grown: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str
+) -> None:
+    copied(grown, tmp_path)
+    before = tables_of(tmp_path / "runs/test")
+    load(tmp_path, TABLES)
+
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr("sys.stdin", Terminal(f"{answer}\n"))
+    asked = call("run", tmp_path / "recipe.yaml", "--extend", "refit")
+    assert "Replace the finished tables? [y/N]" in asked.out
+    assert asked.code == (0 if answer == "y" else 3)
+    assert (tables_of(tmp_path / "runs/test") == before) is (answer == "n")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
@@ -14,7 +15,7 @@ from poolwright.cli.completers import names_of, one_of, tables_of_recipe
 from poolwright.cli.output import OUTPUT
 
 if TYPE_CHECKING:
-    from poolwright.api import Changes, RunResult
+    from poolwright.api import RunResult
 
 
 @app.command()
@@ -130,34 +131,40 @@ def run(
     With --extend refit the differences are shown before finished tables are replaced. The exit status is 3 if they are
     not, since nobody said yes; the same command with --yes then goes on.
     """
+    work = partial(
+        _run,
+        recipe,
+        run_folder,
+        sets=sets or (),
+        tables=table,
+        fresh=fresh or (),
+        extend=extend,
+        engine=engine,
+        workers=workers,
+        address=address,
+        release=not no_release,
+        overwrite=overwrite,
+    )
+    _show_run(work(accept=yes), work)
+
+
+def _run(*arguments: Any, **options: Any) -> RunResult:
     from poolwright.api import run as run_recipe
+
+    with OUTPUT.listening() as listener:
+        return run_recipe(*arguments, listener=listener, **options)
+
+
+def _show_run(result: RunResult, work: Callable[..., RunResult]) -> None:
+    """Print the result of a run; if it has differences that nobody accepted, ask on a terminal, and run on."""
     from poolwright.cli.rendering.comparing import print_all_changes
     from poolwright.cli.rendering.running import print_run
 
-    def work(accept: bool | Callable[[tuple[Changes, ...]], bool]) -> RunResult:
-        with OUTPUT.listening() as listener:
-            return run_recipe(
-                recipe,
-                run_folder,
-                sets=sets or (),
-                tables=table,
-                fresh=fresh or (),
-                extend=extend,
-                accept=accept,
-                engine=engine,
-                workers=workers,
-                address=address,
-                release=not no_release,
-                overwrite=overwrite,
-                listener=listener,
-            )
-
-    result = work(yes)
     shown = result.differences
     if shown and not OUTPUT.json:
         print_all_changes(shown)
         if not result.accepted and sys.stdin.isatty() and typer.confirm("Replace the finished tables?"):
-            result = work(lambda differences: differences == shown)
+            result = work(accept=lambda differences: differences == shown)
     OUTPUT.show(print_run, result, asked=False)
     if result.differences and not result.accepted:
         raise typer.Exit(3)
