@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from poolwright.core.errors import PoolwrightError
+from poolwright.core.errors import InputError, PoolwrightError
 from poolwright.fetch import fetcher
 from poolwright.fetch.fetch import fetch_images
 from poolwright.fetch.http.urls import parse_url
@@ -161,6 +162,17 @@ def test_first_rows_of_many_batches(tmp_path: Path) -> None:
     assert [shard * 100 + row for shard in range(20) for row in first.awaited(shard)] == awaited
     assert sorted(path.name for path in tmp_path.iterdir()) == ["awaited.npy", "repeated.npy"]
     assert first_rows(tmp_path, iter(()), 100).of(3) == FirstRows(tmp_path, 100).of(3) == first.of(3)
+
+
+def test_a_source_that_cannot_be_read_to_its_end(tmp_path: Path) -> None:
+    def tables() -> Iterator[pa.Table]:
+        yield pa.table({"url": ["http://a.org/1.jpg"]})
+        raise InputError("rows.csv: cut short")
+
+    for _ in range(2):
+        with pytest.raises(InputError, match=r"rows\.csv: cut short"):
+            first_rows(tmp_path, tables(), 100)
+    assert first_rows(tmp_path, iter([pa.table({"url": ["http://a.org/1.jpg"] * 2})]), 100).of(0) == {1: (0, 0)}
 
 
 def test_a_source_without_a_repeated_url(server: BadServer, tmp_path: Path) -> None:

@@ -24,11 +24,16 @@ from poolwright.fetch.shards.records import EXPECTED, URL
 
 REPEATED, AWAITED = "repeated.npy", "awaited.npy"
 _WORK = f"urls{PARTIAL}"
-_CHARACTER = r"([A-Za-z0-9!$&'()*+,/:;=@~._-]|%[0-9A-Fa-f]{2})"
-_PLAIN_URL = rf"^https?://[a-z0-9][a-z0-9-]*(\.[a-z0-9-]*[a-z0-9])+/{_CHARACTER}*(\?({_CHARACTER}|\?)+)?$"
+_SAFE = r"A-Za-z0-9!$&'()*+,/:;=@~._-"
+_CODE = "%[0-9A-Fa-f]{2}"
+_PLAIN_URL = (
+    r"^https?://[a-z0-9][a-z0-9-]*(?:\.[a-z0-9-]*[a-z0-9])+/"
+    rf"(?:[{_SAFE}]|{_CODE})*(?:\?(?:[?{_SAFE}]|{_CODE})+)?$"
+)
 """A URL that is requested as it is written."""
-_PLAIN_DIGEST = r"^([0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{64}|[0-9a-f]{128})$"
+_PLAIN_DIGEST = r"^(?:[0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{64}|[0-9a-f]{128})$"
 _MEMORY = "1GB"
+_KEYS = pa.schema([("url", pa.string()), ("number", pa.int64())])
 
 
 class FirstRows:
@@ -80,17 +85,14 @@ def _find(folder: Path, tables: Iterator[pa.Table], shard_rows: int) -> None:
     work = folder / _WORK
     remove(work)
     work.mkdir(parents=True)
+    failed: list[Exception] = []
     config: dict[str, Any] = {"memory_limit": _MEMORY, "threads": 2, "temp_directory": str(work)}
     base = duckdb.connect(str(work / "rows.duckdb"), config={**config, "preserve_insertion_order": False})
     try:
         base.execute("set autoinstall_known_extensions = false")
-        base.execute("create table urls as select md5_number('') hash, 0::bigint number limit 0")
-        at = 0
-        for table in tables:
-            keys = pa.table({"url": request_keys(table), "number": pa.array(range(at, at + len(table)), pa.int64())})
-            base.register("keys", keys)
-            base.execute("insert into urls select md5_number(url), number from keys where url is not null")
-            at += len(table)
+        base.register("keys", pa.RecordBatchReader.from_batches(_KEYS, _keys(tables, failed)))
+        base.execute("create table urls as select md5_number(url) hash, number from keys where url is not null")
+        base.unregister("keys")
         base.execute(
             "create table firsts as select hash, min(number) first from urls group by hash having count(*) > 1"
         )
@@ -100,9 +102,26 @@ def _find(folder: Path, tables: Iterator[pa.Table], shard_rows: int) -> None:
         _save(base, "select number, first from repeated order by number", folder / REPEATED)
         later = f"number // {shard_rows} > first // {shard_rows}"
         _save(base, f"select distinct first from repeated where {later} order by first", folder / AWAITED)
+    except duckdb.Error:
+        if failed:  # while the source was read; DuckDB makes an error of its own of it
+            raise failed[0] from None
+        raise
     finally:
         base.close()
     remove(work)
+
+
+def _keys(tables: Iterator[pa.Table], failed: list[Exception]) -> Iterator[pa.RecordBatch]:
+    """Yield keys and numbers of rows; an error is kept in `failed`, too."""
+    at = 0
+    try:
+        for table in tables:
+            numbers = pa.array(np.arange(at, at + len(table)))
+            yield pa.RecordBatch.from_arrays([request_keys(table), numbers], schema=_KEYS)
+            at += len(table)
+    except Exception as error:
+        failed.append(error)
+        raise
 
 
 def request_keys(table: pa.Table) -> pa.Array:
