@@ -26,9 +26,10 @@ FUNCTIONS = [
 ]  # fmt: skip
 TYPES = [
     "Applied", "BuiltEncoder", "Changes", "Check", "Converted", "DroppedCount", "DroppedRows", "Entry", "Estimates",
-    "FetchOptions", "Fetched", "LedgerSummary", "Listener", "Matrix", "Measured", "MoreVerdicts", "Package", "Parameter", "Prediction",
-    "Pulled", "Pushed", "Recipe", "Recovery", "RunResult", "SearchResult", "Shipped", "StepStory", "Story", "Table",
-    "TableOutlook", "TablePlan", "TableProgress", "TableRecord", "TrainedEncoder", "Verification", "View", "Written",
+    "FetchOptions", "Fetched", "LedgerSummary", "Listener", "Matrix", "Measured", "MoreVerdicts", "Package",
+    "Parameter", "Prediction", "Pulled", "Pushed", "Recipe", "Recovery", "RunResult", "SearchResult", "Shipped",
+    "StepStory", "Story", "Table", "TableOutlook", "TablePlan", "TableProgress", "TableRecord", "TrainedEncoder",
+    "Verification", "View", "Written",
 ]  # fmt: skip
 CONTRACTS = [
     "BadPart", "Context", "EncoderKind", "EncoderSpec", "InputError", "Layout", "MemoryFrame", "Outcome", "Part",

@@ -65,8 +65,8 @@ def add_features(graph: GraphWriter, image: str, weights: Weights) -> str:
     Returns:
         The output: features (n, 1280).
     """
-    graph.constant("zero", np.float32(0).reshape(()))
-    graph.constant("six", np.float32(6).reshape(()))
+    graph.constant("zero", np.array(0, np.float32))
+    graph.constant("six", np.array(6, np.float32))
     found = _convolution(graph, image, weights, "_conv_stem", "_bn0", stride=2, active=True)
     for block, stride in enumerate(_strides(weights)):
         found = _block(graph, found, weights, f"_blocks.{block}.", stride)
@@ -82,7 +82,7 @@ def add_probabilities(graph: GraphWriter, features: str, weights: Weights) -> st
 
 def _strides(weights: Weights) -> list[int]:
     """Return the stride of each block's depthwise convolution."""
-    widths = []
+    widths: list[int] = []
     while (name := f"_blocks.{len(widths)}._project_conv.weight") in weights:
         widths.append(len(weights[name]))
     stages = iter(_STAGE_STRIDES)
