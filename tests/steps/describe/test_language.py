@@ -36,6 +36,14 @@ def test_languages_of_captions() -> None:
     assert all(0.5 < one <= 1 for one in probabilities[:5])
 
 
+def test_unknown_texts_are_english_with_a_low_probability() -> None:
+    """Texts of which the model knows nothing have its first label, and the probability that docs name."""
+    table = pa.table({"uid": ["a", "b", "c"], "text": ["!!!", "Hund", "12345"]})
+    found = Language(of="text").apply(Rows(table), Language(of="text").fit(MemoryFrame(table), Context())).columns
+    assert found["language"].to_pylist() == ["en"] * 3
+    assert all(0.12 < one < 0.13 for one in found["language_probability"].to_pylist())
+
+
 def test_the_weights_are_those_of_a_file(tmp_path: Path) -> None:
     """A file of weights gives the same as the package's; one that changes or is no model is refused."""
     import fasttext
