@@ -219,13 +219,30 @@ def _rows_of(file: Path, rows: np.ndarray, columns: Sequence[str]) -> pa.Table:
     return with_missing_as_null(pa.concat_tables(found)).select(list(columns))
 
 
-@lru_cache(maxsize=8)
 def _dropped(ledger: Path) -> tuple[np.ndarray, np.ndarray]:
-    table = pq.read_table(ledger, columns=["part", "row"])
-    return table.column("part").to_numpy(), table.column("row").to_numpy().astype(np.int64)
+    """Return part and row of every row of a ledger: int64 (n,) each."""
+    return _read_ledger(ledger, _stamp(ledger))
+
+
+def _codes(file: Path) -> np.ndarray:
+    """Return the codes of the rows of a unit before a stage: uint16 (n,), 0 for those that reached it."""
+    return _read_codes(file, _stamp(file))
+
+
+def _stamp(path: Path) -> tuple[int, int, int]:
+    """Tell files apart that had one path at different times, in a process that lives on."""
+    found = os.stat(path)
+    return found.st_ino, found.st_mtime_ns, found.st_size
 
 
 @lru_cache(maxsize=8)
-def _codes(file: Path) -> np.ndarray:
+def _read_ledger(ledger: Path, stamp: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]:
+    table = pq.read_table(ledger, columns=["part", "row"])
+    parts, rows = (table.column(name).to_numpy().astype(np.int64) for name in ("part", "row"))
+    return parts, rows
+
+
+@lru_cache(maxsize=8)
+def _read_codes(file: Path, stamp: tuple[int, int, int]) -> np.ndarray:
     codes: np.ndarray = np.load(file)
     return codes
