@@ -105,9 +105,9 @@ def _first_answer(address: HubAddress, api: HfApi) -> None:
     Raises:
         TransferError: nothing answers.
     """
-    from huggingface_hub.utils import get_session
+    from huggingface_hub.utils._http import get_session
 
-    failed: list[BaseException] = [TimeoutError(f"no answer within {_FIRST_SECONDS:g} s")]
+    failed: list[Exception] = [TimeoutError(f"no answer within {_FIRST_SECONDS:g} s")]
 
     def ask() -> None:
         try:

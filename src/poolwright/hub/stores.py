@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from poolwright.core.errors import RecipeError, ReleaseError, TransferError, require_module
+from poolwright.core.errors import RecipeError, ReleaseError, TransferError
 from poolwright.core.files import PARTIAL
 from poolwright.core.runtime.progress import Listener, TableProgress
 from poolwright.core.wording import some
@@ -25,6 +25,7 @@ PROGRESS = f"{SUMS}{PARTIAL}"
 _SAVE_SECONDS = 10.0
 _LARGE = 16 << 20
 _THREADS = 4
+_CONNECT_SECONDS = 5
 _S3_OPTIONS = {"chunksize": 16 << 20, "max_concurrency": 4}
 """Bytes and number of the pieces of a file that are in memory at once."""
 
@@ -123,13 +124,7 @@ class StorePush(_Store):
             ReleaseError: the folder holds something else.
             TransferError: the store refuses, fails or cannot be reached.
         """
-        sizes = self.sizes()
-        gone = sorted(name for name in sizes if name not in self.files and name != PROGRESS)
-        if gone and not sizes.keys() & {RELEASE, PROGRESS} and not overwrite:
-            raise ReleaseError(
-                f"{self.url}: the folder holds what is not a release ({some(gone, 3)}), which a push removes; push to "
-                "another folder, or replace it with --overwrite"
-            )
+        sizes, gone = self.check(overwrite)
         there = self._there(sizes)
         todo = [name for name in self.files if name != SUMS and there.get(name) != self.files[name]]
         if not todo and not gone and there.get(SUMS) == self.files[SUMS]:
@@ -144,6 +139,22 @@ class StorePush(_Store):
         self._check()
         self.remove(PROGRESS)
         self.sent, self.removed = [*todo, SUMS], gone
+
+    def check(self, overwrite: bool) -> tuple[dict[str, int], list[str]]:
+        """Look at the folder; return the sizes of its files, and those that are not in the release.
+
+        Raises:
+            ReleaseError: the folder holds something else.
+            TransferError: the store refuses, fails or cannot be reached.
+        """
+        sizes = self.sizes()
+        gone = sorted(name for name in sizes if name not in self.files and name != PROGRESS)
+        if gone and not sizes.keys() & {RELEASE, PROGRESS} and not overwrite:
+            raise ReleaseError(
+                f"{self.url}: the folder holds what is not a release ({some(gone, 3)}), which a push removes; push to "
+                "another folder, or replace it with --overwrite"
+            )
+        return sizes, gone
 
     def _there(self, sizes: Mapping[str, int]) -> dict[str, str]:
         """Return the SHA-256 of what is there whole, as an earlier push has written down."""
@@ -230,10 +241,10 @@ class StoreSource(_Store):
 def _file_system(url: str) -> tuple[Any, str]:
     import fsspec
 
-    if url.startswith("s3://"):
-        require_module("s3fs", url)
+    # By default a store that is out of reach is waited for for minutes.
+    options = {"config_kwargs": {"connect_timeout": _CONNECT_SECONDS}} if url.startswith("s3://") else {}
     try:
-        system, path = fsspec.core.url_to_fs(url)
+        system, path = fsspec.core.url_to_fs(url, **options)
     except (ImportError, ValueError) as error:
         raise RecipeError(f"{url}: no file system for this URL ({error})") from None
     return system, str(path)

@@ -39,11 +39,11 @@ class Verification:
     """The results of all checks of a release.
 
     Attributes:
-        folder: folder of the release.
+        folder: folder of the release, or the URL that it was pulled from.
         checks: results, in the order in which the checks were made.
     """
 
-    folder: Path
+    folder: Path | str
     checks: tuple[Check, ...]
 
     @property
