@@ -163,7 +163,8 @@ def layouts_page() -> str:
         "Image files are released as they were found, unless `images` is a mapping: see "
         "[`images` of a release](#images-of-a-release). `width`, `height`, hashes and what people saw are of the "
         "upright picture; if EXIF says to turn an image that is released as it was found, the card counts it and names "
-        "the readers that do (`datasets`, OpenCV, FiftyOne) and do not (torchvision, webdataset, TensorFlow, mlcroissant).",
+        "the readers that do (`datasets`, OpenCV, FiftyOne) and do not (torchvision, webdataset, TensorFlow, "
+        "mlcroissant).",
         _table(
             ("layout", "what it writes"),
             [(f"[`{name}`](#{name})", _first_line(layout_class(name))) for name in LAYOUTS],

@@ -292,4 +292,4 @@ def verify(
     with TemporaryDirectory(prefix="poolwright-verify-", ignore_cleanup_errors=True) as own:
         place = Path(own, "release")
         pull_release(str(folder), place, layout_class, None, False, listener or Silent(), check=False)
-        return replace(_verify(place, layout_class, full, load), folder=str(folder))
+        return replace(_verify(place, layout_class, full, load), url=str(folder))

@@ -191,7 +191,7 @@ class VerifyDocument:
     """The checks of a release. The exit status is 1 if it does not verify.
 
     Attributes:
-        folder: of the release, or the URL that it was pulled from.
+        folder: of the release, or its address if that was given.
         ok: whether it verifies.
         checks: the checks, in the order in which they were made.
     """
@@ -203,4 +203,4 @@ class VerifyDocument:
     @classmethod
     def of(cls, verification: Verification) -> Self:
         """Make it from a verification."""
-        return cls(str(verification.folder), verification.ok, verification.checks)
+        return cls(str(verification.url or verification.folder), verification.ok, verification.checks)

@@ -184,7 +184,7 @@ metadata/train.parquet              all columns of the rows of each split"""
 
     def checks(self, folder: Path, release: ReleaseRecord) -> Iterator[LayoutCheck]:
         """Check that the JSON files say what the rows and the images do."""
-        yield "fiftyone", lambda: self._check(folder, release)
+        yield "samples", lambda: self._check(folder, release)
 
     def _check(self, folder: Path, release: ReleaseRecord) -> Findings:
         fields = self._fields(pq.read_schema(folder / release.files[0].path))
