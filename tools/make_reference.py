@@ -172,9 +172,10 @@ def layouts_page() -> str:
     ]
     parts += [
         "`to` may be a folder of an object store, `s3://BUCKET/FOLDER`: see [publishing](publishing.md#object-stores).",
-        "There is no layout of TFRecords: TensorFlow Datasets makes them from the `croissant.json` of the layouts "
-        "`huggingface` and `parquet`, by "
-        '`tfds.dataset_builders.CroissantBuilder(jsonld="croissant.json", file_format="tfrecord")`.',
+        "There is no layout of TFRecords: TensorFlow Datasets (tried with 4.9.10, and Apache Beam, which it needs for "
+        "this) makes them from a release in the layout `huggingface`, by "
+        '`tfds.dataset_builders.CroissantBuilder(jsonld="croissant.json", record_set_ids=["rows"], '
+        'file_format="tfrecord").download_and_prepare()`.',
     ]
     for name in LAYOUTS:
         cls = layout_class(name)

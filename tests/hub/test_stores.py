@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -232,3 +233,13 @@ def test_a_release_in_a_store_is_verified(squares: Path, bucket: Any) -> None:
     broken = call("verify", ADDRESS, "--no-load")
     assert broken.code == 1
     assert "statistics.json" in broken.out
+
+
+def test_a_store_out_of_reach_is_reported_at_once(bucket: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9")
+    monkeypatch.setattr(type(bucket), "_cache", {})  # instances know the service of the other tests
+    before = time.monotonic()
+    failed = call("pull", "s3://datasets/out-of-reach", tmp_path / "x")
+    assert failed.code == 1
+    assert "check the connection, the proxy and AWS_ENDPOINT_URL_S3" in failed.err
+    assert time.monotonic() - before < 15  # repeated attempts take 20 s and more

@@ -41,9 +41,22 @@ class _Store:
 
     def sizes(self) -> dict[str, int]:
         """Return the bytes of every file by its path; none if there is no such folder."""
+        self.guarded(self._reach)
         found = self.guarded(self._find)
         top = len(self.root.rstrip("/")) + 1
         return {str(path)[top:]: int(info["size"]) for path, info in found.items()}
+
+    def _reach(self) -> None:
+        """Ask once, as a store that is out of reach would be asked again for a while before the error is raised."""
+        if not self.url.startswith("s3://"):
+            return
+        once, _ = _file_system(self.url, attempts=1)
+        once.retries = 1
+        try:
+            once.ls(self.root, refresh=True)
+        except Exception as error:  # another one is an answer, and raised by what follows if it stays
+            if type(error).__name__ in _UNREACHED:
+                raise
 
     def _find(self) -> dict[str, Any]:
         try:
@@ -94,12 +107,15 @@ class _Store:
             if not isinstance(error, OSError) and type(error).__module__.split(".")[0] not in _CLIENTS:
                 raise
             said = type(error).__name__
+            where = f"check the connection, the proxy and {_ENDPOINT}; " if said in _UNREACHED else ""
             raise TransferError(
-                f"{self.url}: the store fails or cannot be reached ({said}); the same command continues where it "
-                "stopped"
+                f"{self.url}: the store fails or cannot be reached ({said}); {where}the same command continues where "
+                "it stopped"
             ) from None
 
 
+_ENDPOINT = "AWS_ENDPOINT_URL_S3"
+_UNREACHED = frozenset(("EndpointConnectionError", "ConnectTimeoutError", "ProxyConnectionError"))
 _CLIENTS = frozenset(("botocore", "aiobotocore", "aiohttp", "s3fs", "gcsfs", "adlfs", "google", "azure"))
 
 
@@ -238,11 +254,13 @@ class StoreSource(_Store):
         """Do nothing: partial files have other names, and are replaced."""
 
 
-def _file_system(url: str) -> tuple[Any, str]:
+def _file_system(url: str, attempts: int | None = None) -> tuple[Any, str]:
     import fsspec
 
-    # By default a store that is out of reach is waited for for minutes.
-    options = {"config_kwargs": {"connect_timeout": _CONNECT_SECONDS}} if url.startswith("s3://") else {}
+    options: dict[str, Any] = {}
+    if url.startswith("s3://"):  # which by default is waited for for minutes
+        options["config_kwargs"] = {"connect_timeout": _CONNECT_SECONDS}
+        options["config_kwargs"] |= {"retries": {"total_max_attempts": attempts}} if attempts else {}
     try:
         system, path = fsspec.core.url_to_fs(url, **options)
     except (ImportError, ValueError) as error:
