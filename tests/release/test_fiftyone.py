@@ -65,6 +65,8 @@ def test_values_have_the_types_of_fiftyone(tmp_path: Path) -> None:
         flag=pa.array([True, False, None]),
         vector=pa.array([[1.0, 0.0]] * 3, pa.list_(pa.float16(), 2)),
         raw=pa.array([b"x"] * 3),
+        inner=pa.array([{"when": date(2020, 2, 29), "words": ["a"]}] * 3),
+        sealed=pa.array([{"word": "a", "raw": b"x"}] * 3),
         latitude=pa.array([48.5, 91.0, None]),
         longitude=pa.array([9.0, 9.0, 9.0]),
     )
@@ -84,6 +86,7 @@ def test_values_have_the_types_of_fiftyone(tmp_path: Path) -> None:
     assert first["day"] == {"$date": {"$numberLong": str(1582934400000)}}
     stored = base64.b64decode(first["vector"]["$binary"]["base64"])
     assert np.load(io.BytesIO(zlib.decompress(stored))).tolist() == [1.0, 0.0]
+    assert first["inner"] == {"when": first["day"], "words": ["a"]}
     assert first["location"]["point"] == {"type": "Point", "coordinates": [9.0, 48.5]}
     assert [second["location"], third["location"]] == [None, None]
     assert first["metadata"] | {"size_bytes": 0} == {
@@ -105,7 +108,7 @@ def test_values_have_the_types_of_fiftyone(tmp_path: Path) -> None:
     assert set(first) - set(kinds) == {"_id"}  # declared as 'id'
     card = (tmp_path / "out" / "README.md").read_text()
     assert "the column `tags` is the field `tags_`" in card
-    assert "FiftyOne does not see the columns `raw`" in card
+    assert "FiftyOne does not see the columns `raw`, `sealed`" in card
 
 
 def test_lists_of_classes_are_classifications(tmp_path: Path) -> None:

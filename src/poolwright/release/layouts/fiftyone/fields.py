@@ -113,7 +113,7 @@ def _kind(dtype: pa.DataType) -> Any:
     if is_text(dtype) or kinds.is_time(dtype) or kinds.is_duration(dtype) or kinds.is_null(dtype):
         return "StringField"
     if kinds.is_struct(dtype):
-        return "DictField"
+        return "DictField" if all(_kind(field.type) for field in dtype) else None
     return "ListField" if _is_list(dtype) and _kind(dtype.value_type) else None
 
 
@@ -150,7 +150,7 @@ def as_json(value: Any) -> Any:
     if isinstance(value, list):
         return [as_json(item) for item in value]
     if isinstance(value, dict):
-        return {name: as_json(item) for name, item in value.items() if not isinstance(item, bytes)}
+        return {name: as_json(item) for name, item in value.items()}
     return str(value)
 
 

@@ -52,14 +52,16 @@ _THREADS = 8
 class FiftyOneLayout(Layout):
     """Image files and samples as FiftyOne's own `FiftyOneDataset`, with classes, boxes and positions.
 
-    Splits are tags of the samples. The column of the classes becomes a field of Classification, lists of classes one of
-    Classifications. Boxes, found as by the layout `coco`, become the field `detections`; `latitude` and `longitude` the
-    field `location`. Other columns keep their names and become fields of their type: vectors those that FiftyOne's
-    Brain takes as embeddings, times those of milliseconds. Bytes, maps, polygons and masks are in the Parquet files
-    alone. Columns whose names FiftyOne has another use for, such as `tags`, get `_` after theirs.
+    Splits are tags of the samples. The column of the classes becomes a field of the type Classification, or
+    Classifications if it has lists of them. Boxes, found as in the layout `coco`, become the field `detections`;
+    `latitude` and `longitude` become the field `location`. Other columns keep their names and become fields of the
+    corresponding types: FiftyOne's Brain takes the vectors as embeddings, and times have milliseconds. Columns whose
+    names FiftyOne has another use for, such as `tags`, get `_` after theirs. Bytes, polygons and masks are in the
+    Parquet files alone.
 
-    Sizes and boxes are those of the upright picture, as FiftyOne computes and shows them, whether or not the pixels are
-    stored so. The documents are those of version 1.0, which later versions bring up to date when they load them.
+    Sizes and boxes are those of the upright picture, as FiftyOne computes and shows them, even where the pixels are
+    stored in another orientation. The documents are those of FiftyOne 1.0; later versions migrate them when they load
+    them.
     """
 
     layout: ClassVar[str] = "fiftyone"
