@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from poolwright.api.table import Table
-from poolwright.core.results.measured import Measured
-from poolwright.core.table import TableRecord
-from poolwright.inspect.why import Story
-
 if TYPE_CHECKING:
+    from poolwright.api.table import Table
+    from poolwright.core.results.measured import Measured
+    from poolwright.core.table import TableRecord
+    from poolwright.inspect.why import Story
     from poolwright.release.folder import Written
 
 

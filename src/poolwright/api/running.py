@@ -10,16 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from poolwright.api.progress import shown
 from poolwright.api.results import Applied, RunResult, TableOutlook
-from poolwright.api.table import Table, public_tables
 from poolwright.core.errors import PoolwrightError, RecipeError
-from poolwright.core.results.measured import Measured
 from poolwright.core.runtime.event_log import EventLog
 from poolwright.core.runtime.progress import Listener, Silent
-from poolwright.inspect.why import Story
-from poolwright.measure.measure import check_figure
-from poolwright.measure.store import measure_all
-from poolwright.models.encoders.load import check_encoder
-from poolwright.recipe.figures import Figure
 from poolwright.recipe.recipe import Recipe as _Recipe
 from poolwright.recipe.recipe import ReleaseSpec, build_partly
 from poolwright.recipe.source import read_source
@@ -33,7 +26,11 @@ from poolwright.run.plan import TablePlan
 from poolwright.run.run import Run, open_run
 
 if TYPE_CHECKING:
+    from poolwright.api.table import Table
+    from poolwright.core.results.measured import Measured
+    from poolwright.inspect.why import Story
     from poolwright.jobs.dry_run import Prediction
+    from poolwright.recipe.figures import Figure
     from poolwright.recipe.shipped import Shipped
     from poolwright.release.layouts.layout import Written
     from poolwright.release.parent import Parent
@@ -138,6 +135,8 @@ def _check_release(recipe: _Recipe, release: ReleaseSpec, plans: Mapping[str, Ta
 
 
 def _check_figure(recipe: _Recipe, index: int, figure: Figure, plans: Mapping[str, TablePlan]) -> None:
+    from poolwright.measure.measure import check_figure
+
     try:
         check_figure(figure, plans[figure.table].schema)
     except PoolwrightError as error:
@@ -146,6 +145,8 @@ def _check_figure(recipe: _Recipe, index: int, figure: Figure, plans: Mapping[st
 
 def _check_models(recipe: _Recipe, placed: StepSpec) -> None:
     for spec in placed.encoders:
+        from poolwright.models.encoders.load import check_encoder
+
         try:
             check_encoder(spec)
         except PoolwrightError as error:
@@ -191,6 +192,9 @@ def run(
     Raises:
         PoolwrightError: see `poolwright.core.errors`; finished work is kept, and the same call continues.
     """
+    from poolwright.api.table import public_tables
+    from poolwright.measure.store import measure_all
+
     if extend not in (None, "frozen"):
         words = "; to learn from all rows, run in another folder and compare the two" if extend == "refit" else ""
         raise RecipeError(f"no way '{extend}' to extend tables; known: frozen{words}")

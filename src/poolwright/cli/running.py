@@ -57,7 +57,7 @@ def new(
 def check(recipe: RecipePath, sets: Sets = None) -> None:
     """Find what is wrong with a recipe, before anything runs."""
     from poolwright.api import check as check_recipe
-    from poolwright.cli.rendering.running import print_check
+    from poolwright.cli.rendering.checking import print_check
 
     OUTPUT.show(print_check, recipe, check_recipe(recipe, sets or ()), asked=False)
 

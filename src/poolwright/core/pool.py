@@ -61,7 +61,7 @@ class Pool(BaseModel):
     `poolwright.core.columns`. The column `uid` is always among them.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     kind: ClassVar[str]
     example: ClassVar[str]

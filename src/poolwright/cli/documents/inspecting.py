@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from poolwright.api.types import Changes, Check, DroppedCount, DroppedRows, LedgerSummary
+from poolwright.api import Changes, Check, DroppedCount, DroppedRows, LedgerSummary
 from poolwright.cli.documents.running import RowStory
 from poolwright.core.errors import RecipeError
 from poolwright.studio.serve import Link

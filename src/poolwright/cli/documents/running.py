@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from poolwright.api import Measured, Prediction, StepStory, Written
 from poolwright.api.results import TableOutlook
-from poolwright.api.types import Measured, Prediction, StepStory, Written
 from poolwright.core.table import TableRecord
 
 if TYPE_CHECKING:
