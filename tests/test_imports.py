@@ -18,7 +18,7 @@ HEAVY = (
 
 
 SOURCE = REPOSITORY / "src" / "poolwright"
-BY_NAME = ("__init__.py", "registry.py")
+BY_NAME = ("__init__.py", "api/__init__.py", "registry.py")
 """Files that may import modules of poolwright by their names: import-linter cannot see what these import."""
 
 HELP = "import sys; sys.argv = ['poolwright', '--help']; from poolwright.cli.main import main; main()"

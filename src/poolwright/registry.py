@@ -157,7 +157,10 @@ def packages_of(
 
 
 def _registry(noun: str, group: str, own: Mapping[str, str], base: str, attribute: str) -> Registry[Any]:
-    return Registry(noun, group, own, lambda name: _import(own[name]), subclass_problem(_import(base), attribute))
+    def problem(name: str, value: Any) -> str:
+        return subclass_problem(_import(base), attribute)(name, value)
+
+    return Registry(noun, group, own, lambda name: _import(own[name]), problem)
 
 
 @cache

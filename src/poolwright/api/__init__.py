@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from poolwright.api.annotating import accuracy, audit, more_verdicts
+    from poolwright.api.checking import Recipe, check
     from poolwright.api.comparing import diff, write_diff
     from poolwright.api.data import convert, fetch, fetch_options, import_clear, rebuild, train_encoder
     from poolwright.api.inspecting import (
@@ -23,10 +24,21 @@ if TYPE_CHECKING:
         why,
         write_search,
     )
-    from poolwright.api.listing import Entry, Parameter, encoders, figures, layouts, pools, recipe_schema, steps
+    from poolwright.api.listing import (
+        Entry,
+        Parameter,
+        encoders,
+        figures,
+        layouts,
+        new_recipe,
+        pools,
+        recipe_schema,
+        recipes,
+        steps,
+    )
     from poolwright.api.publishing import pull, push
     from poolwright.api.results import Applied, RunResult, TableOutlook
-    from poolwright.api.running import Recipe, apply, check, dry_run, new_recipe, plan, recipes, run
+    from poolwright.api.running import apply, dry_run, plan, run
     from poolwright.api.search_results import SearchResult
     from poolwright.api.table import Table
     from poolwright.core.results.changes import Changes
@@ -132,10 +144,11 @@ _HOMES = {
     "api.comparing": "diff write_diff",
     "api.data": "convert fetch fetch_options import_clear rebuild train_encoder",
     "api.inspecting": "cluster_figures explore ledger report search show verify why write_search",
-    "api.listing": "Entry Parameter encoders figures layouts pools recipe_schema steps",
+    "api.listing": "Entry Parameter encoders figures layouts new_recipe pools recipe_schema recipes steps",
     "api.publishing": "pull push",
     "api.results": "Applied RunResult TableOutlook",
-    "api.running": "Recipe apply check dry_run new_recipe plan recipes run",
+    "api.checking": "Recipe check",
+    "api.running": "apply dry_run plan run",
     "api.search_results": "SearchResult",
     "api.table": "Table",
     "core.results.changes": "Changes",

@@ -1,28 +1,24 @@
-"""Run recipes: check, plan, dry_run, run, apply; list and copy the recipes that come with poolwright."""
+"""Run recipes: plan, dry_run, run, apply."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from poolwright.api.checking import Recipe, RecipeLike, check, check_loaded
 from poolwright.api.progress import shown
 from poolwright.api.results import Applied, RunResult, TableOutlook
-from poolwright.core.errors import PoolwrightError, RecipeError
+from poolwright.core.errors import RecipeError
 from poolwright.core.runtime.event_log import EventLog
 from poolwright.core.runtime.progress import Listener, Silent
 from poolwright.recipe.recipe import Recipe as _Recipe
-from poolwright.recipe.recipe import ReleaseSpec, build_partly
-from poolwright.recipe.source import read_source
-from poolwright.recipe.tables import StepSpec
+from poolwright.recipe.recipe import ReleaseSpec
 from poolwright.registry import packages_of
-from poolwright.release.folder import check_target, is_release, released_table
+from poolwright.release.folder import released_table
 from poolwright.run.batches import BATCH_ROWS
 from poolwright.run.engine.engine import make_engine
 from poolwright.run.memory import in_words
-from poolwright.run.plan import TablePlan
 from poolwright.run.run import Run, open_run
 
 if TYPE_CHECKING:
@@ -30,127 +26,8 @@ if TYPE_CHECKING:
     from poolwright.core.results.measured import Measured
     from poolwright.inspect.why import Story
     from poolwright.jobs.dry_run import Prediction
-    from poolwright.recipe.figures import Figure
-    from poolwright.recipe.shipped import Shipped
     from poolwright.release.layouts.layout import Written
     from poolwright.release.parent import Parent
-
-
-@dataclass(frozen=True)
-class Recipe(_Recipe):
-    """A validated recipe. `Recipe.load(path).run()` runs it."""
-
-    def run(self, folder: str | Path | None = None, **options: Any) -> RunResult:
-        """Run or continue this recipe; see `poolwright.run`, which takes the same options."""
-        return run(self, folder, **options)
-
-    def __repr__(self) -> str:
-        return f"<recipe '{self.name}': pools {', '.join(self.pools)}; tables {', '.join(self.tables)}>"
-
-    def _repr_html_(self) -> str:
-        from poolwright.api.display import recipe_html
-
-        return recipe_html(self)
-
-
-RecipeLike = _Recipe | str | Path
-
-
-def check(recipe: RecipeLike, sets: Sequence[str] = ()) -> dict[str, TablePlan]:
-    """Find what is wrong with a recipe before anything runs.
-
-    Returns:
-        The plan of every table: steps, columns, ledger codes.
-
-    Raises:
-        RecipeError: unknown names, wrong types, missing columns, files or extras; `Mistakes` if there are several.
-    """
-    loaded = recipe if isinstance(recipe, _Recipe) else build_partly(read_source(Path(recipe), sets), Recipe)
-    return _check(loaded)
-
-
-def _check(loaded: _Recipe, targets: bool = True) -> dict[str, TablePlan]:
-    """Check a recipe; `targets` says whether the folders of its releases will be written."""
-    with in_words(loaded, loaded.default_run):
-        return _check_all(loaded, targets)
-
-
-def _check_all(loaded: _Recipe, targets: bool) -> dict[str, TablePlan]:
-    source = loaded.source
-    plans = Run(loaded, loaded.default_run).plans_partly()
-    for spec in loaded.tables.values():
-        for placed in spec.steps:
-            with source.collecting():
-                _check_models(loaded, placed)
-    known = {name for name, plan in plans.items() if plan.known}
-    for release in loaded.releases:
-        if targets:
-            with source.collecting():
-                _check_target(loaded, release)
-        with source.collecting():
-            _check_parent(loaded, release)
-        if {release.table, *release.layout.tables()} <= known:
-            with source.collecting():
-                _check_release(loaded, release, plans)
-    for index, figure in enumerate(loaded.figures):
-        if figure.table in known:
-            with source.collecting():
-                _check_figure(loaded, index, figure, plans)
-    source.raise_mistakes()
-    return plans
-
-
-def _check_target(recipe: _Recipe, release: ReleaseSpec) -> None:
-    """Check that the folder of a release is free, or holds a release, and is that of no other one."""
-    here = Path(os.path.abspath(release.to))
-    try:
-        check_target(here)
-    except PoolwrightError as error:
-        raise recipe.source.error((*release.key, "to"), str(error)) from None
-    for other in recipe.releases:
-        there = Path(os.path.abspath(other.to))
-        if other.key != release.key and (here.is_relative_to(there) if here != there else other.key < release.key):
-            raise recipe.source.error((*release.key, "to"), f"{here}: another release is written to {there}")
-
-
-def _check_parent(recipe: _Recipe, release: ReleaseSpec) -> None:
-    """Check that the release that another one comes after is there, and is not the one that is written."""
-    parent, key = release.parent, (*release.key, "parent")
-    if parent is None or "://" in parent:
-        return
-    here = os.path.abspath(parent)
-    if here == os.path.abspath(release.to):
-        raise recipe.source.error(key, f"{here} is what this release would replace; write it to another folder")
-    earlier = [os.path.abspath(other.to) for other in recipe.releases if other.key < release.key]
-    if here not in earlier and not is_release(Path(parent)):
-        raise recipe.source.error(key, f"{here}: no release in this folder, which has a release.json")
-
-
-def _check_release(recipe: _Recipe, release: ReleaseSpec, plans: Mapping[str, TablePlan]) -> None:
-    try:
-        release.layout.check(plans[release.table].schema)
-        release.layout.check_tables({name: plans[name].schema for name in release.layout.tables()})
-    except PoolwrightError as error:
-        raise recipe.source.error(release.key, str(error)) from None
-
-
-def _check_figure(recipe: _Recipe, index: int, figure: Figure, plans: Mapping[str, TablePlan]) -> None:
-    from poolwright.measure.measure import check_figure
-
-    try:
-        check_figure(figure, plans[figure.table].schema)
-    except PoolwrightError as error:
-        raise recipe.source.error(("figures", index), str(error)) from None
-
-
-def _check_models(recipe: _Recipe, placed: StepSpec) -> None:
-    for spec in placed.encoders:
-        from poolwright.models.encoders.load import check_encoder
-
-        try:
-            check_encoder(spec)
-        except PoolwrightError as error:
-            raise recipe.source.error(placed.key, placed.words(error)) from None
 
 
 def run(
@@ -199,7 +76,7 @@ def run(
         words = "; to learn from all rows, run in another folder and compare the two" if extend == "refit" else ""
         raise RecipeError(f"no way '{extend}' to extend tables; known: frozen{words}")
     loaded = _load(recipe, sets)
-    _check(loaded, targets=release and tables is None)
+    check_loaded(loaded, targets=release and tables is None)
     with shown(listener, progress) as seen:
         log = EventLog(seen, hide=loaded.source.hide)
         work = Run(loaded, _folder(loaded, folder), make_engine(engine, workers, address), log, batch_rows)
@@ -339,28 +216,6 @@ def _stories(folder: Path, table: Table) -> tuple[Story, ...]:
     from poolwright.inspect.why import every_story
 
     return tuple(every_story(open_run(folder), table.name))
-
-
-def recipes() -> list[Shipped]:
-    """List the recipes that come with poolwright, by name."""
-    from poolwright.recipe.shipped import shipped
-
-    return shipped()
-
-
-def new_recipe(name: str, to: str | Path | None = None) -> Path:
-    """Write a recipe that comes with poolwright to a file, for editing.
-
-    Args:
-        name: name of the recipe, such as 'mappool'.
-        to: the file; default `<name>.yaml` in the working directory.
-
-    Raises:
-        RecipeError: no such recipe, or the file exists.
-    """
-    from poolwright.recipe.shipped import write_new
-
-    return write_new(name, Path(to) if to is not None else None)
 
 
 def _load(recipe: RecipeLike, sets: Sequence[str] = ()) -> _Recipe:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import atexit
 import errno
+import gc
 import os
 import signal
 import sys
@@ -33,6 +34,15 @@ _WrongCall: Any = typer.BadParameter.__mro__[2]
 
 def main() -> None:
     """Run the command; expected errors are printed without a traceback."""
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "true")  # they are looked for in all installed packages
+    gc.disable()  # until a command works on rows: what starting makes is needed until the end
+    try:
+        _main()
+    finally:
+        gc.enable()
+
+
+def _main() -> None:
     from poolwright.core.errors import Mistakes, PoolwrightError, WaitingForPeople
     from poolwright.core.runtime.quiet import silence
 

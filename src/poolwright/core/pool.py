@@ -44,7 +44,7 @@ class Part(BaseModel):
         detail: whatever else `Pool.read` needs, as plain JSON values.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     index: int
     name: str

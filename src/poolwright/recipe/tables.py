@@ -29,7 +29,7 @@ def _as_applied(value: Any) -> Any:
 class AppliedBody(BaseModel):
     """The steps of a release, to be applied to other rows: `apply: FOLDER`, or a mapping."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", defer_build=True)
 
     release: str = Field(description="folder of the release, relative to the recipe's folder")
     skip: tuple[str | int, ...] = Field(default=(), description="steps to leave out, by verb or by number from 1")
