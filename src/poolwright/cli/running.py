@@ -176,3 +176,7 @@ def apply_release(
             listener=listener,
         )
     OUTPUT.show(print_applied, applied)
+
+
+COMMANDS = {info.name or getattr(info.callback, "__name__", "") for info in app.registered_commands}
+"""Commands of this module, which is imported first. They need no others, whose options take a while to describe."""
