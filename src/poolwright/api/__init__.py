@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from poolwright.api.annotating import accuracy, audit, more_verdicts
     from poolwright.api.checking import Recipe, check
     from poolwright.api.comparing import diff, write_diff
-    from poolwright.api.data import convert, fetch, fetch_options, import_clear, rebuild, train_encoder
+    from poolwright.api.data import build_encoder, convert, fetch, fetch_options, import_clear, rebuild, train_encoder
     from poolwright.api.inspecting import (
         cluster_figures,
         explore,
@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from poolwright.jobs.train import TrainedEncoder
     from poolwright.kernels.statistics.accuracy import Estimates
     from poolwright.kernels.statistics.sample_size import MoreVerdicts
+    from poolwright.models.encoders.conse.build import BuiltEncoder
     from poolwright.recipe.shipped import Shipped
     from poolwright.release.checks.result import Check, Verification
     from poolwright.release.folder import Written
@@ -67,6 +68,7 @@ if TYPE_CHECKING:
 __all__ = [
     "FETCH_ERRORS",
     "Applied",
+    "BuiltEncoder",
     "Changes",
     "Check",
     "Converted",
@@ -105,6 +107,7 @@ __all__ = [
     "accuracy",
     "apply",
     "audit",
+    "build_encoder",
     "check",
     "cluster_figures",
     "convert",
@@ -142,7 +145,7 @@ __all__ = [
 _HOMES = {
     "api.annotating": "accuracy audit more_verdicts",
     "api.comparing": "diff write_diff",
-    "api.data": "convert fetch fetch_options import_clear rebuild train_encoder",
+    "api.data": "build_encoder convert fetch fetch_options import_clear rebuild train_encoder",
     "api.inspecting": "cluster_figures explore ledger report search show verify why write_search",
     "api.listing": "Entry Parameter encoders figures layouts new_recipe pools recipe_schema recipes steps",
     "api.publishing": "pull push",
@@ -166,6 +169,7 @@ _HOMES = {
     "jobs.convert": "Converted",
     "jobs.dry_run": "Prediction",
     "jobs.train": "TrainedEncoder",
+    "models.encoders.conse.build": "BuiltEncoder",
     "kernels.statistics.accuracy": "Estimates",
     "kernels.statistics.sample_size": "MoreVerdicts",
     "recipe.shipped": "Shipped",

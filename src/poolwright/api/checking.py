@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from poolwright.recipe.recipe import ReleaseSpec, build_partly
 from poolwright.recipe.source import read_source
 from poolwright.recipe.tables import StepSpec
 from poolwright.release.folder import check_target, is_release
+from poolwright.run.foreseen import foreseen
 from poolwright.run.memory import in_words
 from poolwright.run.plan import TablePlan
 from poolwright.run.planning import Planning
@@ -55,7 +56,8 @@ def check(recipe: RecipeLike, sets: Sequence[str] = ()) -> dict[str, TablePlan]:
         RecipeError: unknown names, wrong types, missing columns, files or extras; `Mistakes` if there are several.
     """
     loaded = recipe if isinstance(recipe, _Recipe) else build_partly(read_source(Path(recipe), sets), Recipe)
-    return check_loaded(loaded)
+    plans = check_loaded(loaded)
+    return {name: replace(plan, foreseen=tuple(foreseen(plan))) for name, plan in plans.items()}
 
 
 def check_loaded(loaded: _Recipe, targets: bool = True) -> dict[str, TablePlan]:

@@ -34,10 +34,6 @@ class Planning:
     def _joined(self) -> JoinedRows:
         return JoinedRows(self.recipe, self._pool)
 
-    def table_folder(self, name: str) -> Path:
-        """Return the folder of a table."""
-        return self.folder / "tables" / name
-
     def prepared_folder(self, name: str, step: SourceStep) -> Path:
         """Return the folder for what a table's first step prepares before its rows are read."""
         return self.folder / step.folder_name / name
