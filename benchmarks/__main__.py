@@ -30,6 +30,8 @@ WANTED = {
     "embed": "our images/s over a bare forward loop; at least 0.85",
     "tars": "a webdataset release of pictures of 30 kB: `tar`'s time to copy them over ours; at least 0.8",
     "tars-open": "a pool of 1,000 tars opened by its index: our seconds over 2; at most 1",
+    "text": "a CSV of 3 million rows: seconds of one worker over those of one per core; more than 1",
+    "text-gz": "the same, packed by gzip",
     "explore": "a session over 10 million rows, kept and dropped: our time over DuckDB's; at most 1",
 }
 

@@ -158,7 +158,9 @@ def is_below(folder: str, path: str) -> bool:
         top = _real_folder(folder)
         if os.path.islink(path):
             return _is_in(top, os.path.realpath(path))
-        return _is_in(top, _real_folder(os.path.dirname(path)))
+        parent, name = os.path.split(path)
+        inside = _real_folder(parent)
+        return _is_in(top, inside) or os.path.join(inside, name) == top
     except (OSError, ValueError):  # ValueError: a NUL in the path, which cannot be opened either
         return True
 
