@@ -77,7 +77,7 @@ def _check_all(loaded: _Recipe, targets: bool) -> dict[str, TablePlan]:
     for release in loaded.releases:
         if targets:
             with source.collecting():
-                _check_target(loaded, release)
+                _check_place(loaded, release)
         with source.collecting():
             _check_parent(loaded, release)
         if {release.table, *release.layout.tables()} <= known:
@@ -91,21 +91,41 @@ def _check_all(loaded: _Recipe, targets: bool) -> dict[str, TablePlan]:
     return plans
 
 
-def _check_target(recipe: _Recipe, release: ReleaseSpec) -> None:
-    """Check that the folder of a release is free, or holds a release, and is that of no other one."""
-    here = Path(os.path.abspath(release.to))
+def _check_place(recipe: _Recipe, release: ReleaseSpec) -> None:
+    """Check that the folder of a release is free, or holds a release, and is that of no other one.
+
+    Raises:
+        RecipeError: it does not; or its address is none, or the library for its store is missing.
+    """
+    key = (*release.key, "to")
     try:
-        check_target(here)
+        if isinstance(release.to, str):
+            from poolwright.hub.addresses import check_store as check_address
+
+            check_address(release.to)
+        else:
+            check_target(Path(os.path.abspath(release.to)))
     except PoolwrightError as error:
-        raise recipe.source.error((*release.key, "to"), str(error)) from None
+        raise recipe.source.error(key, str(error)) from None
+    here = _place(release.to)
     for other in recipe.releases:
-        there = Path(os.path.abspath(other.to))
+        there = _place(other.to)
         if other.key != release.key and (here.is_relative_to(there) if here != there else other.key < release.key):
-            raise recipe.source.error((*release.key, "to"), f"{here}: another release is written to {there}")
+            words = (str(to) if isinstance(to, str) else str(at) for to, at in ((release.to, here), (other.to, there)))
+            raise recipe.source.error(key, ": another release is written to ".join(words))
+
+
+def _place(to: Path | str) -> Path:
+    """Return a folder, or the address of one, as a path that can be compared with others."""
+    return Path(to) if isinstance(to, str) else Path(os.path.abspath(to))
 
 
 def _check_parent(recipe: _Recipe, release: ReleaseSpec) -> None:
-    """Check that the release that another one comes after is there, and is not the one that is written."""
+    """Check that the release that another one comes after is there, and is not the one that is written.
+
+    Raises:
+        RecipeError: it is not, or is.
+    """
     parent, key = release.parent, (*release.key, "parent")
     if parent is None or "://" in parent:
         return

@@ -9,18 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from poolwright.api.checking import Recipe, RecipeLike, check_loaded
 from poolwright.api.progress import shown
+from poolwright.api.releasing import check_store, write_release
 from poolwright.api.results import Applied, RunResult, TableOutlook
 from poolwright.api.table import Table, public_tables
 from poolwright.core.errors import RecipeError, did_you_mean
 from poolwright.core.results.changes import Changes
-from poolwright.core.results.measured import Measured
 from poolwright.core.runtime.event_log import EventLog
 from poolwright.core.runtime.progress import Listener, Silent
 from poolwright.measure.store import measure_all
 from poolwright.recipe.recipe import Recipe as _Recipe
-from poolwright.recipe.recipe import ReleaseSpec
-from poolwright.registry import packages_of
-from poolwright.release.folder import released_table
 from poolwright.run.batches import BATCH_ROWS
 from poolwright.run.engine.engine import make_engine
 from poolwright.run.memory import in_words
@@ -29,8 +26,6 @@ from poolwright.run.run import Run, open_run
 if TYPE_CHECKING:
     from poolwright.inspect.why import Story
     from poolwright.jobs.dry_run import Prediction
-    from poolwright.release.layouts.layout import Written
-    from poolwright.release.parent import Parent
 
 
 def run(
@@ -87,6 +82,8 @@ def run(
         log = EventLog(seen, hide=loaded.source.hide)
         work = Run(loaded, _folder(loaded, folder), make_engine(engine, workers, address), log, batch_rows)
         with log.during("run", recipe=loaded.name, engine=engine, workers=workers, tables=tables, fresh=fresh or None):
+            for one in loaded.releases if release and tables is None else ():
+                check_store(one, overwrite, log)
             proposed = _proposed(work, tables) if extend == "refit" else ()
             if proposed:
                 if not (accept(proposed) if callable(accept) else accept):
@@ -101,7 +98,7 @@ def run(
             with in_words(loaded, work.folder):
                 # Before the releases, whose cards show the figures.
                 measured = measure_all(loaded.figures, made, work.folder, log, workers, loaded.source.hide)
-                written = tuple(_release(work, one, overwrite, measured) for one in loaded.releases) if release else ()
+                written = tuple(write_release(work, one, overwrite, measured) for one in loaded.releases if release)
             return RunResult(work.folder, public_tables(made), written, measured, proposed, bool(proposed))
 
 
@@ -115,25 +112,6 @@ def _proposed(work: Run, tables: Sequence[str] | None) -> tuple[Changes, ...]:
         before = version_of(work.before_growth(), work.before_growth().table(name), f"{work.folder}/{name}")
         found.append(compare(before, version_of(work, table, os.fspath(table.folder))))
     return tuple(found)
-
-
-def _release(work: Run, spec: ReleaseSpec, overwrite: bool, measured: Sequence[Measured]) -> Written:
-    to = work.recipe.source.hide(str(spec.to))
-    work.listener.note(f"releasing {spec.table} as {spec.layout.layout} to {to}")
-    for note in spec.layout.notes(work.table(spec.table).schema):
-        work.listener.note(f"{to}: {note}")
-    here = [found for found in measured if found.table == spec.table]
-    versions = packages_of(layouts=[spec.layout.layout])
-    made_anew = (work.started_over | work.extended) & {spec.table, *spec.layout.tables()}
-    anew = overwrite or (bool(made_anew) and released_table(spec.to) == spec.table)
-    parent = _parent(work, spec) if spec.parent else None
-    return spec.layout.write(work.table(spec.table), spec.to, spec.about, anew, here, versions, parent)
-
-
-def _parent(work: Run, spec: ReleaseSpec) -> Parent:
-    from poolwright.inspect.diff.parent import parent_of
-
-    return parent_of(work, spec.table, str(spec.parent))
 
 
 def plan(recipe: RecipeLike, folder: str | Path | None = None, sets: Sequence[str] = ()) -> list[TableOutlook]:
