@@ -37,6 +37,7 @@ def run(
     fresh: Sequence[str] = (),
     extend: str | None = None,
     accept: bool | Callable[[tuple[Changes, ...]], bool] = False,
+    keep_stages: bool = False,
     engine: str = "local",
     workers: int | None = None,
     address: str | None = None,
@@ -60,6 +61,8 @@ def run(
         accept: with 'refit', whether the new tables take the place of the finished ones: a function that is given
             the differences, as `diff` returns them, and decides; or True or False without a look. If they do not, the
             result has only the differences, and the same call continues with the tables that were made.
+        keep_stages: keep the columns of costly steps for rows that a later step drops, so that 'refit' computes none of
+            them again; about as much disk as the run needs meanwhile.
         engine: 'local' (threads of this process) or 'ray'.
         workers: units at a time; default one per core, or as many as the Ray cluster can take.
         address: address of the Ray cluster; default the one that Ray finds, else a local Ray.
@@ -80,7 +83,7 @@ def run(
     check_loaded(loaded, targets=release and tables is None)
     with shown(listener, progress) as seen:
         log = EventLog(seen, hide=loaded.source.hide)
-        work = Run(loaded, _folder(loaded, folder), make_engine(engine, workers, address), log, batch_rows)
+        work = Run(loaded, _folder(loaded, folder), make_engine(engine, workers, address), log, batch_rows, keep_stages)
         with log.during("run", recipe=loaded.name, engine=engine, workers=workers, tables=tables, fresh=fresh or None):
             for one in loaded.releases if release and tables is None else ():
                 check_store(one, overwrite, log)

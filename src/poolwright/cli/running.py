@@ -120,6 +120,9 @@ def run(
     yes: Annotated[
         bool, typer.Option("--yes", help="With --extend refit: replace the finished tables without a question.")
     ] = False,
+    keep_stages: Annotated[
+        bool, typer.Option("--keep-stages", help="Keep costly columns of dropped rows, for --extend refit.")
+    ] = False,
     engine: Annotated[str, typer.Option(help="local or ray.", autocompletion=one_of("local", "ray"))] = "local",
     address: Annotated[Optional[str], typer.Option(help="Ray cluster, such as ray://head:10001.")] = None,  # noqa: UP045
     workers: Annotated[Optional[int], typer.Option(help="Units at a time; default one per core.", min=1)] = None,  # noqa: UP045
@@ -139,6 +142,7 @@ def run(
         tables=table,
         fresh=fresh or (),
         extend=extend,
+        keep_stages=keep_stages,
         engine=engine,
         workers=workers,
         address=address,

@@ -44,6 +44,7 @@ class Run(Planning):
         engine: the engine that runs units.
         listener: receives progress.
         batch_rows: rows per batch; changes no result.
+        keep_stages: whether tables keep the columns of costly steps for rows that are dropped later.
         started_over: tables that `run` made anew: those asked for, and those that come from them.
         extended: tables that grew by new parts of their source, if `run` was asked to extend them.
         refitted: tables that are seen as `refit` made them, next to the finished ones.
@@ -53,6 +54,7 @@ class Run(Planning):
     engine: Engine = field(default_factory=LocalEngine)
     listener: Listener = field(default_factory=Silent)
     batch_rows: int = BATCH_ROWS
+    keep_stages: bool = False
     started_over: set[str] = field(default_factory=set, init=False)
     extended: set[str] = field(default_factory=set, init=False)
     refitted: set[str] = field(default_factory=set, init=False)
@@ -355,6 +357,7 @@ class Run(Planning):
             hide=self.recipe.source.hide,
             environment=self.recipe.source.marks(),
             batch_rows=self.batch_rows,
+            keep_stages=self.keep_stages,
             full_ledger=spec.full_ledger,
             open_table=self.table,
             earlier=self.table(name).record.generations[:-1] if finished else (),

@@ -207,7 +207,7 @@ class ShowDocument:
 
 @dataclass(frozen=True)
 class RunDocument:
-    """A run.
+    """A run. The exit status is 3 if there are differences that were not accepted.
 
     Attributes:
         folder: the run folder.
