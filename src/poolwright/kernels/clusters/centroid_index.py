@@ -18,7 +18,7 @@ from poolwright.kernels.similarity.cosine import Float32, Integers, float32_erro
 from poolwright.kernels.similarity.tiles import GROUP, Space
 
 _SHARE = 0.65
-"""Part of the variance of the centroids that is in the directions of the first product, about: the quickest measured."""
+"""Part of the variance of the centroids that is in the directions of the first product, about; measured."""
 
 _STEP = 32
 """Directions are taken by this many, as products are quick in whole vectors of numbers."""
@@ -76,22 +76,23 @@ class CentroidIndex:
 
     def __init__(self, centroids: Float32, metric: Metric) -> None:
         self._mean = centroids.mean(axis=0, dtype=np.float64).astype(np.float32)
-        self._centred = centroids - self._mean
-        squares = np.vecdot(self._centred, self._centred)
-        self._offset = self._centred @ self._mean if metric == "cosine" else squares / -2
+        centred = centroids - self._mean
+        squares = np.vecdot(centred, centred)
+        offset = centred @ self._mean if metric == "cosine" else squares / -2
         self._longest = float(np.sqrt(squares.max()))
-        self._level = float(np.abs(self._offset).max()) + self._longest * float(np.linalg.norm(self._mean))
-        fine = _Screen(None, np.column_stack([self._centred, self._offset]), 2 * float32_error(len(self._mean)))
-        self._screens = [*self._coarse(), fine]
+        self._level = float(np.abs(offset).max()) + self._longest * float(np.linalg.norm(self._mean))
+        self._fine = _Screen(None, np.column_stack([centred, offset]), 2 * float32_error(len(self._mean)))
+        self._screens = [*self._coarse(centred, offset), self._fine]
 
-    def _coarse(self) -> list[_Screen]:
+    @staticmethod
+    def _coarse(centred: Float32, offset: Float32) -> list[_Screen]:
         """The screen of few directions, unless centroids vary in too many.
 
-        Its error: the directions, computed in float32, are off orthonormal ones by at most |V'V - 1|, and coordinates by
-        the error of d products each.
+        Its error: the directions, rounded to float32, are off orthonormal ones by at most |V'V - 1|, and coordinates
+        by the error of a sum of d products each.
         """
-        d = len(self._mean)
-        some = self._centred[:: -(-len(self._centred) // _SAMPLE)]
+        d = centred.shape[1]
+        some = centred[:: -(-len(centred) // _SAMPLE)]
         values, directions = np.linalg.eigh((some.T @ some).astype(np.float64))
         share = np.cumsum(values[::-1]) / max(float(values.sum()), 1e-30)
         p = _STEP * (int(np.searchsorted(share, _SHARE)) // _STEP + 1)
@@ -100,7 +101,7 @@ class CentroidIndex:
         basis = np.ascontiguousarray(directions[:, : -p - 1 : -1], np.float32)
         bent = float(np.linalg.norm(basis.astype(np.float64).T @ basis - np.eye(p)))
         error = 1.01 * (bent + float32_error(d) * p**0.5)
-        return [_Screen(basis, np.column_stack([*_projected(self._centred, basis, error), self._offset]), error)]
+        return [_Screen(basis, np.column_stack([*_projected(centred, basis, error), offset]), error)]
 
     def candidates(self, rows: Float32) -> tuple[Integers, Integers]:
         """Return pairs of rows and centroids, among them every nearest centroid of each row, in the order of rows.
@@ -111,8 +112,8 @@ class CentroidIndex:
         Returns:
             (p,) rows and (p,) centroids.
         """
-        size = max(16, _PRODUCTS // len(self._centred))
-        space = Space(min(size, len(rows)), len(self._centred), GROUP)
+        size = max(16, _PRODUCTS // len(self._fine.vectors))
+        space = Space(min(size, len(rows)), len(self._fine.vectors), GROUP)
         found = []
         for start in range(0, len(rows), size):
             i, j = self._search(rows[start : start + size] - self._mean, space, 0)
@@ -122,12 +123,12 @@ class CentroidIndex:
     def _search(self, rows: Float32, space: Space, level: int) -> tuple[Integers, Integers]:
         """The candidates of some rows less the mean.
 
-        The nearest centroid scores at least as much as any that is picked, less the errors of both; those whose bound is
-        below that are left out, and of the others those whose score is.
+        The nearest centroid scores at least as much as any that is picked, less the error of float32; centroids whose
+        bound is below that are left out, and of the others those whose score is.
         """
-        screen, fine = self._screens[level], self._screens[-1]
+        screen, fine = self._screens[level], self._fine
         tile = space.tile(len(rows), np.float32, _CHUNK)
-        vectors = screen.of_rows(rows)
+        whole, vectors = fine.of_rows(rows), screen.of_rows(rows)
         for chunk, products in enumerate(tile.chunks):
             start = tile.groups.bounds[chunk]
             some = screen.vectors[start : start + products.shape[1]]
@@ -136,16 +137,15 @@ class CentroidIndex:
         scale = 4 * (np.sqrt(np.vecdot(rows, rows)).astype(np.float64) * self._longest + self._level)
         picked = tile.best_texts(_PICKS)
         at = np.repeat(np.arange(len(rows)), _PICKS)
-        floor = self._scores(rows, at, picked.ravel()).reshape(picked.shape).max(axis=1) - fine.error * scale
+        floor = (
+            float32_pairs(whole, fine.vectors, at, picked.ravel()).reshape(picked.shape).max(axis=1)
+            - fine.error * scale
+        )
         last = level + 1 == len(self._screens)
         pairs = tile.candidates(floor - screen.error * scale, None if last else _CANDIDATES * len(rows))
         if pairs is None:
             return self._search(rows, space, level + 1)
-        scores = self._scores(rows, pairs.i, pairs.j)
+        scores = float32_pairs(whole, fine.vectors, pairs.i, pairs.j)
         best = np.maximum.reduceat(scores, np.searchsorted(pairs.i, np.arange(len(rows))))
         close = scores >= (best - 2 * fine.error * scale)[pairs.i]
         return pairs.i[close], pairs.j[close]
-
-    def _scores(self, rows: Float32, i: Integers, j: Integers) -> Float32:
-        """Scores in float32 of pairs of rows less the mean and centroids."""
-        return np.asarray(float32_pairs(rows, self._centred, i, j) + self._offset[j])

@@ -44,7 +44,7 @@ class Centroids:
         return self.vectors[self.first[group] : self.first[group] + self.counts[group]]
 
     def index(self, group: int) -> CentroidIndex | None:
-        """The index of a group with many centroids, built when it is first needed; None if their lengths are extreme."""
+        """The index of a group of many centroids, built when it is first needed; None if their lengths are extreme."""
         if group not in self._indexes:
             vectors = self.of(group)
             squares = np.vecdot(vectors, vectors)
@@ -91,9 +91,7 @@ def nearest_centroids(
     return found, distances
 
 
-def _by_group(
-    rows: npt.NDArray[np.floating], groups: Integers, centroids: Centroids
-) -> tuple[Integers, Float32]:
+def _by_group(rows: npt.NDArray[np.floating], groups: Integers, centroids: Centroids) -> tuple[Integers, Float32]:
     """`nearest_centroids` one group after the other, by an index where one has many centroids."""
     found = np.full(len(rows), -1, np.int64)
     distances = np.full(len(rows), np.nan, np.float32)

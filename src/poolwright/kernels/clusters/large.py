@@ -1,4 +1,4 @@
-"""Train K-means with thousands to hundreds of thousands of centroids: a tree of small K-means, then sweeps over all rows.
+"""Train K-means with many thousand centroids: a tree of small K-means, then sweeps over all rows.
 
 K-means splits the rows into cells, and cells into cells, until a cell has few enough centroids for Lloyd's iterations.
 The centroids of all cells are then improved by sweeps, as in k^2-means (Agustsson, Timofte and Van Gool 2017): each row
@@ -21,6 +21,7 @@ import numpy.typing as npt
 from poolwright.core.runtime.cores import cores
 from poolwright.kernels.clusters.kmeans_plus_plus import mixed, seeds
 from poolwright.kernels.clusters.lloyd import Block, Float32, Metric, lloyd, moments_of
+from poolwright.kernels.clusters.trained import Trained
 from poolwright.kernels.selection.apportion import apportion
 from poolwright.kernels.similarity.cosine import Integers
 from poolwright.kernels.similarity.float16 import widen
@@ -47,29 +48,15 @@ _NEAR_CELLS = 64
 _SETTLED = 5e-4
 """Sweeps end when one lowers the inertia by less than this part."""
 
+_MORE_SWEEPS = 10
+"""Sweeps beyond their most, to give rows to centroids that have none."""
+
 _SAME = 1e-5
 """Squared distances below this part of the squared length are rounding: the row is at its centroid."""
 
 _ROWS_AT_ONCE, _CENTROIDS_AT_ONCE = 8192, 512
 
 Map = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
-
-
-@dataclass(frozen=True)
-class Trained:
-    """Centroids, the one with the most rows first; of equal ones that of the earliest row.
-
-    Attributes:
-        centroids: (k, d) float32 means, with metric 'cosine' of unit length.
-        rows: (k,) int64 rows of each in the last sweep.
-        distances: (k,) float64 their mean squared distance from it, with metric 'cosine' their mean cosine distance.
-        sweeps: number of sweeps.
-    """
-
-    centroids: Float32
-    rows: Integers
-    distances: npt.NDArray[np.float64]
-    sweeps: int
 
 
 def train_centroids(
@@ -91,14 +78,13 @@ def train_centroids(
     with threadpool_limits(1), ThreadPoolExecutor(cores()) as pool:
         training = _Training(rows, metric, min(k, len(rows)), pool)
         training.begin(training.cells(key))
-        before, sweeps = np.inf, 0
-        while sweeps < most_sweeps:
-            inertia, moved = training.sweep()
-            sweeps += 1
-            if not moved and inertia > before * (1 - _SETTLED):
+        before = np.inf
+        for number in range(1, most_sweeps + _MORE_SWEEPS):
+            inertia, refilled = training.sweep()
+            if not refilled and (inertia > before * (1 - _SETTLED) or number >= most_sweeps):
                 break
             before = inertia
-        return training.trained(sweeps)
+        return training.trained()
 
 
 @dataclass(frozen=True)
@@ -158,7 +144,9 @@ class _Training:
         rows = self._read(cell.rows[: _SOME * k])
         k = min(k, len(rows))
         mean = np.zeros(rows.shape[1], np.float32) if self._metric == "cosine" else rows.mean(axis=0)
-        block = Block.of(np.pad(rows - mean, ((0, 0), (0, 1)), constant_values=1)[None], np.array([len(rows)]), self._metric)
+        block = Block.of(
+            np.pad(rows - mean, ((0, 0), (0, 1)), constant_values=1)[None], np.array([len(rows)]), self._metric
+        )
         start = seeds(block, self._metric, k, 1, np.array([cell.key], np.uint64))
         labels = lloyd(block, start, self._metric, _CELL_TOL, _CELL_TURNS).labels
         moments = moments_of(block, labels, k)[0, :, 0]
@@ -256,14 +244,15 @@ class _Training:
         self.centroids[at], self.cell_of[at] = vectors[: len(at)], self.cell_of[self.labels[far[: len(at)]]]
         return bool(len(far))
 
-    def trained(self, sweeps: int) -> Trained:
+    def trained(self) -> Trained:
         """Return the centroids that have rows, by their number."""
         order, counts = _by_label(self.labels, len(self.centroids))
-        sums = np.bincount(self.labels, self.costs, len(counts))
-        earliest = np.append(order, 0)[np.cumsum(counts) - counts]
-        ranked = np.lexsort((earliest, -counts))
+        distances = self.costs if self._metric == "cosine" else np.sqrt(self.costs)
+        means = np.bincount(self.labels, distances, len(counts)) / np.maximum(counts, 1)
+        ranked = np.lexsort((np.append(order, 0)[np.cumsum(counts) - counts], -counts))
         ranked = ranked[counts[ranked] > 0]
-        return Trained(self.centroids[ranked], counts[ranked], sums[ranked] / counts[ranked], sweeps)
+        inertia = float(self.costs.sum(dtype=np.float64))
+        return Trained(self.centroids[ranked], counts[ranked], means[ranked], inertia)
 
     def _read(self, picked: Integers) -> Float32:
         """Some rows as float32, with metric 'cosine' of unit length."""
