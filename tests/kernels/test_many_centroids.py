@@ -10,7 +10,6 @@ import pytest
 
 from poolwright.kernels.clusters import centroid_index, centroids, large
 from poolwright.kernels.clusters.centroids import Centroids, nearest_centroids
-from poolwright.kernels.clusters.kmeans import KMeansOptions, kmeans
 from poolwright.kernels.clusters.large import train_centroids
 from poolwright.kernels.clusters.lloyd import Metric
 
@@ -70,15 +69,25 @@ def test_bounds_leave_out_most_centroids_and_none_that_is_nearest(monkeypatch: p
 
 
 @pytest.mark.parametrize("metric", ["euclidean", "cosine"])
-def test_many_centroids_are_as_good_as_those_of_kmeans(metric: Metric) -> None:
-    rows = embeddings(6_000, 48)
-    trained = train_centroids(rows, 300, metric, 7)
-    plain = kmeans(rows, KMeansOptions(300, metric=metric, restarts=1), 7)
-    _, distances = nearest_centroids(rows, np.zeros(len(rows), np.int64), one_group(trained.centroids, metric))
-    inertia = float((distances if metric == "cosine" else distances.astype(np.float64) ** 2).sum())
-    assert len(trained.centroids) == 300
-    assert inertia <= 1.01 * plain.inertia(metric)
-    assert trained.inertia == pytest.approx(inertia, rel=0.03)
+def test_many_centroids_are_as_good_as_those_of_plain_lloyd(metric: Metric) -> None:
+    """No more than 0.5% above 25 of Lloyd's iterations over all rows and centroids, from rows drawn at random."""
+    rows = embeddings(4_000, 48)
+    trained = train_centroids(rows, 200, metric, 7)
+    plain = rows[np.random.default_rng(0).choice(len(rows), 200, replace=False)].astype(np.float32)
+    for _ in range(25):
+        labels, _ = nearest_centroids(rows, np.zeros(len(rows), np.int64), one_group(plain, metric))
+        there = np.unique(labels)
+        plain[there] = [rows[labels == label].mean(axis=0, dtype=np.float32) for label in there]
+        if metric == "cosine":
+            plain /= np.linalg.norm(plain, axis=1, keepdims=True)
+
+    def inertia(held: npt.NDArray[np.float32]) -> float:
+        _, distances = nearest_centroids(rows, np.zeros(len(rows), np.int64), one_group(held, metric))
+        return float((distances if metric == "cosine" else distances.astype(np.float64) ** 2).sum())
+
+    assert len(trained.centroids) == 200
+    assert inertia(trained.centroids) <= 1.005 * inertia(plain)
+    assert trained.inertia == pytest.approx(inertia(trained.centroids), rel=0.03)
     assert trained.rows.sum() == len(rows)
     assert (np.diff(trained.rows) <= 0).all()
 

@@ -108,6 +108,7 @@ CASES: dict[str, list[StepCase]] = {
         StepCase({**FIND, "bucket": ["flag", "small"], "overlap": True, "n": 3, "into": "kind"}, most_rows=60),
         StepCase({**FIND, "query": 9, "n": 5, "short": "fail"}, most_rows=60, may_refuse=True),
         StepCase({**READY, "query": 9, "n": 5, "bucket": "year", "short": "take"}, most_rows=60),
+        StepCase({"with": "embedding", "like": "examples", "k": 2}, most_rows=60),
     ],
     "size": [StepCase({})],
     "provenance": [StepCase({})],

@@ -208,7 +208,7 @@ def test_no_rows() -> None:
         ({"k": 2_000, "restarts": 3}, "'restarts' has no effect with more than 1,000 clusters"),
         ({"levels": [10, 20]}, "the finest first"),
         ({"levels": [20, 10], "group": "label"}, "'group' has no effect with levels"),
-        ({"centroids": "a.npy", "k": 3}, "'k' has no effect with the centroids of a file"),
+        ({"centroids": "a.npy"}, "'group' has no effect with the centroids of a file"),
         ({"k": True}, "k is a number of clusters"),
         ({"k": "six"}, "not 'six'"),
         ({"k": {"choose": [3]}}, r"not \[3\]"),

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from poolwright.kernels.clusters.lloyd import Metric
-from poolwright.kernels.similarity.cosine import Float32, Integers, float32_error, float32_pairs
+from poolwright.kernels.similarity.cosine import Float32, Float64, Integers, float32_error, float32_pairs
 from poolwright.kernels.similarity.tiles import GROUP, Space
 
 _SHARE = 0.65
@@ -31,6 +31,9 @@ _CANDIDATES = 2_000
 
 _PICKS = 4
 """Centroids whose scores are computed to find how near the nearest is at least."""
+
+_FEW = 1 << 10
+"""Fewer centroids are multiplied with all numbers."""
 
 _SAMPLE = 1 << 15
 """Centroids that the directions are found from."""
@@ -92,6 +95,8 @@ class CentroidIndex:
         by the error of a sum of d products each.
         """
         d = centred.shape[1]
+        if len(centred) < _FEW:
+            return []
         some = centred[:: -(-len(centred) // _SAMPLE)]
         values, directions = np.linalg.eigh((some.T @ some).astype(np.float64))
         share = np.cumsum(values[::-1]) / max(float(values.sum()), 1e-30)
@@ -103,11 +108,12 @@ class CentroidIndex:
         error = 1.01 * (bent + float32_error(d) * p**0.5)
         return [_Screen(basis, np.column_stack([*_projected(centred, basis, error), offset]), error)]
 
-    def candidates(self, rows: Float32) -> tuple[Integers, Integers]:
+    def candidates(self, rows: Float32, least: Float32 | None = None) -> tuple[Integers, Integers]:
         """Return pairs of rows and centroids, among them every nearest centroid of each row, in the order of rows.
 
         Args:
             rows: (n, d), finite, of lengths not far from 1.
+            least: (n,) scores; if given, all centroids of at least this score are among the pairs instead.
 
         Returns:
             (p,) rows and (p,) centroids.
@@ -116,11 +122,13 @@ class CentroidIndex:
         space = Space(min(size, len(rows)), len(self._fine.vectors), GROUP)
         found = []
         for start in range(0, len(rows), size):
-            i, j = self._search(rows[start : start + size] - self._mean, space, 0)
+            tile = rows[start : start + size]
+            floor = None if least is None else (least[start : start + size] - tile @ self._mean).astype(np.float64)
+            i, j = self._search(tile - self._mean, space, floor, 0)
             found.append((start + i, j))
         return np.concatenate([i for i, _ in found]), np.concatenate([j for _, j in found])
 
-    def _search(self, rows: Float32, space: Space, level: int) -> tuple[Integers, Integers]:
+    def _search(self, rows: Float32, space: Space, least: Float64 | None, level: int) -> tuple[Integers, Integers]:
         """The candidates of some rows less the mean.
 
         The nearest centroid scores at least as much as any that is picked, less the error of float32; centroids whose
@@ -135,17 +143,19 @@ class CentroidIndex:
             np.matmul(vectors, some.T, out=products[:, : len(some)])
             tile.reduce(chunk)
         scale = 4 * (np.sqrt(np.vecdot(rows, rows)).astype(np.float64) * self._longest + self._level)
-        picked = tile.best_texts(_PICKS)
-        at = np.repeat(np.arange(len(rows)), _PICKS)
-        floor = (
-            float32_pairs(whole, fine.vectors, at, picked.ravel()).reshape(picked.shape).max(axis=1)
-            - fine.error * scale
-        )
+        floor = least
+        if floor is None:
+            picked = tile.best_texts(_PICKS)
+            at = np.repeat(np.arange(len(rows)), _PICKS)
+            floor = float32_pairs(whole, fine.vectors, at, picked.ravel()).reshape(picked.shape).max(axis=1)
+        floor = floor - fine.error * scale
         last = level + 1 == len(self._screens)
         pairs = tile.candidates(floor - screen.error * scale, None if last else _CANDIDATES * len(rows))
         if pairs is None:
-            return self._search(rows, space, level + 1)
+            return self._search(rows, space, least, level + 1)
         scores = float32_pairs(whole, fine.vectors, pairs.i, pairs.j)
-        best = np.maximum.reduceat(scores, np.searchsorted(pairs.i, np.arange(len(rows))))
-        close = scores >= (best - 2 * fine.error * scale)[pairs.i]
+        if least is None:
+            best = np.maximum.reduceat(scores, np.searchsorted(pairs.i, np.arange(len(rows))))
+            floor = best - 2 * fine.error * scale
+        close = scores >= floor[pairs.i]
         return pairs.i[close], pairs.j[close]

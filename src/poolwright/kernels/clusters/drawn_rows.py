@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
+from typing import IO
 
 import numpy as np
 import numpy.typing as npt
@@ -59,12 +60,12 @@ def drawn_rows(
                 yield part.start, _sorted(dealt, part, file)
 
 
-def _sorted(dealt: Spread, part: range, file: object) -> npt.NDArray[np.floating]:
+def _sorted(dealt: Spread, part: range, file: IO[bytes]) -> npt.NDArray[np.floating]:
     """Write the vectors of some partitions by ascending hash rank, and map them."""
     kind = dealt.schema.field("vector").type
     dtype = np.dtype(kind.value_type.to_pandas_dtype())
     count = int(dealt.rows[part.start : part.stop].sum())
-    out = np.memmap(file, dtype, "w+", shape=(count, kind.list_size))  # type: ignore[call-overload]
+    out: npt.NDArray[np.floating] = np.memmap(file, dtype, "w+", shape=(count, kind.list_size))
     start = 0
     for partition in part:
         table = dealt.read(partition)

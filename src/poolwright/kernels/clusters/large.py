@@ -116,7 +116,8 @@ class _Training:
 
     def cells(self, key: int) -> list[_Cell]:
         """Split all rows into cells with at most `_LEAF` centroids each, or that cannot be split."""
-        done, large = [], [_Cell(np.arange(len(self._rows)), self._k, key)]
+        done: list[_Cell] = []
+        large = [_Cell(np.arange(len(self._rows)), self._k, key)]
         while large:
             alone = len(large) == 1
             found = [self._split(large[0], self._pool.map)] if alone else self._pool.map(self._split, large)
@@ -180,7 +181,7 @@ class _Training:
         edges = np.append(0, np.cumsum(counts))
 
         def assign(centroid: int) -> None:
-            some = self.centroids[near[centroid]] if edges[centroid] < edges[centroid + 1] else None
+            some = self.centroids[near[centroid]]
             for at in _slices(edges[centroid + 1] - edges[centroid], _ROWS_AT_ONCE):
                 mine = order[edges[centroid] : edges[centroid + 1]][at]
                 best, self.costs[mine] = self._nearest(mine, some)
@@ -195,7 +196,8 @@ class _Training:
         k, cells = len(self.centroids), int(self.cell_of.max()) + 1
         by_cell, counts = _by_label(self.cell_of, cells)
         ends = np.cumsum(counts)
-        centres = np.add.reduceat(self.centroids[by_cell], ends - counts, axis=0) / counts[:, None]
+        centres = np.add.reduceat(self.centroids[by_cell], ends - counts, axis=0)
+        centres /= counts[:, None].astype(np.float32)
         width = min(k, _NEARBY)
         found = np.empty((k, width), np.int64)
 
@@ -217,16 +219,17 @@ class _Training:
         """Move every centroid to the mean of its rows."""
         order, counts = _by_label(self.labels, len(self.centroids))
 
-        def sums(at: slice) -> tuple[Integers, Float32]:
+        def sums(at: slice) -> tuple[npt.NDArray[np.int32], Float32]:
             labels = self.labels[order[at]]
             starts = np.flatnonzero(np.diff(labels, prepend=-1))
-            return labels[starts], np.add.reduceat(self._read(order[at]), starts, axis=0)
+            return labels[starts], np.asarray(np.add.reduceat(self._read(order[at]), starts, axis=0))
 
         total = np.zeros_like(self.centroids)
         for labels, some in self._pool.map(sums, _slices(len(order), _ROWS_AT_ONCE)):
             total[labels] += some
         there = counts > 0
-        self.centroids[there] = self._scaled(total[there] / counts[there, None])
+        total[there] /= counts[there, None].astype(np.float32)
+        self.centroids[there] = self._scaled(total[there])
 
     def _refill(self) -> bool:
         """Put centroids without rows, and those still missing, where rows are farthest from theirs."""

@@ -216,7 +216,7 @@ class Cluster(Step):
             return self.at_most
         if not self._many:
             return _FEW_ROWS
-        row_bytes = field.type.list_size * min(4, field.type.value_type.bit_width // 8)
+        row_bytes: int = field.type.list_size * min(4, field.type.value_type.bit_width // 8)
         return max(_FEW_ROWS, min(_PER_CLUSTER * (self.levels or self.k)[0], _SAMPLE // row_bytes))
 
     def _state(self, field: pa.Field, counted: Counted, found: list[Trained | None], key: int = 0) -> State:
