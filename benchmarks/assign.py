@@ -40,7 +40,7 @@ def run(work: Path) -> float:
         found = np.concatenate(list(pool.map(ours, np.array_split(rows, 2 * cores()))))
         seconds = (time.perf_counter() - begun) / OURS * ROWS
     begun = time.perf_counter()
-    distances, ids = flat.search(rows[:THEIRS].astype(np.float32), 1)
+    _, ids = flat.search(rows[:THEIRS].astype(np.float32), 1)
     theirs = (time.perf_counter() - begun) / THEIRS * ROWS
     check(rows[:THEIRS], held.vectors, found[:THEIRS], ids[:, 0])
     print(f"  a million rows, from slices: faiss {theirs:,.0f} s, poolwright {seconds:,.0f} s")
