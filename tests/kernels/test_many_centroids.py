@@ -113,6 +113,11 @@ def test_as_many_centroids_as_distinct_rows(metric: Metric) -> None:
     assert trained.rows.max() == 5_002
 
 
+def test_equal_rows_make_one_cluster_at_once() -> None:
+    rows = np.repeat(embeddings(1, 16), 20_000, axis=0)
+    assert train_centroids(rows, 5_000, "euclidean", 1).rows.tolist() == [20_000]
+
+
 def test_one_row_and_one_centroid() -> None:
     assert len(train_centroids(embeddings(1, 8), 1_000, "euclidean", 0).centroids) == 1
     assert train_centroids(embeddings(9, 8), 1, "cosine", 0).rows.tolist() == [9]

@@ -158,7 +158,7 @@ class _Training:
         """Learn the centroids of every cell, and give each row the nearest of its own cell."""
 
         def learn(cell: _Cell) -> Float32:
-            means = self._means(cell, cell.k)
+            means = self._means(cell, min(cell.k, _LEAF))  # one that could not be split has hardly any distinct rows
             for at in _slices(len(cell.rows), _ROWS_AT_ONCE):
                 mine = cell.rows[at]
                 self.labels[mine], self.costs[mine] = self._nearest(mine, means)

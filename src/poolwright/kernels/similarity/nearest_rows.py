@@ -7,6 +7,7 @@ remain. Rows of equal cosine are ordered by the hash rank of their uid.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -22,7 +23,7 @@ from poolwright.kernels.selection.hashing import hash64
 from poolwright.kernels.selection.ranks import ALL, hash_ranks
 from poolwright.kernels.similarity.cosine import Float32, Integers, exact_pairs, float32_error
 from poolwright.kernels.similarity.float16 import widen
-from poolwright.kernels.similarity.nearest import nearest
+from poolwright.kernels.similarity.nearest import index_texts, nearest
 from poolwright.kernels.similarity.unit_length import has_direction, unit_rows
 
 _SAMPLED, _PER_PLACE = 65_536, 64
@@ -103,25 +104,29 @@ class _Search:
         seen = seen[np.argsort(ranks[seen], kind="stable")]  # the first of equal ones is that of the lowest rank
         unit, ranks = unit_rows(vectors[seen]), ranks[seen]
         checks = hash64(rows.column(UID).take(seen), check_key(self.key))
-        for start in range(0, len(self.queries), _QUERIES):
-            i, j, scores = self._near(slice(start, start + _QUERIES), unit, found.scores.shape[1])
+        near = self._drawn(unit, found.scores.shape[1]) if self.least is None else self._above(unit, self.least)
+        for start, i, j, scores in near:
             found.add(start + i, scores, ranks[j], checks[j])
         return found
 
-    def _near(self, at: slice, vectors: Float32, k: int) -> tuple[Integers, Integers, Float32]:
-        """Pairs of queries and vectors, among them the k best of each query that are not below `least`; and cosines."""
-        queries = widen(self.queries[at])
-        if self.least is None:
-            best, scores = nearest(queries, vectors, k=min(k, len(vectors)))
-            i = np.repeat(np.arange(len(queries)), best.shape[1])
-            return i, best.ravel().astype(np.int64), scores.ravel()
-        lengths = np.sqrt(np.vecdot(queries, queries))
-        queries /= lengths[:, None]
-        slack = 4 * float32_error(queries.shape[1])
-        i, j = CentroidIndex(vectors, "cosine").candidates(queries, self.least[at] - np.float32(slack))
-        scores = exact_pairs(widen(self.queries[at]), vectors, i, j)
-        enough = scores >= self.least[at][i]
-        return i[enough], j[enough], scores[enough]
+    def _drawn(self, vectors: Float32, k: int) -> Iterator[tuple[int, Integers, Integers, Float32]]:
+        """Yield the first of some queries, and pairs of these and the k vectors nearest to each, with cosines."""
+        index, k = index_texts(vectors), min(k, len(vectors))
+        for start in range(0, len(self.queries), _QUERIES):
+            best, scores = nearest(self.queries[start : start + _QUERIES], index, k=k)
+            yield start, np.repeat(np.arange(len(best)), k), best.ravel().astype(np.int64), scores.ravel()
+
+    def _above(self, vectors: Float32, least: Float32) -> Iterator[tuple[int, Integers, Integers, Float32]]:
+        """Yield the first of some queries, and pairs of these and vectors whose cosine is not too low."""
+        index = CentroidIndex(vectors, "cosine")
+        for start in range(0, len(self.queries), _QUERIES):
+            at = slice(start, start + _QUERIES)
+            queries = widen(self.queries[at])
+            unit = queries / np.sqrt(np.vecdot(queries, queries))[:, None]
+            i, j = index.candidates(unit, least[at] - np.float32(4 * float32_error(unit.shape[1])))
+            scores = exact_pairs(queries, vectors, i, j)
+            enough = scores >= least[at][i]
+            yield start, i[enough], j[enough], scores[enough]
 
 
 def check_key(key: int) -> int:
