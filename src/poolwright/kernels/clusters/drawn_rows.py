@@ -50,7 +50,7 @@ def drawn_rows(
     deal = _Deal(RowCollector(column, groups, np.append(ranks, -1), key))
     names = tuple(dict.fromkeys((*groups.columns, UID, column)))
     alone = not groups.columns
-    with frame.spread(names, deal, _RANGES if alone else len(groups), "drawn") as dealt:
+    with frame.spread(names, deal, _RANGES if alone else max(1, len(groups)), "drawn") as dealt:
         if alone:
             parts = [range(_RANGES)] if dealt.rows.any() else []
         else:

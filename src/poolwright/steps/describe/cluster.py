@@ -202,7 +202,7 @@ class Cluster(Step):
             k = self.levels[0] if self.levels else self.k[0]
             for group, rows in drawn_rows(frame, self.of, groups, ranks, context.key, context.work):
                 found[group] = train_centroids(rows, k, self.metric, int(keys[group]))
-            return self._state(field, counted, found, int(keys[0]))
+            return self._state(field, counted, found, context.key)
         low, high = self.k
         options = KMeansOptions(low, high if high > low else None, self.metric, self.restarts)
         for collected in collect_groups(frame, self.of, groups, wanted, ranks, context.key):

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from poolwright.core.columns import is_vector, same_space, vector_field
+from poolwright.core.columns import is_vector, same_space, vector_type
 from poolwright.core.errors import RecipeError
 from poolwright.core.rows import one_array, vectors_of
 from poolwright.kernels.clusters.lloyd import Metric
@@ -47,7 +47,7 @@ def _from_npy(path: str) -> tuple[npt.NDArray[np.floating], pa.Field]:
     matrix = np.load(path, mmap_mode="r", allow_pickle=False)
     if matrix.ndim != 2 or not np.issubdtype(matrix.dtype, np.floating):
         raise ValueError(f"it holds {matrix.dtype} of shape {matrix.shape}, not floats (centroids, width)")
-    return matrix, vector_field(path, matrix.shape[1], "", "")
+    return matrix, pa.field(path, vector_type(matrix.shape[1]))
 
 
 def _from_parquet(path: str) -> tuple[npt.NDArray[np.floating], pa.Field]:
