@@ -18,6 +18,7 @@ from poolwright.core.frame import Context, MemoryFrame
 from poolwright.core.rows import Rows, vector_array, vectors_of
 from poolwright.core.state import State
 from poolwright.kernels.similarity.unit_length import unit_rows
+from poolwright.steps.describe.duplicates import vectors
 from poolwright.steps.describe.duplicates.near_duplicates import NearDuplicates
 from poolwright.steps.describe.duplicates.spans import parse_span
 from poolwright.steps.describe.duplicates.vectors import VectorLinks
@@ -217,10 +218,10 @@ def test_a_split_keeps_groups_on_one_side(tmp_path: Path) -> None:
 
 
 def copies(count: int = 1_500, seed: int = 3) -> pa.Table:
-    """Rows in groups of classes, every fifth with a copy that is nearly the same, and some equal, empty or broken."""
+    """Rows without gaps between them, a fifth of which is nearly the same as another, and some equal, empty or broken."""
     draw = np.random.default_rng(seed)
-    vectors = draw.normal(size=(30, 48))[draw.integers(0, 30, count)] + draw.normal(size=(count, 48))
-    vectors[: count // 5] = vectors[-(count // 5) :] + 0.18 * draw.normal(size=(count // 5, 48))
+    vectors = draw.normal(size=(count, 8)) @ draw.normal(size=(8, 48)) + 0.2 * draw.normal(size=(count, 48))
+    vectors[: count // 5] = vectors[-(count // 5) :] + 0.7 * draw.normal(size=(count // 5, 48))
     vectors[-9:] = vectors[:9]
     vectors[20], vectors[21, 3] = 0, np.nan
     order = draw.permutation(count)
@@ -231,9 +232,8 @@ def fitted(step: NearDuplicates, table: pa.Table, cuts: list[int], batch: int = 
     return step.fit(MemoryFrame(table, cuts, batch), Context(key=5))
 
 
-def test_cells_find_the_pairs_of_exact_search(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cells_find_the_pairs_of_exact_search() -> None:
     """As many as the recall that was measured says, and each of them is a pair of exact search."""
-    monkeypatch.setattr("poolwright.kernels.similarity.pairs._SMALL", 1_000)
     table = copies()
     exact = fitted(NearDuplicates(vectors="clip", above=0.95, method="exact"), table, [])
     close = fitted(NearDuplicates(vectors="clip", above=0.95, method="cells", probes=1), table, [])
@@ -251,7 +251,7 @@ def test_cells_find_the_pairs_of_exact_search(monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.parametrize("method", ["exact", "cells"])
 def test_order_and_cuts_change_nothing(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("poolwright.steps.describe.duplicates.vectors.BLOCK_BYTES", 30_000)
+    monkeypatch.setattr(vectors, "BLOCK_BYTES", 30_000)
     table = copies(900)
     step = NearDuplicates.model_validate({"vectors": "clip", "above": 0.9, "method": method, "keep": "far"})
     expected = fitted(step, table, [])
@@ -264,7 +264,7 @@ def test_order_and_cuts_change_nothing(method: str, monkeypatch: pytest.MonkeyPa
 
 def test_the_row_that_stays_is_named_with_its_cosine() -> None:
     table = copies(600)
-    vectors = dict(zip(table["uid"].to_pylist(), vectors_of(table["clip"].chunk(0)).astype(np.float64), strict=True))
+    known = dict(zip(table["uid"].to_pylist(), vectors_of(table["clip"].chunk(0)).astype(np.float64), strict=True))
     step = NearDuplicates(vectors="clip", above=0.9, keep="far", method="exact")
     state = fitted(step, table, [])
     cells = VectorLinks.of(MemoryFrame(table), Context(key=5), step).cells
@@ -273,13 +273,13 @@ def test_the_row_that_stays_is_named_with_its_cosine() -> None:
     groups: dict[str, list[str]] = {}
     for row in members:
         groups.setdefault(row["twin"], []).append(row["uid"])
-        one, twin = vectors[row["uid"]], vectors[row["twin"]]
+        one, twin = known[row["uid"]], known[row["twin"]]
         if row["twin"] != row["uid"]:
             cosine = one @ twin / np.linalg.norm(one) / np.linalg.norm(twin)
             assert row["cosine"] == pytest.approx(cosine, abs=1e-6)
-            assert f"of '{row['twin']}', which is kept (cosine {cosine:.4f}" in step.explain(row, state)
+            assert f"of '{row['twin']}', which is kept (cosine {row['cosine']:.4f}" in step.explain(row, state)
     for twin, uids in groups.items():
-        unit = unit_rows(np.stack([vectors[uid] for uid in uids]))
+        unit = unit_rows(np.stack([known[uid] for uid in uids]))
         central = cells.cosine(unit.astype(np.float64), cells.home(unit))
         assert central[uids.index(twin)] == pytest.approx(central.min(), abs=1e-6)
 
