@@ -218,7 +218,7 @@ def test_a_split_keeps_groups_on_one_side(tmp_path: Path) -> None:
 
 
 def copies(count: int = 1_500, seed: int = 3) -> pa.Table:
-    """Rows without gaps between them, a fifth of which is nearly the same as another, and some equal, empty or broken."""
+    """Rows without gaps between them, a fifth nearly the same as another, and some equal, empty or broken."""
     draw = np.random.default_rng(seed)
     vectors = draw.normal(size=(count, 8)) @ draw.normal(size=(8, 48)) + 0.2 * draw.normal(size=(count, 48))
     vectors[: count // 5] = vectors[-(count // 5) :] + 0.7 * draw.normal(size=(count // 5, 48))

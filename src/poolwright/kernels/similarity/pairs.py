@@ -147,9 +147,13 @@ class Screen:
 
     def codes(self, unit: Float32) -> Float32:
         """Return the codes (n, k + 1) of rows of unit length (n, d)."""
-        codes = np.empty((len(unit), self.basis.shape[1] + 1), np.float32)
-        codes[:, :-1] = unit @ self.basis
-        inside = np.einsum("ij,ij->i", codes[:, :-1], codes[:, :-1])
+        return self.with_rest(unit @ self.basis)
+
+    def with_rest(self, projected: Float32) -> Float32:
+        """Return the codes (n, k + 1) of rows of unit length from their products with the basis (n, k)."""
+        codes = np.empty((len(projected), self.basis.shape[1] + 1), np.float32)
+        codes[:, :-1] = projected
+        inside = np.einsum("ij,ij->i", projected, projected)
         codes[:, -1] = np.sqrt(np.maximum(1 - inside, 0) + np.float32(4 * self.error))
         return codes
 
@@ -165,17 +169,19 @@ def learn_screen(rows: Float32, trials: Sequence[tuple[Float32, Float32]], least
     Returns:
         None if comparing all pairs in float32 is cheaper.
     """
-    basis = main_directions(rows, _SIZES[-1])
-    others = [(left @ right.T) < 0.999 for left, right in trials]  # the same row on both sides says nothing about two
+    basis = main_directions(rows, _SIZES[-1]).astype(np.float32)
+    projected = [(left @ basis, right @ basis, (left @ right.T) < 0.999) for left, right in trials]
+    compared = max(sum(other.size for _, _, other in projected), 1)
     best, cheapest = None, _ANY + rows.shape[1] * _PRODUCT
     for k in _SIZES:
         if k >= min(rows.shape) // 2:
             break
-        screen = Screen(np.ascontiguousarray(basis[:, :k], np.float32))
+        screen = Screen(np.ascontiguousarray(basis[:, :k]))
         bound, passed = np.float32(least - screen.slack), 0
-        for (left, right), other in zip(trials, others, strict=True):
-            passed += int(np.count_nonzero((screen.codes(left) @ screen.codes(right).T >= bound) & other))
-        cost = _ANY + k * _PRODUCT + passed / max(sum(other.size for other in others), 1) * _CANDIDATE
+        for left, right, other in projected:  # the same row on both sides says nothing about two of them
+            reached = screen.with_rest(left[:, :k]) @ screen.with_rest(right[:, :k]).T >= bound
+            passed += int(np.count_nonzero(reached & other))
+        cost = _ANY + k * _PRODUCT + passed / compared * _CANDIDATE
         if cost < cheapest:
             best, cheapest = screen, cost
     return best
