@@ -51,7 +51,7 @@ STEPS = {
     "provenance": "poolwright.steps.describe.provenance:Provenance",
     "derive": "poolwright.steps.describe.columns.derive:Derive",
     "join": "poolwright.steps.describe.columns.join:Join",
-    "near_duplicates": "poolwright.steps.describe.near_duplicates:NearDuplicates",
+    "near_duplicates": "poolwright.steps.describe.duplicates.near_duplicates:NearDuplicates",
     "renumber": "poolwright.steps.describe.columns.renumber:Renumber",
     "rename": "poolwright.steps.describe.columns.rename:Rename",
     "keep_columns": "poolwright.steps.describe.columns.keep_columns:KeepColumns",
