@@ -11,6 +11,7 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, field_validator
 
 from poolwright.core.errors import ReleaseError
+from poolwright.core.results.leaks import Leak
 
 RELEASE = "release.json"
 RELEASE_FORMAT = 1
@@ -118,6 +119,26 @@ class ParentRelease(_Record):
     digest: str
 
 
+class ReleasedLeaks(_Record):
+    """The rows that several parts of a release have in common: its splits, buckets, subsets and the like.
+
+    Attributes:
+        sources: what was compared: 'sha256', 'phash'; and where it comes from: 'column' of the release, 'table' for one
+            that only the released table has, or 'images'.
+        left_out: what was not compared, and why.
+        found: the counts, by what makes the parts and by what was compared.
+    """
+
+    sources: dict[str, str]
+    left_out: dict[str, str] = {}
+    found: tuple[Leak, ...]
+
+    @property
+    def some(self) -> tuple[Leak, ...]:
+        """The counts that are not zero."""
+        return tuple(leak for leak in self.found if leak.rows)
+
+
 class ReleaseRecord(_Record):
     """The content of `release.json`.
 
@@ -140,6 +161,7 @@ class ReleaseRecord(_Record):
         others: further files of the layout.
         versions: version of the installed package that provides the layout, by package name; empty for our own.
         parent: the release that it comes after; None if the recipe names none.
+        leaks: the rows that several of its parts have in common; None if it has one part.
     """
 
     format: int
@@ -161,6 +183,7 @@ class ReleaseRecord(_Record):
     others: tuple[OtherFile, ...] = ()
     versions: dict[str, str] = {}
     parent: ParentRelease | None = None
+    leaks: ReleasedLeaks | None = None
 
     def has(self, column: str) -> bool:
         """Whether the release has the column."""
@@ -197,7 +220,7 @@ class ReleaseRecord(_Record):
         # Fields that only some layouts use are left out of the records of the others.
         empty = {
             name
-            for name in ("domains", "configs", "subsets", "others", "versions", "parent")
+            for name in ("domains", "configs", "subsets", "others", "versions", "parent", "leaks")
             if not getattr(self, name)
         }
         text = self.model_dump_json(indent=1, exclude=empty)

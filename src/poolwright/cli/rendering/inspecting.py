@@ -124,7 +124,8 @@ def print_checks(checks: Sequence[Check]) -> None:
     """One line per check of a release: its outcome, its name, and what was found."""
     out = console()
     for item in checks:
-        out.print(Text(f"{_CHECK_WORDS[item.ok]:8}{item.name}: {item.words}"))
+        state = "warning" if item.warning else _CHECK_WORDS[item.ok]
+        out.print(Text(f"{state:8}{item.name}: {item.words}"))
 
 
 def print_verification(verification: Verification) -> None:
