@@ -1,0 +1,68 @@
+"""Defines what a comparison of the parts of a dataset, or of several datasets, found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from poolwright.core.wording import rows as in_rows
+
+SHA256, PHASH = "sha256", "phash"
+_WORDS = {SHA256: "equal SHA-256", PHASH: "equal perceptual hash"}
+_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class LeakPair:
+    """Rows that two parts have in common.
+
+    Attributes:
+        one, other: names of the parts, the earlier first.
+        values: hashes that both have; if vectors are compared, pairs of rows.
+        rows_one: rows of the first part that the other has, too.
+        rows_other: rows of the other part that the first has, too.
+        examples: names of the first few pairs of rows.
+    """
+
+    one: str
+    other: str
+    values: int
+    rows_one: int
+    rows_other: int
+    examples: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Leak:
+    """Rows that are in several parts, by one kind of comparison.
+
+    Attributes:
+        by: what makes the parts: 'split', or another column.
+        how: 'sha256', 'phash', or the column of vectors.
+        rows: rows of a part that an earlier part has, too.
+        later: rows of all parts but the first.
+        pairs: the pairs of parts that have rows in common, those with most first.
+        more_pairs: number of such pairs that are not listed.
+    """
+
+    by: str
+    how: str
+    rows: int
+    later: int
+    pairs: tuple[LeakPair, ...] = ()
+    more_pairs: int = 0
+
+    @property
+    def kind(self) -> str:
+        """How rows were compared, in words."""
+        return _WORDS.get(self.how, f"near vectors of '{self.how}'")
+
+    @property
+    def words(self) -> str:
+        """The result on one line, with the parts and the first few pairs of rows."""
+        if not self.pairs:
+            return f"{self.by}: none by {self.kind}"
+        parts = [f"{in_rows(pair.rows_other)} of '{pair.other}' in '{pair.one}'" for pair in self.pairs[:_SHOWN]]
+        more = len(self.pairs) + self.more_pairs - len(parts)
+        parts += [f"{more:,} more pairs of parts"] if more else []
+        shown = [f"{other!r} is {one!r}" for one, other in self.pairs[0].examples[:_SHOWN]]
+        return f"{self.by}: {', '.join(parts)} by {self.kind} ({', '.join(shown)}{', ...' if self.rows > len(shown) else ''})"

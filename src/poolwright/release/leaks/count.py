@@ -1,0 +1,161 @@
+"""Count the rows of a release that several of its splits, buckets or subsets have in common.
+
+Parts are read from the files of the release. Hashes come from its columns; if it has none, from the released table, and
+perceptual hashes, if that has none either, from the images of the release.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import combinations, islice
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from poolwright.core.columns import UID, is_text
+from poolwright.core.errors import is_installed
+from poolwright.core.images.image import Limits
+from poolwright.core.images.phash import FLAT_HASHES, phash_of_file
+from poolwright.core.results.leaks import PHASH, SHA256, Leak
+from poolwright.core.rows import one_array
+from poolwright.core.runtime.cores import cores
+from poolwright.release.data.naming import split_order
+from poolwright.release.data.reading import read_rows
+from poolwright.release.leaks.limit import NOT_INSTALLED
+from poolwright.release.leaks.tally import LeakTally, leak_tally
+from poolwright.release.record import ReleasedFile, ReleasedLeaks, ReleaseRecord
+
+if TYPE_CHECKING:
+    from poolwright.core.table import Table
+    from poolwright.release.data.reading import StoredImage
+    from poolwright.release.layouts.layout import Layout
+
+RELEASED, TABLE, IMAGES = "column", "table", "images"
+"""Sources of hashes: a column of the release, one that only the table has, or the images."""
+_SPLIT, _CONFIG = "split", "config"
+_AT_ONCE = 64
+_LIMITS = Limits(max_bytes=1_000_000_000)
+
+
+def count_leaks(
+    folder: Path,
+    release: ReleaseRecord,
+    layout: Layout,
+    table: Table | None = None,
+    sources: Mapping[str, str] | None = None,
+) -> ReleasedLeaks | None:
+    """Count the rows that several parts of a release have in common; None if it has no parts.
+
+    Args:
+        folder: folder of the release, with its data files.
+        table: the table that is released, if it is there.
+        sources: what to compare, by where it comes from; default all that there is.
+    """
+    divided = _Divided.of(folder, release, layout)
+    if not divided.names or not release.has(UID):
+        return None
+    chosen, left_out = hash_sources(release, table)
+    if sources is not None:
+        chosen, left_out = dict(sources), {}
+    with leak_tally(divided.names, folder.parent) as tally:
+        released = [how for how, source in chosen.items() if source == RELEASED]
+        for names, parts, rows in divided.batches(released):
+            tally.add_parts(names, parts)
+            for how in released:
+                tally.add_keys(how, names, _keys(rows.column(how)))
+        if not any(len(tally.parts(name, split_order)) > 1 for name in divided.names):
+            return None
+        for how in (how for how, source in chosen.items() if source == TABLE and table is not None):
+            _add_from_table(tally, how, table)
+        if IMAGES in chosen.values():
+            _add_from_images(tally, layout.read_images(folder, release))
+        found = [leak for how in chosen for leak in tally.count_equal(how, split_order)]
+    return ReleasedLeaks(sources=chosen, left_out=left_out, found=tuple(found))
+
+
+def hash_sources(release: ReleaseRecord, table: Table | None) -> tuple[dict[str, str], dict[str, str]]:
+    """Return where the hashes of each kind come from, and why those of the other kinds are not compared."""
+    sources, left_out = {}, {}
+    for how in (SHA256, PHASH):
+        if release.has(how):
+            sources[how] = RELEASED
+        elif table is not None and how in table.schema.names and is_text(table.schema.field(how).type):
+            sources[how] = TABLE
+        elif how == SHA256 or release.images is None:
+            left_out[how] = "neither the table nor the release has them" if how == PHASH else "the table has no SHA-256"
+        elif not is_installed("imagehash"):
+            left_out[how] = NOT_INSTALLED
+        else:
+            sources[how] = IMAGES
+    return sources, left_out
+
+
+class _Divided:
+    """The rows of a release with their parts."""
+
+    def __init__(
+        self, folder: Path, release: ReleaseRecord, columns: Sequence[str], subsets: Mapping[str, np.ndarray]
+    ) -> None:
+        self.folder, self.release, self.columns = folder, release, columns
+        self.subsets = {
+            f"subsets {one} and {other}": (subsets[one], subsets[other], one, other)
+            for one, other in combinations(subsets, 2)
+        }
+        by_file = [name for name, several in ((_SPLIT, release.splits), (_CONFIG, release.configs)) if len(several) > 1]
+        self.by_file = by_file
+        self.names = [*by_file, *columns, *self.subsets]
+
+    @classmethod
+    def of(cls, folder: Path, release: ReleaseRecord, layout: Layout) -> _Divided:
+        columns = [name for name in dict.fromkeys(layout.divisions(release)) if release.has(name)]
+        if len(release.splits) > 1:
+            columns = [name for name in columns if name != _SPLIT]
+        return cls(folder, release, columns, layout.subset_rows(folder, release))
+
+    def batches(self, more: Sequence[str]) -> Iterator[tuple[pa.Array, dict[str, pa.Array], pa.Table]]:
+        """Yield the names of some rows, the part of each by division, and their columns, among them `more`."""
+        start = 0
+        columns = list(dict.fromkeys([UID, *self.columns, *more]))
+        for file, rows in read_rows(self.folder, self.release, columns):
+            parts = {name: pa.repeat(pa.scalar(self._of_file(name, file)), len(rows)) for name in self.by_file}
+            parts |= {name: _texts(rows.column(name)) for name in self.columns}
+            at = np.arange(start, start + len(rows))
+            for name, (one, other, first, second) in self.subsets.items():
+                inside = np.isin(at, one), np.isin(at, other)
+                either = np.where(inside[0], first, second)
+                parts[name] = pa.array(either, pa.string(), mask=inside[0] == inside[1])
+            yield _texts(rows.column(UID)), parts, rows
+            start += len(rows)
+
+    @staticmethod
+    def _of_file(name: str, file: ReleasedFile) -> str:
+        return file.split if name == _SPLIT else PurePosixPath(file.path).parts[1]
+
+
+def _texts(column: pa.ChunkedArray) -> pa.Array:
+    values = one_array(column)
+    return (values.dictionary_decode() if pa.types.is_dictionary(values.type) else values).cast(pa.string())
+
+
+def _keys(column: pa.ChunkedArray) -> pa.Array:
+    """Return hashes in one spelling; null for those that say nothing about a picture."""
+    texts = pc.utf8_lower(_texts(column))
+    nothing = pc.is_in(texts, value_set=pa.array(["", *FLAT_HASHES]))
+    return pc.if_else(nothing, None, texts)
+
+
+def _add_from_table(tally: LeakTally, how: str, table: Table) -> None:
+    for rows in table.batches([UID, how]):
+        tally.add_keys(how, rows.column(UID), _keys(rows.table.column(how)))
+
+
+def _add_from_images(tally: LeakTally, images: Iterable[StoredImage]) -> None:
+    with ThreadPoolExecutor(cores()) as threads:
+        remaining = iter(images)
+        while some := list(islice(remaining, _AT_ONCE)):
+            found = threads.map(lambda image: phash_of_file(image.data or b"", _LIMITS)[0], some)
+            tally.add_keys(PHASH, pa.array([image.uid for image in some]), pa.array(found, pa.string()))

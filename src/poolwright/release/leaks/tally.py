@@ -1,0 +1,160 @@
+"""Count the rows that several parts of a dataset have in common, in bounded memory, in a database on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pyarrow as pa
+
+from poolwright.core.results.leaks import Leak, LeakPair
+from poolwright.core.runtime.cores import cores
+
+_MEMORY = "2GB"
+MOST_PAIRS = 20
+"""Pairs of parts that are listed."""
+MOST_EXAMPLES = 5
+"""Pairs of rows that are named for each of them."""
+MOST_PARTS = 1_000
+"""Parts of a division; a column with more values divides nothing."""
+
+Order = Callable[[str], Any]
+"""Sort key of the names of parts: a row leaks from an earlier part into a later one."""
+
+_EQUAL = """
+    with counted as (select key, rank, count(*) n, min(name) named from met join ranks on part = d{at} group by all)
+    select one.rank a, other.rank b, one.key key_one, other.key key_other, one.n n_one, other.n n_other,
+        one.named named_one, other.named named_other
+    from counted one join counted other on one.key = other.key and one.rank < other.rank
+"""
+"""Links of two parts: each value that both have, with the number of rows that have it and the first of them."""
+
+_NEAR = """
+    with ranked as (
+        select p.name one, q.name other, r.rank a, s.rank b from near
+        join parts p on p.name = near.one join ranks r on r.part = p.d{at}
+        join parts q on q.name = near.other join ranks s on s.part = q.d{at}
+        where how = {how} and r.rank <> s.rank)
+    select least(a, b) a, greatest(a, b) b, if(a < b, one, other) key_one, if(a < b, other, one) key_other,
+        1 n_one, 1 n_other, key_one named_one, key_other named_other
+    from ranked
+"""
+"""The same for pairs of rows."""
+
+
+class LeakTally:
+    """Rows with their part in each of several divisions, and what they are compared by. `leak_tally` makes one.
+
+    Args:
+        base: a connection to an empty database.
+        divisions: what divides the rows into parts: 'split', or the names of columns.
+    """
+
+    def __init__(self, base: Any, divisions: Sequence[str]) -> None:
+        self._base, self.divisions = base, tuple(divisions)
+        base.execute(f"create table parts (name varchar{''.join(f', d{at} varchar' for at in range(len(divisions)))})")
+        base.execute("create table keys (how integer, name varchar, key varchar)")
+        base.execute("create table near (how integer, one varchar, other varchar)")
+        self._hows: list[str] = []
+
+    def add_parts(self, names: pa.Array, parts: Mapping[str, pa.Array]) -> None:
+        """Add rows by their names, with the part of each by division; null for rows in none."""
+        columns = [parts.get(division, pa.nulls(len(names), pa.string())) for division in self.divisions]
+        self._insert("parts", [names, *columns])
+
+    def add_keys(self, how: str, names: pa.Array, keys: pa.Array) -> None:
+        """Add the values by which rows are compared; null for rows that have none."""
+        there = keys.is_valid()
+        names, keys = names.filter(there), keys.filter(there)
+        self._insert("keys", [names, keys], self._number(how))
+
+    def add_near(self, how: str, one: pa.Array, other: pa.Array) -> None:
+        """Add pairs of rows that are near each other, by their names."""
+        self._insert("near", [one, other], self._number(how))
+
+    def _number(self, how: str) -> int:
+        if how not in self._hows:
+            self._hows.append(how)
+        return self._hows.index(how)
+
+    def _insert(self, table: str, columns: Sequence[pa.Array], how: int | None = None) -> None:
+        texts = [column.cast(pa.string()) for column in columns]
+        self._base.register("given", pa.table(texts, names=[f"c{at}" for at in range(len(texts))]))
+        self._base.execute(f"insert into {table} select {'' if how is None else f'{how}, '}* from given")
+        self._base.unregister("given")
+
+    def parts(self, division: str, order: Order) -> list[str]:
+        """Return the parts of a division in order; none if it has more than `MOST_PARTS`."""
+        column = f"d{self.divisions.index(division)}"
+        found = self._rows(f"select distinct {column} from parts where {column} is not null limit {MOST_PARTS + 1}")
+        return sorted((name for (name,) in found), key=order) if len(found) <= MOST_PARTS else []
+
+    def count_equal(self, how: str, order: Order) -> list[Leak]:
+        """Count the rows that have the same value as a row of another part, in each division of several parts."""
+        self._base.execute(
+            f"create or replace temp table met as with own as (select name, key from keys where how = {self._number(how)}), "
+            "twice as (select key from own group by key having count(*) > 1) "
+            "select key, parts.* from own semi join twice using (key) join parts using (name)"
+        )
+        return self._count(how, order, _EQUAL, ("sum(n_one)", "sum(n_other)"))
+
+    def count_near(self, how: str, order: Order) -> list[Leak]:
+        """Count the rows that are near a row of another part, in each division of several parts."""
+        return self._count(how, order, _NEAR, ("count(distinct key_one)", "count(distinct key_other)"))
+
+    def _count(self, how: str, order: Order, links: str, rows: tuple[str, str]) -> list[Leak]:
+        found = []
+        for at, division in enumerate(self.divisions):
+            names = self.parts(division, order)
+            if len(names) > 1:
+                self._base.register("ranked", pa.table({"part": names, "rank": range(len(names))}))
+                self._base.execute("create or replace temp table ranks as select * from ranked")
+                self._base.unregister("ranked")
+                self._base.execute(
+                    f"create or replace temp table links as {links.format(at=at, how=self._number(how))}"
+                )
+                found.append(self._leak(at, how, names, rows))
+        return found
+
+    def _leak(self, at: int, how: str, names: Sequence[str], rows: tuple[str, str]) -> Leak:
+        pairs = self._rows(f"select a, b, count(*), {rows[0]}, {rows[1]} from links group by all order by 5 desc, 1, 2")
+        ((leaked,),) = self._rows("select sum(n_other) from (select distinct b, key_other, n_other from links)")
+        ((later,),) = self._rows(f"select count(*) from parts join ranks on part = d{at} where rank > 0")
+        listed = tuple(
+            LeakPair(names[a], names[b], values, int(one), int(other), self._examples(a, b))
+            for a, b, values, one, other in pairs[:MOST_PAIRS]
+        )
+        return Leak(self.divisions[at], how, int(leaked or 0), later, listed, len(pairs) - len(listed))
+
+    def _examples(self, a: int, b: int) -> tuple[tuple[str, str], ...]:
+        return tuple(
+            self._rows(
+                f"select named_one, named_other from links where a = {a} and b = {b} order by all limit {MOST_EXAMPLES}"
+            )
+        )
+
+    def _rows(self, query: str) -> list[Any]:
+        return list(self._base.execute(query).fetchall())
+
+
+@contextmanager
+def leak_tally(divisions: Sequence[str], folder: Path | None = None) -> Iterator[LeakTally]:
+    """Open an empty tally; its files are removed at the end.
+
+    Args:
+        folder: where to put them; default the system's folder for temporary files.
+    """
+    import duckdb
+
+    with TemporaryDirectory(prefix="poolwright-leaks-", dir=folder) as work:
+        base = duckdb.connect(f"{work}/rows.duckdb")
+        try:
+            for name, value in (("memory_limit", _MEMORY), ("threads", cores()), ("temp_directory", f"{work}/spill")):
+                base.execute(f"set {name} = '{value}'")
+            base.execute("set autoinstall_known_extensions = false")
+            yield LeakTally(base, divisions)
+        finally:
+            base.close()
