@@ -131,4 +131,6 @@ def print_checks(checks: Sequence[Check]) -> None:
 def print_verification(verification: Verification) -> None:
     """Every check of a release, and the outcome last."""
     print_checks(verification.checks)
-    console().print(Text("the release verifies" if verification.ok else "the release does not verify", style="bold"))
+    warnings = [check.name for check in verification.checks if check.warning]
+    words = f"the release verifies{', with a warning: ' if warnings else ''}{', '.join(warnings)}"
+    console().print(Text(words if verification.ok else "the release does not verify", style="bold"))

@@ -65,4 +65,5 @@ class Leak:
         more = len(self.pairs) + self.more_pairs - len(parts)
         parts += [f"{more:,} more pairs of parts"] if more else []
         shown = [f"{other!r} is {one!r}" for one, other in self.pairs[0].examples[:_SHOWN]]
-        return f"{self.by}: {', '.join(parts)} by {self.kind} ({', '.join(shown)}{', ...' if self.rows > len(shown) else ''})"
+        shown += ["..."] if self.rows > len(shown) else []
+        return f"{self.by}: {', '.join(parts)} by {self.kind} ({', '.join(shown)})"

@@ -79,8 +79,8 @@ class Layout(BaseModel):
     )
     max_leak: LeakLimit | None = Field(
         default=None,
-        description="most rows of later splits, buckets or subsets that an earlier one may have too, by equal SHA-256 or "
-        "perceptual hash: a number of rows, or a share of them such as 0.1%; with more, nothing is released",
+        description="most rows of a later split, bucket or subset that an earlier one may have, too, by equal SHA-256 "
+        "or perceptual hash: a number, or a share of them such as 0.1%; with more, nothing is released",
     )
 
     # Writing

@@ -9,8 +9,8 @@ from poolwright.core.errors import is_installed
 from poolwright.core.wording import rows as in_rows
 from poolwright.core.wording import some
 from poolwright.release.checks.result import Check, Findings, Skip, run_check
-from poolwright.release.leaks.count import IMAGES, RELEASED, count_leaks, hash_sources
 from poolwright.release.layouts.layout import Layout
+from poolwright.release.leaks.count import IMAGES, RELEASED, count_leaks, hash_sources
 from poolwright.release.leaks.limit import over_limit
 from poolwright.release.record import ReleasedLeaks, ReleaseRecord
 

@@ -6,7 +6,7 @@ perceptual hashes, if that has none either, from the images of the release.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import combinations, islice
 from pathlib import Path, PurePosixPath
@@ -20,7 +20,7 @@ from poolwright.core.columns import UID, is_text
 from poolwright.core.errors import is_installed
 from poolwright.core.images.image import Limits
 from poolwright.core.images.phash import FLAT_HASHES, phash_of_file
-from poolwright.core.results.leaks import PHASH, SHA256, Leak
+from poolwright.core.results.leaks import PHASH, SHA256
 from poolwright.core.rows import one_array
 from poolwright.core.runtime.cores import cores
 from poolwright.release.data.naming import split_order

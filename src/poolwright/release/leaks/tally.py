@@ -94,8 +94,9 @@ class LeakTally:
 
     def count_equal(self, how: str, order: Order) -> list[Leak]:
         """Count the rows that have the same value as a row of another part, in each division of several parts."""
+        own = f"select name, key from keys where how = {self._number(how)}"
         self._base.execute(
-            f"create or replace temp table met as with own as (select name, key from keys where how = {self._number(how)}), "
+            f"create or replace temp table met as with own as ({own}), "
             "twice as (select key from own group by key having count(*) > 1) "
             "select key, parts.* from own semi join twice using (key) join parts using (name)"
         )
