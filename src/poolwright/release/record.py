@@ -123,14 +123,16 @@ class ReleasedLeaks(_Record):
     """The rows that several parts of a release have in common: its splits, buckets, subsets and the like.
 
     Attributes:
-        sources: what was compared: 'sha256', 'phash'; and where it comes from: 'column' of the release, 'table' for one
-            that only the released table has, or 'images'.
-        left_out: what was not compared, and why.
+        sources: what was compared, 'sha256', 'phash' and a column of vectors; and where it comes from: 'column' of the
+            release, 'table' for one that only the released table has, or 'images'.
+        left_out: hashes that were not compared, and why.
+        above: least cosine of near vectors; None if there are none.
         found: the counts, by what makes the parts and by what was compared.
     """
 
     sources: dict[str, str]
     left_out: dict[str, str] = {}
+    above: float | None = None
     found: tuple[Leak, ...]
 
     @property

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from poolwright.core.wording import rows as in_rows
 
-SHA256, PHASH = "sha256", "phash"
+SHA256, PHASH = HASHES = "sha256", "phash"
 _WORDS = {SHA256: "equal SHA-256", PHASH: "equal perceptual hash"}
 _SHOWN = 3
 
@@ -42,6 +42,8 @@ class Leak:
         later: rows of all parts but the first.
         pairs: the pairs of parts that have rows in common, those with most first.
         more_pairs: number of such pairs that are not listed.
+        drawn: whether all this is about a random sample of the later rows, each compared with all others, since
+            there are too many vectors to compare all.
     """
 
     by: str
@@ -50,6 +52,7 @@ class Leak:
     later: int
     pairs: tuple[LeakPair, ...] = ()
     more_pairs: int = 0
+    drawn: bool = False
 
     @property
     def kind(self) -> str:
@@ -64,6 +67,8 @@ class Leak:
         parts = [f"{in_rows(pair.rows_other)} of '{pair.other}' in '{pair.one}'" for pair in self.pairs[:_SHOWN]]
         more = len(self.pairs) + self.more_pairs - len(parts)
         parts += [f"{more:,} more pairs of parts"] if more else []
-        shown = [f"{other!r} is {one!r}" for one, other in self.pairs[0].examples[:_SHOWN]]
+        like = "is" if self.how in HASHES else "is near"
+        shown = [f"{other!r} {like} {one!r}" for one, other in self.pairs[0].examples[:_SHOWN]]
         shown += ["..."] if self.rows > len(shown) else []
-        return f"{self.by}: {', '.join(parts)} by {self.kind} ({', '.join(shown)})"
+        sample = f", of {self.later:,} that were drawn," if self.drawn else ""
+        return f"{self.by}: {', '.join(parts)}{sample} by {self.kind} ({', '.join(shown)})"

@@ -29,7 +29,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
-from poolwright.core.errors import MissingExtra, ReleaseError
+from poolwright.core.columns import is_vector
+from poolwright.core.errors import MissingExtra, ReleaseError, StepError
 from poolwright.core.params import Column
 from poolwright.release.card.about import About
 from poolwright.release.checks.result import Findings
@@ -82,6 +83,12 @@ class Layout(BaseModel):
         description="most rows of a later split, bucket or subset that an earlier one may have, too, by equal SHA-256 "
         "or perceptual hash: a number, or a share of them such as 0.1%; with more, nothing is released",
     )
+    leak_vectors: Column | None = Field(
+        default=None,
+        description="column of vectors by which rows of different splits, buckets or subsets are compared, too; named "
+        "here, near rows count for max_leak; default the first that has not 'text' in its name, for the card alone",
+    )
+    leak_above: float = Field(default=0.95, gt=0, le=1, description="least cosine of vectors that are near")
 
     # Writing
 
@@ -254,6 +261,10 @@ class Layout(BaseModel):
         for name in self.needs(schema):
             require(name, schema, f"layout '{self.layout}'")
         check_split(schema)
+        if self.leak_vectors:
+            require(self.leak_vectors, schema, "'leak_vectors'")
+            if not is_vector(schema.field(self.leak_vectors).type):
+                raise StepError(f"'leak_vectors' names '{self.leak_vectors}', which holds no vectors")
         if self.domain:
             check_domain(schema, self.domain, self.class_name())
         if self.figures and find_spec("matplotlib") is None:
@@ -382,7 +393,7 @@ class Layout(BaseModel):
             record = self.write_data(table, partial, statistics).model_copy(update=origin)
             record.check_files(table.record.rows_kept)
             leaks = count_leaks(partial, record, self, table)
-            check_limit(table.name, leaks, self.max_leak)
+            check_limit(table.name, leaks, self)
             record = record.model_copy(update={"leaks": leaks})
             statistics = of_released(statistics, record)
             notes = (*class_notes(record, statistics, self.class_name()), *leak_notes(leaks))

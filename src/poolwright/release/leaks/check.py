@@ -10,7 +10,7 @@ from poolwright.core.wording import rows as in_rows
 from poolwright.core.wording import some
 from poolwright.release.checks.result import Check, Findings, Skip, run_check
 from poolwright.release.layouts.layout import Layout
-from poolwright.release.leaks.count import IMAGES, RELEASED, count_leaks, hash_sources
+from poolwright.release.leaks.count import IMAGES, RELEASED, count_leaks, leak_sources
 from poolwright.release.leaks.limit import over_limit
 from poolwright.release.record import ReleasedLeaks, ReleaseRecord
 
@@ -36,7 +36,7 @@ def check_leaks(folder: Path, release: ReleaseRecord, layout: Layout, full: bool
             raise Skip("the release has one part, or its rows have no uid")
         stated = release.leaks
         wrong = _differences(stated, again[0]) if stated else []
-        wrong += [f"more than max_leak: {leak.words}" for leak in over_limit(stated or again[0], layout.max_leak)]
+        wrong += [f"more than max_leak: {leak.words}" for leak in over_limit(stated or again[0], layout)]
         return wrong, _words(stated, again[0])
 
     check = run_check(NAME, look)
@@ -46,9 +46,10 @@ def check_leaks(folder: Path, release: ReleaseRecord, layout: Layout, full: bool
 
 def _count(folder: Path, release: ReleaseRecord, layout: Layout, full: bool) -> ReleasedLeaks | None:
     """Count by what the release states, as far as it has that itself; by what it has if it states nothing."""
-    sources = release.leaks.sources if release.leaks else hash_sources(release, None)[0]
-    few = release.images is not None and (full or release.images.count <= MOST_IMAGES) and is_installed("imagehash")
-    here = {how: source for how, source in sources.items() if source == RELEASED or (source == IMAGES and few)}
+    sources = release.leaks.sources if release.leaks else leak_sources(release, layout, None)[0]
+    few = full or (release.images is not None and release.images.count <= MOST_IMAGES)
+    images = few and is_installed("imagehash")
+    here = {how: source for how, source in sources.items() if source == RELEASED or (source == IMAGES and images)}
     return count_leaks(folder, release, layout, sources=here)
 
 

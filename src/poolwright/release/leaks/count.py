@@ -16,16 +16,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from poolwright.core.columns import UID, is_text
+from poolwright.core.columns import UID, is_text, is_vector
 from poolwright.core.errors import is_installed
 from poolwright.core.images.image import Limits
 from poolwright.core.images.phash import FLAT_HASHES, phash_of_file
-from poolwright.core.results.leaks import PHASH, SHA256
+from poolwright.core.results.leaks import HASHES, PHASH, SHA256
 from poolwright.core.rows import one_array
 from poolwright.core.runtime.cores import cores
 from poolwright.release.data.naming import split_order
 from poolwright.release.data.reading import read_rows
 from poolwright.release.leaks.limit import NOT_INSTALLED
+from poolwright.release.leaks.near import add_near_rows
 from poolwright.release.leaks.tally import LeakTally, leak_tally
 from poolwright.release.record import ReleasedFile, ReleasedLeaks, ReleaseRecord
 
@@ -51,47 +52,63 @@ def count_leaks(
     """Count the rows that several parts of a release have in common; None if it has no parts.
 
     Args:
-        folder: folder of the release, with its data files.
+        folder: folder of the release, with its data files. If `table` is given, other files are put there meanwhile.
         table: the table that is released, if it is there.
         sources: what to compare, by where it comes from; default all that there is.
     """
     divided = _Divided.of(folder, release, layout)
     if not divided.names or not release.has(UID):
         return None
-    chosen, left_out = hash_sources(release, table)
-    if sources is not None:
-        chosen, left_out = dict(sources), {}
-    with leak_tally(divided.names, folder.parent) as tally:
-        released = [how for how, source in chosen.items() if source == RELEASED]
-        for names, parts, rows in divided.batches(released):
-            tally.add_parts(names, parts)
-            for how in released:
-                tally.add_keys(how, names, _keys(rows.column(how)))
+    chosen, left_out = (sources, {}) if sources is not None else leak_sources(release, layout, table)
+    hashes = [how for how in chosen if how in HASHES]
+    with leak_tally(divided.names, folder if table is not None else None) as tally:
+        _add_rows(tally, divided, [how for how in hashes if chosen[how] == RELEASED])
         if not any(len(tally.parts(name, split_order)) > 1 for name in divided.names):
             return None
-        for how in (how for how, source in chosen.items() if source == TABLE and table is not None):
-            _add_from_table(tally, how, table)
-        if IMAGES in chosen.values():
-            _add_from_images(tally, layout.read_images(folder, release))
-        found = [leak for how in chosen for leak in tally.count_equal(how, split_order)]
-    return ReleasedLeaks(sources=chosen, left_out=left_out, found=tuple(found))
+        for how in hashes:
+            if chosen[how] == TABLE and table is not None:
+                _add_from_table(tally, how, table)
+            elif chosen[how] == IMAGES:
+                _add_from_images(tally, layout.read_images(folder, release))
+        found = [leak for how in hashes for leak in tally.count_equal(how, split_order)]
+        for how in chosen:
+            if how not in HASHES:
+                vectors = _table_vectors(table, how) if table is not None else divided.vectors(how)
+                add_near_rows(tally, how, vectors, layout.leak_above)
+                found += tally.count_near(how, split_order)
+    above = layout.leak_above if set(chosen) - set(HASHES) else None
+    return ReleasedLeaks(sources=dict(chosen), left_out=left_out, above=above, found=tuple(found))
 
 
-def hash_sources(release: ReleaseRecord, table: Table | None) -> tuple[dict[str, str], dict[str, str]]:
-    """Return where the hashes of each kind come from, and why those of the other kinds are not compared."""
+def leak_sources(release: ReleaseRecord, layout: Layout, table: Table | None) -> tuple[dict[str, str], dict[str, str]]:
+    """Return where hashes and vectors come from, and why those that are not compared are not."""
     sources, left_out = {}, {}
-    for how in (SHA256, PHASH):
+    for how in HASHES:
         if release.has(how):
             sources[how] = RELEASED
         elif table is not None and how in table.schema.names and is_text(table.schema.field(how).type):
             sources[how] = TABLE
         elif how == SHA256 or release.images is None:
-            left_out[how] = "neither the table nor the release has them" if how == PHASH else "the table has no SHA-256"
+            left_out[how] = "there are none"
         elif not is_installed("imagehash"):
             left_out[how] = NOT_INSTALLED
         else:
             sources[how] = IMAGES
+    column = layout.leak_vectors
+    if column is None and table is not None:
+        vectors = (field.name for field in table.schema if is_vector(field.type))
+        column = next((name for name in vectors if "text" not in name.lower()), None)
+    if column and table is not None:
+        sources[column] = RELEASED if release.has(column) else TABLE
     return sources, left_out
+
+
+def _add_rows(tally: LeakTally, divided: _Divided, columns: Sequence[str]) -> None:
+    """Add the rows with their parts, and the hashes in columns of the release."""
+    for names, parts, rows in divided.batches(columns):
+        tally.add_parts(names, parts)
+        for how in columns:
+            tally.add_keys(how, names, _keys(rows.column(how)))
 
 
 class _Divided:
@@ -131,6 +148,11 @@ class _Divided:
             yield _texts(rows.column(UID)), parts, rows
             start += len(rows)
 
+    def vectors(self, column: str) -> Iterator[tuple[pa.Array, np.ndarray]]:
+        """Yield the names of rows that have a vector, and their vectors (n, d), of float16 or float32."""
+        for _, rows in read_rows(self.folder, self.release, [UID, column]):
+            yield from _with_vectors(_texts(rows.column(UID)), one_array(rows.column(column)))
+
     @staticmethod
     def _of_file(name: str, file: ReleasedFile) -> str:
         return file.split if name == _SPLIT else PurePosixPath(file.path).parts[1]
@@ -151,6 +173,20 @@ def _keys(column: pa.ChunkedArray) -> pa.Array:
 def _add_from_table(tally: LeakTally, how: str, table: Table) -> None:
     for rows in table.batches([UID, how]):
         tally.add_keys(how, rows.column(UID), _keys(rows.table.column(how)))
+
+
+def _table_vectors(table: Table, column: str) -> Iterator[tuple[pa.Array, np.ndarray]]:
+    for rows in table.batches([UID, column]):
+        yield from _with_vectors(rows.column(UID), rows.column(column))
+
+
+def _with_vectors(names: pa.Array, vectors: pa.Array) -> Iterator[tuple[pa.Array, np.ndarray]]:
+    """Yield the rows whose vector is not null; the vectors may be plain lists."""
+    there = vectors.is_valid()
+    names, vectors = names.filter(there), vectors.filter(there)
+    if len(names):
+        matrix = vectors.flatten().to_numpy(zero_copy_only=False).reshape(len(names), -1)
+        yield names, matrix if matrix.dtype != np.float64 else matrix.astype(np.float32)
 
 
 def _add_from_images(tally: LeakTally, images: Iterable[StoredImage]) -> None:

@@ -25,6 +25,12 @@ def leaks_section(release: ReleaseRecord) -> str:
     pairs = [line for leak in leaks.found for line in _pairs(leak)]
     if pairs:
         words.append(grid(("parts by", "compared by", "part", "rows", "part", "rows", "such as"), pairs, (3, 5)))
+    if leaks.above is not None:
+        words.append(f"Vectors are near from a cosine of {leaks.above:g} on.")
+    if any(leak.drawn for leak in leaks.found):
+        words.append(
+            "A random sample of rows is compared by vectors with all others, and the counts are of the sample."
+        )
     missing = [f"{how} ({reason})" for how, reason in leaks.left_out.items()]
     words.append(f"Not compared: {plain('; '.join(missing))}." if missing else "")
     return "\n\n".join(part for part in words if part)
