@@ -340,8 +340,7 @@ class Run:
         reads_images = any(IMAGE in placed.reads for placed in plan.steps)
         inputs = inputs_of(source, self.table, looked, self._map, self.recipe.folder, reads_images)
         joined = [
-            inputs_of(other, self.table, looked, self._map, self.recipe.folder, images=False)
-            for other in plan.joined
+            inputs_of(other, self.table, looked, self._map, self.recipe.folder, images=False) for other in plan.joined
         ]
         fitted = [placed.step for placed in spec.steps if not placed.learned]
         step_files = looked.look(sorted({file for step in fitted for file in step.files()}), self._map)

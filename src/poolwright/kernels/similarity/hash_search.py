@@ -31,7 +31,8 @@ class HashSearch:
         self._runs = [(np.uint64(low), np.uint64((1 << (high - low)) - 1)) for low, high in pairwise(edges)]
         orders = [np.argsort(self._cut(known, run), kind="stable") for run in self._runs]
         self._sorted = [
-            (order.astype(np.int64), self._cut(known[order], run)) for order, run in zip(orders, self._runs, strict=True)
+            (order.astype(np.int64), self._cut(known[order], run))
+            for order, run in zip(orders, self._runs, strict=True)
         ]
 
     @staticmethod
@@ -63,7 +64,9 @@ class HashSearch:
             before = int(ends[start - 1]) if start else 0
             stop = max(int(np.searchsorted(ends, before + _AT_ONCE, "right")), start + 1)
             some = np.repeat(np.arange(start, stop), counts[start:stop])
-            within = np.arange(len(some)) - np.repeat(ends[start:stop] - counts[start:stop] - before, counts[start:stop])
+            within = np.arange(len(some)) - np.repeat(
+                ends[start:stop] - counts[start:stop] - before, counts[start:stop]
+            )
             there = order[first[some] + within]
             bits = np.bitwise_count(hashes[some] ^ self.known[there]).astype(np.int64)
             near = np.flatnonzero(bits <= self.distance)

@@ -198,14 +198,18 @@ class Decontaminate(JoiningStep):
             columns[column] = pa.array([row.get(column)], dtype)
         for how, found in self._meet(Rows(pa.table(columns)), state).items():
             if found.row[0] >= 0:
-                what = {"sha256": "equal SHA-256", "phash": f"{found.value[0]:g} bits", "vectors": f"cosine {found.value[0]:.4f}"}
+                what = {
+                    "sha256": "equal SHA-256",
+                    "phash": f"{found.value[0]:g} bits",
+                    "vectors": f"cosine {found.value[0]:.4f}",
+                }
                 return f"{what[how]}: '{found.uid_of(0)}' of {found.set_of(0, state)}"
         return f"near no row of {some(state.values['sets'])}"
 
     def learned(self, state: State) -> str:
         values = state.values
         sets = [f"{in_rows(rows)} of {name}" for name, rows in zip(values["sets"], values["rows"], strict=True)]
-        without = [f"{count:,} without {column}" for column, count in values["without"].items() if count]
+        without = [f"{count:,} without {column}" for column, count in sorted(values["without"].items()) if count]
         return f"compared with {some(sets)}{', ' if without else ''}{', '.join(without)}"
 
 
@@ -223,7 +227,9 @@ def hash_keys(values: pa.Array) -> pa.Array:
     """
     texts = pc.utf8_lower(plain(values))
     texts = pc.if_else(pc.is_in(texts, value_set=pa.array(FLAT_HASHES)), None, texts)
-    bad = next((text for text in texts.to_pylist() if text is not None and not re.fullmatch(r"[0-9a-f]{16}", text)), None)
+    bad = next(
+        (text for text in texts.to_pylist() if text is not None and not re.fullmatch(r"[0-9a-f]{16}", text)), None
+    )
     if bad is not None:
         raise StepError(f"decontaminate: '{bad}' is not a 64-bit hash of 16 hex digits; compute them with `hash`")
     return texts

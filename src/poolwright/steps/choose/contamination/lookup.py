@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from poolwright.core.columns import UID
 from poolwright.core.rows import vectors_of
@@ -42,9 +43,7 @@ class Met:
         return str(state.values["sets"][self.others.column(SET)[int(self.row[at])].as_py()])
 
 
-def meet(
-    how: str, values: Any, wanted: npt.NDArray[np.bool_], others: pa.Table, distance: int, above: float
-) -> Met:
+def meet(how: str, values: Any, wanted: npt.NDArray[np.bool_], others: pa.Table, distance: int, above: float) -> Met:
     """Find for each row one of the others that it is near.
 
     Args:
@@ -82,15 +81,19 @@ def _nearest_vectors(
     row: npt.NDArray[np.int64],
     value: npt.NDArray[Any],
 ) -> None:
-    """Note the nearest of the others within the cosine, chunk by chunk: of equally near ones the first by set and uid."""
+    """Note the nearest of the others within the cosine; of equally near ones, the first by set and uid."""
     mine, start = vectors[places], 0
     for chunk in others.column(VECTOR).chunks:
         theirs = vectors_of(chunk)
         for i, j, cosine in scan_pairs(mine, theirs, above):
-            order = np.lexsort((j, -cosine, i))
-            i, j, cosine = i[order], j[order] + start, cosine[order]
-            first = np.append(True, np.diff(i) > 0)[: len(i)]
-            for at, there, near in zip(places[i[first]], j[first], cosine[first], strict=True):
-                if row[at] < 0 or (near, *_names(others, row[at])) > (value[at], *_names(others, there)):
-                    row[at], value[at] = there, near
+            before = np.unique(places[i])
+            before = before[row[before] >= 0]
+            at, there = np.append(places[i], before), np.append(j + start, row[before])
+            near = np.append(cosine, value[before])
+            names = others.select([SET, UID]).take(pa.array(there))
+            found = pa.table({"at": at, "near": -near, **dict(zip(names.column_names, names.columns, strict=True))})
+            keys = [(name, "ascending") for name in ("at", "near", SET, UID)]
+            order = pc.sort_indices(found, sort_keys=keys).to_numpy()
+            order = order[np.append(True, np.diff(at[order]) > 0)[: len(at)]]
+            row[at[order]], value[at[order]] = there[order], near[order]
         start += len(theirs)

@@ -64,13 +64,12 @@ class OtherSets:
 
         def chunks() -> Iterator[pa.Table]:
             for first, last in zip(bounds, [*bounds[1:], 2**64], strict=True):
-                query = (
-                    "select hash, key, min((set, uid)) found from given "
-                    f"where hash between {first} and {last - 1} group by hash, key"
+                found = self._base.sql(
+                    "select hash, key, found[1] as set, found[2] as uid from "
+                    "(select hash, key, min((set, uid)) found from given "
+                    f"where hash between {first} and {last - 1} group by hash, key) order by hash, key"
                 )
-                yield self._base.execute(
-                    f"select hash, key, found[1] as set, found[2] as uid from ({query}) order by hash, key"
-                ).to_arrow_table().cast(schema).combine_chunks()
+                yield found.to_arrow_table().cast(schema).combine_chunks()
 
         return self._mapped(column, schema, chunks())
 
@@ -128,8 +127,8 @@ def _check_errors(other: OtherRows, part: str, table: pa.Table) -> None:
     if errors is not None and errors.null_count < len(errors):
         first = errors.drop_null()[0].as_py()
         raise InputError(
-            f"decontaminate: a row of '{other.name}' cannot be read ({part}: {first}); correct it, or name a table of the "
-            "recipe made from these rows, which counts and drops those that cannot be read"
+            f"decontaminate: a row of '{other.name}' cannot be read ({part}: {first}); correct it, or name a table of "
+            "the recipe made from these rows, which counts and drops those that cannot be read"
         )
 
 
