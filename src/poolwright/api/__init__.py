@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from poolwright.api.annotating import accuracy, audit, more_verdicts
-from poolwright.api.comparing import diff, write_diff
+from poolwright.api.comparing import diff, leaks, write_diff, write_leaks
 from poolwright.api.data import build_encoder, convert, fetch, fetch_options, import_clear, rebuild, train_encoder
 from poolwright.api.inspecting import (
     cluster_figures,
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         Estimates,
         Fetched,
         FetchOptions,
+        LeakReport,
         LedgerSummary,
         Listener,
         Matrix,
@@ -71,6 +72,7 @@ __all__ = [
     "Estimates",
     "FetchOptions",
     "Fetched",
+    "LeakReport",
     "LedgerSummary",
     "Listener",
     "Matrix",
@@ -113,6 +115,7 @@ __all__ = [
     "figures",
     "import_clear",
     "layouts",
+    "leaks",
     "ledger",
     "more_verdicts",
     "new_recipe",
@@ -132,6 +135,7 @@ __all__ = [
     "verify",
     "why",
     "write_diff",
+    "write_leaks",
     "write_search",
 ]
 

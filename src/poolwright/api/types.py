@@ -3,6 +3,7 @@
 from poolwright.api.search import SearchResult
 from poolwright.api.table import Table
 from poolwright.core.results.changes import Changes
+from poolwright.core.results.leaks import LeakReport
 from poolwright.core.results.measured import Matrix, Measured
 from poolwright.core.runtime.plugins import Package
 from poolwright.core.runtime.progress import Listener, TableProgress
@@ -37,6 +38,7 @@ __all__ = [
     "Estimates",
     "FetchOptions",
     "Fetched",
+    "LeakReport",
     "LedgerSummary",
     "Listener",
     "Matrix",

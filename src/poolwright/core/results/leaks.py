@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from poolwright.core.wording import rows as in_rows
 
@@ -72,3 +73,44 @@ class Leak:
         shown += ["..."] if self.rows > len(shown) else []
         sample = f", of {self.later:,} that were drawn," if self.drawn else ""
         return f"{self.by}: {', '.join(parts)}{sample} by {self.kind} ({', '.join(shown)})"
+
+
+@dataclass(frozen=True)
+class LeakSet:
+    """One of the sets that are compared.
+
+    Attributes:
+        name: as it was given.
+        rows: number of rows.
+        unreadable: rows that have no hash, as their image cannot be read.
+    """
+
+    name: str
+    rows: int
+    unreadable: int = 0
+
+
+@dataclass(frozen=True)
+class LeakReport:
+    """What several datasets have in common.
+
+    Attributes:
+        sets: the datasets, in the order in which they were given.
+        compared: what was compared: 'sha256', 'phash' and a column of vectors.
+        left_out: what was not compared, and why.
+        above: least cosine of near vectors; None if there are none.
+        found: the counts, one for each kind of comparison; `by` is 'set'.
+        pictures: small pictures of the examples as data URIs, by set and row.
+    """
+
+    sets: tuple[LeakSet, ...]
+    compared: tuple[str, ...]
+    left_out: dict[str, str]
+    above: float | None
+    found: tuple[Leak, ...]
+    pictures: Mapping[tuple[str, str], str] = field(default_factory=dict, repr=False)
+
+    @property
+    def rows(self) -> int:
+        """The most rows of later sets that an earlier one has, by any comparison."""
+        return max((leak.rows for leak in self.found), default=0)

@@ -108,7 +108,7 @@ def _add_rows(tally: LeakTally, divided: _Divided, columns: Sequence[str]) -> No
     for names, parts, rows in divided.batches(columns):
         tally.add_parts(names, parts)
         for how in columns:
-            tally.add_keys(how, names, _keys(rows.column(how)))
+            tally.add_keys(how, names, hash_keys(rows.column(how)))
 
 
 class _Divided:
@@ -151,7 +151,7 @@ class _Divided:
     def vectors(self, column: str) -> Iterator[tuple[pa.Array, np.ndarray]]:
         """Yield the names of rows that have a vector, and their vectors (n, d), of float16 or float32."""
         for _, rows in read_rows(self.folder, self.release, [UID, column]):
-            yield from _with_vectors(_texts(rows.column(UID)), one_array(rows.column(column)))
+            yield from with_vectors(_texts(rows.column(UID)), one_array(rows.column(column)))
 
     @staticmethod
     def _of_file(name: str, file: ReleasedFile) -> str:
@@ -163,7 +163,7 @@ def _texts(column: pa.ChunkedArray) -> pa.Array:
     return (values.dictionary_decode() if pa.types.is_dictionary(values.type) else values).cast(pa.string())
 
 
-def _keys(column: pa.ChunkedArray) -> pa.Array:
+def hash_keys(column: pa.ChunkedArray) -> pa.Array:
     """Return hashes in one spelling; null for those that say nothing about a picture."""
     texts = pc.utf8_lower(_texts(column))
     nothing = pc.is_in(texts, value_set=pa.array(["", *FLAT_HASHES]))
@@ -172,15 +172,15 @@ def _keys(column: pa.ChunkedArray) -> pa.Array:
 
 def _add_from_table(tally: LeakTally, how: str, table: Table) -> None:
     for rows in table.batches([UID, how]):
-        tally.add_keys(how, rows.column(UID), _keys(rows.table.column(how)))
+        tally.add_keys(how, rows.column(UID), hash_keys(rows.table.column(how)))
 
 
 def _table_vectors(table: Table, column: str) -> Iterator[tuple[pa.Array, np.ndarray]]:
     for rows in table.batches([UID, column]):
-        yield from _with_vectors(rows.column(UID), rows.column(column))
+        yield from with_vectors(rows.column(UID), rows.column(column))
 
 
-def _with_vectors(names: pa.Array, vectors: pa.Array) -> Iterator[tuple[pa.Array, np.ndarray]]:
+def with_vectors(names: pa.Array, vectors: pa.Array) -> Iterator[tuple[pa.Array, np.ndarray]]:
     """Yield the rows whose vector is not null; the vectors may be plain lists."""
     there = vectors.is_valid()
     names, vectors = names.filter(there), vectors.filter(there)

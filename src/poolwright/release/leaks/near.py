@@ -38,22 +38,24 @@ def add_near_rows(tally: LeakTally, how: str, batches: Iterable[tuple[pa.Array, 
         return
     rows, cell, ranks = tally.numbered()
     sizes = np.bincount(cell)
-    products = (len(rows) ** 2 - int((sizes.astype(np.int64) ** 2).sum())) // 2 * width
-    share = MOST_PRODUCTS / max(products, 1)
+    pairs = len(rows) ** 2 - (0 if tally.within else int((sizes.astype(np.int64) ** 2).sum()))
+    share = MOST_PRODUCTS / max(pairs // 2 * width, 1)
     drawn = np.flatnonzero(ranks < share * 2.0**64) if share < 1 else None
     if drawn is not None:
         tally.draw(how, rows[drawn])
     vectors = np.memmap(file, dtype, "r", shape=(count, width))
-    for left, right in _blocks(cell, drawn):
+    for left, right in _blocks(cell, drawn, tally.within):
         i, j, _ = pairs_above(vectors[rows[left]], vectors[rows[right]], above)
         i, j = left[i], right[j]
-        apart = cell[i] != cell[j]
-        tally.add_near(how, rows[i[apart]], rows[j[apart]])
+        wanted = cell[i] != cell[j]
+        if tally.within:
+            wanted |= i < j if drawn is None else i != j
+        tally.add_near(how, rows[i[wanted]], rows[j[wanted]])
     file.unlink()
 
 
-def _blocks(cell: Integers, drawn: Integers | None) -> Iterator[tuple[Integers, Integers]]:
-    """Yield the blocks of rows to compare, all or those drawn with all, but not two of one cell.
+def _blocks(cell: Integers, drawn: Integers | None, within: bool) -> Iterator[tuple[Integers, Integers]]:
+    """Yield the blocks of rows to compare, all or those drawn with all, but not two of one cell, unless `within`.
 
     Args:
         cell: int64 (n,), ascending: rows of one cell are in the same part of every division.
@@ -64,5 +66,6 @@ def _blocks(cell: Integers, drawn: Integers | None) -> Iterator[tuple[Integers, 
     lefts = blocks if drawn is None else [drawn[at : at + _BLOCK] for at in range(0, len(drawn), _BLOCK)]
     for number, left in enumerate(lefts):
         for right in blocks if drawn is not None else blocks[number:]:
-            if cell[left[0]] != cell[left[-1]] or cell[right[0]] != cell[right[-1]] or cell[left[0]] != cell[right[0]]:
+            same = cell[left[0]] == cell[left[-1]] == cell[right[0]] == cell[right[-1]]
+            if within or not same:
                 yield left, right

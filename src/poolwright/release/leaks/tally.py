@@ -35,12 +35,19 @@ _EQUAL = """
 """
 """Links of two parts: each value that both have, with the number of rows that have it and the first of them."""
 
+_EQUAL_WITHIN = """
+    union all
+    select rank a, rank b, key, key, count(*), count(*), min(name), max(name)
+    from met join ranks on part = d{at} group by rank, key having count(*) > 1
+"""
+"""The same within a part: values that several of its rows have."""
+
 _NEAR = """
     with ranked as (
         select p.name one, q.name other, r.rank a, s.rank b from near
         join parts p on p.name = near.one join ranks r on r.part = p.d{at}
         join parts q on q.name = near.other join ranks s on s.part = q.d{at}
-        where how = {how} and r.rank <> s.rank)
+        where how = {how} {apart})
     select distinct least(a, b) a, greatest(a, b) b, if(a < b, one, other) key_one, if(a < b, other, one) key_other,
         1 n_one, 1 n_other, key_one named_one, key_other named_other
     from ranked
@@ -55,11 +62,14 @@ class LeakTally:
     Args:
         base: a connection to an empty database.
         folder: for files that are removed at the end.
+        within: whether rows of the same part are compared, too; they do not count among the rows of a leak.
+        examples: pairs of rows that are named for each pair of parts.
         divisions: what divides the rows into parts: 'split', or the names of columns.
     """
 
-    def __init__(self, base: Any, folder: Path, divisions: Sequence[str]) -> None:
+    def __init__(self, base: Any, folder: Path, divisions: Sequence[str], within: bool, examples: int) -> None:
         self._base, self.folder, self.divisions = base, folder, tuple(divisions)
+        self.within, self.examples = within, examples
         base.execute(f"create table parts (name varchar{''.join(f', d{at} varchar' for at in range(len(divisions)))})")
         base.execute("create table keys (how integer, name varchar, key varchar)")
         base.execute("create table numbers (name varchar, number bigint, rank ubigint)")
@@ -148,7 +158,7 @@ class LeakTally:
             "twice as (select key from own group by key having count(*) > 1) "
             "select key, parts.* from own semi join twice using (key) join parts using (name)"
         )
-        return self._count(how, order, _EQUAL, ("sum(n_one)", "sum(n_other)"))
+        return self._count(how, order, _EQUAL + (_EQUAL_WITHIN if self.within else ""), ("sum(n_one)", "sum(n_other)"))
 
     def count_near(self, how: str, order: Order) -> list[Leak]:
         """Count the rows that are near a row of another part, in each division of several parts."""
@@ -161,14 +171,16 @@ class LeakTally:
             if len(names) > 1:
                 with self._given(pa.table({"part": names, "rank": range(len(names))})):
                     self._base.execute("create or replace temp table ranks as select * from given")
-                links = query.format(at=at, how=self._number(how))
+                links = query.format(at=at, how=self._number(how), apart="" if self.within else "and r.rank <> s.rank")
                 self._base.execute(f"create or replace temp table links as {links}")
                 found.append(self._leak(at, how, names, rows))
         return found
 
     def _leak(self, at: int, how: str, names: Sequence[str], rows: tuple[str, str]) -> Leak:
         pairs = self._rows(f"select a, b, count(*), {rows[0]}, {rows[1]} from links group by all order by 5 desc, 1, 2")
-        ((leaked,),) = self._rows("select sum(n_other) from (select distinct b, key_other, n_other from links)")
+        ((leaked,),) = self._rows(
+            "select sum(n_other) from (select distinct b, key_other, n_other from links where a < b)"
+        )
         ((drawn,),) = self._rows(f"select count(*) from drawn where how = {self._number(how)}")
         only = f"semi join (select name from drawn where how = {self._number(how)}) using (name)" if drawn else ""
         ((later,),) = self._rows(f"select count(*) from parts join ranks on part = d{at} {only} where rank > 0")
@@ -181,7 +193,7 @@ class LeakTally:
     def _examples(self, a: int, b: int) -> tuple[tuple[str, str], ...]:
         return tuple(
             self._rows(
-                f"select named_one, named_other from links where a = {a} and b = {b} order by all limit {MOST_EXAMPLES}"
+                f"select named_one, named_other from links where a = {a} and b = {b} order by all limit {self.examples}"
             )
         )
 
@@ -190,10 +202,13 @@ class LeakTally:
 
 
 @contextmanager
-def leak_tally(divisions: Sequence[str], folder: Path | None = None) -> Iterator[LeakTally]:
+def leak_tally(
+    divisions: Sequence[str], folder: Path | None = None, within: bool = False, examples: int = MOST_EXAMPLES
+) -> Iterator[LeakTally]:
     """Open an empty tally; its files are removed at the end.
 
     Args:
+        divisions, within, examples: as those of `LeakTally`.
         folder: where to put them; default the system's folder for temporary files.
     """
     import duckdb
@@ -204,6 +219,6 @@ def leak_tally(divisions: Sequence[str], folder: Path | None = None) -> Iterator
             for name, value in (("memory_limit", _MEMORY), ("threads", cores()), ("temp_directory", f"{work}/spill")):
                 base.execute(f"set {name} = '{value}'")
             base.execute("set autoinstall_known_extensions = false")
-            yield LeakTally(base, Path(work), divisions)
+            yield LeakTally(base, Path(work), divisions, within, examples)
         finally:
             base.close()
