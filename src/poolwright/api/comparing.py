@@ -57,6 +57,7 @@ def leaks(
     vectors: str | None = None,
     above: float = 0.95,
     within: bool = False,
+    by: str | None = None,
     read: str | None = None,
     pictures: bool = False,
     listener: Listener | None = None,
@@ -68,10 +69,12 @@ def leaks(
 
     Args:
         sets: releases, finished tables (RUN/tables/NAME), folders of images, datasets of the Hugging Face Hub (folders,
-            or hf://datasets/USER/NAME), files of rows; two or more.
+            or hf://datasets/USER/NAME), files of rows; two or more, unless `by` or `within` is given.
         vectors: column of vectors to compare; default the first that all sets have, if any.
         above: least cosine of near vectors.
         within: compare rows of the same set, too.
+        by: column that divides each set into parts, such as split, which are compared with each other; one set is
+            enough then.
         read: kind of the sets, such as 'commonpool', if their paths do not show it.
         pictures: make small pictures of the examples, for `write_leaks`.
         listener: receives progress.
@@ -84,7 +87,7 @@ def leaks(
     from poolwright.jobs.leaks import compare_sets
 
     with shown(listener, progress) as seen:
-        return compare_sets([str(one) for one in sets], read, vectors, above, within, pictures, seen.note)
+        return compare_sets([str(one) for one in sets], read, vectors, above, within, by, pictures, seen.note)
 
 
 def write_leaks(report: LeakReport, to: str | Path) -> Path:

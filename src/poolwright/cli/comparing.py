@@ -50,6 +50,10 @@ def leaks_between(
     ] = None,
     above: Annotated[float, typer.Option(help="Least cosine of near vectors.", min=0.01, max=1)] = 0.95,
     within: Annotated[bool, typer.Option("--within", help="Compare rows of the same set, too.")] = False,
+    by: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Compare parts of the sets: a column such as split.", metavar="COLUMN"),
+    ] = None,
     read: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option(help="Kind of the sets as `poolwright pools` lists them, if unclear.", metavar="KIND"),
@@ -68,7 +72,14 @@ def leaks_between(
 
     with OUTPUT.listening() as listener:
         report = leaks(
-            *sets, vectors=vectors, above=above, within=within, read=read, pictures=html is not None, listener=listener
+            *sets,
+            vectors=vectors,
+            above=above,
+            within=within,
+            by=by,
+            read=read,
+            pictures=html is not None,
+            listener=listener,
         )
     if html is not None:
         write_leaks(report, html)

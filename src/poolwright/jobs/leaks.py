@@ -5,23 +5,25 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from hashlib import sha256
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from poolwright.core.columns import IMAGE, ROW_ERROR, UID, is_text, is_vector, same_space
-from poolwright.core.errors import BadPart, InputError, MissingExtra, RecipeError, is_installed
+from poolwright.core.columns import IMAGE, ROW_ERROR, UID, is_groupable, is_text, is_vector, same_space
+from poolwright.core.errors import BadPart, InputError, MissingExtra, RecipeError, did_you_mean, is_installed
 from poolwright.core.images.image import Limits
 from poolwright.core.images.phash import phash_of_file
 from poolwright.core.results.leaks import HASHES, PHASH, SHA256, Leak, LeakReport, LeakSet
 from poolwright.core.rows import one_array
 from poolwright.core.runtime.cores import cores
-from poolwright.core.wording import natural_order, some
+from poolwright.core.wording import some
 from poolwright.jobs.open_source import open_source
-from poolwright.release.leaks.count import hash_keys, with_vectors
+from poolwright.release.data.naming import split_order
+from poolwright.release.leaks.count import hash_keys, texts_of, with_vectors
 from poolwright.release.leaks.near import add_near_rows
 from poolwright.release.leaks.tally import LeakTally, leak_tally
 from poolwright.report.images.thumbnails import thumbnail
@@ -55,14 +57,16 @@ class _Compared:
     hashed: tuple[str, ...]
     rows: int = 0
     unreadable: int = 0
-    _prefix: str = field(init=False)
-
-    def __post_init__(self) -> None:
-        self._prefix = f"{self.number}/"
 
     def names(self, uids: pa.ChunkedArray) -> pa.Array:
         """Return names for rows that no row of another set has."""
-        return pc.binary_join_element_wise(self._prefix, one_array(uids).cast(pa.string()), "")
+        return pc.binary_join_element_wise(str(self.number), texts_of(uids), "/")
+
+    def parts(self, rows: pa.Table, by: str | None) -> pa.Array:
+        """Return the part of each row: the set, or its part of the set; null if it is in none."""
+        if by is None:
+            return pa.repeat(pa.scalar(str(self.number)), len(rows))
+        return pc.binary_join_element_wise(str(self.number), texts_of(rows.column(by)), "/")
 
     def batches(self, columns: Sequence[str]) -> Iterator[pa.Table]:
         """Yield the rows that have a uid, in batches.
@@ -85,6 +89,7 @@ def compare_sets(
     vectors: str | None = None,
     above: float = 0.95,
     within: bool = False,
+    by: str | None = None,
     pictures: bool = False,
     note: Callable[[str], None] = lambda text: None,
 ) -> LeakReport:
@@ -96,6 +101,7 @@ def compare_sets(
         vectors: column of vectors; default the first that all have, unless its name has 'text' in it.
         above: least cosine of near vectors.
         within: compare rows of the same set, too.
+        by: column that divides each set into parts, such as split: these are compared with each other.
         pictures: make small pictures of the examples.
         note: receives what is done.
 
@@ -103,12 +109,14 @@ def compare_sets(
         RecipeError: a set does not exist, or there is nothing to compare.
         InputError: a part of one cannot be read.
     """
-    if len(given) < (1 if within else 2) or len(set(given)) < len(given):
-        raise RecipeError("name two or more different sets to compare, or one with --within")
+    if len(given) < (1 if within or by else 2) or len(set(given)) < len(given):
+        raise RecipeError("name two or more different sets to compare; or one, with --by COLUMN or --within")
     sources = [open_source(name, kind) for name in given]
     left_out: dict[str, str] = {}
     compared = [how for how in HASHES if _comparable(how, given, sources, left_out)]
     column = _vectors(given, sources, vectors)
+    if by is not None:
+        _check_parts(by, given, sources)
     sets = [
         _set_of(name, number, source, compared)
         for number, (name, source) in enumerate(zip(given, sources, strict=True))
@@ -118,22 +126,22 @@ def compare_sets(
     with leak_tally([_SET], within=within, examples=_EXAMPLES) as tally:
         for one in sets:
             note(f"reading {one.name}")
-            _add(tally, one)
-        found = [leak for how in compared for leak in tally.count_equal(how, natural_order)]
+            _add(tally, one, by)
+        found = [leak for how in compared for leak in tally.count_equal(how, _order)]
         if column:
             note(f"comparing vectors of '{column}'")
             add_near_rows(tally, column, _all_vectors(sets, column), above)
-            found += tally.count_near(column, natural_order)
+            found += tally.count_near(column, _order)
     if not found:
         found = [Leak(_SET, how, 0, 0) for how in (*compared, *([column] if column else []))]
-    named = tuple(_named(leak, given) for leak in found)
+    named = tuple(_named(leak, given, by) for leak in found)
     return LeakReport(
         sets=tuple(LeakSet(one.name, one.rows, one.unreadable) for one in sets),
         compared=(*compared, *([column] if column else [])),
         left_out=left_out,
         above=above if column else None,
         found=named,
-        pictures=_pictures(named, {one.name: one for one in sets}) if pictures else {},
+        pictures=_pictures(found, named, sets) if pictures else {},
     )
 
 
@@ -172,18 +180,32 @@ def _vectors(given: Sequence[str], sources: Sequence[Source], named: str | None)
     return column
 
 
+def _check_parts(by: str, given: Sequence[str], sources: Sequence[Source]) -> None:
+    """Check that every set has the column that divides it into parts."""
+    for name, source in zip(given, sources, strict=True):
+        names = source.schema.names
+        if by not in names or not is_groupable(source.schema.field(by).type):
+            raise RecipeError(f"{name}: has no column '{by}' of texts or integers; {did_you_mean(by, names)}")
+
+
+def _order(part: str) -> tuple[int, Any]:
+    """Return the sort key of a part: by set, then training before validation before test."""
+    number, _, value = part.partition("/")
+    return int(number), split_order(value)
+
+
 def _set_of(name: str, number: int, source: Source, compared: Sequence[str]) -> _Compared:
     columns = tuple(how for how in compared if _has(source, how))
     return _Compared(name, number, source, columns, tuple(how for how in compared if how not in columns))
 
 
-def _add(tally: LeakTally, one: _Compared) -> None:
+def _add(tally: LeakTally, one: _Compared, by: str | None) -> None:
     """Add the rows of a set with their hashes."""
     with ThreadPoolExecutor(cores()) as threads:
-        for rows in one.batches([*one.columns, *([IMAGE] if one.hashed else [])]):
+        for rows in one.batches([*one.columns, *([by] if by else []), *([IMAGE] if one.hashed else [])]):
             names = one.names(rows.column(UID))
             one.rows += len(rows)
-            tally.add_parts(names, {_SET: pa.repeat(pa.scalar(str(one.number)), len(rows))})
+            tally.add_parts(names, {_SET: one.parts(rows, by)})
             for how in one.columns:
                 tally.add_keys(how, names, hash_keys(rows.column(how)))
             if not one.hashed:
@@ -213,47 +235,52 @@ def _all_vectors(sets: Sequence[_Compared], column: str) -> Iterator[tuple[pa.Ar
             yield from with_vectors(one.names(rows.column(UID)), one_array(rows.column(column)))
 
 
-def _named(leak: Leak, given: Sequence[str]) -> Leak:
+def _named(leak: Leak, given: Sequence[str], by: str | None) -> Leak:
     """Return a count with the names of sets and rows as they were given."""
 
     def row(name: str) -> str:
         return name.partition("/")[2]
 
+    def part(name: str) -> str:
+        number, _, value = name.partition("/")
+        return given[int(number)] if by is None else value if len(given) == 1 else f"{given[int(number)]} {value}"
+
     pairs = tuple(
         type(pair)(
-            given[int(pair.one)], given[int(pair.other)], pair.values, pair.rows_one, pair.rows_other,
+            part(pair.one), part(pair.other), pair.values, pair.rows_one, pair.rows_other,
             tuple((row(one), row(other)) for one, other in pair.examples),
         )
         for pair in leak.pairs
     )  # fmt: skip
-    return Leak(leak.by, leak.how, leak.rows, leak.later, pairs, leak.more_pairs, leak.drawn)
+    return Leak(by or leak.by, leak.how, leak.rows, leak.later, pairs, leak.more_pairs, leak.drawn)
 
 
-def _pictures(found: Sequence[Leak], sets: Mapping[str, _Compared]) -> dict[tuple[str, str], str]:
-    """Return small pictures of the examples, as data URIs, by set and row."""
-    wanted: dict[str, set[str]] = defaultdict(set)
-    for pair in (pair for leak in found for pair in leak.pairs):
-        for one, other in pair.examples:
-            wanted[pair.one].add(one)
-            wanted[pair.other].add(other)
+def _pictures(found: Sequence[Leak], named: Sequence[Leak], sets: Sequence[_Compared]) -> dict[tuple[str, str], str]:
+    """Return small pictures of the examples, as data URIs, by the names of their part and row."""
+    wanted: dict[int, dict[str, str]] = defaultdict(dict)
+    for leak, shown in zip(found, named, strict=True):
+        for mine, pair in zip(leak.pairs, shown.pairs, strict=True):
+            for one, other in pair.examples:
+                wanted[int(mine.one.partition("/")[0])][one] = pair.one
+                wanted[int(mine.other.partition("/")[0])][other] = pair.other
     pictures: dict[tuple[str, str], str] = {}
-    for name, uids in wanted.items():
-        source = sets[name].source
+    for number, uids in wanted.items():
+        source = sets[number].source
         if IMAGE not in source.schema.names:
             continue
         # Only paths are read of all rows; where images are in the rows themselves, those are.
         columns = source.stored([UID, IMAGE])
-        for rows in sets[name].batches(columns):
-            rows = rows.filter(pc.is_in(rows.column(UID).cast(pa.string()), value_set=pa.array(sorted(uids))))
+        for rows in sets[number].batches(columns):
+            rows = rows.filter(pc.is_in(texts_of(rows.column(UID)), value_set=pa.array(sorted(uids))))
             if len(rows):
                 for row in source.with_images(rows, [UID, IMAGE]).table.to_pylist():
-                    _add_picture(pictures, name, row)
+                    _add_picture(pictures, uids[str(row[UID])], row)
     return pictures
 
 
-def _add_picture(pictures: dict[tuple[str, str], str], name: str, row: Mapping[str, object]) -> None:
+def _add_picture(pictures: dict[tuple[str, str], str], part: str, row: Mapping[str, object]) -> None:
     image = row[IMAGE]
     data = image.get("bytes") if isinstance(image, dict) else image
     small = thumbnail(data, _PICTURE_BYTES) if isinstance(data, bytes) else ""
     if not isinstance(small, str):
-        pictures[name, str(row[UID])] = small.uri
+        pictures[part, str(row[UID])] = small.uri

@@ -24,7 +24,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
@@ -83,10 +83,10 @@ class Layout(BaseModel):
         description="most rows of a later split, bucket or subset that an earlier one may have, too, by equal SHA-256 "
         "or perceptual hash: a number, or a share of them such as 0.1%; with more, nothing is released",
     )
-    leak_vectors: Column | None = Field(
+    leak_vectors: Column | Literal[False] | None = Field(
         default=None,
-        description="column of vectors by which rows of different splits, buckets or subsets are compared, too; named "
-        "here, near rows count for max_leak; default the first that has not 'text' in its name, for the card alone",
+        description="column of vectors by which rows of splits, buckets and subsets are compared, so that near rows "
+        "count for max_leak; default the first that has not 'text' in its name, for the card alone; false for none",
     )
     leak_above: float = Field(default=0.95, gt=0, le=1, description="least cosine of vectors that are near")
 

@@ -139,33 +139,34 @@ class _Divided:
         columns = list(dict.fromkeys([UID, *self.columns, *more]))
         for file, rows in read_rows(self.folder, self.release, columns):
             parts = {name: pa.repeat(pa.scalar(self._of_file(name, file)), len(rows)) for name in self.by_file}
-            parts |= {name: _texts(rows.column(name)) for name in self.columns}
+            parts |= {name: texts_of(rows.column(name)) for name in self.columns}
             at = np.arange(start, start + len(rows))
             for name, (one, other, first, second) in self.subsets.items():
                 inside = np.isin(at, one), np.isin(at, other)
                 either = np.where(inside[0], first, second)
                 parts[name] = pa.array(either, pa.string(), mask=inside[0] == inside[1])
-            yield _texts(rows.column(UID)), parts, rows
+            yield texts_of(rows.column(UID)), parts, rows
             start += len(rows)
 
     def vectors(self, column: str) -> Iterator[tuple[pa.Array, np.ndarray]]:
         """Yield the names of rows that have a vector, and their vectors (n, d), of float16 or float32."""
         for _, rows in read_rows(self.folder, self.release, [UID, column]):
-            yield from with_vectors(_texts(rows.column(UID)), one_array(rows.column(column)))
+            yield from with_vectors(texts_of(rows.column(UID)), one_array(rows.column(column)))
 
     @staticmethod
     def _of_file(name: str, file: ReleasedFile) -> str:
         return file.split if name == _SPLIT else PurePosixPath(file.path).parts[1]
 
 
-def _texts(column: pa.ChunkedArray) -> pa.Array:
+def texts_of(column: pa.ChunkedArray) -> pa.Array:
+    """Return the values of a column as plain texts."""
     values = one_array(column)
     return (values.dictionary_decode() if pa.types.is_dictionary(values.type) else values).cast(pa.string())
 
 
 def hash_keys(column: pa.ChunkedArray) -> pa.Array:
     """Return hashes in one spelling; null for those that say nothing about a picture."""
-    texts = pc.utf8_lower(_texts(column))
+    texts = pc.utf8_lower(texts_of(column))
     nothing = pc.is_in(texts, value_set=pa.array(["", *FLAT_HASHES]))
     return pc.if_else(nothing, None, texts)
 

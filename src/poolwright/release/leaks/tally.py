@@ -168,7 +168,7 @@ class LeakTally:
         found = []
         for at, division in enumerate(self.divisions):
             names = self.parts(division, order)
-            if len(names) > 1:
+            if len(names) > (0 if self.within else 1):
                 with self._given(pa.table({"part": names, "rank": range(len(names))})):
                     self._base.execute("create or replace temp table ranks as select * from given")
                 links = query.format(at=at, how=self._number(how), apart="" if self.within else "and r.rank <> s.rank")
