@@ -70,7 +70,8 @@ def leaks(
     Args:
         sets: releases, finished tables (RUN/tables/NAME), folders of images, datasets of the Hugging Face Hub (folders,
             or hf://datasets/USER/NAME), files of rows; two or more, unless `by` or `within` is given.
-        vectors: column of vectors to compare; default the first that all sets have, if any.
+        vectors: column of vectors to compare, or 'none'; default the first that all sets have, if any, and whose name
+            has not 'text' in it.
         above: least cosine of near vectors.
         within: compare rows of the same set, too.
         by: column that divides each set into parts, such as split, which are compared with each other; one set is

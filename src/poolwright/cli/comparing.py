@@ -46,7 +46,7 @@ def leaks_between(
     ],
     vectors: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option(help="Column of vectors to compare; default the first that all have.", metavar="COLUMN"),
+        typer.Option(help="Column of vectors to compare, or none; default the first that all have.", metavar="COLUMN"),
     ] = None,
     above: Annotated[float, typer.Option(help="Least cosine of near vectors.", min=0.01, max=1)] = 0.95,
     within: Annotated[bool, typer.Option("--within", help="Compare rows of the same set, too.")] = False,

@@ -98,7 +98,7 @@ def compare_sets(
     Args:
         given: paths of releases, tables of runs, folders of images, datasets, or pools; two or more.
         kind: kind of the pools, if their paths do not show it.
-        vectors: column of vectors; default the first that all have, unless its name has 'text' in it.
+        vectors: column of vectors, or 'none'; default the first that all have, unless its name has 'text' in it.
         above: least cosine of near vectors.
         within: compare rows of the same set, too.
         by: column that divides each set into parts, such as split: these are compared with each other.
@@ -114,7 +114,7 @@ def compare_sets(
     sources = [open_source(name, kind) for name in given]
     left_out: dict[str, str] = {}
     compared = [how for how in HASHES if _comparable(how, given, sources, left_out)]
-    column = _vectors(given, sources, vectors)
+    column = None if vectors == "none" else _vectors(given, sources, vectors)
     if by is not None:
         _check_parts(by, given, sources)
     sets = [
