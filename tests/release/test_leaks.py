@@ -206,3 +206,21 @@ def test_a_column_of_too_many_values_divides_nothing(monkeypatch: pytest.MonkeyP
 
 def test_words_name_parts_and_rows() -> None:
     assert Leak("split", "phash", 0, 9).words == "split: none by equal perceptual hash"
+
+
+@pytest.mark.real
+def test_real_splits_leak_as_exact_products_say(tmp_path: Path, real_data: Path) -> None:
+    file = np.load(real_data / "clip_vitb32" / "caltech101.npz")
+    val, test = file["val_emb"], file["test_emb"]
+    rows = pa.table({
+        "uid": [*(f"val {path}" for path in file["val_path"]), *(f"test {path}" for path in file["test_path"])],
+        "split": ["val"] * len(val) + ["test"] * len(test),
+        "clip": vector_array(np.concatenate([val, test])),
+    })  # fmt: skip
+    left, right = (part.astype(np.float64) for part in (val, test))
+    cosines = left @ right.T / np.linalg.norm(left, axis=1)[:, None] / np.linalg.norm(right, axis=1)
+    for above in (0.95, 0.99):
+        (tmp_path / str(above)).mkdir()
+        folder = release(tmp_path / str(above), rows, leak_above=above)
+        assert counts(folder) == {("split", "clip"): int((cosines >= above).any(axis=0).sum())}
+        assert counts(folder)[("split", "clip")] > 0

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from poolwright import Recipe, why
+from poolwright import Recipe, ledger, why
 from poolwright.core.errors import RecipeError
 from poolwright.core.rows import vector_array
 from poolwright.core.table import Table
@@ -76,6 +76,13 @@ def test_near_vectors_go_in_several_sets(tmp_path: Path) -> None:
     (story,) = why(tmp_path / "run", "r5")
     assert "'two1' of two" in str(story)
     assert table.read(["leaked_from"]).column("leaked_from").null_count == 52
+
+
+def test_the_ledger_names_set_and_row(tmp_path: Path) -> None:
+    rows, sets = rows_of("r", DIGESTS[:3]), {"eval": rows_of("e", DIGESTS[2:4])}
+    decontaminated(tmp_path, rows, sets, sha256=True, into="leaked_from")
+    (dropped,) = ledger(tmp_path / "run", "kept").to_arrow().to_pylist()
+    assert (dropped["uid"], dropped["reason"], dropped["leaked_from"]) == ("r2", "equal_file", "eval e0")
 
 
 def test_the_named_row_does_not_depend_on_the_order_of_a_set(tmp_path: Path) -> None:
