@@ -47,7 +47,7 @@ def write_diff(changes: Changes, to: str | Path) -> Path:
     Raises:
         MissingExtra: jinja2 is not installed.
     """
-    from poolwright.report.diff_page import write_diff as _write
+    from poolwright.report.comparison_pages import write_diff as _write
 
     return _write(changes, Path(to))
 
@@ -101,6 +101,6 @@ def write_leaks(report: LeakReport, to: str | Path) -> Path:
     Raises:
         MissingExtra: jinja2 is not installed.
     """
-    from poolwright.report.leaks_page import write_leaks as _write
+    from poolwright.report.comparison_pages import write_leaks as _write
 
     return _write(report, Path(to))

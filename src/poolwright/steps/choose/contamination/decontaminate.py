@@ -25,7 +25,7 @@ from poolwright.core.step import Kind, Outcome, Reason
 from poolwright.core.wording import rows as in_rows
 from poolwright.core.wording import some
 from poolwright.kernels.selection.lookup.value_index import plain
-from poolwright.steps.choose.contamination.lookup import Met, meet
+from poolwright.steps.choose.contamination.lookup import NearRows, meet
 from poolwright.steps.choose.contamination.other_sets import VECTOR, other_sets
 from poolwright.steps.other_sources import is_file, resolved
 
@@ -182,8 +182,8 @@ class Decontaminate(JoiningStep):
                 texts[at] = f"{found.set_of(at, state)} {found.uid_of(at)}"
         return Outcome({self.into: pa.array(texts, pa.string())} if self.into else {}, drop)
 
-    def _meet(self, rows: Rows, state: State) -> dict[str, Met]:
-        met: dict[str, Met] = {}
+    def _meet(self, rows: Rows, state: State) -> dict[str, NearRows]:
+        met: dict[str, NearRows] = {}
         left = np.ones(len(rows), bool)
         for how, column in self.compared.items():
             values = plain_or_vectors(rows, column, how)

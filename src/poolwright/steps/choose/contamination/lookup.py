@@ -21,7 +21,7 @@ from poolwright.steps.choose.contamination.other_sets import HASH, KEY, SET, VEC
 
 
 @dataclass(frozen=True)
-class Met:
+class NearRows:
     """The row of another set that each row is near.
 
     Attributes:
@@ -43,7 +43,9 @@ class Met:
         return str(state.values["sets"][self.others.column(SET)[int(self.row[at])].as_py()])
 
 
-def meet(how: str, values: Any, wanted: npt.NDArray[np.bool_], others: pa.Table, distance: int, above: float) -> Met:
+def meet(
+    how: str, values: Any, wanted: npt.NDArray[np.bool_], others: pa.Table, distance: int, above: float
+) -> NearRows:
     """Find for each row one of the others that it is near.
 
     Args:
@@ -61,7 +63,7 @@ def meet(how: str, values: Any, wanted: npt.NDArray[np.bool_], others: pa.Table,
         row[places], value[places] = search.nearest(_numbers(values.take(pa.array(places))))
     else:
         _nearest_vectors(values, places, others, above, row, value)
-    return Met(others, row, value)
+    return NearRows(others, row, value)
 
 
 def _index_of(table: pa.Table) -> KeyIndex:

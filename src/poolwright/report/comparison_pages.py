@@ -1,4 +1,4 @@
-"""Write the page of a comparison of two versions."""
+"""Write the pages of comparisons: of two versions of a dataset, and of datasets with each other."""
 
 from __future__ import annotations
 
@@ -29,6 +29,25 @@ def write_diff(changes: Changes, path: Path) -> Path:
         meanings=MEANINGS,
         groups={name: found[:_MOST_GROUPS] for name, found in groups.items() if found},
         left_out={name: max(len(found) - _MOST_GROUPS, 0) for name, found in groups.items()},
+        style=Markup(resource("style.css")),
+    )
+    write_text(path, html)
+    return path
+
+
+def write_leaks(report: LeakReport, path: Path) -> Path:
+    """Write what datasets have in common as one self-contained HTML file.
+
+    Args:
+        path: path of the file; its folder is created.
+
+    Raises:
+        MissingExtra: jinja2 is not installed.
+    """
+    html = template("leaks.html.j2").render(
+        title=cut(", ".join(one.name for one in report.sets), 80),
+        report=report,
+        pictures=report.pictures,
         style=Markup(resource("style.css")),
     )
     write_text(path, html)
