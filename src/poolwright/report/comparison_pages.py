@@ -6,6 +6,7 @@ from pathlib import Path
 
 from poolwright.core.files import write_text
 from poolwright.core.results.changes import MEANINGS, Changes
+from poolwright.core.results.leaks import LeakReport
 from poolwright.report.charts.charts import Markup
 from poolwright.report.charts.words import cut
 from poolwright.report.page import resource, template
