@@ -331,8 +331,7 @@ class Run(Planning):
         reads_images = any(IMAGE in placed.reads for placed in plan.steps)
         inputs = inputs_of(source, self.table, looked, self._map, self.recipe.folder, reads_images)
         joined = [
-            inputs_of(other, self.table, looked, self._map, self.recipe.folder, images=False)
-            for other in plan.others.values()
+            inputs_of(other, self.table, looked, self._map, self.recipe.folder, images=False) for other in plan.joined
         ]
         fitted = [placed.step for placed in spec.steps if not placed.learned]
         step_files = looked.look(sorted({file for step in fitted for file in step.files()}), self._map)
@@ -348,7 +347,11 @@ class Run(Planning):
             parameters=[placed.parameters for placed in spec.steps],
             inputs=inputs,
             joined=[file for parts in joined for files in parts for file in files],
-            joined_identity={str(at): self._source_identity(other, spec) for at, other in plan.others.items()},
+            joined_identity={
+                f"{at}.{number}" if number else str(at): self._source_identity(other, spec)
+                for at, others in plan.others.items()
+                for number, other in enumerate(others)
+            },
             weights=weights,
             step_files={file: seen.digest for file, seen in step_files.items()},
             recipe_folder=self.recipe.folder,
