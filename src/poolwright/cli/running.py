@@ -63,7 +63,7 @@ def new(
 def check(recipe: RecipePath, sets: Sets = None) -> None:
     """Find what is wrong with a recipe, before anything runs."""
     from poolwright.api import check as check_recipe
-    from poolwright.cli.rendering.running import print_check
+    from poolwright.cli.rendering.checking import print_check
 
     OUTPUT.show(print_check, recipe, check_recipe(recipe, sets or ()), asked=False)
 
@@ -215,3 +215,7 @@ def apply_release(
             listener=listener,
         )
     OUTPUT.show(print_applied, applied)
+
+
+COMMANDS = {info.name or getattr(info.callback, "__name__", "") for info in app.registered_commands}
+"""Commands of this module, which is imported first. They need no others, whose options take a while to describe."""
