@@ -113,4 +113,4 @@ def mixed(draw: np.random.Generator, real: Vectors, count: int) -> Vectors:
 def unit(rows: Vectors) -> npt.NDArray[np.float32]:
     """Return rows at unit length, in float32."""
     floats = np.asarray(rows, np.float32)
-    return floats / np.linalg.norm(floats, axis=1, keepdims=True)
+    return np.asarray(floats / np.linalg.norm(floats, axis=1, keepdims=True))
