@@ -51,7 +51,7 @@ STEPS = {
     "provenance": "poolwright.steps.describe.provenance:Provenance",
     "derive": "poolwright.steps.describe.columns.derive:Derive",
     "join": "poolwright.steps.describe.columns.join:Join",
-    "near_duplicates": "poolwright.steps.describe.near_duplicates:NearDuplicates",
+    "near_duplicates": "poolwright.steps.describe.duplicates.near_duplicates:NearDuplicates",
     "renumber": "poolwright.steps.describe.columns.renumber:Renumber",
     "rename": "poolwright.steps.describe.columns.rename:Rename",
     "keep_columns": "poolwright.steps.describe.columns.keep_columns:KeepColumns",
@@ -76,6 +76,7 @@ LAYOUTS = {
     "huggingface": "poolwright.release.layouts.huggingface:HuggingFace",
     "image_folder": "poolwright.release.layouts.image_folder:ImageFolderLayout",
     "coco": "poolwright.release.layouts.coco.coco:CocoLayout",
+    "fiftyone": "poolwright.release.layouts.fiftyone.fiftyone:FiftyOneLayout",
     "parquet": "poolwright.release.layouts.parquet:ParquetLayout",
     "domainnet": "poolwright.release.layouts.domainnet:DomainNet",
     "geoyfcc": "poolwright.release.layouts.geoyfcc:GeoYfccLayout",
@@ -158,7 +159,10 @@ def packages_of(
 
 
 def _registry(noun: str, group: str, own: Mapping[str, str], base: str, attribute: str) -> Registry[Any]:
-    return Registry(noun, group, own, lambda name: _import(own[name]), subclass_problem(_import(base), attribute))
+    def problem(name: str, value: Any) -> str:
+        return subclass_problem(_import(base), attribute)(name, value)
+
+    return Registry(noun, group, own, lambda name: _import(own[name]), problem)
 
 
 @cache

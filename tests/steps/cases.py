@@ -124,6 +124,7 @@ CASES: dict[str, list[StepCase]] = {
         StepCase({"same": ["country", "taken_at"], "within": "1 minute"}, keeps=everything),
         StepCase({"vectors": "embedding", "above": 0.6, "keep": "first"}),
         StepCase({"same": ["year", "flag"], "vectors": "embedding", "above": 0.8, "keep": "best", "by": "score"}),
+        StepCase({"vectors": "embedding", "above": 0.7, "keep": "far", "method": "cells", "probes": 1.2}),
     ],
     "hash": [StepCase({}), StepCase({"kinds": ["sha256"]})],
     "derive": [

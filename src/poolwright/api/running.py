@@ -1,158 +1,31 @@
-"""Run recipes: check, plan, dry_run, run, apply; list and copy the recipes that come with poolwright."""
+"""Run recipes: plan, dry_run, run, apply."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from poolwright.api.checking import Recipe, RecipeLike, check_loaded
 from poolwright.api.progress import shown
+from poolwright.api.releasing import check_store, write_release
 from poolwright.api.results import Applied, RunResult, TableOutlook
 from poolwright.api.table import Table, public_tables
-from poolwright.core.errors import PoolwrightError, RecipeError, did_you_mean
+from poolwright.core.errors import RecipeError, did_you_mean
 from poolwright.core.results.changes import Changes
-from poolwright.core.results.measured import Measured
 from poolwright.core.runtime.event_log import EventLog
 from poolwright.core.runtime.progress import Listener, Silent
-from poolwright.inspect.why import Story
-from poolwright.measure.measure import check_figure
 from poolwright.measure.store import measure_all
-from poolwright.models.encoders.load import check_encoder
-from poolwright.recipe.figures import Figure
 from poolwright.recipe.recipe import Recipe as _Recipe
-from poolwright.recipe.recipe import ReleaseSpec, build_partly
-from poolwright.recipe.source import read_source
-from poolwright.recipe.tables import StepSpec
-from poolwright.registry import packages_of
-from poolwright.release.folder import check_target, is_release, released_table
 from poolwright.run.batches import BATCH_ROWS
 from poolwright.run.engine.engine import make_engine
-from poolwright.run.foreseen import foreseen
 from poolwright.run.memory import in_words
-from poolwright.run.plan import TablePlan
 from poolwright.run.run import Run, open_run
 
 if TYPE_CHECKING:
+    from poolwright.inspect.why import Story
     from poolwright.jobs.dry_run import Prediction
-    from poolwright.recipe.shipped import Shipped
-    from poolwright.release.layouts.layout import Written
-    from poolwright.release.parent import Parent
-
-
-@dataclass(frozen=True)
-class Recipe(_Recipe):
-    """A validated recipe. `Recipe.load(path).run()` runs it."""
-
-    def run(self, folder: str | Path | None = None, **options: Any) -> RunResult:
-        """Run or continue this recipe; see `poolwright.run`, which takes the same options."""
-        return run(self, folder, **options)
-
-    def __repr__(self) -> str:
-        return f"<recipe '{self.name}': pools {', '.join(self.pools)}; tables {', '.join(self.tables)}>"
-
-    def _repr_html_(self) -> str:
-        from poolwright.api.display import recipe_html
-
-        return recipe_html(self)
-
-
-RecipeLike = _Recipe | str | Path
-
-
-def check(recipe: RecipeLike, sets: Sequence[str] = ()) -> dict[str, TablePlan]:
-    """Find what is wrong with a recipe before anything runs.
-
-    Returns:
-        The plan of every table: steps, columns, ledger codes.
-
-    Raises:
-        RecipeError: unknown names, wrong types, missing columns, files or extras; `Mistakes` if there are several.
-    """
-    loaded = recipe if isinstance(recipe, _Recipe) else build_partly(read_source(Path(recipe), sets), Recipe)
-    plans = _check(loaded)
-    return {name: replace(plan, foreseen=tuple(foreseen(plan))) for name, plan in plans.items()}
-
-
-def _check(loaded: _Recipe, targets: bool = True) -> dict[str, TablePlan]:
-    """Check a recipe; `targets` says whether the folders of its releases will be written."""
-    with in_words(loaded, loaded.default_run):
-        return _check_all(loaded, targets)
-
-
-def _check_all(loaded: _Recipe, targets: bool) -> dict[str, TablePlan]:
-    source = loaded.source
-    plans = Run(loaded, loaded.default_run).plans_partly()
-    for spec in loaded.tables.values():
-        for placed in spec.steps:
-            with source.collecting():
-                _check_models(loaded, placed)
-    known = {name for name, plan in plans.items() if plan.known}
-    for release in loaded.releases:
-        if targets:
-            with source.collecting():
-                _check_target(loaded, release)
-        with source.collecting():
-            _check_parent(loaded, release)
-        if {release.table, *release.layout.tables()} <= known:
-            with source.collecting():
-                _check_release(loaded, release, plans)
-    for index, figure in enumerate(loaded.figures):
-        if figure.table in known:
-            with source.collecting():
-                _check_figure(loaded, index, figure, plans)
-    source.raise_mistakes()
-    return plans
-
-
-def _check_target(recipe: _Recipe, release: ReleaseSpec) -> None:
-    """Check that the folder of a release is free, or holds a release, and is that of no other one."""
-    here = Path(os.path.abspath(release.to))
-    try:
-        check_target(here)
-    except PoolwrightError as error:
-        raise recipe.source.error((*release.key, "to"), str(error)) from None
-    for other in recipe.releases:
-        there = Path(os.path.abspath(other.to))
-        if other.key != release.key and (here.is_relative_to(there) if here != there else other.key < release.key):
-            raise recipe.source.error((*release.key, "to"), f"{here}: another release is written to {there}")
-
-
-def _check_parent(recipe: _Recipe, release: ReleaseSpec) -> None:
-    """Check that the release that another one comes after is there, and is not the one that is written."""
-    parent, key = release.parent, (*release.key, "parent")
-    if parent is None or "://" in parent:
-        return
-    here = os.path.abspath(parent)
-    if here == os.path.abspath(release.to):
-        raise recipe.source.error(key, f"{here} is what this release would replace; write it to another folder")
-    earlier = [os.path.abspath(other.to) for other in recipe.releases if other.key < release.key]
-    if here not in earlier and not is_release(Path(parent)):
-        raise recipe.source.error(key, f"{here}: no release in this folder, which has a release.json")
-
-
-def _check_release(recipe: _Recipe, release: ReleaseSpec, plans: Mapping[str, TablePlan]) -> None:
-    try:
-        release.layout.check(plans[release.table].schema)
-        release.layout.check_tables({name: plans[name].schema for name in release.layout.tables()})
-    except PoolwrightError as error:
-        raise recipe.source.error(release.key, str(error)) from None
-
-
-def _check_figure(recipe: _Recipe, index: int, figure: Figure, plans: Mapping[str, TablePlan]) -> None:
-    try:
-        check_figure(figure, plans[figure.table].schema)
-    except PoolwrightError as error:
-        raise recipe.source.error(("figures", index), str(error)) from None
-
-
-def _check_models(recipe: _Recipe, placed: StepSpec) -> None:
-    for spec in placed.encoders:
-        try:
-            check_encoder(spec)
-        except PoolwrightError as error:
-            raise recipe.source.error(placed.key, placed.words(error)) from None
 
 
 def run(
@@ -164,6 +37,7 @@ def run(
     fresh: Sequence[str] = (),
     extend: str | None = None,
     accept: bool | Callable[[tuple[Changes, ...]], bool] = False,
+    keep_stages: bool = False,
     engine: str = "local",
     workers: int | None = None,
     address: str | None = None,
@@ -187,6 +61,8 @@ def run(
         accept: with 'refit', whether the new tables take the place of the finished ones: a function that is given
             the differences, as `diff` returns them, and decides; or True or False without a look. If they do not, the
             result has only the differences, and the same call continues with the tables that were made.
+        keep_stages: keep the columns of costly steps for rows that a later step drops, so that 'refit' computes none of
+            them again; about as much disk as the run needs meanwhile.
         engine: 'local' (threads of this process) or 'ray'.
         workers: units at a time; default one per core, or as many as the Ray cluster can take.
         address: address of the Ray cluster; default the one that Ray finds, else a local Ray.
@@ -204,11 +80,13 @@ def run(
     if extend == "refit" and fresh:
         raise RecipeError("'fresh' makes tables anew in their place, and 'refit' next to them; give one of the two")
     loaded = _load(recipe, sets)
-    _check(loaded, targets=release and tables is None)
+    check_loaded(loaded, targets=release and tables is None)
     with shown(listener, progress) as seen:
         log = EventLog(seen, hide=loaded.source.hide)
-        work = Run(loaded, _folder(loaded, folder), make_engine(engine, workers, address), log, batch_rows)
+        work = Run(loaded, _folder(loaded, folder), make_engine(engine, workers, address), log, batch_rows, keep_stages)
         with log.during("run", recipe=loaded.name, engine=engine, workers=workers, tables=tables, fresh=fresh or None):
+            for one in loaded.releases if release and tables is None else ():
+                check_store(one, overwrite, log)
             proposed = _proposed(work, tables) if extend == "refit" else ()
             if proposed:
                 if not (accept(proposed) if callable(accept) else accept):
@@ -223,7 +101,7 @@ def run(
             with in_words(loaded, work.folder):
                 # Before the releases, whose cards show the figures.
                 measured = measure_all(loaded.figures, made, work.folder, log, workers, loaded.source.hide)
-                written = tuple(_release(work, one, overwrite, measured) for one in loaded.releases) if release else ()
+                written = tuple(write_release(work, one, overwrite, measured) for one in loaded.releases if release)
             return RunResult(work.folder, public_tables(made), written, measured, proposed, bool(proposed))
 
 
@@ -239,25 +117,6 @@ def _proposed(work: Run, tables: Sequence[str] | None) -> tuple[Changes, ...]:
     return tuple(found)
 
 
-def _release(work: Run, spec: ReleaseSpec, overwrite: bool, measured: Sequence[Measured]) -> Written:
-    to = work.recipe.source.hide(str(spec.to))
-    work.listener.note(f"releasing {spec.table} as {spec.layout.layout} to {to}")
-    for note in spec.layout.notes(work.table(spec.table).schema):
-        work.listener.note(f"{to}: {note}")
-    here = [found for found in measured if found.table == spec.table]
-    versions = packages_of(layouts=[spec.layout.layout])
-    made_anew = (work.started_over | work.extended) & {spec.table, *spec.layout.tables()}
-    anew = overwrite or (bool(made_anew) and released_table(spec.to) == spec.table)
-    parent = _parent(work, spec) if spec.parent else None
-    return spec.layout.write(work.table(spec.table), spec.to, spec.about, anew, here, versions, parent)
-
-
-def _parent(work: Run, spec: ReleaseSpec) -> Parent:
-    from poolwright.inspect.diff.parent import parent_of
-
-    return parent_of(work, spec.table, str(spec.parent))
-
-
 def plan(recipe: RecipeLike, folder: str | Path | None = None, sets: Sequence[str] = ()) -> list[TableOutlook]:
     """Report what a run would do: what is done, what is left, and how long it will take.
 
@@ -267,7 +126,7 @@ def plan(recipe: RecipeLike, folder: str | Path | None = None, sets: Sequence[st
     from poolwright.inspect.status import outlook
 
     loaded = _load(recipe, sets)
-    plans = _check(loaded)
+    plans = check_loaded(loaded)
     return [TableOutlook(**values) for values in outlook(Run(loaded, _folder(loaded, folder)), plans)]
 
 
@@ -297,7 +156,7 @@ def dry_run(
     from poolwright.jobs.dry_run import dry_run as _dry_run
 
     loaded = _load(recipe, sets)
-    _check(loaded)
+    check_loaded(loaded)
     with TemporaryDirectory(prefix="poolwright-", ignore_cleanup_errors=True) as scratch:
         with in_words(loaded, Path(scratch)):
             return _dry_run(loaded, Path(scratch), parts, make_engine("local", workers), listener or Silent())
@@ -364,28 +223,6 @@ def _stories(folder: Path, table: Table) -> tuple[Story, ...]:
     from poolwright.inspect.why import every_story
 
     return tuple(every_story(open_run(folder), table.name))
-
-
-def recipes() -> list[Shipped]:
-    """List the recipes that come with poolwright, by name."""
-    from poolwright.recipe.shipped import shipped
-
-    return shipped()
-
-
-def new_recipe(name: str, to: str | Path | None = None) -> Path:
-    """Write a recipe that comes with poolwright to a file, for editing.
-
-    Args:
-        name: name of the recipe, such as 'mappool'.
-        to: the file; default `<name>.yaml` in the working directory.
-
-    Raises:
-        RecipeError: no such recipe, or the file exists.
-    """
-    from poolwright.recipe.shipped import write_new
-
-    return write_new(name, Path(to) if to is not None else None)
 
 
 def _load(recipe: RecipeLike, sets: Sequence[str] = ()) -> _Recipe:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Self
 
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic import BaseModel, ConfigDict, PrivateAttr, field_validator
 
 from poolwright.core.errors import ReleaseError
 
@@ -17,7 +18,7 @@ RELEASE_FORMAT = 1
 
 
 class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class ReleasedColumn(_Record):
@@ -161,6 +162,18 @@ class ReleaseRecord(_Record):
     others: tuple[OtherFile, ...] = ()
     versions: dict[str, str] = {}
     parent: ParentRelease | None = None
+    _digests: dict[str, str] = PrivateAttr(default_factory=dict)
+
+    @property
+    def digests(self) -> Mapping[str, str]:
+        """SHA-256 of files, hex, that were digested while they were written; not part of `release.json`."""
+        return self._digests
+
+    def with_digests(self, digests: Mapping[str, str]) -> Self:
+        """Return the record with digests of files that were written."""
+        made = self.model_copy()
+        made._digests = dict(digests)
+        return made
 
     def has(self, column: str) -> bool:
         """Whether the release has the column."""

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from poolwright.api import Changes, Measured, Prediction, StepStory, Written
 from poolwright.api.results import TableOutlook
-from poolwright.api.types import Changes, Measured, Prediction, StepStory, Written
 from poolwright.core.table import TableRecord
 
 if TYPE_CHECKING:
@@ -207,7 +207,7 @@ class ShowDocument:
 
 @dataclass(frozen=True)
 class RunDocument:
-    """A run.
+    """A run. The exit status is 3 if there are differences that were not accepted.
 
     Attributes:
         folder: the run folder.

@@ -60,7 +60,7 @@ class Layout(BaseModel):
     Subclasses write the data and read it back. The same table must give the same bytes.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     layout: ClassVar[str]
     example: ClassVar[str]

@@ -60,6 +60,7 @@ class WebDatasetLayout(Layout):
     Keys are the number of the shard and of the row in it, and begin anew in each split. The JSON has no null: a null
     text is '', other nulls and empty lists are left out. Times and sizes of the tars do not depend on when and by whom
     they are written. The folder of a split is also read by the pools `webdataset` and `img2dataset`.
+    torchdata 0.11 reads no tars itself; its `StatefulDataLoader` takes a `webdataset.WebDataset` as its dataset.
     """
 
     layout: ClassVar[str] = "webdataset"
@@ -131,7 +132,10 @@ train/00000_stats.json              their number, as img2dataset counts them"""
         others = [other for _, more in finished.values() for other in more]
         names, column = (classes.names, CLS) if classes else ((), None)
         record = self.record(table, schema, files, splits, reader, names, column)
-        return with_meanings(record, _MEANINGS).model_copy(update={"others": tuple(others)})
+        record = with_meanings(record, _MEANINGS).model_copy(update={"others": tuple(others)})
+        return record.with_digests(
+            {name: digest for shard in shards.values() for name, digest in shard.digests.items()}
+        )
 
     def read_images(self, folder: Path, release: ReleaseRecord, full: bool = True) -> Iterator[StoredImage]:
         """Yield the pictures in the tars."""
