@@ -13,8 +13,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from poolwright.core.errors import RecipeError, ReleaseError, TransferError, require_module
+from poolwright.core.errors import ReleaseError, TransferError
 from poolwright.core.files import PARTIAL
+from poolwright.core.remote.failures import is_remote
+from poolwright.core.remote.schemes import file_system, keys_for
 from poolwright.core.runtime.progress import Listener, TableProgress
 from poolwright.core.wording import some
 from poolwright.hub.addresses import leads_out
@@ -34,7 +36,7 @@ class _Store:
 
     def __init__(self, url: str, listener: Listener) -> None:
         self.url, self.listener = url, listener
-        self.system, self.root = _file_system(url)
+        self.system, self.root = file_system(url)
         self.name = url.rpartition("/")[2]
         self.options = _S3_OPTIONS if url.startswith("s3://") else {}
 
@@ -87,19 +89,15 @@ class _Store:
         except Exception as error:
             if isinstance(error, PermissionError) or "Credentials" in type(error).__name__:
                 raise TransferError(
-                    f"{self.url}: there are no keys for the store, or they may not do this; set AWS_PROFILE, or "
-                    "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+                    f"{self.url}: there are no keys for the store, or they may not do this; {keys_for(self.url)}"
                 ) from None
-            if not isinstance(error, OSError) and type(error).__module__.split(".")[0] not in _CLIENTS:
+            if not isinstance(error, OSError) and not is_remote(error):
                 raise
             said = type(error).__name__
             raise TransferError(
                 f"{self.url}: the store fails or cannot be reached ({said}); the same command continues where it "
                 "stopped"
             ) from None
-
-
-_CLIENTS = frozenset(("botocore", "aiobotocore", "aiohttp", "s3fs", "gcsfs", "adlfs", "google", "azure"))
 
 
 class StorePush(_Store):
@@ -225,18 +223,6 @@ class StoreSource(_Store):
 
     def tidy(self, folder: Path) -> None:
         """Do nothing: partial files have other names, and are replaced."""
-
-
-def _file_system(url: str) -> tuple[Any, str]:
-    import fsspec
-
-    if url.startswith("s3://"):
-        require_module("s3fs", url)
-    try:
-        system, path = fsspec.core.url_to_fs(url)
-    except (ImportError, ValueError) as error:
-        raise RecipeError(f"{url}: no file system for this URL ({error})") from None
-    return system, str(path)
 
 
 def _sha256(text: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
@@ -19,6 +18,7 @@ from poolwright.core.errors import InputError, StepError
 from poolwright.core.frame import Context, Frame
 from poolwright.core.params import Column, exactly_one
 from poolwright.core.pool import PathOrUrl
+from poolwright.core.remote.listing import is_file
 from poolwright.core.rows import Rows
 from poolwright.core.runtime.cached import once
 from poolwright.core.state import State
@@ -96,7 +96,7 @@ class ListedStep(Step):
         return (self.file,) if self.file else ()
 
     def check_files(self, given: pa.Schema) -> None:
-        if self.file is not None and "://" not in self.file and not os.path.isfile(self.file):
+        if self.file is not None and not is_file(self.file):
             raise StepError(f"{self.verb}: there is no file {self.file}; name a {KINDS} file")
 
     def gives(self, given: pa.Schema) -> list[pa.Field]:
