@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -132,16 +134,19 @@ def is_file(path: str) -> bool:
 
 
 def infos_of(urls: Iterable[str]) -> dict[str, RemoteFile]:
-    """Describe remote files: those of one folder by listing it once, if there are many.
+    """Describe remote files: those of one folder by listing it once, if there are many, or by a listing just made.
 
     Raises:
         FileNotFoundError: one is not there.
         InputError: a server fails, refuses, or cannot be reached.
     """
     folders: defaultdict[str, list[str]] = defaultdict(list)
-    for url in dict.fromkeys(urls):
-        folders[url.rpartition("/")[0]].append(url)
     found: dict[str, RemoteFile] = {}
+    for url in dict.fromkeys(urls):
+        if (known := _remembered(url)) is not None:
+            found[url] = known
+        else:
+            folders[url.rpartition("/")[0]].append(url)
     single: list[str] = []
     for folder, files in folders.items():
         if len(files) < _LISTED or scheme_of(folder) in _WEB:
@@ -152,8 +157,45 @@ def infos_of(urls: Iterable[str]) -> dict[str, RemoteFile]:
         return found | dict(zip(single, threads.map(info_of, single), strict=True))
 
 
+def files_below(root: str) -> list[str]:
+    """List the files below a URL, at any depth: their paths relative to it.
+
+    Raises:
+        InputError: the server fails, refuses, or cannot be reached.
+    """
+    system, top = file_system(root)
+    described, cut = scheme_of(root) in (*_S3, *_GCS, *_AZURE), len(top.rstrip("/"))
+    with _lock:
+        if not described or (root not in _listings) or time.monotonic() - _listings[root][0] > _FRESH:
+            with reaching(root):
+                found: Any = retried(lambda: system.find(top, detail=described))
+            if not described:
+                return [str(path)[cut:].lstrip("/") for path in found]
+            _listings.clear()
+            files = {str(path)[cut:].lstrip("/"): _described(root, info) for path, info in found.items()}
+            _listings[root] = time.monotonic(), files
+        return list(_listings[root][1])
+
+
+_FRESH = 60.0
+"""Seconds for which a listing is not made again, so that checking a pool, reading it and recording it lists it once."""
+
+_listings: dict[str, tuple[float, dict[str, RemoteFile]]] = {}
+_lock = threading.Lock()
+
+
+def _remembered(url: str) -> RemoteFile | None:
+    for root, (made, files) in list(_listings.items()):
+        if url.startswith(f"{root.rstrip('/')}/") and time.monotonic() - made <= _FRESH:
+            return files.get(url[len(root.rstrip("/")) + 1 :])
+    return None
+
+
 def forget(urls: Iterable[str]) -> None:
-    """Let file systems list anew what they remember of these files."""
+    """Let these files be listed and described anew."""
+    urls = list(urls)
+    if urls:
+        _listings.clear()
     for url in {scheme_of(url): url for url in urls}.values():
         file_system(url)[0].invalidate_cache()
 

@@ -19,9 +19,9 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from poolwright.core.errors import BadPart, InputError, RecipeError, did_you_mean
 from poolwright.core.pool import Part, PathOrUrl
+from poolwright.core.remote import listing
 from poolwright.core.remote.failures import reaching, retried
 from poolwright.core.remote.files import open_file
-from poolwright.core.remote.listing import is_folder_at
 from poolwright.core.remote.schemes import file_system, is_url, keys_for
 from poolwright.core.runtime.packed import unpacked, unpacked_name
 from poolwright.core.runtime.text_files import encoding_of
@@ -218,14 +218,14 @@ def _find_url(path: str, suffixes: Collection[str]) -> list[str]:
 
 def _find_remote(path: str, suffixes: Collection[str]) -> list[str]:
     system, inner = file_system(path)
-    system.invalidate_cache()  # of an earlier run in this process
+    listing.forget([path])  # what an earlier run in this process saw
     if "*" in path:
         entries = retried(lambda: system.glob(inner, detail=True))
         found = sorted(str(name) for name, info in entries.items() if info["type"] == "file")
         if not found:
             raise RecipeError(f"{path}: no file matches")
         return [str(system.unstrip_protocol(file)) for file in found]
-    if is_folder_at(path):
+    if listing.is_folder_at(path):
         return _in_folder(path, suffixes)
     return [path]
 
@@ -267,9 +267,7 @@ def files_below(root: str, wanted: Callable[[str], bool]) -> Iterator[str]:
 
 
 def _remote_below(root: str, wanted: Callable[[str], bool]) -> Iterator[str]:
-    system, top = file_system(root)
-    for path in retried(lambda: system.find(top)):
-        relative = str(path)[len(top.rstrip("/")) :].lstrip("/")
+    for relative in listing.files_below(root):
         if wanted(relative.rpartition("/")[2]) and not any(name.startswith(".") for name in relative.split("/")):
             yield relative
 
