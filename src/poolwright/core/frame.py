@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from operator import add
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any, Protocol, TypeVar
 
 import pyarrow as pa
@@ -13,6 +16,7 @@ from poolwright.core.encoder import Encoder, EncoderSpec
 from poolwright.core.pool import Part
 from poolwright.core.rows import Rows
 from poolwright.core.runtime.merge_tree import merge_all
+from poolwright.core.runtime.spread import Deal, Spread, WriteSpread, dealt_schema
 from poolwright.core.table import Table
 
 T = TypeVar("T")
@@ -50,6 +54,22 @@ class Frame(Protocol):
 
         Returns:
             The summary of all units; an empty one if there are none.
+        """
+        ...
+
+    def spread(self, columns: Sequence[str], deal: Deal, partitions: int, name: str) -> Spread:
+        """Deal the live rows out to partitions on disk, so that rows that belong together can be compared.
+
+        Unit by unit, on the workers; after a kill, the units that are written are not dealt again. Use the result in a
+        `with` statement, which erases the files.
+
+        Args:
+            columns: the columns to read; no others are read.
+            deal: receives rows and their places, int64 (n,), which number all live rows of the table; returns a table
+                of rows to write, of any columns, and the partition of each, int (m,). It may drop rows or write them
+                more than once. Picklable; it is called without rows too, for the columns it gives.
+            partitions: number of partitions.
+            name: names the spread among those of this step.
         """
         ...
 
@@ -147,11 +167,29 @@ class MemoryFrame:
         merge: Callable[[Any, Any], Any],
     ) -> Any:
         """As `Frame.fold`."""
-        picked = self.table.select(list(columns))
         summaries = []
-        for first, last in zip(self.edges, self.edges[1:], strict=False):
+        for unit in range(len(self.edges) - 1):
             summary = start()
-            for at in range(first, last, self.batch_rows):
-                summary = add(summary, Rows(picked.slice(at, min(self.batch_rows, last - at))))
+            for rows in self._batches(columns, unit):
+                summary = add(summary, rows)
             summaries.append(summary)
         return merge_all(summaries, merge)
+
+    def spread(self, columns: Sequence[str], deal: Deal, partitions: int, name: str) -> Spread:
+        """As `Frame.spread`, in the system's folder for temporary files."""
+        folder, units = Path(mkdtemp(prefix="spread-")), len(self.edges) - 1
+        schema = dealt_schema(deal, self.table.select(list(columns)).schema)
+        write = WriteSpread(folder, partitions, deal, schema, partial(self._batches, columns))
+        rows = merge_all([write(unit) for unit in range(units)], add)
+        return Spread(folder, units, partitions, rows, schema, _run_all)
+
+    def _batches(self, columns: Sequence[str], unit: int) -> Iterator[Rows]:
+        """Yield the rows of one unit in batches."""
+        picked = self.table.select(list(columns))
+        first, last = self.edges[unit], self.edges[unit + 1]
+        for at in range(first, last, self.batch_rows):
+            yield Rows(picked.slice(at, min(self.batch_rows, last - at)))
+
+
+def _run_all(function: Callable[[int], Any], count: int) -> Iterator[tuple[int, Any]]:
+    yield from ((number, function(number)) for number in range(count))

@@ -49,8 +49,7 @@ class State:
         document = {"values": dict(self.values), "tables": digests}
         if self.mapped:
             document["mapped"] = {
-                key: write_atomically(folder / f"{name}.{key}.arrow", partial(_put_table, table))
-                for key, table in sorted(self.mapped.items())
+                key: write_mapped(folder / f"{name}.{key}.arrow", table) for key, table in sorted(self.mapped.items())
             }
         text = json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
         write_atomically(folder / f"{name}.json", lambda out: out.write(text.encode()))
@@ -104,6 +103,11 @@ class State:
     def digest(folder: Path, name: str) -> str:
         """Return the digest of a saved state: SHA-256 of its JSON, which holds the digests of its tables."""
         return hashlib.sha256((folder / f"{name}.json").read_bytes()).hexdigest()
+
+
+def write_mapped(path: Path, table: pa.Table) -> str:
+    """Write an uncompressed Arrow file for `read_mapped`; return the digest of its bytes."""
+    return write_atomically(path, partial(_put_table, table))
 
 
 def read_mapped(path: Path) -> pa.Table:

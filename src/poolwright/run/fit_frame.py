@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from operator import add
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from poolwright.core.columns import UID
 from poolwright.core.errors import PoolwrightError
 from poolwright.core.rows import Rows
+from poolwright.core.runtime.spread import Deal, Spread, WriteSpread, dealt_schema
 from poolwright.run.batches import Flow
 from poolwright.run.phase import Phase
+from poolwright.run.plan import StepPlan
 
 
 @dataclass(frozen=True)
@@ -27,10 +31,23 @@ class Fold:
 
     def __call__(self, unit: int) -> Any:
         summary = self.start()
+        for rows in LiveRows(self.flow, self.upto, self.columns)(unit):
+            summary = self.add(summary, rows)
+        return summary
+
+
+@dataclass(frozen=True)
+class LiveRows:
+    """Gives the live rows of a unit before one step, in batches."""
+
+    flow: Flow
+    upto: int
+    columns: tuple[str, ...]
+
+    def __call__(self, unit: int) -> Iterator[Rows]:
         for batch in self.flow.batches(unit, self.upto, self.columns):
             if len(batch.rows):
-                summary = self.add(summary, batch.rows)
-        return summary
+                yield batch.rows
 
 
 class RunFrame:
@@ -48,7 +65,7 @@ class RunFrame:
     @property
     def schema(self) -> pa.Schema:
         """As `Frame.schema`."""
-        return self.flow.plan.steps[self.upto].before
+        return self._step.before
 
     def fold(
         self,
@@ -62,10 +79,58 @@ class RunFrame:
         Raises:
             PoolwrightError: a column is not among those that the step needs.
         """
-        plan = self.flow.plan.steps[self.upto]
-        unknown = set(columns) - {UID, *plan.reads}
-        if unknown:
-            raise PoolwrightError(f"step {plan.name} folds over {sorted(unknown)}, which it does not need")
+        self._check(columns)
         if not self.flow.units:
             return start()
         return self.phase.reduce(Fold(self.flow, self.upto, tuple(columns), start, add), merge)
+
+    def spread(self, columns: Sequence[str], deal: Deal, partitions: int, name: str) -> Spread:
+        """As `Frame.spread`, in the work folder of the table.
+
+        Raises:
+            PoolwrightError: a column is not among those that the step needs.
+        """
+        self._check(columns)
+        live = LiveRows(self.flow, self.upto, tuple(columns))
+        given = pa.schema([self.schema.field(column) for column in columns])
+        return deal_out(self.flow, self.phase, live, given, deal, partitions, f"{self._step.name}-{name}")
+
+    @property
+    def _step(self) -> StepPlan:
+        return self.flow.plan.steps[self.upto]
+
+    def _check(self, columns: Sequence[str]) -> None:
+        unknown = set(columns) - {UID, *self._step.reads}
+        if unknown:
+            raise PoolwrightError(f"step {self._step.name} reads {sorted(unknown)}, which it does not need")
+
+
+def deal_out(
+    flow: Flow,
+    phase: Phase,
+    batches: Callable[[int], Iterator[Rows]],
+    given: pa.Schema,
+    deal: Deal,
+    partitions: int,
+    name: str,
+) -> Spread:
+    """Deal rows of a table out to partitions, see `Frame.spread`.
+
+    Args:
+        flow: the table's plan and units.
+        phase: runs functions over the units.
+        batches: gives the rows of a unit, picklable.
+        given: their columns.
+        deal: see `Frame.spread`.
+        partitions: number of partitions.
+        name: of the folder of the files, unique within the table.
+    """
+    folder, schema = flow.folder / "work" / "spread" / name, dealt_schema(deal, given)
+    rows = np.zeros(partitions, np.int64)
+    if flow.units:
+        rows = phase.reduce(WriteSpread(folder, partitions, deal, schema, batches), add)
+
+    def run(function: Callable[[int], Any], count: int) -> Iterator[tuple[int, Any]]:
+        return replace(phase, units=count).map(function)
+
+    return Spread(folder, len(flow.units), partitions, rows, schema, run)

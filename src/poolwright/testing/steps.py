@@ -7,8 +7,8 @@ is row-wise; needs and gives are honest; empty input works; states survive savin
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial, reduce
 from operator import iadd
 from pathlib import Path
@@ -25,6 +25,7 @@ from poolwright.core.errors import StepError, WaitingForPeople
 from poolwright.core.frame import Context, MemoryFrame, OtherRows
 from poolwright.core.roles import JoiningStep
 from poolwright.core.rows import Rows
+from poolwright.core.runtime.spread import Deal, Spread
 from poolwright.core.runtime.yaml_text import load
 from poolwright.core.state import State
 from poolwright.core.step import Outcome, Step
@@ -77,6 +78,17 @@ class Sent(MemoryFrame):
             return merge(*pickle.loads(pickle.dumps((left, right))))
 
         return reduce(sent, reversed(pickle.loads(pickle.dumps(units))))
+
+    def spread(self, columns: Sequence[str], deal: Deal, partitions: int, name: str) -> Spread:
+        """As `Frame.spread`."""
+        made = super().spread(columns, pickle.loads(pickle.dumps(deal)), partitions, name)
+        return replace(made, run=_run_pickled)
+
+
+def _run_pickled(function: Callable[[int], Any], count: int) -> Iterator[tuple[int, Any]]:
+    """Call a function as workers on other nodes do, the last unit first."""
+    for number in reversed(range(count)):
+        yield number, pickle.loads(pickle.dumps(function))(number)
 
 
 def _listed(start: Callable[[], Any]) -> list[Any]:
