@@ -6,13 +6,14 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 from poolwright.core.columns import IMAGE
 from poolwright.core.errors import PoolwrightError, RecipeError, did_you_mean
 from poolwright.core.files import digest_file, remove_partials
+from poolwright.core.images.image import roots_of
 from poolwright.core.roles import AnnotationStep, SourceStep
 from poolwright.core.runtime.event_log import EventLog
 from poolwright.core.runtime.progress import Listener, Silent
@@ -31,7 +32,7 @@ from poolwright.run.plan import TablePlan, plan_partly, plan_table
 from poolwright.run.sources.grown import GrownSource, in_order_of
 from poolwright.run.sources.inputs import CACHE, Inputs, first_files, inputs_of
 from poolwright.run.sources.joined import JoinedRows
-from poolwright.run.sources.source import Source, planned_source, pool_source, table_source
+from poolwright.run.sources.source import Source, local, path_of, planned_source, pool_source, table_source
 from poolwright.run.sources.union import UnionSource, union_source
 from poolwright.run.table_run import TableRun, note_pace, numbered_by_verb, start_over, worklist_of
 
@@ -83,7 +84,8 @@ class Run:
         wanted = self.wanted(tables)
         self._check_table_names(fresh)
         self.started_over, self._extends = set(fresh), extend
-        with in_words(self.recipe, self.folder), run_lock(self.folder):
+        inputs = partial(self._first_inputs, wanted)
+        with in_words(self.recipe, self.folder), run_lock(self.folder), self.engine.sharing(self.folder, inputs):
             wait_for_interrupted_units()
             check_same_recipe(self.recipe, self.folder)
             finish_extending(self.folder)
@@ -95,6 +97,14 @@ class Run:
                 self.listener.keep_in(self.folder)
             self._sweep()
             return {name: self._run_table(name) for name in wanted}
+
+    def _first_inputs(self, wanted: Sequence[str]) -> list[str]:
+        """Return the first local file of each pool that tables read, and the folder of its images."""
+        used = {name for table in wanted for name in self.recipe.tables[table].reads} & set(self.recipe.pools)
+        sources = [self._pool(name) for name in sorted(used)]
+        files = [file for source in sources for part in source.parts[:1] for file in part.files[:1]]
+        files += [root for source in sources for root in roots_of(source.image_root) if root]
+        return [str(path_of(file)) for file in files if local(file)]
 
     def _sweep(self) -> None:
         """Remove what killed writers left; the studio, which may be writing, is given an hour."""
