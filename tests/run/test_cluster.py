@@ -109,7 +109,7 @@ class Accidents(Silent):
 
     def progress(self, progress: TableProgress) -> None:
         for table, phase in list(self.left):
-            if (table, phase) == (progress.table, progress.phase.partition(" ")[0]):
+            if (table, phase) == (progress.name, progress.phase.partition(" ")[0]):
                 self.left.pop((table, phase))()
 
 

@@ -30,6 +30,7 @@ from poolwright.run.batches import BATCH_ROWS
 from poolwright.run.engine.engine import make_engine
 from poolwright.run.memory import in_words
 from poolwright.run.plan import TablePlan
+from poolwright.run.remote.folder import remote_url, run_folder, work_folder
 from poolwright.run.run import Run, open_run
 
 if TYPE_CHECKING:
@@ -173,7 +174,8 @@ def run(
 
     Args:
         recipe: a recipe or the path of one.
-        folder: the run folder; default `runs/<name>` next to the recipe.
+        folder: the run folder; default `runs/<name>` next to the recipe. A URL, such as s3://bucket/runs/x, is kept the
+            same as a work folder there, whose path the result has.
         sets: overrides `a.b=value`, if `recipe` is a path.
         tables: only these tables and those they come from; nothing is released or measured then.
         fresh: tables to start over, with the tables that come from them and the releases of all of them.
@@ -198,16 +200,19 @@ def run(
     _check(loaded, targets=release and tables is None)
     with shown(listener, progress) as seen:
         log = EventLog(seen, hide=loaded.source.hide)
-        work = Run(loaded, _folder(loaded, folder), make_engine(engine, workers, address), log, batch_rows)
-        with log.during("run", recipe=loaded.name, engine=engine, workers=workers, tables=tables, fresh=fresh or None):
-            made = work.run(tables, fresh, extend is not None)
-            if tables is not None:
-                return RunResult(work.folder, public_tables(made), (), ())
-            with in_words(loaded, work.folder):
-                # Before the releases, whose cards show the figures.
-                measured = measure_all(loaded.figures, made, work.folder, log, workers, loaded.source.hide)
-                written = tuple(_release(work, one, overwrite, measured) for one in loaded.releases) if release else ()
-            return RunResult(work.folder, public_tables(made), written, measured)
+        with run_folder(loaded, folder, log) as here:
+            work = Run(loaded, here, make_engine(engine, workers, address), log, batch_rows)
+            words = {"recipe": loaded.name, "engine": engine, "workers": workers, "tables": tables}
+            with log.during("run", **words, fresh=fresh or None):
+                made = work.run(tables, fresh, extend is not None)
+                if tables is not None:
+                    return RunResult(work.folder, public_tables(made), (), ())
+                with in_words(loaded, work.folder):
+                    # Before the releases, whose cards show the figures.
+                    measured = measure_all(loaded.figures, made, work.folder, log, workers, loaded.source.hide)
+                    releases = loaded.releases if release else ()
+                    written = tuple(_release(work, one, overwrite, measured) for one in releases)
+                return RunResult(work.folder, public_tables(made), written, measured)
 
 
 def _release(work: Run, spec: ReleaseSpec, overwrite: bool, measured: Sequence[Measured]) -> Written:
@@ -364,4 +369,8 @@ def _load(recipe: RecipeLike, sets: Sequence[str] = ()) -> _Recipe:
 
 
 def _folder(recipe: _Recipe, folder: str | Path | None) -> Path:
-    return Path(folder).resolve() if folder is not None else recipe.default_run
+    """Return a run folder to look at; of a remote one its work folder."""
+    if folder is None:
+        return recipe.default_run
+    url = remote_url(folder)
+    return Path(folder).resolve() if url is None else work_folder(recipe, url)

@@ -29,6 +29,7 @@ from poolwright.run.identity import IDENTITY, known_models, refusal
 from poolwright.run.lock import run_lock
 from poolwright.run.memory import check_same_recipe, in_words, recall, remember
 from poolwright.run.plan import TablePlan, plan_partly, plan_table
+from poolwright.run.remote.folder import refuse_remote
 from poolwright.run.sources.grown import GrownSource, in_order_of
 from poolwright.run.sources.inputs import CACHE, Inputs, first_files, inputs_of
 from poolwright.run.sources.joined import JoinedRows
@@ -435,5 +436,6 @@ def open_run(folder: str | Path) -> Run:
     Raises:
         InputError: the folder is not a run folder.
     """
+    refuse_remote(folder)
     folder = Path(folder).resolve()
     return Run(recall(folder), folder)
