@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -12,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import yaml
 
 from poolwright import api
 from poolwright.api import Recipe
@@ -20,8 +24,9 @@ from poolwright.core.rows import vector_array
 from poolwright.core.runtime.progress import Silent, TableProgress
 from poolwright.run.engine import sharing
 from poolwright.run.engine.engine import make_engine
-from poolwright.run.engine.sharing import Probe
+from poolwright.run.engine.sharing import FolderProbe
 from poolwright.testing.tiny_clip import write_clip
+from tests.calling import call
 from tests.models.making import encoded, picture
 from tests.run.pools import final_files
 from tests.run.ray_cluster import NODE, TwoNodes, nodes  # noqa: F401
@@ -161,15 +166,61 @@ def test_a_folder_that_nodes_do_not_share_is_found_before_the_first_unit(
     folder: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    written = Probe.write
+    written = FolderProbe.write
 
-    def elsewhere(where: Path) -> Probe:
+    def elsewhere(where: Path) -> FolderProbe:
         return written(where)._replace(text="what the driver wrote on its own disk")
 
-    monkeypatch.setattr(sharing.Probe, "write", elsewhere)
+    monkeypatch.setattr(sharing.FolderProbe, "write", elsewhere)
     with pytest.raises(PoolwrightError) as caught:
         api.run(recipe(folder, "none"), folder / "apart", engine="ray", address=nodes.address)
     assert f"{folder / 'apart'}: the run folder is not on storage that all nodes" in str(caught.value)
     assert "--run FOLDER" in str(caught.value)
     assert not (folder / "apart" / "tables").exists()
     assert not list((folder / "apart").glob("run.shared*"))
+
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "cluster"
+
+
+def test_the_ray_job_runs_the_recipe(nodes: TwoNodes, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    job = yaml.safe_load((EXAMPLES / "rayjob.yaml").read_text())["spec"]
+    program, *words = job["entrypoint"].replace("/shared", str(folder)).split()
+    assert program == "poolwright"
+    workers = job["rayClusterSpec"]["workerGroupSpecs"][0]["template"]["spec"]
+    assert workers["containers"][0]["volumeMounts"][0]["mountPath"] == "/shared"
+    data: dict[str, Any] = {"recipe": 1, "name": "job", "pools": {"rows": {"read": "table", "path": "rows"}}}
+    data["tables"] = {"all": {"from": "rows"}}
+    (folder / "recipe.yaml").write_text(yaml.safe_dump(data))
+    nodes.restore()
+    monkeypatch.setenv("RAY_ADDRESS", nodes.address)  # as in a pod
+    called = call(*words)
+    assert called.code == 0, called.err
+    assert api.show(folder / "runs" / "recipe")[0].record.rows_kept == ROWS
+
+
+def test_the_slurm_script_runs_the_recipe_with_stand_ins(folder: Path, tmp_path: Path) -> None:
+    """Two 'nodes' are this machine: `srun` drops its options and runs the command, `scontrol` names the nodes."""
+    stand_ins = {
+        "srun": 'while [[ $1 == -* ]]; do shift; done; exec "$@"',
+        "scontrol": "printf 'one\\ntwo\\n'",
+        "hostname": "echo 127.0.0.1",
+        "poolwright": f'exec {sys.executable} -m poolwright "$@"',
+    }
+    for name, body in stand_ins.items():
+        (tmp_path / name).write_text(f"#!/bin/bash\n{body}\n")
+        (tmp_path / name).chmod(0o755)
+    data: dict[str, Any] = {"recipe": 1, "name": "job", "pools": {"rows": {"read": "table", "path": "rows"}}}
+    data["tables"] = {"all": {"from": "rows"}}
+    (folder / "slurm.yaml").write_text(yaml.safe_dump(data))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    path = os.pathsep.join([str(tmp_path), str(Path(sys.executable).parent), os.environ["PATH"]])
+    job = {"SLURM_JOB_NODELIST": "one,two", "SLURM_CPUS_PER_TASK": "1", "RAY_PORT": port, "PATH": path}
+    command = ["bash", str(EXAMPLES / "slurm.sh"), str(folder / "slurm.yaml"), str(folder / "slurm")]
+    done = subprocess.run(command, env={**os.environ, **job}, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert api.show(folder / "slurm")[0].record.rows_kept == ROWS
+    refused = subprocess.run([*command[:2]], env={**os.environ, **job}, capture_output=True, text=True)
+    assert "name a recipe: sbatch slurm.sh RECIPE RUN" in refused.stderr

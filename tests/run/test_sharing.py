@@ -8,7 +8,7 @@ import pytest
 
 from poolwright.core.errors import PoolwrightError
 from poolwright.run.engine import sharing
-from poolwright.run.engine.sharing import Probe, check, check_here, look
+from poolwright.run.engine.sharing import FolderProbe, check, check_here, look
 
 
 @pytest.fixture(autouse=True)
@@ -17,7 +17,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_shared_folder_passes_and_nothing_is_left(tmp_path: Path) -> None:
-    probe = Probe.write(tmp_path)
+    probe = FolderProbe.write(tmp_path)
     check(probe, {node: look(probe, node, [str(tmp_path)]) for node in ("one", "two")})
     check_here(probe)
     probe.remove()
@@ -25,7 +25,7 @@ def test_a_shared_folder_passes_and_nothing_is_left(tmp_path: Path) -> None:
 
 
 def test_another_folder_under_the_same_path(tmp_path: Path) -> None:
-    probe = Probe.write(tmp_path)
+    probe = FolderProbe.write(tmp_path)
     found = look(probe._replace(text="of another machine"), "0123456789", [])
     with pytest.raises(PoolwrightError, match=r"not on storage .* \(node 01234567\) has another folder there"):
         check(probe, {"0123456789": found})
@@ -34,13 +34,13 @@ def test_another_folder_under_the_same_path(tmp_path: Path) -> None:
 
 
 def test_what_a_node_writes_does_not_arrive(tmp_path: Path) -> None:
-    probe = Probe.write(tmp_path)
+    probe = FolderProbe.write(tmp_path)
     with pytest.raises(PoolwrightError, match="writes to another folder"):
-        check(probe, {"one": sharing.Seen("host", "", ())})
+        check(probe, {"one": sharing.NodeView("host", "", ())})
 
 
 def test_an_input_that_a_node_lacks(tmp_path: Path) -> None:
-    probe = Probe.write(tmp_path)
+    probe = FolderProbe.write(tmp_path)
     lost = [str(tmp_path / name) for name in ("a.parquet", "b.parquet")]
     with pytest.raises(PoolwrightError, match=r"a\.parquet: .* does not have this input, nor .*b\.parquet\. Put it"):
         check(probe, {"one": look(probe, "one", lost)})

@@ -22,7 +22,7 @@ from poolwright.core.runtime.threads import one_thread_per_unit, one_torch_threa
 from poolwright.core.step import Resources
 from poolwright.run.engine.errors import is_interrupt, loaded_error, noted, pickled_error
 from poolwright.run.engine.protocol import ONE_CPU
-from poolwright.run.engine.sharing import Probe, Seen, check, check_here, look
+from poolwright.run.engine.sharing import FolderProbe, NodeView, check, check_here, look
 
 R = TypeVar("R")
 
@@ -54,7 +54,7 @@ class RayEngine:
         if find_spec("ray") is None:
             raise MissingExtra("ray", "--engine ray")
         self._workers, self.address = workers, address
-        self.probe: Probe | None = None
+        self.probe: FolderProbe | None = None
 
     @property
     def workers(self) -> int:
@@ -68,7 +68,7 @@ class RayEngine:
     @contextmanager
     def sharing(self, folder: Path, inputs: Callable[[], Sequence[str]]) -> Iterator[None]:
         """As `Engine.sharing`."""
-        self.probe = Probe.write(folder)
+        self.probe = FolderProbe.write(folder)
         try:
             check(self.probe, self._seen_by_nodes(self.probe, inputs()))
             yield
@@ -76,7 +76,7 @@ class RayEngine:
             self.probe.remove()
             self.probe = None
 
-    def _seen_by_nodes(self, probe: Probe, inputs: Sequence[str]) -> dict[str, Seen]:
+    def _seen_by_nodes(self, probe: FolderProbe, inputs: Sequence[str]) -> dict[str, NodeView]:
         """Ask every node that can run units what it sees; one that dies meanwhile runs none."""
         ray = _connected(self.address)
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -228,7 +228,7 @@ def _connected(address: str | None) -> Any:
     return ray
 
 
-def _run(probe: Probe | None, function: bytes, *arguments: Any) -> tuple[bytes, bytes]:
+def _run(probe: FolderProbe | None, function: bytes, *arguments: Any) -> tuple[bytes, bytes]:
     """Call a pickled function, on a worker.
 
     Args:

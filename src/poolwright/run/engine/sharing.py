@@ -25,7 +25,7 @@ _PATIENCE = 3.0
 """Seconds until a file that another machine has written is there; network file systems remember what is missing."""
 
 
-class Probe(NamedTuple):
+class FolderProbe(NamedTuple):
     """A file that every machine must see.
 
     Attributes:
@@ -37,7 +37,7 @@ class Probe(NamedTuple):
     text: str
 
     @classmethod
-    def write(cls, folder: Path) -> Probe:
+    def write(cls, folder: Path) -> FolderProbe:
         """Write one into a run folder."""
         probe = cls(str(folder / _PROBE), token_hex(16))
         write_text(Path(probe.path), probe.text)
@@ -50,7 +50,7 @@ class Probe(NamedTuple):
             left.unlink(missing_ok=True)
 
 
-class Seen(NamedTuple):
+class NodeView(NamedTuple):
     """What a node sees.
 
     Attributes:
@@ -64,19 +64,19 @@ class Seen(NamedTuple):
     missing: tuple[str, ...]
 
 
-def look(probe: Probe, node: str, inputs: Sequence[str]) -> Seen:
+def look(probe: FolderProbe, node: str, inputs: Sequence[str]) -> NodeView:
     """Look at a run folder and at input files; called on each node."""
     host, missing = socket.gethostname(), tuple(path for path in inputs if not os.path.exists(path))
     if not _reads(probe):
-        return Seen(host, "has another folder there, or none", missing)
+        return NodeView(host, "has another folder there, or none", missing)
     try:
         Path(_answer(probe, node)).write_text(probe.text, encoding="utf-8")
     except OSError as error:
-        return Seen(host, f"may not write there ({error.strerror})", missing)
-    return Seen(host, "", missing)
+        return NodeView(host, f"may not write there ({error.strerror})", missing)
+    return NodeView(host, "", missing)
 
 
-def check(probe: Probe, seen: dict[str, Seen]) -> None:
+def check(probe: FolderProbe, seen: dict[str, NodeView]) -> None:
     """Check what the nodes have seen, by node.
 
     Raises:
@@ -84,7 +84,9 @@ def check(probe: Probe, seen: dict[str, Seen]) -> None:
     """
     folder = os.path.dirname(probe.path)
     for node, found in seen.items():
-        wrong = found.wrong or ("" if _reads(Probe(_answer(probe, node), probe.text)) else "writes to another folder")
+        wrong = found.wrong or (
+            "" if _reads(FolderProbe(_answer(probe, node), probe.text)) else "writes to another folder"
+        )
         if wrong:
             raise PoolwrightError(
                 f"{folder}: the run folder is not on storage that all nodes of the Ray cluster share: {found.host} "
@@ -102,7 +104,7 @@ def check(probe: Probe, seen: dict[str, Seen]) -> None:
 
 
 @lru_cache(maxsize=8)
-def check_here(probe: Probe) -> None:
+def check_here(probe: FolderProbe) -> None:
     """Check once per process that it works in the run folder of the driver.
 
     Raises:
@@ -116,11 +118,11 @@ def check_here(probe: Probe) -> None:
         )
 
 
-def _answer(probe: Probe, node: str) -> str:
+def _answer(probe: FolderProbe, node: str) -> str:
     return f"{probe.path}.{node}"
 
 
-def _reads(probe: Probe) -> bool:
+def _reads(probe: FolderProbe) -> bool:
     until = time.monotonic() + _PATIENCE
     while True:
         try:
