@@ -45,6 +45,7 @@ STEPS = {
     "bucket": "poolwright.steps.describe.bucket:Bucket",
     "retrieve": "poolwright.steps.describe.retrieve:Retrieve",
     "region": "poolwright.steps.describe.region:Region",
+    "language": "poolwright.steps.describe.texts.language:Language",
     "size": "poolwright.steps.describe.size:Size",
     "hash": "poolwright.steps.describe.hash:Hash",
     "provenance": "poolwright.steps.describe.provenance:Provenance",

@@ -152,6 +152,8 @@ CASES: dict[str, list[StepCase]] = {
         StepCase({"by": "flag", "n": 9}, keeps=kept(9)),
         StepCase({"by": "taken_at", "n": 4, "group": "small", "lowest": True}),
         StepCase({"by": "half", "n": 0}, keeps=kept(0)),
+        StepCase({"by": "small", "n": 5, "ties": "keep"}),
+        StepCase({"by": "year", "fraction": "30%", "group": "label", "ties": "keep", "lowest": True}),
     ],
     "drop_small": [
         StepCase({"group": "label", "below": "10%"}),

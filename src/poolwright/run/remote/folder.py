@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from poolwright.core.runtime.progress import Listener
 from poolwright.recipe.recipe import Recipe
 from poolwright.run.engine.errors import is_interrupt
 from poolwright.run.lock import run_lock
-from poolwright.run.remote.lease import Lease
+from poolwright.run.remote.lease import RENEWED, Lease
 from poolwright.run.remote.mirror import Mirror
 from poolwright.run.remote.store import RunStore
 
@@ -78,36 +78,32 @@ def run_folder(recipe: Recipe, folder: str | Path | None, listener: Listener) ->
         listener.note(f"run folder {url}; its work folder is {here}")
         with run_lock(here):  # not while it is replaced by the remote one
             mirror = Mirror(store, here, lease)
-        with _kept_the_same(mirror, here):
+        with _kept_the_same(mirror, lease, here):
             yield here
     finally:
         lease.end()
 
 
 @contextmanager
-def _kept_the_same(mirror: Mirror, folder: Path) -> Iterator[None]:
+def _kept_the_same(mirror: Mirror, lease: Lease, folder: Path) -> Iterator[None]:
     stopped = threading.Event()
-
-    def keep() -> None:
-        while not stopped.wait(SECONDS):
-            try:
-                mirror.sync()
-            except (PoolwrightError, OSError):
-                continue  # the last one says so, if it is still the case then
-
-    thread = threading.Thread(target=keep, daemon=True)
-    thread.start()
+    sending = threading.Thread(target=_every, args=(SECONDS, mirror.sync, stopped), daemon=True)
+    renewing = threading.Thread(target=_every, args=(RENEWED, lease.check, stopped), daemon=True)
+    sending.start()
+    renewing.start()
     try:
         yield
     except BaseException as error:
         stopped.set()
         if not is_interrupt(error):  # Ctrl-C ends at once; the next run sends the rest
-            thread.join()
+            sending.join()
+            renewing.join()
             with suppress(PoolwrightError):
                 mirror.sync()
         raise
     stopped.set()
-    thread.join()
+    sending.join()
+    renewing.join()
     try:
         mirror.sync()
     except PoolwrightError as error:
@@ -115,6 +111,13 @@ def _kept_the_same(mirror: Mirror, folder: Path) -> Iterator[None]:
             f"{error}\nAll tables are finished in {folder}, and not all of them are in the store; the same command "
             "sends the rest"
         ) from None
+
+
+def _every(seconds: float, call: Callable[[], None], stopped: threading.Event) -> None:
+    """Call again and again. What fails is tried again; if it still fails at the end, the run says so."""
+    while not stopped.wait(seconds):
+        with suppress(PoolwrightError, OSError):
+            call()
 
 
 def _check_recipe(recipe: Recipe, url: str) -> None:

@@ -47,7 +47,7 @@ class Lease:
         found = self._store.read(LEASE)
         if found is None or found.get("owner") != self._owner:
             raise self._held_by(found or {})
-        if time.monotonic() - self._renewed > RENEWED:
+        if time.monotonic() - self._renewed >= RENEWED / 2:
             self._write()
 
     def end(self) -> None:
