@@ -118,13 +118,15 @@ class Accidents(Silent):
                 self.left.pop((table, phase))()
 
 
-def kill_workers() -> None:
+def kill_workers(nodes: TwoNodes) -> None:  # noqa: F811
     """Kill the processes that run units, as the memory monitor of Ray or the kernel does."""
     import psutil
 
-    for process in psutil.process_iter(["cmdline"]):
-        if any("ray::_run" in word for word in process.info["cmdline"] or ()) and process.ppid() != os.getpid():
-            process.send_signal(signal.SIGKILL)
+    for node in nodes.cluster.list_all_nodes():
+        for started in node.all_processes.get("raylet", ()):
+            for process in psutil.Process(started.process.pid).children(recursive=True):
+                if process.name().startswith("ray::"):
+                    process.send_signal(signal.SIGKILL)
 
 
 def test_three_nodes_lose_one_while_they_fit_and_processes_while_they_write(
@@ -136,7 +138,7 @@ def test_three_nodes_lose_one_while_they_fit_and_processes_while_they_write(
         {
             ("embedded", "write"): nodes.kill,
             ("chosen", "fit"): lambda: nodes.cluster.remove_node(third, allow_graceful=False),
-            ("chosen", "write"): kill_workers,
+            ("chosen", "write"): lambda: kill_workers(nodes),
         }
     )
     options: dict[str, Any] = {"engine": "ray", "address": nodes.address}
@@ -219,8 +221,15 @@ def test_the_slurm_script_runs_the_recipe_with_stand_ins(folder: Path, tmp_path:
     path = os.pathsep.join([str(tmp_path), str(Path(sys.executable).parent), os.environ["PATH"]])
     job = {"SLURM_JOB_NODELIST": "one,two", "SLURM_CPUS_PER_TASK": "1", "RAY_PORT": port, "PATH": path}
     command = ["bash", str(EXAMPLES / "slurm.sh"), str(folder / "slurm.yaml"), str(folder / "slurm")]
-    done = subprocess.run(command, env={**os.environ, **job}, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
+    process = subprocess.Popen(
+        command, env={**os.environ, **job}, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        _, errors = process.communicate(timeout=90)
+    finally:
+        process.terminate()  # it ends the cluster
+        process.wait(20)
+    assert process.returncode == 0, errors
     assert api.show(folder / "slurm")[0].record.rows_kept == ROWS
     refused = subprocess.run([*command[:2]], env={**os.environ, **job}, capture_output=True, text=True)
     assert "name a recipe: sbatch slurm.sh RECIPE RUN" in refused.stderr
