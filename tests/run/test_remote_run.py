@@ -16,6 +16,7 @@ import yaml
 
 from poolwright import api
 from poolwright.core.errors import InputError, PoolwrightError, RecipeError
+from poolwright.run.remote import folder as folders
 from poolwright.run.remote import lease as leases
 from poolwright.run.remote.folder import remote_url, work_folder
 from poolwright.run.remote.lease import LEASE, Lease
@@ -53,10 +54,10 @@ def settled(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(leases, "SETTLED", 0.0)
 
 
-def run(folder: Path, sends: int = 0) -> subprocess.CompletedProcess[str]:
-    """Run the recipe of a folder in S3, in a process that is killed before so many files are sent."""
+def killed(folder: Path, sends: int) -> int:
+    """Run the recipe of a folder in S3, in a process that is killed before so many files are sent; its exit status."""
     command = [sys.executable, "-c", CODE, str(sends), "run", str(folder / "recipe.yaml"), "--run", URL]
-    return subprocess.run(command, capture_output=True, text=True)
+    return subprocess.run(command, capture_output=True).returncode
 
 
 def mirrored(system: Any, folder: Path) -> None:
@@ -85,17 +86,17 @@ def test_killed_and_continued_on_another_machine_the_bytes_are_those_of_a_local_
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     first, second = write(tmp_path / "first"), write(tmp_path / "second")
-    assert run(first, 12).returncode == -signal.SIGKILL
+    assert killed(first, 12) == -signal.SIGKILL
     work = work_folder(api.Recipe.load(first / "recipe.yaml"), URL)
     assert json.loads(s3.cat_file(f"pools/runs/x/{MANIFEST}"))["files"]
-    done = run(second)  # the lease of a process of this machine that is gone is over
-    assert done.returncode == 0, done.stderr
-    there = work_folder(api.Recipe.load(second / "recipe.yaml"), URL)
     monkeypatch.setattr(source, "UNIT_ROWS", 64 * 200)
+    monkeypatch.setattr(folders, "SECONDS", 0.01)
+    there = api.run(second / "recipe.yaml", URL).folder  # the lease of a process of this machine that is gone is over
+    assert there == work_folder(api.Recipe.load(second / "recipe.yaml"), URL)
     api.run(first / "recipe.yaml", first / "runs" / "local")
     assert made(there) == made(first / "runs" / "local")
     mirrored(s3, there)
-    assert run(first).returncode == 0  # the first machine takes over what the second has made
+    api.run(first / "recipe.yaml", URL)  # the first machine takes over what the second has made
     assert made(work) == made(there)
 
 
@@ -150,11 +151,11 @@ def test_what_is_refused(s3: Any, tmp_path: Path) -> None:  # noqa: F811
         api.run(make_recipe(folder), "s3://none-such/x")
     with pytest.raises(RecipeError, match="run folders are local, or in S3"):
         api.run(make_recipe(folder), "https://example.org/x")
-    asking = [{"verify": {"group": "continent"}}]
+    asking = [{"verify": {"class": "continent"}}]
     with pytest.raises(RecipeError, match="'verify' does not work in a remote run folder"):
         api.run(make_recipe(folder, steps=asking), URL)
     with pytest.raises(RecipeError, match="only `poolwright run` works in a remote run folder"):
-        api.status(URL)
+        api.why(URL, "row-0000001")
     assert remote_url(Path("s3://a/b/")) == "s3://a/b"
     assert remote_url("/a/b") is None
     assert remote_url("C:/a") is None

@@ -105,7 +105,7 @@ def _kept_the_same(mirror: Mirror, lease: Lease, folder: Path) -> Iterator[None]
     sending.join()
     renewing.join()
     try:
-        mirror.sync()
+        mirror.finish()
     except PoolwrightError as error:
         raise PoolwrightError(
             f"{error}\nAll tables are finished in {folder}, and not all of them are in the store; the same command "

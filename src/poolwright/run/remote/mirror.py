@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from poolwright.core.errors import InputError
 from poolwright.core.files import PARTIAL, digest_file, make_folder, remove, write_text
 from poolwright.run.lock import LOCK
-from poolwright.run.remote.lease import Lease
+from poolwright.run.remote.lease import LEASE, Lease
 from poolwright.run.remote.store import RunStore
 
 MANIFEST = "manifest.json"
@@ -108,6 +108,17 @@ class Mirror:
         self._name(kept | sent)
         for name in gone:
             self._store.remove(name)
+
+    def finish(self) -> None:
+        """Send what has changed, and remove what no manifest names: killed runs have sent it.
+
+        Raises:
+            PoolwrightError: as `sync`.
+        """
+        self.sync()
+        for name in self._store.names():
+            if name not in self._named and name not in (MANIFEST, LEASE):
+                self._store.remove(name)
 
     def _send(self, names: Iterable[str], now: Mapping[str, Stored]) -> dict[str, Stored]:
         """Send files; return those that did not change meanwhile."""

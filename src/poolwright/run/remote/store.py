@@ -77,6 +77,12 @@ class RunStore:
         """
         self._tried(name, lambda: self._system.get_file(self._path(name), str(file)))
 
+    def names(self) -> list[str]:
+        """Return the names of all objects."""
+        self._system.invalidate_cache()
+        found = self._tried("", lambda: self._system.find(self._top))
+        return [str(path)[len(self._top.rstrip("/")) + 1 :] for path in found]
+
     def remove(self, name: str) -> None:
         """Remove an object, if it is there."""
         try:
