@@ -48,6 +48,9 @@ _SCHEMES = {
 }
 
 
+_CONNECT_SECONDS = 5
+
+
 def is_url(path: str) -> bool:
     """Whether a path is a URL, such as s3://bucket/key."""
     return "://" in path
@@ -64,8 +67,11 @@ def keys_for(url: str) -> str:
     return known.keys if known else "give keys that may read it"
 
 
-def file_system(url: str) -> tuple[Any, str]:
+def file_system(url: str, attempts: int | None = None) -> tuple[Any, str]:
     """Return the fsspec file system of a URL, and the path in it.
+
+    Args:
+        attempts: times that a request to S3 is made before it has failed; default that of its client.
 
     Raises:
         MissingExtra: the library that reads such URLs is not installed.
@@ -76,8 +82,13 @@ def file_system(url: str) -> tuple[Any, str]:
     known = _SCHEMES.get(scheme_of(url))
     if known and not is_installed(known.module):
         raise MissingExtra(known.module, f"{url}: reading {known.of}")
-    # s3fs looks files up in its listings one by one; of a folder of 100,000 objects that takes hours.
-    options = {"use_listings_cache": False} if known is _S3 else {}
+    options: dict[str, Any] = {}
+    if known is _S3:
+        # s3fs looks files up in its listings one by one; of a folder of 100,000 objects that takes hours.
+        options["use_listings_cache"] = False
+        # A connection is by default waited for for minutes.
+        options["config_kwargs"] = {"connect_timeout": _CONNECT_SECONDS}
+        options["config_kwargs"] |= {"retries": {"total_max_attempts": attempts}} if attempts else {}
     try:
         system, path = fsspec.core.url_to_fs(url, **options)
     except (ImportError, ValueError) as error:
