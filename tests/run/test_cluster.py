@@ -51,7 +51,7 @@ def rows(count: int, seed: int) -> pa.Table:
     )
 
 
-def recipe(folder: Path, release: str) -> Recipe:
+def recipe(folder: Path) -> Recipe:
     embed = {"image": "clip", "model": "tiny"}
     label = {"with": "clip", "vocabulary": ["dog", "boat"], "model": "tiny", "template": "a {name}"}
     learn = {"with": "clip", "examples": "examples", "positive": "map", "candidates": ["mean"], "folds": 3}
@@ -77,7 +77,7 @@ def recipe(folder: Path, release: str) -> Recipe:
                 ],
             },
         },
-        "releases": [{"table": "chosen", "layout": "parquet", "to": release, "figures": False}],
+        "releases": [{"table": "chosen", "layout": "parquet", "to": "release", "figures": False}],
     }
     return Recipe.from_data(data, folder)
 
@@ -95,13 +95,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pq.write_table(piece, folder / "rows" / f"{part}.parquet", row_group_size=50)
     pq.write_table(rows(100, 5), folder / "examples.parquet")
     write_clip(folder / "clip")
-    api.run(recipe(folder, "local-release"), folder / "local")
+    api.run(recipe(folder), folder / "local")
+    (folder / "release").rename(folder / "local-release")
     return folder
 
 
 def same_as_local(folder: Path, name: str) -> None:
     assert final_files(folder / name) == final_files(folder / "local")
-    files = {path.name: path.read_bytes() for path in (folder / f"{name}-release").glob("*.parquet")}
+    files = {path.name: path.read_bytes() for path in (folder / "release").glob("*.parquet")}
     assert files == {path.name: path.read_bytes() for path in (folder / "local-release").glob("*.parquet")}
     assert files
 
@@ -142,7 +143,7 @@ def test_three_nodes_lose_one_while_they_fit_and_processes_while_they_write(
         }
     )
     options: dict[str, Any] = {"engine": "ray", "address": nodes.address}
-    api.run(recipe(folder, "ray-release"), folder / "ray", listener=listener, **options)
+    api.run(recipe(folder), folder / "ray", listener=listener, **options)
     assert not listener.left
     same_as_local(folder, "ray")
     assert not list((folder / "ray").glob("run.shared*"))
@@ -175,7 +176,7 @@ def test_a_folder_that_nodes_do_not_share_is_found_before_the_first_unit(
 
     monkeypatch.setattr(sharing.FolderProbe, "write", elsewhere)
     with pytest.raises(PoolwrightError) as caught:
-        api.run(recipe(folder, "none"), folder / "apart", engine="ray", address=nodes.address)
+        api.run(recipe(folder), folder / "apart", engine="ray", address=nodes.address)
     assert f"{folder / 'apart'}: the run folder is not on storage that all nodes" in str(caught.value)
     assert "--run FOLDER" in str(caught.value)
     assert not (folder / "apart" / "tables").exists()
