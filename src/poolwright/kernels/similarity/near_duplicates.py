@@ -69,18 +69,35 @@ def link_similar(links: Links, vectors: Floating, least: float) -> None:
 
 
 def distinct_rows(vectors: Floating) -> tuple[Integers, Integers]:
-    """Return the rows that equal no earlier one, and the number of each row's value; rows without a direction: -1."""
-    from xxhash import xxh3_128_digest
+    """Return the rows that equal no earlier one, and the number of each row's value; rows without a direction: -1.
 
-    known: dict[bytes, int] = {}
+    Two rows of one value have one number, unless their hash is that of a third value as well, which is as good as
+    never; then they are two values that are compared like others.
+    """
+    rows = np.flatnonzero(has_direction(vectors))
+    _, first, value = np.unique(_row_hashes(vectors, rows), return_index=True, return_inverse=True)
+    order = np.argsort(first)  # values by their first row
+    rank = np.empty(len(order), np.int64)
+    rank[order] = np.arange(len(order))
+    distinct, value = rows[first[order]], rank[value.reshape(-1)]
+    again = np.flatnonzero(distinct[value] != rows)
+    same = [np.array_equal(vectors[rows[row]], vectors[distinct[value[row]]]) for row in again]
+    odd = again[~np.array(same, bool)]
+    value[odd] = len(distinct) + np.arange(len(odd))
     number = np.full(len(vectors), -1, np.int64)
-    firsts: list[int] = []
-    for row in np.flatnonzero(has_direction(vectors)):
-        digest = xxh3_128_digest(np.ascontiguousarray(vectors[row]).tobytes())
-        number[row] = known.setdefault(digest, len(known))
-        if number[row] == len(firsts):
-            firsts.append(int(row))
-    return np.array(firsts, np.int64), number
+    number[rows] = value
+    return np.concatenate([distinct, rows[odd]]), number
+
+
+def _row_hashes(vectors: Floating, rows: Integers) -> npt.NDArray[np.uint64]:
+    """Return a hash of the bits of some rows."""
+    factors = np.random.default_rng(0).integers(0, 2**64, vectors.shape[1], np.uint64) | np.uint64(1)
+    bits = np.dtype(f"u{vectors.dtype.itemsize}")
+    found = np.empty(len(rows), np.uint64)
+    for at in range(0, len(rows), _BLOCK):
+        words = np.ascontiguousarray(vectors[rows[at : at + _BLOCK]]).view(bits).astype(np.uint64)
+        found[at : at + _BLOCK] = (words * factors).sum(axis=1)
+    return found ^ (found >> np.uint64(32))
 
 
 def link_hashes(links: Links, hashes: npt.NDArray[np.uint64], valid: npt.NDArray[np.bool_], distance: int) -> None:
