@@ -70,7 +70,7 @@ def recipe(folder: Path) -> Recipe:
             "chosen": {
                 "from": "rows",
                 "steps": [
-                    {"near_duplicates": {"vectors": "clip", "above": 0.99, "keep": "first"}},
+                    {"near_duplicates": {"vectors": "clip", "above": 0.99, "keep": "first", "method": "cells"}},
                     {"classify": {**learn, "keep": True}},
                     {"cluster": {"of": "clip", "k": 3}},
                     {"split": {"ratios": {"train": 0.8, "test": 0.2}}},
