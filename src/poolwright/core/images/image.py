@@ -24,8 +24,9 @@ from poolwright.core.files import ImageRoot, is_below
 from poolwright.core.images.formats import HAS_HEIF, IMAGE_FORMATS
 from poolwright.core.images.headers import claimed_size, cut_short, jpeg_headers, unfinished
 from poolwright.core.images.pixels import to_rgb, upright
+from poolwright.core.remote.failures import reaching, status_of
+from poolwright.core.remote.files import read_whole
 from poolwright.core.rows import Rows
-from poolwright.core.runtime.remote import reaching, status_of
 from poolwright.core.step import Reason
 
 if TYPE_CHECKING:
@@ -228,11 +229,8 @@ def _read_url(url: str, limits: Limits) -> bytes | str:
 
 
 def _fetched(url: str, limits: Limits) -> bytes | str:
-    import fsspec
-
     try:
-        files, path = fsspec.core.url_to_fs(url)
-        data: bytes = files.cat_file(path, start=0, end=limits.max_bytes + 1)
+        data = read_whole(url, limits.max_bytes + 1)
     except Exception as error:
         if 400 <= (status_of(error) or 0) < 500 and status_of(error) not in (408, 429):  # of this file alone
             return "unreadable_file"
