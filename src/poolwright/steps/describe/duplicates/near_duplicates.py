@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -127,8 +128,12 @@ class NearDuplicates(Step):
         return [name for name in self.same or () if pa.types.is_timestamp(given.field(name).type)]
 
     def fit(self, frame: Frame, context: Context) -> State:
+        with ExitStack() as files:
+            return self._fit(frame, context, files)
+
+    def _fit(self, frame: Frame, context: Context, files: ExitStack) -> State:
         compared = VectorLinks.of(frame, context, self) if self.vectors else None
-        linked = compared.find() if compared else None
+        linked = compared.find(files) if compared else None
         by_value = bool(self.same or self.phash)
         optional = [name for name in self.optional() if name in frame.schema.names]
         names = [name for name in dict.fromkeys([*self.needs(), *optional]) if name != self.vectors]
