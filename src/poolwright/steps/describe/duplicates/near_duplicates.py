@@ -88,8 +88,8 @@ class NearDuplicates(Step):
     def _among_themselves(cls, data: Any) -> Any:
         if isinstance(data, Mapping) and "against" in data:
             raise ValueError(
-                "rows are compared with each other here; `decontaminate: {against: [...], vectors: ...}` drops those that "
-                "are near rows of another table or pool"
+                "rows are compared with each other here; `decontaminate: {against: [...], vectors: ...}` drops those "
+                "that are near rows of another table or pool"
             )
         return data
 
