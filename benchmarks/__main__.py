@@ -32,10 +32,12 @@ WANTED = {
     "embed": "our images/s over a bare forward loop; at least 0.85",
     "tars": "a webdataset release of pictures of 30 kB: `tar`'s time to copy them over ours; at least 0.8",
     "tars-open": "a pool of 1,000 tars opened by its index: our seconds over 2; at most 1",
+    "listing": "100,000 objects in S3 (moto) listed, with their ETags, as a pool: our time over boto3's; at most 1.5",
     "text": "a CSV of 3 million rows: seconds of one worker over those of one per core; more than 1",
     "text-gz": "the same, packed by gzip",
     "dedup": "near-duplicates of 1 million x 512 by cells, whole run: time of faiss by range over ours; at least 25",
     "dedup-scale": "the same for 0.5, 2 and 8 million x 128: exponent of our time; at most 1.4, under 3 GB",
+    "leak": "near pairs of 50,000 and 1 million rows x 512, the same: faiss-cpu IndexFlatIP over our time; at least 10",
     "explore": "a session over 10 million rows, kept and dropped: our time over DuckDB's; at most 1",
 }
 

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         Estimates,
         Fetched,
         FetchOptions,
+        LeakReport,
         LedgerSummary,
         Listener,
         Matrix,
@@ -78,6 +79,7 @@ if TYPE_CHECKING:
         figures,
         import_clear,
         layouts,
+        leaks,
         ledger,
         more_verdicts,
         new_recipe,
@@ -97,6 +99,7 @@ if TYPE_CHECKING:
         verify,
         why,
         write_diff,
+        write_leaks,
         write_search,
     )
     from poolwright.core.encoder import EncoderSpec
@@ -129,6 +132,7 @@ __all__ = [
     "Fetched",
     "InputError",
     "Layout",
+    "LeakReport",
     "LedgerSummary",
     "Listener",
     "Matrix",
@@ -184,6 +188,7 @@ __all__ = [
     "figures",
     "import_clear",
     "layouts",
+    "leaks",
     "ledger",
     "more_verdicts",
     "new_recipe",
@@ -203,6 +208,7 @@ __all__ = [
     "verify",
     "why",
     "write_diff",
+    "write_leaks",
     "write_search",
 ]
 

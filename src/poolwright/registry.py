@@ -66,6 +66,7 @@ STEPS = {
     "licenses": "poolwright.steps.choose.licenses:Licenses",
     "keep": "poolwright.steps.choose.keep:Keep",
     "remove": "poolwright.steps.choose.remove:Remove",
+    "decontaminate": "poolwright.steps.choose.contamination.decontaminate:Decontaminate",
     "verdicts": "poolwright.annotation.verdicts_step:Verdicts",
     "verify": "poolwright.annotation.verify_step:Verify",
     "split": "poolwright.steps.split.split:Split",

@@ -58,6 +58,11 @@ READY: dict[str, Any] = {"with": "embedding", "prompts": NAMES, "features": "fea
 LEARN: dict[str, Any] = {"with": "embedding", "examples": "examples", "folds": 2}
 
 CASES: dict[str, list[StepCase]] = {
+    "decontaminate": [
+        StepCase(
+            {"against": ["annotations"], "sha256": "label", "vectors": "embedding", "above": 0.2, "into": "found"}
+        ),
+    ],
     "fetch": [StepCase({}), StepCase({"url": "text", "max_bytes": "5MB"})],
     "embed": [
         StepCase({"image": "clip", "text": "words", "model": CLIP}),

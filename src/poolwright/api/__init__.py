@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from poolwright.api.annotating import accuracy, audit, more_verdicts
     from poolwright.api.checking import Recipe, check
-    from poolwright.api.comparing import diff, write_diff
+    from poolwright.api.comparing import diff, leaks, write_diff, write_leaks
     from poolwright.api.data import build_encoder, convert, fetch, fetch_options, import_clear, rebuild, train_encoder
     from poolwright.api.inspecting import (
         cluster_figures,
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from poolwright.api.search_results import SearchResult
     from poolwright.api.table import Table
     from poolwright.core.results.changes import Changes
+    from poolwright.core.results.leaks import LeakReport
     from poolwright.core.results.measured import Matrix, Measured
     from poolwright.core.runtime.plugins import Package
     from poolwright.core.runtime.progress import Listener, TableProgress
@@ -78,6 +79,7 @@ __all__ = [
     "Estimates",
     "FetchOptions",
     "Fetched",
+    "LeakReport",
     "LedgerSummary",
     "Listener",
     "Matrix",
@@ -120,6 +122,7 @@ __all__ = [
     "figures",
     "import_clear",
     "layouts",
+    "leaks",
     "ledger",
     "more_verdicts",
     "new_recipe",
@@ -139,12 +142,13 @@ __all__ = [
     "verify",
     "why",
     "write_diff",
+    "write_leaks",
     "write_search",
 ]
 
 _HOMES = {
     "api.annotating": "accuracy audit more_verdicts",
-    "api.comparing": "diff write_diff",
+    "api.comparing": "diff leaks write_diff write_leaks",
     "api.data": "build_encoder convert fetch fetch_options import_clear rebuild train_encoder",
     "api.inspecting": "cluster_figures explore ledger report search show verify why write_search",
     "api.listing": "Entry Parameter encoders figures layouts new_recipe pools recipe_schema recipes steps",
@@ -155,6 +159,7 @@ _HOMES = {
     "api.search_results": "SearchResult",
     "api.table": "Table",
     "core.results.changes": "Changes",
+    "core.results.leaks": "LeakReport",
     "core.results.measured": "Matrix Measured",
     "core.runtime.plugins": "Package",
     "core.runtime.progress": "Listener TableProgress",

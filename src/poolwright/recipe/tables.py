@@ -160,9 +160,9 @@ class StepSpec:
 
     @property
     def joins(self) -> tuple[str, ...]:
-        """Return the pool or table of the recipe whose rows its fit reads, if it does."""
-        other = self.step.other() if isinstance(self.step, JoiningStep) and not self.learned else None
-        return (other,) if isinstance(other, str) else ()
+        """Return the pools and tables of the recipe whose rows its fit reads."""
+        others = self.step.others() if isinstance(self.step, JoiningStep) and not self.learned else ()
+        return tuple(other for other in others if isinstance(other, str))
 
 
 @dataclass(frozen=True)

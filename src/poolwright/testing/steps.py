@@ -159,13 +159,13 @@ class Trial:
     def fit(self, frame: MemoryFrame) -> State | str:
         """Fit and return the state, or the message if these rows are refused."""
         try:
-            return self.step.fit(frame, Context(KEY, load_encoder, table=finished_table, other=self._other))
+            return self.step.fit(frame, Context(KEY, load_encoder, table=finished_table, others=self._others))
         except (StepError, WaitingForPeople) as error:
             if not self.case.may_refuse:
                 raise
             return str(error)
 
-    def _other(self) -> OtherRows:
+    def _others(self) -> list[OtherRows]:
         assert isinstance(self.step, JoiningStep)
         return other_rows(self.step)
 

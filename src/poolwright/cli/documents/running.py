@@ -256,18 +256,20 @@ class DemoDocument:
         truth: how right the dataset is.
         release: folder of the release.
         report: the page to open.
+        leaks: the page with the copies that a split at random puts on both sides.
     """
 
     run: RunDocument
     truth: tuple[Truth, ...]
     release: Path
     report: Path
+    leaks: Path
 
     @classmethod
     def of(cls, outcome: DemoOutcome) -> Self:
         """Make it from the outcome of the demo."""
         truth = tuple(Truth(*figure) for figure in outcome.figures)
-        return cls(RunDocument.of(outcome.result), truth, outcome.release, outcome.report)
+        return cls(RunDocument.of(outcome.result), truth, outcome.release, outcome.report, outcome.leaks)
 
 
 @dataclass(frozen=True)

@@ -159,5 +159,6 @@ def print_demo(outcome: DemoOutcome) -> None:
         table.add_row(name, value, meaning)
     out.print(table)
     out.print(Text(f"release  {outcome.release}"))
+    out.print(Text(f"what a split at random leaks: {outcome.leaks}"))
     out.print(Text(f"look around, search and verify: poolwright studio {outcome.result.folder}"))
     out.print(Text(f"open {outcome.report}"))

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-import numpy as np
 import pyarrow as pa
 from pydantic import BeforeValidator, Field
 
 from poolwright.core.columns import IMAGE, IMAGE_ERROR, PHASH, SHA256, WELL_KNOWN
-from poolwright.core.errors import MissingExtra
-from poolwright.core.images.image import REASONS, Limits, drop_codes, open_image, refused, unread
+from poolwright.core.images.image import REASONS, Limits, drop_codes, refused, unread
+from poolwright.core.images.phash import check_phash, phash_of_file
 from poolwright.core.rows import Rows
 from poolwright.core.state import State
 from poolwright.core.step import Kind, Outcome, Reason, Step
-
-if TYPE_CHECKING:
-    from PIL import Image
 
 HashKind = Literal["sha256", "phash"]
 
@@ -56,8 +51,8 @@ class Hash(Step):
         return (IMAGE_ERROR,)
 
     def gives(self, given: pa.Schema) -> list[pa.Field]:
-        if "phash" in self.kinds and importlib.util.find_spec("imagehash") is None:
-            raise MissingExtra("imagehash", "hash: phash")
+        if "phash" in self.kinds:
+            check_phash()
         return [pa.field(name, WELL_KNOWN[name].type) for name in (SHA256, PHASH) if name in self.kinds]
 
     def apply(self, rows: Rows, state: State) -> Outcome:
@@ -78,25 +73,7 @@ class Hash(Step):
             return reason
         found: dict[str, str | None] = {SHA256: hashlib.sha256(data).hexdigest()} if SHA256 in self.kinds else {}
         if PHASH in self.kinds:
-            image = open_image(data, limits, contrast=True)  # at full size, so that imagehash itself gives the same
-            if isinstance(image, str):
-                return image
-            found[PHASH] = _phash(image)
+            found[PHASH], reason = phash_of_file(data, limits)
+            if reason:
+                return reason
         return found
-
-
-_FLAT = 4
-"""Grey levels between the darkest and the lightest pixel, as `phash` shrinks a picture, that are noise alone."""
-
-
-def _phash(image: Image.Image) -> str | None:
-    """Return the perceptual hash as 16 hex digits; None for a picture without structure."""
-    from PIL.Image import Resampling
-
-    try:
-        import imagehash
-    except ModuleNotFoundError:
-        raise MissingExtra("imagehash", "hash: phash") from None
-    small = image.convert("L").resize((32, 32), Resampling.LANCZOS)  # what it is computed from
-    grey = np.asarray(small)
-    return None if grey.max() - grey.min() < _FLAT else str(imagehash.phash(small))
