@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import socket
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -200,37 +196,3 @@ def test_the_ray_job_runs_the_recipe(nodes: TwoNodes, folder: Path, monkeypatch:
     called = call(*words)
     assert called.code == 0, called.err
     assert api.show(folder / "runs" / "recipe")[0].record.rows_kept == ROWS
-
-
-def test_the_slurm_script_runs_the_recipe_with_stand_ins(folder: Path, tmp_path: Path) -> None:
-    """Two 'nodes' are this machine: `srun` drops its options and runs the command, `scontrol` names the nodes."""
-    stand_ins = {
-        "srun": 'while [[ $1 == -* ]]; do shift; done; exec "$@"',
-        "scontrol": "printf 'one\\ntwo\\n'",
-        "hostname": "echo 127.0.0.1",
-        "poolwright": f'exec {sys.executable} -m poolwright "$@"',
-    }
-    for name, body in stand_ins.items():
-        (tmp_path / name).write_text(f"#!/bin/bash\n{body}\n")
-        (tmp_path / name).chmod(0o755)
-    data: dict[str, Any] = {"recipe": 1, "name": "job", "pools": {"rows": {"read": "table", "path": "rows"}}}
-    data["tables"] = {"all": {"from": "rows"}}
-    (folder / "slurm.yaml").write_text(yaml.safe_dump(data))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    path = os.pathsep.join([str(tmp_path), str(Path(sys.executable).parent), os.environ["PATH"]])
-    job = {"SLURM_JOB_NODELIST": "one,two", "SLURM_CPUS_PER_TASK": "1", "RAY_PORT": port, "PATH": path}
-    command = ["bash", str(EXAMPLES / "slurm.sh"), str(folder / "slurm.yaml"), str(folder / "slurm")]
-    process = subprocess.Popen(
-        command, env={**os.environ, **job}, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-    )
-    try:
-        _, errors = process.communicate(timeout=90)
-    finally:
-        process.terminate()  # it ends the cluster
-        process.wait(20)
-    assert process.returncode == 0, errors
-    assert api.show(folder / "slurm")[0].record.rows_kept == ROWS
-    refused = subprocess.run([*command[:2]], env={**os.environ, **job}, capture_output=True, text=True)
-    assert "name a recipe: sbatch slurm.sh RECIPE RUN" in refused.stderr
