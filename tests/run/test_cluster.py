@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -122,8 +123,9 @@ def kill_workers(nodes: TwoNodes) -> None:  # noqa: F811
     for node in nodes.cluster.list_all_nodes():
         for started in node.all_processes.get("raylet", ()):
             for process in psutil.Process(started.process.pid).children(recursive=True):
-                if process.name().startswith("ray::"):
-                    process.send_signal(signal.SIGKILL)
+                with suppress(psutil.Error):  # it has ended
+                    if process.name().startswith("ray::_run"):
+                        process.send_signal(signal.SIGKILL)
 
 
 def test_three_nodes_lose_one_while_they_fit_and_processes_while_they_write(
