@@ -99,8 +99,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def same_as_local(folder: Path, name: str) -> None:
     assert final_files(folder / name) == final_files(folder / "local")
-    files = {path.name: path.read_bytes() for path in (folder / "release").glob("*.parquet")}
-    assert files == {path.name: path.read_bytes() for path in (folder / "local-release").glob("*.parquet")}
+    files = {path.name: path.read_bytes() for path in (folder / "release").rglob("*.parquet")}
+    assert files == {path.name: path.read_bytes() for path in (folder / "local-release").rglob("*.parquet")}
     assert files
 
 
