@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from poolwright.core.runtime.progress import Silent, TableProgress
 from poolwright.run.engine import sharing
 from poolwright.run.engine.engine import make_engine
 from poolwright.run.engine.sharing import FolderProbe
+from poolwright.run.sources import source
 from poolwright.testing.tiny_clip import write_clip
 from tests.calling import call
 from tests.models.making import encoded, picture
@@ -80,8 +82,8 @@ def recipe(folder: Path) -> Recipe:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Pools, a model, and a local run of the recipe."""
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Pools, a model, and a local run of the recipe, in units of 100 rows."""
     folder = tmp_path_factory.mktemp("cluster")
     (folder / "photos").mkdir()
     (folder / "rows").mkdir()
@@ -92,9 +94,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pq.write_table(piece, folder / "rows" / f"{part}.parquet", row_group_size=50)
     pq.write_table(rows(100, 5), folder / "examples.parquet")
     write_clip(folder / "clip")
-    api.run(recipe(folder), folder / "local")
-    (folder / "release").rename(folder / "local-release")
-    return folder
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(source, "UNIT_ROWS", 64 * 100)
+        table = api.run(recipe(folder), folder / "local").tables["chosen"]
+        assert len(table.record.parts) == 4
+        (folder / "release").rename(folder / "local-release")
+        yield folder
 
 
 def same_as_local(folder: Path, name: str) -> None:
