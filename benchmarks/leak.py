@@ -15,10 +15,14 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
+from poolwright.core.rows import vector_array
 from poolwright.core.runtime.cores import cores
 from poolwright.kernels.similarity.pairs import scan_pairs
+from poolwright.steps.choose.contamination.lookup import screen_of
+from poolwright.steps.choose.contamination.other_sets import VECTOR
 
 POOL, EVALUATION, WIDTH, ABOVE = 1_000_000, 50_000, 512, 0.95
 PLANTED, PART = EVALUATION // 20, EVALUATION // 20
@@ -46,11 +50,13 @@ def our_pairs(pool: Vectors, evaluation: Vectors) -> tuple[float, Pairs]:
 
     def pairs(start: int) -> Pairs:
         found: Pairs = set()
-        for i, j, _ in scan_pairs(pool[start : start + BATCH], evaluation, ABOVE):
+        for i, j, _ in scan_pairs(pool[start : start + BATCH], evaluation, ABOVE, screen):
             found.update(zip((i + start).tolist(), j.tolist(), strict=True))
         return found
 
     began = time.perf_counter()
+    others = pa.table({VECTOR: vector_array(evaluation)})
+    screen = screen_of(others, ABOVE)
     with threadpool_limits(1), ThreadPoolExecutor(cores()) as threads:
         found = set().union(*threads.map(pairs, range(0, len(pool), BATCH)))
     return time.perf_counter() - began, found

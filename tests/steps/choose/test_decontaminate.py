@@ -79,6 +79,22 @@ def test_near_vectors_go_in_several_sets(tmp_path: Path) -> None:
     assert table.read(["leaked_from"]).column("leaked_from").null_count == 52
 
 
+def test_many_vectors_are_compared_exactly(tmp_path: Path) -> None:
+    draw = np.random.default_rng(6)
+    steep = 1 / np.arange(1, 65)
+    others = (draw.normal(size=(5_000, 64)) * steep).astype(np.float16)
+    rows = (draw.normal(size=(300, 64)) * steep).astype(np.float16)
+    left, right = (part.astype(np.float64) for part in (rows, others))
+    cosines = left @ right.T / np.linalg.norm(left, axis=1)[:, None] / np.linalg.norm(right, axis=1)
+    wanted = [f"r{at}" for at in np.flatnonzero((cosines < 0.93).all(axis=1)).tolist()]
+    assert 30 < len(wanted) < 270
+    eval_rows = rows_of("e", [None] * 5_000, clip=vector_array(others))
+    table = decontaminated(
+        tmp_path, rows_of("r", [None] * 300, clip=vector_array(rows)), {"eval": eval_rows}, vectors="clip", above=0.93
+    )
+    assert kept(table) == wanted
+
+
 def test_the_ledger_names_set_and_row(tmp_path: Path) -> None:
     rows, sets = rows_of("r", DIGESTS[:3]), {"eval": rows_of("e", DIGESTS[2:4])}
     decontaminated(tmp_path, rows, sets, sha256=True, into="leaked_from")

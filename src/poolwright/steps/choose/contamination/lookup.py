@@ -11,13 +11,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from poolwright.core.columns import UID
-from poolwright.core.rows import vectors_of
+from poolwright.core.rows import one_array, vectors_of
 from poolwright.core.runtime.cached import once
 from poolwright.core.state import State
 from poolwright.kernels.selection.lookup.key_index import KeyIndex
 from poolwright.kernels.similarity.hash_search import HashSearch
-from poolwright.kernels.similarity.pairs import scan_pairs
+from poolwright.kernels.similarity.pairs import Screen, learn_screen, scan_pairs
+from poolwright.kernels.similarity.unit_length import has_direction, unit_rows
 from poolwright.steps.choose.contamination.other_sets import HASH, KEY, SET, VECTOR
+
+_LEARN_FROM = 4_096
+"""Rows that a screen is learned from."""
 
 
 @dataclass(frozen=True)
@@ -85,9 +89,10 @@ def _nearest_vectors(
 ) -> None:
     """Note the nearest of the others within the cosine; of equally near ones, the first by set and uid."""
     mine, start = vectors[places], 0
+    (screen,) = once(f"screen {above}", others, lambda table: (screen_of(table, above),))
     for chunk in others.column(VECTOR).chunks:
         theirs = vectors_of(chunk)
-        for i, j, cosine in scan_pairs(mine, theirs, above):
+        for i, j, cosine in scan_pairs(mine, theirs, above, screen):
             before = np.unique(places[i])
             before = before[row[before] >= 0]
             at, there = np.append(places[i], before), np.append(j + start, row[before])
@@ -99,3 +104,13 @@ def _nearest_vectors(
             order = order[np.append(True, np.diff(at[order]) > 0)[: len(at)]]
             row[at[order]], value[at[order]] = there[order], near[order]
         start += len(theirs)
+
+
+def screen_of(others: pa.Table, above: float) -> Screen | None:
+    """Learn a screen from some of the others, once for all batches of rows; None if they are few."""
+    if len(others) < _LEARN_FROM:
+        return None
+    picked = np.linspace(0, len(others) - 1, _LEARN_FROM).astype(np.int64)
+    vectors = vectors_of(one_array(others.column(VECTOR).take(pa.array(picked))))
+    some = unit_rows(vectors[has_direction(vectors)])
+    return learn_screen(some[::2], [(some[1::8], some[3::8])], above)
