@@ -69,6 +69,8 @@ def test_an_interrupted_run_goes_on_to_the_same_bytes(
         patched.setattr(module, name, stop)
         with pytest.raises(RuntimeError, match="stopped"):
             made(tmp_path, "run")
+    if module in (members._DealTwins, near_duplicates):  # what was compared is not compared again
+        monkeypatch.setattr(comparing.CompareCell, "__call__", pytest.fail)
     assert written(made(tmp_path, "run")) == expected
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -83,6 +84,16 @@ class NearDuplicates(Step):
     by: Column | None = Field(default=None, description="keep: best: column of numbers or times, the highest is kept")
     into: Column = Field(default="duplicate_group", description="column to give")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _among_themselves(cls, data: Any) -> Any:
+        if isinstance(data, Mapping) and "against" in data:
+            raise ValueError(
+                "rows are compared with each other here; `decontaminate: {against: [...], vectors: ...}` drops those "
+                "that are near rows of another table or pool"
+            )
+        return data
+
     @model_validator(mode="after")
     def _fitting(self) -> NearDuplicates:
         if not (self.same or self.vectors or self.phash):
@@ -127,8 +138,12 @@ class NearDuplicates(Step):
         return [name for name in self.same or () if pa.types.is_timestamp(given.field(name).type)]
 
     def fit(self, frame: Frame, context: Context) -> State:
+        with ExitStack() as files:
+            return self._fit(frame, context, files)
+
+    def _fit(self, frame: Frame, context: Context, files: ExitStack) -> State:
         compared = VectorLinks.of(frame, context, self) if self.vectors else None
-        linked = compared.find() if compared else None
+        linked = compared.find(files) if compared else None
         by_value = bool(self.same or self.phash)
         optional = [name for name in self.optional() if name in frame.schema.names]
         names = [name for name in dict.fromkeys([*self.needs(), *optional]) if name != self.vectors]

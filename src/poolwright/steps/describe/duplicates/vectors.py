@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, Protocol
@@ -133,10 +134,15 @@ class VectorLinks:
         wanted = min(round(self.count**0.5), len(self.sample) // 8 + 1, MOST_CELLS)
         return train_cells(self.sample.unit, wanted) if len(self.sample) else None
 
-    def find(self) -> Linked:
-        """Find all of them."""
+    def find(self, files: ExitStack) -> Linked:
+        """Find all of them.
+
+        Args:
+            files: leaving it erases the vectors on disk, and which rows they link: after the fit, so that one that is
+                killed later compares no rows again.
+        """
         if self.exact or self.cells is None:
-            return self._compare_all()
+            return self._compare_all(files)
         searched = draw(self.frame, self.column, self.count, SEARCHED, self.context.key, "recall")
         chosen = choose_probes(
             self.frame,
@@ -154,17 +160,18 @@ class VectorLinks:
         order = np.argsort(homes, kind="stable")
         groups = np.split(self.sample.unit[order], np.flatnonzero(np.diff(homes[order])) + 1)
         compare = CompareCell(self.least, self._screen(groups[:256]))
-        with self.frame.spread((UID, self.column), deal, len(self.cells), "cells") as dealt:
-            found = _gathered(dealt, compare, self.least, self.count)
+        dealt = files.enter_context(self.frame.spread((UID, self.column), deal, len(self.cells), "cells"))
+        found = _gathered(dealt, compare, self.least, self.count)
         found.values.update({"method": "cells", "cells": len(self.cells), **chosen.values()})
         return found
 
-    def _compare_all(self) -> Linked:
+    def _compare_all(self, files: ExitStack) -> Linked:
         blocks = max(1, -(-self.bytes // BLOCK_BYTES))
         screen = self._screen([self.sample.unit]) if blocks > 1 else None
-        with self.frame.spread((UID, self.column), DealBlocks(self.column, blocks), blocks, "blocks") as dealt:
-            found = _gathered(dealt, CompareBlocks(self.least, screen), self.least, self.count)
-            found.values["method"] = "exact"
+        deal = DealBlocks(self.column, blocks)
+        dealt = files.enter_context(self.frame.spread((UID, self.column), deal, blocks, "blocks"))
+        found = _gathered(dealt, CompareBlocks(self.least, screen), self.least, self.count)
+        found.values["method"] = "exact"
         return found
 
     def _screen(self, groups: Iterable[np.ndarray]) -> Screen | None:
