@@ -1,4 +1,4 @@
-"""Converts the values of arguments and options when there are values, since typer loads pydantic for it."""
+"""Converts arguments and options when they have values: typer loads pydantic to make the converters."""
 
 from __future__ import annotations
 

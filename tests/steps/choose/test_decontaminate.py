@@ -15,6 +15,7 @@ from poolwright.core.errors import RecipeError
 from poolwright.core.rows import vector_array
 from poolwright.core.table import Table
 from poolwright.kernels.similarity.hash_search import HashSearch
+from poolwright.steps.describe.duplicates.near_duplicates import NearDuplicates
 
 DIGESTS = [f"{number:064x}" for number in range(100)]
 
@@ -142,3 +143,8 @@ def test_the_nearest_hash_is_found_as_by_comparing_all(distance: int) -> None:
     found, differ = HashSearch(known, distance).nearest(hashes)
     assert found.tolist() == wanted.tolist()
     assert differ[found >= 0].tolist() == bits.min(axis=1)[found >= 0].tolist()
+
+
+def test_near_duplicates_says_where_to_compare_with_others() -> None:
+    with pytest.raises(ValueError, match="decontaminate"):
+        NearDuplicates.model_validate({"against": ["eval"], "vectors": "clip"})

@@ -49,7 +49,7 @@ def _of_inputs(old: TableRecord, new: TableRecord) -> Iterator[str]:
     only = "only in the {} version"
     for words, files in ((only.format("second"), new_files), (only.format("first"), gone), ("other content", changed)):
         if files:
-            more = f" and {len(files) - 1:,} more input files" if len(files) > 1 else ""
+            more = f" and {len(files) - 1:,} more" if len(files) > 1 else ""
             yield f"{new.name}: {words}: input file {files[0]}{more}"
 
 

@@ -78,10 +78,10 @@ def share_down_tree(
         sizes: (k,) the most that each leaf can get.
         order: (k,) as in `share_evenly`; a branch has that of its first leaf.
     """
-    if len(levels) == 1:
+    if len(levels) == 1 or not len(sizes):
         return share_evenly(total, sizes, order)
-    starts = np.flatnonzero(np.append(True, levels[0][1:] != levels[0][:-1])[: len(sizes)])
-    branches = share_evenly(total, np.add.reduceat(sizes, starts), order[starts]) if len(starts) else starts
+    starts = np.flatnonzero(np.append(True, levels[0][1:] != levels[0][:-1]))
+    branches = share_evenly(total, np.add.reduceat(sizes, starts), order[starts])
     ends = np.append(starts[1:], len(sizes))
     shares = np.zeros(len(sizes), np.int64)
     for share, start, end in zip(branches.tolist(), starts, ends, strict=True):

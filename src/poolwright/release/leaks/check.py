@@ -35,6 +35,8 @@ def check_leaks(folder: Path, release: ReleaseRecord, layout: Layout, full: bool
         if again[0] is None:
             raise Skip("the release has one part, or its rows have no uid")
         stated = release.leaks
+        if not again[0].found and not (stated and stated.some):
+            raise Skip("the release has no hashes or vectors of its own to count again")
         wrong = _differences(stated, again[0]) if stated else []
         wrong += [f"more than max_leak: {leak.words}" for leak in over_limit(stated or again[0], layout)]
         return wrong, _words(stated, again[0])
@@ -68,14 +70,14 @@ def _differences(stated: ReleasedLeaks, again: ReleasedLeaks) -> list[str]:
 
 def _words(stated: ReleasedLeaks | None, again: ReleasedLeaks) -> str:
     """Return what was counted, on one line: the leaks, or else what was compared."""
-    by = list(dict.fromkeys(leak.by for leak in again.found))
-    words = "; ".join(leak.words for leak in again.some)
-    if not words:
-        words = (
-            f"no row of a part ({some(by)}) is in another, by {some([leak.kind for leak in again.found]) or 'nothing'}"
-        )
-    if stated is None:
-        return words + ("; not stated, as the release was made before they were counted" if again.some else "")
-    others = [leak for leak in stated.found if leak.how not in again.sources]
-    words += ", as the card states" if again.some else ""
-    return words + "".join(f"; stated, and not counted again: {leak.words}" for leak in others)
+    words = [leak.words for leak in again.some]
+    if stated is None and words:
+        words.append("not stated, as the release was made before they were counted")
+    elif words:
+        words[-1] += ", as the card states"
+    elif again.found:
+        parts = list(dict.fromkeys(leak.by for leak in again.found))
+        kinds = list(dict.fromkeys(leak.kind for leak in again.found))
+        words.append(f"no row of a part ({some(parts)}) is in another, by {some(kinds)}")
+    others = [leak for leak in (stated.found if stated else ()) if leak.how not in again.sources]
+    return "; ".join([*words, *(f"stated, and not counted again: {leak.words}" for leak in others)])

@@ -84,6 +84,16 @@ class NearDuplicates(Step):
     by: Column | None = Field(default=None, description="keep: best: column of numbers or times, the highest is kept")
     into: Column = Field(default="duplicate_group", description="column to give")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _among_themselves(cls, data: Any) -> Any:
+        if isinstance(data, Mapping) and "against" in data:
+            raise ValueError(
+                "rows are compared with each other here; `decontaminate: {against: [...], vectors: ...}` drops those "
+                "that are near rows of another table or pool"
+            )
+        return data
+
     @model_validator(mode="after")
     def _fitting(self) -> NearDuplicates:
         if not (self.same or self.vectors or self.phash):
