@@ -6,6 +6,7 @@ partition is read as slices of these files, mapped into memory. What is written 
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -113,7 +114,7 @@ class Spread:
     rows: Integers
     schema: pa.Schema
     run: RunAll | None = field(default=None, compare=False)
-    _opened: dict[int, tuple[list[pa.RecordBatch], Integers]] = field(default_factory=dict, compare=False)
+    _opened: dict[int, tuple[list[pa.RecordBatch], Integers, mmap.mmap]] = field(default_factory=dict, compare=False)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "run": None, "_opened": {}}
@@ -130,7 +131,7 @@ class Spread:
         """Return the rows of a partition in the order of the units and of their rows, mapped from the files."""
         found = []
         for unit in range(self.units):
-            batches, edges = self._unit(unit)
+            batches, edges, _ = self._unit(unit)
             for batch, edge in zip(batches, edges, strict=True):
                 first, last = int(edge[partition]), int(edge[partition + 1])
                 if first < last:
@@ -154,14 +155,21 @@ class Spread:
         for partition in range(self.partitions):
             yield partition, read_mapped(_result(folder, partition))
 
-    def _unit(self, unit: int) -> tuple[list[pa.RecordBatch], Integers]:
-        """Return the batches of a unit's file and the edges of the partitions within each (b, p + 1)."""
+    def forget(self) -> None:
+        """Give the pages that were read back to the operating system, so that memory does not grow with the files."""
+        for _, _, pages in list(self._opened.values()):
+            if hasattr(mmap, "MADV_DONTNEED"):
+                pages.madvise(mmap.MADV_DONTNEED)
+
+    def _unit(self, unit: int) -> tuple[list[pa.RecordBatch], Integers, mmap.mmap]:
+        """Return the batches of a unit's file, the edges of the partitions within each (b, p + 1), and its pages."""
         if unit not in self._opened:
             rows, edges = _files(self.folder, unit)
-            with pa.memory_map(str(rows)) as file:
-                reader = pa.ipc.open_file(file)
-                batches = [reader.get_batch(index) for index in range(reader.num_record_batches)]
-            self._opened[unit] = batches, np.load(edges)
+            with rows.open("rb") as file:
+                pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            reader = pa.ipc.open_file(pa.py_buffer(pages))
+            batches = [reader.get_batch(index) for index in range(reader.num_record_batches)]
+            self._opened[unit] = batches, np.load(edges), pages
         return self._opened[unit]
 
 
@@ -177,6 +185,7 @@ class _Save:
         path = _result(self.folder, partition)
         if not path.exists():
             write_mapped(path, self.work(partition, self.spread))
+            self.spread.forget()
 
 
 def dealt_schema(deal: Deal, given: pa.Schema) -> pa.Schema:
