@@ -39,7 +39,8 @@ print(admit(Flow(plan, Path(sys.argv[2]), units), phase).values["duplicate"])
 DUCKDB = """
 import sys, duckdb
 database = duckdb.connect(config={"memory_limit": "3GB", "temp_directory": sys.argv[2]})
-print(database.sql(f"SELECT count(*) - count(DISTINCT uid) FROM read_parquet('{sys.argv[1]}/*.parquet')").fetchall()[0][0])
+found = database.sql(f"SELECT count(*) - count(DISTINCT uid) FROM read_parquet('{sys.argv[1]}/*.parquet')")
+print(found.fetchall()[0][0])
 """
 
 

@@ -126,7 +126,9 @@ def test_of_rows_with_one_uid_the_first_is_kept(pool: Path, monkeypatch: pytest.
 def test_uids_of_one_hash_stay_two(pool: Path, monkeypatch: pytest.MonkeyPatch, most: int) -> None:
     """What is refused does not depend on hashes, nor on whether rows are compared in memory or by partitions."""
     monkeypatch.setattr(admit, "_AT_ONCE", most)
-    monkeypatch.setattr(admit, "hash64", lambda uids, key: np.array([len(uid or "") for uid in uids.to_pylist()], np.uint64))
+    monkeypatch.setattr(
+        admit, "hash64", lambda uids, key: np.array([len(uid or "") for uid in uids.to_pylist()], np.uint64)
+    )
     uids: list[str | None] = [f"photo-{number}" for number in range(1_000)]
     uids[7], uids[400], uids[401], uids[900] = None, "", "photo-2", "photo-2"
     write_pool(pool, make_rows(1_000).set_column(0, "uid", pa.array(uids).dictionary_encode()))
