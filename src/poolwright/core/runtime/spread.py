@@ -37,6 +37,10 @@ _BUFFERED = 64 << 20
 """Bytes of rows that a unit sorts by partition at a time."""
 
 
+_BATCH = 1 << 16
+"""Rows that are dealt out again at a time."""
+
+
 def places(unit: int, first: int, rows: int) -> Integers:
     """Return numbers (n,) that no two rows of a table share, for `rows` rows of a unit from its row `first` on."""
     return np.arange(first, first + rows, dtype=np.int64) + (unit << _PLACE_BITS)
@@ -155,6 +159,24 @@ class Spread:
         for partition in range(self.partitions):
             yield partition, read_mapped(_result(folder, partition))
 
+    def then(self, name: str, again: str, deal: Deal, partitions: int) -> Spread:
+        """Deal the rows of the tables that `map` made out to partitions again, on the workers.
+
+        Args:
+            name: that of `map`.
+            again: names the new spread among those of this one; its files are within those of this one.
+            deal: as for `Frame.spread`; places number the rows of all tables.
+            partitions: number of partitions.
+        """
+        if self.run is None:
+            raise RuntimeError("only the process that made a spread deals it out again")
+        batches = _Results(self.folder / name)
+        schema = dealt_schema(deal, read_mapped(_result(self.folder / name, 0)).schema)
+        folder, rows = self.folder / again, np.zeros(partitions, np.int64)
+        for _, dealt in self.run(WriteSpread(folder, partitions, deal, schema, batches), self.partitions):
+            rows += dealt
+        return Spread(folder, self.partitions, partitions, rows, schema, self.run)
+
     def forget(self) -> None:
         """Give the pages that were read back to the operating system, so that memory does not grow with the files."""
         for _, _, pages in list(self._opened.values()):
@@ -186,6 +208,17 @@ class _Save:
         if not path.exists():
             write_mapped(path, self.work(partition, self.spread))
             self.spread.forget()
+
+
+@dataclass(frozen=True)
+class _Results:
+    """Gives the rows of the table that was made of a partition, in batches."""
+
+    folder: Path
+
+    def __call__(self, partition: int) -> Iterator[Rows]:
+        table = read_mapped(_result(self.folder, partition))
+        return (Rows(table.slice(at, _BATCH)) for at in range(0, len(table), _BATCH))
 
 
 def dealt_schema(deal: Deal, given: pa.Schema) -> pa.Schema:

@@ -30,7 +30,7 @@ _INSTANT = pa.timestamp("us", tz="UTC")
 
 
 @dataclass(frozen=True)
-class Alike:
+class AlikeRows:
     """What makes rows alike.
 
     Attributes:
@@ -56,7 +56,7 @@ def partitions_for(rows: int) -> int:
     return min(max(1, -(-rows // _AT_ONCE)), _MOST)
 
 
-def equal_links(frame: Frame, alike: Alike, rows: int, name: str) -> Iterator[Pairs]:
+def equal_links(frame: Frame, alike: AlikeRows, rows: int, name: str) -> Iterator[Pairs]:
     """Yield links that connect all rows that are alike; rows that lack one of the values are not linked.
 
     Rows are dealt out by the hash of their values, and compared by the values themselves.
@@ -80,7 +80,7 @@ class DealAlike:
     A row that is close to the next bin is dealt to that one too, so that it meets the rows there that it is linked to.
     """
 
-    alike: Alike
+    alike: AlikeRows
     partitions: int
 
     def __call__(self, rows: Rows, places: Integers) -> tuple[pa.Table, Integers]:
