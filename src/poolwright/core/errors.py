@@ -39,6 +39,7 @@ EXTRAS = {
     "s3fs": "s3",
     "mlcroissant": "croissant",
     "imagehash": "hash",
+    "pdqhash": "pdq",
     "pi_heif": "heif",
     "tokenizers": "tokenizers",
     "pandas": "pandas",

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
 from pydantic import BeforeValidator, Field
 
-from poolwright.core.columns import IMAGE, IMAGE_ERROR, PHASH, SHA256, WELL_KNOWN
-from poolwright.core.errors import MissingExtra
+from poolwright.core.columns import IMAGE, IMAGE_ERROR, PDQ, PHASH, SHA256, WELL_KNOWN
+from poolwright.core.errors import require_module
 from poolwright.core.images.image import REASONS, Limits, drop_codes, open_image, refused, unread
 from poolwright.core.rows import Rows
 from poolwright.core.state import State
@@ -20,7 +19,9 @@ from poolwright.core.step import Kind, Outcome, Reason, Step
 if TYPE_CHECKING:
     from PIL import Image
 
-HashKind = Literal["sha256", "phash"]
+HashKind = Literal["sha256", "phash", "pdq"]
+_LIBRARIES = {PHASH: "imagehash", PDQ: "pdqhash"}
+"""Libraries that compute hashes of what pictures show."""
 
 
 def _one_or_more(value: object) -> object:
@@ -28,12 +29,16 @@ def _one_or_more(value: object) -> object:
 
 
 class Hash(Step):
-    """Hash image files: `sha256` of the bytes, `phash` of the upright picture (64-bit DCT hash of imagehash).
+    """Hash image files: `sha256` of the bytes; `phash` and `pdq` of the upright picture, 64 and 256 bits.
 
-    A picture of one shade of grey has no perceptual hash: null, as all such pictures would have the same. Transparency
-    is laid on white, or on black if what is visible is light, so that white drawings have a hash of their own.
+    `phash` is the DCT hash of imagehash; `pdq` is that of ThreatExchange (https://github.com/facebook/ThreatExchange,
+    hashing/pdq), as 64 hex digits: it tells more pictures apart and is the one that platforms exchange.
 
-    A row whose file is missing, empty or too large is dropped; with `phash`, also one that does not decode.
+    A picture of one shade of grey has no perceptual hash: null, as all such pictures would have the same; of `pdq`,
+    that is a picture of quality 0, by its own measure. Transparency is laid on white, or on black if what is visible is
+    light, so that white drawings have a hash of their own.
+
+    A row whose file is missing, empty or too large is dropped; with `phash` or `pdq`, also one that does not decode.
     """
 
     verb: ClassVar[str] = "hash"
@@ -56,9 +61,13 @@ class Hash(Step):
         return (IMAGE_ERROR,)
 
     def gives(self, given: pa.Schema) -> list[pa.Field]:
-        if "phash" in self.kinds and importlib.util.find_spec("imagehash") is None:
-            raise MissingExtra("imagehash", "hash: phash")
-        return [pa.field(name, WELL_KNOWN[name].type) for name in (SHA256, PHASH) if name in self.kinds]
+        for kind, library in _LIBRARIES.items():
+            if kind in self.kinds:
+                require_module(library, f"hash: {kind}")
+        return [pa.field(name, WELL_KNOWN[name].type) for name in self._given()]
+
+    def _given(self) -> list[str]:
+        return [name for name in (SHA256, PHASH, PDQ) if name in self.kinds]
 
     def apply(self, rows: Rows, state: State) -> Outcome:
         limits = Limits(self.max_bytes, self.max_pixels)
@@ -66,8 +75,7 @@ class Hash(Step):
         hashed = [error if data is None else self._hash(data, limits) for data, error in files]
         columns: dict[str, pa.Array] = {
             name: pa.array([found[name] if isinstance(found, dict) else None for found in hashed], pa.string())
-            for name in (SHA256, PHASH)
-            if name in self.kinds
+            for name in self._given()
         }
         return Outcome(columns, drop_codes([found if isinstance(found, str) else None for found in hashed]))
 
@@ -77,11 +85,11 @@ class Hash(Step):
         if reason:
             return reason
         found: dict[str, str | None] = {SHA256: hashlib.sha256(data).hexdigest()} if SHA256 in self.kinds else {}
-        if PHASH in self.kinds:
-            image = open_image(data, limits, contrast=True)  # at full size, so that imagehash itself gives the same
+        if _LIBRARIES.keys() & set(self.kinds):
+            image = open_image(data, limits, contrast=True)  # at full size, so that the libraries alone give the same
             if isinstance(image, str):
                 return image
-            found[PHASH] = _phash(image)
+            found |= {kind: hashed(image) for kind, hashed in _HASHES.items() if kind in self.kinds}
         return found
 
 
@@ -91,12 +99,20 @@ _FLAT = 4
 
 def _phash(image: Image.Image) -> str | None:
     """Return the perceptual hash as 16 hex digits; None for a picture without structure."""
+    import imagehash
     from PIL.Image import Resampling
 
-    try:
-        import imagehash
-    except ModuleNotFoundError:
-        raise MissingExtra("imagehash", "hash: phash") from None
     small = image.convert("L").resize((32, 32), Resampling.LANCZOS)  # what it is computed from
     grey = np.asarray(small)
     return None if grey.max() - grey.min() < _FLAT else str(imagehash.phash(small))
+
+
+def _pdq(image: Image.Image) -> str | None:
+    """Return the PDQ hash as 64 hex digits; None for a picture of quality 0."""
+    import pdqhash
+
+    bits, quality = pdqhash.compute(np.asarray(image.convert("RGB")))
+    return np.packbits(bits).tobytes().hex() if quality else None
+
+
+_HASHES = {PHASH: _phash, PDQ: _pdq}

@@ -1,7 +1,7 @@
 """Link rows whose perceptual hashes differ in few bits, in memory that does not grow with the rows.
 
-Exact: of d + k runs of bits, two hashes that differ in at most d bits share at least k, so only hashes that share k runs
-are compared, for each choice of them (M. Norouzi, A. Punjani, D. J. Fleet, Fast exact search in Hamming space with
+Exact: of d + k runs of bits, two hashes that differ in at most d bits share at least k, so only hashes that share k
+runs are compared, for each choice of them (M. Norouzi, A. Punjani, D. J. Fleet, Fast exact search in Hamming space with
 multi-index hashing, 2014, for k = 1). Larger k means more passes and fewer comparisons.
 """
 
@@ -78,8 +78,8 @@ def parse_hashes(column: pa.Array, name: str) -> tuple[Words, npt.NDArray[np.boo
 
 def _not_a_hash(texts: pa.Array, name: str) -> StepError:
     return StepError(
-        f"near_duplicates: '{texts[0].as_py()}' in '{name}' is not a hash of 16 hex digits (phash), nor one of 64 (pdq), "
-        "or it is longer or shorter than others there; compute them with `hash`"
+        f"near_duplicates: '{texts[0].as_py()}' in '{name}' is not a hash of 16 hex digits (phash), nor one of 64 "
+        "(pdq), or it is longer or shorter than others there; compute them with `hash`"
     )
 
 
