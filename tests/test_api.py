@@ -18,16 +18,18 @@ from poolwright import api
 from tests.run.pools import make_recipe, make_rows, write_pool
 
 FUNCTIONS = [
-    "accuracy", "apply", "audit", "check", "cluster_figures", "convert", "diff", "dry_run", "encoders", "explore",
-    "fetch", "fetch_options", "figures", "import_clear", "layouts", "ledger", "more_verdicts", "new_recipe", "plan",
+    "accuracy", "apply", "audit", "build_encoder", "check", "cluster_figures", "convert", "diff", "dry_run",
+    "encoders", "explore", "fetch", "fetch_options", "figures", "import_clear", "layouts", "ledger", "more_verdicts",
+    "new_recipe", "plan",
     "pools", "pull", "push", "rebuild", "recipe_schema", "recipes", "report", "run", "search", "show", "steps",
     "train_encoder", "verify", "why", "write_diff", "write_search",
 ]  # fmt: skip
 TYPES = [
-    "Applied", "Changes", "Check", "Converted", "DroppedCount", "DroppedRows", "Entry", "Estimates", "FetchOptions",
-    "Fetched", "LedgerSummary", "Listener", "Matrix", "Measured", "MoreVerdicts", "Package", "Parameter", "Prediction",
-    "Pulled", "Pushed", "Recipe", "Recovery", "RunResult", "SearchResult", "Shipped", "StepStory", "Story", "Table",
-    "TableOutlook", "TablePlan", "TableProgress", "TableRecord", "TrainedEncoder", "Verification", "View", "Written",
+    "Applied", "BuiltEncoder", "Changes", "Check", "Converted", "DroppedCount", "DroppedRows", "Entry", "Estimates",
+    "FetchOptions", "Fetched", "LedgerSummary", "Listener", "Matrix", "Measured", "MoreVerdicts", "Package",
+    "Parameter", "Prediction", "Pulled", "Pushed", "Recipe", "Recovery", "RunResult", "SearchResult", "Shipped",
+    "StepStory", "Story", "Table", "TableOutlook", "TablePlan", "TableProgress", "TableRecord", "TrainedEncoder",
+    "Verification", "View", "Written",
 ]  # fmt: skip
 CONTRACTS = [
     "BadPart", "Context", "EncoderKind", "EncoderSpec", "InputError", "Layout", "MemoryFrame", "Outcome", "Part",

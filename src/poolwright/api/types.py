@@ -20,6 +20,7 @@ from poolwright.jobs.dry_run import Prediction
 from poolwright.jobs.train import TrainedEncoder
 from poolwright.kernels.statistics.accuracy import Estimates
 from poolwright.kernels.statistics.sample_size import MoreVerdicts
+from poolwright.models.encoders.conse.build import BuiltEncoder
 from poolwright.recipe.shipped import Shipped
 from poolwright.release.checks.result import Check, Verification
 from poolwright.release.folder import Written
@@ -27,6 +28,7 @@ from poolwright.run.plan import TablePlan
 
 __all__ = [
     "FETCH_ERRORS",
+    "BuiltEncoder",
     "Changes",
     "Check",
     "Converted",

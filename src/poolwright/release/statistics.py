@@ -45,7 +45,7 @@ Value = str | int | bool | None
 
 
 @dataclass(frozen=True)
-class Spread:
+class ValueSpread:
     """Range and histogram of a column of numbers.
 
     Attributes:
@@ -101,7 +101,7 @@ class Statistics:
 
     rows: int
     groups: dict[str, list[tuple[Value, int]]] = field(default_factory=dict)
-    spreads: dict[str, Spread] = field(default_factory=dict)
+    spreads: dict[str, ValueSpread] = field(default_factory=dict)
     details: tuple[Detail, ...] = ()
 
     def counts(self, column: str) -> list[tuple[Value, int]]:
@@ -192,13 +192,13 @@ class _Bounds:
             self.low, self.high = min(self.low, float(finite.min())), max(self.high, float(finite.max()))
 
 
-def _histograms(table: Table, bounds: dict[str, _Bounds]) -> dict[str, Spread]:
+def _histograms(table: Table, bounds: dict[str, _Bounds]) -> dict[str, ValueSpread]:
     wide = [name for name, bound in bounds.items() if bound.low < bound.high]
     counts = {name: np.zeros(BINS, np.int64) for name in wide}
     for rows in table.batches(wide) if wide else ():
         _fill(counts, rows, bounds, wide)
     return {
-        name: Spread(
+        name: ValueSpread(
             bound.missing,
             bound.low if bound.low <= bound.high else None,
             bound.high if bound.low <= bound.high else None,

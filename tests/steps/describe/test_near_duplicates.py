@@ -133,9 +133,9 @@ def test_cosines_at_the_bound_do_not_depend_on_blocks(monkeypatch: pytest.Monkey
     for bound in bounds[::12]:
         step = NearDuplicates(vectors="clip", above=float(bound))
         expected = told(step, table)
-        for block, right in ((1, 1), (7, 13)):
-            monkeypatch.setattr("poolwright.kernels.similarity.near_duplicates._BLOCK", block)
-            monkeypatch.setattr("poolwright.kernels.similarity.near_duplicates._RIGHT", right)
+        for block, right in ((4, 3), (7, 13)):
+            monkeypatch.setattr("poolwright.kernels.similarity.pairs._ROWS", block)
+            monkeypatch.setattr("poolwright.kernels.similarity.pairs._TILE", (block, right))
             assert told(step, table) == expected
             monkeypatch.undo()
 

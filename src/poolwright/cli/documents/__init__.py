@@ -49,6 +49,7 @@ def documents() -> dict[str, Any]:
         "convert": data.ConvertDocument,
         "fetch": data.FetchDocument,
         "rebuild": data.RebuildDocument,
+        "encoder": data.EncoderDocument,
         "train-encoder": data.TrainDocument,
         "push": publishing.PushDocument,
         "pull": publishing.PullDocument,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from poolwright.api.types import Converted, Fetched, Recovery
+from poolwright.api.types import BuiltEncoder, Converted, Fetched, Recovery
 
 if TYPE_CHECKING:
     from poolwright.api import TrainedEncoder
@@ -64,6 +64,22 @@ class RebuildDocument:
     def of(cls, recovery: Recovery) -> Self:
         """Make it from a recovery."""
         return cls(recovery.fetched.succeeded, recovery)
+
+
+@dataclass(frozen=True)
+class EncoderDocument:
+    """An encoder that was built.
+
+    Attributes:
+        encoder: the encoder.
+    """
+
+    encoder: BuiltEncoder
+
+    @classmethod
+    def of(cls, built: BuiltEncoder) -> Self:
+        """Make it from what was built."""
+        return cls(built)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from poolwright.cli.rendering.console import console, grid
 from poolwright.core.files import human_bytes
 
 if TYPE_CHECKING:
-    from poolwright.api import Converted, Fetched, Recovery, TrainedEncoder
+    from poolwright.api import BuiltEncoder, Converted, Fetched, Recovery, TrainedEncoder
 
 _CLASSES_SHOWN = 30
 _AGAIN = "fetch failed rows again with: --retry CLASS, or --retry all"
@@ -25,6 +25,15 @@ def print_converted(to: Path, converted: Converted) -> None:
     if converted.rejected:
         where = converted.rejected_file
         out.print(Text(f"rejected {converted.rejected:,}: rows that cannot be read, each with its error in {where}"))
+
+
+def print_built(built: BuiltEncoder) -> None:
+    """Print what an encoder was built from, and how a recipe names it."""
+    out = console()
+    out.print(Text(f"{built.folder}: {'built' if built.fresh else 'already built'} from {', '.join(built.sources)}"))
+    out.print(Text(f"licences: {', '.join(sorted(set(built.licenses.values())))}"))
+    out.print(Text(f"images and texts, {built.width:,} dimensions: model: {built.model}"))
+    out.print(Text(f"images alone, {built.feature_width:,} dimensions: model: {built.features}"))
 
 
 def print_trained(trained: TrainedEncoder) -> None:

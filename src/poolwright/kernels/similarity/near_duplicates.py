@@ -1,6 +1,6 @@
 """Link near-duplicates: rows whose vectors have a high cosine, or whose hashes or times are close.
 
-Vectors are compared block by block, so that only one block of cosines is in memory.
+Vectors are compared block by block, so that few cosines are in memory at a time.
 """
 
 from __future__ import annotations
@@ -12,11 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from poolwright.kernels.similarity.connected_components import Links
-from poolwright.kernels.similarity.unit_length import unit_rows
+from poolwright.kernels.similarity.pairs import scan_pairs
+from poolwright.kernels.similarity.unit_length import has_direction, unit_rows
 
 _BLOCK = 1_024
-_RIGHT = 8_192
-_ROUNDING = 1e-9
 
 Floating = npt.NDArray[np.floating[Any]]
 Integers = npt.NDArray[np.int64]
@@ -56,54 +55,32 @@ def similar_groups(vectors: Floating, least: float) -> Integers:
 def link_similar(links: Links, vectors: Floating, least: float) -> None:
     """Link all pairs of rows whose cosine is `least` or more; rows of zeros and rows with NaN are linked to nothing.
 
-    Exact: products in float32 decide unless their error could matter; those pairs are computed again in float64. Equal
-    rows are compared once. A cosine counts as `least` if it is short of it by rounding alone (1e-9).
+    Exact, as `scan_pairs`, but equal rows are compared once.
 
     Args:
         vectors: (n, d), of any float type and length.
         least: above 0.
     """
-    lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))
-    distinct, same = _distinct(vectors, np.isfinite(lengths) & (lengths > 0))
+    distinct, same = distinct_rows(vectors)
     links.chain(same)
-    margin = vectors.shape[1] * float(np.finfo(np.float32).eps) + 1e-6  # error of a sum of this many products, at most
-    for at in range(0, len(distinct), _BLOCK):
-        ours = distinct[at : at + _BLOCK]
-        left = unit_rows(vectors[ours])
-        for start in range(0, at + len(ours), _RIGHT):
-            others = distinct[start : min(start + _RIGHT, at + len(ours))]
-            cosines = left @ unit_rows(vectors[others]).T
-            one, other = np.nonzero(cosines >= np.float32(least - margin))
-            sure = cosines[one, other] >= np.float32(least + margin)
-            one, other = ours[one], others[other]
-            keep = one > other
-            one, other, sure = one[keep], other[keep], sure[keep]
-            sure[~sure] = _cosines(vectors, lengths, one[~sure], other[~sure]) >= least - _ROUNDING
-            links.add(one[sure], other[sure])
+    some = vectors if len(distinct) == len(vectors) else vectors[distinct]
+    for i, j, _ in scan_pairs(some, None, least):
+        links.add(distinct[i], distinct[j])
 
 
-def _distinct(vectors: Floating, valid: npt.NDArray[np.bool_]) -> tuple[Integers, Integers]:
-    """Return rows that equal no earlier one, and the number of each row's value, -1 where it is not valid."""
+def distinct_rows(vectors: Floating) -> tuple[Integers, Integers]:
+    """Return the rows that equal no earlier one, and the number of each row's value; rows without a direction: -1."""
     from xxhash import xxh3_128_digest
 
     known: dict[bytes, int] = {}
     number = np.full(len(vectors), -1, np.int64)
     firsts: list[int] = []
-    for row in np.flatnonzero(valid):
+    for row in np.flatnonzero(has_direction(vectors)):
         digest = xxh3_128_digest(np.ascontiguousarray(vectors[row]).tobytes())
         number[row] = known.setdefault(digest, len(known))
         if number[row] == len(firsts):
             firsts.append(int(row))
     return np.array(firsts, np.int64), number
-
-
-def _cosines(vectors: Floating, lengths: Floating, left: Integers, right: Integers) -> Floating:
-    found = np.empty(len(left))
-    for at in range(0, len(left), _BLOCK):
-        one, other = left[at : at + _BLOCK], right[at : at + _BLOCK]
-        products = np.einsum("ij,ij->i", vectors[one].astype(np.float64), vectors[other].astype(np.float64))
-        found[at : at + _BLOCK] = products / (lengths[one] * lengths[other])
-    return found
 
 
 def link_hashes(links: Links, hashes: npt.NDArray[np.uint64], valid: npt.NDArray[np.bool_], distance: int) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -179,6 +181,27 @@ def import_library(name: str, purpose: str) -> Any:
         raise MissingExtra(missing if missing in ("torch", "torchvision") else name, purpose) from None
     except (ImportError, RuntimeError) as error:
         raise RecipeError(
-            f"{purpose}: {name} is installed but cannot be imported: {error}; "
-            "install compatible versions of torch and torchvision"
+            f"{purpose}: {name} is installed but cannot be imported: {error}\n{_fitting_installs()}"
         ) from None
+
+
+def _fitting_installs() -> str:
+    """Return how to install builds of torch and torchvision that fit together.
+
+    A release of torchvision is built for one release of torch, 0.(15 + n) for 2.n (its README, 'Installation'); and its
+    operators are missing if one of the two was built for CPUs and the other for CUDA.
+    """
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {}
+    for package in ("torch", "torchvision"):
+        with suppress(PackageNotFoundError):
+            found[package] = version(package)
+    numbers = re.match(r"2\.(\d+)\.(\d+)", found.get("torch", ""))
+    pair = f"torch=={numbers[0]} torchvision==0.{int(numbers[1]) + 15}.{numbers[2]}" if numbers else "torch torchvision"
+    named = " and ".join(f"{package} {number}" for package, number in found.items())
+    return (
+        f"Installed: {named}. The two must be of one release and of one build; install both from one index:\n"
+        f"  for CPUs: pip install --force-reinstall {pair} --index-url https://download.pytorch.org/whl/cpu\n"
+        f"  for CUDA: pip install --force-reinstall {pair}"
+    )

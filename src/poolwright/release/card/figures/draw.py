@@ -23,7 +23,7 @@ from poolwright.release.card.figures.drawing import (
 )
 from poolwright.release.card.figures.heatmaps import draw_matrix
 from poolwright.release.lineage import Lineage
-from poolwright.release.statistics import Spread, Statistics, Value
+from poolwright.release.statistics import Statistics, Value, ValueSpread
 
 FOLDER = "figures"
 FUNNEL, CLASSES, SIMILARITIES = FIGURES = ("funnel", "classes", "similarity")
@@ -132,7 +132,7 @@ def _class_bars(names: list[str], sizes: list[int]) -> Any:
     return figure
 
 
-def _histogram(spread: Spread) -> Any:
+def _histogram(spread: ValueSpread) -> Any:
     low, high = float(spread.low or 0.0), float(spread.high or 0.0)
     width = (high - low) / len(spread.counts)
     figure, axes = axes_of(3.2, "Similarity")

@@ -1,0 +1,237 @@
+"""Find all pairs of rows with a high cosine: exactly, and without most of the products.
+
+A unit vector x has a part p in a subspace, and a rest q. Two of them have the cosine p.p' + q.q', which is at most
+p.p' + |q| |q'| by Cauchy and Schwarz: the product of (p, |q|) and (p', |q'|), their *codes*, of k + 1 numbers instead
+of d. Embeddings vary in few directions, so that most pairs are ruled out by the codes of the directions in which some
+of the rows vary most, of which there are as many as a trial on other rows finds to be cheapest. The remaining pairs
+are compared in float32, and those that pass in float64, which decides.
+
+The bound, with rounding: let eta = sqrt(k) e, e = `float32_error(d)`. Rows of unit length and an orthonormal basis,
+both rounded to float32, give a p~ in float32 that is within eta of p, so |q|^2 = 1 - |p|^2 <= 1 - |p~|^2 + 3 eta; a
+fourth eta covers the arithmetic. p.p' <= p~.p~' + 3 eta, and the product of two codes in float32 is off by at most
+2 eta more. Any basis is right; a good one is fast.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from poolwright.kernels.similarity.cosine import float32_error
+from poolwright.kernels.similarity.unit_length import has_direction, unit_rows
+
+Floating = npt.NDArray[np.floating[Any]]
+Float32 = npt.NDArray[np.float32]
+Integers = npt.NDArray[np.int64]
+Pairs = tuple[Integers, Integers, npt.NDArray[np.float64]]
+
+ROUNDING = 1e-9
+"""A cosine counts as one if it is short of it by no more than this."""
+
+_ROWS = 8_192
+"""Rows of each side that are held in float32 at once."""
+
+_TILE = (256, 1_024)
+"""Products at once: they stay in cache."""
+
+_LEARN_FROM, _TRY_ON = 1_024, 256
+_SIZES = (8, 16, 24, 32, 48, 64, 96, 128, 192)
+_PRODUCT, _CANDIDATE, _ANY = 1.0, 25_000.0, 10.0
+"""Measured costs, relative to one product of two numbers: of a candidate compared in float32, of any pair."""
+
+_SMALL = 5_000_000
+"""Pairs that are compared in less time than it takes to learn a basis."""
+
+_DENSE = 0.02
+"""Part of a tile from which on its float32 products cost less than those of its candidates."""
+
+
+def pairs_above(left: Floating, right: Floating | None, least: float) -> Pairs:
+    """Return all pairs of rows whose cosine is `least` or more.
+
+    Decided in float64, so that the pairs depend on the two rows alone. Rows that are zero or hold NaN or infinity have
+    no pairs. Takes 60 MB for 512 dimensions, besides the arguments and the result; see `scan_pairs` for many pairs.
+
+    Args:
+        left: (n, d), of any float type and length.
+        right: (m, d); None for the pairs within `left`, each once.
+        least: above 0.
+
+    Returns:
+        int64 i and j and float64 cosine, (p,) each: row i of `left` and j of `right`, in order of i, then j; within
+        `left`, i is above j.
+    """
+    parts = list(scan_pairs(left, right, least))
+    if not parts:
+        return np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0)
+    i, j, cosine = (np.concatenate(some) for some in zip(*parts, strict=True))
+    order = np.lexsort((j, i))
+    return i[order], j[order], cosine[order]
+
+
+def scan_pairs(left: Floating, right: Floating | None, least: float) -> Iterator[Pairs]:
+    """Yield the pairs of `pairs_above` a few at a time, at most 262,144, in any order."""
+    ours = _Side.of(left)
+    others = ours if right is None else _Side.of(right)
+    screen = _learn(ours, others, least)
+    for start in range(0, len(others.rows), _ROWS):
+        chunk = others.chunk(start, screen)
+        for at in range(start if right is None else 0, len(ours.rows), _ROWS):
+            mine = chunk if right is None and at == start else ours.chunk(at, screen)
+            yield from _compare(mine, chunk, least, screen, within=mine is chunk)
+
+
+@dataclass(frozen=True)
+class _Side:
+    """The rows of one side, of which `rows` have a direction."""
+
+    vectors: Floating
+    rows: Integers
+
+    @classmethod
+    def of(cls, vectors: Floating) -> _Side:
+        return cls(vectors, np.flatnonzero(has_direction(vectors)))
+
+    def some(self, count: int, other: bool) -> Float32:
+        """Return up to `count` rows, evenly spread, at unit length; `other` ones than without it."""
+        picked = np.linspace(0, len(self.rows), min(count, len(self.rows)), endpoint=False).astype(np.int64)
+        if other:
+            picked = (picked + len(self.rows) // (2 * count)) % max(len(self.rows), 1)
+        return unit_rows(self.vectors[self.rows[picked]])
+
+    def chunk(self, start: int, screen: Screen | None) -> _Chunk:
+        rows = self.rows[start : start + _ROWS]
+        unit = unit_rows(self.vectors[rows])
+        return _Chunk(self.vectors, rows, unit, unit if screen is None else screen.codes(unit))
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    vectors: Floating
+    rows: Integers
+    unit: Float32  # (n, d)
+    codes: Float32  # (n, k + 1)
+
+
+@dataclass(frozen=True)
+class Screen:
+    """A subspace, and the error of products in it.
+
+    Attributes:
+        basis: (d, k) float32, orthonormal but for rounding.
+    """
+
+    basis: Float32
+
+    @property
+    def error(self) -> float:
+        """The eta of this module."""
+        d, k = self.basis.shape
+        return float(k**0.5 * float32_error(d))
+
+    @property
+    def slack(self) -> float:
+        """What the cosine of two rows can exceed the product of their codes by."""
+        return 6 * self.error
+
+    def codes(self, unit: Float32) -> Float32:
+        """Return the codes (n, k + 1) of rows of unit length (n, d)."""
+        codes = np.empty((len(unit), self.basis.shape[1] + 1), np.float32)
+        codes[:, :-1] = unit @ self.basis
+        inside = np.einsum("ij,ij->i", codes[:, :-1], codes[:, :-1])
+        codes[:, -1] = np.sqrt(np.maximum(1 - inside, 0) + np.float32(4 * self.error))
+        return codes
+
+
+def learn_screen(rows: Floating, left: Floating, right: Floating, least: float) -> Screen | None:
+    """Return the subspace of the main directions of `rows` that makes comparing rows as `left` and `right` cheapest.
+
+    Args:
+        rows: (n, d) of unit length, a few thousand.
+        left: (a, d) of unit length, a few hundred, preferably others than `rows`.
+        right: (b, d), likewise.
+
+    Returns:
+        None if comparing all pairs in float32 is cheaper.
+    """
+    basis = _main_directions(np.asarray(rows, np.float32), _SIZES[-1])
+    other = (left @ right.T) < 0.999  # the same row on both sides says nothing about two of them
+    best, cheapest = None, _ANY + rows.shape[1] * _PRODUCT
+    for k in _SIZES:
+        if k >= min(rows.shape) // 2:
+            break
+        screen = Screen(np.ascontiguousarray(basis[:, :k], np.float32))
+        passed = (screen.codes(left) @ screen.codes(right).T >= np.float32(least - screen.slack)) & other
+        cost = _ANY + k * _PRODUCT + float(passed.mean()) * _CANDIDATE
+        if cost < cheapest:
+            best, cheapest = screen, cost
+    return best
+
+
+def _main_directions(rows: Float32, count: int) -> npt.NDArray[np.float64]:
+    """Orthonormal (d, k <= count) of the directions of most length, by subspace iteration (Halko et al. 2011)."""
+    directions: npt.NDArray[Any] = rows[:count].T
+    for _ in range(3):
+        directions, _ = np.linalg.qr(directions)
+        directions = rows.T @ (rows @ directions)
+    basis, _ = np.linalg.qr(directions.astype(np.float64))
+    _, _, turn = np.linalg.svd(rows @ basis.astype(np.float32), full_matrices=False)
+    return np.asarray(np.linalg.qr(basis @ turn.T.astype(np.float64))[0])
+
+
+def _learn(left: _Side, right: _Side, least: float) -> Screen | None:
+    if len(left.rows) * len(right.rows) <= _SMALL or left.vectors.shape[1] <= _SIZES[0]:
+        return None
+    rows = np.concatenate([left.some(_LEARN_FROM, False), right.some(_LEARN_FROM, True)])
+    return learn_screen(rows, left.some(_TRY_ON, True), right.some(_TRY_ON, False), least)
+
+
+def _compare(left: _Chunk, right: _Chunk, least: float, screen: Screen | None, within: bool) -> Iterator[Pairs]:
+    """Yield the pairs of two chunks, tile by tile."""
+    margin = left.unit.shape[1] * float(np.finfo(np.float32).eps) + 1e-6  # error of a sum of this many products
+    bound = np.float32(least - (margin if screen is None else screen.slack + 1e-6))
+    height, width = _TILE
+    for start in range(0, len(right.rows), width):
+        columns = np.ascontiguousarray(right.codes[start : start + width].T)
+        for at in range(start // height * height if within else 0, len(left.rows), height):
+            found = np.flatnonzero(left.codes[at : at + height] @ columns >= bound)
+            if screen is not None and len(found) > _DENSE * height * width:
+                products = left.unit[at : at + height] @ right.unit[start : start + width].T
+                found = np.flatnonzero(products >= np.float32(least - margin))
+            i, j = np.divmod(found, columns.shape[1])
+            i, j = i + at, j + start
+            if within:
+                i, j = i[i > j], j[i > j]
+            if screen is not None and len(i):
+                close = _float32_products(left.unit, right.unit, i, j) >= np.float32(least - margin)
+                i, j = i[close], j[close]
+            if len(i):
+                one, other = left.rows[i], right.rows[j]
+                cosine = cosines(left.vectors, right.vectors, one, other)
+                sure = cosine >= least - ROUNDING
+                yield one[sure], other[sure], cosine[sure]
+
+
+def _float32_products(left: Float32, right: Float32, i: Integers, j: Integers) -> Float32:
+    out = np.empty(len(i), np.float32)
+    for at in range(0, len(i), 256):
+        block = slice(at, at + 256)
+        np.einsum("ij,ij->i", left[i[block]], right[j[block]], out=out[block])
+    return out
+
+
+def cosines(left: Floating, right: Floating, i: Integers, j: Integers) -> npt.NDArray[np.float64]:
+    """Cosines of left[i[p]] and right[j[p]] in float64, at most 1; the same bits in whichever order and company."""
+    found = np.empty(len(i))
+    for at in range(0, len(i), _TILE[0] * _TILE[1]):
+        block = slice(at, at + _TILE[0] * _TILE[1])
+        (ours, mine), (others, theirs) = (np.unique(some[block], return_inverse=True) for some in (i, j))
+        one, other = unit_rows(left[ours], np.float64), unit_rows(right[others], np.float64)
+        for start in range(0, len(mine), 256):
+            few = slice(start, start + 256)
+            found[at + start : at + start + 256] = np.multiply(one[mine[few]], other[theirs[few]]).sum(axis=1)
+    return np.minimum(found, 1.0)
