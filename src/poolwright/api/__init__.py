@@ -21,13 +21,14 @@ from poolwright.api.inspecting import (
 from poolwright.api.listing import Entry, Parameter, encoders, figures, layouts, pools, recipe_schema, steps
 from poolwright.api.publishing import pull, push
 from poolwright.api.results import Applied, RunResult, TableOutlook
-from poolwright.api.running import Recipe, apply, check, dry_run, new_recipe, plan, recipes, run
+from poolwright.api.running import Recipe, apply, check, dry_run, new_recipe, plan, plan_cluster, recipes, run
 
 if TYPE_CHECKING:
     from poolwright.api.types import (
         FETCH_ERRORS,
         Changes,
         Check,
+        ClusterPlan,
         Converted,
         DroppedCount,
         DroppedRows,
@@ -64,6 +65,7 @@ __all__ = [
     "BuiltEncoder",
     "Changes",
     "Check",
+    "ClusterPlan",
     "Converted",
     "DroppedCount",
     "DroppedRows",
@@ -117,6 +119,7 @@ __all__ = [
     "more_verdicts",
     "new_recipe",
     "plan",
+    "plan_cluster",
     "pools",
     "pull",
     "push",

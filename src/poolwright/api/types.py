@@ -15,6 +15,7 @@ from poolwright.hub.results import Pulled, Pushed
 from poolwright.inspect.ledger import DroppedCount, DroppedRows, LedgerSummary
 from poolwright.inspect.views.view import View
 from poolwright.inspect.why import StepStory, Story
+from poolwright.jobs.cluster_plan import ClusterPlan
 from poolwright.jobs.convert import Converted
 from poolwright.jobs.dry_run import Prediction
 from poolwright.jobs.train import TrainedEncoder
@@ -31,6 +32,7 @@ __all__ = [
     "BuiltEncoder",
     "Changes",
     "Check",
+    "ClusterPlan",
     "Converted",
     "DroppedCount",
     "DroppedRows",
