@@ -31,6 +31,8 @@ WANTED = {
     "embed": "our images/s over a bare forward loop; at least 0.85",
     "tars": "a webdataset release of pictures of 30 kB: `tar`'s time to copy them over ours; at least 0.8",
     "tars-open": "a pool of 1,000 tars opened by its index: our seconds over 2; at most 1",
+    "dedup": "near-duplicates of 1 million x 512 by cells, whole run: time of faiss by range over ours; at least 25",
+    "dedup-scale": "the same for 0.5, 2 and 8 million x 128: exponent of our time; at most 1.4, under 3 GB",
     "explore": "a session over 10 million rows, kept and dropped: our time over DuckDB's; at most 1",
 }
 

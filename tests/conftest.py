@@ -50,6 +50,17 @@ def quick_speed_figures() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def quick_disk() -> Iterator[None]:
+    """Nothing is flushed to the disk, which takes milliseconds each time: only a power cut would show the difference.
+
+    Tests of crashes put a disk of their own in its place, which loses what was not flushed.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda handle: None)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def quick_verification(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """`verify` loads releases only in tests that are marked so: each time takes seconds and several processes."""

@@ -102,11 +102,11 @@ def test_no_row_passes_its_bound(width: int) -> None:
 def test_a_screen_is_learned_where_it_pays() -> None:
     draw = np.random.default_rng(5)
     rows = unit_rows(clustered(draw, 800, 256, 0.3))
-    screen = learn_screen(rows[:400], rows[400:500], rows[600:700], 0.95)
+    screen = learn_screen(rows[:400], [(rows[400:500], rows[600:700])], 0.95)
     assert screen is not None
     assert screen.basis.shape[1] <= 64
     even = unit_rows(draw.normal(size=(800, 256)))
-    assert learn_screen(even[:400], even[400:500], even[600:700], 0.2) is None
+    assert learn_screen(even[:400], [(even[400:500], even[600:700])], 0.2) is None
 
 
 @pytest.fixture

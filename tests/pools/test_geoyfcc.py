@@ -225,8 +225,28 @@ def test_many_parquet_files_and_a_damaged_one(tmp_path: Path) -> None:
     with pytest.raises(BadPart, match=r"b\.parquet: is no Parquet file"):
         next(given.read(parts[1], ["uid"], 10))
     frame(extra=[1, 2, 3]).to_parquet(tmp_path / "b.parquet")
-    with pytest.raises(RecipeError, match=r"its columns differ from those of a\.parquet"):
+    with pytest.raises(RecipeError, match=r"only the second has the column 'extra'; read the files as two pools"):
         pool(tmp_path).arrow_schema()
+
+
+def test_types_that_differ_between_files_are_widened_and_said_once(tmp_path: Path) -> None:
+    for name, scores, notes in (("a", [1, 2, 3], [None] * 3), ("b", [0.5, None, 2.0], ["x", "y", "z"])):
+        columns = {"yfcc_row_id": pa.array(range(3), pa.int32() if name == "a" else pa.int64())}
+        table = pa.table({**columns, "score": scores, "note": notes})
+        (tmp_path / name).mkdir()
+        pq.write_table(table, tmp_path / name / f"{name}.parquet")
+    both = {"path": [str(tmp_path / "a"), str(tmp_path / "b")]}
+    given = GeoYfccPool.model_validate(both)
+    rows = read_all(given)
+    assert rows.column("score").to_pylist() == [1.0, 2.0, 3.0, 0.5, None, 2.0]
+    assert rows.column("note").to_pylist() == [None, None, None, "x", "y", "z"]
+    assert given.remarks() == [
+        "'score' is double: int64 in a.parquet",
+        "'note' is string: null in a.parquet",
+    ]
+    pq.write_table(pa.table({"yfcc_row_id": [1], "score": [[1.0]], "note": ["x"]}), tmp_path / "b/b.parquet")
+    with pytest.raises(RecipeError, match=r"column 'score' is int64 in the first and list<.*> in the second"):
+        GeoYfccPool.model_validate(both).arrow_schema()
 
 
 def test_one_pickle_at_a_time(tmp_path: Path) -> None:

@@ -59,7 +59,8 @@ def test_a_diff_names_every_row_that_differs_and_what_did_it(tmp_path: Path) -> 
     assert found.removed_because == (dropped, absent)
     assert found.added_because == (absent,)
     assert (found.splits, found.classes) == ((ValueChange("train", "test", 1),), (ValueChange("cat", "dog", 1),))
-    assert found.columns[-1] == ColumnChange("words", 1, "as in the source")
+    where = "read from the source in both versions; its values there differ"
+    assert found.columns[-1] == ColumnChange("words", 1, where)
     assert GroupChange("cat", 5, 3, 1, 2, 1, 0, 1) in found.by_class
     assert GroupChange("train", 9, 6, 1, 3, 0, 1, 1) in found.by_split
     assert any("score >= 0.1" in line and "score >= 0.25" in line for line in found.recipe)

@@ -135,8 +135,8 @@ def test_what_cannot_be_extended_is_refused_by_name_and_nothing_is_touched(tmp_p
     )
     duplicates = {"kept": {"from": "rows", "steps": [{"near_duplicates": {"vectors": "embedding", "above": 0.99}}]}}
     refused(lambda folder: None, r"step 1 \(near_duplicates\): new rows were not compared", duplicates)
-    with pytest.raises(RecipeError, match="run in another folder"):
-        load(tmp_path / "0", plain).run(extend="refit")
+    with pytest.raises(RecipeError, match=r"no way 'refitted' to extend tables; .*'refit'"):
+        load(tmp_path / "0", plain).run(extend="refitted")
 
 
 def test_a_bad_new_shard_is_quarantined_and_old_units_stay(tmp_path: Path) -> None:

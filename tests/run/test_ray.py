@@ -212,6 +212,21 @@ def test_united_and_joined_rows_are_the_same_bytes(nodes: TwoNodes, tmp_path: Pa
     assert table.schema.field("score").type == pa.float64()
 
 
+@pytest.mark.parametrize("extend", ["frozen", "refit"])
+def test_a_table_grows_to_the_same_bytes(nodes: TwoNodes, tmp_path: Path, extend: str) -> None:  # noqa: F811
+    nodes.restore()
+    write_pool(tmp_path, make_rows(1500), parts=3)
+    engines: dict[str, dict[str, Any]] = {"ray": {"engine": "ray", "address": nodes.address}, "local": {}}
+    for to in engines:
+        api.run(make_recipe(tmp_path), tmp_path / to)
+    pq.write_table(make_rows(1800, 9).slice(1400), tmp_path / "rows/0005.parquet")
+    for to, engine in engines.items():
+        api.run(make_recipe(tmp_path), tmp_path / to, extend=extend, accept=True, **engine)
+    assert final_files(tmp_path / "ray") == final_files(tmp_path / "local")
+    record = api.open_run(tmp_path / "ray").table("chosen").record
+    assert (record.rows_in, len(record.generations)) == (1900, 2 * (extend == "frozen"))
+
+
 SLOW_UNITS = """
 import sys, time
 from poolwright.run import table_run

@@ -120,6 +120,7 @@ CASES: dict[str, list[StepCase]] = {
         StepCase({"same": ["country", "taken_at"], "within": "1 minute"}, keeps=everything),
         StepCase({"vectors": "embedding", "above": 0.6, "keep": "first"}),
         StepCase({"same": ["year", "flag"], "vectors": "embedding", "above": 0.8, "keep": "best", "by": "score"}),
+        StepCase({"vectors": "embedding", "above": 0.7, "keep": "far", "method": "cells", "probes": 1.2}),
     ],
     "hash": [StepCase({}), StepCase({"kinds": ["sha256"]})],
     "derive": [
@@ -152,6 +153,8 @@ CASES: dict[str, list[StepCase]] = {
         StepCase({"by": "flag", "n": 9}, keeps=kept(9)),
         StepCase({"by": "taken_at", "n": 4, "group": "small", "lowest": True}),
         StepCase({"by": "half", "n": 0}, keeps=kept(0)),
+        StepCase({"by": "small", "n": 5, "ties": "keep"}),
+        StepCase({"by": "year", "fraction": "30%", "group": "label", "ties": "keep", "lowest": True}),
     ],
     "drop_small": [
         StepCase({"group": "label", "below": "10%"}),

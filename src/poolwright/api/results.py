@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from poolwright.api.table import Table
+from poolwright.core.results.changes import Changes
 from poolwright.core.results.measured import Measured
 from poolwright.core.table import TableRecord
 from poolwright.inspect.why import Story
@@ -25,12 +26,16 @@ class RunResult:
         tables: finished tables by name.
         releases: the releases written, in the order of the recipe.
         figures: the figures measured, in the order of the recipe.
+        differences: between tables and those that `extend='refit'` made next to them, a table each.
+        accepted: whether those took the place of the finished ones; if not, there is nothing else in the result.
     """
 
     folder: Path
     tables: Mapping[str, Table]
     releases: tuple[Written, ...]
     figures: tuple[Measured, ...]
+    differences: tuple[Changes, ...] = ()
+    accepted: bool = False
 
     def __repr__(self) -> str:
         kept = ", ".join(f"{name}: {table.record.rows_kept:,} rows" for name, table in self.tables.items())

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from poolwright.api.progress import shown
 from poolwright.api.results import Applied, RunResult, TableOutlook
 from poolwright.api.table import Table, public_tables
-from poolwright.core.errors import PoolwrightError, RecipeError
+from poolwright.core.errors import PoolwrightError, RecipeError, did_you_mean
+from poolwright.core.results.changes import Changes
 from poolwright.core.results.measured import Measured
 from poolwright.core.runtime.event_log import EventLog
 from poolwright.core.runtime.progress import Listener, Silent
@@ -29,6 +30,7 @@ from poolwright.registry import packages_of
 from poolwright.release.folder import check_target, is_release, released_table
 from poolwright.run.batches import BATCH_ROWS
 from poolwright.run.engine.engine import make_engine
+from poolwright.run.foreseen import foreseen
 from poolwright.run.memory import in_words
 from poolwright.run.plan import TablePlan
 from poolwright.run.run import Run, open_run
@@ -71,7 +73,8 @@ def check(recipe: RecipeLike, sets: Sequence[str] = ()) -> dict[str, TablePlan]:
         RecipeError: unknown names, wrong types, missing columns, files or extras; `Mistakes` if there are several.
     """
     loaded = recipe if isinstance(recipe, _Recipe) else build_partly(read_source(Path(recipe), sets), Recipe)
-    return _check(loaded)
+    plans = _check(loaded)
+    return {name: replace(plan, foreseen=tuple(foreseen(plan))) for name, plan in plans.items()}
 
 
 def _check(loaded: _Recipe, targets: bool = True) -> dict[str, TablePlan]:
@@ -162,6 +165,7 @@ def run(
     tables: Sequence[str] | None = None,
     fresh: Sequence[str] = (),
     extend: str | None = None,
+    accept: bool | Callable[[tuple[Changes, ...]], bool] = False,
     engine: str = "local",
     workers: int | None = None,
     address: str | None = None,
@@ -180,7 +184,11 @@ def run(
         tables: only these tables and those they come from; nothing is released or measured then.
         fresh: tables to start over, with the tables that come from them and the releases of all of them.
         extend: 'frozen' extends finished tables by new parts of their sources: what was made is kept, and the steps
-            decide about new rows by what they have learned. Their releases are written anew.
+            decide about new rows by what they have learned. 'refit' fits all steps anew, on old and new rows, and
+            makes the tables next to the finished ones, to be compared. Releases of such tables are written anew.
+        accept: with 'refit', whether the new tables take the place of the finished ones: a function that is given
+            the differences, as `diff` returns them, and decides; or True or False without a look. If they do not, the
+            result has only the differences, and the same call continues with the tables that were made.
         engine: 'local' (threads of this process) or 'ray'.
         workers: units at a time; default one per core, or as many as the Ray cluster can take.
         address: address of the Ray cluster; default the one that Ray finds, else a local Ray.
@@ -193,23 +201,44 @@ def run(
     Raises:
         PoolwrightError: see `poolwright.core.errors`; finished work is kept, and the same call continues.
     """
-    if extend not in (None, "frozen"):
-        words = "; to learn from all rows, run in another folder and compare the two" if extend == "refit" else ""
-        raise RecipeError(f"no way '{extend}' to extend tables; known: frozen{words}")
+    if extend not in (None, "frozen", "refit"):
+        raise RecipeError(f"no way '{extend}' to extend tables; {did_you_mean(extend, ('frozen', 'refit'))}")
+    if extend == "refit" and fresh:
+        raise RecipeError("'fresh' makes tables anew in their place, and 'refit' next to them; give one of the two")
     loaded = _load(recipe, sets)
     _check(loaded, targets=release and tables is None)
     with shown(listener, progress) as seen:
         log = EventLog(seen, hide=loaded.source.hide)
         work = Run(loaded, _folder(loaded, folder), make_engine(engine, workers, address), log, batch_rows)
         with log.during("run", recipe=loaded.name, engine=engine, workers=workers, tables=tables, fresh=fresh or None):
-            made = work.run(tables, fresh, extend is not None)
+            proposed = _proposed(work, tables) if extend == "refit" else ()
+            if proposed:
+                if not (accept(proposed) if callable(accept) else accept):
+                    kept = {name: work.before_growth().table(name) for name in work.refitted}
+                    return RunResult(work.folder, public_tables(kept), (), (), proposed)
+                work.accept_refit()
+            made = work.run(tables, fresh, extend == "frozen")
+            if extend == "refit":
+                work.extended |= set(made)
             if tables is not None:
-                return RunResult(work.folder, public_tables(made), (), ())
+                return RunResult(work.folder, public_tables(made), (), (), proposed, bool(proposed))
             with in_words(loaded, work.folder):
                 # Before the releases, whose cards show the figures.
                 measured = measure_all(loaded.figures, made, work.folder, log, workers, loaded.source.hide)
                 written = tuple(_release(work, one, overwrite, measured) for one in loaded.releases) if release else ()
-            return RunResult(work.folder, public_tables(made), written, measured)
+            return RunResult(work.folder, public_tables(made), written, measured, proposed, bool(proposed))
+
+
+def _proposed(work: Run, tables: Sequence[str] | None) -> tuple[Changes, ...]:
+    """Make grown tables anew next to the finished ones, and compare them."""
+    from poolwright.inspect.diff.diff import compare
+    from poolwright.inspect.diff.versions import version_of
+
+    found = []
+    for name, table in work.refit(tables).items():
+        before = version_of(work.before_growth(), work.before_growth().table(name), f"{work.folder}/{name}")
+        found.append(compare(before, version_of(work, table, os.fspath(table.folder))))
+    return tuple(found)
 
 
 def _release(work: Run, spec: ReleaseSpec, overwrite: bool, measured: Sequence[Measured]) -> Written:
@@ -240,7 +269,7 @@ def plan(recipe: RecipeLike, folder: str | Path | None = None, sets: Sequence[st
     from poolwright.inspect.status import outlook
 
     loaded = _load(recipe, sets)
-    plans = check(loaded)
+    plans = _check(loaded)
     return [TableOutlook(**values) for values in outlook(Run(loaded, _folder(loaded, folder)), plans)]
 
 
@@ -315,7 +344,7 @@ def _sampled(
     from poolwright.jobs.dry_run import dry_run as _dry_run
 
     loaded = _load(recipe, sets)
-    check(loaded)
+    _check(loaded)
     with TemporaryDirectory(prefix="poolwright-", ignore_cleanup_errors=True) as scratch:
         with in_words(loaded, Path(scratch)):
             yield _dry_run(loaded, Path(scratch), parts, make_engine("local", workers), listener or Silent())

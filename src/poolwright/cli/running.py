@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
 from poolwright.cli.app import Folder, RecipePath, Sets, app
 from poolwright.cli.completers import names_of, one_of, tables_of_recipe
 from poolwright.cli.output import OUTPUT
+
+if TYPE_CHECKING:
+    from poolwright.api import RunResult
 
 
 @app.command()
@@ -134,34 +140,63 @@ def run(
     ] = None,
     extend: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option(help="Add new shards to finished tables; frozen: by what steps learned.", metavar="HOW"),
+        typer.Option(
+            help="Add new shards to finished tables. frozen: by what steps learned; refit: all is fitted anew.",
+            metavar="HOW",
+            autocompletion=one_of("frozen", "refit"),
+        ),
     ] = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="With --extend refit: replace the finished tables without a question.")
+    ] = False,
     engine: Annotated[str, typer.Option(help="local or ray.", autocompletion=one_of("local", "ray"))] = "local",
     address: Annotated[Optional[str], typer.Option(help="Ray cluster, such as ray://head:10001.")] = None,  # noqa: UP045
     workers: Annotated[Optional[int], typer.Option(help="Units at a time; default one per core.", min=1)] = None,  # noqa: UP045
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace releases made from something else.")] = False,
     no_release: Annotated[bool, typer.Option("--no-release", help="Make the tables only.")] = False,
 ) -> None:
-    """Run a recipe, or continue it where it stopped."""
+    """Run a recipe, or continue it where it stopped.
+
+    With --extend refit the differences are shown before finished tables are replaced. The exit status is 3 if they are
+    not, since nobody said yes; the same command with --yes then goes on.
+    """
+    work = partial(
+        _run,
+        recipe,
+        run_folder,
+        sets=sets or (),
+        tables=table,
+        fresh=fresh or (),
+        extend=extend,
+        engine=engine,
+        workers=workers,
+        address=address,
+        release=not no_release,
+        overwrite=overwrite,
+    )
+    _show_run(work(accept=yes), work)
+
+
+def _run(*arguments: Any, **options: Any) -> RunResult:
     from poolwright.api import run as run_recipe
-    from poolwright.cli.rendering.running import print_run
 
     with OUTPUT.listening() as listener:
-        result = run_recipe(
-            recipe,
-            run_folder,
-            sets=sets or (),
-            tables=table,
-            fresh=fresh or (),
-            extend=extend,
-            engine=engine,
-            workers=workers,
-            address=address,
-            release=not no_release,
-            overwrite=overwrite,
-            listener=listener,
-        )
+        return run_recipe(*arguments, listener=listener, **options)
+
+
+def _show_run(result: RunResult, work: Callable[..., RunResult]) -> None:
+    """Print the result of a run; if it has differences that nobody accepted, ask on a terminal, and run on."""
+    from poolwright.cli.rendering.comparing import print_all_changes
+    from poolwright.cli.rendering.running import print_run
+
+    shown = result.differences
+    if shown and not OUTPUT.json:
+        print_all_changes(shown)
+        if not result.accepted and sys.stdin.isatty() and typer.confirm("Replace the finished tables?"):
+            result = work(accept=lambda differences: differences == shown)
     OUTPUT.show(print_run, result, asked=False)
+    if result.differences and not result.accepted:
+        raise typer.Exit(3)
 
 
 @app.command("apply")

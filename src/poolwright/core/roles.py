@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from poolwright.core.frame import OtherRows
 from poolwright.core.pool import Pool
+from poolwright.core.rows import Rows
 from poolwright.core.runtime.progress import Listener
 from poolwright.core.state import State
 from poolwright.core.step import Step
@@ -81,7 +82,20 @@ class AnnotationStep(Step):
         raise NotImplementedError
 
 
-class JoiningStep(Step):
+class KeyedStep(Step):
+    """A step that looks up keys of rows, so that a check can see on a few rows whether any are found."""
+
+    def foresee(self, rows: Rows, other: OtherRows | None) -> str | None:
+        """Say how many of some rows have a key that is there; None if what they are looked up in is large or remote.
+
+        Args:
+            rows: a few rows, with the columns of `needs`.
+            other: the other rows of a step that joins some.
+        """
+        raise NotImplementedError
+
+
+class JoiningStep(KeyedStep):
     """A step whose `fit` reads the rows of another pool, table or file, so that their types decide what it gives."""
 
     def other(self) -> str | Mapping[str, Any]:

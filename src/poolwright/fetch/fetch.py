@@ -18,7 +18,9 @@ from poolwright.fetch.http.network import Resolve, SystemResolver, import_httpco
 from poolwright.fetch.options import FetchOptions
 from poolwright.fetch.outcome import SUCCESS, FetchOutcome
 from poolwright.fetch.repeats import Repeated, repeated
+from poolwright.fetch.shards.first_rows import first_rows
 from poolwright.fetch.shards.folder import FetchFolder
+from poolwright.fetch.shards.records import EXPECTED, URL
 from poolwright.fetch.shards.shard_files import shard_name
 from poolwright.fetch.sources import FetchSource, open_source
 
@@ -116,7 +118,8 @@ def fetch_images(
     system = SystemResolver(min(64, options.concurrency))
     shards = _Shards(opened, options.shard_rows)
     try:
-        run_async(Fetcher(folder, options, resolve or system, counting).run(shards.tables()))
+        first = first_rows(folder.work, opened.batches((URL, EXPECTED)), options.shard_rows)
+        run_async(Fetcher(folder, options, first, resolve or system, counting).run(shards.tables()))
     except OSError as error:
         raise PoolwrightError(
             f"{error.filename or to}: {error.strerror or error}; finished shards stay, the same command continues"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
 from time import monotonic, time
@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from poolwright.fetch.http.contents import Inspector
-from poolwright.fetch.http.digests import read_digest
+from poolwright.fetch.http.digests import algorithm_of, matches, read_digest
 from poolwright.fetch.http.host_rules import KnownHosts
 from poolwright.fetch.http.network import Resolve, open_connections
 from poolwright.fetch.http.request import Reply, Requests
@@ -20,7 +20,9 @@ from poolwright.fetch.http.urls import RequestTarget, parse_url
 from poolwright.fetch.options import FetchOptions
 from poolwright.fetch.outcome import SUCCESS, Failure, FetchOutcome
 from poolwright.fetch.queues import HostQueues
+from poolwright.fetch.shards.answers import FinishedAnswers
 from poolwright.fetch.shards.finish_shard import finish_shard, rows_to_refetch
+from poolwright.fetch.shards.first_rows import FirstRows
 from poolwright.fetch.shards.folder import FetchFolder
 from poolwright.fetch.shards.journal import Journal
 from poolwright.fetch.shards.records import EXPECTED, URL
@@ -48,10 +50,10 @@ _LOOKED_AT = 8
 
 
 class _Shard:
-    """A shard that is being fetched."""
+    """A shard that is being fetched; `first` has shard and row of the first row with the URL of a later one."""
 
-    def __init__(self, number: int, rows: pa.Table, journal: Journal) -> None:
-        self.number, self.rows, self.journal = number, rows, journal
+    def __init__(self, number: int, rows: pa.Table, journal: Journal, first: dict[int, tuple[int, int]]) -> None:
+        self.number, self.rows, self.journal, self.first = number, rows, journal, first
         pending = range(len(rows)) if journal.pending is None else journal.pending
         self.left = [row for row in pending if row not in journal.outcomes]
         self.open = len(self.left)
@@ -76,12 +78,16 @@ class Fetcher:
     Args:
         folder: folder of the shards, already claimed.
         options: how to fetch.
+        first: the rows whose URL an earlier row has.
         resolve: resolves host names.
         listener: receives every outcome and every finished shard.
     """
 
-    def __init__(self, folder: FetchFolder, options: FetchOptions, resolve: Resolve, listener: FetchListener) -> None:
+    def __init__(
+        self, folder: FetchFolder, options: FetchOptions, first: FirstRows, resolve: Resolve, listener: FetchListener
+    ) -> None:
         self.folder, self.options, self.resolve, self.listener = folder, options, resolve, listener
+        self._first, self._unfinished = first, dict[int, _Shard]()
         self._queues: HostQueues[_Job] = HostQueues(options.per_host, options.host_delay, options.host_failures)
         self._shared: SharedRequests[_Job] = SharedRequests()
         self._inspect = Inspector(options)
@@ -124,16 +130,23 @@ class Fetcher:
         if shard is None:
             return False
         self._open += 1
+        self._unfinished[shard.number] = shard
         if not shard.open:
             group.create_task(self._finish_shard(shard))
         urls = shard.rows.column(URL)
         expected = shard.rows.column(EXPECTED) if EXPECTED in shard.rows.column_names else None
+        known = []
         for row in list(shard.left):
-            self._enter(shard, row, urls[row].as_py(), expected[row].as_py() if expected else None, group)
+            job = self._enter(shard, row, urls[row].as_py(), expected[row].as_py() if expected else None, group)
+            known += [job] if job else []
+        if known:
+            group.create_task(self._answer_known(known, group))
         return True
 
-    def _enter(self, shard: _Shard, row: int, url: str | None, expected: str | None, group: asyncio.TaskGroup) -> None:
-        """Queue a row, or finish it at once if it cannot be requested, or its URL was just answered."""
+    def _enter(
+        self, shard: _Shard, row: int, url: str | None, expected: str | None, group: asyncio.TaskGroup
+    ) -> _Job | None:
+        """Queue a row, or finish it at once if it cannot be requested; return it if its URL was answered before."""
         outcome = FetchOutcome(row)
         try:
             target = parse_url(url)
@@ -141,12 +154,52 @@ class Fetcher:
         except Failure as failure:
             outcome.fail(failure.error_class, failure.message)
             self._finish(shard, outcome, None, group)
-            return
-        known = self._shared.answer(target)
-        if known:
-            self._settle(job, known, group)
-        elif self._shared.begin(target, job):
-            self._queues.put(target.host, job)
+            return None
+        if self._shared.join(target, job):
+            return None
+        if row in shard.first:
+            return job
+        self._ask(job)
+        return None
+
+    def _ask(self, job: _Job) -> None:
+        """Queue a row, unless another asks for its URL now."""
+        if not self._shared.join(job.asked, job):
+            self._shared.begin(job.asked)
+            self._queues.put(job.target.host, job)
+
+    async def _answer_known(self, jobs: Sequence[_Job], group: asyncio.TaskGroup) -> None:
+        """Finish rows with the answers of the first rows with their URLs; ask for those that these do not answer."""
+        finished: dict[int, FinishedAnswers] = {}
+        for job in sorted(jobs, key=lambda job: job.shard.first[job.outcome.row]):
+            number, row = job.shard.first[job.outcome.row]
+            async with self._finishing:  # so that no shard is written meanwhile
+                answer = await asyncio.to_thread(self._first_answer, number, row, finished)
+            if answer is not None and self._answers(job, answer):
+                self._settle(job, answer, group)
+            else:
+                self._ask(job)
+                self._wake.set()
+
+    def _first_answer(self, number: int, row: int, finished: dict[int, FinishedAnswers]) -> Answer | None:
+        """Return the answer of a row of a shard that is in progress or finished."""
+        shard = self._unfinished.get(number)
+        if shard is not None and row in shard.journal.outcomes:
+            data = shard.journal.read(row) if shard.journal.has_image(row) else None
+            return Answer(shard.journal.outcomes[row], data)
+        if number not in finished:
+            finished.clear()
+            finished[number] = FinishedAnswers(self.folder, number)
+        return finished[number].answer(row)
+
+    def _answers(self, job: _Job, answer: Answer) -> bool:
+        """Whether the recorded answer of another row is one for this row too, which may expect other bytes."""
+        found, retried = answer.outcome, job.shard.journal.pending is not None
+        if answer.data is not None:
+            return not (retried and job.expected and not matches(answer.data, found.sha256, job.expected))
+        if found.error_class == "hash_mismatch":
+            return not retried and job.expected is not None and _differs(found, job.expected)
+        return found.error_class != "placeholder" or found.sha256 in self.options.placeholders
 
     def _send(self, group: asyncio.TaskGroup) -> None:
         while self._running < self.options.concurrency:
@@ -232,7 +285,7 @@ class Fetcher:
     def _answer(self, job: _Job, data: bytes | None, group: asyncio.TaskGroup) -> None:
         """Finish a row, and all rows that waited for the same URL."""
         answer = Answer(job.outcome, data)
-        for one in [job, *self._shared.end(job.asked, answer)]:
+        for one in [job, *self._shared.end(job.asked)]:
             self._settle(one, answer, group)
 
     def _settle(self, job: _Job, answer: Answer, group: asyncio.TaskGroup) -> None:
@@ -241,6 +294,8 @@ class Fetcher:
         outcome = replace(answer.outcome, row=own.row, attempts=own.attempts, seconds=own.seconds)
         if answer.data is not None:
             self._inspect.compare(answer.data, outcome, job.expected)
+        elif outcome.error_class == "hash_mismatch":
+            outcome.error_message = f"expected {job.expected}"
         self._finish(job.shard, outcome, answer.data if outcome.status == SUCCESS else None, group)
 
     def _failed(self, job: _Job, failure: Failure, group: asyncio.TaskGroup) -> None:
@@ -272,7 +327,11 @@ class Fetcher:
 
     async def _finish_shard(self, shard: _Shard) -> None:
         async with self._finishing:
-            await asyncio.to_thread(finish_shard, self.folder, shard.number, shard.rows, shard.journal, shard.begun)
+            awaited = self._first.awaited(shard.number)
+            await asyncio.to_thread(
+                finish_shard, self.folder, shard.number, shard.rows, shard.journal, shard.begun, awaited
+            )
+            del self._unfinished[shard.number]
         self._open -= 1
         self.listener.shard_finished()
         self._wake.set()
@@ -286,7 +345,7 @@ class Fetcher:
                 if pending is None:
                     self.listener.shard_finished()
                     continue
-            yield _Shard(number, rows, Journal(self.folder.work, number, pending))
+            yield _Shard(number, rows, Journal(self.folder.work, number, pending), self._first.of(number))
 
 
 def _wanted(expected: str | None) -> str | None:
@@ -299,6 +358,13 @@ def _wanted(expected: str | None) -> str | None:
         return read_digest(expected)
     except ValueError as error:
         raise Failure("bad_sha256", str(error)) from None
+
+
+def _differs(found: FetchOutcome, expected: str) -> bool:
+    """Whether bytes that were not kept, since another digest was expected, are not those of this one either."""
+    if algorithm_of(expected) == "sha256":
+        return found.sha256 != expected
+    return found.error_message == f"expected {expected}"
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -54,18 +54,25 @@ class FetchSource:
         Raises:
             InputError: a file cannot be read.
         """
-        for table in in_row_groups(self._batches(), rows):
+        for table in in_row_groups(self.batches(self.schema.names), rows):
             yield table.combine_chunks()
 
-    def _batches(self) -> Iterator[pa.Table]:
+    def batches(self, columns: Sequence[str]) -> Iterator[pa.Table]:
+        """Yield all rows in order, with these columns of `schema`.
+
+        Raises:
+            InputError: a file cannot be read.
+        """
+        chosen = [(field, name) for field, name in zip(self.schema, self.names, strict=True) if field.name in columns]
+        schema, names = pa.schema([field for field, _ in chosen]), [name for _, name in chosen]
         for file in self.files:
             with reading_source(file):
-                for table in SOURCE_READERS[self.kind](file, self.names, self.header):
-                    columns = [
+                for table in SOURCE_READERS[self.kind](file, names, self.header):
+                    arrays = [
                         _converted(column, field, self.labels.get(name, ()))
-                        for column, field, name in zip(table.columns, self.schema, self.names, strict=True)
+                        for column, (field, name) in zip(table.columns, chosen, strict=True)
                     ]
-                    yield pa.Table.from_arrays(columns, schema=self.schema)
+                    yield pa.Table.from_arrays(arrays, schema=schema)
 
     def expected(self) -> Iterator[str | bytes | None]:
         """Yield the expected digests as they are stored; nothing if there is no such column."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from poolwright.core.files import write_text
-from poolwright.core.results.changes import Changes
+from poolwright.core.results.changes import MEANINGS, Changes
 from poolwright.report.charts.charts import Markup
 from poolwright.report.charts.words import cut
 from poolwright.report.page import resource, template
@@ -26,6 +26,7 @@ def write_diff(changes: Changes, path: Path) -> Path:
     html = template("diff.html.j2").render(
         title=f"{cut(changes.before.name, 60)} → {cut(changes.after.name, 60)}",
         changes=changes,
+        meanings=MEANINGS,
         groups={name: found[:_MOST_GROUPS] for name, found in groups.items() if found},
         left_out={name: max(len(found) - _MOST_GROUPS, 0) for name, found in groups.items()},
         style=Markup(resource("style.css")),

@@ -21,6 +21,7 @@ from poolwright.report.charts.tally import Bins
 from poolwright.report.charts.words import clean, cut
 from poolwright.report.clusters import PER_SIDE, ClassMap, class_maps
 from poolwright.report.decisions import decision_plots
+from poolwright.report.images.near_duplicates import DuplicateGroups, duplicate_groups
 from poolwright.report.images.thumbnails import Thumbnail
 from poolwright.report.inputs import InputSummary, describe_inputs
 from poolwright.report.mistakes import mistake_sheets
@@ -58,6 +59,7 @@ class Chapter:
     compared: list[Compared]
     mistakes: list[Sheet]
     attributes: list[ClassMap]
+    duplicates: list[DuplicateGroups]
     label: str | None
     kept: list[Sheet]
     dropped: list[Sheet]
@@ -148,6 +150,7 @@ def _chapter(view: TableView, anchor: str, found: dict[str, Distributions], budg
         decisions=list(decision_plots(table)),
         mistakes=[sheet for pair in view.compared for sheet in mistake_sheets(view, *pair, budget)],
         attributes=class_maps(view, budget),
+        duplicates=duplicate_groups(view, budget),
         label=by,
         kept=kept_sheets(view, by, own.values[by] if by else [], budget),
         dropped=dropped_sheets(view, budget),
@@ -194,6 +197,7 @@ def _sections(chapter: Chapter) -> list[tuple[str, str, bool]]:
         ("classifier", "Classifier", bool(chapter.compared)),
         ("mistakes", "Worst mistakes", bool(chapter.mistakes)),
         ("attributes", "Clusters inside classes", bool(chapter.attributes)),
+        ("duplicates", "Near-duplicates", bool(chapter.duplicates)),
         ("kept", "Kept rows", bool(chapter.kept)),
         ("dropped", "Dropped rows", bool(chapter.dropped)),
         ("lineage", "Lineage", True),

@@ -212,11 +212,15 @@ def _dropped_sheet(view: TableView, reason: ReasonRecord, count: int, limit: int
         rows = view.dropped_sample(reason.code, limit)
     except (PoolwrightError, OSError) as error:
         return Sheet(reason.words, about, count, (), reason.bad, f"the rows cannot be read: {error}")
+    cards = dropped_cards(rows, _mentioned(step.parameters if step else {}, rows.schema), budget)
+    return Sheet(reason.words, about, count, tuple(cards[:limit]), reason.bad)
+
+
+def dropped_cards(rows: Rows, shown: Sequence[str], budget: Budget) -> list[SheetCard]:
+    """Return cards of rows of `TableView.dropped_sample`; `shown` are columns to show on each."""
     names = set(rows.schema.names)
     images = rows.column(IMAGE).to_pylist() if IMAGE in names else [None] * len(rows)
-    shown = _mentioned(step.parameters if step else {}, rows.schema)
-    cards = _cards(rows, images, budget, shown, bool({IMAGE, IMAGE_PATH} & names))
-    return Sheet(reason.words, about, count, tuple(cards[:limit]), reason.bad)
+    return _cards(rows, images, budget, shown, bool({IMAGE, IMAGE_PATH} & names))
 
 
 def _mentioned(parameters: Any, schema: pa.Schema) -> list[str]:

@@ -14,9 +14,11 @@ import pyarrow as pa
 
 from poolwright.core.columns import UID
 from poolwright.core.errors import InputError
-from poolwright.core.rows import Rows
+from poolwright.core.rows import Rows, one_array
 from poolwright.core.state import State
+from poolwright.core.step import Outcome
 from poolwright.run.plan import StepPlan, TablePlan, wrong_step
+from poolwright.run.sources.earlier import EarlierRows
 from poolwright.run.sources.source import Unit
 from poolwright.run.timing import READ, Spent
 
@@ -53,6 +55,7 @@ class Flow:
         units: the pieces of each unit.
         quarantined: parts that are left out.
         batch_rows: rows per batch.
+        earlier: rows of an earlier table, whose costly columns are reused.
     """
 
     plan: TablePlan
@@ -60,6 +63,7 @@ class Flow:
     units: tuple[Unit, ...]
     quarantined: frozenset[int] = frozenset()
     batch_rows: int = BATCH_ROWS
+    earlier: EarlierRows | None = None
 
     def batches(self, unit: int, upto: int, columns: Sequence[str], spent: Spent | None = None) -> Iterator[Batch]:
         """Yield the rows of a unit after the steps before `upto`, with `columns` of the live rows.
@@ -74,15 +78,24 @@ class Flow:
         pending = self.plan.steps[first or 0 : upto]
         wanted = columns_to_read(pending, columns)
         states = [self.state(plan.name) for plan in pending]
+        reused = self._reused(upto)
         batches = self._from_source(unit, wanted) if first is None else self._from_stage(unit, first, wanted)
         spent = spent or Spent()
         for batch in spent.drawn(READ, batches):
-            yield _advance(batch, pending, states, columns, spent)
+            yield _advance(batch, pending, states, columns, spent, reused)
 
     def stage_before(self, upto: int) -> int | None:
         """Return the last step at or before `upto` before whose fit the run saved the columns given so far."""
         saved = [stage for stage in self.plan.stages if stage <= upto and (self.folder / stage_folder(stage)).exists()]
         return saved[-1] if saved else None
+
+    def _reused(self, upto: int) -> Mapping[int, EarlierRows]:
+        """Return the earlier rows by the steps before `upto` whose columns are taken from them."""
+        if self.earlier is None:
+            return {}
+        states = self.folder / "states"
+        digests = {plan.index: State.digest(states, plan.name) for plan in self.plan.steps[:upto]}
+        return dict.fromkeys(self.earlier.reused(self.plan, upto, digests), self.earlier)
 
     def state(self, name: str) -> State:
         """Return a fitted state, read once per process."""
@@ -179,12 +192,22 @@ def columns_to_read(pending: Sequence[StepPlan], columns: Sequence[str]) -> list
 
 
 def _advance(
-    batch: Batch, pending: Sequence[StepPlan], states: Sequence[State], columns: Sequence[str], spent: Spent
+    batch: Batch,
+    pending: Sequence[StepPlan],
+    states: Sequence[State],
+    columns: Sequence[str],
+    spent: Spent,
+    reused: Mapping[int, EarlierRows],
 ) -> Batch:
     rows, codes, tallies = batch.rows, batch.codes, dict(batch.tallies)
     for index, (plan, state) in enumerate(zip(pending, states, strict=True)):
         with spent.on(plan.name):
-            rows, drop, counted = apply_step(plan, state, rows)
+            outcome = None
+            if plan.index in reused:
+                places = batch.start + np.flatnonzero(codes == 0)
+                known, values = reused[plan.index].find(batch.part, places, list(plan.gives))
+                outcome = _partly_known(plan, state, rows, known, values) if values is not None else None
+            rows, drop, counted = apply_step(plan, state, rows, outcome)
         add_tallies(tallies, {f"{plan.name}.{name}": counts for name, counts in counted.items()})
         needed = columns_to_read(pending[index + 1 :], columns)
         rows = rows.select(needed) if set(needed) <= set(rows.schema.names) else rows
@@ -195,13 +218,42 @@ def _advance(
     return Batch(batch.part, batch.start, codes, rows.select(columns), tallies)
 
 
-def apply_step(plan: StepPlan, state: State, rows: Rows) -> tuple[Rows, np.ndarray | None, Mapping[str, np.ndarray]]:
+def _partly_known(plan: StepPlan, state: State, rows: Rows, known: np.ndarray, values: pa.Table) -> Outcome | None:
+    """Apply a step to the rows whose values are not known; None if it has to see all of them, since it counts them.
+
+    Args:
+        known: bool (n,): the rows whose values are known; the step kept them.
+        values: its columns for those rows, in order.
+    """
+    rest = plan.step.apply(rows.filter(~known).select(plan.reads), state)
+    if rest.tallies or set(rest.columns) != set(plan.gives):
+        return None
+    place = np.empty(len(known), np.int64)
+    place[known] = np.arange(len(values))
+    place[~known] = len(values) + np.arange(len(known) - len(values))
+    columns = {}
+    for name, given in plan.gives.items():
+        arrays = [one_array(values.column(name)), rest.columns[name]]
+        columns[name] = pa.concat_arrays([array.cast(given.type) for array in arrays]).take(pa.array(place))
+    drop = None
+    if rest.drop is not None:
+        drop = np.zeros(len(known), rest.drop.dtype)
+        drop[~known] = rest.drop
+    return Outcome(columns, drop)
+
+
+def apply_step(
+    plan: StepPlan, state: State, rows: Rows, outcome: Outcome | None = None
+) -> tuple[Rows, np.ndarray | None, Mapping[str, np.ndarray]]:
     """Apply one step to some rows: return the rows with its columns, its drop codes, and its tallies.
+
+    Args:
+        outcome: what the step said of the rows, if that is known.
 
     Raises:
         StepError: the step broke its contract.
     """
-    outcome = plan.step.apply(rows.select(plan.reads), state)
+    outcome = outcome or plan.step.apply(rows.select(plan.reads), state)
     if outcome.drop is not None and len(outcome.drop) != len(rows):
         raise wrong_step(plan, f"{len(outcome.drop)} decisions for {len(rows)} rows")
     if set(outcome.columns) != set(plan.gives):

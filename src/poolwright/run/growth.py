@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ import pyarrow as pa
 from poolwright.core.documents import FOLDER as DOCUMENTS
 from poolwright.core.errors import ChangedError
 from poolwright.core.files import PARTIAL, make_folder, remove, sync_folder, write_text
+from poolwright.core.roles import SourceStep
 from poolwright.core.state import State
 from poolwright.core.table import RECORD, Generation, Table, TableRecord
 from poolwright.run.identity import IDENTITY, differences_between
@@ -25,6 +26,9 @@ from poolwright.run.write import UnitResult, done_mark
 
 EXTENDING = "extending"
 """Folder of the run with tables that are being extended; each takes the place of the old one once it is finished."""
+
+REFITTING = "refitting"
+"""Folder of the run with tables that were made anew, until they are accepted: it is then renamed to `EXTENDING`."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +64,7 @@ class Growth:
         path = self.table.folder / IDENTITY
         before = json.loads(path.read_text(encoding="utf-8"))
         found = differences_between(_without_records(before), _without_records(identity))
-        new = {f"input {name}: new" for name, _ in identity["inputs"]}
-        found = [line for line in found if line not in new]
+        found = _but_new_inputs(found, identity)
         if not found and not isinstance(plan.source, GrownSource):
             found.append("inputs: their parts are cut otherwise than before")
         found += _schema_changes(self.table.schema, plan.schema)
@@ -73,13 +76,7 @@ class Growth:
             if placed.step.needs_refit
         ]
         if found:
-            listed = "\n".join(f"  - {difference}" for difference in found[:12])
-            more = f"\n  - and {len(found) - 12} more" if len(found) > 12 else ""
-            raise ChangedError(
-                f"table '{self.table.name}' cannot be extended by new rows alone:\n{listed}{more}\n"
-                "nothing was touched. Undo the change; or make the table anew, in another folder with --run DIR, to be "
-                f"compared with `poolwright diff`, or in its place with --fresh {self.table.name}"
-            )
+            raise _refused(self.table.name, "cannot be extended by new rows alone", found)
 
     def carry_over(self, folder: Path, quarantined: Mapping[int, str]) -> None:
         """Put what was made into the folder of the extended table: rows, ledger, states, marks of units.
@@ -115,6 +112,55 @@ class Growth:
         )
         remarks = dict.fromkeys([*record.remarks, *old.remarks])
         return record.model_copy(update={"generations": (*self.earlier, last), "remarks": tuple(remarks)})
+
+
+def outgrown(table: Table, plan: TablePlan, identity: Mapping[str, Any], parents: Collection[str]) -> bool:
+    """Whether a finished table lacks new parts of its source, or has parts that its steps have not learned from.
+
+    Args:
+        plan: the plan of the table with all parts.
+        identity: what it would be made from now.
+        parents: tables that it comes from, or learns from, and that were made anew.
+
+    Raises:
+        ChangedError: something besides new parts differs, or a step cannot be fitted anew next to the finished table.
+    """
+    before = json.loads((table.folder / IDENTITY).read_text(encoding="utf-8"))
+    if before == json.loads(json.dumps(identity)):
+        return False
+    was, now = (_without_inputs_of(_without_records(one), parents) for one in (before, identity))
+    all_found = differences_between(was, now)
+    found = _but_new_inputs(all_found, identity)
+    found += [
+        f"step {placed.index + 1} ({placed.step.verb}): {placed.step.needs_refit}"
+        for placed in plan.steps
+        if isinstance(placed.step, SourceStep)
+    ]
+    if found:
+        raise _refused(table.name, "cannot be fitted anew, since more than its new files differs", found)
+    return True
+
+
+def _without_inputs_of(identity: Mapping[str, Any], tables: Collection[str]) -> dict[str, Any]:
+    """Return an identity without the files of some tables, and without the order in which files came."""
+    above = tuple(f"{name}/part-" for name in tables)
+    kept = sorted(one for one in identity["inputs"] if not one[0].startswith(above))
+    return {name: value for name, value in identity.items() if name != "grown"} | {"inputs": kept}
+
+
+def _but_new_inputs(found: Sequence[str], identity: Mapping[str, Any]) -> list[str]:
+    new = {f"input {name}: new" for name, _ in identity["inputs"]}
+    return [line for line in found if line not in new]
+
+
+def _refused(name: str, what: str, found: Sequence[str]) -> ChangedError:
+    listed = "\n".join(f"  - {difference}" for difference in found[:12])
+    more = f"\n  - and {len(found) - 12} more" if len(found) > 12 else ""
+    return ChangedError(
+        f"table '{name}' {what}:\n{listed}{more}\n"
+        "nothing was touched. Undo the change; or make the table anew, in another folder with --run DIR, to be "
+        f"compared with `poolwright diff`, or in its place with --fresh {name}"
+    )
 
 
 def _link(path: Path, to: Path) -> None:
@@ -201,8 +247,16 @@ def put_in_place(run_folder: Path, name: str) -> None:
         (run_folder / EXTENDING).rmdir()
 
 
+def accept_refit(run_folder: Path) -> None:
+    """Put the tables that were made anew in place, all or none of them: a kill in between is made up for later."""
+    remove(run_folder / EXTENDING)
+    os.replace(run_folder / REFITTING, run_folder / EXTENDING)
+    sync_folder(run_folder)
+    finish_extending(run_folder)
+
+
 def finish_extending(run_folder: Path) -> None:
-    """Put tables in place that were extended when a run was killed."""
+    """Put tables in place that were extended, or accepted, when a run was killed."""
     for folder in sorted((run_folder / EXTENDING).glob("*")):
         name = folder.name.removeprefix(".")
         if folder.is_dir() and ((extending_folder(run_folder, name) / RECORD).exists() or folder.name != name):

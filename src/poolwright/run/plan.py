@@ -69,6 +69,7 @@ class TablePlan:
         reasons: why rows are dropped, by ledger code.
         others: the rows that steps join, by the index of the step.
         known: whether all columns are known: no step is wrong that might have given more.
+        foreseen: what a check found of keys that steps look up, in sentences.
     """
 
     name: str
@@ -77,6 +78,7 @@ class TablePlan:
     reasons: tuple[ReasonRecord, ...]
     others: Mapping[int, Source] = field(default_factory=dict)
     known: bool = True
+    foreseen: tuple[str, ...] = ()
 
     @property
     def schema(self) -> pa.Schema:
@@ -106,7 +108,7 @@ class TablePlan:
         known = {f"classes of '{column}'": names for column, names in self.source.class_names().items()}
         known |= {f"classes of '{plan.step.verb}'": set(plan.step.class_names()) for plan in self.steps}
         alike = [f"{what} have names that {note}" for what, names in known.items() for note in look_alikes(names)]
-        return [*self.source.remarks(), *self.joined_remarks(), *alike]
+        return [*self.source.remarks(), *self.joined_remarks(), *alike, *self.foreseen]
 
     def joined_remarks(self) -> list[str]:
         """Return what the pools that steps join leave out."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any
 
 from poolwright.core.columns import IMAGE
 from poolwright.core.errors import PoolwrightError, RecipeError, did_you_mean
-from poolwright.core.files import digest_file, remove_partials
+from poolwright.core.files import digest_file, remove, remove_partials
 from poolwright.core.roles import AnnotationStep, SourceStep
 from poolwright.core.runtime.event_log import EventLog
 from poolwright.core.runtime.progress import Listener, Silent
@@ -23,7 +23,7 @@ from poolwright.recipe.tables import StepSpec, TableSpec
 from poolwright.run.batches import BATCH_ROWS
 from poolwright.run.engine.local import LocalEngine, wait_for_interrupted_units
 from poolwright.run.engine.protocol import Engine
-from poolwright.run.growth import extending_folder, finish_extending, put_in_place
+from poolwright.run.growth import REFITTING, accept_refit, extending_folder, finish_extending, put_in_place
 from poolwright.run.identity import IDENTITY, known_models, refusal
 from poolwright.run.lock import run_lock
 from poolwright.run.memory import check_same_recipe, in_words, recall, remember
@@ -48,6 +48,8 @@ class Run:
         batch_rows: rows per batch; changes no result.
         started_over: tables that `run` made anew: those asked for, and those that come from them.
         extended: tables that grew by new parts of their source, if `run` was asked to extend them.
+        refitted: tables that are seen as `refit` made them, next to the finished ones.
+        old_parts_only: whether sources are seen without parts that came after tables were finished.
     """
 
     recipe: Recipe
@@ -57,6 +59,8 @@ class Run:
     batch_rows: int = BATCH_ROWS
     started_over: set[str] = field(default_factory=set, init=False)
     extended: set[str] = field(default_factory=set, init=False)
+    refitted: set[str] = field(default_factory=set, init=False)
+    old_parts_only: bool = field(default=False, init=False)
     _extends: bool = field(default=False, init=False, repr=False)
     _ready: dict[str, TableRun] = field(default_factory=dict, init=False, repr=False)
     _whole: set[str] = field(default_factory=set, init=False, repr=False)
@@ -83,18 +87,86 @@ class Run:
         wanted = self.wanted(tables)
         self._check_table_names(fresh)
         self.started_over, self._extends = set(fresh), extend
+        with self._locked():
+            self._check_unchanged(wanted, fresh)
+            remove(self.folder / REFITTING)
+            for name in fresh:
+                start_over(self.table_folder(name))
+            self._begin()
+            return {name: self._run_table(name) for name in wanted}
+
+    def refit(self, tables: Sequence[str] | None = None) -> dict[str, Table]:
+        """Make finished tables anew whose sources have new parts, and those that come from them, next to the old ones.
+
+        All steps are fitted on old and new rows. What costly steps gave to rows that a table kept is taken from it.
+        The same call continues; `accept_refit` puts the tables in place.
+
+        Args:
+            tables: only these and those they come from; default all.
+
+        Returns:
+            The tables that were made anew, by name; none if no source has grown.
+
+        Raises:
+            ChangedError: something besides new parts differs.
+            PoolwrightError: as `run`.
+        """
+        with self._locked():
+            self.refitted.clear()
+            made: dict[str, Table] = {}
+            for name in self.wanted(tables):
+                reads = set(self.recipe.tables[name].reads) & set(self.recipe.tables)
+                if all((self.table_folder(one) / RECORD).exists() for one in {name, *reads}):
+                    made |= self._refit(name, reads & self.refitted)
+            for folder in (self.folder / REFITTING).glob("*"):
+                if folder.name not in made:
+                    remove(folder)
+            return made
+
+    def _refit(self, name: str, parents: set[str]) -> dict[str, Table]:
+        old = self.table(name)
+        self.refitted.add(name)
+        now = self._table_run(name)
+        source = in_order_of(now.plan.source, old.record, self._first_files(now.plan.source)) or now.plan.source
+        work = now.made_anew(old, self.table_folder(name), parents, source)
+        if work is None:
+            self.refitted.discard(name)
+            return {}
+        if not (self.folder / REFITTING).exists():
+            self._begin()
+        self._check_whole(self.recipe.tables[name].reads)
+        self._prepare(self.recipe.tables[name])
+        new = len(work.inputs) - len(old.record.inputs)
+        more = f" with {new:,} new parts" if new > 0 and not parents else ""
+        self.listener.note(f"{name}: fitted anew{more}; the finished table stays until that is accepted")
+        return {name: work.run()}
+
+    def accept_refit(self) -> None:
+        """Let the tables that `refit` made take the place of the finished ones."""
+        with self._locked():
+            accept_refit(self.folder)
+        self.refitted.clear()
+
+    def before_growth(self) -> Run:
+        """Return this run with its finished tables over the parts that they were made from."""
+        run = Run(self.recipe, self.folder, self.engine)
+        run.old_parts_only = True
+        return run
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Hold the run folder, with nothing left in it of an interrupted extension."""
         with in_words(self.recipe, self.folder), run_lock(self.folder):
             wait_for_interrupted_units()
             check_same_recipe(self.recipe, self.folder)
             finish_extending(self.folder)
-            self._check_unchanged(wanted, fresh)
-            for name in fresh:
-                start_over(self.table_folder(name))
-            remember(self.recipe, self.folder)
-            if isinstance(self.listener, EventLog):
-                self.listener.keep_in(self.folder)
-            self._sweep()
-            return {name: self._run_table(name) for name in wanted}
+            yield
+
+    def _begin(self) -> None:
+        remember(self.recipe, self.folder)
+        if isinstance(self.listener, EventLog):
+            self.listener.keep_in(self.folder)
+        self._sweep()
 
     def _sweep(self) -> None:
         """Remove what killed writers left; the studio, which may be writing, is given an hour."""
@@ -162,7 +234,7 @@ class Run:
 
     def table_folder(self, name: str) -> Path:
         """Return the folder of a table."""
-        return self.folder / "tables" / name
+        return self.folder / (REFITTING if name in self.refitted else "tables") / name
 
     def prepared_folder(self, name: str, step: SourceStep) -> Path:
         """Return the folder for what a table's first step prepares before its rows are read."""
@@ -183,10 +255,12 @@ class Run:
         source, folder = self._source_now(name), self.table_folder(name)
         if (folder / RECORD).exists():
             record = Table(folder).record
-            if record.generations or self._extends:
-                files = [self.recipe.source.hide(file) for file in first_files(source, self.recipe.folder)]
-                return in_order_of(source, record, files) or source
+            if record.generations or self._extends or self.old_parts_only:
+                return in_order_of(source, record, self._first_files(source), not self.old_parts_only) or source
         return source
+
+    def _first_files(self, source: Source) -> list[str]:
+        return [self.recipe.source.hide(file) for file in first_files(source, self.recipe.folder)]
 
     def _source_now(self, name: str) -> Source:
         spec = self.recipe.tables[name]

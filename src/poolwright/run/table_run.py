@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -31,13 +31,15 @@ from poolwright.run.admit import admit
 from poolwright.run.batches import ADMIT, BATCH_ROWS, Flow, keep_fitted, stage_folder
 from poolwright.run.engine.protocol import Engine
 from poolwright.run.fit_frame import RunFrame
-from poolwright.run.growth import Growth
+from poolwright.run.growth import Growth, outgrown
 from poolwright.run.identity import IDENTITY, claim, differences, identity_digest, packages, portable
 from poolwright.run.phase import Phase
 from poolwright.run.plan import StepPlan, TablePlan
 from poolwright.run.record import check_bad, check_counts, make_record, timings_text
+from poolwright.run.sources.earlier import EarlierRows, earlier_rows
+from poolwright.run.sources.grown import GrownSource
 from poolwright.run.sources.inputs import Inputs
-from poolwright.run.sources.source import units_of
+from poolwright.run.sources.source import Source, units_of
 from poolwright.run.sources.union import UnionSource
 from poolwright.run.write import UnitResult, WriteStage, WriteUnit, done_units
 
@@ -73,6 +75,7 @@ class TableRun:
         learned: what steps learned when a release was made, by their index; those are not fitted.
         earlier: the generations before the last one, if the table was extended.
         growth: the finished table that is extended, in `folder`; no step is fitted then.
+        reused: rows of an earlier table, whose costly columns are not computed again.
     """
 
     plan: TablePlan
@@ -100,6 +103,7 @@ class TableRun:
     learned: Mapping[int, LearnedState] = field(default_factory=dict)
     earlier: tuple[Generation, ...] = ()
     growth: Growth | None = None
+    reused: EarlierRows | None = None
 
     def run(self) -> Table:
         """Make the table, or the part of it that is still missing.
@@ -122,6 +126,11 @@ class TableRun:
             except BadPart as bad:
                 self._quarantine(bad)
 
+    @property
+    def reads_images(self) -> bool:
+        """Whether a step reads image files."""
+        return any(IMAGE in plan.reads for plan in self.plan.steps)
+
     def differences(self) -> list[str]:
         """List what differs from what the existing table was made from; empty if there is none."""
         return differences(self.folder, self._identity(), self.looked.changed)
@@ -137,6 +146,28 @@ class TableRun:
         growth.check(self.plan, old._identity())
         growth.table.check_files()
         work = replace(self, folder=folder, earlier=growth.earlier, growth=growth)
+        if differences(folder, work._identity(), set()):
+            start_over(folder)
+        return work
+
+    def made_anew(self, old: Table, folder: Path, parents: Collection[str], source: Source) -> TableRun | None:
+        """Return the run that makes the finished table anew in another folder; None if its source has not grown.
+
+        Args:
+            old: the finished table.
+            folder: the folder of the new one.
+            parents: tables that it comes from, or learns from, and that were made anew.
+            source: its source, with the parts of the finished table first if they are all there.
+
+        Raises:
+            ChangedError: something besides new parts differs.
+        """
+        work = replace(self, folder=folder)
+        if not outgrown(old, self.plan, work._identity(), parents):
+            return None
+        old.check_files()
+        if isinstance(source, GrownSource) and not set(parents) & set(old.record.parents):
+            work = replace(work, reused=earlier_rows(old, source, self.reads_images))
         if differences(folder, work._identity(), set()):
             start_over(folder)
         return work
@@ -231,9 +262,9 @@ class TableRun:
         return numbers[plan.index]
 
     def _flow(self) -> Flow:
-        reads_images = any(IMAGE in plan.reads for plan in self.plan.steps)
-        units = units_of(self.plan.source, reads_images)
-        return Flow(self.plan, self.folder, units, frozenset(self._quarantined()), self.batch_rows)
+        units = units_of(self.plan.source, self.reads_images)
+        quarantined = frozenset(self._quarantined())
+        return Flow(self.plan, self.folder, units, quarantined, self.batch_rows, self.reused)
 
     def _fit_once(self, name: str, phase: str, fit: Callable[[Phase], State], flow: Flow) -> None:
         if (self.folder / "states" / f"{name}.json").exists():

@@ -181,9 +181,14 @@ class StepSuite:
         if "case" in metafunc.fixturenames:
             metafunc.parametrize("case", self.cases, ids=[str(number) for number in range(len(self.cases))])
 
+    _trials: ClassVar[dict[tuple[type, int], Trial]] = {}
+
     def trial(self, case: StepCase) -> Trial:
-        """Return the step with the parameters of a case."""
-        return Trial(self.step, case, self.columns)
+        """Return the step with the parameters of a case; all tests of the case share it."""
+        key = type(self), id(case)
+        if key not in self._trials:
+            self._trials[key] = Trial(self.step, case, self.columns)
+        return self._trials[key]
 
     def test_it_says_what_it_is(self) -> None:
         """The class has a docstring, an example, and a description of every parameter."""
@@ -234,7 +239,8 @@ class StepSuite:
         order = np.random.default_rng(data.draw(st.integers(0, 99))).permutation(rows)
         other = make_table(data.draw(st.sampled_from(CODINGS))).take(pa.array(order, pa.int64()))
         cuts = sorted(data.draw(st.lists(st.integers(0, rows), max_size=3)))
-        again = trial.fit(Sent(other, cuts, data.draw(st.sampled_from([1, 3, 64, 10**6]))))
+        batch = max(data.draw(st.sampled_from([1, 3, 64, 10**6])), rows // 60)  # enough batches, and not hundreds
+        again = trial.fit(Sent(other, cuts, batch))
         assert same_state(state, again)
         if not isinstance(state, str) and not isinstance(again, str):
             assert by_uid(table, trial.outcome(table, state)) == by_uid(other, trial.outcome(other, again))

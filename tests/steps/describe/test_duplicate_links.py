@@ -11,7 +11,7 @@ import pytest
 from poolwright.core.errors import StepError
 from poolwright.core.frame import MemoryFrame
 from poolwright.kernels.similarity.connected_components import Links
-from poolwright.steps.describe.duplicates import same
+from poolwright.steps.describe.duplicates import links as link_module
 from poolwright.steps.describe.duplicates.hashes import count_hashes, hash_links, parse_hashes, shared_runs
 from poolwright.steps.describe.duplicates.same import AlikeRows, equal_links
 from poolwright.testing.steps import Sent
@@ -39,7 +39,7 @@ def test_rows_of_one_author_and_time_are_linked(
     monkeypatch: pytest.MonkeyPatch, within: int, columns: tuple[str, ...]
 ) -> None:
     """Through rows in between, times may be further apart; bins and partitions of times change nothing."""
-    monkeypatch.setattr(same, "_AT_ONCE", 60)
+    monkeypatch.setattr(link_module, "_AT_ONCE", 60)
     generator = np.random.default_rng(3)
     author, time = generator.integers(0, 5, 300), generator.integers(0, 50_000, 300) * MINUTE - 10_000 * MINUTE
     time[:20] = time[20:40] + 1
@@ -62,8 +62,10 @@ def test_rows_of_one_author_and_time_are_linked(
 
 def test_equal_values_link_rows_without_a_hash() -> None:
     """Values are compared as they are, nulls are no values, and rows that have a hash are left out."""
-    table = pa.table({"file": ["a", "b", "a", None, None, "b", "a"], "hash": [None, None, None, None, None, "1", None]})
-    alike = AlikeRows(("file",), unless="hash")
+    table = pa.table(
+        {"file": ["a", "b", "a", None, None, "b", "a"], "hash": [None, None, "0" * 16, None, None, "1" * 16, None]}
+    )
+    alike = AlikeRows(("file",), unhashed="hash")
     for frame in (MemoryFrame(table), Sent(table, (3,), 2)):
         assert groups(frame, equal_links(frame, alike, 7, "x")) == [0, 1, 0, 3, 4, 5, 0]
 
@@ -73,7 +75,7 @@ def test_equal_values_link_rows_without_a_hash() -> None:
 def test_hashes_are_linked_as_by_all_pairs(
     monkeypatch: pytest.MonkeyPatch, words: int, distance: int, at_once: int
 ) -> None:
-    monkeypatch.setattr(same, "_AT_ONCE", at_once)
+    monkeypatch.setattr(link_module, "_AT_ONCE", at_once)
     generator = np.random.default_rng(words)
     hashes = generator.integers(0, 2**63, (20, words), dtype=np.uint64)[generator.integers(0, 20, 300)]
     for _ in range(3 * words):

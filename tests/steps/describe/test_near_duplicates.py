@@ -16,8 +16,12 @@ from poolwright.core.columns import WELL_KNOWN
 from poolwright.core.errors import RecipeError, StepError
 from poolwright.core.frame import Context, MemoryFrame
 from poolwright.core.rows import Rows, vector_array, vectors_of
-from poolwright.steps.describe import near_duplicates as room
-from poolwright.steps.describe.near_duplicates import NearDuplicates, parse_span
+from poolwright.core.state import State
+from poolwright.kernels.similarity.unit_length import unit_rows
+from poolwright.steps.describe.duplicates import vectors
+from poolwright.steps.describe.duplicates.near_duplicates import NearDuplicates
+from poolwright.steps.describe.duplicates.spans import parse_span
+from poolwright.steps.describe.duplicates.vectors import VectorLinks
 
 MINUTE = 60_000_000
 
@@ -149,12 +153,6 @@ def test_equal_vectors_are_one_group_whatever_their_length() -> None:
     assert len(set(groups.values())) == 3
 
 
-def test_too_many_vectors_are_told_before_they_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room, "MOST_BYTES", 1_000)
-    with pytest.raises(StepError, match=r"150 rows of 'clip' are .* GB"):
-        NearDuplicates(vectors="clip").fit(MemoryFrame(rows()), Context())
-
-
 def test_what_is_no_hash_is_told() -> None:
     table = rows().append_column("short", pa.array(["ff"] * 150))
     with pytest.raises(StepError, match="'ff' in 'short' is not a 64-bit hash"):
@@ -190,6 +188,8 @@ def test_spans_of_time(value: Any, microseconds: int) -> None:
         ({"same": "author", "keep": "best"}, "go together"),
         ({"same": "author", "by": "score"}, "go together"),
         ({"same": "author", "into": "uid"}, "another column"),
+        ({"same": "author", "keep": "far"}, "far is about `vectors`"),
+        ({"same": "author", "method": "cells"}, "method is about `vectors`"),
     ],
 )
 def test_what_is_wrong_is_found_before_anything_runs(tmp_path: Path, parameters: dict[str, Any], words: str) -> None:
@@ -215,3 +215,78 @@ def test_a_split_keeps_groups_on_one_side(tmp_path: Path) -> None:
     assert all(len(splits) == 1 for splits in seen.values())
     assert {split for splits in seen.values() for split in splits} == {"train", "test"}
     assert "groups of near-duplicates, the largest of" in table.record.steps[0].learned
+
+
+def copies(count: int = 1_500, seed: int = 3) -> pa.Table:
+    """Rows without gaps between them, a fifth nearly the same as another, and some equal, empty or broken."""
+    draw = np.random.default_rng(seed)
+    vectors = draw.normal(size=(count, 8)) @ draw.normal(size=(8, 48)) + 0.2 * draw.normal(size=(count, 48))
+    vectors[: count // 5] = vectors[-(count // 5) :] + 0.7 * draw.normal(size=(count // 5, 48))
+    vectors[-9:] = vectors[:9]
+    vectors[20], vectors[21, 3] = 0, np.nan
+    order = draw.permutation(count)
+    return pa.table({"uid": [f"{row:05d}" for row in order], "clip": vector_array(vectors[order].astype(np.float16))})
+
+
+def fitted(step: NearDuplicates, table: pa.Table, cuts: list[int], batch: int = 400) -> State:
+    return step.fit(MemoryFrame(table, cuts, batch), Context(key=5))
+
+
+def test_cells_find_the_pairs_of_exact_search() -> None:
+    """As many as the recall that was measured says, and each of them is a pair of exact search."""
+    table = copies()
+    exact = fitted(NearDuplicates(vectors="clip", above=0.95, method="exact"), table, [])
+    close = fitted(NearDuplicates(vectors="clip", above=0.95, method="cells", probes=1), table, [])
+    assert exact.values["members"] > 500
+    assert exact.values["undirected"] == close.values["undirected"] == 2
+    pairs, found = (dict(state.values["curve"])[0.95] for state in (exact, close))
+    assert 0.97 * pairs <= found <= pairs
+    assert close.values["recall"] >= 0.99
+    assert close.values["recall_low"] < close.values["recall"] <= close.values["recall_high"]
+    low = fitted(NearDuplicates(vectors="clip", above=0.95, method="cells", probes=1, recall=0), table, [])
+    assert low.values["probes"] == 1
+    assert low.values["recall"] < close.values["recall"]
+    assert "widened from 1 for a recall of 99%" in NearDuplicates(vectors="clip", probes=1).learned(close)
+
+
+@pytest.mark.parametrize("method", ["exact", "cells"])
+def test_order_and_cuts_change_nothing(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vectors, "BLOCK_BYTES", 30_000)
+    table = copies(900)
+    step = NearDuplicates.model_validate({"vectors": "clip", "above": 0.9, "method": method, "keep": "far"})
+    expected = fitted(step, table, [])
+    for seed, cuts, batch in ((0, [1, 300], 400), (1, [500, 500, 899], 37)):
+        mixed = table.take(pa.array(np.random.default_rng(seed).permutation(len(table))))
+        again = fitted(step, mixed, cuts, batch)
+        assert again.values == expected.values
+        assert again.mapped["members"].equals(expected.mapped["members"])
+
+
+def test_the_row_that_stays_is_named_with_its_cosine() -> None:
+    table = copies(600)
+    known = dict(zip(table["uid"].to_pylist(), vectors_of(table["clip"].chunk(0)).astype(np.float64), strict=True))
+    step = NearDuplicates(vectors="clip", above=0.9, keep="far", method="exact")
+    state = fitted(step, table, [])
+    cells = VectorLinks.of(MemoryFrame(table), Context(key=5), step).cells
+    assert cells is not None
+    members = state.mapped["members"].to_pylist()
+    groups: dict[str, list[str]] = {}
+    for row in members:
+        groups.setdefault(row["twin"], []).append(row["uid"])
+        one, twin = known[row["uid"]], known[row["twin"]]
+        if row["twin"] != row["uid"]:
+            cosine = one @ twin / np.linalg.norm(one) / np.linalg.norm(twin)
+            assert row["cosine"] == pytest.approx(cosine, abs=1e-6)
+            assert f"of '{row['twin']}', which is kept (cosine {row['cosine']:.4f}" in step.explain(row, state)
+    for twin, uids in groups.items():
+        unit = unit_rows(np.stack([known[uid] for uid in uids]))
+        central = cells.cosine(unit.astype(np.float64), cells.home(unit))
+        assert central[uids.index(twin)] == pytest.approx(central.min(), abs=1e-6)
+
+
+def test_the_curve_counts_what_would_be_dropped() -> None:
+    table = copies(600)
+    state = fitted(NearDuplicates(vectors="clip", above=0.9, method="exact"), table, [])
+    for at, dropped in state.values["curve"][::7]:
+        higher = fitted(NearDuplicates(vectors="clip", above=at, method="exact", keep="first"), table, [])
+        assert higher.values["dropped"] == dropped

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from poolwright.api.results import TableOutlook
-from poolwright.api.types import ClusterPlan, Measured, Prediction, StepStory, Written
+from poolwright.api.types import Changes, ClusterPlan, Measured, Prediction, StepStory, Written
 from poolwright.core.table import TableRecord
 
 if TYPE_CHECKING:
@@ -218,18 +218,22 @@ class RunDocument:
         tables: the finished tables.
         releases: the releases, in the order of the recipe.
         figures: the figures, in the order of the recipe.
+        differences: between tables and those that `--extend refit` made next to them, a table each.
+        accepted: whether those took the place of the finished ones.
     """
 
     folder: Path
     tables: tuple[Funnel, ...]
     releases: tuple[Written, ...]
     figures: tuple[Measured, ...]
+    differences: tuple[Changes, ...]
+    accepted: bool
 
     @classmethod
     def of(cls, result: RunResult) -> Self:
         """Make it from the result of a run."""
         tables = tuple(Funnel.of(table.record) for table in result.tables.values())
-        return cls(result.folder, tables, result.releases, result.figures)
+        return cls(result.folder, tables, result.releases, result.figures, result.differences, result.accepted)
 
 
 @dataclass(frozen=True)

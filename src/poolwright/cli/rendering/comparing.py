@@ -14,47 +14,53 @@ from poolwright.core.results.changes import Because, Changes, GroupChange, Value
 _MOST = 20
 
 
+def print_all_changes(differences: Sequence[Changes]) -> None:
+    """The differences of several tables, one after the other."""
+    for changes in differences:
+        print_changes(changes)
+
+
 def print_changes(changes: Changes, files: Sequence[Path] = ()) -> None:
     """Counts first, then why, where to, by split, class and source, what differs in the recipe, and files written."""
     out = console()
     before, after = changes.before, changes.after
-    head = f"{before.name} ({before.kind}, {before.rows:,} rows) -> {after.name} ({after.kind}, {after.rows:,} rows)"
-    out.print(Text(head, style="bold"))
+    out.print(Text(f"first version:  {before.name} ({before.kind}, {before.rows:,} rows)", style="bold"))
+    out.print(Text(f"second version: {after.name} ({after.kind}, {after.rows:,} rows)", style="bold"))
     out.print(Text(", ".join(f"{rows:,} {what}" for what, rows in changes.counts.items())))
-    _print_reasons(out, "removed", changes.removed_because)
-    _print_reasons(out, "added", changes.added_because)
-    _print_flows(out, "moved from", changes.splits)
-    _print_flows(out, "relabelled from", changes.classes)
+    _print_reasons(out, "removed", "dropped in the second version by", changes.removed_because)
+    _print_reasons(out, "added", "dropped in the first version by", changes.added_because)
+    _print_flows(out, "split", changes.splits)
+    _print_flows(out, "class", changes.classes)
     if changes.columns:
-        table = grid("column", "rows", "given by", numbers=("rows",))
+        table = grid("column", "rows that differ", "where it comes from", numbers=("rows that differ",))
         for one in changes.columns:
             table.add_row(Text(one.column), f"{one.rows:,}", Text(one.by))
         out.print(table)
-    for words, names in (("new columns", changes.columns_added), ("columns gone", changes.columns_removed)):
+    for version, names in (("second", changes.columns_added), ("first", changes.columns_removed)):
         if names:
-            out.print(Text(f"{words}: {', '.join(names)}"))
+            out.print(Text(f"columns only in the {version} version: {', '.join(names)}"))
     for name, groups in (("split", changes.by_split), ("class", changes.by_class), ("source", changes.by_source)):
         _print_groups(out, name, groups)
     for line in changes.recipe:
-        out.print(Text(f"recipe: {line}"))
+        out.print(Text(f"differs: {line}"))
     for note in changes.notes:
         out.print(Text(f"note: {note}"))
     for path in files:
         print(f"wrote {path}")
 
 
-def _print_reasons(out: Console, what: str, found: Sequence[Because]) -> None:
+def _print_reasons(out: Console, what: str, step: str, found: Sequence[Because]) -> None:
     if found:
-        table = grid(what, "step", "because", numbers=(what,))
+        table = grid(what, step, "because", numbers=(what,))
         for one in found:
-            step = f"{one.table}: {one.step}. {one.verb}" if one.verb else ""
-            table.add_row(f"{one.rows:,}", Text(step), Text(one.because))
+            by = f"{one.table}: {one.step}. {one.verb}" if one.verb else ""
+            table.add_row(f"{one.rows:,}", Text(by), Text(one.because))
         out.print(table)
 
 
 def _print_flows(out: Console, what: str, found: Sequence[ValueChange]) -> None:
     if found:
-        table = grid("rows", what, "to", numbers=("rows",))
+        table = grid("rows", f"{what} in the first version", "in the second", numbers=("rows",))
         for one in found[:_MOST]:
             table.add_row(f"{one.rows:,}", Text(one.before or "none"), Text(one.after or "none"))
         out.print(table)

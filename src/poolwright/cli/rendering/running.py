@@ -128,6 +128,12 @@ def print_funnel(record: TableRecord) -> None:
 def print_run(result: RunResult) -> None:
     """The funnels, what was released, what comes next, and the figures last."""
     out = console()
+    if result.differences and not result.accepted:
+        folder = result.folder / "refitting"
+        out.print(
+            Text(f"nothing was replaced; the same command with --yes takes the new tables, which are in {folder}")
+        )
+        return
     print_funnels(result.tables.values())
     for written in result.releases:
         out.print(Text(f"released {written.folder} ({written.words})"))

@@ -7,6 +7,16 @@ from dataclasses import dataclass
 UNKNOWN = "unknown"
 NOT_IN_SOURCE = "not_in_source"
 
+MEANINGS = {
+    "same": "in both versions, with the same values",
+    "added": "only in the second version",
+    "removed": "only in the first version",
+    "moved": "in both versions, in another split",
+    "relabelled": "in both versions, with another class",
+    "changed": "in both versions, with other values in other columns",
+}
+"""What a comparison counts, and what it means."""
+
 
 @dataclass(frozen=True)
 class VersionInfo:
@@ -69,7 +79,7 @@ class ColumnChange:
     Attributes:
         column: its name.
         rows: how many.
-        by: the step that gives it.
+        by: where it comes from in each version, and what differs there, in words.
     """
 
     column: str
@@ -168,5 +178,4 @@ class Changes:
     @property
     def counts(self) -> dict[str, int]:
         """Rows by what happened to them."""
-        names = ("same", "added", "removed", "moved", "relabelled", "changed")
-        return {name: getattr(self, name) for name in names}
+        return {name: getattr(self, name) for name in MEANINGS}

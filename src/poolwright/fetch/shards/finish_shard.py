@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from time import time
 
 import pyarrow as pa
@@ -29,8 +30,13 @@ def rows_to_refetch(folder: FetchFolder, shard: int, options: FetchOptions) -> l
     return rows if rows or known else None
 
 
-def finish_shard(folder: FetchFolder, shard: int, rows: pa.Table, journal: Journal, begun: float) -> None:
+def finish_shard(
+    folder: FetchFolder, shard: int, rows: pa.Table, journal: Journal, begun: float, awaited: Sequence[int] = ()
+) -> None:
     """Write the files of a shard whose rows all have an outcome. A call after a kill has the same result.
+
+    Args:
+        awaited: rows whose images later shards want.
 
     Raises:
         PoolwrightError: a call with other placeholders was interrupted while it wrote the files.
@@ -60,5 +66,5 @@ def finish_shard(folder: FetchFolder, shard: int, rows: pa.Table, journal: Journ
             ) from None
 
     files.write(rows, outcomes, image, begun, time())
-    folder.finish(shard, len(rows))
+    folder.finish(shard, len(rows), awaited)
     journal.remove()

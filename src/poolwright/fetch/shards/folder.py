@@ -3,13 +3,15 @@
 .fetch/identity.json   the input and the layout; another input is refused, so that nothing is mixed
 .fetch/00000.json      a done mark: every row of the shard has an outcome; records the sizes of its files
 .fetch/00000.jsonl     the journal of an unfinished shard
+.fetch/repeated.npy    the rows whose URL an earlier row has; awaited.npy those that a later shard wants
+.fetch/places-00000.json  where these are in the tar of a shard
 .fetch/tool.jsonl      version and arguments of img2dataset, one line per run, if it was used
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from poolwright.core.errors import ChangedError, RecipeError
 from poolwright.core.files import PARTIAL, digest_file, remove_partials, write_text
 from poolwright.fetch.options import FetchOptions
 from poolwright.fetch.shards.journal import journal_begun, remove_leftovers
-from poolwright.fetch.shards.shard_files import ShardFiles, shard_name
+from poolwright.fetch.shards.shard_files import Place, ShardFiles, shard_name
 from poolwright.fetch.sources import FetchSource
 
 WORK = ".fetch"
@@ -108,14 +110,27 @@ class FetchFolder:
             )
         return True
 
-    def finish(self, shard: int, rows: int) -> None:
-        """Mark a shard as finished."""
+    def finish(self, shard: int, rows: int, awaited: Sequence[int] = ()) -> None:
+        """Mark a shard as finished, and note where in its tar the images are that later rows want."""
+        if places := self.files(shard).places(awaited):
+            write_text(self._noted(shard), json.dumps(places, sort_keys=True) + "\n")
         mark_values = {"rows": rows, "sizes": self.files(shard).sizes()}
         write_text(self._mark(shard), json.dumps(mark_values, sort_keys=True) + "\n")
+
+    def places(self, shard: int) -> dict[str, Place]:
+        """Return offset and size of the noted images of a shard, by key."""
+        try:
+            found = json.loads(self._noted(shard).read_text(encoding="utf-8"))
+            return {key: (int(at), int(size)) for key, (at, size) in found.items()}
+        except (OSError, ValueError, TypeError, AttributeError):
+            return {}  # they are searched for
 
     def finished(self) -> list[int]:
         """Return the finished shards, in order."""
         return sorted(int(path.stem) for path in self.work.glob("[0-9]*.json"))
+
+    def _noted(self, shard: int) -> Path:
+        return self.work / f"places-{shard_name(shard)}.json"
 
     def _mark(self, shard: int) -> Path:
         return self.work / f"{shard_name(shard)}.json"

@@ -38,7 +38,8 @@ OUTCOME_FIELDS: dict[str, pa.DataType] = {
 }
 """Columns from fetching, in order; the first nine are those of img2dataset."""
 
-_KEPT = tuple(field.name for field in fields(FetchOutcome) if field.name != "row")
+KEPT = tuple(field.name for field in fields(FetchOutcome) if field.name != "row")
+"""Columns that an outcome is read back from."""
 
 
 def make_key(shard: int, row: int, shard_rows: int) -> str:
@@ -56,7 +57,7 @@ def records(rows: pa.Table, outcomes: Sequence[FetchOutcome], shard: int, shard_
     """
     columns: dict[str, Any] = {name: [] for name in OUTCOME_FIELDS}
     for outcome in outcomes:
-        values = {name: getattr(outcome, name) for name in _KEPT}
+        values = {name: getattr(outcome, name) for name in KEPT}
         values["key"] = make_key(shard, outcome.row, shard_rows)
         values["original_width"], values["original_height"] = outcome.width, outcome.height
         for name, column in columns.items():
@@ -69,7 +70,7 @@ def records(rows: pa.Table, outcomes: Sequence[FetchOutcome], shard: int, shard_
 
 def read_outcomes(file: Path) -> list[FetchOutcome]:
     """Read the outcomes of a finished shard, in the order of its rows."""
-    rows = pq.read_table(file, columns=list(_KEPT)).to_pylist()
+    rows = pq.read_table(file, columns=list(KEPT)).to_pylist()
     return [FetchOutcome(row=index, **row) for index, row in enumerate(rows)]
 
 

@@ -11,7 +11,7 @@ import io
 import json
 import os
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
@@ -35,6 +35,9 @@ first five samples alone. Readers know the format by the bytes."""
 _SYNCED_AT_ONCE = 8
 
 Entry = tuple[str, bytes]
+
+Place = tuple[int, int]
+"""Offset and size of an image in a tar."""
 
 
 def shard_name(shard: int) -> str:
@@ -83,11 +86,15 @@ class ShardFiles:
                 found[path.name] = -1 if path.is_dir() else path.stat().st_size
         return found
 
-    def reader(self) -> ReadImage:
-        """Return a function that reads images of the shard from disk."""
+    def reader(self, images: Mapping[str, Place] | None = None) -> ReadImage:
+        """Return a function that reads images of the shard from disk.
+
+        Args:
+            images: places in the tar by key, if they are known; else all of it is looked through.
+        """
         if self.layout == "files":
             return lambda outcome: (self.data / self._image_name(outcome)).read_bytes()
-        images = self._images()
+        images = self._images() if images is None else images
 
         def read(outcome: FetchOutcome) -> bytes:
             at, size = images[self._key(outcome)]
@@ -97,7 +104,15 @@ class ShardFiles:
 
         return read
 
-    def _images(self) -> dict[str, tuple[int, int]]:
+    def places(self, rows: Sequence[int]) -> dict[str, Place]:
+        """Return offset and size in the tar of the images of some rows, by key; nothing in a folder of files."""
+        if not rows or self.layout == "files":
+            return {}
+        images = self._images()
+        keys = [make_key(self.shard, row, self.shard_rows) for row in rows]
+        return {key: images[key] for key in keys if key in images}
+
+    def _images(self) -> dict[str, Place]:
         """Return offset and size of the images of a tar by key, whatever their extension."""
         with tarfile.open(self.data) as tar:
             found = {member.name.partition("."): (member.offset_data, member.size) for member in tar}

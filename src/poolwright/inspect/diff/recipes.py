@@ -19,10 +19,12 @@ def recipe_changes(before: Sequence[TableRecord], after: Sequence[TableRecord]) 
         old[after[-1].name] = before[-1]
     for name, record in new.items():
         if name not in old:
-            yield f"table {name} is new"
+            yield f"table {name}: only in the second version"
             continue
         yield from _of_table(old[name], record)
-    yield from (f"table {name} is gone" for name in old if name not in new and name != before[-1].name)
+    yield from (
+        f"table {name}: only in the first version" for name in old if name not in new and name != before[-1].name
+    )
 
 
 def _of_table(old: TableRecord, new: TableRecord) -> Iterator[str]:
@@ -31,8 +33,10 @@ def _of_table(old: TableRecord, new: TableRecord) -> Iterator[str]:
     yield from _of_inputs(old, new)
     for one, other in zip_longest(old.steps, new.steps):
         place = f"{new.name}, step {(one or other).index + 1}"
-        if one is None or other is None or one.verb != other.verb:
-            yield f"{place}: {one.verb if one else 'none'} -> {other.verb if other else 'none'}"
+        if one is None or other is None:
+            yield f"{place} ({(one or other).verb}): only in the {'first' if other is None else 'second'} version"
+        elif one.verb != other.verb:
+            yield f"{place}: {one.verb} in the first version, {other.verb} in the second"
         elif words := _of_step(one, other):
             yield f"{place} ({new.steps[other.index].verb}): {words}"
 
@@ -42,10 +46,11 @@ def _of_inputs(old: TableRecord, new: TableRecord) -> Iterator[str]:
     new_files = [path for path in now if path not in was and now[path] not in was.values()]
     gone = [path for path in was if path not in now and was[path] not in now.values()]
     changed = [path for path in now if path in was and was[path] != now[path]]
-    for words, files in (("new", new_files), ("gone", gone), ("changed", changed)):
+    for words, files in (("only in the second", new_files), ("only in the first", gone), ("changed between", changed)):
         if files:
-            noun = "input file is" if len(files) == 1 else "input files are"
-            yield f"{new.name}: {len(files):,} {noun} {words}, such as {files[0]}"
+            noun = f"input file {files[0]}" if len(files) == 1 else f"{len(files):,} input files, such as {files[0]},"
+            version = "the versions" if files is changed else "version"
+            yield f"{new.name}: {noun} {words} {version}"
 
 
 def _of_step(old: StepRecord, new: StepRecord) -> str:
@@ -74,15 +79,20 @@ def _cut(text: str) -> str:
 
 
 def given_by(column: str, before: Sequence[TableRecord], after: Sequence[TableRecord]) -> str:
-    """Say which step gives a column in the second version, and how it differs from the first."""
+    """Say where a column comes from in each version, and what differs there."""
     old, new = _giver(column, before), _giver(column, after)
-    if new is None:
-        return "as in the source" if old is None else f"as in the source; before, step {_named(old)} gave it"
-    if old is None:
-        return f"step {_named(new)}; before, as in the source"
+    if old is None and new is None:
+        return "read from the source in both versions; its values there differ"
+    if old is None or new is None:
+        one, other = ("first", "second") if old is None else ("second", "first")
+        return f"read from the source in the {one} version; given by step {_named(old or new)} in the {other}"
     (_, was), (_, step) = old, new
-    difference = _of_step(was, step) if was.verb == step.verb else f"before, step {_named(old)}"
-    return f"step {_named(new)}: {difference or 'unchanged, so its input differs'}"
+    if was.verb != step.verb:
+        return f"given by step {_named(old)} in the first version, by step {_named(new)} in the second"
+    difference = _of_step(was, step)
+    if not difference:
+        return f"given by step {_named(new)}, which is the same in both versions; what it reads differs"
+    return f"given by step {_named(new)}, which differs: {difference}"
 
 
 def _giver(column: str, records: Sequence[TableRecord]) -> tuple[str, StepRecord] | None:
@@ -90,6 +100,7 @@ def _giver(column: str, records: Sequence[TableRecord]) -> tuple[str, StepRecord
     return found[-1] if found else None
 
 
-def _named(found: tuple[str, StepRecord]) -> str:
+def _named(found: tuple[str, StepRecord] | None) -> str:
+    assert found is not None
     table, step = found
     return f"{step.index + 1} ({step.verb}) of {table}"

@@ -20,6 +20,7 @@ from poolwright.release.checksums import SUMS
 from poolwright.release.data.reading import read_csv
 from poolwright.release.lineage import lineage
 from poolwright.release.record import RELEASE, ReleasedFile, ReleaseRecord
+from poolwright.run.growth import REFITTING
 from poolwright.run.run import Run, open_run
 
 
@@ -63,9 +64,13 @@ def open_version(named: str | Path) -> Version:
     path = Path(named)
     if (path / RELEASE).is_file():
         return _release(path, str(named))
+    if path.parent.name == REFITTING and (path / RECORD).is_file():
+        work = open_run(path.parent.parent)
+        work.refitted |= {one.parent.name for one in path.parent.glob(f"*/{RECORD}")}
+        return version_of(work, work.table(path.name), str(named))
     for run, table in ((path.parent, path.name), (path.parent.parent, path.name)):
         if (run / "tables" / table / RECORD).is_file():
-            work = open_run(run)
+            work = open_run(run).before_growth()
             return version_of(work, work.table(table), str(named))
     tables = sorted(one.parent.name for one in path.glob(f"tables/*/{RECORD}"))
     if tables:

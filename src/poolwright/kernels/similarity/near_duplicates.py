@@ -5,7 +5,6 @@ Vectors are compared block by block, so that few cosines are in memory at a time
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -69,58 +68,32 @@ def link_similar(links: Links, vectors: Floating, least: float) -> None:
 
 
 def distinct_rows(vectors: Floating) -> tuple[Integers, Integers]:
-    """Return the rows that equal no earlier one, and the number of each row's value; rows without a direction: -1."""
-    from xxhash import xxh3_128_digest
+    """Return the rows that equal no earlier one, and the number of each row's value; rows without a direction: -1.
 
-    known: dict[bytes, int] = {}
+    Two rows of one value have one number, unless their hash is that of a third value as well, which is as good as
+    never; then they are two values that are compared like others.
+    """
+    rows = np.flatnonzero(has_direction(vectors))
+    _, first, value = np.unique(_row_hashes(vectors, rows), return_index=True, return_inverse=True)
+    order = np.argsort(first)  # values by their first row
+    rank = np.empty(len(order), np.int64)
+    rank[order] = np.arange(len(order))
+    distinct, value = rows[first[order]], rank[value.reshape(-1)]
+    again = np.flatnonzero(distinct[value] != rows)
+    same = [np.array_equal(vectors[rows[row]], vectors[distinct[value[row]]]) for row in again]
+    odd = again[~np.array(same, bool)]
+    value[odd] = len(distinct) + np.arange(len(odd))
     number = np.full(len(vectors), -1, np.int64)
-    firsts: list[int] = []
-    for row in np.flatnonzero(has_direction(vectors)):
-        digest = xxh3_128_digest(np.ascontiguousarray(vectors[row]).tobytes())
-        number[row] = known.setdefault(digest, len(known))
-        if number[row] == len(firsts):
-            firsts.append(int(row))
-    return np.array(firsts, np.int64), number
+    number[rows] = value
+    return np.concatenate([distinct, rows[odd]]), number
 
 
-def link_hashes(links: Links, hashes: npt.NDArray[np.uint64], valid: npt.NDArray[np.bool_], distance: int) -> None:
-    """Link all pairs of rows whose 64-bit hashes differ in at most `distance` bits.
-
-    Exact: of distance + 1 runs of bits, two such hashes share at least one, so only hashes that share one are compared
-    (M. Norouzi, A. Punjani, D. J. Fleet, Fast exact search in Hamming space with multi-index hashing, 2014).
-
-    Args:
-        hashes: uint64 (n,).
-        valid: bool (n,); the others are linked to nothing.
-        distance: 0 to 63.
-    """
-    rows = np.flatnonzero(valid)
-    values, first, number = np.unique(hashes[rows], return_index=True, return_inverse=True)
-    same = np.full(len(hashes), -1, np.int64)
-    same[rows] = number.reshape(-1)
-    links.chain(same)
-    edges: list[int] = np.linspace(0, 64, distance + 2).astype(int).tolist() if distance else []
-    for low, high in pairwise(edges):
-        run = (values >> np.uint64(low)) & np.uint64((1 << (high - low)) - 1)
-        order = np.argsort(run, kind="stable")
-        run, ordered, row = run[order], values[order], rows[first[order]]
-        at, step = np.arange(len(run) - 1), 1
-        while len(at):
-            at = at[at + step < len(run)]
-            at = at[run[at] == run[at + step]]
-            near = at[np.bitwise_count(ordered[at] ^ ordered[at + step]) <= distance]
-            links.add(row[near], row[near + step])
-            step += 1
-
-
-def link_times(links: Links, group: Integers, times: Integers, within: int) -> None:
-    """Link rows of one group whose times are at most `within` apart; through rows in between they may be further apart.
-
-    Args:
-        group: int64 (n,), below 0 for rows that are linked to nothing.
-        times: int64 (n,), in the unit of `within`.
-    """
-    order = np.lexsort((times, group))
-    same = (group[order][1:] == group[order][:-1]) & (group[order][1:] >= 0)
-    close = np.diff(times[order]) <= within
-    links.add(order[:-1][same & close], order[1:][same & close])
+def _row_hashes(vectors: Floating, rows: Integers) -> npt.NDArray[np.uint64]:
+    """Return a hash of the bits of some rows."""
+    factors = np.random.default_rng(0).integers(0, 2**64, vectors.shape[1], np.uint64) | np.uint64(1)
+    bits = np.dtype(f"u{vectors.dtype.itemsize}")
+    found = np.empty(len(rows), np.uint64)
+    for at in range(0, len(rows), _BLOCK):
+        words = np.ascontiguousarray(vectors[rows[at : at + _BLOCK]]).view(bits).astype(np.uint64)
+        found[at : at + _BLOCK] = (words * factors).sum(axis=1)
+    return found ^ (found >> np.uint64(32))

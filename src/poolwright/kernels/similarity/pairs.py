@@ -14,7 +14,7 @@ fourth eta covers the arithmetic. p.p' <= p~.p~' + 3 eta, and the product of two
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,11 +73,18 @@ def pairs_above(left: Floating, right: Floating | None, least: float) -> Pairs:
     return i[order], j[order], cosine[order]
 
 
-def scan_pairs(left: Floating, right: Floating | None, least: float) -> Iterator[Pairs]:
-    """Yield the pairs of `pairs_above` a few at a time, at most 262,144, in any order."""
+def scan_pairs(left: Floating, right: Floating | None, least: float, screen: Screen | None = None) -> Iterator[Pairs]:
+    """Yield the pairs of `pairs_above` a few at a time, at most 262,144, in any order.
+
+    Args:
+        left: as `pairs_above`.
+        right: as `pairs_above`.
+        least: as `pairs_above`.
+        screen: of `learn_screen`; by default it is learned from the rows if they are many.
+    """
     ours = _Side.of(left)
     others = ours if right is None else _Side.of(right)
-    screen = _learn(ours, others, least)
+    screen = screen or _learn(ours, others, least)
     for start in range(0, len(others.rows), _ROWS):
         chunk = others.chunk(start, screen)
         for at in range(start if right is None else 0, len(ours.rows), _ROWS):
@@ -140,40 +147,53 @@ class Screen:
 
     def codes(self, unit: Float32) -> Float32:
         """Return the codes (n, k + 1) of rows of unit length (n, d)."""
-        codes = np.empty((len(unit), self.basis.shape[1] + 1), np.float32)
-        codes[:, :-1] = unit @ self.basis
-        inside = np.einsum("ij,ij->i", codes[:, :-1], codes[:, :-1])
+        return self.with_rest(unit @ self.basis)
+
+    def with_rest(self, projected: Float32) -> Float32:
+        """Return the codes (n, k + 1) of rows of unit length from their products with the basis (n, k)."""
+        codes = np.empty((len(projected), self.basis.shape[1] + 1), np.float32)
+        codes[:, :-1] = projected
+        inside = np.einsum("ij,ij->i", projected, projected)
         codes[:, -1] = np.sqrt(np.maximum(1 - inside, 0) + np.float32(4 * self.error))
         return codes
 
 
-def learn_screen(rows: Floating, left: Floating, right: Floating, least: float) -> Screen | None:
-    """Return the subspace of the main directions of `rows` that makes comparing rows as `left` and `right` cheapest.
+def learn_screen(rows: Float32, trials: Sequence[tuple[Float32, Float32]], least: float) -> Screen | None:
+    """Return the subspace of the main directions of `rows` that makes comparing rows as those of the trials cheapest.
 
     Args:
         rows: (n, d) of unit length, a few thousand.
-        left: (a, d) of unit length, a few hundred, preferably others than `rows`.
-        right: (b, d), likewise.
+        trials: rows (a, d) and (b, d) of unit length that are compared with each other, preferably not among `rows`.
+        least: as `pairs_above`.
 
     Returns:
         None if comparing all pairs in float32 is cheaper.
     """
-    basis = _main_directions(np.asarray(rows, np.float32), _SIZES[-1])
-    other = (left @ right.T) < 0.999  # the same row on both sides says nothing about two of them
+    basis = main_directions(rows, _SIZES[-1]).astype(np.float32)
+    projected = [(left @ basis, right @ basis, (left @ right.T) < 0.999) for left, right in trials]
+    compared = max(sum(other.size for _, _, other in projected), 1)
     best, cheapest = None, _ANY + rows.shape[1] * _PRODUCT
     for k in _SIZES:
         if k >= min(rows.shape) // 2:
             break
-        screen = Screen(np.ascontiguousarray(basis[:, :k], np.float32))
-        passed = (screen.codes(left) @ screen.codes(right).T >= np.float32(least - screen.slack)) & other
-        cost = _ANY + k * _PRODUCT + float(passed.mean()) * _CANDIDATE
+        screen = Screen(np.ascontiguousarray(basis[:, :k]))
+        bound, passed = np.float32(least - screen.slack), 0
+        for left, right, other in projected:  # the same row on both sides says nothing about two of them
+            reached = screen.with_rest(left[:, :k]) @ screen.with_rest(right[:, :k]).T >= bound
+            passed += int(np.count_nonzero(reached & other))
+        cost = _ANY + k * _PRODUCT + passed / compared * _CANDIDATE
         if cost < cheapest:
             best, cheapest = screen, cost
     return best
 
 
-def _main_directions(rows: Float32, count: int) -> npt.NDArray[np.float64]:
-    """Orthonormal (d, k <= count) of the directions of most length, by subspace iteration (Halko et al. 2011)."""
+def main_directions(rows: Float32, count: int) -> npt.NDArray[np.float64]:
+    """Orthonormal (d, k <= count) of the directions of most length, by subspace iteration (Halko et al. 2011).
+
+    Args:
+        rows: (n, d).
+        count: most directions.
+    """
     directions: npt.NDArray[Any] = rows[:count].T
     for _ in range(3):
         directions, _ = np.linalg.qr(directions)
@@ -187,7 +207,7 @@ def _learn(left: _Side, right: _Side, least: float) -> Screen | None:
     if len(left.rows) * len(right.rows) <= _SMALL or left.vectors.shape[1] <= _SIZES[0]:
         return None
     rows = np.concatenate([left.some(_LEARN_FROM, False), right.some(_LEARN_FROM, True)])
-    return learn_screen(rows, left.some(_TRY_ON, True), right.some(_TRY_ON, False), least)
+    return learn_screen(rows, [(left.some(_TRY_ON, True), right.some(_TRY_ON, False))], least)
 
 
 def _compare(left: _Chunk, right: _Chunk, least: float, screen: Screen | None, within: bool) -> Iterator[Pairs]:
@@ -233,5 +253,5 @@ def cosines(left: Floating, right: Floating, i: Integers, j: Integers) -> npt.ND
         one, other = unit_rows(left[ours], np.float64), unit_rows(right[others], np.float64)
         for start in range(0, len(mine), 256):
             few = slice(start, start + 256)
-            found[at + start : at + start + 256] = np.multiply(one[mine[few]], other[theirs[few]]).sum(axis=1)
+            found[block][few] = np.multiply(one[mine[few]], other[theirs[few]]).sum(axis=1)
     return np.minimum(found, 1.0)

@@ -74,5 +74,9 @@ def has_direction(vectors: Floating) -> npt.NDArray[np.bool_]:
     found = np.empty(len(vectors), bool)
     for start in range(0, len(vectors), _ROWS_AT_ONCE):
         rows = vectors[start : start + _ROWS_AT_ONCE]
-        found[start : start + len(rows)] = np.isfinite(rows).all(axis=1) & rows.any(axis=1)
+        if rows.dtype == np.float16:  # by its bits, ten times as fast: those without the sign are in order of magnitude
+            largest = (rows.view(np.uint16) & np.uint16(0x7FFF)).max(axis=1, initial=0)
+            found[start : start + len(rows)] = (largest > 0) & (largest < 0x7C00)
+        else:
+            found[start : start + len(rows)] = np.isfinite(rows).all(axis=1) & rows.any(axis=1)
     return found

@@ -151,14 +151,15 @@ def _widest(schemas: Sequence[pa.Schema], declared: Mapping[str, pa.DataType], w
         if column.name in declared:
             column = column.with_type(_castable(column.name, types, declared[column.name], where))
         elif types - {column.type}:
-            column = column.with_type(_widest_type(column.type, types))
+            column = column.with_type(widest_type(column.type, types))
         elif pa.types.is_null(column.type):
             column = column.with_type(pa.string())
         fields.append(column)
     return pa.schema(fields, metadata=schemas[0].metadata)
 
 
-def _widest_type(first: pa.DataType, types: Collection[pa.DataType]) -> pa.DataType:
+def widest_type(first: pa.DataType, types: Collection[pa.DataType]) -> pa.DataType:
+    """Return the type that values of all types can be cast to; the first one if there is none."""
     found = plain_type(first)
     for dtype in sorted(types, key=str):
         wider = wider_type(found, plain_type(dtype))
@@ -181,13 +182,18 @@ def _drift(column: Given, files: Sequence[tuple[str, pa.Schema]]) -> str:
     """Return a sentence on a column whose type is wider than in some of the files; '' if it is not."""
     if column.how != "value" or column.field.name in WELL_KNOWN:
         return ""
+    return drift_of(str(column.source), column.field.type, files)
+
+
+def drift_of(name: str, given: pa.DataType, files: Sequence[tuple[str, pa.Schema]]) -> str:
+    """Return a sentence on the types of a column in files that do not have it as it is given; '' if there are none."""
     found: dict[str, list[str]] = {}
     for file, schema in files:
-        dtype = plain_type(schema.field(column.source).type)
-        if dtype != column.field.type:
+        dtype = plain_type(schema.field(name).type)
+        if dtype != given:
             found.setdefault(str(dtype), []).append(base_name(file))
     types = ", ".join(f"{dtype} in {some(names, 2)}" for dtype, names in found.items())
-    return f"'{column.source}' is {column.field.type}: {types}" if found else ""
+    return f"'{name}' is {given}: {types}" if found else ""
 
 
 def parquet_parts(files: Sequence[str], footers: Sequence[Footer], sidecars: Mapping[str, VectorFiles]) -> list[Part]:

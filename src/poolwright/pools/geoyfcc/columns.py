@@ -43,6 +43,11 @@ def is_named(name: str) -> bool:
     return name not in _MADE and pa.types.is_string(own)
 
 
+def is_free(name: str) -> bool:
+    """Whether a column has the type of its source: neither one of GeoYFCC nor a well-known one."""
+    return name not in (*_OWN, *yfcc_lines.FIELDS, METADATA, *_MADE, *WELL_KNOWN)
+
+
 def check_source(
     source: pa.Schema, where: str, images: str | None, template: str | None, zips: bool = False
 ) -> pa.Schema:

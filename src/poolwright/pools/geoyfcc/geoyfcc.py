@@ -12,7 +12,7 @@ import pyarrow as pa
 from pydantic import Field, PrivateAttr, model_validator
 
 from poolwright.core.class_labels import class_labels, named_type, names_of_labels
-from poolwright.core.columns import IMAGE, IMAGE_ERROR, IMAGE_PATH
+from poolwright.core.columns import IMAGE, IMAGE_ERROR, IMAGE_PATH, wider_type
 from poolwright.core.errors import InputError, RecipeError
 from poolwright.core.pool import Part, PathOrUrl, Pool
 from poolwright.core.rows import one_array
@@ -20,7 +20,9 @@ from poolwright.pools.columns import image_paths
 from poolwright.pools.columns.cached import Once
 from poolwright.pools.columns.casting import plain_type, table_of
 from poolwright.pools.columns.image_paths import ImagePath
-from poolwright.pools.geoyfcc.columns import check_source, is_named, make_columns, own_columns, sources_of
+from poolwright.pools.columns.mapping import TWO_POOLS
+from poolwright.pools.columns.table_plan import drift_of, widest_type
+from poolwright.pools.geoyfcc.columns import check_source, is_free, is_named, make_columns, own_columns, sources_of
 from poolwright.pools.geoyfcc.frame import PART_ROWS, pickled_columns
 from poolwright.pools.readers.parquet import Footer, read_footer, read_parquet, runs
 from poolwright.pools.readers.paths import PathsOrUrls, base_name, find_files, is_url, map_files, reading, suffix
@@ -40,12 +42,14 @@ class _Plan:
         classes: their names by index.
         given: columns made from these.
         zips: zip files of images, if they are in such.
+        drifts: a sentence on each column whose type differs between files.
     """
 
     source: pa.Schema
     classes: Mapping[str, tuple[str, ...]]
     given: pa.Schema
     zips: Mapping[str, Sequence[str]]
+    drifts: tuple[str, ...] = ()
 
 
 class GeoYfccPool(Pool):
@@ -53,7 +57,8 @@ class GeoYfccPool(Pool):
 
     `uid` is `yfcc_row_id`. The labels stay lists. `yfcc_metadata` becomes the columns of pool `yfcc100m`; if a
     line cannot be read, these are null, `metadata_error` has the reason, and the row is kept. Only a row without a
-    whole number as `yfcc_row_id` cannot be used. Other columns of the source are given as they are.
+    whole number as `yfcc_row_id` cannot be used. Other columns of the source are given as they are; one whose type
+    differs between Parquet files has the widest of these types, and `check` names it.
 
     The pickle is read without running anything in it, and without pandas; nothing but plain columns is accepted.
     It is held in memory while it is read, so convert it to Parquet once: `poolwright convert geoyfcc GeoYFCC.pkl
@@ -117,6 +122,9 @@ geoyfcc:
     def class_names(self) -> Mapping[str, tuple[str, ...]]:
         return self._planned().classes
 
+    def remarks(self) -> list[str]:
+        return list(self._planned().drifts)
+
     def read(self, part: Part, columns: Sequence[str], batch_rows: int) -> Iterator[pa.Table]:
         plan = self._planned()
         fields = [plan.given.field(name) for name in columns]
@@ -129,7 +137,9 @@ geoyfcc:
             for table in self._source_rows(part, sources, batch_rows):
                 arrays = {name: one_array(table.column(name)) for name in sources}
                 arrays |= {
-                    name: names_of_labels(arrays[name], plan.classes[name]) for name in plan.classes if name in arrays
+                    name: names_of_labels(arrays[name], names)
+                    for name, names in plan.classes.items()
+                    if name in arrays and named_type(arrays[name].type) != plain_type(arrays[name].type)
                 }
                 found = make_columns(own, arrays, plan.given, row, len(table))
                 if IMAGE_PATH in columns and self.image_path is not None:
@@ -171,15 +181,16 @@ geoyfcc:
     def _make_plan(self) -> _Plan:
         if self.images is not None and not is_url(self.images) and not os.path.isdir(self.images):
             raise RecipeError(f"{self.images}: no such folder of images")
-        files = self._listed()
+        files, drifts = self._listed(), tuple[str, ...]()
         if _is_parquet(files):
-            source, classes = _parquet_schema(files, self._read_footers())
+            source, classes, drifts = _united(files, self._read_footers())
         else:
             classes = {}
             source = pa.schema({name: column.type for name, column in pickled_columns(files[0]).items()})
         in_zips = self.images is not None and self.image_path is None and IMAGE_PATH not in source.names
         zips = find_zips(str(self.images)) if in_zips else {}
-        return _Plan(source, classes, check_source(source, files[0], self.images, self.image_path, in_zips), zips)
+        given = check_source(source, files[0], self.images, self.image_path, in_zips)
+        return _Plan(source, classes, given, zips, drifts)
 
     def _parquet_parts(self, files: Sequence[str]) -> list[Part]:
         parts: list[Part] = []
@@ -200,23 +211,49 @@ def _is_parquet(files: Sequence[str]) -> bool:
     return all(suffix(file) in _PARQUET for file in files)
 
 
-def _parquet_schema(files: Sequence[str], footers: Sequence[Footer]) -> tuple[pa.Schema, dict[str, tuple[str, ...]]]:
-    """Return the columns that all files have, and the names of classes of those that hold indices of them.
+def _united(
+    files: Sequence[str], footers: Sequence[Footer]
+) -> tuple[pa.Schema, dict[str, tuple[str, ...]], tuple[str, ...]]:
+    """Return the columns of Parquet files in their widest types, names of classes, and what was widened.
 
     Raises:
         InputError: no footer can be read.
-        RecipeError: two files differ.
+        RecipeError: two files have other columns, names of classes, or types that cannot become one.
     """
     good = [(file, footer.schema) for file, footer in zip(files, footers, strict=True) if footer.schema is not None]
     if not good:
         raise InputError(f"{files[0]}: {footers[0].damage}; no file of the pool can be read")
-    first = _plain_schema(good[0][1])
-    for file, schema in good[1:]:
-        other = _plain_schema(schema)
-        if other != first:
-            what = "names of classes" if other[0] == first[0] else "columns"
-            raise RecipeError(f"{file}: its {what} differ from those of {base_name(good[0][0])}; name files that agree")
-    return first
+    plain = [(file, *_plain_schema(schema)) for file, schema in good]
+    first, classes = plain[0][1], {name: names for _, _, known in reversed(plain) for name, names in known.items()}
+    united = {}
+    for name in first.names:
+        types = {schema.field(name).type for _, schema, _ in plain if name in schema.names}
+        united[name] = widest_type(first.field(name).type, types)
+    for file, schema, known in plain[1:]:
+        if wrong := _disagreement(united, classes, schema, known):
+            raise RecipeError(f"{files[0]} and {base_name(file)} differ: {wrong}; {TWO_POOLS}")
+    named = [(file, schema) for file, schema, _ in plain]
+    drifts = (drift_of(name, dtype, named) for name, dtype in united.items() if is_free(name))
+    return pa.schema(united), classes, tuple(filter(None, drifts))
+
+
+def _disagreement(
+    united: Mapping[str, pa.DataType],
+    classes: Mapping[str, tuple[str, ...]],
+    other: pa.Schema,
+    known: Mapping[str, tuple[str, ...]],
+) -> str:
+    """Say how another file cannot be united with the first; '' if it can."""
+    for name in united:
+        if name not in other.names:
+            return f"the second has no column '{name}'"
+        wider = wider_type(united[name], other.field(name).type)
+        if is_free(name) and wider != united[name]:
+            return f"column '{name}' is {united[name]} in the first and {other.field(name).type} in the second"
+        if name in known and known[name] != classes[name]:
+            return f"the classes of '{name}' have other names in the second"
+    more = [name for name in other.names if name not in united]
+    return f"only the second has the column '{more[0]}'" if more else ""
 
 
 def _plain_schema(schema: pa.Schema) -> tuple[pa.Schema, dict[str, tuple[str, ...]]]:

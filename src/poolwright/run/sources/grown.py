@@ -74,11 +74,12 @@ def generations_of(record: TableRecord) -> tuple[Generation, ...]:
     return record.generations or (whole,)
 
 
-def in_order_of(source: Source, record: TableRecord, files: Sequence[str]) -> GrownSource | None:
+def in_order_of(source: Source, record: TableRecord, files: Sequence[str], new: bool = True) -> GrownSource | None:
     """Return a source with the parts of a finished table first, in the order of its record; None if some are gone.
 
     Args:
         files: first file of each part of the source, as a record shows it.
+        new: whether parts that came later follow; else they are left out.
     """
     now = {(file, part.start): part.index for file, part in zip(files, source.parts, strict=True)}
     shown = [record.files[part.files[0]].path if part.files else part.name for part in record.inputs]
@@ -86,9 +87,9 @@ def in_order_of(source: Source, record: TableRecord, files: Sequence[str]) -> Gr
     known = [index for index in then if index is not None]
     if len(known) < len(then) or len(now) < len(source.parts):
         return None
-    new = sorted(set(now.values()) - set(known))
-    sizes = [generation.parts for generation in generations_of(record)] + [len(new)] * bool(new)
-    order = (*known, *new)
+    later = sorted(set(now.values()) - set(known)) if new else []
+    sizes = [generation.parts for generation in generations_of(record)] + [len(later)] * bool(later)
+    order = (*known, *later)
     parts = tuple(source.parts[at].model_copy(update={"index": index}) for index, at in enumerate(order))
     shared = {one.name: getattr(source, one.name) for one in fields(Source)} | {"parts": parts}
     return GrownSource(**shared, inner=source, order=order, sizes=tuple(sizes))

@@ -16,13 +16,14 @@ from pydantic_core import PydanticCustomError
 
 from poolwright.core.columns import PDQ, PHASH, SHA256, UID, is_text
 from poolwright.core.errors import InputError, StepError
-from poolwright.core.frame import Context, Frame
+from poolwright.core.frame import Context, Frame, OtherRows
 from poolwright.core.params import Column, exactly_one
 from poolwright.core.pool import PathOrUrl
+from poolwright.core.roles import KeyedStep
 from poolwright.core.rows import Rows
 from poolwright.core.runtime.cached import once
 from poolwright.core.state import State
-from poolwright.core.step import Kind, Outcome, Step
+from poolwright.core.step import Kind, Outcome
 from poolwright.core.wording import some
 from poolwright.kernels.selection.lookup.met import Met, NothingMet
 from poolwright.kernels.selection.lookup.value_index import ValueIndex
@@ -33,6 +34,8 @@ LIST = "list"
 _NAMED = 5  # entries that a message names
 _COMPARED = 2_000_000
 """Rows that unmet entries are compared with at most: looking for those that come close takes 2 to 4 us per row."""
+_CHEAP_BYTES = 16 << 20
+"""Largest list that a check reads."""
 _NONE = (0, "")
 Close = dict[str, tuple[int, str]]
 
@@ -57,7 +60,7 @@ Entries = Annotated[
 ]
 
 
-class ListedStep(Step):
+class ListedStep(KeyedStep):
     """Compare the uid, URL, hash or another column of each row with a list, in the recipe or in a file."""
 
     kind: ClassVar[Kind] = "choose"
@@ -111,6 +114,16 @@ class ListedStep(Step):
                 f"{self.verb}: '{self.by}' is text, and {some(numbers)} no text; write ids in quotes: '{numbers[0]}'"
             )
         return []
+
+    def foresee(self, rows: Rows, other: OtherRows | None) -> str | None:
+        if self.file is not None and ("://" in self.file or os.path.getsize(self.file) > _CHEAP_BYTES):
+            return None
+        entries = _distinct(_spelled(self._listed().entries, self.by, pa.types.is_integer(rows.column(self.by).type)))
+        met = int((_find(rows, self.by, pa.table({self.by: entries})) >= 0).sum())
+        words = f"{met:,} are on the list of {len(entries):,}"
+        if met or not len(entries):
+            return words
+        return f"{words}, such as {entries[0].as_py()!r}; a row has {str(rows.column(self.by)[0].as_py())!r}"
 
     def fit(self, frame: Frame, context: Context) -> State:
         listed = self._listed()

@@ -21,7 +21,8 @@ class Remove(ListedStep):
     case of the host, the standard port, the fragment, and a query after the name of a picture file (a.jpg?w=90) do not
     count, and Flickr's static hosts are one. Entries that no row has are counted; the first are named, among up to
     2,000,000 rows each with one that comes close (same without case, marks, zeros in front, scheme and host, folder and
-    extension). The list is the state, so that a release records which rows may not come back.
+    extension). `check` says how many of the first 1,000 rows are on the list, or that this is not known before the run.
+    The list is the state, so that a release records which rows may not come back.
     """
 
     verb: ClassVar[str] = "remove"

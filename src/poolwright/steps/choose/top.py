@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -40,6 +41,10 @@ class Top(Step):
     many of each group are kept; groups with fewer rows are kept whole. A fraction of groups is rounded as by `sample`:
     each group and the total are within a row of it.
 
+    With `ties: keep` all rows with the value at the threshold are kept, and the threshold of a fraction f of n rows is
+    the value at place int(n f), counted from 0 and multiplied in float64, as in DataComp's baselines (Gadre et al.
+    2023, arXiv 2304.14108): int(n f) + 1 rows and ties.
+
     State: the key of the hash ranks, and a table of groups with `rows`, `kept`, the threshold `value`, its
     sort `key` and the greatest hash `rank` that is kept among rows with that value.
     """
@@ -54,6 +59,9 @@ class Top(Step):
     n: Count | None = Field(default=None, description="rows to keep")
     fraction: Share | None = Field(default=None, description="share of the rows with a value to keep, such as 10%")
     group: Columns | None = Field(default=None, description="keep this many of each group")
+    ties: Literal["hash", "keep"] = Field(
+        default="hash", description="rows with the value at the threshold: exactly as many as wanted, or all"
+    )
     lowest: bool = Field(default=False, description="keep the lowest values instead of the highest")
 
     @model_validator(mode="after")
@@ -81,6 +89,9 @@ class Top(Step):
         ranked = survey(frame, self._columns, order)
         kept = np.minimum(self._wanted(ranked.groups, ranked.counts, context.key), ranked.counts)
         cuts = cut(frame, ranked, order, kept)
+        if self.ties == "keep":
+            cuts = RankCuts(cuts.key, np.full_like(cuts.rank, ALL))
+            kept = _count_kept(frame, ranked.groups, order, cuts)
         value = order.value(cuts.key, frame.schema.field(self.by).type)
         figures = {"rows": ranked.counts, "kept": kept, "value": value, "key": cuts.key, "rank": cuts.rank}
         return State({"key": str(context.key)}, {GROUPS: ranked.groups.table(figures)})
@@ -88,6 +99,8 @@ class Top(Step):
     def _wanted(self, groups: Groups, counts: np.ndarray, key: int) -> np.ndarray:
         if self.n is not None:
             return np.full(len(counts), self.n, dtype=np.int64)
+        if self.ties == "keep":
+            return (counts * float(self.fraction or 0.0)).astype(np.int64) + 1
         return share_by_group(groups, counts, exact(self.fraction or 0.0), key)
 
     def apply(self, rows: Rows, state: State) -> Outcome:
@@ -145,3 +158,28 @@ class Top(Step):
 def _cuts_of(table: pa.Table) -> RankCuts:
     """The thresholds; at the end one that keeps all, for the id -1 of rows whose group is not in the table."""
     return RankCuts(*(np.append(table.column(name).to_numpy(), ALL) for name in ("key", "rank")))
+
+
+def _count_kept(frame: Frame, groups: Groups, order: Ranking, cuts: RankCuts) -> np.ndarray:
+    """Count the rows of each group that are within its threshold: int64 (k,)."""
+    columns = list(dict.fromkeys([*groups.columns, order.by, UID]))
+    count = _CountKept(groups, order, RankCuts(np.append(cuts.key, NONE), np.append(cuts.rank, ALL)))
+    return np.asarray(frame.fold(columns, count.start, count, np.add))
+
+
+@dataclass(frozen=True)
+class _CountKept:
+    """Add the rows of a batch that are within the threshold of their group to the counts."""
+
+    groups: Groups
+    order: Ranking
+    cuts: RankCuts
+
+    def start(self) -> np.ndarray:
+        return np.zeros(len(self.groups), np.int64)
+
+    def __call__(self, counts: np.ndarray, rows: Rows) -> np.ndarray:
+        keys, valid = self.order.keys(rows)
+        ids = np.where(valid, self.groups.ids(rows), -1)
+        kept = ids[self.cuts.keeps(keys, ids, rows.column(UID), self.order) & (ids >= 0)]
+        return np.asarray(counts + np.bincount(kept, minlength=len(counts)))

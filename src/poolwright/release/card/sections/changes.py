@@ -25,15 +25,19 @@ def changes_section(parent: ParentRelease, changes: Changes) -> str:
     named = plain(f"{parent.name} {parent.version}".strip())
     link = f"[{named}]({parent.url})" if parent.url else named
     counts = ", ".join(f"{rows:,} {what}" for what, rows in changes.counts.items())
-    parts = [f"## Changes since {link}", f"Rows, by uid: {counts}. `{CHANGES}` has all counts, and a few examples."]
-    for what, found in (("removed", changes.removed_because), ("added", changes.added_because)):
+    lead = f"The first version is that release, the second is this one. Rows, by uid: {counts}."
+    parts = [f"## Changes since {link}", f"{lead} `{CHANGES}` has all counts, and a few examples."]
+    for what, here, found in (
+        ("removed", "this release", changes.removed_because),
+        ("added", "that release", changes.added_because),
+    ):
         if found:
             rows = [(f"{one.rows:,}", _step(one.step, one.verb, one.table), plain(one.because)) for one in found]
-            parts.append(grid((what, "step", "because"), rows, (0,)))
+            parts.append(grid((what, f"dropped in {here} by", "because"), rows, (0,)))
     parts += [part for part in map(_groups, ("split", "class"), (changes.by_split, changes.by_class)) if part]
     if changes.columns:
         rows = [(code(one.column), f"{one.rows:,}", plain(one.by)) for one in changes.columns]
-        parts.append(grid(("column", "rows that differ", "given by"), rows, (1,)))
+        parts.append(grid(("column", "rows that differ", "where it comes from"), rows, (1,)))
     lines = [f"- {plain(line)}" for line in (*changes.recipe, *changes.notes)]
     parts.append("\n".join(lines))
     parts.append(f"SHA-256 of the checksums of that release: `{parent.digest}`.")

@@ -37,7 +37,7 @@ from poolwright.core.wording import some
 from poolwright.kernels.selection.lookup.key_index import KeyIndex, key_kind, take_or_null
 from poolwright.kernels.selection.lookup.met import Met, NothingMet
 from poolwright.kernels.selection.lookup.value_index import as_plain, plain
-from poolwright.steps.describe.columns.other_rows import OtherColumns, OtherReader
+from poolwright.steps.describe.columns.other_rows import OtherColumns, OtherReader, few_keys
 from poolwright.steps.describe.columns.sorted_rows import HASH, KEY, VALUE, sort_rows
 
 ROWS = "rows"
@@ -93,7 +93,8 @@ class Join(JoiningStep):
 
     A row whose key no other row has is kept with nulls, or dropped. Both kinds of rows without a match are counted.
     The other rows are sorted on disk, and read from there as they are needed, so that there may be more of them than
-    fit in memory.
+    fit in memory. `check` looks up the keys of the first 1,000 rows, if the other rows are few, and says how many have
+    one; if it does not, it says that this is not known before the run.
 
     State: the other rows, each key once, with the columns that were asked for.
     """
@@ -204,6 +205,19 @@ class Join(JoiningStep):
                 f"join: '{here.name}' is {kind} ({here.type}) and '{name}' of {self._name} is {other} ({there.type}), "
                 f"which are never equal; {advice} or make a column of the same type first with `derive`"
             )
+
+    def foresee(self, rows: Rows, other: OtherRows | None) -> str | None:
+        names = list(self._there(self.on).values())
+        keys = few_keys(other, names) if other is not None else None
+        if keys is None:
+            return None
+        here = list(zip(*(plain(rows.column(name)).to_pylist() for name in self.on), strict=True))
+        met = sum(key in keys for key in here if None not in key)
+        words = f"{met:,} have their key in {self._name}, which has {len(keys):,}"
+        if met or not keys or not here:
+            return words
+        there, row = (", ".join(map(repr, key)) for key in (next(iter(keys)), here[0]))
+        return f"{words}, such as {there}; a row has {row}"
 
     def fit(self, frame: Frame, context: Context) -> State:
         other = context.other()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,7 @@ from poolwright.kernels.selection.lookup.value_index import plain
 from poolwright.steps.describe.columns.sorted_rows import HASH, KEY, PART, ROW, VALUE, Repeats
 
 _BATCH_ROWS = 131_072
+_FEW_ROWS, _FEW_BYTES = 200_000, 16 << 20
 
 
 @dataclass(frozen=True)
@@ -159,3 +161,23 @@ class OtherReader:
     def _place(self, row: Mapping[str, Any]) -> str:
         part = self.other.parts[row[PART]]
         return f"{part.name}, row {part.start + row[ROW]}"
+
+
+def few_keys(other: OtherRows, names: Sequence[str]) -> dict[tuple[Any, ...], None] | None:
+    """Return the keys of other rows, in order, if there are so few that reading them takes no time; else None.
+
+    Args:
+        names: columns of the key.
+    """
+    files = {file for part in other.parts for file in part.files}
+    if not files or not all(os.path.isfile(file) for file in files):
+        return None
+    counted = sum(_FEW_ROWS + 1 if part.rows is None else part.rows for part in other.parts)
+    if counted > _FEW_ROWS and sum(map(os.path.getsize, files)) > _FEW_BYTES:
+        return None
+    found: dict[tuple[Any, ...], None] = {}
+    for part in other.parts:
+        for table in other.read(part, list(names), _BATCH_ROWS):
+            columns = [plain(one_array(table.column(name))).to_pylist() for name in names]
+            found |= dict.fromkeys(key for key in zip(*columns, strict=True) if None not in key)
+    return found

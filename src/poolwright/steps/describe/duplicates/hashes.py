@@ -23,7 +23,7 @@ from poolwright.core.rows import Rows, one_array
 from poolwright.core.runtime.spread import Integers, Spread
 from poolwright.kernels.selection.lookup.key_index import key_hashes
 from poolwright.kernels.similarity.connected_components import Links
-from poolwright.steps.describe.duplicates.same import LINKS, PLACE, Pairs, partitions_for
+from poolwright.steps.describe.duplicates.links import LINKS, PLACE, Pairs, partitions_for
 
 Words = npt.NDArray[np.uint64]
 

@@ -14,16 +14,10 @@ from poolwright.core.runtime.spread import Integers, Spread
 from poolwright.kernels.selection.groups import local_groups
 from poolwright.kernels.selection.lookup.key_index import key_hashes, with_key
 from poolwright.kernels.selection.lookup.value_index import plain
+from poolwright.steps.describe.duplicates.hashes import parse_hashes
+from poolwright.steps.describe.duplicates.links import LINKS, PLACE, Pairs, partitions_for
 
-Pairs = tuple[Integers, Integers]
-"""Places of linked rows: left[i] is linked with right[i]."""
-
-LINKS = pa.schema([("left", pa.int64()), ("right", pa.int64())])
-PLACE = "place"
 _TIME, _BIN = "time", "bin"
-_AT_ONCE = 2_000_000
-"""Rows that a worker compares at a time, about."""
-_MOST = 1 << 14
 _BINS = 8
 """Length of a bin of times, in spans that count as equal: an eighth of the rows is dealt to two bins."""
 _INSTANT = pa.timestamp("us", tz="UTC")
@@ -37,23 +31,18 @@ class AlikeRows:
         columns: columns whose values are equal.
         time: column of times that are at most `within` apart.
         within: in microseconds.
-        unless: rows with a value in this column are left out.
+        unhashed: column of hashes: rows that have one are left out.
     """
 
     columns: tuple[str, ...]
     time: str | None = None
     within: int = 0
-    unless: str | None = None
+    unhashed: str | None = None
 
     @property
     def reads(self) -> list[str]:
         """Columns to read."""
-        return list(dict.fromkeys(name for name in (*self.columns, self.time, self.unless) if name))
-
-
-def partitions_for(rows: int) -> int:
-    """Return the number of partitions to deal so many rows out to."""
-    return min(max(1, -(-rows // _AT_ONCE)), _MOST)
+        return list(dict.fromkeys(name for name in (*self.columns, self.time, self.unhashed) if name))
 
 
 def equal_links(frame: Frame, alike: AlikeRows, rows: int, name: str) -> Iterator[Pairs]:
@@ -88,8 +77,8 @@ class DealAlike:
         if self.alike.time:
             keys[_TIME] = rows.column(self.alike.time).cast(_INSTANT).cast(pa.int64())
         keep = with_key(list(keys.values()))
-        if self.alike.unless:
-            keep &= ~with_key([rows.column(self.alike.unless)])
+        if self.alike.unhashed:
+            keep &= ~parse_hashes(rows.column(self.alike.unhashed), self.alike.unhashed)[1]
         table = pa.table({PLACE: places, **keys}).filter(pa.array(keep))
         table = _binned(table, self.alike.within) if self.alike.time else table
         hashes = key_hashes([one_array(table.column(name)) for name in _keys(table)])
