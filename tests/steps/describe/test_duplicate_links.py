@@ -61,7 +61,7 @@ def test_rows_of_one_author_and_time_are_linked(
 
 
 def test_equal_values_link_rows_without_a_hash() -> None:
-    """Values are compared as they are, nulls are no values, and rows that have a hash are left out."""
+    """Values are compared as they are, nulls are no values, and rows with a hash that says something are left out."""
     table = pa.table(
         {"file": ["a", "b", "a", None, None, "b", "a"], "hash": [None, None, "0" * 16, None, None, "1" * 16, None]}
     )
@@ -110,7 +110,7 @@ def test_hashes_are_read_as_hex_digits() -> None:
     assert valid.tolist() == [True, False, False, True]  # the third is that of any flat picture
     assert hashes[valid].tolist() == [[255], [0xF0F0F0F0F0F0F0F0]]
     for bad in (["00000000000000fg"], ["00"], ["0" * 16, "0" * 64]):
-        with pytest.raises(StepError, match="is not a hash of 16 hex digits"):
+        with pytest.raises(StepError, match="is not a 64-bit hash of 16 hex digits"):
             parse_hashes(pa.array(bad), "phash")
     with pytest.raises(StepError, match="at most 16 for the 64 bits"):
         count_hashes(MemoryFrame(pa.table({"phash": ["0" * 15 + "1"]})), "phash", 20)

@@ -78,8 +78,8 @@ def parse_hashes(column: pa.Array, name: str) -> tuple[Words, npt.NDArray[np.boo
 
 def _not_a_hash(texts: pa.Array, name: str) -> StepError:
     return StepError(
-        f"near_duplicates: '{texts[0].as_py()}' in '{name}' is not a hash of 16 hex digits (phash), nor one of 64 "
-        "(pdq), or it is longer or shorter than others there; compute them with `hash`"
+        f"near_duplicates: '{texts[0].as_py()}' in '{name}' is not a 64-bit hash of 16 hex digits, nor one of "
+        "256 bits in 64 digits, or it is longer or shorter than others there; compute them with `hash`"
     )
 
 

@@ -52,8 +52,8 @@ class NearDuplicates(Step):
       table has it. A hash of 64 bits that is zeros alone (or ones, or of which the first bit alone is 1) counts as
       none, as it is that of any flat picture.
 
-    All pairs that are close by values or hashes are found. They are dealt out to files in the run folder for the time of
-    the fit, so that memory grows with the linked rows alone.
+    All pairs that are close by values or hashes are found. Rows are dealt out to files in the run folder for the time
+    of the fit, so that memory grows with the linked rows alone.
 
     A group is named by its smallest uid, and a row without near-duplicates by its own, whatever the order of the rows.
     Rows that lack a value are not linked by it. With `keep`, one row of each group stays: that with the smallest uid
