@@ -64,7 +64,7 @@ def _curve(step: StepRecord, values: Mapping[str, Any]) -> Plot:
     rows = max(int(values["rows"]), 1)
     words = [f"above {at:.4g}: {in_rows(dropped)} go, {1 - dropped / rows:.2%} stay" for at, dropped in ladder]
     top = max(max(dropped for _, dropped in ladder), 1)
-    title = f"Rows that go, by `above` of step {step.index + 1}"
+    title = f"Rows that go, by the threshold of step {step.index + 1}"
     facts = f"{in_rows(ladder[0][1])} of {rows:,} at {ladder[0][0]:.4g}, {in_rows(ladder[-1][1])} at 1"
     middle = len(ladder) // 2
     return Plot(
@@ -147,6 +147,7 @@ def _near_threshold(shown: pa.Table, step: StepRecord, key: int) -> list[tuple[s
     cosine = shown.column("cosine").to_numpy()
     bits = shown.column("bits").cast(pa.float64()).to_numpy()
     alike = np.where(np.isnan(cosine), -bits / 64, cosine)
+    alike[cosine < float(step.parameters.get("above", -1)) - 1e-6] = np.nan  # linked through others alone
     known = np.flatnonzero(~np.isnan(alike) & (shown.column(UID).to_numpy() != shown.column("twin").to_numpy()))
     if not len(known):
         return []

@@ -62,7 +62,7 @@ class Grouping:
         """int64 (m,), the member that stays of each member's group; the first if all do."""
         group = np.searchsorted(self.members, self.first[self.members])
         if self.keep in ("all", "first"):
-            return group
+            return np.asarray(group, np.int64)
         ranked = np.lexsort((np.arange(len(group)), self._ranking(), group))
         begins = np.append(True, np.diff(group[ranked]) > 0)[: len(group)]
         best = np.empty(len(group), np.int64)
