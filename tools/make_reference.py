@@ -163,11 +163,19 @@ def layouts_page() -> str:
         "Image files are released as they were found, unless `images` is a mapping: see "
         "[`images` of a release](#images-of-a-release). `width`, `height`, hashes and what people saw are of the "
         "upright picture; if EXIF says to turn an image that is released as it was found, the card counts it and names "
-        "the readers that do (`datasets`, OpenCV) and do not (torchvision, webdataset, TensorFlow, mlcroissant).",
+        "the readers that do (`datasets`, OpenCV, FiftyOne) and do not (torchvision, webdataset, TensorFlow, "
+        "mlcroissant).",
         _table(
             ("layout", "what it writes"),
             [(f"[`{name}`](#{name})", _first_line(layout_class(name))) for name in LAYOUTS],
         ),
+    ]
+    parts += [
+        "`to` may be a folder of an object store, `s3://BUCKET/FOLDER`: see [publishing](publishing.md#object-stores).",
+        "There is no layout of TFRecords: TensorFlow Datasets (tried with 4.9.10, and Apache Beam, which it needs for "
+        "this) makes them from a release in the layout `huggingface`, by "
+        '`tfds.dataset_builders.CroissantBuilder(jsonld="croissant.json", record_set_ids=["rows"], '
+        'file_format="tfrecord").download_and_prepare()`.',
     ]
     for name in LAYOUTS:
         cls = layout_class(name)

@@ -76,6 +76,7 @@ LAYOUTS = {
     "huggingface": "poolwright.release.layouts.huggingface:HuggingFace",
     "image_folder": "poolwright.release.layouts.image_folder:ImageFolderLayout",
     "coco": "poolwright.release.layouts.coco.coco:CocoLayout",
+    "fiftyone": "poolwright.release.layouts.fiftyone.fiftyone:FiftyOneLayout",
     "parquet": "poolwright.release.layouts.parquet:ParquetLayout",
     "domainnet": "poolwright.release.layouts.domainnet:DomainNet",
     "geoyfcc": "poolwright.release.layouts.geoyfcc:GeoYfccLayout",

@@ -326,3 +326,15 @@ def test_a_class_column_without_a_value_is_released(tmp_path: Path) -> None:
     released(tmp_path, rows, ["layout: huggingface, class_label: label"], ", images: d")
     verified = call("verify", tmp_path / "out/0")
     assert verified.code == 0, verified.out
+
+
+def test_a_box_on_a_picture_that_lies_on_its_side_is_where_fiftyone_shows_it(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 8  # a quarter turn
+    Image.new("RGB", (60, 20)).save(tmp_path / "0.jpg", exif=exif)
+    rows = {"uid": ["a"], "image_path": ["0.jpg"], "bbox": [[0.0, 0.0, 30.0, 20.0]], "label": ["door"]}
+    released(tmp_path, rows, ["layout: fiftyone", "layout: fiftyone, images: {resize: 10}"], ", images: .")
+    for folder in ("out/0", "out/1"):
+        (sample,) = json.loads((tmp_path / folder / "samples.json").read_text())["samples"]
+        (found,) = sample["detections"]["detections"]
+        assert (found["label"], found["bounding_box"]) == ("door", [0.0, 0.5, 1.0, 0.5])

@@ -133,3 +133,10 @@ def test_half_a_push_is_no_release(squares: Path, pushed: HubServer, tmp_path: P
     pushed.put(NAME, files)
     with pytest.raises(TransferError, match=r"table\.json of SHA256SUMS is not there"):
         poolwright.pull(ADDRESS, tmp_path / "back")
+
+
+def test_a_release_on_the_hub_is_verified(squares: Path, hub: HubServer) -> None:
+    poolwright.push(squares, ADDRESS)
+    found = poolwright.verify(ADDRESS, load=False)
+    assert found.ok
+    assert found.words.startswith(f"{ADDRESS}: whole")

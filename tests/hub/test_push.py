@@ -317,4 +317,5 @@ def test_an_endpoint_that_is_no_hub(squares: Path, hub: HubServer, monkeypatch: 
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
     failed: Called = call("push", squares, ADDRESS)
     assert failed.code == 1
-    assert "the Hub cannot be reached" in failed.err
+    assert "the Hub cannot be reached at http://127.0.0.1:9 (" in failed.err
+    assert "waiting" not in failed.err  # nothing is repeated before a first answer

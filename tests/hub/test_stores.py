@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -162,3 +163,83 @@ def test_other_bytes_in_a_store_are_found(squares: Path, tmp_path: Path) -> None
     memory.put_file(str(squares / "table.json"), "/shelf/squares/table.json")
     assert call("pull", "memory://shelf/squares", tmp_path / "back").code == 0
     assert contents(tmp_path / "back") == contents(squares)
+
+
+def _recipe(folder: Path, to: str) -> Path:
+    rows = "uid,label\n" + "".join(f"{number},{'ab'[number % 2]}\n" for number in range(6))
+    (folder / "rows.csv").write_text(rows)
+    (folder / "recipe.yaml").write_text(
+        "recipe: 1\nname: stored\npools: {rows: {read: table, path: rows.csv}}\ntables: {all: {from: rows}}\n"
+        f"releases: [{{table: all, layout: parquet, figures: false, to: '{to}'}}]\n"
+    )
+    return folder / "recipe.yaml"
+
+
+def test_a_run_releases_to_s3(bucket: Any, sent: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    recipe, run = _recipe(tmp_path, ADDRESS), tmp_path / "run"
+    put = stores.StorePush._put
+
+    def stopped(self: stores.StorePush, name: str) -> None:
+        if len(sent) == 3:
+            raise TransferError("the network is gone")
+        put(self, name)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(stores.StorePush, "_put", stopped)
+        failed = call("run", recipe, "--run", run)
+    assert (failed.code, "the network is gone" in failed.err) == (1, True)
+    first = sent.copy()
+    done = call("run", recipe, "--run", run)
+    assert done.code == 0, done.err
+    assert f"pushed to {ADDRESS}" in done.out
+    assert not set(first) & set(sent[3:])
+    local = run / "releases" / "datasets" / "atlas" / "squares"
+    assert stored(bucket) == contents(local)
+    again = call("run", recipe, "--run", run, "--json")
+    assert f'"url": "{ADDRESS}"' in again.out
+    assert len(sent) == len(contents(local))
+
+
+def test_a_store_is_looked_at_before_anything_runs(bucket: Any, tmp_path: Path) -> None:
+    bucket.pipe_file("datasets/atlas/squares/letter.txt", b"mine")
+    failed = call("run", _recipe(tmp_path, ADDRESS), "--run", tmp_path / "run")
+    assert failed.code == 1
+    assert "the folder holds what is not a release (letter.txt)" in failed.err
+    assert not (tmp_path / "run" / "tables").exists()
+    missing = call("run", _recipe(tmp_path, "s3://nobody/atlas"), "--run", tmp_path / "run")
+    assert "no such bucket or folder" in missing.err
+
+
+@pytest.mark.parametrize(
+    ("to", "words"),
+    [
+        ("s3://datasets", "name a folder within the bucket"),
+        ("hf://datasets/ada/atlas", "`poolwright push` sends a folder to the Hub"),
+    ],
+)
+def test_addresses_of_releases_that_are_wrong(tmp_path: Path, to: str, words: str) -> None:
+    failed = call("check", _recipe(tmp_path, to))
+    assert failed.code == 2
+    assert "recipe.yaml:5" in failed.err
+    assert words in failed.err
+
+
+def test_a_release_in_a_store_is_verified(squares: Path, bucket: Any) -> None:
+    assert call("push", squares, ADDRESS).code == 0
+    whole = call("verify", ADDRESS, "--no-load")
+    assert whole.code == 0, whole.err
+    assert "the release verifies" in whole.out
+    bucket.pipe_file("datasets/atlas/squares/statistics.json", b"{}")
+    broken = call("verify", ADDRESS, "--no-load")
+    assert broken.code == 1
+    assert "statistics.json" in broken.out
+
+
+def test_a_store_out_of_reach_is_reported_at_once(bucket: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9")
+    monkeypatch.setattr(type(bucket), "_cache", {})  # instances know the service of the other tests
+    before = time.monotonic()
+    failed = call("pull", "s3://datasets/out-of-reach", tmp_path / "x")
+    assert failed.code == 1
+    assert "check the connection, the proxy and AWS_ENDPOINT_URL_S3" in failed.err
+    assert time.monotonic() - before < 15  # repeated attempts take 20 s and more

@@ -23,6 +23,7 @@ from poolwright.release.layouts.clear import Clear
 from poolwright.release.layouts.coco.coco import CocoLayout
 from poolwright.release.layouts.datacomp import DataComp
 from poolwright.release.layouts.domainnet import DomainNet
+from poolwright.release.layouts.fiftyone.fiftyone import FiftyOneLayout
 from poolwright.release.layouts.geoyfcc import GeoYfccLayout
 from poolwright.release.layouts.glt import GltLayout
 from poolwright.release.layouts.huggingface import HuggingFace
@@ -103,6 +104,14 @@ class TestCoco(LayoutSuite):
 
 class TestCocoChanged(_Toy):
     layout = CocoLayout(images=ImageChanges(resize=16, mode="center_crop"), figures=False)
+
+
+class TestFiftyOne(_Toy):
+    layout = FiftyOneLayout(confidence="similarity", figures=False)
+
+
+class TestFiftyOneChanged(LayoutSuite):
+    layout = FiftyOneLayout(images=ImageChanges(resize=16), figures=False)
 
 
 class TestParquet(_Toy):

@@ -108,6 +108,13 @@ def test_loaders_have_no_network(released: Path) -> None:
     assert loaded(failing.connect, released).words.endswith("OSError: a release is verified without network")
 
 
+def test_a_loader_with_a_database_reaches_this_machine_alone(released: Path) -> None:
+    loader = Loader("json", failing.connect_here, local=True)
+    check = next(iter(check_loaders([loader], released, ReleaseRecord.load(released), False)))
+    assert check.ok, check.words
+    assert check.words.endswith("a release is verified without network")
+
+
 def test_the_cause_of_an_error_is_given_on_one_line(released: Path) -> None:
     assert loaded(failing.chain, released).words.endswith("KeyError: 'the cause,\\non two lines'")
 

@@ -22,6 +22,11 @@ from tests.release import test_every_layout as layouts
         layouts.TestDomainNet,
         layouts.TestClear,
         layouts.TestAvalanche,
+        layouts.TestFiftyOne,
+        layouts.TestCoco,
+        layouts.TestParquetBytes,
+        layouts.TestWebDataset,
+        layouts.TestDataCompTars,
     ],
 )
 def test_turned_pictures_keep_their_bytes_and_are_counted(tmp_path: Path, suite: type[LayoutSuite]) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from poolwright.api.search import SearchResult
@@ -12,6 +14,7 @@ from poolwright.api.table import Table
 from poolwright.core.columns import BUCKET, IMAGE, is_vector
 from poolwright.core.errors import InputError, RecipeError, did_you_mean
 from poolwright.core.rows import Rows
+from poolwright.core.runtime.progress import Listener, Silent
 from poolwright.core.table import RECORD
 from poolwright.inspect.why import Story, dropped_rows
 from poolwright.inspect.why import why as _why
@@ -261,18 +264,32 @@ def _image_reader(table: Table) -> Callable[[Rows], list[bytes | None]]:
     return image_bytes
 
 
-def verify(folder: str | Path, full: bool = False, load: bool = True) -> Verification:
+def verify(
+    folder: str | Path, full: bool = False, load: bool = True, *, listener: Listener | None = None
+) -> Verification:
     """Check a release: checksums, schema, counts, card, Croissant, and the checks of its layout; then load it.
 
     If the layout that the release names is not installed, its own checks are skipped.
 
     Args:
-        folder: the folder of the release.
+        folder: the folder of the release; or its address, `hf://datasets/USER/NAME` or `s3://BUCKET/FOLDER`, from which
+            it is pulled into a temporary folder first.
         full: check the bytes of every image, and load every row, not a sample.
         load: load the release with the libraries that its card names, as far as they are installed. Each does so in a
             process of its own, without network.
+        listener: receives progress.
+
+    Raises:
+        RecipeError: the address is wrong.
+        TransferError: it cannot be pulled.
     """
+    from poolwright.hub.pull_release import pull_release
     from poolwright.registry import layout_class
     from poolwright.release.verify import verify as _verify
 
-    return _verify(folder, layout_class, full, load)
+    if "://" not in str(folder):
+        return _verify(folder, layout_class, full, load)
+    with TemporaryDirectory(prefix="poolwright-verify-", ignore_cleanup_errors=True) as own:
+        place = Path(own, "release")
+        pull_release(str(folder), place, layout_class, None, False, listener or Silent(), check=False)
+        return replace(_verify(place, layout_class, full, load), url=str(folder))

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from poolwright.api.progress import shown
+from poolwright.api.releasing import check_parent, check_place, check_store, write_release
 from poolwright.api.results import Applied, RunResult, TableOutlook
 from poolwright.api.table import Table, public_tables
 from poolwright.core.errors import PoolwrightError, RecipeError, did_you_mean
 from poolwright.core.results.changes import Changes
-from poolwright.core.results.measured import Measured
 from poolwright.core.runtime.event_log import EventLog
 from poolwright.core.runtime.progress import Listener, Silent
 from poolwright.inspect.why import Story
@@ -26,8 +26,6 @@ from poolwright.recipe.recipe import Recipe as _Recipe
 from poolwright.recipe.recipe import ReleaseSpec, build_partly
 from poolwright.recipe.source import read_source
 from poolwright.recipe.tables import StepSpec
-from poolwright.registry import packages_of
-from poolwright.release.folder import check_target, is_release, released_table
 from poolwright.run.batches import BATCH_ROWS
 from poolwright.run.engine.engine import make_engine
 from poolwright.run.foreseen import foreseen
@@ -39,8 +37,6 @@ if TYPE_CHECKING:
     from poolwright.jobs.cluster_plan import ClusterPlan
     from poolwright.jobs.dry_run import Prediction, Sample
     from poolwright.recipe.shipped import Shipped
-    from poolwright.release.layouts.layout import Written
-    from poolwright.release.parent import Parent
 
 
 @dataclass(frozen=True)
@@ -94,9 +90,9 @@ def _check_all(loaded: _Recipe, targets: bool) -> dict[str, TablePlan]:
     for release in loaded.releases:
         if targets:
             with source.collecting():
-                _check_target(loaded, release)
+                check_place(loaded, release)
         with source.collecting():
-            _check_parent(loaded, release)
+            check_parent(loaded, release)
         if {release.table, *release.layout.tables()} <= known:
             with source.collecting():
                 _check_release(loaded, release, plans)
@@ -106,32 +102,6 @@ def _check_all(loaded: _Recipe, targets: bool) -> dict[str, TablePlan]:
                 _check_figure(loaded, index, figure, plans)
     source.raise_mistakes()
     return plans
-
-
-def _check_target(recipe: _Recipe, release: ReleaseSpec) -> None:
-    """Check that the folder of a release is free, or holds a release, and is that of no other one."""
-    here = Path(os.path.abspath(release.to))
-    try:
-        check_target(here)
-    except PoolwrightError as error:
-        raise recipe.source.error((*release.key, "to"), str(error)) from None
-    for other in recipe.releases:
-        there = Path(os.path.abspath(other.to))
-        if other.key != release.key and (here.is_relative_to(there) if here != there else other.key < release.key):
-            raise recipe.source.error((*release.key, "to"), f"{here}: another release is written to {there}")
-
-
-def _check_parent(recipe: _Recipe, release: ReleaseSpec) -> None:
-    """Check that the release that another one comes after is there, and is not the one that is written."""
-    parent, key = release.parent, (*release.key, "parent")
-    if parent is None or "://" in parent:
-        return
-    here = os.path.abspath(parent)
-    if here == os.path.abspath(release.to):
-        raise recipe.source.error(key, f"{here} is what this release would replace; write it to another folder")
-    earlier = [os.path.abspath(other.to) for other in recipe.releases if other.key < release.key]
-    if here not in earlier and not is_release(Path(parent)):
-        raise recipe.source.error(key, f"{here}: no release in this folder, which has a release.json")
 
 
 def _check_release(recipe: _Recipe, release: ReleaseSpec, plans: Mapping[str, TablePlan]) -> None:
@@ -211,6 +181,8 @@ def run(
         log = EventLog(seen, hide=loaded.source.hide)
         work = Run(loaded, _folder(loaded, folder), make_engine(engine, workers, address), log, batch_rows)
         with log.during("run", recipe=loaded.name, engine=engine, workers=workers, tables=tables, fresh=fresh or None):
+            for one in loaded.releases if release and tables is None else ():
+                check_store(one, overwrite, log)
             proposed = _proposed(work, tables) if extend == "refit" else ()
             if proposed:
                 if not (accept(proposed) if callable(accept) else accept):
@@ -225,7 +197,7 @@ def run(
             with in_words(loaded, work.folder):
                 # Before the releases, whose cards show the figures.
                 measured = measure_all(loaded.figures, made, work.folder, log, workers, loaded.source.hide)
-                written = tuple(_release(work, one, overwrite, measured) for one in loaded.releases) if release else ()
+                written = tuple(write_release(work, one, overwrite, measured) for one in loaded.releases if release)
             return RunResult(work.folder, public_tables(made), written, measured, proposed, bool(proposed))
 
 
@@ -239,25 +211,6 @@ def _proposed(work: Run, tables: Sequence[str] | None) -> tuple[Changes, ...]:
         before = version_of(work.before_growth(), work.before_growth().table(name), f"{work.folder}/{name}")
         found.append(compare(before, version_of(work, table, os.fspath(table.folder))))
     return tuple(found)
-
-
-def _release(work: Run, spec: ReleaseSpec, overwrite: bool, measured: Sequence[Measured]) -> Written:
-    to = work.recipe.source.hide(str(spec.to))
-    work.listener.note(f"releasing {spec.table} as {spec.layout.layout} to {to}")
-    for note in spec.layout.notes(work.table(spec.table).schema):
-        work.listener.note(f"{to}: {note}")
-    here = [found for found in measured if found.table == spec.table]
-    versions = packages_of(layouts=[spec.layout.layout])
-    made_anew = (work.started_over | work.extended) & {spec.table, *spec.layout.tables()}
-    anew = overwrite or (bool(made_anew) and released_table(spec.to) == spec.table)
-    parent = _parent(work, spec) if spec.parent else None
-    return spec.layout.write(work.table(spec.table), spec.to, spec.about, anew, here, versions, parent)
-
-
-def _parent(work: Run, spec: ReleaseSpec) -> Parent:
-    from poolwright.inspect.diff.parent import parent_of
-
-    return parent_of(work, spec.table, str(spec.parent))
 
 
 def plan(recipe: RecipeLike, folder: str | Path | None = None, sets: Sequence[str] = ()) -> list[TableOutlook]:

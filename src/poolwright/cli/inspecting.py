@@ -147,7 +147,7 @@ def studio(
 
 @app.command()
 def verify(
-    release: Annotated[Path, typer.Argument(help="The folder of a release.", metavar="DIR")],
+    release: Annotated[str, typer.Argument(help="The folder of a release, or its hf:// or s3:// address.")],
     full: Annotated[bool, typer.Option("--full", help="Check every image and load every row, not a sample.")] = False,
     load: Annotated[
         bool, typer.Option("--load/--no-load", help="Load it with the libraries that its card names.")
@@ -157,7 +157,8 @@ def verify(
     from poolwright.api import verify as verify_release
     from poolwright.cli.rendering.inspecting import print_verification
 
-    verification = verify_release(release, full, load)
+    with OUTPUT.listening() as listener:
+        verification = verify_release(release, full, load, listener=listener)
     OUTPUT.show(print_verification, verification, asked=not verification.ok)
     if not verification.ok:
         raise typer.Exit(1)

@@ -79,12 +79,15 @@ def check_store(text: str) -> str:
 
     Raises:
         RecipeError: it is not a URL, or names a bucket alone.
+        MissingExtra: s3fs is not installed, and it is one of S3.
     """
     if not _SCHEME.match(text):
         raise RecipeError(f"{text}: a release goes to {_SHAPE}, or to a folder of an object store: s3://BUCKET/FOLDER")
     url = text.rstrip("/")
     if url.startswith("s3://") and "/" not in url.removeprefix("s3://"):
         raise RecipeError(f"{text}: name a folder within the bucket, such as {url}/NAME: other files there are removed")
+    if url.startswith("s3://"):
+        require_module("s3fs", url)
     return url
 
 

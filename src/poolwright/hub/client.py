@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
+from threading import Thread
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from poolwright.core.errors import PoolwrightError, RecipeError, TransferError
@@ -22,6 +23,7 @@ T = TypeVar("T")
 _WAITS = (1.0, 4.0, 16.0)
 """Seconds before a request is repeated; huggingface_hub itself repeats those that upload and download."""
 _LONGEST_WAIT = 300.0
+_FIRST_SECONDS = 8.0
 _PASSING = frozenset((408, 429, 500, 502, 503, 504))
 _SECRETS = re.compile(r"hf_\w{6,}|(?i:bearer|basic)\s+\S+|(?i:authorization)\S*\s*\S+")
 _LOG_IN = "set HF_TOKEN, or run: hf auth login"
@@ -66,6 +68,7 @@ def speaking_to_hub(address: HubAddress, api: HfApi, note: Callable[[str], None]
     logger.setLevel(logging.WARNING)
     disable_progress_bars()
     try:
+        _first_answer(address, api)
         yield
     except PoolwrightError:
         raise
@@ -94,6 +97,36 @@ def retrying(call: Callable[[], T], note: Callable[[str], None]) -> T:
             note(f"the Hub {words}; waiting {wait:g} s, retry {number} of {len(_WAITS)}")
             time.sleep(wait)
     return call()
+
+
+def _first_answer(address: HubAddress, api: HfApi) -> None:
+    """Wait for any answer of the Hub, so that one that is out of reach is reported at once, not after all retries.
+
+    Raises:
+        TransferError: nothing answers.
+    """
+    from huggingface_hub.utils._http import get_session
+
+    failed: list[Exception] = [TimeoutError(f"no answer within {_FIRST_SECONDS:g} s")]
+
+    def ask() -> None:
+        try:
+            get_session().request("HEAD", f"{api.endpoint}/", timeout=_FIRST_SECONDS, follow_redirects=False)
+            failed.clear()
+        except Exception as error:
+            failed[:] = [error]
+
+    # A name has several addresses, each with this time to answer, and resolving it has no limit.
+    thread = Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(_FIRST_SECONDS)
+    for error in list(failed):
+        if not _of_network(error):
+            raise error
+        raise TransferError(
+            f"{address}: the Hub cannot be reached at {api.endpoint}{_said(error, '')}; check the connection, the "
+            "proxy (HTTPS_PROXY) and HF_ENDPOINT, and repeat the command: it continues where it stopped"
+        )
 
 
 class _Waits(logging.Handler):

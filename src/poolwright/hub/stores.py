@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from poolwright.core.errors import RecipeError, ReleaseError, TransferError, require_module
+from poolwright.core.errors import RecipeError, ReleaseError, TransferError
 from poolwright.core.files import PARTIAL
 from poolwright.core.runtime.progress import Listener, TableProgress
 from poolwright.core.wording import some
@@ -25,6 +25,7 @@ PROGRESS = f"{SUMS}{PARTIAL}"
 _SAVE_SECONDS = 10.0
 _LARGE = 16 << 20
 _THREADS = 4
+_CONNECT_SECONDS = 5
 _S3_OPTIONS = {"chunksize": 16 << 20, "max_concurrency": 4}
 """Bytes and number of the pieces of a file that are in memory at once."""
 
@@ -40,9 +41,22 @@ class _Store:
 
     def sizes(self) -> dict[str, int]:
         """Return the bytes of every file by its path; none if there is no such folder."""
+        self.guarded(self._reach)
         found = self.guarded(self._find)
         top = len(self.root.rstrip("/")) + 1
         return {str(path)[top:]: int(info["size"]) for path, info in found.items()}
+
+    def _reach(self) -> None:
+        """Ask once, as a store that is out of reach would be asked again for a while before the error is raised."""
+        if not self.url.startswith("s3://"):
+            return
+        once, _ = _file_system(self.url, attempts=1)
+        once.retries = 1
+        try:
+            once.ls(self.root, refresh=True)
+        except Exception as error:  # another one is an answer, and raised by what follows if it stays
+            if type(error).__name__ in _UNREACHED:
+                raise
 
     def _find(self) -> dict[str, Any]:
         try:
@@ -93,12 +107,15 @@ class _Store:
             if not isinstance(error, OSError) and type(error).__module__.split(".")[0] not in _CLIENTS:
                 raise
             said = type(error).__name__
+            where = f"check the connection, the proxy and {_ENDPOINT}; " if said in _UNREACHED else ""
             raise TransferError(
-                f"{self.url}: the store fails or cannot be reached ({said}); the same command continues where it "
-                "stopped"
+                f"{self.url}: the store fails or cannot be reached ({said}); {where}the same command continues where "
+                "it stopped"
             ) from None
 
 
+_ENDPOINT = "AWS_ENDPOINT_URL_S3"
+_UNREACHED = frozenset(("EndpointConnectionError", "ConnectTimeoutError", "ProxyConnectionError"))
 _CLIENTS = frozenset(("botocore", "aiobotocore", "aiohttp", "s3fs", "gcsfs", "adlfs", "google", "azure"))
 
 
@@ -123,13 +140,7 @@ class StorePush(_Store):
             ReleaseError: the folder holds something else.
             TransferError: the store refuses, fails or cannot be reached.
         """
-        sizes = self.sizes()
-        gone = sorted(name for name in sizes if name not in self.files and name != PROGRESS)
-        if gone and not sizes.keys() & {RELEASE, PROGRESS} and not overwrite:
-            raise ReleaseError(
-                f"{self.url}: the folder holds what is not a release ({some(gone, 3)}), which a push removes; push to "
-                "another folder, or replace it with --overwrite"
-            )
+        sizes, gone = self.check(overwrite)
         there = self._there(sizes)
         todo = [name for name in self.files if name != SUMS and there.get(name) != self.files[name]]
         if not todo and not gone and there.get(SUMS) == self.files[SUMS]:
@@ -144,6 +155,22 @@ class StorePush(_Store):
         self._check()
         self.remove(PROGRESS)
         self.sent, self.removed = [*todo, SUMS], gone
+
+    def check(self, overwrite: bool) -> tuple[dict[str, int], list[str]]:
+        """Look at the folder; return the sizes of its files, and those that are not in the release.
+
+        Raises:
+            ReleaseError: the folder holds something else.
+            TransferError: the store refuses, fails or cannot be reached.
+        """
+        sizes = self.sizes()
+        gone = sorted(name for name in sizes if name not in self.files and name != PROGRESS)
+        if gone and not sizes.keys() & {RELEASE, PROGRESS} and not overwrite:
+            raise ReleaseError(
+                f"{self.url}: the folder holds what is not a release ({some(gone, 3)}), which a push removes; push to "
+                "another folder, or replace it with --overwrite"
+            )
+        return sizes, gone
 
     def _there(self, sizes: Mapping[str, int]) -> dict[str, str]:
         """Return the SHA-256 of what is there whole, as an earlier push has written down."""
@@ -227,13 +254,15 @@ class StoreSource(_Store):
         """Do nothing: partial files have other names, and are replaced."""
 
 
-def _file_system(url: str) -> tuple[Any, str]:
+def _file_system(url: str, attempts: int | None = None) -> tuple[Any, str]:
     import fsspec
 
-    if url.startswith("s3://"):
-        require_module("s3fs", url)
+    options: dict[str, Any] = {}
+    if url.startswith("s3://"):  # which by default is waited for for minutes
+        options["config_kwargs"] = {"connect_timeout": _CONNECT_SECONDS}
+        options["config_kwargs"] |= {"retries": {"total_max_attempts": attempts}} if attempts else {}
     try:
-        system, path = fsspec.core.url_to_fs(url)
+        system, path = fsspec.core.url_to_fs(url, **options)
     except (ImportError, ValueError) as error:
         raise RecipeError(f"{url}: no file system for this URL ({error})") from None
     return system, str(path)

@@ -48,14 +48,22 @@ class RecipeBody(BaseModel):
 
 @dataclass(frozen=True)
 class ReleaseSpec:
-    """A release of a recipe: which table, in which layout, into which folder, after which earlier release."""
+    """A release of a recipe: which table, in which layout, into which folder, after which earlier release.
+
+    Attributes:
+        to: the folder, or as text the URL of one in an object store.
+    """
 
     table: str
     layout: Layout
-    to: Path
+    to: Path | str
     about: About
     key: Key
     parent: str | None = None
+
+    def folder(self, run: Path) -> Path:
+        """Return the folder that it is written into; that of a release for a store is within the run folder."""
+        return self.to if isinstance(self.to, Path) else run / "releases" / self.to.partition("://")[2]
 
 
 @dataclass(frozen=True)
@@ -324,12 +332,14 @@ def _parent(named: Any, key: Key, source: RecipeSource) -> str | None:
     return named if named is None or "://" in named else str(_target(named, key, source))
 
 
-def _target(to: str, key: Key, source: RecipeSource) -> Path:
-    """Return the folder of a release, as given in the recipe: relative to it, '~' is the home folder."""
-    if "://" in to:
+def _target(to: str, key: Key, source: RecipeSource) -> Path | str:
+    """Return the folder of a release, as given in the recipe: relative to it, '~' is the home folder; or its URL."""
+    if to.startswith("hf://"):
         raise source.error(
-            key, f"'{to}' is a URL; a release is written to a local folder, from which `poolwright push` sends it there"
+            key, f"'{to}': a recipe releases to folders and object stores; `poolwright push` sends a folder to the Hub"
         )
+    if "://" in to:
+        return to.rstrip("/")
     try:
         return source.folder / Path(to).expanduser()
     except RuntimeError:

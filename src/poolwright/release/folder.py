@@ -27,6 +27,7 @@ class Written:
         bytes: total size of those files.
         fresh: False if the same release was there already and verified.
         notes: what a user should know about it, in sentences.
+        url: folder of an object store that it was pushed to; None if it was not.
     """
 
     folder: Path
@@ -36,6 +37,7 @@ class Written:
     bytes: int
     fresh: bool
     notes: tuple[str, ...] = ()
+    url: str | None = None
 
     @property
     def words(self) -> str:

@@ -191,16 +191,16 @@ class VerifyDocument:
     """The checks of a release. The exit status is 1 if it does not verify.
 
     Attributes:
-        folder: of the release.
+        folder: of the release, or its address if that was given.
         ok: whether it verifies.
         checks: the checks, in the order in which they were made.
     """
 
-    folder: Path
+    folder: str
     ok: bool
     checks: tuple[Check, ...]
 
     @classmethod
     def of(cls, verification: Verification) -> Self:
         """Make it from a verification."""
-        return cls(verification.folder, verification.ok, verification.checks)
+        return cls(str(verification.url or verification.folder), verification.ok, verification.checks)

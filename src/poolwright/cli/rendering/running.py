@@ -137,6 +137,8 @@ def print_run(result: RunResult) -> None:
     print_funnels(result.tables.values())
     for written in result.releases:
         out.print(Text(f"released {written.folder} ({written.words})"))
+        if written.url:
+            out.print(Text(f"  pushed to {written.url}"))
         for note in written.notes:
             out.print(Text(f"  {note}"))
     out.print(Text(f"look at it with: poolwright report {result.folder}"))

@@ -227,8 +227,9 @@ class DatasetCard:
         if turned:
             yield (
                 f"{counted(turned, 'image')} with an EXIF orientation, stored as found: width, height and hashes are "
-                "of the upright picture. `datasets` and OpenCV turn such images when they read them; torchvision, "
-                "webdataset, TensorFlow and mlcroissant do not, so turn them with `PIL.ImageOps.exif_transpose`."
+                "of the upright picture. `datasets`, OpenCV and FiftyOne turn such images when they read them; "
+                "torchvision, webdataset, TensorFlow and mlcroissant do not, so turn them with "
+                "`PIL.ImageOps.exif_transpose`."
             )
         labelled_by = {step.labelled_by for record in self.family.records for step in record.steps}
         if self._has(LABEL) and "model" in labelled_by and "people" not in labelled_by:

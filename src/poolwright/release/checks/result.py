@@ -39,12 +39,14 @@ class Verification:
     """The results of all checks of a release.
 
     Attributes:
-        folder: folder of the release.
+        folder: folder of the release; a temporary one if it was pulled to be checked.
         checks: results, in the order in which the checks were made.
+        url: address that it was pulled from; None if it is in the folder.
     """
 
     folder: Path
     checks: tuple[Check, ...]
+    url: str | None = None
 
     @property
     def ok(self) -> bool:
@@ -59,9 +61,10 @@ class Verification:
     @property
     def words(self) -> str:
         """One line: the number of checks that passed, or the problems."""
+        where = self.url or self.folder
         if self.ok:
-            return f"{self.folder}: whole; {sum(check.ok is True for check in self.checks)} checks hold"
-        return f"{self.folder}: broken: " + "; ".join(f"{check.name}: {check.words}" for check in self.failed)
+            return f"{where}: whole; {sum(check.ok is True for check in self.checks)} checks hold"
+        return f"{where}: broken: " + "; ".join(f"{check.name}: {check.words}" for check in self.failed)
 
 
 def run_check(name: str, look: Callable[[], Findings]) -> Check:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from poolwright.core.columns import IMAGE, SHA256, UID, is_groupable, meaning_of, vector_model
+from poolwright.core.columns import IMAGE, IMAGE_PATH, SHA256, UID, is_groupable, meaning_of, vector_model
 from poolwright.core.errors import StepError, did_you_mean
 from poolwright.core.table import Table
 from poolwright.release.record import ReleasedColumn, ReleasedImages, ReleaseRecord, type_words
@@ -59,6 +59,15 @@ def released_schema(table: pa.Schema, columns: list[str], embedded: bool, class_
         if SHA256 not in columns:
             fields.append(pa.field(SHA256, pa.string()))
     return pa.schema(fields)
+
+
+def copied_schema(table: pa.Schema) -> pa.Schema:
+    """Return the schema of metadata next to image files: file name and uid first, and the hash of the file's bytes."""
+    names = [name for name in table.names if name not in (IMAGE, IMAGE_PATH, UID)]
+    fields = list(released_schema(table, [UID, *names], embedded=False, class_column=None))
+    hashed = pa.field(SHA256, pa.string())
+    fields = [hashed if field.name == SHA256 else field for field in fields]
+    return pa.schema([pa.field(FILE_NAME, pa.string()), *fields, *([] if SHA256 in names else [hashed])])
 
 
 def with_features(schema: pa.Schema, class_column: str | None, classes: tuple[str, ...]) -> pa.Schema:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,16 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
-from poolwright.core.columns import is_text
+from poolwright.core.columns import UID, is_text
 from poolwright.core.errors import ReleaseError
 from poolwright.core.images.formats import IMAGE_EXTENSIONS
 from poolwright.core.parquet import parquet_writer
 from poolwright.core.rows import RowGroups, Rows
+from poolwright.core.table import Table
 from poolwright.core.wording import guarded
 from poolwright.release.data.images import extension
+from poolwright.release.data.naming import safe_names
+from poolwright.release.data.splits import split_values, with_split
 
 GROUP_ROWS = 10_000
 """Rows per row group of metadata."""
@@ -26,6 +30,18 @@ def image_stem(uid: str) -> str:
     """Return the uid without an image extension: the extension of the file is chosen by its bytes."""
     stem, dot, suffix = uid.rpartition(".")
     return stem if dot and stem and suffix.lower() in IMAGE_EXTENSIONS else uid
+
+
+def image_stems(table: Table) -> dict[str | None, dict[str, str]]:
+    """Return the name of each row's image file, without extension, by value of the split and uid.
+
+    Holds every uid in memory: names that collide must be known before the first file is written.
+    """
+    members: dict[str | None, list[str]] = defaultdict(list)
+    for rows in table.batches(with_split([UID], table.schema)):
+        for split, uid in zip(split_values(rows), rows.strings(UID), strict=True):
+            members[split].append(str(uid))
+    return {split: safe_names(uids, image_stem) for split, uids in members.items()}
 
 
 def write_image(root: Path, folder: str, stem: str, data: bytes) -> str:

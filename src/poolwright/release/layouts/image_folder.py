@@ -14,7 +14,7 @@ from typing import ClassVar, Literal
 import pyarrow as pa
 from pydantic import Field
 
-from poolwright.core.columns import IMAGE, IMAGE_PATH, LABEL, SHA256, UID, is_groupable
+from poolwright.core.columns import LABEL, SHA256, UID, is_groupable
 from poolwright.core.errors import StepError
 from poolwright.core.params import Column
 from poolwright.core.rows import Rows
@@ -22,7 +22,7 @@ from poolwright.core.table import Table
 from poolwright.release.checks.loaders import with_torchvision
 from poolwright.release.checks.loaders.loader import Loader
 from poolwright.release.data.class_names import ClassNames
-from poolwright.release.data.features import FILE_NAME, released_schema, require
+from poolwright.release.data.features import FILE_NAME, copied_schema, require
 from poolwright.release.data.image_changes import CopiedImages
 from poolwright.release.data.image_files import MetadataFile, image_stem, released_rows, write_image
 from poolwright.release.data.images import ImageReader, image_columns
@@ -141,15 +141,12 @@ train/metadata.parquet              the other columns; `file_name` joins rows an
         return self.by or (LABEL if LABEL in schema.names else None)
 
     def _schema(self, table: pa.Schema) -> pa.Schema:
-        names = [name for name in table.names if name not in (IMAGE, IMAGE_PATH, UID)]
-        fields = list(released_schema(table, [UID, *names], embedded=False, class_column=None))
-        fields = [pa.field(SHA256, pa.string()) if field.name == SHA256 else field for field in fields]
-        if SHA256 not in names:
-            fields.append(pa.field(SHA256, pa.string()))
-        fields = [field.with_type(pa.string()) if field.type == pa.uint64() else field for field in fields]
+        fields = [
+            field.with_type(pa.string()) if field.type == pa.uint64() else field for field in copied_schema(table)
+        ]
         if self.metadata == "csv":
             fields = [field for field in fields if not pa.types.is_nested(field.type) and not _is_bytes(field.type)]
-        return pa.schema([pa.field(FILE_NAME, pa.string()), *fields])
+        return pa.schema(fields)
 
 
 def _is_bytes(dtype: pa.DataType) -> bool:

@@ -60,6 +60,7 @@ class WebDatasetLayout(Layout):
     Keys are the number of the shard and of the row in it, and begin anew in each split. The JSON has no null: a null
     text is '', other nulls and empty lists are left out. Times and sizes of the tars do not depend on when and by whom
     they are written. The folder of a split is also read by the pools `webdataset` and `img2dataset`.
+    torchdata 0.11 reads no tars itself; its `StatefulDataLoader` takes a `webdataset.WebDataset` as its dataset.
     """
 
     layout: ClassVar[str] = "webdataset"

@@ -29,8 +29,24 @@ TASK, RESULT = "task.pkl", "result.json"
 _AT_ONCE = 2
 _CHILD = "from poolwright.release.checks.loaders.child import main; main()"
 _TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_TOKEN_PATH")
-_OFFLINE = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_HUB_DISABLE_PROGRESS_BARS")
-_CACHES = ("HF_HOME", "HF_DATASETS_CACHE", "HF_HUB_CACHE", "XDG_CACHE_HOME", "TORCH_HOME", "TMPDIR", "TEMP", "TMP")
+_OFFLINE = (
+    "HF_HUB_OFFLINE",
+    "HF_DATASETS_OFFLINE",
+    "TRANSFORMERS_OFFLINE",
+    "HF_HUB_DISABLE_PROGRESS_BARS",
+    "FIFTYONE_DO_NOT_TRACK",
+)
+_CACHES = (
+    "HF_HOME",
+    "HF_DATASETS_CACHE",
+    "HF_HUB_CACHE",
+    "XDG_CACHE_HOME",
+    "TORCH_HOME",
+    "FIFTYONE_DATABASE_DIR",
+    "TMPDIR",
+    "TEMP",
+    "TMP",
+)
 
 
 @dataclass(frozen=True)
@@ -43,11 +59,13 @@ class Loader:
             problem too. The last argument is True if every row is to be read, else a sample. Runs in another process:
             a function at the top of a module, or a method of the layout.
         package: name that the library is installed by, if it is another one.
+        local: whether it connects to a service on this machine, such as a database.
     """
 
     module: str
     load: Callable[[Path, ReleaseRecord, bool], Findings]
     package: str = ""
+    local: bool = False
 
     @property
     def install(self) -> str:

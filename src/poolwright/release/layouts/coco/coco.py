@@ -19,21 +19,21 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import Field
 
-from poolwright.core.columns import IMAGE, IMAGE_PATH, LICENSE, SHA256, UID, URL
+from poolwright.core.columns import LICENSE, UID, URL
 from poolwright.core.errors import StepError
 from poolwright.core.params import Column
 from poolwright.core.table import Table
 from poolwright.release.card.markdown import code, fenced
 from poolwright.release.checks.result import Findings
-from poolwright.release.data.features import FILE_NAME, released_schema, with_features, with_meanings
+from poolwright.release.data.features import FILE_NAME, copied_schema, with_features, with_meanings
 from poolwright.release.data.image_changes import CopiedImages
 from poolwright.release.data.images import ImageReader, image_columns
 from poolwright.release.data.missing_vectors import readable_schema
 from poolwright.release.data.naming import split_order
 from poolwright.release.data.splits import table_splits, with_split
-from poolwright.release.layouts.coco.objects import NO_CLASS, ObjectColumns, classes_of
 from poolwright.release.layouts.coco.writing import CocoWriter
 from poolwright.release.layouts.layout import Layout, LayoutCheck
+from poolwright.release.layouts.shared.objects import NO_CLASS, ObjectColumns, classes_of
 from poolwright.release.record import ReleasedFile, ReleaseRecord
 from poolwright.release.statistics import Statistics
 
@@ -93,7 +93,7 @@ metadata/train.parquet              all columns, rows in the order of 'images'""
         splits, columns = table_splits(table, statistics), self._columns(table.schema)
         classes = classes_of(table.batches([UID, *columns.present(table.schema)]), columns)
         reader = ImageReader.of(table, self.layout, self.changes())
-        schema = with_features(readable_schema(_schema(reader.schema), table), None, ())
+        schema = with_features(readable_schema(copied_schema(reader.schema), table), None, ())
         written = CocoWriter(folder, table, splits, columns, classes, schema)
         kept = [name for name in schema.names if name in reader.schema.names]
         wanted = [
@@ -157,14 +157,6 @@ metadata/train.parquet              all columns, rows in the order of 'images'""
 
     def _columns(self, schema: pa.Schema) -> ObjectColumns:
         return ObjectColumns.of(schema, self.label, self.boxes, self.captions)
-
-
-def _schema(table: pa.Schema) -> pa.Schema:
-    names = [name for name in table.names if name not in (IMAGE, IMAGE_PATH, UID)]
-    fields = list(released_schema(table, [UID, *names], embedded=False, class_column=None))
-    fields = [pa.field(SHA256, pa.string()) if field.name == SHA256 else field for field in fields]
-    fields += [] if SHA256 in names else [pa.field(SHA256, pa.string())]
-    return pa.schema([pa.field(FILE_NAME, pa.string()), *fields])
 
 
 def _check(folder: Path, release: ReleaseRecord) -> Findings:

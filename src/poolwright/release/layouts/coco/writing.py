@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,37 +15,16 @@ from poolwright.core.table import Table
 from poolwright.release.card.markdown import counted
 from poolwright.release.data.features import FILE_NAME
 from poolwright.release.data.image_changes import ChangedImage
-from poolwright.release.data.image_files import MetadataFile, image_stem, released_rows, write_image
-from poolwright.release.data.naming import safe_names
-from poolwright.release.data.splits import by_split, split_values, with_split
+from poolwright.release.data.image_files import MetadataFile, image_stems, released_rows, write_image
+from poolwright.release.data.splits import by_split, split_values
 from poolwright.release.layouts.coco.documents import CocoDocument
-from poolwright.release.layouts.coco.objects import NO_CLASS, Box, ObjectColumns, RowObject, placed
+from poolwright.release.layouts.shared.objects import NO_CLASS, Box, ObjectColumns, RowObject, moved_columns, places
 from poolwright.release.record import OtherFile
 
 FOLDER = "annotations"
 _WORDS = {"instances": "object", "captions": "caption"}
 _LARGEST_ID = 2**53
 """Numbers from here on are not exact in every reader of JSON."""
-
-
-@dataclass
-class _Names:
-    """Number and file name of each row's image. Holds every uid in memory: names that collide must be known first."""
-
-    stems: dict[str | None, dict[str, str]]
-    by_uid: bool
-
-    @classmethod
-    def of(cls, table: Table) -> _Names:
-        members: dict[str | None, list[str]] = defaultdict(list)
-        for rows in table.batches(with_split([UID], table.schema)):
-            for split, uid in zip(split_values(rows), rows.strings(UID), strict=True):
-                members[split].append(str(uid))
-        by_uid = all(_is_number(uid) for uids in members.values() for uid in uids)
-        return cls({split: safe_names(uids, image_stem) for split, uids in members.items()}, by_uid)
-
-    def number(self, uid: str, row: int) -> int:
-        return int(uid) if self.by_uid else row
 
 
 def _is_number(uid: str) -> bool:
@@ -71,7 +49,8 @@ class CocoWriter:
     _next: int = 1
 
     def __post_init__(self) -> None:
-        self.names = _Names.of(self.table)
+        self.stems = image_stems(self.table)
+        self.by_uid = all(_is_number(uid) for stems in self.stems.values() for uid in stems)
         self.category = {name: number for number, name in enumerate(self.classes, start=1)}
         kinds = ["instances"] if self.columns.has_objects else []
         kinds += ["captions"] if self.columns.captions is not None else []
@@ -95,40 +74,30 @@ class CocoWriter:
         objects = list(self.columns.objects(rows)) if self.columns.has_objects else [[]] * len(rows)
         captions = list(self.columns.texts(rows)) or [[]] * len(rows)
         entries, files = list(self._entries(rows, images)), []
-        moved: list[list[tuple[RowObject, tuple[Box, float]]]] = []
-        for split, entry, image, found, texts in zip(
-            split_values(rows), entries, images, objects, captions, strict=True
-        ):
-            name, stem = self.splits[split], self.names.stems[split][entry["uid"]]
+        moved = places(objects, images)
+        self.cropped += sum(map(len, objects)) - sum(map(len, moved))
+        for split, entry, image, found, texts in zip(split_values(rows), entries, images, moved, captions, strict=True):
+            name, stem = self.splits[split], self.stems[split][entry["uid"]]
             entry["file_name"] = write_image(self.folder, name, stem, image.data).removeprefix(f"{name}/")
             files.append(entry["file_name"])
             for kind in ("instances", "captions"):
                 if (kind, name) in self.documents:
                     self.documents[kind, name].add_image(entry)
-            moved.append(self._annotate(name, entry["id"], image, found))
+            self._annotate(name, entry["id"], found)
             for text in texts:
                 self.documents["captions", name].add_annotation(
                     {"id": self._number(), "image_id": entry["id"], "caption": text}
                 )
         given = {FILE_NAME: pa.array(files, pa.string()), SHA256: pa.array(digests, pa.string())}
         if any(image.encoded for image in images):
-            given |= _moved(moved, self.columns, rows.schema)
+            given |= moved_columns(moved, self.columns, rows.schema)
         released = released_rows(rows, self.schema, given)
         for name, part, _ in by_split(released, [0] * len(files), split_values(rows), self.splits):
             self.metadata[name].write(part)
 
-    def _annotate(
-        self, split: str, number: int, image: ChangedImage, objects: Sequence[RowObject]
-    ) -> list[tuple[RowObject, tuple[Box, float]]]:
-        """Write the objects of an image; return those that are left, with their boxes and areas."""
-        kept = []
-        for found in objects:
-            place = placed(found, image)
-            if place is None:
-                self.cropped += 1
-                continue
-            box, area = place
-            kept.append((found, place))
+    def _annotate(self, split: str, number: int, objects: Sequence[tuple[RowObject, Box, float]]) -> None:
+        """Write the objects of an image."""
+        for found, box, area in objects:
             self.documents["instances", split].add_annotation(
                 {
                     "id": self._number(),
@@ -140,7 +109,6 @@ class CocoWriter:
                     **({"segmentation": found.segmentation} if found.segmentation is not None else {}),
                 }
             )
-        return kept
 
     def _entries(self, rows: Rows, images: Sequence[ChangedImage]) -> Iterator[dict[str, Any]]:
         nothing = [None] * len(rows)
@@ -154,7 +122,7 @@ class CocoWriter:
             if license is not None:
                 more["license"] = self.licenses.setdefault(license, len(self.licenses) + 1)  # type: ignore[assignment]
             yield {
-                "id": self.names.number(str(uid), self._row),
+                "id": int(str(uid)) if self.by_uid else self._row,
                 "file_name": "",
                 "width": width,
                 "height": height,
@@ -189,26 +157,3 @@ class CocoWriter:
             document.abandon()
         for file in self.metadata.values():
             file.close()
-
-
-def _moved(
-    rows: Sequence[Sequence[tuple[RowObject, tuple[Box, float]]]], columns: ObjectColumns, schema: pa.Schema
-) -> Mapping[str, pa.Array]:
-    """Return the columns of boxes and areas, and of lists that lose entries, as they are in the released pixels."""
-    if columns.boxes is None:
-        return {}
-    area, crowd, _ = columns.more
-    values: dict[str, list[list[Any]]] = {
-        columns.boxes: [[list(box) for _, (box, _) in row] for row in rows],
-        area: [[size for _, (_, size) in row] for row in rows],
-    }
-    if columns.several and columns.label is not None:
-        values[columns.label] = [[found.label for found, _ in row] for row in rows]
-    if columns.several:
-        values[crowd] = [[found.iscrowd for found, _ in row] for row in rows]
-    single = not columns.several
-    return {
-        name: pa.array([(row[0] if row else None) if single else row for row in found], schema.field(name).type)
-        for name, found in values.items()
-        if name in schema.names
-    }

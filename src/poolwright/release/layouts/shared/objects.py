@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,14 +68,13 @@ class ObjectColumns:
         for name, what in ((label, "label"), (boxes, "boxes"), (captions, "captions")):
             if name is not None:
                 require(name, schema, f"'{what}'")
-        crops = "image_file" in schema.names  # whose boxes are those in another picture
-        boxes = boxes or next((name for name in ("boxes", *(() if crops else ("bbox",))) if name in schema.names), None)
+        boxes = boxes or usual_boxes(schema)
         several = boxes is not None and _depth(schema.field(boxes).type) == 2
         label = label or next((name for name in (("labels",) if several else (LABEL,)) if name in schema.names), None)
         captions = captions or next((name for name in ("captions", TEXT) if name in schema.names), None)
         if label is None and boxes is None and captions is None:
             raise StepError(
-                "layout 'coco' needs classes, boxes or captions, and the table has none of the columns 'label', "
+                "there are no classes, boxes or captions: the table has none of the columns 'label', "
                 "'labels', 'bbox', 'boxes', 'captions', 'text'; name yours with 'label', 'boxes' and 'captions'"
             )
         more = ("areas", "iscrowd", "segmentations") if several else ("area", "iscrowd", "segmentation")
@@ -140,6 +139,12 @@ class ObjectColumns:
             yield [text for text in (value if isinstance(value, list) else [value]) if text is not None]
 
 
+def usual_boxes(schema: pa.Schema) -> str | None:
+    """Return the column of the boxes by its usual names; boxes of crops are those in another picture."""
+    names = ("boxes",) if "image_file" in schema.names else ("boxes", "bbox")
+    return next((name for name in names if name in schema.names), None)
+
+
 def _object(uid: str | None, label: Any, box: Any, area: Any, iscrowd: Any, segmentation: Any) -> RowObject:
     if box is not None and (len(box) != 4 or not all(number is not None and math.isfinite(number) for number in box)):
         raise ReleaseError(f"the row of uid {uid!r} has the box {box}; a box is left, top, width and height in pixels")
@@ -161,6 +166,44 @@ def placed(found: RowObject, image: ChangedImage) -> tuple[Box, float] | None:
     before = found.box[2] * found.box[3]
     share = width * height / before if before > 0 else 1.0
     return (left, top, width, height), round((found.area if found.area is not None else before) * share, 4)
+
+
+def places(
+    objects: Sequence[Sequence[RowObject]], images: Sequence[ChangedImage]
+) -> list[list[tuple[RowObject, Box, float]]]:
+    """Return the objects of each row with box and area in the released pixels, without those that were cropped off."""
+    return [
+        [(one, *place) for one in row if (place := placed(one, image)) is not None]
+        for row, image in zip(objects, images, strict=True)
+    ]
+
+
+def moved_columns(
+    rows: Sequence[Sequence[tuple[RowObject, Box, float]]], columns: ObjectColumns, schema: pa.Schema
+) -> Mapping[str, pa.Array]:
+    """Return the columns of boxes and areas, and of lists that lose entries, as they are in the released pixels.
+
+    Args:
+        rows: the objects of each row, as `places` gives them.
+        schema: schema of the rows.
+    """
+    if columns.boxes is None:
+        return {}
+    area, crowd, _ = columns.more
+    values: dict[str, list[list[Any]]] = {
+        columns.boxes: [[list(box) for _, box, _ in row] for row in rows],
+        area: [[size for _, _, size in row] for row in rows],
+    }
+    if columns.several and columns.label is not None:
+        values[columns.label] = [[found.label for found, _, _ in row] for row in rows]
+    if columns.several:
+        values[crowd] = [[found.iscrowd for found, _, _ in row] for row in rows]
+    single = not columns.several
+    return {
+        name: pa.array([(row[0] if row else None) if single else row for row in found], schema.field(name).type)
+        for name, found in values.items()
+        if name in schema.names
+    }
 
 
 def _depth(kind: pa.DataType) -> int:

@@ -1,0 +1,112 @@
+"""Write the releases of a recipe into their folders, or by way of the run folder into an object store."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from poolwright.core.errors import PoolwrightError
+from poolwright.core.results.measured import Measured
+from poolwright.core.runtime.progress import Listener
+from poolwright.recipe.recipe import Recipe, ReleaseSpec
+from poolwright.registry import layout_class, packages_of
+from poolwright.release.folder import check_target, is_release, released_table
+from poolwright.run.run import Run
+
+if TYPE_CHECKING:
+    from poolwright.release.layouts.layout import Written
+    from poolwright.release.parent import Parent
+
+
+def check_place(recipe: Recipe, release: ReleaseSpec) -> None:
+    """Check that the folder of a release is free, or holds a release, and is that of no other one.
+
+    Raises:
+        RecipeError: it does not; or its address is none, or the library for its store is missing.
+    """
+    key = (*release.key, "to")
+    try:
+        if isinstance(release.to, str):
+            from poolwright.hub.addresses import check_store as check_address
+
+            check_address(release.to)
+        else:
+            check_target(Path(os.path.abspath(release.to)))
+    except PoolwrightError as error:
+        raise recipe.source.error(key, str(error)) from None
+    here = _place(release.to)
+    for other in recipe.releases:
+        there = _place(other.to)
+        if other.key != release.key and (here.is_relative_to(there) if here != there else other.key < release.key):
+            words = (str(to) if isinstance(to, str) else str(at) for to, at in ((release.to, here), (other.to, there)))
+            raise recipe.source.error(key, ": another release is written to ".join(words))
+
+
+def _place(to: Path | str) -> Path:
+    """Return a folder, or the address of one, as a path that can be compared with others."""
+    return Path(to) if isinstance(to, str) else Path(os.path.abspath(to))
+
+
+def check_parent(recipe: Recipe, release: ReleaseSpec) -> None:
+    """Check that the release that another one comes after is there, and is not the one that is written.
+
+    Raises:
+        RecipeError: it is not, or is.
+    """
+    parent, key = release.parent, (*release.key, "parent")
+    if parent is None or "://" in parent:
+        return
+    here = os.path.abspath(parent)
+    if here == os.path.abspath(release.to):
+        raise recipe.source.error(key, f"{here} is what this release would replace; write it to another folder")
+    earlier = [os.path.abspath(other.to) for other in recipe.releases if other.key < release.key]
+    if here not in earlier and not is_release(Path(parent)):
+        raise recipe.source.error(key, f"{here}: no release in this folder, which has a release.json")
+
+
+def check_store(release: ReleaseSpec, overwrite: bool, listener: Listener) -> None:
+    """Check that the object store of a release, if it goes to one, can be reached and holds nothing else there.
+
+    Raises:
+        ReleaseError: the folder in the store holds something else.
+        TransferError: the store refuses, or cannot be reached.
+    """
+    if isinstance(release.to, str):
+        from poolwright.hub.stores import StorePush
+
+        StorePush(Path(), {}, release.to, listener).check(overwrite)
+
+
+def write_release(work: Run, spec: ReleaseSpec, overwrite: bool, measured: Sequence[Measured]) -> Written:
+    """Write a release, and push it if it goes to an object store."""
+    to = work.recipe.source.hide(str(spec.to))
+    work.listener.note(f"releasing {spec.table} as {spec.layout.layout} to {to}")
+    for note in spec.layout.notes(work.table(spec.table).schema):
+        work.listener.note(f"{to}: {note}")
+    folder = spec.folder(work.folder)
+    here = [found for found in measured if found.table == spec.table]
+    versions = packages_of(layouts=[spec.layout.layout])
+    made_anew = (work.started_over | work.extended) & {spec.table, *spec.layout.tables()}
+    anew = overwrite or (bool(made_anew) and released_table(folder) == spec.table)
+    parent = _parent(work, spec) if spec.parent else None
+    written = spec.layout.write(work.table(spec.table), folder, spec.about, anew, here, versions, parent)
+    return _pushed(written, spec.to, overwrite, work.listener) if isinstance(spec.to, str) else written
+
+
+def _pushed(written: Written, url: str, overwrite: bool, listener: Listener) -> Written:
+    from poolwright.hub.push_release import push_release
+
+    pushed = push_release(
+        written.folder, url, layout_class, public=False, revision=None, message=None, overwrite=overwrite,
+        dry_run=False, listener=listener,
+    )  # fmt: skip
+    return replace(written, url=pushed.to)
+
+
+def _parent(work: Run, spec: ReleaseSpec) -> Parent:
+    from poolwright.inspect.diff.parent import parent_of
+
+    return parent_of(work, spec.table, str(spec.parent))
