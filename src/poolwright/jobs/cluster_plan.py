@@ -196,7 +196,9 @@ def _works(table: Table, plan: TablePlan, scale: float) -> Iterator[Work]:
             yield from (_work(f"{name} {what}", seconds, rows, scale) for what, seconds in pace["spent"].items())
             continue
         seconds, step = float(pace["seconds"]) * workers_of(table), steps.get(name)
-        yield _work(f"fit {name}", seconds, rows, scale if step is None or step.fits_rows else None)
+        scaled = step is None or step.fits_rows
+        if scaled or seconds > 1:  # others only set something up
+            yield _work(f"fit {name}", seconds, rows, scale if scaled else None)
 
 
 def _input_bytes(sample: Sample, name: str) -> float:
