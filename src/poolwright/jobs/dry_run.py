@@ -207,7 +207,7 @@ class Sample:
     def scale(self, name: str) -> float:
         """Return how many times the rows of a table's sample the whole has, and what is proportional to them."""
         strata = self.strata(name)
-        return sum(stratum.total for stratum in strata) / max(sum(stratum.read.sum() for stratum in strata), 1.0)
+        return sum(one.total for one in strata) / max(float(sum(one.read.sum() for one in strata)), 1.0)
 
     def strata(self, name: str) -> list[Stratum]:
         """Return the rows of each source of the table that a table's rows come from in the end."""

@@ -26,7 +26,7 @@ def groups(frame: MemoryFrame, pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -
     links = Links(len(places))
     for left, right in pairs:
         links.add(np.searchsorted(places, left), np.searchsorted(places, right))
-    return links.first().tolist()
+    return [int(row) for row in links.first()]
 
 
 def frames(table: pa.Table) -> list[MemoryFrame]:

@@ -40,8 +40,8 @@ def linked_rows(frame: Frame, pairs: Iterable[Pairs]) -> Linked:
     order = pc.sort_indices(uids).to_numpy()
     rank = np.empty(len(order), np.int64)
     rank[order] = np.arange(len(order))
-    ends = (rank[np.searchsorted(places, some)] for some in (left, right))
-    return Linked(uids.take(pa.array(order)), *ends, np.full(len(left), np.nan), {})
+    left, right = (rank[np.searchsorted(places, some)] for some in (left, right))
+    return Linked(uids.take(pa.array(order)), left, right, np.full(len(left), np.nan), {})
 
 
 def _merged(pairs: Iterable[Pairs]) -> Pairs:

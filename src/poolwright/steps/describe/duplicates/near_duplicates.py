@@ -26,9 +26,9 @@ from poolwright.kernels.selection.ranks import check_orderable
 from poolwright.kernels.similarity.connected_components import Links
 from poolwright.steps.describe.duplicates.groups import MEMBERS, Grouping, as_state
 from poolwright.steps.describe.duplicates.hashes import HashCount, count_hashes, hash_links, parse_hashes
-from poolwright.steps.describe.duplicates.links import linked_rows
+from poolwright.steps.describe.duplicates.links import Pairs, linked_rows
 from poolwright.steps.describe.duplicates.recall import words
-from poolwright.steps.describe.duplicates.same import AlikeRows, Pairs, equal_links
+from poolwright.steps.describe.duplicates.same import AlikeRows, equal_links
 from poolwright.steps.describe.duplicates.spans import Span
 from poolwright.steps.describe.duplicates.values import collect
 from poolwright.steps.describe.duplicates.vectors import Linked, Method, VectorLinks
